@@ -1,7 +1,8 @@
 """An EPUB 3 with media overlays by the word: the book that was read, its sound, and when each word is said.
 
-Around each word of the documents stands ``<span id>``; nothing else in them changes. A document with sound has a SMIL
-file with one ``<par>`` a word, and one file of sound, which it plays from the beginning to the end.
+Around each word of the documents stands ``<span id>``, and their heads link to the style of the word that is said;
+nothing else in them changes. A document with sound has a SMIL file with one ``<par>`` a word, and one file of sound,
+which it plays from the beginning to the end.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ _CHUNK: Final = 1 << 20
 _SMIL: Final = "application/smil+xml"
 _SOUND: Final = "audio/mp4"
 EPUB: Final = "application/epub+zip"
+_ACTIVE: Final = "-epub-media-overlay-active"
+"""The class of the word that is said: of a package that names none, foliate-js and others show no word."""
+_STYLESHEET: Final = "word.css"
+_STYLE: Final = f"""\
+.{_ACTIVE} {{ background-color: #ffd54f; color: #000; }}
+.{_ACTIVE} img {{ outline: 0.2em solid #ffd54f; }}
+"""
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
         changed = {overlay.item.path: overlay.text for overlay in overlays}
         changed[epub.package_path] = _package(epub, overlays, folder.sample_rate, home, narrator)
         _copy(epub, archive, changed)
+        _add(archive, posixpath.join(home, _STYLESHEET), _STYLE.encode(), zipfile.ZIP_DEFLATED)
         for number, (overlay, sound) in enumerate(zip(overlays, sounds, strict=True), 1):
             stem = posixpath.join(home, f"{number:04d}")
             _add(archive, f"{stem}.smil", overlay.smil.encode(), zipfile.ZIP_DEFLATED)
@@ -162,17 +171,23 @@ def _longest(block: Block, indices: Sequence[int], data: bytes) -> Place | None:
 def _overlay(epub: Epub, item: Item, marks: Sequence[Mark], samples: int, rate: int, stem: str) -> _Overlay:
     data = epub.read(item.path)
     codec = codec_of(data)
-    root = epub.xml(item.path).name.rpartition(":")[0]
-    span = f"{root}:span" if root else "span"
+    root = epub.xml(item.path)
+    colon = root.name[: root.name.rindex(":") + 1] if ":" in root.name else ""
     prefix = next(name for name in (f"w{n or ''}-" for n in count()) if f'"{name}'.encode(codec) not in data)
-    pieces, done = [], 0
+    pieces, done = list[bytes](), 0
+    head = next(root.all("head"), None)
+    if head is not None and head.children:  # an empty one may have no end tag
+        style = posixpath.join(posixpath.dirname(stem), _STYLESHEET)
+        href = quote(posixpath.relpath(style, posixpath.dirname(item.path) or "."))
+        link = f'<{colon}link rel="stylesheet" type="text/css" href="{href}"/>'
+        pieces, done = [data[: head.end], link.encode(codec)], head.end
     for number, mark in enumerate(marks, 1):
         start, end = mark.place
         pieces += [
             data[done:start],
-            f'<{span} id="{prefix}{number}">'.encode(codec),
+            f'<{colon}span id="{prefix}{number}">'.encode(codec),
             data[start:end],
-            f"</{span}>".encode(codec),
+            f"</{colon}span>".encode(codec),
         ]
         done = end
     pieces.append(data[done:])
@@ -209,7 +224,8 @@ def _package(epub: Epub, overlays: Sequence[_Overlay], rate: int, home: str, nar
     colon = manifest.name[: manifest.name.rindex(":") + 1] if ":" in manifest.name else ""
     prefix = next(name for name in (f"spoken{n or ''}-" for n in count()) if name.encode(codec) not in data)
     folder = quote(posixpath.relpath(home, posixpath.dirname(epub.package_path) or "."))
-    metas, items, inserted = "", "", list[tuple[int, str]]()
+    metas, inserted = "", list[tuple[int, str]]()
+    items = f'<{colon}item id="{prefix}style" href="{folder}/{_STYLESHEET}" media-type="text/css"/>\n'
     for number, overlay in enumerate(overlays, 1):
         name, seconds = f"{prefix}{number}", _clock(overlay.samples, rate)
         metas += f'<{colon}meta property="media:duration" refines="#{name}">{seconds}</{colon}meta>\n'
@@ -219,6 +235,7 @@ def _package(epub: Epub, overlays: Sequence[_Overlay], rate: int, home: str, nar
         inserted.append((at, f" media-overlay={quoteattr(name)}"))
     total = _clock(sum(overlay.samples for overlay in overlays), rate)
     metas += f'<{colon}meta property="media:duration">{total}</{colon}meta>\n'
+    metas += f'<{colon}meta property="media:active-class">{_ACTIVE}</{colon}meta>\n'
     metas += f'<{colon}meta property="media:narrator">{escape(narrator)}</{colon}meta>\n'
     for at, text in sorted([*inserted, (metadata.end, metas), (manifest.end, items)], reverse=True):
         data = data[:at] + text.encode(codec) + data[at:]

@@ -5,17 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.paths import ROOT
-from tests.service.page.browser import chromium
+from tests.service.page.browser import chromium, hosted
 
 pytestmark = pytest.mark.slow
 
@@ -31,20 +26,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = _build(ROOT / "mkdocs.yml", folder)
     assert done.returncode == 0, done.stderr
     return folder
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def hosted(site: Path) -> Iterator[str]:
-    """The URL of a server that only has these files."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def test_a_link_that_leads_nowhere_fails(tmp_path: Path) -> None:

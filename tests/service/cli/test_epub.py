@@ -31,6 +31,7 @@ from tests.service.support import Server, command
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 RATE = 16000
 SMIL = {"s": "http://www.w3.org/ns/SMIL"}
+LINK = b'<link rel="stylesheet" type="text/css" href="../spoken/word.css"/>'
 MARK = re.compile(rb'<span id="w-\d+">(.*?)</span>', re.DOTALL)
 
 
@@ -277,7 +278,7 @@ def test_a_book_with_overlays_is_the_book_with_marks(spoken: tuple[Path, Path]) 
         assert after.infolist()[0].compress_type == zipfile.ZIP_STORED
         assert [name for name in after.namelist() if "/spoken/" not in name] == before.namelist()
         for name in set(before.namelist()) - {"OEBPS/book.opf"}:
-            assert MARK.sub(rb"\1", after.read(name)) == before.read(name), name
+            assert MARK.sub(rb"\1", after.read(name)).replace(LINK, b"") == before.read(name), name
         marked = [match.decode() for match in MARK.findall(after.read("OEBPS/text/one.xhtml"))]
         assert marked == [
             "The", "Planks", "The", "birch", "canoe", "sl", "on", "the", "smooth", "planks", "at", "5&#xA0;km/h",
@@ -346,6 +347,26 @@ def test_a_reader_that_is_killed_makes_the_same_book(
         assert killed(line, environment, tmp_path / "b.epub.parts", count, signal.SIGKILL) == -signal.SIGKILL
     assert _read(ancestral, source, output) == _read(ancestral, source, tmp_path / "c.epub")
     assert not (tmp_path / "b.epub.parts").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_style_of_the_word_is_linked(ancestral: Run, tmp_path: Path, encoding: str) -> None:
+    """Also by documents with a prefix, or in UTF-16; a head that is empty gets no link."""
+    prefixed = """<?xml version="1.0" encoding="{}"?>
+<h:html xmlns:h="http://www.w3.org/1999/xhtml"><h:head>{}</h:head><h:body><h:p>Café.</h:p></h:body></h:html>"""
+    one, two = (prefixed.format(encoding, title).encode(encoding) for title in ("<h:title>One</h:title>", ""))
+    files: dict[str, str | bytes | None] = {"OEBPS/text/one.xhtml": one, "OEBPS/text/two parts.xhtml": two}
+    _read(ancestral, write_epub(tmp_path / "a.epub", **files), tmp_path / "b.epub")
+    with zipfile.ZipFile(tmp_path / "b.epub") as book:
+        heads = [book.read(name).decode(encoding).partition("<h:body>")[0] for name in files]
+        links = [head.count(LINK.decode().replace("<", "<h:") + "</h:head>") for head in heads]
+        assert (links, heads[1].count("link")) == ([1, 0], 0)
+        for name in files:
+            ElementTree.fromstring(book.read(name))
+        assert book.read("OEBPS/spoken/word.css").startswith(b".-epub-media-overlay-active {")
+        package = ElementTree.fromstring(book.read("OEBPS/book.opf"))
+    active = [meta.text for meta in package.iter() if meta.get("property") == "media:active-class"]
+    assert active == ["-epub-media-overlay-active"]
 
 
 EPUBCHECK = Path("/usr/share/java/epubcheck.jar")
