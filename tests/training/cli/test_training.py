@@ -226,7 +226,8 @@ def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) ->
     result = run("evaluate", "speech", *arguments, "--sentences", 5, "--keep", tmp_path / "kept")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert (report["model"], report["voice"], report["engine"], report["sentences"]) == ("tiny", "ann", "native-int8", 1)
+    assert (report["model"], report["voice"]) == ("tiny", "ann")
+    assert (report["engine"], report["sentences"]) == ("native-int8", 1)
     assert report["temperature"] == 1.0
     assert len(report["sha256"]) == 64
     assert report["wer"] > report["teacher"]["wer"]
