@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final, Literal, TypeVar
 
 from ancestral.errors import InvalidRequest
 
@@ -24,6 +25,20 @@ SUFFIXES: Final[Mapping[str, AudioFormat]] = {
     ".wav": "wav", ".flac": "flac", ".mp3": "mp3", ".opus": "opus", ".aac": "aac",
 }  # fmt: skip
 """The formats of files, by the ends of their names."""
+F = TypeVar("F", bound=str)
+
+
+def format_of(path: Path, suffixes: Mapping[str, F]) -> F:
+    """The format of a file of sound or of a picture by its suffix.
+
+    Raises:
+        InvalidRequest: it is none of ``suffixes``.
+    """
+    form = suffixes.get(path.suffix.lower())
+    if form is None:
+        raise InvalidRequest(f"path: must end in {', '.join(suffixes)}", param="path", code="invalid_value")
+    return form
+
 
 LENGTH_IN_HEADER: Final = ("flac", "wav")
 """The formats whose header contains the number of samples."""

@@ -110,13 +110,8 @@ class Connection:
         headers = {"prefer": "respond-async", "idempotency-key": key or uuid.uuid4().hex}
         return str(parsed(self.request("POST", path, json=body, headers=headers))["id"])
 
-    def wait(self, job: str) -> None:
-        """Wait until a job is complete.
-
-        Raises:
-            NotFound: it has expired, or somebody has deleted it.
-            ServerError: it has failed or has been cancelled, or the server does not answer.
-        """
+    def _wait(self, job: str) -> None:
+        """Wait until a job is complete; raises as :meth:`output`."""
         while (found := self.get(f"/v1/jobs/{job}"))["status"] in ("queued", "in_progress"):
             if self.closed.is_set():
                 raise ServerError(f"{self.url}: interrupted")
@@ -125,13 +120,15 @@ class Connection:
             reason = (found["error"] or {}).get("message", f"the job is {found['status']}")
             raise ServerError(f"{self.url}: {reason}")
 
-    def content(self, job: str) -> tuple[bytes, Mapping[str, str]]:
-        """The output of a complete job, and the headers that say what made it. Where the connection breaks, the rest is
-        asked for.
+    def output(self, job: str) -> tuple[bytes, Mapping[str, str]]:
+        """The output of a job, when it is complete, and the headers that say what made it. Where the connection breaks,
+        the rest is asked for.
 
         Raises:
-            AncestralError: as :meth:`request`.
+            NotFound: it has expired, or somebody has deleted it.
+            ServerError: it has failed or has been cancelled, or the server does not answer.
         """
+        self._wait(job)
         data, retry = bytearray(), Retry(self)
         while True:
             sent = {"range": f"bytes={len(data)}-"} if data else {}
@@ -216,8 +213,7 @@ class Stream:
                     retry.lost(error)
 
     def _awaited(self, job: str) -> bytes:
-        self._connection.wait(job)
-        data, headers = self._connection.content(job)
+        data, headers = self._connection.output(job)
         self._take(headers)
         return data
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from ancestral.client.connection import Connection, parsed
 from ancestral.errors import check_choice, check_range
-from ancestral.images.encoding import MEDIA_TYPES, format_of
+from ancestral.formats import format_of
+from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.sizes import MAX_SIDE
 
 _GENERATIONS: Final = "/v1/images/generations"
@@ -130,7 +131,7 @@ class RemotePicture:
             InvalidRequest: it has another suffix, or it cannot be drawn.
             ServerError: the server refuses, fails or does not answer.
         """
-        form = format_of(Path(path))
+        form = format_of(Path(path), SUFFIXES)
         Path(path).write_bytes(self.file(form, scale))
 
     def _repr_png_(self) -> bytes:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.mix import VoiceMix
 from ancestral.client.connection import Connection, Stream, parsed
-from ancestral.errors import InvalidRequest, ServerError, check_type
-from ancestral.formats import SUFFIXES, AudioFormat
+from ancestral.errors import ServerError, check_type
+from ancestral.formats import SUFFIXES, AudioFormat, format_of
 from ancestral.models.audio.pcm import from_int16
 from ancestral.models.text.script import Cast
 from ancestral.speech.cast import cast_of
@@ -163,7 +163,7 @@ class RemoteSpeech:
     @property
     def duration(self) -> float:
         """Seconds of sound; all of it is read."""
-        return len(self.samples) / self.sample_rate
+        return sum(map(len, self)) / self.sample_rate
 
     @property
     def seed(self) -> int:
@@ -249,8 +249,7 @@ class RemoteSpeech:
         self._job = self._connection.submit(_SPEECH, body)
         if self._cancelled:
             self._connection.cancel(self._job)
-        self._connection.wait(self._job)
-        data, headers = self._connection.content(self._job)
+        data, headers = self._connection.output(self._job)
         self._body["seed"] = int(headers["x-seed"])
         return data
 
@@ -265,9 +264,7 @@ class RemoteSpeech:
             InvalidRequest: it has another suffix; and as :meth:`encode`.
             ServerError: as :meth:`encode`.
         """
-        form = SUFFIXES.get(Path(path).suffix.lower())
-        if form is None:
-            raise InvalidRequest(f"path: must end in {', '.join(SUFFIXES)}", param="path", code="invalid_value")
+        form = format_of(Path(path), SUFFIXES)
         Path(path).write_bytes(self.encode(form, sample_rate))
 
 

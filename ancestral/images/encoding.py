@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ancestral.errors import InvalidRequest
 from ancestral.images.pixels import Pixels
 
 MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
@@ -25,18 +23,6 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "jpeg": {"quality": 95, "subsampling": 0},
 }
 _NO_TEXTS: Final[Mapping[str, str]] = {}
-
-
-def format_of(path: Path) -> str:
-    """The format of a file by its suffix.
-
-    Raises:
-        InvalidRequest: it is none of :data:`SUFFIXES`.
-    """
-    form = SUFFIXES.get(path.suffix.lower())
-    if form is None:
-        raise InvalidRequest(f"path: must end in {', '.join(SUFFIXES)}", param="path", code="invalid_value")
-    return form
 
 
 def encode(

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.errors import InvalidRequest, check_choice, check_range
+from ancestral.formats import format_of
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing
-from ancestral.images.encoding import MEDIA_TYPES, format_of
+from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.resolve import MAX_PICTURES
@@ -95,7 +96,7 @@ class Pictures(Sequence["Picture"]):
         """
         model, file = self._sampler.model, Path(path)
         check_range("columns", columns, 1, MAX_PICTURES)
-        drawing, decoded = self._for_file(format_of(file), scale)
+        drawing, decoded = self._for_file(format_of(file, SUFFIXES), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
         data = sheet_file(drawing, model, decoded, columns)
@@ -130,7 +131,7 @@ class Pictures(Sequence["Picture"]):
     ) -> None:
         """Write picture ``index``; arguments as of :meth:`Picture.save`."""
         file = Path(path)
-        form = format_of(file)
+        form = format_of(file, SUFFIXES)
         source = COMPOSITE if isinstance(self.drawing, Completion) else SAMPLED
         recipe = self._recipe({"seed": self.drawing.seeds[index]})
         data = self.file(index, form, scale)

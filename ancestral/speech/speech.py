@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ancestral.errors import InvalidRequest, check_choice
+from ancestral.errors import check_choice
+from ancestral.formats import format_of
 from ancestral.models.text import Sentence
 from ancestral.models.text.visemes import viseme_of
 from ancestral.speech.decoder import Wave
@@ -163,9 +164,7 @@ class Speech:
         from ancestral.provenance.files import write_file
 
         path, model = Path(path), self._sampler.model
-        form = codecs.SUFFIXES.get(path.suffix.lower())
-        if form is None:
-            raise InvalidRequest(f"path: must end in {', '.join(codecs.SUFFIXES)}", param="path", code="invalid_value")
+        form = format_of(path, codecs.SUFFIXES)
         recipe = recipe_of(self.utterance, model.entry.id, model.sha256)
         write_file(path, self.encode(form, sample_rate), codecs.MEDIA_TYPES[form], recipe, signer)
 

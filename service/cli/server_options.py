@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from ancestral.client.server import Server
+    from ancestral.client.server import RemoteModel, Server
+    from ancestral.model import Model
+    from ancestral.models.entries import Voice
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -39,3 +43,35 @@ def connected(url: str | None, api_key_file: Path | None) -> Server | None:
     from ancestral.client.server import connect
 
     return connect(url, None if api_key_file is None else api_key_file.read_text().strip())
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model that speaks, here or of a server."""
+
+    model: Model | RemoteModel
+    voices: tuple[Voice, ...]
+    """Of the model."""
+    summary: str
+    """What the model is."""
+    is_remote: bool
+
+
+@contextmanager
+def chosen_model(url: str | None, api_key_file: Path | None, model: str | None, voice: str | None) -> Iterator[Chosen]:
+    """The model that options choose: by its id, or else the first one that has the voice.
+
+    Raises:
+        click.UsageError: there is a key for no server.
+        AncestralError: there is no such model or voice, or the server does not answer.
+    """
+    if (server := connected(url, api_key_file)) is None:
+        from ancestral.service.cli.local.model import configured_model, model_that_speaks
+
+        here = configured_model(model or model_that_speaks(voice))
+        entry = here.description.entry
+        yield Chosen(here, entry.voices, entry.description, is_remote=False)
+        return
+    with server:
+        found = server.model_that_speaks(voice) if model is None else server.load(model)
+        yield Chosen(found, found.described_voices, str(found.description["description"]), is_remote=True)

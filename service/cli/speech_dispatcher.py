@@ -5,18 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ancestral.command_line import click_errors
-from ancestral.service.cli.server_options import connected, server_options
-
-if TYPE_CHECKING:
-    from ancestral.client.server import RemoteModel
-    from ancestral.model import Model
+from ancestral.service.cli.server_options import chosen_model, server_options
 
 _MODULE = "../libexec/speech-dispatcher-modules/sd_ancestral"
 """Where speech-dispatcher finds a user's module ``ancestral``, from the folder of the user's data."""
@@ -46,28 +41,20 @@ def command(
     """
     import fcntl
 
-    from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_speaks
+    from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.cli.local.speech_dispatcher import Module
 
     output, sys.stdout = sys.stdout, sys.stderr  # only the protocol may write there
-    with click_errors(*FAILURES), ExitStack() as stack:
-        chosen: Model | RemoteModel
-        if server := connected(url, api_key_file):
-            stack.enter_context(server)
-            chosen = server.model_that_speaks(voice) if model is None else server.load(model)
-            voices = chosen.described_voices
-        else:
-            chosen = configured_model(model or model_that_speaks(voice))
-            voices = chosen.description.entry.voices
-        default = chosen.voice(voice).id  # refused here if there is none
+    with click_errors(*FAILURES), chosen_model(url, api_key_file, model, voice) as chosen:
+        default = chosen.model.voice(voice).id  # refused here if there is none
         if install:
-            path = _install(chosen.id, default, url, api_key_file)
+            path = _install(chosen.model.id, default, url, api_key_file)
             click.echo(f"{path}\nspeech-dispatcher finds it when it starts again: pkill speech-dispatch", err=True)
             return
         # After STOP speech-dispatcher reads all that is in the pipe before it falls silent: of 64 KiB, 30 ms later.
         with suppress(OSError):
             fcntl.fcntl(output.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        Module(chosen, voices, default, sys.stdin.buffer, output.buffer).run()
+        Module(chosen.model, chosen.voices, default, sys.stdin.buffer, output.buffer).run()
 
 
 def _install(model: str, voice: str, url: str | None, api_key_file: Path | None) -> Path:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from ancestral.command_line import click_errors
-from ancestral.service.cli.server_options import connected, server_options
-
-if TYPE_CHECKING:
-    from ancestral.client.server import RemoteModel
-    from ancestral.model import Model
+from ancestral.service.cli.server_options import chosen_model, server_options
 
 _STREAMS: Final = 64
 """At a time, if a server samples them."""
@@ -32,7 +27,7 @@ def command(uri: str, voice: str | None, model: str | None, url: str | None, api
 
     The protocol knows no keys: whoever reaches the address can use it.
     """
-    from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_speaks
+    from ancestral.service.cli.local.model import FAILURES
 
     try:
         from wyoming.server import AsyncServer
@@ -42,19 +37,12 @@ def command(uri: str, voice: str | None, model: str | None, url: str | None, api
         raise click.ClickException("needs the extra 'wyoming': pip install 'ancestral[wyoming]'") from error
 
     async def serve() -> None:
-        limit = asyncio.Semaphore(os.cpu_count() or 1 if server is None else _STREAMS)
-        speaking = Speaking(chosen, voices, summary, chosen.voice(voice).id, limit)
-        click.echo(f"{len(voices)} voices at {uri}", err=True)
+        limit = asyncio.Semaphore(_STREAMS if chosen.is_remote else os.cpu_count() or 1)
+        speaking = Speaking(chosen.model, chosen.voices, chosen.summary, chosen.model.voice(voice).id, limit)
+        click.echo(f"{len(chosen.voices)} voices at {uri}", err=True)
         await listener.run(partial(Connection, speaking))
 
-    with click_errors(*FAILURES, ValueError), ExitStack() as stack:
+    with click_errors(*FAILURES, ValueError):
         listener = AsyncServer.from_uri(uri)
-        chosen: Model | RemoteModel
-        if server := connected(url, api_key_file):
-            stack.enter_context(server)
-            chosen = server.model_that_speaks(voice) if model is None else server.load(model)
-            voices, summary = chosen.described_voices, str(chosen.description["description"])
-        else:
-            chosen = configured_model(model or model_that_speaks(voice))
-            voices, summary = chosen.description.entry.voices, chosen.description.entry.description
-        asyncio.run(serve())
+        with chosen_model(url, api_key_file, model, voice) as chosen:
+            asyncio.run(serve())

@@ -17,13 +17,18 @@ LANGUAGES: Final = (ENGLISH.language, *_TABLES)
 _LONGEST_SHOWN: Final = 40
 
 
+def language_of(tag: str) -> str:
+    """The language of a tag such as ``en-US`` or ``en_US``, whether or not it is read."""
+    return tag.replace("_", "-").partition("-")[0].lower()
+
+
 def primary(tag: str) -> str:
     """The primary language of a BCP 47 tag: `es` of `es-MX`.
 
     Raises:
         UnsupportedText: it is none of :data:`LANGUAGES`; the message names it.
     """
-    found = tag.replace("_", "-").partition("-")[0].lower()
+    found = language_of(tag)
     if found not in LANGUAGES:
         raise UnsupportedText(f"language {tag[:_LONGEST_SHOWN]!r} is not read; there are {', '.join(LANGUAGES)}")
     return found

@@ -6,11 +6,11 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache, partial
 from typing import Final
 
 from ancestral.client.server import Server
 from ancestral.errors import NotFound, ServerError
-from ancestral.models.text.script import Cast
 from ancestral.service.books.parts import Part
 from ancestral.service.books.speaker import Reading, Spoken, default_voice
 
@@ -39,14 +39,9 @@ class RemoteSpeaker:
         self.model, self.voice = model.id, self._voice.id
         self.model_sha256: str = model.description["sha256"]
         self.sample_rate = self._voice.sample_rate
-        self._casts: dict[str | None, Cast] = {}
-        self.cast(None)  # names are checked before the text is
-
-    def cast(self, language: str | None) -> Cast:
+        self.cast = cache(partial(self._voice.cast, reading.voices))
         """See :class:`ancestral.service.books.speaker.Speaker`."""
-        if language not in self._casts:
-            self._casts[language] = self._voice.cast(self._reading.voices, language)
-        return self._casts[language]
+        self.cast(None)  # names are checked before the text is
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.books.speaker.Speaker`."""
@@ -86,8 +81,7 @@ class RemoteSpeaker:
             # With the key a part that was in progress when this program ended, or the connection, is found again.
             job = connection.submit("/v1/audio/speech", body, part.name)
             try:
-                connection.wait(job)
-                flac, headers = connection.content(job)
+                flac, headers = connection.output(job)
                 words = [
                     (word["text_start"], word["text_end"], word["start"], word["end"])
                     for word in connection.get(f"/v1/jobs/{job}/timestamps")["words"]

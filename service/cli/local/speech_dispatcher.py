@@ -24,7 +24,8 @@ from ancestral import codecs
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model
 from ancestral.models.entries import Voice as VoiceEntry
-from ancestral.service.cli.local.speech_dispatcher_settings import Settings, primary_of
+from ancestral.models.text.languages.registry import language_of
+from ancestral.service.cli.local.speech_dispatcher_settings import Settings
 from ancestral.service.cli.local.ssml_pieces import latin, marked, plain, sentences_of, spelled, spoken_name
 from ancestral.speech.voice import Voice
 
@@ -165,7 +166,7 @@ class Module:
         found = [
             f"200-{voice.id}\t{voice.language}\tnone"
             for voice in self._voices
-            if language is None or primary_of(voice.language) == primary_of(language)
+            if language is None or language_of(voice.language) == language_of(language)
         ]
         self._send(*(found or []), "200 OK VOICE LIST SENT" if found else "304 CANT LIST VOICES")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS, Voice
+from ancestral.models.text.languages.registry import language_of
 
 _VOICE_TYPE: Final = re.compile(r"(child_)?(male|female)([123])?")
 _FIRST_TYPE: Final = "male1"
@@ -61,7 +62,7 @@ class Settings:
         spoken = [
             voice
             for voice in voices
-            if self.language == "NULL" or primary_of(voice.language) == primary_of(self.language)
+            if self.language == "NULL" or language_of(voice.language) == language_of(self.language)
         ] or voices
         kind = _VOICE_TYPE.fullmatch(self.voice)
         if kind is not None and self.voice != _FIRST_TYPE:
@@ -70,8 +71,3 @@ class Settings:
                 return fitting[(int(kind[3] or 1) - 1) % len(fitting)].id
         speaks_another = default in {voice.id for voice in voices} - {voice.id for voice in spoken}
         return spoken[0].id if speaks_another else default
-
-
-def primary_of(language: str) -> str:
-    """The language of a tag such as ``en-US`` or ``en_US``."""
-    return language.replace("_", "-").partition("-")[0].lower()
