@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 from ancestral.service.broker.batches import Kind
@@ -24,9 +24,11 @@ LOOK_SECONDS: Final = 1.0
 """Between two looks for work without a driver."""
 MAX_DRIVEN: Final = 8
 """Batches and books of one process at a time."""
+PARALLEL: Final = 8
+"""Parts of a batch or book that are jobs at a time."""
 _LONGEST_WAIT: Final = 5.0
 
-T = TypeVar("T")
+P = TypeVar("P")
 log = logging.getLogger(__name__)
 
 
@@ -116,9 +118,25 @@ class Background:
         return "completed"
 
 
-async def until_accepted(attempt: Callable[[], Awaitable[T]]) -> T:
-    """What an attempt at a job gives; tried again while there is no room for the job, or Redis is unavailable: the next
-    attempt finds the same job."""
+async def carry_out_parts(parts: Iterable[tuple[int, P]], attempt: Callable[[int, P], Awaitable[None]]) -> None:
+    """Carry out parts, each by its number, :data:`PARALLEL` at a time. An attempt at one is tried again while there is
+    no room for its job, or Redis is unavailable: the next attempt finds the same job. The first other error ends all.
+    """
+    room = asyncio.Semaphore(PARALLEL)
+
+    async def carry_out(number: int, part: P) -> None:
+        async with room:
+            await _until_accepted(lambda: attempt(number, part))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number, part in parts:
+                group.create_task(carry_out(number, part))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+
+
+async def _until_accepted(attempt: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await attempt()

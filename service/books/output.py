@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -93,67 +93,59 @@ def chapter_marks(book: Book, parts: Sequence[Part], folder: PartsFolder, title:
     return found
 
 
-def write_chapters(
-    source: Path,
-    output: Path,
-    form: str,
-    tags: Mapping[str, str],
-    parts: Sequence[Part],
-    folder: PartsFolder,
-    chapters: Sequence[Chapter],
-    cover: bytes | None,
-    signer: Signer | None,
-    captions: Sequence[CaptionFormat],
-) -> None:
-    """Write a file a chapter, ``NAME-01.mp3`` and so on, if ``output`` is ``NAME.mp3``, and files of captions beside
-    each; other arguments as of :func:`write_book`."""
-    groups = groupby(parts, key=lambda part: part.chapter)
-    for number, ((_, own), chapter) in enumerate(zip(groups, chapters, strict=True), 1):
-        path = output.with_name(f"{output.stem}-{number:0{max(2, len(str(len(chapters))))}}{output.suffix}")
-        spoken, track = list(own), {"title": chapter.title, "track": f"{number}/{len(chapters)}"}
-        write_book(source, path, form, {**tags, **track}, spoken, folder, (), cover, signer)
-        write_captions(path, spoken, folder, captions)
-
-
 def write_captions(output: Path, parts: Sequence[Part], folder: PartsFolder, forms: Sequence[CaptionFormat]) -> None:
     """Write files of captions for the sound in a file, beside it."""
     for form in forms:
         output.with_suffix(f".{form}").write_text(book_captions(parts, folder, form), "utf-8")
 
 
-def write_book(
-    source: Path,
-    output: Path,
-    form: str,
-    tags: Mapping[str, str],
-    parts: Sequence[Part],
-    folder: PartsFolder,
-    chapters: Sequence[Chapter],
-    cover: bytes | None,
-    signer: Signer | None,
-) -> None:
-    """Assemble the file. It has its name as soon as it is whole, and signed.
+@dataclass(frozen=True)
+class BookFile:
+    """What the file of a book, or the file of each chapter, is made from."""
 
-    Args:
-        source: the file that was read.
-        output: the file to write.
-        form: its format, of :data:`MEDIA`.
-        tags: from :func:`tags_of`.
-        parts: all of them, in order.
-        folder: that has all of them.
-        chapters: from :func:`chapter_marks`.
-        cover: a PNG or JPEG.
-        signer: signs the file; None leaves it unsigned.
-    """
-    unfinished, recipe = output.with_name(f"{output.name}.unfinished"), json.loads(tags["comment"])
-    if form == "epub":
-        write_overlays(source, unfinished, parts, folder, recipe["voice"])
-    else:
-        with BookWriter(unfinished, form, folder.sample_rate, tags, chapters, cover) as writer:
-            for part in parts:
-                writer.feed(folder.sound(part))
-                writer.feed(np.zeros(folder.silence(part), np.int16))
-            writer.finish()
-    if signer is not None:
-        sign_in_place(unfinished, output, MEDIA[form], recipe, signer)
-    unfinished.replace(output)
+    source: Path
+    """The file that was read."""
+    form: str
+    """The format, of :data:`MEDIA`."""
+    tags: Mapping[str, str]
+    """From :func:`tags_of`."""
+    folder: PartsFolder
+    """That has all parts."""
+    cover: bytes | None
+    """A PNG or JPEG."""
+    signer: Signer | None
+    """Signs it; None leaves it unsigned."""
+
+    def write(self, output: Path, parts: Sequence[Part], chapters: Sequence[Chapter]) -> None:
+        """Assemble the file. It has its name as soon as it is whole, and signed.
+
+        Args:
+            output: the file to write.
+            parts: what it has, in order.
+            chapters: from :func:`chapter_marks`.
+        """
+        unfinished, recipe = output.with_name(f"{output.name}.unfinished"), json.loads(self.tags["comment"])
+        if self.form == "epub":
+            write_overlays(self.source, unfinished, parts, self.folder, recipe["voice"])
+        else:
+            rate = self.folder.sample_rate
+            with BookWriter(unfinished, self.form, rate, self.tags, chapters, self.cover) as writer:
+                for part in parts:
+                    writer.feed(self.folder.sound(part))
+                    writer.feed(np.zeros(self.folder.silence(part), np.int16))
+                writer.finish()
+        if self.signer is not None:
+            sign_in_place(unfinished, output, MEDIA[self.form], recipe, self.signer)
+        unfinished.replace(output)
+
+    def write_chapters(
+        self, output: Path, parts: Sequence[Part], chapters: Sequence[Chapter], captions: Sequence[CaptionFormat]
+    ) -> None:
+        """Write a file a chapter, ``NAME-01.mp3`` and so on, if ``output`` is ``NAME.mp3``, and files of captions
+        beside each; arguments as of :meth:`write`."""
+        groups = groupby(parts, key=lambda part: part.chapter)
+        for number, ((_, own), chapter) in enumerate(zip(groups, chapters, strict=True), 1):
+            path = output.with_name(f"{output.stem}-{number:0{max(2, len(str(len(chapters))))}}{output.suffix}")
+            spoken, track = list(own), {"title": chapter.title, "track": f"{number}/{len(chapters)}"}
+            replace(self, tags={**self.tags, **track}).write(path, spoken, ())
+            write_captions(path, spoken, self.folder, captions)

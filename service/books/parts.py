@@ -78,6 +78,19 @@ class Part:
     """Who says what nobody else is named for."""
 
 
+def distinct(parts: Sequence[Part]) -> list[Part]:
+    """The parts that are different: what occurs twice sounds the same."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        found.setdefault(part.name, part)
+    return list(found.values())
+
+
+def notes_of(book: Book, unspoken: Sequence[str]) -> list[str]:
+    """What of a book is left out, and what of it :func:`parts_of` could not speak."""
+    return [*book.notes, *(f"not read: {place}" for place in unspoken)]
+
+
 def parts_of(
     book: Book,
     lexicon: Pronunciations,

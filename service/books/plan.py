@@ -14,7 +14,7 @@ from ancestral.catalog.models import SpeechModel
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
 from ancestral.service.books.output import open_book
-from ancestral.service.books.parts import BookError, Part, parts_of
+from ancestral.service.books.parts import BookError, Part, distinct, notes_of, parts_of
 from ancestral.service.books.speaker import Reading, default_voice
 from ancestral.service.books.text import Book
 from ancestral.speech.cast import cast_of
@@ -39,11 +39,8 @@ class Plan:
 
     @property
     def requests(self) -> list[Part]:
-        """The parts that are different: what occurs twice sounds the same."""
-        found: dict[str, Part] = {}
-        for part in self.parts:
-            found.setdefault(part.name, part)
-        return list(found.values())
+        """Those that become jobs."""
+        return distinct(self.parts)
 
 
 def plan_book(
@@ -81,7 +78,8 @@ def plan_book(
     characters = sum(len(paragraph.text) for chapter in book.chapters for paragraph in chapter.paragraphs)
     if characters > max_characters:
         raise BookError(f"{characters} characters; this server reads books of up to {max_characters}")
-    found, mix = _model_and_voice(catalog, model, Reading(voice, book.language, speed, voices))
+    reading = Reading(voice, book.language, speed, voices)
+    found, mix = _model_and_voice(catalog, model, reading)
     find = partial(catalog.voice, found)
 
     @cache
@@ -89,11 +87,9 @@ def plan_book(
         return cast_of(find, mix, language or mix.language, voices)
 
     cast(None)  # names are checked before the text is
-    made_from: dict[str, Any] = {
-        "model": found.entry.id, "model_sha256": found.sha256, "voice": mix.id, "speed": speed,
-    } | ({"voices": dict(voices)} if voices else {})  # fmt: skip
+    made_from = reading.made_from(found.entry.id, found.sha256, mix.id)
     parts, unspoken = parts_of(book, catalog.pronunciations | pronunciations, seed, made_from, cast)
-    return Plan(book, found, mix, parts, [*book.notes, *(f"not read: {place}" for place in unspoken)], made_from)
+    return Plan(book, found, mix, parts, notes_of(book, unspoken), made_from)
 
 
 def _model_and_voice(catalog: Catalog, model: str | None, reading: Reading) -> tuple[SpeechModel, VoiceMix]:

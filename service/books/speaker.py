@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ancestral.models.entries import Voice
 from ancestral.models.text.languages.registry import primary
@@ -41,6 +41,17 @@ class Reading:
     """Above 1 is faster."""
     voices: Mapping[str, str]
     """Names of the text for voices."""
+
+    def made_from(self, model: str, model_sha256: str, voice: str) -> dict[str, Any]:
+        """What the sound depends on besides the text and the seed; the file's tags say it, too.
+
+        Args:
+            model: its id.
+            model_sha256: of its weights.
+            voice: the canonical form of the one that reads.
+        """
+        found: dict[str, Any] = {"model": model, "model_sha256": model_sha256, "voice": voice, "speed": self.speed}
+        return found | ({"voices": dict(self.voices)} if self.voices else {})
 
 
 class Speaker(Protocol):

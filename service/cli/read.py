@@ -94,15 +94,14 @@ def command(
     from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.books.epub import EpubError
     from ancestral.service.books.output import (
+        BookFile,
         chapter_marks,
         cover_of,
         open_book,
         tags_of,
-        write_book,
         write_captions,
-        write_chapters,
     )
-    from ancestral.service.books.parts import BookError, PartsFolder, parts_of
+    from ancestral.service.books.parts import BookError, PartsFolder, notes_of, parts_of
     from ancestral.service.books.speaker import Reading
     from ancestral.service.cli.book.remote import RemoteSpeaker
     from ancestral.service.cli.local.model import FAILURES
@@ -133,11 +132,9 @@ def command(
             lexicon = read_lexicon(pronunciations)
         else:
             speaker, lexicon = _local(pronunciations, model, reading)
-        made_from = {
-            "model": speaker.model, "model_sha256": speaker.model_sha256, "voice": speaker.voice, "speed": speed,
-        } | ({"voices": voices} if voices else {})  # fmt: skip
+        made_from = reading.made_from(speaker.model, speaker.model_sha256, speaker.voice)
         found, unspoken = parts_of(book, lexicon, seed, made_from, speaker.cast)
-        for note in (*book.notes, *(f"not read: {place}" for place in unspoken)):
+        for note in notes_of(book, unspoken):
             click.echo(f"{text}: {note}", err=True)
         folder = PartsFolder(parts or output.with_name(f"{output.name}.parts"), speaker.sample_rate)
         try:
@@ -147,10 +144,11 @@ def command(
             raise
         tags = tags_of(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
         chapters = chapter_marks(book, found, folder, tags["title"])
+        file = BookFile(text, form, tags, folder, picture, signer)
         if split:
-            write_chapters(text, output, form, tags, found, folder, chapters, picture, signer, captions)
+            file.write_chapters(output, found, chapters, captions)
         else:
-            write_book(text, output, form, tags, found, folder, chapters, picture, signer)
+            file.write(output, found, chapters)
             write_captions(output, found, folder, captions)
         if parts is None:
             folder.remove()
@@ -176,15 +174,17 @@ def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    each = {part.name: part for part in parts}  # what occurs twice sounds the same
-    missing = [part for part in each.values() if not folder.has(part)]
+    from ancestral.service.books.parts import distinct
+
+    each = distinct(parts)
+    missing = [part for part in each if not folder.has(part)]
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[sentences]} of {task.fields[total_sentences]} sentences"),
         TimeRemainingColumn(),
     )
-    total, total_sentences = (sum(size(part) for part in each.values()) for size in (_characters, _sentences))
+    total, total_sentences = (sum(size(part) for part in each) for size in (_characters, _sentences))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(
             speaker.voice,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ancestral.errors import AncestralError
-from ancestral.service.api.background import until_accepted
+from ancestral.service.api.background import carry_out_parts
 from ancestral.service.api.batches.lines import Answer, Line, answer_of, job_of, read_lines
 from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
@@ -28,8 +27,6 @@ from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import submit_job
 
-PARALLEL: Final = 8
-"""Lines of a batch that are jobs at a time."""
 MAX_OUTPUT_BYTES: Final = 64 << 20
 """Of the answers of a batch together."""
 
@@ -47,18 +44,14 @@ class BatchWork:
         name = batch["id"]
         lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
         done = await self._store.finished_lines(name)
-        room, size = asyncio.Semaphore(PARALLEL), await self._store.size(name, "output")
+        size = await self._store.size(name, "output")
 
-        async def carry_out(number: int, line: Line) -> None:
+        async def attempt(number: int, line: Line) -> None:
             nonlocal size
-            async with room:
-                left = MAX_OUTPUT_BYTES - size
-                size += await until_accepted(lambda: self._attempt(batch, number, line, jobs, left))
+            answered = await self._attempt(batch, number, line, jobs, MAX_OUTPUT_BYTES - size)
+            size += answered  # in a statement of its own: other lines were answered meanwhile
 
-        async with asyncio.TaskGroup() as group:
-            for number, line in enumerate(lines):
-                if number not in done:
-                    group.create_task(carry_out(number, line))
+        await carry_out_parts([item for item in enumerate(lines) if item[0] not in done], attempt)
         return {}
 
     async def _attempt(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:

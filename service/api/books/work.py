@@ -18,9 +18,9 @@ from typing import Any, Final, get_args
 
 from ancestral.errors import AncestralError, NotFound
 from ancestral.models.text import Pronunciations
-from ancestral.service.api.background import until_accepted
+from ancestral.service.api.background import carry_out_parts
 from ancestral.service.books.epub import EpubError
-from ancestral.service.books.output import chapter_marks, cover_of, tags_of, write_book, write_captions, write_chapters
+from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.plan import Plan, plan_book
 from ancestral.service.broker.artifacts import PIECE_BYTES
@@ -36,8 +36,6 @@ from ancestral.service.speech.requests import prepared
 from ancestral.service.speech.schemas import SpeechRequest
 from ancestral.service.speech.timestamps import Timeline
 
-PARALLEL: Final = 8
-"""Parts of a book that are jobs at a time."""
 CAPTIONS: Final = get_args(CaptionFormat)
 _GONE: Final = ("job_not_found", "content_expired")
 
@@ -99,21 +97,11 @@ class BookWork:
     # Speaking
 
     async def _speak(self, book: Mapping[str, Any], plan: Plan, jobs: dict[int, Job]) -> None:
-        done, room = await self._store.finished_lines(book["id"]), asyncio.Semaphore(PARALLEL)
+        done = await self._store.finished_lines(book["id"])
+        missing = [item for item in enumerate(plan.requests) if item[0] not in done]
+        await carry_out_parts(missing, partial(self._part, book, plan, jobs))
 
-        async def speak(number: int, part: Part) -> None:
-            async with room:
-                await until_accepted(partial(self._part, book, plan, number, part, jobs))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number, part in enumerate(plan.requests):
-                    if number not in done:
-                        group.create_task(speak(number, part))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
-
-    async def _part(self, book: Mapping[str, Any], plan: Plan, number: int, part: Part, jobs: dict[int, Job]) -> None:
+    async def _part(self, book: Mapping[str, Any], plan: Plan, jobs: dict[int, Job], number: int, part: Part) -> None:
         request = SpeechRequest(
             model=plan.model.entry.id,
             voice=plan.voice.id,
@@ -171,13 +159,12 @@ class BookWork:
         output.parent.mkdir()
         tags = tags_of(book["title"], book["author"], {**plan.made_from, "seed": book["wanted"]["seed"]})
         chapters = await asyncio.to_thread(chapter_marks, plan.book, plan.parts, folder, book["title"])
-        cover, signer = cover_of(plan.book, form), self._state.signer
-        what = (source, output, form, tags, plan.parts, folder, chapters, cover, signer)
+        file = BookFile(source, form, tags, folder, cover_of(plan.book, form), self._state.signer)
         if split:
-            await asyncio.to_thread(write_chapters, *what, CAPTIONS)
+            await asyncio.to_thread(file.write_chapters, output, plan.parts, chapters, CAPTIONS)
             output = await asyncio.to_thread(_archive, output.parent)
         else:
-            await asyncio.to_thread(write_book, *what)
+            await asyncio.to_thread(file.write, output, plan.parts, chapters)
         if form != "epub":  # which has no one sound
             await asyncio.to_thread(write_captions, output, plan.parts, folder, CAPTIONS)
         starts = [chapter.start / folder.sample_rate for chapter in chapters]

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from ancestral.errors import NotFound
 from ancestral.service.api.batches.lines import read_lines
 from ancestral.service.api.batches.schemas import (
     BATCH_EXAMPLE,
@@ -22,7 +21,7 @@ from ancestral.service.api.batches.work import MAX_OUTPUT_BYTES
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service, base_url
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.routes.files import MAX_DOCUMENTS, file_of, page, require_room
+from ancestral.service.api.routes.files import MAX_DOCUMENTS, document_of, page, require_room
 from ancestral.service.broker.batches import RESULTS
 from ancestral.service.errors import Conflict, Overloaded
 from ancestral.service.jobs.state import AppState
@@ -42,10 +41,7 @@ async def own_batch(
     Raises:
         NotFound: the caller has no such batch.
     """
-    batch = await service.broker.batches.get("batch", batch_id)
-    if batch is None or batch["owner"] != caller.name:
-        raise NotFound("batch_id: no such batch", param="batch_id", code="batch_not_found")
-    return batch
+    return await document_of(service, "batch", caller.name, batch_id, "batch_id")
 
 
 OwnBatch = Annotated[dict[str, Any], Depends(own_batch)]
@@ -60,7 +56,7 @@ async def create_batch(
     """Carry out the requests of a file, with the priority of jobs. A line that cannot be read refuses the whole file:
     ``status`` is ``failed``, and ``errors`` names the lines. A request that is refused is a line of the error file."""
     store, owner, now = service.broker.batches, caller.name, int(time.time())
-    file = await file_of(service, owner, body.input_file_id, "input_file_id")
+    file = await document_of(service, "file", owner, body.input_file_id, "input_file_id")
     batches = await store.owned("batch", owner)
     if len(batches) >= MAX_DOCUMENTS or sum(batch["status"] == "in_progress" for batch in batches) >= MAX_UNFINISHED:
         message = f"This caller may have {MAX_UNFINISHED} unfinished batches, and {MAX_DOCUMENTS} in two days."

@@ -34,7 +34,7 @@ from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.routes.batches import WINDOW_SECONDS
-from ancestral.service.api.routes.files import page
+from ancestral.service.api.routes.files import document_of, page
 from ancestral.service.api.routes.jobs import KEEP_ALIVE_SECONDS
 from ancestral.service.books.parts import BookError
 from ancestral.service.books.plan import Plan
@@ -66,17 +66,10 @@ async def own_book(
     Raises:
         NotFound: the caller has no such book.
     """
-    book = await service.broker.batches.get("book", book_id)
-    if book is None or book["owner"] != caller.name:
-        raise _no_such_book()
-    return book
+    return await document_of(service, "book", caller.name, book_id, "book_id")
 
 
 OwnBook = Annotated[dict[str, Any], Depends(own_book)]
-
-
-def _no_such_book() -> NotFound:
-    return NotFound("book_id: no such book", param="book_id", code="book_not_found")
 
 
 @router.post(
@@ -202,19 +195,15 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 async def watch_book(book: OwnBook, service: Service, request: Request) -> Response:
     """How far a book is, as server-sent events; the stream ends with the reading."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return EventSourceResponse(_events(service, request, book["id"]), headers=headers)
+    return EventSourceResponse(_events(service, request, book["owner"], book["id"]), headers=headers)
 
 
-async def _events(service: AppState, request: Request, name: str) -> AsyncIterator[bytes]:
+async def _events(service: AppState, request: Request, owner: str, name: str) -> AsyncIterator[bytes]:
     before, sent = None, time.monotonic()
     try:
         while True:
             check_again(request)
-            book = await service.broker.batches.get("book", name)
-            if book is None:
-                yield event(envelope(_no_such_book()))
-                raise ResponseAborted("the book was deleted")
-            now = await describe_book(service, book)
+            now = await describe_book(service, await document_of(service, "book", owner, name, "book_id"))
             if now != before:
                 before, sent, kind = now, time.monotonic(), f"book.{now.status}"
                 data = BookEvent.model_validate({"type": kind, "book": now}).model_dump_json()
@@ -225,6 +214,9 @@ async def _events(service: AppState, request: Request, name: str) -> AsyncIterat
             if now.status != "in_progress":
                 return
             await asyncio.sleep(_LOOK_SECONDS)
+    except NotFound as error:
+        yield event(envelope(error))
+        raise ResponseAborted("the book was deleted") from error
     except Unauthorized as error:
         raise ResponseAborted("the API key was revoked") from error
     except UNAVAILABLE as error:

@@ -16,6 +16,7 @@ from ancestral.service.api.batches.schemas import FILE_EXAMPLE, FILE_ID, Deleted
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
 from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.http.openapi import documented
+from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.keys import LIFE_SECONDS
 from ancestral.service.errors import Overloaded, ResponseAborted
@@ -48,15 +49,15 @@ async def own_file(
     Raises:
         NotFound: the caller has no such file.
     """
-    return await file_of(service, caller.name, file_id, "file_id")
+    return await document_of(service, "file", caller.name, file_id, "file_id")
 
 
-async def file_of(service: AppState, owner: str, file_id: str, param: str) -> dict[str, Any]:
-    """A file of this owner; raises NotFound if there is none, and names ``param``."""
-    file = await service.broker.batches.get("file", file_id)
-    if file is None or file["owner"] != owner:
-        raise NotFound(f"{param}: no such file", param=param, code="file_not_found")
-    return file
+async def document_of(service: AppState, kind: Kind, owner: str, name: str, param: str) -> dict[str, Any]:
+    """A file, batch or book of this owner; raises NotFound if there is none, and names ``param``."""
+    document = await service.broker.batches.get(kind, name)
+    if document is None or document["owner"] != owner:
+        raise NotFound(f"{param}: no such {kind}", param=param, code=f"{kind}_not_found")
+    return document
 
 
 async def require_room(service: AppState, owner: str, size: int) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 
 from ancestral import codecs
 from ancestral.model import Model
-from ancestral.models.text.script import Cast
 from ancestral.service.books.parts import Part
 from ancestral.service.books.speaker import Reading, Spoken, default_voice
 
@@ -30,14 +30,9 @@ class LocalSpeaker:
         self._reading, self._threads = reading, threads
         self.model, self.model_sha256 = model.id, model.description.sha256
         self.voice, self.sample_rate = self._voice.id, self._voice.sample_rate
-        self._casts: dict[str | None, Cast] = {}
-        self.cast(None)  # names are checked before the text is
-
-    def cast(self, language: str | None) -> Cast:
+        self.cast = cache(partial(self._voice.cast, reading.voices))
         """See :class:`ancestral.service.books.speaker.Speaker`."""
-        if language not in self._casts:
-            self._casts[language] = self._voice.cast(self._reading.voices, language)
-        return self._casts[language]
+        self.cast(None)  # names are checked before the text is
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """See :class:`ancestral.service.books.speaker.Speaker`."""
