@@ -39,10 +39,11 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "auto") -> E
         raise ValueError(f"engine: {name!r} is none of {', '.join(NAMES)}")
     if precision not in PRECISIONS:
         raise ValueError(f"precision: {precision!r} is none of {', '.join(PRECISIONS)}")
-    native = name in ("auto", "native")
-    int8 = (precision == "int8" or (precision == "auto" and native)) and _has_int8(checkpoint, precision)
-    if int8 and not native:
+    native, has_int8 = name in ("auto", "native"), architecture(checkpoint.spec.kind).has_int8(checkpoint.spec)
+    if precision == "int8" and has_int8 and not native:
         raise EngineError(f"precision: the {name} engine has fp32 only; int8 needs the native engine")
+    if precision == "int8" and not has_int8:  # one older model must not keep a worker from serving the others
+        log.info("%s: there is no int8 for it, so it is sampled in fp32", checkpoint.path)
     if name.startswith("onnx-"):
         if _has_graphs(checkpoint):
             return _engine("onnx", checkpoint, name)
@@ -50,7 +51,7 @@ def load_engine(name: str, checkpoint: Checkpoint, precision: str = "auto") -> E
         log.warning("%s has no ONNX exporter: the native engine samples it, not %s", checkpoint.spec.kind, name)
     if name == "torch":
         return _engine("torch", checkpoint)
-    return _native(checkpoint, int8)
+    return _native(checkpoint, "fp32" if not (native and has_int8) else precision)
 
 
 def load_image_engine(name: str, checkpoint: Checkpoint, precision: str = "auto") -> ImageEngine:
@@ -61,26 +62,17 @@ def load_image_engine(name: str, checkpoint: Checkpoint, precision: str = "auto"
     return engine.pictures
 
 
-def _has_int8(checkpoint: Checkpoint, precision: str) -> bool:
-    """Whether the native engine samples a checkpoint in int8, where ``auto`` or ``int8`` was asked for."""
-    if not architecture(checkpoint.spec.kind).has_int8(checkpoint.spec):
-        if precision == "int8":  # one older model must not keep a worker from serving the others
-            log.info("%s: there is no int8 for it, so it is sampled in fp32", checkpoint.path)
-        return False
-    from ancestral.models.kernels.gemm import Instructions, best_instructions
-
-    return precision == "int8" or best_instructions() is not Instructions.PORTABLE
-
-
-def _native(checkpoint: Checkpoint, int8: bool) -> Engine:
+def _native(checkpoint: Checkpoint, precision: str) -> Engine:
     kind = checkpoint.spec.kind
     if architecture(kind).engine("native") is None and architecture(kind).engine("torch") is not None:
         log.warning("%s has no compiled kernel: the torch engine samples it, slowly", kind)
         return _engine("torch", checkpoint)
-    if not int8:
+    if precision == "fp32":
         return _engine("native", checkpoint)
-    from ancestral.models.kernels.gemm import Precision
+    from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
 
+    if precision == "auto" and best_instructions() is Instructions.PORTABLE:
+        return _engine("native", checkpoint)
     return _engine("native", checkpoint, Precision.INT8)
 
 

@@ -16,7 +16,15 @@ from numba import njit, types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic, overload
 
-from ancestral.models.kernels.gemm import LEVELS, Emitter, Instructions, Precision, best_instructions, unpack, words
+from ancestral.models.kernels.gemm import (
+    LEVELS,
+    Emitter,
+    Instructions,
+    Precision,
+    best_instructions,
+    int8_words,
+    unpack,
+)
 from ancestral.models.kernels.vectors import FLOATS, INTS, WIDTH
 from ancestral.models.portable import add_to_each, tanh
 
@@ -142,7 +150,7 @@ def products(x: Any, stride: int, weights: Any, inputs: int, outputs: int, sums:
     if like.dtype != np.uint8:
         add_to_each(x, stride, weights, inputs, outputs, sums, count)
         return inputs * outputs
-    size = words(Precision.INT8, inputs, outputs)
+    size = int8_words(inputs, outputs)
     matrix, scales, _ = unpack(Precision.INT8, weights[:size], inputs, outputs)
     for n in range(count):
         window, unit = x[n * stride : n * stride + inputs], np.float32(1)
@@ -166,14 +174,14 @@ def _products(x, stride, weights, inputs, outputs, sums, count, like):  # type: 
 
     def of_bytes(x, stride, weights, inputs, outputs, sums, count, like):  # type: ignore[no-untyped-def]  # numba's
         add_bytes(x, stride, weights, inputs, outputs, sums, count, _ONE, 0, instructions)
-        return inputs // 4 * outputs + 2 * outputs + inputs
+        return int8_words(inputs, outputs)
 
     def of_rounded(x, stride, weights, inputs, outputs, sums, count, like):  # type: ignore[no-untyped-def]  # numba's
         rounded, units = np.empty(count * inputs, np.uint8), np.empty(count, np.float32)
         for n in range(count):
             units[n] = round_to_bytes(x[n * stride :], inputs, rounded[n * inputs :])
         add_bytes(rounded, inputs, weights, inputs, outputs, sums, count, units, 1, instructions)
-        return inputs // 4 * outputs + 2 * outputs + inputs
+        return int8_words(inputs, outputs)
 
     return of_bytes if x.dtype == types.uint8 else of_rounded
 

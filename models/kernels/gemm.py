@@ -30,7 +30,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils as untyped
 from numba.core import config
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
 from ancestral.models.kernels.vectors import FLOATS, INTS, ROUNDING, WIDTH, Builder
@@ -49,11 +49,6 @@ class Precision(IntEnum):
     FP32 = 0
     INT8 = 1
 
-    @property
-    def inputs_per_word(self) -> int:
-        """Weights in 32 bits."""
-        return (1, 4)[self]
-
 
 class Instructions(IntEnum):
     """The instructions for dot products of bytes; all give the same bits."""
@@ -70,9 +65,15 @@ def best_instructions() -> Instructions:
     return Instructions.AVX2 if re.search(r"vpaddd.*ymm", assembly()) else Instructions.PORTABLE
 
 
+@register_jitable
+def int8_words(inputs: int, outputs: int) -> int:
+    """The length of a matrix packed in int8; compiled loops call it, too."""
+    return inputs // 4 * outputs + 2 * outputs + inputs
+
+
 def words(precision: Precision, inputs: int, outputs: int) -> int:
     """The length of a packed matrix."""
-    return inputs // precision.inputs_per_word * outputs + (2 * outputs + inputs) * (precision is Precision.INT8)
+    return int8_words(inputs, outputs) if precision is Precision.INT8 else inputs * outputs
 
 
 def pack(precision: Precision, matrix: Array, units: Array) -> Array:

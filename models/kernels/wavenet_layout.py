@@ -165,7 +165,7 @@ def aligned(array: Array) -> Array:
     that is begun takes 2 MiB, which is too much for a small network.
     """
     page = _HUGE_PAGE if len(array) > _HUGE_PAGE // 2 else _LINE
-    room = np.empty(len(array) + (2 * page if page == _HUGE_PAGE else page), np.float32)
+    room = np.empty(len(array) + 2 * page, np.float32)
     start = -(room.ctypes.data // room.itemsize) % page
     copy = room[start : start + len(array)]
     copy[:] = array

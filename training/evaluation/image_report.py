@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -37,9 +36,7 @@ def likelihood_figures(loaded: Checkpoint, task: ImageTask, test: Pictures) -> d
     }
 
 
-def fidelity_figures(
-    task: ImageTask, made: Pictures, named: Mapping[float, Pictures] = MappingProxyType({})
-) -> dict[str, Any]:
+def fidelity_figures(task: ImageTask, made: Pictures, named: Mapping[float, Pictures]) -> dict[str, Any]:
     """How sampled pictures compare with real ones: attributes, fidelity, variety, copies.
 
     Args:

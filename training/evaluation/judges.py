@@ -85,18 +85,19 @@ class Classifier:
         Returns:
             NaN for an attribute that no picture has.
         """
-        found = self.classify(pictures.images)
-        shares = {}
-        for column, (name, values) in enumerate(self._spec.attributes):
-            known = pictures.labels[:, column] < len(values)
-            right = (found[:, column] == pictures.labels[:, column])[known]
-            shares[name] = float(right.mean()) if len(right) else float("nan")
-        return shares
+        return self._shares(pictures, self.classify(pictures.images) == pictures.labels)
 
     def adherence(self, pictures: Pictures) -> dict[str, float]:
         """Of pictures with all labels: :meth:`accuracy`, and as ``all`` the share of those with all recognised."""
         right = self.classify(pictures.images) == pictures.labels
-        return self.accuracy(pictures) | {"all": float(right.all(axis=1).mean())}
+        return self._shares(pictures, right) | {"all": float(right.all(axis=1).mean())}
+
+    def _shares(self, pictures: Pictures, right: NDArray[np.bool_]) -> dict[str, float]:
+        shares = {}
+        for column, (name, values) in enumerate(self._spec.attributes):
+            known = right[pictures.labels[:, column] < len(values), column]
+            shares[name] = float(known.mean()) if len(known) else float("nan")
+        return shares
 
     def _input(self, symbols: Images) -> Tensor:
         return input_pixels(self._spec, torch.from_numpy(symbols).long()).permute(0, 3, 1, 2)
