@@ -63,6 +63,11 @@ def seed_or_drawn(seed: int | None) -> int:
     return seed
 
 
+def seed_as_json(seed: int) -> int | str:
+    """A seed in JSON: digits in a string if JavaScript would round the number."""
+    return seed if seed < EXACT else str(seed)
+
+
 def digest_seed(seed: int, name: str) -> int:
     """The seed of one of many texts or pictures, by its name, which need not be made in order: below 2^53."""
     return int.from_bytes(hashlib.sha256(f"{seed}\n{name}".encode()).digest()[:8]) >> 11

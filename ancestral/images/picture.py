@@ -15,13 +15,14 @@ from PIL import Image
 
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
+from ancestral.images.atlas import ATLASES, atlas_file
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing
 from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sampler import ImageSampler
-from ancestral.images.sheet import atlas, attributes_of, sheet_file
+from ancestral.images.sheet import MAX_PADDING, attributes_of, grid_of, sheet_file
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED
 from ancestral.provenance.files import write_file
@@ -81,14 +82,25 @@ class Pictures(Sequence["Picture"]):
             raise IndexError(index)
         return Picture(self, index % len(self))
 
-    def save_sheet(self, path: str | Path, columns: int, scale: int = 1, signer: Signer | None = None) -> None:
-        """Write one file with all pictures, and a JSON atlas beside it (places, seeds, prompts, attributes).
+    def save_sheet(
+        self,
+        path: str | Path,
+        columns: int,
+        scale: int = 1,
+        signer: Signer | None = None,
+        *,
+        padding: int = 0,
+        atlas: str = "json",
+    ) -> None:
+        """Write one file with all pictures, and an atlas beside it (places, seeds, prompts, attributes).
 
         Args:
             path: of the file; its suffix is the format, as of :meth:`Picture.save`.
             columns: pictures in a row.
             scale: side in pixels of each drawn pixel.
             signer: signs the sheet (docs/provenance.md), but not the atlas.
+            padding: pixels around each picture, which repeat its edge (0 to 64).
+            atlas: its format: ``json``, which Phaser and PixiJS read, or ``godot``.
 
         Raises:
             InvalidRequest: the suffix is of no known format, or the model has no attributes.
@@ -96,13 +108,16 @@ class Pictures(Sequence["Picture"]):
         """
         model, file = self._sampler.model, Path(path)
         check_range("columns", columns, 1, MAX_PICTURES)
+        check_range("padding", padding, 0, MAX_PADDING)
+        check_choice("atlas", atlas, ATLASES)
         drawing, decoded = self._for_file(format_of(file, SUFFIXES), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
-        data = sheet_file(drawing, model, decoded, columns)
+        grid = grid_of(drawing, model, columns, padding)
+        data = sheet_file(drawing, model, decoded, grid)
         recipe = self._recipe({"seeds": list(map(str, drawing.seeds))})  # c2pa takes short lists of numbers for bytes
         write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
-        file.with_suffix(".json").write_bytes(atlas(drawing, model, columns, file.name))
+        file.with_suffix(ATLASES[atlas]).write_bytes(atlas_file(drawing, model, grid, file.name, atlas))
 
     @property
     def pixels(self) -> Pixels:

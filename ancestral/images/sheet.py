@@ -1,9 +1,9 @@
-"""Sprite sheets: the pictures of a job in one file, and an atlas that says where each is and how to make it again."""
+"""Sprite sheets: the pictures of a job in one file."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,35 +14,50 @@ from ancestral.images.encoding import encode, encode_indexed
 from ancestral.images.files import shown_palette
 from ancestral.images.pixels import BatchDecoder
 
+MAX_PADDING: Final = 64
+"""Pixels."""
 
-def sheet_file(drawing: ClassDrawing, model: ImageModel, batch: BatchDecoder, columns: int) -> bytes:
-    """The pictures of a finished job, ``columns`` a row and without gaps, in the format and the scale of the job."""
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the pictures of a sheet lie, in pixels of its file."""
+
+    count: int
+    """Of the pictures."""
+    columns: int
+    """Pictures in a row."""
+    width: int
+    """Of a picture."""
+    height: int
+    """Of a picture."""
+    padding: int
+    """Around every picture, so there are twice as many between two. They repeat its outermost pixels: what an engine
+    reads beside a picture, when it draws it larger or between pixels, is never the picture's neighbour."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the sheet."""
+        rows = -(-self.count // self.columns)
+        return self.columns * (self.width + 2 * self.padding), rows * (self.height + 2 * self.padding)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Left and top of a picture, without its padding."""
+        row, column = divmod(index, self.columns)
+        left, top = column * (self.width + 2 * self.padding), row * (self.height + 2 * self.padding)
+        return left + self.padding, top + self.padding
+
+
+def grid_of(drawing: ClassDrawing, model: ImageModel, columns: int, padding: int) -> Grid:
+    """The grid of a drawing, in the scale of its files."""
+    spec, scale = model.spec, drawing.scale
+    return Grid(drawing.count, columns, spec.width * scale, spec.height * scale, padding)
+
+
+def sheet_file(drawing: ClassDrawing, model: ImageModel, batch: BatchDecoder, grid: Grid) -> bytes:
+    """The pictures of a finished job, in the format and the scale of the job."""
     if not (model.spec.palette and drawing.output_format == "png"):
-        return encode(_joined(batch.pixels, columns), drawing.output_format, drawing.scale)
-    return encode_indexed(_joined(batch.symbols, columns), shown_palette(drawing, model), drawing.scale)
-
-
-def atlas(drawing: ClassDrawing, model: ImageModel, columns: int, image: str) -> bytes:
-    """The JSON file beside a sheet called ``image``: places in pixels of the file, seeds and attributes.
-
-    The prompt and the seed of a sprite give the same picture again, with the model, the temperature and the guidance.
-    """
-    width, height = model.spec.width * drawing.scale, model.spec.height * drawing.scale
-    sprites = []
-    for index, seed in enumerate(drawing.seeds):
-        attributes = attributes_of(drawing, model, index)
-        recipe = drawing.recipe(index)
-        sprites.append({
-            "name": f"{next(iter(attributes.values()), 'picture')}-{index}",
-            "x": index % columns * width, "y": index // columns * height, "width": width, "height": height,
-            "seed": seed, "prompt": drawing.revised_prompts[index] or recipe.get("prompt"), "attributes": attributes,
-        })  # fmt: skip
-    content: dict[str, Any] = {
-        "image": image, "width": columns * width, "height": -(-drawing.count // columns) * height,
-        "model": model.entry.id, "model_sha256": model.sha256,
-        "temperature": drawing.temperature, "guidance": drawing.guidance, "sprites": sprites,
-    }  # fmt: skip
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+        return encode(_joined(batch.pixels, drawing.scale, grid), drawing.output_format)
+    return encode_indexed(_joined(batch.symbols, drawing.scale, grid), shown_palette(drawing, model))
 
 
 def attributes_of(drawing: ClassDrawing, model: ImageModel, index: int) -> dict[str, str]:
@@ -51,11 +66,13 @@ def attributes_of(drawing: ClassDrawing, model: ImageModel, index: int) -> dict[
     return {name: values[label] for (name, values), label in labels if isinstance(label, int)}
 
 
-def _joined(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
-    """Pictures ``[N, H, W, C]`` in rows, as ``[rows * H, columns * W, C]``; places that remain are 0."""
-    count, height, width, channels = pictures.shape
-    rows = -(-count // columns)
-    whole = np.zeros((rows * columns, height, width, channels), np.uint8)
-    whole[:count] = pictures
-    grid = whole.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    return grid.reshape(rows * height, columns * width, channels)
+def _joined(pictures: NDArray[np.uint8], scale: int, grid: Grid) -> NDArray[np.uint8]:
+    """Pictures ``[N, H, W, C]`` in one ``[height, width, C]``; places that remain are 0."""
+    (width, height), padding = grid.size, grid.padding
+    whole = np.zeros((height, width, pictures.shape[3]), np.uint8)
+    for index, picture in enumerate(pictures):
+        large = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+        padded = np.pad(large, ((padding, padding), (padding, padding), (0, 0)), mode="edge")
+        left, top = (start - padding for start in grid.place(index))
+        whole[top : top + padded.shape[0], left : left + padded.shape[1]] = padded
+    return whole

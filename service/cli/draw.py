@@ -55,7 +55,17 @@ def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -
     "grid",
     metavar="ROWSxCOLUMNS",
     callback=_grid,
-    help="Write so many pictures as one sprite sheet instead, and a JSON atlas beside it (x, y, seed, attributes).",
+    help="Write so many pictures as one sprite sheet instead, and an atlas beside it (places, seeds, attributes).",
+)
+@click.option(
+    "--atlas",
+    type=click.Choice(["json", "godot"]),
+    help="Of --sheet: JSON as TexturePacker, Phaser and PixiJS have it (the default), or SpriteFrames of Godot 4.",
+)
+@click.option(
+    "--padding",
+    type=click.IntRange(0, 64),
+    help="Of --sheet: pixels around each picture, which repeat its edge; none by default.",
 )
 @click.option(
     "--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Side in pixels of each drawn pixel."
@@ -84,6 +94,8 @@ def command(
     output: Path,
     count: int,
     grid: tuple[int, int] | None,
+    atlas: str | None,
+    padding: int | None,
     scale: int,
     seed: int | None,
     temperature: float | None,
@@ -107,6 +119,8 @@ def command(
         if count != 1:
             raise click.UsageError("--sheet says how many pictures there are; leave --count out")
         count = grid[0] * grid[1]
+    elif (atlas, padding) != (None, None):
+        raise click.UsageError("--atlas and --padding are for --sheet")
     if (name is None) == (like is None):
         raise click.UsageError("what to draw: either CLASS or --like")
     if like is not None and (style, guidance, grid) != (None, None, None):
@@ -124,7 +138,7 @@ def command(
             pictures = painter.draw_many(prompt, count, **options)
         _sample(pictures)
         if grid is not None:
-            pictures.save_sheet(output, grid[1], scale, signer)
+            pictures.save_sheet(output, grid[1], scale, signer, padding=padding or 0, atlas=atlas or "json")
         else:
             for picture, file in zip(pictures, files, strict=True):
                 picture.save(file, scale, signer, ingredient)

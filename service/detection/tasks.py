@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ancestral.catalog.seeds import seed_as_json
 from ancestral.detection.verdict import verdict
 from ancestral.service.broker.job import Job
 from ancestral.service.detection.payloads import DetectionPayload
-from ancestral.service.jobs.schemas import seed_as_json
 from ancestral.service.jobs.tasks import Task
 
 DETECTION: Final = Task(

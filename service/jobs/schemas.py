@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from ancestral.catalog.seeds import EXACT, MAX_SEED
+from ancestral.catalog.seeds import MAX_SEED, seed_as_json
 from ancestral.service.broker.job import Status
 from ancestral.service.jobs.validation import pattern, whole
 
@@ -26,11 +26,6 @@ _SEEDS: Final = MAX_SEED + 1
 
 def _from_digits(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value) else value
-
-
-def seed_as_json(seed: int) -> int | str:
-    """A seed in JSON: digits in a string if JavaScript would round the number."""
-    return seed if seed < EXACT else str(seed)
 
 
 Seed = Annotated[

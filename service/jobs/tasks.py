@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import Model
+from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import InvalidRequest
 from ancestral.service.broker.job import Job
 from ancestral.service.jobs.payload import Payload, PayloadError
-from ancestral.service.jobs.schemas import StrictRequest, seed_as_json
+from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.settings import Settings
 
 if TYPE_CHECKING:

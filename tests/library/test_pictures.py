@@ -71,7 +71,7 @@ def test_a_sheet_has_an_atlas(sprites: ancestral.Model, tmp_path: Path) -> None:
     with Image.open(tmp_path / "s.png") as image:
         assert image.size == (128, 128)
     atlas = json.loads((tmp_path / "s.json").read_text())
-    assert [sprite["attributes"]["species"] for sprite in atlas["sprites"]] == ["dwarf"] * 4
+    assert [sprite["attributes"]["species"] for sprite in atlas["frames"].values()] == ["dwarf"] * 4
 
 
 def test_complete_keeps_the_first_rows(digits: ancestral.Model, tmp_path: Path) -> None:
@@ -109,6 +109,8 @@ def test_errors_name_the_argument(digits: ancestral.Model) -> None:
         (lambda: digits.draw("7", size=3), "size"),  # type: ignore[arg-type]
         (lambda: digits.draw("7", size="0x28"), "size"),
         (lambda: digits.draw_many("7", 2).save_sheet("a.png", 0), "columns"),
+        (lambda: digits.draw_many("7", 2).save_sheet("a.png", 1, padding=65), "padding"),
+        (lambda: digits.draw_many("7", 2).save_sheet("a.png", 1, atlas="unity"), "atlas"),
         (lambda: digits.complete(Image.new("L", (28, 28)), rows=29), "rows"),
         (lambda: digits.interpolate("3", "8", steps=1), "steps"),
     ):

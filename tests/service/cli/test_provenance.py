@@ -71,7 +71,7 @@ def test_draw_signs_each_picture_and_a_sheet(ancestral: Run, signing: dict[str, 
     sheet = _report(tmp_path / "sheet.png").recipe
     assert sheet is not None
     atlas = json.loads((tmp_path / "sheet.json").read_text())
-    assert sheet["seeds"] == [str(sprite["seed"]) for sprite in atlas["sprites"]]
+    assert sheet["seeds"] == [str(sprite["seed"]) for sprite in atlas["frames"].values()]
 
 
 def test_draw_like_keeps_the_manifest_of_the_picture(ancestral: Run, signing: dict[str, str], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -23,38 +24,73 @@ def pixels(file: Path) -> np.ndarray:
 
 
 def test_a_sheet_has_the_pictures_of_its_atlas(ancestral: Run, tmp_path: Path) -> None:
+    """Each between two pixels on every side that repeat its edge."""
     sheet, options = tmp_path / "dolls.png", ("--model", "palette", "--scale", "3")
-    done = ancestral("draw", "robe", *options, "--sheet", "2x3", "--seed", "7", "-o", str(sheet))
+    done = ancestral("draw", "robe", *options, "--sheet", "2x3", "--padding", "2", "--seed", "7", "-o", str(sheet))
     assert done.returncode == 0, done.stderr
     assert f"{sheet}: 6 of 8x8, seed 7".encode() in done.stderr
     atlas = json.loads(sheet.with_suffix(".json").read_text())
-    assert (atlas["image"], atlas["model"]) == ("dolls.png", "palette")
+    assert (atlas["meta"]["image"], atlas["meta"]["model"], atlas["meta"]["scale"]) == ("dolls.png", "palette", "1")
     with Image.open(sheet) as image:
         assert (image.mode, image.info["transparency"]) == ("P", 0)
-        assert image.size == (atlas["width"], atlas["height"]) == (72, 48)
-    sprites = atlas["sprites"]
-    assert [(one["x"], one["y"]) for one in sprites] == [(x, y) for y in (0, 24) for x in (0, 24, 48)]
-    assert len({one["name"] for one in sprites}) == len({one["seed"] for one in sprites}) == 6
+        assert image.size == (atlas["meta"]["size"]["w"], atlas["meta"]["size"]["h"]) == (84, 56)
+    sprites = list(atlas["frames"].items())
+    places = [{"x": x, "y": y, "w": 24, "h": 24} for y in (2, 30) for x in (2, 30, 58)]
+    assert [one["frame"] for _, one in sprites] == places
+    assert len({one["seed"] for _, one in sprites}) == len(sprites) == 6
     whole = pixels(sheet)
-    for one in sprites[::2]:
+    for name, one in sprites[::2]:
+        # What Phaser and PixiJS read: a frame that was neither turned nor cut.
+        assert (one["rotated"], one["trimmed"], one["sourceSize"]) == (False, False, {"w": 24, "h": 24})
+        assert one["spriteSourceSize"] == {"x": 0, "y": 0, "w": 24, "h": 24}
         assert one["attributes"]["garment"] == "robe"
         assert one["attributes"].keys() == {name for name, _ in SPEC.attributes}
         assert set(one["attributes"].values()) == set(one["prompt"].split(", "))
-        assert one["name"].startswith(one["attributes"]["species"])
+        assert name.startswith(one["attributes"]["species"])
         alone = tmp_path / "one.png"
         seed = ("--seed", str(one["seed"]))
         assert ancestral("draw", one["prompt"], *options, *seed, "-o", str(alone)).returncode == 0
-        x, y = one["x"], one["y"]
-        assert np.array_equal(pixels(alone), whole[y : y + one["height"], x : x + one["width"]])
+        left, top = one["frame"]["x"] - 2, one["frame"]["y"] - 2
+        padded = np.pad(pixels(alone), ((2, 2), (2, 2), (0, 0)), mode="edge")
+        assert np.array_equal(padded, whole[top : top + 28, left : left + 28])
 
 
 def test_a_sheet_in_rgb_without_attributes(ancestral: Run, tmp_path: Path) -> None:
     sheet = tmp_path / "grey.webp"
-    done = ancestral("draw", "any", "--model", "grey", "--sheet", "1x2", "--seed", "7", "-o", str(sheet))
+    done = ancestral("draw", "any", "--model", "grey", "--sheet", "1x2", "--seed", str(2**53), "-o", str(sheet))
     assert done.returncode == 0, done.stderr
-    atlas = json.loads(sheet.with_suffix(".json").read_text())
-    assert [(one["name"], one["attributes"]) for one in atlas["sprites"]] == [("picture-0", {}), ("picture-1", {})]
+    frames = json.loads(sheet.with_suffix(".json").read_text())["frames"]
+    assert [(name, one["attributes"]) for name, one in frames.items()] == [("picture-0", {}), ("picture-1", {})]
+    assert frames["picture-0"]["seed"] == "9007199254740992", "JavaScript would round the number"
     assert pixels(sheet).shape == (6, 10, 4)
+
+
+def test_a_sheet_for_godot(ancestral: Run, tmp_path: Path) -> None:
+    """The same places, names, seeds and attributes as in JSON, as a text resource."""
+    common = ("draw", "robe", "--model", "palette", "--sheet", "2x2", "--padding", "1", "--seed", "7")
+    for form in ("json", "godot"):
+        done = ancestral(*common, "--atlas", form, "-o", str(tmp_path / f"{form}.png"))
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "godot.json").exists()
+    text = (tmp_path / "godot.tres").read_text()
+    assert text.startswith('[gd_resource type="SpriteFrames" format=3]\n')
+    assert '[ext_resource type="Texture2D" path="godot.png" id="sheet"]' in text
+    frames = json.loads((tmp_path / "json.json").read_text())["frames"]
+    textures = re.findall(
+        r'\[sub_resource type="AtlasTexture" id="(\d+)"\]\natlas = ExtResource\("sheet"\)\n'
+        r"region = Rect2\((\d+), (\d+), (\d+), (\d+)\)\n"
+        r"metadata/seed = (\d+)\nmetadata/prompt = (.+)\nmetadata/attributes = (.+)\n",
+        text,
+    )
+    animations = re.findall(r'"texture": SubResource\("(\d+)"\)\}\], "loop": true, "name": &"([^"]+)"', text)
+    assert [number for number, *_ in textures] == [number for number, _ in animations] == list("0123")
+    for (_, *place, seed, prompt, attributes), (_, name) in zip(textures, animations, strict=True):
+        one = frames.pop(name)
+        assert list(map(int, place)) == list(one["frame"].values())
+        assert (int(seed), json.loads(prompt)) == (one["seed"], one["prompt"])
+        assert json.loads(attributes) == one["attributes"]
+    assert not frames
+    assert 'metadata/model = "palette"\n' in text
 
 
 @pytest.mark.parametrize(
@@ -64,6 +100,10 @@ def test_a_sheet_in_rgb_without_attributes(ancestral: Run, tmp_path: Path) -> No
         (("--sheet", "0x5"), b"is not ROWSxCOLUMNS"),
         (("--sheet", "40x40"), b"at most 1000 pictures"),
         (("--sheet", "2x2", "-n", "3"), b"leave --count out"),
+        (("--sheet", "2x2", "--padding", "65"), b"0<=x<=64"),
+        (("--sheet", "2x2", "--atlas", "unity"), b"is not one of"),
+        (("--padding", "2"), b"are for --sheet"),
+        (("--atlas", "json"), b"are for --sheet"),
     ],
 )
 def test_sheets_that_are_refused(ancestral: Run, tmp_path: Path, arguments: tuple[str, ...], message: bytes) -> None:

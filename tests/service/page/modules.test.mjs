@@ -214,7 +214,7 @@ test("the pictures of a job: a file, or those of a ZIP file", async () => {
 test("voices, mixes, sheets", () => {
   assert.deepEqual(weightsOf("joe"), { joe: 1 });
   assert.deepEqual(weightsOf("heart(2)+joe + awb(0.5)"), { heart: 2, joe: 1, awb: 0.5 });
-  assert.deepEqual([0, 2, 3, 4].map((i) => placeOf(i, 5, 8, 6)), [[0, 0], [16, 0], [0, 6], [8, 6]].map(([x, y]) => ({ x, y, width: 8, height: 6 })));
+  assert.deepEqual([0, 2, 3, 4].map((i) => placeOf(i, 5, 8, 6)), [[0, 0], [16, 0], [0, 6], [8, 6]].map(([x, y]) => ({ x, y })));
   const classes = [{ object: "species", id: "elf" }, { object: "cloak", id: "no cloak" }];
   assert.deepEqual(attributesOf("elf, no cloak, other", classes), { species: "elf", cloak: "no cloak" });
 });

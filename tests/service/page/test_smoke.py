@@ -111,8 +111,9 @@ def test_ways_to_draw(server: Server, visit: Visiting, tmp_path: Path) -> None:
         with page.page.expect_download() as download:
             page.page.click(".joined button")
         atlas = json.loads(download.value.path().read_text())
-        assert (atlas["image"], atlas["width"], atlas["height"]) == ("subclasses-4.png", 192, 64)
-        assert [(one["x"], one["seed"]) for one in atlas["sprites"]] == [(0, 4), (96, part_seed(4, 1))]
+        assert (atlas["meta"]["image"], atlas["meta"]["size"]) == ("subclasses-4.png", {"w": 192, "h": 64})
+        sprites = [(one["frame"]["x"], one["seed"]) for one in atlas["frames"].values()]
+        assert sprites == [(0, 4), (96, part_seed(4, 1))]
         page.page.click("label:text-is('From a picture')")
         listed = page.page.locator("[data-param=model] option").all_inner_texts()
         assert listed == ["portraits", "autoencoder"]
