@@ -291,8 +291,8 @@ def _scale(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bool
     if scale is None or max(width, height) > MAX_SIDE:
         near = max(1, min(round(width / spec.width), MAX_SIDE // max(spec.width, spec.height)))
         message = (
-            f"size: {model.entry.id} draws {model.size}; a multiple of it up to {MAX_SIDE} is made with larger pixels, "
-            f"like {near * spec.width}x{near * spec.height}"
+            f"size: {model.entry.id} draws {model.size}, and nothing smaller; a multiple up to {MAX_SIDE} is made "
+            f"with larger pixels, like {near * spec.width}x{near * spec.height}"
         )
         raise InvalidRequest(message, param="size", code="invalid_size")
     return scale, False

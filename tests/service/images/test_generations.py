@@ -198,6 +198,7 @@ def test_auto_is_the_models_size(server: Server) -> None:
 def test_a_size_between(server: Server, size: str) -> None:
     error = check_envelope(post(server, "generations", size=size), 400, "size")
     assert error["code"] == "invalid_size"
+    assert " draws 8x6, and nothing smaller;" in error["message"]
     near = error["message"].rpartition(" like ")[2]
     assert post(server, "generations", size=near).json()["size"] == near
 
