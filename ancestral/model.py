@@ -47,6 +47,7 @@ class DrawArguments(TypedDict, total=False):
     guidance: float | None
     style: str | None
     background: str
+    palette: str | Path | Sequence[str] | None
 
 
 class Model:

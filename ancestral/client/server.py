@@ -16,6 +16,7 @@ from ancestral.client.connection import Connection, parsed
 from ancestral.client.pictures import RemotePicture, RemotePictures
 from ancestral.client.speech import RemoteVoice, file_bytes
 from ancestral.errors import InvalidRequest, check_type
+from ancestral.images.palettes import check_palette
 from ancestral.models.entries import Voice
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class RemoteModel:
             InvalidRequest: the model draws no pictures of classes.
         """
         self._require("image_generation")
-        given = {"prompt": prompt} | options
+        given: dict[str, Any] = {"prompt": prompt} | options
+        if (palette := options.get("palette")) is not None:
+            given["palette"] = check_palette(palette)
         body = {"model": self.id} | {name: value for name, value in given.items() if value is not None}
         width, height = map(int, self.description["size"].split("x"))
         return RemotePictures(self._connection, body, n, (width, height))

@@ -30,6 +30,8 @@ class Drawing:
     output_format: str
     background: str
     """``opaque`` or ``transparent``."""
+    palette: str | tuple[str, ...] | None = None
+    """That the sampled pictures are put into (images/palettes.py): a name, or colours like ``#00ff7f``."""
     prompt: str | None = None
     """What the pictures show, in the words of the request; None if it names nothing."""
     requested: tuple[Labels, ...] = ()
@@ -67,6 +69,8 @@ class Drawing:
         recipe: dict[str, Any] = {"seed": self.seeds[index], "temperature": self.temperature, "guidance": self.guidance}
         if self.background == "transparent":
             recipe["background"] = self.background
+        if self.palette is not None:
+            recipe["palette"] = self.palette
         return recipe if self.style is None else recipe | {"style": self.style}
 
 

@@ -19,6 +19,7 @@ from ancestral.images.atlas import ATLASES, atlas_file
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing
 from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
+from ancestral.images.palettes import write_palette
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sampler import ImageSampler
@@ -114,10 +115,28 @@ class Pictures(Sequence["Picture"]):
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
         grid = grid_of(drawing, model, columns, padding)
-        data = sheet_file(drawing, model, decoded, grid)
+        data = sheet_file(drawing, decoded, grid)
         recipe = self._recipe({"seeds": list(map(str, drawing.seeds))})  # c2pa takes short lists of numbers for bytes
         write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
         file.with_suffix(ATLASES[atlas]).write_bytes(atlas_file(drawing, model, grid, file.name, atlas))
+
+    def save_palette(self, path: str | Path) -> None:
+        """Write the palette of the files as a GIMP palette: the one that the pictures were put into, or the model's.
+
+        Args:
+            path: of the file, which ends in ``.gpl``.
+
+        Raises:
+            InvalidRequest: it has another suffix, or there is no palette.
+        """
+        file, colours = Path(path), self._decode.colours
+        format_of(file, {".gpl": "gpl"})
+        if colours is None:
+            message = f"palette: {self._sampler.model.entry.id} has none"
+            raise InvalidRequest(message, param="palette", code="model_not_capable")
+        given = self.drawing.palette
+        name = given if isinstance(given, str) else self._sampler.model.entry.id if given is None else file.stem
+        file.write_bytes(write_palette(name, colours))
 
     @property
     def pixels(self) -> Pixels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.images.palettes import colours_of, nearest
 from ancestral.models.palette import WHITE, pixels_of, rgba
 from ancestral.models.spec import COARSE_STRIDE, ImageSpec
 
@@ -22,14 +23,32 @@ class BatchDecoder:
         spec: of the model.
         count: of the pictures.
         transparent: whether the transparent colour of the palette remains so, and pixels are RGBA; else it is white.
+        palette: to put the pictures into, as :func:`ancestral.images.palettes.check_palette` gives it.
     """
 
-    def __init__(self, spec: ImageSpec, count: int, *, transparent: bool = False) -> None:
+    def __init__(
+        self, spec: ImageSpec, count: int, *, transparent: bool = False, palette: str | tuple[str, ...] | None = None
+    ) -> None:
         self.symbols = np.zeros((count, spec.height, spec.width, spec.channels), np.uint8)
         """``[pictures, H, W, C]``; those that have not been sampled yet are 0."""
         self.rows = 0
         """Rows that have been sampled."""
         self._spec, self._transparent = spec, transparent
+        self.colours: NDArray[np.uint8] | None = None
+        """Of indexed files, RGBA ``[P, 4]``: of the given palette, or else of the model's; None if there is neither."""
+        self._indices: NDArray[np.uint8] | None = None
+        """``[levels]``: for each colour of the model's palette, the nearest of the given one."""
+        self._given = None if palette is None else colours_of(palette)
+        if spec.palette:
+            own = rgba(spec)
+            self.colours = own if transparent else np.where(own[:, 3:] == 0, np.uint8(WHITE), own)
+        if self._given is not None:
+            first = np.zeros((int(transparent), 4), np.uint8)
+            opaque = np.pad(self._given, ((0, 0), (0, 1)), constant_values=WHITE)
+            if self.colours is not None:
+                self._indices = nearest(self.colours[:, :3], self._given) + np.uint8(transparent)
+                self._indices[self.colours[:, 3] == 0] = 0
+            self.colours = np.concatenate([first, opaque])
         blank = self._shown(self.symbols[:, :1])
         blank[..., :3] = UNDRAWN
         if transparent:
@@ -58,8 +77,20 @@ class BatchDecoder:
         rows, columns = height // COARSE_STRIDE, width // COARSE_STRIDE
         return self._shown(np.frombuffer(data, np.uint8).reshape(count, rows, columns, channels))
 
+    def indices(self, symbols: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Symbols ``[..., C]`` as indices into :attr:`colours`, ``[..., 1]``."""
+        if self._indices is not None:
+            return self._indices[symbols]
+        if self._given is None:
+            return symbols
+        pixels = pixels_of(symbols, self._spec)
+        return nearest(np.broadcast_to(pixels, (*pixels.shape[:-1], 3)), self._given)[..., None]
+
     def _shown(self, symbols: NDArray[np.uint8]) -> Pixels:
-        return rgba(self._spec)[symbols[..., 0]] if self._transparent else pixels_of(symbols, self._spec)
+        if self.colours is None:
+            return pixels_of(symbols, self._spec)
+        shown = self.colours[self.indices(symbols)[..., 0]]
+        return shown if self._transparent else np.ascontiguousarray(shown[..., :3])
 
     @property
     def complete(self) -> bool:

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
 from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
+from ancestral.images.palettes import check_palette
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.conditioning import draw_labels
 from ancestral.models.entries import MAX_GUIDANCE, MAX_TEMPERATURE
@@ -46,6 +48,9 @@ class DrawOptions:
     """``png``, ``webp`` or ``jpeg``."""
     background: str = "auto"
     """``transparent``, ``opaque``, or ``auto``: transparent where model and format allow it."""
+    palette: str | Path | Sequence[str] | None = None
+    """To put the pictures into: a name of :data:`ancestral.images.palettes.PALETTES`, a .gpl or .hex file, or colours
+    like ``#00ff7f``; None leaves them as they were sampled."""
 
     def seeds(self, count: int) -> tuple[int, ...]:
         """A seed for every picture; the first one has the request's own."""
@@ -241,6 +246,7 @@ def _shared(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> 
         "fit": "pad" if padded else None,
         "output_format": options.output_format,
         "background": _background(model, options),
+        "palette": None if options.palette is None else check_palette(options.palette),
     }
 
 

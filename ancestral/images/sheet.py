@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.images.drawing import ClassDrawing
 from ancestral.images.encoding import encode, encode_indexed
-from ancestral.images.files import shown_palette
 from ancestral.images.pixels import BatchDecoder
 
 MAX_PADDING: Final = 64
@@ -53,11 +52,11 @@ def grid_of(drawing: ClassDrawing, model: ImageModel, columns: int, padding: int
     return Grid(drawing.count, columns, spec.width * scale, spec.height * scale, padding)
 
 
-def sheet_file(drawing: ClassDrawing, model: ImageModel, batch: BatchDecoder, grid: Grid) -> bytes:
+def sheet_file(drawing: ClassDrawing, batch: BatchDecoder, grid: Grid) -> bytes:
     """The pictures of a finished job, in the format and the scale of the job."""
-    if not (model.spec.palette and drawing.output_format == "png"):
+    if batch.colours is None or drawing.output_format != "png":
         return encode(_joined(batch.pixels, drawing.scale, grid), drawing.output_format)
-    return encode_indexed(_joined(batch.symbols, drawing.scale, grid), shown_palette(drawing, model))
+    return encode_indexed(_joined(batch.indices(batch.symbols), drawing.scale, grid), batch.colours)
 
 
 def attributes_of(drawing: ClassDrawing, model: ImageModel, index: int) -> dict[str, str]:

@@ -33,6 +33,11 @@ def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -
     return rows, columns
 
 
+def _palette(_context: click.Context, _option: click.Parameter, text: str | None) -> str | Path | None:
+    """A palette's name, or its file."""
+    return Path(text) if text is not None and text.lower().endswith((".gpl", ".hex")) else text
+
+
 @click.command(short_help="Draw pictures of a class, or of what a picture shows, into files.")
 @click.argument("name", metavar="[CLASS]", required=False)
 @click.option(
@@ -86,6 +91,17 @@ def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -
     show_default=True,
     help="Of models with a transparent colour; auto is transparent where the format can be.",
 )
+@click.option(
+    "--palette",
+    metavar="NAME|FILE",
+    callback=_palette,
+    help="Put the pictures into these colours: 1-bit, game-boy, pico-8, db16, db32, or a .gpl or .hex file.",
+)
+@click.option(
+    "--save-palette",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the pictures' palette to this .gpl file, for GIMP or Aseprite.",
+)
 def command(
     name: str | None,
     like: Path | None,
@@ -101,6 +117,8 @@ def command(
     temperature: float | None,
     guidance: float | None,
     background: str,
+    palette: str | Path | None,
+    save_palette: Path | None,
 ) -> None:
     """Draw pictures of CLASS, with a progress bar.
 
@@ -129,13 +147,20 @@ def command(
         signer = load_settings().load_signer()
         ingredient = None if signer is None or like is None else ingredient_of(like.read_bytes(), "--like")
         painter = configured_model(model or model_that_draws(name))
-        options: DrawArguments = {"seed": seed, "temperature": temperature, "background": background}
+        options: DrawArguments = {
+            "seed": seed,
+            "temperature": temperature,
+            "background": background,
+            "palette": palette,
+        }
         if like is not None:
             pictures = painter.reconstruct(like, count, **options)
         else:
             prompt = name if painter.attributes or name != "any" else None
             options |= {"style": style, "guidance": guidance}
             pictures = painter.draw_many(prompt, count, **options)
+        if save_palette is not None:
+            pictures.save_palette(save_palette)
         _sample(pictures)
         if grid is not None:
             pictures.save_sheet(output, grid[1], scale, signer, padding=padding or 0, atlas=atlas or "json")

@@ -121,6 +121,7 @@ def options_of(request: PictureRequest) -> DrawOptions:
         pad=request.fit == "pad",
         output_format=request.output_format,
         background=request.background,
+        palette=request.palette,
     )
 
 

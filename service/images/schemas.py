@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ancestral.catalog.models import ANY
+from ancestral.images.palettes import MAX_COLOURS, PALETTES
 from ancestral.models.entries import MAX_GUIDANCE
 from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
@@ -23,6 +24,12 @@ _PICTURE = (
 )
 """A PNG file of 28 by 28 pixels, for an example."""
 PARTIAL_IMAGES = "Number of partial pictures that a stream sends before each finished one."
+_Colour = Annotated[str, Field(pattern=pattern(r"^#[0-9a-fA-F]{6}$", "a colour like #00ff7f"))]
+Palette = Annotated[str, Field(min_length=1, max_length=64)] | Annotated[list[_Colour], Field(max_length=MAX_COLOURS)]
+PALETTE_NAME = (
+    "The pictures' colours become the nearest of this palette, after sampling and without dithering; what is "
+    f"transparent stays so: {', '.join(f'`{name}`' for name in PALETTES)}."
+)
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
 _Names = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -54,6 +61,11 @@ class PictureRequest(StrictRequest):
         default="auto",
         description="Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where "
         "model and format allow it.",
+    )
+    palette: Palette | None = Field(
+        default=None,
+        description=f"{PALETTE_NAME} Or a list of 2 to {MAX_COLOURS} colours.",
+        examples=["game-boy", ["#1a1c2c", "#f4f4f4"]],
     )
     seed: Seed | None = Field(
         default=None,
@@ -158,6 +170,7 @@ class ImageGenerate(StrictRequest):
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
     background: Background = "auto"
+    palette: Palette | None = None
     coarse: bool = Field(
         default=False,
         description="Send the coarse scale first (`image.coarse`), of a model that samples pictures in two scales.",
@@ -313,6 +326,7 @@ class AvatarQuery(BaseModel):
         default=None, pattern=_SIZE, description="`WIDTHxHEIGHT`: the model's own, or a whole multiple of it."
     )
     background: Background = Field(default="auto", description="`opaque` makes a transparent background white.")
+    palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
 
 
 class ClassesQuery(BaseModel):

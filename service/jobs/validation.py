@@ -10,7 +10,12 @@ from typing import Any, Final
 from ancestral.errors import InvalidRequest
 
 _VECTOR: Final = "a class, or a vector: a list of numbers from -1e6 to 1e6"
-_TWO_FORMS: Final = {"voice": "an id, an object with an id, or weights of voices", "from": _VECTOR, "to": _VECTOR}
+_TWO_FORMS: Final = {
+    "voice": "an id, an object with an id, or weights of voices",
+    "from": _VECTOR,
+    "to": _VECTOR,
+    "palette": "a name, or a list of at most 255 colours like #00ff7f",
+}
 """Fields that take either of two forms."""
 _OTHER_FORM: Final = frozenset(
     {"string_type", "list_type", "model_type", "model_attributes_type", "dict_type", "too_short"}

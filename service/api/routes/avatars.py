@@ -59,7 +59,7 @@ async def get_avatar(
     named one. Every client that asks for it gets the same bytes, as long as the model's weights stay."""
     wanted = ImageRequest(
         model=query.model, prompt=query.prompt, style=query.style, size=query.size, background=query.background,
-        output_format=form, seed=digest_seed(0, name), response_format="b64_json",
+        palette=query.palette, output_format=form, seed=digest_seed(0, name), response_format="b64_json",
     )  # fmt: skip
     identity = json.dumps([wanted.model_dump(), service.catalog.model(query.model).sha256]).encode()
     digest = hashlib.sha256(identity).hexdigest()[:32]

@@ -18,7 +18,7 @@ from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.responses import ACCEPTED, figures
 from ancestral.service.api.routes.images import ERRORS, GROWING, draw_pictures
 from ancestral.service.images.payloads import ReconstructionPayload
-from ancestral.service.images.schemas import ImagesObject
+from ancestral.service.images.schemas import PALETTE_NAME, ImagesObject
 from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job
 from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
 from ancestral.service.jobs.tasks import JobSpec
@@ -47,6 +47,7 @@ class ReconstructionForm(DecodingRequest):
 
     image: UploadFile = Field(description=_FILE)
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE, "pixelcnn-portraits"])
+    palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
 
     async def request(self) -> ReconstructionRequest:
         """The same request with the file as text. Its fields have been validated here; the file has not."""
