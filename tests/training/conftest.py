@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ancestral.training.corpora import read
+from ancestral.training.corpora import debian, read
 from ancestral.training.data.speech import prepare
+from tests.training.apt import DEB822
 from tests.training.picture_sets import CLASSES, COUNT, PALETTE, STYLES, Arrays
 from tests.training.sounds import CODING, EXCITATION, FEATURES, PHONES, PITCHES, RATE, voiced, write_labels
 
@@ -74,3 +75,13 @@ def indexed(arrays: Arrays, tmp_path: Path) -> Path:
 def data(arrays: Arrays, tmp_path: Path) -> Path:
     np.savez(tmp_path / "pictures.npz", **arrays)
     return tmp_path
+
+
+@pytest.fixture
+def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Debian's entries on a machine that has any."""
+    file = tmp_path / "etc" / "debian.sources"
+    file.parent.mkdir()
+    file.write_text(DEB822)
+    monkeypatch.setattr(debian, "_ENTRIES", (file, tmp_path / "etc" / "sources.list"))
+    return file

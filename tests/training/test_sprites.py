@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,47 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.training.corpora import CorpusError, build, debian, expected, sprites
+from ancestral.training.corpora import CorpusError, build, expected, sprites
 from ancestral.training.corpora.debian import SourcePackage, prepared
 from ancestral.training.corpora.sprites import choices, colour_of, compose, dressed, tiles
 from ancestral.training.corpora.wardrobe import ATTRIBUTES, SPECIES, value
 from ancestral.training.data.images import PicturesError, read_pictures
+from tests.training.apt import DEB822, apt, packed
 
-DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nSuites: trixie\nComponents: main\n"
 LINES = "# deb https://debian.invalid/debian old main\ndeb https://debian.invalid/debian trixie main\n"
 Layers = Mapping[str, Mapping[str, Image.Image]]
-
-
-@pytest.fixture
-def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Debian's entries on a machine that has any."""
-    file = tmp_path / "etc" / "debian.sources"
-    file.parent.mkdir()
-    file.write_text(DEB822)
-    monkeypatch.setattr(debian, "_ENTRIES", (file, tmp_path / "etc" / "sources.list"))
-    return file
-
-
-def apt(directory: Path, script: str) -> None:
-    """A stand-in for apt-get, since no test may need a network."""
-    file = directory / "apt-get"
-    file.write_text(f'#!/bin/sh\necho "$@" >> {directory}/asked\n{script}\n')
-    file.chmod(0o755)
-
-
-def packed(directory: Path, files: Mapping[str, bytes]) -> SourcePackage:
-    """A source package, its tarball beside the stand-in that brings it, and what pins it."""
-    tarball = directory / "crawl_1.orig.tar.xz"
-    with tarfile.open(tarball, "w:xz") as tar:
-        link = tarfile.TarInfo("crawl-1/source/rltiles/player/base/link_m.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        tar.addfile(link)
-        for path, content in files.items():
-            entry = tarfile.TarInfo(f"crawl-1/{path}")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    apt(directory, f'case "$*" in *" source "*) cp {tarball} .;; esac')
-    return SourcePackage("crawl", "1-1", hashlib.sha256(tarball.read_bytes()).hexdigest())
 
 
 def test_a_source_package_is_read_below_a_folder(

@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--voice", help="Of kokoro: af_nova, am_echo, bm_fable, … A build that was stopped is continued.")
 def build(name: str, output: Path, count: int, voice: str | None) -> None:
     """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, kokoro, slt, awb, rms or kal16),
-    or pictures (digits, fashion, sprites, avatars or avatars-rgb)."""
+    or pictures (digits, fashion, sprites, characters, avatars or avatars-rgb)."""
     from ancestral.training.corpora import PICTURES, CorpusError, build, expected
 
     unit = "pictures" if name in PICTURES else "clips"

@@ -13,7 +13,7 @@ import click
 
 from ancestral.command_line import click_errors
 from ancestral.models.architectures import ArchitectureError, architecture, kinds, load_object
-from ancestral.models.spec import SHAPINGS, PictureSpec, Spec
+from ancestral.models.spec import SHAPINGS, ImageSpec, PictureSpec, Spec
 
 if TYPE_CHECKING:
     from ancestral.training.loop import Task
@@ -72,6 +72,18 @@ def _speech_options(function: Callable[..., None]) -> Callable[..., None]:
 _ENCODER = click.option(
     "--encoder", type=_PREPARED, help="Of portraits: the checkpoint of an encoder of identities, which stays as it is."
 )
+_LABELS = [
+    click.option(
+        "--label-dropout",
+        type=click.FloatRange(0.0, 1.0),
+        help="How often a label is left out: rarely where every label is always given.  [default: 0.05]",
+    ),
+    click.option(
+        "--unconditional",
+        type=click.FloatRange(0.0, 0.5),
+        help="How often all labels are left out, which guidance needs.  [default: 0.1]",
+    ),
+]
 _START = click.option("--start", type=_PREPARED, help="A checkpoint whose weights the run starts from.")
 
 
@@ -204,6 +216,7 @@ def _image_command(kind: str) -> click.Command | None:
     if not issubclass(found.spec, PictureSpec) or found.task is None:
         return None
     spec = found.spec
+    of_pictures = "portraits" in {field.name for field in dataclasses.fields(spec)}
 
     def train(
         data: Path,
@@ -220,6 +233,7 @@ def _image_command(kind: str) -> click.Command | None:
         schedule = ("steps", "learning_rate", "processes", "minutes", "warmup", "decay", "anneal_from")
         loop = {name: options.pop(name) for name in schedule}
         parts: dict[str, Any] = {name: options.pop(name) for name in ("encoder",) if name in options}
+        parts |= _given(**{name: options.pop(name) for name in ("label_dropout", "unconditional") if name in options})
         if parts.get("encoder") is not None:
             options["portraits"] = True
         with click_errors(ValueError):
@@ -241,7 +255,7 @@ def _image_command(kind: str) -> click.Command | None:
             help="Of a sub-pixel; pictures with a palette have as many as it has colours.",
         ),
         *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
-        *([_ENCODER] if "portraits" in {field.name for field in dataclasses.fields(spec)} else []),
+        *([_ENCODER] if of_pictures else _LABELS if issubclass(spec, ImageSpec) else []),
         _START,
         _schedule_options,
     )

@@ -15,7 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ancestral.models.text import Sentence, UnsupportedText, phonemize
-from ancestral.training.corpora import avatars, sprites
+from ancestral.training.corpora import avatars, characters, sprites
 from ancestral.training.corpora.avatar_styles import STYLES
 from ancestral.training.corpora.layouts import CorpusError, Writer, read
 from ancestral.training.corpora.pictures import digits, fashion
@@ -37,6 +37,7 @@ PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "digits": digits,
     "fashion": fashion,
     "sprites": sprites.make,
+    "characters": characters.make,
     "avatars": avatars.make,
     "avatars-rgb": partial(avatars.make, indexed=False),
 }
@@ -56,6 +57,8 @@ def expected(name: str) -> int | None:
     """How many pictures building a corpus makes before equal ones are left out; None where it is not known before."""
     if name == "sprites":
         return sprites.DRAWN * len(SPECIES)
+    if name == "characters":
+        return characters.COUNT
     return avatars.PEOPLE * avatars.PICTURES * len(STYLES) if name.startswith("avatars") else None
 
 

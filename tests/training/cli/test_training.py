@@ -134,11 +134,13 @@ def pictures(tmp_path: Path) -> Path:
 def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Path, tmp_path: Path) -> None:
     shared = ["train", "pixelcnn", "--data", pictures, "--levels", 2, "--layers", 2, "--batch", 4, "--processes", 1]
     small = [*shared, "--features", 4, "--output-features", 4, "--steps", 2, "--precision"]
-    for name, precision in (("first", "float32"), ("other", "bfloat16")):
-        result = run(*small, precision, "-o", tmp_path / name)
+    runs = {"first": ["float32"], "other": ["bfloat16"], "dropped": ["float32", "--label-dropout", 1]}
+    for name, options in runs.items():
+        result = run(*small, *options, "-o", tmp_path / name)
         assert result.exit_code == 0, result.output
-    first, other = (checkpoint.load(tmp_path / name / "checkpoint") for name in ("first", "other"))
-    assert any((first.tensors[name] != other.tensors[name]).any() for name in first.tensors), "the precision is used"
+    first, *others = (checkpoint.load(tmp_path / name / "checkpoint") for name in runs)
+    for other in others:
+        assert any((first.tensors[name] != other.tensors[name]).any() for name in first.tensors), "the option is used"
     assert "started from" not in first.card
 
     again = [*small, "float32", "--start", first.path]
