@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from ancestral.catalog.aliases import Aliases
-from ancestral.catalog.catalog import Catalog, CatalogConfig, checkpoints, describe, usable
+from ancestral.catalog.catalog import Catalog, CatalogConfig, Checkpoints, checkpoints, describe, usable
 from ancestral.catalog.lexicon import read_lexicon
 from ancestral.catalog.models import ImageModel, SpeechModel
 from ancestral.catalog.sampler import Sampler
 from ancestral.compilation import compilation_logged
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
+from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.batch import BatchEngine
@@ -84,8 +86,8 @@ def load_models(
                 f"model: no such model; available: {', '.join(entries)}", param="model", code="model_not_found"
             )
         chosen = [entries[known]]
-    found = usable(chosen) if only is None else [(chosen[0], *checkpoints(chosen[0]))]
-    samplers = {entry.id: _sampler(entry, sampled, acoustic, engine, precision) for entry, sampled, acoustic in found}
+    found = usable(chosen) if only is None else [(chosen[0], checkpoints(chosen[0]))]
+    samplers = {entry.id: _sampler(entry, loaded, engine, precision) for entry, loaded in found}
     return LoadedModels(samplers, aliases, read_lexicon(config.pronunciations))
 
 
@@ -104,16 +106,18 @@ def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
         raise ModelError(f"{entry.id}: {error}") from error
 
 
-def _sampler(
-    entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None, engine_name: str, precision: str
-) -> Sampler:
-    model = describe(entry, sampled, acoustic)
+def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str, precision: str) -> Sampler:
+    model = describe(entry, loaded)
     with _explained(entry, engine_name):
-        engine = load_engine(engine_name, sampled, precision)
+        engine = load_engine(engine_name, loaded.sampled, precision)
     if isinstance(model, ImageModel):
         assert isinstance(engine, BatchEngine)
-        return ImageSampler(model, engine)
+        return ImageSampler(model, engine, _classifier(loaded.classifier))
     assert isinstance(model, SpeechModel)
     assert isinstance(engine, SpeechEngine)
     sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
-    return SpeechSampler(model, sounding, AcousticModel(acoustic) if acoustic is not None else None)
+    return SpeechSampler(model, sounding, AcousticModel(loaded.acoustic) if loaded.acoustic is not None else None)
+
+
+def _classifier(loaded: Checkpoint | None) -> PictureClassifier | None:
+    return None if loaded is None else PictureClassifier(loaded.spec_as(ClassifierSpec), loaded.tensors)

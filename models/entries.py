@@ -5,6 +5,11 @@ wavenet-en/
     wavenet/        the checkpoint that is sampled (models/checkpoint.py), whatever it is called: frames to sound
     acoustic/       the checkpoint of the acoustic model: phonemes to frames
 
+pixelcnn-sprites/
+    model.json
+    pixelcnn/       the checkpoint that is sampled
+    classifier/     optional: a classifier of the same attributes, which says what a picture shows
+
 The kind of a model is its modality; the architecture of the sampled checkpoint says which network it is. A model of
 kind ``speech`` reads text aloud and has both checkpoints; one of kind ``audio`` generates speech without text (WaveNet,
 section 3.1) and has no ``acoustic/``. One of kind ``image`` generates pictures and has no voices.
@@ -38,6 +43,8 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
 
 ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""
+CLASSIFIER = "classifier"
+"""The directory of the classifier's checkpoint, of an image model that has one."""
 _PREVIEWS = "previews"
 MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
@@ -141,14 +148,13 @@ class ModelEntry:
 
     @property
     def sampled(self) -> Path:
-        """The checkpoint that is sampled: the only one besides the acoustic model's.
+        """The checkpoint that is sampled: the only one besides the acoustic model's and the classifier's.
 
         Raises:
             ModelError: there is none, or several.
         """
-        found = sorted(
-            p for p in self.path.iterdir() if p.is_dir() and p.name not in (ACOUSTIC, _PREVIEWS) and p.name[0] != "."
-        )
+        others = (ACOUSTIC, CLASSIFIER, _PREVIEWS)
+        found = sorted(p for p in self.path.iterdir() if p.is_dir() and p.name not in others and p.name[0] != ".")
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
             raise ModelError(f"{self.id}: needs one directory with the checkpoint to sample; there are: {names}")
@@ -162,6 +168,12 @@ class ModelEntry:
     def acoustic(self) -> Path | None:
         """The checkpoint of the acoustic model, in a model that reads text."""
         return self.path / ACOUSTIC if self.kind == "speech" else None
+
+    @property
+    def classifier(self) -> Path | None:
+        """The checkpoint of the classifier, of an image model that has one."""
+        path = self.path / CLASSIFIER
+        return path if self.kind == "image" and path.is_dir() else None
 
     @classmethod
     def read(cls, path: Path) -> Self:

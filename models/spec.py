@@ -269,6 +269,26 @@ class PictureSpec(Spec):
         return 4 if self.transparent else 3
 
 
+def check_attributes(attributes: tuple[Any, ...]) -> None:
+    """Each name, and each name of a value, once: a prompt is a list of the latter, separated by commas.
+
+    Raises:
+        SpecError: they are no pairs of a name and its values, or a name is wrong or not unique.
+    """
+    if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], tuple) for pair in attributes):
+        raise SpecError("attributes: must be pairs of a name and a list of names of values")
+    names: list[Any] = [name for name, _ in attributes]
+    values: list[Any] = [value for _, known in attributes for value in known]
+    if not all(known for _, known in attributes):
+        raise SpecError("attributes: each must have a value")
+    for name in (*names, *values):
+        if not isinstance(name, str) or not name or name != name.strip() or "," in name:
+            raise SpecError(f"attributes: {name!r} is no name: it must be text without commas")
+    for group, said in ((names, "attributes"), (values, "values")):
+        if len({name.casefold() for name in group}) < len(group):
+            raise SpecError(f"attributes: two {said} have one name")
+
+
 @dataclass(frozen=True)
 class ImageSpec(PictureSpec):
     """What every network has whose output are pictures: what it is conditioned on.
@@ -286,26 +306,10 @@ class ImageSpec(PictureSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_positive("condition_channels")
-        self._check_attributes()
+        check_attributes(self.attributes)
         rows: Any = self.label_rows
         if not isinstance(rows, int) or not 0 <= rows <= (MAX_LABEL_ROWS if self.attributes else 0):
             raise SpecError(f"label_rows: must lie in 0 … {MAX_LABEL_ROWS}, and be 0 without attributes, not {rows!r}")
-
-    def _check_attributes(self) -> None:
-        """Each name, and each name of a value, once: a prompt is a list of the latter, separated by commas."""
-        pairs: tuple[Any, ...] = self.attributes
-        if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], tuple) for pair in pairs):
-            raise SpecError("attributes: must be pairs of a name and a list of names of values")
-        names: list[Any] = [name for name, _ in pairs]
-        values: list[Any] = [value for _, known in pairs for value in known]
-        if not all(known for _, known in pairs):
-            raise SpecError("attributes: each must have a value")
-        for name in (*names, *values):
-            if not isinstance(name, str) or not name or name != name.strip() or "," in name:
-                raise SpecError(f"attributes: {name!r} is no name: it must be text without commas")
-        for group, said in ((names, "attributes"), (values, "values")):
-            if len({name.casefold() for name in group}) < len(group):
-                raise SpecError(f"attributes: two {said} have one name")
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
 from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
@@ -186,8 +187,18 @@ class CatalogConfig:
         )
 
 
-def checkpoints(entry: ModelEntry) -> tuple[Checkpoint, Checkpoint | None]:
-    """The checkpoint that is sampled, and that of the acoustic model, where there is one; checked against each other.
+class Checkpoints(NamedTuple):
+    """Of one model."""
+
+    sampled: Checkpoint
+    acoustic: Checkpoint | None = None
+    """Of the acoustic model, of a model that reads text."""
+    classifier: Checkpoint | None = None
+    """Of pictures, of an image model that has one."""
+
+
+def checkpoints(entry: ModelEntry) -> Checkpoints:
+    """The checkpoints of a model, checked against each other.
 
     Raises:
         ModelError: they do not fit each other, or the description.
@@ -196,15 +207,18 @@ def checkpoints(entry: ModelEntry) -> tuple[Checkpoint, Checkpoint | None]:
     try:
         sampled = load(entry.sampled)
         acoustic = load(entry.acoustic) if entry.acoustic is not None else None
+        classifier = load(entry.classifier) if entry.classifier is not None else None
     except CheckpointError as error:
         raise CheckpointError(f"{entry.id}: {error}") from error
     _check_parts(entry, sampled.spec, acoustic.spec if acoustic is not None else None)
-    return sampled, acoustic
+    if classifier is not None:
+        _check_classifier(entry, sampled.spec, classifier.spec)
+    return Checkpoints(sampled, acoustic, classifier)
 
 
 def usable(
     entries: Iterable[ModelEntry],
-) -> Iterator[tuple[ModelEntry, Checkpoint, Checkpoint | None]]:
+) -> Iterator[tuple[ModelEntry, Checkpoints]]:
     """The models whose checkpoints can be used, with these. Another is left out, and the reason logged.
 
     Raises:
@@ -213,7 +227,7 @@ def usable(
     any_usable, last = False, None
     for entry in entries:
         try:
-            found = entry, *checkpoints(entry)
+            found = entry, checkpoints(entry)
         except (ModelError, CheckpointError) as error:
             log.error("model left out: %s", error)
             last = error
@@ -224,14 +238,16 @@ def usable(
         raise last
 
 
-def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None) -> Model:
+def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
     """The description of a loaded model: of its entry, and its checkpoints."""
+    sampled, acoustic = loaded.sampled, loaded.acoustic
     parameters = sum(tensor.size for name, tensor in sampled.tensors.items() if name != LABEL_ROWS)
     if isinstance(sampled.spec, ImageSpec):
         rows = sampled.tensors.get(LABEL_EMBEDDING)
         embedding = () if rows is None else tuple(tuple(map(float, row)) for row in rows)
         together = sampled.tensors.get(LABEL_ROWS, np.zeros((0, len(sampled.spec.attributes) + 1), np.float32))
-        return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding, together)
+        classified = loaded.classifier is not None
+        return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding, together, classified)
     assert isinstance(sampled.spec, SpeechSpec)
     pitch_control = acoustic is not None and acoustic.spec_as(AcousticSpec).pitch_layers > 0
     return SpeechModel(entry, sampled.sha256, parameters, sampled.spec, pitch_control)
@@ -240,7 +256,7 @@ def describe(entry: ModelEntry, sampled: Checkpoint, acoustic: Checkpoint | None
 def load_catalog(config: CatalogConfig) -> Catalog:
     """Describe every model; raises as :meth:`CatalogConfig.entries`, :func:`usable` and :func:`read_lexicon`."""
     entries = config.entries()
-    models = {entry.id: describe(entry, sampled, acoustic) for entry, sampled, acoustic in usable(entries.values())}
+    models = {entry.id: describe(entry, loaded) for entry, loaded in usable(entries.values())}
     return Catalog(models, config.aliases(entries), read_lexicon(config.pronunciations))
 
 
@@ -257,6 +273,15 @@ def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> Non
             f"{entry.id}: needs the checkpoint of a speech network, and to speak text that of an acoustic model"
         )
     _check_speech(entry, sampled, acoustic)
+
+
+def _check_classifier(entry: ModelEntry, sampled: Spec, classifier: Spec) -> None:
+    assert isinstance(sampled, ImageSpec)
+    if not isinstance(classifier, ClassifierSpec):
+        raise ModelError(f"{entry.id}: classifier: needs the checkpoint of a classifier of pictures")
+    for name, value in shared_fields(sampled).items():
+        if getattr(classifier, name) != value:
+            raise ModelError(f"{entry.id}: classifier: its {name} differ from those of the network that is sampled")
 
 
 def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec | None) -> None:

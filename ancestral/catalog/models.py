@@ -126,6 +126,8 @@ class ImageModel(Model):
     network has no attributes."""
     label_rows: NDArray[np.float32] = field(compare=False, repr=False)
     """The labels that occurred together in training (:func:`ancestral.models.conditioning.draw_labels`)."""
+    classified: bool = False
+    """Whether it has a classifier, which says what its pictures show."""
 
     @property
     def capabilities(self) -> tuple[str, ...]:

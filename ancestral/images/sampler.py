@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.sampler import Part, Sampler
 from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, Reconstruction
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
 from ancestral.models.engines.images.engine import ImageStreamRequest
@@ -27,6 +28,8 @@ class ImageSampler(Sampler):
 
     model: ImageModel
     engine: BatchEngine
+    classifier: PictureClassifier | None = None
+    """Says what pictures show; None of a model without one."""
 
     def part(self, drawing: Drawing, upload: NDArray[np.uint8] | None = None) -> Part:
         """The part that a drawing consists of.

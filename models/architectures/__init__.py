@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ancestral.models.architectures.acoustic import ACOUSTIC
+from ancestral.models.architectures.classifier import CLASSIFIER
 from ancestral.models.architectures.encoder import ENCODER
 from ancestral.models.architectures.pixelcnn import PIXELCNN
 from ancestral.models.architectures.pixelcnn_autoencoder import PIXELCNN_AUTOENCODER
@@ -31,7 +32,7 @@ __all__ = [
     "tensor_table",
 ]
 
-for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER, PIXELCNN_AUTOENCODER):
+for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER, CLASSIFIER, PIXELCNN_AUTOENCODER):
     register(_builtin)
 
 

@@ -50,6 +50,15 @@ def test_the_checkpoints_of_each_kind(tmp_path: Path) -> None:
     assert (babbles.sampled, babbles.acoustic) == (tmp_path / "b" / "anything", None)
 
 
+def test_a_classifier_is_not_sampled(tmp_path: Path) -> None:
+    write(tmp_path, IMAGE)
+    (tmp_path / "a" / "pixelcnn").mkdir()
+    (entry,) = discover(tmp_path)
+    assert entry.classifier is None
+    (tmp_path / "a" / "classifier").mkdir()
+    assert (entry.classifier, entry.sampled) == (tmp_path / "a" / "classifier", tmp_path / "a" / "pixelcnn")
+
+
 def test_how_a_voice_is_sampled(tmp_path: Path) -> None:
     shaped = {"voiced_temperature": 0.8, "min_p": 0.03}
     write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": shaped}, VOICE | {"id": "bob"}]})

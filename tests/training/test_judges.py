@@ -7,9 +7,17 @@ import math
 import numpy as np
 import pytest
 
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.spec import ImageSpec
 from ancestral.training.data.images import Pictures
-from ancestral.training.evaluation.judges import Classifier, count_copies, nearest, precision_recall
+from ancestral.training.evaluation.judges import (
+    classifier_spec,
+    count_copies,
+    nearest,
+    precision_recall,
+    train_classifier,
+)
+from ancestral.training.metrics.classification import accuracy, adherence, classify
 
 SIDES, HEIGHTS = ("left", "right"), ("top", "bottom", "neither")
 
@@ -30,37 +38,49 @@ def quarters(count: int, seed: int) -> Pictures:
     return Pictures(images, np.stack([side, height], axis=1))
 
 
+def trained(pictures: Pictures, seen: int, levels: int = 256, palette: tuple[str, ...] = ()) -> PictureClassifier:
+    spec = seen_as(levels, palette)
+    return train_classifier(pictures, classifier_spec(spec, spec.attributes), seen)
+
+
 @pytest.mark.parametrize("levels", [2, 256])
 def test_a_classifier_learns_every_attribute(levels: int) -> None:
-    classifier, test = Classifier(quarters(600, 0), seen_as(levels), seen=6000), quarters(60, 1)
+    classifier, test = trained(quarters(600, 0), 6000, levels), quarters(60, 1)
     symbols = test.images // 128 if levels == 2 else test.images
-    accuracy = classifier.accuracy(Pictures(symbols, test.labels))
-    assert accuracy["side"] >= (0.6 if levels == 2 else 1.0), "without a lightest part there is nothing to see"
-    assert accuracy["height"] == 1.0
-    assert classifier.classify(symbols).shape == (60, 2)
+    shares = accuracy(classifier, Pictures(symbols, test.labels))
+    assert shares["side"] >= (0.6 if levels == 2 else 1.0), "without a lightest part there is nothing to see"
+    assert shares["height"] == 1.0
+    assert classify(classifier, symbols).shape == (60, 2)
 
 
 def test_indices_are_classified_by_their_colours() -> None:
-    spec = seen_as(256, tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256)))
-    classifier, test = Classifier(quarters(600, 0), spec, seen=3000), quarters(60, 1)
-    assert classifier.accuracy(test) == {"side": 1.0, "height": 1.0}
+    palette = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256))
+    classifier, test = trained(quarters(600, 0), 3000, palette=palette), quarters(60, 1)
+    assert accuracy(classifier, test) == {"side": 1.0, "height": 1.0}
 
 
 def test_few_pictures_are_shown_more_often() -> None:
     few = quarters(30, 0)
-    assert Classifier(few, seen_as(256), seen=6000).accuracy(few) == {"side": 1.0, "height": 1.0}
+    assert accuracy(trained(few, 6000), few) == {"side": 1.0, "height": 1.0}
 
 
 def test_labels_that_are_unknown_are_not_learnt_and_do_not_count() -> None:
     pictures, test = quarters(600, 0), quarters(60, 1)
     pictures.labels[100:, 1], test.labels[:, 1] = len(HEIGHTS), len(HEIGHTS)
     test.labels[7, 1] = 2 - (test.labels[7, 1] == 2)
-    classifier = Classifier(pictures, seen_as(256), seen=6000)
+    classifier = trained(pictures, 6000)
     known = quarters(60, 1)
-    assert classifier.accuracy(known)["height"] > 0.9, "of those that are known"
-    assert classifier.accuracy(test)["height"] in (0.0, 1.0), "one is known"
+    assert accuracy(classifier, known)["height"] > 0.9, "of those that are known"
+    assert accuracy(classifier, test)["height"] in (0.0, 1.0), "one is known"
     test.labels[7, 1] = len(HEIGHTS)
-    assert math.isnan(classifier.accuracy(test)["height"])
+    assert math.isnan(accuracy(classifier, test)["height"])
+
+
+def test_all_are_right_where_each_is() -> None:
+    classifier, test = trained(quarters(600, 0), 6000), quarters(60, 1)
+    test.labels[:15, 0] ^= 1
+    test.labels[10:20, 1] = (test.labels[10:20, 1] + 1) % 3
+    assert adherence(classifier, test) == {"side": 0.75, "height": 50 / 60, "all": 40 / 60}
 
 
 def test_the_same_distribution_is_faithful_and_varied() -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.networks import load_network
 from ancestral.training.data.images import Pictures
+from ancestral.training.evaluation.cloaks import CloakSides, coloured
 from ancestral.training.evaluation.images import independent_nats, marginal_nats, png_bits
-from ancestral.training.evaluation.judges import Classifier, count_copies, precision_recall
+from ancestral.training.evaluation.judges import count_copies, precision_recall
+from ancestral.training.metrics.classification import accuracy, adherence, features
 from ancestral.training.tasks.images import ImageTask, likelihood
 
 _COMPARED = 2000
@@ -36,18 +41,17 @@ def likelihood_figures(loaded: Checkpoint, task: ImageTask, test: Pictures) -> d
     }
 
 
-def fidelity_figures(task: ImageTask, made: Pictures, named: Mapping[float, Pictures]) -> dict[str, Any]:
+def fidelity_figures(task: ImageTask, made: Pictures, classifier: PictureClassifier) -> dict[str, Any]:
     """How sampled pictures compare with real ones: attributes, fidelity, variety, copies.
 
     Args:
         task: with the data.
         made: sampled pictures and the labels that they were sampled for.
-        named: pictures of which every attribute was named, by their guidance.
+        classifier: of the attributes.
     """
     spec, train, test = task.spec, task.pictures.train, task.held_out(task.pictures.test, None)
-    classifier = Classifier(train, spec)
-    real, drawn = classifier.accuracy(test), classifier.accuracy(made)
-    accuracy = {
+    real, drawn = accuracy(classifier, test), accuracy(classifier, made)
+    shares = {
         name: {"real": real[name], "drawn": drawn[name], "chance": 1.0 / len(values)}
         for name, values in spec.attributes
     }
@@ -57,13 +61,51 @@ def fidelity_figures(task: ImageTask, made: Pictures, named: Mapping[float, Pict
     others = task.held_out(
         Pictures(train.images[rng.permutation(len(train.images))[:count]], train.labels), None
     ).images
-    features = {
-        name: classifier.features(x) for name, x in (("made", some_made), ("test", some_test), ("real", others))
-    }
+    seen = {name: features(classifier, x) for name, x in (("made", some_made), ("test", some_test), ("real", others))}
     return {
-        "accuracy": accuracy,
-        "named": {str(guidance): classifier.adherence(pictures) for guidance, pictures in named.items()},
-        "fidelity": precision_recall(features["made"], features["test"])._asdict(),
-        "fidelity_of_real": precision_recall(features["real"], features["test"])._asdict(),
+        "accuracy": shares,
+        "fidelity": precision_recall(seen["made"], seen["test"])._asdict(),
+        "fidelity_of_real": precision_recall(seen["real"], seen["test"])._asdict(),
         "copies": count_copies(some_made, some_test, train.images, spec)._asdict(),
     }
+
+
+def named_figures(task: ImageTask, named: Mapping[float, Pictures], classifier: PictureClassifier) -> dict[str, Any]:
+    """What is seen of pictures of which every attribute was named, by their guidance, and of real test pictures.
+
+    For each attribute and for all of them (``all``) the share in which the classifier sees what was named; the same of
+    the pictures whose values all occur together in training, two by two (``occurring``, and as ``count`` how many
+    there are); and of sprites with a cloak the share of those with two colours (``two_coloured``).
+
+    Args:
+        task: with the data.
+        named: the pictures.
+        classifier: of the attributes.
+    """
+    train, attributes = task.pictures.train, task.spec.attributes
+    cloaks = None if coloured(attributes) is None else CloakSides(train, task.spec, attributes)
+
+    def figures(pictures: Pictures) -> dict[str, Any]:
+        found: dict[str, Any] = adherence(classifier, pictures)
+        if cloaks is not None:
+            found["two_coloured"] = cloaks.two_coloured(pictures)
+        return found
+
+    report = {}
+    for guidance, pictures in named.items():
+        chosen = _occurring(train.labels, pictures.labels)
+        some = Pictures(pictures.images[chosen], pictures.labels[chosen])
+        occurring = {"count": len(some.images)} | (figures(some) if len(some.images) else {})
+        report[str(guidance)] = figures(pictures) | {"occurring": occurring}
+    test = task.held_out(task.pictures.test, None)
+    known = (test.labels < [len(values) for _, values in attributes]).all(axis=1)
+    return report | {"real": figures(Pictures(test.images[known], test.labels[known]))}
+
+
+def _occurring(train: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows ``[N, attributes]`` have only pairs of values that some row of the training set has."""
+    fine = np.ones(len(labels), bool)
+    for pair in combinations(range(labels.shape[1]), 2):
+        known = set(map(tuple, train[:, pair].tolist()))
+        fine &= [tuple(row) in known for row in labels[:, pair].tolist()]
+    return fine

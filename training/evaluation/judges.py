@@ -1,4 +1,4 @@
-"""Judges of sampled pictures: a classifier of attributes, precision and recall, nearest training pictures."""
+"""Judges of sampled pictures: classifiers that are trained here, precision and recall, nearest training pictures."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from ancestral.models.networks.image import input_pixels
+from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.classification import PictureClassifier
+from ancestral.models.networks import build_network
 from ancestral.models.palette import pixels_of
-from ancestral.models.spec import ImageSpec
+from ancestral.models.spec import ImageSpec, PictureSpec
+from ancestral.training.data.epochs import Epochs
 from ancestral.training.data.images import Images, Pictures, binarise
+from ancestral.training.metrics.classification import classification_loss, classifier_of
 
 _BATCH = 100
-_HIDDEN = 256
-"""Features of a picture."""
 _CHUNK = 2048
 """Real pictures that are compared at once."""
 _NEIGHBOURS = 3
@@ -26,89 +26,35 @@ _NEAR = 0.05
 """The share of real test pictures that count as near to the training set."""
 
 
-class Classifier:
-    """A small convolutional classifier of all attributes; it is trained on real pictures when it is created."""
+def train_classifier(pictures: Pictures, spec: ClassifierSpec, seen: int = 500_000, seed: int = 0) -> PictureClassifier:
+    """A classifier of all attributes, trained on real pictures in memory, for a model that has none of its own.
 
-    def __init__(self, pictures: Pictures, spec: ImageSpec, seen: int = 500_000, seed: int = 0) -> None:
-        """Train.
-
-        Args:
-            pictures: real ones, not binarised. Labels that are unspecified are left out of the loss.
-            spec: of the symbols that it will classify.
-            seen: training examples in all, so that small sets get more epochs.
-            seed: of the initial weights and of the order.
-        """
-        torch.manual_seed(seed)
-        self._spec = spec
-        self._features, self._heads = _trunk(spec), nn.ModuleList(nn.Linear(_HIDDEN, len(v)) for v in spec.conditions)
-        rng = np.random.default_rng(seed)
-        count, steps = len(pictures.images), seen // _BATCH
-        epoch = max(count // _BATCH, 1)
-        parameters = [*self._features.parameters(), *self._heads.parameters()]
-        optimizer = torch.optim.AdamW(parameters, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-        for step in range(steps):
-            if step % epoch == 0:
-                order = rng.permutation(count)
-            chosen = order[step % epoch * _BATCH :][:_BATCH]
-            images = pictures.images[chosen]
-            symbols = binarise(images, rng) if spec.binary else images
-            optimizer.zero_grad()
-            self._loss(symbols, torch.from_numpy(pictures.labels[chosen])).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-        self._features.eval()
-
-    def _loss(self, symbols: Images, labels: Tensor) -> Tensor:
-        features = self._features(self._input(symbols))
-        losses = [
-            F.cross_entropy(head(features), column, ignore_index=len(values), reduction="sum")
-            for head, column, values in zip(self._heads, labels.T, self._spec.conditions, strict=True)
-        ]
-        return torch.stack(losses).sum() / len(symbols)
-
-    @torch.no_grad()
-    def features(self, symbols: Images) -> NDArray[np.float32]:
-        """The last hidden layer for pictures ``[N, H, W, C]``: ``[N, 256]``."""
-        parts = [self._features(self._input(symbols[i : i + _BATCH])) for i in range(0, len(symbols), _BATCH)]
-        return torch.cat(parts).numpy()
-
-    @torch.no_grad()
-    def classify(self, symbols: Images) -> NDArray[np.int64]:
-        """The most likely value of each attribute of pictures ``[N, H, W, C]``: ``[N, attributes]``."""
-        features = torch.from_numpy(self.features(symbols))
-        return torch.stack([head(features).argmax(dim=1) for head in self._heads], dim=1).numpy()
-
-    def accuracy(self, pictures: Pictures) -> dict[str, float]:
-        """The share of pictures whose label is recognised, for each attribute; unspecified labels do not count.
-
-        Returns:
-            NaN for an attribute that no picture has.
-        """
-        return self._shares(pictures, self.classify(pictures.images) == pictures.labels)
-
-    def adherence(self, pictures: Pictures) -> dict[str, float]:
-        """Of pictures with all labels: :meth:`accuracy`, and as ``all`` the share of those with all recognised."""
-        right = self.classify(pictures.images) == pictures.labels
-        return self._shares(pictures, right) | {"all": float(right.all(axis=1).mean())}
-
-    def _shares(self, pictures: Pictures, right: NDArray[np.bool_]) -> dict[str, float]:
-        shares = {}
-        for column, (name, values) in enumerate(self._spec.attributes):
-            known = right[pictures.labels[:, column] < len(values), column]
-            shares[name] = float(known.mean()) if len(known) else float("nan")
-        return shares
-
-    def _input(self, symbols: Images) -> Tensor:
-        return input_pixels(self._spec, torch.from_numpy(symbols).long()).permute(0, 3, 1, 2)
+    Args:
+        pictures: real ones, not binarised. Labels that are unspecified are left out of the loss.
+        spec: of the classifier.
+        seen: training examples in all, so that small sets get more epochs.
+        seed: of the initial weights and of the order.
+    """
+    torch.manual_seed(seed)
+    network = build_network(spec)
+    rng, epochs, steps = np.random.default_rng(seed), Epochs(len(pictures.images), seed), seen // _BATCH
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    for step in range(steps):
+        chosen = epochs.take(step * _BATCH, _BATCH, 0)
+        images = pictures.images[chosen]
+        symbols = binarise(images, rng) if spec.binary else images
+        optimizer.zero_grad()
+        logits = network(torch.from_numpy(symbols.astype(np.int64)))
+        classification_loss(spec, logits, torch.from_numpy(pictures.labels[chosen])).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    return classifier_of(spec, network)
 
 
-def _trunk(spec: ImageSpec) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for inputs, outputs in ((spec.channels * spec.planes, 32), (32, 64)):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
-    size = 64 * (spec.height // 4) * (spec.width // 4)
-    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(size, _HIDDEN), nn.ReLU())
+def classifier_spec(spec: PictureSpec, attributes: tuple[tuple[str, tuple[str, ...]], ...]) -> ClassifierSpec:
+    """The spec of a classifier of what a network draws."""
+    return ClassifierSpec(spec.height, spec.width, spec.channels, spec.levels, spec.palette, attributes)
 
 
 class Fidelity(NamedTuple):

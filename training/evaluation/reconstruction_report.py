@@ -18,11 +18,11 @@ from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.networks import load_network
 from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
-from ancestral.models.spec import ImageSpec
 from ancestral.training.data.identities import first_two
 from ancestral.training.data.images import Images, matching_pictures, spread
-from ancestral.training.evaluation.judges import Classifier
+from ancestral.training.evaluation.judges import classifier_spec, train_classifier
 from ancestral.training.evaluation.mean_decoder import MeanAutoencoder
+from ancestral.training.metrics.classification import classify
 from ancestral.training.metrics.reconstruction import reconstruct, write_rows
 from ancestral.training.metrics.retrieval import Vectors, embed, pixel_vectors, retrieval
 from ancestral.training.model_card import SHEET
@@ -123,11 +123,10 @@ def _classes(
     pictures, spec = task.pictures, task.spec
     if not pictures.attributes:
         return {}
-    judged = ImageSpec(spec.height, spec.width, spec.channels, spec.levels, spec.palette, pictures.attributes)
-    classifier = Classifier(pictures.train, judged, seen=count)
-    truth, seen = pictures.test.labels[chosen], classifier.classify(given)
-    found = np.stack([classifier.classify(one) for one in drawn])
-    mean = classifier.classify(means)
+    classifier = train_classifier(pictures.train, classifier_spec(spec, pictures.attributes), seen=count)
+    truth, seen = pictures.test.labels[chosen], classify(classifier, given)
+    found = np.stack([classify(classifier, one) for one in drawn])
+    mean = classify(classifier, means)
     return {
         name: {
             "samples": float((found[..., column] == seen[:, column]).mean()),

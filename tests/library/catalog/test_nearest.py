@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ancestral.catalog.catalog import CatalogConfig, describe, load_catalog
+from ancestral.catalog.catalog import CatalogConfig, Checkpoints, checkpoints, describe, load_catalog
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.nearest import nearest
 from ancestral.errors import InvalidRequest
@@ -36,7 +36,7 @@ def bundled() -> dict[str, ImageModel]:
     found = {}
     for entry in discover(ZOO.parent):
         if entry.kind == "image":
-            model = describe(entry, load(entry.sampled), None)
+            model = describe(entry, checkpoints(entry))
             assert isinstance(model, ImageModel)
             found[entry.id.removeprefix("pixelcnn-")] = model
     return found
@@ -47,7 +47,7 @@ def models(bundled: dict[str, ImageModel]) -> dict[str, ImageModel]:
     """The bundled models, and one of emoji."""
     entry = replace(bundled["fashion"].entry, id="pixelcnn-emoji", synonyms=EMOJI_SYNONYMS)
     loaded = load(entry.sampled)
-    model = describe(entry, replace(loaded, spec=replace(loaded.spec, attributes=EMOJI)), None)
+    model = describe(entry, Checkpoints(replace(loaded, spec=replace(loaded.spec, attributes=EMOJI))))
     assert isinstance(model, ImageModel)
     return bundled | {"emoji": model}
 

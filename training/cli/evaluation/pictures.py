@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,24 +10,30 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ancestral.command_line import FiniteRange, check_output, click_errors
-from ancestral.models.entries import MAX_GUIDANCE
+from ancestral.models.entries import MANIFEST, MAX_GUIDANCE, MAX_TEMPERATURE, ModelEntry
 
 if TYPE_CHECKING:
     from ancestral.models.checkpoint import Checkpoint
+    from ancestral.models.classification import PictureClassifier
+    from ancestral.training.tasks.images import ImageTask
 
 _CHECKPOINT = click.Path(exists=True, file_okay=False, path_type=Path)
 _PICTURES = click.Path(exists=True, path_type=Path)
 _GUIDANCES = (1.0, 1.5, 2.0, 3.0)
+_DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 
 
 @click.command()
 @click.argument("checkpoint", type=_CHECKPOINT)
 @click.option("--data", type=_PICTURES, required=True, help="Its training data.")
 @click.option("--pictures", type=click.IntRange(1), help="Of the test set, whose likelihood is computed. Default: all.")
-@click.option("--drawn", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
-@click.option("--temperature", type=FiniteRange(0.0, 2.0), default=1.0, show_default=True, help="Of the samples.")
-@click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), default=1.0, show_default=True, help="To the class.")
+@click.option(
+    "--drawn", type=click.IntRange(0), default=100, show_default=True, help="Samples of each class; 0 leaves them out."
+)
+@click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help=f"Of the samples. {_DEFAULT}")
+@click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), help=f"To the class. {_DEFAULT}")
 @click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
+@click.option("--classifier", type=_CHECKPOINT, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
 @click.option("--judge", type=_CHECKPOINT, help="Of portraits: another encoder of identities than the network's own.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
@@ -35,9 +42,10 @@ def images(
     data: Path,
     pictures: int | None,
     drawn: int,
-    temperature: float,
-    guidance: float,
+    temperature: float | None,
+    guidance: float | None,
     named: int,
+    classifier: Path | None,
     judge: Path | None,
     card: bool,
     output: Path,
@@ -46,11 +54,15 @@ def images(
 
     The first attribute is called the class here; the others of sampled pictures are drawn from what occurred together
     in training. Measured are the likelihood of real test pictures in nats and bits (conditional, unconditional, summed
-    over the classes; beside it that of independent pixels and of PNG); how well a classifier trained on real pictures
-    recognises each attribute, of real and of sampled pictures, and all of them where all are named (--named), without
-    guidance and with 1.5, 2 and 3; precision and recall in its features; and how near
+    over the classes; beside it that of independent pixels and of PNG); how well a classifier of real pictures
+    recognises each attribute, of real and of sampled pictures; precision and recall in its features; and how near
     sampled pictures are to training pictures, compared with test pictures. The sheets are ten sampled pictures of every
     class (sheet.png), and sampled pictures beside the nearest real ones (nearest.png).
+
+    With --named so many pictures are sampled with every attribute named, all values alike, without guidance and with
+    1.5, 2 and 3: how well each attribute is recognised, how often all are, and how many cloaks have two colours.
+
+    The classifier is the model's own (classifier/ beside CHECKPOINT), or is trained anew, which takes minutes.
 
     CHECKPOINT may also be a network that draws from pictures. Of an autoencoder the report says how likely test
     pictures are given their own vectors, and how often a classifier sees the class of the original in four
@@ -60,7 +72,7 @@ def images(
     """
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.engines import load_image_engine
-    from ancestral.training.evaluation.image_report import fidelity_figures, likelihood_figures
+    from ancestral.training.evaluation.image_report import fidelity_figures, likelihood_figures, named_figures
     from ancestral.training.evaluation.images import draw_classes, draw_named, write_classes, write_nearest
     from ancestral.training.evaluation.reconstruction_report import reconstruction_report
     from ancestral.training.model_card import SHEET
@@ -72,28 +84,66 @@ def images(
         other = None if judge is None else checkpoints.load(judge)
         if judge is not None and engine.spec.drawn_from != "person":
             raise ValueError("judge: of a network of portraits alone")
+        entry = _entry_beside(checkpoint)
+        temperature = _given_or(temperature, 1.0 if entry is None else entry.temperature)
+        guidance = _given_or(guidance, 1.0 if entry is None else entry.guidance)
         if engine.spec.encoder is not None:
             if guidance != 1.0:
                 raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
-            report = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
-            _finish(loaded, report, output, card=card)
+            found = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
+            _finish(loaded, found, output, card=card)
             return
         task = ImageTask(engine.spec, data)
         test = task.held_out(task.pictures.test, pictures)
         if not engine.spec.attributes:
             raise ValueError(f"{checkpoint}: the model has no attributes")
-    made, seconds = draw_classes(engine, drawn, temperature, guidance)
-    all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES if named}
-    report = {
-        "sha256": loaded.sha256, "engine": engine.name, "pictures": len(test.images),
-        **likelihood_figures(loaded, task, test),
-        "temperature": temperature, "guidance": guidance, "seconds_per_picture": seconds,
-        **fidelity_figures(task, made, all_named),
+        if card and not drawn:
+            raise ValueError("drawn: the card shows samples of each class")
+        judged_by, sha256 = _classifier(classifier or (None if entry is None else entry.classifier), task)
+    report: dict[str, Any] = {
+        "sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256, "pictures": len(test.images),
+        **likelihood_figures(loaded, task, test), "temperature": temperature,
     }  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
-    write_classes(made, engine.spec, output / SHEET)
-    write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
+    if drawn:
+        made, seconds = draw_classes(engine, drawn, temperature, guidance)
+        report |= {"guidance": guidance, "seconds_per_picture": seconds, **fidelity_figures(task, made, judged_by)}
+        write_classes(made, engine.spec, output / SHEET)
+        write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
+    if named:
+        all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES}
+        report["named"] = named_figures(task, all_named, judged_by)
     _finish(loaded, report, output, card=card)
+
+
+def _entry_beside(checkpoint: Path) -> ModelEntry | None:
+    """The model that a checkpoint is of, if its folder is a model's."""
+    folder = checkpoint.absolute().parent
+    return ModelEntry.read(folder) if (folder / MANIFEST).is_file() else None
+
+
+def _given_or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier, str | None]:
+    """A classifier and the hash of its weights; without a path, one that is trained here.
+
+    Raises:
+        ValueError: the checkpoint is damaged, or that of a classifier of other pictures.
+    """
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
+    from ancestral.models.classification import PictureClassifier
+    from ancestral.training.evaluation.judges import classifier_spec, train_classifier
+
+    if path is None:
+        return train_classifier(task.pictures.train, classifier_spec(task.spec, task.spec.attributes)), None
+    loaded = checkpoints.load(path)
+    spec = loaded.spec_as(ClassifierSpec)
+    if spec != dataclasses.replace(spec, **shared_fields(task.spec)):
+        raise ValueError(f"{path}: it is not of the pictures and attributes of this network")
+    return PictureClassifier(spec, loaded.tensors), loaded.sha256
 
 
 def _finish(loaded: Checkpoint, report: dict[str, Any], output: Path, *, card: bool) -> None:

@@ -1,0 +1,97 @@
+"""What pictures show, by a committed classifier (models/architectures/classifier.py): without torch, in a worker.
+
+All products are those of :mod:`ancestral.models.portable`, so that machines with other processors agree on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.palette import input_table
+from ancestral.models.portable import exp, product
+from ancestral.models.spec import ENCODER_PREFIX
+from ancestral.models.tensors import part
+
+Array = NDArray[np.float32]
+
+
+class Shown(NamedTuple):
+    """What a picture shows of one attribute."""
+
+    label: int
+    """The index of the most likely value."""
+    probability: float
+
+
+class PictureClassifier:
+    """A classifier that is ready to use. Thread-safe.
+
+    Args:
+        spec: of the classifier.
+        tensors: of its checkpoint.
+    """
+
+    def __init__(self, spec: ClassifierSpec, tensors: Mapping[str, Array]) -> None:
+        self.spec = spec
+        weights = part(tensors, ENCODER_PREFIX)
+        self._convolutions = []
+        for layer in range(spec.layers):
+            kernel = weights[f"convolution_{layer}"]
+            # [outputs, inputs, 3, 3] to [inputs * 3 * 3, outputs], as _windows lays out what a kernel sees.
+            flat = np.ascontiguousarray(kernel.reshape(len(kernel), -1).T)
+            self._convolutions.append((flat, weights[f"convolution_{layer}_bias"]))
+        features, cells = spec.encoder.widths[-1], spec.encoder.cells
+        # The encoder's vector is of all cells of one feature after the other, the array here of all features of a cell.
+        code = weights["code"].reshape(features, cells, spec.code).swapaxes(0, 1)
+        self._code = np.ascontiguousarray(code.reshape(cells * features, spec.code)), weights["code_bias"]
+        self._head = tensors["head"], tensors["head_bias"]
+
+    def features(self, symbols: NDArray[np.uint8]) -> Array:
+        """What pictures ``[N, H, W, C]`` are told apart by: ``[N, code]``."""
+        count = len(symbols)
+        seen = input_table(self.spec)[symbols].reshape(*symbols.shape[:3], -1)
+        for kernel, bias in self._convolutions:
+            windows = _windows(seen)
+            rows, columns = windows.shape[1:3]
+            outputs = product(windows.reshape(count * rows * columns, -1), kernel)
+            seen = np.maximum(outputs + bias, 0.0).reshape(count, rows, columns, -1)
+        weights, bias = self._code
+        return np.asarray(np.maximum(product(seen.reshape(count, -1), weights) + bias, 0.0))
+
+    def log_probabilities(self, symbols: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+        """ln p of every value of pictures ``[N, H, W, C]``: for each attribute ``[N, values]``."""
+        return self.log_probabilities_of(self.features(symbols))
+
+    def log_probabilities_of(self, features: Array) -> list[NDArray[np.float64]]:
+        """The same of :meth:`features` ``[N, code]``."""
+        weights, bias = self._head
+        logits = (product(features, weights) + bias).astype(np.float64)
+        ends = np.cumsum([len(values) for _, values in self.spec.attributes])
+        return [_log_softmax(part) for part in np.split(logits, ends[:-1], axis=1)]
+
+    def shown(self, symbols: NDArray[np.uint8]) -> list[list[Shown]]:
+        """Of each picture ``[N, H, W, C]`` the most likely value of every attribute."""
+        logs = self.log_probabilities(symbols)
+        labels = [part.argmax(axis=1) for part in logs]
+        return [
+            [Shown(int(best[n]), math.exp(part[n, best[n]])) for part, best in zip(logs, labels, strict=True)]
+            for n in range(len(symbols))
+        ]
+
+
+def _windows(x: Array) -> Array:
+    """What kernels of 3 × 3 with stride 2 see of ``x [N, H, W, in]``, with zeros around it: ``[N, h, w, in, 3, 3]``."""
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::2, ::2]
+
+
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    sums = [math.log(math.fsum(row)) for row in exp(shifted)]
+    return np.asarray(shifted - np.array(sums)[:, None])
