@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from ancestral.catalog.seeds import MAX_SEED, seed_of_text
+
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -25,6 +27,23 @@ class FiniteRange(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
         return number
+
+
+class SeedType(click.IntRange):
+    """A seed: a number, or a text that stands for one. The value is the number."""
+
+    name = "number|text"
+
+    def __init__(self) -> None:
+        super().__init__(0, MAX_SEED)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        try:
+            seed = seed_of_text(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(f"{value[:80]!r}: {error}.", param, ctx)
+        return super().convert(seed, param, ctx)
 
 
 def _named_voices(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -42,7 +42,7 @@ ImageSource = str | Path | bytes | Image.Image | Picture
 class DrawArguments(TypedDict, total=False):
     """What every call that draws takes, see :class:`~ancestral.images.resolve.DrawOptions`."""
 
-    seed: int | None
+    seed: int | str | None
     temperature: float | None
     guidance: float | None
     style: str | None

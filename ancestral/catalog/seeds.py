@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.errors import check_range
+from ancestral.errors import InvalidRequest, check_range
 
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 MAX_SEED: Final = 2**63 - 1
@@ -22,6 +23,10 @@ EXACT: Final = 2**53
 _PER_DIGEST: Final = 4
 _WASTED_BITS: Final = 11
 _source: Callable[[], int] | None = None
+MAX_SEED_TEXT: Final = 256
+"""Characters of a seed that is a text."""
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def draw_seed() -> int:
@@ -51,14 +56,38 @@ def keyed_seeds(key: bytes, first: int, count: int) -> NDArray[np.uint64]:
     return seeds[first - start * _PER_DIGEST :][:count]
 
 
-def seed_or_drawn(seed: int | None) -> int:
+def seed_of_text(text: str) -> int:
+    """The seed that a text stands for: a number in digits is that number, anything else is hashed (:func:`digest_seed`,
+    as the names of avatars are). The range of a number is not checked.
+
+    Raises:
+        ValueError: it is a number with a fraction, empty, too long or no text; the message says what is wrong.
+    """
+    if not 1 <= len(text) <= MAX_SEED_TEXT:
+        raise ValueError(f"must have 1 to {MAX_SEED_TEXT} characters")
+    if _WHOLE.fullmatch(number := text.strip()):
+        return int(number)
+    if _NUMBER.fullmatch(number):
+        raise ValueError("must be a whole number, or a text that is not a number")
+    try:
+        return digest_seed(0, text)
+    except UnicodeEncodeError:
+        raise ValueError("contains an unpaired surrogate") from None
+
+
+def seed_or_drawn(seed: int | str | None) -> int:
     """The seed of a request, or a random one.
 
     Raises:
-        InvalidRequest: it is negative, or has more than 63 bits.
+        InvalidRequest: it is negative, or has more than 63 bits, or is a text that :func:`seed_of_text` refuses.
     """
     if seed is None:
         return draw_seed()
+    if isinstance(seed, str):
+        try:
+            seed = seed_of_text(seed)
+        except ValueError as error:
+            raise InvalidRequest(f"seed: {error}", param="seed", code="invalid_value") from None
     check_range("seed", seed, 0, MAX_SEED)
     return seed
 

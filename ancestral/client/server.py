@@ -253,7 +253,7 @@ class Server:
         file: str | Path | bytes,
         *,
         model: str | None = None,
-        seed: int | None = None,
+        seed: int | str | None = None,
         recipe: Mapping[str, Any] | None = None,
         voice: str | None = None,
         text: str | None = None,

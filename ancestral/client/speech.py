@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.mix import VoiceMix
+from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.client.connection import Connection, Stream, parsed
 from ancestral.errors import ServerError, check_type
 from ancestral.formats import SUFFIXES, AudioFormat, format_of
@@ -169,7 +170,7 @@ class RemoteSpeech:
     def seed(self) -> int:
         """With which the same request gives the same sound."""
         if "seed" in self._body:
-            return int(self._body["seed"])
+            return seed_or_drawn(self._body["seed"])
         return int(self._header("x-seed"))
 
     @property

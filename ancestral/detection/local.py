@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.catalog.models import ImageModel, SpeechModel
+from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.detection.examine import Answer, Picture, Sound, examine
 from ancestral.detection.query import MAX_SEARCH, Query
 from ancestral.detection.upload import candidates, flat_recipe, read_upload, sound_of, symbols_of
@@ -49,7 +50,7 @@ class Detector:
         file: str | Path | bytes,
         *,
         model: str | None = None,
-        seed: int | None = None,
+        seed: int | str | None = None,
         recipe: Mapping[str, Any] | None = None,
         voice: str | None = None,
         text: str | None = None,
@@ -80,7 +81,7 @@ class Detector:
         upload = read_upload(data, trusted=self._trusted)
         told = upload.recipe if recipe is None else flat_recipe(recipe)
         query = Query(
-            seed=seed, recipe=told, voice=voice, text=text,
+            seed=None if seed is None else seed_or_drawn(seed), recipe=told, voice=voice, text=text,
             newest=counters, search=min(counters, MAX_SEARCH), seconds=seconds,
         )  # fmt: skip
         ids = candidates(self._catalog, model, told, picture=upload.is_picture)

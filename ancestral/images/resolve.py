@@ -33,8 +33,8 @@ MAX_PICTURES: Final = 1000
 class DrawOptions:
     """What every request for pictures may say. The defaults are the model's own."""
 
-    seed: int | None = None
-    """Drawn if None."""
+    seed: int | str | None = None
+    """A number, or a text such as a name (:func:`ancestral.catalog.seeds.seed_of_text`); drawn if None."""
     temperature: float | None = None
     guidance: float | None = None
     """Of a model of classes."""

@@ -108,7 +108,7 @@ def utterance(
     voice: VoiceMix,
     text: str,
     *,
-    seed: int | None = None,
+    seed: int | str | None = None,
     pronunciations: Mapping[str, str] = _NO_ENTRIES,
     input_format: InputFormat = "text",
     language: str | None = None,

@@ -35,8 +35,8 @@ _NO_NAMES: Final[Mapping[str, str]] = {}
 class SpeakArguments(TypedDict, total=False):
     """How a text is spoken."""
 
-    seed: int | None
-    """The same one gives the same sound; drawn if None."""
+    seed: int | str | None
+    """The same one gives the same sound, a number or a text such as a name; drawn if None."""
     speed: float
     """2 is twice as fast; 0.25 to 4."""
     pitch: float

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from ancestral.catalog.aliases import DEFAULT_MODEL
-from ancestral.catalog.seeds import MAX_SEED
-from ancestral.command_line import click_errors
+from ancestral.command_line import SeedType, click_errors
 
 
 @click.command(short_help="Speak, draw or score every row of a file.")
@@ -19,7 +18,7 @@ from ancestral.command_line import click_errors
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A model's id.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, MAX_SEED),
+    type=SeedType(),
     default=0,
     show_default=True,
     help="A row's own seed is a digest of this one and of its key.",

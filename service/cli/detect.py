@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ancestral.catalog.seeds import MAX_SEED
-from ancestral.command_line import FiniteRange, click_errors
+from ancestral.command_line import FiniteRange, SeedType, click_errors
 
 OURS = ("made_here", "made_with_model")
 
@@ -30,7 +29,7 @@ def _recipe(_context: click.Context, _option: click.Parameter, text: str | None)
 @click.command(short_help="Say whether files were made here, with the evidence.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", help="A model's id; all that fit by default.")
-@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="That may have made them.")
+@click.option("--seed", type=SeedType(), help="That may have made them.")
 @click.option("--recipe", metavar="JSON|@FILE", callback=_recipe, help="Instead of the one in the file; or a manifest.")
 @click.option("--voice", help="Of recordings.")
 @click.option("--text", help="What is said in recordings.")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.catalog.seeds import MAX_SEED
-from ancestral.command_line import FiniteRange, check_output, click_errors
+from ancestral.command_line import FiniteRange, SeedType, check_output, click_errors
 from ancestral.models.entries import MAX_GUIDANCE
 
 if TYPE_CHECKING:
@@ -75,9 +74,7 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 @click.option(
     "--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Side in pixels of each drawn pixel."
 )
-@click.option(
-    "--seed", type=click.IntRange(0, MAX_SEED), help="The same seed gives the same pictures. Random by default."
-)
+@click.option("--seed", type=SeedType(), help="The same seed gives the same pictures. Random by default.")
 @click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own by default.")
 @click.option(
     "--guidance",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.catalog.seeds import MAX_SEED
-from ancestral.command_line import FiniteRange, check_output, click_errors, voices_option
+from ancestral.command_line import FiniteRange, SeedType, check_output, click_errors, voices_option
 from ancestral.models.entries import SPEEDS
 from ancestral.service.cli.server_options import connected, server_options
 
@@ -41,7 +40,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, MAX_SEED),
+    type=SeedType(),
     default=0,
     show_default=True,
     help="Another seed gives another reading; the same one the same bytes.",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.catalog.seeds import MAX_SEED
-from ancestral.command_line import FiniteRange, check_output, click_errors, voices_option
+from ancestral.command_line import FiniteRange, SeedType, check_output, click_errors, voices_option
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="A .wav, .flac, .mp3, .opus or .aac file; - streams a WAV to standard output while it is sampled.",
 )
-@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="The same seed gives the same sound. Random by default.")
+@click.option("--seed", type=SeedType(), help="The same seed gives the same sound. Random by default.")
 @click.option("--speed", type=FiniteRange(*SPEEDS), default=1.0, show_default=True)
 @click.option(
     "--pitch", type=FiniteRange(-MAX_PITCH, MAX_PITCH), default=0.0, show_default=True, help="Semitones higher."

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from ancestral.catalog.models import ANY
 from ancestral.images.palettes import MAX_COLOURS, PALETTES
 from ancestral.models.entries import MAX_GUIDANCE
-from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, RequestSeed, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.ws.schemas import ApiKey, SessionClose
 
@@ -67,7 +67,7 @@ class PictureRequest(StrictRequest):
         description=f"{PALETTE_NAME} Or a list of 2 to {MAX_COLOURS} colours.",
         examples=["game-boy", ["#1a1c2c", "#f4f4f4"]],
     )
-    seed: Seed | None = Field(
+    seed: RequestSeed | None = Field(
         default=None,
         description="The same seed gives the same pictures; the response has a seed for each. Drawn if absent.",
     )
@@ -166,7 +166,7 @@ class ImageGenerate(StrictRequest):
     asked_class: _Names | None = Field(default=None, alias="class")
     style: _Name | None = None
     n: int = Field(default=1, ge=1, le=MAX_PICTURES)
-    seed: Seed | None = None
+    seed: RequestSeed | None = None
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
     background: Background = "auto"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import (
@@ -15,8 +14,9 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from ancestral.catalog.seeds import MAX_SEED, seed_as_json
+from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json, seed_of_text
 from ancestral.service.broker.job import Status
 from ancestral.service.jobs.validation import pattern, whole
 
@@ -24,25 +24,40 @@ _SEEDS: Final = MAX_SEED + 1
 """Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
 
 
-def _from_digits(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value) else value
+def _from_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return seed_of_text(value)
+    except ValueError as error:
+        raise PydanticCustomError("invalid_value", str(error)) from None
 
 
+_NUMBER: Final[dict[str, JsonValue]] = {"type": "integer", "minimum": 0, "exclusiveMaximum": _SEEDS}
 Seed = Annotated[
     int,
-    BeforeValidator(_from_digits),
+    BeforeValidator(_from_text),
     Field(ge=0, lt=_SEEDS),
     PlainSerializer(seed_as_json),
     WithJsonSchema(
         {
-            "anyOf": [
-                {"type": "integer", "minimum": 0, "exclusiveMaximum": _SEEDS},
-                {"type": "string", "pattern": "^[0-9]{1,19}$"},
-            ],
+            "anyOf": [_NUMBER, {"type": "string", "pattern": "^[0-9]{1,19}$"}],
             "description": "A number, or its digits in a string: JavaScript rounds numbers from 2^53.",
         }
     ),
 ]
+"""Of an answer, or of a manifest."""
+RequestSeed = Annotated[
+    Seed,
+    WithJsonSchema(
+        {
+            "anyOf": [_NUMBER, {"type": "string", "minLength": 1, "maxLength": MAX_SEED_TEXT}],
+            "description": "A number, also as its digits in a string, because JavaScript rounds numbers from 2^53; "
+            "or a text that is not a number, such as a name: the answer has the number that it stands for.",
+        }
+    ),
+]
+"""Of a request: also a text."""
 NO_EFFECT = "Accepted for OpenAI compatibility; has no effect."
 JOB_ID = pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
 EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 24000-0")

@@ -15,7 +15,7 @@ from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.text import InputFormat
 from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
 from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
-from ancestral.service.jobs.schemas import NO_EFFECT, Seed, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, RequestSeed, Seed, StrictRequest
 from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordSpan, WordTime
 from ancestral.speech.cast import MAX_NAME_CHARACTERS, MAX_NAMES
 
@@ -89,7 +89,7 @@ class AudioRequest(StrictRequest):
         description="`sse` wraps the sound in server-sent events, base64 encoded; `json` answers with one JSON object "
         "when all of it has been sampled.",
     )
-    seed: Seed | None = Field(
+    seed: RequestSeed | None = Field(
         default=None, description="The same seed gives the same bytes. Drawn and returned if absent."
     )
     temperature: float | None = Field(

@@ -7,9 +7,8 @@ from typing import Literal
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ancestral.catalog.seeds import MAX_SEED
 from ancestral.models.entries import SPEEDS
-from ancestral.service.jobs.schemas import Identified, JobError, ListPage, Seed, StrictRequest
+from ancestral.service.jobs.schemas import Identified, JobError, ListPage, RequestSeed, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.speech.schemas import MAX_PRONUNCIATIONS, Pronunciation, Voices
 
@@ -77,9 +76,7 @@ class BookForm(BaseModel):
     pronunciations: str | None = Field(
         default=None, max_length=262144, description="Words that are read otherwise, and their phonemes, as JSON."
     )
-    seed: int = Field(
-        default=0, ge=0, le=MAX_SEED, description="Another seed gives another reading; the same one the same bytes."
-    )
+    seed: RequestSeed = Field(default=0, description="Another seed gives another reading; the same one the same bytes.")
     speed: float = Field(
         default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False, description="2 speaks twice as fast."
     )

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ancestral.catalog.seeds import MAX_SEED
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.service.api.deps import ContextDep
 from ancestral.service.api.http.json_route import FormRoute
@@ -17,6 +16,7 @@ from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import ACCEPTED, figures
 from ancestral.service.detection.requests import detection_job
 from ancestral.service.detection.schemas import Detection
+from ancestral.service.jobs.schemas import RequestSeed
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=FormRoute)
@@ -39,7 +39,7 @@ class DetectionForm(BaseModel):
     text: str | None = Field(
         default=None, min_length=1, max_length=MAX_INPUT_CHARACTERS, description="What is said in a recording."
     )
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="That may have made it.")
+    seed: RequestSeed | None = Field(default=None, description="That may have made it.")
     recipe: str | None = Field(
         default=None,
         min_length=2,

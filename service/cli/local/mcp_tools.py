@@ -19,7 +19,7 @@ from mcp.types import AudioContent, ImageContent, TextContent, ToolAnnotations
 from pydantic import Field
 
 from ancestral import model as library
-from ancestral.catalog.seeds import MAX_SEED
+from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT
 from ancestral.client.server import RemoteModel, Server
 from ancestral.client.speech import RemoteSpeech
 from ancestral.detection.upload import media_type_of
@@ -42,7 +42,8 @@ _FIGURES: Final = ("bits_per_sample", "bits_per_dim", "nats", "samples", "dims",
 
 Model = Annotated[str | None, Field(description="Id of a model; by default the first one that fits.", max_length=200)]
 Seed = Annotated[
-    int | None, Field(ge=0, le=MAX_SEED, description="The same one gives the same bytes; drawn if left out.")
+    Annotated[int, Field(ge=0, le=MAX_SEED)] | Annotated[str, Field(min_length=1, max_length=MAX_SEED_TEXT)] | None,
+    Field(description="A number or a text: the same one gives the same bytes; drawn if left out."),
 ]
 FilePath = Annotated[str | None, Field(description="Path of the file on this machine.", max_length=4096)]
 FileData = Annotated[

@@ -29,7 +29,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ancestral.models.entries import SPEEDS
-from ancestral.service.jobs.schemas import Seed, StrictRequest
+from ancestral.service.jobs.schemas import RequestSeed, StrictRequest
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LanguageTag
 
 OutputFormat = Literal[
@@ -48,7 +48,7 @@ class StreamQuery(BaseModel):
 
     model_id: str | None = Field(default=None, min_length=1, max_length=256)
     output_format: OutputFormat = "mp3_44100_128"
-    seed: Seed | None = None
+    seed: RequestSeed | None = None
     inactivity_timeout: int = Field(default=20, ge=1, le=180)
     auto_mode: bool = False
     sync_alignment: bool = Field(
@@ -101,7 +101,7 @@ class TextToSpeech(StrictRequest):
         default=None, min_length=1, max_length=256, description="The first model that has the voice, if absent."
     )
     voice_settings: VoiceSettings | None = Field(default=None, description="Only `speed` changes anything.")
-    seed: Seed | None = Field(default=None, description="Drawn if absent.")
+    seed: RequestSeed | None = Field(default=None, description="Drawn if absent.")
     language_code: LanguageTag | None = None
     previous_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     next_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)

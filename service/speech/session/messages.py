@@ -9,7 +9,7 @@ from pydantic import Field
 from ancestral.formats import AudioFormat
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.text import InputFormat
-from ancestral.service.jobs.schemas import Seed, StrictRequest
+from ancestral.service.jobs.schemas import RequestSeed, StrictRequest
 from ancestral.service.speech.schemas import (
     MAX_INPUT_CHARACTERS,
     MAX_PRONUNCIATIONS,
@@ -35,7 +35,7 @@ class SessionConfig(StrictRequest):
     voice: VoiceChoice
     response_format: AudioFormat = "pcm"
     sample_rate: SampleRate | None = None
-    seed: Seed | None = None
+    seed: RequestSeed | None = None
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
     pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)

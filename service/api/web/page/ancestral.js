@@ -411,7 +411,8 @@ class Speech {
 
   /** The seed, in digits, with which the same request gives the same sound. */
   async seed() {
-    return String((await this.body()).seed ?? (await this.#header("x-seed")));
+    const { seed } = await this.body();
+    return /^\d+$/.test(seed ?? "") ? String(seed) : this.#header("x-seed");
   }
 
   /** The id of the server's job. */
