@@ -183,7 +183,8 @@ async def _in_pipeline(package: str, service: Any, sample_rate: int) -> Result:
     await worker.queue_frame(EndFrame())
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
-    await asyncio.wait_for(runner.run(), 120)
+    async with asyncio.timeout(120):
+        await runner.run()
     return result
 
 

@@ -54,7 +54,8 @@ class Control:
         try:
             while True:
                 try:
-                    message = await asyncio.wait_for(heard.get(), _CHECK_SECONDS)
+                    async with asyncio.timeout(_CHECK_SECONDS):
+                        message = await heard.get()
                 except TimeoutError:
                     pass
                 else:

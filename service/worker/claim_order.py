@@ -44,7 +44,8 @@ class ClaimOrder:
         if not self._hopeful:
             self._woken.clear()
             try:
-                await asyncio.wait_for(self._woken.wait(), WAIT_SECONDS)
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self._woken.wait()
             except TimeoutError:
                 self._hopeful |= dict.fromkeys(self._look_around())
         shard = next(iter(self._hopeful))

@@ -74,7 +74,8 @@ def ask(target: Any, act: Callable[[Client], Awaitable[T]], **options: Any) -> T
 
     async def connected() -> T:
         async with Client(target, **options) as client:
-            return await asyncio.wait_for(act(client), SECONDS)
+            async with asyncio.timeout(SECONDS):
+                return await act(client)
 
     return asyncio.run(connected())
 

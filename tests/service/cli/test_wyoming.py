@@ -62,7 +62,8 @@ def talk(port: int, act: Callable[[AsyncTcpClient], Awaitable[T]]) -> T:
 
     async def connected() -> T:
         async with AsyncTcpClient("127.0.0.1", port) as client:
-            return await asyncio.wait_for(act(client), SECONDS)
+            async with asyncio.timeout(SECONDS):
+                return await act(client)
 
     return asyncio.run(connected())
 
