@@ -21,9 +21,8 @@ from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.palettes import write_palette
 from ancestral.images.pixels import BatchDecoder, Pixels
-from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sampler import ImageSampler
-from ancestral.images.sheet import MAX_PADDING, attributes_of, grid_of, sheet_file
+from ancestral.images.sheet import Grid, attributes_of, grid_of, sheet_file
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED
 from ancestral.provenance.files import write_file
@@ -104,21 +103,24 @@ class Pictures(Sequence["Picture"]):
             atlas: its format: ``json``, which Phaser and PixiJS read, or ``godot``.
 
         Raises:
-            InvalidRequest: the suffix is of no known format, or the model has no attributes.
+            InvalidRequest: the suffix is of no known format, the sheet is too large, or the model has no attributes.
             SigningError: it cannot be signed.
         """
         model, file = self._sampler.model, Path(path)
-        check_range("columns", columns, 1, MAX_PICTURES)
-        check_range("padding", padding, 0, MAX_PADDING)
+        grid = self.sheet_grid(columns, scale, padding)
         check_choice("atlas", atlas, ATLASES)
         drawing, decoded = self._for_file(format_of(file, SUFFIXES), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
-        grid = grid_of(drawing, model, columns, padding)
         data = sheet_file(drawing, decoded, grid)
         recipe = self._recipe({"seeds": list(map(str, drawing.seeds))})  # c2pa takes short lists of numbers for bytes
         write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
         file.with_suffix(ATLASES[atlas]).write_bytes(atlas_file(drawing, model, grid, file.name, atlas))
+
+    def sheet_grid(self, columns: int, scale: int = 1, padding: int = 0) -> Grid:
+        """Where the pictures lie in the file of :meth:`save_sheet`, which has these arguments and raises the same;
+        nothing is sampled."""
+        return grid_of(len(self), self._sampler.model.spec, columns, scale, padding)
 
     def save_palette(self, path: str | Path) -> None:
         """Write the palette of the files as a GIMP palette: the one that the pictures were put into, or the model's.

@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
+from ancestral.errors import InvalidRequest, check_range
 from ancestral.images.drawing import ClassDrawing
 from ancestral.images.encoding import encode, encode_indexed
 from ancestral.images.pixels import BatchDecoder
+from ancestral.images.resolve import MAX_PICTURES
+from ancestral.images.sizes import MAX_SIDE
+from ancestral.models.spec import ImageSpec
 
 MAX_PADDING: Final = 64
 """Pixels."""
+MAX_SHEET_SIDE: Final = 16384
+"""Pixels of a side that a sheet may have, which is what graphics processors take for a texture."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,21 @@ class Grid:
         return left + self.padding, top + self.padding
 
 
-def grid_of(drawing: ClassDrawing, model: ImageModel, columns: int, padding: int) -> Grid:
-    """The grid of a drawing, in the scale of its files."""
-    spec, scale = model.spec, drawing.scale
-    return Grid(drawing.count, columns, spec.width * scale, spec.height * scale, padding)
+def grid_of(count: int, spec: ImageSpec, columns: int, scale: int, padding: int) -> Grid:
+    """The grid of so many pictures, ``columns`` in a row, each pixel a square of ``scale``.
+
+    Raises:
+        InvalidRequest: a number is out of its range, or the sheet would be too large.
+    """
+    check_range("columns", columns, 1, MAX_PICTURES)
+    check_range("scale", scale, 1, MAX_SIDE // max(spec.height, spec.width))
+    check_range("padding", padding, 0, MAX_PADDING)
+    grid = Grid(count, columns, spec.width * scale, spec.height * scale, padding)
+    if max(grid.size) > MAX_SHEET_SIDE:
+        width, height = grid.size
+        message = f"sheet: {width} x {height} pixels; engines take {MAX_SHEET_SIDE} each way"
+        raise InvalidRequest(message, param="sheet", code="invalid_size")
+    return grid
 
 
 def sheet_file(drawing: ClassDrawing, batch: BatchDecoder, grid: Grid) -> bytes:

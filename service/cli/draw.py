@@ -158,6 +158,8 @@ def command(
             pictures = painter.draw_many(prompt, count, **options)
         if save_palette is not None:
             pictures.save_palette(save_palette)
+        if grid is not None:
+            pictures.sheet_grid(grid[1], scale, padding or 0)  # a sheet that is too large is refused at once
         _sample(pictures)
         if grid is not None:
             pictures.save_sheet(output, grid[1], scale, signer, padding=padding or 0, atlas=atlas or "json")

@@ -93,6 +93,15 @@ def test_a_sheet_for_godot(ancestral: Run, tmp_path: Path) -> None:
     assert 'metadata/model = "palette"\n' in text
 
 
+def test_a_sheet_that_no_engine_takes(ancestral: Run, tmp_path: Path) -> None:
+    large = ("--sheet", "2x40", "--scale", "52", "--padding", "1")
+    done = ancestral("draw", "robe", "--model", "palette", "-o", str(tmp_path / "a.png"), *large)
+    assert done.returncode == 1
+    assert b"sheet: 16720 x 836 pixels; engines take 16384 each way" in done.stderr
+    assert b"rows" not in done.stderr, "before anything is sampled"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
