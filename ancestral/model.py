@@ -27,6 +27,7 @@ from ancestral.images.resolve import (
     interpolation,
     reconstruction,
     requested_labels,
+    sheet_drawing,
 )
 from ancestral.images.sampler import ImageSampler
 from ancestral.images.scoring import report
@@ -92,6 +93,11 @@ class Model:
         """What its pictures can be asked to show: the values of every attribute. Empty for a model of sound."""
         return self.description.spec.named if isinstance(self.description, ImageModel) else {}
 
+    @property
+    def sheets(self) -> list[str]:
+        """The names of the sheets that :meth:`draw_sheet` draws."""
+        return [*self.description.entry.sheets]
+
     def voice(self, voice: str | None = None) -> Voice:
         """A voice.
 
@@ -129,6 +135,20 @@ class Model:
         """
         sampler = self._painter("image_generation")
         return Pictures(sampler, class_drawing(sampler.model, prompt, n, DrawOptions(**options)))
+
+    def draw_sheet(self, sheet: str, prompt: str | None = None, **options: Unpack[DrawArguments]) -> Pictures:
+        """A sheet that the model lays out: one thing in all its directions and frames, from one seed.
+
+        Args:
+            sheet: the name of one of :attr:`sheets`.
+            prompt: as of :meth:`draw_many`; the seed draws what is not named, once for all pictures.
+            options: of :class:`DrawArguments`.
+
+        Raises:
+            InvalidRequest: the model has no such sheet or value, or the prompt names a direction or a frame.
+        """
+        sampler = self._painter("image_generation")
+        return Pictures(sampler, sheet_drawing(sampler.model, sheet, prompt, DrawOptions(**options)))
 
     def complete(
         self,

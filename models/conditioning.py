@@ -103,6 +103,19 @@ def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed
     return [new if label is None else label for label, new in zip(labels, drawn, strict=True)]
 
 
+def draw_matching_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
+    """As :func:`draw_labels`, but no label is drawn that never occurred with a given one, or left out where one always
+    did: it is drawn again, from the rows that have that one."""
+    drawn = draw_labels(spec, rows, labels, seed)
+    for index in (index for index, label in enumerate(labels) if label is None):
+        for given, label in enumerate(labels):
+            own = rows[rows[:, given] == label] if label is not None else rows[:0]
+            if len(own) and not (own[:, index] == (-1 if drawn[index] is None else drawn[index])).any():
+                drawn[index] = draw_labels(spec, own, [None] * len(labels), seed)[index]
+                break
+    return drawn
+
+
 def parents(rows: Array) -> dict[int, tuple[int, dict[int, int]]]:
     """The attributes whose every value occurs with one value of an earlier attribute alone, as subclasses of classes.
 

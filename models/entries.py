@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.files import MAX_JSON_BYTES, parse_object, read_file
+from ancestral.models.sheets import SheetLayout
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +145,8 @@ class ModelEntry:
     synonyms: Mapping[str, tuple[str, ...]]
     """Lower-case words, and the values of an image model's attributes that each may mean, the nearest first: error
     messages propose them. The key is optional in ``model.json``."""
+    sheets: Mapping[str, SheetLayout]
+    """Of an image model, by name. The key is optional in ``model.json``."""
     path: Path
 
     @property
@@ -190,8 +193,9 @@ class ModelEntry:
             raise ModelError(f"{name}: {MANIFEST} cannot be read as JSON ({reason})") from error
         special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
         is_image = data.get("kind") == "image"
-        unused = {"path", "synonyms", "voices" if is_image else "guidance"}
+        unused = {"path", "synonyms", "sheets", "voices" if is_image else "guidance"}
         synonyms = _read_synonyms(name, data.pop("synonyms", {})) if is_image else {}
+        sheets = _read_sheets(name, data.pop("sheets", {})) if is_image else {}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
         try:
             model_id(data["id"])
@@ -207,7 +211,7 @@ class ModelEntry:
         voices = tuple(_voice(name, data["kind"], voice) for voice in data.pop("voices", ()))
         if bool(voices) == is_image or len({voice.id for voice in voices}) < len(voices):
             raise ModelError(f"{name}: voices: at least one, each id once")
-        return cls(**data, voices=voices, guidance=guidance, synonyms=synonyms, path=path)
+        return cls(**data, voices=voices, guidance=guidance, synonyms=synonyms, sheets=sheets, path=path)
 
 
 def model_id(name: str) -> str:
@@ -228,6 +232,18 @@ def _read_synonyms(name: str, data: Any) -> dict[str, tuple[str, ...]]:
         if word != word.casefold() or not meant or not all(isinstance(found, str) for found in meant):
             raise ModelError(f"{name}: synonyms: {word}: expected a lower-case word with the names of classes")
     return {word: tuple(meant) for word, meant in data.items()}
+
+
+def _read_sheets(name: str, data: Any) -> dict[str, SheetLayout]:
+    if not isinstance(data, dict):
+        raise ModelError(f"{name}: sheets: expected a JSON object")
+    found = {}
+    for sheet, layout in data.items():
+        try:
+            found[sheet] = SheetLayout.read(layout)
+        except ValueError as error:
+            raise ModelError(f"{name}: sheets: {sheet}: {error}") from error
+    return found
 
 
 def _voice(model: str, kind: str, data: Any) -> Voice:

@@ -267,6 +267,9 @@ def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> Non
         known = {value for values in sampled.conditions for value in values}
         if unknown := sorted({name for meant in entry.synonyms.values() for name in meant} - known):
             raise ModelError(f"{entry.id}: synonyms: the checkpoint has no value {unknown[0]!r} of an attribute")
+        frames = {name for layout in entry.sheets.values() for prompt in layout.prompts for name in prompt.split(", ")}
+        if unknown := sorted(frames - known):
+            raise ModelError(f"{entry.id}: sheets: the checkpoint has no value {unknown[0]!r} of an attribute")
         return
     if not isinstance(sampled, SpeechSpec) or not (acoustic is None or isinstance(acoustic, AcousticSpec)):
         raise ModelError(

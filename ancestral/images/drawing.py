@@ -80,10 +80,13 @@ class ClassDrawing(Drawing):
 
     labels: tuple[Labels, ...]
     """One per picture, those that its seed has drawn included."""
+    sheet: str | None = None
+    """The name of a sheet of the model: its pictures show one thing in all frames, from one seed."""
 
     def recipe(self, index: int) -> dict[str, Any]:
-        """See :class:`Drawing`."""
-        return super().recipe(index) if self.prompt is None else {"prompt": self.prompt} | super().recipe(index)
+        """See :class:`Drawing`. That of a sheet makes the whole sheet."""
+        recipe = super().recipe(index) if self.sheet is None else {"sheet": self.sheet} | super().recipe(index)
+        return recipe if self.prompt is None else {"prompt": self.prompt} | recipe
 
 
 @dataclass(frozen=True, kw_only=True)

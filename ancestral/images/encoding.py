@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,8 @@ MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/j
 """The formats of :func:`encode`, and their ``Content-Type``."""
 SUFFIXES: Final = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 """The same, by the ends of files' names."""
+MOVING_SUFFIXES: Final = {".png": "png", ".webp": "webp"}
+"""Those that can move."""
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "png": {"compress_level": 6},
     "webp": {"lossless": True, "method": 4},
@@ -65,6 +67,19 @@ def encode_indexed(
     image.putpalette(colours[:, :3].tobytes())
     transparent = {"transparency": 0} if colours[0, 3] == 0 else {}
     return _file(image, "png", {"pnginfo": _texts(texts), **transparent})
+
+
+def encode_moving(frames: Sequence[Pixels], form: str, frames_per_second: int) -> bytes:
+    """A file that shows pictures one after the other, again and again.
+
+    Args:
+        frames: of one size.
+        form: ``png`` (APNG) or ``webp``; both lossless.
+        frames_per_second: as near as whole milliseconds come to it.
+    """
+    first, *others = (_image(frame, 1, None) for frame in frames)
+    options = {"save_all": True, "append_images": others, "duration": round(1000 / frames_per_second), "loop": 0}
+    return _file(first, form, options)
 
 
 def _image(pixels: Pixels, scale: int, size: tuple[int, int] | None) -> Image.Image:

@@ -21,16 +21,21 @@ def picture_file(drawing: Drawing, model: ImageModel, index: int, batch: BatchDe
     picture of a model with a palette is an indexed PNG, with the indices and the palette of the model; so is one that
     was put into another palette.
     """
-    recipe = {"model": model.entry.id, "model_sha256": model.sha256, **drawing.recipe(index)}
-    for field in _NAMES & recipe.keys():
-        if isinstance(recipe[field], str):
-            recipe[field] = model.canonical(recipe[field])
-    texts = {"recipe": json.dumps(recipe)}
+    texts = recipe_texts(drawing, model, index)
     width, height = map(int, drawing.size.split("x"))
     canvas = (width, height) if drawing.fit == "pad" else None
     if batch.colours is None or drawing.output_format != "png" or not batch.complete:
         return encode(batch.pixels[index], drawing.output_format, drawing.scale, texts, canvas)
     return encode_indexed(batch.indices(batch.symbols[index]), batch.colours, drawing.scale, texts, canvas)
+
+
+def recipe_texts(drawing: Drawing, model: ImageModel, index: int) -> dict[str, str]:
+    """The text chunks of a PNG file that say how to make picture ``index`` again."""
+    recipe = {"model": model.entry.id, "model_sha256": model.sha256, **drawing.recipe(index)}
+    for field in _NAMES & recipe.keys():
+        if isinstance(recipe[field], str):
+            recipe[field] = model.canonical(recipe[field])
+    return {"recipe": json.dumps(recipe)}
 
 
 def decoder_of(drawing: Drawing, model: ImageModel) -> BatchDecoder:

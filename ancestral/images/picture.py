@@ -17,12 +17,12 @@ from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images.atlas import ATLASES, atlas_file
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing
-from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
+from ancestral.images.encoding import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.palettes import write_palette
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler
-from ancestral.images.sheet import Grid, attributes_of, grid_of, sheet_file
+from ancestral.images.sheet import Grid, animation_file, attributes_of, grid_of, layout_of, sheet_file
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED
 from ancestral.provenance.files import write_file
@@ -85,7 +85,7 @@ class Pictures(Sequence["Picture"]):
     def save_sheet(
         self,
         path: str | Path,
-        columns: int,
+        columns: int | None = None,
         scale: int = 1,
         signer: Signer | None = None,
         *,
@@ -96,7 +96,7 @@ class Pictures(Sequence["Picture"]):
 
         Args:
             path: of the file; its suffix is the format, as of :meth:`Picture.save`.
-            columns: pictures in a row.
+            columns: pictures in a row; None for a sheet that the model lays out, or one row.
             scale: side in pixels of each drawn pixel.
             signer: signs the sheet (docs/provenance.md), but not the atlas.
             padding: pixels around each picture, which repeat its edge (0 to 64).
@@ -112,15 +112,40 @@ class Pictures(Sequence["Picture"]):
         drawing, decoded = self._for_file(format_of(file, SUFFIXES), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
-        data = sheet_file(drawing, decoded, grid)
-        recipe = self._recipe({"seeds": list(map(str, drawing.seeds))})  # c2pa takes short lists of numbers for bytes
+        data = sheet_file(drawing, model, decoded, grid)
+        seeds = [*dict.fromkeys(map(str, drawing.seeds))]  # c2pa takes short lists of numbers for bytes
+        recipe = self._recipe({"seeds": seeds})
         write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
         file.with_suffix(ATLASES[atlas]).write_bytes(atlas_file(drawing, model, grid, file.name, atlas))
 
-    def sheet_grid(self, columns: int, scale: int = 1, padding: int = 0) -> Grid:
+    def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0) -> Grid:
         """Where the pictures lie in the file of :meth:`save_sheet`, which has these arguments and raises the same;
         nothing is sampled."""
-        return grid_of(len(self), self._sampler.model.spec, columns, scale, padding)
+        model = self._sampler.model
+        if columns is None:
+            layout = layout_of(self.drawing, model)
+            columns = len(self) if layout is None else layout.columns
+        return grid_of(len(self), model.spec, columns, scale, padding)
+
+    def save_animation(self, path: str | Path, scale: int = 1, signer: Signer | None = None) -> None:
+        """Write the longest animation of a sheet that the model lays out: one file that moves, with all rows at once.
+
+        Args:
+            path: of the file, which ends in ``.png`` (APNG) or ``.webp``.
+            scale: side in pixels of each drawn pixel.
+            signer: signs it (docs/provenance.md).
+
+        Raises:
+            InvalidRequest: the suffix is of another format, or the pictures are no such sheet.
+            SigningError: it cannot be signed.
+        """
+        file, layout = Path(path), layout_of(self.drawing, self._sampler.model)
+        drawing, decoded = self._for_file(format_of(file, MOVING_SUFFIXES), scale)
+        if layout is None or not isinstance(drawing, ClassDrawing):
+            message = "animation: only of a sheet that the model lays out"
+            raise InvalidRequest(message, param="sheet", code="missing_parameter")
+        data, recipe = animation_file(drawing, layout, decoded), self._recipe({"seed": drawing.seeds[0]})
+        write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
 
     def save_palette(self, path: str | Path) -> None:
         """Write the palette of the files as a GIMP palette: the one that the pictures were put into, or the model's.

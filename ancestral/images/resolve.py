@@ -20,8 +20,9 @@ from ancestral.errors import InvalidRequest, check_choice, check_range, check_ty
 from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
 from ancestral.images.palettes import check_palette
 from ancestral.images.sizes import MAX_SIDE, multiple
-from ancestral.models.conditioning import draw_labels
+from ancestral.models.conditioning import draw_labels, draw_matching_labels
 from ancestral.models.entries import MAX_GUIDANCE, MAX_TEMPERATURE
+from ancestral.models.sheets import SheetLayout
 from ancestral.models.spec import STYLE
 
 _SIZE: Final = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
@@ -83,6 +84,51 @@ def class_drawing(
         requested=(labels,),
         revised_prompts=tuple(revised for _, revised in resolved),
     )
+
+
+def sheet_drawing(
+    model: ImageModel, name: str, prompt: str | None, options: DrawOptions, param: str = "prompt"
+) -> ClassDrawing:
+    """A sheet of the model: one thing in all directions and frames, from one seed; as :func:`class_drawing`.
+
+    Args:
+        model: that draws.
+        name: of the sheet.
+        prompt: as for :func:`class_drawing`. What it does not name is drawn once by the seed, for all pictures.
+        options: of the request.
+        param: as for :func:`class_drawing`.
+    """
+    layout, attributes = _layout(model, name), tuple(model.spec.named)
+    frames = [model.labels(frame, "sheet") for frame in layout.prompts]
+    requested = _indices(requested_labels(model, prompt, options.style, param))
+    seed = options.seeds(1)[0]
+    moving = {attribute for frame in frames for attribute in frame}
+    for attribute, label in zip(attributes, requested, strict=True):
+        if label is not None and attribute in moving:
+            message = f"{param}: the sheet {name!r} has pictures of more than one {attribute}, so none can be named"
+            raise InvalidRequest(message, param=param, code="conflict")
+    same = draw_matching_labels(model.spec, model.label_rows, requested, seed)
+    values = [[frame.get(attribute) for attribute in attributes] for frame in frames]
+    labels = [[old if new is None else new for old, new in zip(same, row, strict=True)] for row in values]
+    return ClassDrawing(
+        **_shared(model, options, (seed,) * len(frames)),
+        prompt=prompt,
+        labels=tuple(map(tuple, labels)),
+        requested=(tuple(requested),),
+        revised_prompts=tuple(model.names(row, style=options.style is None) for row in labels),
+        sheet=name,
+    )
+
+
+def _layout(model: ImageModel, name: str) -> SheetLayout:
+    known = model.entry.sheets
+    if not known:
+        message = f"sheet: {model.entry.id} has no sheets of its own"
+        raise InvalidRequest(message, param="sheet", code="model_not_capable")
+    if name not in known:
+        message = f"sheet: {model.entry.id} has no sheet {name!r:.80}; it has {', '.join(known)}"
+        raise InvalidRequest(message, param="sheet", code="invalid_value")
+    return known[name]
 
 
 def completion(
@@ -201,11 +247,16 @@ def _drawn(model: ImageModel, labels: Labels, seed: int, *, named_style: bool) -
         seed: of the picture.
         named_style: whether the request has the field ``style``; then the prompt need not name it.
     """
-    indices = [label for label in labels if not isinstance(label, tuple)]
+    indices = _indices(labels)
     resolved = draw_labels(model.spec, model.label_rows, indices, seed)
     if resolved == indices:
         return labels, None
     return tuple(resolved), model.names(resolved, style=not named_style)
+
+
+def _indices(labels: Labels) -> list[int | None]:
+    """The labels that a prompt names."""
+    return [label for label in labels if not isinstance(label, tuple)]
 
 
 def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param: str) -> Labels:

@@ -1,4 +1,4 @@
-"""Sprite sheets: the pictures of a job in one file."""
+"""Sprite sheets: the pictures of a job in one file, and the moving picture of a sheet that a model lays out."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
 from ancestral.errors import InvalidRequest, check_range
-from ancestral.images.drawing import ClassDrawing
-from ancestral.images.encoding import encode, encode_indexed
+from ancestral.images.drawing import ClassDrawing, Drawing
+from ancestral.images.encoding import encode, encode_indexed, encode_moving
+from ancestral.images.files import recipe_texts
 from ancestral.images.pixels import BatchDecoder
 from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sizes import MAX_SIDE
+from ancestral.models.sheets import SheetLayout
 from ancestral.models.spec import ImageSpec
 
 MAX_PADDING: Final = 64
@@ -69,11 +71,30 @@ def grid_of(count: int, spec: ImageSpec, columns: int, scale: int, padding: int)
     return grid
 
 
-def sheet_file(drawing: ClassDrawing, batch: BatchDecoder, grid: Grid) -> bytes:
-    """The pictures of a finished job, in the format and the scale of the job."""
+def layout_of(drawing: Drawing, model: ImageModel) -> SheetLayout | None:
+    """The layout of a drawing that is a sheet of its model."""
+    name = drawing.sheet if isinstance(drawing, ClassDrawing) else None
+    return None if name is None else model.entry.sheets[name]
+
+
+def sheet_file(drawing: ClassDrawing, model: ImageModel, batch: BatchDecoder, grid: Grid) -> bytes:
+    """The pictures of a finished job, in the format and the scale of the job; with its recipe if that makes them all
+    again."""
+    texts = {} if drawing.sheet is None else recipe_texts(drawing, model, 0)
     if batch.colours is None or drawing.output_format != "png":
-        return encode(_joined(batch.pixels, drawing.scale, grid), drawing.output_format)
-    return encode_indexed(_joined(batch.indices(batch.symbols), drawing.scale, grid), batch.colours)
+        return encode(_joined(batch.pixels, drawing.scale, grid), drawing.output_format, texts=texts)
+    return encode_indexed(_joined(batch.indices(batch.symbols), drawing.scale, grid), batch.colours, texts=texts)
+
+
+def animation_file(drawing: ClassDrawing, layout: SheetLayout, batch: BatchDecoder) -> bytes:
+    """The longest animation of a finished sheet, in all rows at once, one beside the other: PNG (APNG) or WebP."""
+    longest = max(tag.length for tag in layout.tags)
+    tags = [tag for tag in layout.tags if tag.length == longest]
+    frames = []
+    for number in range(longest):
+        pictures = batch.pixels[[tag.first + number for tag in tags]]
+        frames.append(np.concatenate([*pictures], axis=1).repeat(drawing.scale, 0).repeat(drawing.scale, 1))
+    return encode_moving(frames, drawing.output_format, layout.frames_per_second)
 
 
 def attributes_of(drawing: ClassDrawing, model: ImageModel, index: int) -> dict[str, str]:

@@ -19,10 +19,10 @@ _MOST = 1000
 """Pictures at once."""
 
 
-def _grid(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    """Rows and columns of a sheet."""
-    if text is None:
-        return None
+def _sheet(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | str | None:
+    """Rows and columns of a sheet, or the name of one that the model lays out."""
+    if text is None or not text[:1].isdigit():
+        return text
     found = re.fullmatch(r"([1-9]\d{0,3})[xX×]([1-9]\d{0,3})", text)
     if found is None:
         raise click.BadParameter(f"{text!r} is not ROWSxCOLUMNS, such as 10x8")
@@ -56,10 +56,15 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 @click.option("-n", "--count", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Pictures.")
 @click.option(
     "--sheet",
-    "grid",
-    metavar="ROWSxCOLUMNS",
-    callback=_grid,
-    help="Write so many pictures as one sprite sheet instead, and an atlas beside it (places, seeds, attributes).",
+    metavar="ROWSxCOLUMNS|NAME",
+    callback=_sheet,
+    help="Write so many pictures as one sprite sheet instead, and an atlas beside it (places, seeds, attributes); or "
+    "one character in all directions and frames of a sheet that the model lays out (pixelcnn-characters: run).",
+)
+@click.option(
+    "--animation",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Of --sheet NAME: write what moves to this .webp or .png (APNG) file, too.",
 )
 @click.option(
     "--atlas",
@@ -106,7 +111,8 @@ def command(
     style: str | None,
     output: Path,
     count: int,
-    grid: tuple[int, int] | None,
+    sheet: tuple[int, int] | str | None,
+    animation: Path | None,
     atlas: str | None,
     padding: int | None,
     scale: int,
@@ -130,15 +136,16 @@ def command(
     files = _files(output, count)
     if background == "transparent" and output.suffix.lower() in (".jpg", ".jpeg"):
         raise click.BadParameter("transparent is not possible, because jpeg has none", param_hint="--background")
-    if grid is not None:
+    if sheet is not None:
         if count != 1:
             raise click.UsageError("--sheet says how many pictures there are; leave --count out")
-        count = grid[0] * grid[1]
     elif (atlas, padding) != (None, None):
         raise click.UsageError("--atlas and --padding are for --sheet")
+    if animation is not None:
+        _check_animation(animation, output, sheet)
     if (name is None) == (like is None):
         raise click.UsageError("what to draw: either CLASS or --like")
-    if like is not None and (style, guidance, grid) != (None, None, None):
+    if like is not None and (style, guidance, sheet) != (None, None, None):
         raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
     with click_errors(*FAILURES):
         signer = load_settings().load_signer()
@@ -155,22 +162,43 @@ def command(
         else:
             prompt = name if painter.attributes or name != "any" else None
             options |= {"style": style, "guidance": guidance}
-            pictures = painter.draw_many(prompt, count, **options)
+            if isinstance(sheet, str):
+                pictures = painter.draw_sheet(sheet, prompt, **options)
+            else:
+                pictures = painter.draw_many(prompt, count if sheet is None else sheet[0] * sheet[1], **options)
         if save_palette is not None:
             pictures.save_palette(save_palette)
-        if grid is not None:
-            pictures.sheet_grid(grid[1], scale, padding or 0)  # a sheet that is too large is refused at once
+        columns = sheet[1] if isinstance(sheet, tuple) else None
+        if sheet is not None:
+            pictures.sheet_grid(columns, scale, padding or 0)  # a sheet that is too large is refused at once
         _sample(pictures)
-        if grid is not None:
-            pictures.save_sheet(output, grid[1], scale, signer, padding=padding or 0, atlas=atlas or "json")
+        if sheet is not None:
+            pictures.save_sheet(output, columns, scale, signer, padding=padding or 0, atlas=atlas or "json")
+            if animation is not None:
+                pictures.save_animation(animation, scale, signer)
         else:
             for picture, file in zip(pictures, files, strict=True):
                 picture.save(file, scale, signer, ingredient)
-    revised = "" if grid is not None else "; ".join(filter(None, pictures.drawing.revised_prompts))
+    prompts = pictures.drawing.revised_prompts
+    revised = "; ".join(filter(None, prompts[:1] if isinstance(sheet, str) else () if sheet else prompts))
     written = str(output) if len(files) == 1 else f"{files[0]} to {files[-1]}"
     size = "x".join(map(str, pictures.pixels.shape[2:0:-1]))
     suffix = f": {revised}" if revised else ""
-    click.echo(f"{written}: {count} of {size}, seed {pictures.drawing.seeds[0]}{suffix}", err=True)
+    click.echo(f"{written}: {len(pictures)} of {size}, seed {pictures.drawing.seeds[0]}{suffix}", err=True)
+
+
+def _check_animation(animation: Path, output: Path, sheet: tuple[int, int] | str | None) -> None:
+    """That a moving picture can be written."""
+    from ancestral.images.encoding import MOVING_SUFFIXES
+
+    if not isinstance(sheet, str):
+        raise click.UsageError("--animation is for --sheet NAME")
+    if animation.suffix.lower() not in MOVING_SUFFIXES:
+        message = f"{animation.name}: the name must end in {', '.join(MOVING_SUFFIXES)}"
+        raise click.BadParameter(message, param_hint="--animation")
+    if animation == output:
+        raise click.BadParameter(f"{animation}: the sheet is written there", param_hint="--animation")
+    check_output(animation)
 
 
 def _files(output: Path, count: int) -> list[Path]:

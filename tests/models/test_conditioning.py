@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.conditioning import draw_labels, label_rows, padded_frames, parents
+from ancestral.models.conditioning import draw_labels, draw_matching_labels, label_rows, padded_frames, parents
 from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.noise import uniforms
@@ -130,6 +130,19 @@ def test_rare_combinations_are_completed_from_rows_that_agree_with_most_of_what_
 @pytest.mark.parametrize("labels", [[0, 1, 2], [2, None, None], [2, 1, None]])
 def test_given_labels_stay_and_nothing_is_drawn_where_no_row_agrees(labels: list[int | None]) -> None:
     assert drawn(labels, 3) == labels
+
+
+def test_labels_that_never_occurred_together_are_not_joined() -> None:
+    """A beret has the colour of a hat, although no row of a dog with a beret has a red shirt."""
+    attributes = (
+        ("head", ("man", "dog")), ("headgear", ("bald", "hair", "beret")), ("colour", ("blond", "felt", "wool")),
+        ("shirt", ("red", "blue")),
+    )  # fmt: skip
+    spec = PixelCNNSpec(attributes=attributes, label_rows=6, conditioning="class", condition_channels=2)
+    rows = [(1, 0, -1, 0, 9), (1, 1, 0, 0, 9), (1, 2, 1, 1, 1), (0, 2, 2, 0, 1), (1, 1, 0, 1, 9), (0, 2, 1, 0, 1)]
+    wanted = [[1, 2, None, 0], [1, 0, None, 0]]
+    drawn = {tuple(draw_matching_labels(spec, np.array(rows, np.float32), w, s)) for w in wanted for s in range(40)}
+    assert drawn == {(1, 2, 1, 0), (1, 2, 2, 0), (1, 0, None, 0)}
 
 
 def test_nothing_is_drawn_without_rows_or_from_rows_that_never_occurred() -> None:

@@ -19,6 +19,7 @@ MODEL: dict[str, Any] = {
 }  # fmt: skip
 
 IMAGE = {name: value for name, value in MODEL.items() if name != "voices"} | {"kind": "image", "guidance": 1.5}
+SHEET = {"rows": ["n", "s"], "animations": {"idle": ["{row}"], "run": ["{row} 1", "{row} 2"]}, "frames_per_second": 8}
 
 
 def write(directory: Path, data: Any, name: str = "a") -> None:
@@ -117,6 +118,15 @@ def test_what_ships_can_be_read() -> None:
         assert (entry.path / "acoustic").is_dir() == (entry.acoustic is not None)
 
 
+def test_a_sheet_has_every_frame_of_every_row(tmp_path: Path) -> None:
+    write(tmp_path, IMAGE | {"sheets": {"run": SHEET}})
+    (entry,) = discover(tmp_path)
+    layout = entry.sheets["run"]
+    assert (layout.columns, layout.frames_per_second) == (3, 8)
+    assert layout.prompts == ["n", "n 1", "n 2", "s", "s 1", "s 2"]
+    assert layout.tags == [("idle n", 0, 1), ("run n", 1, 2), ("idle s", 3, 1), ("run s", 4, 2)]
+
+
 def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert discover(tmp_path / "nowhere") == []
 
@@ -143,6 +153,21 @@ def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
         (IMAGE | {"synonyms": {"shoe": []}}, "a: synonyms: shoe: expected"),
         (IMAGE | {"synonyms": {"Shoe": ["Boot"]}}, "a: synonyms: Shoe: expected"),
         (IMAGE | {"synonyms": {"shoe": [1]}}, "a: synonyms: shoe: expected"),
+        (MODEL | {"sheets": {}}, "a: sheets: unknown key"),
+        (IMAGE | {"sheets": []}, "a: sheets: expected a JSON object"),
+        (IMAGE | {"sheets": {"run": []}}, "a: sheets: run: expected a JSON object"),
+        (IMAGE | {"sheets": {"run": SHEET | {"fps": 1}}}, "a: sheets: run: fps: unknown key"),
+        (IMAGE | {"sheets": {"run": {"rows": ["n"]}}}, "a: sheets: run: animations: missing"),
+        (IMAGE | {"sheets": {"run": SHEET | {"rows": "n"}}}, "a: sheets: run: rows: expected"),
+        (IMAGE | {"sheets": {"run": SHEET | {"rows": ["n", "n"]}}}, "a: sheets: run: rows: expected"),
+        (IMAGE | {"sheets": {"run": SHEET | {"animations": {}}}}, "a: sheets: run: animations: expected"),
+        (IMAGE | {"sheets": {"run": SHEET | {"animations": {"a": [1]}}}}, "a: sheets: run: animations: expected"),
+        (
+            IMAGE | {"sheets": {"run": SHEET | {"animations": {"a": ["b"] * 129}}}},
+            "a: sheets: run: animations: at most",
+        ),
+        (IMAGE | {"sheets": {"run": SHEET | {"frames_per_second": 0}}}, "a: sheets: run: frames_per_second: must"),
+        (IMAGE | {"sheets": {"run": SHEET | {"frames_per_second": 1.5}}}, "a: sheets: run: frames_per_second: must"),
         (MODEL | {"id": "../a"}, "a: id: "),
         (MODEL | {"id": "A"}, "a: id: "),
         (MODEL | {"kind": "video"}, "a: kind: expected speech, audio, image, found 'video'"),

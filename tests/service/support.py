@@ -99,6 +99,15 @@ LABEL_ROWS_OF = {
     "palette": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],
 }
 """The labels that occurred together; an imp wears nothing."""
+SHEETS_OF = {
+    "palette": {
+        "arms": {
+            "rows": ["robe", "mail"], "frames_per_second": 8,
+            "animations": {"rest": ["{row}, no weapon"], "swing": ["{row}, staff", "{row}, axe"]},
+        }
+    }
+}  # fmt: skip
+"""The sheets that models lay out."""
 CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
     "speech": "concurrent_streams=1", "parked": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
@@ -174,7 +183,7 @@ def write_picture_model(path: Path, spec: ImageSpec) -> None:
     _save(path / spec.kind, spec, tensors)
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
-        "description": "Random pictures.", "temperature": 1.0, "guidance": 1.0,
+        "description": "Random pictures.", "temperature": 1.0, "guidance": 1.0, "sheets": SHEETS_OF.get(path.name, {}),
     }  # fmt: skip
     (path / "model.json").write_text(json.dumps(manifest))
 

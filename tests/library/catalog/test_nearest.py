@@ -106,6 +106,15 @@ def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None
         load_catalog(CatalogConfig((tmp_path,)))
 
 
+def test_a_sheet_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None:
+    shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
+    manifest = tmp_path / "digits" / "model.json"
+    sheet = {"rows": ["1"], "animations": {"count": ["{row}", "{row}0"]}, "frames_per_second": 1}
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"sheets": {"all": sheet}}))
+    with pytest.raises(ModelError, match="pixelcnn-digits: sheets: the checkpoint has no value '10' of an attribute"):
+        load_catalog(CatalogConfig((tmp_path,)))
+
+
 def test_meaning_comes_before_letters() -> None:
     names = ("Sneaker", "Sandal", "Shirt")
     assert nearest("shoe", names, {}) == []

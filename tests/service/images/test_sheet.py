@@ -102,9 +102,60 @@ def test_a_sheet_that_no_engine_takes(ancestral: Run, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_sheet_that_the_model_lays_out(ancestral: Run, tmp_path: Path) -> None:
+    """One orc in all frames: what is not named is drawn once, every frame is the picture of its prompt and the seed."""
+    sheet, options = tmp_path / "orc.png", ("--model", "palette", "--scale", "2", "--seed", "5")
+    moving = tmp_path / "swing.webp"
+    done = ancestral("draw", "orc", *options, "--sheet", "arms", "--animation", str(moving), "-o", str(sheet))
+    assert done.returncode == 0, done.stderr
+    assert f"{sheet}: 6 of 8x8, seed 5: orc, robe, no weapon".encode() in done.stderr
+    atlas, whole = json.loads(sheet.with_suffix(".json").read_text()), pixels(sheet)
+    names = ["rest robe 0", "swing robe 0", "swing robe 1", "rest mail 0", "swing mail 0", "swing mail 1"]
+    assert list(atlas["frames"]) == names
+    assert atlas["animations"] == {
+        "rest robe": names[:1], "swing robe": names[1:3], "rest mail": names[3:4], "swing mail": names[4:],
+    }  # fmt: skip
+    assert atlas["meta"]["frameTags"][1] == {"name": "swing robe", "from": 1, "to": 2, "direction": "forward"}
+    assert {one["duration"] for one in atlas["frames"].values()} == {125}
+    assert [one["attributes"]["weapon"] for one in atlas["frames"].values()] == ["no weapon", "staff", "axe"] * 2
+    for one in list(atlas["frames"].values())[1::3]:
+        alone = tmp_path / "one.png"
+        assert ancestral("draw", one["prompt"], *options, "-o", str(alone)).returncode == 0
+        left, top = one["frame"]["x"], one["frame"]["y"]
+        assert one["seed"] == 5
+        assert np.array_equal(pixels(alone), whole[top : top + 16, left : left + 16])
+    with Image.open(sheet) as image:
+        recipe = json.loads(image.text["recipe"])
+    assert (recipe["prompt"], recipe["sheet"], recipe["seed"]) == ("orc", "arms", 5)
+    with Image.open(moving) as image:
+        assert (image.format, image.size, image.n_frames) == ("WEBP", (32, 16), 2)
+        for number in range(2):
+            image.seek(number)
+            rows = [whole[top : top + 16, 16 + 16 * number :][:, :16] for top in (0, 16)]
+            shown, wanted = np.asarray(image.convert("RGBA")), np.concatenate(rows, axis=1)
+            assert np.array_equal(shown[..., 3], wanted[..., 3])
+            assert np.array_equal(shown[wanted[..., 3] > 0], wanted[wanted[..., 3] > 0])
+
+
+def test_the_animations_of_a_sheet_for_godot(ancestral: Run, tmp_path: Path) -> None:
+    sheet = tmp_path / "orc.png"
+    options = ("--model", "palette", "--sheet", "arms", "--atlas", "godot", "--animation", str(tmp_path / "a.png"))
+    done = ancestral("draw", "orc", *options, "-o", str(sheet))
+    assert done.returncode == 0, done.stderr
+    text = sheet.with_suffix(".tres").read_text()
+    assert '"loop": true, "name": &"swing mail", "speed": 8.0' in text
+    assert re.findall(r'SubResource\("(\d)"\)', text) == list("012345")
+    assert text.count('"name": &') == 4
+    with Image.open(tmp_path / "a.png") as image:
+        assert (image.n_frames, image.info["duration"], image.info["loop"]) == (2, 125, 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--sheet", "arms", "-n", "3"), b"leave --count out"),
+        (("--sheet", "2x2", "--animation", "b.webp"), b"--animation is for --sheet NAME"),
+        (("--sheet", "arms", "--animation", "b.gif"), b"must end in .png, .webp"),
         (("--sheet", "3"), b"is not ROWSxCOLUMNS"),
         (("--sheet", "0x5"), b"is not ROWSxCOLUMNS"),
         (("--sheet", "40x40"), b"at most 1000 pictures"),
@@ -119,4 +170,18 @@ def test_sheets_that_are_refused(ancestral: Run, tmp_path: Path, arguments: tupl
     done = ancestral("draw", "robe", "--model", "palette", "-o", str(tmp_path / "a.png"), *arguments)
     assert done.returncode == 2
     assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "message"),
+    [
+        ("palette", "robe", b"prompt: the sheet 'arms' has pictures of more than one garment, so none can be named"),
+        ("palette", "knight", b"has no such species"),
+        ("grey", "any", b"sheet: grey has no sheets of its own"),
+    ],
+)
+def test_sheets_that_no_model_can_draw(ancestral: Run, tmp_path: Path, model: str, prompt: str, message: bytes) -> None:
+    done = ancestral("draw", prompt, "--model", model, "--sheet", "arms", "-o", str(tmp_path / "a.png"))
+    assert (done.returncode, message in done.stderr) == (1, True), done.stderr
     assert not list(tmp_path.iterdir())
