@@ -50,8 +50,8 @@ def labels_of(prompt: str) -> list[int | None]:
 
 @pytest.mark.parametrize("prompt", ["any", "elf", "orc, axe", "robe, imp"])
 @pytest.mark.every_engine
-def test_seeds_draw_what_is_not_named_and_tell_it(server: Server, zoo: Path, prompt: str) -> None:
-    network = engine_of(zoo, "palette")
+def test_seeds_draw_what_is_not_named_and_tell_it(server: Server, zoo: Path, engine: str, prompt: str) -> None:
+    network = engine_of(zoo, "palette", engine)
     response = post(server, "generations", model="palette", prompt=prompt, n=6, guidance=2.0)
     told = [entry.get("revised_prompt", prompt) for entry in response.json()["data"]]
     for seed, text in zip(seeds(response), told, strict=True):
