@@ -43,6 +43,12 @@ def atlas_file(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str,
     return write(drawing, model, grid, image).encode()
 
 
+def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> dict[str, Any]:
+    """What the file of the format ``json`` holds; arguments as of :func:`atlas_file`."""
+    found: dict[str, Any] = json.loads(_json(drawing, model, grid, image))
+    return found
+
+
 def _sprites(drawing: ClassDrawing, model: ImageModel, grid: Grid) -> list[_Sprite]:
     found, layout = [], layout_of(drawing, model)
     names = [] if layout is None else [f"{tag.name} {number}" for tag in layout.tags for number in range(tag.length)]

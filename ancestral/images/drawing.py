@@ -55,6 +55,11 @@ class Drawing:
         return len(self.seeds)
 
     @property
+    def file_count(self) -> int:
+        """The number of files: one for each picture."""
+        return self.count
+
+    @property
     def image_tokens(self) -> int:
         """What the request is charged for its upload."""
         return self.prompt_symbols * self.count
@@ -82,6 +87,11 @@ class ClassDrawing(Drawing):
     """One per picture, those that its seed has drawn included."""
     sheet: str | None = None
     """The name of a sheet of the model: its pictures show one thing in all frames, from one seed."""
+
+    @property
+    def file_count(self) -> int:
+        """See :class:`Drawing`. A sheet is one file."""
+        return self.count if self.sheet is None else 1
 
     def recipe(self, index: int) -> dict[str, Any]:
         """See :class:`Drawing`. That of a sheet makes the whole sheet."""

@@ -12,7 +12,7 @@ from ancestral.catalog.models import ImageModel
 from ancestral.errors import InvalidRequest, check_range
 from ancestral.images.drawing import ClassDrawing, Drawing
 from ancestral.images.encoding import encode, encode_indexed, encode_moving
-from ancestral.images.files import recipe_texts
+from ancestral.images.files import picture_file, recipe_texts
 from ancestral.images.pixels import BatchDecoder
 from ancestral.images.resolve import MAX_PICTURES
 from ancestral.images.sizes import MAX_SIDE
@@ -84,6 +84,18 @@ def sheet_file(drawing: ClassDrawing, model: ImageModel, batch: BatchDecoder, gr
     if batch.colours is None or drawing.output_format != "png":
         return encode(_joined(batch.pixels, drawing.scale, grid), drawing.output_format, texts=texts)
     return encode_indexed(_joined(batch.indices(batch.symbols), drawing.scale, grid), batch.colours, texts=texts)
+
+
+def file_of(drawing: Drawing, model: ImageModel, index: int, batch: BatchDecoder) -> bytes:
+    """File ``index`` of a finished job: a picture or, if the job is a sheet that the model lays out, all of them."""
+    if not isinstance(drawing, ClassDrawing) or drawing.sheet is None:
+        return picture_file(drawing, model, index, batch)
+    return sheet_file(drawing, model, batch, laid_out(drawing, model, model.entry.sheets[drawing.sheet]))
+
+
+def laid_out(drawing: ClassDrawing, model: ImageModel, layout: SheetLayout) -> Grid:
+    """The grid of a sheet that the model lays out, in the scale of its file."""
+    return grid_of(drawing.count, model.spec, layout.columns, drawing.scale, 0)
 
 
 def animation_file(drawing: ClassDrawing, layout: SheetLayout, batch: BatchDecoder) -> bytes:

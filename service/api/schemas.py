@@ -27,6 +27,9 @@ class ModelObject(BaseModel):
     parameters: int
     temperature: float = Field(description="The default of requests.")
     guidance: float | None = Field(default=None, description="The default of requests; image models only.")
+    sheets: list[str] | None = Field(
+        default=None, description="What `sheet` of a request for pictures may be; models that lay out sheets only."
+    )
 
 
 class ModelList(BaseModel):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
 from ancestral.images.encoding import MEDIA_TYPES
-from ancestral.images.files import decoder_of, picture_file
+from ancestral.images.files import decoder_of
+from ancestral.images.sheet import file_of
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.jobs.archive import ZIP, write_archive
 from ancestral.service.jobs.encoder import Encoder
@@ -21,7 +22,7 @@ class ImageEncoder(Encoder):
 
     def __init__(self, payload: PicturesPayload, model: ImageModel) -> None:
         super().__init__()
-        self.media_type = MEDIA_TYPES[payload.output_format] if payload.count == 1 else ZIP
+        self.media_type = MEDIA_TYPES[payload.output_format] if payload.file_count == 1 else ZIP
         self.batch_symbols = model.spec.dims
         self._payload = payload
         self._model = model
@@ -36,7 +37,7 @@ class ImageEncoder(Encoder):
     def finish(self) -> bytes:
         """See :class:`Encoder`."""
         payload, model = self._payload, self._model
-        pictures = [picture_file(payload, model, index, self._decode) for index in range(payload.count)]
+        pictures = [file_of(payload, model, index, self._decode) for index in range(payload.file_count)]
         if len(pictures) == 1:
             self._entries = [(0, len(pictures[0]))]
             return pictures[0]

@@ -6,6 +6,7 @@ Seeds and labels are resolved here (ancestral/images/resolve.py) and nowhere els
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ANY, ImageModel
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_picture
-from ancestral.images.drawing import Drawing
+from ancestral.images.drawing import ClassDrawing, Drawing
 from ancestral.images.resolve import (
     DrawOptions,
     class_drawing,
@@ -23,7 +24,9 @@ from ancestral.images.resolve import (
     has_classes,
     interpolation,
     requested_labels,
+    sheet_drawing,
 )
+from ancestral.images.sheet import laid_out
 from ancestral.service.images.payloads import (
     CompletionPayload,
     ImageLikelihoodPayload,
@@ -45,6 +48,7 @@ from ancestral.service.jobs.validation import from_base64
 from ancestral.service.settings import Settings
 
 _R = TypeVar("_R", bound=PictureRequest)
+_MAX_SHEET_SIDE: Final = 4096
 _ALWAYS_BASE64: Final = "gpt-image"
 """How the names of those models of OpenAI's begin that give no URLs."""
 
@@ -58,10 +62,26 @@ def image_job(catalog: Catalog, settings: Settings, request: ImageRequest) -> Jo
     """
     model, request = catalog.image_model(request.model, "image_generation"), with_defaults(catalog, request)
     prompt, param = _prompt(request)
-    drawing = class_drawing(model, prompt, request.n, options_of(request), param)
+    if request.sheet is None:
+        drawing = class_drawing(model, prompt, request.n, options_of(request), param)
+    else:
+        drawing = _sheet(model, request.sheet, prompt, request, param)
     payload = ImagePayload(**vars(drawing), **delivery(request, drawing), n=request.n)
     kept = payload.response_format == "url"
     return JobSpec(IMAGE, model, request.model_dump(by_alias=True), payload, 0.0, kept=kept)
+
+
+def _sheet(model: ImageModel, name: str, prompt: str | None, request: ImageRequest, param: str) -> ClassDrawing:
+    """A sheet that the model lays out."""
+    for field, given in (("n", request.n != 1), ("stream", request.stream)):
+        if given:
+            raise InvalidRequest(f"{field}: a sheet is one file", param=field, code="conflict")
+    drawing = sheet_drawing(model, name, prompt, replace(options_of(request), pad=False), param)
+    width, height = laid_out(drawing, model, model.entry.sheets[name]).size
+    if max(width, height) > _MAX_SHEET_SIDE:
+        message = f"size: a sheet of {width}x{height} pixels; at most {_MAX_SHEET_SIDE} each way"
+        raise InvalidRequest(message, param="size", code="invalid_size")
+    return drawing
 
 
 def completion_job(
@@ -70,6 +90,8 @@ def completion_job(
     """The rest of a picture. Takes a moment, as the picture is decoded; raises as :func:`image_job` does."""
     model, request = catalog.image_model(request.model, "image_completion"), with_defaults(catalog, request)
     prompt, param = _prompt(request)
+    if request.sheet is not None:
+        raise InvalidRequest("sheet: nothing of a sheet can be given", param="sheet", code="conflict")
     rows, palette_error = _kept_rows(request, model)
     drawing = completion(model, rows, palette_error, prompt, request.n, options_of(request), param)
     payload = CompletionPayload(**vars(drawing), **delivery(request, drawing), n=request.n)

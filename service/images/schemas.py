@@ -116,6 +116,11 @@ class ImageRequest(BaseImageRequest):
     )
     asked_class: _Names | None = Field(default=None, alias="class", description="The same as `prompt`.")
     n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
+    sheet: _Name | None = Field(
+        default=None,
+        description="A sheet that the model lays out (`/v1/models` lists them): one character in all directions and "
+        "frames, from one seed, in one file; with `atlas`. `size` is that of one frame.",
+    )
     stream: bool = Field(default=False, description="Answer with server-sent events.")
     partial_images: int = Field(default=0, ge=0, le=3, description=PARTIAL_IMAGES)
     moderation: Literal["auto", "low"] | None = Field(default=None, description=NO_EFFECT)
@@ -300,6 +305,10 @@ class ImagesObject(BaseModel):
     drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
     usage: ImageUsage
     palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
+    atlas: dict[str, JsonValue] | None = Field(
+        default=None,
+        description="Of a `sheet`: where its frames are, and its animations, in TexturePacker's JSON (hash).",
+    )
 
 
 class ImageLikelihood(BaseModel):

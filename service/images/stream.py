@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
+from ancestral.images.atlas import atlas_fields
+from ancestral.images.drawing import ClassDrawing
 from ancestral.images.encoding import encode
-from ancestral.images.files import decoder_of, picture_file
+from ancestral.images.files import decoder_of
+from ancestral.images.sheet import file_of, laid_out, layout_of
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
@@ -86,12 +89,13 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
         signed: from :func:`signed_files`.
     """
     payload, data = reader.payload, []
-    for index, (seed, revised) in enumerate(zip(payload.seeds, payload.revised_prompts, strict=True)):
+    for index in range(payload.file_count):
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
             content = {"b64_json": _base64(finished_file(reader, index, signed))}
-        data.append(ImageObject(**content, revised_prompt=revised, seed=seed))
+        revised = payload.revised_prompts[index]
+        data.append(ImageObject(**content, revised_prompt=revised, seed=payload.seeds[index]))
     return ImagesObject(
         created=int(reader.job.created_at),
         data=data,
@@ -100,7 +104,17 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
         drawn_size=_drawn_size(reader),
         usage=usage_of(payload, reader.samples),
         palette_distance=payload.palette_error,
+        atlas=_atlas(reader),
     )
+
+
+def _atlas(reader: ImageReader) -> dict[str, Any] | None:
+    """That of a sheet which the model lays out."""
+    payload, model = reader.payload, reader.model
+    layout = layout_of(payload, model)
+    if layout is None or not isinstance(payload, ClassDrawing):
+        return None
+    return atlas_fields(payload, model, laid_out(payload, model, layout), f"{payload.sheet}.{payload.output_format}")
 
 
 def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
@@ -110,7 +124,7 @@ def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
 
 def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:
     """The file of one picture of a job that has been read; ``signed`` from :func:`signed_files`."""
-    return picture_file(reader.payload, reader.model, index, reader.batch) if signed is None else signed[index]
+    return file_of(reader.payload, reader.model, index, reader.batch) if signed is None else signed[index]
 
 
 async def as_events(state: AppState, reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:

@@ -54,7 +54,7 @@ async def get_picture(
     if (
         not isinstance(payload, PicturesPayload)
         or not hmac.compare_digest(payload.token.encode(), token.encode())
-        or index >= payload.count
+        or index >= payload.file_count
         or form != payload.output_format
     ):
         raise _not_found()

@@ -39,6 +39,7 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
         parameters=model.parameters,
         temperature=model.entry.temperature,
         guidance=model.entry.guidance if isinstance(model, ImageModel) else None,
+        sheets=[*model.entry.sheets] or None,
     )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.service.support import PICTURES
+from tests.service.images.pictures import post
+from tests.service.support import PICTURES, Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 SPEC = PICTURES["palette"]
@@ -185,3 +189,51 @@ def test_sheets_that_no_model_can_draw(ancestral: Run, tmp_path: Path, model: st
     done = ancestral("draw", prompt, "--model", model, "--sheet", "arms", "-o", str(tmp_path / "a.png"))
     assert (done.returncode, message in done.stderr) == (1, True), done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["url", "b64_json"])
+def test_a_sheet_over_http(server: Server, ancestral: Run, tmp_path: Path, form: str) -> None:
+    """The file of the command line, its atlas, and a manifest; frames and tokens are counted once each."""
+    request = {"model": "palette", "prompt": "orc", "sheet": "arms", "size": "16x16", "seed": 5}
+    response = post(server, "generations", **request, response_format=form)
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    (only,) = answer["data"]
+    data = base64.b64decode(only["b64_json"]) if form == "b64_json" else httpx.get(only["url"]).content
+    sheet = tmp_path / "arms.png"
+    options = ("--model", "palette", "--scale", "2", "--seed", "5", "--sheet", "arms")
+    assert ancestral("draw", "orc", *options, "-o", str(sheet)).returncode == 0
+    (tmp_path / "served.png").write_bytes(data)
+    assert np.array_equal(pixels(tmp_path / "served.png"), pixels(sheet))
+    assert answer["atlas"] == json.loads(sheet.with_suffix(".json").read_text())
+    assert (only["seed"], only["revised_prompt"]) == (5, "orc, robe, no weapon")
+    assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (1, 6 * 64)
+    assert httpx.get(f"{server.url}/v1/models/palette").json()["sheets"] == ["arms"]
+    assert "sheets" not in httpx.get(f"{server.url}/v1/models/grey").json()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"sheet": "walk"}, "sheet", "invalid_value"),
+        ({"sheet": "arms", "n": 2}, "n", "conflict"),
+        ({"sheet": "arms", "stream": True}, "stream", "conflict"),
+        ({"sheet": "arms", "prompt": "robe"}, "prompt", "conflict"),
+        ({"sheet": "arms", "size": "1376x1376"}, "size", "invalid_size"),
+        ({"sheet": "arms", "model": "grey", "prompt": None}, "sheet", "model_not_capable"),
+        ({"sheet": ""}, "sheet", None),
+    ],
+)
+def test_sheets_that_are_refused_over_http(
+    server: Server, fields: dict[str, Any], param: str, code: str | None
+) -> None:
+    response = post(server, "generations", **{"model": "palette", "prompt": "orc"} | fields)
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, param)
+    assert code in (None, error["code"])
+
+
+def test_a_completion_is_no_sheet(server: Server) -> None:
+    fields = {"model": "palette", "prompt": "orc", "image": base64.b64encode(b"no picture").decode()}
+    response = post(server, "completions", **fields, sheet="arms")
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "sheet")
