@@ -15,7 +15,7 @@ from ancestral.catalog.catalog import CatalogConfig
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.models import Model as Description
 from ancestral.errors import check_choice, check_range, check_type
-from ancestral.images.decoding import decode_picture
+from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import Labels
 from ancestral.images.picture import Picture, Pictures
 from ancestral.images.resolve import (
@@ -23,6 +23,7 @@ from ancestral.images.resolve import (
     DrawOptions,
     class_drawing,
     completion,
+    edit,
     has_classes,
     interpolation,
     reconstruction,
@@ -33,6 +34,7 @@ from ancestral.images.sampler import ImageSampler
 from ancestral.images.scoring import report
 from ancestral.loader import LoadedModels, load_models
 from ancestral.models.engines import NAMES, PRECISIONS
+from ancestral.models.entries import EDIT_CAPABILITY
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.voice import Voice
 
@@ -176,6 +178,25 @@ class Model:
         named = prompt if has_classes(model) else None
         drawing = completion(model, kept, palette_error, named, n, DrawOptions(**options))
         return Pictures(sampler, drawing, kept.ravel())
+
+    def edit(
+        self, image: ImageSource, mask: ImageSource, prompt: str = "any", n: int = 1, **options: Unpack[DrawArguments]
+    ) -> Pictures:
+        """A region of a picture, drawn anew, given all of the rest.
+
+        Args:
+            image: of the model's size, or of a whole multiple of it.
+            mask: of such a size, too; transparent where the picture is drawn anew.
+            prompt: as of :meth:`draw_many`; of what is not named, anything that suits the rest.
+            n: pictures.
+            options: as of :meth:`draw_many`.
+
+        Raises:
+            InvalidRequest: the model draws no edits; or a field is wrong.
+        """
+        sampler = self._painter(EDIT_CAPABILITY)
+        masked = decode_masked(_file(image), _file(mask), sampler.model.spec)
+        return Pictures(sampler, edit(sampler.model, masked, prompt, n, DrawOptions(**options)), masked.data)
 
     def reconstruct(self, image: ImageSource, n: int = 1, **options: Unpack[DrawArguments]) -> Pictures:
         """Pictures of what another one shows or, of a model of portraits, of the person on it.

@@ -21,8 +21,8 @@ from ancestral.models.architectures import architecture, tensor_table
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.checkpoint import Checkpoint, load
-from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.kernels.gemm import Precision
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork

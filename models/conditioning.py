@@ -183,6 +183,8 @@ def encode(spec: EncoderSpec, tensors: Mapping[str, Array], symbols: NDArray[np.
     return h.astype(np.float32)
 
 
-def windows(x: NDArray[_F]) -> NDArray[_F]:
-    """What a kernel of 3 × 3 sees of ``x [in, H, W]``, with zeros around it: ``[in, H, W, 3, 3]``."""
-    return np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1))), (3, 3), axis=(1, 2))
+def windows(x: NDArray[_F], size: int = 3) -> NDArray[_F]:
+    """What a kernel of size × size sees of ``x [in, H, W]``, with zeros around it: ``[in, H, W, size, size]``."""
+    side = size // 2
+    padded = np.pad(x, ((0, 0), (side, side), (side, side)))
+    return np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))

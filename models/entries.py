@@ -41,6 +41,8 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "image": ("image_generation", "image_completion", "image_interpolation", "image_likelihood"),
 }
 """What a model of each kind can do; an image model, if it draws what labels say."""
+EDIT_CAPABILITY = "image_edit"
+"""Of an image model whose network draws edits."""
 
 ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""

@@ -348,6 +348,11 @@ class ImageSpec(PictureSpec):
         return None
 
     @property
+    def draws_edits(self) -> bool:
+        """Whether the network draws a region of a picture given all of the rest, below and right of it as well."""
+        return False
+
+    @property
     def reach(self) -> int:
         """How many rows up the distribution of a pixel can depend on, besides coarse pixels."""
         return self.height

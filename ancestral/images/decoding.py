@@ -9,6 +9,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -17,11 +18,14 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from ancestral.errors import InvalidRequest
+from ancestral.images.masks import MaskedPicture
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.palette import WHITE, nearest_symbols
 from ancestral.models.spec import ImageSpec
 
 FORMATS: Final = ("PNG", "WEBP", "JPEG")
+_HALF: Final = 128
+"""Opaque enough, of 0 to 255, to be kept."""
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 
 Image.MAX_IMAGE_PIXELS = None  # it would only warn, after decoding; sizes are checked here
@@ -53,7 +57,7 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np
             supported; ``code`` is ``invalid_image``.
     """
     try:
-        image = _opened(data, spec)
+        image = _opened(data, spec, _coloured if spec.palette else _flat)
     except _Unusable as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
     if spec.palette:
@@ -63,16 +67,39 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np
     return ((pixels >= 128).astype(np.uint8) if spec.binary else pixels), None
 
 
-def _opened(data: bytes, spec: ImageSpec) -> Image.Image:
+def decode_masked(image: bytes, mask: bytes, spec: ImageSpec) -> MaskedPicture:
+    """Decode a picture, and the mask that says what of it is to be drawn anew.
+
+    Args:
+        image: as of :func:`decode_picture`.
+        mask: a PNG or WebP file of such a size; a pixel of the model is drawn anew where it is less than half opaque.
+        spec: of the model.
+
+    Raises:
+        InvalidRequest: one of them cannot be read, or the mask keeps all or nothing; ``param`` names it.
+    """
+    symbols, palette_error = decode_picture(image, spec, "image")
+    try:
+        kept = np.array(_opened(mask, spec, _rgba).getchannel("A"), np.uint8) >= _HALF
+    except _Unusable as error:
+        raise InvalidRequest(f"mask: {error}", param="mask", code="invalid_image") from error
+    if kept.all():
+        message = "mask: nothing is to be drawn: it is transparent nowhere"
+        raise InvalidRequest(message, param="mask", code="invalid_mask")
+    if not kept.any():
+        message = "mask: nothing is kept: /v1/images/generations draws whole pictures"
+        raise InvalidRequest(message, param="mask", code="invalid_mask")
+    return MaskedPicture(np.where(kept[..., None], symbols, 0).astype(np.uint8), kept, palette_error)
+
+
+def _opened(data: bytes, spec: ImageSpec, convert: Callable[[Image.Image, ImageSpec], Image.Image]) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             scale = _scale(image.size, spec)
             _check_kind(image)
             _check_sums(data)
             image.load()
-            plain = (
-                _coloured(image, spec) if spec.palette else _plain(image).convert("L" if spec.channels == 1 else "RGB")
-            )
+            plain = convert(image, spec)
     except UnidentifiedImageError as error:
         raise _Unusable("it is not a PNG, WebP or JPEG file") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
@@ -115,6 +142,16 @@ def _coloured(image: Image.Image, spec: ImageSpec) -> Image.Image:
         pixels[(pixels[..., :3] == WHITE).all(axis=2), 3] = 0
         opaque = Image.fromarray(pixels)
     return opaque
+
+
+def _flat(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    return _plain(image).convert("L" if spec.channels == 1 else "RGB")
+
+
+def _rgba(image: Image.Image, _spec: ImageSpec) -> Image.Image:
+    if not image.has_transparency_data:
+        raise _Unusable("it has no transparency, which says what is to be drawn")
+    return image.convert("RGBA")
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -111,6 +111,18 @@ class Completion(ClassDrawing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Edit(ClassDrawing):
+    """A region of a picture, drawn anew; the symbols of the picture and the region come beside it (masks.py)."""
+
+    mask: str
+    """A PNG file in base64, as a request may have it: transparent where the picture is drawn anew."""
+
+    def recipe(self, index: int) -> dict[str, Any]:
+        """See :class:`Drawing`. The picture is named by its hash alone."""
+        return super().recipe(index) | {"mask": self.mask, "prompt_sha256": self.prompt_sha256}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reconstruction(Drawing):
     """Pictures of what another one shows; its symbols come beside it."""
 

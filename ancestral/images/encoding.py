@@ -12,6 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ancestral.images.pixels import Pixels
+from ancestral.models.palette import WHITE
 
 MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 """The formats of :func:`encode`, and their ``Content-Type``."""
@@ -80,6 +81,13 @@ def encode_moving(frames: Sequence[Pixels], form: str, frames_per_second: int) -
     first, *others = (_image(frame, 1, None) for frame in frames)
     options = {"save_all": True, "append_images": others, "duration": round(1000 / frames_per_second), "loop": 0}
     return _file(first, form, options)
+
+
+def mask_file(kept: NDArray[np.bool_]) -> bytes:
+    """A PNG file of ``kept [H, W]`` as the mask of an edit: transparent where it is false, else black."""
+    pixels = np.zeros((*kept.shape, 4), np.uint8)
+    pixels[..., 3] = np.where(kept, WHITE, 0)
+    return encode(pixels, "png")
 
 
 def _image(pixels: Pixels, scale: int, size: tuple[int, int] | None) -> Image.Image:

@@ -16,9 +16,10 @@ from PIL import Image
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images.atlas import ATLASES, atlas_file
-from ancestral.images.drawing import ClassDrawing, Completion, Drawing
+from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit
 from ancestral.images.encoding import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
+from ancestral.images.masks import MaskedPicture
 from ancestral.images.palettes import write_palette
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler
@@ -40,7 +41,7 @@ class Pictures(Sequence["Picture"]):
 
     def __init__(self, sampler: ImageSampler, drawing: Drawing, upload: NDArray[np.uint8] | None = None) -> None:
         self.drawing = drawing
-        self._sampler = sampler
+        self._sampler, self._upload = sampler, upload
         self._decode = decoder_of(drawing, sampler.model)
         self._part = sampler.part(drawing, upload)
         self._rows = self._sample()
@@ -193,7 +194,7 @@ class Pictures(Sequence["Picture"]):
         """Write picture ``index``; arguments as of :meth:`Picture.save`."""
         file = Path(path)
         form = format_of(file, SUFFIXES)
-        source = COMPOSITE if isinstance(self.drawing, Completion) else SAMPLED
+        source = COMPOSITE if isinstance(self.drawing, Completion | Edit) else SAMPLED
         recipe = self._recipe({"seed": self.drawing.seeds[index]})
         data = self.file(index, form, scale)
         write_file(file, data, MEDIA_TYPES[form], recipe, signer, source=source, ingredient=ingredient)
@@ -217,9 +218,15 @@ class Pictures(Sequence["Picture"]):
         return drawing, decoded
 
     def bits(self, index: int) -> NDArray[np.float64]:
-        """-log2 p of every sub-pixel of picture ``index`` ``[H, W, C]``, given its labels or its own vector."""
+        """-log2 p of every sub-pixel of picture ``index`` ``[H, W, C]``, given its labels or its own vector.
+
+        Of an edit the pixels that are kept are given to all others, and have 0.
+        """
         labels = self.drawing.labels[index] if isinstance(self.drawing, ClassDrawing) else ()
-        scores = self._sampler.score(self.symbols[index][None], labels)
+        kept = None
+        if isinstance(self.drawing, Edit) and self._upload is not None:
+            kept = MaskedPicture.from_bytes(self._upload, self._sampler.model.spec).kept
+        scores = self._sampler.score(self.symbols[index][None], labels, kept)
         return np.asarray(-scores[0] / math.log(2.0))
 
     def attributes(self, index: int) -> dict[str, str]:

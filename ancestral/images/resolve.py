@@ -4,6 +4,7 @@ here.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
-from ancestral.images.drawing import ClassDrawing, Completion, Interpolation, Label, Labels, Reconstruction
+from ancestral.images.drawing import ClassDrawing, Completion, Edit, Interpolation, Label, Labels, Reconstruction
+from ancestral.images.encoding import mask_file
+from ancestral.images.masks import MaskedPicture
 from ancestral.images.palettes import check_palette
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.conditioning import draw_labels, draw_matching_labels
@@ -162,6 +165,29 @@ def completion(
         palette_error=palette_error,
         prompt_symbols=rows.size,
         prompt_sha256=hashlib.sha256(rows.tobytes()).hexdigest(),
+    )
+
+
+def edit(
+    model: ImageModel,
+    masked: MaskedPicture,
+    prompt: str | None,
+    count: int,
+    options: DrawOptions,
+    param: str = "prompt",
+) -> Edit:
+    """A region of a picture, drawn anew; arguments as of :func:`completion`."""
+    labels = requested_labels(model, prompt, options.style, param)
+    return Edit(
+        **_shared(model, options, options.seeds(count)),
+        prompt=prompt,
+        labels=(labels,) * count,
+        requested=(labels,),
+        revised_prompts=(None,) * count,
+        mask=base64.b64encode(mask_file(masked.kept)).decode(),
+        palette_error=masked.palette_error,
+        prompt_symbols=int(masked.kept.sum()) * model.spec.channels,
+        prompt_sha256=hashlib.sha256(masked.data.tobytes()).hexdigest(),
     )
 
 

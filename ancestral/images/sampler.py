@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.sampler import Part, Sampler
 from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, Reconstruction
+from ancestral.images.drawing import Edit as EditDrawing
+from ancestral.images.masks import MaskedPicture
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
-from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.spec import STYLE
 
 _Conditions = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
@@ -37,20 +39,37 @@ class ImageSampler(Sampler):
         Args:
             drawing: what to draw.
             upload: symbols: of the rows that are kept, ``[rows * W * C]``; or of the picture that others are drawn
-                from, ``[H * W * C]``.
+                from, ``[H * W * C]``; or a picture and its mask (masks.py).
         """
-        spec, kept = self.model.spec, None
+        given, edit = None, None
         if isinstance(drawing, Reconstruction):
             assert upload is not None
             conditions: list[_Conditions] = [(self.encode(upload), None)] * drawing.count
         else:
-            kept = None if upload is None else upload.reshape(-1, spec.width, spec.channels)
+            if upload is not None:
+                given, edit = self._kept(drawing, upload)
             conditions = self._conditions(drawing)
         pictures = [
-            ImageStreamRequest(seed, drawing.temperature, h, kept, 1.0 if free is None else drawing.guidance, free)
+            ImageStreamRequest(
+                seed, drawing.temperature, h, given, 1.0 if free is None else drawing.guidance, free, edit
+            )
             for seed, (h, free) in zip(drawing.seeds, conditions, strict=True)
         ]
         return Part(self.engine.request(pictures), _NO_PROMPT)
+
+    def _kept(self, drawing: Drawing, upload: NDArray[np.uint8]) -> tuple[NDArray[np.uint8] | None, Edit | None]:
+        """The first rows that are given, or what an edit keeps. A completion is an edit, for a model that draws edits:
+        so the coarse pixels are drawn given all of the rows, too."""
+        spec = self.model.spec
+        if isinstance(drawing, EditDrawing):
+            masked = MaskedPicture.from_bytes(upload, spec)
+            return None, Edit(masked.symbols, masked.kept)
+        rows = upload.reshape(-1, spec.width, spec.channels)
+        if not spec.draws_edits or len(rows) == spec.height:
+            return rows, None
+        picture = np.zeros((spec.height, spec.width, spec.channels), np.uint8)
+        picture[: len(rows)] = rows
+        return None, Edit(picture, np.repeat(np.arange(spec.height) < len(rows), spec.width).reshape(picture.shape[:2]))
 
     def encode(self, symbols: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The vector h of a picture ``[H * W * C]``, of a model that draws from pictures."""
@@ -68,10 +87,19 @@ class ImageSampler(Sampler):
             else None
         )
 
-    def score(self, picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.float64]:
-        """ln p of every sub-pixel of a picture ``[1, H, W, C]``, given its labels or its own vector."""
+    def score(
+        self, picture: NDArray[np.uint8], labels: Labels, kept: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """ln p of every sub-pixel of a picture ``[1, H, W, C]``, given its labels or its own vector.
+
+        Args:
+            picture: the symbols.
+            labels: of the picture.
+            kept: ``[H, W]``: what an edit keeps, which is given as well, and gets 0.
+        """
         h = self.embed(labels) if self.model.spec.encoder is None else self.encode(picture)
-        return self.engine.pictures.score(picture, None if h is None else h[None])
+        given = None if kept is None else kept[None]
+        return self.engine.pictures.score(picture, None if h is None else h[None], given)
 
     def request(self, labels: Labels, temperature: float, guidance: float) -> ImageStreamRequest:
         """How a picture with these labels is sampled, but for its seed."""

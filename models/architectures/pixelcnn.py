@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from ancestral.models.architectures.coarse import coarse_map_tensors, require_whole_cells
+from ancestral.models.architectures.context import CONTEXT_PREFIX, context_tensors
 from ancestral.models.architectures.registry import Architecture, Exporter
 from ancestral.models.spec import (
     COARSE_PREFIX,
@@ -35,6 +36,9 @@ class PixelCNNSpec(ImageSpec):
     its coarse pixels (spec.COARSE), by a network of so many layers of ``coarse_features``; then the others,
     which see all coarse pixels through s and, with ``coarse_inputs``, in the vertical stack: a map of all of them,
     of so many channels, enters its first layer beside the rows above.
+
+    With ``context_channels`` it draws edits: a region of a picture of which the other pixels are kept, and seen through
+    a map of so many channels (architectures/context.py).
     """
 
     kind: ClassVar[str] = "pixelcnn"
@@ -53,6 +57,9 @@ class PixelCNNSpec(ImageSpec):
     coarse_features: int = option(64, least=1)
     coarse_inputs: int = option(
         0, "Channels of the coarse pixels' map for the vertical stack; 0: they enter through s alone.", least=0
+    )
+    context_channels: int = option(
+        0, "Channels of the map of the pixels that an edit keeps; 0: the network draws no edits.", least=0
     )
 
     def __post_init__(self) -> None:
@@ -78,6 +85,10 @@ class PixelCNNSpec(ImageSpec):
             raise SpecError("coarse_inputs: needs a gated network in two scales")
         if self.coarse_layers != 0:
             self._check_coarse()
+        if self.context_channels != 0:
+            self.require_positive("context_channels")
+            if not self.coarse_inputs:
+                raise SpecError("context_channels: needs coarse_inputs")
 
     def _check_coarse(self) -> None:
         self.require_positive("coarse_layers")
@@ -107,8 +118,13 @@ class PixelCNNSpec(ImageSpec):
         return dataclasses.replace(
             self, height=self.height // COARSE_STRIDE, width=self.width // COARSE_STRIDE, conditioning="class",
             layers=self.coarse_layers, features=self.coarse_features, kernel_size=3, coarse_layers=0, coarse_inputs=0,
-            label_rows=0,
+            context_channels=0, label_rows=0,
         )  # fmt: skip
+
+    @property
+    def draws_edits(self) -> bool:
+        """See :class:`ImageSpec`."""
+        return self.context_channels > 0
 
     @property
     def reach(self) -> int:
@@ -143,6 +159,9 @@ def tensors(spec: PixelCNNSpec) -> Table:
         table |= prefixed(COARSE_PREFIX, layer_tensors(spec.coarse))
     if spec.coarse_inputs:
         table |= prefixed("coarse_map.", coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
+    if spec.context_channels:
+        width = spec.location_channels + spec.map_width
+        table |= prefixed(CONTEXT_PREFIX, context_tensors(spec, spec.context_channels, width))
     return table
 
 

@@ -49,6 +49,8 @@ class PixelCNNAutoencoderSpec(PixelCNNSpec):
                 raise SpecError(f"{name}: must be true or false, not {getattr(self, name)!r}")
         if not self.gated:
             raise SpecError("gated: must be true, as the decoder of an autoencoder is")
+        if self.context_channels:
+            raise SpecError("context_channels: must be 0, because a network that draws from a picture draws no edits")
         if self.attributes:
             raise SpecError("attributes: must be none, because the network is conditioned on a picture")
 

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.models.architectures.context import CONTEXT_PREFIX
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.conditioning import Speaker, input_planes, padded_frames, speaker_vector, windows
 from ancestral.models.portable import product, silu
+from ancestral.models.spec import COARSE_STRIDE, ImageSpec
+from ancestral.models.tensors import part
 
 Array = NDArray[np.float32]
 
@@ -53,7 +56,7 @@ def upsample(
     Args:
         spec: of the network.
         tensors: of its checkpoint.
-        h: ``[condition_channels]``, of :func:`embed_labels`.
+        h: ``[condition_channels]``, of :func:`embed_labels`; of the coarse pixels of an edit one for each.
         coarse: symbols of the coarse pixels ``[rows, columns, C]``, of a network in two scales.
 
     Returns:
@@ -61,7 +64,7 @@ def upsample(
         of the coarse pixels for the vertical stack, so ``[H * W, location_channels + map_width]``.
     """
     if spec.conditioning != "location":
-        return h[None]
+        return np.atleast_2d(h)
     pixels = None if coarse is None else input_planes(spec, coarse)
     rows, columns = spec.cells
     cells = (product(h, tensors["conditioner.map"]) + tensors["conditioner.map_bias"]).reshape(-1, rows, columns)
@@ -85,6 +88,39 @@ def coarse_map(tensors: Mapping[str, Array], pixels: Array) -> Array:
     return _upsampled(cells, tensors["coarse_map.upsampling"])
 
 
+def edit_context(
+    spec: ImageSpec, tensors: Mapping[str, Array], picture: NDArray[np.uint8], kept: NDArray[np.bool_]
+) -> tuple[Array, Array] | None:
+    """What a network sees of the pixels that an edit keeps; networks/image.py's ContextMap in numpy.
+
+    Args:
+        spec: of the network; of the coarse network, whose h has them already, the result is None.
+        tensors: of its checkpoint.
+        picture: symbols ``[H, W, C]``, of which those that are not kept have no effect.
+        kept: ``[H, W]``.
+
+    Returns:
+        What is added to the result of :func:`upsample`, and what to h at every coarse pixel ``[rows * columns,
+        condition_channels]``.
+    """
+    if not spec.draws_edits:
+        return None
+    own = part(tensors, CONTEXT_PREFIX)
+    shown = kept[None].astype(np.float32)
+    seen = np.concatenate([input_planes(spec, picture) * shown, shown])
+    inputs, height, width = seen.shape
+    size = COARSE_STRIDE
+    blocks = seen.reshape(inputs, height // size, size, width // size, size).transpose(1, 3, 0, 2, 4)
+    cells = product(blocks.reshape(-1, inputs * size * size), own["cell_taps"].reshape(-1, inputs * size * size).T)
+    cells = silu(cells + own["cell_bias"]).T.reshape(-1, height // size, width // size)
+    for taps, bias in zip(own["taps"], own["taps_bias"], strict=True):
+        cells = cells + silu(_convolved(cells, taps) + bias[:, None, None])
+    near = _convolved(seen, own["near_taps"]) + own["near_bias"][:, None, None]
+    inner = silu(near.transpose(1, 2, 0) + _upsampled(cells, own["upsampling"]))
+    fine = product(inner.reshape(height * width, -1), own["out"])
+    return fine, product(cells.reshape(len(cells), -1).T, own["coarse_out"])
+
+
 def _upsampled(cells: Array, weights: Array) -> Array:
     """Transposed convolution of ``cells [in, rows, columns]`` by ``weights [in, out, n, n]`` with stride n.
 
@@ -98,7 +134,7 @@ def _upsampled(cells: Array, weights: Array) -> Array:
 
 
 def _convolved(x: Array, weights: Array) -> Array:
-    """``x [in, H, W]`` by ``weights [out, in, 3, 3]``, with zeros around it."""
-    seen, outputs = windows(x), len(weights)
+    """``x [in, H, W]`` by ``weights [out, in, n, n]``, with zeros around it."""
+    seen, outputs = windows(x, weights.shape[-1]), len(weights)
     cells = seen.transpose(1, 2, 0, 3, 4).reshape(-1, weights[0].size)
     return product(cells, weights.reshape(outputs, -1).T).T.reshape(outputs, *seen.shape[1:3])

@@ -79,8 +79,8 @@ def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
     for lane in range(len(rows)):
         if unconditional[lane]:
             symbols[lane, t, i] = symbols[lane - 1, t, i]
-        elif rows[lane] >= given[lane] and noise_index[rows[lane], x] >= 0:
-            u = uniform(seeds[lane], noise_index[rows[lane], x] * channels + c)
+        elif rows[lane] >= given[lane] and noise_index[lane, rows[lane], x] >= 0:
+            u = uniform(seeds[lane], noise_index[lane, rows[lane], x] * channels + c)
             symbols[lane, t, i] = draw(logits[lane], temperatures[lane], 0.0, u, cumulative)
         if likelihoods.shape[1] > 0:
             symbol = np.int64(symbols[lane, t, i])

@@ -62,6 +62,50 @@ class CoarseMap(nn.Module):
         return F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE).permute(0, 2, 3, 1)
 
 
+class ContextMap(nn.Module):
+    """What a network that draws edits sees of the pixels that are kept, wherever they are.
+
+    Args:
+        table: of :func:`ancestral.models.architectures.context.context_tensors`.
+    """
+
+    cell_taps: nn.Parameter
+    cell_bias: nn.Parameter
+    taps: nn.Parameter
+    taps_bias: nn.Parameter
+    upsampling: nn.Parameter
+    near_taps: nn.Parameter
+    near_bias: nn.Parameter
+    out: nn.Parameter
+    coarse_out: nn.Parameter
+
+    def __init__(self, table: Mapping[str, TensorInit]) -> None:
+        super().__init__()
+        add_parameters(self, table)
+
+    def forward(self, pixels: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """The map of the kept pixels, and what they add to h at every coarse pixel; zero of a picture that keeps none.
+
+        Args:
+            pixels: ``[B, H, W, C * planes]``, of which those that are not kept have no effect.
+            kept: ``bool [B, H, W]``.
+
+        Returns:
+            ``[B, H, W, n]`` and ``[B, rows * columns, condition_channels]``.
+        """
+        shown = kept[..., None].to(pixels)
+        seen = torch.cat([pixels * shown, shown], dim=3).permute(0, 3, 1, 2)
+        cells = F.silu(F.conv2d(seen, self.cell_taps, self.cell_bias, stride=COARSE_STRIDE))
+        for taps, bias in zip(self.taps, self.taps_bias, strict=True):
+            cells = cells + F.silu(F.conv2d(cells, taps, bias, padding=1))
+        wide = F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE)
+        near = F.conv2d(seen, self.near_taps, self.near_bias, padding=self.near_taps.shape[-1] // 2)
+        fine = F.silu(near + wide).permute(0, 2, 3, 1) @ self.out
+        coarse = cells.flatten(2).permute(0, 2, 1) @ self.coarse_out
+        edited = kept.flatten(1).any(dim=1).to(pixels)
+        return fine * edited[:, None, None, None], coarse * edited[:, None, None]
+
+
 class ImageNetwork(nn.Module):
     """The base of networks of pictures. One with conditions has a :class:`LabelEmbedding` called ``conditioner``."""
 
@@ -71,18 +115,26 @@ class ImageNetwork(nn.Module):
         super().__init__()
         self.spec = spec
 
-    def forward(self, symbols: Tensor, given: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
+    def forward(
+        self,
+        symbols: Tensor,
+        given: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        kept: Tensor | None = None,
+    ) -> Tensor:
         """The distribution of every symbol given those before it, row by row, pixel by pixel, red, green, blue.
 
         Args:
             symbols: ``int64 [B, H, W, C]``, each below ``levels``.
             given: what the network is conditioned on; see :meth:`h_of`.
             dtype: the type of the arithmetic (bfloat16 for training); None keeps the weights' own.
+            kept: ``bool [B, H, W]``, of a network that draws edits: the pixels that are known from the start. Their own
+                logits mean nothing. A picture that keeps none is no edit, as all pictures are without ``kept``.
 
         Returns:
             Logits ``[B, H, W, C, levels]``.
         """
-        return self.score(symbols, self.h_of(symbols, given), dtype)
+        return self.score(symbols, self.h_of(symbols, given), dtype, kept)
 
     def h_of(self, symbols: Tensor, given: Tensor | None) -> Tensor | None:
         """h ``[B, condition_channels]``; None where the network is conditioned on nothing.
@@ -94,12 +146,14 @@ class ImageNetwork(nn.Module):
         """
         return None if given is None else self.conditioner.embed(given)
 
-    def score(self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None) -> Tensor:
+    def score(
+        self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None, kept: Tensor | None = None
+    ) -> Tensor:
         """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""
         weights = next(self.parameters()).dtype
-        return self.score_pixels(input_pixels(self.spec, symbols).to(weights), h, dtype or weights)
+        return self.score_pixels(input_pixels(self.spec, symbols).to(weights), h, dtype or weights, kept)
 
-    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor | None = None) -> Tensor:
         """The same of pixels as :func:`input_pixels` gives them, in the type of the weights; ``dtype`` is given."""
         raise NotImplementedError
 

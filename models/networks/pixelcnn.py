@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ancestral.models.architectures.coarse import coarse_map_tensors
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors
+from ancestral.models.architectures.context import CONTEXT_PREFIX
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors, tensors
 from ancestral.models.networks.gate import gate
-from ancestral.models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
+from ancestral.models.networks.image import CoarseMap, ContextMap, ImageNetwork, LabelEmbedding
 from ancestral.models.networks.parameters import add_parameters
 from ancestral.models.spec import COARSE, COARSE_STRIDE
+from ancestral.models.tensors import part as part_of
 
 
 class Conditioner(LabelEmbedding):
@@ -62,6 +64,7 @@ class _PixelCNN(ImageNetwork):
 
     spec: PixelCNNSpec
     conditioner: Conditioner
+    context: ContextMap
     skip_bias: nn.Parameter
     head: nn.Parameter
     head_bias: nn.Parameter
@@ -76,11 +79,20 @@ class _PixelCNN(ImageNetwork):
             self.coarse = type(self)(spec.coarse, part=True)
         add_parameters(self, layer_tensors(spec))
 
-    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor | None = None) -> Tensor:
         """See :class:`ImageNetwork`. In a network in two scales the coarse pixels precede all others."""
         coarse = pixels[:, COARSE, COARSE] if self.spec.coarse_layers else None
         condition = self.conditioner(h, coarse) if self.spec.conditioning == "location" else h
-        skips = self._skips(pixels.to(dtype), condition, coarse)
+        first = self._added_to_first(coarse)
+        if kept is not None:
+            assert h is not None, "a network that draws edits is conditioned on labels"
+            assert condition is not None, "and on the location"
+            assert first is not None, "and sees coarse pixels in its vertical stack"
+            seen, of_coarse = self.context(pixels, kept)
+            condition = condition + seen[..., : condition.shape[1]].flatten(0, 2)
+            first = first + seen[..., condition.shape[1] :]
+            h = (h[:, None] + of_coarse).flatten(0, 1)
+        skips = self._skips(pixels.to(dtype), condition, first)
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
         logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
         logits = logits.view(*pixels.shape[:3], self.spec.channels, self.spec.levels)
@@ -88,8 +100,13 @@ class _PixelCNN(ImageNetwork):
             logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
         return logits
 
-    def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
-        """``[B * H * W, output_features]`` from ``[B, H, W, C * planes]``, the conditions and the coarse pixels."""
+    def _added_to_first(self, coarse: Tensor | None) -> Tensor | None:
+        """What the first layer of the vertical stack adds to its sums, ``[B, H, W, map_width]``; or None."""
+        return None
+
+    def _skips(self, pixels: Tensor, condition: Tensor | None, first: Tensor | None) -> Tensor:
+        """``[B * H * W, output_features]`` from ``[B, H, W, C * planes]``, the conditions and the map of the first
+        layer."""
         raise NotImplementedError
 
 
@@ -109,8 +126,13 @@ class GatedPixelCNN(_PixelCNN):
         super().__init__(spec, part)
         if spec.coarse_inputs:
             self.coarse_map = CoarseMap(coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
+        if spec.context_channels:
+            self.context = ContextMap(part_of(tensors(spec), CONTEXT_PREFIX))
 
-    def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
+    def _added_to_first(self, coarse: Tensor | None) -> Tensor | None:
+        return self.coarse_map(coarse) if self.spec.coarse_inputs else None
+
+    def _skips(self, pixels: Tensor, condition: Tensor | None, first: Tensor | None) -> Tensor:
         dtype = pixels.dtype
         link, residual_bias = self.link.to(dtype), self.residual_bias.to(dtype)
         residual = self._masked(self.residual, dtype)
@@ -118,8 +140,8 @@ class GatedPixelCNN(_PixelCNN):
         gated: list[Tensor] = []
         for layer in range(self.spec.layers):
             above = self._see_above(vertical, layer)
-            if layer == 0 and self.spec.coarse_inputs:
-                above = above + self.coarse_map(coarse).to(dtype)
+            if layer == 0 and first is not None:
+                above = above + first.to(dtype)
             beside = torch.addmm(self._see_beside(horizontal, layer).flatten(0, 2), above.flatten(0, 2), link[layer])
             gated.append(self._gate("horizontal", layer, beside, condition))
             if layer < len(residual):
@@ -170,7 +192,7 @@ class OriginalPixelCNN(_PixelCNN):
     skip: nn.Parameter
     condition: nn.Parameter
 
-    def _skips(self, pixels: Tensor, condition: Tensor | None, coarse: Tensor | None) -> Tensor:
+    def _skips(self, pixels: Tensor, condition: Tensor | None, first: Tensor | None) -> Tensor:
         dtype, shape = pixels.dtype, pixels.shape[:3]
         x = (self._convolve(pixels, self.first.to(dtype), "A") + self.first_bias.to(dtype)).flatten(0, 2)
         for block in range(self.spec.layers - 1):

@@ -59,6 +59,7 @@ def sub_pixel_logits(
     h: Tensor | None,
     guidance: float | NDArray[np.float64],
     unconditional: Tensor | None,
+    kept: Tensor | None = None,
 ) -> NDArray[np.float64]:
     """The logits ``[B, levels]`` of one sub-pixel of every picture, given those sampled before.
 
@@ -72,11 +73,12 @@ def sub_pixel_logits(
         h: ``[B, condition_channels]``, where the network has conditions.
         guidance: 1 is the network as it is; of all pictures, or ``[B]``.
         unconditional: h of the unconditional pass; None exactly where guidance is 1 for all pictures.
+        kept: ``bool [B, H, W]``: the pixels that edits keep; None where there are none.
     """
     tensor = torch.from_numpy(symbols.astype(np.int64))
 
     def logits(condition: Tensor | None) -> NDArray[np.float64]:
-        return np.asarray(network.score(tensor, condition).flatten(1, 3)[:, position].double().numpy())
+        return np.asarray(network.score(tensor, condition, kept=kept).flatten(1, 3)[:, position].double().numpy())
 
     if unconditional is None:
         return logits(h)

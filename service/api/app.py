@@ -70,6 +70,7 @@ UPLOADS = (
     "/v1/audio/generations",
     "/v1/audio/likelihood",
     "/v1/images/completions",
+    "/v1/images/edits",
     "/v1/images/reconstructions",
     "/v1/images/portraits",
     "/v1/images/encodings",

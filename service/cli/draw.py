@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ancestral.images.picture import Pictures
     from ancestral.model import DrawArguments
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST = 1000
 """Pictures at once."""
 
@@ -41,9 +42,11 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 @click.argument("name", metavar="[CLASS]", required=False)
 @click.option(
     "--like",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="A picture to draw from, in the place of CLASS: to reconstruct, or of the person to draw.",
 )
+@click.option("--edit", "edited", type=_FILE, help="A picture to draw CLASS into, where --mask is transparent.")
+@click.option("--mask", type=_FILE, help="Of --edit: a .png or .webp file, transparent where it is drawn anew.")
 @click.option("--model", help="A model's id; the first that knows CLASS by default.")
 @click.option("--style", help="One of the model's styles; any by default.")
 @click.option(
@@ -107,6 +110,8 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 def command(
     name: str | None,
     like: Path | None,
+    edited: Path | None,
+    mask: Path | None,
     model: str | None,
     style: str | None,
     output: Path,
@@ -127,7 +132,8 @@ def command(
 
     CLASS is a name that `ancestral models` lists, or several of different attributes, separated by commas; `any` is
     nothing in particular. With --like, a model that draws from pictures reconstructs that picture, or draws portraits
-    of the person on it.
+    of the person on it. With --edit and --mask, a model that draws edits keeps what the mask keeps of that picture, and
+    draws the rest.
     """
     from ancestral.provenance.c2pa import ingredient_of
     from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_draws
@@ -145,11 +151,14 @@ def command(
         _check_animation(animation, output, sheet)
     if (name is None) == (like is None):
         raise click.UsageError("what to draw: either CLASS or --like")
+    if (edited is None) != (mask is None) or (edited is not None and (like, sheet) != (None, None)):
+        raise click.UsageError("--edit and --mask go together, and not with --like or --sheet")
     if like is not None and (style, guidance, sheet) != (None, None, None):
         raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
     with click_errors(*FAILURES):
         signer = load_settings().load_signer()
-        ingredient = None if signer is None or like is None else ingredient_of(like.read_bytes(), "--like")
+        source = edited or like
+        ingredient = None if signer is None or source is None else ingredient_of(source.read_bytes(), str(source))
         painter = configured_model(model or model_that_draws(name))
         options: DrawArguments = {
             "seed": seed,
@@ -162,7 +171,9 @@ def command(
         else:
             prompt = name if painter.attributes or name != "any" else None
             options |= {"style": style, "guidance": guidance}
-            if isinstance(sheet, str):
+            if edited is not None and mask is not None:
+                pictures = painter.edit(edited, mask, name or "any", count, **options)
+            elif isinstance(sheet, str):
                 pictures = painter.draw_sheet(sheet, prompt, **options)
             else:
                 pictures = painter.draw_many(prompt, count if sheet is None else sheet[0] * sheet[1], **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Interpolation, Labels, Reconstruction
+from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, Interpolation, Labels, Reconstruction
 from ancestral.service.jobs.payload import Payload, SampledPayload
 
 
@@ -36,6 +36,16 @@ class ImagePayload(ClassDrawing, PicturesPayload):
 @dataclass(frozen=True, kw_only=True)
 class CompletionPayload(Completion, ImagePayload):
     """The rest of a picture; the symbols of its first rows are the job's upload."""
+
+    @property
+    def holds_upload(self) -> bool:
+        """See :class:`SampledPayload`."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditPayload(Edit, ImagePayload):
+    """A region of a picture, drawn anew; the picture and its mask are the job's upload."""
 
     @property
     def holds_upload(self) -> bool:

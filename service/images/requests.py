@@ -15,20 +15,23 @@ from numpy.typing import NDArray
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ANY, ImageModel
 from ancestral.errors import InvalidRequest
-from ancestral.images.decoding import decode_picture
+from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import ClassDrawing, Drawing
 from ancestral.images.resolve import (
     DrawOptions,
     class_drawing,
     completion,
+    edit,
     has_classes,
     interpolation,
     requested_labels,
     sheet_drawing,
 )
 from ancestral.images.sheet import laid_out
+from ancestral.models.entries import EDIT_CAPABILITY
 from ancestral.service.images.payloads import (
     CompletionPayload,
+    EditPayload,
     ImageLikelihoodPayload,
     ImagePayload,
     InterpolationPayload,
@@ -36,12 +39,13 @@ from ancestral.service.images.payloads import (
 from ancestral.service.images.schemas import (
     BaseImageRequest,
     CompletionRequest,
+    EditRequest,
     ImageRequest,
     InterpolationRequest,
     PictureRequest,
 )
 from ancestral.service.images.source_schemas import DecodingRequest
-from ancestral.service.images.tasks import COMPLETION, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
+from ancestral.service.images.tasks import COMPLETION, EDIT, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
 from ancestral.service.jobs.signing import kept_manifest
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.jobs.validation import from_base64
@@ -98,6 +102,19 @@ def completion_job(
     body, kept = request.model_dump(by_alias=True), payload.response_format == "url"
     manifest = kept_manifest(settings, file_of(request.image), "image")
     return JobSpec(COMPLETION, model, body, payload, 0.0, rows.tobytes(), kept, manifest)
+
+
+def edit_job(catalog: Catalog, settings: Settings, request: EditRequest) -> JobSpec[EditPayload, ImageModel]:
+    """A region of a picture, drawn anew. Takes a moment, as files are decoded; raises as :func:`image_job` does."""
+    model, request = catalog.image_model(request.model, EDIT_CAPABILITY), with_defaults(catalog, request)
+    prompt, param = _prompt(request)
+    file = file_of(request.image, "image")
+    masked = decode_masked(file, file_of(request.mask, "mask"), model.spec)
+    drawing = edit(model, masked, prompt, request.n, options_of(request), param)
+    payload = EditPayload(**vars(drawing), **delivery(request, drawing), n=request.n)
+    body, kept = request.model_dump(by_alias=True), payload.response_format == "url"
+    manifest = kept_manifest(settings, file, "image")
+    return JobSpec(EDIT, model, body, payload, 0.0, masked.data.tobytes(), kept, manifest)
 
 
 def interpolation_job(
@@ -200,8 +217,8 @@ def _kept_rows(request: CompletionRequest, model: ImageModel) -> tuple[NDArray[n
     return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows]), distance
 
 
-def file_of(text: str) -> bytes:
-    """The file in the field ``image``: base64, or a ``data:`` URL.
+def file_of(text: str, param: str = "image") -> bytes:
+    """The file in a field: base64, or a ``data:`` URL.
 
     Raises:
         InvalidRequest: it is neither.
@@ -209,5 +226,5 @@ def file_of(text: str) -> bytes:
     if text.startswith("data:"):
         head, _, text = text.partition(",")
         if not head.endswith(";base64"):
-            raise InvalidRequest("image: a data: URL must be base64", param="image", code="invalid_base64")
-    return from_base64(text, "image")
+            raise InvalidRequest(f"{param}: a data: URL must be base64", param=param, code="invalid_base64")
+    return from_base64(text, param)

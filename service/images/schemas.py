@@ -23,6 +23,11 @@ _PICTURE = (
     "asIZzu5DDKKEYuqrWOmgfZJAc1yALjU7UUJvTE6UMBijEx3sFHPfaAEOaAshdQo8RQAAAABJRU5ErkJggg=="
 )
 """A PNG file of 28 by 28 pixels, for an example."""
+PROMPT_OF_EDIT = (
+    "Names that `/v1/images/classes` lists, of any attributes, separated by commas, in any case; or `any`: what the "
+    "picture is to show. Of what is not named the network draws what suits the pixels that are kept. Either this or "
+    "`class` is required."
+)
 PARTIAL_IMAGES = "Number of partial pictures that a stream sends before each finished one."
 _Colour = Annotated[str, Field(pattern=pattern(r"^#[0-9a-fA-F]{6}$", "a colour like #00ff7f"))]
 Palette = Annotated[str, Field(min_length=1, max_length=64)] | Annotated[list[_Colour], Field(max_length=MAX_COLOURS)]
@@ -144,6 +149,17 @@ class CompletionRequest(ImageRequest):
     rows: int | None = Field(default=None, ge=1, description="Number of rows that are kept; half of them if absent.")
 
 
+class EditRequest(ImageRequest):
+    """``POST /v1/images/edits``, with the files as text, as manifests are verified."""
+
+    prompt: str | None = Field(default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT)
+    input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
+    image: str = Field(min_length=1, description="A PNG, WebP or JPEG file in base64, or as a `data:` URL.")
+    mask: str = Field(
+        min_length=1, description="A PNG or WebP file in the same way: transparent where the picture is drawn anew."
+    )
+
+
 class InterpolationRequest(BaseImageRequest):
     """``POST /v1/images/interpolations``: from one class or picture to another, one picture per step, one seed."""
 
@@ -257,42 +273,60 @@ _EVENT_EXAMPLE: dict[str, JsonValue] = {
 }  # fmt: skip
 
 
-class ImagePartial(ImageEvent):
+_USAGE_EXAMPLE: dict[str, JsonValue] = {
+    "input_tokens": 1, "output_tokens": 784, "total_tokens": 785,
+    "input_tokens_details": {"image_tokens": 0, "text_tokens": 1},
+}  # fmt: skip
+
+
+def _shown_as(event: str, **fields: JsonValue) -> ConfigDict:
+    """The example of an event."""
+    return ConfigDict(json_schema_extra={"examples": [{"type": event} | _EVENT_EXAMPLE | fields]})
+
+
+class PartialPicture(ImageEvent):
     """A partial picture: the rows sampled so far, and the rest empty."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"type": "image_generation.partial_image"} | _EVENT_EXAMPLE | {"partial_image_index": 0}]
-        }
-    )
-
-    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
     partial_image_index: int = Field(ge=0)
 
 
-class ImageCompleted(ImageEvent):
+class CompletedPicture(ImageEvent):
     """A finished picture."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"type": "image_generation.completed"}
-                | _EVENT_EXAMPLE
-                | {
-                    "usage": {
-                        "input_tokens": 1,
-                        "output_tokens": 784,
-                        "total_tokens": 785,
-                        "input_tokens_details": {"image_tokens": 0, "text_tokens": 1},
-                    }
-                }
-            ]
-        }
-    )
-
-    type: Literal["image_generation.completed"] = "image_generation.completed"
     usage: ImageUsage = Field(description="The usage of all pictures of the request.")
     palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
+
+
+class ImagePartial(PartialPicture):
+    """A partial picture: the rows sampled so far, and the rest empty."""
+
+    model_config = _shown_as("image_generation.partial_image", partial_image_index=0)
+
+    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+
+
+class ImageCompleted(CompletedPicture):
+    """A finished picture."""
+
+    model_config = _shown_as("image_generation.completed", usage=_USAGE_EXAMPLE)
+
+    type: Literal["image_generation.completed"] = "image_generation.completed"
+
+
+class EditPartial(PartialPicture):
+    """A partial picture of an edit: its rows so far, and the rest empty."""
+
+    model_config = _shown_as("image_edit.partial_image", partial_image_index=0)
+
+    type: Literal["image_edit.partial_image"] = "image_edit.partial_image"
+
+
+class EditCompleted(CompletedPicture):
+    """A finished edit."""
+
+    model_config = _shown_as("image_edit.completed", usage=_USAGE_EXAMPLE)
+
+    type: Literal["image_edit.completed"] = "image_edit.completed"
 
 
 class ImagesObject(BaseModel):

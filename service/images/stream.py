@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,10 @@ from ancestral.images.files import decoder_of
 from ancestral.images.sheet import file_of, laid_out, layout_of
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
-from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload
+from ancestral.service.images.payloads import EditPayload, EncodingPayload, ImageLikelihoodPayload, PicturesPayload
 from ancestral.service.images.schemas import (
+    EditCompleted,
+    EditPartial,
     ImageCompleted,
     ImageObject,
     ImagePartial,
@@ -30,6 +32,9 @@ from ancestral.service.images.source_schemas import Encoding, EncodingList, Enco
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import JobReader, job_end
+
+_EVENTS: Final = (ImagePartial, ImageCompleted)
+_EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)
 
 
 class ImageReader(JobReader):
@@ -130,6 +135,7 @@ def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -
 async def as_events(state: AppState, reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
     """OpenAI's events: every picture unfinished ``partial_images`` times, then finished. Added here: which of several
     pictures it is (``index``), and its ``seed``."""
+    partial, completed = _EVENTS_OF_EDITS if isinstance(reader.payload, EditPayload) else _EVENTS
     batch = reader.batch
     height = batch.pixels.shape[1]
     due = [height * (number + 1) // (partial_images + 1) for number in range(partial_images)]
@@ -138,12 +144,12 @@ async def as_events(state: AppState, reader: ImageReader, partial_images: int) -
         batch(symbols)
         while shown < partial_images and batch.rows >= due[shown]:
             for index in range(len(batch.pixels)):
-                yield event(ImagePartial(**_fields(reader, index, None), partial_image_index=shown))
+                yield event(partial(**_fields(reader, index, None), partial_image_index=shown))
             shown += 1
     usage, signed = usage_of(reader.payload, reader.samples), await signed_files(state, reader)
     for index in range(len(batch.pixels)):
         distance = reader.payload.palette_error
-        yield event(ImageCompleted(**_fields(reader, index, signed), usage=usage, palette_distance=distance))
+        yield event(completed(**_fields(reader, index, signed), usage=usage, palette_distance=distance))
 
 
 def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict[str, Any]:

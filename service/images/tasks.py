@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from ancestral.models.entries import EDIT_CAPABILITY
 from ancestral.service.images.payloads import (
     CompletionPayload,
+    EditPayload,
     EncodingPayload,
     ImageLikelihoodPayload,
     ImagePayload,
     InterpolationPayload,
     ReconstructionPayload,
 )
-from ancestral.service.images.schemas import CompletionRequest, ImageRequest, InterpolationRequest
+from ancestral.service.images.schemas import CompletionRequest, EditRequest, ImageRequest, InterpolationRequest
 from ancestral.service.images.source_schemas import ReconstructionRequest
 from ancestral.service.jobs.tasks import ManifestRule, Task
 
@@ -43,6 +45,19 @@ COMPLETION: Final = Task(
         "ancestral.service.images.requests:completion_job",
         upload="image",
         transport_fields=_TRANSPORT,
+    ),
+)
+EDIT: Final = Task(
+    kind="edit",
+    payload=EditPayload,
+    attempt=_UPLOAD_ATTEMPT,
+    encoder=_ENCODER,
+    manifest=ManifestRule(
+        EDIT_CAPABILITY,
+        EditRequest,
+        "ancestral.service.images.requests:edit_job",
+        upload="image",
+        transport_fields=_TRANSPORT | {"input_fidelity"},
     ),
 )
 RECONSTRUCTION: Final = Task(
@@ -92,4 +107,4 @@ ENCODING: Final = Task(
     attempt="ancestral.service.images.attempts:EncodingAttempt",
     report="ancestral.service.images.stream:encoding",
 )
-TASKS: Final = (IMAGE, COMPLETION, RECONSTRUCTION, PORTRAIT, INTERPOLATION, IMAGE_LIKELIHOOD, ENCODING)
+TASKS: Final = (IMAGE, COMPLETION, EDIT, RECONSTRUCTION, PORTRAIT, INTERPOLATION, IMAGE_LIKELIHOOD, ENCODING)

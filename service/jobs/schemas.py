@@ -120,8 +120,9 @@ class JobObject(Identified):
 
     object: Literal["job"] = "job"
     kind: str = Field(
-        description="What is made: `speech`, `generation`, `image`, `completion`, `reconstruction`, `portrait` or "
-        "`interpolation`; or computed: `likelihood`, `image_likelihood` or `encoding`, which have no manifest."
+        description="What is made: `speech`, `generation`, `image`, `completion`, `edit`, `reconstruction`, "
+        "`portrait` or `interpolation`; or computed: `likelihood`, `image_likelihood` or `encoding`, which have no "
+        "manifest."
     )
     model: str
     voice: str | None = Field(description="The voice, or the mix, of a job of sound.")

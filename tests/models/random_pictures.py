@@ -55,6 +55,11 @@ def tiny_autoencoder(channels: int, **changes: object) -> PixelCNNAutoencoderSpe
 
 
 INDEXED = {"palette": PALETTE, "levels": len(PALETTE)}
+EDITS = {
+    name: tiny(True, channels, **fields, **CONDITIONS["subclasses, two scales"], coarse_inputs=5, context_channels=6)
+    for name, channels, fields in (("palette", 1, INDEXED), ("RGB", 3, {}))
+}
+"""Of networks that draw edits."""
 SPECS = {
     f"{'gated' if gated else 'original'}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny(gated, channels, **fields)
     for gated in (True, False)
@@ -73,6 +78,7 @@ SPECS = {
         1, **INDEXED, conditioning="location", coarse_inputs=5, **TWO_SCALES
     ),
     "gated, RGB, coarse inputs": tiny(True, 3, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
+    **{f"gated, {name}, edits": spec for name, spec in EDITS.items()},
 }
 
 

@@ -67,7 +67,7 @@ PICTURES: dict[str, ImageSpec] = {
             ("weapon", ("staff", "axe", "no weapon")),
         ),
         label_rows=6, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
-        coarse_features=8, coarse_inputs=4,
+        coarse_features=8, coarse_inputs=4, context_channels=4,
     ),
     "diagonal": PixelRNNSpec(
         height=7, width=6, channels=1, levels=2, lstm="diagonal", layers=2, features=4, first_kernel_size=3,

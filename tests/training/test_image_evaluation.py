@@ -15,8 +15,8 @@ from PIL import Image
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import load
-from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.spec import ImageSpec
 from ancestral.service.cli.main import ancestral
 from ancestral.training.data.images import Pictures, read_image

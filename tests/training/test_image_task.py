@@ -12,8 +12,8 @@ import torch
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import load
-from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.spec import LABEL_ROWS
 from ancestral.training.data.images import (
     read_image,

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec
 from ancestral.training.data.images import Images, Pictures, png_size, write_sheet

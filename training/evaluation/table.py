@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.reference_sampler import draw

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.training.data.images import Images, write_sheet
 
 

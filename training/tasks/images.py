@@ -15,14 +15,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ancestral.models.checkpoint import Checkpoint, load, save
+from ancestral.models.architectures.context import CONTEXT_PREFIX
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.checkpoint import Checkpoint, Tensors, load, save
 from ancestral.models.engines import load_image_engine
-from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks import build_network
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec
 from ancestral.training.data.epochs import Epochs
 from ancestral.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures, write_sheet
+from ancestral.training.data.masks import kept_pixels
 from ancestral.training.model_card import picture_card
 from ancestral.training.precision import fastest_precision
 from ancestral.training.start import load_weights, read_start
@@ -53,8 +56,10 @@ class ImageTask:
     ever left out together."""
     precision: str = field(default_factory=fastest_precision)
     """Of the arithmetic."""
+    edited: float = 0.5
+    """The share of the pictures that are edits, of a network that draws them: only their regions are scored."""
     start: Path | None = None
-    """The checkpoint whose weights the run starts from, of the same spec."""
+    """The checkpoint whose weights the run starts from, of the same spec; it may not draw edits yet."""
     seed: int = 0
     unit: str = "pictures"
     measure: str = "bits/dim"
@@ -80,16 +85,28 @@ class ImageTask:
         """
         network = build_network(self.spec)
         if self._start is not None:
-            load_weights(network, {n: tensor for n, tensor in self._start.tensors.items() if n != LABEL_ROWS})
+            tensors = {name: tensor for name, tensor in self._start.tensors.items() if name != LABEL_ROWS}
+            load_weights(network, self._new_context(network) | tensors)
         return network
 
     @cached_property
     def _start(self) -> Checkpoint | None:
         """The checkpoint ``start``, read once, so that the model card names the weights that were really used."""
-        return read_start(self.start, self.spec)
+        return read_start(self.start, self.spec, may_differ=["context_channels"] if self._draws_edits else [])
 
-    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None]:
-        """Pictures ``int64 [B, H, W, C]``, and what the network is given beside them: labels, if it has conditions."""
+    @staticmethod
+    def _new_context(network: nn.Module) -> Tensors:
+        """The map of what edits keep as it is before training, adding nothing: so the network is the one it was."""
+        state = {n: t.numpy() for n, t in network.state_dict().items() if n.startswith(CONTEXT_PREFIX)}
+        return {name: np.zeros_like(t) if name.endswith("out") else t for name, t in state.items()}
+
+    @property
+    def _draws_edits(self) -> bool:
+        return isinstance(self.spec, PixelCNNSpec) and self.spec.context_channels > 0
+
+    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Pictures ``int64 [B, H, W, C]``, and what the network is given beside them: labels, if it has conditions, and
+        the pixels that edits keep, if it draws them."""
         train = self.pictures.train
         chosen = self._epochs.take(step * self.batch, self.batch, rank)
         rng = np.random.default_rng([self.seed, step, rank])
@@ -99,10 +116,17 @@ class ImageTask:
         kind = rng.random(len(labels))
         sparse = np.where(kind < 2 * self.unconditional, 0.5, self.label_dropout)
         rates = np.where(kind < self.unconditional, 1.0, sparse)
+        kept = np.zeros(images.shape[:3], np.bool_)
+        if self._draws_edits:
+            edits = rng.random(len(labels)) < self.edited
+            kept[edits] = kept_pixels(rng, int(edits.sum()), *images.shape[1:3])
+            # Of an edit people name what is to change; the picture shows the rest.
+            rates = np.where(edits & (rng.random(len(labels)) < 0.5), 0.75, rates)
         for column, (name, values) in enumerate(self.spec.attributes):
             dropped = rng.random(len(labels)) < (self.label_dropout if name == STYLE else rates)
             labels[dropped, column] = len(values)
-        return torch.from_numpy(images.astype(np.int64)), torch.from_numpy(labels) if self.spec.conditions else None
+        given = torch.from_numpy(labels) if self.spec.conditions else None
+        return torch.from_numpy(images.astype(np.int64)), given, torch.from_numpy(kept) if self._draws_edits else None
 
     @cached_property
     def _epochs(self) -> Epochs:
@@ -110,10 +134,14 @@ class ImageTask:
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """Mean bits per sub-pixel of one batch; see :class:`Task`."""
-        images, given = self._batch(step, rank)
-        images, given = images.to(device), None if given is None else given.to(device)
-        logits: Tensor = model(images, given, getattr(torch, self.precision))
-        nats = F.cross_entropy(logits.float().flatten(0, 3), images.flatten())
+        images, given, kept = (part if part is None else part.to(device) for part in self._batch(step, rank))
+        assert images is not None, "a batch has pictures"
+        logits: Tensor = model(images, given, getattr(torch, self.precision), kept)
+        if kept is None:
+            nats = F.cross_entropy(logits.float().flatten(0, 3), images.flatten())
+        else:
+            drawn = ~kept[..., None].expand_as(images)
+            nats = F.cross_entropy(logits[drawn].float(), images[drawn])
         return nats / math.log(2), len(images)
 
     def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
@@ -125,6 +153,8 @@ class ImageTask:
         """Likelihood of validation pictures, in full precision: with their labels, and unconditional."""
         chosen = self.held_out(self.pictures.valid, _VALIDATED)
         figures = likelihood(model, self.spec, chosen, device)
+        if self._draws_edits:
+            figures["bits_per_dim_edited"] = edited_bits(model, chosen, device)
         return {f"valid_{name}": value for name, value in figures.items()}
 
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
@@ -181,3 +211,19 @@ def likelihood(model: nn.Module, spec: ImageSpec, pictures: Pictures, device: to
         figures[f"nats{way}"] = total / len(pictures.images)
         figures[f"bits_per_dim{way}"] = total / pictures.images.size / math.log(2)
     return figures
+
+
+@torch.no_grad()
+def edited_bits(model: nn.Module, pictures: Pictures, device: torch.device) -> float:
+    """Bits per sub-pixel of regions of pictures, given the rest of each and its labels; the same regions every time."""
+    kept = kept_pixels(np.random.default_rng(0), len(pictures.images), *pictures.images.shape[1:3])
+    total = 0.0
+    for start in range(0, len(kept), _SCORED):
+        images, labels, shown = (
+            torch.from_numpy(part[start : start + _SCORED]).to(device)
+            for part in (pictures.images.astype(np.int64), pictures.labels, kept)
+        )
+        drawn = ~shown[..., None].expand_as(images)
+        logits = model(images, labels, None, shown)[drawn]
+        total += float(F.cross_entropy(logits, images[drawn], reduction="sum"))
+    return float(total / math.log(2) / int((~kept).sum()) / pictures.images.shape[3])

@@ -83,7 +83,7 @@ class ReconstructionTask(ImageTask):
             raise ValueError(f"batch: must be even and at least 4, for pairs of pictures, not {self.batch}")
         return IdentityBatches(_identities(self.pictures.train), self.batch // 2, 2, self.seed)
 
-    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None]:
+    def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Pictures, and for portraits the pictures that h is of: of a pair, each is predicted from the other."""
         if not self.spec.portraits:
             return super()._batch(step, rank)
@@ -91,7 +91,7 @@ class ReconstructionTask(ImageTask):
         if self.spec.binary:
             images = binarise(images, np.random.default_rng([self.seed, step, rank, 1]))
         symbols = torch.from_numpy(images.astype(np.int64))
-        return symbols, symbols.view(-1, 2, *symbols.shape[1:]).flip(1).flatten(0, 1)
+        return symbols, symbols.view(-1, 2, *symbols.shape[1:]).flip(1).flatten(0, 1), None
 
     def pairs(self, pictures: Pictures, count: int | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Held-out pictures that h is of, and those that are to be predicted, as the model sees them."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ancestral.models.engines.base import RequestError, Symbols
-from ancestral.models.engines.images.engine import ImageEngine, ImageStream, ImageStreamRequest, Pixels
+from ancestral.models.engines.images.engine import ImageEngine, ImageStream
+from ancestral.models.engines.images.request import ImageStreamRequest, Pixels
 from ancestral.models.engines.snapshots import pack, unpack
 from ancestral.models.spec import COARSE, ImageSpec
 

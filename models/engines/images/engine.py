@@ -19,33 +19,17 @@ from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import draw_labels, embed_labels, encode
 from ancestral.models.engines.base import PROBE_SYMBOLS, AlwaysLoaded, RequestError, probe_bits, probe_symbols
+from ancestral.models.engines.images.request import (
+    Array,
+    Context,
+    Edit,
+    ImageStreamRequest,
+    Pixels,
+    check_request,
+    of_coarse_pixels,
+)
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import of_conditions, part
-
-Array = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-"""Symbols, each below ``levels``."""
-
-
-@dataclass(frozen=True)
-class ImageStreamRequest:
-    """All that a picture depends on besides the weights."""
-
-    seed: int
-    """0 … 2^63 - 1; keys the noise (models/noise.py)."""
-    temperature: float = 1.0
-    """Divides the logits; 0 takes the most likely symbol."""
-    h: Array | None = None
-    """``[condition_channels]``: of :meth:`ImageEngine.embed_labels`, of :meth:`ImageEngine.encode`, or an
-    interpolation; required exactly where the model has conditions."""
-    given: Pixels | None = None
-    """``[rows, W, C]``: the first rows, which are kept as they are."""
-    guidance: float = 1.0
-    """Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598): the logits are those of the unconditional pass
-    plus ``guidance`` times the difference between the conditional ones and those. 1 samples the model as it is;
-    anything else costs twice the work."""
-    unconditional: Array | None = None
-    """``[condition_channels]``: h of the unconditional pass; required exactly where guidance is not 1."""
 
 
 @dataclass(kw_only=True)
@@ -147,35 +131,48 @@ class ImageEngine(AlwaysLoaded, ABC):
             RequestError: a field is missing, superfluous, out of range or of the wrong shape.
         """
         check_request(self.spec, request)
-        coarse = None
+        return self._opened(request)
+
+    def _opened(self, request: ImageStreamRequest) -> ImageStream:
+        coarse, context = None, None if request.edit is None else self._context(request.edit)
         if self.coarse is not None:
-            given = None if request.given is None else request.given[COARSE, COARSE]
-            (coarse,) = self.coarse.draw([replace(request, given=given)])
-        picture = self._prepared(request, coarse)
+            of_coarse = self.coarse._opened(of_coarse_pixels(request, context))
+            self.coarse.step([of_coarse], self.coarse.spec.height)
+            coarse = of_coarse.symbols
+        picture = self._prepared(request, coarse, context)
         if request.given is not None and len(request.given):
             picture.symbols[: len(request.given)] = request.given
             self._run(picture.lanes, len(request.given), score=False)
         return picture
 
-    def _prepared(self, request: ImageStreamRequest, coarse: Pixels | None) -> ImageStream:
+    def _prepared(self, request: ImageStreamRequest, coarse: Pixels | None, context: Context | None) -> ImageStream:
         """A picture without rows, with its unconditional pass if it is guided."""
-        picture = self._conditioned(request, coarse)
+        picture = self._conditioned(request, coarse, context)
         if request.unconditional is not None:
             free = replace(request, h=request.unconditional, guidance=1.0, unconditional=None)
-            picture.unconditional_pass = self._conditioned(free, coarse)
+            picture.unconditional_pass = self._conditioned(free, coarse, context)
             picture.unconditional_pass.symbols = picture.symbols
         return picture
 
-    def _conditioned(self, request: ImageStreamRequest, coarse: Pixels | None) -> ImageStream:
-        """A picture without rows, with its coarse pixels ``[rows, columns, C]``, if they are sampled before."""
+    def _conditioned(self, request: ImageStreamRequest, coarse: Pixels | None, context: Context | None) -> ImageStream:
+        """A picture without rows, with the pixels that it keeps, and its coarse pixels ``[rows, columns, C]``, if they
+        are sampled before."""
         picture = self._blank()
         picture.request = request
+        if request.edit is not None:
+            picture.symbols[request.edit.kept] = request.edit.picture[request.edit.kept]
         if coarse is not None:
             picture.symbols[COARSE, COARSE] = coarse
         if request.h is not None or coarse is not None:
             h = np.zeros(0, np.float32) if request.h is None else request.h.astype(np.float32)
             picture.condition = self._condition(h, coarse)
+        if context is not None:
+            picture.condition = picture.condition + context[0]
         return picture
+
+    def noise_index_of(self, request: ImageStreamRequest) -> NDArray[np.int64]:
+        """``[H, W]``: :attr:`noise_index`, and -1 for pixels that an edit keeps, too."""
+        return self.noise_index if request.edit is None else np.where(request.edit.kept, -1, self.noise_index)
 
     def step(self, pictures: Sequence[ImageStream], rows: int) -> list[Pixels]:
         """Sample up to ``rows`` more rows of every picture, together.
@@ -217,26 +214,40 @@ class ImageEngine(AlwaysLoaded, ABC):
         self.step(pictures, self.spec.height)
         return np.stack([picture.symbols for picture in pictures])
 
-    def score(self, images: Pixels, h: Array | None = None) -> NDArray[np.float64]:
+    def score(
+        self, images: Pixels, h: Array | None = None, kept: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
         """ln p of every sub-pixel given those before it.
 
         Args:
             images: ``[N, H, W, C]``.
             h: ``[N, condition_channels]``, where the model has conditions.
+            kept: ``[N, H, W]``: the pixels that are given, of edits; None where the pictures are none.
 
         Returns:
-            ``float64 [N, H, W, C]``, nats.
+            ``float64 [N, H, W, C]``, nats; 0 of the pixels that are given.
 
         Raises:
             RequestError: the images or h do not fit the model.
         """
         if images.shape[1:] != (self.spec.height, self.spec.width, self.spec.channels):
             raise RequestError(f"images: {list(images.shape)} are not those of the model")
-        pictures = []
+        requests = []
         for number, image in enumerate(images):
-            request = ImageStreamRequest(0, h=None if h is None else h[number], given=image)
-            check_request(self.spec, request)
-            pictures.append(self._conditioned(request, None if self.coarse is None else image[COARSE, COARSE]))
+            edit = None if kept is None else Edit(image, kept[number])
+            requests.append(ImageStreamRequest(0, h=None if h is None else h[number], given=image, edit=edit))
+            check_request(self.spec, requests[-1])
+        scores = self._scores(images, requests)
+        if kept is not None:
+            scores[kept] = 0.0
+        return scores
+
+    def _scores(self, images: Pixels, requests: Sequence[ImageStreamRequest]) -> NDArray[np.float64]:
+        contexts = [None if request.edit is None else self._context(request.edit) for request in requests]
+        pictures = []
+        for image, request, context in zip(images, requests, contexts, strict=True):
+            coarse = None if self.coarse is None else image[COARSE, COARSE]
+            pictures.append(self._conditioned(request, coarse, context))
             pictures[-1].symbols[:] = image
         scores = np.empty(images.shape)
         for first in range(0, len(pictures), self.lanes):
@@ -244,7 +255,8 @@ class ImageEngine(AlwaysLoaded, ABC):
             nats = self._run(group, self.spec.height, score=True)
             scores[first : first + len(group)] = nats.reshape(len(group), *images.shape[1:])
         if self.coarse is not None:
-            scores[:, COARSE, COARSE] = self.coarse.score(images[:, COARSE, COARSE], h)
+            parts = [of_coarse_pixels(r, context) for r, context in zip(requests, contexts, strict=True)]
+            scores[:, COARSE, COARSE] = self.coarse._scores(images[:, COARSE, COARSE], parts)
         return scores
 
     def probe(self) -> bytes:
@@ -256,7 +268,7 @@ class ImageEngine(AlwaysLoaded, ABC):
         if spec.conditioned:
             h = (np.arange(spec.condition_channels) % 9 - 4).astype(np.float32) / np.float32(4)
         coarse = None if self.coarse is None else picture[COARSE, COARSE]
-        stream = self._conditioned(ImageStreamRequest(0, h=h, given=picture), coarse)
+        stream = self._conditioned(ImageStreamRequest(0, h=h, given=picture), coarse, None)
         stream.symbols[:] = picture
         rows = min(spec.height, -(-PROBE_SYMBOLS // (spec.width * spec.channels)))
         bits = probe_bits(self._run([stream], rows, score=True))
@@ -271,9 +283,15 @@ class ImageEngine(AlwaysLoaded, ABC):
         """:attr:`ImageStream.condition` of a picture with these conditions and coarse pixels.
 
         Args:
-            h: ``[condition_channels]``; of no numbers where the model has no conditions, but coarse pixels.
+            h: ``[condition_channels]``; of no numbers where the model has no conditions, but coarse pixels; of the
+                coarse pixels of an edit one for each of them.
             coarse: symbols ``[rows, columns, C]``, of a network in two scales.
         """
+
+    @abstractmethod
+    def _context(self, edit: Edit) -> Context | None:
+        """What the network sees of the pixels that an edit keeps; None where that is a part of h, or is seen by
+        :meth:`_run`."""
 
     @abstractmethod
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
@@ -296,37 +314,3 @@ def coarse_checkpoint(checkpoint: Checkpoint) -> Checkpoint | None:
     if spec is None:
         return None
     return replace(checkpoint, spec=spec, tensors=part(checkpoint.tensors, COARSE_PREFIX))
-
-
-def check_request(spec: ImageSpec, request: ImageStreamRequest) -> None:
-    """Raise :class:`RequestError` for a request that does not fit ``spec``."""
-    if not 0 <= request.seed < 2**63:
-        raise RequestError("seed: must lie in 0 … 2^63 - 1")
-    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise RequestError("temperature: must be a finite number, at least 0")
-    if (request.h is None) == spec.conditioned:
-        raise RequestError("h: " + ("the model needs it" if spec.conditioned else "the model has no conditions"))
-    _check_vector(spec, "h", request.h)
-    _check_guidance(spec, request)
-    if request.given is not None:
-        shape = request.given.shape
-        if len(shape) != 3 or shape[0] > spec.height or shape[1:] != (spec.width, spec.channels):
-            raise RequestError(f"given: must be [<= {spec.height}, {spec.width}, {spec.channels}], not {list(shape)}")
-        if request.given.dtype != np.uint8 or (len(request.given) and request.given.max() >= spec.levels):
-            raise RequestError(f"given: must be bytes below {spec.levels}")
-
-
-def _check_guidance(spec: ImageSpec, request: ImageStreamRequest) -> None:
-    free = request.unconditional
-    if not (np.isfinite(request.guidance) and request.guidance >= 0.0):
-        raise RequestError("guidance: must be a finite number, at least 0")
-    if request.guidance != 1.0 and request.h is None:
-        raise RequestError("guidance: the model has no conditions")
-    if (free is None) != (request.guidance == 1.0):
-        raise RequestError("unconditional: " + ("guidance needs it" if free is None else "only guidance uses it"))
-    _check_vector(spec, "unconditional", free)
-
-
-def _check_vector(spec: ImageSpec, name: str, vector: Array | None) -> None:
-    if vector is not None and (vector.shape != (spec.condition_channels,) or not np.isfinite(vector).all()):
-        raise RequestError(f"{name}: must be {spec.condition_channels} finite numbers")

@@ -12,16 +12,9 @@ from numpy.typing import NDArray
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import EngineError
-from ancestral.models.engines.images.engine import (
-    Array,
-    ImageEngine,
-    ImageStream,
-    ImageStreamRequest,
-    Pixels,
-    check_request,
-    coarse_checkpoint,
-    unconditional_lanes,
-)
+from ancestral.models.engines.images.engine import ImageEngine, ImageStream, coarse_checkpoint, unconditional_lanes
+from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels, check_request
+from ancestral.models.kernels.conditioners import edit_context
 from ancestral.models.kernels.gemm import Precision
 from ancestral.models.portable import native_name
 from ancestral.models.spec import COARSE
@@ -66,7 +59,7 @@ class ImageKernel(Protocol):
             temperatures: ``[lanes]``.
             guidances: ``[lanes]``; used where the next lane is an unconditional pass.
             unconditional: ``[lanes]``: whether the lane is the unconditional pass of the one before.
-            noise_index: ``[H, W]``: the index of each pixel's noise, in pixels; -1 for one that is given.
+            noise_index: ``[lanes, H, W]``: the index of each pixel's noise, in pixels; -1 for one that is given.
             symbols: ``[lanes, rows, W * C]``: read where they are given, else written.
             likelihoods: the same shape to score, else ``[lanes, 0, 0]``: ln p of every symbol; written.
             reaches: ``[R]``, for the intervals.
@@ -127,6 +120,9 @@ class NativeImageEngine(ImageEngine):
     def _condition(self, h: Array, coarse: Pixels | None) -> Array:
         return self._kernel.condition(h, coarse)
 
+    def _context(self, edit: Edit) -> Context | None:
+        return edit_context(self.spec, self._tensors, edit.picture, edit.kept)
+
     def intervals(
         self, images: Pixels, requests: Sequence[ImageStreamRequest], reaches: Sequence[int]
     ) -> NDArray[np.float64]:
@@ -147,7 +143,7 @@ class NativeImageEngine(ImageEngine):
         for image, request in zip(images, requests, strict=True):
             given = replace(request, given=image)
             check_request(self.spec, given)
-            pictures.append(self._prepared(given, None if self.coarse is None else image[COARSE, COARSE]))
+            pictures.append(self._prepared(given, None if self.coarse is None else image[COARSE, COARSE], None))
             pictures[-1].symbols[:] = image
         for group in self._groups(pictures, range(len(pictures))):
             lanes = [lane for i in group for lane in pictures[i].lanes]
@@ -175,14 +171,14 @@ class NativeImageEngine(ImageEngine):
         intervals = np.empty((*(symbols.shape if reaches else (len(pictures), 0, 0)), len(reaches), 2))
         self._kernel.run(
             state,
-            conditions=np.stack([p.condition for p in pictures]),
+            conditions=_stacked([p.condition for p in pictures]),
             rows=np.array([p.rows for p in pictures]),
             given=np.array([0 if p.request.given is None else len(p.request.given) for p in pictures]),
             seeds=np.array([p.request.seed for p in pictures]),
             temperatures=np.array([float(p.request.temperature) for p in pictures]),
             guidances=np.array([p.request.guidance for p in pictures], np.float32),
             unconditional=unconditional_lanes(pictures),
-            noise_index=self.noise_index,
+            noise_index=np.stack([self.noise_index_of(p.request) for p in pictures]),
             symbols=symbols,
             likelihoods=likelihoods,
             reaches=np.array(reaches, np.int64),
@@ -193,6 +189,12 @@ class NativeImageEngine(ImageEngine):
             p.rows += rows
             p.state = tuple(array[lane] for array in state)
         return likelihoods, intervals
+
+
+def _stacked(conditions: Sequence[Array]) -> Array:
+    """``[lanes, …, n]``. Of coarse pixels an edit has one row for each, which other pictures have for all of them."""
+    rows = max(map(len, conditions))
+    return np.stack([np.broadcast_to(condition, (rows, condition.shape[1])) for condition in conditions])
 
 
 def _native(picture: ImageStream) -> NativeImageStream:

@@ -22,18 +22,12 @@ from ancestral.models.categorical import log_likelihoods
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import input_planes
 from ancestral.models.engines.base import GREEDY
-from ancestral.models.engines.images.engine import (
-    Array,
-    ImageEngine,
-    ImageStream,
-    ImageStreamRequest,
-    Pixels,
-    unconditional_lanes,
-)
+from ancestral.models.engines.images.engine import ImageEngine, ImageStream, unconditional_lanes
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels
 from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.unloadable import LazyResource
-from ancestral.models.kernels.conditioners import upsample
+from ancestral.models.kernels.conditioners import edit_context, upsample
 from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
@@ -100,6 +94,9 @@ class OnnxImageEngine(ImageEngine):
 
     def _condition(self, h: Array, coarse: Pixels | None) -> Array:
         return upsample(self._spec, self._tensors, h, coarse)
+
+    def _context(self, edit: Edit) -> Context | None:
+        return edit_context(self._spec, self._tensors, edit.picture, edit.kept)
 
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
         """See :class:`ImageEngine`."""
@@ -171,9 +168,8 @@ class OnnxImageEngine(ImageEngine):
         binding.bind_cpu_input("guidance", np.array([p.request.guidance for p in lanes], np.float32))
         binding.bind_cpu_input("unconditional", partner)
         names = [output.name for output in graph.get_outputs()]
-        fixed = np.stack([(self.noise_index[p.rows] < 0) | kept for p, kept in zip(lanes, given, strict=True)])[
-            ..., None
-        ]
+        drawn = np.stack([self.noise_index_of(p.request)[p.rows] >= 0 for p in lanes])
+        fixed = (~drawn | given[:, None])[..., None]
         guesses = np.stack([p.symbols[max(p.rows - 1, 0)] for p in lanes])
         # Any guess leads to the same row; the row above takes few iterations.
         symbols = np.where(fixed, np.stack([p.symbols[p.rows] for p in lanes]), guesses).astype(np.int64)
@@ -184,14 +180,14 @@ class OnnxImageEngine(ImageEngine):
                 binding.bind_output(name)
             graph.run_with_iobinding(binding)
             made = dict(zip(names, (value.numpy() for value in binding.get_outputs()), strict=True))
-            drawn = np.where(fixed, symbols, made["drawn"])
-            drawn[1:][unconditional[1:]] = drawn[:-1][unconditional[1:]]
+            new = np.where(fixed, symbols, made["drawn"])
+            new[1:][unconditional[1:]] = new[:-1][unconditional[1:]]
             for lane in np.flatnonzero(moving):
                 lanes[lane].evaluations += 1
-            moving = (drawn != symbols).any(axis=(1, 2))
+            moving = (new != symbols).any(axis=(1, 2))
             if not moving.any():
                 return made | {"symbols": symbols}
-            symbols = drawn
+            symbols = new
 
 
 def _is_given(picture: OnnxImageStream) -> bool:

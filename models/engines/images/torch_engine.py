@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ancestral.models import categorical
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.images.engine import Array, ImageEngine, ImageStream, ImageStreamRequest, Pixels
+from ancestral.models.engines.images.engine import ImageEngine, ImageStream
+from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.reference_sampler import sampling_order, sub_pixel_logits
@@ -61,6 +62,9 @@ class TorchImageEngine(ImageEngine):
     def _condition(self, h: Array, coarse: Pixels | None) -> Array:
         return h[None]
 
+    def _context(self, edit: Edit) -> Context | None:
+        return None  # the network makes its own
+
     @torch.no_grad()
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
         picture, *_ = lanes
@@ -80,18 +84,26 @@ class TorchImageEngine(ImageEngine):
         given = 0 if request.given is None else request.given.size
         h = self._h(picture)
         free = None if picture.unconditional_pass is None else self._h(picture.unconditional_pass)
+        drawn, kept = self.noise_index_of(request).reshape(-1) >= 0, _kept(picture)
         for position in positions:
-            if position < given:
+            if position < given or not drawn[position // self.spec.channels]:
                 continue
-            logits = sub_pixel_logits(self._network, symbols, position, h, request.guidance, free)
+            logits = sub_pixel_logits(self._network, symbols, position, h, request.guidance, free, kept)
             noise = uniforms(request.seed, position, 1)
             symbols.reshape(-1)[position] = categorical.draw(logits, request.temperature, noise)[0]
 
     def _likelihoods(self, picture: TorchImageStream) -> NDArray[np.float64]:
         """ln p of every symbol of a whole picture, ``[1, H, W * C]``."""
         symbols = picture.symbols.astype(np.int64)
-        logits = self._network.score(torch.from_numpy(symbols)[None], self._h(picture)).flatten(0, 3).numpy()
+        scored = self._network.score(torch.from_numpy(symbols)[None], self._h(picture), kept=_kept(picture))
+        logits = scored.flatten(0, 3).numpy()
         return categorical.log_likelihoods(logits, symbols.reshape(-1)).reshape(1, self.spec.height, -1)
 
     def _h(self, picture: ImageStream) -> torch.Tensor | None:
         return torch.from_numpy(picture.condition) if self.spec.conditioned else None
+
+
+def _kept(picture: ImageStream) -> torch.Tensor | None:
+    """The pixels that an edit keeps, ``[1, H, W]``."""
+    edit = picture.request.edit
+    return None if edit is None else torch.from_numpy(edit.kept)[None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
@@ -15,17 +15,29 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel
 from ancestral.service.api.deps import ContextDep, RequestContext
 from ancestral.service.api.http.json_route import FormRoute
+from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import ACCEPTED, figures
-from ancestral.service.api.routes.images import ERRORS, GROWING, draw_pictures
+from ancestral.service.api.routes.images import ERRORS, GROWING, PICTURES, draw_pictures
 from ancestral.service.images.payloads import ReconstructionPayload
-from ancestral.service.images.schemas import PALETTE_NAME, ImagesObject
+from ancestral.service.images.requests import edit_job
+from ancestral.service.images.schemas import (
+    PALETTE_NAME,
+    PROMPT_OF_EDIT,
+    EditCompleted,
+    EditPartial,
+    EditRequest,
+    ImageRequest,
+    ImagesObject,
+)
 from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job
 from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
+from ancestral.service.jobs.schemas import NO_EFFECT
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.settings import Settings
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
+EDITED = PICTURES | {"content": {"text/event-stream": event_stream(EditPartial, EditCompleted)}}
 _FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
 _MODEL = "The id of a model that `/v1/models` lists."
 _EXAMPLE = "pixelcnn-autoencoder-digits"
@@ -55,6 +67,26 @@ class ReconstructionForm(DecodingRequest):
         return ReconstructionRequest.model_construct(**fields, image=base64.b64encode(await self.image.read()).decode())
 
 
+class EditForm(ImageRequest):
+    """The fields of the form, which are text."""
+
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True, json_schema_extra=_without_null)
+
+    image: UploadFile = Field(description=_FILE)
+    mask: UploadFile = Field(
+        description="A PNG or WebP file of such a size: transparent where the picture is drawn anew. All else is kept."
+    )
+    model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=["pixelcnn-sprites"])
+    prompt: str | None = Field(default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT)
+    input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
+
+    async def request(self) -> EditRequest:
+        """The same request with the files as text. Its fields have been validated here; the files have not."""
+        fields: dict[str, Any] = self.model_dump(exclude={"image", "mask"})
+        image, mask = [base64.b64encode(await file.read()).decode() for file in (self.image, self.mask)]
+        return EditRequest.model_construct(**fields, image=image, mask=mask)
+
+
 class EncodingForm(BaseModel):
     """The fields of the form."""
 
@@ -62,6 +94,22 @@ class EncodingForm(BaseModel):
 
     image: UploadFile = Field(description=_FILE)
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE])
+
+
+@router.post(
+    "/edits",
+    summary="Edit a picture",
+    response_model=ImagesObject,
+    response_model_exclude_none=True,
+    responses={200: EDITED} | ACCEPTED | ERRORS,
+)
+async def edit_image(
+    form: Annotated[EditForm, Form(media_type="multipart/form-data")], context: ContextDep
+) -> Response:
+    """Draw ``image`` anew where ``mask`` is transparent, ``n`` times, and keep every other pixel as it is."""
+    request, service = await form.request(), context.service
+    job_spec = await asyncio.to_thread(edit_job, service.catalog, service.settings, request)
+    return await draw_pictures(context, job_spec, request)
 
 
 @router.post(

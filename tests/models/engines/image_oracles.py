@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks.reference_sampler import draw
 from ancestral.models.spec import ImageSpec
 from tests.models.random_pictures import checkpoint_of, oracle, pictures_of

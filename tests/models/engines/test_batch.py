@@ -13,9 +13,9 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import RequestError, Symbols
 from ancestral.models.engines.images.batch import BatchEngine, BatchRequest
-from ancestral.models.engines.images.engine import ImageStreamRequest, Pixels
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest, Pixels
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.scheduler import End, Scheduler

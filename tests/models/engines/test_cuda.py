@@ -14,7 +14,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines import load_engine, load_image_engine
 from ancestral.models.engines.base import EngineError
-from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.networks.reference_sampler import draw

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import RequestError
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks.reference_sampler import draw
 from tests.models.engines.image_oracles import (
     conditions,

@@ -11,8 +11,9 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 from tests.models.random_pictures import SPECS, checkpoint_of, pictures_of

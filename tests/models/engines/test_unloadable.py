@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.onnx import OnnxImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.onnx.ort_runners import Blocks, Chunks
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine

@@ -9,7 +9,20 @@ import torch
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.spec import SpecError
 from tests.models.networks.support import Place, reached
-from tests.models.random_pictures import CLASS, CLASSES, SPECS, STYLES, SUBCLASSES, each_of, network, tiny
+from tests.models.random_pictures import (
+    CLASS,
+    CLASSES,
+    EDITS,
+    PALETTE,
+    SPECS,
+    STYLES,
+    SUBCLASSES,
+    each_of,
+    given_of,
+    network,
+    pictures_of,
+    tiny,
+)
 
 EVERY = each_of(SPECS)
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
@@ -117,6 +130,8 @@ def test_conditions_are_the_values_of_the_attributes_in_order() -> None:
         ({**CONDITIONAL, "coarse_inputs": 8}, "coarse_inputs"),
         ({**CONDITIONAL, "coarse_layers": 2, "coarse_inputs": -1}, "coarse_inputs"),
         ({**CONDITIONAL, "coarse_layers": 2, "coarse_inputs": 8, "gated": False}, "coarse_inputs"),
+        ({**CONDITIONAL, "coarse_layers": 2, "context_channels": 8}, "context_channels"),
+        ({**CONDITIONAL, "coarse_layers": 2, "coarse_inputs": 8, "context_channels": -1}, "context_channels"),
         ({**CONDITIONAL, "coarse_layers": -1}, "coarse_layers"),
         ({**CONDITIONAL, "coarse_layers": 2.0}, "coarse_layers"),
         ({**CONDITIONAL, "coarse_layers": 1}, "layers"),
@@ -151,3 +166,39 @@ def test_the_probabilities_of_all_indexed_pictures_sum_to_one(spec: PixelCNNSpec
         nats = model(symbols, labels).double().log_softmax(-1).gather(-1, symbols[..., None])
         total += float(nats.flatten(1).sum(dim=1).exp().sum())
     assert total == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("spec", EDITS.values(), ids=EDITS)
+def test_a_drawn_pixel_sees_all_that_an_edit_keeps_and_no_drawn_pixel_behind_it(spec: PixelCNNSpec) -> None:
+    kept = torch.zeros(spec.height, spec.width, dtype=torch.bool)
+    kept[:, 7:], kept[6:] = True, True
+    for place in ((3, 4, 0), (2, 6, spec.channels - 1), (5, 0, 0)):
+        known = {(y, x, c) for y, x in kept.nonzero().tolist() for c in range(spec.channels)}
+        assert known <= reached(spec, place, kept) <= past(spec, place) | known
+
+
+@pytest.mark.parametrize("spec", EDITS.values(), ids=EDITS)
+def test_a_picture_that_keeps_nothing_is_no_edit(spec: PixelCNNSpec) -> None:
+    model, symbols = network(spec), torch.from_numpy(pictures_of(spec, 2).astype(np.int64))
+    kept = torch.zeros(2, spec.height, spec.width, dtype=torch.bool)
+    kept[1, :, 3:] = True
+    plain, edited = (model(symbols, given_of(spec, 2), kept=one) for one in (None, kept))
+    assert torch.allclose(plain[0], edited[0], rtol=0.0, atol=1e-12)
+    assert not torch.allclose(plain[1], edited[1])
+
+
+def test_the_probabilities_of_all_that_a_region_may_show_sum_to_one() -> None:
+    spec = tiny(
+        True, 1, height=4, width=4, palette=PALETTE, levels=len(PALETTE), **CONDITIONAL, coarse_layers=2,
+        coarse_features=8, coarse_inputs=5, context_channels=4,
+    )  # fmt: skip
+    kept = torch.ones(4, 4, dtype=torch.bool)
+    region = [1, 2, 10, 11]  # of which one is a coarse pixel
+    kept.view(-1)[region] = False
+    every = np.indices((spec.levels,) * len(region), np.uint8).reshape(len(region), -1).T
+    symbols = np.repeat(pictures_of(spec, 1), len(every), axis=0)
+    symbols.reshape(len(every), -1)[:, region] = every
+    drawn, labels = torch.from_numpy(symbols.astype(np.int64)), torch.ones(len(every), 1, dtype=torch.long)
+    logits = network(spec)(drawn, labels, kept=kept.expand(len(every), -1, -1))
+    nats = logits.log_softmax(-1).gather(-1, drawn[..., None]).flatten(1)[:, region]
+    assert float(nats.sum(dim=1).exp().sum()) == pytest.approx(1.0, abs=1e-9)

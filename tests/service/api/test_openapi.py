@@ -53,6 +53,7 @@ ROUTES = {
     "GET /v1/images/files/{job_id}/{index}.{form}",
     "POST /v1/images/generations",
     "POST /v1/images/interpolations",
+    "POST /v1/images/edits",
     "POST /v1/images/encodings",
     "POST /v1/images/likelihood",
     "POST /v1/images/portraits",

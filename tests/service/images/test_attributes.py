@@ -16,7 +16,7 @@ from PIL import Image
 
 from ancestral.images.decoding import decode_picture
 from ancestral.images.pixels import UNDRAWN, BatchDecoder
-from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.palette import pixels_of, rgba
 from tests.service.api.envelope import check_envelope
 from tests.service.images.job_requests import content, manifest_of, submit, verify

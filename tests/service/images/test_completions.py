@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     Pixels,
@@ -43,8 +43,10 @@ def complete(server: Server, image: str | bytes | Pixels | None = None, **change
 def test_the_rest_is_the_networks(server: Server, zoo: Path, engine: str, model: str, rows: int) -> None:
     spec, network, image = PICTURES[model], engine_of(zoo, model, engine), noise(model)
     h = network.embed_labels([None] * len(spec.conditions)) if spec.conditions else None
-    given = random_symbols(model)[:rows]
-    drawn = network.draw([ImageStreamRequest(part_seed(7, index), 1.0, h, given) for index in range(2)])
+    given = random_symbols(model)
+    kept = np.repeat(np.arange(spec.height) < rows, spec.width).reshape(spec.height, spec.width)
+    how: dict[str, Any] = {"edit": Edit(given, kept)} if spec.draws_edits else {"given": given[:rows]}
+    drawn = network.draw([ImageStreamRequest(part_seed(7, index), 1.0, h, **how) for index in range(2)])
     wanted = visible(model, drawn)
     prompt = "any" if spec.conditions else None
     response = complete(server, image, model=model, prompt=prompt, rows=rows, n=2)

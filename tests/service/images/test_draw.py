@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.service.images.pictures import decode, draw, files, noise, post, same, written
@@ -77,6 +78,21 @@ def test_like_a_picture(ancestral: Run, server: Server, tmp_path: Path, model: s
     assert [(tmp_path / f"a-{number}.png").read_bytes() for number in (0, 1)] == files(answer)
 
 
+def test_an_edit_is_that_of_the_server(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    mask = np.zeros((8, 8, 4), np.uint8)
+    mask[:, 4:, 3] = 255
+    sent = {"image": written(noise("palette")), "mask": written(mask)}
+    for name, data in sent.items():
+        (tmp_path / f"{name}.png").write_bytes(data)
+    arguments = ("axe", "--edit", str(tmp_path / "image.png"), "--mask", str(tmp_path / "mask.png"), "--seed", "7")
+    done = ancestral("draw", *arguments, "--model", "palette", "-n", "2", "-o", str(tmp_path / "a.png"))
+    assert done.returncode == 0, done.stderr
+    form = {"model": "palette", "prompt": "axe", "n": "2", "seed": "7", "response_format": "b64_json"}
+    answer = httpx.post(f"{server.url}/v1/images/edits", data=form, files=sent, timeout=60)
+    assert [(tmp_path / f"a-{number}.png").read_bytes() for number in (0, 1)] == files(answer)
+    assert np.array_equal(decode((tmp_path / "a-1.png").read_bytes())[:, 4:], noise("palette")[:, 4:])
+
+
 def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     done = ancestral("draw", "any", "--model", "rgb", "-o", str(path))
@@ -103,6 +119,9 @@ def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, tmp_path: Path
         (["dog"], 2, b"--output"),
         (["-o", "a.png"], 2, b"CLASS"),
         (["dog", "-o", "a.png", "--like", __file__], 2, b"either CLASS or --like"),
+        (["dog", "-o", "a.png", "--edit", __file__], 2, b"--edit and --mask go together"),
+        (["dog", "-o", "a.png", "--edit", __file__, "--mask", __file__, "--sheet", "2x2"], 2, b"not with"),
+        (["dog", "-o", "a.png", "--edit", __file__, "--mask", __file__], 1, b"rgb is not made for image_edit"),
         (["-o", "a.png", "--like", __file__], 1, b"rgb is not made for image_reconstruction"),
         (["-o", "a.png", "--like", __file__, "--model", "autoencoder"], 1, b"not a PNG, WebP or JPEG file"),
         (["-o", "a.png", "--like", __file__, "--guidance", "2"], 2, b"--guidance"),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.request import ImageStreamRequest
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     DRAWING,

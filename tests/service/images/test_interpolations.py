@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from ancestral.models.engines.images.engine import ImageStreamRequest
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.service.images.schemas import MAX_STEPS
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import classes_of, draw, engine_of, post, same, seeds, shown

@@ -21,7 +21,8 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.models import checkpoint
 from ancestral.models.engines import load_engine, load_image_engine
 from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from tests.service.images.pictures import decode, files, written
 from tests.service.support import Server, command, running
 

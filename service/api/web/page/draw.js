@@ -6,6 +6,7 @@ import { historyPanel, modelsWith, requestPanel, Seed, segmented, select, slider
 import { announce, clearErrors, copy, download, field, h, problem, showAtField, toResult } from "./dom.js";
 import { partSeed } from "./seeds.js";
 import { Gallery } from "./gallery.js";
+import { Edit } from "./draw_edit.js";
 import { Completion, Generation, Interpolation, Reconstruction } from "./draw_modes.js";
 import { fromBase64, sizeOf } from "./pixels.js";
 import { sheetOf } from "./sheet.js";
@@ -15,13 +16,15 @@ import { remember, writeLink } from "./store.js";
 const NEEDED = {
   draw: ["image_generation"],
   complete: ["image_completion"],
+  edit: ["image_edit"],
   picture: ["image_portrait", "image_reconstruction"],
   interpolate: ["image_interpolation"],
 };
-const MODES = { draw: "Draw", complete: "Complete", picture: "From a picture", interpolate: "Interpolate" };
+const MODES = { draw: "Draw", complete: "Complete", edit: "Edit", picture: "From a picture", interpolate: "Interpolate" };
 const LABELS = {
   draw: "Draw",
   complete: "Continue the picture",
+  edit: "Draw it in",
   picture: "Draw from the picture",
   interpolate: "Interpolate",
 };
@@ -77,6 +80,7 @@ class Draw {
     const parts = { draw: this, changed, seed: this.seed };
     this.generation = new Generation(parts);
     this.completion = new Completion(parts);
+    this.edit = new Edit(parts);
     this.reconstruction = new Reconstruction(parts);
     this.interpolation = new Interpolation(parts);
     this.modes = segmented(
@@ -103,6 +107,7 @@ class Draw {
       this.modes,
       field("Model", this.modelSelect, { param: "model" }),
       this.completion.element,
+      this.edit.element,
       this.reconstruction.element,
       this.interpolation.element,
       this.picker.element,
@@ -120,7 +125,9 @@ class Draw {
     );
     this.gallery = new Gallery({
       more: (card) => this.more(card),
-      keep: (card) => this.complete(card),
+      keep: (card) => this.goOn("complete", this.completion, card),
+      edit: (card) => this.goOn("edit", this.edit, card),
+      edits: (card) => this.able("edit").some(({ id }) => id === card.fields.model),
       file: (card, scale) => this.file(card, scale),
       fail: (error) => this.fail(error),
     });
@@ -174,6 +181,7 @@ class Draw {
     this.guidance.element.hidden = !this.picker.any;
     this.interpolation.chooseModel(this.picker, this.model);
     this.completion.chooseModel(sizeOf(this.model));
+    this.edit.chooseModel(sizeOf(this.model));
     this.reconstruction.chooseModel(sizeOf(this.model), this.model);
   }
 
@@ -202,6 +210,7 @@ class Draw {
     if (this.model.id !== before) this.otherModel();
     this.modes.querySelector(`input[value=${mode}]`).checked = true;
     this.completion.element.hidden = mode !== "complete";
+    this.edit.element.hidden = mode !== "edit";
     this.reconstruction.element.hidden = mode !== "picture";
     this.interpolation.element.hidden = mode !== "interpolate";
     this.picker.element.hidden = mode === "interpolate" || mode === "picture";
@@ -210,8 +219,8 @@ class Draw {
   }
 
   get way() {
-    const { generation, completion, reconstruction, interpolation } = this;
-    return { draw: generation, complete: completion, picture: reconstruction, interpolate: interpolation }[this.mode];
+    const { generation, completion, edit, reconstruction, interpolation } = this;
+    return { draw: generation, complete: completion, edit, picture: reconstruction, interpolate: interpolation }[this.mode];
   }
 
   get submitLabel() {
@@ -329,12 +338,13 @@ class Draw {
     this.start({ keepGallery: true });
   }
 
-  complete(card) {
+  /** Shows a picture that was drawn in another way to draw. */
+  goOn(mode, way, card) {
     const { model, label } = card.fields;
     this.wanted = model;
-    this.chooseMode("complete");
+    this.chooseMode(mode);
     this.picker.show(model, label);
-    this.completion.take(card.picture.canvas);
+    way.take(card.picture.canvas);
     this.form.scrollIntoView({ block: "start" });
   }
 

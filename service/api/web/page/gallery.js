@@ -128,6 +128,7 @@ class Card {
         !this.buttons.hidden && [
           this.actions.more && act("More like this", () => this.actions.more(this)),
           this.actions.keep && act("Complete it", () => this.actions.keep(this)),
+          this.actions.edits?.(this) && act("Edit it", () => this.actions.edit(this)),
           act("Download PNG", () => this.save()),
         ],
         h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, "Close"),

@@ -99,6 +99,6 @@ export async function showStream(draw, path, options, fields) {
     }
     repaint(card.picture.canvas, canvas);
     card.file = file;
-    if (event.type === "image_generation.completed") card.complete();
+    if (event.type.endsWith(".completed")) card.complete();
   }
 }
