@@ -151,10 +151,17 @@ class ImageNetwork(nn.Module):
     ) -> Tensor:
         """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""
         weights = next(self.parameters()).dtype
-        return self.score_pixels(input_pixels(self.spec, symbols).to(weights), h, dtype or weights, kept)
+        pixels = input_pixels(self.spec, symbols).to(weights)
+        if kept is None:
+            return self.score_pixels(pixels, h, dtype or weights)
+        return self.score_edits(pixels, h, dtype or weights, kept)
 
-    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor | None = None) -> Tensor:
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """The same of pixels as :func:`input_pixels` gives them, in the type of the weights; ``dtype`` is given."""
+        raise NotImplementedError
+
+    def score_edits(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor) -> Tensor:
+        """The same of edits, by a network that draws them."""
         raise NotImplementedError
 
     def _masked(self, weights: Tensor, dtype: torch.dtype) -> Tensor:

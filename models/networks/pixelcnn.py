@@ -79,26 +79,38 @@ class _PixelCNN(ImageNetwork):
             self.coarse = type(self)(spec.coarse, part=True)
         add_parameters(self, layer_tensors(spec))
 
-    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor | None = None) -> Tensor:
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """See :class:`ImageNetwork`. In a network in two scales the coarse pixels precede all others."""
-        coarse = pixels[:, COARSE, COARSE] if self.spec.coarse_layers else None
+        coarse = self._coarse_of(pixels)
         condition = self.conditioner(h, coarse) if self.spec.conditioning == "location" else h
+        return self._logits(pixels, condition, self._added_to_first(coarse), h, dtype)
+
+    def score_edits(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor) -> Tensor:
+        """See :class:`ImageNetwork`. What is kept adds to the condition of every pixel, and to h of the coarse ones."""
+        coarse = self._coarse_of(pixels)
         first = self._added_to_first(coarse)
-        if kept is not None:
-            assert h is not None, "a network that draws edits is conditioned on labels"
-            assert condition is not None, "and on the location"
-            assert first is not None, "and sees coarse pixels in its vertical stack"
-            seen, of_coarse = self.context(pixels, kept)
-            condition = condition + seen[..., : condition.shape[1]].flatten(0, 2)
-            first = first + seen[..., condition.shape[1] :]
-            h = (h[:, None] + of_coarse).flatten(0, 1)
+        assert h is not None, "a network that draws edits is conditioned on labels"
+        assert first is not None, "and sees coarse pixels in its vertical stack"
+        seen, of_coarse = self.context(pixels, kept)
+        width = self.spec.location_channels
+        condition = self.conditioner(h, coarse) + seen[..., :width].flatten(0, 2)
+        h = (h[:, None] + of_coarse).flatten(0, 1)
+        return self._logits(pixels, condition, first + seen[..., width:], h, dtype)
+
+    def _logits(
+        self, pixels: Tensor, condition: Tensor | None, first: Tensor | None, h: Tensor | None, dtype: torch.dtype
+    ) -> Tensor:
+        """Logits of all sub-pixels, of the coarse ones by their own network, which has h."""
         skips = self._skips(pixels.to(dtype), condition, first)
         hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
         logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
         logits = logits.view(*pixels.shape[:3], self.spec.channels, self.spec.levels)
-        if coarse is not None:
+        if (coarse := self._coarse_of(pixels)) is not None:
             logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
         return logits
+
+    def _coarse_of(self, pixels: Tensor) -> Tensor | None:
+        return pixels[:, COARSE, COARSE] if self.spec.coarse_layers else None
 
     def _added_to_first(self, coarse: Tensor | None) -> Tensor | None:
         """What the first layer of the vertical stack adds to its sums, ``[B, H, W, map_width]``; or None."""

@@ -58,7 +58,7 @@ class PixelRNN(ImageNetwork):
             self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
         add_parameters(self, own(table))
 
-    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor | None = None) -> Tensor:
+    def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """See :class:`ImageNetwork`. The recurrence runs in single precision where ``dtype`` has fewer digits.
 
         In a network in two scales the coarse pixels precede all others.

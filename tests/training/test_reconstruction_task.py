@@ -82,7 +82,7 @@ def test_a_portrait_is_predicted_from_another_picture_of_the_same_person(people:
     task = ReconstructionTask(replace(PORTRAITS, levels=256), people, batch=8, encoder=embedding)
     train = task.pictures.train
     assert train.identities is not None
-    images, sources = task._batch(0, 0)
+    images, sources, _ = task._batch(0, 0)
     assert sources is not None
     owners = []
     for pair in (images, sources):

@@ -26,7 +26,10 @@ def reached(spec: ImageSpec, place: Place, kept: Tensor | None = None) -> set[Pl
     pixels.requires_grad_()
     model, given = network(spec), given_of(spec, 8)
     h = None if given is None else model.h_of(given, given)
-    logits: Tensor = model.score_pixels(pixels, h, torch.float64, None if kept is None else kept.expand(8, -1, -1))
+    if kept is None:
+        logits = model.score_pixels(pixels, h, torch.float64)
+    else:
+        logits = model.score_edits(pixels, h, torch.float64, kept.expand(8, -1, -1))
     (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), pixels)
     moved = grad.abs().sum(dim=0).unflatten(2, (spec.channels, spec.planes)).sum(dim=3)
     return {tuple(place) for place in torch.nonzero(moved).tolist()}  # type: ignore[misc]

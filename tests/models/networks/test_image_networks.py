@@ -20,7 +20,8 @@ EVERY = each_of(SPECS | RNN_SPECS)
 def test_every_weight_is_used(spec: ImageSpec) -> None:
     model = network(spec).requires_grad_(True)
     symbols = torch.randint(0, spec.levels, (9, spec.height, spec.width, spec.channels))
-    model(symbols, given_of(spec, 9)).pow(2).sum().backward()
+    kept = (torch.rand(9, spec.height, spec.width) < 0.5) if spec.draws_edits else None
+    model(symbols, given_of(spec, 9), kept=kept).pow(2).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name

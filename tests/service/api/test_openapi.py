@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from ancestral.service.api.books.schemas import BookEvent
-from ancestral.service.images.schemas import ImageCompleted, ImagePartial
+from ancestral.service.images.schemas import EditCompleted, EditPartial, ImageCompleted, ImagePartial
 from ancestral.service.jobs.schemas import JobEvent
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
 from tests.service.support import Server
@@ -196,6 +196,8 @@ EVENTS: dict[str, type[BaseModel]] = {
         SpeechAudioTimestamps,
         ImagePartial,
         ImageCompleted,
+        EditPartial,
+        EditCompleted,
         JobEvent,
         BookEvent,
     )
