@@ -78,6 +78,7 @@ class EditForm(ImageRequest):
     )
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=["pixelcnn-sprites"])
     prompt: str | None = Field(default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT)
+    palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
     input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
 
     async def request(self) -> EditRequest:
