@@ -24,6 +24,10 @@ PIXELS = """([selector, rows]) => {
   return Array.from(paint.getImageData(0, 0, 28, rows).data);
 }"""
 """The colours of the first rows of a canvas of 28 columns. Chromium complains if one is read more than once."""
+WHOLE = """(selector) => {
+  const canvas = document.querySelector(selector);
+  return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+}"""
 ROWS = "[data-param=rows] input"
 TEXT = "The birch canoe slid on the smooth planks."
 
@@ -116,6 +120,34 @@ def test_complete_a_picture(real: Server, visit: Visiting, tmp_path: Path) -> No
         page.page.click("button.primary")
         page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
         assert page.evaluate(PIXELS, [".shot canvas", 28]) == drawn
+
+
+def test_edit_a_picture(server: Server, visit: Visiting, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(written(noise("palette")))
+    with visit(server) as page:
+        page.open("#draw?mode=edit&model=palette&prompt=axe&n=2&seed=5")
+        page.page.set_input_files("input[type=file] >> visible=true", tmp_path / "a.png")
+        mask = page.page.wait_for_selector(".kept .mask")
+        assert mask is not None
+        page.page.click("button.primary")
+        assert "paint over the picture" in page.page.text_content(".view")
+        box = mask.bounding_box()
+        assert box is not None
+        page.page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+        page.page.mouse.down()
+        page.page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"], steps=8)
+        page.page.mouse.up()
+        for key in (*["ArrowDown"] * 2, " "):
+            mask.press(key)
+        page.page.click("button.primary")
+        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        found = [page.evaluate(WHOLE, selector) for selector in (".mask", ".kept .picture", ".shot .picture")]
+        page.check()
+    painted, before, after = (np.array(pixels, np.uint8).reshape(8, 8, 4) for pixels in found)
+    drawn = painted[..., 3] > 0
+    assert 0.2 < drawn.mean() < 0.8
+    assert np.array_equal(after[~drawn], before[~drawn])
+    assert not np.array_equal(after[drawn], before[drawn])
 
 
 def test_what_is_transparent_stays_so(real: Server, visit: Visiting) -> None:

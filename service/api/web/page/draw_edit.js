@@ -53,12 +53,13 @@ export class Edit {
       onpointermove: (event) => event.buttons && this.stroke(event),
       onkeydown: (event) => this.press(event),
     });
+    this.pen = this.mask.getContext("2d", { willReadFrequently: true });
     this.input.shown.append(this.mask);
     this.tools.hidden = false;
   }
 
   clear() {
-    this.mask.getContext("2d").clearRect(0, 0, ...this.size);
+    this.pen.clearRect(0, 0, ...this.size);
   }
 
   stroke(event) {
@@ -79,14 +80,14 @@ export class Edit {
 
   /** Fills, or empties, the whole pixels whose middle is under the round brush. */
   paint() {
-    const paint = this.mask.getContext("2d");
+    const { pen } = this;
     const radius = Number(this.brush.input.value) / 2;
     const [left, top] = this.at.map((place) => Math.floor(place - radius));
-    paint.fillStyle = getComputedStyle(this.mask).color;
+    pen.fillStyle = getComputedStyle(this.mask).color;
     for (let y = top; y <= this.at[1] + radius; y++) {
       for (let x = left; x <= this.at[0] + radius; x++) {
         const near = Math.hypot(x + 0.5 - this.at[0], y + 0.5 - this.at[1]) <= Math.max(radius, 0.71);
-        if (near) this.erase.checked ? paint.clearRect(x, y, 1, 1) : paint.fillRect(x, y, 1, 1);
+        if (near) this.erase.checked ? pen.clearRect(x, y, 1, 1) : pen.fillRect(x, y, 1, 1);
       }
     }
   }
@@ -94,7 +95,7 @@ export class Edit {
   /** The mask as requests have it: transparent where the picture is drawn anew. */
   get file() {
     const [width, height] = this.size;
-    const painted = this.mask.getContext("2d").getImageData(0, 0, width, height).data;
+    const painted = this.pen.getImageData(0, 0, width, height).data;
     if (!painted.some((value, at) => at % 4 === 3 && value))
       throw new ApiError("mask: paint over the picture what is to be drawn anew", { param: "mask", status: 400 });
     const canvas = h("canvas", { width, height });
