@@ -5,22 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec
-from ancestral.training.data.images import Images, Pictures, spread
+from ancestral.training.data.images import Images, Pictures, spread, write_sheet
 from ancestral.training.data.masks import Mask
+from ancestral.training.metrics.classification import classify
+from ancestral.training.tasks.images import ImageTask
 
 _SEEN = 15_000
 """Training pictures that regions are found in."""
 _TELLING = 0.25
 """Of the most telling pixel's variance: what a pixel of a region has at least."""
+_SHOWN, _COLUMNS = 40, 10
+"""Edits on a sheet, and in a row."""
+_HIDDEN = 200
+"""The grey of a region on it."""
 _WIDEST = 0.7
 """The share of a picture that a region covers at most; an attribute that shows everywhere has none."""
 
@@ -92,6 +101,44 @@ def draw_edits(engine: ImageEngine, requests: Sequence[ImageStreamRequest]) -> t
         if not np.array_equal(picture[request.edit.kept], request.edit.picture[request.edit.kept]):
             raise ValueError("a pixel that was to be kept is another one")
     return drawn, seconds
+
+
+def edited_figures(
+    engine: ImageEngine, task: ImageTask, count: int, temperature: float, guidance: float,
+    classifier: PictureClassifier, sheet: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """How often edits of real test pictures show what was asked for, by attribute and in all; and seconds per edit.
+
+    Args:
+        engine: of a network that draws edits.
+        task: with the data.
+        count: of the edits.
+        temperature: of all.
+        guidance: to what was asked for.
+        classifier: of the attributes.
+        sheet: gets some of them: pictures, what is kept of them, and the edits, row by row.
+    """
+    test = task.held_out(task.pictures.test, None)
+    regions = telling_regions(task.pictures.train, task.spec)
+    requests, labels = edits_of(engine, test, regions, count, temperature, guidance)
+    drawn, seconds = draw_edits(engine, requests)
+    right = classify(classifier, drawn) == labels
+    columns = [name for name, _ in task.spec.attributes]
+    asked = {name: labels[:, columns.index(name)] < len(task.spec.named[name]) for name in regions}
+    shares = {name: float(right[rows, columns.index(name)].mean()) for name, rows in asked.items()}
+    _write_rows(requests, drawn, task.spec, sheet)
+    return {"count": count, "seconds_per_picture": seconds, "all": float(right.any(axis=1).mean()), **shares}
+
+
+def _write_rows(requests: Sequence[ImageStreamRequest], drawn: Images, spec: ImageSpec, file: Path) -> None:
+    shown = []
+    for start in range(0, min(len(requests), _SHOWN), _COLUMNS):
+        row = slice(start, start + _COLUMNS)
+        edits = [request.edit for request in requests[row] if request.edit is not None]
+        shown.append(pixels_of(np.stack([edit.picture for edit in edits]), spec))
+        kept = np.stack([edit.kept for edit in edits])[..., None]
+        shown += [np.where(kept, shown[-1], np.uint8(_HIDDEN)), pixels_of(drawn[row], spec)]
+    write_sheet(np.concatenate(shown).repeat(2, axis=1).repeat(2, axis=2), _COLUMNS, file)
 
 
 def without_context(checkpoint: Checkpoint) -> Checkpoint:

@@ -33,6 +33,7 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 @click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help=f"Of the samples. {_DEFAULT}")
 @click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), help=f"To the class. {_DEFAULT}")
 @click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
+@click.option("--edited", type=click.IntRange(0), default=0, help="Edits of real pictures, each of one attribute.")
 @click.option("--classifier", type=_CHECKPOINT, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
 @click.option("--judge", type=_CHECKPOINT, help="Of portraits: another encoder of identities than the network's own.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
@@ -45,6 +46,7 @@ def images(
     temperature: float | None,
     guidance: float | None,
     named: int,
+    edited: int,
     classifier: Path | None,
     judge: Path | None,
     card: bool,
@@ -62,6 +64,9 @@ def images(
     With --named so many pictures are sampled with every attribute named, all values alike, without guidance and with
     1.5, 2 and 3: how well each attribute is recognised, how often all are, and how many cloaks have two colours.
 
+    With --edited so many edits of real test pictures are drawn, each asked for another value of one attribute in the
+    region where that shows: how often it is seen (and edits.png).
+
     The classifier is the model's own (classifier/ beside CHECKPOINT), or is trained anew, which takes minutes.
 
     CHECKPOINT may also be a network that draws from pictures. Of an autoencoder the report says how likely test
@@ -72,6 +77,7 @@ def images(
     """
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.engines import load_image_engine
+    from ancestral.training.evaluation.edits import edited_figures
     from ancestral.training.evaluation.image_report import fidelity_figures, likelihood_figures, named_figures
     from ancestral.training.evaluation.images import draw_classes, draw_named, write_classes, write_nearest
     from ancestral.training.evaluation.reconstruction_report import reconstruction_report
@@ -99,6 +105,8 @@ def images(
             raise ValueError(f"{checkpoint}: the model has no attributes")
         if card and not drawn:
             raise ValueError("drawn: the card shows samples of each class")
+        if edited and not engine.spec.draws_edits:
+            raise ValueError("edited: the model draws no edits")
         judged_by, sha256 = _classifier(classifier or (None if entry is None else entry.classifier), task)
     report: dict[str, Any] = {
         "sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256, "pictures": len(test.images),
@@ -113,6 +121,9 @@ def images(
     if named:
         all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES}
         report["named"] = named_figures(task, all_named, judged_by)
+    if edited:
+        sheet = output / "edits.png"
+        report["edited"] = edited_figures(engine, task, edited, temperature, guidance, judged_by, sheet)
     _finish(loaded, report, output, card=card)
 
 
