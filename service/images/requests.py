@@ -94,8 +94,7 @@ def completion_job(
     """The rest of a picture. Takes a moment, as the picture is decoded; raises as :func:`image_job` does."""
     model, request = catalog.image_model(request.model, "image_completion"), with_defaults(catalog, request)
     prompt, param = _prompt(request)
-    if request.sheet is not None:
-        raise InvalidRequest("sheet: nothing of a sheet can be given", param="sheet", code="conflict")
+    _refuse_sheet(request)
     rows, palette_error = _kept_rows(request, model)
     drawing = completion(model, rows, palette_error, prompt, request.n, options_of(request), param)
     payload = CompletionPayload(**vars(drawing), **delivery(request, drawing), n=request.n)
@@ -106,6 +105,7 @@ def completion_job(
 
 def edit_job(catalog: Catalog, settings: Settings, request: EditRequest) -> JobSpec[EditPayload, ImageModel]:
     """A region of a picture, drawn anew. Takes a moment, as files are decoded; raises as :func:`image_job` does."""
+    _refuse_sheet(request)
     model, request = catalog.image_model(request.model, EDIT_CAPABILITY), with_defaults(catalog, request)
     prompt, param = _prompt(request)
     file = file_of(request.image, "image")
@@ -115,6 +115,11 @@ def edit_job(catalog: Catalog, settings: Settings, request: EditRequest) -> JobS
     body, kept = request.model_dump(by_alias=True), payload.response_format == "url"
     manifest = kept_manifest(settings, file, "image")
     return JobSpec(EDIT, model, body, payload, 0.0, masked.data.tobytes(), kept, manifest)
+
+
+def _refuse_sheet(request: ImageRequest) -> None:
+    if request.sheet is not None:
+        raise InvalidRequest("sheet: nothing of a sheet can be given", param="sheet", code="conflict")
 
 
 def interpolation_job(

@@ -200,6 +200,7 @@ ALPHA = np.zeros((8, 8, 4), np.uint8)
         ({"model": "frog"}, "model", "model_not_found"),
         ({"n": 11}, "n", None),
         ({"rows": 4}, "rows", None),
+        ({"sheet": "run"}, "sheet", "conflict"),
         ({"input_fidelity": "middle"}, "input_fidelity", None),
     ],
 )
