@@ -51,6 +51,7 @@ class DrawArguments(TypedDict, total=False):
     style: str | None
     background: str
     palette: str | Path | Sequence[str] | None
+    best_of: int
 
 
 class Model:

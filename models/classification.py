@@ -6,27 +6,18 @@ All products are those of :mod:`ancestral.models.portable`, so that machines wit
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, Shown
 from ancestral.models.palette import input_table
 from ancestral.models.portable import exp, product
 from ancestral.models.spec import ENCODER_PREFIX
 from ancestral.models.tensors import part
 
 Array = NDArray[np.float32]
-
-
-class Shown(NamedTuple):
-    """What a picture shows of one attribute."""
-
-    label: int
-    """The index of the most likely value."""
-    probability: float
 
 
 class PictureClassifier:
@@ -77,12 +68,20 @@ class PictureClassifier:
 
     def shown(self, symbols: NDArray[np.uint8]) -> list[list[Shown]]:
         """Of each picture ``[N, H, W, C]`` the most likely value of every attribute."""
-        logs = self.log_probabilities(symbols)
-        labels = [part.argmax(axis=1) for part in logs]
-        return [
-            [Shown(int(best[n]), math.exp(part[n, best[n]])) for part, best in zip(logs, labels, strict=True)]
-            for n in range(len(symbols))
-        ]
+        return self.shown_by(self.log_probabilities(symbols))
+
+    def shown_by(self, logs: Sequence[NDArray[np.float64]]) -> list[list[Shown]]:
+        """The same of :meth:`log_probabilities`."""
+        found = []
+        for rows in zip(*logs, strict=True):
+            named = zip(self.spec.attributes, rows, strict=True)
+            found.append([_most_likely(values, row) for (_, values), row in named])
+        return found
+
+
+def _most_likely(values: Sequence[str], logs: NDArray[np.float64]) -> Shown:
+    best = int(logs.argmax())
+    return Shown(values[best], math.exp(logs[best]))
 
 
 def _windows(x: Array) -> Array:

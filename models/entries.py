@@ -51,6 +51,7 @@ CLASSIFIER = "classifier"
 _PREVIEWS = "previews"
 MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
+MAX_BEST_OF: Final = 8
 SPEEDS: Final = (0.25, 4.0)
 """The slowest and the fastest."""
 MAX_PITCH = 12.0

@@ -19,6 +19,7 @@ from ancestral.errors import check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images.encoding import MEDIA_TYPES, SUFFIXES
 from ancestral.images.sizes import MAX_SIDE
+from ancestral.models.architectures.classifier import Shown
 
 _GENERATIONS: Final = "/v1/images/generations"
 
@@ -62,8 +63,8 @@ class RemotePictures(Sequence["RemotePicture"]):
 
     @cached_property
     def drawn(self) -> list[dict[str, Any]]:
-        """The server's answer for each: ``b64_json`` (a PNG), ``seed``, and ``revised_prompt`` if the seed drew any of
-        what it shows."""
+        """The server's answer for each: ``b64_json`` (a PNG), ``seed``, ``revised_prompt`` if the seed drew any of
+        what it shows, and ``attributes`` of a model with a classifier."""
         return self._draw(self._body | {"n": self._count})
 
     def file(self, index: int, form: str, scale: int = 1) -> bytes:
@@ -74,6 +75,7 @@ class RemotePictures(Sequence["RemotePicture"]):
         if (form, scale) != ("png", 1):
             width, height = self.size
             made = {"seed": picture["seed"], "output_format": form, "size": f"{width * scale}x{height * scale}"}
+            made |= {"best_of": 1} if "best_of" in self._body else {}
             (picture,) = self._draw(self._body | made)
         return base64.b64decode(picture["b64_json"])
 
@@ -102,6 +104,13 @@ class RemotePicture:
         """What it was drawn to show: what was asked for, and what its seed has drawn."""
         revised = self._pictures.drawn[self._index].get("revised_prompt")
         return revised if revised is not None else self._pictures._body.get("prompt")
+
+    @property
+    def shown(self) -> Mapping[str, Shown]:
+        """What it shows, by attribute: the value that the classifier of the model finds most likely, whatever it was
+        drawn to show, and its probability. Empty of a model without a classifier."""
+        found = self._pictures.drawn[self._index].get("attributes", {})
+        return {name: Shown(one["value"], one["probability"]) for name, one in found.items()}
 
     @cached_property
     def image(self) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,11 @@ class Drawing:
     """Of the symbols that came with the request."""
     prompt_symbols: int = 0
     """Symbols of each picture that came with the request."""
+    best_of: int = 1
+    """Candidates that are sampled for each picture: all seeds, prompts and labels are those of candidates, picture by
+    picture. Returned is the one of each that shows best what it was sampled for (:mod:`ancestral.images.judging`)."""
+    chosen: tuple[int, ...] = ()
+    """The candidates that are returned, by index; empty as long as they have not been chosen."""
     palette_error: float | None = None
     """How far the colours of an upload were from those of the model's palette (models.palette.nearest_symbols)."""
 
@@ -51,13 +57,18 @@ class Drawing:
 
     @property
     def count(self) -> int:
-        """The number of pictures."""
+        """The number of pictures that are sampled."""
         return len(self.seeds)
 
     @property
     def file_count(self) -> int:
-        """The number of files: one for each picture."""
-        return self.count
+        """The number of files: one for each picture that is returned."""
+        return self.count // self.best_of
+
+    @property
+    def returned(self) -> Sequence[int]:
+        """Which of the pictures that are sampled is in each file; of candidates it is known once they are chosen."""
+        return self.chosen if self.best_of > 1 else range(self.file_count)
 
     @property
     def image_tokens(self) -> int:
@@ -91,7 +102,7 @@ class ClassDrawing(Drawing):
     @property
     def file_count(self) -> int:
         """See :class:`Drawing`. A sheet is one file."""
-        return self.count if self.sheet is None else 1
+        return super().file_count if self.sheet is None else 1
 
     def recipe(self, index: int) -> dict[str, Any]:
         """See :class:`Drawing`. That of a sheet makes the whole sheet."""

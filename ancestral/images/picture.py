@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,14 @@ from ancestral.images.atlas import ATLASES, atlas_file
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit
 from ancestral.images.encoding import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES
 from ancestral.images.files import decoder_of, picture_file
+from ancestral.images.judging import Judgement
 from ancestral.images.masks import MaskedPicture
 from ancestral.images.palettes import write_palette
 from ancestral.images.pixels import BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler
 from ancestral.images.sheet import Grid, animation_file, attributes_of, grid_of, layout_of, sheet_file
 from ancestral.images.sizes import MAX_SIDE
+from ancestral.models.architectures.classifier import Shown
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED
 from ancestral.provenance.files import write_file
 from ancestral.provenance.signer import Signer
@@ -45,6 +47,7 @@ class Pictures(Sequence["Picture"]):
         self._decode = decoder_of(drawing, sampler.model)
         self._part = sampler.part(drawing, upload)
         self._rows = self._sample()
+        self._judgement: Judgement | None = None
 
     @property
     def height(self) -> int:
@@ -63,13 +66,31 @@ class Pictures(Sequence["Picture"]):
             yield self._decode.rows
 
     def finish(self) -> None:
-        """Sample what is missing."""
+        """Sample what is missing, and keep the best of the candidates."""
         for _ in self._rows:
             pass
+        if self._judgement is None:
+            symbols = self._decode.symbols
+            self._judgement = self._sampler.judge(self.drawing, symbols)
+            if self._judgement is not None and isinstance(self.drawing, ClassDrawing) and self.drawing.best_of > 1:
+                self.drawing = self._judgement.of(self.drawing)
+                self._decode = decoder_of(self.drawing, self._sampler.model)
+                self._decode(symbols[list(self._judgement.chosen)].swapaxes(0, 1))
+
+    def seed(self, index: int) -> int:
+        """The seed of picture ``index``. Of several candidates it is known once they have been sampled."""
+        if self.drawing.best_of > 1:
+            self.finish()
+        return self.drawing.seeds[index]
+
+    def shown(self, index: int) -> Mapping[str, Shown]:
+        """What picture ``index`` shows, by the classifier of the model; nothing where it has none."""
+        self.finish()
+        return {} if self._judgement is None else self._judgement.shown[index]
 
     def __len__(self) -> int:
-        """The number of pictures."""
-        return self.drawing.count
+        """The number of pictures that are returned."""
+        return self.drawing.count // self.drawing.best_of
 
     @overload
     def __getitem__(self, index: int) -> Picture: ...
@@ -195,8 +216,8 @@ class Pictures(Sequence["Picture"]):
         file = Path(path)
         form = format_of(file, SUFFIXES)
         source = COMPOSITE if isinstance(self.drawing, Completion | Edit) else SAMPLED
-        recipe = self._recipe({"seed": self.drawing.seeds[index]})
         data = self.file(index, form, scale)
+        recipe = self._recipe({"seed": self.seed(index)})
         write_file(file, data, MEDIA_TYPES[form], recipe, signer, source=source, ingredient=ingredient)
 
     def _recipe(self, seeds: dict[str, Any]) -> dict[str, Any]:
@@ -222,15 +243,18 @@ class Pictures(Sequence["Picture"]):
 
         Of an edit the pixels that are kept are given to all others, and have 0.
         """
+        symbols = self.symbols[index][None]
         labels = self.drawing.labels[index] if isinstance(self.drawing, ClassDrawing) else ()
         kept = None
         if isinstance(self.drawing, Edit) and self._upload is not None:
             kept = MaskedPicture.from_bytes(self._upload, self._sampler.model.spec).kept
-        scores = self._sampler.score(self.symbols[index][None], labels, kept)
+        scores = self._sampler.score(symbols, labels, kept)
         return np.asarray(-scores[0] / math.log(2.0))
 
     def attributes(self, index: int) -> dict[str, str]:
         """What picture ``index`` was drawn to show, by attribute: what was asked for, and what its seed has drawn."""
+        if self.drawing.best_of > 1:
+            self.finish()
         if not isinstance(self.drawing, ClassDrawing):
             return {}
         return attributes_of(self.drawing, self._sampler.model, index)
@@ -254,8 +278,11 @@ class Picture:
 
     def __init__(self, pictures: Pictures, index: int) -> None:
         self._pictures, self._index = pictures, index
-        self.seed = pictures.drawing.seeds[index]
-        """With the same model and request it gives the same picture."""
+
+    @property
+    def seed(self) -> int:
+        """With the same model and request, without ``best_of``, it gives the same picture."""
+        return self._pictures.seed(self._index)
 
     def __repr__(self) -> str:
         """What it shows and what makes it again."""
@@ -282,6 +309,12 @@ class Picture:
     def attributes(self) -> dict[str, str]:
         """What it was drawn to show, by attribute: what was asked for, and what the seed has drawn."""
         return self._pictures.attributes(self._index)
+
+    @cached_property
+    def shown(self) -> Mapping[str, Shown]:
+        """What it shows, by attribute: the value that the classifier of the model finds most likely, whatever it was
+        drawn to show, and its probability. Empty of a model without a classifier."""
+        return self._pictures.shown(self._index)
 
     @property
     def prompt(self) -> str | None:

@@ -24,7 +24,7 @@ from ancestral.images.masks import MaskedPicture
 from ancestral.images.palettes import check_palette
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.conditioning import draw_labels, draw_matching_labels
-from ancestral.models.entries import MAX_GUIDANCE, MAX_TEMPERATURE
+from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.sheets import SheetLayout
 from ancestral.models.spec import STYLE
 
@@ -55,12 +55,16 @@ class DrawOptions:
     palette: str | Path | Sequence[str] | None = None
     """To put the pictures into: a name of :data:`ancestral.images.palettes.PALETTES`, a .gpl or .hex file, or colours
     like ``#00ff7f``; None leaves them as they were sampled."""
+    best_of: int = 1
+    """Candidates of each picture of classes, of a model with a classifier; see :attr:`Drawing.best_of`."""
 
     def seeds(self, count: int) -> tuple[int, ...]:
-        """A seed for every picture; the first one has the request's own."""
+        """A seed for every candidate of every picture; the first one has the request's own."""
         check_range("n", count, 1, MAX_PICTURES)
+        check_range("best_of", self.best_of, 1, MAX_BEST_OF)
+        check_range("best_of", count * self.best_of, 1, MAX_PICTURES)
         seed = seed_or_drawn(self.seed)
-        return tuple(part_seed(seed, index) for index in range(count))
+        return tuple(part_seed(seed, index) for index in range(count * self.best_of))
 
 
 def class_drawing(
@@ -71,7 +75,7 @@ def class_drawing(
     Args:
         model: that draws.
         prompt: names of values of its attributes, separated by commas; None for a model without any.
-        count: of the pictures.
+        count: of the pictures that are returned.
         options: of the request.
         param: the name of ``prompt``, for errors.
 
@@ -104,7 +108,7 @@ def sheet_drawing(
     layout, attributes = _layout(model, name), tuple(model.spec.named)
     frames = [model.labels(frame, "sheet") for frame in layout.prompts]
     requested = _indices(requested_labels(model, prompt, options.style, param))
-    seed = options.seeds(1)[0]
+    seed = _one_seed(options)
     moving = {attribute for frame in frames for attribute in frame}
     for attribute, label in zip(attributes, requested, strict=True):
         if label is not None and attribute in moving:
@@ -154,13 +158,13 @@ def completion(
         options: of the request.
         param: as for :func:`class_drawing`.
     """
-    labels = requested_labels(model, prompt, options.style, param)
+    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
     return Completion(
-        **_shared(model, options, options.seeds(count)),
+        **_shared(model, options, seeds),
         prompt=prompt,
-        labels=(labels,) * count,
+        labels=(labels,) * len(seeds),
         requested=(labels,),
-        revised_prompts=(None,) * count,
+        revised_prompts=(None,) * len(seeds),
         rows=len(rows),
         palette_error=palette_error,
         prompt_symbols=rows.size,
@@ -177,13 +181,13 @@ def edit(
     param: str = "prompt",
 ) -> Edit:
     """A region of a picture, drawn anew; arguments as of :func:`completion`."""
-    labels = requested_labels(model, prompt, options.style, param)
+    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
     return Edit(
-        **_shared(model, options, options.seeds(count)),
+        **_shared(model, options, seeds),
         prompt=prompt,
-        labels=(labels,) * count,
+        labels=(labels,) * len(seeds),
         requested=(labels,),
-        revised_prompts=(None,) * count,
+        revised_prompts=(None,) * len(seeds),
         mask=base64.b64encode(mask_file(masked.kept)).decode(),
         palette_error=masked.palette_error,
         prompt_symbols=int(masked.kept.sum()) * model.spec.channels,
@@ -201,7 +205,7 @@ def interpolation(
     ends = _end(model, begin, options.style, "from"), _end(model, end, options.style, "to")
     begins, ended = _frozen(begin), _frozen(end)
     return Interpolation(
-        **_shared(model, options, options.seeds(1) * steps),
+        **_shared(model, options, (_one_seed(options),) * steps),
         prompt="-to-".join(name if isinstance(name, str) else "embedding" for name in (begins, ended)),
         begin=begins,
         end=ended,
@@ -312,6 +316,7 @@ def _shared(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> 
     """The fields of every :class:`Drawing`."""
     check_range("temperature", 1.0 if options.temperature is None else options.temperature, 0.0, MAX_TEMPERATURE)
     check_range("guidance", 1.0 if options.guidance is None else options.guidance, 0.0, MAX_GUIDANCE)
+    require_classifier(model.entry.id, options.best_of, classified=model.classified)
     scale, padded = _scale(model, options.size, pad=options.pad)
     return {
         "seeds": seeds,
@@ -324,7 +329,23 @@ def _shared(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> 
         "output_format": options.output_format,
         "background": _background(model, options),
         "palette": None if options.palette is None else check_palette(options.palette),
+        "best_of": options.best_of,
     }
+
+
+def _one_seed(options: DrawOptions) -> int:
+    """The seed that all pictures of a sheet or an interpolation share."""
+    if options.best_of > 1:
+        message = "best_of: not for pictures that share a seed"
+        raise InvalidRequest(message, param="best_of", code="invalid_value")
+    return options.seeds(1)[0]
+
+
+def require_classifier(model_id: str, best_of: int, *, classified: bool) -> None:
+    """Raise :class:`InvalidRequest` if there are candidates, and no classifier to choose among them."""
+    if best_of > 1 and not classified:
+        message = f"best_of: {model_id} has no classifier to tell the best by"
+        raise InvalidRequest(message, param="best_of", code="model_not_capable")
 
 
 def _background(model: ImageModel, options: DrawOptions) -> str:

@@ -13,7 +13,9 @@ from ancestral.catalog.models import ImageModel
 from ancestral.catalog.sampler import Part, Sampler
 from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, Reconstruction
 from ancestral.images.drawing import Edit as EditDrawing
+from ancestral.images.judging import Judgement, judge
 from ancestral.images.masks import MaskedPicture
+from ancestral.images.resolve import require_classifier
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
@@ -100,6 +102,20 @@ class ImageSampler(Sampler):
         h = self.embed(labels) if self.model.spec.encoder is None else self.encode(picture)
         given = None if kept is None else kept[None]
         return self.engine.pictures.score(picture, None if h is None else h[None], given)
+
+    def judge(self, drawing: Drawing, symbols: NDArray[np.uint8]) -> Judgement | None:
+        """Which of the pictures ``[N, H, W, C]`` are returned, and what they show.
+
+        Returns:
+            None for a model without a classifier, and for pictures that are not of classes.
+
+        Raises:
+            InvalidRequest: there are candidates, and no classifier to choose among them.
+        """
+        require_classifier(self.model.entry.id, drawing.best_of, classified=self.classifier is not None)
+        if self.classifier is None or not isinstance(drawing, ClassDrawing):
+            return None
+        return judge(self.classifier, drawing, symbols)
 
     def request(self, labels: Labels, temperature: float, guidance: float) -> ImageStreamRequest:
         """How a picture with these labels is sampled, but for its seed."""

@@ -7,7 +7,7 @@ every value of every attribute; a softmax for each attribute makes probabilities
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from ancestral.models.architectures import encoder
 from ancestral.models.architectures.encoder import EncoderSpec
@@ -49,6 +49,15 @@ class ClassifierSpec(PictureSpec):
     def outputs(self) -> int:
         """Logits: one for each value of each attribute, in order."""
         return sum(len(values) for _, values in self.attributes)
+
+
+class Shown(NamedTuple):
+    """What a picture shows of one attribute."""
+
+    value: str
+    """The most likely one."""
+    probability: float
+    """What the classifier gives it."""
 
 
 def shared_fields(spec: ImageSpec) -> dict[str, Any]:

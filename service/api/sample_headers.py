@@ -54,8 +54,8 @@ def disposition(job: Job, payload: Payload, index: int | None = None) -> dict[st
     if isinstance(payload, AudioPayload):
         name = _name(job.model, payload.voice, payload.seed, payload.response_format.partition("_")[0])
     elif isinstance(payload, PicturesPayload):
-        whole = index is None and payload.count > 1
-        seed, form = payload.seeds[index or 0], "zip" if whole else payload.output_format
+        whole = index is None and payload.count > payload.best_of
+        seed, form = payload.seed_of(index or 0), "zip" if whole else payload.output_format
         name = _name(job.model, payload.prompt, seed, form)
     else:
         return {}

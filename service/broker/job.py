@@ -107,7 +107,7 @@ class Job:
     engine: str | None = None
     error: Failure | None = None
     result: Mapping[str, Any] | None = None
-    """Of a job that answers with figures."""
+    """Of a job that answers with figures; of pictures, what they show, of a model with a classifier."""
 
     @property
     def expires_at(self) -> float | None:

@@ -61,6 +61,8 @@ class Ended:
 
     status: Status
     error: Failure | None
+    result: Mapping[str, Any] | None = None
+    """What the job has given besides symbols."""
 
 
 Entry = Begin | Preview | Piece | Ended
@@ -158,4 +160,5 @@ def parse_entry(fields: Mapping[bytes, bytes]) -> Entry:
     if kind == b"preview":
         return Preview(fields[b"d"])
     error = Failure(**json.loads(fields[b"error"])) if fields[b"error"] else None
-    return Ended(Status(fields[b"status"].decode()), error)
+    result = json.loads(fields.get(b"result") or b"null")
+    return Ended(Status(fields[b"status"].decode()), error, result)

@@ -61,8 +61,9 @@ if fingerprint ~= '' then
     if earlier and earlier_fingerprint ~= fingerprint then return {'reused', {}} end
     local kind, status = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'kind', 'status'))
     local came_to_nothing = not kind or status == '"failed"' or status == '"cancelled"'
-    local is_kept = kind and (redis.call('EXISTS', events_prefix .. earlier) == 1
-        or redis.call('HEXISTS', job_prefix .. earlier, 'result') == 1)
+    -- Its symbols are kept as long as its events; a result that is all that it has given, as long as its record.
+    local done, result = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'samples_done', 'result'))
+    local is_kept = kind and (redis.call('EXISTS', events_prefix .. earlier) == 1 or (result and done == '0'))
     if is_kept and not came_to_nothing then return {'accepted', redis.call('HGETALL', job_prefix .. earlier)} end
     local again = not came_to_nothing and redis.call('HGET', job_prefix .. earlier, 'payload')
     if again then
@@ -367,7 +368,7 @@ add('error', error)
 add('result', result)
 redis.call('HSET', job, unpack(ending))
 if wanted or suspended then redis.call('HDEL', job, 'wanted', 'suspended') end
-redis.call('XADD', stream, 'NOMKSTREAM', after_all, 'k', 'end', 'status', status, 'error', error)
+redis.call('XADD', stream, 'NOMKSTREAM', after_all, 'k', 'end', 'status', status, 'error', error, 'result', result)
 add_event(events, 'job.' .. status, {done, symbols ~= '' and symbols or total, started}, after_all)
 for _, key in ipairs({stream, events, ingredient}) do redis.call('EXPIRE', key, retention) end
 redis.call('EXPIRE', job, record_retention)

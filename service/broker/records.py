@@ -52,7 +52,7 @@ async def end_job(
         status: in which it ends.
         attempt: that must be the current one; None for any, and the worker that runs the job is told.
         error: why it failed.
-        result: its result, if that is not symbols.
+        result: its result, besides symbols.
         symbols: how many must have been published.
 
     Returns:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ancestral.command_line import FiniteRange, SeedType, check_output, click_errors
-from ancestral.models.entries import MAX_GUIDANCE
+from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE
 
 if TYPE_CHECKING:
     from ancestral.images.picture import Pictures
@@ -90,6 +90,13 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
     help="Weight of the class (classifier-free guidance); 1 is the plain model. The model's own by default.",
 )
 @click.option(
+    "--best-of",
+    type=click.IntRange(1, MAX_BEST_OF),
+    default=1,
+    show_default=True,
+    help="Candidates of each picture; the one is written that shows best what was named. Of models with a classifier.",
+)
+@click.option(
     "--background",
     type=click.Choice(["auto", "transparent", "opaque"]),
     default="auto",
@@ -124,6 +131,7 @@ def command(
     seed: int | None,
     temperature: float | None,
     guidance: float | None,
+    best_of: int,
     background: str,
     palette: str | Path | None,
     save_palette: Path | None,
@@ -153,8 +161,8 @@ def command(
         raise click.UsageError("what to draw: either CLASS or --like")
     if (edited is None) != (mask is None) or (edited is not None and (like, sheet) != (None, None)):
         raise click.UsageError("--edit and --mask go together, and not with --like or --sheet")
-    if like is not None and (style, guidance, sheet) != (None, None, None):
-        raise click.UsageError("--style, --guidance and --sheet are for models of classes, not for --like")
+    if like is not None and (style, guidance, sheet, best_of) != (None, None, None, 1):
+        raise click.UsageError("--style, --guidance, --best-of and --sheet are for models of classes, not for --like")
     with click_errors(*FAILURES):
         signer = load_settings().load_signer()
         source = edited or like
@@ -170,7 +178,7 @@ def command(
             pictures = painter.reconstruct(like, count, **options)
         else:
             prompt = name if painter.attributes or name != "any" else None
-            options |= {"style": style, "guidance": guidance}
+            options |= {"style": style, "guidance": guidance, "best_of": best_of}
             if edited is not None and mask is not None:
                 pictures = painter.edit(edited, mask, name or "any", count, **options)
             elif isinstance(sheet, str):

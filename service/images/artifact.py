@@ -37,7 +37,7 @@ class ImageEncoder(Encoder):
     def finish(self) -> bytes:
         """See :class:`Encoder`."""
         payload, model = self._payload, self._model
-        pictures = [file_of(payload, model, index, self._decode) for index in range(payload.file_count)]
+        pictures = [file_of(payload, model, index, self._decode) for index in payload.returned]
         if len(pictures) == 1:
             self._entries = [(0, len(pictures[0]))]
             return pictures[0]

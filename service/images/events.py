@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ancestral.service.images.schemas import AttributeShown
 from ancestral.service.jobs.schemas import Seed
 from ancestral.service.ws.schemas import ServerEvent
 
@@ -42,6 +43,9 @@ class ImageDone(ServerEvent):
     type: Literal["image.done"] = "image.done"
     rows: int = Field(ge=0, description="Number of rows, of all pictures.")
     sha256: str = Field(description="Of all bytes of all rows.")
+    attributes: list[dict[str, AttributeShown]] | None = Field(
+        default=None, description="What each picture shows, by the classifier of the model, if it has one."
+    )
 
 
 class ImageCancelled(ServerEvent):

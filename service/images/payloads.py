@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, Interpolation, Labels, Reconstruction
+from ancestral.models.architectures.classifier import Shown
 from ancestral.service.jobs.payload import Payload, SampledPayload
 
 
@@ -21,9 +24,20 @@ class PicturesPayload(Drawing, SampledPayload):
         """See :class:`Payload`."""
         return self.prompt
 
+    shown: tuple[Mapping[str, Shown], ...] = ()
+    """What each of the pictures that are returned shows, by attribute; empty until they have been sampled, and of a
+    model without a classifier."""
+
     def seed_of(self, index: int) -> int:
         """See :class:`SampledPayload`."""
-        return self.seeds[index]
+        return self.seeds[self.returned[index]]
+
+    def with_result(self, result: Mapping[str, Any] | None) -> Self:
+        """See :class:`Payload`."""
+        if result is None:
+            return self
+        shown = tuple({name: Shown(**value) for name, value in one.items()} for one in result["shown"])
+        return replace(self, chosen=tuple(result["chosen"]), shown=shown)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ from ancestral.service.images.payloads import (
     InterpolationPayload,
 )
 from ancestral.service.images.schemas import (
+    MAX_PICTURES,
     BaseImageRequest,
     CompletionRequest,
     EditRequest,
@@ -166,6 +167,7 @@ def options_of(request: PictureRequest) -> DrawOptions:
         output_format=request.output_format,
         background=request.background,
         palette=request.palette,
+        best_of=request.best_of if isinstance(request, ImageRequest) else 1,
     )
 
 
@@ -175,10 +177,16 @@ def delivery(request: PictureRequest, drawing: Drawing) -> dict[str, Any]:
     Raises:
         InvalidRequest: fields of the request exclude each other.
     """
+    if drawing.count > MAX_PICTURES and drawing.best_of > 1:
+        message = f"best_of: {drawing.count} pictures would be sampled; n times best_of is at most {MAX_PICTURES}"
+        raise InvalidRequest(message, param="best_of", code="invalid_value")
     streams = isinstance(request, ImageRequest | DecodingRequest) and request.stream
     if isinstance(request, ImageRequest | DecodingRequest) and request.partial_images and not streams:
         message = "partial_images: only a stream shows unfinished pictures"
         raise InvalidRequest(message, param="partial_images", code="needs_stream")
+    if isinstance(request, ImageRequest) and request.partial_images and request.best_of > 1:
+        message = "best_of: which picture is the best is known only at the end, so none can be shown unfinished"
+        raise InvalidRequest(message, param="best_of", code="conflict")
     if streams and request.response_format == "url":
         message = "response_format: a stream has b64_json alone"
         raise InvalidRequest(message, param="response_format", code="conflict")

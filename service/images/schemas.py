@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ancestral.catalog.models import ANY
 from ancestral.images.palettes import MAX_COLOURS, PALETTES
-from ancestral.models.entries import MAX_GUIDANCE
+from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE
 from ancestral.service.jobs.schemas import NO_EFFECT, RequestSeed, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.ws.schemas import ApiKey, SessionClose
@@ -17,6 +17,7 @@ ImageFormat = Literal["png", "webp", "jpeg"]
 Background = Literal["auto", "transparent", "opaque"]
 
 MAX_PICTURES = 10
+"""That are sampled for one request."""
 MAX_STEPS = 16
 _PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAVUlEQVR4nNWPOw4AIAhDrfe/Mw5GwqeQODjYCXi0yhg/CVqJbwn0M7sq2CsU"
@@ -34,6 +35,10 @@ Palette = Annotated[str, Field(min_length=1, max_length=64)] | Annotated[list[_C
 PALETTE_NAME = (
     "The pictures' colours become the nearest of this palette, after sampling and without dithering; what is "
     f"transparent stays so: {', '.join(f'`{name}`' for name in PALETTES)}."
+)
+_BEST_OF = (
+    "Candidates that are sampled for each picture; the one is returned that shows best what was named, by the model's "
+    "classifier. Only of models that have one. `usage` counts all candidates, and `n` times `best_of` is at most 10."
 )
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
@@ -121,6 +126,7 @@ class ImageRequest(BaseImageRequest):
     )
     asked_class: _Names | None = Field(default=None, alias="class", description="The same as `prompt`.")
     n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
+    best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF, description=_BEST_OF)
     sheet: _Name | None = Field(
         default=None,
         description="A sheet that the model lays out (`/v1/models` lists them): one character in all directions and "
@@ -187,6 +193,7 @@ class ImageGenerate(StrictRequest):
     asked_class: _Names | None = Field(default=None, alias="class")
     style: _Name | None = None
     n: int = Field(default=1, ge=1, le=MAX_PICTURES)
+    best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF, description=_BEST_OF)
     seed: RequestSeed | None = None
     temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
     guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
@@ -227,6 +234,18 @@ PALETTE_DISTANCE = (
 )
 
 
+_ATTRIBUTES = (
+    "What the picture shows, by the classifier of the model, which is not asked what was named; if it has one."
+)
+
+
+class AttributeShown(BaseModel):
+    """What a picture shows of one attribute."""
+
+    value: str = Field(description="The most likely value.")
+    probability: float = Field(ge=0.0, le=1.0, description="What the classifier gives it.")
+
+
 class ImageObject(BaseModel):
     """One picture: a URL or its bytes in base64."""
 
@@ -234,6 +253,7 @@ class ImageObject(BaseModel):
     b64_json: str | None = None
     revised_prompt: str | None = Field(default=None, description=_REVISED)
     seed: Seed = Field(description="A request for one picture with this seed returns the same picture.")
+    attributes: dict[str, AttributeShown] | None = Field(default=None, description=_ATTRIBUTES)
 
 
 class TokenDetails(BaseModel):
@@ -244,7 +264,7 @@ class TokenDetails(BaseModel):
 
 
 class ImageUsage(BaseModel):
-    """The tokens of a request: sub-pixels, given and sampled; a class is one text token."""
+    """The tokens of a request: sub-pixels, given and sampled, also of candidates; a class is one text token."""
 
     input_tokens: int
     output_tokens: int
@@ -294,6 +314,7 @@ class CompletedPicture(ImageEvent):
     """A finished picture."""
 
     usage: ImageUsage = Field(description="The usage of all pictures of the request.")
+    attributes: dict[str, AttributeShown] | None = Field(default=None, description=_ATTRIBUTES)
     palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.images.payloads import EditPayload, EncodingPayload, ImageLikelihoodPayload, PicturesPayload
 from ancestral.service.images.schemas import (
+    AttributeShown,
     EditCompleted,
     EditPartial,
     ImageCompleted,
@@ -30,6 +31,7 @@ from ancestral.service.images.schemas import (
 )
 from ancestral.service.images.source_schemas import Encoding, EncodingList, EncodingUsage
 from ancestral.service.jobs.events import event
+from ancestral.service.jobs.payload import PayloadError
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import JobReader, job_end
 
@@ -53,6 +55,11 @@ class ImageReader(JobReader):
         if self.on_coarse is not None:
             show, self.on_coarse = self.on_coarse, None
             await show(self.batch.coarse(data))
+
+    def _on_end(self, result: Mapping[str, Any] | None) -> None:
+        self.payload = self.payload.with_result(result)
+        if self.payload.best_of > 1 and not self.payload.chosen:
+            raise PayloadError("The worker is of an earlier version, which chooses no candidates.")
 
     async def read_all(self) -> None:
         """Read until every row has been sampled; raises as :meth:`JobReader.symbols` does."""
@@ -94,13 +101,21 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
         signed: from :func:`signed_files`.
     """
     payload, data = reader.payload, []
-    for index in range(payload.file_count):
+    attributes = shown_attributes(payload)
+    for index, candidate in enumerate(payload.returned):
         if payload.response_format == "url":
             content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
         else:
             content = {"b64_json": _base64(finished_file(reader, index, signed))}
-        revised = payload.revised_prompts[index]
-        data.append(ImageObject(**content, revised_prompt=revised, seed=payload.seeds[index]))
+        revised, seed = payload.revised_prompts[candidate], payload.seeds[candidate]
+        data.append(
+            ImageObject(
+                **content,
+                revised_prompt=revised,
+                seed=seed,
+                attributes=None if attributes is None else attributes[index],
+            )
+        )
     return ImagesObject(
         created=int(reader.job.created_at),
         data=data,
@@ -128,8 +143,21 @@ def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
 
 
 def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:
-    """The file of one picture of a job that has been read; ``signed`` from :func:`signed_files`."""
-    return file_of(reader.payload, reader.model, index, reader.batch) if signed is None else signed[index]
+    """The file of one of the pictures that are returned, of a job that has been read; ``signed`` from
+    :func:`signed_files`."""
+    if signed is not None:
+        return signed[index]
+    return file_of(reader.payload, reader.model, reader.payload.returned[index], reader.batch)
+
+
+def shown_attributes(payload: PicturesPayload) -> list[dict[str, AttributeShown]] | None:
+    """What each of the pictures that are returned shows; None of a model without a classifier, and of a sheet."""
+    if len(payload.shown) != payload.file_count:
+        return None
+    return [
+        {name: AttributeShown(value=value, probability=round(p, 3)) for name, (value, p) in one.items()}
+        for one in payload.shown
+    ]
 
 
 async def as_events(state: AppState, reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
@@ -146,15 +174,23 @@ async def as_events(state: AppState, reader: ImageReader, partial_images: int) -
             for index in range(len(batch.pixels)):
                 yield event(partial(**_fields(reader, index, None), partial_image_index=shown))
             shown += 1
-    usage, signed = usage_of(reader.payload, reader.samples), await signed_files(state, reader)
-    for index in range(len(batch.pixels)):
-        distance = reader.payload.palette_error
-        yield event(completed(**_fields(reader, index, signed), usage=usage, palette_distance=distance))
+    payload, signed = reader.payload, await signed_files(state, reader)
+    attributes = shown_attributes(payload)
+    for index in range(len(payload.returned)):
+        yield event(
+            completed(
+                **_fields(reader, index, signed),
+                usage=usage_of(payload, reader.samples),
+                attributes=None if attributes is None else attributes[index],
+                palette_distance=payload.palette_error,
+            )
+        )
 
 
 def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict[str, Any]:
-    """The fields of :class:`ImageEvent`."""
+    """The fields of :class:`ImageEvent`, of one of the pictures that are returned."""
     payload = reader.payload
+    candidate = payload.returned[index]
     return {
         "b64_json": _base64(finished_file(reader, index, signed)),
         "created_at": int(reader.job.created_at),
@@ -162,9 +198,9 @@ def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict
         "drawn_size": _drawn_size(reader),
         "output_format": payload.output_format,
         "index": index,
-        "seed": payload.seeds[index],
+        "seed": payload.seeds[candidate],
         "background": payload.background,
-        "revised_prompt": payload.revised_prompts[index],
+        "revised_prompt": payload.revised_prompts[candidate],
     }
 
 

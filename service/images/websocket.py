@@ -1,24 +1,25 @@
 """``WS /v1/images/stream``: pictures while they are sampled, so that a page can show them grow.
 
-The client sends ``image.generate{model, prompt | class, style, n, seed, temperature, guidance, background, coarse,
-api_key}``. The server answers ``image.start{job, model, width, height, channels, n, seed, seeds}``, followed by binary
-frames of whole rows from the top down: the bytes of a row of the first picture (0 … 255, ``width * channels`` of them),
-of the same row of the second one, and so on. ``image.done{rows, sha256}`` ends them; the hash is that of all their
-bytes. After it the next ``image.generate`` may be sent. With ``coarse: true`` a model in two scales sends
-``image.coarse{width, height}`` before the first row, and then, in binary frames, the coarse pixels of one picture after
-the other. ``image.cancel`` ends the pictures early and is answered ``image.cancelled``; ``session.close`` ends the
-connection. An ``error`` affects only the message that it answers, and has ``retry_after`` (seconds) where another
-attempt may succeed; after too many errors the connection is closed with 1008.
+The client sends ``image.generate{model, prompt | class, style, n, best_of, seed, temperature, guidance, background,
+coarse, api_key}``. The server answers ``image.start{job, model, width, height, channels, n, seed, seeds}``, followed by
+binary frames of whole rows from the top down: the bytes of a row of the first picture (0 … 255, ``width * channels``),
+of the same row of the second one, and so on. ``image.done{rows, sha256, attributes}`` ends them; the hash is that of
+all their bytes. With ``best_of`` all of this comes at the end, when the best are known. After it the next
+``image.generate`` may be sent. With ``coarse: true`` a model in two scales sends ``image.coarse{width, height}`` before
+the first row, and then, in binary frames, the coarse pixels of one picture after the other. ``image.cancel`` ends the
+pictures early and is answered ``image.cancelled``; ``session.close`` ends the connection. An ``error`` affects only the
+message that it answers, and has ``retry_after`` (seconds) where another attempt may succeed; after too many errors the
+connection is closed with 1008.
 """
 
 from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ancestral.catalog.models import ImageModel
-from ancestral.errors import AncestralError
+from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.images.pixels import Pixels
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
@@ -26,7 +27,7 @@ from ancestral.service.errors import Unauthorized, error_headers, redis_unavaila
 from ancestral.service.images.events import ImageCancelled, ImageCoarse, ImageDone, ImageStart
 from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
-from ancestral.service.images.stream import ImageReader
+from ancestral.service.images.stream import ImageReader, shown_attributes
 from ancestral.service.images.tasks import IMAGE
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.submit import submit_job
@@ -38,6 +39,10 @@ from ancestral.service.ws.messages import parse_message, wrong_order
 from ancestral.service.ws.schemas import ServerEvent, error_event
 
 PATH: Final = "/v1/images/stream"
+
+
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
 
 
 class ImageConnection(WsConnection):
@@ -91,6 +96,9 @@ class ImageConnection(WsConnection):
         except Unauthorized as error:
             await self._send_error(error)
             raise CloseConnection(1008, "no valid API key") from None
+        if message.coarse and message.best_of > 1:
+            said = "coarse: which picture is the best is known only at the end, so none can be shown before"
+            raise InvalidRequest(said, param="coarse", code="conflict")
         job_spec = image_job(self._state.catalog, self._state.settings, message.request())
         await self._state.count_request(caller)
         self._job = await submit_job(self._state, caller, job_spec, prefer=None, key=None)
@@ -110,7 +118,8 @@ class ImageConnection(WsConnection):
                 await self._send_error(error)
         else:
             self._job = None  # before `image.done` is sent: the client may send the next request at once
-            await self._send(ImageDone(rows=rows, sha256=digest))
+            done, shown = ImageDone(rows=rows, sha256=digest), shown_attributes(reader.payload)
+            await self._send(done if shown is None else done.model_copy(update={"attributes": shown}))
         if self._shutting_down:
             self.on_shutdown()
 
@@ -123,30 +132,40 @@ class ImageConnection(WsConnection):
 
     async def _send_rows(self, reader: ImageReader) -> tuple[int, str]:
         """Send the pictures. Returns the number of their rows, and the hash of all bytes."""
+        digest = hashlib.sha256()
+        if reader.payload.best_of > 1:
+            await reader.read_all()
+            await self._send_start(reader)
+            chosen = reader.batch.pixels[list(reader.payload.returned)]
+            await self._send_frames(chosen.swapaxes(0, 1), digest)
+        else:
+            await self._send_start(reader)
+            async for _, symbols in reader.symbols():
+                await self._send_frames(reader.batch(symbols), digest)
+        return reader.batch.rows, digest.hexdigest()
+
+    async def _send_start(self, reader: ImageReader) -> None:
         job, payload, spec = reader.job, reader.payload, reader.model.spec
-        count = payload.count
         start = ImageStart(
             job=job.id,
             model=job.model,
             width=spec.width,
             height=spec.height,
             channels=reader.batch.channels,
-            n=count,
+            n=len(payload.returned),
             seed=payload.seed,
-            seeds=list(payload.seeds),
+            seeds=[payload.seeds[candidate] for candidate in payload.returned],
         )
-        if any(payload.revised_prompts):
-            start = start.model_copy(update={"revised_prompts": list(payload.revised_prompts)})
-        await self._send(start)
-        digest = hashlib.sha256()
-        rows_per_frame = max(1, FRAME_BYTES // (count * spec.width * reader.batch.channels))
-        async for _, symbols in reader.symbols():
-            rows = reader.batch(symbols)
-            for first in range(0, len(rows), rows_per_frame):
-                frame = rows[first : first + rows_per_frame].tobytes()
-                digest.update(frame)
-                await self._websocket.send_bytes(frame)
-        return reader.batch.rows, digest.hexdigest()
+        revised = [payload.revised_prompts[candidate] for candidate in payload.returned]
+        await self._send(start.model_copy(update={"revised_prompts": revised}) if any(revised) else start)
+
+    async def _send_frames(self, rows: Pixels, digest: _Digest) -> None:
+        """Send rows ``[rows, pictures, W, C]``, and add them to the hash of all bytes."""
+        rows_per_frame = max(1, FRAME_BYTES // rows[0].size)
+        for first in range(0, len(rows), rows_per_frame):
+            frame = rows[first : first + rows_per_frame].tobytes()
+            digest.update(frame)
+            await self._websocket.send_bytes(frame)
 
     async def _send(self, event: ServerEvent) -> None:
         await self._websocket.send_json(event.message())

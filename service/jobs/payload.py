@@ -8,6 +8,7 @@ and never guesses.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Self
@@ -28,6 +29,10 @@ class Payload:
     """The base of all payloads. A subclass declares its fields; when their meaning changes, its version does."""
 
     VERSION: ClassVar[int] = 1
+
+    def with_result(self, result: Mapping[str, Any] | None) -> Self:
+        """The payload of a job that has ended with this result: what only sampling could decide is decided."""
+        return self
 
     @property
     def excerpt(self) -> str | None:

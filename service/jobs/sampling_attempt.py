@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from ancestral.catalog.sampler import Part, Sampler
 from ancestral.models.engines.base import Stream
@@ -85,6 +86,10 @@ class SamplingAttempt(JobAttempt):
     async def on_opened(self, part: Part, stream: Stream) -> None:
         """The stream of a part has been opened, and none of its symbols has been published yet by this attempt."""
 
+    async def result(self) -> dict[str, Any] | None:
+        """What the job gives besides its symbols, all of which have been sampled."""
+        return None
+
     def halt(self) -> None:
         """See :class:`JobAttempt`."""
         if self._slot is not None:
@@ -126,7 +131,7 @@ class SamplingAttempt(JobAttempt):
         seconds = self.context.settings.ahead_seconds if self.job.paced else BATCH_AHEAD_SECONDS
         return int(seconds * self.rate)
 
-    async def work(self) -> None:
+    async def work(self) -> dict[str, Any] | None:
         """See :class:`JobAttempt`."""
         retry = self.lease.attempt > 1
         resume = await self.lease.resume_point() if retry else ResumePoint(0, 0, None)
@@ -150,10 +155,11 @@ class SamplingAttempt(JobAttempt):
             slot.cancel()
         feeding = asyncio.create_task(self._feed(slot, snapshot))
         feeding.add_done_callback(partial(self._feeder_done, slot))
-        begun = time.monotonic()
+        begun, result = time.monotonic(), None
         try:
             if await self._publish_chunks(slot, resume.published):
                 await self.lease.store()
+                result = await self.result()
                 self.symbols = slot.position
             self._note_idleness()
             self.on_finished(slot.position - start, time.monotonic() - begun - self._idle_seconds)
@@ -161,6 +167,7 @@ class SamplingAttempt(JobAttempt):
             feeding.cancel()
             slot.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
+        return result
 
     def _sink(self) -> Callable[[Chunk], None]:
         loop = asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -90,6 +90,7 @@ class JobReader:
                     await self._preview(entry.data)
                 elif isinstance(entry, Ended):
                     check_end(entry.status, entry.error)
+                    self._on_end(entry.result)
                     return
                 elif len(symbols := drop_published(entry, self.samples)):
                     self.samples += len(symbols)
@@ -109,6 +110,9 @@ class JobReader:
 
     async def _preview(self, data: bytes) -> None:
         """Called with what may be shown before the first symbols, once for each attempt."""
+
+    def _on_end(self, result: Mapping[str, Any] | None) -> None:
+        """Called with the result of a job that has completed."""
 
     async def _acknowledge(self) -> None:
         """Called after each chunk has been read."""

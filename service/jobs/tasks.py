@@ -88,7 +88,7 @@ class Task(Generic[P_co]):
         Raises:
             PayloadError: another version of the server wrote it.
         """
-        return self.payload.load(job.payload)
+        return self.payload.load(job.payload).with_result(job.result)
 
     def attempt_class(self) -> type[JobAttempt]:
         """What :attr:`attempt` names."""

@@ -40,8 +40,9 @@ def test_it_says_what_the_network_says(name: str) -> None:
     for found, wanted in zip(classifier.log_probabilities(images), expected, strict=True):
         assert np.abs(found - wanted).max() < 1e-5
     for row, shown in enumerate(classifier.shown(images)):
-        assert [value.label for value in shown] == [int(part[row].argmax()) for part in expected]
-        assert [value.probability for value in shown] == pytest.approx([np.exp(p[row].max()) for p in expected])
+        best = [values[int(part[row].argmax())] for (_, values), part in zip(ATTRIBUTES, expected, strict=True)]
+        assert [found.value for found in shown] == best
+        assert [found.probability for found in shown] == pytest.approx([np.exp(p[row].max()) for p in expected])
 
 
 def test_a_picture_is_judged_the_same_alone_and_among_others() -> None:

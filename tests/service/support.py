@@ -23,13 +23,14 @@ import numpy as np
 from ancestral.models import checkpoint
 from ancestral.models.architectures import architecture, tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.engines import load_engine
 from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
-from ancestral.models.tensors import shapes
+from ancestral.models.tensors import random_tensors, shapes
 from ancestral.models.text import PHONEMES
 from ancestral.training.export import write as write_graphs
 from bench.engines import with_ranges
@@ -81,7 +82,7 @@ PICTURES: dict[str, ImageSpec] = {
 }  # fmt: skip
 """The models that draw, named after what they have: `rgb` and `binary` also have classes, `grey` and `row` have no
 attributes, `subclasses` samples in two scales, the `palette` has a transparent colour; `diagonal` (BiLSTM) and `row`
-(LSTM) have no graphs. The `palette` is sampled in int8."""
+(LSTM) have no graphs. The `palette` is sampled in int8, and has a classifier."""
 ENCODED: dict[str, ImageSpec] = {
     "autoencoder": PixelCNNAutoencoderSpec(
         height=6, width=8, channels=1, levels=2, layers=2, features=6, first_kernel_size=3, output_features=8,
@@ -181,6 +182,9 @@ def write_picture_model(path: Path, spec: ImageSpec) -> None:
     if spec.label_rows:
         tensors[LABEL_ROWS] = np.array(LABEL_ROWS_OF[path.name], np.float32)
     _save(path / spec.kind, spec, tensors)
+    if path.name == "palette":
+        judge = ClassifierSpec(**shared_fields(spec), layers=2, features=4, code=6)
+        checkpoint.save(path / "classifier", judge, random_tensors(tensor_table(judge)), "Random weights, for tests.")
     manifest = {
         "id": path.name, "kind": "image", "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random pictures.", "temperature": 1.0, "guidance": 1.0, "sheets": SHEETS_OF.get(path.name, {}),

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.training.corpora.characters import (
     ATTRIBUTES,
     Parts,

@@ -74,7 +74,7 @@ def test_names_come_in_any_order_and_case(server: Server) -> None:
     for prompt in ("No Weapon,ELF , robe", "any, elf, robe, no weapon,", "elf, elf, robe, no weapon"):
         assert same(draw(server, model="palette", prompt=prompt, n=2), plain)
     response = post(server, "generations", model="palette", prompt="elf, robe, no weapon")
-    assert set(response.json()["data"][0]) == {"b64_json", "seed"}, "nothing is left to draw"
+    assert set(response.json()["data"][0]) == {"b64_json", "seed", "attributes"}, "nothing is left to draw"
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
             "prompt": "dog",
             "style": "Oil",
             "n": 1,
+            "best_of": 1,
             "size": "24x18",
             "seed": seed,
             "temperature": 1.0,

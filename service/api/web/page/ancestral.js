@@ -468,17 +468,22 @@ class Speech {
   }
 }
 
-/** A picture that was drawn: `bytes` are a PNG, `seed` gives it again, and `prompt` names all that it shows. */
+/**
+ * A picture that was drawn: `bytes` are a PNG, `seed` gives it again, `prompt` names all that it was drawn to show, and
+ * `shown` has what it shows by the classifier of the model (`shown.cloak.value`, `.probability`); empty without one.
+ */
 class Picture {
   constructor(server, json, found, size) {
     const bytes = fromBase64(found.b64_json);
-    Object.assign(this, { server, json, size, bytes, seed: String(found.seed), prompt: found.revised_prompt ?? json.prompt ?? null });
+    const prompt = found.revised_prompt ?? json.prompt ?? null;
+    Object.assign(this, { server, json, size, bytes, seed: String(found.seed), prompt, shown: found.attributes ?? {} });
   }
 
   /** The bytes of a file: `png`, `webp` or `jpeg`, each pixel a square of `scale` pixels. */
   async file(form = "png", scale = 1) {
     const size = this.size.split("x").map((side) => side * scale).join("x");
-    const { data } = await drawn(this.server, { ...this.json, seed: this.seed, size, output_format: form });
+    const one = this.json.best_of ? { best_of: 1 } : {};
+    const { data } = await drawn(this.server, { ...this.json, ...one, seed: this.seed, size, output_format: form });
     return fromBase64(data[0].b64_json);
   }
 }
