@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
@@ -59,7 +60,7 @@ class Draft:
         self._connection = connection
         self._keys = Keys(job_id)
         self._draft = key("draft", job_id, secrets.token_hex(8))
-        self._size = 0
+        self._size, self._rewritten = 0, list[tuple[int, str]]()
 
     async def claim(self) -> bool:
         """Claim the job's file. False if another process is writing it."""
@@ -85,11 +86,13 @@ class Draft:
     async def restart(self) -> None:
         """Empty the draft, and renew the claim."""
         await self._run(["DEL", self._draft], ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS])
-        self._size = 0
+        self._size, self._rewritten = 0, []
 
     async def overwrite(self, parts: Iterable[tuple[int, bytes]]) -> None:
         """Write bytes at offsets, over those already written."""
-        writes = [["SETRANGE", self._draft, offset, part] for offset, part in parts]
+        rewritten = [*parts]
+        self._rewritten += [(offset, part.hex()) for offset, part in rewritten]
+        writes = [["SETRANGE", self._draft, offset, part] for offset, part in rewritten]
         await self._run(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -97,8 +100,10 @@ class Draft:
         return read_pieces(self._connection, self._draft, start, stop)
 
     async def keep(self, info: str) -> None:
-        """Make the draft the job's file, if both still exist. ``info`` describes it."""
-        await self._connection.run(KEEP, self._keys, draft=self._draft, info=info)
+        """Make the draft the job's file, if both still exist, and the draft is what was written. ``info`` describes
+        it."""
+        written = {"size": self._size, "rewritten": json.dumps(self._rewritten)}
+        await self._connection.run(KEEP, self._keys, draft=self._draft, info=info, **written)
 
     async def discard(self) -> None:
         """Delete the draft, if it was not kept, and release the claim."""

@@ -122,11 +122,17 @@ is suspended and its reader needs more."""
 KEEP: Final = Script(
     "KEEP",
     keys="job stream draft content",
-    args="info",
+    args="info size rewritten",
     body="""
 local life = redis.call('PTTL', stream)
 if life < 0 then life = redis.call('PTTL', job) end
-if life < 0 or redis.call('EXISTS', draft) == 0 then
+local whole = redis.call('STRLEN', draft) == tonumber(size)
+for _, part in ipairs(cjson.decode(rewritten)) do
+    local found = redis.call('GETRANGE', draft, part[1], part[1] + #part[2] / 2 - 1)
+    local hex = found:gsub('.', function(byte) return string.format('%02x', byte:byte()) end)
+    whole = whole and hex == part[2]
+end
+if life < 0 or not whole then
     redis.call('DEL', draft)
     return 0
 end
@@ -136,7 +142,8 @@ redis.call('PEXPIRE', content, life)
 return 1
 """,
 )
-"""Keep a finished job's bytes for as long as its stream or, if it has none, as the job. 1; 0 if either is gone."""
+"""Keep a finished job's bytes for as long as its stream or, if it has none, as the job. 1; 0 if either is gone, or the
+bytes are not those that were written: a new master may lack the last of them. ``rewritten`` are offsets and bytes."""
 
 UNFINISHED: Final = Script(
     "UNFINISHED",

@@ -40,6 +40,7 @@ def check_taken_up(house: House, held: list[str], *others: Process) -> None:
 @pytest.mark.slow
 def test_a_worker_is_killed(house: House, expected: list[bytes]) -> None:
     with house.workers(2) as (one, other), work(house) as under_way:
+        one.send(signal.SIGSTOP)  # so that it takes no other job while we look
         held = held_by(one, under_way)
         one.kill()
         took = eventually(lambda: all(house.attempt(job) == 2 for job in held), seconds=TAKEN_OVER_SECONDS)

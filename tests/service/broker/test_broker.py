@@ -320,6 +320,32 @@ def test_a_draft_never_loses_its_time_to_live(valkey: RealRedis) -> None:
     run(valkey, act)
 
 
+def test_a_draft_is_kept_only_if_it_is_what_was_written(valkey: RealRedis) -> None:
+    """A new master may lack the last writes: here it is made to."""
+
+    async def kept(broker: Broker, *lost: tuple[str, Any]) -> bytes | None:
+        made = await broker.clients.submit(job(), queue=9)
+        draft = broker.clients.artifacts.draft(made.id)
+        await draft.append(b"\xff\x00\nthing")
+        await draft.overwrite([(0, b"\x00\x0a\xfe"), (4, b"H")])
+        (name,) = await broker.redis.keys(key("draft", made.id, "*").replace("[", "?"))
+        for command, *arguments in lost:
+            await broker.redis.execute_command(command, name, *arguments)
+        await draft.keep("{}")
+        assert not await broker.redis.exists(name)
+        content: bytes | None = await broker.redis.get(key("content", made.id))
+        assert await broker.clients.artifacts.info(made.id) == (None if content is None else "{}")
+        return content
+
+    async def act(broker: Broker) -> None:
+        assert await kept(broker) == b"\x00\x0a\xfetHing"
+        assert await kept(broker, ("SETRANGE", 0, b"\xff\x00\n")) is None
+        assert await kept(broker, ("SETRANGE", 4, b"h")) is None
+        assert await kept(broker, ("SET", b"\x00\x0a\xfetHin")) is None
+
+    run(valkey, act)
+
+
 def test_a_job_that_ends_before_it_began_has_no_stream(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         made = job()
