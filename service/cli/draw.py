@@ -62,7 +62,7 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
     metavar="ROWSxCOLUMNS|NAME",
     callback=_sheet,
     help="Write so many pictures as one sprite sheet instead, and an atlas beside it (places, seeds, attributes); or "
-    "one character in all directions and frames of a sheet that the model lays out (pixelcnn-characters: run).",
+    "one character in all directions and frames of a sheet that the model lays out (docs/pictures.md).",
 )
 @click.option(
     "--animation",
