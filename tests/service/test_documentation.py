@@ -114,10 +114,13 @@ def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
                 body["model"] = "pixelcnn-portraits"
             upload = tone() if path.startswith("/v1/audio") else picture(listed[body["model"]]["size"])
             field = "file" if path.endswith(("/likelihood", "/detect")) else "image"
-            response = httpx.post(url, data=body, files={field: upload}, timeout=60.0)
+            files = {field: upload}
+            if path.endswith("/edits"):
+                files["mask"] = picture(listed[body["model"]]["size"], clear=True)
+            response = httpx.post(url, data=body, files=files, timeout=60.0)
         assert response.status_code == 200, (path, response.text)
         sent.add(path)
-    assert len(sent) == 19
+    assert len(sent) == 20
 
 
 def example_body(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -130,10 +133,13 @@ def example_body(document: dict[str, Any], operation: dict[str, Any]) -> tuple[s
     return kind, shown
 
 
-def picture(size: str) -> bytes:
-    """A PNG file of `WIDTHxHEIGHT` pixels, all black."""
-    file = io.BytesIO()
-    Image.new("L", tuple(map(int, size.split("x")))).save(file, "PNG")
+def picture(size: str, *, clear: bool = False) -> bytes:
+    """A PNG file of `WIDTHxHEIGHT` pixels, all black, or black on the right and transparent on the left."""
+    file, (width, height) = io.BytesIO(), map(int, size.split("x"))
+    image = Image.new("RGBA" if clear else "L", (width, height), "black")
+    if clear:
+        image.paste((0, 0, 0, 0), (0, 0, width // 2, height))
+    image.save(file, "PNG")
     return file.getvalue()
 
 

@@ -77,7 +77,9 @@ class EditForm(ImageRequest):
         description="A PNG or WebP file of such a size: transparent where the picture is drawn anew. All else is kept."
     )
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=["pixelcnn-sprites"])
-    prompt: str | None = Field(default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT)
+    prompt: str | None = Field(
+        default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT, examples=["axe"]
+    )
     palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
     input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
 
