@@ -26,7 +26,11 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 @click.command()
 @click.argument("checkpoint", type=_CHECKPOINT)
 @click.option("--data", type=_PICTURES, required=True, help="Its training data.")
-@click.option("--pictures", type=click.IntRange(1), help="Of the test set, whose likelihood is computed. Default: all.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(0),
+    help="Of the test set, whose likelihood is computed; 0 leaves it out. Default: all.",
+)
 @click.option(
     "--drawn", type=click.IntRange(0), default=100, show_default=True, help="Samples of each class; 0 leaves them out."
 )
@@ -96,6 +100,8 @@ def images(
         if engine.spec.encoder is not None:
             if guidance != 1.0:
                 raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
+            if pictures == 0:
+                raise ValueError("pictures: of a network that draws from pictures at least one")
             found = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
             _finish(loaded, found, output, card=card)
             return
@@ -108,10 +114,10 @@ def images(
         if edited and not engine.spec.draws_edits:
             raise ValueError("edited: the model draws no edits")
         judged_by, sha256 = _classifier(classifier or (None if entry is None else entry.classifier), task)
-    report: dict[str, Any] = {
-        "sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256, "pictures": len(test.images),
-        **likelihood_figures(loaded, task, test), "temperature": temperature,
-    }  # fmt: skip
+    report: dict[str, Any] = {"sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256}
+    if len(test.images):
+        report |= {"pictures": len(test.images), **likelihood_figures(loaded, task, test)}
+    report["temperature"] = temperature
     output.mkdir(parents=True, exist_ok=True)
     if drawn:
         made, seconds = draw_classes(engine, drawn, temperature, guidance)
