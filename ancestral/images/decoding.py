@@ -5,6 +5,7 @@ The size is read from the header before anything is decoded, so that a file that
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import warnings
@@ -18,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from ancestral.errors import InvalidRequest
+from ancestral.images.encoding import mask_file
 from ancestral.images.masks import MaskedPicture
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.palette import WHITE, nearest_symbols
@@ -89,7 +91,8 @@ def decode_masked(image: bytes, mask: bytes, spec: ImageSpec) -> MaskedPicture:
     if not kept.any():
         message = "mask: nothing is kept: /v1/images/generations draws whole pictures"
         raise InvalidRequest(message, param="mask", code="invalid_mask")
-    return MaskedPicture(np.where(kept[..., None], symbols, 0).astype(np.uint8), kept, palette_error)
+    canonical = base64.b64encode(mask_file(kept)).decode()
+    return MaskedPicture(np.where(kept[..., None], symbols, 0).astype(np.uint8), kept, canonical, palette_error)
 
 
 def _opened(data: bytes, spec: ImageSpec, convert: Callable[[Image.Image, ImageSpec], Image.Image]) -> Image.Image:

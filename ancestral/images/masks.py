@@ -19,6 +19,8 @@ class MaskedPicture:
     """``[H, W, C]``, 0 where they are not kept."""
     kept: NDArray[np.bool_]
     """``[H, W]``."""
+    mask: str = ""
+    """The mask as a file in base64, the same for all files that mean the same; of a request."""
     palette_error: float | None = None
     """How far the picture's colours were from those of the palette, of a model with one."""
 

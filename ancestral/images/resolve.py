@@ -4,7 +4,6 @@ here.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,6 @@ from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
 from ancestral.images.drawing import ClassDrawing, Completion, Edit, Interpolation, Label, Labels, Reconstruction
-from ancestral.images.encoding import mask_file
 from ancestral.images.masks import MaskedPicture
 from ancestral.images.palettes import check_palette
 from ancestral.images.sizes import MAX_SIDE, multiple
@@ -188,7 +186,7 @@ def edit(
         labels=(labels,) * len(seeds),
         requested=(labels,),
         revised_prompts=(None,) * len(seeds),
-        mask=base64.b64encode(mask_file(masked.kept)).decode(),
+        mask=masked.mask,
         palette_error=masked.palette_error,
         prompt_symbols=int(masked.kept.sum()) * model.spec.channels,
         prompt_sha256=hashlib.sha256(masked.data.tobytes()).hexdigest(),

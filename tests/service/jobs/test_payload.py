@@ -14,6 +14,7 @@ from ancestral.service.detection.payloads import DetectionPayload
 from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
 from ancestral.service.images.payloads import (
     CompletionPayload,
+    EditPayload,
     EncodingPayload,
     ImageLikelihoodPayload,
     ImagePayload,
@@ -48,6 +49,9 @@ IMAGE = ImagePayload(
 COMPLETION = CompletionPayload(
     **vars(IMAGE) | {"rows": 2, "prompt_symbols": 48, "palette_error": 1.5, "prompt_sha256": "cd" * 32}
 )
+EDIT = EditPayload(
+    **vars(IMAGE) | {"mask": "iVBORw0=", "prompt_symbols": 40, "palette_error": 1.5, "prompt_sha256": "cd" * 32}
+)
 INTERPOLATION = InterpolationPayload(
     seed=7, temperature=0.9, guidance=2.5, style="oil", size="8x6", scale=1, fit=None, response_format="b64_json",
     output_format="webp", background="transparent", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0),
@@ -70,6 +74,7 @@ PAYLOADS: list[Payload] = [
     SpeechLikelihoodPayload(voice="ann", sentences=()),
     IMAGE,
     COMPLETION,
+    EDIT,
     INTERPOLATION,
     RECONSTRUCTION,
     EncodingPayload(palette_error=2.5),
