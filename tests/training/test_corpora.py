@@ -158,7 +158,7 @@ def test_unknown_corpora(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no corpus 'eve'; there are allison, heart, joe, kokoro, slt"):
         build("eve", tmp_path / "eve", 1)
     assert not (tmp_path / "eve").exists()
-    assert len(set(NAMES)) == 13
+    assert len(set(NAMES)) == 14
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
