@@ -156,18 +156,24 @@ def completion(
         options: of the request.
         param: as for :func:`class_drawing`.
     """
-    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
     return Completion(
-        **_shared(model, options, seeds),
-        prompt=prompt,
-        labels=(labels,) * len(seeds),
-        requested=(labels,),
-        revised_prompts=(None,) * len(seeds),
+        **_as_named(model, prompt, count, options, param),
         rows=len(rows),
         palette_error=palette_error,
         prompt_symbols=rows.size,
         prompt_sha256=hashlib.sha256(rows.tobytes()).hexdigest(),
     )
+
+
+def _as_named(model: ImageModel, prompt: str | None, count: int, options: DrawOptions, param: str) -> dict[str, Any]:
+    """The fields of a :class:`ClassDrawing` whose seeds draw no labels."""
+    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
+    return _shared(model, options, seeds) | {
+        "prompt": prompt,
+        "labels": (labels,) * len(seeds),
+        "requested": (labels,),
+        "revised_prompts": (None,) * len(seeds),
+    }
 
 
 def edit(
@@ -179,13 +185,8 @@ def edit(
     param: str = "prompt",
 ) -> Edit:
     """A region of a picture, drawn anew; arguments as of :func:`completion`."""
-    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
     return Edit(
-        **_shared(model, options, seeds),
-        prompt=prompt,
-        labels=(labels,) * len(seeds),
-        requested=(labels,),
-        revised_prompts=(None,) * len(seeds),
+        **_as_named(model, prompt, count, options, param),
         mask=masked.mask,
         palette_error=masked.palette_error,
         prompt_symbols=int(masked.kept.sum()) * model.spec.channels,

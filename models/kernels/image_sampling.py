@@ -61,7 +61,7 @@ def distribution(channels, levels, each, weights, c, out, begin, size, skips, hi
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
-    t, x, c, channels, logits, cumulative, rows, given, seeds,
+    t, x, c, channels, logits, cumulative, seeds,
     temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
 ):  # fmt: skip
     """The symbol of one sub-pixel of every lane, given or drawn, and where that is wanted its likelihood, or the noise
@@ -71,16 +71,16 @@ def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
     ``guidance`` times the difference. (The unconditional pass copies the symbol.)
     """
     levels, i = logits.shape[1], x * channels + c
-    for lane in range(1, len(rows)):
+    for lane in range(1, len(logits)):
         if unconditional[lane]:
             for j in range(levels):
                 free = logits[lane, j]
                 logits[lane - 1, j] = free + guidances[lane - 1] * (logits[lane - 1, j] - free)
-    for lane in range(len(rows)):
+    for lane in range(len(logits)):
         if unconditional[lane]:
             symbols[lane, t, i] = symbols[lane - 1, t, i]
-        elif rows[lane] >= given[lane] and noise_index[lane, rows[lane], x] >= 0:
-            u = uniform(seeds[lane], noise_index[lane, rows[lane], x] * channels + c)
+        elif noise_index[lane, t, x] >= 0:
+            u = uniform(seeds[lane], noise_index[lane, t, x] * channels + c)
             symbols[lane, t, i] = draw(logits[lane], temperatures[lane], 0.0, u, cumulative)
         if likelihoods.shape[1] > 0:
             symbol = np.int64(symbols[lane, t, i])

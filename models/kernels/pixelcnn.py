@@ -37,7 +37,7 @@ def _sampler() -> Callable[..., None]:
 
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
     def loop(  # type: ignore[no-untyped-def]  # numba infers the types
-        sizes, weights, table, pixels, above, conditions, rows, given, seeds,
+        sizes, weights, table, pixels, above, conditions, rows, seeds,
         temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
     ):  # fmt: skip
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
@@ -83,7 +83,7 @@ def _sampler() -> Callable[..., None]:
                         channels, levels, outputs, weights[at:], c, out, begin, size, skips, hidden, logits
                     )
                     take_symbols(
-                        t, x, c, channels, logits, cumulative, rows, given, seeds,
+                        t, x, c, channels, logits, cumulative, seeds,
                         temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
                     )  # fmt: skip
                     for lane in range(lanes):
@@ -130,7 +130,6 @@ class PixelCNNKernel:
         state: Sequence[Array],
         conditions: Array,
         rows: NDArray[np.int64],
-        given: NDArray[np.int64],
         seeds: NDArray[np.int64],
         temperatures: NDArray[np.float64],
         guidances: Array,
@@ -143,6 +142,6 @@ class PixelCNNKernel:
     ) -> None:
         """Advance every lane by as many rows as ``symbols`` has (see the protocol)."""
         _sampler()(
-            self._layout.sizes, self._weights, input_table(self._spec), *state, conditions, rows, given, seeds,
+            self._layout.sizes, self._weights, input_table(self._spec), *state, conditions, rows, seeds,
             temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
         )  # fmt: skip

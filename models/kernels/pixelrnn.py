@@ -36,7 +36,7 @@ def _sampler() -> Callable[..., None]:
 
     @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
     def loop(  # type: ignore[no-untyped-def]  # numba infers the types
-        sizes, weights, heads, after, pixels, hidden, cells, right, conditions, rows, given, seeds,
+        sizes, weights, heads, after, pixels, hidden, cells, right, conditions, rows, seeds,
         temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
     ):  # fmt: skip
         _ = SOURCES  # a free variable, so that the key of the cache changes with the files
@@ -72,7 +72,7 @@ def _sampler() -> Callable[..., None]:
                         channels, levels, outputs, weights[head:], c, out, 0, size, skips, last, logits
                     )
                     take_symbols(
-                        t, x, c, channels, logits, cumulative, rows, given, seeds,
+                        t, x, c, channels, logits, cumulative, seeds,
                         temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
                     )  # fmt: skip
                     for lane in range(lanes):
@@ -122,7 +122,6 @@ class PixelRNNKernel:
         state: Sequence[Array],
         conditions: Array,
         rows: NDArray[np.int64],
-        given: NDArray[np.int64],
         seeds: NDArray[np.int64],
         temperatures: NDArray[np.float64],
         guidances: Array,
@@ -135,6 +134,6 @@ class PixelRNNKernel:
     ) -> None:
         """Advance every lane by as many rows as ``symbols`` has (see the protocol)."""
         _sampler()(
-            self._layout.sizes, self._weights, self._heads, self._after, *state, conditions, rows, given, seeds,
+            self._layout.sizes, self._weights, self._heads, self._after, *state, conditions, rows, seeds,
             temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
         )  # fmt: skip

@@ -109,7 +109,7 @@ def edit_job(catalog: Catalog, settings: Settings, request: EditRequest) -> JobS
     _refuse_sheet(request)
     model, request = catalog.image_model(request.model, EDIT_CAPABILITY), with_defaults(catalog, request)
     prompt, param = _prompt(request)
-    file = file_of(request.image, "image")
+    file = file_of(request.image)
     masked = decode_masked(file, file_of(request.mask, "mask"), model.spec)
     drawing = edit(model, masked, prompt, request.n, options_of(request), param)
     payload = EditPayload(**vars(drawing), **delivery(request, drawing), n=request.n)

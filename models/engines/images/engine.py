@@ -171,8 +171,11 @@ class ImageEngine(AlwaysLoaded, ABC):
         return picture
 
     def noise_index_of(self, request: ImageStreamRequest) -> NDArray[np.int64]:
-        """``[H, W]``: :attr:`noise_index`, and -1 for pixels that an edit keeps, too."""
-        return self.noise_index if request.edit is None else np.where(request.edit.kept, -1, self.noise_index)
+        """``[H, W]``: :attr:`noise_index`, and -1 for pixels of given rows and those that an edit keeps, too."""
+        found = self.noise_index if request.edit is None else np.where(request.edit.kept, -1, self.noise_index)
+        if request.given is not None:
+            found = np.where(np.arange(len(found))[:, None] < len(request.given), -1, found)
+        return found
 
     def step(self, pictures: Sequence[ImageStream], rows: int) -> list[Pixels]:
         """Sample up to ``rows`` more rows of every picture, together.

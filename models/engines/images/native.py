@@ -37,7 +37,6 @@ class ImageKernel(Protocol):
         state: Sequence[Array],
         conditions: Array,
         rows: NDArray[np.int64],
-        given: NDArray[np.int64],
         seeds: NDArray[np.int64],
         temperatures: NDArray[np.float64],
         guidances: Array,
@@ -54,12 +53,11 @@ class ImageKernel(Protocol):
             state: as in :meth:`blank`, with an axis of lanes in front; in and out.
             conditions: ``[lanes, …, n]``, as :meth:`condition` made them.
             rows: ``[lanes]``: the next row.
-            given: ``[lanes]``: the number of given rows.
             seeds: ``[lanes]``.
             temperatures: ``[lanes]``.
             guidances: ``[lanes]``; used where the next lane is an unconditional pass.
             unconditional: ``[lanes]``: whether the lane is the unconditional pass of the one before.
-            noise_index: ``[lanes, H, W]``: the index of each pixel's noise, in pixels; -1 for one that is given.
+            noise_index: ``[lanes, rows, W]``: the index of each pixel's noise, in pixels; -1 for one that is given.
             symbols: ``[lanes, rows, W * C]``: read where they are given, else written.
             likelihoods: the same shape to score, else ``[lanes, 0, 0]``: ln p of every symbol; written.
             reaches: ``[R]``, for the intervals.
@@ -173,12 +171,11 @@ class NativeImageEngine(ImageEngine):
             state,
             conditions=_stacked([p.condition for p in pictures]),
             rows=np.array([p.rows for p in pictures]),
-            given=np.array([0 if p.request.given is None else len(p.request.given) for p in pictures]),
             seeds=np.array([p.request.seed for p in pictures]),
             temperatures=np.array([float(p.request.temperature) for p in pictures]),
             guidances=np.array([p.request.guidance for p in pictures], np.float32),
             unconditional=unconditional_lanes(pictures),
-            noise_index=np.stack([self.noise_index_of(p.request) for p in pictures]),
+            noise_index=np.stack([self.noise_index_of(p.request)[p.rows : p.rows + rows] for p in pictures]),
             symbols=symbols,
             likelihoods=likelihoods,
             reaches=np.array(reaches, np.int64),

@@ -79,14 +79,13 @@ class TorchImageEngine(ImageEngine):
         return np.empty(0)
 
     def _sample(self, picture: TorchImageStream, positions: list[int]) -> None:
-        """Sample these sub-pixels, except those of given rows."""
+        """Sample these sub-pixels, except those that are given."""
         request, symbols = picture.request, picture.symbols[None]
-        given = 0 if request.given is None else request.given.size
         h = self._h(picture)
         free = None if picture.unconditional_pass is None else self._h(picture.unconditional_pass)
         drawn, kept = self.noise_index_of(request).reshape(-1) >= 0, _kept(picture)
         for position in positions:
-            if position < given or not drawn[position // self.spec.channels]:
+            if not drawn[position // self.spec.channels]:
                 continue
             logits = sub_pixel_logits(self._network, symbols, position, h, request.guidance, free, kept)
             noise = uniforms(request.seed, position, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
@@ -18,7 +18,7 @@ from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import ACCEPTED, figures
 from ancestral.service.api.routes.images import ERRORS, GROWING, PICTURES, draw_pictures
-from ancestral.service.images.payloads import ReconstructionPayload
+from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.images.requests import edit_job
 from ancestral.service.images.schemas import (
     PALETTE_NAME,
@@ -37,6 +37,7 @@ from ancestral.service.settings import Settings
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
+_R = TypeVar("_R", EditRequest, ReconstructionRequest)
 EDITED = PICTURES | {"content": {"text/event-stream": event_stream(EditPartial, EditCompleted)}}
 _FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
 _MODEL = "The id of a model that `/v1/models` lists."
@@ -110,9 +111,7 @@ async def edit_image(
     form: Annotated[EditForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
     """Draw ``image`` anew where ``mask`` is transparent, ``n`` times, and keep every other pixel as it is."""
-    request, service = await form.request(), context.service
-    job_spec = await asyncio.to_thread(edit_job, service.catalog, service.settings, request)
-    return await draw_pictures(context, job_spec, request)
+    return await _draw_from(await form.request(), context, edit_job)
 
 
 @router.post(
@@ -126,7 +125,7 @@ async def reconstruct_image(
     form: Annotated[ReconstructionForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
     """Sample ``n`` pictures from the vector of ``image``: what the model has kept of it, each time drawn anew."""
-    return await _draw_from(form, context, reconstruction_job)
+    return await _draw_from(await form.request(), context, reconstruction_job)
 
 
 @router.post(
@@ -140,7 +139,7 @@ async def draw_portraits(
     form: Annotated[ReconstructionForm, Form(media_type="multipart/form-data")], context: ContextDep
 ) -> Response:
     """Sample ``n`` new pictures of the person on ``image``, who need not be among those that the model has seen."""
-    return await _draw_from(form, context, portrait_job)
+    return await _draw_from(await form.request(), context, portrait_job)
 
 
 @router.post(
@@ -160,10 +159,10 @@ async def encode_image(
 
 
 async def _draw_from(
-    form: ReconstructionForm,
+    request: _R,
     context: RequestContext,
-    job_of: Callable[[Catalog, Settings, ReconstructionRequest], JobSpec[ReconstructionPayload, ImageModel]],
+    job_of: Callable[[Catalog, Settings, _R], JobSpec[PicturesPayload, ImageModel]],
 ) -> Response:
-    request, service = await form.request(), context.service
+    service = context.service
     job_spec = await asyncio.to_thread(job_of, service.catalog, service.settings, request)
     return await draw_pictures(context, job_spec, request)
