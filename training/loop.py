@@ -26,6 +26,9 @@ from torch.multiprocessing.spawn import start_processes
 from ancestral.training.start import STATE
 from ancestral.training.torchrun import world_size
 
+LOG = "log.jsonl"
+"""Of a run: the loss and, after evaluations, the held-out figures."""
+
 
 class Task(Protocol):
     """A training task: the network, its data and its loss."""
@@ -245,7 +248,7 @@ class Trainer:
 
     def _log(self, figures: dict[str, float]) -> None:
         line = {"step": self.step, self.task.unit: self.items, "hours": round(self.seconds / 3600, 4), **figures}
-        with (self.out / "log.jsonl").open("a") as file:
+        with (self.out / LOG).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 

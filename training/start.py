@@ -1,11 +1,12 @@
-"""Runs that start from the weights of a checkpoint, or from the whole state of another run."""
+"""Runs that start from the weights of a checkpoint, or from the whole state of another run; folders made in steps."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> dict[str, torch.Tenso
     return {n: torch.from_numpy(np.array(t)) for n, t in fitted.items() if shapes.get(n) == t.shape}
 
 
+def progress(run: Path) -> tuple[int, float]:
+    """The steps and the seconds that a run has been trained for; 0 of one that has saved no state yet."""
+    meta = _metadata(run / STATE) if (run / STATE).exists() else {}
+    return int(meta.get("step", 0)), float(meta.get("seconds", 0.0))
+
+
+def _metadata(state: Path) -> dict[str, str]:
+    with safe_open(state, "pt") as file:
+        found: dict[str, str] = file.metadata()
+    return found
+
+
 def branch(trunk: Path, out: Path) -> tuple[int, float]:
     """Let ``out`` continue from the state of another run, unless it has been started already.
 
@@ -99,8 +112,7 @@ def branch(trunk: Path, out: Path) -> tuple[int, float]:
             raise ValueError(f"{trunk}: no state of a run ({STATE})")
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(trunk / STATE, copy)
-        with safe_open(copy, "pt") as file:
-            meta: dict[str, str] = file.metadata()
+        meta = _metadata(copy)
         if "learning_rate" not in meta:
             raise ValueError(f"{trunk}: its state was saved by an earlier version, which kept no learning rate")
         step, rate = int(meta["step"]), float(meta["learning_rate"])
@@ -112,3 +124,12 @@ def branch(trunk: Path, out: Path) -> tuple[int, float]:
         os.replace(copy, state)
     found = json.loads(note.read_text())
     return int(found["step"]), float(found["learning_rate"])
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Where to write a folder that gets its name when it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    yield partial
+    os.replace(partial, path)

@@ -7,11 +7,9 @@ the first one stay as they are. Every step leaves its result in a work directory
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +22,7 @@ from ancestral.models.text import PHONEMES
 from ancestral.training.corpora import CorpusError, align_clips, read
 from ancestral.training.data.speech import Clip, Coding, Dataset, by_speaker, minutes_by_speaker, prepare
 from ancestral.training.loop import LoopConfig, train
+from ancestral.training.start import whole_folder
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 
@@ -137,12 +136,12 @@ def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
     corpus, prepared = new.work / "corpus", new.work / "prepared"
     if not corpus.exists():
         report(f"Aligning {len(clips)} recordings with their text")
-        with _whole(corpus) as partial:
+        with whole_folder(corpus) as partial:
             align_clips(clips, partial, new.voice.language)
     if not prepared.exists():
         report("Computing frames and symbols")
         wavenet, acoustic = _specs(new.base)
-        with _whole(prepared) as partial:
+        with whole_folder(prepared) as partial:
             prepare(read(corpus), partial, acoustic.features, Coding.of(wavenet), new.processes)
     groups = by_speaker([Dataset(prepared)], evaluation=False)
     known = {name: [item for item in group if item[1].durations] for name, group in groups.items()}
@@ -156,16 +155,8 @@ def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
     return prepared
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    yield partial
-    os.replace(partial, path)
-
-
 def _write_model(new: NewVoice) -> None:
-    with _whole(new.out) as partial:
+    with whole_folder(new.out) as partial:
         partial.mkdir(parents=True)
         for name, run in ((new.base.sampled.name, _WAVENET), (ACOUSTIC, ACOUSTIC)):
             shutil.copytree(new.work / run / "checkpoint", partial / name)

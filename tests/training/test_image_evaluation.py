@@ -167,7 +167,7 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     assert read_image(out / "sheet.png").shape == (2 * 18 + 2, 10 * 18 + 2, 3)
     report = json.loads((out / "report.json").read_text())
     accuracy, named = report["accuracy"], report["named"]
-    assert list(named) == ["1.0", "1.5", "2.0", "3.0"]
+    assert list(named) == ["1.0", "1.5", "2.0", "3.0", "real"]
     assert all(0 <= found["all"] <= min(found["class"], found["style"]) for found in named.values())
     assert {name: figures["chance"] for name, figures in accuracy.items()} == {"class": 0.5, "style": 1 / 3}
     engine = NativeImageEngine(after)

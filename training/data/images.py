@@ -278,26 +278,30 @@ def read_image(file: Path) -> Images:
         PicturesError: it cannot be decoded.
     """
     image = decoded(file.read_bytes(), str(file))
-    if image.mode == "I;16":  # the upper byte of each grey; Pillow's own conversion would cut off all above 255
-        return (np.asarray(image)[..., None] >> 8).astype(np.uint8)
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))[..., None]
     return np.asarray(image.convert("RGBA").convert("RGB"))
 
 
-def decoded(data: bytes, name: str) -> Image.Image:
-    """An encoded picture, or the first frame of an animation, called ``name`` in errors.
+def decoded(data: bytes, name: str, most: int | None = None) -> Image.Image:
+    """An encoded picture, or the first frame of an animation, called ``name`` in errors; 16 bits become 8.
 
     Raises:
-        PicturesError: it cannot be decoded.
+        PicturesError: it cannot be decoded, or has more than ``most`` pixels a side.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        image.load()
+        too_large = most is not None and max(image.size) > most
+        if not too_large:
+            image.load()
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         raise PicturesError(f"{name}: not a picture") from error
     except Image.DecompressionBombError as error:
         raise PicturesError(f"{name}: {error}") from error
+    if too_large:
+        raise PicturesError(f"{name}: {image.width} x {image.height} pixels; at most {most} x {most} can be used")
+    if image.mode == "I;16":  # the upper byte of each grey; Pillow's own conversion would cut off all above 255
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image
 
 

@@ -41,23 +41,26 @@ def likelihood_figures(loaded: Checkpoint, task: ImageTask, test: Pictures) -> d
     }
 
 
-def fidelity_figures(task: ImageTask, made: Pictures, classifier: PictureClassifier) -> dict[str, Any]:
+def fidelity_figures(task: ImageTask, made: Pictures, classifier: PictureClassifier | None) -> dict[str, Any]:
     """How sampled pictures compare with real ones: attributes, fidelity, variety, copies.
 
     Args:
         task: with the data.
         made: sampled pictures and the labels that they were sampled for.
-        classifier: of the attributes.
+        classifier: of the attributes; None: only copies are counted.
     """
     spec, train, test = task.spec, task.pictures.train, task.held_out(task.pictures.test, None)
+    rng = np.random.default_rng(0)
+    count = min(len(made.images), len(test.images), len(train.images), _COMPARED)
+    some_made, some_test = (pictures.images[rng.permutation(len(pictures.images))[:count]] for pictures in (made, test))
+    copies = {"copies": count_copies(some_made, some_test, train.images, spec)._asdict()}
+    if classifier is None:
+        return copies
     real, drawn = accuracy(classifier, test), accuracy(classifier, made)
     shares = {
         name: {"real": real[name], "drawn": drawn[name], "chance": 1.0 / len(values)}
         for name, values in spec.attributes
     }
-    rng = np.random.default_rng(0)
-    count = min(len(made.images), len(test.images), len(train.images), _COMPARED)
-    some_made, some_test = (pictures.images[rng.permutation(len(pictures.images))[:count]] for pictures in (made, test))
     others = task.held_out(
         Pictures(train.images[rng.permutation(len(train.images))[:count]], train.labels), None
     ).images
@@ -66,7 +69,7 @@ def fidelity_figures(task: ImageTask, made: Pictures, classifier: PictureClassif
         "accuracy": shares,
         "fidelity": precision_recall(seen["made"], seen["test"])._asdict(),
         "fidelity_of_real": precision_recall(seen["real"], seen["test"])._asdict(),
-        "copies": count_copies(some_made, some_test, train.images, spec)._asdict(),
+        **copies,
     }
 
 

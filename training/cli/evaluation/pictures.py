@@ -71,7 +71,8 @@ def images(
     With --edited so many edits of real test pictures are drawn, each asked for another value of one attribute in the
     region where that shows: how often it is seen (and edits.png).
 
-    The classifier is the model's own (classifier/ beside CHECKPOINT), or is trained anew, which takes minutes.
+    The classifier is the model's own (classifier/ beside CHECKPOINT), or is trained anew, which takes minutes. Where
+    every attribute has one value, there is none, and nothing that needs it is measured.
 
     CHECKPOINT may also be a network that draws from pictures. Of an autoencoder the report says how likely test
     pictures are given their own vectors, and how often a classifier sees the class of the original in four
@@ -114,6 +115,8 @@ def images(
         if edited and not engine.spec.draws_edits:
             raise ValueError("edited: the model draws no edits")
         judged_by, sha256 = _classifier(classifier or (None if entry is None else entry.classifier), task)
+        if judged_by is None and (named or edited):
+            raise ValueError("named, edited: every attribute of the model has one value")
     report: dict[str, Any] = {"sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256}
     if len(test.images):
         report |= {"pictures": len(test.images), **likelihood_figures(loaded, task, test)}
@@ -124,10 +127,10 @@ def images(
         report |= {"guidance": guidance, "seconds_per_picture": seconds, **fidelity_figures(task, made, judged_by)}
         write_classes(made, engine.spec, output / SHEET)
         write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
-    if named:
+    if named and judged_by is not None:
         all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES}
         report["named"] = named_figures(task, all_named, judged_by)
-    if edited:
+    if edited and judged_by is not None:
         sheet = output / "edits.png"
         report["edited"] = edited_figures(engine, task, edited, temperature, guidance, judged_by, sheet)
     _finish(loaded, report, output, card=card)
@@ -169,8 +172,9 @@ def _given_or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier, str | None]:
-    """A classifier and the hash of its weights; without a path, one that is trained here.
+def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier | None, str | None]:
+    """A classifier and the hash of its weights; without a path, one that is trained here, if there is a choice of
+    values.
 
     Raises:
         ValueError: the checkpoint is damaged, or that of a classifier of other pictures.
@@ -181,6 +185,8 @@ def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier, 
     from ancestral.training.evaluation.judges import classifier_spec, train_classifier
 
     if path is None:
+        if all(len(values) == 1 for _, values in task.spec.attributes):
+            return None, None
         return train_classifier(task.pictures.train, classifier_spec(task.spec, task.spec.attributes)), None
     loaded = checkpoints.load(path)
     spec = loaded.spec_as(ClassifierSpec)
