@@ -98,21 +98,11 @@ request with another fingerprint)."""
 
 CLAIM: Final = Script(
     "CLAIM",
-    keys="waiting idle running other_running",
-    args="job_prefix events_prefix stream_prefix worker claim repeated full lease life alone_from models",
+    keys="waiting idle running",
+    args="job_prefix events_prefix stream_prefix worker claim repeated full lease life fewer_deaths models",
     body=ADD_EVENT
     + NOW
     + """
-local function runs_alone(deaths) return tonumber(deaths or 0) >= tonumber(alone_from) end
-local function busy_with_one_that_runs_alone()
-    for _, leased in ipairs({running, other_running}) do
-        for _, id in ipairs(redis.call('ZRANGE', leased, 0, -1)) do
-            local found = redis.call('HMGET', job_prefix .. id, 'worker', 'deaths')
-            if found[1] == worker and runs_alone(found[2]) then return true end
-        end
-    end
-    return false
-end
 local function record_of(id)
     local record, fields = {}, redis.call('HGETALL', job_prefix .. id)
     for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
@@ -132,7 +122,7 @@ local function first_in_line()
         local record = record_of(id)
         if record.status ~= '"queued"' then  -- its record has expired
             redis.call('ZREM', waiting, id)
-        elseif runs_alone(record.deaths) and busy_with_one_that_runs_alone() then
+        elseif tonumber(record.deaths or 0) >= tonumber(fewer_deaths) then
             rank = rank + 1
         else
             return id, record
@@ -185,8 +175,7 @@ return {attempt, refused, answer}
 """,
 )
 """Lease the job that has waited longest to a worker and begin an attempt at it: the attempt's number, why this worker
-cannot run it or '', and the record. Nothing if no job waits that this worker may run now: a job that ``alone_from``
-workers died with runs on no worker beside another one of these. ``repeated`` (0 | 1) is whether the reply to the same
+cannot run it or '', and the record. Nothing if no job waits that fewer than ``fewer_deaths`` workers died with. ``repeated`` (0 | 1) is whether the reply to the same
 claim got lost before, ``full`` (0 | 1) whether the worker has no room for another job: it is not woken then. A worker
 that finds nothing is, when a job comes. ``models`` is JSON: sha256, engine and probe by
 id. The probe is what the worker's machine made of fixed symbols: whose rounding differs, continues no job of another

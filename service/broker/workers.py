@@ -68,6 +68,8 @@ class Lease:
     def __init__(self, connection: Connection, job: Job, attempt: int) -> None:
         self.job = job
         self.attempt = attempt
+        self.suspect = job.deaths >= MAX_DEATHS - 1
+        """Whether the job is given up if this worker, too, dies before there is progress."""
         self._total: int | None = None
         self._unsaved: dict[str, Any] = {}
         self._connection = connection
@@ -136,6 +138,8 @@ class Lease:
         published = await self._run(PUBLISH, **args, items=items)
         if published < 1:
             raise SymbolsLost(self.job.id) if published else StaleAttempt(self.job.id)
+        if published > 1:
+            self.suspect = False
         self._saved(saved)
 
     async def preview(self, data: bytes) -> None:
@@ -170,6 +174,7 @@ class Lease:
     async def clear_deaths(self) -> None:
         """Reset the count of workers that died while they ran the job: it was not the cause."""
         await self._connection.commands(self._keys["job"], ["HDEL", self._keys["job"], "deaths"])
+        self.suspect = False
 
 
 @dataclass(frozen=True)
@@ -245,6 +250,7 @@ class Workers:
         *,
         shard: int = 0,
         last: bool = False,
+        suspect_held: bool = False,
         lease: float = LEASE_SECONDS,
     ) -> Lease | None:
         """Lease the job of a shard that has waited longest and begin an attempt at it. A worker that finds nothing is
@@ -260,26 +266,26 @@ class Workers:
                 (:meth:`ancestral.catalog.sampler.Sampler.warm`), by the id of the model.
             shard: of the queue.
             last: whether this takes the worker's last free slot.
+            suspect_held: whether the worker has a lease that is :attr:`Lease.suspect`, in whatever shard. It gets no
+                second one: both jobs would be given up if it died, and one may be innocent.
             lease: seconds.
 
         Returns:
             None if there is nothing to do at the moment.
         """
-        (other,) = set(Priority) - {priority}
         queue = priority, shard
         while True:
             repeated = queue in self._unanswered
             reply = await self._connection.run(
                 CLAIM,
                 Keys(priority=priority, in_shard=shard),
-                other_running=Keys(priority=other, in_shard=shard)["running"],
                 worker=worker,
                 claim=self._unanswered.setdefault(queue, secrets.token_hex(8)),
                 repeated=int(repeated),
                 full=int(last),
                 lease=lease,
                 life=LIFE_SECONDS,
-                alone_from=MAX_DEATHS - 1,
+                fewer_deaths=MAX_DEATHS - suspect_held,
                 models=json.dumps(models),
             )
             del self._unanswered[queue]

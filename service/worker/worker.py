@@ -71,7 +71,7 @@ class Worker:
         self._homes: list[int] = []
         self._claims = {priority: ClaimOrder(broker.shards) for priority in Priority}
         self._stopping = False
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Lease] = {}
         self._attempts: list[JobAttempt] = []
         self._metrics = metrics
         self._tracing = tracing
@@ -237,12 +237,15 @@ class Worker:
             shard = await order.next()
             try:
                 async with self._claiming:  # held until its task is there: a worker that stops waits for it
-                    lease = await self._broker.claim(priority, self.id, models, shard=shard, last=last)
+                    suspect_held = any(lease.suspect for lease in self._running.values())
+                    lease = await self._broker.claim(
+                        priority, self.id, models, shard=shard, last=last, suspect_held=suspect_held
+                    )
                     if lease is not None:
                         order.wake(shard)  # there may be more
                         task = asyncio.create_task(self._perform(lease))
-                        self._running.add(task)
-                        task.add_done_callback(self._running.discard)
+                        self._running[task] = lease
+                        task.add_done_callback(self._running.pop)
                         return task
             except UNAVAILABLE:
                 order.wake(shard)

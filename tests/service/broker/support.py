@@ -73,10 +73,10 @@ def job(**changes: Any) -> Job:
 
 
 async def claimed(
-    broker: Broker, priority: Priority = Priority.INTERACTIVE, worker: str = "w", lease: float = 60.0
+    broker: Broker, priority: Priority = Priority.INTERACTIVE, worker: str = "w", lease: float = 60.0, **options: bool
 ) -> Lease | None:
     """What a worker gets that claims a job."""
-    return await broker.workers.claim(priority, worker, MODELS, lease=lease)
+    return await broker.workers.claim(priority, worker, MODELS, lease=lease, **options)
 
 
 async def begun(broker: Broker, made: Job, **options: Any) -> int:

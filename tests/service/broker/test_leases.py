@@ -150,16 +150,18 @@ def test_deaths_count_until_there_is_progress(valkey: RealRedis) -> None:
 def test_a_job_whose_next_death_is_the_last_runs_beside_no_other(valkey: RealRedis) -> None:
     async def act(broker: Broker) -> None:
         first, second, harmless = await submitted(broker, 3)
-        (later,) = await submitted(broker, 1, priority=Priority.BATCH)
-        for made in (first, second, later):
+        for made in (first, second):
             await broker.redis.hset(key("job", made.id), "deaths", str(MAX_DEATHS - 1))  # type: ignore[misc]
-        attempt = await begun(broker, first)
-        await begun(broker, harmless)  # which waits for nobody
-        for priority in Priority:
-            assert await claimed(broker, priority) is None
-        await begun(broker, second, worker="another")
-        await broker.lease(first, attempt).publish([Piece(0, 0, bytes(20))], None, event=False)
-        await begun(broker, later)
+        lease = await claimed(broker)
+        assert lease is not None
+        assert (lease.job.id, lease.suspect) == (first.id, True)
+        await begun(broker, harmless, suspect_held=True)  # which waits for nobody
+        assert await claimed(broker, suspect_held=True) is None
+        await lease.publish([], Snapshot(0, 0, b"state"), event=False)
+        assert lease.suspect, "without a symbol it has not got on"
+        await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
+        assert not lease.suspect
+        await begun(broker, second)
 
     run(valkey, act)
 
