@@ -175,11 +175,11 @@ return {attempt, refused, answer}
 """,
 )
 """Lease the job that has waited longest to a worker and begin an attempt at it: the attempt's number, why this worker
-cannot run it or '', and the record. Nothing if no job waits that fewer than ``fewer_deaths`` workers died with. ``repeated`` (0 | 1) is whether the reply to the same
-claim got lost before, ``full`` (0 | 1) whether the worker has no room for another job: it is not woken then. A worker
-that finds nothing is, when a job comes. ``models`` is JSON: sha256, engine and probe by
-id. The probe is what the worker's machine made of fixed symbols: whose rounding differs, continues no job of another
-(a record without one was begun by an earlier version)."""
+cannot run it or '', and the record. Nothing if no job waits that fewer than ``fewer_deaths`` workers died with.
+``repeated`` (0 | 1) is whether the reply to the same claim got lost before, ``full`` (0 | 1) whether the worker has no
+room for another job: it is not woken then. A worker that finds nothing is, when a job comes. ``models`` is JSON:
+sha256, engine and probe by id. The probe is what the worker's machine made of fixed symbols: whose rounding differs,
+continues no job of another (a record without one was begun by an earlier version)."""
 
 RENEW: Final = Script(
     "RENEW",

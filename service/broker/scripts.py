@@ -69,7 +69,8 @@ return done > tonumber(before) and 2 or 1
 """Write fields of the record, and append samples of an attempt to the job's stream, without those that are there
 already. ``items`` has names and values of fields, ``noted`` together, and then of each piece its kind ('piece' has a
 byte per sample, 'pcm' two), index, start and samples. ``event`` (0 | 1) adds an event, ``state`` is a snapshot or ''.
-2 if the job has more samples than before, else 1; 0 if the attempt has lost it, -1 if samples before these are missing."""
+2 if the job has more samples than before, else 1; 0 if the attempt has lost it, -1 if samples before these are
+missing."""
 
 PREVIEW: Final = Script(
     "PREVIEW",

@@ -161,6 +161,24 @@ def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) ->
     assert saved.sha256 != begun.sha256
 
 
+def test_a_run_begins_with_weights_of_pictures_whose_labels_occurred_together_otherwise(
+    data: Path, arrays: Arrays, tmp_path: Path
+) -> None:
+    first = ImageTask(SPEC, data)
+    first.export(first.network(), tmp_path / "first", {"step": 0}, {})
+    begun = load(tmp_path / "first")
+    cats = arrays["labels_train"][:, 0] == 0
+    others = tmp_path / "cats.npz"
+    np.savez(others, **arrays | {name: arrays[name][cats] for name in ("x_train", "labels_train")})
+    rows = read_pictures(others).label_rows
+    assert len(rows) < SPEC.label_rows
+    task = ImageTask(replace(SPEC, label_rows=len(rows)), others, start=begun.path)
+    network = task.network()
+    assert all(np.array_equal(tensor.numpy(), begun.tensors[name]) for name, tensor in network.state_dict().items())
+    task.export(network, tmp_path / "second", {"step": 0}, {})
+    assert np.array_equal(load(tmp_path / "second").tensors[LABEL_ROWS], rows)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_does_not_begin_with_another_network(data: Path, tmp_path: Path, processes: int) -> None:
     other = ImageTask(replace(SPEC, layers=3), data)

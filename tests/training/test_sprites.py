@@ -14,8 +14,9 @@ from PIL import Image
 
 from ancestral.training.corpora import CorpusError, build, expected, sprites
 from ancestral.training.corpora.debian import SourcePackage, prepared
-from ancestral.training.corpora.sprites import choices, colour_of, compose, dressed, tiles
-from ancestral.training.corpora.wardrobe import ATTRIBUTES, SPECIES, value
+from ancestral.training.corpora.sprites import any_choices, choices, compose, dressed, tiles, with_tints
+from ancestral.training.corpora.tint import COLOURS, colour_of, tinted
+from ancestral.training.corpora.wardrobe import ATTRIBUTES, LABELLED, SPECIES, value
 from ancestral.training.data.images import PicturesError, read_pictures
 from tests.training.apt import DEB822, apt, packed
 
@@ -173,6 +174,55 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
     assert {name for name, tiles in seen.items() if "gloves/claws" in tiles} == {"troll"}
 
 
+def test_who_may_wear_anything_does(layers: Layers) -> None:
+    rng, all_tiles = np.random.default_rng(0), with_tints(layers)
+    for name in ("minotaur", "ogre", "gargoyle", "halfling", "naga"):
+        wardrobe = any_choices(SPECIES[name], all_tiles)
+        dolls = [dressed(SPECIES[name], wardrobe, rng, anything=True) for _ in range(600)]
+        for layer, (attribute, _) in LABELLED.items():
+            seen = {value(layer, doll[layer]) for doll in dolls if layer in doll}
+            assert seen == {value(layer, tile) for tile in layers[layer]}
+            bare = sum(layer not in doll for doll in dolls) / len(dolls)
+            assert bare == pytest.approx(1 / len(ATTRIBUTES[attribute]), abs=0.06), "as likely as any other value"
+        assert any({"hand1", "hand2"} <= set(doll) and doll["hand1"] == "bow" for doll in dolls)
+        assert not any({"legs", "boots"} & set(doll) for doll in dolls if name == "naga")
+        assert not any("hair" in doll for doll in dolls if doll.get("head") == "viking_gold")
+
+
+def test_garments_are_tinted_in_the_colours_that_are_missing() -> None:
+    files = {
+        "body/robe_a.png": tile((200, 30, 30)),
+        "body/robe_b.png": tile((30, 30, 210)),
+        "body/sam.png": tile((9, 9, 9)),
+    }
+    layers = with_tints(tiles(files))
+    robes = {
+        name: colour_of(image.tobytes()) for name, image in layers["body"].items() if value("body", name) == "robe"
+    }
+    assert (robes["robe_a"], robes["robe_b"]) == ("red", "blue"), "these are as they were"
+    assert sorted(robes.values()) == sorted(["red", "blue", *2 * sorted(set(COLOURS) - {"red", "blue"})])
+    assert {value("body", name) for name in layers["body"] if name.startswith("sam")} == {"coat"}
+    assert with_tints(layers)["body"].keys() == layers["body"].keys(), "none is missing any more"
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("worn", [(200, 30, 30), (90, 90, 90)])
+def test_a_tint_leaves_all_but_the_cloth(worn: tuple[int, int, int], colour: str) -> None:
+    image = square(worn, (0, 8, 32, 32))
+    dark = tuple(level // 2 for level in worn)
+    for colour_there, box in ((dark, (0, 8, 32, 12)), ((40, 180, 220), (0, 12, 8, 14)), ((0, 0, 0), (0, 14, 32, 15))):
+        image.paste((*colour_there, 255), box)
+    made = tinted(image, colour)
+    assert made is not None
+    assert colour_of(made.tobytes()) == colour
+    before, after = np.asarray(image), np.asarray(made)
+    kept = np.zeros((32, 32), bool)
+    kept[:8] = kept[12:14, :8] = kept[14] = True
+    assert np.array_equal(before[kept], after[kept])
+    assert np.array_equal(before[..., 3], after[..., 3])
+    assert after[20, 20, :3].max() > after[9, 9, :3].max(), "shades stay"
+
+
 def square(colour: tuple[int, int, int], box: tuple[int, int, int, int] = (0, 0, 32, 32)) -> Image.Image:
     image = Image.new("RGBA", (32, 32))
     image.paste((*colour, 255), box)
@@ -268,7 +318,7 @@ def test_sprites_are_built(tmp_path: Path, entries: Path, monkeypatch: pytest.Mo
     pictures = read_pictures(tmp_path / "out")
     parts = {"train": pictures.train, "valid": pictures.valid, "test": pictures.test}
     images = np.concatenate([part.images for part in parts.values()])
-    assert len(images) == made == len({image.tobytes() for image in images}) == told[-1] <= expected("sprites")
+    assert len(images) == made == len({image.tobytes() for image in images}) <= told[-1] <= expected("sprites")
     assert images.shape[1:] == (32, 32, 1)
     assert pictures.attributes == tuple(ATTRIBUTES.items())
     assert pictures.palette[0] == "#00000000"

@@ -56,7 +56,7 @@ Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
 def expected(name: str) -> int | None:
     """How many pictures building a corpus makes before equal ones are left out; None where it is not known before."""
     if name == "sprites":
-        return sprites.DRAWN * len(SPECIES)
+        return 2 * sprites.DRAWN * len(SPECIES)
     if name == "characters":
         return characters.COUNT
     return avatars.PEOPLE * avatars.PICTURES * len(STYLES) if name.startswith("avatars") else None

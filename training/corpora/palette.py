@@ -46,22 +46,25 @@ def to_indices(images: Bytes, palette: Bytes) -> Bytes:
         ``[N, H, W]``.
     """
     opaque = np.flatnonzero(palette[:, 3])
-    codes, inverse = np.unique(_codes(images[..., :3]), return_inverse=True)
-    nearest = opaque[_nearest(_colours(codes).astype(np.float64), palette[opaque, :3].astype(np.float64))]
-    indices = nearest[inverse].reshape(images.shape[:-1])
+    codes, known = _codes(images[..., :3]), np.zeros(1 << 24, np.bool_)
+    known[codes] = True
+    (found,) = known.nonzero()
+    nearest = np.zeros(len(known), np.uint8)
+    nearest[found] = opaque[_nearest(_colours(found).astype(np.float64), palette[opaque, :3].astype(np.float64))]
+    indices = nearest[codes]
     if images.shape[-1] == 4:
         (transparent,) = np.flatnonzero(palette[:, 3] == 0)
-        indices = np.where(images[..., 3] > 0, indices, transparent)
-    return indices.astype(np.uint8)
+        indices[images[..., 3] == 0] = transparent
+    return indices
 
 
-def _codes(pixels: Bytes) -> NDArray[np.int64]:
+def _codes(pixels: Bytes) -> NDArray[np.int32]:
     """RGB as one number each, so that colours can be counted fast."""
-    codes: NDArray[np.int64] = pixels.astype(np.int64) @ np.array([65536, 256, 1])
-    return codes
+    red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue
 
 
-def _colours(codes: NDArray[np.int64]) -> Bytes:
+def _colours(codes: NDArray[np.integer]) -> Bytes:
     return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
 
 

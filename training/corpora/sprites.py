@@ -2,14 +2,15 @@
 
 Made from the tiles in Debian's source package ``crawl``: what a doll wears is one tile a layer (wardrobe.py), laid over
 each other as the game lays them. Labels say what can be seen: a tile of which too little is left visible is taken off.
+
+Half of the dolls wear what the game lets their species wear. The others wear what somebody may ask for: each attribute
+has any of its values, whatever the others are. Where no tile of a garment has the colour, one is tinted (tint.py).
 """
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,10 +20,10 @@ from PIL import Image
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.debian import SourcePackage
 from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.tint import COLOURS, OPAQUE, colour_of, tinted
 from ancestral.training.corpora.wardrobe import (
     ATTRIBUTES,
     CHANCES,
-    COLOURS,
     LABELLED,
     LAYERS,
     NOTHING,
@@ -44,15 +45,13 @@ from ancestral.training.data.images import decoded
 
 SIZE = 32
 DRAWN = 6000
-"""Different dolls of each species."""
+"""Different dolls of each species that wear what the game lets them, and of those that wear anything."""
 _TRIES = 20
 """Times as many may be dressed to find so many different ones."""
 _PALETTE = 255
 """Colours, besides the transparent entry."""
 _SAMPLED = 20_000
 """Dolls whose colours decide the palette."""
-_OPAQUE = 128
-"""The alpha from which a pixel is not transparent."""
 
 _CRAWL = SourcePackage("crawl", "2:0.28.0-1.1", "5a6be168f8888b84bdb199184ca20bd8636f77ba7e9e0124ebee8850092f2f47")
 _TILES = "source/rltiles/player"
@@ -114,10 +113,14 @@ def make(out: Path, progress: Progress) -> int:
         FileNotFoundError: this is not Debian.
     """
     layers, made = tiles(_CRAWL.files(_TILES)), list[Doll]()
-    for doll in dolls(layers, np.random.default_rng(_SEED)):
+    for doll in dolls(layers, _SEED):
         made.append(doll)
         progress(len(made))
-    return _write(out, made, layers["horns"])
+    palette = _palette(made)
+    for doll in dolls(with_tints(layers), _SEED, anything=True):
+        made.append(doll)
+        progress(len(made))
+    return _write(out, made, palette, layers["horns"])
 
 
 def tiles(files: Mapping[str, bytes]) -> Layers:
@@ -133,14 +136,21 @@ def tiles(files: Mapping[str, bytes]) -> Layers:
     return layers
 
 
-def dolls(layers: Layers, rng: np.random.Generator) -> Iterator[Doll]:
-    """:data:`DRAWN` different dolls of every species, in turn, or as many as there are."""
-    known: set[bytes] = set()
+def dolls(layers: Layers, seed: int, *, anything: bool = False) -> Iterator[Doll]:
+    """:data:`DRAWN` different dolls of every species, in turn, or as many as there are.
+
+    Args:
+        layers: their tiles.
+        seed: of what they wear.
+        anything: whether each attribute has any of its values, instead of those that the game lets the species have.
+    """
+    rng, known = np.random.default_rng(seed), set[bytes]()
     left = dict.fromkeys(SPECIES, DRAWN)
-    wardrobes = {name: choices(species, layers) for name, species in SPECIES.items()}
+    wardrobe = any_choices if anything else choices
+    wardrobes = {name: wardrobe(species, layers) for name, species in SPECIES.items()}
     for _ in range(DRAWN * _TRIES):
         for name in [name for name, count in left.items() if count]:
-            doll = compose(name, dressed(SPECIES[name], wardrobes[name], rng), layers)
+            doll = compose(name, dressed(SPECIES[name], wardrobes[name], rng, anything=anything), layers)
             pixels = doll.pixels.tobytes()
             if pixels not in known:
                 known.add(pixels)
@@ -148,27 +158,59 @@ def dolls(layers: Layers, rng: np.random.Generator) -> Iterator[Doll]:
                 yield doll
 
 
+def with_tints(layers: Layers) -> Layers:
+    """With garments of every kind in every colour: tiles of the kind are tinted in those that none of them has."""
+    body = dict(layers["body"])
+    for names in _grouped("body", layers["body"]).values():
+        for colour in set(COLOURS) - {_colour(name, layers) for name in names}:
+            made = {f"{name} {colour}": tinted(layers["body"][name], colour) for name in names}
+            body |= {name: tile for name, tile in made.items() if tile}
+    return {**layers, "body": body}
+
+
+def _grouped(layer: str, names: Iterable[str]) -> dict[str | None, list[str]]:
+    """The names of tiles by their values."""
+    groups: dict[str | None, list[str]] = {}
+    for name in names:
+        groups.setdefault(value(layer, name), []).append(name)
+    return groups
+
+
 def choices(species: Species, layers: Layers) -> Choices:
     """The tiles that a species may wear, by layer and in groups of one value."""
     found: dict[str, list[list[str]]] = {}
     for layer, beginnings in {"base": species.base, **WORN, **species.wears}.items():
-        groups: dict[str | None, list[str]] = {}
-        for name in layers[layer]:
-            if beginnings and name.startswith(beginnings):
-                groups.setdefault(value(layer, name), []).append(name)
-        found[layer] = list(groups.values())
+        names = [name for name in layers[layer] if beginnings and name.startswith(beginnings)]
+        found[layer] = list(_grouped(layer, names).values())
     return found
 
 
-def dressed(species: Species, chosen: Choices, rng: np.random.Generator) -> dict[str, str]:
-    """The tiles of one doll: their names by layer. First the value of an attribute is drawn, then one of its tiles."""
+def any_choices(species: Species, layers: Layers) -> Choices:
+    """The same of a species that may wear anything; garments in groups of one value and one colour."""
+    free = {layer: list(_grouped(layer, layers[layer]).values()) for layer in LABELLED}
+    garments: dict[tuple[str | None, str], list[str]] = {}
+    for name in layers["body"]:
+        garments.setdefault((value("body", name), _colour(name, layers)), []).append(name)
+    return {**choices(species, layers), **free, "body": list(garments.values())}
+
+
+def dressed(species: Species, chosen: Choices, rng: np.random.Generator, *, anything: bool = False) -> dict[str, str]:
+    """The tiles of one doll: their names by layer. First the value of an attribute is drawn, then one of its tiles.
+
+    With ``anything`` no attribute decides over another one, and none is as likely as each of its other values.
+    """
     worn = {}
     for layer, groups in chosen.items():
-        if groups and (layer in ("base", *species.always) or rng.random() < CHANCES[layer]):
+        chance = 1.0 if layer in ("base", *species.always) else CHANCES[layer]
+        if anything and layer in LABELLED:
+            values = len(ATTRIBUTES[LABELLED[layer][0]])
+            chance = (values - 1) / values
+        if groups and (chance == 1.0 or rng.random() < chance):
             names = groups[rng.integers(len(groups))]
             worn[layer] = names[rng.integers(len(names))]
     for layer in set(conflicts(species, worn)):
-        worn.pop(layer, None)
+        if not (anything and layer in LABELLED):
+            worn.pop(layer, None)
     return worn | draconian(worn["base"])
 
 
@@ -182,11 +224,13 @@ def compose(species: str, worn: Mapping[str, str], layers: Layers) -> Doll:
             break
         worn.pop(hidden[0])
     pixels = np.array(image)
-    pixels[..., 3] = np.where(pixels[..., 3] >= _OPAQUE, 255, 0)
+    pixels[..., 3] = np.where(pixels[..., 3] >= OPAQUE, 255, 0)
     pixels[pixels[..., 3] == 0] = 0
-    body = worn.get("body")
-    colour = body and (TOLD_COLOURS.get(body) or colour_of(layers["body"][body].tobytes()))
-    return Doll(species, worn, colour, pixels)
+    return Doll(species, worn, _colour(worn["body"], layers) if "body" in worn else None, pixels)
+
+
+def _colour(garment: str, layers: Layers) -> str:
+    return TOLD_COLOURS.get(garment) or colour_of(layers["body"][garment].tobytes())
 
 
 def _laid(worn: Mapping[str, str], layers: Layers) -> tuple[Image.Image, dict[str, float]]:
@@ -200,50 +244,31 @@ def _laid(worn: Mapping[str, str], layers: Layers) -> tuple[Image.Image, dict[st
         if layer == "body" and tailed(worn["base"]):
             tile = tile.crop((0, 0, SIZE, WAIST))
         image.alpha_composite(tile)
-        opaque = np.asarray(tile)[..., 3] >= _OPAQUE
+        opaque = np.asarray(tile)[..., 3] >= OPAQUE
         owners[: len(opaque)][opaque] = number
         areas.append(opaque.sum())
     counts = np.bincount(owners.ravel(), minlength=len(present) + 1)[1:]
     return image, {layer: float(n / max(a, 1)) for layer, n, a in zip(present, counts, areas, strict=True)}
 
 
-@cache
-def colour_of(tile: bytes) -> str:
-    """The colour that most pixels of a tile have, of RGBA ``tile``; outlines do not count."""
-    votes = dict.fromkeys(COLOURS, 0)
-    for red, green, blue, alpha in np.frombuffer(tile, np.uint8).reshape(-1, 4):
-        hue, saturation, brightness = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
-        if alpha >= _OPAQUE and brightness > 0.13:
-            votes[_colour_name(hue * 360, saturation, brightness)] += 1
-    return max(votes, key=votes.__getitem__)
-
-
-_HUES = ((18, "red"), (45, "brown"), (68, "yellow"), (160, "green"), (198, "cyan"), (258, "blue"), (330, "purple"))
-"""The names of hues below so many degrees."""
-
-
-def _colour_name(hue: float, saturation: float, brightness: float) -> str:
-    if saturation < 0.22:
-        return "white" if brightness > 0.72 else "grey" if brightness > 0.36 else "black"
-    name = next((name for limit, name in _HUES if hue < limit), "red")
-    dull = name in ("red", "yellow") and saturation < 0.55 and brightness < 0.7
-    return "brown" if dull else name
-
-
-def _write(out: Path, made: list[Doll], horns: Mapping[str, Image.Image]) -> int:
-    images = np.stack([doll.pixels for doll in made])
-    sampled = np.random.default_rng(_SEED).permutation(len(images))[:_SAMPLED]
-    colours = make_palette(images[sampled], _PALETTE)
+def _palette(made: Sequence[Doll]) -> Pixels:
+    """RGBA colours ``[_PALETTE + 1, 4]``, the first of which is transparent."""
+    sampled = np.random.default_rng(_SEED).permutation(len(made))[:_SAMPLED]
+    colours = make_palette(np.stack([made[index].pixels for index in sampled]), _PALETTE)
     opaque = np.concatenate([colours, np.full((len(colours), 1), 255, np.uint8)], axis=1)
-    palette = np.concatenate([np.zeros((1, 4), np.uint8), opaque])
+    return np.concatenate([np.zeros((1, 4), np.uint8), opaque])
+
+
+def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str, Image.Image]) -> int:
+    images = np.stack([doll.pixels for doll in made])
     indexed = to_indices(images, palette)
-    # Pictures that differ in RGB may be the same in the palette.
-    _, first = np.unique(indexed.reshape(len(indexed), -1), axis=0, return_index=True)
-    kept = np.sort(first)
     for name, tile in horns.items():
         pixels = np.asarray(tile)
         own = np.array([horns_of(doll.worn["base"]) == name for doll in made])
-        indexed[own] = np.where(pixels[..., 3] >= _OPAQUE, to_indices(pixels[None], palette), indexed[own])
+        indexed[own] = np.where(pixels[..., 3] >= OPAQUE, to_indices(pixels[None], palette), indexed[own])
+    # Pictures that differ in RGB, or where horns are, may be the same in the palette.
+    _, first = np.unique(indexed.reshape(len(indexed), -1), axis=0, return_index=True)
+    kept = np.sort(first)
     labels = np.array([doll.labels for doll in made], np.int16)
     of_part = np.array([part_of(doll.outfit) for doll in made])
     parts = {}

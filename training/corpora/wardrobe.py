@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from ancestral.training.corpora.tint import COLOURS
+
 LAYERS = (
     "cloak", "drcwing", "base", "legs", "boots", "body", "gloves", "hair", "beard", "drchead", "head", "hand1", "hand2",
 )  # fmt: skip
@@ -100,8 +102,6 @@ VISIBLE = {"body": 0.4, "hand1": 0.4, "hand2": 0.4, "head": 0.4, "cloak": 0.1}
 """The share of a tile's pixels that must be left visible. Most of a cloak is behind the body."""
 NOTHING = {layer: f"no {name}" for layer, (name, _) in LABELLED.items()}
 """The value of each attribute for a doll without it."""
-COLOURS = ("red", "yellow", "green", "cyan", "blue", "purple", "brown", "white", "grey", "black")
-"""Of the garment."""
 TOLD_COLOURS = {
     "dragonarm_gold": "yellow", "dragonarm_pearl": "white", "dragonarm_yellow": "yellow", "robe_brown": "brown",
     "robe_gray2": "grey", "sam": "brown",

@@ -92,7 +92,8 @@ class ImageTask:
     @cached_property
     def _start(self) -> Checkpoint | None:
         """The checkpoint ``start``, read once, so that the model card names the weights that were really used."""
-        return read_start(self.start, self.spec, may_differ=["context_channels"] if self._draws_edits else [])
+        may_differ = ["label_rows", *(["context_channels"] if self._draws_edits else [])]
+        return read_start(self.start, self.spec, may_differ)
 
     @staticmethod
     def _new_context(network: nn.Module) -> Tensors:
