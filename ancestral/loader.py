@@ -116,7 +116,8 @@ def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str, precision
     assert isinstance(model, SpeechModel)
     assert isinstance(engine, SpeechEngine)
     sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
-    return SpeechSampler(model, sounding, AcousticModel(loaded.acoustic) if loaded.acoustic is not None else None)
+    acoustic = None if loaded.acoustic is None else AcousticModel(loaded.acoustic, int8=engine.int8)
+    return SpeechSampler(model, sounding, acoustic)
 
 
 def _classifier(loaded: Checkpoint | None) -> PictureClassifier | None:

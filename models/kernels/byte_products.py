@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils as untyped
 from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
 
 from ancestral.models.kernels.gemm import (
     LEVELS,
@@ -23,6 +24,7 @@ from ancestral.models.kernels.gemm import (
     Precision,
     best_instructions,
     int8_words,
+    pack,
     unpack,
 )
 from ancestral.models.kernels.vectors import FLOATS, INTS, WIDTH
@@ -36,6 +38,7 @@ _HALF = np.float32(0.5)
 _LEVELS, _TO_ZERO = np.float32(LEVELS), np.float32(ZERO + 0.5)
 _OPTIONS: Any = {"fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 _ONE = np.ones(1, np.float32)
+_BYTES = np.empty(0, np.uint8)
 _TILES = {Instructions.PORTABLE: (1, 1), Instructions.AVX2: (2, 1), Instructions.AVX512_VNNI: (4, 4)}
 """Rows, and vectors of outputs, whose sums are kept in registers at a time, at most."""
 
@@ -184,6 +187,31 @@ def _products(x, stride, weights, inputs, outputs, sums, count, like):  # type: 
         return int8_words(inputs, outputs)
 
     return of_bytes if x.dtype == types.uint8 else of_rounded
+
+
+class ByteMatrix:
+    """A matrix ``[inputs, outputs]`` in int8, each output in a unit of its own; one that :meth:`takes` allows."""
+
+    @staticmethod
+    def takes(matrix: NDArray[np.float32]) -> bool:
+        """Whether a matrix has inputs in groups of 4 and outputs in groups of 16."""
+        return len(matrix) % 4 == 0 and len(matrix.T) % WIDTH == 0
+
+    def __init__(self, matrix: NDArray[np.float32]) -> None:
+        self._inputs, self._outputs = matrix.shape
+        self._words = pack(Precision.INT8, matrix, np.ones(self._inputs, np.float32))
+
+    def product(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``x [N, inputs] @ matrix``, each row rounded to 127 levels on either side: ``float32 [N, outputs]``."""
+        sums = np.zeros((len(x), self._outputs), np.float32)
+        rows = np.ascontiguousarray(x, np.float32).reshape(-1)
+        _add_rounded(rows, self._inputs, self._words, self._outputs, sums)
+        return sums
+
+
+@njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+def _add_rounded(x, inputs, words, outputs, sums):  # type: ignore[no-untyped-def]  # numba infers the types
+    products(x, inputs, words, inputs, outputs, sums, len(sums), _BYTES)
 
 
 def _gate_to_floats(a, b, gated, size):  # type: ignore[no-untyped-def]  # numba infers the types

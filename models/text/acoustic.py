@@ -7,6 +7,7 @@ have the same bits on every processor (models/portable.py).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,6 +20,7 @@ from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
 from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import speaker_vector
+from ancestral.models.kernels.byte_products import ByteMatrix
 from ancestral.models.portable import product, sigmoid
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text.phonemes import PHRASE_PAUSE, PLAIN, Control, Phonemes
@@ -27,6 +29,7 @@ Array = NDArray[np.float32]
 Speaker = str | Mapping[str, float]
 """A speaker; or a mix of them: the share of each one's embedding in the mean, which add up to 1."""
 
+_IN_INT8 = re.compile(r"(decoder|pitch)\.\d+\.(taps|out)$")
 _POSITION_LIMIT = 20
 _SEMITONE = math.log(2.0) / 12.0 / LOG_F0_SCALE
 """Of the scaled log-F0."""
@@ -105,11 +108,22 @@ def _in_context(sentence: Phonemes) -> Phonemes:
 
 
 class AcousticModel:
-    """Sentences to frames for the voices of one checkpoint. Thread-safe: it has no state but its weights."""
+    """Sentences to frames for the voices of one checkpoint. Thread-safe: it has no state but its weights.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    Args:
+        checkpoint: of an acoustic model.
+        int8: whether the large matrices of mels and F0 are in int8, wherever their sizes allow it. Durations are the
+            same with and without: their network is always in float32.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, int8: bool = False) -> None:
         self.spec = checkpoint.spec_as(AcousticSpec)
         self._weights = checkpoint.tensors
+        self._bytes = {
+            name: ByteMatrix(weights)
+            for name, weights in checkpoint.tensors.items()
+            if int8 and _IN_INT8.match(name) and ByteMatrix.takes(weights)
+        }
         self._phoneme = {p: i for i, p in enumerate(self.spec.phonemes)}
 
     def predict(
@@ -280,9 +294,7 @@ class AcousticModel:
 
     def _blocks(self, stack: str, dilations: Sequence[int], x: Array) -> Array:
         for number, dilation in enumerate(dilations):
-            weights = {
-                n: self._weights[f"{stack}.{number}.{n}"] for n in ("scale", "taps", "taps_bias", "out", "out_bias")
-            }
+            weights = {n: self._weights[f"{stack}.{number}.{n}"] for n in ("scale", "taps", "taps_bias", "out_bias")}
             taps = len(weights["taps"]) // x.shape[1]
             reach = taps // 2 * dilation
             # Sums of squares in double precision: rounded, they do not depend on their order.
@@ -290,7 +302,12 @@ class AcousticModel:
             normal = x / np.sqrt(power + np.float32(1e-6)) * weights["scale"]
             padded = np.pad(normal, ((reach, reach), (0, 0)))
             seen = np.concatenate([padded[k * dilation : k * dilation + len(x)] for k in range(taps)], axis=1)
-            z = product(seen, weights["taps"]) + weights["taps_bias"]
+            z = self._product(seen, f"{stack}.{number}.taps") + weights["taps_bias"]
             gated = z[:, : x.shape[1]] * sigmoid(z[:, x.shape[1] :])
-            x = x + product(gated, weights["out"]) + weights["out_bias"]
+            x = x + self._product(gated, f"{stack}.{number}.out") + weights["out_bias"]
         return x
+
+    def _product(self, x: Array, name: str) -> Array:
+        """``x [N, in]`` by a matrix of a block, in its precision."""
+        matrix = self._bytes.get(name)
+        return product(x, self._weights[name]) if matrix is None else matrix.product(x)

@@ -59,6 +59,8 @@ class SpeechEngine(AlwaysLoaded, ABC):
     """``native``, ``onnx-cuda``, …: what really runs; clients see it in ``x-engine``."""
     lanes: int
     """Streams that share the work of one call; more streams are taken in groups of this size."""
+    int8: bool = False
+    """Whether it multiplies by matrices in int8."""
     spec: SpeechSpec
 
     @abstractmethod

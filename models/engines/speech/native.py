@@ -55,6 +55,7 @@ class NativeEngine(CachedEngine):
             raise EngineError("int8: the checkpoint has no int8_ranges; training writes them")
         parts = [] if precision is Precision.FP32 else [precision.name.lower()]
         self.name = native_name(*parts)
+        self.int8 = precision is Precision.INT8
         self._instructions = best_instructions() if instructions is None else instructions
         self._layout = Layout.of(self.spec, precision)
         self._weights = self._layout.pack(checkpoint.tensors, self.spec.int8_ranges)

@@ -13,7 +13,15 @@ from ancestral.models.architectures import architecture
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.kernels.byte_products import ZERO, add_bytes, best_instructions, gate, products, round_to_bytes
+from ancestral.models.kernels.byte_products import (
+    ZERO,
+    ByteMatrix,
+    add_bytes,
+    best_instructions,
+    gate,
+    products,
+    round_to_bytes,
+)
 from ancestral.models.kernels.gemm import LEVELS, Instructions, Precision, pack, unpack
 from tests.models.engines.image_oracles import guided, requests
 from tests.models.random_pictures import CLASS, INDEXED, STYLE, checkpoint_of, each_of, tiny
@@ -89,6 +97,20 @@ def test_all_instructions_give_the_exact_sums_of_bytes(
     # One rounding of a scale, one of the fused product and sum.
     exact = begun + (windows @ levels.astype(np.float64)) * (scales * units[:, None]).astype(np.float64)
     np.testing.assert_array_equal(sums, exact.astype(np.float32))
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_a_byte_matrix_rounds_each_row_for_itself(count: int) -> None:
+    rng = np.random.default_rng(count)
+    x, weights = (rng.normal(size=shape).astype(np.float32) for shape in ((count, 20), (20, 48)))
+    x *= 10.0 ** np.arange(count, dtype=np.float32)[:, None] / 1e4
+    matrix = ByteMatrix(weights)
+    found = matrix.product(x)
+    error, size = np.abs(found - x @ weights), np.abs(x @ weights).max(axis=1)
+    assert (error.max(axis=1) < 0.03 * size).all(), "small rows have as many levels as large ones"
+    np.testing.assert_array_equal(np.concatenate([matrix.product(row[None]) for row in x]), found)
+    taken = {shape: ByteMatrix.takes(np.zeros(shape, np.float32)) for shape in ((20, 48), (18, 48), (20, 40))}
+    assert [*taken.values()] == [True, False, False]
 
 
 def test_numbers_are_rounded_to_bytes_of_the_largest() -> None:

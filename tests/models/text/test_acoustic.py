@@ -16,12 +16,14 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
 from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.checkpoint import CheckpointError
+from ancestral.models.kernels.byte_products import ByteMatrix
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.spec import SpecError
 from ancestral.models.tensors import shapes
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
 from ancestral.models.text.phonemes import is_pause
+from tests.models.random_models import ZOO
 
 OLD = AcousticSpec(
     phonemes=PHONEMES, speakers=("ann", "bob"), outputs=20, channels=24, encoder_layers=2, decoder_layers=2,
@@ -221,6 +223,33 @@ def test_outer_pauses_keep_some_length(model: AcousticModel) -> None:
     assert counts.tolist() == [SHORTEST_PAUSE, *[0] * 10, SHORTEST_PAUSE]
     fast = model.durations(np.log1p(np.full(12, 3.0, np.float32)), 4.0)
     assert (fast[0], fast[-1]) == (SHORTEST_PAUSE, SHORTEST_PAUSE)
+
+
+def test_int8_changes_what_nobody_hears() -> None:
+    trained = checkpoint.load(ZOO / "acoustic")
+    whole, rounded = AcousticModel(trained), AcousticModel(trained, int8=True)
+    bands, semitone = whole.spec.features.mel_bands, np.log(2.0) / 12.0 / LOG_F0_SCALE
+    for text in TEXTS:
+        for speaker in ("heart", "joe"):
+            (words,) = phonemize(text)
+            (one, lengths), (other, same) = (model.predict_with_timing(words, speaker) for model in (whole, rounded))
+            assert np.array_equal(lengths, same)
+            assert not np.array_equal(one, other)
+            assert (one - other)[:, :bands].std() < 0.02, "a tenth of the error of the prediction itself, at most"
+            voiced = (one[:, -1] > 0.0) & (other[:, -1] > 0.0)
+            assert np.abs(one - other)[voiced, -2].mean() < 0.1 * semitone
+            assert (one[:, -1] == other[:, -1]).mean() > 0.98
+
+
+def test_matrices_that_int8_does_not_take_stay_as_they_are(model: AcousticModel, tmp_path: Path) -> None:
+    tensors = {name: model._weights[name] for name in shapes(tensor_table(model.spec))}
+    taken = {name.split(".")[-1]: ByteMatrix.takes(tensor) for name, tensor in tensors.items() if "decoder.0" in name}
+    assert (taken["taps"], taken["out"]) == (True, False)
+    checkpoint.save(tmp_path / "narrow", model.spec, tensors, "Random.")
+    rounded = AcousticModel(checkpoint.load(tmp_path / "narrow"), int8=True)
+    (words,) = phonemize(TEXTS[2])
+    one, other = (each.predict(words, "ann")[:, :-2] for each in (model, rounded))
+    assert 0.0 < np.abs(one - other).mean() < 0.1 * np.abs(one).mean()
 
 
 def test_durations_round_without_losing_any(model: AcousticModel) -> None:
