@@ -86,6 +86,7 @@ class JobReader:
             async for entry in self._broker.entries(self.job.id, self._idle):
                 if isinstance(entry, Begin):
                     self._started = entry
+                    await self._remind()  # what was read may not have been recorded before the last worker died
                 elif isinstance(entry, Preview):
                     await self._preview(entry.data)
                 elif isinstance(entry, Ended):
@@ -118,4 +119,4 @@ class JobReader:
         """Called after each chunk has been read."""
 
     async def _remind(self) -> None:
-        """Called when nothing has been published for a while."""
+        """Called when an attempt has begun, and when nothing has been published for a while."""

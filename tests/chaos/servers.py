@@ -48,6 +48,10 @@ class Servers:
         """A signal ends all, and they are started again at the end of the block."""
 
     @abstractmethod
+    def start_ended(self) -> None:
+        """Start again each server that has ended by itself, as an orchestrator does."""
+
+    @abstractmethod
     def folders(self) -> list[Path]:
         """Where each keeps its data."""
 
@@ -129,6 +133,9 @@ class OneServer(Servers):
     def clients(self) -> Sequence[Redis]:
         return [self.client]
 
+    def start_ended(self) -> None:
+        """Its supervisor does that."""
+
     def folders(self) -> list[Path]:
         return [self._folder]
 
@@ -164,6 +171,12 @@ class ReplicatedServers(Servers):
 
     def clients(self) -> Sequence[Redis]:
         return [node.client for node in self.real.nodes]
+
+    def start_ended(self) -> None:
+        """See :class:`Servers`."""
+        for node in self.real.nodes:
+            if node.process.poll() is not None:
+                node.start()
 
     def folders(self) -> list[Path]:
         return [node.folder for node in self.real.nodes]

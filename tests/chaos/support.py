@@ -144,6 +144,11 @@ class House:
                 found[-1] = (found[-1][0], int(fields[b"p"]))
         return found
 
+    def began(self, job: str) -> list[int]:
+        """The pids of the workers that began it, in order."""
+        begins = [fields for _, fields in self.redis.xrange(key("stream", job)) if fields[b"k"] == b"begin"]
+        return [int(fields[b"worker"].rsplit(b"-", 2)[1]) for fields in begins]
+
     def running(self) -> set[str]:
         """Jobs that a worker has leased."""
         return {job for priority in PRIORITIES for job in self.servers.members("running", priority)}
