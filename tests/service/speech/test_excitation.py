@@ -124,14 +124,14 @@ def test_a_recording_is_scored_as_the_excitation_of_its_frames(server: Server, z
     response = score(server, MODEL | {"voice": "ann", "text": text}, file)
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
-    loaded = checkpoint.load(zoo / "shaped" / "wavenet")
-    acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"))
+    network = cast(SpeechEngine, load_engine(engine, checkpoint.load(zoo / "shaped" / "wavenet")))
+    acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"), int8=network.int8)
     # As the service reads a file: another scale, and the level is rounded otherwise.
     recording = soundfile.read(io.BytesIO(file), dtype="float32")[0]
     wave = from_int16(to_int16(normalize_level(recording, 16000)))
     frames = align(wave, phonemize(text), acoustic, "ann", FeatureSpec()).frames
     symbols = encode_excitation(wave, predictor(frames, FeatureSpec()))
-    nats = load_engine(engine, loaded).score(symbols, frames, VOICES.index("ann"))
+    nats = network.score(symbols, frames, VOICES.index("ann"))
     assert found["samples"] == len(nats)
     assert found["bits_per_sample"] == pytest.approx(-nats.mean() / math.log(2), abs=1e-6)
     assert len(found["curve"]) == -(-len(nats) // 160)
@@ -148,8 +148,9 @@ def test_a_recording_is_scored_as_the_excitation_of_its_frames(server: Server, z
 def test_a_voice_is_sampled_as_its_description_says(server: Server, zoo: Path, engine: str) -> None:
     """The request's temperature scales it."""
     text, seed = str(SPEECH["input"]), 7
-    acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"))
-    made = SynthesisEngine(cast(SpeechEngine, load_engine(engine, checkpoint.load(zoo / "shaped" / "wavenet"))))
+    network = cast(SpeechEngine, load_engine(engine, checkpoint.load(zoo / "shaped" / "wavenet")))
+    acoustic = AcousticModel(checkpoint.load(zoo / "shaped" / "acoustic"), int8=network.int8)
+    made = SynthesisEngine(network)
     (sentence,) = phonemize(text)
     frames = acoustic.predict(with_closing_pause(sentence, 1.0), "bob")
     found = samples_of(server.speak(**MODEL, voice="bob", temperature=0.9).content)
