@@ -31,9 +31,11 @@ def mu_law_encode(signal: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def mu_law_decode(symbols: NDArray[np.integer]) -> NDArray[np.float32]:
     """The centre of each symbol's cell: the inverse of :func:`mu_law_encode` up to the quantisation error."""
-    y: NDArray[np.float64] = (np.asarray(symbols, np.float64) + 0.5) / 128.0 - 1.0
-    wave: NDArray[np.float64] = np.sign(y) * np.expm1(np.abs(y) * np.log1p(MU)) / MU
-    return wave.astype(np.float32)
+    return np.asarray(_CENTRES[symbols])
+
+
+_Y = (np.arange(256) + 0.5) / 128.0 - 1.0
+_CENTRES = (np.sign(_Y) * np.expm1(np.abs(_Y) * np.log1p(MU)) / MU).astype(np.float32)
 
 
 def preemphasize(signal: NDArray[np.floating], coefficient: float, gain: float) -> NDArray[np.float32]:

@@ -6,27 +6,26 @@ filter gives the sound. Quantisation noise and sampling errors then follow the s
 (ExcitNet, Song et al. 2019, arXiv:1811.04769, with LPCNet's way from bands to predictor, Valin & Skoglund 2019,
 arXiv:1810.11846).
 
-Pure numpy and Python. :func:`all_pole` is slow as it stands; kernels/shaping.py has it compiled, with the
-same bits.
+Compiled, and with the same bits on every processor that fuses a product with its sum (models/portable.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ancestral.models.audio.features import fft_size, log_magnitudes, mel_bank, window_gain
 from ancestral.models.audio.mu_law import mu_law_decode, mu_law_encode
-from ancestral.models.portable import exp
 from ancestral.models.spec import FeatureSpec
 
 ORDER = 16
 RENEWALS = 4
-"""Times per frame that the predictor is renewed: every 2.5 ms."""
+"""Times per frame that the predictor is renewed: every 2.5 ms. :func:`_autocorrelate` has the powers for no other."""
 LEVEL = 0.09
 """Nominal rms of the excitation: its peaks stay below 1 (but for some in 100 000), also behind a blurred envelope."""
 LIMIT = 8.0
@@ -37,12 +36,8 @@ _SHELF_HZ = 700.0
 _LAG_WINDOW_HZ = 40.0
 _WHITE_NOISE = 1e-4
 _LEAST_ENERGY = 1e-12
-_ROWS = 64
-"""Spectra at a time: those of a sentence would be a hundred megabytes."""
 
 Floats = NDArray[np.float64]
-Filter = Callable[[Floats, Floats, Floats, int, int, Floats], None]
-"""The signature of :func:`all_pole`."""
 
 
 class Predictor(NamedTuple):
@@ -64,14 +59,11 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: flo
         spec: how they were made.
         low_shelf_db: for synthesis alone: gain of the frequencies below 700 Hz in voiced frames.
     """
-    mels, voicing = _renewed(frames[:, : spec.mel_bands]), np.clip(_renewed(frames[:, -1:]), 0.0, 1.0)
-    lags = np.empty((len(mels), ORDER + 1))
-    for start in range(0, len(mels), _ROWS):
-        rows = slice(start, start + _ROWS)
-        envelope = _on_bins(log_magnitudes(mels[rows], spec), spec)
-        if low_shelf_db:
-            envelope += low_shelf_db * voicing[rows] * _low_shelf(spec)
-        lags[rows] = np.fft.irfft(exp(2.0 * envelope), axis=1)[:, : ORDER + 1] * _lag_window(spec)
+    logs = log_magnitudes(frames[:, : spec.mel_bands], spec) / RENEWALS
+    shelf = low_shelf_db / RENEWALS * _low_shelf(spec)
+    voicing = np.clip(frames[:, -1].astype(np.float64), 0.0, 1.0)
+    lags = np.empty((len(frames) * RENEWALS, ORDER + 1))
+    _autocorrelate(logs, *bin_weights(spec), shelf, voicing, *_cosines(spec), lags)
     coefficients, energies = levinson(lags)
     levels = np.sqrt(np.maximum(energies, _LEAST_ENERGY)) / (LEVEL * window_gain(spec))
     return Predictor(coefficients, levels, spec.hop // RENEWALS)
@@ -83,16 +75,6 @@ def section(filters: Predictor, first: int, frames: int) -> Predictor:
     return Predictor(filters.coefficients[rows], filters.levels[rows], filters.hop)
 
 
-def _renewed(mels: NDArray[np.floating]) -> Floats:
-    """Frames interpolated linearly between their centres: ``[F, B]`` to ``[F * RENEWALS, B]``."""
-    last = len(mels) - 1
-    positions = np.clip((np.arange(len(mels) * RENEWALS) + 0.5) / RENEWALS - 0.5, 0.0, last)
-    before = positions.astype(np.int64)
-    share = (positions - before)[:, None]
-    exact = mels.astype(np.float64)
-    return exact[before] * (1.0 - share) + exact[np.minimum(before + 1, last)] * share
-
-
 @cache
 def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
     """Of every bin of the transform: the band whose centre is next below, and the share of the one above it."""
@@ -101,12 +83,6 @@ def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
     above = np.clip(np.searchsorted(centres, np.arange(len(bank))), 1, spec.mel_bands - 1)
     shares = (np.arange(len(bank)) - centres[above - 1]) / (centres[above] - centres[above - 1])
     return above - 1, np.clip(shares, 0.0, 1.0)
-
-
-def _on_bins(bands: Floats, spec: FeatureSpec) -> Floats:
-    """Bands ``[N, B]`` interpolated onto the bins of the transform, the outer ones prolonged: ``[N, bins]``."""
-    below, share = bin_weights(spec)
-    return bands[:, below] * (1.0 - share) + bands[:, below + 1] * share
 
 
 def _low_shelf(spec: FeatureSpec) -> Floats:
@@ -122,6 +98,64 @@ def _lag_window(spec: FeatureSpec) -> Floats:
     return np.asarray(window)
 
 
+@cache
+def _cosines(spec: FeatureSpec) -> tuple[Floats, Floats, Floats]:
+    """What the power in a bin of the lower half of a spectrum adds to lags 0, 2, … 14, to lags 1, 3, … 15 and to lag
+    16, windowed: ``[bins // 2 + 1, 8]`` twice, and ``[bins // 2 + 1]``."""
+    size = fft_size(spec)
+    angles = 2.0 * np.pi / size * np.arange(size // 4 + 1)
+    table = np.cos(angles[:, None] * np.arange(ORDER + 1)) * _lag_window(spec) * (2.0 / size)
+    table[0] *= 0.5
+    return np.ascontiguousarray(table[:, :ORDER:2]), np.ascontiguousarray(table[:, 1::2]), table[:, ORDER].copy()
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
+def _autocorrelate(logs, below, shares, shelf, voicing, even, odd, last, lags):  # type: ignore[no-untyped-def]
+    """Autocorrelations of spectra whose logs are interpolated linearly, from the bands of each frame to its bins, and
+    from the centre of a frame to that of the next.
+
+    Args:
+        logs: of the magnitudes of the bands, ``[F, B]``, divided by ``RENEWALS``.
+        below: see :func:`bin_weights`; likewise ``shares``.
+        shelf: what is added to the log of each bin of a voiced frame, divided likewise.
+        voicing: ``[F]``.
+        even: see :func:`_cosines`; likewise ``odd`` and ``last``.
+        lags: are written: ``[F * RENEWALS, ORDER + 1]``.
+    """
+    frames, bins, half = len(logs), len(below), ORDER // 2
+    middle = bins // 2
+    roots, powers, evens, odds = np.empty((2, bins)), np.empty((RENEWALS, bins)), np.empty(half), np.empty(half)
+    for frame in range(frames + 1):
+        u, v = roots[1 - frame % 2], roots[frame % 2]
+        if frame == frames:
+            v = u  # after the last centre nothing changes any more
+        else:
+            for k in range(bins):
+                low = logs[frame, below[k]]
+                v[k] = math.exp(low + shares[k] * (logs[frame, below[k] + 1] - low) + shelf[k] * voicing[frame])
+            if frame == 0:
+                u = v
+        # The power is exp(2 log): of the eighth powers of u and v, in each renewal another mixture.
+        for k in range(bins):
+            a, b, both = u[k] * u[k], v[k] * v[k], u[k] * v[k]
+            powers[0, k], powers[1, k] = both * a * a * a, both * a * a * b
+            powers[2, k], powers[3, k] = both * a * b * b, both * b * b * b
+        for part in range(RENEWALS):
+            row, power = RENEWALS * frame - RENEWALS // 2 + part, powers[part]
+            if 0 <= row < len(lags):
+                evens[:], odds[:], final = 0.0, 0.0, power[middle] * last[middle]
+                # cos(n (pi - x)) is cos(n x) for even n and -cos(n x) for odd n: two bins share each cosine.
+                for k in range(middle):
+                    up, down = power[k] + power[bins - 1 - k], power[k] - power[bins - 1 - k]
+                    final += up * last[k]
+                    for n in range(half):
+                        evens[n] += up * even[k, n]
+                        odds[n] += down * odd[k, n]
+                for n in range(half):
+                    lags[row, 2 * n], lags[row, 2 * n + 1] = evens[n] + power[middle] * even[middle, n], odds[n]
+                lags[row, ORDER] = final
+
+
 def levinson(lags: Floats) -> tuple[Floats, Floats]:
     """Levinson's and Durbin's recursion, a row at a time.
 
@@ -131,15 +165,27 @@ def levinson(lags: Floats) -> tuple[Floats, Floats]:
     Returns:
         Predictor coefficients ``[N, order]`` and the energies ``[N]`` of their residuals. Every filter is stable.
     """
+    coefficients, energies = np.empty((len(lags), lags.shape[1] - 1)), np.empty(len(lags))
+    _levinson(lags, coefficients, energies)
+    return coefficients, energies
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
+def _levinson(lags, coefficients, energies):  # type: ignore[no-untyped-def]  # numba infers the types
     order = lags.shape[1] - 1
-    a = np.zeros((len(lags), order + 1))
-    a[:, 0] = 1.0
-    energy = lags[:, 0].copy()
-    for k in range(1, order + 1):
-        reflection = -(a[:, :k] * lags[:, k:0:-1]).sum(axis=1) / energy
-        a[:, 1 : k + 1] += reflection[:, None] * a[:, :k][:, ::-1]
-        energy *= 1.0 - reflection**2
-    return np.ascontiguousarray(a[:, 1:]), energy
+    a, before = np.empty(order + 1), np.empty(order + 1)
+    for n in range(len(lags)):
+        a[:], a[0], energy = 0.0, 1.0, lags[n, 0]
+        for k in range(1, order + 1):
+            total = 0.0
+            for j in range(k):
+                total += a[j] * lags[n, k - j]
+                before[j] = a[j]
+            reflection = -total / energy
+            for j in range(k):
+                a[k - j] += reflection * before[j]
+            energy *= 1.0 - reflection * reflection
+        coefficients[n], energies[n] = a[1:], energy
 
 
 def analyse(wave: NDArray[np.floating], filters: Predictor, before: NDArray[np.floating] | None = None) -> Floats:
@@ -159,7 +205,8 @@ def analyse(wave: NDArray[np.floating], filters: Predictor, before: NDArray[np.f
     return np.asarray(excitation / filters.levels[rows])
 
 
-def all_pole(excitation, coefficients, levels, hop, position, sound):  # type: ignore[no-untyped-def]
+@njit(cache=True, error_model="numpy")
+def all_pole(excitation, coefficients, levels, hop, position, sound):  # type: ignore[no-untyped-def]  # numba infers the types
     """The inverse of :func:`analyse`: x[t] = g e[t] - Σ a_k x[t - k].
 
     Sample by sample in double precision, in one order of additions: neither chunks nor compilation change a bit.
@@ -189,13 +236,10 @@ class Synthesis:
         filters: of the whole utterance.
         memory: ``[ORDER]``; silence if absent.
         position: of the next sample.
-        run: the filter, compiled or not.
     """
 
-    def __init__(
-        self, filters: Predictor, memory: NDArray[np.floating] | None = None, position: int = 0, run: Filter = all_pole
-    ) -> None:
-        self._filters, self._run = filters, run
+    def __init__(self, filters: Predictor, memory: NDArray[np.floating] | None = None, position: int = 0) -> None:
+        self._filters = filters
         self.memory = np.zeros(ORDER) if memory is None else np.asarray(memory, np.float64)
         self.position = position
 
@@ -203,7 +247,7 @@ class Synthesis:
         """Filter one chunk ``[T]``; returns ``float32 [T]``."""
         sound = np.concatenate([self.memory, np.zeros(len(excitation))])
         coefficients, levels, hop = self._filters
-        self._run(np.asarray(excitation, np.float64), coefficients, levels, hop, self.position, sound)
+        all_pole(np.asarray(excitation, np.float64), coefficients, levels, hop, self.position, sound)
         self.memory = sound[len(excitation) :].copy()
         self.position += len(excitation)
         return sound[ORDER:].astype(np.float32)
@@ -214,6 +258,6 @@ def encode_excitation(wave: NDArray[np.floating], filters: Predictor) -> NDArray
     return mu_law_encode(analyse(wave, filters))
 
 
-def decode_excitation(symbols: NDArray[np.integer], filters: Predictor, run: Filter = all_pole) -> NDArray[np.float32]:
+def decode_excitation(symbols: NDArray[np.integer], filters: Predictor) -> NDArray[np.float32]:
     """A whole utterance of symbols to sound: mu-law, then the all-pole filter."""
-    return Synthesis(filters, run=run)(mu_law_decode(symbols))
+    return Synthesis(filters)(mu_law_decode(symbols))

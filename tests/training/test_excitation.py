@@ -11,7 +11,6 @@ import torch
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.shaping import decode_excitation, encode_excitation, predictor
-from ancestral.models.kernels.shaping import compiled_all_pole
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.training.blur import WIDTHS, blurred, smooth
 from ancestral.training.data.f0 import sounding_frames, speaker_pitch_range
@@ -35,7 +34,7 @@ def test_the_sound_can_be_had_from_the_prepared_arrays(prepared: Path, excited: 
         assert len(plain.wave(other)) == 0
         wave = dataset.wave(clip) / PCM
         filters = predictor(dataset.frames(clip), FEATURES)
-        sound = decode_excitation(dataset.symbols(clip), filters, compiled_all_pole)
+        sound = decode_excitation(dataset.symbols(clip), filters)
         assert 10 * np.log10((wave**2).sum() / ((wave - sound) ** 2).sum()) > 30.0
         # int16 rounds the sound: a few symbols are next to those of the original. In silence all of it is rounding.
         again = encode_excitation(wave, filters).astype(int)

@@ -23,7 +23,6 @@ from ancestral.models.audio.shaping import ORDER, Synthesis, predictor
 from ancestral.models.engines.base import Array, RequestError, Stream, group_by_length
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.kernels.mel_correction import correct_frames
-from ancestral.models.kernels.shaping import compiled_all_pole
 from ancestral.models.spec import FeatureSpec
 
 _HEADER = struct.Struct(f"<4s{8 * ORDER}sII")
@@ -132,7 +131,7 @@ class SynthesisEngine:
         assert isinstance(request, StreamRequest)
         assert request.frames is not None, "the spec demands frames"
         filters = predictor(request.frames, self._features, request.sampling.low_shelf_db)
-        synthesis = Synthesis(filters, memory, position, compiled_all_pole)
+        synthesis = Synthesis(filters, memory, position)
         strength = request.sampling.mel_correction
         correction = MelCorrection(request.frames, self._features, strength, correct_frames, held, position)
         return SynthesisStream(symbols, synthesis, correction)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ancestral.models.audio.features import log_magnitudes, log_mel
+from ancestral.models.audio.features import log_magnitudes, log_mel, window_gain
 from ancestral.models.audio.mu_law import SILENCE, mu_law_decode
 from ancestral.models.audio.shaping import (
     LEVEL,
@@ -17,14 +17,15 @@ from ancestral.models.audio.shaping import (
     RENEWALS,
     Predictor,
     Synthesis,
+    all_pole,
     analyse,
+    bin_weights,
     decode_excitation,
     encode_excitation,
     levinson,
     predictor,
     section,
 )
-from ancestral.models.kernels.shaping import compiled_all_pole
 from ancestral.models.spec import FeatureSpec
 
 SPEC = FeatureSpec()
@@ -64,13 +65,13 @@ def snr(clean: Wave, other: NDArray[np.floating]) -> float:
 def test_sound_comes_back_through_8_bits(wave: Wave, filters: Predictor) -> None:
     symbols = encode_excitation(wave, filters)
     assert symbols.dtype == np.uint8
-    sound = decode_excitation(symbols, filters, compiled_all_pole)
+    sound = decode_excitation(symbols, filters)
     assert sound.dtype == np.float32
     assert snr(wave, sound) >= 38.0
 
 
 def test_without_a_quantiser_the_filters_are_inverse(wave: Wave, filters: Predictor) -> None:
-    assert snr(wave, Synthesis(filters, run=compiled_all_pole)(analyse(wave, filters))) > 100.0
+    assert snr(wave, Synthesis(filters)(analyse(wave, filters))) > 100.0
 
 
 def test_the_excitation_is_flat_and_level(wave: Wave, filters: Predictor) -> None:
@@ -109,7 +110,7 @@ def test_blurred_frames_give_the_sound_back_too(wave: Wave, width: int) -> None:
     mels = np.pad(log_mel(wave.astype(np.float32), SPEC), ((0, 0), (width // 2, width // 2)), mode="edge")
     blurred = np.lib.stride_tricks.sliding_window_view(mels, width, axis=1).mean(axis=2)
     filters = predictor(blurred, SPEC)
-    assert snr(wave, decode_excitation(encode_excitation(wave, filters), filters, compiled_all_pole)) > 25.0
+    assert snr(wave, decode_excitation(encode_excitation(wave, filters), filters)) > 25.0
 
 
 @pytest.mark.parametrize("gain", [-6.0, 4.0])
@@ -147,24 +148,24 @@ def test_whatever_the_frames_the_filter_is_stable(kind: str) -> None:
     for row in filters.coefficients[::20]:
         assert np.abs(np.roots([1.0, *row])).max() < 1.0
     excitation = mu_law_decode(rng.integers(0, 256, 16000))
-    sound = Synthesis(filters, run=compiled_all_pole)(excitation)
+    sound = Synthesis(filters)(excitation)
     assert np.isfinite(sound).all()
     assert np.abs(sound).max() <= LIMIT
     if kind == "peaks":  # no sound's frames: the limit is reached
         return
     # What was put in dies away.
-    tail = Synthesis(filters, sound[-ORDER:], 0, compiled_all_pole)(np.zeros(16000))
+    tail = Synthesis(filters, sound[-ORDER:], 0)(np.zeros(16000))
     assert np.abs(tail[-160:]).max() < 1e-3 * np.abs(sound).max()
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 40, 160, 4096])
 def test_chunks_are_filtered_like_the_whole_bit_for_bit(wave: Wave, filters: Predictor, chunk: int) -> None:
     excitation = mu_law_decode(encode_excitation(wave, filters))
-    whole = Synthesis(filters, run=compiled_all_pole)(excitation)
+    whole = Synthesis(filters)(excitation)
     parts, memory, position = [], None, 0
     for start in range(0, len(excitation), chunk):
         # Another process goes on with what this one noted down.
-        filtering = Synthesis(filters, memory, position, compiled_all_pole)
+        filtering = Synthesis(filters, memory, position)
         parts.append(filtering(excitation[start : start + chunk]))
         memory, position = np.frombuffer(filtering.memory.tobytes()), filtering.position
     assert memory is not None
@@ -172,9 +173,30 @@ def test_chunks_are_filtered_like_the_whole_bit_for_bit(wave: Wave, filters: Pre
     assert np.array_equal(np.concatenate(parts), whole)
 
 
-def test_compiled_or_not_the_bits_are_the_same(wave: Wave, filters: Predictor) -> None:
-    symbols = encode_excitation(wave, filters)[:4000]
-    assert np.array_equal(decode_excitation(symbols, filters, compiled_all_pole), decode_excitation(symbols, filters))
+def test_the_filter_means_the_same_when_it_is_not_compiled(wave: Wave, filters: Predictor) -> None:
+    excitation = mu_law_decode(encode_excitation(wave, filters)[:4000]).astype(np.float64)
+    compiled, interpreted = np.zeros(ORDER + 4000), np.zeros(ORDER + 4000)
+    all_pole(excitation, *filters, 0, compiled)
+    all_pole.py_func(excitation, *filters, 0, interpreted)
+    np.testing.assert_array_equal(compiled, interpreted)
+
+
+@pytest.mark.parametrize("low_shelf_db", [0.0, 3.0])
+def test_the_predictor_is_that_of_the_interpolated_spectra(wave: Wave, low_shelf_db: float) -> None:
+    mels = log_mel(wave.astype(np.float32), SPEC)
+    frames = np.concatenate([mels, (np.arange(len(mels)) % 7 < 4).astype(np.float32)[:, None]], axis=1)
+    centres = np.clip((np.arange(RENEWALS * len(frames)) + 0.5) / RENEWALS - 0.5, 0.0, len(frames) - 1)
+    renewed = np.stack([np.interp(centres, np.arange(len(frames)), column) for column in frames.T], axis=1)
+    bands, (below, shares) = log_magnitudes(renewed[:, : SPEC.mel_bands], SPEC), bin_weights(SPEC)
+    spectra = bands[:, below] * (1.0 - shares) + bands[:, below + 1] * shares
+    hertz = np.linspace(0.0, SPEC.sample_rate / 2, spectra.shape[1])
+    spectra += low_shelf_db * np.log(10.0) / 20.0 / (1.0 + (hertz / 700.0) ** 4) * renewed[:, -1:]
+    window = np.exp(-0.5 * (2.0 * np.pi * 40.0 / SPEC.sample_rate * np.arange(ORDER + 1)) ** 2)
+    window[0] += 1e-4
+    coefficients, energies = levinson(np.fft.irfft(np.exp(2.0 * spectra), axis=1)[:, : ORDER + 1] * window)
+    found = predictor(frames, SPEC, low_shelf_db)
+    np.testing.assert_allclose(found.coefficients, coefficients, atol=1e-8)
+    np.testing.assert_allclose(found.levels, np.sqrt(energies) / (LEVEL * window_gain(SPEC)), rtol=1e-8)
 
 
 def test_a_part_has_the_filter_and_the_excitation_of_the_whole(wave: Wave, filters: Predictor) -> None:

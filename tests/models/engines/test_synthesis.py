@@ -19,7 +19,6 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.mel_correction import correct_frames
-from ancestral.models.kernels.shaping import compiled_all_pole
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
@@ -45,7 +44,7 @@ CORRECTED = Sampling(mel_correction=0.8)
 def expected(network: SpeechEngine, request: StreamRequest) -> np.ndarray:
     """The sound of a request, from all of its symbols at once."""
     assert request.frames is not None
-    sound = decode_excitation(solo(network, request), predictor(request.frames, FEATURES), compiled_all_pole)
+    sound = decode_excitation(solo(network, request), predictor(request.frames, FEATURES))
     if request.sampling.mel_correction:
         correction = MelCorrection(request.frames, FEATURES, request.sampling.mel_correction, correct_frames)
         correction.push(sound)
