@@ -10,6 +10,7 @@ import { Edit } from "./draw_edit.js";
 import { Completion, Generation, Interpolation, Reconstruction } from "./draw_modes.js";
 import { fromBase64, sizeOf } from "./pixels.js";
 import { sheetOf } from "./sheet.js";
+import { LaidOutSheet } from "./sheet_player.js";
 import { remember, writeLink } from "./store.js";
 
 /** The capabilities of which a model needs one for each way to draw. */
@@ -52,6 +53,8 @@ class Draw {
     this.chooseModel(values.prompt, values.style);
     this.completion.restore(values);
     this.interpolation.restore(values);
+    this.laidOut.chooseModel(this.model, values.sheet);
+    this.showCount();
   }
 
   get model() {
@@ -83,6 +86,7 @@ class Draw {
     this.edit = new Edit(parts);
     this.reconstruction = new Reconstruction(parts);
     this.interpolation = new Interpolation(parts);
+    this.laidOut = new LaidOutSheet(parts);
     this.modes = segmented(
       "What to draw",
       Object.entries(MODES).filter(([mode]) => this.able(mode).length),
@@ -110,6 +114,7 @@ class Draw {
       this.edit.element,
       this.reconstruction.element,
       this.interpolation.element,
+      this.laidOut.element,
       this.picker.element,
       this.count.element,
       this.submit,
@@ -180,6 +185,8 @@ class Draw {
     this.picker.show(this.model.id, prompt, style);
     this.guidance.element.hidden = !this.picker.any;
     this.interpolation.chooseModel(this.picker, this.model);
+    this.laidOut.chooseModel(this.model, this.laidOut.choice.value);
+    this.showCount();
     this.completion.chooseModel(sizeOf(this.model));
     this.edit.chooseModel(sizeOf(this.model));
     this.reconstruction.chooseModel(sizeOf(this.model), this.model);
@@ -214,11 +221,18 @@ class Draw {
     this.reconstruction.element.hidden = mode !== "picture";
     this.interpolation.element.hidden = mode !== "interpolate";
     this.picker.element.hidden = mode === "interpolate" || mode === "picture";
-    this.count.element.hidden = mode === "interpolate";
+    this.showCount();
     this.submit.textContent = this.submitLabel;
   }
 
+  /** A sheet is one picture, and drawn only where single pictures are. */
+  showCount() {
+    this.laidOut.element.hidden = this.mode !== "draw" || !this.model.sheets;
+    this.count.element.hidden = this.mode === "interpolate" || this.laidOut.name !== "";
+  }
+
   get way() {
+    if (this.laidOut.name) return this.laidOut;
     const { generation, completion, edit, reconstruction, interpolation } = this;
     return { draw: generation, complete: completion, edit, picture: reconstruction, interpolate: interpolation }[this.mode];
   }
@@ -241,6 +255,7 @@ class Draw {
 
   values() {
     if (this.mode === "interpolate") return { mode: this.mode, ...this.interpolation.values(), ...this.shared() };
+    if (this.laidOut.name) return this.laidOut.values();
     return {
       ...(this.mode === "draw" ? {} : { mode: this.mode }),
       ...(this.mode === "complete" ? { rows: this.completion.rows } : {}),
@@ -283,12 +298,13 @@ class Draw {
     this.submit.textContent = "Cancel";
     if (!keepGallery) this.gallery.clear();
     this.all.hidden = true;
+    this.laidOut.drawn = null;
     history.replaceState(null, "", this.link());
     toResult(this.element);
     announce("Sampling");
     try {
       await this.way.start(controller.signal);
-      this.all.hidden = this.gallery.count < 2;
+      this.all.hidden = this.gallery.count < 2 && !this.laidOut.drawn;
       remember("draw", this.values());
       this.history.show();
       announce("Complete");
@@ -333,6 +349,7 @@ class Draw {
   /** As many more pictures of the same attributes, with the seeds that follow. */
   more(card) {
     this.chooseMode("draw");
+    this.laidOut.chooseModel(this.model);
     this.seed.value = partSeed(card.fields.seed, Math.max(1, this.gallery.count));
     this.seed.hold(true);
     this.start({ keepGallery: true });
@@ -350,9 +367,12 @@ class Draw {
 
   /** The pictures in one file, or the JSON that says where each is. */
   async downloadSheet() {
-    const model = this.models.find(({ id }) => id === this.gallery.cards[0].fields.model);
-    const name = `${model.id}-${this.gallery.cards[0].fields.seed}`;
-    const files = await sheetOf(this.gallery.cards, model, this.classes, `${name}.png`);
+    const { drawn } = this.laidOut;
+    const { fields } = drawn ?? this.gallery.cards[0];
+    const model = this.models.find(({ id }) => id === fields.model);
+    const name = `${model.id}-${fields.seed}`;
+    const image = `${name}.png`;
+    const files = drawn ? this.laidOut.files(image) : await sheetOf(this.gallery.cards, model, this.classes, image);
     download(files[this.sheet.value], `${name}.${this.sheet.value}`);
   }
 
