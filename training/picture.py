@@ -39,8 +39,10 @@ _ENDLESS: Final = 1_000_000
 _CLASSIFIER_STEPS: Final = 1500
 _TRUSTED: Final = 0.8
 """The share of held-out pictures that a classifier must be right about to become part of the model."""
-_MEMORISED: Final = 0.2
+_MANY_COPIES: Final = 0.2
 """The share of near copies from which the card says it in words; of pictures that are really new it is 0.05."""
+_TEMPERATURE: Final = 0.9
+"""Lower ones, such as those of the base, which saw a hundred times as many pictures, leave much of a picture empty."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def train_pictures(new: NewPictures) -> bool:
         described = {
             "id": new.id, "kind": "image", "created": int(time.time()), "owned_by": "user",
             "description": f"{new.id}: pictures of {width} x {height}, trained on from {new.base.id}",
-            "temperature": new.base.temperature, "guidance": new.base.guidance if sees else 1.0,
+            "temperature": _TEMPERATURE, "guidance": new.base.guidance if sees else 1.0,
         }  # fmt: skip
         (partial / MANIFEST).write_text(json.dumps(described, indent=2) + "\n", "utf-8")
     return sees
@@ -196,7 +198,7 @@ def publish(new: NewPictures, out: Path) -> str | None:
         out: the directory of the new model.
 
     Returns:
-        A warning, if the network draws near copies of training pictures.
+        A warning, if many samples are near copies of training pictures.
     """
     report = json.loads((new.report / "report.json").read_text("utf-8"))
     shares, copies = report.get("accuracy", {}), report["copies"]
@@ -208,8 +210,9 @@ def publish(new: NewPictures, out: Path) -> str | None:
         ("samples that equal a training picture", _percent(copies["equal"])),
     ]  # fmt: skip
     warning = None
-    if copies["copies"] > _MEMORISED:
-        warning = f"{_percent(copies['copies'])} of the samples are near copies: pictures were memorised."
+    if copies["copies"] > _MANY_COPIES:
+        many = _percent(copies["copies"])
+        warning = f"{many} of the samples are near copies: pictures were memorised, or samples are nearly empty."
     table = ["## Judged", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     loaded = load(new.model / "pixelcnn")
     origin = f"Trained on from `{new.base.id}`, whose card names its pictures and their licences."
