@@ -123,7 +123,7 @@ def train_pictures(new: NewPictures) -> bool:
         shutil.copytree(trained / "checkpoint", partial / "pixelcnn")
         described = {
             "id": new.id, "kind": "image", "created": int(time.time()), "owned_by": "user",
-            "description": f"{new.id}: pictures of {width} x {height}, trained on from {new.base.id}",
+            "description": f"Pictures of {width} x {height} of the person who trained this model, from {new.base.id}",
             "temperature": _TEMPERATURE, "guidance": new.base.guidance if sees else 1.0,
         }  # fmt: skip
         (partial / MANIFEST).write_text(json.dumps(described, indent=2) + "\n", "utf-8")
