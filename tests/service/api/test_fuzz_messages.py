@@ -155,9 +155,10 @@ def pictures_of(connection: ClientConnection, request: dict[str, Any]) -> None:
     if start["type"] == "error":
         check_error(start["error"], set(request), set(request) | {"prompt", "class"})
         return
-    assert start["n"] == request.get("n", 1)
-    assert start["model"] == request["model"]
-    assert start["seed"] == request.get("seed", start["seed"])
+    said = {name: value for name, value in request.items() if value is not None}  # null is as if it were not there
+    assert start["n"] == said.get("n", 1)
+    assert start["model"] == said["model"]
+    assert start["seed"] == said.get("seed", start["seed"])
     size = 0
     while isinstance(received := connection.recv(timeout=SECONDS), bytes):
         size += len(received)
