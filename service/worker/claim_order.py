@@ -39,6 +39,11 @@ class ClaimOrder:
         self._hopeful[shard] = None
         self._woken.set()
 
+    def wake_all(self) -> None:
+        """A job may wait in any shard that the worker serves: all its slots were taken, so none has woken it."""
+        for shard in self._homes:
+            self.wake(shard)
+
     async def next(self) -> int:
         """The shard to look at next; waits while there is little hope in any."""
         if not self._hopeful:

@@ -222,7 +222,10 @@ class Worker:
         """Claim and run jobs of one priority, as many at once as there are slots."""
         free = asyncio.Semaphore(slots)
         while True:
+            was_full = free.locked()
             await free.acquire()
+            if was_full:
+                self._claims[priority].wake_all()
             task = await self._next(priority, last=free.locked())
             task.add_done_callback(lambda _: free.release())
 

@@ -29,6 +29,20 @@ def test_a_worker_that_is_woken_while_it_is_told_to_stop_stops(turns: int) -> No
     assert asyncio.run(stopped())
 
 
+def test_a_worker_that_was_full_looks_into_all_its_shards_at_once() -> None:
+    async def looked_at() -> list[int]:
+        order = ClaimOrder(32)
+        order.serve(range(8))
+        for _ in range(8):
+            await order.next()
+        order.wake(5)
+        order.wake_all()
+        async with asyncio.timeout(0.5):  # without it four are looked at, after a second
+            return [await order.next() for _ in range(8)]
+
+    assert asyncio.run(looked_at()) == [5, 0, 1, 2, 3, 4, 6, 7]
+
+
 def test_shards_that_woke_the_worker_come_first() -> None:
     async def looked_at() -> list[int]:
         order = ClaimOrder(3)
