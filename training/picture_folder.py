@@ -16,7 +16,7 @@ from ancestral.models.files import read_file
 from ancestral.models.palette import WHITE
 from ancestral.models.spec import ImageSpec, check_attributes
 from ancestral.training.corpora.archive import Attributes, Part, part_of, write_pictures
-from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.palette import colour_codes, make_palette, to_indices, with_alpha
 from ancestral.training.data.images import SUFFIXES, Images, PicturesError, decoded
 from ancestral.training.evaluation.judges import nearest
 
@@ -183,14 +183,10 @@ def _symbols(rgba: Images, colours: int | None) -> tuple[Images, Images | None]:
     if colours is None and not hidden:
         if (seen == seen[:, :1]).all():
             return rgba[..., 0], None
-        if len(np.unique(seen.astype(np.int32) @ [65536, 256, 1])) > _COLOURS:
+        if len(np.unique(colour_codes(seen))) > _COLOURS:
             return rgba[..., :3], None
-    opaque = make_palette(rgba, (colours or _COLOURS) - hidden)
-    palette = np.concatenate([opaque, np.full((len(opaque), 1), WHITE, np.uint8)], axis=1)
-    if not hidden:
-        return to_indices(rgba[..., :3], palette), palette
-    palette = np.concatenate([np.zeros((1, 4), np.uint8), palette])
-    return to_indices(rgba, palette), palette
+    palette = with_alpha(make_palette(rgba, (colours or _COLOURS) - hidden), transparent=hidden)
+    return to_indices(rgba if hidden else rgba[..., :3], palette), palette
 
 
 def _divided(images: Images, seen: Images) -> NDArray[np.str_]:

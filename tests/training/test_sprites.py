@@ -202,6 +202,8 @@ def test_garments_are_tinted_in_the_colours_that_are_missing() -> None:
     assert (robes["robe_a"], robes["robe_b"]) == ("red", "blue"), "these are as they were"
     assert sorted(robes.values()) == sorted(["red", "blue", *2 * sorted(set(COLOURS) - {"red", "blue"})])
     assert {value("body", name) for name in layers["body"] if name.startswith("sam")} == {"coat"}
+    made = [name.partition(" ")[2] for name in layers["body"] if name.startswith("robe_a ")]
+    assert made == [colour for colour in COLOURS if colour not in ("red", "blue")], "in one order in every process"
     assert with_tints(layers)["body"].keys() == layers["body"].keys(), "none is missing any more"
 
 

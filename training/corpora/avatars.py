@@ -33,7 +33,7 @@ from ancestral.training.corpora.avatar_styles import (
     Style,
 )
 from ancestral.training.corpora.layouts import CorpusError
-from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
 from ancestral.training.corpora.vector import Image, rendered
 
 PEOPLE = 2500
@@ -248,7 +248,7 @@ def _write(out: Path, made: Sequence[tuple[Person, Image]], indexed: bool) -> No
     if indexed:
         opaque = np.full((*images.shape[:3], 1), 255, np.uint8)
         colours = make_palette(np.concatenate([images, opaque], axis=3), _COLOURS, _WHITE)
-        palette = np.concatenate([colours, np.full((len(colours), 1), 255, np.uint8)], axis=1)
+        palette = with_alpha(colours, transparent=False)
         images = to_indices(images, palette)
     labels = np.array([person.labels for person, _ in made], np.int16)
     identities = np.array([person.number for person, _ in made], np.int32)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.debian import SourcePackage
-from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
 from ancestral.training.data.images import decoded
 
 SIZE = 32
@@ -300,7 +300,7 @@ def palette_of(parts: Parts) -> NDArray[np.uint8]:
     """RGBA ``[P, 4]``: transparent, then all colours that a picture can have, by brightness."""
     every = np.concatenate([*(_shades(colour) for colour in _TINTS.values()), parts.fixed])
     colours = make_palette(np.insert(every, 3, 255, axis=1)[None, None], 255)
-    return np.concatenate([np.zeros((1, 4), np.uint8), np.insert(colours, 3, 255, axis=1)])
+    return with_alpha(colours, transparent=True)
 
 
 def tables_of(parts: Parts, palette: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.models.palette import WHITE
+
 Bytes = NDArray[np.uint8]
 
 _ROUNDS = 40
@@ -24,7 +26,7 @@ def make_palette(images: Bytes, size: int, background: tuple[int, int, int] | No
         ``[P, 3]``, P ≤ ``size``, sorted by brightness; exactly those of the pictures if there are no more.
     """
     pixels = images[images[..., 3] > 0][:, :3]
-    codes, counts = np.unique(_codes(pixels), return_counts=True)
+    codes, counts = np.unique(colour_codes(pixels), return_counts=True)
     colours = _colours(codes).astype(np.float64)
     if len(codes) > size:
         weights = counts.astype(np.float64) ** _RARE
@@ -33,6 +35,12 @@ def make_palette(images: Bytes, size: int, background: tuple[int, int, int] | No
             colours[((colours - background) ** 2).sum(axis=1).argmin()] = background
     palette = np.unique(np.round(colours).astype(np.uint8), axis=0)
     return palette[np.argsort(palette @ np.array([0.299, 0.587, 0.114]), kind="stable")]
+
+
+def with_alpha(colours: Bytes, *, transparent: bool) -> Bytes:
+    """Colours ``[P, 3]`` as the opaque entries of a palette, RGBA; ``transparent``: behind a transparent one."""
+    opaque = np.insert(colours, 3, WHITE, axis=1)
+    return np.concatenate([np.zeros((1, 4), np.uint8), opaque]) if transparent else opaque
 
 
 def to_indices(images: Bytes, palette: Bytes) -> Bytes:
@@ -46,7 +54,7 @@ def to_indices(images: Bytes, palette: Bytes) -> Bytes:
         ``[N, H, W]``.
     """
     opaque = np.flatnonzero(palette[:, 3])
-    codes, known = _codes(images[..., :3]), np.zeros(1 << 24, np.bool_)
+    codes, known = colour_codes(images[..., :3]), np.zeros(1 << 24, np.bool_)
     known[codes] = True
     (found,) = known.nonzero()
     nearest = np.zeros(len(known), np.uint8)
@@ -58,8 +66,8 @@ def to_indices(images: Bytes, palette: Bytes) -> Bytes:
     return indices
 
 
-def _codes(pixels: Bytes) -> NDArray[np.int32]:
-    """RGB as one number each, so that colours can be counted fast."""
+def colour_codes(pixels: Bytes) -> NDArray[np.int32]:
+    """RGB ``[..., 3]`` as one number each, so that colours can be counted fast: ``[...]``."""
     red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.debian import SourcePackage
-from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
 from ancestral.training.corpora.tint import COLOURS, OPAQUE, colour_of, tinted
 from ancestral.training.corpora.wardrobe import (
     ATTRIBUTES,
@@ -162,7 +162,8 @@ def with_tints(layers: Layers) -> Layers:
     """With garments of every kind in every colour: tiles of the kind are tinted in those that none of them has."""
     body = dict(layers["body"])
     for names in _grouped("body", layers["body"]).values():
-        for colour in set(COLOURS) - {_colour(name, layers) for name in names}:
+        worn = {_colour(name, layers) for name in names}
+        for colour in (colour for colour in COLOURS if colour not in worn):
             made = {f"{name} {colour}": tinted(layers["body"][name], colour) for name in names}
             body |= {name: tile for name, tile in made.items() if tile}
     return {**layers, "body": body}
@@ -255,8 +256,7 @@ def _palette(made: Sequence[Doll]) -> Pixels:
     """RGBA colours ``[_PALETTE + 1, 4]``, the first of which is transparent."""
     sampled = np.random.default_rng(_SEED).permutation(len(made))[:_SAMPLED]
     colours = make_palette(np.stack([made[index].pixels for index in sampled]), _PALETTE)
-    opaque = np.concatenate([colours, np.full((len(colours), 1), 255, np.uint8)], axis=1)
-    return np.concatenate([np.zeros((1, 4), np.uint8), opaque])
+    return with_alpha(colours, transparent=True)
 
 
 def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str, Image.Image]) -> int:
