@@ -118,6 +118,21 @@ class Background:
         return "completed"
 
 
+async def submitted(jobs: dict[int, Job], number: int, submission: Coroutine[Any, Any, Job]) -> Job:
+    """Submit the job of a part, and put it into ``jobs`` even if the work is cancelled meanwhile: Redis may have the
+    job by then, which nobody else would cancel.
+    """
+    task = asyncio.create_task(submission)
+    try:
+        job = jobs[number] = await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if task.exception() is None:
+            jobs[number] = task.result()
+        raise
+    return job
+
+
 async def carry_out_parts(parts: Iterable[tuple[int, P]], attempt: Callable[[int, P], Awaitable[None]]) -> None:
     """Carry out parts, each by its number, :data:`PARALLEL` at a time. An attempt at one is tried again while there is
     no room for its job, or Redis is unavailable: the next attempt finds the same job. The first other error ends all.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ancestral.errors import AncestralError
-from ancestral.service.api.background import carry_out_parts
+from ancestral.service.api.background import carry_out_parts, submitted
 from ancestral.service.api.batches.lines import Answer, Line, answer_of, job_of, read_lines
 from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
@@ -83,7 +83,7 @@ class BatchWork:
         request, spec = await job_of(self._state, batch["endpoint"], line.body)
         caller, key = Caller(batch["owner"], concurrent_streams=batch["concurrent_streams"]), f"{batch['id']}-{number}"
         options: dict[str, Any] = {"prefer": "respond-async", "key": key, "kept_seconds": LIFE_SECONDS}
-        job = jobs[number] = await submit_job(self._state, caller, spec, **options)
+        job = await submitted(jobs, number, submit_job(self._state, caller, spec, **options))
         return await answer_of(self._state, request, spec, job, batch["base_url"])
 
     async def _store_line(

@@ -18,7 +18,7 @@ from typing import Any, Final, get_args
 
 from ancestral.errors import AncestralError, NotFound
 from ancestral.models.text import Pronunciations
-from ancestral.service.api.background import carry_out_parts
+from ancestral.service.api.background import carry_out_parts, submitted
 from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder
@@ -116,9 +116,8 @@ class BookWork:
         spec = await prepared(self._state, request)
         caller, key = Caller(book["owner"], concurrent_streams=book["concurrent_streams"]), f"{book['id']}-{number}"
         while True:
-            job = jobs[number] = await submit_job(
-                self._state, caller, spec, prefer="respond-async", key=key, kept_seconds=LIFE_SECONDS
-            )
+            options: dict[str, Any] = {"prefer": "respond-async", "key": key, "kept_seconds": LIFE_SECONDS}
+            job = await submitted(jobs, number, submit_job(self._state, caller, spec, **options))
             try:
                 ended = await job_end(self._state.broker, job)
                 check_end(ended.status, ended.error)
