@@ -43,6 +43,8 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
 """What a model of each kind can do; an image model, if it draws what labels say."""
 EDIT_CAPABILITY = "image_edit"
 """Of an image model whose network draws edits."""
+CLASSIFICATION_CAPABILITY = "image_classification"
+"""Of an image model that has a classifier: it says what its pictures show, and chooses among candidates."""
 
 ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""

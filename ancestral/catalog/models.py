@@ -15,7 +15,7 @@ from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
 from ancestral.catalog.nearest import nearest
 from ancestral.errors import InvalidRequest
 from ancestral.models.conditioning import Speaker, parents
-from ancestral.models.entries import CAPABILITIES, EDIT_CAPABILITY, ModelEntry, Voice
+from ancestral.models.entries import CAPABILITIES, CLASSIFICATION_CAPABILITY, EDIT_CAPABILITY, ModelEntry, Voice
 from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
 
 ANY: Final = "any"
@@ -133,7 +133,8 @@ class ImageModel(Model):
     def capabilities(self) -> tuple[str, ...]:
         """See :class:`Model`."""
         edits = (EDIT_CAPABILITY,) if self.spec.draws_edits else ()
-        return CAPABILITIES_FROM[self.spec.drawn_from] + edits
+        classifies = (CLASSIFICATION_CAPABILITY,) if self.classified else ()
+        return CAPABILITIES_FROM[self.spec.drawn_from] + edits + classifies
 
     @property
     def size(self) -> str:

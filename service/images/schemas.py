@@ -38,7 +38,8 @@ PALETTE_NAME = (
 )
 _BEST_OF = (
     "Candidates that are sampled for each picture; the one is returned that shows best what was named, by the model's "
-    "classifier. Only of models that have one. `usage` counts all candidates, and `n` times `best_of` is at most 10."
+    "classifier. Only of models that have one (capability `image_classification`). `usage` counts all candidates, and "
+    "`n` times `best_of` is at most 10."
 )
 _SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 _Name = Annotated[str, Field(min_length=1, max_length=256)]

@@ -49,10 +49,12 @@ def test_a_bundled_classifier_sees_what_the_previews_were_asked_to_show(model: s
 
 def test_a_model_knows_whether_it_has_a_classifier(tmp_path: Path) -> None:
     write_picture_model(tmp_path / "rgb", SPEC)
-    assert not load_catalog(models_of(tmp_path)).image_model("rgb", "image_generation").classified
+    assert (
+        "image_classification"
+        not in load_catalog(models_of(tmp_path)).image_model("rgb", "image_generation").capabilities
+    )
     write(tmp_path / "rgb" / "classifier", ClassifierSpec(**shared_fields(SPEC), layers=1, features=2, code=3))
-    model = load_catalog(models_of(tmp_path)).image_model("rgb", "image_generation")
-    assert model.classified
+    model = load_catalog(models_of(tmp_path)).image_model("rgb", "image_classification")
     assert load_models(models_of(tmp_path)).picture(model).classifier is not None
 
 

@@ -41,8 +41,11 @@ def test_every_job_of_cancelled_work_is_known() -> None:
         finally:
             await connection.close()
 
-    with tempfile.TemporaryDirectory() as folder, ValkeyServer(  # not tmp_path: the path of a socket must be short
-        port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ValkeyServer(  # not tmp_path: the path of a socket must be short
+            port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)
+        ),
     ):
         found = asyncio.run(cancelled(f"unix://{folder}/s"))
     assert any(submissions for submissions, _ in found)

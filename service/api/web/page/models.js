@@ -52,6 +52,8 @@ const NAMES = {
   likelihood: "scores recordings",
   image_generation: "draws",
   image_completion: "completes pictures",
+  image_edit: "draws parts of pictures anew",
+  image_classification: "says what its pictures show",
   image_interpolation: "interpolates",
   image_likelihood: "scores pictures",
   image_reconstruction: "reconstructs pictures",
