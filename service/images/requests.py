@@ -96,11 +96,12 @@ def completion_job(
     model, request = catalog.image_model(request.model, "image_completion"), with_defaults(catalog, request)
     prompt, param = _prompt(request)
     _refuse_sheet(request)
-    rows, palette_error = _kept_rows(request, model)
+    file = file_of(request.image)
+    rows, palette_error = _kept_rows(file, request.rows, model)
     drawing = completion(model, rows, palette_error, prompt, request.n, options_of(request), param)
     payload = CompletionPayload(**vars(drawing), **delivery(request, drawing), n=request.n)
     body, kept = request.model_dump(by_alias=True), payload.response_format == "url"
-    manifest = kept_manifest(settings, file_of(request.image), "image")
+    manifest = kept_manifest(settings, file, "image")
     return JobSpec(COMPLETION, model, body, payload, 0.0, rows.tobytes(), kept, manifest)
 
 
@@ -220,13 +221,13 @@ def with_defaults(catalog: Catalog, request: _R) -> _R:
     return request.model_copy(update=update)
 
 
-def _kept_rows(request: CompletionRequest, model: ImageModel) -> tuple[NDArray[np.uint8], float | None]:
+def _kept_rows(file: bytes, rows: int | None, model: ImageModel) -> tuple[NDArray[np.uint8], float | None]:
     """The symbols of the rows that are kept, ``[rows, W, C]``, and how far the picture was from the palette."""
-    spec, rows = model.spec, request.rows
+    spec = model.spec
     if rows is not None and rows > spec.height:
         message = f"rows: a picture of {model.entry.id} has {spec.height}"
         raise InvalidRequest(message, param="rows", code="invalid_value")
-    symbols, distance = decode_picture(file_of(request.image), spec, "image")
+    symbols, distance = decode_picture(file, spec, "image")
     return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows]), distance
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ancestral.training.corpora import CorpusError, build, expected, sprites
 from ancestral.training.corpora.debian import SourcePackage, prepared
-from ancestral.training.corpora.sprites import any_choices, choices, compose, dressed, tiles, with_tints
+from ancestral.training.corpora.sprites import any_wardrobe, compose, dressed, game_wardrobe, tiles, with_tints
 from ancestral.training.corpora.tint import COLOURS, colour_of, tinted
 from ancestral.training.corpora.wardrobe import ATTRIBUTES, LABELLED, SPECIES, value
 from ancestral.training.data.images import PicturesError, read_pictures
@@ -156,7 +156,7 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
     seen: dict[str, set[str]] = {}
     for name, species in SPECIES.items():
         for _ in range(200):
-            worn = dressed(species, choices(species, layers), rng)
+            worn = dressed(species, game_wardrobe(species, layers), rng)
             seen.setdefault(name, set()).update(f"{layer}/{tile}" for layer, tile in worn.items())
             assert worn["base"].startswith(species.base)
             assert not {"legs", "boots"} & set(worn) or not worn["base"].startswith(("naga", "merfolk_water"))
@@ -177,8 +177,8 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
 def test_who_may_wear_anything_does(layers: Layers) -> None:
     rng, all_tiles = np.random.default_rng(0), with_tints(layers)
     for name in ("minotaur", "ogre", "gargoyle", "halfling", "naga"):
-        wardrobe = any_choices(SPECIES[name], all_tiles)
-        dolls = [dressed(SPECIES[name], wardrobe, rng, anything=True) for _ in range(600)]
+        wardrobe = any_wardrobe(SPECIES[name], all_tiles)
+        dolls = [dressed(SPECIES[name], wardrobe, rng) for _ in range(600)]
         for layer, (attribute, _) in LABELLED.items():
             seen = {value(layer, doll[layer]) for doll in dolls if layer in doll}
             assert seen == {value(layer, tile) for tile in layers[layer]}

@@ -9,7 +9,7 @@ has any of its values, whatever the others are. Where no tile of a garment has t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -66,9 +66,17 @@ _SEED = 0
 
 Layers = Mapping[str, Mapping[str, Image.Image]]
 """By layer and name, the tiles."""
-Choices = Mapping[str, list[list[str]]]
-"""By layer, groups of names of tiles."""
 Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """What dolls of one species may wear."""
+
+    choices: Mapping[str, list[list[str]]]
+    """By layer, groups of names of tiles: first a group is drawn, then one of its tiles."""
+    free: frozenset[str] = frozenset()
+    """Layers that no other one excludes, and whose value is "nothing" as often as it is each other one."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +121,11 @@ def make(out: Path, progress: Progress) -> int:
         FileNotFoundError: this is not Debian.
     """
     layers, made = tiles(_CRAWL.files(_TILES)), list[Doll]()
-    for doll in dolls(layers, _SEED):
+    for doll in dolls(layers, _SEED, game_wardrobe):
         made.append(doll)
         progress(len(made))
     palette = _palette(made)
-    for doll in dolls(with_tints(layers), _SEED, anything=True):
+    for doll in dolls(with_tints(layers), _SEED, any_wardrobe):
         made.append(doll)
         progress(len(made))
     return _write(out, made, palette, layers["horns"])
@@ -136,21 +144,20 @@ def tiles(files: Mapping[str, bytes]) -> Layers:
     return layers
 
 
-def dolls(layers: Layers, seed: int, *, anything: bool = False) -> Iterator[Doll]:
+def dolls(layers: Layers, seed: int, wardrobe: Callable[[Species, Layers], Wardrobe]) -> Iterator[Doll]:
     """:data:`DRAWN` different dolls of every species, in turn, or as many as there are.
 
     Args:
         layers: their tiles.
         seed: of what they wear.
-        anything: whether each attribute has any of its values, instead of those that the game lets the species have.
+        wardrobe: what a species may wear.
     """
     rng, known = np.random.default_rng(seed), set[bytes]()
     left = dict.fromkeys(SPECIES, DRAWN)
-    wardrobe = any_choices if anything else choices
     wardrobes = {name: wardrobe(species, layers) for name, species in SPECIES.items()}
     for _ in range(DRAWN * _TRIES):
         for name in [name for name, count in left.items() if count]:
-            doll = compose(name, dressed(SPECIES[name], wardrobes[name], rng, anything=anything), layers)
+            doll = compose(name, dressed(SPECIES[name], wardrobes[name], rng), layers)
             pixels = doll.pixels.tobytes()
             if pixels not in known:
                 known.add(pixels)
@@ -177,41 +184,38 @@ def _grouped(layer: str, names: Iterable[str]) -> dict[str | None, list[str]]:
     return groups
 
 
-def choices(species: Species, layers: Layers) -> Choices:
-    """The tiles that a species may wear, by layer and in groups of one value."""
+def game_wardrobe(species: Species, layers: Layers) -> Wardrobe:
+    """What the game lets a species wear, in groups of one value."""
     found: dict[str, list[list[str]]] = {}
     for layer, beginnings in {"base": species.base, **WORN, **species.wears}.items():
         names = [name for name in layers[layer] if beginnings and name.startswith(beginnings)]
         found[layer] = list(_grouped(layer, names).values())
-    return found
+    return Wardrobe(found)
 
 
-def any_choices(species: Species, layers: Layers) -> Choices:
-    """The same of a species that may wear anything; garments in groups of one value and one colour."""
+def any_wardrobe(species: Species, layers: Layers) -> Wardrobe:
+    """Anything, where an attribute tells of it; garments in groups of one value and one colour."""
     free = {layer: list(_grouped(layer, layers[layer]).values()) for layer in LABELLED}
     garments: dict[tuple[str | None, str], list[str]] = {}
     for name in layers["body"]:
         garments.setdefault((value("body", name), _colour(name, layers)), []).append(name)
-    return {**choices(species, layers), **free, "body": list(garments.values())}
+    own = game_wardrobe(species, layers).choices
+    return Wardrobe({**own, **free, "body": list(garments.values())}, frozenset(LABELLED))
 
 
-def dressed(species: Species, chosen: Choices, rng: np.random.Generator, *, anything: bool = False) -> dict[str, str]:
-    """The tiles of one doll: their names by layer. First the value of an attribute is drawn, then one of its tiles.
-
-    With ``anything`` no attribute decides over another one, and none is as likely as each of its other values.
-    """
+def dressed(species: Species, wardrobe: Wardrobe, rng: np.random.Generator) -> dict[str, str]:
+    """The tiles of one doll: their names by layer."""
     worn = {}
-    for layer, groups in chosen.items():
+    for layer, groups in wardrobe.choices.items():
         chance = 1.0 if layer in ("base", *species.always) else CHANCES[layer]
-        if anything and layer in LABELLED:
+        if layer in wardrobe.free:
             values = len(ATTRIBUTES[LABELLED[layer][0]])
             chance = (values - 1) / values
         if groups and (chance == 1.0 or rng.random() < chance):
             names = groups[rng.integers(len(groups))]
             worn[layer] = names[rng.integers(len(names))]
-    for layer in set(conflicts(species, worn)):
-        if not (anything and layer in LABELLED):
-            worn.pop(layer, None)
+    for layer in set(conflicts(species, worn)) - wardrobe.free:
+        worn.pop(layer, None)
     return worn | draconian(worn["base"])
 
 
