@@ -17,14 +17,12 @@ from ancestral.catalog.models import Model as Description
 from ancestral.errors import check_choice, check_range, check_type
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import Labels
+from ancestral.images.options import MAX_PICTURES, DrawOptions, has_classes
 from ancestral.images.picture import Picture, Pictures
 from ancestral.images.resolve import (
-    MAX_PICTURES,
-    DrawOptions,
     class_drawing,
     completion,
     edit,
-    has_classes,
     interpolation,
     reconstruction,
     requested_labels,
@@ -43,7 +41,7 @@ ImageSource = str | Path | bytes | Image.Image | Picture
 
 
 class DrawArguments(TypedDict, total=False):
-    """What every call that draws takes, see :class:`~ancestral.images.resolve.DrawOptions`."""
+    """What every call that draws takes, see :class:`~ancestral.images.options.DrawOptions`."""
 
     seed: int | str | None
     temperature: float | None

@@ -18,7 +18,8 @@ from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
 from ancestral.detection.seed_test import Found, SeedTest
 from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import Drawing, Labels
-from ancestral.images.resolve import DrawOptions, class_drawing, has_classes, interpolation, requested_labels
+from ancestral.images.options import DrawOptions, has_classes
+from ancestral.images.resolve import class_drawing, interpolation, requested_labels
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.conditioning import draw_labels
 from ancestral.models.detection import Intervals

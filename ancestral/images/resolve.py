@@ -1,68 +1,24 @@
-"""Requests for pictures resolved: labels, seeds, the labels that seeds draw, sizes. Whatever can be refused is refused
-here.
+"""What requests for pictures show, resolved: labels, and the labels that seeds draw. Whatever can be refused is refused
+here or in options.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
-from ancestral.catalog.seeds import part_seed, seed_or_drawn
-from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
+from ancestral.errors import InvalidRequest, check_type
 from ancestral.images.drawing import ClassDrawing, Completion, Edit, Interpolation, Label, Labels, Reconstruction
 from ancestral.images.masks import MaskedPicture
-from ancestral.images.palettes import check_palette
-from ancestral.images.sizes import MAX_SIDE, multiple
+from ancestral.images.options import DrawOptions, has_classes, shared_fields
 from ancestral.models.conditioning import draw_labels, draw_matching_labels
-from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.sheets import SheetLayout
 from ancestral.models.spec import STYLE
-
-_SIZE: Final = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
-MAX_PICTURES: Final = 1000
-"""That are sampled together."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DrawOptions:
-    """What every request for pictures may say. The defaults are the model's own."""
-
-    seed: int | str | None = None
-    """A number, or a text such as a name (:func:`ancestral.catalog.seeds.seed_of_text`); drawn if None."""
-    temperature: float | None = None
-    guidance: float | None = None
-    """Of a model of classes."""
-    style: str | None = None
-    """Of a model of classes."""
-    size: str | None = None
-    """``WIDTHxHEIGHT`` of the files: a whole multiple of the model's own size, which is the default."""
-    pad: bool = False
-    """Whether the picture may be smaller than the file."""
-    output_format: str = "png"
-    """``png``, ``webp`` or ``jpeg``."""
-    background: str = "auto"
-    """``transparent``, ``opaque``, or ``auto``: transparent where model and format allow it."""
-    palette: str | Path | Sequence[str] | None = None
-    """To put the pictures into: a name of :data:`ancestral.images.palettes.PALETTES`, a .gpl or .hex file, or colours
-    like ``#00ff7f``; None leaves them as they were sampled."""
-    best_of: int = 1
-    """Candidates of each picture of classes, of a model with a classifier; see :attr:`Drawing.best_of`."""
-
-    def seeds(self, count: int) -> tuple[int, ...]:
-        """A seed for every candidate of every picture; the first one has the request's own."""
-        check_range("n", count, 1, MAX_PICTURES)
-        check_range("best_of", self.best_of, 1, MAX_BEST_OF)
-        check_range("best_of", count * self.best_of, 1, MAX_PICTURES)
-        seed = seed_or_drawn(self.seed)
-        return tuple(part_seed(seed, index) for index in range(count * self.best_of))
 
 
 def class_drawing(
@@ -83,7 +39,7 @@ def class_drawing(
     labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
     resolved = [_drawn(model, labels, seed, named_style=options.style is not None) for seed in seeds]
     return ClassDrawing(
-        **_shared(model, options, seeds),
+        **shared_fields(model, options, seeds),
         prompt=prompt,
         labels=tuple(found for found, _ in resolved),
         requested=(labels,),
@@ -106,7 +62,7 @@ def sheet_drawing(
     layout, attributes = _layout(model, name), tuple(model.spec.named)
     frames = [model.labels(frame, "sheet") for frame in layout.prompts]
     requested = _indices(requested_labels(model, prompt, options.style, param))
-    seed = _one_seed(options)
+    seed = options.one_seed()
     moving = {attribute for frame in frames for attribute in frame}
     for attribute, label in zip(attributes, requested, strict=True):
         if label is not None and attribute in moving:
@@ -116,7 +72,7 @@ def sheet_drawing(
     values = [[frame.get(attribute) for attribute in attributes] for frame in frames]
     labels = [[old if new is None else new for old, new in zip(same, row, strict=True)] for row in values]
     return ClassDrawing(
-        **_shared(model, options, (seed,) * len(frames)),
+        **shared_fields(model, options, (seed,) * len(frames)),
         prompt=prompt,
         labels=tuple(map(tuple, labels)),
         requested=(tuple(requested),),
@@ -168,7 +124,7 @@ def completion(
 def _as_named(model: ImageModel, prompt: str | None, count: int, options: DrawOptions, param: str) -> dict[str, Any]:
     """The fields of a :class:`ClassDrawing` whose seeds draw no labels."""
     labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
-    return _shared(model, options, seeds) | {
+    return shared_fields(model, options, seeds) | {
         "prompt": prompt,
         "labels": (labels,) * len(seeds),
         "requested": (labels,),
@@ -204,7 +160,7 @@ def interpolation(
     ends = _end(model, begin, options.style, "from"), _end(model, end, options.style, "to")
     begins, ended = _frozen(begin), _frozen(end)
     return Interpolation(
-        **_shared(model, options, (_one_seed(options),) * steps),
+        **shared_fields(model, options, (options.one_seed(),) * steps),
         prompt="-to-".join(name if isinstance(name, str) else "embedding" for name in (begins, ended)),
         begin=begins,
         end=ended,
@@ -228,7 +184,7 @@ def reconstruction(
         options: of the request; neither style nor guidance.
     """
     return Reconstruction(
-        **_shared(model, options, options.seeds(count)),
+        **shared_fields(model, options, options.seeds(count)),
         source_symbols=symbols.size,
         palette_error=palette_error,
         revised_prompts=(None,) * count,
@@ -251,11 +207,6 @@ def requested_labels(model: ImageModel, prompt: str | None, style: str | None, p
         return _labels(model, {}, style)
     check_type(param, prompt, str, "a text")
     return _labels(model, model.labels(prompt, param), style)
-
-
-def has_classes(model: ImageModel) -> bool:
-    """Whether the model has another attribute than the style."""
-    return any(name != STYLE for name in model.spec.named)
 
 
 def _labels(model: ImageModel, found: Mapping[str, int], style: str | None) -> tuple[int | None, ...]:
@@ -309,93 +260,3 @@ def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param
 
 def _frozen(end: str | Sequence[float]) -> str | tuple[float, ...]:
     return end if isinstance(end, str) else tuple(end)
-
-
-def _shared(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """The fields of every :class:`Drawing`."""
-    check_range("temperature", 1.0 if options.temperature is None else options.temperature, 0.0, MAX_TEMPERATURE)
-    check_range("guidance", 1.0 if options.guidance is None else options.guidance, 0.0, MAX_GUIDANCE)
-    require_classifier(model.entry.id, options.best_of, classified=model.classified)
-    scale, padded = _scale(model, options.size, pad=options.pad)
-    return {
-        "seeds": seeds,
-        "temperature": model.entry.temperature if options.temperature is None else options.temperature,
-        "guidance": _guidance(model, options.guidance),
-        "style": options.style,
-        "size": options.size if padded else f"{model.spec.width * scale}x{model.spec.height * scale}",
-        "scale": scale,
-        "fit": "pad" if padded else None,
-        "output_format": options.output_format,
-        "background": _background(model, options),
-        "palette": None if options.palette is None else check_palette(options.palette),
-        "best_of": options.best_of,
-    }
-
-
-def _one_seed(options: DrawOptions) -> int:
-    """The seed that all pictures of a sheet or an interpolation share."""
-    if options.best_of > 1:
-        message = "best_of: not for pictures that share a seed"
-        raise InvalidRequest(message, param="best_of", code="invalid_value")
-    return options.seeds(1)[0]
-
-
-def require_classifier(model_id: str, best_of: int, *, classified: bool) -> None:
-    """Raise :class:`InvalidRequest` if there are candidates, and no classifier to choose among them."""
-    if best_of > 1 and not classified:
-        message = f"best_of: {model_id} has no classifier to tell the best by"
-        raise InvalidRequest(message, param="best_of", code="model_not_capable")
-
-
-def _background(model: ImageModel, options: DrawOptions) -> str:
-    """``opaque`` or ``transparent``."""
-    check_choice("background", options.background, ("auto", "transparent", "opaque"))
-    able = model.spec.transparent and options.output_format != "jpeg"
-    if options.background == "transparent" and not able:
-        what = f"{model.entry.id} has no transparent colour" if not model.spec.transparent else "jpeg has none"
-        message = f"background: transparent is not possible, because {what}"
-        raise InvalidRequest(
-            message, param="background", code="model_not_capable" if not model.spec.transparent else "conflict"
-        )
-    return "transparent" if able and options.background != "opaque" else "opaque"
-
-
-def _guidance(model: ImageModel, guidance: float | None) -> float:
-    if not has_classes(model):
-        if guidance not in (None, 1.0):
-            message = f"guidance: {model.entry.id} has no classes to tell apart"
-            raise InvalidRequest(message, param="guidance", code="model_not_capable")
-        return 1.0
-    return model.entry.guidance if guidance is None else guidance
-
-
-def _scale(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bool]:
-    """The side of the square, in pixels, that a pixel of the model becomes, and whether the file is padded.
-
-    Args:
-        model: draws the picture.
-        size: of the file, as requested.
-        pad: whether the picture may be smaller than the file.
-
-    Raises:
-        InvalidRequest: the size is too large, or too small, or it is not a multiple of the model's and is not padded.
-    """
-    if size in (None, "auto"):
-        return 1, False
-    check_type("size", size, str, "WIDTHxHEIGHT")
-    if not (sides := _SIZE.fullmatch(str(size))):
-        raise InvalidRequest(f"size: must be WIDTHxHEIGHT, not {size!r:.40}", param="size", code="invalid_size")
-    width, height = map(int, sides.groups())
-    spec = model.spec
-    scale = multiple(spec, width, height)
-    largest = min(width // spec.width, height // spec.height)
-    if pad and scale is None and largest and max(width, height) <= MAX_SIDE:
-        return largest, True
-    if scale is None or max(width, height) > MAX_SIDE:
-        near = max(1, min(round(width / spec.width), MAX_SIDE // max(spec.width, spec.height)))
-        message = (
-            f"size: {model.entry.id} draws {model.size}, and nothing smaller; a multiple up to {MAX_SIDE} is made "
-            f"with larger pixels, like {near * spec.width}x{near * spec.height}"
-        )
-        raise InvalidRequest(message, param="size", code="invalid_size")
-    return scale, False

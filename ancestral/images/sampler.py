@@ -15,7 +15,7 @@ from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label
 from ancestral.images.drawing import Edit as EditDrawing
 from ancestral.images.judging import Judgement, judge
 from ancestral.images.masks import MaskedPicture
-from ancestral.images.resolve import require_classifier
+from ancestral.images.options import require_classifier
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch

@@ -17,12 +17,11 @@ from ancestral.catalog.models import ANY, ImageModel
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import ClassDrawing, Drawing
+from ancestral.images.options import DrawOptions, has_classes
 from ancestral.images.resolve import (
-    DrawOptions,
     class_drawing,
     completion,
     edit,
-    has_classes,
     interpolation,
     requested_labels,
     sheet_drawing,
