@@ -61,7 +61,8 @@ def test_files_say_what_made_them_and_jpeg_is_opaque(sprites: ancestral.Model, t
         assert np.array_equal(np.array(image.convert("RGBA"))[::3, ::3], elf.array)
     elf.save(tmp_path / "elf.jpg")
     with Image.open(tmp_path / "elf.jpg") as image:
-        assert np.array(image)[0, 0].min() > 250, "transparent becomes white"
+        clear = np.array(image)[elf.array[..., 3] == 0]
+    assert np.median(clear) == 255, "transparent becomes white, but for JPEG's ringing around what is drawn"
     with pytest.raises(ancestral.InvalidRequest):
         elf.save(tmp_path / "elf.gif")
 
