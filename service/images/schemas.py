@@ -357,7 +357,7 @@ class ImagesObject(BaseModel):
     created: int
     data: list[ImageObject]
     output_format: ImageFormat
-    size: str = Field(description="Of the files.")
+    size: str = Field(description="Of the files; of a `sheet` that of one frame, as in the request.")
     drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
     usage: ImageUsage
     palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
