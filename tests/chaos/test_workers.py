@@ -32,9 +32,13 @@ def check_taken_up(house: House, held: list[str], *others: Process) -> None:
         (first, start), (second, next_start) = house.begins(job)
         assert (first, start, second) == (1, 0, 2)
         assert next_start is None or next_start > 0
-    taken_up = {line["job"]: line["position"] for worker in others for line in worker.said("job taken up again")}
-    assert set(held) <= set(taken_up)
-    assert all(taken_up[job] > 0 for job in held)
+
+    def taken_up() -> dict[str, int]:
+        return {line["job"]: line["position"] for worker in others for line in worker.said("job taken up again")}
+
+    eventually(lambda: set(held) <= set(taken_up()))  # a worker says so after the attempt has begun
+    positions = taken_up()
+    assert all(positions[job] > 0 for job in held)
 
 
 @pytest.mark.slow

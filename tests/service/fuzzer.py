@@ -13,6 +13,7 @@ import httpx
 import jsonschema
 from PIL import Image
 
+from ancestral.catalog.seeds import seed_of_text
 from ancestral.codecs import MEDIA_TYPES
 from tests.service.hostile import check_refusal, encoded
 
@@ -23,6 +24,11 @@ NO_EFFECT: Final = frozenset({"instructions", "user", "quality", "moderation", "
 """Fields that change no output: those of OpenAI's that are accepted, and what is told beside the sound."""
 PICTURE: Final = {"model": "rgb", "prompt": "cat", "seed": 7}
 Document = dict[str, Any]
+
+
+def number_of(seed: float | str) -> int:
+    """The number that a seed in JSON stands for: itself, its digits, or that of any other text."""
+    return seed_of_text(seed) if isinstance(seed, str) else int(seed)
 
 
 class Fuzzer:
@@ -96,13 +102,13 @@ class Fuzzer:
         for name in set(asked) - TRANSPORT - NO_EFFECT:
             wanted = asked[name]["id"] if name == "voice" and isinstance(asked[name], dict) else asked[name]
             told = request[name]
-            if name == "seed":  # a number, or its digits
-                told, wanted = int(told), int(wanted)
+            if name == "seed":
+                told, wanted = number_of(told), number_of(wanted)
             assert told == wanted, (name, wanted, request)
         assert asked_size in ("auto", request.get("size"))
         assert request.get("background", "opaque") == "opaque"
         if "seed" in asked:
-            assert response.headers["x-seed"] == str(int(asked["seed"]))
+            assert response.headers["x-seed"] == str(number_of(asked["seed"]))
         kind = response.headers["content-type"].partition(";")[0]
         events = asked.get("stream", False) or asked.get("stream_format") == "sse"
         if "/audio/" in path:
