@@ -17,8 +17,12 @@ from typing import Any, Final, Protocol, TypeVar
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
+from ancestral.service.broker.keys import LIFE_SECONDS
 from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_headers
+from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.submit import submit_job
+from ancestral.service.jobs.tasks import JobSpec
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks for work without a driver."""
@@ -116,6 +120,18 @@ class Background:
                 return "expired"
         carrying_out.result()
         return "completed"
+
+
+async def submit_part(
+    state: AppState, document: Mapping[str, Any], number: int, spec: JobSpec[Any, Any], jobs: dict[int, Job]
+) -> Job:
+    """Submit the job of part ``number`` of a batch or book for its owner, or find the one that another process has
+    submitted, and put it into ``jobs``. Raises as :func:`submit_job` does.
+    """
+    caller = Caller(document["owner"], concurrent_streams=document["concurrent_streams"])
+    options: dict[str, Any] = {"prefer": "respond-async", "key": f"{document['id']}-{number}"}
+    submission = submit_job(state, caller, spec, **options, kept_seconds=LIFE_SECONDS)
+    return await submitted(jobs, number, submission)
 
 
 async def submitted(jobs: dict[int, Job], number: int, submission: Coroutine[Any, Any, Job]) -> Job:

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ancestral.errors import AncestralError
-from ancestral.service.api.background import carry_out_parts, submitted
+from ancestral.service.api.background import carry_out_parts, submit_part
 from ancestral.service.api.batches.lines import Answer, Line, answer_of, job_of, read_lines
 from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.broker.keys import LIFE_SECONDS
 from ancestral.service.errors import (
     NotReady,
     Overloaded,
@@ -23,9 +22,7 @@ from ancestral.service.errors import (
     envelope,
     status_of,
 )
-from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.submit import submit_job
 
 MAX_OUTPUT_BYTES: Final = 64 << 20
 """Of the answers of a batch together."""
@@ -81,9 +78,7 @@ class BatchWork:
 
     async def _answer(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job]) -> Answer:
         request, spec = await job_of(self._state, batch["endpoint"], line.body)
-        caller, key = Caller(batch["owner"], concurrent_streams=batch["concurrent_streams"]), f"{batch['id']}-{number}"
-        options: dict[str, Any] = {"prefer": "respond-async", "key": key, "kept_seconds": LIFE_SECONDS}
-        job = await submitted(jobs, number, submit_job(self._state, caller, spec, **options))
+        job = await submit_part(self._state, batch, number, spec, jobs)
         return await answer_of(self._state, request, spec, job, batch["base_url"])
 
     async def _store_line(

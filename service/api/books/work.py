@@ -18,7 +18,7 @@ from typing import Any, Final, get_args
 
 from ancestral.errors import AncestralError, NotFound
 from ancestral.models.text import Pronunciations
-from ancestral.service.api.background import carry_out_parts, submitted
+from ancestral.service.api.background import carry_out_parts, submit_part
 from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder
@@ -27,10 +27,8 @@ from ancestral.service.broker.artifacts import PIECE_BYTES
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.broker.keys import LIFE_SECONDS
-from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
-from ancestral.service.jobs.submit import submit_job
 from ancestral.service.speech.captions import CaptionFormat
 from ancestral.service.speech.requests import prepared
 from ancestral.service.speech.schemas import SpeechRequest
@@ -114,10 +112,8 @@ class BookWork:
             response_format="flac",
         )
         spec = await prepared(self._state, request)
-        caller, key = Caller(book["owner"], concurrent_streams=book["concurrent_streams"]), f"{book['id']}-{number}"
         while True:
-            options: dict[str, Any] = {"prefer": "respond-async", "key": key, "kept_seconds": LIFE_SECONDS}
-            job = await submitted(jobs, number, submit_job(self._state, caller, spec, **options))
+            job = await submit_part(self._state, book, number, spec, jobs)
             try:
                 ended = await job_end(self._state.broker, job)
                 check_end(ended.status, ended.error)
