@@ -220,17 +220,23 @@ class Clients:
         if (answer := await self._connection.run(RESUME, Keys.for_job(job), **args)) != b"resumed":
             raise await self._overloaded(job, answer)
 
-    async def acknowledge(self, job: Job, position: int) -> None:
+    async def acknowledge(self, job: Job, position: int) -> str:
         """Record that a client has read ``position`` symbols of a paced job; 0 if nothing more, but it still listens.
-        Waits while Redis is unavailable."""
+        Waits while Redis is unavailable.
 
-        async def acknowledge() -> None:
+        Returns:
+            The id of the worker that runs the job, which has been told; '' if none does.
+        """
+
+        async def acknowledge() -> str:
             args = {"id": job.id, "position": position, "parked_seconds": PARKED_SECONDS}
-            if await self._connection.run(ACKNOWLEDGE, Keys(job.id), **args):
+            needs_more, worker = await self._connection.run(ACKNOWLEDGE, Keys(job.id), **args)
+            if needs_more:
                 with suppress(Overloaded):  # the client has other jobs; asked again when it has read more
                     await self.resume(job, queue=math.inf)
+            return str(worker.decode())
 
-        await retry_while_unavailable(acknowledge, PATIENCE_SECONDS)
+        return await retry_while_unavailable(acknowledge, PATIENCE_SECONDS)
 
     async def report_read(self, job: Job, position: int, worker: str) -> bool:
         """Tell the worker that runs a paced job what a client has read, without recording it: :meth:`acknowledge` for

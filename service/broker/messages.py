@@ -19,8 +19,6 @@ class Begin:
 
     attempt: int
     engine: str
-    worker: str
-    """The id of the worker that makes it."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,8 @@ class Signals:
     """Symbols that the client has read."""
     suspend: bool
     """The client has disconnected and may come back: release the job."""
+    symbols_lost: bool
+    """Symbols that this attempt has published are missing: Redis was killed."""
     queued: int
     """How many jobs wait for a slot."""
 
@@ -156,7 +156,7 @@ def parse_entry(fields: Mapping[bytes, bytes]) -> Entry:
     if kind in (b"piece", b"pcm"):
         return Piece(int(fields[b"i"]), int(fields[b"p"]), fields[b"s"], kind == b"pcm")
     if kind == b"begin":
-        return Begin(int(fields[b"attempt"]), fields[b"engine"].decode(), fields[b"worker"].decode())
+        return Begin(int(fields[b"attempt"]), fields[b"engine"].decode())
     if kind == b"preview":
         return Preview(fields[b"d"])
     error = Failure(**json.loads(fields[b"error"])) if fields[b"error"] else None

@@ -192,11 +192,11 @@ RENEW: Final = Script(
 local queued, signals, renewed = redis.call('ZCARD', waiting), {}, {}
 for i, job in ipairs(jobs) do
     local id, attempt = held[2 * i - 1], held[2 * i]
-    local found = redis.call('HMGET', job, 'attempt', 'status', 'read', 'wanted')
+    local found = redis.call('HMGET', job, 'attempt', 'status', 'read', 'wanted', 'samples_done')
     if found[1] == attempt then
         renewed[#renewed + 1], renewed[#renewed + 2] = now + lease, id
     end
-    found[5] = queued
+    found[6] = queued
     signals[i] = found
     if #renewed > 0 and (i == #jobs or #renewed == 1000) then  -- Lua limits the arguments of a call
         redis.call('ZADD', running, 'XX', unpack(renewed))

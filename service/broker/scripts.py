@@ -104,21 +104,20 @@ ACKNOWLEDGE: Final = Script(
     args="id control_prefix position parked_seconds",
     body="""
 local status, worker, read, suspended = unpack(redis.call('HMGET', job, 'status', 'worker', 'read', 'suspended'))
-if not status then return 0 end
+if not status then return {0, ''} end
 if position ~= '0' then
     redis.call('HSET', job, 'read', position)
     read = position
 end
-if worker and status == '"in_progress"' then
-    redis.call('SPUBLISH', control_prefix .. worker, 'read ' .. id .. ' ' .. position)
-end
-if not suspended then return 0 end
+if not worker or status ~= '"in_progress"' then worker = '' end
+if worker ~= '' then redis.call('SPUBLISH', control_prefix .. worker, 'read ' .. id .. ' ' .. position) end
+if not suspended then return {0, worker} end
 for _, key in ipairs({job, stream, events, snapshot, input}) do redis.call('EXPIRE', key, parked_seconds, 'GT') end
-return tonumber(read or 0) >= tonumber(suspended) and 1 or 0
+return {tonumber(read or 0) >= tonumber(suspended) and 1 or 0, worker}
 """,
 )
-"""A client has read so far (0: nothing more), which the worker is told. A suspended job is kept for its reader. 1 if it
-is suspended and its reader needs more."""
+"""A client has read so far (0: nothing more), which the worker is told. A suspended job is kept for its reader.
+Returns 1 if it is suspended and its reader needs more, else 0; and the worker that runs it, or ''."""
 
 KEEP: Final = Script(
     "KEEP",

@@ -70,6 +70,8 @@ class Lease:
         self.attempt = attempt
         self.suspect = job.deaths >= MAX_DEATHS - 1
         """Whether the job is given up if this worker, too, dies before there is progress."""
+        self.published = 0
+        """Symbols that this attempt knows to be in the job's stream."""
         self._total: int | None = None
         self._unsaved: dict[str, Any] = {}
         self._connection = connection
@@ -140,6 +142,8 @@ class Lease:
             raise SymbolsLost(self.job.id) if published else StaleAttempt(self.job.id)
         if published > 1:
             self.suspect = False
+        if pieces:
+            self.published = pieces[-1].start + len(pieces[-1])
         self._saved(saved)
 
     async def preview(self, data: bytes) -> None:
@@ -314,6 +318,7 @@ class Workers:
             queues.setdefault((lease.job.priority, shard_of(lease.job.id)), []).append(lease)
 
         async def renew(queue: tuple[Priority, int], held: Sequence[Lease]) -> list[tuple[str, Signals | None]]:
+            published = [lease.published for lease in held]
             signals = await self._connection.run(
                 RENEW,
                 Keys(priority=queue[0], in_shard=queue[1]),
@@ -321,7 +326,10 @@ class Workers:
                 jobs=[Keys(lease.job.id)["job"] for lease in held],
                 held=[value for lease in held for value in (lease.job.id, lease.attempt)],
             )
-            return [(lease.job.id, _signals(*reply)) for lease, reply in zip(held, signals, strict=True)]
+            return [
+                (lease.job.id, _signals(known, *reply))
+                for lease, known, reply in zip(held, published, signals, strict=True)
+            ]
 
         renewed = await asyncio.gather(*(renew(*queue) for queue in queues.items()))
         found = dict(pair for each in renewed for pair in each)
@@ -356,12 +364,25 @@ def _flat(fields: Mapping[str, Any]) -> list[Any]:
 
 
 def _signals(
-    attempt: bytes | None, status: bytes | None, read: bytes | None, wanted: Any, queued: int
+    published: int,
+    attempt: bytes | None,
+    status: bytes | None,
+    read: bytes | None,
+    wanted: bytes | None,
+    done: bytes | None,
+    queued: int,
 ) -> Signals | None:
-    """What RENEW has found of a job."""
+    """What RENEW has found of a job of which ``published`` symbols had been in Redis."""
     if status is None:
         return None
-    return Signals(int(attempt or 0), Status(json.loads(status)), int(read or 0), wanted is not None, queued)
+    return Signals(
+        int(attempt or 0),
+        Status(json.loads(status)),
+        int(read or 0),
+        suspend=wanted is not None,
+        symbols_lost=int(done or 0) < published,
+        queued=queued,
+    )
 
 
 def _share(slots: int, number: int, of: int) -> int:

@@ -171,7 +171,8 @@ class JobAttempt(ABC):
 
     def on_symbols_lost(self) -> None:
         """Redis has lost symbols of the job: an attempt that resumes before them has to sample them again."""
-        log.warning("redis has lost symbols", extra={"job": self.job.id})
+        if self.stopped is None:
+            log.warning("redis has lost symbols", extra={"job": self.job.id})
         self.stop(Stop.RELEASED)
 
     def handle_message(self, verb: str, value: int) -> None:
@@ -190,6 +191,8 @@ class JobAttempt(ABC):
             self.stop(Stop.STALE)
         elif signals.suspend:
             self.stop(Stop.RELEASED)
+        elif signals.symbols_lost:  # which its reader waits for, and without its reader nothing more is published
+            self.on_symbols_lost()
         else:
             self.on_read(signals.read)
             now = time.monotonic()

@@ -70,11 +70,6 @@ class JobReader:
         """The engine that samples; known once the first symbols are there."""
         return None if self._started is None else self._started.engine
 
-    @property
-    def worker(self) -> str | None:
-        """The worker that samples, or has sampled last."""
-        return None if self._started is None else self._started.worker
-
     async def symbols(self) -> AsyncIterator[tuple[int, NDArray[Any]]]:
         """The symbols, or the sound made of them, as they are published, with the number of their stream. Each chunk is
         acknowledged when the next one is requested.

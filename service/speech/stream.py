@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
@@ -40,7 +41,9 @@ class AudioReader(JobReader):
         super().__init__(broker, job, payload)
         self._spec = spec
         self._acknowledged = 0
-        self._recorded_at = time.monotonic()
+        self._recorded_at = -math.inf
+        self._worker = ""
+        """That ran the job then."""
         self.streams = 0
         """How many streams (sentences) have begun."""
 
@@ -55,15 +58,20 @@ class AudioReader(JobReader):
         if not self.job.paced or self.samples - self._acknowledged < ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
             return
         self._acknowledged = self.samples
-        worker = None if time.monotonic() - self._recorded_at >= RECORD_SECONDS else self.worker
-        if worker is None or not await self._broker.report_read(self.job, self.samples, worker):
-            self._recorded_at = time.monotonic()
-            await self._broker.acknowledge(self.job, self.samples)
+        is_recent = self._worker and time.monotonic() - self._recorded_at < RECORD_SECONDS
+        if not (is_recent and await self._broker.report_read(self.job, self.samples, self._worker)):
+            await self._record()
+
+    async def _record(self) -> None:
+        # The reply says who runs the job: after Redis has lost symbols, the beginning of the next attempt is at a
+        # position that this reader has passed.
+        self._recorded_at = time.monotonic()
+        self._worker = await self._broker.acknowledge(self.job, self.samples)
 
     async def _remind(self) -> None:
         """Redis may have been killed and lost the count of what was read, for which the sampler would wait forever."""
         if self.job.paced and self.samples:
-            await self._broker.acknowledge(self.job, self.samples)
+            await self._record()
 
     async def length(self) -> int:
         """Samples in total, as soon as the worker knows: of a short text, while it samples the first sentence.

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -312,6 +313,12 @@ def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> It
         may.set()
         for listener in listeners:
             listener.join(SECONDS)
+
+
+def by_jobs(workers: Sequence[Process], under_way: Work) -> list[Process]:
+    """The workers, those with most of the jobs first."""
+    holders = Counter(map(under_way.house.holder, under_way.ids))
+    return sorted(workers, key=lambda worker: holders[worker.pid], reverse=True)
 
 
 def held_by(worker: Process, under_way: Work) -> list[str]:

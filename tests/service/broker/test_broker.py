@@ -53,7 +53,7 @@ def test_readers_get_everything_in_order_and_then_the_end(valkey: RealRedis) -> 
         for piece in pieces:
             await broker.lease(made, attempt).publish([piece], None, event=True)
         assert await broker.lease(made, attempt).end(Status.COMPLETED)
-        expected = [Begin(1, "native", "w"), *pieces, Ended(Status.COMPLETED, None)]
+        expected = [Begin(1, "native"), *pieces, Ended(Status.COMPLETED, None)]
         assert await early == expected
         assert await _read(broker, made) == expected
         ended = await stored(broker, made)
@@ -157,6 +157,24 @@ def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: Real
         with pytest.raises(StaleAttempt):
             await broker.lease(made, second).publish([Piece(0, 20, bytes(20))], None, event=False)
         assert [entry for entry in await _read(broker, made) if isinstance(entry, Piece)] == [piece]
+
+    run(valkey, act)
+
+
+def test_a_lease_that_is_renewed_says_that_redis_has_lost_symbols(valkey: RealRedis) -> None:
+    async def act(broker: Broker) -> None:
+        made = job()
+        await broker.clients.submit(made, queue=0)
+        lease = broker.lease(made, await begun(broker, made))
+        await lease.publish([Piece(0, 0, bytes(20)), Piece(0, 20, bytes(10))], None, event=False)
+        for done, lost in ((30, False), (29, True)):  # the second as if Redis had been killed
+            await broker.redis.hset(key("job", made.id), "samples_done", done)
+            (signals,) = await broker.workers.renew([lease])
+            assert signals is not None
+            assert signals.symbols_lost is lost
+        (signals,) = await broker.workers.renew([broker.lease(made, 1)])  # of an attempt that has published nothing yet
+        assert signals is not None
+        assert not signals.symbols_lost
 
     run(valkey, act)
 

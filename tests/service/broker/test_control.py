@@ -42,7 +42,8 @@ def test_what_clients_want_reaches_the_worker(valkey: RealRedis) -> None:
             await begun(broker, each)
         heard: list[Message] = []
         listening = await listening_to(broker, heard)
-        await broker.clients.acknowledge(made, 4000)
+        assert await broker.clients.acknowledge(made, 4000) == "w"
+        assert not await broker.clients.acknowledge(idle, 0)  # nobody runs it
         assert await broker.clients.report_read(made, 5000, "w")
         assert not await broker.clients.report_read(made, 5000, "another")
         await broker.clients.suspend(other)
