@@ -156,6 +156,15 @@ class ImageModel(Model):
         return {names[child]: (names[of], labels) for child, (of, labels) in parents(self.label_rows).items()}
 
     @cached_property
+    def sheet_attributes(self) -> dict[str, list[str]]:
+        """Of each sheet the attributes that its frames set, so that no prompt for it can name them."""
+        found = {}
+        for name, layout in self.entry.sheets.items():
+            frames = {attribute for prompt in layout.prompts for attribute in self.labels(prompt, "sheet")}
+            found[name] = [attribute for attribute in self.spec.named if attribute in frames]
+        return found
+
+    @cached_property
     def _values(self) -> dict[str, tuple[str, int]]:
         """Every value by its name in lower case: its attribute, and its label."""
         attributes = self.spec.attributes

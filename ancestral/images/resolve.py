@@ -63,9 +63,8 @@ def sheet_drawing(
     frames = [model.labels(frame, "sheet") for frame in layout.prompts]
     requested = _indices(requested_labels(model, prompt, options.style, param))
     seed = options.one_seed()
-    moving = {attribute for frame in frames for attribute in frame}
     for attribute, label in zip(attributes, requested, strict=True):
-        if label is not None and attribute in moving:
+        if label is not None and attribute in model.sheet_attributes[name]:
             message = f"{param}: the sheet {name!r} has pictures of more than one {attribute}, so none can be named"
             raise InvalidRequest(message, param=param, code="conflict")
     same = draw_matching_labels(model.spec, model.label_rows, requested, seed)

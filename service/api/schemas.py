@@ -30,6 +30,9 @@ class ModelObject(BaseModel):
     sheets: list[str] | None = Field(
         default=None, description="What `sheet` of a request for pictures may be; models that lay out sheets only."
     )
+    sheet_attributes: dict[str, list[str]] | None = Field(
+        default=None, description="The attributes that the frames of each sheet set: its prompt can name none of them."
+    )
 
 
 class ModelList(BaseModel):

@@ -77,6 +77,20 @@ class IdleLimitedSentinelPool(_IdleLimited, SentinelConnectionPool):
         await super().release(connection)
 
 
+class _Sentinels(Sentinel):
+    """Asked by one caller at a time: redis-py moves the one that answers to the front of its list, and of two callers
+    that do this at once the second overwrites another sentinel, which is then neither asked again nor closed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self._asking = asyncio.Lock()
+
+    async def discover_master(self, service_name: str) -> Any:
+        """See :class:`Sentinel`."""
+        async with self._asking:
+            return await super().discover_master(service_name)
+
+
 class Topology:
     """One server, or the master of one name.
 
@@ -114,7 +128,7 @@ class SentinelTopology(Topology):
 
     def __init__(self, pool: IdleLimitedSentinelPool, manager: Sentinel) -> None:
         super().__init__(redis.Redis.from_pool(pool))
-        self._pool, self._manager = pool, manager
+        self._pool, self.manager = pool, manager
         self._asked_at = -math.inf
 
     async def client(self, key: str) -> redis.Redis:
@@ -128,7 +142,7 @@ class SentinelTopology(Topology):
     async def close(self) -> None:
         """See :class:`Topology`."""
         await super().close()
-        for sentinel in self._manager.sentinels:
+        for sentinel in self.manager.sentinels:
             await sentinel.aclose(close_connection_pool=True)
 
 
@@ -249,7 +263,7 @@ def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
     database = int(path[1]) if len(path) == 2 else 0
     timeouts = {"socket_timeout": _DISCOVERY_SECONDS, "socket_connect_timeout": _DISCOVERY_SECONDS}
     sentinels = {"ssl": tls, **timeouts, **_PROTOCOL}
-    manager = Sentinel(_addresses(hosts, 26379), sentinel_kwargs=sentinels)  # type: ignore[no-untyped-call]
+    manager = _Sentinels(_addresses(hosts, 26379), sentinel_kwargs=sentinels)
     pool = IdleLimitedSentinelPool(path[0], manager, db=database, ssl=tls, **options)
     return SentinelTopology(pool, manager)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ancestral.service.broker.connection import retry_while_unavailable
-from ancestral.service.broker.topology import UrlError, check_url
+from ancestral.service.broker.topology import SentinelTopology, UrlError, check_url, open_topology
 from ancestral.service.telemetry.logging import without_password
 from tests.service.broker.support import WORKER, Broker, begun, job, run
 from tests.service.redis_servers import eventually, sentinels
@@ -59,6 +59,22 @@ def test_a_new_master_has_the_jobs_of_the_old_one() -> None:
 
     with tempfile.TemporaryDirectory() as folder, sentinels(Path(folder)) as servers:
         run(servers, act)
+
+
+@pytest.mark.slow
+def test_no_sentinel_is_forgotten_when_many_connect_at_once() -> None:
+    """The first of the sentinels cannot be reached, so that the list is put in another order."""
+
+    async def connect(url: str) -> None:
+        topology = open_topology(url)
+        assert isinstance(topology, SentinelTopology)
+        await asyncio.gather(*(topology.manager.discover_master("mine") for _ in range(20)))
+        ports = [each.connection_pool.connection_kwargs["port"] for each in topology.manager.sentinels]
+        await topology.close()
+        assert len({*ports}) == len(ports) == 4
+
+    with tempfile.TemporaryDirectory() as folder, sentinels(Path(folder)) as servers:
+        asyncio.run(connect(servers.url.replace("//", "//127.0.0.1:1,")))
 
 
 @pytest.mark.slow

@@ -208,7 +208,8 @@ def test_a_sheet_over_http(server: Server, ancestral: Run, tmp_path: Path, form:
     assert answer["atlas"] == json.loads(sheet.with_suffix(".json").read_text())
     assert (only["seed"], only["revised_prompt"]) == (5, "orc, robe, no weapon")
     assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (1, 6 * 64)
-    assert httpx.get(f"{server.url}/v1/models/palette").json()["sheets"] == ["arms"]
+    listed = httpx.get(f"{server.url}/v1/models/palette").json()
+    assert (listed["sheets"], listed["sheet_attributes"]) == (["arms"], {"arms": ["garment", "weapon"]})
     assert "sheets" not in httpx.get(f"{server.url}/v1/models/grey").json()
 
 

@@ -162,20 +162,24 @@ def test_the_sheet_and_its_atlas_are_downloaded(server: Server, visit: Visiting)
 
 
 def test_where_a_sheet_is_offered(server: Server, visit: Visiting) -> None:
-    """Of models that lay out one, and where single pictures are drawn; what its frames differ in cannot be named."""
+    """Of models that lay out one, and where single pictures are drawn; what its frames set cannot be named."""
     with visit(server) as page:
-        page.open(LINK.replace("orc", "robe"))
+        page.open(LINK.replace("orc", "orc, robe"))
         offered, count = page.page.locator("[data-param=sheet]"), page.page.locator("[data-param=n]")
         assert offered.locator("option").all_inner_texts() == ["Single pictures", "Sheet: arms"]
         assert (offered.is_visible(), count.is_visible()) == (True, False)
+        garment = page.page.locator(".field:has(label:text-is('Garment'))")
+        assert (garment.is_visible(), garment.locator("select").input_value()) == (False, "robe")
         page.page.click("button.primary")
-        page.page.wait_for_selector(".wrong:has-text('pictures of more than one garment')")
+        page.page.wait_for_selector(".player")
+        assert "prompt=orc&" in page.evaluate("location.hash")
         page.page.click("label:text-is('Complete')")
-        assert (offered.is_visible(), count.is_visible()) == (False, True)
+        assert (offered.is_visible(), count.is_visible(), garment.is_visible()) == (False, True, True)
         page.page.click("label:text-is('Draw')")
         assert (offered.is_visible(), count.is_visible()) == (True, False)
+        assert not garment.is_visible()
         offered.locator("select").select_option("")
-        assert count.is_visible()
+        assert (count.is_visible(), garment.is_visible()) == (True, True)
         page.page.select_option("[data-param=model] select", "subclasses")
         assert not offered.is_visible()
 

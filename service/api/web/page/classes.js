@@ -18,10 +18,13 @@ export class ClassPicker {
   constructor(classes, onchange) {
     this.classes = classes;
     this.onchange = onchange;
+    this.selects = new Map();
+    this.leftOut = [];
     this.chips = h("fieldset", { class: "chips", dataset: { param: "prompt class" } });
     this.kinds = h("fieldset", { class: "chips small" });
     this.others = h("div", { class: "others" });
-    this.element = h("div", {}, this.chips, this.kinds, this.others);
+    this.main = h("div", {}, this.chips, this.kinds);
+    this.element = h("div", {}, this.main, this.others);
     this.styleField = h("div", {});
   }
 
@@ -59,11 +62,21 @@ export class ClassPicker {
     this.chips.hidden = !all.length;
     this.chooseClass(chosen, kind?.id);
     const others = this.attributes.filter((name) => ![this.first, "kind", "style"].includes(name));
-    this.selects = others.map((name) => select([ANY, ...this.of(name).map((one) => one.id)], asked(name)?.id, this.onchange));
-    this.others.replaceChildren(...others.map((name, index) => field(title(name), this.selects[index], {})));
+    this.selects = new Map(
+      others.map((name) => [name, select([ANY, ...this.of(name).map((one) => one.id)], asked(name)?.id, this.onchange)]),
+    );
+    this.others.replaceChildren(...others.map((name) => field(title(name), this.selects.get(name), {})));
     const styles = this.of("style").map((one) => one.id);
     this.styles = styles.length ? select([ANY, ...styles], style ?? asked("style")?.id, this.onchange) : null;
     this.styleField.replaceChildren(...(this.styles ? [field("Style", this.styles, { param: "style" })] : []));
+    this.leaveOut([]);
+  }
+
+  /** Offers all attributes but these, which something else decides. */
+  leaveOut(attributes) {
+    this.leftOut = attributes;
+    this.main.hidden = attributes.includes(this.first);
+    for (const [name, one] of this.selects) one.closest(".field").hidden = attributes.includes(name);
   }
 
   chooseClass(name, kind = ANY) {
@@ -82,7 +95,9 @@ export class ClassPicker {
   get prompt() {
     const kind = this.kinds.hidden ? ANY : this.kinds.querySelector("input:checked")?.value;
     const chosen = kind && kind !== ANY ? kind : (this.chips.querySelector("input:checked")?.value ?? ANY);
-    const names = [chosen, ...this.selects.map((one) => one.value)].filter((name) => name !== ANY);
+    const values = new Map([[this.first, chosen], ...[...this.selects].map(([name, one]) => [name, one.value])]);
+    for (const name of this.leftOut) values.delete(name);
+    const names = [...values.values()].filter((name) => name !== ANY);
     return names.join(", ") || ANY;
   }
 

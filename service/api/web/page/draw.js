@@ -225,10 +225,11 @@ class Draw {
     this.submit.textContent = this.submitLabel;
   }
 
-  /** A sheet is one picture, and drawn only where single pictures are. */
+  /** A sheet is one picture, drawn only where single pictures are, and it sets some attributes itself. */
   showCount() {
     this.laidOut.element.hidden = this.mode !== "draw" || !this.model.sheets;
     this.count.element.hidden = this.mode === "interpolate" || this.laidOut.name !== "";
+    this.picker.leaveOut(this.model.sheet_attributes?.[this.laidOut.name] ?? []);
   }
 
   get way() {
@@ -348,8 +349,8 @@ class Draw {
 
   /** As many more pictures of the same attributes, with the seeds that follow. */
   more(card) {
-    this.chooseMode("draw");
     this.laidOut.chooseModel(this.model);
+    this.chooseMode("draw");
     this.seed.value = partSeed(card.fields.seed, Math.max(1, this.gallery.count));
     this.seed.hold(true);
     this.start({ keepGallery: true });

@@ -182,7 +182,7 @@ export class Interpolation {
     const [classes, kinds] = [picker.of(picker.first), picker.of("kind")];
     const names = [...classes, ...kinds].map((one) => one.id);
     const second = kinds.length ? kinds[1].id : names[Math.min(7, names.length - 1)];
-    const lists = picker.selects.length > 0;
+    const lists = picker.selects.size > 0;
     const end = (name) =>
       lists
         ? h("input", { type: "text", value: name, maxlength: 4096, oninput: this.changed })

@@ -7,7 +7,7 @@ import { picturesOf } from "./pixels.js";
 
 const POLL_MS = 1500;
 /** Kinds of jobs that give figures; the others sample, so they have a manifest. */
-const COMPUTED = ["likelihood", "image_likelihood", "encoding"];
+const COMPUTED = ["likelihood", "image_likelihood", "encoding", "detection"];
 const MOST_THUMBNAILS = 4;
 const ENDS = ["completed", "failed", "cancelled"];
 const EXTENSIONS = {
