@@ -91,7 +91,8 @@ class Clients:
         Raises:
             Overloaded: it was not accepted.
             Unprocessable: the key belongs to another request.
-            NotReady: too few replicas have the job. It is cancelled.
+            NotReady: there is no worker any more, and no room for jobs that wait for one; or too few replicas have the
+                job, which is cancelled.
         """
         key, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
@@ -123,6 +124,9 @@ class Clients:
             message = "Idempotency-Key: was used for another request"
             raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
         if found is None:
+            # Whoever asked for a worker before may have been told of those of half a second ago.
+            if answer == b"full" and not any(info.ready for info in await self.queues.workers()):
+                raise NotReady("No worker is running.")
             raise await self._overloaded(job, answer)
         if not replicated:
             await self.cancel(found)

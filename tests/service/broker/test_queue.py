@@ -11,7 +11,7 @@ import pytest
 from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Job, Priority, Status
 from ancestral.service.broker.messages import Piece
-from ancestral.service.errors import Overloaded
+from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, Broker, begun, claimed, idle, job, run, stored, submitted
 from tests.service.redis_servers import RealRedis
 
@@ -30,6 +30,18 @@ def test_a_queue_is_full_at_its_slots_and_its_length(valkey: RealRedis) -> None:
         await broker.clients.submit(job(priority=Priority.BATCH), queue=0)  # the other priority has slots of its own
         with pytest.raises(Overloaded, match="queue is full"):
             await broker.clients.submit(job(priority=Priority.BATCH), queue=0)
+
+    run(valkey, act)
+
+
+def test_a_queue_without_workers_is_not_called_full(valkey: RealRedis) -> None:
+    """The last worker left after the request had been admitted; a full queue would be 429, and say another reason."""
+
+    async def act(broker: Broker) -> None:
+        await broker.workers.leave("w", [0])
+        await broker.clients.submit(job(), queue=1)
+        with pytest.raises(NotReady, match="No worker is running"):
+            await broker.clients.submit(job(), queue=1)
 
     run(valkey, act)
 
