@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from ancestral.training.data.images import PictureSet, read_pictures
 from ancestral.training.evaluation.judges import classifier_spec
 from ancestral.training.loop import LOG, LoopConfig, train
 from ancestral.training.model_card import SHEET, with_sheet
-from ancestral.training.start import branch, progress, whole_folder
+from ancestral.training.start import STATE, branch, progress, whole_folder
 from ancestral.training.tasks.classification import ClassificationTask
 from ancestral.training.tasks.images import ImageTask
 
@@ -131,23 +132,34 @@ def train_pictures(new: NewPictures) -> bool:
 
 
 def _train(new: NewPictures, task: ImageTask) -> Path:
-    """Train at a constant rate, then anneal; the folder of the annealed run."""
-    trunk, most = new.work / "trunk", new.steps and max(1, new.steps - round(new.steps * _ANNEALED))
+    """Train at a constant rate, then anneal from where held-out pictures were likeliest; the annealed run's folder."""
+    trunk, best = new.work / "trunk", new.work / "best"
+    most = new.steps and max(1, new.steps - round(new.steps * _ANNEALED))
     config = LoopConfig(
         most or _ENDLESS, learning_rate=1.5e-3, warmup=50, decay=0.0, ema=0.995, save_seconds=300.0,
         evaluate_every=_ENDLESS, log_every=10,
     )  # fmt: skip
     minutes = math.inf if most else 60.0 * new.hours * (1.0 - _ANNEALED)
-    step, seconds = progress(trunk)
-    while step < config.steps and seconds < 60.0 * minutes and not _worse(trunk):
-        train(task, config, trunk, 1, min(minutes / _SLICES, minutes - seconds / 60.0))
+    while not _worse(trunk):
         step, seconds = progress(trunk)
-    out = new.work / f"annealed-{step}"  # another one where the trunk has been trained further
-    begun, rate = branch(trunk, out)
+        if step:
+            _keep_state(trunk, best)
+        if step >= config.steps or seconds >= 60.0 * minutes:
+            break
+        train(task, config, trunk, 1, min(minutes / _SLICES, minutes - seconds / 60.0))
+    out = new.work / f"annealed-{progress(best)[0]}"  # another one where the trunk has been trained further
+    begun, rate = branch(best, out)
     more = max(1, round(begun * _ANNEALED / (1.0 - _ANNEALED)))
     steps = begun + more
     train(task, replace(config, steps=steps, learning_rate=rate, decay=more / steps), out, 1)
     return out
+
+
+def _keep_state(run: Path, best: Path) -> None:
+    best.mkdir(exist_ok=True)
+    partial = best / f"{STATE}.partial"
+    shutil.copyfile(run / STATE, partial)
+    os.replace(partial, best / STATE)
 
 
 def _worse(run: Path) -> bool:

@@ -83,6 +83,19 @@ def test_the_same_command_goes_on_where_it_was_stopped(run: Run, tmp_path: Path)
     assert load(model / "pixelcnn").sha256 == weights
 
 
+def test_what_made_held_out_pictures_less_likely_is_not_annealed(run: Run, tmp_path: Path) -> None:
+    images, work, model = folder_of(tmp_path / "art"), tmp_path / "work", tmp_path / "data" / "models" / "gems"
+    added(run, images, work, "--steps", 5)
+    weights = load(model / "pixelcnn").sha256
+    shutil.copyfile(work / "annealed-4" / "state.safetensors", work / "trunk" / "state.safetensors")  # a later one
+    with (work / "trunk" / LOG).open("a") as log:
+        log.write(f"{json.dumps({'valid_bits_per_dim': 99.0})}\n")
+    for path in (model, work / "model", work / "classifier", work / "annealed-4"):
+        shutil.rmtree(path)
+    added(run, images, work, "--steps", 5)
+    assert load(model / "pixelcnn").sha256 == weights
+
+
 def test_hours_end_a_training(run: Run, tmp_path: Path) -> None:
     images = painted()
     images[..., 3] = 255
