@@ -156,13 +156,18 @@ class ImageModel(Model):
         return {names[child]: (names[of], labels) for child, (of, labels) in parents(self.label_rows).items()}
 
     @cached_property
+    def sheet_labels(self) -> dict[str, list[dict[str, int]]]:
+        """The labels that each frame of each sheet sets, by attribute."""
+        sheets = self.entry.sheets.items()
+        return {name: [self.labels(prompt, "sheet") for prompt in layout.prompts] for name, layout in sheets}
+
+    @property
     def sheet_attributes(self) -> dict[str, list[str]]:
         """Of each sheet the attributes that its frames set, so that no prompt for it can name them."""
-        found = {}
-        for name, layout in self.entry.sheets.items():
-            frames = {attribute for prompt in layout.prompts for attribute in self.labels(prompt, "sheet")}
-            found[name] = [attribute for attribute in self.spec.named if attribute in frames]
-        return found
+        return {
+            name: [attribute for attribute in self.spec.named if any(attribute in labels for labels in frames)]
+            for name, frames in self.sheet_labels.items()
+        }
 
     @cached_property
     def _values(self) -> dict[str, tuple[str, int]]:

@@ -17,7 +17,6 @@ from ancestral.images.drawing import ClassDrawing, Completion, Edit, Interpolati
 from ancestral.images.masks import MaskedPicture
 from ancestral.images.options import DrawOptions, has_classes, shared_fields
 from ancestral.models.conditioning import draw_labels, draw_matching_labels
-from ancestral.models.sheets import SheetLayout
 from ancestral.models.spec import STYLE
 
 
@@ -59,12 +58,13 @@ def sheet_drawing(
         options: of the request.
         param: as for :func:`class_drawing`.
     """
-    layout, attributes = _layout(model, name), tuple(model.spec.named)
-    frames = [model.labels(frame, "sheet") for frame in layout.prompts]
+    _check_sheet(model, name)
+    frames, attributes = model.sheet_labels[name], tuple(model.spec.named)
     requested = _indices(requested_labels(model, prompt, options.style, param))
     seed = options.one_seed()
+    of_frames = model.sheet_attributes[name]
     for attribute, label in zip(attributes, requested, strict=True):
-        if label is not None and attribute in model.sheet_attributes[name]:
+        if label is not None and attribute in of_frames:
             message = f"{param}: the sheet {name!r} has pictures of more than one {attribute}, so none can be named"
             raise InvalidRequest(message, param=param, code="conflict")
     same = draw_matching_labels(model.spec, model.label_rows, requested, seed)
@@ -80,7 +80,7 @@ def sheet_drawing(
     )
 
 
-def _layout(model: ImageModel, name: str) -> SheetLayout:
+def _check_sheet(model: ImageModel, name: str) -> None:
     known = model.entry.sheets
     if not known:
         message = f"sheet: {model.entry.id} has no sheets of its own"
@@ -88,7 +88,6 @@ def _layout(model: ImageModel, name: str) -> SheetLayout:
     if name not in known:
         message = f"sheet: {model.entry.id} has no sheet {name!r:.80}; it has {', '.join(known)}"
         raise InvalidRequest(message, param="sheet", code="invalid_value")
-    return known[name]
 
 
 def completion(

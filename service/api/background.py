@@ -129,8 +129,8 @@ async def submit_part(
     submitted, and put it into ``jobs``. Raises as :func:`submit_job` does.
     """
     caller = Caller(document["owner"], concurrent_streams=document["concurrent_streams"])
-    options: dict[str, Any] = {"prefer": "respond-async", "key": f"{document['id']}-{number}"}
-    submission = submit_job(state, caller, spec, **options, kept_seconds=LIFE_SECONDS)
+    key = f"{document['id']}-{number}"
+    submission = submit_job(state, caller, spec, prefer="respond-async", key=key, kept_seconds=LIFE_SECONDS)
     return await submitted(jobs, number, submission)
 
 

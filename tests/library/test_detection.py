@@ -25,7 +25,7 @@ def detector() -> ancestral.Detector:
 
 @pytest.fixture(scope="module")
 def elf() -> Image.Image:
-    """A sprite of 180 bits. One of 24, as an ogre in a skin with a club may have, cannot be found among 50 000."""
+    """A sprite of many bits. One of 24, as an ogre in a skin with a club may have, cannot be found among 50 000."""
     seed = int(keyed_seeds(KEY, 31_002, 1)[0])
     return ancestral.load("pixelcnn-sprites").draw("any", seed=seed).image
 

@@ -40,7 +40,7 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
         temperature=model.entry.temperature,
         guidance=model.entry.guidance if isinstance(model, ImageModel) else None,
         sheets=[*model.entry.sheets] or None,
-        sheet_attributes=(isinstance(model, ImageModel) and model.sheet_attributes) or None,
+        sheet_attributes=model.sheet_attributes or None if isinstance(model, ImageModel) else None,
     )
 
 

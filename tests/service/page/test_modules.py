@@ -1,7 +1,8 @@
-"""The modules of the page that need no browser, by Node's own test runner."""
+"""The modules of the page that need no browser, by Node's own test runner; what they say as the server does."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
+from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from tests.paths import ROOT
 
 PAGE = ROOT / "service/api/web/page"
@@ -27,3 +31,11 @@ def test_the_page_modules_pass_their_node_tests() -> None:
         words, capture_output=True, text=True, timeout=120, check=False, env={"PAGE": f"{PAGE.as_uri()}/"}
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_view_jobs_knows_what_has_no_manifest() -> None:
+    """It asks every other finished job for its manifest."""
+    found = re.search(r"^const COMPUTED = (\[.*\]);$", (PAGE / "jobs.js").read_text("utf-8"), re.MULTILINE)
+    assert found
+    tasks = (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
+    assert sorted(json.loads(found[1])) == sorted(task.kind for task in tasks if task.manifest is None)

@@ -19,7 +19,6 @@ export class ClassPicker {
     this.classes = classes;
     this.onchange = onchange;
     this.selects = new Map();
-    this.leftOut = [];
     this.chips = h("fieldset", { class: "chips", dataset: { param: "prompt class" } });
     this.kinds = h("fieldset", { class: "chips small" });
     this.others = h("div", { class: "others" });
@@ -74,7 +73,6 @@ export class ClassPicker {
 
   /** Offers all attributes but these, which something else decides. */
   leaveOut(attributes) {
-    this.leftOut = attributes;
     this.main.hidden = attributes.includes(this.first);
     for (const [name, one] of this.selects) one.closest(".field").hidden = attributes.includes(name);
   }
@@ -95,9 +93,9 @@ export class ClassPicker {
   get prompt() {
     const kind = this.kinds.hidden ? ANY : this.kinds.querySelector("input:checked")?.value;
     const chosen = kind && kind !== ANY ? kind : (this.chips.querySelector("input:checked")?.value ?? ANY);
-    const values = new Map([[this.first, chosen], ...[...this.selects].map(([name, one]) => [name, one.value])]);
-    for (const name of this.leftOut) values.delete(name);
-    const names = [...values.values()].filter((name) => name !== ANY);
+    const offered = [...this.selects.values()].filter((one) => !one.closest(".field").hidden);
+    const values = [this.main.hidden ? ANY : chosen, ...offered.map((one) => one.value)];
+    const names = values.filter((name) => name !== ANY);
     return names.join(", ") || ANY;
   }
 

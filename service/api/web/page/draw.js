@@ -54,7 +54,7 @@ class Draw {
     this.completion.restore(values);
     this.interpolation.restore(values);
     this.laidOut.chooseModel(this.model, values.sheet);
-    this.showCount();
+    this.showFields();
   }
 
   get model() {
@@ -186,7 +186,7 @@ class Draw {
     this.guidance.element.hidden = !this.picker.any;
     this.interpolation.chooseModel(this.picker, this.model);
     this.laidOut.chooseModel(this.model, this.laidOut.choice.value);
-    this.showCount();
+    this.showFields();
     this.completion.chooseModel(sizeOf(this.model));
     this.edit.chooseModel(sizeOf(this.model));
     this.reconstruction.chooseModel(sizeOf(this.model), this.model);
@@ -221,12 +221,12 @@ class Draw {
     this.reconstruction.element.hidden = mode !== "picture";
     this.interpolation.element.hidden = mode !== "interpolate";
     this.picker.element.hidden = mode === "interpolate" || mode === "picture";
-    this.showCount();
+    this.showFields();
     this.submit.textContent = this.submitLabel;
   }
 
   /** A sheet is one picture, drawn only where single pictures are, and it sets some attributes itself. */
-  showCount() {
+  showFields() {
     this.laidOut.element.hidden = this.mode !== "draw" || !this.model.sheets;
     this.count.element.hidden = this.mode === "interpolate" || this.laidOut.name !== "";
     this.picker.leaveOut(this.model.sheet_attributes?.[this.laidOut.name] ?? []);

@@ -13,7 +13,7 @@ const STAGE = 256;
 export class LaidOutSheet {
   constructor({ draw }) {
     Object.assign(this, { draw, drawn: null });
-    this.choice = select([], "", () => draw.showCount());
+    this.choice = select([], "", () => draw.showFields());
     this.element = field("Result", this.choice, { param: "sheet" });
   }
 
