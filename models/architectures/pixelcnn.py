@@ -22,6 +22,8 @@ from ancestral.models.spec import (
 from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
 CONDITIONINGS = ("none", "class", "location")
+_MAP_LAYERS = 2
+"""Further layers of m(h) with ``map_channels``."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class PixelCNNSpec(ImageSpec):
 
     ``layers`` includes the first one, of mask A. ``features`` is p of the gated network and 2h of the original one.
     The vector h of the conditions enters every layer as V·h (``conditioning`` is ``class``), or as V * s with s = m(h),
-    a map of ``location_channels`` (``location``).
+    a map of ``location_channels`` (``location``). With ``map_channels`` m is deeper: cells of so many channels go
+    through further convolutions before they are upsampled.
 
     With ``coarse_layers`` a picture is sampled in two scales (Multi-Scale PixelRNN, section 3.6 of 1601.06759): first
     its coarse pixels (spec.COARSE), by a network of so many layers of ``coarse_features``; then the others,
@@ -51,6 +54,9 @@ class PixelCNNSpec(ImageSpec):
     output_features: int = option(128, least=1)
     conditioning: str = option("none", choices=CONDITIONINGS, suggested="class")
     location_channels: int = option(8, least=1)
+    map_channels: int = option(
+        0, "Channels of the cells that s is upsampled from, which has more layers then; 0: those of s.", least=0
+    )
     coarse_layers: int = option(
         0, "Of a network that samples every fourth pixel each way before all others; 0 is none.", least=0
     )
@@ -81,6 +87,10 @@ class PixelCNNSpec(ImageSpec):
             raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
         if self.conditioned == (self.conditioning == "none"):
             raise SpecError("conditioning: must be 'none' exactly where there is nothing to be conditioned on")
+        if self.map_channels != 0:
+            self.require_positive("map_channels")
+            if self.conditioning != "location":
+                raise SpecError("map_channels: needs 'location' conditioning")
         if self.coarse_inputs and not (self.gated and self.coarse_layers):
             raise SpecError("coarse_inputs: needs a gated network in two scales")
         if self.coarse_layers != 0:
@@ -117,8 +127,8 @@ class PixelCNNSpec(ImageSpec):
             return None
         return dataclasses.replace(
             self, height=self.height // COARSE_STRIDE, width=self.width // COARSE_STRIDE, conditioning="class",
-            layers=self.coarse_layers, features=self.coarse_features, kernel_size=3, coarse_layers=0, coarse_inputs=0,
-            context_channels=0, label_rows=0,
+            layers=self.coarse_layers, features=self.coarse_features, kernel_size=3, map_channels=0, coarse_layers=0,
+            coarse_inputs=0, context_channels=0, label_rows=0,
         )  # fmt: skip
 
     @property
@@ -185,11 +195,14 @@ def conditioner_tensors(spec: PixelCNNSpec) -> Table:
         table[embedding] = normal(spec.embedding_rows, spec.condition_channels, std=0.3)
     if spec.conditioning != "location":
         return table
-    inner = spec.location_channels
+    inner = spec.map_channels or spec.location_channels
     size = spec.cells[0] * spec.cells[1] * inner
     table["map"] = matrix(spec.condition_channels, size)
     table["map_bias"] = zeros(size)
-    table["upsampling"] = normal(inner, inner, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5)
+    table["upsampling"] = normal(inner, spec.location_channels, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5)
+    if spec.map_channels:
+        table["map_taps"] = convolution(_MAP_LAYERS, inner, inner, 3, 3)
+        table["map_taps_bias"] = zeros(_MAP_LAYERS, inner)
     if spec.coarse_layers:
         table["coarse_taps"] = convolution(inner, spec.channels * spec.planes, 3, 3)
         table["neighbour_taps"] = convolution(inner, inner, 3, 3)

@@ -32,6 +32,8 @@ class Conditioner(LabelEmbedding):
     upsampling: nn.Parameter
     coarse_taps: nn.Parameter
     neighbour_taps: nn.Parameter
+    map_taps: nn.Parameter
+    map_taps_bias: nn.Parameter
 
     def __init__(self, spec: PixelCNNSpec) -> None:
         super().__init__(spec, conditioner_tensors(spec))
@@ -44,12 +46,15 @@ class Conditioner(LabelEmbedding):
             coarse: the coarse pixels ``[B, rows, columns, C * planes]``, from -1 to 1, of a network in two scales.
         """
         spec = self.spec
-        cells = torch.addmm(self.map_bias, h, self.map).view(len(h), spec.location_channels, *spec.cells)
+        cells = torch.addmm(self.map_bias, h, self.map).view(len(h), -1, *spec.cells)
         if coarse is None:
             cells = F.silu(cells)
         else:
             cells = F.silu(cells + F.conv2d(coarse.permute(0, 3, 1, 2), self.coarse_taps, padding=1))
             cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, padding=1))
+        if spec.map_channels:
+            for taps, bias in zip(self.map_taps, self.map_taps_bias, strict=True):
+                cells = cells + F.silu(F.conv2d(cells, taps, bias, padding=1))
         whole = F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE)[:, :, : spec.height, : spec.width]
         return whole.permute(0, 2, 3, 1).reshape(-1, spec.location_channels)
 

@@ -119,6 +119,8 @@ def test_conditions_are_the_values_of_the_attributes_in_order() -> None:
         ({"attributes": (("style", ()),), "conditioning": "location"}, "attributes"),
         ({"attributes": ("style",), "conditioning": "location"}, "attributes"),
         ({"location_channels": 0}, "location_channels"),
+        ({**CONDITIONAL, "map_channels": -1}, "map_channels"),
+        ({**CONDITIONAL, "map_channels": 8, "conditioning": "class"}, "map_channels"),
         ({**CONDITIONAL, "label_rows": 4097}, "label_rows"),
         ({**CONDITIONAL, "label_rows": -1}, "label_rows"),
         ({"label_rows": 1}, "label_rows"),
