@@ -69,7 +69,14 @@ SPECS = {
     "gated, palette, none": tiny(True, 1, **INDEXED),
     "original, palette, class": tiny(False, 1, **INDEXED, **CONDITIONS["class"]),
     "gated, palette, two scales": tiny(
-        True, 1, palette=PALETTE[1:], levels=4, attributes=(CLASS,), conditioning="location", map_channels=4, **TWO_SCALES
+        True,
+        1,
+        palette=PALETTE[1:],
+        levels=4,
+        attributes=(CLASS,),
+        conditioning="location",
+        map_channels=4,
+        **TWO_SCALES,
     ),
     "gated, palette, coarse inputs": tiny(True, 1, **INDEXED, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
     "autoencoder, grey, class": tiny_autoencoder(1),

@@ -68,6 +68,31 @@ def test_torchrun_trains_as_the_processes_of_the_command_do(tmp_path: Path) -> N
     assert "processes: torchrun has started 2, not 3" in done.stderr
 
 
+_STEP_IN_A_GROUP = """
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from ancestral.training.torchrun import process_group
+
+weight = torch.nn.Parameter(torch.ones(3))
+with process_group():
+    weight.grad = torch.ones(3)
+    dist.all_reduce(weight.grad)
+    torch.optim.AdamW([weight]).step()
+print(*(task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()))
+"""
+
+
+def test_no_thread_of_a_group_outlives_it(tmp_path: Path) -> None:
+    script = tmp_path / "step.py"
+    script.write_text(_STEP_IN_A_GROUP)
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1")
+    done = subprocess.run([sys.executable, *launch, str(script)], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()
+    assert "gloo" not in done.stdout
+
+
 def test_the_job_for_kubernetes_is_valid() -> None:
     validate = pytest.importorskip("kubernetes_validate").validate
     validate(yaml.safe_load((ROOT / "deploy/gpu/job.yaml").read_text()), "1.32", strict=True)
