@@ -51,19 +51,6 @@ class Clients:
         async with asyncio.timeout(2):
             await self._connection.call(key("workers"), lambda redis: redis.ping())
 
-    async def _overloaded(self, job: Job, why: bytes) -> Overloaded:
-        """The error for a job that was not accepted: its owner is ``limited``, or the queue ``full``. It says when room
-        is likely, from the measured pace."""
-        shard = shard_of(job.id)
-        pace = await self.queues.pace(job.priority, shard) or 1.0
-        if why == b"full":
-            waiting, _ = await self.queues.depths_of(job.priority, shard)
-            seconds = min(300, math.ceil(pace * (waiting + 1)))
-            message = "The server is sampling as many requests as it can, and its queue is full."
-            return Overloaded(message, retry_after=seconds)
-        message = f"This caller has {job.limit} unfinished jobs, as many as it may have."
-        return Overloaded(message, retry_after=min(300, math.ceil(pace)), code="too_many_streams")
-
     # Admission
 
     async def submit(
@@ -96,10 +83,7 @@ class Clients:
         """
         key, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
-        files = {keys["input"]: upload, keys["ingredient"]: ingredient}
-        stored = {name: data for name, data in files.items() if data is not None}
-        for name, data in stored.items():
-            await self._connection.commands(name, ["SET", name, data, "EX", LIFE_SECONDS])
+        stored = await self._store_files({keys["input"]: upload, keys["ingredient"]: ingredient})
         submit = {
             "bound": f"{keys['idempotency']}:{job.owner}:{key}",
             "fingerprint": fingerprint,
@@ -120,18 +104,38 @@ class Clients:
         found = None if answer != b"accepted" else parse_reply(fields)
         if stored and (found is None or found.id != job.id):
             await self._connection.commands(keys["input"], ["DEL", *stored])
-        if answer == b"reused":
-            message = "Idempotency-Key: was used for another request"
-            raise Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
         if found is None:
-            # Whoever asked for a worker before may have been told of those of half a second ago.
-            if answer == b"full" and not any(info.ready for info in await self.queues.workers()):
-                raise NotReady("No worker is running.")
-            raise await self._overloaded(job, answer)
+            raise await self._refusal(job, answer)
         if not replicated:
             await self.cancel(found)
             raise NotReady("Too few replicas of Redis have the job.", retry_after=1)
         return found
+
+    async def _store_files(self, files: Mapping[str, bytes | None]) -> list[str]:
+        """Store what there is of a job's files, and return their keys."""
+        stored = {name: data for name, data in files.items() if data is not None}
+        for name, data in stored.items():
+            await self._connection.commands(name, ["SET", name, data, "EX", LIFE_SECONDS])
+        return list(stored)
+
+    async def _refusal(self, job: Job, answer: bytes) -> Unprocessable | NotReady | Overloaded:
+        """The error for a job that was not accepted: the key is ``reused``, its owner ``limited``, or the queue
+        ``full``. It says when room is likely, from the measured pace."""
+        if answer == b"reused":
+            message = "Idempotency-Key: was used for another request"
+            return Unprocessable(message, param="Idempotency-Key", code="idempotency_key_reused")
+        shard = shard_of(job.id)
+        pace = await self.queues.pace(job.priority, shard) or 1.0
+        if answer != b"full":
+            message = f"This caller has {job.limit} unfinished jobs, as many as it may have."
+            return Overloaded(message, retry_after=min(300, math.ceil(pace)), code="too_many_streams")
+        # Whoever asked for a worker before may have been told of those of half a second ago.
+        if not any(info.ready for info in await self.queues.workers()):
+            return NotReady("No worker is running.")
+        waiting, _ = await self.queues.depths_of(job.priority, shard)
+        seconds = min(300, math.ceil(pace * (waiting + 1)))
+        message = "The server is sampling as many requests as it can, and its queue is full."
+        return Overloaded(message, retry_after=seconds)
 
     # One job
 
@@ -217,12 +221,13 @@ class Clients:
 
         Raises:
             Overloaded: it stays suspended.
+            NotReady: it stays suspended, and no worker is running.
         """
         room = await self.queues.room(job.priority, shard_of(job.id), queue)
         args = {"id": job.id, "room": room, "life": LIFE_SECONDS}
         args |= {"owner": job.owner, "limit": await self.queues.limit(job)}
         if (answer := await self._connection.run(RESUME, Keys.for_job(job), **args)) != b"resumed":
-            raise await self._overloaded(job, answer)
+            raise await self._refusal(job, answer)
 
     async def acknowledge(self, job: Job, position: int) -> str:
         """Record that a client has read ``position`` symbols of a paced job; 0 if nothing more, but it still listens.

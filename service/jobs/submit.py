@@ -103,5 +103,6 @@ async def resume(state: AppState, job: Job) -> None:
 
     Raises:
         Overloaded: there is no room, or its owner has too many unfinished jobs.
+        NotReady: there is no room for jobs that wait for a worker, and none is running.
     """
     await state.broker.resume(job, queue=state.queue_of(job.priority))

@@ -311,7 +311,7 @@ class SessionRunner:
 
     async def _keep_jobs_alive(self) -> None:
         """Resume suspended jobs, and tell workers that the client is still connected."""
-        with suppress(Overloaded):  # they stay suspended until there is room
+        with suppress(Overloaded, NotReady):  # they stay suspended until there is room, and a worker
             await self._for_each_job(self.session_state.outstanding, self._resume_job)
 
     async def _resume_job(self, job: Job) -> None:
