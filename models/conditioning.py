@@ -103,6 +103,20 @@ def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed
     return [new if label is None else label for label, new in zip(labels, drawn, strict=True)]
 
 
+def without_left_out(rows: Array, labels: Sequence[int]) -> list[int | None]:
+    """Labels without those of attributes that training left out wherever one of the others was: a colour of no garment.
+
+    Args:
+        rows: as for :func:`draw_labels`.
+        labels: an index for each attribute.
+    """
+    left_out = np.zeros(len(labels), bool)
+    for column, label in enumerate(labels):
+        own = rows[rows[:, column] == label, :-1]
+        left_out |= (own < 0).all(axis=0) & (len(own) > 0)
+    return [None if out else label for label, out in zip(labels, left_out, strict=True)]
+
+
 def draw_matching_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
     """As :func:`draw_labels`, but no label is drawn that never occurred with a given one, or left out where one always
     did: it is drawn again, from the rows that have that one."""

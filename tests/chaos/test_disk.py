@@ -12,8 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.chaos.outage import check_that_nothing_is_taken
+from tests.chaos.servers import Servers
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, work
 
 pytestmark = pytest.mark.slow
@@ -43,18 +45,22 @@ def cramped(environment: dict[str, str], kind: str, small_disk: Path) -> Iterato
         yield house
 
 
-def fill(path: Path) -> None:
-    """Write to a file until the disk is full."""
+def fill(path: Path, servers: Servers) -> None:
+    """Write to a file until the disk is full, and to each server until it has used up the last page of its own file."""
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
     assert shutil.disk_usage(path.parent).free == 0
+    for name in servers.names("workers"):
+        with suppress(ResponseError):
+            while True:
+                servers.client.set(f"{name} ballast", bytes(4096), px=1000)
 
 
 def test_the_disk_of_redis_is_full(cramped: House, small_disk: Path, expected: list[bytes]) -> None:
     ballast = small_disk / "ballast"
     with cramped.workers(2), work(cramped, NUMBERS) as under_way:
-        fill(ballast)
+        fill(ballast, cramped.servers)
         try:
             start = time.monotonic()
             under_way.may.set()

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.conditioning import draw_labels, draw_matching_labels, label_rows, padded_frames, parents
+from ancestral.models.conditioning import (
+    draw_labels,
+    draw_matching_labels,
+    label_rows,
+    padded_frames,
+    parents,
+    without_left_out,
+)
 from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.noise import uniforms
@@ -143,6 +150,14 @@ def test_labels_that_never_occurred_together_are_not_joined() -> None:
     wanted = [[1, 2, None, 0], [1, 0, None, 0]]
     drawn = {tuple(draw_matching_labels(spec, np.array(rows, np.float32), w, s)) for w in wanted for s in range(40)}
     assert drawn == {(1, 2, 1, 0), (1, 2, 2, 0), (1, 0, None, 0)}
+
+
+def test_what_was_always_left_out_beside_a_label_is_not_named_with_it() -> None:
+    """A bald head has no colour of hair, a hat sometimes has none."""
+    rows = np.array([(0, -1, 0, 5), (0, -1, 1, 2), (1, 0, 1, 1), (2, 1, 0, 3), (2, -1, 1, 1)], np.float32)
+    assert [without_left_out(rows, labels) for labels in ((0, 1, 0), (1, 1, 1), (2, 0, 1), (3, 1, 0))] == [
+        [0, None, 0], [1, 1, 1], [2, 0, 1], [3, 1, 0],
+    ]  # fmt: skip
 
 
 def test_nothing_is_drawn_without_rows_or_from_rows_that_never_occurred() -> None:

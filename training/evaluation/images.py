@@ -91,10 +91,14 @@ def draw_classes(
 def draw_named(
     engine: ImageEngine, count: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
 ) -> tuple[Pictures, float]:
-    """Pictures of which every attribute is named, all its values alike; and the seconds per picture."""
+    """Pictures of which every attribute is named, all its values alike; and the seconds per picture.
+
+    An attribute that training always left out beside another one's value is not named with it: a colour of no garment.
+    """
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.integers(0, len(values), count) for _, values in engine.spec.attributes], axis=1)
-    return _drawn(engine, rows.tolist(), temperature, guidance, seed)
+    named = [engine.without_left_out(row) for row in rows.tolist()]
+    return _drawn(engine, named, temperature, guidance, seed)
 
 
 def _drawn(

@@ -64,6 +64,7 @@ def accuracy(classifier: PictureClassifier, pictures: Pictures) -> dict[str, flo
 
 
 def adherence(classifier: PictureClassifier, pictures: Pictures) -> dict[str, float]:
-    """Of pictures with all labels: :func:`accuracy`, and as ``all`` the share of those with all recognised."""
-    right = classify(classifier, pictures.images) == pictures.labels
+    """:func:`accuracy`, and as ``all`` the share of pictures all of whose specified labels are recognised."""
+    unspecified = pictures.labels == [len(values) for _, values in classifier.spec.attributes]
+    right = unspecified | (classify(classifier, pictures.images) == pictures.labels)
     return accuracy(classifier, pictures) | {"all": float(right.all(axis=1).mean())}

@@ -56,7 +56,7 @@ class ImageTask:
     ever left out together."""
     precision: str = field(default_factory=fastest_precision)
     """Of the arithmetic."""
-    edited: float = 0.5
+    edited: float = 0.25
     """The share of the pictures that are edits, of a network that draws them: only their regions are scored."""
     start: Path | None = None
     """The checkpoint whose weights the run starts from, of the same spec; it may not draw edits yet."""

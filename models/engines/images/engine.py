@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import draw_labels, embed_labels, encode
+from ancestral.models.conditioning import draw_labels, embed_labels, encode, without_left_out
 from ancestral.models.engines.base import PROBE_SYMBOLS, AlwaysLoaded, RequestError, probe_bits, probe_symbols
 from ancestral.models.engines.images.request import (
     Array,
@@ -121,8 +121,15 @@ class ImageEngine(AlwaysLoaded, ABC):
 
     def draw_labels(self, labels: Sequence[int | None], seed: int) -> list[int | None]:
         """The labels of one picture, those that are unspecified drawn (conditioning.py)."""
-        rows = self._tensors.get(LABEL_ROWS, np.zeros((0, len(labels) + 1), np.float32))
-        return draw_labels(self.spec, rows, labels, seed)
+        return draw_labels(self.spec, self._label_rows, labels, seed)
+
+    def without_left_out(self, labels: Sequence[int]) -> list[int | None]:
+        """Labels without those that training left out wherever another one of them was (conditioning.py)."""
+        return without_left_out(self._label_rows, labels)
+
+    @property
+    def _label_rows(self) -> Array:
+        return self._tensors.get(LABEL_ROWS, np.zeros((0, len(self.spec.conditions) + 1), np.float32))
 
     def open(self, request: ImageStreamRequest) -> ImageStream:
         """Start a picture, with the rows that are given.
