@@ -143,6 +143,6 @@ def _upsampled(cells: Array, weights: Array) -> Array:
 
 def _convolved(x: Array, weights: Array) -> Array:
     """``x [in, H, W]`` by ``weights [out, in, n, n]``, with zeros around it."""
-    seen, outputs = windows(x, weights.shape[-1]), len(weights)
-    cells = seen.transpose(1, 2, 0, 3, 4).reshape(-1, weights[0].size)
-    return product(cells, weights.reshape(outputs, -1).T).T.reshape(outputs, *seen.shape[1:3])
+    seen = windows(x, weights.shape[-1])
+    columns = seen.transpose(0, 3, 4, 1, 2).reshape(weights[0].size, -1)
+    return product(weights.reshape(len(weights), -1), columns).reshape(-1, *seen.shape[1:3])
