@@ -39,9 +39,13 @@ def test_a_queue_without_workers_is_not_called_full(valkey: RealRedis) -> None:
 
     async def act(broker: Broker) -> None:
         await broker.workers.leave("w", [0])
+        suspended = await broker.clients.submit(job(), queue=1)
+        await broker.clients.suspend(suspended)
         await broker.clients.submit(job(), queue=1)
         with pytest.raises(NotReady, match="No worker is running"):
             await broker.clients.submit(job(), queue=1)
+        with pytest.raises(NotReady, match="No worker is running"):
+            await broker.clients.resume(suspended, queue=1)
 
     run(valkey, act)
 
