@@ -59,7 +59,8 @@ def test_jobs_are_placed_where_there_is_room_and_a_worker_with_their_model(serve
         await broker.workers.leave("w", [0])
         info = dataclasses.replace(WORKER, slots={"interactive": 16, "batch": 4})
         await broker.workers.announce("w", info, able)
-        other = dataclasses.replace(info, models={"tiny": "bb"})
+        # Its slots would be room, too: four shards would have five, and one of them now and then five jobs.
+        other = dataclasses.replace(info, models={"tiny": "bb"}, slots={"interactive": 0, "batch": 0})
         await broker.workers.announce("x", other, EVERYWHERE)
         jobs = [await broker.clients.submit(await placed(broker), queue=0) for _ in range(12)]
         counts = Counter(shard_of(made.id) for made in jobs)
