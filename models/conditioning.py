@@ -103,8 +103,9 @@ def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed
     return [new if label is None else label for label, new in zip(labels, drawn, strict=True)]
 
 
-def without_left_out(rows: Array, labels: Sequence[int]) -> list[int | None]:
-    """Labels without those of attributes that training left out wherever one of the others was: a colour of no garment.
+def applicable_labels(rows: Array, labels: Sequence[int]) -> list[int | None]:
+    """Labels without those that are not applicable: that training left out wherever another one was, as a colour of no
+    garment.
 
     Args:
         rows: as for :func:`draw_labels`.

@@ -10,8 +10,8 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-# Functions there take the group as the default of an argument. Imported after it is made, as an optimizer's first step
-# does, they would hold it, and its threads would run into the end of the interpreter, which now and then aborts.
+# Its functions have the group as the default of an argument. Imported after the group is made, as an optimizer's first
+# step does, they would hold it, and its threads would run into the end of the interpreter, which now and then aborts.
 import torch.distributed.nn.functional
 
 _T = TypeVar("_T")

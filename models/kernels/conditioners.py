@@ -74,7 +74,7 @@ def upsample(
         cells = silu(cells + _convolved(pixels, tensors["conditioner.coarse_taps"]))
         cells = cells + silu(_convolved(cells, tensors["conditioner.neighbour_taps"]))
     if spec.map_channels:
-        cells = _through_layers(cells, tensors["conditioner.map_taps"], tensors["conditioner.map_taps_bias"])
+        cells = _residual_convolutions(cells, tensors["conditioner.map_taps"], tensors["conditioner.map_taps_bias"])
     whole = _upsampled(cells, tensors["conditioner.upsampling"])[: spec.height, : spec.width]
     if spec.coarse_inputs:
         assert pixels is not None, "a network in two scales needs its coarse pixels"
@@ -115,15 +115,15 @@ def edit_context(
     blocks = seen.reshape(inputs, height // size, size, width // size, size).transpose(1, 3, 0, 2, 4)
     cells = product(blocks.reshape(-1, inputs * size * size), own["cell_taps"].reshape(-1, inputs * size * size).T)
     cells = silu(cells + own["cell_bias"]).T.reshape(-1, height // size, width // size)
-    cells = _through_layers(cells, own["taps"], own["taps_bias"])
+    cells = _residual_convolutions(cells, own["taps"], own["taps_bias"])
     near = _convolved(seen, own["near_taps"]) + own["near_bias"][:, None, None]
     inner = silu(near.transpose(1, 2, 0) + _upsampled(cells, own["upsampling"]))
     fine = product(inner.reshape(height * width, -1), own["out"])
     return fine, product(cells.reshape(len(cells), -1).T, own["coarse_out"])
 
 
-def _through_layers(cells: Array, taps: Array, biases: Array) -> Array:
-    """Residual convolutions over ``cells [n, rows, columns]``, by ``taps [layers, n, n, 3, 3]``."""
+def _residual_convolutions(cells: Array, taps: Array, biases: Array) -> Array:
+    """Layers over ``cells [n, rows, columns]``, by ``taps [layers, n, n, 3, 3]``; networks/image.py's in numpy."""
     for layer, bias in zip(taps, biases, strict=True):
         cells = cells + silu(_convolved(cells, layer) + bias[:, None, None])
     return cells

@@ -96,8 +96,7 @@ class ContextMap(nn.Module):
         shown = kept[..., None].to(pixels)
         seen = torch.cat([pixels * shown, shown], dim=3).permute(0, 3, 1, 2)
         cells = F.silu(F.conv2d(seen, self.cell_taps, self.cell_bias, stride=COARSE_STRIDE))
-        for taps, bias in zip(self.taps, self.taps_bias, strict=True):
-            cells = cells + F.silu(F.conv2d(cells, taps, bias, padding=1))
+        cells = residual_convolutions(cells, self.taps, self.taps_bias)
         wide = F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE)
         near = F.conv2d(seen, self.near_taps, self.near_bias, padding=self.near_taps.shape[-1] // 2)
         fine = F.silu(near + wide).permute(0, 2, 3, 1) @ self.out
@@ -182,6 +181,13 @@ class ImageNetwork(nn.Module):
         target = (torch.arange(features) * channels // features).repeat(runs)
         seen = source[:, None] < target if kind == "A" else source[:, None] <= target
         return seen.to(like)
+
+
+def residual_convolutions(cells: Tensor, taps: Tensor, biases: Tensor) -> Tensor:
+    """Layers over ``cells [B, n, rows, columns]``, by ``taps [layers, n, n, 3, 3]``."""
+    for weights, bias in zip(taps, biases, strict=True):
+        cells = cells + F.silu(F.conv2d(cells, weights, bias, padding=1))
+    return cells
 
 
 def input_pixels(spec: PictureSpec, symbols: Tensor) -> Tensor:

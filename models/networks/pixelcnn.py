@@ -17,7 +17,7 @@ from ancestral.models.architectures.coarse import coarse_map_tensors
 from ancestral.models.architectures.context import CONTEXT_PREFIX
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors, tensors
 from ancestral.models.networks.gate import gate
-from ancestral.models.networks.image import CoarseMap, ContextMap, ImageNetwork, LabelEmbedding
+from ancestral.models.networks.image import CoarseMap, ContextMap, ImageNetwork, LabelEmbedding, residual_convolutions
 from ancestral.models.networks.parameters import add_parameters
 from ancestral.models.spec import COARSE, COARSE_STRIDE
 from ancestral.models.tensors import part as part_of
@@ -53,8 +53,7 @@ class Conditioner(LabelEmbedding):
             cells = F.silu(cells + F.conv2d(coarse.permute(0, 3, 1, 2), self.coarse_taps, padding=1))
             cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, padding=1))
         if spec.map_channels:
-            for taps, bias in zip(self.map_taps, self.map_taps_bias, strict=True):
-                cells = cells + F.silu(F.conv2d(cells, taps, bias, padding=1))
+            cells = residual_convolutions(cells, self.map_taps, self.map_taps_bias)
         whole = F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE)[:, :, : spec.height, : spec.width]
         return whole.permute(0, 2, 3, 1).reshape(-1, spec.location_channels)
 

@@ -10,12 +10,12 @@ import torch
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.conditioning import (
+    applicable_labels,
     draw_labels,
     draw_matching_labels,
     label_rows,
     padded_frames,
     parents,
-    without_left_out,
 )
 from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.networks.wavenet import Conditioner
@@ -155,7 +155,7 @@ def test_labels_that_never_occurred_together_are_not_joined() -> None:
 def test_what_was_always_left_out_beside_a_label_is_not_named_with_it() -> None:
     """A bald head has no colour of hair, a hat sometimes has none."""
     rows = np.array([(0, -1, 0, 5), (0, -1, 1, 2), (1, 0, 1, 1), (2, 1, 0, 3), (2, -1, 1, 1)], np.float32)
-    assert [without_left_out(rows, labels) for labels in ((0, 1, 0), (1, 1, 1), (2, 0, 1), (3, 1, 0))] == [
+    assert [applicable_labels(rows, labels) for labels in ((0, 1, 0), (1, 1, 1), (2, 0, 1), (3, 1, 0))] == [
         [0, None, 0], [1, 1, 1], [2, 0, 1], [3, 1, 0],
     ]  # fmt: skip
 

@@ -74,7 +74,7 @@ def test_a_quarter_of_a_batch_are_edits_of_which_the_regions_count(data: Path) -
 
 
 def test_a_network_learns_to_see_what_is_kept(data: Path, tmp_path: Path) -> None:
-    task = ImageTask(EDITS, data, batch=16)
+    task = ImageTask(EDITS, data, batch=16, edited=0.5)
     trainer = Trainer(task, LoopConfig(60, 0.01, warmup=5, evaluate_every=200, ema=0.5), tmp_path / "run")
     trainer.run()
     network, test = trainer.averaged(), task.held_out(task.pictures.test, None)

@@ -93,11 +93,11 @@ def draw_named(
 ) -> tuple[Pictures, float]:
     """Pictures of which every attribute is named, all its values alike; and the seconds per picture.
 
-    An attribute that training always left out beside another one's value is not named with it: a colour of no garment.
+    Labels that are not applicable beside the others are not named: a colour of no garment.
     """
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.integers(0, len(values), count) for _, values in engine.spec.attributes], axis=1)
-    named = [engine.without_left_out(row) for row in rows.tolist()]
+    named = [engine.applicable_labels(row) for row in rows.tolist()]
     return _drawn(engine, named, temperature, guidance, seed)
 
 

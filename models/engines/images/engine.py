@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import draw_labels, embed_labels, encode, without_left_out
+from ancestral.models.conditioning import applicable_labels, draw_labels, embed_labels, encode
 from ancestral.models.engines.base import PROBE_SYMBOLS, AlwaysLoaded, RequestError, probe_bits, probe_symbols
 from ancestral.models.engines.images.request import (
     Array,
@@ -123,9 +123,9 @@ class ImageEngine(AlwaysLoaded, ABC):
         """The labels of one picture, those that are unspecified drawn (conditioning.py)."""
         return draw_labels(self.spec, self._label_rows, labels, seed)
 
-    def without_left_out(self, labels: Sequence[int]) -> list[int | None]:
-        """Labels without those that training left out wherever another one of them was (conditioning.py)."""
-        return without_left_out(self._label_rows, labels)
+    def applicable_labels(self, labels: Sequence[int]) -> list[int | None]:
+        """Labels without those that are not applicable beside the others (conditioning.py)."""
+        return applicable_labels(self._label_rows, labels)
 
     @property
     def _label_rows(self) -> Array:
