@@ -171,7 +171,8 @@ class GatedPixelCNN(_PixelCNN):
         """The gated unit of one stack's rows, with its bias: b, b + V·h or b + V * s."""
         bias: Tensor = getattr(self, f"{stack}_bias")[layer : layer + 1]
         if condition is not None:
-            bias = torch.addmm(bias, condition, getattr(self, f"{stack}_condition")[layer])
+            weights = getattr(self, f"{stack}_condition")[layer]
+            bias = torch.addmm(bias.to(z.dtype), condition.to(z.dtype), weights.to(z.dtype))
         return gate(z, bias, len(z) // len(bias))
 
     def _see_above(self, seen: Tensor, layer: int) -> Tensor:

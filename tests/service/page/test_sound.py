@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 import wave
 from typing import Any
 
@@ -22,13 +23,19 @@ SPEAK = "#speak?model=wavenet-en&voice=joe&seed=7&temperature=1&speed=1&text=" +
 LIT = """() => {
   window.soundAt = null;
   window.lit = [];
+  window.known = [];
   const line = document.querySelector(".words");
+  const known = () => {
+    while (window.known.length < line.querySelectorAll("span").length) window.known.push(performance.now());
+  };
+  known();
+  new MutationObserver(known).observe(line, { childList: true });
   new MutationObserver(() => {
     const index = [...line.children].findIndex((word) => word.classList.contains("lit"));
     if (index >= 0 && index !== window.lit.at(-1)?.[0]) window.lit.push([index, performance.now()]);
   }).observe(line, { subtree: true, attributes: true });
 }"""
-"""Notes when each word is lit."""
+"""Notes when the time of each word is known, and when it is lit."""
 
 
 def pcm(server: Server, **changes: Any) -> bytes:
@@ -96,18 +103,29 @@ class Heard:
     def __init__(self, page: Visit, server: Server, data: bytes) -> None:
         self.page = page
         found = httpx.get(f"{server.url}/v1/jobs/{server.newest()}/timestamps").json()
-        self.starts = [word["start"] / found["sample_rate"] for word in found["words"]]
+        rate = found["sample_rate"]
+        self.times = [(word["start"] / rate, word["end"] / rate) for word in found["words"]]
         samples = np.frombuffer(data, "<i2") / 32768
         self.first = float(np.argmax(np.abs(samples) > 1e-4)) / 24000
         """The first sample that the AnalyserNode takes for sound."""
 
     def check(self) -> None:
-        """Every word was lit, in order, and at most 0.1 s from its time."""
-        lit = self.page.evaluate("window.lit")
-        assert [index for index, _ in lit] == list(range(len(self.starts)))
-        began, latency = self.page.evaluate("[window.soundAt, 1000 * (window.device.outputLatency || 0)]")
-        late = [(at - began - latency) / 1000 - (self.starts[index] - self.first) for index, at in lit]
-        assert max(map(abs, late)) <= 0.1, late
+        """Every word was lit, in order, and at most 0.1 s from its time.
+
+        On a busy machine the sound may begin before its words are known: it waits for 250 ms. Those are lit when they
+        are known, if they are still heard.
+        """
+        order = self.page.evaluate("window.lit")
+        lit = dict(order)
+        assert [index for index, _ in order] == sorted(lit)
+        known = self.page.evaluate("window.known")
+        began = self.page.evaluate("window.soundAt + 1000 * (window.device.outputLatency || 0)")
+        for index, (start, end) in enumerate(self.times):
+            at, until = (began + 1000 * (seconds - self.first) for seconds in (start, end))
+            if index in lit:
+                assert -100 <= lit[index] - max(at, known[index]) <= 100, (index, lit[index], at, known[index])
+            else:
+                assert known[index] > until - 100, f"word {index} was not lit"
 
 
 SHAPES = """() => {
@@ -127,6 +145,24 @@ def test_words_are_lit_while_they_are_sampled(server: Server, visit: Visiting) -
         page.played()
         Heard(page, server, pcm(server, model="tiny", voice="ann", input=text, seed=9, speed=0.5)).check()
         page.check()
+
+
+def test_words_that_come_late_are_lit_when_they_come(server: Server, visit: Visiting) -> None:
+    """The sound does not wait for them."""
+
+    def late(route: Any) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    text = "The birch canoe slid on the smooth planks."
+    with visit(server) as page:
+        page.open(f"#speak?model=tiny&voice=ann&seed=9&speed=0.5&text={text.replace(' ', '%20')}")
+        page.evaluate(LIT)
+        page.page.route("**/timestamps", late)
+        page.speak()
+        page.played()
+        assert page.evaluate("window.known[0] > window.soundAt")
+        Heard(page, server, pcm(server, model="tiny", voice="ann", input=text, seed=9, speed=0.5)).check()
 
 
 def test_words_are_lit_when_they_are_heard_again(real: Server, visit: Visiting) -> None:

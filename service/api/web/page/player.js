@@ -11,6 +11,7 @@ export class Player extends EventTarget {
 
   clear() {
     Object.assign(this, { position: 0, length: 0, playing: false, waiting: false, underruns: 0, ended: false });
+    this.time = this.now;
     this.parts = [];
   }
 
@@ -89,15 +90,26 @@ export class Player extends EventTarget {
 
   seek(position) {
     this.position = position;
+    this.time = this.now;
     this.command({ type: "seek", position });
     if (this.source && this.playing) this.playWhole();
     this.dispatchEvent(new Event("change"));
   }
 
-  /** What is heard now, in samples: the device plays a little later than it is given. */
+  /** Seconds on the clock of the device. */
+  get now() {
+    return this.context?.currentTime ?? 0;
+  }
+
+  /**
+   * What is heard now, in samples: further than the last report by the time since, however late a busy page sees it; and
+   * the device plays a little later than it is given.
+   */
   get heard() {
-    const delay = this.playing && this.context ? this.context.outputLatency || 0 : 0;
-    return Math.max(0, this.position - delay * this.rate);
+    if (!this.playing) return this.position;
+    const since = this.waiting ? 0 : this.now - this.time;
+    const delay = this.context?.outputLatency || 0;
+    return Math.min(this.length, Math.max(0, this.position + (since - delay) * this.rate));
   }
 
   /** Without a worklet: the complete sound, from the position. */
@@ -112,12 +124,13 @@ export class Player extends EventTarget {
     const source = new AudioBufferSourceNode(this.context, { buffer });
     source.connect(this.context.destination);
     const from = this.position >= all.length ? 0 : this.position;
-    const start = this.context.currentTime;
+    const start = this.now;
     source.start(0, from / this.rate);
     this.source = source;
     const follow = () => {
       if (this.source !== source || !this.playing) return;
-      this.position = Math.min(all.length, from + (this.context.currentTime - start) * this.rate);
+      this.time = this.now;
+      this.position = Math.min(all.length, from + (this.time - start) * this.rate);
       if (this.position >= all.length) this.playing = false;
       this.dispatchEvent(new Event("change"));
       requestAnimationFrame(follow);

@@ -57,17 +57,18 @@ class SamplePlayer extends AudioWorkletProcessor {
 
   report() {
     const { position, length, playing, waiting, underruns, commands } = this;
-    this.port.postMessage({ position, length, playing, waiting: playing && waiting, underruns, commands });
+    const time = currentTime; // at which `position` is next
+    this.port.postMessage({ time, position, length, playing, waiting: playing && waiting, underruns, commands });
   }
 
   process(_, [[out]]) {
+    if (this.blocks % REPORT_BLOCKS === 0) this.report();
+    this.blocks += 1;
     if (this.playing) {
       const there = this.length - this.position;
       if (this.waiting && (this.ended || there >= this.enough)) this.waiting = false;
       if (!this.waiting) this.fill(out, Math.min(out.length, there));
     }
-    this.blocks += 1;
-    if (this.blocks % REPORT_BLOCKS === 0) this.report();
     return true;
   }
 
