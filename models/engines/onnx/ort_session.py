@@ -6,6 +6,7 @@ requested provider that does not run is an error that says what to do.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -37,8 +38,10 @@ def identity(checkpoint: Checkpoint) -> dict[str, str]:
     exporter = architecture(checkpoint.spec.kind).exporter
     if exporter is None:
         raise EngineError(f"{checkpoint.spec.kind}: its architecture has no ONNX exporter")
-    fields = checkpoint.spec.to_json()
-    fields.pop("int8_ranges", None)  # of a WaveNet: for another engine
+    # What is as by default is left out, so that graphs stay valid when a later version of a spec has more fields.
+    usual = {f.name for f in dataclasses.fields(checkpoint.spec) if getattr(checkpoint.spec, f.name) == f.default}
+    usual.add("int8_ranges")  # of a WaveNet: for another engine
+    fields = {name: value for name, value in checkpoint.spec.to_json().items() if name not in usual}
     spec = json.dumps(fields, sort_keys=True).encode()
     return {
         "ancestral.format": exporter.format,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,19 @@ def test_graphs_that_cannot_be_used_are_refused(copy: Path, damage: Callable[[Pa
     damage(copy)
     with pytest.raises(EngineError, match=message):
         OnnxEngine(load(copy))
+
+
+@dataclass(frozen=True)
+class _LaterSpec(WaveNetSpec):
+    more: int = 0
+
+
+def test_graphs_stay_valid_when_a_later_version_of_a_spec_has_another_field(copy: Path) -> None:
+    checkpoint = load(copy)
+    fields = {f.name: getattr(checkpoint.spec, f.name) for f in dataclasses.fields(checkpoint.spec)}
+    OnnxEngine(dataclasses.replace(checkpoint, spec=_LaterSpec(**fields)))
+    with pytest.raises(EngineError, match="was exported from other weights, or by another version"):
+        OnnxEngine(dataclasses.replace(checkpoint, spec=_LaterSpec(**fields, more=1)))
 
 
 def test_a_model_that_draws_is_refused() -> None:
