@@ -220,10 +220,10 @@ class OriginalPixelCNN(_PixelCNN):
         return torch.addmm(self.skip_bias.to(dtype), F.relu(x), self._masked(self.skip[0], dtype))
 
     def _biased(self, z: Tensor, block: int, condition: Tensor | None) -> Tensor:
-        bias = self.masked_bias[block][None]
+        bias = self.masked_bias[block][None].to(z.dtype)
         if condition is not None:
-            bias = torch.addmm(bias, condition, self.condition[block])
-        return (z.view(len(bias), -1, z.shape[1]) + bias[:, None].to(z.dtype)).view(z.shape)
+            bias = torch.addmm(bias, condition.to(z.dtype), self.condition[block].to(z.dtype))
+        return (z.view(len(bias), -1, z.shape[1]) + bias[:, None]).view(z.shape)
 
     def _convolve(self, seen: Tensor, weights: Tensor, kind: str) -> Tensor:
         """An n × n convolution of mask A or B, of which only the upper rows are stored: the mask is zero below."""

@@ -131,6 +131,7 @@ def test_edit_a_picture(server: Server, visit: Visiting, tmp_path: Path) -> None
         assert mask is not None
         page.page.click("button.primary")
         page.page.wait_for_selector(".view:has-text('paint over the picture')")
+        assert "paint over the picture" in page.page.text_content(".view")
         box = mask.bounding_box()
         assert box is not None
         page.page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])

@@ -11,7 +11,6 @@ export class Player extends EventTarget {
 
   clear() {
     Object.assign(this, { position: 0, length: 0, playing: false, waiting: false, underruns: 0, ended: false });
-    this.time = this.now;
     this.parts = [];
   }
 
@@ -71,6 +70,7 @@ export class Player extends EventTarget {
 
   play() {
     this.context?.resume();
+    this.time = this.now;
     if (this.node) {
       if (this.ended && this.position >= this.length) this.seek(0);
       this.command({ type: "play" });
