@@ -8,6 +8,7 @@ import soundfile
 
 from ancestral.codecs.base import Encoder, Rewrite, Tags, Wave
 from ancestral.codecs.id3 import id3
+from ancestral.interrupts import interrupts_deferred
 from ancestral.models.audio.pcm import to_int16
 
 
@@ -53,18 +54,21 @@ class SoundfileEncoder(Encoder):
 
     def __init__(self, container: str, subtype: str, sample_rate: int, **quality: str | float) -> None:
         self._tail = _Tail()
-        self._file = soundfile.SoundFile(
-            self._tail, "w", samplerate=sample_rate, channels=1, format=container, subtype=subtype, **quality
-        )
+        with interrupts_deferred():
+            self._file = soundfile.SoundFile(
+                self._tail, "w", samplerate=sample_rate, channels=1, format=container, subtype=subtype, **quality
+            )
 
     def feed(self, wave: Wave) -> bytes:
         """See :class:`Encoder`."""
-        self._file.write(to_int16(wave))
+        with interrupts_deferred():
+            self._file.write(to_int16(wave))
         return self._tail.take()
 
     def finish(self) -> bytes:
         """See :class:`Encoder`."""
-        self._file.close()
+        with interrupts_deferred():
+            self._file.close()
         return self._tail.take()
 
     def rewrites(self) -> list[Rewrite]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypedDict, Unpack
@@ -12,6 +13,7 @@ import numpy as np
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.mix import VoiceMix
+from ancestral.interrupts import interrupts_deferred
 from ancestral.models.scheduler import Chunk, End, Scheduler
 from ancestral.models.text import InputFormat
 from ancestral.models.text.script import Cast
@@ -116,14 +118,17 @@ class Voice:
         Yields:
             The number of an utterance and its speech, sampled, in the order in which they are finished.
         """
-        scheduler = Scheduler(threads, chunk_ms=_CHUNK_MS)
         finished: queue.SimpleQueue[tuple[int, Speech] | Exception] = queue.SimpleQueue()
         waiting, running = enumerate(utterances), 0
         most = threads * self._sampler.engine.lanes + _SPARE
-        try:
+        with ExitStack() as stack:
+            with interrupts_deferred():
+                scheduler = Scheduler(threads, chunk_ms=_CHUNK_MS)
+                stack.callback(_close, scheduler)
             while True:
                 while running < most and (new := next(waiting, None)) is not None:
-                    self._begin(scheduler, *new, finished)
+                    with interrupts_deferred():
+                        self._begin(scheduler, *new, finished)
                     running += 1
                 if not running:
                     return
@@ -132,8 +137,6 @@ class Voice:
                     raise found
                 running -= 1
                 yield found
-        finally:
-            scheduler.close()
 
     def _begin(
         self,
@@ -186,3 +189,8 @@ class Voice:
 
         data = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
         return decode_upload(data, sample_rate=self.sample_rate, max_seconds=MAX_SECONDS, param="recording")
+
+
+def _close(scheduler: Scheduler) -> None:
+    with interrupts_deferred():
+        scheduler.close()

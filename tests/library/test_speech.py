@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,22 @@ import soundfile
 import ancestral
 
 TEXT = "It snowed. Is it late?"
+INTERRUPTED = """
+import signal, threading, ancestral
+
+def interrupted(condition):
+    held = enter(condition)
+    if threading.get_ident() == threading.main_thread().ident:
+        signal.raise_signal(signal.SIGINT)
+    return held
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+voice = ancestral.load("wavenet-en").voice("joe")
+texts = [voice.utterance("No.", seed=1)]
+enter, threading.Condition.__enter__ = threading.Condition.__enter__, interrupted
+list(voice.speak_many(texts))
+"""
+"""Speaks, with Ctrl-C whenever the scheduler's lock has just been taken."""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +104,11 @@ def test_speak_many_gives_the_sound_of_speak(model: ancestral.Model) -> None:
         alone = voice.speak(text, seed=number)
         assert np.array_equal(made[number].samples, alone.samples), text
         assert made[number].words == alone.words
+
+
+def test_speak_many_ends_when_it_is_interrupted() -> None:
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, timeout=100, check=False)
+    assert ended.returncode == -signal.SIGINT, ended.stderr
 
 
 def test_score_of_a_file_is_that_of_its_samples(

@@ -7,6 +7,7 @@ import hashlib
 import io
 import itertools
 import json
+import signal
 import struct
 import wave as stdlib_wave
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ancestral import codecs, formats
+from ancestral.codecs import sndfile
 from ancestral.errors import InvalidRequest
 
 Samples = NDArray[np.float64]
@@ -352,3 +354,30 @@ def test_an_mp3_with_tags_has_the_length_in_its_header() -> None:
 @pytest.mark.parametrize("form", ["wav", "pcm", "aac"])
 def test_formats_without_tags_stay_as_they_are(form: str) -> None:
     assert tagged(form, [5000]) == tagged(form, [5000], {})
+
+
+@pytest.mark.parametrize("callback", ["write", "seek", "tell"])
+@pytest.mark.parametrize("form", ["flac", "mp3"])
+def test_an_interrupt_while_libsndfile_writes_is_raised_and_harms_nothing(
+    form: str, callback: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, called = signal.signal(signal.SIGINT, signal.default_int_handler), getattr(sndfile._Tail, callback)
+    encoder, sizes = codecs.encoder(form, RATE, None, LENGTH), [LENGTH // 2]
+    data, interrupts = b"", 0
+
+    def interrupted(*arguments: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return called(*arguments)
+
+    try:
+        monkeypatch.setattr(sndfile._Tail, callback, interrupted)
+        for step in [*(lambda piece=piece: encoder.feed(piece) for piece in pieces(sizes)), encoder.finish]:
+            try:
+                data += step()
+            except KeyboardInterrupt:
+                interrupts += 1
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    monkeypatch.undo()
+    assert interrupts
+    assert data + encoder._tail.take() == streamed(form, sizes)

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,26 @@ from tests.service.ws_client import (
     LONG,
     SECONDS,
     Serve,
+    SpeechConnection,
     eventually,
     resumed,
     speak,
     talking,
     whole,
 )
+
+
+@contextmanager
+def leaving(server: Server, query: str = "") -> Iterator[SpeechConnection]:
+    """A connection that the client leaves with 1000, and the end of its session, which comes after the answer."""
+
+    def left() -> int:
+        return sum(line["message"] == "websocket" and line["code"] == 1000 for line in server.log)
+
+    before = left()
+    with talking(server, query) as talk:
+        yield talk
+    assert eventually(lambda: left() > before)
 
 
 def refused(server: Server, query: str) -> dict[str, Any]:
@@ -197,7 +212,7 @@ def test_a_session_that_a_second_connection_ends_is_over_for_the_first(server: S
         first.say("input.done")
         first.until("session.done")
         query = f"session_id={first.session['session_id']}&from_sample=0"
-        with talking(server, f"?{query}") as second:
+        with leaving(server, f"?{query}") as second:
             second.say("input.done")
             second.until("session.done")
             if ends == "session.close":
@@ -267,7 +282,7 @@ def test_a_session_that_was_closed_is_gone(server: Server) -> None:
 
 
 def test_a_session_that_was_left_when_all_was_said_is_gone(server: Server) -> None:
-    with talking(server) as talk:
+    with leaving(server) as talk:
         speak(talk, "Hello.")
     error = refused(server, f"from_sample=0&session_id={talk.session['session_id']}")
     assert error["code"] == "session_not_found"
