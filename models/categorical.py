@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+GUIDED_MIN_P: Final = 0.1
+"""The ``min_p`` of :func:`guide`."""
+
+
+def guide(
+    conditional: NDArray[np.float64],
+    unconditional: NDArray[np.float64],
+    guidance: float | NDArray[np.float64],
+    min_p: float = GUIDED_MIN_P,
+) -> NDArray[np.float64]:
+    """The logits of classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598).
+
+    They are the unconditional ones plus ``guidance`` times the difference. Above 1, symbols are left out that are less
+    likely under the conditions than ``min_p`` times the most likely one, as in contrastive decoding (Li et al. 2022,
+    arXiv:2210.15097): the difference between two small probabilities says little, and multiplied it tears pictures.
+
+    Args:
+        conditional: logits ``[N, levels]``.
+        unconditional: ``[N, levels]``.
+        guidance: of all rows, or ``[N]``; 1 gives the conditional logits.
+        min_p: the engines' for all but checks of their rounding.
+
+    Returns:
+        ``[N, levels]``, -inf for what is left out.
+    """
+    strength = np.reshape(guidance, (-1, 1))
+    least = conditional.max(axis=1, keepdims=True) + math.log(min_p)
+    logits = unconditional + strength * (conditional - unconditional)
+    return np.where((strength > 1.0) & (conditional < least), -np.inf, logits)
 
 
 def draw(

@@ -260,7 +260,7 @@ PIXELCNN = Architecture(
     kernel="ancestral.models.kernels.pixelcnn:PixelCNNKernel",
     has_int8=lambda spec: spec.gated and spec.features % 8 == spec.coarse_features % 8 == 0,
     exporter=Exporter(
-        format="4",
+        format="5",
         graphs="ancestral.training.export.pixelcnn:graphs",
         check="ancestral.training.export.parity:check_pixelcnn",
         engine="ancestral.models.engines.images.onnx:OnnxImageEngine",

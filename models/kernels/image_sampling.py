@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
+from ancestral.models.categorical import GUIDED_MIN_P
 from ancestral.models.kernels.byte_products import products
 from ancestral.models.kernels.categorical import bounds, draw, log_likelihood
 from ancestral.models.kernels.noise import uniform
 from ancestral.models.kernels.vectors import WIDTH
 from ancestral.models.portable import add_to_each
 
-_ZERO = np.float32(0.0)
+_ZERO, _INFINITY = np.float32(0.0), np.float32(np.inf)
+_LOG_MIN_P = np.float32(math.log(GUIDED_MIN_P))
 
 
 @njit(error_model="numpy")
@@ -60,6 +64,15 @@ def distribution(channels, levels, each, weights, c, out, begin, size, skips, hi
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
+def _guide(logits, free, guidance):  # type: ignore[no-untyped-def]  # numba infers the types
+    """See :func:`ancestral.models.categorical.guide`."""
+    least = logits.max() + _LOG_MIN_P if guidance > 1.0 else -_INFINITY
+    for j in range(len(logits)):
+        guided = free[j] + guidance * (logits[j] - free[j])
+        logits[j] = guided if logits[j] >= least else -_INFINITY
+
+
+@njit(fastmath={"contract"}, error_model="numpy")
 def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
     t, x, c, channels, logits, cumulative, seeds,
     temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,
@@ -67,15 +80,13 @@ def take_symbols(  # type: ignore[no-untyped-def]  # numba infers the types
     """The symbol of one sub-pixel of every lane, given or drawn, and where that is wanted its likelihood, or the noise
     that leads to it or to one at most as far from it as each of ``reaches``.
 
-    The logits of a guided picture become those of its unconditional pass, which is in the lane behind it, plus
-    ``guidance`` times the difference. (The unconditional pass copies the symbol.)
+    The logits of a guided picture become those of :func:`ancestral.models.categorical.guide`; its unconditional pass is
+    in the lane behind it, and copies the symbol.
     """
     levels, i = logits.shape[1], x * channels + c
     for lane in range(1, len(logits)):
         if unconditional[lane]:
-            for j in range(levels):
-                free = logits[lane, j]
-                logits[lane - 1, j] = free + guidances[lane - 1] * (logits[lane - 1, j] - free)
+            _guide(logits[lane - 1], logits[lane], guidances[lane - 1])
     for lane in range(len(logits)):
         if unconditional[lane]:
             symbols[lane, t, i] = symbols[lane - 1, t, i]

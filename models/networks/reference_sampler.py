@@ -63,8 +63,7 @@ def sub_pixel_logits(
 ) -> NDArray[np.float64]:
     """The logits ``[B, levels]`` of one sub-pixel of every picture, given those sampled before.
 
-    With guidance (classifier-free guidance: Ho and Salimans 2022, arXiv:2207.12598) they are those of the unconditional
-    pass plus ``guidance`` times the difference between the conditional ones and those.
+    With guidance they are those of :func:`ancestral.models.categorical.guide`.
 
     Args:
         network: of the pictures.
@@ -82,8 +81,7 @@ def sub_pixel_logits(
 
     if unconditional is None:
         return logits(h)
-    free = logits(unconditional)
-    return free + np.reshape(guidance, (-1, 1)) * (logits(h) - free)
+    return categorical.guide(logits(h), logits(unconditional), guidance)
 
 
 def sampling_order(spec: ImageSpec) -> list[int]:

@@ -72,19 +72,23 @@ def compare_draws(
     noise: NDArray[np.float64],
     temperature: float | NDArray[np.float64],
     min_p: float = 0.0,
+    *others: NDArray[np.float64],
 ) -> int:
     """Raise :class:`ParityError` unless symbols are those that exact logits ``[N, levels]`` and noise ``[N]`` give.
+
+    Rounding may give ``others`` instead of these logits.
 
     Returns:
         How many differ, all of them ties: the noise lies on a boundary, or a symbol's probability at ``min_p``.
     """
     different, tied = np.ones(len(mine), bool), np.zeros(len(mine), bool)
     # Rounding may put a symbol on the other side of min_p, which moves every boundary.
-    for cut in (min_p, *(min_p * (1.0 + sign * TOLERANCE) for sign in (-1, 1) if min_p)):
-        cumulative = categorical.cumulative(logits, temperature, cut)
+    cuts = [min_p * (1.0 + sign * TOLERANCE) for sign in (-1, 1) if min_p]
+    for given, cut in [(logits, min_p), *((logits, cut) for cut in cuts), *((other, min_p) for other in others)]:
+        cumulative = categorical.cumulative(given, temperature, cut)
         cumulative /= cumulative[:, -1:]
         drawn = (cumulative[:, :-1] <= noise[:, None]).sum(axis=1)
-        if cut == min_p:
+        if given is logits and cut == min_p:
             different = drawn != mine
         tied |= (drawn == mine) | (np.abs(cumulative - noise[:, None]).min(axis=1) <= TIE)
     if (different & ~tied).any():
@@ -140,8 +144,9 @@ def check_pixelcnn(checkpoint: Checkpoint) -> None:
         free = _picture_logits(model, images, np.stack([h for h in unconditional if h is not None]))
     scores = engine.score(images, hs).reshape(engine.lanes, -1)
     for n, (request, image) in enumerate(zip(wanted, images.reshape(engine.lanes, -1), strict=True)):
-        guided = free[n] + request.guidance * (logits[n] - free[n])
-        compare_draws(image, guided, uniforms(request.seed, 0, spec.dims), request.temperature)
+        cuts = [categorical.GUIDED_MIN_P * (1.0 + sign * TOLERANCE) for sign in (0, -1, 1)]
+        guided, *others = (categorical.guide(logits[n], free[n], request.guidance, cut) for cut in cuts)
+        compare_draws(image, guided, uniforms(request.seed, 0, spec.dims), request.temperature, 0.0, *others)
         nats = logits[n] - np.logaddexp.reduce(logits[n], axis=1, keepdims=True)
         compare("likelihoods", scores[n], nats[np.arange(spec.dims), image], logits[n])
 

@@ -18,12 +18,14 @@ Weights that a mask forbids are multiplied by it in the graph, as they are in mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from onnx import TensorProto
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.categorical import GUIDED_MIN_P
 from ancestral.models.palette import input_table
 from ancestral.training.export.graph import Graph, WeightFile
 from ancestral.training.export.wavenet import draw
@@ -76,10 +78,13 @@ def beside(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
 
 
 def _guided(g: Graph, logits: str) -> str:
-    """Those of the unconditional pass plus ``guidance`` times the difference: ``[B, W * C, levels]``."""
+    """Those of :func:`ancestral.models.categorical.guide`: ``[B, W * C, levels]``."""
     guidance = g.op("Reshape", g.input("guidance", "float32", "B"), g.constant([-1, 1, 1]))
     free = g.op("Gather", logits, g.input("unconditional", "int64", "B"), axis=0)
-    return g.op("Add", free, g.op("Mul", guidance, g.op("Sub", logits, free)))
+    least = g.op("Add", g.op("ReduceMax", logits, g.constant([-1])), g.constant(np.float32(math.log(GUIDED_MIN_P))))
+    left_out = g.op("And", g.op("Greater", guidance, g.constant(np.float32(1.0))), g.op("Less", logits, least))
+    guided = g.op("Add", free, g.op("Mul", guidance, g.op("Sub", logits, free)))
+    return g.op("Where", left_out, g.constant(np.float32(-np.inf)), guided)
 
 
 def _above_gated(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], condition: str | None) -> None:
