@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-GUIDED_MIN_P: Final = 0.1
+GUIDED_MIN_P: Final = 0.03
 """The ``min_p`` of :func:`guide`."""
 
 

@@ -6,11 +6,12 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-from ancestral.models import noise
+from ancestral.models import categorical, noise, portable
 
 
 @cache
 def sources() -> int:
     """A checksum of all files that loops are compiled from; a loop that reads it is compiled anew when one changes."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(noise.__file__)]
+    others = Path(categorical.__file__), Path(noise.__file__), Path(portable.__file__)
+    files = [*sorted(Path(__file__).parent.glob("*.py")), *others]
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
