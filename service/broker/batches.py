@@ -7,6 +7,7 @@ hash, one each: a process that takes over sees which are there, and two that dri
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
 
@@ -33,7 +34,8 @@ class BatchStore:
         name, index = key(kind, document["id"]), key(f"{kind}s", document["owner"])
         fields: list[Any] = ["json", json.dumps(document)] + ([] if data is None else ["data", data])
         await self._run(["HSET", name, *fields], ["EXPIRE", name, LIFE_SECONDS])
-        await self._run(["ZADD", index, document["created_at"], document["id"]], ["EXPIRE", index, LIFE_SECONDS])
+        # By more than the whole seconds of created_at; NX, because what changes is stored again.
+        await self._run(["ZADD", index, "NX", time.time(), document["id"]], ["EXPIRE", index, LIFE_SECONDS])
 
     async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         """A file or a batch; None if there is none of this id."""

@@ -35,7 +35,8 @@ ROWS: list[dict[str, Any]] = [
     {"key": "2", "text": 'Was it, "two"?\nYes.', "voice": None, "speed": None, "seed": 7, "id": 20},
     {"key": "3", "text": "It was three.", "voice": "nobody", "speed": None, "seed": None, "id": 30},
 ]
-MANY = [{"key": f"row {n}", "text": "It was a long day. " * (1 + n % 3), "voice": "ann"} for n in range(100)]
+MANY = [{"key": f"row {n}", "text": "It was a long day. " * (1 + n % 3), "voice": "ann"} for n in range(256)]
+"""64 parts: more than are made while the test waits for its turn on a busy machine."""
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -189,7 +190,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_files(
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     before = {path: path.stat().st_mtime_ns for path in output.glob("part-*.*")}
-    assert 3 <= len(before) < 25
+    assert 3 <= len(before) < 64
     resumed = made(process, rows, output, "--to", form)
     assert before.items() <= {path: path.stat().st_mtime_ns for path in output.glob("part-*.*")}.items()
     assert resumed == made(process, rows, tmp_path / "whole", "--to", form)
@@ -203,7 +204,7 @@ def test_a_worker_that_is_killed_is_replaced(process: Run, environment: dict[str
     os.kill(victim, signal.SIGKILL)
     _, said = running.communicate(timeout=120)
     assert running.returncode == 0, said
-    assert b"100 rows in 25 parts, 100 of them new, 0 errors" in said
+    assert b"256 rows in 64 parts, 256 of them new, 0 errors" in said
     assert contents(output) == made(process, rows, tmp_path / "whole")
 
 
