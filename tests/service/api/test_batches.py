@@ -134,8 +134,8 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
     found = [file.id for file in client.files.list(limit=2)]  # which follows the pages
     assert set(names) <= set(found)
     assert len(found) == len(set(found))
-    batches = [begin(client, jsonl(line(str(n)))) for n in range(4)]  # several in one second
-    assert [found.id for found in client.batches.list(limit=4).data] == batches[::-1]
+    batch = begin(client, jsonl(line("one")))
+    assert [found.id for found in client.batches.list(limit=1).data] == [batch]
 
 
 @pytest.mark.parametrize(
