@@ -23,7 +23,6 @@ def interrupted(condition):
         signal.raise_signal(signal.SIGINT)
     return held
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
 voice = ancestral.load("wavenet-en").voice("joe")
 texts = [voice.utterance("No.", seed=1)]
 enter, threading.Condition.__enter__ = threading.Condition.__enter__, interrupted

@@ -361,23 +361,19 @@ def test_formats_without_tags_stay_as_they_are(form: str) -> None:
 def test_an_interrupt_while_libsndfile_writes_is_raised_and_harms_nothing(
     form: str, callback: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handler, called = signal.signal(signal.SIGINT, signal.default_int_handler), getattr(sndfile._Tail, callback)
-    encoder, sizes = codecs.encoder(form, RATE, None, LENGTH), [LENGTH // 2]
-    data, interrupts = b"", 0
+    called, sizes = getattr(sndfile._Tail, callback), [LENGTH // 2]
+    encoder, data, interrupts = codecs.encoder(form, RATE, None, LENGTH), b"", 0
 
     def interrupted(*arguments: object) -> object:
         signal.raise_signal(signal.SIGINT)
         return called(*arguments)
 
-    try:
-        monkeypatch.setattr(sndfile._Tail, callback, interrupted)
-        for step in [*(lambda piece=piece: encoder.feed(piece) for piece in pieces(sizes)), encoder.finish]:
-            try:
-                data += step()
-            except KeyboardInterrupt:
-                interrupts += 1
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    monkeypatch.setattr(sndfile._Tail, callback, interrupted)
+    for step in [*(lambda piece=piece: encoder.feed(piece) for piece in pieces(sizes)), encoder.finish]:
+        try:
+            data += step()
+        except KeyboardInterrupt:
+            interrupts += 1
     monkeypatch.undo()
     assert interrupts
     assert data + encoder._tail.take() == streamed(form, sizes)
