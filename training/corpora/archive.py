@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.models.spec import Detail
 from ancestral.training.data.images import ARCHIVE
 
 Progress = Callable[[int], None]
@@ -32,7 +33,12 @@ class Part:
 
 
 def write_pictures(
-    out: Path, attributes: Attributes, parts: Mapping[str, Part], source: str, palette: NDArray[np.uint8] | None = None
+    out: Path,
+    attributes: Attributes,
+    parts: Mapping[str, Part],
+    source: str,
+    palette: NDArray[np.uint8] | None = None,
+    details: Sequence[Detail] = (),
 ) -> None:
     """Write ``out/pictures.npz``.
 
@@ -42,9 +48,14 @@ def write_pictures(
         parts: ``train``, ``test`` and, where there is one, ``valid``.
         source: credits and licences.
         palette: RGBA ``[P, 4]``, of indexed pictures.
+        details: conditions that nobody names; all parts have the array ``details`` of them (``Part.more``).
     """
     arrays: dict[str, NDArray[Any]] = {"attributes": np.array(list(attributes)), "source": np.array(source)}
     arrays |= {f"values_{name}": np.array(values) for name, values in attributes.items()}
+    for name, parents, values in details:
+        arrays |= {f"parents_{name}": np.array(parents), f"values_{name}": np.array(values)}
+    if details:
+        arrays["details"] = np.array([name for name, *_ in details])
     if palette is not None:
         arrays["palette"] = palette
     for which, part in parts.items():
