@@ -28,7 +28,7 @@ from safetensors.numpy import save as format_tensors
 
 from ancestral.models.architectures import ArchitectureError, architecture, tensor_table
 from ancestral.models.files import MAX_BYTES, MAX_JSON_BYTES, parse_object, read_file
-from ancestral.models.spec import COUNTED, DETAIL_ROWS, LABEL_ROWS, ImageSpec, Spec, SpecError
+from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from ancestral.models.tensors import shapes
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -51,6 +51,8 @@ class Checkpoint:
     """Of ``weights.safetensors``: what clients see as ``x-model-sha256``."""
     path: Path
     card: str
+    half: bool = False
+    """Whether weights are stored as float16."""
 
     def spec_as(self, expected: type[_S]) -> _S:
         """The spec, which has to be of this type.
@@ -122,12 +124,13 @@ def load(path: Path) -> Checkpoint:
         name: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for name, tensor in stored.items()
     }
     _check_tensors(spec, tensors)
-    return Checkpoint(spec, tensors, _sha256(files[WEIGHTS]), path, files[CARD].decode(errors="replace"))
+    half = any(tensor.dtype == np.float16 for tensor in stored.values())
+    return Checkpoint(spec, tensors, _sha256(files[WEIGHTS]), path, files[CARD].decode(errors="replace"), half)
 
 
 def _halved(name: str, tensor: NDArray[np.floating]) -> NDArray[np.floating]:
     """A tensor as float16, but for counts, which it cannot hold."""
-    return tensor if name in COUNTED else tensor.astype(np.float16)
+    return tensor if name == LABEL_ROWS else tensor.astype(np.float16)
 
 
 def _check_tensors(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> None:
@@ -146,8 +149,6 @@ def _check_tensors(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> None:
         raise CheckpointError(f"{extra[0]}: no tensor of a {spec.kind} model")
     if isinstance(spec, ImageSpec) and spec.label_rows:
         _check_label_rows(spec, tensors[LABEL_ROWS])
-    if isinstance(spec, ImageSpec) and spec.details:
-        _check_detail_rows(spec, tensors[DETAIL_ROWS])
 
 
 def _check_label_rows(spec: ImageSpec, rows: NDArray[Any]) -> None:
@@ -155,14 +156,6 @@ def _check_label_rows(spec: ImageSpec, rows: NDArray[Any]) -> None:
     labels, counts = rows[:, :-1], rows[:, -1]
     if (rows != np.round(rows)).any() or (labels < -1).any() or (labels >= ends).any() or (counts < 0).any():
         raise CheckpointError(f"{LABEL_ROWS}: must be whole numbers: labels, -1 for none, and a count")
-
-
-def _check_detail_rows(spec: ImageSpec, rows: NDArray[Any]) -> None:
-    ends = np.array([len(values) for values in spec.detail_values])
-    index, labels, counts = rows[:, 0].astype(int), rows[:, 1], rows[:, 2]
-    whole = (rows == np.round(rows)).all() and (rows >= -1).all() and ((index >= 0) & (index < len(ends))).all()
-    if not whole or (labels >= ends[index]).any() or (counts < 1).any():
-        raise CheckpointError(f"{DETAIL_ROWS}: must be whole numbers: a detail, its label, a count, those of parents")
 
 
 def _parse_spec(data: bytes) -> Spec:

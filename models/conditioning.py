@@ -12,7 +12,7 @@ from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.noise import uniforms
 from ancestral.models.palette import input_table
-from ancestral.models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, Detail, ImageSpec, PictureSpec, detail_columns
+from ancestral.models.spec import LABEL_EMBEDDING, MAX_LABEL_ROWS, ImageSpec, PictureSpec
 
 Array = NDArray[np.float32]
 _F = TypeVar("_F", np.float32, np.float64)
@@ -51,24 +51,16 @@ def speaker_vector(table: Array, speaker: Speaker) -> Array:
     return np.asarray(mean, table.dtype)
 
 
-def embed_labels(
-    spec: ImageSpec,
-    tensors: Mapping[str, Array],
-    labels: Sequence[int | Array | None],
-    details: Sequence[int | None] | None = None,
-) -> Array:
-    """h ``[condition_channels]`` of an image network: the sum of one embedding for each condition and detail.
+def embed_labels(spec: ImageSpec, tensors: Mapping[str, Array], labels: Sequence[int | Array | None]) -> Array:
+    """h ``[condition_channels]`` of an image network: the sum of one embedding for each condition.
 
     Args:
         spec: of the network.
         tensors: of its checkpoint.
         labels: for each of ``spec.conditions`` an index, None for "unspecified", or a vector to use as the embedding.
-        details: for each of ``spec.details`` an index, or None for "unspecified"; None: all are unspecified.
     """
     start, h = 0, np.zeros(spec.condition_channels, np.float32)
-    all_names = (*spec.conditions, *spec.detail_values)
-    all_labels = (*labels, *([None] * len(spec.details) if details is None else details))
-    for names, label in zip(all_names, all_labels, strict=True):
+    for names, label in zip(spec.conditions, labels, strict=True):
         if isinstance(label, np.ndarray):
             h = h + label
         else:
@@ -109,70 +101,6 @@ def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed
     row = rows[np.searchsorted(cumulative, noise, side="right"), :-1].astype(int).tolist()
     drawn = [None if label < 0 else label for label in row]
     return [new if label is None else label for label, new in zip(labels, drawn, strict=True)]
-
-
-def draw_details(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
-    """The details of one picture, in turn: each by how often its values occurred in training with those of its parents.
-
-    A detail whose parents never had such values is unspecified. Each has a position of its own for its noise, behind
-    that of :func:`draw_labels`: with one seed, details of other parents stay the same when one label changes.
-
-    Args:
-        spec: of the network.
-        rows: the tensor ``DETAIL_ROWS`` of its checkpoint (:func:`detail_rows`).
-        labels: an index, or None for "unspecified", for each of ``spec.conditions``.
-        seed: of the picture.
-    """
-    known = list(labels)
-    noise = uniforms(seed, spec.dims + 1, len(spec.details))
-    for index, parents in enumerate(spec.detail_parents):
-        values, ends = details_beside(rows, index, [known[parent] for parent in parents])
-        known.append(values[np.searchsorted(ends, noise[index], side="right")] if values else None)
-    return known[len(labels) :]
-
-
-def details_beside(
-    rows: Array, index: int, parents: Sequence[int | None]
-) -> tuple[list[int | None], NDArray[np.float64]]:
-    """The labels of a detail that occurred together with these labels of its parents, and the noise below which each is
-    drawn, if it is not below that of the one before."""
-    own = rows[rows[:, 0] == index]
-    wanted = [-1 if label is None else label for label in parents]
-    own = own[(own[:, 3 : 3 + len(wanted)] == wanted).all(axis=1)]
-    ends = np.cumsum(own[:, 2], dtype=np.float64)
-    return [None if label < 0 else int(label) for label in own[:, 1]], ends / ends[-1:]
-
-
-def detail_rows(
-    labels: NDArray[np.int64],
-    details: NDArray[np.int64],
-    attributes: Sequence[tuple[str, tuple[str, ...]]],
-    known: Sequence[Detail],
-) -> Array:
-    """The tensor ``DETAIL_ROWS`` of a training set.
-
-    Args:
-        labels: ``[N, attributes]``; ``len(values)`` is "unspecified".
-        details: ``[N, details]``; likewise.
-        attributes: their names and values.
-        known: the details, as in :class:`~ancestral.models.spec.ImageSpec`.
-
-    Returns:
-        ``[R, 3 + most parents]``: the index of a detail, its label (-1: unspecified), how often it occurred with these
-        labels of its parents, which follow; -1 in columns of parents that it does not have.
-    """
-    names = [name for name, *_ in (*attributes, *known)]
-    sizes = [len(values) for *_, values in (*attributes, *known)]
-    together = np.concatenate([labels, details], axis=1)
-    together = np.where(together == sizes, -1, together)
-    parts = []
-    for index, (_, parents, _) in enumerate(known):
-        columns = [labels.shape[1] + index, *map(names.index, parents)]
-        rows, counts = np.unique(together[:, columns], axis=0, return_counts=True)
-        part = np.full((len(rows), detail_columns(tuple(known))), -1.0, np.float32)
-        part[:, 0], part[:, 1], part[:, 2], part[:, 3 : 2 + rows.shape[1]] = index, rows[:, 0], counts, rows[:, 1:]
-        parts.append(part)
-    return np.concatenate(parts)
 
 
 def applicable_labels(rows: Array, labels: Sequence[int]) -> list[int | None]:

@@ -174,13 +174,6 @@ LABEL_ROWS: Final = "label_rows"
 """The tensor of an image checkpoint that holds labels which occurred together in training (models/conditioning.py). It
 is no weight of the network."""
 MAX_LABEL_ROWS: Final = 4096
-DETAIL_ROWS: Final = "detail_rows"
-"""The tensor of an image checkpoint that holds how often details occurred in training (models/conditioning.py). It is
-no weight of the network."""
-MAX_DETAIL_ROWS: Final = 1 << 16
-COUNTED: Final = frozenset({LABEL_ROWS, DETAIL_ROWS})
-Detail = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""The name of a detail (:attr:`ImageSpec.details`), its parents, the names of its values."""
 MAX_SIDE: Final = 512
 """Pixels of a picture's sides."""
 STYLE: Final = "style"
@@ -296,32 +289,6 @@ def check_attributes(attributes: tuple[Any, ...]) -> None:
             raise SpecError(f"attributes: two {said} have one name")
 
 
-def check_details(details: tuple[Any, ...], attributes: tuple[tuple[str, tuple[str, ...]], ...]) -> None:
-    """That each has a name of its own, values, and parents among the attributes and the details before it.
-
-    Raises:
-        SpecError: they are no triples of a name, names of parents and names of values, or a name is wrong.
-    """
-    known = [name for name, _ in attributes]
-    for detail in details:
-        if not isinstance(detail, tuple) or len(detail) != 3 or not isinstance(detail[0], str):
-            raise SpecError("details: must be triples of a name, a list of parents and a list of values")
-        name, *lists = detail
-        if name in known or not all(isinstance(names, tuple) and names for names in lists):
-            raise SpecError(f"details: {name!r} must be a new name, with parents and values")
-        parents, values = lists
-        if unknown := [parent for parent in parents if parent not in known]:
-            raise SpecError(f"details: {name!r} has the parent {unknown[0]!r}, which is no attribute or earlier detail")
-        if not all(isinstance(value, str) for value in values) or len(set(values)) < len(values):
-            raise SpecError(f"details: the values of {name!r} must be different names")
-        known.append(name)
-
-
-def detail_columns(details: tuple[Detail, ...]) -> int:
-    """Columns of :data:`DETAIL_ROWS`: the detail, its label, a count, and the labels of its parents."""
-    return 3 + max((len(parents) for _, parents, _ in details), default=0)
-
-
 @dataclass(frozen=True)
 class ImageSpec(PictureSpec):
     """What every network has whose output are pictures: what it is conditioned on.
@@ -330,16 +297,10 @@ class ImageSpec(PictureSpec):
     attributes; there are none where the network is conditioned on a picture. The embedding of a value has
     ``condition_channels`` numbers; the vector h that the network is conditioned on is the sum of one embedding for each
     attribute. ``label_rows`` is the length of the tensor :data:`LABEL_ROWS`.
-
-    ``details`` are further conditions, which nobody names: each has a name, parents (attributes or details before it)
-    and values. The seed of a picture draws them, given their parents, as often as they occurred together in training
-    (the tensor :data:`DETAIL_ROWS`, of length ``detail_rows``). So parts of a picture that are far apart agree.
     """
 
     attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
     label_rows: int = 0
-    details: tuple[Detail, ...] = ()
-    detail_rows: int = 0
     condition_channels: int = option(32, "Numbers of the vector h that conditions the network.", least=1)
 
     def __post_init__(self) -> None:
@@ -349,10 +310,6 @@ class ImageSpec(PictureSpec):
         rows: Any = self.label_rows
         if not isinstance(rows, int) or not 0 <= rows <= (MAX_LABEL_ROWS if self.attributes else 0):
             raise SpecError(f"label_rows: must lie in 0 … {MAX_LABEL_ROWS}, and be 0 without attributes, not {rows!r}")
-        check_details(self.details, self.attributes)
-        rows = self.detail_rows
-        if not isinstance(rows, int) or not 0 <= rows <= MAX_DETAIL_ROWS or bool(rows) != bool(self.details):
-            raise SpecError(f"detail_rows: must lie in 1 … {MAX_DETAIL_ROWS}, or be 0 without details, not {rows!r}")
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:
@@ -365,21 +322,9 @@ class ImageSpec(PictureSpec):
         return tuple(values for _, values in self.attributes)
 
     @property
-    def detail_values(self) -> tuple[tuple[str, ...], ...]:
-        """The values of each detail. The index ``len(values)`` of a detail is "unspecified"."""
-        return tuple(values for _, _, values in self.details)
-
-    @property
-    def detail_parents(self) -> tuple[tuple[int, ...], ...]:
-        """The parents of each detail, as indices into attributes and details, in this order."""
-        names = [name for name, *_ in (*self.attributes, *self.details)]
-        return tuple(tuple(map(names.index, parents)) for _, parents, _ in self.details)
-
-    @property
     def embedding_rows(self) -> int:
-        """Rows of :data:`LABEL_EMBEDDING`: one for each label, and one for "unspecified", of each condition, then of
-        each detail."""
-        return sum(len(names) + 1 for names in (*self.conditions, *self.detail_values))
+        """Rows of :data:`LABEL_EMBEDDING`: one for each label, and one for "unspecified", of each condition."""
+        return sum(len(names) + 1 for names in self.conditions)
 
     @property
     def encoder(self) -> PictureSpec | None:
@@ -415,6 +360,4 @@ class ImageSpec(PictureSpec):
 
 def without_attributes(data: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields that follow from a set of pictures, of a network whose option ``conditioning`` may be ``none``."""
-    if options.get("conditioning") != "none":
-        return data
-    return {**data, "attributes": (), "label_rows": 0, "details": (), "detail_rows": 0}
+    return {**data, "attributes": (), "label_rows": 0} if options.get("conditioning") == "none" else data

@@ -23,7 +23,7 @@ from ancestral.models.checkpoint import Checkpoint, Tensors, load, save
 from ancestral.models.entries import CLASSIFIER, MANIFEST, ModelEntry
 from ancestral.models.networks import build_network
 from ancestral.models.palette import WHITE, nearest_symbols, rgba
-from ancestral.models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING
+from ancestral.models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, LABEL_ROWS
 from ancestral.training.data.images import PictureSet, read_pictures
 from ancestral.training.evaluation.judges import classifier_spec
 from ancestral.training.loop import LOG, LoopConfig, train
@@ -182,7 +182,7 @@ def _fitted(base: Checkpoint, spec: PixelCNNSpec, pictures: PictureSet) -> Tenso
         for name in {"output", f"{COARSE_PREFIX}output"} & set(found):
             found[name] = found[name][:, nearest]
             found[f"{name}_bias"] = found[f"{name}_bias"][nearest] - shared
-    unspecified = np.cumsum([len(values) + 1 for values in (*old.conditions, *old.detail_values)]) - 1
+    unspecified = np.cumsum([len(values) + 1 for values in old.conditions]) - 1
     mean = found[LABEL_EMBEDDING][unspecified].sum(axis=0) / len(spec.attributes)
     found[LABEL_EMBEDDING] = np.tile(mean, (spec.embedding_rows, 1))
     for name in {"conditioner.map", "conditioner.map_bias"} & set(found):
@@ -190,7 +190,7 @@ def _fitted(base: Checkpoint, spec: PixelCNNSpec, pictures: PictureSet) -> Tenso
     torch.manual_seed(0)
     fresh = {name: tensor.numpy() for name, tensor in build_network(spec).state_dict().items()}
     fitted = {n: found[n] if n in found and found[n].shape == t.shape else t for n, t in fresh.items()}
-    return fitted | pictures.counts
+    return fitted | ({LABEL_ROWS: pictures.label_rows} if spec.label_rows else {})
 
 
 def _scaled(maps: NDArray[np.float32], old: tuple[int, int], new: tuple[int, int]) -> NDArray[np.float32]:

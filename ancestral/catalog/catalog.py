@@ -20,7 +20,7 @@ from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
 from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
-from ancestral.models.spec import COUNTED, LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
+from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import Pronunciations
 
 log = logging.getLogger(__name__)
@@ -241,7 +241,7 @@ def usable(
 def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
     """The description of a loaded model: of its entry, and its checkpoints."""
     sampled, acoustic = loaded.sampled, loaded.acoustic
-    parameters = sum(tensor.size for name, tensor in sampled.tensors.items() if name not in COUNTED)
+    parameters = sum(tensor.size for name, tensor in sampled.tensors.items() if name != LABEL_ROWS)
     if isinstance(sampled.spec, ImageSpec):
         rows = sampled.tensors.get(LABEL_EMBEDDING)
         embedding = () if rows is None else tuple(tuple(map(float, row)) for row in rows)

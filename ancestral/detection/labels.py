@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.images.drawing import Label, Labels
-from ancestral.images.sampler import Details, ImageSampler
-from ancestral.models.conditioning import details_beside
+from ancestral.images.sampler import ImageSampler
 from ancestral.models.spec import COARSE
 
 _ROUNDS = 2
@@ -47,37 +44,10 @@ def likely_labels(sampler: ImageSampler, symbols: NDArray[np.uint8], most: int) 
     return [tuple(None if value < 0 else int(value) for value in labels[row]) for row in best]
 
 
-def likely_details(sampler: ImageSampler, symbols: NDArray[np.uint8], labels: Labels) -> Details:
-    """The details under which a picture with these labels is most likely: the best one of each in turn, given those of
-    the others, of the values that occurred with its parents.
-
-    Args:
-        sampler: of a model without an encoder.
-        symbols: of the picture ``[H, W, C]``.
-        labels: of the picture.
-    """
-    spec, rows = sampler.model.spec, sampler.engine.pictures.detail_rows
-    details: list[int | None] = [None] * len(spec.details)
-    for _ in range(_ROUNDS):
-        for index, parents in enumerate(spec.detail_parents):
-            known = [label if isinstance(label, int) else None for label in (*labels, *details)]
-            values, ends = details_beside(rows, index, [known[parent] for parent in parents])
-            details[index] = None
-            if values:
-                tried = [(*details[:index], value, *details[index + 1 :]) for value in values]
-                scores = _scores(sampler, symbols, [labels] * len(tried), tried) + np.log(np.diff(ends, prepend=0.0))
-                details[index] = values[int(np.argmax(scores))]
-    return tuple(details)
-
-
-def _scores(
-    sampler: ImageSampler, symbols: NDArray[np.uint8], many: list[Labels], details: Sequence[Details] | None = None
-) -> NDArray[np.float64]:
-    """ln p of a picture, or of its coarse pixels, under each of many combinations of labels, and perhaps details."""
+def _scores(sampler: ImageSampler, symbols: NDArray[np.uint8], many: list[Labels]) -> NDArray[np.float64]:
+    """ln p of a picture, or of its coarse pixels, under each of many combinations of labels."""
     engine = sampler.engine.pictures
     coarse = engine.coarse
-    all_details: Sequence[Details | None] = details or [None] * len(many)
-    vectors = [sampler.embed(labels, own) for labels, own in zip(many, all_details, strict=True)]
-    h = np.stack([vector for vector in vectors if vector is not None])
+    h = np.stack([vector for labels in many if (vector := sampler.embed(labels)) is not None])
     seen = (symbols if coarse is None else symbols[COARSE, COARSE])[None].repeat(len(many), axis=0)
     return np.asarray((engine if coarse is None else coarse).score(seen, h).sum(axis=(1, 2, 3)))

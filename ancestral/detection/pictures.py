@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ANY
 from ancestral.catalog.seeds import part_seed, part_seeds
-from ancestral.detection.labels import likely_details, likely_labels
+from ancestral.detection.labels import likely_labels
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
 from ancestral.detection.seed_test import Found, SeedTest
 from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import Drawing, Labels
 from ancestral.images.options import DrawOptions, has_classes
 from ancestral.images.resolve import class_drawing, interpolation, requested_labels
-from ancestral.images.sampler import Details, ImageSampler
-from ancestral.models.conditioning import details_beside, draw_labels
+from ancestral.images.sampler import ImageSampler
+from ancestral.models.conditioning import draw_labels
 from ancestral.models.detection import Intervals
 from ancestral.models.engines.images.batch import BatchRequest
 from ancestral.models.engines.images.native import NativeImageEngine
@@ -45,11 +45,10 @@ class _Conditions:
     """How a picture may have been sampled, but for its seed."""
 
     labels: Labels
-    details: Details
     temperature: float
     guidance: float
     from_seed: bool
-    """Whether the seed that is tried drew the labels and details: then they are no evidence for it."""
+    """Whether the seed that is tried drew the labels: then they are no evidence for it."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +83,10 @@ class PictureTest(SeedTest[_FoundInPicture]):
         trials = 2.0 * len(named) * (_COMBINATIONS + 1) * self.search.query.models
         for seed in self.search.query.named:  # first as the recipe has it: with a picture's own seed
             if (told := self._told_labels(seed)) is not None:
-                conditions = self._conditions(told, self._sampler.details(told, seed), from_seed=True)
-                self._look(seed, 0, None, conditions, trials)
+                self._look(seed, 0, None, self._conditions(told, from_seed=True), trials)
             if self.found or self.search.over:
                 return
-        likely = [
-            self._conditions(labels, likely_details(self._sampler, self._symbols, labels), from_seed=False)
-            for labels in self._likely()
-        ]
+        likely = [self._conditions(labels, from_seed=False) for labels in self._likely()]
         for conditions in likely:
             for seed, part in named:
                 self._look(seed, part, None, conditions, trials)
@@ -119,11 +114,10 @@ class PictureTest(SeedTest[_FoundInPicture]):
         intervals = self._intervals(conditions)
         self.consider(_FoundInPicture(intervals.evidence(seed), trials, seed, part, counter, intervals))
 
-    def _conditions(self, labels: Labels, details: Details, *, from_seed: bool) -> _Conditions:
+    def _conditions(self, labels: Labels, *, from_seed: bool) -> _Conditions:
         entry = self._sampler.model.entry
         return _Conditions(
             labels,
-            details,
             _number(self._recipe, "temperature", entry.temperature),
             _number(self._recipe, "guidance", entry.guidance) if has_classes(self._sampler.model) else 1.0,
             from_seed,
@@ -148,40 +142,30 @@ class PictureTest(SeedTest[_FoundInPicture]):
         if conditions not in self._known:
             engine, spec = self._sampler.engine.pictures, self._sampler.model.spec
             assert isinstance(engine, NativeImageEngine), "checked before"
-            request = self._sampler.request(
-                conditions.labels, conditions.details, conditions.temperature, conditions.guidance
-            )
+            request = self._sampler.request(conditions.labels, conditions.temperature, conditions.guidance)
             reaches = (0,) if spec.palette or spec.binary else _REACHES
             bounds = engine.intervals(self._symbols[None], [request], reaches)[0].reshape(spec.dims, len(reaches), 2)
             given = int(_number(self._recipe, "rows", 0)) * spec.width * spec.channels
             positions = np.arange(given, spec.dims)  # rows that were uploaded have no noise
-            drawn = [] if conditions.from_seed else self._drawn(conditions)
-            numbers = np.array([position for position, *_ in drawn], np.int64)
-            ends = np.array([[interval] * len(reaches) for _, *interval in drawn]).reshape(-1, len(reaches), 2)
+            drawn = self._drawn_labels(conditions, len(reaches))
             self._known[conditions] = Intervals(
-                np.append(positions, numbers), np.concatenate([bounds[given:], ends]), len(drawn)
+                np.append(positions, np.full(len(drawn), spec.dims)),
+                np.concatenate([bounds[given:], drawn]),
+                len(drawn),
             )
         return self._known[conditions]
 
-    def _drawn(self, conditions: _Conditions) -> list[tuple[int, float, float]]:
-        """The noise that draws these labels, if nothing was asked for (``draw_labels``), and these details
-        (``draw_details``): positions, the least noise, and what it is below."""
-        spec, rows, found = self._sampler.model.spec, self._sampler.model.label_rows, []
+    def _drawn_labels(self, conditions: _Conditions, reaches: int) -> NDArray[np.float64]:
+        """The noise that draws these labels, if nothing was asked for: ``[1, R, 2]``, or none (``draw_labels``)."""
+        rows = self._sampler.model.label_rows
         wanted = np.array([-1 if label is None else label for label in conditions.labels])
-        if len(rows) and self._recipe.get("prompt", ANY) == ANY:
-            ends = np.append(0.0, np.cumsum(rows[:, -1], dtype=np.float64))
-            ends /= ends[-1]
-            found += [
-                (spec.dims, ends[n], ends[n + 1]) for n in np.flatnonzero((rows[:, :-1] == wanted).all(axis=1))[:1]
-            ]
-        known = [label if isinstance(label, int) else None for label in (*conditions.labels, *conditions.details)]
-        for index, parents in enumerate(spec.detail_parents):
-            beside = [known[parent] for parent in parents]
-            values, ends = details_beside(self._sampler.engine.pictures.detail_rows, index, beside)
-            if values:
-                n, ends = values.index(conditions.details[index]), np.append(0.0, ends)
-                found.append((spec.dims + 1 + index, ends[n], ends[n + 1]))
-        return found
+        if conditions.from_seed or not len(rows) or self._recipe.get("prompt", ANY) != ANY:
+            return np.empty((0, reaches, 2))
+        where = np.flatnonzero((rows[:, :-1] == wanted).all(axis=1))[:1]
+        ends = np.cumsum(rows[:, -1], dtype=np.float64)
+        ends /= ends[-1]
+        starts = np.append(0.0, ends[:-1])
+        return np.repeat(np.stack([starts[where], ends[where]], axis=1)[:, None], reaches, axis=1)
 
     def report(self) -> dict[str, Any]:
         """The part ``seed`` of the answer."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.sampler import Part, Sampler
-from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Interpolation, Label, Labels, Reconstruction
+from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, Reconstruction
 from ancestral.images.drawing import Edit as EditDrawing
 from ancestral.images.judging import Judgement, judge
 from ancestral.images.masks import MaskedPicture
@@ -22,8 +22,6 @@ from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, Ima
 from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.spec import STYLE
 
-Details = tuple[int | None, ...]
-"""An index, or None for "unspecified", for each of ``spec.details``."""
 _Conditions = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
 _NO_PROMPT: Final = np.zeros(0, np.uint8)
 
@@ -80,13 +78,13 @@ class ImageSampler(Sampler):
         spec = self.model.spec
         return self.engine.pictures.encode(symbols.reshape(spec.height, spec.width, spec.channels))
 
-    def embed(self, labels: Labels, details: Details | None = None) -> NDArray[np.float32] | None:
-        """The conditioning vector h of these labels and details; None for a model without conditions."""
+    def embed(self, labels: Labels) -> NDArray[np.float32] | None:
+        """The conditioning vector h of these labels; None for a model without conditions."""
         if self.model.spec.encoder is not None:
             (vector,) = labels
             return np.array(vector, np.float32)
         return (
-            self.engine.pictures.embed_labels([_array(label) for label in labels], details)
+            self.engine.pictures.embed_labels([_array(label) for label in labels])
             if self.model.spec.conditions
             else None
         )
@@ -119,27 +117,17 @@ class ImageSampler(Sampler):
             return None
         return judge(self.classifier, drawing, symbols)
 
-    def details(self, labels: Labels, seed: int) -> Details:
-        """The details of a whole picture with these labels, drawn by its seed."""
-        indices = [label for label in labels if not isinstance(label, tuple)]
-        return tuple(self.engine.pictures.draw_details(indices, seed)) if self.model.spec.details else ()
-
-    def request(self, labels: Labels, details: Details, temperature: float, guidance: float) -> ImageStreamRequest:
-        """How a picture with these labels and details is sampled, but for its seed."""
-        free, h = self._style(labels) if self._guided(guidance, labels) else None, self.embed(labels, details)
-        return ImageStreamRequest(0, temperature, h, None, 1.0 if free is None else guidance, free)
+    def request(self, labels: Labels, temperature: float, guidance: float) -> ImageStreamRequest:
+        """How a picture with these labels is sampled, but for its seed."""
+        free = self._style(labels) if self._guided(guidance, labels) else None
+        return ImageStreamRequest(0, temperature, self.embed(labels), None, 1.0 if free is None else guidance, free)
 
     def _conditions(self, drawing: Drawing) -> list[_Conditions]:
         """h of every picture, and h of its unconditional pass."""
         if isinstance(drawing, ClassDrawing):
-            # What an upload shows decides the details of the rest.
-            whole = not isinstance(drawing, Completion | EditDrawing)
             return [
-                (
-                    self.embed(labels, self.details(labels, seed) if whole else None),
-                    self._style(labels) if self._guided(drawing.guidance, labels) else None,
-                )
-                for labels, seed in zip(drawing.labels, drawing.seeds, strict=True)
+                (self.embed(labels), self._style(labels) if self._guided(drawing.guidance, labels) else None)
+                for labels in drawing.labels
             ]
         assert isinstance(drawing, Interpolation)
         guided = any(self._guided(drawing.guidance, labels) for labels in drawing.ends)

@@ -18,7 +18,7 @@ from ancestral.models.architectures.registry import (
     register,
 )
 from ancestral.models.architectures.wavenet import WAVENET
-from ancestral.models.spec import DETAIL_ROWS, LABEL_ROWS, ImageSpec, Spec, detail_columns
+from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec
 from ancestral.models.tensors import Table, Tensor
 
 __all__ = [
@@ -41,6 +41,4 @@ def tensor_table(spec: Spec) -> Table:
     table = architecture(spec.kind).tensors(spec)
     if isinstance(spec, ImageSpec) and spec.label_rows:
         table = table | {LABEL_ROWS: Tensor((spec.label_rows, len(spec.attributes) + 1))}
-    if isinstance(spec, ImageSpec) and spec.details:
-        table = table | {DETAIL_ROWS: Tensor((spec.detail_rows, detail_columns(spec.details)))}
     return table

@@ -7,7 +7,7 @@ from torch import nn
 
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.spec import COUNTED, Spec
+from ancestral.models.spec import LABEL_ROWS, Spec
 
 
 def build_network(spec: Spec) -> nn.Module:
@@ -20,6 +20,6 @@ def load_network(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> 
     """The network of a checkpoint, for inference."""
     with torch.device("meta"):
         network = build_network(checkpoint.spec)
-    tensors = {name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items() if name not in COUNTED}
+    tensors = {name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items() if name != LABEL_ROWS}
     network.load_state_dict(tensors, assign=True)
     return network.to(dtype).eval().requires_grad_(False)

@@ -30,15 +30,11 @@ class LabelEmbedding(nn.Module):
         add_parameters(self, table)
 
     def embed(self, labels: Tensor) -> Tensor:
-        """h ``[B, condition_channels]`` of labels ``int64 [B, conditions]``, of which details are unspecified, or
-        ``[B, conditions + details]``."""
-        spec = self.spec
-        sizes = torch.tensor([len(names) for names in (*spec.conditions, *spec.detail_values)], device=labels.device)
-        if labels.shape[1] == len(spec.conditions):
-            unspecified = sizes[len(spec.conditions) :].expand(len(labels), -1)
-            labels = torch.cat([labels, unspecified], dim=1)
-        starts = torch.cumsum(sizes + 1, dim=0) - sizes - 1
-        h: Tensor = self.embedding[labels + starts].sum(dim=1)
+        """h ``[B, condition_channels]`` of labels ``int64 [B, conditions]``."""
+        starts = [0]
+        for names in self.spec.conditions[:-1]:
+            starts.append(starts[-1] + len(names) + 1)
+        h: Tensor = self.embedding[labels + torch.tensor(starts, device=labels.device)].sum(dim=1)
         return h
 
 
@@ -145,7 +141,7 @@ class ImageNetwork(nn.Module):
         Args:
             symbols: the pictures whose distribution is wanted.
             given: labels ``int64 [B, conditions]``, in the order of ``spec.conditions``, where ``len(names)`` is
-                "unspecified", and perhaps details behind them; None exactly where the network has no conditions.
+                "unspecified"; None exactly where the network has no conditions.
         """
         return None if given is None else self.conditioner.embed(given)
 

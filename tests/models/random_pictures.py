@@ -17,25 +17,15 @@ from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoenco
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork
-from ancestral.models.spec import DETAIL_ROWS, LABEL_ROWS, ImageSpec
+from ancestral.models.spec import LABEL_ROWS, ImageSpec
 from ancestral.models.tensors import random_tensors
 
 CLASSES, STYLES, SUBCLASSES = ("cat", "dog", "cow"), ("oil", "ink"), ("lion", "tiger", "pug", "lynx")
 CLASS, STYLE, SUBCLASS = ("class", CLASSES), ("style", STYLES), ("subclass", SUBCLASSES)
 ROWS = np.array([(0, -1, 0, 5), (0, -1, 1, 1), (1, -1, 2, 3), (0, -1, 3, 2)], np.float32)
 """Label rows of the three attributes: a cow has no subclass, and no style is known."""
-DETAILS = (("fur", ("subclass",), ("short", "long")), ("tail", ("class", "fur"), ("thin", "thick", "none")))
-DETAIL_ROWS_MADE = np.array(
-    [
-        (0, 0, 3, 0, -1), (0, 1, 1, 0, -1), (0, 1, 2, 1, -1), (0, -1, 4, 2, -1), (0, 0, 2, 3, -1),
-        (1, 0, 2, 0, 0), (1, 1, 1, 0, 0), (1, 2, 3, 0, 1), (1, 0, 4, 1, -1), (1, 2, 4, 1, -1),
-    ],
-    np.float32,
-)  # fmt: skip
-"""A lion's fur is short or long, a tiger's long, that of a pug unspecified; a tail depends on class and fur."""
 PALETTE = ("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0")
 TWO_SCALES = {"height": 8, "width": 12, "coarse_layers": 2, "coarse_features": 8}
-DETAILED = {"details": DETAILS, "detail_rows": len(DETAIL_ROWS_MADE)}
 CONDITIONS = {
     "none": {},
     "class": {"attributes": (CLASS,), "conditioning": "class"},
@@ -66,15 +56,7 @@ def tiny_autoencoder(channels: int, **changes: object) -> PixelCNNAutoencoderSpe
 
 INDEXED = {"palette": PALETTE, "levels": len(PALETTE)}
 EDITS = {
-    name: tiny(
-        True,
-        channels,
-        **fields,
-        **CONDITIONS["subclasses, two scales"],
-        **DETAILED,
-        coarse_inputs=5,
-        context_channels=6,
-    )
+    name: tiny(True, channels, **fields, **CONDITIONS["subclasses, two scales"], coarse_inputs=5, context_channels=6)
     for name, channels, fields in (("palette", 1, INDEXED), ("RGB", 3, {}))
 }
 """Of networks that draw edits."""
@@ -137,7 +119,7 @@ def given_of(spec: ImageSpec, batch: int) -> torch.Tensor | None:
     """What a network is given: labels of every condition, "unspecified" among them; pictures; or None for neither."""
     if spec.encoder is not None:
         return torch.from_numpy(pictures_of(spec, batch).astype(np.int64))
-    columns = [torch.arange(batch) % (len(names) + 1) for names in (*spec.conditions, *spec.detail_values)]
+    columns = [torch.arange(batch) % (len(names) + 1) for names in spec.conditions]
     return torch.stack(columns, dim=1) if columns else None
 
 
@@ -152,8 +134,6 @@ def checkpoint_of(spec: ImageSpec, seed: int = 0) -> Checkpoint:
     tensors = random_tensors(tensor_table(spec), seed, bias_std=0.3)
     if spec.label_rows:
         tensors[LABEL_ROWS] = ROWS
-    if spec.details:
-        tensors[DETAIL_ROWS] = DETAIL_ROWS_MADE
     return Checkpoint(spec, tensors, f"{seed:064x}", Path(), "")
 
 

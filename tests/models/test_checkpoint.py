@@ -16,11 +16,9 @@ from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.checkpoint import CheckpointError, load, save
 from ancestral.models.networks.wavenet import WaveNet
-from ancestral.models.spec import DETAIL_ROWS, LABEL_ROWS
 from ancestral.models.tensors import shapes
 from bench.engines import lively_checkpoint
 from tests.models.random_models import TINY_SPECS
-from tests.models.random_pictures import EDITS, checkpoint_of
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = lively_checkpoint(SPEC).tensors
@@ -72,9 +70,11 @@ def test_a_saved_checkpoint_is_loaded_as_it_was(saved: Path) -> None:
 
 def test_half_precision_takes_half_the_space_and_is_read_as_float32(saved: Path) -> None:
     full = (saved / "weights.safetensors").stat().st_size
+    assert not load(saved).half
     save(saved, SPEC, TENSORS, "", half=True)
     checkpoint = load(saved)
     assert (saved / "weights.safetensors").stat().st_size < 0.7 * full
+    assert checkpoint.half
     for name, tensor in TENSORS.items():
         assert checkpoint.tensors[name].dtype == np.float32
         assert np.array_equal(checkpoint.tensors[name], tensor.astype(np.float16))
@@ -214,25 +214,3 @@ def test_a_manifest_that_says_nothing(saved: Path, files: Any, message: str) -> 
     (saved / "manifest.json").write_text(json.dumps({"files": files}))
     with pytest.raises(CheckpointError, match=message):
         load(saved)
-
-
-def test_counts_are_exact_in_half_precision_and_checked(tmp_path: Path) -> None:
-    spec, path = EDITS["palette"], tmp_path / "pictures"
-    tensors = dict(checkpoint_of(spec).tensors)
-    for name, column in ((LABEL_ROWS, -1), (DETAIL_ROWS, 2)):
-        tensors[name] = tensors[name].copy()
-        tensors[name][0, column] = 4097.0  # which float16 does not have
-    save(path, spec, tensors, "", half=True)
-    found = load(path).tensors
-    assert all(np.array_equal(found[name], tensors[name]) for name in (LABEL_ROWS, DETAIL_ROWS))
-    rows = tensors[DETAIL_ROWS]
-    for place, value in (((0, 0), 2), ((0, 0), -1), ((0, 1), 2), ((0, 1), -2), ((0, 2), 0), ((0, 3), 0.5)):
-        damaged = rows.copy()
-        damaged[place] = value
-        with pytest.raises(CheckpointError, match=r"^detail_rows: must be whole numbers"):
-            save(path, spec, tensors | {DETAIL_ROWS: damaged}, "")
-    for place, value in (((0, 0), 3), ((0, -1), -1), ((0, 1), 0.5)):
-        damaged = tensors[LABEL_ROWS].copy()
-        damaged[place] = value
-        with pytest.raises(CheckpointError, match=r"^label_rows: must be whole numbers"):
-            save(path, spec, tensors | {LABEL_ROWS: damaged}, "")

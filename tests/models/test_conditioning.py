@@ -11,11 +11,8 @@ import torch
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.conditioning import (
     applicable_labels,
-    detail_rows,
-    draw_details,
     draw_labels,
     draw_matching_labels,
-    embed_labels,
     label_rows,
     padded_frames,
     parents,
@@ -25,7 +22,7 @@ from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.noise import uniforms
 from ancestral.models.spec import MAX_LABEL_ROWS
 from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint
-from tests.models.random_pictures import DETAIL_ROWS_MADE, EDITS, ROWS, SPECS, checkpoint_of, network
+from tests.models.random_pictures import ROWS, SPECS
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = random_checkpoint(SPEC).tensors
@@ -167,61 +164,6 @@ def test_nothing_is_drawn_without_rows_or_from_rows_that_never_occurred() -> Non
     assert draw_labels(PixelCNNSpec(), np.zeros((0, 1), np.float32), [], 0) == []
     assert drawn([None, 1, None], 0, ROWS[:0]) == [None, 1, None]
     assert drawn([None, 1, None], 0, ROWS * [1, 1, 1, 0]) == [None, 1, None]
-
-
-DETAILED_SPEC = EDITS["palette"]
-
-
-def details(labels: list[int | None], seed: int) -> list[int | None]:
-    return draw_details(DETAILED_SPEC, DETAIL_ROWS_MADE, labels, seed)
-
-
-def test_details_are_drawn_by_the_seed_as_often_as_they_occurred_with_their_parents() -> None:
-    made = [details([0, 1, 0], seed) for seed in range(4000)]
-    assert made == [details([0, 1, 0], seed) for seed in range(4000)]
-    furs = np.array([fur for fur, _ in made])
-    np.testing.assert_allclose(np.bincount(furs) / 4000, [3 / 4, 1 / 4], atol=0.03)
-    of_short = np.array([tail for fur, tail in made if fur == 0])
-    np.testing.assert_allclose(np.bincount(of_short, minlength=3) / len(of_short), [2 / 3, 1 / 3, 0], atol=0.03)
-    assert {tail for fur, tail in made if fur == 1} == {2}, "a cat with long fur"
-    for seed in range(50):  # the numbers behind that of the labels
-        fur, tail = uniforms(seed, DETAILED_SPEC.dims + 1, 2)
-        assert made[seed][0] == int(fur * 4 >= 3)
-        assert made[seed][0] == 1 or made[seed][1] == int(tail * 3 >= 2)
-
-
-def test_details_stay_when_a_label_changes_that_is_no_parent_of_theirs() -> None:
-    for seed in range(50):
-        assert details([0, 0, 0], seed) == details([0, 1, 0], seed) == details([0, None, 0], seed)
-        assert details([0, None, 0], seed)[:1] == details([1, None, 0], seed)[:1], "the fur is that of the subclass"
-
-
-def test_details_are_unspecified_where_their_parents_never_occurred_so_or_they_did_not_apply() -> None:
-    assert {tuple(details([1, None, 2], seed)) for seed in range(80)} == {(None, 0), (None, 2)}, "of a pug, no fur"
-    assert details([2, None, None], 0) == [None, None]
-    assert details([2, None, 1], 0) == [1, None], "no cow is a tiger"
-    assert draw_details(PixelCNNSpec(), np.zeros((0, 3), np.float32), [], 0) == []
-
-
-def test_the_details_of_a_training_set_are_counted() -> None:
-    labels, own = np.array([(0, 2), (0, 2), (1, 0), (0, 2)]), np.array([(0, 1), (0, 1), (1, 0), (2, 0)])
-    attributes = (("a", ("x", "y")), ("b", ("v", "w")))
-    rows = detail_rows(labels, own, attributes, (("c", ("a",), ("i", "j")), ("d", ("b", "c"), ("k", "l"))))
-    assert rows.tolist() == [
-        [0, -1, 1, 0, -1], [0, 0, 2, 0, -1], [0, 1, 1, 1, -1], [1, 0, 1, -1, -1], [1, 0, 1, 0, 1], [1, 1, 2, -1, 0],
-    ]  # fmt: skip
-
-
-def test_h_is_the_sum_of_labels_and_details_in_numpy_and_torch() -> None:
-    spec, tensors = DETAILED_SPEC, checkpoint_of(DETAILED_SPEC).tensors
-    model = network(spec)
-    for labels, own in (([0, 1, 3], [1, 2]), ([0, None, 3], [None, 0]), ([None, None, None], None)):
-        sizes = [len(names) for names in (*spec.conditions, *spec.detail_values)]
-        known = [*labels, *(own or [])]
-        given = torch.tensor([[size if n is None else n for n, size in zip(known, sizes, strict=False)]])
-        expected = model.h_of(torch.zeros(1), given)
-        assert expected is not None
-        np.testing.assert_allclose(embed_labels(spec, tensors, labels, own), expected[0].detach().numpy(), atol=1e-5)
 
 
 def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen() -> None:

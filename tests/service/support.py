@@ -29,7 +29,7 @@ from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoenco
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.engines import load_engine
-from ancestral.models.spec import DETAIL_ROWS, LABEL_ROWS, FeatureSpec, ImageSpec, Spec
+from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from ancestral.models.tensors import random_tensors, shapes
 from ancestral.models.text import PHONEMES
 from ancestral.training.export import write as write_graphs
@@ -67,9 +67,7 @@ PICTURES: dict[str, ImageSpec] = {
             ("species", ("elf", "orc", "imp")), ("garment", ("robe", "mail")),
             ("weapon", ("staff", "axe", "no weapon")),
         ),
-        label_rows=6,
-        details=(("cut", ("garment",), ("wide", "narrow")), ("edge", ("cut", "weapon"), ("blunt", "sharp", "none"))),
-        detail_rows=9, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
+        label_rows=6, conditioning="location", condition_channels=5, location_channels=3, coarse_layers=2,
         coarse_features=8, coarse_inputs=4, context_channels=4,
     ),
     "diagonal": PixelRNNSpec(
@@ -102,13 +100,6 @@ LABEL_ROWS_OF = {
     "palette": [(0, 0, 0, 3), (0, 1, 1, 1), (0, 0, 2, 2), (1, 1, 1, 4), (1, 1, 0, 1), (2, -1, 2, 2)],
 }
 """The labels that occurred together; an imp wears nothing."""
-DETAIL_ROWS_OF = {
-    "palette": [
-        (0, 0, 2, 0, -1), (0, 1, 4, 0, -1), (0, 1, 3, 1, -1),
-        (1, 0, 2, 0, 0), (1, 1, 2, 0, 0), (1, 1, 1, 1, 0), (1, 0, 1, 1, 1), (1, 1, 3, 1, 1), (1, 2, 4, 1, 2),
-    ],
-}  # fmt: skip
-"""How often the details of a garment and a weapon occurred."""
 SHEETS_OF = {
     "palette": {
         "arms": {
@@ -190,8 +181,6 @@ def write_picture_model(path: Path, spec: ImageSpec) -> None:
     tensors = {key: rng.normal(0.0, 0.5, shape).astype(np.float32) for key, shape in sizes.items()}
     if spec.label_rows:
         tensors[LABEL_ROWS] = np.array(LABEL_ROWS_OF[path.name], np.float32)
-    if spec.details:
-        tensors[DETAIL_ROWS] = np.array(DETAIL_ROWS_OF[path.name], np.float32)
     _save(path / spec.kind, spec, tensors)
     if path.name == "palette":
         judge = ClassifierSpec(**shared_fields(spec), layers=2, features=4, code=6)

@@ -11,7 +11,7 @@ import soundfile
 from ancestral.training.corpora import debian, read
 from ancestral.training.data.speech import prepare
 from tests.training.apt import DEB822
-from tests.training.picture_sets import CLASSES, COUNT, DETAILS, PALETTE, STYLES, Arrays
+from tests.training.picture_sets import CLASSES, COUNT, PALETTE, STYLES, Arrays
 from tests.training.sounds import CODING, EXCITATION, FEATURES, PHONES, PITCHES, RATE, voiced, write_labels
 
 
@@ -61,21 +61,6 @@ def arrays() -> Arrays:
         made[f"labels_{part}"] = np.stack([rng.integers(0, 2, count), rng.integers(0, 3, count)], 1).astype(np.int8)
     made["labels_train"][4, 1] = -1
     return made
-
-
-@pytest.fixture
-def detailed(arrays: Arrays) -> Arrays:
-    """The same pictures with details."""
-    ((name, parents, values),) = DETAILS
-    made: Arrays = {
-        "details": np.array([name]),
-        f"parents_{name}": np.array(parents),
-        f"values_{name}": np.array(values),
-    }
-    for part in ("train", "valid", "test"):
-        labels = arrays[f"labels_{part}"][:, :1]
-        made[f"details_{part}"] = (labels + np.arange(len(labels))[:, None]) % 4 - 1
-    return arrays | made
 
 
 @pytest.fixture

@@ -14,6 +14,5 @@ SPEC = PixelCNNSpec(
     height=6, width=5, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
     attributes=(("class", CLASSES), ("style", STYLES)), label_rows=7, conditioning="class",
 )  # fmt: skip
-DETAILS = (("fur", ("class",), ("short", "long", "none")),)
 PALETTE = np.array([(9, 9, 9, 0), (0, 0, 0, 255), (255, 128, 0, 255), (255, 255, 255, 255)], np.uint8)
 Arrays = dict[str, np.ndarray]

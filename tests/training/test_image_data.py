@@ -12,12 +12,11 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.training.data.images import (
     PicturesError,
     binarise,
-    held_out,
     read_image,
     read_pictures,
     write_sheet,
 )
-from tests.training.picture_sets import CLASSES, COUNT, DETAILS, PALETTE, STYLES, Arrays
+from tests.training.picture_sets import CLASSES, COUNT, PALETTE, STYLES, Arrays
 
 
 def test_an_npz_is_read_alone_and_in_its_folder(data: Path, arrays: Arrays) -> None:
@@ -65,31 +64,6 @@ def test_identities_are_read_and_those_of_the_parts_are_apart(arrays: Arrays, tm
         ("identity_test", np.full(8, 90), "identity_test: 90 is in identity_valid, too"),
     ):
         check_refused(arrays, tmp_path, name, value, message)
-
-
-def test_details_are_read_and_counted(detailed: Arrays, tmp_path: Path) -> None:
-    np.savez(tmp_path / "pictures.npz", **detailed)
-    pictures = read_pictures(tmp_path)
-    assert pictures.details == DETAILS
-    for part, read in (("train", pictures.train), ("valid", pictures.valid), ("test", pictures.test)):
-        assert read.details is not None
-        known = np.where(detailed[f"details_{part}"] < 0, 3, detailed[f"details_{part}"])
-        assert read.details.tolist() == known.tolist()
-    spec = PixelCNNSpec.for_pictures(pictures.shape, pictures.spec_fields, conditioning="class")
-    assert (spec.details, spec.detail_rows) == (DETAILS, len(pictures.detail_rows))
-    assert pictures.detail_rows[:, 2].sum() == COUNT
-    some = held_out(pictures.test, spec, 0, 4)
-    assert some.details is not None
-    assert len(some.details) == 4
-    without = PixelCNNSpec.for_pictures(pictures.shape, pictures.spec_fields, conditioning="none")
-    assert (without.details, without.detail_rows) == ((), 0)
-    for name, value, message in (
-        ("parents_fur", None, "parents_fur is missing"),
-        ("values_fur", None, "values_fur is missing"),
-        ("details_test", None, r"details_test: expected whole numbers \[8, 1\]"),
-        ("details_train", np.full((COUNT, 1), 3), "details_train: fur: must lie in -1 … 2"),
-    ):
-        check_refused(detailed, tmp_path, name, value, message)
 
 
 def check_refused(arrays: Arrays, path: Path, name: str, value: np.ndarray | None, message: str) -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.checkpoint import load
+from ancestral.models.checkpoint import load, save
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.spec import ImageSpec
@@ -158,6 +158,8 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     checkpoint, out = tmp_path / "run" / "checkpoint", tmp_path / "report"
     shared = ("--data", tmp_path / "two.npz", "-o")
     run("train", "pixelcnn", *shared, tmp_path / "run", "--steps", 2, "--processes", 1, *SIZES)
+    trained = load(checkpoint)
+    save(checkpoint, trained.spec, trained.tensors, trained.card, half=True)  # as bundled weights are
     before = load(checkpoint)
     run("evaluate", "images", checkpoint, *shared, out, "--drawn", 12, "--pictures", 3, "--named", 5, "--card")
     after = load(checkpoint)

@@ -14,8 +14,7 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import load
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
-from ancestral.models.networks import load_network
-from ancestral.models.spec import DETAIL_ROWS, LABEL_ROWS
+from ancestral.models.spec import LABEL_ROWS
 from ancestral.training.data.images import (
     read_image,
     read_pictures,
@@ -160,73 +159,6 @@ def test_a_run_begins_with_the_weights_of_another(data: Path, tmp_path: Path) ->
     saved = load(tmp_path / "second" / "checkpoint")
     assert f"| started from the weights of SHA-256 | {begun.sha256} |" in saved.card
     assert saved.sha256 != begun.sha256
-
-
-def test_details_are_left_out_with_many_labels_and_else_seldom(detailed: Arrays, tmp_path: Path) -> None:
-    np.savez(tmp_path / "pictures.npz", **detailed | {"details_train": np.arange(COUNT)[:, None] % 3})
-    pictures = read_pictures(tmp_path)
-    spec = replace(SPEC, details=pictures.details, detail_rows=len(pictures.detail_rows))
-    task = ImageTask(spec, tmp_path, batch=2000, label_dropout=0.0)
-    given = task._batch(0, 0)[1]
-    assert given is not None
-    unspecified = given == torch.tensor([2, 3, 3])
-    assert set(given[:, 2].tolist()) == {0, 1, 2, 3}
-    assert not (unspecified[:, 0] & ~unspecified[:, 2]).any(), "without its labels a picture has no details"
-    # Of a tenth half have their class; of the four fifths that keep all labels, a tenth has no details.
-    without = ~unspecified[:, 0] & unspecified[:, 2]
-    assert float(without.float().mean()) == pytest.approx(0.05 + 0.8 * 0.1, abs=0.025)
-
-
-def test_a_network_with_details_is_trained_exported_and_scored_with_and_without_them(
-    detailed: Arrays, tmp_path: Path
-) -> None:
-    np.savez(tmp_path / "pictures.npz", **detailed)
-    pictures = read_pictures(tmp_path)
-    spec = replace(SPEC, details=pictures.details, detail_rows=len(pictures.detail_rows))
-    task = ImageTask(spec, tmp_path, batch=8)
-    train(task, LoopConfig(2, evaluate_every=2), tmp_path / "run", 1)
-    saved = load(tmp_path / "run" / "checkpoint")
-    assert np.array_equal(saved.tensors[DETAIL_ROWS], pictures.detail_rows)
-    engine, test = NativeImageEngine(saved), task.held_out(pictures.test, 8)
-    figures = likelihood(load_network(saved), spec, test, CPU)
-    assert test.details is not None
-    own = [[None if d == 3 else d for d in row] for row in test.details.tolist()]
-    given = [[None if n == size else n for n, size in zip(row, (2, 3), strict=True)] for row in test.labels.tolist()]
-    for way, details in {"": [None] * 8, "_with_details": own}.items():
-        h = np.stack([engine.embed_labels(row, some) for row, some in zip(given, details, strict=True)])
-        assert figures[f"nats{way}"] == pytest.approx(-engine.score(test.images, h).sum() / 8, rel=1e-4)
-    with pytest.raises(ValueError, match="its attributes are not the model's"):
-        _ = ImageTask(replace(spec, detail_rows=spec.detail_rows + 1), tmp_path).pictures
-
-
-@torch.no_grad()
-def test_a_network_without_details_gets_them_and_is_the_one_that_it_was(
-    data: Path, detailed: Arrays, tmp_path: Path
-) -> None:
-    first = ImageTask(SPEC, data)
-    first.export(first.network(), tmp_path / "first", {"step": 0}, {})
-    np.savez(tmp_path / "detailed.npz", **detailed)
-    pictures = read_pictures(tmp_path / "detailed.npz")
-    fields = {"details": pictures.details, "detail_rows": len(pictures.detail_rows)}
-    spec = replace(SPEC, condition_channels=SPEC.condition_channels + 2, **fields)
-    task = ImageTask(spec, tmp_path / "detailed.npz", start=tmp_path / "first")
-    old, new = load_network(load(tmp_path / "first")), task.network()
-    images = torch.from_numpy(pictures.test.images.astype(np.int64) // 128)
-    labels, details = (torch.from_numpy(part) for part in (pictures.test.labels, pictures.test.details))
-    for given in (labels, torch.cat([labels, details], dim=1)):
-        torch.testing.assert_close(new(images, given), old(images, labels))
-    for changes in (
-        {"condition_channels": SPEC.condition_channels},
-        {"details": (("coat", ("class",), ("short", "long", "none")),)},
-    ):
-        other = ImageTask(replace(spec, **changes), tmp_path / "detailed.npz", start=tmp_path / "first")
-        other.__dict__["pictures"] = pictures
-        if "details" in changes:
-            task.export(new, tmp_path / "second", {"step": 0}, {})
-            other = replace(other, start=tmp_path / "second")
-            other.__dict__["pictures"] = pictures
-        with pytest.raises(ValueError, match="a network without details, and fewer condition_channels, is needed"):
-            other.network()
 
 
 def test_a_run_begins_with_weights_of_pictures_whose_labels_occurred_together_otherwise(

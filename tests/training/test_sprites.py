@@ -16,7 +16,7 @@ from ancestral.training.corpora import CorpusError, build, expected, sprites
 from ancestral.training.corpora.debian import SourcePackage, prepared
 from ancestral.training.corpora.sprites import any_wardrobe, compose, dressed, game_wardrobe, tiles, with_tints
 from ancestral.training.corpora.tint import COLOURS, colour_of, tinted
-from ancestral.training.corpora.wardrobe import ATTRIBUTES, DETAILS, LABELLED, SPECIES, detail_of, value
+from ancestral.training.corpora.wardrobe import ATTRIBUTES, LABELLED, SPECIES, value
 from ancestral.training.data.images import PicturesError, read_pictures
 from tests.training.apt import DEB822, apt, packed
 
@@ -334,17 +334,6 @@ def test_sprites_are_built(tmp_path: Path, entries: Path, monkeypatch: pytest.Mo
             base = tuple(f"base/{name}" for name in SPECIES[pictures.attributes[0][1][labels[0]]].base)
             assert [name.startswith(base) for name in names] == [True]
             assert image[28:30].any() == (names[0].startswith("base/minotaur"))
-        assert part.details is not None
-        for image, own in zip(part.images, part.details, strict=True):
-            colours = {int(pictures.palette[index][1:3], 16) for index in image[:2].ravel() if index}
-            assert {bodies[red] for red in colours} == {f"base/{pictures.details[0][2][own[0]]}.png"}
-    assert [(name, parents) for name, parents, _ in pictures.details] == [
-        (detail_of(layer), parents) for layer, parents in DETAILS.items()
-    ]
-    tiles_of = {name: values for name, _, values in pictures.details}
-    assert tiles_of["legs tile"] == ("pants_red", "skirt_red", "none")
-    assert tiles_of["body tile"] == ("animal_skin", "frodo", "robe_red"), "without tints"
-    assert tiles_of["cloak tile"] == ("red", "scarf_red"), "none is no cloak, which the attribute says"
     assert "Stone Soup" in pictures.source
     assert "CC0" in pictures.source
     build("sprites", tmp_path / "again", 0)

@@ -96,4 +96,4 @@ def _evaluate(model: Model, out: Path, corpus: Path) -> None:
     ]
     table = ["## Served from text", "", f"{report['sentences']} held-out sentences.", "", "| | voice | recordings |"]
     card = "\n".join([loaded.card.rstrip(), "", *table, "|---|---|---|", *rows, ""])
-    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, card)
+    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, card, half=loaded.half)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.spec import Detail
 from ancestral.training.data.images import ARCHIVE
 
 Progress = Callable[[int], None]
@@ -33,12 +32,7 @@ class Part:
 
 
 def write_pictures(
-    out: Path,
-    attributes: Attributes,
-    parts: Mapping[str, Part],
-    source: str,
-    palette: NDArray[np.uint8] | None = None,
-    details: Sequence[Detail] = (),
+    out: Path, attributes: Attributes, parts: Mapping[str, Part], source: str, palette: NDArray[np.uint8] | None = None
 ) -> None:
     """Write ``out/pictures.npz``.
 
@@ -48,14 +42,9 @@ def write_pictures(
         parts: ``train``, ``test`` and, where there is one, ``valid``.
         source: credits and licences.
         palette: RGBA ``[P, 4]``, of indexed pictures.
-        details: conditions that nobody names; all parts have the array ``details`` of them (``Part.more``).
     """
     arrays: dict[str, NDArray[Any]] = {"attributes": np.array(list(attributes)), "source": np.array(source)}
     arrays |= {f"values_{name}": np.array(values) for name, values in attributes.items()}
-    for name, parents, values in details:
-        arrays |= {f"parents_{name}": np.array(parents), f"values_{name}": np.array(values)}
-    if details:
-        arrays["details"] = np.array([name for name, *_ in details])
     if palette is not None:
         arrays["palette"] = palette
     for which, part in parts.items():

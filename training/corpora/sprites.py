@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ancestral.models.spec import Detail
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.debian import SourcePackage
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
@@ -25,7 +24,6 @@ from ancestral.training.corpora.tint import COLOURS, OPAQUE, colour_of, tinted
 from ancestral.training.corpora.wardrobe import (
     ATTRIBUTES,
     CHANCES,
-    DETAILS,
     LABELLED,
     LAYERS,
     NOTHING,
@@ -36,7 +34,6 @@ from ancestral.training.corpora.wardrobe import (
     WORN,
     Species,
     conflicts,
-    detail_of,
     draconian,
     horns_of,
     layer_of,
@@ -266,21 +263,6 @@ def _palette(made: Sequence[Doll]) -> Pixels:
     return with_alpha(colours, transparent=True)
 
 
-def _details(made: Sequence[Doll]) -> tuple[list[Detail], NDArray[np.int16]]:
-    """The details of the corpus, and those of each doll ``[N, details]``: its tiles, without their tints.
-
-    A layer that no attribute tells of has the value "none", too; of the others it follows from the attribute.
-    """
-    details, columns = list[Detail](), list[list[int]]()
-    for layer, parents in DETAILS.items():
-        worn = [doll.worn[layer].partition(" ")[0] if layer in doll.worn else None for doll in made]
-        names = sorted({name for name in worn if name}) + ([] if layer in LABELLED else ["none"])
-        index = {name: number for number, name in enumerate(names)}
-        details.append((detail_of(layer), parents, tuple(names)))
-        columns.append([index.get(name or "none", -1) for name in worn])
-    return details, np.array(columns, np.int16).T
-
-
 def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str, Image.Image]) -> int:
     images = np.stack([doll.pixels for doll in made])
     indexed = to_indices(images, palette)
@@ -293,10 +275,9 @@ def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str,
     kept = np.sort(first)
     labels = np.array([doll.labels for doll in made], np.int16)
     of_part = np.array([part_of(doll.outfit) for doll in made])
-    details, tiles_worn = _details(made)
     parts = {}
     for which in ("train", "valid", "test"):
         chosen = kept[of_part[kept] == which]
-        parts[which] = Part(indexed[chosen], labels[chosen], {"details": tiles_worn[chosen]})
-    write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette, details)
+        parts[which] = Part(indexed[chosen], labels[chosen])
+    write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
     return len(kept)

@@ -222,26 +222,6 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 }
 """The conditions of the corpus, and their values. The colour is that of the garment; without one it does not apply."""
 
-DETAILS: Mapping[str, tuple[str, ...]] = {
-    "base": ("species",),
-    "body": ("garment", "colour"),
-    "hand1": ("weapon",),
-    "hand2": ("shield",),
-    "head": ("headgear",),
-    "cloak": ("cloak",),
-    "legs": ("base tile",),
-    "boots": ("base tile",),
-    "gloves": ("species",),
-    "hair": ("species", "headgear"),
-    "beard": ("base tile", "head tile"),
-}
-"""The layers whose tiles are details of the corpus, and their parents: what decides which tiles may be worn."""
-
-
-def detail_of(layer: str) -> str:
-    """The name of the detail that says which tile of a layer a doll wears."""
-    return f"{layer} tile"
-
 
 def layer_of(folder: str, name: str) -> str | None:
     """The layer of a tile, ``horns`` for horns; None for what is not worn."""

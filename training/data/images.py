@@ -7,8 +7,6 @@ An npz, alone or as the ``pictures.npz`` of a folder, holds
 - ``values_NAME``: the names of the values of each attribute, unique over all attributes
 - ``labels_train``, ``labels_test`` and with ``x_valid`` ``labels_valid``: ``int [N, attributes]``, indices of values;
   -1 for what is not known or does not apply
-- optionally ``details``: the names of conditions that nobody names (:attr:`~ancestral.models.spec.ImageSpec.details`),
-  ``parents_NAME`` and ``values_NAME`` of each, and for all of the parts ``details_train`` and so on, as labels are
 - optionally, for all of the parts, ``identity_train`` and so on: ``int [N]``, who or what a picture shows, as a
   number; no number is in two parts
 - optionally ``palette``: ``uint8 [P, 4]``, RGBA, of which the first may be transparent: then pictures are indices into
@@ -35,9 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ancestral.models.conditioning import detail_rows, label_rows
+from ancestral.models.conditioning import label_rows
 from ancestral.models.palette import WHITE, pixels_of, rgba
-from ancestral.models.spec import DETAIL_ROWS, LABEL_ROWS, Detail, ImageSpec, PictureSpec, detail_columns
+from ancestral.models.spec import ImageSpec, PictureSpec
 
 Images = NDArray[np.uint8]
 ARCHIVE = "pictures.npz"
@@ -59,8 +57,6 @@ class Pictures:
     """``[N, attributes]``: indices of values; ``len(values)`` is "unspecified"."""
     identities: NDArray[np.int64] | None = None
     """``[N]``: who or what a picture shows, as a number. None where the set does not say it."""
-    details: NDArray[np.int64] | None = None
-    """``[N, details]``, as labels are. None where the set has no details."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +72,6 @@ class PictureSet:
     """What they are and their credits, for model cards."""
     palette: tuple[str, ...] = ()
     """Of indexed pictures, as in :class:`~ancestral.models.spec.ImageSpec`."""
-    details: tuple[Detail, ...] = ()
-    """Further conditions, as in :class:`~ancestral.models.spec.ImageSpec`."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -88,15 +82,8 @@ class PictureSet:
     @property
     def spec_fields(self) -> dict[str, Any]:
         """The fields of an :class:`~ancestral.models.spec.ImageSpec` that follow from the set, besides the shape."""
-        fields: dict[str, Any] = {"attributes": self.attributes, "details": self.details, "palette": self.palette}
-        fields |= {"label_rows": len(self.label_rows), "detail_rows": len(self.detail_rows)}
+        fields = {"attributes": self.attributes, "palette": self.palette, "label_rows": len(self.label_rows)}
         return fields | ({"levels": len(self.palette)} if self.palette else {})
-
-    @property
-    def counts(self) -> dict[str, NDArray[np.float32]]:
-        """The tensors of a checkpoint that no training makes: the rows of labels and details that occur together."""
-        counts = {LABEL_ROWS: self.label_rows, DETAIL_ROWS: self.detail_rows}
-        return {name: rows for name, rows in counts.items() if len(rows)}
 
     @cached_property
     def label_rows(self) -> NDArray[np.float32]:
@@ -104,13 +91,6 @@ class PictureSet:
         if len(self.attributes) < 2:
             return np.zeros((0, len(self.attributes) + 1), np.float32)
         return label_rows(self.train.labels, [values for _, values in self.attributes])
-
-    @cached_property
-    def detail_rows(self) -> NDArray[np.float32]:
-        """How often details occur in training; see :func:`ancestral.models.conditioning.detail_rows`."""
-        if self.train.details is None:
-            return np.zeros((0, detail_columns(self.details)), np.float32)
-        return detail_rows(self.train.labels, self.train.details, self.attributes, self.details)
 
 
 def read_pictures(path: Path) -> PictureSet:
@@ -150,8 +130,7 @@ def held_out(pictures: Pictures, spec: PictureSpec, seed: int, count: int | None
     images = binarise(pictures.images, np.random.default_rng(seed)) if spec.binary else pictures.images
     chosen = spread(len(images), count)
     identities = None if pictures.identities is None else pictures.identities[chosen]
-    details = None if pictures.details is None else pictures.details[chosen]
-    return Pictures(images[chosen], pictures.labels[chosen], identities, details)
+    return Pictures(images[chosen], pictures.labels[chosen], identities)
 
 
 def spread(size: int, count: int | None) -> NDArray[np.int64]:
@@ -175,42 +154,32 @@ def _read_npz(path: Path) -> PictureSet:
     for name in ("x_train", "x_test"):
         if name not in arrays:
             raise PicturesError(f"{path}: {name} is missing")
-    attributes, details = _attributes(path, arrays), _details(path, arrays)
-    values = tuple((name, known) for name, _, known in details)
+    attributes = _attributes(path, arrays)
     palette = _palette(path, arrays["palette"]) if "palette" in arrays else ()
     parts = {}
     for part in ("train", "valid", "test"):
         if f"x_{part}" in arrays:
             images = _images(path, arrays, part, len(palette))
-            labels = _labels(path, arrays, f"labels_{part}", len(images), attributes)
-            own = _labels(path, arrays, f"details_{part}", len(images), values) if details else None
-            parts[part] = Pictures(images, labels, _identities(path, arrays, part, len(images)), own)
+            labels = _labels(path, arrays, part, len(images), attributes)
+            parts[part] = Pictures(images, labels, _identities(path, arrays, part, len(images)))
     if len({pictures.images.shape[1:] for pictures in parts.values()}) > 1:
         raise PicturesError(f"{path}: the pictures of training and test differ in shape")
     _check_apart(path, parts)
     source = {"source": str(arrays["source"])} if "source" in arrays else {}
     valid = parts.get("valid", parts["test"])
-    return PictureSet(attributes, parts["train"], valid, parts["test"], palette=palette, details=details, **source)
+    return PictureSet(attributes, parts["train"], valid, parts["test"], palette=palette, **source)
 
 
-_KEYS = frozenset({"x", "attributes", "values", "labels", "details", "parents", "identity", "palette", "source"})
+_KEYS = frozenset({"x", "attributes", "values", "labels", "identity", "palette", "source"})
 
 
 def _attributes(path: Path, arrays: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((name, _names(path, arrays, f"values_{name}")) for name in map(str, arrays.get("attributes", ())))
-
-
-def _details(path: Path, arrays: Mapping[str, Any]) -> tuple[Detail, ...]:
-    return tuple(
-        (name, _names(path, arrays, f"parents_{name}"), _names(path, arrays, f"values_{name}"))
-        for name in map(str, arrays.get("details", ()))
-    )
-
-
-def _names(path: Path, arrays: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    if key not in arrays:
-        raise PicturesError(f"{path}: {key} is missing")
-    return tuple(map(str, arrays[key]))
+    found = []
+    for name in map(str, arrays.get("attributes", ())):
+        if f"values_{name}" not in arrays:
+            raise PicturesError(f"{path}: values_{name} is missing")
+        found.append((name, tuple(map(str, arrays[f"values_{name}"]))))
+    return tuple(found)
 
 
 def _palette(path: Path, colours: NDArray[np.uint8]) -> tuple[str, ...]:
@@ -236,17 +205,17 @@ def _images(path: Path, arrays: Mapping[str, Any], part: str, colours: int) -> I
 
 
 def _labels(
-    path: Path, arrays: Mapping[str, Any], key: str, count: int, attributes: tuple[tuple[str, tuple[str, ...]], ...]
+    path: Path, arrays: Mapping[str, Any], part: str, count: int, attributes: tuple[tuple[str, tuple[str, ...]], ...]
 ) -> NDArray[np.int64]:
     """``[count, attributes]``; what is unknown becomes ``len(values)``."""
     if not attributes:
         return np.zeros((count, 0), np.int64)
-    labels = arrays.get(key)
+    labels = arrays.get(f"labels_{part}")
     if labels is None or labels.shape != (count, len(attributes)) or labels.dtype.kind not in "iu":
-        raise PicturesError(f"{path}: {key}: expected whole numbers [{count}, {len(attributes)}]")
+        raise PicturesError(f"{path}: labels_{part}: expected whole numbers [{count}, {len(attributes)}]")
     for column, (name, values) in zip(labels.T, attributes, strict=True):
         if column.min() < -1 or column.max() >= len(values):
-            raise PicturesError(f"{path}: {key}: {name}: must lie in -1 … {len(values) - 1}")
+            raise PicturesError(f"{path}: labels_{part}: {name}: must lie in -1 … {len(values) - 1}")
     unknown = np.array([len(values) for _, values in attributes])
     return np.where(labels < 0, unknown, labels).astype(np.int64)
 

@@ -105,8 +105,7 @@ def _drawn(
     engine: ImageEngine, rows: Sequence[Sequence[int | None]], temperature: float, guidance: float, seed: int
 ) -> tuple[Pictures, float]:
     """A picture of each row of labels, with the seeds from ``seed`` on; and the seconds per picture."""
-    hs = [engine.embed_labels(row, engine.draw_details(row, seed + i)) for i, row in enumerate(rows)]
-    requests = [ImageStreamRequest(seed + i, temperature, h) for i, h in enumerate(hs)]
+    requests = [ImageStreamRequest(seed + i, temperature, engine.embed_labels(row)) for i, row in enumerate(rows)]
     if guidance != 1.0:
         free = [engine.unconditional(row) for row in rows]
         requests = [replace(r, guidance=guidance, unconditional=h) for r, h in zip(requests, free, strict=True)]

@@ -22,11 +22,10 @@ from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks import build_network
 from ancestral.models.palette import pixels_of
-from ancestral.models.spec import COUNTED, LABEL_EMBEDDING, STYLE, ImageSpec
+from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec
 from ancestral.training.data.epochs import Epochs
 from ancestral.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures, write_sheet
 from ancestral.training.data.masks import kept_pixels
-from ancestral.training.details import detail_codes, with_details
 from ancestral.training.model_card import picture_card
 from ancestral.training.precision import fastest_precision
 from ancestral.training.start import load_weights, read_start
@@ -51,8 +50,6 @@ class ImageTask:
     """Pictures per process and step."""
     label_dropout: float = 1 / 20
     """The probability of replacing each label by "unspecified": low, because people name most labels."""
-    details_dropout: float = 0.1
-    """The share of the pictures of which no detail is known, besides those that lose many labels."""
     unconditional: float = 0.1
     """The share of the pictures that lose all labels but the style, as in the unconditional pass of guidance, and of
     those that lose each label but the style with probability 1/2. Labels that are left out each by itself are hardly
@@ -62,8 +59,7 @@ class ImageTask:
     edited: float = 0.25
     """The share of the pictures that are edits, of a network that draws them: only their regions are scored."""
     start: Path | None = None
-    """The checkpoint whose weights the run starts from, of the same spec; it may not draw edits, or have no details and
-    fewer ``condition_channels``, yet."""
+    """The checkpoint whose weights the run starts from, of the same spec; it may not draw edits yet."""
     seed: int = 0
     unit: str = "pictures"
     measure: str = "bits/dim"
@@ -77,8 +73,7 @@ class ImageTask:
         """
         spec = self.spec
         pictures = matching_pictures(self.data, spec)
-        conditions = ("attributes", "label_rows", "details", "detail_rows")
-        if spec.attributes and any(getattr(spec, name) != pictures.spec_fields[name] for name in conditions):
+        if spec.attributes and (spec.attributes, spec.label_rows) != (pictures.attributes, len(pictures.label_rows)):
             raise ValueError(f"{self.data}: its attributes are not the model's")
         return pictures
 
@@ -90,23 +85,14 @@ class ImageTask:
         """
         network = build_network(self.spec)
         if self._start is not None:
-            load_weights(network, self._new_context(network) | self._start_tensors(self._start))
-        elif self.spec.details:
-            codes = detail_codes(self.pictures.train, self.spec, self.spec.condition_channels)
-            network.get_parameter(LABEL_EMBEDDING).data[-len(codes) :] = torch.from_numpy(codes)
+            tensors = {name: tensor for name, tensor in self._start.tensors.items() if name != LABEL_ROWS}
+            load_weights(network, self._new_context(network) | tensors)
         return network
-
-    def _start_tensors(self, start: Checkpoint) -> Tensors:
-        old, new = start.spec_as(ImageSpec), self.spec
-        if (old.details, old.condition_channels) != (new.details, new.condition_channels):
-            return with_details(start, self.spec, self.pictures.train)
-        return {name: tensor for name, tensor in start.tensors.items() if name not in COUNTED}
 
     @cached_property
     def _start(self) -> Checkpoint | None:
         """The checkpoint ``start``, read once, so that the model card names the weights that were really used."""
-        new = ["details", "condition_channels"] if self.spec.details else []
-        may_differ = ["label_rows", "detail_rows", *new, *(["context_channels"] if self._draws_edits else [])]
+        may_differ = ["label_rows", *(["context_channels"] if self._draws_edits else [])]
         return read_start(self.start, self.spec, may_differ)
 
     @staticmethod
@@ -140,12 +126,6 @@ class ImageTask:
         for column, (name, values) in enumerate(self.spec.attributes):
             dropped = rng.random(len(labels)) < (self.label_dropout if name == STYLE else rates)
             labels[dropped, column] = len(values)
-        if train.details is not None:
-            # Details tell of labels: where many of those are left out, so are all details.
-            without = (rates > self.label_dropout) | (rng.random(len(labels)) < self.details_dropout)
-            dropped = without[:, None] | (rng.random(train.details[chosen].shape) < self.label_dropout)
-            unspecified = [len(values) for values in self.spec.detail_values]
-            labels = np.concatenate([labels, np.where(dropped, unspecified, train.details[chosen])], axis=1)
         given = torch.from_numpy(labels) if self.spec.conditions else None
         return torch.from_numpy(images.astype(np.int64)), given, torch.from_numpy(kept) if self._draws_edits else None
 
@@ -181,7 +161,8 @@ class ImageTask:
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
         """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        tensors |= self.pictures.counts
+        if self.spec.label_rows:
+            tensors[LABEL_ROWS] = self.pictures.label_rows
         if self._start is not None:
             trained = trained | {"started from the weights of SHA-256": self._start.sha256}
         text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
@@ -195,8 +176,7 @@ class ImageTask:
         nothing = (None,) * (len(spec.conditions) - 1)
         requests = []
         for seed, label in enumerate([*labels] * _ROWS):
-            drawn = engine.draw_labels((label, *nothing), seed) if spec.conditions else []
-            h = engine.embed_labels(drawn, engine.draw_details(drawn, seed)) if spec.conditions else None
+            h = engine.embed_labels(engine.draw_labels((label, *nothing), seed)) if spec.conditions else None
             requests.append(ImageStreamRequest(seed, h=h))
         write_sheet(pixels_of(engine.draw(requests), spec), len(labels), file)
 
@@ -222,11 +202,8 @@ def nats(
 
 
 def likelihood(model: nn.Module, spec: ImageSpec, pictures: Pictures, device: torch.device) -> dict[str, float]:
-    """Nats per picture and bits per sub-pixel (``bits_per_dim``); with conditions also ``…_unconditional``, and where
-    pictures have details ``…_with_details``."""
+    """Nats per picture and bits per sub-pixel (``bits_per_dim``); with conditions also ``…_unconditional``."""
     ways: dict[str, NDArray[np.int64] | None] = {"": pictures.labels if spec.conditions else None}
-    if spec.details and pictures.details is not None:
-        ways["_with_details"] = np.concatenate([pictures.labels, pictures.details], axis=1)
     if spec.conditions:
         ways["_unconditional"] = np.tile([len(names) for names in spec.conditions], (len(pictures.images), 1))
     figures = {}

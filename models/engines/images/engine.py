@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import applicable_labels, draw_details, draw_labels, embed_labels, encode
+from ancestral.models.conditioning import applicable_labels, draw_labels, embed_labels, encode
 from ancestral.models.engines.base import PROBE_SYMBOLS, AlwaysLoaded, RequestError, probe_bits, probe_symbols
 from ancestral.models.engines.images.request import (
     Array,
@@ -28,16 +28,7 @@ from ancestral.models.engines.images.request import (
     check_request,
     of_coarse_pixels,
 )
-from ancestral.models.spec import (
-    COARSE,
-    COARSE_PREFIX,
-    COUNTED,
-    DETAIL_ROWS,
-    ENCODER_PREFIX,
-    LABEL_ROWS,
-    STYLE,
-    ImageSpec,
-)
+from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import of_conditions, part
 
 
@@ -88,7 +79,7 @@ class ImageEngine(AlwaysLoaded, ABC):
         """
         self.spec = checkpoint.spec_as(ImageSpec)
         self.sha256 = checkpoint.sha256
-        kept = {name: tensor for name, tensor in checkpoint.tensors.items() if name in COUNTED}
+        kept = {name: tensor for name, tensor in checkpoint.tensors.items() if name == LABEL_ROWS}
         self._tensors = of_conditions(checkpoint.tensors) | kept
         self.coarse = coarse
         """Samples the coarse pixels of a network in two scales; None of any other network."""
@@ -97,9 +88,9 @@ class ImageEngine(AlwaysLoaded, ABC):
             coarse.noise_index = self.noise_index[COARSE, COARSE].copy()
             self.noise_index[COARSE, COARSE] = -1
 
-    def embed_labels(self, labels: Sequence[int | Array | None], details: Sequence[int | None] | None = None) -> Array:
+    def embed_labels(self, labels: Sequence[int | Array | None]) -> Array:
         """h of labels: for each of ``spec.conditions`` an index, None for "unspecified", or a vector
-        ``[condition_channels]`` to use as the embedding; and of details as :meth:`draw_details` returns them.
+        ``[condition_channels]`` to use as the embedding.
 
         Raises:
             RequestError: an index is out of range, or a vector has the wrong length.
@@ -109,7 +100,7 @@ class ImageEngine(AlwaysLoaded, ABC):
                 raise RequestError(f"labels: must lie in 0 … {len(names) - 1}, not {label}")
             if isinstance(label, np.ndarray) and label.shape != (self.spec.condition_channels,):
                 raise RequestError(f"labels: a vector has {self.spec.condition_channels} numbers")
-        return embed_labels(self.spec, self._tensors, labels, details)
+        return embed_labels(self.spec, self._tensors, labels)
 
     def encode(self, picture: Pixels) -> Array:
         """h of a picture ``[H, W, C]``, of a model with an encoder.
@@ -132,10 +123,6 @@ class ImageEngine(AlwaysLoaded, ABC):
         """The labels of one picture, those that are unspecified drawn (conditioning.py)."""
         return draw_labels(self.spec, self._label_rows, labels, seed)
 
-    def draw_details(self, labels: Sequence[int | None], seed: int) -> list[int | None]:
-        """The details of one picture with these labels, drawn by its seed (conditioning.py)."""
-        return draw_details(self.spec, self.detail_rows, labels, seed)
-
     def applicable_labels(self, labels: Sequence[int]) -> list[int | None]:
         """Labels without those that are not applicable beside the others (conditioning.py)."""
         return applicable_labels(self._label_rows, labels)
@@ -143,11 +130,6 @@ class ImageEngine(AlwaysLoaded, ABC):
     @property
     def _label_rows(self) -> Array:
         return self._tensors.get(LABEL_ROWS, np.zeros((0, len(self.spec.conditions) + 1), np.float32))
-
-    @property
-    def detail_rows(self) -> Array:
-        """See :func:`ancestral.models.conditioning.detail_rows`; no rows of a network without details."""
-        return self._tensors.get(DETAIL_ROWS, np.zeros((0, 3), np.float32))
 
     def open(self, request: ImageStreamRequest) -> ImageStream:
         """Start a picture, with the rows that are given.

@@ -8,7 +8,7 @@ import torch
 
 from ancestral.models.architectures import tensor_table
 from ancestral.models.networks import build_network
-from ancestral.models.spec import DETAIL_ROWS, LABEL_ROWS, ImageSpec
+from ancestral.models.spec import LABEL_ROWS, ImageSpec
 from ancestral.models.tensors import shapes
 from tests.models.random_pictures import SPECS, each_of, given_of, network
 from tests.models.random_pixelrnn import RNN_SPECS
@@ -31,11 +31,10 @@ def test_every_weight_is_used(spec: ImageSpec) -> None:
 def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec: ImageSpec) -> None:
     model = network(spec)
     symbols = torch.randint(0, spec.levels, (16, spec.height, spec.width, spec.channels))
-    sizes = [len(names) for names in (*spec.conditions, *spec.detail_values)]
-    for column, size in enumerate(sizes):
-        labels = torch.zeros(16, len(sizes), dtype=torch.long)
+    for column, names in enumerate(spec.conditions):
+        labels = torch.zeros(16, len(spec.conditions), dtype=torch.long)
         outputs = []
-        for label in range(size + 1):
+        for label in range(len(names) + 1):
             labels[:, column] = label
             outputs.append(model(symbols, labels))
         for one, two in pairwise(outputs):
@@ -59,8 +58,6 @@ def test_a_checkpoint_expects_what_the_network_has(spec: ImageSpec) -> None:
     expected = shapes(tensor_table(spec))
     if spec.label_rows:
         assert expected.pop(LABEL_ROWS) == (spec.label_rows, len(spec.attributes) + 1)
-    if spec.details:
-        assert expected.pop(DETAIL_ROWS) == (spec.detail_rows, 5)
     assert {name: tuple(t.shape) for name, t in state.items()} == expected
 
 

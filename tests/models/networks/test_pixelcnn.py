@@ -27,7 +27,6 @@ from tests.models.random_pictures import (
 EVERY = each_of(SPECS)
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
 CONDITIONAL: dict[str, object] = {"attributes": (CLASS,), "conditioning": "location"}
-DETAILED = {**CONDITIONAL, "details": (("fur", ("class",), ("short",)),), "detail_rows": 1}
 
 
 def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
@@ -125,21 +124,6 @@ def test_conditions_are_the_values_of_the_attributes_in_order() -> None:
         ({**CONDITIONAL, "label_rows": 4097}, "label_rows"),
         ({**CONDITIONAL, "label_rows": -1}, "label_rows"),
         ({"label_rows": 1}, "label_rows"),
-        ({**DETAILED, "details": ("fur", "tail")}, "details"),
-        ({**DETAILED, "details": (("fur", ("class",)),)}, "details"),
-        ({**DETAILED, "details": ((3, ("class",), ("short",)),)}, "details"),
-        ({**DETAILED, "details": (("class", ("class",), ("short",)),)}, "details"),
-        ({**DETAILED, "details": (("fur", (), ("short",)),)}, "details"),
-        ({**DETAILED, "details": (("fur", ("class",), ()),)}, "details"),
-        ({**DETAILED, "details": (("fur", ("fur",), ("short",)),)}, "details"),
-        ({**DETAILED, "details": (("fur", ("tail",), ("short",)), ("tail", ("class",), ("thin",)))}, "details"),
-        ({**DETAILED, "details": (("fur", ("class",), ("short", "short")),)}, "details"),
-        ({**DETAILED, "details": (("fur", ("class",), (1,)),)}, "details"),
-        ({**DETAILED, "details": ()}, "detail_rows"),
-        ({**DETAILED, "detail_rows": 0}, "detail_rows"),
-        ({**DETAILED, "detail_rows": 65537}, "detail_rows"),
-        ({**DETAILED, "detail_rows": 2.0}, "detail_rows"),
-        ({"details": (("fur", ("class",), ("short",)),), "detail_rows": 1}, "details"),
         ({"channels": 1, "levels": 2, "palette": ("#000000", "#fff")}, "palette"),
         ({"channels": 1, "levels": 2, "palette": ("#000000", "#ffffff00")}, "palette"),
         ({"channels": 1, "levels": 256, "palette": ("#000000", "#ffffff")}, "palette"),

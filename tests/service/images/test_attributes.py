@@ -59,12 +59,7 @@ def test_seeds_draw_what_is_not_named_and_tell_it(server: Server, zoo: Path, eng
         assert {*prompt.split(", ")} - {"any"} <= {*text.split(", ")}
     free = network.embed_labels([None] * 3)
     requests = [
-        ImageStreamRequest(
-            seed,
-            h=network.embed_labels(labels_of(text), network.draw_details(labels_of(text), seed)),
-            guidance=2.0,
-            unconditional=free,
-        )
+        ImageStreamRequest(seed, h=network.embed_labels(labels_of(text)), guidance=2.0, unconditional=free)
         for seed, text in zip(seeds(response), told, strict=True)
     ]
     assert same(shown(response), list(visible("palette", network.draw(requests))))

@@ -62,8 +62,7 @@ def test_the_pictures_are_the_networks(server: Server, zoo: Path, engine: str, m
     requests = []
     for seed in (part_seed(7, index) for index in range(3)):
         labels = network.draw_labels([1, *[None] * (len(spec.conditions) - 1)], seed) if spec.conditions else []
-        h = network.embed_labels(labels, network.draw_details(labels, seed)) if labels else None
-        requests.append(ImageStreamRequest(seed, temperature, h))
+        requests.append(ImageStreamRequest(seed, temperature, network.embed_labels(labels) if labels else None))
     prompt = classes_of(model)[1] if spec.conditions else None
     found = draw(server, model=model, prompt=prompt, n=3, temperature=temperature)
     assert same(found, list(visible(model, network.draw(requests))))

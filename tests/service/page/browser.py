@@ -138,7 +138,7 @@ def visiting(browser: Browser, server: Server, *, capture: bool = False, **optio
     page = context.new_page()
     visit = Visit(page, server)
     page.on("request", lambda request: visit.requests.append(request.url))
-    page.on("console", lambda message: visit.messages.append(f"{message.type}: {message.text}"))
+    page.on("console", lambda said: visit.messages.append(f"{said.type}: {said.text} ({said.location['url']})"))
     page.on("pageerror", lambda error: visit.messages.append(f"error: {error}"))
     try:
         yield visit

@@ -261,5 +261,5 @@ def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
     from ancestral.models import checkpoint as checkpoints
     from ancestral.training.model_card import SHEET, with_sheet
 
-    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card))
+    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card), half=loaded.half)
     (loaded.path / SHEET).write_bytes(sheet.read_bytes())

@@ -161,6 +161,7 @@ class Row {
 
   show(job) {
     const ended = ENDS.includes(job.status);
+    const kept = job.status === "completed" && !(job.expires_at <= Date.now() / 1000);
     this.element.dataset.status = job.status;
     this.state.textContent = {
       queued: "Queued",
@@ -173,16 +174,16 @@ class Row {
     this.bar.value = job.progress;
     this.cancel.hidden = ended;
     this.excerpt.textContent = job.excerpt ?? "";
-    this.download.hidden = job.status !== "completed";
-    this.verify.hidden = this.manifest === null || this.manifest.prompt_sha256 !== null; // it would need the upload
-    if (job.status === "completed" && !COMPUTED.includes(job.kind) && !this.opened) {
+    this.download.hidden = !kept;
+    this.verify.hidden = !kept || this.manifest === null || this.manifest.prompt_sha256 !== null; // it would need the upload
+    if (kept && !COMPUTED.includes(job.kind) && !this.opened) {
       this.opened = true;
       fewAtATime(() => this.open(job));
     }
     this.detail.textContent = describe(job);
   }
 
-  /** Shows what only a finished job has: a manifest and pictures. */
+  /** Shows what only a finished job has whose output is kept: a manifest and pictures. */
   async open(job) {
     try {
       this.manifest = await get(`v1/jobs/${job.id}/manifest`);
