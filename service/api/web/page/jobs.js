@@ -161,7 +161,7 @@ class Row {
 
   show(job) {
     const ended = ENDS.includes(job.status);
-    const kept = job.status === "completed" && !(job.expires_at <= Date.now() / 1000);
+    const kept = job.status === "completed" && (job.expires_at === null || job.expires_at > Date.now() / 1000);
     this.element.dataset.status = job.status;
     this.state.textContent = {
       queued: "Queued",
