@@ -175,7 +175,8 @@ class Row {
     this.cancel.hidden = ended;
     this.excerpt.textContent = job.excerpt ?? "";
     this.download.hidden = !kept;
-    this.verify.hidden = !kept || this.manifest === null || this.manifest.prompt_sha256 !== null; // it would need the upload
+    const verifiable = this.manifest !== null && this.manifest.prompt_sha256 === null; // else it would need the upload
+    this.verify.hidden = !kept || !verifiable;
     if (kept && !COMPUTED.includes(job.kind) && !this.opened) {
       this.opened = true;
       fewAtATime(() => this.open(job));
