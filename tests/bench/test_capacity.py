@@ -45,6 +45,7 @@ def test_the_sums_are_right() -> None:
     assert row.redis_cores == pytest.approx(row.listeners * 0.001 + 100 * 0.001 + capacity, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_very_large_deployment_has_more_shards() -> None:
     row = plan(10_000, dataclasses.replace(COSTS, worker_core=2.0), np.random.default_rng(7))
     assert row.redis_cores > 32 * 0.7 * 0.5

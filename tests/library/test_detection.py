@@ -91,6 +91,7 @@ def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector: ancestral.D
     assert again["recipe"] == {"status": "equal", "samples": len(wave), "correlation": 1.0}
 
 
+@pytest.mark.slow
 def test_what_others_have_made_is_not_found(detector: ancestral.Detector) -> None:
     rng = np.random.default_rng(5)
     pixels = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)

@@ -66,6 +66,7 @@ def _made(precisions: str, pictures: str, **environment: str) -> tuple[str, dict
     return engine, found
 
 
+@pytest.mark.slow
 def test_the_same_bytes_whatever_numpy_chooses() -> None:
     assert _made("fp32", "pixelcnn-sprites") == _made("fp32", "pixelcnn-sprites", **_OTHER_NUMPY)
 

@@ -93,6 +93,7 @@ def test_padding_carries_no_loss(task: AcousticTask, prepared: Path) -> None:
     assert all(float(value) == pytest.approx(0.0, abs=1e-6) for value in perfect.values())
 
 
+@pytest.mark.slow
 def test_the_acoustic_model_learns(task: AcousticTask) -> None:
     torch.manual_seed(0)
     model = task.network()

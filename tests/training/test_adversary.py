@@ -57,6 +57,7 @@ def test_mels_that_are_natural_match(discriminator: MelDiscriminator) -> None:
     assert found.discriminator.item() == pytest.approx(((scores - 1.0) ** 2 + scores**2).mean().item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_blurred_mels_from_sharp_ones(discriminator: MelDiscriminator) -> None:
     optimizer = torch.optim.AdamW(discriminator.parameters(), lr=3e-3)
     blur = torch.nn.AvgPool1d(5, stride=1, padding=2)

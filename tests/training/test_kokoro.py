@@ -141,6 +141,7 @@ def test_every_phoneme_can_be_said() -> None:
     assert np.abs(british[0]).max() == pytest.approx(2 * np.abs(american[0]).max(), rel=0.01), "each has its own style"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registries")
 def test_a_build_that_was_stopped_is_continued(tmp_path: Path) -> None:
     def stop(done: int) -> None:

@@ -41,6 +41,7 @@ def said(name: str) -> list[Wave]:
     return [soxr.resample(wave, rate, RATE).astype(np.float32) for wave, rate, _ in sounds]
 
 
+@pytest.mark.slow
 def test_the_listener_hears_the_teacher() -> None:
     pytest.importorskip("faster_whisper")
     listener = Listener()

@@ -51,6 +51,7 @@ def in_two_slices(folder: Path, *options: object) -> list[int]:
     return steps
 
 
+@pytest.mark.slow
 def test_slices_are_one_run_of_a_trunk_and_of_a_branch(network: list[object], tmp_path: Path) -> None:
     trunk = tmp_path / "two"
     assert in_two_slices(tmp_path, *network, "--steps", "3", "--decay", "0") == [1, 3]

@@ -101,6 +101,18 @@ def draw_named(
     return _drawn(engine, named, temperature, guidance, seed)
 
 
+def draw_alike(
+    engine: ImageEngine, pictures: Pictures, count: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
+) -> Pictures:
+    """``count`` pictures with the labels of as many of these, chosen at random: what differs is not what was named."""
+    chosen = np.random.default_rng(seed).integers(0, len(pictures.labels), count)
+    known = [
+        [None if label == len(values) else label for label, values in zip(row, engine.spec.conditions, strict=True)]
+        for row in pictures.labels[chosen].tolist()
+    ]
+    return _drawn(engine, known, temperature, guidance, seed)[0]
+
+
 def _drawn(
     engine: ImageEngine, rows: Sequence[Sequence[int | None]], temperature: float, guidance: float, seed: int
 ) -> tuple[Pictures, float]:

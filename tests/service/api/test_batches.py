@@ -256,6 +256,7 @@ def test_files_of_a_caller_are_limited(environment: dict[str, str]) -> None:
         assert large.value.status_code == 413
 
 
+@pytest.mark.slow
 def test_a_batch_survives_its_api_process(environment: dict[str, str], tmp_path: Any) -> None:
     data = jsonl(*(line(str(n), seed=n, input="It was a long day. " * 20) for n in range(24)))
     settings = {"data_dir": str(tmp_path)}

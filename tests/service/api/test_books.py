@@ -151,6 +151,7 @@ def test_a_file_a_chapter_and_captions(ancestral: Run, server: Server, tmp_path:
     assert (early.status_code, early.json()["error"]["code"]) == (409, "book_not_completed")
 
 
+@pytest.mark.slow
 def test_events_tell_how_far_it_is(server: Server) -> None:
     book = begun(server, LONG)["id"]
     with httpx.stream("GET", f"{server.url}/v1/books/{book}/events", timeout=240) as response:
@@ -288,6 +289,7 @@ def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None
     assert httpx.delete(f"{keyed.url}/v1/books/{book}", headers=ann).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_book_survives_its_processes(
     environment: dict[str, str], ancestral: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

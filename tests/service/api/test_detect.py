@@ -68,6 +68,7 @@ def stripped(text: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_a_picture_is_found_by_the_key_of_its_server_alone(
     keyed_server: Server, other_server: Server, server: Server
 ) -> None:

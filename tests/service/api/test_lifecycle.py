@@ -70,6 +70,7 @@ def test_a_model_that_cannot_speak_is_never_ready(environment: dict[str, str], t
         check_envelope(server.speak(model="mute"), 503, None)
 
 
+@pytest.mark.slow
 def test_slow_readers_give_their_slots_to_those_who_wait_and_get_the_whole(serve: Serve) -> None:
     body = SPEECH | {"input": SPEECH["input"] * 20, "speed": 0.25, "sample_rate": 48000}
     with serve(interactive_slots=1, ahead_seconds=0.5) as server:
@@ -99,6 +100,7 @@ def test_overload_is_told_and_passes(serve: Serve) -> None:
         assert status == 200
 
 
+@pytest.mark.slow
 def test_a_request_that_waits_in_the_queue_is_served(serve: Serve) -> None:
     with serve(interactive_slots=1, max_queued_streams=1) as server:
         expected = server.speak().content
@@ -112,6 +114,7 @@ def test_a_request_that_waits_in_the_queue_is_served(serve: Serve) -> None:
         assert server.speak().content == expected
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_dropped(serve: Serve) -> None:
     limits = {"interactive_slots": 1, "max_queued_streams": 4, "stall_seconds": 1}
     with serve(**limits) as server, reading_slowly(server) as connection:
@@ -181,6 +184,7 @@ def test_requests_in_flight_may_finish(serve: Serve) -> None:
         assert server.process.wait(timeout=30) == 0
 
 
+@pytest.mark.slow
 def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refused(serve: Serve) -> None:
     count = 5
     with (
@@ -206,6 +210,7 @@ def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refus
     assert not any("traceback" in line for line in server.log)
 
 
+@pytest.mark.slow
 def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
     with serve(drain_seconds=60) as server, server.client() as client:
         assert "connection" not in client.get("/readyz").headers
@@ -220,6 +225,7 @@ def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
         assert server.stop() == 0  # told again, it does not wait
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_load_balancers(serve: Serve) -> None:
     with serve(drain_seconds=60) as server:
         assert server.stop(signal.SIGINT) == 0

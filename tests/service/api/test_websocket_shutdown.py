@@ -49,6 +49,7 @@ def closed(connection: ClientConnection) -> int | None:
     return end.value.rcvd and end.value.rcvd.code
 
 
+@pytest.mark.slow
 def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
     with serve(shutdown_seconds=30) as server, talking(server, sock=small_window(server)) as talk:
         talk.configure(speed=0.25)
@@ -83,6 +84,7 @@ def test_in_the_end_it_is_broken_off(serve: Serve) -> None:
         assert closed(connection) is None
 
 
+@pytest.mark.slow
 def test_pictures_in_progress_are_completed_before_the_close(serve: Serve) -> None:
     with serve(shutdown_seconds=30, interactive_slots=1) as server, watching(server) as watch:
         with reading_slowly(server), watching(server) as idle:  # it has to wait for the only slot
@@ -94,6 +96,7 @@ def test_pictures_in_progress_are_completed_before_the_close(serve: Serve) -> No
         assert server.process.wait(timeout=30) == 0
 
 
+@pytest.mark.slow
 def test_a_request_that_is_being_submitted_is_served(serve: Serve) -> None:
     """The signal comes while the server waits for Redis with a message in hand: it counts as work that has begun."""
     with serve(shutdown_seconds=30) as server, watching(server) as watch, watching(server) as idle:

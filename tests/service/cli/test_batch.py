@@ -92,6 +92,7 @@ def test_a_part_has_the_results_and_the_columns_of_the_rows(process: Run, tmp_pa
     assert (recipe["model"], recipe["seed"], recipe["engine"]) == ("tiny", 3, "native-int8")
 
 
+@pytest.mark.slow
 def test_webdataset_and_files_hold_what_parquet_holds(process: Run, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.parquet", [{k: v for k, v in row.items() if k != "id"} for row in ROWS])
     table = parquet.read_table(io.BytesIO(made(process, rows, tmp_path / "a")["part-000000.parquet"])).to_pylist()
@@ -117,6 +118,7 @@ def test_without_a_model_it_is_that_of_the_library() -> None:
     assert [options["model"]] * 2 == defaults
 
 
+@pytest.mark.slow
 def test_pictures_and_their_likelihoods(process: Run, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "any", "seed": 1}, {"prompt": "nothing like this"}])
     done = process("batch", str(rows), "-o", str(tmp_path / "a"), "--model", "binary", "--to", "files")

@@ -378,6 +378,7 @@ def _complaints(path: Path, report: Path) -> list[tuple[str, str]]:
     return [(found["ID"], found["message"]) for found in json.loads(report.read_bytes())["messages"]]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not EPUBCHECK.exists() or shutil.which("java") is None, reason="epubcheck is not installed (Debian: epubcheck)"
 )

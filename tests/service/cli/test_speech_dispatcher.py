@@ -356,6 +356,7 @@ def test_a_message_is_stopped(home: Path) -> None:
         assert client.ended() == "END"
 
 
+@pytest.mark.slow
 def test_a_message_is_paused_and_goes_on(home: Path) -> None:
     with Client(home / "speechd.sock") as client, Client(home / "speechd.sock") as other:
         client.speak(LONG)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
@@ -29,6 +30,7 @@ def test_speech_in_chromium_has_the_bytes_of_http(server: Server, visit: Visitin
         page.check()
 
 
+@pytest.mark.slow
 def test_a_long_text_a_pause_and_a_mix(server: Server, visit: Visiting) -> None:
     """More than a request takes: a request for each paragraph, played as one sound, with one file of captions."""
     with visit(server) as page:

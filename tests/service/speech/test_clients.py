@@ -171,6 +171,7 @@ def speak_patiently(server: Server) -> tuple[int, bytes]:
         return answer.retries_taken, answer.parse().content
 
 
+@pytest.mark.slow
 def test_openai_is_told_of_overload_and_tries_again(serve: Serve) -> None:
     with (
         serve(interactive_slots=1, max_queued_streams=0) as server,

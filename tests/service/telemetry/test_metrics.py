@@ -247,6 +247,7 @@ def test_a_worker_that_cannot_be_listened_to_says_why(process: Callable[..., obj
     assert f"port {port}" in ran.stderr.decode()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_server_without_redis_is_still_seen(serve: Serve) -> None:
     with serve(metrics_port=0) as server:
         valkey = process_of(server, "valkey")

@@ -116,6 +116,7 @@ def test_what_is_said_on_a_websocket(traced: tuple[Server, Collector]) -> None:
     assert attempt.parent_span_id == connection.span_id
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_harms_nobody(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     with serve(traces_endpoint="http://127.0.0.1:1/v1/traces") as server:
         assert server.speak().status_code == 200

@@ -83,6 +83,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(run: Run, tmp_path: Path)
     assert load(model / "pixelcnn").sha256 == weights
 
 
+@pytest.mark.slow
 def test_what_made_held_out_pictures_less_likely_is_not_annealed(run: Run, tmp_path: Path) -> None:
     images, work, model = folder_of(tmp_path / "art"), tmp_path / "work", tmp_path / "data" / "models" / "gems"
     added(run, images, work, "--steps", 5)

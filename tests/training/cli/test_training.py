@@ -222,6 +222,7 @@ def test_broken_corpora_are_refused(run: Run, corpora: dict[str, Path], tmp_path
         refused(run("corpus", *arguments, "-o", tmp_path / "out"), 1, "a.wav")
 
 
+@pytest.mark.slow
 def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
     pytest.importorskip("faster_whisper")
     arguments = ("--model", "tiny", "--voice", "ann", "--corpus", corpora["ann"])

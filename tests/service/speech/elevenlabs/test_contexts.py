@@ -120,6 +120,7 @@ def test_a_second_close_cancels(server: Server) -> None:
     assert eventually(lambda: not [job for job in jobs(server) if job["status"] in ("queued", "in_progress")])
 
 
+@pytest.mark.slow
 def test_twenty_contexts_at_random(serve: Callable[..., AbstractContextManager[Server]]) -> None:
     chance = random.Random(7)
     names = [str(number) for number in range(20)]

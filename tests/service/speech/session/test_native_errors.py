@@ -76,6 +76,7 @@ def test_a_client_that_stalls_is_left(serve: Serve) -> None:
         assert slow.sound + rest.sound == whole(own, LONG * 4, speed=0.25)
 
 
+@pytest.mark.slow
 def test_sound_made_ahead_waits_for_a_reader_who_takes_his_time(serve: Serve) -> None:
     with serve(stall_seconds=4, ahead_seconds=1) as own, talking(own, sock=small_window(own)) as talk:
         talk.configure(speed=0.25)
