@@ -113,6 +113,9 @@ class House:
             for worker in started:
                 eventually(partial(worker.said, "worker ready"))
             yield started
+        except BaseException:
+            print(*(line for worker in started for line in worker.log), sep="\n")  # pytest shows it: why it failed
+            raise
         finally:
             codes = [worker.end() for worker in started]
         assert set(codes) <= {0, -signal.SIGKILL}, codes
