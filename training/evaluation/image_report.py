@@ -42,21 +42,21 @@ def likelihood_figures(loaded: Checkpoint, task: ImageTask, test: Pictures) -> d
 
 
 def fidelity_figures(
-    task: ImageTask, made: Pictures, alike: Pictures, classifier: PictureClassifier | None
+    task: ImageTask, made: Pictures, matched: Pictures, classifier: PictureClassifier | None
 ) -> dict[str, Any]:
     """How sampled pictures compare with real ones: attributes, fidelity, variety, copies.
 
     Args:
         task: with the data.
         made: sampled pictures and the labels that they were sampled for: how well those are recognised.
-        alike: pictures sampled for the labels of test pictures, and compared with those in everything else.
+        matched: pictures sampled for the labels of test pictures, with which they are compared in everything else.
         classifier: of the attributes; None: only copies are counted.
     """
     spec, train, test = task.spec, task.pictures.train, task.held_out(task.pictures.test, None)
     rng = np.random.default_rng(0)
     shuffled = test.images[rng.permutation(len(test.images))[:_COMPARED]]
-    count = min(len(alike.images), len(shuffled), len(train.images))
-    some_made, some_test = alike.images[:count], shuffled[:count]
+    count = min(len(matched.images), len(shuffled), len(train.images))
+    some_made, some_test = matched.images[:count], shuffled[:count]
     copies = {"copies": count_copies(some_made, shuffled, train.images, spec)._asdict()}
     if classifier is None:
         return copies

@@ -101,10 +101,10 @@ def draw_named(
     return _drawn(engine, named, temperature, guidance, seed)
 
 
-def draw_alike(
+def draw_matched(
     engine: ImageEngine, pictures: Pictures, count: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
 ) -> Pictures:
-    """``count`` pictures with the labels of as many of these, chosen at random: what differs is not what was named."""
+    """``count`` pictures, each sampled for the labels of one of these, chosen at random with replacement."""
     chosen = np.random.default_rng(seed).integers(0, len(pictures.labels), count)
     known = [
         [None if label == len(values) else label for label, values in zip(row, engine.spec.conditions, strict=True)]

@@ -139,8 +139,8 @@ def test_say_ends_on_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None
     process = subprocess.Popen(line, env=environment | {"FORCE_COLOR": "1"}, stderr=subprocess.PIPE)
     assert process.stderr is not None
     with process.stderr:
-        while process.stderr.read(1) not in (b"\x1b", b""):  # of the progress bar; the log has no colours
-            pass
+        while (read := process.stderr.read(1)) != b"\x1b":  # of the progress bar; the log has no colours
+            assert read
         process.send_signal(signal.SIGINT)
         assert b"Traceback" not in process.stderr.read()
     assert process.wait(30) == 130

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
 from tests.service.shaky import cut_proxy
 from tests.service.support import SPEECH, Server, running
+from tests.service.ws_client import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -144,14 +144,13 @@ def test_an_error_stands_beside_its_field(server: Server, visit: Visiting) -> No
 def test_of_an_expired_output_only_the_record_is_shown(shared: Callable[..., Server], visit: Visiting) -> None:
     server = shared(stream_seconds=1)
     job = server.generate({"idempotency-key": "expired"}).headers["x-job-id"]  # the key keeps the record for a day
-    while httpx.get(f"{server.url}/v1/jobs/{job}/content").status_code != 404:
-        time.sleep(0.05)
+    assert eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{job}/content").status_code == 404)
     with visit(server) as page:
         page.open("#jobs")
         row = page.page.locator(f".job:has-text('{job}')")
         row.locator("strong:text-is('Complete')").wait_for()
-        with page.page.expect_response(lambda answer: "/v1/jobs?" in answer.url):
-            pass  # the next poll: whatever a row asks for, it has asked for by then
+        # The next poll: whatever a row asks for, it has asked for by then.
+        page.page.wait_for_event("response", lambda answer: "/v1/jobs?" in answer.url)
         assert row.locator("button:visible").all_inner_texts() == [job]
         assert not any(job in url for url in page.requests)
         page.check()

@@ -61,10 +61,10 @@ def images(
     The first attribute is called the class here; the others of sampled pictures are drawn from what occurred
     together in training. Measured are the likelihood of real test pictures in nats and bits (conditional,
     unconditional, summed over the classes; beside it that of independent pixels and of PNG); how well a classifier
-    of real pictures recognises each attribute, of real and of sampled pictures; precision and recall in its
-    features; and how near pictures are to training pictures that were sampled for the labels of test pictures,
-    compared with those. The sheets are ten sampled pictures of every class (sheet.png), and sampled pictures beside
-    the nearest real ones (nearest.png).
+    of real pictures recognises each attribute, of real and of sampled pictures. As many more are sampled for the
+    labels of test pictures: precision and recall in the classifier's features, and how near they are to training
+    pictures, both compared with test pictures. The sheets are ten sampled pictures of every class (sheet.png), and
+    sampled pictures beside the nearest real ones (nearest.png).
 
     With --named so many pictures are sampled with every attribute named, all values alike, without guidance and with
     1.5, 2 and 3: how well each attribute is recognised, how often all are, and how many cloaks have two colours.
@@ -85,7 +85,13 @@ def images(
     from ancestral.models.engines import load_image_engine
     from ancestral.training.evaluation.edits import edited_figures
     from ancestral.training.evaluation.image_report import fidelity_figures, likelihood_figures, named_figures
-    from ancestral.training.evaluation.images import draw_alike, draw_classes, draw_named, write_classes, write_nearest
+    from ancestral.training.evaluation.images import (
+        draw_classes,
+        draw_matched,
+        draw_named,
+        write_classes,
+        write_nearest,
+    )
     from ancestral.training.evaluation.reconstruction_report import reconstruction_report
     from ancestral.training.model_card import SHEET
     from ancestral.training.tasks.images import ImageTask
@@ -125,8 +131,8 @@ def images(
     output.mkdir(parents=True, exist_ok=True)
     if drawn:
         made, seconds = draw_classes(engine, drawn, temperature, guidance)
-        alike = draw_alike(engine, task.pictures.test, len(made.images), temperature, guidance)
-        compared = fidelity_figures(task, made, alike, judged_by)
+        matched = draw_matched(engine, task.pictures.test, len(made.images), temperature, guidance)
+        compared = fidelity_figures(task, made, matched, judged_by)
         report |= {"guidance": guidance, "seconds_per_picture": seconds, **compared}
         write_classes(made, engine.spec, output / SHEET)
         write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
