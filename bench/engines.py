@@ -12,28 +12,26 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, Tensors, load, save
+from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.engines.speech.ranges import int8_ranges, largest
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.kernels.gemm import Precision
-from ancestral.models.spec import SYMBOLS, FeatureSpec
-from ancestral.models.tensors import shapes
+from ancestral.models.spec import FeatureSpec
 from ancestral.training.export import write
 from bench.peer import NAME, Peer
 from bench.report import Target, report, show
 from bench.roofline import roofline
+from tests.random_weights import lively_checkpoint
 
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
 TRAINED = ZOO / "wavenet-en" / "wavenet"
@@ -61,32 +59,6 @@ class Row:
     """Samples per CPU-second as a multiple of the cached torch engine's, with one stream."""
     first_audio_ms: float
     """From opening the streams to the first 20 ms of all of them, with a warm engine."""
-
-
-def lively_checkpoint(spec: WaveNetSpec, seed: int = 0) -> Checkpoint:
-    """Random weights whose symbols have about the entropy of speech, 4 bits each."""
-    gains = {"residual": 0.5, "skip": 2.0, "head": 2.0, "output": 2.5}
-    noise, tensors = np.random.default_rng(seed), {}
-    for name, shape in shapes(tensor_table(spec)).items():
-        if name.endswith("bias"):
-            scale = 0.1
-        elif name in ("embedding", "conditioner.speaker"):
-            scale = 1.0
-        else:
-            inputs = shape[0] * shape[1] if name == "skip" else shape[-2]
-            scale = gains.get(name, 1.0) / float(inputs) ** 0.5
-        tensors[name] = (noise.standard_normal(shape) * scale).astype(np.float32)
-    return Checkpoint(with_ranges(spec, tensors), tensors, "0" * 64, Path("random"), "")
-
-
-def with_ranges(spec: WaveNetSpec, tensors: Tensors) -> WaveNetSpec:
-    """The spec of random weights with their ranges for int8, from random sound."""
-    noise = np.random.default_rng(3)
-    symbols = noise.integers(0, SYMBOLS, 2000, np.uint8)
-    rows = -(-len(symbols) // spec.local_hop)
-    frames = noise.standard_normal((rows, spec.local_channels), np.float32) if spec.local_channels else None
-    ranges = int8_ranges(spec, tensors, symbols, frames, 0 if spec.speakers else None)
-    return replace(spec, int8_ranges=largest([ranges]))
 
 
 def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:

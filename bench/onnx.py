@@ -22,8 +22,9 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
 from ancestral.models.kernels.gemm import Precision
 from ancestral.models.spec import FeatureSpec
-from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, lively_checkpoint, measure
+from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, measure
 from bench.report import report
+from tests.random_weights import lively_checkpoint
 
 SAMPLES = 1600
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -32,29 +33,7 @@ window.clicked = null;
 addEventListener("click", () => (window.clicked ??= performance.now()), { capture: true });
 """
 """Notes the first click."""
-FIRST_SOUND = """
-window.soundAt = null;
-const connect = AudioNode.prototype.connect;
-AudioNode.prototype.connect = function (target, ...rest) {
-  if (target instanceof AudioDestinationNode) listen(this);
-  return connect.call(this, target, ...rest);
-};
-function listen(node) {
-  window.device = node.context;
-  const analyser = new AnalyserNode(node.context, { fftSize: 32768 });
-  connect.call(node, analyser);
-  const levels = new Float32Array(32768);
-  setInterval(() => {
-    analyser.getFloatTimeDomainData(levels);
-    const first = levels.findIndex((level) => Math.abs(level) > 1e-4);
-    if (window.soundAt === null && first >= 0)
-      window.soundAt = performance.now() - (1000 * (levels.length - first)) / node.context.sampleRate;
-  }, 10);
-  window.capture?.(node, connect);
-}
-"""
-"""Notes as ``soundAt`` when an AnalyserNode beside the sound device heard the first sound of its last second. The
-device is ``device``; where a test has a ``capture``, it is given the node and what connects it."""
+_FIRST_SOUND = Path(__file__).parents[1] / "tests/service/page/first_sound.js"
 _TIMEOUT_MS = 3 * 60_000
 """The longest wait for the end of the sound."""
 
@@ -116,7 +95,7 @@ def _hear(browser: Browser, address: str) -> Delay:
     heard = []
     for seed in range(LISTENINGS):
         page = browser.new_context().new_page()
-        page.add_init_script(_CLICKED + FIRST_SOUND)
+        page.add_init_script(_CLICKED + _FIRST_SOUND.read_text())
         page.goto(f"{address}#speak?model=wavenet-en&voice=joe&seed={seed}&text={quote(TEXTS[0])}")
         page.click("button.primary")
         page.wait_for_selector(".stats[data-sha256]", state="attached", timeout=_TIMEOUT_MS)

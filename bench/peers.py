@@ -26,8 +26,9 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.gemm import Precision
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
-from bench.engines import lively_checkpoint, measure
+from bench.engines import measure
 from bench.report import Target, report, show
+from tests.random_weights import lively_checkpoint
 
 SENTENCES = (
     "The birch canoe slid on the smooth planks.",

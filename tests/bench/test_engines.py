@@ -9,10 +9,11 @@ import pytest
 
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.kernels.gemm import Precision
-from bench.engines import BATCHES, Row, lively_checkpoint, measure_model, targets
+from bench.engines import BATCHES, Row, measure_model, targets
 from bench.report import report
 from bench.roofline import multiply_adds, roofline
 from tests.models.random_models import TINY_SPECS
+from tests.random_weights import lively_checkpoint
 
 JSON = {
     "model", "engine", "precision", "batch", "samples_per_cpu_second", "samples_per_second", "real_time_factor",

@@ -9,8 +9,8 @@ import numpy as np
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.speech.engine import StreamRequest
-from bench.engines import lively_checkpoint
 from tests.paths import ROOT
+from tests.random_weights import lively_checkpoint
 
 ZOO = ROOT / "models" / "zoo" / "wavenet-en"
 SPEAKERS = ("ann", "bob")
@@ -32,7 +32,7 @@ TINY_SPECS = {
 
 
 def random_checkpoint(spec: WaveNetSpec, seed: int = 0) -> Checkpoint:
-    """The bench's random model, with a hash of its own for every seed."""
+    """The random model, with a hash of its own for every seed."""
     return replace(lively_checkpoint(spec, seed), sha256=f"{seed:064x}")
 
 

@@ -17,8 +17,8 @@ from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.checkpoint import CheckpointError, load, save
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.tensors import shapes
-from bench.engines import lively_checkpoint
 from tests.models.random_models import TINY_SPECS
+from tests.random_weights import lively_checkpoint
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = lively_checkpoint(SPEC).tensors

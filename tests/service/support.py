@@ -33,7 +33,7 @@ from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from ancestral.models.tensors import random_tensors, shapes
 from ancestral.models.text import PHONEMES
 from ancestral.training.export import write as write_graphs
-from bench.engines import with_ranges
+from tests.random_weights import with_ranges
 from tests.service.redis_servers import cluster
 
 VOICES = ("ann", "bob")

@@ -19,7 +19,7 @@ from ancestral.model import Model
 from ancestral.models.entries import Voice
 from ancestral.service.cli.local.speech_dispatcher import MAX_MESSAGE_BYTES, Module
 from ancestral.service.cli.local.speech_dispatcher_settings import Settings
-from bench.speech_dispatcher import Client, dispatcher
+from tests.service.cli.speech_dispatcher import Client, dispatcher
 from tests.service.support import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -267,7 +267,7 @@ def home(environment: dict[str, str], process: Run, tmp_path_factory: pytest.Tem
     done = process("speech-dispatcher", "--install", "--model", "tiny", HOME=str(found))
     assert done.returncode == 0, done.stderr
     own = {name: value for name, value in environment.items() if name.startswith("ANCESTRAL_")}
-    with dispatcher(found, "alsa", {"ALSA_CONFIG_PATH": str(found / "asound.conf"), **own}) as address:
+    with dispatcher(found, {"ALSA_CONFIG_PATH": str(found / "asound.conf"), **own}) as address:
         with Client(address) as client:
             assert "250-ancestral" in client.command("LIST OUTPUT_MODULES")  # beside others that are installed here
             assert client.command("GET OUTPUT_MODULE")[:-1] == ["251-ancestral"]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from bench.page import FIRST_SOUND
 from tests.service.support import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+FIRST_SOUND: Final = Path(__file__).with_name("first_sound.js").read_text()
 SECONDS: Final = 120_000
 """Playwright counts in milliseconds: the machine may be busy."""
 _FLAGS: Final = [

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from bench.page import FIRST_SOUND
 from tests.service.images.pictures import draw
+from tests.service.page.browser import FIRST_SOUND
 from tests.service.page.firefox import Firefox, firefox
 from tests.service.support import Server
 
