@@ -71,10 +71,11 @@ test-training: $(VENV)/.dev  ## Run the tests of training, corpora, evaluation a
 test-all: $(VENV)/.dev  ## Run all tests, and measure their coverage
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
-lint: $(VENV)/.dev  ## ruff, hadolint, mypy --strict, import-linter
+lint: $(VENV)/.dev  ## ruff, hadolint, ceilings of lines, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python .ci/lines.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
