@@ -1,8 +1,7 @@
 """Sampling speed of each WaveNet engine: ``python -m bench.engines``.
 
 Samples per CPU-second use the clock of the calling thread, the only one that works, so they are valid on a busy machine
-too. Samples per second and the real-time factor use wall-clock time: run nothing else meanwhile. The roofline
-(bench/roofline.py) is measured in the same run.
+too. Samples per second and the real-time factor use wall-clock time: run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from ancestral.models.spec import FeatureSpec
 from ancestral.training.export import write
 from bench.peer import NAME, Peer
 from bench.report import Target, report, show
-from bench.roofline import roofline
 from tests.random_weights import lively_checkpoint
 
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
@@ -53,8 +51,6 @@ class Row:
     samples_per_second: float
     real_time_factor: float
     """Seconds of audio sampled per second, all streams together."""
-    roofline: float
-    """Samples per CPU-second as a share of the roofline."""
     times_reference: float
     """Samples per CPU-second as a multiple of the cached torch engine's, with one stream."""
     first_audio_ms: float
@@ -127,7 +123,6 @@ def _row(
         samples_per_cpu_second=round(speed),
         samples_per_second=round(samples / wall),
         real_time_factor=round(samples / wall / spec.sample_rate, 2),
-        roofline=round(speed / roofline(spec, precision, batch), 3),
         times_reference=round(speed / (reference or speed), 1),
         first_audio_ms=round(1000 * first, 1),
     )
@@ -178,7 +173,6 @@ def targets(rows: Sequence[Row]) -> list[Target]:
     medium = max(speed("wavenet-M", precision.name.lower(), 1) for precision in Precision)
     found = [
         ("S, fp32, alone, times real time", 3.0, speed("wavenet-S", "fp32", 1) / rate),
-        ("S, fp32, alone, share of its roofline", 0.65, native["wavenet-S", "fp32", 1].roofline),
         ("S, fp32, 16 together, times real time", 7.0, speed("wavenet-S", "fp32", 16) / rate),
         ("S, int8, alone, times real time", 10.0, speed("wavenet-S", "int8", 1) / rate),
         ("M, the fastest precision, alone, times real time", 1.0, medium / rate),

@@ -1,16 +1,36 @@
-"""The capacity model: simulated queue waits agree with queueing theory, and the sums are right."""
+"""The logic of the benchmarks: queue waits and capacity, quantiles of metrics, and the rows of every engine."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 
 import numpy as np
 import pytest
 
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.kernels.gemm import Precision
+from bench import engines, pictures
 from bench.capacity import MAY_WAIT, UTTERANCE_SECONDS, WAIT_SECONDS, Costs, breaking_point, highest_load, plan, waits
+from bench.report import report
+from bench.scrape import quantile, total
+from tests.models.random_models import TINY_SPECS
+from tests.random_weights import lively_checkpoint
 
 COSTS = Costs(0.2, 0.02, 0.001, 40, 20_000, 17_000, 18_000, 0.001, 2e-6)
+PAGE = """\
+# TYPE wait_seconds histogram
+wait_seconds_bucket{priority="a",le="0.1"} 1.0
+wait_seconds_bucket{priority="a",le="0.2"} 3.0
+wait_seconds_bucket{priority="a",le="+Inf"} 3.0
+wait_seconds_bucket{priority="b",le="0.1"} 0.0
+wait_seconds_bucket{priority="b",le="0.2"} 0.0
+wait_seconds_bucket{priority="b",le="+Inf"} 1.0
+wait_seconds_count{priority="a"} 3.0
+wait_seconds_count{priority="b"} 1.0
+plain 7.0
+"""
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.5])
@@ -63,3 +83,39 @@ def test_breaking_point_is_the_last_row_that_fits() -> None:
     assert rows[2].redis_cores * busiest <= 0.7 < rows[2].redis_cores * math.ceil(32 / (rows[2].masters - 1)) / 32
     assert "carries 30 workers" in breaking_point(COSTS, rows)
     assert "700 listeners" in breaking_point(COSTS, rows)
+
+
+def test_quantiles_are_those_of_prometheus() -> None:
+    assert quantile(PAGE, "wait_seconds", 0.25) == pytest.approx(0.1)
+    assert quantile(PAGE, "wait_seconds", 0.5) == pytest.approx(0.15)
+    assert quantile(PAGE, "wait_seconds", 1.0) == 0.2
+    assert math.isnan(quantile(PAGE, "nothing", 0.5))
+
+
+def test_totals_are_summed_over_labels() -> None:
+    assert (total(PAGE, "wait_seconds_count"), total(PAGE, "plain"), total(PAGE, "nothing")) == (4, 7, 0)
+
+
+@pytest.mark.slow
+def test_every_precision_and_batch_of_speech_is_a_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "REPETITIONS", 1)
+    rows = engines.measure_model("tiny", lively_checkpoint(TINY_SPECS["conditional"]), 100)
+    native = [("native", precision.name.lower(), batch) for precision in Precision for batch in engines.BATCHES]
+    torch = [("torch", "fp32", 1), ("wavenet_vocoder", "fp32", 1)]
+    onnx = [("onnx-cpu", "fp32", batch) for batch in engines.BATCHES]
+    assert [(row.engine, row.precision, row.batch) for row in rows] == [*torch, *native, *onnx]
+    report("Engines", rows)
+    printed = json.loads(capsys.readouterr().out.rstrip().rpartition("\n")[2])
+    assert printed["machine"]
+    assert printed["rows"] == [dataclasses.asdict(row) for row in rows]
+
+
+@pytest.mark.slow
+def test_pictures_are_measured_beside_naive_sampling_and_in_int8() -> None:
+    spec = PixelCNNSpec(6, 5, 3, layers=2, features=24, output_features=6)
+    rows = pictures.measure_model("tiny", pictures.random_checkpoint(spec))
+    assert [row.engine for row in rows] == ["naive", *["native"] * 3, *["native-int8"] * 3]
+    for row in rows:
+        assert row.times_naive == pytest.approx(rows[0].seconds_per_image / row.seconds_per_image, rel=0.02, abs=0.06)
