@@ -27,11 +27,10 @@ def test_the_page_shows_what_it_links_to(tmp_path: Path) -> None:
     write_listening_page(tmp_path / "page", "tiny", "0123456789abcdef", {"allison": heard[:1], "mary": heard})
     text = (tmp_path / "page/README.md").read_text("utf-8")
     assert "weights `0123456789ab`" in text
-    allison, mary = text.split("## mary")
-    assert "Recordings: Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0." in allison
-    assert "Recordings:" not in mary
-    assert "| A birch canoe. | [hear](allison-0-voice.ogg)<br>![](allison-0-voice.png) |" in allison
-    assert "Glue the sheet." in mary
+    credit = "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0"
+    played = "[hear](allison-0-voice.ogg)<br>![](allison-0-voice.png)"
+    assert f"| **allison**: {credit} | A birch canoe. | {played} |" in text
+    assert "| **mary** | Glue the sheet. | [hear](mary-1-voice.ogg)" in text
     files = {path.name for path in (tmp_path / "page").iterdir()} - {"README.md"}
     names = [f"{name}-{kind}" for name in ("allison-0", "mary-0", "mary-1") for kind in ("voice", "recording")]
     assert files == {f"{name}.{suffix}" for name in names for suffix in ("ogg", "png")}

@@ -55,11 +55,11 @@ def write_listening_page(out: Path, model: str, sha256: str, voices: Mapping[str
         f"# The voices of {model}", "",
         "Sentences that were held out of the training, spoken by each voice, beside the recordings that it was learnt",
         f"from. Seeds 0, 1, …; weights `{sha256[:12]}`. Spectrograms: 40 to 7800 Hz on the mel scale, 60 dB. Made by",
-        "`ancestral evaluate listen`.",
+        "`ancestral evaluate listen`.", "",
+        "| voice, and the origin of its recordings | | voice | recording |", "|---|---|---|---|",
     ]  # fmt: skip
     for name, sentences in voices.items():
-        credit = [f"Recordings: {CREDITS[name].partition(':')[0]}.", ""] if name in CREDITS else []
-        lines += ["", f"## {name}", "", *credit, "| | voice | recording |", "|---|---|---|"]
+        credit = f": {CREDITS[name].partition(':')[0]}" if name in CREDITS else ""
         for number, sentence in enumerate(sentences):
             cells = []
             for kind, wave in (("voice", sentence.voice), ("recording", sentence.recording)):
@@ -67,5 +67,5 @@ def write_listening_page(out: Path, model: str, sha256: str, voices: Mapping[str
                 soundfile.write(out / f"{file}.ogg", np.clip(wave, -1.0, 1.0), RATE, format="OGG", subtype="OPUS")
                 Image.fromarray(spectrogram(wave)).quantize(64).save(out / f"{file}.png", optimize=True)
                 cells.append(f"[hear]({file}.ogg)<br>![]({file}.png)")
-            lines.append(f"| {sentence.text} | {cells[0]} | {cells[1]} |")
+            lines.append(f"| **{name}**{credit} | {sentence.text} | {cells[0]} | {cells[1]} |")
     (out / "README.md").write_text("\n".join(lines) + "\n", "utf-8")
