@@ -7,6 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ EXACT: Final = 2**53
 
 _PER_DIGEST: Final = 4
 _WASTED_BITS: Final = 11
-_source: Callable[[], int] | None = None
+_source: ContextVar[Callable[[], int] | None] = ContextVar("seed_source", default=None)
 MAX_SEED_TEXT: Final = 256
 """Characters of a seed that is a text."""
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
@@ -31,17 +32,17 @@ _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 def draw_seed() -> int:
     """A seed for a request without one: random, or of the source of :func:`draw_from`. Below 2^53."""
-    return secrets.randbelow(EXACT) if _source is None else _source()
+    source = _source.get()
+    return secrets.randbelow(EXACT) if source is None else source()
 
 
 def draw_from(source: Callable[[], int] | None) -> None:
-    """Have the seeds of this process drawn by ``source``; None: at random.
+    """Have the seeds of this context (a request, a background task) drawn by ``source``; None: at random.
 
     Every request passes :func:`draw_seed`, over HTTP, a websocket or in a batch. As an argument of all that lies in
     between, the source could be forgotten in one of them.
     """
-    global _source
-    _source = source
+    _source.set(source)
 
 
 def keyed_seeds(key: bytes, first: int, count: int) -> NDArray[np.uint64]:

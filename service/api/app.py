@@ -180,16 +180,17 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         tasks = Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
         app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces, signer)
         kinds: dict[Kind, Work] = {"batch": BatchWork(app.state.service), "book": BookWork(app.state.service)}
-        driving = [asyncio.create_task(Background(app.state.service, kinds).run())]
+        driving = list[asyncio.Task[None]]()
         if settings.provenance_key is not None:
             key = settings.provenance_key.get_secret_value().encode()
             seeds = KeyedSeeds(key, app.state.service.broker.seed_counter)
             driving.append(asyncio.create_task(seeds.run()))
-            draw_from(seeds.draw)
+            app.state.seed_source = seeds.draw  # of requests: RootMiddleware
+            draw_from(seeds.draw)  # of the background tasks, which inherit this context
+        driving.append(asyncio.create_task(Background(app.state.service, kinds).run()))
         try:
             yield
         finally:
-            draw_from(None)
             for task in driving:
                 task.cancel()
             await asyncio.gather(*driving, return_exceptions=True)
@@ -207,6 +208,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         redoc_url=None,
     )
     app.state.keys = keys
+    app.state.seed_source = None
     app.state.public_lists = settings.public_lists == "on"
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()

@@ -7,6 +7,7 @@ import errno
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,10 +65,16 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """On SIGTERM, stop after the drain time; on Ctrl-C, stop now; on a second Ctrl-C, do not wait for requests."""
+        """On SIGTERM, stop after the drain time; on Ctrl-C, stop now; on a second Ctrl-C, do not wait for requests.
+
+        Signals go to the main thread: a server in another one is stopped with :meth:`stop`.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._drain, loop)
-        loop.add_signal_handler(signal.SIGINT, self._stop, signal.SIGINT)
+        loop.add_signal_handler(signal.SIGINT, self.stop, signal.SIGINT)
         try:
             yield
         finally:
@@ -92,13 +99,14 @@ class Server(uvicorn.Server):
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let ``/readyz`` answer 503, and stop when load balancers have had time to notice; on a second signal now."""
         if self._draining.is_set() or not self._drain_seconds:
-            self._stop(signal.SIGTERM)
+            self.stop(signal.SIGTERM)
             return
         log.info("draining", extra={"seconds": self._drain_seconds})
         self._draining.set()
-        loop.call_later(self._drain_seconds, self._stop, signal.SIGTERM)
+        loop.call_later(self._drain_seconds, self.stop, signal.SIGTERM)
 
-    def _stop(self, number: int) -> None:
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Close the socket and wait for requests in flight; told a second time with SIGINT, do not wait."""
         self._draining.set()
         self.handle_exit(number, None)
 
@@ -122,8 +130,8 @@ class AcceptErrors:
             log.error("cannot accept connections", extra={"reason": error.strerror})
 
 
-def serve(app: FastAPI, settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve on a listening socket until a signal comes; ``on_ready`` is called when every model can be served."""
+def server_of(app: FastAPI, settings: Settings, on_ready: Callable[[], None]) -> Server:
+    """A server that does not run yet; ``on_ready`` is called when every model can be served."""
     limits = ConnectionLimits(settings.max_connections or default_connections(), settings.header_seconds)
     config = uvicorn.Config(
         app,
@@ -138,8 +146,12 @@ def serve(app: FastAPI, settings: Settings, listener: socket.socket, on_ready: C
         ws_per_message_deflate=False,  # audio does not become smaller
         ws_ping_timeout=None,  # a slow reader's pong waits behind all audio sent before the ping
     )
+    return Server(config, app, settings.drain_seconds, on_ready)
+
+
+def serve(app: FastAPI, settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve on a listening socket until a signal comes."""
     host, port = listener.getsockname()[:2]
     log.info("listening", extra={"host": host, "port": port})
-    server = Server(config, app, settings.drain_seconds, on_ready)
-    asyncio.run(server.serve(sockets=[listener]))
+    asyncio.run(server_of(app, settings, on_ready).serve(sockets=[listener]))
     log.info("stopped")

@@ -7,7 +7,7 @@ import ctypes
 import gc
 import logging
 import signal
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from socket import socket
 from typing import Final
 
@@ -33,41 +33,20 @@ def command(check: bool) -> None:
         from ancestral.loader import LoadedModels, load_models
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.entries import ModelError
-        from ancestral.service.broker.connection import Connection
         from ancestral.service.broker.topology import UrlError, check_url
-        from ancestral.service.broker.workers import Workers
         from ancestral.service.cli.local.sockets import AddressError, listen
-        from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
-        from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
-        from ancestral.service.jobs.tasks import Tasks
         from ancestral.service.settings import Settings, SettingsError, load_settings
-        from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
         from ancestral.service.telemetry.logging import configure_logging
-        from ancestral.service.telemetry.metrics import WorkerMetrics
-        from ancestral.service.telemetry.tracing import tracing
-        from ancestral.service.worker.probes import answering
-        from ancestral.service.worker.worker import Worker
+        from ancestral.service.worker.run import run_worker
 
     def load(settings: Settings) -> LoadedModels:
         return load_models(settings.catalog_config, settings.engine, settings.precision)
 
-    async def work(settings: Settings, loaded_models: LoadedModels, url: str, listener: socket | None) -> None:
+    async def work(settings: Settings, loaded_models: LoadedModels, listener: socket | None) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        metrics = WorkerMetrics()
-        connection = Connection(url, metrics, shards=settings.redis_shards)
-        broker = Workers(connection)
-        traces = tracing(settings, "worker")
-        worker = Worker(
-            settings, loaded_models, Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS), broker, metrics, traces
-        )
-        try:
-            with nullcontext() if listener is None else answering(listener, worker, metrics):
-                await worker.run(stopping)
-        finally:
-            await connection.close()
-            await asyncio.to_thread(traces.close)
+        await run_worker(settings, loaded_models, stopping, listener)
 
     with click_errors(SettingsError, UrlError, ModelError, CheckpointError, AddressError):
         settings = load_settings()
@@ -91,7 +70,7 @@ def command(check: bool) -> None:
         loaded_models = load(settings)
         gc.collect()  # where kernels were compiled, hundreds of megabytes
         gc.freeze()
-        asyncio.run(work(settings, loaded_models, settings.redis_url, listener))
+        asyncio.run(work(settings, loaded_models, listener))
 
 
 def _free_large_arrays() -> None:

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ancestral.catalog.seeds import draw_from
 from ancestral.errors import AncestralError
 from ancestral.service.api.http.errors import respond
 from ancestral.service.errors import (
@@ -70,6 +71,7 @@ class RootMiddleware:
         given = headers.get("x-request-id", "")
         own = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(own)
+        draw_from(scope["app"].state.seed_source)
         serve = _serve if scope["type"] == "http" else _connect
         scope.setdefault("state", {})["asked_at"] = time.perf_counter()
         method = scope.get("method", "WEBSOCKET")
