@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import certifi
 import hypothesis
 import pytest
+
+from tests.paths import PROCESSES_FILE
+
+if TYPE_CHECKING:
+    from tests.service.servers import Servers
 
 # As `ancestral` does (service/cli/main.py), before numpy is loaded: more BLAS threads only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -38,6 +45,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["TEST_REDIS"] = config.getoption("--redis")
+    if PROCESSES_FILE not in os.environ:  # not a process of xdist
+        os.environ[PROCESSES_FILE] = tempfile.mkstemp(prefix="ancestral-serve-")[1]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    started = Path(os.environ[PROCESSES_FILE]).read_text().splitlines()
+    terminalreporter.write_line(f"{len(started)} processes of `ancestral serve` were started")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        Path(os.environ.pop(PROCESSES_FILE)).unlink()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Starts servers in threads of this process."""
+    from tests.service.servers import Servers
+
+    servers = Servers(tmp_path_factory.mktemp("valkey"))
+    yield servers
+    servers.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -60,7 +60,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a newline; control characters are escaped, because a terminal would obey them."""
         level, fields = record.levelname.lower(), _fields(record)
-        message = _access(fields) if record.name == ACCESS_LOGGER and "route" in fields else record.getMessage()
+        message = _access(fields) if record.name == ACCESS_LOGGER and "method" in fields else record.getMessage()
         extra = " ".join(f"{name}={_value(value)}" for name, value in fields.items() if value is not None)
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         parts = [self._dim(time), self._colour(f"{level:<7}", _COLOURS.get(level, "0")), _escaped(message)]
@@ -120,6 +120,14 @@ def colours_wanted() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def json_handler() -> logging.Handler:
+    """Writes lines of JSON to standard error, without those of uvicorn that repeat ours."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(_wanted)
+    return handler
+
+
 def configure_logging(level: str, log_format: str) -> None:
     """Send all logs of this process, uvicorn's included, to standard error.
 
@@ -127,9 +135,9 @@ def configure_logging(level: str, log_format: str) -> None:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``json``, ``text``, or ``auto``: text on a terminal, else JSON.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter(colours=colours_wanted()) if is_text(log_format) else JsonFormatter())
-    handler.addFilter(_wanted)
+    handler = json_handler()
+    if is_text(log_format):
+        handler.setFormatter(TextFormatter(colours=colours_wanted()))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints its bytecode
 

@@ -10,7 +10,7 @@ import pytest
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from tests.chaos.support import House, work
-from tests.service.support import compile_kernels, write_model, write_picture_model
+from tests.service.toys import compile_kernels, write_model, write_picture_model
 
 CANVAS = PixelCNNSpec(
     height=32, width=32, channels=3, layers=15, features=64, attributes=(("class", ("cat", "dog")),),

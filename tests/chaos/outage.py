@@ -6,7 +6,7 @@ import httpx
 
 from tests.chaos.support import SECONDS, House, order
 from tests.service.api.envelope import check_envelope
-from tests.service.support import ASYNC
+from tests.service.toys import ASYNC
 
 
 def check_that_nothing_is_taken(house: House) -> None:

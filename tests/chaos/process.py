@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.service.support import command
+from tests.service.servers import command
 
 SECONDS = 120.0
 """Generous: nothing that is waited for takes more than a few seconds on a quiet machine."""

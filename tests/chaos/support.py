@@ -28,7 +28,8 @@ from ancestral.service.broker.keys import key
 from tests.chaos.clock import Clock
 from tests.chaos.process import SECONDS, Process, eventually
 from tests.chaos.servers import KINDS, PRIORITIES
-from tests.service.support import ASYNC, SPEECH, Server, running
+from tests.service.servers import Server, running
+from tests.service.toys import ASYNC, SPEECH
 
 LISTENED, FETCHED = 17, 3
 """Requests of the work: somebody listens, or somebody fetches the sound later."""

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from tests.chaos.support import SECONDS, House, Listener, connected, eventually, order
+from tests.service.servers import Server
 from tests.service.slow_reader import ENDLESS
-from tests.service.support import Server
 
 pytestmark = pytest.mark.slow
 

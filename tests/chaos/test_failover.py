@@ -18,7 +18,7 @@ import pytest
 
 from tests.chaos.servers import ReplicatedServers
 from tests.chaos.support import SECONDS, House, eventually, order, work
-from tests.service.support import ASYNC, SPEECH
+from tests.service.toys import ASYNC, SPEECH
 
 pytestmark = pytest.mark.slow
 

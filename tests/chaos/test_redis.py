@@ -16,7 +16,8 @@ import pytest
 from tests.chaos.outage import check_that_nothing_is_taken
 from tests.chaos.support import LISTENED, SECONDS, House, by_jobs, eventually, held_by, order, work
 from tests.service.api.envelope import check_envelope
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, SPEECH
 
 pytestmark = pytest.mark.slow
 

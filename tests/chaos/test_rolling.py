@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from ancestral.service.broker.keys import key
 from tests.chaos.support import SECONDS, House, Process, connected, eventually, order
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.ws_client import CONFIG, SpeechConnection, talking
 
 pytestmark = pytest.mark.slow

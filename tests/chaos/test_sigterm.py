@@ -15,7 +15,7 @@ import pytest
 from ancestral.service.broker.keys import key
 from tests.chaos.servers import PRIORITIES
 from tests.chaos.support import LISTENED, SECONDS, House, eventually, order
-from tests.service.support import ASYNC, SPEECH
+from tests.service.toys import ASYNC, SPEECH
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from ancestral.service.broker.job import MAX_DEATHS
 from ancestral.service.broker.keys import key
 from tests.chaos.clock import Clock
 from tests.chaos.support import FETCHED, LISTENED, SECONDS, House, Process, eventually, held_by, order, work
-from tests.service.support import ASYNC
+from tests.service.toys import ASYNC
 
 TAKEN_OVER_SECONDS = 30.0
 """Twice what is promised."""

@@ -12,7 +12,8 @@ import pytest
 from ancestral.service.cli import prebuilt_kernels
 from ancestral.service.cli.prebuilt_kernels import TARGETS, best, build, processor_flags
 from tests.paths import ROOT
-from tests.service.support import running, write_model
+from tests.service.servers import running
+from tests.service.toys import write_model
 
 HASWELL = {"abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "sse4_2"}
 SKYLAKE = HASWELL | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}

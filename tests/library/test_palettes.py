@@ -19,7 +19,7 @@ from ancestral.images.palettes import (
     write_palette,
 )
 from ancestral.images.pixels import BatchDecoder
-from tests.service.support import PICTURES
+from tests.service.toys import PICTURES
 
 GIMP = (
     b"GIMP Palette\nName: Two\nColumns: 2\n# a comment\n\n255 128   0\tOrange\n  0 0 7 Night blue\n255 128 0\tAgain\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -15,18 +16,8 @@ from click.testing import CliRunner
 
 from ancestral.service.api.http.auth import digest, new_key
 from ancestral.service.cli.main import ancestral as group
-from tests.service.support import (
-    CALLERS,
-    ENCODED,
-    PICTURES,
-    PREVIEW,
-    Server,
-    command,
-    compile_kernels,
-    running,
-    write_model,
-    write_picture_model,
-)
+from tests.service.servers import Serve, ServeProcess, Server, Servers, command, running
+from tests.service.toys import CALLERS, ENCODED, PICTURES, PREVIEW, compile_kernels, write_model, write_picture_model
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +71,7 @@ def environment(zoo: Path, engine: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[..., Server]]:
+def shared_servers(servers: Servers) -> Iterator[Callable[..., Server]]:
     """One server for each engine and settings. Started for the first test that needs it; it must survive all tests."""
     with ExitStack() as stack:
         started: dict[str, Server] = {}
@@ -88,20 +79,18 @@ def servers() -> Iterator[Callable[..., Server]]:
         def server_of(environment: dict[str, str], **settings: str | int) -> Server:
             key = f"{environment['ANCESTRAL_ENGINE']} {sorted(settings.items())}"
             if key not in started:
-                started[key] = stack.enter_context(running(environment, **settings))
+                started[key] = stack.enter_context(servers.start(environment, **settings))
             return started[key]
 
         yield server_of
         for server in started.values():
-            assert server.process.poll() is None
             assert httpx.get(f"{server.url}/healthz").status_code == 200
-            assert server.stop() == 0
 
 
 @pytest.fixture(scope="session")
-def shared(environment: dict[str, str], servers: Callable[..., Server]) -> Callable[..., Server]:
+def shared(environment: dict[str, str], shared_servers: Callable[..., Server]) -> Callable[..., Server]:
     """`shared(setting=value)`: a server that tests with the same settings share. None may stop it."""
-    return partial(servers, environment)
+    return partial(shared_servers, environment)
 
 
 @pytest.fixture(scope="session")
@@ -125,13 +114,15 @@ def keyed(shared: Callable[..., Server], keys: dict[str, str], tmp_path_factory:
 
 
 @pytest.fixture(scope="session")
-def serve(environment: dict[str, str]) -> Callable[..., AbstractContextManager[Server]]:
-    """`with serve(setting=value) as server:` a server of one's own."""
+def serve(environment: dict[str, str], servers: Servers) -> Serve:
+    """`with serve(setting=value) as server:` a server of one's own, in a thread."""
+    return partial(servers.start, environment)
 
-    def start(**settings: str | int) -> AbstractContextManager[Server]:
-        return running(environment, **settings)
 
-    return start
+@pytest.fixture(scope="session")
+def serve_process(environment: dict[str, str]) -> ServeProcess:
+    """`with serve_process(setting=value) as server:` `ancestral serve`, for what needs a process."""
+    return partial(running, environment)
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +131,11 @@ def ancestral(environment: dict[str, str]) -> Callable[..., subprocess.Completed
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
         absent = {name: None for name in os.environ if name.startswith("ANCESTRAL_")}
+        root = logging.getLogger()
+        handlers, level = list(root.handlers), root.level
         done = CliRunner().invoke(group, arguments, env=absent | environment | variables, prog_name="ancestral")
+        root.handlers[:] = handlers  # a command that logs has set its own
+        root.setLevel(level)
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout_bytes, done.stderr_bytes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service.support import Server
+from tests.service.servers import Server
 
 LISTENING = "probes listening"
 

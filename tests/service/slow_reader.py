@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.service.support import SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import SPEECH
 
 ENDLESS = SPEECH | {"input": ("The birch canoe slid on. " * 160), "speed": 0.25, "sample_rate": 48000}
 """Tens of megabytes: more than sockets hold, so a client that does not read it keeps its stream."""

@@ -21,7 +21,7 @@ from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.service.api.routes.models import describe_model
 from tests.paths import ROOT
 from tests.service.doc_examples import differences, examples_of, run_examples
-from tests.service.support import Server, running
+from tests.service.servers import Serve, Server
 
 DOCUMENT = ROOT / "docs/api.md"
 EXAMPLES = examples_of(DOCUMENT)
@@ -34,10 +34,10 @@ WEBSOCKETS = {
 
 
 @pytest.fixture(scope="module")
-def bundled(environment: dict[str, str]) -> Iterator[Server]:
+def bundled(serve: Serve) -> Iterator[Server]:
     """A server with the bundled models; it logs probes as well."""
     bundled_models = Path(models.__file__).with_name("zoo")
-    with running(environment, models_dir=str(bundled_models), log_level="debug") as server:
+    with serve(models_dir=str(bundled_models), log_level="debug") as server:
         yield server
 
 

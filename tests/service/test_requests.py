@@ -40,7 +40,7 @@ from ancestral.service.speech.session.messages import InputText, SessionConfig
 from ancestral.service.ws.messages import checked
 from ancestral.speech.utterance import utterance
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
-from tests.service.support import GENERATION, SPEECH
+from tests.service.toys import GENERATION, SPEECH
 from tests.service.ws_client import CONFIG
 
 PICTURE: Final = base64_of(written(noise("rgb")))

@@ -7,14 +7,15 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from tests.service.support import SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import SPEECH
 
 CONFIG = {"model": "tiny", "voice": "ann", "response_format": "pcm", "sample_rate": 16000, "seed": 7}
 LONG = "The birch canoe slid. Is it late? No! " * 8
@@ -130,9 +131,6 @@ def eventually(truth: Callable[[], bool]) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-Serve = Callable[..., AbstractContextManager[Server]]
 
 
 def speak(talk: SpeechConnection, *texts: str, **config: object) -> None:

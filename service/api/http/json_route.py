@@ -82,6 +82,7 @@ class FormRoute(APIRoute):
                 raise InvalidRequest(f"The body is no form: {error.detail}", code="form_invalid") from error
             names = [name for name, _ in form.multi_items()]
             if twice := next((name for name in names if names.count(name) > 1), None):
+                await form.close()  # FastAPI closes the forms that it is given
                 raise InvalidRequest(f"{twice}: given twice", param=twice, code="duplicate_parameter")
             return await handle(request)
 

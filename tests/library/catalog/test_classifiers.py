@@ -16,7 +16,7 @@ from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.entries import ModelError, discover
 from ancestral.models.tensors import random_tensors
-from tests.service.support import PICTURES, write_picture_model
+from tests.service.toys import PICTURES, write_picture_model
 
 JUDGED = sorted(entry.id for entry in discover(BUNDLED) if entry.classifier is not None)
 SPEC = PICTURES["rgb"]

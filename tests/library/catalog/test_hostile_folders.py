@@ -14,7 +14,7 @@ import pytest
 
 from ancestral.catalog.catalog import BUNDLED, CatalogConfig, load_catalog
 from ancestral.models.checkpoint import CheckpointError
-from tests.service.support import write_model
+from tests.service.toys import write_model
 
 DEEP = '{"a":' * 100_000
 

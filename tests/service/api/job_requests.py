@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from tests.service.support import ASYNC, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC
 
 NOBODY = "job_000000000000000000000000"
 FIELDS = {

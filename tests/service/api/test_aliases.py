@@ -14,8 +14,9 @@ import pytest
 from ancestral.service.api.http.auth import digest
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import DRAWING, decode, draw
+from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, say
-from tests.service.support import PREVIEW, SPEECH, Server
+from tests.service.toys import PREVIEW, SPEECH
 from tests.service.ws_client import speak, talking
 
 ALIASES = {"model_aliases": "tts-1=tiny, dall-e-3=rgb, gpt-image-1=rgb", "voice_aliases": "alloy=bob,nova=ann"}

@@ -18,7 +18,8 @@ import soundfile
 
 from ancestral.service.api.batches import lines
 from ancestral.service.api.routes import batches as routes
-from tests.service.support import SPEECH, Server, running
+from tests.service.servers import Serve, ServeProcess, Server
+from tests.service.toys import SPEECH
 
 Json = dict[str, Any]
 BODY: Json = {**SPEECH, "response_format": "flac", "stream_format": "json"}
@@ -229,8 +230,8 @@ def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None
         assert ended(one, batch).status == "completed"
 
 
-def test_unfinished_batches_of_a_caller_are_limited(environment: dict[str, str]) -> None:
-    with running(environment, max_upload_bytes=64 << 20, batch_slots=1) as server, connected(server) as client:
+def test_unfinished_batches_of_a_caller_are_limited(serve: Serve) -> None:
+    with serve(max_upload_bytes=64 << 20, batch_slots=1) as server, connected(server) as client:
         data = jsonl(*(line(str(n), input="It was a long day. " * 200) for n in range(8)))
         begun = [begin(client, data) for _ in range(routes.MAX_UNFINISHED)]
         with pytest.raises(openai.RateLimitError) as refused:
@@ -241,9 +242,9 @@ def test_unfinished_batches_of_a_caller_are_limited(environment: dict[str, str])
         assert {ended(client, batch).status for batch in begun} == {"cancelled"}
 
 
-def test_files_of_a_caller_are_limited(environment: dict[str, str]) -> None:
+def test_files_of_a_caller_are_limited(serve: Serve) -> None:
     with (
-        running(environment, max_upload_bytes=16 << 10, max_body_bytes=16 << 10) as server,
+        serve(max_upload_bytes=16 << 10, max_body_bytes=16 << 10) as server,
         connected(server) as client,
     ):
         for _ in range(4):
@@ -257,16 +258,16 @@ def test_files_of_a_caller_are_limited(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_batch_survives_its_api_process(environment: dict[str, str], tmp_path: Any) -> None:
+def test_a_batch_survives_its_api_process(serve_process: ServeProcess, tmp_path: Any) -> None:
     data = jsonl(*(line(str(n), seed=n, input="It was a long day. " * 20) for n in range(24)))
     settings = {"data_dir": str(tmp_path)}
-    with running(environment, **settings) as server, connected(server) as client:
+    with serve_process(**settings) as server, connected(server) as client:
         batch = begin(client, data)
         while client.batches.retrieve(batch).request_counts.completed < 3:
             time.sleep(0.02)
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait()
-    with running(environment, **settings) as server, connected(server) as client:
+    with serve_process(**settings) as server, connected(server) as client:
         found = ended(client, batch)
         assert (found.status, found.request_counts.completed) == ("completed", 24)
         answers = results(client, found.output_file_id)

@@ -20,8 +20,7 @@ import pytest
 
 from ancestral.service.api.routes import books as routes
 from tests.service.cli.epubs import FILES, PACKAGE, write_epub
-from tests.service.processes import process_of
-from tests.service.support import Server, running
+from tests.service.servers import ServeProcess, Server, process_of
 
 Json = dict[str, Any]
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -291,11 +290,14 @@ def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None
 
 @pytest.mark.slow
 def test_a_book_survives_its_processes(
-    environment: dict[str, str], ancestral: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    serve_process: ServeProcess,
+    ancestral: Run,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     (path := tmp_path / "book.txt").write_text(LONG)
     settings = {"data_dir": str(tmp_path_factory.mktemp("b"))}
-    with running(environment, **settings) as server:
+    with serve_process(**settings) as server:
         book = begun(server, LONG)["id"]
         while get(server, book)["progress"] < 0.1:
             time.sleep(0.02)
@@ -305,7 +307,7 @@ def test_a_book_survives_its_processes(
             time.sleep(0.02)
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait()
-    with running(environment, **settings) as server:
+    with serve_process(**settings) as server:
         found = get(server, book)
         assert (found["status"], found["progress"] > 0.2) == ("in_progress", True)
         assert ended(server, book)["status"] == "completed"

@@ -20,7 +20,8 @@ from PIL import Image
 from ancestral.catalog.seeds import keyed_seeds, part_seed
 from tests.service.api.envelope import check_envelope
 from tests.service.images.websocket_client import watching
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import speak, talking
 
 KEY, OTHER = "0123456789abcdef" * 3, "fedcba9876543210" * 3

@@ -16,7 +16,8 @@ from ancestral.codecs import MEDIA_TYPES
 from tests.service.fuzzer import Document, Fuzzer
 from tests.service.hostile import SCALARS, changed
 from tests.service.images.pictures import base64_of, noise, written
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 NO_JOB: Final = "job_000000000000000000000000"
 SEED = st.integers(0, 2**63 - 1)

@@ -17,7 +17,7 @@ from ancestral.service.speech.elevenlabs import stream_input
 from ancestral.service.speech.session import native
 from tests.service.fuzzer import number_of
 from tests.service.hostile import changed, check_error, encoded
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.websocket_messages import WEBSOCKETS, schema
 from tests.service.ws_client import SECONDS
 

@@ -14,7 +14,8 @@ from ancestral.service.api.http.file_response import byte_range
 from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import HEADER, cancel, content, state, submit, url
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, SPEECH
 
 
 @pytest.mark.parametrize("form", MEDIA_TYPES)

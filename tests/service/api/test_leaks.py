@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 
 import httpx
 import pytest
@@ -14,8 +12,8 @@ from redis import Redis
 from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.broker.keys import key
 from ancestral.service.broker.topology import MAX_IDLE
-from tests.service.processes import holdings, redis_of
-from tests.service.support import GENERATION, SPEECH, Server
+from tests.service.servers import ServeProcess, Server, holdings, redis_of
+from tests.service.toys import GENERATION, SPEECH
 
 WARM_UP, COUNT, AT_A_TIME = 200, 1000, 8
 SHARE, ALLOWANCE_KB = 0.05, 4096
@@ -57,8 +55,10 @@ def run(server: Server, redis: Redis, numbers: range) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_requests_leave_nothing_behind(serve: Callable[..., AbstractContextManager[Server]]) -> None:
-    with serve(interactive_slots=AT_A_TIME, stream_seconds=KEPT_SECONDS) as server, redis_of(server) as redis:
+def test_a_thousand_requests_leave_nothing_behind(
+    serve_process: ServeProcess,
+) -> None:
+    with serve_process(interactive_slots=AT_A_TIME, stream_seconds=KEPT_SECONDS) as server, redis_of(server) as redis:
         run(server, redis, range(WARM_UP))
         before, keys = holdings(server), redis.dbsize()
         run(server, redis, range(WARM_UP, WARM_UP + COUNT))

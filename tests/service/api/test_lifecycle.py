@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,10 @@ from ancestral.service.broker.job import Priority
 from ancestral.service.broker.keys import Keys
 from tests.chaos.support import Listener
 from tests.service.api.envelope import check_envelope
-from tests.service.processes import descendants, redis_of
+from tests.service.servers import Serve, ServeProcess, Server, descendants
 from tests.service.slow_reader import reading_slowly
-from tests.service.support import ENCODED, PICTURES, SPEECH, Server, running, sampled_by, write_model
+from tests.service.toys import ENCODED, PICTURES, SPEECH, sampled_by, write_model
 from tests.service.ws_client import eventually
-
-Serve = Callable[..., AbstractContextManager[Server]]
 
 
 def rest(connection: socket.socket) -> bytes:
@@ -56,9 +53,9 @@ def test_ready_says_when(server: Server, engine: str) -> None:
         assert client.get("/readyz").json() == {"status": "ready", "engines": engines}
 
 
-def test_a_model_that_cannot_speak_is_never_ready(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_model_that_cannot_speak_is_never_ready(serve: Serve, tmp_path: Path) -> None:
     write_model(tmp_path / "mute", fails_on="sil")
-    with running(environment, until="the models cannot be used", models_dir=str(tmp_path)) as server:
+    with serve(until="the models cannot be used", models_dir=str(tmp_path)) as server:
         deadline = time.monotonic() + 30
         not_yet = ("No worker is running", "warmed up")  # until the worker has announced that it failed
         while any(words in (refused := httpx.get(f"{server.url}/readyz")).text for words in not_yet):
@@ -156,8 +153,8 @@ def test_a_failure_among_events_is_told(server: Server) -> None:
     assert not any(event.get("type") == "speech.audio.done" for event in events)
 
 
-def test_sigterm_ends_it_with_exit_code_0_and_leaves_no_process(serve: Serve) -> None:
-    with serve() as server:
+def test_sigterm_ends_it_with_exit_code_0_and_leaves_no_process(serve_process: ServeProcess) -> None:
+    with serve_process() as server:
         assert server.speak().status_code == 200
         left = descendants(server.process.pid)
         assert len(left) >= 4  # two supervisors, Valkey and a worker
@@ -178,10 +175,10 @@ def test_requests_in_flight_may_finish(serve: Serve) -> None:
             with client.stream("POST", "/v1/audio/speech", json=body) as response:
                 pieces = response.iter_raw()
                 received = next(pieces)
-                server.process.terminate()
+                server.terminate()
                 received += b"".join(pieces)
         assert received == whole
-        assert server.process.wait(timeout=30) == 0
+        assert server.wait() == 0
 
 
 @pytest.mark.slow
@@ -190,7 +187,7 @@ def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refus
     with (
         serve(shutdown_seconds=2, interactive_slots=1) as server,
         reading_slowly(server) as begun,
-        redis_of(server) as redis,
+        server.redis() as redis,
         ThreadPoolExecutor(count) as pool,
     ):
         pending = [pool.submit(server.speak) for _ in range(count)]
@@ -214,7 +211,7 @@ def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refus
 def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
     with serve(drain_seconds=60) as server, server.client() as client:
         assert "connection" not in client.get("/readyz").headers
-        server.process.terminate()
+        server.terminate()
         until = time.monotonic() + 30
         while (answer := client.get("/readyz")).status_code == 200 and time.monotonic() < until:
             time.sleep(0.05)
@@ -226,8 +223,8 @@ def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_does_not_wait_for_load_balancers(serve: Serve) -> None:
-    with serve(drain_seconds=60) as server:
+def test_ctrl_c_does_not_wait_for_load_balancers(serve_process: ServeProcess) -> None:
+    with serve_process(drain_seconds=60) as server:
         assert server.stop(signal.SIGINT) == 0
 
 

@@ -11,7 +11,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.service.api.envelope import JSON, URL, check_envelope
-from tests.service.support import SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import SPEECH
 from tests.service.ws_client import eventually
 
 READABLE = [

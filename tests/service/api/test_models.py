@@ -9,7 +9,8 @@ import pytest
 
 from ancestral.models import checkpoint
 from tests.service.api.envelope import check_envelope
-from tests.service.support import VOICES, Server
+from tests.service.servers import Server
+from tests.service.toys import VOICES
 
 
 def test_the_list_of_models(server: Server, zoo: Path) -> None:

@@ -15,7 +15,7 @@ from ancestral.service.api.books.schemas import BookEvent
 from ancestral.service.images.schemas import EditCompleted, EditPartial, ImageCompleted, ImagePartial
 from ancestral.service.jobs.schemas import JobEvent
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
-from tests.service.support import Server
+from tests.service.servers import Server
 
 ROUTES = {
     "GET /healthz",

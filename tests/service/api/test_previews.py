@@ -16,7 +16,8 @@ from ancestral.models.checkpoint import load
 from ancestral.models.entries import ModelEntry, discover
 from ancestral.models.spec import ImageSpec
 from deploy.previews import make
-from tests.service.support import PREVIEW, Server
+from tests.service.servers import Server
+from tests.service.toys import PREVIEW
 
 ZOO = Path(entries.__file__).with_name("zoo")
 

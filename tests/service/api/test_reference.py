@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from tests.service.support import Server
+from tests.service.servers import Server
 
 
 @pytest.fixture(scope="module")

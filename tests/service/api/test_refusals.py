@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.service.api.envelope import JSON, URL, check_envelope
-from tests.service.support import SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import SPEECH
 
 
 @pytest.fixture(autouse=True, scope="module")

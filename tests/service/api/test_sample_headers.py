@@ -13,7 +13,8 @@ from ancestral.service.api.sample_headers import disposition
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.images.payloads import ImageLikelihoodPayload, ImagePayload, InterpolationPayload
 from ancestral.service.speech.payloads import GenerationPayload
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, SPEECH
 
 JOB = Job("kind", Priority.BATCH, "a.model-en", "aa", "me", "{}", 0.0)
 DRAWN = {

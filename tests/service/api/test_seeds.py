@@ -13,7 +13,8 @@ from ancestral.catalog.seeds import seed_of_text
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, noise, post, same, seeds, shown, written
 from tests.service.images.websocket_client import watching
-from tests.service.support import SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import SPEECH
 from tests.service.ws_client import talking
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]

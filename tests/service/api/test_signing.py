@@ -11,7 +11,6 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from ancestral.provenance.c2pa import EMBEDDED, SignatureReport, read
 from ancestral.provenance.signer import make_trial_chain
 from tests.library.provenance.support import certificate, key_pem
 from tests.service.images.pictures import decode, files, post
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Serve, Server
+from tests.service.toys import ASYNC, SPEECH
 
 DETACHED = ("opus", "aac", "pcm")
 
@@ -270,7 +270,7 @@ def test_two_servers_do_not_vouch_for_each_other(
 
 @pytest.mark.slow
 def test_after_the_certificate_has_expired_nothing_is_handed_out_unsigned_and_nothing_is_lost(
-    serve: Callable[..., AbstractContextManager[Server]], tmp_path: Path
+    serve: Serve, tmp_path: Path
 ) -> None:
     key, life = ec.generate_private_key(ec.SECP256R1()), datetime.timedelta(seconds=100)
     paths = {"signing_cert": tmp_path / "cert.pem", "signing_key": tmp_path / "key.pem"}

@@ -15,7 +15,8 @@ import soundfile
 from ancestral import service
 from tests.service.api.envelope import check_envelope
 from tests.service.api.verification import TEXT, made, verify
-from tests.service.support import ASYNC, Server, sampled_by
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, sampled_by
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from ancestral.service.images.events import ImageCancelled
 from ancestral.service.speech.elevenlabs import contexts, stream_input
 from ancestral.service.speech.session import native
 from tests.paths import ROOT
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.websocket_messages import WEBSOCKETS, schema
 from tests.service.ws_client import CONFIG, LONG, SECONDS
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.service.images.websocket_client import watching
-from tests.service.processes import redis_of
+from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.slow_reader import reading_slowly
 from tests.service.speech.elevenlabs.support import (
     FIRST,
@@ -21,7 +21,6 @@ from tests.service.speech.elevenlabs.support import (
     rest,
     say,
 )
-from tests.service.support import Server
 from tests.service.ws_client import (
     LONG,
     SECONDS,
@@ -30,7 +29,6 @@ from tests.service.ws_client import (
     whole,
 )
 
-Serve = Callable[..., AbstractContextManager[Server]]
 TEXT = LONG * 4
 
 
@@ -55,13 +53,13 @@ def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
         talk.configure(speed=0.25)
         talk.say("input.text", text=TEXT)
         talk.until_bytes(1)
-        server.process.terminate()
+        server.terminate()
         with suppress(ConnectionClosed):
             for _ in range(20):  # what is said now must not take the goodbye away
                 talk.say("input.text", text="It is late. ")
                 time.sleep(0.05)
         assert closed(talk.connection) == 1012
-        assert server.process.wait(timeout=30) == 0
+        assert server.wait() == 0
 
 
 @pytest.mark.slow
@@ -69,15 +67,15 @@ def test_an_elevenlabs_session_is_served_to_its_end(serve: Serve) -> None:
     with serve(shutdown_seconds=300) as server:
         expected = whole(server, TEXT + LONG, speed=0.25)
         with beginning(server) as (connection, heard), open_stream(server) as silent:
-            server.process.terminate()
+            server.terminate()
             assert closed(silent) == 1012  # the server has seen the signal
             say(connection, {"text": LONG}, {"text": ""})
             assert heard + rest(connection) == expected
-        assert server.process.wait(timeout=30) == 0
+        assert server.wait() == 0
 
 
-def test_in_the_end_it_is_broken_off(serve: Serve) -> None:
-    with serve(shutdown_seconds=1) as server, beginning(server) as (connection, _):
+def test_in_the_end_it_is_broken_off(serve_process: ServeProcess) -> None:
+    with serve_process(shutdown_seconds=1) as server, beginning(server) as (connection, _):
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 10
@@ -89,22 +87,22 @@ def test_pictures_in_progress_are_completed_before_the_close(serve: Serve) -> No
     with serve(shutdown_seconds=30, interactive_slots=1) as server, watching(server) as watch:
         with reading_slowly(server), watching(server) as idle:  # it has to wait for the only slot
             watch.generate(n=10)
-            server.process.terminate()
+            server.terminate()
             assert idle.closed() == 1012
         assert len(watch.pictures()) == 10
         assert watch.closed() == 1012
-        assert server.process.wait(timeout=30) == 0
+        assert server.wait() == 0
 
 
 @pytest.mark.slow
 def test_a_request_that_is_being_submitted_is_served(serve: Serve) -> None:
     """The signal comes while the server waits for Redis with a message in hand: it counts as work that has begun."""
     with serve(shutdown_seconds=30) as server, watching(server) as watch, watching(server) as idle:
-        with redis_of(server) as redis:
+        with server.redis() as redis:
             redis.client_pause(2000)
         watch.generate(n=2)
-        server.process.terminate()
+        server.terminate()
         assert idle.closed() == 1012
         assert len(watch.pictures()) == 2
         assert watch.closed() == 1012
-        assert server.process.wait(timeout=30) == 0
+        assert server.wait() == 0

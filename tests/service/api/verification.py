@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, SPEECH
 
 TEXT = "Is it late? No!"
 

@@ -21,8 +21,7 @@ import soundfile
 from ancestral import load
 from ancestral.batch import Mapper
 from ancestral.service.cli.batch import command as batch_command
-from tests.service.processes import command_line, descendants
-from tests.service.support import command
+from tests.service.servers import command, command_line, descendants
 
 pa = pytest.importorskip("pyarrow", reason="the extra batch")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -22,7 +22,8 @@ import soundfile
 
 from ancestral.models import checkpoint
 from ancestral.service.cli.main import CommandModules
-from tests.service.support import SPEECH, Server, command
+from tests.service.servers import Server, command
+from tests.service.toys import SPEECH
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 TEXT = str(SPEECH["input"])

@@ -26,7 +26,7 @@ from ancestral.service.books.speaker import default_voice
 from ancestral.service.books.xhtml import read_blocks
 from tests.service.cli.child_processes import killed
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
-from tests.service.support import Server, command
+from tests.service.servers import Server, command
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 RATE = 16000

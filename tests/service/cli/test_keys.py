@@ -19,7 +19,7 @@ from ancestral.service.cli.main import ancestral
 from ancestral.service.errors import Unauthorized
 from ancestral.service.jobs.caller import Caller
 from tests.service.api.http.support import bearer, make_app, served, until
-from tests.service.support import command
+from tests.service.servers import command
 
 Run = Callable[..., Result]
 

@@ -27,7 +27,8 @@ from PIL import Image
 
 import ancestral
 from tests.service.cli.child_processes import SECONDS, eventually
-from tests.service.support import SPEECH, Server, command
+from tests.service.servers import Server, command
+from tests.service.toys import SPEECH
 
 T = TypeVar("T")
 TEXT = str(SPEECH["input"])

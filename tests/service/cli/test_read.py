@@ -19,8 +19,8 @@ from PIL import Image
 from ancestral.catalog.seeds import part_seed
 from ancestral.codecs.book import COVERED, FORMATS
 from tests.service.cli.child_processes import killed
+from tests.service.servers import Server, command
 from tests.service.shaky import shaky_proxy
-from tests.service.support import Server, command
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 RATE = 16000

@@ -12,8 +12,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -21,9 +21,9 @@ import pytest
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.service.cli.local.banner import address_of, banner
-from tests.service.support import SPEECH, Server, command
+from tests.service.servers import ServeProcess, command
+from tests.service.toys import SPEECH
 
-Serve = Callable[..., AbstractContextManager[Server]]
 SECONDS = 480.0
 """Kernels may have to be compiled first, on a busy machine."""
 
@@ -130,9 +130,9 @@ def test_a_probe_that_fails_is_logged(environment: dict[str, str], tmp_path: Pat
     assert process.returncode == 0
 
 
-def test_a_second_ctrl_c_cancels_requests(serve: Serve) -> None:
+def test_a_second_ctrl_c_cancels_requests(serve_process: ServeProcess) -> None:
     endless = SPEECH | {"input": "The birch canoe slid on. " * 160, "speed": 0.25, "sample_rate": 48000}
-    with serve(shutdown_seconds=600) as server, server.client() as client:
+    with serve_process(shutdown_seconds=600) as server, server.client() as client:
         with client.stream("POST", "/v1/audio/speech", json=endless) as response:
             assert response.status_code == 200
             body = response.iter_raw()

@@ -20,7 +20,7 @@ from ancestral.models.entries import Voice
 from ancestral.service.cli.local.speech_dispatcher import MAX_MESSAGE_BYTES, Module
 from ancestral.service.cli.local.speech_dispatcher_settings import Settings
 from tests.service.cli.speech_dispatcher import Client, dispatcher
-from tests.service.support import Server
+from tests.service.servers import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 LONG = "It was a long day. " * 1000

@@ -27,7 +27,8 @@ from wyoming.tts import (
 
 import ancestral
 from tests.service.cli.child_processes import SECONDS, eventually
-from tests.service.support import SPEECH, Server, command
+from tests.service.servers import Server, command
+from tests.service.toys import SPEECH
 
 T = TypeVar("T")
 FIRST, SECOND = str(SPEECH["input"]), "Glue the sheet to the dark blue background."

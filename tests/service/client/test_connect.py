@@ -17,8 +17,9 @@ import ancestral
 from ancestral.client.connection import Connection
 from ancestral.client.speech import RemoteVoice
 from ancestral.models.audio.pcm import to_int16
+from tests.service.servers import Server
 from tests.service.shaky import shaky_proxy
-from tests.service.support import SPEECH, Server
+from tests.service.toys import SPEECH
 
 TEXT = str(SPEECH["input"])
 LONG = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. " * 8

@@ -14,8 +14,8 @@ import soundfile
 from PIL import Image
 
 from tests.paths import ROOT
+from tests.service.servers import Server
 from tests.service.shaky import shaky_proxy
-from tests.service.support import Server
 
 CLIENT = ROOT / "service/api/web/page/ancestral.js"
 

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from tests.service.images.pictures import base64_of, noise, post, written
-from tests.service.support import ASYNC, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC
 
 IMAGE = base64_of(written(noise("rgb")))
 ORDERS: dict[str, dict[str, Any]] = {"generations": {}, "completions": {"image": IMAGE}, "interpolations": {}}

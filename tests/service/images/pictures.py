@@ -17,7 +17,8 @@ from ancestral.models import checkpoint
 from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.palette import pixels_of, rgba
-from tests.service.support import ENCODED, PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import ENCODED, PICTURES
 
 Pixels = NDArray[np.uint8]
 SPECS: Final = PICTURES | ENCODED

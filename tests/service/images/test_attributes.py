@@ -37,7 +37,8 @@ from tests.service.images.pictures import (
     written,
 )
 from tests.service.images.websocket_client import watching
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 DOLL: dict[str, Any] = {"model": "palette", "prompt": "elf"}
 SPEC = PICTURES["palette"]

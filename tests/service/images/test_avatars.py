@@ -13,7 +13,7 @@ from ancestral.catalog.seeds import digest_seed
 from ancestral.service.jobs.cache import AnswerCache
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
-from tests.service.support import Server
+from tests.service.servers import Server
 
 OTHERS = {"size": "16x12", "prompt": "dog", "style": "oil"}
 

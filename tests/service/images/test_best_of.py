@@ -26,7 +26,8 @@ from tests.service.api.envelope import check_envelope
 from tests.service.images.job_requests import content, manifest_of, submit, verify
 from tests.service.images.pictures import Pixels, base64_of, events, files, noise, post, same, seeds, written
 from tests.service.images.websocket_client import watching
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

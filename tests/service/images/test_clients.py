@@ -12,7 +12,7 @@ import pytest
 from openai.types import ImageGenCompletedEvent, ImageGenPartialImageEvent, ImagesResponse
 
 from tests.service.images.pictures import decode, draw, same
-from tests.service.support import Server
+from tests.service.servers import Server
 
 SEED = {"seed": 7}
 

@@ -27,7 +27,8 @@ from tests.service.images.pictures import (
     visible,
     written,
 )
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 
 def complete(server: Server, image: str | bytes | Pixels | None = None, **changes: Any) -> httpx.Response:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.service.images.pictures import decode, draw, files, noise, post, same, written
-from tests.service.support import Server
+from tests.service.servers import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 SAME = ("--model", "rgb", "--seed", "7")

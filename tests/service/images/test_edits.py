@@ -34,7 +34,8 @@ from tests.service.images.pictures import (
     visible,
     written,
 )
-from tests.service.support import ASYNC, PICTURES, Server, sampled_by
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, PICTURES, sampled_by
 
 KEPT = np.ones((8, 8), bool)
 KEPT[2:6, 3:7] = False

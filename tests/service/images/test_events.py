@@ -14,7 +14,8 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.images.pixels import UNDRAWN
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, decode, draw, events, noise, post, same, shown, written
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 FIELDS = {"type", "b64_json", "created_at", "size", "quality", "background", "output_format", "index", "seed"}
 

@@ -6,8 +6,6 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -16,9 +14,9 @@ from PIL import Image
 
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import DRAWING, INTERPOLATION, base64_of, draw, files, noise, post, same, written
-from tests.service.support import ASYNC, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC
 
-Serve = Callable[..., AbstractContextManager[Server]]
 NOBODY = "job_000000000000000000000000"
 
 

@@ -28,7 +28,8 @@ from tests.service.images.pictures import (
     shown,
     visible,
 )
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 FORMS = ("png", "webp", "jpeg")
 

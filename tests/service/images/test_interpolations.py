@@ -13,7 +13,8 @@ from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.service.images.schemas import MAX_STEPS
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import classes_of, draw, engine_of, post, same, seeds, shown
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 
 def classes(server: Server) -> list[dict[str, Any]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -16,9 +14,8 @@ from ancestral import service
 from tests.service.api.envelope import check_envelope
 from tests.service.images.job_requests import IMAGE, ORDERS, content, manifest_of, submit, verify
 from tests.service.images.pictures import base64_of, decode, draw, files, noise, post, same, shown, written
-from tests.service.support import ASYNC, Server
-
-Serve = Callable[..., AbstractContextManager[Server]]
+from tests.service.servers import Serve, Server
+from tests.service.toys import ASYNC
 
 
 def test_a_job_from_its_start_to_its_end(server: Server) -> None:

@@ -25,7 +25,8 @@ from tests.service.images.pictures import (
     shown,
     written,
 )
-from tests.service.support import ASYNC, PICTURES, Server, sampled_by
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, PICTURES, sampled_by
 
 URL = "/v1/images/likelihood"
 

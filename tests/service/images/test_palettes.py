@@ -18,7 +18,7 @@ from ancestral.images.palettes import colours_of, nearest
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import Pixels, draw, files, noise, post, same, shown, written
 from tests.service.images.websocket_client import watching
-from tests.service.support import Server
+from tests.service.servers import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 DOLLS = {"model": "palette", "prompt": "elf", "n": 2}

@@ -29,7 +29,8 @@ from tests.service.images.pictures import (
     visible,
     written,
 )
-from tests.service.support import ASYNC, ENCODED, Server, sampled_by
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, ENCODED, sampled_by
 
 ROUTES = {"autoencoder": "reconstructions", "portraits": "portraits"}
 """Where each model draws."""

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from tests.service.images.pictures import post
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 SPEC = PICTURES["palette"]

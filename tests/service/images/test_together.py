@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, classes_of, noise, written
-from tests.service.support import GENERATION, PICTURES, SPEECH, Server
+from tests.service.servers import Serve
+from tests.service.toys import GENERATION, PICTURES, SPEECH
 
 REQUESTS, AT_A_TIME = 120, 12
 Order = tuple[str, dict[str, Any]]
@@ -56,7 +55,7 @@ def body(client: httpx.Client, wanted: Order) -> bytes:
 
 
 @pytest.mark.slow
-def test_nobody_gets_anything_of_anybody_else(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_nobody_gets_anything_of_anybody_else(serve: Serve) -> None:
     orders = [order(number) for number in range(REQUESTS)]
     with serve(interactive_slots=8, max_queued_streams=AT_A_TIME) as server, server.client() as client:
         alone = [body(client, wanted) for wanted in orders]

@@ -24,7 +24,7 @@ from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from tests.service.images.pictures import decode, files, written
-from tests.service.support import Server, command, running
+from tests.service.servers import Server, command, running
 
 TOY = Path(__file__).parents[2] / "toy_architecture"
 CLASSES = ("left", "right")

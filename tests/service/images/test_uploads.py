@@ -19,7 +19,8 @@ from ancestral.images.decoding import decode_picture
 from ancestral.images.sizes import MAX_SIDE
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 """As in the service, whose own filter pytest takes out."""

@@ -15,7 +15,8 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.service.ws.credentials import KEY_SECONDS
 from tests.service.images.pictures import Pixels, classes_of, draw, post, same, shown
 from tests.service.images.websocket_client import watching
-from tests.service.support import PICTURES, Server
+from tests.service.servers import Server
+from tests.service.toys import PICTURES
 from tests.service.ws_client import SECONDS
 
 

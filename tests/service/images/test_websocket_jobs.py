@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from tests.service.images.pictures import draw, same
-from tests.service.images.websocket_client import Serve, watching
+from tests.service.images.websocket_client import watching
+from tests.service.servers import Serve, Server
 from tests.service.slow_reader import reading_slowly
-from tests.service.support import Server
 from tests.service.ws_client import SECONDS
 
 

@@ -6,8 +6,8 @@ import hashlib
 import json
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.service.images.pictures import Pixels
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.ws_client import SECONDS
-
-Serve = Callable[..., AbstractContextManager[Server]]
 
 
 class Watch:

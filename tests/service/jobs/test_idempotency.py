@@ -13,8 +13,9 @@ import pytest
 
 from tests.chaos.process import eventually
 from tests.service.api.envelope import check_envelope
+from tests.service.servers import Server
 from tests.service.slow_reader import ENDLESS
-from tests.service.support import ASYNC, GENERATION, SPEECH, Server
+from tests.service.toys import ASYNC, GENERATION, SPEECH
 
 LONG = "The birch canoe slid. Is it late? No! " * 40
 

@@ -6,9 +6,6 @@ import inspect
 import json
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +27,9 @@ from ancestral.service.speech.tasks import GENERATION, SPEECH
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
-from tests.service.support import ASYNC, Server
+from tests.service.servers import Serve, Server
+from tests.service.toys import ASYNC
 
-Serve = Callable[..., AbstractContextManager[Server]]
 ALL: tuple[Task[Any], ...] = (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
 
 _IMPORTS = """
@@ -113,12 +110,8 @@ def test_jobs_of_unknown_kinds_are_refused() -> None:
 @pytest.fixture(scope="module")
 def own_redis(serve: Serve) -> Any:
     """A server, and its Redis."""
-    with tempfile.TemporaryDirectory(prefix="anc-") as data, serve(data_dir=data) as server:
-        redis = Redis(unix_socket_path=f"{data}/redis/redis.sock")
-        try:
-            yield server, redis
-        finally:
-            redis.close()
+    with serve() as server, server.redis() as redis:
+        yield server, redis
 
 
 def test_a_payload_of_another_version_is_refused_by_api_and_worker(own_redis: tuple[Server, Redis]) -> None:

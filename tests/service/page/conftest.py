@@ -11,7 +11,7 @@ import pytest
 
 from tests.paths import ROOT
 from tests.service.page.browser import Visit, chromium, visiting
-from tests.service.support import Server
+from tests.service.servers import Server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.paths import ROOT
-from tests.service.support import Server
+from tests.service.servers import Server
 
 FILES = sorted(path.name for path in (ROOT / "service/api/web/page").iterdir())
 POLICY = (

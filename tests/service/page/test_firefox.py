@@ -12,7 +12,7 @@ import pytest
 from tests.service.images.pictures import draw
 from tests.service.page.browser import FIRST_SOUND
 from tests.service.page.firefox import Firefox, firefox
-from tests.service.support import Server
+from tests.service.servers import Server
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.service.support import command, running
+from tests.service.servers import command, running
 
 SECONDS = 60.0
 

@@ -18,7 +18,7 @@ from tests.paths import ROOT
 from tests.service.images.pictures import noise, written
 from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
-from tests.service.support import Server
+from tests.service.servers import Server
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.service.page.conftest import Visiting
-from tests.service.support import Server
+from tests.service.servers import Server
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.service.images.pictures import Pixels, decode, post
 from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
-from tests.service.support import Server
+from tests.service.servers import Server
 
 FIELDS: dict[str, Any] = {
     "model": "palette",

@@ -13,7 +13,7 @@ from PIL import Image
 from ancestral.catalog.seeds import part_seed
 from tests.service.images.pictures import draw, noise, shown, written
 from tests.service.page.conftest import Visiting
-from tests.service.support import Server
+from tests.service.servers import Server
 
 
 def test_speech_in_chromium_has_the_bytes_of_http(server: Server, visit: Visiting) -> None:

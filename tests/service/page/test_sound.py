@@ -14,7 +14,7 @@ import pytest
 
 from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
-from tests.service.support import Server
+from tests.service.servers import Server
 
 pytestmark = pytest.mark.slow
 

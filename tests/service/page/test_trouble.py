@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -13,26 +12,26 @@ import pytest
 
 from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
+from tests.service.servers import Serve, Server
 from tests.service.shaky import cut_proxy
-from tests.service.support import SPEECH, Server, running
+from tests.service.toys import SPEECH
 from tests.service.ws_client import eventually
 
 pytestmark = pytest.mark.slow
 
-Serve = Callable[..., AbstractContextManager[Server]]
 SPEAK = "#speak?model=tiny&voice=ann&seed=9&text=The%20birch%20canoe%20slid."
 VIEWS = {"speak": SPEAK, "draw": "#draw?model=subclasses&n=2"}
 
 
-def test_a_server_that_dies_and_comes_back(environment: dict[str, str], serve: Serve, visit: Visiting) -> None:
+def test_a_server_that_dies_and_comes_back(serve: Serve, visit: Visiting) -> None:
     with serve() as server, visit(server) as page:
         page.open(SPEAK.replace("slid.", "slid.%20" * 150))
         page.page.click("button.primary")
         page.page.wait_for_selector("button:text-is('Pause')")
-        server.process.kill()
+        server.stop()
         page.page.wait_for_selector(".problem:has-text('No connection')")
         page.page.wait_for_selector("#health[data-state=away]")
-        with running(environment, "--port", str(server.port)) as again:
+        with serve(port=server.port) as again:
             assert again.port == server.port
             page.page.wait_for_selector("#health[data-state=here]")
             page.page.fill("textarea", "The birch canoe slid.")

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.service.images.pictures import noise, shown, written
 from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
-from tests.service.support import Server
+from tests.service.servers import Server
 
 pytestmark = pytest.mark.slow
 

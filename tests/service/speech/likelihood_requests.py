@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import soundfile
 
-from tests.service.support import Server
+from tests.service.servers import Server
 
 
 def recording(seconds: float = 0.333, rate: int = 16000) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from ancestral.catalog.seeds import part_seed
 from tests.service.api.verification import made, verify
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.ws_client import resumed, speak, talking, whole
 
 VOICES = {"ANNA": "ann", "OLD BEN": "bob", "CARA": "ann(1)+bob(2)"}

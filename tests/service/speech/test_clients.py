@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from ancestral.codecs import MEDIA_TYPES
 from tests.paths import ROOT
+from tests.service.servers import Serve, Server, command
 from tests.service.slow_reader import reading_slowly
-from tests.service.support import SPEECH, Server, command, running
+from tests.service.toys import SPEECH
 
-Serve = Callable[..., AbstractContextManager[Server]]
 SAME: dict[str, Any] = {"model": "tiny", "voice": "ann", "input": SPEECH["input"], "extra_body": {"seed": 7}}
 """What `Server.speak` sends, in the words of OpenAI's client; the format is not among them."""
 JS = Path(__file__).parent / "js"
@@ -191,11 +191,11 @@ def test_openai_is_told_of_overload_and_tries_again(serve: Serve) -> None:
     assert content == expected
 
 
-def test_openai_tries_again_until_there_is_a_worker(environment: dict[str, str], server: Server) -> None:
+def test_openai_tries_again_until_there_is_a_worker(serve: Serve, environment: dict[str, str], server: Server) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
         ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
-        running(environment, "--no-worker", until="not ready yet", redis_url=f"unix://{folder}/s") as lone,
+        serve(worker=False, until="not ready yet", redis_url=f"unix://{folder}/s") as lone,
         client_of(lone) as impatient,
         ThreadPoolExecutor(1) as pool,
     ):

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, Listener, open_stream, rest, say, spoken
-from tests.service.support import Server
 from tests.service.ws_client import speak, talking, whole
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]

@@ -32,8 +32,9 @@ from ancestral.models.text.acoustic import AcousticModel
 from ancestral.models.text.alignment import align
 from ancestral.speech.utterance import with_closing_pause
 from tests.service.api.verification import made, verify
+from tests.service.servers import Server
 from tests.service.speech.likelihood_requests import score
-from tests.service.support import BOBS_SAMPLING, SPEECH, VOICES, Server, sampled_by
+from tests.service.toys import BOBS_SAMPLING, SPEECH, VOICES, sampled_by
 from tests.service.ws_client import LONG, talking, whole
 
 MODEL = {"model": "shaped"}

@@ -20,7 +20,8 @@ from ancestral.models.audio.mu_law import decode_wave, encode_wave
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.speech.engine import StreamRequest
 from tests.service.api.envelope import check_envelope
-from tests.service.support import ASYNC, GENERATION, SPEECH, VOICES, Server, sampled_by
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, GENERATION, SPEECH, VOICES, sampled_by
 
 RATE = 16000
 

@@ -18,8 +18,9 @@ from ancestral.models.audio.features import normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.models.engines import load_engine
 from tests.service.api.envelope import check_envelope
+from tests.service.servers import Server
 from tests.service.speech.likelihood_requests import recording, score
-from tests.service.support import ASYNC, SPEECH, VOICES, Server, sampled_by
+from tests.service.toys import ASYNC, SPEECH, VOICES, sampled_by
 
 FREE = {"model": "free", "voice": "ann"}
 SPOKEN = {"model": "tiny", "voice": "ann", "text": str(SPEECH["input"])}

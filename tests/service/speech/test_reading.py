@@ -16,7 +16,7 @@ from ancestral.models.entries import ModelError
 from ancestral.models.text.script import Cast
 from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.state import SessionState
-from tests.service.support import Server
+from tests.service.servers import Server
 
 NGINX = {"Nginx": "EH1 N JH IH0 N EH1 K S"}
 DOCTYPE = '<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><speak>&b;</speak>'

@@ -9,9 +9,7 @@ import json
 import struct
 import time
 import wave
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Any
 
 import av
@@ -21,7 +19,8 @@ import soundfile
 
 from ancestral.models.text import phonemize
 from ancestral.speech.utterance import CLOSING_PAUSE
-from tests.service.support import FRAMES_A_PHONEME, SPEECH, Server, sampled_by
+from tests.service.servers import Serve, Server
+from tests.service.toys import FRAMES_A_PHONEME, SPEECH, sampled_by
 
 RATE, HOP = 16000, 160
 LONG = "The birch canoe slid. Is it late? No! " * 8
@@ -237,9 +236,7 @@ def test_company_changes_nothing(server: Server) -> None:
     assert together == alone
 
 
-def test_the_size_of_chunks_changes_nothing(
-    server: Server, serve: Callable[..., AbstractContextManager[Server]]
-) -> None:
+def test_the_size_of_chunks_changes_nothing(server: Server, serve: Serve) -> None:
     forms = ("wav", "pcm", "flac", "mp3")
     with serve(chunk_ms=370, threads=1) as other:
         for form in forms:

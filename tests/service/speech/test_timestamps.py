@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.service.api.envelope import check_envelope
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, SPEECH
 
 TEXT = "Dr. Ann slid. Is it late? No!"
 WORDS = ["doctor", "ann", "slid", "is", "it", "late", "no"]

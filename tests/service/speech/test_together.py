@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 from ancestral.codecs import MEDIA_TYPES
-from tests.service.support import SPEECH, VOICES, Server
+from tests.service.servers import Serve
+from tests.service.toys import SPEECH, VOICES
 
 REQUESTS, AT_A_TIME = 200, 16
 _ENDS = ("slid.", "slid on. And off!", "slid past a rather long row of houses.", "did not slide; it was late.")
@@ -28,7 +27,7 @@ def order(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_nobody_gets_anything_of_anybody_else(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_nobody_gets_anything_of_anybody_else(serve: Serve) -> None:
     orders = [order(number) for number in range(REQUESTS)]
     with serve(interactive_slots=AT_A_TIME, max_queued_streams=AT_A_TIME) as server, server.client() as client:
 

@@ -105,6 +105,8 @@ def test_access_lines_in_text() -> None:
     assert text(record("request", ACCESS_LOGGER, **figures)) == "info     POST /v1/audio/speech 200, 12.3 ms"
     lost = figures | {"route": None, "status": 499, "complete": False}
     assert text(record("request", ACCESS_LOGGER, **lost)) == "info     POST (no route) 499, incomplete, 12.3 ms"
+    websocket = record("websocket", ACCESS_LOGGER, route="/v1/images/stream", code=1000, seconds=1.5)
+    assert text(websocket) == "info     websocket  route=/v1/images/stream code=1000 seconds=1.5"
 
 
 def test_a_terminal_is_sent_no_control_characters() -> None:

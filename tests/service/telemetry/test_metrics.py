@@ -9,20 +9,18 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 
 import httpx
 import pytest
 
 from ancestral.service.telemetry.metrics import ApiMetrics, WorkerMetrics
 from tests.paths import ROOT
-from tests.service.processes import process_of
 from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
+from tests.service.servers import Serve, ServeProcess, Server, process_of
 from tests.service.slow_reader import ENDLESS, reading_slowly
-from tests.service.support import ASYNC, SPEECH, Server, sampled_by
+from tests.service.toys import ASYNC, SPEECH, sampled_by
 from tests.service.ws_client import eventually, talking
 
-Serve = Callable[..., AbstractContextManager[Server]]
 DOCUMENT = ROOT / "docs" / "observability.md"
 IMAGE = {"model": "rgb", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
 RATE = 16000
@@ -248,8 +246,8 @@ def test_a_worker_that_cannot_be_listened_to_says_why(process: Callable[..., obj
 
 
 @pytest.mark.slow
-def test_a_server_without_redis_is_still_seen(serve: Serve) -> None:
-    with serve(metrics_port=0) as server:
+def test_a_server_without_redis_is_still_seen(serve_process: ServeProcess) -> None:
+    with serve_process(metrics_port=0) as server:
         valkey = process_of(server, "valkey")
         os.kill(valkey, signal.SIGSTOP)
         try:
@@ -266,9 +264,9 @@ def test_a_server_without_redis_is_still_seen(serve: Serve) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_that_outlives_its_worker(serve: Serve) -> None:
+def test_a_job_that_outlives_its_worker(serve_process: ServeProcess) -> None:
     body = ENDLESS | {"input": "The birch canoe slid on. " * 120, "response_format": "pcm", "sample_rate": 16000}
-    with serve(metrics_port=0, batch_slots=1) as server:
+    with serve_process(metrics_port=0, batch_slots=1) as server:
         with server.client() as client:
             job = client.post("/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
             assert eventually(lambda: client.get(f"/v1/jobs/{job}").json()["samples_done"] > 3 * RATE)

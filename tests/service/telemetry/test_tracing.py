@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from tests.service.support import ASYNC, SPEECH, Server, running
+from tests.service.servers import Serve, Server
+from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import talking
 
 pytest.importorskip("opentelemetry.sdk")
@@ -70,10 +71,11 @@ def collecting() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-def traced(environment: dict[str, str]) -> Iterator[tuple[Server, Collector]]:
-    soon = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
-    with collecting() as took, running(environment | soon, traces_endpoint=took.url) as server:
-        yield server, took
+def traced(serve: Serve) -> Iterator[tuple[Server, Collector]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        with collecting() as took, serve(traces_endpoint=took.url) as server:
+            yield server, took
 
 
 def test_one_trace_from_the_request_to_the_last_chunk(traced: tuple[Server, Collector]) -> None:
@@ -117,7 +119,7 @@ def test_what_is_said_on_a_websocket(traced: tuple[Server, Collector]) -> None:
 
 
 @pytest.mark.slow
-def test_a_collector_that_is_away_harms_nobody(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_a_collector_that_is_away_harms_nobody(serve: Serve) -> None:
     with serve(traces_endpoint="http://127.0.0.1:1/v1/traces") as server:
         assert server.speak().status_code == 200
         assert server.stop() == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ancestral.service.cli.local.embedded import EmbeddedRedis
-from tests.service.support import command
+from tests.service.servers import command
 
 SECONDS = 480.0
 """Kernels may have to be compiled first, on a busy machine."""

@@ -7,15 +7,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.service.support import ASYNC, GENERATION, Server, running, write_model
-
-Serve = Callable[..., AbstractContextManager[Server]]
+from tests.service.servers import Serve, running
+from tests.service.toys import ASYNC, GENERATION, write_model
 
 
 def test_int8_is_named_in_headers_and_manifests_and_keeps_seeds(serve: Serve) -> None:

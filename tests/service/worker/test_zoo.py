@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from ancestral import models
-from tests.service.support import Server, running
+from tests.service.servers import Serve, Server
 
 BUNDLED = Path(models.__file__).with_name("zoo")
 TEXTS = {
@@ -25,9 +25,9 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def bundled(environment: dict[str, str]) -> Iterator[Server]:
+def bundled(serve: Serve) -> Iterator[Server]:
     """A server with the bundled models."""
-    with running(environment, models_dir=str(BUNDLED)) as server:
+    with serve(models_dir=str(BUNDLED)) as server:
         yield server
 
 

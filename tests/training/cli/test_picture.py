@@ -26,7 +26,7 @@ from ancestral.training.data.images import Pictures, PictureSet
 from ancestral.training.loop import LOG
 from ancestral.training.picture import NewPictures, _fitted, _scaled, _worse, base_for, publish
 from tests.service.cli.conftest import Run
-from tests.service.support import running
+from tests.service.servers import running
 from tests.training.test_picture_folder import COLOURS, painted, stored
 
 

@@ -17,7 +17,7 @@ from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.text import phonemize
 from tests.service.cli.conftest import Run
-from tests.service.support import VOICES
+from tests.service.toys import VOICES
 
 SENTENCES = ("The birch canoe slid on the smooth planks.", "Rice is often served in round bowls.")
 

@@ -31,8 +31,8 @@ from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served, until
+from tests.service.servers import Serve
 from tests.service.slow_reader import ENDLESS
-from tests.service.support import running
 from tests.service.ws_client import talking
 
 
@@ -235,10 +235,10 @@ def test_a_key_is_checked_and_a_body_is_parsed_once(file: Path, monkeypatch: pyt
         assert refused.status_code == 401  # nobody without a key gets a body read
 
 
-def test_who_is_revoked_is_served_no_more(environment: dict[str, str], tmp_path: Path) -> None:
+def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:
     file, headers = tmp_path / "keys", bearer(KEYS["first"])
     file.write_text(line("first") + line("second"))
-    with running(environment, api_keys_file=str(file)) as server, ExitStack() as stack:
+    with serve(api_keys_file=str(file)) as server, ExitStack() as stack:
 
         def ask(method: str, path: str, **options: Any) -> httpx.Response:
             request = httpx.stream(method, f"{server.url}{path}", headers=headers, timeout=30, **options)

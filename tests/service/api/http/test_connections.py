@@ -5,18 +5,16 @@ from __future__ import annotations
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.slow_reader import reading_slowly
-from tests.service.support import Server
 from tests.service.ws_client import eventually
-
-Serve = Callable[..., AbstractContextManager[Server]]
 
 _JSON = b"POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 64\r\n\r\n"
 HALF_OPEN = {
@@ -97,9 +95,9 @@ def test_a_client_that_leaves_within_its_body_is_no_error(narrow: Server) -> Non
 
 
 @pytest.mark.slow
-def test_two_thousand_half_open_connections_silence_nobody(serve: Serve) -> None:
+def test_two_thousand_half_open_connections_silence_nobody(serve_process: ServeProcess) -> None:
     """Of each kind, at 1 024 descriptors."""
-    with serve(max_connections=480) as server:
+    with serve_process(max_connections=480) as server:
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
         for kind in HALF_OPEN:
             before = len(server.log)

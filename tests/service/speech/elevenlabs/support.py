@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.ws_client import SECONDS
 
 PCM = "model_id=tiny&output_format=pcm_16000&seed=7"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from itertools import pairwise
 from typing import Any
@@ -12,8 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from tests.service.servers import Serve, Server
 from tests.service.speech.elevenlabs.support import PCM, Listener, error, hear, open_stream, say
-from tests.service.support import Server
 from tests.service.ws_client import LONG, eventually, jobs, small_window, whole
 
 SETTINGS = {"voice_settings": {"speed": 1.0}}
@@ -121,7 +120,7 @@ def test_a_second_close_cancels(server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_contexts_at_random(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_twenty_contexts_at_random(serve: Serve) -> None:
     chance = random.Random(7)
     names = [str(number) for number in range(20)]
     cancelled = set(chance.sample(names, 6))

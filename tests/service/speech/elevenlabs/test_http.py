@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.service.api.envelope import check_envelope
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.ws_client import whole
 
 TEXT = "Dr. Ann slid. Is it late? No!"

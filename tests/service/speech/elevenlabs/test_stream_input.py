@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 
 import av
 import numpy as np
@@ -14,8 +13,8 @@ import soundfile
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ancestral.catalog.seeds import part_seed
+from tests.service.servers import Serve, Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, Spoken, error, hear, open_stream, rest, say, spoken
-from tests.service.support import Server
 from tests.service.ws_client import LONG, eventually, whole
 
 DEFAULT = "broken"
@@ -246,7 +245,7 @@ def test_a_job_that_fails_ends_it(server: Server) -> None:
         assert error(connection)["error"] == "internal_error"
 
 
-def test_overload_ends_it(serve: Callable[..., AbstractContextManager[Server]]) -> None:
+def test_overload_ends_it(serve: Serve) -> None:
     with serve(interactive_slots=1, max_queued_streams=0) as own, open_stream(own) as first, open_stream(own) as second:
         say(first, {"text": " ", "voice_settings": {"speed": 0.25}}, {"text": LONG * 8, "flush": True})
         hear(first)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
 import httpx
 
 from tests.service.scrapes import Scrape
-from tests.service.support import Server
+from tests.service.servers import Serve, Server
 from tests.service.ws_client import LONG, eventually, small_window, talking
 
-Serve = Callable[..., AbstractContextManager[Server]]
 STREAMS = 2
 
 

@@ -11,7 +11,8 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from ancestral.models.text.visemes import viseme_of
-from tests.service.support import ASYNC, SPEECH, Server
+from tests.service.servers import Server
+from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import CONFIG, SpeechConnection, speak, talking
 
 TEXT = "The birch canoe slid. Is it late? No!"

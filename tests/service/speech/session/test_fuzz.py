@@ -6,16 +6,14 @@ import json
 import random
 import socket
 import struct
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from tests.service.processes import holdings
-from tests.service.support import Server
+from tests.service.servers import ServeProcess, Server, holdings
 from tests.service.ws_client import (
     CONFIG,
     LONG,
@@ -151,8 +149,8 @@ def heard(connection: socket.socket, rng: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-def test_ten_thousand_frames(serve: Callable[..., AbstractContextManager[Server]]) -> None:
-    with serve(interactive_slots=4) as server:
+def test_ten_thousand_frames(serve_process: ServeProcess) -> None:
+    with serve_process(interactive_slots=4) as server:
         expected = whole(server, LONG)
         with ThreadPoolExecutor(AT_A_TIME) as pool:
 

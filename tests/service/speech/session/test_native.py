@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from ancestral.catalog.seeds import part_seed
-from tests.service.support import Server
+from tests.service.servers import Server
 from tests.service.ws_client import (
     LONG,
     eventually,

@@ -12,11 +12,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from ancestral.catalog.seeds import part_seed
-from tests.service.support import Server
+from tests.service.servers import Serve, Server
 from tests.service.ws_client import (
     CONFIG,
     LONG,
-    Serve,
     SpeechConnection,
     eventually,
     jobs,

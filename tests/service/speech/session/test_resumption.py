@@ -16,12 +16,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from ancestral.service.cli.local.embedded import EmbeddedRedis
-from tests.service.processes import redis_of
-from tests.service.support import Server
+from tests.service.servers import Serve, ServeProcess, Server, redis_of
 from tests.service.ws_client import (
     LONG,
     SECONDS,
-    Serve,
     SpeechConnection,
     eventually,
     resumed,
@@ -226,8 +224,8 @@ def test_a_session_that_a_second_connection_ends_is_over_for_the_first(server: S
     assert refused(server, query)["code"] == "session_not_found"
 
 
-def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve: Serve) -> None:
-    with serve() as own, talking(own) as talk:
+def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve_process: ServeProcess) -> None:
+    with serve_process() as own, talking(own) as talk:
         talk.configure(speed=0.25)
         talk.say("input.text", text=LONG)
         talk.until_bytes(1)
@@ -240,8 +238,12 @@ def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve: Serve) -> None:
 
 
 @pytest.mark.slow
-def test_another_server_goes_on_where_one_was_killed(serve: Serve, tmp_path: Path) -> None:
-    with EmbeddedRedis(tmp_path) as valkey, serve(redis_url=valkey.url) as first, serve(redis_url=valkey.url) as second:
+def test_another_server_goes_on_where_one_was_killed(serve_process: ServeProcess, serve: Serve, tmp_path: Path) -> None:
+    with (
+        EmbeddedRedis(tmp_path) as valkey,
+        serve_process(redis_url=valkey.url) as first,
+        serve(redis_url=valkey.url) as second,
+    ):
         with talking(first) as talk:
             talk.configure(speed=0.25)
             talk.say("input.text", text=LONG + "The smooth")

@@ -1,23 +1,12 @@
-"""What the tests of the service share: a tiny model of random weights, and a real server on a real socket."""
+"""Tiny models of random weights, the requests that tests send, and who may send them."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 from ancestral.models import checkpoint
@@ -34,7 +23,6 @@ from ancestral.models.tensors import random_tensors, shapes
 from ancestral.models.text import PHONEMES
 from ancestral.training.export import write as write_graphs
 from tests.random_weights import with_ranges
-from tests.service.redis_servers import cluster
 
 VOICES = ("ann", "bob")
 PICTURES: dict[str, ImageSpec] = {
@@ -208,131 +196,3 @@ def compile_kernels(models: Path, lock: Path) -> None:
         for name in ("wavenet", "pixelcnn", "pixelrnn"):
             for path in sorted(models.glob(f"*/{name}")):
                 load_engine("native", checkpoint.load(path))
-
-
-def command(*arguments: str) -> list[str]:
-    """The command line of `ancestral`, as it was installed beside this Python."""
-    return [str(Path(sys.executable).with_name("ancestral")), *arguments]
-
-
-@dataclass
-class Server:
-    """A running server."""
-
-    process: subprocess.Popen[str]
-    url: str
-    port: int
-    log: list[dict[str, Any]]
-
-    @contextmanager
-    def unharmed(self) -> Iterator[None]:
-        """Nothing in this block may fail within the server; what tests before it have had fail does not count."""
-        before = len(self.log)
-        yield
-        assert not [line for line in self.log[before:] if "traceback" in line]
-
-    def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=60.0, **options)
-
-    def speak(self, **changes: Any) -> httpx.Response:
-        """POST the standard request, changed; a change to None takes the field out."""
-        body = {key: value for key, value in (SPEECH | changes).items() if value is not None}
-        return httpx.post(f"{self.url}/v1/audio/speech", json=body, timeout=240.0)
-
-    def generate(self, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
-        """The same for sound without text."""
-        body = {key: value for key, value in (GENERATION | changes).items() if value is not None}
-        return httpx.post(f"{self.url}/v1/audio/generations", json=body, headers=headers, timeout=60.0)
-
-    def ended(self, job: str, **options: Any) -> dict[str, Any]:
-        """A job, once it has ended."""
-        deadline = time.monotonic() + 480
-        while time.monotonic() < deadline:
-            response = httpx.get(f"{self.url}/v1/jobs/{job}", **options)
-            found: dict[str, Any] = response.json()
-            if response.status_code != 503 and found["status"] not in ("queued", "in_progress"):
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"{job} does not end")
-
-    def newest(self, other_than: str | None = None) -> str | None:
-        """The id of the newest job; of one that is yet to come, if the present one is given."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            found: str | None = httpx.get(f"{self.url}/v1/jobs?limit=1").json()["first_id"]
-            if other_than is None or found != other_than:
-                return found
-            time.sleep(0.02)
-        raise AssertionError("no new job")
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait for the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout=30)
-
-
-def _is_ready(server: Server, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and server.process.poll() is None:
-        if httpx.get(f"{server.url}/readyz", timeout=60.0).status_code == 200:
-            return True
-        time.sleep(0.1)
-    return False
-
-
-@contextmanager
-def running(
-    environment: dict[str, str], *arguments: str, until: str | None = None, **settings: str | int
-) -> Iterator[Server]:
-    """Serve on a free port with these settings besides, until the block ends.
-
-    The block is entered when `/readyz` says yes or, if `until` is given, when that is logged. Unless told otherwise the
-    server has a data directory, and so a Redis and a worker, of its own.
-    """
-    with tempfile.TemporaryDirectory(prefix="anc-") as data, ExitStack() as stack:
-        own = {"ANCESTRAL_DATA_DIR": data} | {f"ANCESTRAL_{k.upper()}": str(v) for k, v in settings.items()}
-        has_redis = "ANCESTRAL_REDIS_URL" in environment | own or "data_dir" in settings
-        if os.environ["TEST_REDIS"] == "cluster" and not has_redis:
-            own["ANCESTRAL_REDIS_URL"] = stack.enter_context(cluster(Path(data))).url
-        yield stack.enter_context(_serving(environment | own, arguments, until))
-
-
-@contextmanager
-def _serving(environment: dict[str, str], arguments: tuple[str, ...], until: str | None) -> Iterator[Server]:
-    process = subprocess.Popen(
-        command("serve", "--port", "0", *arguments),
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    log: list[dict[str, Any]] = []
-    listening, ready = threading.Event(), threading.Event()
-
-    def read() -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            log.append(json.loads(line) if line.startswith("{") else {"message": line})
-            if log[-1]["message"] == "listening":
-                listening.set()
-            elif log[-1]["message"] == until:
-                ready.set()
-        listening.set()
-        ready.set()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        assert listening.wait(120), log
-        assert process.poll() is None, log
-        port = next(line["port"] for line in log if line["message"] == "listening")
-        server = Server(process, f"http://127.0.0.1:{port}", port, log)
-        assert ready.wait(120) if until else _is_ready(server, 120), log
-        yield server
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(timeout=30)
-        reader.join(timeout=30)
-        assert process.stderr is not None
-        process.stderr.close()
