@@ -21,7 +21,7 @@ import pytest
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.service.cli.local.banner import address_of, banner
-from tests.service.servers import ServeProcess, command
+from tests.service.servers import ServeProcess, Server, command
 from tests.service.toys import SPEECH
 
 SECONDS = 480.0
