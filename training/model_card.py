@@ -100,10 +100,3 @@ def with_sheet(text: str) -> str:
     image = f"![Sampled pictures]({SHEET})"
     title, _, rest = text.partition("\n")
     return text if f"]({SHEET})" in text else f"{title}\n\n{image}\n{rest}"
-
-
-def run_of(text: str) -> dict[str, str]:
-    """The record of the run in a card (its section "Training"), by name; empty where there is none."""
-    section = text.partition("## Training\n")[2].partition("\n## ")[0]
-    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
-    return {row[0]: row[1] for row in rows if len(row) == 2}

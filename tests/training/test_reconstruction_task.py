@@ -16,8 +16,9 @@ from ancestral.models.engines import load_image_engine
 from ancestral.models.spec import SpecError
 from ancestral.models.tensors import random_tensors
 from ancestral.training.data.images import read_image
-from ancestral.training.evaluation.reconstruction_report import reconstruction_report
+from ancestral.training.evaluation.reconstructions import reconstruction_report
 from ancestral.training.loop import LoopConfig, Trainer
+from ancestral.training.metrics.retrieval import retrieve
 from ancestral.training.tasks.reconstruction import ReconstructionTask
 from tests.training.picture_sets import CPU
 
@@ -122,17 +123,14 @@ def test_the_report(people: Path, tmp_path: Path, spec: PixelCNNAutoencoderSpec)
     save(tmp_path / "checkpoint", spec, random_tensors(tensor_table(spec)), "")
     checkpoint = load(tmp_path / "checkpoint")
     engine, out = load_image_engine("native", checkpoint), tmp_path / "report"
-    save(tmp_path / "judge", spec.encoder, random_tensors(tensor_table(spec.encoder), 1), "")
-    judge = load(tmp_path / "judge") if spec.portraits else None
-    report = reconstruction_report(checkpoint, engine, people, out, 4, judge=judge, seen=300)
+    report = reconstruction_report(checkpoint, engine, people, out, 6)
     task = ReconstructionTask(spec, people)
     given, wanted = task.pairs(task.pictures.test, None)
     h = np.stack([engine.encode(picture) for picture in given])
     assert report["nats"] == pytest.approx(-engine.score(wanted, h).sum() / len(given), rel=1e-4)
-    assert read_image(out / "sheet.png").shape[0] == 6 * 14 + 2, "originals, another row, four samples"
+    assert read_image(out / "sheet.png").shape[0] == 5 * 14 + 2, "originals, and four samples of each"
+    assert ("portraits" in report) == ("uploads" in report) == spec.portraits
     if spec.portraits:
-        assert set(report["retrieval"]) == {"embedding", "pixels", "judge"}
-        for found in report["retrieval"].values():
-            assert (found["portraits"]["identities"], found["portraits"]["chance_1"]) == (6, pytest.approx(1 / 6))
-    else:
-        assert set(report["same_class_as_the_original"]["class"]) == {"samples", "squared_error", "classifier"}
+        assert (report["portraits"]["identities"], report["portraits"]["chance_1"]) == (6, pytest.approx(1 / 6))
+        found = retrieve(lambda images: np.stack([engine.encode(one) for one in images]), task.pictures.test)
+        assert report["uploads"] == found._asdict()

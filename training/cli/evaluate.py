@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ancestral.training.cli.evaluation.pictures import characters, embedding, images, table
+from ancestral.training.cli.evaluation.pictures import images
 from ancestral.training.cli.evaluation.speech import listen, speech, voices
 
 
@@ -13,5 +13,5 @@ def command() -> None:
     """Compare a model's speech or pictures with its training data."""
 
 
-for _command in (speech, voices, listen, images, characters, embedding, table):
+for _command in (speech, voices, listen, images):
     command.add_command(_command)

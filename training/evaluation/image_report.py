@@ -15,7 +15,6 @@ from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.networks import load_network
 from ancestral.training.data.images import Pictures
-from ancestral.training.evaluation.cloaks import CloakSides, coloured
 from ancestral.training.evaluation.images import independent_nats, marginal_nats, png_bits
 from ancestral.training.evaluation.judges import count_copies, precision_recall
 from ancestral.training.metrics.classification import accuracy, adherence, features
@@ -82,7 +81,7 @@ def named_figures(task: ImageTask, named: Mapping[float, Pictures], classifier: 
 
     For each attribute and for all of them (``all``) the share in which the classifier sees what was named; the same of
     the pictures whose values all occur together in training, two by two (``occurring``, and as ``count`` how many
-    there are); and of sprites with a cloak the share of those with two colours (``two_coloured``).
+    there are).
 
     Args:
         task: with the data.
@@ -90,23 +89,15 @@ def named_figures(task: ImageTask, named: Mapping[float, Pictures], classifier: 
         classifier: of the attributes.
     """
     train, attributes = task.pictures.train, task.spec.attributes
-    cloaks = None if coloured(attributes) is None else CloakSides(train, task.spec, attributes)
-
-    def figures(pictures: Pictures) -> dict[str, Any]:
-        found: dict[str, Any] = adherence(classifier, pictures)
-        if cloaks is not None:
-            found["two_coloured"] = cloaks.two_coloured(pictures)
-        return found
-
-    report = {}
+    report: dict[str, Any] = {}
     for guidance, pictures in named.items():
         chosen = _occurring(train.labels, pictures.labels)
         some = Pictures(pictures.images[chosen], pictures.labels[chosen])
-        occurring = {"count": len(some.images)} | (figures(some) if len(some.images) else {})
-        report[str(guidance)] = figures(pictures) | {"occurring": occurring}
+        occurring = {"count": len(some.images)} | (adherence(classifier, some) if len(some.images) else {})
+        report[str(guidance)] = adherence(classifier, pictures) | {"occurring": occurring}
     test = task.held_out(task.pictures.test, None)
     known = (test.labels < [len(values) for _, values in attributes]).all(axis=1)
-    return report | {"real": figures(Pictures(test.images[known], test.labels[known]))}
+    return report | {"real": adherence(classifier, Pictures(test.images[known], test.labels[known]))}
 
 
 def _occurring(train: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ancestral.models.palette import pixels_of
-from ancestral.models.spec import PictureSpec
 from ancestral.training.data.identities import first_two
-from ancestral.training.data.images import Images, Pictures, write_sheet
+from ancestral.training.data.images import Images, Pictures
 
 Vectors = Callable[[Images], NDArray[np.float32]]
 """What compares pictures: ``[N, H, W, C]`` to ``[N, F]``."""
@@ -22,8 +19,6 @@ Vectors = Callable[[Images], NDArray[np.float32]]
 _BATCH = 256
 _EQUAL = 1e-9
 """Squared distances that differ by less are equal."""
-_ROWS, _NEAREST = 12, 6
-"""Of a sheet of neighbours."""
 
 
 class Retrieval(NamedTuple):
@@ -90,27 +85,3 @@ def embed(encoder: nn.Module, symbols: Images) -> NDArray[np.float32]:
         for start in range(0, len(symbols), _BATCH)
     ]
     return torch.cat(parts).float().numpy()
-
-
-def pixel_vectors(spec: PictureSpec) -> Vectors:
-    """The pixels themselves, as a baseline without a network."""
-    return lambda symbols: pixels_of(symbols, spec).reshape(len(symbols), -1).astype(np.float32)
-
-
-def write_neighbours(vectors: Vectors, pictures: Pictures, spec: PictureSpec, file: Path) -> None:
-    """Write a sheet: in each row a picture, another one of the same identity, and the nearest of all, nearest first.
-
-    Args:
-        vectors: what compares them.
-        pictures: as for :func:`retrieve`.
-        spec: of the symbols.
-        file: PNG.
-    """
-    assert pictures.identities is not None
-    asked, found = first_two(pictures.identities)
-    rows = np.linspace(0, len(asked) - 1, min(_ROWS, len(asked))).astype(int)
-    distances = squared_distances(vectors(pictures.images[asked[rows]]), vectors(pictures.images[found]))
-    near = found[distances.argsort(axis=1)[:, :_NEAREST]]
-    shown = np.concatenate([asked[rows, None], found[rows, None], near], axis=1)
-    images = pixels_of(pictures.images[shown.flatten()], spec)
-    write_sheet(images.repeat(2, axis=1).repeat(2, axis=2), shown.shape[1], file)

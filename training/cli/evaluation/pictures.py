@@ -1,4 +1,4 @@
-"""``ancestral evaluate images``, ``characters``, ``embedding`` and ``table``."""
+"""``ancestral evaluate images``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral.command_line import FiniteRange, check_output, click_errors
+from ancestral.command_line import FiniteRange, click_errors
 from ancestral.models.entries import MANIFEST, MAX_GUIDANCE, MAX_TEMPERATURE, ModelEntry
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 @click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
 @click.option("--edited", type=click.IntRange(0), default=0, help="Edits of real pictures, each of one attribute.")
 @click.option("--classifier", type=_CHECKPOINT, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
-@click.option("--judge", type=_CHECKPOINT, help="Of portraits: another encoder of identities than the network's own.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 def images(
@@ -52,7 +51,6 @@ def images(
     named: int,
     edited: int,
     classifier: Path | None,
-    judge: Path | None,
     card: bool,
     output: Path,
 ) -> None:
@@ -67,7 +65,7 @@ def images(
     sampled pictures beside the nearest real ones (nearest.png).
 
     With --named so many pictures are sampled with every attribute named, all values alike, without guidance and with
-    1.5, 2 and 3: how well each attribute is recognised, how often all are, and how many cloaks have two colours.
+    1.5, 2 and 3: how well each attribute is recognised, and how often all are.
 
     With --edited so many edits of real test pictures are drawn, each asked for another value of one attribute in the
     region where that shows: how often it is seen (and edits.png).
@@ -75,11 +73,10 @@ def images(
     The classifier is the model's own (classifier/ beside CHECKPOINT), or is trained anew, which takes minutes. Where
     every attribute has one value, there is none, and nothing that needs it is measured.
 
-    CHECKPOINT may also be a network that draws from pictures. Of an autoencoder the report says how likely test
-    pictures are given their own vectors, and how often a classifier sees the class of the original in four
-    reconstructions of so many of them as --drawn says, and in those of a decoder that minimises the squared error. Of
-    portraits it says how often they lead to another real picture of the same person. The rows of the sheet are
-    originals; reconstructions by the other decoder, or other real pictures of the same person; and four samples.
+    CHECKPOINT may also be a network that draws from pictures. The report then says how likely test pictures are given
+    their own vectors or, of portraits, another picture of the same person; and of portraits how often those of as many
+    test pictures as --drawn says lead to another real picture of the same person. The rows of the sheet are originals,
+    and four samples of each.
     """
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.engines import load_image_engine
@@ -92,16 +89,13 @@ def images(
         write_classes,
         write_nearest,
     )
-    from ancestral.training.evaluation.reconstruction_report import reconstruction_report
+    from ancestral.training.evaluation.reconstructions import reconstruction_report
     from ancestral.training.model_card import SHEET
     from ancestral.training.tasks.images import ImageTask
 
     with click_errors(ValueError):
         loaded = checkpoints.load(checkpoint)
         engine = load_image_engine("native", loaded)
-        other = None if judge is None else checkpoints.load(judge)
-        if judge is not None and engine.spec.drawn_from != "person":
-            raise ValueError("judge: of a network of portraits alone")
         entry = _entry_beside(checkpoint)
         temperature = _given_or(temperature, 1.0 if entry is None else entry.temperature)
         guidance = _given_or(guidance, 1.0 if entry is None else entry.guidance)
@@ -110,7 +104,7 @@ def images(
                 raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
             if pictures == 0:
                 raise ValueError("pictures: of a network that draws from pictures at least one")
-            found = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature, other)
+            found = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature)
             _finish(loaded, found, output, card=card)
             return
         task = ImageTask(engine.spec, data)
@@ -143,32 +137,6 @@ def images(
         sheet = output / "edits.png"
         report["edited"] = edited_figures(engine, task, edited, temperature, guidance, judged_by, sheet)
     _finish(loaded, report, output, card=card)
-
-
-@click.command()
-@click.argument("checkpoint", type=_CHECKPOINT)
-@click.option("--count", type=click.IntRange(1), default=50, show_default=True, help="Characters, in all poses each.")
-@click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help=f"Of the samples. {_DEFAULT}")
-def characters(checkpoint: Path, count: int, temperature: float | None) -> None:
-    """Evaluate CHECKPOINT, trained on the corpus of characters: how often looks, direction and frame are as asked.
-
-    Every character is drawn in all poses, and compared with the sprites that the corpus is made of, which are fetched
-    as `ancestral corpus build characters` does. Written as JSON.
-    """
-    from ancestral.models import checkpoint as checkpoints
-    from ancestral.models.engines import load_image_engine
-    from ancestral.training.corpora import CorpusError
-    from ancestral.training.corpora.characters import ATTRIBUTES, fetch_parts
-    from ancestral.training.evaluation.characters import CharacterJudge, judge_sheets
-
-    with click_errors(ValueError, CorpusError, FileNotFoundError):
-        engine = load_image_engine("native", checkpoints.load(checkpoint))
-        if [name for name, _ in engine.spec.attributes] != list(ATTRIBUTES):
-            raise ValueError(f"{checkpoint}: its attributes are not those of the corpus of characters")
-        entry = _entry_beside(checkpoint)
-        temperature = _given_or(temperature, 1.0 if entry is None else entry.temperature)
-        found = judge_sheets(engine, CharacterJudge(fetch_parts()), count, temperature)
-    click.echo(json.dumps({"characters": count, "temperature": temperature, **found}, indent=2))
 
 
 def _entry_beside(checkpoint: Path) -> ModelEntry | None:
@@ -213,56 +181,6 @@ def _finish(loaded: Checkpoint, report: dict[str, Any], output: Path, *, card: b
     click.echo(text)
     if card:
         _show_in_card(loaded, output / SHEET)
-
-
-@click.command()
-@click.argument("checkpoint", type=_CHECKPOINT)
-@click.option("--data", type=_PICTURES, required=True, help="Pictures with identities.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
-def embedding(checkpoint: Path, data: Path, output: Path) -> None:
-    """Evaluate CHECKPOINT, an encoder trained to tell identities apart: write report.json and a sheet into a folder.
-
-    The first picture of every identity of the test set is asked with, and the second one of each is the gallery. The
-    report says how often the same identity is the nearest (rank_1) or among the nearest five (rank_5), by the vectors
-    and, without a network, by the pixels; beside it what guessing gives. The rows of the sheet (neighbours.png) are a
-    picture, the one to be found, and the nearest six.
-    """
-    from ancestral.models.checkpoint import load
-    from ancestral.training.evaluation.embedding_report import write_embedding_report
-
-    with click_errors(ValueError):
-        report = write_embedding_report(load(checkpoint), data, output)
-    click.echo(json.dumps(report, indent=2))
-
-
-@click.command()
-@click.argument("checkpoints", type=_CHECKPOINT, nargs=-1, required=True)
-@click.option("--data", type=_PICTURES, required=True, help="The pictures of all of them.")
-@click.option("--pictures", type=click.IntRange(1), help="Of the test set, to score. Default: all.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A Markdown file.")
-def table(checkpoints: tuple[Path, ...], data: Path, pictures: int | None, output: Path) -> None:
-    """Write a table of CHECKPOINTS, image networks of two levels trained on MNIST, beside published figures.
-
-    Likelihood, parameters, training, speed of naive and of cached sampling, and whether both draw the same pictures.
-    The name of a row is that of the folder which the checkpoint is in.
-    """
-    from ancestral.models.checkpoint import load
-    from ancestral.models.spec import ImageSpec
-    from ancestral.training.evaluation.table import PUBLISHED, markdown, measure
-    from ancestral.training.tasks.images import ImageTask
-
-    check_output(output)
-    rows = [*PUBLISHED]
-    with click_errors(ValueError):
-        for path in checkpoints:
-            loaded = load(path)
-            task = ImageTask(loaded.spec_as(ImageSpec), data)
-            if task.spec.levels != 2:
-                raise ValueError(f"{path}: not a network of two levels")
-            test = task.held_out(task.pictures.test, pictures)
-            rows.append(measure(path.absolute().parent.name, loaded, test, task.pictures.train))
-            click.echo(f"{rows[-1].model}: {rows[-1].unconditional} nats", err=True)
-    output.write_text(markdown(rows, len(test.images)))
 
 
 def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
