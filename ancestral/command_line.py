@@ -22,7 +22,6 @@ class FiniteRange(click.FloatRange):
     """A range that refuses NaN, which click accepts because every comparison with it is false."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
         number = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
@@ -38,7 +37,6 @@ class SeedType(click.IntRange):
         super().__init__(0, MAX_SEED)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number."""
         try:
             seed = seed_of_text(value) if isinstance(value, str) else value
         except ValueError as error:

@@ -27,7 +27,7 @@ class InvalidRequest(AncestralError):
 
 
 class NotFound(AncestralError):
-    """Nothing has this name."""
+    """Unknown name."""
 
     code = "not_found"
 
@@ -40,7 +40,7 @@ class ServerError(AncestralError):
     ) -> None:
         super().__init__(message, param=param, code=code)
         self.status = status
-        """Of HTTP; None if there was no answer."""
+        """HTTP status; None if there was no answer."""
 
 
 def check_range(param: str, value: object, low: float, high: float) -> None:

@@ -42,11 +42,9 @@ class LoadedModels(Catalog):
         self.samplers = dict(samplers)
 
     def sound(self, model: SpeechModel) -> SpeechSampler:
-        """The sampler of a speech model."""
         return self._sampler(SpeechSampler, model.entry.id)
 
     def picture(self, model: ImageModel) -> ImageSampler:
-        """The sampler of an image model."""
         return self._sampler(ImageSampler, model.entry.id)
 
     def _sampler(self, kind: type[_S], model_id: str) -> _S:

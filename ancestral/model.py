@@ -66,7 +66,6 @@ class Model:
         self._models = models
 
     def __repr__(self) -> str:
-        """Id and capabilities."""
         return f"<Model {self.id}: {', '.join(self.capabilities)}>"
 
     @property

@@ -48,7 +48,7 @@ class Checkpoint:
     spec: Spec
     tensors: Tensors
     sha256: str
-    """Of ``weights.safetensors``: what clients see as ``x-model-sha256``."""
+    """Hash of ``weights.safetensors``: what clients see as ``x-model-sha256``."""
     path: Path
     card: str
     half: bool = False

@@ -67,7 +67,7 @@ class PictureClassifier:
         return [_log_softmax(part) for part in np.split(logits, ends[:-1], axis=1)]
 
     def shown(self, symbols: NDArray[np.uint8]) -> list[list[Shown]]:
-        """Of each picture ``[N, H, W, C]`` the most likely value of every attribute."""
+        """The most likely value of every attribute, for each picture of ``[N, H, W, C]``."""
         return self.shown_by(self.log_probabilities(symbols))
 
     def shown_by(self, logs: Sequence[NDArray[np.float64]]) -> list[list[Shown]]:

@@ -119,8 +119,8 @@ def applicable_labels(rows: Array, labels: Sequence[int]) -> list[int | None]:
 
 
 def draw_matching_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
-    """As :func:`draw_labels`, but no label is drawn that never occurred with a given one, or left out where one always
-    did: it is drawn again, from the rows that have that one."""
+    """Draw labels as :func:`draw_labels` does, but none that never occurred with a given one, or is left out where one
+    always did: it is drawn again, from the rows that have that one."""
     drawn = draw_labels(spec, rows, labels, seed)
     for index in (index for index, label in enumerate(labels) if label is None):
         for given, label in enumerate(labels):

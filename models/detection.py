@@ -128,8 +128,8 @@ class Waves:
         return _best(search_linear(seeds, order, coupling * r[order], _FLOOR), most)
 
     def offsets(self, seed: int, length: int) -> tuple[int, float]:
-        """Where a stream of ``length`` samples with this seed fits best: at which sample of the sound it begins,
-        perhaps before the first; and log2 as of :meth:`evidence`, not yet reduced by the number of offsets."""
+        """The sample of the sound at which a stream of ``length`` samples with this seed fits best, perhaps before the
+        first; and log2 as of :meth:`evidence`, not yet reduced by the number of offsets."""
         size = 1 << (len(self.residual) + length - 1).bit_length()
         if size not in self._spectra:
             self._spectra[size] = np.fft.rfft(self.residual, size)

@@ -42,9 +42,9 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
 }
 """What a model of each kind can do; an image model, if it draws what labels say."""
 EDIT_CAPABILITY = "image_edit"
-"""Of an image model whose network draws edits."""
+"""Capability of an image model whose network draws edits."""
 CLASSIFICATION_CAPABILITY = "image_classification"
-"""Of an image model that has a classifier: it says what its pictures show, and chooses among candidates."""
+"""Capability of an image model that has a classifier: it says what its pictures show, and chooses among candidates."""
 
 ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""
@@ -55,7 +55,7 @@ MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
 MAX_BEST_OF: Final = 8
 SPEEDS: Final = (0.25, 4.0)
-"""The slowest and the fastest."""
+"""The lowest and the highest speed."""
 MAX_PITCH = 12.0
 """Semitones, up or down."""
 MAX_INTONATION = 2.0
@@ -76,7 +76,7 @@ class Sampling:
     voiced_temperature: float = 1.0
     """Multiplies the request's temperature in voiced frames. In between it is interpolated by the voicing."""
     unvoiced_temperature: float = 1.0
-    """The same in unvoiced frames."""
+    """Temperature in unvoiced frames."""
     min_p: float = 0.0
     """Symbols are left out that are less likely, at that temperature, than this share of the most likely one."""
     low_shelf_db: float = 0.0
@@ -104,7 +104,7 @@ class Sampling:
 
     @property
     def by_voicing(self) -> bool:
-        """Whether it needs frames."""
+        """Whether the temperatures depend on voicing, which needs frames."""
         return self.voiced_temperature != 1.0 or self.unvoiced_temperature != 1.0
 
     def temperature(self, voicing: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,7 +113,7 @@ class Sampling:
 
 
 PLAIN: Final = Sampling()
-"""The distribution as it is."""
+"""The distribution of the network, unchanged."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class ModelEntry:
     """Lower-case words, and the values of an image model's attributes that each may mean, the nearest first: error
     messages propose them. The key is optional in ``model.json``."""
     sheets: Mapping[str, SheetLayout]
-    """Of an image model, by name. The key is optional in ``model.json``."""
+    """Sheets of an image model, by name. The key is optional in ``model.json``."""
     path: Path
 
     @property

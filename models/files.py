@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 MAX_BYTES: Final = 4 << 30
-"""Of a file with weights."""
+"""Largest file with weights."""
 MAX_JSON_BYTES: Final = 16 << 20
 
 

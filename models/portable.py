@@ -47,7 +47,8 @@ define i32 @dot(<64 x i8> %a, <64 x i8> %b) {
 
 @cache
 def assembly() -> str:
-    """Of :data:`_PROBE`, for the processor that numba compiles for: this one, unless NUMBA_CPU_NAME names another."""
+    """The assembly of :data:`_PROBE` for the processor that numba compiles for: this one, unless NUMBA_CPU_NAME names
+    another."""
     text: str = cpu_target.target_context.codegen()._tm.emit_assembly(llvm.parse_assembly(_PROBE))
     return text
 

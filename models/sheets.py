@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 MAX_FRAMES: Final = 256
-"""Of a sheet."""
+"""Most frames of a sheet."""
 _FIELDS: Final = frozenset({"rows", "animations", "frames_per_second"})
 _ROW: Final = "{row}"
 
@@ -27,7 +27,7 @@ class Tag(NamedTuple):
     """One animation in one row."""
 
     name: str
-    """Of the animation and the row: ``run north``."""
+    """The animation and the row: ``run north``."""
     first: int
     """The index of its first picture in the sheet."""
     length: int

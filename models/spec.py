@@ -179,13 +179,13 @@ MAX_SIDE: Final = 512
 STYLE: Final = "style"
 """The name of the attribute that says how a picture is drawn, not what it shows: guidance leaves it as it is."""
 COARSE_STRIDE: Final = 4
-"""In a picture sampled in two scales, the coarse scale has one pixel per cell of this many pixels in each direction."""
+"""Pixels in each direction per pixel of the coarse scale, of a picture sampled in two scales."""
 COARSE: Final = slice(COARSE_STRIDE // 2, None, COARSE_STRIDE)
 """The rows, and the columns, of the coarse pixels."""
 COARSE_PREFIX: Final = "coarse."
-"""Of the tensors of the network that samples the coarse pixels."""
+"""Prefix of the tensors of the network that samples the coarse pixels."""
 ENCODER_PREFIX: Final = "encoder."
-"""Of the tensors of the encoder, of a network whose h is that of a picture."""
+"""Prefix of the encoder's tensors, in a network whose h is that of a picture."""
 _COLOUR: Final = re.compile(r"#[0-9a-f]{6}(00)?")
 
 

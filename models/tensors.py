@@ -74,7 +74,6 @@ def of_conditions(table: Mapping[str, _T]) -> dict[str, _T]:
 
 
 def shapes(table: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor."""
     return {name: tensor.shape for name, tensor in table.items()}
 
 

@@ -29,7 +29,7 @@ from typing import Final
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 
 _STATUS: Final[dict[type[AncestralError], int]] = {InvalidRequest: 400, NotFound: 404}
-"""Of the library's errors."""
+"""HTTP status of the library's errors."""
 
 
 class ServiceError(AncestralError):
@@ -51,7 +51,6 @@ class ServiceError(AncestralError):
 
 
 def status_of(error: AncestralError) -> int:
-    """The HTTP status of an error."""
     return error.status if isinstance(error, ServiceError) else _STATUS[type(error)]
 
 

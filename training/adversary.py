@@ -51,14 +51,15 @@ class MelDiscriminator(nn.Module):
 
 
 class AdversarialLosses(NamedTuple):
-    """Of one batch."""
+    """The losses of one batch."""
 
     discriminator: Tensor
-    """Of the discriminator; it changes no weight of the acoustic model."""
+    """Loss of the discriminator; it changes no weight of the acoustic model."""
     adversarial: Tensor
-    """Of the acoustic model: how far the scores are from natural ones. It changes no weight of the discriminator."""
+    """Loss of the acoustic model: how far the scores are from natural ones. It changes no weight of the
+    discriminator."""
     features: Tensor
-    """Of the acoustic model: the mean relative difference of the discriminator's features."""
+    """Loss of the acoustic model: the mean relative difference of the discriminator's features."""
 
 
 def adversarial_losses(

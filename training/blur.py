@@ -17,7 +17,7 @@ Crop = tuple[NDArray[np.int64], NDArray[np.float32] | None]
 """Symbols ``[T]``, and the frames with the conditioner's margin on both sides."""
 
 WIDTHS = (3, 5, 7, 9, 11, 13)
-"""Bands that are averaged."""
+"""Numbers of bands that are averaged."""
 
 
 def smooth(mels: NDArray[np.float32], width: int) -> NDArray[np.float32]:

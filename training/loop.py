@@ -27,7 +27,7 @@ from ancestral.training.start import STATE
 from ancestral.training.torchrun import world_size
 
 LOG = "log.jsonl"
-"""Of a run: the loss and, after evaluations, the held-out figures."""
+"""File of the loss and, after evaluations, the held-out figures."""
 
 
 class Task(Protocol):

@@ -54,15 +54,14 @@ class NewPictures:
     base: ModelEntry
     """The model whose network is trained on: its sizes, and its weights as far as they fit."""
     work: Path
-    """Where the pictures (``data``) and the runs are kept."""
+    """The folder of the pictures (``data``) and the runs."""
     hours: float
-    """Of training, at most; it ends earlier where held-out pictures become less likely."""
+    """Longest training; it ends earlier where held-out pictures become less likely."""
     steps: int | None = None
-    """In all, instead of ``hours``."""
+    """Number of steps instead of ``hours``."""
 
     @property
     def data(self) -> Path:
-        """The prepared pictures."""
         return self.work / "data"
 
     @property
@@ -91,7 +90,7 @@ def base_for(pictures: PictureSet) -> str:
 
 
 def _levels(pictures: PictureSet) -> int:
-    """Of a sub-pixel: as many as the palette has colours, 2 of black and white, or 256."""
+    """Levels of a sub-pixel: as many as the palette has colours, 2 of black and white, or 256."""
     black_and_white = pictures.shape[2] == 1 and bool(np.isin(pictures.train.images, (0, WHITE)).all())
     return len(pictures.palette) or (2 if black_and_white else 256)
 

@@ -24,11 +24,11 @@ LEAST_PICTURES = 50
 MAX_SIDE = 64
 _MIN_SIDE = 8
 _MAX_BYTES = 16 << 20
-"""Of a file."""
+"""Largest file."""
 _MAX_PIXELS = 100_000_000
-"""Of all pictures: some GB of memory."""
+"""Most pixels of all pictures: some GB of memory."""
 _MAX_VALUES = 256
-"""Of an attribute."""
+"""Most values of an attribute."""
 _COLOURS = 256
 """Pictures with no more get a palette of exactly these."""
 _NEAR_DUPLICATE = 8.0
@@ -39,7 +39,7 @@ _HALF_OPAQUE = 128
 
 @dataclass(frozen=True)
 class OwnPictures:
-    """What a folder holds."""
+    """The pictures of a folder."""
 
     images: Images
     """``[N, H, W, 4]``, RGBA."""

@@ -8,7 +8,7 @@ import torch
 
 _CPUINFO = Path("/proc/cpuinfo")
 _FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Of processors that multiply bfloat16 numbers: x86 with AVX-512 BF16 or AMX, ARM."""
+"""Flags of processors that multiply bfloat16 numbers: x86 with AVX-512 BF16 or AMX, ARM."""
 
 
 def fastest_precision() -> str:

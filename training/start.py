@@ -46,7 +46,6 @@ def read_start(path: Path | None, spec: Spec, may_differ: Iterable[str] = ()) ->
 
 
 def load_weights(network: nn.Module, tensors: Tensors) -> None:
-    """Set all weights of a network."""
     network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
 
 
@@ -128,7 +127,7 @@ def branch(trunk: Path, out: Path) -> tuple[int, float]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Where to write a folder that gets its name when it is whole."""
+    """A folder to write that gets its name when it is whole."""
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     yield partial

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 def world_size() -> int | None:
-    """How many processes torchrun has started, this one among them; None if it has not started this one."""
+    """The number of processes that torchrun has started, this one among them; None if it has not started this one."""
     return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else None
 
 

@@ -28,7 +28,7 @@ from ancestral.training.tasks.wavenet import WaveNetTask
 
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 LEAST_SECONDS = 60.0
-"""Of recordings to train on."""
+"""Least sound to train on."""
 _HELD_OUT_EVERY = 12
 """One clip in so many is kept for evaluation."""
 _WAVENET: Final = "wavenet"
@@ -49,9 +49,8 @@ class NewVoice:
     base: ModelEntry
     """The model whose two networks are fine-tuned."""
     work: Path
-    """Where the corpus and the runs are kept."""
+    """The folder of the corpus and the runs."""
     out: Path
-    """The directory of the new model."""
     wavenet_steps: int
     acoustic_steps: int
     processes: int
@@ -121,7 +120,6 @@ def add_voice(new: NewVoice, clips: list[Clip], report: Report) -> None:
 
 
 def _specs(base: ModelEntry) -> tuple[WaveNetSpec, AcousticSpec]:
-    """The specs of both networks."""
     return load(base.sampled).spec_as(WaveNetSpec), load(base.path / ACOUSTIC).spec_as(AcousticSpec)
 
 

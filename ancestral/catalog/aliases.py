@@ -47,11 +47,9 @@ class Aliases:
     voices: Mapping[str, str] = field(default_factory=dict)
 
     def of_model(self, model_id: str) -> list[str]:
-        """The aliases of a model."""
         return [alias for alias, target in self.models.items() if target == model_id]
 
     def of_voice(self, voice_id: str) -> list[str]:
-        """The aliases of a voice."""
         return [alias for alias, target in self.voices.items() if target == voice_id]
 
 

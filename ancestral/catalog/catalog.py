@@ -46,7 +46,7 @@ class Catalog:
 
         self.models = {model.entry.id: model for model in sorted(models.values(), key=rank)}
         self.pronunciations = Pronunciations({}) if pronunciations is None else pronunciations
-        """Of the deployment."""
+        """The deployment's lexicon."""
 
     def model(self, model_id: str) -> Model:
         """The model of this id or alias.
@@ -124,7 +124,7 @@ class Catalog:
         return self._capable(SpeechModel, model_id, capability)
 
     def image_model(self, model_id: str, capability: str) -> ImageModel:
-        """The same for image models."""
+        """The image model of this id or alias, which must have the capability."""
         return self._capable(ImageModel, model_id, capability)
 
     def _capable(self, kind: type[_M], model_id: str, capability: str) -> _M:
@@ -135,18 +135,16 @@ class Catalog:
 
     @property
     def speech_models(self) -> list[SpeechModel]:
-        """The models that generate speech."""
         return [model for model in self.models.values() if isinstance(model, SpeechModel)]
 
     @property
     def image_models(self) -> list[ImageModel]:
-        """The models that generate pictures."""
         return [model for model in self.models.values() if isinstance(model, ImageModel)]
 
 
 @dataclass(frozen=True)
 class CatalogConfig:
-    """Where models are, and what else they are called. The defaults are the bundled models."""
+    """Places of models, and their other names. The defaults are the bundled models."""
 
     directories: tuple[Path, ...] = (BUNDLED,)
     model_aliases: Mapping[str, str] | None = None
@@ -188,13 +186,11 @@ class CatalogConfig:
 
 
 class Checkpoints(NamedTuple):
-    """Of one model."""
-
     sampled: Checkpoint
     acoustic: Checkpoint | None = None
-    """Of the acoustic model, of a model that reads text."""
+    """None for a model that reads no text."""
     classifier: Checkpoint | None = None
-    """Of pictures, of an image model that has one."""
+    """None but for an image model that has one."""
 
 
 def checkpoints(entry: ModelEntry) -> Checkpoints:

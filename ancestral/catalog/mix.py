@@ -33,7 +33,7 @@ class VoiceMix:
     """Voices of one model, and the weight of each."""
 
     weights: tuple[tuple[Voice, int], ...]
-    """In the model's order; at least one."""
+    """At least one, in the model's order."""
 
     @property
     def id(self) -> str:
@@ -44,7 +44,7 @@ class VoiceMix:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name shown to people."""
         return " + ".join(voice.name for voice, _ in self.weights)
 
     @property

@@ -32,18 +32,18 @@ CAPABILITIES_FROM: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """One model of any kind."""
+    """Description of one model of any kind."""
 
     entry: ModelEntry
     sha256: str
-    """Of the weights that are sampled."""
+    """Hash of the weights that are sampled."""
     parameters: int
-    """Numbers in those weights."""
+    """Number of weights."""
 
     @property
     @abstractmethod
     def receptive_field(self) -> int:
-        """How far back the network sees."""
+        """Past samples, or rows above, that the network sees."""
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -87,7 +87,6 @@ class SpeechModel(Model):
     """A model that generates speech, with or without text."""
 
     spec: SpeechSpec
-    """Of the network that is sampled."""
     pitch_control: bool
     """Whether its acoustic model can speak with another pitch than it predicts."""
 
@@ -117,10 +116,7 @@ class SpeechModel(Model):
 
 @dataclass(frozen=True)
 class ImageModel(Model):
-    """A model that generates pictures."""
-
     spec: ImageSpec
-    """Of the network that is sampled."""
     embedding: tuple[tuple[float, ...], ...]
     """The label embedding: of each attribute a vector for every value, then one for "unspecified". Empty where the
     network has no attributes."""
@@ -131,7 +127,6 @@ class ImageModel(Model):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """See :class:`Model`."""
         edits = (EDIT_CAPABILITY,) if self.spec.draws_edits else ()
         classifies = (CLASSIFICATION_CAPABILITY,) if self.classified else ()
         return CAPABILITIES_FROM[self.spec.drawn_from] + edits + classifies
@@ -163,7 +158,7 @@ class ImageModel(Model):
 
     @property
     def sheet_attributes(self) -> dict[str, list[str]]:
-        """Of each sheet the attributes that its frames set, so that no prompt for it can name them."""
+        """The attributes that the frames of each sheet set, so that no prompt for it can name them."""
         return {
             name: [attribute for attribute in self.spec.named if any(attribute in labels for labels in frames)]
             for name, frames in self.sheet_labels.items()

@@ -14,7 +14,7 @@ class Part:
     """One stream of a request."""
 
     request: Length
-    """Its length includes the prompt."""
+    """A length that includes the prompt."""
     prompt: Symbols
     """Symbols that precede those that are sampled."""
 
@@ -28,7 +28,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def open(self, part: Part) -> Stream:
-        """The stream, after its prompt."""
+        """Open the stream, after its prompt."""
 
     @abstractmethod
     def restore(self, part: Part, state: bytes) -> Stream:

@@ -14,7 +14,7 @@ import httpx2
 from ancestral.errors import AncestralError, InvalidRequest, NotFound, ServerError
 
 ATTEMPTS: Final = 12
-"""Of one request without an answer, to a server that cannot be reached or has no room: together about two minutes."""
+"""Attempts at one request if the server cannot be reached or has no room: together about two minutes."""
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 30.0
 _TIMEOUT: Final = 60.0
@@ -46,10 +46,9 @@ class Connection:
         headers = {"accept-encoding": "identity"} | ({"authorization": f"Bearer {api_key}"} if api_key else {})
         self.http = httpx2.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT)
         self.closed = threading.Event()
-        """Set, nothing is tried again."""
+        """Stops further attempts once set."""
 
     def close(self) -> None:
-        """Close all connections."""
         self.closed.set()
         self.http.close()
 
@@ -174,7 +173,7 @@ class Stream:
 
     def __init__(self, connection: Connection, path: str, body: Mapping[str, Any]) -> None:
         self.headers: Mapping[str, str] = {}
-        """Of the answer; empty before the first bytes."""
+        """Headers of the answer; empty before the first bytes."""
         self._connection, self._path, self._body = connection, path, body
         self._key = uuid.uuid4().hex
         self._cancelled = False
@@ -244,7 +243,7 @@ class Retry:
         self._failed = 0
 
     def progress(self) -> None:
-        """Something has come."""
+        """Start counting again, because something has come."""
         self._failed = 0
 
     def lost(self, error: httpx2.TransportError) -> None:

@@ -46,7 +46,6 @@ class RemotePictures(Sequence["RemotePicture"]):
         return self.size[1]
 
     def __len__(self) -> int:
-        """The number of pictures."""
         return self._count
 
     @overload
@@ -54,7 +53,6 @@ class RemotePictures(Sequence["RemotePicture"]):
     @overload
     def __getitem__(self, index: slice) -> list[RemotePicture]: ...
     def __getitem__(self, index: int | slice) -> RemotePicture | list[RemotePicture]:
-        """A picture, or several."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
@@ -96,7 +94,7 @@ class RemotePicture:
 
     @property
     def seed(self) -> int:
-        """With the same model and request it gives the same picture."""
+        """The same model, request and seed give the same picture."""
         return int(self._pictures.drawn[self._index]["seed"])
 
     @property

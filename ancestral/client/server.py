@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ancestral.model import DrawArguments
 
 _FIRST_ATTEMPTS: Final = 4
-"""Of the first request: if the address is wrong, whoever has given it hears of it at once."""
+"""Attempts at the first request: a wrong address is reported at once."""
 
 
 class RemoteModel:
@@ -36,11 +36,10 @@ class RemoteModel:
 
     def __init__(self, connection: Connection, description: Mapping[str, Any]) -> None:
         self.description = description
-        """As ``GET /v1/models/{id}`` gives it."""
+        """The answer of ``GET /v1/models/{id}``."""
         self._connection = connection
 
     def __repr__(self) -> str:
-        """Id, capabilities and server."""
         return f"<RemoteModel {self.id}: {', '.join(self.capabilities)}, {self._connection.url}>"
 
     @property
@@ -163,21 +162,18 @@ class Server:
 
     def __init__(self, connection: Connection, listed: list[dict[str, Any]]) -> None:
         self.url = connection.url
-        """Without a slash at its end."""
+        """The address, without a slash at its end."""
         self.connection = connection
-        """For requests that have no method here."""
+        """Sends requests that have no method here."""
         self._listed = listed
 
     def __repr__(self) -> str:
-        """Its URL."""
         return f"<Server {self.url}>"
 
     def __enter__(self) -> Self:
-        """Itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
         self.close()
 
     def close(self) -> None:

@@ -46,15 +46,13 @@ class RemoteVoice:
         """The canonical form: of one voice its id."""
         self.name = mix.name
         self.language = mix.language
-        """As a tag of BCP 47."""
+        """A tag of BCP 47."""
         self.model = model
-        """The id of the model."""
         self.sample_rate = sample_rate
-        """In hertz."""
+        """Hertz."""
         self._connection, self._mix, self._find = connection, mix, find
 
     def __repr__(self) -> str:
-        """Id, rate and server."""
         return f"<RemoteVoice {self.id}, {self.sample_rate} Hz, {self._connection.url}>"
 
     def speak(self, text: str, **options: Unpack[SpeakArguments]) -> RemoteSpeech:
@@ -111,13 +109,13 @@ class RemoteSpeech:
 
     def __init__(self, connection: Connection, body: Mapping[str, Any], sample_rate: int) -> None:
         self.sample_rate = sample_rate
-        """In hertz."""
+        """Hertz."""
         self._connection, self._body = connection, dict(body)
         self._chunks: list[NDArray[np.float32]] = []
         self._rest = b""
         self._times: Mapping[str, Any] | None = None
         self._job: str | None = None
-        """Of a file."""
+        """The job that makes a file."""
         self._cancelled = False
         self._stream: Stream | None = None
         self._bytes: Iterator[bytes] = iter(())
@@ -168,7 +166,7 @@ class RemoteSpeech:
 
     @property
     def seed(self) -> int:
-        """With which the same request gives the same sound."""
+        """The same request with this seed gives the same sound."""
         if "seed" in self._body:
             return seed_or_drawn(self._body["seed"])
         return int(self._header("x-seed"))
@@ -270,5 +268,4 @@ class RemoteSpeech:
 
 
 def file_bytes(file: str | Path | bytes) -> bytes:
-    """The bytes of a file."""
     return file if isinstance(file, bytes) else Path(file).read_bytes()

@@ -46,14 +46,12 @@ _CODECS: Final[dict[str, Callable[[int], tuple[str, str, int | None]]]] = {
     "opus": lambda rate: ("libopus", "s16", OPUS_BIT_RATE),
     "wav": lambda rate: ("pcm_s16le", "s16", None),
 }
-"""Of each format FFmpeg's encoder, its sample format, and its bit rate at a sample rate."""
+"""By format: FFmpeg's encoder, its sample format, and its bit rate at a sample rate."""
 _OPTIONS: Final[dict[str, dict[str, str]]] = {"m4b": {"brand": "M4B ", "movflags": "+faststart"}}
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter of a file."""
-
     title: str
     start: int
     """Its first sample."""
@@ -116,7 +114,6 @@ class BookWriter:
         self._close()
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

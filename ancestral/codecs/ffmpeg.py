@@ -36,7 +36,6 @@ class _Sink:
         self._buffer = bytearray()
 
     def write(self, data: bytes) -> int:
-        """Append to the buffer."""
         self._buffer += data
         return len(data)
 
@@ -122,12 +121,10 @@ class FfmpegEncoder(Encoder):
         self._track = AudioTrack(self._container, codec, sample_format, sample_rate, bit_rate)
 
     def feed(self, wave: Wave) -> bytes:
-        """See :class:`Encoder`."""
         self._track.feed(to_int16(wave))
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         self._track.finish()
         self._close()
         return self._sink.take()

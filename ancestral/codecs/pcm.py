@@ -17,11 +17,9 @@ class PcmEncoder(Encoder):
     """Little-endian 16-bit samples. The first byte comes with the first sample."""
 
     def feed(self, wave: Wave) -> bytes:
-        """See :class:`Encoder`."""
         return to_int16(wave).tobytes()
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         return b""
 
 
@@ -40,19 +38,16 @@ class WavEncoder(Encoder):
         self._data_bytes = 0
 
     def feed(self, wave: Wave) -> bytes:
-        """See :class:`Encoder`."""
         header, self._unsent = self._unsent, b""
         data = to_int16(wave).tobytes()
         self._data_bytes += len(data)
         return header + data
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         assert self._length in (0, self._data_bytes // _WIDTH), "not the length that the header gives"
         return self._unsent
 
     def rewrites(self) -> list[Rewrite]:
-        """See :class:`Encoder`."""
         return [(0, _wav_header(self._sample_rate, self._data_bytes))]
 
 

@@ -16,16 +16,13 @@ class ResamplingEncoder(Encoder):
         self._resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
 
     def feed(self, wave: Wave) -> bytes:
-        """See :class:`Encoder`."""
         return self._inner.feed(self._resampler.resample_chunk(wave))
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
         return self._inner.feed(rest) + self._inner.finish()
 
     def rewrites(self) -> list[Rewrite]:
-        """See :class:`Encoder`."""
         return self._inner.rewrites()
 
 

@@ -35,12 +35,10 @@ class _Tail(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the position."""
         self._position = (0, self._position, self._end)[whence] + offset
         return self._position
 
     def tell(self) -> int:
-        """The position."""
         return self._position
 
     def take(self) -> bytes:
@@ -60,19 +58,16 @@ class SoundfileEncoder(Encoder):
             )
 
     def feed(self, wave: Wave) -> bytes:
-        """See :class:`Encoder`."""
         with interrupts_deferred():
             self._file.write(to_int16(wave))
         return self._tail.take()
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         with interrupts_deferred():
             self._file.close()
         return self._tail.take()
 
     def rewrites(self) -> list[Rewrite]:
-        """See :class:`Encoder`."""
         return self._tail.rewritten
 
 
@@ -90,17 +85,14 @@ class Mp3Encoder(SoundfileEncoder):
         self._offset = len(self._unsent)
 
     def feed(self, wave: Wave) -> bytes:
-        """See :class:`Encoder`."""
         tag, self._unsent = self._unsent, b""
         return tag + super().feed(wave)
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         tag, self._unsent = self._unsent, b""
         return tag + super().finish()
 
     def rewrites(self) -> list[Rewrite]:
-        """See :class:`Encoder`."""
         return [(self._offset + offset, data) for offset, data in super().rewrites()]
 
 
@@ -132,11 +124,9 @@ class FlacEncoder(SoundfileEncoder):
         self._length: int | None = length
 
     def feed(self, wave: Wave) -> bytes:
-        """See :class:`Encoder`."""
         return self._with_length(super().feed(wave))
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         return self._with_length(super().finish())
 
     def _with_length(self, data: bytes) -> bytes:

@@ -18,7 +18,7 @@ from ancestral.errors import check_range
 from ancestral.loader import LoadedModels, load_models
 
 MAX_SECONDS: Final = 600.0
-"""Of a recording."""
+"""Longest recording."""
 
 
 class Detector:

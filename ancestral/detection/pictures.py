@@ -29,15 +29,15 @@ from ancestral.models.engines.images.native import NativeImageEngine
 Symbols = NDArray[np.uint8]
 
 _COMBINATIONS: Final = 4
-"""Of labels, of a picture whose labels are not told."""
+"""Combinations of labels that are tried where nothing tells the labels of a picture."""
 _FIRST_SHARE: Final = 0.75
-"""Of the false alarms that a search may raise: for the likeliest combination of labels."""
+"""The share of a search's false alarms that the likeliest combination of labels may raise."""
 _CANDIDATES: Final = 8
 """Seeds of a search that are looked at closely."""
 _REACHES: Final = (0, 1, 4, 12)
 """How far a grey or coloured symbol may be from what was sampled: a JPEG moves it. A palette has no neighbours."""
 _GUESS: Final = 0.5
-"""Of the bits that are left after deflating its symbols: a picture with fewer under a model might be the model's."""
+"""A picture with fewer bits under a model than this share of its deflated symbols might be the model's."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class PictureTest(SeedTest[_FoundInPicture]):
         return answer
 
     def _agreement(self, intervals: Intervals, inside: NDArray[np.bool_]) -> list[list[float | None]]:
-        """Of every pixel ``[H][W]``: the bits by which its noise speaks for the seed, below 0 if it does not fit."""
+        """The evidence of every pixel for the seed, ``[H][W]``, in bits; below 0 if its noise does not fit."""
         spec = self._sampler.model.spec
         bits = np.full(spec.dims, np.nan)
         positions, sizes = intervals.positions[: len(inside)], intervals.sizes[: len(inside), 0]

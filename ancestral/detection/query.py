@@ -26,20 +26,20 @@ class Query:
     """One question about one file."""
 
     seed: int | None = None
-    """That is supposed to have made it."""
+    """Seed to test."""
     recipe: Mapping[str, Any] | None = None
-    """From the tags of the file, or given with it: fields of a request, ``model``, ``seed``."""
+    """Fields of a request, ``model`` and ``seed``: from the tags of the file, or given with it."""
     voice: str | None = None
     text: str | None = None
     """What is said in a recording."""
     newest: int = 0
     """The seeds of counters below this one are searched, the newest first."""
     search: int = 0
-    """How many counters."""
+    """Number of counters to search."""
     seconds: float = 10.0
-    """For which is looked, as far as one step does not take longer."""
+    """Time budget; one step may exceed it."""
     models: int = 1
-    """That are tried: the trials of each count so many times."""
+    """Number of candidate models; multiplies the number of trials."""
 
     @property
     def named(self) -> list[int]:
@@ -67,7 +67,7 @@ class Search:
 
     @property
     def over(self) -> bool:
-        """Whether there is no more time."""
+        """Whether the time is up."""
         return self.stopped() or time.monotonic() > self.until
 
     @property
@@ -77,7 +77,7 @@ class Search:
 
     @property
     def planned(self) -> int:
-        """How many counters there are to try, once for every model."""
+        """Number of counters to try, counted once for every model."""
         return min(self.query.search, self.query.newest) * self.query.models
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.uint64]]]:
@@ -101,7 +101,7 @@ class Search:
         return None
 
     def report(self) -> dict[str, Any]:
-        """How far it came."""
+        """The progress of the search."""
         if not self.keyed:
             return {"seeds_tried": self.tried}
         oldest = max(0, self.query.newest - self.query.search)

@@ -15,13 +15,13 @@ class Found:
     """The seed that fits best."""
 
     bits: float
-    """Of evidence, before the number of trials is taken off."""
+    """Evidence in bits, not corrected for the number of trials."""
     trials: float
     seed: int
     part: int
-    """Which picture or sentence of a request it is."""
+    """Number of the picture or sentence within its request."""
     counter: int | None
-    """Of the key, of a seed that a search has found."""
+    """Counter of the key, for a seed that a search has found."""
 
 
 F = TypeVar("F", bound=Found)
@@ -40,7 +40,7 @@ class SeedTest(Generic[F]):
 
     @property
     def log10_p(self) -> float:
-        """Of the best seed, after all trials."""
+        """The decimal logarithm of the best seed's p-value, after all trials."""
         return 0.0 if self.best is None else log10_p(self.best.bits, self.best.trials)
 
     @property
@@ -65,7 +65,7 @@ class SeedTest(Generic[F]):
         }
 
     def identity(self, best: F) -> dict[str, Any]:
-        """Which seed was found; of one that was named, whether it is one of the key's."""
+        """The seed that was found; for a named one also whether it is one of the key's."""
         counter = best.counter
         if counter is None and self.search.keyed:
             counter = self.search.counter_of(best.seed)

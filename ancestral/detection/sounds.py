@@ -31,12 +31,12 @@ _COUPLINGS: Final = (0.4, 0.2)
 """Correlations of noise and residual that are looked for: of a file as it was made, and of one that codecs changed."""
 _CANDIDATES: Final = 8
 _SEARCH_SECONDS: Final = 2.0
-"""Of the beginning of a recording, in a search."""
+"""Seconds at the beginning of a recording that a search uses."""
 _LONGEST_SECONDS: Final = 30.0
-"""Of a sentence."""
+"""Longest sentence."""
 _BLOCK_SECONDS: Final = 0.1
 _CLEAR_BITS: Final = 60.0
-"""Of evidence, at which another sentence of the same request counts as found."""
+"""Evidence at which another sentence of the same request counts as found."""
 _CONTROLS: Final = (
     "temperature",
     "speed",
@@ -48,7 +48,7 @@ _CONTROLS: Final = (
     "voices",
 )
 _PLAIN_BITS: Final = 7.0
-"""Of eight bits: a recording with fewer a symbol might be the model's."""
+"""A recording with fewer bits a symbol (of eight) might be the model's."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class SoundTest(SeedTest[_FoundInSound]):
         return answer
 
     def _agreement(self) -> list[float]:
-        """Of every tenth of a second, the correlation of its residual with the noise, in standard deviations."""
+        """The correlation of residual and noise in every tenth of a second, in standard deviations."""
         assert self.best is not None
         r, z = self._waves.residual, np.zeros(len(self._waves.residual))
         begins = [(self.best.offset, self.best.part)]

@@ -27,7 +27,7 @@ from ancestral.speech.decoder import Wave
 
 MAX_RECIPE_BYTES: Final = 64 << 10
 _UNINDEXED: Final = 4.0
-"""Where models without a palette stand among the others, in steps of colour from the palette."""
+"""The rank of models without a palette among the others, in steps of colour from the palette."""
 _PICTURES: Final = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _SOUNDS: Final = {b"fLaC": "audio/flac", b"OggS": "audio/ogg", b"ID3": "audio/mpeg"}
 _FFMPEG: Final = {"audio/wav": "wav", "audio/flac": "flac", "audio/ogg": "ogg", "audio/mpeg": "mp3"}
@@ -41,7 +41,7 @@ class Upload:
     signature: Mapping[str, Any]
     """The part ``signature`` of the answer."""
     recipe: Mapping[str, Any] | None
-    """Of its signed manifest, or else of its tags."""
+    """The recipe of its signed manifest, or else of its tags."""
 
     @property
     def is_picture(self) -> bool:

@@ -32,7 +32,7 @@ class Drawing:
     background: str
     """``opaque`` or ``transparent``."""
     palette: str | tuple[str, ...] | None = None
-    """That the sampled pictures are put into (images/palettes.py): a name, or colours like ``#00ff7f``."""
+    """The palette that sampled pictures are converted to (images/palettes.py): a name, or colours like ``#00ff7f``."""
     prompt: str | None = None
     """What the pictures show, in the words of the request; None if it names nothing."""
     requested: tuple[Labels, ...] = ()
@@ -40,7 +40,7 @@ class Drawing:
     revised_prompts: tuple[str | None, ...] = ()
     """One per picture: the prompt with the names that the picture's seed has drawn, if it has drawn any."""
     prompt_sha256: str | None = None
-    """Of the symbols that came with the request."""
+    """Hash of the symbols that came with the request."""
     prompt_symbols: int = 0
     """Symbols of each picture that came with the request."""
     best_of: int = 1
@@ -67,7 +67,7 @@ class Drawing:
 
     @property
     def returned(self) -> Sequence[int]:
-        """Which of the pictures that are sampled is in each file; of candidates it is known once they are chosen."""
+        """The number of the sampled picture in each file; of candidates it is known once they are chosen."""
         return self.chosen if self.best_of > 1 else range(self.file_count)
 
     @property
@@ -101,11 +101,11 @@ class ClassDrawing(Drawing):
 
     @property
     def file_count(self) -> int:
-        """See :class:`Drawing`. A sheet is one file."""
+        """A sheet is one file."""
         return super().file_count if self.sheet is None else 1
 
     def recipe(self, index: int) -> dict[str, Any]:
-        """See :class:`Drawing`. That of a sheet makes the whole sheet."""
+        """The recipe of a sheet makes the whole sheet."""
         recipe = super().recipe(index) if self.sheet is None else {"sheet": self.sheet} | super().recipe(index)
         return recipe if self.prompt is None else {"prompt": self.prompt} | recipe
 
@@ -117,7 +117,7 @@ class Completion(ClassDrawing):
     rows: int
 
     def recipe(self, index: int) -> dict[str, Any]:
-        """See :class:`Drawing`. The rows that were given are named by their hash alone."""
+        """The rows that were given are named by their hash alone."""
         return super().recipe(index) | {"rows": self.rows, "prompt_sha256": self.prompt_sha256}
 
 
@@ -129,7 +129,7 @@ class Edit(ClassDrawing):
     """A PNG file in base64, as a request may have it: transparent where the picture is drawn anew."""
 
     def recipe(self, index: int) -> dict[str, Any]:
-        """See :class:`Drawing`. The picture is named by its hash alone."""
+        """The picture is named by its hash alone."""
         return super().recipe(index) | {"mask": self.mask, "prompt_sha256": self.prompt_sha256}
 
 
@@ -141,11 +141,10 @@ class Reconstruction(Drawing):
 
     @property
     def image_tokens(self) -> int:
-        """See :class:`Drawing`."""
         return self.source_symbols
 
     def recipe(self, index: int) -> dict[str, Any]:
-        """See :class:`Drawing`. The upload is named by its hash alone; there is no guidance."""
+        """The upload is named by its hash alone; there is no guidance."""
         recipe = super().recipe(index) | {"prompt_sha256": self.prompt_sha256}
         return {name: value for name, value in recipe.items() if name != "guidance"}
 
@@ -160,5 +159,4 @@ class Interpolation(Drawing):
     ends: tuple[Labels, Labels]
 
     def recipe(self, index: int) -> dict[str, Any]:
-        """See :class:`Drawing`."""
         return {"from": self.begin, "to": self.end, "steps": self.steps, "step": index} | super().recipe(index)

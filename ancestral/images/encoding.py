@@ -19,7 +19,7 @@ MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/j
 SUFFIXES: Final = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 """The same, by the ends of files' names."""
 MOVING_SUFFIXES: Final = {".png": "png", ".webp": "webp"}
-"""Those that can move."""
+"""The suffixes of formats that can move."""
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "png": {"compress_level": 6},
     "webp": {"lossless": True, "method": 4},

@@ -14,12 +14,11 @@ from ancestral.models.classification import PictureClassifier
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of the pictures of a drawing, those that are returned."""
+    """The pictures of a drawing that are returned."""
 
     chosen: tuple[int, ...]
     """Their indices among all that were sampled."""
     shown: tuple[dict[str, Shown], ...]
-    """What each shows, by attribute."""
 
     def of(self, drawing: ClassDrawing) -> ClassDrawing:
         """The drawing of the pictures that are returned alone."""

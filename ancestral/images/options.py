@@ -20,7 +20,7 @@ from ancestral.models.spec import STYLE
 
 _SIZE: Final = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 MAX_PICTURES: Final = 1000
-"""That are sampled together."""
+"""Most pictures sampled in one batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,9 @@ class DrawOptions:
     """A number, or a text such as a name (:func:`ancestral.catalog.seeds.seed_of_text`); drawn if None."""
     temperature: float | None = None
     guidance: float | None = None
-    """Of a model of classes."""
+    """Classifier-free guidance; class-conditional models only."""
     style: str | None = None
-    """Of a model of classes."""
+    """Class-conditional models only."""
     size: str | None = None
     """``WIDTHxHEIGHT`` of the files: a whole multiple of the model's own size, which is the default."""
     pad: bool = False
@@ -43,8 +43,8 @@ class DrawOptions:
     background: str = "auto"
     """``transparent``, ``opaque``, or ``auto``: transparent where model and format allow it."""
     palette: str | Path | Sequence[str] | None = None
-    """To put the pictures into: a name of :data:`ancestral.images.palettes.PALETTES`, a .gpl or .hex file, or colours
-    like ``#00ff7f``; None leaves them as they were sampled."""
+    """A name of :data:`ancestral.images.palettes.PALETTES`, a .gpl or .hex file, or colours like ``#00ff7f`` to convert
+    the pictures to; None leaves them as they were sampled."""
     best_of: int = 1
     """Candidates of each picture of classes, of a model with a classifier; see :attr:`Drawing.best_of`."""
 

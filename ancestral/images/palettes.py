@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ancestral.errors import InvalidRequest, check_type
 
 MAX_COLOURS: Final = 255
-"""Of a palette: a PNG has 256, of which one may be transparent."""
+"""Most colours of a palette: a PNG has 256, of which one may be transparent."""
 _MAX_BYTES: Final = 64 << 10
 _COLOUR: Final = re.compile("#[0-9a-fA-F]{6}")
 _HEX: Final = re.compile(r"#?([0-9a-fA-F]{6})")

@@ -89,7 +89,6 @@ class Pictures(Sequence["Picture"]):
         return {} if self._judgement is None else self._judgement.shown[index]
 
     def __len__(self) -> int:
-        """The number of pictures that are returned."""
         return self.drawing.count // self.drawing.best_of
 
     @overload
@@ -97,7 +96,6 @@ class Pictures(Sequence["Picture"]):
     @overload
     def __getitem__(self, index: slice) -> list[Picture]: ...
     def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
-        """A picture, or several."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
@@ -141,7 +139,7 @@ class Pictures(Sequence["Picture"]):
         file.with_suffix(ATLASES[atlas]).write_bytes(atlas_file(drawing, model, grid, file.name, atlas))
 
     def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0) -> Grid:
-        """Where the pictures lie in the file of :meth:`save_sheet`, which has these arguments and raises the same;
+        """The places of the pictures in the file of :meth:`save_sheet`, which has these arguments and raises the same;
         nothing is sampled."""
         model = self._sampler.model
         if columns is None:
@@ -281,11 +279,10 @@ class Picture:
 
     @property
     def seed(self) -> int:
-        """With the same model and request, without ``best_of``, it gives the same picture."""
+        """The same model and request with this seed, without ``best_of``, give the same picture."""
         return self._pictures.seed(self._index)
 
     def __repr__(self) -> str:
-        """What it shows and what makes it again."""
         shown = ", ".join(self.attributes.values()) or "picture"
         return f"<Picture {shown}, seed {self.seed}>"
 

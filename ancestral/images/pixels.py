@@ -35,7 +35,7 @@ class BatchDecoder:
         """Rows that have been sampled."""
         self._spec, self._transparent = spec, transparent
         self.colours: NDArray[np.uint8] | None = None
-        """Of indexed files, RGBA ``[P, 4]``: of the given palette, or else of the model's; None if there is neither."""
+        """RGBA ``[P, 4]`` of indexed files: the given palette's, or else the model's; None if there is neither."""
         self._indices: NDArray[np.uint8] | None = None
         """``[levels]``: for each colour of the model's palette, the nearest of the given one."""
         self._given = None if palette is None else colours_of(palette)

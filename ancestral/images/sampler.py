@@ -148,15 +148,12 @@ class ImageSampler(Sampler):
         return self.engine.pictures.unconditional([_array(label) for label in labels])
 
     def open(self, part: Part) -> ImageBatch:
-        """See :class:`Sampler`."""
         return self.engine.open(_batch(part))
 
     def restore(self, part: Part, state: bytes) -> ImageBatch:
-        """See :class:`Sampler`."""
         return self.engine.restore(_batch(part), state)
 
     def warm(self) -> str:
-        """See :class:`Sampler`."""
         spec, pictures = self.model.spec, self.engine.pictures
         encoded = b"" if spec.encoder is None else self.encode(probe_symbols(spec.dims, spec.levels)).tobytes()
         h = np.zeros(spec.condition_channels, np.float32) if spec.conditioned else None

@@ -27,23 +27,19 @@ MAX_SHEET_SIDE: Final = 16384
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the pictures of a sheet lie, in pixels of its file."""
+    """The places of the pictures of a sheet, in pixels of its file."""
 
     count: int
-    """Of the pictures."""
     columns: int
     """Pictures in a row."""
     width: int
-    """Of a picture."""
     height: int
-    """Of a picture."""
     padding: int
     """Around every picture, so there are twice as many between two. They repeat its outermost pixels: what an engine
     reads beside a picture, when it draws it larger or between pixels, is never the picture's neighbour."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the sheet."""
         rows = -(-self.count // self.columns)
         return self.columns * (self.width + 2 * self.padding), rows * (self.height + 2 * self.padding)
 
@@ -72,7 +68,6 @@ def grid_of(count: int, spec: ImageSpec, columns: int, scale: int, padding: int)
 
 
 def layout_of(drawing: Drawing, model: ImageModel) -> SheetLayout | None:
-    """The layout of a drawing that is a sheet of its model."""
     name = drawing.sheet if isinstance(drawing, ClassDrawing) else None
     return None if name is None else model.entry.sheets[name]
 

@@ -74,7 +74,6 @@ class SignatureReport:
     """The organisation that the certificate names; a claim of whoever made it, unless it is trusted."""
     common_name: str | None
     serial_number: str | None
-    """Of the certificate."""
     generator: str | None
     """The program that made the claim."""
     source: str | None
@@ -134,7 +133,7 @@ def sign(data: bytes, media_type: str, claim: Claim, signer: Signer) -> bytes:
 
 
 def sign_stream(source: IO[bytes], target: IO[bytes], media_type: str, claim: Claim, signer: Signer) -> None:
-    """As :func:`sign`, from one open file to another. C2PA's library has a WAV in memory three times, an MP3 twice."""
+    """:func:`sign` from one open file to another. C2PA's library has a WAV in memory three times, an MP3 twice."""
     _sign(source, target, media_type, _definition(claim), claim, signer)
 
 

@@ -30,7 +30,6 @@ class Turn:
     voice: str
     """The canonical form of a voice or of a mix."""
     sampling: Sampling
-    """Of the voice."""
 
 
 def cast_of(

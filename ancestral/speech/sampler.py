@@ -26,14 +26,12 @@ FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
 _NO_PROMPT: Final = np.zeros(0, np.uint8)
 _WARM_UP: Final = Sentence((Word("ready", ("R", "EH1", "D", "IY0"), (0, 5)), "."))
-"""As phonemes: sampling needs no text front-end."""
+"""Phonemes: sampling needs no text front-end."""
 _WARM_UP_SAMPLES: Final = 320
 
 
 @dataclass(frozen=True)
 class SentencePart(Part):
-    """One sentence."""
-
     timing: Timing
 
 
@@ -76,7 +74,7 @@ class SpeechSampler(Sampler):
         return SentencePart(request, _NO_PROMPT, Timing.of(ends * hop))
 
     def timing(self, utterance: Utterance, index: int) -> Timing:
-        """When the phonemes of sentence number ``index`` are said, as in :meth:`parts`, for a fifth of the work."""
+        """The times of the phonemes of sentence number ``index``, as in :meth:`parts`, for a fifth of the work."""
         assert self.acoustic is not None
         voices = self.model.mix(utterance.turn(index).voice).shares
         durations = self.acoustic.timing(utterance.sentences[index], voices, utterance.speed)
@@ -96,18 +94,15 @@ class SpeechSampler(Sampler):
         return Part(stream, prompt)
 
     def open(self, part: Part) -> Stream:
-        """See :class:`Sampler`."""
         stream = self.engine.open(_sound(part))
         if len(part.prompt):
             self.network.teacher_force(stream, part.prompt)
         return stream
 
     def restore(self, part: Part, state: bytes) -> Stream:
-        """See :class:`Sampler`."""
         return self.engine.restore(_sound(part), state)
 
     def warm(self) -> str:
-        """See :class:`Sampler`."""
         voice = self.model.entry.voices[0]
         if self.acoustic is not None:
             utterance = Utterance(

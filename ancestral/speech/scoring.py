@@ -23,7 +23,7 @@ from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.timing import SampleSpan, Timing
 
 BLOCK_SECONDS = 0.2
-"""Of sound that is scored in one call."""
+"""Seconds of sound that are scored in one call."""
 CURVE_SECONDS = 0.01
 
 
@@ -113,7 +113,7 @@ def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:
 
 
 def word_spans(sentences: Sequence[Phonemes], durations: Sequence[Integers], hop: int) -> list[SampleSpan]:
-    """When the words of a recording are said, in samples.
+    """The times of the words of a recording, in samples.
 
     Args:
         sentences: that are read in it.

@@ -47,7 +47,7 @@ class Speech:
         self.text = utterance.written
         """What is said, as it was written, without directives and tags."""
         self.sample_rate = sampler.model.spec.sample_rate
-        """In hertz."""
+        """Hertz."""
         self.seed = utterance.seed
         """The same seed gives the same sound."""
         self._sampler = sampler
@@ -57,7 +57,6 @@ class Speech:
         self._sampling = iter(()) if sampled else render(sampler, utterance, self._plan())
 
     def __repr__(self) -> str:
-        """The text and what makes it again."""
         return f"<Speech {self.text!r}, {self.utterance.voice}, seed {self.seed}>"
 
     def __iter__(self) -> Iterator[Wave]:

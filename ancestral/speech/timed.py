@@ -19,7 +19,7 @@ class TimedWord(TimedText):
     """A word as it is read, when it is said, and where it was written."""
 
     span: tuple[int, int]
-    """In :attr:`Speech.text`: its first character, and the first one after it. Words that were written as one, such as
-    those of a date, have the same."""
+    """The place in :attr:`Speech.text`: the first character, and the first one after it. Words that were written as
+    one, such as a date, share it."""
     speaker: str
-    """Who says it: a name of the argument ``voices``, or the id of a voice."""
+    """A name of the argument ``voices``, or the id of a voice."""

@@ -23,7 +23,7 @@ class Timing:
 
     @classmethod
     def of(cls, ends: NDArray[Any]) -> Self:
-        """From the end of every phoneme ``[P]``, in samples."""
+        """The timing that ends each phoneme where ``ends`` says, in samples ``[P]``."""
         return cls(tuple(map(int, ends)))
 
     @property
@@ -49,7 +49,7 @@ class Timing:
         return found
 
     def dump(self) -> str:
-        """As JSON."""
+        """JSON for :meth:`load`."""
         return json.dumps(self.ends, separators=(",", ":"))
 
     @classmethod

@@ -29,9 +29,9 @@ from ancestral.models.text.script import Cast, Speaker
 from ancestral.speech.cast import Turn, cast_of, spoken
 
 PHONEMES_PER_SECOND: Final = 13.0
-"""Of running speech, at speed 1."""
+"""The rate of running speech, at speed 1."""
 MAX_PHONEMES: Final = 32_768
-"""Of one text: 42 minutes, and more than 4 096 characters have in any reading of ours."""
+"""Most phonemes of one text: 42 minutes, and more than 4 096 characters have in any reading of ours."""
 CLOSING_PAUSE: Final = 0.25
 """Seconds of silence after a sentence, at speed 1; the next one begins with some of its own."""
 _NO_ENTRIES: Final[Mapping[str, str]] = {}
@@ -46,7 +46,6 @@ class SoundRequest:
     voice: str
     """The canonical form of a voice or of a mix."""
     sampling: Sampling
-    """Of the voice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class Utterance(SoundRequest):
     """The text without directives and tags; None if it has none."""
     input_format: InputFormat
     language: str
-    """Of the text, as a tag of BCP 47."""
+    """Language of the text, as a tag of BCP 47."""
     pronunciations: tuple[tuple[str, str], ...]
     """The entries of lexicons that the text uses, those of the deployment too."""
     speed: float
@@ -71,10 +70,10 @@ class Utterance(SoundRequest):
     voices: tuple[tuple[str, str], ...] = ()
     """The request's names for voices, in their canonical form."""
     turns: tuple[Turn, ...] = ()
-    """Who says which sentences; empty if one voice says all of them."""
+    """The sentences of each speaker in turn; empty if one voice says all of them."""
 
     def turn(self, index: int) -> Turn:
-        """Who says sentence number ``index``."""
+        """The turn of sentence number ``index``."""
         whole = Turn(0, self.voice, self.voice, self.sampling)
         return next((turn for turn in reversed(self.turns) if turn.first <= index), whole)
 
@@ -99,7 +98,7 @@ class Generation(SoundRequest):
     """Sound without text."""
 
     samples: int
-    """To sample, after the recording that is continued, if there is one."""
+    """Samples to generate, after the recording that is continued, if there is one."""
 
 
 def utterance(

@@ -25,7 +25,7 @@ from ancestral.speech.speech import Speech
 from ancestral.speech.utterance import Utterance, read_text, utterance
 
 MAX_SECONDS: Final = 600.0
-"""Of a recording that is scored."""
+"""Longest recording that is scored."""
 _CHUNK_MS: Final = 200
 """Sound sampled between two decisions of the scheduler: nobody listens."""
 _SPARE: Final = 2
@@ -50,7 +50,8 @@ class SpeakArguments(TypedDict, total=False):
     input_format: InputFormat
     """``ssml`` if the text is an SSML document."""
     language: str | None
-    """Of the text, as a tag of BCP 47; the voice's by default. Another one is spoken with the voice's sounds."""
+    """Language of the text, as a tag of BCP 47; the voice's by default. Another one is spoken with the voice's
+    sounds."""
     pronunciations: Mapping[str, str]
     """Words and their phonemes, in ARPAbet or IPA."""
     voices: Mapping[str, str]
@@ -71,14 +72,13 @@ class Voice:
         """The canonical form: of one voice its id."""
         self.name = mix.name
         self.language = mix.language
-        """As a tag of BCP 47."""
+        """A tag of BCP 47."""
         self.sample_rate = sampler.model.spec.sample_rate
-        """In hertz."""
+        """Hertz."""
         self.engine = sampler.engine.name
         self._sampler, self._mix, self._catalog = sampler, mix, catalog
 
     def __repr__(self) -> str:
-        """Id and rate."""
         return f"<Voice {self.id}, {self.sample_rate} Hz>"
 
     def speak(self, text: str, **options: Unpack[SpeakArguments]) -> Speech:

@@ -12,7 +12,7 @@ from ancestral.models.tensors import Table, Tensor, matrix, normal, prefixed, ze
 PITCH_CHANNELS = 2
 """The last numbers of a frame: log-F0 and voicing."""
 PITCH_LAYERS = 4
-"""Of the models that are trained now."""
+"""Number of layers of newly trained models."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,6 @@ class AcousticSpec(Spec):
 
     @property
     def bands(self) -> int:
-        """Mel bands of a frame."""
         return self.outputs - PITCH_CHANNELS
 
     @property
@@ -68,17 +67,16 @@ class AcousticSpec(Spec):
 
     @property
     def features(self) -> FeatureSpec:
-        """Of the frames."""
+        """The form of the frames."""
         return FeatureSpec(sample_rate=self.sample_rate, hop=self.hop, mel_bands=self.bands)
 
     @property
     def pitch_dilations(self) -> tuple[int, ...]:
-        """Of the layers that predict F0: intonation spans more frames than formants do."""
+        """Dilations of the layers that predict F0: intonation spans more frames than formants do."""
         return tuple(2**layer for layer in range(self.pitch_layers))
 
 
 def tensors(spec: AcousticSpec) -> Table:
-    """The weights."""
     channels, speaker = spec.channels, spec.speaker_channels
     table: Table = {
         "phoneme": normal(len(spec.phonemes), channels, std=0.3),
@@ -122,7 +120,6 @@ def _pitch_tensors(spec: AcousticSpec) -> Table:
 
 
 def block_tensors(channels: int, kernel_size: int) -> Table:
-    """The weights of one residual block."""
     return {
         "scale": Tensor((channels,), mean=1.0),
         "taps": matrix(kernel_size * channels, 2 * channels),

@@ -36,7 +36,6 @@ class ClassifierSpec(PictureSpec):
 
     @property
     def title(self) -> str:
-        """The network's name in model cards."""
         return "Classifier of pictures"
 
     @property
@@ -55,9 +54,9 @@ class Shown(NamedTuple):
     """What a picture shows of one attribute."""
 
     value: str
-    """The most likely one."""
+    """The most likely value."""
     probability: float
-    """What the classifier gives it."""
+    """Its probability under the classifier."""
 
 
 def shared_fields(spec: ImageSpec) -> dict[str, Any]:
@@ -66,7 +65,6 @@ def shared_fields(spec: ImageSpec) -> dict[str, Any]:
 
 
 def tensors(spec: ClassifierSpec) -> Table:
-    """The weights."""
     head = {"head": matrix(spec.code, spec.outputs), "head_bias": zeros(spec.outputs)}
     return prefixed(ENCODER_PREFIX, encoder.tensors(spec.encoder)) | head
 

@@ -12,7 +12,6 @@ from ancestral.models.spec import COARSE_STRIDE, ImageSpec
 from ancestral.models.tensors import Table, convolution, matrix, normal, zeros
 
 CONTEXT_PREFIX = "context."
-"""Of the tensors of the map."""
 _LAYERS = 3
 """Convolutions over cells: the map of a cell sees four cells in each direction."""
 _NEAR = 5

@@ -37,7 +37,6 @@ class EncoderSpec(PictureSpec):
 
     @property
     def title(self) -> str:
-        """The network's name in model cards."""
         return "Encoder of pictures"
 
     @property
@@ -52,7 +51,6 @@ class EncoderSpec(PictureSpec):
 
 
 def tensors(spec: EncoderSpec) -> Table:
-    """The weights."""
     table: Table = {}
     for layer, inputs in enumerate(spec.widths[:-1]):
         outputs = spec.widths[layer + 1]

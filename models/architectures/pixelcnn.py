@@ -112,12 +112,11 @@ class PixelCNNSpec(ImageSpec):
 
     @classmethod
     def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
-        """See :meth:`ImageSpec.for_pictures`; without conditioning the attributes are not used."""
+        """The spec for pictures of this form; without conditioning the attributes are not used."""
         return super().for_pictures(shape, without_attributes(data, options), **options)
 
     @property
     def title(self) -> str:
-        """The network's name in model cards."""
         return "Gated PixelCNN" if self.gated else "PixelCNN"
 
     @property
@@ -133,12 +132,11 @@ class PixelCNNSpec(ImageSpec):
 
     @property
     def draws_edits(self) -> bool:
-        """See :class:`ImageSpec`."""
         return self.context_channels > 0
 
     @property
     def reach(self) -> int:
-        """How many rows up, and columns to either side, the distribution of a pixel can depend on, besides coarse
+        """Rows above a pixel, and columns to either side, that its distribution can depend on, besides coarse
         pixels."""
         return self.first_kernel_size // 2 + (self.layers - 1) * (self.kernel_size // 2)
 
@@ -160,7 +158,6 @@ class PixelCNNSpec(ImageSpec):
 
 
 def tensors(spec: PixelCNNSpec) -> Table:
-    """The weights."""
     table = layer_tensors(spec)
     if spec.conditioned:
         table |= prefixed("conditioner.", conditioner_tensors(spec))

@@ -56,22 +56,19 @@ class PixelCNNAutoencoderSpec(PixelCNNSpec):
 
     @classmethod
     def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
-        """See :meth:`PictureSpec.for_pictures`; attributes are not used."""
+        """The spec for pictures of this form; attributes are not used."""
         return super().for_pictures(shape, {**data, "attributes": (), "label_rows": 0}, **options)
 
     @property
     def title(self) -> str:
-        """The network's name in model cards."""
         return "Portraits by a Gated PixelCNN" if self.portraits else "PixelCNN autoencoder"
 
     @property
     def drawn_from(self) -> str:
-        """See :class:`ImageSpec`."""
         return "person" if self.portraits else "picture"
 
     @property
     def encoder(self) -> EncoderSpec:
-        """See :class:`ImageSpec`."""
         names = ("height", "width", "channels", "levels", "palette", "normalised")
         shared = {name: getattr(self, name) for name in names}
         return EncoderSpec(

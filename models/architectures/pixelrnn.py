@@ -23,7 +23,7 @@ from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal,
 LSTMS = ("row", "diagonal")
 CONDITIONINGS = ("none", "class")
 GATES = 4
-"""Of an LSTM, in this order: the candidate, the input gate, the output gate, the forget gate."""
+"""The gates of an LSTM, in this order: the candidate, the input gate, the output gate, the forget gate."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,11 @@ class PixelRNNSpec(ImageSpec):
 
     @classmethod
     def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
-        """See :meth:`ImageSpec.for_pictures`; without conditioning the attributes are not used."""
+        """The spec for pictures of this form; without conditioning the attributes are not used."""
         return super().for_pictures(shape, without_attributes(data, options), **options)
 
     @property
     def title(self) -> str:
-        """The network's name in model cards."""
         scales = "Multi-Scale PixelRNN" if self.coarse_layers else "PixelRNN"
         return f"{scales}, {'Row LSTM' if self.lstm == 'row' else 'Diagonal BiLSTM'}"
 
@@ -126,7 +125,6 @@ class PixelRNNSpec(ImageSpec):
 
 
 def tensors(spec: PixelRNNSpec) -> Table:
-    """The weights."""
     table = layer_tensors(spec)
     if spec.conditions:
         table[LABEL_EMBEDDING] = normal(spec.embedding_rows, spec.condition_channels, std=0.3)

@@ -37,7 +37,7 @@ class Exporter:
     """How checkpoints of an architecture become ONNX graphs, and which engine runs them."""
 
     format: str
-    """Of the graphs' inputs and outputs: graphs of another format are stale."""
+    """Version of the graphs' inputs and outputs: graphs of another format are stale."""
     graphs: str
     """``(spec, WeightFile) -> list[Graph]`` (training/export/graph.py)."""
     check: str

@@ -60,7 +60,6 @@ class WaveNetSpec(SpeechSpec):
 
     @property
     def receptive_field(self) -> int:
-        """Past symbols that the distribution of the next one can depend on."""
         return 1 + (self.kernel_size - 1) * sum(self.dilations)
 
     @property

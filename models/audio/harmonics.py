@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 
 _STEPS_PER_OCTAVE = 96
 _LOWEST_HZ, _HIGHEST_HZ = 40.0, 1100.0
-"""Of the table; an F0 outside is taken to be the nearest one inside."""
+"""The range of the table; an F0 outside is taken to be the nearest one inside."""
 _FILL = 1e-3
 """Noise between the harmonics, relative to the mean power: how deep the ripple can be."""
 

@@ -47,7 +47,6 @@ class Tables(NamedTuple):
 
 @cache
 def tables(spec: FeatureSpec) -> Tables:
-    """Those of an analysis."""
     assert spec.window == _OVERLAP * spec.hop, "the squared windows must add up"
     bank = np.ascontiguousarray(mel_bank(spec, fft_size(spec)).T, np.float64)
     hertz = np.arange(bank.shape[1]) * spec.sample_rate / fft_size(spec)
@@ -90,10 +89,10 @@ class MelCorrection:
         self.held = np.zeros((2, self._lead), np.float32) if held is None else held
         """``[2, N]``: sound not yet delivered, and the sum of the frames so far at the same places."""
         self.position: int = max(received - self.held.shape[1], 0)
-        """Of the next sample to be delivered."""
+        """The next sample to be delivered."""
 
     def needed(self, count: int) -> int:
-        """How many samples must have been pushed, in all, before ``count`` more can be pulled; fewer at the end."""
+        """The number of samples to push, in all, before ``count`` more can be pulled; fewer at the end."""
         stop = self.position + count
         return (
             self._after(stop) * self._spec.hop + self._spec.window - self._lead - self._spec.hop if self._lead else stop

@@ -77,7 +77,7 @@ def section(filters: Predictor, first: int, frames: int) -> Predictor:
 
 @cache
 def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
-    """Of every bin of the transform: the band whose centre is next below, and the share of the one above it."""
+    """For every bin of the transform the band whose centre is next below, and the share of the one above it."""
     bank = mel_bank(spec, fft_size(spec)).astype(np.float64)
     centres = (bank * np.arange(len(bank))[:, None]).sum(axis=0) / bank.sum(axis=0)
     above = np.clip(np.searchsorted(centres, np.arange(len(bank))), 1, spec.mel_bands - 1)

@@ -14,7 +14,8 @@ from ancestral.models.engines.images.engine import ImageEngine
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``native``: it never is an engine that has not run on such a machine."""
 PRECISIONS = ("auto", "fp32", "int8")
-"""Of the native engine's weights; ``auto`` is ``int8`` where this processor is faster with it (AVX2 or AVX512-VNNI)."""
+"""Precisions of the native engine's weights; ``auto`` is ``int8`` where this processor is faster with it (AVX2 or
+AVX512-VNNI)."""
 
 log = logging.getLogger(__name__)
 

@@ -76,7 +76,6 @@ class Engine(Protocol):
 
 
 PROBE_SYMBOLS: Final = 256
-"""Symbols of a probe."""
 
 
 def probe_symbols(count: int, levels: int) -> Symbols:
@@ -94,11 +93,9 @@ class AlwaysLoaded:
 
     @property
     def loaded(self) -> bool:
-        """See :class:`Engine`."""
         return True
 
     def unload(self, idle_seconds: float) -> bool:
-        """See :class:`Engine`."""
         return False
 
 
@@ -108,7 +105,7 @@ would overflow. With noise 0, which takes the first of several equal ones, it is
 
 
 def group_by_length(lengths: Sequence[int], lanes: int) -> Iterator[tuple[list[int], int, int]]:
-    """Which streams to step together, each from which of its next symbols to which.
+    """Groups of streams to step together, and the range of symbols of each.
 
     Streams that end together share a group, so that groups change their lanes as rarely as possible.
 

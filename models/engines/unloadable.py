@@ -26,7 +26,6 @@ class LazyResource(Generic[_T]):
 
     @property
     def loaded(self) -> bool:
-        """Whether it is in memory."""
         return self._value is not None
 
     @contextmanager

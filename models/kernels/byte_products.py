@@ -32,7 +32,6 @@ from ancestral.models.portable import add_to_each, tanh
 
 cgutils: Any = untyped
 ZERO = 128
-"""The byte of a zero."""
 
 _HALF = np.float32(0.5)
 _LEVELS, _TO_ZERO = np.float32(LEVELS), np.float32(ZERO + 0.5)

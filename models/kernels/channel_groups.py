@@ -20,14 +20,13 @@ class ChannelGroups:
 
     channels: int
     multiple: int = 1
-    """Of which the number of features of a channel is one."""
+    """The number of features of a channel is a multiple of this."""
 
     def each(self, features: int) -> int:
         """Features of one channel, with the padding."""
         return -(-features // (self.channels * self.multiple)) * self.multiple
 
     def own(self, features: int, channel: int) -> slice:
-        """Where the features of one channel are."""
         return slice(channel * self.each(features), (channel + 1) * self.each(features))
 
     def fill(self, array: Array, *axes: int) -> Array:

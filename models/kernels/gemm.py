@@ -40,7 +40,7 @@ Array = NDArray[np.float32]
 cgutils: Any = untyped
 
 LEVELS = 127
-"""Of int8, on either side of zero."""
+"""Levels of int8 on either side of zero."""
 
 
 class Precision(IntEnum):
@@ -247,7 +247,7 @@ class _Product:
         e.sweep(words, start, inputs, take, e.add_bytes, finish, e.inputs // 4)
 
     def _rounded(self) -> list[Any]:
-        """Where the lanes' inputs lie as unsigned bytes."""
+        """The address of the lanes' inputs as unsigned bytes."""
         e, b = self.e, self.b
         stored = [cgutils.alloca_once(b, _I32, e.inputs // 4) for _ in range(e.lanes)]
         for i in range(0, e.inputs, WIDTH):

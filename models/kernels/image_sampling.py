@@ -38,7 +38,7 @@ def add(x, out, size):  # type: ignore[no-untyped-def]  # numba infers the types
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def distribution(channels, levels, each, weights, c, out, begin, size, skips, hidden, logits):  # type: ignore[no-untyped-def]  # inferred
-    """From the inputs of the skips, ``out[:, begin : begin + size]``, to the logits of channel ``c``.
+    """The logits of channel ``c`` from the inputs of the skips, ``out[:, begin : begin + size]``.
 
     ``each`` is the number of output features of a channel. Returns the number of weights that were read.
     """
@@ -65,7 +65,6 @@ def distribution(channels, levels, each, weights, c, out, begin, size, skips, hi
 
 @njit(fastmath={"contract"}, error_model="numpy")
 def _guide(logits, free, guidance):  # type: ignore[no-untyped-def]  # numba infers the types
-    """See :func:`ancestral.models.categorical.guide`."""
     least = logits.max() + _LOG_MIN_P if guidance > 1.0 else -_INFINITY
     for j in range(len(logits)):
         guided = free[j] + guidance * (logits[j] - free[j])

@@ -50,7 +50,7 @@ def _fft(real, imaginary, cosines, sines):  # type: ignore[no-untyped-def]  # nu
 
 @njit(cache=True, error_model="numpy")
 def _spectrum(real, imaginary, cosines, sines, xr, xi):  # type: ignore[no-untyped-def]
-    """Of 2 H real numbers, from the transform ``[H]`` of the even ones + i the odd ones, the bins ``[H + 1]``."""
+    """The bins ``[H + 1]`` of 2 H real numbers, from the transform ``[H]`` of the even ones + i the odd ones."""
     half = len(real)
     xr[0], xi[0], xr[half], xi[half] = real[0] + imaginary[0], 0.0, real[0] - imaginary[0], 0.0
     for k in range(1, half):

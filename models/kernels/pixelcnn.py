@@ -116,7 +116,6 @@ class PixelCNNKernel:
         return np.zeros(layout.pixel_cells, np.float32), np.zeros(layout.above_cells, np.float32)
 
     def blank_condition(self) -> Array:
-        """Zeros."""
         spec, layout = self._spec, self._layout
         width = layout.condition + spec.map_width
         return np.zeros((spec.height * spec.width if layout.located else 1, width), np.float32)
@@ -140,7 +139,6 @@ class PixelCNNKernel:
         reaches: NDArray[np.int64],
         intervals: NDArray[np.float64],
     ) -> None:
-        """Advance every lane by as many rows as ``symbols`` has (see the protocol)."""
         _sampler()(
             self._layout.sizes, self._weights, input_table(self._spec), *state, conditions, rows, seeds,
             temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,

@@ -35,22 +35,21 @@ class PixelCNNLayout:
     gated: bool
     layers: int
     features: int
-    """Of a layer that is convolved: p of the gated network, h of the original one."""
+    """Features of a layer that are convolved: p of the gated network, h of the original one."""
     first: int
     """Rows that the first convolution sees above the pixel."""
     above: int
-    """Rows that the others see."""
+    """Rows above that the others see."""
     outputs: int
     condition: int
     """Numbers that V is multiplied by; 0 without conditions."""
     located: bool
-    """Whether each pixel has its own."""
+    """Whether each pixel has its own condition."""
     precision: Precision
-    """Of the matrices that the outputs of gates are multiplied by."""
+    """Precision of the matrices that the outputs of gates are multiplied by."""
 
     @classmethod
     def of(cls, spec: PixelCNNSpec, precision: Precision = Precision.FP32) -> PixelCNNLayout:
-        """The layout of a model."""
         return cls(
             height=spec.height,
             width=spec.width,
@@ -88,7 +87,6 @@ class PixelCNNLayout:
 
     @property
     def groups(self) -> ChannelGroups:
-        """Of the features."""
         return ChannelGroups(self.channels, WIDTH if self.precision is Precision.INT8 else 1)
 
     def pack(self, tensors: Mapping[str, Array]) -> Array:

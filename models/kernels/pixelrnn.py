@@ -104,7 +104,6 @@ class PixelRNNKernel:
         return tuple(np.zeros(cells, np.float32) for cells in self._layout.state_cells)
 
     def blank_condition(self) -> Array:
-        """Zeros."""
         spec = self._spec
         return np.zeros((spec.height * spec.columns if spec.coarse_layers else 1, self._layout.condition), np.float32)
 
@@ -132,7 +131,6 @@ class PixelRNNKernel:
         reaches: NDArray[np.int64],
         intervals: NDArray[np.float64],
     ) -> None:
-        """Advance every lane by as many rows as ``symbols`` has (see the protocol)."""
         _sampler()(
             self._layout.sizes, self._weights, self._heads, self._after, *state, conditions, rows, seeds,
             temperatures, guidances, unconditional, noise_index, symbols, likelihoods, reaches, intervals,

@@ -28,7 +28,6 @@ class PixelRNNLayout:
 
     @property
     def groups(self) -> ChannelGroups:
-        """Of the features."""
         return ChannelGroups(self.spec.channels)
 
     @property

@@ -53,7 +53,6 @@ class Builder:
         self.b.store(value, self.b.bitcast(at, value.type.as_pointer()), align=4)
 
     def splat(self, value: Any) -> Any:
-        """A vector of equal numbers."""
         kind = ir.VectorType(value.type, WIDTH)
         first = self.b.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
         return self.b.shuffle_vector(first, first, ir.Constant(INTS, [0] * WIDTH))

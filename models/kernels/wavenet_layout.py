@@ -44,7 +44,6 @@ class Layout:
 
     @classmethod
     def of(cls, spec: WaveNetSpec, precision: Precision = Precision.FP32) -> Layout:
-        """The layout of a model."""
         return cls(
             precision=precision,
             layers=spec.layers,
@@ -94,7 +93,7 @@ class Layout:
         return aligned(np.concatenate([part.ravel() for part in parts]))
 
     def _ranges(self, ranges: Sequence[float]) -> tuple[Array, Array, Array]:
-        """Of the residual path before every layer ``[layers, residual]``; the units of the head's two inputs."""
+        """Ranges of the residual path before every layer ``[layers, residual]``; the units of the head's two inputs."""
         if self.precision is not Precision.INT8:
             ranges = [1.0] * (self.layers * self.residual + 2)
         flows = np.asarray(ranges[:-2], np.float32).reshape(self.layers, -1)

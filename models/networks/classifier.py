@@ -11,7 +11,7 @@ from ancestral.models.networks.parameters import add_parameters
 from ancestral.models.tensors import own
 
 _DROPOUT = 0.3
-"""Of the vector, in training."""
+"""Dropout of the vector, in training."""
 
 
 class Classifier(nn.Module):

@@ -47,7 +47,7 @@ class Order:
     before: Indices
     """``[positions, taps]``: the positions of the step before whose states the gates see; -1 for a state of zeros."""
     carried: int
-    """Which of the taps is the position whose cell goes on."""
+    """Number of the tap whose cell is carried on."""
 
 
 @cache
@@ -128,7 +128,7 @@ def _scan(z: Tensor, weights: Tensor, order: Order) -> Tensor:
 
 
 def _pairs(steps: tuple[int, ...]) -> list[tuple[int, tuple[int, int]]]:
-    """For every step: the first position of the step before, and its own first and last ones."""
+    """The first position of the step before, and the first and last ones of its own, for every step."""
     return [(steps[max(s - 1, 0)], (steps[s], steps[s + 1])) for s in range(len(steps) - 1)]
 
 
@@ -180,12 +180,12 @@ class _FusedScan(torch.autograd.Function):
 
 
 def _triples(steps: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """For every step: its first position, that of the step that follows, and the end of that one."""
+    """The first position of every step, that of the step that follows, and the end of that one."""
     return [*zip(steps, steps[1:], (*steps[2:], steps[-1]), strict=False)]
 
 
 def _parts(order: Order, batch: int, *tensors: Tensor) -> dict[int, list[tuple[Tensor, ...]]]:
-    """For every number of positions of a step: of each direction, the parts of ``tensors`` that such a step fills."""
+    """For every number of positions in a step the parts of ``tensors`` that such a step fills, of each direction."""
     counts = {last - first for _, (first, last) in _pairs(order.steps)}
     return {n: [tuple(t[: n * batch] for t in own) for own in zip(*tensors, strict=True)] for n in counts}
 
@@ -296,7 +296,7 @@ def _step_back(  # type: ignore[no-untyped-def]  # numba infers the types
 def _cell_back(  # type: ignore[no-untyped-def]  # numba infers the types
     gates, gate, cells, cell, old, kept, into_states, into_cells, own, into_gates, to, carried_back, size
 ):  # fmt: skip
-    """From the gradients of a state and of its cell to those of its gates and of the cell before, times ``kept``."""
+    """The gradients of the gates and of the cell before, times ``kept``, from those of a state and of its cell."""
     two, three = np.uint64(2) * size, np.uint64(3) * size
     for j in range(size):
         candidate, into = gates[gate + j], gates[gate + size + j]

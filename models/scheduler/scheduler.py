@@ -36,7 +36,6 @@ class Figures:
     lanes: int
     """Streams in all calls together; divided by ``calls``, the mean batch size."""
     symbols: int
-    """Symbols sampled."""
     busy_seconds: float
     """Time of all threads together in sampling and delivery."""
 
@@ -118,7 +117,6 @@ class Scheduler:
             thread.join()
 
     def figures(self) -> Figures:
-        """The current metrics."""
         with self._changed:
             running = sum(slot.busy or slot.runnable or slot.ending for slot in self._slots)
             waiting = len(self._slots) - running

@@ -14,7 +14,7 @@ from ancestral.models.scheduler.policy import SlotState
 
 
 class End(StrEnum):
-    """How a slot ended."""
+    """Reason why a slot ended."""
 
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -23,7 +23,7 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a slot's sink receives."""
+    """The symbols that a slot's sink receives."""
 
     index: int
     """The number of the slot's stream that the symbols belong to: 0, 1, …"""

@@ -32,7 +32,6 @@ Speaker = str | Mapping[str, float]
 _IN_INT8 = re.compile(r"(decoder|pitch)\.\d+\.(taps|out)$")
 _POSITION_LIMIT = 20
 _SEMITONE = math.log(2.0) / 12.0 / LOG_F0_SCALE
-"""Of the scaled log-F0."""
 SHORTEST_PAUSE = 4
 """Minimal length in frames of the pauses at both ends of a sentence, so that no sound is cut off."""
 _REST: Final = ("AX0", "N", "D", "DH", "AX0", "R", "EH1", "S", "T", ".")

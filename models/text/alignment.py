@@ -36,7 +36,7 @@ _POOL = 4
 _REACH = 60
 """Frames of the text by which the fine alignment may differ from the rough one."""
 _STEP_COSTS = np.array([0.06, 0.0, 0.06, 0.12], np.float32)
-"""Of 0, 1, 2 or 3 frames of the text that pass in one of the recording, in mean scaled log-mel energy."""
+"""The cost of 0, 1, 2 or 3 frames of the text that pass in one of the recording, in mean scaled log-mel energy."""
 
 
 class AlignmentError(ValueError):
@@ -44,7 +44,7 @@ class AlignmentError(ValueError):
 
 
 class Aligned(NamedTuple):
-    """Sentences in a recording."""
+    """Sentences and their times in a recording."""
 
     frames: Array
     """``float32 [F, outputs]``, F = ⌈samples / hop⌉: for all of the recording."""

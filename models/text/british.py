@@ -56,14 +56,14 @@ _BATH: Final = re.compile(
     r"paragraph|autograph|aircraft|overpass|trespass|surpass|broadcast)(?:s|es|ed|d|ing|er|ers|y|ly|ment|ball)?|"
     r"(?:after|bath|class|grass|glass|half|pass|past|fast|last|master|craft|path)[a-z]*"
 )
-"""Said with the vowel of "father"."""
+"""Words with the vowel of "father"."""
 _NOT_BATH: Final = re.compile(
     r"(?:classi[cf]|passage|passenger|passi(?:on|v)|pastel|paste|pastr|pastiche|patho|passé).*"
 )
 _PALM: Final = re.compile(r"(?!.*(?:w|wh|qu)a)(?!.*aw)[^o]*a[^o]*")
 """Its AA is written with an a, and none with an o, and is the vowel of "father", too."""
 _AR: Final = re.compile(r"(?!.*(?:or|war|quar)).*ar.*")
-"""So is its AA before an r that is said: "starring"."""
+"""Words whose AA before an r that is said is that vowel, too: "starring"."""
 _WANT: Final = re.compile(r".*(?:w|wh|qu)a(?!l(?:[kt]|ls?$|led|ling|p)|r|ter).*")
 _CLOTH: Final = re.compile(r"(?!.*(?:au|aw|ou|oa|oo|al[lktdsmw])).*o.*")
 _SHORT_OR: Final = re.compile(

@@ -17,16 +17,16 @@ from ancestral.models.text.spans import SpannedText
 
 
 class Folding(NamedTuple):
-    """What a language does with characters."""
+    """The treatment of characters in one language."""
 
     language: str
     """Its BCP 47 primary language."""
     name: str
-    """In English, for messages."""
+    """English name, for messages."""
     kept: frozenset[str]
     """The characters beyond ASCII that its rules read."""
     words: Mapping[str, str]
-    """What others are said as."""
+    """Spoken words for other characters."""
 
 
 # Written before a letter that later stages must speak by its name; `fold` refuses control characters in its input.
@@ -54,7 +54,7 @@ _REPLACED: Final[dict[str, str]] = {
     "¿": " ", "¡": " ", "·": " , ", "•": " , ",
     "‣": " , ", "※": " , ", "⁄": "/", "∕": "/", "。": ". ", "、": ", ", "・": " , ", "〜": "-", "\u00b5": "µ",
 }  # fmt: skip
-"""In every language."""
+"""Replacements in every language."""
 ENGLISH: Final = Folding("en", "English", frozenset("£€¥₹¢°µ"), _ENGLISH_WORDS)
 # Soft hyphen, joiners, marks of direction, zero-width spaces, byte-order mark: without sound and without shape.
 _INVISIBLE: Final = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
@@ -83,7 +83,7 @@ class UnsupportedText(ValueError):
     """The text cannot be spoken: it has no words, a tag, or characters without a reading in its language."""
 
     code = "unsupported_text"
-    """Of the error that a client gets."""
+    """Code of the error that a client gets."""
 
 
 class NothingToSpeak(UnsupportedText):

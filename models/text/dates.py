@@ -163,7 +163,7 @@ BRITISH_RULES: Final[tuple[Rule, ...]] = (
     number_rule("-", rf"{START}(?P<year>\d{{4}})-(?P<month>\d\d)-(?P<day>\d\d){END}", _british_date),
     number_rule("/", r"(?<![\w/.,-])(\d{1,2})/(\d{1,2})(?![\w/])(?!\.\d)", _british_day),
 )
-"""For British voices, before :data:`RULES`: the day comes first."""
+"""The rules of British voices, before :data:`RULES`: the day comes first."""
 RULES: Final[tuple[Rule, ...]] = (
     number_rule(
         "/", r"\b([Ee]xp\.?|[Ee]xpir\w+|[Vv]alid \w+|VALID \w+|EXP):? ?(0[1-9]|1[0-2])/(\d\d)(?![\d/])", _expiry

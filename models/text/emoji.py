@@ -28,7 +28,7 @@ _OTHER_NAMES: Final = {
 
 
 _LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
-"""Of the columns of emoji.txt."""
+"""The languages of the columns of emoji.txt."""
 
 
 @cache

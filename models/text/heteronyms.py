@@ -27,7 +27,7 @@ _ROLES: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(("VBD", "VBN"), _PAST),
     **dict.fromkeys(("JJ", "JJR", "JJS", "RB", "RBR", "RP", "UH"), _OTHER),
 }
-"""For a tag of the tagger, the parts of speech in the lexicon, likeliest first."""
+"""The parts of speech in the lexicon for a tag of the tagger, likeliest first."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -47,7 +47,7 @@ class _Sense(NamedTuple):
 
     phones: str
     tag: str = ""
-    """How the word's tag begins."""
+    """Beginning of the word's tag."""
     near: frozenset[str] = frozenset()
     """Words not farther than five, "x-" for the word before and "-x" for the one after. One of them must be there."""
 

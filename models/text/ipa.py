@@ -27,7 +27,7 @@ from ancestral.models.text.phonemes import (
 Phones = tuple[str, ...]
 
 MAX_PHONES: Final = 64
-"""Of one word."""
+"""Most phones of one word."""
 MAX_PHONEME_CHARACTERS: Final = 256
 
 _ARPABET: Final = re.compile(r"[A-Z0-9\s]+")
@@ -66,7 +66,7 @@ _ROMANCE_IPA: Final[dict[str, Phones]] = {
 }  # fmt: skip
 _ROMANCE_IPA.update({unicodedata.normalize("NFD", symbol): phones for symbol, phones in _ROMANCE_IPA.items()})
 _LONG_CONSONANT: Final = re.compile(r"([^\W\d_aeɛioɔu])ː")
-"""Which Italian says, and is here, twice."""
+"""A consonant that Italian says twice, and that is here twice."""
 _LONGEST_SYMBOL: Final = max(map(len, (*_ENGLISH_IPA, *_ROMANCE_IPA)))
 
 

@@ -40,7 +40,7 @@ _NEAR: Final = {
     "ɲ": "N Y", "ʎ": "L Y", "ɾ": "r, ʁ, R", "r": "ʁ, x, ɾ, R", "x": "HH, ʁ, K", "ʁ": "r, x, R", "ɥ": "W", "ts": "T S",
     "dz": "D Z, D S",
 }  # fmt: skip
-"""For each phoneme, without its stress, the nearest ones, the very nearest first."""
+"""The nearest phonemes of each phoneme, without its stress, the very nearest first."""
 
 
 @cache

@@ -37,7 +37,7 @@ class _Run:
     spans: list[Span] = field(default_factory=list)
 
     def add(self, text: str, spans: list[Span]) -> None:
-        """What comes next."""
+        """Add the next word."""
         self.text += text
         self.spans += spans
 
@@ -79,7 +79,7 @@ def _folding(language: str) -> Folding:
 
 
 def _following(script: Script, number: int) -> str:
-    """What is written after a cue."""
+    """The text after a cue."""
     return next((piece.written for piece in script.pieces[number + 1 :] if isinstance(piece, Text | Pronounced)), "")
 
 

@@ -110,11 +110,11 @@ class Control:
     rate: float = 1.0
     """Divides its predicted length."""
     semitones: float = 0.0
-    """By which F0 is higher."""
+    """Semitones by which F0 is higher."""
 
 
 PLAIN: Final = Control()
-"""As predicted."""
+"""No change to the prediction."""
 
 
 class Phonemes(Protocol):

@@ -14,12 +14,12 @@ from ancestral.models.text.languages.registry import LANGUAGES
 Phones = tuple[str, ...]
 
 MAX_WORD_CHARACTERS: Final = 64
-"""Of an entry."""
+"""Most characters of an entry's word."""
 
 _WORD: Final = re.compile(r"[^\W_](?:\S*[^\s.,;:!?'’\"()\[\]<>])?")
 _WORD_BEGIN: Final = re.compile(r"(?<!\w)[^\W_]")
 _IN_ADDRESS: Final = re.compile(r"://|[@#\\]|\w\.|\.\w|^[~/]|/.*/")
-"""In what surrounds a word: it is a part of an address, a file or a tag, which are read by their own rules."""
+"""The surroundings of a word that is a part of an address, a file or a tag, which are read by their own rules."""
 _POSSESSIVE: Final = re.compile(r"['’]s(?!\w)")
 
 

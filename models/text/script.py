@@ -12,9 +12,9 @@ from typing import Final
 from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
 
 MAX_PAUSE_SECONDS: Final = 10.0
-"""Of one pause."""
+"""Longest single pause."""
 MAX_SILENCE_SECONDS: Final = 120.0
-"""Of all pauses of a text."""
+"""Longest sum of all pauses of a text."""
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_SEMITONES: Final = 12.0
 
@@ -57,33 +57,33 @@ class Prosody:
     rate: float = 1.0
     """Divides the predicted durations."""
     semitones: float = 0.0
-    """By which F0 is higher."""
+    """Semitones by which F0 is higher."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who speaks from here on."""
+    """The speaker from here on."""
 
     name: str
-    """What the text calls them."""
+    """Name in the text."""
     voice: str
     """The canonical form of a voice or of a mix."""
     language: str
-    """Of the voice, as a tag of BCP 47."""
+    """Language of the voice, as a tag of BCP 47."""
     text_language: str
-    """Of what they say, unless the text says otherwise."""
+    """Language of their text, unless it says otherwise."""
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Who can speak in a text."""
+    """The speakers of a text."""
 
     default: Speaker
-    """Who speaks what nobody else is named for."""
+    """The speaker of all that nobody else is named for."""
     find: Callable[[str], Speaker]
-    """By a name; raises :class:`UnknownSpeaker`."""
+    """Finds a speaker by name; raises :class:`UnknownSpeaker`."""
     names: tuple[str, ...] = ()
-    """That begin a line of plain text, with a colon behind them."""
+    """Names that begin a line of plain text, with a colon behind them."""
 
     @classmethod
     def of_one(cls, language: str, text_language: str | None = None) -> Cast:
@@ -123,7 +123,7 @@ class Script:
             last, start = shown[-1:] or last, start + len(shown)
 
     def turns(self, default: Speaker) -> Iterator[tuple[Speaker, Script, int]]:
-        """Who speaks in turn, what they say, and where that begins in :attr:`written`; at first the default."""
+        """The speakers in turn, their text, and where it begins in :attr:`written`; at first the default."""
         speaker, said, begin = default, list[Piece](), 0
         for piece, shown, start in self.placed():
             if isinstance(piece, Speaker):

@@ -87,7 +87,7 @@ class Sentence:
 
     @property
     def controls(self) -> tuple[Control, ...]:
-        """For each of `phones` how it differs from the prediction; empty if none does."""
+        """For each of `phones` the change to the prediction; empty if there is none."""
         controls = tuple(control for _, _, control in self._sequence)
         return () if all(control == PLAIN for control in controls) else controls
 

@@ -32,7 +32,7 @@ class SpannedText(NamedTuple):
         return cls(text, [(at, at + 1) for at in range(start, start + len(text))])
 
     def strip(self) -> SpannedText:
-        """Without white space around it."""
+        """The text without white space around it."""
         start, end = len(self.text) - len(self.text.lstrip()), len(self.text.rstrip())
         return SpannedText(self.text[start:end], self.spans[start:end])
 

@@ -104,11 +104,11 @@ class _Element:
     name: str
     attributes: Mapping[str, str]
     prosody: Prosody
-    """Of what is in it."""
+    """Prosody of its content."""
     speaker: Speaker
-    """Of what is in it."""
+    """Speaker of its content."""
     language: str
-    """Of what is in it."""
+    """Language of its content."""
     content: list[str] = field(default_factory=list)
     """The text of an element of :data:`_WHOLE`."""
 
@@ -124,7 +124,6 @@ class _Reader:
         self._written = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
         self._flush()
         if name not in _ATTRIBUTES:
             known = ", ".join(f"<{element}>" for element in _ATTRIBUTES)
@@ -155,7 +154,6 @@ class _Reader:
             self._plain("\n\n")
 
     def end(self, name: str) -> None:
-        """An element ends."""
         self._flush()
         element = self._open[-1]
         content = "".join(element.content)

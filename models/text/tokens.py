@@ -18,9 +18,9 @@ class Token(NamedTuple):
     """A word in lower case, apostrophes kept; in English, a capital for a letter spoken by name, with its ending
     (`I's`); one of the marks `,` `.` `?` `!`; or a cue."""
     span: Span
-    """In :attr:`Script.written`."""
+    """The place in :attr:`Script.written`."""
     language: str
-    """Whose rules have read it."""
+    """The language whose rules have read it."""
 
     @property
     def is_word(self) -> bool:

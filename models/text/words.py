@@ -135,7 +135,7 @@ def _speak_sentence(words: list[str]) -> Iterator[list[str]]:
 
 
 def speak_words(words: list[str]) -> Iterator[list[str]]:
-    """For each written word or mark what is spoken.
+    """The spoken form of each written word or mark.
 
     Args:
         words: of a text, marks among them; a word may be marked by `LETTER` or `CUE` (models/text/characters.py).

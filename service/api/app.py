@@ -108,7 +108,6 @@ class Application(FastAPI):
     """FastAPI with a complete ``/openapi.json``."""
 
     def openapi(self) -> dict[str, Any]:
-        """The document; made once."""
         if self.openapi_schema is None:
             self.openapi_schema = _exact(super().openapi())
             complete(self.openapi_schema)
@@ -116,7 +115,7 @@ class Application(FastAPI):
 
 
 def _exact(value: Any) -> Any:
-    """With whole numbers as integers: FastAPI writes bounds as doubles, and 2^63 - 1 is not one."""
+    """The schema with whole numbers as integers: FastAPI writes bounds as doubles, and 2^63 - 1 is not one."""
     if isinstance(value, dict):
         return {key: _exact(part) for key, part in value.items()}
     if isinstance(value, list):

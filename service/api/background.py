@@ -25,7 +25,7 @@ from ancestral.service.jobs.submit import submit_job
 from ancestral.service.jobs.tasks import JobSpec
 
 LOOK_SECONDS: Final = 1.0
-"""Between two looks for work without a driver."""
+"""Interval of the search for work without a driver."""
 MAX_DRIVEN: Final = 8
 """Batches and books of one process at a time."""
 PARALLEL: Final = 8

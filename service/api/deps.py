@@ -46,7 +46,6 @@ def base_url(connection: HTTPConnection) -> str:
 
 
 CallerDep = Annotated[Caller, Depends(caller_of)]
-"""The caller."""
 
 
 async def counted_caller(connection: HTTPConnection, service: Service, caller: CallerDep) -> Caller:

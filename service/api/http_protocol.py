@@ -85,7 +85,6 @@ class HttpProtocol(H11Protocol):
             self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
         super().connection_lost(exc)
         self._stop_timer()
         self._limits.receiving.pop(self, None)
@@ -106,7 +105,6 @@ class HttpProtocol(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
         self._await_headers()
         super().on_response_complete()
 

@@ -89,9 +89,9 @@ class Sound:
     source: AsyncGenerator[bytes, None]
     """Drives the reader."""
     sample_rate: int
-    """Of the bytes, in hertz."""
+    """Rate of the bytes, in hertz."""
     service: AppState
-    """Has the finished file."""
+    """Holds the finished file."""
     media_type: str
     timeline: Timeline | None
     """None if no times were requested, or nothing is said."""
@@ -216,7 +216,6 @@ async def accepted(service: AppState, job: Job) -> Response:
 
 
 def describe_job(job: Job, standing: QueuePosition) -> JobObject:
-    """A job as clients see it."""
     error = None if job.error is None else JobError(**vars(job.error))
     return JobObject(
         id=job.id,

@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """On SIGTERM, stop after the drain time; on Ctrl-C, stop now; on a second Ctrl-C, do not wait for requests.
+        """Stop after the drain time on SIGTERM, and now on Ctrl-C; a second Ctrl-C does not wait for requests.
 
         Signals go to the main thread: a server in another one is stopped with :meth:`stop`.
         """
@@ -121,7 +121,6 @@ class AcceptErrors:
         self._logged_at = 0.0
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log an error."""
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
             loop.default_exception_handler(context)

@@ -76,7 +76,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
-        """The client has violated the protocol."""
+        """Close the connection of a client that has violated the protocol."""
         super().handle_parser_exception()
         self._abort_soon()
 

@@ -26,11 +26,11 @@ from ancestral.service.books.xhtml import Block, Element, XmlError, read_blocks,
 
 MAX_FILES: Final = 20_000
 MAX_BYTES: Final = 1 << 30
-"""Of all files, unpacked."""
+"""Largest archive: all files, unpacked."""
 MAX_TEXT_BYTES: Final = 64 << 20
-"""Of the documents that are read, unpacked; the longest novels have a tenth of that."""
+"""Most bytes of the documents that are read, unpacked; the longest novels have a tenth of that."""
 _MAX_RATIO: Final = 200
-"""Of a file of more than :data:`_RATIO_BYTES`; a novel has 3."""
+"""Highest ratio of a file of more than :data:`_RATIO_BYTES`; a novel has 3."""
 _RATIO_BYTES: Final = 1 << 20
 _FONT_OBFUSCATION: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 """Fonts that are scrambled this way can be read without a key."""
@@ -49,7 +49,6 @@ class Item:
 
     id: str
     path: str
-    """In the archive."""
     media_type: str
     properties: tuple[str, ...]
     element: Element
@@ -100,11 +99,9 @@ class Epub:
             raise
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the file."""
         self.archive.close()
 
     def read(self, name: str) -> bytes:

@@ -26,7 +26,7 @@ from ancestral.service.speech.captions import CaptionFormat
 MEDIA: Final[Mapping[str, str]] = {**MEDIA_TYPES, "epub": EPUB}
 """The media types of the formats that a book can become."""
 _MAX_BYTES: Final = 16 << 20
-"""Of a text; the longest novels have a quarter of that."""
+"""Largest text; the longest novels have a quarter of that."""
 _MAX_EPUB_BYTES: Final = 1 << 30
 
 
@@ -104,13 +104,11 @@ class BookFile:
     """What the file of a book, or the file of each chapter, is made from."""
 
     source: Path
-    """The file that was read."""
     form: str
     """The format, of :data:`MEDIA`."""
     tags: Mapping[str, str]
-    """From :func:`tags_of`."""
+    """The tags that :func:`tags_of` made."""
     folder: PartsFolder
-    """That has all parts."""
     cover: bytes | None
     """A PNG or JPEG."""
     signer: Signer | None

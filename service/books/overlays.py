@@ -28,7 +28,7 @@ from ancestral.service.books.parts import Part, PartsFolder
 from ancestral.service.books.xhtml import Block, Place, codec_of
 
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
-"""Of new files: the same book has the same bytes at any time."""
+"""Date of new files: the same book has the same bytes at any time."""
 _CHUNK: Final = 1 << 20
 _SMIL: Final = "application/smil+xml"
 _SOUND: Final = "audio/mp4"
@@ -48,12 +48,12 @@ class Mark:
 
     place: Place
     start: int
-    """In samples."""
+    """Start in samples."""
 
 
 @dataclass
 class _Overlay:
-    """What is added for a document."""
+    """Additions to one document."""
 
     item: Item
     text: bytes

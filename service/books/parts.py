@@ -32,14 +32,14 @@ from ancestral.speech.cast import spoken
 PARAGRAPH_SECONDS: Final = 0.5
 HEADING_SECONDS: Final = 1.0
 BREAK_SECONDS: Final = 1.5
-"""In place of a paragraph that has only marks, such as ``* * *``."""
+"""Silence in place of a paragraph that has only marks, such as ``* * *``."""
 CHAPTER_SECONDS: Final = 2.0
 _PART_CHARACTERS: Final = 1000
 """About a minute of sound: what an interruption costs at most."""
 _MOST_CHARACTERS: Final = 4096
 """What a server takes in one request."""
 _MOST_PROBLEMS: Final = 10
-"""Of a text, in one message."""
+"""Most problems of a text in one message."""
 _ENGINE: Final = "engine"
 _OURS: Final = re.compile(r"engine|[0-9a-f]{32}\.(flac|json)|document-\d+\.m4a|(engine|[0-9a-f]{32})\.\d+\.tmp")
 TimedSpan = tuple[int, int, int, int]
@@ -52,7 +52,7 @@ class BookError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """What is spoken as one request."""
+    """Text that is spoken as one request."""
 
     chapter: int
     """The number of its chapter, from 0."""
@@ -62,20 +62,20 @@ class Part:
     """The entries of the lexicon that it uses."""
     seed: int
     name: str
-    """Of its file: a digest of all that its sound depends on."""
+    """Name of its file: a digest of all that its sound depends on."""
     pause: float
     """Seconds of silence after it."""
     paragraph: Paragraph
     begin: int
-    """Where it begins in its paragraph."""
+    """Place in its paragraph."""
     lead: str
     """What of the text comes before that: who speaks."""
     language: str | None
-    """Of the text; None is the voice's own."""
+    """Language of the text; None is the voice's own."""
     script: Script
-    """What is made of the text."""
+    """The script of the text."""
     speaker: Speaker
-    """Who says what nobody else is named for."""
+    """The speaker of all that nobody else is named for."""
 
 
 def distinct(parts: Sequence[Part]) -> list[Part]:
@@ -219,7 +219,6 @@ class PartsFolder:
         path.mkdir(exist_ok=True)
 
     def has(self, part: Part) -> bool:
-        """Whether a part is finished."""
         path = self.path / part.name
         return path.exists() and path.with_suffix(".json").exists()
 

@@ -20,7 +20,7 @@ from ancestral.service.books.text import Book
 from ancestral.speech.cast import cast_of
 
 MAX_TEXT_BYTES = 8 << 20
-"""Of the documents in an EPUB, with their tags; a reader has sixteen bytes in memory for each character."""
+"""Most bytes of the documents in an EPUB, with their tags; a reader has sixteen bytes in memory for each character."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,14 @@ class Plan:
     model: SpeechModel
     voice: VoiceMix
     parts: list[Part]
-    """In order."""
     notes: list[str]
-    """What is left out."""
+    """Remarks on what is left out."""
     made_from: Mapping[str, Any]
-    """What else the sound depends on."""
+    """All else that the sound depends on."""
 
     @property
     def requests(self) -> list[Part]:
-        """Those that become jobs."""
+        """The parts that become jobs."""
         return distinct(self.parts)
 
 

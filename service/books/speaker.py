@@ -14,13 +14,13 @@ from ancestral.service.books.parts import Part, TimedSpan
 
 @dataclass(frozen=True)
 class Spoken:
-    """A part that is finished."""
+    """A finished part."""
 
     part: Part
     flac: bytes
     words: Sequence[TimedSpan]
     engine: str
-    """That sampled it."""
+    """Name of the engine that sampled it."""
 
 
 def default_voice(voices: Sequence[Voice], language: str | None) -> str:
@@ -36,9 +36,8 @@ class Reading:
     voice: str | None
     """A voice of the model, by its id or an alias, or a mix; its first one that speaks the language if None."""
     language: str | None
-    """Of the book."""
     speed: float
-    """Above 1 is faster."""
+    """Faster above 1."""
     voices: Mapping[str, str]
     """Names of the text for voices."""
 
@@ -61,10 +60,10 @@ class Speaker(Protocol):
     model_sha256: str
     voice: str
     sample_rate: int
-    """Of the sound, in hertz."""
+    """Hertz."""
 
     def cast(self, language: str | None) -> Cast:
-        """Who can speak, if what the voice says is in a language; None is the voice's own."""
+        """The speakers of a text whose language the voice speaks; None is the voice's own."""
         ...
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:

@@ -13,7 +13,7 @@ from typing import Final
 MAX_CHAPTERS: Final = 255
 """ID3's table of contents counts them in one byte, and so does the chapter list of MP4."""
 _TITLE_CHARACTERS: Final = 60
-"""Of a title that is the beginning of a text."""
+"""Length of a title that is the beginning of a text."""
 _HEADING_CHARACTERS: Final = 120
 _SECTION_LINES: Final = 2
 """Blank lines between two sections; one stands between two paragraphs."""
@@ -58,13 +58,13 @@ class Paragraph:
     """Its first line in the file, counted from 1; in a document of an EPUB its number, counted from 0."""
     heading: bool = False
     document: str = ""
-    """Of an EPUB, its path in the archive."""
+    """Path in the archive, of an EPUB."""
     language: str | None = None
-    """As a tag of BCP 47, if it is another than the book's."""
+    """A tag of BCP 47, if it is another than the book's."""
 
     @property
     def place(self) -> str:
-        """Where it is, for messages."""
+        """The place, for messages."""
         return f"{self.document}, paragraph {self.line + 1}" if self.document else f"line {self.line}"
 
 
@@ -79,7 +79,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Book:
-    """What is read."""
+    """The text of a book."""
 
     chapters: tuple[Chapter, ...]
     title: str | None = None
@@ -88,7 +88,7 @@ class Book:
     framed: bool = False
     """Whether header and licence of Project Gutenberg were left out."""
     language: str | None = None
-    """As a tag of BCP 47, if the file says it."""
+    """A tag of BCP 47, if the file says it."""
     cover: bytes | None = None
     notes: tuple[str, ...] = ()
     """What was left out of the text."""
@@ -181,7 +181,6 @@ def _by_sections(blocks: Sequence[_Block]) -> list[Chapter]:
 
 
 def _beginning(text: str) -> str:
-    """The first words of a text."""
     words = " ".join(text.split())
     if len(words) <= _TITLE_CHARACTERS:
         return words

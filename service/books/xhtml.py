@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 MAX_DEPTH: Final = 256
 MAX_ELEMENTS: Final = 200_000
-"""Of a package document or table of contents; longer ones than any book has would need much memory."""
+"""Most elements of a package document or table of contents; more than any book has would need much memory."""
 _BLOCKS: Final = frozenset(
     (
         "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "figcaption",
@@ -43,7 +43,7 @@ _TYPES: Final = {
 }
 """Values of epub:type, and of role after ``doc-``; the note that is made of them, if one is."""
 _NOTES: Final = frozenset(("footnote", "footnotes", "footnote-ref", "noteref", "endnote", "endnotes"))
-"""Classes."""
+"""Classes of notes."""
 
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
 
@@ -62,7 +62,6 @@ class Places:
         self._edges = edges
 
     def __getitem__(self, index: int) -> Place:
-        """The place of a character."""
         if not 0 <= 2 * index < len(self._edges):
             raise IndexError(index)
         return self._edges[2 * index], self._edges[2 * index + 1]
@@ -79,12 +78,12 @@ class Block:
     text: str
     """White space is collapsed; the alternative text of pictures is in it."""
     places: Places
-    """Of each character. Those of a picture's text have the picture's; an empty one cannot be marked."""
+    """The place of each character. Those of a picture's text have the picture's; an empty one cannot be marked."""
     heading: bool
     language: str | None
-    """As a tag of BCP 47, if the document says it."""
+    """A tag of BCP 47, if the document says it."""
     ids: tuple[str, ...]
-    """Of the elements that begin in it, or between the block before and it."""
+    """Ids of the elements that begin in it, or between the block before and it."""
 
 
 @dataclass
@@ -92,14 +91,14 @@ class Element:
     """An element of a document that is not read aloud."""
 
     name: str
-    """With its prefix, if it has one."""
+    """Name with its prefix, if it has one."""
     attributes: Mapping[str, str]
     start: int
-    """The byte at which it begins."""
+    """Byte at which it begins."""
     end: int = 0
     """The byte at which its end tag begins."""
     text: str = ""
-    """Of it and all in it."""
+    """Text of the element and of all in it."""
     children: list[Element] = field(default_factory=list)
 
     @property
@@ -179,10 +178,10 @@ class _Tree:
         self._open[-1].text += data
 
     def cdata(self, begins: bool) -> None:
-        """Its text is text."""
+        """Add the text of a CDATA section."""
 
     def other(self) -> None:
-        """Comments and the like are nothing."""
+        """Leave comments and the like out."""
 
 
 def read_xml(data: bytes) -> Element:
@@ -216,7 +215,6 @@ class _Reader:
         """How many places, the last ones, have no end yet: of a picture, or of an entity."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element begins."""
         self.other()
         if len(self._open) >= MAX_DEPTH:
             raise XmlError(f"elements are nested more than {MAX_DEPTH} deep")
@@ -245,7 +243,6 @@ class _Reader:
             self._unknown = self._add(alt)
 
     def end(self, name: str) -> None:
-        """An element ends."""
         self.other()  # of an empty element this is where its tag ends
         local, _ = self._open.pop()
         if self._unspoken:
@@ -273,7 +270,6 @@ class _Reader:
                 at += size
 
     def cdata(self, begins: bool) -> None:
-        """A CDATA section begins or ends."""
         self.other()
         self._in_cdata = begins
 

@@ -16,7 +16,7 @@ PIECE_BYTES: Final = 1 << 18
 """Bytes read from Redis at a time."""
 _DRAFT_SECONDS: Final = 60
 _CLAIM_SECONDS: Final = 15
-"""After which another process takes over from one that died while writing."""
+"""Time after which another process takes over from one that died while writing."""
 
 
 class ArtifactStore:
@@ -96,7 +96,7 @@ class Draft:
         await self._run(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """As :meth:`ArtifactStore.read`."""
+        """Read the draft; arguments as of :meth:`ArtifactStore.read`."""
         return read_pieces(self._connection, self._draft, start, stop)
 
     async def keep(self, info: str) -> None:

@@ -77,7 +77,6 @@ class BatchStore:
         return read_pieces(self._connection, key("content_of", name), start, stop)
 
     async def delete_content(self, name: str) -> None:
-        """Delete a file."""
         await self._run(["DEL", key("content_of", name)])
 
     # Batches that are not finished
@@ -87,7 +86,7 @@ class BatchStore:
         await self._run(["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
 
     async def retire(self, batch: str) -> None:
-        """A batch has ended."""
+        """Have a batch driven no more."""
         await self._run(["SREM", _ACTIVE, batch])
         await self._run(["DEL", key("batch_lease", batch)])
 
@@ -124,7 +123,6 @@ class BatchStore:
         return key(f"batch_{result}", batch)
 
     async def put_line(self, batch: str, result: Result, number: int, line: bytes) -> None:
-        """Store the result of a line."""
         name = self._lines(batch, result)
         await self._run(["HSET", name, number, line], ["EXPIRE", name, LIFE_SECONDS])
 
@@ -134,7 +132,6 @@ class BatchStore:
         return sorted(map(int, names))
 
     async def finished_lines(self, batch: str) -> set[int]:
-        """The lines with any result."""
         return {number for result in RESULTS for number in await self.line_numbers(batch, result)}
 
     async def size(self, batch: str, result: Result) -> int:
@@ -158,7 +155,6 @@ class BatchStore:
         return None if found is None else bytes(found)
 
     async def delete_lines(self, batch: str, result: Result) -> None:
-        """Delete the results of all lines."""
         await self._run(["DEL", self._lines(batch, result)])
 
     async def _run(self, *commands: list[Any]) -> list[Any]:

@@ -27,9 +27,9 @@ from ancestral.service.broker.sessions import StoredSession
 from ancestral.service.errors import NotReady, Overloaded, Unprocessable
 
 BLOCK_MS: Final = 2000
-"""For which a read waits for something to arrive."""
+"""Longest time that a read waits for something to arrive."""
 IDEMPOTENCY_SECONDS: Final = 86400
-"""For which an idempotency key finds the job of its first request."""
+"""Time for which an idempotency key finds the job of its first request."""
 _TOMBSTONE_SECONDS: Final = 60
 _SUBMISSIONS: Final = 3
 """Attempts to put a job into a shard of several: others may have taken the room there, while there is room in all."""

@@ -47,15 +47,15 @@ UNAVAILABLE: Final = (
 or was restarted between the loading of a script and its use."""
 
 _NOT_A_MASTER: Final = "WAIT cannot be used with replica instances"
-"""Of the error of what was a master when the job was written."""
+"""Beginning of the error of a server that was a master when the job was written."""
 _KEY_IS_MOVING: Final = "access a non local key"
-"""Of the error with which a script ends that uses a key besides those it was given, while the slot of both moves."""
+"""Part of the error of a script that uses a key besides those it was given, while the slot of both moves."""
 REPLY_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 120.0
-"""For which streaming requests wait for Redis to come back."""
+"""Time for which streaming requests wait for Redis to come back."""
 
 _REPLICATION_MS: Final = 1000
-"""For which a job waits to reach replicas."""
+"""Time for which a job waits to reach replicas."""
 _REDIRECTIONS: Final = 10
 """Attempts at one command; together they take about two seconds."""
 
@@ -66,13 +66,13 @@ class BrokerHooks:
     """Called for what metrics count; this base class does nothing."""
 
     def replied(self, operation: str, seconds: float) -> None:
-        """Redis has replied to a script."""
+        """Called when Redis has replied to a script."""
 
     def unanswered(self) -> None:
         """Redis has not replied to a script."""
 
     def ended(self, job: Job, status: Status) -> None:
-        """This process has ended a job."""
+        """Called when this process has ended a job."""
 
 
 async def with_timeout(reply: Awaitable[_T] | _T) -> _T:
@@ -140,7 +140,6 @@ class _Sender:
         return await with_timeout(call.reply)
 
     async def close(self) -> None:
-        """Stop sending."""
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
@@ -197,7 +196,7 @@ class Connection:
         self.replicas = replicas
         self._topology = open_topology(url, shards)
         self.shards = self._topology.shards
-        """How many queues there are."""
+        """Number of queues."""
         self._senders: dict[redis.Redis, _Sender] = {}
 
     async def close(self) -> None:

@@ -19,13 +19,11 @@ from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.keys import key
 
 _CHECK_SECONDS: Final = 1.0
-"""Between two checks whether other servers have the channels now."""
+"""Interval at which is checked whether other servers have the channels now."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message."""
-
     verb: str
     """``cancel`` | ``suspend`` | ``read``, with the id of a job; ``wake``, with a priority."""
     subject: str

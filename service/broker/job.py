@@ -32,8 +32,6 @@ def shard_of(job_id: str) -> int:
 
 
 class Status(StrEnum):
-    """The status of a job."""
-
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -42,7 +40,6 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job has ended."""
         return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
 
@@ -72,7 +69,7 @@ class Job:
     priority: Priority
     model: str
     sha256: str
-    """Of the weights it was accepted for."""
+    """Hash of the weights it was accepted for."""
     owner: str
     """The name of the API key that made it; only this key sees it."""
     payload: str
@@ -80,7 +77,7 @@ class Job:
     created_at: float = 0.0
     """When it was submitted: seconds since 1970 by the clock of Redis, as all times here."""
     voice: str | None = None
-    """Of a job of sound."""
+    """Voice of a job of sound."""
     excerpt: str | None = None
     """The beginning of the text, or of the prompt, by which a list shows it."""
     request_id: str = ""
@@ -107,7 +104,7 @@ class Job:
     engine: str | None = None
     error: Failure | None = None
     result: Mapping[str, Any] | None = None
-    """Of a job that answers with figures; of pictures, what they show, of a model with a classifier."""
+    """Figures, of a job that answers with them; what pictures show, of a model with a classifier."""
 
     @property
     def expires_at(self) -> float | None:
@@ -154,7 +151,6 @@ class Job:
 
 
 def encode_field(value: object) -> str:
-    """One value of a record."""
     if isinstance(value, Failure):
         value = dataclasses.asdict(value)
     return json.dumps(value)

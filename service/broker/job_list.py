@@ -17,7 +17,6 @@ _Listed = tuple[float, bytes]
 
 
 async def list_jobs(connection: Connection, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
-    """See :meth:`ancestral.service.broker.clients.Clients.jobs`."""
     before: _Listed = (math.inf, b"")
     if after is not None:
         index = Keys(after, owner=owner)["jobs"]

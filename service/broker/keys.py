@@ -43,7 +43,7 @@ _SHARED: Final = (
     "enrolled",
     "enrolled_until",
 )
-"""Other keys of a shard."""
+"""The other keys of a shard."""
 _SLOTS: Final = 16384
 _MOST_SHARDS: Final = 256
 
@@ -88,11 +88,9 @@ class Keys:
 
     @property
     def shard(self) -> int:
-        """The shard of all these keys."""
         return self.in_shard if self.job_id is None else shard_of(self.job_id)
 
     def __getitem__(self, kind: str) -> str:
-        """The name of a key."""
         if kind in _SHARED:
             return key(kind, shard=self.shard)
         owner = getattr(self, _OWNED_BY[kind])

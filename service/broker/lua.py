@@ -16,7 +16,7 @@ class Script:
     """A Lua script, whose text has its keys and arguments as local variables. All arguments are strings there."""
 
     name: str
-    """As metrics report it."""
+    """Name in metrics."""
     keys: str
     """The names of its keys, separated by spaces: kinds of keys.py, or else given by the caller."""
     args: str
@@ -35,7 +35,6 @@ class Script:
 
     @cached_property
     def source(self) -> str:
-        """The Lua text."""
         keys, args, _ = self._names
         lines = [_locals(keys, "KEYS"), _locals(args, "ARGV")]
         lines += [_table(self.more_keys, len(keys), "KEYS"), _table(self.rest, len(args), "ARGV")]

@@ -84,7 +84,7 @@ class ResumePoint:
     read: int
     """Symbols that the client has read."""
     snapshot: Snapshot | None
-    """To resume from; None to start at the beginning."""
+    """State to resume from; None to start at the beginning."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Signals:
     """Signals for the worker that runs a job, read from the job's record in case a message was lost."""
 
     attempt: int
-    """The current one."""
+    """Number of the current attempt."""
     status: Status
     read: int
     """Symbols that the client has read."""
@@ -114,21 +114,21 @@ class WorkerInfo:
     models: Mapping[str, str]
     """SHA-256 of the weights of each model, by id."""
     slots: Mapping[str, int]
-    """By priority: of all together."""
+    """Slots by priority, of all jobs together."""
     problem: str | None = None
-    """Why they are not ready."""
+    """Reason why they are not ready."""
     workers: int = 1
-    """How many they are."""
+    """Number of workers."""
 
     def encode(self) -> str:
-        """As ``ANNOUNCE`` takes it: what can be added up, a line feed, and what workers that are alike share."""
+        """Encode for ``ANNOUNCE``: what can be added up, a line feed, and what workers that are alike share."""
         fields = asdict(self)
         counts = {"workers": fields.pop("workers"), **fields.pop("slots")}
         return f"{json.dumps(counts)}\n{json.dumps(fields, sort_keys=True)}"
 
     @classmethod
     def decode(cls, kind: bytes, counts: bytes) -> Self:
-        """From what workers that are alike share, and the sums of their counts."""
+        """Decode what workers that are alike share, and the sums of their counts."""
         slots = json.loads(counts)
         return cls(**json.loads(kind), workers=slots.pop("workers"), slots=slots)
 

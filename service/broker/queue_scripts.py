@@ -179,7 +179,7 @@ cannot run it or '', and the record. Nothing if no job waits that fewer than ``f
 ``repeated`` (0 | 1) is whether the reply to the same claim got lost before, ``full`` (0 | 1) whether the worker has no
 room for another job: it is not woken then. A worker that finds nothing is, when a job comes. ``models`` is JSON:
 sha256, engine and probe by id. The probe is what the worker's machine made of fixed symbols: whose rounding differs,
-continues no job of another (a record without one was begun by an earlier version)."""
+continues no job of another; a record may have none."""
 
 RENEW: Final = Script(
     "RENEW",

@@ -25,12 +25,10 @@ _DEPTHS_SECONDS: Final = 0.1
 
 
 class Queues:
-    """The queues of all shards."""
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.shards = connection.shards
-        """How many there are."""
+        """Number of queues."""
         self._rosters: tuple[float, list[list[WorkerInfo]]] = (-math.inf, [])
         self._counting = asyncio.Lock()
         self._counts = dict.fromkeys(Priority, 0)
@@ -82,7 +80,7 @@ class Queues:
         return self._counts[priority] < sum(rooms)
 
     def submitted(self, priority: Priority) -> None:
-        """This process has submitted a job."""
+        """Note that this process has submitted a job."""
         self._counts[priority] += 1
 
     async def depths(self, priority: Priority) -> tuple[int, int]:

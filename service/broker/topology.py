@@ -25,9 +25,9 @@ MAX_IDLE: Final = 128
 """Connections to a server that stay open while nothing uses them."""
 _NO_LIMIT: Final = 1 << 31
 _DISCOVERY_SECONDS: Final = 2
-"""For which a server or a sentinel may take to say where the masters are."""
+"""Time for which a server or a sentinel may take to say where the masters are."""
 _MASTER_SECONDS: Final = 1.0
-"""How long the sentinels' word holds."""
+"""Time for which the sentinels' answer holds."""
 _PROTOCOL: Final[Mapping[str, Any]] = {"protocol": 2}
 """RESP2: replies have the shapes that the scripts' callers know, and messages of a channel come in order with them."""
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -49,13 +49,11 @@ class _IdleLimited(ConnectionPool):
         self._idle: set[AbstractConnection] = set()
 
     async def get_connection(self, *args: Any, **options: Any) -> AbstractConnection:
-        """See :class:`ConnectionPool`."""
         connection: AbstractConnection = await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
         self._idle.discard(connection)
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
-        """See :class:`ConnectionPool`."""
         if len(self._idle) < MAX_IDLE:
             self._idle.add(connection)
         else:
@@ -64,14 +62,14 @@ class _IdleLimited(ConnectionPool):
 
 
 class IdleLimitedPool(_IdleLimited):
-    """For a server with an address."""
+    """Connections to a server with an address."""
 
 
 class IdleLimitedSentinelPool(_IdleLimited, SentinelConnectionPool):
-    """For the master that sentinels name."""
+    """Connections to the master that sentinels name."""
 
     async def release(self, connection: AbstractConnection) -> None:
-        """See :class:`ConnectionPool`; connections to a former master are closed."""
+        """Connections to a former master are closed."""
         if self.master_address not in (None, (getattr(connection, "host", None), getattr(connection, "port", None))):
             await connection.disconnect(nowait=True)
         await super().release(connection)
@@ -86,7 +84,6 @@ class _Sentinels(Sentinel):
         self._asking = asyncio.Lock()
 
     async def discover_master(self, service_name: str) -> Any:
-        """See :class:`Sentinel`."""
         async with self._asking:
             return await super().discover_master(service_name)
 
@@ -99,7 +96,7 @@ class Topology:
     """
 
     shards = 1
-    """How many queues there are."""
+    """Number of queues."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -132,7 +129,6 @@ class SentinelTopology(Topology):
         self._asked_at = -math.inf
 
     async def client(self, key: str) -> redis.Redis:
-        """See :class:`Topology`."""
         if time.monotonic() - self._asked_at > _MASTER_SECONDS:
             self._asked_at = time.monotonic()
             with suppress(exceptions.ConnectionError, exceptions.TimeoutError):  # a new connection says so, too
@@ -140,7 +136,6 @@ class SentinelTopology(Topology):
         return await super().client(key)
 
     async def close(self) -> None:
-        """See :class:`Topology`."""
         await super().close()
         for sentinel in self.manager.sentinels:
             await sentinel.aclose(close_connection_pool=True)
@@ -173,7 +168,7 @@ class ClusterTopology(Topology):
         self._discovering = asyncio.Lock()
 
     async def client(self, key: str) -> redis.Redis:
-        """See :class:`Topology`.
+        """The client of the node that holds a key.
 
         Raises:
             Exception: one of :data:`UNAVAILABLE`: no server of the cluster can be reached, or nobody has the key.
@@ -204,11 +199,9 @@ class ClusterTopology(Topology):
         self._known = True
 
     def outdated(self) -> None:
-        """See :class:`Topology`."""
         self._known = False
 
     async def close(self) -> None:
-        """See :class:`Topology`."""
         await self._cluster.aclose()
         for client in self._clients.values():
             await client.aclose(close_connection_pool=True)

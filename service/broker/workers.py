@@ -42,10 +42,10 @@ ALIVE_SECONDS: Final = 6
 LEASE_SECONDS: Final = 5.0
 """A job whose lease has not been renewed for so long is given to another worker."""
 RECLAIM_SECONDS: Final = 1.0
-"""Between two checks for expired leases, by every worker."""
+"""Interval at which every worker checks for expired leases."""
 UNCHECKED_SECONDS: Final = 2.0
-"""If no worker has checked for so long, Redis was unavailable and leases could not be renewed. Together with the
-interval of renewals, 1.5 s, less than a lease."""
+"""Time without a check by any worker, after which Redis counts as having been unavailable, so that leases could not be
+renewed. Together with the interval of renewals, 1.5 s, less than a lease."""
 UNCHECKED_COUNTS: Final = 0.5
 """The seconds of that time that count for leases, however long it was."""
 _REFUSALS: Final = {
@@ -91,7 +91,7 @@ class Lease:
         return await retry_while_unavailable(end)
 
     async def resume_point(self) -> ResumePoint:
-        """Where an earlier attempt got to."""
+        """The point that an earlier attempt got to."""
         (done, read), value = await retry_while_unavailable(self._progress)
         published, snapshot = int(done or 0), None
         if value is not None:
@@ -195,7 +195,7 @@ class Workers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.shards = connection.shards
-        """How many queues there are."""
+        """Number of queues."""
         self._unanswered: dict[tuple[Priority, int], str] = {}
         self._idle_in: dict[Priority, set[int]] = {priority: set() for priority in Priority}
         """Shards that may wake this worker."""

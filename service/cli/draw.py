@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST = 1000
-"""Pictures at once."""
+"""Most pictures at once."""
 
 
 def _sheet(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | str | None:
@@ -207,7 +207,7 @@ def command(
 
 
 def _check_animation(animation: Path, output: Path, sheet: tuple[int, int] | str | None) -> None:
-    """That a moving picture can be written."""
+    """Raise unless a moving picture can be written."""
     from ancestral.images.encoding import MOVING_SUFFIXES
 
     if not isinstance(sheet, str):

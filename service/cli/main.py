@@ -31,11 +31,9 @@ class CommandModules(click.Group):
     """A group whose commands are modules, which are imported when they are run or listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands."""
         return sorted(_PACKAGES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The ``command`` of the module of this name."""
         if cmd_name not in _PACKAGES:
             return None
         command = importlib.import_module(f"{_PACKAGES[cmd_name]}.{cmd_name.replace('-', '_')}").command

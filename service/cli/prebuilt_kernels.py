@@ -43,7 +43,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of its folder."""
         return self.cpu + self.features
 
     @property

@@ -51,9 +51,8 @@ class Chosen:
 
     model: Model | RemoteModel
     voices: tuple[Voice, ...]
-    """Of the model."""
     summary: str
-    """What the model is."""
+    """Description of the model."""
     is_remote: bool
 
 

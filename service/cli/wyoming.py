@@ -14,7 +14,7 @@ from ancestral.command_line import click_errors
 from ancestral.service.cli.server_options import chosen_model, server_options
 
 _STREAMS: Final = 64
-"""At a time, if a server samples them."""
+"""Most streams at a time, if a server samples them."""
 
 
 @click.command(short_help="Speak for Home Assistant (Wyoming protocol).")

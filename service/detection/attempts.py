@@ -20,7 +20,7 @@ class DetectionAttempt(ScoringAttempt):
     payload: DetectionPayload
 
     async def work(self) -> dict[str, Any] | None:
-        """See :class:`JobAttempt`. It stops early when it is to."""
+        """Stops early when told to."""
         upload = await self.lease.upload()
         self.lease.note(total=len(upload))
         models, key = self.context.catalog, self.context.settings.provenance_key

@@ -28,7 +28,7 @@ class DetectionPayload(Payload):
 
     @property
     def query(self) -> Query:
-        """What is asked."""
+        """The question."""
         recipe = None if self.recipe is None else json.loads(self.recipe)
         return Query(
             seed=self.seed, recipe=recipe, voice=self.voice, text=self.text, newest=self.newest, search=self.search

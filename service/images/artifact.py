@@ -30,12 +30,10 @@ class ImageEncoder(Encoder):
         self._entries: list[tuple[int, int]] = []
 
     def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
-        """See :class:`Encoder`."""
         self._decode(symbols)
         return b""
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         payload, model = self._payload, self._model
         pictures = [file_of(payload, model, index, self._decode) for index in payload.returned]
         if len(pictures) == 1:
@@ -46,5 +44,4 @@ class ImageEncoder(Encoder):
         return archive.getvalue()
 
     def entries(self) -> Sequence[tuple[int, int]]:
-        """See :class:`Encoder`."""
         return self._entries

@@ -28,32 +28,28 @@ class ImageAttempt(SamplingAttempt):
 
     @property
     def rate(self) -> int:
-        """See :class:`SamplingAttempt`. All pictures in one second: idle time makes them sooner, and no audio stream
-        has to wait for them."""
+        """All pictures in one second: idle time makes them sooner, and no audio stream has to wait for them."""
         return self.payload.count * self.sampler.model.spec.dims
 
     def on_sampled(self, symbols: int) -> None:
-        """See :class:`SamplingAttempt`."""
         self.context.metrics.count_pixels(self.sampler, symbols, self.sampler.model.spec.channels)
 
     def on_finished(self, symbols: int, seconds: float) -> None:
-        """See :class:`SamplingAttempt`."""
         if self.stopped is None:
             self.context.metrics.finished(self.sampler, self.payload.count)
 
     async def parts(self, first: int) -> Iterator[Part]:
-        """See :class:`SamplingAttempt`."""
         return iter([self.sampler.part(self.payload)])
 
     async def on_opened(self, part: Part, stream: Stream) -> None:
-        """See :class:`SamplingAttempt`. The coarse scale has been sampled: clients may show it."""
+        """Publish the coarse scale, which has been sampled: clients may show it."""
         assert isinstance(stream, ImageBatch)
         self._batch = stream
         if self.sampler.model.spec.coarse is not None:
             await self.lease.preview(stream.coarse.tobytes())
 
     async def result(self) -> dict[str, Any] | None:
-        """See :class:`SamplingAttempt`. Which pictures are returned, and what they show: half a millisecond each."""
+        """The choice of pictures, and what they show: half a millisecond each."""
         assert self._batch is not None
         symbols = np.stack([picture.symbols for picture in self._batch.pictures])
         found = await self.context.in_pool(partial(self.sampler.judge, self.payload, symbols))
@@ -67,7 +63,6 @@ class UploadAttempt(ImageAttempt):
     """Pictures whose first rows, or the picture that they are drawn from, were uploaded."""
 
     async def parts(self, first: int) -> Iterator[Part]:
-        """See :class:`SamplingAttempt`."""
         upload = np.frombuffer(await self.lease.upload(), np.uint8)
         # In the pool: a vector takes a few milliseconds.
         return iter([await self.context.in_pool(partial(self.sampler.part, self.payload, upload))])
@@ -81,7 +76,6 @@ class ImageScoringAttempt(ScoringAttempt):
     payload: ImageLikelihoodPayload
 
     async def work(self) -> dict[str, Any] | None:
-        """See :class:`JobAttempt`."""
         spec = self.sampler.model.spec
         upload = await self.lease.upload()
         self.lease.note(total=spec.dims)
@@ -98,7 +92,6 @@ class EncodingAttempt(ScoringAttempt):
     payload: EncodingPayload
 
     async def work(self) -> dict[str, Any] | None:
-        """See :class:`JobAttempt`."""
         upload = await self.lease.upload()
         self.lease.note(total=len(upload))
         await self.lease.store()

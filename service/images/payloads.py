@@ -21,7 +21,6 @@ class PicturesPayload(Drawing, SampledPayload):
 
     @property
     def excerpt(self) -> str | None:
-        """See :class:`Payload`."""
         return self.prompt
 
     shown: tuple[Mapping[str, Shown], ...] = ()
@@ -29,11 +28,9 @@ class PicturesPayload(Drawing, SampledPayload):
     model without a classifier."""
 
     def seed_of(self, index: int) -> int:
-        """See :class:`SampledPayload`."""
         return self.seeds[self.returned[index]]
 
     def with_result(self, result: Mapping[str, Any] | None) -> Self:
-        """See :class:`Payload`."""
         if result is None:
             return self
         shown = tuple({name: Shown(**value) for name, value in one.items()} for one in result["shown"])
@@ -53,7 +50,6 @@ class CompletionPayload(Completion, ImagePayload):
 
     @property
     def holds_upload(self) -> bool:
-        """See :class:`SampledPayload`."""
         return True
 
 
@@ -63,7 +59,6 @@ class EditPayload(Edit, ImagePayload):
 
     @property
     def holds_upload(self) -> bool:
-        """See :class:`SampledPayload`."""
         return True
 
 
@@ -80,7 +75,6 @@ class InterpolationPayload(Interpolation, PicturesPayload):
 
     @property
     def excerpt(self) -> str | None:
-        """See :class:`Payload`."""
         ends = (self.begin, self.end)
         return " – ".join(end for end in ends if isinstance(end, str)) or None
 

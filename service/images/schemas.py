@@ -17,7 +17,7 @@ ImageFormat = Literal["png", "webp", "jpeg"]
 Background = Literal["auto", "transparent", "opaque"]
 
 MAX_PICTURES = 10
-"""That are sampled for one request."""
+"""Most pictures sampled for one request."""
 MAX_STEPS = 16
 _PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAVUlEQVR4nNWPOw4AIAhDrfe/Mw5GwqeQODjYCXi0yhg/CVqJbwn0M7sq2CsU"

@@ -129,7 +129,7 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
 
 
 def _atlas(reader: ImageReader) -> dict[str, Any] | None:
-    """That of a sheet which the model lays out."""
+    """The atlas of a sheet that the model lays out."""
     payload, model = reader.payload, reader.model
     layout = layout_of(payload, model)
     if layout is None or not isinstance(payload, ClassDrawing):

@@ -23,7 +23,8 @@ _UPLOAD_ATTEMPT: Final = "ancestral.service.images.attempts:UploadAttempt"
 _ENCODER: Final = "ancestral.service.images.artifact:ImageEncoder"
 _STREAMED: Final = frozenset({"stream", "partial_images"})
 _TRANSPORT: Final = _STREAMED | {"asked_class", "moderation", "quality", "user"}
-"""Also ``class``, which the payload has as the prompt, and the fields of OpenAI's that change nothing."""
+"""Fields that no manifest repeats: of delivery, ``class``, which the payload has as the prompt, and OpenAI's that
+change nothing."""
 
 IMAGE: Final = Task(
     kind="image",

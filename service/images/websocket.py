@@ -55,7 +55,6 @@ class ImageConnection(WsConnection):
         self._shutting_down = False
 
     async def receive(self) -> None:
-        """See :class:`WsConnection`."""
         if self._credentials.caller is None:
             self.start(self._credentials.await_key())
         await receive_loop(
@@ -63,13 +62,12 @@ class ImageConnection(WsConnection):
         )
 
     def on_shutdown(self) -> None:
-        """See :class:`WsConnection`. Pictures that have been started are sent to their end."""
+        """Pictures that have been started are sent to their end."""
         self._shutting_down = True
         if self._job is None:
             super().on_shutdown()
 
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
-        """See :class:`WsConnection`."""
         if self._job is not None:
             with suppress(*UNAVAILABLE):
                 await self._state.broker.cancel(self._job)

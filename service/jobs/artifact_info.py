@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ArtifactInfo:
-    """The description of a job's file."""
-
     media_type: str
     bytes: int
     sha256: str
     samples: int
     """Symbols that were sampled."""
     symbols_sha256: str
-    """Of what the job's stream holds."""
+    """Hash of what the job's stream holds."""
     entries: Sequence[tuple[int, int]] = ()
     """Offset and size of each file inside an archive."""
     unsigned: tuple[int, str] | None = None

@@ -32,7 +32,7 @@ from ancestral.service.jobs.tasks import Tasks
 
 _POLL_SECONDS: Final = 0.05
 _MEMORY_BYTES: Final = 16 << 20
-"""Of a file that is being signed; a larger one is on the disk meanwhile."""
+"""Largest file that is signed in memory; a larger one is on the disk meanwhile."""
 
 
 class Artifacts:

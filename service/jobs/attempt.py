@@ -30,7 +30,7 @@ from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import WorkerMetrics
 
 PLANNING_SHARE = 0.1
-"""Of one core, for all jobs of a worker together: what planning may take while every sampling thread is busy."""
+"""Share of one core that planning may take, for all jobs of a worker together, while every sampling thread is busy."""
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Stop(Enum):
     PARKED = "parked"
     """The client reads so slowly that others get the slot until it needs more."""
     STALE = "stale"
-    """A later attempt has the job."""
+    """Another, later attempt has the job."""
     STALLED = "stalled"
     """The client has not read for too long."""
 
@@ -164,7 +164,6 @@ class JobAttempt(ABC):
         return True
 
     def stop(self, why: Stop) -> None:
-        """Stop early."""
         if self.stopped is None:
             self.stopped = why
             self.halt()
@@ -176,7 +175,6 @@ class JobAttempt(ABC):
         self.stop(Stop.RELEASED)
 
     def handle_message(self, verb: str, value: int) -> None:
-        """Handle a message of the client."""
         if verb == "read":
             self.read_at = time.monotonic()
             self.on_read(value)
@@ -216,12 +214,11 @@ class ScoringAttempt(JobAttempt):
     """An attempt at a job whose result is figures: no client reads while it runs."""
 
     def halt(self) -> None:
-        """See :class:`JobAttempt`; :meth:`work` checks :attr:`stopped` between its pieces."""
+        """Nothing to do: :meth:`work` checks :attr:`stopped` between its pieces."""
 
     def on_read(self, read: int) -> None:
-        """See :class:`JobAttempt`."""
+        pass
 
     @property
     def waiting_for_reader(self) -> bool:
-        """See :class:`JobAttempt`."""
         return False

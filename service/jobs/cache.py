@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _ENTRY_BYTES: Final = 2048
-"""Of an entry beside its data, about."""
+"""Approximate bytes of an entry beside its data."""
 
 
 class AnswerCache:

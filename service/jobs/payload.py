@@ -40,12 +40,10 @@ class Payload:
         return None
 
     def fields(self) -> dict[str, Any]:
-        """The fields as JSON values."""
         values: dict[str, Any] = self._adapter().dump_python(self, mode="json")
         return values
 
     def dump(self) -> str:
-        """The payload as JSON text."""
         return json.dumps({"version": self.VERSION} | self.fields(), separators=(",", ":"))
 
     @classmethod
@@ -79,7 +77,7 @@ class SampledPayload(Payload):
     seed: int
     temperature: float
     prompt_sha256: str | None = None
-    """Of the symbols that came with the request and that the samples continue."""
+    """Hash of the symbols that came with the request and that the samples continue."""
 
     @property
     def total_first(self) -> bool:

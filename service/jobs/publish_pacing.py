@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 LONGEST_SECONDS: Final = 1.0
-"""Of output in one piece."""
+"""Longest output in one piece."""
 _MARGIN_SECONDS: Final = 0.1
 """A listener who has less than this to play gets what there is."""
 

@@ -24,11 +24,12 @@ from ancestral.service.jobs.publish_pacing import PublishPacing
 BATCH_AHEAD_SECONDS = 10.0
 """How far sampling runs ahead of what Redis has stored, if no client is listening."""
 FED_SECONDS = 3.0
-"""Of output. The next stream is opened when less than this is left to sample of those before it."""
+"""Seconds of output. The next stream is opened when less than this is left to sample of those before it."""
 EVENT_SECONDS, PACED_EVENT_SECONDS = 1.0, 2.5
-"""Between two events of a job's progress: seldom where a client listens, who hears it."""
+"""Interval of a job's progress events: longer where a client listens, who hears it."""
 PARK_SECONDS = 3.0
-"""After which an attempt whose client reads at less than half the speed of sound gives its slot to one that waits."""
+"""Time after which an attempt whose client reads at less than half the speed of sound gives its slot to one that
+waits."""
 
 log = logging.getLogger(__name__)
 
@@ -91,12 +92,10 @@ class SamplingAttempt(JobAttempt):
         return None
 
     def halt(self) -> None:
-        """See :class:`JobAttempt`."""
         if self._slot is not None:
             self._slot.cancel()
 
     def on_read(self, read: int) -> None:
-        """See :class:`JobAttempt`."""
         if self.job.paced and read > self._read:
             self._read = read
             if self._slot is not None:
@@ -105,11 +104,9 @@ class SamplingAttempt(JobAttempt):
 
     @property
     def waiting_for_reader(self) -> bool:
-        """See :class:`JobAttempt`."""
         return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
 
     def parking_position(self, now: float) -> int | None:
-        """See :class:`JobAttempt`."""
         since, read = self._slow_since
         if self._read - read >= (now - since) * self.rate / 2:
             self._slow_since = now, self._read
@@ -132,7 +129,6 @@ class SamplingAttempt(JobAttempt):
         return int(seconds * self.rate)
 
     async def work(self) -> dict[str, Any] | None:
-        """See :class:`JobAttempt`."""
         retry = self.lease.attempt > 1
         resume = await self.lease.resume_point() if retry else ResumePoint(0, 0, None)
         snapshot, self._read = resume.snapshot, max(self._read, resume.read)
@@ -210,7 +206,7 @@ class SamplingAttempt(JobAttempt):
         await self._on_planned(total)
 
     def _feeder_done(self, slot: Slot, feeding: asyncio.Task[None]) -> None:
-        """If a stream could not be opened, fail the job once all streams before it have been sampled."""
+        """Fail the job, if a stream could not be opened, once all streams before it have been sampled."""
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
             self._error = error
             slot.finish()

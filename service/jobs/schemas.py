@@ -46,7 +46,7 @@ Seed = Annotated[
         }
     ),
 ]
-"""Of an answer, or of a manifest."""
+"""The seed in an answer or a manifest."""
 RequestSeed = Annotated[
     Seed,
     WithJsonSchema(
@@ -57,7 +57,7 @@ RequestSeed = Annotated[
         }
     ),
 ]
-"""Of a request: also a text."""
+"""The seed in a request, which may be a text."""
 NO_EFFECT = "Accepted for OpenAI compatibility; has no effect."
 JOB_ID = pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
 EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 24000-0")

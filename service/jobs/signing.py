@@ -41,7 +41,7 @@ class Seal:
     signer: Signer
     payload: SampledPayload
     recipe: dict[str, Any]
-    """Of all its files."""
+    """Recipe of all its files."""
     ingredient: bytes | None
     """The manifest of what was uploaded."""
 

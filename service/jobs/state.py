@@ -26,14 +26,14 @@ from ancestral.service.telemetry.metrics import ApiMetrics
 from ancestral.service.telemetry.tracing import Tracing
 
 COUNT_SECONDS = 5
-"""For which a request waits to be counted."""
+"""Time for which a request waits to be counted."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AppState:
-    """One running API process."""
+    """State of one running API process."""
 
     settings: Settings
     catalog: Catalog
@@ -42,15 +42,14 @@ class AppState:
     metrics: ApiMetrics
     tracing: Tracing
     signer: Signer | None
-    """Who signs finished files; None if nobody does."""
+    """Signs finished files; None if nothing does."""
     avatars: AnswerCache = field(default_factory=AnswerCache)
     """Pictures of names, by their ETags."""
     long_texts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    """Of the text front-end: see :func:`ancestral.service.speech.requests.prepared`."""
+    """Limits the text front-end: see :func:`ancestral.service.speech.requests.prepared`."""
 
     @property
     def artifacts(self) -> Artifacts:
-        """The files of finished jobs."""
         return Artifacts(self.broker, self.catalog, self.tasks, self.signer)
 
     async def readiness_problems(self) -> list[str]:
@@ -124,5 +123,5 @@ class AppState:
 
 
 def _problems(workers: Sequence[WorkerInfo]) -> list[str]:
-    """Why workers are not ready."""
+    """Reasons why workers are not ready."""
     return sorted({worker.problem for worker in workers if worker.problem})

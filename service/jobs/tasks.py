@@ -36,7 +36,7 @@ class ManifestRule:
     capability: str
     """What a model must be capable of."""
     schema: type[StrictRequest]
-    """Of the request; the manifest repeats its fields, read from the payload's fields of the same names."""
+    """Schema of the request; the manifest repeats its fields, read from the payload's fields of the same names."""
     build: str
     """``"module:function"``: (catalog, settings, request) → :class:`JobSpec`."""
     upload: str | None = None

@@ -17,11 +17,11 @@ from ancestral.speech.timing import SampleSpan
 
 @dataclass(frozen=True)
 class Alignment:
-    """Characters in time."""
+    """Characters and their times."""
 
     characters: tuple[str, ...]
     spans: tuple[SampleSpan, ...]
-    """In samples, one per character; each begins where the one before it ends, or later."""
+    """Samples, one span per character; each begins where the one before it ends, or later."""
 
 
 def written(sentences: Sequence[SentenceTimes]) -> Alignment:

@@ -27,13 +27,10 @@ class AudioEncoder(Encoder):
         self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
 
     def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
-        """See :class:`Encoder`."""
         return self._encoder.feed(self._decode(index, symbols))
 
     def finish(self) -> bytes:
-        """See :class:`Encoder`."""
         return self._encoder.finish()
 
     def rewrites(self) -> Iterable[tuple[int, bytes]]:
-        """See :class:`Encoder`."""
         return self._encoder.rewrites()

@@ -19,31 +19,25 @@ from ancestral.speech.scoring import RecordingScorer
 from ancestral.speech.timing import Timing
 
 MIN_MEASURED_SECONDS = 0.5
-"""Of sound: the real-time factor of less than that means nothing."""
+"""Least sound whose real-time factor means anything."""
 
 
 class AudioAttempt(SamplingAttempt):
-    """An attempt to sample sound."""
-
     sampler: SpeechSampler
     payload: AudioPayload
 
     @property
     def rate(self) -> int:
-        """See :class:`SamplingAttempt`."""
         return self.sampler.model.spec.sample_rate
 
     @property
     def total_awaited(self) -> bool:
-        """See :class:`SamplingAttempt`."""
         return self.payload.response_format in LENGTH_IN_HEADER
 
     def on_sampled(self, symbols: int) -> None:
-        """See :class:`SamplingAttempt`."""
         self.context.metrics.count_audio(self.sampler, symbols, self.rate)
 
     def on_finished(self, symbols: int, seconds: float) -> None:
-        """See :class:`SamplingAttempt`."""
         if symbols >= MIN_MEASURED_SECONDS * self.rate and seconds > 0:
             self.context.metrics.factor(self.job, symbols / self.rate / seconds)
 
@@ -55,22 +49,19 @@ class SpeechAttempt(AudioAttempt):
 
     @property
     def total_awaited(self) -> bool:
-        """See :class:`SamplingAttempt`."""
         return super().total_awaited or self.payload.times_first
 
     async def parts(self, first: int) -> Iterator[Part]:
-        """See :class:`SamplingAttempt`."""
         self._sentence = self._timed = first
         return self.sampler.parts(self.payload, first)
 
     async def on_opened(self, part: Part, stream: Stream) -> None:
-        """See :class:`SamplingAttempt`."""
         assert isinstance(part, SentencePart)
         self._sentence += 1
         self._note_timing(self._sentence - 1, part.timing)
 
     async def plan(self, index: int) -> int | None:
-        """See :class:`SamplingAttempt`. Unless a client waits for it, it takes little from what is sampled."""
+        """Planning takes little from what is sampled, unless a client waits for it."""
         if index == len(self.payload.sentences):
             return None
         awaited = self.payload.total_first or self.payload.times_first
@@ -92,7 +83,6 @@ class GenerationAttempt(AudioAttempt):
     payload: GenerationPayload
 
     async def parts(self, first: int) -> Iterator[Part]:
-        """See :class:`SamplingAttempt`."""
         prompt = b""
         if self.payload.prompt_sha256 is not None:
             prompt = await self.lease.upload()
@@ -106,7 +96,7 @@ class SpeechScoringAttempt(ScoringAttempt):
     payload: SpeechLikelihoodPayload
 
     async def work(self) -> dict[str, Any] | None:
-        """See :class:`JobAttempt`. Between two blocks it can be stopped."""
+        """Stoppable between two blocks."""
         upload = await self.lease.upload()
         voice, sentences = self.payload.voice, self.payload.sentences
         scorer = await self.context.in_pool(lambda: RecordingScorer(self.sampler, voice, sentences, upload))

@@ -22,14 +22,14 @@ _CUE_SECONDS: Final = 6.0
 
 @dataclass(frozen=True)
 class Cue:
-    """What is shown at once."""
+    """Text that is shown at once."""
 
     text: str
     start: float
-    """In seconds."""
+    """Seconds."""
     end: float
     speaker: str | None
-    """In a text of several voices."""
+    """The speaker, in a text of several voices."""
 
 
 def cues(sentences: Sequence[SentenceTimes], sample_rate: int) -> Iterator[Cue]:

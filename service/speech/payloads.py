@@ -31,7 +31,7 @@ class AudioPayload(SampledPayload, SoundRequest):
 
     response_format: str
     sample_rate: int | None
-    """Of the encoded bytes, in hertz; None is the format's default."""
+    """Rate of the encoded bytes, in hertz; None is the format's default."""
     deemphasis_state: float = 0.0
     """The last value of the recording that the first symbols continue; 0 after silence."""
 
@@ -53,7 +53,6 @@ class SpeechPayload(AudioPayload, Utterance):
 
     @property
     def excerpt(self) -> str:
-        """See :class:`Payload`."""
         return self.input
 
     @property
@@ -63,7 +62,7 @@ class SpeechPayload(AudioPayload, Utterance):
 
     @property
     def total_first(self) -> bool:
-        """See :class:`SampledPayload`: of a short text. The first byte of a long one does not wait."""
+        """True of a short text; the first byte of a long one does not wait."""
         return self.input_tokens <= SHORT_TEXT_PHONEMES
 
 
@@ -72,7 +71,7 @@ class GenerationPayload(AudioPayload, Generation):
     """Sound without text, from silence or from the end of the recording that is the job's upload."""
 
     duration: float
-    """As requested, in seconds."""
+    """Requested seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +84,6 @@ class SpeechLikelihoodPayload(Payload):
 
     @property
     def excerpt(self) -> str | None:
-        """See :class:`Payload`."""
         return " ".join(self.words) or None
 
     @property

@@ -79,7 +79,6 @@ class Phonemized(BaseModel):
 
 
 def phonemized(sentences: list[Sentence]) -> Phonemized:
-    """The sentences as clients see them."""
     return Phonemized(
         sentences=[
             PhonemizedSentence(text=sentence.text, phonemes=" ".join(sentence.phones), items=list(_items(sentence)))

@@ -26,9 +26,9 @@ from ancestral.speech.decoder import AudioDecoder
 from ancestral.speech.tags import tags_of
 
 ACKNOWLEDGE_SECONDS = 0.25
-"""Of sound; reading is reported no more often."""
+"""Sound between two reports of reading."""
 RECORD_SECONDS = 2.0
-"""Between two reports that are stored, too, for a worker that takes over."""
+"""Interval of the reports that are stored, too, for a worker that takes over."""
 POLL_SECONDS = 0.02
 
 
@@ -43,7 +43,7 @@ class AudioReader(JobReader):
         self._acknowledged = 0
         self._recorded_at = -math.inf
         self._worker = ""
-        """That ran the job then."""
+        """The worker that ran the job then."""
         self.streams = 0
         """How many streams (sentences) have begun."""
 

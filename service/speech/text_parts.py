@@ -25,13 +25,13 @@ class TextPart:
 
     text: str
     before: int
-    """How many of its characters come before what is spoken."""
+    """Number of its characters before those that are spoken."""
     spoken: int
-    """How many are spoken."""
+    """Number of characters that are spoken."""
     first: int
-    """Its first word in the sentence."""
+    """Index of its first word in the sentence."""
     last: int
-    """The word after its last one."""
+    """Index of the word after its last one."""
 
 
 class _Unit(NamedTuple):

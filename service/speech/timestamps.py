@@ -27,14 +27,13 @@ class SentenceTimes:
 
     sentence: Sentence
     written: Sequence[TextPart]
-    """What is written of it."""
     span: SampleSpan
     word_spans: tuple[SampleSpan, ...]
     """One per word of :attr:`sentence`."""
     phoneme_spans: tuple[tuple[str, SampleSpan], ...]
-    """Pauses are left out."""
+    """Phonemes and their spans, without pauses."""
     speaker: str | None = None
-    """In a text of several voices."""
+    """The speaker, in a text of several voices."""
 
     @property
     def words(self) -> list[WordTime]:
@@ -54,7 +53,6 @@ class SentenceTimes:
 
     @property
     def phonemes(self) -> list[PhonemeTime]:
-        """The phonemes."""
         return [PhonemeTime(phoneme=name, start=start, end=end) for name, (start, end) in self.phoneme_spans]
 
     @property
@@ -95,7 +93,6 @@ class Timeline:
         self._payload = payload
         self._rates = (model_rate, model_rate if rate is None else rate)
         self.written = payload.written
-        """The text of the job."""
         self._parts = written_parts(payload.written, payload.sentences)
         self._known: list[SentenceTimes] = []
         self._length = 0

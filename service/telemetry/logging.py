@@ -37,7 +37,6 @@ class JsonFormatter(logging.Formatter):
     """A record as one line of JSON; everything passed as ``extra`` becomes a key."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without a newline."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -11,7 +11,7 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.telemetry.logging import without_password
 
 REMIND_SECONDS = 30.0
-"""Between two lines about the same outage."""
+"""Interval of the lines about the same outage."""
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,6 @@ class RedisOutage:
         """Nothing is known yet; ``url`` is logged without its password."""
         self._address = without_password(url)
         self.connected = False
-        """Whether Redis answered the last call."""
         self._warned_at: float | None = None
 
     @contextmanager

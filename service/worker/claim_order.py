@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 WAIT_SECONDS: Final = 1.0
-"""For which a worker waits to be woken before it looks for a job all the same."""
+"""Time that a worker waits to be woken before it looks for a job all the same."""
 AT_A_TIME: Final = 4
 """Shards that it looks at then: in turn those that it serves, and one that it does not, whose workers may be busy."""
 

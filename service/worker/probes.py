@@ -16,7 +16,7 @@ from ancestral.service.telemetry.metrics import CONTENT_TYPE, WorkerMetrics
 from ancestral.service.worker.worker import Worker
 
 ANSWER_SECONDS = 10.0
-"""For which a client may keep a connection open without sending a request."""
+"""Time for which a client may keep a connection open without sending a request."""
 _TEXT = "text/plain; charset=utf-8"
 
 log = logging.getLogger(__name__)

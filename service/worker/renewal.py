@@ -12,9 +12,9 @@ from ancestral.service.broker.workers import Workers
 from ancestral.service.jobs.attempt import JobAttempt
 
 RENEW_SECONDS: Final = 1.5
-"""Between two renewals."""
+"""Interval of renewals."""
 _RETRY_SECONDS: Final = 0.1
-"""Between two attempts to reach Redis: leases expire soon after it is back."""
+"""Interval of attempts to reach Redis: leases expire soon after it is back."""
 
 
 async def renew_leases(broker: Workers, attempts: Sequence[JobAttempt]) -> None:

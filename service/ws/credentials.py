@@ -16,9 +16,9 @@ from ancestral.service.jobs.caller import Caller
 from ancestral.service.ws.bounded_websocket import CloseConnection
 
 CHECK_SECONDS: Final = 2.0
-"""Between two checks that a key in use was not revoked."""
+"""Interval of the checks that a key in use was not revoked."""
 KEY_SECONDS: Final = 20.0
-"""For which a connection without a key in its headers may stay open before its first message."""
+"""Time for which a connection without a key in its headers may stay open before its first message."""
 
 
 class Credentials:

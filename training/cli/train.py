@@ -41,11 +41,9 @@ class _Commands(click.Group):
     """A command for each speech architecture, and one for each architecture of pictures, those of plugins included."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands below, and the image architectures."""
         return [*super().list_commands(ctx), *(kind for kind in kinds() if _is_image(kind))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command below, or that of an image architecture."""
         found = super().get_command(ctx, cmd_name)
         return found or (_image_command(cmd_name) if cmd_name in kinds() else None)
 
@@ -203,7 +201,7 @@ def _task(spec: Spec) -> Any:
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """Those that are not None: the others keep their defaults."""
+    """The options that are not None: the others keep their defaults."""
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -48,13 +48,14 @@ _KOKORO_STRIDE = 900
 _KOKORO_HELD_OUT = 30
 """Held-out sentences that a voice of Kokoro reads: there are many voices."""
 _REMARK_EVERY = 6
-"""Of the lines that teachers read, one in so many is a remark."""
+"""One in so many of the lines that teachers read is a remark."""
 
 Labelled = tuple[str, str, NDArray[np.float32], list[TimedPhone]]
 
 
 def expected(name: str) -> int | None:
-    """How many pictures building a corpus makes before equal ones are left out; None where it is not known before."""
+    """The number of pictures that building a corpus makes before equal ones are left out; None where it is not known
+    before."""
     if name == "sprites":
         return 2 * sprites.DRAWN * len(SPECIES)
     if name == "characters":

@@ -16,12 +16,12 @@ class Place(NamedTuple):
 
     phone: str
     before: str
-    """In the same word; empty at its beginning."""
+    """The phoneme before it in the same word; empty at its beginning."""
     after: str
     second: str
-    """After the next one, in the same word."""
+    """The phoneme after the next one, in the same word."""
     heard: str
-    """Before it, in whatever word; `,` for any pause."""
+    """The phoneme before it, in whatever word; `,` for any pause."""
 
 
 Names = Callable[[Place], Iterator[str]]
@@ -34,7 +34,7 @@ class Alphabet:
     """The symbols of one teacher."""
 
     symbols: Mapping[str, str]
-    """By the names of phonemes; vowels without their mark of stress."""
+    """Symbols by the names of phonemes; vowels without their mark of stress."""
     names: Names
 
 
@@ -110,7 +110,7 @@ _VOWELS_OF_KOKORO: Final[Mapping[str, str]] = {
 _NASAL: Final = {"ɐ̃": "ɐ̃", "ẽ": "A", "ĩ": "i", "õ": "o", "ũ": "ũ"}
 """Nasal vowels of Brazilian as eSpeak has them before a consonant."""
 AMERICAN: Final = Alphabet({**_CONSONANTS, **_VOWELS_OF_KOKORO}, _english)
-"""Of Kokoro's American voices, and of hibari-tts."""
+"""The alphabet of Kokoro's American voices, and of hibari-tts."""
 BRITISH: Final = Alphabet(
     {
         **AMERICAN.symbols, "AA": "ɒ", "AA before R": "ɑ", "AE": "a", "AO": "ɔː", "AO before R": "ɔ", "ER": "ɜː",
@@ -119,7 +119,7 @@ BRITISH: Final = Alphabet(
     },
     _english,
 )  # fmt: skip
-"""Of Kokoro's British voices. An R that they do not say is the length of its vowel, or a schwa."""
+"""The alphabet of Kokoro's British voices. An R that they do not say is the length of its vowel, or a schwa."""
 JOE: Final = Alphabet(
     {
         **_CONSONANTS, "AA": "ɑː", "AE": "æ", "AH": "ʌ", "AO": "ɔː", "AW": "aʊ", "AX": "ə", "AY": "aɪ", "EH": "ɛ",
@@ -128,7 +128,7 @@ JOE: Final = Alphabet(
     },
     _english,
 )  # fmt: skip
-"""Of Piper's voice."""
+"""The alphabet of Piper's voice."""
 SPANISH: Final = Alphabet(
     {
         **_CONSONANTS, "a": "a", "e": "e", "i": "i", "o": "o", "u": "u", "B": "β", "B stopped": "b", "CH": "ʧ",
@@ -138,7 +138,7 @@ SPANISH: Final = Alphabet(
     },
     _spanish,
 )  # fmt: skip
-"""Of Kokoro's Spanish voices: b, d and g are stops only after a pause and after nasal consonants."""
+"""The alphabet of Kokoro's Spanish voices: b, d and g are stops only after a pause and after nasal consonants."""
 FRENCH: Final = Alphabet(
     {
         **_CONSONANTS, **{v: v for v in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "y", "ø", "œ", "ə", "ɑ̃", "ɛ̃", "ɔ̃", "œ̃")},
@@ -146,7 +146,7 @@ FRENCH: Final = Alphabet(
     },
     _french,
 )  # fmt: skip
-"""Of Kokoro's French voice."""
+"""The alphabet of Kokoro's French voice."""
 ITALIAN: Final = Alphabet(
     {
         **_CONSONANTS, **{phone: phone for phone in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "r", "ɲ", "ʎ")},
@@ -157,7 +157,7 @@ ITALIAN: Final = Alphabet(
     },
     _italian,
 )  # fmt: skip
-"""Of Kokoro's Italian voices."""
+"""The alphabet of Kokoro's Italian voices."""
 BRAZILIAN: Final = Alphabet(
     {
         **_CONSONANTS, **{phone: phone for phone in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "x", "ɾ", "ɲ")},
@@ -173,7 +173,8 @@ BRAZILIAN: Final = Alphabet(
     },
     _brazilian,
 )  # fmt: skip
-"""Of Kokoro's Brazilian voices: ei, ai, au and open oi are one symbol; nasal vowels end in a nasal consonant."""
+"""The alphabet of Kokoro's Brazilian voices: ei, ai, au and open oi are one symbol; nasal vowels end in a nasal
+consonant."""
 _MARKS: Final = {"1": "ˈ", "2": "ˌ"}
 
 

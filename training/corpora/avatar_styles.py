@@ -27,7 +27,7 @@ HAIR_COLOURS: Mapping[str, tuple[str, ...]] = {
 GLASSES = ("glasses", "sunglasses", "no glasses")
 BEARDS = ("beard", "moustache", "no beard")
 SKINS = {"light skin": 200, "tan skin": 160, "brown skin": 110, "dark skin": 0}
-"""From which brightness on, of 255."""
+"""Lowest brightness of each skin, of 255."""
 
 
 @dataclass(frozen=True)

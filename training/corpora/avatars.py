@@ -37,9 +37,9 @@ from ancestral.training.corpora.palette import make_palette, to_indices, with_al
 from ancestral.training.corpora.vector import Image, rendered
 
 PEOPLE = 2500
-"""Of each style."""
+"""People of each style."""
 PICTURES = 4
-"""Of each person."""
+"""Pictures of each person."""
 ATTRIBUTES: Mapping[str, Sequence[str]] = {
     "style": tuple(style.name for style in STYLES),
     "hair": HAIR,
@@ -56,7 +56,7 @@ _SEED = 0
 _RENDERER = Path(__file__).with_suffix(".mjs")
 _COVERED = ("bald", "hat")
 _MASCULINE = ("short hair", "curly hair", "mohawk", *_COVERED)
-"""With these a beard is likely, with other hair rare."""
+"""Hair with which a beard is likely; with other hair it is rare."""
 _VIEW = re.compile(r'viewBox="[^"]*"')
 _FACE = 'viewBox="-20 75 440 440"'
 """The part of a picture of facesjs, 400 × 600, that is shown."""
@@ -73,7 +73,6 @@ class Person:
     style: Style
     hair: str
     variant: str
-    """Of the hair."""
     colour: str
     skin: str
     glasses: str
@@ -210,7 +209,7 @@ def colour_name(colour: str) -> str:
 
 
 def skin_name(colour: str) -> str:
-    """The same of skin."""
+    """The name of a colour of skin."""
     brightness = _rgb(colour) @ np.array([0.299, 0.587, 0.114])
     return next(name for name, least in SKINS.items() if brightness >= least)
 

@@ -67,7 +67,7 @@ _TINTS = {
     **_SKINS, **_HAIR_COLOURS, **_HAT_COLOURS, "shoes": _SHOES,
 }  # fmt: skip
 _DIRECTIONS = ("north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest")
-"""In the order of the package's sprites."""
+"""The order of the package's sprites."""
 _RUNNING = 8
 
 
@@ -128,9 +128,10 @@ class Parts:
     """The package's sprites as codes."""
 
     cells: Mapping[str, Codes]
-    """By file ``[rows, columns, H, W]``: of bodies directions and frames, of others in the first row all directions."""
+    """Cells by file, ``[rows, columns, H, W]``: of bodies directions and frames, of others in the first row all
+    directions."""
     bodies: Mapping[str, Mapping[str, Any]]
-    """Of each body the order of drawing and the offsets."""
+    """The order of drawing and the offsets of each body."""
     fixed: NDArray[np.uint8]
     """``[n, 3]``, the colours that are not tinted."""
 
@@ -189,7 +190,7 @@ def value_in(named: Mapping[str, str], attribute: str, value: str) -> dict[str, 
 
 
 def _colours_of(headgear: str) -> list[str]:
-    """Those that hair or a hat may have."""
+    """The colours that hair or a hat may have."""
     if headgear == _BALD:
         return []
     return list(_HAIR_COLOURS if headgear in _HAIRS else _HAT_COLOURS)
@@ -214,7 +215,7 @@ def read_parts(files: Mapping[str, bytes]) -> Parts:
 
 
 def _channel(name: str, image: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Which tint each pixel of a file takes, ``[H, W]``; -1: none."""
+    """The tint that each pixel of a file takes, ``[H, W]``; -1: none."""
     rgb = image[..., :3].astype(np.int64)
     least, most = rgb.min(axis=2), rgb.max(axis=2)
     strong = rgb > (least + most)[..., None] / 2

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _OFFSET = 128
-"""Between an unsigned byte and the signed one that stands for it."""
+"""Difference between an unsigned byte and the signed one that stands for it."""
 
 
 def as_products(model: Any) -> None:

@@ -24,9 +24,9 @@ class SourcePackage:
 
     name: str
     version: str
-    """Debian's."""
+    """Version in Debian."""
     sha256: str
-    """Of the upstream tarball."""
+    """Hash of the upstream tarball."""
 
     def files(self, folder: str) -> dict[str, bytes]:
         """Fetch the package with ``apt-get source`` and read the files below ``folder``, by their paths in it.

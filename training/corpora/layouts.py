@@ -80,7 +80,7 @@ def _row(clip_id: str, speaker: str, text: str) -> str:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """Where to write a file that gets its name when it is whole."""
+    """A file to write that gets its name when it is whole."""
     partial = path.with_name(".partial")
     yield partial
     os.replace(partial, path)

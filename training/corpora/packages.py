@@ -26,7 +26,6 @@ class Files:
         self._read = read
 
     def __call__(self, name: str) -> bytes:
-        """The content of one."""
         return self._read(name)
 
 
@@ -37,7 +36,7 @@ class Package:
     name: str
     version: str
     sha256: str
-    """Of its tarball."""
+    """Hash of its tarball."""
 
     @contextmanager
     def files(self) -> Iterator[Files]:
@@ -76,7 +75,7 @@ class Wheel:
     name: str
     version: str
     sha256: str
-    """Of its wheel."""
+    """Hash of its wheel."""
 
     @contextmanager
     def files(self) -> Iterator[Files]:

@@ -17,7 +17,7 @@ _FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 _TRAINED = 50_000
-"""Of MNIST's 60 000 training pictures; the other 10 000 validate."""
+"""Number of MNIST's 60 000 training pictures to train on; the others validate."""
 
 
 def digits(out: Path, progress: Progress) -> int:

@@ -65,7 +65,7 @@ _SOURCE = (
 _SEED = 0
 
 Layers = Mapping[str, Mapping[str, Image.Image]]
-"""By layer and name, the tiles."""
+"""Tiles by layer and name."""
 Pixels = NDArray[np.uint8]
 
 
@@ -87,7 +87,7 @@ class Doll:
     worn: Mapping[str, str]
     """The names of its tiles by layer; those that an attribute tells of are visible."""
     colour: str | None
-    """Of its garment."""
+    """Colour of its garment."""
     pixels: Pixels
     """``[32, 32, 4]``, RGBA, alpha 0 or 255, without horns: they are laid over it at the end."""
 
@@ -166,7 +166,8 @@ def dolls(layers: Layers, seed: int, wardrobe: Callable[[Species, Layers], Wardr
 
 
 def with_tints(layers: Layers) -> Layers:
-    """With garments of every kind in every colour: tiles of the kind are tinted in those that none of them has."""
+    """The layers with garments of every kind in every colour: tiles of the kind are tinted in those that none of them
+    has."""
     body = dict(layers["body"])
     for names in _grouped("body", layers["body"]).values():
         worn = {_colour(name, layers) for name in names}

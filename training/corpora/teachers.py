@@ -61,7 +61,7 @@ class Heart:
 
     _GRID = 0.025
     _LAG = 0.062
-    """Of its times behind its sound: with it, a phoneme's mels vary least from one occurrence to another."""
+    """Lag of its times behind its sound: with it, a phoneme's mels vary least from one occurrence to another."""
 
     def __init__(self) -> None:
         import onnx
@@ -78,7 +78,6 @@ class Heart:
         self._session = session(model)
 
     def speak(self, sentence: Sentence) -> Spoken:
-        """See :class:`Teacher`."""
         from hibari import dsp
 
         symbols = spell(sentence, AMERICAN)
@@ -110,7 +109,6 @@ class Joe:
         self._config = SynthesisConfig(noise_scale=0.333, noise_w_scale=0.5)
 
     def speak(self, sentence: Sentence) -> Spoken:
-        """See :class:`Teacher`."""
         table: Mapping[str, Sequence[int]] = self._voice.config.phoneme_id_map
         last = len(sentence.phones) - 1
         ids, owners = list[int](), list[int]()

@@ -15,7 +15,7 @@ from ancestral.training.corpora.tint import COLOURS
 LAYERS = (
     "cloak", "drcwing", "base", "legs", "boots", "body", "gloves", "hair", "beard", "drchead", "head", "hand1", "hand2",
 )  # fmt: skip
-"""From the back to the front."""
+"""Layers from the back to the front."""
 HORNS = {"minotaur_brown": "horns3", "minotaur": "horns2"}
 """The tiles in ``head`` that are part of bodies, by the beginnings of their names."""
 _FOLDERS = {"hand2/misc": "hand2", "hand2/doll_only": "hand2"} | {layer: layer for layer in LAYERS}
@@ -97,7 +97,8 @@ LABELLED: Mapping[str, tuple[str, Groups]] = {
         "red cloak": ("red",), "white cloak": ("white",), "yellow cloak": ("yellow",), "scarf": ("scarf_",),
     }),
 }  # fmt: skip
-"""By layer, the attribute that tells of it, and its values. Tiles of no value, or of the empty one, are not worn."""
+"""For each layer the attribute that tells of it, and its values. Tiles of no value, or of the empty one, are not
+worn."""
 VISIBLE = {"body": 0.4, "hand1": 0.4, "hand2": 0.4, "head": 0.4, "cloak": 0.1}
 """The share of a tile's pixels that must be left visible. Most of a cloak is behind the body."""
 NOTHING = {layer: f"no {name}" for layer, (name, _) in LABELLED.items()}
@@ -106,14 +107,14 @@ TOLD_COLOURS = {
     "dragonarm_gold": "yellow", "dragonarm_pearl": "white", "dragonarm_yellow": "yellow", "robe_brown": "brown",
     "robe_gray2": "grey", "sam": "brown",
 }  # fmt: skip
-"""Of garments whose colour is not that of most of their pixels."""
+"""Colours of garments whose colour is not that of most of their pixels."""
 WAIST = 18
 """The first row in which a tail is visible below clothes."""
 
 _ANY = ("",)
 _UNWORN = {"boots": ("hooves",)}  # a mutation
 _SKIRTS = ("skirt_", "metal_", "pants16")
-"""What boots go under."""
+"""Tiles that boots go under."""
 _BOTH_HANDS = (
     "arbalest", "battleaxe", "bow", "broad_axe", "d_glaive", "fork", "gandalf", "giant_club", "glaive", "great_",
     "halberd", "legolas", "pike", "pole_", "quarterstaff", "saruman", "scythe", "staff", "storm_bow", "triple_",
@@ -127,7 +128,7 @@ _HELMETS = (
 )  # fmt: skip
 _FACELESS = ("fhelm_", "full_", "iron")
 _OPEN_HELMETS = tuple(name for name in _HELMETS if name not in (*_FACELESS, "black_horn"))
-"""They leave the face free."""
+"""Helmets that leave the face free."""
 _ROUGH = (
     "animal_skin", "deep_troll", "iron_troll", "jacket_stud", "leather_heavy", "leather_stud", "moon_troll", "troll_",
     "zhor",
@@ -148,7 +149,7 @@ class Species:
     """The appearance of the dolls of one species."""
 
     base: tuple[str, ...]
-    """Their bodies."""
+    """Tiles of their bodies."""
     wears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Their own choice of tiles for a layer, instead of the common one."""
     always: tuple[str, ...] = ()

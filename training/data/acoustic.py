@@ -47,12 +47,10 @@ class Batch(NamedTuple):
     """``float32 [B, F, 1]``"""
 
     def to(self, device: torch.device) -> Self:
-        """The same on a device."""
         return type(self)(*(tensor.to(device) for tensor in self))
 
 
 def collate(spec: AcousticSpec, items: Sequence[Item]) -> Batch:
-    """Pad sentences to one batch."""
     index = {p: i for i, p in enumerate(spec.phonemes)}
     size, count, longest = len(items), max(len(c.phones) for _, c in items), max(c.frames for _, c in items)
     phonemes, owner = np.zeros((size, count), np.int64), np.zeros((size, longest), np.int64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ancestral.models.text.phonemes import is_pause
 
 _SHORTEST_PHONE, _SHORTEST_PAUSE = 2, 5
-"""In frames, where a pause is set to its silence."""
+"""Fewest frames of a phone and of a pause, where a pause is set to its silence."""
 
 
 def frame_durations(seconds: Sequence[float], begin: float, frames: int, frame_seconds: float) -> tuple[int, ...]:

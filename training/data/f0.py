@@ -55,7 +55,7 @@ def pitch(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None = None)
 
 
 def whole_range(spec: FeatureSpec) -> PitchRange:
-    """Of all voices."""
+    """The range of all voices."""
     return spec.pitch_low_hz, spec.pitch_high_hz
 
 

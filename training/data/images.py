@@ -71,11 +71,10 @@ class PictureSet:
     source: str = "Pictures of the person who trained this model"
     """What they are and their credits, for model cards."""
     palette: tuple[str, ...] = ()
-    """Of indexed pictures, as in :class:`~ancestral.models.spec.ImageSpec`."""
+    """Palette of indexed pictures, as in :class:`~ancestral.models.spec.ImageSpec`."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
         height, width, channels = self.train.images.shape[1:]
         return height, width, channels
 
@@ -230,7 +229,7 @@ def _identities(path: Path, arrays: Mapping[str, Any], part: str, count: int) ->
 
 
 def _check_apart(path: Path, parts: Mapping[str, Pictures]) -> None:
-    """That either all parts have identities or none, and that no identity is in two of them."""
+    """Raise unless all parts have identities or none, and no identity is in two of them."""
     known = {part: pictures.identities for part, pictures in parts.items()}
     if all(numbers is None for numbers in known.values()):
         return

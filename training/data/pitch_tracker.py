@@ -22,7 +22,7 @@ PitchRange = tuple[float, float]
 
 _STEPS_PER_OCTAVE = 48
 _PERIODS = 7
-"""Of F0 in the middle of the range, in one window."""
+"""Periods in one window, of F0 in the middle of the range."""
 _MIDDLE = 0.6
 """The lowest F0 of a range, relative to that."""
 _HIGHEST_HZ = 2000.0
@@ -31,7 +31,7 @@ _TRANSFORM = 4096
 _UNVOICED = 0.2
 """The fit below which a frame is unvoiced."""
 _STEP_COST, _SWITCH_COST = 0.02, 0.15
-"""Of a change of F0 by one step of the grid, and of a change between voiced and unvoiced."""
+"""Cost of a change of F0 by one step of the grid, and of a change between voiced and unvoiced."""
 _FURTHEST = 12
 """Steps by which F0 can change from one frame to the next: a quarter of an octave."""
 _FAINT = 1e-3
@@ -44,7 +44,7 @@ class _Candidates(NamedTuple):
     """``[C]``"""
     window: NDArray[np.float64]
     bins: slice
-    """Of the transform."""
+    """Bins of the transform."""
     kernels: NDArray[np.float32]
     """``[bins, C]``"""
 

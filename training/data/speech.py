@@ -40,7 +40,7 @@ _RANGED = 12
 _RUMBLE_HZ = 30.0, 45.0
 """What is below the first is taken away, what is above the second stays."""
 _LOWERED_EVERY = 4
-"""Of a speaker's clips, one in so many is prepared a second time with lower F0."""
+"""One in so many of a speaker's clips is prepared a second time with lower F0."""
 
 
 class TimedPhone(NamedTuple):
@@ -60,9 +60,9 @@ class Clip:
     path: Path
     text: str
     phones: tuple[TimedPhone, ...] = ()
-    """From the clip's start to its end, where the corpus knows them."""
+    """Phones from the clip's start to its end, where the corpus knows them."""
     semitones: float = 0.0
-    """By which it is moved before its analysis: resampled, so that its formants move, too."""
+    """Semitones by which it is moved before its analysis: resampled, so that its formants move, too."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,6 @@ class PreparedClip:
     id: str
     speaker: str
     start: int
-    """First frame."""
     frames: int
     text: str = ""
     phones: tuple[str, ...] = ()
@@ -115,7 +114,6 @@ class Coding:
 
     @classmethod
     def of(cls, spec: WaveNetSpec) -> Self:
-        """The coding of a model."""
         return cls(spec.preemphasis, spec.gain, spec.shaping)
 
     def encode(self, wave: NDArray[np.floating], frames: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.uint8]:
@@ -126,8 +124,6 @@ class Coding:
 
 
 class _Prepared(NamedTuple):
-    """A clip's arrays."""
-
     symbols: NDArray[np.uint8]
     frames: NDArray[np.float16]
     durations: tuple[int, ...]
@@ -248,7 +244,7 @@ class Dataset:
     def __init__(self, directory: Path) -> None:
         index: dict[str, Any] = json.loads((directory / "clips.json").read_text())
         self.spec = FeatureSpec.from_json(index["features"])
-        # Directories prepared by earlier versions have the first two only.
+        # ``shaping`` and ``pitch_ranges`` may be missing.
         self.coding = Coding(index["preemphasis"], index["gain"], index.get("shaping", "preemphasis"))
         self.pitch_ranges: dict[str, PitchRange] = {k: (v[0], v[1]) for k, v in index.get("pitch_ranges", {}).items()}
         self.clips = [PreparedClip(**_frozen(clip)) for clip in index["clips"]]

@@ -25,7 +25,7 @@ from ancestral.training.tasks.images import ImageTask
 _SEEN = 15_000
 """Training pictures that regions are found in."""
 _TELLING = 0.25
-"""Of the most telling pixel's variance: what a pixel of a region has at least."""
+"""Share of the most telling pixel's variance that a pixel of a region has at least."""
 _SHOWN, _COLUMNS = 40, 10
 """Edits on a sheet, and in a row."""
 _HIDDEN = 200
@@ -35,7 +35,7 @@ _WIDEST = 0.7
 
 
 def telling_regions(train: Pictures, spec: ImageSpec) -> dict[str, Mask]:
-    """For every attribute that shows in a part of the pictures the rectangle ``[H, W]`` of that part.
+    """The rectangle ``[H, W]`` in which an attribute shows, for every attribute that shows in a part of the pictures.
 
     It holds the pixels whose colours differ most between the attribute's values: what somebody would paint over.
     """

@@ -101,7 +101,7 @@ def named_figures(task: ImageTask, named: Mapping[float, Pictures], classifier: 
 
 
 def _occurring(train: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rows ``[N, attributes]`` have only pairs of values that some row of the training set has."""
+    """Tells the rows ``[N, attributes]`` that have only pairs of values which some row of the training set has."""
     fine = np.ones(len(labels), bool)
     for pair in combinations(range(labels.shape[1]), 2):
         known = set(map(tuple, train[:, pair].tolist()))

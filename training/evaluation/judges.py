@@ -122,13 +122,13 @@ class Copies(NamedTuple):
     distance: float
     """The median distance to the nearest training picture, in root mean squares of pixels, 0 to 255."""
     distance_of_real: float
-    """The same of test pictures."""
+    """The median distance of test pictures."""
     copies: float
     """The share of sampled pictures that are nearer than nineteen in twenty test pictures."""
     equal: float
     """The share that equals a training picture."""
     equal_of_real: float
-    """The same of test pictures."""
+    """The share of test pictures."""
 
 
 def count_copies(sampled: Images, test: Images, train: Images, spec: ImageSpec) -> Copies:

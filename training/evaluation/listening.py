@@ -23,7 +23,7 @@ _WIDTH, _ROWS = 2, 3
 
 @dataclass(frozen=True)
 class Heard:
-    """One sentence of one voice."""
+    """One sentence in one voice."""
 
     text: str
     voice: Wave

@@ -23,9 +23,9 @@ class VoicePitch(NamedTuple):
     """What is measured of some recordings of a voice."""
 
     median_f0: float
-    """In Hz, over voiced frames."""
+    """Hertz, over voiced frames."""
     voiced_share: float
-    """Of the loud frames."""
+    """Share of the loud frames that are voiced."""
 
 
 def measure_pitch(waves: Sequence[Wave], spec: FeatureSpec) -> VoicePitch:

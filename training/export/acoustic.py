@@ -19,7 +19,6 @@ from ancestral.training.export.graph import Graph, WeightFile
 
 
 def graphs(spec: AcousticSpec, weights: WeightFile) -> list[Graph]:
-    """All graphs of a checkpoint."""
     pitch = [predict_pitch(spec, weights)] if spec.pitch_layers else []
     return [encode(spec, weights), *pitch, decode(spec, weights)]
 

@@ -44,7 +44,6 @@ class WeightFile:
         self._entries: Mapping[str, Any] = json.loads(data[8 : self._start])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor."""
         return tuple(self._entries[name]["shape"])
 
     def reference(self, name: str, first: int | None, shape: Sequence[int] | None) -> TensorProto:
@@ -121,7 +120,6 @@ class Graph:
         return names
 
     def proto(self) -> GraphProto:
-        """The finished graph."""
         kept = list(self._initializers.values())
         return helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, kept)
 

@@ -78,7 +78,7 @@ def beside(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
 
 
 def _guided(g: Graph, logits: str) -> str:
-    """Those of :func:`ancestral.models.categorical.guide`: ``[B, W * C, levels]``."""
+    """The logits of :func:`ancestral.models.categorical.guide`: ``[B, W * C, levels]``."""
     guidance = g.op("Reshape", g.input("guidance", "float32", "B"), g.constant([-1, 1, 1]))
     free = g.op("Gather", logits, g.input("unconditional", "int64", "B"), axis=0)
     least = g.op("Add", g.op("ReduceMax", logits, g.constant([-1])), g.constant(np.float32(math.log(GUIDED_MIN_P))))
@@ -223,7 +223,7 @@ def _rows(g: Graph, taps: str, start: int, end: int) -> str:
 
 
 def _left(g: Graph, taps: str, side: int) -> str:
-    """Of the last row, number ``side``, the taps up to the pixel itself: ``[outputs, inputs, side + 1]``."""
+    """The taps of the last row, number ``side``, up to the pixel itself: ``[outputs, inputs, side + 1]``."""
     row = g.op("Squeeze", _rows(g, taps, side, side + 1), g.constant([2]))
     return g.op("Slice", row, g.constant([0]), g.constant([side + 1]), g.constant([2]))
 

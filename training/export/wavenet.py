@@ -51,12 +51,10 @@ class _Carried(NamedTuple):
 
 
 def graphs(spec: WaveNetSpec, weights: WeightFile) -> list[Graph]:
-    """All graphs of a checkpoint."""
     return [step(spec, weights), steps(spec, weights), chunk(spec, weights)]
 
 
 def step(spec: WaveNetSpec, weights: WeightFile) -> Graph:
-    """One step."""
     return _unrolled("step", spec, weights, 1)
 
 
@@ -66,7 +64,7 @@ def steps(spec: WaveNetSpec, weights: WeightFile) -> Graph:
 
 
 def chunk(spec: WaveNetSpec, weights: WeightFile) -> Graph:
-    """As many steps as there are rows of ``uniforms``."""
+    """Sample as many steps as there are rows of ``uniforms``."""
     g = Graph("chunk", weights)
     carried, position, fixed, given = _inputs(g, spec, "T")
     body = Graph("body", weights, outer=g)

@@ -31,7 +31,7 @@ class Retrieval(NamedTuple):
     chance_1: float
     chance_5: float
     identities: int
-    """In the gallery."""
+    """Number of identities in the gallery."""
 
 
 def retrieve(vectors: Vectors, pictures: Pictures) -> Retrieval:

@@ -54,7 +54,7 @@ class AcousticTask:
     adversary_after: int = 500
     """Steps without the losses of the discriminator, which learns from the first step; they rise for as many more."""
     precision: str = field(default_factory=fastest_precision)
-    """Of the arithmetic, except that of the losses."""
+    """Precision of the arithmetic, except that of the losses."""
     seed: int = 0
     unit: str = "frames"
     measure: str = "L1"
@@ -80,7 +80,7 @@ class AcousticTask:
         return groups
 
     def network(self) -> AcousticTraining:
-        """See :class:`~ancestral.training.loop.Task`.
+        """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
             ValueError: the model does not predict F0 before the mels, or ``start`` holds another network.

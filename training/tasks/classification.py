@@ -34,7 +34,7 @@ class ClassificationTask:
     batch: int = 100
     """Pictures per process and step."""
     precision: str = field(default_factory=fastest_precision)
-    """Of the convolutions."""
+    """Precision of the convolutions."""
     start: Path | None = None
     """The checkpoint whose weights the run starts from, of the same spec."""
     seed: int = 0
@@ -54,7 +54,7 @@ class ClassificationTask:
         return pictures
 
     def network(self) -> nn.Module:
-        """See :class:`~ancestral.training.loop.Task`.
+        """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
             ValueError: ``start`` holds no classifier, or another one.

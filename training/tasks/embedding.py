@@ -39,7 +39,7 @@ class EmbeddingTask:
     batch: int = 256
     """Pictures per process and step."""
     precision: str = field(default_factory=fastest_precision)
-    """Of the convolutions."""
+    """Precision of the convolutions."""
     start: Path | None = None
     """The checkpoint whose weights the run starts from, of the same spec."""
     seed: int = 0
@@ -59,7 +59,7 @@ class EmbeddingTask:
         return pictures
 
     def network(self) -> nn.Module:
-        """See :class:`~ancestral.training.loop.Task`.
+        """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
             ValueError: ``start`` holds no encoder, or another one; the output has no length of 1; the pictures or the

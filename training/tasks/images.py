@@ -32,7 +32,7 @@ from ancestral.training.start import load_weights, read_start
 
 _VALIDATED = 500
 _ROWS, _COLUMNS = 4, 10
-"""Of a sheet; with attributes there is a column for each value of the first one."""
+"""Size of a sheet; with attributes there is a column for each value of the first one."""
 _SCORED = 50
 """Pictures scored at once."""
 
@@ -55,7 +55,7 @@ class ImageTask:
     those that lose each label but the style with probability 1/2. Labels that are left out each by itself are hardly
     ever left out together."""
     precision: str = field(default_factory=fastest_precision)
-    """Of the arithmetic."""
+    """Precision of the arithmetic."""
     edited: float = 0.25
     """The share of the pictures that are edits, of a network that draws them: only their regions are scored."""
     start: Path | None = None
@@ -78,7 +78,7 @@ class ImageTask:
         return pictures
 
     def network(self) -> nn.Module:
-        """See :class:`Task`.
+        """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
             ValueError: ``start`` holds no network, or another one.

@@ -41,10 +41,10 @@ class ReconstructionTask(ImageTask):
 
     @cached_property
     def pictures(self) -> PictureSet:
-        """See :class:`ImageTask`.
+        """The pictures; portraits need identities.
 
         Raises:
-            ValueError: as there; or portraits are to be trained on pictures without identities.
+            ValueError: portraits are to be trained on pictures without identities.
         """
         pictures = super().pictures
         if self.spec.portraits and pictures.train.identities is None:
@@ -52,10 +52,10 @@ class ReconstructionTask(ImageTask):
         return pictures
 
     def network(self) -> nn.Module:
-        """See :class:`Task`.
+        """The network to train; that of portraits has the given encoder, which is not trained.
 
         Raises:
-            ValueError: as there; or the encoder is missing, superfluous or another one.
+            ValueError: ``start`` holds another network, or the encoder is missing, superfluous or another one.
         """
         network = super().network()
         assert isinstance(network, PixelCNNAutoencoder)

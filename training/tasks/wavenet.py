@@ -30,7 +30,7 @@ from ancestral.training.precision import fastest_precision
 from ancestral.training.start import fit_speakers, load_weights, read_start
 
 _RANGE_CLIPS, _RANGE_FRAMES = 3, 60
-"""Of each speaker, whose sound says how large the numbers in the network become."""
+"""Clips and frames of each speaker whose sound says how large the numbers in the network become."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class WaveNetTask:
     start: Path | None = None
     """The checkpoint whose weights the run begins with. Its speakers may be others, and its sound shaped otherwise."""
     precision: str = field(default_factory=fastest_precision)
-    """Of the arithmetic at the rate of samples."""
+    """Precision of the arithmetic at the rate of samples."""
     seed: int = 0
     unit: str = "samples"
     measure: str = "bits"
@@ -93,7 +93,7 @@ class WaveNetTask:
         return {n: np.cumsum(x) / x.sum() for n, x in lengths.items()}
 
     def network(self) -> WaveNet:
-        """See :class:`Task`.
+        """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
             ValueError: ``start`` holds another network, or the data are of another coding.
@@ -199,7 +199,6 @@ class WaveNetTask:
 
 
 def _stacked(cuts: Sequence[Crop], device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Crops as one batch."""
     symbols = torch.from_numpy(np.stack([cut[0] for cut in cuts])).to(device)
     frames = [cut[1] for cut in cuts if cut[1] is not None]
     return symbols, torch.from_numpy(np.stack(frames)).to(device) if frames else None

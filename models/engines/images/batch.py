@@ -29,8 +29,6 @@ class BatchRequest:
 
 @dataclass
 class ImageBatch:
-    """A batch being sampled."""
-
     request: BatchRequest
     pictures: list[ImageStream]
     row: int
@@ -59,7 +57,6 @@ class BatchEngine:
 
     @property
     def spec(self) -> ImageSpec:
-        """The spec of the model."""
         return self.pictures.spec
 
     def request(self, pictures: Sequence[ImageStreamRequest]) -> BatchRequest:
@@ -102,11 +99,9 @@ class BatchEngine:
 
     @property
     def loaded(self) -> bool:
-        """See :class:`~ancestral.models.engines.base.Engine`."""
         return self.pictures.loaded
 
     def unload(self, idle_seconds: float) -> bool:
-        """See :class:`~ancestral.models.engines.base.Engine`."""
         return self.pictures.unload(idle_seconds)
 
     def snapshot(self, batch: ImageBatch) -> bytes:

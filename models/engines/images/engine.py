@@ -44,7 +44,7 @@ class ImageStream:
     condition: Array
     """``[1, n]``, or one row for each pixel: what the network's conditioning weights are multiplied by."""
     unconditional_pass: ImageStream | None = None
-    """Of a guided picture: the same symbols, with the condition of the unconditional pass."""
+    """The same symbols with the condition of the unconditional pass, for a guided picture."""
 
     @property
     def lanes(self) -> list[ImageStream]:
@@ -53,7 +53,7 @@ class ImageStream:
 
 
 def unconditional_lanes(lanes: Sequence[ImageStream]) -> NDArray[np.bool_]:
-    """Which lanes hold the unconditional pass of the picture in the lane before."""
+    """The lanes that hold the unconditional pass of the picture in the lane before."""
     return np.array([False, *(one.unconditional_pass is other for one, other in pairwise(lanes))])
 
 

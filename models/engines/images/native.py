@@ -153,7 +153,6 @@ class NativeImageEngine(ImageEngine):
         return found
 
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
-        """See :class:`ImageEngine`."""
         return self._advance(lanes, rows, score=score)[0]
 
     def _advance(

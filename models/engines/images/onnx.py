@@ -73,7 +73,6 @@ class OnnxImageEngine(ImageEngine):
 
     @property
     def loaded(self) -> bool:
-        """Whether the graphs are in memory."""
         return self._graphs.loaded
 
     def unload(self, idle_seconds: float) -> bool:
@@ -99,7 +98,6 @@ class OnnxImageEngine(ImageEngine):
         return edit_context(self._spec, self._tensors, edit.picture, edit.kept)
 
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
-        """See :class:`ImageEngine`."""
         pictures = [_onnx(p) for p in lanes]
         with self._graphs.use() as graphs:
             return np.stack([self._row(graphs, pictures, score=score) for _ in range(rows)], axis=1)

@@ -48,7 +48,7 @@ class Runner(Protocol):
     """Runs any number of steps."""
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        """As many steps as ``uniforms`` has rows."""
+        """Sample as many steps as ``uniforms`` has rows."""
 
 
 class Chunks:
@@ -58,7 +58,6 @@ class Chunks:
         self._session = open_session(checkpoint, "chunk", engine)
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        """See :class:`Runner`."""
         return Outputs(*self._session.run(Outputs._fields, inputs._asdict()))
 
 
@@ -81,7 +80,6 @@ class Blocks:
         self._sizes = [_Block(session, spec, lanes, device, shared) for session in sessions]
 
     def __call__(self, inputs: Inputs) -> Outputs:
-        """See :class:`Runner`."""
         steps, done = len(inputs.uniforms), 0
         symbols = np.empty((steps, self._lanes), np.int64)
         logits = np.empty((steps, self._lanes, SYMBOLS), np.float32)

@@ -53,7 +53,6 @@ class CachedEngine(SpeechEngine):
         self._hop = self.spec.local_hop if self.spec.local_channels else 2**62
 
     def open(self, request: StreamRequest) -> CachedStream:
-        """Start a stream at position 0."""
         check_request(self.spec, request)
         stream: CachedStream = self._blank()
         stream.request, stream.temperatures = request, request.temperatures
@@ -61,7 +60,6 @@ class CachedEngine(SpeechEngine):
         return stream
 
     def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
-        """Sample up to ``samples`` more symbols of every stream."""
         assert len({id(stream) for stream in streams}) == len(streams), "a stream can take one lane only"
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
         for group, start, stop in group_by_length([len(symbols) for symbols in made], self.lanes):
@@ -71,7 +69,6 @@ class CachedEngine(SpeechEngine):
         return made
 
     def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
-        """Advance a stream along given symbols."""
         check_teacher_forced(stream, symbols)
         likelihoods = self._force(_cached(stream), symbols)
         _remember(_cached(stream), symbols)

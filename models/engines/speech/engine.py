@@ -41,7 +41,7 @@ class StreamRequest:
     frames: Array | None = None
     """``[F, local_channels]`` with F * local_hop >= length; required exactly where the model has local conditioning."""
     sampling: Sampling = PLAIN
-    """Of the voice. Its temperatures by voicing need frames, whose last channel is the voicing."""
+    """Sampling of the voice. Its temperatures by voicing need frames, whose last channel is the voicing."""
 
     @property
     def temperatures(self) -> NDArray[np.float64]:

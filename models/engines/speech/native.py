@@ -69,7 +69,6 @@ class NativeEngine(CachedEngine):
             self._loop([self._blank() for _ in range(lanes)], np.empty((lanes, 0), np.uint8), np.empty((lanes, 0)))
 
     def _blank(self) -> NativeStream:
-        """See :class:`CachedEngine`."""
         layout = self._layout
         return NativeStream(
             request=StreamRequest(length=1, seed=0),
@@ -84,7 +83,6 @@ class NativeEngine(CachedEngine):
         )
 
     def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:
-        """See :class:`CachedEngine`."""
         lanes = min(width for width in self.widths if width >= len(streams))
         symbols = np.empty((lanes, len(out[0])), np.uint8)
         self._loop(streams + [self._blank() for _ in range(lanes - len(streams))], symbols, np.empty((lanes, 0)))
@@ -92,14 +90,12 @@ class NativeEngine(CachedEngine):
             values[:] = row
 
     def _force(self, stream: NativeStream, symbols: Symbols) -> NDArray[np.float64]:
-        """See :class:`CachedEngine`."""
         likelihoods = np.empty((1, len(symbols)))
         self._loop([stream], symbols[None].copy(), likelihoods)
         forced: NDArray[np.float64] = likelihoods[0]
         return forced
 
     def _replay(self, stream: NativeStream, symbols: Symbols) -> None:
-        """See :class:`CachedEngine`."""
         if not len(symbols):
             return
         first, last = stream.position // self._hop, (stream.position + len(symbols) - 1) // self._hop

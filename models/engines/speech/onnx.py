@@ -60,7 +60,6 @@ class OnnxEngine(CachedEngine):
 
     @property
     def loaded(self) -> bool:
-        """Whether the graphs are in memory."""
         return self._runner.loaded
 
     def unload(self, idle_seconds: float) -> bool:
@@ -68,14 +67,12 @@ class OnnxEngine(CachedEngine):
         return self._runner.drop(idle_seconds)
 
     def _blank(self) -> CachedStream:
-        """See :class:`CachedEngine`."""
         ring = np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
         condition = np.zeros((1, self.spec.conditioner_channels), np.float32)
         recent = np.full(self.spec.receptive_field + 1, SILENCE, np.uint8)
         return CachedStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, np.ones(1), ring, recent)
 
     def _sample(self, streams: list[CachedStream], out: list[Symbols]) -> None:
-        """See :class:`CachedEngine`."""
         for start in range(0, len(out[0]), _LONGEST):
             stop = min(len(out[0]), start + _LONGEST)
             symbols, _ = self._run(streams, stop - start, None)
@@ -83,7 +80,6 @@ class OnnxEngine(CachedEngine):
                 values[start:stop] = symbols[:, lane]
 
     def _force(self, stream: CachedStream, symbols: Symbols) -> NDArray[np.float64]:
-        """See :class:`CachedEngine`."""
         parts = [np.empty(0)]
         for start in range(0, len(symbols), _LONGEST):
             part = symbols[start : start + _LONGEST]

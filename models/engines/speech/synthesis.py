@@ -36,20 +36,17 @@ class SynthesisStream:
     """One stream: its symbols, and the states of the filter and the correction that make sound of them."""
 
     symbols: Stream
-    """Of the network's engine."""
     synthesis: Synthesis
     correction: MelCorrection
 
     @property
     def request(self) -> StreamRequest:
-        """See :class:`Stream`."""
         assert isinstance(self.symbols.request, StreamRequest)
         return self.symbols.request
 
     @property
     def position(self) -> int:
-        """See :class:`Stream`: samples of sound delivered. It also moves with symbols that no sound was made of: they
-        are lost."""
+        """Samples of sound delivered. It also moves with symbols that no sound was made of: they are lost."""
         return self.correction.position + self.symbols.position - self.synthesis.position
 
 
@@ -69,21 +66,17 @@ class SynthesisEngine:
 
     @property
     def name(self) -> str:
-        """See :class:`Engine`: that of the network's engine."""
         return self.network.name
 
     @property
     def lanes(self) -> int:
-        """See :class:`Engine`."""
         return self.network.lanes
 
     @property
     def loaded(self) -> bool:
-        """See :class:`Engine`."""
         return self.network.loaded
 
     def unload(self, idle_seconds: float) -> bool:
-        """See :class:`Engine`."""
         return self.network.unload(idle_seconds)
 
     def open(self, request: StreamRequest) -> SynthesisStream:

@@ -51,7 +51,7 @@ class TorchStream:
     symbol: int
     """The one before ``position``."""
     temperatures: NDArray[np.float64]
-    """Of every frame ``[F]``; ``[1]`` without frames."""
+    """One for every frame, ``[F]``; ``[1]`` without frames."""
     recent: Symbols
     """The last ``receptive_field + 1`` symbols; silence before the first."""
     past: tuple[Tensor, ...]
@@ -89,7 +89,6 @@ class TorchEngine(SpeechEngine):
         self._model = model
 
     def open(self, request: StreamRequest) -> TorchStream:
-        """Start a stream at position 0."""
         check_request(self.spec, request)
         model, frames, speaker = self._model, None, None
         if request.frames is not None:
@@ -104,7 +103,6 @@ class TorchEngine(SpeechEngine):
         return TorchStream(request, 0, frames, speaker, condition, SILENCE, request.temperatures, recent, past)
 
     def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
-        """Sample up to ``samples`` more symbols of every stream."""
         lanes = [_torch(stream) for stream in streams]
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in lanes]
         order = sorted(range(len(lanes)), key=lambda i: len(made[i]))
@@ -115,7 +113,6 @@ class TorchEngine(SpeechEngine):
         return made
 
     def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
-        """Advance a stream along given symbols."""
         check_teacher_forced(stream, symbols)
         likelihoods = np.empty(len(symbols))
 
@@ -127,11 +124,9 @@ class TorchEngine(SpeechEngine):
         return likelihoods
 
     def snapshot(self, stream: Stream) -> bytes:
-        """The position and the last symbols."""
         return pack(self._state, self._sha256, stream.position, _torch(stream).recent)
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> TorchStream:
-        """The stream that :meth:`snapshot` was taken of."""
         stream = self.open(request)
         position, recent = unpack(self._state, self._sha256, request.length, len(stream.recent), snapshot)
         seen = recent[-min(position, self.spec.receptive_field) - 1 :] if self._cached else recent[-1:]
@@ -179,7 +174,7 @@ class TorchEngine(SpeechEngine):
             stream.past = tuple(buffer[lane : lane + 1].clone() for buffer in state.buffers)
 
     def _recompute(self, stream: TorchStream, count: int, choice: Choice) -> None:
-        """Without a cache: the network over its receptive field, for every symbol."""
+        """Run the network over its receptive field for every symbol, without a cache."""
         for t in range(count):
             stream.take(choice(0, t, self._last_logits(stream)))
 

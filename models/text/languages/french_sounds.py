@@ -27,7 +27,7 @@ _MUTE_E: Final = re.compile(r"(?:[^aeiouyéèêàâùûîïôœ]|[gq]u)(?:es?|en
 _OBSTRUENTS: Final = frozenset("ptkbdɡfvszʃʒ")
 _ASPIRATE: Final = re.compile(known.ASPIRATE)
 _LATENT: Final = dict.fromkeys("sxz", "z") | dict.fromkeys("td", "t") | {"n": "n", "p": "p", "g": "ɡ"}
-"""By a word's last letter, the consonant that liaison makes heard."""
+"""The consonant that liaison makes heard, by a word's last letter."""
 _KEEP_NASAL: Final = known.words("mon ton son un aucun en on bien rien")
 _DIGITS: Final = known.words("deux trois quatre cinq six sept huit neuf")
 _NUMERALS: Final = _DIGITS | known.words("un dix vingt trente quarante cinquante soixante cent cents mille zéro")
@@ -47,7 +47,7 @@ class _Piece(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A piece where it stands."""
+    """A piece and its neighbours."""
 
     pieces: Sequence[_Piece]
     at: int
@@ -158,7 +158,7 @@ def _has_vowel(symbols: Symbols) -> bool:
 
 
 def _ending(symbols: Symbols) -> Symbols:
-    """As French words end: no open o, and no g after NG."""
+    """The symbols as French words end: no open o, and no g after NG."""
     if symbols[-1] == "ɔ":
         return (*symbols[:-1], "o")
     return symbols[:-1] if symbols[-2:] == ("ŋ", "ɡ") else symbols

@@ -119,4 +119,4 @@ LETTER_NAMES: Final = {
     "t": "té", "u": "u", "v": "vé", "w": "double vé", "x": "ixe", "y": "i grec", "z": "zède",
     "ç": "cé cédille", "æ": "e dans l'a", "œ": "e dans l'o",
 }  # fmt: skip
-"""As words that are read rightly."""
+"""The letters' names as words that are read rightly."""

@@ -129,7 +129,7 @@ def _letters_of(phones: Phones) -> list[str]:
 
 
 def _stressed_as(phones: Phones, model: Phones) -> Phones:
-    """With the stressed vowel of another reading of the same word."""
+    """The phones with the stressed vowel of another reading of the same word."""
     places = [i for i, phone in enumerate(phones) if is_vowel(phone)]
     stress = _stress_of(model)
     if stress is None or stress.vowel >= len(places):
@@ -139,7 +139,7 @@ def _stressed_as(phones: Phones, model: Phones) -> Phones:
 
 
 def _softened(phones: Phones) -> Phones:
-    """With a c or g at its end that is soft before e and i."""
+    """The phones with the c or g at their end softened before e and i."""
     soft = {"K": "CH", "G": "JH"}
     end = len(phones)
     while end and phones[end - 1] in soft:
@@ -218,7 +218,7 @@ def _vowels(phones: Phones) -> list[str]:
 
 
 def _like(phones: Phones, listed: Phones) -> Phones:
-    """With the s and z of a listed word that has the same stem."""
+    """The phones with the s and z of a listed word that has the same stem."""
     known = [phone for i, phone in enumerate(listed) if phone in _SIBILANTS and phone != listed[i - 1]]
     found = list(phones)
     places = [i for i, phone in enumerate(phones) if phone in _SIBILANTS and phone != phones[i - 1]]
@@ -275,7 +275,7 @@ def _number(word: str) -> Phones | None:
 
 
 def _weak(phones: Phones) -> Phones:
-    """Without stress; an unstressed e or o is closed."""
+    """The phones without stress; an unstressed e or o is closed."""
     return tuple(phone[:-1].replace("ɛ", "e").replace("ɔ", "o") + "0" if is_vowel(phone) else phone for phone in phones)
 
 

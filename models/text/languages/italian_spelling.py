@@ -61,7 +61,7 @@ _CLOSED: Final = re.compile(
     )$""",
     re.VERBOSE,
 )
-"""From a stressed e or o on: ends with which it is mostly closed."""
+"""Ends of words, from a stressed e or o on, with which it is mostly closed."""
 _OPEN: Final = re.compile(r"(?:er[tmn][oaie]|ervo|ente|enti)$")
 _MENTE: Final = re.compile(r"m(?:ente|ent[oi])$")
 
@@ -70,9 +70,9 @@ class Stress(NamedTuple):
     """What a dictionary knows of a word's stress."""
 
     vowel: int
-    """Which of its vowels is stressed, from the first on; semivowels are none."""
+    """The index of its stressed vowel, counted from the first; semivowels do not count."""
     quality: str
-    """That vowel."""
+    """The quality of that vowel."""
 
 
 class _Letter(NamedTuple):
@@ -80,7 +80,7 @@ class _Letter(NamedTuple):
 
     name: str
     at: int
-    """Where it stands in the word."""
+    """Place in the word."""
 
     @property
     def is_vowel(self) -> bool:
@@ -136,7 +136,7 @@ def _letters(word: str) -> list[_Letter]:
 
 
 def _stressed(word: str, vowels: Sequence[_Letter]) -> int:
-    """Which of the vowels is stressed, by the word's end."""
+    """The stressed vowel, told from the word's end."""
     marked = next((n for n, letter in enumerate(vowels) if letter.name in _ACCENTED), None)
     if marked is not None:
         return marked

@@ -24,7 +24,6 @@ CLOCK: Final = r"(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?"
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text."""
     return frozenset(text.split())
 
 
@@ -54,7 +53,7 @@ class Numbers:
     """How numbers are written and said; their words are those of CLDR's rules (unicode-rbnf)."""
 
     locale: str
-    """Whose rules: `es`, `fr`, `it`, `pt`, `pt_PT`."""
+    """The locale whose rules read numbers: `es`, `fr`, `it`, `pt`, `pt_PT`."""
     minus: str
     decimals: Mapping[str, str]
     """The marks before decimals, and their names: `{",": "coma", ".": "punto"}`. The first is the usual one."""
@@ -82,7 +81,7 @@ class Numbers:
     millions: str = r"(?!)"
     """A pattern: the last word of a number after which :attr:`of_millions` is used: `mill(?:ón|ones)|billones`."""
     denominators: Mapping[int, tuple[str, str]] = field(default_factory=dict)
-    """Of fractions, by one and by several: `{2: ("medio", "medios"), 3: ("tercio", "tercios")}`."""
+    """Denominators of fractions, for one and for several: `{2: ("medio", "medios"), 3: ("tercio", "tercios")}`."""
     over: str = "/"
     """The line of other fractions: `sobre`."""
 
@@ -119,11 +118,11 @@ class Language:
     tag: str
     """Its BCP 47 primary language: `es`."""
     name: str
-    """In English, for messages: `Spanish`."""
+    """English name, for messages: `Spanish`."""
     letters: str
     """Beyond a to z, those that its words may have, in lower case: `áéíóúüñ`. Other Latin letters lose their marks."""
     letter_names: Mapping[str, str]
-    """Of a to z, and of :attr:`letters` if they have names of their own: `{"b": "be"}`."""
+    """Names of a to z, and of :attr:`letters` if they have names of their own: `{"b": "be"}`."""
     one_letter_words: str
     """Lower-case letters that are words by themselves: `aeouy`. Others are read by their name."""
     read: Read
@@ -132,18 +131,19 @@ class Language:
     numbers: Numbers
     calendar: Calendar
     gender: Callable[[str], Gender | None]
-    """That of a word after a number (or of a king's name before one); None if it is not counted: a preposition, a
+    """The gender of a word after a number (or of a king's name before one); None if it is not counted: a preposition, a
     verb."""
     ordinal_marks: Mapping[str, Gender]
     """Patterns of what stands after the figures of an ordinal number: `{r"\\.?[ºo]": "m", "er": "m"}`."""
     currencies: Mapping[str, Currency]
-    """By sign and by ISO 4217's code: `{"€": …, "EUR": …}`. Some sign of it stands before or after a number."""
+    """Currencies by sign and by ISO 4217's code: `{"€": …, "EUR": …}`. Some sign of it stands before or after a
+    number."""
     money: str
     """`{whole} con {cents}`: an amount with hundredths; `{number}` is the hundredths without their noun."""
     units: Mapping[str, Noun]
-    """By symbol, as it is written after a number: `{"km": …, "h": …, "m²": …}`; powers as ² and ³."""
+    """Units by symbol, as it is written after a number: `{"km": …, "h": …, "m²": …}`; powers as ² and ³."""
     per: str
-    """Between two units: `por` for the line in km/h."""
+    """The word between two units: `por` for the line in km/h."""
     symbols: Mapping[str, str]
     """Every sign of :data:`SIGNS`, and what is said for it; a sign without a word of its own is a space, or a pause if
     it is `,`."""
@@ -169,7 +169,7 @@ class Language:
     regnal: int
     """The largest number of a king or pope that is an ordinal; above it they are cardinal."""
     conjunctions: frozenset[str]
-    """Before which a long sentence may be cut."""
+    """Words before which a long sentence may be cut."""
     joints: str = "'"
     """What may stand between the letters of one word: in French the hyphen, too."""
     telephone: str = r"(?!)"
@@ -181,7 +181,7 @@ class Language:
     times: str = "x"
     """The word of `x` or `×` between two numbers: `por`."""
     rules: tuple[Rule, ...] = ()
-    """Those that no other language has: they come before all others that read numbers."""
+    """The rules that no other language has: they come before all others that read numbers."""
 
 
 SIGNS: Final = (

@@ -72,7 +72,6 @@ class Numerals:
         return whole[: mark.start()] or "0", mark[0], whole[mark.end() :]
 
     def value(self, text: str) -> float:
-        """The value of a written number."""
         whole, _, decimals = self.plain(text)
         return float(f"{whole}.{decimals or 0}")
 

@@ -109,7 +109,7 @@ class _Sound(NamedTuple):
 
     name: str
     at: int
-    """Where it stands in the word."""
+    """Place in the word."""
 
     @property
     def is_vowel(self) -> bool:
@@ -121,7 +121,6 @@ def _inside(pattern: re.Pattern[str], word: str, i: int) -> bool:
 
 
 def _x(word: str, i: int) -> Phones:
-    """The sounds of an x."""
     if _inside(_X_KS, word, i):
         return ("K", "S")
     if word[i + 1] not in _VOWELS + "h" or _inside(_X_S, word, i):
@@ -175,7 +174,7 @@ def _sounds(word: str) -> list[_Sound]:
 
 
 def _stressed(word: str, sounds: Sequence[_Sound]) -> _Sound:
-    """Which of the vowels is stressed."""
+    """The index of the stressed vowel."""
     vowels = [sound for sound in sounds if sound.is_vowel]
     if marked := [sound for sound in vowels if sound.name in _ACCENTED]:
         return marked[0]
@@ -186,7 +185,6 @@ def _stressed(word: str, sounds: Sequence[_Sound]) -> _Sound:
 
 
 def _vowel(word: str, sounds: Sequence[_Sound], i: int, *, stressed: bool) -> Phones:
-    """A vowel as it sounds."""
     letter, at = sounds[i]
     base, digit = letter.translate(_BASE), "1" if stressed else "0"
     after = sounds[i + 1].name if i + 1 < len(sounds) else ""
@@ -238,7 +236,8 @@ def pronounce(word: str) -> Phones:
 
 
 def _apart(phones: Sequence[str]) -> list[str]:
-    """With the vowel that is said after t and d before most consonants, and after a stop at the end: advogado, club."""
+    """The phones with the vowel that is said after t and d before most consonants, and after a stop at the end:
+    advogado, club."""
     found: list[str] = []
     for phone, after in zip(phones, (*phones[1:], ""), strict=True):
         found.append(phone)

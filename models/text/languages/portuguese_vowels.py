@@ -50,7 +50,7 @@ _OPEN: Final = _words(
     trouxesse velha velhas velho velhos vier viesse volto vosso
     """
 )
-"""Words that are open."""
+"""Words with open vowels."""
 _PLURALS: Final = _words(
     "olhos ovos povos ossos jogos fogos corpos portos postos impostos fornos tijolos mortos porcos poços"
 )

@@ -40,7 +40,7 @@ _NO_ADVERBS: Final = words(
     """lamente demente clemente inclemente vehemente complemente implemente incremente suplemente reglamente atormente
     fermente escarmente segmente"""
 )
-"""They end like one."""
+"""Words that end like adverbs, and are none."""
 _OTHERS: Final = {
     "muy": "M u1 Y", "méxico": "M e1 x i0 K o0", "mexicano": "M e0 x i0 K a1 N o0", "mexicana": "M e0 x i0 K a1 N a0",
     "mexicanos": "M e0 x i0 K a1 N o0 S", "mexicanas": "M e0 x i0 K a1 N a0 S", "texas": "T e1 x a0 S",

@@ -90,7 +90,7 @@ class Spelling:
         return f"{match[1]} {self._roman(match[2], self._language.gender(match[1].lower()) or 'm')}"
 
     def words(self, written: Sequence[str]) -> Iterator[list[str]]:
-        """For each word or mark what is spoken, in lower case; for single letters and acronyms their names."""
+        """The spoken form of each word or mark, in lower case; for single letters and acronyms their names."""
         start = 0
         for i, word in enumerate(written, 1):
             if word in SENTENCE_ENDS or i == len(written):

@@ -26,12 +26,10 @@ from ancestral.service.speech.schemas import SpeechRequest
 
 MAX_LINES: Final = 1000
 MAX_ERRORS: Final = 20
-"""That are listed of a file that is refused."""
+"""Most errors that are listed of a file that is refused."""
 
 
 class Line(StrictRequest):
-    """One request."""
-
     custom_id: str = Field(min_length=1, max_length=256)
     method: Literal["POST"]
     url: Endpoint

@@ -25,7 +25,7 @@ from ancestral.service.errors import (
 from ancestral.service.jobs.state import AppState
 
 MAX_OUTPUT_BYTES: Final = 64 << 20
-"""Of the answers of a batch together."""
+"""Most bytes of all answers of a batch together."""
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ def extent_of(plan: Plan) -> dict[str, Any]:
 
 
 async def describe_book(service: AppState, book: Mapping[str, Any]) -> BookObject:
-    """How far a book is."""
+    """The progress of a book."""
     status, total, spoken = book["status"], [0] * len(book["chapters"]), [0] * len(book["chapters"])
     done = await service.broker.batches.finished_lines(book["id"]) if status == "in_progress" else set()
     for number, (chapter, characters) in enumerate(book["requests"]):

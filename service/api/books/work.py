@@ -81,7 +81,7 @@ class BookWork:
             return _failed("Internal server error.", "internal_error")
 
     async def end(self, book: dict[str, Any], status: str, found: Mapping[str, Any]) -> None:
-        """See :class:`ancestral.service.api.background.Work`. A book that was deleted is not there any more."""
+        """End the book, unless it was deleted meanwhile."""
         name, now = book["id"], int(time.time())
         if status == "expired":
             found = _failed("The book had not been read within a day.", "book_expired")

@@ -42,7 +42,7 @@ _SAFE = {
     "cross-origin-resource-policy": "same-origin",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""Unless the response has its own."""
+"""Headers of every response that has none of its own by these names."""
 
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Polled every few seconds: logged only when they fail."""
@@ -63,7 +63,6 @@ class RootMiddleware:
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; other scopes pass."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -186,7 +185,6 @@ class BodyLimit:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; other scopes pass."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -253,7 +251,6 @@ class HeadMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; other methods and scopes pass."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
@@ -280,7 +277,6 @@ class RateHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; other scopes pass."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -53,7 +53,7 @@ MAX_ACTIVE: Final = 4
 MAX_BOOKS: Final = 8
 """Books of one caller that are kept."""
 _LOOK_SECONDS: Final = 1.0
-"""Between two looks at how far a book is, for its events."""
+"""Interval at which the events of a book look at its progress."""
 
 router = APIRouter(prefix="/v1/books", tags=["books"], route_class=FormRoute)
 

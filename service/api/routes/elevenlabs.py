@@ -174,7 +174,7 @@ async def _checked(
 
 
 async def _json_lines(sound: Sound) -> AsyncGenerator[bytes, None]:
-    """In short lines: some HTTP clients accept no more than 128 kB."""
+    """JSON in short lines: some HTTP clients accept no more than 128 kB."""
     async for piece, sentences in timed(sound.source, sound.reader, sound.timeline):
         for start in range(0, len(piece), FRAME_BYTES):
             audio = base64.b64encode(piece[start : start + FRAME_BYTES]).decode()

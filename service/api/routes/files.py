@@ -133,7 +133,6 @@ async def delete_file(file: OwnFile, service: Service) -> DeletedFile:
 
 
 def describe_file(document: Mapping[str, Any]) -> FileObject:
-    """A file as clients see it."""
     names = ("id", "bytes", "created_at", "filename", "purpose")
     fields = {name: document[name] for name in names}
     return FileObject(**fields, expires_at=document["created_at"] + LIFE_SECONDS)

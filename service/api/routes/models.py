@@ -23,7 +23,6 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 def describe_model(catalog: Catalog, model: Model) -> ModelObject:
-    """A model as clients see it."""
     return ModelObject(
         id=model.entry.id,
         aliases=catalog.aliases.of_model(model.entry.id),

@@ -31,11 +31,9 @@ class LocalSpeaker:
         self.model, self.model_sha256 = model.id, model.description.sha256
         self.voice, self.sample_rate = self._voice.id, self._voice.sample_rate
         self.cast = cache(partial(self._voice.cast, reading.voices))
-        """See :class:`ancestral.service.books.speaker.Speaker`."""
         self.cast(None)  # names are checked before the text is
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
-        """See :class:`ancestral.service.books.speaker.Speaker`."""
         utterances = (
             self._voice.utterance(
                 part.text,

@@ -40,11 +40,9 @@ class RemoteSpeaker:
         self.model_sha256: str = model.description["sha256"]
         self.sample_rate = self._voice.sample_rate
         self.cast = cache(partial(self._voice.cast, reading.voices))
-        """See :class:`ancestral.service.books.speaker.Speaker`."""
         self.cast(None)  # names are checked before the text is
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
-        """See :class:`ancestral.service.books.speaker.Speaker`."""
         waiting: queue.SimpleQueue[Part] = queue.SimpleQueue()
         finished: queue.SimpleQueue[Spoken | Exception] = queue.SimpleQueue()
         for part in parts:

@@ -29,7 +29,7 @@ from ancestral.service.settings import Settings
 OWNER_SECONDS = 1.0
 """How long an earlier server that was killed may take to exit; beside one that runs, another is refused."""
 LOCK_SECONDS = 10.0
-"""How long its Valkey may take."""
+"""Time that its Valkey may take to start."""
 ANSWER_SECONDS = 30.0
 """How long Valkey may take to answer after its start."""
 LOADING_SECONDS = 600.0
@@ -51,7 +51,7 @@ _DATA_SAFETY = {
     "auto-aof-rewrite-min-size": "64mb",
     "maxmemory-policy": "noeviction",
 }
-"""Not left to Valkey's defaults."""
+"""Settings that are not left to Valkey's defaults."""
 
 
 class EmbeddedError(RuntimeError):
@@ -125,12 +125,10 @@ class EmbeddedRedis:
         return [str(binary), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
     def __enter__(self) -> Self:
-        """Start."""
         self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Stop."""
         self.stop()
 
     def _place_socket(self) -> None:

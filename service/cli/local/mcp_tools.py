@@ -38,7 +38,7 @@ _MAX_CHARACTERS: Final = 4096
 _SIDE: Final = 256
 """Pixels of a side that pictures have at least: theirs are too small to be seen."""
 _FIGURES: Final = ("bits_per_sample", "bits_per_dim", "nats", "samples", "dims", "words")
-"""Of a likelihood; the bits of every 10 ms and of every pixel are too many to read."""
+"""The figures of a likelihood that are returned; the bits of every 10 ms and of every pixel are too many to read."""
 
 Model = Annotated[str | None, Field(description="Id of a model; by default the first one that fits.", max_length=200)]
 Seed = Annotated[

@@ -37,13 +37,11 @@ class LocalModels:
         return self.load(model_that_draws(prompt or "any"))
 
     def detect(self, file: str | Path | bytes, **options: Any) -> dict[str, Any]:
-        """See :meth:`ancestral.detection.local.Detector.detect`."""
         with self._lock:
             return self._detector.detect(file, **options)
 
     @cached_property
     def catalog(self) -> Catalog:
-        """All models, without their weights."""
         return load_catalog(load_settings().catalog_config)
 
     @cached_property

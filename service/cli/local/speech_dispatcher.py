@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 _ESCAPE: Final = b"}"
-"""Before a line feed or another of itself in sound, with the sixth bit of that inverted."""
+"""Stands before a line feed or another escape in sound, whose sixth bit is inverted."""
 _ESCAPED: Final = re.compile(rb"[\n}]")
 _SILENCE: Final = 0.004
-"""Samples of noise are smaller."""
+"""Largest sample of silence."""
 _ONSET_SECONDS: Final = 0.003
-"""Before the first louder sample, which are kept."""
+"""Sound before the first louder sample that is kept."""
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ class Message:
     voice: Voice | RemoteVoice
     options: dict[str, Any]
     gain: float
-    """Of the sound, 0 to 1."""
+    """Volume, 0 to 1."""
     ended: threading.Event = field(default_factory=threading.Event)
     """Nothing more of it may be sent."""
     pausing: threading.Event = field(default_factory=threading.Event)
-    """It ends with its next mark."""
+    """Set to end it with its next mark."""
     begun: threading.Event = field(default_factory=threading.Event)
 
 

@@ -59,7 +59,6 @@ def spoken_name(text: str) -> list[tuple[str, Sequence[str]]]:
 
 
 def spelled(text: str) -> str:
-    """SSML that spells a text."""
     words = [f'<say-as interpret-as="characters">{escape(word)}</say-as>' for word in text.split()]
     return ", ".join(words)
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS: Final = 1.0
-"""Before a supervisor is restarted."""
+"""Pause before a supervisor is restarted."""
 
 
 class SupervisedProcess:
@@ -99,9 +99,7 @@ class SupervisedProcess:
         self._restarting.join()
 
     def __enter__(self) -> Self:
-        """Return itself, running."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Stop."""
         self.stop()

@@ -44,20 +44,19 @@ if TYPE_CHECKING:
 InputFormat = Literal["text", "ssml"]
 
 _MOST_CHARACTERS: Final = 1 << 16
-"""Of a sentence that is not complete."""
+"""Most characters of an incomplete sentence."""
 _ATTRIBUTION: Final = Attribution("Ancestral", "")  # its project has no address of its own
 _WIDTH: Final = 2
 
 
 @dataclass(frozen=True)
 class Speaking:
-    """What all connections share."""
+    """State that all connections share."""
 
     model: Model | RemoteModel
     voices: tuple[VoiceEntry, ...]
-    """Of the model."""
     summary: str
-    """What the model is."""
+    """Description of the model."""
     default: str
     """The voice of requests that name none."""
     sampling: asyncio.Semaphore

@@ -38,14 +38,13 @@ class Batch:
     config: CatalogConfig
     engine: str
     precision: str
-    """As of :func:`ancestral.load`."""
+    """The argument of :func:`ancestral.load`."""
     seed: int
     score: bool
     keep: tuple[str, ...]
     copied: tuple[str, ...] = ()
     """Columns of the rows that the output has as text."""
     count: int = 0
-    """Of the rows."""
     sampled_by: str = ""
     """The name of the engine, which says its precision, too; empty until a model is loaded."""
 
@@ -56,15 +55,12 @@ class Batch:
 
     @property
     def parts(self) -> int:
-        """The number of parts."""
         return -(-self.count // self.part_rows)
 
     def rows_of(self, part: int) -> int:
-        """How many rows a part has."""
         return min(self.part_rows, self.count - part * self.part_rows)
 
     def mapper(self) -> Mapper:
-        """What makes the rows."""
         return Mapper(self.load, seed=self.seed, score=self.score, keep=self.keep)
 
     def load(self) -> Model:
@@ -144,7 +140,6 @@ class Output:
         self._fs.mv(temporary, f"{self._root}/{name}")
 
     def write(self, part: int, rows: list[Row]) -> None:
-        """Write a part."""
         name, first = f"part-{part:06}", part * self._batch.part_rows
         if self._batch.form == "parquet":
             self.put(f"{name}.parquet", _parquet(rows, self._batch.copied))

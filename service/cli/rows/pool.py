@@ -14,7 +14,7 @@ from ancestral.service.cli.rows.parts import Batch, PartWriter
 from ancestral.service.cli.rows.source import BatchError
 
 _DEATHS: Final = 10
-"""Of workers, after which the batch is given up."""
+"""Deaths of workers after which the batch is given up."""
 _WANTED, _ROW, _WRITTEN, _ENDED, _FAILED = "wanted", "row", "written", "ended", "failed"
 
 

@@ -40,7 +40,6 @@ class Source:
         self._read: Callable[[int, int], Iterator[dict[str, Any]]] = readers[suffix]
 
     def __len__(self) -> int:
-        """The number of rows."""
         return self._file.metadata.num_rows if self._read == self._parquet else len(self._lines)
 
     def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
@@ -48,7 +47,7 @@ class Source:
         return self._read(start, min(stop, len(self)))
 
     def sha256(self) -> str:
-        """Of the file."""
+        """Hash of the file."""
         with fsspec.open(self.address, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -41,13 +41,13 @@ from ancestral.service.ws.messages import checked, parse_query
 MAX_CONTEXTS: Final = 64
 """Open contexts of one connection."""
 _ENDED_NAMES: Final = 1024
-"""Of contexts that have ended, which a connection remembers."""
+"""Number of ended contexts whose names a connection remembers."""
 
 PATH: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
 
 
 class _ContextEnded(Exception):
-    """Ends the tasks of one context."""
+    """Raised to end the tasks of one context."""
 
 
 class Context(EventSink):
@@ -105,11 +105,10 @@ class Context(EventSink):
     # Messages to the client
 
     async def started(self, utterance: Utterance) -> None:
-        """See :class:`EventSink`, as for all that follow."""
         await self._alignment.begin(self.runner, utterance)
 
     async def sound(self, data: bytes) -> None:
-        """In base64."""
+        """Send sound in base64."""
         audio = base64.b64encode(data).decode()
         message = ContextAudio(audio=audio, isFinal=None, contextId=self._name, **self._alignment.take())
         await self._websocket.send_json(message.model_dump())
@@ -121,7 +120,7 @@ class Context(EventSink):
         """Nothing."""
 
     async def finished(self) -> None:
-        """The last message."""
+        """Send the last message."""
         if not self.has_ended:
             self._ended.set()
             await self._websocket.send_json(ContextAudio(audio=None, isFinal=True, contextId=self._name).model_dump())
@@ -166,7 +165,6 @@ class MultiContextConnection(WsConnection):
         """How to close the connection once there is no context any more."""
 
     async def receive(self) -> None:
-        """See :class:`WsConnection`."""
         try:
             query = parse_query(MultiStreamQuery, self._query)
             self.start(self._watch(query.inactivity_timeout))
@@ -181,10 +179,10 @@ class MultiContextConnection(WsConnection):
             await fail(self._websocket, error.message, error.code or type_of(error))
 
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
-        """See :class:`WsConnection`. Every context has cancelled its own jobs."""
+        """Nothing to do: every context has cancelled its own jobs."""
 
     def on_shutdown(self) -> None:
-        """See :class:`WsConnection`. Contexts cannot be resumed, so they run to their end."""
+        """Contexts cannot be resumed, so they run to their end."""
         try:
             super().on_shutdown()
         except CloseConnection as end:

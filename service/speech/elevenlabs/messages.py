@@ -59,8 +59,6 @@ class _Answer(BaseModel):
 
 
 class CharacterTimes(_Answer):
-    """Characters in time."""
-
     chars: list[str]
     charStartTimesMs: list[int]  # noqa: N815  # ElevenLabs' names, as below
     charDurationsMs: list[int]  # noqa: N815

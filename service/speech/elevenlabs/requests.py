@@ -133,7 +133,7 @@ class UtteranceAlignment:
         self._next: tuple[CharacterTimes | None, CharacterTimes | None] = (None, None)
 
     async def begin(self, runner: SessionRunner, utterance: Utterance) -> None:
-        """An utterance begins."""
+        """Begin an utterance."""
         sentences = await runner.times(utterance)
         offset, rate = self._offset if self._sync else 0, runner.sample_rate
         as_written, as_read = written(sentences), normalized(sentences)
@@ -148,7 +148,7 @@ class UtteranceAlignment:
 
 
 def _in_milliseconds(alignment: Alignment, offset: int, sample_rate: int) -> CharacterTimes | None:
-    """With a space at the end, so that a client knows that the last word is complete."""
+    """Characters and their times, with a space at the end, so that a client knows that the last word is complete."""
     characters, spans = list(alignment.characters), list(alignment.spans)
     if not characters:
         return None

@@ -58,7 +58,6 @@ class ElevenLabsConnection(SpeechConnection):
         self._alignment = UtteranceAlignment(sync=False)
 
     async def receive(self) -> None:
-        """See :class:`WsConnection`."""
         try:
             query = parse_query(StreamQuery, self._query)
             self._alignment = UtteranceAlignment(sync=query.sync_alignment)
@@ -72,7 +71,7 @@ class ElevenLabsConnection(SpeechConnection):
             await self.failed(error)
 
     def on_shutdown(self) -> None:
-        """See :class:`WsConnection`. Sessions of this protocol cannot be resumed, so they run to their end."""
+        """Sessions of this protocol cannot be resumed, so they run to their end."""
         if self.runner is None:
             super().on_shutdown()
 
@@ -102,12 +101,11 @@ class ElevenLabsConnection(SpeechConnection):
     # Messages to the client
 
     async def started(self, utterance: Utterance) -> None:
-        """See :class:`ancestral.service.speech.session.utterance_sender.EventSink`, as for all that follow."""
         assert self.runner is not None
         await self._alignment.begin(self.runner, utterance)
 
     async def sound(self, data: bytes) -> None:
-        """In base64."""
+        """Send sound in base64."""
         audio = base64.b64encode(data).decode()
         await self._websocket.send_json(AudioMessage(audio=audio, isFinal=None, **self._alignment.take()).model_dump())
 
@@ -118,7 +116,7 @@ class ElevenLabsConnection(SpeechConnection):
         """Nothing."""
 
     async def finished(self) -> None:
-        """The last message."""
+        """Send the last message."""
         await self._websocket.send_json(AudioMessage(audio=None, isFinal=True).model_dump())
         raise CloseConnection(1000, "", final=True)
 

@@ -27,7 +27,6 @@ class SpeechConnection(WsConnection, EventSink):
         self.start(runner.send_utterances(), runner.maintain())
 
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
-        """See :class:`WsConnection`."""
         if self.runner is not None:
             await self.runner.on_disconnect(keep=not self._is_final(end))
 

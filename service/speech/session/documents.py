@@ -36,7 +36,6 @@ class Documents:
 
     @property
     def says_nothing(self) -> bool:
-        """Whether there is only white space."""
         return not self.pending.strip()
 
     def first(self, complete: str) -> str:

@@ -108,7 +108,6 @@ class NativeConnection(SpeechConnection):
         self._session = state.broker.session(query.session_id, state.settings.stream_seconds)
 
     async def receive(self) -> None:
-        """See :class:`WsConnection`."""
         if self._query.session_id is None:
             await self._send_created(0)
         elif self._credentials.caller is not None:
@@ -189,7 +188,6 @@ class NativeConnection(SpeechConnection):
         await self._send(SessionCreated(session_id=self._session.id, received_characters=received))
 
     async def started(self, utterance: Utterance) -> None:
-        """See :class:`ancestral.service.speech.session.utterance_sender.EventSink`, as for all that follow."""
         assert self.runner is not None
         config, rate = self.runner.session_state.config, self.runner.sample_rate
         start = AudioStart(
@@ -201,11 +199,9 @@ class NativeConnection(SpeechConnection):
         await self._send(start)
 
     async def sound(self, data: bytes) -> None:
-        """A binary frame."""
         await self._websocket.send_bytes(data)
 
     async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
-        """``audio.progress``."""
         total = max(samples, utterance.estimate)
         await self._send(
             AudioProgress(
@@ -214,14 +210,11 @@ class NativeConnection(SpeechConnection):
         )
 
     async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
-        """``audio.done``."""
         await self._send(AudioDone(utterance=utterance.number, total_bytes=total_bytes, samples=samples, sha256=sha256))
 
     async def finished(self) -> None:
-        """``session.done``."""
         await self._send(SessionDone())
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
-        """``error``."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
         await self._send(error_event(error, retry_after))

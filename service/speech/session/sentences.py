@@ -38,7 +38,7 @@ _NEXT_WORD: Final = re.compile(r"\s*(?:[^\w\s]+\s+|[^\d\s]*\d\S*\s+)*[^\w\s]*[^\
 _CLAUSE: Final = re.compile(r"[,;:—][\"'”’]*\s+")
 _END: Final = re.compile(r"[.?!…][\"'”’)\]]*\s*\Z")
 _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 came ", "A man ", "B. Smith ")
-"""In English; in other languages, with a conjunction of theirs in place of other words."""
+"""English words; other languages have a conjunction of theirs in place of other words."""
 _PLACES_TRIED: Final = 3
 _CONTEXT: Final = 100
 """Characters before a position that are considered; the front-end looks back over fewer."""

@@ -52,7 +52,7 @@ class Utterance:
 
 
 def session_cast(catalog: Catalog, config: SessionConfig) -> Cast:
-    """Who can speak in a session; raises as :func:`new_session_state` does."""
+    """The speakers of a session; raises as :func:`new_session_state` does."""
     model, voice = catalog.model_and_voice(config.model, config.voice_id)
     return cast_of(partial(catalog.voice, model), voice, config.language or voice.language, config.voices)
 
@@ -69,13 +69,13 @@ class SessionState:
         self.config = config
         self._cast = cast
         self.received = 0
-        """Characters of text."""
+        """Characters of text received."""
         self.sentences = 0
-        """Of the utterances so far."""
+        """Sentences of the utterances so far."""
         self.closing = False
         """Whether the client has sent ``input.done``."""
         self.utterances: list[Utterance] = []
-        """Those whose sound may still be kept."""
+        """The utterances whose sound may still be kept."""
         self.first_sample = 0
         """The position of the first of them, in samples of the session."""
         self._count = 0
@@ -134,7 +134,8 @@ class SessionState:
 
     @property
     def flush_seconds(self) -> float | None:
-        """After how long without input the text so far counts as complete; None if it does not end like a sentence."""
+        """Time without input after which the text so far counts as complete; None if it does not end like a
+        sentence."""
         after = self.config.flush_after_ms
         if not after or self.closing or not self._incomplete.seems_complete:
             return None
@@ -184,7 +185,6 @@ class SessionState:
 
     @property
     def next_seed(self) -> int:
-        """The seed of the next utterance."""
         assert self.config.seed is not None
         return part_seed(self.config.seed, self.sentences)
 

@@ -18,19 +18,19 @@ class EventSink(Protocol):
     """The messages that a client gets. All methods raise CloseConnection or Disconnected if one cannot be sent."""
 
     async def started(self, utterance: Utterance) -> None:
-        """An utterance starts."""
+        """Called when an utterance starts."""
 
     async def sound(self, data: bytes) -> None:
-        """Some of its bytes."""
+        """Send some of its bytes."""
 
     async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
         """Its samples sent so far, and seconds of sound per second."""
 
     async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
-        """It has been sent completely."""
+        """Called when it has been sent completely."""
 
     async def finished(self) -> None:
-        """The whole input has been spoken."""
+        """Called when the whole input has been spoken."""
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """Something failed; with ``retry_after`` (seconds) the server will try again."""

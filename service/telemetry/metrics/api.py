@@ -51,7 +51,6 @@ class PlaybackCounters:
         self._metrics, self._labels = metrics, (transport.value, model)
 
     def began(self, seconds: float | None) -> None:
-        """See :class:`ancestral.service.telemetry.playback.PlaybackObserver`."""
         self._metrics.streams.labels(*self._labels).inc()
         self._metrics.underruns.labels(*self._labels).inc(0)
         self._metrics.silence.labels(*self._labels).inc(0)
@@ -59,15 +58,12 @@ class PlaybackCounters:
             self._metrics.first_audio.labels(*self._labels).observe(seconds)
 
     def silence(self, seconds: float, *, first: bool) -> None:
-        """See :class:`ancestral.service.telemetry.playback.PlaybackObserver`."""
         self._metrics.silence.labels(*self._labels).inc(seconds)
         if first:
             self._metrics.underruns.labels(*self._labels).inc()
 
 
 class ApiMetrics(Metrics):
-    """The metrics of one API process."""
-
     def __init__(self) -> None:
         super().__init__("api")
         registry = self.registry
@@ -152,7 +148,6 @@ class ApiMetrics(Metrics):
         self._request_seconds.labels(route).observe(seconds)
 
     def sent(self, route: str | None, size: int) -> None:
-        """Count bytes sent."""
         self._sent.labels(route or _NO_ROUTE).inc(size)
 
     def closed(self, route: str, code: int) -> None:

@@ -34,7 +34,6 @@ class StaticCollector(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics."""
         return self._metrics
 
 
@@ -86,15 +85,12 @@ class Metrics(BrokerHooks):
         )
 
     def replied(self, operation: str, seconds: float) -> None:
-        """See :class:`BrokerHooks`."""
         self._round_trips.labels(operation.lower()).observe(seconds)
 
     def unanswered(self) -> None:
-        """See :class:`BrokerHooks`."""
         self._unanswered.inc()
 
     def ended(self, job: Job, status: Status) -> None:
-        """See :class:`BrokerHooks`."""
         self._jobs.labels(job.kind, job.priority.value, status.value).observe(max(0.0, time.time() - job.created_at))
 
     def exposition(self) -> bytes:

@@ -36,13 +36,10 @@ class Workload:
     jobs: Mapping[Priority, int]
     """Jobs in progress on this worker."""
     threads: int
-    """Sampling threads."""
     figures: Figures
 
 
 class WorkerMetrics(Metrics):
-    """The metrics of one worker."""
-
     def __init__(self) -> None:
         super().__init__("worker")
         registry = self.registry
@@ -118,13 +115,11 @@ class WorkerMetrics(Metrics):
         self._ends.labels(job.priority.value, end).inc()
 
     def count_audio(self, sampler: Sampler, samples: int, rate: int) -> None:
-        """Count audio samples."""
         labels = (sampler.model.entry.id, sampler.engine.name)
         self._tokens.labels(*labels).inc(samples)
         self._sound.labels(*labels).inc(samples / rate)
 
     def count_pixels(self, sampler: Sampler, symbols: int, channels: int) -> None:
-        """Count sub-pixels and pixels."""
         labels = (sampler.model.entry.id, sampler.engine.name)
         self._tokens.labels(*labels).inc(symbols)
         self._pixels.labels(*labels).inc(symbols / channels)

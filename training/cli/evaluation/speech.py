@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ancestral.training.evaluation.speech import OpinionJudge, Wave
 
 _RESPONSE_SENTENCES = 10
-"""That are spoken for every shift of F0."""
+"""Sentences that are spoken for every shift of F0."""
 _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
