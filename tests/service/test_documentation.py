@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -37,8 +38,11 @@ WEBSOCKETS = {
 def bundled(serve: Serve) -> Iterator[Server]:
     """A server with the bundled models; it logs probes as well."""
     bundled_models = Path(models.__file__).with_name("zoo")
-    with serve(models_dir=str(bundled_models), log_level="debug") as server:
+    access = logging.getLogger("service.access")
+    access.setLevel(logging.DEBUG)  # a server in a thread leaves the levels of this process alone
+    with serve(models_dir=str(bundled_models)) as server:
         yield server
+    access.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")
