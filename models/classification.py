@@ -44,7 +44,7 @@ class PictureClassifier:
         self._head = tensors["head"], tensors["head_bias"]
 
     def features(self, symbols: NDArray[np.uint8]) -> Array:
-        """What pictures ``[N, H, W, C]`` are told apart by: ``[N, code]``."""
+        """The last hidden layer ``[N, code]`` for pictures ``[N, H, W, C]``."""
         count = len(symbols)
         seen = input_table(self.spec)[symbols].reshape(*symbols.shape[:3], -1)
         for kernel, bias in self._convolutions:
@@ -60,7 +60,7 @@ class PictureClassifier:
         return self.log_probabilities_of(self.features(symbols))
 
     def log_probabilities_of(self, features: Array) -> list[NDArray[np.float64]]:
-        """The same of :meth:`features` ``[N, code]``."""
+        """ln p of every value, ``[N, values]`` for each attribute, from :meth:`features` ``[N, code]``."""
         weights, bias = self._head
         logits = (product(features, weights) + bias).astype(np.float64)
         ends = np.cumsum([len(values) for _, values in self.spec.attributes])
@@ -71,7 +71,7 @@ class PictureClassifier:
         return self.shown_by(self.log_probabilities(symbols))
 
     def shown_by(self, logs: Sequence[NDArray[np.float64]]) -> list[list[Shown]]:
-        """The same of :meth:`log_probabilities`."""
+        """The most likely value of every attribute, from :meth:`log_probabilities`."""
         found = []
         for rows in zip(*logs, strict=True):
             named = zip(self.spec.attributes, rows, strict=True)

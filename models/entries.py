@@ -144,7 +144,7 @@ class ModelEntry:
     temperature: float
     """The default of requests."""
     voices: tuple[Voice, ...]
-    """Empty for an image model."""
+    """Voices; none for an image model."""
     guidance: float
     """The default of requests to an image model (models/engines/images/engine.py); 1 for any other."""
     synonyms: Mapping[str, tuple[str, ...]]

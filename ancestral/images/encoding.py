@@ -17,7 +17,7 @@ from ancestral.models.palette import WHITE
 MEDIA_TYPES: Final = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 """The formats of :func:`encode`, and their ``Content-Type``."""
 SUFFIXES: Final = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
-"""The same, by the ends of files' names."""
+"""Formats by the ends of files' names."""
 MOVING_SUFFIXES: Final = {".png": "png", ".webp": "webp"}
 """The suffixes of formats that can move."""
 _OPTIONS: Final[dict[str, dict[str, Any]]] = {

@@ -17,7 +17,7 @@ class Judgement:
     """The pictures of a drawing that are returned."""
 
     chosen: tuple[int, ...]
-    """Their indices among all that were sampled."""
+    """Indices of these pictures among all that were sampled."""
     shown: tuple[dict[str, Shown], ...]
 
     def of(self, drawing: ClassDrawing) -> ClassDrawing:

@@ -38,7 +38,7 @@ class SpeakArguments(TypedDict, total=False):
     """How a text is spoken."""
 
     seed: int | str | None
-    """The same one gives the same sound, a number or a text such as a name; drawn if None."""
+    """A number or a text such as a name, drawn if None; the same seed gives the same sound."""
     speed: float
     """2 is twice as fast; 0.25 to 4."""
     pitch: float

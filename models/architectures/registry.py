@@ -51,7 +51,7 @@ class Architecture:
     """What a network is. All strings are ``module:Name``."""
 
     spec: type[Spec]
-    """Its kind is the architecture's kind, as ``config.json`` says it."""
+    """The class of specs, whose kind is the architecture's kind, as ``config.json`` says it."""
     tensors: Callable[[Any], Table]
     """``(spec) -> Table``: every weight."""
     network: str

@@ -17,7 +17,7 @@ Array = NDArray[np.float32]
 LOG_MEL_MEAN, LOG_MEL_SCALE = -6.5, 2.0
 """A frame holds (log − mean) / scale of the natural logarithm of a band's magnitude."""
 LOG_F0_MEAN, LOG_F0_SCALE = 5.0, 0.4
-"""The same of F0 in Hz."""
+"""A frame holds (log − mean) / scale of the natural logarithm of F0 in Hz."""
 _VOICE_LEVEL_DB = -20.0
 _PEAK = 0.97
 

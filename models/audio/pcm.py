@@ -15,5 +15,5 @@ def to_int16(wave: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def from_int16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    """The inverse: ``float32 [T]`` that :func:`to_int16` turns into the same samples again."""
+    """Sound ``float32 [T]`` that :func:`to_int16` turns into the same samples again."""
     return np.asarray(samples, np.float32) / _FULL_SCALE

@@ -44,7 +44,8 @@ class ChannelGroups:
         return array
 
     def fill_runs(self, array: Array, runs: int) -> Array:
-        """The same for a last axis of ``runs`` runs of features (gates): ``[…, channels, runs, each]``, flattened."""
+        """``array`` with the features of its last axis padded, in ``runs`` runs (gates): ``[…, channels, runs, each]``,
+        flattened."""
         parted = self.fill(array.reshape(*array.shape[:-1], runs, -1), -1)
         grouped = parted.reshape(*parted.shape[:-1], self.channels, -1).swapaxes(-3, -2)
         return np.ascontiguousarray(grouped).reshape(*array.shape[:-1], -1)

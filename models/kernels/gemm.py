@@ -323,7 +323,7 @@ def _vectorised(typing, x, weights, at, inputs, outputs, sums, lanes, precision,
 
 @intrinsic(prefer_literal=True)
 def _vectorised_first(typing, x, weights, at, inputs, outputs, columns, sums, lanes, precision, instructions):  # type: ignore[no-untyped-def]  # numba's protocol
-    """The same of the first columns of the matrix."""
+    """``sums[lane] += x[lane] @ matrix[:, :columns]`` for ``lanes`` rows."""
     sizes = [literal.literal_value for literal in (outputs, columns, inputs, lanes, precision, instructions)]
     signature = types.void(x, weights, at, inputs, outputs, columns, sums, lanes, precision, instructions)
     return signature, lambda *given: _generate(*given, *sizes)

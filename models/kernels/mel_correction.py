@@ -62,7 +62,8 @@ def _spectrum(real, imaginary, cosines, sines, xr, xi):  # type: ignore[no-untyp
 
 @njit(cache=True, error_model="numpy")
 def _folded(xr, xi, cosines, sines, real, imaginary):  # type: ignore[no-untyped-def]
-    """The inverse of :func:`_spectrum`."""
+    """The transform ``[H]`` of the even numbers + i the odd ones, from the bins ``[H + 1]``: the inverse of
+    :func:`_spectrum`."""
     half = len(real)
     real[0], imaginary[0] = 0.5 * (xr[0] + xr[half]), 0.5 * (xr[0] - xr[half])
     for k in range(1, half):

@@ -103,7 +103,7 @@ def _intrinsic(of: Callable[[Any, Any, Any], Any]) -> Any:
 
 
 def _interpreted(of: Callable[[Array, Array], Array]) -> Any:
-    """The same in numpy."""
+    """:func:`_intrinsic` in numpy."""
 
     def move(source: Array, at: int, target: Array, to: int, size: int) -> None:
         wanted = target.reshape(-1)[to : to + size]

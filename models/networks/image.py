@@ -148,7 +148,8 @@ class ImageNetwork(nn.Module):
     def score(
         self, symbols: Tensor, h: Tensor | None, dtype: torch.dtype | None = None, kept: Tensor | None = None
     ) -> Tensor:
-        """The same for any h ``[B, condition_channels]``, of labels or between those of labels."""
+        """The distribution of every symbol for any h ``[B, condition_channels]``, of labels or between those of
+        labels."""
         weights = next(self.parameters()).dtype
         pixels = input_pixels(self.spec, symbols).to(weights)
         if kept is None:
@@ -156,11 +157,12 @@ class ImageNetwork(nn.Module):
         return self.score_edits(pixels, h, dtype or weights, kept)
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """The same of pixels as :func:`input_pixels` gives them, in the type of the weights; ``dtype`` is given."""
+        """The distribution of every symbol of pixels as :func:`input_pixels` gives them, in the type of the weights;
+        ``dtype`` is given."""
         raise NotImplementedError
 
     def score_edits(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor) -> Tensor:
-        """The same of edits, by a network that draws them."""
+        """The distribution of every symbol of edits, in a network that draws them."""
         raise NotImplementedError
 
     def _masked(self, weights: Tensor, dtype: torch.dtype) -> Tensor:

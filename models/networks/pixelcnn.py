@@ -84,13 +84,14 @@ class _PixelCNN(ImageNetwork):
         add_parameters(self, layer_tensors(spec))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """In a network in two scales the coarse pixels precede all others."""
+        """The distribution of every symbol; in a network in two scales the coarse pixels precede all others."""
         coarse = self._coarse_of(pixels)
         condition = self.conditioner(h, coarse) if self.spec.conditioning == "location" else h
         return self._logits(pixels, condition, self._added_to_first(coarse), h, dtype)
 
     def score_edits(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor) -> Tensor:
-        """What is kept adds to the condition of every pixel, and to h of the coarse ones."""
+        """The distribution of every symbol; what is kept adds to the condition of every pixel, and to h of the coarse
+        ones."""
         coarse = self._coarse_of(pixels)
         first = self._added_to_first(coarse)
         assert h is not None, "a network that draws edits is conditioned on labels"

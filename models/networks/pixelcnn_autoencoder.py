@@ -18,6 +18,6 @@ class PixelCNNAutoencoder(GatedPixelCNN):
             self.encoder = Encoder(spec.encoder)
 
     def h_of(self, symbols: Tensor, given: Tensor | None) -> Tensor:
-        """``given`` are pictures like ``symbols``, and those themselves if it is None."""
+        """The vectors of pictures: ``given`` are like ``symbols``, and those themselves if it is None."""
         h: Tensor = self.encoder(symbols if given is None else given)
         return h

@@ -59,7 +59,7 @@ class PixelRNN(ImageNetwork):
         add_parameters(self, own(table))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """Logits of all pixels. The recurrence runs in single precision where ``dtype`` has fewer digits.
+        """The distribution of every symbol. The recurrence runs in single precision where ``dtype`` has fewer digits.
 
         In a network in two scales the coarse pixels precede all others.
         """

@@ -37,7 +37,7 @@ class SlotState:
     """Calls it has taken part in."""
 
     def wake(self, now: float) -> None:
-        """It is runnable again. The time in which it was not is not made up for."""
+        """Make it runnable again. The time in which it was not is not made up for."""
         self.since = now
         self.runs_out_at = max(self.runs_out_at, now)
 

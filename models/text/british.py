@@ -61,7 +61,7 @@ _NOT_BATH: Final = re.compile(
     r"(?:classi[cf]|passage|passenger|passi(?:on|v)|pastel|paste|pastr|pastiche|patho|passé).*"
 )
 _PALM: Final = re.compile(r"(?!.*(?:w|wh|qu)a)(?!.*aw)[^o]*a[^o]*")
-"""Its AA is written with an a, and none with an o, and is the vowel of "father", too."""
+"""Words whose AA is written with an a, and none with an o, and is the vowel of "father", too."""
 _AR: Final = re.compile(r"(?!.*(?:or|war|quar)).*ar.*")
 """Words whose AA before an r that is said is that vowel, too: "starring"."""
 _WANT: Final = re.compile(r".*(?:w|wh|qu)a(?!l(?:[kt]|ls?$|led|ling|p)|r|ter).*")
@@ -69,12 +69,12 @@ _CLOTH: Final = re.compile(r"(?!.*(?:au|aw|ou|oa|oo|al[lktdsmw])).*o.*")
 _SHORT_OR: Final = re.compile(
     r".*(?:orr|forest|foreign|orang|moral|coral|origin|[a-z]orit|histori|florid|dorothy|oregon|warr|quarr|laure).*"
 )
-"""Said with the vowel of "lot", where an American has that of "law"."""
+"""Words with the vowel of "lot", where an American has that of "law"."""
 _MARRY: Final = re.compile(
     r".*(?:arr(?!ear)|arit|paris|aris[oti]|parish|charac|carol|ara[bdglmns]|aramel|aravan|harold|baron|karen|"
     r"gary|aritone|tariff|clari|carat|carib|guaran|apparel|apparent|transparen|narra|asparag).*"
 )
-"""Its EH before an R is the vowel of "trap"."""
+"""Words whose EH before an R is the vowel of "trap"."""
 _NOT_MARRY: Final = re.compile(r"(?:grand|god|step)?parents?")
 _YOD: Final = re.compile(r".*(?:[tdn](?:u|ew|eu)|ssum|[nre]sum|pursu|enthus).*")
 _BEFORE_YOD: Final = frozenset({"T", "D", "N", "S", "Z", "TH"})

@@ -20,7 +20,7 @@ class Folding(NamedTuple):
     """The treatment of characters in one language."""
 
     language: str
-    """Its BCP 47 primary language."""
+    """The primary language of BCP 47."""
     name: str
     """English name, for messages."""
     kept: frozenset[str]

@@ -64,7 +64,7 @@ _ONE_SHORT_SYLLABLE: Final = re.compile(r"[^aeiouy]*[aeiouy][^aeiouywx]")
 
 
 def _stressed(phones: Phones) -> Phones:
-    """The same phones with a main stress on the first full vowel if nothing in them is stressed."""
+    """The phones with a main stress on the first full vowel if nothing in them is stressed."""
     if any(phone.endswith("1") for phone in phones):
         return phones
     vowels = [i for i, phone in enumerate(phones) if is_vowel(phone)]
@@ -89,7 +89,7 @@ def guess(word: str) -> Phones:
 
 
 def _syllabic(phones: Phones) -> Phones:
-    """The same phones, with a vowel for each sonorant that would stand between consonants, as in "-gre" or "-sm"."""
+    """The phones with a vowel for each sonorant that would stand between consonants, as in "-gre" or "-sm"."""
     found: list[str] = []
     for i, phone in enumerate(phones):
         after, before = phones[:i][-1:], phones[i + 1 : i + 2]

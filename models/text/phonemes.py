@@ -106,7 +106,7 @@ class Control:
     """How one phoneme differs from what the acoustic model predicts."""
 
     seconds: float | None = None
-    """Its exact length, whatever the speed; None if it is predicted."""
+    """Exact length, whatever the speed; None if it is predicted."""
     rate: float = 1.0
     """Divides its predicted length."""
     semitones: float = 0.0

@@ -27,7 +27,7 @@ class Text:
     written: str
     """What stands for it in captions and alignments: the text itself, unless it is read as something else."""
     start: int = 0
-    """Its position in the input, for messages."""
+    """Position in the input, for messages."""
     language: str = "en"
     """The primary language whose rules read it."""
 

@@ -212,7 +212,7 @@ class _Reader:
             raise UnknownSpeaker(f"<voice name>: {_shown(name)!r} ({where}): {error}") from error
 
     def _turn(self, speaker: Speaker, prosody: Prosody) -> None:
-        """Another speaker begins, with the prosody around."""
+        """Let another speaker begin, with the prosody around."""
         self.pieces.append(speaker)
         if prosody != Prosody():
             self.pieces.append(prosody)

@@ -55,7 +55,7 @@ class Paragraph:
 
     text: str
     line: int
-    """Its first line in the file, counted from 1; in a document of an EPUB its number, counted from 0."""
+    """First line in the file, counted from 1; in a document of an EPUB the paragraph's number, counted from 0."""
     heading: bool = False
     document: str = ""
     """Path in the archive, of an EPUB."""
@@ -73,7 +73,7 @@ class Chapter:
     """A heading, if it has one, and the paragraphs below it."""
 
     title: str
-    """Empty for what comes before the first heading, and for a text that has only one chapter."""
+    """Title; empty for what comes before the first heading, and for a text that has only one chapter."""
     paragraphs: tuple[Paragraph, ...]
 
 

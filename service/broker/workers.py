@@ -167,7 +167,7 @@ class Lease:
         await retry_while_unavailable(self.try_to_store)
 
     async def try_to_store(self) -> None:
-        """The same; raises one of :data:`UNAVAILABLE`."""
+        """Store what has been noted and is not stored yet; raises one of :data:`UNAVAILABLE`."""
         if saved := dict(self._unsaved):
             await self._connection.run(SET_FIELDS, self._keys, fields=_flat(saved))
             self._saved(saved)

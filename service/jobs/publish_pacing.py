@@ -32,5 +32,5 @@ class PublishPacing:
         return 0.0 if held / self._rate >= min(left, self._longest) else left - _MARGIN_SECONDS
 
     def published(self, symbols: int, now: float) -> None:
-        """They have been published, to a listener who plays them as soon as possible."""
+        """Note that symbols have been published, to a listener who plays them as soon as possible."""
         self._runs_out_at = max(self._runs_out_at, now) + symbols / self._rate

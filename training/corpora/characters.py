@@ -112,7 +112,7 @@ _SHADES = (0.30, 0.52, 0.72, 0.90, 1.06)
 _LIMITS = (60, 105, 146, 185)
 """Brightness in the package from which the next shade is taken."""
 _LIMITS_ON_TOP = (80, 120, 142, 162)
-"""The same of hair and hats, which are drawn in a narrower range."""
+"""The limits of hair and hats, which are drawn in a narrower range."""
 _FIXED = 24
 """Colours of what is not tinted: eyes, teeth, metal."""
 _ORIGIN = (16, 25)

@@ -121,7 +121,7 @@ _BOTH_HANDS = (
     "axe_executioner",
 )  # fmt: skip
 _HATS = ("band_", "cap_blue", "clown", "cone_", "crown_", "feather_", "hat_", "straw", "taiso_", "turban_", "wizard_")
-"""They leave the face and the sides of the hair free."""
+"""Hats that leave the face and the sides of the hair free."""
 _HELMETS = (
     "black_horn", "blue_horn", "brown_gold", "chain", "cheek_", "fhelm_", "full_", "helm_", "hood_", "iron", "isildur",
     "viking_", "yellow_wing",
@@ -151,7 +151,7 @@ class Species:
     base: tuple[str, ...]
     """Tiles of their bodies."""
     wears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Their own choice of tiles for a layer, instead of the common one."""
+    """Choices of tiles for a layer of their own, instead of the common one."""
     always: tuple[str, ...] = ()
     """The layers that all of them have."""
 

@@ -93,7 +93,7 @@ class Calendar:
     months: tuple[str, ...]
     """The twelve, in order."""
     short_months: Mapping[str, str]
-    """Their abbreviations, without full stops, in lower case, before a year or after a day: `{"ene": "enero"}`."""
+    """Abbreviations of months, without full stops, in lower case, before a year or after a day: `{"ene": "enero"}`."""
     date: str
     """`{day} de {month} de {year}`: of a date in figures (day, month, year; ISO 8601), whose parts are words."""
     time: Callable[[int, int], str]
@@ -116,7 +116,7 @@ class Language:
     """A language's table. All words are in lower case, as they are to be read, but for the keys of abbreviations."""
 
     tag: str
-    """Its BCP 47 primary language: `es`."""
+    """The primary language of BCP 47: `es`."""
     name: str
     """English name, for messages: `Spanish`."""
     letters: str

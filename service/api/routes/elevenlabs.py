@@ -91,7 +91,7 @@ async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, co
 async def convert_streaming(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
 ) -> Response:
-    """The same: here the audio streams on either route."""
+    """Speak ``text``, as the route without ``/stream`` does: the audio streams on either."""
     return await _speak(voice_id, body, query, context)
 
 
@@ -123,7 +123,7 @@ async def convert_with_timestamps(
 async def stream_with_timestamps(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
 ) -> Response:
-    """The same while it is sampled."""
+    """The audio and the times of its characters, while it is sampled."""
     job, job_spec = await _submitted(voice_id, body, query, context)
     if job.priority is Priority.BATCH:
         return await accepted(context.service, job)

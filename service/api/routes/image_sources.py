@@ -63,7 +63,7 @@ class ReconstructionForm(DecodingRequest):
     palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
 
     async def request(self) -> ReconstructionRequest:
-        """The same request with the file as text. Its fields have been validated here; the file has not."""
+        """The request with the file as text. The form's fields have been validated; the file has not."""
         fields: dict[str, Any] = self.model_dump(exclude={"image"})
         return ReconstructionRequest.model_construct(**fields, image=base64.b64encode(await self.image.read()).decode())
 
@@ -85,7 +85,7 @@ class EditForm(ImageRequest):
     input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
 
     async def request(self) -> EditRequest:
-        """The same request with the files as text. Its fields have been validated here; the files have not."""
+        """The request with the files as text. The form's fields have been validated; the files have not."""
         fields: dict[str, Any] = self.model_dump(exclude={"image", "mask"})
         image, mask = [base64.b64encode(await file.read()).decode() for file in (self.image, self.mask)]
         return EditRequest.model_construct(**fields, image=image, mask=mask)

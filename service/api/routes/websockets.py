@@ -62,13 +62,14 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
 
 @router.websocket(stream_input.PATH)
 async def stream_text(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """The same for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.stream_input` has the messages."""
+    """Speech for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.stream_input` has the messages."""
     await _serve_elevenlabs(ElevenLabsConnection, websocket, voice_id, service)
 
 
 @router.websocket(contexts.PATH)
 async def stream_contexts(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """The same with several contexts; :mod:`ancestral.service.speech.elevenlabs.contexts` has the messages."""
+    """Speech in several contexts for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.contexts` has the
+    messages."""
     await _serve_elevenlabs(MultiContextConnection, websocket, voice_id, service)
 
 

@@ -153,7 +153,7 @@ class EmbeddedRedis:
             time.sleep(0.05)
 
     def _ping(self) -> bytes:
-        """Its answer to PING; empty if it gives none."""
+        """The answer to PING; empty if there is none."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(5)
             try:

@@ -65,7 +65,7 @@ class StreamQuery(BaseModel):
 
 
 class MultiStreamQuery(StreamQuery):
-    """The same for several contexts."""
+    """The parameters of the URL of a websocket of several contexts."""
 
 
 class SpeechQuery(BaseModel):

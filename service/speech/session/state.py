@@ -44,9 +44,9 @@ class Utterance:
     job_id: str
     seed: int
     estimate: int
-    """Its approximate number of samples, at the rate of the session."""
+    """Approximate number of samples, at the rate of the session."""
     samples: int | None = None
-    """Its number of samples, or how many were sent of it before it was cancelled; None until it has ended."""
+    """Number of samples, or of those sent before it was cancelled; None until it has ended."""
     ended_at: float | None = None
     cancelled: bool = False
 

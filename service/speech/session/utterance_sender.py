@@ -24,7 +24,7 @@ class EventSink(Protocol):
         """Send some of its bytes."""
 
     async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
-        """Its samples sent so far, and seconds of sound per second."""
+        """Called with the samples sent so far, and seconds of sound per second."""
 
     async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
         """Called when it has been sent completely."""
