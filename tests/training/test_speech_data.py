@@ -1,27 +1,112 @@
-"""Prepared arrays: what is kept of every clip, and that all of it belongs together."""
+"""Prepared arrays: F0 and silence on a grid of 10 ms, what is kept of every clip, and parts of prepared corpora."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
 from ancestral.models.audio.features import LOG_F0_SCALE, normalize_level
 from ancestral.models.audio.mu_law import encode_wave
+from ancestral.models.audio.shaping import decode_excitation, encode_excitation, predictor
+from ancestral.service.cli.main import ancestral
 from ancestral.training.corpora import read
-from ancestral.training.data.f0 import analyze, trim_silence
+from ancestral.training.data.durations import frame_durations, pauses_of_silence
+from ancestral.training.data.f0 import analyze, pitch, sounding_frames, speaker_pitch_range, trim_silence
+from ancestral.training.data.pack import pack
 from ancestral.training.data.speech import (
+    PCM,
     Clip,
     Dataset,
+    PreparedClip,
     by_speaker,
     held_out,
     load_wave,
     lowered,
     prepare,
 )
-from tests.training.sounds import CODING, FEATURES, PHONES, RATE, SPEAKERS, tone, voiced
+from tests.training.sounds import CODING, EXCITATION, FEATURES, PHONES, RATE, SPEAKERS, tone, voiced
+
+QUIET = np.zeros(RATE // 2, np.float32)
+
+
+def frame_pitch(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    log_f0, voicing = pitch(wave, FEATURES)
+    return np.exp(log_f0 * 0.4 + 5.0), voicing
+
+
+@pytest.mark.parametrize("hz", [90.0, 150.0, 220.0, 330.0])
+def test_the_pitch_of_a_harmonic_tone(hz: float) -> None:
+    f0, voicing = frame_pitch(tone(1.0, hz, 12))
+    assert f0.shape == voicing.shape == (100,)
+    assert voicing[5:-5].all()
+    assert f0[5:-5] == pytest.approx(hz, rel=0.01)
+
+
+def test_pitch_goes_on_through_what_has_none() -> None:
+    gap = np.random.default_rng(0).normal(0, 0.003, RATE // 2).astype(np.float32)
+    log_f0, voicing = pitch(np.concatenate([tone(0.5, 120, 12), gap, tone(0.5, 240, 12)]), FEATURES)
+    assert voicing[[*range(5, 45), *range(105, 145)]].all()
+    assert not voicing[65:90].any()
+    steps = np.diff(log_f0[65:90])
+    assert steps.min() > 0.0
+    assert np.ptp(steps) < 1e-3, "a straight line from the last pitch to the next one"
+
+
+def test_noise_and_silence_have_no_pitch() -> None:
+    assert pitch(np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32), FEATURES)[1].mean() < 0.3
+    assert not any(found.any() for found in pitch(np.zeros(RATE, np.float32), FEATURES))
+
+
+@pytest.mark.parametrize("samples", [16000, 16159, 8080])
+def test_whole_frames_only(samples: int) -> None:
+    assert analyze(tone(2.0, 200, 5)[:samples], FEATURES).shape == (samples // FEATURES.hop, FEATURES.channels)
+
+
+def test_the_range_of_a_speaker_lies_around_the_median() -> None:
+    low, high = speaker_pitch_range([tone(0.6, hz, 12) for hz in (118.0, 120.0, 123.0)], FEATURES)
+    assert (low, high) == pytest.approx((72.0, 216.0), rel=0.03)
+    assert speaker_pitch_range([np.zeros(RATE, np.float32)], FEATURES) == (60.0, 500.0)
+    assert speaker_pitch_range([tone(0.6, 90.0, 12)], FEATURES)[0] == 60.0
+
+
+@pytest.mark.parametrize(
+    ("wave", "kept"),
+    [
+        (np.concatenate([QUIET, tone(1.0, 200), QUIET]), (round(0.42 * RATE), round(1.58 * RATE))),
+        (tone(1.0, 200), (0, RATE)), (QUIET, (0, len(QUIET))), (QUIET[:100], (0, 100)),
+    ],
+    ids=["both ends", "no silence", "only silence", "short"],
+)  # fmt: skip
+def test_outer_silence_is_cut_to_80_ms(wave: np.ndarray, kept: tuple[int, int]) -> None:
+    assert trim_silence(wave, RATE) == kept
+
+
+def test_durations_fill_the_trimmed_clip() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        seconds = rng.exponential(0.07, int(rng.integers(2, 30)))
+        begin = rng.uniform(0, seconds[0])
+        frames = max(int((seconds.sum() - begin - rng.uniform(0, seconds[-1])) * 100), 1)
+        durations = frame_durations(seconds.tolist(), begin, frames, 0.01)
+        assert (len(durations), sum(durations), min(durations) >= 0) == (len(seconds), frames, True)
+        # Rounding errors do not add up: every inner boundary is within half a frame of its place.
+        exact = np.clip((np.cumsum(seconds)[:-1] - begin) / 0.01, 0, frames)
+        assert np.abs(np.cumsum(durations)[:-1] - exact).max() <= 0.5 + 1e-9
+
+
+def test_a_pause_has_its_whole_silence() -> None:
+    """The silent frames are 20 to 39 and 60 to 63, a closure within the T, and 70 to 77."""
+    sounding = np.ones(78, bool)
+    sounding[20:40] = sounding[60:64] = sounding[70:] = False
+    phones = ("AA1", "N", ",", "IY1", "T", ".")
+    for durations in ((10, 25, 6, 19, 18, 0), (10, 9, 22, 19, 10, 8)):
+        assert pauses_of_silence(phones, durations, sounding) == (10, 11, 20, 19, 11, 7)
+        assert pauses_of_silence(phones, durations, np.ones(78, bool)) == durations, "no silence, no change"
 
 
 def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
@@ -34,13 +119,30 @@ def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
         assert begin > 0
         assert clip.frames == (end - begin) // FEATURES.hop
         cut = wave[begin:end]
+        frames = analyze(cut, FEATURES, dataset.pitch_ranges[clip.speaker]).astype(np.float16)
         assert np.array_equal(dataset.symbols(clip), encode_wave(cut, 0.85, 2.0))
-        assert np.array_equal(
-            dataset.frames(clip), analyze(cut, FEATURES, dataset.pitch_ranges[clip.speaker]).astype(np.float16)
-        )
+        assert np.array_equal(dataset.frames(clip), frames)
         assert clip.phones == PHONES
         assert sum(clip.durations) == clip.frames
         assert [p for p, starts in zip(PHONES, clip.word_starts, strict=True) if starts] == ["DH", "K"]
+
+
+def test_the_sound_can_be_had_from_an_excitation(prepared: Path, excited: Path) -> None:
+    dataset, plain = Dataset(excited), Dataset(prepared)
+    assert dataset.coding == EXCITATION
+    assert set(dataset.pitch_ranges) == set(SPEAKERS)
+    for clip, other in zip(dataset.clips, plain.clips, strict=True):
+        assert clip == other
+        assert np.array_equal(dataset.frames(clip), plain.frames(other))
+        assert len(plain.wave(other)) == 0
+        wave, filters = dataset.wave(clip) / PCM, predictor(dataset.frames(clip), FEATURES)
+        sound = decode_excitation(dataset.symbols(clip), filters)
+        assert 10 * np.log10((wave**2).sum() / ((wave - sound) ** 2).sum()) > 30.0
+        # int16 rounds the sound: a few symbols are next to those of the original. In silence all of it is rounding.
+        again = encode_excitation(wave, filters).astype(int)
+        sounding = np.repeat(sounding_frames(wave, FEATURES.hop), FEATURES.hop)
+        assert sounding.mean() > 0.7
+        assert np.abs(again - dataset.symbols(clip))[sounding].mean() < 0.5
 
 
 def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_path: Path) -> None:
@@ -54,11 +156,16 @@ def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_pa
     np.testing.assert_array_max_ulp(mine, theirs, maxulp=1)
 
 
+def clips_of(folder: Path, **waves: np.ndarray) -> list[Clip]:
+    """Recordings of Ann, by their names."""
+    for name, wave in waves.items():
+        soundfile.write(folder / f"{name}.wav", wave, RATE)
+    return [Clip(name, "ann", folder / f"{name}.wav", "Text.") for name in waves]
+
+
 def test_clips_with_lower_f0(tmp_path: Path) -> None:
     wave = voiced(2.0, 200.0, 1)
-    for name in ("ann_s0000", "ann_u0000", "ann_u0001"):
-        soundfile.write(tmp_path / f"{name}.wav", wave, RATE)
-    clips = [Clip(path.stem, "ann", path, "") for path in sorted(tmp_path.glob("*.wav"))]
+    clips = clips_of(tmp_path, ann_s0000=wave, ann_u0000=wave, ann_u0001=wave)
     moved = lowered(clips, 4.0)
     assert [(clip.id, clip.phones) for clip in moved] == [("ann_u0000", ())]  # nothing that is held out
     prepare([*clips, *moved], tmp_path / "out", FEATURES, CODING, 1)
@@ -70,48 +177,34 @@ def test_clips_with_lower_f0(tmp_path: Path) -> None:
 
 
 def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    t = np.arange(22050) / 22050
-    left = 0.4 * np.sin(2 * np.pi * 200 * t)
-    soundfile.write(path, np.column_stack([left, left / 2]), 22050)
-    wave = load_wave(path, RATE)
+    left = 0.4 * np.sin(2 * np.pi * 200 * np.arange(22050) / 22050)
+    soundfile.write(tmp_path / "a.wav", np.column_stack([left, left / 2]), 22050)
+    wave = load_wave(tmp_path / "a.wav", RATE)
     assert len(wave) == RATE
     assert wave[100:-100] == pytest.approx(tone(1.0, 200)[100:-100], abs=0.01)
 
 
 def test_rumble_is_no_sound(tmp_path: Path) -> None:
-    voice = np.concatenate(
-        [np.zeros(RATE // 2, np.float32), tone(1.0, 200) + tone(1.0, 60), np.zeros(RATE // 2, np.float32)]
-    )
+    voice = np.concatenate([QUIET, tone(1.0, 200) + tone(1.0, 60), QUIET])
     rumble = 0.1 * np.sin(2 * np.pi * 15 * np.arange(len(voice)) / RATE)
-    soundfile.write(tmp_path / "a.wav", voice + rumble, RATE)
-    wave = load_wave(tmp_path / "a.wav", RATE)
+    wave = load_wave(clips_of(tmp_path, a=voice + rumble)[0].path, RATE)
     inside = slice(RATE // 2 + 1600, -RATE // 2 - 1600)
     assert wave[inside] == pytest.approx(voice[inside], abs=0.005)
     assert np.abs(wave[: RATE // 4]).max() < 0.01
     begin, end = trim_silence(wave, RATE)
-    assert begin > 0.3 * RATE
-    assert end < 1.7 * RATE
+    assert 0.3 * RATE < begin < end < 1.7 * RATE
 
 
-def test_what_is_too_short_is_left_out(tmp_path: Path) -> None:
-    clips = []
-    for name, seconds in (("short", 0.3), ("long", 0.5)):
-        soundfile.write(tmp_path / f"{name}.wav", tone(seconds, 200), RATE)
-        clips.append(Clip(name, "ann", tmp_path / f"{name}.wav", "Text."))
+def test_what_is_too_short_or_no_sound_is_left_out_or_refused(tmp_path: Path) -> None:
+    clips = clips_of(tmp_path, short=tone(0.3, 200), long=tone(0.5, 200))
     assert prepare(clips, tmp_path / "out", FEATURES, CODING, processes=1) == 1
     (clip,) = Dataset(tmp_path / "out").clips
     assert (clip.id, clip.frames, clip.durations) == ("long", 50, ())
-    with pytest.raises(ValueError, match="none of 1 clips"):
-        prepare(clips[:1], tmp_path / "none", FEATURES, CODING, processes=1)
-    assert not (tmp_path / "none").exists()
-
-
-def test_what_is_no_sound_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "broken.wav"
-    path.write_bytes(b"RIFF, or so it says")
-    with pytest.raises(ValueError, match=r"broken\.wav"):
-        prepare([Clip("broken", "ann", path, "Text.")], tmp_path / "out", FEATURES, CODING, processes=1)
+    clips[1].path.write_bytes(b"RIFF, or so it says")
+    for some, message in ((clips[:1], "none of 1 clips"), (clips[1:], r"long\.wav")):
+        with pytest.raises(ValueError, match=message):
+            prepare(some, tmp_path / "none", FEATURES, CODING, processes=1)
+        assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
@@ -124,11 +217,60 @@ def test_the_names_of_held_out_clips(name: str, expected: bool) -> None:
 
 
 def test_clips_are_grouped(prepared: Path) -> None:
-    datasets = [Dataset(prepared)]
-    evaluation, training = (by_speaker(datasets, evaluation=flag) for flag in (True, False))
+    evaluation, training = (by_speaker([Dataset(prepared)], evaluation=flag) for flag in (True, False))
     assert tuple(evaluation) == tuple(training) == SPEAKERS
-    assert {name: [c.id for _, c in group] for name, group in evaluation.items()} == {
-        name: [f"{name}_s0000"] for name in SPEAKERS
-    }
+    ids = {name: [clip.id for _, clip in group] for name, group in evaluation.items()}
+    assert ids == {name: [f"{name}_s0000"] for name in SPEAKERS}
     assert all(c.speaker == name for name, group in training.items() for _, c in group)
     assert sum(map(len, training.values())) == 8
+
+
+def contents(dataset: Dataset, clip: PreparedClip) -> tuple[object, ...]:
+    arrays = dataset.symbols(clip), dataset.frames(clip), dataset.wave(clip)
+    return (clip.speaker, clip.text, clip.phones, clip.durations, clip.word_starts, *(a.tobytes() for a in arrays))
+
+
+def size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["prepared", "excited"])
+def test_parts_hold_every_clip_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    source: Path = request.getfixturevalue(kind)
+    limit = size(source) // 3
+    parts = pack([source], tmp_path / "parts", limit)
+    assert [part.name for part in parts] == [f"part-{n:03d}" for n in range(len(parts))]
+    assert len(parts) >= 3
+    assert all(size(part) <= limit for part in parts)
+    whole, opened = Dataset(source), [Dataset(part) for part in parts]
+    found = {clip.id: contents(dataset, clip) for dataset in opened for clip in dataset.clips}
+    assert sum(len(dataset.clips) for dataset in opened) == len(found)
+    assert found == {clip.id: contents(whole, clip) for clip in whole.clips}
+    assert all((d.coding, d.spec, d.pitch_ranges) == (whole.coding, whole.spec, whole.pitch_ranges) for d in opened)
+
+
+def test_the_order_in_parts_is_that_of_the_seed(prepared: Path, tmp_path: Path) -> None:
+    def order(name: str, seed: int) -> list[list[str]]:
+        return [[clip.id for clip in Dataset(part).clips] for part in pack([prepared], tmp_path / name, 60_000, seed)]
+
+    assert order("a", 1) == order("b", 1) != order("c", 2)
+
+
+def test_what_cannot_be_packed(prepared: Path, excited: Path, tmp_path: Path) -> None:
+    names = "|".join(clip.id for clip in Dataset(prepared).clips)  # none fits; which is tried first is drawn
+    full, other = tmp_path / "full", shutil.copytree(excited, tmp_path / "excited")
+    full.mkdir()
+    np.save(full / "something.npy", np.zeros(1))
+    for sources, out, limit, message in (
+        ([prepared], "small", 9000, rf"({names}): a clip of \d+ bytes does not fit into a part of 9000"),
+        ([prepared, other], "mixed", 1 << 20, "excited.*: prepared with"),
+        ([prepared], "full", 1 << 20, "full: not empty"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            pack(sources, tmp_path / out, limit)
+
+
+def test_the_command_that_packs(prepared: Path, tmp_path: Path) -> None:
+    command = ["corpus", "pack", str(prepared), "-o", str(tmp_path / "parts"), "--size", "1"]
+    done = CliRunner().invoke(ancestral, command)
+    assert (done.exit_code, done.output) == (0, f"{tmp_path / 'parts'}: 1 parts\n")

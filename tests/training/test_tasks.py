@@ -1,129 +1,261 @@
-"""What a step trains on: batches that follow from (seed, step, rank), held-out clips left alone, losses that agree with
-the engine that serves."""
+"""Training tasks, each by the same rules: losses that follow from (seed, step, rank), runs that learn, resume bit for
+bit and leave a checkpoint; then what only tasks of pictures do."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import load
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.tensors import shapes
-from ancestral.training.data.speech import Dataset
-from ancestral.training.model_card import card
+from ancestral.models.checkpoint import WEIGHTS, Checkpoint, load, save
+from ancestral.models.classification import PictureClassifier
+from ancestral.models.engines import load_image_engine
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import ImageStreamRequest
+from ancestral.models.networks import load_network
+from ancestral.models.spec import LABEL_ROWS, SpecError
+from ancestral.models.tensors import random_tensors
+from ancestral.training.data.images import Pictures, held_out, read_image, read_pictures, spread
+from ancestral.training.data.pack import pack
+from ancestral.training.evaluation.reconstructions import reconstruction_report
+from ancestral.training.loop import LoopConfig, Trainer, train
+from ancestral.training.metrics.classification import accuracy
+from ancestral.training.metrics.retrieval import embed, retrieve
 from ancestral.training.precision import fastest_precision
 from ancestral.training.tasks.acoustic import AcousticTask
+from ancestral.training.tasks.classification import ClassificationTask
+from ancestral.training.tasks.embedding import EmbeddingTask
+from ancestral.training.tasks.images import ImageTask, edited_bits, likelihood
+from ancestral.training.tasks.reconstruction import ReconstructionTask
 from ancestral.training.tasks.wavenet import WaveNetTask
-from tests.paths import ROOT
-from tests.training.sounds import FEATURES, FRAMES, SPEAKERS, WAVENET
+from tests.training.pictures import CLASSES, COUNT, PALETTE, QUARTERS, SIDES, SPEC, quarters, random_arrays, write_set
+from tests.training.sounds import EVEN, FEATURES, FRAMES, SHAPED, WAVENET
 
 CPU = torch.device("cpu")
 FREE = replace(WAVENET, local_channels=0)
-HIDDEN = WAVENET.receptive_field
-EVEN = dict.fromkeys(SPEAKERS, 1.0)
+INDEXED = PixelCNNSpec(
+    height=8, width=8, channels=1, levels=4, palette=("#09090900", "#000000", "#ff8000", "#ffffff"), layers=3,
+    features=8, output_features=16, attributes=(("class", CLASSES),), conditioning="location",
+    coarse_layers=2, coarse_features=8, coarse_inputs=8,
+)  # fmt: skip
+PLAIN = replace(
+    INDEXED, palette=("#000000", "#ff0000", "#00ff00", "#0000ff"), layers=2, features=16, first_kernel_size=3,
+    attributes=(("side", SIDES),), coarse_features=16,
+)  # fmt: skip
+EDITS = replace(PLAIN, context_channels=12)
+CLASSIFIER = ClassifierSpec(
+    8, 8, 1, 256, (), QUARTERS, layers=2, features=8, code=16
+)  # fmt: skip
+ENCODER = EncoderSpec(height=8, width=8, channels=1, levels=256, layers=2, features=8, code=6)
+AUTOENCODER = PixelCNNAutoencoderSpec(
+    height=8, width=8, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
+    condition_channels=3, encoder_layers=1, encoder_features=4,
+)  # fmt: skip
+PORTRAITS = replace(AUTOENCODER, normalised=True, portraits=True)
+PEOPLE = {"train": range(100), "valid": range(100, 120), "test": range(120, 140)}
+LEARNING = {
+    "wavenet": (30, 0.01, "bits_bob", 0.9), "free": (24, 0.01, "bits_bob", 0.93),
+    "acoustic": (20, 0.01, "mel_ann", 0.8), "pixelcnn": (30, 0.02, "valid_nats", 0.5),
+    "indexed": (80, 0.03, "valid_bits_per_dim", 0.2), "edits": (60, 0.01, "valid_bits_per_dim_edited", 0.5),
+    "classifier": (150, 0.005, "valid_side", 0.1), "encoder": (60, 0.01, "valid_rank_1", 0.25),
+    "autoencoder": (12, 0.02, "valid_nats", 0.98), "portraits": (30, 0.02, "valid_nats", 0.98),
+}  # fmt: skip
+"""Steps, learning rate, a figure, and how much of it, or of what is missing from 1, may be left."""
+every_task = pytest.mark.parametrize("kind", LEARNING)
+
+
+def _people(file: Path) -> None:
+    """Everybody has a pattern of their own; in each picture it is lit differently."""
+    rng, arrays = np.random.default_rng(0), dict[str, np.ndarray]()
+    for part, numbers in PEOPLE.items():
+        identities = np.repeat(numbers, 4)
+        patterns = np.stack([np.random.default_rng(n).integers(0, 64, (8, 8), np.uint8) for n in identities])
+        light = rng.integers(0, 192, (len(identities), 1, 1), np.uint8)
+        arrays |= {f"x_{part}": patterns + light, f"identity_{part}": identities}
+    np.savez(file, source=np.array("Nobody"), **arrays)
+
+
+def _colours(file: Path) -> None:
+    """Pictures of one colour, with a black half: what is kept of one tells what else it shows."""
+    rng, parts = np.random.default_rng(0), []
+    for count in (300, 40):
+        side = rng.integers(0, 2, (count, 1))
+        images = np.tile(rng.integers(1, 4, (count, 1, 1, 1)), (1, 8, 8, 1))
+        images[np.arange(8)[None, None] // 4 == side[:, :, None] + np.zeros((1, 8, 1))] = 0
+        parts.append(Pictures(images.astype(np.uint8), side))
+    colours = [[*bytes.fromhex(colour[1:]), 255] for colour in PLAIN.palette]
+    write_set(file, dict(PLAIN.attributes), *parts, palette=np.array(colours, np.uint8))
 
 
 @pytest.fixture(scope="module")
-def task(prepared: Path) -> WaveNetTask:
-    return WaveNetTask(WAVENET, (prepared,), EVEN, batch=3, crop_frames=12)
+def sets(prepared: Path, excited: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Data by their names, and two checkpoints."""
+    folder, arrays = tmp_path_factory.mktemp("sets"), random_arrays()
+    # Every second column is light: noise alone has nothing that new pictures share.
+    stripes = (np.arange(5)[:, None] % 2 * 224).astype(np.uint8)
+    np.savez(folder / "stripes.npz", **{n: x // 8 + stripes if n.startswith("x_") else x for n, x in arrays.items()})
+    # Two classes, each of one picture: after a few steps hardly a bit a pixel is left of the two.
+    labels = np.arange(32)[:, None] % 2
+    images = np.random.default_rng(5).integers(0, 4, (2, 8, 8, 1), np.uint8)[labels[:, 0]]
+    two, some = Pictures(images, labels), Pictures(images[:8], labels[:8])
+    write_set(folder / "indexed.npz", {"class": CLASSES}, two, some, palette=PALETTE)
+    write_set(folder / "quarters.npz", dict(CLASSIFIER.attributes), quarters(400, 0), quarters(60, 1))
+    _people(folder / "people.npz")
+    _colours(folder / "colours.npz")
+    save(folder / "embedding", PORTRAITS.encoder, random_tensors(tensor_table(PORTRAITS.encoder)), "")
+    deeper = replace(SPEC, layers=3)
+    save(folder / "deeper", deeper, random_tensors(tensor_table(deeper)) | {LABEL_ROWS: np.zeros((7, 3))}, "")
+    found = {path.stem: path for path in folder.iterdir()}
+    return found | {"prepared": prepared, "excited": excited, "nothing": folder}
 
 
-def test_a_batch_follows_from_seed_step_and_rank(task: WaveNetTask) -> None:
-    def content(which: WaveNetTask, step: int, rank: int) -> list[bytes]:
-        return [tensor.numpy().tobytes() for tensor in which._batch(step, rank, CPU) if tensor is not None]
-
-    first = content(task, 5, 1)
-    assert content(replace(task), 5, 1) == first
-    assert all(other != first for other in (content(task, 6, 1), content(task, 5, 0)))
-    assert content(replace(task, seed=1), 5, 1) != first
-
-
-def test_crops_come_from_training_clips_and_hide_only_what_lacks_its_past(task: WaveNetTask, prepared: Path) -> None:
-    dataset = Dataset(prepared)
-    sound = {clip.id: dataset.symbols(clip).tobytes() for clip in dataset.clips}
-    starts = {True: 0, False: 0}
-    drawn = set()
-    for step in range(120):
-        symbols, targets, frames, speakers = task._batch(step, 0, CPU)
-        assert frames is not None
-        assert frames.shape == (3, 12 + 2 * WAVENET.conditioner_layers, FEATURES.channels)
-        for row, target, speaker in zip(symbols.numpy(), targets.numpy(), speakers.tolist(), strict=True):
-            crop = row.astype(np.uint8).tobytes()
-            (origin,) = [name for name, content in sound.items() if crop in content]
-            drawn.add(origin)
-            assert origin.startswith(f"{SPEAKERS[speaker]}_u")
-            begins = sound[origin].startswith(crop)
-            starts[begins] += 1
-            hidden = 0 if begins else HIDDEN
-            assert (target[:hidden] == -100).all()
-            assert np.array_equal(target[hidden:], row[hidden:])
-    assert min(starts.values()) > 5
-    assert len(drawn) == 8
-
-
-def test_speakers_are_drawn_by_weight(task: WaveNetTask) -> None:
-    lopsided = replace(task, weights={"ann": 1.0, "bob": 9.0})
-    speakers = np.concatenate([lopsided._batch(step, 0, CPU)[3].numpy() for step in range(150)])
-    assert speakers.mean() == pytest.approx(0.9, abs=0.06)
-
-
-def test_a_crop_brings_the_margin_of_the_conditioner(prepared: Path) -> None:
-    spec = replace(WAVENET, conditioner_layers=3)
-    wide = WaveNetTask(spec, (prepared,), EVEN, crop_frames=10)
-    dataset = Dataset(prepared)
-    clip = dataset.clips[1]
-    whole = dataset.frames(clip).astype(np.float32)
-    last = clip.frames - 10
-    edges = {
-        0: [whole[:1], whole[:1], whole[:1], whole[:13]],
-        20: [whole[17:33]],
-        last: [whole[last - 3 :], whole[-1:], whole[-1:], whole[-1:]],
+@pytest.fixture(scope="module")
+def tasks(sets: Mapping[str, Path]) -> dict[str, Any]:
+    exact = {"precision": "float32"}
+    parts = tuple(pack([sets["prepared"]], sets["nothing"] / "parts", 150_000))
+    assert len(parts) > 1
+    return {
+        "wavenet": WaveNetTask(WAVENET, parts, EVEN, batch=3, crop_frames=12),
+        "free": WaveNetTask(FREE, (sets["prepared"],), EVEN, batch=3, crop_frames=15),
+        "acoustic": AcousticTask(FRAMES, (sets["prepared"],), EVEN, batch=3),
+        "pixelcnn": ImageTask(SPEC, sets["stripes"], batch=8),
+        "indexed": ImageTask(INDEXED, sets["indexed"], batch=8, precision="bfloat16"),
+        "edits": ImageTask(EDITS, sets["colours"], batch=16, edited=0.5),
+        "classifier": ClassificationTask(CLASSIFIER, sets["quarters"], batch=50, **exact),
+        "encoder": EmbeddingTask(ENCODER, sets["people"], batch=64, **exact),
+        "autoencoder": ReconstructionTask(AUTOENCODER, sets["people"], batch=8, **exact),
+        "portraits": ReconstructionTask(PORTRAITS, sets["people"], batch=8, encoder=sets["embedding"], **exact),
     }
-    for start, parts in edges.items():
-        symbols, frames = wide.crop(dataset, clip, start)
-        assert frames is not None
-        assert np.array_equal(frames, np.concatenate(parts))
-        assert np.array_equal(symbols, dataset.symbols(clip)[start * 160 : (start + 10) * 160])
 
 
-def test_the_loss_is_what_the_engine_scores(prepared: Path, tmp_path: Path) -> None:
-    dataset = Dataset(prepared)
-    clip = next(c for c in dataset.clips if c.id == "bob_s0000")
-    whole = WaveNetTask(WAVENET, (prepared,), EVEN, batch=1, crop_frames=clip.frames)
-    torch.manual_seed(0)
-    model = whole.network()
-    whole.export(model, tmp_path / "checkpoint", {"steps": 0}, {"bits_bob": 8.0})
-    engine = NativeEngine(load(tmp_path / "checkpoint"))
-    scores = engine.score(dataset.symbols(clip), dataset.frames(clip).astype(np.float32), 1)
-    bits = whole.evaluate(model, CPU)["bits_bob"]
-    assert bits == pytest.approx(-scores[whole.uncounted :].mean() / np.log(2), rel=1e-4)
-    assert bits > 5.0
-    # And a training step, in bfloat16, on a clip of which the crop is the whole.
-    other = next(c for c in dataset.clips if c.id == "ann_u0003")
-    alone = replace(whole, spec=replace(WAVENET, speakers=("ann",)), weights={"ann": 1.0}, crop_frames=other.frames)
-    torch.manual_seed(0)
-    model = alone.network()
-    alone.export(model, tmp_path / "alone", {"steps": 0}, {})
-    loss, items = alone.loss(model, 0, 0, CPU)
-    scores = NativeEngine(load(tmp_path / "alone")).score(
-        dataset.symbols(other), dataset.frames(other).astype(np.float32), 0
-    )
-    assert loss.item() == pytest.approx(-scores.mean() / np.log(2), rel=0.01)
-    assert items == len(scores)
+@dataclass(frozen=True)
+class Ran:
+    task: Any
+    before: dict[str, float]
+    after: dict[str, float]
+    first: dict[str, torch.Tensor]
+    """The weights before the first step."""
+    averaged: nn.Module
+    made: Checkpoint
+
+    @property
+    def out(self) -> Path:
+        return self.made.path.parent
+
+
+@pytest.fixture(scope="module")
+def trained(tasks: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Ran]:
+    """A run of every kind, which was stopped and resumed after three steps."""
+
+    @cache
+    def run(kind: str) -> Ran:
+        task, out, (steps, rate, *_) = tasks[kind], tmp_path_factory.mktemp(kind), LEARNING[kind]
+        config = LoopConfig(steps, rate, warmup=3, evaluate_every=steps, log_every=10, ema=0.8)
+        whole = Trainer(task, config, out)
+        first = {name: tensor.clone() for name, tensor in whole.model.state_dict().items()}
+        before = task.evaluate(whole.averaged(), CPU)
+        for _ in range(3):
+            whole.run_step()
+        whole.save()
+        steps_of_one = [whole.run_step() for _ in range(3)]
+        torch.rand(7)  # the acoustic model draws random numbers inside its network; a resumed run draws the same
+        resumed = Trainer(task, config, out)
+        assert resumed.step == 3
+        assert [resumed.run_step() for _ in range(3)] == steps_of_one
+        assert all(torch.equal(whole.average[name], tensor) for name, tensor in resumed.average.items())
+        resumed.run()
+        averaged = resumed.averaged()
+        return Ran(task, before, task.evaluate(averaged, CPU), first, averaged, load(out / "checkpoint"))
+
+    return run
+
+
+def exported(task: Any, model: nn.Module, out: Path) -> Checkpoint:
+    task.export(model, out, {"step": 0}, {})
+    return load(out)
+
+
+@every_task
+def test_a_loss_follows_from_seed_step_and_rank(tasks: Mapping[str, Any], kind: str) -> None:
+    task = tasks[kind]
+    model = task.network().eval()
+
+    def loss(which: Any, step: int = 3, rank: int = 1) -> tuple[float, int]:
+        mean, items = which.loss(model, step, rank, CPU)
+        return mean.item(), items
+
+    first = loss(task)
+    samples = task.batch * task.crop_frames * FEATURES.hop if task.unit == "samples" else 0
+    assert first[1] == {"samples": samples, "pictures": task.batch}.get(task.unit, first[1]) >= task.batch
+    assert loss(replace(task)) == first
+    others = loss(task, step=2), loss(task, rank=0), loss(replace(task, seed=1))
+    assert all(other[0] != first[0] for other in others)
+
+
+@every_task
+def test_a_run_learns_resumes_and_leaves_a_checkpoint(trained: Callable[[str], Ran], kind: str) -> None:
+    ran, (_, _, figure, left) = trained(kind), LEARNING[kind]
+    rest = [1 - figures[figure] if kind in ("classifier", "encoder") else figures[figure]
+            for figures in (ran.before, ran.after)]  # fmt: skip
+    assert rest[1] < left * rest[0]
+    spec = ran.made.spec
+    assert ran.task.spec == (replace(spec, int8_ranges=()) if isinstance(spec, WaveNetSpec) else spec)
+    assert f"| {figure} | {ran.after[figure]:.4f} |" in ran.made.card
+    moved = {name for name, tensor in trained(kind).averaged.state_dict().items() if not tensor.equal(ran.first[name])}
+    assert moved == {name for name in ran.first if kind != "portraits" or not name.startswith("encoder.")}
+
+
+@every_task
+def test_a_run_begins_with_the_weights_of_another(tasks: Mapping[str, Any], kind: str, tmp_path: Path) -> None:
+    begun = exported(tasks[kind], tasks[kind].network(), tmp_path / "first" / "checkpoint")
+    task = replace(tasks[kind], start=begun.path)
+    trainer = Trainer(task, LoopConfig(1, warmup=1, decay=0.0, seed=5), tmp_path / "second")
+    for model in (trainer.model, trainer.averaged()):
+        assert exported(task, model, tmp_path / "copy" / "checkpoint").sha256 == begun.sha256
+    shutil.rmtree(begun.path)  # what a run has begun with is not asked for again
+    trainer.run()
+    made = load(tmp_path / "second" / "checkpoint")
+    assert f"| started from the weights of SHA-256 | {begun.sha256} |" in made.card
+    assert "started from" not in begun.card
+    assert made.sha256 != begun.sha256
 
 
 @torch.no_grad()
-def test_precision_is_that_of_the_arithmetic(task: WaveNetTask) -> None:
-    model = task.network()
-    whole, half = (replace(task, precision=p).loss(model, 0, 0, CPU)[0] for p in ("float32", "bfloat16"))
+@pytest.mark.parametrize("kind", ["wavenet", "acoustic", "pixelcnn", "classifier"])
+def test_precision_is_that_of_the_arithmetic(tasks: Mapping[str, Any], kind: str) -> None:
+    model = tasks[kind].network().eval()
+    whole, half = (replace(tasks[kind], precision=p).loss(model, 0, 0, CPU)[0] for p in ("float32", "bfloat16"))
     assert whole != half
     assert float(whole) == pytest.approx(float(half), rel=0.02)
+    if kind == "pixelcnn":
+        images, labels, _ = tasks[kind]._batch(0, 0)
+        exact = nn.functional.cross_entropy(model.double()(images, labels, None).flatten(0, 3), images.flatten())
+        assert float(whole) == pytest.approx(float(exact) / np.log(2), rel=1e-5)
+
+
+def test_bfloat16_rounds_the_vectors_of_an_encoder(tasks: Mapping[str, Any]) -> None:
+    """Whatever the weights, unlike the loss, which depends on the choice of negatives."""
+    model, vectors = tasks["encoder"].network(), list[torch.Tensor]()
+    model.register_forward_hook(lambda _module, _inputs, output: vectors.append(output.detach().float()))
+    for precision in ("float32", "bfloat16"):
+        replace(tasks["encoder"], precision=precision).loss(model, 3, 1, CPU)
+    exact, rounded = vectors
+    assert not torch.equal(exact, rounded)
+    torch.testing.assert_close(rounded, exact, atol=0.03, rtol=0.0)
 
 
 @pytest.mark.parametrize(
@@ -147,92 +279,273 @@ def test_bfloat16_is_for_processors_that_multiply_it(
     assert fastest_precision() == precision
 
 
-def test_a_model_without_frames_hears_one_clip_after_another(prepared: Path) -> None:
-    dataset = Dataset(prepared)
-    sound = {clip.id: dataset.symbols(clip).tobytes() for clip in dataset.clips}
-    free = WaveNetTask(FREE, (prepared,), EVEN, batch=3, crop_frames=30)
-    content = [[t.numpy().tobytes() for t in free._batch(step, 1, CPU) if t is not None] for step in (3, 3, 4)]
-    assert content[0] == content[1] != content[2]
-    joined, begun = 0, 0
-    for step in range(60):
-        symbols, targets, frames, speakers = free._batch(step, 0, CPU)
-        assert frames is None
-        assert symbols.shape == (3, 30 * FEATURES.hop)
-        for row, target, speaker in zip(symbols.numpy(), targets.numpy(), speakers.tolist(), strict=True):
-            crop = row.astype(np.uint8).tobytes()
-            own = [s for name, s in sound.items() if name.startswith(f"{SPEAKERS[speaker]}_u")]
-            if not any(crop in s for s in own):
-                # The end of one, and of what is left the start of another.
-                cuts = [
-                    i for i in range(FEATURES.hop, len(crop), FEATURES.hop) if any(s.endswith(crop[:i]) for s in own)
-                ]
-                assert any(s.startswith(crop[cut:]) for cut in cuts for s in own)
-                joined += 1
-            begins = any(s.startswith(crop) for s in own)
-            begun += begins
-            hidden = 0 if begins else HIDDEN
-            assert (target[:hidden] == -100).all()
-            assert np.array_equal(target[hidden:], row[hidden:])
-    assert 20 < joined < 120
-    assert begun > 3
+OTHER_STYLES = (("class", CLASSES), ("style", ("oil", "ink", "pen")))
+OTHER_NETWORK = "its spec is not that of the network"
 
 
-def test_a_model_without_frames_is_scored_and_exported(prepared: Path, tmp_path: Path) -> None:
-    dataset = Dataset(prepared)
-    clip = next(c for c in dataset.clips if c.id == "bob_s0000")
-    task = WaveNetTask(FREE, (prepared,), EVEN, batch=1, crop_frames=clip.frames)
-    torch.manual_seed(0)
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("wavenet", {"data": ("prepared", "excited")}, "prepared with"),
+        ("wavenet", {"data": ("prepared", "excited"), "spec": SHAPED}, "prepared with"),
+        ("acoustic", {"spec": replace(FRAMES, pitch_layers=0)}, "pitch_layers"),
+        ("pixelcnn", {"start": "deeper"}, OTHER_NETWORK),
+        ("pixelcnn", {"start": "embedding"}, OTHER_NETWORK),
+        ("pixelcnn", {"start": "nothing"}, "cannot be read"),
+        ("edits", {"start": "deeper"}, OTHER_NETWORK),
+        ("pixelcnn", {"spec": replace(SPEC, width=6)}, r"pictures of \(6, 5, 1\)"),
+        ("pixelcnn", {"data": "indexed", "spec": replace(SPEC, height=8, width=8)}, "its palette is not the model's"),
+        ("pixelcnn", {"spec": replace(SPEC, label_rows=2)}, "its attributes are not the model's"),
+        ("pixelcnn", {"spec": replace(SPEC, attributes=OTHER_STYLES)}, "its attributes are not the model's"),
+        ("classifier", {"spec": replace(CLASSIFIER, attributes=CLASSIFIER.attributes[:1])},
+         "its attributes are not the classifier's"),
+        ("classifier", {"start": "embedding"}, OTHER_NETWORK),
+        ("encoder", {"start": "embedding"}, OTHER_NETWORK),
+        ("encoder", {"spec": replace(ENCODER, normalised=False)}, "normalised: the triplet loss needs vectors of"),
+        ("encoder", {"batch": 10}, "batch: must be a multiple of 4, at least 8, not 10"),
+        ("encoder", {"batch": 4}, "batch: must be a multiple of 4, at least 8, not 4"),
+        ("encoder", {"batch": 404}, "only 100 identities have two pictures; a batch needs 101"),
+        ("encoder", {"spec": replace(ENCODER, width=9)}, r"pictures of \(8, 8, 1\)"),
+        ("encoder", {"data": "quarters"}, "identity_train is missing"),
+        ("autoencoder", {"encoder": "embedding"}, "an autoencoder trains its own"),
+        ("portraits", {"encoder": None}, "portraits need the checkpoint of one"),
+        ("portraits", {"spec": replace(PORTRAITS, encoder_features=6)}, "not that of the network's encoder"),
+        ("portraits", {"batch": 7}, "^batch: must be even"),
+        ("portraits", {"batch": 2}, "^batch: must be even and at least 4"),
+        ("portraits", {"data": "quarters"}, "identity_train is missing"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_is_refused(
+    tasks: Mapping[str, Any], sets: Mapping[str, Path], kind: str, changes: dict[str, Any], message: str
+) -> None:
+    for name, value in changes.items():
+        if name in ("data", "start", "encoder") and value is not None:
+            changes = changes | {name: sets[value] if isinstance(value, str) else tuple(sets[one] for one in value)}
+    task = replace(tasks[kind], **changes)
+    with pytest.raises(ValueError, match=message):
+        _ = task.network(), task.pictures
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_cannot_begin_leaves_no_folder(
+    tasks: Mapping[str, Any], sets: Mapping[str, Path], tmp_path: Path, processes: int
+) -> None:
+    with pytest.raises(ValueError, match=OTHER_NETWORK):
+        train(replace(tasks["pixelcnn"], start=sets["deeper"]), LoopConfig(1), tmp_path / "run", processes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_autoencoders_have_gates_and_no_attributes() -> None:
+    for changes, field in (({"gated": False}, "gated"), ({"attributes": (("class", ("cat",)),)}, "attributes")):
+        with pytest.raises(SpecError, match=f"^{field}: "):
+            replace(AUTOENCODER, **changes)
+
+
+def test_every_picture_comes_once_before_any_comes_again(sets: Mapping[str, Path]) -> None:
+    task = ImageTask(replace(SPEC, levels=256), sets["stripes"], batch=5, label_dropout=0.0)
+    shown = np.concatenate([task._batch(step, 0)[0].numpy() for step in range(14)]).astype(np.uint8)
+    names = {image.tobytes(): number for number, image in enumerate(task.pictures.train.images)}
+    numbers = [names[image.tobytes()] for image in shown]
+    passes = [numbers[i * COUNT : (i + 1) * COUNT] for i in range(3)]
+    assert all(sorted(one) == list(range(COUNT)) for one in passes)
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_labels_are_left_out_each_by_itself_and_all_but_the_style_together(sets: Mapping[str, Path]) -> None:
+    def dropped(label_dropout: float, unconditional: float) -> np.ndarray:
+        task = ImageTask(SPEC, sets["stripes"], batch=20, label_dropout=label_dropout, unconditional=unconditional)
+        labels = np.concatenate([task._batch(step, 0)[1].numpy() for step in range(100)])
+        return labels == [len(values) for _, values in SPEC.attributes]
+
+    each = dropped(0.25, 0.0)
+    assert each.mean(axis=0) == pytest.approx([0.25, 0.25], abs=0.04)
+    assert each.all(axis=1).mean() == pytest.approx(0.0625, abs=0.02)
+    together = dropped(0.0, 0.3).mean(axis=0)
+    assert together[0] == pytest.approx(0.3 + 0.3 / 2, abs=0.04)
+    assert together[1] == pytest.approx(1 / COUNT, abs=0.02), "one is not known"
+
+
+def test_held_out_pictures_are_spread_over_the_set_and_always_the_same(sets: Mapping[str, Path]) -> None:
+    """A set may be sorted by what its pictures show."""
+    assert [spread(*sizes).tolist() for sizes in ((10, 5), (10, 3), (3, None), (3, 7), (0, 5), (5, 0))] == [
+        [0, 2, 4, 6, 8], [0, 3, 6], [0, 1, 2], [0, 1, 2], [], [],
+    ]  # fmt: skip
+    task = ImageTask(SPEC, sets["stripes"])
+    every, again, some = (task.held_out(task.pictures.test, count) for count in (None, None, 4))
+    assert np.array_equal(every.images, again.images)
+    assert set(np.unique(every.images)) == {0, 1}
+    assert np.array_equal(some.images, every.images[::2])
+    assert np.array_equal(some.labels, every.labels[::2])
+
+
+@pytest.mark.parametrize("levels", [2, 256])
+def test_the_likelihood_is_the_engines(sets: Mapping[str, Path], levels: int, tmp_path: Path) -> None:
+    task = ImageTask(replace(SPEC, levels=levels), sets["stripes"], batch=4)
+    model = task.network().eval()
+    engine = NativeImageEngine(exported(task, model, tmp_path / "run" / "checkpoint"))
+    pictures = task.held_out(task.pictures.test, 8)
+    figures = likelihood(model, task.spec, pictures, CPU)
+    for way, labels in {"": pictures.labels, "_unconditional": [[None, None]] * 8}.items():
+        scores = engine.score(pictures.images, np.stack([engine.embed_labels(list(row)) for row in labels]))
+        assert figures[f"nats{way}"] == pytest.approx(-scores.sum() / 8, rel=1e-4)
+        assert figures[f"bits_per_dim{way}"] == pytest.approx(-scores.mean() / np.log(2), rel=1e-4)
+
+
+def test_a_run_of_pictures_leaves_a_card_and_sheets(trained: Callable[[str], Ran]) -> None:
+    ran = trained("pixelcnn")
+    assert "Somebody; 23 pictures." in ran.made.card
+    assert "not the fixed binarisation" in ran.made.card
+    assert read_image(ran.out / "sheets" / "0000030.png").shape == (4 * 8 + 2, 2 * 7 + 2, 3)
+    assert np.array_equal(ran.made.tensors[LABEL_ROWS], ran.task.pictures.label_rows)
+
+
+def test_labels_tell_indexed_pictures_apart(trained: Callable[[str], Ran]) -> None:
+    ran = trained("indexed")
+    assert ran.before["valid_bits_per_dim"] > 1.5
+    assert ran.after["valid_bits_per_dim"] < min(0.3, ran.after["valid_bits_per_dim_unconditional"])
+    engine = NativeImageEngine(ran.made)
+    drawn = engine.draw([ImageStreamRequest(0, 0.0, engine.embed_labels([label])) for label in (0, 1)])
+    assert (drawn == ran.task.pictures.test.images[:2]).mean() > 0.95
+
+
+def test_a_run_begins_with_weights_of_pictures_whose_labels_occurred_together_otherwise(
+    sets: Mapping[str, Path], tmp_path: Path
+) -> None:
+    first, arrays = ImageTask(SPEC, sets["stripes"]), dict(np.load(sets["stripes"]))
+    begun = exported(first, first.network(), tmp_path / "first")
+    cats, others = arrays["labels_train"][:, 0] == 0, tmp_path / "cats.npz"
+    np.savez(others, **arrays | {name: arrays[name][cats] for name in ("x_train", "labels_train")})
+    rows = read_pictures(others).label_rows
+    assert len(rows) < SPEC.label_rows
+    task = ImageTask(replace(SPEC, label_rows=len(rows)), others, start=begun.path)
+    made = exported(task, task.network(), tmp_path / "second")
+    assert all(np.array_equal(made.tensors[name], begun.tensors[name]) for name in {*begun.tensors} - {LABEL_ROWS})
+    assert np.array_equal(made.tensors[LABEL_ROWS], rows)
+
+
+def test_edits_begin_as_the_network_that_they_start_from(sets: Mapping[str, Path], tmp_path: Path) -> None:
+    begun = ImageTask(PLAIN, sets["colours"])
+    start = exported(begun, begun.network(), tmp_path / "run" / "checkpoint").path
+    plain, task = replace(begun, start=start).network(), ImageTask(EDITS, sets["colours"], start=start)
+    network, (images, labels, kept) = task.network(), task._batch(0, 0)
+    assert kept is not None
+    for edits in (None, kept):
+        assert torch.allclose(network(images, labels, kept=edits), plain(images, labels), atol=1e-5)
+    task.loss(network, 0, 0, CPU)[0].backward()
+    grads = {name: parameter.grad for name, parameter in network.named_parameters() if name.endswith("out")}
+    assert all(grad is not None and grad.abs().sum() > 0 for grad in grads.values()), "it learns from there"
+    with pytest.raises(ValueError, match=OTHER_NETWORK):
+        replace(task, spec=replace(EDITS, features=8)).network()
+
+
+@torch.no_grad()
+def test_a_quarter_of_a_batch_are_edits_of_which_the_regions_count(sets: Mapping[str, Path]) -> None:
+    task = ImageTask(EDITS, sets["colours"], batch=400, precision="float32")
+    images, labels, kept = task._batch(3, 0)
+    assert labels is not None
+    assert kept is not None
+    edited, left_out = kept.flatten(1).any(dim=1), labels[:, 0] == 2
+    assert 0.2 < float(edited.float().mean()) < 0.3
+    assert 0.35 < float(left_out[edited].float().mean()) < 0.65
+    assert float(left_out[~edited].float().mean()) < 0.3
+    network = task.network()
+    logits = network(images, labels, kept=kept)
+    nats = nn.functional.cross_entropy(logits.flatten(0, 3), images.flatten(), reduction="none").view(kept.shape)
+    assert float(task.loss(network, 3, 0, CPU)[0]) == pytest.approx(float(nats[~kept].mean() / np.log(2)), rel=1e-5)
+
+
+def test_a_network_learns_to_see_what_edits_keep(trained: Callable[[str], Ran]) -> None:
+    ran = trained("edits")
+    network, test = ran.task.network().eval(), ran.task.held_out(ran.task.pictures.test, None)
+    network.load_state_dict(ran.averaged.state_dict())
+    seeing = edited_bits(network, test, CPU)
+    for name, parameter in network.named_parameters():
+        if name in ("context.out", "context.coarse_out"):
+            parameter.data.zero_()
+    assert seeing < 0.7 * edited_bits(network, test, CPU)
+    assert "valid_bits_per_dim" in ran.after
+
+
+def test_unspecified_labels_have_no_loss(tasks: Mapping[str, Any]) -> None:
+    task = replace(tasks["classifier"])
+    task.pictures.train.labels[:] = [len(values) for _, values in QUARTERS]
+    assert task.loss(task.network(), 0, 0, CPU)[0].item() == 0.0
+
+
+def test_a_classifier_is_right_and_takes_half_as_many_bytes(trained: Callable[[str], Ran]) -> None:
+    ran = trained("classifier")
+    shares = accuracy(PictureClassifier(CLASSIFIER, ran.made.tensors), ran.task.pictures.test)
+    assert min(shares.values()) >= 0.97
+    assert ran.after == {f"valid_{name}": pytest.approx(share) for name, share in shares.items()}
+    numbers = sum(tensor.size for tensor in ran.made.tensors.values())
+    assert 2 * numbers < (ran.made.path / WEIGHTS).stat().st_size < 3 * numbers
+
+
+def test_binarisation_for_an_encoder_is_new_in_training_and_the_same_in_evaluation(tasks: Mapping[str, Any]) -> None:
+    task = replace(tasks["encoder"], spec=replace(ENCODER, levels=2), batch=400)
     model = task.network()
-    task.export(model, tmp_path / "checkpoint", {"steps": 0}, {})
-    made = load(tmp_path / "checkpoint")
-    assert replace(made.spec_as(WaveNetSpec), int8_ranges=()) == FREE
-    assert min(made.spec_as(WaveNetSpec).int8_ranges) > 0
-    assert made.card.startswith("# WaveNet without text: a speaker to 16 kHz babble\n")
-    scores = NativeEngine(made).score(dataset.symbols(clip), None, 1)
-    assert task.evaluate(model, CPU)["bits_bob"] == pytest.approx(
-        -scores[task.uncounted :].mean() / np.log(2), rel=1e-4
-    )
-    loss, items = task.loss(model, 0, 0, CPU)
-    assert 5.0 < loss.item() < 12.0
-    assert items == clip.frames * FEATURES.hop
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    assert task.loss(model, 0, 0, CPU)[0].item() != task.loss(model, 1, 0, CPU)[0].item(), "each has all pictures"
+    one, two = (held_out(task.pictures.test, task.spec, 0) for _ in range(2))
+    assert set(np.unique(one.images)) == {0, 1}
+    assert np.array_equal(one.images, two.images)
+    assert one.identities is not None
+    assert one.identities.tolist() == np.repeat(PEOPLE["test"], 4).tolist()
+    assert task.evaluate(model, CPU) == task.evaluate(model, CPU)
 
 
-def test_speakers_that_the_data_lack(prepared: Path) -> None:
-    spec = replace(WAVENET, speakers=("ann", "eve"))
-    task = WaveNetTask(spec, (prepared,), {"ann": 1.0, "eve": 1.0}, crop_frames=12)
-    with pytest.raises(ValueError, match="speakers: the data hold no clip of eve"):
-        task.loss(task.network(), 0, 0, CPU)
-    assert list(task.evaluate(task.network(), CPU)) == ["bits_ann"]
+def test_an_encoder_finds_people_that_it_was_not_trained_on(trained: Callable[[str], Ran]) -> None:
+    ran = trained("encoder")
+    assert "# Encoder of pictures: 8 × 8, grey, 256 levels" in ran.made.card
+    assert "Nobody; 400 pictures." in ran.made.card
+    test = held_out(ran.task.pictures.test, ENCODER, 0)
+    found = retrieve(partial(embed, load_network(ran.made)), test)
+    by_pixels = retrieve(lambda symbols: symbols.reshape(len(symbols), -1).astype(np.float32), test)
+    assert (found.identities, found.chance_1, found.chance_5) == (20, 0.05, 0.25)
+    assert found.rank_1 >= 0.9
+    assert found.rank_1 > by_pixels.rank_1
 
 
-def test_checkpoints_hold_what_the_networks_hold(task: WaveNetTask, prepared: Path) -> None:
-    for network in (task.network(), AcousticTask(FRAMES, (prepared,), EVEN).network().generator):
-        found = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        assert found == shapes(tensor_table(network.spec))
+def test_reconstructions_and_portraits_have_figures_cards_and_sheets(
+    trained: Callable[[str], Ran], sets: Mapping[str, Path]
+) -> None:
+    auto, portraits = trained("autoencoder"), trained("portraits")
+    assert auto.after["valid_bits_per_dim"] == pytest.approx(auto.after["valid_nats"] / 64 / np.log(2))
+    assert "# PixelCNN autoencoder: 8 × 8" in auto.made.card
+    # Ten pictures, and below each the four that were drawn from it, at twice their size.
+    assert read_image(auto.out / "sheets" / "0000012.png").shape == (5 * 18 + 2, 10 * 18 + 2, 3)
+    assert "# Portraits by a Gated PixelCNN" in portraits.made.card
+    for name, tensor in load(sets["embedding"]).tensors.items():
+        assert np.array_equal(portraits.made.tensors[f"encoder.{name}"], tensor), name
 
 
-def test_cards_give_credit() -> None:
-    text = card(
-        "A model",
-        {"allison": 24.0, "joe": 80.0, "slt": 1.25, "ann": 3.0},
-        {"steps": 7, "hours": 0.5},
-        {"bits_joe": 2.5},
-    )
-    rows = dict(line.strip("| ").split(" | ", 1) for line in text.splitlines() if " | " in line.strip("| "))
-    assert text.startswith("# A model\n")
-    assert "Licence of these weights: CC-BY-SA-3.0" in text
-    assert rows["allison"].startswith("24.0 | Allison Smith")
-    assert "CC0" in rows["joe"]
-    assert "flite's slt" in rows["slt"]
-    assert rows["ann"] == "3.0 | a corpus of the person who trained this model"
-    assert (rows["steps"], rows["hours"], rows["bits_joe"]) == ("7", "0.5", "2.5000")
-    assert "CC-BY-SA" not in card("Another", {"heart": 1.0, "joe": 1.0}, {}, {})
+@pytest.mark.parametrize("kind", ["autoencoder", "portraits"])
+def test_a_network_that_draws_from_pictures_is_judged(trained: Callable[[str], Ran], tmp_path: Path, kind: str) -> None:
+    task, made = trained(kind).task, trained(kind).made
+    engine = load_image_engine("native", made)
+    report = reconstruction_report(made, engine, task.data, tmp_path, 20)
+    given, wanted = task.pairs(task.pictures.test, None)
+    h = np.stack([engine.encode(picture) for picture in given])
+    assert report["nats"] == pytest.approx(-engine.score(wanted, h).sum() / len(given), rel=1e-4)
+    assert read_image(tmp_path / "sheet.png").shape[0] == 5 * 18 + 2, "originals, and four samples of each"
+    assert ("portraits" in report) == ("uploads" in report) == (kind == "portraits")
+    if kind == "portraits":
+        assert (report["portraits"]["identities"], report["portraits"]["chance_1"]) == (20, 0.05)
+        test = task.held_out(task.pictures.test, None)
+        found = retrieve(lambda images: np.stack([engine.encode(one) for one in images]), test)
+        assert report["uploads"] == found._asdict()
 
 
-def test_weights_inherit_the_licence_of_those_that_they_start_from() -> None:
-    start = load(ROOT / "models/trunks/wavenet-en")
-    text = card("Another", {"heart": 1.0}, {"steps": 7}, {}, start)
-    assert "Licence of these weights: CC-BY-SA-3.0, that of the weights which training started from" in text
-    assert f"| started from the weights of SHA-256 | {start.sha256} |" in text
+def test_a_portrait_is_predicted_from_another_picture_of_the_same_person(tasks: Mapping[str, Any]) -> None:
+    task = replace(tasks["portraits"], spec=replace(PORTRAITS, levels=256))
+    train_set, test = task.pictures.train, task.pictures.test
+    images, sources, _ = task._batch(0, 0)
+    owners = []
+    for pair in (images, sources):
+        equal = (train_set.images[None] == pair.numpy()[:, None]).all(axis=(2, 3, 4))
+        assert (equal.sum(axis=1) == 1).all()
+        owners.append(train_set.identities[equal.argmax(axis=1)])
+    assert np.array_equal(*owners)
+    assert not (images == sources).flatten(1).all(dim=1).any()
+    given, wanted = task.pairs(test, 3)
+    assert np.array_equal(given, test.images[[0, 24, 52]])
+    assert np.array_equal(wanted, test.images[[1, 25, 53]])

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
 from ancestral import models
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.checkpoint import WEIGHTS, CheckpointError, load, save
+from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.tensors import random_tensors
 from ancestral.training.export import export, graphs
 from ancestral.training.export.graph import Graph
 from ancestral.training.export.parity import ParityError
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 
-ZOO = Path(models.__file__).with_name("zoo")
-SHIPPED = sorted(path.parent for path in ZOO.glob(f"*/*/{WEIGHTS}"))
-KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
+SHIPPED = sorted(path.parent for path in Path(models.__file__).with_name("zoo").glob(f"*/*/{WEIGHTS}"))
+ACOUSTIC = AcousticSpec(
+    phonemes=("a", "b", "c"), speakers=("ann", "bob"), outputs=10, channels=12, encoder_layers=1, decoder_layers=2,
+    duration_layers=1, speaker_channels=4, pitch_layers=3,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -33,9 +41,8 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_the_bundled_graphs_are_current(path: Path) -> None:
     """If not: ancestral export PATH."""
     current = graphs(load(path))
-    assert {file.name: file.read_bytes() == current[file.name] for file in path.glob("*.onnx")} == dict.fromkeys(
-        current, True
-    )
+    found = {file.name: file.read_bytes() == current[file.name] for file in path.glob("*.onnx")}
+    assert found == dict.fromkeys(current, True)
 
 
 def test_graphs_lie_beside_the_weights_and_hold_none(checkpoint: Path) -> None:
@@ -47,7 +54,6 @@ def test_graphs_lie_beside_the_weights_and_hold_none(checkpoint: Path) -> None:
     for file in written:
         proto = onnx.load(file, load_external_data=False)
         external = [tensor for tensor in proto.graph.initializer if tensor.external_data]
-        assert external
         assert {entry.value for t in external for entry in t.external_data if entry.key == "location"} == {WEIGHTS}
         assert max(len(t.raw_data) for t in proto.graph.initializer) < 1000
         assert {p.key: p.value for p in proto.metadata_props}["ancestral.weights_sha256"] == load(checkpoint).sha256
@@ -102,3 +108,23 @@ def test_graphs_that_do_something_else_are_not_written(
 def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"^manifest\.json: cannot be read"):
         export(tmp_path)
+
+
+def test_f0_of_an_acoustic_graph_spans_the_dilated_layers(tmp_path: Path) -> None:
+    """A change of one frame reaches as far as kernels and dilations say, and no further."""
+    for spec, graphs_of in ((replace(ACOUSTIC, pitch_layers=0), set()), (ACOUSTIC, {"pitch"})):
+        save(tmp_path / "checkpoint", spec, random_tensors(tensor_table(spec), seed=3), "Random.")
+        assert {file.stem for file in export(tmp_path / "checkpoint")} == {"encode", "decode"} | graphs_of
+    graph = open_session(load(tmp_path / "checkpoint"), "pitch", "onnx-cpu")
+    rng = np.random.default_rng(0)
+    inputs = {
+        "repeated": rng.standard_normal((1, 61, ACOUSTIC.channels)).astype(np.float32),
+        "positions": rng.random((1, 61, 3)).astype(np.float32), "speaker": np.zeros(1, np.int64),
+        "mask": np.ones((1, 61, 1), np.float32),
+    }  # fmt: skip
+    (before,) = graph.run(None, inputs)
+    inputs["repeated"][0, 30] += 1.0
+    (after,) = graph.run(None, inputs)
+    reach = ACOUSTIC.kernel_size // 2 * sum(ACOUSTIC.pitch_dilations)
+    changed = np.flatnonzero(np.abs(after - before)[0].max(axis=1))
+    assert (changed.min(), changed.max()) == (30 - reach, 30 + reach)

@@ -1,0 +1,137 @@
+"""Small sets of pictures, and stand-ins for the registries that corpora come from, since no test may need a network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.training.corpora.debian import SourcePackage
+from ancestral.training.corpora.packages import Package
+from ancestral.training.data.images import Pictures
+
+CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")
+SIDES, HEIGHTS = ("left", "right"), ("top", "bottom", "neither")
+QUARTERS = (("side", SIDES), ("height", HEIGHTS))
+COUNT = 23
+SPEC = PixelCNNSpec(
+    height=6, width=5, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
+    attributes=(("class", CLASSES), ("style", STYLES)), label_rows=7, conditioning="class",
+)  # fmt: skip
+PALETTE = np.array([(9, 9, 9, 0), (0, 0, 0, 255), (255, 128, 0, 255), (255, 255, 255, 255)], np.uint8)
+COLOURS = np.array([[10, 20, 30], [250, 0, 0], [0, 200, 90], [255, 255, 255]], np.uint8)
+DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nSuites: trixie\nComponents: main\n"
+Arrays = dict[str, np.ndarray]
+
+
+def write_set(
+    file: Path, attributes: Mapping[str, tuple[str, ...]], train: Pictures, test: Pictures, **more: np.ndarray
+) -> Path:
+    """A set of pictures in a file."""
+    values = {f"values_{name}": np.array(names) for name, names in attributes.items()}
+    np.savez(
+        file, attributes=np.array([*attributes]), **values, x_train=train.images, labels_train=train.labels,
+        x_test=test.images, labels_test=test.labels, **more,
+    )  # fmt: skip
+    return file
+
+
+def random_arrays() -> Arrays:
+    """What an npz with two attributes has in it, of which one is unknown once."""
+    rng = np.random.default_rng(0)
+    made: Arrays = {
+        "attributes": np.array(["class", "style"]), "values_class": np.array(CLASSES), "values_style": np.array(STYLES),
+        "source": np.array("Somebody"),
+    }  # fmt: skip
+    for part, count in (("train", COUNT), ("valid", 7), ("test", 8)):
+        made[f"x_{part}"] = rng.integers(0, 256, (count, 6, 5, 1), np.uint8)
+        made[f"labels_{part}"] = np.stack([rng.integers(0, 2, count), rng.integers(0, 3, count)], 1).astype(np.int8)
+    made["labels_train"][4, 1] = -1
+    return made
+
+
+def quarters(count: int, seed: int) -> Pictures:
+    """Grey pictures of 8 × 8 pixels with a light half left or right, of which the top or the bottom is lightest."""
+    rng = np.random.default_rng(seed)
+    side, height = rng.integers(0, 2, count), rng.integers(0, 3, count)
+    light = np.arange(8) // 4 == side[:, None]
+    lightest = np.arange(8) // 4 == height[:, None]
+    images = np.where(light[:, None], rng.integers(90, 130, (count, 8, 8)), 10)
+    images = np.where(light[:, None] & lightest[:, :, None], 250, images)[..., None].astype(np.uint8)
+    return Pictures(images, np.stack([side, height], axis=1))
+
+
+def painted(count: int = 60, height: int = 8, width: int = 12) -> np.ndarray:
+    """Pictures of blocks of four colours, RGBA, none like another; the upper row is transparent."""
+    rng = np.random.default_rng(1)
+    rgb = COLOURS[rng.integers(0, 4, (count, height // 4, width // 4))].repeat(4, axis=1).repeat(4, axis=2)
+    for image in rgb:
+        rows, columns = rng.integers(0, height, 9), rng.integers(0, width, 9)
+        image[rows, columns] = COLOURS[rng.integers(0, 4, 9)]
+    alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
+    alpha[:, 0] = 0
+    return np.concatenate([rgb, alpha], axis=-1)
+
+
+def stored(folder: Path, images: np.ndarray, name: Callable[[int], str] = "{}.png".format) -> Path:
+    """A folder with pictures as files."""
+    for number, image in enumerate(images):
+        path = folder / name(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path, **({"lossless": True, "exact": True} if path.suffix == ".webp" else {}))
+    return folder
+
+
+def png(image: Image.Image, **options: bool) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def tile(
+    colour: tuple[int, int, int], box: tuple[int, int, int, int] = (0, 0, 32, 32), size: tuple[int, int] = (32, 32)
+) -> Image.Image:
+    """Transparent but for a box."""
+    image = Image.new("RGBA", size)
+    image.paste((*colour, 255), box)
+    return image
+
+
+def command(directory: Path, name: str, script: str) -> None:
+    """A stand-in for a package manager, which notes what it was asked for."""
+    file = directory / name
+    file.write_text(f'#!/bin/sh\necho "$@" >> {directory}/asked\n{script}\n')
+    file.chmod(0o755)
+
+
+def _tarball(file: Path, folder: str, files: Mapping[str, bytes]) -> str:
+    """An archive that holds more than files, and its hash."""
+    with tarfile.open(file, f"w:{'xz' if file.suffix == '.xz' else 'gz'}") as tar:
+        for path, kind in ((folder, tarfile.DIRTYPE), (f"{folder}/source/rltiles/player/base/m.png", tarfile.SYMTYPE)):
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            tar.addfile(entry)
+        for path, content in files.items():
+            entry = tarfile.TarInfo(f"{folder}/{path}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def debian_package(directory: Path, files: Mapping[str, bytes]) -> SourcePackage:
+    """A source package beside the stand-in for apt-get that brings it."""
+    tarball = directory / "crawl_1.orig.tar.xz"
+    command(directory, "apt-get", f'case "$*" in *" source "*) cp {tarball} .;; esac')
+    return SourcePackage("crawl", "1-1", _tarball(tarball, "crawl-1", files))
+
+
+def npm_package(directory: Path, name: str, files: Mapping[str, bytes]) -> Package:
+    """A package beside the stand-in for npm that packs it."""
+    command(directory, "npm", f'cp "{directory}/$(echo "$3" | sed "s/@1.0.0//; s#/#+#").tgz" .')
+    return Package(name, "1.0.0", _tarball(directory / f"{name.replace('/', '+')}.tgz", "package", files))

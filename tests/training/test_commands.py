@@ -1,0 +1,510 @@
+"""`ancestral corpus`, `train`, `evaluate`, `voice add` and `picture add`, from sound files and folders of pictures to
+a report and to models that are served; models and steps are too few to be of any use."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import Result
+from PIL import Image
+
+from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import load, save
+from ancestral.models.entries import ModelEntry
+from ancestral.models.networks import load_network
+from ancestral.models.palette import rgba
+from ancestral.training.corpora import align_corpus, read, sentences
+from ancestral.training.data.images import Pictures, PictureSet
+from ancestral.training.loop import LOG
+from ancestral.training.picture import NewPictures, _fitted, _scaled, _worse, base_for, publish
+from tests.service.cli.conftest import Run
+from tests.service.servers import running
+from tests.service.toys import VOICES
+from tests.training.pictures import COLOURS, painted, stored, write_set
+from tests.training.sounds import SENTENCES, said
+
+TINY = ("--layers", 2, "--features", 4, "--processes", 1)
+
+
+def passed(result: Result, said: str = "") -> Result:
+    assert result.exit_code == 0, result.output
+    assert said in result.stderr.replace("\n", "")
+    return result
+
+
+def refused(result: Result, message: str, code: int = 1) -> None:
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two voices of the tiny model, in LJSpeech's layout: Heart, and Heart slowed down. One clip of each held out."""
+    folders = {voice: tmp_path_factory.mktemp("corpora") / voice for voice in VOICES}
+    for (voice, folder), slower in zip(folders.items(), (1.0, 1.3), strict=True):
+        (folder / "wavs").mkdir(parents=True)
+        lines = []
+        for name, text in zip(("s0000", "u0000"), SENTENCES, strict=True):
+            soundfile.write(folder / "wavs" / f"{voice}_{name}.wav", said("heart", text, slower), 16000)
+            lines.append(f"{voice}_{name}|{text}|{text}\n")
+        (folder / "metadata.csv").write_text("".join(lines))
+    return folders
+
+
+def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    arrays, folders = tmp_path / "arrays", [tmp_path / voice for voice in corpora]
+    for folder, out in zip(corpora.values(), folders, strict=True):
+        passed(run("corpus", "align", folder, "-o", out), f"{out}: 2 clips")
+    passed(run("corpus", "prepare", *folders, "-o", arrays, "--processes", 1), "arrays: 4 of 4 clips")
+
+    shared = ["--data", arrays, "--speakers", "ann=2, bob", "--steps", 1, "--batch", 1, "--processes", 1]
+    for kind in ("wavenet", "acoustic"):
+        passed(run("train", kind, *shared, "-o", tmp_path / kind, "--learning-rate", 0.001))
+        made = load(tmp_path / kind / "checkpoint")
+        assert (made.spec.kind, made.spec.speakers) == (kind, VOICES)
+        assert "| steps | 1 |" in made.card
+        assert "| learning_rate | 0.001 |" in made.card
+    free = [*shared, "--free", "--crop", 20, "-o", tmp_path / "free"]
+    passed(run("train", "wavenet", *free, "--stacks", 2))
+    spec = load(tmp_path / "free" / "checkpoint").spec_as(WaveNetSpec)
+    assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
+    refused(run("train", "wavenet", *free, "--stacks", 5), "stacks: 24 layers do not divide into 5 stacks")
+    refused(run("train", "acoustic", *shared, "-o", tmp_path / "acoustic", "--seed", 1), "seed: this run was started")
+
+    predict = ["corpus", "predict", arrays, "-o", tmp_path / "predicted", "--acoustic"]
+    refused(run(*predict, tmp_path / "wavenet" / "checkpoint"), "expected 'acoustic'")
+    passed(run(*predict, tmp_path / "acoustic" / "checkpoint"), "2 clips")
+
+
+def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    data: list[object] = []
+    for voice, folder in corpora.items():
+        align_corpus(folder, tmp_path / "aligned" / voice, "en")
+        options = ["-o", tmp_path / voice, "--processes", 1, "--shaping", "linear_prediction"]
+        passed(run("corpus", "prepare", tmp_path / "aligned" / voice, *options))
+        data += ["--data", tmp_path / voice]
+    shared = ["train", "wavenet", *data, "--batch", 1, "--processes", 1, "--blur", 1, "--crop", 10, "--speakers"]
+    shaped = ["--shaping", "linear_prediction"]
+    first, trunk, out = (tmp_path / name for name in ("first", "trunk", "branch"))
+    rate = ["--learning-rate", 0.004, "--warmup", 1, "--decay", 0, "--steps", 1]
+    passed(run(*shared, "ann", *shaped, *rate, "-o", first))
+    passed(run(*shared, "ann,bob", *shaped, "--start", first / "checkpoint", "--steps", 2, "-o", trunk))
+    branch = [*shared, "ann,bob", *shaped, "--anneal-from", trunk, "--steps", 3, "-o"]
+    passed(run(*branch, out))
+    made = load(out / "checkpoint")
+    spec = made.spec_as(WaveNetSpec)
+    assert (spec.shaping, spec.speakers) == ("linear_prediction", VOICES)
+    for words in ("| steps | 5 |", "| decay | 0.6 |", "| learning_rate | 0.002 |"):
+        assert words in made.card
+    assert load(first / "checkpoint").sha256 in load(trunk / "checkpoint").card
+    refused(run(*branch, trunk), "not a branch of another")
+
+
+@pytest.fixture
+def noise() -> Pictures:
+    """Of two classes."""
+    rng = np.random.default_rng(0)
+    return Pictures(rng.integers(0, 256, (16, 6, 6, 1), np.uint8), rng.integers(0, 2, (16, 1)))
+
+
+@pytest.fixture
+def pictures(noise: Pictures, tmp_path: Path) -> Path:
+    return write_set(tmp_path / "noise.npz", {"class": ("snow", "ash")}, noise, noise)
+
+
+def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Path, tmp_path: Path) -> None:
+    size = ["--levels", 2, "--output-features", 4, "--batch", 4, "--steps", 2, *TINY]
+    small = ["train", "pixelcnn", "--data", pictures, *size, "--precision"]
+    runs = {"first": ["float32"], "other": ["bfloat16"], "dropped": ["float32", "--label-dropout", 1]}
+    for name, options in runs.items():
+        passed(run(*small, *options, "-o", tmp_path / name))
+    first, *others = (load(tmp_path / name / "checkpoint") for name in runs)
+    for other in others:
+        assert any((first.tensors[name] != other.tensors[name]).any() for name in first.tensors), "the option is used"
+    again = [*small, "float32", "--start", first.path]
+    passed(run(*again, "-o", tmp_path / "second", "--learning-rate", 1e-9))
+    second = load(tmp_path / "second" / "checkpoint")
+    assert f"| started from the weights of SHA-256 | {first.sha256} |" in second.card
+    for name, tensor in first.tensors.items():
+        np.testing.assert_allclose(second.tensors[name], tensor, atol=1e-7)
+    refused(run(*again, "-o", tmp_path / "third", "--kernel-size", 5), "its spec is not that of the network to train")
+    refused(run(*small, "float16", "-o", tmp_path / "third"), "'float16' is not one of", 2)
+
+
+def test_a_classifier_is_trained(run: Run, pictures: Path, tmp_path: Path) -> None:
+    passed(run("train", "classifier", "--data", pictures, "-o", tmp_path, "--steps", 2, *TINY, "--code", 8))
+    found = load(tmp_path / "checkpoint").spec_as(ClassifierSpec)
+    expected = ((("class", ("snow", "ash")),), 2, 4, 8)
+    assert (found.attributes, found.layers, found.features, found.code) == expected
+
+
+def test_an_encoder_is_trained_on_identities(run: Run, noise: Pictures, tmp_path: Path) -> None:
+    owners = {"identity_train": np.arange(16) // 4, "identity_test": 10 + np.arange(16) // 2}
+    people = write_set(tmp_path / "people.npz", {"class": ("snow", "ash")}, noise, noise, **owners)
+    command = ["train", "encoder", "--code", 3, "--steps", 2, *TINY, "-o", tmp_path / "faces", "--data"]
+    refused(run(*command, people), "only 4 identities have two pictures; a batch needs 64")
+    passed(run(*command, people, "--batch", 16))
+    made = load(tmp_path / "faces" / "checkpoint")
+    assert made.spec == EncoderSpec(height=6, width=6, channels=1, layers=2, features=4, code=3)
+    assert "| valid_chance_1 | 0.1250 |" in made.card
+
+
+@pytest.mark.parametrize("weights", ["ann=much", "ann=0", "ann=-1", "=2", "ann,,bob"])
+def test_weights_that_are_none(run: Run, tmp_path: Path, weights: str) -> None:
+    arguments = ("--data", tmp_path, "-o", tmp_path / "run", "--steps", 1, "--speakers", weights)
+    refused(run("train", "wavenet", *arguments), weights, 2)
+
+
+def test_corpora_are_built(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentences, "WORDNET", tmp_path)
+    monkeypatch.setattr(sentences, "HELD_OUT", 1)
+    heart = ["corpus", "build", "heart", "-o", tmp_path / "heart"]
+    refused(run("corpus", "build", "eve", "-o", tmp_path / "eve"), "no corpus 'eve'")
+    refused(run(*heart), "apt-get install wordnet-base")
+    for part in ("noun", "verb", "adj", "adv"):
+        (tmp_path / f"data.{part}").write_text(f'00001740 03 n | "the {part} stood in the old garden"\n')
+    passed(run(*heart, "--count", 2), "heart: 3 clips")
+    assert [clip.id for clip in read(tmp_path / "heart")] == ["heart_s0000", "heart_u0000", "heart_u0001"]
+
+
+def test_broken_corpora_are_refused(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    empty, broken, later, out = (tmp_path / name for name in ("none", "broken", "later", "out"))
+    for folder, content in ((broken, b"no sound"), (later, (corpora["ann"] / "wavs/ann_u0000.wav").read_bytes())):
+        (folder / "wavs").mkdir(parents=True)
+        (folder / "wavs" / "a.wav").write_bytes(content)
+        (folder / "metadata.csv").write_text("a|One.|One.\n")
+    empty.mkdir()
+    for command in ("align", "prepare"):
+        refused(run("corpus", command, empty, "-o", out), "neither metadata.csv")
+        refused(run("corpus", command, tmp_path / "nowhere", "-o", out), "does not exist", 2)
+    for arguments in (("align", broken), ("prepare", "--processes", 1, broken), ("prepare", broken)):
+        refused(run("corpus", *arguments, "-o", out), "a.wav")
+    refused(run("evaluate", "voices", later, "--model", "tiny"), "no clip is held out")
+    refused(run("evaluate", "listen", empty, "--model", "tiny", "-o", out), "metadata.csv")
+
+
+@pytest.mark.slow
+def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper")
+    arguments = ("evaluate", "speech", "--model", "tiny", "--corpus", corpora["ann"], "--voice")
+    report = json.loads(passed(run(*arguments, "ann", "--sentences", 5, "--keep", tmp_path / "kept")).stdout)
+    assert (report["model"], report["voice"], report["engine"]) == ("tiny", "ann", "native-int8")
+    assert (report["sentences"], report["temperature"], len(report["sha256"])) == (1, 1.0, 64)
+    teacher, copied = report["teacher"], report["copy_synthesis"]
+    assert report["wer"] > teacher["wer"] < 0.5
+    assert report["dnsmos"] < teacher["dnsmos"] <= 5.0
+    assert copied["distillmos"] != report["distillmos"] < teacher["distillmos"] <= 5.0
+    assert copied["distillmos"] < teacher["distillmos"]
+    assert report["bits_per_sample"] > 3.0
+    assert tuple(report["f0_response"]) == ("0.85", "1.0", "1.15")
+    assert 60.0 < teacher["median_f0"] < 500.0
+    assert all(0.0 <= part["voiced_share"] <= 1.0 for part in (report, copied, teacher))
+    assert report["real_time_factor"] > 0.0 < report["time_to_first_audio_seconds"]
+    assert len(report["heard"]) == len(teacher["heard"]) == 1
+    (kept,) = (tmp_path / "kept").iterdir()
+    wave, rate = soundfile.read(kept)
+    assert (kept.name, rate) == ("000.wav", 16000)
+    assert np.abs(wave).max() > 0.0
+    refused(run(*arguments, "eve"), "tiny has no such voice")
+
+
+def test_voices_can_be_heard_beside_their_recordings(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
+    passed(run("evaluate", "listen", *corpora.values(), "--model", "tiny", "-o", tmp_path / "page"))
+    assert (tmp_path / "page" / "README.md").read_text().count(SENTENCES[0]) == 2  # one clip of each voice is held out
+    files = {path.name for path in (tmp_path / "page").iterdir()} - {"README.md"}
+    assert files == {f"{v}-0-{k}.{f}" for v in corpora for k in ("voice", "recording") for f in ("ogg", "png")}
+
+
+def test_voices_are_judged(run: Run, corpora: dict[str, Path]) -> None:
+    judged = passed(run("evaluate", "voices", *corpora.values(), "--model", "tiny", "--sentences", 1))
+    report = json.loads(judged.stdout)
+    assert tuple(report) == VOICES
+    assert all(part["recognised"] in (0.0, 1.0) and -1.0 <= part["similarity"] <= 1.0 for part in report.values())
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty recordings of Heart, each at its own speed, and their text."""
+    folder, lines = tmp_path_factory.mktemp("recordings"), []
+    for number in range(15):
+        for kind, text in enumerate(SENTENCES):
+            name = f"{kind}_{number}"
+            soundfile.write(folder / f"{name}.flac", said("heart", text, 0.9 + 0.02 * number), 16000)
+            lines.append(f"{name}|{text}\n" if kind else f"{name}.flac|{text}|{text}\n")
+    (folder / "metadata.csv").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def add(recordings: Path, tmp_path: Path) -> list[object]:
+    """Trains a voice of the recordings for two steps."""
+    steps = ("--wavenet-steps", 1, "--acoustic-steps", 1, "--processes", 1, "--work", tmp_path / "work")
+    return ["voice", "add", "--audio", recordings, *steps, "--text"]
+
+
+def test_a_voice_of_ones_own(run: Run, add: list[object], recordings: Path, tmp_path: Path) -> None:
+    mary = [*add, recordings / "metadata.csv", "--base", "tiny", "--gender", "female", "mary"]
+    passed(run(*mary), "30 recordings")
+    assert "mary" in run("models").output
+    passed(run("say", "Hello.", "--model", "mary", "--voice", "mary", "-o", tmp_path / "hello.wav"))
+    assert soundfile.info(tmp_path / "hello.wav").frames > 1000
+    refused(run(*mary), "there is a model")
+
+
+@pytest.mark.slow
+def test_a_new_voice_is_judged(run: Run, add: list[object], recordings: Path, tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper")
+    made = passed(run(*add, recordings / "metadata.csv", "--base", "tiny", "--evaluate", "mary"))
+    report = json.loads(made.stdout)
+    assert (report["model"], report["voice"], report["sentences"]) == ("mary", "mary", 2)
+    assert report["distillmos"] < report["teacher"]["distillmos"] <= 5.0
+    assert "Served from text" in (tmp_path / "data" / "models" / "mary" / "wavenet" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0_0 The birch canoe.\n", "metadata.txt:1: expected FILE|TEXT"),
+        ("0_0|\n", "metadata.txt:1: expected FILE|TEXT"),
+        ("nothing|The birch canoe.\n", "nothing is missing"),
+        ("../secret|The birch canoe.\n", "'../secret' is not in"),
+        ("0_0|The birch canoe.\n", "1 recordings; at least 12 are needed"),
+        ("".join(f"0_{number % 15}|Тест.\n" for number in range(12)), "0 seconds of speech could be aligned"),
+    ],
+)
+def test_recordings_that_cannot_be_used(run: Run, add: list[object], tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "metadata.txt").write_text(text)
+    refused(run(*add, tmp_path / "metadata.txt", "--base", "tiny", "mary"), message)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "message"),
+    [("tiny", "tiny", "there is a model"), ("../x", "tiny", "id: lowercase"), ("Mary", "tiny", "id: lowercase"),
+     ("mary", "nope", "'nope' is no model that reads text")],
+)  # fmt: skip
+def test_names_that_cannot_be_used(
+    run: Run, add: list[object], recordings: Path, name: str, base: str, message: str
+) -> None:
+    refused(run(*add, recordings / "metadata.csv", "--base", base, name), message)
+
+
+Add = Callable[..., str]
+
+
+@pytest.fixture
+def art(tmp_path: Path) -> Path:
+    """Sixty pictures of three classes."""
+    return stored(tmp_path / "art", painted(), lambda number: f"{('moss', 'rock', 'sand')[number % 3]}/{number}.png")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "models"
+
+
+@pytest.fixture
+def add_pictures(run: Run, art: Path, work: Path) -> Add:
+    """Train and add a model; returns what was said."""
+
+    def added(*options: object, name: str = "gems", images: Path = art, base: str = "palette") -> str:
+        return passed(run("picture", "add", name, "--images", images, "--base", base, "--work", work, *options)).stderr
+
+    return added
+
+
+def report_of(work: Path) -> dict[str, dict[str, dict[str, float]]]:
+    found: dict[str, dict[str, dict[str, float]]] = json.loads((work / "report" / "report.json").read_text())
+    return found
+
+
+def remove_model(models: Path, work: Path) -> None:
+    """All that came after the trunk."""
+    for path in (models / "gems", work / "model", work / "classifier", work / "annealed-4"):
+        shutil.rmtree(path)
+
+
+def test_pictures_of_ones_own_are_served(add_pictures: Add, work: Path, models: Path) -> None:
+    add_pictures("--steps", 5, "--licence", "CC0-1.0")
+    card = (models / "gems" / "pixelcnn" / "README.md").read_text()
+    for words in (
+        "licence: CC0-1.0", "![Sampled pictures](sheet.png)", "| near copies: ",
+        "| class: accuracy of samples (of test pictures; by chance) |",
+    ):  # fmt: skip
+        assert words in card
+    with Image.open(models / "gems" / "pixelcnn" / "sheet.png") as sheet:
+        assert sheet.width > 100
+    assert report_of(work)["accuracy"]["class"]["chance"] == pytest.approx(1 / 3)
+
+    with tempfile.TemporaryDirectory(prefix="anc-") as data:
+        shutil.copytree(models, Path(data, "models"))
+        with running(dict(os.environ), data_dir=data, engine="native", threads=2) as server:
+            assert "gems" in {model["id"] for model in httpx.get(f"{server.url}/v1/models").json()["data"]}
+            body = {"model": "gems", "prompt": "rock", "seed": 3, "response_format": "b64_json"}
+            answer = httpx.post(f"{server.url}/v1/images/generations", json=body, timeout=60.0)
+            assert answer.status_code == 200, answer.text
+    picture = Image.open(io.BytesIO(base64.b64decode(answer.json()["data"][0]["b64_json"])))
+    assert (picture.size, picture.mode) == ((12, 8), "P")
+    shown = {bytes(colour) for colour in np.asarray(picture.convert("RGBA")).reshape(-1, 4) if colour[3]}
+    assert shown <= {bytes(colour) + b"\xff" for colour in COLOURS}
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(add_pictures: Add, art: Path, work: Path, models: Path) -> None:
+    add_pictures("--steps", 5)
+    trunk, weights = (work / "trunk" / "state.safetensors").read_bytes(), load(models / "gems" / "pixelcnn").sha256
+    remove_model(models, work)
+    (work / "data.partial").mkdir()
+    shutil.rmtree(art / "moss")
+    assert "Going on with the pictures in" in add_pictures("--steps", 5)
+    assert (work / "trunk" / "state.safetensors").read_bytes() == trunk
+    assert load(models / "gems" / "pixelcnn").sha256 == weights
+
+
+@pytest.mark.slow
+def test_what_made_held_out_pictures_less_likely_is_not_annealed(add_pictures: Add, work: Path, models: Path) -> None:
+    add_pictures("--steps", 5)
+    weights = load(models / "gems" / "pixelcnn").sha256
+    shutil.copyfile(work / "annealed-4" / "state.safetensors", work / "trunk" / "state.safetensors")  # a later one
+    with (work / "trunk" / LOG).open("a") as log:
+        log.write(f"{json.dumps({'valid_bits_per_dim': 99.0})}\n")
+    remove_model(models, work)
+    add_pictures("--steps", 5)
+    assert load(models / "gems" / "pixelcnn").sha256 == weights
+
+
+def test_hours_end_a_training(run: Run, add_pictures: Add, work: Path, tmp_path: Path) -> None:
+    images = painted()
+    images[..., 3] = 255
+    images[..., 1] = np.random.default_rng(0).integers(0, 256, images.shape[:3])
+    heard = add_pictures("--hours", 1e-3, name="noise", images=stored(tmp_path / "noise", images), base="subclasses")
+    assert "no palette; training on from subclasses" in heard
+    seconds = [json.loads(line)["hours"] * 3600 for line in (work / "trunk" / LOG).read_text().splitlines()]
+    assert seconds[-1] < 3600
+    report = report_of(work)
+    assert "accuracy" not in report, "one class needs no classifier"
+    assert report["copies"]["equal"] == 0.0
+    passed(run("draw", "noise", "--model", "noise", "-o", tmp_path / "noise.png"))
+
+
+def test_a_classifier_that_is_often_wrong_is_left_out_and_copies_are_admitted(
+    add_pictures: Add, work: Path, models: Path
+) -> None:
+    add_pictures("--steps", 2)
+    report = report_of(work)
+    memorised = "50.0 % of the samples are near copies: pictures were memorised, or samples are nearly empty."
+    for name, real, copies, warning in (("sure", 0.9, 0.5, memorised), ("unsure", 0.7, 0.0, None)):
+        report["accuracy"]["class"]["real"], report["copies"]["copies"] = real, copies
+        (work / "report" / "report.json").write_text(json.dumps(report))
+        assert publish(NewPictures(name, ModelEntry.read(models / "gems"), work, 1.0), models / name) == warning
+        assert (models / name / "classifier").exists() == (name == "sure")
+        assert ("memorised" in (models / name / "pixelcnn" / "README.md").read_text()) == (name == "sure")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "base", "message"),
+    [
+        ("palette", "art", "palette", "there is a model 'palette' already"),
+        ("../x", "art", "palette", "id: lowercase"), ("a/b", "art", "palette", "id: lowercase"),
+        ("gems", "art/empty", "palette", "0 pictures; at least 50"),
+        ("gems", "art", "nope", "there is no model 'nope'"),
+        ("gems", "art", None, "there is no model 'pixelcnn-digits'"),
+        ("gems", "art", "tiny", "'tiny' is no PixelCNN with labels"),
+        ("gems", "art", "grey", "'grey' is no PixelCNN with labels"),
+        ("gems", "art", "diagonal", "'diagonal' is no PixelCNN with labels"),
+    ],
+)  # fmt: skip
+def test_pictures_that_cannot_be_added(
+    run: Run, art: Path, work: Path, models: Path, name: str, folder: str, base: str | None, message: str
+) -> None:
+    (art / "empty").mkdir()
+    options = () if base is None else ("--base", base)
+    refused(run("picture", "add", name, "--images", art.parent / folder, *options, "--work", work), message)
+    assert not models.exists()
+
+
+def test_training_ends_where_held_out_pictures_become_less_likely(tmp_path: Path) -> None:
+    assert not _worse(tmp_path)
+    lines = [{"loss": 1.0}, {"valid_bits_per_dim": 3.0}, {"loss": 0.9}]
+    for bits, worse in ((2.0, False), (1.9, False), (1.95, True)):
+        lines.append({"valid_bits_per_dim": bits})
+        (tmp_path / LOG).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        assert _worse(tmp_path) == worse
+
+
+TWO = ("#00000000", "#ffffff")
+
+
+def _set(shape: tuple[int, int, int], palette: tuple[str, ...], fill: int = 7) -> PictureSet:
+    part = Pictures(np.full((2, *shape), fill, np.uint8), np.zeros((2, 1), np.int64))
+    return PictureSet((("class", ("a", "b")),), part, part, part, palette=palette)
+
+
+@pytest.mark.parametrize(
+    ("shape", "palette", "fill", "base"),
+    [
+        ((32, 32, 1), TWO, 1, "pixelcnn-sprites"), ((24, 64, 1), ("#000000", "#ffffff"), 1, "pixelcnn-avatars"),
+        ((28, 28, 1), (), 7, "pixelcnn-fashion"), ((28, 28, 1), (), 255, "pixelcnn-digits"),
+        ((32, 32, 3), (), 255, "pixelcnn-avatars-rgb"), ((16, 16, 1), TWO, 1, "pixelcnn-digits"),
+        ((30, 30, 3), (), 7, "pixelcnn-digits"),
+    ],
+)  # fmt: skip
+def test_size_and_colours_decide_the_base(
+    shape: tuple[int, int, int], palette: tuple[str, ...], fill: int, base: str
+) -> None:
+    assert base_for(_set(shape, palette, fill)) == base
+
+
+def test_a_network_begins_as_the_base_draws_unnamed_in_the_nearest_colours(zoo: Path, tmp_path: Path) -> None:
+    base = load(zoo / "palette" / "pixelcnn")
+    old, order = base.spec_as(PixelCNNSpec), [0, 3, 1, 5, 2, 4]
+    palette = tuple(old.palette[index] for index in order)
+    pictures = _set((8, 8, 1), palette, 1)
+    spec = replace(old, palette=palette, attributes=pictures.attributes, label_rows=0)
+    save(tmp_path / "start", spec, _fitted(base, spec, pictures), "")
+    symbols = torch.from_numpy(np.random.default_rng(0).integers(0, 6, (3, 8, 8, 1)))
+    begun, known = load_network(load(tmp_path / "start")), load_network(base)
+    unnamed = torch.tensor([[len(values) for values in old.conditions]] * 3)
+    expected = known(torch.tensor(order)[symbols], unnamed)
+    for labels in ([[0]] * 3, [[2]] * 3):
+        torch.testing.assert_close(begun(symbols, torch.tensor(labels)), expected[..., order], rtol=1e-4, atol=1e-4)
+
+
+def test_colours_that_share_the_nearest_one_share_its_probability(zoo: Path) -> None:
+    base = load(zoo / "palette" / "pixelcnn")
+    old = base.spec_as(PixelCNNSpec)
+    palette = (*old.palette, "#ffffff", "#fefefe")
+    pictures = _set((8, 8, 1), palette, 1)
+    spec = replace(old, levels=8, palette=palette, attributes=pictures.attributes, label_rows=0)
+    fitted = _fitted(base, spec, pictures)
+    assert rgba(spec)[3].tolist() == [255, 255, 255, 255]
+    for prefix in ("", "coarse."):
+        shares = np.exp(fitted[f"{prefix}output_bias"])
+        assert shares[[3, 6, 7]].sum() == pytest.approx(np.exp(base.tensors[f"{prefix}output_bias"][3]), rel=1e-5)
+
+
+def test_maps_are_scaled() -> None:
+    maps = np.arange(12, dtype=np.float32).reshape(2, 6)
+    assert np.array_equal(_scaled(maps, (1, 3), (1, 3)), maps)
+    assert _scaled(maps, (1, 3), (2, 6)).reshape(2, 2, 2, 6)[0, 1].tolist() == [[3, 3, 4, 4, 5, 5]] * 2
+    assert _scaled(maps, (1, 3), (1, 2)).tolist() == [[0, 1, 3, 4], [6, 7, 9, 10]]

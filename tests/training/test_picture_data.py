@@ -1,0 +1,391 @@
+"""Sets of pictures: npz files, people's own folders, picture files, sheets, palettes."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.spec import SpecError
+from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.vector import on_white
+from ancestral.training.data.images import PicturesError, PictureSet, binarise, read_image, read_pictures, write_sheet
+from ancestral.training.picture_folder import OwnPictures, read_own_pictures, write_own_pictures
+from tests.training.pictures import (
+    CLASSES,
+    COLOURS,
+    COUNT,
+    PALETTE,
+    STYLES,
+    Arrays,
+    painted,
+    png,
+    random_arrays,
+    stored,
+)
+
+OWN = 60
+STORED = Image.fromarray(np.random.default_rng(2).integers(0, 256, (6, 7, 4), np.uint8))
+IDENTITIES = {"train": np.arange(COUNT) // 2, "valid": np.full(7, 90), "test": np.arange(50, 58)}
+
+
+def rgba(colours: np.ndarray) -> np.ndarray:
+    """``[…, 3]``, opaque."""
+    return np.concatenate([colours, np.full((*colours.shape[:-1], 1), 255, np.uint8)], axis=-1)
+
+
+@pytest.fixture
+def arrays() -> Arrays:
+    return random_arrays()
+
+
+@pytest.fixture
+def data(arrays: Arrays, tmp_path: Path) -> Path:
+    np.savez(tmp_path / "pictures.npz", **arrays)
+    return tmp_path
+
+
+def test_an_npz_is_read_alone_and_in_its_folder(data: Path, arrays: Arrays) -> None:
+    for path in (data, data / "pictures.npz"):
+        pictures = read_pictures(path)
+        assert pictures.attributes == (("class", CLASSES), ("style", STYLES))
+        assert (pictures.source, pictures.palette, pictures.shape) == ("Somebody", (), (6, 5, 1))
+        assert np.array_equal(pictures.valid.images, arrays["x_valid"])
+        assert np.array_equal(pictures.test.labels, arrays["labels_test"])
+        assert pictures.train.labels[4].tolist() == [arrays["labels_train"][4, 0], len(STYLES)]
+
+
+def test_the_spec_of_a_set_has_its_attributes_its_palette_and_its_label_rows(data: Path, arrays: Arrays) -> None:
+    indexed = {name: array // 64 if name.startswith("x_") else array for name, array in arrays.items()}
+    np.savez(data / "indexed.npz", palette=PALETTE, **indexed)
+    pictures, plain = read_pictures(data / "indexed.npz"), read_pictures(data)
+    assert pictures.palette == ("#09090900", "#000000", "#ff8000", "#ffffff")
+    spec = PixelCNNSpec.for_pictures(pictures.shape, pictures.spec_fields, conditioning="class")
+    assert (spec.levels, spec.transparent, spec.planes, spec.binary) == (4, True, 4, False)
+    assert spec.conditions == (CLASSES, STYLES)
+    rows = pictures.label_rows
+    assert (rows.shape, rows[:, 2].sum(), (rows[:, 1] == -1).sum()) == ((spec.label_rows, 3), COUNT, 1)
+    fields = {"levels": 2} | plain.spec_fields
+    assert PixelCNNSpec.for_pictures(plain.shape, fields, conditioning="class").binary
+    without = PixelCNNSpec.for_pictures(pictures.shape, pictures.spec_fields, conditioning="none")
+    assert (without.attributes, without.label_rows, without.palette) == ((), 0, pictures.palette)
+
+
+def test_identities_are_read(arrays: Arrays, tmp_path: Path) -> None:
+    np.savez(tmp_path / "pictures.npz", **arrays, **{f"identity_{part}": x for part, x in IDENTITIES.items()})
+    pictures = read_pictures(tmp_path)
+    for part, expected in IDENTITIES.items():
+        assert getattr(pictures, part).identities.tolist() == expected.tolist()
+
+
+def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
+    np.savez(tmp_path / "some.npz", **{name: arrays[name][..., 0] for name in ("x_train", "x_test")})
+    pictures = read_pictures(tmp_path / "some.npz")
+    train = pictures.train
+    assert (pictures.attributes, train.labels.shape, train.images.shape) == ((), (COUNT, 0), (COUNT, 6, 5, 1))
+    assert pictures.valid is pictures.test
+    assert "person who trained" in pictures.source
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("x_test", None, "x_test is missing"), ("values_style", None, "values_style is missing"),
+        ("x_train", np.zeros((COUNT, 6, 5, 1)), "x_train: expected uint8"),
+        ("x_train", np.zeros((COUNT, 6, 5, 2), np.uint8), "have 1 or 3 channels, not 2"),
+        ("x_test", np.zeros((8, 6, 6, 1), np.uint8), "differ in shape"),
+        ("labels_train", np.zeros((COUNT - 1, 2), np.int64), r"labels_train: expected whole numbers \[23, 2\]"),
+        ("labels_train", np.zeros((COUNT, 2)), "labels_train: expected whole numbers"),
+        ("labels_train", np.full((COUNT, 2), 2), "labels_train: class: must lie in -1 … 1"),
+        ("labels_test", np.full((8, 2), -2), "labels_test: class: must lie in -1 … 1"),
+        ("labels_valid", None, "labels_valid: expected whole numbers"),
+        ("palette", np.zeros((4, 3), np.uint8), r"palette: expected uint8 \[P, 4\]"),
+        ("palette", PALETTE[::-1], "palette: the first colour may be transparent"),
+        ("palette", PALETTE, "x_train: must lie in 0 … 3, the indices of the palette"),
+        ("identity_test", None, "identity_test is missing"),
+        ("identity_train", np.arange(5), r"identity_train: expected whole numbers \[23\]"),
+        ("identity_train", np.zeros(COUNT), "identity_train: expected whole numbers"),
+        ("identity_test", np.full(8, 90), "identity_test: 90 is in identity_valid, too"),
+    ],
+)  # fmt: skip
+def test_a_broken_npz_is_refused(
+    arrays: Arrays, tmp_path: Path, name: str, value: np.ndarray | None, message: str
+) -> None:
+    if name.startswith("identity"):
+        arrays |= {f"identity_{part}": numbers for part, numbers in IDENTITIES.items()}
+    arrays |= {name: value}
+    np.savez(tmp_path / "pictures.npz", **{key: array for key, array in arrays.items() if array is not None})
+    with pytest.raises(PicturesError, match=message):
+        read_pictures(tmp_path)
+
+
+def test_what_is_no_npz_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "object.npz", x_train=np.array([{}]))
+    for data in (b"PK\3\4 and nothing else", (tmp_path / "object.npz").read_bytes()):
+        (tmp_path / "pictures.npz").write_bytes(data)
+        with pytest.raises(PicturesError, match="not a npz file"):
+            read_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_folder_is_read(tmp_path: Path, channels: int) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (3, 8, 8, channels), np.uint8)
+    for number, name in enumerate(("train/cat", "train/dog", "test/dog")):
+        write_sheet(images[number : number + 1], 1, tmp_path / name / "a.png", border=0)
+    (tmp_path / "train" / "dog" / "notes.txt").write_text("not a picture")
+    pictures = read_pictures(tmp_path)
+    assert pictures.attributes == (("class", ("cat", "dog")),)
+    assert (pictures.train.labels.tolist(), pictures.test.labels.tolist()) == ([[0], [1]], [[1]])
+    assert np.array_equal(pictures.train.images, np.broadcast_to(images[:2], (2, 8, 8, 3)))
+
+
+def test_a_broken_folder_is_refused(tmp_path: Path) -> None:
+    def refused(message: str) -> None:
+        with pytest.raises(PicturesError, match=message):
+            read_pictures(tmp_path)
+
+    def write(name: str, height: int) -> None:
+        write_sheet(np.zeros((1, height, 8, 3), np.uint8), 1, tmp_path / name, border=0)
+
+    refused("expected train/CLASS/ and test/CLASS/")
+    write("train/cat/a.png", 8)
+    write("test/cat/a.png", 9)
+    refused("differ in shape")
+    write("train/cat/b.png", 9)
+    refused(r"b\.png: .* but the first picture is")
+    whole = (tmp_path / "train" / "cat" / "a.png").read_bytes()
+    for broken in (b"\x89PNG, or so it says", b"", whole[:-30], whole.replace(b"IDAT", b"IDOT")):
+        (tmp_path / "train" / "cat" / "b.png").write_bytes(broken)
+        refused(r"b\.png: not a picture")
+
+
+@pytest.mark.parametrize("form", ["png", "webp", "bmp"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_picture_is_read_as_it_is_stored(mode: str, form: str, tmp_path: Path) -> None:
+    image = STORED.convert("RGB").convert("P") if mode == "P" else STORED.convert(mode)
+    image.save(tmp_path / f"a.{form}", **({"lossless": True, "exact": True} if form == "webp" else {}))
+    read = read_image(tmp_path / f"a.{form}")
+    assert read.shape[2] == (1 if mode in ("1", "L") and form != "webp" else 3)
+    assert np.array_equal(np.broadcast_to(read, (6, 7, 3)), image.convert("RGB"))
+
+
+def test_a_palette_may_be_transparent_and_grey_may_have_sixteen_bits(tmp_path: Path) -> None:
+    palette, colours = STORED.quantize(8), np.asarray(STORED)
+    palette.save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(palette.convert("RGBA"))[..., :3])
+    Image.fromarray(colours[..., 0].astype(np.uint16) * 256 + colours[..., 1]).save(tmp_path / "b.png")
+    assert np.array_equal(read_image(tmp_path / "b.png"), colours[..., :1])
+
+
+def test_a_sheet_shows_every_picture_in_its_place(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 1), np.uint8)
+    write_sheet(images, 3, tmp_path / "sheets" / "a.png")
+    sheet = read_image(tmp_path / "sheets" / "a.png")
+    assert sheet.shape == (2 * 5 + 2, 3 * 6 + 2, 3)
+    assert np.array_equal(sheet[7:10, 8:12, 0], images[4, ..., 0])
+    assert np.array_equal(sheet[:2], np.full((2, 20, 3), 128))
+
+
+def test_binarising_draws_with_the_grey_level_as_probability() -> None:
+    greys = np.repeat(np.array([0, 51, 255], np.uint8), 20_000)
+    drawn = binarise(greys, np.random.default_rng(0)).reshape(3, -1).mean(axis=1)
+    assert (drawn[0], drawn[2]) == (0.0, 1.0)
+    assert drawn[1] == pytest.approx(0.2, abs=0.01)
+
+
+def test_pictures_are_laid_on_white_and_cut_to_a_square() -> None:
+    image = on_white(png(Image.new("RGBA", (64, 70), (255, 0, 0, 51))))
+    assert (image.shape, np.unique(image.reshape(-1, 3), axis=0).tolist()) == ((32, 32, 3), [[255, 204, 204]])
+
+
+def test_few_colours_are_kept_exactly_and_transparent_ones_do_not_count() -> None:
+    colours = np.array([[[[9, 9, 9], [200, 0, 0], [0, 0, 90], [9, 9, 9]]]], np.uint8)
+    palette = make_palette(rgba(colours), 255)
+    assert palette.tolist() == [[9, 9, 9], [0, 0, 90], [200, 0, 0]]
+    assert np.array_equal(palette[to_indices(colours, rgba(palette))], colours)
+    images = rgba(colours)
+    images[0, 0, 1:3, 3] = 0
+    palette = make_palette(images, 255)
+    assert palette.tolist() == [[9, 9, 9]]
+    with_transparency = np.concatenate([np.zeros((1, 4), np.uint8), rgba(palette)])
+    assert to_indices(images, with_transparency).tolist() == [[[1, 0, 0, 1]]]
+
+
+def test_many_colours_become_near_ones() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.integers(0, 240, (40, 3))
+    colours = (centres[rng.integers(0, 40, (8, 16, 16))] + rng.integers(0, 6, (8, 16, 16, 3))).astype(np.uint8)
+    palette = make_palette(rgba(colours), 64)
+    assert palette.shape == (64, 3)
+    errors = colours.astype(float) - palette[to_indices(colours, rgba(palette))]
+    assert np.abs(errors).max() < 12.0
+    assert (errors**2).mean() < 6.0, "uniform over 0 … 5 around its mean has 2.9 at the best"
+    assert np.array_equal(make_palette(rgba(colours), 64), palette)
+
+
+def test_rare_colours_and_the_background_keep_an_entry() -> None:
+    colours = np.zeros((1, 100, 100, 3), np.uint8)
+    colours[..., 1] = np.random.default_rng(0).integers(0, 200, (100, 100))
+    colours[0, 0, :2] = (250, 60, 200)
+    assert [250, 60, 200] in make_palette(rgba(colours), 32).tolist()
+    light = np.random.default_rng(0).integers(180, 256, (1, 60, 60, 3), np.uint8)
+    light[0, 30:] = 255
+    assert make_palette(rgba(light), 8).max() < 255
+    palette = make_palette(rgba(light), 8, background=(255, 255, 255))
+    assert (palette.shape, palette[-1].tolist()) == ((8, 3), [255, 255, 255])
+
+
+def read_back(images: np.ndarray, tmp_path: Path, colours: int | None = None, *, mirrored: bool = False) -> PictureSet:
+    own = OwnPictures(images, {"class": ("a",)}, np.zeros((len(images), 1), np.int16))
+    write_own_pictures(own, tmp_path / "set", "ours", colours, mirrored=mirrored)
+    return read_pictures(tmp_path / "set")
+
+
+def test_sub_folders_are_classes(tmp_path: Path) -> None:
+    images = painted()
+    folder = stored(tmp_path, images, lambda n: f"{'tree' if n % 2 else 'house'}/deep/{n}.{'webp' if n % 3 else 'png'}")
+    stored(tmp_path, images[:1], lambda _: "no class.png")
+    stored(tmp_path, images, lambda n: f".hidden/{n}.png")
+    (tmp_path / "tree" / "link.png").symlink_to(tmp_path / "no class.png")
+    (tmp_path / "tree" / "notes.txt").write_text("no picture")
+    stored(tmp_path / "tree", images[1:2], lambda _: "the same again.png")
+    own = read_own_pictures(folder, None, "mine")
+    assert own.attributes == {"class": ("house", "tree")}
+    assert len(own.images) == OWN + 1, "a picture twice in one class is one"
+    numbers = {image.tobytes(): number for number, image in enumerate(images)}
+    found = zip(own.images, own.labels[:, 0].tolist(), strict=True)
+    assert sorted((numbers[image.tobytes()], label) for image, label in found) == sorted(
+        [(number, number % 2) for number in range(OWN)] + [(0, -1)]
+    )
+
+
+def test_without_sub_folders_there_is_one_class(tmp_path: Path) -> None:
+    own = read_own_pictures(stored(tmp_path / "some", painted()), None, "mine")
+    assert (own.attributes, own.labels.tolist()) == ({"class": ("mine",)}, [[0]] * OWN)
+    with pytest.raises(PicturesError, match="49 pictures; at least 50"):
+        read_own_pictures(stored(tmp_path / "few", painted(49)), None, "mine")
+
+
+def test_a_csv_names_attributes(tmp_path: Path) -> None:
+    stored(tmp_path / "art", painted())
+    rows = [
+        f"{n}.png, {('elf', 'orc', '')[n % 3]} ,{'yes' if n % 2 else 'no'},{'Yes' if n % 5 else 'none'}"
+        for n in range(55)
+    ]
+    (tmp_path / "labels.csv").write_text("\ufefffile,species,hat,beard\r\n" + "\r\n".join(rows) + "\r\n\r\n", "utf-8")
+    own = read_own_pictures(tmp_path / "art", tmp_path / "labels.csv", "mine")
+    assert own.attributes == {"species": ("elf", "orc"), "hat": ("no", "hat yes"), "beard": ("beard Yes", "none")}
+    assert own.labels.tolist() == [[(0, 1, -1)[n % 3], n % 2, 0 if n % 5 else 1] for n in range(55)]
+
+
+def test_few_colours_and_transparency_make_a_palette(tmp_path: Path) -> None:
+    found = read_back(painted(), tmp_path)
+    assert found.palette[0] == "#00000000"
+    assert {bytes.fromhex(colour[1:]) for colour in found.palette[1:]} == {bytes(colour) for colour in COLOURS}
+    half = painted()
+    half[:, 0, :, 3], half[:, 1, :, 3] = 127, 128
+    for made in (found, read_back(half, tmp_path)):
+        assert (made.train.images[:, 0] == 0).all()
+        assert (made.train.images[:, 1:] > 0).all()
+
+
+def test_opaque_pictures_are_indexed_grey_or_rgb(tmp_path: Path) -> None:
+    images = painted()
+    images[..., 3] = 255
+    grey, many = images.copy(), images.copy()
+    grey[..., :3] = grey[..., :1]
+    many[..., 1] = np.random.default_rng(0).integers(0, 256, many.shape[:3])
+    for given, colours, channels, entries in (
+        (images, None, 1, 4),
+        (grey, None, 1, 0),
+        (many, None, 3, 0),
+        (many, 16, 1, 16),
+    ):
+        found = read_back(given, tmp_path, colours)
+        assert (found.shape, len(found.palette)) == ((8, 12, channels), entries)
+
+
+def test_a_picture_keeps_its_part_when_others_come_and_mirrored_ones_are_trained_on_besides(tmp_path: Path) -> None:
+    images = painted(200)
+    some, more = read_back(images[:120], tmp_path), read_back(images, tmp_path)
+    assert 4 <= len(some.test.images) <= 25
+    assert {x.tobytes() for x in some.test.images} <= {x.tobytes() for x in more.test.images}
+    both = read_back(images, tmp_path, mirrored=True)
+    assert np.array_equal(both.train.images[len(more.train.images) :], more.train.images[:, :, ::-1])
+    assert np.array_equal(both.test.images, more.test.images)
+
+
+def test_near_duplicates_are_not_held_out(tmp_path: Path) -> None:
+    images = painted(200)
+    near = images[:100].copy()
+    near[:, 4, 4, :3] ^= 16
+    found = read_back(np.concatenate([images, near]), tmp_path, colours=256)
+    train, *others = (part.images[..., 0] for part in (found.train, found.valid, found.test))
+    for part in others:
+        assert ((part[:, None] != train[None]).sum(axis=(2, 3)) > 1).all()
+    assert sum(map(len, (train, *others))) == 300
+    alike = painted(1).repeat(OWN, axis=0)
+    alike[:, 4, 4, 0] = np.arange(OWN)
+    with pytest.raises(PicturesError, match="60 pictures: nearly all are alike"):
+        read_back(alike, tmp_path)
+
+
+def huge(side: int) -> bytes:
+    """A file of a few bytes that says it is larger."""
+    small = png(Image.new("1", (8, 8)))
+    head = b"IHDR" + side.to_bytes(4) * 2 + small[24:29]
+    return small[:12] + head + zlib.crc32(head).to_bytes(4) + small[33:]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.png", b"no picture", r"a\.png: not a picture"), ("a.webp", b"", r"a\.webp: not a picture"),
+        ("z.png", png(Image.new("RGB", (12, 9))), r"z\.png: 12 x 9 pixels, but .*0\.png has 12 x 8"),
+        ("a.png", png(Image.new("RGB", (7, 9))), r"a\.png: 7 x 9 pixels; at least 8 x 8"),
+        ("a.png", png(Image.new("RGB", (65, 8))), r"a\.png: 65 x 8 pixels; at most 64 x 64"),
+        ("a.png", huge(30000), r"a\.png: Image size \(900000000 pixels\) exceeds limit"),
+        ("a.png", bytes(17 << 20), r"a\.png: larger than 16777216 bytes"),
+        ("a, b/1.png", png(Image.new("RGB", (12, 8))), "'a, b' is no name"),
+    ],
+)  # fmt: skip
+def test_pictures_that_cannot_be_used(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    stored(tmp_path, painted())
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises((PicturesError, SpecError), match=message):
+        read_own_pictures(tmp_path, None, "mine")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "not a csv file with a header"),
+        ('file,a\n"0.png,x\n', "not a csv file with a header"),
+        ("file\n0.png\n", "at least one attribute"),
+        ("file,a,A\n0.png,x,y\n", "each once"),
+        ("file,a\n0.png,x,y\n", "row 2: 3 columns, but the header has 2"),
+        ("file,a\n\n0.png\n", "row 3: 1 columns, but the header has 2"),
+        ("file,a\n0.png,x\nnothing.png,x\n", r"row 3: .*nothing\.png is missing"),
+        ("file,a\n../secret.png,x\n", r"row 2: '\.\./secret\.png' is not in"),
+        ("file,a\n/etc/passwd,x\n", "row 2: '/etc/passwd' is not in"),
+        ("file,a\nlink.png,x\n", r"row 2: 'link\.png' is not in"),
+        ("file,a\n0.png,x\n0.png,y\n", r"row 3: '0\.png' has two rows"),
+        ("file,a\n0.png,x\n", "1 pictures; at least 50"),
+        ("file,a\n" + "".join(f"{n}.png,\n" for n in range(OWN)), "each must have a value"),
+        ("file,a\n" + "".join(f"{n}.png,\"x, y\"\n" for n in range(OWN)), "'x, y' is no name"),
+        ("file,a\n" + "".join(f"{n}.png,{'Elf' if n else 'elf'}\n" for n in range(OWN)), "two values have one name"),
+        ("file,title\n" + "".join(f"{n}.png,picture {n}\n" for n in range(257)), "title: 257 values"),
+    ],
+)  # fmt: skip
+def test_tables_that_cannot_be_used(tmp_path: Path, table: str, message: str) -> None:
+    folder = stored(tmp_path / "art", painted(257 if "title" in table else OWN))
+    stored(tmp_path, painted(1), lambda _: "secret.png")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises((PicturesError, SpecError), match=message):
+        read_own_pictures(folder, tmp_path / "labels.csv", "mine")

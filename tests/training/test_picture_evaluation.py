@@ -1,0 +1,419 @@
+"""Judges of pictures against answers that are known: classifiers, copies, retrieval, edits, baselines; the report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from torch.nn.functional import normalize
+
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.checkpoint import Checkpoint, load, save
+from ancestral.models.classification import PictureClassifier
+from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.engines.images.request import Edit, ImageStreamRequest
+from ancestral.models.spec import ImageSpec
+from ancestral.service.cli.main import ancestral
+from ancestral.training.data.identities import IdentityBatches, first_two
+from ancestral.training.data.images import Pictures, read_image
+from ancestral.training.data.masks import kept_pixels
+from ancestral.training.evaluation.edits import (
+    draw_edits,
+    edits_of,
+    metropolis_hastings,
+    telling_regions,
+    without_context,
+)
+from ancestral.training.evaluation.images import (
+    draw_classes,
+    draw_named,
+    independent_nats,
+    marginal_nats,
+    png_bits,
+    write_classes,
+)
+from ancestral.training.evaluation.judges import (
+    classifier_spec,
+    count_copies,
+    nearest,
+    precision_recall,
+    train_classifier,
+)
+from ancestral.training.metrics.classification import accuracy, adherence, classify
+from ancestral.training.metrics.retrieval import Retrieval, retrieval
+from ancestral.training.model_card import with_sheet
+from ancestral.training.tasks.images import ImageTask
+from ancestral.training.triplets import MARGIN, semi_hard, squared_distances, triplet_loss
+from tests.models.random_pictures import CLASS, EDITS, PALETTE, checkpoint_of, pictures_of, tiny
+from tests.training.pictures import HEIGHTS, QUARTERS, SIDES, png, quarters, write_set
+
+GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256))
+SMALL = tiny(
+    True, 1, height=4, width=4, palette=PALETTE, levels=len(PALETTE), attributes=(CLASS,), conditioning="location",
+    coarse_layers=2, coarse_features=8, coarse_inputs=5, context_channels=4,
+)  # fmt: skip
+OWNERS = np.array([7, 3, 7, 9, 3, 7, 3, 5, 9, 7, 4], np.int64)
+"""7 four times, 3 three times, 9 twice, 5 and 4 once."""
+
+
+def seen_as(levels: int, palette: tuple[str, ...] = (), side: int = 8, channels: int = 1) -> ImageSpec:
+    return ImageSpec(side, side, channels, levels, palette, QUARTERS)
+
+
+def trained(pictures: Pictures, seen: int, levels: int = 256, palette: tuple[str, ...] = ()) -> PictureClassifier:
+    spec = seen_as(levels, palette)
+    return train_classifier(pictures, classifier_spec(spec, spec.attributes), seen)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> PictureClassifier:
+    return trained(quarters(600, 0), 6000)
+
+
+def test_a_classifier_learns_every_attribute_also_of_two_levels_and_of_colours(classifier: PictureClassifier) -> None:
+    test = quarters(60, 1)
+    assert accuracy(classifier, test) == {"side": 1.0, "height": 1.0}
+    assert classify(classifier, test.images).shape == (60, 2)
+    assert accuracy(trained(quarters(600, 0), 3000, palette=GREYS), test) == {"side": 1.0, "height": 1.0}
+    binary = accuracy(trained(quarters(600, 0), 6000, 2), Pictures(test.images // 128, test.labels))
+    assert binary["side"] >= 0.6, "without a lightest part there is nothing to see"
+    assert binary["height"] == 1.0
+    few = quarters(30, 0)
+    assert accuracy(trained(few, 6000), few) == {"side": 1.0, "height": 1.0}, "few are shown more often"
+
+
+def test_labels_that_are_unknown_are_not_learnt_and_do_not_count() -> None:
+    pictures, test, known = quarters(600, 0), quarters(60, 1), quarters(60, 1)
+    pictures.labels[100:, 1], test.labels[:, 1] = len(HEIGHTS), len(HEIGHTS)
+    test.labels[7, 1] = 2 - (test.labels[7, 1] == 2)
+    classifier = trained(pictures, 6000)
+    assert accuracy(classifier, known)["height"] > 0.9, "of those that are known"
+    assert accuracy(classifier, test)["height"] in (0.0, 1.0), "one is known"
+    test.labels[7, 1] = len(HEIGHTS)
+    assert math.isnan(accuracy(classifier, test)["height"])
+
+
+def test_all_are_right_where_each_is(classifier: PictureClassifier) -> None:
+    test = quarters(60, 1)
+    test.labels[:15, 0] ^= 1
+    test.labels[10:20, 1] = (test.labels[10:20, 1] + 1) % 3
+    assert adherence(classifier, test) == {"side": 0.75, "height": 50 / 60, "all": 40 / 60}
+
+
+def test_missing_variety_costs_recall_and_strange_pictures_cost_precision() -> None:
+    rng = np.random.default_rng(0)
+    assert min(precision_recall(*rng.standard_normal((2, 500, 8)).astype(np.float32))) > 0.7
+    real, centre = rng.standard_normal((2, 400, 4)).astype(np.float32) * np.float32([[[1.0]], [[0.05]]])
+    precision, recall = precision_recall(centre, real)
+    assert precision > 0.9 > 0.1 > recall
+    strange = real + 100.0
+    assert precision_recall(strange, real) == (0.0, 0.0)
+    assert precision_recall(np.concatenate([strange[:200], real[:200]]), real).precision == 0.5
+
+
+def test_the_nearest_in_colour_come_first_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = np.array([0, 100, 50, 60, 255, 7], np.uint8).reshape(6, 1, 1, 1)
+    for chunk in (1000, 2):
+        monkeypatch.setattr("ancestral.training.evaluation.judges._CHUNK", chunk)
+        indices, distances = nearest(real[3:4], real, seen_as(256), 4)
+        assert indices.tolist() == [[3, 2, 1, 5]]
+        assert np.allclose(distances, [[0.0, 10.0, 40.0, 53.0]])
+    spec = ImageSpec(height=1, width=1, channels=1, levels=3, palette=("#000000", "#ff0000", "#0a0000"))
+    symbols = np.array([0, 1, 2], np.uint8).reshape(3, 1, 1, 1)
+    indices, distances = nearest(np.zeros((1, 1, 1, 3), np.uint8), symbols, spec, 3)
+    assert indices.tolist() == [[0, 2, 1]], "by colours, not by indices"
+    assert np.allclose(distances, [[0.0, 10 / 3**0.5, 255 / 3**0.5]])
+
+
+def test_copies_are_counted_beside_those_of_real_pictures() -> None:
+    train, test, fresh = np.random.default_rng(0).integers(0, 256, (3, 200, 4, 4, 1), np.uint8)
+    spec = ImageSpec(height=4, width=4, channels=1, levels=256)
+    changed = train.copy()
+    changed[:, 0, 0] ^= 1  # one step in one pixel
+    some = np.concatenate([train[:50], fresh[:150]])
+    independent, copied, near = (count_copies(drawn, test, train, spec) for drawn in (fresh, some, changed))
+    assert independent.copies < 0.15
+    assert independent.equal == independent.equal_of_real == 0.0
+    assert copied.equal == 0.25 <= copied.copies
+    assert copied.distance_of_real == independent.distance_of_real
+    assert (near.copies, near.equal) == (1.0, 0.0)
+
+
+def test_ranks_are_those_of_identities_by_their_nearest_picture() -> None:
+    gallery = np.array([[0.0], [10.0], [1.0], [20.0], [30.0], [40.0], [50.0], [60.0]], np.float32)
+    owners, asked = np.array([4, 4, 8, 9, 10, 11, 12, 13]), np.array([4, 4, 4, 12, 4])
+    found = retrieval(np.array([[0.4], [9.0], [2.0], [49.0], [49.0]], np.float32), asked, gallery, owners)
+    # Nearest identities: 4, 4, 8 (then 4), 12; the last query has five others before 4.
+    assert found == Retrieval(pytest.approx(3 / 5), pytest.approx(4 / 5), pytest.approx(1 / 7), pytest.approx(5 / 7), 7)
+
+
+def test_vectors_that_are_all_alike_find_nobody_and_random_ones_as_many_as_chance() -> None:
+    owners, alike, rng = np.arange(50), np.full((50, 8), 0.125, np.float32), np.random.default_rng(0)
+    assert retrieval(alike, owners, alike, owners)[:2] == (0.0, 0.0)
+    queries, gallery = (rng.standard_normal((count, 8)).astype(np.float32) for count in (2000, 50))
+    found = retrieval(queries, np.tile(owners, 40), gallery, owners)
+    assert found.rank_1 == pytest.approx(found.chance_1, abs=0.01)
+    assert found.rank_5 == pytest.approx(found.chance_5, abs=0.03)
+    assert retrieval(alike[:3], owners[:3], alike[:3], owners[:3]).chance_5 == 1.0
+
+
+def test_a_batch_has_company_for_everybody_and_follows_from_seed_step_and_rank() -> None:
+    batches = IdentityBatches(OWNERS, people=2, each=3, seed=0)
+    for step in range(20):
+        found = OWNERS[batches.batch(step, 0)]
+        names, counts = np.unique(found, return_counts=True)
+        assert set(names) <= {3, 7, 9}
+        assert all(count == min(3, (name == OWNERS).sum()) for name, count in zip(names, counts, strict=True))
+        assert len(np.unique(batches.batch(step, 0))) == len(found)
+
+    def sequence(seed: int, rank: int) -> list[list[int]]:
+        return [IdentityBatches(OWNERS, 2, 3, seed).batch(step, rank).tolist() for step in range(6)]
+
+    assert [batches.batch(step, 1).tolist() for step in range(6)] == sequence(0, 1)
+    assert sequence(0, 1) not in (sequence(0, 0), sequence(1, 1))
+
+
+def test_every_identity_comes_once_before_any_comes_again() -> None:
+    numbers = np.repeat(np.arange(12), 3)
+    batches = IdentityBatches(numbers, people=4, each=2, seed=0)
+    for epoch in range(3):
+        shown = np.concatenate([np.unique(numbers[batches.batch(step, 0)]) for step in range(3 * epoch, 3 * epoch + 3)])
+        assert sorted(shown) == list(range(12))
+    drawn = {int(index) for step in range(60) for index in batches.batch(step, 0)}
+    assert drawn == set(range(36)), "all pictures of an identity are used"
+    with pytest.raises(ValueError, match="only 3 identities have two pictures; a batch needs 4"):
+        IdentityBatches(OWNERS, people=4, each=2, seed=0)
+    assert [which.tolist() for which in first_two(OWNERS)] == [[1, 0, 3], [4, 2, 8]], "those of 3, 7 and 9"
+
+
+def test_negatives_are_the_nearest_that_are_further_than_the_positive() -> None:
+    everybody = range(len(OWNERS))
+    distances = squared_distances(normalize(torch.randn(len(OWNERS), 3)))
+    triplets = list(zip(*(side.tolist() for side in semi_hard(distances, torch.from_numpy(OWNERS))), strict=True))
+    pairs = [(a, p) for a in everybody for p in everybody if a != p and OWNERS[a] == OWNERS[p]]
+    assert [(a, p) for a, p, _ in triplets] == pairs
+    kinds = set()
+    for a, p, n in triplets:
+        others = [i for i in everybody if OWNERS[i] != OWNERS[a]]
+        further = [i for i in others if distances[a, i] > distances[a, p]]
+        assert n == (min if further else max)(further or others, key=lambda i, a=a: float(distances[a, i]))
+        kinds.add(bool(further))
+    assert kinds == {True, False}, "both cases occur"
+
+
+def test_the_loss_of_triplets_is_that_of_the_definition_and_is_zero_beyond_the_margin() -> None:
+    vectors, identities = (
+        normalize(torch.tensor([[1.0, 0.0], [1.0, 0.2], [0.9, 0.5], [0.0, 1.0]])),
+        torch.tensor([0, 0, 1, 1]),
+    )
+    d = (vectors[:, None] - vectors).square().sum(dim=2)
+    # Of 0 and 1, the nearer of the others is further than the positive; of 2, both are nearer, and 0 is the furthest.
+    expected = [float(d[a, p] - d[a, n]) + MARGIN for a, p, n in ((0, 1, 2), (1, 0, 2), (2, 3, 0), (3, 2, 1))]
+    assert triplet_loss(vectors, identities).item() == pytest.approx(sum(max(loss, 0.0) for loss in expected) / 4)
+    apart = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    assert triplet_loss(apart, identities).item() == 0.0
+    assert triplet_loss(apart, identities, margin=2.5).item() == pytest.approx(0.5)
+
+
+def test_masks_have_regions_of_many_shapes_and_keep_something() -> None:
+    masks, again = (kept_pixels(np.random.default_rng(0), 500, 16, 12) for _ in range(2))
+    assert masks.shape == (500, 16, 12)
+    assert np.array_equal(masks, again)
+    assert masks.any(axis=(1, 2)).all()
+    assert not masks.all(axis=(1, 2)).any()
+    shares, places = masks.mean(axis=(1, 2)), masks.mean(axis=0)
+    assert shares.min() < 0.2 < 0.9 < shares.max()
+    assert 0.2 < places.min() < places.max() < 0.95, "every pixel is kept, and drawn, now and then"
+
+
+def test_a_region_is_where_an_attribute_shows() -> None:
+    spec, rng = EDITS["palette"], np.random.default_rng(1)
+    labels = np.stack([rng.integers(0, len(values), 600) for _, values in spec.attributes], axis=1)
+    images = rng.integers(1, 3, (600, spec.height, spec.width, 1)).astype(np.uint8)
+    images[:, 2:4, 5:8, 0] = (labels[:, 0] + 1)[:, None, None]
+    images[:, :, :, 0] += (labels[:, 1] * 2)[:, None, None].astype(np.uint8)  # the style shows everywhere
+    regions = telling_regions(Pictures(images % spec.levels, labels), spec)
+    assert [(places.min(), places.max()) for places in np.nonzero(regions["class"])] == [(1, 4), (4, 8)]
+    assert "style" not in regions
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_edits_ask_for_another_value_of_one_attribute_and_keep_the_rest(guidance: float) -> None:
+    spec = EDITS["palette"]
+    engine, test = NativeImageEngine(checkpoint_of(spec)), Pictures(pictures_of(spec, 6), np.zeros((6, 3), np.int64))
+    regions = {name: np.arange(spec.width) < 3 + np.zeros((spec.height, 1)) for name in ("class", "subclass")}
+    requests, labels = edits_of(engine, test, regions, 6, 0.9, guidance)
+    unspecified = [len(values) for _, values in spec.attributes]
+    assert [[place for place in range(3) if row[place] < unspecified[place]] for row in labels] == [[0], [2]] * 3
+    assert (labels[labels < unspecified] > 0).all(), "other values than those of the pictures"
+    drawn, seconds = draw_edits(engine, requests)
+    assert np.array_equal(drawn[:, :, 3:], test.images[:, :, 3:])
+    assert not np.array_equal(drawn[:, :, :3], test.images[:, :, :3])
+    assert seconds > 0
+
+
+@pytest.fixture(scope="module")
+def editing() -> Checkpoint:
+    """Of random weights, larger than usual, so that the pixels of a region depend on those around it."""
+    made = checkpoint_of(SMALL)
+    tensors = {name: tensor * (3.0 if name.endswith("output") else 1.0) for name, tensor in made.tensors.items()}
+    return without_context(replace(made, tensors=tensors))
+
+
+def test_metropolis_hastings_has_the_exact_distribution(editing: Checkpoint) -> None:
+    engine, (picture,) = NativeImageEngine(editing), pictures_of(SMALL, 1)
+    kept, every, h = np.ones((4, 4), np.bool_), np.arange(SMALL.levels, dtype=np.uint8), engine.embed_labels([1])
+    kept.reshape(-1)[4] = False
+    pictures = np.repeat(picture[None], len(every), axis=0)
+    pictures.reshape(len(every), -1)[:, 4] = every
+    scores = engine.score(pictures, np.tile(h, (len(every), 1))).sum(axis=(1, 2, 3))
+    exact = np.exp(scores - scores.max())
+    exact /= exact.sum()
+    chains, found = 200, {}
+    for proposals in (1, 8):
+        counts = np.zeros(len(every))
+        for chain in range(chains):
+            request = ImageStreamRequest(0, h=h, edit=Edit(picture, kept))
+            made, accepted = metropolis_hastings(engine, request, proposals, seed=100 * chain)
+            assert accepted < proposals
+            counts[int(made.reshape(-1)[4])] += 1 / chains
+        found[proposals] = np.abs(counts - exact).sum() / 2
+    assert found[8] < 0.12
+    assert found[1] > 0.25, "drawing alone does not suffice"
+
+
+def halves(count: int, seed: int) -> Pictures:
+    """Grey pictures of 8 × 8 pixels with the left or the right half mostly white."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, (count, 1))
+    light = np.arange(8) // 4 == labels
+    images = np.where(light[:, None, :, None], rng.integers(200, 256, (count, 8, 8, 1)), 10).astype(np.uint8)
+    return Pictures(images, labels)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("halves") / "pictures.npz"
+    return write_set(file, {"class": SIDES}, halves(400, 0), halves(60, 1)).parent
+
+
+def test_png_needs_the_bits_of_its_files() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    assert 8.0 < png_bits(noise, seen_as(256, channels=3)) < 8.5
+    assert png_bits(noise[..., :1], seen_as(256)) > png_bits(np.zeros((2, 32, 32, 1), np.uint8), seen_as(256))
+    bits = png_bits(noise[..., :1] % 2, seen_as(2))
+    assert 1.0 < bits < 2.0, "a bit, and what headers and the rows' filters take"
+    size = len(png(Image.fromarray(noise[0]), optimize=True))
+    assert png_bits(noise[:1], seen_as(256, channels=3)) == 8 * size / noise[0].size
+
+
+def test_a_sheet_has_a_row_of_ten_for_each_class(tmp_path: Path) -> None:
+    images = np.arange(24, dtype=np.uint8).repeat(40 * 40).reshape(24, 40, 40, 1)
+    for name, some in (("small", images), ("large", images.repeat(2, axis=1).repeat(2, axis=2))):
+        write_classes(Pictures(some, np.arange(2).repeat(12)[:, None]), seen_as(256), tmp_path / f"{name}.png")
+    small, large = (read_image(tmp_path / f"{name}.png") for name in ("small", "large"))
+    assert small.shape == (2 * 82 + 2, 10 * 82 + 2, 3)
+    assert (small[84:164, 2 + 9 * 82 : 82 + 9 * 82] == 21).all()
+    assert np.array_equal(small, large)
+    text = "# Title\n\n![Sampled pictures](sheet.png)\n\n## Data\n"
+    assert with_sheet("# Title\n\n## Data\n") == with_sheet(text) == text, "a card shows its sheet once"
+
+
+def test_the_baseline_knows_how_often_each_pixel_is_what() -> None:
+    train = np.array([[0, 1], [0, 1], [1, 1]], np.uint8).reshape(3, 1, 2, 1)
+    exact = -math.log(2 / 5) - math.log(4 / 5)
+    assert independent_nats(train, np.array([[1, 1]], np.uint8).reshape(1, 1, 2, 1), 2) == pytest.approx(exact)
+
+
+def test_the_sum_over_classes_is_the_definitions(data: Path) -> None:
+    spec = PixelCNNSpec(
+        height=8, width=8, channels=1, levels=2, layers=2, features=4, first_kernel_size=3, output_features=5,
+        attributes=(("class", SIDES),), conditioning="class",
+    )  # fmt: skip
+    task = ImageTask(spec, data)
+    model, test, prior = task.network().eval(), task.held_out(task.pictures.test, 5), np.array([0.3, 0.7])
+    symbols, total = torch.from_numpy(test.images.astype(np.int64)), torch.zeros(5, dtype=torch.float64)
+    with torch.no_grad():
+        for label, p in enumerate(prior):
+            logits = model(symbols, torch.full((5, 1), label)).double().log_softmax(-1)
+            total += p * logits.gather(-1, symbols[..., None]).sum(dim=(1, 2, 3, 4)).exp()
+        mine = marginal_nats(model, spec, test, prior, torch.device("cpu"))
+    assert mine == pytest.approx(float(-total.log().mean()), rel=1e-5)
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    done = CliRunner().invoke(ancestral, [str(a) for a in arguments])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def trained_and_judged(data: Path, folder: Path, *options: object) -> tuple[Checkpoint, Checkpoint, Mapping[str, dict]]:
+    """A model before and after it was judged, its weights stored as those of bundled ones, and the report."""
+    sizes = ("--levels", 2, "--layers", 2, "--features", 4, "--output-features", 4, "--batch", 4)
+    run("train", "pixelcnn", "--data", data, "-o", folder / "run", "--steps", 2, "--processes", 1, *sizes)
+    made = load(folder / "run" / "checkpoint")
+    save(made.path, made.spec, made.tensors, made.card, half=True)
+    before = load(made.path)
+    run("evaluate", "images", made.path, "--data", data, "-o", folder / "report", *options)
+    return before, load(made.path), json.loads((folder / "report" / "report.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_and_judged_from_the_command_line(data: Path, tmp_path: Path) -> None:
+    before, after, report = trained_and_judged(data, tmp_path, "--drawn", 3, "--pictures", 9)
+    assert after.card == before.card
+    assert report["pictures"] == 9
+    assert report["nats"] == pytest.approx(report["bits_per_dim"] * 64 * math.log(2))
+    assert report["nats_summed_over_classes"] < report["nats"] + math.log(2) + 0.1
+    bits = report["bits_per_dim_of_independent_pixels"]
+    assert report["nats_of_independent_pixels"] == pytest.approx(bits * 64 * math.log(2))
+    assert 0.0 < bits < 1.1 < report["bits_per_dim_of_png"], "a PNG's headers alone are longer than such a picture"
+    found = report["accuracy"]["class"]
+    assert (found["chance"], found["real"], 0.0 <= found["drawn"] <= 1.0) == (0.5, 1.0, True)
+    assert set(report["fidelity"]) == set(report["fidelity_of_real"]) == {"precision", "recall"}
+    assert report["copies"]["equal_of_real"] == 0.0 < report["copies"]["distance_of_real"]
+    assert report["seconds_per_picture"] > 0
+    assert read_image(tmp_path / "report" / "sheet.png").shape == (2 * 18 + 2, 3 * 18 + 2, 3)
+    assert read_image(tmp_path / "report" / "nearest.png").shape == (2 * 10 + 2, 7 * 10 + 2, 3)
+
+
+@pytest.mark.slow
+def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_card(tmp_path: Path) -> None:
+    parts = halves(400, 0), halves(60, 1)
+    two = [Pictures(p.images, np.stack([p.labels[:, 0], np.arange(len(p.images)) % 3], axis=1)) for p in parts]
+    file = write_set(tmp_path / "two.npz", {"class": SIDES, "style": ("a", "b", "c")}, *two)
+    before, after, report = trained_and_judged(file, tmp_path, "--drawn", 12, "--pictures", 3, "--named", 5, "--card")
+    assert (after.sha256, after.spec) == (before.sha256, before.spec)
+    assert after.card == with_sheet(before.card) != before.card
+    sheet = tmp_path / "report" / "sheet.png"
+    assert (after.path / "sheet.png").read_bytes() == sheet.read_bytes()
+    assert read_image(sheet).shape == (2 * 18 + 2, 10 * 18 + 2, 3)
+    accuracy, named = report["accuracy"], report["named"]
+    assert list(named) == ["1.0", "1.5", "2.0", "3.0", "real"]
+    assert all(0 <= found["all"] <= min(found["class"], found["style"]) for found in named.values())
+    assert {name: figures["chance"] for name, figures in accuracy.items()} == {"class": 0.5, "style": 1 / 3}
+    engine = NativeImageEngine(after)
+    made, _ = draw_classes(engine, 4, temperature=0.0)
+    assert made.labels.tolist() == [[label, style % 3] for label in (0, 1) for style in range(4)]
+    assert np.array_equal(made.images[0], made.images[3]), "asked for the same, at temperature 0"
+    every, _ = draw_named(engine, 60)
+    assert {tuple(row) for row in every.labels.tolist()} == {(a, b) for a in range(2) for b in range(3)}
+    led, _ = draw_classes(engine, 1, guidance=9.0, seed=3)
+    h, free = (engine.embed_labels([label, 0]) for label in (1, None))
+    (expected,) = engine.draw([ImageStreamRequest(4, 1.0, h, guidance=9.0, unconditional=free)])
+    assert np.array_equal(led.images[1], expected)
+
+
+def test_a_network_without_classes_is_refused(data: Path, tmp_path: Path) -> None:
+    run("train", "pixelcnn", "--data", data, "-o", tmp_path, "--steps", 1, "--processes", 1, "--original",
+        "--levels", 2, "--layers", 2, "--features", 4, "--batch", 2, "--conditioning", "none")  # fmt: skip
+    judged = ("evaluate", "images", tmp_path / "checkpoint", "--data", data, "-o", tmp_path / "report")
+    assert "the model has no attributes" in run(*judged, code=1).stderr

