@@ -32,6 +32,9 @@ SEND_BUFFER_BYTES: Final = 1 << 15
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One websocket connection."""
 
+    _left = False
+    """Whether the client has sent a close frame."""
+
     def connection_made(self, transport: BaseTransport) -> None:
         """Limit the send buffers of a new connection."""
         super().connection_made(transport)
@@ -46,9 +49,14 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: ASGISendEvent) -> None:
         """Send a message; a close frame is queued behind what is unsent.
 
+        After the client's close frame nobody reads: the message is dropped, and the app receives the client's close
+        code. An exception would end the app first, with 1006, as if the connection had been lost.
+
         Raises:
-            ClientDisconnected: the connection is closing.
+            ClientDisconnected: the connection is closing, and not because the client has closed it.
         """
+        if self._left:
+            return
         if self.handshake_complete and (self.close_sent or self.transport.is_closing()):
             raise ClientDisconnected
         if self.handshake_complete and message["type"] == "websocket.close":
@@ -59,6 +67,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_close(self, event: Frame) -> None:
         """The client has sent a close frame."""
+        self._left = True
         super().handle_close(event)
         self._abort_soon()
 

@@ -21,7 +21,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.sampler import Sampler
 from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker.job import Failure, Status
+from ancestral.service.broker.job import Failure, Priority, Status
 from ancestral.service.broker.messages import Signals, SymbolsLost
 from ancestral.service.broker.workers import Lease
 from ancestral.service.errors import internal_error
@@ -61,6 +61,8 @@ class AttemptContext:
     pool: ThreadPoolExecutor
     """Threads for work that would block the event loop: text, frames, scores."""
     metrics: WorkerMetrics
+    is_full: Callable[[Priority], bool]
+    """Whether the worker has no slot left for another job of this priority."""
     planning: asyncio.Lock = field(default_factory=asyncio.Lock)
     searching: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while seeds are searched: for seconds, on one core, outside the pool that speech needs."""
@@ -181,6 +183,10 @@ class JobAttempt(ABC):
         else:
             self.stop(Stop.RELEASED if verb == "suspend" else Stop.CANCELLED)
 
+    def on_redis_unavailable(self) -> None:
+        """Redis did not answer, so the client could not say what it has read."""
+        self.read_at = time.monotonic()
+
     def check(self, signals: Signals | None) -> None:
         """Follow the signals that were read when the lease was renewed."""
         if signals is None or signals.status.terminal:
@@ -194,7 +200,8 @@ class JobAttempt(ABC):
         else:
             self.on_read(signals.read)
             now = time.monotonic()
-            if signals.queued and (parked := self.parking_position(now)) is not None:
+            others_wait = signals.queued and self.context.is_full(self.job.priority)
+            if others_wait and (parked := self.parking_position(now)) is not None:
                 self._parked = parked
                 self.stop(Stop.PARKED)
             elif self._is_stalled(now):

@@ -106,6 +106,10 @@ class SamplingAttempt(JobAttempt):
     def waiting_for_reader(self) -> bool:
         return self.job.paced and self._slot is not None and self._slot.position >= self._read + self._ahead
 
+    def on_redis_unavailable(self) -> None:
+        super().on_redis_unavailable()
+        self._slow_since = time.monotonic(), self._read
+
     def parking_position(self, now: float) -> int | None:
         since, read = self._slow_since
         if self._read - read >= (now - since) * self.rate / 2:

@@ -18,19 +18,35 @@ _RETRY_SECONDS: Final = 0.1
 
 
 async def renew_leases(broker: Workers, attempts: Sequence[JobAttempt]) -> None:
-    """Renew the leases of ``attempts``, which changes meanwhile, for ever."""
-    while True:
-        renewed = list(attempts)
-        try:
-            signals = await broker.renew([attempt.lease for attempt in renewed])
+    """Renew the leases of ``attempts``, which changes meanwhile, for ever.
+
+    What else is to be stored of each is stored by a task beside it, all at once: one round trip after another would
+    take longer than a lease lasts where a worker has many jobs and Redis is far away.
+    """
+    storing = asyncio.create_task(_store([]))
+    try:
+        while True:
+            begun, renewed = time.monotonic(), list(attempts)
+            try:
+                signals = await broker.renew([attempt.lease for attempt in renewed])
+            except UNAVAILABLE:
+                for attempt in renewed:
+                    attempt.on_redis_unavailable()
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
             for attempt, signal in zip(renewed, signals, strict=True):
                 attempt.check(signal)
-                await attempt.lease.try_to_store()  # in case nothing is published for a while
-                if attempt.waiting_for_reader and attempt.job.deaths:
-                    await attempt.lease.clear_deaths()
-        except UNAVAILABLE:
-            for attempt in renewed:
-                attempt.read_at = time.monotonic()  # acknowledgements could not arrive
-            await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            await asyncio.sleep(RENEW_SECONDS)
+            if storing.done():
+                storing = asyncio.create_task(_store(renewed))
+            await asyncio.sleep(begun + RENEW_SECONDS - time.monotonic())
+    finally:
+        storing.cancel()
+
+
+async def _store(attempts: Sequence[JobAttempt]) -> None:
+    """Store what has been noted of each, in case nothing is published for a while; the next renewal tries again."""
+    writes = [attempt.lease.try_to_store() for attempt in attempts]
+    writes += [a.lease.clear_deaths() for a in attempts if a.waiting_for_reader and a.job.deaths]
+    for result in await asyncio.gather(*writes, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, UNAVAILABLE):
+            raise result

@@ -64,6 +64,7 @@ class Worker:
         self._tasks = tasks
         self._broker = broker
         self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BATCH: settings.batch_slots}
+        self._free = {priority: asyncio.Semaphore(slots) for priority, slots in self._slots.items()}
         self._ready = False
         self._probes: dict[str, str] = {}
         self._problem: str | None = "The models are being warmed up."
@@ -86,7 +87,14 @@ class Worker:
         scheduler = Scheduler(
             self._settings.threads, chunk_ms=self._settings.chunk_ms, on_cancel=self._metrics.cancels.observe
         )
-        self._context = AttemptContext(self._settings, self._loaded_models, scheduler, pool, self._metrics)
+        self._context = AttemptContext(
+            self._settings,
+            self._loaded_models,
+            scheduler,
+            pool,
+            self._metrics,
+            is_full=lambda priority: self._free[priority].locked(),
+        )
         self._metrics.watch(self._workload)
         upkeep: list[asyncio.Task[Any]] = []
         upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._reclaim)]
@@ -101,7 +109,7 @@ class Worker:
             if (idle := self._settings.unload_seconds) is not None:
                 upkeep.append(asyncio.create_task(self._unload(idle)))
             if self._ready and not stopping.is_set():
-                claiming += [asyncio.create_task(self._serve(*each)) for each in self._slots.items()]
+                claiming += [asyncio.create_task(self._serve(priority)) for priority in self._slots]
             ended, _ = await asyncio.wait([*upkeep, *claiming], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*ended)  # which raises what none of them should have
         finally:
@@ -218,9 +226,9 @@ class Worker:
 
     # Jobs
 
-    async def _serve(self, priority: Priority, slots: int) -> None:
+    async def _serve(self, priority: Priority) -> None:
         """Claim and run jobs of one priority, as many at once as there are slots."""
-        free = asyncio.Semaphore(slots)
+        free = self._free[priority]
         while True:
             was_full = free.locked()
             await free.acquire()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -48,6 +50,38 @@ def cut_proxy(port: int) -> Iterator[tuple[str, Callable[[], int]]]:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", cut
+
+
+@contextmanager
+def slow_proxy(port: int, round_trip: float) -> Iterator[str]:
+    """The URL of a server on this port that is so many seconds away, there and back."""
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        pieces: queue.Queue[tuple[float, bytes]] = queue.Queue()
+
+        def deliver() -> None:
+            with suppress(OSError):
+                while (piece := pieces.get())[1]:
+                    time.sleep(max(0.0, piece[0] - time.monotonic()))
+                    target.sendall(piece[1])
+                target.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=deliver, daemon=True).start()
+        with suppress(OSError):
+            while data := source.recv(65536):
+                pieces.put((time.monotonic() + round_trip / 2, data))
+        pieces.put((0.0, b""))
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):  # the end of the test
+            while True:
+                client, server = listener.accept()[0], socket.create_connection(("127.0.0.1", port))
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=carry, args=(source, target), daemon=True).start()
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _forward(listener: socket.socket, port: int, most: int, swap: tuple[bytes, bytes]) -> None:

@@ -90,6 +90,8 @@ class SessionState:
         self._taken = ""
         self._spoke = False
         self._reported = False
+        self._end_may_be_repeated = False
+        """Whether the client has resumed after ``input.done``, which it then sends again in case it was lost."""
 
     # Text
 
@@ -110,7 +112,7 @@ class SessionState:
             message = f"text: {waiting} characters wait to be spoken, and no more than {MAX_INPUT_CHARACTERS} may"
             raise InvalidRequest(message, param="text", code="too_much_text")
         if self.closing:
-            self.closing = self._spoke = False
+            self.closing = self._spoke = self._end_may_be_repeated = False
         self.received += len(text)
         self._completed(self._incomplete.lead, self._incomplete.feed(text))
         if schedule := self.config.chunk_length_schedule:
@@ -148,7 +150,8 @@ class SessionState:
         self._incomplete = self._splitter()
         if rest.strip() and not (self._spoke or self._complete):
             self._complete = [rest]  # which speech_job refuses
-        self.closing, self._reported, self._chunks = True, False, 0
+        self._reported = self._reported and self._end_may_be_repeated
+        self.closing, self._chunks, self._end_may_be_repeated = True, 0, False
 
     def take(self) -> str:
         """The text of the next utterance, to be passed to :meth:`add_utterance`; empty if there is none yet."""
@@ -305,6 +308,7 @@ class SessionState:
         found.utterances = [Utterance(**utterance) for utterance in state["utterances"]]
         found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
         found._goes_on, found._chunks = state["goes_on"], state["chunks"]
+        found._end_may_be_repeated = found.closing
         found._incomplete = found._splitter(state["incomplete"], state["lead"])
         return found
 

@@ -59,7 +59,7 @@ def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis
         await submitted(broker, 1, payload=payload.dump(), paced=True)
         lease = await claimed(broker)
         assert lease is not None
-        context = AttemptContext(settings, models, scheduler, pool, WorkerMetrics())
+        context = AttemptContext(settings, models, scheduler, pool, WorkerMetrics(), lambda priority: False)
         attempt = SpeechAttempt(context, sampler, lease, payload)
         running = asyncio.create_task(attempt.run())
         while (await broker.clients.job(lease.job.id)).samples_total is None:  # type: ignore[union-attr]

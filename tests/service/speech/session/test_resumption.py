@@ -283,6 +283,17 @@ def test_a_session_that_was_closed_is_gone(server: Server) -> None:
     assert error["code"] == "session_not_found"
 
 
+def test_a_session_that_is_left_while_the_server_sends_is_gone(server: Server) -> None:
+    """The client's close frame counts, although sending fails before it is received."""
+    for _ in range(5):
+        with leaving(server) as talk:
+            speak(talk, "Hello.")
+            for _ in range(10):
+                talk.say("nonsense")  # each is answered with an error
+        error = refused(server, f"from_sample=0&session_id={talk.session['session_id']}")
+        assert error["code"] == "session_not_found"
+
+
 def test_a_session_that_was_left_when_all_was_said_is_gone(server: Server) -> None:
     with leaving(server) as talk:
         speak(talk, "Hello.")

@@ -164,3 +164,14 @@ def test_a_stored_session_is_the_same() -> None:
     assert again.rewind(12) == 2
     assert again.current() == own.current()
     assert (again.take(), again.take()) == ("One. Two. ", "Thr")
+
+
+def test_an_end_that_is_repeated_after_a_resumption_is_reported_once() -> None:
+    own = session()
+    own.close()
+    again = SessionState.load(own.dump(), lambda config: CAST)
+    assert again.report_done()
+    again.close()
+    assert not again.report_done()
+    again.close()
+    assert again.report_done()
