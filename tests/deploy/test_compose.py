@@ -1,9 +1,5 @@
 """The compose files: what they start is what the program knows, and they agree with the image."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -18,37 +14,37 @@ OURS = ("api", "worker")
 
 
 @pytest.fixture(scope="module")
-def services() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((ROOT / FILES[0]).read_text())["services"]
+def services():
+    found = yaml.safe_load((ROOT / FILES[0]).read_text())["services"]
     return found
 
 
-def seconds(text: str) -> int:
+def seconds(text):
     return int(text.removesuffix("s"))
 
 
 @pytest.mark.parametrize("files", [FILES[:1], FILES])
-def test_compose_takes_them(files: tuple[str, ...]) -> None:
+def test_compose_takes_them(files):
     result = run_tool("docker-compose", *(word for file in files for word in ("--file", file)), "config", "--quiet")
     assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_is_started_as_the_program_can_be(services: dict[str, Any], name: str) -> None:
+def test_a_service_is_started_as_the_program_can_be(services, name):
     command = services[name]["command"]
     assert CliRunner().invoke(ancestral, [*command, "--help"]).exit_code == 0
     assert CliRunner().invoke(ancestral, [*command, "--no-such-option"]).exit_code == 2
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_services_variables_are_settings(services: dict[str, Any], name: str) -> None:
+def test_a_services_variables_are_settings(services, name):
     own = settings(services[name]["environment"])
     assert all(variable.startswith(PREFIX) for variable in services[name]["environment"])
     assert own.redis_url == "redis://redis:6379/0"
     assert seconds(services[name]["stop_grace_period"]) > own.drain_seconds + own.shutdown_seconds
 
 
-def test_the_api_is_published_where_it_listens(services: dict[str, Any]) -> None:
+def test_the_api_is_published_where_it_listens(services):
     port = settings(services["api"]["environment"]).port
     (published,) = services["api"]["ports"]
     assert published.endswith(f":{port}:{port}")
@@ -56,14 +52,14 @@ def test_the_api_is_published_where_it_listens(services: dict[str, Any]) -> None
     assert services["api"]["healthcheck"]["test"] == ["CMD", "probe", "/readyz"]
 
 
-def test_the_worker_is_watched_where_it_answers(services: dict[str, Any]) -> None:
+def test_the_worker_is_watched_where_it_answers(services):
     worker = services["worker"]
     port = worker["environment"]["ANCESTRAL_METRICS_PORT"]
     assert worker["healthcheck"]["test"] == ["CMD", "probe", "/healthz", port]
     assert "ports" not in worker
 
 
-def test_nothing_can_write_where_it_need_not(services: dict[str, Any]) -> None:
+def test_nothing_can_write_where_it_need_not(services):
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["security_opt"] == ["no-new-privileges:true"]
@@ -74,7 +70,7 @@ def test_nothing_can_write_where_it_need_not(services: dict[str, Any]) -> None:
         assert targets == {"/data", "/var/cache/ancestral"}
 
 
-def test_redis_keeps_what_it_is_given(services: dict[str, Any]) -> None:
+def test_redis_keeps_what_it_is_given(services):
     words = services["redis"]["command"][1:]
     options = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
     assert options.pop("maxmemory") == "2gb"
@@ -83,7 +79,7 @@ def test_redis_keeps_what_it_is_given(services: dict[str, Any]) -> None:
     assert any(volume.endswith(":/data") for volume in services["redis"]["volumes"])
 
 
-def test_what_is_mounted_is_there_and_asks_who_answers(services: dict[str, Any]) -> None:
+def test_what_is_mounted_is_there_and_asks_who_answers(services):
     for service in services.values():
         for volume in service.get("volumes", ()):
             if volume.startswith("./"):
@@ -100,13 +96,13 @@ def test_what_is_mounted_is_there_and_asks_who_answers(services: dict[str, Any])
     assert asked["gpu"]["names"] == ["dcgm-exporter"]
 
 
-def test_images_are_of_one_version(services: dict[str, Any]) -> None:
+def test_images_are_of_one_version(services):
     for name, service in services.items():
         _, _, tag = service["image"].partition(":")
         assert tag not in ("", "latest"), name
 
 
-def test_the_gpu_file_gives_gpus_to_workers_and_their_exporter() -> None:
+def test_the_gpu_file_gives_gpus_to_workers_and_their_exporter():
     changed = yaml.safe_load((ROOT / FILES[1]).read_text())["services"]
     assert list(changed) == ["worker", "dcgm-exporter"]
     assert changed["worker"]["build"]["target"] == "gpu"

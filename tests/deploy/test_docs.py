@@ -1,11 +1,8 @@
 """The documentation as a site: its links, and its demo in a browser, without a server of ours."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,20 +12,20 @@ from tests.service.page.browser import chromium, hosted
 pytestmark = pytest.mark.slow
 
 
-def _build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+def _build(config, site):
     line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(config), "--site-dir", str(site)]
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     done = _build(ROOT / "mkdocs.yml", folder)
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def test_a_link_that_leads_nowhere_fails(tmp_path: Path) -> None:
+def test_a_link_that_leads_nowhere_fails(tmp_path):
     docs = tmp_path / "docs"
     shutil.copytree(ROOT / "docs", docs)
     config = (ROOT / "mkdocs.yml").read_text().replace("docs_dir: docs", f"docs_dir: {docs}")
@@ -40,7 +37,7 @@ def test_a_link_that_leads_nowhere_fails(tmp_path: Path) -> None:
         assert (done.returncode, "nothing" in done.stderr) == (1, True), (wrong, done.stderr)
 
 
-def test_sounds_play_and_files_of_the_repository_are_there(site: Path) -> None:
+def test_sounds_play_and_files_of_the_repository_are_there(site):
     index = (site / "index.html").read_text()
     assert '<audio controls preload="none" src="audio/joe.flac"' in index
     assert (site / "audio/joe.flac").exists()
@@ -50,11 +47,11 @@ def test_sounds_play_and_files_of_the_repository_are_there(site: Path) -> None:
     assert 'href="../repository/ancestral/model.py.txt"' in (site / "architecture/index.html").read_text()
 
 
-def test_the_demo_needs_no_server(site: Path) -> None:
+def test_the_demo_needs_no_server(site):
     with hosted(site) as url, chromium() as browser:
         page = browser.new_page()
-        asked: list[str] = []
-        said: list[str] = []
+        asked = []
+        said = []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))

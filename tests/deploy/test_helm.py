@@ -1,10 +1,6 @@
 """The Helm chart: linted and rendered by Helm itself, valid, and true to the image, the settings and the queue."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +24,7 @@ Manifests = dict[tuple[str, str], Manifest]
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk has no wheel for this machine")
 
 
-def render(values: Mapping[str, Any] | None = None, name: str = "ancestral") -> Manifests:
+def render(values=None, name="ancestral"):
     """What `helm install NAME` would create, by kind and name."""
     with helm.Chart.load(CHART) as chart:
         chart.validate_schema(dict(values or {}))
@@ -40,13 +36,13 @@ def render(values: Mapping[str, Any] | None = None, name: str = "ancestral") -> 
     return found
 
 
-def pod(found: Manifests, component: str) -> Manifest:
+def pod(found, component):
     kind = "StatefulSet" if component == "redis" else "Deployment"
-    spec: Manifest = found[kind, f"ancestral-{component}"]["spec"]["template"]["spec"]
+    spec = found[kind, f"ancestral-{component}"]["spec"]["template"]["spec"]
     return spec
 
 
-def variables(found: Manifests, component: str) -> dict[str, str]:
+def variables(found, component):
     """The environment of a container."""
     (container,) = pod(found, component)["containers"]
     assert container["envFrom"] == [{"configMapRef": {"name": "ancestral"}}]
@@ -54,13 +50,13 @@ def variables(found: Manifests, component: str) -> dict[str, str]:
     return found["ConfigMap", "ancestral"]["data"] | own
 
 
-def values_of(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load(path.read_text())
+def values_of(path):
+    values = yaml.safe_load(path.read_text())
     return values
 
 
 @pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(path.stem for path in EXAMPLES)])
-def test_helm_accepts_it(values: dict[str, Any]) -> None:
+def test_helm_accepts_it(values):
     validate = pytest.importorskip("kubernetes_validate").validate
     report = helm.lint(CHART, values=values, strict=True)
     assert not report["errors"]
@@ -81,12 +77,12 @@ def test_helm_accepts_it(values: dict[str, Any]) -> None:
         ({"apiKeys": {"file": "a b", "existingSecret": "keys"}}, "apiKeys"),
     ],
 )
-def test_wrong_values_are_refused(values: dict[str, Any], said: str) -> None:
+def test_wrong_values_are_refused(values, said):
     with pytest.raises(helm.HelmError, match=said):
         render(values)
 
 
-def test_keda_needs_to_know_where_an_external_redis_is() -> None:
+def test_keda_needs_to_know_where_an_external_redis_is():
     outside = {"redis": {"enabled": False}, "externalRedis": {"url": "redis://elsewhere:6379/0"}}
     with pytest.raises(helm.HelmError, match=r"externalRedis\.address"):
         render(outside)
@@ -95,7 +91,7 @@ def test_keda_needs_to_know_where_an_external_redis_is() -> None:
 
 
 @pytest.mark.parametrize("url", ["redis+cluster://a:6379,b:6379", "redis+sentinel://a:26379/mine"])
-def test_keda_counts_the_jobs_of_several_servers_by_prometheus(url: str) -> None:
+def test_keda_counts_the_jobs_of_several_servers_by_prometheus(url):
     outside = {"redis": {"enabled": False}, "externalRedis": {"url": url, "address": "a:6379"}}
     with pytest.raises(helm.HelmError, match=r"worker\.autoscaling\.prometheus"):
         render(outside)
@@ -108,12 +104,12 @@ def test_keda_counts_the_jobs_of_several_servers_by_prometheus(url: str) -> None
 
 
 @pytest.fixture(scope="module")
-def default() -> Manifests:
+def default():
     """What the chart makes with its own values."""
     return render()
 
 
-def test_the_default_values_make_every_object_once(default: Manifests) -> None:
+def test_the_default_values_make_every_object_once(default):
     assert default.keys() == {
         ("ConfigMap", "ancestral"),
         *((kind, "ancestral-api") for kind in ("Deployment", "Service", "HorizontalPodAutoscaler")),
@@ -126,7 +122,7 @@ def test_the_default_values_make_every_object_once(default: Manifests) -> None:
         assert settings(variables(default, component)).redis_url == "redis://ancestral-redis:6379/0"
 
 
-def test_balancers_notice_before_the_socket_closes(default: Manifests) -> None:
+def test_balancers_notice_before_the_socket_closes(default):
     (container,) = pod(default, "api")["containers"]
     probe = container["readinessProbe"]
     notices = (probe["periodSeconds"] + probe["timeoutSeconds"]) * probe["failureThreshold"]
@@ -135,7 +131,7 @@ def test_balancers_notice_before_the_socket_closes(default: Manifests) -> None:
 
 
 @pytest.mark.parametrize("component", ["api", "worker", "redis"])
-def test_pods_are_restricted(default: Manifests, component: str) -> None:
+def test_pods_are_restricted(default, component):
     spec = pod(default, component)
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -151,7 +147,7 @@ def test_pods_are_restricted(default: Manifests, component: str) -> None:
 
 
 @pytest.mark.parametrize(("component", "setting"), [("api", "port"), ("worker", "metrics_port")])
-def test_probes_and_scrapes_use_the_port_that_listens(default: Manifests, component: str, setting: str) -> None:
+def test_probes_and_scrapes_use_the_port_that_listens(default, component, setting):
     (container,) = pod(default, component)["containers"]
     (port,) = container["ports"]
     assert port["containerPort"] == getattr(settings(variables(default, component)), setting)
@@ -164,7 +160,7 @@ def test_probes_and_scrapes_use_the_port_that_listens(default: Manifests, compon
     assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
 
 
-def test_selectors_match_the_labels_of_the_pods(default: Manifests) -> None:
+def test_selectors_match_the_labels_of_the_pods(default):
     labels = {
         component: default["Deployment", f"ancestral-{component}"]["spec"]["template"]["metadata"]["labels"]
         for component in ("api", "worker")
@@ -179,7 +175,7 @@ def test_selectors_match_the_labels_of_the_pods(default: Manifests) -> None:
     assert default["ScaledObject", "ancestral-worker"]["spec"]["scaleTargetRef"]["name"] == "ancestral-worker"
 
 
-def test_workers_are_scaled_on_the_keys_of_the_queue(default: Manifests) -> None:
+def test_workers_are_scaled_on_the_keys_of_the_queue(default):
     spec = default["ScaledObject", "ancestral-worker"]["spec"]
     followed = {trigger["metadata"]["listName"] for trigger in spec["triggers"]}
     assert followed == {key(part, priority) for priority in Priority for part in ("waiting", "running")}
@@ -188,7 +184,7 @@ def test_workers_are_scaled_on_the_keys_of_the_queue(default: Manifests) -> None
     assert int(formula["target"]) == 0.75 * settings(variables(default, "worker")).interactive_slots
 
 
-def test_one_query_counts_the_jobs_of_all_shards() -> None:
+def test_one_query_counts_the_jobs_of_all_shards():
     found = render(values_of(CHART.parent / "values/cluster.yaml"))
     (trigger,) = found["ScaledObject", "ancestral-worker"]["spec"]["triggers"]
     asked = [
@@ -203,7 +199,7 @@ def test_one_query_counts_the_jobs_of_all_shards() -> None:
 
 @pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(path.stem for path in EXAMPLES)])
 @pytest.mark.parametrize("component", ["api", "worker"])
-def test_variables_are_settings(values: dict[str, Any], component: str) -> None:
+def test_variables_are_settings(values, component):
     found = render(values)
     read = variables(found, component)
     read.pop("ANCESTRAL_API_KEYS_FILE", None)  # it is not on this machine
@@ -213,7 +209,7 @@ def test_variables_are_settings(values: dict[str, Any], component: str) -> None:
         assert str(getattr(own, name.removeprefix("ANCESTRAL_").lower())) == value
 
 
-def test_gpu_values_place_workers_on_gpus() -> None:
+def test_gpu_values_place_workers_on_gpus():
     spec = pod(render(values_of(CHART.parent / "values/gpu.yaml")), "worker")
     (container,) = spec["containers"]
     assert spec["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
@@ -222,7 +218,7 @@ def test_gpu_values_place_workers_on_gpus() -> None:
     assert container["image"] == "ancestral:gpu"
 
 
-def test_keys_come_from_a_secret() -> None:
+def test_keys_come_from_a_secret():
     text = "alice " + "0" * 64 + "\n"
     found = render({"apiKeys": {"file": text}})
     assert found["Secret", "ancestral-keys"]["stringData"] == {"keys": text}
@@ -237,7 +233,7 @@ def test_keys_come_from_a_secret() -> None:
         assert "ANCESTRAL_API_KEYS_FILE" not in variables(found, "worker")
 
 
-def test_the_certificate_comes_from_a_secret_and_only_api_processes_have_it() -> None:
+def test_the_certificate_comes_from_a_secret_and_only_api_processes_have_it():
     found = render({"signing": {"existingSecret": "certificate"}})
     (volume,) = [volume for volume in pod(found, "api")["volumes"] if volume["name"] == "signing"]
     assert volume["secret"] == {"secretName": "certificate", "defaultMode": 0o440}
@@ -249,7 +245,7 @@ def test_the_certificate_comes_from_a_secret_and_only_api_processes_have_it() ->
         assert f"ANCESTRAL_SIGNING_{part}" not in variables(render(), "api")
 
 
-def test_an_external_redis_needs_no_redis() -> None:
+def test_an_external_redis_needs_no_redis():
     found = render(values_of(CHART.parent / "values/external-redis.yaml"))
     assert not [key for key in found if key[0] == "StatefulSet" or key[1] == "ancestral-redis"]
     for component in ("api", "worker"):
@@ -262,14 +258,14 @@ def test_an_external_redis_needs_no_redis() -> None:
         assert trigger["metadata"]["enableTLS"] == "true"
 
 
-def test_without_operators_only_kubernetes_is_needed() -> None:
+def test_without_operators_only_kubernetes_is_needed():
     found = render(values_of(CHART.parent / "values/small.yaml"))
     assert not [key for key, manifest in found.items() if manifest["apiVersion"].startswith(OPERATORS)]
     for component in ("api", "worker"):
         assert found["Deployment", f"ancestral-{component}"]["spec"]["replicas"] == 1
 
 
-def test_monitors_select_what_serves_metrics() -> None:
+def test_monitors_select_what_serves_metrics():
     found = render(values_of(CHART.parent / "values/public.yaml"))
     service, monitor = found["Service", "ancestral-api"], found["ServiceMonitor", "ancestral-api"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
@@ -282,7 +278,7 @@ def test_monitors_select_what_serves_metrics() -> None:
         assert pods["podMetricsEndpoints"][0]["port"] == port["name"] == "metrics"
 
 
-def test_two_releases_do_not_meet() -> None:
+def test_two_releases_do_not_meet():
     one, other = render(name="one"), render(name="other")
     assert not one.keys() & other.keys()
     for (kind, name), manifest in one.items():
@@ -293,15 +289,15 @@ def test_two_releases_do_not_meet() -> None:
                 assert not selector.items() <= labels.items(), name
 
 
-def test_its_version_is_the_program_s() -> None:
+def test_its_version_is_the_program_s():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["version"] == chart["appVersion"] == __version__
 
 
-def test_the_schema_knows_every_value() -> None:
+def test_the_schema_knows_every_value():
     schema = json.loads((CHART / "values.schema.json").read_text())
 
-    def compare(values: Mapping[str, Any], part: Mapping[str, Any], path: str) -> None:
+    def compare(values, part, path):
         if "properties" not in part:
             return
         assert values.keys() == part["properties"].keys() - {"global"}, path

@@ -1,14 +1,11 @@
 """The Dockerfile and what it copies, as far as that can be seen without building it."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -19,7 +16,7 @@ from tests.deploy.support import ROOT, UID, run_tool, settings
 PROBE = ROOT / "deploy" / "container" / "probe.py"
 
 
-def instructions(stage: str) -> list[tuple[str, str]]:
+def instructions(stage):
     """The instructions of one stage of the Dockerfile: word and arguments."""
     text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
     lines = [line.strip().partition(" ") for line in text.splitlines() if line.strip() and not line.startswith("#")]
@@ -33,13 +30,13 @@ def instructions(stage: str) -> list[tuple[str, str]]:
     return found
 
 
-def environment(stage: str) -> dict[str, str]:
+def environment(stage):
     """The variables that a stage sets."""
     words = [word for name, rest in instructions(stage) if name == "ENV" for word in shlex.split(rest)]
     return dict(word.split("=", 1) for word in words)
 
 
-def is_sent(path: str) -> bool:
+def is_sent(path):
     """Whether .dockerignore lets a path at the top through, whatever it says of what lies deeper."""
     patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert patterns[0] == "*"
@@ -47,19 +44,19 @@ def is_sent(path: str) -> bool:
     return any(path == name or path.startswith(f"{name}/") for name in kept)
 
 
-def test_hadolint_has_no_complaint() -> None:
+def test_hadolint_has_no_complaint():
     result = run_tool("hadolint", "Dockerfile")
     assert result.returncode == 0, result.stdout
 
 
-def test_it_does_not_run_as_root() -> None:
+def test_it_does_not_run_as_root():
     runtime = instructions("runtime")
     assert ("USER", f"{UID}:{UID}") in runtime
     after = runtime[runtime.index(("USER", f"{UID}:{UID}")) + 1 :] + instructions("cpu") + instructions("gpu")
     assert not {"RUN", "USER"} & {word for word, _ in after}
 
 
-def test_what_it_copies_is_there_and_is_sent_to_the_builder() -> None:
+def test_what_it_copies_is_there_and_is_sent_to_the_builder():
     for stage in ("build", "runtime"):
         for word, rest in instructions(stage):
             if word == "COPY":
@@ -70,12 +67,12 @@ def test_what_it_copies_is_there_and_is_sent_to_the_builder() -> None:
                     assert is_sent(source.rstrip("/")), source
 
 
-def test_nothing_else_is_sent() -> None:
+def test_nothing_else_is_sent():
     for path in (".git", ".venv", "data", "shared", "tests", "docs"):
         assert not is_sent(path)
 
 
-def test_its_environment_means_something() -> None:
+def test_its_environment_means_something():
     variables = environment("runtime")
     own = settings({name: value for name, value in variables.items() if name.startswith(PREFIX)})
     assert own.host == "0.0.0.0"
@@ -84,7 +81,7 @@ def test_its_environment_means_something() -> None:
     assert {str(own.data_dir), variables["NUMBA_CACHE_DIR"]} == set(volumes)
 
 
-def test_its_locks_are_there() -> None:
+def test_its_locks_are_there():
     for kind in ("cpu", "gpu"):
         assert ("RUN", f"assemble {kind}") in instructions(f"build-{kind}")
         assert (ROOT / "requirements" / f"{kind}.txt").exists()
@@ -93,16 +90,16 @@ def test_its_locks_are_there() -> None:
 class Answering(BaseHTTPRequestHandler):
     """Is well on one path alone."""
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.send_response(200 if self.path == "/healthz" else 503)
         self.end_headers()
 
-    def log_message(self, *arguments: object) -> None:
+    def log_message(self, *arguments):
         pass
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port():
     """Of a server that answers."""
     with HTTPServer(("127.0.0.1", 0), Answering) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -110,18 +107,18 @@ def port() -> Iterator[int]:
         server.shutdown()
 
 
-def probe(*arguments: str, **environment: str) -> int:
+def probe(*arguments, **environment):
     command = [sys.executable, str(PROBE), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, timeout=30).returncode
 
 
-def test_the_probe_tells_well_from_unwell(port: int) -> None:
+def test_the_probe_tells_well_from_unwell(port):
     assert probe("/healthz", str(port)) == 0
     assert probe("/healthz", ANCESTRAL_PORT=str(port)) == 0
     assert probe("/readyz", str(port)) == 1
 
 
-def test_the_probe_tells_that_nobody_answers() -> None:
+def test_the_probe_tells_that_nobody_answers():
     with HTTPServer(("127.0.0.1", 0), Answering) as server:
         closed = server.server_port
     assert probe("/healthz", str(closed)) == 1

@@ -1,12 +1,9 @@
 """Dashboards and alerts: up to date, sound PromQL, of metrics that exist; alerts fire when they should (promtool)."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -46,19 +43,19 @@ with_promtool = pytest.mark.skipif(
 )
 
 
-def metrics() -> dict[str, str]:
+def metrics():
     """Type of every metric that there is: the documentation has been compared with the processes."""
     text = (ROOT / "docs" / "observability.md").read_text()
     return FOREIGN | dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.MULTILINE))
 
 
-def filled() -> Iterator[tuple[str, str]]:
+def filled():
     """Where it stands, and PromQL, with what Grafana puts in."""
     for query in queries():
         yield f"{query.board}: {query.panel}", query.filled("1m")
 
 
-def check(where: str, text: str) -> None:
+def check(where, text):
     """The expression is PromQL, of metrics that exist; counters are only read through their growth."""
     known, found = metrics(), selectors(text)
     assert found, where
@@ -76,14 +73,14 @@ def check(where: str, text: str) -> None:
 # Dashboards
 
 
-def test_every_query_is_of_metrics_that_exist() -> None:
+def test_every_query_is_of_metrics_that_exist():
     found = list(filled())
     assert len(found) > 80
     for where, text in found:
         check(where, text)
 
 
-def test_a_query_that_is_wrong_would_be_found() -> None:
+def test_a_query_that_is_wrong_would_be_found():
     for wrong in (
         "rate(ancestral_nothing_total[1m])",
         "sum(ancestral_tokens_total)",
@@ -94,12 +91,12 @@ def test_a_query_that_is_wrong_would_be_found() -> None:
             check("here", wrong)
 
 
-def test_there_are_six_dashboards() -> None:
+def test_there_are_six_dashboards():
     assert set(boards()) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_dashboard_is_complete(name: str) -> None:
+def test_a_dashboard_is_complete(name):
     board = boards()[name]
     assert board["uid"] == f"ancestral-{name}"
     variables = {variable["name"] for variable in board["templating"]["list"]}
@@ -123,7 +120,7 @@ def test_a_dashboard_is_complete(name: str) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_every_metric_is_on_a_dashboard_or_in_an_alert() -> None:
+def test_every_metric_is_on_a_dashboard_or_in_an_alert():
     shown = " ".join([text for _, text in filled()] + [rule["expr"] for rule in alerts()])
     unseen = {
         "ancestral_build_info",  # what the variable for processes is made of
@@ -138,7 +135,7 @@ def test_every_metric_is_on_a_dashboard_or_in_an_alert() -> None:
     assert {name for name in ours if not re.search(rf"{name}\b|{name}_(bucket|count|sum)\b", shown)} == unseen
 
 
-def test_what_grafana_is_provisioned_with() -> None:
+def test_what_grafana_is_provisioned_with():
     (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     assert (source["uid"], source["type"]) == ("prometheus", "prometheus")
@@ -150,12 +147,12 @@ def test_what_grafana_is_provisioned_with() -> None:
 # Alerts
 
 
-def test_every_alert_is_of_metrics_that_exist() -> None:
+def test_every_alert_is_of_metrics_that_exist():
     for rule in alerts():
         check(rule["alert"], rule["expr"])
 
 
-def test_every_alert_is_explained_in_the_runbook() -> None:
+def test_every_alert_is_explained_in_the_runbook():
     sections = re.findall(
         r"^## (\w+)$\n\n\*(page|ticket)\.\*", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE
     )
@@ -165,21 +162,21 @@ def test_every_alert_is_explained_in_the_runbook() -> None:
         assert rule["annotations"]["summary"]
 
 
-def test_every_alert_is_tried_both_ways() -> None:
+def test_every_alert_is_tried_both_ways():
     tests = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
     tried = {(part["alertname"], bool(part["exp_alerts"])) for test in tests for part in test["alert_rule_test"]}
     assert tried == {(rule["alert"], fires) for rule in alerts() for fires in (True, False)}
 
 
 @with_promtool
-def test_alerts_fire_when_they_should_and_only_then() -> None:
+def test_alerts_fire_when_they_should_and_only_then():
     for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
         ran = subprocess.run(["promtool", *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @with_promtool
-def test_prometheus_takes_every_query() -> None:
+def test_prometheus_takes_every_query():
     for where, text in filled():
         ran = subprocess.run(["promtool", "--experimental", "promql", "format", text], capture_output=True, check=False)
         assert ran.returncode == 0, (where, ran.stderr)

@@ -1,10 +1,7 @@
 """Kernels that are compiled where the image is built: which a processor gets, and that it compiles no others."""
 
-from __future__ import annotations
-
 import os
 import re
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -34,19 +31,19 @@ ALL = {target.name for target in TARGETS}
         (SKYLAKE, set(), None),
     ],
 )
-def test_the_fastest_that_runs_is_chosen(flags: set[str], built: set[str], chosen: str | None) -> None:
+def test_the_fastest_that_runs_is_chosen(flags, built, chosen):
     target = best(flags, built)
     assert (target and target.name) == chosen
 
 
-def test_the_image_builds_them_where_they_are_looked_for() -> None:
+def test_the_image_builds_them_where_they_are_looked_for():
     script = (ROOT / "deploy/container/assemble.sh").read_text()
     (module,) = re.findall(r"/opt/ancestral/bin/python3 -P -m (\S+)", script)
     assert module == prebuilt_kernels.__name__
     assert "/opt/ancestral" in (ROOT / "Dockerfile").read_text()
 
 
-def test_nothing_changes_without_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_changes_without_them(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(prebuilt_kernels, "FOLDER", tmp_path / "kernels")
     before = dict(os.environ)
@@ -57,7 +54,7 @@ def test_nothing_changes_without_them(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_cache_of_an_earlier_image_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_cache_of_an_earlier_image_is_replaced(monkeypatch, tmp_path):
     flags, name = processor_flags(), "x86-64-v3"
     if best(flags, {name}) is None:
         pytest.skip("not such a processor")
@@ -84,7 +81,7 @@ def test_a_cache_of_an_earlier_image_is_replaced(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_worker_compiles_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, precision: str) -> None:
+def test_a_worker_compiles_nothing(monkeypatch, tmp_path, precision):
     target = best(processor_flags(), ALL)
     if target is None:
         pytest.skip("no target for this processor")

@@ -1,7 +1,5 @@
 """The locks: what the images install is what pyproject.toml asks for, by hash, and no torch."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 
@@ -16,7 +14,7 @@ FORBIDDEN = {"torch", "triton", "piper-tts"}
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
-def locked(name: str) -> list[tuple[Requirement, int]]:
+def locked(name):
     """The entries of a lock, and how many hashes each has."""
     entries = re.sub(r"\\\n\s*", "", (ROOT / "requirements" / f"{name}.txt").read_text()).splitlines()
     lines = [entry for entry in entries if entry and not entry.startswith("#")]
@@ -24,7 +22,7 @@ def locked(name: str) -> list[tuple[Requirement, int]]:
     return [(Requirement(line.split("--hash")[0].strip()), line.count("--hash=sha256:")) for line in lines]
 
 
-def pinned(name: str, python: str) -> dict[str, Version]:
+def pinned(name, python):
     """What a lock installs on a version of Python."""
     marked = {"python_version": python, "python_full_version": f"{python}.9"}
     return {
@@ -34,7 +32,7 @@ def pinned(name: str, python: str) -> dict[str, Version]:
     }
 
 
-def project(extra: str) -> list[Requirement]:
+def project(extra):
     """What the core of the project and signatures depend on and, in the image for NVIDIA, the extra of that name."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         asked = tomllib.load(file)["project"]
@@ -44,7 +42,7 @@ def project(extra: str) -> list[Requirement]:
 
 
 @pytest.mark.parametrize("name", ["build", "cpu", "gpu"])
-def test_everything_is_pinned_and_hashed(name: str) -> None:
+def test_everything_is_pinned_and_hashed(name):
     for requirement, hashes in locked(name):
         assert [specifier.operator for specifier in requirement.specifier] == ["=="], requirement
         assert hashes, requirement
@@ -52,7 +50,7 @@ def test_everything_is_pinned_and_hashed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
 @pytest.mark.parametrize("python", PYTHONS)
-def test_a_lock_has_what_the_project_asks_for(name: str, python: str) -> None:
+def test_a_lock_has_what_the_project_asks_for(name, python):
     versions = pinned(name, python)
     for wanted in project(name):
         version = versions.get(canonicalize_name(wanted.name))
@@ -61,13 +59,13 @@ def test_a_lock_has_what_the_project_asks_for(name: str, python: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
-def test_torch_stays_out(name: str) -> None:
+def test_torch_stays_out(name):
     names = {canonicalize_name(found.name) for found, _ in locked(name)}
     assert not names & FORBIDDEN
     assert any(found.startswith("nvidia-") for found in names) == (name == "gpu")
 
 
-def test_the_list_of_licences_is_of_what_ships() -> None:
+def test_the_list_of_licences_is_of_what_ships():
     table = re.findall(r"^\| ([\w.-]+) +\| ([^|]+?) +\|", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE)
     licences = {canonicalize_name(name): licence for name, licence in table if name != "Name" and name[0] != "-"}
     assert licences.keys() == pinned("cpu", "3.11").keys(), "`make licences`"

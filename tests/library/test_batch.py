@@ -1,12 +1,8 @@
 """`ancestral.batch.Mapper`, with bundled models: rows are what single calls make, whoever passes them."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import pickle
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +14,7 @@ from ancestral.batch import Mapper
 
 pa = pytest.importorskip("pyarrow", reason="the extra batch")
 
-ROWS: list[dict[str, Any]] = [
+ROWS = [
     {"key": "a", "text": "Yes.", "voice": "joe", "speed": 1.5, "seed": None},
     {"key": "b", "text": "No. Perhaps.", "voice": None, "speed": None, "seed": 7},
     {"key": "c", "text": "No.", "voice": "nobody", "speed": None, "seed": None},
@@ -29,18 +25,18 @@ ROWS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def spoken() -> dict[str, dict[str, Any]]:
+def spoken():
     """The results of the rows, by key."""
     made = Mapper("wavenet-en", seed=3)(pa.Table.from_pylist(ROWS))
     assert made.column("key").to_pylist() == [row["key"] for row in ROWS]
     return {row["key"]: row for row in made.to_pylist()}
 
 
-def digest(seed: int, key: str) -> int:
+def digest(seed, key):
     return int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8]) >> 11
 
 
-def test_a_row_is_what_speak_makes_of_it(spoken: dict[str, dict[str, Any]]) -> None:
+def test_a_row_is_what_speak_makes_of_it(spoken):
     model = ancestral.load("wavenet-en")
     for key, seed in (("a", digest(3, "a")), ("b", 7), ("f", digest(3, "f"))):
         row = spoken[key]
@@ -53,13 +49,13 @@ def test_a_row_is_what_speak_makes_of_it(spoken: dict[str, dict[str, Any]]) -> N
         assert words == [(word.text, word.start, word.end) for word in alone.words]
 
 
-def test_errors_name_the_column_and_stop_no_other_row(spoken: dict[str, dict[str, Any]]) -> None:
+def test_errors_name_the_column_and_stop_no_other_row(spoken):
     for key, column in (("c", "voice"), ("d", "text"), ("e", "speed")):
         assert spoken[key]["error"].startswith(f"{column}: ")
         assert spoken[key]["audio"] is spoken[key]["sha256"] is None
 
 
-def test_the_bytes_depend_on_the_row_alone(spoken: dict[str, dict[str, Any]]) -> None:
+def test_the_bytes_depend_on_the_row_alone(spoken):
     columns = {name: [row[name] for row in reversed(ROWS[:2])] for name in ROWS[0]}
     made = Mapper("wavenet-en", seed=3, threads=2)(columns)
     assert made["audio"] == [spoken["b"]["audio"], spoken["a"]["audio"]]
@@ -69,7 +65,7 @@ def test_the_bytes_depend_on_the_row_alone(spoken: dict[str, dict[str, Any]]) ->
     assert again["audio"][1] != spoken["a"]["audio"]
 
 
-def test_a_row_without_a_key_has_one_of_its_content() -> None:
+def test_a_row_without_a_key_has_one_of_its_content():
     mapper = Mapper("wavenet-en", keep=["id"])
     first, second, third = mapper.map_rows([{"text": "Yes.", "id": 1}, {"id": 2, "text": "Yes."}, {"text": "No."}])
     keys = {number: (row["key"], row["sha256"]) for number, row in (first, second, third)}
@@ -77,7 +73,7 @@ def test_a_row_without_a_key_has_one_of_its_content() -> None:
     assert keys[2] != keys[0]
 
 
-def test_pictures_of_many_rows_are_those_of_single_ones() -> None:
+def test_pictures_of_many_rows_are_those_of_single_ones():
     model = ancestral.load("pixelcnn-digits")
     rows = {"prompt": np.array(["7", "any", "eleven", "3"]), "seed": np.array([1, 2, 3, 4])}
     made = Mapper("pixelcnn-digits")(rows)
@@ -90,7 +86,7 @@ def test_pictures_of_many_rows_are_those_of_single_ones() -> None:
     assert made["image"][2] is made["bits"][2] is None
 
 
-def test_pictures_and_recordings_are_scored(tmp_path: Path) -> None:
+def test_pictures_and_recordings_are_scored(tmp_path):
     model, voice = ancestral.load("pixelcnn-digits"), ancestral.load("wavenet-en").voice("joe")
     png = model.draw_many("7", seed=1).file(0, "png")
     made = Mapper("pixelcnn-digits", score=True)({"image": [png, b"GIF"], "prompt": ["7", None]})
@@ -110,7 +106,7 @@ def test_pictures_and_recordings_are_scored(tmp_path: Path) -> None:
     assert [error.partition(":")[0] for error in heard["error"][1:]] == ["recording", "recording"]
 
 
-def test_a_column_of_no_use_is_refused() -> None:
+def test_a_column_of_no_use_is_refused():
     with pytest.raises(
         ancestral.InvalidRequest, match=r"sped: .* uses no such column, but key, text, voice"
     ) as refused:
@@ -121,14 +117,14 @@ def test_a_column_of_no_use_is_refused() -> None:
     assert refused.value.param == "model"
 
 
-def test_a_mapper_can_be_pickled_before_and_after_its_first_batch() -> None:
+def test_a_mapper_can_be_pickled_before_and_after_its_first_batch():
     mapper = Mapper("pixelcnn-digits", seed=5)
     first = pickle.loads(pickle.dumps(mapper))({"prompt": ["7"]})["sha256"]
     assert mapper({"prompt": ["7"]})["sha256"] == first
     assert pickle.loads(pickle.dumps(mapper))({"prompt": ["7"]})["sha256"] == first
 
 
-def test_it_is_a_function_of_a_record_batch() -> None:
+def test_it_is_a_function_of_a_record_batch():
     (batch,) = pa.table({"prompt": ["7", "1"]}).to_batches()
     made = Mapper("pixelcnn-digits")(batch)
     assert isinstance(made, pa.RecordBatch)
@@ -136,7 +132,7 @@ def test_it_is_a_function_of_a_record_batch() -> None:
 
 
 @pytest.mark.slow
-def test_datasets_and_dask_take_it_as_it_is(tmp_path: Path) -> None:
+def test_datasets_and_dask_take_it_as_it_is(tmp_path):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]})
     mapper = Mapper("pixelcnn-digits", seed=5)
@@ -154,7 +150,7 @@ def test_datasets_and_dask_take_it_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_ray_data_takes_it_as_it_is() -> None:
+def test_ray_data_takes_it_as_it_is():
     ray = pytest.importorskip("ray")
     pytest.importorskip("pandas")
     alone = Mapper("pixelcnn-digits", seed=5)({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]})
@@ -171,7 +167,7 @@ def test_ray_data_takes_it_as_it_is() -> None:
         ray.shutdown()
 
 
-def test_a_recording_that_cannot_be_read_names_its_column() -> None:
+def test_a_recording_that_cannot_be_read_names_its_column():
     file = io.BytesIO()
     soundfile.write(file, np.zeros(160, np.float32), 16000, format="WAV")
     rows = {

@@ -1,7 +1,5 @@
 """Several voices in one text, with the bundled voices: sounds, languages, times."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -11,11 +9,11 @@ from ancestral.models.text.phonemes import SENTENCE_ENDS
 
 
 @pytest.fixture(scope="module")
-def model() -> ancestral.Model:
+def model():
     return ancestral.load("wavenet-multilingual")
 
 
-def test_each_turn_is_what_its_voice_says_alone(model: ancestral.Model) -> None:
+def test_each_turn_is_what_its_voice_says_alone(model):
     voices = {"ANNA": "emma", "PAUL": "siwis"}
     speech = model.voice("heart").speak("It snowed.\nANNA: Yes.\nPAUL: Non. [voice:joe] No.", seed=7, voices=voices)
     alone = [("heart", "It snowed."), ("emma", "Yes."), ("siwis", "Non."), ("joe", "No.")]
@@ -28,7 +26,7 @@ def test_each_turn_is_what_its_voice_says_alone(model: ancestral.Model) -> None:
     assert speech.words[3].start == pytest.approx(before + expected[2].words[0].start)
 
 
-def test_every_voice_reads_its_own_language(model: ancestral.Model) -> None:
+def test_every_voice_reads_its_own_language(model):
     text = "Dr. Smith waited. [voice:siwis] M. Dupont a 21 ans. [voice:dora] Son las 3. [voice:heart] Bath."
     said = model.voice("emma").utterance(text)
     alone = [
@@ -41,7 +39,7 @@ def test_every_voice_reads_its_own_language(model: ancestral.Model) -> None:
     assert [turn.sampling for turn in said.turns] == [part.sampling for part in alone]
 
 
-def test_the_language_of_a_text_is_that_of_its_first_voice(model: ancestral.Model) -> None:
+def test_the_language_of_a_text_is_that_of_its_first_voice(model):
     said = model.voice("heart").utterance("Son las 3. [voice:siwis] Il est 3 h.", language="es")
     assert [s.text for s in said.sentences] == ["son las tres.", "il est trois heures."]
     document = '<speak>Three <voice name="siwis">trois <lang xml:lang="en">three</lang></voice></speak>'
@@ -49,21 +47,21 @@ def test_the_language_of_a_text_is_that_of_its_first_voice(model: ancestral.Mode
     assert [word.text for s in said.sentences for word in s.words] == ["three", "trois", "three"]
 
 
-def test_prosody_goes_on_in_another_voice(model: ancestral.Model) -> None:
+def test_prosody_goes_on_in_another_voice(model):
     document = '<speak>A <prosody rate="50%">b <voice name="joe">c</voice> d</prosody> e</speak>'
     said = model.voice("heart").utterance(document, input_format="ssml")
     assert [sentence.words[0].control.rate for sentence in said.sentences[:3]] == [1.0, 0.5, 0.5]
     assert [word.control.rate for word in said.sentences[-1].words] == [0.5, 1.0]
 
 
-def test_silence_between_two_voices_is_kept_and_marks_alone_are_not_said(model: ancestral.Model) -> None:
+def test_silence_between_two_voices_is_kept_and_marks_alone_are_not_said(model):
     said = model.voice("heart").utterance("[voice:joe] Yes. [voice:emma] [pause:2s] [voice:joe] ... [voice:emma] No.")
     assert [(turn.first, turn.speaker) for turn in said.turns] == [(0, "joe"), (1, "emma"), (2, "emma")]
     assert said.sentences[1].controls[0].seconds == 2.0
     assert all(sentence.phones[-1] in SENTENCE_ENDS for sentence in said.sentences[::2])
 
 
-def test_unknown_voices_are_named(model: ancestral.Model) -> None:
+def test_unknown_voices_are_named(model):
     with pytest.raises(ancestral.InvalidRequest, match=r"text: '\[voice:zoe\]' \(a voice, at position 3\)") as refused:
         model.voice("heart").speak("Hi [voice:zoe] you.")
     assert (refused.value.param, refused.value.code) == ("text", "voice_not_found")

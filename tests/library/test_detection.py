@@ -1,7 +1,5 @@
 """`ancestral.Detector`, with the bundled models: sprites after damage, sentences after codecs, and what is not ours."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import replace
 
@@ -24,24 +22,24 @@ TEXT = "The birch canoe slid on the smooth planks."
 
 
 @pytest.fixture(scope="module")
-def detector() -> ancestral.Detector:
+def detector():
     return ancestral.Detector(key=KEY)
 
 
 @pytest.fixture(scope="module")
-def elf() -> Image.Image:
+def elf():
     """A sprite of many bits. One of 24, as an ogre in a skin with a club may have, cannot be found among 50 000."""
     seed = int(keyed_seeds(KEY, 31_002, 1)[0])
     return ancestral.load("pixelcnn-sprites").draw("any", seed=seed).image
 
 
-def saved(image: Image.Image, form: str, **options: object) -> bytes:
+def saved(image, form, **options):
     file = io.BytesIO()
     image.save(file, form, **options)
     return file.getvalue()
 
 
-def on_white(image: Image.Image, scale: int) -> Image.Image:
+def on_white(image, scale):
     opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return opaque.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
@@ -50,9 +48,7 @@ def on_white(image: Image.Image, scale: int) -> Image.Image:
     ("form", "scale", "options"),
     [("WEBP", 1, {"lossless": True}), ("PNG", 3, {}), ("JPEG", 8, {"quality": 70, "subsampling": 0})],
 )
-def test_a_sprite_is_found_by_the_key_whatever_it_shows(
-    detector: ancestral.Detector, elf: Image.Image, form: str, scale: int, options: dict[str, object]
-) -> None:
+def test_a_sprite_is_found_by_the_key_whatever_it_shows(detector, elf, form, scale, options):
     file = saved(on_white(elf, scale), form, **options)
     answer = detector.detect(file, model="pixelcnn-sprites", counters=COUNTERS, seconds=120.0)
     assert (answer["verdict"], answer["seed"]["counter"]) == ("made_here", 31_002)
@@ -60,7 +56,7 @@ def test_a_sprite_is_found_by_the_key_whatever_it_shows(
     assert answer["model"]["status"] == "could_be_ours"
 
 
-def test_labels_are_evidence_for_a_seed_but_for_one_that_told_them() -> None:
+def test_labels_are_evidence_for_a_seed_but_for_one_that_told_them():
     sampler = ancestral.load("pixelcnn-sprites")._models.samplers["pixelcnn-sprites"]
     assert isinstance(sampler, ImageSampler)
     spec, rows = sampler.model.spec, sampler.model.label_rows
@@ -74,7 +70,7 @@ def test_labels_are_evidence_for_a_seed_but_for_one_that_told_them() -> None:
     assert found.evidence(7) > told.evidence(7) + 8.0
 
 
-def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector: ancestral.Detector) -> None:
+def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector):
     seed = int(keyed_seeds(KEY, 123, 1)[0])
     wave = ancestral.load().voice("nova").speak(TEXT, seed=seed).samples
     for form in ("mp3", "opus"):
@@ -92,7 +88,7 @@ def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector: ancestral.D
 
 
 @pytest.mark.slow
-def test_what_others_have_made_is_not_found(detector: ancestral.Detector) -> None:
+def test_what_others_have_made_is_not_found(detector):
     rng = np.random.default_rng(5)
     pixels = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
     noise = (0.1 * rng.normal(size=32_000)).astype(np.float32)

@@ -1,7 +1,5 @@
 """The package as it is imported and documented."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import subprocess
@@ -16,7 +14,7 @@ from tests.paths import ROOT
 HEAVY = ("torch", "fastapi", "starlette", "redis", "pydantic", "uvicorn")
 
 
-def test_speaking_and_drawing_load_no_torch_and_no_server(tmp_path: Path) -> None:
+def test_speaking_and_drawing_load_no_torch_and_no_server(tmp_path):
     for name in ("models", "service", "training"):  # a user may have packages of these names
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('not ours')\n")
@@ -33,7 +31,7 @@ def test_speaking_and_drawing_load_no_torch_and_no_server(tmp_path: Path) -> Non
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def public_names() -> list[str]:
+def public_names():
     """Every public name, and those of the public classes."""
     found = list(ancestral.__all__)
     for name in ("Model", "Voice", "Speech", "Picture", "Pictures", "Server"):
@@ -43,18 +41,18 @@ def public_names() -> list[str]:
 
 
 @pytest.mark.parametrize("name", public_names())
-def test_every_public_name_is_documented(name: str) -> None:
+def test_every_public_name_is_documented(name):
     assert f"`{name.rpartition('.')[2]}" in (ROOT / "docs/library.md").read_text()
     owner, _, member = name.partition(".")
     thing = inspect.getattr_static(getattr(ancestral, owner), member) if member else getattr(ancestral, owner)
     assert inspect.getdoc(thing), name
 
 
-def test_types_are_shipped() -> None:
+def test_types_are_shipped():
     assert Path(ancestral.__file__).with_name("py.typed").exists()
 
 
-def test_the_notebook_runs(tmp_path: Path) -> None:
+def test_the_notebook_runs(tmp_path):
     notebook = json.loads((ROOT / "docs/notebook.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(cells) > 4

@@ -1,9 +1,5 @@
 """Palettes that pictures are put into: names, files, colours, and which of them is the nearest."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import GimpPaletteFile
@@ -36,7 +32,7 @@ GIMP = (
         b"\xef\xbb\xbf#FF8000\r\n\r\n#000007",
     ],
 )
-def test_files_of_gimp_and_lospec(data: bytes, tmp_path: Path) -> None:
+def test_files_of_gimp_and_lospec(data, tmp_path):
     assert read_palette(data) == ("#ff8000", "#000007")
     (tmp_path / "two.gpl").write_bytes(data)
     assert check_palette(tmp_path / "two.gpl") == ("#ff8000", "#000007")
@@ -62,7 +58,7 @@ def test_files_of_gimp_and_lospec(data: bytes, tmp_path: Path) -> None:
         (b"GIMP Palette\n" + b"#\n" * (32 << 10), "has more than 64 KiB"),
     ],
 )
-def test_hostile_files_are_refused(data: bytes, message: str, tmp_path: Path) -> None:
+def test_hostile_files_are_refused(data, message, tmp_path):
     (tmp_path / "bad.hex").write_bytes(data)
     with pytest.raises(InvalidRequest, match=message) as refused:
         check_palette(tmp_path / "bad.hex")
@@ -80,12 +76,12 @@ def test_hostile_files_are_refused(data: bytes, message: str, tmp_path: Path) ->
         (7, "must be a name, a file or a list of colours"),
     ],
 )
-def test_others_are_refused(palette: object, message: str) -> None:
+def test_others_are_refused(palette, message):
     with pytest.raises(InvalidRequest, match=message):
-        check_palette(palette)  # type: ignore[arg-type]
+        check_palette(palette)
 
 
-def test_the_named_ones() -> None:
+def test_the_named_ones():
     assert {name: len(colours) for name, colours in PALETTES.items()} == {
         "1-bit": 2, "game-boy": 4, "pico-8": 16, "db16": 16, "db32": 32,
     }  # fmt: skip
@@ -95,14 +91,14 @@ def test_the_named_ones() -> None:
         assert np.array_equal(nearest(colours_of(name), colours_of(name)), np.arange(len(colours)))
 
 
-def test_what_is_written_is_read_by_others_and_here() -> None:
+def test_what_is_written_is_read_by_others_and_here():
     colours = np.array([[0, 0, 0, 0], [1, 20, 255, 255], [0, 0, 0, 255]], np.uint8)
     data = write_palette("mine", colours)
     assert read_palette(data) == ("#0114ff", "#000000")
     assert GimpPaletteFile.GimpPaletteFile.frombytes(data).palette == bytes([1, 20, 255, 0, 0, 0])
 
 
-def test_the_nearest_is_the_one_that_looks_nearest() -> None:
+def test_the_nearest_is_the_one_that_looks_nearest():
     """By the values of OKLab: black 0, blue 0.452, red 0.628, green 0.866, white 1 in lightness."""
     grey = np.arange(256, dtype=np.uint8)[:, None].repeat(3, 1)
     found = nearest(grey, np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
@@ -114,7 +110,7 @@ def test_the_nearest_is_the_one_that_looks_nearest() -> None:
 
 @pytest.mark.parametrize("name", ["rgb", "grey", "binary", "palette"])
 @pytest.mark.parametrize("transparent", [False, True])
-def test_every_pixel_gets_the_nearest_colour_and_transparent_ones_stay(name: str, *, transparent: bool) -> None:
+def test_every_pixel_gets_the_nearest_colour_and_transparent_ones_stay(name, *, transparent):
     spec = PICTURES[name]
     if transparent and not spec.transparent:
         return

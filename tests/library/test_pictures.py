@@ -1,10 +1,7 @@
 """`ancestral.load(…).draw(…)`, with the bundled models."""
 
-from __future__ import annotations
-
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +11,16 @@ import ancestral
 
 
 @pytest.fixture(scope="module")
-def digits() -> ancestral.Model:
+def digits():
     return ancestral.load("pixelcnn-digits")
 
 
 @pytest.fixture(scope="module")
-def sprites() -> ancestral.Model:
+def sprites():
     return ancestral.load("pixelcnn-sprites")
 
 
-def test_draw_is_the_first_of_draw_many(digits: ancestral.Model) -> None:
+def test_draw_is_the_first_of_draw_many(digits):
     pictures = digits.draw_many("7", 3, seed=5)
     assert len(pictures) == len({picture.seed for picture in pictures}) == 3
     assert np.array_equal(pictures[0].array, digits.draw("7", seed=5).array)
@@ -32,27 +29,27 @@ def test_draw_is_the_first_of_draw_many(digits: ancestral.Model) -> None:
     assert [picture.seed for picture in pictures[1:]] == [pictures[1].seed, pictures[-1].seed]
 
 
-def test_rows_are_counted_while_they_are_sampled(digits: ancestral.Model) -> None:
+def test_rows_are_counted_while_they_are_sampled(digits):
     pictures = digits.draw_many("any", 2, seed=1)
     assert list(pictures.rows()) == list(range(1, 29))
     assert list(pictures.rows()) == []
 
 
-def test_bits_are_those_of_the_score(digits: ancestral.Model) -> None:
+def test_bits_are_those_of_the_score(digits):
     picture = digits.draw("3", seed=2)
     assert digits.score(picture, "3") == digits.score(picture.image, "3")
     assert picture.bits * math.log(2) == pytest.approx(digits.score(picture.image, "3")["nats"], abs=0.01)
     assert picture.bits < digits.score(picture.image, "8")["nats"] / math.log(2)
 
 
-def test_attributes_are_asked_for_or_drawn(sprites: ancestral.Model) -> None:
+def test_attributes_are_asked_for_or_drawn(sprites):
     elf = sprites.draw("elf, robe", seed=7)
     assert (elf.attributes["species"], elf.attributes["garment"]) == ("elf", "robe")
     assert elf.attributes.keys() == sprites.attributes.keys()
     assert elf.image.mode == "RGBA"
 
 
-def test_files_say_what_made_them_and_jpeg_is_opaque(sprites: ancestral.Model, tmp_path: Path) -> None:
+def test_files_say_what_made_them_and_jpeg_is_opaque(sprites, tmp_path):
     elf = sprites.draw("elf", seed=7)
     elf.save(tmp_path / "elf.png", scale=3)
     with Image.open(tmp_path / "elf.png") as image:
@@ -67,7 +64,7 @@ def test_files_say_what_made_them_and_jpeg_is_opaque(sprites: ancestral.Model, t
         elf.save(tmp_path / "elf.gif")
 
 
-def test_a_sheet_has_an_atlas(sprites: ancestral.Model, tmp_path: Path) -> None:
+def test_a_sheet_has_an_atlas(sprites, tmp_path):
     sprites.draw_many("dwarf", 4, seed=1).save_sheet(tmp_path / "s.png", columns=2, scale=2)
     with Image.open(tmp_path / "s.png") as image:
         assert image.size == (128, 128)
@@ -75,7 +72,7 @@ def test_a_sheet_has_an_atlas(sprites: ancestral.Model, tmp_path: Path) -> None:
     assert [sprite["attributes"]["species"] for sprite in atlas["frames"].values()] == ["dwarf"] * 4
 
 
-def test_complete_keeps_the_first_rows(digits: ancestral.Model, tmp_path: Path) -> None:
+def test_complete_keeps_the_first_rows(digits, tmp_path):
     seven = digits.draw("7", seed=3)
     seven.save(tmp_path / "seven.png")
     (rest,) = digits.complete(str(tmp_path / "seven.png"), rows=10, seed=9)
@@ -83,7 +80,7 @@ def test_complete_keeps_the_first_rows(digits: ancestral.Model, tmp_path: Path) 
     assert not np.array_equal(rest.array, seven.array)
 
 
-def test_reconstruct_encode_and_interpolate(digits: ancestral.Model) -> None:
+def test_reconstruct_encode_and_interpolate(digits):
     autoencoder = ancestral.load("pixelcnn-autoencoder-digits")
     three, eight = (digits.draw(name, seed=1).image for name in ("3", "8"))
     first, second = autoencoder.reconstruct(three, 2, seed=1)
@@ -94,7 +91,7 @@ def test_reconstruct_encode_and_interpolate(digits: ancestral.Model) -> None:
     assert len(digits.interpolate("3", "8", steps=4)) == 4
 
 
-def test_errors_name_the_argument(digits: ancestral.Model) -> None:
+def test_errors_name_the_argument(digits):
     for wrong, param in (
         (lambda: digits.draw("eleven"), "prompt"),
         (lambda: digits.draw(), "prompt"),
@@ -105,9 +102,9 @@ def test_errors_name_the_argument(digits: ancestral.Model) -> None:
         (lambda: digits.draw("7").save("a.png", scale=0), "scale"),
         (lambda: digits.draw("7", guidance=float("inf")), "guidance"),
         (lambda: digits.draw_many("7", 0), "n"),
-        (lambda: digits.draw(5), "prompt"),  # type: ignore[arg-type]
-        (lambda: digits.draw("7", seed=1.5), "seed"),  # type: ignore[arg-type]
-        (lambda: digits.draw("7", size=3), "size"),  # type: ignore[arg-type]
+        (lambda: digits.draw(5), "prompt"),
+        (lambda: digits.draw("7", seed=1.5), "seed"),
+        (lambda: digits.draw("7", size=3), "size"),
         (lambda: digits.draw("7", size="0x28"), "size"),
         (lambda: digits.draw_many("7", 2).save_sheet("a.png", 0), "columns"),
         (lambda: digits.draw_many("7", 2).save_sheet("a.png", 1, padding=65), "padding"),

@@ -1,22 +1,18 @@
 """What is sampled has the same bytes on every processor that fuses products with sums, whatever numpy and numba make of
 the processor's other instructions. Other processors are simulated by the variables that choose code for them."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ancestral.models.portable import native_name
 from tests.paths import ROOT
 
-_CPU: Any = import_module("numpy._core._multiarray_umath")
+_CPU = import_module("numpy._core._multiarray_umath")
 _TEXT = "The birch canoe slid on the smooth planks, and nobody saw it."
 _PROGRAM = """
 import hashlib, json, sys
@@ -55,7 +51,7 @@ _OTHER_NUMPY = {
 _DRAWING = "pixelcnn-digits,pixelcnn-sprites,pixelcnn-fashion,pixelcnn-avatars,pixelrnn-row,pixelrnn-multiscale"
 
 
-def _made(precisions: str, pictures: str, **environment: str) -> tuple[str, dict[str, Any]]:
+def _made(precisions, pictures, **environment):
     """The engine, and a hash of each output."""
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, str(ROOT / "models/zoo"), precisions, pictures],
@@ -67,13 +63,13 @@ def _made(precisions: str, pictures: str, **environment: str) -> tuple[str, dict
 
 
 @pytest.mark.slow
-def test_the_same_bytes_whatever_numpy_chooses() -> None:
+def test_the_same_bytes_whatever_numpy_chooses():
     assert _made("fp32", "pixelcnn-sprites") == _made("fp32", "pixelcnn-sprites", **_OTHER_NUMPY)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processor", ["haswell", "skylake-avx512"])
-def test_the_same_bytes_on_other_processors(processor: str, tmp_path: Path) -> None:
+def test_the_same_bytes_on_other_processors(processor, tmp_path):
     other = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
     here, there = _made("fp32,int8", _DRAWING), _made("fp32,int8", _DRAWING, **other, **_OTHER_NUMPY)
     assert here == there
@@ -82,7 +78,7 @@ def test_the_same_bytes_on_other_processors(processor: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_processor_that_cannot_fuse_has_an_engine_of_another_name(tmp_path: Path) -> None:
+def test_a_processor_that_cannot_fuse_has_an_engine_of_another_name(tmp_path):
     other = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
     (name, there), (_, here) = _made("fp32,int8", "pixelcnn-sprites", **other), _made("fp32,int8", "pixelcnn-sprites")
     assert name == "native-int8-unfused"

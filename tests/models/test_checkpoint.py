@@ -1,12 +1,8 @@
 """Checkpoints: the round trip, and every kind of damage refused by the name of the file or the tensor."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import struct
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,13 +21,13 @@ TENSORS = lively_checkpoint(SPEC).tensors
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Path:
+def saved(tmp_path):
     path = tmp_path / "model"
     save(path, SPEC, TENSORS, "# A model\n")
     return path
 
 
-def sign(path: Path) -> None:
+def sign(path):
     """Bring the manifest up to date, so that damage is met by the checks behind it."""
     manifest = json.loads((path / "manifest.json").read_text())
     for name, entry in manifest["files"].items():
@@ -40,7 +36,7 @@ def sign(path: Path) -> None:
     (path / "manifest.json").write_text(json.dumps(manifest))
 
 
-def rewrite_tensors(path: Path, **changes: np.ndarray | None) -> None:
+def rewrite_tensors(path, **changes):
     tensors = load_file(path / "weights.safetensors")
     for name, tensor in changes.items():
         tensors.pop(name, None)
@@ -50,13 +46,13 @@ def rewrite_tensors(path: Path, **changes: np.ndarray | None) -> None:
     sign(path)
 
 
-def rewrite_config(path: Path, **changes: Any) -> None:
+def rewrite_config(path, **changes):
     config = json.loads((path / "config.json").read_text()) | changes
     (path / "config.json").write_text(json.dumps(config))
     sign(path)
 
 
-def test_a_saved_checkpoint_is_loaded_as_it_was(saved: Path) -> None:
+def test_a_saved_checkpoint_is_loaded_as_it_was(saved):
     checkpoint = load(saved)
     assert checkpoint.spec == SPEC
     assert checkpoint.card == "# A model\n"
@@ -68,7 +64,7 @@ def test_a_saved_checkpoint_is_loaded_as_it_was(saved: Path) -> None:
         assert np.array_equal(checkpoint.tensors[name], tensor)
 
 
-def test_half_precision_takes_half_the_space_and_is_read_as_float32(saved: Path) -> None:
+def test_half_precision_takes_half_the_space_and_is_read_as_float32(saved):
     full = (saved / "weights.safetensors").stat().st_size
     assert not load(saved).half
     save(saved, SPEC, TENSORS, "", half=True)
@@ -80,7 +76,7 @@ def test_half_precision_takes_half_the_space_and_is_read_as_float32(saved: Path)
         assert np.array_equal(checkpoint.tensors[name], tensor.astype(np.float16))
 
 
-def test_the_manifest_lists_every_other_file(saved: Path) -> None:
+def test_the_manifest_lists_every_other_file(saved):
     listing = json.loads((saved / "manifest.json").read_text())["files"]
     assert {p.name for p in saved.iterdir()} == {*listing, "manifest.json"}
     for name, entry in listing.items():
@@ -88,7 +84,7 @@ def test_the_manifest_lists_every_other_file(saved: Path) -> None:
         assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
-def test_saving_replaces_what_was_there_and_leaves_nothing_else(saved: Path) -> None:
+def test_saving_replaces_what_was_there_and_leaves_nothing_else(saved):
     (saved / "stray").write_text("from an older version")
     save(saved, SPEC, {n: t + 1.0 for n, t in TENSORS.items()}, "# Another\n")
     assert load(saved).card == "# Another\n"
@@ -97,12 +93,12 @@ def test_saving_replaces_what_was_there_and_leaves_nothing_else(saved: Path) -> 
     assert [p.name for p in saved.parent.iterdir()] == ["model"]
 
 
-def test_saving_converts_to_single_precision(tmp_path: Path) -> None:
+def test_saving_converts_to_single_precision(tmp_path):
     save(tmp_path / "model", SPEC, {n: t.astype(np.float64) for n, t in TENSORS.items()}, "")
     assert np.array_equal(load(tmp_path / "model").tensors["past"], TENSORS["past"])
 
 
-def test_what_does_not_fit_is_not_saved(saved: Path) -> None:
+def test_what_does_not_fit_is_not_saved(saved):
     before = load(saved).sha256
     with pytest.raises(CheckpointError, match=r"^past: missing"):
         save(saved, SPEC, {n: t for n, t in TENSORS.items() if n != "past"}, "")
@@ -110,19 +106,19 @@ def test_what_does_not_fit_is_not_saved(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", [*TINY_SPECS.values(), WaveNetSpec(), WaveNetSpec(**MEDIUM, local_channels=66)])
-def test_expected_shapes_are_the_networks(spec: WaveNetSpec) -> None:
+def test_expected_shapes_are_the_networks(spec):
     assert shapes(tensor_table(spec)) == {name: tuple(t.shape) for name, t in WaveNet(spec).state_dict().items()}
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "README.md", "manifest.json"])
-def test_a_missing_file(saved: Path, name: str) -> None:
+def test_a_missing_file(saved, name):
     (saved / name).unlink()
     with pytest.raises(CheckpointError, match=f"^{name}: cannot be read"):
         load(saved)
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "README.md"])
-def test_a_truncated_file(saved: Path, name: str) -> None:
+def test_a_truncated_file(saved, name):
     data = (saved / name).read_bytes()
     (saved / name).write_bytes(data[:-1])
     with pytest.raises(CheckpointError, match=f"^{name}: {len(data) - 1} bytes, but manifest.json says {len(data)}"):
@@ -130,7 +126,7 @@ def test_a_truncated_file(saved: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "README.md"])
-def test_a_flipped_bit(saved: Path, name: str) -> None:
+def test_a_flipped_bit(saved, name):
     data = bytearray((saved / name).read_bytes())
     data[len(data) // 2] ^= 1
     (saved / name).write_bytes(data)
@@ -139,7 +135,7 @@ def test_a_flipped_bit(saved: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 4, 100, -1])
-def test_truncated_weights_behind_a_right_hash(saved: Path, size: int) -> None:
+def test_truncated_weights_behind_a_right_hash(saved, size):
     weights = saved / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:size])
     sign(saved)
@@ -147,7 +143,7 @@ def test_truncated_weights_behind_a_right_hash(saved: Path, size: int) -> None:
         load(saved)
 
 
-def test_an_unnamed_type(saved: Path) -> None:
+def test_an_unnamed_type(saved):
     header = json.dumps({"past": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
     (saved / "weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
     sign(saved)
@@ -167,7 +163,7 @@ def test_an_unnamed_type(saved: Path) -> None:
         ({"skip_bias": np.full(16, np.inf, np.float32)}, "^skip_bias: holds values that are not finite"),
     ],
 )
-def test_a_wrong_tensor(saved: Path, changes: dict[str, Any], message: str) -> None:
+def test_a_wrong_tensor(saved, changes, message):
     rewrite_tensors(saved, **changes)
     with pytest.raises(CheckpointError, match=message):
         load(saved)
@@ -183,14 +179,14 @@ def test_a_wrong_tensor(saved: Path, changes: dict[str, Any], message: str) -> N
         ({"bonus": 1}, "^config.json: bonus: unknown field"),
     ],
 )
-def test_a_wrong_configuration(saved: Path, changes: dict[str, Any], message: str) -> None:
+def test_a_wrong_configuration(saved, changes, message):
     rewrite_config(saved, **changes)
     with pytest.raises(CheckpointError, match=message):
         load(saved)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff\xfe"])
-def test_malformed_json(saved: Path, data: bytes) -> None:
+def test_malformed_json(saved, data):
     (saved / "config.json").write_bytes(data)
     sign(saved)
     with pytest.raises(CheckpointError, match=r"^config.json: not "):
@@ -210,7 +206,7 @@ def test_malformed_json(saved: Path, data: bytes) -> None:
         ({"config.json": {}}, "^config.json: .* manifest.json says None"),
     ],
 )
-def test_a_manifest_that_says_nothing(saved: Path, files: Any, message: str) -> None:
+def test_a_manifest_that_says_nothing(saved, files, message):
     (saved / "manifest.json").write_text(json.dumps({"files": files}))
     with pytest.raises(CheckpointError, match=message):
         load(saved)

@@ -1,7 +1,5 @@
 """Classifiers of pictures without torch: what the network says, whoever shares the call."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -22,13 +20,13 @@ SPECS = {
 }
 
 
-def pictures(spec: ClassifierSpec, count: int) -> np.ndarray:
+def pictures(spec, count):
     shape = (count, spec.height, spec.width, spec.channels)
     return np.random.default_rng(0).integers(0, spec.levels, shape, np.uint8)
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_it_says_what_the_network_says(name: str) -> None:
+def test_it_says_what_the_network_says(name):
     spec = SPECS[name]
     tensors, images = random_tensors(tensor_table(spec)), pictures(spec, 5)
     network = build_network(spec).eval()
@@ -45,7 +43,7 @@ def test_it_says_what_the_network_says(name: str) -> None:
         assert [found.probability for found in shown] == pytest.approx([np.exp(p[row].max()) for p in expected])
 
 
-def test_a_picture_is_judged_the_same_alone_and_among_others() -> None:
+def test_a_picture_is_judged_the_same_alone_and_among_others():
     spec = SPECS["palette"]
     classifier, images = PictureClassifier(spec, random_tensors(tensor_table(spec))), pictures(spec, 7)
     together = classifier.log_probabilities(images)
@@ -58,6 +56,6 @@ def test_a_picture_is_judged_the_same_alone_and_among_others() -> None:
     ("attributes", "said"),
     [((), "needs pictures with labels"), ((("a", ("x", "X")),), "two values have one name"), ((("a", ()),), "a value")],
 )
-def test_a_classifier_needs_attributes(attributes: tuple, said: str) -> None:
+def test_a_classifier_needs_attributes(attributes, said):
     with pytest.raises(SpecError, match=said):
         ClassifierSpec(8, 8, 1, 2, (), attributes)

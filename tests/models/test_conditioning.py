@@ -1,7 +1,5 @@
 """h of every frame: the edges, and what each frame and the speaker reach."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -21,18 +19,17 @@ from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.noise import uniforms
 from ancestral.models.spec import MAX_LABEL_ROWS
-from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint
-from tests.models.random_pictures import ROWS, SPECS
+from tests.models.random_models import ROWS, SMALL_SPEC, SPECS, TINY_SPECS, random_checkpoint
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = random_checkpoint(SPEC).tensors
 
 
-def frames(count: int, channels: int = SPEC.local_channels) -> np.ndarray:
+def frames(count, channels=SPEC.local_channels):
     return np.random.default_rng(count).standard_normal((count, channels), np.float32)
 
 
-def test_the_edges_are_repeated() -> None:
+def test_the_edges_are_repeated():
     given = frames(4)
     padded = padded_frames(SPEC, given)
     margin = SPEC.conditioner_layers
@@ -43,7 +40,7 @@ def test_the_edges_are_repeated() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 100])
-def test_the_size_that_serves_equals_torch_from_one_frame_on(count: int) -> None:
+def test_the_size_that_serves_equals_torch_from_one_frame_on(count):
     tensors = random_checkpoint(SMALL_SPEC).tensors
     given = frames(count, SMALL_SPEC.local_channels)
     network = Conditioner(SMALL_SPEC)
@@ -60,7 +57,7 @@ def test_the_size_that_serves_equals_torch_from_one_frame_on(count: int) -> None
     np.testing.assert_allclose(mine, theirs[0].numpy(), rtol=1e-5, atol=1e-5)
 
 
-def test_a_frame_reaches_its_neighbours_as_far_as_there_are_layers() -> None:
+def test_a_frame_reaches_its_neighbours_as_far_as_there_are_layers():
     given = frames(12)
     changed = given.copy()
     changed[6] += 1.0
@@ -68,12 +65,12 @@ def test_a_frame_reaches_its_neighbours_as_far_as_there_are_layers() -> None:
     assert np.flatnonzero(moved).tolist() == [4, 5, 6, 7, 8]
 
 
-def test_a_speaker_reaches_every_frame() -> None:
+def test_a_speaker_reaches_every_frame():
     given = frames(12)
     assert (conditioning(SPEC, TENSORS, given, 0) != conditioning(SPEC, TENSORS, given, 1)).any(axis=1).all()
 
 
-def test_a_model_without_frames_has_one_h() -> None:
+def test_a_model_without_frames_has_one_h():
     speaking, plain = TINY_SPECS["speaker only"], TINY_SPECS["unconditional"]
     one, two = (conditioning(speaking, random_checkpoint(speaking).tensors, None, who) for who in (0, 1))
     assert one.shape == two.shape == (1, speaking.conditioner_channels)
@@ -82,21 +79,21 @@ def test_a_model_without_frames_has_one_h() -> None:
     assert np.array_equal(conditioning(plain, tensors, None, None), tensors["conditioner.bias"][None])
 
 
-def test_frames_far_from_any_that_were_trained_give_numbers() -> None:
+def test_frames_far_from_any_that_were_trained_give_numbers():
     assert np.isfinite(conditioning(SPEC, TENSORS, frames(5) * 1e4, 0)).all()
 
 
 KINDRED = SPECS["gated, grey, subclasses, two scales"]
 
 
-def drawn(labels: list[int | None], seed: int, rows: np.ndarray = ROWS) -> list[int | None]:
+def drawn(labels, seed, rows=ROWS):
     return draw_labels(KINDRED, rows, labels, seed)
 
 
-def test_what_is_unspecified_is_drawn_by_the_seed_with_its_share_of_the_training_pictures() -> None:
+def test_what_is_unspecified_is_drawn_by_the_seed_with_its_share_of_the_training_pictures():
     made = [drawn([0, 1, None], seed) for seed in range(4000)]
     assert all(labels[:2] == [0, 1] for labels in made)
-    shares = np.bincount([labels[2] for labels in made], minlength=4) / 4000  # type: ignore[arg-type]
+    shares = np.bincount([labels[2] for labels in made], minlength=4) / 4000
     assert shares[2] == 0.0
     np.testing.assert_allclose(shares[[0, 1, 3]], np.array([5, 1, 2]) / 8, atol=0.03)
     assert made == [drawn([0, 1, None], seed) for seed in range(4000)]
@@ -105,26 +102,26 @@ def test_what_is_unspecified_is_drawn_by_the_seed_with_its_share_of_the_training
         assert made[seed][2] == (0 if u < 5 else 1 if u < 6 else 3)
 
 
-def test_what_rows_do_not_know_stays_unspecified_and_all_may_be_drawn() -> None:
+def test_what_rows_do_not_know_stays_unspecified_and_all_may_be_drawn():
     assert {tuple(drawn([None, None, None], seed)) for seed in range(200)} == {
         (0, None, 0), (0, None, 1), (1, None, 2), (0, None, 3)
     }  # fmt: skip
     assert {tuple(drawn([None, None, 2], seed)) for seed in range(9)} == {(1, None, 2)}, "a pug is a dog"
 
 
-def test_an_attribute_whose_values_have_one_value_of_another_belongs_to_it() -> None:
+def test_an_attribute_whose_values_have_one_value_of_another_belongs_to_it():
     assert parents(ROWS) == {2: (0, {0: 0, 1: 0, 2: 1, 3: 0})}
     assert parents(np.array([(0, 0, 1), (1, 0, 1), (0, 1, 1)], np.float32)) == {}, "independent"
     assert parents(np.array([(0, 0, 1), (1, 1, 1)], np.float32)) == {}, "one to one"
     assert parents(ROWS[:0]) == {}
 
 
-def test_rare_combinations_are_completed_from_rows_that_agree_with_most_of_what_was_asked() -> None:
+def test_rare_combinations_are_completed_from_rows_that_agree_with_most_of_what_was_asked():
     """Of a cat, in oil, with a cap: one row agrees with all, three with the cat and one more, eight with the cat."""
     spec = dataclasses.replace(KINDRED, attributes=(*KINDRED.attributes, ("hat", ("cap", "none"))))
     rows = [(0, 0, 0, 0, 1), (0, 0, 1, 1, 1), (0, 1, 2, 0, 1), *[(0, 1, 3, 1, 1)] * 5, *[(1, 0, 3, 0, 1)] * 90]
 
-    def subclasses(*made: tuple[int, ...]) -> set[int | None]:
+    def subclasses(*made):
         drawn = [draw_labels(spec, np.array(made, np.float32), [0, 0, None, 0], seed) for seed in range(80)]
         assert {(labels[0], labels[1], labels[3]) for labels in drawn} == {(0, 0, 0)}
         return {labels[2] for labels in drawn}
@@ -135,11 +132,11 @@ def test_rare_combinations_are_completed_from_rows_that_agree_with_most_of_what_
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [2, None, None], [2, 1, None]])
-def test_given_labels_stay_and_nothing_is_drawn_where_no_row_agrees(labels: list[int | None]) -> None:
+def test_given_labels_stay_and_nothing_is_drawn_where_no_row_agrees(labels):
     assert drawn(labels, 3) == labels
 
 
-def test_labels_that_never_occurred_together_are_not_joined() -> None:
+def test_labels_that_never_occurred_together_are_not_joined():
     """A beret has the colour of a hat, although no row of a dog with a beret has a red shirt."""
     attributes = (
         ("head", ("man", "dog")), ("headgear", ("bald", "hair", "beret")), ("colour", ("blond", "felt", "wool")),
@@ -152,7 +149,7 @@ def test_labels_that_never_occurred_together_are_not_joined() -> None:
     assert drawn == {(1, 2, 1, 0), (1, 2, 2, 0), (1, 0, None, 0)}
 
 
-def test_what_was_always_left_out_beside_a_label_is_not_named_with_it() -> None:
+def test_what_was_always_left_out_beside_a_label_is_not_named_with_it():
     """A bald head has no colour of hair, a hat sometimes has none."""
     rows = np.array([(0, -1, 0, 5), (0, -1, 1, 2), (1, 0, 1, 1), (2, 1, 0, 3), (2, -1, 1, 1)], np.float32)
     assert [applicable_labels(rows, labels) for labels in ((0, 1, 0), (1, 1, 1), (2, 0, 1), (3, 1, 0))] == [
@@ -160,13 +157,13 @@ def test_what_was_always_left_out_beside_a_label_is_not_named_with_it() -> None:
     ]  # fmt: skip
 
 
-def test_nothing_is_drawn_without_rows_or_from_rows_that_never_occurred() -> None:
+def test_nothing_is_drawn_without_rows_or_from_rows_that_never_occurred():
     assert draw_labels(PixelCNNSpec(), np.zeros((0, 1), np.float32), [], 0) == []
     assert drawn([None, 1, None], 0, ROWS[:0]) == [None, 1, None]
     assert drawn([None, 1, None], 0, ROWS * [1, 1, 1, 0]) == [None, 1, None]
 
 
-def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen() -> None:
+def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen():
     labels = np.array([(0, 2), (0, 2), (1, 0), (0, 2)])
     assert label_rows(labels, [("a", "b"), ("c", "d")]).tolist() == [[0, -1, 3], [1, 0, 1]]
     many = np.stack([np.arange(9000) // 100, np.arange(9000) % 100], axis=1)

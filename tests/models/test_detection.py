@@ -1,7 +1,5 @@
 """Evidence for seeds: the right one has it and is found, wrong ones exceed 1/p no more often than p says."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -17,7 +15,7 @@ WRONG = 20_000
 RIGHT = 4_711
 
 
-def sampled(count: int = 60, damaged: float = 0.0, *, neighbours: bool = False) -> Intervals:
+def sampled(count=60, damaged=0.0, *, neighbours=False):
     """Symbols of random distributions, drawn with the noise of :data:`RIGHT`, some of them replaced."""
     rng = np.random.default_rng(1)
     ends = np.cumsum(rng.dirichlet(np.full(6, 0.3), count), axis=1)
@@ -34,13 +32,13 @@ def sampled(count: int = 60, damaged: float = 0.0, *, neighbours: bool = False) 
     return Intervals(row, np.stack(bounds, axis=1))
 
 
-def wrong_seeds() -> np.ndarray:
+def wrong_seeds():
     return np.random.default_rng(2).integers(0, 2**53, WRONG).astype(np.uint64)
 
 
 @pytest.mark.parametrize("damaged", [0.0, 0.3])
 @pytest.mark.parametrize("neighbours", [False, True])
-def test_wrong_seeds_reach_a_p_value_no_more_often_than_it_says(damaged: float, neighbours: bool) -> None:
+def test_wrong_seeds_reach_a_p_value_no_more_often_than_it_says(damaged, neighbours):
     intervals = sampled(12, damaged, neighbours=neighbours)
     bits = np.array([intervals.evidence(int(seed)) for seed in wrong_seeds()])
     assert np.exp2(bits).mean() < 1.2, "an e-value"
@@ -50,7 +48,7 @@ def test_wrong_seeds_reach_a_p_value_no_more_often_than_it_says(damaged: float, 
     assert bits.max() > 3.0, "some come near, or the test says nothing"
 
 
-def test_the_right_seed_has_all_bits_and_after_damage_most() -> None:
+def test_the_right_seed_has_all_bits_and_after_damage_most():
     whole, damaged = sampled(), sampled(damaged=0.2)
     bits = float(-np.log2(whole.sizes[:, 0]).sum())
     assert whole.inside(RIGHT).all()
@@ -60,7 +58,7 @@ def test_the_right_seed_has_all_bits_and_after_damage_most() -> None:
     assert whole.evidence(RIGHT + 1) < 8.0
 
 
-def test_positions_that_may_not_have_been_used_cost_a_bit_and_bring_many() -> None:
+def test_positions_that_may_not_have_been_used_cost_a_bit_and_bring_many():
     whole = sampled()
     u = uniforms(RIGHT, 60, 1)[0]
     for low, high, gained in ((u, u + 2.0**-10, 9.0), (u + 0.1, u + 0.2, -1.0)):
@@ -69,12 +67,12 @@ def test_positions_that_may_not_have_been_used_cost_a_bit_and_bring_many() -> No
 
 
 @pytest.mark.parametrize("damaged", [0.0, 0.2])
-def test_a_search_finds_the_right_one_among_many(damaged: float) -> None:
+def test_a_search_finds_the_right_one_among_many(damaged):
     seeds = np.append(wrong_seeds(), np.uint64(RIGHT))
     assert sampled(damaged=damaged).search(seeds, 3)[0] == WRONG
 
 
-def excited(noise: float) -> np.ndarray:
+def excited(noise):
     """Sound whose residual grows with the noise of :data:`RIGHT`, behind a filter, and other noise on it."""
     rng, z = np.random.default_rng(3), standard_noise(RIGHT, 0, 8000)
     sound = np.zeros(8000)
@@ -83,12 +81,12 @@ def excited(noise: float) -> np.ndarray:
     return sound + noise * sound.std() * rng.normal(size=8000)
 
 
-def test_noise_in_standard_form_is_that_of_the_positions() -> None:
+def test_noise_in_standard_form_is_that_of_the_positions():
     assert np.allclose(standard_noise(RIGHT, 3, 9), (uniforms(RIGHT, 3, 9) - 0.5) * math.sqrt(12.0), atol=1e-12)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
-def test_sound_keeps_its_seed_through_filters_and_noise(noise: float) -> None:
+def test_sound_keeps_its_seed_through_filters_and_noise(noise):
     waves = Waves(whitened(excited(noise), 16000))
     assert np.abs(waves.residual).max() <= LIMIT
     assert waves.evidence(RIGHT, 0, 8000) > 100.0
@@ -99,7 +97,7 @@ def test_sound_keeps_its_seed_through_filters_and_noise(noise: float) -> None:
     assert (offset, bits > 100.0) == (-1234, True)
 
 
-def test_of_sound_wrong_seeds_reach_a_p_value_no_more_often_than_it_says() -> None:
+def test_of_sound_wrong_seeds_reach_a_p_value_no_more_often_than_it_says():
     waves = Waves(whitened(excited(0.0), 16000)[:500])
     bits = np.array([waves.evidence(int(seed), 0, 500) for seed in wrong_seeds()])
     for p in (0.1, 0.01, 0.001):
@@ -108,13 +106,13 @@ def test_of_sound_wrong_seeds_reach_a_p_value_no_more_often_than_it_says() -> No
     assert bits.max() > 8.0
 
 
-def test_p_values_count_every_trial_and_end_at_1() -> None:
+def test_p_values_count_every_trial_and_end_at_1():
     assert log10_p(30.0, 1.0) == pytest.approx(-9.03, abs=0.01)
     assert log10_p(30.0, 2.0**20) == pytest.approx(-3.01, abs=0.01)
     assert log10_p(3.0, 2.0**20) == 0.0
 
 
-def test_keyed_seeds_are_functions_of_key_and_counter_and_look_random() -> None:
+def test_keyed_seeds_are_functions_of_key_and_counter_and_look_random():
     whole = keyed_seeds(b"k" * 32, 0, 10_000)
     assert np.array_equal(whole[37:41], keyed_seeds(b"k" * 32, 37, 4))
     assert not np.isin(whole, keyed_seeds(b"l" * 32, 0, 10_000)).any()

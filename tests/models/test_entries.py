@@ -1,10 +1,6 @@
 """`model.json`: read strictly, refused by the name of the field."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +9,7 @@ from ancestral.models.entries import PLAIN, ModelEntry, ModelError, Sampling, Vo
 from tests.models.random_models import ZOO
 
 VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}
-MODEL: dict[str, Any] = {
+MODEL = {
     "id": "a", "kind": "speech", "created": 1, "owned_by": "us", "description": "", "temperature": 1.0,
     "voices": [VOICE],
 }  # fmt: skip
@@ -22,13 +18,13 @@ IMAGE = {name: value for name, value in MODEL.items() if name != "voices"} | {"k
 SHEET = {"rows": ["n", "s"], "animations": {"idle": ["{row}"], "run": ["{row} 1", "{row} 2"]}, "frames_per_second": 8}
 
 
-def write(directory: Path, data: Any, name: str = "a") -> None:
+def write(directory, data, name="a"):
     (directory / name).mkdir()
     text = data if isinstance(data, str) else json.dumps(data)
     (directory / name / "model.json").write_text(text)
 
 
-def test_what_is_there_is_found(tmp_path: Path) -> None:
+def test_what_is_there_is_found(tmp_path):
     write(tmp_path, MODEL | {"id": "b"}, "b")
     write(tmp_path, MODEL)
     (tmp_path / "no-model").mkdir()
@@ -38,7 +34,7 @@ def test_what_is_there_is_found(tmp_path: Path) -> None:
     assert first.voices == (Voice(**VOICE),)
 
 
-def test_the_checkpoints_of_each_kind(tmp_path: Path) -> None:
+def test_the_checkpoints_of_each_kind(tmp_path):
     write(tmp_path, MODEL)
     write(tmp_path, MODEL | {"id": "b", "kind": "audio"}, "b")
     write(tmp_path, IMAGE | {"id": "c"}, "c")
@@ -51,7 +47,7 @@ def test_the_checkpoints_of_each_kind(tmp_path: Path) -> None:
     assert (babbles.sampled, babbles.acoustic) == (tmp_path / "b" / "anything", None)
 
 
-def test_a_classifier_is_not_sampled(tmp_path: Path) -> None:
+def test_a_classifier_is_not_sampled(tmp_path):
     write(tmp_path, IMAGE)
     (tmp_path / "a" / "pixelcnn").mkdir()
     (entry,) = discover(tmp_path)
@@ -60,7 +56,7 @@ def test_a_classifier_is_not_sampled(tmp_path: Path) -> None:
     assert (entry.classifier, entry.sampled) == (tmp_path / "a" / "classifier", tmp_path / "a" / "pixelcnn")
 
 
-def test_how_a_voice_is_sampled(tmp_path: Path) -> None:
+def test_how_a_voice_is_sampled(tmp_path):
     shaped = {"voiced_temperature": 0.8, "min_p": 0.03}
     write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": shaped}, VOICE | {"id": "bob"}]})
     (entry,) = discover(tmp_path)
@@ -81,13 +77,13 @@ def test_how_a_voice_is_sampled(tmp_path: Path) -> None:
         ({"voiced_temperature": 0.0}, "a: voices: sampling: voiced_temperature: must lie above 0"),
     ],
 )
-def test_sampling_that_is_wrong(tmp_path: Path, sampling: Any, message: str) -> None:
+def test_sampling_that_is_wrong(tmp_path, sampling, message):
     write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": sampling}]})
     with pytest.raises(ModelError, match=message):
         ModelEntry.read(tmp_path / "a")
 
 
-def test_without_frames_there_is_no_voicing(tmp_path: Path) -> None:
+def test_without_frames_there_is_no_voicing(tmp_path):
     babble = MODEL | {"kind": "audio"}
     write(tmp_path, babble | {"voices": [VOICE | {"sampling": {"min_p": 0.03}}]})
     assert discover(tmp_path)[0].voices[0].sampling == Sampling(min_p=0.03)
@@ -96,7 +92,7 @@ def test_without_frames_there_is_no_voicing(tmp_path: Path) -> None:
         ModelEntry.read(tmp_path / "b")
 
 
-def test_the_checkpoint_to_sample_must_be_the_only_one(tmp_path: Path) -> None:
+def test_the_checkpoint_to_sample_must_be_the_only_one(tmp_path):
     write(tmp_path, MODEL)
     (tmp_path / "a" / "acoustic").mkdir()
     (entry,) = discover(tmp_path)
@@ -108,7 +104,7 @@ def test_the_checkpoint_to_sample_must_be_the_only_one(tmp_path: Path) -> None:
         _ = entry.sampled
 
 
-def test_what_ships_can_be_read() -> None:
+def test_what_ships_can_be_read():
     """Speech models have an acoustic model, others none."""
     shipped = {entry.id: entry for entry in discover(ZOO.parent)}
     assert shipped["wavenet-en"].kind == "speech"
@@ -118,7 +114,7 @@ def test_what_ships_can_be_read() -> None:
         assert (entry.path / "acoustic").is_dir() == (entry.acoustic is not None)
 
 
-def test_a_sheet_has_every_frame_of_every_row(tmp_path: Path) -> None:
+def test_a_sheet_has_every_frame_of_every_row(tmp_path):
     write(tmp_path, IMAGE | {"sheets": {"run": SHEET}})
     (entry,) = discover(tmp_path)
     layout = entry.sheets["run"]
@@ -127,7 +123,7 @@ def test_a_sheet_has_every_frame_of_every_row(tmp_path: Path) -> None:
     assert layout.tags == [("idle n", 0, 1), ("run n", 1, 2), ("idle s", 3, 1), ("run s", 4, 2)]
 
 
-def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_there_holds_nothing(tmp_path):
     assert discover(tmp_path / "nowhere") == []
 
 
@@ -178,7 +174,7 @@ def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
         (MODEL | {"voices": [VOICE | {"name": None}]}, "a: voices: name: expected str"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, data: Any, message: str) -> None:
+def test_what_is_wrong_is_named(tmp_path, data, message):
     if data == "\udcff":
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / "model.json").write_bytes(b"\xff")
@@ -188,7 +184,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, data: Any, message: str) -> None
         ModelEntry.read(tmp_path / "a")
 
 
-def test_what_cannot_be_used_is_left_out_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_used_is_left_out_and_logged(tmp_path, caplog):
     write(tmp_path, MODEL)
     write(tmp_path, MODEL, "b")
     write(tmp_path, "{", "c")

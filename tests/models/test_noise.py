@@ -1,7 +1,5 @@
 """Philox4x32-10 against the published vectors, and the numbers made of it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from numba import njit
@@ -22,7 +20,7 @@ KNOWN = [
 
 
 @njit
-def compiled(seed: int, start: int, count: int) -> np.ndarray:
+def compiled(seed, start, count):
     out = np.empty(count)
     for i in range(count):
         out[i] = uniform(seed, start + i)
@@ -30,23 +28,23 @@ def compiled(seed: int, start: int, count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
-def test_published_vectors(counter: tuple[int, ...], key: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def test_published_vectors(counter, key, expected):
     assert tuple(int(word) for word in philox(*map(np.uint64, counter + key))) == expected
 
 
-def test_the_number_is_the_top_52_bits_of_the_first_two_words() -> None:
+def test_the_number_is_the_top_52_bits_of_the_first_two_words():
     low, high = KNOWN[0][2][:2]
     assert uniforms(0, 0, 1)[0] == ((high << 32 | low) >> 12) * 2.0**-52 + 2.0**-53
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 + 5, 2**63 - 1])
 @pytest.mark.parametrize("start", [0, 2**32 - 50, 2**40])
-def test_compiled_and_numpy_agree_bit_for_bit(seed: int, start: int) -> None:
+def test_compiled_and_numpy_agree_bit_for_bit(seed, start):
     assert np.array_equal(compiled(seed, start, 100), uniforms(seed, start, 100))
     assert uniform.py_func(seed, start) == uniforms(seed, start, 1)[0]
 
 
-def test_a_number_depends_on_its_seed_and_position_alone() -> None:
+def test_a_number_depends_on_its_seed_and_position_alone():
     whole = uniforms(7, 0, 1000)
     assert np.array_equal(whole[300:500], uniforms(7, 300, 200))
     assert not np.intersect1d(whole, uniforms(8, 0, 1000)).size
@@ -55,7 +53,7 @@ def test_a_number_depends_on_its_seed_and_position_alone() -> None:
     assert not np.intersect1d(whole, uniforms(7, 2**32, 1000)).size
 
 
-def test_the_numbers_are_uniform_and_strictly_inside() -> None:
+def test_the_numbers_are_uniform_and_strictly_inside():
     numbers = uniforms(3, 0, 200_000)
     assert numbers.dtype == np.float64
     assert numbers.min() > 0.0

@@ -1,7 +1,5 @@
 """Other names of models and voices."""
 
-from __future__ import annotations
-
 import pytest
 
 from ancestral.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, effective_aliases
@@ -12,7 +10,7 @@ from ancestral.models.entries import ModelError
 SETTING = "voice_aliases"
 
 
-def test_the_defaults_stand_for_bundled_voices_and_models() -> None:
+def test_the_defaults_stand_for_bundled_voices_and_models():
     catalog = load_catalog(CatalogConfig())
     assert catalog.aliases == Aliases(MODEL_ALIASES, VOICE_ALIASES)
     assert len(VOICE_ALIASES) == 29
@@ -27,24 +25,24 @@ def test_the_defaults_stand_for_bundled_voices_and_models() -> None:
     )  # fmt: skip
 
 
-def test_a_default_without_its_voice_is_left_out() -> None:
+def test_a_default_without_its_voice_is_left_out():
     assert effective_aliases(None, {"alloy": "heart", "echo": "ann", "ann": "bob"}, ("ann", "bob"), SETTING) == {
         "echo": "ann"
     }
 
 
-def test_what_is_configured_replaces_the_defaults() -> None:
+def test_what_is_configured_replaces_the_defaults():
     assert effective_aliases({"echo": "bob"}, {"alloy": "ann"}, ("ann", "bob"), SETTING) == {"echo": "bob"}
     assert effective_aliases({}, {"alloy": "ann"}, ("ann", "bob"), SETTING) == {}
 
 
 @pytest.mark.parametrize("configured", [{"echo": "nobody"}, {"ann": "bob"}])
-def test_what_is_wrong_is_named(configured: dict[str, str]) -> None:
+def test_what_is_wrong_is_named(configured):
     with pytest.raises(ModelError, match=rf"{SETTING}: (echo=nobody|ann=bob): "):
         effective_aliases(configured, {}, ("ann", "bob"), SETTING)
 
 
-def test_an_alias_of_a_model_stands_for_any_that_has_the_voice() -> None:
+def test_an_alias_of_a_model_stands_for_any_that_has_the_voice():
     catalog = load_catalog(CatalogConfig())
     for model, voice, found in (
         ("tts-1", "nova", "wavenet-multilingual"),

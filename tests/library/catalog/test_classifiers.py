@@ -1,9 +1,6 @@
 """Classifiers beside image models: bundled ones see what was asked for, and one of other pictures is refused."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,16 +19,16 @@ JUDGED = sorted(entry.id for entry in discover(BUNDLED) if entry.classifier is n
 SPEC = PICTURES["rgb"]
 
 
-def write(path: Path, spec: ClassifierSpec) -> None:
+def write(path, spec):
     checkpoint.save(path, spec, random_tensors(tensor_table(spec)), "")
 
 
-def models_of(folder: Path) -> CatalogConfig:
+def models_of(folder):
     return CatalogConfig((folder,))
 
 
 @pytest.mark.parametrize("model", JUDGED)
-def test_a_bundled_classifier_sees_what_the_previews_were_asked_to_show(model: str) -> None:
+def test_a_bundled_classifier_sees_what_the_previews_were_asked_to_show(model):
     """The previews are sampled, so that not all show it; guessing would see one in ten."""
     models = load_models(CatalogConfig(), only=model)
     sampler = models.picture(models.image_model(model, "image_generation"))
@@ -47,7 +44,7 @@ def test_a_bundled_classifier_sees_what_the_previews_were_asked_to_show(model: s
     assert np.mean(right) >= 0.8
 
 
-def test_a_model_knows_whether_it_has_a_classifier(tmp_path: Path) -> None:
+def test_a_model_knows_whether_it_has_a_classifier(tmp_path):
     write_picture_model(tmp_path / "rgb", SPEC)
     assert (
         "image_classification"
@@ -59,7 +56,7 @@ def test_a_model_knows_whether_it_has_a_classifier(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["height", "attributes", "another kind"])
-def test_a_classifier_of_other_pictures_is_refused(tmp_path: Path, field: str) -> None:
+def test_a_classifier_of_other_pictures_is_refused(tmp_path, field):
     write_picture_model(tmp_path / "rgb", SPEC)
     fitting = ClassifierSpec(**shared_fields(SPEC), layers=1, features=2, code=3)
     changed = {

@@ -1,14 +1,9 @@
 """Folders of models that anybody may have made: none hangs the start, and none keeps the others away."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,28 +14,28 @@ from tests.service.toys import write_model
 DEEP = '{"a":' * 100_000
 
 
-def pipe(path: Path) -> None:
+def pipe(path):
     path.unlink()
     os.mkfifo(path)
 
 
-def endless(path: Path) -> None:
+def endless(path):
     path.unlink()
     path.symlink_to("/dev/zero")
 
 
-def sparse(path: Path) -> None:
+def sparse(path):
     os.truncate(path, 1 << 40)
 
 
-def deep(path: Path) -> None:
+def deep(path):
     path.write_text(DEEP)
 
 
-def with_config(**changes: Any) -> Callable[[Path], None]:
+def with_config(**changes):
     """Another configuration, which the manifest lists with its right hash."""
 
-    def write(path: Path) -> None:
+    def write(path):
         data = json.dumps(json.loads(path.read_text()) | changes).encode()
         path.write_bytes(data)
         manifest = path.with_name("manifest.json")
@@ -53,7 +48,7 @@ def with_config(**changes: Any) -> Callable[[Path], None]:
 
 FILES = ("model.json", "wavenet/config.json", "wavenet/weights.safetensors", "wavenet/README.md")
 ENDLESS = ((pipe, "not a regular file"), (endless, "not a regular file"), (sparse, "larger than"))
-SPOILED: list[tuple[str, Callable[[Path], None], str]] = [
+SPOILED = [
     *((name, spoil, reason) for name in FILES for spoil, reason in ENDLESS),
     *((name, deep, "nested too deeply") for name in ("model.json", "wavenet/manifest.json")),
     ("wavenet/config.json", with_config(layers=10**9), "layers: must be an integer from 1 to"),
@@ -63,9 +58,7 @@ SPOILED: list[tuple[str, Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("name", "spoil", "reason"), SPOILED, ids=lambda value: getattr(value, "__name__", value))
-def test_a_hostile_folder_is_left_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, spoil: Callable[[Path], None], reason: str
-) -> None:
+def test_a_hostile_folder_is_left_out(tmp_path, caplog, name, spoil, reason):
     for model in ("good", "bad"):
         write_model(tmp_path / model)
     spoil(tmp_path / "bad" / name)
@@ -74,7 +67,7 @@ def test_a_hostile_folder_is_left_out(
     assert reason in caplog.text
 
 
-def test_a_picture_of_a_kilometre_is_refused(tmp_path: Path) -> None:
+def test_a_picture_of_a_kilometre_is_refused(tmp_path):
     shutil.copytree(BUNDLED / "pixelcnn-digits", tmp_path / "digits")
     config = tmp_path / "digits/pixelcnn/config.json"
     with_config(height=10**9)(config)

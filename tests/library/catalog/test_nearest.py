@@ -1,12 +1,9 @@
 """What is proposed for a class that does not exist: by meaning first, then by letters."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -32,7 +29,7 @@ EMOJI_SYNONYMS = {
 
 
 @pytest.fixture(scope="module")
-def bundled() -> dict[str, ImageModel]:
+def bundled():
     found = {}
     for entry in discover(ZOO.parent):
         if entry.kind == "image":
@@ -43,7 +40,7 @@ def bundled() -> dict[str, ImageModel]:
 
 
 @pytest.fixture(scope="module")
-def models(bundled: dict[str, ImageModel]) -> dict[str, ImageModel]:
+def models(bundled):
     """The bundled models, and one of emoji."""
     entry = replace(bundled["fashion"].entry, id="pixelcnn-emoji", synonyms=EMOJI_SYNONYMS)
     loaded = load(entry.sampled)
@@ -74,7 +71,7 @@ def models(bundled: dict[str, ImageModel]) -> dict[str, ImageModel]:
         ("emoji", "smilleys & emotion", "Smileys & Emotion"),
     ],
 )  # fmt: skip
-def test_what_is_proposed(models: dict[str, ImageModel], model: str, prompt: str, proposed: str) -> None:
+def test_what_is_proposed(models, model, prompt, proposed):
     with pytest.raises(InvalidRequest) as caught:
         models[model].labels(prompt, "prompt")
     assert caught.value.param == "prompt"
@@ -84,12 +81,12 @@ def test_what_is_proposed(models: dict[str, ImageModel], model: str, prompt: str
     assert ("(class)" in caught.value.message or "(subclass)" in caught.value.message) == (model == "emoji")
 
 
-def test_without_anything_near_all_classes_are_listed(models: dict[str, ImageModel]) -> None:
+def test_without_anything_near_all_classes_are_listed(models):
     with pytest.raises(InvalidRequest, match="it has 0, 1, 2"):
         models["digits"].labels("wxyz", "prompt")
 
 
-def test_every_shipped_synonym_leads_to_a_class_and_is_none(bundled: dict[str, ImageModel]) -> None:
+def test_every_shipped_synonym_leads_to_a_class_and_is_none(bundled):
     for model in bundled.values():
         names = [value for values in model.spec.conditions for value in values]
         assert bool(model.entry.synonyms) == bool(names)
@@ -98,7 +95,7 @@ def test_every_shipped_synonym_leads_to_a_class_and_is_none(bundled: dict[str, I
             assert word not in {name.casefold() for name in names}
 
 
-def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None:
+def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path):
     shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
     manifest = tmp_path / "digits" / "model.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"synonyms": {"ten": ["10"]}}))
@@ -106,7 +103,7 @@ def test_a_synonym_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None
         load_catalog(CatalogConfig((tmp_path,)))
 
 
-def test_a_sheet_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None:
+def test_a_sheet_of_no_class_is_a_mistake_of_the_model(tmp_path):
     shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
     manifest = tmp_path / "digits" / "model.json"
     sheet = {"rows": ["1"], "animations": {"count": ["{row}", "{row}0"]}, "frames_per_second": 1}
@@ -115,7 +112,7 @@ def test_a_sheet_of_no_class_is_a_mistake_of_the_model(tmp_path: Path) -> None:
         load_catalog(CatalogConfig((tmp_path,)))
 
 
-def test_meaning_comes_before_letters() -> None:
+def test_meaning_comes_before_letters():
     names = ("Sneaker", "Sandal", "Shirt")
     assert nearest("shoe", names, {}) == []
     assert nearest("shor", names, {}) == ["Shirt"]

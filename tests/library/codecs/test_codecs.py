@@ -1,7 +1,5 @@
 """Encoders: what was fed in pieces is found again by another library's decoder, whatever the pieces were."""
 
-from __future__ import annotations
-
 import gc
 import hashlib
 import io
@@ -10,7 +8,6 @@ import json
 import signal
 import struct
 import wave as stdlib_wave
-from collections.abc import Iterable
 
 import av
 import numpy as np
@@ -37,7 +34,7 @@ HEADER = {"flac": 42, "mp3": 600}
 """Bytes at the beginning in which a file may differ from a stream."""
 
 
-def sound() -> codecs.Wave:
+def sound():
     """A rising tone that swells, and a little noise: its cross-correlation with itself has one peak."""
     seconds = np.arange(LENGTH) / RATE
     tone = np.sin(2 * np.pi * (200 + 1200 * seconds) * seconds) * (0.6 - 0.4 * np.cos(2 * np.pi * 3 * seconds))
@@ -47,7 +44,7 @@ def sound() -> codecs.Wave:
 WAVE = sound()
 
 
-def pieces(sizes: Iterable[int], wave: codecs.Wave = WAVE) -> list[codecs.Wave]:
+def pieces(sizes, wave=WAVE):
     """A wave in pieces of these sizes, over and over."""
     out, start = [], 0
     for size in itertools.cycle(sizes):
@@ -58,17 +55,17 @@ def pieces(sizes: Iterable[int], wave: codecs.Wave = WAVE) -> list[codecs.Wave]:
     return out
 
 
-def streamed(form: str, sizes: Iterable[int], sample_rate: int | None = None, wave: codecs.Wave = WAVE) -> bytes:
+def streamed(form, sizes, sample_rate=None, wave=WAVE):
     encoder = codecs.encoder(form, RATE, sample_rate, len(wave))
     return b"".join([*(encoder.feed(piece) for piece in pieces(sizes, wave)), encoder.finish()])
 
 
-def fed(rate: int) -> Samples:
+def fed(rate):
     """What the encoder of any format gets at this rate, by way of the format that adds nothing."""
     return np.frombuffer(streamed("pcm", [LENGTH], rate), "<i2") / 32767
 
 
-def decoded(form: str, data: bytes) -> tuple[Samples, int]:
+def decoded(form, data):
     """The sound, by a decoder that is not of the encoder's library, and its rate. Of AAC PyAV has two decoders: the
     one that calculates with integers shares nothing with the encoder but the tables of the standard."""
     if form == "opus":
@@ -92,7 +89,7 @@ def decoded(form: str, data: bytes) -> tuple[Samples, int]:
         return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float64) / full_scale, rate
 
 
-def lag(original: Samples, found: Samples) -> int:
+def lag(original, found):
     """By how many samples the sound that was found is late."""
     size = 2 ** (len(original) + len(found)).bit_length()
     spectrum = np.fft.rfft(found, size) * np.conj(np.fft.rfft(original, size))
@@ -100,7 +97,7 @@ def lag(original: Samples, found: Samples) -> int:
     return peak if peak < size // 2 else peak - size
 
 
-def decibels(original: Samples, found: Samples, late: int) -> float:
+def decibels(original, found, late):
     """Signal to noise, where what was found is so many samples late."""
     original, found = original[max(0, -late) :], found[max(0, late) :]
     length = min(len(original), len(found))
@@ -110,7 +107,7 @@ def decibels(original: Samples, found: Samples, late: int) -> float:
 
 @pytest.mark.parametrize(("form", "rate"), [case for case in CARRIED if case[0] != "pcm"])
 @pytest.mark.parametrize("kind", ["stream", "file"])
-def test_what_was_fed_is_found_by_another_decoder(form: str, rate: int, kind: str) -> None:
+def test_what_was_fed_is_found_by_another_decoder(form, rate, kind):
     data = streamed(form, [777], rate) if kind == "stream" else codecs.encode_file(pieces([777]), form, RATE, rate)
     original = fed(rate)
     found, found_rate = decoded(form, data)
@@ -135,7 +132,7 @@ def test_what_was_fed_is_found_by_another_decoder(form: str, rate: int, kind: st
 
 
 @pytest.mark.parametrize(("form", "rate"), CARRIED)
-def test_the_pieces_change_nothing(form: str, rate: int) -> None:
+def test_the_pieces_change_nothing(form, rate):
     wave = WAVE[: RATE // 4]
     whole = streamed(form, [LENGTH], rate, wave)
     for sizes in ([1], [7], [320], [1600], [1, 0, 999]):
@@ -147,13 +144,13 @@ def test_the_pieces_change_nothing(form: str, rate: int) -> None:
     case=st.sampled_from(CARRIED),
     sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=5).filter(lambda sizes: sum(sizes) > 200),
 )
-def test_no_pieces_change_anything(case: tuple[str, int], sizes: list[int]) -> None:
+def test_no_pieces_change_anything(case, sizes):
     form, rate = case
     assert streamed(form, sizes, rate) == streamed(form, [LENGTH], rate)
 
 
 @pytest.mark.parametrize(("form", "rate"), CARRIED)
-def test_a_file_is_its_stream_with_another_header(form: str, rate: int) -> None:
+def test_a_file_is_its_stream_with_another_header(form, rate):
     stream, file = streamed(form, [320], rate), codecs.encode_file(pieces([999]), form, RATE, rate)
     header = HEADER.get(form, 0)
     assert len(stream) == len(file) > header
@@ -162,7 +159,7 @@ def test_a_file_is_its_stream_with_another_header(form: str, rate: int) -> None:
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_wav_gives_its_length_or_the_greatest_if_it_is_not_known(rate: int) -> None:
+def test_a_wav_gives_its_length_or_the_greatest_if_it_is_not_known(rate):
     sizes = struct.Struct("<4xI32xI")
     file, stream = codecs.encode_file([WAVE], "wav", RATE, rate), streamed("wav", [320], rate)
     assert file == stream
@@ -171,14 +168,14 @@ def test_a_wav_gives_its_length_or_the_greatest_if_it_is_not_known(rate: int) ->
     assert sizes.unpack_from(unknown.feed(WAVE)) == (0xFFFFFFFF, 0xFFFFFFFF)
 
 
-def test_a_wav_of_another_length_than_promised_is_an_error() -> None:
+def test_a_wav_of_another_length_than_promised_is_an_error():
     encoder = codecs.encoder("wav", RATE, length=LENGTH)
     encoder.feed(WAVE[:-1])
     with pytest.raises(AssertionError, match="length"):
         encoder.finish()
 
 
-def test_a_stored_flac_says_its_length_and_the_digest_of_its_samples() -> None:
+def test_a_stored_flac_says_its_length_and_the_digest_of_its_samples():
     for rate in (RATE, 44100):
         data = codecs.encode_file(pieces([320]), "flac", RATE, rate)
         pcm = streamed("pcm", [LENGTH], rate)
@@ -187,7 +184,7 @@ def test_a_stored_flac_says_its_length_and_the_digest_of_its_samples() -> None:
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_libsndfile_reads_an_mp3_to_its_end(rate: int) -> None:
+def test_libsndfile_reads_an_mp3_to_its_end(rate):
     """It believes the length that it is told, or that it guesses from the bit rate, and reads no further."""
     original = fed(rate)
     stored, _ = soundfile.read(io.BytesIO(codecs.encode_file([WAVE], "mp3", RATE, rate)))
@@ -197,7 +194,7 @@ def test_libsndfile_reads_an_mp3_to_its_end(rate: int) -> None:
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_an_aac_is_whole_adts_frames(rate: int) -> None:
+def test_an_aac_is_whole_adts_frames(rate):
     data, offset, frames = streamed("aac", [320], rate), 0, 0
     indices = {48000: 3, 44100: 4, 24000: 6, 22050: 7, 16000: 8, 8000: 11}
     while offset < len(data):
@@ -212,7 +209,7 @@ def test_an_aac_is_whole_adts_frames(rate: int) -> None:
     assert frames == -(-len(fed(rate)) // 1024) + 1
 
 
-def test_an_ogg_has_a_fixed_serial_number_and_says_its_original_rate() -> None:
+def test_an_ogg_has_a_fixed_serial_number_and_says_its_original_rate():
     data = streamed("opus", [320], 24000)
     pages = [data[at + 14 : at + 18] for at in range(len(data)) if data[at : at + 5] == b"OggS\0"]
     assert len(pages) > LENGTH / RATE / 0.02
@@ -225,7 +222,7 @@ def test_an_ogg_has_a_fixed_serial_number_and_says_its_original_rate() -> None:
     ("form", "first", "between"),
     [("pcm", 1, 1), ("wav", 1, 1), ("mp3", 1, 50), ("opus", 20, 20), ("aac", 128, 64), ("flac", 1, 73)],
 )
-def test_nothing_is_held_back(form: str, first: int, between: int) -> None:
+def test_nothing_is_held_back(form, first, between):
     """In milliseconds of sound that has been fed: a stream has its bytes as soon as its format allows."""
     encoder = codecs.encoder(form, RATE, RATE, 5 * RATE)
     noise = np.random.default_rng(2).normal(0, 0.1, 5 * RATE).astype(np.float32)
@@ -236,13 +233,13 @@ def test_nothing_is_held_back(form: str, first: int, between: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["wav", "flac"])
-def test_lossless_is_lossless(form: str) -> None:
+def test_lossless_is_lossless(form):
     samples, rate = soundfile.read(io.BytesIO(streamed(form, [320, 1600])), dtype="int16")
     assert rate == RATE
     assert np.array_equal(samples, codecs.to_int16(WAVE))
 
 
-def test_what_is_too_loud_is_clipped() -> None:
+def test_what_is_too_loud_is_clipped():
     assert codecs.to_int16(np.float32([-2, -1, 0, 1, 2])).tolist() == [-32768, -32767, 0, 32767, 32767]
     loud = codecs.encode_file([np.full(RATE, 9, np.float32)], "aac", RATE)
     found, _ = decoded("aac", loud)
@@ -251,13 +248,13 @@ def test_what_is_too_loud_is_clipped() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 22050, 24000, 44100, 48000])
 @pytest.mark.parametrize("length", [1, 319, 320, 16001])
-def test_the_length_after_resampling_is_foretold(rate: int, length: int) -> None:
+def test_the_length_after_resampling_is_foretold(rate, length):
     data = streamed("pcm", [320], rate, WAVE[:length])
     assert len(data) // 2 == codecs.resampled_length(length, RATE, rate)
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 11025, 0])
-def test_opus_refuses_a_rate_that_it_cannot_carry(rate: int) -> None:
+def test_opus_refuses_a_rate_that_it_cannot_carry(rate):
     with pytest.raises(InvalidRequest) as caught:
         codecs.check_rate("opus", rate)
     error = caught.value
@@ -265,7 +262,7 @@ def test_opus_refuses_a_rate_that_it_cannot_carry(rate: int) -> None:
     assert error.message == f"sample_rate: opus cannot carry {rate} Hz; choose 8000, 16000, 24000 or 48000"
 
 
-def test_a_rate_is_refused_before_a_sample_is_taken() -> None:
+def test_a_rate_is_refused_before_a_sample_is_taken():
     with pytest.raises(InvalidRequest):
         codecs.encoder("opus", RATE, 44100)
     with pytest.raises(InvalidRequest):  # the model's own
@@ -276,21 +273,21 @@ def test_a_rate_is_refused_before_a_sample_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("form", "rate"), [(form, rate) for form, rates in formats.RATES.items() for rate in rates])
-def test_a_rate_that_is_listed_is_carried(form: str, rate: int) -> None:
+def test_a_rate_that_is_listed_is_carried(form, rate):
     codecs.check_rate(form, rate)
     found, found_rate = decoded(form, codecs.encode_file([WAVE], form, rate))
     assert found_rate == rate
     assert len(found) >= LENGTH
 
 
-def test_the_rate_of_the_bytes() -> None:
+def test_the_rate_of_the_bytes():
     assert [codecs.rate_of(form, RATE, None) for form in codecs.MEDIA_TYPES] == [RATE] * 5 + [24000, 8000, 8000]
     assert {codecs.rate_of(form, RATE, 8000) for form in codecs.MEDIA_TYPES} == {8000}
 
 
 @pytest.mark.parametrize("form", WIDE)
 @pytest.mark.parametrize("length", [0, 1, 100])
-def test_very_short_sounds(form: str, length: int) -> None:
+def test_very_short_sounds(form, length):
     data = codecs.encode_file([WAVE[:length]], form, RATE, RATE)
     assert bool(data) == (length > 0 or form == "wav")
     if data and form != "pcm":
@@ -300,7 +297,7 @@ def test_very_short_sounds(form: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("form", WIDE)
-def test_a_stream_that_is_left_leaves_nothing_behind(form: str) -> None:
+def test_a_stream_that_is_left_leaves_nothing_behind(form):
     """A client that goes away leaves an encoder unfinished; what its end raises would fail this test as a warning."""
     before = streamed(form, [320])
     for _ in range(20):
@@ -313,7 +310,7 @@ TAGS = {"title": "ann, seed 7", "comment": json.dumps({"model": "tiny", "model_s
 """A comment of more characters than an ID3v1 tag has room for."""
 
 
-def tagged(form: str, sizes: Iterable[int], tags: codecs.Tags = TAGS) -> tuple[list[bytes], bytes]:
+def tagged(form, sizes, tags=TAGS):
     """The pieces of a stream, and the file."""
     encoder = codecs.encoder(form, RATE, RATE, len(WAVE), tags)
     stream = [*(encoder.feed(piece) for piece in pieces(sizes)), encoder.finish()]
@@ -325,7 +322,7 @@ def tagged(form: str, sizes: Iterable[int], tags: codecs.Tags = TAGS) -> tuple[l
 
 
 @pytest.mark.parametrize("form", ["mp3", "opus", "flac"])
-def test_tags_are_found_at_the_beginning_by_another_reader(form: str) -> None:
+def test_tags_are_found_at_the_beginning_by_another_reader(form):
     stream, file = tagged(form, [5000])
     first = next(piece for piece in stream if piece)
     for data in (file, b"".join(stream)):
@@ -338,33 +335,31 @@ def test_tags_are_found_at_the_beginning_by_another_reader(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["mp3", "opus", "flac"])
-def test_tags_change_no_sample(form: str) -> None:
+def test_tags_change_no_sample(form):
     plain, _ = decoded(form, tagged(form, [5000], {})[1])
     same, _ = decoded(form, tagged(form, [5000])[1])
     np.testing.assert_array_equal(plain, same)
     assert streamed(form, [5000], RATE) == b"".join(tagged(form, [5000], {})[0]), "without tags the bytes are as before"
 
 
-def test_an_mp3_with_tags_has_the_length_in_its_header() -> None:
+def test_an_mp3_with_tags_has_the_length_in_its_header():
     _, file = tagged("mp3", [5000])
     assert file.startswith(b"ID3\x04")
     assert soundfile.info(io.BytesIO(file)).frames == LENGTH
 
 
 @pytest.mark.parametrize("form", ["wav", "pcm", "aac"])
-def test_formats_without_tags_stay_as_they_are(form: str) -> None:
+def test_formats_without_tags_stay_as_they_are(form):
     assert tagged(form, [5000]) == tagged(form, [5000], {})
 
 
 @pytest.mark.parametrize("callback", ["write", "seek", "tell"])
 @pytest.mark.parametrize("form", ["flac", "mp3"])
-def test_an_interrupt_while_libsndfile_writes_is_raised_and_harms_nothing(
-    form: str, callback: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_while_libsndfile_writes_is_raised_and_harms_nothing(form, callback, monkeypatch):
     called, sizes = getattr(sndfile._Tail, callback), [LENGTH // 2]
     encoder, data, interrupts = codecs.encoder(form, RATE, None, LENGTH), b"", 0
 
-    def interrupted(*arguments: object) -> object:
+    def interrupted(*arguments):
         signal.raise_signal(signal.SIGINT)
         return called(*arguments)
 

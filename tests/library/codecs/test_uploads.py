@@ -1,7 +1,5 @@
 """Uploads: every allowed file becomes the sound that is in it, every other one an error that its sender can read."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np
@@ -17,7 +15,7 @@ from tests.library.codecs.upload_support import KINDS, PNG, RATE, chunk, decode,
 @pytest.mark.parametrize(("container", "subtype"), KINDS)
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_what_was_written_is_read(container: str, subtype: str, rate: int, channels: int) -> None:
+def test_what_was_written_is_read(container, subtype, rate, channels):
     if subtype == "OPUS" and rate in (22050, 44100):
         rate = 24000
     wave = decode(written(tone(rate, 1.0, channels), rate, container, subtype))
@@ -27,28 +25,28 @@ def test_what_was_written_is_read(container: str, subtype: str, rate: int, chann
 
 
 @pytest.mark.parametrize(("rate", "container"), [(4000, "WAV"), (96000, "FLAC"), (192000, "WAV"), (192000, "FLAC")])
-def test_the_ends_of_the_range_of_rates(rate: int, container: str) -> None:
+def test_the_ends_of_the_range_of_rates(rate, container):
     wave = decode(written(tone(rate), rate, container, "PCM_16"))
     assert len(wave) == RATE
     assert likeness(wave, tone(RATE)[:, 0]) > 0.999
 
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC"])
-def test_samples_at_the_models_own_rate_are_not_touched(container: str) -> None:
+def test_samples_at_the_models_own_rate_are_not_touched(container):
     samples = codecs.to_int16(tone(RATE)[:, 0])
     file = io.BytesIO()
     soundfile.write(file, samples, RATE, format=container, subtype="PCM_16")
     assert np.array_equal(decode(file.getvalue()), samples.astype(np.float32) / 32768)
 
 
-def test_another_rate_is_what_soxr_makes_of_it() -> None:
+def test_another_rate_is_what_soxr_makes_of_it():
     samples = tone(44100)[:, 0]
     wave = decode(written(samples, 44100, "WAV", "FLOAT"), sample_rate=24000)
     assert np.abs(wave - soxr.resample(samples, 44100, 24000)).max() < 1e-4
 
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC"])
-def test_channels_are_mixed(container: str) -> None:
+def test_channels_are_mixed(container):
     samples = np.zeros((RATE, MAX_CHANNELS), np.float32)
     samples[:, 3] = 0.5
     wave = decode(written(samples, RATE, container, "PCM_16"))
@@ -57,7 +55,7 @@ def test_channels_are_mixed(container: str) -> None:
 
 @pytest.mark.parametrize("form", ["mp3", "opus", "flac", "wav"])
 @pytest.mark.parametrize("kind", ["stream", "file"])
-def test_what_this_server_made_comes_back(form: str, kind: str) -> None:
+def test_what_this_server_made_comes_back(form, kind):
     sound = tone(RATE)[:, 0]
     if kind == "file":
         data = codecs.encode_file([sound], form, RATE)
@@ -70,14 +68,14 @@ def test_what_this_server_made_comes_back(form: str, kind: str) -> None:
     assert likeness(wave[late:], sound) > 0.999
 
 
-def test_a_little_too_loud_is_clipped_and_far_too_loud_is_refused() -> None:
+def test_a_little_too_loud_is_clipped_and_far_too_loud_is_refused():
     assert decode(wav(np.float32([0, 1.5, -1.5]).tobytes(), tag=3, bits=32)).tolist() == [0, 1, -1]
     assert "far outside" in refusal(wav(np.float32([0, 20000]).tobytes(), tag=3, bits=32))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("kind", "bits"), [(np.float32, 32), (np.float64, 64)])
-def test_what_is_no_number_is_refused(value: float, kind: type, bits: int) -> None:
+def test_what_is_no_number_is_refused(value, kind, bits):
     samples = tone(RATE)[:, 0].astype(kind)
     samples[-3] = value
     assert "not numbers" in refusal(wav(samples.tobytes(), tag=3, bits=bits))
@@ -120,6 +118,6 @@ def test_what_is_no_number_is_refused(value: float, kind: type, bits: int) -> No
         (b"ID3\x04\0\0\0\0\0\0" + bytes(1000), "damaged"),
     ],
 )
-def test_what_is_not_taken_says_why(data: bytes, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_taken_says_why(data, reason, capfd):
     assert reason in refusal(data)
     assert capfd.readouterr() == ("", "")  # no library may write into the log by itself

@@ -1,33 +1,19 @@
 """Signed files: what their manifests say, that their media is as before, and that every change of it is found."""
 
-from __future__ import annotations
-
 import io
 import struct
 import subprocess
 import sys
 import zlib
-from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.codecs.decoding import decode_upload
-from ancestral.provenance.c2pa import (
-    COMPOSITE,
-    EMBEDDED,
-    Claim,
-    SigningError,
-    ingredient_of,
-    read,
-    sign,
-)
-from ancestral.provenance.signer import Signer
+from ancestral.provenance.c2pa import COMPOSITE, EMBEDDED, Claim, SigningError, ingredient_of, read, sign
 from tests.library.provenance.support import (
     CLAIM,
     DETACHED,
@@ -45,18 +31,18 @@ INSIDE = (*SOUNDS, "m4b", *PICTURES)
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+def signer(tmp_path_factory):
     return trial_signer(tmp_path_factory.mktemp("trial") / "keys")
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def plain(tmp_path_factory):
     directory = tmp_path_factory.mktemp("plain")
     return {form: file_of(form, directory) for form in (*INSIDE, *DETACHED)}
 
 
 @pytest.mark.parametrize("form", INSIDE)
-def test_a_signed_file_says_who_made_it_and_how(form: str, signer: Signer, plain: dict[str, bytes]) -> None:
+def test_a_signed_file_says_who_made_it_and_how(form, signer, plain):
     media = media_type(form)
     assert media in EMBEDDED
     assert read(plain[form], media) is None
@@ -71,9 +57,7 @@ def test_a_signed_file_says_who_made_it_and_how(form: str, signer: Signer, plain
 
 
 @pytest.mark.parametrize("form", DETACHED)
-def test_formats_without_a_place_for_a_manifest_have_one_beside_them(
-    form: str, signer: Signer, plain: dict[str, bytes]
-) -> None:
+def test_formats_without_a_place_for_a_manifest_have_one_beside_them(form, signer, plain):
     media, data = media_type(form), plain[form]
     assert media not in EMBEDDED
     with pytest.raises(SigningError, match="unsupported"):
@@ -91,7 +75,7 @@ def test_formats_without_a_place_for_a_manifest_have_one_beside_them(
 
 
 @pytest.mark.parametrize("form", INSIDE)
-def test_the_media_is_not_changed(form: str, signer: Signer, plain: dict[str, bytes]) -> None:
+def test_the_media_is_not_changed(form, signer, plain):
     signed = sign(plain[form], media_type(form), CLAIM, signer)
     assert len(signed) - len(plain[form]) < 16_384
     assert np.array_equal(_decoded(form, plain[form]), _decoded(form, signed))
@@ -99,7 +83,7 @@ def test_the_media_is_not_changed(form: str, signer: Signer, plain: dict[str, by
 
 
 @pytest.mark.parametrize("form", INSIDE)
-def test_a_changed_byte_of_the_media_is_found(form: str, signer: Signer, plain: dict[str, bytes]) -> None:
+def test_a_changed_byte_of_the_media_is_found(form, signer, plain):
     signed, media = sign(plain[form], media_type(form), CLAIM, signer), _media(form, plain[form])
     start = signed.index(media)
     for offset in np.linspace(start, start + len(media) - 1, 20, dtype=int):
@@ -111,16 +95,14 @@ def test_a_changed_byte_of_the_media_is_found(form: str, signer: Signer, plain: 
 
 
 @pytest.mark.parametrize("form", INSIDE)
-def test_a_manifest_of_another_file_does_not_fit(form: str, signer: Signer, plain: dict[str, bytes]) -> None:
+def test_a_manifest_of_another_file_does_not_fit(form, signer, plain):
     manifest = detached_of(plain["pcm"], signer)
     report = read(plain[form], media_type(form), manifest=manifest)
     assert report is not None
     assert (report.valid, report.altered) == (False, True)
 
 
-def test_a_changed_recipe_is_found_and_the_media_is_still_the_one_that_was_signed(
-    signer: Signer, plain: dict[str, bytes]
-) -> None:
+def test_a_changed_recipe_is_found_and_the_media_is_still_the_one_that_was_signed(signer, plain):
     signed = sign(plain["png"], "image/png", CLAIM, signer)
     forged = signed.replace(b"wavenet-en", b"wavenet-de")
     start = forged.index(b"caBX")
@@ -133,7 +115,7 @@ def test_a_changed_recipe_is_found_and_the_media_is_still_the_one_that_was_signe
     assert "assertion.hashedURI.mismatch" in report.problems
 
 
-def test_the_tags_of_a_file_are_kept(signer: Signer, plain: dict[str, bytes]) -> None:
+def test_the_tags_of_a_file_are_kept(signer, plain):
     for form in ("mp3", "flac"):
         with av.open(io.BytesIO(sign(plain[form], media_type(form), CLAIM, signer))) as file:
             assert (file.metadata["title"], file.metadata["comment"]) == ("T", "C")
@@ -141,7 +123,7 @@ def test_the_tags_of_a_file_are_kept(signer: Signer, plain: dict[str, bytes]) ->
 
 
 @pytest.mark.parametrize("form", SOUNDS)
-def test_a_signed_file_can_be_uploaded_again(form: str, signer: Signer, plain: dict[str, bytes]) -> None:
+def test_a_signed_file_can_be_uploaded_again(form, signer, plain):
     signed = sign(plain[form], media_type(form), CLAIM, signer)
     before, after = (
         decode_upload(data, sample_rate=RATE, max_seconds=10, param="file") for data in (plain[form], signed)
@@ -149,9 +131,7 @@ def test_a_signed_file_can_be_uploaded_again(form: str, signer: Signer, plain: d
     assert np.array_equal(before, after)
 
 
-def test_a_signature_is_trusted_by_who_trusts_its_issuer_and_by_nobody_else(
-    signer: Signer, tmp_path: Path, plain: dict[str, bytes]
-) -> None:
+def test_a_signature_is_trusted_by_who_trusts_its_issuer_and_by_nobody_else(signer, tmp_path, plain):
     other = trial_signer(tmp_path, "Other")
     signed = sign(plain["png"], "image/png", CLAIM, signer)
     for trusted, wanted in ((signer.chain, True), (other.chain, False), ("", False)):
@@ -160,14 +140,14 @@ def test_a_signature_is_trusted_by_who_trusts_its_issuer_and_by_nobody_else(
         assert (report.valid, report.trusted) == (True, wanted)
 
 
-def test_two_signatures_of_one_file_differ_and_both_are_valid(signer: Signer, plain: dict[str, bytes]) -> None:
+def test_two_signatures_of_one_file_differ_and_both_are_valid(signer, plain):
     first, second = (sign(plain["png"], "image/png", CLAIM, signer) for _ in range(2))
     assert first != second
     reports = [read(data, "image/png") for data in (first, second)]
     assert all(report is not None and report.valid for report in reports)
 
 
-def test_the_manifest_of_an_upload_is_kept(signer: Signer, tmp_path: Path, plain: dict[str, bytes]) -> None:
+def test_the_manifest_of_an_upload_is_kept(signer, tmp_path, plain):
     other = trial_signer(tmp_path, "Other")
     assert ingredient_of(plain["jpeg"], "image") is None
     ingredient = ingredient_of(sign(plain["jpeg"], "image/jpeg", CLAIM, other), "image")
@@ -180,7 +160,7 @@ def test_the_manifest_of_an_upload_is_kept(signer: Signer, tmp_path: Path, plain
         assert (report.signer, report.recipe) == ("Tester", {"seed": 1})
 
 
-def test_an_altered_upload_is_kept_as_what_it_is(signer: Signer, plain: dict[str, bytes]) -> None:
+def test_an_altered_upload_is_kept_as_what_it_is(signer, plain):
     signed = bytearray(sign(plain["png"], "image/png", CLAIM, signer))
     signed[signed.index(b"IDAT") + 20] ^= 1
     ingredient = ingredient_of(bytes(signed), "image")
@@ -190,7 +170,7 @@ def test_an_altered_upload_is_kept_as_what_it_is(signer: Signer, plain: dict[str
     assert report.valid
 
 
-def test_c2pa_is_only_needed_to_sign_and_to_read() -> None:
+def test_c2pa_is_only_needed_to_sign_and_to_read():
     program = (
         "import sys\n"
         "sys.modules['c2pa'] = None\n"
@@ -204,7 +184,7 @@ def test_c2pa_is_only_needed_to_sign_and_to_read() -> None:
     assert found.stdout == "needs the extra 'provenance': pip install 'ancestral[provenance]'\n"
 
 
-def _decoded(form: str, data: bytes) -> NDArray[Any]:
+def _decoded(form, data):
     """Samples or pixels, by what players use: FFmpeg, and libsndfile where it can."""
     if form in PICTURES:
         return np.array(_picture(data))
@@ -215,11 +195,11 @@ def _decoded(form: str, data: bytes) -> NDArray[Any]:
     return samples
 
 
-def _picture(data: bytes) -> Image.Image:
+def _picture(data):
     return Image.open(io.BytesIO(data))
 
 
-def _media(form: str, data: bytes) -> bytes:
+def _media(form, data):
     """The bytes of the sound or of the picture, without what is around them."""
     if form == "png":
         start = data.index(b"IDAT")

@@ -1,14 +1,10 @@
 """Damaged and hostile manifests: refused with the field's name, or read as what they are; no crash, no network."""
 
-from __future__ import annotations
-
 import random
 import socket
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,21 +17,21 @@ C2PA = b"c2pa" + bytes.fromhex("00110010800000AA00389B71")
 
 
 @pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def signed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("signed")
     signer = trial_signer(directory / "keys")
     return {form: sign(file_of(form, directory), media_type(form), CLAIM, signer) for form in INSIDE}
 
 
-def box(name: bytes, content: bytes, size: int | None = None) -> bytes:
+def box(name, content, size=None):
     return struct.pack(">I4s", len(content) + 8 if size is None else size, name) + content
 
 
-def superbox(label: bytes, content: bytes, kind: bytes = C2PA) -> bytes:
+def superbox(label, content, kind=C2PA):
     return box(b"jumb", box(b"jumd", kind + b"\x03" + label + b"\0") + content)
 
 
-def nested(depth: int) -> bytes:
+def nested(depth):
     """Boxes inside each other."""
     head, inner, heads = box(b"jumd", C2PA + b"\x03x\0"), 0, list[bytes]()
     for _ in range(depth):
@@ -44,11 +40,11 @@ def nested(depth: int) -> bytes:
     return b"".join(reversed(heads))
 
 
-def chunk(name: bytes, content: bytes) -> bytes:
+def chunk(name, content):
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def png(name: bytes, content: bytes) -> bytes:
+def png(name, content):
     """A PNG of one pixel with one more chunk."""
     pixel = chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b"")
     return (
@@ -59,7 +55,7 @@ def png(name: bytes, content: bytes) -> bytes:
     )
 
 
-def with_manifest(*parts: tuple[bytes, bytes]) -> bytes:
+def with_manifest(*parts):
     """A manifest whose claim, signature and assertions are as given."""
     names = {b"c2pa.claim.v2": b"c2cl", b"c2pa.signature": b"c2cs", b"c2pa.assertions": b"c2as"}
     boxes = b"".join(superbox(label, content, names[label] + C2PA[4:]) for label, content in parts)
@@ -87,11 +83,8 @@ MANIFESTS = {
 
 
 @pytest.mark.parametrize("case", MANIFESTS)
-def test_a_manifest_that_cannot_be_read_is_refused_and_names_the_field(case: str) -> None:
-    for reader in (
-        lambda data: read(data, "image/png", param="image"),
-        lambda data: ingredient_of(data, "image"),
-    ):
+def test_a_manifest_that_cannot_be_read_is_refused_and_names_the_field(case):
+    for reader in (lambda data: read(data, "image/png", param="image"), lambda data: ingredient_of(data, "image")):
         with pytest.raises(InvalidRequest, match="image: its C2PA manifest cannot be read") as caught:
             reader(MANIFESTS[case])
         assert (caught.value.param, caught.value.code) == ("image", "invalid_manifest")
@@ -99,14 +92,14 @@ def test_a_manifest_that_cannot_be_read_is_refused_and_names_the_field(case: str
 
 
 @pytest.mark.parametrize("form", INSIDE)
-def test_a_truncated_file_is_never_valid(form: str, signed: dict[str, bytes]) -> None:
+def test_a_truncated_file_is_never_valid(form, signed):
     data = signed[form]
     for size in [*range(0, len(data), max(1, len(data) // 150)), len(data) - 1]:
         assert not _valid(data[:size], form), size
 
 
 @pytest.mark.parametrize("form", INSIDE)
-def test_random_damage_is_never_taken_for_the_original(form: str, signed: dict[str, bytes]) -> None:
+def test_random_damage_is_never_taken_for_the_original(form, signed):
     """Bytes, sizes of 4 GB and counts of 2^62, all over the manifest: a changed claim or recipe is never valid."""
     data, source = signed[form], random.Random(form)
     start = data.index(b"jumb") - 4
@@ -138,12 +131,12 @@ LINK = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.
 
 
 @pytest.fixture
-def visited() -> Iterator[tuple[int, list[bytes]]]:
+def visited():
     """A port, and what connected to it sent."""
-    sent: list[bytes] = []
+    sent = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def answer() -> None:
+        def answer():
             try:
                 while True:
                     with server.accept()[0] as client:
@@ -158,7 +151,7 @@ def visited() -> Iterator[tuple[int, list[bytes]]]:
         thread.join(5)
 
 
-def test_a_manifest_that_is_only_linked_to_is_not_fetched(visited: tuple[int, list[bytes]]) -> None:
+def test_a_manifest_that_is_only_linked_to_is_not_fetched(visited):
     port, sent = visited
     xmp = LINK.format(f"http://127.0.0.1:{port}/manifest.c2pa")
     assert read(png(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode()), "image/png") is None
@@ -166,7 +159,7 @@ def test_a_manifest_that_is_only_linked_to_is_not_fetched(visited: tuple[int, li
     socket.create_connection(("127.0.0.1", port)).close()  # the port is the one that would have been visited
 
 
-def test_entities_in_xmp_are_not_expanded() -> None:
+def test_entities_in_xmp_are_not_expanded():
     entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10 if n else "a" * 10}">' for n in range(12))
     xmp = f'<?xml version="1.0"?><!DOCTYPE x [{entities}]>' + LINK.format("&a11;http://127.0.0.1:9/x")
     assert read(png(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode()), "image/png") is None
@@ -175,20 +168,20 @@ def test_entities_in_xmp_are_not_expanded() -> None:
 @pytest.mark.parametrize(
     ("form", "name", "order"), [("wav", b"C2PA", "<I"), ("webp", b"C2PA", "<I"), ("png", b"caBX", ">I")]
 )
-def test_a_chunk_that_declares_4_gb_is_refused(form: str, name: bytes, order: str, signed: dict[str, bytes]) -> None:
+def test_a_chunk_that_declares_4_gb_is_refused(form, name, order, signed):
     data = signed[form]
     at = data.index(name) + (-4 if form == "png" else 4)
     with pytest.raises(InvalidRequest, match="file: its C2PA manifest cannot be read"):
         read(data[:at] + struct.pack(order, 0xFFFFFFFF) + data[at + 4 :], media_type(form))
 
 
-def test_a_file_of_another_kind_than_it_says_is_read_as_what_it_is(signed: dict[str, bytes]) -> None:
+def test_a_file_of_another_kind_than_it_says_is_read_as_what_it_is(signed):
     report = read(signed["png"], "audio/wav")
     assert report is not None
     assert report.valid
 
 
-def test_nothing_is_written(signed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written(signed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -198,7 +191,7 @@ def test_nothing_is_written(signed: dict[str, bytes], tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def _valid(data: bytes, form: str) -> bool:
+def _valid(data, form):
     try:
         report = read(data, media_type(form))
     except InvalidRequest:

@@ -1,7 +1,5 @@
 """The registry: what it finds, lazily, and how it refuses what cannot be used."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -10,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ancestral.models.architectures import Architecture, ArchitectureError, architecture, kinds, load_object, register
+from ancestral.models.architectures import ArchitectureError, architecture, kinds, load_object, register
 from ancestral.models.architectures.pixelcnn import PIXELCNN
 from ancestral.models.spec import ImageSpec
 
@@ -18,7 +16,7 @@ BUILT_IN = ("acoustic", "encoder", "pixelcnn", "pixelrnn", "wavenet")
 TOY = Path(__file__).parents[2] / "toy_architecture"
 
 
-def strings(found: Architecture) -> list[str]:
+def strings(found):
     """All the parts of an architecture that are imported when they are needed."""
     parts = [found.network, found.kernel, found.task, *found.engines.values()]
     parts += [found.engine(name) for name in ("native", "torch", "onnx")]
@@ -28,13 +26,13 @@ def strings(found: Architecture) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", BUILT_IN)
-def test_every_part_of_a_built_in_architecture_exists(kind: str) -> None:
+def test_every_part_of_a_built_in_architecture_exists(kind):
     found = architecture(kind)
     assert found.kind == kind
     assert all(callable(load_object(part)) for part in strings(found))
 
 
-def test_the_registry_imports_neither_torch_nor_numba_nor_a_runtime() -> None:
+def test_the_registry_imports_neither_torch_nor_numba_nor_a_runtime():
     code = (
         "import sys; from ancestral.models.architectures import architecture, tensor_table; "
         f"[architecture(kind) for kind in {[*BUILT_IN, 'toy']}]; "
@@ -44,25 +42,25 @@ def test_the_registry_imports_neither_torch_nor_numba_nor_a_runtime() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=os.environ | {"PYTHONPATH": path})
 
 
-def test_an_image_architecture_without_kernel_and_exporter_has_the_torch_engine_alone() -> None:
+def test_an_image_architecture_without_kernel_and_exporter_has_the_torch_engine_alone():
     bare = replace(PIXELCNN, kernel=None, exporter=None)
     assert [name for name in ("native", "onnx", "torch") if bare.engine(name)] == ["torch"]
     assert not any(architecture("acoustic").engine(name) for name in ("native", "onnx", "torch"))
 
 
-def test_an_unknown_kind_is_refused() -> None:
+def test_an_unknown_kind_is_refused():
     with pytest.raises(ArchitectureError, match="unknown kind 'melgan'"):
         architecture("melgan")
 
 
-def test_another_architecture_of_a_known_kind_is_refused_and_the_same_is_not() -> None:
+def test_another_architecture_of_a_known_kind_is_refused_and_the_same_is_not():
     register(PIXELCNN)
     with pytest.raises(ArchitectureError, match="'pixelcnn': another architecture of this kind"):
         register(replace(PIXELCNN, kernel=None))
     assert architecture("pixelcnn") is PIXELCNN
 
 
-def install(directory: Path, name: str, target: str, module: str) -> None:
+def install(directory, name, target, module):
     """A plugin, as pip would leave it."""
     info = directory / f"{name}_plugin-1.0.dist-info"
     info.mkdir()
@@ -85,9 +83,7 @@ def install(directory: Path, name: str, target: str, module: str) -> None:
         ),
     ],
 )
-def test_a_broken_plugin_is_named(
-    target: str, module: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_plugin_is_named(target, module, message, tmp_path, monkeypatch):
     install(tmp_path, "broken", target, module)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "broken_module", raising=False)
@@ -96,7 +92,7 @@ def test_a_broken_plugin_is_named(
         architecture("broken")
 
 
-def test_a_plugin_is_found_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_is_found_by_its_kind(monkeypatch):
     monkeypatch.syspath_prepend(str(TOY))
     found = architecture("toy")
     assert issubclass(found.spec, ImageSpec)

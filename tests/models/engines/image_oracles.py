@@ -13,7 +13,7 @@ from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks.reference_sampler import draw
 from ancestral.models.spec import ImageSpec
-from tests.models.random_pictures import checkpoint_of, oracle, pictures_of
+from tests.models.random_models import checkpoint_of, oracle, pictures_of
 
 Vector = NDArray[np.float32]
 Pictures = NDArray[np.uint8]

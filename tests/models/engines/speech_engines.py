@@ -14,8 +14,7 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.kernels.gemm import Precision
-from tests.models.exported import exported
-from tests.models.random_models import random_checkpoint
+from tests.models.random_models import exported, random_checkpoint
 
 ENGINES: dict[str, Callable[[WaveNetSpec], SpeechEngine]] = {
     "native": lambda spec: NativeEngine(random_checkpoint(spec)),

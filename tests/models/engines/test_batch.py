@@ -1,7 +1,5 @@
 """Pictures side by side as one stream: their symbols are those of pictures drawn alone, however the stream is cut."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -9,19 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.base import RequestError, Symbols
-from ancestral.models.engines.images.batch import BatchEngine, BatchRequest
+from ancestral.models.engines.base import RequestError
+from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine
-from ancestral.models.engines.images.request import ImageStreamRequest, Pixels
+from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.scheduler import End, Scheduler
-from tests.models.exported import exported
-from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
-from tests.models.random_pictures import SPECS, checkpoint_of, each_of, pictures_of, tiny
+from tests.models.random_models import (
+    SPECS,
+    TINY_SPECS,
+    checkpoint_of,
+    each_of,
+    exported,
+    pictures_of,
+    random_checkpoint,
+    requests,
+    tiny,
+)
 from tests.models.scheduler.support import RATE, Sink, held, solo
 
 CHOSEN = ("none", "class", "location", "subclasses, two scales")
@@ -33,14 +38,14 @@ Maker = Callable[[Checkpoint], BatchEngine]
 
 
 @pytest.fixture(params=["native", "onnx-cpu"])
-def make(request: pytest.FixtureRequest) -> Maker:
+def make(request):
     """Every engine that draws."""
     if request.param == "native":
         return lambda checkpoint: BatchEngine(NativeImageEngine(checkpoint))
     return lambda checkpoint: BatchEngine(OnnxImageEngine(exported(checkpoint)))
 
 
-def picture(engine: BatchEngine, seed: int, given: Pixels | None = None) -> ImageStreamRequest:
+def picture(engine, seed, given=None):
     """Pictures of different seeds, temperatures and labels; where there are labels, every other one is guided."""
     conditions = engine.spec.conditions
     labels = [(*range(len(names)), None)[seed % (len(names) + 1)] for names in conditions]
@@ -53,21 +58,21 @@ def picture(engine: BatchEngine, seed: int, given: Pixels | None = None) -> Imag
     return replace(request, guidance=4.0, unconditional=engine.pictures.embed_labels([None] * len(conditions)))
 
 
-def sheet(engine: BatchEngine, count: int, seed: int = 0, given: int = 0) -> BatchRequest:
+def sheet(engine, count, seed=0, given=0):
     """Pictures with the same number of given rows, each with rows of its own."""
     spec, rng = engine.spec, np.random.default_rng(seed)
     rows = rng.integers(0, spec.levels, (count, given, spec.width, spec.channels), np.uint8)
     return engine.request([picture(engine, seed + n, rows[n] if given else None) for n in range(count)])
 
 
-def whole(engine: BatchEngine, request: BatchRequest) -> Symbols:
+def whole(engine, request):
     """All symbols of a sheet, by the definition: of pictures drawn on their own, row by row."""
     pictures = np.concatenate([engine.pictures.draw([one]) for one in request.pictures])
     return pictures.transpose(1, 0, 2, 3).reshape(-1)
 
 
 @EVERY
-def test_a_sheet_is_the_rows_of_its_pictures(spec: PixelCNNSpec, make: Maker) -> None:
+def test_a_sheet_is_the_rows_of_its_pictures(spec, make):
     engine = make(checkpoint_of(spec))
     request = sheet(engine, 5)
     assert request.length == 5 * spec.dims
@@ -81,11 +86,11 @@ def test_a_sheet_is_the_rows_of_its_pictures(spec: PixelCNNSpec, make: Maker) ->
 
 
 @EVERY
-def test_company_chunks_and_restarts_change_no_bit(spec: PixelCNNSpec, make: Maker) -> None:
+def test_company_chunks_and_restarts_change_no_bit(spec, make):
     engine, rng = make(checkpoint_of(spec)), np.random.default_rng(0)
     wanted = [sheet(engine, count, 10 * count, given) for count, given in ((1, 0), (3, 2), (2, 0), (6, 0), (1, 4))]
     sheets = [engine.open(request) for request in wanted]
-    parts: list[list[Symbols]] = [[] for _ in wanted]
+    parts = [[] for _ in wanted]
     while any(s.position < s.request.length for s in sheets):
         for i in rng.choice(len(sheets), 2):
             sheets[i] = engine.restore(wanted[i], engine.snapshot(sheets[i]))
@@ -99,7 +104,7 @@ def test_company_chunks_and_restarts_change_no_bit(spec: PixelCNNSpec, make: Mak
 
 
 @EVERY
-def test_a_sheet_is_taken_up_after_any_row(spec: PixelCNNSpec, make: Maker) -> None:
+def test_a_sheet_is_taken_up_after_any_row(spec, make):
     engine = make(checkpoint_of(spec))
     request = sheet(engine, 2)
     symbols, opened = whole(engine, request), engine.open(request)
@@ -113,7 +118,7 @@ def test_a_sheet_is_taken_up_after_any_row(spec: PixelCNNSpec, make: Maker) -> N
     assert position == request.length, "the last one was complete"
 
 
-def test_what_was_asked_for_is_rounded_up_to_rows(make: Maker) -> None:
+def test_what_was_asked_for_is_rounded_up_to_rows(make):
     engine = make(checkpoint_of(PLAIN))
     row = 3 * PLAIN.width * PLAIN.channels
     for samples, rows in ((1, 1), (row, 1), (row + 1, 2), (3 * row - 1, 3)):
@@ -121,7 +126,7 @@ def test_what_was_asked_for_is_rounded_up_to_rows(make: Maker) -> None:
         assert (len(engine.step([opened], samples)[0]), opened.position) == (rows * row, rows * row)
 
 
-def test_given_rows_come_first_and_are_kept(make: Maker) -> None:
+def test_given_rows_come_first_and_are_kept(make):
     engine = make(checkpoint_of(PLAIN))
     request = sheet(engine, 3, given=4)
     opened = engine.open(request)
@@ -135,7 +140,7 @@ def test_given_rows_come_first_and_are_kept(make: Maker) -> None:
     np.testing.assert_array_equal(engine.step([engine.open(all_given)], 1)[0], whole(engine, all_given))
 
 
-def test_sheets_that_are_none_are_refused(make: Maker) -> None:
+def test_sheets_that_are_none_are_refused(make):
     engine = make(checkpoint_of(PLAIN))
     with pytest.raises(RequestError, match=r"^pictures: a batch needs at least one"):
         engine.request([])
@@ -148,17 +153,15 @@ def test_sheets_that_are_none_are_refused(make: Maker) -> None:
     ("changes", "field"),
     [({"seed": -1}, "seed"), ({"h": None}, "h"), ({"given": np.zeros((2, 8, 3), np.uint8)}, "given")],
 )
-def test_a_picture_that_does_not_fit_is_refused_by_its_field(
-    changes: dict[str, object], field: str, make: Maker
-) -> None:
+def test_a_picture_that_does_not_fit_is_refused_by_its_field(changes, field, make):
     engine = make(checkpoint_of(PLAIN))
     rows = np.zeros((2, PLAIN.width, 3), np.uint8)
-    wrong = replace(picture(engine, 1, rows), **changes)  # type: ignore[arg-type]
+    wrong = replace(picture(engine, 1, rows), **changes)
     with pytest.raises(RequestError, match=rf"^{field}:"):
         engine.open(engine.request([picture(engine, 0, rows), wrong]))
 
 
-def test_a_snapshot_that_is_not_its_own_is_refused(make: Maker) -> None:
+def test_a_snapshot_that_is_not_its_own_is_refused(make):
     engine = make(checkpoint_of(PLAIN))
     request = sheet(engine, 2)
     opened = engine.open(request)
@@ -178,7 +181,7 @@ def test_a_snapshot_that_is_not_its_own_is_refused(make: Maker) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_sheets_and_streams_share_a_scheduler(threads: int, make: Maker) -> None:
+def test_sheets_and_streams_share_a_scheduler(threads, make):
     drawing = [make(checkpoint_of(spec)) for spec in (PLAIN, tiny(False, 1))]
     sound = NativeEngine(random_checkpoint(TINY_SPECS["conditional"]))
     sheets = [(drawing[n % 2], sheet(drawing[n % 2], 1 + n % 3, seed=n)) for n in range(8)]

@@ -3,15 +3,12 @@
 What they compute is held to the networks as on a CPU; the bits are those of the device.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.checkpoint import load
 from ancestral.models.engines import load_engine, load_image_engine
 from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.request import ImageStreamRequest
@@ -19,15 +16,23 @@ from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.networks.reference_sampler import draw
 from tests.models.engines.exact import apart, speaking
-from tests.models.exported import exported
-from tests.models.random_models import SMALL_SPEC, TINY_SPECS, ZOO, random_checkpoint, requests
-from tests.models.random_pictures import SPECS, checkpoint_of, oracle
+from tests.models.random_models import (
+    SMALL_SPEC,
+    SPECS,
+    TINY_SPECS,
+    ZOO,
+    checkpoint_of,
+    exported,
+    oracle,
+    random_checkpoint,
+    requests,
+)
 
 pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _cuda() -> None:
+def _cuda():
     """Skip where CUDA does not run, and say why."""
     try:
         open_session(exported(random_checkpoint(TINY_SPECS["unconditional"])), "chunk", "onnx-cuda")
@@ -36,7 +41,7 @@ def _cuda() -> None:
 
 
 @pytest.mark.parametrize("spec", [*TINY_SPECS.values(), SMALL_SPEC], ids=[*TINY_SPECS.keys(), "S"])
-def test_company_chunks_and_restarts_change_no_bit(spec: WaveNetSpec) -> None:
+def test_company_chunks_and_restarts_change_no_bit(spec):
     engine = load_engine("onnx-cuda", exported(random_checkpoint(spec)))
     assert engine.name == "onnx-cuda"
     wanted = [replace(r, length=90 + 7 * i) for i, r in enumerate(requests(spec, 20, 250))]
@@ -50,9 +55,9 @@ def test_company_chunks_and_restarts_change_no_bit(spec: WaveNetSpec) -> None:
 
 
 @pytest.mark.parametrize("trained", [False, True], ids=["random", "trained"])
-def test_free_running_symbols_are_the_references(trained: bool, full: bool) -> None:
+def test_free_running_symbols_are_the_references(trained, full):
     steps = 4000 if full else 400
-    checkpoint: Checkpoint = load(ZOO / "wavenet") if trained else random_checkpoint(SMALL_SPEC)
+    checkpoint = load(ZOO / "wavenet") if trained else random_checkpoint(SMALL_SPEC)
     checkpoint = exported(checkpoint)
     wanted = speaking(16, steps) if trained else requests(SMALL_SPEC, 16, steps)
     engines = load_engine("onnx-cuda", checkpoint), TorchEngine(checkpoint, cached=True, precision="fp64")
@@ -60,7 +65,7 @@ def test_free_running_symbols_are_the_references(trained: bool, full: bool) -> N
 
 
 @pytest.mark.parametrize("kind", ["gated, RGB, location", "original, grey, class"])
-def test_whole_pictures_equal_the_oracles(kind: str) -> None:
+def test_whole_pictures_equal_the_oracles(kind):
     import torch
 
     checkpoint = exported(checkpoint_of(SPECS[kind]))
@@ -72,5 +77,5 @@ def test_whole_pictures_equal_the_oracles(kind: str) -> None:
     assert np.array_equal(engine.draw(wanted[:1])[0], theirs[0])
 
 
-def test_auto_is_never_cuda() -> None:
+def test_auto_is_never_cuda():
     assert load_engine("auto", exported(random_checkpoint(TINY_SPECS["speaker only"]))).name == "native"

@@ -1,8 +1,5 @@
 """Edits: every engine draws the oracle's pictures, keeps what is kept, and scores what was drawn."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +8,8 @@ import torch
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.categorical import draw
-from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import RequestError
 from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine
 from ancestral.models.engines.images.request import Edit, ImageStreamRequest
@@ -23,10 +18,9 @@ from ancestral.models.kernels.gemm import Precision
 from ancestral.models.networks.reference_sampler import sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 from ancestral.training.data.masks import kept_pixels
-from tests.models.exported import exported
-from tests.models.random_pictures import EDITS, checkpoint_of, oracle, pictures_of
+from tests.models.random_models import EDITS, checkpoint_of, exported, oracle, pictures_of
 
-ENGINES: dict[str, Callable[[Checkpoint], ImageEngine]] = {
+ENGINES = {
     "native": NativeImageEngine,
     "onnx-cpu": lambda checkpoint: OnnxImageEngine(exported(checkpoint)),
     "torch": TorchImageEngine,
@@ -35,12 +29,12 @@ EVERY = pytest.mark.parametrize("spec", EDITS.values(), ids=EDITS)
 
 
 @pytest.fixture(params=ENGINES)
-def make(request: pytest.FixtureRequest) -> Callable[[Checkpoint], ImageEngine]:
+def make(request):
     """Every engine."""
     return ENGINES[request.param]
 
 
-def requests(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
+def requests(engine, count):
     """Regions of every shape, every other one guided."""
     spec = engine.spec
     kept = kept_pixels(np.random.default_rng(3), count, spec.height, spec.width)
@@ -56,7 +50,7 @@ def requests(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
     return made
 
 
-def drawn_by_oracle(checkpoint: Checkpoint, request: ImageStreamRequest) -> np.ndarray:  # type: ignore[type-arg]
+def drawn_by_oracle(checkpoint, request):
     """Naive sampling: the whole network for every sub-pixel that is not kept."""
     spec, edit = checkpoint.spec_as(PixelCNNSpec), request.edit
     assert edit is not None
@@ -76,9 +70,7 @@ def drawn_by_oracle(checkpoint: Checkpoint, request: ImageStreamRequest) -> np.n
 
 
 @EVERY
-def test_edits_equal_the_oracles_and_keep_what_is_kept(
-    spec: PixelCNNSpec, make: Callable[[Checkpoint], ImageEngine]
-) -> None:
+def test_edits_equal_the_oracles_and_keep_what_is_kept(spec, make):
     checkpoint = checkpoint_of(spec)
     engine = make(checkpoint)
     wanted = requests(engine, 4)
@@ -91,7 +83,7 @@ def test_edits_equal_the_oracles_and_keep_what_is_kept(
 
 @EVERY
 @pytest.mark.parametrize("precision", Precision)
-def test_an_edit_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec, precision: Precision) -> None:
+def test_an_edit_is_the_same_alone_in_company_by_rows_and_resumed(spec, precision):
     engine = NativeImageEngine(checkpoint_of(replace(spec, features=16)), precision)
     wanted = requests(engine, 5)
     company = [wanted[0], replace(wanted[1], edit=None), *wanted[2:]]
@@ -108,7 +100,7 @@ def test_an_edit_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNN
 
 
 @EVERY
-def test_all_that_is_kept_counts_and_nothing_else(spec: PixelCNNSpec) -> None:
+def test_all_that_is_kept_counts_and_nothing_else(spec):
     engine = NativeImageEngine(checkpoint_of(spec))
     (request,) = requests(engine, 1)
     assert request.edit is not None
@@ -126,9 +118,7 @@ def test_all_that_is_kept_counts_and_nothing_else(spec: PixelCNNSpec) -> None:
 
 
 @EVERY
-def test_scores_are_the_networks_log_likelihood_of_the_region(
-    spec: PixelCNNSpec, make: Callable[[Checkpoint], ImageEngine]
-) -> None:
+def test_scores_are_the_networks_log_likelihood_of_the_region(spec, make):
     checkpoint, images = checkpoint_of(spec), pictures_of(spec, 5)
     engine = make(checkpoint)
     hs = np.stack([engine.embed_labels([n % 3, n % 2, None]) for n in range(5)])
@@ -143,20 +133,20 @@ def test_scores_are_the_networks_log_likelihood_of_the_region(
 
 
 @pytest.mark.parametrize("change", ["shape", "symbols", "all", "nothing", "size", "numbers"])
-def test_an_edit_that_does_not_fit_is_refused(change: str) -> None:
+def test_an_edit_that_does_not_fit_is_refused(change):
     engine = NativeImageEngine(checkpoint_of(EDITS["palette"]))
     (request,) = requests(engine, 1)
     assert request.edit is not None
     picture, kept = request.edit.picture, request.edit.kept
     wrong = {
         "shape": Edit(picture[1:], kept), "symbols": Edit(picture + 5, kept), "all": Edit(picture, kept | True),
-        "nothing": Edit(picture, kept & False), "size": Edit(picture, kept[1:]), "numbers": Edit(picture, kept * 1),  # type: ignore[arg-type]
+        "nothing": Edit(picture, kept & False), "size": Edit(picture, kept[1:]), "numbers": Edit(picture, kept * 1),
     }  # fmt: skip
     with pytest.raises(RequestError, match=r"^edit:"):
         engine.open(replace(request, edit=wrong[change]))
 
 
-def test_a_model_that_draws_no_edits_refuses_them() -> None:
+def test_a_model_that_draws_no_edits_refuses_them():
     spec = replace(EDITS["palette"], context_channels=0)
     engine = NativeImageEngine(checkpoint_of(spec))
     with pytest.raises(RequestError, match=r"^edit: the model draws none"):

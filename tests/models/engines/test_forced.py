@@ -4,13 +4,10 @@ Free-running parity (test_parity.py) says nothing of what follows a parting. Her
 engine's symbols, so all of them count: it is a forward pass in double precision, with the stream's own noise.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.conditioning import padded_frames
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.networks.wavenet import WaveNet
@@ -24,7 +21,7 @@ STEPS = 1120
     ("spec", "streams"),
     [pytest.param(SMALL_SPEC, 16, id="S"), pytest.param(MEDIUM_SPEC, 8, id="M", marks=pytest.mark.slow)],
 )
-def test_all_but_symbols_on_a_boundary(spec: WaveNetSpec, streams: int) -> None:
+def test_all_but_symbols_on_a_boundary(spec, streams):
     checkpoint = random_checkpoint(spec, seed=5)
     model = WaveNet(spec).double().requires_grad_(False)
     model.load_state_dict({name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items()})

@@ -1,7 +1,5 @@
 """Pictures in int8: near those of single precision, and the same bits in every company and with all instructions."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +8,6 @@ import pytest
 from numba import njit
 
 from ancestral.models.architectures import architecture
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.kernels.byte_products import (
@@ -24,7 +21,7 @@ from ancestral.models.kernels.byte_products import (
 )
 from ancestral.models.kernels.gemm import LEVELS, Instructions, Precision, pack, unpack
 from tests.models.engines.image_oracles import guided, requests
-from tests.models.random_pictures import CLASS, INDEXED, STYLE, checkpoint_of, each_of, tiny
+from tests.models.random_models import CLASS, INDEXED, STYLE, checkpoint_of, each_of, tiny
 
 _CONDITIONED = {"attributes": (CLASS, STYLE), "conditioning": "location"}
 _SPECS = {
@@ -38,12 +35,12 @@ _INSTRUCTIONS = [i for i in Instructions if i <= best_instructions()]
 
 
 @cache
-def _engine(spec: PixelCNNSpec, precision: Precision) -> NativeImageEngine:
+def _engine(spec, precision):
     return NativeImageEngine(checkpoint_of(spec), precision)
 
 
 @each_of(_SPECS)
-def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec) -> None:
+def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec):
     engine = _engine(spec, Precision.INT8)
     assert engine.name == "native-int8"
     for wanted in (requests(engine, 6), guided(engine, 6)):
@@ -58,7 +55,7 @@ def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelC
 
 
 @each_of(_SPECS)
-def test_scores_are_near_those_of_single_precision(spec: PixelCNNSpec) -> None:
+def test_scores_are_near_those_of_single_precision(spec):
     images = np.random.default_rng(0).integers(0, spec.levels, (5, spec.height, spec.width, spec.channels), np.uint8)
     exact, rounded = (
         engine.score(images, np.stack([engine.embed_labels([n % 3, n % 2]) for n in range(5)]))
@@ -69,7 +66,7 @@ def test_scores_are_near_those_of_single_precision(spec: PixelCNNSpec) -> None:
     assert rounded.mean() == pytest.approx(exact.mean(), abs=0.005)
 
 
-def test_only_gated_networks_of_whole_vectors_have_int8() -> None:
+def test_only_gated_networks_of_whole_vectors_have_int8():
     assert all(load_image_engine("auto", checkpoint_of(spec)).name == "native-int8" for spec in _SPECS.values())
     for spec in (tiny(True, 1, features=6), tiny(False, 1, features=8)):
         assert not architecture(spec.kind).has_int8(spec)
@@ -78,16 +75,14 @@ def test_only_gated_networks_of_whole_vectors_have_int8() -> None:
 
 @pytest.mark.parametrize("instructions", _INSTRUCTIONS)
 @pytest.mark.parametrize(("inputs", "outputs", "count"), [(4, 16, 1), (20, 48, 3), (64, 112, 9), (960, 128, 32)])
-def test_all_instructions_give_the_exact_sums_of_bytes(
-    instructions: Instructions, inputs: int, outputs: int, count: int
-) -> None:
+def test_all_instructions_give_the_exact_sums_of_bytes(instructions, inputs, outputs, count):
     rng, stride, chosen = np.random.default_rng(inputs), 4, int(instructions)
     x = rng.integers(0, 256, stride * count + inputs, np.uint8)
     packed = pack(Precision.INT8, rng.normal(size=(inputs, outputs)).astype(np.float32), np.ones(inputs, np.float32))
     begun, units = rng.normal(size=(count, outputs)).astype(np.float32), rng.random(count, np.float32)
 
     @njit
-    def add(sums):  # type: ignore[no-untyped-def]  # numba infers the types
+    def add(sums):
         add_bytes(x, stride, packed, inputs, outputs, sums, count, units, 1, chosen)
 
     sums = begun.copy()
@@ -100,7 +95,7 @@ def test_all_instructions_give_the_exact_sums_of_bytes(
 
 
 @pytest.mark.parametrize("count", [1, 4, 9])
-def test_a_byte_matrix_rounds_each_row_for_itself(count: int) -> None:
+def test_a_byte_matrix_rounds_each_row_for_itself(count):
     rng = np.random.default_rng(count)
     x, weights = (rng.normal(size=shape).astype(np.float32) for shape in ((count, 20), (20, 48)))
     x *= 10.0 ** np.arange(count, dtype=np.float32)[:, None] / 1e4
@@ -113,7 +108,7 @@ def test_a_byte_matrix_rounds_each_row_for_itself(count: int) -> None:
     assert [*taken.values()] == [True, False, False]
 
 
-def test_numbers_are_rounded_to_bytes_of_the_largest() -> None:
+def test_numbers_are_rounded_to_bytes_of_the_largest():
     x, out = np.array([-2.0, -1.0, 0.0, 0.3, 1.999], np.float32), np.empty(5, np.uint8)
     unit = round_to_bytes(x, 5, out)
     assert unit == np.float32(2 / LEVELS)
@@ -122,13 +117,13 @@ def test_numbers_are_rounded_to_bytes_of_the_largest() -> None:
     assert out[:3].tolist() == [ZERO] * 3
 
 
-def test_what_is_compiled_means_the_same_as_what_is_not() -> None:
+def test_what_is_compiled_means_the_same_as_what_is_not():
     """Of products of bytes and of numbers that are rounded to bytes, and of gates."""
     rng = np.random.default_rng(1)
     numbers, matrix = rng.normal(size=24).astype(np.float32), rng.normal(size=(8, 32)).astype(np.float32)
     packed = pack(Precision.INT8, matrix, np.ones(8, np.float32))
 
-    def use(x, like, sums):  # type: ignore[no-untyped-def]  # numba infers the types
+    def use(x, like, sums):
         return products(x, 8, packed, 8, 32, sums, 3, like)
 
     for x in (numbers, rng.integers(0, 256, 24, np.uint8)):
@@ -137,7 +132,7 @@ def test_what_is_compiled_means_the_same_as_what_is_not() -> None:
         assert read == [len(packed)] * 2
         np.testing.assert_allclose(*sums, rtol=1e-5, atol=1e-5)
 
-    def through(out):  # type: ignore[no-untyped-def]  # numba infers the types
+    def through(out):
         gate(numbers, numbers[12:], out, 12)
 
     gated = [np.empty(12, np.uint8) for _ in range(2)]

@@ -1,26 +1,22 @@
 """The intervals of the native engine hold the noise that led to each symbol, whatever the picture was sampled with."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.detection import Intervals
 from ancestral.models.engines.base import RequestError
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.noise import uniforms
 from tests.models.engines.image_oracles import guided, requests, tempered
-from tests.models.random_pictures import SPECS, checkpoint_of, each_of
-from tests.models.random_pixelrnn import RNN_SPECS
+from tests.models.random_models import RNN_SPECS, SPECS, checkpoint_of, each_of
 
 REACHES = (0, 1, 4)
 
 
 @each_of(SPECS | RNN_SPECS)
-def test_the_noise_of_each_symbol_lies_in_its_interval(spec: PixelCNNSpec) -> None:
+def test_the_noise_of_each_symbol_lies_in_its_interval(spec):
     engine = NativeImageEngine(checkpoint_of(spec))
     wanted = tempered(requests(engine, 5)) + (guided(engine, 5) if spec.conditions else [])
     wanted = [
@@ -37,7 +33,7 @@ def test_the_noise_of_each_symbol_lies_in_its_interval(spec: PixelCNNSpec) -> No
         assert not ((bounds[:, :1, 0] <= other) & (other < bounds[:, :1, 1])).all()
 
 
-def test_the_intervals_of_all_symbols_cover_the_noise_once() -> None:
+def test_the_intervals_of_all_symbols_cover_the_noise_once():
     spec = SPECS["gated, RGB, none"]
     engine = NativeImageEngine(checkpoint_of(spec))
     (request,) = requests(engine, 1)
@@ -47,7 +43,7 @@ def test_the_intervals_of_all_symbols_cover_the_noise_once() -> None:
     assert sizes.sum() == pytest.approx(1.0, abs=1e-9)
 
 
-def test_at_temperature_0_the_noise_says_nothing() -> None:
+def test_at_temperature_0_the_noise_says_nothing():
     engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
     (request,) = (replace(request, temperature=0.0) for request in requests(engine, 1))
     bounds = engine.intervals(engine.draw([request]), [request], (0,)).reshape(-1, 1, 2)
@@ -55,7 +51,7 @@ def test_at_temperature_0_the_noise_says_nothing() -> None:
     assert Intervals(np.arange(len(bounds)), bounds).evidence(7) <= 0.0
 
 
-def test_a_picture_of_another_size_is_refused() -> None:
+def test_a_picture_of_another_size_is_refused():
     engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
     with pytest.raises(RequestError, match="given"):
         engine.intervals(np.zeros((1, 3, 3, 1), np.uint8), requests(engine, 1), (0,))

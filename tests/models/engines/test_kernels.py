@@ -1,13 +1,10 @@
 """The compiled parts by themselves: products with remainders, the draw, the cache on disk, the same loop uncompiled."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,7 +39,7 @@ ODD_SPEC = WaveNetSpec(
 )  # fmt: skip
 
 
-def run(program: str, **environment: str) -> list[str]:
+def run(program, **environment):
     """The lines that a fresh Python process prints."""
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | environment, capture_output=True, text=True, check=False
@@ -51,12 +48,12 @@ def run(program: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def multiplied(x: np.ndarray, packed: np.ndarray, sums: np.ndarray, precision: Precision, ways: Instructions) -> None:
+def multiplied(x, packed, sums, precision, ways):
     """Add the products of every row of ``x`` with a packed matrix that begins at word 3."""
     inputs, outputs, lanes, kept, way = x.shape[1], sums.shape[1], len(x), int(precision), int(ways)
 
     @njit(error_model="numpy")
-    def products(x: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+    def products(x, weights, sums):
         add_products(x, weights, 3, inputs, outputs, sums, lanes, kept, way)
 
     products(x, np.concatenate([np.full(3, np.nan, np.float32), packed]), sums)
@@ -64,9 +61,7 @@ def multiplied(x: np.ndarray, packed: np.ndarray, sums: np.ndarray, precision: P
 
 @pytest.mark.parametrize("precision", Precision)
 @pytest.mark.parametrize(("inputs", "outputs"), [pytest.param(32, 160, marks=pytest.mark.slow), (16, 16)])
-def test_a_product_has_the_same_bits_in_any_company_by_any_instructions(
-    inputs: int, outputs: int, precision: Precision
-) -> None:
+def test_a_product_has_the_same_bits_in_any_company_by_any_instructions(inputs, outputs, precision):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((4, inputs), np.float32)
     x[2] = 0.0
@@ -93,7 +88,7 @@ def test_a_product_has_the_same_bits_in_any_company_by_any_instructions(
 
 
 @pytest.mark.parametrize(("precision", "error"), [("FP32", 0.0), ("INT8", 0.5 / 127)])
-def test_packed_weights_are_within_half_a_step(precision: str, error: float) -> None:
+def test_packed_weights_are_within_half_a_step(precision, error):
     matrix = np.random.default_rng(0).standard_normal((64, 32), np.float32)
     matrix[:, 3] = 0.0
     units = np.random.default_rng(1).uniform(0.01, 0.03, 64).astype(np.float32)
@@ -105,7 +100,7 @@ def test_packed_weights_are_within_half_a_step(precision: str, error: float) -> 
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(8, 16, 8), (13, 33, 5), (3, 1, 7), (1, 20, 1)])
-def test_windows_have_the_same_bits_alone_and_among_four(inputs: int, outputs: int, stride: int) -> None:
+def test_windows_have_the_same_bits_alone_and_among_four(inputs, outputs, stride):
     rng = np.random.default_rng(0)
     x = rng.standard_normal(9 * stride + inputs, np.float32)
     weights = rng.standard_normal(inputs * outputs, np.float32)
@@ -120,7 +115,7 @@ def test_windows_have_the_same_bits_alone_and_among_four(inputs: int, outputs: i
     np.testing.assert_allclose(together, exact, rtol=1e-5, atol=1e-5)
 
 
-def test_states_have_the_same_bits_alone_and_in_company() -> None:
+def test_states_have_the_same_bits_alone_and_in_company():
     engine = NativeEngine(random_checkpoint(SMALL_SPEC))
     wanted = [replace(r, length=700 + 50 * i) for i, r in enumerate(requests(SMALL_SPEC, 6, 1000))]
     streams = [engine.open(request) for request in wanted]
@@ -131,14 +126,14 @@ def test_states_have_the_same_bits_alone_and_in_company() -> None:
         assert engine.snapshot(stream) == engine.snapshot(alone)
 
 
-def test_exp_is_exact_to_two_ulp() -> None:
+def test_exp_is_exact_to_two_ulp():
     x = np.linspace(-700.0, 0.0, 5001)
     ours = np.array([exp.py_func(np.float64(value)) for value in x])
     assert (np.abs(ours - np.exp(x)) <= 2 * np.spacing(np.exp(x))).all()
 
 
 @njit
-def drawn(logits: np.ndarray, temperature: float, noise: np.ndarray, min_p: float = 0.0) -> list[int]:
+def drawn(logits, temperature, noise, min_p=0.0):
     cumulative = np.empty(256)
     return [draw(logits, temperature, min_p, u, cumulative) for u in noise]
 
@@ -146,7 +141,7 @@ def drawn(logits: np.ndarray, temperature: float, noise: np.ndarray, min_p: floa
 @pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 3.0])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 30.0, 3000.0])
 @pytest.mark.parametrize("min_p", [0.0, 0.03, 0.7])
-def test_the_compiled_draw_is_that_of_numpy(temperature: float, scale: float, min_p: float) -> None:
+def test_the_compiled_draw_is_that_of_numpy(temperature, scale, min_p):
     logits = (np.random.default_rng(1).standard_normal(256) * scale).astype(np.float32)
     noise = np.concatenate([uniforms(9, 0, 500), [2.0**-53, 1.0 - 2.0**-53]])
     rows = np.tile(logits, (len(noise), 1))
@@ -154,9 +149,7 @@ def test_the_compiled_draw_is_that_of_numpy(temperature: float, scale: float, mi
 
 
 @njit
-def _drawn_by_blocks(
-    rows: np.ndarray, factor: np.float32, min_p: np.float32, noise: np.ndarray, out: np.ndarray
-) -> None:
+def _drawn_by_blocks(rows, factor, min_p, noise, out):
     for i in range(len(noise)):
         out[i] = block_draw(rows, i % len(rows), factor, min_p, np.float32(noise[i]))
 
@@ -164,7 +157,7 @@ def _drawn_by_blocks(
 @pytest.mark.parametrize("temperature", [0.2, 0.7, 1.0, 3.0])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 30.0])
 @pytest.mark.parametrize("min_p", [0.0, 0.03, 0.7])
-def test_a_draw_by_blocks_is_the_first_symbol_above_the_noise(temperature: float, scale: float, min_p: float) -> None:
+def test_a_draw_by_blocks_is_the_first_symbol_above_the_noise(temperature, scale, min_p):
     rows = (np.random.default_rng(2).standard_normal((3, 256)) * scale).astype(np.float32)
     noise = np.concatenate([uniforms(9, 0, 1200), [0.0, 2.0**-60, 1.0 - 2.0**-30, 1.0]])
     symbols = np.empty(len(noise), np.int64)
@@ -179,7 +172,7 @@ def test_a_draw_by_blocks_is_the_first_symbol_above_the_noise(temperature: float
     assert (noise <= cumulative[row, symbols] + 3e-6).all()
 
 
-def test_the_draw_follows_the_distribution() -> None:
+def test_the_draw_follows_the_distribution():
     logits = np.full(256, -np.inf, np.float32)
     logits[[3, 200]] = np.log([0.25, 0.75])
     symbols = np.array(drawn(logits, 1.0, uniforms(0, 0, 20_000)))
@@ -187,20 +180,20 @@ def test_the_draw_follows_the_distribution() -> None:
     assert abs((symbols == 3).mean() - 0.25) < 0.01
 
 
-def test_of_equal_logits_the_lowest_is_the_most_likely() -> None:
+def test_of_equal_logits_the_lowest_is_the_most_likely():
     logits = np.zeros(256, np.float32)
     logits[[7, 90]] = 1.0
     assert most_likely.py_func(logits) == 7
     assert drawn(logits, 0.0, np.array([0.5])) == [7] == categorical.draw(logits[None], 0.0, np.array([0.5])).tolist()
 
 
-def test_likelihoods_sum_to_one() -> None:
+def test_likelihoods_sum_to_one():
     logits = np.random.default_rng(2).standard_normal(256).astype(np.float32) * 5
     nats = [log_likelihood.py_func(logits, symbol, np.empty(256)) for symbol in range(256)]
     assert np.exp(nats).sum() == pytest.approx(1.0, abs=1e-12)
 
 
-def test_sizes_that_divide_by_nothing_equal_the_oracle() -> None:
+def test_sizes_that_divide_by_nothing_equal_the_oracle():
     checkpoint = random_checkpoint(ODD_SPEC)
     native, oracle = NativeEngine(checkpoint), TorchEngine(checkpoint, cached=False, precision="fp64")
     wanted = requests(ODD_SPEC, 5, 60)
@@ -210,14 +203,14 @@ def test_sizes_that_divide_by_nothing_equal_the_oracle() -> None:
 
 
 @pytest.mark.parametrize(("size", "bytes_of_a_page"), [(16_480, 64), (400_000, 2 << 20), (2_000_000, 2 << 20)])
-def test_arrays_begin_on_a_line_and_large_ones_on_a_huge_page(size: int, bytes_of_a_page: int) -> None:
+def test_arrays_begin_on_a_line_and_large_ones_on_a_huge_page(size, bytes_of_a_page):
     weights = np.random.default_rng(0).standard_normal(size, np.float32)
     copy = aligned(weights)
     assert copy.ctypes.data % bytes_of_a_page == 0
     assert np.array_equal(copy, weights)
 
 
-def test_the_packed_weights_end_where_the_layout_says() -> None:
+def test_the_packed_weights_end_where_the_layout_says():
     layout = Layout.of(ODD_SPEC)
     packed = layout.pack(random_checkpoint(ODD_SPEC).tensors)
     assert len(packed) == layout.condition_at + layout.layers * layout.gate * (1 + layout.condition)
@@ -226,7 +219,7 @@ def test_the_packed_weights_end_where_the_layout_says() -> None:
 @pytest.mark.parametrize(
     "precision", [pytest.param(p, marks=() if p is Precision.FP32 else pytest.mark.slow) for p in Precision]
 )
-def test_a_fresh_process_loads_the_kernels_and_not_torch(precision: Precision, tmp_path: Path) -> None:
+def test_a_fresh_process_loads_the_kernels_and_not_torch(precision, tmp_path):
     checkpoint = random_checkpoint(ODD_SPEC)
     NativeEngine(checkpoint, precision)  # compiles, unless a run before this one did
     save(tmp_path / "model", ODD_SPEC, checkpoint.tensors, "")
@@ -249,7 +242,7 @@ print(json.dumps([sum(s.cache_misses.values()) for s in stats] + ["torch" in sys
 
 
 @pytest.mark.slow
-def test_the_loop_means_the_same_without_a_compiler() -> None:
+def test_the_loop_means_the_same_without_a_compiler():
     """The Python that numba compiles, interpreted: nothing in it leans on what only the compiler does."""
     program = """
 import json

@@ -4,14 +4,11 @@ The oracle is the torch network in double precision. Single precision moves a lo
 whose noise falls that near to a boundary of the cumulative distribution: seldom, and then the streams part for good.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.checkpoint import load
 from ancestral.models.conditioning import padded_frames
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
@@ -24,14 +21,14 @@ STREAMS, STEPS = 20, 1000
 KINDS = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
 
 
-def trained() -> Checkpoint:
+def trained():
     return load(ZOO / "wavenet")
 
 
 @pytest.mark.parametrize(
     "kind", ["S random", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("M random", "S trained"))]
 )
-def test_native_draws_the_oracles_symbols(kind: str) -> None:
+def test_native_draws_the_oracles_symbols(kind):
     """Over 16 000 free-running symbols. Where single precision parts from double, the noise lay on a boundary."""
     spec = MEDIUM_SPEC if kind == "M random" else SMALL_SPEC
     checkpoint = trained() if kind == "S trained" else random_checkpoint(spec)
@@ -53,7 +50,7 @@ def test_native_draws_the_oracles_symbols(kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_native_draws_the_symbols_of_the_uncached_network() -> None:
+def test_native_draws_the_symbols_of_the_uncached_network():
     checkpoint = random_checkpoint(SMALL_SPEC)
     wanted = requests(SMALL_SPEC, 2, 500)
     native = NativeEngine(checkpoint)
@@ -65,7 +62,7 @@ def test_native_draws_the_symbols_of_the_uncached_network() -> None:
 
 
 @KINDS
-def test_every_kind_of_conditioning_agrees_with_the_uncached_network(spec: WaveNetSpec) -> None:
+def test_every_kind_of_conditioning_agrees_with_the_uncached_network(spec):
     checkpoint = random_checkpoint(spec)
     wanted = requests(spec, 5, 200)
     engines = [
@@ -80,7 +77,7 @@ def test_every_kind_of_conditioning_agrees_with_the_uncached_network(spec: WaveN
 
 
 @KINDS
-def test_the_native_score_is_the_networks_log_likelihood(spec: WaveNetSpec) -> None:
+def test_the_native_score_is_the_networks_log_likelihood(spec):
     checkpoint = random_checkpoint(spec)
     (request,) = requests(spec, 1, 160)
     symbols = np.random.default_rng(0).integers(0, 256, 160).astype(np.uint8)
@@ -91,7 +88,7 @@ def test_the_native_score_is_the_networks_log_likelihood(spec: WaveNetSpec) -> N
 
 
 @KINDS
-def test_every_engine_scores_alike(spec: WaveNetSpec) -> None:
+def test_every_engine_scores_alike(spec):
     """At a position in the middle of a stream, too."""
     checkpoint = random_checkpoint(spec)
     (request,) = requests(spec, 1, 160)
@@ -112,7 +109,7 @@ def test_every_engine_scores_alike(spec: WaveNetSpec) -> None:
 
 
 @KINDS
-def test_numpys_conditioning_is_torchs(spec: WaveNetSpec) -> None:
+def test_numpys_conditioning_is_torchs(spec):
     checkpoint = random_checkpoint(spec)
     (request,) = requests(spec, 1, 160)
     mine = conditioning(spec, checkpoint.tensors, request.frames, request.speaker)

@@ -4,17 +4,13 @@ The oracle is the torch network in double precision, run whole for every sub-pix
 about 1e-6, and with it a symbol whose noise falls that near to a boundary: not once with the seeds below.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import RequestError
 from ancestral.models.engines.images.engine import ImageEngine
@@ -22,16 +18,8 @@ from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks.reference_sampler import draw
-from tests.models.engines.image_oracles import (
-    conditions,
-    drawn_by_oracle,
-    guided,
-    guided_by_oracle,
-    requests,
-    tempered,
-)
-from tests.models.exported import exported
-from tests.models.random_pictures import SPECS, checkpoint_of, each_of, oracle, pictures_of, tiny
+from tests.models.engines.image_oracles import conditions, drawn_by_oracle, guided, guided_by_oracle, requests, tempered
+from tests.models.random_models import SPECS, checkpoint_of, each_of, exported, oracle, pictures_of, tiny
 
 EVERY = each_of(SPECS)
 # Kernels of five rows, a first one that is wider than the rest, features that do not divide by the channels.
@@ -47,17 +35,14 @@ Maker = Callable[[Checkpoint], ImageEngine]
 
 
 @pytest.fixture(params=["native", "onnx-cpu"])
-def make(request: pytest.FixtureRequest) -> Maker:
+def make(request):
     """Every engine that draws."""
-    makers: dict[str, Maker] = {
-        "native": NativeImageEngine,
-        "onnx-cpu": lambda checkpoint: OnnxImageEngine(exported(checkpoint)),
-    }
+    makers = {"native": NativeImageEngine, "onnx-cpu": lambda checkpoint: OnnxImageEngine(exported(checkpoint))}
     return makers[request.param]
 
 
 @each_of(SPECS | ODD)
-def test_whole_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> None:
+def test_whole_pictures_equal_the_oracles(spec, make):
     engine = make(checkpoint_of(spec))
     wanted = tempered(requests(engine, 5))
     mine = engine.draw(wanted)
@@ -70,7 +55,7 @@ CONDITIONED = each_of({name: spec for name, spec in SPECS.items() if spec.condit
 
 
 @CONDITIONED
-def test_guided_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> None:
+def test_guided_pictures_equal_the_oracles(spec, make):
     engine = make(checkpoint_of(spec))
     wanted = guided(engine, 5)
     drawn = engine.draw(wanted)
@@ -79,7 +64,7 @@ def test_guided_pictures_equal_the_oracles(spec: PixelCNNSpec, make: Maker) -> N
 
 
 @CONDITIONED
-def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec, make: Maker) -> None:
+def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec, make):
     engine = make(checkpoint_of(spec))
     wanted = guided(engine, 6)
     whole = engine.draw(wanted)
@@ -92,7 +77,7 @@ def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec:
     assert np.array_equal([picture.symbols for picture in pictures], whole), "by rows, at rows of their own"
 
 
-def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_other(make: Maker) -> None:
+def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_other(make):
     engine = make(checkpoint_of(SPECS["gated, RGB, class"]))
     h, free = engine.embed_labels([1]), engine.embed_labels([None])
     plain, same, other, none = engine.draw(
@@ -108,7 +93,7 @@ def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_ot
     assert not np.array_equal(plain, other)
 
 
-def test_the_oracle_may_stop_early() -> None:
+def test_the_oracle_may_stop_early():
     model = oracle(checkpoint_of(SPECS["gated, RGB, none"]))
     whole, begun = draw(model, None, [1]), draw(model, None, [1], count=40)
     assert np.array_equal(begun.reshape(-1)[:40], whole.reshape(-1)[:40])
@@ -116,7 +101,7 @@ def test_the_oracle_may_stop_early() -> None:
 
 
 @EVERY
-def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelCNNSpec, make: Maker) -> None:
+def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec, make):
     engine = make(checkpoint_of(spec))
     wanted = requests(engine, 6)
     whole = engine.draw(wanted)
@@ -127,7 +112,7 @@ def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelC
         (rest,) = engine.step([half], spec.height)
         assert np.array_equal(rest, picture[3:]), "resumed"
     # They join one after the other, so that no two are at one row.
-    drawn: list[list[NDArray[np.uint8]]] = [[] for _ in wanted]
+    drawn = [[] for _ in wanted]
     pictures = []
     for request in wanted:
         pictures.append(engine.open(request))
@@ -139,7 +124,7 @@ def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelC
 
 
 @EVERY
-def test_scores_are_the_networks_log_likelihood(spec: PixelCNNSpec, make: Maker) -> None:
+def test_scores_are_the_networks_log_likelihood(spec, make):
     checkpoint = checkpoint_of(spec)
     engine, model = make(checkpoint), oracle(checkpoint)
     images = np.random.default_rng(0).integers(0, spec.levels, (5, spec.height, spec.width, spec.channels), np.uint8)
@@ -150,7 +135,7 @@ def test_scores_are_the_networks_log_likelihood(spec: PixelCNNSpec, make: Maker)
     np.testing.assert_allclose(engine.score(images, hs), exact, rtol=1e-4, atol=1e-5)
 
 
-def test_given_rows_are_kept_and_change_what_follows(make: Maker) -> None:
+def test_given_rows_are_kept_and_change_what_follows(make):
     spec = SPECS["gated, RGB, class"]
     engine = make(checkpoint_of(spec))
     (request,) = requests(engine, 2)[:1]
@@ -160,7 +145,7 @@ def test_given_rows_are_kept_and_change_what_follows(make: Maker) -> None:
     assert not np.array_equal(completed[0, 4:], completed[1, 4:])
 
 
-def test_temperature_zero_takes_the_most_likely_symbol(make: Maker) -> None:
+def test_temperature_zero_takes_the_most_likely_symbol(make):
     spec = SPECS["original, RGB, style"]
     checkpoint = checkpoint_of(spec)
     engine = make(checkpoint)
@@ -172,7 +157,7 @@ def test_temperature_zero_takes_the_most_likely_symbol(make: Maker) -> None:
     assert np.array_equal(logits.argmax(-1).numpy()[0], pictures[0])
 
 
-def test_another_seed_is_another_picture() -> None:
+def test_another_seed_is_another_picture():
     engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
     one, two = engine.draw([ImageStreamRequest(1), ImageStreamRequest(2)])
     assert not np.array_equal(one, two)
@@ -199,13 +184,13 @@ def test_another_seed_is_another_picture() -> None:
         ({"given": np.zeros((2, 9, 1), np.int64)}, "given"),
     ],
 )
-def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
+def test_a_request_that_does_not_fit_is_refused_by_its_field(changes, field):
     engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=rf"^{field}:"):
-        engine.open(replace(ImageStreamRequest(0, h=engine.embed_labels([None])), **changes))  # type: ignore[arg-type]
+        engine.open(replace(ImageStreamRequest(0, h=engine.embed_labels([None])), **changes))
 
 
-def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
+def test_a_vector_is_asked_for_in_the_place_of_an_index():
     spec = SPECS["gated, RGB, class and style"]
     checkpoint = checkpoint_of(spec)
     engine = NativeImageEngine(checkpoint)
@@ -215,7 +200,7 @@ def test_a_vector_is_asked_for_in_the_place_of_an_index() -> None:
     assert np.array_equal(engine.embed_labels([cow / 2, None]), cow / 2 + any_style)
 
 
-def test_an_engine_encodes_as_the_network_does(make: Maker) -> None:
+def test_an_engine_encodes_as_the_network_does(make):
     spec = SPECS["autoencoder, grey, class"]
     checkpoint = checkpoint_of(spec)
     engine, pictures = make(checkpoint), pictures_of(spec, 3)
@@ -226,7 +211,7 @@ def test_an_engine_encodes_as_the_network_does(make: Maker) -> None:
         engine.encode(pictures[0, 1:])
 
 
-def test_labels_and_images_that_do_not_fit_are_refused() -> None:
+def test_labels_and_images_that_do_not_fit_are_refused():
     engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
     with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
         engine.embed_labels([3])
@@ -241,7 +226,7 @@ def test_labels_and_images_that_do_not_fit_are_refused() -> None:
         unasked.open(ImageStreamRequest(0, guidance=2.0, unconditional=np.zeros(5, np.float32)))
 
 
-def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols() -> None:
+def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols():
     """Whole rows at once: never more than one call a symbol and one to see that nothing changes."""
     spec = SPECS["gated, RGB, class"]
     engine = OnnxImageEngine(exported(checkpoint_of(spec)))

@@ -1,21 +1,17 @@
 """The compiled PixelRNN draws the oracle's pictures from the oracle's noise: cached sampling equals naive sampling."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from tests.models.engines.image_oracles import conditions, drawn_by_oracle, guided, guided_by_oracle, requests, tempered
-from tests.models.random_pictures import checkpoint_of, oracle
-from tests.models.random_pixelrnn import EVERY_RNN, RNN_SPECS, tiny_rnn
+from tests.models.random_models import EVERY_RNN, RNN_SPECS, checkpoint_of, oracle, tiny_rnn
 
 # Naive sampling takes long for colours.
 CONDITIONED = pytest.mark.parametrize(
@@ -44,7 +40,7 @@ IN_COLOUR = ("row, RGB, none", "diagonal, RGB, class and style, two scales")
         for name, spec in (RNN_SPECS | NARROW).items()
     ],
 )
-def test_whole_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> None:
+def test_whole_pictures_equal_those_of_naive_sampling(spec):
     engine = NativeImageEngine(checkpoint_of(spec))
     wanted = tempered(requests(engine, 5))
     mine = engine.draw(wanted)
@@ -53,14 +49,14 @@ def test_whole_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> Non
 
 
 @CONDITIONED
-def test_guided_pictures_equal_those_of_naive_sampling(spec: PixelRNNSpec) -> None:
+def test_guided_pictures_equal_those_of_naive_sampling(spec):
     engine = NativeImageEngine(checkpoint_of(spec))
     wanted = guided(engine, 3)
     np.testing.assert_array_equal(engine.draw(wanted), guided_by_oracle(engine, wanted))
 
 
 @EVERY_RNN
-def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelRNNSpec) -> None:
+def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec):
     engine = NativeImageEngine(checkpoint_of(spec))
     wanted = requests(engine, 6)
     whole = engine.draw(wanted)
@@ -74,7 +70,7 @@ def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec: PixelR
 
 
 @EVERY_RNN
-def test_a_batch_resumes_from_its_snapshot(spec: PixelRNNSpec) -> None:
+def test_a_batch_resumes_from_its_snapshot(spec):
     engine = BatchEngine(NativeImageEngine(checkpoint_of(spec)))
     request = engine.request(requests(engine.pictures, 3))
     (whole,) = engine.step([engine.open(request)], request.length)
@@ -87,7 +83,7 @@ def test_a_batch_resumes_from_its_snapshot(spec: PixelRNNSpec) -> None:
 
 
 @EVERY_RNN
-def test_scores_are_the_networks_log_likelihood(spec: PixelRNNSpec) -> None:
+def test_scores_are_the_networks_log_likelihood(spec):
     checkpoint = checkpoint_of(spec)
     engine, model = NativeImageEngine(checkpoint), oracle(checkpoint)
     images = np.random.default_rng(0).integers(0, spec.levels, (5, spec.height, spec.width, spec.channels), np.uint8)
@@ -99,7 +95,7 @@ def test_scores_are_the_networks_log_likelihood(spec: PixelRNNSpec) -> None:
 
 
 @pytest.mark.parametrize("name", ["row, RGB, class and style", "diagonal, grey, none"])
-def test_given_rows_are_kept_and_change_what_follows(name: str) -> None:
+def test_given_rows_are_kept_and_change_what_follows(name):
     spec = RNN_SPECS[name]
     engine = NativeImageEngine(checkpoint_of(spec))
     request = requests(engine, 2)[0]
@@ -109,7 +105,7 @@ def test_given_rows_are_kept_and_change_what_follows(name: str) -> None:
     assert not np.array_equal(completed[0, 4:], completed[1, 4:])
 
 
-def test_the_torch_engine_samples_the_same_and_without_graphs_onnx_is_native(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_torch_engine_samples_the_same_and_without_graphs_onnx_is_native(caplog):
     """In single precision both, so a symbol whose noise is next to a boundary could differ; of these none does."""
     for name in ("row, RGB, none", "diagonal, grey, class and style"):
         checkpoint = checkpoint_of(RNN_SPECS[name])

@@ -1,18 +1,13 @@
 """Temperature by voicing and min-p, in every engine: functions of frames and logits that leave likelihoods alone."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.engines.base import RequestError
 from ancestral.models.engines.onnx.ort_runners import Blocks
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
@@ -22,28 +17,27 @@ from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.noise import uniforms
 from ancestral.training.export.parity import compare_draws, exact_logits
 from tests.models.engines.speech_engines import EVERY, solo
-from tests.models.exported import exported
-from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
+from tests.models.random_models import TINY_SPECS, exported, random_checkpoint, requests
 
 SPEC = TINY_SPECS["conditional"]
 SHAPED = Sampling(voiced_temperature=0.6, unvoiced_temperature=1.1, min_p=0.1)
 
 
-def voiced(request: StreamRequest, voicing: float | None = None, **changes: object) -> StreamRequest:
+def voiced(request, voicing=None, **changes):
     """The request with a voicing of its own in every frame, or this one."""
     assert request.frames is not None
     frames = request.frames.copy()
     frames[:, -1] = np.linspace(-0.2, 1.2, len(frames)) if voicing is None else voicing
-    return replace(request, frames=frames, **changes)  # type: ignore[arg-type]
+    return replace(request, frames=frames, **changes)
 
 
 @EVERY
-def test_company_chunks_and_restarts_change_no_bit(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_company_chunks_and_restarts_change_no_bit(engine):
     made = engine(SPEC)
     wanted = [voiced(r, sampling=SHAPED if i else PLAIN) for i, r in enumerate(requests(SPEC, 3, 100))]
     whole = [solo(made, request) for request in wanted]
     streams = [made.open(request) for request in wanted]
-    parts: list[list[np.ndarray]] = [[] for _ in wanted]
+    parts = [[] for _ in wanted]
     for size in (1, 15, 17, 30, 37):
         for pieces, symbols in zip(parts, made.step(streams, size), strict=True):
             pieces.append(symbols)
@@ -64,7 +58,7 @@ def test_company_chunks_and_restarts_change_no_bit(engine: Callable[[WaveNetSpec
     ],
     ids=["native", "onnx-cpu", "onnx blocks", "cached", "uncached"],
 )
-def test_symbols_are_those_of_the_networks_logits(make: Callable[..., SpeechEngine]) -> None:
+def test_symbols_are_those_of_the_networks_logits(make):
     """Drawn from them in double precision, at the temperature of the frame and above min-p."""
     checkpoint = random_checkpoint(SPEC)
     engine, model = make(checkpoint), load_network(checkpoint, torch.float64)
@@ -83,11 +77,11 @@ def test_symbols_are_those_of_the_networks_logits(make: Callable[..., SpeechEngi
 
 
 @EVERY
-def test_what_the_settings_mean(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_what_the_settings_mean(engine):
     made, (request,) = engine(SPEC), requests(SPEC, 1, 120)
     by_voicing = Sampling(voiced_temperature=1.6, unvoiced_temperature=0.5)
 
-    def sampled(voicing: float, temperature: float, sampling: Sampling = PLAIN) -> np.ndarray:
+    def sampled(voicing, temperature, sampling=PLAIN):
         return solo(made, voiced(request, voicing, temperature=temperature, sampling=sampling))
 
     for voicing, factor in ((1.0, 1.6), (7.0, 1.6), (0.0, 0.5), (-1.0, 0.5), (0.5, 1.05)):
@@ -100,14 +94,14 @@ def test_what_the_settings_mean(engine: Callable[[WaveNetSpec], SpeechEngine]) -
 
 
 @EVERY
-def test_likelihoods_are_those_of_the_model(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_likelihoods_are_those_of_the_model(engine):
     made, (request,) = engine(SPEC), requests(SPEC, 1, 60)
     symbols = solo(made, request)
     plain, shaped = (made.teacher_force(made.open(replace(request, sampling=s)), symbols) for s in (PLAIN, SHAPED))
     np.testing.assert_array_equal(plain, shaped)
 
 
-def test_min_p_without_frames() -> None:
+def test_min_p_without_frames():
     spec = TINY_SPECS["speaker only"]
     engine, (request,) = NativeEngine(random_checkpoint(spec)), requests(spec, 1, 80)
     with_floor = replace(request, sampling=Sampling(min_p=0.5))
@@ -134,6 +128,6 @@ def test_min_p_without_frames() -> None:
         ({"mel_correction": float("nan")}, "mel_correction"),
     ],
 )
-def test_settings_out_of_range(fields: dict[str, float], name: str) -> None:
+def test_settings_out_of_range(fields, name):
     with pytest.raises(ValueError, match=f"^{name}: must lie"):
         Sampling(**fields)

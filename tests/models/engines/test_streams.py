@@ -3,24 +3,19 @@
 "onnx blocks" is the way of the CUDA engine, on a CPU.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.engines import load_engine
-from ancestral.models.engines.base import EngineError, RequestError, Symbols
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.base import EngineError, RequestError
+from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
 from ancestral.models.spec import SpecError
 from tests.models.engines.speech_engines import ENGINES, EVERY, SLOW, solo
-from tests.models.exported import exported
-from tests.models.random_models import SMALL_SPEC, TINY_SPECS, random_checkpoint, requests
+from tests.models.random_models import SMALL_SPEC, TINY_SPECS, exported, random_checkpoint, requests
 
 EVERY_KIND = pytest.mark.parametrize(
     ("engine", "spec"),
@@ -38,9 +33,7 @@ EVERY_KIND = pytest.mark.parametrize(
 
 
 @EVERY_KIND
-def test_company_chunks_and_restarts_change_no_bit(
-    engine: Callable[[WaveNetSpec], SpeechEngine], spec: WaveNetSpec
-) -> None:
+def test_company_chunks_and_restarts_change_no_bit(engine, spec):
     made = engine(spec)
     wanted = [replace(r, length=90 + 7 * i) for i, r in enumerate(requests(spec, 7, 150))]
     alone = [solo(made, request) for request in wanted]
@@ -48,7 +41,7 @@ def test_company_chunks_and_restarts_change_no_bit(
 
     rng = np.random.default_rng(0)
     streams = [made.open(request) for request in wanted]
-    parts: list[list[Symbols]] = [[] for _ in wanted]
+    parts = [[] for _ in wanted]
     while any(s.position < s.request.length for s in streams):
         for i in rng.choice(len(streams), 2):
             # A restart: the state goes through bytes and comes back.
@@ -62,7 +55,7 @@ def test_company_chunks_and_restarts_change_no_bit(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", Precision)
-def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision: Precision) -> None:
+def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision):
     engine = NativeEngine(random_checkpoint(SMALL_SPEC), precision)
     wanted = requests(SMALL_SPEC, 16, 1600)
     together = engine.step([engine.open(request) for request in wanted], 1600)
@@ -72,7 +65,7 @@ def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision
 
 @pytest.mark.slow
 @pytest.mark.parametrize("instructions", [way for way in Instructions if way < best_instructions()])
-def test_int8_is_the_same_by_any_instructions(instructions: Instructions) -> None:
+def test_int8_is_the_same_by_any_instructions(instructions):
     checkpoint = random_checkpoint(SMALL_SPEC)
     wanted = requests(SMALL_SPEC, 5, 400)
     runs = []
@@ -85,7 +78,7 @@ def test_int8_is_the_same_by_any_instructions(instructions: Instructions) -> Non
 
 
 @pytest.mark.slow
-def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> None:
+def test_precisions_are_near_each_other_and_refuse_each_others_snapshots():
     """Led along the same symbols, int8 says nearly what fp32 says; neither goes on from the other's."""
     checkpoint = random_checkpoint(SMALL_SPEC)
     (request,) = requests(SMALL_SPEC, 1, 600)
@@ -106,7 +99,7 @@ def test_precisions_are_near_each_other_and_refuse_each_others_snapshots() -> No
                     other.restore(request, snapshot)
 
 
-def test_int8_needs_the_ranges_of_its_checkpoint() -> None:
+def test_int8_needs_the_ranges_of_its_checkpoint():
     checkpoint = random_checkpoint(SMALL_SPEC)
     bare = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=()))
     assert load_engine("auto", bare).name == load_engine("native", bare, "int8").name == "native"
@@ -116,7 +109,7 @@ def test_int8_needs_the_ranges_of_its_checkpoint() -> None:
         replace(checkpoint.spec, int8_ranges=(1.0, 2.0))
 
 
-def test_one_symbol_at_a_time_is_the_same() -> None:
+def test_one_symbol_at_a_time_is_the_same():
     engine = NativeEngine(random_checkpoint(SMALL_SPEC))
     (request,) = requests(SMALL_SPEC, 1, 400)
     stream = engine.open(request)
@@ -126,9 +119,7 @@ def test_one_symbol_at_a_time_is_the_same() -> None:
 
 
 @EVERY_KIND
-def test_a_stream_that_is_forced_goes_on_like_the_one_that_sampled(
-    engine: Callable[[WaveNetSpec], SpeechEngine], spec: WaveNetSpec
-) -> None:
+def test_a_stream_that_is_forced_goes_on_like_the_one_that_sampled(engine, spec):
     made = engine(spec)
     for request in requests(spec, 3, 100):
         sampled, forced, in_pieces = (made.open(request) for _ in range(3))
@@ -144,7 +135,7 @@ def test_a_stream_that_is_forced_goes_on_like_the_one_that_sampled(
 
 
 @EVERY
-def test_a_prompt_is_continued(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_a_prompt_is_continued(engine):
     """The prompt is heard, and what follows depends on it."""
     spec = TINY_SPECS["speaker only"]
     made = engine(spec)
@@ -159,7 +150,7 @@ def test_a_prompt_is_continued(engine: Callable[[WaveNetSpec], SpeechEngine]) ->
 
 
 @EVERY
-def test_symbols_beyond_the_end_are_refused(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_symbols_beyond_the_end_are_refused(engine):
     spec = TINY_SPECS["conditional"]
     made = engine(spec)
     (request,) = requests(spec, 1, 50)
@@ -173,7 +164,7 @@ def test_symbols_beyond_the_end_are_refused(engine: Callable[[WaveNetSpec], Spee
 
 
 @EVERY
-def test_the_seed_matters_and_nothing_is_hidden(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_the_seed_matters_and_nothing_is_hidden(engine):
     spec = TINY_SPECS["conditional"]
     made = engine(spec)
     (request,) = requests(spec, 1, 200)
@@ -185,7 +176,7 @@ def test_the_seed_matters_and_nothing_is_hidden(engine: Callable[[WaveNetSpec], 
 
 
 @EVERY
-def test_temperature_zero_takes_the_most_likely_symbol(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_temperature_zero_takes_the_most_likely_symbol(engine):
     spec = TINY_SPECS["speaker only"]
     made = engine(spec)
     cold = [solo(made, StreamRequest(100, seed, 0.0, speaker=0)) for seed in (1, 2)]
@@ -193,7 +184,7 @@ def test_temperature_zero_takes_the_most_likely_symbol(engine: Callable[[WaveNet
 
 
 @EVERY
-def test_a_snapshot_that_is_not_its_own_is_refused(engine: Callable[[WaveNetSpec], SpeechEngine]) -> None:
+def test_a_snapshot_that_is_not_its_own_is_refused(engine):
     spec = TINY_SPECS["conditional"]
     made = engine(spec)
     (request,) = requests(spec, 1, 60)
@@ -228,15 +219,15 @@ def test_a_snapshot_that_is_not_its_own_is_refused(engine: Callable[[WaveNetSpec
         ({"frames": np.full((20, 5), np.nan, np.float32)}, "frames"),
     ],
 )
-def test_a_request_that_does_not_fit_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
+def test_a_request_that_does_not_fit_is_refused_by_its_field(changes, field):
     spec = TINY_SPECS["conditional"]
     (request,) = requests(spec, 1, 100)
     engine = NativeEngine(random_checkpoint(spec))
     with pytest.raises(RequestError, match=rf"^{field}:"):
-        engine.open(replace(request, **changes))  # type: ignore[arg-type]  # wrong on purpose
+        engine.open(replace(request, **changes))
 
 
-def test_an_unconditional_model_takes_no_conditions() -> None:
+def test_an_unconditional_model_takes_no_conditions():
     engine = NativeEngine(random_checkpoint(TINY_SPECS["unconditional"]))
     with pytest.raises(RequestError, match="speaker: the model has none"):
         engine.open(StreamRequest(10, 0, speaker=0))
@@ -244,7 +235,7 @@ def test_an_unconditional_model_takes_no_conditions() -> None:
         engine.open(StreamRequest(10, 0, frames=np.zeros((1, 5), np.float32)))
 
 
-def test_engines_are_found_by_name() -> None:
+def test_engines_are_found_by_name():
     checkpoint = random_checkpoint(TINY_SPECS["unconditional"])
     assert load_engine("auto", checkpoint).name == load_engine("native", checkpoint).name == "native-int8"
     assert load_engine("onnx-cpu", exported(checkpoint)).name == "onnx-cpu"

@@ -1,20 +1,16 @@
 """An engine that gives sound: the filter changes no symbol; neither chunks nor restarts change a bit of the sound."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mel_correction import MelCorrection
 from ancestral.models.audio.pcm import from_int16, to_int16
 from ancestral.models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
 from ancestral.models.checkpoint import load
-from ancestral.models.engines.base import RequestError, Stream
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral.models.engines.base import RequestError
+from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.entries import PLAIN, Sampling
@@ -29,11 +25,11 @@ SPEC = TINY_SPECS["excitation"]
 FEATURES = FeatureSpec()
 
 
-def native() -> SynthesisEngine:
+def native():
     return SynthesisEngine(NativeEngine(random_checkpoint(SPEC)))
 
 
-def sound_of(engine: SynthesisEngine, request: StreamRequest) -> np.ndarray:
+def sound_of(engine, request):
     (sound,) = engine.step([engine.open(request)], request.length)
     return sound
 
@@ -41,7 +37,7 @@ def sound_of(engine: SynthesisEngine, request: StreamRequest) -> np.ndarray:
 CORRECTED = Sampling(mel_correction=0.8)
 
 
-def expected(network: SpeechEngine, request: StreamRequest) -> np.ndarray:
+def expected(network, request):
     """The sound of a request, from all of its symbols at once."""
     assert request.frames is not None
     sound = decode_excitation(solo(network, request), predictor(request.frames, FEATURES))
@@ -54,9 +50,7 @@ def expected(network: SpeechEngine, request: StreamRequest) -> np.ndarray:
 
 
 @EVERY
-def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(
-    engine: Callable[[WaveNetSpec], SpeechEngine],
-) -> None:
+def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(engine):
     """Some are corrected, and sampled further than the sound that is delivered."""
     made = SynthesisEngine(engine(SPEC))
     assert (made.name, made.lanes) == (made.network.name, made.network.lanes)
@@ -65,7 +59,7 @@ def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(
     whole = [expected(made.network, request) for request in wanted]
     rng = np.random.default_rng(0)
     streams = [made.open(request) for request in wanted]
-    parts: list[list[np.ndarray]] = [[] for _ in wanted]
+    parts = [[] for _ in wanted]
     while any(stream.position < stream.request.length for stream in streams):
         for i in rng.choice(len(streams), 2):
             streams[i] = made.restore(wanted[i], made.snapshot(streams[i]))
@@ -79,21 +73,21 @@ def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(
     assert np.abs(np.concatenate(whole)).max() > 300, "silence would prove little"
 
 
-def test_a_step_that_fails_harms_no_stream_that_it_says_it_did_not_touch() -> None:
+def test_a_step_that_fails_harms_no_stream_that_it_says_it_did_not_touch():
     """One that is behind is sampled by itself, after the others; here that call fails."""
     engine, wanted = native(), [replace(r, sampling=CORRECTED, length=4000) for r in requests(SPEC, 2, 4000)]
     streams = [engine.open(request) for request in wanted]
     (begun,) = engine.step(streams[:1], 700)
     step, calls = engine.network.step, 0
 
-    def failing(symbols: Sequence[Stream], samples: int) -> list[np.ndarray]:
+    def failing(symbols, samples):
         nonlocal calls
         calls += 1
         if calls == 2:
             raise MemoryError
         return step(symbols, samples)
 
-    engine.network.step = failing  # type: ignore[method-assign]
+    engine.network.step = failing
     with pytest.raises(MemoryError):
         engine.step(streams, 900)
     assert [stream.position for stream in streams] == [700, 0]
@@ -104,7 +98,7 @@ def test_a_step_that_fails_harms_no_stream_that_it_says_it_did_not_touch() -> No
 
 
 @pytest.mark.parametrize(("sampling", "held"), [(PLAIN, 0), (CORRECTED, 520)])
-def test_a_snapshot_holds_what_the_filters_remember(sampling: Sampling, held: int) -> None:
+def test_a_snapshot_holds_what_the_filters_remember(sampling, held):
     engine, (request,) = native(), requests(SPEC, 1, 1600)
     request = replace(request, sampling=sampling)
     stream = engine.open(request)
@@ -119,7 +113,7 @@ def test_a_snapshot_holds_what_the_filters_remember(sampling: Sampling, held: in
     assert np.array_equal(engine.step([engine.restore(request, snapshot)], 280)[0], rest)
 
 
-def test_a_snapshot_that_is_not_its_own_is_refused() -> None:
+def test_a_snapshot_that_is_not_its_own_is_refused():
     engine, (request,) = native(), requests(SPEC, 1, 480)
     stream = engine.open(request)
     engine.step([stream], 200)
@@ -137,7 +131,7 @@ def test_a_snapshot_that_is_not_its_own_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["noise", "silence", "clipped", "predicted"])
-def test_any_frames_give_sound_within_bounds(kind: str) -> None:
+def test_any_frames_give_sound_within_bounds(kind):
     rng, shape = np.random.default_rng(3), (40, SPEC.local_channels)
     (sentence,) = phonemize("The birch canoe slid.")
     frames = {

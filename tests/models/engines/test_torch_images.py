@@ -1,22 +1,17 @@
 """The torch engine of pictures: naive sampling as an engine, row by row, resumed, guided, in one and two scales."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
-from tests.models.random_models import TINY_SPECS, random_checkpoint
-from tests.models.random_pictures import SPECS, checkpoint_of, pictures_of
+from tests.models.random_models import SPECS, TINY_SPECS, checkpoint_of, pictures_of, random_checkpoint
 
 CHOSEN = (
     "original, RGB, none",
@@ -27,7 +22,7 @@ CHOSEN = (
 EVERY = pytest.mark.parametrize("spec", [SPECS[name] for name in CHOSEN], ids=CHOSEN)
 
 
-def requests(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
+def requests(engine, count):
     """Pictures of different seeds, temperatures and labels; where there are labels, every other one is guided."""
     wanted = []
     for seed in range(count):
@@ -44,7 +39,7 @@ def requests(engine: ImageEngine, count: int) -> list[ImageStreamRequest]:
 
 
 @EVERY
-def test_its_pictures_are_those_of_the_native_engine(spec: PixelCNNSpec) -> None:
+def test_its_pictures_are_those_of_the_native_engine(spec):
     """In single precision both, so a symbol whose noise is next to a boundary could differ; of these none does."""
     checkpoint = checkpoint_of(spec)
     engine, native = TorchImageEngine(checkpoint), NativeImageEngine(checkpoint)
@@ -56,7 +51,7 @@ def test_its_pictures_are_those_of_the_native_engine(spec: PixelCNNSpec) -> None
 
 
 @EVERY
-def test_company_chunks_and_restarts_change_no_bit(spec: PixelCNNSpec) -> None:
+def test_company_chunks_and_restarts_change_no_bit(spec):
     engine = BatchEngine(TorchImageEngine(checkpoint_of(spec)))
     pictures = engine.pictures.draw(requests(engine.pictures, 2))
     request = engine.request(requests(engine.pictures, 2))
@@ -71,7 +66,7 @@ def test_company_chunks_and_restarts_change_no_bit(spec: PixelCNNSpec) -> None:
 
 
 @EVERY
-def test_given_rows_are_kept_and_what_follows_is_what_followed_them(spec: PixelCNNSpec) -> None:
+def test_given_rows_are_kept_and_what_follows_is_what_followed_them(spec):
     engine = TorchImageEngine(checkpoint_of(spec))
     (wanted,) = requests(engine, 1)
     picture = engine.draw([wanted])[0]
@@ -84,7 +79,7 @@ def test_given_rows_are_kept_and_what_follows_is_what_followed_them(spec: PixelC
     assert not np.array_equal(completed[2:], picture[2:])
 
 
-def test_one_function_loads_every_engine() -> None:
+def test_one_function_loads_every_engine():
     image, speech = checkpoint_of(SPECS["gated, RGB, class"]), random_checkpoint(TINY_SPECS["conditional"])
     for name, expected in (("auto", "native"), ("native", "native"), ("torch", "torch")):
         assert load_engine(name, image).name == expected

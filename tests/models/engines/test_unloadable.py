@@ -1,10 +1,7 @@
 """Graphs that leave memory between two calls: nobody hears or sees that they were away."""
 
-from __future__ import annotations
-
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,26 +13,24 @@ from ancestral.models.engines.onnx.ort_runners import Blocks, Chunks
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.engines.unloadable import LazyResource
-from tests.models.exported import exported
-from tests.models.random_models import TINY_SPECS, random_checkpoint, requests
-from tests.models.random_pictures import SPECS, checkpoint_of
+from tests.models.random_models import SPECS, TINY_SPECS, checkpoint_of, exported, random_checkpoint, requests
 
 
 @pytest.fixture
-def made() -> list[object]:
+def made():
     return []
 
 
 @pytest.fixture
-def resident(made: list[object]) -> LazyResource[object]:
-    def make() -> object:
+def resident(made):
+    def make():
         made.append(object())
         return made[-1]
 
     return LazyResource(make)
 
 
-def test_it_is_there_at_once_and_made_again_when_needed(resident: LazyResource[object], made: list[object]) -> None:
+def test_it_is_there_at_once_and_made_again_when_needed(resident, made):
     with resident.use() as first:
         assert made == [first]
     assert resident.drop(0.0)
@@ -46,7 +41,7 @@ def test_it_is_there_at_once_and_made_again_when_needed(resident: LazyResource[o
     assert resident.loaded
 
 
-def test_it_stays_as_long_as_it_is_used(resident: LazyResource[object]) -> None:
+def test_it_stays_as_long_as_it_is_used(resident):
     with resident.use(), resident.use():
         assert not resident.drop(0.0)
     assert not resident.drop(60.0), "it was used a moment ago"
@@ -54,8 +49,8 @@ def test_it_stays_as_long_as_it_is_used(resident: LazyResource[object]) -> None:
     assert resident.drop(0.01)
 
 
-def test_what_cannot_be_made_again_says_why() -> None:
-    def make() -> int:
+def test_what_cannot_be_made_again_says_why():
+    def make():
         return 1 // next(divisors)
 
     divisors = iter([1, 0, 1])
@@ -68,7 +63,7 @@ def test_what_cannot_be_made_again_says_why() -> None:
 
 
 @pytest.mark.parametrize("runner", [Chunks, Blocks])
-def test_a_stream_goes_on(runner: Callable[..., Chunks | Blocks]) -> None:
+def test_a_stream_goes_on(runner):
     spec = next(spec for spec in TINY_SPECS.values() if spec.local_channels)
     checkpoint = exported(random_checkpoint(spec))
     (request,) = requests(spec, 1, 90, seed=5)
@@ -83,7 +78,7 @@ def test_a_stream_goes_on(runner: Callable[..., Chunks | Blocks]) -> None:
     assert np.array_equal(np.concatenate(heard), expected)
 
 
-def test_a_picture_goes_on() -> None:
+def test_a_picture_goes_on():
     checkpoint = exported(checkpoint_of(next(spec for spec in SPECS.values() if not spec.conditions)))
     engine = BatchEngine(OnnxImageEngine(checkpoint))
     request = engine.request([ImageStreamRequest(seed=3), ImageStreamRequest(seed=4)])
@@ -96,16 +91,16 @@ def test_a_picture_goes_on() -> None:
     assert np.array_equal(np.concatenate([begun, rest]), expected)
 
 
-def test_what_is_sampling_is_not_taken_away() -> None:
+def test_what_is_sampling_is_not_taken_away():
     """Three threads sample, in six rounds; a fourth drops the graphs before each of them, and tries to within it."""
     spec, rounds, piece = next(iter(TINY_SPECS.values())), 6, 30
     engine = OnnxEngine(exported(random_checkpoint(spec)))
     wanted = requests(spec, 3, rounds * piece, seed=6)
     alone = [engine.step([engine.open(request)], rounds * piece)[0] for request in wanted]
-    heard: list[list[np.ndarray]] = [[] for _ in wanted]
+    heard = [[] for _ in wanted]
     idle, go = threading.Barrier(4, timeout=60), threading.Barrier(4, timeout=60)
 
-    def sample(number: int) -> None:
+    def sample(number):
         stream = engine.open(wanted[number])
         for _ in range(rounds):
             idle.wait()
@@ -129,7 +124,7 @@ def test_what_is_sampling_is_not_taken_away() -> None:
     assert [np.concatenate(pieces).tolist() for pieces in heard] == [symbols.tolist() for symbols in alone]
 
 
-def test_an_engine_without_graphs_keeps_what_it_has() -> None:
+def test_an_engine_without_graphs_keeps_what_it_has():
     engine = NativeEngine(random_checkpoint(next(iter(TINY_SPECS.values()))))
     assert not engine.unload(0.0)
     assert engine.loaded

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ancestral.models.spec import ImageSpec
-from tests.models.random_pictures import given_of, network
+from tests.models.random_models import given_of, network
 
 Place = tuple[int, int, int]
 """Row, column and channel of a sub-pixel."""

@@ -1,7 +1,5 @@
 """The encoder of pictures: its vector is the same in torch and in numpy, for every kind of picture."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 
@@ -16,26 +14,26 @@ from ancestral.models.conditioning import encode
 from ancestral.models.networks import load_network
 from ancestral.models.spec import SpecError
 from ancestral.models.tensors import random_tensors
-from tests.models.random_pictures import PALETTE, tiny_autoencoder
+from tests.models.random_models import PALETTE, tiny_autoencoder
 
-KINDS: dict[str, dict[str, object]] = {
+KINDS = {
     "binary": {"channels": 1, "levels": 2},
     "RGB": {"channels": 3, "levels": 256, "normalised": False},
     "palette": {"channels": 1, "levels": len(PALETTE), "palette": PALETTE},
 }
 
 
-def encoder(**fields: object) -> EncoderSpec:
-    return EncoderSpec(**{"height": 13, "width": 20, "layers": 3, "features": 6, "code": 7, **fields})  # type: ignore[arg-type]
+def encoder(**fields):
+    return EncoderSpec(**{"height": 13, "width": 20, "layers": 3, "features": 6, "code": 7, **fields})
 
 
-def pictures(spec: EncoderSpec, count: int) -> np.ndarray:
+def pictures(spec, count):
     shape = (count, spec.height, spec.width, spec.channels)
     return np.random.default_rng(0).integers(0, spec.levels, shape, np.uint8)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_numpy_equals_torch(kind: str) -> None:
+def test_numpy_equals_torch(kind):
     spec = encoder(**KINDS[kind])
     tensors, images = random_tensors(tensor_table(spec)), pictures(spec, 4)
     network = load_network(Checkpoint(spec, tensors, "", Path(), ""))
@@ -48,7 +46,7 @@ def test_numpy_equals_torch(kind: str) -> None:
     assert np.allclose(np.linalg.norm(mine, axis=1), 1.0, atol=1e-6) == spec.normalised
 
 
-def test_every_pixel_changes_the_vector() -> None:
+def test_every_pixel_changes_the_vector():
     spec = encoder(**KINDS["binary"], normalised=False)
     tensors, (image,) = random_tensors(tensor_table(spec)), pictures(spec, 1)
     plain = encode(spec, tensors, image)
@@ -59,18 +57,18 @@ def test_every_pixel_changes_the_vector() -> None:
 
 
 @pytest.mark.parametrize("field", ["layers", "features", "code", "normalised"])
-def test_a_field_that_makes_no_network_is_named(field: str) -> None:
+def test_a_field_that_makes_no_network_is_named(field):
     with pytest.raises(SpecError, match=f"^{field}: "):
         encoder(**{field: 0})
 
 
-def test_the_spec_survives_json() -> None:
+def test_the_spec_survives_json():
     spec = encoder(**KINDS["palette"])
     assert EncoderSpec.from_json(spec.to_json()) == spec
 
 
 @pytest.mark.parametrize("conditioning", ["class", "location"])
-def test_a_vector_of_length_1_meets_weights_that_begin_as_large_as_if_its_numbers_were_1(conditioning: str) -> None:
+def test_a_vector_of_length_1_meets_weights_that_begin_as_large_as_if_its_numbers_were_1(conditioning):
     name = "vertical_condition" if conditioning == "class" else "conditioner.map"
     plain = tiny_autoencoder(1, conditioning=conditioning)
     short = tensor_table(dataclasses.replace(plain, normalised=True))

@@ -1,7 +1,5 @@
 """A network's probabilities of all possible small pictures sum to 1, for every image network and condition."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest
@@ -11,69 +9,65 @@ from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.spec import ImageSpec
-from tests.models.random_pictures import given_of, network
+from tests.models.random_models import given_of, network
 
 
 class _AnyPixelCNN(PixelCNNSpec):
     """With any number of levels."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         pass
 
 
 class _AnyPixelRNN(PixelRNNSpec):
     """With any number of levels."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         pass
 
 
 class _AnyEncoder(EncoderSpec):
     """With any number of levels."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         pass
 
 
 class _AnyAutoencoder(PixelCNNAutoencoderSpec):
     """With any number of levels."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         pass
 
     @property
-    def encoder(self) -> EncoderSpec:
+    def encoder(self):
         sizes = {name: getattr(self, name) for name in ("height", "width", "channels", "levels")}
         return _AnyEncoder(layers=1, features=4, code=self.condition_channels, normalised=self.portraits, **sizes)
 
 
-def networks(**sizes: object) -> dict[str, ImageSpec]:
+def networks(**sizes):
     """Specs of every network for pictures of one size."""
-    found: dict[str, ImageSpec] = {}
+    found = {}
     attributes = (("class", ("cat", "dog")),)
-    conditions: dict[str, dict[str, object]] = {
+    conditions = {
         "unconditional": {}, "class": {"attributes": attributes, "conditioning": "class"},
     }  # fmt: skip
     for condition, fields in conditions.items():
         common = {**sizes, **fields, "features": 6, "output_features": 7}
         for gated in (True, False):
             name = "gated" if gated else "original"
-            found[f"{name}, {condition}"] = _AnyPixelCNN(gated=gated, layers=3, **common)  # type: ignore[arg-type]
+            found[f"{name}, {condition}"] = _AnyPixelCNN(gated=gated, layers=3, **common)
         for lstm in ("row", "diagonal"):
             for layers, skips in ((1, False), (3, True)):
                 found[f"{lstm}, {layers} layers, {condition}"] = _AnyPixelRNN(
-                    lstm=lstm,
-                    layers=layers,
-                    skip_connections=skips,
-                    **common,  # type: ignore[arg-type]
+                    lstm=lstm, layers=layers, skip_connections=skips, **common
                 )
-    encoded: dict[str, object] = {"conditioning": "location", "encoder_layers": 1, "encoder_features": 4}
+    encoded = {"conditioning": "location", "encoder_layers": 1, "encoder_features": 4}
     for portraits in (False, True):
         name = "portraits" if portraits else "autoencoder"
-        found[name] = _AnyAutoencoder(layers=3, features=6, portraits=portraits, **sizes, **encoded)  # type: ignore[arg-type]
+        found[name] = _AnyAutoencoder(layers=3, features=6, portraits=portraits, **sizes, **encoded)
     location = {"attributes": attributes, "conditioning": "location", "features": 6}
-    return found | {"gated, location": _AnyPixelCNN(layers=3, **sizes, **location)}  # type: ignore[arg-type]
+    return found | {"gated, location": _AnyPixelCNN(layers=3, **sizes, **location)}
 
 
 SPECS = {
@@ -87,7 +81,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_the_probabilities_of_all_pictures_sum_to_one(spec: ImageSpec) -> None:
+def test_the_probabilities_of_all_pictures_sum_to_one(spec):
     pictures = torch.tensor([*itertools.product(range(spec.levels), repeat=spec.dims)])
     symbols = pictures.view(-1, spec.height, spec.width, spec.channels)
     conditions = given_of(spec, 3)

@@ -1,23 +1,20 @@
 """What is true of every network of pictures: its weights, its conditions, its batches, its spec."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch
 
 from ancestral.models.architectures import tensor_table
 from ancestral.models.networks import build_network
-from ancestral.models.spec import LABEL_ROWS, ImageSpec
+from ancestral.models.spec import LABEL_ROWS
 from ancestral.models.tensors import shapes
-from tests.models.random_pictures import SPECS, each_of, given_of, network
-from tests.models.random_pixelrnn import RNN_SPECS
+from tests.models.random_models import RNN_SPECS, SPECS, each_of, given_of, network
 
 EVERY = each_of(SPECS | RNN_SPECS)
 
 
 @EVERY
-def test_every_weight_is_used(spec: ImageSpec) -> None:
+def test_every_weight_is_used(spec):
     model = network(spec).requires_grad_(True)
     symbols = torch.randint(0, spec.levels, (9, spec.height, spec.width, spec.channels))
     kept = (torch.rand(9, spec.height, spec.width) < 0.5) if spec.draws_edits else None
@@ -28,7 +25,7 @@ def test_every_weight_is_used(spec: ImageSpec) -> None:
 
 
 @EVERY
-def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec: ImageSpec) -> None:
+def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec):
     model = network(spec)
     symbols = torch.randint(0, spec.levels, (16, spec.height, spec.width, spec.channels))
     for column, names in enumerate(spec.conditions):
@@ -42,7 +39,7 @@ def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec: Imag
 
 
 @EVERY
-def test_a_batch_is_its_pictures(spec: ImageSpec) -> None:
+def test_a_batch_is_its_pictures(spec):
     model, labels = network(spec), given_of(spec, 4)
     symbols = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels))
     whole = model(symbols, labels)
@@ -52,7 +49,7 @@ def test_a_batch_is_its_pictures(spec: ImageSpec) -> None:
 
 
 @EVERY
-def test_a_checkpoint_expects_what_the_network_has(spec: ImageSpec) -> None:
+def test_a_checkpoint_expects_what_the_network_has(spec):
     with torch.device("meta"):
         state = build_network(spec).state_dict()
     expected = shapes(tensor_table(spec))
@@ -62,5 +59,5 @@ def test_a_checkpoint_expects_what_the_network_has(spec: ImageSpec) -> None:
 
 
 @EVERY
-def test_a_spec_survives_json(spec: ImageSpec) -> None:
+def test_a_spec_survives_json(spec):
     assert type(spec).from_json(spec.to_json()) == spec

@@ -1,15 +1,13 @@
 """What depends on what, proved by gradient for every mask, network and condition type."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.spec import SpecError
-from tests.models.networks.support import Place, reached
-from tests.models.random_pictures import (
+from tests.models.networks.support import reached
+from tests.models.random_models import (
     CLASS,
     CLASSES,
     EDITS,
@@ -26,10 +24,10 @@ from tests.models.random_pictures import (
 
 EVERY = each_of(SPECS)
 POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
-CONDITIONAL: dict[str, object] = {"attributes": (CLASS,), "conditioning": "location"}
+CONDITIONAL = {"attributes": (CLASS,), "conditioning": "location"}
 
 
-def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
+def past(spec, place):
     """All that comes before ``place`` and is within reach: first of all the coarse pixels."""
     row, column, channel = place
     return coarse(spec) | {
@@ -41,7 +39,7 @@ def past(spec: PixelCNNSpec, place: Place) -> set[Place]:
     }
 
 
-def coarse(spec: PixelCNNSpec) -> set[Place]:
+def coarse(spec):
     """The sub-pixels that are drawn before all others, if any are."""
     if spec.coarse is None:
         return set()
@@ -49,7 +47,7 @@ def coarse(spec: PixelCNNSpec) -> set[Place]:
 
 
 @EVERY
-def test_a_coarse_pixel_sees_only_coarse_pixels_before_it(spec: PixelCNNSpec) -> None:
+def test_a_coarse_pixel_sees_only_coarse_pixels_before_it(spec):
     if spec.coarse is None:
         return
     for y, x, c in coarse(spec):
@@ -61,7 +59,7 @@ def test_a_coarse_pixel_sees_only_coarse_pixels_before_it(spec: PixelCNNSpec) ->
 
 
 @EVERY
-def test_no_pixel_sees_the_future_and_no_channel_a_later_one(spec: PixelCNNSpec) -> None:
+def test_no_pixel_sees_the_future_and_no_channel_a_later_one(spec):
     for row, column in POSITIONS:
         for channel in range(spec.channels):
             place = (row, column, channel)
@@ -74,7 +72,7 @@ def test_no_pixel_sees_the_future_and_no_channel_a_later_one(spec: PixelCNNSpec)
             assert ((row - 1, column, spec.channels - 1) in seen) == (row > 0)
 
 
-def test_the_original_network_has_the_blind_spot_that_the_gated_one_mends() -> None:
+def test_the_original_network_has_the_blind_spot_that_the_gated_one_mends():
     place = (6, 2, 0)
     blind = past(tiny(False, 1), place) - reached(tiny(False, 1), place)
     assert blind == {(5, 4, 0), (5, 5, 0), (4, 5, 0)}, "further to the right than rows up"
@@ -82,13 +80,13 @@ def test_the_original_network_has_the_blind_spot_that_the_gated_one_mends() -> N
 
 @pytest.mark.parametrize("gated", [True, False])
 @pytest.mark.parametrize("kernel_size", [3, 5])
-def test_reach_grows_with_kernels_and_layers(gated: bool, kernel_size: int) -> None:
+def test_reach_grows_with_kernels_and_layers(gated, kernel_size):
     spec = tiny(gated, 1, height=16, width=5, kernel_size=kernel_size, first_kernel_size=7)
     assert spec.reach == 3 + 2 * (kernel_size // 2)
     assert min(place[0] for place in reached(spec, (15, 2, 0))) == 15 - spec.reach
 
 
-def test_conditions_are_the_values_of_the_attributes_in_order() -> None:
+def test_conditions_are_the_values_of_the_attributes_in_order():
     assert tiny(True, 1).conditions == ()
     assert SPECS["gated, grey, style"].conditions == (STYLES,)
     assert SPECS["gated, grey, subclasses, two scales"].conditions == (CLASSES, STYLES, SUBCLASSES)
@@ -143,7 +141,7 @@ def test_conditions_are_the_values_of_the_attributes_in_order() -> None:
         ({**CONDITIONAL, "coarse_layers": 2, "width": 30}, "coarse_layers"),
     ],
 )
-def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
+def test_an_impossible_spec_is_refused_by_its_field(changes, field):
     with pytest.raises(SpecError, match=rf"^{field}:"):
         PixelCNNSpec.from_json(PixelCNNSpec().to_json() | changes)
 
@@ -159,7 +157,7 @@ def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], 
     ],
     ids=["three colours", "two scales"],
 )  # fmt: skip
-def test_the_probabilities_of_all_indexed_pictures_sum_to_one(spec: PixelCNNSpec) -> None:
+def test_the_probabilities_of_all_indexed_pictures_sum_to_one(spec):
     every = np.indices((spec.levels,) * spec.dims, np.uint8).reshape(spec.dims, -1).T
     model, total = network(spec).float(), 0.0
     for part in np.array_split(every.reshape(-1, spec.height, spec.width, 1), 16):
@@ -171,7 +169,7 @@ def test_the_probabilities_of_all_indexed_pictures_sum_to_one(spec: PixelCNNSpec
 
 
 @pytest.mark.parametrize("spec", EDITS.values(), ids=EDITS)
-def test_a_drawn_pixel_sees_all_that_an_edit_keeps_and_no_drawn_pixel_behind_it(spec: PixelCNNSpec) -> None:
+def test_a_drawn_pixel_sees_all_that_an_edit_keeps_and_no_drawn_pixel_behind_it(spec):
     kept = torch.zeros(spec.height, spec.width, dtype=torch.bool)
     kept[:, 7:], kept[6:] = True, True
     for place in ((3, 4, 0), (2, 6, spec.channels - 1), (5, 0, 0)):
@@ -180,7 +178,7 @@ def test_a_drawn_pixel_sees_all_that_an_edit_keeps_and_no_drawn_pixel_behind_it(
 
 
 @pytest.mark.parametrize("spec", EDITS.values(), ids=EDITS)
-def test_a_picture_that_keeps_nothing_is_no_edit(spec: PixelCNNSpec) -> None:
+def test_a_picture_that_keeps_nothing_is_no_edit(spec):
     model, symbols = network(spec), torch.from_numpy(pictures_of(spec, 2).astype(np.int64))
     kept = torch.zeros(2, spec.height, spec.width, dtype=torch.bool)
     kept[1, :, 3:] = True
@@ -189,7 +187,7 @@ def test_a_picture_that_keeps_nothing_is_no_edit(spec: PixelCNNSpec) -> None:
     assert not torch.allclose(plain[1], edited[1])
 
 
-def test_the_probabilities_of_all_that_a_region_may_show_sum_to_one() -> None:
+def test_the_probabilities_of_all_that_a_region_may_show_sum_to_one():
     spec = tiny(
         True, 1, height=4, width=4, palette=PALETTE, levels=len(PALETTE), **CONDITIONAL, coarse_layers=2,
         coarse_features=8, coarse_inputs=5, context_channels=4,

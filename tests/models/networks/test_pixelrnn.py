@@ -1,23 +1,20 @@
 """What depends on what in a PixelRNN, proved by gradient for every mask, LSTM and depth; the recurrence."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
 import torch
 
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.networks.recurrence import Order, diagonal_order, row_order, scan
+from ancestral.models.networks.recurrence import diagonal_order, row_order, scan
 from ancestral.models.spec import COARSE, SpecError
-from tests.models.networks.support import Place, reached
-from tests.models.random_pictures import given_of, network
-from tests.models.random_pixelrnn import EVERY_RNN, tiny_rnn
+from tests.models.networks.support import reached
+from tests.models.random_models import EVERY_RNN, given_of, network, tiny_rnn
 
 POSITIONS = ((0, 0), (0, 8), (3, 0), (3, 4), (3, 8), (6, 1), (6, 5), (2, 2), (6, 6))
 
 
-def field(spec: PixelRNNSpec, place: Place) -> set[Place]:
+def field(spec, place):
     """All that a distribution depends on; in two scales, all coarse pixels, which depend on each other only."""
     if spec.coarse is None:
         return field_of_one_scale(spec, place)
@@ -31,7 +28,7 @@ def field(spec: PixelRNNSpec, place: Place) -> set[Place]:
     return {(start + stride * y, start + stride * x, c) for y, x, c in inner}
 
 
-def field_of_one_scale(spec: PixelRNNSpec, place: Place) -> set[Place]:
+def field_of_one_scale(spec, place):
     """The same without coarse pixels.
 
     Diagonal BiLSTM: all of left and above. Row LSTM: a triangle, whose sides are k // 2 wider in every row further up,
@@ -51,7 +48,7 @@ def field_of_one_scale(spec: PixelRNNSpec, place: Place) -> set[Place]:
 
 
 @EVERY_RNN
-def test_a_distribution_depends_on_its_whole_field_and_on_nothing_else(spec: PixelRNNSpec) -> None:
+def test_a_distribution_depends_on_its_whole_field_and_on_nothing_else(spec):
     for row, column in POSITIONS:
         for channel in range(spec.channels):
             place = (row, column, channel)
@@ -60,7 +57,7 @@ def test_a_distribution_depends_on_its_whole_field_and_on_nothing_else(spec: Pix
 
 @pytest.mark.parametrize("lstm", ["row", "diagonal"])
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_the_field_is_the_triangle_or_all_of_left_and_above_at_every_depth(lstm: str, layers: int) -> None:
+def test_the_field_is_the_triangle_or_all_of_left_and_above_at_every_depth(lstm, layers):
     spec = tiny_rnn(lstm, 1, height=6, width=17, layers=layers, first_kernel_size=3)
     for place in ((0, 16, 0), (5, 0, 0), (5, 8, 0), (5, 16, 0)):
         assert reached(spec, place) == field(spec, place)
@@ -79,9 +76,7 @@ ORDERS = {
 
 @pytest.mark.parametrize(("order", "directions"), ORDERS.values(), ids=ORDERS)
 @pytest.mark.parametrize("features", [1, 5, 16])
-def test_the_compiled_recurrence_and_its_gradient_are_those_of_autograd(
-    order: Order, directions: int, features: int
-) -> None:
+def test_the_compiled_recurrence_and_its_gradient_are_those_of_autograd(order, directions, features):
     torch.manual_seed(0)
     positions, taps = order.before.shape
     z = torch.randn(positions, 3, directions * 4 * features, dtype=torch.float64)
@@ -90,7 +85,7 @@ def test_the_compiled_recurrence_and_its_gradient_are_those_of_autograd(
     found = []
     for dtype in (torch.float64, torch.float32):
         inputs = [tensor.to(dtype).requires_grad_() for tensor in (z, weights)]
-        outputs = scan(*inputs, order)  # type: ignore[call-arg]
+        outputs = scan(*inputs, order)
         assert outputs.dtype == dtype
         found.append([outputs, *torch.autograd.grad(outputs, inputs, into.to(dtype))])
         for tensor, given in zip(inputs, (z, weights), strict=True):
@@ -99,7 +94,7 @@ def test_the_compiled_recurrence_and_its_gradient_are_those_of_autograd(
         torch.testing.assert_close(fast.double(), exact, rtol=1e-4, atol=1e-5)
 
 
-def test_the_gradient_of_autograd_is_that_of_finite_differences() -> None:
+def test_the_gradient_of_autograd_is_that_of_finite_differences():
     order = diagonal_order(3, 4)
     z = torch.randn(12, 2, 16, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(2, 4, 8, dtype=torch.float64, requires_grad=True)
@@ -107,7 +102,7 @@ def test_the_gradient_of_autograd_is_that_of_finite_differences() -> None:
 
 
 @EVERY_RNN
-def test_single_precision_gives_the_gradients_of_double_precision(spec: PixelRNNSpec) -> None:
+def test_single_precision_gives_the_gradients_of_double_precision(spec):
     """The whole network: bits within 1e-5, gradients within a thousandth of the largest."""
     symbols, labels = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels)), given_of(spec, 4)
     found = []
@@ -140,6 +135,6 @@ def test_single_precision_gives_the_gradients_of_double_precision(spec: PixelRNN
         ({"coarse_layers": 2, "coarse_channels": 0}, "coarse_channels"),
     ],
 )
-def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field_name: str) -> None:
+def test_an_impossible_spec_is_refused_by_its_field(changes, field_name):
     with pytest.raises(SpecError, match=rf"^{re.escape(field_name)}:"):
         PixelRNNSpec.from_json(PixelRNNSpec().to_json() | changes)

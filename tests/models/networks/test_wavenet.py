@@ -1,10 +1,7 @@
 """What depends on what, proved by gradient; and that one step at a time is the same network."""
 
-from __future__ import annotations
-
 import pytest
 import torch
-from torch import Tensor
 
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
@@ -18,18 +15,18 @@ from tests.models.random_models import MEDIUM_SPEC, SMALL_SPEC, TINY_SPECS
 TINY = pytest.mark.parametrize("spec", TINY_SPECS.values(), ids=TINY_SPECS.keys())
 
 
-def conditions(spec: WaveNetSpec, batch: int, frames: int) -> tuple[Tensor | None, Tensor | None]:
+def conditions(spec, batch, frames):
     rows = frames + 2 * spec.conditioner_layers
     local = torch.randn(batch, rows, spec.local_channels, dtype=torch.float64) if spec.local_channels else None
     return local, torch.arange(batch) % len(spec.speakers) if spec.speakers else None
 
 
-def network(spec: WaveNetSpec) -> WaveNet:
+def network(spec):
     torch.manual_seed(3)
     return WaveNet(spec).double()
 
 
-def seen_from(spec: WaveNetSpec, position: int, time: int) -> Tensor:
+def seen_from(spec, position, time):
     """Which earlier inputs move the logits at ``position``: the gradient that reaches each one's embedding."""
     model = network(spec)
     frames, speaker = conditions(spec, 1, time // spec.local_hop)
@@ -43,7 +40,7 @@ def seen_from(spec: WaveNetSpec, position: int, time: int) -> Tensor:
 
 
 @TINY
-def test_nothing_of_the_future_is_seen_and_all_of_the_receptive_field_is(spec: WaveNetSpec) -> None:
+def test_nothing_of_the_future_is_seen_and_all_of_the_receptive_field_is(spec):
     assert spec.receptive_field == 1 + 2 * (1 + 2 + 4)
     position = 100
     reached = torch.nonzero(seen_from(spec, position, 160)).flatten().tolist()
@@ -51,20 +48,20 @@ def test_nothing_of_the_future_is_seen_and_all_of_the_receptive_field_is(spec: W
     assert reached == list(range(first, position))
 
 
-def test_the_receptive_fields_of_the_published_sizes() -> None:
+def test_the_receptive_fields_of_the_published_sizes():
     assert SMALL_SPEC.receptive_field == 1 + 3 * 255
     assert MEDIUM_SPEC.receptive_field == 1 + 3 * 1023
     assert SMALL_SPEC.dilations[:9] == (1, 2, 4, 8, 16, 32, 64, 128, 1)
 
 
-def test_before_the_first_symbol_there_is_silence() -> None:
+def test_before_the_first_symbol_there_is_silence():
     model = network(TINY_SPECS["unconditional"])
     model(torch.tensor([[5, 6, 7, 8]]))[0, 0].sum().backward()
     assert model.embedding.grad is not None
     assert torch.nonzero(model.embedding.grad.abs().sum(dim=1)).flatten().tolist() == [SILENCE]
 
 
-def test_a_frame_reaches_its_own_samples_and_the_conditioners_neighbours() -> None:
+def test_a_frame_reaches_its_own_samples_and_the_conditioners_neighbours():
     spec = TINY_SPECS["conditional"]
     model, hop, margin = network(spec), spec.local_hop, spec.conditioner_layers
     frames, speaker = conditions(spec, 1, 12)
@@ -77,7 +74,7 @@ def test_a_frame_reaches_its_own_samples_and_the_conditioners_neighbours() -> No
     assert reached.tolist() == list(range(5 - margin, 6 + margin + 1))
 
 
-def test_speakers_and_frames_matter() -> None:
+def test_speakers_and_frames_matter():
     spec = TINY_SPECS["conditional"]
     model = network(spec)
     symbols = torch.randint(0, 256, (1, 32))
@@ -89,7 +86,7 @@ def test_speakers_and_frames_matter() -> None:
 
 
 @TINY
-def test_steps_equal_the_forward_pass(spec: WaveNetSpec) -> None:
+def test_steps_equal_the_forward_pass(spec):
     model, time = network(spec), 160
     frames, speaker = conditions(spec, 2, time // spec.local_hop)
     symbols = torch.randint(0, 256, (2, time))
@@ -103,7 +100,7 @@ def test_steps_equal_the_forward_pass(spec: WaveNetSpec) -> None:
         torch.testing.assert_close(logits, whole[:, t], rtol=1e-10, atol=1e-10)
 
 
-def test_the_fused_gate_equals_the_formula_and_its_gradient() -> None:
+def test_the_fused_gate_equals_the_formula_and_its_gradient():
     torch.manual_seed(0)
     z, bias = torch.randn(64, 32) * 3, torch.randn(4, 32)
     inputs = [t.clone().requires_grad_() for t in (z, bias)]
@@ -120,17 +117,17 @@ def test_the_fused_gate_equals_the_formula_and_its_gradient() -> None:
 
 
 @pytest.mark.parametrize("spec", [SMALL_SPEC, MEDIUM_SPEC, *TINY_SPECS.values()])
-def test_a_checkpoint_expects_what_the_network_has(spec: WaveNetSpec) -> None:
+def test_a_checkpoint_expects_what_the_network_has(spec):
     with torch.device("meta"):
         state = WaveNet(spec).state_dict()
     assert {name: tuple(t.shape) for name, t in state.items()} == shapes(tensor_table(spec))
 
 
-def test_a_spec_survives_json() -> None:
+def test_a_spec_survives_json():
     assert WaveNetSpec.from_json(SMALL_SPEC.to_json()) == SMALL_SPEC
 
 
-def test_a_configuration_from_before_there_was_a_choice_of_shaping() -> None:
+def test_a_configuration_from_before_there_was_a_choice_of_shaping():
     stored = SMALL_SPEC.to_json()
     assert stored.pop("shaping") == "preemphasis"
     assert WaveNetSpec.from_json(stored) == SMALL_SPEC
@@ -150,12 +147,12 @@ def test_a_configuration_from_before_there_was_a_choice_of_shaping() -> None:
         ({"shaping": "linear_prediction"}, "shaping"),
     ],
 )
-def test_an_impossible_spec_is_refused_by_its_field(changes: dict[str, object], field: str) -> None:
+def test_an_impossible_spec_is_refused_by_its_field(changes, field):
     with pytest.raises(SpecError, match=rf"^{field}:"):
         WaveNetSpec.from_json(WaveNetSpec().to_json() | changes)
 
 
 @pytest.mark.parametrize(("changes", "message"), [({"kind": "acoustic"}, "kind"), ({"colour": 1}, "colour: unknown")])
-def test_a_foreign_configuration_is_refused(changes: dict[str, object], message: str) -> None:
+def test_a_foreign_configuration_is_refused(changes, message):
     with pytest.raises(SpecError, match=message):
         WaveNetSpec.from_json(WaveNetSpec(**MEDIUM).to_json() | changes)

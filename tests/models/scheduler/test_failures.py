@@ -1,23 +1,18 @@
 """What goes wrong in one slot is that slot's end, and nobody else's."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from contextlib import closing
 
 import numpy as np
-import pytest
 
-from ancestral.models.engines.base import Stream, Symbols
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.scheduler import Chunk, End, Scheduler
+from ancestral.models.scheduler import End, Scheduler
 from tests.models.scheduler.support import RATE, Sink, engine, held, request, solo, speak
 
 
 class Torn(NativeEngine):
     """Breaks off after the first stream of several."""
 
-    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
+    def step(self, streams, samples):
         made = super().step(streams[:1], samples)
         if len(streams) > 1:
             raise MemoryError("no room for the second")
@@ -27,14 +22,14 @@ class Torn(NativeEngine):
 class Forgetful(NativeEngine):
     """Cannot be snapshotted."""
 
-    def snapshot(self, stream: Stream) -> bytes:
+    def snapshot(self, stream):
         raise OSError("no snapshot")
 
 
 class StreamOfNoEngine:
     """Anything but a stream that an engine opened."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.request = request(100)
         self.position = 0
 
@@ -42,19 +37,19 @@ class StreamOfNoEngine:
 class Untaken(Sink):
     """Of a slot that fails with a chunk that was made and not taken: the last one stands beyond it."""
 
-    def __call__(self, chunk: Chunk) -> None:
+    def __call__(self, chunk):
         if chunk.end is End.FAILED:
             self.position = chunk.start
         super().__call__(chunk)
 
 
-def test_a_sink_that_raises_ends_its_slot_and_hears_of_it() -> None:
+def test_a_sink_that_raises_ends_its_slot_and_hears_of_it():
     made = engine()
     with closing(Scheduler(1)) as scheduler:
         good, bad = Sink(), Untaken()
         taken = 0
 
-        def full(chunk: Chunk) -> None:
+        def full(chunk):
             nonlocal taken
             taken += 1
             if taken == 2:
@@ -75,10 +70,10 @@ def test_a_sink_that_raises_ends_its_slot_and_hears_of_it() -> None:
     np.testing.assert_array_equal(good.symbols(), solo(made, request(200)))
 
 
-def test_a_sink_that_cannot_even_take_its_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sink_that_cannot_even_take_its_failure_is_logged(caplog):
     made = engine()
 
-    def broken(chunk: Chunk) -> None:
+    def broken(chunk):
         raise OSError("gone")
 
     with closing(Scheduler(1)) as scheduler:
@@ -92,7 +87,7 @@ def test_a_sink_that_cannot_even_take_its_failure_is_logged(caplog: pytest.LogCa
     assert "a sink failed at its last chunk" in caplog.text
 
 
-def test_a_stream_that_cannot_be_sampled_fails_without_its_company() -> None:
+def test_a_stream_that_cannot_be_sampled_fails_without_its_company():
     made, other = engine(), engine()
     with closing(Scheduler(1)) as scheduler:
         sinks = [Sink() for _ in range(3)]
@@ -107,7 +102,7 @@ def test_a_stream_that_cannot_be_sampled_fails_without_its_company() -> None:
         np.testing.assert_array_equal(sinks[number].symbols(), solo(other, request(90, seed=number)))
 
 
-def test_a_stream_that_lost_symbols_fails_and_the_untouched_go_on() -> None:
+def test_a_stream_that_lost_symbols_fails_and_the_untouched_go_on():
     made = engine(make=Torn)
     with closing(Scheduler(1)) as scheduler:
         sinks = [Sink() for _ in range(3)]
@@ -120,7 +115,7 @@ def test_a_stream_that_lost_symbols_fails_and_the_untouched_go_on() -> None:
         np.testing.assert_array_equal(sinks[number].symbols(), solo(made, request(20, seed=number)))
 
 
-def test_a_snapshot_that_fails_ends_the_slot() -> None:
+def test_a_snapshot_that_fails_ends_the_slot():
     made = engine(make=Forgetful)
     with closing(Scheduler(1, snapshot_seconds=0.05)) as scheduler:
         sink = Untaken()
@@ -129,8 +124,8 @@ def test_a_snapshot_that_fails_ends_the_slot() -> None:
     assert str(sink.error) == "no snapshot"
 
 
-def test_a_cancel_that_cannot_be_reported_fails_its_slot() -> None:
-    def report(seconds: float) -> None:
+def test_a_cancel_that_cannot_be_reported_fails_its_slot():
+    def report(seconds):
         raise OSError("no metrics")
 
     with closing(Scheduler(1, on_cancel=report)) as scheduler:

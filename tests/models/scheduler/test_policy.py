@@ -1,48 +1,45 @@
 """Whose turn it is, by a clock that is turned by hand."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest
 
-from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.scheduler.policy import SlotState, choose
 from tests.models.scheduler.support import Solo, engine
 
 FOUR, ONE = engine(), engine(make=Solo)
 
 
-def state(made: NativeEngine = ONE, *, realtime: bool = True, since: float = 0.0, out: float = 0.0) -> SlotState:
+def state(made=ONE, *, realtime=True, since=0.0, out=0.0):
     """A slot whose listener runs out of sound at ``out``."""
     return SlotState(made, 16000, realtime, since, out)
 
 
-def test_the_listener_who_runs_dry_first_is_served_first() -> None:
+def test_the_listener_who_runs_dry_first_is_served_first():
     states = [state(out=10.4), state(out=10.1), state(out=9.7), state(out=10.2)]
     assert choose(states, 1, 10.0) == [2]
     states[2].serve(10.0, 16000 // 4)
     assert choose(states, 1, 10.0) == [1]
 
 
-def test_who_listens_goes_before_who_does_not() -> None:
+def test_who_listens_goes_before_who_does_not():
     states = [state(realtime=False, since=8.1), state(out=11.0)]
     assert choose(states, 1, 10.0) == [1]
 
 
 @pytest.mark.parametrize(("waits_since", "first"), [(9.4, 0), (9.6, 1)])
-def test_a_listener_with_a_second_in_hand_takes_turns_with_the_rest(waits_since: float, first: int) -> None:
+def test_a_listener_with_a_second_in_hand_takes_turns_with_the_rest(waits_since, first):
     ahead = state(out=11.01, since=9.5)
     rest = state(realtime=False, since=waits_since)
     assert choose([rest, ahead], 1, 10.0) == [first]
     assert choose([rest, ahead], 1, 10.02) == [1]  # not a second any more
 
 
-def test_of_slots_as_urgent_the_earlier_goes_first() -> None:
+def test_of_slots_as_urgent_the_earlier_goes_first():
     assert choose([state(out=1.0), state(out=1.0)], 1, 1.0) == [0]
 
 
-def test_a_slot_without_a_turn_for_two_seconds_gets_one() -> None:
+def test_a_slot_without_a_turn_for_two_seconds_gets_one():
     late, patient = state(out=3.0), state(realtime=False, since=8.0)
     assert choose([late, patient], 1, 9.99) == [0]
     assert choose([late, patient], 1, 10.0) == [1]
@@ -50,12 +47,12 @@ def test_a_slot_without_a_turn_for_two_seconds_gets_one() -> None:
     assert choose([late, patient], 1, 10.0) == [0]
 
 
-def test_a_listener_never_ages() -> None:
+def test_a_listener_never_ages():
     """One who is far ahead has not been waiting, however long ago the last turn was."""
     assert choose([state(out=100.0, since=0.0), state(out=50.5)], 1, 50.0) == [1]
 
 
-def test_time_without_anything_to_sample_is_no_debt() -> None:
+def test_time_without_anything_to_sample_is_no_debt():
     paused, steady = state(out=2.0), state(out=9.9)
     paused.wake(10.0)
     assert paused.runs_out_at == 10.0
@@ -68,7 +65,7 @@ def test_time_without_anything_to_sample_is_no_debt() -> None:
     assert choose([batch, steady], 1, 10.0) == [1]
 
 
-def test_who_ran_dry_goes_on_from_the_next_sound() -> None:
+def test_who_ran_dry_goes_on_from_the_next_sound():
     late = state(out=3.0)
     late.serve(10.0, 1600)
     assert late.runs_out_at == pytest.approx(10.1)
@@ -80,23 +77,18 @@ def test_who_ran_dry_goes_on_from_the_next_sound() -> None:
     ("ready", "idle", "lanes"),
     [(1, 2, 1), (2, 2, 1), (3, 2, 3), (2, 1, 2), (5, 2, 4), (8, 2, 4), (30, 1, 4), (1, 4, 1)],
 )
-def test_slots_run_alone_while_there_are_threads_and_then_share_full_calls(ready: int, idle: int, lanes: int) -> None:
+def test_slots_run_alone_while_there_are_threads_and_then_share_full_calls(ready, idle, lanes):
     assert choose([state(FOUR, out=float(-i)) for i in range(ready)], idle, 0.0) == list(range(ready))[::-1][:lanes]
 
 
-def test_an_engine_gets_no_more_lanes_than_it_has_and_none_of_anothers() -> None:
+def test_an_engine_gets_no_more_lanes_than_it_has_and_none_of_anothers():
     assert choose([state(ONE, out=1.0) for _ in range(9)], 1, 0.0) == [0]
-    mixed = [
-        state(FOUR, out=0.3),
-        state(ONE, out=0.2),
-        state(FOUR, out=0.1),
-        state(FOUR, out=0.2),
-    ]
+    mixed = [state(FOUR, out=0.3), state(ONE, out=0.2), state(FOUR, out=0.1), state(FOUR, out=0.2)]
     assert choose(mixed, 1, 0.0) == [2, 3, 0]
 
 
-def test_the_first_chunks_are_short() -> None:
-    def sizes(rate: int, chunk_ms: int) -> list[int]:
+def test_the_first_chunks_are_short():
+    def sizes(rate, chunk_ms):
         wishes = []
         slot = SlotState(ONE, rate, True)
         for _ in range(4):
@@ -110,14 +102,14 @@ def test_the_first_chunks_are_short() -> None:
     assert sizes(1, 50) == [1] * 4
 
 
-def simulate(states: list[SlotState], seconds: float, speed: float) -> dict[SlotState, list[tuple[float, float]]]:
+def simulate(states, seconds, speed):
     """One thread that makes sound ``speed`` times as fast as it plays, a chunk a turn.
 
     Returns:
         For every slot the times of its turns' ends, and how long its listener had had nothing to hear by then.
     """
     now = 0.0
-    turns: dict[SlotState, list[tuple[float, float]]] = {slot: [] for slot in states}
+    turns = {slot: [] for slot in states}
     while now < seconds:
         (taken,) = choose(states, 1, now)
         slot = states[taken]
@@ -128,11 +120,11 @@ def simulate(states: list[SlotState], seconds: float, speed: float) -> dict[Slot
     return turns
 
 
-def longest_gap(turns: list[tuple[float, float]]) -> float:
+def longest_gap(turns):
     return max(later[0] - earlier[0] for earlier, later in itertools.pairwise([(0.0, 0.0), *turns]))
 
 
-def test_no_listener_runs_dry_as_long_as_there_is_time_for_all() -> None:
+def test_no_listener_runs_dry_as_long_as_there_is_time_for_all():
     listeners, rest = [state() for _ in range(3)], [state(realtime=False) for _ in range(5)]
     turns = simulate([*rest, *listeners], seconds=30.0, speed=5.0)
     for slot in listeners:
@@ -143,14 +135,14 @@ def test_no_listener_runs_dry_as_long_as_there_is_time_for_all() -> None:
     assert max(len(turns[slot]) for slot in rest) - min(len(turns[slot]) for slot in rest) <= 2
 
 
-def test_nobody_starves_when_there_is_not() -> None:
+def test_nobody_starves_when_there_is_not():
     listeners, rest = [state() for _ in range(9)], [state(realtime=False) for _ in range(5)]
     turns = simulate([*listeners, *rest], seconds=30.0, speed=5.0)
     assert all(longest_gap(turns[slot]) < 2.2 for slot in rest)
     assert all(longest_gap(turns[slot]) < 0.2 for slot in listeners)
 
 
-def test_a_newcomer_is_heard_soon_however_late_the_others_are() -> None:
+def test_a_newcomer_is_heard_soon_however_late_the_others_are():
     others = [state() for _ in range(9)]
     simulate(others, seconds=30.0, speed=5.0)
     now = max(slot.since for slot in others)

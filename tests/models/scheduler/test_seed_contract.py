@@ -1,15 +1,11 @@
 """Who shares a batch, when streams join, pause, leave and are taken up again: none of it changes a bit."""
 
-from __future__ import annotations
-
 import time
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-from ancestral.models.engines.base import Symbols
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.scheduler import Chunk, End, Scheduler, Slot
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
@@ -21,13 +17,13 @@ NOTHING = np.empty(0, np.uint8)
 class Utterance:
     """Several streams that are interrupted at random and taken up again where they were."""
 
-    def __init__(self, made: SpeechEngine, wanted: list[StreamRequest], realtime: bool) -> None:
+    def __init__(self, made, wanted, realtime):
         self.engine, self.wanted, self.realtime = made, wanted, realtime
-        self.sinks: list[Sink] = []
+        self.sinks = []
         self.slot: Slot
-        self.unfed: list[StreamRequest] = []
+        self.unfed = []
 
-    def begin(self, scheduler: Scheduler) -> None:
+    def begin(self, scheduler):
         """Open a slot, where the last one was cancelled if there was one, with its begun stream if there is one."""
         last = self.sinks[-1].chunks[-1] if self.sinks else Chunk(0, 0, NOTHING)
         self.sinks.append(Sink(last.start))
@@ -44,18 +40,18 @@ class Utterance:
         if last.snapshot is not None:
             self.slot.feed(self.engine.restore(self.unfed.pop(0), last.snapshot))
 
-    def feed(self) -> None:
+    def feed(self):
         if self.unfed:
             self.slot.feed(self.engine.open(self.unfed.pop(0)))
 
-    def let_run(self) -> None:
+    def let_run(self):
         """Nothing stands in the way of its end any more."""
         while self.unfed:
             self.feed()
         self.slot.finish()
         self.slot.extend_limit(None)
 
-    def disturb(self, rng: np.random.Generator, scheduler: Scheduler) -> None:
+    def disturb(self, rng, scheduler):
         """Do something at random to it."""
         match rng.integers(8):
             case 0 | 1:
@@ -71,12 +67,12 @@ class Utterance:
                 if self.sinks[-1].wait() is End.CANCELLED:
                     self.begin(scheduler)
 
-    def symbols(self, index: int) -> Symbols:
+    def symbols(self, index):
         return np.concatenate([sink.symbols(index) for sink in self.sinks])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_the_symbols_are_those_of_streams_sampled_alone(threads: int) -> None:
+def test_the_symbols_are_those_of_streams_sampled_alone(threads):
     rng = np.random.default_rng(threads)
     engines = [engine("conditional"), engine("speaker only"), engine("conditional", seed=1)]
     utterances = []
@@ -113,7 +109,7 @@ def test_the_symbols_are_those_of_streams_sampled_alone(threads: int) -> None:
     assert figures.lanes > figures.calls  # and some shared their calls
 
 
-def test_the_size_that_serves_shares_without_a_difference() -> None:
+def test_the_size_that_serves_shares_without_a_difference():
     made = NativeEngine(random_checkpoint(SMALL_SPEC))
     wanted = requests(SMALL_SPEC, 9, 1700)
     with closing(Scheduler(2)) as scheduler:
@@ -129,7 +125,7 @@ def test_the_size_that_serves_shares_without_a_difference() -> None:
         np.testing.assert_array_equal(sink.symbols(), solo(made, one))
 
 
-def test_a_snapshot_is_made_once_a_second_of_sound_and_any_of_them_is_taken_up() -> None:
+def test_a_snapshot_is_made_once_a_second_of_sound_and_any_of_them_is_taken_up():
     made, wanted = engine(), [request(500, seed=1), request(420, seed=2)]
     with closing(Scheduler(1, snapshot_seconds=0.2)) as scheduler:
         sink = Sink()
@@ -157,7 +153,7 @@ def test_a_snapshot_is_made_once_a_second_of_sound_and_any_of_them_is_taken_up()
             )
 
 
-def test_a_prompt_that_was_forced_is_continued() -> None:
+def test_a_prompt_that_was_forced_is_continued():
     made, wanted = engine(), request(200, seed=3)
     prompt = np.arange(60, dtype=np.uint8)
     stream, alone = made.open(wanted), made.open(wanted)
@@ -173,7 +169,7 @@ def test_a_prompt_that_was_forced_is_continued() -> None:
     assert len(sink.symbols()) == 140
 
 
-def test_a_snapshot_of_a_stream_at_its_end_is_taken_up_with_the_next() -> None:
+def test_a_snapshot_of_a_stream_at_its_end_is_taken_up_with_the_next():
     made, wanted = engine(), [request(100, seed=1), request(70, seed=2)]
     finished = made.open(wanted[0])
     made.step([finished], 100)

@@ -1,22 +1,20 @@
 """What the owner of a slot may count on: chunks, limits, ends, priorities, figures."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-from ancestral.models.scheduler import Chunk, End, Scheduler
+from ancestral.models.scheduler import End, Scheduler
 from tests.models.scheduler.support import PATIENCE, RATE, Sink, Solo, engine, held, request, solo, speak
 
 
-def samplers() -> list[str]:
+def samplers():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("sampler-")]
 
 
-def test_chunks_begin_small_and_the_last_one_says_so() -> None:
+def test_chunks_begin_small_and_the_last_one_says_so():
     made = engine()
     with closing(Scheduler(1)) as scheduler:
         sink = Sink()
@@ -29,7 +27,7 @@ def test_chunks_begin_small_and_the_last_one_says_so() -> None:
     assert slot.ended
 
 
-def test_a_limit_holds_and_is_moved() -> None:
+def test_a_limit_holds_and_is_moved():
     made = engine()
     with closing(Scheduler(2)) as scheduler:
         sink = Sink()
@@ -51,7 +49,7 @@ def test_a_limit_holds_and_is_moved() -> None:
     np.testing.assert_array_equal(sink.symbols(), solo(made, request(300)))
 
 
-def test_streams_follow_each_other_and_may_come_late() -> None:
+def test_streams_follow_each_other_and_may_come_late():
     made, wanted = engine(), [request(70, seed=1), request(1, seed=2), request(130, seed=3)]
     with closing(Scheduler(1)) as scheduler:
         sink = Sink()
@@ -71,7 +69,7 @@ def test_streams_follow_each_other_and_may_come_late() -> None:
         np.testing.assert_array_equal(sink.symbols(index), solo(made, one))
 
 
-def test_a_slot_without_streams_completes() -> None:
+def test_a_slot_without_streams_completes():
     with closing(Scheduler(1)) as scheduler:
         sink = Sink()
         scheduler.open(engine(), RATE, sink, realtime=False).finish()
@@ -79,7 +77,7 @@ def test_a_slot_without_streams_completes() -> None:
     assert len(sink.chunks) == 1
 
 
-def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state() -> None:
+def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
     made, took = engine(), []
     now = [5.0]
     with closing(Scheduler(1, on_cancel=took.append, clock=lambda: now[0])) as scheduler:
@@ -99,12 +97,12 @@ def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state() -> None:
     assert took == [2.5]
 
 
-def test_a_running_slot_is_cancelled_between_chunks() -> None:
+def test_a_running_slot_is_cancelled_between_chunks():
     made = engine()
     with closing(Scheduler(1)) as scheduler:
         sink = Sink()
 
-        def cancel_after_two(chunk: Chunk) -> None:
+        def cancel_after_two(chunk):
             sink(chunk)
             if len(sink.chunks) == 2:
                 slot.cancel()
@@ -115,7 +113,7 @@ def test_a_running_slot_is_cancelled_between_chunks() -> None:
     assert sink.sizes == [20, 40, 0]
 
 
-def test_a_slot_that_never_began_is_cancelled_without_a_snapshot() -> None:
+def test_a_slot_that_never_began_is_cancelled_without_a_snapshot():
     made = engine()
     with closing(Scheduler(1)) as scheduler:
         empty, fresh, between = Sink(), Sink(), Sink()
@@ -132,7 +130,7 @@ def test_a_slot_that_never_began_is_cancelled_without_a_snapshot() -> None:
     assert (between.chunks[-1].index, between.chunks[-1].start) == (1, 20)
 
 
-def test_a_slot_that_was_cancelled_before_its_last_stream_came_is_not_complete() -> None:
+def test_a_slot_that_was_cancelled_before_its_last_stream_came_is_not_complete():
     made = engine()
     with closing(Scheduler(1)) as scheduler:
         sinks = [Sink(), Sink()]
@@ -148,7 +146,7 @@ def test_a_slot_that_was_cancelled_before_its_last_stream_came_is_not_complete()
             assert sink.wait() is End.CANCELLED
 
 
-def test_what_is_asked_of_a_slot_after_its_end_has_no_effect() -> None:
+def test_what_is_asked_of_a_slot_after_its_end_has_no_effect():
     made = engine()
     with closing(Scheduler(1)) as scheduler:
         sinks = [Sink(), Sink()]
@@ -170,14 +168,14 @@ def test_what_is_asked_of_a_slot_after_its_end_has_no_effect() -> None:
     assert ends[0] is End.COMPLETED
 
 
-def test_a_stream_after_the_last_is_a_mistake() -> None:
+def test_a_stream_after_the_last_is_a_mistake():
     with closing(Scheduler(1)) as scheduler, held(scheduler):
         slot = speak(scheduler, engine(), request(30), Sink())
         with pytest.raises(AssertionError, match="a stream after finish"):
             slot.feed(engine().open(request(30)))
 
 
-def test_closing_cancels_what_is_open_and_ends_the_threads() -> None:
+def test_closing_cancels_what_is_open_and_ends_the_threads():
     made = engine()
     scheduler = Scheduler(3)
     assert len(samplers()) == 3
@@ -201,7 +199,7 @@ def test_closing_cancels_what_is_open_and_ends_the_threads() -> None:
     scheduler.close()
 
 
-def test_a_listener_is_served_before_a_batch_until_it_is_a_second_ahead() -> None:
+def test_a_listener_is_served_before_a_batch_until_it_is_a_second_ahead():
     """Time stands still, so it is the symbols made that decide."""
     made, order = engine(make=Solo), []
     with closing(Scheduler(1, clock=lambda: 0.0)) as scheduler:
@@ -209,7 +207,7 @@ def test_a_listener_is_served_before_a_batch_until_it_is_a_second_ahead() -> Non
         with held(scheduler):
             for name, sink in (("batch", batch), ("listener", listener)):
 
-                def note(chunk: Chunk, name: str = name, sink: Sink = sink) -> None:
+                def note(chunk, name=name, sink=sink):
                     order.append((name, chunk.start + len(chunk.symbols)))
                     sink(chunk)
 
@@ -224,17 +222,17 @@ def test_a_listener_is_served_before_a_batch_until_it_is_a_second_ahead() -> Non
     assert order[turns - 1] == ("listener", 1010)
 
 
-def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called() -> None:
+def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called():
     """Else another thread that asks something of the scheduler would wait for the chunk."""
     asked = []
 
-    def ask(where: str) -> None:
+    def ask(where):
         thread = threading.Thread(target=lambda: (slot.extend_limit(None), scheduler.figures(), asked.append(where)))
         thread.start()
         thread.join(PATIENCE)
 
-    class Asking(type(engine())):  # type: ignore[misc]  # NativeEngine
-        def step(self, streams, samples):  # type: ignore[no-untyped-def]
+    class Asking(type(engine())):
+        def step(self, streams, samples):
             ask("engine")
             return super().step(streams, samples)
 
@@ -242,7 +240,7 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called() -> None:
     with closing(Scheduler(1)) as scheduler:
         sink = Sink()
 
-        def sink_that_asks(chunk: Chunk) -> None:
+        def sink_that_asks(chunk):
             ask("sink")
             sink(chunk)
 
@@ -253,11 +251,11 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called() -> None:
     assert asked == ["engine", "sink"]
 
 
-def test_figures_count_calls_lanes_and_symbols() -> None:
+def test_figures_count_calls_lanes_and_symbols():
     made = engine()
     now = [0.0]
 
-    def tick() -> float:
+    def tick():
         now[0] += 1.0
         return now[0]
 

@@ -1,9 +1,6 @@
-"""The acoustic model: what serves (numpy) is what was trained (torch)."""
-
-from __future__ import annotations
+"""The acoustic model: what serves (numpy) is what was trained (torch); exact pauses, prosody, mixed speakers."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +12,12 @@ from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
 from ancestral.models.audio.harmonics import harmonic_ripple
-from ancestral.models.checkpoint import CheckpointError
+from ancestral.models.checkpoint import CheckpointError, load
 from ancestral.models.kernels.byte_products import ByteMatrix
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.spec import SpecError
 from ancestral.models.tensors import shapes
-from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
+from ancestral.models.text import PHONEMES, Sentence, Word, parse_text, phonemize
 from ancestral.models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
 from ancestral.models.text.phonemes import is_pause
 from tests.models.random_models import ZOO
@@ -35,7 +32,7 @@ EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p))
 
 
 @pytest.fixture(scope="module", params=[SPEC, OLD], ids=["f0-first", "f0-beside"])
-def network(request: pytest.FixtureRequest) -> AcousticNetwork:
+def network(request):
     """Random weights, none of them zero."""
     torch.manual_seed(0)
     network = AcousticNetwork(request.param)
@@ -46,7 +43,7 @@ def network(request: pytest.FixtureRequest) -> AcousticNetwork:
 
 
 @pytest.fixture(scope="module")
-def model(network: AcousticNetwork, tmp_path_factory: pytest.TempPathFactory) -> AcousticModel:
+def model(network, tmp_path_factory):
     path = tmp_path_factory.mktemp("acoustic") / "checkpoint"
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     checkpoint.save(path, network.spec, tensors, "Random.")
@@ -54,18 +51,18 @@ def model(network: AcousticNetwork, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def pitched(network: AcousticNetwork, model: AcousticModel) -> AcousticModel:
+def pitched(network, model):
     """The model that predicts F0 first."""
     if not network.spec.pitch_layers:
         pytest.skip("of the other model")
     return model
 
 
-def sentences() -> list[Sentence]:
+def sentences():
     return [phonemize(text)[0] for text in TEXTS]
 
 
-def inputs(batch: list[Sentence], speaker: int) -> tuple[torch.Tensor, ...]:
+def inputs(batch, speaker):
     """Padded as for training."""
     longest = max(len(s.phones) for s in batch)
     phonemes, starts = np.zeros((len(batch), longest), np.int64), np.zeros((len(batch), longest), np.float32)
@@ -81,9 +78,7 @@ def inputs(batch: list[Sentence], speaker: int) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("speaker", [0, 1])
 @pytest.mark.parametrize("sentence", [*sentences(), EVERY], ids=lambda s: s.text)
 @torch.no_grad()
-def test_numpy_and_torch_agree(
-    network: AcousticNetwork, model: AcousticModel, sentence: Sentence, speaker: int
-) -> None:
+def test_numpy_and_torch_agree(network, model, sentence, speaker):
     name = SPEC.speakers[speaker]
     phonemes, starts, who, mask = inputs([sentence], speaker)
     encoded, durations = network.encode(phonemes, starts, who, mask)
@@ -109,7 +104,7 @@ def test_numpy_and_torch_agree(
     assert np.array_equal(both[1], model.timing(sentence, name))
 
 
-def test_voices_differ(model: AcousticModel) -> None:
+def test_voices_differ(model):
     counts = np.full(len(sentences()[0].phones), 5)
     ann, bob = (
         model.predict_timed(sentences()[0].phones, sentences()[0].word_starts, counts, v) for v in SPEC.speakers
@@ -117,7 +112,7 @@ def test_voices_differ(model: AcousticModel) -> None:
     assert np.abs(ann - bob).mean() > 0.05
 
 
-def test_company_does_not_change_a_sentence(network: AcousticNetwork) -> None:
+def test_company_does_not_change_a_sentence(network):
     batch = sentences()
     with torch.no_grad():
         encoded, durations = network.encode(*inputs(batch, 1))
@@ -138,7 +133,7 @@ def test_company_does_not_change_a_sentence(network: AcousticNetwork) -> None:
             torch.testing.assert_close(decoded[row, :real], network.decode(*cut, *more)[0], atol=1e-5, rtol=1e-5)
 
 
-def test_dropout_acts_in_training_only(network: AcousticNetwork) -> None:
+def test_dropout_acts_in_training_only(network):
     given = inputs(sentences(), 0)
     with torch.no_grad():
         assert torch.equal(network.encode(*given)[0], network.encode(*given)[0])
@@ -146,7 +141,7 @@ def test_dropout_acts_in_training_only(network: AcousticNetwork) -> None:
         assert not torch.equal(busy.encode(*given)[0], busy.encode(*given)[0])
 
 
-def test_durations_do_not_bend_the_encoder(network: AcousticNetwork) -> None:
+def test_durations_do_not_bend_the_encoder(network):
     encoded, durations = network.encode(*inputs(sentences(), 0))
     assert encoded.requires_grad
     gradients = torch.autograd.grad(durations.sum(), [network.phoneme, network.duration_out], allow_unused=True)
@@ -154,7 +149,7 @@ def test_durations_do_not_bend_the_encoder(network: AcousticNetwork) -> None:
     assert gradients[1] is not None
 
 
-def test_pitch_in_semitones(pitched: AcousticModel) -> None:
+def test_pitch_in_semitones(pitched):
     sentence, bands = sentences()[0], SPEC.bands
     plain = pitched.predict(sentence, "ann")
     raised = pitched.predict(sentence, "ann", control=PitchControl(semitones=3.0))
@@ -169,7 +164,7 @@ def test_pitch_in_semitones(pitched: AcousticModel) -> None:
     assert np.array_equal(pitched.predict(sentence, "ann", control=PitchControl()), plain)
 
 
-def test_intonation_scales_f0_around_its_mean() -> None:
+def test_intonation_scales_f0_around_its_mean():
     spec = SPEC.features
     voicing = np.tile([1.0, 1.0, 0.0], 10)
     predicted = np.column_stack([np.linspace(-0.3, 0.5, 30), voicing]).astype(np.float32)
@@ -184,14 +179,14 @@ def test_intonation_scales_f0_around_its_mean() -> None:
     assert unvoiced[:, 0] == pytest.approx(predicted[:, 0].mean(), abs=1e-6)
 
 
-def test_f0_stays_within_what_wavenet_has_learnt() -> None:
+def test_f0_stays_within_what_wavenet_has_learnt():
     predicted = np.array([[-1.0, 1.0], [1.0, 1.0]], np.float32)
     for semitones, hz in ((48.0, SPEC.features.pitch_high_hz), (-48.0, 47.622)):
         made = PitchControl(semitones=semitones).apply(predicted, SPEC.features)
         assert np.exp(made[:, 0] * LOG_F0_SCALE + LOG_F0_MEAN) == pytest.approx(hz, rel=1e-4)
 
 
-def test_known_pitch_is_used_as_it_is(pitched: AcousticModel) -> None:
+def test_known_pitch_is_used_as_it_is(pitched):
     sentence = sentences()[0]
     counts = np.full(len(sentence.phones), 5)
     known = np.column_stack([np.linspace(-1, 1, counts.sum()), np.arange(counts.sum()) % 2]).astype(np.float32)
@@ -202,11 +197,11 @@ def test_known_pitch_is_used_as_it_is(pitched: AcousticModel) -> None:
     assert np.abs(other - made)[voiced, :-2].mean() > 1e-3
 
 
-def test_intonation_spans_many_frames() -> None:
+def test_intonation_spans_many_frames():
     assert replace(SPEC, pitch_layers=4).pitch_dilations == (1, 2, 4, 8)
 
 
-def test_speed_divides_durations(model: AcousticModel) -> None:
+def test_speed_divides_durations(model):
     logarithms = np.log1p(np.linspace(8.0, 40.0, 30)).astype(np.float32)
     normal, slow, fast = (model.durations(logarithms, speed) for speed in (1.0, 0.5, 2.0))
     assert normal.sum() == round(np.linspace(8.0, 40.0, 30).sum())
@@ -218,14 +213,14 @@ def test_speed_divides_durations(model: AcousticModel) -> None:
     assert lengths[0] < lengths[1] < lengths[2]
 
 
-def test_outer_pauses_keep_some_length(model: AcousticModel) -> None:
+def test_outer_pauses_keep_some_length(model):
     counts = model.durations(np.full(12, -3.0, np.float32), 1.0)
     assert counts.tolist() == [SHORTEST_PAUSE, *[0] * 10, SHORTEST_PAUSE]
     fast = model.durations(np.log1p(np.full(12, 3.0, np.float32)), 4.0)
     assert (fast[0], fast[-1]) == (SHORTEST_PAUSE, SHORTEST_PAUSE)
 
 
-def test_int8_changes_what_nobody_hears() -> None:
+def test_int8_changes_what_nobody_hears():
     trained = checkpoint.load(ZOO / "acoustic")
     whole, rounded = AcousticModel(trained), AcousticModel(trained, int8=True)
     bands, semitone = whole.spec.features.mel_bands, np.log(2.0) / 12.0 / LOG_F0_SCALE
@@ -241,7 +236,7 @@ def test_int8_changes_what_nobody_hears() -> None:
             assert (one[:, -1] == other[:, -1]).mean() > 0.98
 
 
-def test_matrices_that_int8_does_not_take_stay_as_they_are(model: AcousticModel, tmp_path: Path) -> None:
+def test_matrices_that_int8_does_not_take_stay_as_they_are(model, tmp_path):
     tensors = {name: model._weights[name] for name in shapes(tensor_table(model.spec))}
     taken = {name.split(".")[-1]: ByteMatrix.takes(tensor) for name, tensor in tensors.items() if "decoder.0" in name}
     assert (taken["taps"], taken["out"]) == (True, False)
@@ -252,14 +247,14 @@ def test_matrices_that_int8_does_not_take_stay_as_they_are(model: AcousticModel,
     assert 0.0 < np.abs(one - other).mean() < 0.1 * np.abs(one).mean()
 
 
-def test_durations_round_without_losing_any(model: AcousticModel) -> None:
+def test_durations_round_without_losing_any(model):
     exact = np.random.default_rng(0).uniform(0.2, 9.0, 200)
     exact[[0, -1]] = 6.0
     counts = model.durations(np.log1p(exact).astype(np.float32), 1.0)
     assert np.abs(np.cumsum(counts) - np.cumsum(exact)).max() <= 0.501
 
 
-def test_positions() -> None:
+def test_positions():
     found = frame_positions(np.array([2, 0, 1, 30]))
     assert found.shape == (33, 3)
     assert found[:3] == pytest.approx(np.array([[0.25, 0.0, 0.05], [0.75, 0.05, 0.0], [0.5, 0.0, 0.0]]))
@@ -268,7 +263,7 @@ def test_positions() -> None:
     assert found[3 + 10] == pytest.approx([10.5 / 30, 0.5, 19 / 20])
 
 
-def test_every_phoneme_has_a_vector_of_its_own(model: AcousticModel) -> None:
+def test_every_phoneme_has_a_vector_of_its_own(model):
     counts = np.full(3, 6)
     heard = {
         model.predict_timed(("sil", phoneme, "."), (False, True, False), counts, "ann").tobytes()
@@ -279,13 +274,13 @@ def test_every_phoneme_has_a_vector_of_its_own(model: AcousticModel) -> None:
         model.predict_timed(("sil", "XX", "."), (False, True, False), counts, "ann")
 
 
-def test_shapes_of_the_checkpoint(network: AcousticNetwork) -> None:
+def test_shapes_of_the_checkpoint(network):
     for spec in (SPEC, OLD, replace(SPEC, duration_layers=1, kernel_size=7, duration_kernel_size=5, decoder_layers=3)):
         found = {name: tuple(tensor.shape) for name, tensor in AcousticNetwork(spec).state_dict().items()}
         assert found == shapes(tensor_table(spec))
 
 
-def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_another_kind_of_checkpoint_is_refused(tmp_path):
     spec = WaveNetSpec(layers=2, stacks=1, residual_channels=2, gate_channels=2, skip_channels=2, head_channels=2)
     tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes(tensor_table(spec)).items()}
     checkpoint.save(tmp_path / "wavenet", spec, tensors, "Zeros.")
@@ -294,12 +289,12 @@ def test_another_kind_of_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("change", "field"), [({"pitch_layers": -1}, "pitch_layers"), ({"outputs": 2}, "outputs")])
-def test_specs_that_describe_no_model(change: dict[str, int], field: str) -> None:
+def test_specs_that_describe_no_model(change, field):
     with pytest.raises(SpecError, match=f"^{field}: "):
         replace(SPEC, **change)
 
 
-def test_a_clause_that_goes_on_is_what_it_is_before_another(model: AcousticModel) -> None:
+def test_a_clause_that_goes_on_is_what_it_is_before_another(model):
     """Prosody and pause are those of a comma within a sentence, not of its end."""
     (clause,) = phonemize("When the ships came in,")
     (within,) = phonemize("When the ships came in, and the rest.")
@@ -309,3 +304,89 @@ def test_a_clause_that_goes_on_is_what_it_is_before_another(model: AcousticModel
     frames, found = model.predict_with_timing(clause, SPEC.speakers[0])
     assert found.tolist() == durations[:count].tolist() == model.timing(clause, SPEC.speakers[0]).tolist()
     assert np.array_equal(frames, expected[: found.sum()])
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return AcousticModel(load(ZOO / "acoustic"))
+
+
+def one(text, form="text"):
+    (sentence,) = phonemize(parse_text(text, form))
+    return sentence
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 1.3])
+def test_a_pause_has_exactly_its_frames_whatever_the_speed(shipped, speed):
+    sentence = one("[pause:700ms] Hello [pause:1.5s] world [pause:30ms].")
+    durations = shipped.timing(sentence, "heart", speed)
+    given = [length for length, control in zip(durations, sentence.controls, strict=True) if control.seconds]
+    assert given == [70, 150, 3]
+    frames, timing = shipped.predict_with_timing(sentence, "heart", speed)
+    assert len(frames) == timing.sum()
+    assert (timing == durations).all()
+
+
+def test_a_pause_is_silent_and_the_words_around_it_are_those_beside_a_comma(shipped):
+    with_pause, comma = one("Hello [pause:5s] world."), one("Hello, world.")
+    frames, durations = shipped.predict_with_timing(with_pause, "joe")
+    natural, usual = shipped.predict_with_timing(comma, "joe")
+    others = np.array([control.seconds is None for control in with_pause.controls])
+    # The running sum is rounded without the pause, so that a boundary may move by a frame.
+    assert abs(durations[others] - usual[others]).max() <= 1
+    end = durations[:5].sum()
+    pause = frames[end : end + 500]
+    bands = shipped.spec.features.mel_bands
+    assert len(pause) == 500
+    assert np.median(pause[:, :bands].mean(axis=1)) < np.median(natural[:, :bands].mean(axis=1)) - 0.5
+    assert (pause[20:-20, -1] == 0.0).all()
+    assert np.isfinite(frames).all()
+
+
+def test_a_pause_alone_is_silence(shipped):
+    frames = shipped.predict(one("[pause:1s]"), "heart")
+    assert len(frames) == 100
+    assert (frames[:, -1] == 0.0).all()
+
+
+def test_prosody_scales_its_own_words(shipped):
+    plain = one("one two three")
+    slow = one('<speak>one <prosody rate="50%">two</prosody> three</speak>', "ssml")
+    starts = np.flatnonzero(plain.word_starts)
+    before, after = shipped.timing(plain, "heart"), shipped.timing(slow, "heart")
+    spans = list(zip(starts, [*starts[1:], len(before) - 1], strict=True))
+    ratios = [after[a:b].sum() / before[a:b].sum() for a, b in spans]
+    assert ratios == pytest.approx([1.0, 2.0, 1.0], abs=0.1)
+
+
+def test_prosody_moves_the_pitch_of_its_own_words(shipped):
+    plain, high = one("one two three"), one('<speak>one <prosody pitch="+4st">two</prosody> three</speak>', "ssml")
+    frames, durations = shipped.predict_with_timing(plain, "heart")
+    moved, same = shipped.predict_with_timing(high, "heart")
+    assert (durations == same).all()
+    starts = [int(durations[:i].sum()) for i in np.flatnonzero(plain.word_starts)]
+    raised = (moved - frames)[:, -2]
+    assert (raised[: starts[1]] == 0.0).all()
+    assert (raised[starts[1] : starts[2]] > 0.0).all()
+    assert (raised[starts[2] :] == 0.0).all()
+
+
+def test_sentences_without_cues_are_predicted_as_ever(shipped):
+    sentence = one("The birch canoe slid.")
+    assert sentence.controls == ()
+    items = (replace(item, span=(0, 0)) if isinstance(item, Word) else item for item in sentence.items)
+    assert (shipped.predict(sentence, "heart") == shipped.predict(Sentence(tuple(items)), "heart")).all()
+
+
+def test_a_mix_of_speakers_is_the_mean_of_their_vectors(shipped):
+    weights = dict(shipped._weights)
+    mean = (2.0 * weights["speaker"][0].astype(np.float64) + weights["speaker"][1]) / 3.0
+    weights["speaker"] = np.stack([mean.astype(np.float32), *weights["speaker"][1:]])
+    other = AcousticModel.__new__(AcousticModel)
+    other.__dict__.update(shipped.__dict__ | {"_weights": weights})
+    first, second = shipped.spec.speakers[:2]
+    sentence = one("The birch canoe slid.")
+    mixed = shipped.predict(sentence, {first: 2 / 3, second: 1 / 3})
+    assert (mixed == other.predict(sentence, first)).all()
+    assert (shipped.predict(sentence, {first: 1.0}) == shipped.predict(sentence, first)).all()
+    assert not np.array_equal(mixed, shipped.predict(sentence, first))

@@ -1,7 +1,5 @@
 """A recording is aligned with its text: by the shipped model, in sound whose phonemes' times are known."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -46,16 +44,16 @@ class JobReader:
 
 
 @pytest.fixture(scope="module")
-def frame_model() -> AcousticModel:
+def frame_model():
     return AcousticModel(load(ZOO / "acoustic"))
 
 
 @pytest.fixture(scope="module")
-def engine() -> NativeEngine:
+def engine():
     return NativeEngine(load(ZOO / "wavenet"))
 
 
-def read_aloud(engine: NativeEngine, model: AcousticModel, text: str, voice: str, speed: float = 1.0) -> JobReader:
+def read_aloud(engine, model, text, voice, speed=1.0):
     sentences = tuple(phonemize(text))
     frames = np.concatenate([model.predict(sentence, voice, speed) for sentence in sentences])
     durations = np.concatenate([model.timing(sentence, voice, speed) for sentence in sentences])
@@ -67,12 +65,12 @@ def read_aloud(engine: NativeEngine, model: AcousticModel, text: str, voice: str
 
 
 @pytest.fixture(scope="module")
-def readings(engine: NativeEngine, frame_model: AcousticModel) -> list[JobReader]:
+def readings(engine, frame_model):
     """The first of every pair, by another voice each."""
     return [read_aloud(engine, frame_model, text, v) for (text, _), v in zip(TEXTS, VOICES, strict=True)]
 
 
-def errors(wave: Wave, reading: JobReader, model: AcousticModel, begins: int = 0) -> NDArray[np.float64]:
+def errors(wave, reading, model, begins=0):
     """How far each boundary between phonemes is from where it is, in seconds."""
     found = np.concatenate(align(wave, reading.sentences, model, reading.voice, FEATURES).durations)
     assert found.sum() == -(-len(wave) // HOP)
@@ -80,7 +78,7 @@ def errors(wave: Wave, reading: JobReader, model: AcousticModel, begins: int = 0
     return np.abs(np.cumsum(found)[:-1] - np.cumsum(reading.durations)[:-1] - begins) * HOP / RATE
 
 
-def test_boundaries_are_found(readings: list[JobReader], frame_model: AcousticModel) -> None:
+def test_boundaries_are_found(readings, frame_model):
     for reading in readings:
         off = errors(reading.wave, reading, frame_model)
         assert np.median(off) <= 0.01
@@ -88,7 +86,7 @@ def test_boundaries_are_found(readings: list[JobReader], frame_model: AcousticMo
 
 
 @pytest.mark.parametrize("speed", [0.4, 2.5])
-def test_whatever_the_speed(engine: NativeEngine, frame_model: AcousticModel, speed: float) -> None:
+def test_whatever_the_speed(engine, frame_model, speed):
     reading = read_aloud(engine, frame_model, TEXTS[1][0], "joe", speed)
     off = errors(reading.wave, reading, frame_model)
     assert np.median(off) <= 0.01
@@ -96,9 +94,7 @@ def test_whatever_the_speed(engine: NativeEngine, frame_model: AcousticModel, sp
 
 
 @pytest.mark.parametrize(("silence", "noise", "gain"), [(200, 0.0, 1.0), (100, 0.005, 1.0), (0, 0.0, 0.02)])
-def test_silence_noise_and_level_do_not_mislead(
-    readings: list[JobReader], frame_model: AcousticModel, silence: int, noise: float, gain: float
-) -> None:
+def test_silence_noise_and_level_do_not_mislead(readings, frame_model, silence, noise, gain):
     for reading in readings[:2]:
         quiet = np.zeros(silence * HOP, np.float32)
         whole = np.concatenate([quiet, reading.wave, quiet])
@@ -109,9 +105,7 @@ def test_silence_noise_and_level_do_not_mislead(
 
 
 @pytest.mark.slow
-def test_sentences_follow_each_other(
-    engine: NativeEngine, frame_model: AcousticModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sentences_follow_each_other(engine, frame_model, monkeypatch):
     """Several, aligned in one go and, as if they were long, from rough to fine in two steps."""
     reading = read_aloud(engine, frame_model, " ".join(text for pair in TEXTS[:3] for text in pair), "heart")
     assert len(reading.sentences) == 6
@@ -122,15 +116,13 @@ def test_sentences_follow_each_other(
         assert (off > 0.05).mean() < 0.05
 
 
-def bits(engine: NativeEngine, reading: JobReader, frames: NDArray[np.float32], voice: str) -> float:
+def bits(engine, reading, frames, voice):
     scores = engine.score(reading.symbols, frames, engine.spec.speakers.index(voice))
     return float(-scores.mean() / np.log(2))
 
 
 @pytest.mark.slow
-def test_the_right_text_is_likelier(
-    readings: list[JobReader], engine: NativeEngine, frame_model: AcousticModel
-) -> None:
+def test_the_right_text_is_likelier(readings, engine, frame_model):
     """Measured: within 0.025 bits a sample of the frames that it was made from; another text 0.5 to 1.0 bits more,
     another voice 0.75 to 1.5."""
     for reading, (_, other_text), other_voice in zip(readings, TEXTS, VOICES[1:] + VOICES[:1], strict=True):
@@ -146,7 +138,7 @@ def test_the_right_text_is_likelier(
 
 
 @pytest.mark.parametrize("samples", [1, HOP - 1, HOP, 5 * HOP + 7])
-def test_frames_cover_all_of_the_recording(readings: list[JobReader], frame_model: AcousticModel, samples: int) -> None:
+def test_frames_cover_all_of_the_recording(readings, frame_model, samples):
     reading = readings[0]
     longer = np.concatenate([reading.wave, np.zeros(samples, np.float32)])
     frames = align(longer, reading.sentences, frame_model, reading.voice, FEATURES).frames
@@ -154,10 +146,10 @@ def test_frames_cover_all_of_the_recording(readings: list[JobReader], frame_mode
     assert np.isfinite(frames).all()
 
 
-def test_recordings_that_cannot_be_of_the_text(readings: list[JobReader], frame_model: AcousticModel) -> None:
+def test_recordings_that_cannot_be_of_the_text(readings, frame_model):
     reading = readings[1]
 
-    def refused(wave: Wave, sentences: tuple[Sentence, ...], message: str) -> None:
+    def refused(wave, sentences, message):
         with pytest.raises(AlignmentError, match=message):
             align(wave, sentences, frame_model, "heart", FEATURES)
 
@@ -169,7 +161,7 @@ def test_recordings_that_cannot_be_of_the_text(readings: list[JobReader], frame_
     refused(np.zeros(0, np.float32), reading.sentences, "the recording is empty")
 
 
-def test_the_way_is_the_cheapest() -> None:
+def test_the_way_is_the_cheapest():
     """Against every way there is."""
     rng = np.random.default_rng(0)
     costs = np.array([0.3, 0.0, 0.2, 0.4], np.float32)

@@ -1,38 +1,20 @@
-"""Words to phones: lexicon, word parts, the statistical guess, and the reading in context."""
+"""Words to phones: the inventory, lexicon, word parts, the statistical guess, the reading in context, mouth shapes."""
 
+import json
+import sqlite3
 import threading
 
 import pytest
 
-from ancestral.models.text import crf, g2p, lexicon, phonemize
+from ancestral.models.text import Sentence, crf, g2p, lexicon, parse_text, phonemes, phonemize
+from ancestral.models.text.phonemes import PHONEMES, VOWELS, from_ipa, is_pause, with_stress, without_stress
+from ancestral.models.text.visemes import Viseme, viseme_of
 
 
 def said(text):
     """The words of a one-sentence text with their phones."""
     (sentence,) = phonemize(text)
-    return [(item.text, " ".join(item.phones)) for item in sentence.items if not isinstance(item, str)]
-
-
-@pytest.mark.parametrize(
-    ("word", "phones"),
-    [
-        ("church", "CH ER1 CH"),
-        ("about", "AX0 B AW1 T"),
-        ("foxes", "F AA1 K S IH0 Z"),
-        ("wavenet", "W EY1 V N EH2 T"),
-        ("rebaking", "R IY0 B EY1 K IH0 NG"),
-        ("kubernetes's", "K UW2 B ER0 N EH1 T IY0 Z IH0 Z"),
-        ("cased", "K EY1 S T"),
-        ("zonked", "Z AA1 NG K T"),
-        ("ulcerated", "AH1 L S ER0 EY2 T IH0 D"),
-        ("ingrain", "IH0 NG G R EY1 N"),
-        ("html", "EY1 CH T IY1 EH1 M EH1 L"),
-        ("A", "EY1"),
-        ("I's", "AY1 Z"),
-    ],
-)
-def test_word(word, phones):
-    assert " ".join(g2p.pronounce(word)[0].phones) == phones
+    return [(word.text, " ".join(word.phones)) for word in sentence.words]
 
 
 @pytest.mark.parametrize(
@@ -45,54 +27,12 @@ def test_invented_words_end_as_they_are_spelled(word, ending):
     assert "1" in phones, "a content word has a main stress"
 
 
-HOMOGRAPHS = [
-    ("I will read it.", "read", "R IY1 D"),
-    ("He has read it.", "read", "R EH1 D"),
-    ("I read it yesterday.", "read", "R EH1 D"),
-    ("They record the song.", "record", "R IH0 K AO1 R D"),
-    ("The record broke.", "record", "R EH1 K ER0 D"),
-    ("We live here.", "live", "L IH1 V"),
-    ("I love live music.", "live", "L AY1 V"),
-    ("He lives alone.", "lives", "L IH1 V Z"),
-    ("Their lives matter.", "lives", "L AY1 V Z"),
-    ("You can use it.", "use", "Y UW1 Z"),
-    ("It is of no use.", "use", "Y UW1 S"),
-    ("I used to swim.", "used", "Y UW1 S T"),
-    ("She used a pen.", "used", "Y UW1 Z D"),
-    ("Close the door.", "close", "K L OW1 Z"),
-    ("It is close to me.", "close", "K L OW1 S"),
-    ("The wind blew.", "wind", "W IH1 N D"),
-    ("To wind a clock.", "wind", "W AY1 N D"),
-    ("A lead pipe.", "lead", "L EH1 D"),
-    ("They lead us.", "lead", "L IY1 D"),
-    ("Don't tear it.", "tear", "T EH1 R"),
-    ("She shed a tear.", "tear", "T IH1 R"),
-    ("That does not work.", "does", "D AH1 Z"),
-    ("They object to it.", "object", "AX0 B JH EH1 K T"),
-    ("The object fell.", "object", "AA1 B JH EH0 K T"),
-]
-
-
-@pytest.mark.parametrize(("text", "word", "phones"), HOMOGRAPHS)
-def test_homograph(text, word, phones):
-    assert dict(said(text))[word] == phones
-
-
 def test_articles_and_to_follow_the_next_sound():
     assert said("The apple, the pear, an hour, to eat, to go, where to?") == [
-        ("the", "DH IY0"),
-        ("apple", "AE1 P AX0 L"),
-        ("the", "DH AX0"),
-        ("pear", "P EH1 R"),
-        ("an", "AX0 N"),
-        ("hour", "AW1 ER0"),
-        ("to", "T UW0"),
-        ("eat", "IY1 T"),
-        ("to", "T AX0"),
-        ("go", "G OW1"),
-        ("where", "W EH1 R"),
+        ("the", "DH IY0"), ("apple", "AE1 P AX0 L"), ("the", "DH AX0"), ("pear", "P EH1 R"), ("an", "AX0 N"),
+        ("hour", "AW1 ER0"), ("to", "T UW0"), ("eat", "IY1 T"), ("to", "T AX0"), ("go", "G OW1"), ("where", "W EH1 R"),
         ("to", "T UW1"),
-    ]
+    ]  # fmt: skip
     assert said("The FBI")[0] == ("the", "DH IY0")
     assert said("plan A")[1] == ("A", "EY1")
 
@@ -108,8 +48,7 @@ def test_function_words_are_weak_inside_and_full_at_the_end():
 @pytest.mark.parametrize("word", ["postgr", "filmr", "sbtl", "grpc", "kubectl", "hamnl", "dunkrk", "mehh", "pazm"])
 def test_no_syllable_is_without_a_vowel(word):
     phones = g2p.pronounce(word)[0].phones
-    ends = [i for i, phone in enumerate(phones) if phone[-1].isdigit()]
-    assert ends
+    assert any(phone[-1].isdigit() for phone in phones)
     sonorants = [i for i, phone in enumerate(phones[:-1]) if phone in "RLMN" and phones[i - 1] in "BDFGKPTVZ"]
     assert phones[-1] not in "RLMN" or phones[-2][-1].isdigit()
     assert all(phones[i + 1][-1].isdigit() for i in sonorants)
@@ -122,8 +61,7 @@ def test_a_letter_that_is_repeated_without_end_is_spoken_each_time(letter):
 
 def test_threads_get_the_same_answers():
     words = [f"blorp{a}{b}" for a in "abcdeiou" for b in ("nt", "sk", "mble", "ton")]
-    alone = [g2p.guess(word) for word in words]
-    answers = {}
+    alone, answers = [g2p.guess(word) for word in words], {}
 
     def work(name):
         answers[name] = [g2p.guess(word) for word in words]
@@ -133,10 +71,66 @@ def test_threads_get_the_same_answers():
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(answers[name] == alone for name in range(8))
+    assert [answers[name] for name in range(8)] == [alone] * 8
 
 
-def test_other_languages_of_gruut() -> None:
+def test_other_languages_of_gruut():
     assert lexicon.entries("oiseau", "gruut_lang_fr") == [("w a z o", "")]
     assert lexicon.entries("bird", "gruut_lang_fr") == []
     assert crf.sounds("smartphone", "gruut_lang_fr") == ["s", "m", "a", "ʁ", "f", "ɔ", "n"]
+
+
+def test_inventory_is_complete_and_pauses_come_first():
+    assert len(PHONEMES) == len(set(PHONEMES)) == 5 + 46 + 24 + 41 + 9
+    assert PHONEMES[:6] == ("sil", ",", ".", "?", "!", "AX0")
+    assert {vowel for vowel in VOWELS if vowel.startswith("AX")} == {"AX0"}
+    assert [p for p in PHONEMES if is_pause(p)] == list(phonemes.PAUSES)
+    assert [without_stress(p) for p in ("AE1", "AX0", "NG")] == ["AE", "AX", "NG"]
+    assert [with_stress(p, "1") for p in ("AX0", "K")] == ["AX0", "K"]
+    assert [with_stress(p, "2") for p in ("ɐ̃0", "ə0", "ɲ")] == ["ɐ̃1", "ə0", "ɲ"]
+    assert with_stress("IY1", "0") == "IY0"
+
+
+def test_ipa():
+    symbols = {"ə": "AX0", "ˈʌ": "AH1", "ʌ": "AH0", "ˈɚ": "ER1", "ɹ": "R", "ɡ": "G", "t͡ʃ": "CH", "ˌoʊ": "OW2"}
+    assert {ipa: from_ipa(ipa) for ipa in symbols} == symbols
+    with pytest.raises(KeyError):
+        from_ipa("ʁ")
+    with sqlite3.connect(f"{lexicon.data_file('lexicon.db').as_uri()}?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT phonemes FROM word_phonemes").fetchall()
+    connection.close()
+    every = {symbol for (row,) in rows for symbol in row.split()}
+    assert {from_ipa(symbol) for symbol in every} <= set(PHONEMES) - set(phonemes.PAUSES)
+
+
+def test_a_sentence_travels_as_json():
+    document = (
+        '<speak>Well, <prosody rate="80%" pitch="+2st">it is late.</prosody> Is it? <break time="1.5s"/>5 km, '
+        '<break time="300ms"/> <phoneme ph="kæt">d"og</phoneme>!<break/></speak>'
+    )
+    sentences = phonemize(parse_text(document, "ssml"))
+    assert [Sentence.from_json(json.loads(json.dumps(sentence.as_json()))) for sentence in sentences] == sentences
+    assert sentences[0].as_json()[:4] == [
+        ["well", 0, 4, "W EH1 L"], ",", ["it", 6, 8, "IH0 T", 0.8, 2.0], ["is", 9, 11, "IH0 Z", 0.8, 2.0],
+    ]  # fmt: skip
+    assert sentences[2].as_json()[:2] == [["sil", 1.5], ["five", 25, 29, "F AY1 V"]]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["", None, [], [None], ["sil _XX ."], [["a", 0, 1, "QQ"]], [["a", 0, 1, ""]], [["a", 0, 1]], [["K", 1.0]], ["K"]],
+)
+def test_no_other_json_is_a_sentence(wrong):
+    with pytest.raises((ValueError, TypeError)):
+        Sentence.from_json(wrong)
+
+
+def test_mouth_shapes():
+    spoken = [phoneme for phoneme in PHONEMES if not is_pause(phoneme)]
+    assert {viseme_of(phoneme).oculus for phoneme in spoken} == {
+        "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou",
+    }  # fmt: skip
+    assert {viseme_of(phoneme).azure for phoneme in spoken} == set(range(1, 22))
+    assert [phoneme for phoneme in spoken if viseme_of(phoneme) == Viseme("PP", 21)] == ["B", "M", "P"], "lips close"
+    assert viseme_of("AA0") == viseme_of("AA1") == viseme_of("AA2") == viseme_of("ɑ̃1") == Viseme("aa", 2)
+    assert viseme_of("ə0") == viseme_of("AX0") == Viseme("aa", 1)

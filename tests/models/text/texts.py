@@ -1,4 +1,4 @@
-"""Texts for the tests of the front-end."""
+"""Texts for the tests of the front-end, and sentences as text, for comparisons: ``sil _DH AX0 _K AE1 T .``"""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-_ESCAPE = re.compile(r"\\(n|t|u[0-9a-f]{4})")
+from ancestral.models.text import Sentence
+from ancestral.models.text.phonemes import PLAIN, Control
+
+_ESCAPE = re.compile(r"\\(\\|-|n|t|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _SOUND = re.compile(r"([\w']+)\{([^}]*)\}")
 
 
@@ -16,32 +19,61 @@ class Example(NamedTuple):
     written: str
     spoken: str
     sounds: list[tuple[str, str]]
+    known_wrong: bool
 
 
 def _unescape(match: re.Match[str]) -> str:
-    return {"n": "\n", "t": "\t"}.get(match[1]) or chr(int(match[1][1:], 16))
+    plain = {"\\": "\\", "-": "", "n": "\n", "t": "\t"}
+    return plain[match[1]] if match[1] in plain else chr(int(match[1][1:], 16))
 
 
 def _plain(word: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(char))
 
 
-def examples(language: str = "en") -> list[Example]:
-    file = "everyday.txt" if language == "en" else f"everyday_{language}.txt"
-    as_token = _plain if language == "en" else str.lower
+def read_examples(file: str) -> list[Example]:
+    """The texts of a file and what is expected of them; the form is described in test_readings.py."""
+    as_token = str.lower if "_" in file else _plain
     found, section, written = [], "", ""
     for line in Path(__file__).with_name(file).read_text("utf-8").splitlines():
         if line.startswith("=== "):
             section = line.removeprefix("=== ")
         elif line.startswith("  "):
-            sounds = [(as_token(word), phones) for word, phones in _SOUND.findall(written)]
-            found.append(Example(section, _ESCAPE.sub(_unescape, _SOUND.sub(r"\1", written)), line.strip(), sounds))
+            expected = line.strip().removeprefix("≠ ")
+            sounds = [] if file == "readings.txt" else _SOUND.findall(written)
+            text = _SOUND.sub(r"\1", written) if sounds else written
+            found.append(
+                Example(
+                    section,
+                    _ESCAPE.sub(_unescape, text),
+                    _ESCAPE.sub(_unescape, expected),
+                    [(as_token(word), phones) for word, phones in sounds],
+                    "≠ " in line[:4],
+                )
+            )
         elif line:
             written = line
     return found
 
 
+def examples(language: str = "en") -> list[Example]:
+    return read_examples("everyday.txt" if language == "en" else f"everyday_{language}.txt")
+
+
 EXAMPLES = examples()
+
+
+def sequence(sentence: Sentence) -> str:
+    """The phonemes; ``_`` begins a word, and a control follows its phoneme: ``,:1.5`` (seconds), ``_K*0.8^2.0``."""
+    controls = sentence.controls or (PLAIN,) * len(sentence.phones)
+    triples = zip(sentence.phones, sentence.word_starts, controls, strict=True)
+    return " ".join(f"{'_' if starts else ''}{phone}{_shown(control)}" for phone, starts, control in triples)
+
+
+def _shown(control: Control) -> str:
+    seconds = "" if control.seconds is None else f":{control.seconds:.3f}"
+    rate = "" if control.rate == 1.0 else f"*{control.rate}"
+    return seconds + rate + ("" if control.semitones == 0.0 else f"^{control.semitones}")
 
 
 POOLS = [

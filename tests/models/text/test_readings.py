@@ -1,0 +1,271 @@
+"""Tables of texts and of what is made of them: readings.txt, and everyday*.txt for what a person would read aloud.
+
+A file has sections (`=== name`), and in each of them a text (with \\\\, \\n, \\t, \\xXX and \\uXXXX; `\\-` is no text) followed,
+indented, by what is expected. Readings: the section says which function reads (:data:`READ`), and `! reason` that it
+refuses. Everyday texts: the spoken form, without commas, since where a reader pauses is a matter of taste; `≠` before it
+where the text is known not to be read so (docs/text.md lists them). `word{PH OW N Z}` says how a word must sound,
+without stress.
+"""
+
+import random
+import re
+from itertools import groupby
+
+import pytest
+
+from ancestral.models.text import (
+    PHONEMES,
+    PronunciationError,
+    Pronunciations,
+    UnsupportedText,
+    Word,
+    g2p,
+    lexicon,
+    parse_text,
+    phonemize,
+)
+from ancestral.models.text.ipa import parse_phonemes
+from ancestral.models.text.languages.language import Numbers
+from ancestral.models.text.languages.numerals import Numerals
+from ancestral.models.text.languages.registry import LANGUAGES, primary, table
+from ancestral.models.text.nearest import in_language, sounds
+from ancestral.models.text.normalize import normalize
+from ancestral.models.text.phonemes import PAUSES, without_stress
+from tests.models.text.test_frontend import check, words_of
+from tests.models.text.texts import EXAMPLES, POOLS, examples, read_examples, sequence
+
+LEXICON = Pronunciations(
+    {"Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S", "Node.js": "N OW1 D"}
+)
+SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ", denominators={4: ("cuarto", "cuartos")})
+READINGS = read_examples("readings.txt")
+
+
+def phones(text, *form):
+    return " ".join(sequence(sentence) for sentence in phonemize(parse_text(text, *form)))
+
+
+def spans(text, *form):
+    """What is written, and how it is read: one pair for each span."""
+    script = parse_text(text, *form)
+    return " | ".join(
+        f"{script.written[slice(*span)]} → {' '.join(word.text for word in words)}"
+        for span, words in groupby(words_of(script), key=lambda word: word.span)
+    )
+
+
+def texts(text, *language):
+    sentences = phonemize(text, *language)
+    for sentence in sentences:
+        check(sentence)
+        assert language or any(phone[-1] == "1" for phone in sentence.phones), "a main stress"
+    return " / ".join(sentence.text for sentence in sentences)
+
+
+def say_as(text, language):
+    kind, _, written = text.partition(" | ")
+    document = f'<speak xml:lang="{language}"><say-as interpret-as="{kind}">{written}</say-as></speak>'
+    return texts(parse_text(document, "ssml"), language)
+
+
+def pronounced(word, language="en"):
+    return " ".join(g2p.pronounce(word)[0].phones if language == "en" else table(language).read([word, "."], 0))
+
+
+def homograph(text):
+    written, _, word = text.partition(" | ")
+    return next(" ".join(said.phones) for said in words_of(written) if said.text == word)
+
+
+READ = {
+    "spoken": lambda text: " ".join(str(token.spoken) for token in normalize(text)),
+    "sentences": texts,
+    "arpabet and ipa": lambda text, *language: " | ".join(
+        map(" ".join, parse_phonemes(text, **({"language": language[0]} if language else {})))
+    ),
+    "phonemes": lambda text: " / ".join(sequence(s) for s in phonemize(parse_text(text, "text", LEXICON))),
+    "words": lambda text: " ".join(word.text for word in words_of(parse_text(text, "text", LEXICON))),
+    "phonemes of words": lambda text, language: " ".join(" ".join(w.phones) for w in words_of(text, language)),
+    "ssml like text": lambda content: phones(f"<speak>{content}</speak>", "ssml"),
+    "spans": spans,
+    "spans of ssml": lambda content: spans(f"<speak>{content}</speak>", "ssml"),
+    "word": pronounced,
+    "homograph": homograph,
+    "number": lambda text, language: Numerals(SPANISH).number(*[*text.split(" | "), None][:2]),
+    "say-as": say_as,
+}
+
+
+def reading(example):
+    """What is made of a text; of one that is refused, the reason."""
+    kind, _, language = example.section.partition(": ")
+    try:
+        return READ[kind](example.written, *filter(None, [language]))
+    except UnsupportedText as refused:
+        message = str(refused)
+    assert message.isprintable()
+    assert len(message) < 500
+    return f"! {message}"
+
+
+@pytest.mark.parametrize("section", dict.fromkeys(example.section for example in READINGS))
+def test_readings(section):
+    wrong = {}
+    for example in (example for example in READINGS if example.section == section):
+        found = reading(example)
+        if example.spoken.startswith("!"):
+            right = found.startswith("!") and example.spoken.removeprefix("!").strip() in found
+        else:
+            right = found == (phones(example.spoken) if section == "ssml like text" else example.spoken)
+        if not right:
+            wrong[example.written] = found
+    assert wrong == {}
+
+
+LANGUAGE_FILES = {"en": 0.99, "es": 0.95, "fr": 0.95, "it": 1.0, "pt": 1.0, "en-GB": 1.0}
+"""Everyday texts, and how many of them are read as a person would."""
+
+
+def is_right(example, language):
+    sentences = phonemize(example.written, language)
+    said = [word for sentence in sentences for word in sentence.words]
+    assert all(set(PHONEMES).issuperset(word.phones) for word in said)
+    if language == "en":
+        spoken = " ".join(without_commas(example.written))
+    else:
+        items = [item for sentence in sentences for item in sentence.items if item != ","]
+        spoken = " ".join(item.text if isinstance(item, Word) else str(item) for item in items)
+    heard = {(word.text, " ".join(map(without_stress, word.phones))) for word in said}
+    return spoken == example.spoken and heard.issuperset(example.sounds)
+
+
+@pytest.mark.parametrize("language", LANGUAGE_FILES)
+def test_spoken_as_a_person_would(language):
+    found = examples(language)
+    assert len(found) >= {"en": 500, "en-GB": 30}.get(language, 150)
+    known = [example for example in found if example.known_wrong]
+    assert [example.written for example in found if not is_right(example, language)] == [e.written for e in known]
+    assert len(known) <= (1.0 - LANGUAGE_FILES[language]) * len(found)
+
+
+# Bullets, quotation marks, brackets and the like are layout.
+_SILENT = re.compile(r"[-*#>|_\"'“”‘’«»()\[\],.;:!?…—–~\u200b\ufeff]+")
+
+
+def without_commas(text, language="en"):
+    return [str(token.spoken) for token in normalize(text, language) if token.spoken != ","]
+
+
+def lost(text, language="en"):
+    """The words, numbers and signs of a text that leave no trace in what is spoken: it is the same without them."""
+    whole, missing = without_commas(text, language), []
+    for token in re.finditer(r"\S+", text):
+        rest = text[: token.start()] + text[token.end() :]
+        if _SILENT.fullmatch(token[0]) or not any(char.isalnum() for char in rest):
+            continue
+        # "of" in "the 4th of July" is spoken whether it is written or not.
+        if without_commas(rest, language) == whole and token[0].lower() not in whole:
+            missing.append(token[0])
+    return missing
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_is_lost(language):
+    missing = {word for example in examples(language) for word in lost(example.written, language)}
+    assert missing <= (set() if language == "en" else {"h."}), "21:00 h."
+
+
+def test_the_checker_notices_a_loss():
+    assert lost("one two") == []
+    assert lost("one ■ two") == ["■"]
+
+
+@pytest.mark.parametrize("section", dict.fromkeys(example.section for example in EXAMPLES))
+def test_four_thousand_characters(section):
+    text = "\n\n".join(example.written for example in EXAMPLES if example.section == section)
+    text = "\n\n".join([text] * (1 + 4000 // len(text)))[:4000].rsplit("\n\n", 1)[0]
+    sentences = phonemize(text)
+    said = [word.text for sentence in sentences for word in sentence.words]
+    assert {phone for sentence in sentences for phone in sentence.phones} <= set(PHONEMES)
+    apart = [word for part in text.split("\n\n") if part.strip() for word in without_commas(part) if word not in PAUSES]
+    assert said == apart or section == "layout"  # its texts have paragraphs of their own
+    plain = re.findall(r"(?<![\w'./\\@#-])[a-z]{4,}(?![\w'./\\@#&-])", text)
+    known = {word for word in plain if lexicon.contains(word)}
+    assert known
+    assert not {word for word in known if word not in said and word not in ("color", "kelvin")}
+
+
+def test_words_in_their_place():
+    def last(language, words, *places):
+        return [table(language).read(words.split(), at)[-1] for at in places]
+
+    jogos = [" ".join(table("pt").read(words.split(), at)) for words, at in (("o jogo .", 1), ("eu não jogo .", 2))]
+    assert jogos == ["ZH o1 G u0", "ZH ɔ1 G u0"], "a noun, a verb"
+    assert last("pt", "as casas altas caem .", 0, 1, 2) == ["S", "Z", "S"], "before a vowel it is voiced"
+    assert last("es", "un vaso de agua", 0, 2) == ["M", "e0"]
+    assert table("es").read(["de", "."], 0) == ("D", "e1")
+    assert Numerals(SPANISH).fraction(3, 4) == "tres cuartos"
+
+
+def test_the_language_of_a_text():
+    with pytest.raises(UnsupportedText, match=r"language 'tlh' is not read; there are en, es"):
+        phonemize("nuqneH", "tlh")
+    assert texts("¿Tienes 21 años o 21 manzanas?", "es-MX") == "tienes veintiún años o veintiuna manzanas?"
+    assert texts("José Luis y Papa Clemente VII.", "es") == "josé luis y papa clemente séptimo."
+    (sentence,) = phonemize("From Z to Z's", "en-GB")
+    assert [word.phones for word in sentence.words[1::2]] == [("Z", "EH1", "D"), ("Z", "EH1", "D", "Z")]
+
+
+@pytest.mark.parametrize("language", ["en", "en-US", "en-GB-scotland", "es", "fr"])
+def test_only_british_voices_read_british_words(language):
+    (sentence,) = phonemize(parse_text("My bath, on 03/04/2025.", language="en"), language)
+    assert sentence.text == "my bath, on march fourth twenty twenty five."
+    assert sentence.words[1].phones == in_language(("B", "AE1", "TH"), primary(language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sound_has_a_nearest_one_and_texts_use_the_languages_own(language):
+    own = sounds(language)
+    for phone in set(PHONEMES) - set(PAUSES):
+        near = in_language((phone,), language)
+        assert near, phone
+        assert own.issuperset(map(without_stress, near)), (phone, near)
+        assert near == (phone,) or without_stress(phone) not in own
+        assert set(near) <= set(PHONEMES)
+    for example in examples(language) if language != "en" else []:
+        for word in (word for sentence in phonemize(example.written, language) for word in sentence.words):
+            assert own.issuperset(map(without_stress, word.phones)), word
+
+
+def test_a_stretch_in_another_language():
+    document = """<speak>He said <lang xml:lang="es-ES">21 niños, señor</lang>, <p xml:lang="fr">Bonjour !</p>and
+        <say-as interpret-as="ordinal">3rd</say-as>.</speak>"""
+    first, second, third = phonemize(parse_text(document, "ssml"), "en-US")
+    assert [first.text, second.text, third.text] == ["he said veintiún niños, señor.", "bonjour!", "and third."]
+    assert " ".join(first.words[3].phones) == "N IY1 N Y OW0 S"
+    assert " ".join(second.words[0].phones) == "B AO0 N ZH UW1 R"
+    (spanish,) = phonemize(parse_text("The thin judge [[ˈʒɔb]].", language="en"), "es")
+    assert [" ".join(word.phones) for word in spanish.words] == ["D e0", "TH i1 N", "Y a1 Y", "Y o1 B"]
+
+
+def test_a_lexicon_in_two_languages():
+    entries = Pronunciations({"Núñez": "ˈnuɲeθ", "gif": "ˈʒif"})
+    for language, expected in (("es", ["N u1 ɲ e0 TH", "Y i1 F"]), ("en", ["N UW1 N Y EY0 TH", "ZH IY1 F"])):
+        (sentence,) = phonemize(parse_text("Núñez, gif.", "text", entries, language), language)
+        assert [" ".join(word.phones) for word in sentence.words] == expected
+    with pytest.raises(PronunciationError, match="no English sound"):
+        Pronunciations({"Núñez": "ˈnu!eθ"})
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+@pytest.mark.parametrize("pool", range(len(POOLS)))
+def test_any_text_is_read_or_refused(language, pool):
+    rng = random.Random(pool)
+    for _ in range(100):
+        text = "".join(rng.choices(POOLS[pool], k=rng.randint(1, 30)))
+        try:
+            sentences = phonemize(text, language)
+        except UnsupportedText:
+            continue
+        for sentence in sentences:
+            assert all(sounds(language).issuperset(map(without_stress, word.phones)) for word in sentence.words), text
