@@ -1,4 +1,4 @@
-"""What the tests of containers share: where things lie, and what an environment of theirs would mean to the program."""
+"""What the tests of containers share: what an environment of theirs would mean to the program, and tools."""
 
 from __future__ import annotations
 

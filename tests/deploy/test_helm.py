@@ -1,7 +1,6 @@
 """The Helm chart: linted and rendered by Helm itself, valid, and true to the image, the settings and the queue."""
 
 import json
-from typing import Any
 
 import pytest
 import yaml
@@ -10,7 +9,8 @@ from ancestral.service import __version__
 from ancestral.service.broker.job import Priority
 from ancestral.service.broker.keys import key
 from deploy.queries import selectors
-from tests.deploy.support import ROOT, UID, settings
+from tests.deploy.support import UID, settings
+from tests.paths import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "ancestral"
 EXAMPLES = sorted((ROOT / "deploy" / "helm" / "values").glob("*.yaml"))
@@ -18,8 +18,7 @@ VERSIONS = ("1.29", "1.32")
 """Of Kubernetes."""
 OPERATORS = ("keda.sh/", "monitoring.coreos.com/")
 """The groups of resources whose schemas kubernetes-validate has not got."""
-Manifest = dict[str, Any]
-Manifests = dict[tuple[str, str], Manifest]
+
 
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk has no wheel for this machine")
 
@@ -38,24 +37,38 @@ def render(values=None, name="ancestral"):
 
 def pod(found, component):
     kind = "StatefulSet" if component == "redis" else "Deployment"
-    spec = found[kind, f"ancestral-{component}"]["spec"]["template"]["spec"]
-    return spec
+    return found[kind, f"ancestral-{component}"]["spec"]["template"]["spec"]
 
 
 def variables(found, component):
     """The environment of a container."""
-    (container,) = pod(found, component)["containers"]
-    assert container["envFrom"] == [{"configMapRef": {"name": "ancestral"}}]
-    own = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+    one = container(found, component)
+    assert one["envFrom"] == [{"configMapRef": {"name": "ancestral"}}]
+    own = {entry["name"]: entry["value"] for entry in one["env"] if "value" in entry}
     return found["ConfigMap", "ancestral"]["data"] | own
 
 
 def values_of(path):
-    values = yaml.safe_load(path.read_text())
-    return values
+    return yaml.safe_load(path.read_text())
 
 
-@pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(path.stem for path in EXAMPLES)])
+def container(found, component):
+    """The container of a component that has one."""
+    (one,) = pod(found, component)["containers"]
+    return one
+
+
+def mounted(found, component, name):
+    """A volume of this name, and where it is."""
+    (volume,) = [volume for volume in pod(found, component)["volumes"] if volume["name"] == name]
+    (mount,) = [mount for mount in container(found, component)["volumeMounts"] if mount["name"] == name]
+    return volume["secret"], mount["mountPath"]
+
+
+EVERY = pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(p.stem for p in EXAMPLES)])
+
+
+@EVERY
 def test_helm_accepts_it(values):
     validate = pytest.importorskip("kubernetes_validate").validate
     report = helm.lint(CHART, values=values, strict=True)
@@ -67,40 +80,35 @@ def test_helm_accepts_it(values):
                 validate(manifest, version, strict=True)
 
 
+OUTSIDE = {"redis": {"enabled": False}, "externalRedis": {"url": "redis://elsewhere:6379/0"}}
+CLUSTER = {"redis": {"enabled": False}, "externalRedis": {"url": "redis+cluster://a:6379,b:6379", "address": "a:6379"}}
+SENTINEL = CLUSTER | {"externalRedis": {"url": "redis+sentinel://a:26379/mine", "address": "a:6379"}}
+BY_PROMETHEUS = {"worker": {"autoscaling": {"prometheus": "http://prometheus:9090"}}}
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"api": {"replica": 3}}, "replica"),
-        ({"settings": {"ANCESTRAL_LOG_LEVEL": 1}}, "ANCESTRAL_LOG_LEVEL"),
+        ({"api": {"replica": 3}}, "replica"), ({"settings": {"ANCESTRAL_LOG_LEVEL": 1}}, "ANCESTRAL_LOG_LEVEL"),
         ({"settings": {"ANCESTRAL_REDIS_URL": "redis://elsewhere"}}, "ANCESTRAL_REDIS_URL"),
         ({"redis": {"enabled": False}}, "externalRedis"),
-        ({"apiKeys": {"file": "a b", "existingSecret": "keys"}}, "apiKeys"),
+        ({"apiKeys": {"file": "a b", "existingSecret": "keys"}}, "apiKeys"), (OUTSIDE, r"externalRedis\.address"),
+        (CLUSTER, r"worker\.autoscaling\.prometheus"), (SENTINEL, r"worker\.autoscaling\.prometheus"),
+        (CLUSTER | BY_PROMETHEUS, r"monitoring\.enabled"),
     ],
-)
+)  # fmt: skip
 def test_wrong_values_are_refused(values, said):
     with pytest.raises(helm.HelmError, match=said):
         render(values)
 
 
-def test_keda_needs_to_know_where_an_external_redis_is():
-    outside = {"redis": {"enabled": False}, "externalRedis": {"url": "redis://elsewhere:6379/0"}}
-    with pytest.raises(helm.HelmError, match=r"externalRedis\.address"):
-        render(outside)
-    found = render(outside | {"worker": {"autoscaling": {"enabled": False}}})
+def test_external_servers_are_used_as_they_are_named():
+    found = render(OUTSIDE | {"worker": {"autoscaling": {"enabled": False}}})
     assert found["Secret", "ancestral-redis"]["stringData"] == {"url": "redis://elsewhere:6379/0"}
-
-
-@pytest.mark.parametrize("url", ["redis+cluster://a:6379,b:6379", "redis+sentinel://a:26379/mine"])
-def test_keda_counts_the_jobs_of_several_servers_by_prometheus(url):
-    outside = {"redis": {"enabled": False}, "externalRedis": {"url": url, "address": "a:6379"}}
-    with pytest.raises(helm.HelmError, match=r"worker\.autoscaling\.prometheus"):
-        render(outside)
-    asked = {"worker": {"autoscaling": {"prometheus": "http://prometheus:9090"}}}
-    with pytest.raises(helm.HelmError, match=r"monitoring\.enabled"):
-        render(outside | asked)
-    found = render(outside | asked | {"monitoring": {"enabled": True}})
-    for component in ("api", "worker"):
-        assert settings(variables(found, component) | {"ANCESTRAL_REDIS_URL": url}).redis_url == url
+    for values in (CLUSTER, SENTINEL):
+        found, url = render(values | BY_PROMETHEUS | {"monitoring": {"enabled": True}}), values["externalRedis"]["url"]
+        for component in ("api", "worker"):
+            assert settings(variables(found, component) | {"ANCESTRAL_REDIS_URL": url}).redis_url == url
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +131,7 @@ def test_the_default_values_make_every_object_once(default):
 
 
 def test_balancers_notice_before_the_socket_closes(default):
-    (container,) = pod(default, "api")["containers"]
-    probe = container["readinessProbe"]
+    probe = container(default, "api")["readinessProbe"]
     notices = (probe["periodSeconds"] + probe["timeoutSeconds"]) * probe["failureThreshold"]
     assert probe["httpGet"]["path"] == "/readyz"
     assert settings(variables(default, "api")).drain_seconds >= notices
@@ -148,14 +155,13 @@ def test_pods_are_restricted(default, component):
 
 @pytest.mark.parametrize(("component", "setting"), [("api", "port"), ("worker", "metrics_port")])
 def test_probes_and_scrapes_use_the_port_that_listens(default, component, setting):
-    (container,) = pod(default, component)["containers"]
-    (port,) = container["ports"]
+    one = container(default, component)
+    (port,) = one["ports"]
     assert port["containerPort"] == getattr(settings(variables(default, component)), setting)
-    probes = [value for key, value in container.items() if key.endswith("Probe")]
+    probes = [value["httpGet"] for key, value in one.items() if key.endswith("Probe")]
     assert len(probes) >= 2
-    for probe in probes:
-        assert probe["httpGet"]["port"] == port["name"]
-        assert probe["httpGet"]["path"] in ("/healthz", "/readyz")
+    assert {probe["port"] for probe in probes} == {port["name"]}
+    assert {probe["path"] for probe in probes} <= {"/healthz", "/readyz"}
     template = default["Deployment", f"ancestral-{component}"]["spec"]["template"]
     assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port["containerPort"])
 
@@ -197,7 +203,7 @@ def test_one_query_counts_the_jobs_of_all_shards():
     assert settings(variables(found, "api")).redis_replicas == 1
 
 
-@pytest.mark.parametrize("values", [{}, *map(values_of, EXAMPLES)], ids=["default", *(path.stem for path in EXAMPLES)])
+@EVERY
 @pytest.mark.parametrize("component", ["api", "worker"])
 def test_variables_are_settings(values, component):
     found = render(values)
@@ -210,48 +216,41 @@ def test_variables_are_settings(values, component):
 
 
 def test_gpu_values_place_workers_on_gpus():
-    spec = pod(render(values_of(CHART.parent / "values/gpu.yaml")), "worker")
-    (container,) = spec["containers"]
+    found = render(values_of(CHART.parent / "values/gpu.yaml"))
+    spec, one = pod(found, "worker"), container(found, "worker")
     assert spec["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
     assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
-    assert container["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": 1}
-    assert container["image"] == "ancestral:gpu"
+    assert one["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": 1}
+    assert one["image"] == "ancestral:gpu"
 
 
 def test_keys_come_from_a_secret():
     text = "alice " + "0" * 64 + "\n"
-    found = render({"apiKeys": {"file": text}})
-    assert found["Secret", "ancestral-keys"]["stringData"] == {"keys": text}
+    assert render({"apiKeys": {"file": text}})["Secret", "ancestral-keys"]["stringData"] == {"keys": text}
     for values, secret in (({"file": text}, "ancestral-keys"), ({"existingSecret": "mine"}, "mine")):
         found = render({"apiKeys": values})
-        (volume,) = [volume for volume in pod(found, "api")["volumes"] if volume["name"] == "keys"]
-        assert volume["secret"]["secretName"] == secret
-        (container,) = pod(found, "api")["containers"]
-        (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "keys"]
-        path = variables(found, "api")["ANCESTRAL_API_KEYS_FILE"]
-        assert path == f"{mount['mountPath']}/keys", "the secret's key is the file's name"
+        source, path = mounted(found, "api", "keys")
+        assert source["secretName"] == secret
+        assert variables(found, "api")["ANCESTRAL_API_KEYS_FILE"] == f"{path}/keys", "the secret's key is the file"
         assert "ANCESTRAL_API_KEYS_FILE" not in variables(found, "worker")
 
 
 def test_the_certificate_comes_from_a_secret_and_only_api_processes_have_it():
-    found = render({"signing": {"existingSecret": "certificate"}})
-    (volume,) = [volume for volume in pod(found, "api")["volumes"] if volume["name"] == "signing"]
-    assert volume["secret"] == {"secretName": "certificate", "defaultMode": 0o440}
-    (container,) = pod(found, "api")["containers"]
-    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "signing"]
+    found, plain = render({"signing": {"existingSecret": "certificate"}}), render()
+    source, path = mounted(found, "api", "signing")
+    assert source == {"secretName": "certificate", "defaultMode": 0o440}
     for part, file in (("CERT", "cert.pem"), ("KEY", "key.pem")):
-        assert variables(found, "api")[f"ANCESTRAL_SIGNING_{part}"] == f"{mount['mountPath']}/{file}"
-        assert f"ANCESTRAL_SIGNING_{part}" not in variables(found, "worker")
-        assert f"ANCESTRAL_SIGNING_{part}" not in variables(render(), "api")
+        assert variables(found, "api")[f"ANCESTRAL_SIGNING_{part}"] == f"{path}/{file}"
+        for others in (variables(found, "worker"), variables(plain, "api")):
+            assert f"ANCESTRAL_SIGNING_{part}" not in others
 
 
 def test_an_external_redis_needs_no_redis():
     found = render(values_of(CHART.parent / "values/external-redis.yaml"))
     assert not [key for key in found if key[0] == "StatefulSet" or key[1] == "ancestral-redis"]
     for component in ("api", "worker"):
-        (container,) = pod(found, component)["containers"]
         secret = {"secretKeyRef": {"name": "ancestral-redis", "key": "url"}}
-        assert {"name": "ANCESTRAL_REDIS_URL", "valueFrom": secret} in container["env"]
+        assert {"name": "ANCESTRAL_REDIS_URL", "valueFrom": secret} in container(found, component)["env"]
         assert found["NetworkPolicy", f"ancestral-{component}"]["spec"]["egress"] == [{"ports": [{"port": 6380}]}]
     for trigger in found["ScaledObject", "ancestral-worker"]["spec"]["triggers"]:
         assert trigger["metadata"]["address"] == "redis.example.net:6380"
@@ -289,20 +288,15 @@ def test_two_releases_do_not_meet():
                 assert not selector.items() <= labels.items(), name
 
 
-def test_its_version_is_the_program_s():
+def test_its_version_and_schema():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["version"] == chart["appVersion"] == __version__
 
-
-def test_the_schema_knows_every_value():
-    schema = json.loads((CHART / "values.schema.json").read_text())
-
     def compare(values, part, path):
-        if "properties" not in part:
-            return
-        assert values.keys() == part["properties"].keys() - {"global"}, path
-        for name, value in values.items():
-            if isinstance(value, dict):
-                compare(value, part["properties"][name], f"{path}.{name}")
+        if "properties" in part:
+            assert values.keys() == part["properties"].keys() - {"global"}, path
+            for name, value in values.items():
+                if isinstance(value, dict):
+                    compare(value, part["properties"][name], f"{path}.{name}")
 
-    compare(values_of(CHART / "values.yaml"), schema, "values")
+    compare(values_of(CHART / "values.yaml"), json.loads((CHART / "values.schema.json").read_text()), "values")

@@ -36,7 +36,7 @@ def digest(seed, key):
     return int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8]) >> 11
 
 
-def test_a_row_is_what_speak_makes_of_it(spoken):
+def test_a_row_is_what_speak_makes_of_it_and_errors_name_the_column(spoken):
     model = ancestral.load("wavenet-en")
     for key, seed in (("a", digest(3, "a")), ("b", 7), ("f", digest(3, "f"))):
         row = spoken[key]
@@ -47,9 +47,6 @@ def test_a_row_is_what_speak_makes_of_it(spoken):
         assert row["sha256"] == hashlib.sha256(row["audio"]).hexdigest()
         words = [(word["text"], word["start"], word["end"]) for word in row["words"]]
         assert words == [(word.text, word.start, word.end) for word in alone.words]
-
-
-def test_errors_name_the_column_and_stop_no_other_row(spoken):
     for key, column in (("c", "voice"), ("d", "text"), ("e", "speed")):
         assert spoken[key]["error"].startswith(f"{column}: ")
         assert spoken[key]["audio"] is spoken[key]["sha256"] is None
@@ -97,36 +94,35 @@ def test_pictures_and_recordings_are_scored(tmp_path):
     sound = voice.speak("Yes.", seed=1)
     sound.save(tmp_path / "a.flac")
     address = (tmp_path / "a.flac").as_uri()
-    rows = {"recording": [address, "file:///nowhere.flac", 5], "text": ["Yes."] * 3, "voice": ["joe"] * 3}
+    short = io.BytesIO()
+    soundfile.write(short, np.zeros(160, np.float32), 16000, format="WAV")
+    wrong = ["file:///nowhere.flac", 5, b"nothing", short.getvalue()]
+    rows = {"recording": [address, *wrong], "text": ["Yes."] * 4 + ["It snowed all day long."], "voice": ["joe"] * 5}
     heard = Mapper("wavenet-en", score=True)(rows)
     found = voice.score((tmp_path / "a.flac").read_bytes(), "Yes.")
     assert heard["bits"][0] == pytest.approx(found["bits_per_sample"] * found["samples"], rel=1e-5)
     assert [word["bits"] for word in heard["words"][0]] == [word["bits"] for word in found["words"]]
     assert heard["words"][0][0]["start"] == found["words"][0]["start"] / 16000
-    assert [error.partition(":")[0] for error in heard["error"][1:]] == ["recording", "recording"]
+    assert [error.partition(":")[0] for error in heard["error"][1:]] == ["recording"] * 4
 
 
 def test_a_column_of_no_use_is_refused():
-    with pytest.raises(
-        ancestral.InvalidRequest, match=r"sped: .* uses no such column, but key, text, voice"
-    ) as refused:
-        Mapper("wavenet-en")({"text": ["Yes."], "sped": [1.0]})
-    assert refused.value.param == "sped"
-    with pytest.raises(ancestral.InvalidRequest) as refused:
-        Mapper("wavenet-babble")({"text": ["Yes."]})
-    assert refused.value.param == "model"
+    for model, columns, param, said in (
+        ("wavenet-en", {"text": ["Yes."], "sped": [1.0]}, "sped", "sped: .* uses no such column, but key, text, voice"),
+        ("wavenet-babble", {"text": ["Yes."]}, "model", None),
+    ):
+        with pytest.raises(ancestral.InvalidRequest, match=said) as refused:
+            Mapper(model)(columns)
+        assert refused.value.param == param
 
 
-def test_a_mapper_can_be_pickled_before_and_after_its_first_batch():
+def test_a_mapper_can_be_pickled_and_takes_record_batches():
     mapper = Mapper("pixelcnn-digits", seed=5)
     first = pickle.loads(pickle.dumps(mapper))({"prompt": ["7"]})["sha256"]
     assert mapper({"prompt": ["7"]})["sha256"] == first
     assert pickle.loads(pickle.dumps(mapper))({"prompt": ["7"]})["sha256"] == first
-
-
-def test_it_is_a_function_of_a_record_batch():
     (batch,) = pa.table({"prompt": ["7", "1"]}).to_batches()
-    made = Mapper("pixelcnn-digits")(batch)
+    made = mapper(batch)
     assert isinstance(made, pa.RecordBatch)
     assert Image.open(io.BytesIO(made.column("image")[1].as_py())).size == (28, 28)
 
@@ -165,15 +161,3 @@ def test_ray_data_takes_it_as_it_is():
             )
     finally:
         ray.shutdown()
-
-
-def test_a_recording_that_cannot_be_read_names_its_column():
-    file = io.BytesIO()
-    soundfile.write(file, np.zeros(160, np.float32), 16000, format="WAV")
-    rows = {
-        "recording": [b"nothing", file.getvalue()],
-        "text": ["Yes.", "It snowed all day long."],
-        "voice": ["joe"] * 2,
-    }
-    heard = Mapper("wavenet-en", score=True)(rows)
-    assert [error.partition(":")[0] for error in heard["error"]] == ["recording", "recording"]

@@ -13,7 +13,6 @@ from ancestral.catalog.seeds import keyed_seeds
 from ancestral.codecs import encode_file
 from ancestral.detection.pictures import PictureTest
 from ancestral.detection.query import Query, Search
-from ancestral.images.sampler import ImageSampler
 from ancestral.models.conditioning import draw_labels
 
 KEY = b"the key of these tests, 32 bytes"
@@ -58,7 +57,6 @@ def test_a_sprite_is_found_by_the_key_whatever_it_shows(detector, elf, form, sca
 
 def test_labels_are_evidence_for_a_seed_but_for_one_that_told_them():
     sampler = ancestral.load("pixelcnn-sprites")._models.samplers["pixelcnn-sprites"]
-    assert isinstance(sampler, ImageSampler)
     spec, rows = sampler.model.spec, sampler.model.label_rows
     labels = tuple(draw_labels(spec, rows, [None] * len(spec.conditions), 7))
     request = replace(sampler.request(labels, 0.3, 1.5), seed=7)

@@ -56,7 +56,6 @@ def test_the_notebook_runs(tmp_path):
     notebook = json.loads((ROOT / "docs/notebook.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(cells) > 4
-    done = subprocess.run(
-        [sys.executable, "-c", "\n\n".join(cells)], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    line = [sys.executable, "-c", "\n\n".join(cells)]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -5,15 +5,7 @@ import pytest
 from PIL import GimpPaletteFile
 
 from ancestral.errors import InvalidRequest
-from ancestral.images.palettes import (
-    MAX_COLOURS,
-    PALETTES,
-    check_palette,
-    colours_of,
-    nearest,
-    read_palette,
-    write_palette,
-)
+from ancestral.images import palettes
 from ancestral.images.pixels import BatchDecoder
 from tests.service.toys import PICTURES
 
@@ -25,17 +17,14 @@ GIMP = (
 @pytest.mark.parametrize(
     "data",
     [
-        GIMP,
-        GIMP.replace(b"\n", b"\r\n"),
-        b"GIMP Palette\r\nChannels: RGBA\n255 128 0 255 Orange\n0 0 7 255",
-        b"ff8000\n000007\n",
-        b"\xef\xbb\xbf#FF8000\r\n\r\n#000007",
+        GIMP, GIMP.replace(b"\n", b"\r\n"), b"GIMP Palette\r\nChannels: RGBA\n255 128 0 255 Orange\n0 0 7 255",
+        b"ff8000\n000007\n", b"\xef\xbb\xbf#FF8000\r\n\r\n#000007",
     ],
-)
+)  # fmt: skip
 def test_files_of_gimp_and_lospec(data, tmp_path):
-    assert read_palette(data) == ("#ff8000", "#000007")
+    assert palettes.read_palette(data) == ("#ff8000", "#000007")
     (tmp_path / "two.gpl").write_bytes(data)
-    assert check_palette(tmp_path / "two.gpl") == ("#ff8000", "#000007")
+    assert palettes.check_palette(tmp_path / "two.gpl") == ("#ff8000", "#000007")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +42,10 @@ def test_files_of_gimp_and_lospec(data, tmp_path):
         (b"ff8000ff\n", "line 1 of the file"),
         (b"\x89PNG\r\n\x1a\n", "is not text"),
         (b"ff8000\x00", "line 1 of the file"),
-        (b"".join(b"%06x\n" % number for number in range(MAX_COLOURS + 1)), "has 256 colours; 2 to 255 are taken"),
+        (
+            b"".join(b"%06x\n" % number for number in range(palettes.MAX_COLOURS + 1)),
+            "has 256 colours; 2 to 255 are taken",
+        ),
         (b"#" * ((64 << 10) + 1), "has more than 64 KiB"),
         (b"GIMP Palette\n" + b"#\n" * (32 << 10), "has more than 64 KiB"),
     ],
@@ -61,51 +53,50 @@ def test_files_of_gimp_and_lospec(data, tmp_path):
 def test_hostile_files_are_refused(data, message, tmp_path):
     (tmp_path / "bad.hex").write_bytes(data)
     with pytest.raises(InvalidRequest, match=message) as refused:
-        check_palette(tmp_path / "bad.hex")
+        palettes.check_palette(tmp_path / "bad.hex")
     assert refused.value.param == "palette"
 
 
 @pytest.mark.parametrize(
     ("palette", "message"),
     [
-        ("amiga", "no palette is called 'amiga'; there are 1-bit, game-boy"),
-        ("palette.gpl", "no palette is called"),
-        (["#ffffff", "white"], "'white' is not a colour"),
-        (["#ffffff", "#fff"], "'#fff' is not a colour"),
-        (["#ffffff", "#FFFFFF"], "has 1 colours"),
-        (7, "must be a name, a file or a list of colours"),
+        ("amiga", "no palette is called 'amiga'; there are 1-bit, game-boy"), ("palette.gpl", "no palette is called"),
+        (["#ffffff", "white"], "'white' is not a colour"), (["#ffffff", "#fff"], "'#fff' is not a colour"),
+        (["#ffffff", "#FFFFFF"], "has 1 colours"), (7, "must be a name, a file or a list of colours"),
     ],
-)
+)  # fmt: skip
 def test_others_are_refused(palette, message):
     with pytest.raises(InvalidRequest, match=message):
-        check_palette(palette)
+        palettes.check_palette(palette)
 
 
 def test_the_named_ones():
-    assert {name: len(colours) for name, colours in PALETTES.items()} == {
+    assert {name: len(colours) for name, colours in palettes.PALETTES.items()} == {
         "1-bit": 2, "game-boy": 4, "pico-8": 16, "db16": 16, "db32": 32,
     }  # fmt: skip
-    for name, colours in PALETTES.items():
-        assert check_palette(name) == name
-        assert check_palette(colours) == colours
-        assert np.array_equal(nearest(colours_of(name), colours_of(name)), np.arange(len(colours)))
+    for name, colours in palettes.PALETTES.items():
+        assert palettes.check_palette(name) == name
+        assert palettes.check_palette(colours) == colours
+        assert np.array_equal(
+            palettes.nearest(palettes.colours_of(name), palettes.colours_of(name)), np.arange(len(colours))
+        )
 
 
 def test_what_is_written_is_read_by_others_and_here():
     colours = np.array([[0, 0, 0, 0], [1, 20, 255, 255], [0, 0, 0, 255]], np.uint8)
-    data = write_palette("mine", colours)
-    assert read_palette(data) == ("#0114ff", "#000000")
+    data = palettes.write_palette("mine", colours)
+    assert palettes.read_palette(data) == ("#0114ff", "#000000")
     assert GimpPaletteFile.GimpPaletteFile.frombytes(data).palette == bytes([1, 20, 255, 0, 0, 0])
 
 
 def test_the_nearest_is_the_one_that_looks_nearest():
     """By the values of OKLab: black 0, blue 0.452, red 0.628, green 0.866, white 1 in lightness."""
     grey = np.arange(256, dtype=np.uint8)[:, None].repeat(3, 1)
-    found = nearest(grey, np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
+    found = palettes.nearest(grey, np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
     assert found.tolist() == [0] * 100 + [1] * 156, "lightness 0.5 is a linear 0.125, 99.07 of 255 in sRGB"
     # In RGB dark violet is as near to black as to blue; who sees it says blue.
     colours = np.array([[0, 0, 0], [0, 0, 255], [255, 255, 255]], np.uint8)
-    assert nearest(np.array([[60, 0, 126]], np.uint8), colours).tolist() == [1]
+    assert palettes.nearest(np.array([[60, 0, 126]], np.uint8), colours).tolist() == [1]
 
 
 @pytest.mark.parametrize("name", ["rgb", "grey", "binary", "palette"])
@@ -121,13 +112,12 @@ def test_every_pixel_gets_the_nearest_colour_and_transparent_ones_stay(name, *, 
     before, after = plain(symbols.astype(np.uint8)), mapped.pixels
     assert np.array_equal(rows.swapaxes(0, 1), after)
     assert after.shape[3] == (4 if transparent else 3)
-    colours = colours_of("pico-8")
+    colours = palettes.colours_of("pico-8")
     seen = np.broadcast_to(before[..., :3], (*before.shape[:3], 3)).swapaxes(0, 1)
-    expected = colours[nearest(np.ascontiguousarray(seen), colours)]
+    expected = colours[palettes.nearest(np.ascontiguousarray(seen), colours)]
     hidden = before.swapaxes(0, 1)[..., 3] == 0 if transparent else np.zeros(seen.shape[:3], bool)
     assert hidden.any() == transparent
     assert np.array_equal(after[..., :3][~hidden], expected[~hidden])
     if transparent:
         assert np.array_equal(after[..., 3] == 0, hidden)
-    assert mapped.colours is not None
     assert np.array_equal(mapped.colours[mapped.indices(mapped.symbols)[..., 0]][..., : after.shape[3]], after)

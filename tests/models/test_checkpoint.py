@@ -1,30 +1,104 @@
-"""Checkpoints: the round trip, and every kind of damage refused by the name of the file or the tensor."""
+"""Models on disk: the round trips of checkpoints and `model.json`, and all that is wrong refused by the field's name.
+
+refused.txt has sections (`=== what`), and in each of them changes to a right one (JSON) and how the message begins.
+"""
 
 import hashlib
 import json
 import struct
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import CheckpointError, load, save
-from ancestral.models.networks.wavenet import WaveNet
-from ancestral.models.tensors import shapes
-from tests.models.random_models import TINY_SPECS
+from ancestral.models.entries import PLAIN, ModelEntry, ModelError, Sampling, Voice, discover
+from ancestral.models.spec import SpecError
+from ancestral.models.text import PHONEMES
+from tests.models.random_models import CLASS, PALETTE, SMALL_SPEC, TINY_SPECS, ZOO
 from tests.random_weights import lively_checkpoint
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = lively_checkpoint(SPEC).tensors
+VOICE = {"id": "ann", "name": "Ann", "language": "en", "gender": "female", "description": "", "license": "CC0-1.0"}
+MODEL = {
+    "id": "a", "kind": "speech", "created": 1, "owned_by": "us", "description": "", "temperature": 1.0,
+    "voices": [VOICE],
+}  # fmt: skip
+IMAGE = {name: value for name, value in MODEL.items() if name != "voices"} | {"kind": "image", "guidance": 1.5}
+SHEET = {"rows": ["n", "s"], "animations": {"idle": ["{row}"], "run": ["{row} 1", "{row} 2"]}, "frames_per_second": 8}
+LABELLED = PixelCNNSpec(attributes=(CLASS,), conditioning="location")
+RIGHT = {
+    "pixelcnn": PixelCNNSpec(), "pixelcnn, labelled": LABELLED,
+    "pixelcnn, two scales": replace(LABELLED, coarse_layers=2), "pixelrnn": PixelRNNSpec(), "wavenet": WaveNetSpec(),
+    "encoder": EncoderSpec(height=13, width=20, channels=1, levels=2, layers=3, features=6, code=7),
+    "acoustic": AcousticSpec(phonemes=PHONEMES, speakers=("ann", "bob"), outputs=20, pitch_layers=3),
+    "classifier": ClassifierSpec(8, 8, 1, 2, (), (CLASS,)),
+}  # fmt: skip
+RIGHT_ENTRIES = {
+    "model.json": lambda changes: changes,
+    "speech": lambda changes: MODEL | changes,
+    "audio": lambda changes: MODEL | {"kind": "audio"} | changes,
+    "image": lambda changes: IMAGE | changes,
+    "voice": lambda changes: MODEL | {"voices": [VOICE | changes]},
+    "sampling": lambda changes: MODEL | {"voices": [VOICE | {"sampling": changes}]},
+    "sheet": lambda changes: IMAGE | {"sheets": {"run": SHEET | changes}},
+}
+PREFIXES = {"sampling": "a: voices: sampling: ", "sheet": "a: sheets: run: ", "model.json": ""}
+
+
+def refusals():
+    section = ""
+    for line in Path(__file__).with_name("refused.txt").read_text("utf-8").splitlines():
+        if line.startswith("=== "):
+            section = line.removeprefix("=== ")
+        elif line:
+            changes, _, message = line.partition(" → ")
+            yield pytest.param(section, json.loads(changes), message, id=f"{section}: {changes:.60}")
+
+
+def write(directory, data, name="a"):
+    (directory / name).mkdir()
+    text = data if isinstance(data, str) else json.dumps({k: v for k, v in data.items() if v is not None})
+    (directory / name / "model.json").write_text(text, errors="surrogateescape")
+
+
+def read(section, changes, folder):
+    """Read what is right but for these changes."""
+    if section in RIGHT:
+        return type(RIGHT[section]).from_json(RIGHT[section].to_json() | changes)
+    if section in RIGHT_ENTRIES:
+        write(folder, RIGHT_ENTRIES[section](changes))
+        return ModelEntry.read(folder / "a")
+    save(folder / "model", SPEC, TENSORS, "")
+    if section == "config.json":
+        rewrite_config(folder / "model", **changes)
+    else:
+        (folder / "model" / "manifest.json").write_text(json.dumps({"files": changes}))
+    return load(folder / "model")
+
+
+@pytest.mark.parametrize(("section", "changes", "message"), [*refusals()])
+def test_what_is_wrong_is_refused_by_its_field(tmp_path, section, changes, message):
+    with pytest.raises((SpecError, ModelError, CheckpointError)) as refused:
+        read(section, changes, tmp_path)
+    prefix = PREFIXES.get(section, "a: ") if section in RIGHT_ENTRIES else ""
+    found = str(refused.value)
+    assert message in found if section == "classifier" else found.startswith(prefix + message)
 
 
 @pytest.fixture
 def saved(tmp_path):
-    path = tmp_path / "model"
-    save(path, SPEC, TENSORS, "# A model\n")
-    return path
+    save(tmp_path / "model", SPEC, TENSORS, "# A model\n")
+    return tmp_path / "model"
 
 
 def sign(path):
@@ -36,16 +110,6 @@ def sign(path):
     (path / "manifest.json").write_text(json.dumps(manifest))
 
 
-def rewrite_tensors(path, **changes):
-    tensors = load_file(path / "weights.safetensors")
-    for name, tensor in changes.items():
-        tensors.pop(name, None)
-        if tensor is not None:
-            tensors[name] = tensor
-    save_file(tensors, path / "weights.safetensors")
-    sign(path)
-
-
 def rewrite_config(path, **changes):
     config = json.loads((path / "config.json").read_text()) | changes
     (path / "config.json").write_text(json.dumps(config))
@@ -54,19 +118,22 @@ def rewrite_config(path, **changes):
 
 def test_a_saved_checkpoint_is_loaded_as_it_was(saved):
     checkpoint = load(saved)
-    assert checkpoint.spec == SPEC
-    assert checkpoint.card == "# A model\n"
-    assert checkpoint.path == saved
+    assert (checkpoint.spec, checkpoint.card, checkpoint.path) == (SPEC, "# A model\n", saved)
     assert checkpoint.sha256 == hashlib.sha256((saved / "weights.safetensors").read_bytes()).hexdigest()
     assert checkpoint.tensors.keys() == TENSORS.keys()
+    assert not checkpoint.half
     for name, tensor in TENSORS.items():
         assert checkpoint.tensors[name].dtype == np.float32
         assert np.array_equal(checkpoint.tensors[name], tensor)
+    listing = json.loads((saved / "manifest.json").read_text())["files"]
+    assert {p.name for p in saved.iterdir()} == {*listing, "manifest.json"}
+    for name, entry in listing.items():
+        data = (saved / name).read_bytes()
+        assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
 def test_half_precision_takes_half_the_space_and_is_read_as_float32(saved):
     full = (saved / "weights.safetensors").stat().st_size
-    assert not load(saved).half
     save(saved, SPEC, TENSORS, "", half=True)
     checkpoint = load(saved)
     assert (saved / "weights.safetensors").stat().st_size < 0.7 * full
@@ -76,26 +143,14 @@ def test_half_precision_takes_half_the_space_and_is_read_as_float32(saved):
         assert np.array_equal(checkpoint.tensors[name], tensor.astype(np.float16))
 
 
-def test_the_manifest_lists_every_other_file(saved):
-    listing = json.loads((saved / "manifest.json").read_text())["files"]
-    assert {p.name for p in saved.iterdir()} == {*listing, "manifest.json"}
-    for name, entry in listing.items():
-        data = (saved / name).read_bytes()
-        assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-
-
 def test_saving_replaces_what_was_there_and_leaves_nothing_else(saved):
     (saved / "stray").write_text("from an older version")
-    save(saved, SPEC, {n: t + 1.0 for n, t in TENSORS.items()}, "# Another\n")
+    save(saved, SPEC, {n: t.astype(np.float64) + 1.0 for n, t in TENSORS.items()}, "# Another\n")
     assert load(saved).card == "# Another\n"
-    assert np.array_equal(load(saved).tensors["embedding"], TENSORS["embedding"] + 1.0)
+    expected = (TENSORS["embedding"].astype(np.float64) + 1.0).astype(np.float32)
+    assert np.array_equal(load(saved).tensors["embedding"], expected), "in single precision"
     assert not (saved / "stray").exists()
     assert [p.name for p in saved.parent.iterdir()] == ["model"]
-
-
-def test_saving_converts_to_single_precision(tmp_path):
-    save(tmp_path / "model", SPEC, {n: t.astype(np.float64) for n, t in TENSORS.items()}, "")
-    assert np.array_equal(load(tmp_path / "model").tensors["past"], TENSORS["past"])
 
 
 def test_what_does_not_fit_is_not_saved(saved):
@@ -105,83 +160,55 @@ def test_what_does_not_fit_is_not_saved(saved):
     assert load(saved).sha256 == before
 
 
-@pytest.mark.parametrize("spec", [*TINY_SPECS.values(), WaveNetSpec(), WaveNetSpec(**MEDIUM, local_channels=66)])
-def test_expected_shapes_are_the_networks(spec):
-    assert shapes(tensor_table(spec)) == {name: tuple(t.shape) for name, t in WaveNet(spec).state_dict().items()}
-
-
 @pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "README.md", "manifest.json"])
-def test_a_missing_file(saved, name):
-    (saved / name).unlink()
-    with pytest.raises(CheckpointError, match=f"^{name}: cannot be read"):
-        load(saved)
-
-
-@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "README.md"])
-def test_a_truncated_file(saved, name):
+def test_a_damaged_file(saved, name):
     data = (saved / name).read_bytes()
-    (saved / name).write_bytes(data[:-1])
-    with pytest.raises(CheckpointError, match=f"^{name}: {len(data) - 1} bytes, but manifest.json says {len(data)}"):
-        load(saved)
+    damages = [(None, "cannot be read")]
+    if name != "manifest.json":
+        flipped = bytearray(data)
+        flipped[len(data) // 2] ^= 1
+        damages += [(data[:-1], f"{len(data) - 1} bytes, but manifest.json says {len(data)}"), (flipped, "its SHA-256")]
+    for damaged, message in damages:
+        (saved / name).unlink() if damaged is None else (saved / name).write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=f"^{name}: {message}"):
+            load(saved)
 
 
-@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "README.md"])
-def test_a_flipped_bit(saved, name):
-    data = bytearray((saved / name).read_bytes())
-    data[len(data) // 2] ^= 1
-    (saved / name).write_bytes(data)
-    with pytest.raises(CheckpointError, match=f"^{name}: its SHA-256"):
-        load(saved)
+HEADER = json.dumps({"past": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
 
 
-@pytest.mark.parametrize("size", [0, 4, 100, -1])
-def test_truncated_weights_behind_a_right_hash(saved, size):
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        *((lambda data, size=size: data[:size], "") for size in (0, 4, 100, -1)),
+        (lambda data: struct.pack("<Q", len(HEADER)) + HEADER + b"\0\0", " .*BF16"),
+    ],
+)
+def test_damaged_weights_behind_a_right_hash(saved, damage, message):
     weights = saved / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:size])
+    weights.write_bytes(damage(weights.read_bytes()))
     sign(saved)
-    with pytest.raises(CheckpointError, match=r"^weights.safetensors: not a safetensors file"):
-        load(saved)
-
-
-def test_an_unnamed_type(saved):
-    header = json.dumps({"past": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
-    (saved / "weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0")
-    sign(saved)
-    with pytest.raises(CheckpointError, match=r"^weights.safetensors: not a safetensors file .*BF16"):
+    with pytest.raises(CheckpointError, match=rf"^weights.safetensors: not a safetensors file{message}"):
         load(saved)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("name", "tensor", "message"),
     [
-        ({"skip_bias": None}, "^skip_bias: missing from weights.safetensors"),
-        ({"bonus": np.zeros(3, np.float32)}, "^bonus: no tensor of a wavenet model"),
-        ({"skip_bias": np.zeros(8, np.float32)}, r"^skip_bias: shape \[8\], but the configuration makes it \[16\]"),
-        ({"skip_bias": np.zeros(16, np.float64)}, "^skip_bias: type float64, not float32"),
-        ({"skip_bias": np.zeros(16, np.int32)}, "^skip_bias: type int32, not float32"),
-        ({"skip_bias": np.full(16, np.nan, np.float32)}, "^skip_bias: holds values that are not finite"),
-        ({"skip_bias": np.full(16, np.inf, np.float32)}, "^skip_bias: holds values that are not finite"),
+        ("skip_bias", None, "missing from weights.safetensors"),
+        ("bonus", np.zeros(3, np.float32), "no tensor of a wavenet model"),
+        ("skip_bias", np.zeros(8, np.float32), r"shape \[8\], but the configuration makes it \[16\]"),
+        ("skip_bias", np.zeros(16, np.float64), "type float64, not float32"),
+        ("skip_bias", np.zeros(16, np.int32), "type int32, not float32"),
+        ("skip_bias", np.full(16, np.nan, np.float32), "holds values that are not finite"),
+        ("skip_bias", np.full(16, np.inf, np.float32), "holds values that are not finite"),
     ],
 )
-def test_a_wrong_tensor(saved, changes, message):
-    rewrite_tensors(saved, **changes)
-    with pytest.raises(CheckpointError, match=message):
-        load(saved)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"kind": "melgan"}, "^config.json: unknown kind 'melgan'"),
-        ({"kind": ["wavenet"]}, "^config.json: unknown kind"),
-        ({"layers": 8}, r"^past: shape \[6, 8, 16\], but the configuration makes it \[8, 8, 16\]"),
-        ({"layers": 7}, "^config.json: stacks: 7 layers do not divide"),
-        ({"bonus": 1}, "^config.json: bonus: unknown field"),
-    ],
-)
-def test_a_wrong_configuration(saved, changes, message):
-    rewrite_config(saved, **changes)
-    with pytest.raises(CheckpointError, match=message):
+def test_a_wrong_tensor(saved, name, tensor, message):
+    tensors = load_file(saved / "weights.safetensors") | {name: tensor}
+    save_file({n: t for n, t in tensors.items() if t is not None}, saved / "weights.safetensors")
+    sign(saved)
+    with pytest.raises(CheckpointError, match=f"^{name}: {message}"):
         load(saved)
 
 
@@ -189,24 +216,75 @@ def test_a_wrong_configuration(saved, changes, message):
 def test_malformed_json(saved, data):
     (saved / "config.json").write_bytes(data)
     sign(saved)
-    with pytest.raises(CheckpointError, match=r"^config.json: not "):
-        load(saved)
-    (saved / "manifest.json").write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"^manifest.json: not "):
-        load(saved)
+    for name in ("config.json", "manifest.json"):
+        (saved / name).write_bytes(data)
+        with pytest.raises(CheckpointError, match=f"^{name}: not "):
+            load(saved)
 
 
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        (None, "^manifest.json: no table of files"),
-        ([], "^manifest.json: no table of files"),
-        ({}, "^config.json: not listed in manifest.json"),
-        ({"config.json": 3}, "^config.json: not listed in manifest.json"),
-        ({"config.json": {}}, "^config.json: .* manifest.json says None"),
-    ],
-)
-def test_a_manifest_that_says_nothing(saved, files, message):
-    (saved / "manifest.json").write_text(json.dumps({"files": files}))
-    with pytest.raises(CheckpointError, match=message):
-        load(saved)
+@pytest.mark.parametrize("spec", [SMALL_SPEC, replace(RIGHT["encoder"], levels=len(PALETTE), palette=PALETTE)])
+def test_a_spec_survives_json(spec):
+    assert type(spec).from_json(spec.to_json()) == spec
+
+
+def test_a_configuration_from_before_there_was_a_choice_of_shaping():
+    stored = SMALL_SPEC.to_json()
+    assert stored.pop("shaping") == "preemphasis"
+    assert WaveNetSpec.from_json(stored) == SMALL_SPEC
+
+
+def test_models_are_found_with_the_checkpoints_of_their_kind(tmp_path):
+    assert discover(tmp_path / "nowhere") == []
+    write(tmp_path, MODEL | {"id": "b", "kind": "audio", "voices": [VOICE | {"sampling": {"min_p": 0.03}}]}, "b")
+    shaped = {"voiced_temperature": 0.8, "min_p": 0.03}
+    write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": shaped}, VOICE | {"id": "bob"}]})
+    write(tmp_path, IMAGE | {"id": "c", "sheets": {"run": SHEET}}, "c")
+    (tmp_path / "no-model").mkdir()
+    (tmp_path / "README.md").write_text("")
+    for path in ("a/wavenet", "a/acoustic", "b/anything", "c/pixelcnn"):
+        (tmp_path / path).mkdir()
+    reads, babbles, draws = discover(tmp_path)
+    assert [entry.id for entry in (reads, babbles, draws)] == ["a", "b", "c"]
+    assert reads.voices[1] == Voice(**VOICE | {"id": "bob"})
+    assert [voice.sampling for voice in reads.voices] == [Sampling(voiced_temperature=0.8, min_p=0.03), PLAIN]
+    assert babbles.voices[0].sampling == Sampling(min_p=0.03)
+    assert (reads.sampled, reads.acoustic) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "acoustic")
+    assert (babbles.sampled, babbles.acoustic) == (tmp_path / "b" / "anything", None)
+    assert (draws.sampled, draws.acoustic, draws.voices) == (tmp_path / "c" / "pixelcnn", None, ())
+    assert (reads.guidance, draws.guidance, draws.classifier) == (1.0, 1.5, None)
+    (tmp_path / "c" / "classifier").mkdir()
+    assert (draws.classifier, draws.sampled) == (tmp_path / "c" / "classifier", tmp_path / "c" / "pixelcnn")
+    layout = draws.sheets["run"]
+    assert (layout.columns, layout.frames_per_second) == (3, 8)
+    assert layout.prompts == ["n", "n 1", "n 2", "s", "s 1", "s 2"]
+    assert layout.tags == [("idle n", 0, 1), ("run n", 1, 2), ("idle s", 3, 1), ("run s", 4, 2)]
+
+
+def test_the_checkpoint_to_sample_must_be_the_only_one(tmp_path):
+    write(tmp_path, MODEL)
+    (tmp_path / "a" / "acoustic").mkdir()
+    (entry,) = discover(tmp_path)
+    with pytest.raises(ModelError, match="a: needs one directory with the checkpoint to sample; there are: none"):
+        _ = entry.sampled
+    for name in ("wavenet", "older"):
+        (tmp_path / "a" / name).mkdir()
+    with pytest.raises(ModelError, match="there are: older, wavenet"):
+        _ = entry.sampled
+
+
+def test_what_ships_can_be_read():
+    """Speech models have an acoustic model, others none."""
+    shipped = {entry.id: entry for entry in discover(ZOO.parent)}
+    assert shipped["wavenet-en"].kind == "speech"
+    pictures = ("pixelcnn", "pixelcnn-autoencoder", "pixelrnn")
+    for entry in shipped.values():
+        assert load(entry.sampled).spec.kind in (pictures if entry.kind == "image" else ("wavenet",))
+        assert (entry.path / "acoustic").is_dir() == (entry.acoustic is not None)
+
+
+def test_what_cannot_be_used_is_left_out_and_logged(tmp_path, caplog):
+    write(tmp_path, MODEL)
+    write(tmp_path, MODEL, "b")
+    write(tmp_path, "{", "c")
+    assert [entry.path.name for entry in discover(tmp_path)] == ["a"]
+    assert ["b: a has the id a" in caplog.text, "c: model.json cannot be read" in caplog.text] == [True, True]

@@ -1,25 +1,34 @@
-"""h of every frame: the edges, and what each frame and the speaker reach."""
+"""What networks are conditioned on: frames and speakers, labels, pictures; and what classifiers see in pictures."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.conditioning import (
     applicable_labels,
     draw_labels,
     draw_matching_labels,
+    encode,
     label_rows,
     padded_frames,
     parents,
 )
 from ancestral.models.kernels.conditioners import conditioning
+from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.noise import uniforms
 from ancestral.models.spec import MAX_LABEL_ROWS
-from tests.models.random_models import ROWS, SMALL_SPEC, SPECS, TINY_SPECS, random_checkpoint
+from ancestral.models.tensors import random_tensors
+from tests.models.random_models import PALETTE, ROWS, SMALL_SPEC, SPECS, TINY_SPECS, random_checkpoint, tiny_autoencoder
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = random_checkpoint(SPEC).tensors
@@ -30,57 +39,42 @@ def frames(count, channels=SPEC.local_channels):
 
 
 def test_the_edges_are_repeated():
-    given = frames(4)
+    given, margin = frames(4), SPEC.conditioner_layers
     padded = padded_frames(SPEC, given)
-    margin = SPEC.conditioner_layers
     assert padded.dtype == np.float32
-    assert np.array_equal(padded[margin:-margin], given)
-    assert (padded[:margin] == given[0]).all()
-    assert (padded[-margin:] == given[-1]).all()
+    assert np.array_equal(padded, given[np.clip(np.arange(-margin, 4 + margin), 0, 3)])
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 100])
 def test_the_size_that_serves_equals_torch_from_one_frame_on(count):
     tensors = random_checkpoint(SMALL_SPEC).tensors
     given = frames(count, SMALL_SPEC.local_channels)
+    weights = {n.removeprefix("conditioner."): torch.tensor(t) for n, t in tensors.items() if "conditioner" in n}
     network = Conditioner(SMALL_SPEC)
-    network.load_state_dict(
-        {n.removeprefix("conditioner."): torch.tensor(t) for n, t in tensors.items() if n.startswith("conditioner.")}
-    )
+    network.load_state_dict(weights)
+    padded = torch.from_numpy(padded_frames(SMALL_SPEC, given)).double()[None]
     with torch.no_grad():
-        theirs = network.double()(
-            torch.from_numpy(padded_frames(SMALL_SPEC, given)).double()[None], torch.tensor([1]), 1
-        )
+        theirs = network.double()(padded, torch.tensor([1]), 1)
     mine = conditioning(SMALL_SPEC, tensors, given, 1)
     assert mine.dtype == np.float32
     assert mine.shape == (count, SMALL_SPEC.conditioner_channels)
     np.testing.assert_allclose(mine, theirs[0].numpy(), rtol=1e-5, atol=1e-5)
 
 
-def test_a_frame_reaches_its_neighbours_as_far_as_there_are_layers():
+def test_what_frames_and_speakers_reach():
     given = frames(12)
-    changed = given.copy()
+    changed, plain = given.copy(), conditioning(SPEC, TENSORS, given, 0)
     changed[6] += 1.0
-    moved = (conditioning(SPEC, TENSORS, given, 0) != conditioning(SPEC, TENSORS, changed, 0)).any(axis=1)
-    assert np.flatnonzero(moved).tolist() == [4, 5, 6, 7, 8]
-
-
-def test_a_speaker_reaches_every_frame():
-    given = frames(12)
-    assert (conditioning(SPEC, TENSORS, given, 0) != conditioning(SPEC, TENSORS, given, 1)).any(axis=1).all()
-
-
-def test_a_model_without_frames_has_one_h():
-    speaking, plain = TINY_SPECS["speaker only"], TINY_SPECS["unconditional"]
+    moved = (plain != conditioning(SPEC, TENSORS, changed, 0)).any(axis=1)
+    assert np.flatnonzero(moved).tolist() == [4, 5, 6, 7, 8], "neighbours as far as there are layers"
+    assert (plain != conditioning(SPEC, TENSORS, given, 1)).any(axis=1).all()
+    assert np.isfinite(conditioning(SPEC, TENSORS, frames(5) * 1e4, 0)).all()
+    speaking, neither = TINY_SPECS["speaker only"], TINY_SPECS["unconditional"]
     one, two = (conditioning(speaking, random_checkpoint(speaking).tensors, None, who) for who in (0, 1))
     assert one.shape == two.shape == (1, speaking.conditioner_channels)
     assert (one != two).any()
-    tensors = random_checkpoint(plain).tensors
-    assert np.array_equal(conditioning(plain, tensors, None, None), tensors["conditioner.bias"][None])
-
-
-def test_frames_far_from_any_that_were_trained_give_numbers():
-    assert np.isfinite(conditioning(SPEC, TENSORS, frames(5) * 1e4, 0)).all()
+    tensors = random_checkpoint(neither).tensors
+    assert np.array_equal(conditioning(neither, tensors, None, None), tensors["conditioner.bias"][None])
 
 
 KINDRED = SPECS["gated, grey, subclasses, two scales"]
@@ -131,11 +125,6 @@ def test_rare_combinations_are_completed_from_rows_that_agree_with_most_of_what_
     assert subclasses(*rows, *[(0, 0, 0, 0, 1)] * 7) == {0}, "eight agree with all"
 
 
-@pytest.mark.parametrize("labels", [[0, 1, 2], [2, None, None], [2, 1, None]])
-def test_given_labels_stay_and_nothing_is_drawn_where_no_row_agrees(labels):
-    assert drawn(labels, 3) == labels
-
-
 def test_labels_that_never_occurred_together_are_not_joined():
     """A beret has the colour of a hat, although no row of a dog with a beret has a red shirt."""
     attributes = (
@@ -161,6 +150,8 @@ def test_nothing_is_drawn_without_rows_or_from_rows_that_never_occurred():
     assert draw_labels(PixelCNNSpec(), np.zeros((0, 1), np.float32), [], 0) == []
     assert drawn([None, 1, None], 0, ROWS[:0]) == [None, 1, None]
     assert drawn([None, 1, None], 0, ROWS * [1, 1, 1, 0]) == [None, 1, None]
+    for labels in ([0, 1, 2], [2, None, None], [2, 1, None]):
+        assert drawn(labels, 3) == labels, "given labels stay, and no row agrees"
 
 
 def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen():
@@ -173,3 +164,82 @@ def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen(
     assert (rows[:, 2] == 1).all()
     assert np.array_equal(rows, label_rows(many, names))
     assert len(np.unique(rows[:, 0])) == 90, "of every class"
+
+
+KINDS = [
+    {"channels": 1, "levels": 2},
+    {"channels": 3, "levels": 256, "normalised": False},
+    {"channels": 1, "levels": len(PALETTE), "palette": PALETTE},
+]
+
+
+def encoder(**fields):
+    return EncoderSpec(**{"height": 13, "width": 20, "layers": 3, "features": 6, "code": 7, **fields})
+
+
+def pictures(spec, count):
+    shape = (count, spec.height, spec.width, spec.channels)
+    return np.random.default_rng(0).integers(0, spec.levels, shape, np.uint8)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["binary", "RGB", "palette"])
+def test_numpy_equals_torch(kind):
+    spec = encoder(**kind)
+    tensors, images = random_tensors(tensor_table(spec)), pictures(spec, 4)
+    network = load_network(Checkpoint(spec, tensors, "", Path(), ""))
+    theirs = network(torch.from_numpy(images.astype(np.int64))).numpy()
+    mine = np.stack([encode(spec, tensors, image) for image in images])
+    assert mine.dtype == np.float32
+    assert mine.shape == (4, spec.code)
+    np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
+    assert np.abs(mine[0] - mine[1:]).max(axis=1).min() > 1e-3, "pictures differ, and so do their vectors"
+    assert np.allclose(np.linalg.norm(mine, axis=1), 1.0, atol=1e-6) == spec.normalised
+
+
+def test_every_pixel_changes_the_vector():
+    spec = encoder(**KINDS[0], normalised=False)
+    tensors, (image,) = random_tensors(tensor_table(spec)), pictures(spec, 1)
+    plain = encode(spec, tensors, image)
+    for row, column in np.ndindex(spec.height, spec.width):
+        changed = image.copy()
+        changed[row, column] ^= 1
+        assert not np.array_equal(encode(spec, tensors, changed), plain), (row, column)
+
+
+@pytest.mark.parametrize("conditioning", ["class", "location"])
+def test_a_vector_of_length_1_meets_weights_that_begin_as_large_as_if_its_numbers_were_1(conditioning):
+    name = "vertical_condition" if conditioning == "class" else "conditioner.map"
+    plain = tiny_autoencoder(1, conditioning=conditioning)
+    short = tensor_table(dataclasses.replace(plain, normalised=True))
+    assert short[name].std == pytest.approx(tensor_table(plain)[name].std * plain.condition_channels**0.5)
+
+
+ATTRIBUTES = (("side", ("left", "right")), ("colour", ("red", "green", "blue", "white", "grey")))
+HUNDRED = ("#00000000", *(f"#{level:02x}80{255 - level:02x}" for level in range(99)))
+CLASSIFIERS = {
+    "palette": ClassifierSpec(32, 32, 1, 100, HUNDRED, ATTRIBUTES),
+    "binary": ClassifierSpec(28, 28, 1, 2, (), ATTRIBUTES, layers=4, features=3, code=7),
+    "rgb": ClassifierSpec(9, 13, 3, 256, (), ATTRIBUTES, layers=2, features=5, code=6),
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_it_says_what_the_network_says(name):
+    spec = CLASSIFIERS[name]
+    tensors, images = random_tensors(tensor_table(spec)), pictures(spec, 5)
+    network = build_network(spec).eval()
+    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    with torch.no_grad():
+        logits = network(torch.from_numpy(images.astype(np.int64)))
+    expected = [part.log_softmax(1).numpy() for part in torch.split(logits, [2, 5], dim=1)]
+    classifier = PictureClassifier(spec, tensors)
+    together = classifier.log_probabilities(images)
+    for found, wanted in zip(together, expected, strict=True):
+        assert np.abs(found - wanted).max() < 1e-5
+    for row in range(5):
+        for alone, all_of_them in zip(classifier.log_probabilities(images[row : row + 1]), together, strict=True):
+            assert np.array_equal(alone[0], all_of_them[row]), "alone and among others"
+    for row, shown in enumerate(classifier.shown(images)):
+        best = [values[int(part[row].argmax())] for (_, values), part in zip(ATTRIBUTES, expected, strict=True)]
+        assert [found.value for found in shown] == best
+        assert [found.probability for found in shown] == pytest.approx([np.exp(p[row].max()) for p in expected])

@@ -52,7 +52,7 @@ from ancestral.training.metrics.retrieval import Retrieval, retrieval
 from ancestral.training.model_card import with_sheet
 from ancestral.training.tasks.images import ImageTask
 from ancestral.training.triplets import MARGIN, semi_hard, squared_distances, triplet_loss
-from tests.models.random_pictures import CLASS, EDITS, PALETTE, checkpoint_of, pictures_of, tiny
+from tests.models.random_models import CLASS, EDITS, PALETTE, checkpoint_of, pictures_of, tiny
 from tests.training.pictures import HEIGHTS, QUARTERS, SIDES, png, quarters, write_set
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256))

@@ -4,235 +4,531 @@ The oracle is the torch network in double precision, run whole for every sub-pix
 about 1e-6, and with it a symbol whose noise falls that near to a boundary: not once with the seeds below.
 """
 
-from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
-from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.base import RequestError
-from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.architectures import architecture
+from ancestral.models.categorical import draw as draw_symbol
+from ancestral.models.detection import Intervals
+from ancestral.models.engines import load_engine, load_image_engine
+from ancestral.models.engines.base import EngineError, RequestError
+from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
-from ancestral.models.engines.images.request import ImageStreamRequest
-from ancestral.models.networks.reference_sampler import draw
-from tests.models.engines.image_oracles import conditions, drawn_by_oracle, guided, guided_by_oracle, requests, tempered
-from tests.models.random_models import SPECS, checkpoint_of, each_of, exported, oracle, pictures_of, tiny
+from ancestral.models.engines.images.onnx import OnnxImageEngine
+from ancestral.models.engines.images.request import Edit, ImageStreamRequest
+from ancestral.models.engines.images.torch_engine import TorchImageEngine
+from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.kernels.gemm import Precision
+from ancestral.models.networks.reference_sampler import draw, sampling_order, sub_pixel_logits
+from ancestral.models.noise import uniforms
+from ancestral.models.scheduler import End, Scheduler
+from ancestral.training.data.masks import kept_pixels
+from tests.models import random_models
+from tests.models import random_models as toys
+from tests.models.scheduler.support import RATE, Sink, held, solo
 
-EVERY = each_of(SPECS)
+MAKERS = {
+    "native": NativeImageEngine, "onnx": lambda checkpoint: OnnxImageEngine(toys.exported(checkpoint)),
+    "torch": TorchImageEngine, "int8": lambda checkpoint: NativeImageEngine(checkpoint, Precision.INT8),
+}  # fmt: skip
 # Kernels of five rows, a first one that is wider than the rest, features that do not divide by the channels.
+WIDE = {"kernel_size": 5, "first_kernel_size": 7, "output_features": 11, "layers": 4}
 ODD = {
-    "gated": tiny(True, 3, kernel_size=5, first_kernel_size=7, features=10, output_features=11, layers=4),
-    "original": tiny(False, 3, kernel_size=5, first_kernel_size=7, features=14, output_features=11, layers=4),
-    "grey, 256 levels": tiny(True, 1, levels=256),
-    "RGB, 2 levels": tiny(False, 3, levels=2),
+    "odd gated": toys.tiny(True, 3, features=10, **WIDE), "odd original": toys.tiny(False, 3, features=14, **WIDE),
+    "grey, 256 levels": toys.tiny(True, 1, levels=256), "RGB, 2 levels": toys.tiny(False, 3, levels=2),
+}  # fmt: skip
+NARROW = {
+    f"{lstm}, {height} × {width}": toys.tiny_rnn(lstm, 1, height=height, width=width)
+    for lstm in ("row", "diagonal")
+    for height, width in ((1, 1), (1, 8), (8, 1), (3, 2))
 }
+LABELLED = {"attributes": (toys.CLASS, toys.STYLE), "conditioning": "location"}
+INT8 = {
+    "grey": toys.tiny(True, 1, features=8, kernel_size=5, **LABELLED),
+    "RGB": toys.tiny(True, 3, features=24, **LABELLED),
+    "indexed, two scales": toys.tiny(
+        True, 1, features=16, height=8, width=12, coarse_layers=2, coarse_features=8, **LABELLED, **toys.INDEXED
+    ),
+    **{f"{name}, edits": replace(spec, features=16) for name, spec in toys.EDITS.items()},
+}
+TORCH = {
+    name: (toys.SPECS | toys.RNN_SPECS)[name]
+    for name in (
+        "original, RGB, none", "gated, RGB, class", "gated, grey, subclasses, two scales", "autoencoder, RGB, location",
+        "gated, palette, edits", "row, RGB, none", "diagonal, grey, class and style",
+    )
+}  # fmt: skip
+CHOSEN = ("none", "class", "location", "subclasses, two scales")
+BATCHES = {name: spec for name, spec in toys.SPECS.items() if name.split(", ", 2)[2] in CHOSEN}
+PLAIN = toys.SPECS["gated, RGB, class"]
+IN_COLOUR = ("row, RGB, none", "diagonal, RGB, class and style, two scales")
+"""PixelRNNs in colour, for which naive sampling takes long, that the quick tests compare with it, too."""
 
 
-Maker = Callable[[Checkpoint], ImageEngine]
+def pairs(**specs):
+    """Run a test with each engine, and for it with each of its specs."""
+    return pytest.mark.parametrize(
+        ("make", "spec"),
+        [
+            pytest.param(MAKERS[engine], spec, id=f"{engine}: {name}", marks=toys.marks(name))
+            for engine, found in specs.items()
+            for name, spec in found.items()
+        ],
+    )
 
 
-@pytest.fixture(params=["native", "onnx-cpu"])
+@pytest.fixture(params=["native", "onnx"])
 def make(request):
-    """Every engine that draws."""
-    makers = {"native": NativeImageEngine, "onnx-cpu": lambda checkpoint: OnnxImageEngine(exported(checkpoint))}
-    return makers[request.param]
+    return MAKERS[request.param]
 
 
-@each_of(SPECS | ODD)
-def test_whole_pictures_equal_the_oracles(spec, make):
-    engine = make(checkpoint_of(spec))
-    wanted = tempered(requests(engine, 5))
+def labels_of(spec, number):
+    """Every label in turn, and nothing."""
+    return [(*range(len(names)), None)[number % (len(names) + 1)] for names in spec.conditions]
+
+
+def requests(engine, count, seed=100, given=0):
+    """Pictures of different seeds, temperatures and conditions; where these are labels, the first lies between two of
+    them and every other one is guided; where the model draws edits, all but one are edits, of regions of every shape.
+    """
+    spec, made = engine.spec, []
+    kept = kept_pixels(np.random.default_rng(3), count, spec.height, spec.width) if spec.draws_edits else None
+    rows = toys.pictures_of(spec, count, seed)
+    for number in range(count):
+        request = ImageStreamRequest(seed + number, (1.0, 1.0, 0.6)[number % 3])
+        if spec.encoder is not None:
+            request = replace(request, h=engine.encode(rows[number]))
+        elif spec.conditions:
+            labels = labels_of(spec, number)
+            h = engine.embed_labels(labels)
+            if number == 0:
+                h = ((h + engine.embed_labels(labels_of(spec, 1))) / 2).astype(np.float32)
+            request = replace(request, h=h)
+            if number % 2:
+                free = engine.unconditional(labels if number > 1 else [None] * len(labels))
+                request = replace(request, guidance=2.0 + number, unconditional=free)
+        if kept is not None and number != 2:
+            request = replace(request, edit=Edit(toys.pictures_of(spec, count)[number], kept[number]))
+        made.append(replace(request, given=rows[number][:given]) if given else request)
+    return made
+
+
+@cache
+def drawn_by_oracle(spec, count):
+    """The oracle's pictures of :func:`requests`, once for all engines: all in one pass, but for edits."""
+    model, wanted = toys.oracle(toys.checkpoint_of(spec)), requests(NativeImageEngine(toys.checkpoint_of(spec)), count)
+    guided = any(request.unconditional is not None for request in wanted)
+
+    def vectors(rows):
+        return None if rows[0] is None else torch.from_numpy(np.stack(rows)).double()
+
+    hs = vectors([request.h for request in wanted])
+    free = vectors([r.h if r.unconditional is None else r.unconditional for r in wanted]) if guided else None
+    heat, guidance = (np.array([getattr(r, name) for r in wanted]) for name in ("temperature", "guidance"))
+    if not spec.draws_edits:
+        return draw(model, hs, [request.seed for request in wanted], heat, None, guidance, free)
+    found = []
+    for i, request in enumerate(wanted):
+        kept = np.zeros((spec.height, spec.width), bool) if request.edit is None else request.edit.kept
+        symbols = np.zeros((1, spec.height, spec.width, spec.channels), np.uint8)
+        symbols[0][kept] = 0 if request.edit is None else request.edit.picture[kept]
+        for position in sampling_order(spec):
+            if kept.reshape(-1)[position // spec.channels]:
+                continue
+            with torch.no_grad():
+                logits = sub_pixel_logits(
+                    model, symbols, position, hs[i : i + 1], guidance[i], free[i : i + 1],
+                    torch.from_numpy(kept)[None] if request.edit else None,
+                )  # fmt: skip
+            symbols.reshape(-1)[position] = draw_symbol(logits, heat[i], uniforms(request.seed, position, 1))[0]
+        found.append(symbols[0])
+    return np.stack(found)
+
+
+@pairs(
+    native=toys.SPECS
+    | ODD
+    | NARROW
+    | {name: spec for name, spec in toys.RNN_SPECS.items() if spec.channels == 1 or name in IN_COLOUR},
+    onnx=toys.SPECS | ODD,
+    torch=TORCH,
+)
+def test_whole_pictures_equal_the_oracles_and_keep_what_is_kept(make, spec):
+    engine = make(toys.checkpoint_of(spec))
+    wanted = requests(engine, 5)
     mine = engine.draw(wanted)
-    assert np.array_equal(mine, drawn_by_oracle(spec, wanted))
-    assert len(np.unique(mine)) > 1
+    np.testing.assert_array_equal(mine, drawn_by_oracle(spec, 5))
+    assert spec.dims < 4 or len(np.unique(mine)) > 1
     assert mine.max() < spec.levels
+    for request, picture in zip(wanted, mine, strict=True):
+        if request.edit is not None:
+            assert np.array_equal(picture[request.edit.kept], request.edit.picture[request.edit.kept])
+    if spec.conditions:
+        assert not np.array_equal(mine, engine.draw([replace(r, guidance=1.0, unconditional=None) for r in wanted]))
 
 
-CONDITIONED = each_of({name: spec for name, spec in SPECS.items() if spec.conditions})
+@pytest.mark.slow
+@pairs(native={name: spec for name, spec in toys.RNN_SPECS.items() if spec.channels > 1 and name not in IN_COLOUR})
+def test_whole_pictures_of_pixelrnns_in_colour_equal_the_oracles(make, spec):
+    engine = make(toys.checkpoint_of(spec))
+    np.testing.assert_array_equal(engine.draw(requests(engine, 3)), drawn_by_oracle(spec, 3))
 
 
-@CONDITIONED
-def test_guided_pictures_equal_the_oracles(spec, make):
-    engine = make(checkpoint_of(spec))
-    wanted = guided(engine, 5)
-    drawn = engine.draw(wanted)
-    assert np.array_equal(drawn, guided_by_oracle(engine, wanted))
-    assert not np.array_equal(drawn, engine.draw([replace(r, guidance=1.0, unconditional=None) for r in wanted]))
-
-
-@CONDITIONED
-def test_a_guided_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec, make):
-    engine = make(checkpoint_of(spec))
-    wanted = guided(engine, 6)
+@pairs(native=toys.SPECS | toys.RNN_SPECS | INT8, onnx=toys.SPECS, torch=TORCH, int8=INT8)
+def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(make, spec):
+    engine = make(toys.checkpoint_of(spec))
+    wanted = requests(engine, 3 if engine.name == "torch" else 6)
     whole = engine.draw(wanted)
-    assert np.array_equal(engine.draw(wanted[1:2])[0], whole[1]), "alone"
-    half = engine.open(replace(wanted[1], given=whole[1][:3]))
-    assert np.array_equal(engine.step([half], engine.spec.height)[0], whole[1][3:]), "resumed"
-    pictures = [engine.open(request) for request in wanted]
-    engine.sample_until(pictures, [1, 4, 2, 3, 0, 1])
-    engine.step(pictures, engine.spec.height)
+    for request, picture in zip(wanted[:2], whole, strict=False):
+        assert np.array_equal(engine.draw([request])[0], picture), "alone"
+        half = engine.open(replace(request, given=picture[:3].copy()))
+        assert half.rows == 3
+        assert np.array_equal(engine.step([half], spec.height)[0], picture[3:]), "resumed"
+    # They join one after the other, so that no two are at one row; and end at rows of their own.
+    pictures, ends = [], [1, 4, 2, 3, 0, 1]
+    for request in wanted:
+        pictures.append(engine.open(request))
+        engine.step(pictures, 1)
+    engine.sample_until(pictures, [max(p.rows, end) for p, end in zip(pictures, ends, strict=False)])
+    engine.step(pictures, spec.height)
     assert np.array_equal([picture.symbols for picture in pictures], whole), "by rows, at rows of their own"
+    given = toys.pictures_of(spec, 1, 7)[0][:4]
+    (completed,) = engine.draw([replace(wanted[0], given=given, edit=None)])
+    assert np.array_equal(completed[:4], given)
+    if spec.levels == 256 and not spec.draws_edits:
+        assert not np.array_equal(completed[4:], whole[0][4:])
+
+
+def whole_sheet(engine, request):
+    """All symbols of a sheet, by the definition: of pictures drawn on their own, row by row."""
+    pictures = np.concatenate([engine.pictures.draw([one]) for one in request.pictures])
+    return pictures.transpose(1, 0, 2, 3).reshape(-1)
+
+
+def sheet(engine, count, seed=0, given=0):
+    """Pictures with the same number of given rows, each with rows of its own."""
+    return engine.request(requests(engine.pictures, count, seed, given))
+
+
+@pairs(native=BATCHES | toys.RNN_SPECS | INT8, onnx=BATCHES, torch=TORCH, int8=INT8)
+def test_company_chunks_and_restarts_change_no_bit_of_a_sheet(make, spec):
+    engine, rng = BatchEngine(make(toys.checkpoint_of(spec))), np.random.default_rng(0)
+    sizes = ((1, 0), (3, 2), (2, 0), (6, 0), (1, 4))[: 2 if engine.name == "torch" else 5]
+    wanted = [sheet(engine, count, 10 * count, given) for count, given in sizes]
+    sheets, parts = [engine.open(request) for request in wanted], [[] for _ in wanted]
+    while any(s.position < s.request.length for s in sheets):
+        for i in rng.choice(len(sheets), 2):
+            snapshot = engine.snapshot(sheets[i])
+            sheets[i] = engine.restore(wanted[i], snapshot)
+            assert engine.snapshot(sheets[i]) == snapshot
+        company = rng.permutation(len(sheets))[: rng.integers(1, len(sheets) + 1)]
+        samples = int(rng.integers(1, 4 * spec.width * spec.channels))
+        for i, symbols in zip(company, engine.step([sheets[i] for i in company], samples), strict=True):
+            parts[i].append(symbols)
+            assert sheets[i].position == sum(map(len, parts[i]))
+    for request, opened, pieces in zip(wanted, sheets, parts, strict=True):
+        assert opened.position == request.length == len(request.pictures) * spec.dims
+        np.testing.assert_array_equal(np.concatenate(pieces), whole_sheet(engine, request))
+        assert engine.step([engine.restore(request, engine.snapshot(opened))], 1)[0].size == 0
+
+
+@pairs(native=toys.SPECS | toys.RNN_SPECS, onnx=toys.SPECS, torch=TORCH)
+def test_scores_are_the_networks_log_likelihood(make, spec):
+    engine, model, images = (
+        make(toys.checkpoint_of(spec)),
+        toys.oracle(toys.checkpoint_of(spec)),
+        toys.pictures_of(spec, 5),
+    )
+    hs = np.stack([request.h for request in requests(engine, 5)]) if spec.conditioned else None
+    regions = [None] + [kept_pixels(np.random.default_rng(1), 5, spec.height, spec.width)] * spec.draws_edits
+    for kept in regions:
+        with torch.no_grad():
+            logits = model.score(
+                torch.from_numpy(images.astype(np.int64)),
+                None if hs is None else torch.from_numpy(hs).double(),
+                **({} if kept is None else {"kept": torch.from_numpy(kept)}),
+            )
+        exact = logits.log_softmax(-1).gather(-1, torch.from_numpy(images.astype(np.int64))[..., None])[..., 0].numpy()
+        exact[np.zeros(images.shape[:3], bool) if kept is None else kept] = 0.0
+        np.testing.assert_allclose(engine.score(images, hs, kept), exact, rtol=1e-4, atol=1e-5)
+
+
+@pairs(native=toys.SPECS | toys.RNN_SPECS)
+def test_the_noise_of_each_symbol_lies_in_its_interval(make, spec):
+    engine, reaches = make(toys.checkpoint_of(spec)), (0, 1, 4)
+    wanted = [replace(request, edit=None) for request in requests(engine, 6)]
+    pictures = engine.draw(wanted)
+    found = engine.intervals(pictures, [replace(request, seed=1) for request in wanted], reaches)
+    assert found.shape == (*pictures.shape, len(reaches), 2)
+    assert (np.diff(found[..., 0], axis=-1) <= 0.0).all(), "a larger reach begins earlier"
+    assert (np.diff(found[..., 1], axis=-1) >= 0.0).all(), "and ends later"
+    for request, bounds in zip(wanted, found.reshape(len(wanted), spec.dims, len(reaches), 2), strict=True):
+        own, other = (uniforms(seed, 0, spec.dims)[:, None] for seed in (request.seed, request.seed + 77))
+        assert ((bounds[..., 0] <= own) & (own < bounds[..., 1])).all()
+        assert not ((bounds[:, :1, 0] <= other) & (other < bounds[:, :1, 1])).all()
+
+
+def test_the_intervals_of_all_symbols_cover_the_noise_once():
+    engine = NativeImageEngine(toys.checkpoint_of(toys.SPECS["gated, RGB, none"]))
+    (request,) = requests(engine, 1)
+    picture = np.repeat(engine.draw([request]), 256, axis=0)
+    picture[:, -1, -1, -1] = np.arange(256)
+    sizes = np.diff(engine.intervals(picture, [request] * 256, (0,))[:, -1, -1, -1, 0], axis=-1)
+    assert sizes.sum() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_at_temperature_0_the_noise_says_nothing():
+    engine = NativeImageEngine(toys.checkpoint_of(toys.SPECS["gated, grey, none"]))
+    request = ImageStreamRequest(100, 0.0)
+    bounds = engine.intervals(engine.draw([request]), [request], (0,)).reshape(-1, 1, 2)
+    assert np.array_equal(bounds[:, 0], np.tile([0.0, 1.0], (len(bounds), 1)))
+    assert Intervals(np.arange(len(bounds)), bounds).evidence(7) <= 0.0
+    with pytest.raises(RequestError, match="given"):
+        engine.intervals(np.zeros((1, 3, 3, 1), np.uint8), [request], (0,))
 
 
 def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_other(make):
-    engine = make(checkpoint_of(SPECS["gated, RGB, class"]))
+    engine = make(toys.checkpoint_of(PLAIN))
     h, free = engine.embed_labels([1]), engine.embed_labels([None])
-    plain, same, other, none = engine.draw(
-        [
-            ImageStreamRequest(1, h=h),
-            ImageStreamRequest(1, h=h, guidance=3.0, unconditional=h),
-            ImageStreamRequest(1, h=free),
-            ImageStreamRequest(1, h=h, guidance=0.0, unconditional=free),
-        ]
-    )
+    conditions = [(h, 1.0, None), (h, 3.0, h), (free, 1.0, None), (h, 0.0, free)]
+    made = [ImageStreamRequest(1, h=h, guidance=guidance, unconditional=other) for h, guidance, other in conditions]
+    plain, same, other, none = engine.draw(made)
     assert np.array_equal(plain, same)
     assert np.array_equal(other, none)
     assert not np.array_equal(plain, other)
 
 
-def test_the_oracle_may_stop_early():
-    model = oracle(checkpoint_of(SPECS["gated, RGB, none"]))
-    whole, begun = draw(model, None, [1]), draw(model, None, [1], count=40)
-    assert np.array_equal(begun.reshape(-1)[:40], whole.reshape(-1)[:40])
-    assert not begun.reshape(-1)[40:].any()
-
-
-@EVERY
-def test_a_picture_is_the_same_alone_in_company_by_rows_and_resumed(spec, make):
-    engine = make(checkpoint_of(spec))
-    wanted = requests(engine, 6)
-    whole = engine.draw(wanted)
-    for request, picture in zip(wanted[:2], whole, strict=False):
-        assert np.array_equal(engine.draw([request])[0], picture), "alone"
-        half = engine.open(replace(request, given=picture[:3]))
-        assert half.rows == 3
-        (rest,) = engine.step([half], spec.height)
-        assert np.array_equal(rest, picture[3:]), "resumed"
-    # They join one after the other, so that no two are at one row.
-    drawn = [[] for _ in wanted]
-    pictures = []
-    for request in wanted:
-        pictures.append(engine.open(request))
-        for rows, made in zip(drawn, engine.step(pictures, 1), strict=False):
-            rows.append(made.copy())
-    for rows, made in zip(drawn, engine.step(pictures, spec.height), strict=True):
-        rows.append(made)
-    assert np.array_equal([np.concatenate(rows) for rows in drawn], whole), "by rows, at rows of their own"
-
-
-@EVERY
-def test_scores_are_the_networks_log_likelihood(spec, make):
-    checkpoint = checkpoint_of(spec)
-    engine, model = make(checkpoint), oracle(checkpoint)
-    images = np.random.default_rng(0).integers(0, spec.levels, (5, spec.height, spec.width, spec.channels), np.uint8)
-    hs = None if not spec.conditioned else np.stack([h for h in conditions(engine, 5) if h is not None])
-    symbols = torch.from_numpy(images.astype(np.int64))
-    logits = model.score(symbols, None if hs is None else torch.from_numpy(hs).double())
-    exact = logits.log_softmax(-1).gather(-1, symbols[..., None])[..., 0].numpy()
-    np.testing.assert_allclose(engine.score(images, hs), exact, rtol=1e-4, atol=1e-5)
-
-
-def test_given_rows_are_kept_and_change_what_follows(make):
-    spec = SPECS["gated, RGB, class"]
-    engine = make(checkpoint_of(spec))
-    (request,) = requests(engine, 2)[:1]
-    given = np.random.default_rng(1).integers(0, 256, (4, spec.width, 3), np.uint8)
-    completed = engine.draw([replace(request, given=given), request])
-    assert np.array_equal(completed[0, :4], given)
-    assert not np.array_equal(completed[0, 4:], completed[1, 4:])
-
-
-def test_temperature_zero_takes_the_most_likely_symbol(make):
-    spec = SPECS["original, RGB, style"]
-    checkpoint = checkpoint_of(spec)
+@pytest.mark.parametrize("make", [MAKERS[name] for name in ("native", "onnx", "torch")])
+def test_temperature_zero_takes_the_most_likely_symbol_and_a_seed_matters(make):
+    checkpoint = toys.checkpoint_of(toys.SPECS["original, RGB, style"])
     engine = make(checkpoint)
     h = engine.embed_labels([1])
-    pictures = engine.draw([ImageStreamRequest(seed, 0.0, h) for seed in (1, 2)])
+    heats = ((1, 0.0), (2, 0.0), (1, 1.0), (2, 1.0))
+    pictures = engine.draw([ImageStreamRequest(seed, heat, h) for seed, heat in heats])
     assert np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[2], pictures[3])
     symbols = torch.from_numpy(pictures[:1].astype(np.int64))
-    logits = oracle(checkpoint).score(symbols, torch.from_numpy(h).double()[None])
+    logits = toys.oracle(checkpoint).score(symbols, torch.from_numpy(h).double()[None])
     assert np.array_equal(logits.argmax(-1).numpy()[0], pictures[0])
 
 
-def test_another_seed_is_another_picture():
-    engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
-    one, two = engine.draw([ImageStreamRequest(1), ImageStreamRequest(2)])
-    assert not np.array_equal(one, two)
+@pytest.mark.parametrize("spec", toys.EDITS.values(), ids=toys.EDITS)
+def test_all_that_is_kept_counts_and_nothing_else(spec):
+    engine = NativeImageEngine(toys.checkpoint_of(spec))
+    (request,) = requests(engine, 1)
+    edit = request.edit
+    moved = ((edit.picture.astype(int) + 1) % spec.levels).astype(np.uint8)
+    other = np.where(edit.kept[..., None], edit.picture, moved)
+    one, same = engine.draw([replace(request, edit=Edit(picture, edit.kept)) for picture in (edit.picture, other)])
+    assert np.array_equal(one, same)
+    hs, region = engine.embed_labels([None] * len(spec.conditions))[None], ~edit.kept
+    for row, column in np.argwhere(edit.kept)[::7]:
+        changed = edit.picture.copy()
+        changed[row, column] = moved[row, column]
+        before, after = (engine.score(image[None], hs, edit.kept[None])[0][region] for image in (edit.picture, changed))
+        assert np.abs(before - after).max() > 1e-6
+
+
+VECTOR = np.zeros(5, np.float32)
+GIVEN = np.zeros((2, 9, 1), np.uint8)
+REFUSED = {
+    "gated, grey, class": [
+        ({"seed": -1}, "seed:"), ({"temperature": np.nan}, "temperature:"), ({"temperature": -0.1}, "temperature:"),
+        ({"h": None}, "h:"), ({"h": VECTOR[:4]}, "h:"), ({"h": VECTOR + np.inf}, "h:"),
+        ({"guidance": float("inf"), "unconditional": VECTOR}, "guidance:"),
+        ({"guidance": -0.1, "unconditional": VECTOR}, "guidance:"),
+        ({"guidance": 2.0}, "unconditional:"), ({"unconditional": VECTOR}, "unconditional:"),
+        ({"guidance": 2.0, "unconditional": VECTOR[:4]}, "unconditional:"),
+        ({"guidance": 2.0, "unconditional": VECTOR + np.nan}, "unconditional:"),
+        ({"given": GIVEN.repeat(4, 0)}, "given:"), ({"given": GIVEN.repeat(3, 2)}, "given:"),
+        ({"given": GIVEN + np.uint8(2)}, "given:"), ({"given": GIVEN.astype(np.int64)}, "given:"),
+    ],
+    "gated, grey, none": [
+        ({"h": VECTOR}, "h:"),
+        ({"guidance": 2.0, "unconditional": VECTOR}, "guidance: the model has no conditions"),
+    ],
+    "gated, palette, edits": [
+        ({"edit": lambda picture, kept: Edit(picture[1:], kept)}, "edit:"),
+        ({"edit": lambda picture, kept: Edit(picture + 5, kept)}, "edit:"),
+        ({"edit": lambda picture, kept: Edit(picture, kept | True)}, "edit:"),
+        ({"edit": lambda picture, kept: Edit(picture, kept & False)}, "edit:"),
+        ({"edit": lambda picture, kept: Edit(picture, kept[1:])}, "edit:"),
+        ({"edit": lambda picture, kept: Edit(picture, kept * 1)}, "edit:"),
+    ],
+    "gated, palette, coarse inputs": [({"edit": Edit}, "edit: the model draws none")],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"seed": -1}, "seed"),
-        ({"temperature": float("nan")}, "temperature"),
-        ({"temperature": -0.1}, "temperature"),
-        ({"h": None}, "h"),
-        ({"h": np.zeros(4, np.float32)}, "h"),
-        ({"h": np.full(5, np.inf, np.float32)}, "h"),
-        ({"guidance": 2.0}, "unconditional"),
-        ({"guidance": float("inf"), "unconditional": np.zeros(5, np.float32)}, "guidance"),
-        ({"guidance": -0.1, "unconditional": np.zeros(5, np.float32)}, "guidance"),
-        ({"unconditional": np.zeros(5, np.float32)}, "unconditional"),
-        ({"guidance": 2.0, "unconditional": np.zeros(4, np.float32)}, "unconditional"),
-        ({"guidance": 2.0, "unconditional": np.full(5, np.nan, np.float32)}, "unconditional"),
-        ({"given": np.zeros((8, 9, 1), np.uint8)}, "given"),
-        ({"given": np.zeros((2, 9, 3), np.uint8)}, "given"),
-        ({"given": np.full((2, 9, 1), 2, np.uint8)}, "given"),
-        ({"given": np.zeros((2, 9, 1), np.int64)}, "given"),
-    ],
+    ("name", "changes", "field"), [(name, changes, field) for name, rows in REFUSED.items() for changes, field in rows]
 )
-def test_a_request_that_does_not_fit_is_refused_by_its_field(changes, field):
-    engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
-    with pytest.raises(RequestError, match=rf"^{field}:"):
-        engine.open(replace(ImageStreamRequest(0, h=engine.embed_labels([None])), **changes))
+def test_a_request_that_does_not_fit_is_refused_by_its_field(name, changes, field):
+    spec = toys.SPECS[name]
+    engine = NativeImageEngine(toys.checkpoint_of(spec))
+    if "edit" in changes:
+        kept = np.zeros((spec.height, spec.width), bool)
+        kept[2:] = True
+        changes = {"edit": changes["edit"](toys.pictures_of(spec, 1)[0], kept)}
+    h = engine.embed_labels([None] * len(spec.conditions)) if spec.conditions else None
+    with pytest.raises(RequestError, match=rf"^{field}"):
+        engine.open(replace(ImageStreamRequest(0, h=h), **changes))
+
+
+def test_labels_and_images_that_do_not_fit_are_refused():
+    engine = NativeImageEngine(toys.checkpoint_of(toys.SPECS["gated, grey, class"]))
+    with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
+        engine.embed_labels([3])
+    with pytest.raises(RequestError, match=r"^labels: a vector has 5 numbers"):
+        engine.embed_labels([VECTOR[:1]])
+    with pytest.raises(RequestError, match=r"^images:"):
+        engine.score(np.zeros((1, 7, 9, 3), np.uint8))
 
 
 def test_a_vector_is_asked_for_in_the_place_of_an_index():
-    spec = SPECS["gated, RGB, class and style"]
-    checkpoint = checkpoint_of(spec)
-    engine = NativeImageEngine(checkpoint)
-    rows = checkpoint.tensors["conditioner.embedding"]
+    checkpoint = toys.checkpoint_of(toys.SPECS["gated, RGB, class and style"])
+    engine, rows = NativeImageEngine(checkpoint), checkpoint.tensors["conditioner.embedding"]
     cow, any_style = rows[2], rows[-1]
     assert np.array_equal(engine.embed_labels([cow, 1]), engine.embed_labels([2, 1]))
     assert np.array_equal(engine.embed_labels([cow / 2, None]), cow / 2 + any_style)
 
 
 def test_an_engine_encodes_as_the_network_does(make):
-    spec = SPECS["autoencoder, grey, class"]
-    checkpoint = checkpoint_of(spec)
-    engine, pictures = make(checkpoint), pictures_of(spec, 3)
-    exact = oracle(checkpoint).h_of(torch.from_numpy(pictures.astype(np.int64)), None)
-    assert exact is not None
+    checkpoint = toys.checkpoint_of(toys.SPECS["autoencoder, grey, class"])
+    engine, pictures = make(checkpoint), toys.pictures_of(checkpoint.spec, 3)
+    exact = toys.oracle(checkpoint).h_of(torch.from_numpy(pictures.astype(np.int64)), None)
     np.testing.assert_allclose([engine.encode(picture) for picture in pictures], exact.numpy(), atol=1e-5)
     with pytest.raises(RequestError, match=r"^picture: \[6, 9, 1\] is not that of the model"):
         engine.encode(pictures[0, 1:])
 
 
-def test_labels_and_images_that_do_not_fit_are_refused():
-    engine = NativeImageEngine(checkpoint_of(SPECS["gated, grey, class"]))
-    with pytest.raises(RequestError, match=r"^labels: must lie in 0 … 2"):
-        engine.embed_labels([3])
-    with pytest.raises(RequestError, match=r"^labels: a vector has 5 numbers"):
-        engine.embed_labels([np.zeros(1, np.float32)])
-    with pytest.raises(RequestError, match=r"^images:"):
-        engine.score(np.zeros((1, 7, 9, 3), np.uint8))
-    unasked = NativeImageEngine(checkpoint_of(SPECS["gated, grey, none"]))
-    with pytest.raises(RequestError, match=r"^h:"):
-        unasked.open(ImageStreamRequest(0, h=np.zeros(5, np.float32)))
-    with pytest.raises(RequestError, match=r"^guidance: the model has no conditions"):
-        unasked.open(ImageStreamRequest(0, guidance=2.0, unconditional=np.zeros(5, np.float32)))
-
-
 def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols():
     """Whole rows at once: never more than one call a symbol and one to see that nothing changes."""
-    spec = SPECS["gated, RGB, class"]
-    engine = OnnxImageEngine(exported(checkpoint_of(spec)))
-    pictures = [engine.open(request) for request in requests(engine, 4)]
-    engine.step(pictures, spec.height)
+    engine = MAKERS["onnx"](toys.checkpoint_of(PLAIN))
+    pictures = [engine.open(replace(r, guidance=1.0, unconditional=None)) for r in requests(engine, 4)]
+    engine.step(pictures, PLAIN.height)
     for picture in pictures:
-        assert isinstance(picture, OnnxImageStream)
-        assert 2 * spec.height <= picture.evaluations <= spec.height * (spec.width * spec.channels + 1)
-        assert picture.evaluations < spec.dims / 4
+        assert 2 * PLAIN.height <= picture.evaluations <= PLAIN.height * (PLAIN.width * PLAIN.channels + 1)
+        assert picture.evaluations < PLAIN.dims / 4
+
+
+def test_the_oracle_may_stop_early():
+    model = toys.oracle(toys.checkpoint_of(toys.SPECS["gated, RGB, none"]))
+    whole, begun = draw(model, None, [1]), draw(model, None, [1], count=40)
+    assert np.array_equal(begun.reshape(-1)[:40], whole.reshape(-1)[:40])
+    assert not begun.reshape(-1)[40:].any()
+
+
+@random_models.each_of({name: spec for name, spec in INT8.items() if "edits" not in name})
+def test_scores_of_int8_are_near_those_of_single_precision(spec):
+    images = toys.pictures_of(spec, 5)
+    engines = [NativeImageEngine(toys.checkpoint_of(spec), precision) for precision in Precision]
+    assert [engine.name for engine in engines] == ["native", "native-int8"]
+    hs = np.stack([engines[0].embed_labels([n % 3, n % 2]) for n in range(5)])
+    exact, rounded = (engine.score(images, hs) for engine in engines)
+    assert not np.array_equal(exact, rounded)
+    assert np.abs(exact - rounded).mean() < 0.02
+    assert rounded.mean() == pytest.approx(exact.mean(), abs=0.005)
+    assert load_image_engine("auto", toys.checkpoint_of(spec)).name == "native-int8"
+
+
+def test_one_function_loads_every_engine(caplog):
+    image, speech = toys.checkpoint_of(PLAIN), toys.random_checkpoint(toys.TINY_SPECS["conditional"])
+    for name, expected in (("auto", "native"), ("native", "native"), ("torch", "torch")):
+        assert load_engine(name, image).name == expected
+        assert load_engine(name, speech, "fp32").name == expected
+    assert load_engine("auto", speech).name == load_engine("native", speech, "int8").name == "native-int8"
+    assert load_engine("onnx-cpu", toys.exported(speech)).name == "onnx-cpu"
+    for spec in (PLAIN, toys.tiny(True, 1, features=6), toys.tiny(False, 1, features=8)):
+        assert not architecture(spec.kind).has_int8(spec), "gated networks of whole vectors have it alone"
+        assert load_image_engine("native", toys.checkpoint_of(spec), "int8").name == "native"
+    recurrent = toys.checkpoint_of(toys.RNN_SPECS["row, RGB, none"])
+    assert load_engine("auto", recurrent).name == load_engine("onnx-cpu", recurrent).name == "native"
+    assert caplog.messages[-1] == "pixelrnn has no ONNX exporter: the native engine samples it, not onnx-cpu"
+    for name, precision, error, message in (
+        ("fast", "auto", ValueError, "engine: 'fast' is none of auto"),
+        ("cuda", "auto", ValueError, "engine: 'cuda'"),
+        ("native", "int4", ValueError, "precision: 'int4' is none of auto, fp32, int8"),
+        ("torch", "int8", EngineError, "precision: the torch engine has fp32 only"),
+    ):
+        with pytest.raises(error, match=message):
+            load_engine(name, speech, precision)
+
+
+def test_what_was_asked_for_of_a_sheet_is_rounded_up_to_rows(make):
+    engine = BatchEngine(make(toys.checkpoint_of(PLAIN)))
+    row = 3 * PLAIN.width * PLAIN.channels
+    for samples, rows in ((1, 1), (row, 1), (row + 1, 2), (3 * row - 1, 3)):
+        opened = engine.open(sheet(engine, 3))
+        assert (len(engine.step([opened], samples)[0]), opened.position) == (rows * row, rows * row)
+
+
+def test_given_rows_of_a_sheet_come_first_and_are_kept(make):
+    engine = BatchEngine(make(toys.checkpoint_of(PLAIN)))
+    request = sheet(engine, 3, given=4)
+    opened = engine.open(request)
+    assert opened.position == 0
+    given = np.stack([one.given for one in request.pictures], axis=1)
+    np.testing.assert_array_equal(engine.step([opened], 1)[0], given.reshape(-1))
+    all_given = sheet(engine, 2, given=PLAIN.height)
+    np.testing.assert_array_equal(engine.step([engine.open(all_given)], 1)[0], whole_sheet(engine, all_given))
+
+
+def test_sheets_that_do_not_fit_are_refused(make):
+    engine = BatchEngine(make(toys.checkpoint_of(PLAIN)))
+    with pytest.raises(RequestError, match=r"^pictures: a batch needs at least one"):
+        engine.request([])
+    first, other = requests(engine.pictures, 2, given=2)
+    with pytest.raises(RequestError, match=r"^given: all pictures of a batch need the same number of rows"):
+        engine.request([first, replace(other, given=None)])
+    for field, value in (("seed", -1), ("h", None), ("given", np.zeros((2, 8, 3), np.uint8))):
+        with pytest.raises(RequestError, match=rf"^{field}:"):
+            engine.open(engine.request([first, replace(other, **{field: value})]))
+
+
+def test_a_snapshot_that_is_not_its_own_is_refused(make):
+    engine, other = (BatchEngine(make(toys.checkpoint_of(PLAIN, seed=seed))) for seed in (0, 1))
+    request = sheet(engine, 2)
+    opened = engine.open(request)
+    engine.step([opened], 100)
+    good = engine.snapshot(opened)
+    flipped = bytearray(good)
+    flipped[-3] ^= 1
+    sound = NativeEngine(toys.random_checkpoint(toys.TINY_SPECS["unconditional"]))
+    foreign = other.snapshot(other.open(sheet(other, 2)))
+    stream = sound.snapshot(sound.open(StreamRequest(100, 0)))
+    for bad in (b"", good[:-1], good + b"x", bytes(flipped), b"\x80\x04" + good[2:], foreign, stream):
+        with pytest.raises(RequestError, match="snapshot"):
+            engine.restore(request, bad)
+    with pytest.raises(RequestError, match="snapshot"):
+        engine.restore(sheet(engine, 3), good)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sheets_and_streams_share_a_scheduler(threads, make):
+    drawing = [BatchEngine(make(toys.checkpoint_of(spec))) for spec in (PLAIN, toys.SPECS["original, grey, none"])]
+    sound = NativeEngine(toys.random_checkpoint(toys.TINY_SPECS["conditional"]))
+    jobs = [(drawing[n % 2], sheet(drawing[n % 2], 1 + n % 3, seed=n)) for n in range(8)]
+    jobs += [(sound, request) for request in random_models.requests(sound.spec, 6, 700)]
+    sinks = [Sink() for _ in jobs]
+    with closing(Scheduler(threads, snapshot_seconds=0.1)) as scheduler:
+        with held(scheduler, threads):
+            for number, ((engine, one), sink) in enumerate(zip(jobs, sinks, strict=True)):
+                slot = scheduler.open(engine, RATE, sink, realtime=bool(number % 2))
+                slot.feed(engine.open(one))
+                slot.finish()
+        assert {sink.wait() for sink in sinks} == {End.COMPLETED}
+        assert scheduler.figures().lanes > scheduler.figures().calls, "some shared their calls"
+    for (engine, one), sink in zip(jobs, sinks, strict=True):
+        expected = solo(sound, one) if engine is sound else whole_sheet(engine, one)
+        np.testing.assert_array_equal(sink.symbols(), expected)
+        snapshots = [chunk for chunk in sink.chunks if chunk.snapshot is not None]
+        assert snapshots or one.length < 200
+        for chunk in snapshots:
+            (rest,) = engine.step([engine.restore(one, chunk.snapshot)], one.length)
+            np.testing.assert_array_equal(rest, expected[chunk.start + len(chunk.symbols) :])

@@ -16,37 +16,25 @@ from ancestral.models.engines.unloadable import LazyResource
 from tests.models.random_models import SPECS, TINY_SPECS, checkpoint_of, exported, random_checkpoint, requests
 
 
-@pytest.fixture
-def made():
-    return []
+def test_it_is_there_at_once_stays_while_it_is_used_and_is_made_again_when_needed():
+    made = []
 
-
-@pytest.fixture
-def resident(made):
     def make():
         made.append(object())
         return made[-1]
 
-    return LazyResource(make)
-
-
-def test_it_is_there_at_once_and_made_again_when_needed(resident, made):
-    with resident.use() as first:
+    resident = LazyResource(make)
+    with resident.use() as first, resident.use():
         assert made == [first]
-    assert resident.drop(0.0)
+        assert not resident.drop(0.0), "it is used"
+    assert not resident.drop(60.0), "it was used a moment ago"
+    time.sleep(0.02)
+    assert resident.drop(0.01)
     assert not resident.loaded
     assert not resident.drop(0.0), "there is nothing to drop"
     with resident.use() as second:
         assert made == [first, second]
     assert resident.loaded
-
-
-def test_it_stays_as_long_as_it_is_used(resident):
-    with resident.use(), resident.use():
-        assert not resident.drop(0.0)
-    assert not resident.drop(60.0), "it was used a moment ago"
-    time.sleep(0.02)
-    assert resident.drop(0.01)
 
 
 def test_what_cannot_be_made_again_says_why():

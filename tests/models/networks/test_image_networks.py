@@ -1,24 +1,62 @@
-"""What is true of every network of pictures: its weights, its conditions, its batches, its spec."""
+"""Networks of pictures: what depends on what, proved by gradient; probabilities sum to 1; weights, batches."""
 
+from __future__ import annotations
+
+import itertools
 from itertools import pairwise
 
+import numpy as np
+import pytest
 import torch
+from torch import Tensor
 
 from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.networks import build_network
-from ancestral.models.spec import LABEL_ROWS
+from ancestral.models.networks.recurrence import diagonal_order, row_order, scan
+from ancestral.models.spec import COARSE, LABEL_ROWS, ImageSpec
 from ancestral.models.tensors import shapes
-from tests.models.random_models import RNN_SPECS, SPECS, each_of, given_of, network
+from tests.models import random_models as toys
 
-EVERY = each_of(SPECS | RNN_SPECS)
+Place = tuple[int, int, int]
+"""Row, column and channel of a sub-pixel."""
+
+
+def reached(spec: ImageSpec, place: Place, kept: Tensor | None = None) -> set[Place]:
+    """The sub-pixels that move the distribution of the one at ``place``, in any of eight random pictures.
+
+    Args:
+        spec: of the network.
+        place: of the sub-pixel.
+        kept: ``bool [H, W]``: the pixels that edits keep; None where the pictures are none.
+    """
+    row, column, channel = place
+    torch.manual_seed(1)
+    pixels = 2.0 * torch.rand(8, spec.height, spec.width, spec.channels * spec.planes, dtype=torch.float64) - 1.0
+    pixels.requires_grad_()
+    model, given = toys.network(spec), toys.given_of(spec, 8)
+    h = None if given is None else model.h_of(given, given)
+    if kept is None:
+        logits = model.score_pixels(pixels, h, torch.float64)
+    else:
+        logits = model.score_edits(pixels, h, torch.float64, kept.expand(8, -1, -1))
+    (grad,) = torch.autograd.grad(logits[:, row, column, channel].pow(2).sum(), pixels)
+    moved = grad.abs().sum(dim=0).unflatten(2, (spec.channels, spec.planes)).sum(dim=3)
+    return {tuple(place) for place in torch.nonzero(moved).tolist()}  # type: ignore[misc]
+
+
+EVERY = toys.each_of(toys.SPECS | toys.RNN_SPECS)
 
 
 @EVERY
 def test_every_weight_is_used(spec):
-    model = network(spec).requires_grad_(True)
+    model = toys.network(spec).requires_grad_(True)
     symbols = torch.randint(0, spec.levels, (9, spec.height, spec.width, spec.channels))
     kept = (torch.rand(9, spec.height, spec.width) < 0.5) if spec.draws_edits else None
-    model(symbols, given_of(spec, 9), kept=kept).pow(2).sum().backward()
+    model(symbols, toys.given_of(spec, 9), kept=kept).pow(2).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -26,7 +64,7 @@ def test_every_weight_is_used(spec):
 
 @EVERY
 def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec):
-    model = network(spec)
+    model = toys.network(spec)
     symbols = torch.randint(0, spec.levels, (16, spec.height, spec.width, spec.channels))
     for column, names in enumerate(spec.conditions):
         labels = torch.zeros(16, len(spec.conditions), dtype=torch.long)
@@ -40,7 +78,7 @@ def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec):
 
 @EVERY
 def test_a_batch_is_its_pictures(spec):
-    model, labels = network(spec), given_of(spec, 4)
+    model, labels = toys.network(spec), toys.given_of(spec, 4)
     symbols = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels))
     whole = model(symbols, labels)
     for i in range(4):
@@ -49,15 +87,290 @@ def test_a_batch_is_its_pictures(spec):
 
 
 @EVERY
-def test_a_checkpoint_expects_what_the_network_has(spec):
+def test_a_checkpoint_expects_what_the_network_has_and_a_spec_survives_json(spec):
     with torch.device("meta"):
         state = build_network(spec).state_dict()
     expected = shapes(tensor_table(spec))
     if spec.label_rows:
         assert expected.pop(LABEL_ROWS) == (spec.label_rows, len(spec.attributes) + 1)
     assert {name: tuple(t.shape) for name, t in state.items()} == expected
-
-
-@EVERY
-def test_a_spec_survives_json(spec):
     assert type(spec).from_json(spec.to_json()) == spec
+
+
+EVERY_CNN = toys.each_of(toys.SPECS)
+POSITIONS = ((0, 0), (0, 4), (3, 0), (3, 4), (4, 8), (6, 5))
+CONDITIONAL = {"attributes": (toys.CLASS,), "conditioning": "location"}
+
+
+def past(spec, place):
+    """All that comes before ``place`` and is within reach: first of all the coarse pixels."""
+    row, column, channel = place
+    return coarse(spec) | {
+        (y, x, c)
+        for y in range(max(row - spec.reach, 0), row + 1)
+        for x in range(max(column - spec.reach, 0), min(column + spec.reach + 1, spec.width))
+        for c in range(spec.channels)
+        if (y, x, c) < (row, column, channel) and not (y == row and x > column)
+    }
+
+
+def coarse(spec):
+    """The sub-pixels that are drawn before all others, if any are."""
+    rows, columns = (range(size)[COARSE] if spec.coarse else () for size in (spec.height, spec.width))
+    return set(itertools.product(rows, columns, range(spec.channels)))
+
+
+@EVERY_CNN
+def test_a_coarse_pixel_sees_only_coarse_pixels_before_it(spec):
+    for y, x, c in coarse(spec):
+        before = past(spec.coarse, (y // 4, x // 4, c))
+        seen = reached(spec, (y, x, c))
+        assert seen <= {(4 * row + 2, 4 * column + 2, channel) for row, column, channel in before}
+        if spec.gated:
+            assert len(seen) == len(before), "a blind spot"
+
+
+@EVERY_CNN
+def test_no_pixel_sees_the_future_and_no_channel_a_later_one(spec):
+    for row, column in POSITIONS:
+        for channel in range(spec.channels):
+            place = (row, column, channel)
+            seen = reached(spec, place)
+            assert seen <= past(spec, place)
+            if spec.gated:
+                assert seen == past(spec, place), "a blind spot"
+            assert ((row, column, channel - 1) in seen) == (channel > 0)
+            assert ((row, column - 1, spec.channels - 1) in seen) == (column > 0)
+            assert ((row - 1, column, spec.channels - 1) in seen) == (row > 0)
+
+
+def test_the_original_network_has_the_blind_spot_that_the_gated_one_mends():
+    place = (6, 2, 0)
+    blind = past(toys.tiny(False, 1), place) - reached(toys.tiny(False, 1), place)
+    assert blind == {(5, 4, 0), (5, 5, 0), (4, 5, 0)}, "further to the right than rows up"
+
+
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_reach_grows_with_kernels_and_layers(gated, kernel_size):
+    spec = toys.tiny(gated, 1, height=16, width=5, kernel_size=kernel_size, first_kernel_size=7)
+    assert spec.reach == 3 + 2 * (kernel_size // 2)
+    assert min(place[0] for place in reached(spec, (15, 2, 0))) == 15 - spec.reach
+
+
+def test_conditions_are_the_values_of_the_attributes_in_order():
+    assert toys.tiny(True, 1).conditions == ()
+    assert toys.SPECS["gated, grey, style"].conditions == (toys.STYLES,)
+    assert toys.SPECS["gated, grey, subclasses, two scales"].conditions == (toys.CLASSES, toys.STYLES, toys.SUBCLASSES)
+    assert toys.SPECS["gated, grey, location"].named == {"class": toys.CLASSES, "style": toys.STYLES}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        toys.tiny(True, 1, height=2, width=3, palette=("#00000000", "#ffffff", "#ff0000"), levels=3),
+        toys.tiny(
+            True, 1, height=4, width=4, palette=("#000000", "#ffffff"), levels=2, **CONDITIONAL, coarse_layers=2,
+            coarse_features=8, coarse_inputs=5,
+        ),
+    ],
+    ids=["three colours", "two scales"],
+)  # fmt: skip
+def test_the_probabilities_of_all_indexed_pictures_sum_to_one(spec):
+    every = np.indices((spec.levels,) * spec.dims, np.uint8).reshape(spec.dims, -1).T
+    model, total = toys.network(spec).float(), 0.0
+    for part in np.array_split(every.reshape(-1, spec.height, spec.width, 1), 16):
+        symbols = torch.from_numpy(part.astype(np.int64))
+        labels = torch.ones(len(part), 1, dtype=torch.long) if spec.conditions else None
+        nats = model(symbols, labels).double().log_softmax(-1).gather(-1, symbols[..., None])
+        total += float(nats.flatten(1).sum(dim=1).exp().sum())
+    assert total == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("spec", toys.EDITS.values(), ids=toys.EDITS)
+def test_a_drawn_pixel_sees_all_that_an_edit_keeps_and_no_drawn_pixel_behind_it(spec):
+    kept = torch.zeros(spec.height, spec.width, dtype=torch.bool)
+    kept[:, 7:], kept[6:] = True, True
+    for place in ((3, 4, 0), (2, 6, spec.channels - 1), (5, 0, 0)):
+        known = {(y, x, c) for y, x in kept.nonzero().tolist() for c in range(spec.channels)}
+        assert known <= reached(spec, place, kept) <= past(spec, place) | known
+
+
+@pytest.mark.parametrize("spec", toys.EDITS.values(), ids=toys.EDITS)
+def test_a_picture_that_keeps_nothing_is_no_edit(spec):
+    model, symbols = toys.network(spec), torch.from_numpy(toys.pictures_of(spec, 2).astype(np.int64))
+    kept = torch.zeros(2, spec.height, spec.width, dtype=torch.bool)
+    kept[1, :, 3:] = True
+    plain, edited = (model(symbols, toys.given_of(spec, 2), kept=one) for one in (None, kept))
+    assert torch.allclose(plain[0], edited[0], rtol=0.0, atol=1e-12)
+    assert not torch.allclose(plain[1], edited[1])
+
+
+def test_the_probabilities_of_all_that_a_region_may_show_sum_to_one():
+    spec = toys.tiny(
+        True, 1, height=4, width=4, palette=toys.PALETTE, levels=len(toys.PALETTE), **CONDITIONAL, coarse_layers=2,
+        coarse_features=8, coarse_inputs=5, context_channels=4,
+    )  # fmt: skip
+    kept = torch.ones(4, 4, dtype=torch.bool)
+    region = [1, 2, 10, 11]  # of which one is a coarse pixel
+    kept.view(-1)[region] = False
+    every = np.indices((spec.levels,) * len(region), np.uint8).reshape(len(region), -1).T
+    symbols = np.repeat(toys.pictures_of(spec, 1), len(every), axis=0)
+    symbols.reshape(len(every), -1)[:, region] = every
+    drawn, labels = torch.from_numpy(symbols.astype(np.int64)), torch.ones(len(every), 1, dtype=torch.long)
+    logits = toys.network(spec)(drawn, labels, kept=kept.expand(len(every), -1, -1))
+    nats = logits.log_softmax(-1).gather(-1, drawn[..., None]).flatten(1)[:, region]
+    assert float(nats.sum(dim=1).exp().sum()) == pytest.approx(1.0, abs=1e-9)
+
+
+RNN_POSITIONS = ((0, 0), (0, 8), (3, 0), (3, 4), (3, 8), (6, 1), (6, 5), (2, 2), (6, 6))
+
+
+def field(spec, place):
+    """All that a distribution depends on; in two scales, all coarse pixels, which depend on each other only."""
+    if place not in coarse(spec):
+        return field_of_one_scale(spec, place) | coarse(spec)
+    start, stride, (row, column, channel) = COARSE.start, COARSE.step, place
+    inner = field_of_one_scale(spec.coarse, ((row - start) // stride, (column - start) // stride, channel))
+    return {(start + stride * y, start + stride * x, c) for y, x, c in inner}
+
+
+def field_of_one_scale(spec, place):
+    """The same without coarse pixels.
+
+    Diagonal BiLSTM: all of left and above. Row LSTM: a triangle, whose sides are k // 2 wider in every row further up,
+    and which each layer moves k // 2 further to the left; the first convolution adds half of its size.
+    """
+    row, column, _ = place
+    found = set()
+    first, half = spec.first_kernel_size // 2, spec.kernel_size // 2
+    for y in range(row + 1):
+        up = row - y
+        left, right = 0, column if up == 0 else spec.width - 1
+        if spec.lstm == "row":
+            left = max(column - first - half * (spec.layers + up), 0)
+            right = min(right, column + first + half * (up - 1)) if up else column
+        found |= {(y, x, c) for x in range(left, right + 1) for c in range(spec.channels)}
+    return {(y, x, c) for y, x, c in found if (y, x, c) < place}
+
+
+@toys.EVERY_RNN
+def test_a_distribution_depends_on_its_whole_field_and_on_nothing_else(spec):
+    for row, column in RNN_POSITIONS:
+        for channel in range(spec.channels):
+            place = (row, column, channel)
+            assert reached(spec, place) == field(spec, place), place
+
+
+@pytest.mark.parametrize("lstm", ["row", "diagonal"])
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_the_field_is_the_triangle_or_all_of_left_and_above_at_every_depth(lstm, layers):
+    spec = toys.tiny_rnn(lstm, 1, height=6, width=17, layers=layers, first_kernel_size=3)
+    for place in ((0, 16, 0), (5, 0, 0), (5, 8, 0), (5, 16, 0)):
+        assert reached(spec, place) == field(spec, place)
+    assert (len(field(spec, (5, 8, 0))) == 5 * 17 + 8) == (lstm == "diagonal")
+
+
+ORDERS = {
+    "row of 3": (row_order(5, 6, 3), 1), "row of 5, narrow": (row_order(4, 2, 5), 1),
+    "one row": (row_order(1, 6, 3), 1), "diagonal, wide": (diagonal_order(4, 6), 2),
+    "diagonal, high": (diagonal_order(6, 3), 2), "one column": (diagonal_order(5, 1), 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("order", "directions"), ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("features", [1, 5, 16])
+def test_the_compiled_recurrence_and_its_gradient_are_those_of_autograd(order, directions, features):
+    torch.manual_seed(0)
+    positions, taps = order.before.shape
+    z = torch.randn(positions, 3, directions * 4 * features, dtype=torch.float64)
+    weights = torch.randn(directions, taps * features, 4 * features, dtype=torch.float64) / features**0.5
+    into = torch.randn(positions, 3, features, dtype=torch.float64)
+    found = []
+    for dtype in (torch.float64, torch.float32):
+        inputs = [tensor.to(dtype).requires_grad_() for tensor in (z, weights)]
+        outputs = scan(*inputs, order)
+        assert outputs.dtype == dtype
+        found.append([outputs, *torch.autograd.grad(outputs, inputs, into.to(dtype))])
+        for tensor, given in zip(inputs, (z, weights), strict=True):
+            torch.testing.assert_close(tensor, given.to(dtype), rtol=0.0, atol=0.0, msg="an input was overwritten")
+    for exact, fast in zip(*found, strict=True):
+        torch.testing.assert_close(fast.double(), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_of_autograd_is_that_of_finite_differences():
+    order = diagonal_order(3, 4)
+    z = torch.randn(12, 2, 16, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(2, 4, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a, b: scan(a, b, order), (z, weights))
+
+
+@toys.EVERY_RNN
+def test_single_precision_gives_the_gradients_of_double_precision(spec):
+    """The whole network: bits within 1e-5, gradients within a thousandth of the largest."""
+    symbols, labels = torch.randint(0, spec.levels, (4, spec.height, spec.width, spec.channels)), toys.given_of(spec, 4)
+    found = []
+    for dtype in (torch.float64, torch.float32):
+        model = toys.network(spec).to(dtype).requires_grad_(True)
+        logits = model(symbols, labels).flatten(0, 3)
+        loss = torch.nn.functional.cross_entropy(logits, symbols.flatten())
+        found.append((loss, torch.autograd.grad(loss, [*model.parameters()])))
+    torch.testing.assert_close(found[1][0].double(), found[0][0], rtol=1e-5, atol=1e-6)
+    for exact, fast in zip(found[0][1], found[1][1], strict=True):
+        assert (fast.double() - exact).abs().max() <= 1e-3 * exact.abs().max()
+
+
+def any_levels(kind, **more):
+    """An architecture's spec with any number of levels."""
+    return type(f"Any{kind.__name__}", (kind,), {"__post_init__": lambda self: None, **more})
+
+
+def any_encoder(spec):
+    sizes = {name: getattr(spec, name) for name in ("height", "width", "channels", "levels")}
+    return AnyEncoder(layers=1, features=4, code=spec.condition_channels, normalised=spec.portraits, **sizes)
+
+
+AnyPixelCNN, AnyPixelRNN, AnyEncoder = map(any_levels, (PixelCNNSpec, PixelRNNSpec, EncoderSpec))
+AnyAutoencoder = any_levels(PixelCNNAutoencoderSpec, encoder=property(any_encoder))
+
+
+def networks(**sizes):
+    """Specs of every network for pictures of one size."""
+    found, attributes = {}, (("class", ("cat", "dog")),)
+    for condition, fields in (("unconditional", {}), ("class", {"attributes": attributes, "conditioning": "class"})):
+        common = {**sizes, **fields, "features": 6, "output_features": 7}
+        for gated in (True, False):
+            name = "gated" if gated else "original"
+            found[f"{name}, {condition}"] = AnyPixelCNN(gated=gated, layers=3, **common)
+        for lstm, (layers, skips) in itertools.product(("row", "diagonal"), ((1, False), (3, True))):
+            spec = AnyPixelRNN(lstm=lstm, layers=layers, skip_connections=skips, **common)
+            found[f"{lstm}, {layers} layers, {condition}"] = spec
+    location = {"conditioning": "location", "layers": 3, "features": 6}
+    for portraits in (False, True):
+        encoded = AnyAutoencoder(encoder_layers=1, encoder_features=4, portraits=portraits, **sizes, **location)
+        found["portraits" if portraits else "autoencoder"] = encoded
+    return found | {"gated, location": AnyPixelCNN(attributes=attributes, **sizes, **location)}
+
+
+SMALL = {
+    f"{name}, {size}": spec
+    for size, sizes in {
+        "2 × 2 binary": {"height": 2, "width": 2, "channels": 1, "levels": 2},
+        "2 × 1, 3 levels, 3 channels": {"height": 2, "width": 1, "channels": 3, "levels": 3},
+    }.items()
+    for name, spec in networks(**sizes).items()
+}
+
+
+@pytest.mark.parametrize("spec", SMALL.values(), ids=SMALL)
+def test_the_probabilities_of_all_pictures_sum_to_one(spec):
+    pictures = torch.tensor([*itertools.product(range(spec.levels), repeat=spec.dims)])
+    symbols = pictures.view(-1, spec.height, spec.width, spec.channels)
+    conditions = toys.given_of(spec, 3)
+    for row in [None] if conditions is None else conditions:
+        given = None if row is None else row.expand(len(symbols), *row.shape)
+        # In single precision, as networks are trained and served.
+        logits = toys.network(spec).float()(symbols, given)
+        nats = logits.double().log_softmax(-1).gather(-1, symbols[..., None]).flatten(1).sum(dim=1)
+        assert nats.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+        assert nats.std() > 0.01, "pictures differ in probability"

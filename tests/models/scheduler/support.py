@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from ancestral.models.engines.base import Symbols
+from ancestral.models.engines.base import Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.scheduler import Chunk, End, Scheduler, Slot
@@ -104,9 +104,7 @@ def held(scheduler: Scheduler, threads: int = 1) -> Iterator[None]:
                 entered.set()
                 assert release.wait(PATIENCE)
 
-            slot = scheduler.open(made, RATE, block, realtime=True)
-            slot.feed(made.open(StreamRequest(1, 0)))
-            slot.finish()
+            speak(scheduler, made, block, StreamRequest(1, 0))
             assert entered.wait(PATIENCE)
         yield
 
@@ -114,13 +112,17 @@ def held(scheduler: Scheduler, threads: int = 1) -> Iterator[None]:
 def speak(
     scheduler: Scheduler,
     made: SpeechEngine,
-    wanted: StreamRequest,
-    sink: Sink,
+    sink: Callable[[Chunk], None],
+    *wanted: StreamRequest | Stream,
     realtime: bool = True,
-    limit: int | None = None,
+    finish: bool = True,
+    rate: int = RATE,
+    **options: int,
 ) -> Slot:
-    """A slot of one stream."""
-    slot = scheduler.open(made, RATE, sink, realtime=realtime, limit=limit)
-    slot.feed(made.open(wanted))
-    slot.finish()
+    """A slot that is fed with streams, or with requests for them."""
+    slot = scheduler.open(made, rate, sink, realtime=realtime, **options)
+    for one in wanted:
+        slot.feed(made.open(one) if isinstance(one, StreamRequest) else one)
+    if finish:
+        slot.finish()
     return slot

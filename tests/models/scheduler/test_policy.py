@@ -20,11 +20,7 @@ def test_the_listener_who_runs_dry_first_is_served_first():
     assert choose(states, 1, 10.0) == [2]
     states[2].serve(10.0, 16000 // 4)
     assert choose(states, 1, 10.0) == [1]
-
-
-def test_who_listens_goes_before_who_does_not():
-    states = [state(realtime=False, since=8.1), state(out=11.0)]
-    assert choose(states, 1, 10.0) == [1]
+    assert choose([state(out=1.0), state(out=1.0)], 1, 1.0) == [0], "of slots as urgent the earlier"
 
 
 @pytest.mark.parametrize(("waits_since", "first"), [(9.4, 0), (9.6, 1)])
@@ -35,10 +31,6 @@ def test_a_listener_with_a_second_in_hand_takes_turns_with_the_rest(waits_since,
     assert choose([rest, ahead], 1, 10.02) == [1]  # not a second any more
 
 
-def test_of_slots_as_urgent_the_earlier_goes_first():
-    assert choose([state(out=1.0), state(out=1.0)], 1, 1.0) == [0]
-
-
 def test_a_slot_without_a_turn_for_two_seconds_gets_one():
     late, patient = state(out=3.0), state(realtime=False, since=8.0)
     assert choose([late, patient], 1, 9.99) == [0]
@@ -47,8 +39,9 @@ def test_a_slot_without_a_turn_for_two_seconds_gets_one():
     assert choose([late, patient], 1, 10.0) == [0]
 
 
-def test_a_listener_never_ages():
+def test_who_listens_goes_before_who_does_not_and_never_ages():
     """One who is far ahead has not been waiting, however long ago the last turn was."""
+    assert choose([state(realtime=False, since=8.1), state(out=11.0)], 1, 10.0) == [1]
     assert choose([state(out=100.0, since=0.0), state(out=50.5)], 1, 50.0) == [1]
 
 

@@ -1,12 +1,15 @@
-"""What the owner of a slot may count on: chunks, limits, ends, priorities, figures."""
+"""Slots: chunks, limits, cancelling, failures; that who shares a batch, pauses or is taken up again changes no bit."""
 
 import threading
+import time
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-from ancestral.models.scheduler import End, Scheduler
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.scheduler import Chunk, End, Scheduler
+from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
 from tests.models.scheduler.support import PATIENCE, RATE, Sink, Solo, engine, held, request, solo, speak
 
 
@@ -14,11 +17,22 @@ def samplers():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("sampler-")]
 
 
+@pytest.fixture
+def scheduler():
+    with closing(Scheduler(1)) as one:
+        yield one
+
+
+@pytest.fixture
+def made():
+    return engine()
+
+
 def test_chunks_begin_small_and_the_last_one_says_so():
     made = engine()
     with closing(Scheduler(1)) as scheduler:
         sink = Sink()
-        slot = speak(scheduler, made, request(190), sink)
+        slot = speak(scheduler, made, sink, request(190))
         assert sink.wait() is End.COMPLETED
         assert sink.sizes == [20, 40, 50, 50, 30]
         assert [chunk.end for chunk in sink.chunks] == [None] * 4 + [End.COMPLETED]
@@ -31,12 +45,12 @@ def test_a_limit_holds_and_is_moved():
     made = engine()
     with closing(Scheduler(2)) as scheduler:
         sink = Sink()
-        slot = speak(scheduler, made, request(300), sink, limit=70)
+        slot = speak(scheduler, made, sink, request(300), limit=70)
         sink.wait_for(70)
         assert sink.sizes == [20, 40, 10]
         # Whoever comes later is served meanwhile: the paused slot does not stand in the way.
         other = Sink()
-        speak(scheduler, made, request(500, seed=1), other)
+        speak(scheduler, made, other, request(500, seed=1))
         assert other.wait() is End.COMPLETED
         assert slot.position == 70
         assert scheduler.figures().waiting == 1
@@ -49,31 +63,29 @@ def test_a_limit_holds_and_is_moved():
     np.testing.assert_array_equal(sink.symbols(), solo(made, request(300)))
 
 
-def test_streams_follow_each_other_and_may_come_late():
+def test_streams_follow_each_other_and_may_come_late(scheduler):
     made, wanted = engine(), [request(70, seed=1), request(1, seed=2), request(130, seed=3)]
-    with closing(Scheduler(1)) as scheduler:
-        sink = Sink()
-        slot = scheduler.open(made, RATE, sink, realtime=True)
-        assert scheduler.figures().waiting == 1
-        slot.feed(made.open(wanted[0]))
-        slot.feed(made.open(wanted[1]))
-        sink.wait_for(71)
-        slot.feed(made.open(wanted[2]))
-        sink.wait_for(201)
-        assert sink.end is None
-        assert slot.index == 3
-        slot.finish()
-        assert sink.wait() is End.COMPLETED
+    sink = Sink()
+    slot = scheduler.open(made, RATE, sink, realtime=True)
+    assert scheduler.figures().waiting == 1
+    for one in wanted[:2]:
+        slot.feed(made.open(one))
+    sink.wait_for(71)
+    slot.feed(made.open(wanted[2]))
+    sink.wait_for(201)
+    assert sink.end is None
+    assert slot.index == 3
+    slot.finish()
+    assert sink.wait() is End.COMPLETED
     assert sink.sizes[-1] == 0
     for index, one in enumerate(wanted):
         np.testing.assert_array_equal(sink.symbols(index), solo(made, one))
 
 
-def test_a_slot_without_streams_completes():
-    with closing(Scheduler(1)) as scheduler:
-        sink = Sink()
-        scheduler.open(engine(), RATE, sink, realtime=False).finish()
-        assert sink.wait() is End.COMPLETED
+def test_a_slot_without_streams_completes(scheduler):
+    sink = Sink()
+    speak(scheduler, engine(), sink, realtime=False)
+    assert sink.wait() is End.COMPLETED
     assert len(sink.chunks) == 1
 
 
@@ -82,7 +94,7 @@ def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
     now = [5.0]
     with closing(Scheduler(1, on_cancel=took.append, clock=lambda: now[0])) as scheduler:
         sink = Sink()
-        slot = speak(scheduler, made, request(10_000), sink, limit=60)
+        slot = speak(scheduler, made, sink, request(10_000), limit=60)
         sink.wait_for(60)
         with held(scheduler):
             slot.extend_limit(None)
@@ -92,85 +104,75 @@ def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
         assert sink.wait() is End.CANCELLED
     last = sink.chunks[-1]
     assert (last.index, last.start, len(last.symbols)) == (0, 60, 0)
-    assert last.snapshot is not None
     assert made.restore(request(10_000), last.snapshot).position == 60
     assert took == [2.5]
 
 
-def test_a_running_slot_is_cancelled_between_chunks():
-    made = engine()
-    with closing(Scheduler(1)) as scheduler:
-        sink = Sink()
+def test_a_running_slot_is_cancelled_between_chunks(scheduler, made):
+    sink = Sink()
 
-        def cancel_after_two(chunk):
-            sink(chunk)
-            if len(sink.chunks) == 2:
-                slot.cancel()
+    def cancel_after_two(chunk):
+        sink(chunk)
+        if len(sink.chunks) == 2:
+            slot.cancel()
 
-        slot = scheduler.open(made, RATE, cancel_after_two, realtime=True)
-        slot.feed(made.open(request(10_000)))
-        assert sink.wait() is End.CANCELLED
+    slot = scheduler.open(made, RATE, cancel_after_two, realtime=True)
+    slot.feed(made.open(request(10_000)))
+    assert sink.wait() is End.CANCELLED
     assert sink.sizes == [20, 40, 0]
 
 
-def test_a_slot_that_never_began_is_cancelled_without_a_snapshot():
-    made = engine()
-    with closing(Scheduler(1)) as scheduler:
-        empty, fresh, between = Sink(), Sink(), Sink()
-        scheduler.open(made, RATE, empty, realtime=True).cancel()
-        with held(scheduler):
-            speak(scheduler, made, request(100), fresh).cancel()
-        slot = scheduler.open(made, RATE, between, realtime=True)
-        slot.feed(made.open(request(20)))
-        between.wait_for(20)
-        slot.cancel()
-        for sink in (empty, fresh, between):
-            assert sink.wait() is End.CANCELLED
-            assert sink.chunks[-1].snapshot is None
+def test_a_slot_that_never_began_is_cancelled_without_a_snapshot(scheduler, made):
+    empty, fresh, between = Sink(), Sink(), Sink()
+    scheduler.open(made, RATE, empty, realtime=True).cancel()
+    with held(scheduler):
+        speak(scheduler, made, fresh, request(100)).cancel()
+    slot = speak(scheduler, made, between, request(20), finish=False)
+    between.wait_for(20)
+    slot.cancel()
+    for sink in (empty, fresh, between):
+        assert sink.wait() is End.CANCELLED
+        assert sink.chunks[-1].snapshot is None
     assert (between.chunks[-1].index, between.chunks[-1].start) == (1, 20)
 
 
-def test_a_slot_that_was_cancelled_before_its_last_stream_came_is_not_complete():
-    made = engine()
-    with closing(Scheduler(1)) as scheduler:
-        sinks = [Sink(), Sink()]
-        for sink, before in zip(sinks, (0, 20), strict=True):
-            slot = scheduler.open(made, RATE, sink, realtime=True)
-            if before:
-                slot.feed(made.open(request(before)))
-                sink.wait_for(before)
-            with held(scheduler):
-                slot.cancel()
-                slot.feed(made.open(request(100)))
-                slot.finish()
-            assert sink.wait() is End.CANCELLED
-
-
-def test_what_is_asked_of_a_slot_after_its_end_has_no_effect():
-    made = engine()
-    with closing(Scheduler(1)) as scheduler:
-        sinks = [Sink(), Sink()]
-        slots = [speak(scheduler, made, request(30), sink) for sink in sinks]
-        slots[1].cancel()
-        ends = [sink.wait() for sink in sinks]
-        with held(scheduler):  # by now both have been let go
-            pass
-        for slot in slots:
-            assert slot.ended
-            slot.feed(made.open(request(30)))
-            slot.finish()
-            slot.extend_limit(None)
+def test_a_slot_that_was_cancelled_before_its_last_stream_came_is_not_complete(scheduler, made):
+    sinks = [Sink(), Sink()]
+    for sink, before in zip(sinks, (0, 20), strict=True):
+        slot = scheduler.open(made, RATE, sink, realtime=True)
+        if before:
+            slot.feed(made.open(request(before)))
+            sink.wait_for(before)
+        with held(scheduler):
             slot.cancel()
-        after = Sink()
-        speak(scheduler, made, request(30), after)
-        after.wait()
+            slot.feed(made.open(request(100)))
+            slot.finish()
+        assert sink.wait() is End.CANCELLED
+
+
+def test_what_is_asked_of_a_slot_after_its_end_has_no_effect(scheduler, made):
+    sinks = [Sink(), Sink()]
+    slots = [speak(scheduler, made, sink, request(30)) for sink in sinks]
+    slots[1].cancel()
+    ends = [sink.wait() for sink in sinks]
+    with held(scheduler):  # by now both have been let go
+        pass
+    for slot in slots:
+        assert slot.ended
+        slot.feed(made.open(request(30)))
+        slot.finish()
+        slot.extend_limit(None)
+        slot.cancel()
+    after = Sink()
+    speak(scheduler, made, after, request(30))
+    after.wait()
     assert [sink.end for sink in sinks] == ends
     assert ends[0] is End.COMPLETED
 
 
 def test_a_stream_after_the_last_is_a_mistake():
     with closing(Scheduler(1)) as scheduler, held(scheduler):
-        slot = speak(scheduler, engine(), request(30), Sink())
+        slot = speak(scheduler, engine(), Sink(), request(30))
         with pytest.raises(AssertionError, match="a stream after finish"):
             slot.feed(engine().open(request(30)))
 
@@ -180,8 +182,8 @@ def test_closing_cancels_what_is_open_and_ends_the_threads():
     scheduler = Scheduler(3)
     assert len(samplers()) == 3
     running, paused, waiting = Sink(), Sink(), Sink()
-    speak(scheduler, made, request(10**6), running)
-    speak(scheduler, made, request(10**6), paused, limit=20)
+    speak(scheduler, made, running, request(10**6))
+    speak(scheduler, made, paused, request(10**6), limit=20)
     scheduler.open(made, RATE, waiting, realtime=False)
     running.wait_for(110)
     paused.wait_for(20)
@@ -191,7 +193,6 @@ def test_closing_cancels_what_is_open_and_ends_the_threads():
         assert sink.end is End.CANCELLED
     for sink in (running, paused):
         snapshot = sink.chunks[-1].snapshot
-        assert snapshot is not None
         assert made.restore(request(10**6), snapshot).position == sink.position
     assert waiting.chunks[-1].snapshot is None
     with pytest.raises(RuntimeError, match="closed"):
@@ -211,9 +212,7 @@ def test_a_listener_is_served_before_a_batch_until_it_is_a_second_ahead():
                     order.append((name, chunk.start + len(chunk.symbols)))
                     sink(chunk)
 
-                slot = scheduler.open(made, RATE, note, realtime=name == "listener")
-                slot.feed(made.open(request(1500)))
-                slot.finish()
+                speak(scheduler, made, note, request(1500), realtime=name == "listener")
         assert batch.wait() is End.COMPLETED
         assert listener.wait() is End.COMPLETED
     names = [name for name, _ in order]
@@ -222,7 +221,7 @@ def test_a_listener_is_served_before_a_batch_until_it_is_a_second_ahead():
     assert order[turns - 1] == ("listener", 1010)
 
 
-def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called():
+def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called(scheduler):
     """Else another thread that asks something of the scheduler would wait for the chunk."""
     asked = []
 
@@ -237,17 +236,16 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called():
             return super().step(streams, samples)
 
     made = engine(make=Asking)
-    with closing(Scheduler(1)) as scheduler:
-        sink = Sink()
+    sink = Sink()
 
-        def sink_that_asks(chunk):
-            ask("sink")
-            sink(chunk)
+    def sink_that_asks(chunk):
+        ask("sink")
+        sink(chunk)
 
-        slot = scheduler.open(made, RATE, sink_that_asks, realtime=True)
-        slot.feed(made.open(request(20)))
-        slot.finish()
-        assert sink.wait() is End.COMPLETED
+    slot = scheduler.open(made, RATE, sink_that_asks, realtime=True)
+    slot.feed(made.open(request(20)))
+    slot.finish()
+    assert sink.wait() is End.COMPLETED
     assert asked == ["engine", "sink"]
 
 
@@ -267,7 +265,7 @@ def test_figures_count_calls_lanes_and_symbols():
             held_at = scheduler.figures()
             assert held_at.running == 1
             for number, sink in enumerate(sinks):
-                speak(scheduler, made, request(20, seed=number), sink, realtime=False)
+                speak(scheduler, made, sink, request(20, seed=number), realtime=False)
             assert scheduler.figures().running == 6
         for sink in sinks:
             sink.wait()
@@ -277,3 +275,269 @@ def test_figures_count_calls_lanes_and_symbols():
         # The holder's call, four together, the fifth; the second holder's is still going on.
         assert (after.calls, after.lanes, after.symbols) == (3, 6, 5 * 20 + 2)
         assert after.busy_seconds > 0.0
+
+
+class Torn(NativeEngine):
+    """Breaks off after the first stream of several."""
+
+    def step(self, streams, samples):
+        made = super().step(streams[:1], samples)
+        if len(streams) > 1:
+            raise MemoryError("no room for the second")
+        return made
+
+
+class Forgetful(NativeEngine):
+    """Cannot be snapshotted."""
+
+    def snapshot(self, stream):
+        raise OSError("no snapshot")
+
+
+class StreamOfNoEngine:
+    """Anything but a stream that an engine opened."""
+
+    def __init__(self):
+        self.request = request(100)
+        self.position = 0
+
+
+class Untaken(Sink):
+    """Of a slot that fails with a chunk that was made and not taken: the last one stands beyond it."""
+
+    def __call__(self, chunk):
+        if chunk.end is End.FAILED:
+            self.position = chunk.start
+        super().__call__(chunk)
+
+
+def test_a_sink_that_raises_ends_its_slot_and_hears_of_it(scheduler, made):
+    good, bad = Sink(), Untaken()
+    taken = 0
+
+    def full(chunk):
+        nonlocal taken
+        taken += 1
+        if taken == 2:
+            raise OSError("the disk is full")
+        bad(chunk)
+
+    with held(scheduler):
+        speak(scheduler, made, good, request(200))
+        slot = speak(scheduler, made, full, request(200), finish=False)
+    assert good.wait() is End.COMPLETED
+    assert bad.wait() is End.FAILED
+    with held(scheduler):
+        assert slot.ended
+    assert str(bad.error) == "the disk is full"
+    assert bad.sizes == [20, 0]
+    assert bad.chunks[-1].start == 60
+    np.testing.assert_array_equal(good.symbols(), solo(made, request(200)))
+
+
+def test_a_sink_that_cannot_even_take_its_failure_is_logged(scheduler, made, caplog):
+
+    def broken(chunk):
+        raise OSError("gone")
+
+    slot = speak(scheduler, made, broken, request(200), finish=False)
+    after = Sink()
+    speak(scheduler, made, after, request(200))
+    assert after.wait() is End.COMPLETED
+    with held(scheduler):
+        assert slot.ended
+    assert "a sink failed at its last chunk" in caplog.text
+
+
+def test_a_stream_that_cannot_be_sampled_fails_without_its_company(scheduler):
+    made, other = engine(), engine()
+    sinks = [Sink() for _ in range(3)]
+    with held(scheduler):
+        for number, sink in enumerate(sinks):
+            speak(scheduler, made, sink, StreamOfNoEngine() if number == 1 else request(90, seed=number))
+    assert [sink.wait() for sink in sinks] == [End.COMPLETED, End.FAILED, End.COMPLETED]
+    assert "another engine" in str(sinks[1].error)
+    for number in (0, 2):
+        np.testing.assert_array_equal(sinks[number].symbols(), solo(other, request(90, seed=number)))
+
+
+def test_a_stream_that_lost_symbols_fails_and_the_untouched_go_on(scheduler):
+    made = engine(make=Torn)
+    sinks = [Sink() for _ in range(3)]
+    with held(scheduler):
+        for number, sink in enumerate(sinks):
+            speak(scheduler, made, sink, request(20, seed=number))
+    assert [sink.wait() for sink in sinks] == [End.FAILED, End.COMPLETED, End.COMPLETED]
+    assert isinstance(sinks[0].error, MemoryError)
+    for number in (1, 2):
+        np.testing.assert_array_equal(sinks[number].symbols(), solo(made, request(20, seed=number)))
+
+
+def test_a_snapshot_that_fails_ends_the_slot():
+    made = engine(make=Forgetful)
+    with closing(Scheduler(1, snapshot_seconds=0.05)) as scheduler:
+        sink = Untaken()
+        speak(scheduler, made, sink, request(200))
+        assert sink.wait() is End.FAILED
+    assert str(sink.error) == "no snapshot"
+
+
+def test_a_cancel_that_cannot_be_reported_fails_its_slot():
+    def report(seconds):
+        raise OSError("no metrics")
+
+    with closing(Scheduler(1, on_cancel=report)) as scheduler:
+        sink = Sink()
+        slot = speak(scheduler, engine(), sink, request(200), limit=20)
+        sink.wait_for(20)
+        slot.cancel()
+        assert sink.wait() is End.FAILED
+
+
+NOTHING = np.empty(0, np.uint8)
+
+
+class Utterance:
+    """Several streams that are interrupted at random and taken up again where they were."""
+
+    def __init__(self, made, wanted, realtime):
+        self.engine, self.wanted, self.realtime = made, wanted, realtime
+        self.sinks = []
+        self.unfed = []
+
+    def begin(self, scheduler):
+        """Open a slot, where the last one was cancelled if there was one, with its begun stream if there is one."""
+        last = self.sinks[-1].chunks[-1] if self.sinks else Chunk(0, 0, NOTHING)
+        self.sinks.append(Sink(last.start))
+        self.unfed = self.wanted[last.index :]
+        at = {"limit": last.start, "start": last.start, "index": last.index}
+        self.slot = scheduler.open(self.engine, RATE, self.sinks[-1], realtime=self.realtime, **at)
+        if last.snapshot is not None:
+            self.slot.feed(self.engine.restore(self.unfed.pop(0), last.snapshot))
+
+    def feed(self):
+        if self.unfed:
+            self.slot.feed(self.engine.open(self.unfed.pop(0)))
+
+    def let_run(self):
+        """Nothing stands in the way of its end any more."""
+        while self.unfed:
+            self.feed()
+        self.slot.finish()
+        self.slot.extend_limit(None)
+
+    def disturb(self, rng, scheduler):
+        """Do something at random to it."""
+        match rng.integers(8):
+            case 0 | 1:
+                self.feed()
+            case 2 | 3 | 4:
+                self.slot.extend_limit(self.slot.position + int(rng.integers(0, 90)))
+            case 5:
+                self.slot.extend_limit(None)
+            case 6:
+                self.slot.extend_limit(0)
+            case 7:
+                self.slot.cancel()
+                if self.sinks[-1].wait() is End.CANCELLED:
+                    self.begin(scheduler)
+
+    def symbols(self, index):
+        return np.concatenate([sink.symbols(index) for sink in self.sinks])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_the_symbols_are_those_of_streams_sampled_alone(threads):
+    rng = np.random.default_rng(threads)
+    engines = [engine("conditional"), engine("speaker only"), engine("conditional", seed=1)]
+    utterances = []
+    for number in range(24):
+        made = engines[number % 3]
+        wanted = [requests(made.spec, 5, int(rng.integers(1, 250)), seed=number)[n] for n in range(1 + number % 4)]
+        utterances.append(Utterance(made, wanted, realtime=bool(number % 2)))
+    with closing(Scheduler(threads, snapshot_seconds=0.03)) as scheduler:
+        with held(scheduler, threads):
+            for utterance in utterances[:16]:
+                utterance.begin(scheduler)
+                utterance.feed()
+                utterance.slot.extend_limit(int(rng.integers(30, 120)))
+        begun = utterances[:16]
+        for _ in range(400):
+            if len(begun) < len(utterances) and rng.random() < 0.1:
+                begun.append(utterances[len(begun)])
+                begun[-1].begin(scheduler)
+            begun[rng.integers(len(begun))].disturb(rng, scheduler)
+            if rng.random() < 0.2:
+                time.sleep(0.001)
+        for utterance in utterances:
+            if utterance not in begun:
+                utterance.begin(scheduler)
+            utterance.let_run()
+        assert [utterance.sinks[-1].wait() for utterance in utterances] == [End.COMPLETED] * 24
+        figures = scheduler.figures()
+    for utterance in utterances:
+        for index, wanted in enumerate(utterance.wanted):
+            np.testing.assert_array_equal(utterance.symbols(index), solo(utterance.engine, wanted))
+    assert sum(len(utterance.sinks) for utterance in utterances) > 24  # some were cancelled on the way
+    assert figures.lanes > figures.calls  # and some shared their calls
+
+
+def test_the_size_that_serves_shares_without_a_difference():
+    made = NativeEngine(random_checkpoint(SMALL_SPEC))
+    wanted = requests(SMALL_SPEC, 9, 1700)
+    with closing(Scheduler(2)) as scheduler:
+        sinks = [Sink() for _ in wanted]
+        with held(scheduler, 2):
+            for number, (one, sink) in enumerate(zip(wanted, sinks, strict=True)):
+                speak(scheduler, made, sink, one, realtime=bool(number % 2), rate=16000)
+        assert [sink.wait() for sink in sinks] == [End.COMPLETED] * len(wanted)
+        assert scheduler.figures().lanes > 2 * scheduler.figures().calls
+    for one, sink in zip(wanted, sinks, strict=True):
+        np.testing.assert_array_equal(sink.symbols(), solo(made, one))
+
+
+def test_a_snapshot_is_made_once_a_second_of_sound_and_any_of_them_is_taken_up():
+    made, wanted = engine(), [request(500, seed=1), request(420, seed=2)]
+    with closing(Scheduler(1, snapshot_seconds=0.2)) as scheduler:
+        sink = Sink()
+        speak(scheduler, made, sink, *wanted)
+        assert sink.wait() is End.COMPLETED
+        positions = [chunk.start + len(chunk.symbols) for chunk in sink.chunks if chunk.snapshot is not None]
+        # Chunks of 20, 40, then 50, or what is left of a stream: the first to end 200 or more after the last snapshot.
+        assert positions == [210, 410, 650, 850]
+        whole = [sink.symbols(0), sink.symbols(1)]
+        for chunk in (chunk for chunk in sink.chunks if chunk.snapshot is not None):
+            start = chunk.start + len(chunk.symbols)
+            rest, streams = Sink(start), [made.restore(wanted[chunk.index], chunk.snapshot), *wanted[chunk.index + 1 :]]
+            speak(scheduler, made, rest, *streams, realtime=False, start=start, index=chunk.index)
+            assert rest.wait() is End.COMPLETED
+            found = np.concatenate([rest.symbols(0), rest.symbols(1)])
+            np.testing.assert_array_equal(found, np.concatenate(whole)[start:])
+
+
+def test_a_prompt_that_was_forced_is_continued(scheduler):
+    made, wanted = engine(), request(200, seed=3)
+    prompt = np.arange(60, dtype=np.uint8)
+    stream, alone = made.open(wanted), made.open(wanted)
+    made.teacher_force(stream, prompt)
+    made.teacher_force(alone, prompt)
+    sink = Sink()
+    speak(scheduler, made, sink, stream)
+    assert sink.wait() is End.COMPLETED
+    np.testing.assert_array_equal(sink.symbols(), made.step([alone], 200)[0])
+    assert len(sink.symbols()) == 140
+
+
+def test_a_snapshot_of_a_stream_at_its_end_is_taken_up_with_the_next(scheduler):
+    made, wanted = engine(), [request(100, seed=1), request(70, seed=2)]
+    finished = made.open(wanted[0])
+    made.step([finished], 100)
+    sink = Sink(100)
+    speak(scheduler, made, sink, made.restore(wanted[0], made.snapshot(finished)), wanted[1], start=100)
+    assert sink.wait() is End.COMPLETED
+    alone = Sink(100)
+    speak(scheduler, made, alone, finished, start=100)
+    assert alone.wait() is End.COMPLETED
+    assert {chunk.index for chunk in sink.chunks} == {1}
+    np.testing.assert_array_equal(sink.symbols(1), solo(made, wanted[1]))
+    assert alone.sizes == [0]

@@ -1,10 +1,10 @@
 """Tables of texts and of what is made of them: readings.txt, and everyday*.txt for what a person would read aloud.
 
-A file has sections (`=== name`), and in each of them a text (with \\\\, \\n, \\t, \\xXX and \\uXXXX; `\\-` is no text) followed,
-indented, by what is expected. Readings: the section says which function reads (:data:`READ`), and `! reason` that it
-refuses. Everyday texts: the spoken form, without commas, since where a reader pauses is a matter of taste; `≠` before it
-where the text is known not to be read so (docs/text.md lists them). `word{PH OW N Z}` says how a word must sound,
-without stress.
+A file has sections (`=== name`), and in each of them a text (with \\\\, \\n, \\t, \\xXX and \\uXXXX; `\\-` is no text)
+followed, indented, by what is expected. Readings: the section says which function reads (:data:`READ`), and `! reason`
+that it refuses. Everyday texts: the spoken form, without commas, since where a reader pauses is a matter of taste; `≠`
+before it where the text is known not to be read so (docs/text.md lists them). `word{PH OW N Z}` says how a word must
+sound, without stress.
 """
 
 import random
@@ -34,9 +34,8 @@ from ancestral.models.text.phonemes import PAUSES, without_stress
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import EXAMPLES, POOLS, examples, read_examples, sequence
 
-LEXICON = Pronunciations(
-    {"Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S", "Node.js": "N OW1 D"}
-)
+ENTRIES = {"Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S", "Node.js": "N OW1 D"}
+LEXICON = Pronunciations(ENTRIES)
 SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ", denominators={4: ("cuarto", "cuartos")})
 READINGS = read_examples("readings.txt")
 
@@ -87,6 +86,7 @@ READ = {
     "words": lambda text: " ".join(word.text for word in words_of(parse_text(text, "text", LEXICON))),
     "phonemes of words": lambda text, language: " ".join(" ".join(w.phones) for w in words_of(text, language)),
     "ssml like text": lambda content: phones(f"<speak>{content}</speak>", "ssml"),
+    "ssml document": lambda document: phones(document, "ssml"),
     "spans": spans,
     "spans of ssml": lambda content: spans(f"<speak>{content}</speak>", "ssml"),
     "word": pronounced,

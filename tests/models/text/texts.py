@@ -32,15 +32,15 @@ def _plain(word: str) -> str:
 
 
 def read_examples(file: str) -> list[Example]:
-    """The texts of a file and what is expected of them; the form is described in test_readings.py."""
+    """The texts of a file, beside this one or anywhere, and what is expected of them: see test_readings.py."""
     as_token = str.lower if "_" in file else _plain
     found, section, written = [], "", ""
-    for line in Path(__file__).with_name(file).read_text("utf-8").splitlines():
+    for line in (Path(__file__).parent / file).read_text("utf-8").splitlines():
         if line.startswith("=== "):
             section = line.removeprefix("=== ")
         elif line.startswith("  "):
             expected = line.strip().removeprefix("≠ ")
-            sounds = [] if file == "readings.txt" else _SOUND.findall(written)
+            sounds = _SOUND.findall(written) if file.startswith("everyday") else []
             text = _SOUND.sub(r"\1", written) if sounds else written
             found.append(
                 Example(

@@ -13,8 +13,6 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ancestral import codecs, formats
@@ -113,17 +111,11 @@ def test_what_was_fed_is_found_by_another_decoder(form, rate, kind):
     found, found_rate = decoded(form, data)
     assert found_rate == rate
     frame = 576 if rate < 32000 else 1152
-    late, padding, least = {
-        # The blank first frame, then LAME's 576 + 529. A file's header tells decoders to drop both.
-        ("mp3", "stream"): (frame + 1105, 4 * frame, 15.0),
-        ("mp3", "file"): (0, 0, 15.0),
-        ("aac", kind): (1024, 3 * 1024, 15.0),
-        ("opus", kind): (0, 0, 12.0),
-        ("flac", kind): (0, 0, 85.0),
-        ("wav", kind): (0, 0, 85.0),
-        ("ulaw_8000", kind): (0, 0, 35.0),
-        ("alaw_8000", kind): (0, 0, 35.0),
-    }[form, kind]
+    # The blank first frame, then LAME's 576 + 529. A file's header tells decoders to drop both.
+    late, padding = {"mp3": (frame + 1105, 4 * frame), "aac": (1024, 3 * 1024)}.get(form, (0, 0))
+    if (form, kind) == ("mp3", "file"):
+        late, padding = 0, 0
+    least = {"opus": 12.0, "mp3": 15.0, "aac": 15.0, "ulaw_8000": 35.0, "alaw_8000": 35.0}.get(form, 85.0)
     measured = lag(original, found)
     assert abs(measured - late) <= (2 if form == "opus" else 0)  # libopus shifts by parts of a sample
     assert len(original) <= len(found) <= len(original) + padding
@@ -135,18 +127,8 @@ def test_what_was_fed_is_found_by_another_decoder(form, rate, kind):
 def test_the_pieces_change_nothing(form, rate):
     wave = WAVE[: RATE // 4]
     whole = streamed(form, [LENGTH], rate, wave)
-    for sizes in ([1], [7], [320], [1600], [1, 0, 999]):
-        assert hashlib.sha256(streamed(form, sizes, rate, wave)).digest() == hashlib.sha256(whole).digest(), sizes
-
-
-@settings(max_examples=30)
-@given(
-    case=st.sampled_from(CARRIED),
-    sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=5).filter(lambda sizes: sum(sizes) > 200),
-)
-def test_no_pieces_change_anything(case, sizes):
-    form, rate = case
-    assert streamed(form, sizes, rate) == streamed(form, [LENGTH], rate)
+    for sizes in ([1], [7], [320], [1600], [1, 0, 999], [4999, 1, 313, 2]):
+        assert streamed(form, sizes, rate, wave) == whole, sizes
 
 
 @pytest.mark.parametrize(("form", "rate"), CARRIED)
@@ -166,13 +148,10 @@ def test_a_wav_gives_its_length_or_the_greatest_if_it_is_not_known(rate):
     assert sizes.unpack_from(file) == (len(file) - 8, len(file) - 44)
     unknown = codecs.encoder("wav", RATE, rate)
     assert sizes.unpack_from(unknown.feed(WAVE)) == (0xFFFFFFFF, 0xFFFFFFFF)
-
-
-def test_a_wav_of_another_length_than_promised_is_an_error():
-    encoder = codecs.encoder("wav", RATE, length=LENGTH)
-    encoder.feed(WAVE[:-1])
+    short = codecs.encoder("wav", RATE, length=LENGTH)
+    short.feed(WAVE[:-1])
     with pytest.raises(AssertionError, match="length"):
-        encoder.finish()
+        short.finish()
 
 
 def test_a_stored_flac_says_its_length_and_the_digest_of_its_samples():
@@ -240,7 +219,6 @@ def test_lossless_is_lossless(form):
 
 
 def test_what_is_too_loud_is_clipped():
-    assert codecs.to_int16(np.float32([-2, -1, 0, 1, 2])).tolist() == [-32768, -32767, 0, 32767, 32767]
     loud = codecs.encode_file([np.full(RATE, 9, np.float32)], "aac", RATE)
     found, _ = decoded("aac", loud)
     assert 0.9 < np.median(found[2048:-4096]) < 1.1
@@ -254,22 +232,20 @@ def test_the_length_after_resampling_is_foretold(rate, length):
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 11025, 0])
-def test_opus_refuses_a_rate_that_it_cannot_carry(rate):
-    with pytest.raises(InvalidRequest) as caught:
-        codecs.check_rate("opus", rate)
-    error = caught.value
-    assert (error.param, error.code) == ("sample_rate", "unsupported_sample_rate")
-    assert error.message == f"sample_rate: opus cannot carry {rate} Hz; choose 8000, 16000, 24000 or 48000"
-
-
-def test_a_rate_is_refused_before_a_sample_is_taken():
-    with pytest.raises(InvalidRequest):
-        codecs.encoder("opus", RATE, 44100)
-    with pytest.raises(InvalidRequest):  # the model's own
-        codecs.encoder("opus", 22050)
+def test_opus_refuses_a_rate_that_it_cannot_carry_before_a_sample_is_taken(rate):
     never = (pytest.fail("was asked for a chunk") for _ in range(1))
-    with pytest.raises(InvalidRequest):
-        codecs.encode_file(never, "opus", RATE, 22050)
+    doors = [
+        lambda: codecs.check_rate("opus", rate),
+        lambda: codecs.encoder("opus", RATE, rate),
+        lambda: codecs.encoder("opus", rate),  # the model's own
+        lambda: codecs.encode_file(never, "opus", RATE, rate),
+    ]
+    for refuse in doors if rate else doors[:1]:
+        with pytest.raises(InvalidRequest) as caught:
+            refuse()
+        error = caught.value
+        assert (error.param, error.code) == ("sample_rate", "unsupported_sample_rate")
+        assert error.message == f"sample_rate: opus cannot carry {rate} Hz; choose 8000, 16000, 24000 or 48000"
 
 
 @pytest.mark.parametrize(("form", "rate"), [(form, rate) for form, rates in formats.RATES.items() for rate in rates])

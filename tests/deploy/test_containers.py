@@ -1,0 +1,371 @@
+"""Containers: compose files, Dockerfile, locks and the kernels that it builds are what the program knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from unittest import mock
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from ancestral.service.cli import prebuilt_kernels
+from ancestral.service.cli.local.embedded import _DATA_SAFETY
+from ancestral.service.cli.main import ancestral
+from ancestral.service.cli.prebuilt_kernels import TARGETS, best, build, processor_flags
+from ancestral.service.settings import PREFIX
+from tests.deploy.support import UID, run_tool, settings
+from tests.paths import ROOT
+from tests.service.servers import running
+from tests.service.toys import write_model
+
+FILES = ("docker-compose.yml", "compose.gpu.yml")
+OURS = ("api", "worker")
+
+
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load((ROOT / FILES[0]).read_text())["services"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("docker-compose", ["--file", FILES[0], "config", "--quiet"]),
+        ("docker-compose", ["--file", FILES[0], "--file", FILES[1], "config", "--quiet"]),
+        ("hadolint", ["Dockerfile"]),
+    ],
+    ids=["compose", "compose for GPUs", "hadolint"],
+)
+def test_tools_have_no_complaint(tool, arguments):
+    result = run_tool(tool, *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_is_started_as_the_program_can_be_and_its_variables_are_settings(services, name):
+    command = services[name]["command"]
+    assert CliRunner().invoke(ancestral, [*command, "--help"]).exit_code == 0
+    assert CliRunner().invoke(ancestral, [*command, "--no-such-option"]).exit_code == 2
+    own = settings(services[name]["environment"])
+    assert all(variable.startswith(PREFIX) for variable in services[name]["environment"])
+    assert own.redis_url == "redis://redis:6379/0"
+    grace = int(services[name]["stop_grace_period"].removesuffix("s"))
+    assert grace > own.drain_seconds + own.shutdown_seconds
+
+
+def test_the_api_is_published_where_it_listens_and_the_worker_watched_where_it_answers(services):
+    port = settings(services["api"]["environment"]).port
+    (published,) = services["api"]["ports"]
+    assert published.endswith(f":{port}:{port}")
+    assert published.startswith("${PUBLISH:-127.0.0.1}")
+    assert services["api"]["healthcheck"]["test"] == ["CMD", "probe", "/readyz"]
+    worker = services["worker"]
+    assert worker["healthcheck"]["test"] == [
+        "CMD",
+        "probe",
+        "/healthz",
+        worker["environment"]["ANCESTRAL_METRICS_PORT"],
+    ]
+    assert "ports" not in worker
+
+
+def test_nothing_can_write_where_it_need_not(services):
+    for name, service in services.items():
+        assert service["image"].partition(":")[2] not in ("", "latest"), name
+        assert service["read_only"] is True, name
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    for name in OURS:
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert services[name]["tmpfs"] == ["/tmp"]
+        targets = {volume.split(":")[1] for volume in services[name]["volumes"]}
+        assert targets == {"/data", "/var/cache/ancestral"}
+
+
+def test_redis_keeps_what_it_is_given(services):
+    words = services["redis"]["command"][1:]
+    options = {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert options.pop("maxmemory") == "2gb"
+    assert options.items() <= _DATA_SAFETY.items()
+    assert {"appendonly", "appendfsync", "maxmemory-policy", "save"} == set(options)
+    assert any(volume.endswith(":/data") for volume in services["redis"]["volumes"])
+
+
+def test_what_is_mounted_is_there_and_asks_who_answers(services):
+    for service in services.values():
+        for volume in service.get("volumes", ()):
+            if volume.startswith("./"):
+                assert (ROOT / volume.split(":")[0]).is_dir(), volume
+    (mount,) = [volume for volume in services["prometheus"]["volumes"] if volume.startswith("./")]
+    scraped = yaml.safe_load((ROOT / mount.split(":")[0] / "prometheus.yml").read_text())["scrape_configs"]
+    asked = {job["job_name"]: config for job in scraped for config in job.get("dns_sd_configs", ())}
+    ports = {"api": 8000, "worker": int(services["worker"]["environment"]["ANCESTRAL_METRICS_PORT"])}
+    for name, port in ports.items():  # every replica: an A record is an address of one
+        config = asked[f"ancestral-{name}"]
+        assert (config["names"], config["type"], config["port"]) == ([name], "A", port)
+    assert asked["redis"]["names"] == ["redis-exporter"]
+    assert services["redis-exporter"]["environment"]["REDIS_ADDR"] == "redis://redis:6379"
+    assert asked["gpu"]["names"] == ["dcgm-exporter"]
+
+
+def test_the_gpu_file_gives_gpus_to_workers_and_their_exporter():
+    changed = yaml.safe_load((ROOT / FILES[1]).read_text())["services"]
+    assert list(changed) == ["worker", "dcgm-exporter"]
+    assert changed["worker"]["build"]["target"] == "gpu"
+    for service in changed.values():
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+PROBE = ROOT / "deploy" / "container" / "probe.py"
+
+
+def instructions(stage):
+    """The instructions of one stage of the Dockerfile: word and arguments."""
+    text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
+    lines = [line.strip().partition(" ") for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    own, found = False, []
+    for word, _, rest in lines:
+        if word == "FROM":
+            own = rest.endswith(f" AS {stage}")
+        elif own:
+            found.append((word, rest.strip()))
+    assert found, stage
+    return found
+
+
+def environment(stage):
+    """The variables that a stage sets."""
+    words = [word for name, rest in instructions(stage) if name == "ENV" for word in shlex.split(rest)]
+    return dict(word.split("=", 1) for word in words)
+
+
+def is_sent(path):
+    """Whether .dockerignore lets a path at the top through, whatever it says of what lies deeper."""
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert patterns[0] == "*"
+    kept = [pattern[1:].rstrip("/") for pattern in patterns if pattern[0] == "!"]
+    return any(path == name or path.startswith(f"{name}/") for name in kept)
+
+
+def test_it_does_not_run_as_root():
+    runtime = instructions("runtime")
+    assert ("USER", f"{UID}:{UID}") in runtime
+    after = runtime[runtime.index(("USER", f"{UID}:{UID}")) + 1 :] + instructions("cpu") + instructions("gpu")
+    assert not {"RUN", "USER"} & {word for word, _ in after}
+
+
+def test_what_it_copies_is_there_and_is_sent_to_the_builder():
+    for stage in ("build", "runtime"):
+        for word, rest in instructions(stage):
+            if word == "COPY":
+                sources = [source for source in rest.split()[:-1] if not source.startswith("--")]
+                assert sources
+                for source in sources:
+                    assert (ROOT / source).exists(), source
+                    assert is_sent(source.rstrip("/")), source
+    assert not any(map(is_sent, (".git", ".venv", "data", "shared", "tests", "docs")))
+
+
+def test_its_environment_means_something():
+    variables = environment("runtime")
+    own = settings({name: value for name, value in variables.items() if name.startswith(PREFIX)})
+    assert own.host == "0.0.0.0"
+    assert ("EXPOSE", str(own.port)) in instructions("runtime")
+    (volumes,) = [json.loads(rest) for word, rest in instructions("runtime") if word == "VOLUME"]
+    assert {str(own.data_dir), variables["NUMBA_CACHE_DIR"]} == set(volumes)
+    for kind in ("cpu", "gpu"):
+        assert ("RUN", f"assemble {kind}") in instructions(f"build-{kind}")
+        assert (ROOT / "requirements" / f"{kind}.txt").exists()
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Is well on one path alone."""
+
+    def do_GET(self):
+        self.send_response(200 if self.path == "/healthz" else 503)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+def probe(*arguments, **environment):
+    command = [sys.executable, str(PROBE), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, timeout=30).returncode
+
+
+def test_the_probe_tells_well_from_unwell_and_from_nobody():
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever).start()
+        port = str(server.server_port)
+        assert probe("/healthz", port) == 0
+        assert probe("/healthz", ANCESTRAL_PORT=port) == 0
+        assert probe("/readyz", port) == 1
+        server.shutdown()
+    assert probe("/healthz", port) == 1
+
+
+FORBIDDEN = {"torch", "triton", "piper-tts"}
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def locked(name):
+    """The entries of a lock, and how many hashes each has."""
+    entries = re.sub(r"\\\n\s*", "", (ROOT / "requirements" / f"{name}.txt").read_text()).splitlines()
+    lines = [entry for entry in entries if entry and not entry.startswith("#")]
+    assert lines
+    return [(Requirement(line.split("--hash")[0].strip()), line.count("--hash=sha256:")) for line in lines]
+
+
+def pinned(name, python):
+    """What a lock installs on a version of Python."""
+    marked = {"python_version": python, "python_full_version": f"{python}.9"}
+    return {
+        canonicalize_name(found.name): Version(next(iter(found.specifier)).version)
+        for found, _ in locked(name)
+        if found.marker is None or found.marker.evaluate(marked)
+    }
+
+
+def project(extra):
+    """What the core of the project and signatures depend on and, in the image for NVIDIA, the extra of that name."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        asked = tomllib.load(file)["project"]
+    extras = asked["optional-dependencies"]
+    more = extras["provenance"] + (extras["gpu"] if extra == "gpu" else [])
+    return [Requirement(text) for text in asked["dependencies"] + more]
+
+
+@pytest.mark.parametrize("name", ["build", "cpu", "gpu"])
+def test_everything_is_pinned_and_hashed(name):
+    for requirement, hashes in locked(name):
+        assert [specifier.operator for specifier in requirement.specifier] == ["=="], requirement
+        assert hashes, requirement
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_lock_has_what_the_project_asks_for(name, python):
+    versions = pinned(name, python)
+    for wanted in project(name):
+        version = versions.get(canonicalize_name(wanted.name))
+        assert version is not None, f"{wanted}: `make lock`"
+        assert version in wanted.specifier, f"{wanted} is locked at {version}: `make lock`"
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_torch_stays_out(name):
+    names = {canonicalize_name(found.name) for found, _ in locked(name)}
+    assert not names & FORBIDDEN
+    assert any(found.startswith("nvidia-") for found in names) == (name == "gpu")
+
+
+def test_the_list_of_licences_is_of_what_ships():
+    table = re.findall(r"^\| ([\w.-]+) +\| ([^|]+?) +\|", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE)
+    licences = {canonicalize_name(name): licence for name, licence in table if name != "Name" and name[0] != "-"}
+    assert licences.keys() == pinned("cpu", "3.11").keys(), "`make licences`"
+    assert not [name for name, licence in licences.items() if licence in ("UNKNOWN", "")]
+    copyleft = {name for name, licence in licences.items() if "GPL" in licence}
+    assert copyleft == {"num2words", "soxr"}, "is NOTICE still right?"
+
+
+HASWELL = {"abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "sse4_2"}
+SKYLAKE = HASWELL | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
+ALL = {target.name for target in TARGETS}
+
+
+@pytest.mark.parametrize(
+    ("flags", "built", "chosen"),
+    [
+        (HASWELL, ALL, "x86-64-v3"), (SKYLAKE, ALL, "x86-64-v4"),
+        (SKYLAKE | {"avx512_vnni"}, ALL, "x86-64-v4+avx512vnni"),
+        (HASWELL | {"avx_vnni", "avx512_vnni"}, ALL, "x86-64-v3"),
+        (SKYLAKE | {"avx512_vnni"}, {"x86-64-v3", "x86-64-v5"}, "x86-64-v3"),
+        (SKYLAKE, {"x86-64-v4+avx512vnni"}, None), (HASWELL - {"fma"}, ALL, None), (set(), ALL, None),
+        (SKYLAKE, set(), None),
+    ],
+)  # fmt: skip
+def test_the_fastest_that_runs_is_chosen(flags, built, chosen):
+    target = best(flags, built)
+    assert (target and target.name) == chosen
+
+
+def test_the_image_builds_them_where_they_are_looked_for():
+    script = (ROOT / "deploy/container/assemble.sh").read_text()
+    (module,) = re.findall(r"/opt/ancestral/bin/python3 -P -m (\S+)", script)
+    assert module == prebuilt_kernels.__name__
+    assert "/opt/ancestral" in (ROOT / "Dockerfile").read_text()
+
+
+def test_nothing_changes_without_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(prebuilt_kernels, "FOLDER", tmp_path / "kernels")
+    before = dict(os.environ)
+    prebuilt_kernels.use()
+    (tmp_path / "kernels" / "x86-64-v9").mkdir(parents=True)
+    prebuilt_kernels.use()
+    assert dict(os.environ) == before
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_of_an_earlier_image_is_replaced(monkeypatch, tmp_path):
+    flags, name = processor_flags(), "x86-64-v3"
+    if best(flags, {name}) is None:
+        pytest.skip("not such a processor")
+    monkeypatch.setattr(prebuilt_kernels, "FOLDER", tmp_path / "kernels")
+    built, own = tmp_path / "kernels" / name / "wavenet", tmp_path / "cache" / name / "wavenet"
+    for folder in (built, own):
+        folder.mkdir(parents=True)
+    for file in ("missing.nbi", "older.nbi", "newer.nbi", "dangling.nbc"):
+        (built / file).write_text("image")
+    for file, time in (("older.nbi", -10), ("newer.nbi", 10)):
+        (own / file).write_text("own")
+        at = (built / file).stat().st_mtime + time
+        os.utime(own / file, (at, at))
+    (own / "dangling.nbc").symlink_to(tmp_path / "gone")
+    (own / "other.nbi").write_text("own")
+    with mock.patch.dict(os.environ, NUMBA_CACHE_DIR=str(tmp_path / "cache")):
+        prebuilt_kernels.use()
+        assert (os.environ["NUMBA_CPU_NAME"], os.environ["NUMBA_CPU_FEATURES"]) == (name, "")
+    found = {file.name: file.read_text() for file in own.iterdir()}
+    assert found == {
+        "missing.nbi": "image", "older.nbi": "image", "newer.nbi": "own", "dangling.nbc": "image", "other.nbi": "own",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_worker_compiles_nothing(monkeypatch, tmp_path, precision):
+    target = best(processor_flags(), ALL)
+    if target is None:
+        pytest.skip("no target for this processor")
+    write_model(tmp_path / "zoo" / "tiny", shaping="linear_prediction")
+    monkeypatch.setenv("ANCESTRAL_MODELS_DIR", str(tmp_path / "zoo"))
+    monkeypatch.setattr(prebuilt_kernels, "FOLDER", tmp_path / "kernels")
+    build(target)
+    (tmp_path / "sitecustomize.py").write_text(
+        "from pathlib import Path\nfrom ancestral.service.cli import prebuilt_kernels\n"
+        "prebuilt_kernels.FOLDER = Path(__file__).with_name('kernels')\n"
+    )
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    with running(dict(os.environ), precision=precision) as server:
+        assert server.speak(voice="bob").status_code == 200
+        assert not [line for line in server.log if line["message"].startswith("compiling")]
+    files = [path for path in cache.rglob("*") if not path.is_dir()]
+    assert len(files) > 10
+    assert {path.parent.parent.name for path in files} == {target.name}
+    assert not [path for path in files if not path.is_symlink()]

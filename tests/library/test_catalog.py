@@ -1,0 +1,345 @@
+"""The catalogue: aliases, mixed voices, seeds that are texts, proposals, classifiers, hostile folders."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ancestral.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, effective_aliases
+from ancestral.catalog.catalog import BUNDLED, CatalogConfig, Checkpoints, checkpoints, describe, load_catalog
+from ancestral.catalog.mix import MixError, find_voice, mix, parse_weights
+from ancestral.catalog.nearest import nearest
+from ancestral.catalog.seeds import EXACT, digest_seed, seed_of_text, seed_or_drawn
+from ancestral.errors import InvalidRequest
+from ancestral.images.decoding import decode_picture
+from ancestral.loader import load_models
+from ancestral.models import checkpoint
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral.models.checkpoint import CheckpointError, load
+from ancestral.models.entries import ModelError, Sampling, Voice, discover
+from ancestral.models.tensors import random_tensors
+from tests.models.random_models import ZOO
+from tests.models.text.texts import Example, read_examples
+from tests.service.toys import PICTURES, write_model, write_picture_model
+
+SETTING = "voice_aliases"
+
+
+def test_the_defaults_stand_for_bundled_voices_and_models():
+    catalog = load_catalog(CatalogConfig())
+    assert catalog.aliases == Aliases(MODEL_ALIASES, VOICE_ALIASES)
+    assert len(VOICE_ALIASES) == 29
+    for alias, model in MODEL_ALIASES.items():
+        assert catalog.model(alias).entry.id == model
+    for alias, voice in VOICE_ALIASES.items():
+        assert catalog.voice(catalog.speech_model("tts-1", "speech"), alias).id == voice
+        assert alias in catalog.aliases.of_voice(voice)
+    ids = list(catalog.models)  # first what clients get by default, last what needs an upload
+    assert (ids[:2], ids[-2:]) == (
+        ["wavenet-multilingual", "pixelcnn-sprites"], ["pixelcnn-autoencoder-digits", "pixelcnn-portraits"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("configured", "defaults", "expected"),
+    [
+        (None, {"alloy": "heart", "echo": "ann", "ann": "bob"}, {"echo": "ann"}),
+        ({"echo": "bob"}, {"alloy": "ann"}, {"echo": "bob"}),
+        ({}, {"alloy": "ann"}, {}),
+    ],
+    ids=["a default without its voice is left out", "what is configured replaces defaults", "no aliases"],
+)
+def test_effective_aliases(configured, defaults, expected):
+    assert effective_aliases(configured, defaults, ("ann", "bob"), SETTING) == expected
+
+
+@pytest.mark.parametrize("configured", [{"echo": "nobody"}, {"ann": "bob"}])
+def test_an_alias_that_is_wrong_is_named(configured):
+    with pytest.raises(ModelError, match=rf"{SETTING}: (echo=nobody|ann=bob): "):
+        effective_aliases(configured, {}, ("ann", "bob"), SETTING)
+
+
+def test_an_alias_of_a_model_stands_for_any_that_has_the_voice():
+    catalog = load_catalog(CatalogConfig())
+    for model, voice, found in (
+        ("tts-1", "nova", "wavenet-multilingual"),
+        ("tts-1", "allison", "wavenet-en"),
+        ("tts-1", "rms(2)+joe", "wavenet-en"),
+        (None, "slt", "wavenet-en"),
+        ("wavenet-en", "joe", "wavenet-en"),
+    ):
+        assert catalog.model_and_voice(model, voice)[0].entry.id == found  # fmt: skip
+    for model, voice, message in (
+        ("tts-1", "nobody", "wavenet-multilingual has no such voice"),
+        ("wavenet-en", "nova", "wavenet-en has no such voice"),
+        ("tts-1", "nova+siwis", "the voices of a mix speak one language"),
+    ):
+        with pytest.raises(InvalidRequest, match=message):
+            catalog.model_and_voice(model, voice)
+
+
+VOICES = [
+    Voice(name, name.title(), "en-US", "", "", "", Sampling(temperature, 1.0, min_p, -10.0 * min_p))
+    for name, temperature, min_p in (("ann", 0.6, 0.0), ("bob", 0.9, 0.3), ("eve", 0.9, 0.3))
+]
+
+
+def mixed(text):
+    form = mix(parse_weights(text), VOICES).id
+    assert mix(parse_weights(form), VOICES).id == form
+    return form
+
+
+READ = {
+    "mix": mixed, "weight": lambda text: mix({"ann": text}, VOICES).id,
+    "voice": lambda text: find_voice(text, VOICES, {"alloy": "bob"}).id, "seed": lambda text: str(seed_of_text(text)),
+    "seed of a request": lambda text: str(seed_or_drawn(text)),
+}  # fmt: skip
+LONG = [
+    Example("weight", "1" * 10**5, "! ann", [], False),
+    Example("seed", "9" * 256, str(10**256 - 1), [], False),
+    Example("seed of a request", "a" * 257, "! must have 1 to 256 characters", [], False),
+    Example("seed of a request", "\ud800", "! contains an unpaired surrogate", [], False),
+]
+ROWS = read_examples(str(Path(__file__).with_name("catalog.txt"))) + LONG
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.section in READ], ids=lambda row: f"{row[0]} {row[1]:.30}")
+def test_rows(row):
+    if not row.spoken.startswith("!"):
+        assert READ[row.section](row.written) == row.spoken
+        return
+    with pytest.raises((MixError, InvalidRequest), match=re.escape(row.spoken[1:].strip()) or None) as refused:
+        READ[row.section](row.written)
+    assert len(str(refused.value)) < 300
+    assert getattr(refused.value, "param", "seed") == "seed"
+
+
+def test_shares_add_up_and_sampling_is_the_mean():
+    found = mix({"ann": "2", "bob": "1"}, VOICES)
+    assert found.shares == {"ann": 2 / 3, "bob": 1 / 3}
+    assert found.sampling.voiced_temperature == pytest.approx(0.7)
+    assert found.sampling.min_p == pytest.approx(0.1)
+    assert found.sampling.low_shelf_db == pytest.approx(-1.0)
+    assert found.sampling.unvoiced_temperature == pytest.approx(1.0)
+    assert mix({"bob": "1", "eve": "2"}, VOICES).sampling is VOICES[1].sampling
+
+
+def test_weights_that_differ_too_much_are_refused():
+    with pytest.raises(MixError, match="too much"):
+        mix({"ann": "999999999", "bob": "0.001"}, VOICES)
+
+
+def test_voices_of_different_languages_are_not_mixed():
+    voices = [replace(voice, language=code) for voice, code in zip(VOICES, ("en-US", "en-GB", "es-ES"), strict=True)]
+    assert mix({"ann": "1", "bob": "1"}, voices).language == "en-US"
+    with pytest.raises(MixError, match="ann en-US, eve es-ES"):
+        mix({"ann": "1", "eve": "1"}, voices)
+
+
+def test_a_text_stands_for_a_number_that_never_changes():
+    """As docs/api.md says: 53 bits of SHA-256 of "0", a line feed and the text, in UTF-8."""
+    assert seed_of_text("alice") == int(hashlib.sha256(b"0\nalice").hexdigest()[:16], 16) >> 11 == 1501765264258084
+    assert seed_of_text("alice") == digest_seed(0, "alice") == seed_or_drawn("alice") < EXACT
+    texts = ["alice", "Alice", "alice ", "Ålice", "🦊", "a" * 256, "2026-11-28", "1.2.3", "nan", "seven", "-", ".", "٣"]
+    assert len({seed_of_text(text) for text in texts}) == len(texts), "not even case and spaces are ignored"
+
+
+EMOJI = (
+    ("class", ("Smileys & Emotion", "Animals & Nature", "Flags")),
+    ("subclass", ("face-smiling", "cat-face", "animal-mammal", "animal-bird", "country-flag")),
+)
+EMOJI_SYNONYMS = {
+    "smiley": ("Smileys & Emotion", "face-smiling"), "grinning": ("Smileys & Emotion", "face-smiling"),
+    "cat": ("cat-face", "animal-mammal"), "france": ("country-flag",),
+}  # fmt: skip
+"""Of the corpus of this name, whose values are in part those of an attribute that belongs to another."""
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    found = {}
+    for entry in discover(ZOO.parent):
+        if entry.kind == "image":
+            model = describe(entry, checkpoints(entry))
+            found[entry.id.removeprefix("pixelcnn-")] = model
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(bundled):
+    """The bundled models, and one of emoji."""
+    entry = replace(bundled["fashion"].entry, id="pixelcnn-emoji", synonyms=EMOJI_SYNONYMS)
+    loaded = load(entry.sampled)
+    model = describe(entry, Checkpoints(replace(loaded, spec=replace(loaded.spec, attributes=EMOJI))))
+    return bundled | {"emoji": model}
+
+
+@pytest.mark.parametrize(("written", "proposed"), [(r.written, r.spoken) for r in ROWS if r.section == "proposal"])
+def test_what_is_proposed(models, written, proposed):
+    model, _, prompt = written.partition(" | ")
+    with pytest.raises(InvalidRequest) as caught:
+        models[model].labels(prompt, "prompt")
+    assert caught.value.param == "prompt"
+    told = re.sub(r" \((class|subclass|style)\)", "", caught.value.message)
+    assert told.startswith(f"prompt: pixelcnn-{model} has no such class")
+    assert f"; nearest: {proposed}" in told
+    assert ("(class)" in caught.value.message or "(subclass)" in caught.value.message) == (model == "emoji")
+
+
+def test_without_anything_near_all_classes_are_listed(models):
+    with pytest.raises(InvalidRequest, match="it has 0, 1, 2"):
+        models["digits"].labels("wxyz", "prompt")
+
+
+def test_every_shipped_synonym_leads_to_a_class_and_is_none(bundled):
+    for model in bundled.values():
+        names = [value for values in model.spec.conditions for value in values]
+        assert bool(model.entry.synonyms) == bool(names)
+        for word, meant in model.entry.synonyms.items():
+            assert set(meant) <= set(names)
+            assert word not in {name.casefold() for name in names}
+
+
+ALL = {"rows": ["1"], "animations": {"count": ["{row}", "{row}0"]}, "frames_per_second": 1}
+
+
+@pytest.mark.parametrize(("field", "value"), [("synonyms", {"ten": ["10"]}), ("sheets", {"all": ALL})])
+def test_a_class_that_does_not_exist_is_a_mistake_of_the_model(tmp_path, field, value):
+    shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
+    manifest = tmp_path / "digits" / "model.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {field: value}))
+    with pytest.raises(ModelError, match=f"pixelcnn-digits: {field}: the checkpoint has no value '10' of an attribute"):
+        load_catalog(CatalogConfig((tmp_path,)))
+
+
+def test_meaning_comes_before_letters():
+    names = ("Sneaker", "Sandal", "Shirt")
+    assert nearest("shoe", names, {}) == []
+    assert nearest("shor", names, {}) == ["Shirt"]
+    assert nearest("shor", names, {"shor": ("Sandal", "Hat", "Sneaker")}) == ["Sandal", "Sneaker"]
+    assert nearest("a sandal please", names, {}) == ["Sandal"]
+
+
+JUDGED = sorted(entry.id for entry in discover(BUNDLED) if entry.classifier is not None)
+SPEC = PICTURES["rgb"]
+
+
+def write(path, spec):
+    checkpoint.save(path, spec, random_tensors(tensor_table(spec)), "")
+
+
+def models_of(folder):
+    return CatalogConfig((folder,))
+
+
+@pytest.mark.parametrize("model", JUDGED)
+def test_a_bundled_classifier_sees_what_the_previews_were_asked_to_show(model):
+    """The previews are sampled, so that not all show it; guessing would see one in ten."""
+    models = load_models(CatalogConfig(), only=model)
+    sampler = models.picture(models.image_model(model, "image_generation"))
+    right = []
+    for column, (_, values) in enumerate(sampler.model.spec.attributes):
+        for value in values:
+            file = sampler.model.entry.preview(f"{value}.png")
+            if file.is_file():
+                symbols, _ = decode_picture(file.read_bytes(), sampler.model.spec, "file")
+                right.append(sampler.classifier.shown(symbols[None])[0][column].value == value)
+    assert len(right) >= 10
+    assert np.mean(right) >= 0.8
+
+
+FITTING = ClassifierSpec(**shared_fields(SPEC), layers=1, features=2, code=3)
+
+
+def test_a_model_knows_whether_it_has_a_classifier(tmp_path):
+    write_picture_model(tmp_path / "rgb", SPEC)
+    plain = load_catalog(models_of(tmp_path)).image_model("rgb", "image_generation")
+    assert "image_classification" not in plain.capabilities
+    write(tmp_path / "rgb" / "classifier", FITTING)
+    model = load_catalog(models_of(tmp_path)).image_model("rgb", "image_classification")
+    assert load_models(models_of(tmp_path)).picture(model).classifier is not None
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (replace(FITTING, height=SPEC.height + 1), "rgb: classifier: its height differ"),
+        (replace(FITTING, attributes=(("a", ("b",)),)), "rgb: classifier: its attributes differ"),
+        (SPEC, "needs the checkpoint of a classifier of pictures"),
+    ],
+    ids=["another height", "other attributes", "another kind"],
+)
+def test_a_classifier_of_other_pictures_is_refused(tmp_path, spec, said):
+    write_picture_model(tmp_path / "rgb", SPEC)
+    write(tmp_path / "rgb" / "classifier", spec)
+    with pytest.raises(ModelError, match=said):
+        load_catalog(models_of(tmp_path))
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def endless(path):
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def sparse(path):
+    os.truncate(path, 1 << 40)
+
+
+def deep(path):
+    path.write_text('{"a":' * 100_000)
+
+
+def with_config(**changes):
+    """Another configuration, which the manifest lists with its right hash."""
+
+    def write(path):
+        data = json.dumps(json.loads(path.read_text()) | changes).encode()
+        path.write_bytes(data)
+        manifest = path.with_name("manifest.json")
+        listing = json.loads(manifest.read_text())
+        listing["files"][path.name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        manifest.write_text(json.dumps(listing))
+
+    return write
+
+
+FILES = ("model.json", "wavenet/config.json", "wavenet/weights.safetensors", "wavenet/README.md")
+ENDLESS = ((pipe, "not a regular file"), (endless, "not a regular file"), (sparse, "larger than"))
+SPOILED = [
+    *((name, spoil, reason) for name in FILES for spoil, reason in ENDLESS),
+    *((name, deep, "nested too deeply") for name in ("model.json", "wavenet/manifest.json")),
+    ("wavenet/config.json", with_config(layers=10**9), "layers: must be an integer from 1 to"),
+    ("wavenet/config.json", with_config(layers=60, stacks=1), "layers: at most 20 in a stack"),
+    ("wavenet/config.json", with_config(residual_channels=10**6), "residual_channels: must be an integer"),
+]
+
+
+@pytest.mark.parametrize(("name", "spoil", "reason"), SPOILED, ids=lambda value: getattr(value, "__name__", value))
+def test_a_hostile_folder_is_left_out(tmp_path, caplog, name, spoil, reason):
+    for model in ("good", "bad"):
+        write_model(tmp_path / model)
+    spoil(tmp_path / "bad" / name)
+    assert list(load_catalog(CatalogConfig((tmp_path,))).models) == ["good"]
+    assert "model left out: bad" in caplog.text
+    assert reason in caplog.text
+
+
+def test_a_picture_of_a_kilometre_is_refused(tmp_path):
+    shutil.copytree(BUNDLED / "pixelcnn-digits", tmp_path / "digits")
+    config = tmp_path / "digits/pixelcnn/config.json"
+    with_config(height=10**9)(config)
+    with pytest.raises(CheckpointError, match="height: must be an integer from 1 to 512"):
+        load_catalog(CatalogConfig((tmp_path,)))

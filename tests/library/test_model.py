@@ -1,0 +1,303 @@
+"""`ancestral.load(…)` with the bundled models: speech, casts of voices, pictures."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+import ancestral
+from ancestral.catalog.seeds import part_seed
+from ancestral.models.text.phonemes import SENTENCE_ENDS
+
+TEXT = "It snowed. Is it late?"
+INTERRUPTED = """
+import signal, threading, ancestral
+
+def interrupted(condition):
+    held = enter(condition)
+    if threading.get_ident() == threading.main_thread().ident:
+        signal.raise_signal(signal.SIGINT)
+    return held
+
+voice = ancestral.load("wavenet-en").voice("joe")
+texts = [voice.utterance("No.", seed=1)]
+enter, threading.Condition.__enter__ = threading.Condition.__enter__, interrupted
+list(voice.speak_many(texts))
+"""
+"""Speaks, with Ctrl-C whenever the scheduler's lock has just been taken."""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ancestral.load("wavenet-en")
+
+
+@pytest.fixture(scope="module")
+def speech(model):
+    return model.voice("joe").speak(TEXT, seed=7)
+
+
+def test_chunks_are_sampled_once_and_join_to_the_whole(speech):
+    planned, first = speech.duration, next(iter(speech))
+    assert len(first) == 0.02 * speech.sample_rate
+    chunks = list(speech)
+    assert chunks[0] is first
+    assert np.array_equal(np.concatenate(chunks), speech.samples)
+    assert len(speech.samples) == planned * speech.sample_rate, "known before sampling"
+    assert np.abs(speech.samples).max() > 0.05
+
+
+def test_words_and_phonemes_are_in_order(speech):
+    assert [word.text for word in speech.words] == ["it", "snowed", "is", "it", "late"]
+    for timed in (speech.words, speech.phonemes):
+        edges = [edge for item in timed for edge in (item.start, item.end)]
+        assert edges == sorted(edges)
+        assert edges[0] > 0
+        assert edges[-1] < speech.duration
+
+
+def test_words_know_where_they_were_written(model):
+    speech = model.voice("joe").speak("5-10 km/h, [pause:1s] e.g. this.")
+    assert speech.text == "5-10 km/h,  e.g. this."
+    assert [(word.text, speech.text[slice(*word.span)]) for word in speech.words] == [
+        ("five", "5"), ("to", "-"), ("ten", "10 km/h"), ("kilometers", "10 km/h"), ("per", "10 km/h"),
+        ("hour", "10 km/h"), ("for", "e.g."), ("example", "e.g."), ("this", "this"),
+    ]  # fmt: skip
+
+
+def test_equal_seeds_give_equal_sound_and_drawn_ones_are_told(model):
+    drawn = model.voice("heart").speak("No.")
+    again = model.voice("heart").speak("No.", seed=drawn.seed)
+    assert np.array_equal(drawn.samples, again.samples)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+def test_save_writes_the_format_of_the_suffix(speech, tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    speech.save(path)
+    info = soundfile.info(path)
+    assert (info.samplerate, abs(info.duration - speech.duration) < 0.1) == (16000, True)
+    with pytest.raises(ancestral.InvalidRequest, match=r"\.flac") as refused:
+        speech.save(tmp_path / "a.ogg")
+    assert refused.value.param == "path"
+
+
+def test_speak_many_gives_the_sound_of_speak(model):
+    voice = model.voice("heart(2)+joe(1)")
+    texts = ["Yes.", "No.", "Perhaps.", "One. Two.", "Late."]
+    made = dict(voice.speak_many((voice.utterance(text, seed=n) for n, text in enumerate(texts)), threads=2))
+    for number, text in enumerate(texts):
+        alone = voice.speak(text, seed=number)
+        assert np.array_equal(made[number].samples, alone.samples), text
+        assert made[number].words == alone.words
+
+
+def test_speak_many_ends_when_it_is_interrupted():
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, timeout=100, check=False)
+    assert ended.returncode == -signal.SIGINT, ended.stderr
+
+
+def test_score_of_a_file_is_that_of_its_samples(model, speech, tmp_path):
+    voice = model.voice("joe")
+    found = voice.score(speech.samples, TEXT)
+    assert [word["word"] for word in found["words"]] == ["it", "snowed", "is", "it", "late"]
+    assert 0 < found["bits_per_sample"] < 8
+    soundfile.write(tmp_path / "a.wav", speech.samples, speech.sample_rate, subtype="FLOAT")
+    assert voice.score(str(tmp_path / "a.wav"), TEXT) == found
+    wrong = voice.score(speech.samples, "The birch canoe slid on planks.")
+    assert wrong["bits_per_sample"] > found["bits_per_sample"]
+
+
+def refused_by(param, wrong, *arguments, **options):
+    with pytest.raises(ancestral.InvalidRequest) as refused:
+        wrong(*arguments, **options)
+    assert refused.value.param == param
+
+
+def test_names_are_known_and_errors_name_the_argument(model):
+    assert ancestral.load("tts-1").voice("sage").id == "emma"
+    assert model.voice().id == model.voices[0]
+    joe = model.voice("joe")
+    wrong = {
+        "speed": [0.0, None], "pitch": [float("nan")], "temperature": [-1.0], "seed": [-1, 1.5, True],
+        "pronunciations": [None], "input_format": ["html"],
+    }  # fmt: skip
+    for param, value in ((param, value) for param, values in wrong.items() for value in values):
+        refused_by(param, joe.speak, "Yes.", **{param: value})
+    for name in ("nobody", 5):
+        refused_by("voice", model.voice, name)
+    for text in ("你好", None):
+        refused_by("text", joe.speak, text)
+    refused_by("text", joe.score, np.zeros(16000, np.float32), "")
+    refused_by("form", joe.speak("Yes.").encode, "ogg")
+    refused_by("model", ancestral.load("wavenet-babble").voice)
+    refused_by("model", model.draw, "elf")
+    refused_by("engine", ancestral.load, engine="cuda")
+    refused_by("precision", ancestral.load, precision="int4")
+    with pytest.raises(ancestral.NotFound, match="wavenet-en"):
+        ancestral.load("nothing")
+
+
+@pytest.fixture(scope="module")
+def many():
+    return ancestral.load("wavenet-multilingual")
+
+
+def test_each_turn_is_what_its_voice_says_alone(many):
+    voices = {"ANNA": "emma", "PAUL": "siwis"}
+    speech = many.voice("heart").speak("It snowed.\nANNA: Yes.\nPAUL: Non. [voice:joe] No.", seed=7, voices=voices)
+    alone = [("heart", "It snowed."), ("emma", "Yes."), ("siwis", "Non."), ("joe", "No.")]
+    expected = [many.voice(voice).speak(text, seed=part_seed(7, i)) for i, (voice, text) in enumerate(alone)]
+    assert np.array_equal(speech.samples, np.concatenate([turn.samples for turn in expected]))
+    assert [(word.speaker, speech.text[slice(*word.span)]) for word in speech.words] == [
+        ("heart", "It"), ("heart", "snowed"), ("ANNA", "Yes"), ("PAUL", "Non"), ("joe", "No"),
+    ]  # fmt: skip
+    before = sum(turn.duration for turn in expected[:2])
+    assert speech.words[3].start == pytest.approx(before + expected[2].words[0].start)
+
+
+def test_every_voice_reads_its_own_language(many):
+    parts = {"emma": "Dr. Smith waited.", "siwis": "M. Dupont a 21 ans.", "dora": "Son las 3.", "heart": "Bath."}
+    said = many.voice("emma").utterance(" ".join(f"[voice:{voice}] {part}" for voice, part in parts.items()))
+    alone = [many.voice(voice).utterance(part) for voice, part in parts.items()]
+    assert [s.phones for s in said.sentences] == [s.phones for part in alone for s in part.sentences]
+    assert [turn.sampling for turn in said.turns] == [part.sampling for part in alone]
+
+
+def test_the_language_of_a_text_is_that_of_its_first_voice(many):
+    said = many.voice("heart").utterance("Son las 3. [voice:siwis] Il est 3 h.", language="es")
+    assert [s.text for s in said.sentences] == ["son las tres.", "il est trois heures."]
+    document = '<speak>Three <voice name="siwis">trois <lang xml:lang="en">three</lang></voice></speak>'
+    said = many.voice("heart").utterance(document, input_format="ssml")
+    assert [word.text for s in said.sentences for word in s.words] == ["three", "trois", "three"]
+
+
+def test_prosody_goes_on_in_another_voice(many):
+    document = '<speak>A <prosody rate="50%">b <voice name="joe">c</voice> d</prosody> e</speak>'
+    said = many.voice("heart").utterance(document, input_format="ssml")
+    assert [sentence.words[0].control.rate for sentence in said.sentences[:3]] == [1.0, 0.5, 0.5]
+    assert [word.control.rate for word in said.sentences[-1].words] == [0.5, 1.0]
+
+
+def test_silence_between_two_voices_is_kept_and_marks_alone_are_not_said(many):
+    said = many.voice("heart").utterance("[voice:joe] Yes. [voice:emma] [pause:2s] [voice:joe] ... [voice:emma] No.")
+    assert [(turn.first, turn.speaker) for turn in said.turns] == [(0, "joe"), (1, "emma"), (2, "emma")]
+    assert said.sentences[1].controls[0].seconds == 2.0
+    assert all(sentence.phones[-1] in SENTENCE_ENDS for sentence in said.sentences[::2])
+
+
+def test_unknown_voices_are_named(many):
+    with pytest.raises(ancestral.InvalidRequest, match=r"text: '\[voice:zoe\]' \(a voice, at position 3\)") as refused:
+        many.voice("heart").speak("Hi [voice:zoe] you.")
+    assert (refused.value.param, refused.value.code) == ("text", "voice_not_found")
+    with pytest.raises(ancestral.InvalidRequest, match="voices: ANNA: ") as refused:
+        many.voice("heart").speak("Hi.", voices={"ANNA": "joe+siwis"})
+    assert refused.value.param == "voices"
+    with pytest.raises(ancestral.InvalidRequest, match="one voice speaks all") as refused:
+        many.voice("heart").score(np.zeros(16000, np.float32), "Hi [voice:joe] you.")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return ancestral.load("pixelcnn-digits")
+
+
+@pytest.fixture(scope="module")
+def sprites():
+    return ancestral.load("pixelcnn-sprites")
+
+
+def test_draw_is_the_first_of_draw_many(digits):
+    pictures = digits.draw_many("7", 3, seed=5)
+    assert len(pictures) == len({picture.seed for picture in pictures}) == 3
+    assert np.array_equal(pictures[0].array, digits.draw("7", seed=5).array)
+    assert np.array_equal(pictures[2].array, digits.draw("7", seed=pictures[2].seed).array)
+    assert pictures[1].image.size == (28, 28)
+    assert [picture.seed for picture in pictures[1:]] == [pictures[1].seed, pictures[-1].seed]
+
+
+def test_rows_are_counted_while_they_are_sampled(digits):
+    pictures = digits.draw_many("any", 2, seed=1)
+    assert list(pictures.rows()) == list(range(1, 29))
+    assert list(pictures.rows()) == []
+
+
+def test_bits_are_those_of_the_score(digits):
+    picture = digits.draw("3", seed=2)
+    assert digits.score(picture, "3") == digits.score(picture.image, "3")
+    assert picture.bits * math.log(2) == pytest.approx(digits.score(picture.image, "3")["nats"], abs=0.01)
+    assert picture.bits < digits.score(picture.image, "8")["nats"] / math.log(2)
+
+
+def test_attributes_are_asked_for_or_drawn(sprites):
+    elf = sprites.draw("elf, robe", seed=7)
+    assert (elf.attributes["species"], elf.attributes["garment"]) == ("elf", "robe")
+    assert elf.attributes.keys() == sprites.attributes.keys()
+    assert elf.image.mode == "RGBA"
+
+
+def test_files_say_what_made_them_and_jpeg_is_opaque(sprites, tmp_path):
+    elf = sprites.draw("elf", seed=7)
+    elf.save(tmp_path / "elf.png", scale=3)
+    with Image.open(tmp_path / "elf.png") as image:
+        assert image.size == (96, 96)
+        assert json.loads(image.info["recipe"])["seed"] == 7
+        assert np.array_equal(np.array(image.convert("RGBA"))[::3, ::3], elf.array)
+    elf.save(tmp_path / "elf.jpg")
+    with Image.open(tmp_path / "elf.jpg") as image:
+        clear = np.array(image)[elf.array[..., 3] == 0]
+    assert np.median(clear) == 255, "transparent becomes white, but for JPEG's ringing around what is drawn"
+    with pytest.raises(ancestral.InvalidRequest):
+        elf.save(tmp_path / "elf.gif")
+
+
+def test_a_sheet_has_an_atlas(sprites, tmp_path):
+    sprites.draw_many("dwarf", 4, seed=1).save_sheet(tmp_path / "s.png", columns=2, scale=2)
+    with Image.open(tmp_path / "s.png") as image:
+        assert image.size == (128, 128)
+    atlas = json.loads((tmp_path / "s.json").read_text())
+    assert [sprite["attributes"]["species"] for sprite in atlas["frames"].values()] == ["dwarf"] * 4
+
+
+def test_complete_keeps_the_first_rows(digits, tmp_path):
+    seven = digits.draw("7", seed=3)
+    seven.save(tmp_path / "seven.png")
+    (rest,) = digits.complete(str(tmp_path / "seven.png"), rows=10, seed=9)
+    assert np.array_equal(rest.array[:10], seven.array[:10])
+    assert not np.array_equal(rest.array, seven.array)
+
+
+def test_reconstruct_encode_and_interpolate(digits):
+    autoencoder = ancestral.load("pixelcnn-autoencoder-digits")
+    three, eight = (digits.draw(name, seed=1).image for name in ("3", "8"))
+    first, second = autoencoder.reconstruct(three, 2, seed=1)
+    assert not np.array_equal(first.array, second.array)
+    ends = [autoencoder.encode(image).tolist() for image in (three, eight)]
+    between = autoencoder.interpolate(*ends, steps=3, seed=1)
+    assert np.array_equal(between[0].array, first.array), "the same vector, the same seed"
+    assert len(digits.interpolate("3", "8", steps=4)) == 4
+
+
+def test_errors_of_pictures_name_the_argument(digits):
+    wrong = {
+        "background": ["transparent", "red"], "guidance": [float("inf")], "seed": [1.5], "size": [3, "0x28"],
+    }  # fmt: skip
+    for param, value in ((param, value) for param, values in wrong.items() for value in values):
+        refused_by(param, digits.draw, "7", **{param: value})
+    for prompt in (["eleven"], [], [5]):
+        refused_by("prompt", digits.draw, *prompt)
+    two = digits.draw_many("7", 2)
+    for param, options in (("columns", {"columns": 0}), ("padding", {"padding": 65}), ("atlas", {"atlas": "unity"})):
+        refused_by(param, two.save_sheet, "a.png", **{"columns": 1} | options)
+    refused_by("model", digits.voice)
+    refused_by("image", digits.score, Image.new("L", (5, 5)))
+    refused_by("scale", digits.draw("7").save, "a.png", scale=0)
+    refused_by("n", digits.draw_many, "7", 0)
+    refused_by("rows", digits.complete, Image.new("L", (28, 28)), rows=29)
+    refused_by("steps", digits.interpolate, "3", "8", steps=1)

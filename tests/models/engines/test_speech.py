@@ -1,0 +1,513 @@
+"""Every engine of speech: its symbols and scores are the network's, and solo = batched = chunked = restored = forced.
+
+"onnx blocks" is the way of the CUDA engine, on a CPU. The oracle is the torch network in double precision, led along
+the engine's symbols, so that every single one counts. Single precision moves a logit by about 1e-6, and with it a
+symbol whose noise falls that near to a boundary of the cumulative distribution: about one in 25 000.
+"""
+
+import dataclasses
+import shutil
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.mel_correction import MelCorrection
+from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
+from ancestral.models.checkpoint import CheckpointError, load
+from ancestral.models.conditioning import speaker_vector
+from ancestral.models.engines import load_engine
+from ancestral.models.engines.base import EngineError, RequestError
+from ancestral.models.engines.onnx.ort_runners import Blocks
+from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.engines.speech.engine import StreamRequest, check_request
+from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.entries import PLAIN, Sampling
+from ancestral.models.kernels.conditioners import conditioning
+from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
+from ancestral.models.kernels.mel_correction import correct_frames
+from ancestral.models.spec import FeatureSpec, SpecError
+from ancestral.models.text import phonemize
+from ancestral.models.text.acoustic import AcousticModel
+from tests.models import random_models as toys
+from tests.models.engines.support import differing, exact_logits, in_company, speaking
+from tests.models.scheduler.support import solo
+
+ENGINES = {
+    "native": NativeEngine,
+    "onnx-cpu": lambda checkpoint: OnnxEngine(toys.exported(checkpoint)),
+    "onnx blocks": lambda checkpoint: OnnxEngine(toys.exported(checkpoint), runner=Blocks),
+    "native-int8": lambda checkpoint: NativeEngine(checkpoint, Precision.INT8),
+    "cached": lambda checkpoint: TorchEngine(checkpoint, cached=True),
+    "uncached": lambda checkpoint: TorchEngine(checkpoint, cached=False),
+    "fp64": lambda checkpoint: TorchEngine(checkpoint, cached=True, precision="fp64"),
+}
+CONDITIONAL = toys.TINY_SPECS["conditional"]
+SHAPED = Sampling(voiced_temperature=0.6, unvoiced_temperature=1.1, min_p=0.1)
+
+
+def marks(name, kind="conditional"):
+    """For each precision and spec, int8 takes seconds of compilation."""
+    return () if name != "native-int8" and (name == "native" or kind == "conditional") else pytest.mark.slow
+
+
+EVERY = pytest.mark.parametrize(
+    "engine", [pytest.param(make, id=name, marks=marks(name)) for name, make in ENGINES.items() if name != "fp64"]
+)
+EVERY_KIND = pytest.mark.parametrize(
+    ("engine", "spec"),
+    [
+        pytest.param(make, spec, id=f"{name}-{kind}", marks=marks(name, kind))
+        for name, make in ENGINES.items()
+        for kind, spec in toys.TINY_SPECS.items()
+    ],
+)
+EXACT_KINDS = pytest.mark.parametrize(
+    ("engine", "spec"),
+    [
+        pytest.param(make, spec, id=f"{name}-{kind}")
+        for name, make in ENGINES.items()
+        for kind, spec in toys.TINY_SPECS.items()
+        if name != "native-int8"
+    ],
+)
+
+
+def varied(spec, count, length):
+    """Requests of which every other one has a min-p and, where there are frames, temperatures by their voicing."""
+    made = []
+    for number, request in enumerate(toys.requests(spec, count, length)):
+        if request.frames is not None:
+            request.frames[:, -1] = np.linspace(-0.2, 1.2, len(request.frames))
+        sampling = PLAIN if number % 2 == 0 else SHAPED if spec.local_channels else Sampling(min_p=0.1)
+        made.append(replace(request, sampling=sampling))
+    return made
+
+
+@EXACT_KINDS
+def test_symbols_are_those_of_the_networks_logits(engine, spec):
+    """At the temperature of the frame and above min-p."""
+    checkpoint = toys.random_checkpoint(spec)
+    made, wanted = engine(checkpoint), varied(spec, 4, 240)
+    found = made.step([made.open(request) for request in wanted], 240)
+    assert sum(differing(checkpoint, *pair) for pair in zip(wanted, found, strict=True)) <= 1
+    assert len(np.unique(np.stack(found))) > 30, "streams stuck on a few symbols would prove little"
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "streams", "steps"),
+    [
+        ("native", toys.SMALL_SPEC, 16, 1120),
+        pytest.param("native", toys.MEDIUM_SPEC, 8, 1120, marks=pytest.mark.slow),
+        pytest.param("native", "trained", 20, 960, marks=pytest.mark.slow),
+        ("onnx-cpu", toys.SMALL_SPEC, 8, 480),
+        ("onnx-cpu", toys.MEDIUM_SPEC, 8, 160),
+        ("onnx-cpu", "trained", 1, 480),
+        pytest.param("onnx-cpu", "trained", 16, 400, marks=pytest.mark.slow),
+    ],
+    ids=["S", "M", "trained", "onnx S", "onnx M", "onnx trained", "onnx trained, 16 streams"],
+)
+def test_symbols_of_the_sizes_that_serve_are_those_of_the_networks_logits(engine, model, streams, steps, full):
+    steps *= 10 if full else 1
+    checkpoint = load(toys.ZOO / "wavenet") if model == "trained" else toys.random_checkpoint(model, seed=5)
+    wanted = speaking(streams, steps) if model == "trained" else toys.requests(model, streams, steps, seed=5)
+    made = ENGINES[engine](checkpoint)
+    found = made.step([made.open(request) for request in wanted], steps)
+    different = sum(differing(checkpoint, *pair) for pair in zip(wanted, found, strict=True))
+    assert different <= 1 + streams * steps // 5000
+    assert len(np.unique(np.stack(found))) > 30
+
+
+@EXACT_KINDS
+def test_scores_are_the_networks_log_likelihood_whatever_the_sampling(engine, spec):
+    """At a position in the middle of a stream, too."""
+    checkpoint = toys.random_checkpoint(spec)
+    made, (request,) = engine(checkpoint), toys.requests(spec, 1, 160)
+    shaped = replace(request, sampling=Sampling(min_p=0.1))
+    (symbols,) = made.step([made.open(request)], 50)
+    symbols = np.concatenate([symbols, np.random.default_rng(1).integers(0, 256, 110).astype(np.uint8)])
+    exact = exact_logits(checkpoint, request, symbols)
+    exact = (exact - np.logaddexp.reduce(exact, axis=1, keepdims=True))[np.arange(160), symbols]
+    scores = made.score(symbols, request.frames, request.speaker)
+    np.testing.assert_allclose(scores, exact, rtol=1e-4, atol=1e-4)
+    for one in (request, shaped):
+        np.testing.assert_array_equal(made.teacher_force(made.open(one), symbols), scores)
+    stream = made.open(request)
+    made.step([stream], 50)
+    np.testing.assert_allclose(made.teacher_force(stream, symbols[50:]), exact[50:], rtol=1e-4, atol=1e-4)
+
+
+@EVERY_KIND
+def test_company_chunks_and_restarts_change_no_bit(engine, spec):
+    made = engine(toys.random_checkpoint(spec))
+    wanted = [replace(request, length=90 + 7 * i) for i, request in enumerate(varied(spec, 7, 150))]
+    alone = [solo(made, request) for request in wanted]
+    assert [len(symbols) for symbols in alone] == [request.length for request in wanted]
+    for symbols, parts in zip(alone, in_company(made, wanted, 40), strict=True):
+        np.testing.assert_array_equal(parts, symbols)
+
+
+@EVERY_KIND
+def test_a_stream_that_is_forced_goes_on_like_the_one_that_sampled(engine, spec):
+    made = engine(toys.random_checkpoint(spec))
+    for request in toys.requests(spec, 3, 100):
+        sampled, forced, in_pieces = (made.open(request) for _ in range(3))
+        (symbols,) = made.step([sampled], 70)
+        likelihoods = made.teacher_force(forced, symbols)
+        pieces = [made.teacher_force(in_pieces, part) for part in np.split(symbols, [0, 1, 33, 34])]
+        assert forced.position == in_pieces.position == 70
+        assert made.snapshot(sampled) == made.snapshot(forced) == made.snapshot(in_pieces)
+        np.testing.assert_array_equal(np.concatenate(pieces), likelihoods)
+        rest = [made.step([stream], 30)[0] for stream in (sampled, forced, in_pieces)]
+        np.testing.assert_array_equal(rest[0], rest[1])
+        np.testing.assert_array_equal(rest[0], rest[2])
+
+
+@EVERY
+def test_what_the_fields_of_a_request_mean(engine):
+    made, again = (engine(toys.random_checkpoint(CONDITIONAL)) for _ in range(2))
+    (request,) = toys.requests(CONDITIONAL, 1, 120)
+
+    def sampled(voicing=None, **changes):
+        frames = request.frames.copy()
+        frames[:, -1] = frames[:, -1] if voicing is None else voicing
+        return solo(made, replace(request, frames=frames, **changes))
+
+    first = sampled()
+    np.testing.assert_array_equal(first, solo(again, request), "nothing is hidden")
+    for other in ({"seed": request.seed + 1}, {"speaker": 1}, {"temperature": 0.0}, {"sampling": SHAPED}):
+        assert (first != sampled(**other)).any(), other
+    by_voicing = Sampling(voiced_temperature=1.6, unvoiced_temperature=0.5)
+    for voicing, factor in ((1.0, 1.6), (7.0, 1.6), (0.0, 0.5), (-1.0, 0.5), (0.5, 1.05)):
+        np.testing.assert_array_equal(
+            sampled(voicing, temperature=0.5, sampling=by_voicing), sampled(voicing, temperature=0.5 * factor)
+        )
+    # Nothing but the most likely symbol is left; divided by the lowest of temperatures, logits would overflow.
+    greedy = sampled(temperature=0.0)
+    same = [
+        {"sampling": Sampling(min_p=0.9999999)},
+        {"temperature": 0.0, "sampling": SHAPED},
+        {"temperature": 0.0, "seed": 77},
+    ]
+    for changes in [*same, *([{"temperature": 1e-310}] * isinstance(made, OnnxEngine))]:
+        np.testing.assert_array_equal(sampled(**changes), greedy, str(changes))
+
+
+@EVERY
+def test_a_prompt_is_continued_and_may_not_reach_beyond_the_end(engine):
+    """The prompt is heard, and what follows depends on it."""
+    spec = toys.TINY_SPECS["speaker only"] if engine is NativeEngine else CONDITIONAL
+    made, (request,) = engine(toys.random_checkpoint(spec)), toys.requests(spec, 1, 80)
+    follows = []
+    for value in (10, 240):
+        stream = made.open(request)
+        made.teacher_force(stream, np.full(40, value, np.uint8))
+        before = made.snapshot(stream)
+        with pytest.raises(RequestError, match=r"^symbols: 41 do not fit, the stream ends in 40"):
+            made.teacher_force(stream, np.zeros(41, np.uint8))
+        assert made.snapshot(stream) == before
+        follows.append(made.step([stream], 80)[0])
+        assert len(follows[-1]) == 40
+    assert (follows[0] != follows[1]).any()
+    stream = made.open(request)
+    assert len(made.teacher_force(stream, np.zeros(80, np.uint8))) == 80
+
+
+def sound_of(checkpoint):
+    return SynthesisEngine(NativeEngine(checkpoint))
+
+
+@pytest.mark.parametrize(
+    "engine", [pytest.param(make, id=name, marks=marks(name)) for name, make in {**ENGINES, "sound": sound_of}.items()]
+)
+def test_a_snapshot_that_is_not_its_own_is_refused(engine):
+    spec = toys.TINY_SPECS["excitation"] if engine is sound_of else CONDITIONAL
+    made, other, (request,) = (
+        engine(toys.random_checkpoint(spec)),
+        engine(toys.random_checkpoint(spec, 1)),
+        toys.requests(spec, 1, 60),
+    )
+    stream = made.open(request)
+    made.step([stream], 40)
+    good = made.snapshot(stream)
+    assert made.restore(request, good).position == 40
+    bad = [b"", good[:20], good[:-1], good + b"x", b"\x80\x04" + good[2:]]
+    for at in (20, len(good) - 3):
+        bad.append(bytearray(good))
+        bad[-1][at] ^= 1
+    if engine is sound_of:
+        bad.append(made.network.snapshot(stream.symbols))
+    for snapshot in map(bytes, bad):
+        with pytest.raises(RequestError, match="snapshot"):
+            made.restore(request, snapshot)
+    for wrong, wanted in ((made, replace(request, length=30)), (getattr(made, "network", other), request)):
+        with pytest.raises(RequestError, match="snapshot"):
+            wrong.restore(wanted, good)
+    with pytest.raises(RequestError, match="another model"):
+        other.restore(request, good)
+
+
+MIX = {0: 2 / 3, 1: 1 / 3}
+FRAMES = np.zeros((20, 5), np.float32)
+REFUSED = [
+    *(("conditional", changes, f"{next(iter(changes))}:") for changes in (
+        {"length": 0}, {"seed": -1}, {"seed": 2**63}, {"temperature": float("nan")}, {"temperature": -0.5},
+        {"speaker": None}, {"speaker": 2}, {"frames": None}, {"frames": FRAMES[:1]}, {"frames": FRAMES + np.nan},
+        *({"speaker": shares} for shares in ({0: 0.5}, {0: 1.5, 1: -0.5}, {0: 0.5, 2: 0.5}, {})),
+    )),
+    ("unconditional", {"speaker": 0}, "speaker: the model has none"),
+    ("unconditional", {"frames": FRAMES[:1]}, "frames: the model takes none"),
+    ("speaker only", {"sampling": Sampling(voiced_temperature=0.8)}, "sampling: temperatures by voicing need frames"),
+    *(("speaker only", {"sampling": Sampling(**{name: 0.5})}, f"sampling: {name} needs a model with linear prediction")
+      for name in ("low_shelf_db", "mel_correction")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "changes", "message"), REFUSED)
+def test_a_request_that_does_not_fit_is_refused_by_its_field(kind, changes, message):
+    spec = toys.TINY_SPECS[kind]
+    (request,) = toys.requests(spec, 1, 100)
+    for refuse in (NativeEngine(toys.random_checkpoint(spec)).open, lambda wrong: check_request(spec, wrong)):
+        with pytest.raises(RequestError, match=rf"^{message}"):
+            refuse(replace(request, **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("voiced_temperature", 0.0), ("unvoiced_temperature", 2.1), ("voiced_temperature", float("nan")),
+        ("min_p", 1.0), ("min_p", -0.1), ("low_shelf_db", 12.5), ("low_shelf_db", float("nan")),
+        ("mel_correction", -0.1), ("mel_correction", 1.1), ("mel_correction", float("nan")),
+    ],
+)  # fmt: skip
+def test_settings_out_of_range(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: must lie"):
+        Sampling(**{name: value})
+
+
+def test_the_vector_of_a_mix_is_the_weighted_mean():
+    table = toys.random_checkpoint(CONDITIONAL).tensors["conditioner.speaker"]
+    assert speaker_vector(table, MIX) == pytest.approx((2 * table[0] + table[1]) / 3, abs=1e-6)
+    assert speaker_vector(table, MIX).dtype == np.float32
+    assert (speaker_vector(table, {1: 1.0}) == table[1]).all()
+
+
+@EVERY
+def test_a_mix_samples_as_a_speaker_of_that_vector(engine):
+    checkpoint, (request,) = toys.random_checkpoint(CONDITIONAL), toys.requests(CONDITIONAL, 1, 200)
+    table = checkpoint.tensors["conditioner.speaker"].copy()
+    table[0] = speaker_vector(table, MIX)
+    tensors = dict(checkpoint.tensors) | {"conditioner.speaker": table}
+    h = conditioning(CONDITIONAL, checkpoint.tensors, request.frames, MIX)
+    assert (h == conditioning(CONDITIONAL, tensors, request.frames, 0)).all(), "which is all that graphs see of it"
+    made = engine(checkpoint)
+    if not isinstance(made, OnnxEngine):  # whose graphs are those of other weights
+        mean = engine(replace(checkpoint, tensors=tensors))
+        expected = solo(mean, replace(request, speaker=0))
+        np.testing.assert_array_equal(solo(made, replace(request, speaker=MIX)), expected)
+    one, same = (solo(made, replace(request, speaker=speaker)) for speaker in ({1: 1.0}, 1))
+    np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", Precision)
+def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision):
+    engine, wanted = (
+        NativeEngine(toys.random_checkpoint(toys.SMALL_SPEC), precision),
+        toys.requests(toys.SMALL_SPEC, 16, 1600),
+    )
+    together = engine.step([engine.open(request) for request in wanted], 1600)
+    for request, symbols in zip(wanted, together, strict=True):
+        np.testing.assert_array_equal(symbols, solo(engine, request))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instructions", [way for way in Instructions if way < best_instructions()])
+def test_int8_is_the_same_by_any_instructions(instructions):
+    checkpoint, wanted, runs = toys.random_checkpoint(toys.SMALL_SPEC), toys.requests(toys.SMALL_SPEC, 5, 400), []
+    for engine in (NativeEngine(checkpoint, Precision.INT8), NativeEngine(checkpoint, Precision.INT8, instructions)):
+        streams = [engine.open(request) for request in wanted]
+        made = engine.step(streams, 350)
+        runs.append((np.stack(made), [engine.snapshot(stream) for stream in streams]))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+
+
+@pytest.mark.slow
+def test_precisions_are_near_each_other_and_refuse_each_others_snapshots():
+    """Led along the same symbols, int8 says nearly what fp32 says; neither goes on from the other's."""
+    checkpoint, (request,) = toys.random_checkpoint(toys.SMALL_SPEC), toys.requests(toys.SMALL_SPEC, 1, 600)
+    engines = [NativeEngine(checkpoint, precision) for precision in Precision]
+    assert [engine.name for engine in engines] == ["native", "native-int8"]
+    symbols = solo(engines[0], request)
+    scores = [engine.score(symbols, request.frames, request.speaker) for engine in engines]
+    assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.2
+    for engine, other in (engines, engines[::-1]):
+        stream = engine.open(request)
+        engine.step([stream], 40)
+        with pytest.raises(RequestError, match="another model, engine"):
+            other.restore(request, engine.snapshot(stream))
+
+
+def test_int8_needs_the_ranges_of_its_checkpoint():
+    checkpoint = toys.random_checkpoint(CONDITIONAL)
+    bare = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=()))
+    assert load_engine("auto", bare).name == load_engine("native", bare, "int8").name == "native"
+    with pytest.raises(EngineError, match="int8_ranges"):
+        NativeEngine(bare, Precision.INT8)
+    with pytest.raises(SpecError, match="int8_ranges"):
+        replace(checkpoint.spec, int8_ranges=(1.0, 2.0))
+
+
+SOUND, FEATURES, CORRECTED = toys.TINY_SPECS["excitation"], FeatureSpec(), Sampling(mel_correction=0.8)
+
+
+def expected_sound(network, request):
+    """The sound of a request, from all of its symbols at once."""
+    sound = decode_excitation(solo(network, request), predictor(request.frames, FEATURES))
+    if request.sampling.mel_correction:
+        correction = MelCorrection(request.frames, FEATURES, request.sampling.mel_correction, correct_frames)
+        correction.push(sound)
+        sound, plain = correction.pull(len(sound)), sound
+        assert (to_int16(plain) != to_int16(sound)).any()
+    return to_int16(sound)
+
+
+@EVERY
+def test_the_sound_is_that_of_the_symbols_however_it_is_sampled(engine):
+    """Some are corrected, and sampled further than the sound that is delivered."""
+    made = SynthesisEngine(engine(toys.random_checkpoint(SOUND)))
+    assert (made.name, made.lanes) == (made.network.name, made.network.lanes)
+    wanted = [replace(request, length=350 + 40 * i) for i, request in enumerate(toys.requests(SOUND, 4, 480))]
+    wanted[1:3] = [replace(request, sampling=CORRECTED) for request in wanted[1:3]]
+    parts = in_company(made, wanted, 90)
+    for request, sound in zip(wanted, parts, strict=True):
+        assert sound.dtype == np.int16
+        np.testing.assert_array_equal(sound, expected_sound(made.network, request))
+    assert np.abs(np.concatenate(parts)).max() > 300, "silence would prove little"
+
+
+def test_a_step_that_fails_harms_no_stream_that_it_says_it_did_not_touch():
+    """One that is behind is sampled by itself, after the others; here that call fails."""
+    engine, wanted = sound_of(toys.random_checkpoint(SOUND)), toys.requests(SOUND, 2, 4000)
+    wanted = [replace(request, sampling=CORRECTED) for request in wanted]
+    streams = [engine.open(request) for request in wanted]
+    (begun,) = engine.step(streams[:1], 700)
+    step, calls = engine.network.step, []
+
+    def failing(symbols, samples):
+        calls.append(samples)
+        if len(calls) == 2:
+            raise MemoryError
+        return step(symbols, samples)
+
+    engine.network.step = failing
+    with pytest.raises(MemoryError):
+        engine.step(streams, 900)
+    assert [stream.position for stream in streams] == [700, 0]
+    assert streams[1].symbols.position == 960, "it was sampled before the call that failed"
+    network = NativeEngine(toys.random_checkpoint(SOUND))
+    for stream, request, first in zip(streams, wanted, (begun, begun[:0]), strict=True):
+        (rest,) = engine.step([stream], 4000)
+        np.testing.assert_array_equal(np.concatenate([first, rest]), expected_sound(network, request))
+
+
+@pytest.mark.parametrize(("sampling", "ahead"), [(PLAIN, 0), (CORRECTED, 520)])
+def test_a_snapshot_holds_what_the_filters_remember(sampling, ahead):
+    engine, (request,) = sound_of(toys.random_checkpoint(SOUND)), toys.requests(SOUND, 1, 1600)
+    request = replace(request, sampling=sampling)
+    stream = engine.open(request)
+    engine.step([stream], 200)
+    snapshot = engine.snapshot(stream)
+    assert stream.symbols.position == 200 + ahead
+    assert len(snapshot) == len(engine.network.snapshot(stream.symbols)) + 12 + 8 * ORDER + 8 * ahead
+    (rest,) = engine.step([stream], 280)
+    forgetful = engine.restore(request, snapshot)
+    forgetful.synthesis.memory = np.zeros(ORDER)
+    assert not np.array_equal(engine.step([forgetful], 280)[0], rest)
+    assert np.array_equal(engine.step([engine.restore(request, snapshot)], 280)[0], rest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"), [("noise", 0, 9), ("silence", 0, 1e-3), ("clipped", 0, 9), ("predicted", 1e-3, 0.5)]
+)
+def test_any_frames_give_sound_within_bounds(kind, low, high):
+    shape = (40, SOUND.local_channels)
+    frames = {
+        "noise": lambda: np.random.default_rng(3).normal(0.0, 3.0, shape),
+        "silence": lambda: np.full(shape, -1.36),
+        "clipped": lambda: np.full(shape, 3.3),
+        "predicted": lambda: AcousticModel(load(toys.ZOO / "acoustic")).predict(phonemize("A birch canoe.")[0], "joe"),
+    }[kind]().astype(np.float32)
+    engine = sound_of(toys.random_checkpoint(SOUND))
+    stream = engine.open(StreamRequest(len(frames) * 160, 1, 1.0, 0, frames))
+    (sound,) = engine.step([stream], len(frames) * 160)
+    assert len(sound) == len(frames) * 160
+    assert np.abs(stream.synthesis.memory).max() <= LIMIT
+    assert low <= np.sqrt((from_int16(sound) ** 2).mean()) < high
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A tiny model with its graphs, to be damaged."""
+    shutil.copytree(toys.exported(toys.random_checkpoint(toys.TINY_SPECS["speaker only"])).path, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def stale(path):
+    other = toys.exported(toys.random_checkpoint(toys.TINY_SPECS["speaker only"], seed=1))
+    shutil.copyfile(other.path / path.name, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), r"^chunk\.onnx: the checkpoint has no such graph; run: ances"),
+        (stale, r"^chunk\.onnx: was exported from other weights, or by another version; run: ancestral export /"),
+        (lambda path: path.write_bytes(b"no graph"), r"^chunk\.onnx: cannot be loaded by onnxruntime"),
+    ],
+)
+def test_graphs_that_cannot_be_used_are_refused(copy, damage, message):
+    OnnxEngine(load(copy))
+    damage(copy / "chunk.onnx")
+    with pytest.raises(EngineError, match=message):
+        OnnxEngine(load(copy))
+
+
+@dataclass(frozen=True)
+class _LaterSpec(WaveNetSpec):
+    more: int = 0
+
+
+def test_graphs_stay_valid_when_a_later_version_of_a_spec_has_another_field(copy):
+    checkpoint = load(copy)
+    fields = {f.name: getattr(checkpoint.spec, f.name) for f in dataclasses.fields(checkpoint.spec)}
+    OnnxEngine(replace(checkpoint, spec=_LaterSpec(**fields)))
+    with pytest.raises(EngineError, match="was exported from other weights, or by another version"):
+        OnnxEngine(replace(checkpoint, spec=_LaterSpec(**fields, more=1)))
+
+
+def test_a_model_that_draws_is_refused():
+    with pytest.raises(CheckpointError, match=r"^kind: expected 'wavenet', found 'pixelcnn'"):
+        OnnxEngine(toys.checkpoint_of(toys.SPECS["gated, grey, none"]))
+
+
+def test_cuda_that_is_not_there_is_explained(copy, tmp_path, monkeypatch):
+    try:
+        open_session(load(copy), "chunk", "onnx-cuda")
+        pytest.skip("CUDA runs here")
+    except EngineError:
+        pass
+    with pytest.raises(EngineError, match=r"^onnx-cuda: "):
+        load_engine("onnx-cuda", load(copy))
+    for name in ("onnxruntime", "onnxruntime_gpu"):
+        (tmp_path / f"{name}-1.20.0.dist-info").mkdir()
+        (tmp_path / f"{name}-1.20.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EngineError, match="both onnxruntime and onnxruntime-gpu are installed"):
+        load_engine("onnx-cuda", load(copy))
