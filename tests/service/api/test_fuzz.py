@@ -1,23 +1,41 @@
-"""Thousands of requests that nobody should send, over every route: each is refused by name, or honoured in full."""
+"""Hostile requests and messages are refused by name or honoured."""
 
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from ancestral.codecs import MEDIA_TYPES
-from tests.service.fuzzer import Document, Fuzzer
-from tests.service.hostile import SCALARS, changed
+from ancestral.service.api.routes.websockets import router
+from ancestral.service.images import websocket as images
+from ancestral.service.images.events import ImageCancelled
+from ancestral.service.speech.elevenlabs import contexts, stream_input
+from ancestral.service.speech.session import native
+from tests.paths import ROOT
+from tests.service.fuzzer import Document, Fuzzer, number_of
+from tests.service.hostile import SCALARS, changed, check_error, encoded
 from tests.service.images.pictures import base64_of, noise, written
 from tests.service.servers import Server
 from tests.service.toys import PICTURES
+from tests.service.websocket_messages import WEBSOCKETS, schema
+from tests.service.ws_client import CONFIG, LONG, SECONDS
+
+# Thousands of requests that nobody should send, over every route: each is refused by name, or honoured in full.
+
 
 NO_JOB: Final = "job_000000000000000000000000"
 SEED = st.integers(0, 2**63 - 1)
@@ -179,3 +197,260 @@ def test_requests_are_refused_by_name_or_honoured(server: Server, document: Docu
 @pytest.mark.slow
 def test_thousands_of_requests_are_refused_by_name_or_honoured(server: Server, document: Document) -> None:
     check_flood(server, document, FULL)
+
+
+# Thousands of websocket messages that nobody should send: each is refused by name, and the connection goes on.
+
+
+Strategies = dict[str, st.SearchStrategy[Any]]
+QUICK, FULL = 200, 3_000
+A_CONNECTION: Final = 15
+"""Messages over one connection, which is closed after 20 errors."""
+MESSAGES_SEED: Final = st.integers(0, 2**63 - 1)
+SPEECH: Final[list[Strategies]] = [
+    {
+        "type": st.just("session.config"), "model": st.just("tiny"), "voice": st.sampled_from(("ann", {"id": "bob"})),
+        "response_format": st.sampled_from(("pcm", "mp3")), "sample_rate": st.just(16000), "seed": MESSAGES_SEED,
+        "temperature": st.floats(0, 2), "speed": st.floats(0.25, 4),
+    },
+    {"type": st.just("input.text"), "text": st.sampled_from(("Hello there", "No. "))},
+    {"type": st.just("input.done")},
+    {"type": st.just("input.cancel")},
+]  # fmt: skip
+PICTURES: Final[list[Strategies]] = [
+    {
+        "type": st.just("image.generate"), "model": st.just("rgb"), "prompt": st.sampled_from(("cat", "DOG")),
+        "style": st.just("oil"), "n": st.integers(1, 3), "seed": MESSAGES_SEED, "temperature": st.floats(0, 2),
+        "guidance": st.floats(0, 10), "background": st.sampled_from(("auto", "opaque")),
+    },
+    {"type": st.just("image.cancel")},
+]  # fmt: skip
+ELEVENLABS: Final[list[Strategies]] = [
+    {
+        "text": st.just(" "), "voice_settings": st.just({"speed": 1.0}), "generation_config": st.just({}),
+        "flush": st.booleans(), "try_trigger_generation": st.booleans(), "xi_api_key": st.just("x"),
+    }
+]  # fmt: skip
+
+
+class Messages:
+    """What clients may send over one websocket."""
+
+    def __init__(self, path: str) -> None:
+        self._schemas = [schema(model, "validation") for model in WEBSOCKETS[path].client]
+        self.fields = {name for found in self._schemas for name in found["properties"]}
+
+    def allow(self, message: Any) -> bool:
+        """Whether one of the schemas does."""
+        if isinstance(message, dict):  # null is an absent field, which no schema says
+            message = {name: value for name, value in message.items() if value is not None}
+        return any(jsonschema.Draft202012Validator(found).is_valid(message) for found in self._schemas)
+
+
+def path_of(server: Server, path: str) -> str:
+    return f"ws://127.0.0.1:{server.port}{path}"
+
+
+def wrong(messages: Messages, kinds: list[Strategies]) -> st.SearchStrategy[dict[str, Any]]:
+    """Messages that the schemas do not allow."""
+    any_kind = st.one_of([changed(kind, frozenset(kind) & {"type", "model", "voice", "text"}) for kind in kinds])
+    return any_kind.filter(lambda message: not messages.allow(message))
+
+
+def next_json(connection: ClientConnection) -> dict[str, Any]:
+    while isinstance(received := connection.recv(timeout=SECONDS), bytes):
+        pass
+    found: dict[str, Any] = json.loads(received)
+    return found
+
+
+def flood_messages(server: Server, path: str, kinds: list[Strategies], count: int) -> int:
+    """Send so many messages that are not allowed: each gets one error, which names a field. Returns how many."""
+    sent, messages = 0, Messages(path)
+
+    @settings(max_examples=count // A_CONNECTION, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(wrong(messages, kinds), min_size=A_CONNECTION, max_size=A_CONNECTION))
+    def run(batch: list[dict[str, Any]]) -> None:
+        nonlocal sent
+        with connect(path_of(server, path), proxy=None, compression=None) as connection:
+            for message in batch:
+                connection.send(encoded(message).decode())
+                sent += 1
+                answer = next_json(connection)
+                while answer["type"] == "session.created":
+                    answer = next_json(connection)
+                assert answer["type"] == "error", (message, answer)
+                check_error(answer["error"], set(message), messages.fields)
+
+    run()
+    return sent
+
+
+def flood_elevenlabs(server: Server, count: int) -> int:
+    """The same for the protocol in which an error ends the connection. Its error has no field of its own."""
+    sent, messages = 0, Messages(stream_input.PATH)
+
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(wrong(messages, ELEVENLABS))
+    def run(message: dict[str, Any]) -> None:
+        nonlocal sent
+        with connect(
+            path_of(server, "/v1/text-to-speech/ann/stream-input"), proxy=None, compression=None
+        ) as connection:
+            connection.send(encoded(message).decode())
+            sent += 1
+            answer = next_json(connection)
+            assert set(answer) == {"message", "error", "code"}, (message, answer)
+            param = answer["message"].partition(":")[0].split(".")[0]
+            names = {name.encode(errors="backslashreplace").decode() for name in message}
+            assert param in names | messages.fields, (message, answer)
+            with pytest.raises(ConnectionClosed) as closed:
+                connection.recv(timeout=SECONDS)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+
+    run()
+    return sent
+
+
+def check_message_flood(server: Server, count: int) -> None:
+    with server.unharmed():
+        sent = flood_messages(server, native.PATH, SPEECH, count // 2)
+        sent += flood_messages(server, images.PATH, PICTURES, count // 2)
+        sent += flood_elevenlabs(server, count // 10)
+    assert sent >= count
+
+
+def test_wrong_messages_are_named(server: Server) -> None:
+    check_message_flood(server, QUICK)
+
+
+@pytest.mark.slow
+def test_thousands_of_wrong_messages_are_named(server: Server) -> None:
+    check_message_flood(server, FULL)
+
+
+def pictures_of(connection: ClientConnection, request: dict[str, Any]) -> None:
+    """A request that the schemas allow: its answer honours all that was sent, or an error names a field."""
+    connection.send(encoded(request).decode())
+    start = next_json(connection)
+    if start["type"] == "error":
+        check_error(start["error"], set(request), set(request) | {"prompt", "class"})
+        return
+    said = {name: value for name, value in request.items() if value is not None}  # null is as if it were not there
+    assert start["n"] == said.get("n", 1)
+    assert start["model"] == said["model"]
+    assert number_of(start["seed"]) == number_of(said.get("seed", start["seed"]))
+    size = 0
+    while isinstance(received := connection.recv(timeout=SECONDS), bytes):
+        size += len(received)
+    assert size == start["n"] * start["width"] * start["height"] * start["channels"]
+    assert json.loads(received)["type"] == "image.done"
+
+
+def test_requests_for_pictures_are_honoured(server: Server) -> None:
+    messages = Messages(images.PATH)
+    kind = PICTURES[0]
+    allowed = changed(kind, frozenset(("type", "model"))).filter(
+        lambda message: messages.allow(message) and message.get("type") == "image.generate"
+    )
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(allowed)
+    def run(request: dict[str, Any]) -> None:
+        with connect(path_of(server, "/v1/images/stream"), proxy=None, compression=None) as connection:
+            pictures_of(connection, request)
+
+    run()
+
+
+# What live websockets send is what the models of their messages say, and docs/api.md names all of it.
+
+
+NO_QUERY = "?output_format=pcm_16000&model_id=tiny"
+Message = dict[str, Any]
+
+
+def exchange(server: Server, path: str, *messages: Message) -> Iterator[Message]:
+    """Send messages one after another; the JSON messages that come back, until the server closes or is done."""
+    path = path.replace("{voice_id}", "ann") + (NO_QUERY if "{" in path else "")
+    with connect(f"ws://127.0.0.1:{server.port}{path}", proxy=None, compression=None) as connection:
+        for message in messages:
+            connection.send(json.dumps(message))
+        with suppress(ConnectionClosed):
+            while True:
+                received = connection.recv(timeout=SECONDS)
+                if isinstance(received, str):
+                    yield json.loads(received)
+
+
+def until(kind: str, messages: Iterator[Message]) -> Iterator[Message]:
+    for message in messages:
+        yield message
+        if message["type"] == kind:
+            return
+
+
+@pytest.fixture(scope="module")
+def recorded(server: Server) -> dict[str, list[Message]]:
+    """What a live server sends over each websocket."""
+    config = {"type": "session.config"} | CONFIG | {"speed": 0.25, "timestamps": ["word", "phoneme"]}
+    text, done = {"type": "input.text", "text": LONG}, {"type": "input.done"}
+    draw = {"type": "image.generate", "model": "subclasses", "prompt": "Birds", "n": 2, "seed": 7, "coarse": True}
+    sentence = {"text": "The birch canoe slid."}
+    return {
+        native.PATH: [
+            *until("session.done", exchange(server, native.PATH, text, config, text, done)),
+            *exchange(server, native.PATH, config, text, {"type": "input.cancel"}, {"type": "session.close"}),
+        ],
+        images.PATH: list(until("image.done", exchange(server, images.PATH, {"type": "image.cancel"}, draw))),
+        stream_input.PATH: [
+            *exchange(server, stream_input.PATH, {"text": " "}, sentence, {"text": ""}),
+            *exchange(server, stream_input.PATH, {"text": " ", "frog": 1}),
+        ],
+        contexts.PATH: [
+            *exchange(
+                server, contexts.PATH, sentence | {"context_id": "a"}, {"context_id": "a", "close_context": True},
+                {"text": "слово. ", "flush": True}, {"close_socket": True},
+            ),
+            *exchange(server, contexts.PATH, {"frog": 1}),
+        ],
+    }  # fmt: skip
+
+
+def accepts(model: type[BaseModel], message: Message) -> bool:
+    return jsonschema.Draft202012Validator(schema(model, "serialization")).is_valid(message)
+
+
+def test_every_websocket_route_is_listed() -> None:
+    assert set(WEBSOCKETS) == {route.path for route in router.routes}  # type: ignore[attr-defined]
+
+
+def test_live_messages_fit_exactly_one_model(recorded: dict[str, list[Message]]) -> None:
+    for path, messages in recorded.items():
+        seen = set()
+        for message in messages:
+            fitting = {model for model in WEBSOCKETS[path].server if accepts(model, message)}
+            assert len(fitting) == 1, (fitting, message)
+            seen |= fitting
+        unseen = set(WEBSOCKETS[path].server) - seen
+        assert unseen <= {ImageCancelled}, "these pictures take a moment; tests/service/images cancels some"
+
+
+def test_models_accept_no_field_beside_those_of_live_messages(recorded: dict[str, list[Message]]) -> None:
+    models = {model for websocket in WEBSOCKETS.values() for model in websocket.server}
+    for message in (message for messages in recorded.values() for message in messages):
+        for name in message:
+            assert not any(accepts(model, message | {f"{name}_": 1}) for model in models)
+
+
+def test_docs_api_names_every_message_and_field() -> None:
+    text = (ROOT / "docs/api.md").read_text().partition("## Websockets")[2]
+    for websocket in WEBSOCKETS.values():
+        for model in (*websocket.client, *websocket.server):
+            properties = schema(model, "serialization" if model in websocket.server else "validation")["properties"]
+            kind = properties.get("type", {}).get("const")
+            for word in set(properties) - {"type"} | ({kind} if kind else set()):
+                assert f"`{word}`" in text or f'"{word}"' in text, f"{model.__name__}: {word}"
+        for parameter in websocket.query.model_json_schema().get("properties", {}):
+            assert parameter in text, parameter

@@ -9,26 +9,49 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import onnxruntime
 import pytest
+from redis import Redis
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
 
+from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.broker.job import Priority
-from ancestral.service.broker.keys import Keys
+from ancestral.service.broker.keys import Keys, key
+from ancestral.service.broker.topology import MAX_IDLE
 from tests.chaos.support import Listener
 from tests.service.api.envelope import check_envelope
-from tests.service.servers import Serve, ServeProcess, Server, descendants
+from tests.service.images.websocket_client import watching
+from tests.service.servers import Serve, ServeProcess, Server, descendants, holdings, redis_of
 from tests.service.slow_reader import reading_slowly
-from tests.service.toys import ENCODED, PICTURES, SPEECH, sampled_by, write_model
-from tests.service.ws_client import eventually
+from tests.service.speech.elevenlabs.support import (
+    FIRST,
+    hear,
+    open_stream,
+    rest,
+    say,
+)
+from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model
+from tests.service.ws_client import (
+    LONG,
+    SECONDS,
+    eventually,
+    small_window,
+    talking,
+    whole,
+)
+
+# A server's life: it starts, is overloaded, is left by its clients, fails in the middle, and ends when told to.
 
 
-def rest(connection: socket.socket) -> bytes:
+def rest_of(connection: socket.socket) -> bytes:
     """All that comes until the server closes; a reset is an end as well."""
     received = []
     try:
@@ -116,7 +139,7 @@ def test_a_client_that_reads_nothing_is_dropped(serve: Serve) -> None:
     limits = {"interactive_slots": 1, "max_queued_streams": 4, "stall_seconds": 1}
     with serve(**limits) as server, reading_slowly(server) as connection:
         assert server.speak().status_code == 200  # after the first was dropped
-        assert not rest(connection).endswith(b"\r\n0\r\n\r\n")
+        assert not rest_of(connection).endswith(b"\r\n0\r\n\r\n")
     assert [line["reason"] for line in server.log if line["message"] == "response aborted"]
     assert not any("traceback" in line for line in server.log)
 
@@ -195,7 +218,7 @@ def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refus
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 12
-        assert not rest(begun).endswith(b"\r\n0\r\n\r\n")
+        assert not rest_of(begun).endswith(b"\r\n0\r\n\r\n")
         for future in pending:
             refused = future.result(timeout=30)
             assert check_envelope(refused, 503, None)["code"] == "not_ready"
@@ -290,3 +313,146 @@ def test_a_worker_says_what_it_would_sample_with(process: Run, engine: str) -> N
     done = process("worker", "--check")
     assert done.returncode == 0
     assert done.stdout.decode().splitlines() == [f"{name}: {found}" for name, found in engines_of(engine).items()]
+
+
+# What clients of websockets see when the server stops: a goodbye with 1012, once nothing would be lost by it.
+
+
+TEXT = LONG * 4
+
+
+@contextmanager
+def beginning(server: Server) -> Iterator[tuple[ClientConnection, bytes]]:
+    """A session in ElevenLabs' dialect, of which something has been heard and most has not; and what was heard."""
+    with open_stream(server, sock=small_window(server)) as connection:
+        say(connection, FIRST | {"voice_settings": {"speed": 0.25}}, {"text": TEXT})
+        yield connection, base64.b64decode(hear(connection)["audio"])
+
+
+def closed(connection: ClientConnection) -> int | None:
+    """Hear everything to the end; the code that the server closes with."""
+    with pytest.raises(ConnectionClosed) as end:
+        list(iter(lambda: connection.recv(timeout=SECONDS), None))
+    return end.value.rcvd and end.value.rcvd.code
+
+
+@pytest.mark.slow
+def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
+    with serve(shutdown_seconds=30) as server, talking(server, sock=small_window(server)) as talk:
+        talk.configure(speed=0.25)
+        talk.say("input.text", text=TEXT)
+        talk.until_bytes(1)
+        server.terminate()
+        with suppress(ConnectionClosed):
+            for _ in range(20):  # what is said now must not take the goodbye away
+                talk.say("input.text", text="It is late. ")
+                time.sleep(0.05)
+        assert closed(talk.connection) == 1012
+        assert server.wait() == 0
+
+
+@pytest.mark.slow
+def test_an_elevenlabs_session_is_served_to_its_end(serve: Serve) -> None:
+    with serve(shutdown_seconds=300) as server:
+        expected = whole(server, TEXT + LONG, speed=0.25)
+        with beginning(server) as (connection, heard), open_stream(server) as silent:
+            server.terminate()
+            assert closed(silent) == 1012  # the server has seen the signal
+            say(connection, {"text": LONG}, {"text": ""})
+            assert heard + rest(connection) == expected
+        assert server.wait() == 0
+
+
+def test_in_the_end_it_is_broken_off(serve_process: ServeProcess) -> None:
+    with serve_process(shutdown_seconds=1) as server, beginning(server) as (connection, _):
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - start < 10
+        assert closed(connection) is None
+
+
+@pytest.mark.slow
+def test_pictures_in_progress_are_completed_before_the_close(serve: Serve) -> None:
+    with serve(shutdown_seconds=30, interactive_slots=1) as server, watching(server) as watch:
+        with reading_slowly(server), watching(server) as idle:  # it has to wait for the only slot
+            watch.generate(n=10)
+            server.terminate()
+            assert idle.closed() == 1012
+        assert len(watch.pictures()) == 10
+        assert watch.closed() == 1012
+        assert server.wait() == 0
+
+
+@pytest.mark.slow
+def test_a_request_that_is_being_submitted_is_served(serve: Serve) -> None:
+    """The signal comes while the server waits for Redis with a message in hand: it counts as work that has begun."""
+    with serve(shutdown_seconds=30) as server, watching(server) as watch, watching(server) as idle:
+        with server.redis() as redis:
+            redis.client_pause(2000)
+        watch.generate(n=2)
+        server.terminate()
+        assert idle.closed() == 1012
+        assert len(watch.pictures()) == 2
+        assert watch.closed() == 1012
+        assert server.wait() == 0
+
+
+# A thousand requests leave nothing behind: no memory, no open files, no connections.
+
+
+WARM_UP, COUNT, AT_A_TIME = 200, 1000, 8
+SHARE, ALLOWANCE_KB = 0.05, 4096
+"""How much more memory a process may hold afterwards; the allocator's arenas come in megabytes."""
+STANDING = 8
+"""Connections to Redis that a process holds while nothing is asked of it: for its queues and its announcements."""
+SPARE = 4
+"""Files and keys that come and go, whatever is asked."""
+KEPT_SECONDS = 10
+FORMS = list(MEDIA_TYPES)
+LONG = "The birch canoe slid on. " * 60
+
+
+def ask(client: httpx.Client, number: int) -> None:
+    """One request: of five, one is left in the middle; of seven, one comes as events; of nine, one has no text."""
+    form = {"response_format": FORMS[number % len(FORMS)], "seed": number, "voice": ("ann", "bob")[number % 2]}
+    form["stream_format"] = "sse" if number % 7 == 0 else "audio"
+    path, body = ("generations", GENERATION) if number % 9 == 0 else ("speech", SPEECH)
+    leaves = path == "speech" and number % 5 == 0
+    body = body | form | ({"input": LONG} if leaves else {})
+    with client.stream("POST", f"/v1/audio/{path}", json=body) as response:
+        assert response.status_code == 200
+        pieces = response.iter_raw()
+        assert next(pieces)
+        if not leaves:
+            for piece in pieces:
+                assert piece
+
+
+def run(server: Server, redis: Redis, numbers: range) -> None:
+    """Send requests, and wait until nothing is sampled any more and no sound is kept."""
+    with server.client() as client, ThreadPoolExecutor(AT_A_TIME) as pool:
+        for _ in pool.map(lambda number: ask(client, number), numbers):
+            pass
+    deadline = time.monotonic() + 120
+    while redis.zcard(key("running", "interactive")) or redis.keys(key("stream", "*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_leave_nothing_behind(
+    serve_process: ServeProcess,
+) -> None:
+    with serve_process(interactive_slots=AT_A_TIME, stream_seconds=KEPT_SECONDS) as server, redis_of(server) as redis:
+        run(server, redis, range(WARM_UP))
+        before, keys = holdings(server), redis.dbsize()
+        run(server, redis, range(WARM_UP, WARM_UP + COUNT))
+        after = holdings(server)
+        assert redis.info("clients")["connected_clients"] <= len(after) * (MAX_IDLE + STANDING)
+        deadline = time.monotonic() + 60  # what is kept for a while is gone by then
+        while redis.dbsize() > keys + SPARE:
+            assert time.monotonic() < deadline, redis.keys()
+            time.sleep(0.5)
+    for name, held in before.items():
+        assert after[name].files <= held.files + MAX_IDLE + SPARE, (name, held, after[name])
+        assert after[name].memory_kb <= held.memory_kb * (1 + SHARE) + ALLOWANCE_KB, (name, held, after[name])

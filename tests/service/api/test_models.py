@@ -1,16 +1,34 @@
-"""`GET /v1/models` and `GET /v1/audio/voices`."""
+"""Lists: models, voices, their aliases, previews; the reference."""
 
 from __future__ import annotations
 
+import base64
+import io
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
-from ancestral.models import checkpoint
+from ancestral.models import checkpoint, entries
+from ancestral.models.checkpoint import load
+from ancestral.models.entries import ModelEntry, discover
+from ancestral.models.spec import ImageSpec
+from ancestral.service.api.http.auth import digest
+from deploy.previews import make
 from tests.service.api.envelope import check_envelope
+from tests.service.images.pictures import DRAWING, decode, draw
 from tests.service.servers import Server
-from tests.service.toys import VOICES
+from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, say
+from tests.service.toys import PREVIEW, SPEECH, VOICES
+from tests.service.ws_client import speak, talking
+
+# `GET /v1/models` and `GET /v1/audio/voices`.
 
 
 def test_the_list_of_models(server: Server, zoo: Path) -> None:
@@ -110,3 +128,300 @@ def test_voices_are_filtered(server: Server, query: str, count: int) -> None:
 def test_voices_of_an_unknown_model(server: Server) -> None:
     check_envelope(httpx.get(f"{server.url}/v1/audio/voices?model=frog"), 404, "model")
     check_envelope(httpx.get(f"{server.url}/v1/audio/voices?gender="), 400, "gender")
+
+
+# Aliases of models and voices, and lists that need no key: what clients of other services rely on.
+
+
+ALIASES = {"model_aliases": "tts-1=tiny, dall-e-3=rgb, gpt-image-1=rgb", "voice_aliases": "alloy=bob,nova=ann"}
+LISTS = ("/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/v1/audio/voices", "/v1/images/classes", "/v1/voices")
+
+
+@pytest.fixture(scope="module")
+def aliased(shared: Callable[..., Server]) -> Server:
+    """A server with aliases."""
+    return shared(**ALIASES)
+
+
+def test_an_alias_gives_the_same_bytes_and_is_resolved_in_the_answer(aliased: Server) -> None:
+    plain, other = aliased.speak(voice="bob"), aliased.speak(model="tts-1", voice="alloy")
+    assert (plain.status_code, other.status_code) == (200, 200)
+    assert plain.content == other.content
+    for response in (plain, other):
+        assert (response.headers["x-model"], response.headers["x-voice"]) == ("tiny", "bob")
+    job = other.headers["x-job-id"]
+    aliased.ended(job)
+    manifest = httpx.get(f"{aliased.url}/v1/jobs/{job}/manifest").json()
+    assert (manifest["model"], manifest["request"]["model"], manifest["request"]["voice"]) == ("tiny", "tiny", "bob")
+    content = httpx.get(f"{aliased.url}/v1/jobs/{job}/content")
+    assert (content.headers["x-model"], content.headers["x-voice"]) == ("tiny", "bob")
+    assert httpx.post(f"{aliased.url}/v1/verify", json=manifest, timeout=60).json()["equal"]
+
+
+def test_the_lists_have_the_aliases(aliased: Server) -> None:
+    with aliased.client() as client:
+        models = {model["id"]: model["aliases"] for model in client.get("/v1/models").json()["data"]}
+        assert (models["tiny"], models["rgb"], models["free"]) == (["tts-1"], ["dall-e-3", "gpt-image-1"], [])
+        assert client.get("/v1/models/tts-1").json() == client.get("/v1/models/tiny").json()
+        voices = client.get("/v1/audio/voices", params={"model": "tts-1"}).json()["voices"]
+        assert {voice["id"]: voice["aliases"] for voice in voices} == {"ann": ["nova"], "bob": ["alloy"]}
+        speaking = client.get("/v1/audio/models").json()
+        assert speaking["models"] == speaking["data"]
+        assert [model["id"] for model in speaking["models"]] == [
+            "tiny",
+            "broken",
+            "shaped",
+        ]
+        preview = client.get("/v1/audio/voices/nova/preview", params={"model": "tts-1"})
+        assert (preview.status_code, preview.content) == (200, PREVIEW)
+        assert preview.content == client.get("/v1/audio/voices/ann/preview", params={"model": "tiny"}).content
+
+
+def test_an_alias_works_over_websockets(aliased: Server) -> None:
+    expected = aliased.speak(voice="bob", response_format="pcm", sample_rate=16000).content
+    with talking(aliased) as talk:
+        speak(talk, SPEECH["input"], model="tts-1", voice="alloy")
+        assert talk.sound == expected
+    with open_stream(aliased, "model_id=tts-1&output_format=pcm_16000&seed=7", voice="alloy") as connection:
+        say(connection, FIRST, {"text": SPEECH["input"]}, {"text": ""})
+        assert (
+            rest(connection)
+            == aliased.speak(voice="bob", response_format="pcm", sample_rate=16000, input=" " + SPEECH["input"]).content
+        )
+
+
+def test_what_is_no_alias_is_refused(server: Server, aliased: Server) -> None:
+    check_envelope(server.speak(model="tts-1"), 404, "model")
+    check_envelope(aliased.speak(voice="echo"), 400, "voice")
+
+
+def test_fields_that_change_nothing(aliased: Server) -> None:
+    plain = aliased.speak().content
+    assert aliased.speak(stream=True, user="u1", instructions="").content == plain
+    assert aliased.speak(stream=False).content == plain
+    error = check_envelope(aliased.speak(instructions="Whisper."), 400, "instructions")
+    assert "pitch" in error["message"]
+    pixels = draw(aliased)
+    again = draw(aliased, background="auto", moderation="low", quality="auto", user="u1")
+    assert np.array_equal(pixels[0], again[0])
+    for field, value in (("quality", "hd"), ("background", "transparent"), ("moderation", "none")):
+        check_envelope(_generate(aliased, **{field: value}), 400, field)
+
+
+def _generate(server: Server, **changes: Any) -> httpx.Response:
+    return httpx.post(f"{server.url}/v1/images/generations", json=DRAWING | changes, timeout=60)
+
+
+def test_any_size_for_who_cannot_know_better(aliased: Server) -> None:
+    check_envelope(_generate(aliased, size="100x50"), 400, "size")
+    check_envelope(_generate(aliased, model="dall-e-3", size="100x50", fit="exact"), 400, "size")
+    own = draw(aliased)[0]
+    found = _generate(aliased, model="dall-e-3", size="100x50").json()
+    assert (found["size"], found["drawn_size"]) == ("100x50", "64x48")
+    pixels = decode(base64.b64decode(found["data"][0]["b64_json"]))
+    assert pixels.shape == (50, 100, 3)
+    assert np.array_equal(pixels[1:49, 18:82][::8, ::8], own)
+    edge = {tuple(pixel) for pixel in np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])}
+    assert len(edge) == 1
+    assert edge <= {tuple(pixel) for pixel in np.concatenate([own[0], own[-1], own[:, 0], own[:, -1]])}
+
+
+def test_pictures_of_gpt_image_are_base64_unless_asked_otherwise(aliased: Server) -> None:
+    asked = {"response_format": None}
+    for model, changes, given in (
+        ("gpt-image-1", {}, "b64_json"),
+        ("dall-e-3", {}, "url"),
+        ("gpt-image-1", {"response_format": "url"}, "url"),
+    ):
+        (picture,) = _generate(aliased, model=model, **(asked | changes)).json()["data"]
+        assert picture[given]
+
+
+def test_a_size_that_fits_is_not_padded(aliased: Server) -> None:
+    found = _generate(aliased, model="dall-e-3", size="16x12").json()
+    assert (found["size"], "drawn_size" in found) == ("16x12", False)
+    check_envelope(_generate(aliased, fit="pad", size="7x6"), 400, "size")
+    check_envelope(_generate(aliased, fit="pad", size="8000x6"), 400, "size")
+
+
+def test_a_padded_picture_is_verified_by_its_manifest(aliased: Server) -> None:
+    response = _generate(aliased, model="dall-e-3", size="20x20")
+    manifest = httpx.get(f"{aliased.url}/v1/jobs/{response.headers['x-job-id']}/manifest").json()
+    assert {name: manifest["request"][name] for name in ("model", "size", "fit")} == {
+        "model": "rgb", "size": "20x20", "fit": "pad",
+    }  # fmt: skip
+    assert httpx.post(f"{aliased.url}/v1/verify", json=manifest, timeout=60).json()["equal"]
+
+
+def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> None:
+    keys = tmp_path_factory.mktemp("public") / "keys"
+    keys.write_text(f"me {digest('anc_mine').hex()}\n")
+    public = shared(**ALIASES, public_lists="on", api_keys_file=str(Path(keys)), public_url="https://a.example/b")
+    (ann, *_) = httpx.get(f"{public.url}/v1/audio/voices").json()["voices"]
+    assert ann["preview_url"].startswith("https://a.example/b/v1/audio/voices/")
+    for path in LISTS:
+        for headers in ({}, {"authorization": "Bearer wrong"}):
+            assert httpx.get(f"{public.url}{path}", headers=headers).status_code == 200, path
+            assert httpx.head(f"{public.url}{path}", headers=headers).status_code == 200, path
+    for path in ("/v1/jobs", "/v1/models/tiny/card", "/v1/audio/voices/ann/preview"):
+        check_envelope(httpx.get(f"{public.url}{path}"), 401, None)
+    check_envelope(public.speak(), 401, None)
+
+
+def test_lists_need_a_key_otherwise(keyed: Server) -> None:
+    for path in set(LISTS) - {"/v1/models/tts-1"} | {"/v1/models/tiny"}:
+        check_envelope(httpx.get(f"{keyed.url}{path}"), 401, None)
+
+
+# Previews of voices, thumbnails of values of attributes, cards of models.
+
+
+ZOO = Path(entries.__file__).with_name("zoo")
+
+
+def missing(entry: ModelEntry) -> Iterator[str]:
+    """The voices, and values of attributes, that a model has no usable preview of."""
+    for voice in entry.voices:
+        with av.open(io.BytesIO(entry.preview(f"{voice.id}.mp3").read_bytes())) as file:
+            if sum(frame.samples for frame in file.decode(audio=0)) < 4000:
+                yield voice.id
+    spec = load(entry.sampled).spec
+    if isinstance(spec, ImageSpec):
+        for value in (value for values in spec.conditions for value in values):
+            with Image.open(entry.preview(f"{value}.png")) as picture:
+                if picture.size != (spec.width, spec.height):
+                    yield value
+
+
+@pytest.mark.parametrize("entry", discover(ZOO), ids=lambda entry: entry.id)
+def test_bundled_models_have_a_preview_of_every_voice_and_value(entry: ModelEntry) -> None:
+    assert list(missing(entry)) == []
+
+
+def test_previews_are_made_by_a_server_with_the_models(server: Server, zoo: Path, tmp_path: Path) -> None:
+    for name in ("tiny", "free", "binary"):
+        (tmp_path / name).mkdir()
+        for part in (zoo / name).iterdir():
+            if part.name != "previews":
+                (tmp_path / name / part.name).symlink_to(part)
+    assert make(server.url, tmp_path) == 2 + 2 + 3
+    assert [list(missing(entry)) for entry in discover(tmp_path)] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("audio/voices/ann/preview?model=tiny", "audio/mpeg"),
+        ("images/classes/thumbnail?model=binary&class=Two", "image/png"),
+    ],
+)
+def test_a_preview_is_the_file_beside_the_model(server: Server, path: str, media_type: str) -> None:
+    found = httpx.get(f"{server.url}/v1/{path}")
+    assert (found.content, found.headers["content-type"]) == (PREVIEW, media_type)
+    assert found.headers["cache-control"] == "private, max-age=86400"
+    unchanged = httpx.get(f"{server.url}/v1/{path}", headers={"if-none-match": found.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+def test_lists_have_the_urls_of_files_that_exist(server: Server) -> None:
+    for model, count in (("binary", 1), ("subclasses", 0)):
+        classes = httpx.get(f"{server.url}/v1/images/classes?model={model}").json()["data"]
+        urls = [entry["thumbnail_url"] for entry in classes if "thumbnail_url" in entry]
+        assert [httpx.get(url).status_code for url in urls] == [200] * count
+    voices = httpx.get(f"{server.url}/v1/audio/voices").json()["voices"]
+    assert [voice["id"] for voice in voices if voice["preview_url"]] == ["ann"]
+
+
+def test_previews_need_a_key(keyed: Server) -> None:
+    assert httpx.get(f"{keyed.url}/v1/images/classes/thumbnail?model=binary&class=Two").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "param"),
+    [
+        ("audio/voices/frog/preview", 404, "voice_id"),
+        ("audio/voices/ann/preview?model=frog", 404, "model"),
+        ("audio/voices/ann/preview?model=binary", 400, "model"),
+        ("audio/voices/bob/preview", 404, "model"),
+        ("images/classes/thumbnail?model=binary&class=One", 404, "model"),
+        ("images/classes/thumbnail?model=binary", 400, "class"),
+        ("images/classes/thumbnail?model=binary&class=frog", 400, "class"),
+        ("images/classes/thumbnail?model=tiny&class=One", 400, "class"),
+        ("models/frog/card", 404, "model"),
+    ],
+)
+def test_unknown_voices_classes_and_models_are_refused(server: Server, path: str, status: int, param: str) -> None:
+    found = httpx.get(f"{server.url}/v1/{path}")
+    assert (found.status_code, found.json()["error"]["param"]) == (status, param)
+
+
+def test_the_card_is_the_text_of_both_checkpoints(server: Server) -> None:
+    found = httpx.get(f"{server.url}/v1/models/tiny/card")
+    assert found.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert found.text == "Random weights, for tests.\nRandom weights, for tests."
+
+
+# `/docs`: the API reference works without any other host, under a strict policy.
+
+
+@pytest.fixture(scope="module")
+def page(server: Server) -> httpx.Response:
+    response = httpx.get(f"{server.url}/docs")
+    assert response.status_code == 200
+    return response
+
+
+def test_the_page_may_only_load_from_this_server(page: httpx.Response) -> None:
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    parts = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    assert parts["default-src"] == "'none'"
+    assert parts["script-src"] == parts["style-src"] == parts["connect-src"] == "'self'"
+    assert parts["frame-ancestors"] == parts["base-uri"] == parts["form-action"] == "'none'"
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert not re.search(r"https?:|//", page.headers["content-security-policy"])
+
+
+def test_the_page_refers_to_no_other_host_and_has_nothing_inline(page: httpx.Response) -> None:
+    assert not re.search(r"https?:|//", page.text.replace("<!DOCTYPE", ""))
+    for attributes, content in re.findall(r"<script([^>]*)>(.*?)</script>", page.text, re.DOTALL):
+        assert "src=" in attributes
+        assert not content.strip()
+    assert not re.search(r"<style|\bstyle=|\bon\w+=", page.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("swagger-ui-bundle.js", "text/javascript"),
+        ("swagger-ui.css", "text/css"),
+        ("start.js", "text/javascript"),
+        ("favicon-32x32.png", "image/png"),
+    ],
+)
+def test_files_of_the_page(server: Server, page: httpx.Response, name: str, media_type: str) -> None:
+    assert f'"docs/{name}"' in page.text
+    response = httpx.get(f"{server.url}/docs/{name}")
+    assert response.status_code == 200
+    assert response.headers["content-type"].split(";")[0] == media_type
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert httpx.head(f"{server.url}/docs/{name}").headers["content-length"] == str(len(response.content))
+
+
+def test_scripts_and_styles_load_nothing_from_elsewhere(server: Server) -> None:
+    start, style = (httpx.get(f"{server.url}/docs/{name}").text for name in ("start.js", "swagger-ui.css"))
+    assert not re.search(r"https?:", start)
+    assert "validatorUrl: null" in start  # Swagger UI would ask validator.swagger.io for a badge
+    assert "@import" not in style
+    assert all(target.startswith(("data:", '"data:', "'data:", "#")) for target in re.findall(r"url\(([^)]*)", style))
+
+
+def test_a_range_is_no_error(server: Server) -> None:
+    for value in ("", "bytes=x", "bytes=999999999-"):
+        assert httpx.get(f"{server.url}/docs", headers={"range": value}).status_code == 200
+
+
+def test_there_is_no_other_file(server: Server) -> None:
+    for name in ("index.html", "nothing.js", "..%2f..%2fapp.py", "swagger-ui-bundle.js.LICENSE.txt"):
+        assert httpx.get(f"{server.url}/docs/{name}").status_code == 404
+    assert httpx.get(f"{server.url}/redoc").status_code == 404
+    assert httpx.get(f"{server.url}/docs?frog=1").json()["error"]["param"] == "frog"

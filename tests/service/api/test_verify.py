@@ -1,11 +1,16 @@
-"""Manifests, and `POST /v1/verify`, which makes a job's sound once more and compares."""
+"""What is made again: manifests, `POST /v1/verify`, seeds; how files are named."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import numpy as np
@@ -13,10 +18,21 @@ import pytest
 import soundfile
 
 from ancestral import service
+from ancestral.catalog.seeds import seed_of_text
+from ancestral.models.entries import PLAIN
+from ancestral.service.api.sample_headers import disposition
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.images.payloads import ImageLikelihoodPayload, ImagePayload, InterpolationPayload
+from ancestral.service.speech.payloads import GenerationPayload
 from tests.service.api.envelope import check_envelope
-from tests.service.api.verification import TEXT, made, verify
+from tests.service.api.job_requests import TEXT, made, verify
+from tests.service.images.pictures import files, noise, post, same, seeds, shown, written
+from tests.service.images.websocket_client import watching
 from tests.service.servers import Server
-from tests.service.toys import ASYNC, sampled_by
+from tests.service.toys import ASYNC, SPEECH, sampled_by
+from tests.service.ws_client import talking
+
+# Manifests, and `POST /v1/verify`, which makes a job's sound once more and compares.
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +244,185 @@ def test_a_client_that_disconnects_cancels_the_verification(server: Server) -> N
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/verify", json=long, timeout=httpx.Timeout(60, read=0.3))
     assert server.ended(server.newest(other_than=before))["status"] == "cancelled"
+
+
+# Seeds that are texts, wherever a seed can be given: the answer has the number that the text stands for.
+
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+ALICE = seed_of_text("alice")
+
+
+def test_pictures(server: Server) -> None:
+    named, numbered = (post(server, "generations", seed=seed, n=2) for seed in ("alice", ALICE))
+    assert seeds(named) == seeds(numbered)
+    assert seeds(named)[0] == ALICE == int(named.headers["x-seed"])
+    assert files(named) == files(numbered), "the recipe has the number, too"
+    with watching(server) as watch:
+        watch.generate(seed="alice")
+        assert same(watch.pictures(), shown(post(server, "generations", seed="alice")))
+    avatar = httpx.get(f"{server.url}/v1/avatars/alice.png?model=palette", timeout=60).content
+    assert [avatar] == files(post(server, "generations", model="palette", prompt="any", seed="alice"))
+
+
+def test_speech(server: Server) -> None:
+    named, numbered = (server.speak(seed=seed) for seed in ("alice", str(ALICE)))
+    assert named.headers["x-seed"] == str(ALICE)
+    assert named.content == numbered.content
+    manifest = httpx.get(f"{server.url}/v1/jobs/{named.headers['x-job-id']}/manifest").json()
+    assert manifest["request"]["seed"] == ALICE
+    with talking(server) as talk:
+        talk.configure(seed="alice")
+        talk.say("input.text", text=SPEECH["input"])
+        talk.say("input.done")
+        assert talk.until("audio.start")["seed"] == ALICE
+
+
+def test_forms(server: Server) -> None:
+    form = {"model": "autoencoder", "seed": "alice", "response_format": "b64_json"}
+    url = f"{server.url}/v1/images/reconstructions"
+    answer = httpx.post(url, data=form, files={"image": written(noise("autoencoder"))}, timeout=60)
+    assert seeds(answer) == [ALICE]
+    (picture,) = files(post(server, "generations", model="palette", prompt="elf", seed="alice"))
+    told = {"model": "palette", "seed": "alice"}
+    found = httpx.post(f"{server.url}/v1/detect", data=told, files={"file": picture}, timeout=60).json()
+    assert found["seed"]["seeds_tried"] > 0
+
+
+def test_the_commands(ancestral: Run, server: Server, tmp_path: Path) -> None:
+    done = ancestral("draw", "dog", "--model", "rgb", "--seed", "alice", "-o", str(tmp_path / "a.png"))
+    assert f"seed {ALICE}".encode() in done.stderr
+    assert [(tmp_path / "a.png").read_bytes()] == files(post(server, "generations", seed="alice"))
+    sound = str(tmp_path / "a.wav")
+    done = ancestral("say", "Hi.", "--model", "tiny", "--voice", "ann", "--seed", "alice", "-o", sound)
+    assert f"seed {ALICE}".encode() in done.stderr
+    for seed, message in (("1.5", b"must be a whole number"), ("-1", b"0<=x<="), ("", b"1 to 256 characters")):
+        done = ancestral("draw", "dog", "--model", "rgb", "--seed", seed, "-o", str(tmp_path / "b.png"))
+        assert done.returncode == 2
+        assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        ("", "seed: must have 1 to 256 characters"),
+        ("a" * 257, "seed: must have 1 to 256 characters"),
+        ("1.5", "seed: must be a whole number, or a text that is not a number"),
+        ("-1", "seed: must be at least 0"),
+        ("9" * 25, "seed: must be less than 9223372036854775808"),
+        (True, "seed: must be a whole number"),
+        (["alice"], "seed: must be a whole number"),
+    ],
+)
+def test_seeds_that_are_refused(server: Server, seed: object, message: str) -> None:
+    for response in (post(server, "generations", seed=seed), server.speak(seed=seed)):
+        error = check_envelope(response, 400, "seed")
+        assert error["message"].startswith(message)
+
+
+def test_the_reference_says_so(server: Server) -> None:
+    schemas = httpx.get(f"{server.url}/openapi.json").json()["components"]["schemas"]
+    given, told = (schemas[name]["properties"]["seed"]["anyOf"] for name in ("ImageRequest", "ImageObject"))
+    number = {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}
+    assert given[0]["anyOf"] == [number, {"type": "string", "minLength": 1, "maxLength": 256}]
+    assert told == [number, {"type": "string", "pattern": "^[0-9]{1,19}$"}]
+
+
+# `Content-Disposition`: files are named by model, voice or class, and seed.
+
+
+JOB = Job("kind", Priority.BATCH, "a.model-en", "aa", "me", "{}", 0.0)
+DRAWN = {
+    "guidance": 1.0, "style": None, "size": "8x6", "scale": 1, "fit": None, "response_format": "url",
+    "output_format": "png", "background": "opaque", "token": "t", "temperature": 1.0, "seed": 7,
+}  # fmt: skip
+
+
+def sound(voice: str) -> GenerationPayload:
+    return GenerationPayload(
+        voice=voice, response_format="opus", sample_rate=None, sampling=PLAIN, seed=7, temperature=1.0, duration=1.0,
+        samples=16000,
+    )  # fmt: skip
+
+
+def picture(prompt: str | None, count: int = 1) -> ImagePayload:
+    seeds = tuple(range(7, 7 + count))
+    return ImagePayload(
+        prompt=prompt, n=count, labels=((None,),) * count, requested=((None,),), seeds=seeds,
+        **DRAWN,
+    )  # fmt: skip
+
+
+def test_sound_is_named_by_its_voice() -> None:
+    assert disposition(JOB, sound("ann")) == {"content-disposition": 'inline; filename="a.model-en-ann-7.opus"'}
+
+
+def test_pictures_are_named_by_what_they_show() -> None:
+    named = {
+        'inline; filename="a.model-en-cat-7.png"': disposition(JOB, picture("cat")),
+        'inline; filename="a.model-en-7.png"': disposition(JOB, picture(None)),
+        'inline; filename="a.model-en-cat-7.zip"': disposition(JOB, picture("cat", 3)),
+        'inline; filename="a.model-en-cat-9.png"': disposition(JOB, picture("cat", 3), 2),
+    }
+    assert named == {header: {"content-disposition": header} for header in named}
+    between = InterpolationPayload(
+        prompt="cat-to-embedding", begin="cat", end=(0.5,), steps=2, ends=((0,), (None,)), seeds=(7, 7), **DRAWN
+    )
+    assert 'filename="a.model-en-cat-to-embedding-7.zip"' in disposition(JOB, between)["content-disposition"]
+
+
+def test_figures_are_no_file() -> None:
+    assert disposition(JOB, ImageLikelihoodPayload(labels=(), map=False, white_bits=8, palette_error=None)) == {}
+
+
+@pytest.mark.parametrize(
+    ("voice", "part"),
+    [
+        ("../../etc/passwd", "etc_passwd"),
+        ('a"; filename="b', "a_filename_b"),
+        ("a\r\nset-cookie: x\0", "a_set-cookie_x"),
+        ("C:\\con", "C_con"),
+        ("heart(2)+joe(1)", "heart_2_+joe_1"),
+        ("-.rc", "rc"),
+        ("x" * 4096, "x" * 60),
+    ],
+)
+def test_names_are_safe(voice: str, part: str) -> None:
+    header = disposition(JOB, sound(voice))["content-disposition"]
+    assert header == f'inline; filename="a.model-en-{part}-7.opus"'
+
+
+@pytest.mark.parametrize("voice", ["Zoë", "猫", "a\ud800b"])
+def test_other_letters_are_kept(voice: str) -> None:
+    header = disposition(JOB, sound(voice))["content-disposition"]
+    assert header.isascii()
+    if "\ud800" in voice:
+        assert header == 'inline; filename="a.model-en-a_b-7.opus"'
+        return
+    plain, extended = re.fullmatch(r"inline; filename=\"([^\"]+)\"; filename\*=UTF-8''(\S+)", header).groups()  # type: ignore[union-attr]
+    assert plain == "a.model-en-" + re.sub("[^!-~]", "_", voice) + "-7.opus"
+    assert unquote(extended) == f"a.model-en-{voice}-7.opus"
+
+
+def test_sound_that_is_streamed_and_its_job_have_one_name(server: Server) -> None:
+    streamed = server.speak()
+    expected = f'inline; filename="tiny-ann-{streamed.headers["x-seed"]}.{SPEECH["response_format"]}"'
+    assert streamed.headers["content-disposition"] == expected
+    content = httpx.get(f"{server.url}/v1/jobs/{streamed.headers['x-job-id']}/content")
+    assert content.headers["content-disposition"] == expected
+    events = server.speak(stream_format="sse")
+    assert "content-disposition" not in events.headers
+
+
+def test_pictures_by_url_and_their_archive(server: Server) -> None:
+    body = {"model": "rgb", "prompt": "CAT", "style": "oil", "n": 2, "seed": 7, "response_format": "url"}
+    with server.client() as client:
+        drawn = client.post("/v1/images/generations", json=body)
+        for entry in drawn.json()["data"]:
+            header = client.get(entry["url"]).headers["content-disposition"]
+            assert header == f'inline; filename="rgb-CAT-{entry["seed"]}.png"'
+        job = client.post("/v1/images/generations", json=body, headers=ASYNC).json()["id"]
+        server.ended(job)
+        content = client.get(f"/v1/jobs/{job}/content")
+    assert content.headers["content-type"] == "application/zip"
+    assert content.headers["content-disposition"] == 'inline; filename="rgb-CAT-7.zip"'

