@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-training test-all lint docs bench load observe test-gpu bench-gpu lock audit sbom licences clean
+.PHONY: help serve test test-all lint docs bench load observe test-gpu bench-gpu lock audit sbom licences clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -62,11 +62,8 @@ build/shipped/.done: requirements/cpu.txt | $(BIN)/python
 serve: $(VENV)/.core  ## Start the service on ANCESTRAL_HOST:ANCESTRAL_PORT (127.0.0.1:8000)
 	@exec $(BIN)/ancestral serve
 
-test: $(VENV)/.dev  ## Run the tests but for the slow ones and those of training; ARGS="-k name" selects
-	$(PYTEST) -m "not slow" --ignore tests/training $(ARGS)
-
-test-training: $(VENV)/.dev  ## Run the tests of training, corpora, evaluation and export
-	$(PYTEST) -m "not slow" tests/training $(ARGS)
+test: $(VENV)/.dev  ## Run the tests but for the slow ones; ARGS="-k name" selects
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.dev  ## Run all tests, and measure their coverage
 	$(PYTEST) --cov --cov-report=term $(ARGS)
