@@ -48,6 +48,10 @@ class Work(Protocol):
         """End a document that is ``completed``, with what was found, ``cancelled`` or ``expired``."""
         ...
 
+    async def tidy(self, document: Mapping[str, Any], /) -> None:
+        """Delete what is not needed once the end is stored. May be called again."""
+        ...
+
 
 class Background:
     """The work that one API process drives.
@@ -90,6 +94,10 @@ class Background:
             if document is None:
                 await self._store.retire(name)
                 return
+            if document["status"] != "in_progress":  # whoever stored its end was killed then, or Redis was away
+                await work.tidy(document)
+                await self._store.retire(name)
+                return
             jobs: dict[int, Job] = {}
             carrying_out = asyncio.create_task(work.carry_out(document, jobs))
             try:
@@ -101,6 +109,7 @@ class Background:
                 for job in jobs.values():
                     await self._state.broker.cancel(job)
                 await work.end(document, status, carrying_out.result() if status == "completed" else {})
+                await work.tidy(document)
                 await self._store.retire(name)
         except UNAVAILABLE:
             log.warning("Redis is unavailable; a batch or book waits", extra={"batch": name})

@@ -81,16 +81,19 @@ class BookWork:
             return _failed("Internal server error.", "internal_error")
 
     async def end(self, book: dict[str, Any], status: str, found: Mapping[str, Any]) -> None:
-        """End the book, unless it was deleted meanwhile."""
-        name, now = book["id"], int(time.time())
+        """Store the end of the book."""
+        now = int(time.time())
         if status == "expired":
             found = _failed("The book had not been read within a day.", "book_expired")
         ended = {**book, "status": "completed", **found, "completed_at": now, "expires_at": now + LIFE_SECONDS}
         await self._store.put("book", ended)
-        await self._store.forget_data("book", name)
-        await self._store.delete_lines(name, "output")
-        if await self._store.cancelling(name) is not None:
-            await delete_book(self._state, ended)
+
+    async def tidy(self, book: Mapping[str, Any]) -> None:
+        """Delete the text and the parts; all of it if the book was deleted meanwhile."""
+        await self._store.forget_data("book", book["id"])
+        await self._store.delete_lines(book["id"], "output")
+        if await self._store.cancelling(book["id"]) is not None:
+            await delete_book(self._state, book)
 
     # Speaking
 

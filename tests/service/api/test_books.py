@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from ancestral.service.api.routes import books as routes
+from ancestral.service.broker.keys import key
 from tests.service.cli.epubs import FILES, PACKAGE, write_epub
 from tests.service.servers import ServeProcess, Server, process_of
 
@@ -109,6 +110,20 @@ def test_an_epub_shows_its_words(ancestral: Run, server: Server, tmp_path: Path)
     (tmp_path / "names.json").write_text('{"planks": "P L AE1 N K S"}')
     options = ("--pronunciations", str(tmp_path / "names.json"))
     assert content(server, book["id"]).content == files_of(ancestral, path, "epub", *options)
+
+
+def test_a_book_whose_end_is_stored_is_only_tidied(server: Server) -> None:
+    """As after a kill between the end and its removal from the books that are driven."""
+    book = begun(server, "It was late.")["id"]
+    done, whole = ended(server, book), content(server, book).content
+    with server.redis() as redis:
+        for kept in ({}, {"data": "It was late."}):  # its text is deleted already, or not
+            redis.hset(key("book", book), mapping={"kept": "", **kept})
+            redis.sadd(key("batches_active"), book)
+            while redis.sismember(key("batches_active"), book):
+                time.sleep(0.05)
+            assert not redis.hexists(key("book", book), "data")
+            assert (get(server, book), content(server, book).content) == (done, whole)
 
 
 def test_the_file_has_an_etag_and_ranges(server: Server) -> None:
