@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from ancestral.service.broker.keys import key, tag
 from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.cli.local.embedded import EmbeddedRedis
-from tests.chaos.process import eventually
 from tests.service.redis_servers import Node, RealRedis, cluster, sentinels
+from tests.waiting import eventually
 
 PRIORITIES: Final = ("interactive", "batch")
 

@@ -1,14 +1,13 @@
-"""What the chaos tests share: a deployment of real processes, all of which can be killed, and work that is under way.
-
-The work is always the same twenty requests. What they give when nothing happens is known; whatever happens, they must
-give that, byte for byte.
-"""
+"""A deployment of real processes, all of which can be killed, and work that is under way."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import struct
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -19,17 +18,133 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import httpx
 import pytest
 
 from ancestral.service.broker.keys import key
-from tests.chaos.clock import Clock
-from tests.chaos.process import SECONDS, Process, eventually
 from tests.chaos.servers import KINDS, PRIORITIES
-from tests.service.servers import Server, running
+from tests.service.api.envelope import check_envelope
+from tests.service.servers import Server, command, running
 from tests.service.toys import ASYNC, SPEECH
+from tests.waiting import eventually
+
+# The clock of one process, which a test may put forward or back: a library that is loaded before the process's own.
+
+
+_SOURCE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+
+static volatile long *ahead;
+__attribute__((constructor)) static void begin(void) {
+    int file = open(getenv("CLOCK_FILE"), O_RDONLY);
+    ahead = mmap(0, sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
+}
+int clock_gettime(clockid_t id, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(id, now);
+    if (id == CLOCK_REALTIME) now->tv_sec += *ahead;
+    return failed;
+}
+int gettimeofday(struct timeval *now, void *zone) {
+    struct timespec precise;
+    int failed = clock_gettime(CLOCK_REALTIME, &precise);
+    now->tv_sec = precise.tv_sec;
+    now->tv_usec = precise.tv_nsec / 1000;
+    return failed;
+}
+time_t time(time_t *to) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (to) *to = now.tv_sec;
+    return now.tv_sec;
+}
+"""
+
+
+class Clock:
+    """A clock that processes have which are started with :attr:`environment`; the machine's, without a C compiler."""
+
+    environment: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, folder: Path) -> None:
+        if (compiler := shutil.which("cc")) is None:
+            return
+        source, library, self._file = (folder / name for name in ("clock.c", "clock.so", "ahead"))
+        source.write_text(_SOURCE)
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        self._file.write_bytes(bytes(8))
+        self.environment = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self._file)}
+
+    def set(self, ahead: int) -> None:
+        """Let it be so many seconds ahead of the machine's."""
+        if not self.environment:
+            pytest.skip("no C compiler here")
+        with self._file.open("r+b") as file:  # which they have mapped
+            file.write(struct.pack("q", ahead))
+
+
+# What several test files share.
+
+
+SECONDS = 120.0
+"""Generous: nothing that is waited for takes more than a few seconds on a quiet machine."""
+
+
+class Process:
+    """A worker, and what it has said."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.log: list[dict[str, Any]] = []
+        self.process = subprocess.Popen(
+            command("worker"), env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(json.loads(line) if line.startswith("{") else {"message": line})
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def said(self, message: str) -> list[dict[str, Any]]:
+        """Lines of its log."""
+        return [line for line in self.log if line["message"] == message]
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """It is gone at once."""
+        self.send(signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> int:
+        """Stop it, if it runs; its exit code."""
+        if self.process.poll() is None:
+            self.send(signal.SIGTERM)
+        code = self.process.wait(60)
+        self._reader.join(60)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+# What the chaos tests share: a deployment of real processes, all of which can be killed, and work that is under way.
+
 
 LISTENED, FETCHED = 17, 3
 """Requests of the work: somebody listens, or somebody fetches the sound later."""
@@ -330,3 +445,17 @@ def held_by(worker: Process, under_way: Work) -> list[str]:
     held = [job for job in under_way.ids if under_way.house.holder(job) == worker.pid]
     assert 0 < len(held) < len(under_way.ids)
     return held
+
+
+# What a server does while its Redis takes nothing.
+
+
+def check_that_nothing_is_taken(house: House) -> None:
+    """What clients hear while Redis is unavailable, or keeps nothing."""
+    for api in house.apis:
+        assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
+        check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
+        for headers in ({}, ASYNC, {"idempotency-key": "away"}):
+            refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
+            check_envelope(refused, 503, None)
+            assert int(refused.headers["retry-after"]) >= 1

@@ -14,9 +14,10 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.chaos.support import SECONDS, House, Listener, connected, eventually, order
+from tests.chaos.support import SECONDS, House, Listener, connected, order
 from tests.service.servers import Server
 from tests.service.slow_reader import ENDLESS
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from redis.exceptions import ResponseError
 
-from tests.chaos.outage import check_that_nothing_is_taken
 from tests.chaos.servers import Servers
-from tests.chaos.support import LISTENED, SECONDS, House, eventually, work
+from tests.chaos.support import LISTENED, SECONDS, House, check_that_nothing_is_taken, work
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,9 @@ import httpx
 import pytest
 
 from tests.chaos.servers import ReplicatedServers
-from tests.chaos.support import SECONDS, House, eventually, order, work
+from tests.chaos.support import SECONDS, House, order, work
 from tests.service.toys import ASYNC, SPEECH
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

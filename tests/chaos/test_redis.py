@@ -13,11 +13,11 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from tests.chaos.outage import check_that_nothing_is_taken
-from tests.chaos.support import LISTENED, SECONDS, House, by_jobs, eventually, held_by, order, work
+from tests.chaos.support import LISTENED, SECONDS, House, by_jobs, check_that_nothing_is_taken, held_by, order, work
 from tests.service.api.envelope import check_envelope
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

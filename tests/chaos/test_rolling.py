@@ -22,9 +22,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from ancestral.service.broker.keys import key
-from tests.chaos.support import SECONDS, House, Process, connected, eventually, order
+from tests.chaos.support import SECONDS, House, Process, connected, order
 from tests.service.servers import Server
 from tests.service.ws_client import CONFIG, SpeechConnection, talking
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

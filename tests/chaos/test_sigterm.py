@@ -14,8 +14,9 @@ import pytest
 
 from ancestral.service.broker.keys import key
 from tests.chaos.servers import PRIORITIES
-from tests.chaos.support import LISTENED, SECONDS, House, eventually, order
+from tests.chaos.support import LISTENED, SECONDS, House, order
 from tests.service.toys import ASYNC, SPEECH
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

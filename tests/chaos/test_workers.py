@@ -17,9 +17,9 @@ import soundfile
 
 from ancestral.service.broker.job import MAX_DEATHS
 from ancestral.service.broker.keys import key
-from tests.chaos.clock import Clock
-from tests.chaos.support import FETCHED, LISTENED, SECONDS, House, Process, eventually, held_by, order, work
+from tests.chaos.support import FETCHED, LISTENED, SECONDS, Clock, House, Process, held_by, order, work
 from tests.service.toys import ASYNC
+from tests.waiting import eventually
 
 TAKEN_OVER_SECONDS = 30.0
 """Twice what is promised."""

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from ancestral.service.cli.local.embedded import _binary
+from tests.waiting import eventually
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 2000
@@ -28,19 +27,6 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(each.getsockname()[1]) for each in sockets]
-
-
-def eventually(true: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Wait until it is true; a server that does not answer is not."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            if true():
-                return
-        except RedisError:
-            pass
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 class Node:

@@ -36,8 +36,9 @@ from ancestral.service.settings import PREFIX, Settings, load_settings
 from ancestral.service.telemetry.logging import json_handler
 from ancestral.service.worker.run import run_worker
 from tests.paths import PROCESSES_FILE
-from tests.service.redis_servers import Node, cluster, eventually
+from tests.service.redis_servers import Node, cluster
 from tests.service.toys import GENERATION, SPEECH
+from tests.waiting import eventually
 
 Log = list[dict[str, Any]]
 _log: ContextVar[Log] = ContextVar("log")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -41,13 +39,6 @@ def content(server: Server, job: str, **headers: str) -> httpx.Response:
 
 def cancel(server: Server, job: str) -> httpx.Response:
     return httpx.post(url(server, job, "/cancel"))
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def state(server: Server, job: str) -> dict[str, Any]:

@@ -24,9 +24,10 @@ from ancestral.service.api.http.file_response import byte_range
 from ancestral.service.broker.keys import key
 from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.envelope import check_envelope
-from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, content, state, submit, until, url
+from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, content, state, submit, url
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, GENERATION, SPEECH
+from tests.waiting import eventually
 
 # `/v1/jobs`: what becomes of a job, what it gave, who may see it, and how it is watched.
 
@@ -123,7 +124,7 @@ def test_every_server_has_the_content_and_without_the_model_what_was_made_before
 def test_the_queue_tells_the_truth_and_cancelling_frees_the_slot(watched: Server) -> None:
     watched.ended(submit(watched, duration=30.0))  # now there is a pace to go by, of more than tenths of a second
     first, second, third = submit(watched, duration=3600.0), submit(watched), submit(watched)
-    until(lambda: state(watched, first)["progress"] > 0.0)
+    eventually(lambda: state(watched, first)["progress"] > 0.0)
     running_now, waiting, last = (state(watched, job) for job in (first, second, third))
     assert running_now["status"] == "in_progress"
     assert running_now["samples_total"] == 3600 * 16000
@@ -149,7 +150,7 @@ def test_a_deleted_job_leaves_no_key(watched: Server, valkey: Redis) -> None:
     done, going = submit(watched), submit(watched, duration=3600.0)
     watched.ended(done)
     content(watched, done)
-    until(lambda: state(watched, going)["samples_done"] > 0)
+    eventually(lambda: state(watched, going)["samples_done"] > 0)
     for job in (done, going):
         response = httpx.delete(url(watched, job))
         assert response.json() == {"id": job, "object": "job.deleted", "deleted": True}
@@ -290,14 +291,14 @@ def test_watchers_who_leave_leave_nothing_behind(watched: Server, valkey: Redis)
         # Those that wait: an idle connection is told by its last command, too.
         return sum(client["cmd"] == "xread" and "b" in client["flags"] for client in valkey.client_list())
 
-    until(lambda: readers() == 0)  # the watchers of earlier tests may still be leaving
+    eventually(lambda: readers() == 0)  # the watchers of earlier tests may still be leaving
     streams = [httpx.stream("GET", url(watched, waiting, "/events"), timeout=60) for _ in range(10)]
     with ExitStack() as watching:
         lines = [watching.enter_context(stream).iter_lines() for stream in streams]
         for line in lines:
             assert next(line).startswith("event: ")
-        until(lambda: readers() == 10)
-    until(lambda: readers() == 0)
+        eventually(lambda: readers() == 10)
+    eventually(lambda: readers() == 0)
     cancel(watched, waiting)
     cancel(watched, job)
 

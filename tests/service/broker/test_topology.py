@@ -13,7 +13,8 @@ from ancestral.service.broker.connection import retry_while_unavailable
 from ancestral.service.broker.topology import SentinelTopology, UrlError, check_url, open_topology
 from ancestral.service.telemetry.logging import without_password
 from tests.service.broker.support import WORKER, Broker, begun, job, run
-from tests.service.redis_servers import eventually, sentinels
+from tests.service.redis_servers import sentinels
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize(

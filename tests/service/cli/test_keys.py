@@ -18,8 +18,9 @@ from ancestral.service.api.http.auth import Keys, digest
 from ancestral.service.cli.main import ancestral
 from ancestral.service.errors import Unauthorized
 from ancestral.service.jobs.caller import Caller
-from tests.service.api.http.support import bearer, make_app, served, until
+from tests.service.api.http.support import bearer, make_app, served
 from tests.service.servers import command
+from tests.waiting import eventually
 
 Run = Callable[..., Result]
 
@@ -164,9 +165,9 @@ def test_a_running_server_forgets_a_revoked_key(run: Run, file: Path) -> None:
     with served(make_app(file)) as url:
         assert [httpx.get(f"{url}/v1/me", headers=bearer(key)).json() for key in (lost, kept)] == ["lost", "kept"]
         run("revoke", "lost")
-        until(lambda: httpx.get(f"{url}/v1/me", headers=bearer(lost)).status_code == 401)
+        eventually(lambda: httpx.get(f"{url}/v1/me", headers=bearer(lost)).status_code == 401)
         assert httpx.get(f"{url}/v1/me", headers=bearer(kept)).json() == "kept"
         fresh = run("create", "lost").stdout.strip()
-        until(lambda: httpx.get(f"{url}/v1/me", headers=bearer(fresh)).status_code == 200)
+        eventually(lambda: httpx.get(f"{url}/v1/me", headers=bearer(fresh)).status_code == 200)
     with pytest.raises(Unauthorized):
         caller(file, lost)

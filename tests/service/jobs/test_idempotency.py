@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chaos.process import eventually
 from tests.service.api.envelope import check_envelope
 from tests.service.servers import Server
 from tests.service.slow_reader import ENDLESS
 from tests.service.toys import ASYNC, GENERATION, SPEECH
+from tests.waiting import eventually
 
 LONG = "The birch canoe slid. Is it late? No! " * 40
 

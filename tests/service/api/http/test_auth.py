@@ -30,10 +30,11 @@ from ancestral.service.api.http.auth import (
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.settings import Origins
-from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served, until
+from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served
 from tests.service.servers import Serve
 from tests.service.slow_reader import ENDLESS
 from tests.service.ws_client import talking
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -122,22 +123,22 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.L
         assert (works("first"), works("second")) == (True, False)
         (tmp_path / "new").write_text(line("second"))
         os.replace(tmp_path / "new", path)
-        until(lambda: works("second"))
+        eventually(lambda: works("second"))
         assert not works("first")
 
         # A file that is wrong, then gone: the last good keys stay, and the log says so once, without quoting.
         path.write_text(line("first") + "third " + KEYS["third"])
-        until(lambda: works("second") and len(complaints()) == 1)
+        eventually(lambda: works("second") and len(complaints()) == 1)
         assert "line 2: sha256" in complaints()[0]
         assert KEYS["third"] not in caplog.text
         assert KEYS["third"] not in complaints()[0]
         path.unlink()
-        until(lambda: works("second") and len(complaints()) == 2)
+        eventually(lambda: works("second") and len(complaints()) == 2)
         time.sleep(1.5 * Keys.look_seconds)
         assert (works("first"), works("second"), len(complaints())) == (False, True, 2)
 
         path.write_text(line("third"))
-        until(lambda: works("third"))
+        eventually(lambda: works("third"))
         assert not works("second")
 
 

