@@ -22,6 +22,7 @@ from ancestral.service.api.http.auth import (
 )
 from ancestral.service.api.http.cors import check_origin, install_cors
 from ancestral.service.jobs.caller import Caller
+from tests.waiting import eventually
 
 KEYS = {name: f"anc_{name:x<43}" for name in ("first", "second", "third")}
 PAGE = "https://page.example"
@@ -44,7 +45,7 @@ def served(app: FastAPI) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            until(lambda: server.started or not thread.is_alive())
+            eventually(lambda: server.started or not thread.is_alive())
             assert server.started
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
