@@ -4,6 +4,7 @@ how long each lasts, and the aligner agrees with them."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import itertools
 import json
@@ -377,10 +378,36 @@ def test_a_corpus_in_another_language(tmp_path: Path) -> None:
     for clip in clips:
         check_kokoro(clip, "es")
     places = (kokoro.VOICES.index(voice) * 900 for voice in ("ef_dora", "em_alex"))
-    dora, alex = (sentences.own_script("es", place, 999, 30) for place in places)
+    dora, alex = (sentences.own_script("es", place, 480, 30) for place in places)
     assert len(dora) == len(alex) == 510
     assert {text for _, text in dora} == {text for _, text in alex}
     assert dora[30:60] != alex[30:60], "each begins at another place"
+
+
+def test_debians_texts_give_whole_sentences(tmp_path: Path) -> None:
+    page = r"""
+.SH NOM
+ls \- afficher le contenu de répertoires
+.PP
+Afficher les informations des
+.I fichiers
+indiqués.
+Par défaut, l\(aqordre est alphabétique. Voir aussi
+.BR sort (1).
+.PP
+Le fichier est fermé. Utiliser --all. Les 7 octets sont lus. Du DNS aussi. Le thread attend.
+"""
+    (folder := tmp_path / "man/fr/man1").mkdir(parents=True)
+    (folder / "ls.1.gz").write_bytes(gzip.compress(page.encode()))
+    assert set(sentences.debian_sentences("fr", tmp_path)) == {
+        "Par défaut, l'ordre est alphabétique.", "Le fichier est fermé.",
+    }  # fmt: skip
+    (folder := tmp_path / "games/fortunes/es").mkdir(parents=True)
+    (folder / "arte").write_text("Cada uno sabe lo suyo.\n\t\t-- Nadie.\n%\nNo.\n¿Quién lo sabe ya?\n%\n", "latin-1")
+    (folder / "arte.dat").write_bytes(bytes(9))
+    assert set(sentences.debian_sentences("es", tmp_path)) == {"Cada uno sabe lo suyo.", "¿Quién lo sabe ya?"}
+    with pytest.raises(FileNotFoundError, match="apt-get install fortunes-it manpages-it"):
+        sentences.debian_sentences("it", tmp_path)
 
 
 @pytest.mark.usefixtures("registries")
