@@ -19,7 +19,7 @@ from PIL import Image
 
 from ancestral.catalog.seeds import keyed_seeds, part_seed
 from tests.service.api.envelope import check_envelope
-from tests.service.images.websocket_client import watching
+from tests.service.images.pictures import watching
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import speak, talking
@@ -233,7 +233,7 @@ def test_seeds_come_from_the_key_over_every_transport(keyed_server: Server) -> N
     seeds += drawn(keyed_server)[1]
     with watching(keyed_server) as watch:
         watch.generate(seed=None)
-        seeds.append(int(watch.frames()[0]["seed"]))
+        seeds.append(int(watch.answer()[0]["seed"]))
     with talking(keyed_server) as talk:
         speak(talk, "Hello.", seed=None)
         seeds.append(int(talk.heard[0].start["seed"]))

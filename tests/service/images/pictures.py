@@ -1,24 +1,34 @@
-"""What the tests of pictures share: requests, what their answers hold, and files of every kind."""
+"""What the tests of pictures share: requests, what their answers hold, files of every kind, and a websocket."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from ancestral.models import checkpoint
 from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.palette import pixels_of, rgba
 from tests.service.servers import Server
-from tests.service.toys import ENCODED, PICTURES
+from tests.service.toys import ASYNC, ENCODED, PICTURES
+from tests.service.ws_client import SECONDS
 
 Pixels = NDArray[np.uint8]
 SPECS: Final = PICTURES | ENCODED
@@ -27,23 +37,86 @@ COMPLETION: Final[dict[str, Any]] = DRAWING | {"rows": 2}
 INTERPOLATION: Final[dict[str, Any]] = {
     "model": "rgb", "from": "cat", "to": "cow", "steps": 3, "seed": 7, "response_format": "b64_json",
 }  # fmt: skip
-_BODIES = {"generations": DRAWING, "completions": COMPLETION, "interpolations": INTERPOLATION}
+KEPT: Final = np.ones((8, 8), bool)
+KEPT[2:6, 3:7] = False
+"""What the standard edit keeps: all but a square in the middle."""
+BEST: Final[dict[str, Any]] = {"model": "palette", "prompt": "orc, robe, axe", "n": 2, "best_of": 4}
+"""Two pictures, each the best of four."""
+_DECODING: Final = {"seed": 7, "response_format": "b64_json"}
+BODIES: Final[dict[str, dict[str, Any]]] = {
+    "generations": DRAWING,
+    "completions": COMPLETION,
+    "interpolations": INTERPOLATION,
+    "edits": DRAWING | {"model": "palette", "prompt": "axe"},
+    "reconstructions": _DECODING | {"model": "autoencoder"},
+    "portraits": _DECODING | {"model": "portraits"},
+    "encodings": {"model": "autoencoder"},
+    "likelihood": {"model": "rgb"},
+}
+ROUTES: Final = tuple(BODIES)
+FORMS: Final = ROUTES[3:]
+"""The routes that take a multipart form."""
+
+
+# Requests
 
 
 def post(server: Server, route: str, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
-    """POST the route's standard request, changed; a change to None takes the field out."""
-    body = {name: value for name, value in (_BODIES[route] | changes).items() if value is not None}
-    return httpx.post(
-        f"{server.url}/v1/images/{route}",
-        content=json.dumps(body),
-        headers={"content-type": "application/json"} | (headers or {}),
-        timeout=60.0,
-    )
+    """POST the route's standard request, changed; a change to None takes the field out. A picture is uploaded where the
+    route needs one, by default noise."""
+    standard = BODIES[route]
+    body = standard | changes
+    if route in (*FORMS, "completions"):
+        model = body["model"] if body["model"] in SPECS else standard["model"]
+        body = {"file" if route == "likelihood" else "image": noise(model)} | body
+    if route == "edits":
+        body = {"mask": mask_of(KEPT)} | body
+    found = {k: written(v) if isinstance(v, np.ndarray) else v for k, v in body.items() if v is not None}
+    url = f"{server.url}/v1/images/{route}"
+    if route in FORMS:
+        uploads = {
+            k: ("a.png", v) if isinstance(v, bytes) else v for k, v in found.items() if type(v) in (bytes, tuple)
+        }
+        fields = {name: value for name, value in found.items() if name not in uploads}
+        return httpx.post(url, data=fields, files=uploads, headers=headers, timeout=60.0)
+    text = json.dumps({name: base64_of(value) if isinstance(value, bytes) else value for name, value in found.items()})
+    return httpx.post(url, content=text, headers={"content-type": "application/json"} | (headers or {}), timeout=60.0)
 
 
 def draw(server: Server, **changes: Any) -> list[Pixels]:
     """The pictures of a class."""
     return shown(post(server, "generations", **changes))
+
+
+def submit(server: Server, route: str = "generations", **changes: Any) -> str:
+    """A job to be fetched later; its id."""
+    response = post(server, route, ASYNC, **changes)
+    assert response.status_code == 202, response.text
+    job: str = response.json()["id"]
+    assert response.headers["location"] == f"/v1/jobs/{job}"
+    return job
+
+
+def content(server: Server, job: str, **headers: str) -> httpx.Response:
+    server.ended(job)
+    return httpx.get(f"{server.url}/v1/jobs/{job}/content", headers=headers, timeout=60)
+
+
+def manifest_of(server: Server, job: str) -> dict[str, Any]:
+    server.ended(job)
+    response = httpx.get(f"{server.url}/v1/jobs/{job}/manifest", timeout=60)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def verify(server: Server, manifest: dict[str, Any], **changes: Any) -> httpx.Response:
+    """Have a manifest run again, with its request changed."""
+    body = manifest | {"request": manifest["request"] | changes}
+    return httpx.post(f"{server.url}/v1/verify", json=body, timeout=60)
+
+
+# Answers
 
 
 def decode(data: bytes) -> Pixels:
@@ -54,11 +127,24 @@ def decode(data: bytes) -> Pixels:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
+def recipe_of(data: bytes) -> dict[str, Any]:
+    """What a PNG says of how it was made."""
+    with Image.open(io.BytesIO(data)) as image:
+        found: dict[str, Any] = json.loads(image.info["recipe"])
+    return found
+
+
+def entries(response: httpx.Response) -> list[dict[str, Any]]:
+    """The pictures of an answer, and what is said of them."""
+    assert response.status_code == 200, response.text
+    found: list[dict[str, Any]] = response.json()["data"]
+    return found
+
+
 def files(response: httpx.Response) -> list[bytes]:
     """The files in an answer, from wherever they are."""
-    assert response.status_code == 200, response.text
     found = []
-    for entry in response.json()["data"]:
+    for entry in entries(response):
         if "url" in entry:
             file = httpx.get(entry["url"], timeout=60.0)
             assert file.status_code == 200, file.text
@@ -75,7 +161,7 @@ def shown(response: httpx.Response) -> list[Pixels]:
 
 def seeds(response: httpx.Response) -> list[int]:
     """The seeds of the pictures in an answer."""
-    return [entry["seed"] for entry in response.json()["data"]]
+    return [entry["seed"] for entry in entries(response)]
 
 
 def events(response: httpx.Response) -> list[dict[str, Any]]:
@@ -91,6 +177,9 @@ def events(response: httpx.Response) -> list[dict[str, Any]]:
 def same(one: list[Pixels], other: list[Pixels]) -> bool:
     """Whether pictures are equal, one by one."""
     return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+# Pictures
 
 
 def noise(model: str, scale: int = 1, seed: int = 0) -> Pixels:
@@ -128,11 +217,94 @@ def written(image: Image.Image | Pixels, form: str = "PNG", **options: Any) -> b
     return file.getvalue()
 
 
+def mask_of(kept: NDArray[np.bool_], scale: int = 1) -> bytes:
+    """A file that is transparent where nothing is kept; its colours do not matter."""
+    pixels = np.random.default_rng(2).integers(0, 256, (*kept.shape, 4)).astype(np.uint8)
+    pixels[..., 3] = np.where(kept, 255, 0)
+    return written(pixels.repeat(scale, 0).repeat(scale, 1))
+
+
 def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+@cache
 def engine_of(zoo: Path, model: str, engine: str = "native") -> ImageEngine:
     """What draws the pictures of a server with this engine: others than ``native`` have single precision."""
     precision = "auto" if engine == "native" else "fp32"
     return load_image_engine("native", checkpoint.load(zoo / model / SPECS[model].kind), precision)
+
+
+# The websocket
+
+
+class Watch:
+    """One connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    def say(self, kind: str, **fields: object) -> None:
+        self.connection.send(json.dumps({"type": kind, **fields}))
+
+    def generate(self, **changes: object) -> None:
+        fields = {"model": "rgb", "prompt": "dog", "seed": 7} | changes
+        self.say("image.generate", **{name: value for name, value in fields.items() if value is not None})
+
+    def told(self) -> dict[str, Any]:
+        """The next message, which is no picture."""
+        message = self.connection.recv(timeout=SECONDS)
+        assert isinstance(message, str)
+        found: dict[str, Any] = json.loads(message)
+        return found
+
+    def error(self) -> dict[str, Any]:
+        found = self.told()
+        assert found["type"] == "error", found
+        assert set(found["error"]) >= {"message", "type", "param", "code"}
+        error: dict[str, Any] = found["error"]
+        return error
+
+    def frames(self) -> tuple[list[bytes], dict[str, Any]]:
+        """What comes to the end of an answer, and its end."""
+        frames = []
+        while isinstance(message := self.connection.recv(timeout=SECONDS), bytes):
+            frames.append(message)
+        return frames, json.loads(message)
+
+    def answer(self) -> tuple[dict[str, Any], list[Pixels], dict[str, Any]]:
+        """A whole answer: its start, its pictures, its end; its messages are checked."""
+        start = self.told()
+        assert start["type"] == "image.start", start
+        frames, done = self.frames()
+        data, row = b"".join(frames), start["n"] * start["width"] * start["channels"]
+        assert all(frame and len(frame) % row == 0 for frame in frames)
+        ended = {"type": "image.done", "rows": start["height"], "sha256": hashlib.sha256(data).hexdigest()}
+        judged = {"attributes": done["attributes"]} if start["model"] == "palette" else {}  # which has a classifier
+        assert done == ended | judged
+        shape = (start["height"], start["n"], start["width"], start["channels"])
+        return start, list(np.frombuffer(data, np.uint8).reshape(shape).swapaxes(0, 1)), done
+
+    def pictures(self) -> list[Pixels]:
+        """The pictures of a whole answer."""
+        return self.answer()[1]
+
+    def closed(self) -> int:
+        """Hear everything to the end; the code that the server closes with."""
+        with pytest.raises(ConnectionClosed) as end:
+            list(iter(lambda: self.connection.recv(timeout=SECONDS), None))
+        assert end.value.rcvd is not None
+        return end.value.rcvd.code
+
+    def vanish(self) -> None:
+        """Lose the connection, without a word."""
+        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.socket.shutdown(socket.SHUT_RD)
+        self.connection.socket.close()
+
+
+@contextmanager
+def watching(server: Server, query: str = "", **options: Any) -> Iterator[Watch]:
+    url = f"ws://127.0.0.1:{server.port}/v1/images/stream{query}"
+    with connect(url, proxy=None, compression=None, close_timeout=5, **options) as connection:
+        yield Watch(connection)

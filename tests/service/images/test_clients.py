@@ -1,20 +1,31 @@
-"""OpenAI's client for Python, unchanged, draws pictures."""
+"""OpenAI's client for Python, unchanged, draws and edits pictures. It builds its objects without looking: these tests
+look."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Iterator
+from typing import Any
 
-import httpx
 import openai
 import pytest
-from openai.types import ImageGenCompletedEvent, ImageGenPartialImageEvent, ImagesResponse
+from openai.types import (
+    ImageEditCompletedEvent,
+    ImageEditPartialImageEvent,
+    ImageGenCompletedEvent,
+    ImageGenPartialImageEvent,
+    ImagesResponse,
+)
 
-from tests.service.images.pictures import decode, draw, same
+from tests.service.images.pictures import KEPT, files, mask_of, noise, post, written
 from tests.service.servers import Server
 
-SEED = {"seed": 7}
+SEED: dict[str, Any] = {"extra_body": {"seed": 7}}
+DOG: dict[str, Any] = {"model": "rgb", "prompt": "dog"} | SEED
+EDIT: dict[str, Any] = {
+    "model": "palette", "prompt": "axe", "image": ("a.png", written(noise("palette"))),
+    "mask": ("m.png", mask_of(KEPT)), "input_fidelity": "high", "quality": "auto",
+} | SEED  # fmt: skip
 
 
 @pytest.fixture
@@ -24,85 +35,51 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
         yield made
 
 
-def test_pictures_in_base64(client: openai.OpenAI, server: Server) -> None:
-    found = client.images.generate(
-        model="rgb", prompt="dog", n=2, response_format="b64_json", size="16x12", extra_body=SEED
-    )
-    check_types(found)
-    assert (found.size, found.output_format) == ("16x12", "png")
-    assert found.created > 1_700_000_000
-    assert found.data is not None
-    pictures = [decode(base64.b64decode(image.b64_json or "")) for image in found.data]
-    assert same(pictures, draw(server, n=2, size="16x12"))
-    assert all(image.url is None for image in found.data)
-    assert found.usage is not None
-    assert (found.usage.input_tokens, found.usage.output_tokens) == (1, 2 * 6 * 8 * 3)
-    assert found.usage.total_tokens == found.usage.input_tokens + found.usage.output_tokens
-    assert found.usage.input_tokens_details.text_tokens == 1
-
-
-def check_types(found: ImagesResponse) -> None:
-    """The client builds its objects without looking; this looks."""
-    ImagesResponse.model_validate(found.model_dump(), strict=True)
-
-
-def test_pictures_under_urls(client: openai.OpenAI, server: Server) -> None:
-    found = client.images.generate(model="rgb", prompt="Dog", output_format="webp", extra_body=SEED)
-    check_types(found)
-    assert found.data is not None
-    (image,) = found.data
-    assert image.b64_json is None
-    assert image.url is not None
-    assert same([decode(httpx.get(image.url).content)], draw(server))
-    assert found.output_format == "webp"
+def test_answers(client: openai.OpenAI, server: Server) -> None:
+    sent = client.images.generate(**DOG, n=2, response_format="b64_json", size="16x12")
+    linked = client.images.generate(**DOG, output_format="webp")
+    edited = client.images.edit(**EDIT, n=2, size="16x16", response_format="b64_json")
+    for found in (sent, linked, edited):
+        ImagesResponse.model_validate(found.model_dump(), strict=True)
+        assert found.created > 1_700_000_000
+    assert (sent.size, sent.output_format, linked.output_format) == ("16x12", "png", "webp")
+    for found, wanted in (
+        (sent, post(server, "generations", n=2, size="16x12")),
+        (edited, post(server, "edits", n=2, size="16x16")),
+    ):
+        assert [base64.b64decode(image.b64_json or "") for image in found.data or []] == files(wanted)
+        assert all(image.url is None for image in found.data or [])
+        assert found.usage is not None
+        assert found.usage.model_dump(exclude_none=True) == wanted.json()["usage"]
+    (image,) = linked.data or []
+    assert (image.b64_json, bool(image.url)) == (None, True)
 
 
 @pytest.mark.parametrize("partial_images", [0, 3])
-def test_openai_streams_partial_pictures(client: openai.OpenAI, server: Server, partial_images: int) -> None:
-    stream = client.images.generate(
-        model="rgb", prompt="dog", stream=True, partial_images=partial_images, extra_body=SEED
-    )
-    *partial, last = stream
-    assert len(partial) == partial_images
-    for number, event in enumerate(partial):
-        assert isinstance(event, ImageGenPartialImageEvent)
-        ImageGenPartialImageEvent.model_validate(event.model_dump(), strict=True)
-        assert event.partial_image_index == number
-        assert decode(base64.b64decode(event.b64_json)).shape == (6, 8, 3)
-    assert isinstance(last, ImageGenCompletedEvent)
-    ImageGenCompletedEvent.model_validate(last.model_dump(), strict=True)
-    assert same([decode(base64.b64decode(last.b64_json))], draw(server))
-    assert (last.size, last.quality, last.background, last.output_format) == ("8x6", "auto", "opaque", "png")
-    assert last.usage.output_tokens == 6 * 8 * 3
-    assert last.created_at > 1_700_000_000
-
-
-def test_openai_async_client_draws(server: Server) -> None:
-    async def paint() -> list[str]:
-        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
-            whole = await client.images.generate(model="rgb", prompt="dog", response_format="b64_json", extra_body=SEED)
-            assert whole.data is not None
-            stream = await client.images.generate(
-                model="rgb", prompt="dog", stream=True, partial_images=1, extra_body=SEED
-            )
-            events = [event async for event in stream]
-            return [whole.data[0].b64_json or "", events[-1].b64_json]
-
-    one, other = asyncio.run(paint())
-    assert one == other
-    assert same([decode(base64.b64decode(one))], draw(server))
+def test_streams(client: openai.OpenAI, server: Server, partial_images: int) -> None:
+    how: dict[str, Any] = {"stream": True, "partial_images": partial_images}
+    for stream, route, unfinished, finished in (
+        (client.images.generate(**DOG, **how), "generations", ImageGenPartialImageEvent, ImageGenCompletedEvent),
+        (client.images.edit(**EDIT, **how), "edits", ImageEditPartialImageEvent, ImageEditCompletedEvent),
+    ):
+        *partial, last = stream
+        assert [event.partial_image_index for event in partial] == list(range(partial_images))
+        for event, kind in ((last, finished), *((one, unfinished) for one in partial)):
+            assert isinstance(event, kind)
+            kind.model_validate(event.model_dump(), strict=True)
+        assert [base64.b64decode(last.b64_json)] == files(post(server, route))
+        assert last.quality == "auto"
 
 
 def test_what_was_wrong(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.images.generate(model="rgb", prompt="a dog on a bicycle")
-    assert (caught.value.param, caught.value.code) == ("prompt", "class_not_found")
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.images.generate(model="rgb", prompt="dog", size="1024x1024")
-    assert (caught.value.param, caught.value.code) == ("size", "invalid_size")
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.images.generate(model="rgb", prompt="dog", quality="hd")
-    assert (caught.value.param, caught.value.code) == ("quality", "literal_error")
+    for changes, param, code in (
+        ({"prompt": "a dog on a bicycle"}, "prompt", "class_not_found"),
+        ({"size": "1024x1024"}, "size", "invalid_size"),
+        ({"quality": "hd"}, "quality", "literal_error"),
+    ):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.images.generate(**DOG | changes)
+        assert (caught.value.param, caught.value.code) == (param, code)
     with pytest.raises(openai.NotFoundError) as missing:
         client.images.generate(model="gpt-image-1", prompt="dog")
     assert missing.value.code == "model_not_found"

@@ -24,7 +24,7 @@ from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from tests.service.images.pictures import decode, files, written
-from tests.service.servers import Server, command, running
+from tests.service.servers import Server, Servers, command
 
 TOY = Path(__file__).parents[2] / "toy_architecture"
 CLASSES = ("left", "right")
@@ -76,8 +76,10 @@ def sampler(trained: Path) -> ImageEngine:
 
 
 @pytest.fixture(scope="module")
-def server(installed: dict[str, str], trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real server that serves the trained model."""
+def server(
+    installed: dict[str, str], trained: Path, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server of the trained model."""
     library = tmp_path_factory.mktemp("library")
     (library / "lines").mkdir()
     (library / "lines" / "network").symlink_to(trained)
@@ -86,8 +88,7 @@ def server(installed: dict[str, str], trained: Path, tmp_path_factory: pytest.Te
         "temperature": 1.0, "guidance": 1.0,
     }  # fmt: skip
     (library / "lines" / "model.json").write_text(json.dumps(manifest))
-    own = {"ANCESTRAL_MODELS_DIR": str(library), "ANCESTRAL_ENGINE": "native", "PYTHONWARNINGS": "error"}
-    with running(installed | own) as started, started.unharmed():
+    with servers.start(installed, models_dir=str(library), engine="native") as started, started.unharmed():
         yield started
 
 

@@ -6,8 +6,8 @@ import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,18 @@ from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_picture
 from ancestral.images.sizes import MAX_SIDE
 from tests.service.api.envelope import check_envelope
-from tests.service.images.pictures import Pixels, base64_of, draw, image_of, noise, post, same, shown, written
+from tests.service.images.pictures import (
+    Pixels,
+    draw,
+    image_of,
+    noise,
+    post,
+    random_symbols,
+    same,
+    shown,
+    visible,
+    written,
+)
 from tests.service.servers import Server
 from tests.service.toys import PICTURES
 
@@ -64,9 +75,9 @@ def png(width: int, height: int, data: bytes = b"", *, depth: int = 8, kind: int
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + between + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def black(width: int, height: int, bytes_a_pixel: int) -> bytes:
+def black(width: int, height: int) -> bytes:
     """The compressed pixels of a black PNG: a thousandth of what they become."""
-    return zlib.compress(bytes((width * bytes_a_pixel + 1) * height), 9)
+    return zlib.compress(bytes((width * 3 + 1) * height), 9)
 
 
 @cache
@@ -87,19 +98,25 @@ def hostile() -> dict[str, tuple[bytes, str]]:
     wrong_sum[whole.index(b"IEND") - 8] ^= 1
     wide = np.random.default_rng(0).integers(0, 65536, (6, 8)).astype(np.uint16)
     words = zlib.compress(b"".join(b"\0" + bytes(48) for _ in range(6)))
-    tests: dict[str, tuple[bytes, str]] = {
-        "empty": (b"", "not a PNG"),
-        "text": (b"no picture", "not a PNG"),
-        "noise": (np.random.default_rng(0).bytes(5000), "not a PNG"),
+    texts = {
+        "empty": b"", "text": b"no picture", "noise": np.random.default_rng(0).bytes(5000),
+        "icns": b"icns" + bytes(100),
+        "svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='8' height='6'/>",
+        "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 6\n", "wav": b"RIFF\x24\0\0\0WAVEfmt " + bytes(100),
+    } | {form.lower(): written(image, form) for form in ("GIF", "TIFF", "BMP", "PPM", "ICO", "PDF")}  # fmt: skip
+    sizes = {"too narrow": (7, 6), "on its side": (6, 8), "half": (4, 3), "twice as wide": (16, 6)}
+    return {
+        **{name: (data, "not a PNG") for name, data in texts.items()},
+        **{name: (written(image.resize(size)), "the model's are 8 x 6") for name, size in sizes.items()},
         "png, its mark alone": (whole[:8], ""),
         "png, declared 10000 x 10000": (png(10000, 10000), "at most 4096"),
-        "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6, 3)), "at most 4096"),
+        "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6)), "at most 4096"),
         "png, declared 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "at most 4096"),
         "png, declared 0 x 0": (png(0, 0), ""),
-        "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096, 3)), "or a multiple"),
-        "png, more declared than there": (png(4096, 3072, black(8, 6, 3)), "damaged"),
-        "png, of text": (png(8, 6, black(8, 6, 3), between=chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
-        "png, of profile": (png(8, 6, black(8, 6, 3), between=chunk(b"iCCP", b"a\0\0" + bomb())), "damaged"),
+        "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096)), "or a multiple"),
+        "png, more declared than there": (png(4096, 3072, black(8, 6)), "damaged"),
+        "png, of text": (png(8, 6, black(8, 6), between=chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
+        "png, of profile": (png(8, 6, black(8, 6), between=chunk(b"iCCP", b"a\0\0" + bomb())), "damaged"),
         "png, changed": (bytes(broken), "damaged"),
         "png, wrong sum": (bytes(wrong_sum), "damaged"),
         "png, no data": (png(8, 6), "damaged"),
@@ -112,22 +129,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "webp, declared 2^24 x 255": (large_webp(2**24, 255), ""),
         "jpeg, cmyk": (written(image.convert("CMYK"), "JPEG"), "stored as CMYK"),
         "jpeg, several": (written(image, "MPO", save_all=True, append_images=[image]), "it moves"),
-        "gif": (written(image, "GIF"), "not a PNG"),
-        "tiff": (written(image, "TIFF"), "not a PNG"),
-        "bmp": (written(image, "BMP"), "not a PNG"),
-        "ppm": (written(image, "PPM"), "not a PNG"),
-        "ico": (written(image, "ICO"), "not a PNG"),
-        "icns": (b"icns" + bytes(100), "not a PNG"),
-        "pdf": (written(image, "PDF"), "not a PNG"),
-        "svg": (b"<svg xmlns='http://www.w3.org/2000/svg' width='8' height='6'/>", "not a PNG"),
-        "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 6\n", "not a PNG"),
-        "wav": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(100), "not a PNG"),
-        "too narrow": (written(image.resize((7, 6))), "the model's are 8 x 6"),
-        "on its side": (written(image.resize((6, 8))), "the model's are 8 x 6"),
-        "half": (written(image.resize((4, 3))), "the model's are 8 x 6"),
-        "twice as wide": (written(image.resize((16, 6))), "the model's are 8 x 6"),
     }
-    return tests
 
 
 def bomb() -> bytes:
@@ -158,11 +160,8 @@ def test_a_refused_file_says_why(name: str, capfd: pytest.CaptureFixture[str]) -
 def test_hostile_files_are_refused_over_http(server: Server) -> None:
     with server.unharmed():
         for data, _ in hostile().values():
-            check_envelope(post(server, "completions", image=base64_of(data) or "=="), 400, "image")
-        cut = written(noise("rgb", 40))[:-100]
-        files = {"file": ("a.png", cut)}
-        response = httpx.post(f"{server.url}/v1/images/likelihood", data={"model": "rgb"}, files=files, timeout=60)
-        check_envelope(response, 400, "file")
+            check_envelope(post(server, "completions", image=data or "=="), 400, "image")
+        check_envelope(post(server, "likelihood", file=written(noise("rgb", 40))[:-100]), 400, "file")
         assert same(draw(server), draw(server))
 
 
@@ -200,7 +199,7 @@ def test_what_a_library_warns_of_is_no_failure(server: Server, name: str) -> Non
     }[name]
     assert data != jpeg
     with server.unharmed():
-        response = post(server, "completions", image=base64_of(data))
+        response = post(server, "completions", image=data)
     assert response.status_code in (200, 400), response.text
 
 
@@ -216,11 +215,40 @@ def test_the_largest_and_every_mode(mode: str, scale: int) -> None:
     image = image_of(noise("rgb")).convert(mode)
     large = image.resize((8 * scale, 6 * scale), Image.Resampling.NEAREST)
     assert np.array_equal(decode(written(large)), np.asarray(image.convert("RGB")))
+    grey = image_of(noise("binary")).convert("RGB").convert(mode)
+    assert np.array_equal(decode(written(grey), "binary"), random_symbols("binary"))
+
+
+@pytest.mark.parametrize("scale", [2, 5])
+@pytest.mark.parametrize("model", ["rgb", "binary", "grey", "diagonal"])
+def test_a_larger_picture_is_averaged(model: str, scale: int) -> None:
+    spec, large = PICTURES[model], noise(model, scale)
+    cells = large.reshape(spec.height, scale, spec.width, scale, spec.channels).mean((1, 3))
+    symbols = decode(written(large), model).astype(int)
+    assert np.abs(symbols - cells).max() <= 0.6 if spec.levels == 256 else np.array_equal(symbols, cells > 127.4)
+    exact = noise(model).repeat(scale, 0).repeat(scale, 1)
+    assert np.array_equal(decode(written(exact), model), random_symbols(model))
+
+
+@pytest.mark.parametrize(("form", "options"), [("WEBP", {"lossless": True}), ("JPEG", {"quality": 100})])
+def test_other_files_have_the_same_pixels(form: str, options: dict[str, Any]) -> None:
+    smooth = np.full((6, 8, 3), 90, np.uint8)
+    assert np.abs(decode(written(smooth, form, **options)).astype(int) - 90).max() <= 2
+
+
+def test_pure_white_is_the_background_of_a_picture_without_transparency() -> None:
+    symbols = random_symbols("palette")
+    symbols[symbols == 3] = 0
+    seen = visible("palette", symbols)
+    flat = np.where(seen[..., 3:] == 0, np.uint8(255), seen)[..., :3]
+    assert np.array_equal(decode(written(flat), "palette"), symbols)
+    seen[0, 0] = (255, 255, 255, 255)
+    assert decode(written(seen), "palette")[0, 0, 0] == 3, "in one with transparency it is white"
 
 
 def test_one_column_too_many() -> None:
-    assert decode(png(4096, 3072, black(4096, 3072, 3))).max() == 0
-    assert "at most 4096" in refusal(png(4104, 3078, black(4104, 3078, 3)))
+    assert decode(png(4096, 3072, black(4096, 3072))).max() == 0
+    assert "at most 4096" in refusal(png(4104, 3078, black(4104, 3078)))
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
@@ -308,7 +336,7 @@ def test_damaged_files_are_decoded_or_refused(data: bytes) -> None:
 
 
 def test_the_largest_pictures_at_a_time(server: Server) -> None:
-    large = base64_of(png(4096, 3072, black(4096, 3072, 3)))
+    large = png(4096, 3072, black(4096, 3072))
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: post(server, "completions", image=large, rows=6), range(8)))
     assert all(not shown(answer)[0].any() for answer in answers)
