@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
@@ -17,11 +16,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.service.images.pictures import BEST, KEPT, Pixels, entries, files, mask_of, noise, post, seeds, written
+from tests.service.images.pictures import (
+    BEST,
+    KEPT,
+    Pixels,
+    entries,
+    files,
+    mask_of,
+    noise,
+    post,
+    recipe_of,
+    seeds,
+    written,
+)
 from tests.service.servers import Server
 from tests.service.toys import PICTURES
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
+Draw = Callable[..., str]
 SPEC = PICTURES["palette"]
 ELF = {"model": "palette", "prompt": "elf"}
 TWO = ["#204060", "#ffe0a0"]
@@ -56,37 +68,46 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def draw(ancestral: Run, folder: Path) -> Callable[..., str]:
+    """Run `ancestral draw` with words, and more of them; what it says."""
+
+    def run(words: str, *more: str) -> str:
+        done = ancestral("draw", *words.split(), *more)
+        assert (done.returncode, done.stdout) == (0, b""), done.stderr
+        return done.stderr.decode().strip()
+
+    return run
+
+
 @pytest.mark.parametrize(("arguments", "route", "changes"), DRAWN)
 def test_it_writes_the_files_of_the_server(
-    ancestral: Run, server: Server, folder: Path, arguments: str, route: str, changes: dict[str, Any]
+    draw: Draw, server: Server, folder: Path, arguments: str, route: str, changes: dict[str, Any]
 ) -> None:
-    answer = post(server, route, **changes)
-    (folder / "out").mkdir()
-    words = arguments.replace("-o ", "-o out/").split()
-    done = ancestral("draw", *words, *([] if "-o" in words else ["-o", "out/a.png"]), "--seed", "7")
-    assert (done.returncode, done.stdout) == (0, b""), done.stderr
-    written_files = sorted((folder / "out").iterdir())
-    assert [path.read_bytes() for path in written_files] == files(answer)
-    if len(written_files) > 1:
-        assert [path.name for path in written_files] == [f"a-{number}.png" for number in range(len(written_files))]
-    told = [entry["revised_prompt"] for entry in entries(answer) if "revised_prompt" in entry]
-    ending = f", seed {seeds(answer)[0]}" + (f": {'; '.join(told)}" if told else "")
-    assert done.stderr.decode().strip().endswith(ending)
+    answer, out = post(server, route, **changes), folder / "out"
+    out.mkdir()
+    told = draw(
+        arguments.replace("-o ", "-o out/") + (" --seed 7" if " -o " in arguments else " --seed 7 -o out/a.png")
+    )
+    found = sorted(out.iterdir())
+    assert [path.read_bytes() for path in found] == files(answer)
+    if len(found) > 1:
+        assert [path.name for path in found] == [f"a-{number}.png" for number in range(len(found))]
+    revised = "; ".join(entry["revised_prompt"] for entry in entries(answer) if "revised_prompt" in entry)
+    assert told.endswith(f", seed {seeds(answer)[0]}" + (f": {revised}" if revised else ""))
 
 
-def test_a_seed_is_drawn_and_told(ancestral: Run, server: Server, folder: Path) -> None:
-    done = ancestral("draw", "any", "--model", "rgb", "-o", "a.png")
-    seed = int(done.stderr.split(b"seed ")[1])
+def test_a_seed_is_drawn_and_told(draw: Draw, server: Server, folder: Path) -> None:
+    seed = int(draw("any --model rgb -o a.png").split("seed ")[1])
     assert [(folder / "a.png").read_bytes()] == files(post(server, "generations", prompt="any", seed=seed))
 
 
-def test_palettes_are_saved(ancestral: Run, folder: Path) -> None:
+def test_palettes_are_saved(draw: Draw, folder: Path) -> None:
     """What was saved is read again; without another palette it is the model's own."""
-    draw = ("draw", "elf", "--model", "palette", "--seed", "7", "-o")
-    assert ancestral(*draw, "a.png", "--palette", "pico-8", "--save-palette", "saved.gpl").returncode == 0
-    assert ancestral(*draw, "b.png", "--palette", "saved.gpl").returncode == 0
+    draw("elf --model palette --seed 7 -o a.png --palette pico-8 --save-palette saved.gpl")
+    draw("elf --model palette --seed 7 -o b.png --palette saved.gpl --save-palette again.gpl")
+    draw("elf --model palette --seed 7 -o c.png --save-palette own.gpl")
     assert np.array_equal(pixels(folder / "a.png"), pixels(folder / "b.png"))
-    assert ancestral(*draw, "a.png", "--save-palette", "own.gpl").returncode == 0
     lines = (folder / "own.gpl").read_text().splitlines()
     assert lines[:4] == ["GIMP Palette", "Name: palette", "#", "  0   0   0\tUntitled"]
 
@@ -126,17 +147,15 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), REFUSED)
-def test_what_is_refused_is_told(
-    ancestral: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, code: int, message: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_is_refused_is_told(ancestral: Run, folder: Path, arguments: str, code: int, message: str) -> None:
+    before = set(folder.iterdir())
     words = arguments.replace("FILE", __file__).split()
     words += ([] if "--model" in words else ["--model", "rgb"]) + ([] if "-o" in words else ["-o", "a.png"])
     done = ancestral("draw", *words)
     assert (done.returncode, message in done.stderr.decode()) == (code, True), done.stderr
     assert b"Traceback" not in done.stderr
     assert b"rows" not in done.stderr, "nothing was sampled"
-    assert not list(tmp_path.iterdir())
+    assert set(folder.iterdir()) == before
 
 
 def test_what_neither_a_file_nor_a_model_is_named_for(ancestral: Run, tmp_path: Path) -> None:
@@ -156,30 +175,30 @@ def test_models_are_listed_with_their_classes(ancestral: Run) -> None:
     assert all(word in text for word in words)
 
 
-@pytest.mark.parametrize("damage", ["weights", "kind", "voices"])
+DAMAGE = {
+    "weights": b"rgb: weights.safetensors", "kind": b"needs the checkpoint of an image network",
+    "voices": b"rgb: voices",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_model_that_does_not_fit_together(
     ancestral: Run, process: Run, zoo: Path, tmp_path: Path, damage: str
 ) -> None:
     model = tmp_path / "rgb"
     shutil.copytree(zoo / "rgb", model)
+    weights, manifest = model / "pixelcnn" / "weights.safetensors", model / "model.json"
     if damage == "weights":
-        weights = model / "pixelcnn" / "weights.safetensors"
         weights.write_bytes(weights.read_bytes()[:-1])
     elif damage == "kind":
         shutil.rmtree(model / "pixelcnn")
         shutil.copytree(zoo / "tiny" / "wavenet", model / "pixelcnn")
     else:
-        manifest = json.loads((model / "model.json").read_text())
-        (model / "model.json").write_text(json.dumps(manifest | {"voices": []}))
-    said = {
-        "weights": b"rgb: weights.safetensors", "kind": b"needs the checkpoint of an image network",
-        "voices": b"rgb: voices",
-    }  # fmt: skip
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"voices": []}))
     drawing = (ancestral, "draw", "dog", "--model", "rgb", "-o", "a.png")
     for run, *arguments in ((ancestral, "models"), (process, "serve"), drawing):
         done = run(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
-        assert done.returncode == 1
-        assert said[damage] in done.stderr
+        assert (done.returncode, DAMAGE[damage] in done.stderr) == (1, True), done.stderr
         assert b"Traceback" not in done.stderr
 
 
@@ -191,22 +210,20 @@ def pixels(file: Path) -> Pixels:
         return np.asarray(image.convert("RGBA"))
 
 
-def test_a_sheet_has_the_pictures_of_its_atlas(ancestral: Run, tmp_path: Path) -> None:
+def test_a_sheet_has_the_pictures_of_its_atlas(draw: Draw, folder: Path) -> None:
     """Each between two pixels on every side that repeat its edge."""
-    sheet, options = tmp_path / "dolls.png", ("--model", "palette", "--scale", "3")
-    done = ancestral("draw", "robe", *options, "--sheet", "2x3", "--padding", "2", "--seed", "7", "-o", str(sheet))
-    assert done.returncode == 0, done.stderr
-    assert f"{sheet}: 6 of 8x8, seed 7".encode() in done.stderr
+    options, sheet = "--model palette --scale 3", folder / "dolls.png"
+    told = draw(f"robe {options} --sheet 2x3 --padding 2 --seed 7 -o dolls.png")
+    assert told.endswith("dolls.png: 6 of 8x8, seed 7")
     atlas = json.loads(sheet.with_suffix(".json").read_text())
     assert (atlas["meta"]["image"], atlas["meta"]["model"], atlas["meta"]["scale"]) == ("dolls.png", "palette", "1")
     with Image.open(sheet) as image:
         assert (image.mode, image.info["transparency"]) == ("P", 0)
         assert image.size == (atlas["meta"]["size"]["w"], atlas["meta"]["size"]["h"]) == (84, 56)
-    sprites = list(atlas["frames"].items())
+    sprites, whole = list(atlas["frames"].items()), pixels(sheet)
     places = [{"x": x, "y": y, "w": 24, "h": 24} for y in (2, 30) for x in (2, 30, 58)]
     assert [one["frame"] for _, one in sprites] == places
     assert len({one["seed"] for _, one in sprites}) == len(sprites) == 6
-    whole = pixels(sheet)
     for name, one in sprites[::2]:
         # What Phaser and PixiJS read: a frame that was neither turned nor cut.
         assert (one["rotated"], one["trimmed"], one["sourceSize"]) == (False, False, {"w": 24, "h": 24})
@@ -215,78 +232,74 @@ def test_a_sheet_has_the_pictures_of_its_atlas(ancestral: Run, tmp_path: Path) -
         assert one["attributes"].keys() == {name for name, _ in SPEC.attributes}
         assert set(one["attributes"].values()) == set(one["prompt"].split(", "))
         assert name.startswith(one["attributes"]["species"])
-        alone = tmp_path / "one.png"
-        seed = ("--seed", str(one["seed"]))
-        assert ancestral("draw", one["prompt"], *options, *seed, "-o", str(alone)).returncode == 0
+        draw(f"{options} --seed {one['seed']} -o one.png", one["prompt"])
         left, top = one["frame"]["x"] - 2, one["frame"]["y"] - 2
-        padded = np.pad(pixels(alone), ((2, 2), (2, 2), (0, 0)), mode="edge")
+        padded = np.pad(pixels(folder / "one.png"), ((2, 2), (2, 2), (0, 0)), mode="edge")
         assert np.array_equal(padded, whole[top : top + 28, left : left + 28])
 
 
-def test_a_sheet_in_rgb_without_attributes(ancestral: Run, tmp_path: Path) -> None:
-    sheet = tmp_path / "grey.webp"
-    done = ancestral("draw", "any", "--model", "grey", "--sheet", "1x2", "--seed", str(2**53), "-o", str(sheet))
-    assert done.returncode == 0, done.stderr
-    frames = json.loads(sheet.with_suffix(".json").read_text())["frames"]
+def test_a_sheet_without_attributes(draw: Draw, folder: Path) -> None:
+    draw(f"any --model grey --sheet 1x2 --seed {2**53} -o grey.webp")
+    frames = json.loads((folder / "grey.json").read_text())["frames"]
     assert [(name, one["attributes"]) for name, one in frames.items()] == [("picture-0", {}), ("picture-1", {})]
     assert frames["picture-0"]["seed"] == "9007199254740992", "JavaScript would round the number"
-    assert pixels(sheet).shape == (6, 10, 4)
+    assert pixels(folder / "grey.webp").shape == (6, 10, 4)
 
 
-def test_a_sheet_for_godot(ancestral: Run, tmp_path: Path) -> None:
-    """The same places, names, seeds and attributes as in JSON, as a text resource."""
-    common = ("draw", "robe", "--model", "palette", "--sheet", "2x2", "--padding", "1", "--seed", "7")
-    for form in ("json", "godot"):
-        done = ancestral(*common, "--atlas", form, "-o", str(tmp_path / f"{form}.png"))
-        assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "godot.json").exists()
-    text = (tmp_path / "godot.tres").read_text()
+ARMS = "orc --model palette --sheet arms --seed 5 --scale 2"
+
+
+@pytest.mark.parametrize(("words", "speed"), [(ARMS, 8), (ARMS.replace("arms", "2x3 --padding 1"), 5)])
+def test_a_sheet_for_godot(draw: Draw, folder: Path, words: str, speed: int) -> None:
+    """The same places, names, seeds and attributes as in JSON; its animations, or each frame as one."""
+    draw(f"{words} --atlas json -o json.png")
+    draw(f"{words} --atlas godot -o godot.png")
+    assert not (folder / "godot.json").exists()
+    text, atlas = (folder / "godot.tres").read_text(), json.loads((folder / "json.json").read_text())
     assert text.startswith('[gd_resource type="SpriteFrames" format=3]\n')
     assert '[ext_resource type="Texture2D" path="godot.png" id="sheet"]' in text
-    frames = json.loads((tmp_path / "json.json").read_text())["frames"]
+    assert 'metadata/model = "palette"\n' in text
     textures = re.findall(
         r'\[sub_resource type="AtlasTexture" id="(\d+)"\]\natlas = ExtResource\("sheet"\)\n'
         r"region = Rect2\((\d+), (\d+), (\d+), (\d+)\)\n"
         r"metadata/seed = (\d+)\nmetadata/prompt = (.+)\nmetadata/attributes = (.+)\n",
         text,
     )
-    animations = re.findall(r'"texture": SubResource\("(\d+)"\)\}\], "loop": true, "name": &"([^"]+)"', text)
-    assert [number for number, *_ in textures] == [number for number, _ in animations] == list("0123")
-    for (_, *place, seed, prompt, attributes), (_, name) in zip(textures, animations, strict=True):
-        one = frames.pop(name)
-        assert list(map(int, place)) == list(one["frame"].values())
-        assert (int(seed), json.loads(prompt)) == (one["seed"], one["prompt"])
-        assert json.loads(attributes) == one["attributes"]
-    assert not frames
-    assert 'metadata/model = "palette"\n' in text
+    told = {
+        number: (list(map(int, place)), int(seed), json.loads(prompt), json.loads(attributes))
+        for number, *place, seed, prompt, attributes in textures
+    }
+    frames = atlas["frames"].values()
+    wanted = [(list(one["frame"].values()), one["seed"], one["prompt"], one["attributes"]) for one in frames]
+    assert list(told.items()) == list(zip("012345", wanted, strict=True))
+    animations = re.findall(rf'"frames": \[(.+?)\], "loop": true, "name": &"([^"]+)", "speed": {speed}\.0', text)
+    numbers = {name: re.findall(r'SubResource\("(\d)"\)', list_) for list_, name in animations}
+    names = list(atlas["frames"])
+    told_animations = {name: [names[int(number)] for number in found] for name, found in numbers.items()}
+    assert told_animations == atlas.get("animations", {name: [name] for name in names})
 
 
-def test_a_sheet_that_the_model_lays_out(ancestral: Run, tmp_path: Path) -> None:
+def test_a_sheet_that_the_model_lays_out(draw: Draw, folder: Path) -> None:
     """One orc in all frames: what is not named is drawn once, every frame is the picture of its prompt and the seed."""
-    sheet, options = tmp_path / "orc.png", ("--model", "palette", "--scale", "2", "--seed", "5")
-    moving = tmp_path / "swing.webp"
-    done = ancestral("draw", "orc", *options, "--sheet", "arms", "--animation", str(moving), "-o", str(sheet))
-    assert done.returncode == 0, done.stderr
-    assert f"{sheet}: 6 of 8x8, seed 5: orc, robe, no weapon".encode() in done.stderr
-    atlas, whole = json.loads(sheet.with_suffix(".json").read_text()), pixels(sheet)
+    told = draw(f"{ARMS} --animation swing.webp -o orc.png")
+    assert told.endswith("orc.png: 6 of 8x8, seed 5: orc, robe, no weapon")
+    atlas, whole = json.loads((folder / "orc.json").read_text()), pixels(folder / "orc.png")
     names = ["rest robe 0", "swing robe 0", "swing robe 1", "rest mail 0", "swing mail 0", "swing mail 1"]
     assert list(atlas["frames"]) == names
     assert atlas["animations"] == {
         "rest robe": names[:1], "swing robe": names[1:3], "rest mail": names[3:4], "swing mail": names[4:],
     }  # fmt: skip
     assert atlas["meta"]["frameTags"][1] == {"name": "swing robe", "from": 1, "to": 2, "direction": "forward"}
-    assert {one["duration"] for one in atlas["frames"].values()} == {125}
-    assert [one["attributes"]["weapon"] for one in atlas["frames"].values()] == ["no weapon", "staff", "axe"] * 2
-    for one in list(atlas["frames"].values())[1::3]:
-        alone = tmp_path / "one.png"
-        assert ancestral("draw", one["prompt"], *options, "-o", str(alone)).returncode == 0
+    frames = list(atlas["frames"].values())
+    assert [one["attributes"]["weapon"] for one in frames] == ["no weapon", "staff", "axe"] * 2
+    assert {(one["duration"], one["seed"]) for one in frames} == {(125, 5)}
+    for one in frames[1::3]:
+        draw("--model palette --scale 2 --seed 5 -o one.png", one["prompt"])
         left, top = one["frame"]["x"], one["frame"]["y"]
-        assert one["seed"] == 5
-        assert np.array_equal(pixels(alone), whole[top : top + 16, left : left + 16])
-    with Image.open(sheet) as image:
-        recipe = json.loads(image.text["recipe"])
+        assert np.array_equal(pixels(folder / "one.png"), whole[top : top + 16, left : left + 16])
+    recipe = recipe_of((folder / "orc.png").read_bytes())
     assert (recipe["prompt"], recipe["sheet"], recipe["seed"]) == ("orc", "arms", 5)
-    with Image.open(moving) as image:
+    with Image.open(folder / "swing.webp") as image:
         assert (image.format, image.size, image.n_frames) == ("WEBP", (32, 16), 2)
         for number in range(2):
             image.seek(number)
@@ -294,38 +307,23 @@ def test_a_sheet_that_the_model_lays_out(ancestral: Run, tmp_path: Path) -> None
             shown, wanted = np.asarray(image.convert("RGBA")), np.concatenate(rows, axis=1)
             assert np.array_equal(shown[..., 3], wanted[..., 3])
             assert np.array_equal(shown[wanted[..., 3] > 0], wanted[wanted[..., 3] > 0])
-
-
-def test_the_animations_of_a_sheet_for_godot(ancestral: Run, tmp_path: Path) -> None:
-    sheet = tmp_path / "orc.png"
-    options = ("--model", "palette", "--sheet", "arms", "--atlas", "godot", "--animation", str(tmp_path / "a.png"))
-    done = ancestral("draw", "orc", *options, "-o", str(sheet))
-    assert done.returncode == 0, done.stderr
-    text = sheet.with_suffix(".tres").read_text()
-    assert '"loop": true, "name": &"swing mail", "speed": 8.0' in text
-    assert re.findall(r'SubResource\("(\d)"\)', text) == list("012345")
-    assert text.count('"name": &') == 4
-    with Image.open(tmp_path / "a.png") as image:
+    draw(f"{ARMS} --animation swing.png -o orc.png")
+    with Image.open(folder / "swing.png") as image:
         assert (image.n_frames, image.info["duration"], image.info["loop"]) == (2, 125, 0)
 
 
-@pytest.mark.parametrize("form", ["url", "b64_json"])
-def test_a_sheet_over_http(server: Server, ancestral: Run, tmp_path: Path, form: str) -> None:
+def test_a_sheet_over_http(server: Server, draw: Draw, folder: Path) -> None:
     """The file of the command line, its atlas, and a manifest; frames and tokens are counted once each."""
+    draw(f"{ARMS} -o arms.png")
     request = {"model": "palette", "prompt": "orc", "sheet": "arms", "size": "16x16", "seed": 5}
-    response = post(server, "generations", **request, response_format=form)
-    assert response.status_code == 200, response.text
-    answer = response.json()
-    (only,) = answer["data"]
-    data = base64.b64decode(only["b64_json"]) if form == "b64_json" else httpx.get(only["url"]).content
-    sheet = tmp_path / "arms.png"
-    options = ("--model", "palette", "--scale", "2", "--seed", "5", "--sheet", "arms")
-    assert ancestral("draw", "orc", *options, "-o", str(sheet)).returncode == 0
-    (tmp_path / "served.png").write_bytes(data)
-    assert np.array_equal(pixels(tmp_path / "served.png"), pixels(sheet))
-    assert answer["atlas"] == json.loads(sheet.with_suffix(".json").read_text())
+    sent, linked = (post(server, "generations", **request, response_format=form) for form in ("b64_json", "url"))
+    assert files(linked) == files(sent)
+    (folder / "served.png").write_bytes(files(sent)[0])
+    assert np.array_equal(pixels(folder / "served.png"), pixels(folder / "arms.png"))
+    assert sent.json()["atlas"] == json.loads((folder / "arms.json").read_text())
+    (only,), usage = entries(sent), sent.json()["usage"]
     assert (only["seed"], only["revised_prompt"]) == (5, "orc, robe, no weapon")
-    assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (1, 6 * 64)
+    assert (usage["input_tokens"], usage["output_tokens"]) == (1, 6 * 64)
     listed = httpx.get(f"{server.url}/v1/models/palette").json()
     assert (listed["sheets"], listed["sheet_attributes"]) == (["arms"], {"arms": ["garment", "weapon"]})
     assert "sheets" not in httpx.get(f"{server.url}/v1/models/grey").json()

@@ -1,4 +1,5 @@
-"""Pictures as jobs: fetched later, once for a key, verified by their manifest, cancelled; and many at a time."""
+"""Pictures as jobs: fetched later, once for a key, verified by their manifest, cancelled, many at a time; under URLs;
+and `GET /v1/avatars/{name}.png`, where a name has one picture."""
 
 from __future__ import annotations
 
@@ -8,20 +9,20 @@ import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from ancestral import service
+from ancestral.catalog.seeds import digest_seed
+from ancestral.service.jobs.cache import AnswerCache
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     BEST,
     BODIES,
-    COMPLETION,
-    DRAWING,
-    INTERPOLATION,
+    ROUTES,
     base64_of,
-    classes_of,
     content,
     decode,
     draw,
@@ -36,7 +37,7 @@ from tests.service.images.pictures import (
     written,
 )
 from tests.service.servers import Serve, Server
-from tests.service.toys import ASYNC, GENERATION, PICTURES, SPEECH
+from tests.service.toys import ASYNC, PICTURES
 
 REQUESTS, AT_A_TIME = 120, 12
 Order = tuple[str, dict[str, Any]]
@@ -90,6 +91,7 @@ def test_a_job_has_the_files_of_an_answer_and_is_verified(server: Server, route:
             assert archive.testzip() is None
             assert archive.namelist() == [f"{number}.{form}" for number in range(len(wanted))]
             assert [archive.read(name) for name in archive.namelist()] == wanted
+        assert content(server, job, range="bytes=10-19").content == found.content[10:20]
     again: dict[str, Any] = {}
     if route not in ("generations", "interpolations"):
         assert "image" not in manifest["request"]
@@ -117,20 +119,6 @@ def test_the_file_of_the_best_is_named_after_its_seed(server: Server) -> None:
     assert verify(server, manifest, best_of=3).json()["equal"] is False
 
 
-def test_a_range_of_the_content_is_sent(server: Server) -> None:
-    job = submit(server, n=3)
-    whole = content(server, job)
-    size = len(whole.content)
-    for asked, start, stop in (("bytes=0-0", 0, 1), ("bytes=10-19", 10, 20), (f"bytes={size - 5}-", size - 5, size)):
-        part = content(server, job, range=asked)
-        assert part.status_code == 206
-        assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
-        assert part.content == whole.content[start:stop]
-    check_envelope(content(server, job, range=f"bytes={size}-"), 416, "Range")
-    assert content(server, job, **{"if-none-match": whole.headers["etag"]}).status_code == 304
-    assert httpx.head(f"{server.url}/v1/jobs/{job}/content").headers["content-length"] == str(size)
-
-
 @pytest.mark.parametrize(
     ("route", "changes", "other"),
     [
@@ -155,38 +143,20 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
     manifest = manifest_of(server, job)
     found = content(server, job)
     seed = int(found.headers["x-seed"])
+    request = {
+        "model": "rgb", "prompt": "dog", "style": "Oil", "n": 1, "best_of": 1, "size": "24x18", "seed": seed,
+        "temperature": 1.0, "guidance": 1.0, "background": "opaque", "response_format": "b64_json",
+        "output_format": "webp",
+    }  # fmt: skip
+    output = {
+        "sha256": hashlib.sha256(found.content).hexdigest(), "bytes": len(found.content), "samples": 6 * 8 * 3,
+        "symbols_sha256": manifest["output"]["symbols_sha256"], "media_type": "image/webp",
+    }  # fmt: skip
     assert manifest == {
-        "object": "manifest",
-        "job": job,
-        "created_at": server.ended(job)["created_at"],
-        "model": "rgb",
-        "model_sha256": httpx.get(f"{server.url}/v1/models/rgb").json()["sha256"],
-        "engine": engine,
-        "seed": seed,
-        "request": {
-            "model": "rgb",
-            "prompt": "dog",
-            "style": "Oil",
-            "n": 1,
-            "best_of": 1,
-            "size": "24x18",
-            "seed": seed,
-            "temperature": 1.0,
-            "guidance": 1.0,
-            "background": "opaque",
-            "response_format": "b64_json",
-            "output_format": "webp",
-        },
-        "prompt_sha256": None,
-        "output": {
-            "sha256": hashlib.sha256(found.content).hexdigest(),
-            "bytes": len(found.content),
-            "symbols_sha256": manifest["output"]["symbols_sha256"],
-            "samples": 6 * 8 * 3,
-            "media_type": "image/webp",
-        },
-        "version": service.__version__,
-    }
+        "object": "manifest", "job": job, "created_at": server.ended(job)["created_at"], "model": "rgb",
+        "model_sha256": httpx.get(f"{server.url}/v1/models/rgb").json()["sha256"], "engine": engine, "seed": seed,
+        "request": request, "prompt_sha256": None, "output": output, "version": service.__version__,
+    }  # fmt: skip
     again = post(server, "generations", **manifest["request"])
     assert files(again) == [found.content]
 
@@ -235,50 +205,231 @@ def test_a_job_that_is_cancelled(serve: Serve) -> None:
         assert same([decode(content(own, waiting).content)], draw(own))
 
 
-def order(number: int) -> Order:
-    """No two of the requests are the same; one of four is for sound."""
-    model = list(PICTURES)[number % len(PICTURES)]
-    names = [*classes_of(model), "any"]
-    own: dict[str, Any] = {
-        "model": model,
-        "prompt": names[number // 4 % len(names)] if classes_of(model) else None,
-        "seed": number,
-        "n": number % 4 + 1,
-        "temperature": (1.0, 0.5, 0.0)[number % 7 % 3],
-        "guidance": (None, 2.0)[number % 2] if classes_of(model) else None,
-        "output_format": ("png", "webp", "jpeg")[number % 5 % 3],
-    }
-    if number % 8 == 0:
-        return "audio/speech", SPEECH | {"input": f"Canoe number {number}.", "seed": number}
-    if number % 8 == 4:
-        return "audio/generations", GENERATION | {"duration": 0.5, "seed": number}
-    if number % 8 == 2:
-        return "images/completions", COMPLETION | own | {"image": base64_of(written(noise(model, seed=number)))}
-    if number % 8 == 6:
-        return "images/interpolations", INTERPOLATION | {"seed": number, "steps": number % 6 + 2}
-    if number % 8 == 1:
-        return "images/generations", DRAWING | own | {"stream": True, "partial_images": 0}
-    return "images/generations", DRAWING | own
-
-
-def body(client: httpx.Client, wanted: Order) -> bytes:
-    """What of an answer must always be the same: all but when it was made."""
-    route, fields = wanted
-    given = {name: value for name, value in fields.items() if value is not None}
-    response = client.post(f"/v1/{route}", json=given)
-    assert response.status_code == 200, response.text
-    if route.startswith("audio") or "text/event-stream" in response.headers["content-type"]:
-        return re.sub(rb'"created_at":\s*\d+', b"", response.content)
-    return repr(response.json()["data"]).encode()
+TOGETHER: list[Order] = [
+    ("completions", {"model": "palette", "prompt": "elf", "n": 2}),
+    ("generations", {"model": "binary", "prompt": "two"}),
+    ("generations", {"n": 3, "temperature": 0.5, "guidance": 2.0}), ("edits", {"n": 2}), ("speech", {}),
+    ("generations", {"model": "grey", "prompt": None, "output_format": "webp"}), ("interpolations", {"steps": 7}),
+    ("generations", {"model": "subclasses", "prompt": "owl", "n": 4}), ("reconstructions", {}), ("sound", {}),
+    ("generations", {"model": "diagonal", "prompt": "twill"}), ("generations", {"model": "row", "prompt": None}),
+    ("generations", {"model": "palette", "prompt": "orc", "guidance": 2.0, "output_format": "jpeg"}),
+]  # fmt: skip
 
 
 @pytest.mark.slow
 def test_nobody_gets_anything_of_anybody_else(serve: Serve) -> None:
-    orders = [order(number) for number in range(REQUESTS)]
-    with serve(interactive_slots=8, max_queued_streams=AT_A_TIME) as server, server.client() as client:
-        alone = [body(client, wanted) for wanted in orders]
+    """Each of many requests at a time, for pictures and sound, gets what it would have got alone."""
+
+    def ask(number: int) -> bytes | list[bytes]:
+        route, changes = TOGETHER[number % len(TOGETHER)]
+        if route in ("speech", "sound"):
+            own = {"input": f"Canoe number {number}."} if route == "speech" else {"duration": 0.5}
+            return (server.speak if route == "speech" else server.generate)(**own, seed=number).content
+        return files(post(server, route, **changes, seed=number))
+
+    with serve(interactive_slots=8, max_queued_streams=AT_A_TIME) as server:
+        alone = list(map(ask, range(REQUESTS)))
         with ThreadPoolExecutor(AT_A_TIME) as pool:
-            together = list(pool.map(lambda wanted: body(client, wanted), orders))
+            together = list(pool.map(ask, range(REQUESTS)))
         assert not [line for line in server.log if "traceback" in line]
-    assert len(set(alone)) > REQUESTS * 0.9  # at temperature 0 the seed does not matter
+    assert len(set(map(repr, alone))) == REQUESTS
     assert [number for number in range(REQUESTS) if together[number] != alone[number]] == []
+
+
+# Under URLs, which need nothing else
+
+NOBODY = "job_000000000000000000000000"
+
+
+def urls(response: httpx.Response) -> list[str]:
+    """Where the pictures of an answer are."""
+    return [entry["url"] for entry in entries(response)]
+
+
+@pytest.fixture(scope="module")
+def url(server: Server) -> str:
+    """Of the second picture of two."""
+    return urls(post(server, "generations", n=2, response_format=None))[1]
+
+
+def test_a_url_gives_the_file(server: Server, url: str) -> None:
+    found, head = httpx.get(url), httpx.head(url)
+    assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
+    assert found.content == files(post(server, "generations", n=2))[1]
+    assert httpx.get(url).content == found.content
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) == int(found.headers["content-length"]) == len(found.content)
+    unchanged = httpx.get(url, headers={"if-none-match": found.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert httpx.get(url.replace("/1.png", "/0.png")).headers["etag"] != found.headers["etag"]
+    part = httpx.get(url, headers={"range": "bytes=4-9"})
+    assert (part.status_code, part.content) == (206, found.content[4:10])
+
+
+@pytest.mark.parametrize("route", ["completions", "interpolations", "edits", "reconstructions"])
+def test_every_route_gives_urls(server: Server, route: str) -> None:
+    linked = post(server, route, response_format="url")
+    assert len(urls(linked)) == len(entries(linked))
+    assert files(linked) == files(post(server, route))
+
+
+def test_pages_of_other_origins_may_show_it(url: str) -> None:
+    found = httpx.get(url, headers={"origin": "https://example.org"})
+    assert found.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    assert found.headers["cache-control"].startswith("private")
+
+
+def test_every_job_has_a_token_of_its_own(server: Server, url: str) -> None:
+    other = urls(post(server, "generations", n=2, response_format="url"))[1]
+    tokens = [re.sub(".*token=", "", one) for one in (url, other)]
+    assert tokens[0] != tokens[1]
+    assert all(len(token) >= 20 for token in tokens)
+    swapped = url.replace(tokens[0], tokens[1])
+    assert check_envelope(httpx.get(swapped), 404, None)["code"] == "picture_not_found"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "param"),
+    [
+        *((r"token=.*", token, None) for token in ("token=", "token=wrong", "token=%C3%A9")),
+        (r"token=(.*).", r"token=\1", None), (r"token=(.*)", r"token=\1\1", None), (r"job_[^/]*", NOBODY, None),
+        *((r"/1\.png", name, None) for name in (
+            "/0002.png", "/2.png", "/99.png", "/1.webp", "/1.jpeg", "/1/1.png", "/1")),
+        *((r"/1\.png", name, "index") for name in ("/-1.png", "/100.png", "/one.png")), (r"/1\.png", "/1.gif", "form"),
+        (r"\?token=.*", "", "token"), (r"token=.*", "token=" + "x" * 65, "token"), (r"job_[^/]*", "job_1", "job_id"),
+    ],
+)  # fmt: skip
+def test_there_is_nothing_beside_it(url: str, pattern: str, replacement: str, param: str | None) -> None:
+    """Nor is what no URL can be."""
+    wrong = re.sub(pattern, replacement, url)
+    assert wrong != url
+    check_envelope(httpx.get(wrong), 404 if param is None else 400, param)
+
+
+def test_jobs_without_pictures(server: Server, url: str) -> None:
+    spoken, scored = server.speak(), post(server, "likelihood")
+    for response in (spoken, scored):
+        check_envelope(httpx.get(re.sub(r"job_[^/]*", response.headers["x-job-id"], url)), 404, None)
+
+
+def test_a_job_that_was_deleted_has_none(server: Server) -> None:
+    response = post(server, "generations", response_format="url")
+    (mine,) = urls(response)
+    assert httpx.get(mine).status_code == 200
+    assert httpx.delete(f"{server.url}/v1/jobs/{response.headers['x-job-id']}").status_code == 200
+    check_envelope(httpx.get(mine), 404, None)
+
+
+def test_pictures_are_kept_as_long_as_jobs(server: Server) -> None:
+    for form, seconds in (("url", 3600), ("b64_json", 120)):
+        job = server.ended(post(server, "generations", response_format=form).headers["x-job-id"])
+        assert job["expires_at"] - job["completed_at"] == seconds
+
+
+def test_no_key_is_needed_where_there_are_keys(keyed: Server, keys: dict[str, str]) -> None:
+    for route in ROUTES:
+        assert check_envelope(post(keyed, route), 401, None)["code"] == "invalid_api_key"
+    check_envelope(httpx.get(f"{keyed.url}/v1/images/classes"), 401, None)
+    headers = {"authorization": f"Bearer {keys['files']}"}
+    (found,) = urls(post(keyed, "generations", headers, response_format="url"))
+    plain = post(keyed, "generations", headers)
+    assert httpx.get(found).content == files(plain)[0]
+    check_envelope(httpx.get(found + "x"), 404, None)
+    check_envelope(httpx.get(f"{keyed.url}/v1/jobs/{plain.headers['x-job-id']}/content"), 401, None)
+    assert not any(word in str(keyed.log) for word in ("token=", re.sub(".*token=", "", found)))
+
+
+# Avatars
+
+
+def avatar(
+    server: Server, name: str, form: str = "png", headers: dict[str, str] | None = None, **query: Any
+) -> httpx.Response:
+    """The picture of a name, drawn by a model of the tests."""
+    url = f"{server.url}/v1/avatars/{quote(name, safe='')}.{form}"
+    return httpx.get(url, params={"model": "rgb"} | query, headers=headers)
+
+
+@pytest.mark.parametrize("name", ["alice", "alice@example.org", "a.b.png", "Żółć 日本", "50%", "?", ".", " "])
+def test_a_name_is_a_seed(server: Server, name: str) -> None:
+    found = avatar(server, name)
+    assert found.status_code == 200, found.text
+    assert found.headers["content-type"] == "image/png"
+    assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert found.headers["x-seed"] == str(digest_seed(0, name))
+    drawn = post(server, "generations", prompt="any", seed=digest_seed(0, name), temperature=None)
+    assert found.content == files(drawn)[0]
+
+
+def test_one_job_draws_for_everybody(server: Server) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: avatar(server, "bob", size="16x12"), range(16)))
+    assert {response.status_code for response in found} == {200}
+    assert len({response.content for response in found}) == 1
+    assert len({response.headers["x-job-id"] for response in found}) == 1
+    other = avatar(server, "carol", size="16x12")
+    assert other.content != found[0].content
+    assert other.headers["etag"] != found[0].headers["etag"]
+
+
+def test_a_client_that_has_it_gets_304(server: Server) -> None:
+    found = avatar(server, "dave")
+    jobs = httpx.get(f"{server.url}/v1/jobs").json()["data"]
+    again = avatar(server, "dave", headers={"if-none-match": f'"other", W/{found.headers["etag"]}'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", found.headers["etag"])
+    assert httpx.get(f"{server.url}/v1/jobs").json()["data"] == jobs
+    for form, query in (
+        ("webp", {}),
+        ("png", {"size": "16x12"}),
+        ("png", {"prompt": "dog"}),
+        ("png", {"style": "oil"}),
+    ):
+        changed = avatar(server, "dave", form, headers={"if-none-match": found.headers["etag"]}, **query)
+        assert changed.status_code == 200, changed.text
+        assert changed.headers["etag"] != found.headers["etag"]
+
+
+def test_a_picture_that_was_asked_for_lately_needs_no_job(server: Server) -> None:
+    found = avatar(server, "eve")
+    assert httpx.delete(f"{server.url}/v1/jobs/{found.headers['x-job-id']}").status_code == 200
+    jobs = httpx.get(f"{server.url}/v1/jobs").json()["data"]
+    again = avatar(server, "eve")
+    assert again.content == found.content
+    names = {name for name in found.headers if name.startswith("x-")} - {"x-request-id"}
+    for name in (*names, "etag", "cache-control", "content-type"):
+        assert again.headers[name] == found.headers[name]
+    assert httpx.get(f"{server.url}/v1/jobs").json()["data"] == jobs
+
+
+def test_the_cache_forgets_what_was_not_asked_for_the_longest_time() -> None:
+    cache = AnswerCache(most=3 * 10_000)
+    for name in "abc":
+        cache.put(name, name.encode() * 7000, {"etag": name})
+    assert cache.get("a") == (b"a" * 7000, {"etag": "a"})
+    cache.put("d", b"d" * 7000, {})
+    assert [name for name in "abcd" if cache.get(name) is not None] == ["a", "c", "d"]
+    cache.put("e", b"e" * 30_000, {})  # alone it has no room
+    assert [name for name in "acde" if cache.get(name) is not None] == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "query", "status", "param"),
+    [
+        ("x" * 257, "png", {}, 400, "name"), ("alice", "gif", {}, 400, "form"),
+        ("alice", "png", {"model": "unknown"}, 404, "model"),
+        *(("alice", "png", {name: value}, 400, name) for name, value in {
+            "size": "7x7", "style": "unknown", "prompt": "unknown", "seed": "1", "palette": "none"}.items()),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn(
+    server: Server, name: str, form: str, query: dict[str, Any], status: int, param: str
+) -> None:
+    check_envelope(avatar(server, name, form, **query), status, param)
+
+
+def test_an_avatar_in_the_colours_of_a_palette(server: Server) -> None:
+    found = avatar(server, "alice", model="palette", palette="1-bit")
+    drawing = {"model": "palette", "prompt": "any", "seed": digest_seed(0, "alice"), "palette": "1-bit"}
+    assert found.content == files(post(server, "generations", **drawing))[0]

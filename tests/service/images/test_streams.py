@@ -46,6 +46,7 @@ def drawn_rows(pixels: Pixels, whole: Pixels) -> int:
     undrawn = np.all(pixels[..., :3] == UNDRAWN, axis=(1, 2))
     rows = len(pixels) - int(np.cumprod(undrawn[::-1]).sum())
     assert np.array_equal(pixels[:rows], whole[:rows])
+    assert (pixels[rows:, :, 3:] == 255).all()
     return rows
 
 
@@ -191,32 +192,44 @@ def test_wrong_messages_are_named_and_the_session_goes_on(server: Server) -> Non
         assert watch.closed() == 1008, "too many errors"
 
 
+def refused(server: Server, status: int, query: str = "", **options: Any) -> dict[str, Any]:
+    """The error of a connection that is refused."""
+    with pytest.raises(InvalidStatus) as caught, watching(server, query, **options):
+        pass
+    assert caught.value.response.status_code == status
+    error: dict[str, Any] = json.loads(caught.value.response.body or b"")["error"]
+    return error
+
+
 @pytest.mark.parametrize("query", ["?model=rgb", "?session_id=a&from_sample=0", "?x="])
 def test_a_url_with_parameters_is_refused(server: Server, query: str) -> None:
-    with pytest.raises(InvalidStatus) as refused, watching(server, query):
-        pass
-    assert refused.value.response.status_code == 400
-    error = json.loads(refused.value.response.body or b"")["error"]
+    error = refused(server, 400, query)
     assert (error["param"], error["code"]) == (query[1:].split("=")[0], "unknown_parameter")
 
 
-def test_the_key_in_the_first_message(keyed: Server, keys: dict[str, str]) -> None:
-    mine = keys["first-message"]
+def test_keys_and_a_limit(keyed: Server, keys: dict[str, str]) -> None:
+    mine, limited = keys["first-message"], keys["images-limited"]
     with watching(keyed) as watch:
         watch.generate(api_key=mine)
         assert same(watch.pictures(), shown(post(keyed, "generations", {"authorization": f"Bearer {mine}"})))
         watch.generate(seed=8)  # the connection has a caller now
         assert len(watch.pictures()) == 1
-    for fields in ({}, {"api_key": "wrong"}):
-        with watching(keyed) as watch:
+    for headers, fields in (({}, {}), ({}, {"api_key": "wrong"}), ({"xi-api-key": mine}, {"api_key": limited})):
+        with watching(keyed, additional_headers=headers) as watch:
             watch.generate(**fields)
-            assert watch.error()["code"] == "invalid_api_key"
+            error = watch.error()
+            assert error["code"] == "invalid_api_key"
+            assert ("not the key" in error["message"]) == bool(headers)
             assert watch.closed() == 1008
-    with watching(keyed, additional_headers={"xi-api-key": mine}) as watch:
-        watch.generate(api_key=keys["images"])
-        assert "not the key" in watch.error()["message"]
-        assert watch.closed() == 1008
     assert mine not in str(keyed.log)
+    assert refused(keyed, 401, additional_headers={"authorization": "Bearer wrong"})["code"] == "invalid_api_key"
+    with watching(keyed, additional_headers={"authorization": f"Bearer {limited}"}) as watch:
+        watch.generate()
+        watch.pictures()
+        watch.generate()
+        error = watch.error()
+        assert (error["code"], error["type"]) == ("rate_limited", "rate_limit_error")
+        assert 1 <= error["retry_after"] <= 60
 
 
 @pytest.mark.slow
@@ -226,24 +239,6 @@ def test_a_connection_without_a_key_does_not_stay(keyed: Server) -> None:
         watch.say("image.cancel")
         assert watch.error()["code"] == "wrong_order"
         assert watch.closed() == 1008
-
-
-def test_a_wrong_key_and_a_spent_limit_are_refused(keyed: Server, keys: dict[str, str]) -> None:
-    wrong = {"authorization": "Bearer wrong"}
-    with pytest.raises(InvalidStatus) as refused, watching(keyed, additional_headers=wrong):
-        pass
-    assert refused.value.response.status_code == 401
-    assert json.loads(refused.value.response.body or b"")["error"]["code"] == "invalid_api_key"
-    with watching(keyed, additional_headers={"authorization": f"Bearer {keys['images']}"}) as watch:
-        watch.generate()
-        assert len(watch.pictures()) == 1
-    with watching(keyed, additional_headers={"xi-api-key": keys["images-limited"]}) as watch:
-        watch.generate()
-        watch.pictures()
-        watch.generate()
-        error = watch.error()
-        assert (error["code"], error["type"]) == ("rate_limited", "rate_limit_error")
-        assert 1 <= error["retry_after"] <= 60
 
 
 # Its jobs, on a server whose one slot can be kept busy: what is asked for meanwhile has to wait

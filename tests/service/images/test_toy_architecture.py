@@ -3,7 +3,6 @@ loaded, sampled, served over HTTP, scored and verified, without one line of mode
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -11,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -23,12 +21,12 @@ from ancestral.models.engines import load_engine, load_image_engine
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
-from tests.service.images.pictures import decode, files, written
+from tests.service.images.pictures import manifest_of, post, shown, verify
 from tests.service.servers import Server, Servers, command
 
 TOY = Path(__file__).parents[2] / "toy_architecture"
 CLASSES = ("left", "right")
-REQUEST: dict[str, Any] = {"model": "lines", "prompt": "right", "seed": 7, "response_format": "b64_json"}
+RIGHT = {"model": "lines", "prompt": "right"}
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +90,6 @@ def server(
         yield started
 
 
-def post(server: Server, route: str, body: dict[str, Any]) -> httpx.Response:
-    return httpx.post(f"{server.url}/v1/{route}", json=body, timeout=60.0)
-
-
 def test_a_run_is_logged_and_evaluated_and_writes_a_sheet_and_a_card(trained: Path) -> None:
     log = [json.loads(line) for line in (trained.parent / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == 3
@@ -138,46 +132,28 @@ def test_an_api_process_describes_it_without_torch(installed: dict[str, str], tr
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=installed)
 
 
-def test_its_pictures_are_served(server: Server, sampler: ImageEngine) -> None:
-    answer = post(server, "images/generations", REQUEST | {"n": 2, "guidance": 3.0})
+def test_it_is_served_completed_scored_and_verified(server: Server, sampler: ImageEngine) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (6, 5, 1), np.uint8)
+    answer = post(server, "generations", **RIGHT, n=2, guidance=3.0)
     assert answer.headers["x-engine"] == "torch"
     assert answer.headers["x-model-sha256"] == sampler.sha256
     h, free = sampler.embed_labels([1]), sampler.embed_labels([None])
     wanted = [ImageStreamRequest(part_seed(7, n), h=h, guidance=3.0, unconditional=free) for n in range(2)]
-    drawn = [decode(file) for file in files(answer)]
-    assert np.array_equal(drawn, sampler.draw(wanted))
-    listed = httpx.get(f"{server.url}/v1/images/classes").json()["data"]
-    assert [entry["id"] for entry in listed] == [*CLASSES]
+    assert np.array_equal(shown(answer), sampler.draw(wanted))
+
+    completed = shown(post(server, "completions", **RIGHT, image=image, rows=2))
+    assert np.array_equal(completed, sampler.draw([ImageStreamRequest(7, h=h, given=image[:2])]))
+
+    scored = post(server, "likelihood", model="lines", file=image, **{"class": "left"}).json()
+    nats = -sampler.score(image[None], sampler.embed_labels([0])[None]).sum()
+    assert scored["nats"] == pytest.approx(nats, abs=1e-3)
+    assert scored["dims"] == 30
+
+    manifest = manifest_of(server, answer.headers["x-job-id"])
+    assert (manifest["model"], manifest["engine"]) == ("lines", "torch")
+    verified = verify(server, manifest).json()
+    assert (verified["equal"], verified["symbols_equal"]) == (True, True)
+
+    assert [entry["id"] for entry in httpx.get(f"{server.url}/v1/images/classes").json()["data"]] == [*CLASSES]
     described = httpx.get(f"{server.url}/v1/models/lines").json()
     assert (described["kind"], described["size"], described["receptive_field"]) == ("image", "5x6", 2)
-
-
-def test_its_pictures_are_completed(server: Server, sampler: ImageEngine) -> None:
-    image = np.random.default_rng(1).integers(0, 256, (6, 5, 1), np.uint8)
-    encoded = base64.b64encode(written(image)).decode()
-    (found,) = files(post(server, "images/completions", REQUEST | {"image": encoded, "rows": 2}))
-    wanted = ImageStreamRequest(7, h=sampler.embed_labels([1]), given=image[:2])
-    assert np.array_equal(decode(found), sampler.draw([wanted])[0])
-
-
-def test_pictures_are_scored(server: Server, sampler: ImageEngine) -> None:
-    image = np.random.default_rng(2).integers(0, 256, (6, 5, 1), np.uint8)
-    answer = httpx.post(
-        f"{server.url}/v1/images/likelihood",
-        files={"file": ("a.png", written(image))},
-        data={"model": "lines", "class": "left"},
-        timeout=60.0,
-    )
-    assert answer.status_code == 200, answer.text
-    nats = -sampler.score(image[None], sampler.embed_labels([0])[None]).sum()
-    assert answer.json()["nats"] == pytest.approx(nats, abs=1e-3)
-    assert answer.json()["dims"] == 30
-
-
-def test_its_pictures_are_verified(server: Server) -> None:
-    job = post(server, "images/generations", REQUEST).headers["x-job-id"]
-    manifest = httpx.get(f"{server.url}/v1/jobs/{job}/manifest").json()
-    assert (manifest["model"], manifest["engine"]) == ("lines", "torch")
-    verified = post(server, "verify", manifest)
-    assert verified.status_code == 200, verified.text
-    assert (verified.json()["equal"], verified.json()["symbols_equal"]) == (True, True)

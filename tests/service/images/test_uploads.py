@@ -53,25 +53,14 @@ def refusal(data: bytes, model: str = "rgb") -> str:
     return error.message
 
 
-def check(data: bytes) -> None:
-    """It is a picture, or it is refused."""
-    try:
-        symbols = decode(data)
-    except InvalidRequest:
-        refusal(data)
-        return
-    assert (symbols.shape, symbols.dtype) == ((6, 8, 3), np.uint8)
-
-
-def chunk(name: bytes, body: bytes, crc: int | None = None) -> bytes:
+def chunk(name: bytes, body: bytes) -> bytes:
     """Of a PNG."""
-    sum_ = zlib.crc32(name + body) if crc is None else crc
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", sum_)
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def png(width: int, height: int, data: bytes = b"", *, depth: int = 8, kind: int = 2, between: bytes = b"") -> bytes:
+def png(width: int, height: int, data: bytes = b"", *, depth: int = 8, between: bytes = b"") -> bytes:
     """A PNG that says what it is told to say, with these compressed pixels."""
-    head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + between + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
@@ -113,6 +102,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6)), "at most 4096"),
         "png, declared 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "at most 4096"),
         "png, declared 0 x 0": (png(0, 0), ""),
+        "png, 4104 x 3078": (png(4104, 3078, black(4104, 3078)), "at most 4096"),
         "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096)), "or a multiple"),
         "png, more declared than there": (png(4096, 3072, black(8, 6)), "damaged"),
         "png, of text": (png(8, 6, black(8, 6), between=chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
@@ -147,10 +137,7 @@ def large_webp(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-NAMES = list(hostile())
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", list(hostile()))
 def test_a_refused_file_says_why(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     data, reason = hostile()[name]
     assert reason in refusal(data)
@@ -160,7 +147,7 @@ def test_a_refused_file_says_why(name: str, capfd: pytest.CaptureFixture[str]) -
 def test_hostile_files_are_refused_over_http(server: Server) -> None:
     with server.unharmed():
         for data, _ in hostile().values():
-            check_envelope(post(server, "completions", image=data or "=="), 400, "image")
+            check_envelope(post(server, "completions", image=data), 400, "image")
         check_envelope(post(server, "likelihood", file=written(noise("rgb", 40))[:-100]), 400, "file")
         assert same(draw(server), draw(server))
 
@@ -186,26 +173,18 @@ def test_a_changed_bit_in_a_png_is_noticed() -> None:
         refusal(bytes(damaged))
 
 
-@pytest.mark.parametrize("name", ["corrupt EXIF", "invalid APNG", "malformed MPO"])
-def test_what_a_library_warns_of_is_no_failure(server: Server, name: str) -> None:
-    image = noise("rgb")
-    exif = Image.Exif()
+def test_what_a_library_warns_of_is_no_failure(server: Server) -> None:
+    image, exif = noise("rgb"), Image.Exif()
     exif[0x010E] = "a picture"
     jpeg = written(image, "JPEG", quality=100, exif=exif)
-    data = {
-        "corrupt EXIF": jpeg.replace(b"\x01\x0e\x00\x02\x00\x00", b"\x01\x0e\x00\x02\xff\xff"),
-        "invalid APNG": png(8, 6, zlib.compress(rows(image)), between=chunk(b"acTL", bytes(8))),
-        "malformed MPO": jpeg[:2] + b"\xff\xe2\x00\x20MPF\0" + bytes(26) + jpeg[2:],
-    }[name]
-    assert data != jpeg
+    rows = b"".join(b"\0" + row.tobytes() for row in image)
+    corrupt_exif = jpeg.replace(b"\x01\x0e\x00\x02\x00\x00", b"\x01\x0e\x00\x02\xff\xff")
+    invalid_apng = png(8, 6, zlib.compress(rows), between=chunk(b"acTL", bytes(8)))
+    malformed_mpo = jpeg[:2] + b"\xff\xe2\x00\x20MPF\0" + bytes(26) + jpeg[2:]
+    assert corrupt_exif != jpeg
     with server.unharmed():
-        response = post(server, "completions", image=data)
-    assert response.status_code in (200, 400), response.text
-
-
-def rows(pixels: Pixels) -> bytes:
-    """The pixels of a PNG, as they are before they are compressed."""
-    return b"".join(b"\0" + row.tobytes() for row in pixels)
+        for data in (corrupt_exif, invalid_apng, malformed_mpo):
+            assert post(server, "completions", image=data).status_code in (200, 400)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 512])
@@ -230,10 +209,10 @@ def test_a_larger_picture_is_averaged(model: str, scale: int) -> None:
     assert np.array_equal(decode(written(exact), model), random_symbols(model))
 
 
-@pytest.mark.parametrize(("form", "options"), [("WEBP", {"lossless": True}), ("JPEG", {"quality": 100})])
-def test_other_files_have_the_same_pixels(form: str, options: dict[str, Any]) -> None:
+def test_other_files_have_the_same_pixels() -> None:
     smooth = np.full((6, 8, 3), 90, np.uint8)
-    assert np.abs(decode(written(smooth, form, **options)).astype(int) - 90).max() <= 2
+    assert np.array_equal(decode(written(smooth, "WEBP", lossless=True)), smooth)
+    assert np.abs(decode(written(smooth, "JPEG", quality=100)).astype(int) - 90).max() <= 2
 
 
 def test_pure_white_is_the_background_of_a_picture_without_transparency() -> None:
@@ -246,25 +225,15 @@ def test_pure_white_is_the_background_of_a_picture_without_transparency() -> Non
     assert decode(written(seen), "palette")[0, 0, 0] == 3, "in one with transparency it is white"
 
 
-def test_one_column_too_many() -> None:
-    assert decode(png(4096, 3072, black(4096, 3072))).max() == 0
-    assert "at most 4096" in refusal(png(4104, 3078, black(4104, 3078)))
-
-
-@pytest.mark.parametrize("interlaced", [False, True])
-@pytest.mark.parametrize("kind", ["with alpha", "with a transparent colour", "with a palette"])
-def test_what_is_transparent_lies_on_white(kind: str, interlaced: bool) -> None:
+def test_what_is_transparent_lies_on_white() -> None:
+    """By an alpha channel, by a palette, or by one colour."""
     image = Image.new("RGBA", (8, 6), (10, 20, 30, 255))
     image.paste((0, 0, 0, 0), (0, 0, 8, 3))
-    if kind == "with alpha":
-        data = written(image)
-    elif kind == "with a palette":
-        data = written(image.quantize(4))
-    else:
-        data = written(image.convert("RGB"), transparency=(0, 0, 0))
-    symbols = decode(data)
-    assert np.all(symbols[:3] == 255)
-    assert np.all(symbols[3:] == (10, 20, 30))
+    one_colour = written(image.convert("RGB"), transparency=(0, 0, 0))
+    for data in (written(image), written(image.quantize(4)), one_colour):
+        symbols = decode(data)
+        assert np.all(symbols[:3] == 255)
+        assert np.all(symbols[3:] == (10, 20, 30))
 
 
 def test_two_levels_part_at_the_middle() -> None:
@@ -289,17 +258,13 @@ def samples() -> list[bytes]:
     exif, info = Image.Exif(), PngImagePlugin.PngInfo()
     exif[0x010E], exif[0x011A] = "a picture", 72.0
     info.add_text("a", "b" * 300, zip=True)
-    return [
-        written(image, pnginfo=info, exif=exif, icc_profile=bytes(100)),
-        written(image.quantize(16), transparency=3),
-        written(image, "JPEG", exif=exif),
-        written(image, "JPEG", progressive=True),
-        written(image, "WEBP", exif=exif, icc_profile=bytes(100)),
-        written(image, "WEBP", lossless=True),
-        moving("PNG"),
-        moving("WEBP"),
-        written(image, "MPO", save_all=True, append_images=[image]),
-    ]
+    forms: list[dict[str, Any]] = [
+        {"pnginfo": info, "exif": exif, "icc_profile": bytes(100)}, {"form": "JPEG", "exif": exif},
+        {"form": "JPEG", "progressive": True}, {"form": "WEBP", "exif": exif, "icc_profile": bytes(100)},
+        {"form": "WEBP", "lossless": True}, {"form": "MPO", "save_all": True, "append_images": [image]},
+    ]  # fmt: skip
+    return [*(written(image, **one) for one in forms), written(image.quantize(16), transparency=3), moving("PNG"),
+            moving("WEBP")]  # fmt: skip
 
 
 def sealed(data: bytes) -> bytes:
@@ -332,7 +297,12 @@ MARKS = st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\
 @settings(max_examples=300)
 @given(data=mutated() | st.builds(bytes.__add__, MARKS, st.binary(max_size=2000)))
 def test_damaged_files_are_decoded_or_refused(data: bytes) -> None:
-    check(data)
+    try:
+        symbols = decode(data)
+    except InvalidRequest:
+        refusal(data)
+    else:
+        assert (symbols.shape, symbols.dtype) == ((6, 8, 3), np.uint8)
 
 
 def test_the_largest_pictures_at_a_time(server: Server) -> None:
