@@ -28,7 +28,7 @@ from ancestral.service.broker.keys import Keys, key
 from ancestral.service.broker.topology import MAX_IDLE
 from tests.chaos.support import Listener
 from tests.service.api.envelope import check_envelope
-from tests.service.images.websocket_client import watching
+from tests.service.images.pictures import watching
 from tests.service.servers import Serve, ServeProcess, Server, descendants, holdings, redis_of
 from tests.service.slow_reader import reading_slowly
 from tests.service.speech.elevenlabs.support import (

@@ -26,8 +26,7 @@ from ancestral.service.images.payloads import ImageLikelihoodPayload, ImagePaylo
 from ancestral.service.speech.payloads import GenerationPayload
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import TEXT, made, verify
-from tests.service.images.pictures import files, noise, post, same, seeds, shown, written
-from tests.service.images.websocket_client import watching
+from tests.service.images.pictures import files, noise, post, same, seeds, shown, watching, written
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH, sampled_by
 from tests.service.ws_client import talking
