@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from tests.chaos.support import House, work
-from tests.service.toys import compile_kernels, write_model, write_picture_model
+from tests.service.toys import once_a_run, write_model, write_picture_model
 
 CANVAS = PixelCNNSpec(
     height=32, width=32, channels=3, layers=15, features=64, attributes=(("class", ("cat", "dog")),),
@@ -22,12 +23,14 @@ CANVAS = PixelCNNSpec(
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Of every process of a deployment."""
-    zoo = tmp_path_factory.mktemp("zoo")
-    write_model(zoo / "tiny")
-    write_model(zoo / "free", kind="audio")
-    write_model(zoo / "shaped", shaping="linear_prediction")
-    write_picture_model(zoo / "canvas", CANVAS)
-    compile_kernels(zoo, tmp_path_factory.getbasetemp().parent / "compiling")
+
+    def make(zoo: Path) -> None:
+        write_model(zoo / "tiny")
+        write_model(zoo / "free", kind="audio")
+        write_model(zoo / "shaped", shaping="linear_prediction")
+        write_picture_model(zoo / "canvas", CANVAS)
+
+    zoo = once_a_run(tmp_path_factory, "chaos_zoo", make)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANCESTRAL_")}
     ours = {"ANCESTRAL_MODELS_DIR": str(zoo), "ANCESTRAL_THREADS": "2", "PYTHONWARNINGS": "error"}
     return clean | ours

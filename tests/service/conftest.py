@@ -17,14 +17,11 @@ from click.testing import CliRunner
 from ancestral.service.api.http.auth import digest, new_key
 from ancestral.service.cli.main import ancestral as group
 from tests.service.servers import Serve, ServeProcess, Server, Servers, command, running
-from tests.service.toys import CALLERS, ENCODED, PICTURES, PREVIEW, compile_kernels, write_model, write_picture_model
+from tests.service.toys import CALLERS, ENCODED, PICTURES, PREVIEW, once_a_run, write_model, write_picture_model
 
 
-@pytest.fixture(scope="session")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, `free`, which takes no text, and
-    those that draw, from names or from pictures. `shaped` samples an excitation."""
-    directory = tmp_path_factory.mktemp("zoo")
+def make_models(directory: Path) -> None:
+    """Write the toy models into a new directory."""
     write_model(directory / "tiny")
     write_model(directory / "broken", fails_on="ZH")
     write_model(directory / "free", kind="audio")
@@ -35,8 +32,13 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = directory / name.replace("/", "/previews/")
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(PREVIEW)
-    compile_kernels(directory, tmp_path_factory.getbasetemp().parent / "compiling")
-    return directory
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models: `tiny`, `broken`, which fails on one phoneme, the one in `vision`, `free`, which takes no text, and
+    those that draw, from names or from pictures. `shaped` samples an excitation."""
+    return once_a_run(tmp_path_factory, "zoo", make_models)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from ancestral.models import checkpoint
 from ancestral.models.architectures import architecture, tensor_table
@@ -17,7 +20,6 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.engines import load_engine
 from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from ancestral.models.tensors import random_tensors, shapes
 from ancestral.models.text import PHONEMES
@@ -189,10 +191,19 @@ def sampled_by(model: str, engine: str) -> str:
     return "native" if spec is not None and architecture(spec.kind).exporter is None else engine
 
 
-def compile_kernels(models: Path, lock: Path) -> None:
-    """Compile the kernels of these models, one test process at a time: the others and all servers find them on disk."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        for name in ("wavenet", "pixelcnn", "pixelrnn"):
-            for path in sorted(models.glob(f"*/{name}")):
-                load_engine("native", checkpoint.load(path))
+def once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A directory of models for all processes of this run: the first makes it, and compiles the kernels, which the
+    others and the servers find on disk."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    directory = shared / name
+    with (shared / "models.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.exists():
+            make(unfinished := shared / f"{name}.unfinished")
+            unfinished.rename(directory)
+            for kind in ("wavenet", "pixelcnn", "pixelrnn"):
+                for path in sorted(directory.glob(f"*/{kind}")):
+                    load_engine("native", checkpoint.load(path))
+    return directory
