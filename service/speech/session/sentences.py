@@ -197,14 +197,21 @@ class Sentences:
         opening = self.pending.rfind("[[", 0, start + 1)
         return opening if opening > self.pending.rfind("]]", 0, start) else start
 
+    def _unfinished_name(self) -> int:
+        """Where the last line begins, if that may become the name of another voice; else the end."""
+        start = self.pending.rfind("\n") + 1
+        begun = self.pending[start:].lstrip(" \t")
+        return start if any(name.startswith(begun) for name in self._cast.names) else len(self.pending)
+
     def _last_boundary(self) -> int:
         found, places, tried = 0, list(_PLACE.finditer(self.pending, self._decided)), self._tried
+        known = self._unfinished_name()
         if places:
             self._decided = places[-1].end()
         for place in reversed(places):
             if ends_in_open_directive(self.pending[: place.end()]):
                 continue
-            word = _NEXT_WORD.match(self.pending, place.end())
+            word = _NEXT_WORD.match(self.pending, place.end(), known)
             before = self.pending[self._context_start(place.end()) : place.end()]
             if (word or place.start() > tried) and _is_boundary(before, word and word[0], self._language):
                 found = place.end()

@@ -1,24 +1,33 @@
-"""A speech session as pure data: what is said next, where each utterance lies, what is remembered."""
+"""A speech session as pure data: which text is certain, what is said next, where each utterance lies, what is kept."""
 
 from __future__ import annotations
 
+import itertools
 import re
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
-from ancestral.models.text.script import Cast
+from ancestral.models.text import UnsupportedText, parse_text, phonemize
+from ancestral.models.text.characters import NothingToSpeak
+from ancestral.models.text.script import Cast, Speaker
 from ancestral.service.speech.session.messages import SessionConfig
+from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
+from ancestral.speech.cast import spoken as spoken_by
 
 KEEP = 120.0
 CAST = Cast.of_one("en")
 
 
-def session(*lengths: int | None) -> SessionState:
+def session(*lengths: int | None, **config: Any) -> SessionState:
     """A session with utterances of these lengths in samples; None has not ended."""
-    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7), CAST)
+    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7, **config), CAST)
     for number, length in enumerate(lengths):
         own.add_utterance(f"job_{number}", sentences=2, estimate=100)
         if length is not None:
@@ -26,27 +35,59 @@ def session(*lengths: int | None) -> SessionState:
     return own
 
 
+def stored(own: SessionState) -> SessionState:
+    """The session that another server goes on with."""
+    return SessionState.load(own.dump(), lambda config: CAST)
+
+
+def number_at(own: SessionState) -> int:
+    """Which utterance is the current one."""
+    found = own.current()
+    assert found is not None
+    return found.number
+
+
 def test_complete_text_is_taken_together() -> None:
     own = session()
     own.add_text("One. Two. Thr")
     assert own.take() == "One. Two. "
     assert own.take() == ""
-    own.add_utterance("job_0", sentences=2, estimate=100)
+    own.put_back()
     own.add_text("ee. ")
-    assert own.take() == "Three. "
+    assert own.take() == "One. Two. Three. "
 
 
 def test_a_clause_that_goes_on_stays_by_itself() -> None:
-    own = SessionState(SessionConfig(model="tiny", voice="ann", seed=7, chunk_length_schedule=[10, 30]), CAST)
+    own = session(chunk_length_schedule=[10, 30])
     text = "One. When the ships came in, all the old men, who knew them, ran. Yes. "
     for word in re.findall(r"\S+ ", text):
         own.add_text(word)
-    own = SessionState.load(own.dump(), lambda config: CAST)
-    taken = []
+    own, taken = stored(own), []
     while text := own.take():
         taken.append(text)
         own.drop()
     assert taken == ["One. When the ships came in, all the old men, ", "who knew them, ran. Yes. "]
+
+
+def test_documents_are_spoken_when_they_end_one_at_a_time() -> None:
+    own = session(input_format="ssml")
+    own.add_text("<speak>One. Two.")
+    assert own.take() == ""
+    own = stored(own)
+    own.add_text("</speak> <speak>Three.</speak><speak>")
+    assert own.take() == "<speak>One. Two.</speak>"
+    own.add_utterance("job_1", 2, 1)
+    assert own.take() == " <speak>Three.</speak>"
+    own.add_utterance("job_2", 1, 1)
+    assert own._incomplete.pending == "<speak>"
+
+
+def test_directives_are_not_cut() -> None:
+    own = session()
+    own.add_text("Say [[kæt. ")
+    assert own.take() == ""
+    own.add_text("dɔɡ]] now. And then ")
+    assert own.take() == "Say [[kæt. dɔɡ]] now. "
 
 
 def test_no_more_than_two_are_outstanding() -> None:
@@ -55,15 +96,6 @@ def test_no_more_than_two_are_outstanding() -> None:
     assert own.take() == ""
     own.end_utterance(10, now=0.0, keep_seconds=KEEP)
     assert own.take() == "One. "
-
-
-def test_what_was_put_back_comes_first() -> None:
-    own = session()
-    own.add_text("One. ")
-    own.take()
-    own.put_back()
-    own.add_text("Two. ")
-    assert own.take() == "One. Two. "
 
 
 def test_seeds_follow_the_sentences() -> None:
@@ -83,10 +115,19 @@ def test_done_is_reported_once() -> None:
     own.add_utterance("job_0", sentences=1, estimate=100)
     assert not own.report_done()
     own.end_utterance(10, now=0.0, keep_seconds=KEEP)
-    assert own.report_done()
-    assert not own.report_done()
+    assert [own.report_done(), own.report_done()] == [True, False]
     own.close()
     assert own.report_done()
+
+
+def test_an_end_that_is_repeated_after_a_resumption_is_reported_once() -> None:
+    own = session()
+    own.close()
+    again, reported = stored(own), []
+    for _ in range(3):
+        reported.append(again.report_done())
+        again.close()
+    assert reported == [True, False, True]
 
 
 def test_text_after_the_end_waits_for_it() -> None:
@@ -109,22 +150,16 @@ def test_text_after_the_end_waits_for_it() -> None:
 )
 def test_a_sample_lies_in_an_utterance(sample: int, number: int, skip: int) -> None:
     own = session(10, 20, None)
-    assert own.rewind(sample) == skip
-    found = own.current()
-    assert found is not None
-    assert found.number == number
+    assert (own.rewind(sample), number_at(own)) == (skip, number)
 
 
-def test_what_has_not_been_said_cannot_be_resumed() -> None:
+def test_what_has_not_been_said_cannot_be_resumed_nor_what_is_gone() -> None:
     own = session(10, 20)
     assert own.rewind(30) == 0
     assert own.current() is None
     with pytest.raises(InvalidRequest) as refused:
         own.rewind(31)
     assert refused.value.code == "invalid_value"
-
-
-def test_sound_that_is_gone_is_forgotten_and_counted() -> None:
     own = session(10, 20, None)
     own.end_utterance(30, now=KEEP + 0.5, keep_seconds=KEEP)
     assert (own.first_sample, [utterance.number for utterance in own.utterances]) == (10, [1, 2])
@@ -132,12 +167,8 @@ def test_sound_that_is_gone_is_forgotten_and_counted() -> None:
     with pytest.raises(InvalidRequest) as refused:
         own.rewind(9)
     assert refused.value.code == "content_expired"
-
-
-def test_no_session_remembers_more_than_so_many() -> None:
     own = session(*[1] * (MAX_KEPT + 5))
-    assert len(own.utterances) == MAX_KEPT
-    assert own.first_sample == 5
+    assert (len(own.utterances), own.first_sample) == (MAX_KEPT, 5)
 
 
 def test_cancelled_utterances_end_where_they_were_cut() -> None:
@@ -148,10 +179,7 @@ def test_cancelled_utterances_end_where_they_were_cut() -> None:
     assert own.take() == ""
     own.add_utterance("job_3", sentences=1, estimate=100)
     for sample, skip in ((12, 0), (14, 0), (15, 1)):
-        assert own.rewind(sample) == skip
-        found = own.current()
-        assert found is not None
-        assert found.number == 3
+        assert (own.rewind(sample), number_at(own)) == (skip, 3)
 
 
 def test_a_stored_session_is_the_same() -> None:
@@ -159,19 +187,196 @@ def test_a_stored_session_is_the_same() -> None:
     own.add_text("One. Two. Thr")
     own.take()
     own.close()
-    again = SessionState.load(own.dump(), lambda config: CAST)
+    again = stored(own)
     assert again.dump() == own.dump()
     assert again.rewind(12) == 2
     assert again.current() == own.current()
     assert (again.take(), again.take()) == ("One. Two. ", "Thr")
 
 
-def test_an_end_that_is_repeated_after_a_resumption_is_reported_once() -> None:
-    own = session()
-    own.close()
-    again = SessionState.load(own.dump(), lambda config: CAST)
-    assert again.report_done()
-    again.close()
-    assert not again.report_done()
-    again.close()
-    assert again.report_done()
+# Sentences in pieces
+
+WORDS = (
+    "the", "The", "a", "A", "I", "man", "canoe", "slid", "Smith", "Dr.", "Mr.", "St.", "e.g.", "i.e.", "etc.", "U.S.",
+    "no.", "No.", "p.", "5", "3.14", "$3.50", "2020", "Jan.", "May", "5 p.m.", "10 kg.", "J.", "Ph.D.", "vs.", "it's",
+    "www.example.com", '"Stop!"', "(why?)", "NASA", "a<b", "approx.", "Vol.", "IV", "Henry", "VIII", "555-1234", "1.",
+    "50%", "C#", "https://example.com/a.b?c", "hello@example.com", "#tag", "🙂", "naïve", "so…",
+    "<bob@example.com>", "a <= b", "x = a", ":-)", "<3", "zip code", "90210", "911", "call", "/etc/hosts", "notes.pdf",
+    "$5/hour", "Sat.", "Mon.", "a $5", "A380", "4 x 5", "fish", "bass", "6 ft 2 in",
+)  # fmt: skip
+SIGNS = ("- ", "— ", "< ", "> ", "-> ")
+ENDS = (". ", "! ", "? ", "… ", "?! ", '." ', ".\n", "\n\n", ".\n\n", "\n- ", "\n2. ", ", ", " ", " ", " ", " ", ": ")
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    """English of a kind: words that mislead about where sentences end, and ends of all sorts."""
+    words = (
+        st.tuples(st.sampled_from(WORDS), st.sampled_from(ENDS)).map("".join).map(lambda word: word.replace("..", "."))
+    )
+    return "".join(draw(st.lists(words | words | words | st.sampled_from(SIGNS), min_size=1, max_size=14)))
+
+
+def pieces(text: str, cuts: list[int]) -> list[str]:
+    """The text, cut at these places."""
+    places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[a:b] for a, b in itertools.pairwise(places)]
+
+
+def check_pieces(text: str, cut: list[str]) -> None:
+    """What comes out for each piece, and the rest at the end, is the whole text and says what the whole says."""
+    sentences = Sentences()
+    found = [*(sentences.feed(piece) for piece in cut), sentences.flush()]
+    assert "".join(found) == text
+    assert [phones for part in found for phones in spoken(part)] == spoken(text)
+
+
+def spoken(text: str) -> list[tuple[str, ...]]:
+    """Its sentences, as phonemes."""
+    return [] if Sentences(text).says_nothing else [sentence.phones for sentence in phonemize(text)]
+
+
+@settings(max_examples=400)
+@given(texts(), st.lists(st.integers(0, 1000), max_size=6))
+def test_pieces_say_what_the_whole_says(text: str, cuts: list[int]) -> None:
+    check_pieces(text, pieces(text, cuts))
+
+
+@settings(max_examples=60)
+@given(texts())
+def test_letter_by_letter(text: str) -> None:
+    check_pieces(text, list(text))
+
+
+PLAY = Cast(
+    Speaker("ann", "ann", "en-US", "en"), lambda name: Speaker(name, name, "en-US", "en"), names=("ANNA", "OLD BEN")
+)
+CHANGES = ("ANNA: ", "OLD BEN:", "\nANNA: ", "\n  OLD BEN: ", "[voice:eve] ", ".[voice:ann]", "\n\n[Voice: eve]\n")
+
+
+def turns(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The sentences of a text, as phonemes, and who says each."""
+    with suppress(NothingToSpeak):
+        said = spoken_by(parse_text(text, cast=PLAY), PLAY.default)
+        return [(speaker.voice, sentence.phones) for speaker, sentences in said for sentence in sentences]
+    return []
+
+
+@example(["a\n2. ", "\n  OLD BEN: ", "No."], [11])  # "OLD " is not the word after an item of a list
+@settings(max_examples=300)
+@given(st.lists(st.one_of(texts(), st.sampled_from(CHANGES)), max_size=6), st.lists(st.integers(0, 1000), max_size=8))
+def test_pieces_are_said_by_whom_the_whole_is(parts: list[str], cuts: list[int]) -> None:
+    text, sentences, found = "".join(parts), Sentences("", PLAY), []
+    for piece in [*pieces(text, cuts), None]:
+        lead = sentences.lead
+        if said := sentences.flush() if piece is None else sentences.feed(piece):
+            found += turns(with_lead(lead, said, PLAY))
+    assert found == turns(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The birch canoe slid. ", "Is it late? ", "No!\n", 'He said "Stop." ', "It costs $3.50. ", "Title\n\n", "Wait?! "],
+)
+def test_white_space_completes_a_sentence(text: str) -> None:
+    sentences = Sentences()
+    assert sentences.feed(text.rstrip()) == ""
+    assert sentences.feed(text[len(text.rstrip()) :]) == text
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "then", "out"),
+    [
+        ("en", "I met Dr. ", "Smith there ", ""),
+        ("en", "It is 3.", "14 metres ", ""),
+        ("en", "Fruit, e.g. ", "apples and ", ""),
+        ("en", "Well... ", "maybe not ", ""),
+        ("en", "Well... ", "Maybe not ", "Well... "),
+        ("en", "He came at 5 p.m. ", "The man ", "He came at 5 p.m. "),
+        ("en", "He came at 5 p.m. ", "sharp and ", ""),
+        ("en", "We met on Jan. ", "5 of them ", ""),
+        ("en", "First things", "\n- second ", "First things\n"),
+        ("es", "Vi a la Dra. ", "Ruiz ayer ", ""),
+        ("es", "¿Qué tal", "? ", "¿Qué tal? "),
+        ("es", "Pan, leche, etc. ", "Luego fui ", "Pan, leche, etc. "),
+        ("fr", "J'ai vu M. ", "Petit hier ", ""),
+        ("it", "Ho visto il dott. ", "Rossi ieri ", ""),
+        ("pt", "Vi o Sr. ", "Silva ontem ", ""),
+    ],
+)
+def test_the_next_word_decides_on_the_rest(language: str, text: str, then: str, out: str) -> None:
+    sentences = Sentences("", Cast.of_one(language))
+    assert sentences.feed(text) == ""
+    for letter in then[:-1]:
+        assert sentences.feed(letter) in ("", out)
+    sentences = Sentences("", Cast.of_one(language))
+    sentences.feed(text)
+    assert sentences.feed(then) == out
+
+
+def test_only_the_last_sentence_waits_and_one_that_cannot_be_spoken_takes_no_other_with_it() -> None:
+    sentences = Sentences()
+    assert sentences.feed("One. Two. Thr") == "One. Two. "
+    assert sentences.pending == "Thr"
+    assert sentences.feed("ee. ") == "Three. "
+    refused = sentences.feed("王 is not English. ")
+    with pytest.raises(UnsupportedText):
+        phonemize(refused)
+    assert sentences.feed("Four. ") == "Four. "
+    assert sentences.flush() == ""
+
+
+def test_a_tag_is_never_split() -> None:
+    sentences = Sentences()
+    assert sentences.feed('One. Two <sub alias="Dr. No. The man. ') == "One. "
+    refused = sentences.feed('Or. "/> three. ')
+    assert refused == 'Two <sub alias="Dr. No. The man. Or. "/> three. '
+    with pytest.raises(UnsupportedText, match="tag"):
+        phonemize(refused)
+    assert sentences.feed("Is a<b? ") == "Is a<b? "
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"),
+    [("", True), (' ."\n…', True), ("Hm.", False), ("🙂", False), ("王", False), ("<p/>", False), ("\0", False)],
+)
+def test_nothing_to_say(text: str, nothing: bool) -> None:
+    assert Sentences(text).says_nothing is nothing
+
+
+@pytest.mark.parametrize(
+    "text", ["e.g. " * 800, "." * 4000, "Dr." + " " * 4000, "( " * 2000, "<a " * 1300, "\n" * 4000]
+)
+def test_no_text_is_worth_an_attack(text: str) -> None:
+    sentences = Sentences()
+    for letter in text:
+        sentences.feed(letter)
+    assert sentences.feed(" x" * 50 + ". The man came. ").endswith("The man came. ")
+
+
+@pytest.mark.parametrize(
+    ("text", "clause"),
+    [
+        ("When the ships came in from the north, the old ", "When the ships came in from the north, "),
+        ("Well, when the ships came in from the north; the old ", "Well, when the ships came in from the north; "),
+        ("When the ships came in from the north, ", ""),  # the next word is to come
+        ("When the ships came in, the old harbour ", ""),  # too short
+        ("It has been so since the night of June 4, 1976 in ", ""),  # not read as the parts are
+        ("We have [[DH AH0 SH IH1 P S AH1 V DH AH0, N AO1 R TH and ", ""),
+    ],
+)
+def test_a_clause_is_cut_off_once_it_is_long_enough(text: str, clause: str) -> None:
+    sentences = Sentences()
+    assert sentences.feed(text) == ""
+    assert sentences.clause(30) == clause
+    assert clause + sentences.pending == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seems", "certain"),
+    [("It is late.", 1, 1), ('"Is it?" ', 1, 1), ("See Dr.", 1, 0), ("At 5 p.m.", 1, 0), ("Late, ", 0, 0), ("", 0, 0)],
+)
+def test_a_text_that_ends_like_a_sentence(text: str, seems: bool, certain: bool) -> None:
+    sentences = Sentences(text)
+    assert sentences.seems_complete == seems
+    assert not seems or sentences.is_certain == certain
