@@ -7,11 +7,12 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.service.servers import Server
@@ -90,6 +91,23 @@ class SpeechConnection:
         assert set(error) >= {"message", "type", "param", "code"}
         return error
 
+    def write(self, *texts: str) -> None:
+        """Send text, a message each."""
+        for text in texts:
+            self.say("input.text", text=text)
+
+    def finish(self) -> None:
+        """Say that this was all, and hear it to the end."""
+        self.say("input.done")
+        self.until("session.done")
+
+    def closed(self) -> int | None:
+        """The code with which the server closes the connection, once it has."""
+        with suppress(ConnectionClosed):
+            while True:
+                self.hear()
+        return self.connection.protocol.close_code
+
     def vanish(self) -> None:
         """Lose the connection, without a word."""
         self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -136,10 +154,15 @@ def eventually(truth: Callable[[], bool]) -> bool:
 def speak(talk: SpeechConnection, *texts: str, **config: object) -> None:
     """Say it all, and hear it to the end."""
     talk.configure(**config)
-    for text in texts:
-        talk.say("input.text", text=text)
-    talk.say("input.done")
-    talk.until("session.done")
+    talk.write(*texts)
+    talk.finish()
+
+
+def spoken(server: Server, *texts: str, **config: object) -> SpeechConnection:
+    """A connection of its own that has said it all."""
+    with talking(server) as talk:
+        speak(talk, *texts, **config)
+    return talk
 
 
 def jobs(server: Server) -> list[dict[str, Any]]:
@@ -155,7 +178,6 @@ def resumed(server: Server, first: SpeechConnection, sample: int) -> SpeechConne
     """
     with talking(server, f"?session_id={first.session['session_id']}&from_sample={sample}") as talk:
         assert talk.session["session_id"] == first.session["session_id"]
-        talk.say("input.done")
-        talk.until("session.done")
+        talk.finish()
         talk.vanish()
     return talk

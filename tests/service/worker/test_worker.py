@@ -42,7 +42,7 @@ from tests.service.broker.support import MODELS, WORKER, Broker, claimed, run, s
 from tests.service.redis_servers import Node, RealRedis
 from tests.service.servers import ServeProcess, command, process_of
 from tests.service.shaky import slow_proxy
-from tests.service.speech.likelihood_requests import recording
+from tests.service.speech.sounds import recording
 from tests.waiting import eventually
 
 # A worker prepares the sentences that it samples next, and not the whole text.

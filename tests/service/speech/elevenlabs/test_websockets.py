@@ -1,0 +1,408 @@
+"""`WS /v1/text-to-speech/{voice_id}/stream-input` and `multi-stream-input`, as ElevenLabs' clients speak them.
+
+tests/service/speech/test_refusals.py has wrong queries and messages.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from contextlib import AbstractContextManager, ExitStack, suppress
+from itertools import pairwise
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection
+
+from ancestral.catalog.seeds import part_seed
+from tests.service.servers import Serve, Server
+from tests.service.speech.elevenlabs.support import (
+    FIRST,
+    PCM,
+    Listener,
+    Spoken,
+    error,
+    hear,
+    open_stream,
+    rest,
+    say,
+    spoken,
+)
+from tests.service.ws_client import LONG, eventually, jobs, small_window, whole
+
+END = {"text": ""}
+FOUND = {"model": "broken"}
+"""Where none is named: the first that speaks."""
+
+
+def speak(server: Server, *messages: dict[str, object], query: str = PCM, voice: str = "ann") -> bytes:
+    """The sound of a connection of its own."""
+    with open_stream(server, query, voice) as connection:
+        say(connection, *messages, END)
+        return rest(connection)
+
+
+def hear_all(connection: ClientConnection, expected: bytes) -> None:
+    """Hear this sound, while the client says nothing."""
+    sound = b""
+    while len(sound) < len(expected):
+        sound += base64.b64decode(hear(connection)["audio"])
+    assert sound == expected
+
+
+def frames(mp3: bytes) -> bytes:
+    """An MP3 without the tag before its frames."""
+    assert mp3.startswith(b"ID3")
+    return mp3[10 + sum(byte << shift for byte, shift in zip(mp3[6:10], (21, 14, 7, 0), strict=True)) :]
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "rate"),
+    [
+        *((f"model_id=tiny&seed=7&output_format=pcm_{rate}", "pcm", rate) for rate in (8000, 22050, 48000)),
+        ("model_id=tiny&seed=7", "mp3", 44100),  # the default
+        ("model_id=tiny&seed=7&output_format=mp3_22050_32", "mp3", 22050),
+        ("model_id=tiny&seed=7&output_format=ulaw_8000", "ulaw_8000", 8000),
+        ("model_id=tiny&seed=7&output_format=opus_48000_64", "opus", 48000),
+    ],
+)  # fmt: skip
+def test_formats(server: Server, query: str, form: str, rate: int) -> None:
+    found = speak(server, FIRST, {"text": LONG}, query=query)
+    expected = whole(server, LONG, response_format=form, sample_rate=rate)
+    if form == "opus":  # another page structure
+        assert np.array_equal(*(soundfile.read(io.BytesIO(data))[0] for data in (found, expected)))
+    else:
+        assert found == (frames(expected) if form == "mp3" else expected)
+
+
+def test_utterances_are_one_mp3(server: Server) -> None:
+    """A tag between two of them would be damage to decoders that read a stream, such as LiveKit's."""
+    with open_stream(server, "model_id=tiny&output_format=mp3_44100_128&seed=7") as connection:
+        for text in ("The birch canoe slid. ", "Is it late?"):
+            say(connection, *([FIRST] if text.endswith(" ") else []), {"text": text, "flush": True})
+        say(connection, END)
+        heard = spoken(connection)
+    assert len(heard.alignments) == 2
+    assert b"ID3" not in heard.sound
+    with av.open(io.BytesIO(heard.sound), format="mp3", options={"probesize": "32"}) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+    parts = [whole(server, "The birch canoe slid. "), whole(server, "Is it late?", seed=part_seed(7, 1))]
+    assert samples >= sum(map(len, parts)) // 2 * 44100 / 16000
+
+
+DEFAULTS = (
+    f"{PCM}&inactivity_timeout=60&enable_logging=true&enable_ssml_parsing=false&apply_text_normalization=auto"
+    "&optimize_streaming_latency=3&sync_alignment=false&apply_language_text_normalization=false&auto_mode=false"
+    "&language_code=en"
+)
+"""What their clients send."""
+WORDS = [{"text": f"{word} ", "try_trigger_generation": True} for word in LONG.split()]
+
+
+@pytest.mark.parametrize(
+    ("query", "voice", "messages", "text", "config"),
+    [
+        (PCM, "ann", [FIRST, *WORDS], LONG, {}),
+        (PCM, "ann", [{"text": " ", "voice_settings": {"speed": 0.5}}, {"text": LONG}], LONG, {"speed": 0.5}),
+        ("output_format=pcm_16000&seed=7", "bob", [FIRST, {"text": "Hello."}], "Hello.", {"voice": "bob"} | FOUND),
+        (
+            DEFAULTS, "ann",
+            [
+                {"text": " ", "try_trigger_generation": True,
+                 "voice_settings": {"stability": 0.5, "similarity_boost": 0.8, "style": 0.0, "use_speaker_boost": True,
+                                    "speed": 1.0},
+                 "generation_config": {"chunk_length_schedule": [120, 160, 250, 290]}},
+                {"text": "Hello. ", "flush": False},
+            ],
+            "Hello. ", {},
+        ),
+    ],
+    ids=["words", "speed", "the voice finds its model", "the defaults of clients"],
+)  # fmt: skip
+def test_messages_have_the_sound_of_the_whole(
+    server: Server, query: str, voice: str, messages: list[Any], text: str, config: dict[str, Any]
+) -> None:
+    assert speak(server, *messages, query=query, voice=voice) == whole(server, text, **config)
+
+
+def test_a_seed_is_drawn_and_nothing_has_no_sound(server: Server) -> None:
+    query = "output_format=pcm_16000"
+    first, second = (speak(server, FIRST, {"text": "Hello."}, query=query) for _ in range(2))
+    assert first != second
+    assert speak(server, FIRST) == b""
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (PCM, {"text": "The birch canoe slid. "}),
+        (PCM, {"text": "The birch canoe", "flush": True}),
+        (PCM, {"text": "The birch canoe slid."}),  # nothing comes after it
+        (f"{PCM}&auto_mode=true", {"text": "The birch canoe"}),
+    ],
+)
+def test_what_sounds_before_the_end_of_the_text(server: Server, query: str, message: dict[str, Any]) -> None:
+    with open_stream(server, query) as connection:
+        say(connection, FIRST, message)
+        hear_all(connection, whole(server, message["text"]))
+        say(connection, END)
+        assert rest(connection) == b""
+
+
+def test_chunk_length_schedule_says_when_a_sentence_begins(server: Server) -> None:
+    text = "When the ships came in from the north, the old "
+    for schedule, begins in (([30.0], True), ([100], False)):
+        with open_stream(server) as connection:
+            say(connection, FIRST | {"generation_config": {"chunk_length_schedule": schedule}}, {"text": text})
+            if begins:
+                assert hear(connection)["audio"]
+            else:
+                with pytest.raises(TimeoutError):
+                    connection.recv(timeout=1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_inactivity_ends_it(server: Server, first: bool) -> None:
+    with open_stream(server, f"{PCM}&inactivity_timeout=1") as connection:
+        say(connection, *([FIRST] if first else []))
+        assert error(connection)["error"] == "input_timeout_exceeded"
+
+
+def test_overload_ends_it(serve: Serve) -> None:
+    with serve(interactive_slots=1, max_queued_streams=0) as own, open_stream(own) as first, open_stream(own) as second:
+        say(first, {"text": " ", "voice_settings": {"speed": 0.25}}, {"text": LONG * 8, "flush": True})
+        hear(first)
+        say(second, FIRST, {"text": "Hello.", "flush": True})
+        assert error(second)["error"] == "overloaded"
+        first.close()
+        assert eventually(lambda: own.speak().status_code == 200)
+
+
+@pytest.mark.parametrize("route", ["stream-input", "multi-stream-input"])
+def test_a_key_is_taken_from_header_or_first_message(keyed: Server, keys: dict[str, str], route: str) -> None:
+    header, field = {"xi-api-key": keys["elevenlabs"]}, {"xi_api_key": keys["elevenlabs"]}
+    end = {"close_context": True} if route == "multi-stream-input" else END
+    for headers, first in ((header, {}), ({}, field), (header, field)):
+        with open_stream(keyed, route=route, additional_headers=headers) as connection:
+            say(connection, {"text": "Hello. "} | first, end)
+            assert hear(connection)["audio"]
+    for unknown in ({}, {"xi_api_key": "wrong"}):
+        with open_stream(keyed, route=route) as connection:
+            say(connection, {"text": " "} | unknown)
+            assert error(connection)["error"] == "invalid_api_key"
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        open_stream(keyed, route=route, additional_headers={"xi-api-key": "wrong"}),
+    ):
+        pass
+    assert refused.value.response.status_code == 401
+
+
+TEXT = "Dr. Ann has 2 canoes. Is it late? No!"
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_characters_have_times(server: Server, sync: bool) -> None:
+    with open_stream(server, f"{PCM}&sync_alignment={str(sync).lower()}") as connection:
+        say(connection, FIRST, {"text": TEXT}, END)
+        found = spoken(connection)
+    assert found.sound == whole(server, " " + TEXT)
+    assert found.text("alignment").strip() == TEXT
+    assert found.text("normalizedAlignment") == "doctor ann has two canoes. is it late? no! "
+    for name in ("alignment", "normalizedAlignment"):
+        end = check_times(found, name, sync=sync)
+        assert end == pytest.approx(1000 * len(found.sound) / 32000, abs=len(found.alignments))
+
+
+def check_times(found: Spoken, name: str, *, sync: bool) -> int:
+    """The end of the last character, in milliseconds from the start of the sound."""
+    offset = 0
+    for alignment in (message[name] for message in found.alignments):
+        starts, durations = alignment["charStartTimesMs"], alignment["charDurationsMs"]
+        assert len(alignment["chars"]) == len(starts) == len(durations)
+        assert starts[0] >= (offset if sync else 0)
+        ends = [start + length for start, length in zip(starts, durations, strict=True)]
+        assert all(end <= after for end, after in zip(ends, starts[1:], strict=False))
+        offset = ends[-1] if sync else offset + ends[-1]
+    return offset
+
+
+# Several contexts on one connection
+
+
+def multi(server: Server, query: str = PCM, **options: Any) -> AbstractContextManager[ClientConnection]:
+    """A connection."""
+    return open_stream(server, query, route="multi-stream-input", **options)
+
+
+def closed(connection: ClientConnection) -> int | None:
+    """The close code, once the connection has been closed."""
+    with suppress(ConnectionClosed):
+        while True:
+            hear(connection)
+    return connection.protocol.close_code
+
+
+def close(*names: str) -> list[dict[str, object]]:
+    """The messages that end these contexts."""
+    return [{"context_id": name, "close_context": True} for name in names]
+
+
+def text(name: str) -> str:
+    return f"The birch canoe number {name} slid. Is it late? No!"
+
+
+def test_contexts_are_spoken_side_by_side(server: Server) -> None:
+    with multi(server) as connection:
+        listener = Listener(connection)
+        for name in ("1", "2"):
+            first = {"text": " ", "context_id": name, "voice_settings": {"speed": 1.0}}
+            say(connection, first, {"text": text(name), "context_id": name})
+        say(connection, *close("2", "1"))
+        listener.until("1", "2")
+        for name in ("1", "2"):
+            assert listener.sound(name) == whole(server, " " + text(name))
+            assert listener.heard[name].text("alignment").strip() == text(name)
+        say(connection, {"text": "Hello. "}, {"text": "", "flush": True}, {"close_context": True})
+        listener.until(None)  # a context needs no name
+        assert listener.sound(None) == whole(server, "Hello. ")
+        for words in ("Hello.", "Goodbye."):  # a name can be used again
+            again = Listener(connection)
+            say(connection, {"text": words, "context_id": "1"}, *close("1"))
+            again.until("1")
+            assert again.sound("1") == whole(server, words)
+        for name in ("1", "2"):
+            say(connection, {"text": text(name), "context_id": name, "flush": True})
+        say(connection, *close("1", "2"), {"close_socket": True})  # it closes after what was flushed and closed
+        last = Listener(connection)
+        last.until("1", "2")
+        assert [last.sound(name) for name in ("1", "2")] == [whole(server, text(name)) for name in ("1", "2")]
+        assert closed(connection) == 1000
+
+
+@pytest.mark.parametrize("message", [{"flush": True}, {"close_context": True}, {"text": "", "flush": True}])
+def test_an_unknown_context_is_answered(server: Server, message: dict[str, Any]) -> None:
+    with multi(server) as connection:
+        say(connection, {"text": "", "context_id": "b"}, {"context_id": "b", **message})
+        answer = hear(connection)
+        assert (answer["error"], answer["contextId"]) == ("context_not_found", "b")
+        say(connection, {"text": "Hello.", "context_id": "a"}, *close("a", "a"))
+        Listener(connection).until("a")
+        say(connection, *close("a"), {"close_socket": True})  # it has ended: no error
+        assert closed(connection) == 1000
+
+
+def test_a_second_close_cancels(server: Server) -> None:
+    with multi(server) as connection:
+        listener = Listener(connection)
+        say(connection, {"text": LONG, "context_id": "a"}, {"text": "Hello.", "context_id": "b"})
+        while not listener.sound("a"):
+            listener.hear()
+        say(connection, *close("a", "a", "b"))
+        listener.until("a", "b")
+        assert len(listener.sound("a")) < len(whole(server, LONG))
+        assert listener.sound("b") == whole(server, "Hello.")
+    assert eventually(lambda: not [job for job in jobs(server) if job["status"] in ("queued", "in_progress")])
+
+
+@pytest.mark.slow
+def test_twenty_contexts_at_random(serve: Serve) -> None:
+    chance = random.Random(7)
+    names = [str(number) for number in range(20)]
+    cancelled = set(chance.sample(names, 6))
+    with ExitStack() as stack:
+        own = stack.enter_context(serve(max_queued_streams=64))
+        expected = {name: whole(own, text(name)) for name in names}
+        connection = stack.enter_context(multi(own, f"{PCM}&inactivity_timeout=180"))
+        listener = Listener(connection)
+        pending = {name: list(_pieces(text(name), chance)) for name in names}
+        while pending:
+            name = chance.choice(list(pending))
+            if pending[name]:
+                say(connection, {"text": pending[name].pop(0), "context_id": name})
+                if name in cancelled and chance.random() < 0.3:
+                    del pending[name]
+                    say(connection, *close(name, name))
+                if chance.random() < 0.2:
+                    say(connection, {"text": "", "context_id": chance.choice(names)})
+            else:
+                del pending[name]
+                say(connection, *close(*[name] * (2 if name in cancelled else 1)))
+        listener.until(*names)
+        assert not listener.failed
+        for name in names:
+            assert expected[name].startswith(listener.sound(name))
+            assert name in cancelled or listener.sound(name) == expected[name]
+        say(connection, {"close_socket": True})
+        assert closed(connection) == 1000
+
+
+def _pieces(words: str, chance: random.Random) -> list[str]:
+    cuts = sorted({0, len(words), *(chance.randrange(len(words)) for _ in range(4))})
+    return [words[start:end] for start, end in pairwise(cuts)]
+
+
+def test_an_error_ends_its_context_alone(server: Server) -> None:
+    with multi(server, "model_id=broken&output_format=pcm_16000&seed=7") as connection:
+        listener = Listener(connection)
+        say(
+            connection,
+            {"text": "слово. ", "context_id": "a", "flush": True},
+            {"text": "Hello.", "context_id": "b"},
+            {"text": "More.", "context_id": "b", "voice_settings": {"speed": 1.0}},
+            {"text": "A vision. ", "context_id": "d"},
+            {"text": "Hello.", "context_id": "c"},
+            *close("c", "d"),
+        )
+        listener.until("a", "b", "c", "d")
+        assert listener.failed == {"a": "unsupported_text", "b": "wrong_order", "d": "internal_error"}
+        assert listener.sound("c") == whole(server, "Hello.", model="broken")
+        listener = Listener(connection)
+        for number in range(65):
+            say(connection, {"text": " ", "context_id": str(number)})
+        listener.until("64")
+        assert listener.failed == {"64": "too_many_contexts"}
+    for query, voice, code in (("", "nobody", "voice_not_found"), ("model_id=free", "ann", "model_not_capable")):
+        with multi(server, query, voice=voice) as connection:
+            listener = Listener(connection)
+            say(connection, {"text": "Hello.", "context_id": "a"})
+            listener.until("a")
+            assert listener.failed == {"a": code}
+
+
+def test_keep_alive_keeps_a_context_alive(server: Server) -> None:
+    with multi(server, f"{PCM}&inactivity_timeout=1") as connection:
+        listener = Listener(connection)
+        say(connection, {"text": "Hello", "context_id": "a"}, {"text": "Hello", "context_id": "b"})
+        while "b" not in listener.final:
+            say(connection, {"text": "", "context_id": "a"})
+            try:
+                message = connection.recv(timeout=0.2)
+            except TimeoutError:
+                continue
+            assert '"contextId": "b"' in str(message)
+            listener.final.add("b")
+        say(connection, *close("a"))
+        listener.until("a")
+        assert listener.sound("a") == whole(server, "Hello")
+        assert error(connection)["error"] == "input_timeout_exceeded"
+
+
+def test_a_reader_that_stalls_pauses_its_contexts(server: Server) -> None:
+    """What is not read is not sampled, of any context; read at last, it is all there."""
+    with multi(server, sock=small_window(server)) as connection:
+        names = ["a", "b"]
+        for name in names:
+            say(connection, {"text": LONG * 4, "context_id": name}, *close(name))
+        listener = Listener(connection)
+        listener.hear()
+        before = [job["samples_done"] for job in jobs(server)[:2]]
+        listener.until(*names)
+        expected = whole(server, LONG * 4)
+        assert all(samples < len(expected) // 2 for samples in before)
+        assert all(listener.sound(name) == expected for name in names)
