@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import hypothesis
 import pytest
-
-from tests.paths import PROCESSES_FILE
 
 if TYPE_CHECKING:
     from tests.service.servers import Servers
@@ -27,6 +26,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same examples in every run: a test that fails fails again.
 hypothesis.settings.register_profile("deterministic", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("deterministic")
+
+
+_PROCESSES_FILE = "TEST_SERVER_PROCESSES"
+"""The environment variable that names a file with a line for each `ancestral serve` that was started."""
+
+
+def _count_servers(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "subprocess.Popen" and list(arguments[1][1:2]) == ["serve"]:
+        with Path(os.environ[_PROCESSES_FILE]).open("a") as file:
+            print(os.environ.get("PYTEST_CURRENT_TEST"), file=file)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,18 +54,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["TEST_REDIS"] = config.getoption("--redis")
-    if PROCESSES_FILE not in os.environ:  # not a process of xdist
-        os.environ[PROCESSES_FILE] = tempfile.mkstemp(prefix="ancestral-serve-")[1]
+    if _PROCESSES_FILE not in os.environ:  # not a process of xdist
+        os.environ[_PROCESSES_FILE] = tempfile.mkstemp(prefix="ancestral-serve-")[1]
+    sys.addaudithook(_count_servers)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    started = Path(os.environ[PROCESSES_FILE]).read_text().splitlines()
-    terminalreporter.write_line(f"{len(started)} processes of `ancestral serve` were started")
+    started = Path(os.environ[_PROCESSES_FILE]).read_text().splitlines()
+    terminalreporter.write_line(f"{len(started)} processes of `ancestral serve` were started:")
+    for test in sorted(started):
+        terminalreporter.write_line(f"  {test}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        Path(os.environ.pop(PROCESSES_FILE)).unlink()
+        Path(os.environ.pop(_PROCESSES_FILE)).unlink()
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,6 @@ from ancestral.service.cli.local.sockets import listen
 from ancestral.service.settings import PREFIX, Settings, load_settings
 from ancestral.service.telemetry.logging import json_handler
 from ancestral.service.worker.run import run_worker
-from tests.paths import PROCESSES_FILE
 from tests.service.redis_servers import Node, cluster
 from tests.service.toys import GENERATION, SPEECH
 from tests.waiting import eventually
@@ -343,8 +342,6 @@ def running(
 
 @contextmanager
 def _serving(environment: dict[str, str], arguments: tuple[str, ...], until: str | None) -> Iterator[ServerProcess]:
-    with Path(os.environ[PROCESSES_FILE]).open("a") as file:
-        print(os.environ.get("PYTEST_CURRENT_TEST"), file=file)
     process = subprocess.Popen(
         command("serve", "--port", "0", *arguments),
         env=environment,
