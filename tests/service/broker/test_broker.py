@@ -1,10 +1,11 @@
-"""Jobs, their symbols and workers on a real Valkey: what is stored comes back, what readers get, how a job ends."""
+"""Jobs, their symbols, workers, messages to them and counters on a real Valkey."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from redis.exceptions import ResponseError
 
 from ancestral.service.broker.artifacts import DraftLost
 from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE
+from ancestral.service.broker.control import Message
 from ancestral.service.broker.job import Failure, Job, Priority, Status
 from ancestral.service.broker.keys import SHARED, key
 from ancestral.service.broker.messages import (
@@ -28,317 +31,246 @@ from ancestral.service.broker.messages import (
 )
 from ancestral.service.broker.workers import ALIVE_SECONDS
 from ancestral.service.errors import Overloaded, Unprocessable
-from tests.service.broker.support import WORKER, Broker, begun, claimed, job, run, stored, submitted
-from tests.service.redis_servers import RealRedis
+from tests.service.broker.support import (
+    WORKER,
+    Broker,
+    begun,
+    claimed,
+    fails,
+    job,
+    leased,
+    listening,
+    renewed,
+    stored,
+    submitted,
+)
+
+pytestmark = pytest.mark.anyio
 
 
-def test_a_record_comes_back_as_it_was(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job(paced=True, retention=7, samples_total=5, error=Failure("no", "code", "input"))
-        made = await broker.clients.submit(made, queue=0)
-        assert abs(made.created_at - time.time()) < 60
-        assert await broker.clients.job(made.id) == made
-        assert await broker.clients.job("job_0") is None
-
-    run(valkey, act)
+async def test_a_record_comes_back_as_it_was(broker: Broker) -> None:
+    made = job(paced=True, retention=7, samples_total=5, error=Failure("no", "code", "input"))
+    made = await broker.clients.submit(made, queue=0)
+    assert abs(made.created_at - time.time()) < 60
+    assert await broker.clients.job(made.id) == made
+    assert await broker.clients.job("job_0") is None
 
 
-def test_readers_get_everything_in_order_and_then_the_end(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        await broker.clients.submit(made, queue=0)
-        attempt = await begun(broker, made)
-        early = asyncio.create_task(_read(broker, made))
-        pieces = [Piece(0, 0, bytes(range(256))), Piece(1, 256, b"\n\r\0")]
-        for piece in pieces:
-            await broker.lease(made, attempt).publish([piece], None, event=True)
-        assert await broker.lease(made, attempt).end(Status.COMPLETED)
-        expected = [Begin(1, "native"), *pieces, Ended(Status.COMPLETED, None)]
-        assert await early == expected
-        assert await _read(broker, made) == expected
-        ended = await stored(broker, made)
-        assert (ended.status, ended.samples_done, ended.engine) == (Status.COMPLETED, 259, "native")
-        assert ended.expires_at is not None
-        then = [ended.at(fields) for _, fields in await broker.clients.events(made.id, "0")]
-        assert [(at.status, at.samples_done, at.samples_total, at.started_at is not None) for at in then] == [
-            (Status.QUEUED, 0, None, False),
-            (Status.IN_PROGRESS, 0, None, True),
-            (Status.IN_PROGRESS, 256, None, True),
-            (Status.IN_PROGRESS, 259, None, True),
-            (Status.COMPLETED, 259, None, True),
-        ]
-        assert [at.completed_at is None for at in then] == [True] * 4 + [False]
-
-    run(valkey, act)
+async def test_readers_get_everything_in_order_and_then_the_end(broker: Broker) -> None:
+    made, lease = await leased(broker)
+    early = asyncio.create_task(_read(broker, made))
+    pieces = [Piece(0, 0, bytes(range(256))), Piece(1, 256, b"\n\r\0")]
+    for piece in pieces:
+        await lease.publish([piece], None, event=True)
+    assert await lease.end(Status.COMPLETED)
+    expected = [Begin(1, "native"), *pieces, Ended(Status.COMPLETED, None)]
+    assert await early == expected
+    assert await _read(broker, made) == expected
+    ended = await stored(broker, made)
+    assert (ended.status, ended.samples_done, ended.engine) == (Status.COMPLETED, 259, "native")
+    assert ended.expires_at is not None
+    then = [ended.at(fields) for _, fields in await broker.clients.events(made.id, "0")]
+    statuses = [Status.QUEUED] + 3 * [Status.IN_PROGRESS] + [Status.COMPLETED]
+    assert [(at.status, at.samples_done) for at in then] == list(zip(statuses, (0, 0, 256, 259, 259), strict=True))
+    assert [(at.started_at is None, at.completed_at is None, at.samples_total) for at in then] == [
+        (True, True, None), *3 * [(False, True, None)], (False, False, None),
+    ]  # fmt: skip
 
 
-def test_sound_takes_two_bytes_a_sample(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        await broker.clients.submit(made, queue=0)
-        attempt = await begun(broker, made)
-        sound = np.arange(-150, 150, dtype=np.int16)
-        pieces = [Piece.from_samples(0, 0, sound[:100]), Piece.from_samples(1, 100, sound[100:])]
-        await broker.lease(made, attempt).publish(pieces, None, event=False)
-        await broker.lease(made, attempt).publish(pieces[1:], None, event=False)  # the reply may have got lost
-        with pytest.raises(SymbolsLost):
-            await broker.lease(made, attempt).publish([Piece.from_samples(1, 301, sound)], None, event=False)
-        assert await broker.lease(made, attempt).end(Status.COMPLETED, symbols=300)
-        found = [entry for entry in await _read(broker, made) if isinstance(entry, Piece)]
-        assert found == pieces
-        assert [len(piece) for piece in found] == [100, 200]
-        assert np.array_equal(np.concatenate([piece.samples for piece in found]), sound)
-        assert (await stored(broker, made)).samples_done == 300
-
-    run(valkey, act)
+async def test_sound_takes_two_bytes_a_sample(broker: Broker) -> None:
+    made, lease = await leased(broker)
+    sound = np.arange(-150, 150, dtype=np.int16)
+    pieces = [Piece.from_samples(0, 0, sound[:100]), Piece.from_samples(1, 100, sound[100:])]
+    await lease.publish(pieces, None, event=False)
+    await lease.publish(pieces[1:], None, event=False)  # the reply may have got lost
+    await fails(SymbolsLost, lease.publish([Piece.from_samples(1, 301, sound)], None, event=False))
+    assert await lease.end(Status.COMPLETED, symbols=300)
+    found = [entry for entry in await _read(broker, made) if isinstance(entry, Piece)]
+    assert found == pieces
+    assert [len(piece) for piece in found] == [100, 200]
+    assert np.array_equal(np.concatenate([piece.samples for piece in found]), sound)
+    assert (await stored(broker, made)).samples_done == 300
 
 
 async def _read(broker: Broker, made: Job) -> list[Any]:
     return [entry async for entry in broker.clients.entries(made.id)]
 
 
-def test_a_reader_of_what_is_not_kept_is_told(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        with pytest.raises(JobExpired):
-            await _read(broker, job())
-
-    run(valkey, act)
+async def test_a_reader_of_what_is_not_kept_is_told(broker: Broker) -> None:
+    await fails(JobExpired, _read(broker, job()))
 
 
-def test_an_end_is_final_and_only_its_attempt_may_give_it(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        await broker.clients.submit(made, queue=0)
-        first = await begun(broker, made)
-        await broker.lease(made, first).release()
-        second = await begun(broker, made)
-        assert (first, second) == (1, 2)
-        assert not await broker.lease(made, first).end(Status.COMPLETED)
-        assert await broker.lease(made, second).end(Status.FAILED, error=Failure("lost", "worker_lost"))
-        assert not await broker.clients.cancel(made)
-        assert await claimed(broker) is None
-        assert (await stored(broker, made)).error == Failure("lost", "worker_lost")
-        assert (await _read(broker, made))[-1] == Ended(Status.FAILED, Failure("lost", "worker_lost"))
-
-    run(valkey, act)
+async def test_an_end_is_final_and_only_its_attempt_may_give_it(broker: Broker) -> None:
+    made, first = await leased(broker)
+    await first.release()
+    second = await begun(broker, made)
+    assert (first.attempt, second) == (1, 2)
+    assert not await first.end(Status.COMPLETED)
+    assert await broker.lease(made, second).end(Status.FAILED, error=Failure("lost", "worker_lost"))
+    assert not await broker.clients.cancel(made)
+    assert await claimed(broker) is None
+    assert (await stored(broker, made)).error == Failure("lost", "worker_lost")
+    assert (await _read(broker, made))[-1] == Ended(Status.FAILED, Failure("lost", "worker_lost"))
 
 
-def test_a_snapshot_that_outruns_the_symbols_is_not_used(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made, snapshot = job(), Snapshot(1, 300, b"state\n\0")
-        await broker.clients.submit(made, queue=0)
-        await begun(broker, made)
-        assert await broker.lease(made).resume_point() == ResumePoint(0, 0, None)
-        await broker.lease(made, 1).publish([Piece(0, 0, bytes(300))], snapshot, event=False)
-        await broker.clients.acknowledge(made, 100)
-        assert await broker.lease(made).resume_point() == ResumePoint(300, 100, snapshot)
-        await broker.lease(made, 1).publish([], Snapshot(1, 301, b""), event=False)
-        assert await broker.lease(made).resume_point() == ResumePoint(300, 100, None)
-
-    run(valkey, act)
+async def test_a_snapshot_that_outruns_the_symbols_is_not_used(broker: Broker) -> None:
+    (made, lease), snapshot = await leased(broker), Snapshot(1, 300, b"state\n\0")
+    assert await lease.resume_point() == ResumePoint(0, 0, None)
+    await lease.publish([Piece(0, 0, bytes(300))], snapshot, event=False)
+    await broker.clients.acknowledge(made, 100)
+    assert await lease.resume_point() == ResumePoint(300, 100, snapshot)
+    await lease.publish([], Snapshot(1, 301, b""), event=False)
+    assert await lease.resume_point() == ResumePoint(300, 100, None)
 
 
-def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made, piece = job(), Piece(0, 0, bytes(20))
-        await broker.clients.submit(made, queue=0)
-        first = await begun(broker, made)
-        await broker.lease(made, first).release()
-        with pytest.raises(StaleAttempt):
-            await broker.lease(made, first).publish([piece], None, event=False)
-        second = await begun(broker, made)
-        for _ in range(2):  # the reply to the first may have got lost
-            await broker.lease(made, second).publish([piece], None, event=False)
-        with pytest.raises(StaleAttempt):
-            await broker.lease(made, first).publish([], Snapshot(0, 20, b""), event=False)
-        with pytest.raises(SymbolsLost):
-            await broker.lease(made, second).publish([Piece(0, 21, bytes(20))], None, event=False)
-        assert await broker.lease(made, second).end(Status.COMPLETED)
-        with pytest.raises(StaleAttempt):
-            await broker.lease(made, second).publish([Piece(0, 20, bytes(20))], None, event=False)
-        assert [entry for entry in await _read(broker, made) if isinstance(entry, Piece)] == [piece]
-
-    run(valkey, act)
+async def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(broker: Broker) -> None:
+    (made, first), piece = await leased(broker), Piece(0, 0, bytes(20))
+    await first.release()
+    await fails(StaleAttempt, first.publish([piece], None, event=False))
+    second = broker.lease(made, await begun(broker, made))
+    for _ in range(2):  # the reply to the first may have got lost
+        await second.publish([piece], None, event=False)
+    await fails(StaleAttempt, first.publish([], Snapshot(0, 20, b""), event=False))
+    await fails(SymbolsLost, second.publish([Piece(0, 21, bytes(20))], None, event=False))
+    assert await second.end(Status.COMPLETED)
+    await fails(StaleAttempt, second.publish([Piece(0, 20, bytes(20))], None, event=False))
+    assert [entry for entry in await _read(broker, made) if isinstance(entry, Piece)] == [piece]
 
 
-def test_a_lease_that_is_renewed_says_that_redis_has_lost_symbols(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        await broker.clients.submit(made, queue=0)
-        lease = broker.lease(made, await begun(broker, made))
-        await lease.publish([Piece(0, 0, bytes(20)), Piece(0, 20, bytes(10))], None, event=False)
-        for done, lost in ((30, False), (29, True)):  # the second as if Redis had been killed
-            await broker.redis.hset(key("job", made.id), "samples_done", done)
-            (signals,) = await broker.workers.renew([lease])
-            assert signals is not None
-            assert signals.symbols_lost is lost
-        (signals,) = await broker.workers.renew([broker.lease(made, 1)])  # of an attempt that has published nothing yet
-        assert signals is not None
-        assert not signals.symbols_lost
-
-    run(valkey, act)
+async def test_a_lease_that_is_renewed_says_that_redis_has_lost_symbols(broker: Broker) -> None:
+    made, lease = await leased(broker)
+    await lease.publish([Piece(0, 0, bytes(20)), Piece(0, 20, bytes(10))], None, event=False)
+    fresh = broker.lease(made, 1)  # of an attempt that has published nothing yet
+    for renews, done, lost in ((lease, 30, False), (lease, 29, True), (fresh, 29, False)):
+        await broker.redis.hset(key("job", made.id), "samples_done", done)  # less as if Redis had been killed
+        (signals,) = await broker.workers.renew([renews])
+        assert signals.symbols_lost is lost
 
 
-def test_what_is_noted_of_a_job_comes_with_its_symbols(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        await broker.clients.submit(made, queue=0)
-        lease = broker.lease(made, await begun(broker, made))
-        lease.note(total=40, timings={0: "[0]"})
-        assert (await stored(broker, made)).samples_total is None
-        await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
-        assert (await stored(broker, made)).samples_total == 40
-        lease.note(total=40, timings={1: "[1]"})
-        assert await broker.clients.timings(made, 3) == ["[0]"]
-        await lease.publish([Piece(0, 0, bytes(20))], None, event=False)  # nothing new
-        assert await broker.clients.timings(made, 3) == ["[0]", "[1]"]
-        lease.note(total=50, timings={2: "[2]"})
-        with pytest.raises(SymbolsLost):
-            await lease.publish([Piece(0, 30, bytes(20))], None, event=False)
-        await lease.store()
-        assert await broker.clients.timings(made, 3) == ["[0]", "[1]", "[2]"]
-        assert ((found := await stored(broker, made)).samples_done, found.samples_total) == (20, 50)
-
-    run(valkey, act)
+async def test_what_is_noted_of_a_job_comes_with_its_symbols(broker: Broker) -> None:
+    made, lease = await leased(broker)
+    lease.note(total=40, timings={0: "[0]"})
+    assert (await stored(broker, made)).samples_total is None
+    await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
+    assert (await stored(broker, made)).samples_total == 40
+    lease.note(total=40, timings={1: "[1]"})
+    assert await broker.clients.timings(made, 3) == ["[0]"]
+    await lease.publish([Piece(0, 0, bytes(20))], None, event=False)  # nothing new
+    assert await broker.clients.timings(made, 3) == ["[0]", "[1]"]
+    lease.note(total=50, timings={2: "[2]"})
+    await fails(SymbolsLost, lease.publish([Piece(0, 30, bytes(20))], None, event=False))
+    await lease.store()
+    assert await broker.clients.timings(made, 3) == ["[0]", "[1]", "[2]"]
+    assert ((found := await stored(broker, made)).samples_done, found.samples_total) == (20, 50)
 
 
-def test_a_job_is_complete_when_all_of_it_is_there(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        await broker.clients.submit(made, queue=0)
-        attempt = await begun(broker, made)
-        await broker.lease(made, attempt).publish([Piece(0, 0, bytes(20))], None, event=False)
-        with pytest.raises(SymbolsLost):
-            await broker.lease(made, attempt).end(Status.COMPLETED, symbols=30)
-        assert (await stored(broker, made)).status is Status.IN_PROGRESS
-        await broker.lease(made, attempt).publish([Piece(0, 20, bytes(10))], None, event=False)
-        assert await broker.lease(made, attempt).end(Status.COMPLETED, symbols=30)
-        assert not await broker.lease(made, attempt).end(Status.COMPLETED, symbols=30)  # the reply may have got lost
-        found = await stored(broker, made)
-        assert (found.status, found.samples_done, found.samples_total) == (Status.COMPLETED, 30, 30)
-
-    run(valkey, act)
+async def test_a_job_is_complete_when_all_of_it_is_there(broker: Broker) -> None:
+    made, lease = await leased(broker)
+    await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
+    await fails(SymbolsLost, lease.end(Status.COMPLETED, symbols=30))
+    assert (await stored(broker, made)).status is Status.IN_PROGRESS
+    await lease.publish([Piece(0, 20, bytes(10))], None, event=False)
+    assert await lease.end(Status.COMPLETED, symbols=30)
+    assert not await lease.end(Status.COMPLETED, symbols=30)  # the reply may have got lost
+    found = await stored(broker, made)
+    assert (found.status, found.samples_done, found.samples_total) == (Status.COMPLETED, 30, 30)
 
 
-def test_an_owner_sees_their_jobs_newest_first(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        jobs = [job() for _ in range(5)]
-        for made in (*jobs, job(owner="other")):
-            await broker.clients.submit(made, queue=9)
-        found, more = await broker.clients.jobs("me", None, 2)
-        assert ([made.id for made in found], more) == ([jobs[4].id, jobs[3].id], True)
-        await broker.clients.delete(jobs[2])
-        found, more = await broker.clients.jobs("me", jobs[3].id, 2)
-        assert ([made.id for made in found], more) == ([jobs[1].id, jobs[0].id], False)
-        with pytest.raises(JobExpired):
-            await broker.clients.jobs("other", jobs[0].id, 2)
-
-    run(valkey, act)
+async def test_an_owner_sees_their_jobs_newest_first(broker: Broker) -> None:
+    jobs = [job() for _ in range(5)]
+    for made in (*jobs, job(owner="other")):
+        await broker.clients.submit(made, queue=9)
+    found, more = await broker.clients.jobs("me", None, 2)
+    assert ([made.id for made in found], more) == ([jobs[4].id, jobs[3].id], True)
+    await broker.clients.delete(jobs[2])
+    found, more = await broker.clients.jobs("me", jobs[3].id, 2)
+    assert ([made.id for made in found], more) == ([jobs[1].id, jobs[0].id], False)
+    await fails(JobExpired, broker.clients.jobs("other", jobs[0].id, 2))
 
 
-def test_workers_that_do_not_announce_themselves_are_struck_off(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        assert await Clients(broker.connection).queues.workers() == [WORKER]
-        await broker.workers.leave("w", [0])
-        assert await Clients(broker.connection).queues.workers() == []
-
-    run(valkey, act)
-
-
-def test_workers_that_are_alike_are_counted_together(valkey: RealRedis) -> None:
+async def test_workers_that_are_alike_are_counted_together_while_they_announce_themselves(broker: Broker) -> None:
     loading = dataclasses.replace(WORKER, ready=False, problem="The models are being warmed up.")
 
-    async def act(broker: Broker) -> None:
-        async def found() -> list[WorkerInfo]:
-            return sorted(await Clients(broker.connection).queues.workers(), key=lambda info: info.ready)
+    async def found() -> list[WorkerInfo]:
+        return sorted(await Clients(broker.connection).queues.workers(), key=lambda info: info.ready)
 
-        for name, info in {"w": WORKER, "x": WORKER, "y": loading}.items():
-            await broker.workers.announce(name, info, [0])
-        assert await found() == [loading, WORKER + WORKER]
-        await broker.workers.announce("y", WORKER, [0])
-        assert await found() == [WORKER + WORKER + WORKER]
-        await broker.redis.zadd(SHARED["workers"], {"x": 1})  # it died long ago
-        await broker.workers.announce("w", WORKER, [0])
-        assert await found() == [WORKER + WORKER]
-        await broker.redis.delete(SHARED["capacity"])  # as if it had expired
-        await broker.workers.announce("y", WORKER, [0])
-        assert await found() == [WORKER + WORKER]
-        assert 0 < await broker.redis.ttl(SHARED["capacity"]) <= ALIVE_SECONDS  # all may die
-
-    run(valkey, act)
-
-
-def test_the_same_key_is_the_same_job(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        async def submit(made: Job, name: str = "k", fingerprint: str = "print", queue: int = 9) -> str:
-            return (await broker.clients.submit(made, queue=queue, upload=b"x", bound=(name, fingerprint))).id
-
-        first = job()
-        with pytest.raises(Overloaded):  # what was refused binds no key
-            await submit(first, fingerprint="other", queue=-2)
-        assert [await submit(made) for made in (first, job(), first)] == [first.id] * 3
-        with pytest.raises(Unprocessable):
-            await submit(job(), fingerprint="other")
-        for made, name in ((job(owner="you"), "k"), (job(), "another")):
-            assert await submit(made, name) == made.id
-        await broker.clients.cancel(first)
-        second, third = job(), job()
-        assert [await submit(made) for made in (second, job())] == [second.id] * 2
-        await broker.clients.delete(second)
-        assert await submit(third) == third.id
-        assert len(await broker.redis.keys(key("input", "*"))) == 3  # of none but the jobs that there are
-
-    run(valkey, act)
+    assert await found() == [WORKER]
+    await broker.workers.leave("w", [0])
+    assert await found() == []
+    for name, info in {"w": WORKER, "x": WORKER, "y": loading}.items():
+        await broker.workers.announce(name, info, [0])
+    assert await found() == [loading, WORKER + WORKER]
+    await broker.workers.announce("y", WORKER, [0])
+    assert await found() == [WORKER + WORKER + WORKER]
+    await broker.redis.zadd(SHARED["workers"], {"x": 1})  # it died long ago
+    await broker.workers.announce("w", WORKER, [0])
+    assert await found() == [WORKER + WORKER]
+    await broker.redis.delete(SHARED["capacity"])  # as if it had expired
+    await broker.workers.announce("y", WORKER, [0])
+    assert await found() == [WORKER + WORKER]
+    assert 0 < await broker.redis.ttl(SHARED["capacity"]) <= ALIVE_SECONDS  # all may die
 
 
-def test_a_record_outlives_the_output_of_its_job(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        async def seconds(made: Job) -> dict[str, int]:
-            names = await broker.redis.keys(f"*:{made.id}")
-            return {name.decode().split(":")[2]: await broker.redis.ttl(name) for name in names}
+async def test_the_same_key_is_the_same_job(broker: Broker) -> None:
+    async def submit(made: Job, name: str = "k", fingerprint: str = "print", queue: int = 9) -> str:
+        return (await broker.clients.submit(made, queue=queue, upload=b"x", bound=(name, fingerprint))).id
 
-        first, bound = job(retention=60, record_retention=900, payload="first"), ("k", "print")
-        await broker.clients.submit(first, queue=9, bound=bound)
-        attempt = await begun(broker, first)
-        await broker.lease(first, attempt).publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=False)
-        await broker.clients.suspend(first)
-        await broker.lease(first, attempt).release()
-        assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "snapshot": 60}
-        await broker.clients.resume(first, queue=9)
-        await broker.lease(first, await begun(broker, first)).end(Status.COMPLETED, result={"chosen": [0]})
-        draft = broker.clients.artifacts.draft(first.id)
-        await draft.append(b"x")
-        await draft.keep("{}")
-        assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "content": 60}
-        assert (await broker.clients.submit(job(), queue=9, bound=bound)).id == first.id
-        await broker.redis.delete(*(key(kind, first.id) for kind in ("stream", "events", "content")))
-        second = job(payload="second")  # what a seed that was drawn makes different
-        again = await broker.clients.submit(second, queue=9, bound=bound)
-        assert (again.id, again.payload) == (second.id, "first")
-
-    run(valkey, act)
+    first = job()
+    with pytest.raises(Overloaded):  # what was refused binds no key
+        await submit(first, fingerprint="other", queue=-2)
+    assert [await submit(made) for made in (first, job(), first)] == [first.id] * 3
+    await fails(Unprocessable, submit(job(), fingerprint="other"))
+    for made, name in ((job(owner="you"), "k"), (job(), "another")):
+        assert await submit(made, name) == made.id
+    await broker.clients.cancel(first)
+    second, third = job(), job()
+    assert [await submit(made) for made in (second, job())] == [second.id] * 2
+    await broker.clients.delete(second)
+    assert await submit(third) == third.id
+    assert len(await broker.redis.keys(key("input", "*"))) == 3  # of none but the jobs that there are
 
 
-def test_a_draft_never_loses_its_time_to_live(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = await broker.clients.submit(job(), queue=9)
-        draft, name = broker.clients.artifacts.draft(made.id), key("draft", made.id, "*").replace("[", "?")
-        for written in (draft.append(b"some"), draft.overwrite([(1, b"a")]), draft.append(b"thing")):
-            await written
-            await broker.redis.client_kill_filter(skipme=True)  # cut between any two
-            (found,) = await broker.redis.keys(name)
-            assert 0 < await broker.redis.ttl(found) <= 60
-        assert await broker.redis.get(found) == b"samething"
-        await broker.redis.delete(found)  # it took too long
-        await draft.overwrite([(1, b"a")])
+async def test_a_record_outlives_the_output_of_its_job(broker: Broker) -> None:
+    async def seconds(made: Job) -> dict[str, int]:
+        names = await broker.redis.keys(f"*:{made.id}")
+        return {name.decode().split(":")[2]: await broker.redis.ttl(name) for name in names}
+
+    first, bound = job(retention=60, record_retention=900, payload="first"), ("k", "print")
+    await broker.clients.submit(first, queue=9, bound=bound)
+    lease = broker.lease(first, await begun(broker, first))
+    await lease.publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=False)
+    await broker.clients.suspend(first)
+    await lease.release()
+    assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "snapshot": 60}
+    await broker.clients.resume(first, queue=9)
+    await broker.lease(first, await begun(broker, first)).end(Status.COMPLETED, result={"chosen": [0]})
+    draft = broker.clients.artifacts.draft(first.id)
+    await draft.append(b"x")
+    await draft.keep("{}")
+    assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "content": 60}
+    assert (await broker.clients.submit(job(), queue=9, bound=bound)).id == first.id
+    await broker.redis.delete(*(key(kind, first.id) for kind in ("stream", "events", "content")))
+    second = job(payload="second")  # what a seed that was drawn makes different
+    again = await broker.clients.submit(second, queue=9, bound=bound)
+    assert (again.id, again.payload) == (second.id, "first")
+
+
+async def test_a_draft_never_loses_its_time_to_live(broker: Broker) -> None:
+    made = await broker.clients.submit(job(), queue=9)
+    draft, name = broker.clients.artifacts.draft(made.id), key("draft", made.id, "*").replace("[", "?")
+    for written in (draft.append(b"some"), draft.overwrite([(1, b"a")]), draft.append(b"thing")):
+        await written
+        await broker.redis.client_kill_filter(skipme=True)  # cut between any two
+        (found,) = await broker.redis.keys(name)
         assert 0 < await broker.redis.ttl(found) <= 60
-        with pytest.raises(DraftLost):
-            await draft.append(b" more")
+    assert await broker.redis.get(found) == b"samething"
+    await broker.redis.delete(found)  # it took too long
+    await draft.overwrite([(1, b"a")])
+    assert 0 < await broker.redis.ttl(found) <= 60
+    await fails(DraftLost, draft.append(b" more"))
 
-    run(valkey, act)
 
-
-def test_a_draft_is_kept_only_if_it_is_what_was_written(valkey: RealRedis) -> None:
+async def test_a_draft_is_kept_only_if_it_is_what_was_written(broker: Broker) -> None:
     """A new master may lack the last writes: here it is made to."""
 
     async def kept(broker: Broker, *lost: tuple[str, Any]) -> bytes | None:
@@ -355,49 +287,78 @@ def test_a_draft_is_kept_only_if_it_is_what_was_written(valkey: RealRedis) -> No
         assert await broker.clients.artifacts.info(made.id) == (None if content is None else "{}")
         return content
 
-    async def act(broker: Broker) -> None:
-        assert await kept(broker) == b"\x00\x0a\xfetHing"
-        assert await kept(broker, ("SETRANGE", 0, b"\xff\x00\n")) is None
-        assert await kept(broker, ("SETRANGE", 4, b"h")) is None
-        assert await kept(broker, ("SET", b"\x00\x0a\xfetHin")) is None
-
-    run(valkey, act)
+    assert await kept(broker) == b"\x00\x0a\xfetHing"
+    for lost in (("SETRANGE", 0, b"\xff\x00\n"), ("SETRANGE", 4, b"h"), ("SET", b"\x00\x0a\xfetHin")):
+        assert await kept(broker, lost) is None
 
 
-def test_a_job_that_ends_before_it_began_has_no_stream(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        await broker.clients.submit(made, queue=9)
-        early = asyncio.create_task(_read(broker, made))
+async def test_a_job_that_ends_before_it_began_has_no_stream(broker: Broker) -> None:
+    made = await broker.clients.submit(job(), queue=9)
+    early = asyncio.create_task(_read(broker, made))
+    await broker.clients.cancel(made)
+    assert not await broker.redis.exists(key("stream", made.id))
+    assert await early == await _read(broker, made) == [Ended(Status.CANCELLED, None)]
+
+
+async def test_a_redis_that_has_forgotten_its_scripts_is_sent_them_again(broker: Broker) -> None:
+    for _ in range(2):
+        await broker.redis.script_flush()
+        await asyncio.gather(*(broker.clients.submit(job(), queue=9) for _ in range(3)))
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (6, 0)
+
+
+async def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_reply(broker: Broker) -> None:
+    jobs = await submitted(broker, 3)
+    await broker.redis.set(key("job", "odd"), "a string")  # on which its script fails
+    odd = job(id="odd")
+    cancelled = asyncio.create_task(broker.clients.cancel(jobs[0]))
+    await asyncio.sleep(0)
+    cancelled.cancel()  # before it was sent
+    calls = [broker.clients.cancel(made) for made in (jobs[1], odd, jobs[2])]
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(each, ResponseError) for each in ended] == [False, True, False]
+    assert ended[0] is ended[2] is True
+    assert [(await stored(broker, made)).status for made in jobs] == [Status.QUEUED] + 2 * [Status.CANCELLED]
+
+
+async def test_what_clients_want_reaches_the_worker(broker: Broker) -> None:
+    made, _ = await leased(broker)
+    other, _ = await leased(broker, job(priority=Priority.BATCH))
+    (idle,) = await submitted(broker, 1)
+    wanted = [Message("read", made.id, 4000), Message("read", made.id, 5000)]
+    wanted += [Message("suspend", other.id), Message("cancel", made.id)]
+    async with listening(broker, "w") as heard:
+        assert await broker.clients.acknowledge(made, 4000) == "w"
+        assert not await broker.clients.acknowledge(idle, 0)  # nobody runs it
+        assert await broker.clients.report_read(made, 5000, "w")
+        assert not await broker.clients.report_read(made, 5000, "another")
+        await broker.clients.suspend(other)
+        await broker.clients.cancel(idle)  # no worker has it
         await broker.clients.cancel(made)
-        assert not await broker.redis.exists(key("stream", made.id))
-        assert await early == await _read(broker, made) == [Ended(Status.CANCELLED, None)]
-
-    run(valkey, act)
-
-
-def test_a_redis_that_has_forgotten_its_scripts_is_sent_them_again(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        for _ in range(2):
-            await broker.redis.script_flush()
-            await asyncio.gather(*(broker.clients.submit(job(), queue=9) for _ in range(3)))
-        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (6, 0)
-
-    run(valkey, act)
+        while len(heard) < len(wanted):
+            await asyncio.sleep(0.01)
+    assert [message for _, message in heard] == wanted
+    assert (await renewed(broker, made, 1)).read == 4000
+    assert (await stored(broker, made)).status.terminal
 
 
-def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_reply(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        jobs = await submitted(broker, 3)
-        await broker.redis.set(key("job", "odd"), "a string")  # on which its script fails
-        odd = job(id="odd")
-        cancelled = asyncio.create_task(broker.clients.cancel(jobs[0]))
-        await asyncio.sleep(0)
-        cancelled.cancel()  # before it was sent
-        calls = [broker.clients.cancel(made) for made in (jobs[1], odd, jobs[2])]
-        ended = await asyncio.gather(*calls, return_exceptions=True)
-        assert [isinstance(each, ResponseError) for each in ended] == [False, True, False]
-        assert ended[0] is ended[2] is True
-        assert [(await stored(broker, made)).status for made in jobs] == [Status.QUEUED] + 2 * [Status.CANCELLED]
+async def test_a_worker_hears_its_clients_whenever_its_connection_broke(broker: Broker) -> None:
+    async with asyncio.timeout(60):
+        async with listening(broker, "w") as heard:
+            for number in range(40):
+                with suppress(*UNAVAILABLE):
+                    await broker.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                while not await broker.clients.report_read(job(), number, "w"):
+                    await asyncio.sleep(0.005)
+                while not heard or heard[-1][1].value != number:
+                    await asyncio.sleep(0.005)
+        while await broker.redis.pubsub_shardchannels():  # type: ignore[no-untyped-call]
+            await asyncio.sleep(0.01)
 
-    run(valkey, act)
+
+async def test_no_counter_is_reserved_twice(broker: Broker) -> None:
+    counter = broker.clients.seed_counter
+    assert await counter.reserved() == 0
+    firsts = await asyncio.gather(*(counter.reserve(3) for _ in range(20)))
+    assert sorted(firsts) == list(range(0, 60, 3))
+    assert await counter.reserved() == 60

@@ -1,179 +1,141 @@
-"""The queue on a real Valkey: room, order, leases, workers that die, jobs that are suspended."""
+"""The queue on a real Valkey: room, order, leases, workers that die, suspended jobs, records that expire."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from ancestral.service.broker.control import Message
-from ancestral.service.broker.job import Job, Priority, Status
-from ancestral.service.broker.messages import Piece
+from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
+from ancestral.service.broker.keys import SHARED, Keys, key
+from ancestral.service.broker.messages import JobExpired, Piece, Snapshot, StaleAttempt
 from ancestral.service.errors import NotReady, Overloaded
-from tests.service.broker.support import MODELS, Broker, begun, claimed, idle, job, run, stored, submitted
-from tests.service.redis_servers import RealRedis
+from tests.service.broker.support import (
+    MODELS,
+    Broker,
+    begun,
+    claimed,
+    expired,
+    fails,
+    idle,
+    job,
+    leased,
+    listening,
+    renewed,
+    stored,
+    submitted,
+)
 
-Depths = tuple[int, int]
-
-
-def test_a_queue_is_full_at_its_slots_and_its_length(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        for _ in range(3):
-            await broker.clients.submit(job(), queue=1)
-        refused = job()
-        with pytest.raises(Overloaded, match="queue is full") as full:
-            await broker.clients.submit(refused, queue=1)
-        assert int(full.value.headers["retry-after"]) >= 1
-        assert await broker.clients.job(refused.id) is None
-        await broker.clients.submit(job(priority=Priority.BATCH), queue=0)  # the other priority has slots of its own
-        with pytest.raises(Overloaded, match="queue is full"):
-            await broker.clients.submit(job(priority=Priority.BATCH), queue=0)
-
-    run(valkey, act)
+pytestmark = pytest.mark.anyio
 
 
-def test_a_queue_without_workers_is_not_called_full(valkey: RealRedis) -> None:
-    """The last worker left after the request had been admitted; a full queue would be 429, and say another reason."""
-
-    async def act(broker: Broker) -> None:
-        await broker.workers.leave("w", [0])
-        suspended = await broker.clients.submit(job(), queue=1)
-        await broker.clients.suspend(suspended)
+async def test_a_queue_is_full_at_its_slots_and_its_length(broker: Broker) -> None:
+    for _ in range(3):
         await broker.clients.submit(job(), queue=1)
-        with pytest.raises(NotReady, match="No worker is running"):
-            await broker.clients.submit(job(), queue=1)
-        with pytest.raises(NotReady, match="No worker is running"):
-            await broker.clients.resume(suspended, queue=1)
-
-    run(valkey, act)
-
-
-def test_many_at_once_never_overfill_a_queue(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> list[Any]:
-        return await asyncio.gather(*(broker.clients.submit(job(), queue=5) for _ in range(40)), return_exceptions=True)
-
-    outcomes = run(valkey, act)
-    assert sum(isinstance(outcome, Job) for outcome in outcomes) == 7
-    assert all(isinstance(outcome, Job | Overloaded) for outcome in outcomes)
+    refused = job()
+    with pytest.raises(Overloaded, match="queue is full") as full:
+        await broker.clients.submit(refused, queue=1)
+    assert int(full.value.headers["retry-after"]) >= 1
+    assert await broker.clients.job(refused.id) is None
+    await broker.clients.submit(job(priority=Priority.BATCH), queue=0)  # the other priority has slots of its own
+    await fails(Overloaded, broker.clients.submit(job(priority=Priority.BATCH), queue=0), "queue is full")
 
 
-def test_a_job_is_submitted_once_even_if_the_reply_got_lost(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        made = job()
-        for _ in range(3):
-            await broker.clients.submit(made, queue=0)
-        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 0)
-        assert [fields["type"] for _, fields in await broker.clients.events(made.id, "0")] == ["job.queued"]
-        await broker.clients.submit(job(owner="other"), queue=0)
-
-    run(valkey, act)
+async def test_a_queue_without_workers_is_not_called_full(broker: Broker) -> None:
+    """The last worker left after the request had been admitted; a full queue would be 429, and say another reason."""
+    await broker.workers.leave("w", [0])
+    suspended = await broker.clients.submit(job(), queue=1)
+    await broker.clients.suspend(suspended)
+    await broker.clients.submit(job(), queue=1)
+    await fails(NotReady, broker.clients.submit(job(), queue=1), "No worker is running")
+    await fails(NotReady, broker.clients.resume(suspended, queue=1), "No worker is running")
 
 
-def test_an_owner_has_a_limit_of_their_own(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        parked = (await submitted(broker, 1, limit=1))[0]
-        with pytest.raises(Overloaded, match="unfinished"):
-            await broker.clients.submit(job(limit=1), queue=9)
-        await broker.clients.submit(job(owner="other", limit=1), queue=9)
-        await broker.clients.suspend(parked)
-        (second,) = await submitted(broker, 1, limit=1)
-        with pytest.raises(Overloaded, match="unfinished"):
-            await broker.clients.resume(parked, queue=9)
-        await broker.clients.cancel(second)
-        for _ in range(2):
-            await broker.clients.resume(parked, queue=9)
-        with pytest.raises(Overloaded, match="unfinished"):
-            await broker.clients.submit(job(limit=1), queue=9)
-
-    run(valkey, act)
+async def test_many_at_once_never_overfill_a_queue(broker: Broker) -> None:
+    calls = (broker.clients.submit(job(), queue=5) for _ in range(40))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert Counter(map(type, outcomes)) == {Job: 7, Overloaded: 33}
 
 
-def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_most(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> list[tuple[int, int]]:
-        jobs = await submitted(broker, 2) + await submitted(broker, 1, owner="other")
-        seen = [await broker.clients.queues.unfinished()]
-        await broker.clients.suspend(jobs[0])  # nobody's limit counts a suspended job
-        seen.append(await broker.clients.queues.unfinished())
-        await broker.clients.resume(jobs[0], queue=9)
-        for made in jobs:
-            seen.append(await broker.clients.queues.unfinished())
-            await broker.clients.cancel(made)
-        return [*seen, await broker.clients.queues.unfinished()]
-
-    assert run(valkey, act) == [(3, 2), (2, 1), (3, 2), (2, 1), (1, 1), (0, 0)]
+async def test_a_job_is_submitted_once_even_if_the_reply_got_lost(broker: Broker) -> None:
+    made = job()
+    for _ in range(3):
+        await broker.clients.submit(made, queue=0)
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 0)
+    assert [fields["type"] for _, fields in await broker.clients.events(made.id, "0")] == ["job.queued"]
+    await broker.clients.submit(job(owner="other"), queue=0)
 
 
-def test_jobs_are_claimed_in_the_order_of_their_arrival(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        jobs, later = await submitted(broker, 3), await submitted(broker, 1, priority=Priority.BATCH)
-        for made in jobs:
-            assert await begun(broker, made) == 1
-        assert await claimed(broker) is None
-        assert await begun(broker, later[0]) == 1
+async def test_an_owner_has_a_limit_of_their_own(broker: Broker) -> None:
+    parked = (await submitted(broker, 1, limit=1))[0]
+    await fails(Overloaded, broker.clients.submit(job(limit=1), queue=9), "unfinished")
+    await broker.clients.submit(job(owner="other", limit=1), queue=9)
+    await broker.clients.suspend(parked)
+    (second,) = await submitted(broker, 1, limit=1)
+    await fails(Overloaded, broker.clients.resume(parked, queue=9), "unfinished")
+    await broker.clients.cancel(second)
+    for _ in range(2):
+        await broker.clients.resume(parked, queue=9)
+    await fails(Overloaded, broker.clients.submit(job(limit=1), queue=9), "unfinished")
 
-    run(valkey, act)
+
+async def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_most(broker: Broker) -> None:
+    jobs = await submitted(broker, 2) + await submitted(broker, 1, owner="other")
+    unfinished = broker.clients.queues.unfinished
+    seen = [await unfinished()]
+    await broker.clients.suspend(jobs[0])  # nobody's limit counts a suspended job
+    seen.append(await unfinished())
+    await broker.clients.resume(jobs[0], queue=9)
+    for made in jobs:
+        seen.append(await unfinished())
+        await broker.clients.cancel(made)
+    assert [*seen, await unfinished()] == [(3, 2), (2, 1), (3, 2), (2, 1), (1, 1), (0, 0)]
 
 
-def test_a_claimed_job_is_in_progress(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        (made,) = await submitted(broker, 1)
+async def test_jobs_are_claimed_in_the_order_of_their_arrival(broker: Broker) -> None:
+    jobs, later = await submitted(broker, 3), await submitted(broker, 1, priority=Priority.BATCH)
+    for number, made in enumerate(jobs, 1):
         claim = await claimed(broker)
-        assert claim is not None
-        assert claim.job == await stored(broker, made)
+        assert (claim.job.id, claim.attempt, claim.job) == (made.id, 1, await stored(broker, made))
         assert (claim.job.status, claim.job.engine) == (Status.IN_PROGRESS, "native")
         assert claim.job.started_at is not None
-        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
-
-    run(valkey, act)
-
-
-def test_position_and_time_follow_the_measured_pace(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        jobs = await submitted(broker, 4)
-        assert [(await broker.clients.position(made)).position for made in jobs] == [0, 1, 2, 3]
-        assert (await broker.clients.position(jobs[0])).eta is None
-        await begun(broker, jobs[0])
-        assert (await broker.clients.position(jobs[1])).position == 0
-        await asyncio.sleep(0.2)
-        await broker.lease(jobs[0]).end(Status.COMPLETED)
-        near, far = [(await broker.clients.position(made)).eta for made in (jobs[1], jobs[3])]
-        assert near is not None
-        assert far is not None
-        assert 0.1 <= near < far
-        assert (await broker.clients.position(await stored(broker, jobs[0]))).position is None
-
-    run(valkey, act)
+        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (3 - number, number)
+    assert await claimed(broker) is None
+    assert await begun(broker, later[0]) == 1
 
 
-def test_a_released_job_goes_back_to_its_place(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        first, second = await submitted(broker, 2)
-        attempt = await begun(broker, first)
-        for _ in range(2):  # the reply may have got lost
-            await broker.lease(first, attempt).release()
-        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (2, 0)
-        assert (await broker.clients.position(await stored(broker, first))).position == 0
-        assert (await broker.clients.position(second)).position == 1
-        assert await begun(broker, first) == attempt + 1
-        await broker.lease(first, attempt).release()  # of an attempt that has no lease any more
-        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 1)
-
-    run(valkey, act)
+async def test_position_and_time_follow_the_measured_pace(broker: Broker) -> None:
+    jobs = await submitted(broker, 4)
+    assert [(await broker.clients.position(made)).position for made in jobs] == [0, 1, 2, 3]
+    assert (await broker.clients.position(jobs[0])).eta is None
+    await begun(broker, jobs[0])
+    assert (await broker.clients.position(jobs[1])).position == 0
+    await asyncio.sleep(0.2)
+    await broker.lease(jobs[0]).end(Status.COMPLETED)
+    near, far = [(await broker.clients.position(made)).eta for made in (jobs[1], jobs[3])]
+    assert 0.1 <= near < far
+    assert (await broker.clients.position(await stored(broker, jobs[0]))).position is None
 
 
-def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        heard: list[tuple[str, Message]] = []
+async def test_a_released_job_goes_back_to_its_place(broker: Broker) -> None:
+    first, second = await submitted(broker, 2)
+    attempt = await begun(broker, first)
+    for _ in range(2):  # the reply may have got lost
+        await broker.lease(first, attempt).release()
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (2, 0)
+    assert (await broker.clients.position(await stored(broker, first))).position == 0
+    assert (await broker.clients.position(second)).position == 1
+    assert await begun(broker, first) == attempt + 1
+    await broker.lease(first, attempt).release()  # of an attempt that has no lease any more
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 1)
 
-        async def listen(name: str) -> None:
-            async for message in broker.workers.control.messages(name):
-                heard.append((name, message))  # noqa: PERF401 - it never ends
 
-        listening = [asyncio.create_task(listen(name)) for name in ("a", "b")]
-        while len(await broker.redis.pubsub_shardchannels()) < 2:  # type: ignore[no-untyped-call]
-            await asyncio.sleep(0.01)
+async def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(broker: Broker) -> None:
+    async with listening(broker, "a", "b") as heard:
         for name in ("dead", "b", "a"):
             for _ in range(2):
                 assert await claimed(broker, worker=name) is None
@@ -184,95 +146,285 @@ def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(valkey: 
                 await asyncio.sleep(0.005)
         assert heard == [(name, Message("wake", "interactive")) for name in ("b", "a")]
         assert await idle(broker) == []
-        for task in listening:
-            task.cancel()
-        await asyncio.gather(*listening, return_exceptions=True)
-
-    run(valkey, act)
 
 
-def test_a_worker_without_a_free_slot_is_not_woken(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        await submitted(broker, 2)
-        assert await claimed(broker)
-        assert await claimed(broker)
-        assert await claimed(broker) is None
-        assert await idle(broker) == ["w"]
-        await submitted(broker, 2)
-        assert await idle(broker) == []
-        assert await claimed(broker, worker="x") is not None
-        assert await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, last=True) is not None
-        assert await idle(broker) == []
-        assert await claimed(broker) is None
-        await broker.workers.leave("w", [0])
-        assert await idle(broker) == []
-
-    run(valkey, act)
+async def test_a_worker_without_a_free_slot_is_not_woken(broker: Broker) -> None:
+    await submitted(broker, 2)
+    assert await claimed(broker)
+    assert await claimed(broker)
+    assert await claimed(broker) is None
+    assert await idle(broker) == ["w"]
+    await submitted(broker, 2)
+    assert await idle(broker) == []
+    assert await claimed(broker, worker="x") is not None
+    assert await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, last=True) is not None
+    assert await idle(broker) == []
+    assert await claimed(broker) is None
+    await broker.workers.leave("w", [0])
+    assert await idle(broker) == []
 
 
-def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(valkey: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        first, second = await submitted(broker, 2)
-        run_script = broker.connection.run
+async def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(broker: Broker) -> None:
+    first, second = await submitted(broker, 2)
+    run_script = broker.connection.run
 
-        async def lose_the_reply(*call: Any, **given: Any) -> Any:
-            await run_script(*call, **given)
-            raise TimeoutError
+    async def lose_the_reply(*call: Any, **given: Any) -> Any:
+        await run_script(*call, **given)
+        raise TimeoutError
 
-        broker.connection.run = lose_the_reply  # type: ignore[method-assign]
-        for _ in range(2):
-            with suppress(TimeoutError):
-                await claimed(broker)
-        broker.connection.run = run_script  # type: ignore[method-assign]
-        assert await begun(broker, first) == 1
-        assert await begun(broker, second) == 1
-        entries = [fields["type"] for _, fields in await broker.clients.events(first.id, "0")]
-        assert entries == ["job.queued", "job.in_progress"]
-
-    run(valkey, act)
+    broker.connection.run = lose_the_reply  # type: ignore[method-assign]
+    for _ in range(2):
+        with suppress(TimeoutError):
+            await claimed(broker)
+    broker.connection.run = run_script  # type: ignore[method-assign]
+    assert await begun(broker, first) == 1
+    assert await begun(broker, second) == 1
+    entries = [fields["type"] for _, fields in await broker.clients.events(first.id, "0")]
+    assert entries == ["job.queued", "job.in_progress"]
 
 
 @pytest.mark.parametrize(
     ("change", "samples", "code"),
     [({"sha256": "bb"}, 0, "model_changed"), ({"model": "other"}, 0, "model_changed"), ({}, 20, "engine_changed")],
 )
-def test_a_job_that_a_worker_cannot_run_fails(
-    valkey: RealRedis, change: dict[str, str], samples: int, code: str
+async def test_a_job_that_a_worker_cannot_run_fails(
+    broker: Broker, change: dict[str, str], samples: int, code: str
 ) -> None:
-    async def act(broker: Broker) -> None:
-        made, after = job(samples_done=samples, engine="onnx" if samples else None, **change), job()
-        for each in (made, after):
-            await broker.clients.submit(each, queue=9)
-        assert await begun(broker, after) == 1
-        failed = await stored(broker, made)
-        assert (failed.status, failed.engine, failed.started_at) == (Status.FAILED, made.engine, None)
-        assert failed.error is not None
-        assert failed.error.code == code
-        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
-
-    run(valkey, act)
+    made, after = job(samples_done=samples, engine="onnx" if samples else None, **change), job()
+    for each in (made, after):
+        await broker.clients.submit(each, queue=9)
+    assert await begun(broker, after) == 1
+    failed = await stored(broker, made)
+    assert (failed.status, failed.engine, failed.started_at) == (Status.FAILED, made.engine, None)
+    assert failed.error.code == code
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
 
 
 @pytest.mark.parametrize("sampled", [False, True])
-def test_a_worker_that_rounds_otherwise_continues_no_job_of_another(valkey: RealRedis, sampled: bool) -> None:
+async def test_a_worker_that_rounds_otherwise_continues_no_job_of_another(broker: Broker, sampled: bool) -> None:
     """Its engine has the same name. A job of which nothing was sampled is its as much as anybody's."""
     other = {name: (sha256, engine, "02") for name, (sha256, engine, _) in MODELS.items()}
+    made = await broker.clients.submit(job(), queue=9)
+    lease = await claimed(broker)
+    if sampled:
+        await lease.publish([Piece(0, 0, b"abc")], None, event=False)
+    await lease.release()
+    again = await broker.workers.claim(Priority.INTERACTIVE, "x", other)
+    found = await stored(broker, made)
+    assert (again is None) is sampled
+    expected = (Status.FAILED, "engine_changed", 3) if sampled else (Status.IN_PROGRESS, None, 0)
+    assert (found.status, found.error and found.error.code, found.samples_done) == expected
 
-    async def act(broker: Broker) -> None:
-        made = await broker.clients.submit(job(), queue=9)
-        lease = await claimed(broker)
-        assert lease is not None
-        if sampled:
-            await lease.publish([Piece(0, 0, b"abc")], None, event=False)
-        await lease.release()
-        again = await broker.workers.claim(Priority.INTERACTIVE, "x", other)
-        found = await stored(broker, made)
-        if sampled:
-            assert again is None
-            assert found.error is not None
-            assert (found.status, found.error.code, found.samples_done) == (Status.FAILED, "engine_changed", 3)
-        else:
-            assert again is not None
-            assert found.status is Status.IN_PROGRESS
 
-    run(valkey, act)
+# Leases
+
+
+async def test_jobs_of_a_dead_worker_go_back_to_their_places(broker: Broker) -> None:
+    dead, alive, waiting = await submitted(broker, 3)
+    await begun(broker, dead, worker="dead")
+    await begun(broker, alive)
+    assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
+    await expired(broker, dead)
+    found = [await broker.workers.reclaim(Priority.INTERACTIVE) for _ in range(2)]
+    assert [[(orphan.job.id, orphan.worker) for orphan in each] for each in found] == [[(dead.id, "dead")], []]
+    positions = [await broker.clients.position(made) for made in (await stored(broker, dead), waiting)]
+    assert [found.position for found in positions] == [0, 1]
+    assert (await stored(broker, alive)).status is Status.IN_PROGRESS
+    assert await begun(broker, dead) == 2
+
+
+async def test_a_renewed_lease_does_not_expire(broker: Broker) -> None:
+    kept, left = await submitted(broker, 2)
+    for made in (kept, left):
+        await begun(broker, made, lease=1.0)
+    found = []
+    for _ in range(12):
+        signals = await renewed(broker, kept, 1, seconds=1.0)
+        assert (signals.attempt, signals.status) == (1, Status.IN_PROGRESS)
+        found += [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE, lease=1.0)]
+        await asyncio.sleep(0.15)
+    assert found == [left.id]
+    lost = await renewed(broker, left, 1)
+    assert lost.status is Status.QUEUED
+    # Nor does a late renewal bring a lease back.
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 1)
+
+
+async def shifted(broker: Broker, made: Job, remaining: float, shift: float) -> None:
+    """Let the last check have been so much earlier, when a job's lease had so many seconds left."""
+    checked = float(await broker.redis.get(key("reclaimed", "interactive")) or 0) - shift
+    await broker.redis.set(key("reclaimed", "interactive"), checked)
+    await broker.redis.zadd(key("running", "interactive"), {made.id: checked + remaining}, xx=True)
+
+
+@pytest.mark.parametrize("shift", [10.0, -1000.0], ids=["away", "another clock"])
+async def test_leases_do_not_expire_while_nobody_can_renew_them(broker: Broker, shift: float) -> None:
+    made, _ = await leased(broker)
+    await broker.workers.reclaim(Priority.INTERACTIVE)
+    await shifted(broker, made, 2.0, shift)
+    for _ in range(2):
+        assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
+    await shifted(broker, made, 0.1, 0.0)
+    await asyncio.sleep(0.2)
+    assert len(await broker.workers.reclaim(Priority.INTERACTIVE)) == 1
+
+
+async def test_leases_expire_even_if_nobody_checks_in_time(broker: Broker) -> None:
+    (made,), count = await submitted(broker, 1), 0
+    await begun(broker, made, lease=5.0)
+    while not await broker.workers.reclaim(Priority.INTERACTIVE):
+        count += 1
+        deadline = await broker.redis.zscore(key("running", "interactive"), made.id)
+        assert deadline is not None
+        checked = float(await broker.redis.get(key("reclaimed", "interactive")) or 0)
+        await shifted(broker, made, deadline - checked, 60.0)
+        assert count <= 11
+    assert count >= 9
+
+
+async def test_nothing_is_taken_of_an_attempt_that_was_overtaken(broker: Broker) -> None:
+    (made, first), piece = await leased(broker), Piece(0, 0, bytes(20))
+    await expired(broker, made)
+    await broker.workers.reclaim(Priority.INTERACTIVE)
+    await fails(StaleAttempt, first.publish([piece], None, event=False))
+    second = await begun(broker, made)
+    await fails(StaleAttempt, first.publish([piece], None, event=False))
+    signals = await renewed(broker, made, first.attempt, seconds=0.0)
+    assert signals.attempt == second
+    assert await broker.workers.reclaim(Priority.INTERACTIVE) == []  # the lease of the second was not touched
+    assert not await first.end(Status.COMPLETED)
+    assert await broker.lease(made, second).end(Status.COMPLETED)
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
+
+
+async def die(broker: Broker, made: Job) -> None:
+    """A worker claims a job and dies; several others find that."""
+    await begun(broker, made)
+    await expired(broker, made)
+    found = await asyncio.gather(*(broker.workers.reclaim(made.priority) for _ in range(3)))
+    assert sum(map(len, found)) == 1
+
+
+async def test_deaths_count_until_there_is_progress(broker: Broker) -> None:
+    (made,) = await submitted(broker, 1)
+    for _ in range(MAX_DEATHS - 1):
+        await die(broker, made)
+    lease = await claimed(broker)
+    await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
+    await lease.release()
+    for _ in range(MAX_DEATHS - 1):
+        await die(broker, made)
+    assert (await stored(broker, made)).status is Status.QUEUED
+    await die(broker, made)
+    failed = await stored(broker, made)
+    assert (failed.status, failed.error.code) == (Status.FAILED, "worker_lost")
+    assert f"{MAX_DEATHS} workers" in failed.error.message
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
+
+
+async def test_a_job_whose_next_death_is_the_last_runs_beside_no_other(broker: Broker) -> None:
+    first, second, harmless = await submitted(broker, 3)
+    for made in (first, second):
+        await broker.redis.hset(key("job", made.id), "deaths", str(MAX_DEATHS - 1))  # type: ignore[misc]
+    lease = await claimed(broker)
+    assert (lease.job.id, lease.suspect) == (first.id, True)
+    await begun(broker, harmless, suspect_held=True)  # which waits for nobody
+    assert await claimed(broker, suspect_held=True) is None
+    await lease.publish([], Snapshot(0, 0, b"state"), event=False)
+    assert lease.suspect, "without a symbol it has not got on"
+    await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
+    assert not lease.suspect
+    await begun(broker, second)
+
+
+async def test_a_suspended_job_waits_until_it_is_asked_for(broker: Broker) -> None:
+    running, waiting = await submitted(broker, 2)
+    attempt = await begun(broker, running)
+    for made in (waiting, running):
+        await broker.clients.suspend(made)
+    signals = await renewed(broker, running, attempt)
+    assert signals.suspend
+    await broker.lease(running, attempt).release()
+    assert await claimed(broker) is None
+    for made in (waiting, running):
+        assert (await stored(broker, made)).status is Status.QUEUED
+    for _ in range(2):  # nor do they take room
+        await broker.clients.submit(job(), queue=0)
+    await fails(Overloaded, broker.clients.resume(running, queue=0), "queue is full")
+    await broker.clients.resume(running, queue=1)
+    for _ in range(2):
+        assert (await claimed(broker)) is not None
+    assert await begun(broker, running) == attempt + 1
+
+
+async def test_no_key_stays_for_ever_but_those_that_everybody_shares(broker: Broker) -> None:
+    (made,) = await submitted(broker, 1)
+    lost = Keys(made.id)["events"]
+    await broker.redis.delete(lost)  # as if it had expired
+    lease = broker.lease(made, await begun(broker, made))
+    await lease.publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=True)
+    lease.note(timings={0: "[]"})
+    await lease.store()
+    await lease.release()
+    assert await broker.redis.exists(lost)
+    await broker.workers.reclaim(made.priority)
+    stay = {name.decode() for name in await broker.redis.keys() if await broker.redis.ttl(name) == -1}
+    assert stay == {SHARED["counter"], Keys(priority=Priority.INTERACTIVE)["waiting"]}
+
+
+async def test_leases_are_renewed_together_however_many_they_are(broker: Broker) -> None:
+    mine, lost = await submitted(broker, 2)
+    attempts = [await begun(broker, mine), await begun(broker, lost)]
+    leases = [broker.lease(mine, attempts[0])] * 4100 + [broker.lease(lost, attempts[1] - 1)]
+    await expired(broker, mine)
+    await expired(broker, lost)
+    assert None not in await broker.workers.renew(leases)
+    assert [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE)] == [lost.id]
+
+
+async def test_a_job_that_was_asked_for_again_keeps_its_new_place(broker: Broker) -> None:
+    suspended, other = await submitted(broker, 2)
+    await broker.clients.suspend(suspended)
+    await broker.clients.resume(suspended, queue=9)
+    await begun(broker, other)
+    attempt = await begun(broker, suspended)
+    await broker.lease(other, 1).release()
+    await broker.lease(suspended, attempt).release()
+    assert (await broker.clients.position(await stored(broker, other))).position == 0
+
+
+async def test_a_job_that_ended_while_it_was_suspended_is_not_revived(broker: Broker) -> None:
+    waiting, running = await submitted(broker, 2)
+    first, second = await begun(broker, waiting), await begun(broker, running)
+    for made, attempt in ((waiting, first), (running, second)):
+        await broker.clients.suspend(made)
+        await broker.lease(made, attempt).release()
+        assert await broker.clients.cancel(made)
+        await broker.clients.resume(made, queue=9)
+        assert (await stored(broker, made)).status is Status.CANCELLED
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
+    assert await broker.clients.queues.unfinished() == (0, 0)
+    assert await claimed(broker) is None
+
+
+async def test_jobs_whose_record_has_expired_lose_their_places(broker: Broker) -> None:
+    running, waiting, last = await submitted(broker, 3)
+    await begun(broker, running)
+    await expired(broker, running)
+    await broker.redis.delete(*(key("job", made.id) for made in (running, waiting)))
+    assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
+    await begun(broker, last)
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
+
+
+async def test_no_record_is_made_for_a_job_that_is_gone(broker: Broker) -> None:
+    lease = broker.lease(gone := job())
+    lease.note(total=5)
+    await lease.store()
+    await broker.clients.acknowledge(gone, 5)
+    await lease.clear_deaths()
+    await lease.release()
+    assert await renewed(broker, gone, 1) is None
+    await fails(StaleAttempt, lease.publish([Piece(0, 0, bytes(20))], None, event=True))
+    await fails(JobExpired, lease.upload())
+    assert [key async for key in broker.redis.scan_iter("ancestral:*:*:job_*")] == []

@@ -21,14 +21,16 @@ from ancestral.service.broker.messages import Piece
 from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.broker.workers import Workers
 from ancestral.service.errors import NotReady, Overloaded
-from tests.service.broker.support import MODELS, WORKER, Broker, job, run
+from tests.service.broker.support import MODELS, WORKER, Broker, fails, job
 from tests.service.redis_servers import RealRedis, cluster
 
 EVERYWHERE = range(CLUSTER_SHARDS)
 
+pytestmark = pytest.mark.anyio
+
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[RealRedis]:
+def valkey() -> Iterator[RealRedis]:
     """Three masters, each with a replica."""
     with tempfile.TemporaryDirectory() as folder, cluster(Path(folder), replicas=1) as running:
         yield running
@@ -53,241 +55,193 @@ def test_tags_differ_and_spread_over_the_slots() -> None:
     assert len({tag(shard) for shard in range(256)}) == 256
 
 
-def test_jobs_are_placed_where_there_is_room_and_a_worker_with_their_model(servers: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        able = [1, 5, 9, 30]
-        await broker.workers.leave("w", [0])
-        info = dataclasses.replace(WORKER, slots={"interactive": 16, "batch": 4})
-        await broker.workers.announce("w", info, able)
-        # Its slots would be room, too: four shards would have five, and one of them now and then five jobs.
-        other = dataclasses.replace(info, models={"tiny": "bb"}, slots={"interactive": 0, "batch": 0})
-        await broker.workers.announce("x", other, EVERYWHERE)
-        jobs = [await broker.clients.submit(await placed(broker), queue=0) for _ in range(12)]
-        counts = Counter(shard_of(made.id) for made in jobs)
-        assert set(counts) <= set(able)
-        assert max(counts.values()) <= 4
-        (merged,) = [found for found in await broker.clients.queues.workers() if found.models == info.models]
-        assert merged == info
-
-    run(servers, act)
+async def test_jobs_are_placed_where_there_is_room_and_a_worker_with_their_model(broker: Broker) -> None:
+    able = [1, 5, 9, 30]
+    await broker.workers.leave("w", [0])
+    info = dataclasses.replace(WORKER, slots={"interactive": 16, "batch": 4})
+    await broker.workers.announce("w", info, able)
+    # Its slots would be room, too: four shards would have five, and one of them now and then five jobs.
+    other = dataclasses.replace(info, models={"tiny": "bb"}, slots={"interactive": 0, "batch": 0})
+    await broker.workers.announce("x", other, EVERYWHERE)
+    jobs = [await broker.clients.submit(await placed(broker), queue=0) for _ in range(12)]
+    counts = Counter(shard_of(made.id) for made in jobs)
+    assert set(counts) <= set(able)
+    assert max(counts.values()) <= 4
+    (merged,) = [found for found in await broker.clients.queues.workers() if found.models == info.models]
+    assert merged == info
 
 
-def test_an_owner_sees_the_jobs_of_all_shards_newest_first(servers: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        jobs = [await broker.clients.submit(job(id=new_job_id(7 * n % 32)), queue=9) for n in range(11)]
-        await broker.clients.delete(jobs[4])
-        wanted = [made.id for made in reversed(jobs) if made is not jobs[4]]
-        seen, after = list[str](), None
-        while True:
-            page, more = await broker.clients.jobs("me", after, 3)
-            seen += [made.id for made in page]
-            if not more:
-                break
-            after = seen[-1]
-        assert seen == wanted
-        assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (10, 0)
-        assert await broker.clients.queues.unfinished() == (10, 10)
-
-    run(servers, act)
+async def test_an_owner_sees_the_jobs_of_all_shards_newest_first(broker: Broker) -> None:
+    jobs = [await broker.clients.submit(job(id=new_job_id(7 * n % 32)), queue=9) for n in range(11)]
+    await broker.clients.delete(jobs[4])
+    wanted = [made.id for made in reversed(jobs) if made is not jobs[4]]
+    seen, after = list[str](), None
+    while True:
+        page, more = await broker.clients.jobs("me", after, 3)
+        seen += [made.id for made in page]
+        if not more:
+            break
+        after = seen[-1]
+    assert seen == wanted
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (10, 0)
+    assert await broker.clients.queues.unfinished() == (10, 10)
 
 
-def test_a_limit_counts_the_jobs_of_all_shards(servers: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        first = await broker.clients.submit(job(id=new_job_id(3), limit=2), queue=9)
-        await broker.clients.submit(job(id=new_job_id(4), limit=2), queue=9)
-        for shard in (3, 4, 5):
-            with pytest.raises(Overloaded, match="unfinished"):
-                await broker.clients.submit(job(id=new_job_id(shard), limit=2), queue=9)
-        await broker.clients.cancel(first)
-        await broker.clients.submit(job(id=new_job_id(5), limit=2), queue=9)
-
-    run(servers, act)
+async def test_a_limit_counts_the_jobs_of_all_shards(broker: Broker) -> None:
+    first = await broker.clients.submit(job(id=new_job_id(3), limit=2), queue=9)
+    await broker.clients.submit(job(id=new_job_id(4), limit=2), queue=9)
+    for shard in (3, 4, 5):
+        await fails(Overloaded, broker.clients.submit(job(id=new_job_id(shard), limit=2), queue=9), "unfinished")
+    await broker.clients.cancel(first)
+    await broker.clients.submit(job(id=new_job_id(5), limit=2), queue=9)
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-def test_a_request_is_accepted_while_any_shard_has_room(servers: RealRedis, keyed: bool) -> None:
+async def test_a_request_is_accepted_while_any_shard_has_room(broker: Broker, keyed: bool) -> None:
     """Twenty slots lie in twenty of the 32 shards."""
+    await broker.workers.leave("w", [0])
+    info = dataclasses.replace(WORKER, slots={"interactive": 20, "batch": 4})
+    await broker.workers.announce("w", info, EVERYWHERE)
 
-    async def act(broker: Broker) -> None:
-        await broker.workers.leave("w", [0])
-        info = dataclasses.replace(WORKER, slots={"interactive": 20, "batch": 4})
-        await broker.workers.announce("w", info, EVERYWHERE)
+    async def submit(number: int) -> Job:
+        made = await placed(broker, f"k{number}" if keyed else None)
+        return await broker.clients.submit(made, queue=0)
 
-        async def submit(number: int) -> Job:
-            made = await placed(broker, f"k{number}" if keyed else None)
-            return await broker.clients.submit(made, queue=0)
-
-        jobs = [await submit(number) for number in range(20)]
-        with pytest.raises(Overloaded, match="full"):
-            await submit(20)
-        assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
-        await broker.clients.cancel(jobs[0])
-        await asyncio.sleep(0.2)
-        assert await submit(21)
-
-    run(servers, act)
+    jobs = [await submit(number) for number in range(20)]
+    await fails(Overloaded, submit(20), "full")
+    assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
+    await broker.clients.cancel(jobs[0])
+    await asyncio.sleep(0.2)
+    assert await submit(21)
 
 
-def test_there_are_as_many_shards_as_the_processes_are_told(servers: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        few = Connection(servers.url, shards=2)
-        try:
-            clients, workers = Clients(few), Workers(few)
-            homes = await workers.enrol("x")
-            await workers.announce("x", WORKER, homes)
-            placed = [
-                await clients.queues.place(Priority.INTERACTIVE, "me", f"k{n}", {"tiny": "aa"}) for n in range(20)
-            ]
-            assert {*homes} == {shard_of(job_id) for job_id in placed} == {0, 1}
-        finally:
-            await few.close()
-
-    run(servers, act)
+async def test_there_are_as_many_shards_as_the_processes_are_told(valkey: RealRedis, broker: Broker) -> None:
+    few = Connection(valkey.url, shards=2)
+    try:
+        clients, workers = Clients(few), Workers(few)
+        homes = await workers.enrol("x")
+        await workers.announce("x", WORKER, homes)
+        placed = [await clients.queues.place(Priority.INTERACTIVE, "me", f"k{n}", {"tiny": "aa"}) for n in range(20)]
+        assert {*homes} == {shard_of(job_id) for job_id in placed} == {0, 1}
+    finally:
+        await few.close()
 
 
-def test_equal_idempotency_keys_meet(servers: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        again = [await placed(broker, "k") for _ in range(3)]
-        stored = [await broker.clients.submit(made, queue=9, bound=("k", "f")) for made in again]
-        assert {made.id for made in stored} == {again[0].id}
-        assert len({shard_of((await placed(broker, f"k{n}")).id) for n in range(50)}) > 10
-
-    run(servers, act)
+async def test_equal_idempotency_keys_meet(broker: Broker) -> None:
+    again = [await placed(broker, "k") for _ in range(3)]
+    stored = [await broker.clients.submit(made, queue=9, bound=("k", "f")) for made in again]
+    assert {made.id for made in stored} == {again[0].id}
+    assert len({shard_of((await placed(broker, f"k{n}")).id) for n in range(50)}) > 10
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 40, 100])
-def test_workers_share_the_shards(servers: RealRedis, count: int) -> None:
-    async def act(broker: Broker) -> None:
-        names = [f"w{n}" for n in range(count)]
-        for _ in range(2):
-            homes = [await broker.workers.enrol(name) for name in names]
-        served = Counter(shard for each in homes for shard in each)
-        assert set(served) == set(EVERYWHERE)
-        assert min(served.values()) >= min(2, count)
-        assert max(map(len, homes)) - min(map(len, homes)) == 0
-        if count >= CLUSTER_SHARDS:
-            assert len(homes[0]) == 2
-        for name, shards in zip(names, homes, strict=True):
-            await broker.workers.leave(name, shards)
-        assert await broker.workers.enrol("alone") == list(EVERYWHERE)
-
-    run(servers, act)
+async def test_workers_share_the_shards(broker: Broker, count: int) -> None:
+    names = [f"w{n}" for n in range(count)]
+    for _ in range(2):
+        homes = [await broker.workers.enrol(name) for name in names]
+    served = Counter(shard for each in homes for shard in each)
+    assert set(served) == set(EVERYWHERE)
+    assert min(served.values()) >= min(2, count)
+    assert max(map(len, homes)) - min(map(len, homes)) == 0
+    if count >= CLUSTER_SHARDS:
+        assert len(homes[0]) == 2
+    for name, shards in zip(names, homes, strict=True):
+        await broker.workers.leave(name, shards)
+    assert await broker.workers.enrol("alone") == list(EVERYWHERE)
 
 
-def test_requests_of_a_caller_and_sessions_are_anywhere(servers: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        for caller in "abcdef":
-            assert [(await broker.clients.request_window.hit(caller, 2))[0] for _ in range(3)] == [True, True, False]
-            session = broker.clients.session(None, 60)
-            session.owner = caller
-            assert await session.save('{"a":1}')
-            assert await broker.clients.session(session.id, 60).claim(caller) == '{"a":1}'
-
-    run(servers, act)
+async def test_requests_of_a_caller_and_sessions_are_anywhere(broker: Broker) -> None:
+    for caller in "abcdef":
+        assert [(await broker.clients.request_window.hit(caller, 2))[0] for _ in range(3)] == [True, True, False]
+        session = broker.clients.session(None, 60)
+        session.owner = caller
+        assert await session.save('{"a":1}')
+        assert await broker.clients.session(session.id, 60).claim(caller) == '{"a":1}'
 
 
-def test_a_job_counts_as_submitted_when_a_replica_has_it(servers: RealRedis) -> None:
-    async def act(broker: Broker) -> None:
-        broker.connection.replicas = 1
-        made = await broker.clients.submit(job(), queue=9)
-        assert (await broker.clients.job(made.id)) == made
-        broker.connection.replicas = 2  # than there are
-        lost = job()
-        with pytest.raises(NotReady, match="replicas"):
-            await broker.clients.submit(lost, queue=9)
-        found = await broker.clients.job(lost.id)
-        assert found is not None
-        assert found.status is Status.CANCELLED
-
-    run(servers, act)
+async def test_a_job_counts_as_submitted_when_a_replica_has_it(broker: Broker) -> None:
+    broker.connection.replicas = 1
+    made = await broker.clients.submit(job(), queue=9)
+    assert (await broker.clients.job(made.id)) == made
+    broker.connection.replicas = 2  # than there are
+    lost = job()
+    await fails(NotReady, broker.clients.submit(lost, queue=9), "replicas")
+    found = await broker.clients.job(lost.id)
+    assert found.status is Status.CANCELLED
 
 
-def test_a_slot_that_moves_takes_its_jobs_with_it(servers: RealRedis) -> None:
+async def test_a_slot_that_moves_takes_its_jobs_with_it(valkey: RealRedis, broker: Broker) -> None:
     """Also while the connection still believes that the old server has them."""
-
-    async def act(broker: Broker) -> None:
-        jobs = [await broker.clients.submit(await placed(broker), queue=99) for _ in range(20)]
-        for shard in (0, 1, 2):
-            servers.move_slot(key_slot(tag(shard).encode()))
-        jobs += [await broker.clients.submit(job(id=new_job_id(shard)), queue=99) for shard in (0, 1, 2)]
-        assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
-
-    run(servers, act)
+    jobs = [await broker.clients.submit(await placed(broker), queue=99) for _ in range(20)]
+    for shard in (0, 1, 2):
+        valkey.move_slot(key_slot(tag(shard).encode()))
+    jobs += [await broker.clients.submit(job(id=new_job_id(shard)), queue=99) for shard in (0, 1, 2)]
+    assert sorted(await claimed_anywhere(broker)) == sorted(made.id for made in jobs)
 
 
 @pytest.mark.parametrize("moved", [None, "job", "waiting"])
-def test_nothing_is_half_done_while_a_slot_moves(servers: RealRedis, moved: str | None) -> None:
+async def test_nothing_is_half_done_while_a_slot_moves(valkey: RealRedis, broker: Broker, moved: str | None) -> None:
     """A claim fails, whether a key that it uses is not there any more, or is not there yet, as a job's stream is."""
-
-    async def act(broker: Broker) -> None:
-        for priority in Priority:
-            await broker.clients.submit(job(id=new_job_id(0), priority=priority), queue=9)
-            assert await broker.workers.claim(priority, "w", MODELS) is not None
-        made = await broker.clients.submit(job(id=new_job_id(0)), queue=9)
-        await broker.redis.zadd(Keys.for_job(made)["idle"], {"x": 1.0})  # so that only the stream is not there
-        with servers.moving_slot(key_slot(tag(0).encode())) as move:
-            if moved is not None:
-                await asyncio.to_thread(move, Keys.for_job(made)[moved])
-            with pytest.raises(UNAVAILABLE):
-                await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS)
-        lease = await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS)
-        assert lease is not None
-        assert (lease.job.id, lease.attempt) == (made.id, 1)
-        await lease.publish([Piece(0, 0, b"abc")], None, event=True)
-        assert await lease.end(Status.COMPLETED, symbols=3)
-        kinds = [type(entry).__name__ async for entry in broker.clients.entries(made.id)]
-        assert kinds == ["Begin", "Piece", "Ended"]
-
-    run(servers, act)
+    for priority in Priority:
+        await broker.clients.submit(job(id=new_job_id(0), priority=priority), queue=9)
+        assert await broker.workers.claim(priority, "w", MODELS) is not None
+    made = await broker.clients.submit(job(id=new_job_id(0)), queue=9)
+    await broker.redis.zadd(Keys.for_job(made)["idle"], {"x": 1.0})  # so that only the stream is not there
+    with valkey.moving_slot(key_slot(tag(0).encode())) as move:
+        if moved is not None:
+            await asyncio.to_thread(move, Keys.for_job(made)[moved])
+        await fails(UNAVAILABLE, broker.workers.claim(Priority.INTERACTIVE, "w", MODELS))
+    lease = await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS)
+    assert (lease.job.id, lease.attempt) == (made.id, 1)
+    await lease.publish([Piece(0, 0, b"abc")], None, event=True)
+    assert await lease.end(Status.COMPLETED, symbols=3)
+    kinds = [type(entry).__name__ async for entry in broker.clients.entries(made.id)]
+    assert kinds == ["Begin", "Piece", "Ended"]
 
 
 @pytest.mark.slow
-def test_no_job_is_lost_or_done_twice_when_masters_are_killed(servers: RealRedis) -> None:
+async def test_no_job_is_lost_or_done_twice_when_masters_are_killed(valkey: RealRedis, broker: Broker) -> None:
     """kill -9 of one master, then CLUSTER FAILOVER of another, while jobs are submitted, claimed and ended."""
+    broker.connection.replicas = 1
+    admitted, done, all_done = list[str](), set[str](), asyncio.Event()
 
-    async def act(broker: Broker) -> None:
-        broker.connection.replicas = 1
-        admitted, done, all_done = list[str](), set[str](), asyncio.Event()
+    async def submit() -> None:
+        while len(admitted) < 1000:
+            try:
+                made = await placed(broker)
+                admitted.append((await broker.clients.submit(made, queue=1000)).id)
+            except (NotReady, *UNAVAILABLE):
+                await asyncio.sleep(0.1)
 
-        async def submit() -> None:
-            while len(admitted) < 1000:
+    async def work(first: int) -> None:
+        while not all_done.is_set():
+            for shard in range(first, CLUSTER_SHARDS, 4):
                 try:
-                    made = await placed(broker)
-                    admitted.append((await broker.clients.submit(made, queue=1000)).id)
-                except (NotReady, *UNAVAILABLE):
-                    await asyncio.sleep(0.1)
+                    lease = await broker.workers.claim(Priority.INTERACTIVE, f"w{first}", MODELS, shard=shard)
+                    await broker.workers.reclaim(Priority.INTERACTIVE, shard=shard)
+                except UNAVAILABLE:
+                    continue
+                if lease is not None and await lease.end(Status.COMPLETED, result={"n": 1}):
+                    done.add(lease.job.id)
+            await asyncio.sleep(0.01)
 
-        async def work(first: int) -> None:
-            while not all_done.is_set():
-                for shard in range(first, CLUSTER_SHARDS, 4):
-                    try:
-                        lease = await broker.workers.claim(Priority.INTERACTIVE, f"w{first}", MODELS, shard=shard)
-                        await broker.workers.reclaim(Priority.INTERACTIVE, shard=shard)
-                    except UNAVAILABLE:
-                        continue
-                    if lease is not None and await lease.end(Status.COMPLETED, result={"n": 1}):
-                        done.add(lease.job.id)
-                await asyncio.sleep(0.01)
+    async def disturb() -> None:
+        while len(admitted) < 200:
+            await asyncio.sleep(0.05)
+        valkey.nodes[0].end()
+        while len(admitted) < 500:
+            await asyncio.sleep(0.05)
+        replica = valkey.nodes[4].client
+        await retry_while_unavailable(lambda: asyncio.to_thread(replica.execute_command, "CLUSTER FAILOVER"), 30)
 
-        async def disturb() -> None:
-            while len(admitted) < 200:
-                await asyncio.sleep(0.05)
-            servers.nodes[0].end()
-            while len(admitted) < 500:
-                await asyncio.sleep(0.05)
-            replica = servers.nodes[4].client
-            await retry_while_unavailable(lambda: asyncio.to_thread(replica.execute_command, "CLUSTER FAILOVER"), 30)
-
-        async with asyncio.timeout(240):
-            working = [asyncio.create_task(work(n)) for n in range(4)]
-            await asyncio.gather(disturb(), *(submit() for _ in range(8)))
-            for job_id in admitted:  # an end that only the killed master knew is lost, and the job is done again
-                while (found := await broker.clients.job(job_id)) is None or not found.status.terminal:
-                    assert found is not None
-                    await asyncio.sleep(0.1)
-                assert found.status is Status.COMPLETED
-            all_done.set()
-            await asyncio.gather(*working)
-        assert set(admitted) <= done
-
-    run(servers, act)
+    async with asyncio.timeout(240):
+        working = [asyncio.create_task(work(n)) for n in range(4)]
+        await asyncio.gather(disturb(), *(submit() for _ in range(8)))
+        for job_id in admitted:  # an end that only the killed master knew is lost, and the job is done again
+            while (found := await broker.clients.job(job_id)) is None or not found.status.terminal:
+                assert found is not None
+                await asyncio.sleep(0.1)
+            assert found.status is Status.COMPLETED
+        all_done.set()
+        await asyncio.gather(*working)
+    assert set(admitted) <= done
