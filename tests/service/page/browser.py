@@ -12,27 +12,23 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pytest
 
+from tests.service.images.pictures import Pixels, written
 from tests.service.servers import Server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Download, Page
 
 FIRST_SOUND: Final = Path(__file__).with_name("first_sound.js").read_text()
 SECONDS: Final = 120_000
 """Playwright counts in milliseconds: the machine may be busy."""
 _FLAGS: Final = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
+    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
+]  # fmt: skip
 _CAPTURE: Final = """
 const processor = `registerProcessor("capture", class extends AudioWorkletProcessor {
   process([[input]]) {
@@ -49,6 +45,10 @@ window.capture = async (source, connect) => {
 };
 """
 """Keeps what the sound device gets. It needs a visit without the page's policy, which lets no such script in."""
+_PIXELS: Final = """selector => Array.from(document.querySelectorAll(selector), canvas => {
+  const { width, height } = canvas;
+  return [height, width, Array.from(canvas.getContext("2d").getImageData(0, 0, width, height).data)];
+})"""
 _HEARD: Final = "window.heard.map((part) => Array.from(part, (x) => Math.round(x * 32768)))"
 
 
@@ -85,25 +85,50 @@ def hosted(folder: Path) -> Iterator[str]:
 
 @dataclass
 class Visit:
-    """One visit to the page, and everything that it should not have done."""
+    """One visit to the page. It has all that Playwright's page has."""
 
     page: Page
     server: Server
     requests: list[str] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
 
-    def open(self, link: str = "") -> None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.page, name)
+
+    def open(self, link: str) -> None:
         """Open a view."""
-        self.page.goto(f"{self.server.url}/{link}")
+        self.page.goto(link if link.startswith(self.server.url) else f"{self.server.url}/{link}")
         self.page.wait_for_selector("main h1")
 
-    def evaluate(self, script: str, *arguments: Any) -> Any:
-        return self.page.evaluate(script, *arguments)
+    def draw(self, count: int) -> None:
+        """Press the button, and wait for so many pictures."""
+        self.page.click("button.primary")
+        self.page.wait_for_selector(f".shot:nth-child({count}):not(.growing)")
 
-    def check(self) -> None:
-        """Nothing was asked of another host, and nothing was said on the console."""
-        assert all(url.startswith((self.server.url, "blob:", "data:")) for url in self.requests), self.requests
-        assert self.messages == []
+    def upload(self, *files: bytes | Pixels, name: str = "mine.png") -> None:
+        """Choose files, or pictures, each in its own place."""
+        for number, file in enumerate(files):
+            data = file if isinstance(file, bytes) else written(file)
+            place = self.page.locator(f"input[type=file] >> visible=true >> nth={number}")
+            place.set_input_files({"name": name, "mimeType": "", "buffer": data})
+
+    def drag(self, selector: str, begin: tuple[float, float], end: tuple[float, float]) -> None:
+        """Move the mouse while it is pressed, from one place in a box to another."""
+        box = self.page.locator(selector).bounding_box()
+        assert box is not None
+        for act, (x, y) in ((self.page.mouse.down, begin), (self.page.mouse.up, end)):
+            self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+            act()
+
+    def download(self, selector: str) -> Download:
+        """Press a button that downloads a file."""
+        with self.page.expect_download() as download:
+            self.page.click(selector)
+        return download.value
+
+    def pixels(self, selector: str) -> list[Pixels]:
+        """The colours ``[H, W, 4]`` of canvases. Chromium complains if one is read more than once."""
+        found = self.page.evaluate(_PIXELS, selector)
+        return [np.array(colours, np.uint8).reshape(height, width, 4) for height, width, colours in found]
 
     def speak(self) -> str:
         """Press the button, and wait for the last byte. Returns the hash of all bytes."""
@@ -120,7 +145,7 @@ class Visit:
 
     def heard(self) -> bytes:
         """What the sound device got, as 16-bit samples, without the silence before and after."""
-        parts: list[list[int]] = self.evaluate(_HEARD)
+        parts: list[list[int]] = self.page.evaluate(_HEARD)
         samples = [sample for part in parts for sample in part]
         first = next(index for index, sample in enumerate(samples) if sample)
         last = next(index for index, sample in enumerate(reversed(samples)) if sample)
@@ -128,19 +153,34 @@ class Visit:
 
 
 @contextmanager
-def visiting(browser: Browser, server: Server, *, capture: bool = False, **options: Any) -> Iterator[Visit]:
-    """A visit by somebody who has never been here; what they hear is kept, if that is wanted."""
+def visiting(
+    browser: Browser, server: Server, link: str = "", *, capture: bool = False, quiet: bool = True, **options: Any
+) -> Iterator[Visit]:
+    """A visit by somebody who has never been here. No other host is asked, and nothing is said on the console.
+
+    Args:
+        browser: for this visit.
+        server: that is visited.
+        link: what is opened first.
+        capture: whether what is heard is kept.
+        quiet: False where something is wrong, which the browser says, too.
+        options: of the browser's context.
+    """
     context: BrowserContext = browser.new_context(bypass_csp=capture, **options)
     context.set_default_timeout(SECONDS)
     context.add_init_script(FIRST_SOUND)
     if capture:
         context.add_init_script(_CAPTURE)
     page = context.new_page()
-    visit = Visit(page, server)
+    visit, messages = Visit(page, server), list[str]()
     page.on("request", lambda request: visit.requests.append(request.url))
-    page.on("console", lambda said: visit.messages.append(f"{said.type}: {said.text} ({said.location['url']})"))
-    page.on("pageerror", lambda error: visit.messages.append(f"error: {error}"))
+    page.on("console", lambda said: messages.append(f"{said.type}: {said.text} ({said.location['url']})"))
+    page.on("pageerror", lambda error: messages.append(f"error: {error}"))
     try:
+        if link:
+            visit.open(link)
         yield visit
+        assert all(url.startswith((server.url, "blob:", "data:")) for url in visit.requests), visit.requests
+        assert messages == [] or not quiet
     finally:
         context.close()

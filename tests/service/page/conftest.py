@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 Visiting = Callable[..., AbstractContextManager[Visit]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """One for all tests of this directory. After them the event loop of Playwright is gone: others have their own."""
     with chromium() as found:
         yield found
 

@@ -1,9 +1,12 @@
-"""`GET /` and the files of the page: types, policy, caching, compression, and the setting that takes them away."""
+"""The files of the page over HTTP and in the wheel, its modules in Node, and `ancestral serve --open`."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,10 +16,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
+from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from tests.paths import ROOT
-from tests.service.servers import Server
+from tests.service.redis_servers import eventually
+from tests.service.servers import Server, command, running
 
-FILES = sorted(path.name for path in (ROOT / "service/api/web/page").iterdir())
+PAGE = ROOT / "service/api/web/page"
+FILES = sorted(path.name for path in PAGE.iterdir())
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -33,7 +41,7 @@ def path_of(name: str) -> str:
 def test_a_file(server: Server, name: str) -> None:
     found = httpx.get(server.url + path_of(name), headers={"accept-encoding": "identity"})
     assert found.status_code == 200
-    assert found.content == (ROOT / "service/api/web/page" / name).read_bytes()
+    assert found.content == (PAGE / name).read_bytes()
     assert found.headers["content-type"].split(";")[0] == TYPES.get(Path(name).suffix, "text/html")
     assert found.headers["content-security-policy"] == POLICY
     assert found.headers["x-content-type-options"] == "nosniff"
@@ -58,7 +66,7 @@ def test_the_whole_page_is_small(server: Server) -> None:
                 assert response.headers["content-encoding"] == "gzip"
                 assert response.headers["vary"] == "accept-encoding"
                 sent = b"".join(response.iter_raw())
-            assert gzip.decompress(sent) == (ROOT / "service/api/web/page" / name).read_bytes()
+            assert gzip.decompress(sent) == (PAGE / name).read_bytes()
             total += len(sent)
     assert total <= MOST_BYTES
 
@@ -68,7 +76,7 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(server: Server) -> N
     assert not re.search(r"<style|\bstyle=|\bon\w+=", html)
     assert all(not content.strip() for content in re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL))
     for name in FILES:
-        text = (ROOT / "service/api/web/page" / name).read_text()
+        text = (PAGE / name).read_text()
         hosts = set(re.findall(r"https?://[\w.-]+", text))
         assert hosts <= {"http://www.w3.org", "http://localhost"}, name  # a namespace, and the address without a page
     for name in re.findall(r'(?:href|src)="page/([\w.]+)"', html):
@@ -105,3 +113,46 @@ def test_it_is_in_the_wheel(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"ancestral/service/api/web/page/{name}" for name in FILES} <= names
+
+
+def test_the_page_modules_pass_their_node_tests() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = map(int, re.findall(r"\d+", version)[:2])
+    if (major, minor) < (20, 19):
+        pytest.skip(f"Node {version.strip()} cannot import modules from .js files: 20.19 can")
+    words = [node, "--test", str(Path(__file__).with_name("modules.test.mjs"))]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=120, check=False, env={"PAGE": f"{PAGE.as_uri()}/"}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_view_jobs_knows_what_has_no_manifest() -> None:
+    """It asks every other finished job for its manifest."""
+    found = re.search(r"^const COMPUTED = (\[.*\]);$", (PAGE / "jobs.js").read_text("utf-8"), re.MULTILINE)
+    assert found
+    tasks = (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
+    assert sorted(json.loads(found[1])) == sorted(task.kind for task in tasks if task.manifest is None)
+
+
+def test_a_browser_is_opened(environment: dict[str, str], tmp_path: Path) -> None:
+    """`BROWSER` names a command that stands for it."""
+    script, opened = tmp_path / "browser.py", tmp_path / "opened"
+    script.write_text(f"import pathlib, sys\npathlib.Path({str(opened)!r}).write_text(sys.argv[1])\n")
+    browser = f"{shlex.join([sys.executable, str(script)])} %s"
+    with running(environment | {"BROWSER": browser}, "--open") as server:
+        eventually(lambda: opened.exists() and opened.read_text())
+        assert opened.read_text() == f"{server.url}/"
+        assert "<title>Ancestral</title>" in httpx.get(opened.read_text()).text
+
+
+def test_without_a_page_there_is_nothing_to_open(environment: dict[str, str]) -> None:
+    own = environment | {"ANCESTRAL_PAGE": "off"}
+    done = subprocess.run(
+        command("serve", "--open", "--port", "0"), env=own, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert "ANCESTRAL_PAGE is off" in done.stderr

@@ -7,9 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
@@ -41,8 +39,7 @@ CUT = """() => {
 """What stands beyond the edge of the window, or is wider than its own box."""
 
 
-@dataclass(frozen=True)
-class Models:
+class Models(NamedTuple):
     """Those of a server that the views are shown with."""
 
     speech: str
@@ -58,7 +55,7 @@ REAL = Models("wavenet-en", "joe", "pixelcnn-sprites", "wavenet-babble")
 def tab_to(page: Visit, selector: str) -> None:
     """Press Tab until an element has the focus."""
     for _ in range(120):
-        page.page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
         if page.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
             return
     raise AssertionError(f"Tab does not reach {selector}")
@@ -66,76 +63,71 @@ def tab_to(page: Visit, selector: str) -> None:
 
 def go_to(page: Visit, view: str) -> None:
     """Open a view from the navigation, by the keyboard."""
-    page.page.focus("nav a")
+    page.focus("nav a")
     tab_to(page, f"nav a[href='#{view.lower()}']")
-    page.page.keyboard.press("Enter")
-    page.page.wait_for_selector(f"main h1:text-is('{view}')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"main h1:text-is('{view}')")
 
 
 def test_the_keyboard_is_enough(server: Server, visit: Visiting) -> None:
-    with visit(server) as page:
-        page.open(SPEAK)
-        page.page.keyboard.press("Tab")
+    with visit(server, SPEAK) as page:
+        page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
         reached = set()
         for _ in range(60):
-            page.page.keyboard.press("Tab")
+            page.keyboard.press("Tab")
             reached.add(page.evaluate("document.activeElement.textContent || document.activeElement.type || ''"))
         assert {"Speak", "Draw", "Jobs", "API key", "textarea", "radio", "range", "Copy link"} <= reached
-        page.page.focus("textarea")
-        page.page.keyboard.press("Control+Enter")
-        page.page.wait_for_selector(".stats[data-sha256]", state="attached")
+        page.focus("textarea")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector(".stats[data-sha256]", state="attached")
         page.played()
-        page.page.focus("input.position")
-        page.page.keyboard.press("Home")
-        page.page.keyboard.press("ArrowRight")
-        page.page.wait_for_timeout(200)
-        assert float(page.page.inner_text(".time").split()[0]) < 0.1
+        page.focus("input.position")
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(200)
+        assert float(page.inner_text(".time").split()[0]) < 0.1
 
 
 def test_the_keyboard_draws(server: Server, visit: Visiting) -> None:
-    with visit(server) as page:
-        page.open("#draw?model=subclasses&n=2&seed=4&prompt=Birds")
+    with visit(server, "#draw?model=subclasses&n=2&seed=4&prompt=Birds") as page:
         tab_to(page, ".chip input")
-        page.page.keyboard.press("ArrowRight")
-        assert page.page.input_value(".chips input:checked >> nth=0") == "Beasts"
+        page.keyboard.press("ArrowRight")
+        assert page.input_value(".chips input:checked >> nth=0") == "Beasts"
         tab_to(page, "button.primary")
-        page.page.keyboard.press("Enter")
-        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".shot:nth-child(2):not(.growing)")
         tab_to(page, ".frame")
-        page.page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
         tab_to(page, "dialog button:nth-of-type(3)")
         assert page.evaluate("document.activeElement.textContent") == "Complete it"
-        page.page.keyboard.press("Enter")
-        page.page.wait_for_selector("dialog", state="detached")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog", state="detached")
         tab_to(page, "[data-param=rows] input")
-        page.page.keyboard.press("End")
-        assert page.page.input_value("[data-param=rows] input") == "7"
+        page.keyboard.press("End")
+        assert page.input_value("[data-param=rows] input") == "7"
         tab_to(page, "button.primary")
-        page.page.keyboard.press("Space")
-        page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
-        page.check()
+        page.keyboard.press("Space")
+        page.wait_for_selector(".shot:nth-child(2):not(.growing)")
 
 
-def test_the_keyboard_scores_verifies_and_reads(server: Server, visit: Visiting, tmp_path: Path) -> None:
-    with visit(server) as page:
-        page.open("#score")
+def test_the_keyboard_scores_verifies_and_reads(server: Server, visit: Visiting) -> None:
+    with visit(server, "#score") as page:
         tab_to(page, ".file")
-        with page.page.expect_file_chooser() as chooser:
-            page.page.keyboard.press("Space")
-        (tmp_path / "mine.png").write_bytes(written(noise("subclasses")))
-        chooser.value.set_files(tmp_path / "mine.png")
-        page.page.wait_for_selector(".score:nth-child(3) .bits")
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Space")
+        picture = written(noise("subclasses"))
+        chooser.value.set_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture})
+        page.wait_for_selector(".score:nth-child(3) .bits")
         assert server.speak().status_code == 200
         go_to(page, "Jobs")
         tab_to(page, "button[aria-label^=Verify]")
-        page.page.keyboard.press("Enter")
-        page.page.wait_for_selector(".tick:has-text('The same bytes')")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".tick:has-text('The same bytes')")
         go_to(page, "Models")
         tab_to(page, "summary")
-        page.page.keyboard.press("Enter")
-        page.page.wait_for_selector(".card-text :text('Random weights')")
-        page.check()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".card-text :text('Random weights')")
 
 
 @pytest.fixture(scope="module")
@@ -153,65 +145,63 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "node_modules/axe-core/axe.min.js").read_text()
 
 
-def states(page: Visit, server: Server, folder: Path, models: Models) -> Iterator[str]:
+def states(page: Visit, server: Server, models: Models) -> Iterator[str]:
     """Goes through the views and their states, and says the name of each one that is reached."""
-    sound, picture = folder / "mine.wav", folder / "mine.png"
-    sound.write_bytes(server.speak(model=models.speech, voice=models.voice).content)
-    picture.write_bytes(written(noise("subclasses")))
+    sound = server.speak(model=models.speech, voice=models.voice).content
     page.open(f"#speak?model={models.speech}&voice={models.voice}&seed=9&text={quote(LONG)}")
     page.speak()
     yield "speak"
-    page.page.fill("textarea", "…")
-    page.page.click("button.primary")
-    page.page.wait_for_selector("[data-param=input] .wrong:not(:empty)")
+    page.fill("textarea", "…")
+    page.click("button.primary")
+    page.wait_for_selector("[data-param=input] .wrong:not(:empty)")
     yield "an error at its field"
-    page.page.click("#key")
-    page.page.wait_for_selector("dialog[open]")
+    page.click("#key")
+    page.wait_for_selector("dialog[open]")
     yield "the key"
-    page.page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
     page.open(f"#draw?model={models.pictures}&n=2&seed=5")
-    page.page.click("button.primary")
-    page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+    page.draw(2)
     yield "draw"
-    page.page.click(".frame >> nth=0")
-    page.page.wait_for_selector("dialog[open]")
+    page.click(".frame >> nth=0")
+    page.wait_for_selector("dialog[open]")
     yield "a picture, enlarged"
-    page.page.click("dialog button:text-is('Complete it')")
-    page.page.click("button.primary")
-    page.page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+    page.click("dialog button:text-is('Complete it')")
+    page.draw(2)
     yield "a completion"
-    page.page.click(".segmented label:text-is('Interpolate')")
-    page.page.click("button.primary")
-    page.page.wait_for_selector(".stage")
+    page.click(".segmented label:text-is('Interpolate')")
+    page.click("button.primary")
+    page.wait_for_selector(".stage")
     yield "an interpolation"
     page.open("#score")
-    for label, model, file in (("A picture", models.pictures, picture), ("A sound", models.sounds, sound)):
-        page.page.click(f"label:text-is('{label}')")
-        page.page.select_option("[data-param=model] select", model)
-        page.page.set_input_files("input[type=file]", file)
-        page.page.wait_for_selector(".score:nth-child(3) .bits, .score:nth-child(3) .hint")
+    for label, model, file in (
+        ("A picture", models.pictures, noise("subclasses")),
+        ("A sound", models.sounds, sound),
+    ):
+        page.click(f"label:text-is('{label}')")
+        page.select_option("[data-param=model] select", model)
+        page.upload(file, name=f"mine.{'wav' if file is sound else 'png'}")
+        page.wait_for_selector(".score:nth-child(3) .bits, .score:nth-child(3) .hint")
         yield f"score {label.lower()}"
     page.open("#jobs")
     yield "jobs"
     page.open("#models")
     yield "models"
-    page.page.context.set_offline(True)
-    page.page.click("nav a[href='#jobs']")
-    page.page.wait_for_selector(".problem")
+    page.context.set_offline(True)
+    page.click("nav a[href='#jobs']")
+    page.wait_for_selector(".problem")
     yield "offline"
-    page.page.context.set_offline(False)
+    page.context.set_offline(False)
 
 
 def open_panels(page: Visit) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-    page.page.wait_for_timeout(500)
+    page.wait_for_timeout(500)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_nothing(server: Server, visit: Visiting, axe: str, scheme: str, width: int, tmp_path: Path) -> None:
-    with visit(server, color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
-        for state in states(page, server, tmp_path, TINY):
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing(server: Server, visit: Visiting, axe: str, scheme: str, width: int) -> None:
+    with visit(server, quiet=False, color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
+        for state in states(page, server, TINY):
             open_panels(page)
             page.evaluate(axe)
             found: dict[str, Any] = page.evaluate("axe.run()")
@@ -219,14 +209,14 @@ def test_axe_finds_nothing(server: Server, visit: Visiting, axe: str, scheme: st
             assert problems == [], (state, json.dumps(problems, indent=1))
 
 
-def test_nothing_is_cut_on_a_phone(real: Server, visit: Visiting, tmp_path: Path) -> None:
-    with visit(real, viewport={"width": 390, "height": 844}) as page:
-        for state in states(page, real, tmp_path, REAL):
+def test_nothing_is_cut_on_a_phone(real: Server, visit: Visiting) -> None:
+    with visit(real, quiet=False, viewport={"width": 390, "height": 844}) as page:
+        for state in states(page, real, REAL):
             open_panels(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, state
             assert page.evaluate(CUT) == [], state
 
 
 def test_the_lock_file_names_axe_alone() -> None:
-    lock = json.loads(Path(ROOT / "tests/service/page/package-lock.json").read_text())
+    lock = json.loads((ROOT / "tests/service/page/package-lock.json").read_text())
     assert [name for name in lock["packages"] if name] == ["node_modules/axe-core"]

@@ -1,0 +1,358 @@
+"""The view Speak: what is heard, when, and what can be done with it; and books of `ancestral read -o spoken.epub`, of
+which a reader lights each word while it is said."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import time
+import wave
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+import pytest
+
+from ancestral.catalog.seeds import part_seed
+from tests.service.cli.epubs import write_epub
+from tests.service.page.browser import SECONDS, Visit, hosted
+from tests.service.page.conftest import Visiting
+from tests.service.servers import Server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+TEXT = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background."
+SPEAK = f"#speak?model=wavenet-en&voice=joe&seed=7&temperature=1&speed=1&text={quote(TEXT)}"
+CANOE = "The birch canoe slid."
+TINY = f"#speak?model=tiny&voice=ann&seed=9&text={quote(CANOE)}"
+
+
+def pcm(server: Server, **changes: Any) -> bytes:
+    """What the HTTP route gives."""
+    body = {"model": "tiny", "voice": "ann", "input": CANOE, "response_format": "pcm", "seed": 9}
+    return httpx.post(f"{server.url}/v1/audio/speech", json=body | changes, timeout=240.0).content
+
+
+def real_pcm(server: Server, **changes: Any) -> bytes:
+    """The same of the bundled model."""
+    return pcm(server, **{"model": "wavenet-en", "voice": "joe", "input": TEXT, "seed": 7, "temperature": 1} | changes)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_speech_in_chromium_has_the_bytes_of_http(server: Server, visit: Visiting) -> None:
+    with visit(server, TINY) as page:
+        found = page.speak()
+        page.played()
+        assert found == sha256(pcm(server))
+        assert "underruns" in page.inner_text(".figures").lower()
+        assert page.inner_text(".words").split() == CANOE.split()
+        assert f"sha={found[:16]}" in page.url
+
+
+def test_words_are_shown_as_they_were_written(server: Server, visit: Visiting) -> None:
+    text = '😀 5-10 km/h, "e.g." API!'
+    with visit(server, f"#speak?model=tiny&voice=bob&seed=9&text={quote(text)}") as page:
+        page.speak()
+        page.played()
+        assert page.inner_text(".words") == text
+        assert page.locator(".words span").all_inner_texts() == ["😀", "5", "-", "10 km/h", "e.g.", "API"]
+
+
+@pytest.mark.slow
+def test_a_long_text_a_pause_and_a_mix(server: Server, visit: Visiting) -> None:
+    """More than a request takes: a request for each paragraph, played as one sound, with one file of captions."""
+    with visit(server, "#speak?model=tiny&voice=ann%282%29%2Bbob%281%29&seed=9&text=One.") as page:
+        assert page.locator(".card input:checked").count() == 0
+        page.click("button:text-is('+ Pause')")
+        page.keyboard.type("0.2")
+        text = page.input_value("textarea")
+        assert text == "One. [pause:0.2s] "
+        page.fill("textarea", text + "\n" * 4100 + "Two.")
+        assert page.inner_text("[data-param=input] output") == "4,122 characters, 2 parts"
+        found = page.speak()
+        parts = (("One. [pause:0.2s]", 9), ("Two.", part_seed(9, 4096)))
+        expected = [pcm(server, voice="ann(2)+bob(1)", input=part, seed=seed) for part, seed in parts]
+        assert found == sha256(bytes(24000).join(expected))
+        assert page.inner_text(".words").split() == ["One.", "Two."]
+        page.select_option("select[aria-label='Format of the download']", "srt")
+        first, second = page.download(".joined button").path().read_text().strip().split("\n\n")
+        assert (first[:2], second[:2]) == ("1\n", "2\n")
+        at = float(second.split()[1].replace(",", ".").rpartition(":")[2])
+        assert at >= len(expected[0]) / 48000 + 0.5
+        page.click("button:text-is('Verify')")
+        page.wait_for_selector(".tick[data-good=true]")
+        page.click("label:has-text('Bob')")
+        assert page.inner_text(".mix summary") == "Mix voices"
+        page.fill("textarea", "One. " * 4001)
+        page.click("button.primary")
+        page.wait_for_selector("[data-param=input] .wrong:has-text('At most 20,000 characters here')")
+
+
+@pytest.mark.slow
+def test_sound_begins_at_once_and_every_sample_is_played_once(server: Server, visit: Visiting) -> None:
+    """The capture starts with the second sound: its own module loads while the first one begins."""
+    text = " ".join([CANOE] * 6)
+    with visit(server, TINY.replace(quote(CANOE), quote(text)), capture=True) as page:
+        page.evaluate("addEventListener('click', () => (window.clicked = performance.now()), { capture: true })")
+        page.speak()
+        page.played()
+        page.wait_for_timeout(300)
+        assert re.search(r"Underruns\s+0\b", page.inner_text(".figures"))
+        assert page.evaluate("window.soundAt - window.clicked") <= 500
+        page.evaluate("window.heard = []")
+        page.click("button[aria-label='Keep this seed'][aria-pressed=true]")
+        page.fill("input[inputmode=numeric]", "10")
+        page.speak()
+        page.played()
+        page.wait_for_timeout(300)
+        assert page.heard() == np.trim_zeros(np.frombuffer(pcm(server, input=text, seed=10), "<i2")).tobytes()
+
+
+@pytest.mark.slow
+def test_a_link_gives_the_same_bytes(real: Server, visit: Visiting) -> None:
+    with visit(real, f"{SPEAK}&pitch=3&intonation=0.5") as page:
+        found, link = page.speak(), page.url
+        page.click("button:text-is('Verify')")
+        page.wait_for_selector(".tick[data-good=true]:has-text('Sampled again: the same bytes')")
+    with visit(real, link) as page:
+        assert page.input_value("textarea") == TEXT
+        assert page.speak() == found == sha256(real_pcm(real, pitch=3, intonation=0.5))
+        assert page.inner_text(".tick") == "✓ The same bytes as in the link"
+
+
+LIT = """() => {
+  window.soundAt = null;
+  window.lit = [];
+  window.known = [];
+  const line = document.querySelector(".words");
+  const known = () => {
+    while (window.known.length < line.querySelectorAll("span").length) window.known.push(performance.now());
+  };
+  known();
+  new MutationObserver(known).observe(line, { childList: true });
+  new MutationObserver(() => {
+    const index = [...line.children].findIndex((word) => word.classList.contains("lit"));
+    if (index >= 0 && index !== window.lit.at(-1)?.[0]) window.lit.push([index, performance.now()]);
+  }).observe(line, { subtree: true, attributes: true });
+}"""
+"""Notes when the time of each word is known, and when it is lit."""
+
+
+class Heard:
+    """When words were lit, against when the AnalyserNode heard them; in seconds."""
+
+    def __init__(self, page: Visit, server: Server, data: bytes) -> None:
+        self.page = page
+        found = httpx.get(f"{server.url}/v1/jobs/{server.newest()}/timestamps").json()
+        rate = found["sample_rate"]
+        self.times = [(word["start"] / rate, word["end"] / rate) for word in found["words"]]
+        samples = np.frombuffer(data, "<i2") / 32768
+        self.first = float(np.argmax(np.abs(samples) > 1e-4)) / 24000
+        """The first sample that the AnalyserNode takes for sound."""
+
+    def check(self, *, late: bool = False) -> None:
+        """Every word was lit, in order, and at most 0.1 s from its time.
+
+        Args:
+            late: the sound began before its words were known. They may be lit as soon as they are known, and not at all
+                if they were over then.
+        """
+        order = self.page.evaluate("window.lit")
+        lit = dict(order)
+        assert [index for index, _ in order] == [index for index in range(len(self.times)) if index in lit]
+        known = self.page.evaluate("window.known") if late else [0.0] * len(self.times)
+        began = self.page.evaluate("window.soundAt + 1000 * (window.device.outputLatency || 0)")
+        for index, (start, end) in enumerate(self.times):
+            at, until = (began + 1000 * (seconds - self.first) for seconds in (start, end))
+            if index in lit:
+                assert -100 <= lit[index] - max(at, known[index]) <= 100, (index, lit[index], at, known[index])
+            else:
+                assert known[index] > until - 100, f"word {index} was not lit"
+
+
+SHAPES = """() => {
+  const inside = document.querySelector(".mouth .inside");
+  window.shapes = new Set([inside.getAttribute("d")]);
+  new MutationObserver(() => window.shapes.add(inside.getAttribute("d"))).observe(inside, { attributes: true });
+}"""
+"""Keeps every shape that the mouth has."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [False, True], ids=["known in time", "known late"])
+def test_words_are_lit_while_they_are_sampled(server: Server, visit: Visiting, late: bool) -> None:
+    """The sound does not wait long for the times of its words."""
+
+    def held_back(route: Any) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    text = "The birch canoe slid on the smooth planks."
+    with visit(server, f"#speak?model=tiny&voice=ann&seed=9&speed=0.5&text={quote(text)}") as page:
+        page.evaluate(LIT)
+        if late:
+            page.route("**/timestamps", held_back)
+        page.speak()
+        page.played()
+        assert page.evaluate("window.known[0] > window.soundAt") or not late
+        Heard(page, server, pcm(server, input=text, speed=0.5)).check(late=late)
+
+
+@pytest.mark.slow
+def test_words_are_lit_when_they_are_heard_again(real: Server, visit: Visiting) -> None:
+    with visit(real, SPEAK) as page:
+        page.speak()
+        page.played()
+        assert page.inner_text(".words").split() == TEXT.split()
+        heard = Heard(page, real, real_pcm(real))
+        page.wait_for_timeout(1500)  # the AnalyserNode remembers 1.4 s
+        page.evaluate(LIT)
+        page.click("button:text-is('Play')")
+        page.wait_for_selector("button:text-is('Pause')")
+        page.played()
+        heard.check()
+
+
+@pytest.mark.slow
+def test_several_voices_and_a_mouth_that_moves(server: Server, visit: Visiting) -> None:
+    with visit(server, "#speak?model=tiny&voice=ann&seed=9&speed=0.5&text=No!%20The%20birch%20canoe%20slid.") as page:
+        page.focus("textarea")
+        page.evaluate("document.activeElement.setSelectionRange(4, 4)")
+        page.select_option("select[aria-label='Another voice from here on']", "bob")
+        text = page.input_value("textarea")
+        assert text == "No! [voice:bob] The birch canoe slid."
+        assert page.evaluate("document.activeElement.selectionStart") == text.index("The")
+        page.evaluate(SHAPES)
+        found = page.speak()
+        page.played()
+        assert found == sha256(pcm(server, input=text, speed=0.5))
+        assert page.locator(".words .speaker").all_inner_texts() == ["ann", "bob"]
+        shapes = page.evaluate("[...window.shapes]")
+        assert len(shapes) > 5, "it moves"
+        page.wait_for_timeout(300)
+        assert page.get_attribute(".mouth .inside", "d") == shapes[0], "and comes to rest"
+
+
+@pytest.mark.slow
+def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
+    with visit(real, SPEAK.replace("planks.", "planks. " * 12)) as page:
+        page.click("button.primary")
+        page.wait_for_selector("button:text-is('Pause')")
+        page.wait_for_timeout(500)
+        page.click("button.primary:text-is('Stop')")
+        page.wait_for_selector("button:text-is('Play')")
+        assert real.ended(str(real.newest()))["status"] == "cancelled"
+        page.fill("textarea", TEXT)
+        page.click("label:has-text('Heart')")
+        page.speak()
+        page.played()
+        page.drag("canvas.scope", (0.5, 0.3), (0.5, 0.3))
+        page.wait_for_timeout(300)
+        now, whole = map(float, re.findall(r"[\d.]+", page.inner_text(".time")))
+        assert abs(now / whole - 0.5) < 0.05
+        seed = page.input_value("input[inputmode=numeric]")
+        download = page.download("button:text-is('Download')")
+        assert download.suggested_filename == f"wavenet-en-heart-{seed}.wav"
+        with wave.open(str(download.path())) as file:
+            found = file.readframes(file.getnframes())
+        assert found == real_pcm(real, voice="heart", seed=int(seed))
+
+
+@pytest.mark.slow
+def test_the_voices_of_a_language(real: Server, visit: Visiting) -> None:
+    with visit(real, "#speak?model=wavenet-multilingual&voice=dora") as page:
+        names = page.locator(".voices .card strong")
+        assert names.all_inner_texts() == ["Dora", "Alex"]
+        assert page.input_value("textarea").startswith("La canoa de abedul")
+        page.select_option("select[aria-label=Language]", "fr")
+        assert names.all_inner_texts() == ["Siwis"]
+        assert page.input_value("textarea").startswith("Le canot de bouleau")
+        assert page.inner_text(".field:has(textarea) .hint") == "French. Ctrl + Enter speaks."
+        page.fill("textarea", "Bonjour.")
+        page.speak()
+        page.played()
+        job = real.ended(str(real.newest()))
+        assert (job["model"], job["voice"]) == ("wavenet-multilingual", "siwis")
+        page.select_option("select[aria-label=Language]", "en")
+        assert page.input_value("textarea") == "Bonjour.", "a text of one's own stays"
+        assert names.count() == 13
+        assert page.locator(".voices h3").all_inner_texts() == ["American English", "British English"]
+
+
+# Books
+
+CHAPTERS = (
+    [
+        "The", "Planks", "The", "birch", "canoe", "sl", "on", "the", "smooth", "planks", "at", "5\xa0km/h", "&", "more",
+        "It", "was", "easy", "It", "was", "late", "A map of the lake.", "Son", "las", "3", "So", "it", "is",
+    ],
+    ["Two", "Parts", "I", "The", "Second", "Is", "it", "late", "No", "Café"],
+    ["The", "end"],
+)  # fmt: skip
+SHOWN = """() => {
+  const { document, getComputedStyle } = window.frames[0];
+  return [...document.querySelectorAll("*")]
+    .filter((element) => getComputedStyle(element).backgroundColor === "rgb(255, 213, 79)")
+    .map((element) => element.textContent || element.querySelector("img").alt);
+}"""
+"""The words that somebody sees lit: by their colour, whatever their classes are."""
+
+
+@pytest.fixture(scope="module")
+def reader(
+    browser: Browser,
+    ancestral: Callable[..., subprocess.CompletedProcess[bytes]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Page]:
+    """The reader, with the book; nothing is said on the console."""
+    folder = tmp_path_factory.mktemp("book")
+    source, spoken, unpacked = write_epub(folder / "a.epub"), folder / "spoken.epub", folder / "unpacked"
+    done = ancestral("read", str(source), "-o", str(spoken), "--model", "tiny", "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(spoken) as archive:
+        archive.extractall(unpacked)
+    shutil.copy(Path(__file__).with_name("reader.html"), unpacked)
+    said: list[str] = []
+    with hosted(unpacked) as url:
+        page = browser.new_page(viewport={"width": 800, "height": 600})
+        page.set_default_timeout(SECONDS)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{url}/reader.html")
+        page.wait_for_function("window.chapters")
+        yield page
+        page.close()
+    assert said == []
+
+
+@pytest.mark.parametrize("number", range(len(CHAPTERS)))
+def test_each_word_is_lit_alone_in_the_middle_of_its_clip(reader: Page, number: int) -> None:
+    assert reader.evaluate("window.chapters") == len(CHAPTERS)
+    clips = reader.evaluate(f"window.open_chapter({number})")
+    assert reader.evaluate(SHOWN) == []
+    lit = []
+    for begin, end in clips:
+        reader.evaluate(f"window.seek({(begin + end) / 2})")
+        lit.append(reader.evaluate(SHOWN))
+    assert lit == [[word] for word in CHAPTERS[number]]
+
+
+def test_words_are_lit_in_order_while_the_sound_plays(reader: Page) -> None:
+    reader.evaluate("window.open_chapter(1)")
+    reader.evaluate(f"window.seen = []; window.play(() => window.seen.push(({SHOWN})()))")
+    seen = [words for words in reader.evaluate("window.seen") if words]
+    shown = [words for at, words in enumerate(seen) if at == 0 or words != seen[at - 1]]
+    words = iter(CHAPTERS[1])  # a busy machine may draw no frame during a word; none comes twice or too early
+    assert all(len(found) == 1 and found[0] in words for found in shown), shown
+    assert shown[-1] == ["Café"]
+    assert reader.evaluate(SHOWN) == []
