@@ -15,7 +15,7 @@ from PIL import Image
 
 import ancestral
 from ancestral.client.connection import Connection
-from ancestral.client.speech import RemoteVoice
+from ancestral.client.speech import RemoteSpeech, RemoteVoice
 from ancestral.models.audio.pcm import to_int16
 from tests.service.servers import Server
 from tests.service.shaky import shaky_proxy
@@ -56,11 +56,9 @@ def test_the_sound_is_the_librarys(voice: RemoteVoice, here: ancestral.Model) ->
 
 def test_a_seed_that_the_server_has_drawn(voice: RemoteVoice) -> None:
     speech = voice.speak(TEXT)
-    data = speech.encode("wav")  # the seed is that of this file from now on
-    again = voice.speak(TEXT, seed=speech.seed)
-    samples, _ = soundfile.read(io.BytesIO(data), dtype="int16")
-    assert np.array_equal(samples, to_int16(again.samples))
-    assert np.array_equal(samples, to_int16(speech.samples))
+    samples, _ = soundfile.read(io.BytesIO(speech.encode("wav")), dtype="int16")  # whose seed counts from now on
+    for same in (speech, voice.speak(TEXT, seed=speech.seed)):
+        assert np.array_equal(samples, to_int16(same.samples))
     first = voice.speak(TEXT)
     assert len(first.samples)
     assert first.seed != speech.seed
@@ -77,36 +75,41 @@ def test_files_are_the_servers(server: Server, voice: RemoteVoice, tmp_path: Pat
         speech.save(tmp_path / "a.ogg")
 
 
+@pytest.fixture(scope="module")
+def whole(server: Server) -> np.ndarray:
+    """The samples of the long text."""
+    with ancestral.connect(server.url) as remote:
+        return long_speech(remote).samples
+
+
+def long_speech(remote: ancestral.Server) -> RemoteSpeech:
+    return remote.load("tiny").voice("ann").speak(LONG, seed=7)
+
+
 @pytest.mark.parametrize("most", [700, 20_001])
-def test_a_broken_stream_goes_on(server: Server, voice: RemoteVoice, most: int) -> None:
-    whole = voice.speak(LONG, seed=7).samples
+def test_broken_streams_and_downloads_go_on(server: Server, whole: np.ndarray, most: int) -> None:
     with shaky_proxy(server.port, most) as url, ancestral.connect(url) as remote:
-        speech = remote.load("tiny").voice("ann").speak(LONG, seed=7)
-        before = server.newest()
+        speech, before = long_speech(remote), server.newest()
         assert np.array_equal(speech.samples, whole)
         jobs = httpx.get(f"{server.url}/v1/jobs").json()["data"]
         assert [job["id"] for job in jobs].index(before) == 1  # one job, however often the stream broke
         assert speech.words
+        file = soundfile.read(io.BytesIO(long_speech(remote).encode("wav")), dtype="int16")[0]
+        assert np.array_equal(file, to_int16(whole))
 
 
 def test_a_stream_goes_on_only_from_the_same_engine(server: Server) -> None:
     swap = (b"x-engine: native", b"x-engine: abacus")
     with shaky_proxy(server.port, 20_001, swap) as url, ancestral.connect(url) as remote:
-        speech = remote.load("tiny").voice("ann").speak(LONG, seed=7)
+        speech = long_speech(remote)
         with pytest.raises(ancestral.ServerError, match="another engine"):
             list(speech)
 
 
-def test_broken_downloads_go_on(server: Server, voice: RemoteVoice) -> None:
-    whole = voice.speak(LONG, seed=7).encode("wav")
-    with shaky_proxy(server.port, 20_001) as url, ancestral.connect(url) as remote:
-        assert remote.load("tiny").voice("ann").speak(LONG, seed=7).encode("wav") == whole
-
-
-def test_what_the_server_takes_only_as_a_job(shared: Callable[..., Server], voice: RemoteVoice) -> None:
+def test_what_the_server_takes_only_as_a_job(shared: Callable[..., Server], whole: np.ndarray) -> None:
     with ancestral.connect(shared(interactive_seconds=1).url) as remote:
-        speech = remote.load("tiny").voice("ann").speak(LONG, seed=7)
-        assert np.array_equal(speech.samples, voice.speak(LONG, seed=7).samples)
+        speech = long_speech(remote)
+        assert np.array_equal(speech.samples, whole)
         assert speech.words
 
 
@@ -162,7 +165,7 @@ def test_pictures_are_the_librarys(remote: ancestral.Server, zoo: Path, tmp_path
     assert remote.draw("orc, axe", seed=7).prompt is not None
 
 
-def test_scores_are_the_librarys(
+def test_scores_and_recipes_are_the_librarys(
     remote: ancestral.Server, voice: RemoteVoice, here: ancestral.Model, zoo: Path
 ) -> None:
     sound = here.voice("ann").speak(TEXT, seed=7).encode("wav")
@@ -173,35 +176,30 @@ def test_scores_are_the_librarys(
     picture = model.draw("cat, oil", seed=7)._repr_png_()
     scored = remote.score(picture, "cat, oil")
     assert scored["nats"] == pytest.approx(model.score(picture, "cat, oil")["nats"], abs=1e-2)
-
-
-def test_detection(remote: ancestral.Server, voice: RemoteVoice) -> None:
     found = remote.detect(remote.load("rgb").draw("cat", seed=7).file("png"))
     assert found["recipe"]["status"] == "equal"
-    with pytest.raises(ancestral.InvalidRequest) as caught:
-        remote.detect(b"no file")
-    assert caught.value.param == "file"
 
 
 def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) -> None:
+    for wrong, message in (
+        (lambda: remote.load("tiny").voice("nobody"), "tiny has no such voice; it has ann, bob"),
+        (lambda: remote.voice("nobody"), "no such voice"),
+        (lambda: remote.load("free").voice("ann"), "free is not made for speech"),
+        (lambda: remote.draw("a unicorn"), "no model draws a unicorn"),
+        (lambda: voice.speak("\u4f60").words, "\u4f60"),
+        (lambda: remote.load("rgb").draw("bird").array, "class"),
+    ):
+        with pytest.raises(ancestral.InvalidRequest, match=message):
+            wrong()
     with pytest.raises(ancestral.NotFound, match="no such model"):
         remote.load("other")
-    with pytest.raises(ancestral.InvalidRequest, match="tiny has no such voice; it has ann, bob"):
-        remote.load("tiny").voice("nobody")
-    with pytest.raises(ancestral.InvalidRequest, match="no such voice"):
-        remote.voice("nobody")
-    with pytest.raises(ancestral.InvalidRequest, match="free is not made for speech"):
-        remote.load("free").voice("ann")
-    with pytest.raises(ancestral.InvalidRequest, match="no model draws a unicorn"):
-        remote.draw("a unicorn")
     for options, param in (({"speed": 9}, "speed"), ({"temperature": -1}, "temperature"), ({"tempo": 1}, "tempo")):
         with pytest.raises(ancestral.InvalidRequest) as caught:
             list(voice.speak(TEXT, **options))
         assert caught.value.param == param
-    with pytest.raises(ancestral.InvalidRequest):
-        _ = voice.speak("\u4f60").words
-    with pytest.raises(ancestral.InvalidRequest, match="class"):
-        _ = remote.load("rgb").draw("bird").array
+    with pytest.raises(ancestral.InvalidRequest) as caught:
+        remote.detect(b"no file")
+    assert caught.value.param == "file"
 
 
 def test_keys(keyed: Server, keys: dict[str, str]) -> None:

@@ -1,31 +1,43 @@
-"""Payloads: one JSON round trip, and no guessing about what another version has written."""
+"""Tasks and payloads: names resolve, each process imports only its half, one JSON round trip, no guessing about what
+another version has written."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from redis import Redis
 
+from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.text import phonemize
+from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker.keys import key
 from ancestral.service.detection.payloads import DetectionPayload
 from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
-from ancestral.service.images.payloads import (
-    CompletionPayload,
-    EditPayload,
-    EncodingPayload,
-    ImageLikelihoodPayload,
-    ImagePayload,
-    InterpolationPayload,
-    ReconstructionPayload,
-)
-from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.images import payloads as images
+from ancestral.service.images import tasks as image_tasks
+from ancestral.service.jobs.attempt import JobAttempt
+from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.payload import Payload, PayloadError
+from ancestral.service.jobs.tasks import Task, Tasks
+from ancestral.service.speech import tasks as speech_tasks
 from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from ancestral.speech.cast import Turn
+from tests.service.api.envelope import check_envelope
+from tests.service.images.pictures import files, post
+from tests.service.servers import Serve, Server
+from tests.service.toys import ASYNC
+
+ALL: tuple[Task[Any], ...] = (*speech_tasks.TASKS, *image_tasks.TASKS, *DETECTION_TASKS)
 
 SENTENCES = tuple(phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(
@@ -41,98 +53,71 @@ GENERATION = GenerationPayload(
     sampling=PLAIN,
     deemphasis_state=math.pi * 1e-7, duration=0.1, samples=1600,
 )  # fmt: skip
-IMAGE = ImagePayload(
-    seed=7, temperature=0.9, guidance=1.0, style=None, size="16x12", scale=2, fit="pad", response_format="url",
-    output_format="png", background="opaque", token="t-_", seeds=(7, 8), prompt="cat", n=2,
-    labels=((0, None, 1), (0, None, None)), requested=((0, None, None),), revised_prompts=("owl", None),
+PICTURE = {
+    "seed": 7, "temperature": 0.9, "guidance": 1.0, "style": None, "size": "16x12", "scale": 2, "fit": "pad",
+    "response_format": "url", "output_format": "png", "background": "opaque", "token": "t-_", "seeds": (7, 8),
+}  # fmt: skip
+PROMPT = {"palette_error": 1.5, "prompt_sha256": "cd" * 32}
+IMAGE = images.ImagePayload(
+    **PICTURE, prompt="cat", n=2, labels=((0, None, 1), (0, None, None)), requested=((0, None, None),),
+    revised_prompts=("owl", None),
 )  # fmt: skip
-COMPLETION = CompletionPayload(
-    **vars(IMAGE) | {"rows": 2, "prompt_symbols": 48, "palette_error": 1.5, "prompt_sha256": "cd" * 32}
+COMPLETION = images.CompletionPayload(**vars(IMAGE) | PROMPT | {"rows": 2, "prompt_symbols": 48})
+ENDS = ((0, 1), ((0.1, -1e-30, 3.0), 1))
+INTERPOLATION = images.InterpolationPayload(
+    **PICTURE | {"style": "oil"}, begin="cat", end=(0.1, -1e-30, 3.0), steps=3, ends=ENDS, requested=ENDS
 )
-EDIT = EditPayload(
-    **vars(IMAGE) | {"mask": "iVBORw0=", "prompt_symbols": 40, "palette_error": 1.5, "prompt_sha256": "cd" * 32}
-)
-INTERPOLATION = InterpolationPayload(
-    seed=7, temperature=0.9, guidance=2.5, style="oil", size="8x6", scale=1, fit=None, response_format="b64_json",
-    output_format="webp", background="transparent", token="x", seeds=(7, 7, 7), begin="cat", end=(0.1, -1e-30, 3.0),
-    steps=3, ends=((0, 1), ((0.1, -1e-30, 3.0), 1)), requested=((0, 1), ((0.1, -1e-30, 3.0), 1)),
-)  # fmt: skip
-RECONSTRUCTION = ReconstructionPayload(
-    seed=7, temperature=0.8, prompt_sha256="ef" * 32, guidance=1.0, style=None, size="8x6", scale=1, fit=None,
-    response_format="url", output_format="png", background="opaque", token="t-_", seeds=(7, 8), n=2, source_symbols=48,
-)  # fmt: skip
+PAYLOADS: list[Payload] = [
+    SPEECH, GENERATION, IMAGE, COMPLETION, INTERPOLATION,
+    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES),
+    SpeechLikelihoodPayload(voice="ann", sentences=()),
+    images.EditPayload(**vars(IMAGE) | PROMPT | {"mask": "iVBORw0=", "prompt_symbols": 40}),
+    images.ReconstructionPayload(**PICTURE, prompt_sha256="ef" * 32, n=2, source_symbols=48),
+    images.EncodingPayload(palette_error=2.5),
+    images.ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_error=None),
+    images.ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_error=0.5),
+    DetectionPayload(
+        models=("a", "b"), sound=False, signature='{"status": "none"}', seed=2**63 - 1, recipe='{"seed": 7}',
+        voice="ann", text="Nö!", newest=2**53, search=7,
+    ),
+]  # fmt: skip
 OPTIONAL = {
     field.name
     for payload in (SPEECH, GENERATION, IMAGE)
     for field in dataclasses.fields(payload)
     if field.default is not dataclasses.MISSING
 }
-PAYLOADS: list[Payload] = [
-    SPEECH,
-    GENERATION,
-    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES),
-    SpeechLikelihoodPayload(voice="ann", sentences=()),
-    IMAGE,
-    COMPLETION,
-    EDIT,
-    INTERPOLATION,
-    RECONSTRUCTION,
-    EncodingPayload(palette_error=2.5),
-    ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_error=None),
-    ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_error=0.5),
-    DetectionPayload(
-        models=("a", "b"),
-        sound=False,
-        signature='{"status": "none"}',
-        seed=2**63 - 1,
-        recipe='{"seed": 7}',
-        voice="ann",
-        text="Nö!",
-        newest=2**53,
-        search=7,
-    ),
-]
 
 
 def test_every_payload_is_tried() -> None:
-    assert {type(payload) for payload in PAYLOADS} == {
-        task.payload for task in (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
-    }
+    assert {type(payload) for payload in PAYLOADS} == {task.payload for task in ALL}
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
-def test_the_round_trip_is_exact(payload: Payload) -> None:
+def test_the_round_trip_is_exact_and_other_versions_are_refused(payload: Payload) -> None:
     again = type(payload).load(payload.dump())
     assert again == payload
     assert hash(again) == hash(payload), "a list where a tuple belongs"
     assert again.dump() == payload.dump()
 
-
-@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
-def test_other_versions_are_refused(payload: Payload) -> None:
     fields = json.loads(payload.dump())
     assert fields["version"] == payload.VERSION
     newer = json.dumps(fields | {"version": payload.VERSION + 1})
     with pytest.raises(PayloadError, match=f"version {payload.VERSION + 1}") as caught:
         type(payload).load(newer)
     assert caught.value.code == "payload_version"
-    for name in fields:
-        if name in OPTIONAL:
-            continue
-        lacking = {other: value for other, value in fields.items() if other != name}
+    for name in fields.keys() - OPTIONAL:
         with pytest.raises(PayloadError):
-            type(payload).load(json.dumps(lacking))
+            type(payload).load(json.dumps({other: value for other, value in fields.items() if other != name}))
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", "{", '{"version": 1}', '{"version": 1, "seed": "x"}'])
-def test_what_is_no_payload_is_refused(text: str) -> None:
-    with pytest.raises(PayloadError):
-        SpeechPayload.load(text)
-
-
-def test_an_unknown_phoneme_is_refused() -> None:
-    with pytest.raises(PayloadError):
-        SpeechPayload.load(SPEECH.dump().replace("IH0", "QQ0"))
+def test_what_is_no_payload_is_refused() -> None:
+    unknown = SPEECH.dump().replace("IH0", "QQ0")  # a phoneme
+    for text in ("", "null", "[]", "{}", "{", '{"version": 1}', '{"version": 1, "seed": "x"}', unknown):
+        with pytest.raises(PayloadError):
+            SpeechPayload.load(text)
+    with pytest.raises(PayloadError):  # a later version may have kinds of jobs that this one does not know
+        Tasks(*ALL).payload(Job("dance", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0))
 
 
 def test_words_travel_with_their_phonemes_and_spans() -> None:
@@ -149,3 +134,115 @@ def test_what_a_request_is_charged_for() -> None:
     assert named.text_tokens == 2
     assert INTERPOLATION.text_tokens == 4
     assert (IMAGE.prompt_symbols, COMPLETION.prompt_symbols) == (0, 48)
+
+
+# Tasks
+
+_IMPORTS = """
+import pkgutil, sys
+from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
+from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
+{more}
+for task in (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS):
+    for name in {names}:
+        pkgutil.resolve_name(name)
+print(*sorted(set(sys.modules) & {{{modules}}}))
+"""
+
+
+def imported(more: str, names: str, *modules: str) -> str:
+    """Those of these modules that a process has imported after it has resolved these names of every task."""
+    code = _IMPORTS.format(more=more, names=names, modules=", ".join(map(repr, modules)))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("task", ALL, ids=lambda task: task.kind)
+def test_what_is_named_exists(task: Task[Any]) -> None:
+    attempt = task.attempt_class()
+    assert issubclass(attempt, JobAttempt)
+    assert not inspect.isabstract(attempt)
+    assert (task.encoder is None) == (task.report is not None), "a file of symbols, or figures"
+    assert (task.manifest is None) == (task.encoder is None)
+    if task.encoder is not None:
+        module, _, name = task.encoder.partition(":")
+        assert issubclass(getattr(__import__(module, fromlist=[name]), name), Encoder)
+    if (rule := task.manifest) is not None:
+        assert list(inspect.signature(rule.builder()).parameters) == ["catalog", "settings", "request"]
+        assert rule.transport_fields <= rule.schema.model_fields.keys()
+        repeated = rule.schema.model_fields.keys() - rule.transport_fields - {rule.upload, "model"}
+        assert repeated <= task.payload.__dataclass_fields__.keys()
+
+
+def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
+    more = "import ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.loader"
+    modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "pycrfsuite", "gruut_lang_en", "numba")
+    assert imported(more, "[task.attempt]", *modules) == "numba"
+
+
+def test_an_api_process_imports_no_compiled_kernels() -> None:
+    names = "[n for n in (task.encoder, task.report, task.manifest and task.manifest.build) if n]"
+    assert imported("import ancestral.service.api.app", names, "numba", "torch", "av", "fastapi") == "av fastapi"
+
+
+@pytest.mark.parametrize(
+    ("model", "request_fields", "task"),
+    [
+        ("tiny", {"input": "Hi.", "voice": "ann"}, speech_tasks.SPEECH),
+        ("tiny", {"duration": 1.0}, speech_tasks.SPEECH),
+        ("free", {"duration": 1.0, "voice": "ann"}, speech_tasks.GENERATION),
+        ("rgb", {"prompt": "cat", "n": 2}, image_tasks.IMAGE),
+        ("rgb", {"class": "cat", "surprise": 1}, image_tasks.IMAGE),
+        ("rgb", {"prompt": "cat", "rows": 2}, image_tasks.COMPLETION),
+        ("rgb", {"prompt": "cat", "rows": 2, "image": "aa"}, image_tasks.COMPLETION),
+        ("rgb", {"from": "cat", "to": "dog", "steps": 3}, image_tasks.INTERPOLATION),
+        ("grey", {}, image_tasks.IMAGE),
+    ],
+)
+def test_a_request_finds_its_task(
+    zoo: Path, model: str, request_fields: dict[str, Any], task: Task[Any], engine: str
+) -> None:
+    catalog = load_catalog(CatalogConfig((zoo,)))
+    assert Tasks(*ALL).manifest_rule(catalog.model(model), {"model": model} | request_fields) is task.manifest
+
+
+@pytest.fixture(scope="module")
+def own_redis(serve: Serve) -> Any:
+    """A server, and its Redis."""
+    with serve() as server, server.redis() as redis:
+        yield server, redis
+
+
+def test_a_payload_of_another_version_is_refused_by_api_and_worker(own_redis: tuple[Server, Redis]) -> None:
+    server, redis = own_redis
+    done = server.generate(headers=ASYNC, duration=0.1).json()["id"]
+    assert server.ended(done)["status"] == "completed"
+    _rewrite(redis, done)
+    refused = httpx.get(f"{server.url}/v1/jobs/{done}/content")
+    assert check_envelope(refused, 409, None)["code"] == "payload_version"
+    # The queue holds one job back while another is sampled, so that its payload can be changed before it starts.
+    long = [server.generate(headers=ASYNC, duration=3600.0).json()["id"] for _ in range(20)]
+    assert httpx.get(f"{server.url}/v1/jobs/{long[-1]}").json()["status"] == "queued"
+    _rewrite(redis, long[-1])
+    for job in long[:-1]:
+        httpx.post(f"{server.url}/v1/jobs/{job}/cancel")
+    failed = server.ended(long[-1])
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "payload_version")
+
+
+def _rewrite(redis: Redis, job: str) -> None:
+    """Give a job the payload of a version to come."""
+    fields = json.loads(redis.hget(key("job", job), "payload"))  # type: ignore[arg-type]
+    redis.hset(key("job", job), "payload", json.dumps(fields | {"version": 99}))
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_pictures_under_urls_are_decoded_once(own_redis: tuple[Server, Redis], count: int) -> None:
+    server, redis = own_redis
+    answer = post(server, "generations", n=count, response_format="url")
+    job, expected = answer.headers["x-job-id"], files(post(server, "generations", n=count))
+    urls = [entry["url"] for entry in answer.json()["data"]]
+    assert httpx.get(urls[-1]).content == expected[-1]
+    assert redis.delete(key("stream", job)) == 1  # without the symbols nothing can be decoded again
+    assert [httpx.get(url).content for url in urls] == expected

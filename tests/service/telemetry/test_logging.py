@@ -59,29 +59,16 @@ def run(log_format: str, *, terminal: bool, **variables: str) -> str:
     return written.decode()
 
 
-def test_json_where_there_is_no_terminal() -> None:
+def test_json_or_text_on_a_terminal_or_in_a_pipe() -> None:
     line = json.loads(run("auto", terminal=False))
     assert set(line) == {"time", "level", "logger", "message", "key"}
     assert (line["level"], line["message"], line["key"]) == ("info", "a line", "two words")
-
-
-def test_json_on_a_terminal_if_asked_for() -> None:
     assert json.loads(run("json", terminal=True))["message"] == "a line"
-
-
-def test_text_in_colour_on_a_terminal() -> None:
-    written = run("auto", terminal=True)
-    assert "\x1b[32minfo" in written
-    assert re.fullmatch(TEXT, re.sub(r"\x1b\[\d+m", "", written))
-
-
-@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_text_without_colour(variables: dict[str, str]) -> None:
-    assert re.fullmatch(TEXT, run("auto", terminal=True, **variables))
-
-
-def test_text_in_a_pipe_if_asked_for() -> None:
-    assert re.fullmatch(TEXT, run("text", terminal=False))
+    coloured = run("auto", terminal=True)
+    assert "\x1b[32minfo" in coloured
+    plain = [run("auto", terminal=True, NO_COLOR="1"), run("auto", terminal=True, TERM="dumb")]
+    for written in (re.sub(r"\x1b\[\d+m", "", coloured), *plain, run("text", terminal=False)):
+        assert re.fullmatch(TEXT, written)
 
 
 def test_a_line_names_its_request_and_job() -> None:

@@ -19,11 +19,13 @@ from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, work
 from tests.service.servers import Serve, ServeProcess, Server, process_of
 from tests.service.slow_reader import ENDLESS, reading_slowly
 from tests.service.toys import ASYNC, SPEECH, sampled_by
-from tests.service.ws_client import eventually, talking
+from tests.service.ws_client import eventually, speak, talking
 
 DOCUMENT = ROOT / "docs" / "observability.md"
 IMAGE = {"model": "rgb", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
 RATE = 16000
+Changes = dict[str, float | tuple[float, float]]
+"""By how much metrics change, or between what: "name label=value …", after "worker:" if only the worker counts it."""
 
 
 @pytest.fixture(scope="module")
@@ -33,163 +35,141 @@ def watched(serve: Serve) -> Iterator[Server]:
         yield server
 
 
-# Speech
+def sentence(server: Server, engine: str) -> Changes:
+    begun = time.perf_counter()
+    body = server.speak(response_format="pcm", sample_rate=RATE).content
+    samples, route, sound = len(body) // 2, "route=/v1/audio/speech", "transport=http model=tiny"
+    return {
+        f"first_audio_seconds_count {sound}": 1, f"streams_total {sound}": 1, f"sent_bytes_total {route}": len(body),
+        f"first_audio_seconds_sum {sound}": (0, time.perf_counter() - begun),
+        f"http_requests_total {route} method=POST status=200 complete=true": 1,
+        f"http_request_seconds_count {route}": 1, "sound_seconds_total model=tiny": samples / RATE,
+        f"tokens_total model=tiny engine={sampled_by('tiny', engine)}": samples, "sampler_steps_total": samples,
+        "sampler_calls_total": (0, samples), "sampler_lanes_total": (0, samples), "retries_total": 0,
+        "resumes_total": 0, "queue_wait_seconds_count priority=interactive": 1,
+        "attempts_total priority=interactive": 1, "attempt_ends_total end=done priority=interactive": 1,
+        "real_time_factor_count model=tiny": samples >= RATE / 2,
+        "worker:job_seconds_count priority=interactive kind=speech status=completed": 1,
+        "worker:redis_round_trip_seconds_count operation=publish": (0, 1e6),
+    }  # fmt: skip
 
 
-def test_a_spoken_sentence_is_counted_once_everywhere(watched: Server, engine: str) -> None:
-    change, begun = Change(watched), time.perf_counter()
-    body = watched.speak(response_format="pcm", sample_rate=RATE).content
-    seconds = time.perf_counter() - begun
-    samples = len(body) // 2
-    sound = {"transport": "http", "model": "tiny"}
-    assert change.of("ancestral_first_audio_seconds_count", **sound) == 1
-    assert 0 < change.of("ancestral_first_audio_seconds_sum", **sound) < seconds
-    assert change.of("ancestral_streams_total", **sound) == 1
-    assert change.of("ancestral_sent_bytes_total", route="/v1/audio/speech") == len(body)
-    route = {"route": "/v1/audio/speech"}
-    done = route | {"method": "POST", "status": "200", "complete": "true"}
-    assert change.becomes(1, "ancestral_http_requests_total", **done)
-    assert change.of("ancestral_http_request_seconds_count", **route) == 1
-    assert change.becomes(samples, "ancestral_tokens_total", model="tiny", engine=sampled_by("tiny", engine))
-    assert change.becomes(samples / RATE, "ancestral_sound_seconds_total", model="tiny")
-    assert change.of("ancestral_sampler_steps_total") == samples
-    assert change.of("ancestral_sampler_lanes_total") >= change.of("ancestral_sampler_calls_total") > 0
-    priority = {"priority": "interactive"}
-    for name in ("queue_wait_seconds_count", "attempts_total"):
-        assert change.of(f"ancestral_{name}", **priority) == 1
-    assert change.becomes(1, "ancestral_attempt_ends_total", end="done", **priority)
-    ended = priority | {"kind": "speech", "status": "completed"}
-    assert change.worker_becomes(1, "ancestral_job_seconds_count", **ended)
-    assert change.of("ancestral_retries_total") == change.of("ancestral_resumes_total") == 0
-    assert change.of_worker("ancestral_redis_round_trip_seconds_count", operation="publish") > 0
-    assert change.of("ancestral_real_time_factor_count", model="tiny") == (samples >= RATE / 2)
+def events(server: Server, engine: str) -> Changes:
+    assert server.speak(stream_format="sse").status_code == 200
+    counted = "first_audio_seconds_count transport"
+    return {f"{counted}=sse model=tiny": 1, f"{counted}=http": 0}
 
 
-def test_events_are_another_road(watched: Server) -> None:
-    change = Change(watched)
-    assert watched.speak(stream_format="sse").status_code == 200
-    assert change.of("ancestral_first_audio_seconds_count", transport="sse", model="tiny") == 1
-    assert change.of("ancestral_first_audio_seconds_count", transport="http") == 0
+def session(server: Server, engine: str) -> Changes:
+    """A websocket counts what its listener waited for."""
+    route, sound = "/v1/audio/speech/stream", "transport=websocket model=tiny"
+    with talking(server) as talk:
+        assert scrape(server).of("ancestral_websockets", route=route) == 1
+        speak(talk, "The birch canoe slid. Is it late? ")  # two utterances at most, back to back
+    return {
+        f"streams_total {sound}": len(talk.heard), f"websockets route={route}": 0,
+        f"websockets_closed_total route={route} code=1000": 1,
+        f"sent_bytes_total route={route}": (len(talk.sound), 1e9),
+        f"first_audio_seconds_count {sound}": 1,  # nobody waited for the others
+    }  # fmt: skip
 
 
-def test_a_websocket_counts_what_its_listener_waited_for(watched: Server) -> None:
-    change, route = Change(watched), "/v1/audio/speech/stream"
-    with talking(watched) as talk:
-        assert scrape(watched).of("ancestral_websockets", route=route) == 1
+def session_that_goes_on_elsewhere(server: Server, engine: str) -> Changes:
+    with talking(server) as talk:
         talk.configure()
-        talk.say("input.text", text="The birch canoe slid. Is it late? ")  # two utterances at most, back to back
-        talk.say("input.done")
-        talk.until("session.done")
-        utterances = len(talk.heard)
-    sound = {"transport": "websocket", "model": "tiny"}
-    assert change.of("ancestral_streams_total", **sound) == utterances
-    assert change.of("ancestral_first_audio_seconds_count", **sound) == 1  # nobody waited for the others
-    assert change.becomes(1, "ancestral_websockets_closed_total", route=route, code="1000")
-    assert change.of("ancestral_websockets", route=route) == 0
-    assert change.of("ancestral_sent_bytes_total", route=route) > len(talk.sound)
-
-
-def test_a_session_that_goes_on_elsewhere(watched: Server) -> None:
-    change = Change(watched)
-    with talking(watched) as talk:
-        talk.configure()
-        talk.say("input.text", text="The birch canoe slid. ")
+        talk.write("The birch canoe slid. ")
         talk.until_bytes(400)
-        session = talk.session["session_id"]
+        query = f"?session_id={talk.session['session_id']}&from_sample=200"
         talk.vanish()
-    with talking(watched, f"?session_id={session}&from_sample=200") as talk:
-        talk.say("input.done")
-        talk.until("session.done")
-    assert change.of("ancestral_sessions_resumed_total") == 1
-    assert change.of("ancestral_streams_total", transport="websocket") == 2
-    assert change.of("ancestral_first_audio_seconds_count", transport="websocket") == 1
+    with talking(server, query) as talk:
+        talk.finish()
+    sound = "transport=websocket"
+    return {"sessions_resumed_total": 1, f"streams_total {sound}": 2, f"first_audio_seconds_count {sound}": 1}
 
 
-def test_a_listener_who_leaves(watched: Server) -> None:
-    change = Change(watched)
-    with reading_slowly(watched):
-        assert eventually(lambda: scrape(watched).of("ancestral_worker_jobs", priority="interactive") == 1)
-        assert scrape(watched).of("ancestral_jobs", priority="interactive", state="running") == 1
-        assert scrape(watched).of("ancestral_sampler_streams") == 1
-        for name in ("ancestral_unfinished_jobs", "ancestral_unfinished_jobs_max"):
-            assert scrape(watched).of(name) == 1
-    assert change.becomes(1, "ancestral_cancel_seconds_count")
-    assert 0 <= change.of("ancestral_cancel_seconds_sum") < 5
-    assert change.becomes(1, "ancestral_attempt_ends_total", end="cancelled", priority="interactive")
-    assert change.of("ancestral_job_seconds_count", status="cancelled", kind="speech", priority="interactive") == 1
-    broken = {"route": "/v1/audio/speech", "status": "200", "complete": "false"}
-    assert change.becomes(1, "ancestral_http_requests_total", **broken)
-    for name in ("ancestral_worker_jobs", "ancestral_jobs", "ancestral_unfinished_jobs"):
-        assert scrape(watched).of(name) == 0
+def listener_who_leaves(server: Server, engine: str) -> Changes:
+    with reading_slowly(server):
+        assert eventually(lambda: scrape(server).of("ancestral_worker_jobs", priority="interactive") == 1)
+        now = scrape(server)
+        assert now.of("ancestral_jobs", priority="interactive", state="running") == 1
+        for name in ("sampler_streams", "unfinished_jobs", "unfinished_jobs_max"):
+            assert now.of(f"ancestral_{name}") == 1
+    return {
+        "cancel_seconds_count": 1, "cancel_seconds_sum": (0, 5), "worker_jobs": 0, "jobs": 0, "unfinished_jobs": 0,
+        "attempt_ends_total end=cancelled priority=interactive": 1,
+        "job_seconds_count status=cancelled kind=speech priority=interactive": 1,
+        "http_requests_total route=/v1/audio/speech status=200 complete=false": 1,
+    }  # fmt: skip
 
 
-# Pictures
-
-
-def test_pictures_are_counted_in_pixels(watched: Server, engine: str) -> None:
-    change = Change(watched)
-    with watched.client() as client:
+def pictures(server: Server, engine: str) -> Changes:
+    with server.client() as client:
         assert client.post("/v1/images/generations", json=IMAGE).status_code == 200
-    drawn = {"model": "rgb", "engine": sampled_by("rgb", engine)}
-    pixels = 2 * 6 * 8
-    assert change.becomes(pixels, "ancestral_pixels_total", **drawn)
-    assert change.becomes(2, "ancestral_pictures_total", **drawn)
-    assert change.becomes(3 * pixels, "ancestral_tokens_total", **drawn)  # in colour
-    assert change.worker_becomes(1, "ancestral_job_seconds_count", kind="image", status="completed")
-    assert change.of("ancestral_sound_seconds_total") == change.of("ancestral_streams_total") == 0
+    drawn, pixels = f"model=rgb engine={sampled_by('rgb', engine)}", 2 * 6 * 8
+    return {
+        f"pixels_total {drawn}": pixels, f"pictures_total {drawn}": 2, f"tokens_total {drawn}": 3 * pixels,  # in colour
+        "worker:job_seconds_count kind=image status=completed": 1, "sound_seconds_total": 0, "streams_total": 0,
+    }  # fmt: skip
 
 
-# Refusals
-
-
-def test_an_error_is_counted_with_its_status_and_nothing_of_it_else(watched: Server) -> None:
-    change, secret = Change(watched), "c0ffee-secret"
-    with watched.client() as client:
+def errors(server: Server, engine: str) -> Changes:
+    """An error is counted with its status, and nothing of it else."""
+    secret = "c0ffee-secret"
+    with server.client() as client:
         assert client.get(f"/{secret}").status_code == 404
         assert client.request("BREW", "/healthz").status_code in (400, 405)
         assert client.post("/v1/audio/speech", json=SPEECH | {"voice": secret}).status_code == 400
         assert client.get(f"/v1/jobs/job_{'0' * 24}").status_code == 404
-    assert change.becomes(1, "ancestral_http_requests_total", route="none", method="GET", status="404")
-    assert change.of("ancestral_http_requests_total", method="other") == 1
-    assert change.of("ancestral_http_requests_total", route="/v1/jobs/{job_id}", status="404") == 1
-    assert change.of("ancestral_errors_total", transport="http", status="404") == 2
-    assert change.of("ancestral_errors_total", transport="http", status="400") >= 1
-    both = httpx.get(f"{watched.url}/metrics").text + httpx.get(f"{worker_url(watched)}/metrics").text
-    assert not re.search(rf"{secret}|BREW|job_0|birch", both)
-
-
-def test_an_error_on_a_websocket(watched: Server) -> None:
-    change = Change(watched)
-    with talking(watched) as talk:
+    with talking(server) as talk:
         talk.configure(voice="nobody")
         talk.error()
-    assert change.of("ancestral_errors_total", transport="websocket", status="400") == 1
+    both = httpx.get(f"{server.url}/metrics").text + httpx.get(f"{worker_url(server)}/metrics").text
+    assert not re.search(rf"{secret}|BREW|job_0|birch", both)
+    return {
+        "http_requests_total route=none method=GET status=404": 1, "http_requests_total method=other": 1,
+        "http_requests_total route=/v1/jobs/{job_id} status=404": 1, "errors_total transport=http status=404": 2,
+        "errors_total transport=http status=400": (0, 2), "errors_total transport=websocket status=400": 1,
+    }  # fmt: skip
 
 
-def test_rejections_by_reason(serve: Serve) -> None:
-    with serve(metrics_port=0, interactive_slots=1, max_queued_streams=0, requests_per_minute=4) as server:
+ACTIONS = [sentence, events, session, session_that_goes_on_elsewhere, listener_who_leaves, pictures, errors]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_an_action_changes(watched: Server, engine: str, action: Callable[[Server, str], Changes]) -> None:
+    change = Change(watched)
+    for key, expected in action(watched, engine).items():
+        metric, *pairs = key.split()
+        scope, _, short = metric.rpartition(":")
+        name, labels = f"ancestral_{short}", dict(pair.split("=") for pair in pairs)
+        if not isinstance(expected, tuple):
+            settles = change.worker_becomes if scope else change.becomes
+            assert settles(expected, name, **labels), key
+        else:
+            found = (change.of_worker if scope else change.of)(name, **labels)
+            assert expected[0] < found <= expected[1], (key, found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"interactive_slots": 1, "max_queued_streams": 0}, "overloaded"),
+        ({"concurrent_streams": 1}, "too_many_streams"),
+        ({"requests_per_minute": 1}, "rate_limited"),
+    ],
+)
+def test_rejections_by_reason(serve: Serve, settings: dict[str, int], reason: str) -> None:
+    with serve(metrics_port=0, **settings) as server:
         change = Change(server)
         with reading_slowly(server):
             assert server.speak().status_code == 429
             with talking(server) as talk:
                 talk.configure()
-                talk.say("input.text", text="The birch canoe slid. ")
-                assert talk.error()["code"] == "overloaded"
-            assert change.of("ancestral_rejected_total", reason="overloaded") == 2
-        while server.speak().status_code != 429 or change.of("ancestral_rejected_total", reason="rate_limited") < 1:
-            pass
-        assert change.of("ancestral_rejected_total", reason="too_many_streams") == 0
-        refused = change.of("ancestral_rejected_total")
-        assert change.of("ancestral_errors_total", status="429") == refused
-        assert change.of("ancestral_errors_total", status="429", transport="websocket") == 1
-
-
-def test_a_caller_with_too_many_streams(serve: Serve) -> None:
-    with serve(metrics_port=0, concurrent_streams=1) as server:
-        change = Change(server)
-        with reading_slowly(server):
-            assert server.speak().status_code == 429
-        assert change.of("ancestral_rejected_total", reason="too_many_streams") == 1
+                talk.write("The birch canoe slid. ")
+                assert talk.error()["code"] == reason
+        assert change.of("ancestral_rejected_total", reason=reason) == change.of("ancestral_rejected_total") == 2
+        for transport in ("http", "websocket"):
+            assert change.of("ancestral_errors_total", status="429", transport=transport) == 1
 
 
 # Workers, models, Redis
@@ -199,11 +179,8 @@ def test_a_worker_says_what_it_is(watched: Server) -> None:
     now, models = scrape(watched), httpx.get(f"{watched.url}/v1/models").json()["data"]
     assert now.of("ancestral_worker_ready") == now.of("ancestral_workers", ready="true") == 1
     assert now.of("ancestral_workers", ready="false") == 0
-    assert (
-        now.of("ancestral_worker_slots", priority="interactive")
-        == now.of("ancestral_slots", priority="interactive")
-        == 4
-    )
+    for name in ("ancestral_worker_slots", "ancestral_slots"):
+        assert now.of(name, priority="interactive") == 4
     assert now.of("ancestral_sampler_threads") == 2
     for model in models:
         assert now.of("ancestral_model_info", model=model["id"], sha256=model["sha256"]) == 1
@@ -212,6 +189,8 @@ def test_a_worker_says_what_it_is(watched: Server) -> None:
         assert now.of("ancestral_model_created_timestamp_seconds", model=model["id"]) == model["created"]
     assert {part.removesuffix("_bytes") for part in now.names()} >= {"process_resident_memory", "process_open_fds"}
     assert worker_scrape(watched).of("process_resident_memory_bytes") > 0
+    url = worker_url(watched)  # for an orchestrator
+    assert [httpx.get(f"{url}{path}").status_code for path in ("/healthz", "/readyz", "/nothing")] == [200, 200, 404]
 
 
 @pytest.mark.slow
@@ -230,11 +209,6 @@ def test_models_that_nobody_asks_for_leave_memory(serve: Serve) -> None:
         assert now.of("ancestral_model_in_memory", model="tiny") == 1
         assert now.of("ancestral_model_in_memory") == staying + 1
         assert httpx.post(f"{server.url}/v1/images/generations", json=IMAGE).json()["data"] == drawn["data"]
-
-
-def test_a_worker_answers_an_orchestrator(watched: Server) -> None:
-    url = worker_url(watched)
-    assert [httpx.get(f"{url}{path}").status_code for path in ("/healthz", "/readyz", "/nothing")] == [200, 200, 404]
 
 
 def test_a_worker_that_cannot_be_listened_to_says_why(process: Callable[..., object]) -> None:

@@ -46,42 +46,36 @@ def play(
     return notes, playback
 
 
-def test_the_first_sound_counts_from_the_request_until_it_has_been_sent() -> None:
-    notes, _ = play([(0.3, 0.05, 1.0), (0.1, 0.0, 1.0)])
-    assert notes.first == [pytest.approx(0.35)]
-    assert notes.gaps == []
+LATE = [(0.0, 0.0, 0.1), (3.0, 0.0, 1.0)]
+WAITED = BUFFER_SECONDS
 
 
-def test_a_header_is_no_sound() -> None:
-    notes, _ = play([(0.1, 0.0, 0.0), (0.4, 0.0, 1.0)])
-    assert notes.first == [pytest.approx(0.5)]
+@pytest.mark.parametrize(
+    ("events", "busy_until", "first", "gaps"),
+    [
+        ([(0.3, 0.05, 1.0), (0.1, 0.0, 1.0)], 0.0, 0.35, []),  # counts until it has been sent
+        ([(0.1, 0.0, 0.0), (0.4, 0.0, 1.0)], 0.0, 0.5, []),  # a header is no sound
+        # One second of sound and the buffer are played 1.2 s after it was sent; the next piece comes after 2 s.
+        ([(0.0, 0.0, 1.0), (2.0, 0.0, 0.5), (0.7, 0.0, 0.5)], 0.0, 0.0, [(1.0 - WAITED, True), (0.2, False)]),
+        # For 10 s the client took nothing; then it had a second, and waited 0.9 s.
+        ([(0.0, 0.0, 1.0), (0.1, 10.0, 1.0), (0.9, 0.0, 1.0)], 0.0, 0.0, []),
+        ([(0.0, 0.0, 1.0), (0.1, 10.0, 0.5), (0.9, 0.0, 1.0)], 0.0, 0.0, [(0.4, True)]),
+        (LATE, 105.0, 0.0, []),  # what came before is heard first
+        (LATE, 101.0, 0.0, [(1.9, True)]),
+    ],
+)
+def test_the_silence_is_what_the_player_had_nothing_for(
+    events: list[tuple[float, float, float]], busy_until: float, first: float, gaps: list[tuple[float, bool]]
+) -> None:
+    notes, playback = play(events, busy_until=busy_until)
+    assert notes.first == [pytest.approx(first)]
+    assert notes.gaps == [(pytest.approx(seconds), is_first) for seconds, is_first in gaps]
+    if len(gaps) == 2:
+        assert playback.dry_at == pytest.approx(100.0 + 2.0 + 0.5 + 0.2 + 0.5)
 
 
 def test_nobody_waited_for_it() -> None:
     assert play([(0.3, 0.0, 1.0)], asked_at=None)[0].first == [None]
-
-
-def test_the_silence_is_what_the_player_had_nothing_for() -> None:
-    # One second of sound and the buffer are played 1.2 s after it was sent; the next piece comes after 2 s.
-    notes, playback = play([(0.0, 0.0, 1.0), (2.0, 0.0, 0.5), (0.7, 0.0, 0.5)])
-    assert notes.gaps == [(pytest.approx(2.0 - 1.0 - BUFFER_SECONDS), True), (pytest.approx(0.2), False)]
-    assert playback.dry_at == pytest.approx(100.0 + 2.0 + 0.5 + 0.2 + 0.5)
-
-
-def test_a_client_that_does_not_read_makes_its_own_silence() -> None:
-    notes, _ = play([(0.0, 0.0, 1.0), (0.1, 10.0, 1.0), (0.9, 0.0, 1.0)])
-    assert notes.gaps == []  # for 10 s the client took nothing; then it had a second, and waited 0.9 s
-
-
-def test_but_waits_from_then_on() -> None:
-    notes, _ = play([(0.0, 0.0, 1.0), (0.1, 10.0, 0.5), (0.9, 0.0, 1.0)])
-    assert notes.gaps == [(pytest.approx(0.4), True)]
-
-
-def test_what_came_before_is_heard_first() -> None:
-    late = [(0.0, 0.0, 0.1), (3.0, 0.0, 1.0)]
-    assert play(late, busy_until=105.0)[0].gaps == []
-    assert play(late, busy_until=101.0)[0].gaps == [(pytest.approx(1.9), True)]
 
 
 def test_the_last_silence_counts_if_the_sound_never_comes() -> None:

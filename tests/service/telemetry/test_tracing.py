@@ -14,7 +14,7 @@ import pytest
 
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, SPEECH
-from tests.service.ws_client import talking
+from tests.service.ws_client import spoken
 
 pytest.importorskip("opentelemetry.sdk")
 collector = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
@@ -96,29 +96,18 @@ def test_one_trace_from_the_request_to_the_last_chunk(traced: tuple[Server, Coll
     assert not re.search(b"[Aa]ardvark", took.raw)
 
 
-def test_a_job_that_is_fetched_later(traced: tuple[Server, Collector]) -> None:
+def test_a_job_that_is_fetched_later_and_what_is_said_on_a_websocket(traced: tuple[Server, Collector]) -> None:
     server, took = traced
     trace = TRACE[::-1]
     with server.client(headers={"traceparent": f"00-{trace}-{SPAN}-01"}) as client:
         server.ended(client.post("/v1/audio/speech", json=SPEECH, headers=ASYNC).json()["id"])
-    ((_, request),) = took.named("POST /v1/audio/speech", trace=trace)
-    ((_, attempt),) = took.named("attempt", trace=trace)
-    assert attempt.parent_span_id == request.span_id
+    spoken(server, "The birch canoe slid. ")
+    for name, its_trace in (("POST /v1/audio/speech", trace), ("WEBSOCKET /v1/audio/speech/stream", None)):
+        ((_, opened),) = took.named(name, trace=its_trace)
+        ((_, attempt),) = took.named("attempt", trace=opened.trace_id.hex())
+        assert attempt.parent_span_id == opened.span_id
 
 
-def test_what_is_said_on_a_websocket(traced: tuple[Server, Collector]) -> None:
-    server, took = traced
-    with talking(server) as talk:
-        talk.configure()
-        talk.say("input.text", text="The birch canoe slid. ")
-        talk.say("input.done")
-        talk.until("session.done")
-    ((_, connection),) = took.named("WEBSOCKET /v1/audio/speech/stream")
-    ((_, attempt),) = took.named("attempt", trace=connection.trace_id.hex())
-    assert attempt.parent_span_id == connection.span_id
-
-
-@pytest.mark.slow
 def test_a_collector_that_is_away_harms_nobody(serve: Serve) -> None:
     with serve(traces_endpoint="http://127.0.0.1:1/v1/traces") as server:
         assert server.speak().status_code == 200
