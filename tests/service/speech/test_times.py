@@ -148,7 +148,22 @@ def test_characters_of_a_word_share_its_time() -> None:
     assert (alignment.spans[4][0], alignment.spans[6][1]) == ann
     assert (alignment.spans[2][0], alignment.spans[3][1]) == (hi[1], ann[0])
     assert alignment.spans[7] == (ann[1], sentence.span[1])
-    assert "".join(normalized(times("The API of V2 is “new”.")).characters) == "the A P I of V two is new. "
+
+
+def test_what_is_read_otherwise_has_the_times_of_its_words() -> None:
+    sentences = times("5-10 km/h, e.g. 3 m² of API.")
+    read = "five to ten kilometers per hour, for example three square meters of A P I. "
+
+    def span(alignment: Alignment, part: str) -> tuple[int, int]:
+        first = "".join(alignment.characters).index(part)
+        return alignment.spans[first][0], alignment.spans[first + len(part) - 1][1]
+
+    assert "".join(normalized(sentences).characters) == read
+    for part, words in {
+        "5": "five", "-": "to", "10 km/h": "ten kilometers per hour", "e.g.": "for example",
+        "3 m²": "three square meters", "of": "of", "API": "A P I",
+    }.items():  # fmt: skip
+        assert span(written(sentences), part) == span(normalized(sentences), words)
 
 
 def test_captions_have_the_text_as_it_was_written() -> None:

@@ -80,24 +80,6 @@ def test_timestamps(server: Server) -> None:
     assert together == found["alignment"]
 
 
-def test_what_is_read_otherwise_has_the_times_of_its_words(server: Server) -> None:
-    written = "5-10 km/h, e.g. 3 m² of API."
-    read = "five to ten kilometers per hour, for example three square meters of A P I. "
-    found = post(server, "/with-timestamps", text=written).json()
-
-    def span(name: str, whole: str, part: str) -> tuple[float, float]:
-        assert "".join(found[name]["characters"]) == whole
-        first, last = whole.index(part), whole.index(part) + len(part) - 1
-        starts, ends = (found[name][f"character_{edge}_times_seconds"] for edge in ("start", "end"))
-        return starts[first], ends[last]
-
-    for part, words in {
-        "5": "five", "-": "to", "10 km/h": "ten kilometers per hour", "e.g.": "for example",
-        "3 m²": "three square meters", "of": "of", "API": "A P I",
-    }.items():  # fmt: skip
-        assert span("alignment", written, part) == span("normalized_alignment", read, words)
-
-
 def test_voices_and_models_are_listed_in_elevenlabs_shape(server: Server) -> None:
     voices = httpx.get(f"{server.url}/v1/voices").json()["voices"]
     assert [voice["voice_id"] for voice in voices] == ["ann", "bob"]

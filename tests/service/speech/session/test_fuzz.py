@@ -1,6 +1,6 @@
 """Ten thousand frames that nobody should send: the server says what is wrong or leaves, and is as it was before.
 
-tests/service/api/test_fuzz_messages.py sends messages that are wrong in their fields.
+tests/service/api/test_fuzz.py sends messages that are wrong in their fields.
 """
 
 from __future__ import annotations
