@@ -40,23 +40,82 @@ class Broker:
         """What an attempt at a job has, whether or not the lease is still its own."""
         return Lease(self.connection, made, attempt)
 
+    async def claimed(
+        self, priority: Priority = Priority.INTERACTIVE, worker: str = "w", lease: float = 60.0, **options: bool
+    ) -> Lease | None:
+        """What a worker gets that claims a job."""
+        return await self.workers.claim(priority, worker, MODELS, lease=lease, **options)
+
+    async def begun(self, made: Job, **options: Any) -> int:
+        """The number of the attempt at this job, which is to be the one that is claimed."""
+        claim = await self.claimed(made.priority, **options)
+        assert claim.job.id == made.id
+        return claim.attempt
+
+    async def leased(self, made: Job | None = None) -> tuple[Job, Lease]:
+        """A new job and the lease of the worker that has claimed it."""
+        made = made or job()
+        await self.clients.submit(made, queue=9)
+        return made, self.lease(made, await self.begun(made))
+
+    async def stored(self, made: Job) -> Job:
+        """The job as it is on record."""
+        found = await self.clients.job(made.id)
+        assert found is not None
+        return found
+
+    async def expired(self, made: Job) -> None:
+        """Let a job's lease have expired, while somebody was looking."""
+        await self.workers.reclaim(made.priority)
+        await self.redis.zadd(key("running", made.priority), {made.id: 1.0}, xx=True)
+
+    async def submitted(self, count: int, **changes: Any) -> list[Job]:
+        """So many new jobs, in the order of their arrival."""
+        jobs = [job(**changes) for _ in range(count)]
+        for made in jobs:
+            await self.clients.submit(made, queue=99)
+        return jobs
+
+    async def renewed(self, made: Job, attempt: int, **options: Any) -> Signals | None:
+        """What a worker learns when it renews the lease of a job."""
+        return (await self.workers.renew([self.lease(made, attempt)], **options))[0]
+
+    async def idle(self) -> list[str]:
+        """The workers that are woken for an interactive job, in that order."""
+        return [name.decode() for name in await self.redis.zrange(key("idle", "interactive"), 0, -1)]
+
+    @asynccontextmanager
+    async def listening(self, *names: str) -> AsyncIterator[list[tuple[str, Message]]]:
+        """What these workers hear, each with its name, from when Redis knows that they listen; whatever breaks."""
+        heard: list[tuple[str, Message]] = []
+
+        async def listen(name: str) -> None:
+            while True:
+                with suppress(*UNAVAILABLE):
+                    async for message in self.workers.control.messages(name):
+                        heard.append((name, message))  # noqa: PERF401 - it never ends
+                await asyncio.sleep(0.01)
+
+        tasks = [asyncio.create_task(listen(name)) for name in names]
+        while len(await self.redis.pubsub_shardchannels()) < len(names):  # type: ignore[no-untyped-call]
+            await asyncio.sleep(0.01)
+        yield heard
+        assert not any(task.done() for task in tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Close every connection."""
         await self.connection.close()
 
 
-async def connect(valkey: RealRedis) -> Broker:
-    """A broker, to be closed."""
-    broker = Broker(valkey.url)
-    broker.redis = await broker.connection.client(key("workers"))
-    return broker
-
-
 @asynccontextmanager
 async def on_empty(valkey: RealRedis) -> AsyncIterator[Broker]:
     """A broker on an empty Redis, with one worker there."""
-    broker = await connect(valkey)
+    broker = Broker(valkey.url)
     try:
+        broker.redis = await broker.connection.client(key("workers"))
         await broker.redis.flushall()
         for node in valkey.masters():
             node.client.flushall()
@@ -82,80 +141,9 @@ def job(**changes: Any) -> Job:
     return dataclasses.replace(made, **changes)
 
 
-async def claimed(
-    broker: Broker, priority: Priority = Priority.INTERACTIVE, worker: str = "w", lease: float = 60.0, **options: bool
-) -> Lease | None:
-    """What a worker gets that claims a job."""
-    return await broker.workers.claim(priority, worker, MODELS, lease=lease, **options)
-
-
-async def begun(broker: Broker, made: Job, **options: Any) -> int:
-    """The number of the attempt at this job, which is to be the one that is claimed."""
-    claim = await claimed(broker, made.priority, **options)
-    assert claim.job.id == made.id
-    return claim.attempt
-
-
-async def leased(broker: Broker, made: Job | None = None) -> tuple[Job, Lease]:
-    """A new job and the lease of the worker that has claimed it."""
-    made = made or job()
-    await broker.clients.submit(made, queue=9)
-    return made, broker.lease(made, await begun(broker, made))
-
-
-async def stored(broker: Broker, made: Job) -> Job:
-    """The job as it is on record."""
-    found = await broker.clients.job(made.id)
-    assert found is not None
-    return found
-
-
 async def fails(error: Any, call: Awaitable[Any], match: str | None = None) -> None:
     with pytest.raises(error, match=match):
         await call
 
 
-@asynccontextmanager
-async def listening(broker: Broker, *names: str) -> AsyncIterator[list[tuple[str, Message]]]:
-    """What these workers hear, each with its name, from when Redis knows that they listen; whatever breaks."""
-    heard: list[tuple[str, Message]] = []
-
-    async def listen(name: str) -> None:
-        while True:
-            with suppress(*UNAVAILABLE):
-                async for message in broker.workers.control.messages(name):
-                    heard.append((name, message))  # noqa: PERF401 - it never ends
-            await asyncio.sleep(0.01)
-
-    tasks = [asyncio.create_task(listen(name)) for name in names]
-    while len(await broker.redis.pubsub_shardchannels()) < len(names):  # type: ignore[no-untyped-call]
-        await asyncio.sleep(0.01)
-    yield heard
-    assert not any(task.done() for task in tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def expired(broker: Broker, made: Job) -> None:
-    """Let a job's lease have expired, while somebody was looking."""
-    await broker.workers.reclaim(made.priority)
-    await broker.redis.zadd(key("running", made.priority), {made.id: 1.0}, xx=True)
-
-
-async def submitted(broker: Broker, count: int, **changes: Any) -> list[Job]:
-    """So many new jobs, in the order of their arrival."""
-    jobs = [job(**changes) for _ in range(count)]
-    for made in jobs:
-        await broker.clients.submit(made, queue=99)
-    return jobs
-
-
-async def renewed(broker: Broker, made: Job, attempt: int, **options: Any) -> Signals | None:
-    """What a worker learns when it renews the lease of a job."""
-    return (await broker.workers.renew([broker.lease(made, attempt)], **options))[0]
-
-
-async def idle(broker: Broker) -> list[str]:
-    """The workers that are woken for an interactive job, in that order."""
-    return [name.decode() for name in await broker.redis.zrange(key("idle", "interactive"), 0, -1)]
+claimed, submitted = Broker.claimed, Broker.submitted

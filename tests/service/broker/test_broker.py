@@ -31,19 +31,7 @@ from ancestral.service.broker.messages import (
 )
 from ancestral.service.broker.workers import ALIVE_SECONDS
 from ancestral.service.errors import Overloaded, Unprocessable
-from tests.service.broker.support import (
-    WORKER,
-    Broker,
-    begun,
-    claimed,
-    fails,
-    job,
-    leased,
-    listening,
-    renewed,
-    stored,
-    submitted,
-)
+from tests.service.broker.support import WORKER, Broker, fails, job
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +45,7 @@ async def test_a_record_comes_back_as_it_was(broker: Broker) -> None:
 
 
 async def test_readers_get_everything_in_order_and_then_the_end(broker: Broker) -> None:
-    made, lease = await leased(broker)
+    made, lease = await broker.leased()
     early = asyncio.create_task(_read(broker, made))
     pieces = [Piece(0, 0, bytes(range(256))), Piece(1, 256, b"\n\r\0")]
     for piece in pieces:
@@ -66,7 +54,7 @@ async def test_readers_get_everything_in_order_and_then_the_end(broker: Broker) 
     expected = [Begin(1, "native"), *pieces, Ended(Status.COMPLETED, None)]
     assert await early == expected
     assert await _read(broker, made) == expected
-    ended = await stored(broker, made)
+    ended = await broker.stored(made)
     assert (ended.status, ended.samples_done, ended.engine) == (Status.COMPLETED, 259, "native")
     assert ended.expires_at is not None
     then = [ended.at(fields) for _, fields in await broker.clients.events(made.id, "0")]
@@ -78,7 +66,7 @@ async def test_readers_get_everything_in_order_and_then_the_end(broker: Broker) 
 
 
 async def test_sound_takes_two_bytes_a_sample(broker: Broker) -> None:
-    made, lease = await leased(broker)
+    made, lease = await broker.leased()
     sound = np.arange(-150, 150, dtype=np.int16)
     pieces = [Piece.from_samples(0, 0, sound[:100]), Piece.from_samples(1, 100, sound[100:])]
     await lease.publish(pieces, None, event=False)
@@ -89,7 +77,7 @@ async def test_sound_takes_two_bytes_a_sample(broker: Broker) -> None:
     assert found == pieces
     assert [len(piece) for piece in found] == [100, 200]
     assert np.array_equal(np.concatenate([piece.samples for piece in found]), sound)
-    assert (await stored(broker, made)).samples_done == 300
+    assert (await broker.stored(made)).samples_done == 300
 
 
 async def _read(broker: Broker, made: Job) -> list[Any]:
@@ -101,20 +89,20 @@ async def test_a_reader_of_what_is_not_kept_is_told(broker: Broker) -> None:
 
 
 async def test_an_end_is_final_and_only_its_attempt_may_give_it(broker: Broker) -> None:
-    made, first = await leased(broker)
+    made, first = await broker.leased()
     await first.release()
-    second = await begun(broker, made)
+    second = await broker.begun(made)
     assert (first.attempt, second) == (1, 2)
     assert not await first.end(Status.COMPLETED)
     assert await broker.lease(made, second).end(Status.FAILED, error=Failure("lost", "worker_lost"))
     assert not await broker.clients.cancel(made)
-    assert await claimed(broker) is None
-    assert (await stored(broker, made)).error == Failure("lost", "worker_lost")
+    assert await broker.claimed() is None
+    assert (await broker.stored(made)).error == Failure("lost", "worker_lost")
     assert (await _read(broker, made))[-1] == Ended(Status.FAILED, Failure("lost", "worker_lost"))
 
 
 async def test_a_snapshot_that_outruns_the_symbols_is_not_used(broker: Broker) -> None:
-    (made, lease), snapshot = await leased(broker), Snapshot(1, 300, b"state\n\0")
+    (made, lease), snapshot = await broker.leased(), Snapshot(1, 300, b"state\n\0")
     assert await lease.resume_point() == ResumePoint(0, 0, None)
     await lease.publish([Piece(0, 0, bytes(300))], snapshot, event=False)
     await broker.clients.acknowledge(made, 100)
@@ -123,22 +111,31 @@ async def test_a_snapshot_that_outruns_the_symbols_is_not_used(broker: Broker) -
     assert await lease.resume_point() == ResumePoint(300, 100, None)
 
 
-async def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(broker: Broker) -> None:
-    (made, first), piece = await leased(broker), Piece(0, 0, bytes(20))
-    await first.release()
+@pytest.mark.parametrize("lost", ["released", "expired"])
+async def test_symbols_are_taken_once_in_order_and_of_the_current_attempt(broker: Broker, lost: str) -> None:
+    (made, first), piece = await broker.leased(), Piece(0, 0, bytes(20))
+    if lost == "released":
+        await first.release()
+    else:
+        await broker.expired(made)
+        await broker.workers.reclaim(Priority.INTERACTIVE)
     await fails(StaleAttempt, first.publish([piece], None, event=False))
-    second = broker.lease(made, await begun(broker, made))
+    second = broker.lease(made, await broker.begun(made))
     for _ in range(2):  # the reply to the first may have got lost
         await second.publish([piece], None, event=False)
+    await fails(StaleAttempt, first.publish([piece], None, event=False))
     await fails(StaleAttempt, first.publish([], Snapshot(0, 20, b""), event=False))
+    assert (await broker.renewed(made, first.attempt, seconds=0.0)).attempt == second.attempt
+    assert await broker.workers.reclaim(Priority.INTERACTIVE) == []  # the lease of the second was not touched
     await fails(SymbolsLost, second.publish([Piece(0, 21, bytes(20))], None, event=False))
-    assert await second.end(Status.COMPLETED)
+    assert [await lease.end(Status.COMPLETED) for lease in (first, second)] == [False, True]
     await fails(StaleAttempt, second.publish([Piece(0, 20, bytes(20))], None, event=False))
+    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
     assert [entry for entry in await _read(broker, made) if isinstance(entry, Piece)] == [piece]
 
 
 async def test_a_lease_that_is_renewed_says_that_redis_has_lost_symbols(broker: Broker) -> None:
-    made, lease = await leased(broker)
+    made, lease = await broker.leased()
     await lease.publish([Piece(0, 0, bytes(20)), Piece(0, 20, bytes(10))], None, event=False)
     fresh = broker.lease(made, 1)  # of an attempt that has published nothing yet
     for renews, done, lost in ((lease, 30, False), (lease, 29, True), (fresh, 29, False)):
@@ -148,11 +145,11 @@ async def test_a_lease_that_is_renewed_says_that_redis_has_lost_symbols(broker: 
 
 
 async def test_what_is_noted_of_a_job_comes_with_its_symbols(broker: Broker) -> None:
-    made, lease = await leased(broker)
+    made, lease = await broker.leased()
     lease.note(total=40, timings={0: "[0]"})
-    assert (await stored(broker, made)).samples_total is None
+    assert (await broker.stored(made)).samples_total is None
     await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
-    assert (await stored(broker, made)).samples_total == 40
+    assert (await broker.stored(made)).samples_total == 40
     lease.note(total=40, timings={1: "[1]"})
     assert await broker.clients.timings(made, 3) == ["[0]"]
     await lease.publish([Piece(0, 0, bytes(20))], None, event=False)  # nothing new
@@ -161,18 +158,18 @@ async def test_what_is_noted_of_a_job_comes_with_its_symbols(broker: Broker) -> 
     await fails(SymbolsLost, lease.publish([Piece(0, 30, bytes(20))], None, event=False))
     await lease.store()
     assert await broker.clients.timings(made, 3) == ["[0]", "[1]", "[2]"]
-    assert ((found := await stored(broker, made)).samples_done, found.samples_total) == (20, 50)
+    assert ((found := await broker.stored(made)).samples_done, found.samples_total) == (20, 50)
 
 
 async def test_a_job_is_complete_when_all_of_it_is_there(broker: Broker) -> None:
-    made, lease = await leased(broker)
+    made, lease = await broker.leased()
     await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
     await fails(SymbolsLost, lease.end(Status.COMPLETED, symbols=30))
-    assert (await stored(broker, made)).status is Status.IN_PROGRESS
+    assert (await broker.stored(made)).status is Status.IN_PROGRESS
     await lease.publish([Piece(0, 20, bytes(10))], None, event=False)
     assert await lease.end(Status.COMPLETED, symbols=30)
     assert not await lease.end(Status.COMPLETED, symbols=30)  # the reply may have got lost
-    found = await stored(broker, made)
+    found = await broker.stored(made)
     assert (found.status, found.samples_done, found.samples_total) == (Status.COMPLETED, 30, 30)
 
 
@@ -237,13 +234,13 @@ async def test_a_record_outlives_the_output_of_its_job(broker: Broker) -> None:
 
     first, bound = job(retention=60, record_retention=900, payload="first"), ("k", "print")
     await broker.clients.submit(first, queue=9, bound=bound)
-    lease = broker.lease(first, await begun(broker, first))
+    lease = broker.lease(first, await broker.begun(first))
     await lease.publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=False)
     await broker.clients.suspend(first)
     await lease.release()
     assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "snapshot": 60}
     await broker.clients.resume(first, queue=9)
-    await broker.lease(first, await begun(broker, first)).end(Status.COMPLETED, result={"chosen": [0]})
+    await broker.lease(first, await broker.begun(first)).end(Status.COMPLETED, result={"chosen": [0]})
     draft = broker.clients.artifacts.draft(first.id)
     await draft.append(b"x")
     await draft.keep("{}")
@@ -308,7 +305,7 @@ async def test_a_redis_that_has_forgotten_its_scripts_is_sent_them_again(broker:
 
 
 async def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_reply(broker: Broker) -> None:
-    jobs = await submitted(broker, 3)
+    jobs = await broker.submitted(3)
     await broker.redis.set(key("job", "odd"), "a string")  # on which its script fails
     odd = job(id="odd")
     cancelled = asyncio.create_task(broker.clients.cancel(jobs[0]))
@@ -318,16 +315,16 @@ async def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_repl
     ended = await asyncio.gather(*calls, return_exceptions=True)
     assert [isinstance(each, ResponseError) for each in ended] == [False, True, False]
     assert ended[0] is ended[2] is True
-    assert [(await stored(broker, made)).status for made in jobs] == [Status.QUEUED] + 2 * [Status.CANCELLED]
+    assert [(await broker.stored(made)).status for made in jobs] == [Status.QUEUED] + 2 * [Status.CANCELLED]
 
 
 async def test_what_clients_want_reaches_the_worker(broker: Broker) -> None:
-    made, _ = await leased(broker)
-    other, _ = await leased(broker, job(priority=Priority.BATCH))
-    (idle,) = await submitted(broker, 1)
+    made, _ = await broker.leased()
+    other, _ = await broker.leased(job(priority=Priority.BATCH))
+    (idle,) = await broker.submitted(1)
     wanted = [Message("read", made.id, 4000), Message("read", made.id, 5000)]
     wanted += [Message("suspend", other.id), Message("cancel", made.id)]
-    async with listening(broker, "w") as heard:
+    async with broker.listening("w") as heard:
         assert await broker.clients.acknowledge(made, 4000) == "w"
         assert not await broker.clients.acknowledge(idle, 0)  # nobody runs it
         assert await broker.clients.report_read(made, 5000, "w")
@@ -338,13 +335,13 @@ async def test_what_clients_want_reaches_the_worker(broker: Broker) -> None:
         while len(heard) < len(wanted):
             await asyncio.sleep(0.01)
     assert [message for _, message in heard] == wanted
-    assert (await renewed(broker, made, 1)).read == 4000
-    assert (await stored(broker, made)).status.terminal
+    assert (await broker.renewed(made, 1)).read == 4000
+    assert (await broker.stored(made)).status.terminal
 
 
 async def test_a_worker_hears_its_clients_whenever_its_connection_broke(broker: Broker) -> None:
     async with asyncio.timeout(60):
-        async with listening(broker, "w") as heard:
+        async with broker.listening("w") as heard:
             for number in range(40):
                 with suppress(*UNAVAILABLE):
                     await broker.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")

@@ -14,21 +14,7 @@ from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
 from ancestral.service.broker.keys import SHARED, Keys, key
 from ancestral.service.broker.messages import JobExpired, Piece, Snapshot, StaleAttempt
 from ancestral.service.errors import NotReady, Overloaded
-from tests.service.broker.support import (
-    MODELS,
-    Broker,
-    begun,
-    claimed,
-    expired,
-    fails,
-    idle,
-    job,
-    leased,
-    listening,
-    renewed,
-    stored,
-    submitted,
-)
+from tests.service.broker.support import MODELS, Broker, fails, job
 
 pytestmark = pytest.mark.anyio
 
@@ -71,11 +57,11 @@ async def test_a_job_is_submitted_once_even_if_the_reply_got_lost(broker: Broker
 
 
 async def test_an_owner_has_a_limit_of_their_own(broker: Broker) -> None:
-    parked = (await submitted(broker, 1, limit=1))[0]
+    parked = (await broker.submitted(1, limit=1))[0]
     await fails(Overloaded, broker.clients.submit(job(limit=1), queue=9), "unfinished")
     await broker.clients.submit(job(owner="other", limit=1), queue=9)
     await broker.clients.suspend(parked)
-    (second,) = await submitted(broker, 1, limit=1)
+    (second,) = await broker.submitted(1, limit=1)
     await fails(Overloaded, broker.clients.resume(parked, queue=9), "unfinished")
     await broker.clients.cancel(second)
     for _ in range(2):
@@ -84,7 +70,7 @@ async def test_an_owner_has_a_limit_of_their_own(broker: Broker) -> None:
 
 
 async def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_most(broker: Broker) -> None:
-    jobs = await submitted(broker, 2) + await submitted(broker, 1, owner="other")
+    jobs = await broker.submitted(2) + await broker.submitted(1, owner="other")
     unfinished = broker.clients.queues.unfinished
     seen = [await unfinished()]
     await broker.clients.suspend(jobs[0])  # nobody's limit counts a suspended job
@@ -97,75 +83,75 @@ async def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_m
 
 
 async def test_jobs_are_claimed_in_the_order_of_their_arrival(broker: Broker) -> None:
-    jobs, later = await submitted(broker, 3), await submitted(broker, 1, priority=Priority.BATCH)
+    jobs, later = await broker.submitted(3), await broker.submitted(1, priority=Priority.BATCH)
     for number, made in enumerate(jobs, 1):
-        claim = await claimed(broker)
-        assert (claim.job.id, claim.attempt, claim.job) == (made.id, 1, await stored(broker, made))
+        claim = await broker.claimed()
+        assert (claim.job.id, claim.attempt, claim.job) == (made.id, 1, await broker.stored(made))
         assert (claim.job.status, claim.job.engine) == (Status.IN_PROGRESS, "native")
         assert claim.job.started_at is not None
         assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (3 - number, number)
-    assert await claimed(broker) is None
-    assert await begun(broker, later[0]) == 1
+    assert await broker.claimed() is None
+    assert await broker.begun(later[0]) == 1
 
 
 async def test_position_and_time_follow_the_measured_pace(broker: Broker) -> None:
-    jobs = await submitted(broker, 4)
+    jobs = await broker.submitted(4)
     assert [(await broker.clients.position(made)).position for made in jobs] == [0, 1, 2, 3]
     assert (await broker.clients.position(jobs[0])).eta is None
-    await begun(broker, jobs[0])
+    await broker.begun(jobs[0])
     assert (await broker.clients.position(jobs[1])).position == 0
     await asyncio.sleep(0.2)
     await broker.lease(jobs[0]).end(Status.COMPLETED)
     near, far = [(await broker.clients.position(made)).eta for made in (jobs[1], jobs[3])]
     assert 0.1 <= near < far
-    assert (await broker.clients.position(await stored(broker, jobs[0]))).position is None
+    assert (await broker.clients.position(await broker.stored(jobs[0]))).position is None
 
 
 async def test_a_released_job_goes_back_to_its_place(broker: Broker) -> None:
-    first, second = await submitted(broker, 2)
-    attempt = await begun(broker, first)
+    first, second = await broker.submitted(2)
+    attempt = await broker.begun(first)
     for _ in range(2):  # the reply may have got lost
         await broker.lease(first, attempt).release()
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (2, 0)
-    assert (await broker.clients.position(await stored(broker, first))).position == 0
+    assert (await broker.clients.position(await broker.stored(first))).position == 0
     assert (await broker.clients.position(second)).position == 1
-    assert await begun(broker, first) == attempt + 1
+    assert await broker.begun(first) == attempt + 1
     await broker.lease(first, attempt).release()  # of an attempt that has no lease any more
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 1)
 
 
 async def test_the_worker_that_has_been_idle_the_longest_and_listens_is_woken(broker: Broker) -> None:
-    async with listening(broker, "a", "b") as heard:
+    async with broker.listening("a", "b") as heard:
         for name in ("dead", "b", "a"):
             for _ in range(2):
-                assert await claimed(broker, worker=name) is None
-        assert await idle(broker) == ["dead", "b", "a"]
+                assert await broker.claimed(worker=name) is None
+        assert await broker.idle() == ["dead", "b", "a"]
         for number in range(3):
             await broker.clients.submit(job(), queue=99)
             while len(heard) < min(number + 1, 2):
                 await asyncio.sleep(0.005)
         assert heard == [(name, Message("wake", "interactive")) for name in ("b", "a")]
-        assert await idle(broker) == []
+        assert await broker.idle() == []
 
 
 async def test_a_worker_without_a_free_slot_is_not_woken(broker: Broker) -> None:
-    await submitted(broker, 2)
-    assert await claimed(broker)
-    assert await claimed(broker)
-    assert await claimed(broker) is None
-    assert await idle(broker) == ["w"]
-    await submitted(broker, 2)
-    assert await idle(broker) == []
-    assert await claimed(broker, worker="x") is not None
+    await broker.submitted(2)
+    assert await broker.claimed()
+    assert await broker.claimed()
+    assert await broker.claimed() is None
+    assert await broker.idle() == ["w"]
+    await broker.submitted(2)
+    assert await broker.idle() == []
+    assert await broker.claimed(worker="x") is not None
     assert await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, last=True) is not None
-    assert await idle(broker) == []
-    assert await claimed(broker) is None
+    assert await broker.idle() == []
+    assert await broker.claimed() is None
     await broker.workers.leave("w", [0])
-    assert await idle(broker) == []
+    assert await broker.idle() == []
 
 
 async def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(broker: Broker) -> None:
-    first, second = await submitted(broker, 2)
+    first, second = await broker.submitted(2)
     run_script = broker.connection.run
 
     async def lose_the_reply(*call: Any, **given: Any) -> Any:
@@ -175,10 +161,10 @@ async def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(broker: Brok
     broker.connection.run = lose_the_reply  # type: ignore[method-assign]
     for _ in range(2):
         with suppress(TimeoutError):
-            await claimed(broker)
+            await broker.claimed()
     broker.connection.run = run_script  # type: ignore[method-assign]
-    assert await begun(broker, first) == 1
-    assert await begun(broker, second) == 1
+    assert await broker.begun(first) == 1
+    assert await broker.begun(second) == 1
     entries = [fields["type"] for _, fields in await broker.clients.events(first.id, "0")]
     assert entries == ["job.queued", "job.in_progress"]
 
@@ -193,8 +179,8 @@ async def test_a_job_that_a_worker_cannot_run_fails(
     made, after = job(samples_done=samples, engine="onnx" if samples else None, **change), job()
     for each in (made, after):
         await broker.clients.submit(each, queue=9)
-    assert await begun(broker, after) == 1
-    failed = await stored(broker, made)
+    assert await broker.begun(after) == 1
+    failed = await broker.stored(made)
     assert (failed.status, failed.engine, failed.started_at) == (Status.FAILED, made.engine, None)
     assert failed.error.code == code
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
@@ -205,12 +191,12 @@ async def test_a_worker_that_rounds_otherwise_continues_no_job_of_another(broker
     """Its engine has the same name. A job of which nothing was sampled is its as much as anybody's."""
     other = {name: (sha256, engine, "02") for name, (sha256, engine, _) in MODELS.items()}
     made = await broker.clients.submit(job(), queue=9)
-    lease = await claimed(broker)
+    lease = await broker.claimed()
     if sampled:
         await lease.publish([Piece(0, 0, b"abc")], None, event=False)
     await lease.release()
     again = await broker.workers.claim(Priority.INTERACTIVE, "x", other)
-    found = await stored(broker, made)
+    found = await broker.stored(made)
     assert (again is None) is sampled
     expected = (Status.FAILED, "engine_changed", 3) if sampled else (Status.IN_PROGRESS, None, 0)
     assert (found.status, found.error and found.error.code, found.samples_done) == expected
@@ -220,31 +206,31 @@ async def test_a_worker_that_rounds_otherwise_continues_no_job_of_another(broker
 
 
 async def test_jobs_of_a_dead_worker_go_back_to_their_places(broker: Broker) -> None:
-    dead, alive, waiting = await submitted(broker, 3)
-    await begun(broker, dead, worker="dead")
-    await begun(broker, alive)
+    dead, alive, waiting = await broker.submitted(3)
+    await broker.begun(dead, worker="dead")
+    await broker.begun(alive)
     assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
-    await expired(broker, dead)
+    await broker.expired(dead)
     found = [await broker.workers.reclaim(Priority.INTERACTIVE) for _ in range(2)]
     assert [[(orphan.job.id, orphan.worker) for orphan in each] for each in found] == [[(dead.id, "dead")], []]
-    positions = [await broker.clients.position(made) for made in (await stored(broker, dead), waiting)]
+    positions = [await broker.clients.position(made) for made in (await broker.stored(dead), waiting)]
     assert [found.position for found in positions] == [0, 1]
-    assert (await stored(broker, alive)).status is Status.IN_PROGRESS
-    assert await begun(broker, dead) == 2
+    assert (await broker.stored(alive)).status is Status.IN_PROGRESS
+    assert await broker.begun(dead) == 2
 
 
 async def test_a_renewed_lease_does_not_expire(broker: Broker) -> None:
-    kept, left = await submitted(broker, 2)
+    kept, left = await broker.submitted(2)
     for made in (kept, left):
-        await begun(broker, made, lease=1.0)
+        await broker.begun(made, lease=1.0)
     found = []
     for _ in range(12):
-        signals = await renewed(broker, kept, 1, seconds=1.0)
+        signals = await broker.renewed(kept, 1, seconds=1.0)
         assert (signals.attempt, signals.status) == (1, Status.IN_PROGRESS)
         found += [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE, lease=1.0)]
         await asyncio.sleep(0.15)
     assert found == [left.id]
-    lost = await renewed(broker, left, 1)
+    lost = await broker.renewed(left, 1)
     assert lost.status is Status.QUEUED
     # Nor does a late renewal bring a lease back.
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (1, 1)
@@ -259,7 +245,7 @@ async def shifted(broker: Broker, made: Job, remaining: float, shift: float) -> 
 
 @pytest.mark.parametrize("shift", [10.0, -1000.0], ids=["away", "another clock"])
 async def test_leases_do_not_expire_while_nobody_can_renew_them(broker: Broker, shift: float) -> None:
-    made, _ = await leased(broker)
+    made, _ = await broker.leased()
     await broker.workers.reclaim(Priority.INTERACTIVE)
     await shifted(broker, made, 2.0, shift)
     for _ in range(2):
@@ -270,8 +256,8 @@ async def test_leases_do_not_expire_while_nobody_can_renew_them(broker: Broker, 
 
 
 async def test_leases_expire_even_if_nobody_checks_in_time(broker: Broker) -> None:
-    (made,), count = await submitted(broker, 1), 0
-    await begun(broker, made, lease=5.0)
+    (made,), count = await broker.submitted(1), 0
+    await broker.begun(made, lease=5.0)
     while not await broker.workers.reclaim(Priority.INTERACTIVE):
         count += 1
         deadline = await broker.redis.zscore(key("running", "interactive"), made.id)
@@ -282,86 +268,71 @@ async def test_leases_expire_even_if_nobody_checks_in_time(broker: Broker) -> No
     assert count >= 9
 
 
-async def test_nothing_is_taken_of_an_attempt_that_was_overtaken(broker: Broker) -> None:
-    (made, first), piece = await leased(broker), Piece(0, 0, bytes(20))
-    await expired(broker, made)
-    await broker.workers.reclaim(Priority.INTERACTIVE)
-    await fails(StaleAttempt, first.publish([piece], None, event=False))
-    second = await begun(broker, made)
-    await fails(StaleAttempt, first.publish([piece], None, event=False))
-    signals = await renewed(broker, made, first.attempt, seconds=0.0)
-    assert signals.attempt == second
-    assert await broker.workers.reclaim(Priority.INTERACTIVE) == []  # the lease of the second was not touched
-    assert not await first.end(Status.COMPLETED)
-    assert await broker.lease(made, second).end(Status.COMPLETED)
-    assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
-
-
 async def die(broker: Broker, made: Job) -> None:
     """A worker claims a job and dies; several others find that."""
-    await begun(broker, made)
-    await expired(broker, made)
+    await broker.begun(made)
+    await broker.expired(made)
     found = await asyncio.gather(*(broker.workers.reclaim(made.priority) for _ in range(3)))
     assert sum(map(len, found)) == 1
 
 
 async def test_deaths_count_until_there_is_progress(broker: Broker) -> None:
-    (made,) = await submitted(broker, 1)
+    (made,) = await broker.submitted(1)
     for _ in range(MAX_DEATHS - 1):
         await die(broker, made)
-    lease = await claimed(broker)
+    lease = await broker.claimed()
     await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
     await lease.release()
     for _ in range(MAX_DEATHS - 1):
         await die(broker, made)
-    assert (await stored(broker, made)).status is Status.QUEUED
+    assert (await broker.stored(made)).status is Status.QUEUED
     await die(broker, made)
-    failed = await stored(broker, made)
+    failed = await broker.stored(made)
     assert (failed.status, failed.error.code) == (Status.FAILED, "worker_lost")
     assert f"{MAX_DEATHS} workers" in failed.error.message
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
 
 
 async def test_a_job_whose_next_death_is_the_last_runs_beside_no_other(broker: Broker) -> None:
-    first, second, harmless = await submitted(broker, 3)
+    first, second, harmless = await broker.submitted(3)
     for made in (first, second):
         await broker.redis.hset(key("job", made.id), "deaths", str(MAX_DEATHS - 1))  # type: ignore[misc]
-    lease = await claimed(broker)
+    lease = await broker.claimed()
     assert (lease.job.id, lease.suspect) == (first.id, True)
-    await begun(broker, harmless, suspect_held=True)  # which waits for nobody
-    assert await claimed(broker, suspect_held=True) is None
+    await broker.begun(harmless, suspect_held=True)  # which waits for nobody
+    assert await broker.claimed(suspect_held=True) is None
     await lease.publish([], Snapshot(0, 0, b"state"), event=False)
     assert lease.suspect, "without a symbol it has not got on"
     await lease.publish([Piece(0, 0, bytes(20))], None, event=False)
     assert not lease.suspect
-    await begun(broker, second)
+    await broker.begun(second)
 
 
 async def test_a_suspended_job_waits_until_it_is_asked_for(broker: Broker) -> None:
-    running, waiting = await submitted(broker, 2)
-    attempt = await begun(broker, running)
+    running, waiting = await broker.submitted(2)
+    attempt = await broker.begun(running)
     for made in (waiting, running):
         await broker.clients.suspend(made)
-    signals = await renewed(broker, running, attempt)
+    signals = await broker.renewed(running, attempt)
     assert signals.suspend
     await broker.lease(running, attempt).release()
-    assert await claimed(broker) is None
+    assert await broker.claimed() is None
     for made in (waiting, running):
-        assert (await stored(broker, made)).status is Status.QUEUED
+        assert (await broker.stored(made)).status is Status.QUEUED
     for _ in range(2):  # nor do they take room
         await broker.clients.submit(job(), queue=0)
     await fails(Overloaded, broker.clients.resume(running, queue=0), "queue is full")
     await broker.clients.resume(running, queue=1)
     for _ in range(2):
-        assert (await claimed(broker)) is not None
-    assert await begun(broker, running) == attempt + 1
+        assert (await broker.claimed()) is not None
+    assert await broker.begun(running) == attempt + 1
 
 
 async def test_no_key_stays_for_ever_but_those_that_everybody_shares(broker: Broker) -> None:
-    (made,) = await submitted(broker, 1)
+    (made,) = await broker.submitted(1)
     lost = Keys(made.id)["events"]
     await broker.redis.delete(lost)  # as if it had expired
-    lease = broker.lease(made, await begun(broker, made))
+    lease = broker.lease(made, await broker.begun(made))
     await lease.publish([Piece(0, 0, b"x")], Snapshot(0, 1, b""), event=True)
     lease.note(timings={0: "[]"})
     await lease.store()
@@ -373,47 +344,47 @@ async def test_no_key_stays_for_ever_but_those_that_everybody_shares(broker: Bro
 
 
 async def test_leases_are_renewed_together_however_many_they_are(broker: Broker) -> None:
-    mine, lost = await submitted(broker, 2)
-    attempts = [await begun(broker, mine), await begun(broker, lost)]
+    mine, lost = await broker.submitted(2)
+    attempts = [await broker.begun(mine), await broker.begun(lost)]
     leases = [broker.lease(mine, attempts[0])] * 4100 + [broker.lease(lost, attempts[1] - 1)]
-    await expired(broker, mine)
-    await expired(broker, lost)
+    await broker.expired(mine)
+    await broker.expired(lost)
     assert None not in await broker.workers.renew(leases)
     assert [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE)] == [lost.id]
 
 
 async def test_a_job_that_was_asked_for_again_keeps_its_new_place(broker: Broker) -> None:
-    suspended, other = await submitted(broker, 2)
+    suspended, other = await broker.submitted(2)
     await broker.clients.suspend(suspended)
     await broker.clients.resume(suspended, queue=9)
-    await begun(broker, other)
-    attempt = await begun(broker, suspended)
+    await broker.begun(other)
+    attempt = await broker.begun(suspended)
     await broker.lease(other, 1).release()
     await broker.lease(suspended, attempt).release()
-    assert (await broker.clients.position(await stored(broker, other))).position == 0
+    assert (await broker.clients.position(await broker.stored(other))).position == 0
 
 
 async def test_a_job_that_ended_while_it_was_suspended_is_not_revived(broker: Broker) -> None:
-    waiting, running = await submitted(broker, 2)
-    first, second = await begun(broker, waiting), await begun(broker, running)
+    waiting, running = await broker.submitted(2)
+    first, second = await broker.begun(waiting), await broker.begun(running)
     for made, attempt in ((waiting, first), (running, second)):
         await broker.clients.suspend(made)
         await broker.lease(made, attempt).release()
         assert await broker.clients.cancel(made)
         await broker.clients.resume(made, queue=9)
-        assert (await stored(broker, made)).status is Status.CANCELLED
+        assert (await broker.stored(made)).status is Status.CANCELLED
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 0)
     assert await broker.clients.queues.unfinished() == (0, 0)
-    assert await claimed(broker) is None
+    assert await broker.claimed() is None
 
 
 async def test_jobs_whose_record_has_expired_lose_their_places(broker: Broker) -> None:
-    running, waiting, last = await submitted(broker, 3)
-    await begun(broker, running)
-    await expired(broker, running)
+    running, waiting, last = await broker.submitted(3)
+    await broker.begun(running)
+    await broker.expired(running)
     await broker.redis.delete(*(key("job", made.id) for made in (running, waiting)))
     assert await broker.workers.reclaim(Priority.INTERACTIVE) == []
-    await begun(broker, last)
+    await broker.begun(last)
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
 
 
@@ -424,7 +395,7 @@ async def test_no_record_is_made_for_a_job_that_is_gone(broker: Broker) -> None:
     await broker.clients.acknowledge(gone, 5)
     await lease.clear_deaths()
     await lease.release()
-    assert await renewed(broker, gone, 1) is None
+    assert await broker.renewed(gone, 1) is None
     await fails(StaleAttempt, lease.publish([Piece(0, 0, bytes(20))], None, event=True))
     await fails(JobExpired, lease.upload())
     assert [key async for key in broker.redis.scan_iter("ancestral:*:*:job_*")] == []

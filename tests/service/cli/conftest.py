@@ -1,19 +1,60 @@
-"""What several test files share."""
+"""Commands that run in the process of the tests."""
 
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from ancestral.service.cli.main import ancestral
+from ancestral.service.cli.main import ancestral as group
 from ancestral.service.settings import PREFIX
+from tests.service.servers import Server, command
+from tests.waiting import eventually
 
 Run = Callable[..., Result]
+Done = subprocess.CompletedProcess[bytes]
+Ok = Callable[..., Done]
+"""Of the fixture `ok`."""
+
+
+@contextmanager
+def listening(environment: dict[str, str], port: int, *line: str) -> Iterator[None]:
+    """Run a command until the block ends, which begins when the port is open; it ends with exit code 0."""
+
+    def is_open() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    with subprocess.Popen(command(*line), env=environment) as process:
+        try:
+            eventually(lambda: is_open() or process.poll() is not None)
+            yield
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
+
+
+def killed(line: list[str], environment: dict[str, str], parts: Path, count: int, number: int) -> int:
+    """The exit code of a reader that gets a signal as soon as so many parts are finished."""
+    process = subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list(parts.glob("*.flac"))) < count:
+        time.sleep(0.005)
+    process.send_signal(number)
+    return process.wait(60)
+
+
+@pytest.fixture(scope="module", params=["here", "by a server"])
+def where(request: pytest.FixtureRequest, server: Server) -> list[str]:
+    """The options that say who samples."""
+    return [] if request.param == "here" else ["--url", server.url]
 
 
 @pytest.fixture
@@ -35,4 +76,16 @@ def run(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ANCESTRAL_MODELS_DIR", str(zoo))
     monkeypatch.setenv("ANCESTRAL_DATA_DIR", str(tmp_path / "data"))
-    return lambda *arguments: CliRunner().invoke(ancestral, [str(a) for a in arguments])
+    return lambda *arguments: CliRunner().invoke(group, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="session")
+def ok(ancestral: Callable[..., Done]) -> Ok:
+    """Run a command in this process that must succeed."""
+
+    def run(*arguments: object, **variables: str) -> Done:
+        done = ancestral(*map(str, arguments), **variables)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 CONTAINER = """<?xml version="1.0"?>
@@ -65,15 +64,10 @@ PNG = bytes.fromhex(
     "5fe5c34b0000000049454e44ae426082"
 )
 FILES: dict[str, str | bytes] = {
-    "mimetype": "application/epub+zip",
-    "META-INF/container.xml": CONTAINER,
-    "OEBPS/book.opf": PACKAGE,
-    "OEBPS/nav.xhtml": NAV,
-    "OEBPS/text/one.xhtml": ONE,
-    "OEBPS/text/two parts.xhtml": TWO,
-    "OEBPS/text/notes.xhtml": NOTES,
-    "OEBPS/images/map.png": PNG,
-}
+    "mimetype": "application/epub+zip", "META-INF/container.xml": CONTAINER, "OEBPS/book.opf": PACKAGE,
+    "OEBPS/nav.xhtml": NAV, "OEBPS/text/one.xhtml": ONE, "OEBPS/text/two parts.xhtml": TWO,
+    "OEBPS/text/notes.xhtml": NOTES, "OEBPS/images/map.png": PNG,
+}  # fmt: skip
 
 
 def write_epub(path: Path, **changed: str | bytes | None) -> Path:
@@ -84,8 +78,3 @@ def write_epub(path: Path, **changed: str | bytes | None) -> Path:
                 kind = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
                 archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data, kind)
     return path
-
-
-def merged(*sets: Mapping[str, str | bytes | None]) -> dict[str, str | bytes | None]:
-    """Several changes as one."""
-    return {name: data for changes in sets for name, data in changes.items()}

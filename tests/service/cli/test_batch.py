@@ -21,7 +21,9 @@ import soundfile
 from ancestral import load
 from ancestral.batch import Mapper
 from ancestral.service.cli.batch import command as batch_command
+from tests.service.cli.conftest import Ok
 from tests.service.servers import command, command_line, descendants
+from tests.waiting import eventually
 
 pa = pytest.importorskip("pyarrow", reason="the extra batch")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -78,13 +80,9 @@ def test_a_part_has_the_results_and_the_columns_of_the_rows(process: Run, tmp_pa
     one, two, three = parquet.read_table(tmp_path / "out").to_pylist()
     assert [row["id"] for row in (one, two, three)] == ["10", "20", "30"]
     assert (one["key"], one["text"], one["voice"], one["error"]) == ("1", "It was day one.", "ann", None)
-    assert (two["seed"], two["voice"], [word["text"] for word in two["words"]]) == (
-        7,
-        None,
-        ["was", "it", "two", "yes"],
-    )
-    assert three["error"].startswith("voice: ")
-    assert three["audio"] is None
+    assert (two["seed"], two["voice"]) == (7, None)
+    assert [word["text"] for word in two["words"]] == ["was", "it", "two", "yes"]
+    assert (three["error"][:7], three["audio"]) == ("voice: ", None)
     samples, rate = soundfile.read(io.BytesIO(one["audio"]))
     assert len(samples) == one["seconds"] * rate
     recipe = json.loads(files["_batch.json"])
@@ -118,16 +116,14 @@ def test_without_a_model_it_is_that_of_the_library() -> None:
 
 
 @pytest.mark.slow
-def test_pictures_and_their_likelihoods(process: Run, tmp_path: Path) -> None:
+def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "any", "seed": 1}, {"prompt": "nothing like this"}])
-    done = process("batch", str(rows), "-o", str(tmp_path / "a"), "--model", "binary", "--to", "files")
-    assert done.returncode == 0, done.stderr
+    done = ok("batch", rows, "-o", tmp_path / "a", "--model", "binary", "--to", "files")
     assert b"2 rows in 1 parts, 2 of them new, 1 errors" in done.stderr
     drawn = json.loads((tmp_path / "a" / "part-000000.jsonl").read_text().splitlines()[0])
     png = tmp_path / "a" / "part-000000" / "000000000.png"
     scored = write_rows(tmp_path / "scored.jsonl", [{"image": str(png), "prompt": "any"}])
-    done = process("batch", str(scored), "-o", (tmp_path / "b").as_uri(), "--model", "binary", "--score")
-    assert done.returncode == 0, done.stderr
+    ok("batch", scored, "-o", (tmp_path / "b").as_uri(), "--model", "binary", "--score")
     (row,) = parquet.read_table(tmp_path / "b" / "part-000000.parquet").to_pylist()
     assert (row["image"], row["error"]) == (str(png), None)
     assert row["bits"] == pytest.approx(drawn["bits"], rel=1e-5)
@@ -152,18 +148,16 @@ def test_what_is_no_batch_is_refused_before_anything_is_made(
     if text is not None:
         (tmp_path / name).write_text(text)
     done = ancestral("batch", str(tmp_path / name), "-o", str(tmp_path / "out"), "--model", "tiny")
-    assert done.returncode == 1
-    assert message in done.stderr.decode()
+    assert (done.returncode, message in done.stderr.decode()) == (1, True)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_holds_one_batch(process: Run, ancestral: Run, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", MANY[:2])
     before = made(process, rows, tmp_path / "out")
-    again = ancestral("batch", str(rows), "-o", str(tmp_path / "out"), "--model", "tiny", "--seed", "3")
-    assert b"2 rows in 1 parts, 0 of them new" in again.stderr
-    other = ancestral("batch", str(rows), "-o", str(tmp_path / "out"), "--model", "tiny", "--seed", "4")
-    assert (other.returncode, b"seed was 3 and is 4" in other.stderr) == (1, True)
+    for seed, code, message in (("3", 0, b"2 rows in 1 parts, 0 of them new"), ("4", 1, b"seed was 3 and is 4")):
+        done = ancestral("batch", str(rows), "-o", str(tmp_path / "out"), "--model", "tiny", "--seed", seed)
+        assert (done.returncode, message in done.stderr) == (code, True)
     assert contents(tmp_path / "out") == before
 
 
@@ -197,41 +191,29 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_files(
     assert resumed == made(process, rows, tmp_path / "whole", "--to", form)
 
 
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced(process: Run, environment: dict[str, str], tmp_path: Path) -> None:
-    rows, output = write_rows(tmp_path / "rows.jsonl", MANY), tmp_path / "out"
-    running = started(environment, output, rows)
-    victim = workers(running.pid)[0]
-    os.kill(victim, signal.SIGKILL)
-    _, said = running.communicate(timeout=120)
-    assert running.returncode == 0, said
-    assert b"256 rows in 64 parts, 256 of them new, 0 errors" in said
-    assert contents(output) == made(process, rows, tmp_path / "whole")
-
-
 def test_workers_end_with_the_command(environment: dict[str, str], tmp_path: Path) -> None:
     running = started(environment, tmp_path / "out", write_rows(tmp_path / "rows.jsonl", MANY))
     left = workers(running.pid)
     assert left
     running.kill()
     running.communicate()
-    until = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in left) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in left)
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 30)
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_files_though_an_actor_is_killed(
-    process: Run, environment: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("by", ["processes", "ray"])
+def test_a_worker_that_is_killed_is_replaced(
+    process: Run, environment: dict[str, str], tmp_path: Path, by: str
 ) -> None:
-    pytest.importorskip("ray")
-    rows, output = write_rows(tmp_path / "rows.jsonl", MANY), tmp_path / "out"
-    ray = environment | {"PYTHONWARNINGS": "ignore", "RAY_TMPDIR": "/tmp/ray-test"}
-    running = started(ray, output, rows, "--engine", "ray")
+    rows, output, options = write_rows(tmp_path / "rows.jsonl", MANY), tmp_path / "out", []
+    if by == "ray":
+        pytest.importorskip("ray")
+        environment = environment | {"PYTHONWARNINGS": "ignore", "RAY_TMPDIR": "/tmp/ray-test"}
+        options = ["--engine", "ray"]
+    running = started(environment, output, rows, *options)
     actors = [pid for pid in descendants(running.pid) if command_line(pid)[0].startswith("ray::PartWriter")]
-    assert actors
-    os.kill(actors[0], signal.SIGKILL)
+    os.kill((actors if by == "ray" else workers(running.pid))[0], signal.SIGKILL)
     _, said = running.communicate(timeout=300)
     assert running.returncode == 0, said
+    assert b"256 rows in 64 parts, 256 of them new, 0 errors" in said
     assert contents(output) == made(process, rows, tmp_path / "whole")

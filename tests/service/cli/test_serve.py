@@ -1,7 +1,8 @@
-"""`ancestral serve` as its operator sees it: lines and a banner on a terminal, quiet probes, Ctrl-C twice."""
+"""`ancestral serve` and `ancestral keys` as an operator sees them: a terminal, a banner, probes, a file of keys."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -9,20 +10,32 @@ import re
 import shlex
 import signal
 import socket
+import stat
 import subprocess
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
+from starlette.datastructures import Headers
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.service.api.http.auth import Keys, digest
 from ancestral.service.cli.local.banner import address_of, banner
+from ancestral.service.cli.main import ancestral
+from ancestral.service.errors import Unauthorized
+from ancestral.service.jobs.caller import Caller
+from tests.service.api.http.support import bearer, make_app, served
 from tests.service.servers import ServeProcess, Server, command
 from tests.service.toys import SPEECH
+from tests.waiting import eventually
+
+# `ancestral serve` as its operator sees it: lines and a banner on a terminal, quiet probes, Ctrl-C twice.
+
 
 SECONDS = 480.0
 """Kernels may have to be compiled first, on a busy machine."""
@@ -46,11 +59,8 @@ class Terminal:
                 return
 
     def shows(self, words: str) -> None:
-        deadline = time.monotonic() + SECONDS
-        while words not in self.text:
-            assert time.monotonic() < deadline, self.text
-            assert self.process.poll() is None, self.text
-            time.sleep(0.05)
+        eventually(lambda: words in self.text or self.process.poll() is not None, SECONDS)
+        assert words in self.text
 
     def close(self) -> None:
         self.process.wait(SECONDS)
@@ -79,9 +89,7 @@ def test_a_terminal_shows_lines_and_a_banner(environment: dict[str, str], tmp_pa
         plain = re.sub(r"\x1b\[\d+m", "", terminal.text)
         assert re.search(r"\d\d  info     worker ready ", plain)  # the worker logs text, too
         address = re.search(r"Ancestral is ready: (http://127\.0\.0\.1:\d+)\n", plain)
-        assert address is not None
         example = re.search(r"  curl (.*?) \\\n(.*)\n", plain)
-        assert example is not None
         url, _, output, _, header, _, body = shlex.split(f"{example[1]} {example[2]}")
         assert (url, output) == (f"{address[1]}/v1/audio/speech", "hello.wav")
         made = httpx.post(url, content=body, headers=[tuple(header.split(": "))], timeout=60.0)
@@ -105,18 +113,15 @@ def test_no_access_lines_of_probes(server: Server) -> None:
         for path in ("/healthz", "/readyz", "/metrics"):
             assert client.get(path, headers={"x-request-id": "a-probe"}).status_code == 200
         assert client.get("/v1/models", headers={"x-request-id": "no-probe"}).status_code == 200
-    deadline = time.monotonic() + SECONDS
-    while not (logged := {line.get("request_id") for line in server.log[before:]}) >= {"no-probe"}:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert "a-probe" not in logged
+    logged = lambda: {line.get("request_id") for line in server.log[before:]}  # noqa: E731
+    eventually(lambda: "no-probe" in logged())
+    assert "a-probe" not in logged()
 
 
 def test_a_probe_that_fails_is_logged(environment: dict[str, str], tmp_path: Path) -> None:
     settings = environment | {"ANCESTRAL_REDIS_URL": f"unix://bob:secret@{tmp_path}/nowhere"}
     line = command("serve", "--no-worker", "--port", "0")
     with subprocess.Popen(line, env=settings, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
         lines = (json.loads(line) for line in process.stderr)
         port = next(line["port"] for line in lines if line["message"] == "listening")
         waiting = next(line for line in lines if line["message"] == "not ready yet")
@@ -138,19 +143,13 @@ def test_a_second_ctrl_c_cancels_requests(serve_process: ServeProcess) -> None:
             body = response.iter_raw()
             next(body)
             server.process.send_signal(signal.SIGINT)
-            deadline = time.monotonic() + SECONDS
-            while not any(line["message"] == "stopping" for line in server.log):
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            eventually(lambda: any(line["message"] == "stopping" for line in server.log))
             assert server.process.poll() is None
             assert server.stop(signal.SIGINT) == 0
             with pytest.raises(httpx.TransportError):
                 for _ in body:
                     pass
-        deadline = time.monotonic() + SECONDS
-        while not any(line["message"] == "worker stopping" for line in server.log):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually(lambda: any(line["message"] == "worker stopping" for line in server.log))
     assert not [line for line in server.log if "traceback" in line or "Traceback" in line["message"]]
 
 
@@ -169,51 +168,186 @@ def catalog(zoo: Path) -> Catalog:
     return load_catalog(CatalogConfig((zoo,)))
 
 
-def show(
-    catalog: Catalog,
-    *names: str,
-    host: str = "127.0.0.1",
-    page: bool = True,
-    keys: bool = False,
-    colours: bool = False,
-) -> str:
+def show(catalog: Catalog, *names: str, host: str = "127.0.0.1", page: bool = True, **options: bool) -> str:
     chosen = Catalog({name: catalog.models[name] for name in names})
-    return banner(chosen, address_of(host, 8000), page=page, keys=keys, colours=colours)
-
-
-def test_a_banner_lists_the_models(catalog: Catalog) -> None:
-    text = show(catalog, "tiny", "free", "grey")
-    assert "  tiny  speech, voices ann, bob\n" in text
-    assert "  free  sound without text, voices ann, bob\n" in text
-    assert "  grey  pictures, 5x6 pixels\n" in text
-    assert "http://127.0.0.1:8000/docs" in text
-    assert "\x1b" not in text
-    assert "\x1b[1mAncestral is ready" in show(catalog, "tiny", colours=True)
+    return banner(chosen, address_of(host, 8000), page=page, **{"keys": False, "colours": False} | options)
 
 
 @pytest.mark.parametrize(
-    ("host", "url"),
-    [("0.0.0.0", "http://127.0.0.1:8000"), ("::", "http://[::1]:8000"), ("10.1.2.3", "http://10.1.2.3:8000")],
-)
-def test_a_banner_has_an_address_that_can_be_opened(catalog: Catalog, host: str, url: str) -> None:
-    assert f"is ready: {url}\n" in show(catalog, "tiny", host=host)
+    ("options", "text"),
+    [
+        ({}, "  tiny  speech, voices ann, bob\n"), ({}, "  free  sound without text, voices ann, bob\n"),
+        ({}, "  grey  pictures, 5x6 pixels\n"), ({}, "http://127.0.0.1:8000/docs"),
+        ({"colours": True}, "\x1b[1mAncestral is ready"), ({"page": True}, "  Page               http://127.0.0.1:8000/\n"),
+        ({"host": "0.0.0.0"}, "is ready: http://127.0.0.1:8000\n"), ({"host": "::"}, "is ready: http://[::1]:8000\n"),
+        ({"host": "10.1.2.3"}, "is ready: http://10.1.2.3:8000\n"), ({"keys": True}, 'authorization: Bearer $KEY"'),
+    ],
+)  # fmt: skip
+def test_a_banner_says(catalog: Catalog, options: dict[str, Any], text: str) -> None:
+    assert text in show(catalog, "tiny", "free", "grey", **options)
 
 
-def test_a_banner_has_the_address_of_the_page(catalog: Catalog) -> None:
-    assert "  Page               http://127.0.0.1:8000/\n" in show(catalog, "tiny")
-    assert "Page" not in show(catalog, "tiny", page=False)
-
-
-def test_a_banner_says_where_the_key_goes(catalog: Catalog) -> None:
-    assert 'authorization: Bearer $KEY"' in show(catalog, "tiny", keys=True)
-    assert "authorization" not in show(catalog, "tiny")
+def test_a_banner_without_a_page_colours_and_keys(catalog: Catalog) -> None:
+    text = show(catalog, "tiny", page=False)
+    assert not any(word in text for word in ("Page", "\x1b", "authorization"))
 
 
 @pytest.mark.parametrize("name", ["free", "subclasses", "grey"])
 def test_the_example_of_a_banner_works(catalog: Catalog, server: Server, name: str) -> None:
     example = re.search(r"  curl (.*?) \\\n(.*)\n", show(catalog, name))
-    assert example is not None
     url, *_, body = shlex.split(f"{example[1]} {example[2]}")
     path = url.removeprefix("http://127.0.0.1:8000")
     answer = httpx.post(server.url + path, content=body, headers={"content-type": "application/json"}, timeout=60.0)
     assert answer.status_code == 200, answer.text
+
+
+# `ancestral keys`: what it prints, what it writes, and what it leaves alone.
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "etc" / "keys"
+
+
+@pytest.fixture
+def run(file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `ancestral keys` on the file, in a directory that is there."""
+    monkeypatch.delenv("ANCESTRAL_API_KEYS_FILE", raising=False)
+    file.parent.mkdir()
+    return lambda *arguments: CliRunner().invoke(ancestral, ["keys", *arguments, "--file", str(file)])
+
+
+def refused(result: Result, code: int, message: str) -> None:
+    assert (result.exit_code, message in result.stderr, result.stdout) == (code, True, ""), result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def caller(file: Path, key: str) -> Caller:
+    return Keys.load(file).identify(Headers({"xi-api-key": key}))
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(run: Run, file: Path) -> None:
+    made = run("create", "laptop")
+    key = made.stdout.removesuffix("\n")
+    assert (key[:4], len(key)) == ("anc_", 47)
+    assert file.read_text() == f"laptop {digest(key).hex()}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert ("laptop added" in made.stderr, key in made.stderr) == (True, False)
+    assert caller(file, key) == Caller("laptop")
+
+
+def test_limits_are_kept_with_the_key(run: Run, file: Path) -> None:
+    run("create", "one", "--requests-per-minute", "60")
+    key = run("create", "two", "--concurrent-streams", "2", "--requests-per-minute", "99999").stdout.strip()
+    assert caller(file, key) == Caller("two", 99999, 2)
+    listed = run("list")
+    assert listed.stdout == "one requests_per_minute=60\ntwo requests_per_minute=99999 concurrent_streams=2\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *((("one", option, value), option) for option in ("--requests-per-minute", "--concurrent-streams")
+          for value in ("0", "-1", "100000", "many")),
+        *(((name,), "must be 1 to 64 letters") for name in ("", "a b", "a#b", "a\nb", ".a", "älice", "a" * 65)),
+    ],
+)  # fmt: skip
+def test_limits_out_of_range_and_names_that_are_none(
+    run: Run, file: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    refused(run("create", *arguments), 2, message)
+    assert not file.exists()
+
+
+def test_a_name_is_given_once(run: Run, file: Path) -> None:
+    run("create", "laptop")
+    before = file.read_bytes()
+    refused(run("create", "laptop"), 1, "laptop has a key already")
+    assert file.read_bytes() == before
+
+
+def test_what_people_wrote_stays(run: Run, file: Path) -> None:
+    file.write_text(f"# ours\nold {digest('a').hex()} # 2019\n\n  # theirs\nkept {digest('b').hex()}")
+    file.chmod(0o640)
+    key = run("create", "new").stdout.strip()
+    assert run("revoke", "old").exit_code == 0
+    kept = f"# ours\n\n  # theirs\nkept {digest('b').hex()}\nnew {digest(key).hex()}\n"
+    assert file.read_text() == kept
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    for name in ("old", "ours"):
+        refused(run("revoke", name), 1, f"{name} has no key")
+    assert file.read_text() == kept
+    assert [path.name for path in file.parent.iterdir()] == ["keys"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_owner_stays(run: Run, file: Path) -> None:
+    run("create", "a")
+    os.chown(file, 12345, 54321)
+    assert (run("create", "b").exit_code, run("revoke", "a").exit_code) == (0, 0)
+    assert (file.stat().st_uid, file.stat().st_gid) == (12345, 54321)
+
+
+def test_a_link_stays_a_link(run: Run, file: Path, tmp_path: Path) -> None:
+    file.symlink_to(tmp_path / "real")
+    run("create", "a")
+    assert run("create", "b").exit_code == 0
+    assert file.is_symlink()
+    assert (tmp_path / "real").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("arguments", [("create", "b"), ("revoke", "a"), ("list",)])
+def test_a_wrong_file_is_left_alone(run: Run, file: Path, arguments: tuple[str, ...]) -> None:
+    file.write_text("a anc_not-a-hash\n")
+    refused(run(*arguments), 1, f"{file}: line 1: sha256: ")
+    assert file.read_text() == "a anc_not-a-hash\n"
+    assert "not-a-hash" not in run(*arguments).output
+
+
+def test_what_is_not_there(run: Run, file: Path) -> None:
+    for arguments in (("list",), ("revoke", "a")):
+        refused(run(*arguments), 1, "cannot be read: No such file")
+    file.parent.rmdir()
+    refused(run("create", "a"), 1, "No such file")
+
+
+def test_the_server_and_the_command_agree_where_the_file_is(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused(CliRunner().invoke(ancestral, ["keys", "list"]), 2, "--file")
+    run("create", "a")
+    monkeypatch.setenv("ANCESTRAL_API_KEYS_FILE", str(file))
+    assert CliRunner().invoke(ancestral, ["keys", "list"]).stdout == "a\n"
+
+
+def test_commands_take_turns(run: Run, file: Path) -> None:
+    first = run("create", "first").stdout.strip()
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        arguments = command("keys", "create", "second", "--file", str(file))
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=4)
+            file.write_text(file.read_text().replace("first", "renamed"))
+            fcntl.flock(directory, fcntl.LOCK_UN)
+            second = process.communicate(timeout=120)[0].strip()
+    finally:
+        os.close(directory)
+    assert [caller(file, key).name for key in (first, second)] == ["renamed", "second"]
+
+
+def test_a_running_server_forgets_a_revoked_key(run: Run, file: Path) -> None:
+    lost, kept = run("create", "lost").stdout.strip(), run("create", "kept").stdout.strip()
+    with served(make_app(file)) as url:
+        assert [httpx.get(f"{url}/v1/me", headers=bearer(key)).json() for key in (lost, kept)] == ["lost", "kept"]
+        run("revoke", "lost")
+        eventually(lambda: httpx.get(f"{url}/v1/me", headers=bearer(lost)).status_code == 401)
+        assert httpx.get(f"{url}/v1/me", headers=bearer(kept)).json() == "kept"
+        fresh = run("create", "lost").stdout.strip()
+        eventually(lambda: httpx.get(f"{url}/v1/me", headers=bearer(fresh)).status_code == 200)
+    with pytest.raises(Unauthorized):
+        caller(file, lost)

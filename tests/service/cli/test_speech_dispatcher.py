@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +22,8 @@ from ancestral.model import Model
 from ancestral.models.entries import Voice
 from ancestral.service.cli.local.speech_dispatcher import MAX_MESSAGE_BYTES, Module
 from ancestral.service.cli.local.speech_dispatcher_settings import Settings
-from tests.service.cli.speech_dispatcher import Client, dispatcher
 from tests.service.servers import Server
+from tests.waiting import eventually
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 LONG = "It was a long day. " * 1000
@@ -99,8 +102,14 @@ def pipes(model: Model) -> Iterator[Pipes]:
     found.close()
 
 
-def begin(pipes: Pipes, command: str, text: str) -> None:
+def begin(pipes: Pipes, text: str, command: str = "SPEAK") -> None:
+    text = f"<speak>{text}</speak>" if command == "SPEAK" else text
     assert pipes.exchange(command, text, ".", replies=3) == ["202 OK RECEIVING MESSAGE", "200 OK SPEAKING", "701 BEGIN"]
+
+
+def speaks_again(pipes: Pipes) -> None:
+    begin(pipes, "No.")
+    assert pipes.sound()[1] == "702 END"
 
 
 def set_to(pipes: Pipes, *settings: str) -> None:
@@ -123,8 +132,7 @@ def test_it_begins_lists_its_voices_and_ends(pipes: Pipes) -> None:
 
 
 def test_a_message_is_the_sound_of_its_text(pipes: Pipes, model: Model) -> None:
-    text = '<speak>It was late.<mark name="__spd_0"/> Dr.<mark name="__spd_1"/> No came &lt;b&gt;.</speak>'
-    begin(pipes, "SPEAK", text)
+    begin(pipes, 'It was late.<mark name="__spd_0"/> Dr.<mark name="__spd_1"/> No came &lt;b&gt;.')
     sound, event = pipes.sound()
     assert (event, pipes.line()) == ("700-__spd_0", "700 INDEX MARK")
     assert sound == pcm(model, "It was late.")
@@ -144,15 +152,13 @@ def test_a_message_is_the_sound_of_its_text(pipes: Pipes, model: Model) -> None:
         (["synthesis_voice=bob"], "SPEAK", "It was late.", "It was late.", "bob", {}),
         (["synthesis_voice=nobody", "language=fr"], "SPEAK", "It was late.", "It was late.", "ann", {}),
         (["punctuation_mode=all", "other=1"], "SPEAK", "It was late.", "It was late.", "ann", {}),
-        (
-            ["spelling_mode=on"], "SPEAK", "No 1", f"{SPELLED.format('No')}, {SPELLED.format('1')}", "ann", {},
-        ),
-        ([], "CHAR", "a", '<say-as interpret-as="characters">a</say-as>', "ann", {}),
-        ([], "CHAR", "?", '<say-as interpret-as="characters">?</say-as>', "ann", {}),
+        (["spelling_mode=on"], "SPEAK", "No 1", f"{SPELLED.format('No')}, {SPELLED.format('1')}", "ann", {}),
+        ([], "CHAR", "a", SPELLED.format("a"), "ann", {}),
+        ([], "CHAR", "?", SPELLED.format("?"), "ann", {}),
         ([], "CHAR", "space", "space", "ann", {}),
-        (["cap_let_recogn=spell"], "CHAR", "A", 'capital <say-as interpret-as="characters">A</say-as>', "ann", {}),
-        ([], "KEY", "shift_a", 'shift <say-as interpret-as="characters">a</say-as>', "ann", {}),
-        ([], "KEY", "_", '<say-as interpret-as="characters">_</say-as>', "ann", {}),
+        (["cap_let_recogn=spell"], "CHAR", "A", f"capital {SPELLED.format('A')}", "ann", {}),
+        ([], "KEY", "shift_a", f"shift {SPELLED.format('a')}", "ann", {}),
+        ([], "KEY", "_", SPELLED.format("_"), "ann", {}),
         ([], "SOUND_ICON", "message-new", "message new", "ann", {}),
         ([], "SPEAK", "It [voice:bob] is.", "It  voice:bob  is.", "ann", {}),
         ([], "SPEAK", "Hello \u65e5\u672c\x01 there.", "Hello     there.", "ann", {}),
@@ -164,10 +170,8 @@ def test_settings_and_kinds_of_messages(
 ) -> None:  # fmt: skip
     if settings:
         set_to(pipes, *settings)
-    begin(pipes, command, f"<speak>{text}</speak>" if command == "SPEAK" else text)
-    sound, event = pipes.sound()
-    assert event == "702 END"
-    assert sound == pcm(model, spoken, voice, **options)
+    begin(pipes, text, command)
+    assert pipes.sound() == (pcm(model, spoken, voice, **options), "702 END")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +201,7 @@ def test_the_voice_of_a_message(settings: dict[str, str], chosen: str) -> None:
 
 def test_the_volume_is_a_factor(pipes: Pipes, model: Model) -> None:
     set_to(pipes, "volume=-50")
-    begin(pipes, "SPEAK", "<speak>It was late.</speak>")
+    begin(pipes, "It was late.")
     quiet = np.frombuffer(pipes.sound()[0], "<i2").astype(float)
     loud = np.frombuffer(pcm(model, "It was late."), "<i2").astype(float)
     whole = np.abs(loud) < 32767  # what is louder is cut off
@@ -207,23 +211,21 @@ def test_the_volume_is_a_factor(pipes: Pipes, model: Model) -> None:
 
 def test_stop_ends_a_message_at_once(pipes: Pipes) -> None:
     pipes.send("STOP")  # nothing is spoken: no answer
-    begin(pipes, "SPEAK", f"<speak>{LONG}</speak>")
+    begin(pipes, LONG)
     assert pipes.exchange("STOP") == ["703 STOP"]
-    begin(pipes, "SPEAK", "<speak>No.</speak>")
-    assert pipes.sound()[1] == "702 END"
+    speaks_again(pipes)
 
 
 def test_pause_ends_a_message_with_its_next_mark(pipes: Pipes) -> None:
     marked = "".join(f'It was late.<mark name="__spd_{n}"/> ' for n in range(20))
-    begin(pipes, "SPEAK", f"<speak>{marked}</speak>")
+    begin(pipes, marked)
     pipes.send("PAUSE")
     events = []
     while (line := pipes.line()) != "704 PAUSE":
         events.append(line)
     assert events[-1] == "700 INDEX MARK"
     assert len(events) < 40
-    begin(pipes, "SPEAK", "<speak>No.</speak>")
-    assert pipes.sound()[1] == "702 END"
+    speaks_again(pipes)
 
 
 @pytest.mark.parametrize(
@@ -240,8 +242,7 @@ def test_what_is_refused(pipes: Pipes, lines: list[str | bytes]) -> None:
     sending.start()
     assert [pipes.line(), pipes.line()] == ["202 OK RECEIVING MESSAGE", "301 ERROR CANT SPEAK"]
     sending.join()
-    begin(pipes, "SPEAK", "<speak>No.</speak>")
-    assert pipes.sound()[1] == "702 END"
+    speaks_again(pipes)
 
 
 def test_what_is_no_command(pipes: Pipes) -> None:
@@ -249,11 +250,97 @@ def test_what_is_no_command(pipes: Pipes) -> None:
     assert pipes.exchange("SET", "rate=fast", ".", replies=2)[1] == "303 ERROR INVALID PARAMETER OR VALUE"
     assert pipes.exchange("SET", "rate", ".", replies=2)[1] == "303 ERROR INVALID PARAMETER OR VALUE"
     set_to(pipes, "rate=9999999999")
-    begin(pipes, "SPEAK", "<speak>\u65e5\u672c</speak>")  # nothing of it can be spoken
+    begin(pipes, "\u65e5\u672c")  # nothing of it can be spoken
     assert pipes.line() == "702 END"
 
 
-# speech-dispatcher itself
+# speech-dispatcher itself, and a client of its protocol (SSIP) as screen readers have
+
+
+CONFIGURATION = """\
+LogLevel 3
+AudioOutputMethod "alsa"
+DefaultVolume 100
+DefaultModule ancestral
+SymbolsPreproc "char"
+SymbolsPreprocFile "symbols.dic"
+"""
+
+
+class Client:
+    """A client of speech-dispatcher that is told the events of its messages."""
+
+    def __init__(self, address: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(60)
+        self._socket.connect(str(address))
+        self._lines = self._socket.makefile("rb")
+        self._events: deque[list[str]] = deque()
+        self.command("SET SELF CLIENT_NAME test:test:test")
+        self.command("SET SELF NOTIFICATION ALL ON")
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def command(self, line: str) -> list[str]:
+        """Send a command. Returns the lines of the reply, of which the last one begins with its code and a space."""
+        self._socket.sendall(f"{line}\r\n".encode())
+        while (lines := self._reply())[-1].startswith("7"):
+            self._events.append(lines)
+        return lines
+
+    def speak(self, text: str) -> None:
+        """Have a text spoken."""
+        self.command("SPEAK")
+        self.command(f"{text}\r\n.")
+
+    def begin(self, text: str) -> None:
+        """Have a text spoken, and wait until it is."""
+        self.speak(text)
+        assert self.event() == "BEGIN"
+
+    def event(self) -> str:
+        """The name of the next event."""
+        return (self._events.popleft() if self._events else self._reply())[-1][4:]
+
+    def ended(self) -> str:
+        """Wait for the end of the message; returns which one it was: END, CANCELED or PAUSED."""
+        while (found := self.event()) in ("BEGIN", "INDEX MARK"):
+            pass
+        return found
+
+    def _reply(self) -> list[str]:
+        lines = [self._lines.readline().decode().rstrip("\r\n")]
+        while lines[-1][3:4] == "-":
+            lines.append(self._lines.readline().decode().rstrip("\r\n"))
+        return lines
+
+
+@contextmanager
+def dispatcher(home: Path, environment: Mapping[str, str]) -> Iterator[Path]:
+    """Run speech-dispatcher for a user, until the block ends; yields the address of its socket.
+
+    Args:
+        home: of the user, with the module installed.
+        environment: other variables.
+    """
+    settings = home / ".config/speech-dispatcher"
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "speechd.conf").write_text(CONFIGURATION)
+    address = home / "speechd.sock"
+    line = ["speech-dispatcher", "-s", "-t", "0", "-c", "unix_socket", "-S", str(address), "-P", str(home / "pid")]
+    own = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), **environment}
+    line += ["-L", str(home)]
+    with subprocess.Popen(line, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        try:
+            eventually(lambda: address.exists() or run.poll() is not None)
+            yield address
+        finally:
+            run.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -287,69 +374,46 @@ def spd_say(home: Path) -> Callable[..., str]:
     return run
 
 
-@dataclass
-class Ear:
-    """What was heard after this was made: speech-dispatcher turns all sound down by a 13th."""
-
-    file: Path
-    before: int
-
-    def hears(self, expected: bytes) -> bool:
-        found, wanted = (np.frombuffer(data, "<i2").astype(float) for data in (self.sound, expected))
-        return len(found) >= len(wanted) and bool(np.abs(found[: len(wanted)] - 0.925 * wanted).max() <= 1)
-
-    @property
-    def sound(self) -> bytes:
-        return self.file.read_bytes()[self.before :]
-
-
-def ear(home: Path) -> Ear:
+def heard_after(home: Path, act: Callable[[], object], expected: bytes) -> bool:
+    """Whether this is what is heard next: speech-dispatcher turns all sound down by a 13th."""
     file = home / "heard"
-    return Ear(file, file.stat().st_size if file.exists() else 0)
+    before = file.stat().st_size if file.exists() else 0
+    act()
+    found, wanted = (np.frombuffer(data, "<i2").astype(float) for data in (file.read_bytes()[before:], expected))
+    return len(found) >= len(wanted) and bool(np.abs(found[: len(wanted)] - 0.925 * wanted).max() <= 1)
 
 
 def test_spd_say_is_heard(home: Path, model: Model, spd_say: Callable[..., str]) -> None:
-    now = ear(home)
-    spd_say("It was late.")
-    assert now.hears(pcm(model, "It was late."))
-    now = ear(home)
-    spd_say("--rate", "100", "--synthesis-voice", "bob", "It was late.")
-    assert now.hears(pcm(model, "It was late.", "bob", speed=4.0))
-    now = ear(home)
-    spd_say("--pitch", "50", "It was late.")
-    assert now.hears(pcm(model, "It was late.", pitch=6.0))
-    now = ear(home)
-    spd_say("--spelling", "No")
-    assert now.hears(pcm(model, '<say-as interpret-as="characters">No</say-as>'))
     lines = spd_say("--list-synthesis-voices").splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["ann", "en"], ["bob", "en"]]
+    late, punctuation = "It was late.", "--language en --punctuation-mode"
+    for options, text, spoken, voice, changes in (
+        ("", late, late, "ann", {}),
+        ("--rate 100 --synthesis-voice bob", late, late, "bob", {"speed": 4.0}),
+        ("--pitch 50", late, late, "ann", {"pitch": 6.0}),
+        ("--spelling", "No", SPELLED.format("No"), "ann", {}),
+        (f"{punctuation} none", "Yes, no.", "Yes, no.", "ann", {}),
+        (f"{punctuation} all", "Yes, no.", "Yes comma, no dot.", "ann", {}),
+    ):
+        say = partial(spd_say, *options.split(), text)
+        assert heard_after(home, say, pcm(model, spoken, voice, **changes)), options
 
 
-def test_punctuation_is_said_if_it_is_asked_for(home: Path, model: Model, spd_say: Callable[..., str]) -> None:
-    now = ear(home)
-    spd_say("--language", "en", "--punctuation-mode", "none", "Yes, no.")
-    assert now.hears(pcm(model, "Yes, no."))
-    now = ear(home)
-    spd_say("--language", "en", "--punctuation-mode", "all", "Yes, no.")
-    assert now.hears(pcm(model, "Yes comma, no dot."))
-
-
-def test_characters_and_keys(home: Path, model: Model) -> None:
-    with Client(home / "speechd.sock") as client:
-        for line, spoken in (
-            ("CHAR a", '<say-as interpret-as="characters">a</say-as>'),
-            ("KEY shift_a", 'shift <say-as interpret-as="characters">a</say-as>'),
-        ):
-            now = ear(home)
+@pytest.mark.parametrize(
+    ("line", "spoken"), [("CHAR a", SPELLED.format("a")), ("KEY shift_a", f"shift {SPELLED.format('a')}")]
+)
+def test_characters_and_keys(home: Path, model: Model, line: str, spoken: str) -> None:
+    def say() -> None:
+        with Client(home / "speechd.sock") as client:
             client.command(line)
             assert client.ended() == "END"
-            assert now.hears(pcm(model, spoken))
+
+    assert heard_after(home, say, pcm(model, spoken))
 
 
 def test_a_message_is_stopped(home: Path) -> None:
     with Client(home / "speechd.sock") as client, Client(home / "speechd.sock") as other:
-        client.speak(LONG)
-        assert client.event()[0] == "BEGIN"
+        client.begin(LONG)
         other.command("STOP ALL")
         assert client.ended() == "CANCELED"
         client.speak("No.")
@@ -359,13 +423,12 @@ def test_a_message_is_stopped(home: Path) -> None:
 @pytest.mark.slow
 def test_a_message_is_paused_and_goes_on(home: Path) -> None:
     with Client(home / "speechd.sock") as client, Client(home / "speechd.sock") as other:
-        client.speak(LONG)
-        assert client.event()[0] == "BEGIN"
+        client.begin(LONG)
         other.command("PAUSE ALL")
         # It is END if the device, which takes no time to play, has played what there was when speech-dispatcher looks.
         assert client.ended() in ("PAUSED", "END")
         other.command("RESUME ALL")
-        assert client.event()[0] == "RESUMED"
+        assert client.event() == "RESUMED"
         assert client.ended() == "END"
 
 
@@ -377,25 +440,11 @@ def test_a_server_can_speak(server: Server, process: Run, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     script = tmp_path / ".local/libexec/speech-dispatcher-modules/sd_ancestral"
     assert script.stat().st_mode & 0o777 == 0o700
-    commands = b"INIT\nSPEAK\n<speak>It was late.</speak>\n.\n"
     with subprocess.Popen([script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)) as run:
-        assert run.stdin is not None
-        assert run.stdout is not None
-        run.stdin.write(commands)
+        run.stdin.write(b"INIT\nSPEAK\n<speak>It was late.</speak>\n.\n")
         run.stdin.flush()
         lines = list(iter(run.stdout.readline, b"702 END\n"))
         run.stdin.close()
         assert run.wait(30) == 0
     assert lines[1] == b"299 OK LOADED SUCCESSFULLY\n"
     assert b"701 BEGIN\n" in lines
-
-
-def test_what_cannot_be_installed(process: Run, tmp_path: Path) -> None:
-    for options, message in (
-        (("--voice", "nobody"), b"no such voice"),
-        (("--model", "rgb"), b"not made for speech"),
-        (("--api-key-file", __file__), b"--api-key-file is for --url"),
-    ):
-        done = process("speech-dispatcher", "--install", *options, HOME=str(tmp_path))
-        assert (done.returncode != 0, message in done.stderr) == (True, True), done.stderr
-    assert not (tmp_path / ".local").exists()

@@ -1,25 +1,63 @@
-"""The bundled Valkey and the supervisor: start, restart after a kill, and no process left when the parent is killed."""
+"""The bundled Valkey and the supervisor of child processes: start, restarts, signals, output, what a kill leaves."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from ancestral.service.cli.local import embedded
+from ancestral.service.cli.local import embedded, supervisor
 from ancestral.service.cli.local.embedded import EmbeddedError, EmbeddedRedis
-from tests.service.cli.child_processes import CHILD, alive, eventually, parent_of, pids, python
+from ancestral.service.cli.local.supervised_process import SupervisedProcess
+from tests.waiting import eventually
+
+CHILD = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(600)"
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return sys.platform != "linux"
+    except ProcessLookupError:
+        return False
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def pids(output: Path) -> list[tuple[int, int]]:
+    """Pid and supervisor's pid of every process that has run `CHILD` with this output.
+
+    Python may print other lines there, when it is stopped while it exits.
+    """
+    text = output.read_text() if output.exists() else ""
+    return [(int(child), int(parent)) for child, parent in re.findall(r"^(\d+) (\d+)\n", text, re.MULTILINE)]
+
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and PR_SET_PDEATHSIG")
 PARENT = f"""
@@ -37,20 +75,16 @@ with EmbeddedRedis(data) as redis, SupervisedProcess("worker", worker, grace_sec
 """
 
 
-@contextmanager
-def connected(url: str) -> Iterator[Redis]:
-    with closing(Redis.from_url(url, decode_responses=True)) as client:
-        yield client
+def connected(url: str) -> closing[Redis]:
+    return closing(Redis.from_url(url, decode_responses=True))
 
 
 def server_pid(url: str) -> int | None:
     """The pid of the Valkey that answers, and has loaded its data."""
-    with connected(url) as client:
-        try:
-            client.ping()  # refused while it loads, unlike INFO
-            return int(client.info("server")["process_id"])
-        except NoConnection:
-            return None
+    with connected(url) as client, suppress(NoConnection):
+        client.ping()  # refused while it loads, unlike INFO
+        return int(client.info("server")["process_id"])
+    return None
 
 
 def store(url: str, value: str) -> None:
@@ -65,19 +99,18 @@ def stored(url: str) -> str | None:
         return client.get("key")
 
 
+def returns(url: str, before: int) -> bool:
+    """Whether another Valkey answers."""
+    return server_pid(url) not in (None, before)
+
+
 @contextmanager
 def parent(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process, in a group of its own, that has started both; and the URL."""
-    with subprocess.Popen(
-        [*python(PARENT), str(data)],
-        env=os.environ | {"PYTHONWARNINGS": "error"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    own = os.environ | {"PYTHONWARNINGS": "error"}
+    with subprocess.Popen([*python(PARENT), str(data)], env=own, start_new_session=True, **pipes) as process:
         try:
-            assert process.stdout is not None
             url = process.stdout.readline().strip()
             assert url.startswith("unix:///")
             eventually(lambda: pids(data / "worker"))
@@ -87,29 +120,19 @@ def parent(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def test_data_survives_a_stop(tmp_path: Path) -> None:
-    redis = EmbeddedRedis(tmp_path / "da%ta dir", 1 << 30)
-    redis.start()
-    with connected(redis.url) as client:
-        assert client.ping() is True
+    data = tmp_path / "da%ta dir"
+    redis = EmbeddedRedis(data, 1 << 30)
+    with redis, connected(redis.url) as client:
         memory = client.config_get("maxmemory*")
         assert (memory["maxmemory"], memory["maxmemory-policy"]) == (str(1 << 30), "noeviction")
         client.set("key", "before")
-    first, url = server_pid(redis.url), redis.url
-    redis.stop()
-    assert first is not None
+        first, url = server_pid(redis.url), redis.url
+        modes = [path.stat().st_mode & 0o777 for path in (data / "redis", data / "redis" / "redis.sock")]
+        assert modes == [0o700, 0o700]  # nobody else may read
     assert not alive(first)
-    redis.start()
-    try:
+    with redis:
         assert (stored(redis.url), redis.url) == ("before", url)
-    finally:
         redis.stop()
-        redis.stop()
-
-
-def test_nobody_else_may_read(tmp_path: Path) -> None:
-    with EmbeddedRedis(tmp_path):
-        assert (tmp_path / "redis").stat().st_mode & 0o777 == 0o700
-        assert (tmp_path / "redis" / "redis.sock").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_killed_valkey_comes_back_with_its_data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -117,14 +140,12 @@ def test_a_killed_valkey_comes_back_with_its_data(tmp_path: Path, capfd: pytest.
         store(redis.url, "kept")
         for _ in range(2):
             killed = server_pid(redis.url)
-            assert killed is not None
             os.kill(killed, signal.SIGKILL)
-            eventually(lambda killed=killed: server_pid(redis.url) not in (None, killed))
+            eventually(partial(returns, redis.url, killed))
             assert stored(redis.url) == "kept"
     out, err = capfd.readouterr()
-    assert out == ""
-    lines = [json.loads(line) for line in err.splitlines()]
-    assert [(line["message"], line["exit_code"]) for line in lines] == 2 * [("valkey ended, restarting it", -9)]
+    lines = [(line["message"], line["exit_code"]) for line in map(json.loads, err.splitlines())]
+    assert (out, lines) == ("", 2 * [("valkey ended, restarting it", -9)])
 
 
 @pytest.mark.parametrize(
@@ -171,12 +192,6 @@ def test_a_second_server_of_a_directory_is_refused_at_once(tmp_path: Path) -> No
         assert stored(redis.url) == "mine"
 
 
-def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(EmbeddedError, match="cannot write to"):
-        EmbeddedRedis(tmp_path / "file").start()
-
-
 def test_a_long_path(tmp_path: Path, temporary: Path) -> None:
     data = tmp_path / ("long" * 30)
     redis = EmbeddedRedis(data)
@@ -190,7 +205,10 @@ def test_a_long_path(tmp_path: Path, temporary: Path) -> None:
         assert not list(temporary.iterdir())
 
 
-def test_no_room_for_a_socket_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_its_files_or_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EmbeddedError, match="cannot write to"):
+        EmbeddedRedis(tmp_path / "file").start()
     far = tmp_path / ("long" * 30)
     far.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(far))
@@ -204,7 +222,6 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path, temporary: Path, name: s
     data = tmp_path / name
     with parent(data) as (process, url):
         valkey = server_pid(url)
-        assert valkey is not None
         left = {valkey, *pids(data / "worker")[0]}
         if sys.platform == "linux":
             left.add(parent_of(valkey))
@@ -220,13 +237,11 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path, temporary: Path, name: s
 def test_ctrl_c_does_not_reach_them(tmp_path: Path) -> None:
     with parent(tmp_path) as (process, url):
         first = server_pid(url)
-        assert first is not None
         os.killpg(process.pid, signal.SIGINT)
-        assert process.stdout is not None
         assert process.stdout.readline() == "interrupted\n"
         assert server_pid(url) == first
         os.kill(first, signal.SIGKILL)  # a supervisor that was asked to stop would not restart it
-        eventually(lambda: server_pid(url) not in (None, first))
+        eventually(partial(returns, url, first))
         left = [server_pid(url), *(pid for pid, _ in pids(tmp_path / "worker"))]
         assert [alive(pid) for pid in left] == [True, True]
         process.communicate("")  # end of input, on which it exits
@@ -239,10 +254,87 @@ def test_ctrl_c_does_not_reach_them(tmp_path: Path) -> None:
 def test_a_killed_supervisor_comes_back(tmp_path: Path, temporary: Path, number: int) -> None:
     with EmbeddedRedis(tmp_path / ("long" * 30)) as redis:
         valkey = server_pid(redis.url)
-        assert valkey is not None
         store(redis.url, "kept")
         os.kill(parent_of(valkey), number)
         eventually(lambda: not alive(valkey))
-        eventually(lambda: server_pid(redis.url) not in (None, valkey))
+        eventually(partial(returns, redis.url, valkey))
         assert stored(redis.url) == "kept"
     assert not list(temporary.iterdir())
+
+
+# The supervisor of child processes: restarts, signals, output.
+
+
+def test_it_is_restarted_again_and_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "output"
+    with SupervisedProcess("child", python(CHILD.replace("600", "0")), grace_seconds=5, output=output):
+        eventually(lambda: len(pids(output)) >= 4)
+    restarts = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["pause_seconds"] for line in restarts[:3]] == [0.1, 0.2, 0.4]
+    assert {line["exit_code"] for line in restarts} == {0}
+    assert len({supervisor for _, supervisor in pids(output)}) == 1
+
+
+def test_a_program_that_is_not_there_yet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "program"
+    with SupervisedProcess("child", [str(program)], grace_seconds=5, output=tmp_path / "output"):
+        said = []
+        eventually(lambda: said.append(capfd.readouterr().err) or "No such file" in "".join(said))
+        written = program.with_suffix(".new")
+        written.write_text(f"#!{sys.executable}\n{CHILD}\n")
+        written.chmod(0o700)
+        written.rename(program)
+        eventually(lambda: pids(tmp_path / "output"))
+
+
+def test_one_that_does_not_stop_is_killed(tmp_path: Path) -> None:
+    stubborn = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {CHILD}"
+    process = SupervisedProcess("child", python(stubborn), grace_seconds=0.2, output=tmp_path / "output")
+    eventually(lambda: pids(tmp_path / "output"))
+    process.stop()
+    assert not any(alive(pid) for pid in pids(tmp_path / "output")[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_supervisor_that_ends_is_restarted(tmp_path: Path, number: int) -> None:
+    output = tmp_path / "output"
+    with SupervisedProcess("child", python(CHILD), grace_seconds=60, output=output):
+        eventually(lambda: pids(output))
+        child, supervisor_pid = pids(output)[0]
+        os.kill(supervisor_pid, number)
+        eventually(lambda: len(pids(output)) == 2)
+        assert not alive(child)
+    assert not any(alive(pid) for pid in pids(output)[1])
+
+
+def test_children_of_the_child_go_with_it(tmp_path: Path) -> None:
+    program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {CHILD!r}]); {CHILD}"
+    with SupervisedProcess("child", python(program), grace_seconds=5, output=tmp_path / "output"):
+        eventually(lambda: len(pids(tmp_path / "output")) == 2)
+    eventually(lambda: not any(alive(pid) for pid, _ in pids(tmp_path / "output")))
+
+
+def test_the_child_holds_what_it_is_given() -> None:
+    reads, writes = os.pipe()
+    holder = python(f"import os, time; os.write({writes}, b'held\\n'); time.sleep(600)")
+    with open(reads, "rb") as pipe:
+        with SupervisedProcess("child", holder, grace_seconds=5, descriptors=(writes,)):
+            os.close(writes)
+            assert select.select([pipe], [], [], 60)[0]
+            assert pipe.readline() == b"held\n"
+        assert pipe.read() == b""  # end of file: no process holds it any more
+
+
+def test_output_does_not_grow_for_ever(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.write_bytes(b"x" * supervisor.OUTPUT_BYTES + b"\n")
+    with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=output):
+        eventually(lambda: output.stat().st_size < 100 and pids(output))
+
+
+def test_a_package_of_the_same_name_nearby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.chdir(tmp_path)
+    with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=tmp_path / "output"):
+        eventually(lambda: pids(tmp_path / "output"))
