@@ -133,6 +133,15 @@ def talking(server: Server, query: str = "", **options: Any) -> Iterator[SpeechC
         yield talk
 
 
+@contextmanager
+def begun(server: Server, *texts: str, **config: object) -> Iterator[SpeechConnection]:
+    """A connection that has said how, and this text."""
+    with talking(server) as talk:
+        talk.configure(**config)
+        talk.write(*texts)
+        yield talk
+
+
 def whole(server: Server, text: str, **changes: object) -> bytes:
     """The sound of one request over HTTP."""
     request = SPEECH | {k: v for k, v in (CONFIG | changes).items() if v is not None}

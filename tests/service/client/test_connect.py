@@ -87,15 +87,16 @@ def long_speech(remote: ancestral.Server) -> RemoteSpeech:
 
 
 @pytest.mark.parametrize("most", [700, 20_001])
-def test_broken_streams_and_downloads_go_on(server: Server, whole: np.ndarray, most: int) -> None:
-    with shaky_proxy(server.port, most) as url, ancestral.connect(url) as remote:
-        speech, before = long_speech(remote), server.newest()
+def test_broken_streams_and_downloads_go_on(
+    server: Server, remote: ancestral.Server, whole: np.ndarray, most: int
+) -> None:
+    with shaky_proxy(server.port, most) as url, ancestral.connect(url) as shaky:
+        speech, before = long_speech(shaky), server.newest()
         assert np.array_equal(speech.samples, whole)
         jobs = httpx.get(f"{server.url}/v1/jobs").json()["data"]
         assert [job["id"] for job in jobs].index(before) == 1  # one job, however often the stream broke
         assert speech.words
-        file = soundfile.read(io.BytesIO(long_speech(remote).encode("wav")), dtype="int16")[0]
-        assert np.array_equal(file, to_int16(whole))
+        assert long_speech(shaky).encode("wav") == long_speech(remote).encode("wav")
 
 
 def test_a_stream_goes_on_only_from_the_same_engine(server: Server) -> None:

@@ -75,6 +75,8 @@ def test_formats_hold_the_same_samples(server: Server) -> None:
 
 
 def test_long_sound_is_a_job(server: Server) -> None:
+    capabilities = httpx.get(f"{server.url}/v1/models/free").json()["capabilities"]
+    assert capabilities == ["generation", "continuation", "likelihood"]
     response = server.generate(duration=1801.0)
     assert response.status_code == 202
     assert httpx.post(f"{server.url}{response.headers['location']}/cancel").json()["status"] == "cancelled"

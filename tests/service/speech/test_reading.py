@@ -18,7 +18,7 @@ from ancestral.models.entries import ModelError
 from tests.service.api.job_requests import made, verify
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, Listener, open_stream, rest, say
-from tests.service.ws_client import resumed, spoken, talking, whole
+from tests.service.ws_client import begun, resumed, spoken, whole
 
 NGINX = {"Nginx": "EH1 N JH IH0 N EH1 K S"}
 SSML = {"input_format": "ssml"}
@@ -217,9 +217,7 @@ def test_a_session_says_a_script_in_pieces(server: Server, turns: list[bytes], s
 
 
 def test_a_session_resumes_within_a_script(server: Server, turns: list[bytes]) -> None:
-    with talking(server) as talk:
-        talk.configure(voices=CAST)
-        talk.write(SCRIPT[:700])
+    with begun(server, SCRIPT[:700], voices=CAST) as talk:
         talk.until_bytes(60_000)
         talk.write(SCRIPT[700:])
         talk.say("input.done")
@@ -231,9 +229,7 @@ def test_a_session_resumes_within_a_script(server: Server, turns: list[bytes]) -
 
 
 def test_a_voice_stays_until_the_next_one_or_the_end_of_the_input(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure(voices={"ANNA": "ann"})
-        talk.write("No! [voice:bob] No! ", "Is it late? ", "Late. ANNA: No! ")
+    with begun(server, "No! [voice:bob] No! ", "Is it late? ", "Late. ANNA: No! ", voices={"ANNA": "ann"}) as talk:
         talk.finish()
         talk.write("No! ")
         talk.finish()

@@ -29,7 +29,7 @@ from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, error, open_stream, say
 from tests.service.speech.sounds import in_base64, recording, score
 from tests.service.toys import GENERATION, SPEECH
-from tests.service.ws_client import speak, talking, whole
+from tests.service.ws_client import begun, speak, talking, whole
 
 FREE = {"model": "free", "voice": "ann"}
 VALID = {
@@ -120,8 +120,7 @@ def test_bodies_that_are_no_form_or_have_no_recording(server: Server) -> None:
 
 
 def test_wrong_messages_are_named_and_the_session_goes_on(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure()
+    with begun(server) as talk:
         for sent, told in (*rows("message"), (b"\x00\x01", "- invalid_type")):
             talk.connection.send(sent)
             refused = talk.error()

@@ -19,7 +19,7 @@ from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, work
 from tests.service.servers import Serve, ServeProcess, Server, process_of
 from tests.service.slow_reader import ENDLESS, reading_slowly
 from tests.service.toys import ASYNC, SPEECH, sampled_by
-from tests.service.ws_client import eventually, speak, talking
+from tests.service.ws_client import begun, eventually, speak, talking
 
 DOCUMENT = ROOT / "docs" / "observability.md"
 IMAGE = {"model": "rgb", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
@@ -75,9 +75,7 @@ def session(server: Server, engine: str) -> Changes:
 
 
 def session_that_goes_on_elsewhere(server: Server, engine: str) -> Changes:
-    with talking(server) as talk:
-        talk.configure()
-        talk.write("The birch canoe slid. ")
+    with begun(server, "The birch canoe slid. ") as talk:
         talk.until_bytes(400)
         query = f"?session_id={talk.session['session_id']}&from_sample=200"
         talk.vanish()
@@ -120,8 +118,7 @@ def errors(server: Server, engine: str) -> Changes:
         assert client.request("BREW", "/healthz").status_code in (400, 405)
         assert client.post("/v1/audio/speech", json=SPEECH | {"voice": secret}).status_code == 400
         assert client.get(f"/v1/jobs/job_{'0' * 24}").status_code == 404
-    with talking(server) as talk:
-        talk.configure(voice="nobody")
+    with begun(server, voice="nobody") as talk:
         talk.error()
     both = httpx.get(f"{server.url}/metrics").text + httpx.get(f"{worker_url(server)}/metrics").text
     assert not re.search(rf"{secret}|BREW|job_0|birch", both)
@@ -163,9 +160,7 @@ def test_rejections_by_reason(serve: Serve, settings: dict[str, int], reason: st
         change = Change(server)
         with reading_slowly(server):
             assert server.speak().status_code == 429
-            with talking(server) as talk:
-                talk.configure()
-                talk.write("The birch canoe slid. ")
+            with begun(server, "The birch canoe slid. ") as talk:
                 assert talk.error()["code"] == reason
         assert change.of("ancestral_rejected_total", reason=reason) == change.of("ancestral_rejected_total") == 2
         for transport in ("http", "websocket"):

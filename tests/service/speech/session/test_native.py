@@ -19,6 +19,7 @@ from tests.service.ws_client import (
     CONFIG,
     LONG,
     SpeechConnection,
+    begun,
     eventually,
     jobs,
     resumed,
@@ -81,8 +82,7 @@ def test_pieces_are_the_samples_of_the_whole(server: Server, size: int) -> None:
 
 
 def test_an_utterance_can_be_asked_for_again_by_its_seed(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure()
+    with begun(server) as talk:
         for number, text in enumerate(("One. ", "Two three. Four. ", "Five. ")):
             talk.write(text)
             talk.until("audio.done")
@@ -94,8 +94,7 @@ def test_an_utterance_can_be_asked_for_again_by_its_seed(server: Server) -> None
 
 
 def test_a_sentence_sounds_while_the_next_is_written(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure()
+    with begun(server) as talk:
         for text in ("The birch canoe slid. The smooth pl", "anks. "):
             talk.write(text)
             talk.until("audio.done")
@@ -113,9 +112,7 @@ def test_a_session_may_go_on_after_its_end(server: Server) -> None:
 
 
 def test_cancel_stops_what_is_said_and_the_session_goes_on(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure(speed=0.25)
-        talk.write(LONG * 4, "Never to be heard")
+    with begun(server, LONG * 4, "Never to be heard", speed=0.25) as talk:
         talk.until_bytes(1)
         talk.say("input.cancel")
         talk.until("audio.cancelled")
@@ -134,16 +131,13 @@ def test_cancel_stops_what_is_said_and_the_session_goes_on(server: Server) -> No
 
 
 def test_a_sentence_with_nothing_after_it_is_spoken_when_nothing_comes(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure(flush_after_ms=200)
+    with begun(server, flush_after_ms=200) as talk:
         for texts in (("The birch canoe slid.",), (" Is it", " late?")):
             talk.write(*texts)
             talk.until("audio.done")
         talk.finish()
     assert talk.sound == whole(server, "The birch canoe slid. Is it late?")
-    with talking(server) as talk:
-        talk.configure(flush_after_ms=0)
-        talk.write("The birch canoe slid.")
+    with begun(server, "The birch canoe slid.", flush_after_ms=0) as talk:
         with pytest.raises(TimeoutError):
             talk.connection.recv(timeout=1)
         talk.write("com is an address.")
@@ -153,9 +147,7 @@ def test_a_sentence_with_nothing_after_it_is_spoken_when_nothing_comes(server: S
 
 def test_a_long_sentence_begins_before_its_end_and_a_resumed_one_is_the_same(server: Server) -> None:
     first, rest = CLAUSES
-    with talking(server) as talk:
-        talk.configure(chunk_length_schedule=[30, 100])
-        talk.write(first + "the old ")
+    with begun(server, first + "the old ", chunk_length_schedule=[30, 100]) as talk:
         talk.until("audio.done")  # before the sentence ends
         talk.write("harbour was quiet, ", "and nobody said ", "a word.")
         talk.until("audio.done")
@@ -184,19 +176,15 @@ def patient(server: Server) -> Iterator[SpeechConnection]:
 def test_a_slow_reader_holds_up_itself_only(server: Server) -> None:
     for slow in patient(server):
         slow.until("audio.start")
-        mine = jobs(server)[-1 if len(jobs(server)) == 1 else 0]["id"]
+        url = f"{server.url}/v1/jobs/{jobs(server)[0]['id']}"
 
-        def job(mine: str = mine) -> dict[str, Any]:
-            found: dict[str, Any] = httpx.get(f"{server.url}/v1/jobs/{mine}").json()
-            return found
-
-        def paused() -> bool:
-            before = job()["samples_done"]
+        def paused(url: str = url) -> bool:
+            before = httpx.get(url).json()["samples_done"]
             time.sleep(0.7)
-            return bool(job()["samples_done"] == before)
+            return bool(before == httpx.get(url).json()["samples_done"])
 
         assert eventually(paused)
-        assert job()["status"] == "in_progress"
+        assert httpx.get(url).json()["status"] == "in_progress"
         assert spoken(server, LONG).sound == whole(server, LONG)
         slow.until("session.done")
         assert slow.sound == whole(server, LONG * 4, speed=0.25)
@@ -228,9 +216,7 @@ def test_sound_made_ahead_waits_for_a_reader_who_takes_his_time(serve: Serve) ->
 
 
 def test_no_text_between_done_and_done(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure(speed=0.25)
-        talk.write(LONG)
+    with begun(server, LONG, speed=0.25) as talk:
         talk.say("input.done")
         talk.write("More.")
         assert talk.error()["code"] == "wrong_order"
@@ -240,9 +226,7 @@ def test_no_text_between_done_and_done(server: Server) -> None:
 
 def test_too_much_text_is_refused_and_nothing_else(server: Server) -> None:
     text = ("The birch canoe slid on. " * 164)[:4096]
-    with talking(server) as talk:
-        talk.configure()
-        talk.write("x" * 4000, "x" * 97)
+    with begun(server, "x" * 4000, "x" * 97) as talk:
         error = talk.error()
         assert (error["param"], error["code"]) == ("text", "too_much_text")
         talk.say("input.cancel")
@@ -253,8 +237,7 @@ def test_too_much_text_is_refused_and_nothing_else(server: Server) -> None:
 
 
 def test_text_that_cannot_be_spoken(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure()
+    with begun(server) as talk:
         for text in ("Ни слова.", "…", "Hello\0world.", 'Wait <break time="1s"/> now.'):
             talk.write(text)
             talk.say("input.done")
@@ -268,9 +251,7 @@ def test_text_that_cannot_be_spoken(server: Server) -> None:
 
 
 def test_a_job_that_fails_takes_no_other_with_it(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure(model="broken")
-        talk.write("Hello. ")
+    with begun(server, "Hello. ", model="broken") as talk:
         talk.until("audio.done")
         talk.write("A vision. ")
         assert talk.error()["type"] == "server_error"
@@ -339,13 +320,10 @@ def test_a_key_in_a_header(keyed: Server, keys: dict[str, str]) -> None:
 def test_a_key_in_the_first_message(keyed: Server, keys: dict[str, str]) -> None:
     mine = keys["first-message"]
     for fields in ({}, {"api_key": "wrong"}):
-        with talking(keyed) as talk:
-            talk.configure(**fields)
+        with begun(keyed, **fields) as talk:
             assert talk.error()["code"] == "invalid_api_key"
             assert talk.closed() == 1008
-    with talking(keyed) as talk:
-        talk.configure(api_key=mine)
-        talk.write("The birch canoe slid. ")
+    with begun(keyed, "The birch canoe slid. ", api_key=mine) as talk:
         talk.until_bytes(1000)
         talk.vanish()
     heard = talk.sound[: len(talk.sound) // 2 * 2]

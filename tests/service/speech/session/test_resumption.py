@@ -18,6 +18,7 @@ from tests.service.servers import Serve, ServeProcess, Server, redis_of
 from tests.service.ws_client import (
     LONG,
     SpeechConnection,
+    begun,
     eventually,
     jobs,
     resumed,
@@ -60,9 +61,7 @@ def refused(server: Server, query: str) -> dict[str, Any]:
 def test_a_lost_connection_goes_on_at_the_sample(server: Server, config: dict[str, Any], share: float) -> None:
     form = config.get("response_format")
     header, width = 44 if form == "wav" else 0, 1 if form == "alaw_8000" else 2
-    with talking(server) as talk:
-        talk.configure(**config)
-        talk.write(LONG)
+    with begun(server, LONG, **config) as talk:
         talk.say("input.done")
         talk.until_bytes(20_000)
         talk.vanish()
@@ -96,9 +95,7 @@ def test_a_connection_may_be_lost_again_and_again(server: Server) -> None:
 
 @pytest.mark.parametrize("form", ["mp3", "opus"])
 def test_an_utterance_of_another_format_comes_again(server: Server, form: str) -> None:
-    with talking(server) as talk:
-        talk.configure(response_format=form)
-        talk.write("One. ")
+    with begun(server, "One. ", response_format=form) as talk:
         talk.until("audio.done")
         talk.write(LONG)
         talk.say("input.done")
@@ -115,8 +112,7 @@ def test_an_utterance_of_another_format_comes_again(server: Server, form: str) -
 
 def test_samples_are_counted_over_all_utterances(server: Server) -> None:
     texts = ("One. ", "Two three. ", "Four five six. ")
-    with talking(server) as talk:
-        talk.configure()
+    with begun(server) as talk:
         for text in texts:
             talk.write(text)
             talk.until("audio.done")
@@ -132,9 +128,7 @@ def test_samples_are_counted_over_all_utterances(server: Server) -> None:
 
 
 def test_text_that_was_heard_is_kept(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure()
-        talk.write("The birch canoe slid. The smo")
+    with begun(server, "The birch canoe slid. The smo") as talk:
         talk.until("audio.done")
         talk.vanish()
     with talking(server, f"?{query_of(talk, len(talk.sound) // 2)}") as rest:
@@ -145,9 +139,7 @@ def test_text_that_was_heard_is_kept(server: Server) -> None:
 
 
 def test_what_was_cancelled_does_not_come_back(server: Server) -> None:
-    with talking(server) as talk:
-        talk.configure(speed=0.25)
-        talk.write(LONG)
+    with begun(server, LONG, speed=0.25) as talk:
         talk.until_bytes(1)
         talk.say("input.cancel")
         talk.until("audio.cancelled")
@@ -161,9 +153,7 @@ def test_what_was_cancelled_does_not_come_back(server: Server) -> None:
 
 def test_jobs_of_a_lost_connection_give_up_their_slots(serve: Serve) -> None:
     with serve(interactive_slots=1, max_queued_streams=0) as own:
-        with talking(own) as talk:
-            talk.configure(speed=0.25)
-            talk.write(LONG)
+        with begun(own, LONG, speed=0.25) as talk:
             talk.say("input.done")
             talk.until_bytes(1)
             assert own.speak().status_code == 429
@@ -198,9 +188,7 @@ def test_a_cancelled_job_is_not_revived_when_its_session_is_resumed(serve: Serve
 
 
 def test_a_second_connection_takes_the_session_over(server: Server) -> None:
-    with talking(server) as first:
-        first.configure(speed=0.25)
-        first.write(LONG * 2)
+    with begun(server, LONG * 2, speed=0.25) as first:
         first.until_bytes(1000)
         with talking(server, f"?{query_of(first, 0)}") as second:
             second.until_bytes(1000)
@@ -259,9 +247,7 @@ def test_another_server_goes_on_where_one_was_killed(serve_process: ServeProcess
         serve_process(redis_url=valkey.url) as first,
         serve(redis_url=valkey.url) as second,
     ):
-        with talking(first) as talk:
-            talk.configure(speed=0.25)
-            talk.write(LONG + "The smooth")
+        with begun(first, LONG + "The smooth", speed=0.25) as talk:
             talk.until_bytes(1)
             first.stop(signal.SIGKILL)
         with talking(second, f"?{query_of(talk, len(talk.sound) // 2)}") as rest:
