@@ -44,15 +44,11 @@ BEST: Final[dict[str, Any]] = {"model": "palette", "prompt": "orc, robe, axe", "
 """Two pictures, each the best of four."""
 _DECODING: Final = {"seed": 7, "response_format": "b64_json"}
 BODIES: Final[dict[str, dict[str, Any]]] = {
-    "generations": DRAWING,
-    "completions": COMPLETION,
-    "interpolations": INTERPOLATION,
-    "edits": DRAWING | {"model": "palette", "prompt": "axe"},
-    "reconstructions": _DECODING | {"model": "autoencoder"},
-    "portraits": _DECODING | {"model": "portraits"},
-    "encodings": {"model": "autoencoder"},
+    "generations": DRAWING, "completions": COMPLETION, "interpolations": INTERPOLATION,
+    "edits": DRAWING | {"model": "palette", "prompt": "axe"}, "reconstructions": _DECODING | {"model": "autoencoder"},
+    "portraits": _DECODING | {"model": "portraits"}, "encodings": {"model": "autoencoder"},
     "likelihood": {"model": "rgb"},
-}
+}  # fmt: skip
 ROUTES: Final = tuple(BODIES)
 FORMS: Final = ROUTES[3:]
 """The routes that take a multipart form."""

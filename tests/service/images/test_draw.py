@@ -121,8 +121,7 @@ REFUSED = [
     ("dog -n 0", 2, "--count"), ("dog --scale 65", 2, "--scale"), ("dog --seed -1", 2, "--seed"),
     ("dog --temperature nan", 2, "--temperature"), ("dog -o /nowhere/a.png", 1, "/nowhere/a.png"),
     ("", 2, "CLASS"), ("dog --like FILE", 2, "either CLASS or --like"),
-    ("dog --edit FILE", 2, "--edit and --mask go together"),
-    ("dog --edit FILE --mask FILE --sheet 2x2", 2, "not with"),
+    ("dog --edit FILE", 2, "--edit and --mask go together"), ("dog --edit FILE --mask FILE --sheet 2x2", 2, "not with"),
     ("dog --edit FILE --mask FILE", 1, "rgb is not made for image_edit"),
     ("--like FILE", 1, "rgb is not made for image_reconstruction"),
     ("--like FILE --model autoencoder", 1, "not a PNG, WebP or JPEG file"),
@@ -195,8 +194,8 @@ def test_a_model_that_does_not_fit_together(
         shutil.copytree(zoo / "tiny" / "wavenet", model / "pixelcnn")
     else:
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"voices": []}))
-    drawing = (ancestral, "draw", "dog", "--model", "rgb", "-o", "a.png")
-    for run, *arguments in ((ancestral, "models"), (process, "serve"), drawing):
+    runs = [(ancestral, "models"), (ancestral, "draw", "dog", "--model", "rgb", "-o", "a.png"), (process, "serve")]
+    for run, *arguments in runs if damage == "weights" else runs[:2]:
         done = run(*arguments, ANCESTRAL_MODELS_DIR=str(tmp_path))
         assert (done.returncode, DAMAGE[damage] in done.stderr) == (1, True), done.stderr
         assert b"Traceback" not in done.stderr

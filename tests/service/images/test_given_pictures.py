@@ -220,11 +220,9 @@ def test_pictures_of_a_vector_are_the_networks(server: Server, zoo: Path, engine
 SCORED: list[tuple[str, dict[str, Any], Labels]] = [
     *((model, {}, []) for model in SPECS),
     *((model, {"class": classes_of(model)[1].upper()}, [1]) for model in PICTURES if classes_of(model)),
-    ("rgb", {"class": "", "style": "any"}, []),
-    ("rgb", {"class": "any", "style": "oil"}, [None, 0]),
-    ("palette", {"class": "elf, axe"}, [0, None, 1]),
-    ("grey", {"class": "any"}, []),
-]
+    ("rgb", {"class": "", "style": "any"}, []), ("rgb", {"class": "any", "style": "oil"}, [None, 0]),
+    ("palette", {"class": "elf, axe"}, [0, None, 1]), ("grey", {"class": "any"}, []),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("model", "fields", "labels"), SCORED)

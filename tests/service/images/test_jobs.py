@@ -24,34 +24,20 @@ from tests.service.images.pictures import (
     ROUTES,
     base64_of,
     content,
-    decode,
-    draw,
     entries,
     files,
     manifest_of,
     noise,
     post,
-    same,
     submit,
     verify,
     written,
 )
 from tests.service.servers import Serve, Server
-from tests.service.toys import ASYNC, PICTURES
+from tests.service.toys import PICTURES
 
 REQUESTS, AT_A_TIME = 120, 12
 Order = tuple[str, dict[str, Any]]
-
-
-def test_a_job_from_its_start_to_its_end(server: Server) -> None:
-    response = post(server, "generations", ASYNC, n=2)
-    job = response.json()
-    assert (job["model"], job["status"], job["progress"]) == ("rgb", "queued", 0.0)
-    ended = server.ended(job["id"])
-    assert (ended["status"], ended["progress"], ended["error"]) == ("completed", 1.0, None)
-    assert ended["samples_done"] == ended["samples_total"] == 2 * 6 * 8 * 3
-    news = httpx.get(f"{server.url}/v1/jobs/{job['id']}/events").text
-    assert [line for line in news.splitlines() if line.startswith("event: ")][-1] == "event: job.completed"
 
 
 JOBS: list[Order] = [
@@ -62,15 +48,11 @@ JOBS: list[Order] = [
     ("generations", {"model": "row", "prompt": None}),
     ("generations", {"stream": True, "partial_images": 2, "response_format": None}),
     ("generations", {"model": "palette", "prompt": "elf", "background": "opaque"}),
-    ("generations", {"model": "palette", "prompt": "elf", "palette": "game-boy"}),
-    ("generations", BEST),
+    ("generations", {"model": "palette", "prompt": "elf", "palette": "game-boy"}), ("generations", BEST),
     ("interpolations", {"steps": 4, "output_format": "webp"}),
-    ("interpolations", {"from": [0.5, -0.25, 1, 0, 2], "steps": 2}),
-    ("completions", {"n": 2, "rows": None}),
-    ("edits", {"n": 2}),
-    ("reconstructions", {"n": 2}),
-    ("portraits", {}),
-]
+    ("interpolations", {"from": [0.5, -0.25, 1, 0, 2], "steps": 2}), ("completions", {"n": 2, "rows": None}),
+    ("edits", {"n": 2}), ("reconstructions", {"n": 2}), ("portraits", {}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("route", "changes"), JOBS)
@@ -177,32 +159,12 @@ def test_a_manifest_of_a_completion(server: Server) -> None:
 
 
 def test_wrong_manifests_are_refused(server: Server) -> None:
-    manifest = manifest_of(server, submit(server))
-    for changes, param in (
-        ({"surprise": 1}, "request.surprise"),
-        ({"n": 11}, "request.n"),
-        ({"voice": "ann"}, "request.voice"),
-        ({"prompt": "zebra"}, "prompt"),
-    ):
-        check_envelope(verify(server, manifest, **changes), 400, param)
-    check_envelope(verify(server, manifest | {"seed": 9}), 400, "seed")
-    between = manifest_of(server, submit(server, "interpolations"))
+    """tests/service/api/test_verify.py has what is wrong with those of any job."""
+    manifest, between = (manifest_of(server, submit(server, route)) for route in ("generations", "interpolations"))
+    check_envelope(verify(server, manifest, n=11), 400, "request.n")
+    check_envelope(verify(server, manifest, voice="ann"), 400, "request.voice")
+    check_envelope(verify(server, manifest, prompt="zebra"), 400, "prompt")
     check_envelope(verify(server, between, **{"from": {}}), 400, "request.from")
-    gone = verify(server, manifest | {"model_sha256": "0" * 64})
-    assert check_envelope(gone, 409, "model_sha256")["code"] == "model_changed"
-
-
-def test_a_job_that_is_cancelled(serve: Serve) -> None:
-    with serve(batch_slots=1, interactive_slots=1) as own:
-        first = own.generate(headers=ASYNC, duration=3600.0).json()["id"]
-        job = submit(own, n=10)
-        assert httpx.get(f"{own.url}/v1/jobs/{job}").json()["status"] == "queued"
-        assert httpx.post(f"{own.url}/v1/jobs/{job}/cancel").json()["status"] == "cancelled"
-        refused = httpx.get(f"{own.url}/v1/jobs/{job}/content")
-        assert check_envelope(refused, 409, None)["code"] == "job_cancelled"
-        waiting = submit(own)
-        httpx.post(f"{own.url}/v1/jobs/{first}/cancel")
-        assert same([decode(content(own, waiting).content)], draw(own))
 
 
 TOGETHER: list[Order] = [

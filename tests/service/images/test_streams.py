@@ -51,16 +51,10 @@ def drawn_rows(pixels: Pixels, whole: Pixels) -> int:
 
 
 STREAMED: list[tuple[str, dict[str, Any], int]] = [
-    ("generations", {}, 0),
-    ("generations", {"size": "24x18"}, 1),
-    ("generations", {"model": "binary", "prompt": "any"}, 3),
-    ("generations", {"n": 3, "output_format": "webp"}, 2),
-    ("generations", ELF, 1),
-    ("generations", BIRDS, 0),
-    ("generations", BEST, 0),
-    ("completions", {"rows": 4, "n": 2}, 3),
-    ("edits", {}, 2),
-    ("reconstructions", {"n": 2}, 1),
+    ("generations", {}, 0), ("generations", {"size": "24x18"}, 1),
+    ("generations", {"model": "binary", "prompt": "any"}, 3), ("generations", {"n": 3, "output_format": "webp"}, 2),
+    ("generations", ELF, 1), ("generations", BIRDS, 0), ("generations", BEST, 0),
+    ("completions", {"rows": 4, "n": 2}, 3), ("edits", {}, 2), ("reconstructions", {"n": 2}, 1),
 ]  # fmt: skip
 """Route, request, and how many unfinished pictures are asked for."""
 
@@ -170,8 +164,7 @@ WRONG: list[tuple[str | bytes | dict[str, Any], str | None, str]] = [
     ({"type": "image.generate", "model": "x" * 70000}, None, "message_too_large"),
     ({"type": "image.generate"}, "model", "missing_parameter"),
     (GENERATE | {"model": "none"}, "model", "model_not_found"),
-    (GENERATE | {"prompt": "zebra"}, "prompt", "class_not_found"),
-    (GENERATE | {"class": "dog"}, "class", "conflict"),
+    (GENERATE | {"prompt": "zebra"}, "prompt", "class_not_found"), (GENERATE | {"class": "dog"}, "class", "conflict"),
     (GENERATE | {"size": "16x12"}, "size", "unknown_parameter"),
     (GENERATE | BEST | {"coarse": True}, "coarse", "conflict"),
     (GENERATE | BEST | {"n": 3}, "best_of", "invalid_value"),

@@ -97,8 +97,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
     return {
         **{name: (data, "not a PNG") for name, data in texts.items()},
         **{name: (written(image.resize(size)), "the model's are 8 x 6") for name, size in sizes.items()},
-        "png, its mark alone": (whole[:8], ""),
-        "png, declared 10000 x 10000": (png(10000, 10000), "at most 4096"),
+        "png, its mark alone": (whole[:8], ""), "png, declared 10000 x 10000": (png(10000, 10000), "at most 4096"),
         "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6)), "at most 4096"),
         "png, declared 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "at most 4096"),
         "png, declared 0 x 0": (png(0, 0), ""),
@@ -107,19 +106,16 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "png, more declared than there": (png(4096, 3072, black(8, 6)), "damaged"),
         "png, of text": (png(8, 6, black(8, 6), between=chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
         "png, of profile": (png(8, 6, black(8, 6), between=chunk(b"iCCP", b"a\0\0" + bomb())), "damaged"),
-        "png, changed": (bytes(broken), "damaged"),
-        "png, wrong sum": (bytes(wrong_sum), "damaged"),
-        "png, no data": (png(8, 6), "damaged"),
-        "png, no end": (whole[:-12], "damaged"),
+        "png, changed": (bytes(broken), "damaged"), "png, wrong sum": (bytes(wrong_sum), "damaged"),
+        "png, no data": (png(8, 6), "damaged"), "png, no end": (whole[:-12], "damaged"),
         "png, 16 bits grey": (written(Image.fromarray(wide)), "stored as I;16"),
         "png, 16 bits colour": (png(8, 6, words, depth=16), "stored as RGB;16"),
-        "png, moving": (moving("PNG"), "it moves"),
-        "webp, moving": (moving("WEBP"), "it moves"),
+        "png, moving": (moving("PNG"), "it moves"), "webp, moving": (moving("WEBP"), "it moves"),
         "webp, declared 16383 x 16383": (large_webp(16383, 16383), "at most 4096"),
         "webp, declared 2^24 x 255": (large_webp(2**24, 255), ""),
         "jpeg, cmyk": (written(image.convert("CMYK"), "JPEG"), "stored as CMYK"),
         "jpeg, several": (written(image, "MPO", save_all=True, append_images=[image]), "it moves"),
-    }
+    }  # fmt: skip
 
 
 def bomb() -> bytes:
