@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Download, Page
 
 FIRST_SOUND: Final = Path(__file__).with_name("first_sound.js").read_text()
+_RECORDERS: Final = Path(__file__).with_name("recorders.js").read_text()
 SECONDS: Final = 120_000
 """Playwright counts in milliseconds: the machine may be busy."""
 _FLAGS: Final = [
@@ -29,26 +30,6 @@ _FLAGS: Final = [
     "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
-_CAPTURE: Final = """
-const processor = `registerProcessor("capture", class extends AudioWorkletProcessor {
-  process([[input]]) {
-    if (input) this.port.postMessage(input.slice());
-    return true;
-  }
-})`;
-window.heard = [];
-window.capture = async (source, connect) => {
-  await source.context.audioWorklet.addModule(URL.createObjectURL(new Blob([processor], { type: "text/javascript" })));
-  const node = new AudioWorkletNode(source.context, "capture", { numberOfOutputs: 0 });
-  node.port.onmessage = ({ data }) => window.heard.push(data);
-  connect.call(source, node);
-};
-"""
-"""Keeps what the sound device gets. It needs a visit without the page's policy, which lets no such script in."""
-_PIXELS: Final = """selector => Array.from(document.querySelectorAll(selector), canvas => {
-  const { width, height } = canvas;
-  return [height, width, Array.from(canvas.getContext("2d").getImageData(0, 0, width, height).data)];
-})"""
 _HEARD: Final = "window.heard.map((part) => Array.from(part, (x) => Math.round(x * 32768)))"
 
 
@@ -127,7 +108,7 @@ class Visit:
 
     def pixels(self, selector: str) -> list[Pixels]:
         """The colours ``[H, W, 4]`` of canvases. Chromium complains if one is read more than once."""
-        found = self.page.evaluate(_PIXELS, selector)
+        found = self.page.evaluate(f"colours({selector!r})")
         return [np.array(colours, np.uint8).reshape(height, width, 4) for height, width, colours in found]
 
     def speak(self) -> str:
@@ -168,9 +149,7 @@ def visiting(
     """
     context: BrowserContext = browser.new_context(bypass_csp=capture, **options)
     context.set_default_timeout(SECONDS)
-    context.add_init_script(FIRST_SOUND)
-    if capture:
-        context.add_init_script(_CAPTURE)
+    context.add_init_script(FIRST_SOUND + _RECORDERS + ("captureSound();" if capture else ""))
     page = context.new_page()
     visit, messages = Visit(page, server), list[str]()
     page.on("request", lambda request: visit.requests.append(request.url))

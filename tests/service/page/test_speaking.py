@@ -99,53 +99,29 @@ def test_a_long_text_a_pause_and_a_mix(server: Server, visit: Visiting) -> None:
 
 
 @pytest.mark.slow
-def test_sound_begins_at_once_and_every_sample_is_played_once(server: Server, visit: Visiting) -> None:
-    """The capture starts with the second sound: its own module loads while the first one begins."""
-    text = " ".join([CANOE] * 6)
-    with visit(server, TINY.replace(quote(CANOE), quote(text)), capture=True) as page:
+def test_sound_begins_at_once(server: Server, visit: Visiting) -> None:
+    with visit(server, TINY.replace(quote(CANOE), quote(" ".join([CANOE] * 6)))) as page:
         page.evaluate("addEventListener('click', () => (window.clicked = performance.now()), { capture: true })")
         page.speak()
         page.played()
         page.wait_for_timeout(300)
         assert re.search(r"Underruns\s+0\b", page.inner_text(".figures"))
         assert page.evaluate("window.soundAt - window.clicked") <= 500
+
+
+@pytest.mark.slow
+def test_every_sample_is_played_once(server: Server, visit: Visiting) -> None:
+    """The capture starts with the second sound: its own module loads while the first one begins."""
+    with visit(server, TINY, capture=True) as page:
+        page.speak()
+        page.played()
         page.evaluate("window.heard = []")
         page.click("button[aria-label='Keep this seed'][aria-pressed=true]")
         page.fill("input[inputmode=numeric]", "10")
         page.speak()
         page.played()
         page.wait_for_timeout(300)
-        assert page.heard() == np.trim_zeros(np.frombuffer(pcm(server, input=text, seed=10), "<i2")).tobytes()
-
-
-@pytest.mark.slow
-def test_a_link_gives_the_same_bytes(real: Server, visit: Visiting) -> None:
-    with visit(real, f"{SPEAK}&pitch=3&intonation=0.5") as page:
-        found, link = page.speak(), page.url
-        page.click("button:text-is('Verify')")
-        page.wait_for_selector(".tick[data-good=true]:has-text('Sampled again: the same bytes')")
-    with visit(real, link) as page:
-        assert page.input_value("textarea") == TEXT
-        assert page.speak() == found == sha256(real_pcm(real, pitch=3, intonation=0.5))
-        assert page.inner_text(".tick") == "✓ The same bytes as in the link"
-
-
-LIT = """() => {
-  window.soundAt = null;
-  window.lit = [];
-  window.known = [];
-  const line = document.querySelector(".words");
-  const known = () => {
-    while (window.known.length < line.querySelectorAll("span").length) window.known.push(performance.now());
-  };
-  known();
-  new MutationObserver(known).observe(line, { childList: true });
-  new MutationObserver(() => {
-    const index = [...line.children].findIndex((word) => word.classList.contains("lit"));
-    if (index >= 0 && index !== window.lit.at(-1)?.[0]) window.lit.push([index, performance.now()]);
-  }).observe(line, { subtree: true, attributes: true });
-}"""
-"""Notes when the time of each word is known, and when it is lit."""
+        assert page.heard() == np.trim_zeros(np.frombuffer(pcm(server, seed=10), "<i2")).tobytes()
 
 
 class Heard:
@@ -180,14 +156,6 @@ class Heard:
                 assert known[index] > until - 100, f"word {index} was not lit"
 
 
-SHAPES = """() => {
-  const inside = document.querySelector(".mouth .inside");
-  window.shapes = new Set([inside.getAttribute("d")]);
-  new MutationObserver(() => window.shapes.add(inside.getAttribute("d"))).observe(inside, { attributes: true });
-}"""
-"""Keeps every shape that the mouth has."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True], ids=["known in time", "known late"])
 def test_words_are_lit_while_they_are_sampled(server: Server, visit: Visiting, late: bool) -> None:
@@ -199,13 +167,25 @@ def test_words_are_lit_while_they_are_sampled(server: Server, visit: Visiting, l
 
     text = "The birch canoe slid on the smooth planks."
     with visit(server, f"#speak?model=tiny&voice=ann&seed=9&speed=0.5&text={quote(text)}") as page:
-        page.evaluate(LIT)
+        page.evaluate("recordWords()")
         if late:
             page.route("**/timestamps", held_back)
         page.speak()
         page.played()
         assert page.evaluate("window.known[0] > window.soundAt") or not late
         Heard(page, server, pcm(server, input=text, speed=0.5)).check(late=late)
+
+
+@pytest.mark.slow
+def test_a_link_gives_the_same_bytes(real: Server, visit: Visiting) -> None:
+    with visit(real, f"{SPEAK}&pitch=3&intonation=0.5") as page:
+        found, link = page.speak(), page.url
+        page.click("button:text-is('Verify')")
+        page.wait_for_selector(".tick[data-good=true]:has-text('Sampled again: the same bytes')")
+    with visit(real, link) as page:
+        assert page.input_value("textarea") == TEXT
+        assert page.speak() == found == sha256(real_pcm(real, pitch=3, intonation=0.5))
+        assert page.inner_text(".tick") == "✓ The same bytes as in the link"
 
 
 @pytest.mark.slow
@@ -216,7 +196,7 @@ def test_words_are_lit_when_they_are_heard_again(real: Server, visit: Visiting) 
         assert page.inner_text(".words").split() == TEXT.split()
         heard = Heard(page, real, real_pcm(real))
         page.wait_for_timeout(1500)  # the AnalyserNode remembers 1.4 s
-        page.evaluate(LIT)
+        page.evaluate("recordWords()")
         page.click("button:text-is('Play')")
         page.wait_for_selector("button:text-is('Pause')")
         page.played()
@@ -232,7 +212,7 @@ def test_several_voices_and_a_mouth_that_moves(server: Server, visit: Visiting) 
         text = page.input_value("textarea")
         assert text == "No! [voice:bob] The birch canoe slid."
         assert page.evaluate("document.activeElement.selectionStart") == text.index("The")
-        page.evaluate(SHAPES)
+        page.evaluate("recordMouth()")
         found = page.speak()
         page.played()
         assert found == sha256(pcm(server, input=text, speed=0.5))
@@ -299,13 +279,6 @@ CHAPTERS = (
     ["Two", "Parts", "I", "The", "Second", "Is", "it", "late", "No", "Café"],
     ["The", "end"],
 )  # fmt: skip
-SHOWN = """() => {
-  const { document, getComputedStyle } = window.frames[0];
-  return [...document.querySelectorAll("*")]
-    .filter((element) => getComputedStyle(element).backgroundColor === "rgb(255, 213, 79)")
-    .map((element) => element.textContent || element.querySelector("img").alt);
-}"""
-"""The words that somebody sees lit: by their colour, whatever their classes are."""
 
 
 @pytest.fixture(scope="module")
@@ -339,20 +312,20 @@ def reader(
 def test_each_word_is_lit_alone_in_the_middle_of_its_clip(reader: Page, number: int) -> None:
     assert reader.evaluate("window.chapters") == len(CHAPTERS)
     clips = reader.evaluate(f"window.open_chapter({number})")
-    assert reader.evaluate(SHOWN) == []
+    assert reader.evaluate("litWords()") == []
     lit = []
     for begin, end in clips:
         reader.evaluate(f"window.seek({(begin + end) / 2})")
-        lit.append(reader.evaluate(SHOWN))
+        lit.append(reader.evaluate("litWords()"))
     assert lit == [[word] for word in CHAPTERS[number]]
 
 
 def test_words_are_lit_in_order_while_the_sound_plays(reader: Page) -> None:
     reader.evaluate("window.open_chapter(1)")
-    reader.evaluate(f"window.seen = []; window.play(() => window.seen.push(({SHOWN})()))")
+    reader.evaluate("window.seen = []; window.play(() => window.seen.push(litWords()))")
     seen = [words for words in reader.evaluate("window.seen") if words]
     shown = [words for at, words in enumerate(seen) if at == 0 or words != seen[at - 1]]
     words = iter(CHAPTERS[1])  # a busy machine may draw no frame during a word; none comes twice or too early
     assert all(len(found) == 1 and found[0] in words for found in shown), shown
     assert shown[-1] == ["Café"]
-    assert reader.evaluate(SHOWN) == []
+    assert reader.evaluate("litWords()") == []
