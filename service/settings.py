@@ -73,283 +73,138 @@ Aliases = Annotated[
 class Settings(BaseSettings):
     """The settings of one deployment. Frozen; created once, by the command that starts the process."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True
+    )
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on; `0.0.0.0` for all interfaces.")
-    port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0 chooses a free one.")
-    public_url: str | None = Field(
-        default=None,
-        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
-        description="Address of the API as clients see it, for the URLs in its answers (pictures, previews), such as "
-        "`https://speech.example`. If it is not set, the `Host` header of the request is used.",
-    )
-    data_dir: Path = Field(
-        default=Path("data"),
-        description="Directory for the bundled Redis's data. Models in its `models/` are served as well.",
-    )
-    models_dir: DirectoryPath = Field(
-        default=BUNDLED,
-        description="The bundled models: a directory with one subdirectory per model.",
-    )
-    redis_url: str | None = Field(
-        default=None,
-        pattern=r"^((redis|rediss)(\+sentinel|\+cluster)?|unix)://",
-        repr=False,
-        description="URL of the Redis (or Valkey) that API processes and workers share: `redis://`, `rediss://` or "
-        "`unix://`; `redis+sentinel://host:26379,host/name-of-the-master`; `redis+cluster://host:6379,host` "
-        "(`rediss+…`: with TLS). If it is not set, `ancestral serve` starts the bundled Valkey, with its data in "
-        "`ANCESTRAL_DATA_DIR`.",
-    )
-    redis_replicas: int = Field(
-        default=0,
-        ge=0,
-        le=16,
-        description="Replicas of Redis that must have a job before its request is accepted (`WAIT`), so that it "
-        "survives the loss of the master; else the answer is 503.",
-    )
-    redis_shards: int = Field(
-        default=32,
-        ge=1,
-        le=256,
-        description="Queues into which the jobs of a Redis Cluster are divided: at least as many as masters. The same "
-        "for all processes; jobs beyond a smaller number are lost.",
-    )
-    redis_max_bytes: int = Field(
-        default=2 << 30,
-        ge=64 << 20,
-        description="Memory of the bundled Valkey in bytes. While it is full, new requests are answered 503 and jobs "
-        "wait: for output that expires.",
-    )
-    engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = Field(
-        default="auto",
-        description="The sampling engine: `native` (numba), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` "
-        "(needs the extra `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `native`.",
-    )
-    precision: Literal["auto", "fp32", "int8"] = Field(
-        default="auto",
-        description="Precision of the native engine's audio weights: `int8`, three to four times as fast as `fp32` "
-        "(1.4 to 2.4 times without AVX512-VNNI), with a loss of 0.003 bits per sample; or `auto`: int8 where the "
-        "processor has AVX512-VNNI or AVX2, otherwise fp32. A seed gives the same audio only within one precision, "
-        "which `x-engine` names: set it where such processors and others serve together.",
-    )
-    unload_seconds: int | None = Field(
-        default=None,
-        ge=1,
-        le=604_800,
-        description="Seconds without a request after which a model's ONNX graphs are unloaded, from GPU memory too; "
-        "the next request waits until they are loaded again. If it is not set, they stay loaded. ONNX engines only: "
-        "the others need a few megabytes per model.",
-    )
-    threads: int = Field(
-        default_factory=_cores,
-        ge=1,
-        le=1024,
-        description="Sampling threads of a worker. The default is one per usable core.",
-    )
-    interactive_slots: int = Field(
-        default_factory=lambda: 4 * _cores(),
-        ge=1,
-        le=4096,
-        description="Interactive streams that a worker samples at the same time. The default is four per core, which "
-        "the small model sustains in real time.",
-    )
-    batch_slots: int = Field(
-        default_factory=_cores,
-        ge=1,
-        le=4096,
-        description="Batch jobs (`Prefer: respond-async`) that a worker samples at the same time, with the capacity "
-        "that interactive streams do not use. The default is one per core.",
-    )
-    max_queued_streams: int = Field(
-        default=32,
-        ge=0,
-        le=65536,
-        description="Interactive requests that may wait for a slot; one more is answered 429 with `Retry-After`.",
-    )
-    max_queued_jobs: int = Field(
-        default=1000,
-        ge=0,
-        le=1_000_000,
-        description="Batch jobs that may wait for a slot; one more is answered 429 with `Retry-After`.",
-    )
-    chunk_ms: int = Field(
-        default=50,
-        ge=20,
-        le=1000,
-        description="Audio sampled per step of the scheduler, in milliseconds; streams join and leave between steps. "
-        "The first steps of a request are shorter (20, 40).",
-    )
-    ahead_seconds: float = Field(
-        default=2.0,
-        ge=0.5,
-        le=60.0,
-        description="How many seconds of audio a stream may be sampled ahead of what its client has read; then it is "
-        "paused.",
-    )
-    interactive_seconds: int = Field(
-        default=1800,
-        ge=1,
-        le=86400,
-        description="Requests estimated to give more seconds of audio than this are answered 202 with a job.",
-    )
-    stream_seconds: int = Field(
-        default=120,
-        ge=1,
-        le=86400,
-        description="Seconds that the audio of an interactive request is kept after its end or after its client "
-        "disconnected.",
-    )
-    job_seconds: int = Field(
-        default=3600, ge=1, le=2_592_000, description="Seconds that a job and its output are kept after its end."
-    )
-    max_body_bytes: int = Field(
-        default=1 << 20, ge=1024, le=1 << 30, description="Largest request body in bytes; a larger one is answered 413."
-    )
-    max_upload_bytes: int = Field(
-        default=32 << 20,
-        ge=1024,
-        le=1 << 30,
-        description="Largest body in bytes of requests that upload a recording, a picture, a file of requests or a "
-        "book.",
-    )
-    max_upload_seconds: int = Field(
-        default=60, ge=1, le=3600, description="Longest recording that may be uploaded, in seconds of audio."
-    )
-    max_book_characters: int = Field(
-        default=300_000,
-        ge=1,
-        le=10_000_000,
-        description="Longest text of a book, in characters: 100 000 are about two hours, for which Redis needs 120 MB "
-        "until the book is finished, and 60 MB then.",
-    )
-    max_connections: int | None = Field(
-        default=None,
-        ge=1,
-        le=1_000_000,
-        description="Connections of an API process that may be open at the same time, websockets included. One more "
-        "takes the place of the oldest whose request is incomplete, or is answered 503. If it is not set: half of the "
-        "descriptors that the process may open.",
-    )
-    header_seconds: int = Field(
-        default=10,
-        ge=1,
-        le=3600,
-        description="Seconds that the headers of a request may take to arrive before its connection is closed.",
-    )
-    body_seconds: int = Field(
-        default=30,
-        ge=1,
-        le=3600,
-        description="Seconds that the body of a request may take to arrive, beside one for each KiB; then 408.",
-    )
-    stall_seconds: int = Field(
-        default=30,
-        ge=1,
-        le=3600,
-        description="Seconds that a client may leave audio unread before its connection is closed.",
-    )
-    shutdown_seconds: int = Field(
-        default=5,
-        ge=0,
-        le=3600,
-        description="Seconds that requests in flight have to finish after SIGTERM or Ctrl-C.",
-    )
-    drain_seconds: int = Field(
-        default=0,
-        ge=0,
-        le=3600,
-        description="Seconds after SIGTERM during which a server still takes new requests, while `/readyz` answers "
-        "503 for load balancers to notice. Then the time of `ANCESTRAL_SHUTDOWN_SECONDS` begins.",
-    )
-    api_keys_file: FilePath | None = Field(
-        default=None,
-        description="File with the hashes of the valid API keys (`ancestral keys`). If it is not set, no key is "
-        "needed.",
-    )
-    signing_cert: FilePath | None = Field(
-        default=None,
-        description="PEM file with the certificate that finished files are signed with (C2PA), then those above it. "
-        "`ancestral provenance init` makes one for trials. Needs `ANCESTRAL_SIGNING_KEY` and the extra `provenance`. "
-        "If it is not set, nothing is signed.",
-    )
-    signing_key: FilePath | None = Field(
-        default=None,
-        description="PEM file with the private key of that certificate, on the curve P-256 (ES256), without a "
-        "passphrase.",
-    )
-    provenance_key: SecretStr | None = Field(
-        default=None,
-        min_length=32,
-        description="Secret of at least 32 characters (`openssl rand -hex 32`). Requests without a seed get one that "
-        "follows from it and a counter, so that `/v1/detect` finds this deployment's own outputs without being told "
-        "their seeds ([provenance.md](provenance.md#keyed-seeds)). The same in all processes. If it is not set, seeds "
-        "are random.",
-    )
-    requests_per_minute: int | None = Field(
-        default=None,
-        ge=1,
-        le=99_999,
-        description="Requests per key in any sixty seconds, for keys without a limit of their own.",
-    )
-    concurrent_streams: int | None = Field(
-        default=None,
-        ge=1,
-        le=99_999,
-        description="Unfinished jobs per key, for keys without a limit of their own.",
-    )
-    metrics_port: int | None = Field(
-        default=None,
-        ge=0,
-        le=65535,
-        description="TCP port, at the address `ANCESTRAL_HOST`, on which a worker serves `GET /metrics`, `/healthz` "
-        "and `/readyz`; 0 chooses a free one. If it is not set, a worker serves none. API servers serve them on their "
-        "own port.",
-    )
-    traces_endpoint: str | None = Field(
-        default=None,
-        pattern=r"^https?://",
-        description="URL of an OpenTelemetry collector (OTLP over HTTP) that traces are sent to, for example "
-        "`http://localhost:4318/v1/traces`. Needs the extra `otel`. If it is not set, there are no traces.",
-    )
-    cors_origins: Origins = Field(
-        default=(),
-        description="Comma-separated origins of the web pages that may use the service. The default is none.",
-    )
-    model_aliases: Aliases = Field(
-        default=None,
-        description="Comma-separated other names of models, `alias=id`. If it is not set, the names that clients of "
-        "OpenAI, ElevenLabs and Kokoro-FastAPI send by default (`tts-1`, `tts-1-hd`, `gpt-4o-mini-tts`, "
-        "`eleven_turbo_v2_5` and so on, `kokoro`; `dall-e-2`, `dall-e-3`, `gpt-image-1` and so on) stand for "
-        "`wavenet-multilingual`, or another model that has the voice, and `pixelcnn-sprites`. Empty: no aliases.",
-    )
-    voice_aliases: Aliases = Field(
-        default=None,
-        description="Comma-separated other names of voices, `alias=id`. If it is not set, OpenAI's names that "
-        "are no voices here (`ash`, `ballad` and so on) and Kokoro's (`af_nova`, `bm_fable` and so on) stand for "
-        "bundled voices. Empty: no aliases.",
-    )
-    pronunciations: FilePath | None = Field(
-        default=None,
-        description="JSON file with words and their phonemes, in ARPAbet or IPA, for every text: "
-        '`{"Nginx": "EH1 N JH IH0 N EH1 K S"}`. API processes read it when they start.',
-    )
-    public_lists: Literal["on", "off"] = Field(
-        default="off",
-        description="Whether the lists of models, voices and classes need no API key, as some web interfaces "
-        "(Open WebUI) expect.",
-    )
-    page: Literal["on", "off"] = Field(
-        default="on",
-        description="Whether `GET /` serves the page on which people try the models; `off` answers 404 there.",
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe log line written, on standard error."
-    )
-    log_format: Literal["auto", "json", "text"] = Field(
-        default="auto",
-        description="`json`: one object per line; `text`: lines for people; `auto`: `text` on a terminal, else `json`. "
-        "Text is coloured on a terminal unless `NO_COLOR` is set.",
-    )
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` for all interfaces."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """TCP port to listen on; 0 chooses a free one."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")
+    """Address of the API as clients see it, for the URLs in its answers (pictures, previews), such as
+    `https://speech.example`. If it is not set, the `Host` header of the request is used."""
+    data_dir: Path = Path("data")
+    """Directory for the bundled Redis's data. Models in its `models/` are served as well."""
+    models_dir: DirectoryPath = BUNDLED
+    """The bundled models: a directory with one subdirectory per model."""
+    redis_url: str | None = Field(default=None, pattern=r"^((redis|rediss)(\+sentinel|\+cluster)?|unix)://", repr=False)
+    """URL of the Redis (or Valkey) that API processes and workers share: `redis://`, `rediss://` or `unix://`;
+    `redis+sentinel://host:26379,host/name-of-the-master`; `redis+cluster://host:6379,host` (`rediss+…`: with TLS). If
+    it is not set, `ancestral serve` starts the bundled Valkey, with its data in `ANCESTRAL_DATA_DIR`."""
+    redis_replicas: int = Field(default=0, ge=0, le=16)
+    """Replicas of Redis that must have a job before its request is accepted (`WAIT`), so that it survives the loss of
+    the master; else the answer is 503."""
+    redis_shards: int = Field(default=32, ge=1, le=256)
+    """Queues into which the jobs of a Redis Cluster are divided: at least as many as masters. The same for all
+    processes; jobs beyond a smaller number are lost."""
+    redis_max_bytes: int = Field(default=2 << 30, ge=64 << 20)
+    """Memory of the bundled Valkey in bytes. While it is full, new requests are answered 503 and jobs wait: for output
+    that expires."""
+    engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = "auto"
+    """The sampling engine: `native` (numba), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` (needs the extra
+    `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `native`."""
+    precision: Literal["auto", "fp32", "int8"] = "auto"
+    """Precision of the native engine's audio weights: `int8`, three to four times as fast as `fp32` (1.4 to 2.4 times
+    without AVX512-VNNI), with a loss of 0.003 bits per sample; or `auto`: int8 where the processor has AVX512-VNNI or
+    AVX2, otherwise fp32. A seed gives the same audio only within one precision, which `x-engine` names: set it where
+    such processors and others serve together."""
+    unload_seconds: int | None = Field(default=None, ge=1, le=604_800)
+    """Seconds without a request after which a model's ONNX graphs are unloaded, from GPU memory too; the next request
+    waits until they are loaded again. If it is not set, they stay loaded. ONNX engines only: the others need a few
+    megabytes per model."""
+    threads: int = Field(default_factory=_cores, ge=1, le=1024)
+    """Sampling threads of a worker. The default is one per usable core."""
+    interactive_slots: int = Field(default_factory=lambda: 4 * _cores(), ge=1, le=4096)
+    """Interactive streams that a worker samples at the same time. The default is four per core, which the small model
+    sustains in real time."""
+    batch_slots: int = Field(default_factory=_cores, ge=1, le=4096)
+    """Batch jobs (`Prefer: respond-async`) that a worker samples at the same time, with the capacity that interactive
+    streams do not use. The default is one per core."""
+    max_queued_streams: int = Field(default=32, ge=0, le=65536)
+    """Interactive requests that may wait for a slot; one more is answered 429 with `Retry-After`."""
+    max_queued_jobs: int = Field(default=1000, ge=0, le=1_000_000)
+    """Batch jobs that may wait for a slot; one more is answered 429 with `Retry-After`."""
+    chunk_ms: int = Field(default=50, ge=20, le=1000)
+    """Audio sampled per step of the scheduler, in milliseconds; streams join and leave between steps. The first steps
+    of a request are shorter (20, 40)."""
+    ahead_seconds: float = Field(default=2.0, ge=0.5, le=60.0)
+    """How many seconds of audio a stream may be sampled ahead of what its client has read; then it is paused."""
+    interactive_seconds: int = Field(default=1800, ge=1, le=86400)
+    """Requests estimated to give more seconds of audio than this are answered 202 with a job."""
+    stream_seconds: int = Field(default=120, ge=1, le=86400)
+    """Seconds that the audio of an interactive request is kept after its end or after its client disconnected."""
+    job_seconds: int = Field(default=3600, ge=1, le=2_592_000)
+    """Seconds that a job and its output are kept after its end."""
+    max_body_bytes: int = Field(default=1 << 20, ge=1024, le=1 << 30)
+    """Largest request body in bytes; a larger one is answered 413."""
+    max_upload_bytes: int = Field(default=32 << 20, ge=1024, le=1 << 30)
+    """Largest body in bytes of requests that upload a recording, a picture, a file of requests or a book."""
+    max_upload_seconds: int = Field(default=60, ge=1, le=3600)
+    """Longest recording that may be uploaded, in seconds of audio."""
+    max_book_characters: int = Field(default=300_000, ge=1, le=10_000_000)
+    """Longest text of a book, in characters: 100 000 are about two hours, for which Redis needs 120 MB until the book
+    is finished, and 60 MB then."""
+    max_connections: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Connections of an API process that may be open at the same time, websockets included. One more takes the place of
+    the oldest whose request is incomplete, or is answered 503. If it is not set: half of the descriptors that the
+    process may open."""
+    header_seconds: int = Field(default=10, ge=1, le=3600)
+    """Seconds that the headers of a request may take to arrive before its connection is closed."""
+    body_seconds: int = Field(default=30, ge=1, le=3600)
+    """Seconds that the body of a request may take to arrive, beside one for each KiB; then 408."""
+    stall_seconds: int = Field(default=30, ge=1, le=3600)
+    """Seconds that a client may leave audio unread before its connection is closed."""
+    shutdown_seconds: int = Field(default=5, ge=0, le=3600)
+    """Seconds that requests in flight have to finish after SIGTERM or Ctrl-C."""
+    drain_seconds: int = Field(default=0, ge=0, le=3600)
+    """Seconds after SIGTERM during which a server still takes new requests, while `/readyz` answers 503 for load
+    balancers to notice. Then the time of `ANCESTRAL_SHUTDOWN_SECONDS` begins."""
+    api_keys_file: FilePath | None = None
+    """File with the hashes of the valid API keys (`ancestral keys`). If it is not set, no key is needed."""
+    signing_cert: FilePath | None = None
+    """PEM file with the certificate that finished files are signed with (C2PA), then those above it. `ancestral
+    provenance init` makes one for trials. Needs `ANCESTRAL_SIGNING_KEY` and the extra `provenance`. If it is not set,
+    nothing is signed."""
+    signing_key: FilePath | None = None
+    """PEM file with the private key of that certificate, on the curve P-256 (ES256), without a passphrase."""
+    provenance_key: SecretStr | None = Field(default=None, min_length=32)
+    """Secret of at least 32 characters (`openssl rand -hex 32`). Requests without a seed get one that follows from it
+    and a counter, so that `/v1/detect` finds this deployment's own outputs without being told their seeds
+    ([provenance.md](provenance.md#keyed-seeds)). The same in all processes. If it is not set, seeds are random."""
+    requests_per_minute: int | None = Field(default=None, ge=1, le=99_999)
+    """Requests per key in any sixty seconds, for keys without a limit of their own."""
+    concurrent_streams: int | None = Field(default=None, ge=1, le=99_999)
+    """Unfinished jobs per key, for keys without a limit of their own."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """TCP port, at the address `ANCESTRAL_HOST`, on which a worker serves `GET /metrics`, `/healthz` and `/readyz`; 0
+    chooses a free one. If it is not set, a worker serves none. API servers serve them on their own port."""
+    traces_endpoint: str | None = Field(default=None, pattern=r"^https?://")
+    """URL of an OpenTelemetry collector (OTLP over HTTP) that traces are sent to, for example
+    `http://localhost:4318/v1/traces`. Needs the extra `otel`. If it is not set, there are no traces."""
+    cors_origins: Origins = ()
+    """Comma-separated origins of the web pages that may use the service. The default is none."""
+    model_aliases: Aliases = None
+    """Comma-separated other names of models, `alias=id`. If it is not set, the names that clients of OpenAI, ElevenLabs
+    and Kokoro-FastAPI send by default (`tts-1`, `tts-1-hd`, `gpt-4o-mini-tts`, `eleven_turbo_v2_5` and so on, `kokoro`;
+    `dall-e-2`, `dall-e-3`, `gpt-image-1` and so on) stand for `wavenet-multilingual`, or another model that has the
+    voice, and `pixelcnn-sprites`. Empty: no aliases."""
+    voice_aliases: Aliases = None
+    """Comma-separated other names of voices, `alias=id`. If it is not set, OpenAI's names that are no voices here
+    (`ash`, `ballad` and so on) and Kokoro's (`af_nova`, `bm_fable` and so on) stand for bundled voices. Empty: no
+    aliases."""
+    pronunciations: FilePath | None = None
+    """JSON file with words and their phonemes, in ARPAbet or IPA, for every text: `{"Nginx": "EH1 N JH IH0 N EH1 K
+    S"}`. API processes read it when they start."""
+    public_lists: Literal["on", "off"] = "off"
+    """Whether the lists of models, voices and classes need no API key, as some web interfaces (Open WebUI) expect."""
+    page: Literal["on", "off"] = "on"
+    """Whether `GET /` serves the page on which people try the models; `off` answers 404 there."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe log line written, on standard error."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """`json`: one object per line; `text`: lines for people; `auto`: `text` on a terminal, else `json`. Text is
+    coloured on a terminal unless `NO_COLOR` is set."""
 
     @property
     def catalog_config(self) -> CatalogConfig:

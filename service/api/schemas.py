@@ -4,45 +4,47 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from ancestral.service.jobs.schemas import Described
 
 
-class ModelObject(BaseModel):
+class ModelObject(Described):
     """A model as ``GET /v1/models`` lists it."""
 
     id: str
-    aliases: list[str] = Field(description="Other names that a request may use for it.")
+    aliases: list[str]
+    """Other names that a request may use for it."""
     object: Literal["model"] = "model"
     created: int
     owned_by: str
     description: str
     kind: str
     capabilities: list[str]
-    sample_rate: int | None = Field(default=None, description="In hertz; audio models only.")
-    size: str | None = Field(default=None, description="`WIDTHxHEIGHT` of a picture; image models only.")
+    sample_rate: int | None = None
+    """In hertz; audio models only."""
+    size: str | None = None
+    """`WIDTHxHEIGHT` of a picture; image models only."""
     sha256: str
-    receptive_field: int = Field(
-        description="Number of past samples that the next one depends on; for a picture, of rows above."
-    )
+    receptive_field: int
+    """Number of past samples that the next one depends on; for a picture, of rows above."""
     parameters: int
-    temperature: float = Field(description="The default of requests.")
-    guidance: float | None = Field(default=None, description="The default of requests; image models only.")
-    sheets: list[str] | None = Field(
-        default=None, description="What `sheet` of a request for pictures may be; models that lay out sheets only."
-    )
-    sheet_attributes: dict[str, list[str]] | None = Field(
-        default=None, description="The attributes that the frames of each sheet set: its prompt can name none of them."
-    )
+    temperature: float
+    """The default of requests."""
+    guidance: float | None = None
+    """The default of requests; image models only."""
+    sheets: list[str] | None = None
+    """What `sheet` of a request for pictures may be; models that lay out sheets only."""
+    sheet_attributes: dict[str, list[str]] | None = None
+    """The attributes that the frames of each sheet set: its prompt can name none of them."""
 
 
-class ModelList(BaseModel):
+class ModelList(Described):
     """Every model that is loaded."""
 
     object: Literal["list"] = "list"
     data: list[ModelObject]
 
 
-class SpeechModelList(BaseModel):
+class SpeechModelList(Described):
     """The models that speak, under both names that clients look for."""
 
     object: Literal["list"] = "list"
@@ -50,20 +52,21 @@ class SpeechModelList(BaseModel):
     data: list[ModelObject]
 
 
-class Health(BaseModel):
+class Health(Described):
     """``GET /healthz``."""
 
     status: Literal["ok"]
 
 
-class Readiness(BaseModel):
+class Readiness(Described):
     """``GET /readyz`` when the service can be used."""
 
     status: Literal["ready"]
-    engines: dict[str, list[str]] = Field(description="The engines that sample each model, of all workers.")
+    engines: dict[str, list[str]]
+    """The engines that sample each model, of all workers."""
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(Described):
     """An error; all four keys are always present."""
 
     message: str
@@ -72,17 +75,18 @@ class ErrorBody(BaseModel):
     code: str | None
 
 
-class ErrorEnvelope(BaseModel):
+class ErrorEnvelope(Described):
     """Every error response."""
 
     error: ErrorBody
 
 
-class Problem(BaseModel):
+class Problem(Described):
     """Every error response, for clients that accept ``application/problem+json`` (RFC 9457)."""
 
     type: Literal["about:blank"]
-    title: str = Field(description="The status in words.")
+    title: str
+    """The status in words."""
     status: int
     detail: str
     param: str | None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from ancestral.catalog.models import ANY
 from ancestral.images.palettes import MAX_COLOURS, PALETTES
 from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE
-from ancestral.service.jobs.schemas import NO_EFFECT, RequestSeed, Seed, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, Described, RequestSeed, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.ws.schemas import ApiKey, SessionClose
 
@@ -50,63 +50,42 @@ _Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6,
 class PictureRequest(StrictRequest):
     """The fields of every request for pictures."""
 
-    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
-    size: str | None = Field(
-        default=None,
-        pattern=_SIZE,
-        description="`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square.",
-    )
-    fit: Literal["exact", "pad"] | None = Field(
-        default=None,
-        description="What to do about another `size`: `exact` refuses it; `pad` draws the largest whole multiple that "
-        "fits, in the middle of a file of that size, on the colour of the picture's edge. The default is `exact`, and "
-        "`pad` if `model` is an alias.",
-    )
-    response_format: Literal["url", "b64_json"] | None = Field(
-        default=None,
-        description="The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image`, as it "
-        "is at OpenAI. A stream always uses `b64_json`.",
-    )
-    output_format: ImageFormat = Field(default="png", description="webp is lossless, jpeg is not.")
-    background: Background = Field(
-        default="auto",
-        description="Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where "
-        "model and format allow it.",
-    )
+    model: str = Field(min_length=1, max_length=256)
+    """The id of a model that `/v1/models` lists."""
+    size: str | None = Field(default=None, pattern=_SIZE)
+    """`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square."""
+    fit: Literal["exact", "pad"] | None = None
+    """What to do about another `size`: `exact` refuses it; `pad` draws the largest whole multiple that fits, in the
+    middle of a file of that size, on the colour of the picture's edge. The default is `exact`, and `pad` if `model` is
+    an alias."""
+    response_format: Literal["url", "b64_json"] | None = None
+    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image`, as it is at OpenAI. A
+    stream always uses `b64_json`."""
+    output_format: ImageFormat = "png"
+    """webp is lossless, jpeg is not."""
+    background: Background = "auto"
+    """Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where model and format
+    allow it."""
     palette: Palette | None = Field(
         default=None,
         description=f"{PALETTE_NAME} Or a list of 2 to {MAX_COLOURS} colours.",
         examples=["game-boy", ["#1a1c2c", "#f4f4f4"]],
     )
-    seed: RequestSeed | None = Field(
-        default=None,
-        description="The same seed gives the same pictures; the response has a seed for each. Drawn if absent.",
-    )
-    temperature: float | None = Field(
-        default=None,
-        ge=0.0,
-        le=2.0,
-        allow_inf_nan=False,
-        description="Divides the logits; 0 takes the most likely level, 1 samples the model as it is. "
-        "The default is the model's own.",
-    )
+    seed: RequestSeed | None = None
+    """The same seed gives the same pictures; the response has a seed for each. Drawn if absent."""
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
+    """Divides the logits; 0 takes the most likely level, 1 samples the model as it is. The default is the model's
+    own."""
 
 
 class BaseImageRequest(PictureRequest):
     """The fields of every request for pictures of a model that has classes or other attributes."""
 
-    style: _Name | None = Field(
-        default=None, description="A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."
-    )
-    guidance: float | None = Field(
-        default=None,
-        ge=0.0,
-        le=MAX_GUIDANCE,
-        allow_inf_nan=False,
-        description="Strength of classifier-free guidance: 1 samples the model as it is; more gives pictures that show "
-        "their class more clearly and differ less from each other. Anything but 1 takes twice as long. The default is "
-        "the model's own.",
-    )
+    style: _Name | None = None
+    """A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."""
+    guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
+    """Strength of classifier-free guidance: 1 samples the model as it is; more gives pictures that show their class
+    more clearly and differ less from each other. Anything but 1 takes twice as long. The default is the model's own."""
 
 
 class ImageRequest(BaseImageRequest):
@@ -118,22 +97,19 @@ class ImageRequest(BaseImageRequest):
         }
     )
 
-    prompt: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=4096,
-        description="Names that `/v1/images/classes` lists, of any attributes, separated by commas, in any case; or "
-        "`any`. The seed draws what is not named. Either this or `class` is required by a model that has classes.",
-    )
-    asked_class: _Names | None = Field(default=None, alias="class", description="The same as `prompt`.")
-    n: int = Field(default=1, ge=1, le=MAX_PICTURES, description="Number of pictures.")
+    prompt: str | None = Field(default=None, min_length=1, max_length=4096)
+    """Names that `/v1/images/classes` lists, of any attributes, separated by commas, in any case; or `any`. The seed
+    draws what is not named. Either this or `class` is required by a model that has classes."""
+    asked_class: _Names | None = Field(default=None, alias="class")
+    """The same as `prompt`."""
+    n: int = Field(default=1, ge=1, le=MAX_PICTURES)
+    """Number of pictures."""
     best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF, description=_BEST_OF)
-    sheet: _Name | None = Field(
-        default=None,
-        description="A sheet that the model lays out (`/v1/models` lists them): one character in all directions and "
-        "frames, from one seed, in one file; with `atlas`. `size` is that of one frame.",
-    )
-    stream: bool = Field(default=False, description="Answer with server-sent events.")
+    sheet: _Name | None = None
+    """A sheet that the model lays out (`/v1/models` lists them): one character in all directions and frames, from one
+    seed, in one file; with `atlas`. `size` is that of one frame."""
+    stream: bool = False
+    """Answer with server-sent events."""
     partial_images: int = Field(default=0, ge=0, le=3, description=PARTIAL_IMAGES)
     moderation: Literal["auto", "low"] | None = Field(default=None, description=NO_EFFECT)
     quality: Literal["auto"] | None = Field(default=None, description=NO_EFFECT)
@@ -149,11 +125,10 @@ class CompletionRequest(ImageRequest):
         }
     )
 
-    image: str = Field(
-        min_length=1,
-        description="A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple.",
-    )
-    rows: int | None = Field(default=None, ge=1, description="Number of rows that are kept; half of them if absent.")
+    image: str = Field(min_length=1)
+    """A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple."""
+    rows: int | None = Field(default=None, ge=1)
+    """Number of rows that are kept; half of them if absent."""
 
 
 class EditRequest(ImageRequest):
@@ -161,10 +136,10 @@ class EditRequest(ImageRequest):
 
     prompt: str | None = Field(default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT)
     input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
-    image: str = Field(min_length=1, description="A PNG, WebP or JPEG file in base64, or as a `data:` URL.")
-    mask: str = Field(
-        min_length=1, description="A PNG or WebP file in the same way: transparent where the picture is drawn anew."
-    )
+    image: str = Field(min_length=1)
+    """A PNG, WebP or JPEG file in base64, or as a `data:` URL."""
+    mask: str = Field(min_length=1)
+    """A PNG or WebP file in the same way: transparent where the picture is drawn anew."""
 
 
 class InterpolationRequest(BaseImageRequest):
@@ -176,13 +151,13 @@ class InterpolationRequest(BaseImageRequest):
         }
     )
 
-    begin: _Names | _Embedding = Field(
-        alias="from",
-        description="Names as in a prompt, or a vector like those of `/v1/images/classes?embeddings=true`; of a model "
-        "that draws from pictures, a vector of `/v1/images/encodings`.",
-    )
-    end: _Names | _Embedding = Field(alias="to", description="The same.")
-    steps: int = Field(default=8, ge=2, le=MAX_STEPS, description="Number of pictures, both ends included.")
+    begin: _Names | _Embedding = Field(alias="from")
+    """Names as in a prompt, or a vector like those of `/v1/images/classes?embeddings=true`; of a model that draws from
+    pictures, a vector of `/v1/images/encodings`."""
+    end: _Names | _Embedding = Field(alias="to")
+    """The same."""
+    steps: int = Field(default=8, ge=2, le=MAX_STEPS)
+    """Number of pictures, both ends included."""
 
 
 class ImageGenerate(StrictRequest):
@@ -200,10 +175,8 @@ class ImageGenerate(StrictRequest):
     guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
     background: Background = "auto"
     palette: Palette | None = None
-    coarse: bool = Field(
-        default=False,
-        description="Send the coarse scale first (`image.coarse`), of a model that samples pictures in two scales.",
-    )
+    coarse: bool = False
+    """Send the coarse scale first (`image.coarse`), of a model that samples pictures in two scales."""
     api_key: ApiKey = None
 
     def request(self) -> ImageRequest:
@@ -240,31 +213,34 @@ _ATTRIBUTES = (
 )
 
 
-class AttributeShown(BaseModel):
+class AttributeShown(Described):
     """What a picture shows of one attribute."""
 
-    value: str = Field(description="The most likely value.")
-    probability: float = Field(ge=0.0, le=1.0, description="What the classifier gives it.")
+    value: str
+    """The most likely value."""
+    probability: float = Field(ge=0.0, le=1.0)
+    """What the classifier gives it."""
 
 
-class ImageObject(BaseModel):
+class ImageObject(Described):
     """One picture: a URL or its bytes in base64."""
 
     url: str | None = None
     b64_json: str | None = None
     revised_prompt: str | None = Field(default=None, description=_REVISED)
-    seed: Seed = Field(description="A request for one picture with this seed returns the same picture.")
+    seed: Seed
+    """A request for one picture with this seed returns the same picture."""
     attributes: dict[str, AttributeShown] | None = Field(default=None, description=_ATTRIBUTES)
 
 
-class TokenDetails(BaseModel):
+class TokenDetails(Described):
     """The input tokens by kind."""
 
     image_tokens: int
     text_tokens: int
 
 
-class ImageUsage(BaseModel):
+class ImageUsage(Described):
     """The tokens of a request: sub-pixels, given and sampled, also of candidates; a class is one text token."""
 
     input_tokens: int
@@ -273,18 +249,21 @@ class ImageUsage(BaseModel):
     input_tokens_details: TokenDetails
 
 
-class ImageEvent(BaseModel):
+class ImageEvent(Described):
     """The fields of every server-sent event of a stream of pictures."""
 
     b64_json: str = Field(json_schema_extra={"contentEncoding": "base64"})
     created_at: int
     size: str
-    drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
+    drawn_size: str | None = None
+    """Of the picture within a file that was padded."""
     quality: Literal["auto"] = "auto"
     background: Literal["transparent", "opaque"]
     output_format: ImageFormat
-    index: int = Field(ge=0, description="The index of the picture in the request.")
-    seed: Seed = Field(description="The seed of this picture.")
+    index: int = Field(ge=0)
+    """The index of the picture in the request."""
+    seed: Seed
+    """The seed of this picture."""
     revised_prompt: str | None = Field(default=None, description=_REVISED)
 
 
@@ -314,7 +293,8 @@ class PartialPicture(ImageEvent):
 class CompletedPicture(ImageEvent):
     """A finished picture."""
 
-    usage: ImageUsage = Field(description="The usage of all pictures of the request.")
+    usage: ImageUsage
+    """The usage of all pictures of the request."""
     attributes: dict[str, AttributeShown] | None = Field(default=None, description=_ATTRIBUTES)
     palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
 
@@ -351,75 +331,75 @@ class EditCompleted(CompletedPicture):
     type: Literal["image_edit.completed"] = "image_edit.completed"
 
 
-class ImagesObject(BaseModel):
+class ImagesObject(Described):
     """Pictures."""
 
     created: int
     data: list[ImageObject]
     output_format: ImageFormat
-    size: str = Field(description="Of the files; of a `sheet` that of one frame, as in the request.")
-    drawn_size: str | None = Field(default=None, description="Of the picture within a file that was padded.")
+    size: str
+    """Of the files; of a `sheet` that of one frame, as in the request."""
+    drawn_size: str | None = None
+    """Of the picture within a file that was padded."""
     usage: ImageUsage
     palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
-    atlas: dict[str, JsonValue] | None = Field(
-        default=None,
-        description="Of a `sheet`: where its frames are, and its animations, in TexturePacker's JSON (hash).",
-    )
+    atlas: dict[str, JsonValue] | None = None
+    """Of a `sheet`: where its frames are, and its animations, in TexturePacker's JSON (hash)."""
 
 
-class ImageLikelihood(BaseModel):
+class ImageLikelihood(Described):
     """How likely a picture is. ``nats`` is minus the logarithm of its probability, ``dims`` counts sub-pixels."""
 
     bits_per_dim: float
     nats: float
     dims: int
     palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
-    map: str | None = Field(
-        default=None,
-        description="A PNG in base64, if requested: brighter pixels were less likely, white at 8 bits for each "
-        "sub-pixel (1 bit, where a sub-pixel has two levels).",
-    )
+    map: str | None = None
+    """A PNG in base64, if requested: brighter pixels were less likely, white at 8 bits for each sub-pixel (1 bit, where
+    a sub-pixel has two levels)."""
 
 
-class AvatarQuery(BaseModel):
+class AvatarQuery(Described):
     """The query parameters of ``GET /v1/avatars/{name}.png``, as those of a request for a picture."""
 
-    model: str = Field(default="pixelcnn-avatars", min_length=1, max_length=256, description="The id of a model.")
-    prompt: _Names = Field(default=ANY, description="What every name's picture has; the name draws the rest.")
-    style: _Name | None = Field(default=None, description="The style of every name's picture; any if absent.")
-    size: str | None = Field(
-        default=None, pattern=_SIZE, description="`WIDTHxHEIGHT`: the model's own, or a whole multiple of it."
-    )
-    background: Background = Field(default="auto", description="`opaque` makes a transparent background white.")
+    model: str = Field(default="pixelcnn-avatars", min_length=1, max_length=256)
+    """The id of a model."""
+    prompt: _Names = ANY
+    """What every name's picture has; the name draws the rest."""
+    style: _Name | None = None
+    """The style of every name's picture; any if absent."""
+    size: str | None = Field(default=None, pattern=_SIZE)
+    """`WIDTHxHEIGHT`: the model's own, or a whole multiple of it."""
+    background: Background = "auto"
+    """`opaque` makes a transparent background white."""
     palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
 
 
-class ClassesQuery(BaseModel):
+class ClassesQuery(Described):
     """The query parameters of ``GET /v1/images/classes``."""
 
-    model: str | None = Field(
-        default=None, min_length=1, max_length=256, description="Only of this model; an id of `/v1/models`."
-    )
-    embeddings: bool = Field(default=False, description="Include the embedding vector of each.")
+    model: str | None = Field(default=None, min_length=1, max_length=256)
+    """Only of this model; an id of `/v1/models`."""
+    embeddings: bool = False
+    """Include the embedding vector of each."""
 
 
-class ClassObject(BaseModel):
+class ClassObject(Described):
     """A value of an attribute of a model."""
 
     id: str
-    object: str = Field(description="The attribute: `class`, `style`, `species`, …; that of a subclass is `kind`.")
+    object: str
+    """The attribute: `class`, `style`, `species`, …; that of a subclass is `kind`."""
     model: str
-    of_class: str | None = Field(
-        default=None, alias="class", description="The value of another attribute that this one belongs to."
-    )
-    thumbnail_url: str | None = Field(default=None, description="A PNG file; absent if the model has none.")
-    embedding: list[float] | None = Field(
-        default=None,
-        description="The embedding vector, usable in interpolations. Only with `embeddings=true`.",
-    )
+    of_class: str | None = Field(default=None, alias="class")
+    """The value of another attribute that this one belongs to."""
+    thumbnail_url: str | None = None
+    """A PNG file; absent if the model has none."""
+    embedding: list[float] | None = None
+    """The embedding vector, usable in interpolations. Only with `embeddings=true`."""
 
 
-class ClassList(BaseModel):
+class ClassList(Described):
     """All values of all attributes, attribute by attribute."""
 
     object: Literal["list"] = "list"

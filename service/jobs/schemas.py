@@ -83,7 +83,13 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
 }
 
 
-class StrictRequest(BaseModel):
+class Described(BaseModel):
+    """A model whose fields are described, in ``/openapi.json`` too, by the text under them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class StrictRequest(Described):
     """The base of every request: no unknown fields, no conversion of types, and null is an absent optional field."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -99,7 +105,7 @@ class StrictRequest(BaseModel):
         return {key: whole(v) for key, v in given.items()}
 
 
-class JobError(BaseModel):
+class JobError(Described):
     """Why a job failed."""
 
     message: str
@@ -107,7 +113,7 @@ class JobError(BaseModel):
     param: str | None
 
 
-class Identified(BaseModel):
+class Identified(Described):
     """What a list has pages of."""
 
     id: str
@@ -119,14 +125,14 @@ class JobObject(Identified):
     model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     object: Literal["job"] = "job"
-    kind: str = Field(
-        description="What is made: `speech`, `generation`, `image`, `completion`, `edit`, `reconstruction`, "
-        "`portrait` or `interpolation`; or computed: `likelihood`, `image_likelihood` or `encoding`, which have no "
-        "manifest."
-    )
+    kind: str
+    """What is made: `speech`, `generation`, `image`, `completion`, `edit`, `reconstruction`, `portrait` or
+    `interpolation`; or computed: `likelihood`, `image_likelihood` or `encoding`, which have no manifest."""
     model: str
-    voice: str | None = Field(description="The voice, or the mix, of a job of sound.")
-    excerpt: str | None = Field(description="The first 200 characters of the text, or the prompt, if it has one.")
+    voice: str | None
+    """The voice, or the mix, of a job of sound."""
+    excerpt: str | None
+    """The first 200 characters of the text, or the prompt, if it has one."""
     status: Status
     progress: float
     created_at: int
@@ -140,29 +146,30 @@ class JobObject(Identified):
     error: JobError | None
 
 
-class JobEvent(BaseModel):
+class JobEvent(Described):
     """A server-sent event of ``GET /v1/jobs/{id}/events``."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"type": "job.completed", "job": JOB_EXAMPLE}]})
 
     type: Literal["job.queued", "job.in_progress", "job.progress", "job.completed", "job.failed", "job.cancelled"]
-    job: JobObject = Field(
-        description="The job as it was when the event happened. `queue_position` and `eta_seconds` are null in events "
-        "that are read later."
-    )
+    job: JobObject
+    """The job as it was when the event happened. `queue_position` and `eta_seconds` are null in events that are read
+    later."""
 
 
-class JobsQuery(BaseModel):
+class JobsQuery(Described):
     """The query parameters of ``GET /v1/jobs``."""
 
-    after: str | None = Field(default=None, pattern=JOB_ID, description="The id of the last job seen.")
-    limit: int = Field(default=20, ge=1, le=100, description="The largest number of jobs to return.")
+    after: str | None = Field(default=None, pattern=JOB_ID)
+    """The id of the last job seen."""
+    limit: int = Field(default=20, ge=1, le=100)
+    """The largest number of jobs to return."""
 
 
 _T = TypeVar("_T", bound=Identified)
 
 
-class ListPage(BaseModel, Generic[_T]):
+class ListPage(Described, Generic[_T]):
     """A page of a list, in the shape that OpenAI's clients read."""
 
     object: Literal["list"] = "list"
@@ -182,7 +189,7 @@ class JobList(ListPage[JobObject]):
     """Jobs, newest first."""
 
 
-class DeletedJob(BaseModel):
+class DeletedJob(Described):
     """A job that has been deleted."""
 
     id: str
@@ -197,13 +204,14 @@ Digest = Annotated[str, Field(pattern=_SHA256)]
 class Output(StrictRequest):
     """The output of a job."""
 
-    sha256: Digest = Field(description="SHA-256 of the bytes of `/v1/jobs/{id}/content`, before they were signed.")
+    sha256: Digest
+    """SHA-256 of the bytes of `/v1/jobs/{id}/content`, before they were signed."""
     bytes: int = Field(ge=0)
-    symbols_sha256: Digest = Field(
-        description="SHA-256 of what was sampled, without a prompt: symbols, one byte each, or, for a model whose "
-        "sound is shaped by linear prediction, 16-bit samples at the model's rate, little-endian."
-    )
-    samples: int = Field(ge=0, description="Number of sampled symbols.")
+    symbols_sha256: Digest
+    """SHA-256 of what was sampled, without a prompt: symbols, one byte each, or, for a model whose sound is shaped by
+    linear prediction, 16-bit samples at the model's rate, little-endian."""
+    samples: int = Field(ge=0)
+    """Number of sampled symbols."""
     media_type: str = Field(max_length=256)
 
 
@@ -243,24 +251,25 @@ class Manifest(StrictRequest):
     model_sha256: Digest
     engine: str = Field(max_length=64)
     seed: Seed
-    request: dict[str, JsonValue] = Field(description="The body that gives the same bytes, sent to the same route.")
-    prompt_sha256: Digest | None = Field(
-        description="Of the symbols of the recording, or of the rows, that were continued. They are not in a manifest: "
-        "to verify one, put them back as `request.prompt_audio` or `request.image`."
-    )
+    request: dict[str, JsonValue]
+    """The body that gives the same bytes, sent to the same route."""
+    prompt_sha256: Digest | None
+    """Of the symbols of the recording, or of the rows, that were continued. They are not in a manifest: to verify one,
+    put them back as `request.prompt_audio` or `request.image`."""
     output: Output
     version: str = Field(max_length=64)
 
 
-class Verification(BaseModel):
+class Verification(Described):
     """The result of running a manifest again."""
 
     object: Literal["verification"] = "verification"
-    equal: bool = Field(description="Whether output and engine match the manifest in every field.")
-    differs: list[str] = Field(description="The fields of the manifest that do not match, such as `output.sha256`.")
-    symbols_equal: bool = Field(
-        description="Whether the sampled symbols are equal; another version of an encoder may encode them differently."
-    )
+    equal: bool
+    """Whether output and engine match the manifest in every field."""
+    differs: list[str]
+    """The fields of the manifest that do not match, such as `output.sha256`."""
+    symbols_equal: bool
+    """Whether the sampled symbols are equal; another version of an encoder may encode them differently."""
     expected_sha256: str
     actual_sha256: str
     model_sha256: str

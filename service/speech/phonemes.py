@@ -5,47 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.models.text import InputFormat, Rest, Sentence, Word
+from ancestral.service.jobs.schemas import Described
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LanguageTag
 
 
-class PhonemizeQuery(BaseModel):
+class PhonemizeQuery(Described):
     """The query parameters of ``GET /v1/audio/phonemize``."""
 
-    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="As `input` of `/v1/audio/speech`.")
-    input_format: InputFormat = Field(default="text", description="`ssml`: the text is an SSML document.")
-    language: LanguageTag = Field(default="en", description="Of the text and of the voice, a tag of BCP 47.")
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """As `input` of `/v1/audio/speech`."""
+    input_format: InputFormat = "text"
+    """`ssml`: the text is an SSML document."""
+    language: LanguageTag = "en"
+    """Of the text and of the voice, a tag of BCP 47."""
 
 
-class PhonemizedWord(BaseModel):
+class PhonemizedWord(Described):
     """A word as it is read."""
 
     type: Literal["word"] = "word"
-    text: str = Field(description="As it is read; numbers and abbreviations are written out.")
-    phonemes: str = Field(description="Separated by spaces; in English ARPAbet. `[[…]]` around them gives the sounds.")
-    rate: float = Field(description="How many times as fast as the rest of the text.")
-    pitch: float = Field(description="Semitones by which it is higher.")
+    text: str
+    """As it is read; numbers and abbreviations are written out."""
+    phonemes: str
+    """Separated by spaces; in English ARPAbet. `[[…]]` around them gives the sounds."""
+    rate: float
+    """How many times as fast as the rest of the text."""
+    pitch: float
+    """Semitones by which it is higher."""
 
 
-class PhonemizedPause(BaseModel):
+class PhonemizedPause(Described):
     """A pause."""
 
     type: Literal["pause"] = "pause"
-    mark: str = Field(description="`,`, `.`, `?`, `!`; `sil` before the first word of a sentence.")
-    seconds: float | None = Field(description="Its length, if the text gives it; null if the model decides.")
+    mark: str
+    """`,`, `.`, `?`, `!`; `sil` before the first word of a sentence."""
+    seconds: float | None
+    """Its length, if the text gives it; null if the model decides."""
 
 
-class PhonemizedSentence(BaseModel):
+class PhonemizedSentence(Described):
     """A sentence, which is sampled as a whole."""
 
-    text: str = Field(description="Its words and marks as they are read.")
-    phonemes: str = Field(description="All that the model reads, from `sil` on.")
+    text: str
+    """Its words and marks as they are read."""
+    phonemes: str
+    """All that the model reads, from `sil` on."""
     items: list[PhonemizedWord | PhonemizedPause]
 
 
-class Phonemized(BaseModel):
+class Phonemized(Described):
     """What the front-end makes of a text."""
 
     model_config = ConfigDict(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from ancestral.catalog.mix import MAX_VOICES
 from ancestral.formats import AudioFormat
@@ -15,7 +15,7 @@ from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.text import InputFormat
 from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
 from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
-from ancestral.service.jobs.schemas import NO_EFFECT, RequestSeed, Seed, StrictRequest
+from ancestral.service.jobs.schemas import NO_EFFECT, Described, RequestSeed, Seed, StrictRequest
 from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordSpan, WordTime
 from ancestral.speech.cast import MAX_NAME_CHARACTERS, MAX_NAMES
 
@@ -75,35 +75,23 @@ def voice_text(voice: str | VoiceReference | dict[str, float]) -> str:
 class AudioRequest(StrictRequest):
     """What every request for sound says: by whom, in which form, from which seed."""
 
-    model: str = Field(min_length=1, max_length=256, description="The id of a model that `/v1/models` lists.")
-    voice: VoiceChoice = Field(
-        description="One of `/v1/audio/voices`, as a string or as an object with an id; or a mix of them with weights, "
-        '`"heart(2)+joe(1)"` or `{"heart": 2, "joe": 1}`.'
-    )
-    response_format: AudioFormat = Field(
-        default="mp3",
-        description="pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg; ulaw_8000 and alaw_8000 are G.711.",
-    )
-    stream_format: Literal["audio", "sse", "json"] = Field(
-        default="audio",
-        description="`sse` wraps the sound in server-sent events, base64 encoded; `json` answers with one JSON object "
-        "when all of it has been sampled.",
-    )
-    seed: RequestSeed | None = Field(
-        default=None, description="The same seed gives the same bytes. Drawn and returned if absent."
-    )
-    temperature: float | None = Field(
-        default=None,
-        ge=0.0,
-        le=2.0,
-        allow_inf_nan=False,
-        description="Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. "
-        "The default is the model's own. A voice may scale it by voicing.",
-    )
-    sample_rate: SampleRate | None = Field(
-        default=None,
-        description="In hertz. The default is 24000 for pcm, 8000 for G.711, the model's own rate for all others.",
-    )
+    model: str = Field(min_length=1, max_length=256)
+    """The id of a model that `/v1/models` lists."""
+    voice: VoiceChoice
+    """One of `/v1/audio/voices`, as a string or as an object with an id; or a mix of them with weights,
+    `"heart(2)+joe(1)"` or `{"heart": 2, "joe": 1}`."""
+    response_format: AudioFormat = "mp3"
+    """pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg; ulaw_8000 and alaw_8000 are G.711."""
+    stream_format: Literal["audio", "sse", "json"] = "audio"
+    """`sse` wraps the sound in server-sent events, base64 encoded; `json` answers with one JSON object when all of it
+    has been sampled."""
+    seed: RequestSeed | None = None
+    """The same seed gives the same bytes. Drawn and returned if absent."""
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
+    """Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. The default is the model's own.
+    A voice may scale it by voicing."""
+    sample_rate: SampleRate | None = None
+    """In hertz. The default is 24000 for pcm, 8000 for G.711, the model's own rate for all others."""
 
     @property
     def voice_id(self) -> str:
@@ -128,57 +116,33 @@ class SpeechRequest(AudioRequest):
         }
     )
 
-    input: str = Field(
-        min_length=1,
-        max_length=MAX_INPUT_CHARACTERS,
-        description="The text to speak. `[[HH AH0 L OW1]]` gives phonemes (ARPAbet or IPA), `[pause:1.5s]` a pause, "
-        "`[voice:joe]` another voice for what follows.",
-    )
-    input_format: InputFormat = Field(
-        default="text", description="`ssml`: `input` is an SSML document, one `<speak>` element."
-    )
-    language: LanguageTag | None = Field(
-        default=None,
-        description="Of the text, a tag of BCP 47 such as `es` or `fr-FR`; the voice's language by default. Another "
-        "one is read by its own rules and spoken with the voice's sounds.",
-    )
-    pronunciations: Pronunciation = Field(
-        default={},
-        max_length=MAX_PRONUNCIATIONS,
-        description="How words of the text are said, in ARPAbet or IPA. A word in lower case stands for any case.",
-    )
+    input: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """The text to speak. `[[HH AH0 L OW1]]` gives phonemes (ARPAbet or IPA), `[pause:1.5s]` a pause, `[voice:joe]`
+    another voice for what follows."""
+    input_format: InputFormat = "text"
+    """`ssml`: `input` is an SSML document, one `<speak>` element."""
+    language: LanguageTag | None = None
+    """Of the text, a tag of BCP 47 such as `es` or `fr-FR`; the voice's language by default. Another one is read by its
+    own rules and spoken with the voice's sounds."""
+    pronunciations: Pronunciation = Field(default={}, max_length=MAX_PRONUNCIATIONS)
+    """How words of the text are said, in ARPAbet or IPA. A word in lower case stands for any case."""
     voices: Voices = Field(default={})
-    speed: float = Field(
-        default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False, description="2 speaks twice as fast."
-    )
-    pitch: float = Field(
-        default=0.0,
-        ge=-MAX_PITCH,
-        le=MAX_PITCH,
-        allow_inf_nan=False,
-        description="Semitones by which the voice is higher.",
-    )
-    intonation: float = Field(
-        default=1.0,
-        ge=0.0,
-        le=MAX_INTONATION,
-        allow_inf_nan=False,
-        description="How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it.",
-    )
-    timestamps: Timestamps = Field(
-        default=[],
-        description="Any of `word`, `phoneme` and `viseme`: say when they are spoken. Needs `stream_format` `sse` "
-        "or `json`; of a job, `/v1/jobs/{id}/timestamps` tells the same.",
-    )
-    instructions: Annotated[str, WithJsonSchema({"type": "string", "maxLength": 0})] | None = Field(
-        default=None,
-        description="Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`.",
-    )
+    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
+    """2 speaks twice as fast."""
+    pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)
+    """Semitones by which the voice is higher."""
+    intonation: float = Field(default=1.0, ge=0.0, le=MAX_INTONATION, allow_inf_nan=False)
+    """How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it."""
+    timestamps: Timestamps = Field(default=[])
+    """Any of `word`, `phoneme` and `viseme`: say when they are spoken. Needs `stream_format` `sse` or `json`; of a job,
+    `/v1/jobs/{id}/timestamps` tells the same."""
+    instructions: Annotated[str, WithJsonSchema({"type": "string", "maxLength": 0})] | None = None
+    """Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`."""
     stream: bool | None = Field(default=None, description=NO_EFFECT + " The audio always streams.")
     user: str | None = Field(default=None, max_length=256, description=NO_EFFECT)
 
 
-class Usage(BaseModel):
+class Usage(Described):
     """What a request cost. Input tokens are phonemes, output tokens are sampled symbols."""
 
     input_tokens: int
@@ -186,7 +150,7 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class SpeechAudioDelta(BaseModel):
+class SpeechAudioDelta(Described):
     """A server-sent event of a request for sound: the next bytes of it."""
 
     model_config = ConfigDict(
@@ -197,7 +161,7 @@ class SpeechAudioDelta(BaseModel):
     audio: str = Field(json_schema_extra={"contentEncoding": "base64"})
 
 
-class SpeechAudioDone(BaseModel):
+class SpeechAudioDone(Described):
     """The last server-sent event of a request for sound."""
 
     model_config = ConfigDict(
@@ -215,7 +179,7 @@ class SpeechAudioDone(BaseModel):
     usage: Usage
 
 
-class SpeechAudioTimestamps(BaseModel):
+class SpeechAudioTimestamps(Described):
     """A server-sent event of a request with ``timestamps``, before the first bytes of each sentence.
 
     Samples are counted from the start of the audio, at ``sample_rate``.
@@ -234,59 +198,70 @@ class SpeechAudioTimestamps(BaseModel):
     )
 
     type: Literal["speech.audio.timestamps"] = "speech.audio.timestamps"
-    sample_rate: int = Field(description="In hertz.")
-    words: list[WordTime] | None = Field(default=None, description="The words of the sentence, if requested.")
-    phonemes: list[PhonemeTime] | None = Field(default=None, description="Its phonemes, if requested.")
-    visemes: list[VisemeTime] | None = Field(default=None, description="Its mouth shapes, if requested.")
+    sample_rate: int
+    """In hertz."""
+    words: list[WordTime] | None = None
+    """The words of the sentence, if requested."""
+    phonemes: list[PhonemeTime] | None = None
+    """Its phonemes, if requested."""
+    visemes: list[VisemeTime] | None = None
+    """Its mouth shapes, if requested."""
 
 
-class SpeechObject(BaseModel):
+class SpeechObject(Described):
     """The answer to a request for sound with ``"stream_format": "json"``."""
 
     object: Literal["speech"] = "speech"
-    audio: str = Field(
-        json_schema_extra={"contentEncoding": "base64"}, description="The bytes that `stream_format` `audio` gives."
-    )
-    audio_format: str = Field(description="Their media type.")
-    sample_rate: int = Field(description="In hertz.")
+    audio: str = Field(json_schema_extra={"contentEncoding": "base64"})
+    """The bytes that `stream_format` `audio` gives."""
+    audio_format: str
+    """Their media type."""
+    sample_rate: int
+    """In hertz."""
     seed: Seed
-    words: list[WordTime] | None = Field(default=None, description="If requested; samples are at `sample_rate`.")
-    phonemes: list[PhonemeTime] | None = Field(default=None, description="If requested.")
-    visemes: list[VisemeTime] | None = Field(default=None, description="If requested.")
+    words: list[WordTime] | None = None
+    """If requested; samples are at `sample_rate`."""
+    phonemes: list[PhonemeTime] | None = None
+    """If requested."""
+    visemes: list[VisemeTime] | None = None
+    """If requested."""
     usage: Usage
 
 
-class VoicesQuery(BaseModel):
+class VoicesQuery(Described):
     """The query parameters of ``GET /v1/audio/voices``."""
 
-    model: str | None = Field(
-        default=None, min_length=1, max_length=256, description="Only the voices of this model; an id of `/v1/models`."
-    )
-    language: str | None = Field(
-        default=None, min_length=1, max_length=64, description="Only voices of this language: `en`, or `en-US`."
-    )
-    gender: str | None = Field(default=None, min_length=1, max_length=64, description="Only voices of this gender.")
+    model: str | None = Field(default=None, min_length=1, max_length=256)
+    """Only the voices of this model; an id of `/v1/models`."""
+    language: str | None = Field(default=None, min_length=1, max_length=64)
+    """Only voices of this language: `en`, or `en-US`."""
+    gender: str | None = Field(default=None, min_length=1, max_length=64)
+    """Only voices of this gender."""
 
 
-class VoiceObject(BaseModel):
+class VoiceObject(Described):
     """A voice as ``GET /v1/audio/voices`` lists it."""
 
     id: str
     name: str
-    aliases: list[str] = Field(description="Other names that a request may use for it.")
+    aliases: list[str]
+    """Other names that a request may use for it."""
     language: str
     gender: str
-    model: str = Field(description="The first of `models`: one that speaks text, if any of them does.")
-    models: list[str] = Field(description="The models that have the voice; those that speak text come first.")
-    capabilities: dict[str, list[str]] = Field(
-        description="What the voice can be used for, as `/v1/models` names it, and by which of `models`."
-    )
+    model: str
+    """The first of `models`: one that speaks text, if any of them does."""
+    models: list[str]
+    """The models that have the voice; those that speak text come first."""
+    capabilities: dict[str, list[str]]
+    """What the voice can be used for, as `/v1/models` names it, and by which of `models`."""
     description: str
-    license: str = Field(description="Of the recordings that the voice was learnt from.")
-    preview_url: str | None = Field(description="An MP3 file; null if the model has none.")
+    license: str
+    """Of the recordings that the voice was learnt from."""
+    preview_url: str | None
+    """An MP3 file; null if the model has none."""
 
 
-class VoiceList(BaseModel):
+class VoiceList(Described):
     """Every voice, under both names that clients look for."""
 
     object: Literal["list"] = "list"
@@ -305,16 +280,11 @@ class GenerationRequest(AudioRequest):
         }
     )
 
-    duration: float = Field(
-        gt=0.0, le=MAX_DURATION, allow_inf_nan=False, description="Seconds of audio to generate, without the prompt."
-    )
-    prompt_audio: str | None = Field(
-        default=None,
-        min_length=1,
-        json_schema_extra={"contentEncoding": "base64"},
-        description="A recording to continue: a WAV, FLAC, Ogg or MP3 file in base64. The body is what comes after it; "
-        "the recording itself is not repeated.",
-    )
+    duration: float = Field(gt=0.0, le=MAX_DURATION, allow_inf_nan=False)
+    """Seconds of audio to generate, without the prompt."""
+    prompt_audio: str | None = Field(default=None, min_length=1, json_schema_extra={"contentEncoding": "base64"})
+    """A recording to continue: a WAV, FLAC, Ogg or MP3 file in base64. The body is what comes after it; the recording
+    itself is not repeated."""
 
 
 class WordBits(WordSpan):
@@ -323,13 +293,13 @@ class WordBits(WordSpan):
     bits: float
 
 
-class LikelihoodResult(BaseModel):
+class LikelihoodResult(Described):
     """How likely a recording is. ``nats`` is minus the logarithm of its probability."""
 
     bits_per_sample: float
     nats: float
     samples: int
-    curve: list[float] = Field(description="The bits of each 10 ms of audio.")
-    words: list[WordBits] | None = Field(
-        default=None, description="Of a model that speaks text: the words, as they are read. Pauses are in none."
-    )
+    curve: list[float]
+    """The bits of each 10 ms of audio."""
+    words: list[WordBits] | None = None
+    """Of a model that speaks text: the words, as they are read. Pauses are in none."""

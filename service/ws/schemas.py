@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.errors import AncestralError
 from ancestral.service.errors import envelope
-from ancestral.service.jobs.schemas import StrictRequest
+from ancestral.service.jobs.schemas import Described, StrictRequest
 
 ApiKey = Annotated[
     str | None,
@@ -28,7 +28,7 @@ class SessionClose(StrictRequest):
     type: Literal["session.close"]
 
 
-class ServerEvent(BaseModel):
+class ServerEvent(Described):
     """The base of the server's messages. Fields that are not set are not sent, except for ``type``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,18 +40,18 @@ class ServerEvent(BaseModel):
         return {"type": self.type} | self.model_dump(exclude_unset=True)
 
 
-class EventError(BaseModel):
+class EventError(Described):
     """What went wrong."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     message: str
     type: str
-    param: str | None = Field(description="The wrong field; null if no single field is wrong.")
+    param: str | None
+    """The wrong field; null if no single field is wrong."""
     code: str | None
-    retry_after: int = Field(
-        default=0, ge=1, description="Seconds until another attempt may succeed; absent if none will."
-    )
+    retry_after: int = Field(default=0, ge=1)
+    """Seconds until another attempt may succeed; absent if none will."""
 
 
 class ErrorEvent(ServerEvent):

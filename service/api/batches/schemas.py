@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from ancestral.service.jobs.schemas import Identified, ListPage, StrictRequest
+from ancestral.service.jobs.schemas import Described, Identified, ListPage, StrictRequest
 from ancestral.service.jobs.validation import pattern
 
 FILE_ID = pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
@@ -15,13 +15,15 @@ FILE_EXAMPLE, BATCH_EXAMPLE = "file-0123456789abcdef01234567", "batch_0123456789
 Endpoint = Literal["/v1/audio/speech", "/v1/images/generations"]
 
 
-class PageQuery(BaseModel):
+class PageQuery(Described):
     """Which part of a list."""
 
     model_config = ConfigDict(extra="forbid")
 
-    after: str | None = Field(default=None, max_length=64, description="The id of the last one of the page before.")
-    limit: int = Field(default=20, ge=1, le=100, description="How many at most.")
+    after: str | None = Field(default=None, max_length=64)
+    """The id of the last one of the page before."""
+    limit: int = Field(default=20, ge=1, le=100)
+    """How many at most."""
 
 
 class FileObject(Identified):
@@ -40,7 +42,7 @@ class FileList(ListPage[FileObject]):
     """Files, newest first."""
 
 
-class DeletedFile(BaseModel):
+class DeletedFile(Described):
     """A file that was deleted."""
 
     id: str
@@ -64,12 +66,15 @@ class BatchRequest(StrictRequest):
     )
 
     input_file_id: str = Field(pattern=FILE_ID)
-    endpoint: Endpoint = Field(description="The route that every line of the file is for.")
-    completion_window: Literal["24h"] = Field(description="Lines that have not begun by then are errors.")
-    metadata: dict[str, str] = Field(default={}, max_length=16, description="Returned as it is.")
+    endpoint: Endpoint
+    """The route that every line of the file is for."""
+    completion_window: Literal["24h"]
+    """Lines that have not begun by then are errors."""
+    metadata: dict[str, str] = Field(default={}, max_length=16)
+    """Returned as it is."""
 
 
-class BatchError(BaseModel):
+class BatchError(Described):
     """What is wrong with a line of the file."""
 
     code: str
@@ -78,14 +83,14 @@ class BatchError(BaseModel):
     param: str | None
 
 
-class BatchErrors(BaseModel):
+class BatchErrors(Described):
     """Why a batch was refused."""
 
     object: Literal["list"] = "list"
     data: list[BatchError]
 
 
-class RequestCounts(BaseModel):
+class RequestCounts(Described):
     """Lines."""
 
     total: int
@@ -102,8 +107,10 @@ class BatchObject(Identified):
     completion_window: str
     status: Literal["in_progress", "cancelling", "completed", "failed", "cancelled", "expired"]
     errors: BatchErrors | None
-    output_file_id: str | None = Field(default=None, description="Of a batch that has ended: the answers, a line each.")
-    error_file_id: str | None = Field(default=None, description="The lines that were refused or failed.")
+    output_file_id: str | None = None
+    """Of a batch that has ended: the answers, a line each."""
+    error_file_id: str | None = None
+    """The lines that were refused or failed."""
     created_at: int
     in_progress_at: int | None = None
     expires_at: int

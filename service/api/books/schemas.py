@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import UploadFile
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from ancestral.models.entries import SPEEDS
-from ancestral.service.jobs.schemas import Identified, JobError, ListPage, RequestSeed, Seed, StrictRequest
+from ancestral.service.jobs.schemas import Described, Identified, JobError, ListPage, RequestSeed, Seed, StrictRequest
 from ancestral.service.jobs.validation import pattern
 from ancestral.service.speech.schemas import MAX_PRONUNCIATIONS, Pronunciation, Voices
 
@@ -49,50 +49,45 @@ class BookFields(StrictRequest):
     pronunciations: Pronunciation = Field(default={}, max_length=MAX_PRONUNCIATIONS)
 
 
-class BookForm(BaseModel):
+class BookForm(Described):
     """The fields of the form."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"file": "novel.epub", "voice": "heart"}]}
     )
 
-    file: UploadFile = Field(description="An EPUB, or a text in UTF-8, plain or Markdown.")
-    format: BookFormat = Field(
-        default="m4b", description="Of the result. `epub` needs an EPUB 3, and shows each word while it is said."
-    )
-    split: bool = Field(default=False, description="A ZIP archive with a file, and its captions, for each chapter.")
-    model: str | None = Field(
-        default=None, min_length=1, max_length=256, description="By default the first one that has the voice."
-    )
-    voice: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=256,
-        description="A voice or a mix; by default the model's first one that speaks the book's language.",
-    )
-    voices: str | None = Field(
-        default=None, max_length=65536, description='Names of the text for voices, as JSON: `{"ANNA": "emma"}`.'
-    )
-    pronunciations: str | None = Field(
-        default=None, max_length=262144, description="Words that are read otherwise, and their phonemes, as JSON."
-    )
-    seed: RequestSeed = Field(default=0, description="Another seed gives another reading; the same one the same bytes.")
-    speed: float = Field(
-        default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False, description="2 speaks twice as fast."
-    )
-    title: str | None = Field(
-        default=None, min_length=1, max_length=256, description="By default the book's own, or the name of the file."
-    )
-    author: str | None = Field(default=None, min_length=1, max_length=256, description="By default the book's own.")
+    file: UploadFile
+    """An EPUB, or a text in UTF-8, plain or Markdown."""
+    format: BookFormat = "m4b"
+    """Of the result. `epub` needs an EPUB 3, and shows each word while it is said."""
+    split: bool = False
+    """A ZIP archive with a file, and its captions, for each chapter."""
+    model: str | None = Field(default=None, min_length=1, max_length=256)
+    """By default the first one that has the voice."""
+    voice: str | None = Field(default=None, min_length=1, max_length=256)
+    """A voice or a mix; by default the model's first one that speaks the book's language."""
+    voices: str | None = Field(default=None, max_length=65536)
+    """Names of the text for voices, as JSON: `{"ANNA": "emma"}`."""
+    pronunciations: str | None = Field(default=None, max_length=262144)
+    """Words that are read otherwise, and their phonemes, as JSON."""
+    seed: RequestSeed = 0
+    """Another seed gives another reading; the same one the same bytes."""
+    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
+    """2 speaks twice as fast."""
+    title: str | None = Field(default=None, min_length=1, max_length=256)
+    """By default the book's own, or the name of the file."""
+    author: str | None = Field(default=None, min_length=1, max_length=256)
+    """By default the book's own."""
 
 
-class BookChapter(BaseModel):
+class BookChapter(Described):
     """A chapter, and how much of it is spoken."""
 
     title: str
     characters: int
     progress: float
-    start: float | None = Field(default=None, description="Where it begins in the finished sound, in seconds.")
+    start: float | None = None
+    """Where it begins in the finished sound, in seconds."""
 
 
 class BookObject(Identified):
@@ -102,7 +97,8 @@ class BookObject(Identified):
 
     object: Literal["book"] = "book"
     status: Literal["in_progress", "completed", "failed"]
-    progress: float = Field(description="0 to 1; 1 only when completed.")
+    progress: float
+    """0 to 1; 1 only when completed."""
     chapters: list[BookChapter]
     title: str
     author: str | None
@@ -112,16 +108,20 @@ class BookObject(Identified):
     voice: str
     seed: Seed
     speed: float
-    filename: str = Field(description="Of the upload.")
-    notes: list[str] = Field(description="What is not read.")
-    bytes: int | None = Field(default=None, description="Of the finished file.")
+    filename: str
+    """Of the upload."""
+    notes: list[str]
+    """What is not read."""
+    bytes: int | None = None
+    """Of the finished file."""
     error: JobError | None = None
     created_at: int
     completed_at: int | None = None
-    expires_at: int = Field(description="Until then a book has to be finished; a finished one is kept until then.")
+    expires_at: int
+    """Until then a book has to be finished; a finished one is kept until then."""
 
 
-class BookEvent(BaseModel):
+class BookEvent(Described):
     """A server-sent event of ``GET /v1/books/{id}/events``."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"type": "book.in_progress", "book": BOOK}]})
@@ -134,7 +134,7 @@ class BookList(ListPage[BookObject]):
     """Books, newest first."""
 
 
-class DeletedBook(BaseModel):
+class DeletedBook(Described):
     """A book that was deleted."""
 
     id: str

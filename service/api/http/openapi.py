@@ -65,15 +65,22 @@ def _example(model: type[BaseModel]) -> Any:
 def complete(document: dict[str, Any]) -> None:
     """Finish what FastAPI has made of the routes.
 
-    The schemas of events move to the components of the document, and examples that have nulls
-    are put in again: FastAPI drops them.
+    The schemas of events move to the components of the document, descriptions of fields lose the line breaks of the
+    source, and examples that have nulls are put in again: FastAPI drops them.
     """
     schemas = document["components"]["schemas"]
     schemas[Problem.__name__] = Problem.model_json_schema(mode="serialization")
+    fields: list[dict[str, Any]] = []
     for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+        for parameter in operation.get("parameters", ()):
+            fields += parameter, parameter["schema"]
         for response in operation["responses"].values():
             for media in response.get("content", {}).values():
                 for name, schema in media.get("schema", {}).pop("$defs", {}).items():
                     schemas.setdefault(name, schema)
+    fields += [field for schema in schemas.values() for field in schema.get("properties", {}).values()]
+    for field in fields:
+        if "description" in field:
+            field["description"] = " ".join(field["description"].split())
     for model in (JobObject, JobEvent, BookObject, BookEvent, Manifest, Phonemized):
         schemas[model.__name__]["examples"] = [_example(model)]

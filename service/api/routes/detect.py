@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.service.api.deps import ContextDep
@@ -16,43 +16,32 @@ from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import ACCEPTED, figures
 from ancestral.service.detection.requests import detection_job
 from ancestral.service.detection.schemas import Detection
-from ancestral.service.jobs.schemas import RequestSeed
+from ancestral.service.jobs.schemas import Described, RequestSeed
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=FormRoute)
 
 
-class DetectionForm(BaseModel):
+class DetectionForm(Described):
     """The fields of the form."""
 
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="A PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file.")
-    model: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=256,
-        description="The model that may have made it; by default those that make such files.",
-        examples=["pixelcnn-sprites"],
-    )
-    voice: str | None = Field(default=None, min_length=1, max_length=256, description="Of a recording.")
-    text: str | None = Field(
-        default=None, min_length=1, max_length=MAX_INPUT_CHARACTERS, description="What is said in a recording."
-    )
-    seed: RequestSeed | None = Field(default=None, description="That may have made it.")
-    recipe: str | None = Field(
-        default=None,
-        min_length=2,
-        max_length=65536,
-        description="JSON: what the file was made from, instead of the recipe in its tags; or its manifest, of "
-        "`/v1/jobs/{id}/manifest`.",
-    )
-    search: int = Field(
-        default=1_000_000,
-        ge=0,
-        le=MAX_SEARCH,
-        description="How many of the latest seeds of the server's key are tried. The search ends after ten seconds.",
-    )
+    file: UploadFile
+    """A PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file."""
+    model: str | None = Field(default=None, min_length=1, max_length=256, examples=["pixelcnn-sprites"])
+    """The model that may have made it; by default those that make such files."""
+    voice: str | None = Field(default=None, min_length=1, max_length=256)
+    """Of a recording."""
+    text: str | None = Field(default=None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """What is said in a recording."""
+    seed: RequestSeed | None = None
+    """That may have made it."""
+    recipe: str | None = Field(default=None, min_length=2, max_length=65536)
+    """JSON: what the file was made from, instead of the recipe in its tags; or its manifest, of
+    `/v1/jobs/{id}/manifest`."""
+    search: int = Field(default=1_000_000, ge=0, le=MAX_SEARCH)
+    """How many of the latest seeds of the server's key are tried. The search ends after ten seconds."""
 
 
 @router.post(

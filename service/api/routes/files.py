@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Form, Path, Query, UploadFile
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.service.api.batches.schemas import FILE_EXAMPLE, FILE_ID, DeletedFile, FileList, FileObject, PageQuery
@@ -20,6 +20,7 @@ from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.keys import LIFE_SECONDS
 from ancestral.service.errors import Overloaded, ResponseAborted
+from ancestral.service.jobs.schemas import Described
 from ancestral.service.jobs.state import AppState
 
 MAX_DOCUMENTS: Final = 100
@@ -30,15 +31,17 @@ _UPLOADS: Final = 4
 router = APIRouter(prefix="/v1/files", tags=["batches"], route_class=FormRoute)
 
 
-class FileForm(BaseModel):
+class FileForm(Described):
     """The fields of the form."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"file": "requests.jsonl", "purpose": "batch"}]}
     )
 
-    file: UploadFile = Field(description="JSON lines, each a request: `custom_id`, `method`, `url`, `body`.")
-    purpose: Literal["batch"] = Field(description="What the file is for.", examples=["batch"])
+    file: UploadFile
+    """JSON lines, each a request: `custom_id`, `method`, `url`, `body`."""
+    purpose: Literal["batch"] = Field(examples=["batch"])
+    """What the file is for."""
 
 
 async def own_file(

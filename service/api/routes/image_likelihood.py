@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.service.api.deps import ContextDep
 from ancestral.service.api.http.json_route import FormRoute
@@ -15,32 +15,26 @@ from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import ACCEPTED, figures
 from ancestral.service.images.requests import likelihood_job
 from ancestral.service.images.schemas import ImageLikelihood
+from ancestral.service.jobs.schemas import Described
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
 
-class ImageLikelihoodForm(BaseModel):
+class ImageLikelihoodForm(Described):
     """The fields of the form."""
 
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="A PNG, WebP or JPEG file of the model's size or a whole multiple of it.")
-    model: str = Field(
-        min_length=1,
-        max_length=256,
-        description="The id of a model that `/v1/models` lists.",
-        examples=["pixelcnn-digits"],
-    )
-    asked_class: str = Field(
-        default="any",
-        alias="class",
-        min_length=1,
-        max_length=256,
-        description="The class; `any`: unconditional.",
-        examples=["7"],
-    )
-    style: str | None = Field(default=None, min_length=1, max_length=256, description="The style of the picture.")
-    map: bool = Field(default=False, description="Also return a picture that shows how likely each pixel was.")
+    file: UploadFile
+    """A PNG, WebP or JPEG file of the model's size or a whole multiple of it."""
+    model: str = Field(min_length=1, max_length=256, examples=["pixelcnn-digits"])
+    """The id of a model that `/v1/models` lists."""
+    asked_class: str = Field(default="any", alias="class", min_length=1, max_length=256, examples=["7"])
+    """The class; `any`: unconditional."""
+    style: str | None = Field(default=None, min_length=1, max_length=256)
+    """The style of the picture."""
+    map: bool = False
+    """Also return a picture that shows how likely each pixel was."""
 
 
 @router.post(

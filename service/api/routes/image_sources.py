@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel
@@ -31,7 +31,7 @@ from ancestral.service.images.schemas import (
 )
 from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job
 from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
-from ancestral.service.jobs.schemas import NO_EFFECT
+from ancestral.service.jobs.schemas import NO_EFFECT, Described
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.settings import Settings
 
@@ -74,9 +74,8 @@ class EditForm(ImageRequest):
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True, json_schema_extra=_without_null)
 
     image: UploadFile = Field(description=_FILE)
-    mask: UploadFile = Field(
-        description="A PNG or WebP file of such a size: transparent where the picture is drawn anew. All else is kept."
-    )
+    mask: UploadFile
+    """A PNG or WebP file of such a size: transparent where the picture is drawn anew. All else is kept."""
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=["pixelcnn-sprites"])
     prompt: str | None = Field(
         default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT, examples=["axe"]
@@ -91,7 +90,7 @@ class EditForm(ImageRequest):
         return EditRequest.model_construct(**fields, image=image, mask=mask)
 
 
-class EncodingForm(BaseModel):
+class EncodingForm(Described):
     """The fields of the form."""
 
     model_config = ConfigDict(extra="forbid")

@@ -7,35 +7,30 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.service.api.deps import ContextDep
 from ancestral.service.api.http.json_route import FormRoute
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import ACCEPTED, figures
+from ancestral.service.jobs.schemas import Described
 from ancestral.service.speech.requests import likelihood_job
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LikelihoodResult
 
 
-class LikelihoodForm(BaseModel):
+class LikelihoodForm(Described):
     """The fields of the form."""
 
     model_config = ConfigDict(extra="forbid")
 
-    file: UploadFile = Field(description="A WAV, FLAC, Ogg or MP3 file.")
-    model: str = Field(
-        min_length=1,
-        max_length=256,
-        description="The id of a model that `/v1/models` lists.",
-        examples=["wavenet-babble"],
-    )
-    voice: str = Field(min_length=1, max_length=256, description="One of `/v1/audio/voices`.", examples=["joe"])
-    text: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_INPUT_CHARACTERS,
-        description="The text of the recording. Required by models that speak text, rejected by others.",
-    )
+    file: UploadFile
+    """A WAV, FLAC, Ogg or MP3 file."""
+    model: str = Field(min_length=1, max_length=256, examples=["wavenet-babble"])
+    """The id of a model that `/v1/models` lists."""
+    voice: str = Field(min_length=1, max_length=256, examples=["joe"])
+    """One of `/v1/audio/voices`."""
+    text: str | None = Field(default=None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """The text of the recording. Required by models that speak text, rejected by others."""
 
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)

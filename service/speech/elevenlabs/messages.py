@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from ancestral.service.jobs.schemas import StrictRequest
+from ancestral.service.jobs.schemas import Described, StrictRequest
 from ancestral.service.speech.elevenlabs.schemas import VoiceSettings
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
 
@@ -36,25 +36,25 @@ class FirstMessage(TextMessage):
 class ContextMessage(StrictRequest):
     """A message for one of several contexts, each of which is spoken by itself."""
 
-    context_id: str | None = Field(
-        default=None, min_length=1, max_length=256, description="Any name; messages without one have a context too."
-    )
-    text: str | None = Field(
-        default=None,
-        max_length=MAX_INPUT_CHARACTERS,
-        description="The first text of a context opens it. An empty text keeps it alive.",
-    )
-    flush: bool = Field(default=False, description="Speak what has been received, even if no sentence is complete.")
-    close_context: bool = Field(
-        default=False, description="No more text: the rest is spoken, then `isFinal` comes. A second one cancels it."
-    )
-    close_socket: bool = Field(default=False, description="Close all contexts, then the connection.")
-    voice_settings: VoiceSettings | None = Field(default=None, description="In the first message of a context.")
-    generation_config: GenerationConfig | None = Field(default=None, description="In the first message of a context.")
-    xi_api_key: str | None = Field(default=None, max_length=256, description="In the first message.")
+    context_id: str | None = Field(default=None, min_length=1, max_length=256)
+    """Any name; messages without one have a context too."""
+    text: str | None = Field(default=None, max_length=MAX_INPUT_CHARACTERS)
+    """The first text of a context opens it. An empty text keeps it alive."""
+    flush: bool = False
+    """Speak what has been received, even if no sentence is complete."""
+    close_context: bool = False
+    """No more text: the rest is spoken, then `isFinal` comes. A second one cancels it."""
+    close_socket: bool = False
+    """Close all contexts, then the connection."""
+    voice_settings: VoiceSettings | None = None
+    """In the first message of a context."""
+    generation_config: GenerationConfig | None = None
+    """In the first message of a context."""
+    xi_api_key: str | None = Field(default=None, max_length=256)
+    """In the first message."""
 
 
-class _Answer(BaseModel):
+class _Answer(Described):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
@@ -72,7 +72,8 @@ class AudioMessage(_Answer):
     normalizedAlignment: CharacterTimes | None = Field(  # noqa: N815
         default=None, description="Of the words as they are read, with the first audio of each utterance."
     )
-    alignment: CharacterTimes | None = Field(default=None, description="Of the text as it was sent, likewise.")
+    alignment: CharacterTimes | None = None
+    """Of the text as it was sent, likewise."""
 
 
 class ContextAudio(AudioMessage):
@@ -85,13 +86,16 @@ class FailureMessage(_Answer):
     """What went wrong; the connection is closed after it."""
 
     message: str
-    error: str = Field(description="The code of the error.")
-    code: Literal[1008] = Field(default=1008, description="The close code that follows.")
+    error: str
+    """The code of the error."""
+    code: Literal[1008] = 1008
+    """The close code that follows."""
 
 
 class ContextFailure(_Answer):
     """What went wrong with one context, which has ended; the others go on."""
 
     message: str
-    error: str = Field(description="The code of the error.")
+    error: str
+    """The code of the error."""
     contextId: str | None  # noqa: N815

@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.models.entries import SPEEDS
-from ancestral.service.jobs.schemas import RequestSeed, StrictRequest
+from ancestral.service.jobs.schemas import Described, RequestSeed, StrictRequest
 from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LanguageTag
 
 OutputFormat = Literal[
@@ -41,7 +41,7 @@ NO_EFFECT = "Accepted for ElevenLabs compatibility; has no effect."
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
-class StreamQuery(BaseModel):
+class StreamQuery(Described):
     """The parameters of a websocket's URL."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -51,13 +51,11 @@ class StreamQuery(BaseModel):
     seed: RequestSeed | None = None
     inactivity_timeout: int = Field(default=20, ge=1, le=180)
     auto_mode: bool = False
-    sync_alignment: bool = Field(
-        default=False, description="Count times from the start of the audio, not from the message that has them."
-    )
+    sync_alignment: bool = False
+    """Count times from the start of the audio, not from the message that has them."""
     language_code: LanguageTag | None = None
-    enable_ssml_parsing: Literal["true", "false"] = Field(
-        default="false", description="The text is SSML documents, each a `<speak>` element; spoken when it has ended."
-    )
+    enable_ssml_parsing: Literal["true", "false"] = "false"
+    """The text is SSML documents, each a `<speak>` element; spoken when it has ended."""
     enable_logging: Literal["true"] = "true"
     apply_text_normalization: Literal["auto", "on"] = "auto"
     apply_language_text_normalization: Literal["false"] = "false"
@@ -68,13 +66,13 @@ class MultiStreamQuery(StreamQuery):
     """The parameters of the URL of a websocket of several contexts."""
 
 
-class SpeechQuery(BaseModel):
+class SpeechQuery(Described):
     """The query parameters of a request over HTTP."""
 
-    output_format: OutputFormat = Field(
-        default="mp3_44100_128", description="Format and sample rate; the bit rate is the server's own."
-    )
-    enable_logging: Literal["true"] = Field(default="true", description="`true` only.")
+    output_format: OutputFormat = "mp3_44100_128"
+    """Format and sample rate; the bit rate is the server's own."""
+    enable_logging: Literal["true"] = "true"
+    """`true` only."""
     optimize_streaming_latency: int = Field(default=0, ge=0, le=4, description=NO_EFFECT)
 
 
@@ -96,23 +94,24 @@ class TextToSpeech(StrictRequest):
         json_schema_extra={"examples": [{"text": "Hello.", "model_id": "wavenet-en", "seed": 7}]},
     )
 
-    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS, description="The text to speak.")
-    model_id: str | None = Field(
-        default=None, min_length=1, max_length=256, description="The first model that has the voice, if absent."
-    )
-    voice_settings: VoiceSettings | None = Field(default=None, description="Only `speed` changes anything.")
-    seed: RequestSeed | None = Field(default=None, description="Drawn if absent.")
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """The text to speak."""
+    model_id: str | None = Field(default=None, min_length=1, max_length=256)
+    """The first model that has the voice, if absent."""
+    voice_settings: VoiceSettings | None = None
+    """Only `speed` changes anything."""
+    seed: RequestSeed | None = None
+    """Drawn if absent."""
     language_code: LanguageTag | None = None
     previous_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     next_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     apply_text_normalization: Literal["auto", "on"] | None = None
     apply_language_text_normalization: Literal[False] | None = None
-    pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = Field(
-        default=None, description="There are none."
-    )
+    pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = None
+    """There are none."""
 
 
-class SecondsAlignment(BaseModel):
+class SecondsAlignment(Described):
     """Characters in time, in seconds from the start of the audio."""
 
     characters: list[str]
@@ -120,15 +119,17 @@ class SecondsAlignment(BaseModel):
     character_end_times_seconds: list[float]
 
 
-class AudioWithTimestamps(BaseModel):
+class AudioWithTimestamps(Described):
     """Audio, and when its characters are spoken."""
 
     audio_base64: str = Field(json_schema_extra={"contentEncoding": "base64"})
-    alignment: SecondsAlignment | None = Field(description="Of the text as it was sent.")
-    normalized_alignment: SecondsAlignment | None = Field(description="Of the words as they are read.")
+    alignment: SecondsAlignment | None
+    """Of the text as it was sent."""
+    normalized_alignment: SecondsAlignment | None
+    """Of the words as they are read."""
 
 
-class ElevenLabsVoice(BaseModel):
+class ElevenLabsVoice(Described):
     """A voice as ElevenLabs' clients expect it."""
 
     voice_id: str
@@ -140,20 +141,20 @@ class ElevenLabsVoice(BaseModel):
     settings: None = None
 
 
-class ElevenLabsVoices(BaseModel):
+class ElevenLabsVoices(Described):
     """Every voice that speaks."""
 
     voices: list[ElevenLabsVoice]
 
 
-class ElevenLabsLanguage(BaseModel):
+class ElevenLabsLanguage(Described):
     """A language of a model."""
 
     language_id: str
     name: str
 
 
-class ElevenLabsModel(BaseModel):
+class ElevenLabsModel(Described):
     """A model as ElevenLabs' clients expect it."""
 
     model_config = ConfigDict(protected_namespaces=())

@@ -16,33 +16,30 @@ class SessionCreated(ServerEvent):
     """The first message of every connection."""
 
     type: Literal["session.created"] = "session.created"
-    session_id: str = Field(description="For `?session_id=…` after a lost connection.")
-    received_characters: int = Field(ge=0, description="How much text the session has received.")
+    session_id: str
+    """For `?session_id=…` after a lost connection."""
+    received_characters: int = Field(ge=0)
+    """How much text the session has received."""
 
 
 class AudioStart(ServerEvent):
     """An utterance begins; its audio follows in binary frames."""
 
     type: Literal["audio.start"] = "audio.start"
-    utterance: int = Field(ge=0, description="Its number in the session, from 0.")
+    utterance: int = Field(ge=0)
+    """Its number in the session, from 0."""
     format: AudioFormat
-    sample_rate: int = Field(description="In hertz.")
-    seed: Seed = Field(
-        description="`POST /v1/audio/speech` with this seed and the utterance's text gives the same bytes.",
-    )
-    words: list[WordTime] | None = Field(
-        default=None,
-        description="With `word` in `timestamps`: its words, with their first sample and the first one after them, "
-        "counted from the start of the utterance at `sample_rate`.",
-    )
-    phonemes: list[PhonemeTime] | None = Field(
-        default=None,
-        description="With `phoneme` in `timestamps`: its phonemes, likewise.",
-    )
-    visemes: list[VisemeTime] | None = Field(
-        default=None,
-        description="With `viseme` in `timestamps`: its mouth shapes, likewise.",
-    )
+    sample_rate: int
+    """In hertz."""
+    seed: Seed
+    """`POST /v1/audio/speech` with this seed and the utterance's text gives the same bytes."""
+    words: list[WordTime] | None = None
+    """With `word` in `timestamps`: its words, with their first sample and the first one after them, counted from the
+    start of the utterance at `sample_rate`."""
+    phonemes: list[PhonemeTime] | None = None
+    """With `phoneme` in `timestamps`: its phonemes, likewise."""
+    visemes: list[VisemeTime] | None = None
+    """With `viseme` in `timestamps`: its mouth shapes, likewise."""
 
 
 class AudioProgress(ServerEvent):
@@ -50,9 +47,11 @@ class AudioProgress(ServerEvent):
 
     type: Literal["audio.progress"] = "audio.progress"
     utterance: int = Field(ge=0)
-    samples: int = Field(ge=0, description="Sent so far, at the rate of the bytes.")
+    samples: int = Field(ge=0)
+    """Sent so far, at the rate of the bytes."""
     total_samples_estimate: int = Field(ge=0)
-    real_time_factor: float = Field(ge=0, description="Seconds of audio sent per second.")
+    real_time_factor: float = Field(ge=0)
+    """Seconds of audio sent per second."""
 
 
 class AudioDone(ServerEvent):
@@ -60,9 +59,11 @@ class AudioDone(ServerEvent):
 
     type: Literal["audio.done"] = "audio.done"
     utterance: int = Field(ge=0)
-    total_bytes: int = Field(ge=0, description="Of the whole utterance, also after it was resumed.")
+    total_bytes: int = Field(ge=0)
+    """Of the whole utterance, also after it was resumed."""
     samples: int = Field(ge=0)
-    sha256: str = Field(description="Of all its bytes.")
+    sha256: str
+    """Of all its bytes."""
 
 
 class AudioCancelled(ServerEvent):

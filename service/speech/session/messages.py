@@ -40,33 +40,22 @@ class SessionConfig(StrictRequest):
     speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
     pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)
     intonation: float = Field(default=1.0, ge=0.0, le=MAX_INTONATION, allow_inf_nan=False)
-    input_format: InputFormat = Field(
-        default="text",
-        description="`ssml`: the text is SSML documents, each of which is spoken when its `</speak>` has come.",
-    )
-    language: LanguageTag | None = Field(default=None, description="Of the text; the voice's by default.")
-    pronunciations: Pronunciation = Field(
-        default={}, max_length=MAX_PRONUNCIATIONS, description="How words are said, in ARPAbet or IPA."
-    )
+    input_format: InputFormat = "text"
+    """`ssml`: the text is SSML documents, each of which is spoken when its `</speak>` has come."""
+    language: LanguageTag | None = None
+    """Of the text; the voice's by default."""
+    pronunciations: Pronunciation = Field(default={}, max_length=MAX_PRONUNCIATIONS)
+    """How words are said, in ARPAbet or IPA."""
     voices: Voices = Field(default={})
-    flush_after_ms: int = Field(
-        default=300,
-        ge=0,
-        le=60_000,
-        description="A sentence without white space after it is spoken when so long nothing has come; three times as "
-        "long after what may be an abbreviation. 0 waits for more text or `input.done`.",
-    )
-    chunk_length_schedule: ChunkLengths = Field(
-        default=[40, 160, 250],
-        max_length=64,
-        description="An incomplete sentence is spoken up to its last comma, semicolon, colon or dash once that many "
-        "characters have come: the first number holds for the first piece of text, and so on, the last one for all "
-        "that follow. `[]` speaks whole sentences only.",
-    )
-    timestamps: Timestamps = Field(
-        default=[],
-        description="Any of `word`, `phoneme` and `viseme`: every `audio.start` says when its own are spoken.",
-    )
+    flush_after_ms: int = Field(default=300, ge=0, le=60_000)
+    """A sentence without white space after it is spoken when so long nothing has come; three times as long after what
+    may be an abbreviation. 0 waits for more text or `input.done`."""
+    chunk_length_schedule: ChunkLengths = Field(default=[40, 160, 250], max_length=64)
+    """An incomplete sentence is spoken up to its last comma, semicolon, colon or dash once that many characters have
+    come: the first number holds for the first piece of text, and so on, the last one for all that follow. `[]` speaks
+    whole sentences only."""
+    timestamps: Timestamps = Field(default=[])
+    """Any of `word`, `phoneme` and `viseme`: every `audio.start` says when its own are spoken."""
     api_key: ApiKey = None
 
     @property

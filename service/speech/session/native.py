@@ -30,11 +30,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import Unauthorized, redis_unavailable
+from ancestral.service.jobs.schemas import Described
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.session.connection import SpeechConnection
 from ancestral.service.speech.session.events import (
@@ -64,20 +65,15 @@ from ancestral.service.ws.messages import parse_message, wrong_order
 from ancestral.service.ws.schemas import ServerEvent, SessionClose, error_event
 
 
-class SpeechQuery(BaseModel):
+class SpeechQuery(Described):
     """The parameters of the URL."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    session_id: str | None = Field(
-        default=None, min_length=1, max_length=64, description="Of the session to resume, from `session.created`."
-    )
-    from_sample: int | None = Field(
-        default=None,
-        ge=0,
-        le=2**53,
-        description="The number of samples that the client has, counted over all utterances of the session.",
-    )
+    session_id: str | None = Field(default=None, min_length=1, max_length=64)
+    """Of the session to resume, from `session.created`."""
+    from_sample: int | None = Field(default=None, ge=0, le=2**53)
+    """The number of samples that the client has, counted over all utterances of the session."""
 
     def check(self) -> SpeechQuery:
         """This query, if both parameters are present or none is.
