@@ -24,33 +24,19 @@ from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, Rat
 from ancestral.service.api.http.openapi import complete
 from ancestral.service.api.http.query import check_query
 from ancestral.service.api.routes import (
-    avatars,
     batches,
     book_content,
     books,
-    detect,
     elevenlabs,
     files,
-    generations,
     health,
-    image_files,
-    image_likelihood,
-    image_sources,
     images,
     jobs,
-    likelihood,
     metrics,
     models,
     page,
-    phonemize,
-    previews,
-    reference,
     speech,
-    timestamps,
-    verify,
-    voices,
 )
-from ancestral.service.api.routes import job_content as artifacts
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
@@ -127,34 +113,32 @@ def _include_routers(app: FastAPI, *, with_page: bool) -> None:
     for open_router in (
         health.router,
         metrics.router,
-        reference.router,
-        image_files.router,  # a secret in the URL stands in for a key
+        page.reference,
+        images.files,  # a secret in the URL stands in for a key
     ):
         app.include_router(open_router, dependencies=[Depends(check_query)])
     if with_page:
         app.include_router(page.router, dependencies=[Depends(check_query)])
     for router in (
         speech.router,
-        voices.router,
-        phonemize.router,
         elevenlabs.router,
-        generations.router,
-        likelihood.router,
+        speech.generations,
+        speech.likelihood,
         images.router,
-        avatars.router,
-        image_sources.router,
-        image_likelihood.router,
+        images.avatars,
+        images.sources,
+        images.likelihood,
         jobs.router,
-        artifacts.router,
-        timestamps.router,
-        verify.router,
-        detect.router,
+        jobs.content,
+        jobs.timestamps,
+        jobs.verification,
+        jobs.detection,
         files.router,
         batches.router,
         books.router,
         book_content.router,
         models.router,
-        previews.router,
+        models.previews,
     ):
         app.include_router(router, dependencies=[Depends(check_key), Depends(check_query)])
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
@@ -203,7 +187,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         openapi_tags=TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
-        docs_url=None,  # routes/reference.py serves it without a CDN
+        docs_url=None,  # routes/page.py serves it without a CDN
         redoc_url=None,
     )
     app.state.keys = keys

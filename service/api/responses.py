@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from ancestral import codecs
 from ancestral.catalog.models import Model, SpeechModel
 from ancestral.service.api.deps import RequestContext
+from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.sample_headers import manifest_link, sample_headers
 from ancestral.service.api.streamed_response import EVENTS, StreamedResponse
 from ancestral.service.broker.job import Job, Priority, QueuePosition
@@ -79,6 +80,8 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+SAMPLED = ACCEPTED | documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
+"""The responses of every route that samples, beside its own 200."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any, Final
 
-from fastapi import Request, Response
+from fastapi import Form, Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
@@ -22,6 +22,8 @@ from ancestral.service.jobs.strict_json import parse_json
 _MAX_FIELDS: Final = 16
 """Fields, and files, of a form."""
 
+MULTIPART: Final[Any] = Form(media_type="multipart/form-data")
+"""What all fields of a form are annotated with."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 

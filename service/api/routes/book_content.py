@@ -16,8 +16,7 @@ from ancestral.service.api.deps import Service
 from ancestral.service.api.http.file_response import Conditions, ConditionsDep, file_response, file_responses
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.books import OwnBook
-from ancestral.service.api.routes.job_content import C2PA
-from ancestral.service.api.routes.timestamps import CAPTIONS, CaptionsQuery
+from ancestral.service.api.routes.jobs import C2PA, CAPTIONS, CaptionsQuery
 from ancestral.service.api.sample_headers import disposition_of
 from ancestral.service.books.output import MEDIA
 from ancestral.service.broker.connection import UNAVAILABLE
@@ -69,10 +68,7 @@ async def get_book_manifest(book: OwnBook, service: Service, conditions: Conditi
     | documented(400, 401, 404, 409, 416, 503),
 )
 async def get_book_captions(
-    book: OwnBook,
-    service: Service,
-    conditions: ConditionsDep,
-    form: CaptionsQuery = "vtt",
+    book: OwnBook, service: Service, conditions: ConditionsDep, form: CaptionsQuery = "vtt"
 ) -> Response:
     """Captions of all of the sound, with the text as it was written."""
     return _beside(service, book, form, MEDIA_TYPES[form], conditions)

@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ValidationError
@@ -31,7 +31,7 @@ from ancestral.service.api.books.schemas import (
 from ancestral.service.api.books.work import delete_book, planned
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
 from ancestral.service.api.http.auth import check_again
-from ancestral.service.api.http.json_route import FormRoute
+from ancestral.service.api.http.json_route import MULTIPART, FormRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.routes.batches import WINDOW_SECONDS
 from ancestral.service.api.routes.files import document_of, page
@@ -72,16 +72,9 @@ async def own_book(
 OwnBook = Annotated[dict[str, Any], Depends(own_book)]
 
 
-@router.post(
-    "",
-    summary="Read a book aloud",
-    responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503),
-)
+@router.post("", summary="Read a book aloud", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503))
 async def create_book(
-    form: Annotated[BookForm, Form(media_type="multipart/form-data")],
-    response: Response,
-    service: Service,
-    caller: RateLimitedCaller,
+    form: Annotated[BookForm, MULTIPART], response: Response, service: Service, caller: RateLimitedCaller
 ) -> BookObject:
     """Read an EPUB or a text into an audiobook with chapter marks, or into an EPUB that shows each word while it is
     said: the file that `ancestral read` makes of it. What cannot be read is refused at once."""

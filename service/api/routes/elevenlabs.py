@@ -16,8 +16,8 @@ from ancestral.service.api.deps import ContextDep, RequestContext, Service, base
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import (
-    ACCEPTED,
     HEADERS_OF_SOUND,
+    SAMPLED,
     Sound,
     accepted,
     headers_of,
@@ -47,7 +47,6 @@ from ancestral.service.ws.bounded_websocket import FRAME_BYTES
 router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=JsonRoute)
 
 _JSON_LINES: Final = "application/x-ndjson"
-_ERRORS: Final = documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
 _FORMATS: Final = ("mp3", "opus", "pcm", "ulaw_8000", "alaw_8000")
 _SOUND: dict[int | str, dict[str, Any]] = {
     200: {
@@ -75,7 +74,7 @@ _Parameters = Annotated[SpeechQuery, Query()]
     "/text-to-speech/{voice_id}",
     summary="Speak a text, in ElevenLabs' shape",
     response_class=Response,
-    responses=_SOUND | ACCEPTED | _ERRORS,
+    responses=_SOUND | SAMPLED,
 )
 async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep) -> Response:
     """Speak ``text``; the same as ``POST /v1/audio/speech`` with ElevenLabs' names. The audio streams."""
@@ -86,7 +85,7 @@ async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, co
     "/text-to-speech/{voice_id}/stream",
     summary="Speak a text, streaming, in ElevenLabs' shape",
     response_class=Response,
-    responses=_SOUND | ACCEPTED | _ERRORS,
+    responses=_SOUND | SAMPLED,
 )
 async def convert_streaming(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
@@ -99,7 +98,7 @@ async def convert_streaming(
     "/text-to-speech/{voice_id}/with-timestamps",
     summary="Speak a text, with the times of its characters",
     response_model=AudioWithTimestamps,
-    responses=_TIMED | ACCEPTED | _ERRORS,
+    responses=_TIMED | SAMPLED,
 )
 async def convert_with_timestamps(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
@@ -118,7 +117,7 @@ async def convert_with_timestamps(
     "/text-to-speech/{voice_id}/stream/with-timestamps",
     summary="Speak a text, streaming, with the times of its characters",
     response_class=Response,
-    responses=_LINES | ACCEPTED | _ERRORS,
+    responses=_LINES | SAMPLED,
 )
 async def stream_with_timestamps(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep

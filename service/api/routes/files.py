@@ -7,14 +7,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Form, Path, Query, UploadFile
+from fastapi import APIRouter, Depends, Path, Query, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from pydantic import ConfigDict, Field
 
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.service.api.batches.schemas import FILE_EXAMPLE, FILE_ID, DeletedFile, FileList, FileObject, PageQuery
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
-from ancestral.service.api.http.json_route import FormRoute
+from ancestral.service.api.http.json_route import MULTIPART, FormRoute
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
@@ -80,9 +80,7 @@ OwnFile = Annotated[dict[str, Any], Depends(own_file)]
 
 
 @router.post("", summary="Upload a file of requests", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503))
-async def upload_file(
-    form: Annotated[FileForm, Form(media_type="multipart/form-data")], service: Service, caller: RateLimitedCaller
-) -> FileObject:
+async def upload_file(form: Annotated[FileForm, MULTIPART], service: Service, caller: RateLimitedCaller) -> FileObject:
     """Upload a file for `POST /v1/batches`. It is kept for two days."""
     data = await form.file.read()
     if not data:

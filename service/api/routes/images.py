@@ -3,65 +3,78 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
+from pydantic import ConfigDict, Field
 
+from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel
+from ancestral.catalog.seeds import digest_seed
+from ancestral.errors import NotFound
+from ancestral.images.encoding import MEDIA_TYPES
 from ancestral.models.spec import STYLE
-from ancestral.service.api.deps import ContextDep, RequestContext, Service, base_url
-from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.api.deps import ContextDep, RateLimitedCaller, RequestContext, Service, base_url
+from ancestral.service.api.http.etags import IfNoneMatch, not_modified
+from ancestral.service.api.http.file_response import ConditionsDep, file_response, file_responses
+from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
-from ancestral.service.api.responses import ACCEPTED, accepted, headers_of_samples
-from ancestral.service.api.sample_headers import sample_headers
+from ancestral.service.api.responses import SAMPLED, accepted, figures, headers_of_samples
+from ancestral.service.api.sample_headers import disposition, sample_headers
 from ancestral.service.api.streamed_response import EVENTS, StreamedResponse
-from ancestral.service.broker.job import Priority
+from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
+from ancestral.service.broker.job import Priority, Status
+from ancestral.service.errors import Conflict
 from ancestral.service.images.payloads import PicturesPayload
-from ancestral.service.images.requests import completion_job, image_job, interpolation_job
+from ancestral.service.images.requests import completion_job, edit_job, image_job, interpolation_job, likelihood_job
 from ancestral.service.images.schemas import (
+    PALETTE_NAME,
+    PROMPT_OF_EDIT,
+    AvatarQuery,
     ClassesQuery,
     ClassList,
     ClassObject,
     CompletionRequest,
+    EditCompleted,
+    EditPartial,
+    EditRequest,
     ImageCompleted,
+    ImageFormat,
+    ImageLikelihood,
     ImagePartial,
     ImageRequest,
     ImagesObject,
     InterpolationRequest,
 )
-from ancestral.service.images.source_schemas import DecodingRequest
-from ancestral.service.images.stream import ImageReader, as_events, images_object, signed_files
+from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job
+from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
+from ancestral.service.images.stream import ImageReader, as_events, finished_file, images_object, signed_files
+from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID, NO_EFFECT, Described
 from ancestral.service.jobs.tasks import JobSpec
+from ancestral.service.settings import Settings
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
 PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": headers_of_samples("pictures")}
+_DRAWN: dict[str, Any] = {"response_model": ImagesObject, "response_model_exclude_none": True}
 GROWING = PICTURES | {"content": {"text/event-stream": event_stream(ImagePartial, ImageCompleted)}}
-ERRORS = documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
 
 
-@router.post(
-    "/generations",
-    summary="Generate pictures of a class",
-    response_model=ImagesObject,
-    response_model_exclude_none=True,
-    responses={200: GROWING} | ACCEPTED | ERRORS,
-)
+@router.post("/generations", summary="Generate pictures of a class", responses=SAMPLED | {200: GROWING}, **_DRAWN)
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
     """Sample ``n`` pictures of what the prompt names, row by row; the same ``seed`` gives the same pictures."""
     job_spec = image_job(context.service.catalog, context.service.settings, body)
     return await draw_pictures(context, job_spec, body)
 
 
-@router.post(
-    "/completions",
-    summary="Complete a picture",
-    response_model=ImagesObject,
-    response_model_exclude_none=True,
-    responses={200: GROWING} | ACCEPTED | ERRORS,
-)
+@router.post("/completions", summary="Complete a picture", responses=SAMPLED | {200: GROWING}, **_DRAWN)
 async def complete_image(body: CompletionRequest, context: ContextDep) -> Response:
     """Keep the first ``rows`` rows of ``image`` unchanged and sample the rest, ``n`` times."""
     service = context.service
@@ -72,9 +85,8 @@ async def complete_image(body: CompletionRequest, context: ContextDep) -> Respon
 @router.post(
     "/interpolations",
     summary="Interpolate between two prompts or pictures",
-    response_model=ImagesObject,
-    response_model_exclude_none=True,
-    responses={200: PICTURES} | ACCEPTED | ERRORS,
+    responses=SAMPLED | {200: PICTURES},
+    **_DRAWN,
 )
 async def interpolate_images(body: InterpolationRequest, context: ContextDep) -> Response:
     """One picture per step, from one seed, interpolating from ``from`` to ``to``."""
@@ -156,3 +168,269 @@ async def draw_pictures(
     return JSONResponse(
         answer.model_dump(exclude_none=True), headers=sample_headers(job, reader.payload, reader.engine)
     )
+
+
+# The routes under ``/v1/images`` that take a picture to draw from: reconstructions, portraits, and its vector.
+
+sources = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
+
+_R = TypeVar("_R", EditRequest, ReconstructionRequest)
+EDITED = PICTURES | {"content": {"text/event-stream": event_stream(EditPartial, EditCompleted)}}
+_FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
+_MODEL = "The id of a model that `/v1/models` lists."
+_EXAMPLE = "pixelcnn-autoencoder-digits"
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """A field of a form is there or not: it cannot be null."""
+    for field in schema["properties"].values():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            del field["anyOf"]
+            field |= kinds[0] | field
+
+
+class ReconstructionForm(DecodingRequest):
+    """The fields of the form, which are text."""
+
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True, json_schema_extra=_without_null)
+
+    image: UploadFile = Field(description=_FILE)
+    model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE, "pixelcnn-portraits"])
+    palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
+
+    async def request(self) -> ReconstructionRequest:
+        """The request with the file as text. The form's fields have been validated; the file has not."""
+        fields: dict[str, Any] = self.model_dump(exclude={"image"})
+        return ReconstructionRequest.model_construct(**fields, image=base64.b64encode(await self.image.read()).decode())
+
+
+class EditForm(ImageRequest):
+    """The fields of the form, which are text."""
+
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True, json_schema_extra=_without_null)
+
+    image: UploadFile = Field(description=_FILE)
+    mask: UploadFile
+    """A PNG or WebP file of such a size: transparent where the picture is drawn anew. All else is kept."""
+    model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=["pixelcnn-sprites"])
+    prompt: str | None = Field(
+        default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT, examples=["axe"]
+    )
+    palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
+    input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
+
+    async def request(self) -> EditRequest:
+        """The request with the files as text. The form's fields have been validated; the files have not."""
+        fields: dict[str, Any] = self.model_dump(exclude={"image", "mask"})
+        image, mask = [base64.b64encode(await file.read()).decode() for file in (self.image, self.mask)]
+        return EditRequest.model_construct(**fields, image=image, mask=mask)
+
+
+class EncodingForm(Described):
+    """The fields of the form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: UploadFile = Field(description=_FILE)
+    model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE])
+
+
+@sources.post("/edits", summary="Edit a picture", responses=SAMPLED | {200: EDITED}, **_DRAWN)
+async def edit_image(form: Annotated[EditForm, MULTIPART], context: ContextDep) -> Response:
+    """Draw ``image`` anew where ``mask`` is transparent, ``n`` times, and keep every other pixel as it is."""
+    return await _draw_from(await form.request(), context, edit_job)
+
+
+@sources.post(
+    "/reconstructions", summary="Draw again what a picture shows", responses=SAMPLED | {200: GROWING}, **_DRAWN
+)
+async def reconstruct_image(form: Annotated[ReconstructionForm, MULTIPART], context: ContextDep) -> Response:
+    """Sample ``n`` pictures from the vector of ``image``: what the model has kept of it, each time drawn anew."""
+    return await _draw_from(await form.request(), context, reconstruction_job)
+
+
+@sources.post("/portraits", summary="Draw portraits of a person", responses=SAMPLED | {200: GROWING}, **_DRAWN)
+async def draw_portraits(form: Annotated[ReconstructionForm, MULTIPART], context: ContextDep) -> Response:
+    """Sample ``n`` new pictures of the person on ``image``, who need not be among those that the model has seen."""
+    return await _draw_from(await form.request(), context, portrait_job)
+
+
+@sources.post(
+    "/encodings",
+    summary="Get the vector of a picture",
+    response_model=EncodingList,
+    response_model_exclude_none=True,
+    responses=SAMPLED,
+)
+async def encode_image(form: Annotated[EncodingForm, MULTIPART], context: ContextDep) -> Response:
+    """The vector that a model draws from; interpolations take two of them, and so go from one picture to another."""
+    data, service = await form.image.read(), context.service
+    body = form.model_dump(exclude={"image"})
+    return await figures(context, await asyncio.to_thread(encoding_job, service.catalog, service.settings, body, data))
+
+
+async def _draw_from(
+    request: _R,
+    context: RequestContext,
+    job_of: Callable[[Catalog, Settings, _R], JobSpec[PicturesPayload, ImageModel]],
+) -> Response:
+    service = context.service
+    job_spec = await asyncio.to_thread(job_of, service.catalog, service.settings, request)
+    return await draw_pictures(context, job_spec, request)
+
+
+# ``POST /v1/images/likelihood``: the exact likelihood of a picture under a model (1601.06759, equation 1).
+
+likelihood = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
+
+
+class ImageLikelihoodForm(Described):
+    """The fields of the form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: UploadFile
+    """A PNG, WebP or JPEG file of the model's size or a whole multiple of it."""
+    model: str = Field(min_length=1, max_length=256, examples=["pixelcnn-digits"])
+    """The id of a model that `/v1/models` lists."""
+    asked_class: str = Field(default="any", alias="class", min_length=1, max_length=256, examples=["7"])
+    """The class; `any`: unconditional."""
+    style: str | None = Field(default=None, min_length=1, max_length=256)
+    """The style of the picture."""
+    map: bool = False
+    """Also return a picture that shows how likely each pixel was."""
+
+
+@likelihood.post(
+    "/likelihood",
+    summary="Score a picture",
+    response_model=ImageLikelihood,
+    response_model_exclude_none=True,
+    responses=SAMPLED,
+)
+async def score_picture(form: Annotated[ImageLikelihoodForm, MULTIPART], context: ContextDep) -> Response:
+    """The likelihood of a picture under a model, after conversion to the model's size and levels."""
+    data = await form.file.read()
+    body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
+    job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, body, data)
+    return await figures(context, job_spec)
+
+
+# ``GET /v1/avatars/{name}.png``: the picture of a name, the same for ever, for the address of an ``<img>``.
+#
+# The name is the seed. Each process remembers pictures that were asked for lately. For others the picture's job, found
+# again by a key made of the request, is the cache: within a day, a name is sampled once, and later it gives the same
+# bytes again.
+
+avatars = APIRouter(prefix="/v1/avatars", tags=["images"])
+
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_AVATAR: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture.",
+        "headers": headers_of_samples("picture"),
+        "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
+    },
+    304: {"description": "You have it already."},
+}
+
+
+@avatars.get(
+    "/{name}.{form}",
+    summary="Get the picture of a name",
+    response_class=Response,
+    responses=_AVATAR | documented(400, 401, 404, 429, 500, 503),
+)
+async def get_avatar(
+    name: Annotated[str, Path(max_length=256, examples=["alice@example.org"], description="Any text.")],
+    form: Annotated[ImageFormat, Path(examples=["png"])],
+    query: Annotated[AvatarQuery, Query()],
+    request: Request,
+    service: Service,
+    caller: RateLimitedCaller,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """A picture that follows from the name alone: of `pixelcnn-avatars`, or of another `model`, of any style, or of the
+    named one. Every client that asks for it gets the same bytes, as long as the model's weights stay."""
+    wanted = ImageRequest(
+        model=query.model, prompt=query.prompt, style=query.style, size=query.size, background=query.background,
+        palette=query.palette, output_format=form, seed=digest_seed(0, name), response_format="b64_json",
+    )  # fmt: skip
+    identity = json.dumps([wanted.model_dump(), service.catalog.model(query.model).sha256]).encode()
+    digest = hashlib.sha256(identity).hexdigest()[:32]
+    tag = f'"{digest}"' if service.signer is None else f'W/"{digest}"'  # tomorrow's file has another signature
+    headers = {"cache-control": _FOR_EVER, "etag": tag, "cross-origin-resource-policy": "cross-origin"}
+    if (unchanged := not_modified(if_none_match, headers)) is not None:
+        return unchanged
+    if (cached := service.avatars.get(tag)) is not None:
+        return Response(cached[0], headers=dict(cached[1]), media_type=MEDIA_TYPES[form])
+    job_spec = image_job(service.catalog, service.settings, wanted)
+    context = RequestContext(request, service, caller, prefer=None, key=f"avatar-{digest}")
+    job = await context.submit(job_spec, kept_seconds=IDEMPOTENCY_SECONDS)
+    reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
+    await context.while_connected(reader.read_all(), job)
+    data = await asyncio.to_thread(finished_file, reader, 0, await signed_files(service, reader))
+    headers |= sample_headers(job, reader.payload, reader.engine)
+    service.avatars.put(tag, data, headers)
+    return Response(data, headers=headers, media_type=MEDIA_TYPES[form])
+
+
+# ``GET /v1/images/files/…``: the pictures of a job, at the URLs that ``response_format: url`` gives.
+#
+# The first request for any picture of a job writes the job's file (jobs/artifacts.py); every picture is a
+# range of it, so that nothing is decoded again.
+
+files = APIRouter(prefix="/v1/images/files", tags=["images"])
+
+_PICTURE_FILE = file_responses(
+    "The picture.", {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()}
+)
+
+
+@files.get(
+    "/{job_id}/{index}.{form}",
+    summary="Get a picture",
+    response_class=Response,
+    responses=_PICTURE_FILE | documented(400, 404, 416, 500, 503),
+)
+async def get_picture(
+    job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],
+    index: Annotated[int, Path(ge=0, lt=100, examples=[0])],
+    form: Annotated[ImageFormat, Path(examples=["png"])],
+    token: Annotated[str, Query(max_length=64, description="Part of the URL in the response.")],
+    service: Service,
+    conditions: ConditionsDep,
+) -> Response:
+    """A picture of a finished job. It needs no API key: anyone who has the URL may see it, such as a browser."""
+    job = await service.broker.job(job_id)
+    if job is None or job.status is not Status.COMPLETED:
+        raise _not_found()
+    payload = service.tasks.payload(job)
+    if (
+        not isinstance(payload, PicturesPayload)
+        or not hmac.compare_digest(payload.token.encode(), token.encode())
+        or index >= payload.file_count
+        or form != payload.output_format
+    ):
+        raise _not_found()
+    try:
+        info = await service.artifacts.info(job)
+    except (Conflict, NotFound) as error:
+        raise _not_found() from error
+    start, size = info.entries[index]
+    # A page of another origin may show it: that is what a URL is for.
+    headers = {
+        "cache-control": "private, max-age=3600",
+        "cross-origin-resource-policy": "cross-origin",
+        **disposition(job, payload, index),
+    }
+
+    def read(first: int, stop: int) -> AsyncIterator[bytes]:
+        return service.artifacts.read(job, start + first, start + stop)
+
+    return file_response(read, size, f"{info.sha256}-{index}", MEDIA_TYPES[form], conditions, headers)
+
+
+def _not_found() -> NotFound:
+    return NotFound("There is no such picture, or it has expired.", code="picture_not_found")

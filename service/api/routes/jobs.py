@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import hashlib
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, UploadFile
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
+from pydantic import ConfigDict, Field, ValidationError
 
-from ancestral.errors import NotFound
-from ancestral.service.api.deps import CallerDep, Service
+from ancestral import codecs
+from ancestral.catalog.models import Model, SpeechModel
+from ancestral.detection.query import MAX_SEARCH
+from ancestral.errors import InvalidRequest, NotFound
+from ancestral.images import encoding
+from ancestral.provenance.c2pa import MANIFEST_TYPE
+from ancestral.service.api.deps import CallerDep, ContextDep, Service
 from ancestral.service.api.http.auth import check_again
+from ancestral.service.api.http.etags import IfNoneMatch, not_modified
+from ancestral.service.api.http.file_response import ConditionsDep, file_response, file_responses
+from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
-from ancestral.service.api.responses import describe_job
+from ancestral.service.api.responses import ACCEPTED, SAMPLED, accepted, completed, describe_job, figures
+from ancestral.service.api.sample_headers import disposition, manifest_link, sample_headers
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, QueuePosition, Status
 from ancestral.service.broker.messages import JobExpired
+from ancestral.service.detection.requests import detection_job
+from ancestral.service.detection.schemas import Detection
 from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
+from ancestral.service.jobs.archive import ZIP
 from ancestral.service.jobs.events import event
+from ancestral.service.jobs.manifest import manifest_of, output_of
+from ancestral.service.jobs.payload import Payload, SampledPayload
 from ancestral.service.jobs.schemas import (
     EVENT_ID,
     JOB_EXAMPLE,
     JOB_ID,
     DeletedJob,
+    Described,
     JobEvent,
     JobList,
     JobObject,
     JobsQuery,
+    Manifest,
+    Output,
+    RequestSeed,
+    Verification,
 )
 from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.stream import check_end
+from ancestral.service.jobs.submit import wants_job
+from ancestral.service.jobs.tasks import JobSpec, ManifestRule
+from ancestral.service.jobs.validation import from_validation
+from ancestral.service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
+from ancestral.service.speech.payloads import SpeechPayload
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
+from ancestral.service.speech.time_schemas import SpeechTimes
+from ancestral.service.speech.timestamps import Timeline, times_of
 
 KEEP_ALIVE_SECONDS = 10.0
 """A stream of events sends a comment when it has been silent for so long."""
@@ -40,9 +73,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
 async def own_job(
-    job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],
-    service: Service,
-    caller: CallerDep,
+    job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])], service: Service, caller: CallerDep
 ) -> Job:
     """Dependency of every route about one job.
 
@@ -162,3 +193,279 @@ async def _events(service: AppState, request: Request, job_id: str, last: str) -
         raise ResponseAborted("the API key was revoked") from error
     except UNAVAILABLE as error:  # the client reconnects with the id of the last event
         raise ResponseAborted("Redis is unavailable") from error
+
+
+# ``GET /v1/jobs/{id}/content``: the file of a finished job, whole or a range of it (RFC 9110, section 14).
+
+content = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_MEDIA: dict[str, Any] = {
+    **{
+        media: {"schema": {"type": "string", "format": "binary"}}
+        for media in (*codecs.MEDIA_TYPES.values(), *encoding.MEDIA_TYPES.values(), ZIP)
+    },
+    "application/json": {"schema": {"type": "object"}},
+}
+_FILE = file_responses(
+    "The file, in the requested format; a ZIP of several pictures, figures for a likelihood.", _MEDIA
+)
+
+
+@content.get(
+    "/{job_id}/content",
+    summary="Get the output of a job",
+    response_class=Response,
+    responses=_FILE | documented(400, 401, 404, 409, 416, 500, 503),
+)
+async def get_content(job: OwnJob, service: Service, conditions: ConditionsDep) -> Response:
+    """The file: the bytes of the stream, with a header that contains the length."""
+    info = await service.artifacts.info(job)
+    payload = service.tasks.payload(job)
+    headers = {
+        **sample_headers(job, payload, job.engine),
+        **disposition(job, payload),
+        **({} if info.c2pa is None else manifest_link(service, job, info.media_type)),
+    }
+    read = partial(service.artifacts.read, job)
+    return file_response(read, info.bytes, info.sha256, info.media_type, conditions, headers)
+
+
+C2PA: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The manifest store.",
+        "content": {MANIFEST_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@content.get(
+    "/{job_id}/manifest.c2pa",
+    summary="Get the C2PA manifest of a file that has none inside",
+    response_class=Response,
+    responses=C2PA | documented(400, 401, 404, 409, 500, 503),
+)
+async def get_c2pa_manifest(job: OwnJob, service: Service) -> Response:
+    """The signature of a file whose format has no place for one: opus, aac, pcm, G.711."""
+    info = await service.artifacts.info(job)
+    if info.c2pa is None:
+        where = "inside the file" if info.unsigned else "nowhere: the file is not signed"
+        raise NotFound(f"The C2PA manifest is {where}.", code="no_c2pa_manifest")
+    start, size = info.c2pa
+    headers = {"cache-control": "private, no-cache", "content-length": str(size)}
+    body = service.artifacts.read(job, start, start + size)
+    return StreamingResponse(body, headers=headers, media_type=MANIFEST_TYPE)
+
+
+# ``GET /v1/jobs/{id}/timestamps`` and ``/captions``: when words are said, known before they are sampled.
+
+timestamps = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+CaptionsQuery = Annotated[CaptionFormat, Query(alias="format", description="`vtt` is WebVTT, `srt` is SubRip.")]
+CAPTIONS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A file of captions, with the text as it was written.",
+        "content": {media.partition(";")[0]: {"schema": {"type": "string"}} for media in MEDIA_TYPES.values()},
+    },
+    304: {"description": "The file has the given ETag."},
+}
+
+
+@timestamps.get(
+    "/{job_id}/timestamps",
+    summary="Get the times of the words of a job",
+    response_model_exclude_none=True,
+    responses=documented(400, 401, 404, 409, 503),
+)
+async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
+    """What a job of ``POST /v1/audio/speech`` says, and when: known sentence by sentence before it is sampled."""
+    timeline, sample_rate = _timeline(service, job)
+    sentences = await timeline.known()
+    return SpeechTimes(
+        job=job.id,
+        sample_rate=sample_rate,
+        text=timeline.written,
+        words=[word for sentence in sentences for word in sentence.written_words],
+        **times_of(sentences, ["phoneme", "viseme"]),
+        complete=timeline.complete,
+    )
+
+
+@timestamps.get(
+    "/{job_id}/captions",
+    summary="Get captions for a job",
+    response_class=Response,
+    responses=CAPTIONS | documented(400, 401, 404, 409, 503),
+)
+async def get_captions(
+    job: OwnJob, service: Service, form: CaptionsQuery = "vtt", if_none_match: IfNoneMatch = None
+) -> Response:
+    """Captions of a job of ``POST /v1/audio/speech``; as soon as all its sentences are planned, before it ends."""
+    timeline, sample_rate = _timeline(service, job)
+    sentences = await timeline.known()
+    if not timeline.complete:
+        check_end(job.status, job.error)
+        raise Conflict("Not all sentences of this job have been planned yet.", code="job_not_ready", retry=True)
+    text = captions(sentences, sample_rate, form).encode()
+    headers = {"cache-control": "private, no-cache", "etag": f'"{hashlib.sha256(text).hexdigest()}"'}
+    unchanged = not_modified(if_none_match, headers)
+    return Response(text, headers=headers, media_type=MEDIA_TYPES[form]) if unchanged is None else unchanged
+
+
+def _timeline(service: AppState, job: Job) -> tuple[Timeline, int]:
+    """The times of a job, and the rate at which they are counted."""
+    payload = service.tasks.payload(job)
+    if not isinstance(payload, SpeechPayload):
+        raise Conflict("No words are said in this job.", code="no_words")
+    model = service.catalog.model(job.model)
+    assert isinstance(model, SpeechModel)
+    return Timeline(service.broker, job, payload, model.spec.sample_rate), model.spec.sample_rate
+
+
+# ``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: what a job's output depends on, and its verification.
+
+verification = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
+
+_LINKED: dict[int | str, dict[str, Any]] = {
+    200: {"links": {"verify": {"operationRef": "#/paths/~1v1~1verify/post", "requestBody": "$response.body"}}}
+}
+
+
+@verification.get(
+    "/jobs/{job_id}/manifest",
+    summary="Get the manifest of a job",
+    responses=_LINKED | documented(400, 401, 404, 409, 500, 503),
+)
+async def get_manifest(job: OwnJob, service: Service) -> Manifest:
+    """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
+    if service.tasks.get(job).manifest is None:
+        raise Conflict("Nothing was sampled for this job.", code="no_manifest")
+    return manifest_of(service.tasks, job, await service.artifacts.info(job))
+
+
+@verification.post(
+    "/verify",
+    summary="Verify a manifest",
+    response_model=Verification,
+    responses=ACCEPTED | documented(400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 503),
+)
+async def verify(manifest: Manifest, context: ContextDep) -> Response:
+    """Run what a manifest says as a job of its own, and compare.
+
+    With ``Prefer: respond-async`` the answer is that job; its own manifest is what to compare then. The manifest of a
+    continuation needs its recording put back, as ``request.prompt_audio``.
+    """
+    service = context.service
+    job_spec = await asyncio.to_thread(_job_of, service, manifest)
+    job = await dataclasses.replace(context, prefer="respond-async").submit(job_spec)
+    if wants_job(context.prefer):
+        return await accepted(service, job)
+    ended = await completed(context, job)
+    info = await service.artifacts.info(ended)
+    differs = _differences(manifest, ended, output_of(info))
+    verification = Verification(
+        equal=not differs,
+        differs=differs,
+        symbols_equal=info.symbols_sha256 == manifest.output.symbols_sha256,
+        expected_sha256=manifest.output.sha256,
+        actual_sha256=info.sha256,
+        model_sha256=ended.sha256,
+        engine=ended.engine or "",
+        job=ended.id,
+    )
+    return JSONResponse(verification.model_dump(), headers={"x-job-id": ended.id})
+
+
+def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
+    """The fields of a manifest that differ from the job's. Its other fields have been checked at admission."""
+    claimed, found = manifest.output.model_dump(), output.model_dump()
+    differs = ["engine"] if manifest.engine != job.engine else []
+    return differs + [f"output.{name}" for name, value in found.items() if claimed[name] != value]
+
+
+def _job_of(service: AppState, manifest: Manifest) -> JobSpec[Payload, Model]:
+    """The job that a manifest describes, checked like a new request."""
+    model = service.catalog.model(manifest.model)
+    requested = manifest.request.get("model")
+    if isinstance(requested, str) and requested != manifest.model:
+        raise _inconsistent("model")  # first: the schema that the request is checked with depends on the model
+    rule = service.tasks.manifest_rule(model, manifest.request)
+    if manifest.prompt_sha256 is not None and rule.upload is not None and rule.upload not in manifest.request:
+        param = f"request.{rule.upload}"
+        message = f"{param}: required; a manifest does not contain what the request uploaded: add it"
+        raise InvalidRequest(message, param=param, code="missing_parameter")
+    try:
+        request = rule.schema.model_validate(manifest.request)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise from_validation([{**first, "loc": ("request", *first["loc"])}]) from None
+    if getattr(request, "seed", None) != manifest.seed:
+        raise _inconsistent("seed")
+    if model.sha256 != manifest.model_sha256:
+        message = f"model_sha256: this server has other weights of {manifest.model}"
+        raise Conflict(message, param="model_sha256", code="model_changed")
+    job_spec = rule.builder()(service.catalog, service.settings, request)
+    _check_prompt(rule, manifest, job_spec.payload)
+    return dataclasses.replace(job_spec, body=manifest.model_dump())
+
+
+def _inconsistent(name: str) -> InvalidRequest:
+    return InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
+
+
+def _check_prompt(rule: ManifestRule, manifest: Manifest, payload: Payload) -> None:
+    assert isinstance(payload, SampledPayload)
+    if payload.prompt_sha256 != manifest.prompt_sha256:
+        param = "prompt_sha256" if rule.upload is None else f"request.{rule.upload}"
+        raise InvalidRequest(
+            f"{param}: differs from what the manifest was made with (its prompt_sha256)",
+            param=param,
+            code="prompt_differs",
+        )
+
+
+# ``POST /v1/detect``: whether a file was made here, with the evidence.
+
+detection = APIRouter(prefix="/v1", tags=["jobs"], route_class=FormRoute)
+
+
+class DetectionForm(Described):
+    """The fields of the form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: UploadFile
+    """A PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file."""
+    model: str | None = Field(default=None, min_length=1, max_length=256, examples=["pixelcnn-sprites"])
+    """The model that may have made it; by default those that make such files."""
+    voice: str | None = Field(default=None, min_length=1, max_length=256)
+    """Of a recording."""
+    text: str | None = Field(default=None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """What is said in a recording."""
+    seed: RequestSeed | None = None
+    """That may have made it."""
+    recipe: str | None = Field(default=None, min_length=2, max_length=65536)
+    """JSON: what the file was made from, instead of the recipe in its tags; or its manifest, of
+    `/v1/jobs/{id}/manifest`."""
+    search: int = Field(default=1_000_000, ge=0, le=MAX_SEARCH)
+    """How many of the latest seeds of the server's key are tried. The search ends after ten seconds."""
+
+
+@detection.post(
+    "/detect",
+    summary="Find out whether a file was made here",
+    response_model=Detection,
+    response_model_exclude_none=True,
+    responses=SAMPLED,
+)
+async def detect(form: Annotated[DetectionForm, MULTIPART], context: ContextDep) -> Response:
+    """Say whether a picture or a recording was made here: by its signature, by sampling its recipe again, by the noise
+    of its seed in its symbols, and by its likelihood.
+
+    Each part has its evidence, or says why it could not be tried; docs/provenance.md has what survives which changes.
+    """
+    data, service = await form.file.read(), context.service
+    keyed = service.settings.provenance_key is not None
+    newest = await service.broker.seed_counter.reserved() if keyed else 0
+    fields = form.model_dump(exclude={"file"})
+    job_spec = await asyncio.to_thread(detection_job, service.catalog, service.settings, fields, data, newest)
+    return await figures(context, job_spec)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header
@@ -13,7 +15,30 @@ from fastapi.responses import Response
 
 from ancestral.errors import NotFound
 from ancestral.service.api.http.etags import IfNoneMatch, not_modified
-from ancestral.service.api.http.page_policy import page_policy
+
+# The content security policy of the HTML pages: nothing inline, and nothing from another host.
+
+
+def page_policy(media: str) -> str:
+    """The value of ``Content-Security-Policy``.
+
+    Args:
+        media: where sounds may come from.
+    """
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' blob: data:",  # icons of style sheets; pictures that the page has requested
+            f"media-src {media}",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
 
 router = APIRouter(include_in_schema=False)
 
@@ -77,3 +102,38 @@ def _respond(file: _File, accept_encoding: str, if_none_match: str | None) -> Re
     if "gzip" in accept_encoding:
         return Response(file.compressed, headers=headers | {"content-encoding": "gzip"}, media_type=file.media_type)
     return Response(file.data, headers=headers, media_type=file.media_type)
+
+
+# ``GET /docs``: the API reference, by a copy of Swagger UI that needs no other host.
+
+reference = APIRouter(include_in_schema=False)
+
+_REFERENCE: Final = Path(__file__).parents[1] / "web/docs"
+_REFERENCE_ASSETS: Final = {
+    "favicon-32x32.png": "image/png",
+    "start.js": "text/javascript",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+}
+_REFERENCE_POLICY: Final = page_policy("blob:")
+
+
+@reference.get("/docs")
+def show_reference() -> Response:
+    """The page. It may load scripts and styles of this server alone."""
+    return _reference_file("index.html", "text/html", {"content-security-policy": _REFERENCE_POLICY})
+
+
+@reference.get("/docs/{name}")
+def get_asset(name: str) -> Response:
+    """A script, style sheet or picture of the page."""
+    if name not in _REFERENCE_ASSETS:
+        raise NotFound("The reference has no such file.")
+    return _reference_file(name, _REFERENCE_ASSETS[name], {})
+
+
+def _reference_file(name: str, media_type: str, headers: Mapping[str, str]) -> Response:
+    """A file of the page, whole: Starlette's FileResponse answers malformed ranges without our error."""
+    return Response(
+        (_REFERENCE / name).read_bytes(), media_type=media_type, headers={"cache-control": "no-cache", **headers}
+    )

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, UploadFile
 from fastapi.responses import Response
+from pydantic import ConfigDict, Field
 
 from ancestral import codecs
-from ancestral.service.api.deps import ContextDep
-from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.models.text import Sentence
+from ancestral.service.api.deps import ContextDep, Service, base_url
+from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
-from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, stream_audio
-from ancestral.service.speech.requests import prepared
+from ancestral.service.api.responses import HEADERS_OF_SOUND, SAMPLED, figures, stream_audio
+from ancestral.service.api.routes.models import describe_model
+from ancestral.service.api.schemas import SpeechModelList
+from ancestral.service.jobs.schemas import Described
+from ancestral.service.speech.phonemes import Phonemized, PhonemizeQuery, phonemized
+from ancestral.service.speech.requests import generation_job, likelihood_job, prepared
 from ancestral.service.speech.schemas import (
+    MAX_INPUT_CHARACTERS,
+    GenerationRequest,
+    LikelihoodResult,
     SpeechAudioDelta,
     SpeechAudioDone,
     SpeechAudioTimestamps,
     SpeechObject,
     SpeechRequest,
+    VoiceList,
+    VoicesQuery,
 )
+from ancestral.service.speech.voices import voices_of
+from ancestral.speech.utterance import read_text
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
@@ -34,12 +48,108 @@ SOUND: dict[str, Any] = {
 }
 
 
-@router.post(
-    "/speech",
-    summary="Speak a text",
-    response_class=Response,
-    responses={200: SOUND} | ACCEPTED | documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503),
-)
+@router.post("/speech", summary="Speak a text", response_class=Response, responses=SAMPLED | {200: SOUND})
 async def create_speech(request: SpeechRequest, context: ContextDep) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
     return await stream_audio(context, await prepared(context.service, request), request)
+
+
+# ``GET /v1/audio/voices`` and ``GET /v1/audio/models``: what a text can be spoken with.
+
+
+@router.get("/voices", summary="List the voices", responses=documented(400, 401, 404))
+async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], service: Service) -> VoiceList:
+    """Every voice once, with the models that have it."""
+    voices = voices_of(service.catalog, base_url(request))
+    if query.model is not None:
+        model = service.catalog.model(query.model).entry.id
+        voices = [voice for voice in voices if model in voice.models]
+    if query.language is not None:
+        wanted = query.language.lower()
+        voices = [voice for voice in voices if f"{voice.language.lower()}-".startswith(f"{wanted}-")]
+    if query.gender is not None:
+        voices = [voice for voice in voices if voice.gender.lower() == query.gender.lower()]
+    return VoiceList(voices=voices, data=voices)
+
+
+@router.get(
+    "/models", summary="List the models that speak", response_model_exclude_none=True, responses=documented(400, 401)
+)
+async def list_speech_models(service: Service) -> SpeechModelList:
+    """The models of `/v1/models` that speak text, for clients that offer them in a menu."""
+    speaking = [model for model in service.catalog.speech_models if "speech" in model.capabilities]
+    models = [describe_model(service.catalog, model) for model in speaking]
+    return SpeechModelList(models=models, data=models)
+
+
+# ``GET /v1/audio/phonemize``: how a text is read, without a model.
+
+
+@router.get("/phonemize", summary="See how a text is read", responses=documented(400, 401))
+async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service) -> Phonemized:
+    """The sentences, words, phonemes and pauses that the front-end makes of a text, with the deployment's lexicon."""
+
+    def read() -> list[Sentence]:
+        lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language
+        return read_text(query.text, lexicon, "text", language, input_format=form, language=language)[1]
+
+    return phonemized(await asyncio.to_thread(read))
+
+
+# ``POST /v1/audio/generations``: sound without text, from silence or after a recording (WaveNet, section 3.1).
+
+generations = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
+
+
+@generations.post(
+    "/generations",
+    summary="Generate audio without text, or continue a recording",
+    response_class=Response,
+    responses=SAMPLED | {200: SOUND},
+)
+async def create_generation(request: GenerationRequest, context: ContextDep) -> Response:
+    """Generate ``duration`` seconds with ``voice``, from silence or from the end of ``prompt_audio``.
+
+    The body is the new sound alone; put behind the recording, it continues it without a step. A request for much sound
+    is answered 202 with a job.
+    """
+    service = context.service
+    job_spec = await asyncio.to_thread(generation_job, service.catalog, service.settings, request)
+    return await stream_audio(context, job_spec, request)
+
+
+# ``POST /v1/audio/likelihood``: the exact likelihood of a recording under a model (WaveNet, equation 1).
+
+
+class LikelihoodForm(Described):
+    """The fields of the form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: UploadFile
+    """A WAV, FLAC, Ogg or MP3 file."""
+    model: str = Field(min_length=1, max_length=256, examples=["wavenet-babble"])
+    """The id of a model that `/v1/models` lists."""
+    voice: str = Field(min_length=1, max_length=256, examples=["joe"])
+    """One of `/v1/audio/voices`."""
+    text: str | None = Field(default=None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """The text of the recording. Required by models that speak text, rejected by others."""
+
+
+likelihood = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)
+
+
+@likelihood.post("/likelihood", summary="Score a recording", response_model=LikelihoodResult, responses=SAMPLED)
+async def score_recording(form: Annotated[LikelihoodForm, MULTIPART], context: ContextDep) -> Response:
+    """The likelihood of a recording under a model, with the speaker ``voice`` and, if it is speech, its ``text``.
+
+    The recording is resampled to the model's rate, brought to the level of the recordings that models learn from, and
+    quantised to 256 levels; it is these symbols that are scored. For a model with pre-emphasis they are the recording's
+    own. For a model on an excitation (``shaping: linear_prediction`` in its ``config.json``) they are the residual of a
+    filter that follows from the text: a flat signal that fills all levels, 6 to 7 bits per sample where the other kind
+    has 4 to 5. Compare bits of models of one kind only.
+    """
+    data = await form.file.read()
+    fields, service = (form.model, form.voice, form.text), context.service
+    job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, *fields, data)
+    return await figures(context, job_spec)
