@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
-from ancestral.models.entries import EDIT_CAPABILITY
 from ancestral.service.images.payloads import (
     CompletionPayload,
     EditPayload,
@@ -12,89 +11,66 @@ from ancestral.service.images.payloads import (
     ImageLikelihoodPayload,
     ImagePayload,
     InterpolationPayload,
+    PicturesPayload,
     ReconstructionPayload,
 )
 from ancestral.service.images.schemas import CompletionRequest, EditRequest, ImageRequest, InterpolationRequest
 from ancestral.service.images.source_schemas import ReconstructionRequest
+from ancestral.service.jobs.schemas import StrictRequest
 from ancestral.service.jobs.tasks import ManifestRule, Task
 
-_ATTEMPT: Final = "ancestral.service.images.attempts:ImageAttempt"
-_UPLOAD_ATTEMPT: Final = "ancestral.service.images.attempts:UploadAttempt"
-_ENCODER: Final = "ancestral.service.images.artifact:ImageEncoder"
+_P = TypeVar("_P", bound=PicturesPayload)
 _STREAMED: Final = frozenset({"stream", "partial_images"})
 _TRANSPORT: Final = _STREAMED | {"asked_class", "moderation", "quality", "user"}
 """Fields that no manifest repeats: of delivery, ``class``, which the payload has as the prompt, and OpenAI's that
 change nothing."""
 
-IMAGE: Final = Task(
-    kind="image",
-    payload=ImagePayload,
-    attempt=_ATTEMPT,
-    encoder=_ENCODER,
-    manifest=ManifestRule(
-        "image_generation", ImageRequest, "ancestral.service.images.requests:image_job", transport_fields=_TRANSPORT
-    ),
+
+def _drawing(
+    kind: str,
+    payload: type[_P],
+    schema: type[StrictRequest],
+    build: str,
+    transport_fields: frozenset[str],
+    *,
+    capability: str | None = None,
+    upload: bool = False,
+) -> Task[_P]:
+    """A task that makes pictures; ``build`` is a function of this package, ``upload`` whether it is sent an image."""
+    rule = ManifestRule(
+        capability or f"image_{kind}",
+        schema,
+        f"ancestral.service.images.{build}",
+        upload="image" if upload else None,
+        transport_fields=transport_fields,
+    )
+    attempt = f"ancestral.service.images.attempts:{'UploadAttempt' if upload else 'ImageAttempt'}"
+    encoder = "ancestral.service.images.artifact:ImageEncoder"
+    return Task(kind=kind, payload=payload, attempt=attempt, encoder=encoder, manifest=rule)
+
+
+IMAGE: Final = _drawing(
+    "image", ImagePayload, ImageRequest, "requests:image_job", _TRANSPORT, capability="image_generation"
 )
-COMPLETION: Final = Task(
-    kind="completion",
-    payload=CompletionPayload,
-    attempt=_UPLOAD_ATTEMPT,
-    encoder=_ENCODER,
-    manifest=ManifestRule(
-        "image_completion",
-        CompletionRequest,
-        "ancestral.service.images.requests:completion_job",
-        upload="image",
-        transport_fields=_TRANSPORT,
-    ),
+COMPLETION: Final = _drawing(
+    "completion", CompletionPayload, CompletionRequest, "requests:completion_job", _TRANSPORT, upload=True
 )
-EDIT: Final = Task(
-    kind="edit",
-    payload=EditPayload,
-    attempt=_UPLOAD_ATTEMPT,
-    encoder=_ENCODER,
-    manifest=ManifestRule(
-        EDIT_CAPABILITY,
-        EditRequest,
-        "ancestral.service.images.requests:edit_job",
-        upload="image",
-        transport_fields=_TRANSPORT | {"input_fidelity"},
-    ),
+EDIT: Final = _drawing(
+    "edit", EditPayload, EditRequest, "requests:edit_job", _TRANSPORT | {"input_fidelity"}, upload=True
 )
-RECONSTRUCTION: Final = Task(
-    kind="reconstruction",
-    payload=ReconstructionPayload,
-    attempt=_UPLOAD_ATTEMPT,
-    encoder=_ENCODER,
-    manifest=ManifestRule(
-        "image_reconstruction",
-        ReconstructionRequest,
-        "ancestral.service.images.source_requests:reconstruction_job",
-        upload="image",
-        transport_fields=_STREAMED,
-    ),
+RECONSTRUCTION: Final = _drawing(
+    "reconstruction",
+    ReconstructionPayload,
+    ReconstructionRequest,
+    "source_requests:reconstruction_job",
+    _STREAMED,
+    upload=True,
 )
-PORTRAIT: Final = Task(
-    kind="portrait",
-    payload=ReconstructionPayload,
-    attempt=_UPLOAD_ATTEMPT,
-    encoder=_ENCODER,
-    manifest=ManifestRule(
-        "image_portrait",
-        ReconstructionRequest,
-        "ancestral.service.images.source_requests:portrait_job",
-        upload="image",
-        transport_fields=_STREAMED,
-    ),
+PORTRAIT: Final = _drawing(
+    "portrait", ReconstructionPayload, ReconstructionRequest, "source_requests:portrait_job", _STREAMED, upload=True
 )
-INTERPOLATION: Final = Task(
-    kind="interpolation",
-    payload=InterpolationPayload,
-    attempt=_ATTEMPT,
-    encoder=_ENCODER,
-    manifest=ManifestRule(
-        "image_interpolation", InterpolationRequest, "ancestral.service.images.requests:interpolation_job"
-    ),
+INTERPOLATION: Final = _drawing(
+    "interpolation", InterpolationPayload, InterpolationRequest, "requests:interpolation_job", frozenset()
 )
 IMAGE_LIKELIHOOD: Final = Task(
     kind="image_likelihood",
