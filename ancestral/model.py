@@ -16,20 +16,21 @@ from ancestral.catalog.models import ImageModel
 from ancestral.catalog.models import Model as Description
 from ancestral.errors import check_choice, check_range, check_type
 from ancestral.images.decoding import decode_masked, decode_picture
-from ancestral.images.drawing import Labels
-from ancestral.images.options import MAX_PICTURES, DrawOptions, has_classes
-from ancestral.images.picture import Picture, Pictures
-from ancestral.images.resolve import (
+from ancestral.images.drawing import (
+    MAX_PICTURES,
+    DrawOptions,
+    Labels,
     class_drawing,
     completion,
     edit,
+    has_classes,
     interpolation,
     reconstruction,
     requested_labels,
     sheet_drawing,
 )
-from ancestral.images.sampler import ImageSampler
-from ancestral.images.scoring import report
+from ancestral.images.picture import Picture, Pictures
+from ancestral.images.sampler import ImageSampler, report
 from ancestral.loader import LoadedModels, load_models
 from ancestral.models.engines import NAMES, PRECISIONS
 from ancestral.models.entries import EDIT_CAPABILITY
@@ -41,7 +42,7 @@ ImageSource = str | Path | bytes | Image.Image | Picture
 
 
 class DrawArguments(TypedDict, total=False):
-    """What every call that draws takes, see :class:`~ancestral.images.options.DrawOptions`."""
+    """What every call that draws takes, see :class:`~ancestral.images.drawing.DrawOptions`."""
 
     seed: int | str | None
     temperature: float | None

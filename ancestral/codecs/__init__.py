@@ -28,9 +28,15 @@ from collections.abc import Callable, Iterable
 
 from ancestral.codecs.base import NO_TAGS, Encoder, Tags, Wave
 from ancestral.codecs.ffmpeg import AacEncoder, OpusEncoder
-from ancestral.codecs.pcm import PcmEncoder, WavEncoder
-from ancestral.codecs.resampling import ResamplingEncoder, resampled_length
-from ancestral.codecs.sndfile import FlacEncoder, Mp3Encoder, SoundfileEncoder
+from ancestral.codecs.sndfile import (
+    FlacEncoder,
+    Mp3Encoder,
+    PcmEncoder,
+    ResamplingEncoder,
+    SoundfileEncoder,
+    WavEncoder,
+    resampled_length,
+)
 from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, PCM_RATE, SUFFIXES, AudioFormat, check_rate, rate_of
 from ancestral.models.audio.pcm import to_int16
 

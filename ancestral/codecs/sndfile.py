@@ -3,13 +3,122 @@
 from __future__ import annotations
 
 import io
+import struct
+from typing import Final
 
+import numpy as np
 import soundfile
+import soxr
 
 from ancestral.codecs.base import Encoder, Rewrite, Tags, Wave
-from ancestral.codecs.id3 import id3
 from ancestral.interrupts import interrupts_deferred
 from ancestral.models.audio.pcm import to_int16
+
+# Change of sample rate before an encoder.
+
+
+class ResamplingEncoder(Encoder):
+    """Resamples, and passes the result to another encoder."""
+
+    def __init__(self, inner: Encoder, from_rate: int, to_rate: int) -> None:
+        self._inner = inner
+        self._resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+
+    def feed(self, wave: Wave) -> bytes:
+        return self._inner.feed(self._resampler.resample_chunk(wave))
+
+    def finish(self) -> bytes:
+        rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        return self._inner.feed(rest) + self._inner.finish()
+
+    def rewrites(self) -> list[Rewrite]:
+        return self._inner.rewrites()
+
+
+def resampled_length(length: int, from_rate: int, to_rate: int) -> int:
+    """Samples that :class:`ResamplingEncoder` makes of ``length``: soxr rounds half up."""
+    return (2 * length * to_rate + from_rate) // (2 * from_rate)
+
+
+# Uncompressed samples: ``pcm``, and ``wav``, which has a header.
+
+_UNKNOWN: Final = 0xFFFFFFFF
+_HEADER_BYTES: Final = 44
+_WIDTH: Final = 2
+
+
+class PcmEncoder(Encoder):
+    """Little-endian 16-bit samples. The first byte comes with the first sample."""
+
+    def feed(self, wave: Wave) -> bytes:
+        return to_int16(wave).tobytes()
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class WavEncoder(Encoder):
+    """The same samples after a WAV header.
+
+    Args:
+        sample_rate: in hertz.
+        length: samples that will be fed; 0 if not known: the header then has the maximum until it is rewritten.
+    """
+
+    def __init__(self, sample_rate: int, length: int) -> None:
+        self._sample_rate = sample_rate
+        self._length = length
+        self._unsent = _wav_header(sample_rate, _WIDTH * length if length else None)
+        self._data_bytes = 0
+
+    def feed(self, wave: Wave) -> bytes:
+        header, self._unsent = self._unsent, b""
+        data = to_int16(wave).tobytes()
+        self._data_bytes += len(data)
+        return header + data
+
+    def finish(self) -> bytes:
+        assert self._length in (0, self._data_bytes // _WIDTH), "not the length that the header gives"
+        return self._unsent
+
+    def rewrites(self) -> list[Rewrite]:
+        return [(0, _wav_header(self._sample_rate, self._data_bytes))]
+
+
+def _wav_header(sample_rate: int, data_bytes: int | None) -> bytes:
+    riff_bytes = _UNKNOWN if data_bytes is None else _HEADER_BYTES - 8 + data_bytes
+    data_bytes = _UNKNOWN if data_bytes is None else data_bytes
+    pcm, channels = 1, 1
+    frame = channels * _WIDTH
+    riff = struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, sample_rate, sample_rate * frame, frame, 8 * _WIDTH)
+    return riff + fmt + struct.pack("<4sI", b"data", data_bytes)
+
+
+# ID3v2.4 tags, which stand before the frames of an MP3 (libsndfile writes ID3v1, at the end, cut to 30 characters).
+
+_UTF8 = b"\x03"
+
+
+def id3(tags: Tags) -> bytes:
+    """The bytes of a tag with ``title`` and ``comment``; none without tags."""
+    frames = b""
+    if "title" in tags:
+        frames += _frame(b"TIT2", _UTF8 + tags["title"].encode())
+    if "comment" in tags:
+        language, description = b"eng", b"\0"
+        frames += _frame(b"COMM", _UTF8 + language + description + tags["comment"].encode())
+    return b"ID3\x04\x00\x00" + _size(len(frames)) + frames if frames else b""
+
+
+def _frame(name: bytes, data: bytes) -> bytes:
+    flags = b"\0\0"
+    return name + _size(len(data)) + flags + data
+
+
+def _size(number: int) -> bytes:
+    """28 bits in four bytes whose highest bits are 0."""
+    return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
 class _Tail(io.RawIOBase):

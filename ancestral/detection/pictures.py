@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ANY
 from ancestral.catalog.seeds import part_seed, part_seeds
-from ancestral.detection.labels import likely_labels
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
-from ancestral.detection.seed_test import Found, SeedTest
+from ancestral.detection.seed_test import Found, SeedTest, likely_labels
 from ancestral.errors import InvalidRequest
-from ancestral.images.drawing import Drawing, Labels
-from ancestral.images.options import DrawOptions, has_classes
-from ancestral.images.resolve import class_drawing, interpolation, requested_labels
+from ancestral.images.drawing import (
+    Drawing,
+    DrawOptions,
+    Labels,
+    class_drawing,
+    has_classes,
+    interpolation,
+    requested_labels,
+)
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.conditioning import draw_labels
 from ancestral.models.detection import Intervals

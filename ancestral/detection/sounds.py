@@ -20,8 +20,7 @@ from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
 from ancestral.speech.decoder import Wave, recording_bytes
-from ancestral.speech.sampler import SpeechSampler, render
-from ancestral.speech.scoring import RecordingScorer
+from ancestral.speech.sampler import RecordingScorer, SpeechSampler, render
 from ancestral.speech.utterance import read_text, utterance
 
 _BEGINNINGS: Final = (0, 1681, 1105)

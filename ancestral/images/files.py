@@ -7,8 +7,7 @@ from typing import Final
 
 from ancestral.catalog.models import ImageModel
 from ancestral.images.drawing import Drawing
-from ancestral.images.encoding import encode, encode_indexed
-from ancestral.images.pixels import BatchDecoder
+from ancestral.images.pixels import BatchDecoder, encode, encode_indexed
 
 _NAMES: Final = frozenset({"prompt", "style", "from", "to"})
 

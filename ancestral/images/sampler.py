@@ -3,24 +3,91 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Final
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.sampler import Part, Sampler
-from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, Reconstruction
+from ancestral.images.drawing import (
+    ClassDrawing,
+    Drawing,
+    Interpolation,
+    Label,
+    Labels,
+    Reconstruction,
+    require_classifier,
+)
 from ancestral.images.drawing import Edit as EditDrawing
-from ancestral.images.judging import Judgement, judge
-from ancestral.images.masks import MaskedPicture
-from ancestral.images.options import require_classifier
+from ancestral.images.pixels import MaskedPicture
+from ancestral.models.architectures.classifier import Shown
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
 from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.spec import STYLE
+
+# The exact likelihood of a picture (equation 1 of 1601.06759), in total and by pixel.
+
+
+def report(scores: NDArray[np.float64]) -> dict[str, Any]:
+    """What ``POST /v1/images/likelihood`` says of ln p of every sub-pixel ``[1, H, W, C]``."""
+    bits = -scores[0] / math.log(2.0)
+    return {
+        "bits_per_dim": round(float(bits.mean()), 6),
+        "nats": round(float(-scores.sum()), 3),
+        "dims": bits.size,
+        "bits": [[round(float(pixel), 3) for pixel in row] for row in bits.sum(axis=2)],
+    }
+
+
+# What pictures show, by the classifier of their model, and which candidate shows best what it was sampled for.
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The pictures of a drawing that are returned."""
+
+    chosen: tuple[int, ...]
+    """Indices of these pictures among all that were sampled."""
+    shown: tuple[dict[str, Shown], ...]
+
+    def of(self, drawing: ClassDrawing) -> ClassDrawing:
+        """The drawing of the pictures that are returned alone."""
+        return replace(
+            drawing,
+            best_of=1,
+            seeds=tuple(drawing.seeds[index] for index in self.chosen),
+            labels=tuple(drawing.labels[index] for index in self.chosen),
+            revised_prompts=tuple(drawing.revised_prompts[index] for index in self.chosen),
+        )
+
+
+def judge(classifier: PictureClassifier, drawing: ClassDrawing, symbols: NDArray[np.uint8]) -> Judgement:
+    """Choose among candidates, and say what those that are chosen show.
+
+    Of the ``drawing.best_of`` candidates of a picture the one is chosen whose labels, those that its seed has drawn
+    included, are the most probable together by the classifier; of equal ones, and where nothing was named, the first.
+
+    Args:
+        classifier: of the model.
+        drawing: that was sampled.
+        symbols: of all its pictures ``[N, H, W, C]``.
+    """
+    logs = classifier.log_probabilities(symbols)
+    scores = [
+        sum(float(part[row, label]) for part, label in zip(logs, labels, strict=True) if isinstance(label, int))
+        for row, labels in enumerate(drawing.labels)
+    ]
+    groups = np.array(scores).reshape(-1, drawing.best_of)
+    chosen = tuple(int(index) for index in groups.argmax(axis=1) + np.arange(len(groups)) * drawing.best_of)
+    names = [name for name, _ in classifier.spec.attributes]
+    shown = [dict(zip(names, values, strict=True)) for values in classifier.shown_by(logs)]
+    return Judgement(chosen, tuple(shown[index] for index in chosen))
+
 
 _Conditions = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
 _NO_PROMPT: Final = np.zeros(0, np.uint8)

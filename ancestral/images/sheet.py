@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
 from ancestral.errors import InvalidRequest, check_range
-from ancestral.images.drawing import ClassDrawing, Drawing
-from ancestral.images.encoding import encode, encode_indexed, encode_moving
+from ancestral.images.drawing import MAX_PICTURES, ClassDrawing, Drawing
 from ancestral.images.files import picture_file, recipe_texts
-from ancestral.images.options import MAX_PICTURES
-from ancestral.images.pixels import BatchDecoder
+from ancestral.images.pixels import BatchDecoder, encode, encode_indexed, encode_moving
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.sheets import SheetLayout
 from ancestral.models.spec import ImageSpec

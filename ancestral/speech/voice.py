@@ -19,8 +19,7 @@ from ancestral.models.text import InputFormat
 from ancestral.models.text.script import Cast
 from ancestral.speech.cast import cast_of
 from ancestral.speech.decoder import AudioDecoder, Wave, recording_bytes
-from ancestral.speech.sampler import SpeechSampler
-from ancestral.speech.scoring import RecordingScorer
+from ancestral.speech.sampler import RecordingScorer, SpeechSampler
 from ancestral.speech.speech import Speech
 from ancestral.speech.utterance import Utterance, read_text, utterance
 

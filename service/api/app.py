@@ -20,9 +20,9 @@ from ancestral.service.api.books.work import BookWork
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, check_key
 from ancestral.service.api.http.cors import check_origin, install_cors
+from ancestral.service.api.http.errors import check_query
 from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RateHeaders, RootMiddleware
 from ancestral.service.api.http.openapi import complete
-from ancestral.service.api.http.query import check_query
 from ancestral.service.api.routes import (
     batches,
     book_content,

@@ -20,8 +20,7 @@ from ancestral.service.broker.job import Job
 from ancestral.service.broker.keys import LIFE_SECONDS
 from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_headers
 from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.submit import submit_job
+from ancestral.service.jobs.state import AppState, submit_job
 from ancestral.service.jobs.tasks import JobSpec
 
 LOOK_SECONDS: Final = 1.0

@@ -20,8 +20,7 @@ from ancestral.service.broker.job import Job
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.submit import submit_job
+from ancestral.service.jobs.state import AppState, submit_job
 from ancestral.service.jobs.tasks import JobSpec
 from ancestral.service.ws.credentials import CHECK_SECONDS
 
@@ -89,7 +88,7 @@ class RequestContext:
     """The idempotency key."""
 
     async def submit(self, job_spec: JobSpec[Payload, Model], kept_seconds: int = 0) -> Job:
-        """Submit the job, as :func:`ancestral.service.jobs.submit.submit_job` does, which says what it raises."""
+        """Submit the job, as :func:`ancestral.service.jobs.state.submit_job` does, which says what it raises."""
         return await submit_job(
             self.service, self.caller, job_spec, prefer=self.prefer, key=self.key, kept_seconds=kept_seconds
         )

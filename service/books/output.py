@@ -3,25 +3,302 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import posixpath
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from ancestral.codecs.book import COVERED, MEDIA_TYPES, BookWriter, Chapter, check_cover
 from ancestral.errors import InvalidRequest
+from ancestral.models.text import Script
+from ancestral.models.text.script import Pronounced, Text
 from ancestral.provenance.files import sign_in_place
 from ancestral.provenance.signer import Signer
-from ancestral.service.books.captions import book_captions
-from ancestral.service.books.epub import MAX_TEXT_BYTES, Epub, EpubError, read_epub
-from ancestral.service.books.overlays import EPUB, check_overlays, write_overlays
+from ancestral.service.books.epub import MAX_TEXT_BYTES, Epub, EpubError, Item, read_epub
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.text import Book, read_book
-from ancestral.service.speech.captions import CaptionFormat
+from ancestral.service.books.xhtml import Block, Place, codec_of
+from ancestral.service.speech.captions import CaptionFormat, captions
+from ancestral.service.speech.text_parts import written_parts
+from ancestral.service.speech.timestamps import SentenceTimes
+from ancestral.speech.cast import spoken
+
+# An EPUB 3 with media overlays by the word: the book that was read, its sound, and when each word is said.
+#
+# Around each word of the documents stands ``<span id>``, and their heads link to the style of the word that is said;
+# nothing else in them changes. A document with sound has a SMIL file with one ``<par>`` a word, and one file of sound,
+# which it plays from the beginning to the end.
+
+_DATE: Final = (1980, 1, 1, 0, 0, 0)
+"""Date of new files: the same book has the same bytes at any time."""
+_CHUNK: Final = 1 << 20
+_SMIL: Final = "application/smil+xml"
+_SOUND: Final = "audio/mp4"
+EPUB: Final = "application/epub+zip"
+_ACTIVE: Final = "-epub-media-overlay-active"
+"""The class of the word that is said: of a package that names none, foliate-js and others show no word."""
+_STYLESHEET: Final = "word.css"
+_STYLE: Final = f"""\
+.{_ACTIVE} {{ background-color: #ffd54f; color: #000; }}
+.{_ACTIVE} img {{ outline: 0.2em solid #ffd54f; }}
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A word in a document, and when it is said in the document's sound."""
+
+    place: Place
+    start: int
+    """Start in samples."""
+
+
+@dataclass
+class _Overlay:
+    """Additions to one document."""
+
+    item: Item
+    text: bytes
+    """The document with its marks."""
+    smil: str
+    samples: int
+
+
+def check_overlays(epub: Epub) -> None:
+    """Raise :class:`EpubError` if a book cannot get overlays."""
+    if not epub.version.startswith("3"):
+        raise EpubError(
+            f"EPUB {epub.version} has no media overlays, as EPUB 3 has; .m4b and the like can be made of it"
+        )
+    if any("media-overlay" in item.element.attributes for item in epub.items.values()):
+        raise EpubError("it has media overlays already")
+    if "META-INF/signatures.xml" in epub.archive.namelist():
+        raise EpubError("it is signed (META-INF/signatures.xml), and marks would break the signature")
+
+
+def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: PartsFolder, narrator: str) -> None:
+    """Write the book.
+
+    Args:
+        source: the EPUB that was read.
+        output: the file.
+        parts: all of them, in order.
+        folder: that has their sound and their words.
+        narrator: who speaks.
+    """
+    spoken: defaultdict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        spoken[part.paragraph.document].append(part)
+    with Epub(source) as epub, zipfile.ZipFile(output, "w") as archive:
+        check_overlays(epub)
+        base = posixpath.dirname(epub.package_path)
+        names = epub.archive.namelist()
+        homes = (posixpath.join(base, f"spoken{number or ''}") for number in count())
+        home = next(path for path in homes if not any(name.startswith(f"{path}/") for name in names))
+        overlays: list[_Overlay] = []
+        sounds: list[Path] = []
+        for item in epub.spine:
+            if (own := spoken.get(item.path)) and (marks := list(_marks(epub, item, own, folder))):
+                stem = posixpath.join(home, f"{len(overlays) + 1:04d}")
+                samples = sum(folder.samples(part) + folder.silence(part) for part in own)
+                overlays.append(_overlay(epub, item, marks, samples, folder.sample_rate, stem))
+                sounds.append(_sound(own, folder, len(overlays)))
+        changed = {overlay.item.path: overlay.text for overlay in overlays}
+        changed[epub.package_path] = _package(epub, overlays, folder.sample_rate, home, narrator)
+        _copy(epub, archive, changed)
+        _add(archive, posixpath.join(home, _STYLESHEET), _STYLE.encode(), zipfile.ZIP_DEFLATED)
+        for number, (overlay, sound) in enumerate(zip(overlays, sounds, strict=True), 1):
+            stem = posixpath.join(home, f"{number:04d}")
+            _add(archive, f"{stem}.smil", overlay.smil.encode(), zipfile.ZIP_DEFLATED)
+            _add(archive, f"{stem}.m4a", sound.read_bytes(), zipfile.ZIP_STORED)
+            sound.unlink()
+
+
+def _sound(parts: Sequence[Part], folder: PartsFolder, number: int) -> Path:
+    """The sound of a document, as a file."""
+    path = folder.path / f"document-{number}.m4a"
+    with BookWriter(path, "m4b", folder.sample_rate, {}, ()) as writer:
+        for part in parts:
+            writer.feed(folder.sound(part))
+            writer.feed(np.zeros(folder.silence(part), np.int16))
+        writer.finish()
+    return path
+
+
+def _marks(epub: Epub, item: Item, parts: Sequence[Part], folder: PartsFolder) -> Iterator[Mark]:
+    """The words of a document that can be marked, in order; none stands within another."""
+    blocks, data = epub.blocks(item)[0], epub.read(item.path)
+    before, last = 0, 0
+    for part in parts:
+        block = blocks[part.paragraph.line]
+        origins = list(_origins(part.script))
+        for first, end, start, _ in folder.words(part):
+            indices = [
+                origin + part.begin - len(part.lead) for origin in origins[first:end] if origin >= len(part.lead)
+            ]
+            place = _longest(block, indices, data)
+            if place is not None and place[0] >= last:
+                yield Mark(place, before + start)
+                last = place[1]
+        before += folder.samples(part) + folder.silence(part)
+
+
+def _origins(script: Script) -> Iterator[int]:
+    """Where each character of :attr:`Script.written` stands in the text of the part; -1 if it stands for phonemes."""
+    at = 0
+    for piece, shown, _ in script.placed():
+        if isinstance(piece, Text):
+            at = piece.start
+        if isinstance(piece, Text) or (isinstance(piece, Pronounced) and piece.entry is not None):
+            yield from range(at, at + len(shown))
+            at += len(shown)
+        else:
+            yield from [-1] * len(shown)
+
+
+def _longest(block: Block, indices: Sequence[int], data: bytes) -> Place | None:
+    """The longest stretch of characters with no tag in between."""
+    runs: list[Place] = []
+    for index in indices:
+        start, end = block.places[index]
+        if start == end:
+            continue
+        if runs and (start == runs[-1][1] or (start, end) == runs[-1] or data[runs[-1][1] : start].isspace()):
+            runs[-1] = (runs[-1][0], end)
+        else:
+            runs.append((start, end))
+    return max(runs, key=lambda run: run[1] - run[0], default=None)
+
+
+def _overlay(epub: Epub, item: Item, marks: Sequence[Mark], samples: int, rate: int, stem: str) -> _Overlay:
+    data = epub.read(item.path)
+    codec = codec_of(data)
+    root = epub.xml(item.path)
+    colon = root.name[: root.name.rindex(":") + 1] if ":" in root.name else ""
+    prefix = next(name for name in (f"w{n or ''}-" for n in count()) if f'"{name}'.encode(codec) not in data)
+    pieces, done = list[bytes](), 0
+    head = next(root.all("head"), None)
+    if head is not None and head.children:  # an empty one may have no end tag
+        style = posixpath.join(posixpath.dirname(stem), _STYLESHEET)
+        href = quote(posixpath.relpath(style, posixpath.dirname(item.path) or "."))
+        link = f'<{colon}link rel="stylesheet" type="text/css" href="{href}"/>'
+        pieces, done = [data[: head.end], link.encode(codec)], head.end
+    for number, mark in enumerate(marks, 1):
+        start, end = mark.place
+        pieces += [
+            data[done:start],
+            f'<{colon}span id="{prefix}{number}">'.encode(codec),
+            data[start:end],
+            f"</{colon}span>".encode(codec),
+        ]
+        done = end
+    pieces.append(data[done:])
+    text = quote(posixpath.relpath(item.path, posixpath.dirname(stem)))
+    sound = quote(f"{posixpath.basename(stem)}.m4a")
+    # A word lasts until the next one begins: a player plays clips, and would leave out what is between them.
+    edges = [0, *(mark.start for mark in marks[1:]), samples]
+    pars = "".join(
+        f'<par id="p{number}"><text src="{text}#{prefix}{number}"/>'
+        f'<audio src="{sound}" clipBegin="{_clock(edges[number - 1], rate)}" clipEnd="{_clock(edges[number], rate)}"/>'
+        "</par>\n"
+        for number in range(1, len(marks) + 1)
+    )
+    smil = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<smil xmlns="http://www.w3.org/ns/SMIL" version="3.0">\n<body>\n{pars}</body>\n</smil>\n'
+    )
+    return _Overlay(item, b"".join(pieces), smil, samples)
+
+
+def _clock(samples: int, rate: int) -> str:
+    """A time as SMIL has it, exactly: a sample at 16 kHz lasts 0.0000625 s."""
+    seconds, rest = divmod(samples, rate)
+    return f"{seconds}{f'{rest / rate:.7f}'[1:].rstrip('0').rstrip('.')}s"
+
+
+def _package(epub: Epub, overlays: Sequence[_Overlay], rate: int, home: str, narrator: str) -> bytes:
+    """The package document with what has been added."""
+    data = epub.read(epub.package_path)
+    codec, root = codec_of(data), epub.package
+    manifest, metadata = next(root.all("manifest")), next(root.all("metadata"), None)
+    if metadata is None:
+        raise EpubError(f"{epub.package_path}: it has no metadata")
+    colon = manifest.name[: manifest.name.rindex(":") + 1] if ":" in manifest.name else ""
+    prefix = next(name for name in (f"spoken{n or ''}-" for n in count()) if name.encode(codec) not in data)
+    folder = quote(posixpath.relpath(home, posixpath.dirname(epub.package_path) or "."))
+    metas, inserted = "", list[tuple[int, str]]()
+    items = f'<{colon}item id="{prefix}style" href="{folder}/{_STYLESHEET}" media-type="text/css"/>\n'
+    for number, overlay in enumerate(overlays, 1):
+        name, seconds = f"{prefix}{number}", _clock(overlay.samples, rate)
+        metas += f'<{colon}meta property="media:duration" refines="#{name}">{seconds}</{colon}meta>\n'
+        for identifier, suffix, kind in ((name, "smil", _SMIL), (f"{name}-sound", "m4a", _SOUND)):
+            items += f'<{colon}item id="{identifier}" href="{folder}/{number:04d}.{suffix}" media-type="{kind}"/>\n'
+        at = overlay.item.element.start + len(f"<{overlay.item.element.name}".encode(codec))
+        inserted.append((at, f" media-overlay={quoteattr(name)}"))
+    total = _clock(sum(overlay.samples for overlay in overlays), rate)
+    metas += f'<{colon}meta property="media:duration">{total}</{colon}meta>\n'
+    metas += f'<{colon}meta property="media:active-class">{_ACTIVE}</{colon}meta>\n'
+    metas += f'<{colon}meta property="media:narrator">{escape(narrator)}</{colon}meta>\n'
+    for at, text in sorted([*inserted, (metadata.end, metas), (manifest.end, items)], reverse=True):
+        data = data[:at] + text.encode(codec) + data[at:]
+    return data
+
+
+def _copy(epub: Epub, archive: zipfile.ZipFile, changed: Mapping[str, bytes]) -> None:
+    """The files of the book, in their order; the type of the archive is the first, as it has to be."""
+    _add(archive, "mimetype", EPUB.encode(), zipfile.ZIP_STORED)
+    for info in epub.archive.infolist():
+        if info.filename == "mimetype":
+            continue
+        new = zipfile.ZipInfo(info.filename, max(info.date_time, _DATE))
+        stored = info.compress_type == zipfile.ZIP_STORED
+        new.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+        new.external_attr = info.external_attr
+        if info.filename in changed:
+            archive.writestr(new, changed[info.filename])
+            continue
+        with epub.archive.open(info) as source, archive.open(new, "w") as target:
+            while data := source.read(_CHUNK):
+                target.write(data)
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int) -> None:
+    info = zipfile.ZipInfo(name, _DATE)
+    info.compress_type, info.external_attr = compression, 0o644 << 16
+    archive.writestr(info, data)
+
+
+# WebVTT and SubRip of a book, from the times of its words.
+
+
+def book_captions(parts: Sequence[Part], folder: PartsFolder, form: CaptionFormat) -> str:
+    """A file of captions for the sound of parts, in order, all of which are in the folder."""
+    return captions(list(_sentences(parts, folder)), folder.sample_rate, form)
+
+
+def _sentences(parts: Sequence[Part], folder: PartsFolder) -> Iterator[SentenceTimes]:
+    before = 0
+    for part in parts:
+        turns = spoken(part.script, part.speaker)
+        others = any(speaker != part.speaker for speaker, _ in turns)
+        said = [(speaker.name if others else None, sentence) for speaker, turn in turns for sentence in turn]
+        spans = iter([(before + start, before + end) for _, _, start, end in folder.words(part)])
+        shown = written_parts(part.script.written, [sentence for _, sentence in said])
+        for (name, sentence), written in zip(said, shown, strict=True):
+            words = tuple(next(spans) for _ in sentence.words)
+            whole = (words[0][0], words[-1][1]) if words else (before, before)
+            yield SentenceTimes(sentence, written, whole, words, (), name)
+        before += folder.samples(part) + folder.silence(part)
+
 
 MEDIA: Final[Mapping[str, str]] = {**MEDIA_TYPES, "epub": EPUB}
 """The media types of the formats that a book can become."""

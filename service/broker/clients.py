@@ -5,26 +5,195 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from itertools import takewhile
-from typing import Final
+from itertools import chain, takewhile
+from typing import Any, Final
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from redis import asyncio as redis
 
 from ancestral.service.broker.artifacts import ArtifactStore
 from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.job import Job, QueuePosition, Status, shard_of
-from ancestral.service.broker.job_list import list_jobs
-from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key
+from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key, shard_for
 from ancestral.service.broker.messages import Ended, Entry, JobExpired, parse_entry
 from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
 from ancestral.service.broker.queues import Queues
-from ancestral.service.broker.rate_limits import RequestWindow
 from ancestral.service.broker.records import decoded, end_job, parse_reply, read_jobs
-from ancestral.service.broker.scripts import ACKNOWLEDGE
-from ancestral.service.broker.seed_counter import SeedCounter
-from ancestral.service.broker.sessions import StoredSession
+from ancestral.service.broker.scripts import ACKNOWLEDGE, CLAIM_SESSION, SAVE_SESSION, Script
 from ancestral.service.errors import NotReady, Overloaded, Unprocessable
+
+# Websocket sessions, stored so that a client that lost its connection can resume at any server.
+#
+# A session belongs to one connection at a time. A new connection claims it; the earlier one notices when it renews.
+
+HELD_SECONDS: Final = 60
+"""The least time for which the session of a server that died is kept, and the last holder of one that has ended."""
+
+
+class StoredSession:
+    """One session, as one connection holds it.
+
+    Args:
+        connection: to Redis.
+        session_id: of one to resume; a new one if None.
+        seconds: for which it is kept after its connection has ended.
+    """
+
+    def __init__(self, connection: Connection, session_id: str | None, seconds: int) -> None:
+        self.id = session_id or f"session_{secrets.token_hex(16)}"
+        self.owner = ""
+        """The name of the caller, once it is known; no other caller may resume the session."""
+        self._seconds = seconds
+        self._holder = secrets.token_hex(8)
+        self._connection = connection
+
+    async def _run(self, script: Script, seconds: int, **args: str) -> Any:
+        session = key("session", self.id)
+        return await self._connection.run(script, session=session, holder=self._holder, seconds=seconds, **args)
+
+    async def claim(self, owner: str) -> str | None:
+        """Claim the session. Its state; None if this owner has no such session."""
+        state: bytes | None = await self._run(CLAIM_SESSION, self._seconds + HELD_SECONDS, owner=owner)
+        return None if state is None else state.decode()
+
+    async def save(self, state: str) -> bool:
+        """Store the session. False if another connection has claimed it."""
+        return bool(await self._run(SAVE_SESSION, self._seconds + HELD_SECONDS, owner=self.owner, state=state))
+
+    async def renew(self, state: Callable[[], str]) -> bool:
+        """Extend its expiry; ``state`` is called if Redis has lost it. False if another connection has claimed it."""
+        held = await self._run(SAVE_SESSION, self._seconds + HELD_SECONDS, owner="", state="")
+        return await self.save(state()) if held < 0 else bool(held)
+
+    async def release(self, state: Callable[[], str]) -> bool:
+        """The connection is lost. False if another one has claimed the session."""
+        held = await self.renew(state)
+        await self._run(SAVE_SESSION, self._seconds, owner="", state="")
+        return held
+
+    async def end(self) -> bool:
+        """End the session. False if another connection has claimed it.
+
+        Its last holder stays for a while: without it, an earlier connection would take the session for lost, and write
+        it again.
+        """
+        return bool(await self._run(SAVE_SESSION, HELD_SECONDS, owner="", state="-"))
+
+
+# How many seeds a deployment has drawn from its provenance key: one number, which no restart sets back.
+
+_NAME: Final = key("seeds")
+
+
+class SeedCounter:
+    """The number, on the server of Redis that has its key. It has no time to live."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def reserve(self, count: int) -> int:
+        """Take the next ``count`` counters; the first of them."""
+        return int(await self._connection.call(_NAME, lambda redis: redis.incrby(_NAME, count))) - count
+
+    async def reserved(self) -> int:
+        """How many have been taken by all processes."""
+        found = await self._connection.call(_NAME, lambda redis: redis.get(_NAME))
+        return int(found or 0)
+
+
+# Requests of callers in any sixty seconds, counted for all servers of a deployment together.
+
+
+class RequestWindow:
+    """Counts requests by the name of the caller, each in the shard of that name."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._windows: dict[tuple[redis.Redis, str], MovingWindowRateLimiter] = {}
+
+    async def hit(self, caller: str, limit: int) -> tuple[bool, float, int]:
+        """Count a request, unless it is one too many.
+
+        Args:
+            caller: who sent it.
+            limit: requests a minute.
+
+        Returns:
+            Whether it was counted, when the window ends (seconds since 1970), and how many more requests fit into it.
+        """
+        item, prefix = RateLimitItemPerMinute(limit), key("rate", shard=shard_for(caller, self._connection.shards))
+
+        async def count(client: redis.Redis) -> tuple[bool, float, int]:
+            window = self._window(client, prefix)
+            counted = await window.hit(item, caller)
+            reset, remaining = await window.get_window_stats(item, caller)
+            return counted, reset, remaining
+
+        counted: tuple[bool, float, int] = await self._connection.call(prefix, count)
+        return counted
+
+    def _window(self, client: redis.Redis, prefix: str) -> MovingWindowRateLimiter:
+        if (client, prefix) not in self._windows:
+            pool: Any = client.connection_pool  # `limits` says that its options are numbers and strings
+            storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=prefix, connection_pool=pool)
+            self._windows[client, prefix] = MovingWindowRateLimiter(storage)
+        return self._windows[client, prefix]
+
+
+# An owner's jobs, over all shards.
+
+_Listed = tuple[float, bytes]
+"""When a job was submitted, and its id."""
+
+
+async def list_jobs(connection: Connection, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
+    before: _Listed = (math.inf, b"")
+    if after is not None:
+        index = Keys(after, owner=owner)["jobs"]
+        (score,) = await connection.commands(index, ["ZSCORE", index, after])
+        if score is None:
+            raise JobExpired(after)
+        before = float(score), after.encode()
+    found: list[Job] = []
+    while len(found) <= limit:
+        page = await _ids_before(connection, owner, before, limit + 1)
+        records = await read_jobs(connection, [job_id.decode() for _, job_id in page])
+        found += [job for job in records if job is not None]
+        for (_, job_id), job in zip(page, records, strict=True):
+            if job is None:  # it has expired
+                name = Keys(job_id.decode(), owner=owner)["jobs"]
+                await connection.commands(name, ["ZREM", name, job_id])
+        if len(page) <= limit:
+            break
+        before = page[-1]
+    return found[:limit], len(found) > limit
+
+
+async def _ids_before(connection: Connection, owner: str, before: _Listed, count: int) -> list[_Listed]:
+    """Times and ids of an owner's jobs, newest first, over all shards: ``count`` that come after ``before``."""
+
+    async def of_shard(shard: int) -> list[_Listed]:
+        name, start = Keys(owner=owner, in_shard=shard)["jobs"], 0
+        newest = "+inf" if before[0] == math.inf else repr(before[0])
+        found: list[_Listed] = []
+        while len(found) < count:
+            page = ["LIMIT", start, start + count]
+            (reply,) = await connection.commands(name, ["ZREVRANGEBYSCORE", name, newest, "-inf", "WITHSCORES", *page])
+            found += [pair for pair in zip(map(float, reply[1::2]), reply[::2], strict=True) if pair < before]
+            start += len(reply) // 2
+            if len(reply) // 2 < count:
+                break
+        return found
+
+    shards = await asyncio.gather(*(of_shard(shard) for shard in range(connection.shards)))
+    return sorted(chain.from_iterable(shards), reverse=True)[:count]
+
 
 BLOCK_MS: Final = 2000
 """Longest time that a read waits for something to arrive."""

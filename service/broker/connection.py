@@ -15,7 +15,7 @@ from redis.asyncio.connection import DefaultParser
 
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.keys import SHARED, Keys
-from ancestral.service.broker.lua import Script
+from ancestral.service.broker.scripts import Script
 from ancestral.service.broker.topology import CLUSTER_SHARDS, open_topology
 
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ancestral.service.broker.lua import Script
-from ancestral.service.broker.scripts import ADD_EVENT, NOW
+from ancestral.service.broker.scripts import ADD_EVENT, NOW, Script
 
 _FREED: Final = """
 local function freed(claimed_at)

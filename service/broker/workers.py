@@ -22,7 +22,6 @@ from ancestral.service.broker.connection import UNAVAILABLE, Connection, retry_w
 from ancestral.service.broker.control import Control
 from ancestral.service.broker.job import MAX_DEATHS, Failure, Job, Priority, Status, shard_of
 from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key, shard_for
-from ancestral.service.broker.lua import Script
 from ancestral.service.broker.messages import (
     JobExpired,
     Piece,
@@ -35,7 +34,7 @@ from ancestral.service.broker.messages import (
 )
 from ancestral.service.broker.queue_scripts import CLAIM, EXPIRED, RELEASE, RENEW
 from ancestral.service.broker.records import end_job, parse_reply, read_jobs
-from ancestral.service.broker.scripts import ANNOUNCE, ENROL, PREVIEW, PUBLISH, SET_FIELDS
+from ancestral.service.broker.scripts import ANNOUNCE, ENROL, PREVIEW, PUBLISH, SET_FIELDS, Script
 
 ALIVE_SECONDS: Final = 6
 """A worker that has not announced itself for so long counts as dead."""

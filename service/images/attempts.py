@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ancestral.catalog.sampler import Part
-from ancestral.images.sampler import ImageSampler
-from ancestral.images.scoring import report
+from ancestral.images.sampler import ImageSampler, report
 from ancestral.models.engines.base import Stream
 from ancestral.models.engines.images.batch import ImageBatch
 from ancestral.service.images.payloads import EncodingPayload, ImageLikelihoodPayload, PicturesPayload

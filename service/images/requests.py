@@ -1,6 +1,6 @@
 """Requests for pictures as jobs. Everything that can be refused is refused here.
 
-Seeds and labels are resolved here (ancestral/images/resolve.py) and nowhere else: the payload carries them.
+Seeds and labels are resolved here (ancestral/images/drawing.py) and nowhere else: the payload carries them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ANY, ImageModel
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_masked, decode_picture
-from ancestral.images.drawing import ClassDrawing, Drawing
-from ancestral.images.options import DrawOptions, has_classes
-from ancestral.images.resolve import (
+from ancestral.images.drawing import (
+    ClassDrawing,
+    Drawing,
+    DrawOptions,
     class_drawing,
     completion,
     edit,
+    has_classes,
     interpolation,
+    reconstruction,
     requested_labels,
     sheet_drawing,
 )
@@ -31,9 +34,11 @@ from ancestral.models.entries import EDIT_CAPABILITY
 from ancestral.service.images.payloads import (
     CompletionPayload,
     EditPayload,
+    EncodingPayload,
     ImageLikelihoodPayload,
     ImagePayload,
     InterpolationPayload,
+    ReconstructionPayload,
 )
 from ancestral.service.images.schemas import (
     MAX_PICTURES,
@@ -44,10 +49,19 @@ from ancestral.service.images.schemas import (
     InterpolationRequest,
     PictureRequest,
 )
-from ancestral.service.images.source_schemas import DecodingRequest
-from ancestral.service.images.tasks import COMPLETION, EDIT, IMAGE, IMAGE_LIKELIHOOD, INTERPOLATION
+from ancestral.service.images.source_schemas import DecodingRequest, ReconstructionRequest
+from ancestral.service.images.tasks import (
+    COMPLETION,
+    EDIT,
+    ENCODING,
+    IMAGE,
+    IMAGE_LIKELIHOOD,
+    INTERPOLATION,
+    PORTRAIT,
+    RECONSTRUCTION,
+)
 from ancestral.service.jobs.signing import kept_manifest
-from ancestral.service.jobs.tasks import JobSpec
+from ancestral.service.jobs.tasks import JobSpec, Task
 from ancestral.service.jobs.validation import from_base64
 from ancestral.service.settings import Settings
 
@@ -241,3 +255,59 @@ def file_of(text: str, param: str = "image") -> bytes:
         if not head.endswith(";base64"):
             raise InvalidRequest(f"{param}: a data: URL must be base64", param=param, code="invalid_base64")
     return from_base64(text, param)
+
+
+# Requests that send a picture to draw from, or for its vector, checked and resolved into jobs.
+
+
+def reconstruction_job(
+    catalog: Catalog, settings: Settings, request: ReconstructionRequest
+) -> JobSpec[ReconstructionPayload, ImageModel]:
+    """Pictures of what an uploaded one shows. Takes a moment, as the picture is decoded.
+
+    Raises:
+        NotFound: no such model.
+        InvalidRequest: it cannot be served; ``param`` names the field.
+    """
+    model = catalog.image_model(request.model, "image_reconstruction")
+    return _job(RECONSTRUCTION, model, catalog, settings, request)
+
+
+def portrait_job(
+    catalog: Catalog, settings: Settings, request: ReconstructionRequest
+) -> JobSpec[ReconstructionPayload, ImageModel]:
+    """New pictures of the person on an uploaded one; as :func:`reconstruction_job`."""
+    return _job(PORTRAIT, catalog.image_model(request.model, "image_portrait"), catalog, settings, request)
+
+
+def encoding_job(
+    catalog: Catalog, settings: Settings, body: dict[str, Any], file: bytes
+) -> JobSpec[EncodingPayload, ImageModel]:
+    """The vector of an uploaded picture; raises as :func:`reconstruction_job` does.
+
+    Args:
+        catalog: of all models.
+        settings: of the service.
+        body: the field ``model`` of the form.
+        file: the picture.
+    """
+    model = catalog.image_model(body["model"], "image_encoding")
+    symbols, palette_error = decode_picture(file, model.spec, "image")
+    return JobSpec(ENCODING, model, body, EncodingPayload(palette_error=palette_error), 0.0, symbols.tobytes())
+
+
+def _job(
+    task: Task[ReconstructionPayload],
+    model: ImageModel,
+    catalog: Catalog,
+    settings: Settings,
+    request: ReconstructionRequest,
+) -> JobSpec[ReconstructionPayload, ImageModel]:
+    request = with_defaults(catalog, request)
+    file = file_of(request.image)
+    symbols, palette_error = decode_picture(file, model.spec, "image")
+    manifest = kept_manifest(settings, file, "image")
+    drawing = reconstruction(model, symbols, palette_error, request.n, options_of(request))
+    payload = ReconstructionPayload(**vars(drawing), **delivery(request, drawing), n=request.n)
+    kept = payload.response_format == "url"
+    return JobSpec(task, model, request.model_dump(by_alias=True), payload, 0.0, symbols.tobytes(), kept, manifest)

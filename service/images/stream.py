@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import io
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.images.atlas import atlas_fields
 from ancestral.images.drawing import ClassDrawing
-from ancestral.images.encoding import encode
 from ancestral.images.files import decoder_of
+from ancestral.images.pixels import MEDIA_TYPES, encode
 from ancestral.images.sheet import file_of, laid_out, layout_of
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
@@ -30,10 +31,45 @@ from ancestral.service.images.schemas import (
     TokenDetails,
 )
 from ancestral.service.images.source_schemas import Encoding, EncodingList, EncodingUsage
+from ancestral.service.jobs.archive import ZIP, write_archive
+from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.payload import PayloadError
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import JobReader, job_end
+
+# The file of a finished job of pictures: one picture, or a ZIP archive of several.
+
+
+class ImageEncoder(Encoder):
+    """Symbols to a file. The same pictures always give the same bytes."""
+
+    def __init__(self, payload: PicturesPayload, model: ImageModel) -> None:
+        super().__init__()
+        self.media_type = MEDIA_TYPES[payload.output_format] if payload.file_count == 1 else ZIP
+        self.batch_symbols = model.spec.dims
+        self._payload = payload
+        self._model = model
+        self._decode = decoder_of(payload, model)
+        self._entries: list[tuple[int, int]] = []
+
+    def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+        self._decode(symbols)
+        return b""
+
+    def finish(self) -> bytes:
+        payload, model = self._payload, self._model
+        pictures = [file_of(payload, model, index, self._decode) for index in payload.returned]
+        if len(pictures) == 1:
+            self._entries = [(0, len(pictures[0]))]
+            return pictures[0]
+        archive = io.BytesIO()
+        self._entries = write_archive(archive, pictures, payload.output_format)
+        return archive.getvalue()
+
+    def entries(self) -> Sequence[tuple[int, int]]:
+        return self._entries
+
 
 _EVENTS: Final = (ImagePartial, ImageCompleted)
 _EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)

@@ -45,7 +45,7 @@ def _drawing(
         transport_fields=transport_fields,
     )
     attempt = f"ancestral.service.images.attempts:{'UploadAttempt' if upload else 'ImageAttempt'}"
-    encoder = "ancestral.service.images.artifact:ImageEncoder"
+    encoder = "ancestral.service.images.stream:ImageEncoder"
     return Task(kind=kind, payload=payload, attempt=attempt, encoder=encoder, manifest=rule)
 
 

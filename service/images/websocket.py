@@ -29,8 +29,7 @@ from ancestral.service.images.requests import image_job
 from ancestral.service.images.schemas import IMAGE_MESSAGES, ImageCancel, ImageGenerate
 from ancestral.service.images.stream import ImageReader, shown_attributes
 from ancestral.service.images.tasks import IMAGE
-from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.submit import submit_job
+from ancestral.service.jobs.state import AppState, submit_job
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
 from ancestral.service.ws.connection import WsConnection, receive_loop

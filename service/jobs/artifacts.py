@@ -24,8 +24,8 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.messages import Ended, JobExpired, Piece
 from ancestral.service.errors import Conflict, ResponseAborted, content_expired
-from ancestral.service.jobs.artifact_info import ArtifactInfo
 from ancestral.service.jobs.encoder import Encoder
+from ancestral.service.jobs.payload import ArtifactInfo
 from ancestral.service.jobs.signing import seal_of, sign_file
 from ancestral.service.jobs.stream import failure_error
 from ancestral.service.jobs.tasks import Tasks

@@ -12,8 +12,8 @@ from collections import deque
 from typing import Final
 
 from ancestral.catalog.seeds import keyed_seeds
+from ancestral.service.broker.clients import SeedCounter
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.seed_counter import SeedCounter
 from ancestral.service.errors import NotReady
 
 _RESERVE: Final = 2048

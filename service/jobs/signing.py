@@ -24,10 +24,8 @@ from ancestral.provenance.signer import Signer
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import SigningFailed
 from ancestral.service.jobs.archive import ZIP, write_archive
-from ancestral.service.jobs.artifact_info import ArtifactInfo
-from ancestral.service.jobs.manifest import digest_of, manifest_of
-from ancestral.service.jobs.payload import SampledPayload
-from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.jobs.payload import ArtifactInfo, SampledPayload
+from ancestral.service.jobs.tasks import Tasks, digest_of, manifest_of
 from ancestral.service.settings import Settings
 
 _PIECE_BYTES: Final = 1 << 20

@@ -14,8 +14,7 @@ from ancestral.models.engines.base import Stream
 from ancestral.service.jobs.attempt import ScoringAttempt
 from ancestral.service.jobs.sampling_attempt import SamplingAttempt
 from ancestral.service.speech.payloads import AudioPayload, GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from ancestral.speech.sampler import SentencePart, SpeechSampler
-from ancestral.speech.scoring import RecordingScorer
+from ancestral.speech.sampler import RecordingScorer, SentencePart, SpeechSampler
 from ancestral.speech.timing import Timing
 
 MIN_MEASURED_SECONDS = 0.5

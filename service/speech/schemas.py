@@ -16,8 +16,78 @@ from ancestral.models.text import InputFormat
 from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
 from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
 from ancestral.service.jobs.schemas import NO_EFFECT, Described, RequestSeed, Seed, StrictRequest
-from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordSpan, WordTime
+from ancestral.service.ws.schemas import ServerEvent
 from ancestral.speech.cast import MAX_NAME_CHARACTERS, MAX_NAMES
+
+# Times of words, phonemes and visemes, as clients see them.
+
+
+class WordSpan(Described):
+    """When a word is said."""
+
+    word: str
+    """As it is read: numbers and abbreviations are written out."""
+    start: int = Field(ge=0)
+    """Its first sample."""
+    end: int = Field(ge=0)
+    """The first sample after it."""
+
+
+class WordTime(WordSpan):
+    """When a word is said, and by whom."""
+
+    speaker: str | None = None
+    """In a text of several voices: who says it, by a name of `voices` or by the id of the voice."""
+
+
+class WrittenWordTime(WordTime):
+    """When a word is said, and where it was written."""
+
+    text_start: int = Field(ge=0)
+    """Where it was written in `text`: its first character."""
+    text_end: int = Field(ge=0)
+    """The first character after it. What was written as one, such as a date, has several words."""
+
+
+class PhonemeTime(Described):
+    """When a phoneme is said."""
+
+    phoneme: str
+    """ARPAbet; a vowel has a digit for its stress: 1 primary, 2 secondary, 0 none."""
+    start: int = Field(ge=0)
+    """Its first sample."""
+    end: int = Field(ge=0)
+    """The first sample after it."""
+
+
+class VisemeTime(Described):
+    """When the mouth has a shape."""
+
+    viseme: str
+    """One of Oculus': PP, FF, TH, DD, kk, CH, SS, nn, RR, aa, E, ih, oh, ou."""
+    viseme_id: int = Field(ge=1, le=21)
+    """Azure's number of it."""
+    start: int = Field(ge=0)
+    """Its first sample."""
+    end: int = Field(ge=0)
+    """The first sample after it. Where none is, the mouth is at rest."""
+
+
+class SpeechTimes(Described):
+    """The words, phonemes and visemes of a job and when they are said. Pauses are in none of the lists."""
+
+    object: Literal["timestamps"] = "timestamps"
+    job: str
+    sample_rate: int
+    """In hertz, of the samples that are counted: the model's own."""
+    text: str
+    """The text as it was written, without directives and tags."""
+    words: list[WrittenWordTime]
+    phonemes: list[PhonemeTime]
+    visemes: list[VisemeTime]
+    complete: bool
+    """Whether these are all words; a long text is planned sentence by sentence."""
+
 
 SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
 
@@ -303,3 +373,72 @@ class LikelihoodResult(Described):
     """The bits of each 10 ms of audio."""
     words: list[WordBits] | None = None
     """Of a model that speaks text: the words, as they are read. Pauses are in none."""
+
+
+# The server's messages of ``WS /v1/audio/speech/stream``. The client's are in schemas.py.
+
+
+class SessionCreated(ServerEvent):
+    """The first message of every connection."""
+
+    type: Literal["session.created"] = "session.created"
+    session_id: str
+    """For `?session_id=…` after a lost connection."""
+    received_characters: int = Field(ge=0)
+    """How much text the session has received."""
+
+
+class AudioStart(ServerEvent):
+    """An utterance begins; its audio follows in binary frames."""
+
+    type: Literal["audio.start"] = "audio.start"
+    utterance: int = Field(ge=0)
+    """Its number in the session, from 0."""
+    format: AudioFormat
+    sample_rate: int
+    """In hertz."""
+    seed: Seed
+    """`POST /v1/audio/speech` with this seed and the utterance's text gives the same bytes."""
+    words: list[WordTime] | None = None
+    """With `word` in `timestamps`: its words, with their first sample and the first one after them, counted from the
+    start of the utterance at `sample_rate`."""
+    phonemes: list[PhonemeTime] | None = None
+    """With `phoneme` in `timestamps`: its phonemes, likewise."""
+    visemes: list[VisemeTime] | None = None
+    """With `viseme` in `timestamps`: its mouth shapes, likewise."""
+
+
+class AudioProgress(ServerEvent):
+    """How much of an utterance has been sent; about once per second of audio."""
+
+    type: Literal["audio.progress"] = "audio.progress"
+    utterance: int = Field(ge=0)
+    samples: int = Field(ge=0)
+    """Sent so far, at the rate of the bytes."""
+    total_samples_estimate: int = Field(ge=0)
+    real_time_factor: float = Field(ge=0)
+    """Seconds of audio sent per second."""
+
+
+class AudioDone(ServerEvent):
+    """An utterance is complete."""
+
+    type: Literal["audio.done"] = "audio.done"
+    utterance: int = Field(ge=0)
+    total_bytes: int = Field(ge=0)
+    """Of the whole utterance, also after it was resumed."""
+    samples: int = Field(ge=0)
+    sha256: str
+    """Of all its bytes."""
+
+
+class AudioCancelled(ServerEvent):
+    """The answer to `input.cancel`."""
+
+    type: Literal["audio.cancelled"] = "audio.cancelled"
+
+
+class SessionDone(ServerEvent):
+    """Everything before `input.done` has been sent; more text may follow."""
+
+    type: Literal["session.done"] = "session.done"

@@ -6,10 +6,13 @@ import asyncio
 import base64
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ancestral import codecs
+from ancestral.catalog.models import SpeechModel
 from ancestral.codecs import Wave
 from ancestral.errors import NotFound
 from ancestral.models.spec import SpeechSpec
@@ -17,6 +20,7 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import redis_unavailable
+from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader, check_end
 from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
@@ -24,6 +28,30 @@ from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, 
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.speech.decoder import AudioDecoder
 from ancestral.speech.tags import tags_of
+
+# The file of a finished job of sound.
+
+
+class AudioEncoder(Encoder):
+    """Symbols to an audio file whose header holds its length."""
+
+    def __init__(self, payload: AudioPayload, model: SpeechModel) -> None:
+        super().__init__()
+        rate = model.spec.sample_rate
+        self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], rate
+        tags = tags_of(payload, model.entry.id, model.sha256)
+        self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate, tags=tags)
+        self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
+
+    def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
+        return self._encoder.feed(self._decode(index, symbols))
+
+    def finish(self) -> bytes:
+        return self._encoder.finish()
+
+    def rewrites(self) -> Iterable[tuple[int, bytes]]:
+        return self._encoder.rewrites()
+
 
 ACKNOWLEDGE_SECONDS = 0.25
 """Sound between two reports of reading."""

@@ -17,7 +17,7 @@ SPEECH: Final = Task(
     kind="speech",
     payload=SpeechPayload,
     attempt="ancestral.service.speech.attempts:SpeechAttempt",
-    encoder="ancestral.service.speech.artifact:AudioEncoder",
+    encoder="ancestral.service.speech.stream:AudioEncoder",
     paced=True,
     manifest=ManifestRule(
         "speech",
@@ -30,7 +30,7 @@ GENERATION: Final = Task(
     kind="generation",
     payload=GenerationPayload,
     attempt="ancestral.service.speech.attempts:GenerationAttempt",
-    encoder="ancestral.service.speech.artifact:AudioEncoder",
+    encoder="ancestral.service.speech.stream:AudioEncoder",
     paced=True,
     manifest=ManifestRule(
         "generation",

@@ -13,9 +13,8 @@ from ancestral.models.text.visemes import viseme_of
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
 from ancestral.service.speech.payloads import SpeechPayload
-from ancestral.service.speech.schemas import Timestamps
+from ancestral.service.speech.schemas import PhonemeTime, Timestamps, VisemeTime, WordTime, WrittenWordTime
 from ancestral.service.speech.text_parts import TextPart, written_parts
-from ancestral.service.speech.time_schemas import PhonemeTime, VisemeTime, WordTime, WrittenWordTime
 from ancestral.speech.timing import SampleSpan, Timing
 
 _POLL_SECONDS: Final = 0.02

@@ -10,8 +10,21 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Header
 from fastapi.responses import Response, StreamingResponse
 
-from ancestral.service.api.http.etags import IfNoneMatch, not_modified
 from ancestral.service.errors import RangeNotSatisfiable
+
+# ``If-None-Match``, of clients that have a file already.
+
+IfNoneMatch = Annotated[str | None, Header(description="Answer 304 if the file has this ETag.")]
+
+
+def not_modified(if_none_match: str | None, headers: Mapping[str, str]) -> Response | None:
+    """The answer 304 with these headers, if the client has what their ``etag`` names. Weak tags count as the strong
+    ones that they contain."""
+    wanted = {part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")}
+    if wanted.isdisjoint({"*", headers["etag"].removeprefix("W/")}):
+        return None
+    return Response(status_code=304, headers=dict(headers))
+
 
 _RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE)
 

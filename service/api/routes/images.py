@@ -19,11 +19,16 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import digest_seed
 from ancestral.errors import NotFound
-from ancestral.images.encoding import MEDIA_TYPES
+from ancestral.images.pixels import MEDIA_TYPES
 from ancestral.models.spec import STYLE
 from ancestral.service.api.deps import ContextDep, RateLimitedCaller, RequestContext, Service, base_url
-from ancestral.service.api.http.etags import IfNoneMatch, not_modified
-from ancestral.service.api.http.file_response import ConditionsDep, file_response, file_responses
+from ancestral.service.api.http.file_response import (
+    ConditionsDep,
+    IfNoneMatch,
+    file_response,
+    file_responses,
+    not_modified,
+)
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import SAMPLED, accepted, figures, headers_of_samples
@@ -33,7 +38,16 @@ from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
 from ancestral.service.broker.job import Priority, Status
 from ancestral.service.errors import Conflict
 from ancestral.service.images.payloads import PicturesPayload
-from ancestral.service.images.requests import completion_job, edit_job, image_job, interpolation_job, likelihood_job
+from ancestral.service.images.requests import (
+    completion_job,
+    edit_job,
+    encoding_job,
+    image_job,
+    interpolation_job,
+    likelihood_job,
+    portrait_job,
+    reconstruction_job,
+)
 from ancestral.service.images.schemas import (
     PALETTE_NAME,
     PROMPT_OF_EDIT,
@@ -53,7 +67,6 @@ from ancestral.service.images.schemas import (
     ImagesObject,
     InterpolationRequest,
 )
-from ancestral.service.images.source_requests import encoding_job, portrait_job, reconstruction_job
 from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
 from ancestral.service.images.stream import ImageReader, as_events, finished_file, images_object, signed_files
 from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID, NO_EFFECT, Described

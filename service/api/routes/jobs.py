@@ -19,12 +19,17 @@ from ancestral import codecs
 from ancestral.catalog.models import Model, SpeechModel
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.images import encoding
+from ancestral.images import pixels
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.service.api.deps import CallerDep, ContextDep, Service
 from ancestral.service.api.http.auth import check_again
-from ancestral.service.api.http.etags import IfNoneMatch, not_modified
-from ancestral.service.api.http.file_response import ConditionsDep, file_response, file_responses
+from ancestral.service.api.http.file_response import (
+    ConditionsDep,
+    IfNoneMatch,
+    file_response,
+    file_responses,
+    not_modified,
+)
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.responses import ACCEPTED, SAMPLED, accepted, completed, describe_job, figures
@@ -37,7 +42,6 @@ from ancestral.service.detection.schemas import Detection
 from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
 from ancestral.service.jobs.archive import ZIP
 from ancestral.service.jobs.events import event
-from ancestral.service.jobs.manifest import manifest_of, output_of
 from ancestral.service.jobs.payload import Payload, SampledPayload
 from ancestral.service.jobs.schemas import (
     EVENT_ID,
@@ -54,15 +58,13 @@ from ancestral.service.jobs.schemas import (
     RequestSeed,
     Verification,
 )
-from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.state import AppState, wants_job
 from ancestral.service.jobs.stream import check_end
-from ancestral.service.jobs.submit import wants_job
-from ancestral.service.jobs.tasks import JobSpec, ManifestRule
+from ancestral.service.jobs.tasks import JobSpec, ManifestRule, manifest_of, output_of
 from ancestral.service.jobs.validation import from_validation
 from ancestral.service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
 from ancestral.service.speech.payloads import SpeechPayload
-from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
-from ancestral.service.speech.time_schemas import SpeechTimes
+from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, SpeechTimes
 from ancestral.service.speech.timestamps import Timeline, times_of
 
 KEEP_ALIVE_SECONDS = 10.0
@@ -202,7 +204,7 @@ content = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _MEDIA: dict[str, Any] = {
     **{
         media: {"schema": {"type": "string", "format": "binary"}}
-        for media in (*codecs.MEDIA_TYPES.values(), *encoding.MEDIA_TYPES.values(), ZIP)
+        for media in (*codecs.MEDIA_TYPES.values(), *pixels.MEDIA_TYPES.values(), ZIP)
     },
     "application/json": {"schema": {"type": "object"}},
 }

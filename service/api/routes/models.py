@@ -15,7 +15,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.service.api.deps import Service
-from ancestral.service.api.http.etags import IfNoneMatch, not_modified
+from ancestral.service.api.http.file_response import IfNoneMatch, not_modified
 from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.schemas import ModelList, ModelObject
 from ancestral.service.speech.elevenlabs.requests import elevenlabs_models

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from ancestral.errors import NotFound
-from ancestral.service.api.http.etags import IfNoneMatch, not_modified
+from ancestral.service.api.http.file_response import IfNoneMatch, not_modified
 
 # The content security policy of the HTML pages: nothing inline, and nothing from another host.
 

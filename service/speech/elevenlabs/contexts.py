@@ -18,6 +18,7 @@ import asyncio
 import base64
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from starlette.datastructures import QueryParams
@@ -25,18 +26,44 @@ from starlette.datastructures import QueryParams
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
-from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage
+from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage, FailureMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery
-from ancestral.service.speech.session.runner import TICK_SECONDS, SessionRunner
+from ancestral.service.speech.session.runner import TICK_SECONDS, EventSink, SessionRunner
 from ancestral.service.speech.session.state import Utterance, new_session_state
-from ancestral.service.speech.session.utterance_sender import EventSink
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
 from ancestral.service.ws.connection import WsConnection
 from ancestral.service.ws.credentials import Credentials
 from ancestral.service.ws.messages import checked, parse_query
+
+# How the websockets of ElevenLabs' dialect end with an error: ``{"message", "error"}``, then a close with 1008.
+
+_REASON_CHARACTERS: Final = 120
+"""The most that fits in a close frame."""
+
+
+async def fail(websocket: BoundedWebSocket, message: str, code: str) -> NoReturn:
+    """Send the reason, and close the connection.
+
+    Raises:
+        CloseConnection: always, unless the client has gone.
+        Disconnected: it has gone.
+    """
+    with suppress(CloseConnection):
+        await websocket.send_json(FailureMessage(message=message, error=code).model_dump())
+    raise CloseConnection(1008, code[:_REASON_CHARACTERS])
+
+
+async def fail_idle(websocket: BoundedWebSocket, end: IdleTimeout) -> CloseConnection:
+    """Send the reason why an idle connection is closed; returns how to close it."""
+    try:
+        await fail(websocket, "Nothing came within inactivity_timeout.", "input_timeout_exceeded")
+    except CloseConnection as close:
+        return close
+    except Disconnected:
+        return end
+
 
 MAX_CONTEXTS: Final = 64
 """Open contexts of one connection."""

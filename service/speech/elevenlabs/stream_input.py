@@ -18,11 +18,11 @@ from starlette.datastructures import QueryParams
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.elevenlabs.failures import fail, fail_idle
+from ancestral.service.speech.elevenlabs.contexts import fail, fail_idle
 from ancestral.service.speech.elevenlabs.messages import AudioMessage, FirstMessage, TextMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from ancestral.service.speech.elevenlabs.schemas import StreamQuery
-from ancestral.service.speech.session.connection import SpeechConnection
+from ancestral.service.speech.session.native import SpeechConnection
 from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.state import Utterance, new_session_state
 from ancestral.service.telemetry.metrics import Transport

@@ -37,8 +37,7 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import Unauthorized, redis_unavailable
 from ancestral.service.jobs.schemas import Described
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.session.connection import SpeechConnection
-from ancestral.service.speech.session.events import (
+from ancestral.service.speech.schemas import (
     AudioCancelled,
     AudioDone,
     AudioProgress,
@@ -54,15 +53,44 @@ from ancestral.service.speech.session.messages import (
     SessionConfig,
     SessionResume,
 )
-from ancestral.service.speech.session.runner import SessionRunner
+from ancestral.service.speech.session.runner import EventSink, SessionRunner
 from ancestral.service.speech.session.state import SessionState, Utterance, new_session_state, session_cast
 from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection
-from ancestral.service.ws.connection import IDLE_SECONDS, receive_loop
+from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
+from ancestral.service.ws.connection import IDLE_SECONDS, WsConnection, receive_loop
 from ancestral.service.ws.credentials import Credentials
 from ancestral.service.ws.messages import parse_message, wrong_order
 from ancestral.service.ws.schemas import ServerEvent, SessionClose, error_event
+
+# A websocket connection that speaks text, of either protocol.
+
+_DONE = (1000, 1001)
+"""Close codes of clients that will not resume the session."""
+
+
+class SpeechConnection(WsConnection, EventSink):
+    """A connection with a session."""
+
+    def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
+        super().__init__(websocket, credentials)
+        self.runner: SessionRunner | None = None
+        self._state = state
+
+    def start_session(self, runner: SessionRunner) -> None:
+        """Start to send what is spoken."""
+        self.runner = runner
+        self.start(runner.send_utterances(), runner.maintain())
+
+    async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
+        if self.runner is not None:
+            await self.runner.on_disconnect(keep=not self._is_final(end))
+
+    def _is_final(self, end: CloseConnection | Disconnected) -> bool:
+        """Whether the session will not be resumed."""
+        if isinstance(end, CloseConnection):
+            return end.final
+        return end.code in _DONE and self.runner is not None and self.runner.session_state.is_done
 
 
 class SpeechQuery(Described):

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ancestral import codecs
 from ancestral.codecs.book import BookWriter, Chapter
-from ancestral.images import encoding
+from ancestral.images import pixels as encoding
 from ancestral.provenance.c2pa import Claim, detached, load_signer
 from ancestral.provenance.signer import Signer, make_trial_chain
 
