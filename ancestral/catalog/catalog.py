@@ -212,9 +212,7 @@ def checkpoints(entry: ModelEntry) -> Checkpoints:
     return Checkpoints(sampled, acoustic, classifier)
 
 
-def usable(
-    entries: Iterable[ModelEntry],
-) -> Iterator[tuple[ModelEntry, Checkpoints]]:
+def usable(entries: Iterable[ModelEntry]) -> Iterator[tuple[ModelEntry, Checkpoints]]:
     """The models whose checkpoints can be used, with these. Another is left out, and the reason logged.
 
     Raises:

@@ -151,11 +151,7 @@ _NO_TEXTS: Final[Mapping[str, str]] = {}
 
 
 def encode(
-    pixels: Pixels,
-    form: str,
-    scale: int = 1,
-    texts: Mapping[str, str] = _NO_TEXTS,
-    size: tuple[int, int] | None = None,
+    pixels: Pixels, form: str, scale: int = 1, texts: Mapping[str, str] = _NO_TEXTS, size: tuple[int, int] | None = None
 ) -> bytes:
     """An image file.
 

@@ -182,12 +182,7 @@ class RecordingScorer:
     """
 
     def __init__(
-        self,
-        sampler: SpeechSampler,
-        voice: str,
-        sentences: Sequence[Sentence],
-        recording: bytes,
-        param: str = "file",
+        self, sampler: SpeechSampler, voice: str, sentences: Sequence[Sentence], recording: bytes, param: str = "file"
     ) -> None:
         self._sampler, self._sentences, self._param = sampler, sentences, param
         self._shares = sampler.model.mix(voice).shares

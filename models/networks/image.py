@@ -115,11 +115,7 @@ class ImageNetwork(nn.Module):
         self.spec = spec
 
     def forward(
-        self,
-        symbols: Tensor,
-        given: Tensor | None = None,
-        dtype: torch.dtype | None = None,
-        kept: Tensor | None = None,
+        self, symbols: Tensor, given: Tensor | None = None, dtype: torch.dtype | None = None, kept: Tensor | None = None
     ) -> Tensor:
         """The distribution of every symbol given those before it, row by row, pixel by pixel, red, green, blue.
 

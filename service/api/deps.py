@@ -63,8 +63,7 @@ RateLimitedCaller = Annotated[Caller, Depends(counted_caller)]
 """The caller, on routes whose requests count against the rate limit."""
 
 Prefer = Annotated[
-    str | None,
-    Header(description="`respond-async` answers 202 with a job instead of the result.", max_length=256),
+    str | None, Header(description="`respond-async` answers 202 with a job instead of the result.", max_length=256)
 ]
 IdempotencyKey = Annotated[
     str | None,

@@ -92,11 +92,7 @@ def notes_of(book: Book, unspoken: Sequence[str]) -> list[str]:
 
 
 def parts_of(
-    book: Book,
-    lexicon: Pronunciations,
-    seed: int,
-    speaker: Mapping[str, Any],
-    cast_in: Callable[[str | None], Cast],
+    book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], cast_in: Callable[[str | None], Cast]
 ) -> tuple[list[Part], list[str]]:
     """Everything that is to be spoken, in order; and of an EPUB, the places of what cannot be.
 

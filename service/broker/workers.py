@@ -393,8 +393,5 @@ async def _release(connection: Connection, job: Job, attempt: int, *, max_deaths
     """Put a leased job back or suspend it; see ``RELEASE``."""
     args = {"id": job.id, "attempt": attempt, "max_deaths": max_deaths, "grace": LEASE_SECONDS, "parked": parked}
     least = PARKED_SECONDS if parked >= 0 else 0
-    kept = {
-        "retention": max(job.retention, least),
-        "record_retention": max(job.record_retention, least),
-    }
+    kept = {"retention": max(job.retention, least), "record_retention": max(job.record_retention, least)}
     return int(await connection.run(RELEASE, Keys.for_job(job), **args, **kept))

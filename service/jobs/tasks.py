@@ -199,11 +199,7 @@ def output_of(info: ArtifactInfo) -> Output:
     """The hashes of an output: of a signed file those before it was signed, which the same request gives again."""
     size, digest = info.unsigned or (info.bytes, info.sha256)
     return Output(
-        sha256=digest,
-        bytes=size,
-        symbols_sha256=info.symbols_sha256,
-        samples=info.samples,
-        media_type=info.media_type,
+        sha256=digest, bytes=size, symbols_sha256=info.symbols_sha256, samples=info.samples, media_type=info.media_type
     )
 
 

@@ -10,10 +10,7 @@ from ancestral.service.speech.timestamps import SentenceTimes
 from ancestral.speech.timing import SampleSpan
 
 CaptionFormat = Literal["vtt", "srt"]
-MEDIA_TYPES: Final[dict[str, str]] = {
-    "vtt": "text/vtt; charset=utf-8",
-    "srt": "application/x-subrip; charset=utf-8",
-}
+MEDIA_TYPES: Final[dict[str, str]] = {"vtt": "text/vtt; charset=utf-8", "srt": "application/x-subrip; charset=utf-8"}
 _LINE_CHARACTERS: Final = 42
 """The longest line, as broadcasters recommend."""
 _CUE_CHARACTERS: Final = 2 * _LINE_CHARACTERS

@@ -18,9 +18,7 @@ SHORT_TEXT_PHONEMES = 600
 """About 45 s of speech, whose length is predicted in 50 ms."""
 
 Entries = Annotated[
-    tuple[tuple[str, str], ...],
-    PlainValidator(lambda entries: tuple(entries.items())),
-    PlainSerializer(dict),
+    tuple[tuple[str, str], ...], PlainValidator(lambda entries: tuple(entries.items())), PlainSerializer(dict)
 ]
 """Words and their phonemes, or names and their voices. In JSON they are one object."""
 

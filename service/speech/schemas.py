@@ -108,8 +108,7 @@ class VoiceReference(StrictRequest):
 
 VoiceWeights = Annotated[
     dict[
-        Annotated[str, Field(min_length=1, max_length=64)],
-        Annotated[float, Field(gt=0.0, lt=1e6, allow_inf_nan=False)],
+        Annotated[str, Field(min_length=1, max_length=64)], Annotated[float, Field(gt=0.0, lt=1e6, allow_inf_nan=False)]
     ],
     Field(min_length=1, max_length=MAX_VOICES),
 ]

@@ -41,9 +41,7 @@ def command() -> None:
 @click.option("--mirror", is_flag=True, help="Train on mirrored pictures, too.")
 @click.option("--licence", default="not stated", show_default=True, help="Of the pictures.")
 @click.option(
-    "--work",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="For the runs. [default: build/pictures/NAME]",
+    "--work", type=click.Path(file_okay=False, path_type=Path), help="For the runs. [default: build/pictures/NAME]"
 )
 @model_options
 @click.pass_context

@@ -38,9 +38,7 @@ def command() -> None:
 @click.option("--acoustic-steps", type=click.IntRange(1), default=1200, show_default=True)
 @click.option("--processes", type=click.IntRange(1), help="Default: one per core.")
 @click.option(
-    "--work",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="For the runs. [default: build/voices/NAME]",
+    "--work", type=click.Path(file_okay=False, path_type=Path), help="For the runs. [default: build/voices/NAME]"
 )
 @click.option("--evaluate", is_flag=True, help="Judge the trained voice, and write the figures into its card.")
 @model_options

@@ -45,10 +45,7 @@ class NativeEngine(CachedEngine):
     lanes = widths[-1]
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        precision: Precision = Precision.FP32,
-        instructions: Instructions | None = None,
+        self, checkpoint: Checkpoint, precision: Precision = Precision.FP32, instructions: Instructions | None = None
     ) -> None:
         super().__init__(checkpoint)
         if precision is Precision.INT8 and not self.spec.int8_ranges:

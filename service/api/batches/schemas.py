@@ -55,13 +55,7 @@ class BatchRequest(StrictRequest):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [
-                {
-                    "input_file_id": FILE_EXAMPLE,
-                    "endpoint": "/v1/audio/speech",
-                    "completion_window": "24h",
-                }
-            ]
+            "examples": [{"input_file_id": FILE_EXAMPLE, "endpoint": "/v1/audio/speech", "completion_window": "24h"}]
         }
     )
 

@@ -14,14 +14,7 @@ from ancestral.service.api.batches.lines import Answer, Line, answer_of, job_of,
 from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import (
-    NotReady,
-    Overloaded,
-    PayloadTooLarge,
-    ServiceError,
-    envelope,
-    status_of,
-)
+from ancestral.service.errors import NotReady, Overloaded, PayloadTooLarge, ServiceError, envelope, status_of
 from ancestral.service.jobs.state import AppState
 
 MAX_OUTPUT_BYTES: Final = 64 << 20

@@ -29,14 +29,7 @@ MOST = 99_999
 """The highest limit that a key may have."""
 
 PUBLIC_LISTS: Final = frozenset(
-    {
-        "/v1/models",
-        "/v1/models/{model_id}",
-        "/v1/audio/models",
-        "/v1/audio/voices",
-        "/v1/images/classes",
-        "/v1/voices",
-    }
+    {"/v1/models", "/v1/models/{model_id}", "/v1/audio/models", "/v1/audio/voices", "/v1/images/classes", "/v1/voices"}
 )
 """The lists that a deployment may open to everybody (``ANCESTRAL_PUBLIC_LISTS``): some clients read them without a key.
 They say what the server offers, and nothing of what anybody has requested."""

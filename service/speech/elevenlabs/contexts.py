@@ -174,12 +174,7 @@ class MultiContextConnection(WsConnection):
     """
 
     def __init__(
-        self,
-        state: AppState,
-        websocket: BoundedWebSocket,
-        credentials: Credentials,
-        voice_id: str,
-        query: QueryParams,
+        self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, voice_id: str, query: QueryParams
     ) -> None:
         super().__init__(websocket, credentials)
         self._state = state

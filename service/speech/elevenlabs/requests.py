@@ -9,12 +9,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.formats import MEDIA_TYPES
 from ancestral.service.speech.alignment import Alignment, normalized, written
-from ancestral.service.speech.elevenlabs.messages import (
-    CharacterTimes,
-    ContextMessage,
-    FirstMessage,
-    GenerationConfig,
-)
+from ancestral.service.speech.elevenlabs.messages import CharacterTimes, ContextMessage, FirstMessage, GenerationConfig
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     ElevenLabsLanguage,
@@ -170,9 +165,7 @@ def _in_seconds(alignment: Alignment, sample_rate: int) -> SecondsAlignment | No
         [round(sample / sample_rate, 6) for sample in samples] for samples in zip(*alignment.spans, strict=True)
     )
     return SecondsAlignment(
-        characters=list(alignment.characters),
-        character_start_times_seconds=starts,
-        character_end_times_seconds=ends,
+        characters=list(alignment.characters), character_start_times_seconds=starts, character_end_times_seconds=ends
     )
 
 

@@ -45,12 +45,7 @@ class ElevenLabsConnection(SpeechConnection):
     """
 
     def __init__(
-        self,
-        state: AppState,
-        websocket: BoundedWebSocket,
-        credentials: Credentials,
-        voice_id: str,
-        query: QueryParams,
+        self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, voice_id: str, query: QueryParams
     ) -> None:
         super().__init__(state, websocket, credentials)
         self._voice_id = voice_id

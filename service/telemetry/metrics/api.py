@@ -92,10 +92,7 @@ class ApiMetrics(Metrics):
             "ancestral_websockets_closed_total", "Websockets that closed.", ["route", "code"], registry=registry
         )
         self._rejected = Counter(
-            "ancestral_rejected_total",
-            "Requests rejected with 429, over any transport.",
-            ["reason"],
-            registry=registry,
+            "ancestral_rejected_total", "Requests rejected with 429, over any transport.", ["reason"], registry=registry
         )
         for reason in REFUSALS:
             self._rejected.labels(reason)

@@ -58,10 +58,7 @@ class WorkerMetrics(Metrics):
             registry=registry,
         )  # fmt: skip
         self._resumes = Counter(
-            "ancestral_resumes_total",
-            "Attempts that resumed from a snapshot.",
-            ["priority"],
-            registry=registry,
+            "ancestral_resumes_total", "Attempts that resumed from a snapshot.", ["priority"], registry=registry
         )
         self._ends = Counter(
             "ancestral_attempt_ends_total",
@@ -188,10 +185,6 @@ def _models(load: Workload) -> Iterable[Metric]:
     yield gauge("ancestral_model_in_memory", text, [([name], s.engine.loaded) for name, s in known], ["model"])
     for what, text, at in (
         ("loaded", "Time when the model was loaded.", {name: load.loaded_at for name, _ in known}),
-        (
-            "created",
-            "Creation time given in model.json.",
-            {name: s.model.entry.created for name, s in known},
-        ),
+        ("created", "Creation time given in model.json.", {name: s.model.entry.created for name, s in known}),
     ):
         yield gauge(f"ancestral_model_{what}_timestamp_seconds", text, [([n], t) for n, t in at.items()], ["model"])
