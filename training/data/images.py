@@ -58,6 +58,12 @@ class Pictures:
     identities: NDArray[np.int64] | None = None
     """``[N]``: who or what a picture shows, as a number. None where the set does not say it."""
 
+    @property
+    def known_identities(self) -> NDArray[np.int64]:
+        """The identities of a set that has them."""
+        assert self.identities is not None
+        return self.identities
+
 
 @dataclass(frozen=True)
 class PictureSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,14 @@ from torch import Tensor, nn
 
 from ancestral.models.architectures.context import CONTEXT_PREFIX
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.checkpoint import Checkpoint, Tensors, load, save
+from ancestral.models.checkpoint import Checkpoint, Tensors, load
 from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.request import ImageStreamRequest
-from ancestral.models.networks import build_network
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec
-from ancestral.training.data.epochs import Epochs
-from ancestral.training.data.images import Pictures, PictureSet, binarise, held_out, matching_pictures, write_sheet
+from ancestral.training.data.images import Pictures, PictureSet, write_sheet
 from ancestral.training.data.masks import kept_pixels
-from ancestral.training.model_card import picture_card
-from ancestral.training.precision import fastest_precision
-from ancestral.training.start import load_weights, read_start
+from ancestral.training.tasks.pictures import PictureTask
 
 _VALIDATED = 500
 _ROWS, _COLUMNS = 4, 10
@@ -38,30 +34,18 @@ _SCORED = 50
 
 
 @dataclass(frozen=True)
-class ImageTask:
-    """Whole pictures, in epochs, scored in bits per sub-pixel.
-
-    Pictures of two levels are binarised anew in every epoch; held-out ones always in the same way.
-    """
+class ImageTask(PictureTask):
+    """Whole pictures, in epochs, scored in bits per sub-pixel. ``start`` may not draw edits yet."""
 
     spec: ImageSpec
-    data: Path
-    batch: int = 16
-    """Pictures per process and step."""
     label_dropout: float = 1 / 20
     """The probability of replacing each label by "unspecified": low, because people name most labels."""
     unconditional: float = 0.1
     """The share of the pictures that lose all labels but the style, as in the unconditional pass of guidance, and of
     those that lose each label but the style with probability 1/2. Labels that are left out each by itself are hardly
     ever left out together."""
-    precision: str = field(default_factory=fastest_precision)
-    """Precision of the arithmetic."""
     edited: float = 0.25
     """The share of the pictures that are edits, of a network that draws them: only their regions are scored."""
-    start: Path | None = None
-    """The checkpoint whose weights the run starts from, of the same spec; it may not draw edits yet."""
-    seed: int = 0
-    unit: str = "pictures"
     measure: str = "bits/dim"
 
     @cached_property
@@ -71,29 +55,17 @@ class ImageTask:
         Raises:
             ValueError: they are not pictures of the spec's size, or have another palette or other attributes.
         """
-        spec = self.spec
-        pictures = matching_pictures(self.data, spec)
+        spec, pictures = self.spec, super().pictures
         if spec.attributes and (spec.attributes, spec.label_rows) != (pictures.attributes, len(pictures.label_rows)):
             raise ValueError(f"{self.data}: its attributes are not the model's")
         return pictures
 
-    def network(self) -> nn.Module:
-        """The network to train, with the weights of ``start`` if there are any.
+    def _may_differ(self) -> Sequence[str]:
+        return ["label_rows", *(["context_channels"] if self._draws_edits else [])]
 
-        Raises:
-            ValueError: ``start`` holds no network, or another one.
-        """
-        network = build_network(self.spec)
-        if self._start is not None:
-            tensors = {name: tensor for name, tensor in self._start.tensors.items() if name != LABEL_ROWS}
-            load_weights(network, self._new_context(network) | tensors)
-        return network
-
-    @cached_property
-    def _start(self) -> Checkpoint | None:
-        """The checkpoint ``start``, read once, so that the model card names the weights that were really used."""
-        may_differ = ["label_rows", *(["context_channels"] if self._draws_edits else [])]
-        return read_start(self.start, self.spec, may_differ)
+    def _weights(self, network: nn.Module, tensors: Tensors) -> Tensors:
+        kept = {name: tensor for name, tensor in tensors.items() if name != LABEL_ROWS}
+        return self._new_context(network) | kept
 
     @staticmethod
     def _new_context(network: nn.Module) -> Tensors:
@@ -111,9 +83,8 @@ class ImageTask:
         train = self.pictures.train
         chosen = self._epochs.take(step * self.batch, self.batch, rank)
         rng = np.random.default_rng([self.seed, step, rank])
-        images, labels = train.images[chosen], train.labels[chosen].copy()
-        if self.spec.binary:
-            images = binarise(images, rng)
+        labels = train.labels[chosen].copy()
+        images = self._drawn(train.images[chosen], rng)
         kind = rng.random(len(labels))
         sparse = np.where(kind < 2 * self.unconditional, 0.5, self.label_dropout)
         rates = np.where(kind < self.unconditional, 1.0, sparse)
@@ -127,11 +98,7 @@ class ImageTask:
             dropped = rng.random(len(labels)) < (self.label_dropout if name == STYLE else rates)
             labels[dropped, column] = len(values)
         given = torch.from_numpy(labels) if self.spec.conditions else None
-        return torch.from_numpy(images.astype(np.int64)), given, torch.from_numpy(kept) if self._draws_edits else None
-
-    @cached_property
-    def _epochs(self) -> Epochs:
-        return Epochs(len(self.pictures.train.images), self.seed)
+        return images, given, torch.from_numpy(kept) if self._draws_edits else None
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
         """Mean bits per sub-pixel of one batch; see :class:`Task`."""
@@ -145,10 +112,6 @@ class ImageTask:
             nats = F.cross_entropy(logits[drawn].float(), images[drawn])
         return nats / math.log(2), len(images)
 
-    def held_out(self, pictures: Pictures, count: int | None) -> Pictures:
-        """The first pictures of a set, or all, as the model sees them in evaluation."""
-        return held_out(pictures, self.spec, self.seed, count)
-
     @torch.no_grad()
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Likelihood of validation pictures, in full precision: with their labels, and unconditional."""
@@ -159,15 +122,12 @@ class ImageTask:
         return {f"valid_{name}": value for name, value in figures.items()}
 
     def export(self, model: nn.Module, out: Path, trained: dict[str, Any], figures: dict[str, float]) -> None:
-        """Write the averaged weights as a checkpoint; see :class:`~ancestral.training.loop.Task`."""
-        tensors = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-        if self.spec.label_rows:
-            tensors[LABEL_ROWS] = self.pictures.label_rows
-        if self._start is not None:
-            trained = trained | {"started from the weights of SHA-256": self._start.sha256}
-        text = picture_card(self.spec, self.pictures.source, len(self.pictures.train.images), trained, figures)
-        save(out, self.spec, tensors, text)
+        """Write the averaged weights as a checkpoint, and a sheet of pictures beside it."""
+        super().export(model, out, trained, figures)
         self._draw_sheet(load(out), out.with_name("sheets") / f"{trained['step']:07d}.png")
+
+    def _beside(self) -> Tensors:
+        return {LABEL_ROWS: self.pictures.label_rows} if self.spec.label_rows else {}
 
     def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
         """Four pictures of every value of the first attribute, a column each, to see the progress of the training."""

@@ -18,7 +18,7 @@ from ancestral.models.engines import load_image_engine
 from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.training.data.identities import IdentityBatches, first_two
-from ancestral.training.data.images import Pictures, PictureSet, binarise, spread
+from ancestral.training.data.images import Pictures, PictureSet, spread
 from ancestral.training.metrics.reconstruction import reconstruct, write_rows
 from ancestral.training.start import load_weights
 from ancestral.training.tasks.images import ImageTask, nats
@@ -81,16 +81,13 @@ class ReconstructionTask(ImageTask):
         """Batches in which the two pictures of a person lie beside each other."""
         if self.batch < 4 or self.batch % 2:
             raise ValueError(f"batch: must be even and at least 4, for pairs of pictures, not {self.batch}")
-        return IdentityBatches(_identities(self.pictures.train), self.batch // 2, 2, self.seed)
+        return IdentityBatches(self.pictures.train.known_identities, self.batch // 2, 2, self.seed)
 
     def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Pictures, and for portraits the pictures that h is of: of a pair, each is predicted from the other."""
         if not self.spec.portraits:
             return super()._batch(step, rank)
-        images = self.pictures.train.images[self._pairs.batch(step, rank)]
-        if self.spec.binary:
-            images = binarise(images, np.random.default_rng([self.seed, step, rank, 1]))
-        symbols = torch.from_numpy(images.astype(np.int64))
+        symbols = self._symbols(self.pictures.train.images[self._pairs.batch(step, rank)], step, rank, 1)
         return symbols, symbols.view(-1, 2, *symbols.shape[1:]).flip(1).flatten(0, 1), None
 
     def pairs(self, pictures: Pictures, count: int | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -98,7 +95,7 @@ class ReconstructionTask(ImageTask):
         seen = self.held_out(pictures, None if self.spec.portraits else count)
         if not self.spec.portraits:
             return seen.images, seen.images
-        given, wanted = first_two(_identities(pictures))
+        given, wanted = first_two(pictures.known_identities)
         chosen = spread(len(given), count)
         return seen.images[given[chosen]], seen.images[wanted[chosen]]
 
@@ -114,8 +111,3 @@ class ReconstructionTask(ImageTask):
         engine = load_image_engine("native", checkpoint)
         given, _ = self.pairs(self.pictures.valid, _SHOWN)
         write_rows([pixels_of(one, self.spec) for one in (given, *reconstruct(engine, given, _SAMPLES))], file)
-
-
-def _identities(pictures: Pictures) -> NDArray[np.int64]:
-    assert pictures.identities is not None
-    return pictures.identities
