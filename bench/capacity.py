@@ -8,7 +8,6 @@ takes the first free slot, and at most :data:`MAY_WAIT` of them may wait. It tak
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import math
 import os
@@ -27,7 +26,7 @@ from ancestral.service.broker.messages import WorkerInfo
 from ancestral.service.broker.scripts import ANNOUNCE
 from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.cli.local.embedded import EmbeddedRedis
-from bench.listeners import MODEL, TEXTS, play, run_clients, serving
+from bench.listeners import MODEL, TEXTS, cpu_seconds, listen_together, play, run_clients, serving
 from bench.report import report
 
 LISTENERS = 8
@@ -187,13 +186,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds() -> dict[str, float]:
+def used_seconds() -> dict[str, float]:
     """CPU seconds used so far by workers, API processes and Redis."""
     used = {"worker": 0.0, "api": 0.0, "redis": 0.0}
     for pid in descendants(os.getpid()):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        seconds = (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
+        seconds = cpu_seconds(pid)
         if b"ancestral.service.cli.local.supervisor" in words:
             continue
         if b"valkey-server" in words[0]:
@@ -210,23 +208,7 @@ def counters(client: redis.Redis) -> dict[str, float]:
     """Redis traffic and memory, and CPU seconds of all processes."""
     info: Any = client.info()
     names = ("total_commands_processed", "total_net_input_bytes", "total_net_output_bytes", "used_memory")
-    return {**{name: float(info[name]) for name in names}, **cpu_seconds(), "time": time.monotonic()}
-
-
-async def listen(port: int, number: int, until: float) -> float:
-    """One listener, playing one utterance after another. Returns the seconds of audio heard."""
-    await asyncio.sleep(number / LISTENERS)
-    heard, count = 0.0, 0
-    while time.monotonic() < until:
-        heard += (await play(port, TEXTS[count % len(TEXTS)], 100 * number + count)).seconds
-        count += 1
-    return heard
-
-
-async def listen_together(port: int) -> float:
-    """All listeners at once. Returns the seconds of audio heard."""
-    until = time.monotonic() + LISTENING_SECONDS
-    return sum(await asyncio.gather(*(listen(port, number, until) for number in range(LISTENERS))))
+    return {**{name: float(info[name]) for name in names}, **used_seconds(), "time": time.monotonic()}
 
 
 def capacity_cost(client: redis.Redis) -> float:
@@ -256,7 +238,8 @@ def measure() -> Costs:
             before = counters(client)
             time.sleep(IDLE_SECONDS)
             idle = counters(client)
-            seconds = run_clients(listen_together(port))
+            heard = run_clients(listen_together(port, LISTENERS, LISTENING_SECONDS))
+            seconds = sum(played.seconds for played in heard)
             after = counters(client)
             capacity = capacity_cost(client)
     idling = {name: (idle[name] - before[name]) / (idle["time"] - before["time"]) for name in before}

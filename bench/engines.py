@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ancestral.models.kernels.gemm import Precision
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.export import write
 from bench.peer import NAME, Peer
-from bench.report import Target, report, show
+from bench.report import Target, at_least, report
 from tests.random_weights import lively_checkpoint
 
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
@@ -179,7 +179,7 @@ def targets(rows: Sequence[Row]) -> list[Target]:
         (f"S, fp32, alone, times {NAME}", 100.0, speed("wavenet-S", "fp32", 1) / peer),
         (f"S, int8, alone, times {NAME}", 350.0, speed("wavenet-S", "int8", 1) / peer),
     ]
-    return [Target(name, f">= {wanted:g}", round(got, 2), got >= wanted) for name, wanted, got in found]
+    return at_least(found)
 
 
 def main() -> None:
@@ -189,9 +189,7 @@ def main() -> None:
     small = load(TRAINED) if TRAINED.exists() else lively_checkpoint(WaveNetSpec(**(conditioned | SMALL)))
     medium = lively_checkpoint(WaveNetSpec(**(conditioned | MEDIUM)))
     rows = [*measure_model("wavenet-S", small, 16000), *measure_model("wavenet-M", medium, 6000)]
-    found = targets(rows)
-    show("Targets", found, width=120)
-    report("Sampling engines", rows, {"targets": [asdict(target) for target in found]}, width=140)
+    report("Sampling engines", rows, width=140, targets=targets(rows))
 
 
 if __name__ == "__main__":

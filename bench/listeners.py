@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,23 +54,33 @@ def free_port() -> int:
 @contextmanager
 def serving(**settings: int | float | str) -> Iterator[int]:
     """Run a server with these settings, in addition to the environment's, until the block ends. Yields the port."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="anc-") as data, tempfile.TemporaryFile() as log:
-        own = {"data_dir": data, "port": port, "log_level": "warning", **settings}
-        environment = os.environ | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in own.items()}
-        command = [str(Path(sys.executable).with_name("ancestral")), "serve"]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    port, command = free_port(), [str(Path(sys.executable).with_name("ancestral")), "serve"]
+    with tempfile.TemporaryDirectory(prefix="anc-") as data, running(port, [command], data_dir=data, **settings):
+        yield port
+
+
+@contextmanager
+def running(
+    port: int, commands: Sequence[Sequence[str]], **settings: int | float | str | Path
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run commands with these settings until the block ends, which begins when the port is ready."""
+    own = {"port": port, "log_level": "warning", **settings}
+    environment = os.environ | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in own.items()}
+    with tempfile.TemporaryFile() as log:
+        processes = [subprocess.Popen(command, env=environment, stdout=log, stderr=log) for command in commands]
         try:
-            _wait(process, port)
-            yield port
+            _wait(processes, port)
+            yield processes
         finally:
-            process.terminate()
-            process.wait(60)
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(60)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait(processes: Sequence[subprocess.Popen[bytes]], port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and all(process.poll() is None for process in processes):
         try:
             if fetch(port, "/readyz")[0] == 200:
                 return
@@ -176,3 +186,27 @@ async def play(port: int, text: str, number: int) -> Played:
     end = (started or time.monotonic()) + heard / BYTES_PER_SECOND
     await asyncio.sleep(end - time.monotonic())
     return Played(first - requested_at, heard / BYTES_PER_SECOND, silence)
+
+
+async def _listen(port: int, texts: Sequence[str], number: int, delay: float, until: float) -> list[Played]:
+    """One listener, playing one utterance after another until the time is over."""
+    await asyncio.sleep(delay)
+    heard: list[Played] = []
+    while time.monotonic() < until:
+        heard.append(await play(port, texts[len(heard) % len(texts)], 100 * number + len(heard)))
+    return heard
+
+
+async def listen_together(
+    port: int, count: int, seconds: float, texts: Sequence[str] = TEXTS, within: float = 1.0
+) -> list[Played]:
+    """``count`` listeners, who start one after the other ``within`` so many seconds."""
+    until = time.monotonic() + seconds
+    listeners = (_listen(port, texts, n, within * n / count, until) for n in range(count))
+    return [played for one in await asyncio.gather(*listeners) for played in one]
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")

@@ -27,7 +27,7 @@ from ancestral.models.kernels.gemm import Precision
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from bench.engines import measure
-from bench.report import Target, report, show
+from bench.report import Target, at_least, report
 from tests.random_weights import lively_checkpoint
 
 SENTENCES = (
@@ -136,7 +136,7 @@ def targets(rows: list[Row]) -> list[Target]:
         ("times Piper", 1.5, speed[OURS[2]] / speed[PIPER]),
         ("times Kokoro", 10.0, speed[OURS[2]] / speed[KOKORO]),
     ]
-    return [Target(f"S int8, four together, {name}", f">= {n}", round(x, 2), x >= n) for name, n, x in found]
+    return at_least((f"S int8, four together, {name}", wanted, got) for name, wanted, got in found)
 
 
 def main() -> None:
@@ -151,9 +151,7 @@ def main() -> None:
             [sys.executable, "-m", "bench.peers", system], env=one, stdout=subprocess.PIPE, check=True
         )
         rows.append(Row(**json.loads(done.stdout.splitlines()[-1])))
-    found = targets(rows)
-    show("Targets", found, width=120)
-    report("Speech on one thread", rows, {"targets": [asdict(target) for target in found]})
+    report("Speech on one thread", rows, targets=targets(rows))
 
 
 if __name__ == "__main__":

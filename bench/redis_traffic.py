@@ -9,9 +9,6 @@ scripts are included. It takes about a minute and a half.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,8 +26,8 @@ from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from ancestral.service.cli.main import main as ancestral
-from bench.listeners import MODEL, TEXTS, Played, fetch, free_port, play, run_clients
-from bench.report import report
+from bench.listeners import MODEL, TEXTS, cpu_seconds, free_port, listen_together, play, run_clients, running
+from bench.report import milliseconds, report
 
 LISTENERS = 16
 LISTENING_SECONDS = 24.0
@@ -104,62 +101,21 @@ def silent_worker() -> None:
 @contextmanager
 def deployment(url: str, listeners: int, directory: Path) -> Iterator[tuple[int, dict[str, int]]]:
     """An API process and a silent worker on this Redis, with the models in ``directory``: the port, and process ids."""
-    port = free_port()
-    own = {"redis_url": url, "port": port, "log_level": "warning", "interactive_slots": listeners + 4}
-    own |= {"threads": SAMPLING_THREADS, "batch_slots": 1, "models_dir": directory}
-    environment = os.environ | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in own.items()}
-    serving = [str(Path(sys.executable).with_name("ancestral")), "serve", "--no-worker"]
-    commands = {"api": serving, "worker": [sys.executable, "-m", "bench.redis_traffic", "--worker"]}
-    processes = {name: subprocess.Popen(command, env=environment) for name, command in commands.items()}
-    try:
-        until = time.monotonic() + START_SECONDS
-        while not _ready(port):
-            assert time.monotonic() < until, "the deployment did not become ready"
-            time.sleep(0.2)
-        yield port, {name: process.pid for name, process in processes.items()}
-    finally:
-        for process in processes.values():
-            process.terminate()
-        for process in processes.values():
-            process.wait(30)
-
-
-def _ready(port: int) -> bool:
-    try:
-        return fetch(port, "/readyz")[0] == 200
-    except OSError:
-        return False
-
-
-def _cpu_seconds(pid: int) -> float:
-    figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
+    port, program = free_port(), str(Path(sys.executable).with_name("ancestral"))
+    commands = [program, "serve", "--no-worker"], [sys.executable, "-m", "bench.redis_traffic", "--worker"]
+    slots = {"interactive_slots": listeners + 4, "batch_slots": 1, "threads": SAMPLING_THREADS}
+    with running(port, commands, redis_url=url, models_dir=directory, **slots) as (api, worker):
+        yield port, {"api": api.pid, "worker": worker.pid}
 
 
 def counters(client: redis.Redis, pids: dict[str, int]) -> Counter[str]:
     """What has been spent so far."""
     info: Any = client.info()
     found = {name: info[f"total_{name}"] for name in ("commands_processed", "net_input_bytes", "net_output_bytes")}
-    found |= {name: _cpu_seconds(pid) for name, pid in (pids | {"redis": info["process_id"]}).items()}
+    found |= {name: cpu_seconds(pid) for name, pid in (pids | {"redis": info["process_id"]}).items()}
     commands: Any = client.info("commandstats")
     found |= {name: figures["calls"] for name, figures in commands.items()}
     return Counter({**found, "time": time.monotonic()})
-
-
-async def listen(port: int, texts: tuple[str, ...], number: int, delay: float, until: float) -> list[Played]:
-    """One listener, playing one utterance after another."""
-    await asyncio.sleep(delay)
-    heard: list[Played] = []
-    while time.monotonic() < until:
-        heard.append(await play(port, texts[(number + len(heard)) % len(texts)], 100 * number + len(heard)))
-    return heard
-
-
-async def listen_together(port: int, texts: tuple[str, ...], count: int) -> list[Played]:
-    """All listeners, who begin one after the other."""
-    until = time.monotonic() + LISTENING_SECONDS
-    listeners = [listen(port, texts, n, 4.0 * n / count, until) for n in range(count)]
-    return [played for one in await asyncio.gather(*listeners) for played in one]
 
 
 def measure(port: int, client: redis.Redis, pids: dict[str, int], utterances: str, listeners: int) -> Row:
@@ -169,7 +125,7 @@ def measure(port: int, client: redis.Redis, pids: dict[str, int], utterances: st
     before = counters(client, pids)
     time.sleep(IDLE_SECONDS)
     idle = counters(client, pids)
-    heard = run_clients(listen_together(port, texts, listeners))
+    heard = run_clients(listen_together(port, listeners, LISTENING_SECONDS, texts, within=4.0))
     after = counters(client, pids)
     seconds = sum(played.seconds for played in heard)
 
@@ -179,7 +135,7 @@ def measure(port: int, client: redis.Redis, pids: dict[str, int], utterances: st
 
     busiest = sorted(((each(name), name) for name in after if name.startswith("cmdstat_")), reverse=True)
     print(utterances, *(f"{name.removeprefix('cmdstat_')} {count:.2f}" for count, name in busiest[:24]), sep=" · ")
-    first = 1000 * np.quantile([played.first_audio for played in heard], (0.5, 0.95))
+    first = milliseconds([played.first_audio for played in heard])
     return Row(
         utterances,
         listeners,
@@ -189,8 +145,7 @@ def measure(port: int, client: redis.Redis, pids: dict[str, int], utterances: st
         round(each("redis"), 5),
         round(each("api"), 5),
         round(each("worker"), 5),
-        round(float(first[0]), 1),
-        round(float(first[1]), 1),
+        *first,
         round(sum(played.silence for played in heard), 2),
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +26,17 @@ class Target:
     wanted: str
     measured: float
     met: bool
+
+
+def at_least(wanted: Iterable[tuple[str, float, float]]) -> list[Target]:
+    """Targets of at least so much: their names, what is wanted, and what was measured."""
+    return [Target(name, f">= {least:g}", round(got, 2), got >= least) for name, least, got in wanted]
+
+
+def milliseconds(seconds: Sequence[float]) -> tuple[float, float]:
+    """Median and 95th percentile of times, in milliseconds."""
+    p50, p95 = np.quantile(seconds, (0.5, 0.95))
+    return round(1000 * float(p50), 1), round(1000 * float(p95), 1)
 
 
 def machine() -> str:
@@ -48,7 +60,11 @@ def show(title: str, rows: Sequence[DataclassInstance], width: int) -> None:
 
 
 def report(
-    what: str, rows: Sequence[DataclassInstance], facts: Mapping[str, Any] | None = None, width: int = 120
+    what: str,
+    rows: Sequence[DataclassInstance],
+    facts: Mapping[str, Any] | None = None,
+    width: int = 120,
+    targets: Sequence[Target] = (),
 ) -> None:
     """Print the table, then the JSON.
 
@@ -57,6 +73,11 @@ def report(
         rows: rows of one type, at least one.
         facts: further fields of the JSON.
         width: width of the table in characters.
+        targets: shown above it.
     """
+    facts = dict(facts or {})
+    if targets:
+        show("Targets", targets, width=120)
+        facts["targets"] = [asdict(target) for target in targets]
     show(f"{what} on {machine()}", rows, width)
-    print(json.dumps({"machine": machine(), **(facts or {}), "rows": [asdict(row) for row in rows]}))
+    print(json.dumps({"machine": machine(), **facts, "rows": [asdict(row) for row in rows]}))

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from ancestral import Model, codecs, load
 from ancestral.service.settings import Settings
@@ -20,15 +17,15 @@ from bench.listeners import (
     MODEL,
     TEXTS,
     VOICES,
-    Played,
     fetch,
     free_port,
+    listen_together,
     play,
     request_speech,
     run_clients,
     serving,
 )
-from bench.report import report
+from bench.report import milliseconds, report
 from bench.scrape import quantile
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
@@ -63,32 +60,15 @@ def common() -> str:
     return f"{settings.threads} threads, chunks of {settings.chunk_ms} ms"
 
 
-def times(seconds: Sequence[float]) -> tuple[float, float]:
-    """Median and 95th percentile, in milliseconds."""
-    p50, p95 = np.quantile(seconds, (0.5, 0.95))
-    return round(1000 * float(p50), 1), round(1000 * float(p95), 1)
-
-
-async def listen(port: int, number: int, delay: float, until: float) -> list[Played]:
-    """One listener, playing one utterance after another until the time is over."""
-    await asyncio.sleep(delay)
-    heard: list[Played] = []
-    while time.monotonic() < until:
-        request = 100 * number + len(heard)
-        heard.append(await play(port, TEXTS[request % len(TEXTS)], request))
-    return heard
-
-
-async def listen_together(port: int, count: int) -> Row:
+async def listen(port: int, count: int) -> Row:
     """``count`` listeners, who start within the first second."""
     start = time.monotonic()
-    listeners = (listen(port, n, n / count, start + LISTENING_SECONDS) for n in range(count))
-    heard = [played for one in await asyncio.gather(*listeners) for played in one]
+    heard = await listen_together(port, count, LISTENING_SECONDS)
     return Row(
         "listeners: first audio",
         f"{LISTENERS[-1]} slots, players' buffers {round(1000 * JITTER_SECONDS)} ms",
         count,
-        *times([played.first_audio for played in heard]),
+        *milliseconds([played.first_audio for played in heard]),
         silence_seconds=round(sum(played.silence for played in heard), 3),
         real_time_factor=round(sum(played.seconds for played in heard) / (time.monotonic() - start), 2),
     )
@@ -98,7 +78,7 @@ def increase_listeners(port: int) -> list[Row]:
     """More and more listeners, until there were underruns twice in a row."""
     rows: list[Row] = []
     for count in LISTENERS:
-        rows.append(run_clients(listen_together(port, count)))
+        rows.append(run_clients(listen(port, count)))
         if len(rows) > 1 and all(row.silence_seconds for row in rows[-2:]):
             break
     return rows
@@ -136,7 +116,7 @@ def compare(port: int, model: Model) -> list[Row]:
         there, here = [far[place] for far, _ in pairs], [near[place] for _, near in pairs]
         added = [far - near for far, near in zip(there, here, strict=True)]
         for how, seconds in (("over HTTP", there), ("in process", here), ("added by HTTP and Redis", added)):
-            rows.append(Row(f"{what} {how}", "one client", REPETITIONS, *times(seconds)))
+            rows.append(Row(f"{what} {how}", "one client", REPETITIONS, *milliseconds(seconds)))
     return rows
 
 
@@ -158,7 +138,7 @@ async def overload(port: int) -> Row:
         "rejection when full",
         f"{SLOTS} slots, queue of {QUEUE}, {SLOTS + QUEUE} listeners",
         EXTRA,
-        *times(refusals),
+        *milliseconds(refusals),
         silence_seconds=round(sum(played.silence for played in heard), 3),
         refused=statuses.count((429, True)),
     )
@@ -186,7 +166,8 @@ def slot_release(port: int, worker_port: int) -> list[Row]:
     rounds, settings = run_clients(disconnects(port)), "1 slot, no queue"
     named = (("next request admitted", 0), ("first audio of the next request", 1))
     rows = [
-        Row(f"disconnect: {what}", settings, REPETITIONS, *times([r[place] for r in rounds])) for what, place in named
+        Row(f"disconnect: {what}", settings, REPETITIONS, *milliseconds([r[place] for r in rounds]))
+        for what, place in named
     ]
     page = fetch(worker_port, "/metrics")[1]
     p50, p95 = (round(1000 * quantile(page, "ancestral_cancel_seconds", q), 1) for q in (0.5, 0.95))
