@@ -1,0 +1,1 @@
+"""Who speaks a book for ``ancestral read``: this process, or a server."""
