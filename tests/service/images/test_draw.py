@@ -157,7 +157,7 @@ def test_what_is_refused_is_told(ancestral: Run, folder: Path, arguments: str, c
     assert set(folder.iterdir()) == before
 
 
-def test_what_neither_a_file_nor_a_model_is_named_for(ancestral: Run, tmp_path: Path) -> None:
+def test_no_file_or_no_model_that_knows_the_class(ancestral: Run, tmp_path: Path) -> None:
     for arguments, code, message in (
         (("dog",), 2, b"--output"),
         (("zebra", "-o", str(tmp_path / "a.png")), 1, b"has no such"),
