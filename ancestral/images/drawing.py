@@ -279,7 +279,7 @@ class Completion(ClassDrawing):
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(ClassDrawing):
-    """A region of a picture, drawn anew; the symbols of the picture and the region come beside it (masks.py)."""
+    """A region of a picture, drawn anew; the symbols of the picture and the region come beside it (pixels.py)."""
 
     mask: str
     """A PNG file in base64, as a request may have it: transparent where the picture is drawn anew."""

@@ -108,7 +108,7 @@ class ImageSampler(Sampler):
         Args:
             drawing: what to draw.
             upload: symbols: of the rows that are kept, ``[rows * W * C]``; or of the picture that others are drawn
-                from, ``[H * W * C]``; or a picture and its mask (masks.py).
+                from, ``[H * W * C]``; or a picture and its mask (pixels.py).
         """
         given, edit = None, None
         if isinstance(drawing, Reconstruction):
