@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,16 +147,6 @@ def whole(server: Server, text: str, **changes: object) -> bytes:
     response = server.speak(**request | {"input": text})
     assert response.status_code == 200, response.text
     return response.content
-
-
-def eventually(truth: Callable[[], bool]) -> bool:
-    """Whether it comes true."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if truth():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def speak(talk: SpeechConnection, *texts: str, **config: object) -> None:

@@ -39,14 +39,8 @@ from tests.service.speech.elevenlabs.support import (
     say,
 )
 from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model
-from tests.service.ws_client import (
-    LONG,
-    SECONDS,
-    eventually,
-    small_window,
-    talking,
-    whole,
-)
+from tests.service.ws_client import LONG, SECONDS, small_window, talking, whole
+from tests.waiting import eventually
 
 # A server's life: it starts, is overloaded, is left by its clients, fails in the middle, and ends when told to.
 
@@ -214,7 +208,7 @@ def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refus
         ThreadPoolExecutor(count) as pool,
     ):
         pending = [pool.submit(server.speak) for _ in range(count)]
-        assert eventually(lambda: redis.zcard(Keys(priority=Priority.INTERACTIVE)["waiting"]) == count)
+        eventually(lambda: redis.zcard(Keys(priority=Priority.INTERACTIVE)["waiting"]) == count)
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 12
@@ -289,7 +283,7 @@ def test_a_failure_is_logged_once_with_its_request_id(server: Server) -> None:
     def lines() -> list[dict[str, Any]]:
         return [line for line in server.log if line.get("request_id") == "find-me"]
 
-    assert eventually(lambda: {line["message"] for line in lines()} >= {"job failed", "request"})
+    eventually(lambda: {line["message"] for line in lines()} >= {"job failed", "request"})
     assert [line["message"] for line in lines() if "traceback" in line] == ["job failed"]
     (served,) = [line for line in lines() if line["message"] == "request"]
     assert (served["status"], served["complete"]) == (200, False)

@@ -15,7 +15,7 @@ from tests.service.page.conftest import Visiting
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.shaky import cut_proxy
 from tests.service.slow_reader import reading_slowly
-from tests.service.ws_client import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,7 @@ def test_an_error_stands_beside_its_field(server: Server, visit: Visiting) -> No
 def test_of_an_expired_output_only_the_record_is_shown(shared: Callable[..., Server], visit: Visiting) -> None:
     server = shared(stream_seconds=1)
     job = server.generate({"idempotency-key": "expired"}).headers["x-job-id"]  # the key keeps the record for a day
-    assert eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{job}/content").status_code == 404)
+    eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{job}/content").status_code == 404)
     with visit(server, "#jobs") as page:
         row = page.locator(f".job:has-text('{job}')")
         row.locator("strong:text-is('Complete')").wait_for()

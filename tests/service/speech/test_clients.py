@@ -27,7 +27,7 @@ from tests.paths import ROOT
 from tests.service.servers import Serve, Server
 from tests.service.slow_reader import reading_slowly
 from tests.service.toys import SPEECH
-from tests.service.ws_client import eventually
+from tests.waiting import eventually
 
 SAME: dict[str, Any] = {"model": "tiny", "voice": "ann", "input": SPEECH["input"], "extra_body": {"seed": 7}}
 """What `Server.speak` sends, in the words of OpenAI's client; the format is not among them."""
@@ -143,7 +143,7 @@ def trying_again(server: Server, status: int, code: str, expected: bytes) -> Ite
         assert (caught.value.status_code, caught.value.code) == (status, code)
         assert int(caught.value.response.headers["retry-after"]) >= 1
         trial = pool.submit(patient.audio.speech.with_raw_response.create, response_format="wav", **SAME)
-        assert eventually(lambda: [line.get("status") for line in server.log].count(status) >= 2)
+        eventually(lambda: [line.get("status") for line in server.log].count(status) >= 2)
         yield
         answer = trial.result(timeout=60)
         assert answer.retries_taken >= 1

@@ -19,7 +19,8 @@ from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, work
 from tests.service.servers import Serve, ServeProcess, Server, process_of
 from tests.service.slow_reader import ENDLESS, reading_slowly
 from tests.service.toys import ASYNC, SPEECH, sampled_by
-from tests.service.ws_client import begun, eventually, speak, talking
+from tests.service.ws_client import begun, speak, talking
+from tests.waiting import eventually
 
 DOCUMENT = ROOT / "docs" / "observability.md"
 IMAGE = {"model": "rgb", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
@@ -87,7 +88,7 @@ def session_that_goes_on_elsewhere(server: Server, engine: str) -> Changes:
 
 def listener_who_leaves(server: Server, engine: str) -> Changes:
     with reading_slowly(server):
-        assert eventually(lambda: scrape(server).of("ancestral_worker_jobs", priority="interactive") == 1)
+        eventually(lambda: scrape(server).of("ancestral_worker_jobs", priority="interactive") == 1)
         now = scrape(server)
         assert now.of("ancestral_jobs", priority="interactive", state="running") == 1
         for name in ("sampler_streams", "unfinished_jobs", "unfinished_jobs_max"):
@@ -197,7 +198,7 @@ def test_models_that_nobody_asks_for_leave_memory(serve: Serve) -> None:
         staying = sum(sampled_by(model["id"], "onnx-cpu") == "native" for model in known)
         assert scrape(server).of("ancestral_model_in_memory") == len(known)
         spoken, drawn = server.speak().content, httpx.post(f"{server.url}/v1/images/generations", json=IMAGE).json()
-        assert eventually(lambda: scrape(server).of("ancestral_model_in_memory") == staying)
+        eventually(lambda: scrape(server).of("ancestral_model_in_memory") == staying)
         assert {line["model"] for line in server.log if line["message"] == "model unloaded"} >= {"tiny", "rgb"}
         assert server.speak().content == spoken
         now = scrape(server)
@@ -238,15 +239,15 @@ def test_a_job_that_outlives_its_worker(serve_process: ServeProcess) -> None:
     with serve_process(metrics_port=0, batch_slots=1) as server:
         with server.client() as client:
             job = client.post("/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
-            assert eventually(lambda: client.get(f"/v1/jobs/{job}").json()["samples_done"] > 3 * RATE)
+            eventually(lambda: client.get(f"/v1/jobs/{job}").json()["samples_done"] > 3 * RATE)
         os.kill(process_of(server, "worker"), signal.SIGKILL)
-        assert eventually(lambda: sum(line["message"] == LISTENING for line in server.log) == 2)
+        eventually(lambda: sum(line["message"] == LISTENING for line in server.log) == 2)
         assert server.ended(job)["status"] == "completed"
         for name in ("attempts", "retries", "resumes"):
             assert worker_scrape(server).of(f"ancestral_{name}_total", priority="batch") == 1, name
         assert worker_scrape(server).of("ancestral_orphans_total") == 1
         assert worker_scrape(server).of("ancestral_queue_wait_seconds_count") == 0
-        assert eventually(lambda: worker_scrape(server).of("ancestral_job_seconds_count", status="completed") == 1)
+        eventually(lambda: worker_scrape(server).of("ancestral_job_seconds_count", status="completed") == 1)
 
 
 # Logs
@@ -257,7 +258,7 @@ def test_a_request_can_be_followed_through_the_log(watched: Server) -> None:
         answer = client.post("/v1/audio/speech", json=SPEECH | {"input": "Aardvarks whisper."})
         fetched = client.post("/v1/audio/speech", json=SPEECH | {"input": "Aardvarks whisper."}, headers=ASYNC)
     job = answer.headers["x-job-id"]
-    assert eventually(lambda: any(line.get("job") == fetched.json()["id"] for line in watched.log))
+    eventually(lambda: any(line.get("job") == fetched.json()["id"] for line in watched.log))
     (line,) = [line for line in watched.log if line["message"] == "request" and line.get("job") == job]
     assert (line["request_id"], line["route"], line["status"]) == ("follow-me", "/v1/audio/speech", 200)
     assert not re.search("[Aa]ardvark|ancestral-secret", json.dumps(watched.log))

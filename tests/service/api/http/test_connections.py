@@ -43,7 +43,7 @@ from ancestral.service.telemetry.tracing import tracing
 from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.slow_reader import reading_slowly
-from tests.service.ws_client import eventually
+from tests.waiting import eventually
 
 # Connections on which no complete request arrives: they are closed in time, and keep nobody else out.
 
@@ -122,7 +122,7 @@ def test_a_client_that_leaves_within_its_body_is_no_error(narrow: Server) -> Non
     with narrow.unharmed():
         with half_open(narrow, "half a body", 1):
             pass
-        assert eventually(lambda: lines(narrow, message="request", status=499, level="info"))
+        eventually(lambda: lines(narrow, message="request", status=499, level="info"))
     assert not [line for line in narrow.log[before:] if line["level"] in ("error", "warning")]
 
 

@@ -32,7 +32,8 @@ from tests.service.speech.elevenlabs.support import (
     say,
     spoken,
 )
-from tests.service.ws_client import LONG, eventually, jobs, small_window, whole
+from tests.service.ws_client import LONG, jobs, small_window, whole
+from tests.waiting import eventually
 
 END = {"text": ""}
 FOUND = {"model": "broken"}
@@ -179,7 +180,7 @@ def test_overload_ends_it(serve: Serve) -> None:
         say(second, FIRST, {"text": "Hello.", "flush": True})
         assert error(second)["error"] == "overloaded"
         first.close()
-        assert eventually(lambda: own.speak().status_code == 200)
+        eventually(lambda: own.speak().status_code == 200)
 
 
 @pytest.mark.parametrize("route", ["stream-input", "multi-stream-input"])
@@ -307,7 +308,7 @@ def test_a_second_close_cancels(server: Server) -> None:
         listener.until("a", "b")
         assert len(listener.sound("a")) < len(whole(server, LONG))
         assert listener.sound("b") == whole(server, "Hello.")
-    assert eventually(lambda: not [job for job in jobs(server) if job["status"] in ("queued", "in_progress")])
+    eventually(lambda: not [job for job in jobs(server) if job["status"] in ("queued", "in_progress")])
 
 
 def test_an_error_ends_its_context_alone(server: Server) -> None:

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from tests.service.servers import ServeProcess, Server, holdings
-from tests.service.ws_client import CONFIG, LONG, eventually, spoken, whole
+from tests.service.ws_client import CONFIG, LONG, spoken, whole
+from tests.waiting import eventually
 
 WARM_UP, FRAMES, A_CONNECTION, AT_A_TIME = 2000, 10_000, 25, 4
 KEPT = {"api": FRAMES // A_CONNECTION // 10, "worker": 8}
@@ -121,7 +122,7 @@ def test_ten_thousand_frames(serve_process: ServeProcess) -> None:
             after = holdings(server)
             return all(after[name].files <= before[name].files + KEPT[name] for name in before)
 
-        assert eventually(is_quiet)
+        eventually(is_quiet)
         grown = {name: found.memory_kb - before[name].memory_kb for name, found in holdings(server).items()}
         assert max(grown.values()) < GROWTH_KB, grown
         assert not [

@@ -20,7 +20,6 @@ from tests.service.ws_client import (
     LONG,
     SpeechConnection,
     begun,
-    eventually,
     jobs,
     resumed,
     small_window,
@@ -29,6 +28,7 @@ from tests.service.ws_client import (
     talking,
     whole,
 )
+from tests.waiting import eventually
 
 CLAUSES = ("When the ships came in from the north, ", "the old harbour was quiet, and nobody said a word.")
 
@@ -126,7 +126,7 @@ def test_cancel_stops_what_is_said_and_the_session_goes_on(server: Server) -> No
         talk.finish()
     assert talk.heard[1].sound == whole(server, "Again. ", speed=0.25, seed=talk.heard[1].start["seed"])
     assert len(talk.heard) == 2
-    assert eventually(lambda: all(job["status"] != "in_progress" for job in jobs(server)))
+    eventually(lambda: all(job["status"] != "in_progress" for job in jobs(server)))
     assert "cancelled" in [job["status"] for job in jobs(server)]
 
 
@@ -183,7 +183,7 @@ def test_a_slow_reader_holds_up_itself_only(server: Server) -> None:
             time.sleep(0.7)
             return bool(before == httpx.get(url).json()["samples_done"])
 
-        assert eventually(paused)
+        eventually(paused)
         assert httpx.get(url).json()["status"] == "in_progress"
         assert spoken(server, LONG).sound == whole(server, LONG)
         slow.until("session.done")
@@ -194,7 +194,7 @@ def test_a_slow_reader_holds_up_itself_only(server: Server) -> None:
 def test_a_client_that_stalls_is_left(serve: Serve) -> None:
     with serve(stall_seconds=1) as own:
         for slow in patient(own):
-            assert eventually(lambda: any(line["message"] == "websocket" for line in own.log))
+            eventually(lambda: any(line["message"] == "websocket" for line in own.log))
             assert slow.closed() == 1008
         rest = resumed(own, slow, len(slow.sound) // 2)
         assert slow.sound + rest.sound == whole(own, LONG * 4, speed=0.25)

@@ -15,18 +15,8 @@ from websockets.sync.client import connect
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from tests.service.scrapes import Scrape
 from tests.service.servers import Serve, ServeProcess, Server, redis_of
-from tests.service.ws_client import (
-    LONG,
-    SpeechConnection,
-    begun,
-    eventually,
-    jobs,
-    resumed,
-    small_window,
-    speak,
-    talking,
-    whole,
-)
+from tests.service.ws_client import LONG, SpeechConnection, begun, jobs, resumed, small_window, speak, talking, whole
+from tests.waiting import eventually
 
 
 def query_of(talk: SpeechConnection, sample: int) -> str:
@@ -158,7 +148,7 @@ def test_jobs_of_a_lost_connection_give_up_their_slots(serve: Serve) -> None:
             talk.until_bytes(1)
             assert own.speak().status_code == 429
             talk.vanish()
-        assert eventually(lambda: own.speak().status_code == 200)
+        eventually(lambda: own.speak().status_code == 200)
         rest = resumed(own, talk, len(talk.sound) // 2)
         assert talk.sound + rest.sound == whole(own, LONG, speed=0.25)
 
@@ -178,7 +168,7 @@ def test_a_cancelled_job_is_not_revived_when_its_session_is_resumed(serve: Serve
                 talk.until_bytes(1000)
                 (job,) = [each["id"] for each in jobs(server) if each["status"] == "in_progress"]
                 talk.vanish()
-            assert eventually(lambda: unfinished() == 0)  # it is suspended
+            eventually(lambda: unfinished() == 0)  # it is suspended
             cancelled = httpx.post(f"{server.url}/v1/jobs/{job}/cancel")
             assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
             with talking(server, f"?{query_of(talk, len(talk.sound) // 2)}") as talk:
@@ -218,7 +208,7 @@ def test_a_session_that_has_ended_is_gone(server: Server, how: str) -> None:
                 assert second.closed() == 1000
             for _ in range(10 if "sends" in how else 0):
                 second.say("nonsense")  # each is answered with an error
-        assert eventually(lambda: left() > before)  # the session ends after the close frame has been answered
+        eventually(lambda: left() > before)  # the session ends after the close frame has been answered
         if "elsewhere" in how:  # although the first has noticed nothing of the second
             assert first.closed() == 4409
     assert refused(server, query)["code"] == "session_not_found"
