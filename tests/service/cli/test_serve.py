@@ -153,14 +153,12 @@ def test_a_second_ctrl_c_cancels_requests(serve_process: ServeProcess) -> None:
     assert not [line for line in server.log if "traceback" in line or "Traceback" in line["message"]]
 
 
-def test_a_busy_port_names_its_setting(environment: dict[str, str]) -> None:
+def test_a_busy_port_names_its_setting(ancestral: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            command("serve"), env=environment | {"ANCESTRAL_PORT": port}, capture_output=True, text=True, check=False
-        )
+        done = ancestral("serve", ANCESTRAL_PORT=port)
     assert done.returncode == 1
-    assert f"port {port}: Address already in use; ANCESTRAL_PORT takes another" in done.stderr
+    assert f"port {port}: Address already in use; ANCESTRAL_PORT takes another" in done.stderr.decode()
 
 
 @pytest.fixture(scope="module")

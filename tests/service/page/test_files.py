@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
 from tests.paths import ROOT
 from tests.service.redis_servers import eventually
-from tests.service.servers import Server, command, running
+from tests.service.servers import Server, running
 
 PAGE = ROOT / "service/api/web/page"
 FILES = sorted(path.name for path in PAGE.iterdir())
@@ -149,10 +150,7 @@ def test_a_browser_is_opened(environment: dict[str, str], tmp_path: Path) -> Non
         assert "<title>Ancestral</title>" in httpx.get(opened.read_text()).text
 
 
-def test_without_a_page_there_is_nothing_to_open(environment: dict[str, str]) -> None:
-    own = environment | {"ANCESTRAL_PAGE": "off"}
-    done = subprocess.run(
-        command("serve", "--open", "--port", "0"), env=own, capture_output=True, text=True, timeout=120, check=False
-    )
+def test_without_a_page_there_is_nothing_to_open(ancestral: Callable[..., Any]) -> None:
+    done = ancestral("serve", "--open", "--port", "0", ANCESTRAL_PAGE="off")
     assert done.returncode == 2
-    assert "ANCESTRAL_PAGE is off" in done.stderr
+    assert b"ANCESTRAL_PAGE is off" in done.stderr
