@@ -23,9 +23,7 @@ from pathlib import Path
 CEILINGS = Path(".ci/ceilings")
 SPARE_LINES, SPARE_SHARE = 20, 0.02
 """A ceiling that is further above the code, by both measures, should be lowered."""
-_NO_CODE = {
-    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
-}  # fmt: skip
+_NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 _C_COMMENT = ("//", "/*", "*")
 
 

@@ -64,49 +64,50 @@ def error_headers(error: AncestralError) -> dict[str, str]:
     return error.headers if isinstance(error, ServiceError) else {}
 
 
-class Unauthorized(ServiceError):
+class ClientError(ServiceError):
+    """The request cannot be served as it is."""
+
+    type = "invalid_request_error"
+
+
+class Unauthorized(ClientError):
     """No API key, or an unknown one."""
 
     status = 401
-    type = "invalid_request_error"
     code = "invalid_api_key"
 
     def __init__(self, message: str) -> None:
         super().__init__(message, headers={"www-authenticate": "Bearer"})
 
 
-class Forbidden(ServiceError):
+class Forbidden(ClientError):
     """Not allowed, whatever the key."""
 
     status = 403
-    type = "invalid_request_error"
     code = "forbidden"
 
 
-class MethodNotAllowed(ServiceError):
+class MethodNotAllowed(ClientError):
     """The route exists, but not for this method."""
 
     status = 405
-    type = "invalid_request_error"
     code = "method_not_allowed"
 
 
-class RequestTimeout(ServiceError):
+class RequestTimeout(ClientError):
     """The request did not arrive in time."""
 
     status = 408
-    type = "invalid_request_error"
     code = "request_timeout"
 
     def __init__(self, message: str) -> None:
         super().__init__(message, headers={"connection": "close"})
 
 
-class Conflict(ServiceError):
+class Conflict(ClientError):
     """The request does not fit the present state of its object; ``retry`` says whether it may fit later."""
 
     status = 409
-    type = "invalid_request_error"
     code = "conflict"
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None, retry: bool = False) -> None:
@@ -114,43 +115,38 @@ class Conflict(ServiceError):
         super().__init__(message, param=param, code=code, headers=headers)
 
 
-class PayloadTooLarge(ServiceError):
+class PayloadTooLarge(ClientError):
     """The body is larger than the server accepts."""
 
     status = 413
-    type = "invalid_request_error"
     code = "payload_too_large"
 
 
-class UnsupportedMedia(ServiceError):
+class UnsupportedMedia(ClientError):
     """The body has a media type, charset or encoding that this route does not read."""
 
     status = 415
-    type = "invalid_request_error"
     code = "unsupported_media_type"
 
 
-class RangeNotSatisfiable(ServiceError):
+class RangeNotSatisfiable(ClientError):
     """The requested range lies outside the content."""
 
     status = 416
-    type = "invalid_request_error"
     code = "range_not_satisfiable"
 
 
-class Unprocessable(ServiceError):
+class Unprocessable(ClientError):
     """Well formed, but it contradicts an earlier request."""
 
     status = 422
-    type = "invalid_request_error"
     code = "unprocessable"
 
 
-class UpgradeRequired(ServiceError):
+class UpgradeRequired(ClientError):
     """A websocket route, requested without an upgrade to websocket."""
 
     status = 426
-    type = "invalid_request_error"
     code = "upgrade_required"
 
     def __init__(self, message: str) -> None:

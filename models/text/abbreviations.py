@@ -152,18 +152,10 @@ def _dotted_pattern() -> str:
 
 _RULES: Final[tuple[Rule, ...]] = (
     rule("MTWFS", rf"\b{_DAY}\b\.?(?:\s?[-&/,]\s?{_DAY}\b\.?)+", _days),
-    rule(
-        "MTWFS",
-        rf"\b({_DAY})(?:\.(?=,?\s+[a-z\d])|(?=,?\s+(?:\d|{_MONTH}\b)))",
-        lambda m: _DAYS[m[1]],
-    ),
+    rule("MTWFS", rf"\b({_DAY})(?:\.(?=,?\s+[a-z\d])|(?=,?\s+(?:\d|{_MONTH}\b)))", lambda m: _DAYS[m[1]]),
     rule("TWFS", r"(?<=[a-z,] )(Tues?|Wed|Thurs?|Fri|Sat)\.?(?=[,;!?]|\s*$)", lambda m: _DAYS[m[1]]),
     rule("M", r"\bM\s?-\s?F\b", lambda _: "monday to friday"),
-    rule(
-        "-",
-        rf"\b({_MONTH})\.?\s?-\s?(?={_MONTH}\b)",
-        lambda m: f"{_ENDING.get(m[1].lower(), m[1])} to ",
-    ),
+    rule("-", rf"\b({_MONTH})\.?\s?-\s?(?={_MONTH}\b)", lambda m: f"{_ENDING.get(m[1].lower(), m[1])} to "),
     rule(
         "I",
         rf"\b((?:{_GIVEN}) (?:[A-Z]\.? )?[A-Z][A-Za-z]+) (I[IV]I?)\b(?!'[^s])",

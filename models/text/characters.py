@@ -65,7 +65,7 @@ _TOKEN: Final = re.compile(
     f"|(?P<flag>{FLAG})"
     f"|(?P<picture>{SEQUENCE})"
     "|(?P<line>\r\n)"
-    "|[^\n -_a-~]",  # everything but the ASCII that stays as it is
+    "|[^\n -_a-~]"  # everything but the ASCII that stays as it is
 )
 _DECOMPOSED: Final = re.compile("[A-Za-z][\u0300-\u036f]+")
 _BACKQUOTE: Final = re.compile("`")

@@ -79,12 +79,7 @@ _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
     "bass": (_sense("B AE1 S", near=_FISHING), _sense("B EY1 S")),
     "bow": (_sense("B AW1", "V"), _sense("B AW1", near=_STAGE), _sense("B OW1")),
     "bows": (_sense("B AW1 Z", "V"), _sense("B AW1 Z", near=_STAGE), _sense("B OW1 Z")),
-    "close": (
-        _sense("K L OW1 S", after="to"),
-        _sense("K L OW1 S", "J"),
-        _sense("K L OW1 S", "R"),
-        _sense("K L OW1 Z"),
-    ),
+    "close": (_sense("K L OW1 S", after="to"), _sense("K L OW1 S", "J"), _sense("K L OW1 S", "R"), _sense("K L OW1 Z")),
     "content": (
         _sense("K AX0 N T EH1 N T", "J", before=f"{_BE} seem seems feel feels felt quite very not", after="with to"),
         _sense("K AA1 N T EH0 N T"),

@@ -72,11 +72,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rule({street[0] for street in _STREETS}, rf"(?<=[a-zA-Z\d] )({'|'.join(_STREETS)})\b\.?(?=[\s,;.]|$)", _street),
     rule("fF", r"(?<=(?:st|nd|rd|th) )[Ff]l\.", lambda m: f"floor{stop(m)}"),
     rule("H", r"\bHwy\b\.?", lambda _: "Highway"),
-    rule(
-        "NSEW",
-        r"(?<=\d )([NS][EW]|[NSEW])\b\.?(?= (?:[A-Z][a-z]|\d+(?:st|nd|rd|th)\b))",
-        lambda m: _POINTS[m[1]],
-    ),
+    rule("NSEW", r"(?<=\d )([NS][EW]|[NSEW])\b\.?(?= (?:[A-Z][a-z]|\d+(?:st|nd|rd|th)\b))", lambda m: _POINTS[m[1]]),
     rule(
         "NSEW",
         r"\b((?:I-?|Highway |Route |US-? ?)\d+|[Hh]ead|[Tt]urn|[Dd]rive|[Gg]o) ([NSEW])\b",

@@ -184,11 +184,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("-", rf"([{_SIGNS}])\s?({_NUMBER})\s?-\s?[{_SIGNS}]?({_NUMBER}){_SCALE}", _money_range),
     number_rule(",", rf"([{_SIGNS}])\s?(\d+),(\d\d)(?![\d,.]*\d)", lambda m: _money(f"{m[2]}.{m[3]}", None, m[1])),
     number_rule(",", r"(?<![\w.,])(\d+),(\d\d)\s?([€₹£])", lambda m: _money(f"{m[1]}.{m[2]}", None, m[3])),
-    number_rule(
-        "$£€¥₹",
-        rf"(?:\b(US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}",
-        _signed,
-    ),
+    number_rule("$£€¥₹", rf"(?:\b(US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}", _signed),
     number_rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
     number_rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
     number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
@@ -213,9 +209,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("/", r"(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/])", _slashed),
     number_rule("/", rf"(?<=\d)\s?/\s?(?={_NUMBER})", lambda m: "over"),
     number_rule(
-        ".",
-        r"(?<![\d.])(\d+\.\d+(?:\.\d+)+)(?!\d)",
-        lambda m: " point ".join(cardinal(p) for p in m[1].split(".")),
+        ".", r"(?<![\d.])(\d+\.\d+(?:\.\d+)+)(?!\d)", lambda m: " point ".join(cardinal(p) for p in m[1].split("."))
     ),
     number_rule("s", r"\b((?i:in|for|after|within|every)) (\d{1,3})s\b", lambda m: f"{m[1]} {cardinal(m[2])} seconds"),
     number_rule("s", r"\b(\d{1,3}0)'?s\b", _decade),

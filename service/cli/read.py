@@ -47,10 +47,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--speed", type=FiniteRange(*SPEEDS), default=1.0, show_default=True)
 @click.option("--pronunciations", type=_FILE, help="A JSON file with words and their phonemes; see docs/text.md.")
-@click.option(
-    "--title",
-    help="By default the title in an EPUB or a Project Gutenberg header, or the name of the file.",
-)
+@click.option("--title", help="By default the title in an EPUB or a Project Gutenberg header, or the name of the file.")
 @click.option("--author", help="By default the author in an EPUB or the header of a Project Gutenberg text.")
 @click.option("--cover", type=_FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default.")
 @click.option("--split", is_flag=True, help="A file a chapter: OUTPUT without its suffix, -01 and so on.")
@@ -92,14 +89,7 @@ def command(
     from ancestral.catalog.lexicon import read_lexicon
     from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.books.epub import EpubError
-    from ancestral.service.books.output import (
-        BookFile,
-        chapter_marks,
-        cover_of,
-        open_book,
-        tags_of,
-        write_captions,
-    )
+    from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
     from ancestral.service.books.parts import BookError, PartsFolder, notes_of, parts_of
     from ancestral.service.books.speaker import Reading
     from ancestral.service.cli.book.remote import RemoteSpeaker

@@ -258,10 +258,7 @@ def test_unfinished_batches_of_a_caller_are_limited(serve: Serve) -> None:
 
 
 def test_files_of_a_caller_are_limited(serve: Serve) -> None:
-    with (
-        serve(max_upload_bytes=16 << 10, max_body_bytes=16 << 10) as server,
-        connected(server) as client,
-    ):
+    with serve(max_upload_bytes=16 << 10, max_body_bytes=16 << 10) as server, connected(server) as client:
         for _ in range(4):
             upload(client, b"x" * (15 << 10))
         with pytest.raises(openai.RateLimitError) as refused:

@@ -305,10 +305,7 @@ def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None
 
 @pytest.mark.slow
 def test_a_book_survives_its_processes(
-    serve_process: ServeProcess,
-    ancestral: Run,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    serve_process: ServeProcess, ancestral: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (path := tmp_path / "book.txt").write_text(LONG)
     settings = {"data_dir": str(tmp_path_factory.mktemp("b"))}

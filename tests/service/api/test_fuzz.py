@@ -97,10 +97,7 @@ BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]
 }
 FORMS: Final = {
     "/v1/audio/likelihood": ({"model": "free", "voice": "ann"}, wav()),
-    "/v1/images/likelihood": (
-        {"model": "rgb", "class": "cat", "style": "oil", "map": "true"},
-        written(noise("rgb")),
-    ),
+    "/v1/images/likelihood": ({"model": "rgb", "class": "cat", "style": "oil", "map": "true"}, written(noise("rgb"))),
     "/v1/detect": ({"model": "rgb", "seed": "7", "recipe": '{"prompt": "cat"}', "search": "1"}, written(noise("rgb"))),
 }
 SOURCE: Final = {

@@ -31,13 +31,7 @@ from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import watching
 from tests.service.servers import Serve, ServeProcess, Server, descendants, holdings, redis_of
 from tests.service.slow_reader import reading_slowly
-from tests.service.speech.elevenlabs.support import (
-    FIRST,
-    hear,
-    open_stream,
-    rest,
-    say,
-)
+from tests.service.speech.elevenlabs.support import FIRST, hear, open_stream, rest, say
 from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model
 from tests.service.ws_client import LONG, SECONDS, small_window, talking, whole
 from tests.waiting import eventually
@@ -274,10 +268,7 @@ def test_a_wrong_setting_ends_serve_with_a_message(ancestral: Run, variables: di
 
 def test_a_failure_is_logged_once_with_its_request_id(server: Server) -> None:
     broken = SPEECH | {"model": "broken", "input": "Hello there. A vision.", "response_format": "pcm"}
-    with (
-        server.client(headers={"x-request-id": "find-me"}) as client,
-        pytest.raises(httpx.RemoteProtocolError),
-    ):
+    with server.client(headers={"x-request-id": "find-me"}) as client, pytest.raises(httpx.RemoteProtocolError):
         client.post("/v1/audio/speech", json=broken)
 
     def lines() -> list[dict[str, Any]]:
@@ -421,9 +412,7 @@ def run(server: Server, redis: Redis, numbers: range) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_requests_leave_nothing_behind(
-    serve_process: ServeProcess,
-) -> None:
+def test_a_thousand_requests_leave_nothing_behind(serve_process: ServeProcess) -> None:
     with serve_process(interactive_slots=AT_A_TIME, stream_seconds=KEPT_SECONDS) as server, redis_of(server) as redis:
         run(server, redis, range(WARM_UP))
         before, keys = holdings(server), redis.dbsize()

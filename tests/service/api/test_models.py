@@ -167,11 +167,7 @@ def test_the_lists_have_the_aliases(aliased: Server) -> None:
         assert {voice["id"]: voice["aliases"] for voice in voices} == {"ann": ["nova"], "bob": ["alloy"]}
         speaking = client.get("/v1/audio/models").json()
         assert speaking["models"] == speaking["data"]
-        assert [model["id"] for model in speaking["models"]] == [
-            "tiny",
-            "broken",
-            "shaped",
-        ]
+        assert [model["id"] for model in speaking["models"]] == ["tiny", "broken", "shaped"]
         preview = client.get("/v1/audio/voices/nova/preview", params={"model": "tts-1"})
         assert (preview.status_code, preview.content) == (200, PREVIEW)
         assert preview.content == client.get("/v1/audio/voices/ann/preview", params={"model": "tiny"}).content

@@ -159,10 +159,7 @@ def states(page: Visit, server: Server, models: Models) -> Iterator[str]:
     page.wait_for_selector(".stage")
     yield "an interpolation"
     page.open("#score")
-    for label, model, file in (
-        ("A picture", models.pictures, noise("subclasses")),
-        ("A sound", models.sounds, sound),
-    ):
+    for label, model, file in (("A picture", models.pictures, noise("subclasses")), ("A sound", models.sounds, sound)):
         page.click(f"label:text-is('{label}')")
         page.select_option("[data-param=model] select", model)
         page.upload(file, name=f"mine.{'wav' if file is sound else 'png'}")

@@ -109,9 +109,7 @@ def _maps(pid: int, library: str) -> bool:
     return library in Path(f"/proc/{pid}/maps").read_text()
 
 
-def test_a_worker_does_not_load_the_lexicon(
-    serve_process: ServeProcess,
-) -> None:
+def test_a_worker_does_not_load_the_lexicon(serve_process: ServeProcess) -> None:
     words = "Zyxquoth brillig slithyish toves."
     with serve_process() as server:
         assert server.speak(input=words).status_code == 200

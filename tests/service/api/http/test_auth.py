@@ -19,14 +19,7 @@ from pydantic_settings import BaseSettings
 from starlette.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ancestral.service.api.http.auth import (
-    Keys,
-    KeysError,
-    caller_of,
-    new_key,
-    parse_keys,
-    read_keys,
-)
+from ancestral.service.api.http.auth import Keys, KeysError, caller_of, new_key, parse_keys, read_keys
 from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.settings import Origins

@@ -1,1 +1,0 @@
-"""Other people's clients, from PyPI, against a running server; docs/integrations.md has what was run."""
