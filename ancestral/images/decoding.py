@@ -19,7 +19,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from ancestral.errors import InvalidRequest
-from ancestral.images.pixels import MaskedPicture, mask_file
+from ancestral.images.drawing import MaskedPicture
+from ancestral.images.pixels import mask_file
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.palette import WHITE, nearest_symbols
 from ancestral.models.spec import ImageSpec

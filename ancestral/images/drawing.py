@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +17,36 @@ from ancestral.catalog.models import ImageModel
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
 from ancestral.images.palettes import check_palette
-from ancestral.images.pixels import MaskedPicture
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.conditioning import draw_labels, draw_matching_labels
 from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE, MAX_TEMPERATURE
-from ancestral.models.spec import STYLE
+from ancestral.models.spec import STYLE, ImageSpec
+
+
+@dataclass(frozen=True)
+class MaskedPicture:
+    """A picture of which some pixels are kept."""
+
+    symbols: NDArray[np.uint8]
+    """``[H, W, C]``, 0 where they are not kept."""
+    kept: NDArray[np.bool_]
+    """``[H, W]``."""
+    mask: str = ""
+    """The mask as a file in base64, the same for all files that mean the same; of a request."""
+    palette_error: float | None = None
+    """How far the picture's colours were from those of the palette, of a model with one."""
+
+    @classmethod
+    def from_bytes(cls, data: NDArray[np.uint8], spec: ImageSpec) -> MaskedPicture:
+        """The inverse of :attr:`data`."""
+        symbols = data[: spec.dims].reshape(spec.height, spec.width, spec.channels)
+        return cls(symbols, data[spec.dims :].reshape(spec.height, spec.width) != 0)
+
+    @cached_property
+    def data(self) -> NDArray[np.uint8]:
+        """What a job has as its upload: the symbols, and for each pixel 1 if it is kept, else 0."""
+        return np.concatenate([self.symbols.ravel(), self.kept.ravel().astype(np.uint8)])
+
 
 # What every request for pictures may say besides what they show, and what that comes to for a model: seeds, sizes,
 # backgrounds. Whatever can be refused is refused here.

@@ -16,10 +16,10 @@ from PIL import Image
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images.atlas import ATLASES, atlas_file
-from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit
+from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, MaskedPicture
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.palettes import write_palette
-from ancestral.images.pixels import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, MaskedPicture, Pixels
+from ancestral.images.pixels import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler, Judgement
 from ancestral.images.sheet import Grid, animation_file, attributes_of, grid_of, layout_of, sheet_file
 from ancestral.images.sizes import MAX_SIDE

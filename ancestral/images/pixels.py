@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -16,34 +14,6 @@ from PIL.PngImagePlugin import PngInfo
 from ancestral.images.palettes import colours_of, nearest
 from ancestral.models.palette import WHITE, pixels_of, rgba
 from ancestral.models.spec import COARSE_STRIDE, ImageSpec
-
-# Pictures of which a region is drawn anew, and the bytes that they travel as.
-
-
-@dataclass(frozen=True)
-class MaskedPicture:
-    """A picture of which some pixels are kept."""
-
-    symbols: NDArray[np.uint8]
-    """``[H, W, C]``, 0 where they are not kept."""
-    kept: NDArray[np.bool_]
-    """``[H, W]``."""
-    mask: str = ""
-    """The mask as a file in base64, the same for all files that mean the same; of a request."""
-    palette_error: float | None = None
-    """How far the picture's colours were from those of the palette, of a model with one."""
-
-    @classmethod
-    def from_bytes(cls, data: NDArray[np.uint8], spec: ImageSpec) -> MaskedPicture:
-        """The inverse of :attr:`data`."""
-        symbols = data[: spec.dims].reshape(spec.height, spec.width, spec.channels)
-        return cls(symbols, data[spec.dims :].reshape(spec.height, spec.width) != 0)
-
-    @cached_property
-    def data(self) -> NDArray[np.uint8]:
-        """What a job has as its upload: the symbols, and for each pixel 1 if it is kept, else 0."""
-        return np.concatenate([self.symbols.ravel(), self.kept.ravel().astype(np.uint8)])
-
 
 Pixels = NDArray[np.uint8]
 """``[H, W, C]``: grey (C = 1), RGB or RGBA, 0 … 255."""

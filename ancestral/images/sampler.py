@@ -18,11 +18,11 @@ from ancestral.images.drawing import (
     Interpolation,
     Label,
     Labels,
+    MaskedPicture,
     Reconstruction,
     require_classifier,
 )
 from ancestral.images.drawing import Edit as EditDrawing
-from ancestral.images.pixels import MaskedPicture
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols

@@ -62,12 +62,12 @@ RECONSTRUCTION: Final = _drawing(
     "reconstruction",
     ReconstructionPayload,
     ReconstructionRequest,
-    "source_requests:reconstruction_job",
+    "requests:reconstruction_job",
     _STREAMED,
     upload=True,
 )
 PORTRAIT: Final = _drawing(
-    "portrait", ReconstructionPayload, ReconstructionRequest, "source_requests:portrait_job", _STREAMED, upload=True
+    "portrait", ReconstructionPayload, ReconstructionRequest, "requests:portrait_job", _STREAMED, upload=True
 )
 INTERPOLATION: Final = _drawing(
     "interpolation", InterpolationPayload, InterpolationRequest, "requests:interpolation_job", frozenset()
