@@ -232,6 +232,12 @@ def test_masks_have_regions_of_many_shapes_and_keep_something() -> None:
     shares, places = masks.mean(axis=(1, 2)), masks.mean(axis=0)
     assert shares.min() < 0.2 < 0.9 < shares.max()
     assert 0.2 < places.min() < places.max() < 0.95, "every pixel is kept, and drawn, now and then"
+    framed = 0  # of some, a rectangle in the middle is kept
+    for mask in masks:
+        (top, left), (bottom, right) = np.argwhere(mask).min(0), np.argwhere(mask).max(0)
+        inside = 0 < top <= bottom < 15 and 0 < left <= right < 11
+        framed += inside and mask[top : bottom + 1, left : right + 1].all()
+    assert framed > 5
 
 
 def test_a_region_is_where_an_attribute_shows() -> None:

@@ -216,6 +216,15 @@ def test_shards_that_woke_the_worker_come_first() -> None:
     assert asyncio.run(looked_at()) == [0, 2]
 
 
+def test_a_worker_that_nobody_wakes_looks_into_its_shards_by_turns() -> None:
+    async def looked_at() -> list[int]:
+        order = ClaimOrder(8)
+        order.serve(range(8))
+        return [await order.next() for _ in range(16)]  # the second half after two waits, for four shards each
+
+    assert asyncio.run(looked_at()) == [*range(8)] * 2
+
+
 # A compilation is logged, once; kernels that are there already are not.
 
 
