@@ -193,12 +193,12 @@ def test_requests_in_flight_may_finish(serve: Serve) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refused(serve: Serve) -> None:
+def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refused(serve_process: ServeProcess) -> None:
     count = 5
     with (
-        serve(shutdown_seconds=2, interactive_slots=1) as server,
+        serve_process(shutdown_seconds=2, interactive_slots=1) as server,
         reading_slowly(server) as begun,
-        server.redis() as redis,
+        redis_of(server) as redis,
         ThreadPoolExecutor(count) as pool,
     ):
         pending = [pool.submit(server.speak) for _ in range(count)]

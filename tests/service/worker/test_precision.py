@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.servers import Serve, running
+from tests.service.servers import Serve, ServeProcess, running
 from tests.service.toys import ASYNC, GENERATION, write_model
 
 
@@ -50,7 +50,7 @@ def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> 
 
 
 @pytest.mark.slow
-def test_a_job_is_not_continued_where_sums_round_otherwise(serve: Serve, tmp_path: Path) -> None:
+def test_a_job_is_not_continued_where_sums_round_otherwise(serve_process: ServeProcess, tmp_path: Path) -> None:
     """The kernels are compiled for a processor that cannot fuse products with sums, and their engine is made to have
     the name of one that can."""
     write_model(tmp_path / "zoo" / "free", kind="audio")
@@ -61,7 +61,7 @@ def test_a_job_is_not_continued_where_sums_round_otherwise(serve: Serve, tmp_pat
     )
     other = {"PYTHONPATH": str(tmp_path), "NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""}
     with tempfile.TemporaryDirectory(prefix="anc-") as data:
-        with serve(data_dir=data, **own) as server:
+        with serve_process(data_dir=data, **own) as server:
             body = GENERATION | {"duration": 1200.0}
             job = httpx.post(f"{server.url}/v1/audio/generations", json=body, headers=ASYNC).json()["id"]
             while httpx.get(f"{server.url}/v1/jobs/{job}").json()["samples_done"] == 0:
