@@ -37,6 +37,7 @@ async def renew_leases(broker: Workers, attempts: Sequence[JobAttempt]) -> None:
             for attempt, signal in zip(renewed, signals, strict=True):
                 attempt.check(signal)
             if storing.done():
+                storing.result()  # raises what it should not have
                 storing = asyncio.create_task(_store(renewed))
             await asyncio.sleep(begun + RENEW_SECONDS - time.monotonic())
     finally:

@@ -234,7 +234,6 @@ class Servers:
     """Starts servers in threads of this process, on one Valkey: each has a database of its own, as if it were its."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self._databases = list(range(1, 64))
         self._of_directory: dict[str | None, int] = {}
         options = {"databases": 64, "appendonly": "no"}
@@ -252,7 +251,7 @@ class Servers:
     @contextmanager
     def _redis(self, data_dir: str | None) -> Iterator[str]:
         """The URL of an empty database; servers with the same ``data_dir`` find what the one before has left."""
-        if os.environ["TEST_REDIS"] == "cluster":
+        if os.environ["TEST_REDIS"] == "cluster" and data_dir is None:
             with tempfile.TemporaryDirectory(prefix="anc-") as folder, cluster(Path(folder)) as redis:
                 yield redis.url
             return
