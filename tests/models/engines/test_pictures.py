@@ -111,7 +111,9 @@ def requests(engine, count, seed=100, given=0):
                 h = ((h + engine.embed_labels(labels_of(spec, 1))) / 2).astype(np.float32)
             request = replace(request, h=h)
             if number % 2:
-                free = engine.unconditional(labels if number > 1 else [None] * len(labels))
+                # The style stays, so that by itself it would be the same picture unguided.
+                keeps_style = number > 1 and len(labels) > 1
+                free = engine.unconditional(labels if keeps_style else [None] * len(labels))
                 request = replace(request, guidance=2.0 + number, unconditional=free)
         if kept is not None and number != 2:
             request = replace(request, edit=Edit(toys.pictures_of(spec, count)[number], kept[number]))
@@ -296,6 +298,9 @@ def test_at_temperature_0_the_noise_says_nothing():
 def test_guidance_between_equal_conditions_changes_nothing_and_zero_takes_the_other(make):
     engine = make(toys.checkpoint_of(PLAIN))
     h, free = engine.embed_labels([1]), engine.embed_labels([None])
+    assert np.array_equal(free, engine.unconditional([1]))
+    style = make(toys.checkpoint_of(toys.SPECS["gated, grey, style"]))
+    assert np.array_equal(style.unconditional([1]), style.embed_labels([1])), "the style stays"
     conditions = [(h, 1.0, None), (h, 3.0, h), (free, 1.0, None), (h, 0.0, free)]
     made = [ImageStreamRequest(1, h=h, guidance=guidance, unconditional=other) for h, guidance, other in conditions]
     plain, same, other, none = engine.draw(made)
