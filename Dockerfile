@@ -11,11 +11,11 @@ FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -r /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils gcc libc6-dev && rm -r /var/lib/apt/lists/*
 COPY requirements/ requirements/
 RUN python3 -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --requirement requirements/build.txt
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY ancestral/ ancestral/
 COPY models/ models/
 COPY service/ service/

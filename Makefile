@@ -37,8 +37,8 @@ $(BIN)/python:
 	@echo "Creating a virtual environment in $(VENV) ($$($(PYTHON) --version))"
 	@$(PYTHON) -m venv $(VENV)
 
-# What serving needs: no torch, no compiler.
-$(VENV)/.core: pyproject.toml | $(BIN)/python
+# What serving needs: no torch. The C of models/kernels is compiled with it.
+$(VENV)/.core: pyproject.toml $(wildcard models/kernels/*.[ch]) | $(BIN)/python
 	$(call install,$(PIP),--editable .)
 	@touch $@
 

@@ -1,0 +1,30 @@
+"""hatch's hook: compile the C of models/kernels into the wheel, or beside the sources of an editable installation."""
+
+from __future__ import annotations
+
+import sysconfig
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class Kernels(BuildHookInterface):  # type: ignore[type-arg]  # of no configuration
+    """Asks for the package ``ziglang`` (101 MB, for the time of the installation) only where there is no compiler."""
+
+    def _builder(self) -> Any:
+        spec = spec_from_file_location("native_build", Path(self.root) / "models" / "native_build.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def dependencies(self) -> list[str]:
+        return [] if self._builder().compiler() else ["ziglang>=0.13"]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        self._builder().build()
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = f"py3-none-{platform}"

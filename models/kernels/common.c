@@ -1,0 +1,52 @@
+/* What is exported of vectors.h and draw.h, and which instructions this processor has. */
+#include "export.h"
+#include "draw.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+enum { MOST_INPUTS = 4096 };
+
+/* sums[n] += x[n] @ levels, of rows of int8. */
+EXPORT(byte_products)
+void byte_products(const int8_t *levels, const int32_t *offset, int64_t inputs, int64_t outputs, const int8_t *x,
+                   int64_t rows, int32_t *sums) {
+    int8_t prepared[4 * PREPARED * MOST_INPUTS] ALIGNED;
+    const Matrix m = {(int)inputs, (int)outputs, levels, offset};
+    for (int64_t n = 0; n < rows;) {
+        int lanes = rows - n >= 4 ? 4 : 1;
+        for (int lane = 0; lane < lanes; lane++)
+            for (int i = 0; i < inputs; i += ROW)
+                prepare(prepared + lane * PREPARED * inputs, (int)inputs, i, row_load(x + (n + lane) * inputs + i));
+        int32_t *to = sums + n * outputs;
+        if (lanes == 4)
+            product(&m, to, (int)outputs, prepared, to, 4, 0);
+        else
+            product(&m, to, (int)outputs, prepared, to, 1, 0);
+        n += lanes;
+    }
+}
+
+/* One symbol for each row of logits [rows][count], at successive positions. */
+EXPORT(draw_symbols)
+void draw_symbols(const int32_t *logits, int64_t rows, int64_t count, int64_t inverse, int64_t least, int64_t seed,
+                  int64_t position, uint8_t *symbols) {
+    for (int64_t n = 0; n < rows; n++) {
+        uint32_t u = noise((uint64_t)seed, (uint64_t)(position + n));
+        symbols[n] = (uint8_t)draw(logits + n * count, (int)count, (int32_t)inverse, (int32_t)least, u);
+    }
+}
+
+/* 2 for AVX-512 with VNNI, 1 for AVX2, 0 for neither: what both the processor and the operating system know. */
+EXPORT(processor) int64_t processor(void) {
+#if defined(__x86_64__)
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 0;
+    const unsigned wide = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    return (low & 0xE0) == 0xE0 && (b & wide) == wide && (c & bit_AVX512VNNI) ? 2 : 1;
+#else
+    return 0;
+#endif
+}

@@ -1,0 +1,89 @@
+"""The compiled C of models/kernels: chosen for this processor, loaded, and called with numpy's arrays.
+
+ctypes, because a library that knows nothing of Python serves all its versions; a call costs 2 µs and takes at least
+100. All sets of instructions give the same bytes. ``NATIVE_INSTRUCTIONS`` forces one of :func:`variants`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ancestral.models import native_build
+
+_DOT_PRODUCTS = 1 << 20
+"""Bit of Linux's AT_HWCAP on aarch64."""
+
+
+@cache
+def _load(variant: str) -> ctypes.CDLL:
+    path = native_build.path(variant)
+    if not path.exists():
+        native_build.build()
+    return ctypes.CDLL(str(path))
+
+
+@cache
+def variants() -> tuple[str, ...]:
+    """Sets of instructions that this processor has, the fastest first; ``portable`` is the last."""
+    names = list(native_build.variants())
+    if "avx2" in names:
+        level = ctypes.CFUNCTYPE(ctypes.c_int64)(("processor", _load("portable")))()
+        names = names[2 - level :]
+    elif "neon-dotprod" in names and sys.platform == "linux":
+        getauxval = ctypes.CDLL(None).getauxval
+        getauxval.restype = ctypes.c_ulong
+        names = names if getauxval(ctypes.c_ulong(16)) & _DOT_PRODUCTS else names[1:]
+    return tuple(names)
+
+
+def instructions() -> str:
+    """The set of instructions in use.
+
+    Raises:
+        ValueError: ``NATIVE_INSTRUCTIONS`` names none that this processor has.
+    """
+    forced = os.environ.get("NATIVE_INSTRUCTIONS")
+    if forced and forced not in variants():
+        raise ValueError(f"NATIVE_INSTRUCTIONS: {forced!r} is none of {', '.join(variants())}")
+    return forced or variants()[0]
+
+
+def array(kind: DTypeLike) -> Any:
+    """The type of a parameter: an array of these numbers without gaps, or None."""
+    base: Any = np.ctypeslib.ndpointer(kind, flags="C_CONTIGUOUS")
+
+    def from_param(cls: Any, value: Any) -> Any:
+        return None if value is None else base.from_param(value)
+
+    return type(base.__name__, (base,), {"from_param": classmethod(from_param)})
+
+
+INTEGER = ctypes.c_int64
+NUMBER = ctypes.c_double
+
+
+class Function:
+    """A function of the library, found when it is called first. It checks kinds of arrays, not their sizes.
+
+    Args:
+        name: as exported.
+        parameters: :func:`array`, :data:`INTEGER` or :data:`NUMBER`, in order.
+        returns: :data:`INTEGER` or :data:`NUMBER`; nothing if absent.
+    """
+
+    def __init__(self, name: str, *parameters: Any, returns: Any = None) -> None:
+        self._prototype = ctypes.CFUNCTYPE(returns, *parameters)
+        self._name, self._found = name, dict[str, Any]()
+
+    def __call__(self, *arguments: Any) -> Any:
+        variant = instructions()
+        if variant not in self._found:
+            self._found[variant] = self._prototype((self._name, _load(variant)))
+        return self._found[variant](*arguments)
