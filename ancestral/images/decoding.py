@@ -30,7 +30,6 @@ _HALF: Final = 128
 """Opaque enough, of 0 to 255, to be kept."""
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 
-Image.MAX_IMAGE_PIXELS = None  # it would only warn, after decoding; sizes are checked here
 warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files, which our log does not need
 
 
@@ -103,6 +102,8 @@ def _opened(data: bytes, spec: ImageSpec, convert: Callable[[Image.Image, ImageS
             _check_sums(data)
             image.load()
             plain = convert(image, spec)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # from the header
+        raise _Unusable(f"it has too many pixels; at most {MAX_SIDE} each way are taken") from error
     except UnidentifiedImageError as error:
         raise _Unusable("it is not a PNG, WebP or JPEG file") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:

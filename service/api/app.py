@@ -41,14 +41,11 @@ from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
-from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
-from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
 from ancestral.service.jobs.keyed_seeds import KeyedSeeds
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.jobs.validation import whole
 from ancestral.service.settings import Settings
-from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.tasks import TASKS
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
 from ancestral.service.telemetry.tracing import tracing
 
@@ -160,8 +157,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
         connection = Connection(redis_url, counts, replicas=settings.redis_replicas, shards=settings.redis_shards)
-        tasks = Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
-        app.state.service = AppState(settings, catalog, tasks, Clients(connection), counts, traces, signer)
+        app.state.service = AppState(settings, catalog, TASKS, Clients(connection), counts, traces, signer)
         kinds: dict[Kind, Work] = {"batch": BatchWork(app.state.service), "book": BookWork(app.state.service)}
         driving = list[asyncio.Task[None]]()
         if settings.provenance_key is not None:

@@ -1,8 +1,9 @@
 """The registry of tasks: for each kind of job, what an API process and a worker need in order to handle it.
 
-Each modality registers its own tasks (``service/speech/tasks.py``, ``service/images/tasks.py``); the application and
-the worker are handed a :class:`Tasks`. What only one of the two processes may import (a worker has no web framework and
-no codecs, an API process no compiled kernels) is named by a string, ``"module:name"``, and imported on first use.
+Each modality has its own tasks (``service/speech/tasks.py``, ``service/images/tasks.py``); the application and the
+worker have all of them (``service/tasks.py``). What only one of the two processes may import (a worker has no web
+framework and no codecs, an API process no compiled kernels) is named by a string, ``"module:name"``, and imported on
+first use.
 """
 
 from __future__ import annotations

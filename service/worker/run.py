@@ -9,11 +9,8 @@ from socket import socket
 from ancestral.loader import LoadedModels
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.workers import Workers
-from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
-from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
-from ancestral.service.jobs.tasks import Tasks
 from ancestral.service.settings import Settings
-from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.tasks import TASKS
 from ancestral.service.telemetry.metrics import WorkerMetrics
 from ancestral.service.telemetry.tracing import tracing
 from ancestral.service.worker.probes import answering
@@ -35,8 +32,7 @@ async def run_worker(
     metrics = WorkerMetrics()
     connection = Connection(settings.redis_url, metrics, shards=settings.redis_shards)
     traces = tracing(settings, "worker")
-    tasks = Tasks(*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
-    worker = Worker(settings, loaded_models, tasks, Workers(connection), metrics, traces)
+    worker = Worker(settings, loaded_models, TASKS, Workers(connection), metrics, traces)
     try:
         with nullcontext() if listener is None else answering(listener, worker, metrics):
             await worker.run(stopping)

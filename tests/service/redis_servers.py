@@ -45,7 +45,7 @@ class Node:
         self._environment = {**os.environ}
         given = {"port": self.port, "dir": self.folder, "bind": "127.0.0.1", **options}
         if sentinel is None:
-            given |= {"save": "", "appendonly": "yes"}
+            given |= {"save": "", "appendonly": "yes", "repl-diskless-sync-delay": 0}  # 5 s for other replicas to come
         if "cluster-enabled" in given:
             given["cluster-port"] = self.bus_port
         self._words = [str(word) for name, value in given.items() for word in (f"--{name}", value)]

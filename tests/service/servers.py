@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
@@ -37,7 +36,7 @@ from ancestral.service.telemetry.logging import json_handler
 from ancestral.service.worker.run import run_worker
 from tests.service.redis_servers import Node, cluster
 from tests.service.toys import GENERATION, SPEECH
-from tests.waiting import eventually
+from tests.waiting import awaited, eventually
 
 Log = list[dict[str, Any]]
 _log: ContextVar[Log] = ContextVar("log")
@@ -87,24 +86,23 @@ class Server:
 
     def ended(self, job: str, **options: Any) -> dict[str, Any]:
         """A job, once it has ended."""
-        deadline = time.monotonic() + 480
-        while time.monotonic() < deadline:
+
+        def found() -> dict[str, Any] | None:
             response = httpx.get(f"{self.url}/v1/jobs/{job}", **options)
-            found: dict[str, Any] = response.json()
-            if response.status_code != 503 and found["status"] not in ("queued", "in_progress"):
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"{job} does not end")
+            job_now: dict[str, Any] = response.json()
+            running = response.status_code == 503 or job_now["status"] in ("queued", "in_progress")
+            return None if running else job_now
+
+        return awaited(found, 480) or {}
 
     def newest(self, other_than: str | None = None) -> str | None:
         """The id of the newest job; of one that is yet to come, if the present one is given."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            found: str | None = httpx.get(f"{self.url}/v1/jobs?limit=1").json()["first_id"]
-            if other_than is None or found != other_than:
-                return found
-            time.sleep(0.02)
-        raise AssertionError("no new job")
+
+        def found() -> list[str | None]:
+            job = httpx.get(f"{self.url}/v1/jobs?limit=1").json()["first_id"]
+            return [job] if other_than is None or job != other_than else []
+
+        return awaited(found, 60)[0]
 
     def redis(self) -> Any:
         """A connection to its Redis: one server, or a cluster."""
@@ -115,13 +113,10 @@ class Server:
         nodes = [host.rpartition(":") for host in url.partition("//")[2].split(",")]
         return RedisCluster(startup_nodes=[ClusterNode(host, int(port)) for host, _, port in nodes])
 
-    def wait_until_ready(self, alive: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_until_ready(self, alive: Callable[[], bool]) -> None:
         """Wait until `/readyz` answers 200."""
-        deadline = time.monotonic() + seconds
-        while httpx.get(f"{self.url}/readyz", timeout=60.0).status_code != 200:
-            assert time.monotonic() < deadline, self.log
-            assert alive(), self.log
-            time.sleep(0.02)
+        eventually(lambda: not alive() or httpx.get(f"{self.url}/readyz", timeout=60.0).status_code == 200)
+        assert alive(), self.log
 
 
 # In threads

@@ -98,7 +98,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         **{name: (data, "not a PNG") for name, data in texts.items()},
         **{name: (written(image.resize(size)), "the model's are 8 x 6") for name, size in sizes.items()},
         "png, its mark alone": (whole[:8], ""), "png, declared 10000 x 10000": (png(10000, 10000), "at most 4096"),
-        "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6)), "at most 4096"),
+        "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6)), "too many pixels; at most 4096"),
         "png, declared 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "at most 4096"),
         "png, declared 0 x 0": (png(0, 0), ""),
         "png, 4104 x 3078": (png(4104, 3078, black(4104, 3078)), "at most 4096"),
@@ -131,6 +131,10 @@ def large_webp(width: int, height: int) -> bytes:
     parts = ((b"VP8X", canvas), (b"ANIM", bytes(6)), (b"ANMF", frame))
     body = b"WEBP" + b"".join(name + struct.pack("<I", len(part)) + part for name, part in parts)
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def test_pillow_keeps_its_own_limit_for_other_code_in_the_process() -> None:
+    assert Image.MAX_IMAGE_PIXELS is not None
 
 
 @pytest.mark.parametrize("name", list(hostile()))

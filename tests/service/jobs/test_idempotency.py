@@ -104,7 +104,8 @@ def test_who_comes_back_to_many_gets_no_more_than_their_limit(keyed: Server, key
 
 
 def test_a_connection_that_ends_late_does_not_take_the_job_from_the_next(server: Server, key: str) -> None:
-    body, headers = SPEECH | {"input": LONG, "speed": 0.25, "response_format": "wav"}, {"idempotency-key": key}
+    said: dict[str, Any] = {"input": LONG[: len(LONG) // 4], "speed": 0.25}
+    body, headers = SPEECH | said, {"idempotency-key": key}
     url = f"{server.url}/v1/audio/speech"
     with httpx.stream("POST", url, json=body, headers=headers, timeout=60) as late:
         held = late.iter_raw()  # a generator that nothing refers to closes the response
@@ -115,7 +116,7 @@ def test_a_connection_that_ends_late_does_not_take_the_job_from_the_next(server:
             late.close()
             whole += b"".join(pieces)
     assert late.headers["x-job-id"] == response.headers["x-job-id"]
-    assert whole == server.speak(input=LONG, speed=0.25, response_format="wav").content
+    assert whole == server.speak(**said).content
 
 
 def test_a_key_whose_job_came_to_nothing_is_free_again(server: Server, key: str) -> None:

@@ -22,22 +22,20 @@ from ancestral.models.text import phonemize
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.broker.keys import key
 from ancestral.service.detection.payloads import DetectionPayload
-from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
 from ancestral.service.images import payloads as images
 from ancestral.service.images import tasks as image_tasks
 from ancestral.service.jobs.attempt import JobAttempt
 from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.payload import Payload, PayloadError
-from ancestral.service.jobs.tasks import Task, Tasks
+from ancestral.service.jobs.tasks import Task
 from ancestral.service.speech import tasks as speech_tasks
 from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
+from ancestral.service.tasks import TASKS
 from ancestral.speech.cast import Turn
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC
-
-ALL: tuple[Task[Any], ...] = (*speech_tasks.TASKS, *image_tasks.TASKS, *DETECTION_TASKS)
 
 SENTENCES = tuple(phonemize("Is it late? No, the birch canoe slid!"))
 SPEECH = SpeechPayload(
@@ -90,7 +88,7 @@ OPTIONAL = {
 
 
 def test_every_payload_is_tried() -> None:
-    assert {type(payload) for payload in PAYLOADS} == {task.payload for task in ALL}
+    assert {type(payload) for payload in PAYLOADS} == {task.payload for task in TASKS}
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
@@ -117,7 +115,7 @@ def test_what_is_no_payload_is_refused() -> None:
         with pytest.raises(PayloadError):
             SpeechPayload.load(text)
     with pytest.raises(PayloadError):  # a later version may have kinds of jobs that this one does not know
-        Tasks(*ALL).payload(Job("dance", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0))
+        TASKS.payload(Job("dance", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0))
 
 
 def test_words_travel_with_their_phonemes_and_spans() -> None:
@@ -140,11 +138,9 @@ def test_what_a_request_is_charged_for() -> None:
 
 _IMPORTS = """
 import pkgutil, sys
-from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
-from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
-from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
+from ancestral.service.tasks import TASKS
 {more}
-for task in (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS):
+for task in TASKS:
     for name in {names}:
         pkgutil.resolve_name(name)
 print(*sorted(set(sys.modules) & {{{modules}}}))
@@ -158,7 +154,7 @@ def imported(more: str, names: str, *modules: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("task", ALL, ids=lambda task: task.kind)
+@pytest.mark.parametrize("task", list(TASKS), ids=lambda task: task.kind)
 def test_what_is_named_exists(task: Task[Any]) -> None:
     attempt = task.attempt_class()
     assert issubclass(attempt, JobAttempt)
@@ -204,7 +200,7 @@ def test_a_request_finds_its_task(
     zoo: Path, model: str, request_fields: dict[str, Any], task: Task[Any], engine: str
 ) -> None:
     catalog = load_catalog(CatalogConfig((zoo,)))
-    assert Tasks(*ALL).manifest_rule(catalog.model(model), {"model": model} | request_fields) is task.manifest
+    assert TASKS.manifest_rule(catalog.model(model), {"model": model} | request_fields) is task.manifest
 
 
 @pytest.fixture(scope="module")

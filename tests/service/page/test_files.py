@@ -17,9 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ancestral.service.detection.tasks import TASKS as DETECTION_TASKS
-from ancestral.service.images.tasks import TASKS as IMAGE_TASKS
-from ancestral.service.speech.tasks import TASKS as SPEECH_TASKS
+from ancestral.service.tasks import TASKS
 from tests.paths import ROOT
 from tests.service.redis_servers import eventually
 from tests.service.servers import Server, running
@@ -135,7 +133,7 @@ def test_the_view_jobs_knows_what_has_no_manifest() -> None:
     """It asks every other finished job for its manifest."""
     found = re.search(r"^const COMPUTED = (\[.*\]);$", (PAGE / "jobs.js").read_text("utf-8"), re.MULTILINE)
     assert found
-    tasks = (*SPEECH_TASKS, *IMAGE_TASKS, *DETECTION_TASKS)
+    tasks = TASKS
     assert sorted(json.loads(found[1])) == sorted(task.kind for task in tasks if task.manifest is None)
 
 

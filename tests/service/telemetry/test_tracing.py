@@ -108,7 +108,8 @@ def test_a_job_that_is_fetched_later_and_what_is_said_on_a_websocket(traced: tup
         assert attempt.parent_span_id == opened.span_id
 
 
-def test_a_collector_that_is_away_harms_nobody(serve: Serve) -> None:
+def test_a_collector_that_is_away_harms_nobody(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "1")  # seconds in which it is tried again
     with serve(traces_endpoint="http://127.0.0.1:1/v1/traces") as server:
         assert server.speak().status_code == 200
         assert server.stop() == 0

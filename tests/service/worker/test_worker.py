@@ -26,7 +26,7 @@ from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Scheduler
 from ancestral.service.broker.job import Status
 from ancestral.service.broker.messages import Signals
-from ancestral.service.broker.workers import LEASE_SECONDS, Workers
+from ancestral.service.broker.workers import LEASE_SECONDS, Lease, Workers
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from ancestral.service.jobs.attempt import AttemptContext, ScoringAttempt, Stop
 from ancestral.service.jobs.sampling_attempt import FED_SECONDS
@@ -244,9 +244,9 @@ def test_compilation_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 # The leases of a worker that has many jobs and a slow connection to Redis; when a slow listener is parked.
 
 
-JOBS = 20
+JOBS = 40
 ROUND_TRIP = 0.2
-"""Seconds. Twenty of these are nearly as long as a lease lasts."""
+"""Seconds. One after another, these would take longer than a lease lasts."""
 
 
 class Attempt(ScoringAttempt):
@@ -281,11 +281,11 @@ def test_a_worker_with_many_jobs_keeps_its_leases_over_a_slow_connection(valkey:
         await submitted(near, JOBS)
         attempts = []
         for _ in range(JOBS):
-            lease = await far.workers.claim("interactive", "w", MODELS, lease=60.0)  # type: ignore[arg-type]
+            lease = await near.workers.claim("interactive", "w", MODELS, lease=60.0)  # type: ignore[arg-type]
             assert lease is not None
-            attempts.append(attempt(lease))
+            attempts.append(attempt(Lease(far.connection, lease.job, lease.attempt)))
         renewing, lost = asyncio.create_task(renew_leases(far.workers, attempts)), list[Any]()
-        other, until = Workers(near.connection), time.monotonic() + LEASE_SECONDS * 2
+        other, until = Workers(near.connection), time.monotonic() + LEASE_SECONDS * 1.3
         while time.monotonic() < until:
             for each in attempts:  # there is something to store of each
                 each.lease.note(total=int(time.monotonic() * 1000))
