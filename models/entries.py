@@ -85,6 +85,9 @@ class Sampling:
     mel_correction: float = 0.0
     """Strength, 0 … 1, of a correction of the sound towards the mels that it is made from
     (models/audio/mel_correction.py), for models with linear prediction."""
+    contrast: float = 0.0
+    """How much more the upper bands of predicted mels differ from their neighbours
+    (:func:`~ancestral.models.audio.features.sharpened`)."""
 
     def __post_init__(self) -> None:
         for name in ("voiced_temperature", "unvoiced_temperature"):
@@ -96,6 +99,8 @@ class Sampling:
             raise ValueError(f"low_shelf_db: must lie in -12 … 12, not {self.low_shelf_db}")
         if not 0.0 <= self.mel_correction <= 1.0:
             raise ValueError(f"mel_correction: must lie in 0 … 1, not {self.mel_correction}")
+        if not 0.0 <= self.contrast <= 2.0:
+            raise ValueError(f"contrast: must lie in 0 … 2, not {self.contrast}")
 
     @property
     def filtered(self) -> str | None:
@@ -262,8 +267,9 @@ def _voice(model: str, kind: str, data: Any) -> Voice:
         sampling = Sampling(**given)
     except ValueError as error:
         raise ModelError(f"{where}: sampling: {error}") from error
-    if kind == "audio" and sampling.by_voicing:
-        raise ModelError(f"{where}: sampling: temperatures by voicing need frames, which a model of kind audio lacks")
+    if kind == "audio" and (sampling.by_voicing or sampling.contrast):
+        message = "temperatures by voicing and contrast need frames, which a model of kind audio lacks"
+        raise ModelError(f"{where}: sampling: {message}")
     return Voice(**data, sampling=sampling)
 
 

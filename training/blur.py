@@ -1,7 +1,8 @@
 """Blurred frames for training: WaveNet sees frames like those of service.
 
 An acoustic model predicts spectra that are smoother than natural ones: the harmonics' ripple and the formants' edges
-are averaged away. So part of the training pairs real sound with frames whose log-mels are smoothed across the bands.
+are averaged away, and so is their change from frame to frame. So part of the training pairs real sound with frames
+whose log-mels are smoothed across the bands and, more often than not, in time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ Crop = tuple[NDArray[np.int64], NDArray[np.float32] | None]
 
 WIDTHS = (3, 5, 7, 9, 11, 13)
 """Numbers of bands that are averaged."""
+_FRAMES, _IN_TIME = (3, 5), 0.7
+"""Numbers of frames that are averaged, and the share of the blurred crops in which they are."""
 
 
 def smooth(mels: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -27,10 +30,16 @@ def smooth(mels: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     return smoothed
 
 
+def _smooth_in_time(mels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Each frame mixed with the mean of its neighbours, in a random share from a half to all of it."""
+    share, averaged = rng.uniform(0.5, 1.0), smooth(mels.T, int(rng.choice(_FRAMES))).T
+    return (mels + share * (averaged - mels)).astype(np.float32)
+
+
 def blurred(
     crop: Crop, dataset: Dataset, clip: PreparedClip, start: int, margin: int, rng: np.random.Generator
 ) -> Crop:
-    """A crop with its mels smoothed by a random width.
+    """A crop with its mels smoothed across a random number of bands, and perhaps in time.
 
     If symbols are an excitation, they are computed anew with the filter of the blurred frames, since in service they
     pass through such a filter.
@@ -42,7 +51,10 @@ def blurred(
     symbols, frames = crop
     assert frames is not None
     bands = dataset.spec.mel_bands
-    frames = np.concatenate([smooth(frames[:, :bands], int(rng.choice(WIDTHS))), frames[:, bands:]], axis=1)
+    mels = smooth(frames[:, :bands], int(rng.choice(WIDTHS)))
+    if rng.random() < _IN_TIME:
+        mels = _smooth_in_time(mels, rng)
+    frames = np.concatenate([mels, frames[:, bands:]], axis=1)
     if dataset.coding.shaping == "linear_prediction":
         count, first = len(symbols), start * dataset.spec.hop
         wave = np.concatenate([np.zeros(ORDER, np.int16), dataset.wave(clip)])[first : first + ORDER + count] / PCM

@@ -15,6 +15,7 @@ from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.sampler import Part, Sampler
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
+from ancestral.models.audio.features import sharpened
 from ancestral.models.audio.mu_law import decode_wave
 from ancestral.models.audio.pcm import from_int16
 from ancestral.models.audio.shaping import encode_excitation, predictor
@@ -62,8 +63,10 @@ class SpeechSampler(Sampler):
         assert self.acoustic is not None
         control = PitchControl(utterance.pitch, utterance.intonation)
         for index, sentence in enumerate(utterance.sentences[first:], first):
-            voices = self.model.mix(utterance.turn(index).voice).shares
+            turn, bands = utterance.turn(index), self.acoustic.spec.bands
+            voices = self.model.mix(turn.voice).shares
             frames, timing = self.acoustic.predict_with_timing(sentence, voices, utterance.speed, control)
+            frames[:, :bands] = sharpened(frames[:, :bands], turn.sampling.contrast)
             yield self.part_from_frames(utterance, index, frames, np.cumsum(timing))
 
     def part_from_frames(

@@ -72,6 +72,25 @@ def log_mel(wave: Array, spec: FeatureSpec) -> Array:
     return scaled.astype(np.float32)
 
 
+def sharpened(mels: Array, strength: float) -> Array:
+    """Log-mels ``[F, B]`` whose upper half of the bands differs more from the mean of five neighbours.
+
+    Predicted mels have three quarters of the contrast of natural ones there, and WaveNet makes what it is given.
+
+    Args:
+        mels: as predicted.
+        strength: 0 leaves them as they are; 1 doubles the difference.
+    """
+    if not strength:
+        return mels
+    first = mels.shape[1] // 2
+    near = np.pad(mels[:, first - 2 :], ((0, 0), (0, 2)), mode="edge")
+    # Added in this order, so that the bits are the same everywhere.
+    mean = (near[:, :-4] + near[:, 1:-3] + near[:, 2:-2] + near[:, 3:-1] + near[:, 4:]) * np.float32(0.2)
+    upper = mels[:, first:]
+    return np.concatenate([mels[:, :first], upper + np.float32(strength) * (upper - mean)], axis=1)
+
+
 def window_gain(spec: FeatureSpec) -> float:
     """What the analysis of :func:`log_mel` makes of white noise of variance 1: its root mean square magnitude."""
     window = np.hanning(spec.window + 1)[:-1]

@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 import ancestral
 from ancestral.catalog.seeds import part_seed
+from ancestral.models.audio.features import sharpened
 from ancestral.models.text.phonemes import SENTENCE_ENDS
 
 TEXT = "It snowed. Is it late?"
@@ -168,6 +170,16 @@ def test_every_voice_reads_its_own_language(many):
     alone = [many.voice(voice).utterance(part) for voice, part in parts.items()]
     assert [s.phones for s in said.sentences] == [s.phones for part in alone for s in part.sentences]
     assert [turn.sampling for turn in said.turns] == [part.sampling for part in alone]
+
+
+def test_the_contrast_of_a_voice_sharpens_what_its_acoustic_model_predicts(many):
+    sampler, said, frames = many.speech_sampler, many.voice("emma").utterance("Yes."), []
+    for contrast in (0.0, 0.5):
+        changed = replace(said, sampling=replace(said.sampling, contrast=contrast))
+        frames.append(next(iter(sampler.parts(changed))).request.frames)
+    assert np.array_equal(frames[1][:, :64], sharpened(frames[0][:, :64], 0.5))
+    assert np.array_equal(frames[1][:, 64:], frames[0][:, 64:])
+    assert not np.array_equal(*frames)
 
 
 def test_the_language_of_a_text_is_that_of_its_first_voice(many):

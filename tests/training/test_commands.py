@@ -88,10 +88,6 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     refused(run("train", "wavenet", *free, "--stacks", 5), "stacks: 24 layers do not divide into 5 stacks")
     refused(run("train", "acoustic", *shared, "-o", tmp_path / "acoustic", "--seed", 1), "seed: this run was started")
 
-    predict = ["corpus", "predict", arrays, "-o", tmp_path / "predicted", "--acoustic"]
-    refused(run(*predict, tmp_path / "wavenet" / "checkpoint"), "expected 'acoustic'")
-    passed(run(*predict, tmp_path / "acoustic" / "checkpoint"), "2 clips")
-
 
 def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
     data: list[object] = []

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from PIL import Image
 
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, sharpened
 from ancestral.models.checkpoint import load
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.training.blur import smooth
@@ -28,7 +28,7 @@ from ancestral.training.evaluation.speech import (
     noise_score,
     recordings,
 )
-from ancestral.training.metrics.mels import ripple_depth, variance_ratio
+from ancestral.training.metrics.mels import contrast_strength, ripple_depth, variance_ratio
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.sounds import EVEN, FEATURES, RATE, SENTENCES, WAVENET, Wave, said, tone
 
@@ -157,6 +157,18 @@ def test_the_depth_of_the_ripple_and_the_ratio_of_variances() -> None:
     natural = rng.standard_normal((400, bands))
     assert variance_ratio(natural, natural) == pytest.approx(1.0)
     assert variance_ratio(0.5 * natural + 3.0, natural) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.2, 0.5])
+def test_the_contrast_that_predicted_mels_lack_is_found(lost: float) -> None:
+    natural = np.random.default_rng(0).standard_normal((20, 64)).astype(np.float32)
+    predicted = natural + np.float32(lost) * (smooth(natural, 5) - natural)
+    strength = contrast_strength(predicted, natural)
+    assert strength == pytest.approx(0.0) if not lost else strength > 0.3 * lost
+    made = sharpened(predicted, strength)
+    assert np.array_equal(made[:, :32], predicted[:, :32])
+    apart = [(m - smooth(m, 5))[:, 32:].std() for m in (made, natural)]
+    assert apart[0] == pytest.approx(apart[1], rel=0.02)
 
 
 def test_the_page_shows_what_it_links_to(tmp_path: Path) -> None:

@@ -17,13 +17,12 @@ from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.networks.acoustic import AcousticNetwork
-from ancestral.models.text.acoustic import AcousticModel, frame_positions
+from ancestral.models.text.acoustic import frame_positions
 from ancestral.training.adversary import MelDiscriminator, adversarial_losses
 from ancestral.training.blur import WIDTHS, blurred, smooth
 from ancestral.training.data.acoustic import Batch, collate, draw
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
 from ancestral.training.model_card import card
-from ancestral.training.predict import predict_corpus
 from ancestral.training.tasks.acoustic import AcousticTask, losses, run
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.paths import ROOT
@@ -198,7 +197,8 @@ def test_smoothing_is_a_mean_over_bands() -> None:
     assert smooth(np.ones((2, 64), np.float32), 13) == pytest.approx(np.ones((2, 64)))
 
 
-def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path) -> None:
+def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ancestral.training.blur._IN_TIME", 0.0)
     task, dataset = WaveNetTask(SHAPED, (excited,), EVEN, crop_frames=20), Dataset(excited)
     clip, bands = dataset.clips[3], FEATURES.mel_bands
     for start in (0, 17):
@@ -215,6 +215,21 @@ def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path) -> N
         expected = encode_excitation(dataset.wave(clip) / PCM, filters)[start * 160 : (start + 20) * 160]
         assert np.array_equal(symbols, expected)
         assert not np.array_equal(symbols, natural[0])
+
+
+def test_crops_blurred_in_time_move_less(excited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, dataset, bands = WaveNetTask(SHAPED, (excited,), EVEN, crop_frames=20), Dataset(excited), FEATURES.mel_bands
+    clip, moved = dataset.clips[3], list[float]()
+    symbols, frames = task.crop(dataset, clip, 0)
+    assert frames is not None
+    restless = symbols, np.random.default_rng(1).standard_normal(frames.shape).astype(np.float32)
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("ancestral.training.blur._IN_TIME", share)
+        rng = np.random.default_rng(0)  # the first number is that of bands
+        _, frames = blurred(restless, dataset, clip, 0, SHAPED.conditioner_layers, rng)
+        assert frames is not None
+        moved.append(float(np.abs(np.diff(frames[:, :bands], axis=0)).mean()))
+    assert 0.2 * moved[0] < moved[1] < 0.8 * moved[0]
 
 
 def test_the_share_of_blurred_crops(prepared: Path, excited: Path) -> None:
@@ -281,7 +296,7 @@ def test_padding_carries_no_loss(acoustic: AcousticTask, prepared: Path) -> None
 
 
 def test_figures_of_held_out_sentences(acoustic: AcousticTask) -> None:
-    parts = ("mel", "pitch", "voicing", "duration", "ripple", "variance")
+    parts = ("mel", "pitch", "voicing", "duration", "ripple", "variance", "contrast")
     figures = acoustic.evaluate(acoustic.network().eval(), CPU)
     assert figures.keys() == {f"{part}_{name}" for part in parts for name in SPEAKERS}
 
@@ -314,43 +329,6 @@ def test_a_run_begins_with_a_model_that_predicted_f0_beside_the_mels(acoustic: A
     }  # fmt: skip
     assert all(np.array_equal(weights[name], tensor) for name, tensor in expected.items())
     assert any(name.startswith("pitch.0.") for name in set(weights) - set(begun))
-
-
-def test_a_corpus_of_predicted_frames(acoustic: AcousticTask, prepared: Path, tmp_path: Path) -> None:
-    network = acoustic.network().eval()
-    acoustic.export(network, tmp_path / "checkpoint", {"steps": 0}, {"mel_ann": 0.5})
-    seen: list[int] = []
-    model = AcousticModel(load(tmp_path / "checkpoint"))
-    assert predict_corpus(model, prepared, tmp_path / "predicted", seen.append) == 8
-    assert seen == list(range(1, 9))
-    real, predicted = Dataset(prepared), Dataset(tmp_path / "predicted")
-    assert {clip.id for clip in predicted.clips} == {c.id for c in real.clips if "_s" not in c.id}
-    for clip in predicted.clips:
-        source = clip_of(real, clip.id)
-        assert np.array_equal(predicted.symbols(clip), real.symbols(source))
-        assert np.array_equal(predicted.frames(clip)[:, -2:], real.frames(source)[:, -2:]), "true F0"
-        with torch.no_grad():
-            expected = run(network.generator, collate(FRAMES, [(real, source)]))[0][0].numpy()
-        assert predicted.frames(clip)[:, :-2].astype(np.float32) == pytest.approx(expected, abs=5e-3)
-
-
-def test_predicted_frames_get_the_excitation_of_their_own_filter(excited: Path, tmp_path: Path) -> None:
-    class Flat:
-        """An acoustic model that predicts the same for all frames."""
-
-        spec = FRAMES
-
-        def predict_timed(self, phones, word_starts, durations, speaker, pitch):  # type: ignore[no-untyped-def]
-            return np.full((int(durations.sum()), FEATURES.channels), 0.3, np.float32)
-
-    model: AcousticModel = Flat()  # type: ignore[assignment]
-    assert predict_corpus(model, excited, tmp_path / "out", lambda done: None) == 8
-    source, made = Dataset(excited), Dataset(tmp_path / "out")
-    assert (made.coding, made.pitch_ranges) == (source.coding, source.pitch_ranges)
-    for clip in made.clips:
-        assert np.array_equal(made.wave(clip), source.wave(clip_of(source, clip.id)))
-        filters = predictor(made.frames(clip), FEATURES)
-        assert np.array_equal(made.symbols(clip), encode_excitation(made.wave(clip) / PCM, filters))
 
 
 def mel_batch(frames: int = 50) -> tuple[Tensor, Tensor, Tensor, Tensor]:

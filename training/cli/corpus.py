@@ -88,21 +88,6 @@ def pack(prepared: tuple[Path, ...], output: Path, size: int) -> None:
     click.echo(f"{output}: {len(parts)} parts", err=True)
 
 
-@command.command()
-@click.argument("prepared", type=_CORPUS)
-@click.option("--acoustic", "checkpoint", type=_CORPUS, required=True, help="An acoustic model's checkpoint.")
-@click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the copy goes.")
-def predict(prepared: Path, checkpoint: Path, output: Path) -> None:
-    """Copy PREPARED with the frames that an acoustic model predicts, to train WaveNet on the frames of service."""
-    from ancestral.models.checkpoint import CheckpointError, load
-    from ancestral.models.text.acoustic import AcousticModel
-    from ancestral.training.predict import predict_corpus
-
-    with click_errors(CheckpointError), _shown("clips") as progress:
-        done = predict_corpus(AcousticModel(load(checkpoint)), prepared, output, progress)
-    click.echo(f"{output}: {done} clips", err=True)
-
-
 @contextmanager
 def _shown(unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A progress display on standard error, with a bar if the total is known; it yields what sets the count."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.audio.features import fft_size, mel_bank
+from ancestral.models.audio.features import fft_size, mel_bank, sharpened
 from ancestral.models.spec import FeatureSpec
 
 _LOW_HZ, _HIGH_HZ = 150.0, 1500.0
@@ -34,3 +34,16 @@ def ripple_depth(mels: NDArray[np.floating], voicing: NDArray[np.floating], spec
 def variance_ratio(predicted: NDArray[np.floating], natural: NDArray[np.floating]) -> float:
     """The mean over bands of the variance over time of predicted log-mels ``[F, bands]``, relative to natural ones'."""
     return float(np.mean(np.var(predicted, axis=0) / np.maximum(np.var(natural, axis=0), 1e-6)))
+
+
+def contrast_strength(predicted: NDArray[np.float32], natural: NDArray[np.float32]) -> float:
+    """The strength, 0 … 2, at which :func:`~ancestral.models.audio.features.sharpened` gives predicted log-mels
+    ``[F, bands]`` the contrast of natural ones."""
+    strengths = np.linspace(0.0, 2.0, 41)
+    reached = [_contrast(sharpened(predicted, strength)) for strength in strengths]
+    return float(np.interp(_contrast(natural), reached, strengths))
+
+
+def _contrast(mels: NDArray[np.float32]) -> float:
+    """The root mean square of the upper bands' difference from the mean of five neighbours."""
+    return float(np.sqrt(((sharpened(mels, 1.0) - mels) ** 2).mean()))

@@ -19,7 +19,7 @@ from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.training.adversary import MelDiscriminator, adversarial_losses
 from ancestral.training.data.acoustic import Batch, Item, collate, draw
 from ancestral.training.data.speech import Dataset, by_speaker, minutes_by_speaker, require_clips
-from ancestral.training.metrics.mels import ripple_depth, variance_ratio
+from ancestral.training.metrics.mels import contrast_strength, ripple_depth, variance_ratio
 from ancestral.training.model_card import card
 from ancestral.training.precision import fastest_precision
 from ancestral.training.start import fit_acoustic, read_start
@@ -114,7 +114,8 @@ class AcousticTask:
         """The parts of the loss for every speaker on held-out sentences, and how sharp the mels are.
 
         ``ripple_…`` is the depth of the harmonics' ripple and ``variance_…`` the variance of the mels, both for true F0
-        and durations, and relative to natural mels.
+        and durations, and relative to natural mels; ``contrast_…`` the voice's ``contrast`` in ``model.json`` that
+        makes the upper bands natural.
         """
         assert isinstance(model, AcousticTraining)
         figures: dict[str, float] = {}
@@ -165,4 +166,8 @@ def _sharpness(spec: AcousticSpec, mels: Tensor, batch: Batch) -> dict[str, floa
     predicted, natural = (m[inside].cpu().numpy() for m in (mels, batch.mels))
     voicing = batch.pitch[:, :, 1][inside].cpu().numpy()
     depths = [ripple_depth(m, voicing, spec.features) for m in (predicted, natural)]
-    return {"ripple": depths[0] / max(depths[1], 1e-6), "variance": variance_ratio(predicted, natural)}
+    return {
+        "ripple": depths[0] / max(depths[1], 1e-6),
+        "variance": variance_ratio(predicted, natural),
+        "contrast": contrast_strength(predicted, natural),
+    }

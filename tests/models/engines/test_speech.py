@@ -283,6 +283,7 @@ def test_a_request_that_does_not_fit_is_refused_by_its_field(kind, changes, mess
         ("voiced_temperature", 0.0), ("unvoiced_temperature", 2.1), ("voiced_temperature", float("nan")),
         ("min_p", 1.0), ("min_p", -0.1), ("low_shelf_db", 12.5), ("low_shelf_db", float("nan")),
         ("mel_correction", -0.1), ("mel_correction", 1.1), ("mel_correction", float("nan")),
+        ("contrast", -0.1), ("contrast", 2.1), ("contrast", float("nan")),
     ],
 )  # fmt: skip
 def test_settings_out_of_range(name, value):
