@@ -21,7 +21,7 @@ from ancestral.catalog.models import ImageModel, SpeechModel
 from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.images.decoding import FORMATS, decode_picture
+from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_picture
 from ancestral.provenance.c2pa import SigningError, read
 from ancestral.speech.decoder import Wave
 
@@ -182,7 +182,7 @@ def _png_text(data: bytes) -> str | None:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             text = image.info.get("recipe")
-    except (OSError, SyntaxError, ValueError):  # decoding says what is wrong with it
+    except (*TOO_LARGE, OSError, SyntaxError, ValueError):  # decoding says what is wrong with it
         return None
     return text if isinstance(text, str) else None
 

@@ -26,6 +26,8 @@ from ancestral.models.palette import WHITE, nearest_symbols
 from ancestral.models.spec import ImageSpec
 
 FORMATS: Final = ("PNG", "WEBP", "JPEG")
+TOO_LARGE: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+"""What Pillow raises when the header announces many more pixels than are taken here."""
 _HALF: Final = 128
 """Opaque enough, of 0 to 255, to be kept."""
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
@@ -84,12 +86,11 @@ def decode_masked(image: bytes, mask: bytes, spec: ImageSpec) -> MaskedPicture:
         kept = np.array(_opened(mask, spec, _rgba).getchannel("A"), np.uint8) >= _HALF
     except _Unusable as error:
         raise InvalidRequest(f"mask: {error}", param="mask", code="invalid_image") from error
-    if kept.all():
-        message = "mask: nothing is to be drawn: it is transparent nowhere"
-        raise InvalidRequest(message, param="mask", code="invalid_mask")
+    message = "nothing is to be drawn: it is transparent nowhere" if kept.all() else ""
     if not kept.any():
-        message = "mask: nothing is kept: /v1/images/generations draws whole pictures"
-        raise InvalidRequest(message, param="mask", code="invalid_mask")
+        message = "nothing is kept: /v1/images/generations draws whole pictures"
+    if message:
+        raise InvalidRequest(f"mask: {message}", param="mask", code="invalid_mask")
     canonical = base64.b64encode(mask_file(kept)).decode()
     return MaskedPicture(np.where(kept[..., None], symbols, 0).astype(np.uint8), kept, canonical, palette_error)
 
@@ -102,7 +103,7 @@ def _opened(data: bytes, spec: ImageSpec, convert: Callable[[Image.Image, ImageS
             _check_sums(data)
             image.load()
             plain = convert(image, spec)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # from the header
+    except TOO_LARGE as error:
         raise _Unusable(f"it has too many pixels; at most {MAX_SIDE} each way are taken") from error
     except UnidentifiedImageError as error:
         raise _Unusable("it is not a PNG, WebP or JPEG file") from error
