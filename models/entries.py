@@ -4,6 +4,7 @@ wavenet-en/
     model.json      the model's name, its owner, its voices
     wavenet/        the checkpoint that is sampled (models/checkpoint.py), whatever it is called: frames to sound
     acoustic/       the checkpoint of the acoustic model: phonemes to frames
+    high_band/      optional: what each voice sounds like above 8 kHz
 
 pixelcnn-sprites/
     model.json
@@ -50,6 +51,8 @@ ACOUSTIC = "acoustic"
 """The directory of the acoustic model's checkpoint."""
 CLASSIFIER = "classifier"
 """The directory of the classifier's checkpoint, of an image model that has one."""
+HIGH_BAND = "high_band"
+"""The directory of the maps of the band above 8 kHz, of a speech model that has them."""
 _PREVIEWS = "previews"
 MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
@@ -166,7 +169,7 @@ class ModelEntry:
         Raises:
             ModelError: there is none, or several.
         """
-        others = (ACOUSTIC, CLASSIFIER, _PREVIEWS)
+        others = (ACOUSTIC, CLASSIFIER, HIGH_BAND, _PREVIEWS)
         found = sorted(p for p in self.path.iterdir() if p.is_dir() and p.name not in others and p.name[0] != ".")
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
@@ -187,6 +190,12 @@ class ModelEntry:
         """The checkpoint of the classifier, of an image model that has one."""
         path = self.path / CLASSIFIER
         return path if self.kind == "image" and path.is_dir() else None
+
+    @property
+    def high_band(self) -> Path | None:
+        """The maps of the band above 8 kHz, in a speech model that has them."""
+        path = self.path / HIGH_BAND
+        return path if self.kind == "speech" and path.is_dir() else None
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -18,6 +18,7 @@ from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral.models.architectures.high_band import HighBandSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
 from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
@@ -191,6 +192,8 @@ class Checkpoints(NamedTuple):
     """None for a model that reads no text."""
     classifier: Checkpoint | None = None
     """None but for an image model that has one."""
+    high_band: Checkpoint | None = None
+    """None but for a speech model that has one."""
 
 
 def checkpoints(entry: ModelEntry) -> Checkpoints:
@@ -204,12 +207,15 @@ def checkpoints(entry: ModelEntry) -> Checkpoints:
         sampled = load(entry.sampled)
         acoustic = load(entry.acoustic) if entry.acoustic is not None else None
         classifier = load(entry.classifier) if entry.classifier is not None else None
+        high_band = load(entry.high_band) if entry.high_band is not None else None
     except CheckpointError as error:
         raise CheckpointError(f"{entry.id}: {error}") from error
     _check_parts(entry, sampled.spec, acoustic.spec if acoustic is not None else None)
     if classifier is not None:
         _check_classifier(entry, sampled.spec, classifier.spec)
-    return Checkpoints(sampled, acoustic, classifier)
+    if high_band is not None:
+        _check_high_band(entry, high_band.spec)
+    return Checkpoints(sampled, acoustic, classifier, high_band)
 
 
 def usable(entries: Iterable[ModelEntry]) -> Iterator[tuple[ModelEntry, Checkpoints]]:
@@ -244,7 +250,9 @@ def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
         return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding, together, classified)
     assert isinstance(sampled.spec, SpeechSpec)
     pitch_control = acoustic is not None and acoustic.spec_as(AcousticSpec).pitch_layers > 0
-    return SpeechModel(entry, sampled.sha256, parameters, sampled.spec, pitch_control)
+    bands = {} if loaded.high_band is None else loaded.high_band.tensors
+    maps = {voice.id: bands[f"maps.{voice.id}"] for voice in entry.voices if bands}
+    return SpeechModel(entry, sampled.sha256, parameters, sampled.spec, pitch_control, maps)
 
 
 def load_catalog(config: CatalogConfig) -> Catalog:
@@ -279,6 +287,13 @@ def _check_classifier(entry: ModelEntry, sampled: Spec, classifier: Spec) -> Non
     for name, value in shared_fields(sampled).items():
         if getattr(classifier, name) != value:
             raise ModelError(f"{entry.id}: classifier: its {name} differ from those of the network that is sampled")
+
+
+def _check_high_band(entry: ModelEntry, spec: Spec) -> None:
+    if not isinstance(spec, HighBandSpec):
+        raise ModelError(f"{entry.id}: high_band: needs maps of the band above 8 kHz, not a {spec.kind}")
+    if missing := sorted({voice.id for voice in entry.voices} - set(spec.speakers)):
+        raise ModelError(f"{entry.id}: high_band: it has no map of {missing[0]!r}")
 
 
 def _check_speech(entry: ModelEntry, sampled: SpeechSpec, acoustic: AcousticSpec | None) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
 from ancestral.catalog.nearest import nearest
 from ancestral.errors import InvalidRequest
+from ancestral.models.audio.high_band import RATE, Map
 from ancestral.models.conditioning import Speaker, parents
 from ancestral.models.entries import CAPABILITIES, CLASSIFICATION_CAPABILITY, EDIT_CAPABILITY, ModelEntry, Voice
 from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
@@ -89,6 +90,19 @@ class SpeechModel(Model):
     spec: SpeechSpec
     pitch_control: bool
     """Whether its acoustic model can speak with another pitch than it predicts."""
+    maps: Mapping[str, Map] = field(default_factory=dict, compare=False, repr=False)
+    """Of the band above the network's, by voice; all voices or none have one."""
+
+    @property
+    def sound_rate(self) -> int:
+        """Hertz of what is heard, unless a request asks for another rate."""
+        return RATE if self.maps else self.spec.sample_rate
+
+    def high_band(self, voice: str) -> Map | None:
+        """The map of a voice; of a mix the weighted mean."""
+        shares = self.mix(voice).shares.items() if self.maps else ()
+        parts = [np.float32(share) * self.maps[name] for name, share in shares]
+        return np.sum(parts, axis=0, dtype=np.float32) if parts else None
 
     @property
     def receptive_field(self) -> int:

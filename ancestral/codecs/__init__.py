@@ -35,10 +35,10 @@ from ancestral.codecs.sndfile import (
     ResamplingEncoder,
     SoundfileEncoder,
     WavEncoder,
-    resampled_length,
 )
 from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, PCM_RATE, SUFFIXES, AudioFormat, check_rate, rate_of
 from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.rate import resampled_length
 
 __all__ = [
     "LENGTH_IN_HEADER",
@@ -48,11 +48,13 @@ __all__ = [
     "SUFFIXES",
     "AudioFormat",
     "Encoder",
+    "ResamplingEncoder",
     "Tags",
     "Wave",
     "check_rate",
     "encode_file",
     "encoder",
+    "file_of",
     "rate_of",
     "resampled_length",
     "to_int16",
@@ -110,10 +112,12 @@ def encode_file(
         InvalidRequest: the format does not support the rate.
     """
     stream = encoder(form, model_rate, sample_rate, tags=tags)
-    data = bytearray()
-    for wave in wave_chunks:
-        data += stream.feed(wave)
-    data += stream.finish()
+    return file_of(map(stream.feed, wave_chunks), stream)
+
+
+def file_of(pieces: Iterable[bytes], stream: Encoder) -> bytes:
+    """The pieces that an encoder has returned, all but the last, as the file that they become."""
+    data = bytearray(b"".join(pieces)) + stream.finish()
     for offset, part in stream.rewrites():
         data[offset : offset + len(part)] = part
     return bytes(data)

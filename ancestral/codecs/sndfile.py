@@ -6,38 +6,30 @@ import io
 import struct
 from typing import Final
 
-import numpy as np
 import soundfile
-import soxr
 
 from ancestral.codecs.base import Encoder, Rewrite, Tags, Wave
 from ancestral.interrupts import interrupts_deferred
 from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.rate import RateConverter
 
 # Change of sample rate before an encoder.
 
 
 class ResamplingEncoder(Encoder):
-    """Resamples, and passes the result to another encoder."""
+    """Changes the rate, and passes the result to another encoder."""
 
     def __init__(self, inner: Encoder, from_rate: int, to_rate: int) -> None:
-        self._inner = inner
-        self._resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+        self._inner, self.converter = inner, RateConverter(from_rate, to_rate)
 
     def feed(self, wave: Wave) -> bytes:
-        return self._inner.feed(self._resampler.resample_chunk(wave))
+        return self._inner.feed(self.converter.feed(wave))
 
     def finish(self) -> bytes:
-        rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        return self._inner.feed(rest) + self._inner.finish()
+        return self._inner.feed(self.converter.finish()) + self._inner.finish()
 
     def rewrites(self) -> list[Rewrite]:
         return self._inner.rewrites()
-
-
-def resampled_length(length: int, from_rate: int, to_rate: int) -> int:
-    """Samples that :class:`ResamplingEncoder` makes of ``length``: soxr rounds half up."""
-    return (2 * length * to_rate + from_rate) // (2 * from_rate)
 
 
 # Uncompressed samples: ``pcm``, and ``wav``, which has a header.

@@ -15,6 +15,7 @@ from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
 from ancestral.detection.seed_test import Found, SeedTest
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.rate import RateConverter
 from ancestral.models.audio.whitening import whitened
 from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
@@ -185,22 +186,37 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
         said = utterance(catalog, model, voice, text, seed=seed, param="text", **controls)
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")
-    chunks = []
-    for chunk in render(sampler, said):
-        if search.over:
-            return not_tried("there was no time to sample it again")
-        chunks.append(chunk)
-    return _compared(wave, np.concatenate(chunks))
+    chunks, raised = list[Wave](), list[Wave]()
+    own, heard = model.spec.sample_rate, model.sound_rate
+    converter = RateConverter(own, heard)
+    for index, part in enumerate(sampler.parts(said)):
+        converter.speaks(model.high_band(said.voice_of(index)))
+        for chunk in render(sampler, said, [part]):
+            if search.over:
+                return not_tried("there was no time to sample it again")
+            chunks.append(chunk)
+            raised.append(converter.feed(chunk))
+    again = np.concatenate(chunks)
+    lowered = _lowered(np.concatenate([*raised, converter.finish()]), heard, own)
+    return _compared(wave, again, lowered if heard != own else again)
 
 
-def _compared(wave: Wave, again: Wave) -> dict[str, Any]:
+def _lowered(wave: Wave, from_rate: int, to_rate: int) -> Wave:
+    """What is read of a lossless file with this sound, at another rate."""
+    converter = RateConverter(from_rate, to_rate)
+    read = to_int16(wave).astype(np.float32) / np.float32(32768.0)
+    return np.concatenate([converter.feed(read), converter.finish()]).clip(-1.0, 1.0)
+
+
+def _compared(wave: Wave, again: Wave, lowered: Wave) -> dict[str, Any]:
     """How two sounds agree: as samples of 16 bits, or as their correlation at the best offset.
 
     Args:
         wave: of a file, where 1 is 32768 (ancestral/codecs/decoding.py).
         again: sampled.
+        lowered: what would be read of a file of it, at the rate that files have by default.
     """
-    if len(wave) == len(again) and np.array_equal(np.rint(wave * 32768.0), to_int16(again)):
+    if np.array_equal(np.rint(wave * 32768.0), to_int16(again)) or np.array_equal(wave, lowered):
         return {"status": "equal", "samples": len(wave), "correlation": 1.0}
     size = 1 << (len(wave) + len(again) - 1).bit_length()
     products = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(again, size).conj(), size)

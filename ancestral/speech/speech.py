@@ -24,6 +24,7 @@ from ancestral.speech.utterance import Utterance
 if TYPE_CHECKING:
     from ancestral.formats import AudioFormat
     from ancestral.provenance.signer import Signer
+    from ancestral.speech.encoder import SoundEncoder
 
 
 class Speech:
@@ -135,24 +136,47 @@ class Speech:
 
         Args:
             form: ``wav``, ``flac``, ``mp3``, ``opus``, ``aac`` or ``pcm``.
-            sample_rate: in hertz; by default the model's own, and 24000 for pcm.
+            sample_rate: in hertz; 24000 by default, or the model's own if its voices have nothing above.
 
         Raises:
             InvalidRequest: there is no such format, or it does not support the rate.
         """
-        from ancestral import codecs
+        from ancestral.codecs import MEDIA_TYPES, file_of
 
-        check_choice("form", form, codecs.MEDIA_TYPES)
+        check_choice("form", form, MEDIA_TYPES)
+        encoder = self._encoder(form, sample_rate)
+        return file_of(self._encoded(encoder), encoder.stream)
+
+    def stream(self, form: AudioFormat, sample_rate: int | None = None) -> Iterator[bytes]:
+        """The bytes of :meth:`encode` while the sound is sampled, the length in their header."""
+        length = sum(part.request.length for part in self._plan())
+        encoder = self._encoder(form, sample_rate, length)
+        yield from self._encoded(encoder)
+        yield encoder.stream.finish()
+
+    def _encoder(self, form: AudioFormat, sample_rate: int | None, length: int = 0) -> SoundEncoder:
+        from ancestral.speech.encoder import SoundEncoder
+
         model = self._sampler.model
         tags = tags_of(self.utterance, model.entry.id, model.sha256)
-        return codecs.encode_file(self, form, self.sample_rate, sample_rate, tags=tags)
+        return SoundEncoder(model, self.utterance, form, sample_rate, length, tags)
+
+    def _encoded(self, encoder: SoundEncoder) -> Iterator[bytes]:
+        """All of the sound, but what the encoder gives at its end."""
+        waves = iter(self)
+        for index, part in enumerate(self._plan()):
+            left = part.request.length
+            while left:
+                wave = next(waves)
+                left -= len(wave)
+                yield encoder.feed(index, wave)
 
     def save(self, path: str | Path, sample_rate: int | None = None, signer: Signer | None = None) -> None:
         """Write a file; its suffix, ``.wav``, ``.flac``, ``.mp3``, ``.opus`` or ``.aac``, is the format.
 
         Args:
             path: of the file.
-            sample_rate: in hertz; the model's own by default.
+            sample_rate: in hertz; see :meth:`encode`.
             signer: signs it (docs/provenance.md).
 
         Raises:

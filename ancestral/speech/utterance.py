@@ -47,6 +47,10 @@ class SoundRequest:
     """The canonical form of a voice or of a mix."""
     sampling: Sampling
 
+    def voice_of(self, index: int) -> str:
+        """The voice of sentence number ``index``."""
+        return self.voice
+
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance(SoundRequest):
@@ -76,6 +80,9 @@ class Utterance(SoundRequest):
         """The turn of sentence number ``index``."""
         whole = Turn(0, self.voice, self.voice, self.sampling)
         return next((turn for turn in reversed(self.turns) if turn.first <= index), whole)
+
+    def voice_of(self, index: int) -> str:
+        return self.turn(index).voice
 
     @property
     def seconds(self) -> float:

@@ -13,7 +13,6 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 import ancestral
-from ancestral import codecs
 
 _HERE: Final = Path(__file__).parent
 ROOT: Final = _HERE.parents[1]
@@ -105,7 +104,7 @@ def _samples() -> dict[str, bytes]:
             for word in speech.words
         ]
         visemes = [{"viseme": shape.text, "start": shape.start, "end": shape.end} for shape in speech.visemes]
-        found[f"{index}.mp3"] = codecs.encode_file(speech, "mp3", speech.sample_rate)
+        found[f"{index}.mp3"] = speech.encode("mp3")
         said.append(
             {"voice": voice, "sound": f"{index}.mp3"}
             | {"text": speech.text, "words": words, "visemes": visemes, "sample_rate": 1, "complete": True}

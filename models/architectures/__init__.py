@@ -5,6 +5,7 @@ from __future__ import annotations
 from ancestral.models.architectures.acoustic import ACOUSTIC
 from ancestral.models.architectures.classifier import CLASSIFIER
 from ancestral.models.architectures.encoder import ENCODER
+from ancestral.models.architectures.high_band import HIGH_BAND
 from ancestral.models.architectures.pixelcnn import PIXELCNN
 from ancestral.models.architectures.pixelcnn_autoencoder import PIXELCNN_AUTOENCODER
 from ancestral.models.architectures.pixelrnn import PIXELRNN
@@ -32,7 +33,7 @@ __all__ = [
     "tensor_table",
 ]
 
-for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER, CLASSIFIER, PIXELCNN_AUTOENCODER):
+for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER, CLASSIFIER, PIXELCNN_AUTOENCODER, HIGH_BAND):
     register(_builtin)
 
 

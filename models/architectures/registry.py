@@ -54,8 +54,8 @@ class Architecture:
     """The class of specs, whose kind is the architecture's kind, as ``config.json`` says it."""
     tensors: Callable[[Any], Table]
     """``(spec) -> Table``: every weight."""
-    network: str
-    """``(spec) -> nn.Module``: what is trained, and the oracle of the engines."""
+    network: str | None = None
+    """``(spec) -> nn.Module``: what is trained, and the oracle of the engines. None of weights that are fitted."""
     kernel: str | None = None
     """``(spec, tensors) -> ImageKernel`` (models/engines/images/native.py): compiled sampling of an image network.
     Without one the torch engine samples it, slowly."""

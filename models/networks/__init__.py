@@ -12,7 +12,9 @@ from ancestral.models.spec import LABEL_ROWS, Spec
 
 def build_network(spec: Spec) -> nn.Module:
     """The network that a spec describes, with random initial weights."""
-    network: nn.Module = load_object(architecture(spec.kind).network)(spec)
+    path = architecture(spec.kind).network
+    assert path is not None, f"{spec.kind}: fitted, not trained"
+    network: nn.Module = load_object(path)(spec)
     return network
 
 

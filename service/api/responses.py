@@ -128,9 +128,10 @@ def open_sound(
 def sound_of(service: AppState, job: Job, job_spec: JobSpec[AudioPayload, SpeechModel], *, times: bool) -> Sound:
     """The sound of a job to which nobody listens while it is sampled; arguments as of :func:`open_sound`."""
     payload, model_rate = job_spec.task.parse(job), job_spec.model.spec.sample_rate
-    form, rate = payload.response_format, codecs.rate_of(payload.response_format, model_rate, payload.sample_rate)
-    reader = AudioReader(service.broker, job, payload, job_spec.model.spec)
-    source = encoded(reader, model_rate, form, rate)
+    model, form = job_spec.model, payload.response_format
+    rate = codecs.rate_of(form, model.sound_rate, payload.sample_rate)
+    reader = AudioReader(service.broker, job, payload, model)
+    source = encoded(reader, form, rate)
     timeline = None
     if times and isinstance(payload, SpeechPayload):
         timeline = Timeline(service.broker, job, payload, model_rate, rate)

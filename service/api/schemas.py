@@ -20,7 +20,9 @@ class ModelObject(Described):
     kind: str
     capabilities: list[str]
     sample_rate: int | None = None
-    """In hertz; audio models only."""
+    """Of what the network samples, in hertz; audio models only."""
+    default_sample_rate: int | None = None
+    """Of files, unless a request says another; audio models only."""
     size: str | None = None
     """`WIDTHxHEIGHT` of a picture; image models only."""
     sha256: str

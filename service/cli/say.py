@@ -90,13 +90,9 @@ def command(
 
 
 def _stream(speech: Speech) -> None:
-    from ancestral import codecs
-
-    encoder = codecs.encoder("wav", speech.sample_rate, length=round(speech.duration * speech.sample_rate))
-    for wave in speech:
-        sys.stdout.buffer.write(encoder.feed(wave))
+    for piece in speech.stream("wav"):
+        sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
-    sys.stdout.buffer.write(encoder.finish())
 
 
 def _sample(speech: Speech, name: str) -> None:

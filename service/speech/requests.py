@@ -133,7 +133,7 @@ def likelihood_job(
 
 def _check_rate(model: SpeechModel, request: AudioRequest) -> None:
     form = request.response_format
-    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, request.sample_rate))
+    codecs.check_rate(form, codecs.rate_of(form, model.sound_rate, request.sample_rate))
 
 
 def _recording(file: bytes, spec: SpeechSpec, max_seconds: float) -> NDArray[np.uint8]:

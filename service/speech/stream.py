@@ -15,7 +15,6 @@ from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.codecs import Wave
 from ancestral.errors import NotFound
-from ancestral.models.spec import SpeechSpec
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job
@@ -27,6 +26,7 @@ from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayl
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.speech.decoder import AudioDecoder
+from ancestral.speech.encoder import SoundEncoder
 from ancestral.speech.tags import tags_of
 
 # The file of a finished job of sound.
@@ -37,20 +37,19 @@ class AudioEncoder(Encoder):
 
     def __init__(self, payload: AudioPayload, model: SpeechModel) -> None:
         super().__init__()
-        rate = model.spec.sample_rate
-        self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], rate
+        self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], model.spec.sample_rate
         tags = tags_of(payload, model.entry.id, model.sha256)
-        self._encoder = codecs.encoder(payload.response_format, rate, payload.sample_rate, tags=tags)
+        self._encoder = SoundEncoder(model, payload, payload.response_format, payload.sample_rate, tags=tags)
         self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
 
     def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
-        return self._encoder.feed(self._decode(index, symbols))
+        return self._encoder.feed(index, self._decode(index, symbols))
 
     def finish(self) -> bytes:
-        return self._encoder.finish()
+        return self._encoder.stream.finish()
 
     def rewrites(self) -> Iterable[tuple[int, bytes]]:
-        return self._encoder.rewrites()
+        return self._encoder.stream.rewrites()
 
 
 ACKNOWLEDGE_SECONDS = 0.25
@@ -65,9 +64,9 @@ class AudioReader(JobReader):
 
     payload: AudioPayload
 
-    def __init__(self, broker: Clients, job: Job, payload: AudioPayload, spec: SpeechSpec) -> None:
+    def __init__(self, broker: Clients, job: Job, payload: AudioPayload, model: SpeechModel) -> None:
         super().__init__(broker, job, payload)
-        self._spec = spec
+        self.model, self._spec = model, model.spec
         self._acknowledged = 0
         self._recorded_at = -math.inf
         self._worker = ""
@@ -75,12 +74,13 @@ class AudioReader(JobReader):
         self.streams = 0
         """How many streams (sentences) have begun."""
 
-    async def waves(self) -> AsyncIterator[Wave]:
-        """The sound, chunk by chunk, ``float32 [T]``; raises as :meth:`symbols` does."""
+    async def waves(self) -> AsyncIterator[tuple[int, Wave]]:
+        """The sound, chunk by chunk, ``float32 [T]``, each with the number of its sentence; raises as :meth:`symbols`
+        does."""
         decode = AudioDecoder(self._spec, self.payload.deemphasis_state)
         async for index, symbols in self.symbols():
             self.streams = index + 1
-            yield decode(index, symbols)
+            yield index, decode(index, symbols)
 
     async def _acknowledge(self) -> None:
         if not self.job.paced or self.samples - self._acknowledged < ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
@@ -122,13 +122,12 @@ class AudioReader(JobReader):
 
 
 async def encoded(
-    reader: AudioReader, model_rate: int, form: str, sample_rate: int | None, *, tagged: bool = True
+    reader: AudioReader, form: str, sample_rate: int | None, *, tagged: bool = True
 ) -> AsyncGenerator[bytes, None]:
     """The encoded bytes of a job, as they become available. None of the pieces is empty.
 
     Args:
         reader: of the job.
-        model_rate: of its symbols, in hertz.
         form: a key of :data:`ancestral.codecs.MEDIA_TYPES`.
         sample_rate: of the bytes; the format's default if None.
         tagged: whether they begin with the tags of a file, in formats that have them.
@@ -137,13 +136,13 @@ async def encoded(
     first = await anext(waves, None)  # by now the length of a short text is known, or nearly
     length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.payload.total_first else 0
     tags = tags_of(reader.payload, reader.job.model, reader.job.sha256) if tagged else codecs.NO_TAGS
-    encoder = codecs.encoder(form, model_rate, sample_rate, length, tags)
-    if first is not None and (data := encoder.feed(first)):
+    encoder = SoundEncoder(reader.model, reader.payload, form, sample_rate, length, tags)
+    if first is not None and (data := encoder.feed(*first)):
         yield data
-    async for wave in waves:
-        if data := encoder.feed(wave):
+    async for index, wave in waves:
+        if data := encoder.feed(index, wave):
             yield data
-    if data := encoder.finish():
+    if data := encoder.stream.finish():
         yield data
 
 

@@ -22,6 +22,7 @@ from ancestral.loader import load_models
 from ancestral.models import checkpoint
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral.models.architectures.high_band import HighBandSpec
 from ancestral.models.checkpoint import CheckpointError, load
 from ancestral.models.entries import ModelError, Sampling, Voice, discover
 from ancestral.models.tensors import random_tensors
@@ -282,6 +283,26 @@ def test_a_classifier_of_other_pictures_is_refused(tmp_path, spec, said):
     write(tmp_path / "rgb" / "classifier", spec)
     with pytest.raises(ModelError, match=said):
         load_catalog(models_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [(HighBandSpec(("ann",)), "tiny: high_band: it has no map of 'bob'"), (SPEC, "needs maps of the band above 8 kHz")],
+    ids=["a voice is missing", "another kind"],
+)
+def test_a_band_of_other_voices_is_refused(tmp_path, spec, said):
+    write_model(tmp_path / "tiny")
+    write(tmp_path / "tiny" / "high_band", spec)
+    with pytest.raises(ModelError, match=said):
+        load_catalog(models_of(tmp_path))
+
+
+def test_the_band_of_a_mix_is_the_mean(tmp_path):
+    write_model(tmp_path / "tiny")
+    write(tmp_path / "tiny" / "high_band", HighBandSpec(("ann", "bob")))
+    model = load_catalog(models_of(tmp_path)).speech_model("tiny", "speech")
+    mean = 0.75 * model.maps["ann"] + 0.25 * model.maps["bob"]
+    assert model.high_band("ann(3)+bob(1)") == pytest.approx(mean, abs=1e-6)
 
 
 def pipe(path):

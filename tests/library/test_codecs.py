@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ancestral import codecs, formats
 from ancestral.codecs import sndfile
 from ancestral.errors import InvalidRequest
+from ancestral.models.audio.high_band import BANDS, INPUTS
 
 Samples = NDArray[np.float64]
 
@@ -229,6 +230,33 @@ def test_what_is_too_loud_is_clipped():
 def test_the_length_after_resampling_is_foretold(rate, length):
     data = streamed("pcm", [320], rate, WAVE[:length])
     assert len(data) // 2 == codecs.resampled_length(length, RATE, rate)
+
+
+def spoken(sizes, rate, voices):
+    """The samples of a stream of which each voice says half a second; those without a map are None."""
+    encoder = codecs.encoder("pcm", RATE, rate)
+    data = b""
+    for number, voice in enumerate(voices):
+        if voice is not None:
+            encoder.converter.speaks(voice)
+        part = WAVE[number * 8000 : (number + 1) * 8000]
+        data += b"".join(encoder.feed(piece) for piece in pieces(sizes, part))
+    return np.frombuffer(data + encoder.finish(), "<i2").astype(float)
+
+
+def test_a_voice_has_the_band_above_where_the_rate_is_raised():
+    quiet, loud = (np.full((INPUTS, BANDS), 0.0, np.float32) for _ in range(2))
+    quiet[-1], loud[-1] = -14.0, -9.0
+    for rate in (22050, 24000, 48000):
+        plain = spoken([800], rate, [None, None])
+        both = spoken([800], rate, [quiet, loud])
+        assert np.array_equal(spoken([1, 999], rate, [quiet, loud]), both)
+        assert len(both) == len(plain) == codecs.resampled_length(RATE, RATE, rate)
+        above = both - plain
+        half = len(above) // 2
+        first, second = (np.sqrt((part**2).mean()) for part in (above[200 : half - 200], above[half + 200 : -200]))
+        assert second / first == pytest.approx(np.exp(2.5), rel=0.1)
+    assert np.array_equal(spoken([800], 8000, [quiet, loud]), spoken([800], 8000, [None, None]))
 
 
 @pytest.mark.parametrize("rate", [22050, 44100, 11025, 0])

@@ -1,5 +1,6 @@
 """`ancestral.load(…)` with the bundled models: speech, casts of voices, pictures."""
 
+import io
 import json
 import math
 import signal
@@ -15,6 +16,7 @@ from PIL import Image
 import ancestral
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.audio.features import sharpened
+from ancestral.models.audio.pcm import to_int16
 from ancestral.models.text.phonemes import SENTENCE_ENDS
 
 TEXT = "It snowed. Is it late?"
@@ -170,6 +172,40 @@ def test_every_voice_reads_its_own_language(many):
     alone = [many.voice(voice).utterance(part) for voice, part in parts.items()]
     assert [s.phones for s in said.sentences] == [s.phones for part in alone for s in part.sentences]
     assert [turn.sampling for turn in said.turns] == [part.sampling for part in alone]
+
+
+def test_files_have_24_khz_and_at_16_the_samples_of_the_network(many):
+    speech = many.voice("siwis").speak("Assez.", seed=3)
+    file = speech.encode("wav")
+    wave, rate = soundfile.read(io.BytesIO(file), dtype="float32")
+    assert rate == 24000
+    assert len(wave) == len(speech.samples) * 3 // 2
+    power = np.abs(np.fft.rfft(wave)) ** 2
+    above = power[np.fft.rfftfreq(len(wave), 1 / rate) > 8000].sum() / power.sum()
+    assert 1e-4 < above < 0.3, "an s is loudest there"
+    assert b"".join(speech.stream("wav")) == file
+    wave, rate = soundfile.read(io.BytesIO(speech.encode("wav", 16000)), dtype="int16")
+    assert rate == 16000
+    assert np.array_equal(wave, to_int16(speech.samples))
+
+
+def test_each_voice_of_a_text_has_its_own_band(many):
+    turns = ["siwis", "george"]
+    both = many.voice("siwis").speak("Assez. [voice:george] Guess.", seed=3)
+    whole, _ = soundfile.read(io.BytesIO(both.encode("wav")), dtype="int16")
+    made, rate = [], 0
+    for index, (voice, text) in enumerate(zip(turns, ["Assez.", "Guess."], strict=True)):
+        alone = many.voice(voice).speak(text, seed=part_seed(3, index))
+        wave, rate = soundfile.read(io.BytesIO(alone.encode("wav")), dtype="float32")
+        power = np.abs(np.fft.rfft(wave)) ** 2
+        hertz = np.fft.rfftfreq(len(wave), 1 / rate)
+        made.append((len(wave), power[hertz > 10000].sum() / power[hertz < 8000].sum()))
+    start = made[0][0]
+    for (length, share), at in zip(made, (0, start), strict=True):
+        power = np.abs(np.fft.rfft(whole[at : at + length].astype(float))) ** 2
+        hertz = np.fft.rfftfreq(length, 1 / rate)
+        assert power[hertz > 10000].sum() / power[hertz < 8000].sum() == pytest.approx(share, rel=0.3)
+    assert made[0][1] > 10 * made[1][1], "siwis hisses, george does not"
 
 
 def test_the_contrast_of_a_voice_sharpens_what_its_acoustic_model_predicts(many):

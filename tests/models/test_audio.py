@@ -7,6 +7,7 @@ import pytest
 
 from ancestral.models.audio import features, mu_law, shaping
 from ancestral.models.audio.harmonics import harmonic_ripple
+from ancestral.models.audio.high_band import BANDS, INPUTS, HighBand
 from ancestral.models.audio.mel_correction import LIMIT_DB, MelCorrection, tables
 from ancestral.models.audio.pcm import from_int16, to_int16
 from ancestral.models.kernels.mel_correction import correct_frames
@@ -445,3 +446,51 @@ def test_the_filter_of_a_long_sentence_takes_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16e6  # the spectra of all its frames are 25 MB, and there are five of them
+
+
+# The band above 8 kHz
+
+
+def high_band_of(table, rate, sizes, wave):
+    band, made, begin = HighBand(table, FEATURES, rate), [], 0
+    while begin < len(wave):
+        size = sizes[len(made) % len(sizes)]
+        made.append(band.push(wave[begin : begin + size]))
+        begin += size
+    made.append(band.finish(len(wave) * rate // RATE))
+    return np.concatenate(made)
+
+
+NOISE = (0.05 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [22050, 24000, 44100, 48000])
+def test_the_band_above_is_the_same_in_any_pieces(rate):
+    table = (0.02 * np.random.default_rng(1).standard_normal((INPUTS, BANDS))).astype(np.float32)
+    whole = high_band_of(table, rate, [RATE], NOISE)
+    assert len(whole) == rate
+    for sizes in ([1], [160, 800], [7, 333, 5000]):
+        assert np.array_equal(high_band_of(table, rate, sizes, NOISE), whole), sizes
+
+
+@pytest.mark.parametrize("rate", [24000, 48000])
+def test_the_band_above_has_the_levels_that_the_map_says(rate):
+    table, levels = np.zeros((INPUTS, BANDS), np.float32), np.linspace(-12.0, -5.0, BANDS)
+    table[-1] = levels  # whatever the mels are
+    made = high_band_of(table, rate, [800], np.tile(NOISE, 4))
+    power = np.abs(np.fft.rfft(made)) ** 2 / len(made) * 24000 / rate
+    hertz = np.fft.rfftfreq(len(made), 1 / rate)
+    for k, level in enumerate(levels):
+        inside = (hertz > 8020 + 500 * k) & (hertz < 8480 + 500 * k)
+        assert np.log(power[inside].mean()) == pytest.approx(level, abs=0.15)
+    outside = (hertz < 7800) | (hertz > 12050)
+    assert power[outside].sum() < 1e-4 * power.sum()
+
+
+def test_the_band_above_follows_the_sound():
+    table = np.zeros((INPUTS, BANDS), np.float32)
+    table[FEATURES.mel_bands : 2 * FEATURES.mel_bands] = 4.0 / FEATURES.mel_bands  # the mean of a frame's own mels
+    made = high_band_of(table, 24000, [800], np.concatenate([0.1 * NOISE, NOISE, 0.1 * NOISE]))
+    quiet, loud, ended = (np.sqrt((made[at : at + 20000] ** 2).mean()) for at in (2000, 26000, 50000))
+    assert 5.0 < loud / quiet < 20.0
+    assert ended == pytest.approx(quiet, rel=0.1)

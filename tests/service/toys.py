@@ -16,10 +16,12 @@ from ancestral.models import checkpoint
 from ancestral.models.architectures import architecture, tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral.models.architectures.high_band import HighBandSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.high_band import BANDS, INPUTS
 from ancestral.models.engines import load_engine
 from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from ancestral.models.tensors import random_tensors, shapes
@@ -109,7 +111,7 @@ CALLERS = {
 """Who may use the server with keys, and their limits. No two tests use the same caller."""
 FRAMES_A_PHONEME = 2
 BOBS_SAMPLING = {"voiced_temperature": 0.7, "min_p": 0.05, "low_shelf_db": -6.0, "mel_correction": 0.6}
-"""How the second voice of a model on an excitation is sampled."""
+"""How the second voice of a model on an excitation is sampled. Such a model has a band above 8 kHz, too."""
 SPEECH = {"model": "tiny", "input": "The birch canoe slid.", "voice": "ann", "response_format": "wav", "seed": 7}
 GENERATION = {"model": "free", "voice": "ann", "duration": 1.0, "response_format": "wav", "seed": 7}
 ASYNC = {"prefer": "respond-async"}
@@ -158,6 +160,9 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
     ]
     if shaping == "linear_prediction":
         voices[1]["sampling"] = BOBS_SAMPLING
+        maps = {f"maps.{v}": np.zeros((INPUTS, BANDS), np.float32) for v in VOICES}
+        maps["maps.ann"][-1], maps["maps.bob"][-1] = -12.0, -8.0
+        checkpoint.save(path / "high_band", HighBandSpec(VOICES), maps, card="")
     manifest = {
         "id": path.name, "kind": kind, "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random weights.", "temperature": 1.0, "voices": voices,

@@ -23,6 +23,8 @@ import soundfile
 import soxr
 from onnx import TensorProto, helper, numpy_helper
 
+from ancestral.models.architectures.high_band import HighBandSpec
+from ancestral.models.checkpoint import load
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.models.text.nearest import in_language
 from ancestral.models.text.phonemes import is_pause
@@ -35,6 +37,7 @@ from ancestral.training.corpora.packages import Wheel
 from ancestral.training.corpora.recordings import allison
 from ancestral.training.corpora.teachers import earlier, session, shared
 from ancestral.training.data.speech import Clip, Dataset, TimedPhone, held_out, prepare
+from ancestral.training.high_band import fit_high_band
 from tests.training.pictures import npm_package
 from tests.training.sounds import CODING, FEATURES, RATE, SENTENCES, said, spoken, teacher, tone
 
@@ -134,11 +137,30 @@ def test_a_corpus_is_built_and_replaced(tmp_path: Path) -> None:
     assert ids(out) == [f"heart_{suffix}" for suffix in ("s0000", "s0001", "u0000", "u0001")]
     for clip in read(out):
         info = soundfile.info(clip.path)
-        assert (info.samplerate, info.channels, clip.speaker) == (RATE, 1, "heart")
+        assert (info.samplerate, info.channels, clip.speaker) == (24000, 1, "heart")
         check_phones(clip)
     assert prepare(read(out), tmp_path / "prepared", FEATURES, CODING, processes=1) == 4
     assert all(sum(clip.durations) == clip.frames for clip in Dataset(tmp_path / "prepared").clips)
+    figures = fit_high_band([out], tmp_path / "high_band")
+    assert figures.keys() == {"decibels_heart"}
+    assert load(tmp_path / "high_band").spec_as(HighBandSpec).speakers == ("heart",)
     assert build("heart", out, 0) == len(read(out)) == 2
+    with pytest.raises(CorpusError, match="heart: no clip to fit to"):
+        fit_high_band([out], tmp_path / "none")
+
+
+def test_the_level_above_8_khz_is_learnt_from_what_lies_below(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for rate in (16000, 24000):
+        with Writer(tmp_path / str(rate), rate) as writer:
+            for clip_id in ("ann_u0000", "ann_u0001", "ann_u0002", "ann_s0000"):
+                loudness = np.repeat(rng.uniform(0.01, 0.3, 10), rate // 5)  # of white noise, for 0.2 s each
+                wave = (loudness * rng.standard_normal(2 * rate)).astype(np.float32)
+                writer.add(clip_id, "ann", "Hush.", wave, [])
+    figures = fit_high_band([tmp_path / "24000"], tmp_path / "high_band")
+    assert figures["decibels_ann"] < 2.0
+    with pytest.raises(CorpusError, match="ann_u0000: 16000 Hz; the band above 8 kHz needs 24000"):
+        fit_high_band([tmp_path / "16000"], tmp_path / "none")
 
 
 @pytest.mark.usefixtures("wordnet")

@@ -193,6 +193,19 @@ def acoustic(
     _run(_task(spec)(spec, data, speakers, batch=batch or 16, **options), output, seed=seed, **loop)
 
 
+@command.command("high-band")
+@click.argument("corpora", type=_PREPARED, nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="Clips of each voice.")
+def high_band(corpora: tuple[Path, ...], output: Path, count: int) -> None:
+    """Fit what the voices of CORPORA, of 24 kHz, sound like above 8 kHz. It takes a second a voice."""
+    from ancestral.training.high_band import fit_high_band
+
+    with click_errors(ValueError):
+        figures = fit_high_band(corpora, output, count)
+    click.echo(", ".join(f"{name} {value:.2f}" for name, value in figures.items()), err=True)
+
+
 def _task(spec: Spec) -> Any:
     """The class of an architecture's training task."""
     task = architecture(spec.kind).task

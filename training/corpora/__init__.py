@@ -41,6 +41,8 @@ PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "avatars": avatars.make,
     "avatars-rgb": partial(avatars.make, indexed=False),
 }
+TEACHER_RATE = 24000
+"""Hertz of the corpora that teachers read: models sample 16 kHz, but what lies above is learnt, too."""
 KOKORO = "kokoro"
 NAMES = ("allison", "heart", "joe", KOKORO, *FLITE, *PICTURES)
 _KOKORO_STRIDE = 900
@@ -89,8 +91,9 @@ def build(
         raise CorpusError(f"voice: only {KOKORO} has voices to choose from, {name} has not")
     if name in PICTURES:
         return PICTURES[name](out, progress)
-    clips = _read_by(name, count) if name in ("heart", "joe") else _aligned(name, count, out)
-    with Writer(out) as writer:
+    taught = name in ("heart", "joe")
+    with Writer(out, TEACHER_RATE if taught else 16000) as writer:
+        clips = _read_by(name, count) if taught else _aligned(name, count, out)
         return _add(clips, writer, name, progress)
 
 
@@ -105,7 +108,7 @@ def _add(clips: Iterable[Labelled], writer: Writer, speaker: str, progress: Prog
 
 
 def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) -> int:
-    from ancestral.training.corpora.kokoro import RATE, VOICES, Kokoro, language_of, name_of
+    from ancestral.training.corpora.kokoro import VOICES, Kokoro, language_of, name_of
 
     if voice not in VOICES:
         given = "none is given" if voice is None else f"no {voice!r}"
@@ -116,17 +119,17 @@ def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) 
     else:
         own = own_script(language, offset, count, _KOKORO_HELD_OUT)
         lines = [(f"{speaker}_{suffix}", text) for suffix, text in own]
-    with Writer(out, RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
+    with Writer(out, TEACHER_RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
         missing = [line for line in lines if line[0] not in writer.made]
         # Fetching the packages takes longer than making a clip.
-        clips = _taught(Kokoro(voice), missing, RATE, language) if missing else ()
+        clips = _taught(Kokoro(voice), missing, TEACHER_RATE, language) if missing else ()
         return _add(clips, writer, speaker, progress)
 
 
 def _read_by(name: str, count: int) -> Iterator[Labelled]:
     from ancestral.training.corpora.teachers import Heart, Joe
 
-    return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count), 16000)
+    return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count), TEACHER_RATE)
 
 
 def _lines(speaker: str, offset: int, count: int, held_out: int | None = None) -> list[tuple[str, str]]:

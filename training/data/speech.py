@@ -94,6 +94,11 @@ def load_wave(path: Path, sample_rate: int) -> NDArray[np.float32]:
     return without_rumble(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), sample_rate)
 
 
+def rate_of(path: Path) -> int:
+    """The rate of a sound file, in hertz."""
+    return int(soundfile.info(path).samplerate)
+
+
 def without_rumble(wave: NDArray[np.floating], sample_rate: int) -> NDArray[np.float32]:
     """A high-pass of zero phase. Some of Kokoro's voices rumble at 10 to 30 Hz, up to 17 dB below the speech and on
     after its end: nobody hears it, but its sound would never count as silence, and a model would have to learn it."""

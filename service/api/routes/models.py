@@ -37,6 +37,7 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
         kind=model.entry.kind,
         capabilities=list(model.capabilities),
         sample_rate=model.spec.sample_rate if isinstance(model, SpeechModel) else None,
+        default_sample_rate=model.sound_rate if isinstance(model, SpeechModel) else None,
         size=model.size if isinstance(model, ImageModel) else None,
         sha256=model.sha256,
         receptive_field=model.receptive_field,

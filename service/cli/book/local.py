@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 
-from ancestral import codecs
 from ancestral.model import Model
 from ancestral.service.books.parts import Part
 from ancestral.service.books.speaker import Reading, Spoken, default_voice
@@ -29,7 +28,7 @@ class LocalSpeaker:
         self._voice = model.voice(reading.voice or default_voice(voices, reading.language))
         self._reading, self._threads = reading, threads
         self.model, self.model_sha256 = model.id, model.description.sha256
-        self.voice, self.sample_rate = self._voice.id, self._voice.sample_rate
+        self.voice, self.sample_rate = self._voice.id, model.description.sound_rate
         self.cast = cache(partial(self._voice.cast, reading.voices))
         self.cast(None)  # names are checked before the text is
 
@@ -46,7 +45,7 @@ class LocalSpeaker:
             for part in parts
         )
         for number, speech in self._voice.speak_many(utterances, self._threads):
-            flac = codecs.encode_file(speech, "flac", self.sample_rate)  # without the tags of a file
+            flac = speech.encode("flac", self.sample_rate)
             words = [
                 (*word.span, round(word.start * self.sample_rate), round(word.end * self.sample_rate))
                 for word in speech.words

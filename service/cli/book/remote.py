@@ -38,7 +38,7 @@ class RemoteSpeaker:
         self._voice = model.voice(reading.voice or default_voice(model.described_voices, reading.language))
         self.model, self.voice = model.id, self._voice.id
         self.model_sha256: str = model.description["sha256"]
-        self.sample_rate = self._voice.sample_rate
+        self.sample_rate: int = model.description["default_sample_rate"]
         self.cast = cache(partial(self._voice.cast, reading.voices))
         self.cast(None)  # names are checked before the text is
 
@@ -72,7 +72,7 @@ class RemoteSpeaker:
         body = {
             "model": self.model, "voice": self.voice, "input": part.text, "pronunciations": dict(part.pronunciations),
             "seed": part.seed, "speed": self._reading.speed, "response_format": "flac",
-            "voices": dict(self._reading.voices), "language": part.language,
+            "sample_rate": self.sample_rate, "voices": dict(self._reading.voices), "language": part.language,
         }  # fmt: skip
         connection = self._server.connection
         while not connection.closed.is_set():

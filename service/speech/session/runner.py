@@ -183,7 +183,7 @@ class SessionRunner:
         self._tagged = tagged
         config = session_state.config
         self._model = state.catalog.speech_model(config.model, "speech")
-        self.sample_rate = codecs.rate_of(config.response_format, self._model.spec.sample_rate, config.sample_rate)
+        self.sample_rate = codecs.rate_of(config.response_format, self._model.sound_rate, config.sample_rate)
         self._lock = asyncio.Lock()
         self._work = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
@@ -356,11 +356,11 @@ class SessionRunner:
         await self._submit()
 
     async def _send_audio(self, utterance: Utterance, sender: UtteranceSender) -> None:
-        form, rate = self.session_state.config.response_format, self._model.spec.sample_rate
+        form = self.session_state.config.response_format
         try:
             job = await self._job(utterance)
-            reader = AudioReader(self._state.broker, job, SPEECH.parse(job), self._model.spec)
-            source = encoded(reader, rate, form, self.sample_rate, tagged=self._tagged)
+            reader = AudioReader(self._state.broker, job, SPEECH.parse(job), self._model)
+            source = encoded(reader, form, self.sample_rate, tagged=self._tagged)
             async with aclosing(track_playback(source, self._playback(utterance), sender.seconds)) as pieces:
                 async for piece in pieces:
                     await sender.send(piece, self._resampled(reader.samples))

@@ -325,7 +325,7 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
     language = config.language or voice.language
     check_language(language)
     check_pitch(model, config.pitch, config.intonation)
-    codecs.check_rate(form, codecs.rate_of(form, model.spec.sample_rate, config.sample_rate))
+    codecs.check_rate(form, codecs.rate_of(form, model.sound_rate, config.sample_rate))
     drawn = draw_seed() if config.seed is None else config.seed
     config = config.model_copy(update={"model": model.entry.id, "seed": drawn, "language": language})
     return SessionState(config, session_cast(catalog, config))

@@ -52,6 +52,7 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         "kind": "speech",
         "capabilities": ["speech", "likelihood"],
         "sample_rate": 16000,
+        "default_sample_rate": 16000,
         "sha256": stored.sha256,
         "receptive_field": 7,
         "parameters": sum(tensor.size for tensor in stored.tensors.values()),

@@ -217,7 +217,7 @@ def test_a_voice_is_sampled_as_its_description_says(
     made = SynthesisEngine(network)
     (sentence,) = phonemize(TEXT)
     frames = acoustic.predict(with_closing_pause(sentence, 1.0), "bob")
-    found = samples_of(server.speak(model="shaped", voice="bob", temperature=0.9).content)
+    found = samples_of(server.speak(model="shaped", voice="bob", temperature=0.9, sample_rate=RATE).content)
     request = StreamRequest(len(frames) * 160, 7, 0.9, VOICES.index("bob"), frames, Sampling(**BOBS_SAMPLING))
     (expected,) = made.step([made.open(request)], request.length)
     assert np.array_equal(found, expected)
@@ -228,7 +228,7 @@ def test_a_voice_is_sampled_as_its_description_says(
 
 @pytest.mark.every_engine
 def test_a_manifest_of_an_excitation_is_verified(server: Server, engine: str) -> None:
-    manifest = made(server, model="shaped", response_format="wav")
+    manifest = made(server, model="shaped", response_format="wav", sample_rate=RATE)
     content = httpx.get(f"{server.url}/v1/jobs/{manifest['job']}/content").content
     assert manifest["output"]["samples"] == len(samples_of(content))
     assert manifest["output"]["symbols_sha256"] == hashlib.sha256(content[44:]).hexdigest()
@@ -241,7 +241,7 @@ def test_a_recording_is_scored_as_the_excitation_of_its_frames(
     server: Server, networks: tuple[SpeechEngine, AcousticModel]
 ) -> None:
     network, acoustic = networks
-    file = server.speak(model="shaped").content
+    file = server.speak(model="shaped", sample_rate=RATE).content
     # As the service reads a file: another scale, and the level is rounded otherwise.
     wave = from_int16(to_int16(normalize_level(soundfile.read(io.BytesIO(file), dtype="float32")[0], RATE)))
     frames = align(wave, phonemize(TEXT), acoustic, "ann", FeatureSpec()).frames

@@ -72,7 +72,7 @@ def test_timestamps(server: Server) -> None:
     check_alignment(found["normalized_alignment"], "doctor ann slid. is it late? no! ", len(audio) / 32000)
     lines = [json.loads(line) for line in post(server, "/stream/with-timestamps").text.splitlines()]
     assert b"".join(base64.b64decode(line["audio_base64"]) for line in lines) == audio
-    assert len(lines) > 3
+    assert len(lines) > 1  # how many depends on how fast it is sampled
     together: dict[str, list[Any]] = {}
     for alignment in (line["alignment"] for line in lines if line["alignment"]):
         for name, values in alignment.items():
