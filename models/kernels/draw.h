@@ -9,8 +9,8 @@ enum {
     MOST_SYMBOLS = 256,
 };
 
-/* Philox4x32-10 (Salmon et al. 2011): the upper half of the number that models/noise.py gives this position. */
-INLINE uint32_t noise(uint64_t seed, uint64_t position) {
+/* Philox4x32-10 (Salmon et al. 2011): the 64 bits of models/noise.py, for a seed and a position. */
+INLINE uint64_t philox(uint64_t seed, uint64_t position) {
     uint64_t c0 = (uint32_t)position, c1 = position >> 32, c2 = 0, c3 = 0;
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     for (int n = 0; n < 10; n++) {
@@ -18,7 +18,12 @@ INLINE uint32_t noise(uint64_t seed, uint64_t position) {
         c0 = (p1 >> 32) ^ c1 ^ k0, c1 = (uint32_t)p1, c2 = (p0 >> 32) ^ c3 ^ k1, c3 = (uint32_t)p0;
         k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
     }
-    return (uint32_t)c1;
+    return c1 << 32 | c0;
+}
+/* The noise of a position: its upper 32 bits, and the number of models/noise.py. */
+INLINE uint32_t noise(uint64_t seed, uint64_t position) { return (uint32_t)(philox(seed, position) >> 32); }
+INLINE double uniform(uint64_t seed, uint64_t position) {
+    return ((double)(philox(seed, position) >> 12) + 0.5) * 0x1p-52;
 }
 
 INLINE int32_t largest(const int32_t *logits, int count) {

@@ -7,65 +7,26 @@ seed's own sum falls below ``-floor`` with a probability of at most exp(-floor).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+import ctypes
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from ancestral.models.kernels.noise import uniform
-from ancestral.models.kernels.sources import sources
+from ancestral.models.native import INTEGER, NUMBER, Function, array
 
 Floats = NDArray[np.float64]
-_SCORE = 2.0 * 3.0**0.5
 REJECTED = -np.inf
 
-
-@cache
-def _loops() -> tuple[Callable[..., None], Callable[..., None], Callable[..., None]]:
-    """The loops; their first calls compile them, or load them from the cache."""
-    SOURCES = sources()
-
-    @njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
-    def intervals(seeds, positions, low, high, hits, misses, floor, sums):  # type: ignore[no-untyped-def]  # inferred
-        _ = SOURCES  # a free variable, so that the key of the cache changes with the files
-        for s in range(len(seeds)):
-            total = 0.0
-            for i in range(len(positions)):
-                u = uniform(seeds[s], positions[i])
-                total += hits[i] if low[i] <= u < high[i] else misses[i]
-                if total < floor:
-                    total = REJECTED
-                    break
-            sums[s] = total
-
-    @njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
-    def linear(seeds, positions, weights, floor, sums):  # type: ignore[no-untyped-def]  # inferred
-        _ = SOURCES
-        for s in range(len(seeds)):
-            total = 0.0
-            for i in range(len(positions)):
-                u, a = uniform(seeds[s], positions[i]), weights[i]
-                total += a * (_SCORE * (u - 0.5)) - 0.5 * a * a
-                if total < floor:
-                    total = REJECTED
-                    break
-            sums[s] = total
-
-    @njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
-    def run(seed, start, scores):  # type: ignore[no-untyped-def]  # inferred
-        _ = SOURCES
-        for t in range(len(scores)):
-            scores[t] = _SCORE * (uniform(seed, start + t) - 0.5)
-
-    return intervals, linear, run
+_SEEDS, _POSITIONS, _FLOATS = array("u8"), array("i8"), array("f8")
+_INTERVALS = Function("search_intervals", _SEEDS, INTEGER, _POSITIONS, INTEGER, *[_FLOATS] * 4, NUMBER, _FLOATS)
+_LINEAR = Function("search_linear", _SEEDS, INTEGER, _POSITIONS, INTEGER, _FLOATS, NUMBER, _FLOATS)
+_NOISE = Function("standard_noise", ctypes.c_uint64, ctypes.c_uint64, INTEGER, _FLOATS)
 
 
 def standard_noise(seed: int, start: int, count: int) -> Floats:
     """The noise of positions ``start`` to ``start + count - 1`` in standard form: mean 0, variance 1, uniform."""
     scores = np.empty(count)
-    _loops()[2](np.uint64(seed), np.uint64(start), scores)
+    _NOISE(seed, start, count, scores)
     return scores
 
 
@@ -90,7 +51,7 @@ def search_intervals(
         floor: a seed is left, with :data:`REJECTED`, when its sum falls below minus this.
     """
     sums = np.empty(len(seeds))
-    _loops()[0](seeds, positions, low, high, hits, misses, -floor, sums)
+    _INTERVALS(seeds, len(seeds), positions, len(positions), low, high, hits, misses, -floor, sums)
     return sums
 
 
@@ -104,5 +65,5 @@ def search_linear(seeds: NDArray[np.uint64], positions: NDArray[np.int64], weigh
         floor: as of :func:`search_intervals`.
     """
     sums = np.empty(len(seeds))
-    _loops()[1](seeds, positions, weights, -floor, sums)
+    _LINEAR(seeds, len(seeds), positions, len(positions), weights, -floor, sums)
     return sums

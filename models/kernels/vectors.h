@@ -3,6 +3,7 @@
    Portable C stands last; it is the reference, and the others compute the same numbers. All are integers, so sums are
    exact in any order. A number that is narrowed is limited to the narrower type; nothing else is.
 
+   v_shift(a, n) is v_left(a, n) for an n that is not known where it is compiled.
    v_mulhrs(a, b) = (a * b + 2^14) >> 15 is one instruction almost everywhere: vpmulhrsw, sqrdmulh, q15mulr. It differs
    between them for -32768 * -32768 only, so one of the two is a constant that is not -32768. */
 #pragma once
@@ -21,7 +22,9 @@
 /* A product multiplies inputs that have been prepared: PREPARED bytes for each. Rows are multiples of ROW numbers. */
 enum { ROW = 32 };
 
-/* What a product reads besides the inputs; sizes are multiples of ROW. */
+typedef int32_t Four __attribute__((aligned(1), may_alias)); /* four bytes, anywhere */
+
+/* What a product reads besides the inputs; sizes are multiples of ROW, but see window_product. */
 typedef struct {
     int inputs, outputs;
     const int8_t *levels;  /* [inputs / 4][outputs][4] in -127 ... 127 */
@@ -43,6 +46,7 @@ typedef __m256i Row;
 #define v_min _mm512_min_epi16
 #define v_max _mm512_max_epi16
 #define v_left(a, n) _mm512_slli_epi16(a, n)
+#define v_shift(a, n) _mm512_sll_epi16(a, _mm_cvtsi32_si128(n))
 #define v_right(a, n) _mm512_srai_epi16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     __m128i n = _mm_cvtsi32_si128(shift);
@@ -57,10 +61,10 @@ INLINE void prepare(int8_t *to, int inputs, int i, Row a) {
     (void)inputs;
     row_store(to + i, _mm256_xor_si256(a, _mm256_set1_epi8(-128)));
 }
-INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
-                 int vectors, int positive) {
+INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
+                 int32_t *sums, int lanes, int vectors, int positive) {
     V s[16 + 8];
-    (void)positive;
+    (void)positive, (void)sizes;
     UNROLL for (int n = 0; n < lanes; n++)
         UNROLL for (int v = 0; v < vectors; v++)
             s[n * vectors + v] = _mm512_add_epi32(v_load(begin + n * step + j + 16 * v), v_load(m->offset + j + 16 * v));
@@ -69,7 +73,7 @@ INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const i
         V w[16];
         UNROLL for (int v = 0; v < vectors; v++) w[v] = v_load(row + 64 * v);
         UNROLL for (int n = 0; n < lanes; n++) {
-            V four = _mm512_set1_epi32(((const int32_t *)(x + n * m->inputs))[i]);
+            V four = _mm512_set1_epi32(*(const Four *)(x + n * stride + 4 * i));
             UNROLL for (int v = 0; v < vectors; v++)
                 s[n * vectors + v] = _mm512_dpbusd_epi32(s[n * vectors + v], four, w[v]);
         }
@@ -94,6 +98,7 @@ typedef __m256i Row;
 #define v_min _mm256_min_epi16
 #define v_max _mm256_max_epi16
 #define v_left(a, n) _mm256_slli_epi16(a, n)
+#define v_shift(a, n) _mm256_sll_epi16(a, _mm_cvtsi32_si128(n))
 #define v_right(a, n) _mm256_srai_epi16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     __m128i n = _mm_cvtsi32_si128(shift);
@@ -109,20 +114,20 @@ INLINE void prepare(int8_t *to, int inputs, int i, Row a) {
     row_store(to + i, a);
     row_store(to + inputs + i, _mm256_abs_epi8(a));
 }
-INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
-                 int vectors, int positive) {
+INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
+                 int32_t *sums, int lanes, int vectors, int positive) {
     V s[10], one = _mm256_set1_epi16(1);
     UNROLL for (int n = 0; n < lanes; n++)
         UNROLL for (int v = 0; v < vectors; v++) s[n * vectors + v] = v_load(begin + n * step + j + 8 * v);
     const int8_t *row = m->levels + 4 * j;
     UNROLL_TWICE for (int i = 0; i < m->inputs / 4; i++, row += 4 * m->outputs)
         UNROLL for (int n = 0; n < lanes; n++) {
-            const int32_t *fours = (const int32_t *)(x + 2 * n * m->inputs);
-            V signs = _mm256_set1_epi32(fours[i]);
-            V sizes = positive ? signs : _mm256_set1_epi32(fours[i + m->inputs / 4]);
+            const int8_t *four = x + n * stride + 4 * i;
+            V signs = _mm256_set1_epi32(*(const Four *)four);
+            V size = positive ? signs : _mm256_set1_epi32(*(const Four *)(four + sizes));
             UNROLL for (int v = 0; v < vectors; v++) {
                 V w = v_load(row + 32 * v);
-                V pairs = _mm256_maddubs_epi16(sizes, positive ? w : _mm256_sign_epi8(w, signs));
+                V pairs = _mm256_maddubs_epi16(size, positive ? w : _mm256_sign_epi8(w, signs));
                 s[n * vectors + v] = _mm256_add_epi32(s[n * vectors + v], _mm256_madd_epi16(pairs, one));
             }
         }
@@ -145,6 +150,7 @@ typedef v128_t V;
 #define v_min wasm_i16x8_min
 #define v_max wasm_i16x8_max
 #define v_left(a, n) wasm_i16x8_shl(a, n)
+#define v_shift(a, n) wasm_i16x8_shl(a, n)
 #define v_right(a, n) wasm_i16x8_shr(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     return wasm_i16x8_narrow_i32x4(wasm_i32x4_shr(v_load(p), shift), wasm_i32x4_shr(v_load(p + 4), shift));
@@ -158,15 +164,15 @@ INLINE void row_store(int8_t *p, Row a) {
     v_store(p, a.a);
     v_store(p + 16, a.b);
 }
-INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
-                 int vectors, int positive) {
-    (void)positive;
+INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
+                 int32_t *sums, int lanes, int vectors, int positive) {
+    (void)positive, (void)sizes;
     UNROLL for (int n = 0; n < lanes; n++) {
         V s[8];
         UNROLL for (int v = 0; v < 2 * vectors; v++) s[v] = wasm_i32x4_splat(0);
         const int8_t *row = m->levels + 4 * j;
         for (int i = 0; i < m->inputs / 4; i++, row += 4 * m->outputs) {
-            V four = wasm_i16x8_extend_low_i8x16(wasm_v128_load32_splat(x + n * m->inputs + 4 * i));
+            V four = wasm_i16x8_extend_low_i8x16(wasm_v128_load32_splat(x + n * stride + 4 * i));
             UNROLL for (int v = 0; v < 2 * vectors; v++)
                 s[v] = wasm_i32x4_add(s[v], wasm_i32x4_dot_i16x8(wasm_i16x8_load8x8(row + 8 * v), four));
         }
@@ -199,6 +205,7 @@ typedef int8x16x2_t Row;
 #define v_min vminq_s16
 #define v_max vmaxq_s16
 #define v_left(a, n) vshlq_n_s16(a, n)
+#define v_shift(a, n) vshlq_s16(a, vdupq_n_s16((int16_t)(n)))
 #define v_right(a, n) vshrq_n_s16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     int32x4_t n = vdupq_n_s32(-shift);
@@ -212,12 +219,12 @@ INLINE void row_store(int8_t *p, Row a) {
     vst1q_s8(p, a.val[0]);
     vst1q_s8(p + 16, a.val[1]);
 }
-INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
-                 int vectors, int positive) {
-    (void)positive;
+INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
+                 int32_t *sums, int lanes, int vectors, int positive) {
+    (void)positive, (void)sizes;
     UNROLL for (int n = 0; n < lanes; n++) {
         const int8_t *row = m->levels + 4 * j;
-        const int32_t *fours = (const int32_t *)(x + n * m->inputs);
+        const Four *fours = (const Four *)(x + n * stride);
 #ifdef __ARM_FEATURE_DOTPROD
         int32x4_t s[8];
         UNROLL for (int v = 0; v < vectors; v++) s[v] = vld1q_s32(begin + n * step + j + 4 * v);
@@ -254,6 +261,7 @@ INLINE V v_add(V a, V b) { return (int16_t)(a + b); }
 INLINE V v_min(V a, V b) { return a < b ? a : b; }
 INLINE V v_max(V a, V b) { return a > b ? a : b; }
 #define v_left(a, n) ((int16_t)((uint16_t)(a) << (n)))
+#define v_shift v_left
 #define v_right(a, n) ((int16_t)((a) >> (n)))
 INLINE V v_narrow(const int32_t *p, int shift) { return (int16_t)limited(*p >> shift, -32768, 32767); }
 INLINE Row row_of(const V *a) {
@@ -263,17 +271,20 @@ INLINE Row row_of(const V *a) {
 }
 INLINE Row row_load(const int8_t *p) { return *(const Row *)p; }
 INLINE void row_store(int8_t *p, Row a) { *(Row *)p = a; }
-INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
-                 int vectors, int positive) {
-    (void)positive;
-    for (int n = 0; n < lanes; n++)
-        for (int k = j; k < j + vectors * ROW; k++) {
-            int32_t sum = begin[n * step + k];
-            for (int i = 0; i < m->inputs; i++) sum += x[n * m->inputs + i] * m->levels[4 * (i / 4 * m->outputs + k) + i % 4];
-            sums[n * m->outputs + k] = sum;
-        }
+enum { WORDS = 16, TILE_1 = 1, TILE_2 = 1, TILE_4 = 1 };
+INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
+                 int32_t *sums, int lanes, int vectors, int positive) {
+    (void)positive, (void)sizes, (void)vectors;
+    for (int n = 0; n < lanes; n++) {
+        const int8_t *row = m->levels + 4 * j;
+        int32_t s[WORDS];
+        for (int k = 0; k < WORDS; k++) s[k] = begin[n * step + j + k];
+        for (int i = 0; i < m->inputs; i += 4, row += 4 * m->outputs)
+            for (int k = 0; k < WORDS; k++)
+                for (int q = 0; q < 4; q++) s[k] += x[n * stride + i + q] * row[4 * k + q];
+        for (int k = 0; k < WORDS; k++) sums[n * m->outputs + j + k] = s[k];
+    }
 }
-enum { WORDS = ROW, TILE_1 = 1, TILE_2 = 1, TILE_4 = 1 };
 #endif
 
 #if defined(__wasm_simd128__) || defined(__ARM_NEON) || defined(PORTABLE)
@@ -292,18 +303,19 @@ INLINE void prepare(int8_t *to, int inputs, int i, Row a) {
         row = row_of(a_);                                                                     \
     } while (0)
 
-/* sums[n] = begin[n * step] + x[n] @ levels for n below lanes (1, 2 or 4, known where it is compiled), exact.
+/* sums[n] = begin[n * step] + x[n * stride ...] @ levels for n below lanes (1, 2 or 4, known where it is compiled), exact.
 
-   Tiles of sums stay in registers over all inputs; each weight that is read serves all lanes. ``positive`` inputs need
-   no signs. */
-INLINE void product(const Matrix *m, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
-                    int positive) {
+   Inputs are a multiple of 4 and outputs one of 16. Windows may overlap; ``sizes`` is where |x| lies behind x, if it is
+   prepared. Tiles of sums stay in registers over all inputs; each weight that is read serves all lanes. ``positive``
+   inputs need no signs. */
+INLINE void window_product(const Matrix *m, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
+                           int32_t *sums, int lanes, int positive) {
     const int most = lanes == 1 ? TILE_1 : lanes == 2 ? TILE_2 : TILE_4;
     int j = 0;
 #define TILES(vectors)                                                                       \
     if (most >= (vectors))                                                                   \
         for (; m->outputs - j >= (vectors) * WORDS; j += (vectors) * WORDS)                  \
-            tile(m, j, begin, step, x, sums, lanes, vectors, positive)
+            tile(m, j, begin, step, x, stride, sizes, sums, lanes, vectors, positive)
     if (m->outputs % (10 * WORDS) == 0) { TILES(10); }
     if (m->outputs % (5 * WORDS) == 0) { TILES(5); }
     TILES(16);
@@ -312,4 +324,10 @@ INLINE void product(const Matrix *m, const int32_t *begin, int step, const int8_
     TILES(2);
     TILES(1);
 #undef TILES
+}
+
+/* The same of rows that have been prepared one by one. */
+INLINE void product(const Matrix *m, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
+                    int positive) {
+    window_product(m, begin, step, x, PREPARED * m->inputs, m->inputs, sums, lanes, positive);
 }

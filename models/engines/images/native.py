@@ -1,4 +1,4 @@
-"""The CPU engine of pictures: a compiled kernel with cached activations. It never imports torch."""
+"""The CPU engine of pictures: C with cached activations (models/kernels). It never imports torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ancestral.models.engines.images.engine import ImageEngine, ImageStream, coa
 from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels, check_request
 from ancestral.models.kernels.conditioners import edit_context
 from ancestral.models.kernels.gemm import Precision
-from ancestral.models.portable import native_name
 from ancestral.models.spec import COARSE
 
 
@@ -74,7 +73,7 @@ class NativeImageStream(ImageStream):
 
 
 class NativeImageEngine(ImageEngine):
-    """Samples and scores on one core per call, without the GIL. The kernel is compiled, or loaded, when it is made.
+    """Samples and scores on one core per call, without the GIL.
 
     Args:
         checkpoint: of an image architecture with a kernel.
@@ -90,12 +89,11 @@ class NativeImageEngine(ImageEngine):
     def __init__(self, checkpoint: Checkpoint, precision: Precision = Precision.FP32) -> None:
         super().__init__(checkpoint, self.of_coarse_pixels(checkpoint, precision))
         options = [] if precision is Precision.FP32 else [precision]
-        self.name = native_name(*(option.name.lower() for option in options))
+        self.name = "-".join(["native", *(option.name.lower() for option in options)])
         path = architecture(self.spec.kind).kernel
         if path is None:
             raise EngineError(f"{self.spec.kind}: the architecture has no compiled kernel")
         self._kernel: ImageKernel = load_object(path)(self.spec, checkpoint.tensors, *options)
-        self._run([self._blank()], 0, score=False)
 
     @classmethod
     def of_coarse_pixels(

@@ -25,6 +25,7 @@ from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.gemm import Precision
+from ancestral.models.native import variants
 from ancestral.models.networks.reference_sampler import draw, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 from ancestral.models.scheduler import End, Scheduler
@@ -440,6 +441,27 @@ def test_scores_of_int8_are_near_those_of_single_precision(spec):
     assert np.abs(exact - rounded).mean() < 0.02
     assert rounded.mean() == pytest.approx(exact.mean(), abs=0.005)
     assert load_image_engine("auto", toys.checkpoint_of(spec)).name == "native-int8"
+
+
+SAME = INT8 | {"RGB, 256 levels": toys.tiny(True, 3, levels=256, features=24, **LABELLED)}
+SAME |= {name: TORCH[name] for name in TORCH if "original" in name or "row" in name or "diagonal" in name}
+
+
+@pytest.mark.skipif(len(variants()) == 1, reason="this processor has one set of instructions")
+@random_models.each_of(SAME)
+def test_all_instructions_give_the_same_pictures_likelihoods_and_intervals(spec, monkeypatch):
+    has_int8 = architecture(spec.kind).has_int8(spec)
+    engine = MAKERS["int8" if has_int8 else "native"](toys.checkpoint_of(spec))
+    wanted, images = requests(engine, 5), toys.pictures_of(spec, 3)
+    plain = [replace(request, edit=None) for request in wanted[:3]]
+    found = []
+    for variant in variants():
+        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+        scores = engine.score(images, None if plain[0].h is None else np.stack([request.h for request in plain]))
+        found.append((engine.draw(wanted), scores, engine.intervals(images, plain, (0, 2))))
+    for other in found[1:]:
+        for one, another in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, another)
 
 
 def test_one_function_loads_every_engine(caplog):
