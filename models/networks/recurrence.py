@@ -5,28 +5,29 @@ product for all its positions and pictures, and one element-wise pass. What the 
 computed before, for the whole map (equation 3: the input-to-state component).
 
 In autograd's own operations a layer makes thousands of small tensors, and most of the time goes into them. So on a CPU
-the element-wise passes are numba loops, with a backward pass of their own. Everywhere else, and in double precision,
+the element-wise passes are loops in C, with a backward pass of their own. Everywhere else, and in double precision,
 the same formulas are written in torch.
 """
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ancestral.models.architectures.pixelrnn import GATES
-from ancestral.models.portable import tanh
+from ancestral.models.native import INTEGER, Function
 
-_HALF = np.float32(0.5)
-_ONE = np.float32(1.0)
-_ZERO = np.float32(0.0)
+# Addresses, not arrays, whose checks would take longer than a step.
+_ADDRESS = ctypes.c_void_p
+_STEP = Function("recurrence_step", *[_ADDRESS] * 4, *[INTEGER] * 3, *[_ADDRESS] * 6)
+_STEP_BACK = Function("recurrence_step_back", *[_ADDRESS] * 4, *[INTEGER] * 3, *[_ADDRESS] * 10)
 
 Indices = NDArray[np.int64]
 
@@ -144,13 +145,14 @@ class _FusedScan(torch.autograd.Function):
         cells, states = (gates.new_empty(directions, positions * batch, features) for _ in range(2))
         windows, sums = gates.new_zeros(directions, most, seen), gates.new_empty(directions, most, wide)
         outputs = gates.new_zeros(positions, batch, features)
-        sizes = directions, positions, batch, features, taps, order.carried, most
-        arrays = [t.numpy().reshape(-1) for t in (gates, sums, cells, states, windows, outputs)]
+        sizes = np.array([directions, positions, batch, features, taps, order.carried, most])
+        arrays = [tensor.data_ptr() for tensor in (gates, sums, cells, states, windows, outputs)]
+        orders = [array.ctypes.data for array in (sizes, order.pixels, order.targets, order.before)]
         parts = _parts(order, batch, windows, sums)
         for first, last, following in _triples(order.steps):
             for (window, total), weight in zip(parts[last - first], weights, strict=True):
                 torch.mm(window, weight, out=total)
-            _step(sizes, order.pixels, order.targets, order.before, first, last, following, *arrays)
+            _STEP(*orders, first, last, following, *arrays)
         ctx.save_for_backward(cells, states, weights)
         ctx.order, ctx.sizes, ctx.gates = order, sizes, gates
         return outputs
@@ -168,10 +170,11 @@ class _FusedScan(torch.autograd.Function):
             grads[0].contiguous(), gates, cells, states, windows, into_gates, into_windows, into_states, into_cells,
             carried,
         )  # fmt: skip
-        arrays = [t.numpy().reshape(-1) for t in tensors]
+        arrays = [tensor.data_ptr() for tensor in tensors]
+        orders = [array.ctypes.data for array in (ctx.sizes, order.pixels, order.targets, order.before)]
         parts = _parts(order, batch, into_gates, into_windows, windows)
         for first, last, following in reversed(_triples(order.steps)):
-            _step_back(ctx.sizes, order.pixels, order.targets, order.before, first, last, following, *arrays)
+            _STEP_BACK(*orders, first, last, following, *arrays)
             ways = zip(parts[last - first], transposed, grad_weights, strict=True)
             for (into, into_window, window), weight, grad in ways:
                 torch.mm(into, weight, out=into_window)
@@ -188,123 +191,3 @@ def _parts(order: Order, batch: int, *tensors: Tensor) -> dict[int, list[tuple[T
     """For every number of positions in a step the parts of ``tensors`` that such a step fills, of each direction."""
     counts = {last - first for _, (first, last) in _pairs(order.steps)}
     return {n: [tuple(t[: n * batch] for t in own) for own in zip(*tensors, strict=True)] for n in counts}
-
-
-@njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
-def _see(sizes, before, first, last, states, windows):  # type: ignore[no-untyped-def]  # numba infers the types
-    """The states that the gates of one step see."""
-    directions, positions, batch, features, taps, _, most = sizes
-    size = np.uint64(features)
-    for d in range(directions):
-        for m in range(first, last):
-            for tap in range(taps):
-                for b in range(batch):
-                    window = np.uint64((d * most + (m - first) * batch + b) * taps + tap) * size
-                    if before[m, tap] >= 0:
-                        state = np.uint64((d * positions + before[m, tap]) * batch + b) * size
-                        for j in range(size):
-                            windows[window + j] = states[state + j]
-                    else:
-                        for j in range(size):
-                            windows[window + j] = _ZERO
-
-
-@njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
-def _activate(gates, gate, sums, begin, size):  # type: ignore[no-untyped-def]  # numba infers the types
-    """The four gates, in place; all offsets are unsigned, see models/portable.py."""
-    for j in range(size):
-        gates[gate + j] = tanh(gates[gate + j] + sums[begin + j])
-    for j in range(size, np.uint64(4) * size):
-        gates[gate + j] = _HALF * tanh(_HALF * (gates[gate + j] + sums[begin + j])) + _HALF
-
-
-@njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
-def _step(  # type: ignore[no-untyped-def]  # numba infers the types
-    sizes, pixels, targets, before, first, last, following, gates, sums, cells, states, windows, outputs
-):  # fmt: skip
-    """The states of one step, and the windows of the one that follows."""
-    directions, positions, batch, features, _, carried, most = sizes
-    size, wide = np.uint64(features), np.uint64(4 * features)
-    for d in range(directions):
-        for m in range(first, last):
-            for b in range(batch):
-                cell = np.uint64((d * positions + m) * batch + b) * size
-                gate = np.uint64((pixels[d, m] * batch + b) * directions + d) * wide
-                _activate(gates, gate, sums, np.uint64(d * most + (m - first) * batch + b) * wide, size)
-                into, out, keep = gate + size, gate + np.uint64(2) * size, gate + np.uint64(3) * size
-                for j in range(size):
-                    cells[cell + j] = gates[into + j] * gates[gate + j]
-                if before[m, carried] >= 0:
-                    old = np.uint64((d * positions + before[m, carried]) * batch + b) * size
-                    for j in range(size):
-                        cells[cell + j] += gates[keep + j] * cells[old + j]
-                for j in range(size):
-                    states[cell + j] = gates[out + j] * tanh(cells[cell + j])
-                if targets[d, m] >= 0:
-                    target = np.uint64(targets[d, m] * batch + b) * size
-                    for j in range(size):
-                        outputs[target + j] += states[cell + j]
-    _see(sizes, before, last, following, states, windows)
-
-
-@njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
-def _step_back(  # type: ignore[no-untyped-def]  # numba infers the types
-    sizes, pixels, targets, before, first, last, following,
-    grad_outputs, gates, cells, states, windows, into_gates, into_windows, into_states, into_cells, carried_back,
-):  # fmt: skip
-    """The gradients of one step, from those of the one that follows (``into_windows``, ``carried_back``)."""
-    directions, positions, batch, features, taps, carried, most = sizes
-    size, wide = np.uint64(features), np.uint64(4 * features)
-    _see(sizes, before, first, last, states, windows)
-    for d in range(directions):
-        for m in range(first, last):
-            for b in range(batch):
-                own, target = np.uint64(d * most + (m - first) * batch + b) * size, targets[d, m]
-                source = np.uint64(max(target, 0) * batch + b) * size
-                kept = _ONE if target >= 0 else _ZERO
-                for j in range(size):
-                    into_states[own + j] = kept * grad_outputs[source + j]
-                    into_cells[own + j] = _ZERO
-        for m in range(last, following):
-            for tap in range(taps):
-                if before[m, tap] >= 0:
-                    for b in range(batch):
-                        later = np.uint64(d * most + (m - last) * batch + b)
-                        own = np.uint64(d * most + (before[m, tap] - first) * batch + b) * size
-                        window = (later * np.uint64(taps) + np.uint64(tap)) * size
-                        for j in range(size):
-                            into_states[own + j] += into_windows[window + j]
-                        if tap == carried:
-                            for j in range(size):
-                                into_cells[own + j] += carried_back[later * size + j]
-        for m in range(first, last):
-            for b in range(batch):
-                cell = np.uint64((d * positions + m) * batch + b) * size
-                own = np.uint64(d * most + (m - first) * batch + b)
-                gate = np.uint64((pixels[d, m] * batch + b) * directions + d) * wide
-                old = np.uint64((d * positions + max(before[m, carried], 0)) * batch + b) * size
-                kept = _ONE if before[m, carried] >= 0 else _ZERO
-                _cell_back(
-                    gates, gate, cells, cell, old, kept, into_states, into_cells, own * size,
-                    into_gates, own * wide, carried_back, size,
-                )  # fmt: skip
-                for j in range(wide):
-                    gates[gate + j] = into_gates[own * wide + j]
-
-
-@njit(cache=True, fastmath=True, error_model="numpy", boundscheck=False, nogil=True)
-def _cell_back(  # type: ignore[no-untyped-def]  # numba infers the types
-    gates, gate, cells, cell, old, kept, into_states, into_cells, own, into_gates, to, carried_back, size
-):  # fmt: skip
-    """The gradients of the gates and of the cell before, times ``kept``, from those of a state and of its cell."""
-    two, three = np.uint64(2) * size, np.uint64(3) * size
-    for j in range(size):
-        candidate, into = gates[gate + j], gates[gate + size + j]
-        out, keep = gates[gate + two + j], gates[gate + three + j]
-        shown, grad = tanh(cells[cell + j]), into_states[own + j]
-        grad_cell = into_cells[own + j] + grad * out * (_ONE - shown * shown)
-        into_gates[to + j] = grad_cell * into * (_ONE - candidate * candidate)
-        into_gates[to + size + j] = grad_cell * candidate * into * (_ONE - into)
-        into_gates[to + two + j] = grad * shown * out * (_ONE - out)
-        into_gates[to + three + j] = kept * grad_cell * cells[old + j] * keep * (_ONE - keep)
-        carried_back[own + j] = grad_cell * keep

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ancestral.models.audio.features import log_mel, normalize_level
+from ancestral.models.native import INTEGER, Function, array
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text.acoustic import AcousticModel, Speaker
 from ancestral.models.text.phonemes import Phonemes
@@ -37,6 +37,11 @@ _REACH = 60
 """Frames of the text by which the fine alignment may differ from the rough one."""
 _STEP_COSTS = np.array([0.06, 0.0, 0.06, 0.12], np.float32)
 """The cost of 0, 1, 2 or 3 frames of the text that pass in one of the recording, in mean scaled log-mel energy."""
+
+_PATH = Function(
+    "alignment_path", array("f4"), INTEGER, array("f4"), INTEGER, INTEGER, array("i8"), *[INTEGER] * 3, array("f4"),
+    INTEGER, array("u1"), array("f4"), array("i8"), returns=INTEGER,
+)  # fmt: skip
 
 
 class AlignmentError(ValueError):
@@ -163,8 +168,7 @@ def _warp(sound: Array, text: Array, first: int, last: int) -> Integers:
         rough = _warp(_pooled(sound), _pooled(text), first // _POOL, last // _POOL)
         width = min(2 * _REACH + _POOL, len(text))
         low = np.clip(np.repeat(rough, _POOL)[: len(sound)] * _POOL - _REACH, 0, len(text) - width)
-    path: Integers = _path(sound, text, low, width, first + 1, last + 1, _STEP_COSTS)
-    return path
+    return _path(sound, text, low, width, first + 1, last + 1, _STEP_COSTS)
 
 
 def _pooled(rows: Array) -> Array:
@@ -174,38 +178,21 @@ def _pooled(rows: Array) -> Array:
     return pooled
 
 
-@njit(cache=True, nogil=True, boundscheck=False, fastmath={"reassoc", "contract"})
-def _path(sound, text, low, width, first, last, costs):  # type: ignore[no-untyped-def]  # numba infers the types
+def _path(sound: Array, text: Array, low: Integers, width: int, first: int, last: int, step_costs: Array) -> Integers:
     """The cheapest way from row to row of ``sound``: each stands for one row of ``text``.
 
     Row j can stand for rows ``low[j]`` … ``low[j] + width - 1``; the way starts among the ``first`` rows of ``text``
     and ends among the ``last``. Memory: one byte for each row and column of that band.
     """
-    count, columns, bands = len(sound), len(text), sound.shape[1]
-    before, now = np.full(width, np.inf, np.float32), np.full(width, np.inf, np.float32)
-    steps = np.zeros((count, width), np.uint8)
-    for j in range(count):
-        shift = low[j] - low[j - 1] if j else 0
-        for k in range(width):
-            best, step = np.float32(np.inf), 0
-            if j == 0:
-                best = np.float32(0.0 if low[j] + k < first else np.inf)
-            else:
-                for s in range(len(costs)):
-                    source = k + shift - s
-                    if 0 <= source < width and before[source] + costs[s] < best:
-                        best, step = before[source] + costs[s], s
-            if best < np.inf:
-                distance = np.float32(0.0)
-                for b in range(bands):
-                    distance += abs(sound[j, b] - text[low[j] + k, b])
-                best += distance / bands
-            now[k], steps[j, k] = best, step
-        before, now = now, before
-    ends = max(columns - last - low[-1], 0)
-    path = np.empty(count, np.int64)
-    path[-1] = low[-1] + ends + np.argmin(before[ends:])
-    assert before[path[-1] - low[-1]] < np.inf
-    for j in range(count - 1, 0, -1):
-        path[j - 1] = path[j] - steps[j, path[j] - low[j]]
+    path, steps, costs = (
+        np.empty(len(sound), np.int64),
+        np.empty((len(sound), width), np.uint8),
+        np.empty(2 * width, np.float32),
+    )
+    sound, text = (np.ascontiguousarray(rows, np.float32) for rows in (sound, text))
+    found = _PATH(
+        sound, len(sound), text, len(text), sound.shape[1], low, width, first, last, step_costs, len(step_costs),
+        steps, costs, path,
+    )  # fmt: skip
+    assert found, "there is a way, since the text is neither much longer nor much shorter than the sound"
     return path

@@ -14,7 +14,6 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 PitchRange = tuple[float, float]
@@ -78,7 +77,7 @@ def track(wave: NDArray[np.floating], sample_rate: int, hop: int, pitch_range: P
     loudness = np.sqrt(magnitudes)
     loudness /= np.linalg.norm(loudness, axis=1, keepdims=True) + _FAINT
     fits = loudness.astype(np.float32) @ candidates.kernels
-    path = _best_path(fits, _UNVOICED, _STEP_COST, _SWITCH_COST, _FURTHEST)
+    path = _best_path(fits)
     voiced = np.flatnonzero(path < len(candidates.f0))
     hz = np.zeros(count)
     hz[voiced] = candidates.f0[path[voiced]] * 2.0 ** (_peaks(fits[voiced], path[voiced]) / _STEPS_PER_OCTAVE)
@@ -94,28 +93,25 @@ def _peaks(fits: NDArray[np.float32], path: NDArray[np.int64]) -> NDArray[np.flo
     return np.clip(top, -1.0, 1.0)
 
 
-@njit(cache=True, nogil=True)
-def _best_path(fits, unvoiced, step_cost, switch_cost, furthest):  # type: ignore[no-untyped-def]  # numba infers them
+def _best_path(fits: NDArray[np.float32]) -> NDArray[np.int64]:
     """The candidate of every frame ``[T]`` that makes fits less costs highest; C stands for unvoiced."""
     frames, count = fits.shape
-    total = np.zeros((frames, count + 1), np.float32)
-    source = np.zeros((frames, count + 1), np.int64)
-    total[0, :count], total[0, count] = fits[0], unvoiced
+    near = np.lib.stride_tricks.sliding_window_view(np.arange(-_FURTHEST, count + _FURTHEST), 2 * _FURTHEST + 1)
+    step_costs = _STEP_COST * np.abs(np.arange(-_FURTHEST, _FURTHEST + 1))
+    voiced, unvoiced, padding = fits[0].astype(np.float64), _UNVOICED, np.full(_FURTHEST, -np.inf)
+    source, every = np.empty((frames, count + 1), np.int64), np.arange(count)
     for t in range(1, frames):
-        previous = total[t - 1]
-        top = np.argmax(previous[:count])
-        for c in range(count):
-            best, origin = previous[count] - switch_cost, count
-            for d in range(max(0, c - furthest), min(count, c + furthest + 1)):
-                value = previous[d] - step_cost * abs(c - d)
-                if value > best:
-                    best, origin = value, d
-            total[t, c], source[t, c] = best + fits[t, c], origin
-        stays = previous[count] >= previous[top] - switch_cost
-        total[t, count] = unvoiced + (previous[count] if stays else previous[top] - switch_cost)
-        source[t, count] = count if stays else top
+        windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([padding, voiced, padding]), len(step_costs))
+        values = windows - step_costs
+        best = values.argmax(axis=1)
+        values = values[every, best]
+        starts, top = unvoiced - _SWITCH_COST, int(voiced.argmax())
+        source[t, :count] = np.where(values > starts, near[every, best], count)
+        ends = float(voiced[top]) - _SWITCH_COST
+        source[t, count] = count if unvoiced >= ends else top
+        voiced, unvoiced = np.maximum(values, starts) + fits[t], _UNVOICED + max(unvoiced, ends)
     path = np.empty(frames, np.int64)
-    path[-1] = np.argmax(total[-1])
+    path[-1] = np.append(voiced, unvoiced).argmax()
     for t in range(frames - 1, 0, -1):
         path[t - 1] = source[t, path[t]]
     return path
