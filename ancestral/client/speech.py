@@ -234,7 +234,7 @@ class RemoteSpeech:
 
         Args:
             form: ``wav``, ``flac``, ``mp3``, ``opus``, ``aac`` or ``pcm``.
-            sample_rate: in hertz; by default the model's own, and 24000 for pcm.
+            sample_rate: in hertz; 24000 by default, or the model's own if its voices have nothing above.
 
         Raises:
             InvalidRequest: there is no such format, it does not support the rate, or the text cannot be spoken.
@@ -257,7 +257,7 @@ class RemoteSpeech:
 
         Args:
             path: of the file.
-            sample_rate: in hertz; the model's own by default.
+            sample_rate: in hertz; see :meth:`encode`.
 
         Raises:
             InvalidRequest: it has another suffix; and as :meth:`encode`.

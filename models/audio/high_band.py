@@ -18,8 +18,8 @@ from ancestral.models.spec import FeatureSpec
 RATE = 24000
 """Hertz, of the recordings that the maps are fitted to: nothing is added above half of it."""
 LOW_HZ, BAND_HZ, BANDS = 8000, 500, 8
-_OVERLAP_HZ = 150
-"""The first band begins so far below :data:`LOW_HZ`: resampling fades there."""
+_OVERLAP_HZ = 380
+"""The first band begins so far below :data:`LOW_HZ`, where the resampler has taken away half of the power."""
 _HINGES = (-1.0, 0.0, 1.0)
 INPUTS = FeatureSpec().mel_bands * 3 + FeatureSpec().mel_bands // 2 * len(_HINGES) + 1
 """Columns of :func:`inputs`."""

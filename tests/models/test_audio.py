@@ -483,7 +483,7 @@ def test_the_band_above_has_the_levels_that_the_map_says(rate):
     for k, level in enumerate(levels):
         inside = (hertz > 8020 + 500 * k) & (hertz < 8480 + 500 * k)
         assert np.log(power[inside].mean()) == pytest.approx(level, abs=0.15)
-    outside = (hertz < 7800) | (hertz > 12050)
+    outside = (hertz < 7600) | (hertz > 12050)
     assert power[outside].sum() < 1e-4 * power.sum()
 
 

@@ -28,7 +28,7 @@ class LocalSpeaker:
         self._voice = model.voice(reading.voice or default_voice(voices, reading.language))
         self._reading, self._threads = reading, threads
         self.model, self.model_sha256 = model.id, model.description.sha256
-        self.voice, self.sample_rate = self._voice.id, model.description.sound_rate
+        self.voice, self.sample_rate = self._voice.id, model.speech_sampler.model.sound_rate
         self.cast = cache(partial(self._voice.cast, reading.voices))
         self.cast(None)  # names are checked before the text is
 
