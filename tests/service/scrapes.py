@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.servers import Server
+from tests.waiting import awaited, eventually
 
 LISTENING = "probes listening"
 
@@ -38,12 +38,8 @@ class Scrape:
 
 def worker_url(server: Server) -> str:
     """Where the worker that was started last answers."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if ports := [line["port"] for line in server.log if line["message"] == LISTENING]:
-            return f"http://127.0.0.1:{ports[-1]}"
-        time.sleep(0.05)
-    raise AssertionError("no worker answers")
+    ports = awaited(lambda: [line["port"] for line in server.log if line["message"] == LISTENING], 60)
+    return f"http://127.0.0.1:{ports[-1]}"
 
 
 def scrape(server: Server) -> Scrape:
@@ -89,7 +85,5 @@ class Change:
 
     @staticmethod
     def _settles(true: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 20
-        while not (now := true()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return now
+        eventually(true, 20)
+        return True

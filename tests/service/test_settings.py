@@ -57,6 +57,7 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ANCESTRAL_PORT", "65536", "ANCESTRAL_PORT: "),
         ("ANCESTRAL_PORT", "http", "ANCESTRAL_PORT: "),
         ("ANCESTRAL_THREADS", "0", "ANCESTRAL_THREADS: "),
+        ("ANCESTRAL_MODELS_DIR", "/nowhere", "ANCESTRAL_MODELS_DIR: "),
         ("ANCESTRAL_ENGINE", "steam", "ANCESTRAL_ENGINE: "),
     ],
 )

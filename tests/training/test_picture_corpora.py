@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.training.corpora import CorpusError, avatars, build, expected, pictures, sprites, wardrobe
+from ancestral.training.corpora import CorpusError, avatars, build, characters, expected, pictures, sprites, wardrobe
 from ancestral.training.corpora.avatar_styles import DICEBEAR, FACES, LIBRARIES, STYLES
 from ancestral.training.corpora.avatars import Person, colour_name, people, request, skin_name
 from ancestral.training.corpora.debian import SourcePackage, prepared
@@ -42,9 +43,9 @@ def named(attributes: Mapping[str, Sequence[str]], labels: Sequence[int]) -> dic
     return {n: None if i < 0 else v[i] for (n, v), i in zip(attributes.items(), labels, strict=True)}
 
 
-@pytest.mark.parametrize("attributes", [wardrobe.ATTRIBUTES, avatars.ATTRIBUTES], ids=["sprites", "avatars"])
-def test_names_of_values_are_unique(attributes: Mapping[str, Sequence[str]]) -> None:
-    names = [name for values in attributes.values() for name in values]
+@pytest.mark.parametrize("corpus", [wardrobe, avatars, characters])
+def test_names_of_values_are_unique(corpus: ModuleType) -> None:
+    names = [name for values in corpus.ATTRIBUTES.values() for name in values]
     assert len(names) == len(set(names))
 
 

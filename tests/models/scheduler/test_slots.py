@@ -9,7 +9,7 @@ import pytest
 
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.scheduler import Chunk, End, Scheduler
-from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
+from tests.models.random_models import requests
 from tests.models.scheduler.support import PATIENCE, RATE, Sink, Solo, engine, held, request, solo, speak
 
 
@@ -178,9 +178,9 @@ def test_a_stream_after_the_last_is_a_mistake():
 
 
 def test_closing_cancels_what_is_open_and_ends_the_threads():
-    made = engine()
+    made, before = engine(), samplers()  # servers in threads of this process have some, too
     scheduler = Scheduler(3)
-    assert len(samplers()) == 3
+    assert len(samplers()) == len(before) + 3
     running, paused, waiting = Sink(), Sink(), Sink()
     speak(scheduler, made, running, request(10**6))
     speak(scheduler, made, paused, request(10**6), limit=20)
@@ -188,7 +188,7 @@ def test_closing_cancels_what_is_open_and_ends_the_threads():
     running.wait_for(110)
     paused.wait_for(20)
     scheduler.close()
-    assert samplers() == []
+    assert samplers() == before
     for sink in (running, paused, waiting):
         assert sink.end is End.CANCELLED
     for sink in (running, paused):
@@ -480,20 +480,6 @@ def test_the_symbols_are_those_of_streams_sampled_alone(threads):
             np.testing.assert_array_equal(utterance.symbols(index), solo(utterance.engine, wanted))
     assert sum(len(utterance.sinks) for utterance in utterances) > 24  # some were cancelled on the way
     assert figures.lanes > figures.calls  # and some shared their calls
-
-
-def test_the_size_that_serves_shares_without_a_difference():
-    made = NativeEngine(random_checkpoint(SMALL_SPEC))
-    wanted = requests(SMALL_SPEC, 9, 1700)
-    with closing(Scheduler(2)) as scheduler:
-        sinks = [Sink() for _ in wanted]
-        with held(scheduler, 2):
-            for number, (one, sink) in enumerate(zip(wanted, sinks, strict=True)):
-                speak(scheduler, made, sink, one, realtime=bool(number % 2), rate=16000)
-        assert [sink.wait() for sink in sinks] == [End.COMPLETED] * len(wanted)
-        assert scheduler.figures().lanes > 2 * scheduler.figures().calls
-    for one, sink in zip(wanted, sinks, strict=True):
-        np.testing.assert_array_equal(sink.symbols(), solo(made, one))
 
 
 def test_a_snapshot_is_made_once_a_second_of_sound_and_any_of_them_is_taken_up():

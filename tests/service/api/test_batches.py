@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +31,7 @@ from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.toys import SPEECH
+from tests.waiting import eventually
 
 # `/v1/files` and `/v1/batches`, by OpenAI's own client: a batch from its file to its answers, and what is refused.
 
@@ -58,11 +58,8 @@ def begin(client: openai.OpenAI, data: bytes, endpoint: Any = "/v1/audio/speech"
 
 
 def ended(client: openai.OpenAI, batch: str) -> Any:
-    until = time.monotonic() + 240
-    while (found := client.batches.retrieve(batch)).status in ("in_progress", "cancelling"):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return found
+    eventually(lambda: client.batches.retrieve(batch).status not in ("in_progress", "cancelling"), 240)
+    return client.batches.retrieve(batch)
 
 
 def results(client: openai.OpenAI, file: str | None) -> dict[str, Json]:
@@ -212,8 +209,7 @@ def test_what_is_refused_at_once(client: openai.OpenAI, server: Server) -> None:
 def test_a_batch_is_cancelled_with_its_jobs(client: openai.OpenAI, server: Server) -> None:
     long = "It was a long day. " * 200
     batch = begin(client, jsonl(line("short"), *(line(str(n), input=long) for n in range(12))))
-    while not client.batches.retrieve(batch).request_counts.completed:
-        time.sleep(0.05)
+    eventually(lambda: client.batches.retrieve(batch).request_counts.completed)
     assert client.batches.cancel(batch).status == "cancelling"
     found = ended(client, batch)
     assert (found.status, found.request_counts.completed < 13) == ("cancelled", True)
@@ -275,8 +271,7 @@ def test_a_batch_survives_its_api_process(serve_process: ServeProcess, tmp_path:
     settings = {"data_dir": str(tmp_path)}
     with serve_process(**settings) as server, connected(server) as client:
         batch = begin(client, data)
-        while client.batches.retrieve(batch).request_counts.completed < 3:
-            time.sleep(0.02)
+        eventually(lambda: client.batches.retrieve(batch).request_counts.completed >= 3)
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait()
     with serve_process(**settings) as server, connected(server) as client:

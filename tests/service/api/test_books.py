@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,8 +19,9 @@ import pytest
 
 from ancestral.service.api.routes import books as routes
 from ancestral.service.broker.keys import key
-from tests.service.cli.epubs import FILES, PACKAGE, write_epub
+from tests.service.cli.epubs import FILES, write_epub
 from tests.service.servers import ServeProcess, Server, process_of
+from tests.waiting import eventually
 
 Json = dict[str, Any]
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -50,11 +50,8 @@ def get(server: Server, book: str) -> Json:
 
 
 def ended(server: Server, book: str) -> Json:
-    until = time.monotonic() + 240
-    while (found := get(server, book))["status"] == "in_progress":
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return found
+    eventually(lambda: get(server, book)["status"] != "in_progress", 240)
+    return get(server, book)
 
 
 def content(server: Server, book: str, **headers: str) -> httpx.Response:
@@ -120,8 +117,7 @@ def test_a_book_whose_end_is_stored_is_only_tidied(server: Server) -> None:
         for kept in ({}, {"data": "It was late."}):  # its text is deleted already, or not
             redis.hset(key("book", book), mapping={"kept": "", **kept})
             redis.sadd(key("batches_active"), book)
-            while redis.sismember(key("batches_active"), book):
-                time.sleep(0.05)
+            eventually(lambda: not redis.sismember(key("batches_active"), book))
             assert not redis.hexists(key("book", book), "data")
             assert (get(server, book), content(server, book).content) == (done, whole)
 
@@ -187,57 +183,27 @@ def test_a_deleted_book_is_cancelled_with_its_jobs(server: Server) -> None:
     book = begun(server, LONG)
     early = content(server, book["id"])
     assert (early.status_code, early.json()["error"]["code"]) == (409, "book_not_completed")
-    while not get(server, book["id"])["progress"]:
-        time.sleep(0.02)
+    eventually(lambda: get(server, book["id"])["progress"])
     assert httpx.delete(f"{server.url}/v1/books/{book['id']}").json() == {
         "id": book["id"], "object": "book", "deleted": True,
     }  # fmt: skip
     assert get(server, book["id"]) == {"status": "gone"}
 
-    until = time.monotonic() + 60
-    while unfinished() - others:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    eventually(lambda: not unfinished() - others, 60)
     again = begun(server, "It was late.")["id"]  # there is room
     assert ended(server, again)["status"] == "completed"
     assert get(server, book["id"]) == {"status": "gone"}
 
 
-def hostile(tmp_path: Path) -> dict[str, tuple[bytes, str]]:
-    """EPUBs, and why they are refused."""
-    bomb = io.BytesIO()
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in FILES.items():
-            archive.writestr(name, data)
-        archive.writestr("bomb", b"0" * (8 << 20))
-    outside = PACKAGE.replace("text/one.xhtml", "../../etc/passwd")
-    locked = "<encryption><EncryptedData><EncryptionMethod Algorithm='aes'/></EncryptedData></encryption>"
-    long = FILES["OEBPS/text/one.xhtml"]
-    assert isinstance(long, str)
-    entity = (
-        '<!DOCTYPE html [<!ENTITY a "b">]><html xmlns="http://www.w3.org/1999/xhtml"><body><p>&a;</p></body></html>'
-    )
-    changes: dict[str, dict[str, str | bytes | None]] = {
-        "is outside of the archive": {"OEBPS/book.opf": outside},
-        "encrypted (DRM)": {"META-INF/encryption.xml": locked},
-        "declares an entity": {"OEBPS/text/one.xhtml": entity},
-        "documents have more than 8 MiB": {
-            "OEBPS/text/one.xhtml": long.replace("easy", "".join(map(str, range(1_400_000))))
-        },
-        "more than 200000 elements": {"OEBPS/nav.xhtml": f"<a>{'<b/>' * 200_001}</a>".replace("<b/>", "<b c='1'/>", 1)},
-        "no META-INF/container.xml": {"META-INF/container.xml": None},
-    }
-    found = {reason: write_epub(tmp_path / "a.epub", **files).read_bytes() for reason, files in changes.items()}
-    return {
-        "a ZIP bomb?": (bomb.getvalue(), "a ZIP bomb?"),
-        **{name: (data, name.replace("no META-INF", "without META-INF")) for name, data in found.items()},
-    }
-
-
 def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> None:
+    """tests/service/cli/test_epub.py has all kinds."""
+    long = str(FILES["OEBPS/text/one.xhtml"]).replace("easy", "".join(map(str, range(1_400_000))))
     with server.unharmed():
-        for data, reason in hostile(tmp_path).values():
-            response = post(server, data, "a.epub", model="tiny")
+        for changed, reason in (
+            ({"META-INF/container.xml": None}, "without META-INF"),
+            ({"OEBPS/text/one.xhtml": long}, "documents have more than 8 MiB"),
+        ):
+            response = post(server, write_epub(tmp_path / "a.epub", **changed).read_bytes(), "a.epub", model="tiny")
             error = response.json()["error"]
             assert (response.status_code, error["param"], error["code"]) == (400, "file", "book_refused"), reason
             assert reason in error["message"]
@@ -250,18 +216,14 @@ def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> No
         ({"model": "free"}, 400, "model", "free is not made for speech"),
         ({"voice": "nobody"}, 400, "voice", "no such voice"),
         ({"voices": '{"ANNA": "nobody"}'}, 400, "voices", "ANNA: tiny has no such voice"),
-        ({"voices": "{"}, 400, "voices", "is not JSON"),
-        ({"voices": "[]"}, 400, "voices", "must be an object"),
+        ({"voices": "{"}, 400, "voices", "is not JSON"), ({"voices": "[]"}, 400, "voices", "must be an object"),
         ({"pronunciations": '{"word": "H3H"}'}, 400, "pronunciations", "word"),
-        ({"seed": "-1"}, 400, "seed", "at least 0"),
-        ({"speed": "9"}, 400, "speed", "at most"),
-        ({"format": "ogg"}, 400, "format", "must be"),
-        ({"format": "epub"}, 400, "file", "no EPUB"),
+        ({"seed": "-1"}, 400, "seed", "at least 0"), ({"speed": "9"}, 400, "speed", "at most"),
+        ({"format": "ogg"}, 400, "format", "must be"), ({"format": "epub"}, 400, "file", "no EPUB"),
         ({"format": "epub", "split": "true"}, 400, "split", "one file"),
-        ({"sped": "1"}, 400, "sped", "no such parameter"),
-        ({"title": "x" * 257}, 400, "title", "at most 256"),
+        ({"sped": "1"}, 400, "sped", "no such parameter"), ({"title": "x" * 257}, 400, "title", "at most 256"),
     ],
-)
+)  # fmt: skip
 def test_refusals(server: Server, change: Json, status: int, param: str, message: str) -> None:
     response = post(server, TEXT, **{"model": "tiny", **change})
     error = response.json()["error"]
@@ -311,12 +273,10 @@ def test_a_book_survives_its_processes(
     settings = {"data_dir": str(tmp_path_factory.mktemp("b"))}
     with serve_process(**settings) as server:
         book = begun(server, LONG)["id"]
-        while get(server, book)["progress"] < 0.1:
-            time.sleep(0.02)
+        eventually(lambda: get(server, book)["progress"] >= 0.1)
         os.kill(process_of(server, "worker"), signal.SIGKILL)  # its supervisor starts another
         before = get(server, book)["progress"]
-        while get(server, book)["progress"] < before + 0.1:
-            time.sleep(0.02)
+        eventually(lambda: get(server, book)["progress"] >= before + 0.1)
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait()
     with serve_process(**settings) as server:

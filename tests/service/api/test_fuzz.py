@@ -52,30 +52,20 @@ def wav() -> bytes:
 
 
 AUDIO: Final = {
-    "voice": st.sampled_from(("ann", "bob", {"id": "ann"})),
-    "response_format": st.sampled_from(sorted(MEDIA_TYPES)),
-    "stream_format": st.sampled_from(("audio", "sse")),
-    "seed": SEED,
-    "temperature": TEMPERATURE,
+    "voice": st.sampled_from(("ann", "bob", {"id": "ann"})), "response_format": st.sampled_from(sorted(MEDIA_TYPES)),
+    "stream_format": st.sampled_from(("audio", "sse")), "seed": SEED, "temperature": TEMPERATURE,
     "sample_rate": st.sampled_from((8000, 16000, 22050, 24000, 44100, 48000)),
-}
+}  # fmt: skip
 IMAGE: Final = {
-    "model": st.just("rgb"),
-    "style": st.sampled_from(("oil", "Crayon", "any")),
-    "size": st.sampled_from(SIZES),
-    "response_format": st.sampled_from(("url", "b64_json")),
-    "output_format": st.sampled_from(("png", "webp", "jpeg")),
-    "background": st.sampled_from(("auto", "opaque")),
-    "seed": SEED,
-    "temperature": TEMPERATURE,
+    "model": st.just("rgb"), "style": st.sampled_from(("oil", "Crayon", "any")), "size": st.sampled_from(SIZES),
+    "response_format": st.sampled_from(("url", "b64_json")), "output_format": st.sampled_from(("png", "webp", "jpeg")),
+    "background": st.sampled_from(("auto", "opaque")), "seed": SEED, "temperature": TEMPERATURE,
     "guidance": st.floats(0, 10),
-}
+}  # fmt: skip
 CLASS: Final = IMAGE | {
-    "prompt": st.sampled_from(("cat", "DOG", "any")),
-    "n": st.integers(1, 3),
-    "stream": st.booleans(),
+    "prompt": st.sampled_from(("cat", "DOG", "any")), "n": st.integers(1, 3), "stream": st.booleans(),
     "partial_images": st.integers(0, 3),
-}
+}  # fmt: skip
 BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]]] = {
     "/v1/audio/speech": (
         AUDIO | {"model": st.just("tiny"), "input": st.just("No."), "speed": st.floats(0.25, 4)},

@@ -67,11 +67,9 @@ def test_ready_says_when(server: Server, engine: str) -> None:
 def test_a_model_that_cannot_speak_is_never_ready(serve: Serve, tmp_path: Path) -> None:
     write_model(tmp_path / "mute", fails_on="sil")
     with serve(until="the models cannot be used", models_dir=str(tmp_path)) as server:
-        deadline = time.monotonic() + 30
         not_yet = ("No worker is running", "warmed up")  # until the worker has announced that it failed
-        while any(words in (refused := httpx.get(f"{server.url}/readyz")).text for words in not_yet):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually(lambda: not any(words in httpx.get(f"{server.url}/readyz").text for words in not_yet), 30)
+        refused = httpx.get(f"{server.url}/readyz")
         assert "log" in check_envelope(refused, 503, None)["message"]
         assert int(refused.headers["retry-after"]) >= 1
         assert httpx.get(f"{server.url}/healthz").status_code == 200
@@ -102,10 +100,7 @@ def test_overload_is_told_and_passes(serve: Serve) -> None:
             check_envelope(refused, 429, None)
             assert int(refused.headers["retry-after"]) >= 1
             assert httpx.get(f"{server.url}/readyz").status_code == 200
-        deadline = time.monotonic() + 5
-        while (status := server.speak().status_code) == 429 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert status == 200
+        eventually(lambda: server.speak().status_code == 200, 5)
 
 
 @pytest.mark.slow
@@ -144,12 +139,8 @@ def test_a_failure_in_the_middle_breaks_the_body_off(server: Server) -> None:
 
 
 def test_a_failure_among_events_is_told(server: Server) -> None:
-    broken = SPEECH | {
-        "model": "broken",
-        "input": "Hello there. A vision.",
-        "response_format": "pcm",
-        "stream_format": "sse",
-    }
+    broken = SPEECH | {"model": "broken", "input": "Hello there. A vision.", "response_format": "pcm"}
+    broken["stream_format"] = "sse"
     received: list[bytes] = []
     with (
         server.client() as client,
@@ -223,10 +214,8 @@ def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
     with serve(drain_seconds=60) as server, server.client() as client:
         assert "connection" not in client.get("/readyz").headers
         server.terminate()
-        until = time.monotonic() + 30
-        while (answer := client.get("/readyz")).status_code == 200 and time.monotonic() < until:
-            time.sleep(0.05)
-        check_envelope(answer, 503, None)
+        eventually(lambda: client.get("/readyz").status_code == 503, 30)
+        check_envelope(client.get("/readyz"), 503, None)
         assert client.get("/healthz").status_code == 200
         spoken = server.speak()  # who has not noticed yet is served
         assert (spoken.status_code, spoken.headers["connection"]) == (200, "close")
@@ -250,12 +239,8 @@ _NO_CUDA = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"ANCESTRAL_REDIS_URL": "localhost:6379"}, b"ANCESTRAL_REDIS_URL"),
-        ({"ANCESTRAL_PORT": "99999"}, b"ANCESTRAL_PORT"),
         ({"ANCESTRAL_PROT": "1"}, b"did you mean ANCESTRAL_PORT?"),
-        ({"ANCESTRAL_MODELS_DIR": "/nowhere"}, b"ANCESTRAL_MODELS_DIR"),
         ({"ANCESTRAL_MODELS_DIR": "/usr"}, b"there is no model in /usr"),
-        ({"ANCESTRAL_ENGINE": "steam"}, b"ANCESTRAL_ENGINE"),
         pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
     ],
 )
@@ -405,10 +390,7 @@ def run(server: Server, redis: Redis, numbers: range) -> None:
     with server.client() as client, ThreadPoolExecutor(AT_A_TIME) as pool:
         for _ in pool.map(lambda number: ask(client, number), numbers):
             pass
-    deadline = time.monotonic() + 120
-    while redis.zcard(key("running", "interactive")) or redis.keys(key("stream", "*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    eventually(lambda: not redis.zcard(key("running", "interactive")) and not redis.keys(key("stream", "*")))
 
 
 @pytest.mark.slow
@@ -419,10 +401,7 @@ def test_a_thousand_requests_leave_nothing_behind(serve_process: ServeProcess) -
         run(server, redis, range(WARM_UP, WARM_UP + COUNT))
         after = holdings(server)
         assert redis.info("clients")["connected_clients"] <= len(after) * (MAX_IDLE + STANDING)
-        deadline = time.monotonic() + 60  # what is kept for a while is gone by then
-        while redis.dbsize() > keys + SPARE:
-            assert time.monotonic() < deadline, redis.keys()
-            time.sleep(0.5)
+        eventually(lambda: redis.dbsize() <= keys + SPARE, 60)  # what is kept for a while is gone by then
     for name, held in before.items():
         assert after[name].files <= held.files + MAX_IDLE + SPARE, (name, held, after[name])
         assert after[name].memory_kb <= held.memory_kb * (1 + SHARE) + ALLOWANCE_KB, (name, held, after[name])

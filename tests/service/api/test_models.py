@@ -336,17 +336,14 @@ def test_previews_need_a_key(keyed: Server) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "param"),
     [
-        ("audio/voices/frog/preview", 404, "voice_id"),
-        ("audio/voices/ann/preview?model=frog", 404, "model"),
-        ("audio/voices/ann/preview?model=binary", 400, "model"),
-        ("audio/voices/bob/preview", 404, "model"),
+        ("audio/voices/frog/preview", 404, "voice_id"), ("audio/voices/ann/preview?model=frog", 404, "model"),
+        ("audio/voices/ann/preview?model=binary", 400, "model"), ("audio/voices/bob/preview", 404, "model"),
         ("images/classes/thumbnail?model=binary&class=One", 404, "model"),
         ("images/classes/thumbnail?model=binary", 400, "class"),
         ("images/classes/thumbnail?model=binary&class=frog", 400, "class"),
-        ("images/classes/thumbnail?model=tiny&class=One", 400, "class"),
-        ("models/frog/card", 404, "model"),
+        ("images/classes/thumbnail?model=tiny&class=One", 400, "class"), ("models/frog/card", 404, "model"),
     ],
-)
+)  # fmt: skip
 def test_unknown_voices_classes_and_models_are_refused(server: Server, path: str, status: int, param: str) -> None:
     found = httpx.get(f"{server.url}/v1/{path}")
     assert (found.status_code, found.json()["error"]["param"]) == (status, param)
@@ -389,12 +386,10 @@ def test_the_page_refers_to_no_other_host_and_has_nothing_inline(page: httpx.Res
 @pytest.mark.parametrize(
     ("name", "media_type"),
     [
-        ("swagger-ui-bundle.js", "text/javascript"),
-        ("swagger-ui.css", "text/css"),
-        ("start.js", "text/javascript"),
+        ("swagger-ui-bundle.js", "text/javascript"), ("swagger-ui.css", "text/css"), ("start.js", "text/javascript"),
         ("favicon-32x32.png", "image/png"),
     ],
-)
+)  # fmt: skip
 def test_files_of_the_page(server: Server, page: httpx.Response, name: str, media_type: str) -> None:
     assert f'"docs/{name}"' in page.text
     response = httpx.get(f"{server.url}/docs/{name}")

@@ -18,66 +18,25 @@ from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, 
 from tests.service.servers import Server
 
 ROUTES = {
-    "GET /healthz",
-    "GET /metrics",
-    "GET /readyz",
-    "POST /v1/audio/generations",
-    "POST /v1/detect",
-    "GET /v1/audio/models",
-    "GET /v1/audio/phonemize",
-    "POST /v1/audio/likelihood",
-    "POST /v1/audio/speech",
-    "GET /v1/audio/voices",
-    "GET /v1/audio/voices/{voice_id}/preview",
-    "GET /v1/avatars/{name}.{form}",
-    "GET /v1/books",
-    "POST /v1/books",
-    "DELETE /v1/books/{book_id}",
-    "GET /v1/books/{book_id}",
-    "GET /v1/books/{book_id}/captions",
-    "GET /v1/books/{book_id}/content",
-    "GET /v1/books/{book_id}/events",
-    "GET /v1/books/{book_id}/manifest.c2pa",
-    "GET /v1/batches",
-    "POST /v1/batches",
-    "GET /v1/batches/{batch_id}",
-    "POST /v1/batches/{batch_id}/cancel",
-    "GET /v1/files",
-    "POST /v1/files",
-    "DELETE /v1/files/{file_id}",
-    "GET /v1/files/{file_id}",
-    "GET /v1/files/{file_id}/content",
-    "GET /v1/images/classes",
-    "GET /v1/images/classes/thumbnail",
-    "POST /v1/images/completions",
-    "GET /v1/images/files/{job_id}/{index}.{form}",
-    "POST /v1/images/generations",
-    "POST /v1/images/interpolations",
-    "POST /v1/images/edits",
-    "POST /v1/images/encodings",
-    "POST /v1/images/likelihood",
-    "POST /v1/images/portraits",
-    "POST /v1/images/reconstructions",
-    "GET /v1/jobs",
-    "DELETE /v1/jobs/{job_id}",
-    "GET /v1/jobs/{job_id}",
-    "POST /v1/jobs/{job_id}/cancel",
-    "GET /v1/jobs/{job_id}/captions",
-    "GET /v1/jobs/{job_id}/content",
-    "GET /v1/jobs/{job_id}/events",
-    "GET /v1/jobs/{job_id}/manifest",
-    "GET /v1/jobs/{job_id}/manifest.c2pa",
-    "GET /v1/jobs/{job_id}/timestamps",
-    "GET /v1/models",
-    "GET /v1/models/{model_id}",
-    "GET /v1/models/{model_id}/card",
-    "POST /v1/text-to-speech/{voice_id}",
-    "POST /v1/text-to-speech/{voice_id}/stream",
-    "POST /v1/text-to-speech/{voice_id}/stream/with-timestamps",
-    "POST /v1/text-to-speech/{voice_id}/with-timestamps",
-    "POST /v1/verify",
-    "GET /v1/voices",
-}
+    "GET /healthz", "GET /metrics", "GET /readyz", "POST /v1/audio/generations", "POST /v1/detect",
+    "GET /v1/audio/models", "GET /v1/audio/phonemize", "POST /v1/audio/likelihood", "POST /v1/audio/speech",
+    "GET /v1/audio/voices", "GET /v1/audio/voices/{voice_id}/preview", "GET /v1/avatars/{name}.{form}", "GET /v1/books",
+    "POST /v1/books", "DELETE /v1/books/{book_id}", "GET /v1/books/{book_id}", "GET /v1/books/{book_id}/captions",
+    "GET /v1/books/{book_id}/content", "GET /v1/books/{book_id}/events", "GET /v1/books/{book_id}/manifest.c2pa",
+    "GET /v1/batches", "POST /v1/batches", "GET /v1/batches/{batch_id}", "POST /v1/batches/{batch_id}/cancel",
+    "GET /v1/files", "POST /v1/files", "DELETE /v1/files/{file_id}", "GET /v1/files/{file_id}",
+    "GET /v1/files/{file_id}/content", "GET /v1/images/classes", "GET /v1/images/classes/thumbnail",
+    "POST /v1/images/completions", "GET /v1/images/files/{job_id}/{index}.{form}", "POST /v1/images/generations",
+    "POST /v1/images/interpolations", "POST /v1/images/edits", "POST /v1/images/encodings",
+    "POST /v1/images/likelihood", "POST /v1/images/portraits", "POST /v1/images/reconstructions", "GET /v1/jobs",
+    "DELETE /v1/jobs/{job_id}", "GET /v1/jobs/{job_id}", "POST /v1/jobs/{job_id}/cancel",
+    "GET /v1/jobs/{job_id}/captions", "GET /v1/jobs/{job_id}/content", "GET /v1/jobs/{job_id}/events",
+    "GET /v1/jobs/{job_id}/manifest", "GET /v1/jobs/{job_id}/manifest.c2pa", "GET /v1/jobs/{job_id}/timestamps",
+    "GET /v1/models", "GET /v1/models/{model_id}", "GET /v1/models/{model_id}/card",
+    "POST /v1/text-to-speech/{voice_id}", "POST /v1/text-to-speech/{voice_id}/stream",
+    "POST /v1/text-to-speech/{voice_id}/stream/with-timestamps", "POST /v1/text-to-speech/{voice_id}/with-timestamps",
+    "POST /v1/verify", "GET /v1/voices",
+}  # fmt: skip
 BODY_ERRORS = {"400", "401", "404", "413", "415", "429", "500", "503"}
 """What every route that takes a body may answer."""
 Operation = dict[str, Any]
@@ -191,17 +150,10 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 EVENTS: dict[str, type[BaseModel]] = {
     model.__name__: model
     for model in (
-        SpeechAudioDelta,
-        SpeechAudioDone,
-        SpeechAudioTimestamps,
-        ImagePartial,
-        ImageCompleted,
-        EditPartial,
-        EditCompleted,
-        JobEvent,
-        BookEvent,
+        SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, ImagePartial, ImageCompleted, EditPartial,
+        EditCompleted, JobEvent, BookEvent,
     )
-}
+}  # fmt: skip
 
 
 WHOLE = ("JobEvent", "BookEvent")
@@ -218,12 +170,6 @@ def test_events_have_examples_that_are_events(document: dict[str, Any], operatio
             assert data == json.loads(example["value"]["data"])
             assert data == document["components"]["schemas"][name]["examples"][0]
     assert shown == set(EVENTS)
-
-
-def test_bounds_are_exact(document: dict[str, Any]) -> None:
-    seed = document["components"]["schemas"]["SpeechRequest"]["properties"]["seed"]["anyOf"][0]["anyOf"][0]
-    assert (seed["minimum"], seed["exclusiveMaximum"]) == (0, 2**63)
-    assert isinstance(seed["exclusiveMaximum"], int)
 
 
 def test_a_wrong_method_is_told_the_right_ones(server: Server, operations: dict[str, Operation]) -> None:

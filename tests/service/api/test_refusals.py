@@ -37,16 +37,6 @@ def test_a_wrong_value_is_named(server: Server, param: str, value: Any, status: 
     assert check_envelope(response, status, param)["message"].startswith(f"{param}: ")
 
 
-def test_a_voice_that_is_too_long_is_told_so(server: Server) -> None:
-    for voice, words in (("a" * 300, "at most 256 characters"), ("", "at least 1 character")):
-        assert words in check_envelope(server.speak(voice=voice), 400, "voice")["message"]
-    for voice in (3, {"name": "ann"}):
-        message = check_envelope(server.speak(voice=voice), 400, "voice")["message"]
-        assert "an id, an object with an id, or weights" in message
-    # An object of numbers is weights of voices.
-    assert "no such voice" in check_envelope(server.speak(voice={"id": 3}), 400, "voice")["message"]
-
-
 def test_a_wrong_form_is_told_in_words(server: Server) -> None:
     """Not as a regular expression."""
     with server.client() as client:
@@ -64,70 +54,20 @@ def test_a_wrong_form_is_told_in_words(server: Server) -> None:
             assert "[" not in message
 
 
-def test_a_text_nobody_can_say_is_refused_by_name(server: Server) -> None:
-    told = httpx.post(server.url + URL, content=json.dumps(SPEECH | {"input": "a\ud800"}), headers=JSON, timeout=60)
-    assert check_envelope(told, 400, "input")["message"] == "input: contains an unpaired surrogate"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"), [('Hi <break time="1s"/> there', "SSML"), ("Hello\0world", "control character U+0000")]
-)
-def test_markup_and_control_characters_are_refused_on_every_route(server: Server, text: str, words: str) -> None:
-    recording = server.speak().content
-    with server.client() as client:
-        job = client.post(URL, json=SPEECH, headers={"prefer": "respond-async"}).json()["id"]
-        while (manifest := client.get(f"/v1/jobs/{job}/manifest")).status_code == 409:
-            time.sleep(0.05)
-        told = manifest.json()
-        told["request"]["input"] = text
-        for response, param in (
-            (server.speak(input=text), "input"),
-            (server.speak(input=text, stream_format="sse"), "input"),
-            (client.post(URL, json=SPEECH | {"input": text}, headers={"prefer": "respond-async"}), "input"),
-            (client.post("/v1/verify", json=told), "input"),
-            (
-                client.post(
-                    "/v1/audio/likelihood",
-                    data={"model": "tiny", "voice": "ann", "text": text},
-                    files={"file": ("a.wav", recording)},
-                ),
-                "text",
-            ),
-        ):
-            assert words in check_envelope(response, 400, param)["message"]
-
-
 BAD_BODIES: list[tuple[bytes, str | None]] = [
-    (b"", None),
-    (b"{", None),
-    (b"{'model': 'tiny'}", None),
-    (b'{"model": "tiny",}', None),
-    (b"\xff\xfe{}", None),
-    (b'{"model": "tiny", "input": "\xe9"}', None),
-    (b"[]", None),
-    (b"null", None),
-    (b'"tiny"', None),
-    (b"[" * 100_000, None),
-    (json.dumps(SPEECH)[:-1].encode() + b', "seed": ' + b"9" * 10_000 + b"}", "seed"),
+    (b"", None), (b"{", None), (b"{'model': 'tiny'}", None), (b'{"model": "tiny",}', None), (b"\xff\xfe{}", None),
+    (b'{"model": "tiny", "input": "\xe9"}', None), (b"[]", None), (b"null", None), (b'"tiny"', None),
+    (b"[" * 100_000, None), (json.dumps(SPEECH)[:-1].encode() + b', "seed": ' + b"9" * 10_000 + b"}", "seed"),
     (json.dumps(SPEECH | {"seed": 0}).encode().replace(b'"seed": 0', b'"seed": ' + b"9" * 10_000), "seed"),
     (json.dumps(SPEECH)[:-1].encode() + b', "voice": "bob"}', "voice"),
-    (b'{"voice": {"id": "ann", "id": "bob"}}', "id"),
-    (json.dumps(SPEECH).encode("utf-16"), None),
-    (b"{}", "model"),
-]
+    (b'{"voice": {"id": "ann", "id": "bob"}}', "id"), (json.dumps(SPEECH).encode("utf-16"), None), (b"{}", "model"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "param"), BAD_BODIES)
 def test_a_body_that_is_no_json_object_is_refused(server: Server, body: bytes, param: str | None) -> None:
     response = httpx.post(server.url + URL, content=body, headers=JSON)
     check_envelope(response, 400, param)
-
-
-def test_a_body_that_is_no_json_is_told_where(server: Server) -> None:
-    response = httpx.post(server.url + URL, content=b'{\n  "model": tiny}', headers=JSON)
-    assert "line 2, column 12" in check_envelope(response, 400, None)["message"]
-    response = httpx.post(server.url + URL, content=b"[" * 100_000, headers=JSON)
-    assert "nested too deeply" in check_envelope(response, 400, None)["message"]
 
 
 @pytest.mark.parametrize("charset", ["latin-1", "utf-16", '"ISO-8859-1"'])
@@ -163,31 +103,23 @@ def test_json_with_parameters_and_capitals_is_json(server: Server) -> None:
 
 
 def test_a_body_of_20_megabytes(server: Server) -> None:
+    """Whether it says so or not."""
     body = json.dumps(SPEECH | {"input": "a" * 20_000_000})
     check_envelope(httpx.post(server.url + URL, content=body, headers=JSON), 413, None)
-
-
-def test_a_body_of_20_megabytes_that_does_not_say_so(server: Server) -> None:
     pieces = (b'{"input": "' if n == 0 else b"a" * 100_000 for n in range(200))
     check_envelope(httpx.post(server.url + URL, content=pieces, headers=JSON), 413, None)
 
 
-def test_a_body_that_waits_for_permission_is_never_sent(server: Server) -> None:
+@pytest.mark.parametrize("more", ["", "Expect: 100-continue\r\n"])
+def test_a_body_that_is_too_large_is_not_waited_for(server: Server, more: str) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n"
+        head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n{more}"
         connection.sendall(f"{head}Content-Type: application/json\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while piece := connection.recv(65536):
             answer += piece
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"100 Continue" not in answer
-
-
-def test_a_body_that_never_ends_is_no_obstacle(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\nContent-Type: application/json\r\n\r\n"
-        connection.sendall(head.encode())
-        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_unknown_routes_and_methods(server: Server) -> None:
@@ -204,19 +136,9 @@ def test_unknown_routes_and_methods(server: Server) -> None:
 
 
 READABLE = [
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/v1/models",
-    "/v1/models/tiny",
-    "/v1/audio/models",
-    "/v1/audio/voices",
-    "/v1/voices",
-    "/v1/images/classes",
-    "/v1/jobs",
-    "/openapi.json",
-    "/docs",
-]
+    "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/tiny", "/v1/audio/models", "/v1/audio/voices",
+    "/v1/voices", "/v1/images/classes", "/v1/jobs", "/openapi.json", "/docs",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", READABLE)
@@ -249,12 +171,10 @@ def test_head_of_a_job(server: Server) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/audio/speech/stream",
-        "/v1/images/stream",
-        "/v1/text-to-speech/ann/stream-input",
+        "/v1/audio/speech/stream", "/v1/images/stream", "/v1/text-to-speech/ann/stream-input",
         "/v1/text-to-speech/ann/multi-stream-input",
     ],
-)
+)  # fmt: skip
 def test_a_websocket_is_not_served_over_http(server: Server, path: str) -> None:
     response = httpx.get(server.url + path)
     check_envelope(response, 426, None)

@@ -184,6 +184,7 @@ IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</
         ({"OEBPS/book.opf": PACKAGE.replace("<package", f"{LAUGHS}<package")}, "declares an entity of its own, 'a'"),
         ({"OEBPS/text/one.xhtml": ONE.replace("<!DOCTYPE html>", LAUGHS)}, "declares an entity of its own, 'a'"),
         (body("<div>" * 300 + "</div>" * 300), "elements are nested more than 256 deep"),
+        ({"OEBPS/nav.xhtml": f"<a><b c='1'/>{'<b/>' * 200_000}</a>"}, "more than 200000 elements"),
         (body("<p>A<p>"), "OEBPS/text/one.xhtml: line 7: not well-formed XML: mismatched tag"),
         ({"OEBPS/text/one.xhtml": ONE.encode("utf-8").replace(b"easy", b"\xff")}, "not well-formed"),
         ({"META-INF/container.xml": None}, "a ZIP file without META-INF/container.xml, and so no EPUB"),

@@ -399,18 +399,6 @@ def test_spd_say_is_heard(home: Path, model: Model, spd_say: Callable[..., str])
         assert heard_after(home, say, pcm(model, spoken, voice, **changes)), options
 
 
-@pytest.mark.parametrize(
-    ("line", "spoken"), [("CHAR a", SPELLED.format("a")), ("KEY shift_a", f"shift {SPELLED.format('a')}")]
-)
-def test_characters_and_keys(home: Path, model: Model, line: str, spoken: str) -> None:
-    def say() -> None:
-        with Client(home / "speechd.sock") as client:
-            client.command(line)
-            assert client.ended() == "END"
-
-    assert heard_after(home, say, pcm(model, spoken))
-
-
 def test_a_message_is_stopped(home: Path) -> None:
     with Client(home / "speechd.sock") as client, Client(home / "speechd.sock") as other:
         client.begin(LONG)

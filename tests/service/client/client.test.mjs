@@ -1,4 +1,4 @@
-// The JavaScript client against a real server. Run by test_javascript.py with `node --test`.
+// The JavaScript client against a real server. Run by test_connect.py with `node --test`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.service.api.envelope import check_envelope
-from tests.service.images.pictures import BEST, DRAWING, FORMS, KEPT, draw, mask_of, noise, post, same, written
+from tests.service.images.pictures import BEST, FORMS, KEPT, draw, mask_of, noise, post, same, written
 from tests.service.servers import Server
 
 ELF: dict[str, Any] = {"model": "palette", "prompt": "elf"}
@@ -113,20 +113,6 @@ def test_what_is_refused_is_named(server: Server, route: str) -> None:
         assert same(draw(server), draw(server))
 
 
-def test_bodies_that_are_of_no_use(server: Server) -> None:
-    for route in ("generations", "completions", "interpolations"):
-        url = f"{server.url}/v1/images/{route}"
-        for body in (b"", b"[]"):
-            response = httpx.post(url, content=body, headers={"content-type": "application/json"})
-            check_envelope(response, 400, None)
-        check_envelope(httpx.post(url, content=str(DRAWING)), 415, None)
-    url = f"{server.url}/v1/images/likelihood"
-    for given in ({"data": {"model": "rgb"}}, {"json": {"model": "rgb"}}, {}):
-        check_envelope(httpx.post(url, **given), 415, None)
-    for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
-        check_envelope(httpx.post(url, content=b"--y\r\n", headers={"content-type": kind}), 400, None)
-
-
 def test_bodies_over_the_limit(server: Server) -> None:
     check_envelope(post(server, "completions", image="A" * (33 << 20)), 413, None)
     check_envelope(post(server, "likelihood", file=bytes(33 << 20)), 413, None)
@@ -138,13 +124,3 @@ def test_wrong_queries_for_classes(server: Server) -> None:
     url = f"{server.url}/v1/images/classes"
     check_envelope(httpx.get(f"{url}?model=frog"), 404, "model")
     check_envelope(httpx.get(f"{url}?embeddings=perhaps"), 400, "embeddings")
-
-
-@pytest.mark.parametrize("model", ["rgb", "grey"])
-def test_models_that_draw_say_nothing(server: Server, model: str) -> None:
-    sound = {"file": ("a.wav", server.speak().content)}
-    url, data = f"{server.url}/v1/audio", {"model": model, "voice": "ann"}
-    scored = httpx.post(f"{url}/likelihood", data=data, files=sound, timeout=60)
-    for response in (server.speak(model=model), server.generate(model=model), scored):
-        assert check_envelope(response, 400, "model")["code"] == "model_not_capable"
-    assert all(model not in voice["models"] for voice in httpx.get(f"{url}/voices").json()["data"])

@@ -9,6 +9,7 @@ import json
 import math
 import subprocess
 import sys
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from redis import Redis
 
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
+from ancestral.errors import InvalidRequest
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.text import phonemize
 from ancestral.service.broker.job import Job, Priority
@@ -27,10 +29,13 @@ from ancestral.service.images import tasks as image_tasks
 from ancestral.service.jobs.attempt import JobAttempt
 from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.payload import Payload, PayloadError
+from ancestral.service.jobs.publish_pacing import LONGEST_SECONDS, PublishPacing
+from ancestral.service.jobs.strict_json import parse_json
 from ancestral.service.jobs.tasks import Task
 from ancestral.service.speech import tasks as speech_tasks
 from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
 from ancestral.service.tasks import TASKS
+from ancestral.service.ws.bounded_websocket import parse
 from ancestral.speech.cast import Turn
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
@@ -173,8 +178,8 @@ def test_what_is_named_exists(task: Task[Any]) -> None:
 
 def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
     more = "import ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.loader"
-    modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "pycrfsuite", "gruut_lang_en", "numba")
-    assert imported(more, "[task.attempt]", *modules) == "numba"
+    modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "pycrfsuite", "gruut_lang_en", "torch")
+    assert imported(more, "[task.attempt]", *modules, "numba") == "numba"
 
 
 def test_an_api_process_imports_no_compiled_kernels() -> None:
@@ -242,3 +247,97 @@ def test_pictures_under_urls_are_decoded_once(own_redis: tuple[Server, Redis], c
     assert httpx.get(urls[-1]).content == expected[-1]
     assert redis.delete(key("stream", job)) == 1  # without the symbols nothing can be decoded again
     assert [httpx.get(url).content for url in urls] == expected
+
+
+# JSON from clients: what is refused, and how it is said.
+
+
+@pytest.mark.parametrize("value", [{}, [], {"a": {"b": [1, -2.5e3, True, None, "é"]}}, 2**64, "", {"": 0}])
+def test_what_the_standard_library_reads(value: Any) -> None:
+    assert parse_json(json.dumps(value), "The body") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "param", "code", "words"),
+    [
+        ('{"a": 1, "a": 1}', "a", "duplicate_parameter", "a: given twice"),
+        ('{"b": [{"a": 1, "c": 2, "a": 3}]}', "a", "duplicate_parameter", "a: given twice"),
+        ('{\n "a" 1}', None, "json_invalid", "The body is not JSON: Expecting ':' delimiter at line 2, column 6."),
+        (r'{"a": {"\ud800": 1}}', r"\ud800", "unknown_parameter", "valid Unicode"),
+        (r'{"\ud800": 1, "\ud800": 1}', r"\ud800", "unknown_parameter", "valid Unicode"),
+        ("[" * 100_000, None, "json_invalid", "nested too deeply"),
+    ],
+)
+def test_what_is_refused(text: str, param: str | None, code: str, words: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_json(text, "The body")
+    assert (refused.value.param, refused.value.code) == (param, code)
+    assert words in refused.value.message
+
+
+def test_a_number_that_is_too_long_is_left_to_its_field() -> None:
+    assert parse_json('{"seed": ' + "9" * 10_000 + "}", "The body") == {"seed": float("inf")}
+
+
+def test_messages_of_websockets_are_read_alike() -> None:
+    with pytest.raises(InvalidRequest, match="text: given twice"):
+        parse('{"type": "input.text", "text": "a", "text": "b"}')
+
+
+# How much sound is published at a time.
+
+
+RATE = 1000
+
+
+def pieces(speed: float, ahead: float, seconds: float) -> tuple[list[int], float]:
+    """The pieces in which ``seconds`` of sound are published that are sampled ``speed`` times as fast as they play, and
+    how long their listener heard nothing although something was held back."""
+    pacing, now, silence, runs_out, held = PublishPacing(RATE, ahead), 0.0, 0.0, 0.0, list[float]()
+    sizes, found = chain((20, 40), repeat(50)), list[int]()
+    arrives = 0.0
+    while sum(found) < seconds * RATE:
+        due = now + max(0.0, pacing.due_in(len(held), now)) if held else math.inf
+        if due < arrives:
+            now = due
+            silence += max(0.0, now - max(runs_out, held[0])) if found else 0.0
+            pacing.published(len(held), now)
+            runs_out = max(runs_out, now) + len(held) / RATE
+            found.append(len(held))
+            held = []
+        else:
+            now = arrives
+            size = next(sizes)
+            held += [now] * size
+            arrives = now + size / RATE / speed
+    return found, silence
+
+
+@pytest.mark.parametrize("speed", [1.1, 2.0, 5.0, 50.0])
+def test_pieces_grow_as_the_listener_gets_ahead_and_hold_nobody_up(speed: float) -> None:
+    found, silence = pieces(speed, ahead=2.0, seconds=20.0)
+    assert found[0] == 20
+    assert found == sorted(found)
+    assert silence == pytest.approx(0.0)
+    assert max(found) <= LONGEST_SECONDS * RATE + 50
+    if speed >= 2.0:
+        assert found[-1] == LONGEST_SECONDS * RATE
+        assert len(found) < 60
+
+
+def test_a_listener_who_has_nothing_left_gets_what_there_is() -> None:
+    pacing = PublishPacing(RATE, 2.0)
+    assert pacing.due_in(1, 0.0) <= 0
+    pacing.published(1000, 0.0)
+    assert pacing.due_in(1, 0.0) == pytest.approx(0.9)
+    assert pacing.due_in(1, 0.95) <= 0
+    assert pacing.due_in(1, 5.0) <= 0
+    pacing.published(1000, 5.0)  # the time in which there was nothing to play is lost
+    assert pacing.due_in(1, 5.0) == pytest.approx(0.9)
+
+
+def test_pieces_are_short_where_little_may_be_sampled_ahead() -> None:
+    pacing = PublishPacing(RATE, 0.8)
+    pacing.published(800, 0.0)
+    assert pacing.due_in(399, 0.0) > 0
+    assert pacing.due_in(400, 0.0) <= 0

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
-from tests.service.page.browser import Visit
+from tests.paths import ROOT
+from tests.service.images.pictures import draw, noise, written
+from tests.service.page.browser import FIRST_SOUND, Visit
 from tests.service.page.conftest import Visiting
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.shaky import cut_proxy
@@ -143,3 +155,305 @@ def test_of_an_expired_output_only_the_record_is_shown(shared: Callable[..., Ser
         page.wait_for_event("response", lambda answer: "/v1/jobs?" in answer.url)
         assert row.locator("button:visible").all_inner_texts() == [job]
         assert not any(job in url for url in page.requests)
+
+
+# The page for people who see or type otherwise, or have a small screen.
+
+
+LONG = "The birch canoe slid on the smooth planks. Incomprehensibilities."
+
+
+class Models(NamedTuple):
+    """Those of a server that the views are shown with."""
+
+    speech: str
+    voice: str
+    pictures: str
+    sounds: str
+
+
+TINY = Models("tiny", "ann", "subclasses", "free")
+REAL = Models("wavenet-en", "joe", "pixelcnn-sprites", "wavenet-babble")
+
+
+def tab_to(page: Visit, selector: str) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
+            return
+    raise AssertionError(f"Tab does not reach {selector}")
+
+
+def go_to(page: Visit, view: str) -> None:
+    """Open a view from the navigation, by the keyboard."""
+    page.focus("nav a")
+    tab_to(page, f"nav a[href='#{view.lower()}']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"main h1:text-is('{view}')")
+
+
+def test_the_keyboard_is_enough(server: Server, visit: Visiting) -> None:
+    with visit(server, SPEAK) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        reached = set()
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.textContent || document.activeElement.type || ''"))
+        assert {"Speak", "Draw", "Jobs", "API key", "textarea", "radio", "range", "Copy link"} <= reached
+        page.focus("textarea")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector(".stats[data-sha256]", state="attached")
+        page.played()
+        page.focus("input.position")
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(200)
+        assert float(page.inner_text(".time").split()[0]) < 0.1
+
+
+def test_the_keyboard_draws(server: Server, visit: Visiting) -> None:
+    with visit(server, "#draw?model=subclasses&n=2&seed=4&prompt=Birds") as page:
+        tab_to(page, ".chip input")
+        page.keyboard.press("ArrowRight")
+        assert page.input_value(".chips input:checked >> nth=0") == "Beasts"
+        tab_to(page, "button.primary")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+        tab_to(page, ".frame")
+        page.keyboard.press("Enter")
+        tab_to(page, "dialog button:nth-of-type(3)")
+        assert page.evaluate("document.activeElement.textContent") == "Complete it"
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog", state="detached")
+        tab_to(page, "[data-param=rows] input")
+        page.keyboard.press("End")
+        assert page.input_value("[data-param=rows] input") == "7"
+        tab_to(page, "button.primary")
+        page.keyboard.press("Space")
+        page.wait_for_selector(".shot:nth-child(2):not(.growing)")
+
+
+def test_the_keyboard_scores_verifies_and_reads(server: Server, visit: Visiting) -> None:
+    with visit(server, "#score") as page:
+        page.wait_for_load_state("networkidle")  # then nothing takes the focus away
+        with page.expect_file_chooser() as chooser:
+            tab_to(page, ".file")
+            page.keyboard.press("Space")
+        picture = written(noise("subclasses"))
+        chooser.value.set_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture})
+        page.wait_for_selector(".score:nth-child(3) .bits")
+        assert server.speak().status_code == 200
+        go_to(page, "Jobs")
+        tab_to(page, "button[aria-label^=Verify]")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".tick:has-text('The same bytes')")
+        go_to(page, "Models")
+        tab_to(page, "summary")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".card-text :text('Random weights')")
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core (MPL-2.0), from npm: for this test only, and not kept."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    folder = tmp_path_factory.mktemp("axe")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "tests/service/page" / name, folder)
+    words = ["npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=os.environ)
+    if done.returncode:
+        pytest.skip(f"axe-core cannot be installed: {done.stderr[-200:]}")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+
+
+def states(page: Visit, server: Server, models: Models) -> Iterator[str]:
+    """Goes through the views and their states, and says the name of each one that is reached."""
+    sound = server.speak(model=models.speech, voice=models.voice).content
+    page.open(f"#speak?model={models.speech}&voice={models.voice}&seed=9&text={quote(LONG)}")
+    page.speak()
+    yield "speak"
+    page.fill("textarea", "…")
+    page.click("button.primary")
+    page.wait_for_selector("[data-param=input] .wrong:not(:empty)")
+    yield "an error at its field"
+    page.click("#key")
+    page.wait_for_selector("dialog[open]")
+    yield "the key"
+    page.keyboard.press("Escape")
+    page.open(f"#draw?model={models.pictures}&n=2&seed=5")
+    page.draw(2)
+    yield "draw"
+    page.click(".frame >> nth=0")
+    page.wait_for_selector("dialog[open]")
+    yield "a picture, enlarged"
+    page.click("dialog button:text-is('Complete it')")
+    page.draw(2)
+    yield "a completion"
+    page.click(".segmented label:text-is('Interpolate')")
+    page.click("button.primary")
+    page.wait_for_selector(".stage")
+    yield "an interpolation"
+    page.open("#score")
+    for label, model, file in (("A picture", models.pictures, noise("subclasses")), ("A sound", models.sounds, sound)):
+        page.click(f"label:text-is('{label}')")
+        page.select_option("[data-param=model] select", model)
+        page.upload(file, name=f"mine.{'wav' if file is sound else 'png'}")
+        page.wait_for_selector(".score:nth-child(3) .bits, .score:nth-child(3) .hint")
+        yield f"score {label.lower()}"
+    page.open("#jobs")
+    yield "jobs"
+    page.open("#models")
+    yield "models"
+    page.context.set_offline(True)
+    page.click("nav a[href='#jobs']")
+    page.wait_for_selector(".problem")
+    yield "offline"
+    page.context.set_offline(False)
+
+
+def open_panels(page: Visit) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.wait_for_timeout(500)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing(server: Server, visit: Visiting, axe: str, scheme: str, width: int) -> None:
+    with visit(server, quiet=False, color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
+        for state in states(page, server, TINY):
+            open_panels(page)
+            page.evaluate(axe)
+            found: dict[str, Any] = page.evaluate("axe.run()")
+            problems = [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
+            assert problems == [], (state, json.dumps(problems, indent=1))
+
+
+def test_nothing_is_cut_on_a_phone(real: Server, visit: Visiting) -> None:
+    with visit(real, quiet=False, viewport={"width": 390, "height": 844}) as page:
+        for state in states(page, real, REAL):
+            open_panels(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, state
+            assert page.evaluate("cut()") == [], state
+
+
+def test_the_lock_file_names_axe_alone() -> None:
+    lock = json.loads((ROOT / "tests/service/page/package-lock.json").read_text())
+    assert [name for name in lock["packages"] if name] == ["node_modules/axe-core"]
+
+
+# The page in Debian's Firefox: the bytes and the pixels of HTTP, sound, and nothing on the console. It is driven by
+# WebDriver BiDi: Playwright drives only a Firefox that it has patched itself.
+
+
+SECONDS: Final = 120.0
+"""The machine may be busy."""
+_READY: Final = "WebDriver BiDi listening on "
+
+
+class Firefox:
+    """One window, and everything that it has requested and logged."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.requests: list[str] = []
+        self.messages: list[str] = []
+        self._socket = socket
+        self._count = 0
+        self._ask("session.new", capabilities={})
+        self._ask("session.subscribe", events=["network.beforeRequestSent", "log.entryAdded"])
+        self._ask("script.addPreloadScript", functionDeclaration=f"() => {{ {FIRST_SOUND} }}")
+        self._window = self._ask("browsingContext.getTree")["contexts"][0]["context"]
+
+    def open(self, url: str) -> None:
+        """Load a page."""
+        self._ask("browsingContext.navigate", context=self._window, url=url, wait="complete")
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of an expression: a string, a number, or anything else as JSON."""
+        target = {"context": self._window}
+        script = f"(async () => JSON.stringify(await ({expression}) ?? null))()"
+        found = self._ask("script.evaluate", expression=script, target=target, awaitPromise=True)
+        assert found["type"] == "success", found
+        return json.loads(found["result"]["value"])
+
+    def until(self, expression: str) -> Any:
+        """The value of an expression, once it is true."""
+        deadline = time.monotonic() + SECONDS
+        while not (found := self.evaluate(expression)):
+            assert time.monotonic() < deadline, expression
+            time.sleep(0.05)
+        return found
+
+    def click(self, selector: str) -> None:
+        """A real click, since browsers allow sound only after one."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.evaluate(f"{found}.scrollIntoView({{ block: 'center' }})")
+        x, y = self.evaluate(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({found}.getBoundingClientRect())")
+        move = {"type": "pointerMove", "x": round(x), "y": round(y)}
+        press = [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
+        actions = [{"type": "pointer", "id": "mouse", "actions": [move, *press]}]
+        self._ask("input.performActions", context=self._window, actions=actions)
+
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._count += 1
+        self._socket.send(json.dumps({"id": self._count, "method": method, "params": parameters}))
+        while True:
+            told = json.loads(self._socket.recv(SECONDS))
+            if told.get("method") == "network.beforeRequestSent":
+                self.requests.append(told["params"]["request"]["url"])
+            elif told.get("method") == "log.entryAdded":
+                self.messages.append(f"{told['params']['level']}: {told['params']['text']}")
+            elif told.get("id") == self._count:
+                assert told["type"] == "success", told
+                result: dict[str, Any] = told["result"]
+                return result
+
+
+SHOWN = "document.querySelector('main h1')?.textContent"
+PIXELS = "Array.from(document.querySelector('.shot canvas').getContext('2d').getImageData(0, 0, 12, 8).data)"
+
+
+@pytest.fixture
+def window(server: Server, tmp_path: Path) -> Iterator[Firefox]:
+    """Nothing is asked of another host, and nothing is said on the console."""
+    path = shutil.which("firefox-esr") or shutil.which("firefox")
+    if path is None:
+        pytest.skip("Firefox is not installed: apt-get install firefox-esr")
+    # A sound device that stands for the missing one: without any, Firefox never starts an AudioContext.
+    (tmp_path / "user.js").write_text('user_pref("media.cubeb.force_mock_context", true);\n')
+    words = f"{path} --headless --no-remote --profile {tmp_path} --remote-debugging-port 0 about:blank".split()
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stderr is not None
+            address = next(line for line in process.stderr if line.startswith(_READY)).removeprefix(_READY)
+            with connect(f"{address.strip()}/session", max_size=None) as socket:
+                found = Firefox(socket)
+                yield found
+        finally:
+            process.kill()
+    own = [url for url in found.requests if not url.startswith(("blob:", "data:", "about:"))]
+    assert all(url.startswith(server.url) for url in own), own
+    assert found.messages == []
+
+
+def test_the_bytes_and_the_pixels_of_http_in_firefox(server: Server, window: Firefox) -> None:
+    text = "The birch canoe slid. " * 6
+    window.open(f"{server.url}/#speak?model=tiny&voice=bob&seed=9&text={quote(text.strip())}")
+    window.until(f"{SHOWN} === 'Speak'")
+    window.click("button.primary")
+    sha256 = window.until("document.querySelector('.stats[data-sha256]')?.dataset.sha256")
+    window.until("window.soundAt")
+    window.until("[...document.querySelectorAll('button')].some((one) => one.textContent === 'Play')")
+    body = {"model": "tiny", "voice": "bob", "input": text.strip(), "response_format": "pcm", "seed": 9}
+    expected = httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=60.0).content
+    assert sha256 == hashlib.sha256(expected).hexdigest()
+    assert re.search(r"Underruns\s*0\b", window.evaluate("document.querySelector('.figures').innerText"))
+    for view in ("Score", "Jobs", "Models", "Draw"):
+        window.open(f"{server.url}/#{view.lower()}?model=subclasses&prompt=owl&n=3&seed=4&temperature=0.9&guidance=1")
+        window.until(f"{SHOWN} === '{view}'")
+    window.click("button.primary")
+    window.until("document.querySelector('.shot:nth-child(3):not(.growing)') !== null")
+    colours = np.array(window.evaluate(PIXELS), np.uint8).reshape(8, 12, 4)
+    assert np.array_equal(colours[..., :3], *draw(server, model="subclasses", prompt="owl", seed=4, temperature=0.9))

@@ -99,12 +99,12 @@ def test_the_form_of_a_likelihood(server: Server, sent: str, told: str) -> None:
 
 
 def test_bodies_that_are_no_form_or_have_no_recording(server: Server) -> None:
-    url = f"{server.url}/v1/audio/likelihood"
-    for body in ({"data": FREE}, {"json": FREE}, {}):
-        check_envelope(httpx.post(url, **body), 415, None)
+    for url in (f"{server.url}/v1/{kind}/likelihood" for kind in ("images", "audio")):
+        for body in ({"data": FREE}, {"json": FREE}, {}):
+            check_envelope(httpx.post(url, **body), 415, None)
+        for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
+            check_envelope(httpx.post(url, content=b"--y\r\n", headers={"content-type": kind}), 400, None)
     check_envelope(httpx.post(f"{server.url}/v1/audio/generations", data=SPEECH), 415, None)  # which wants JSON
-    for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
-        check_envelope(httpx.post(url, content=b"--y\r\n", headers={"content-type": kind}), 400, None)
     check_envelope(httpx.post(url, data=FREE, files={"sound": recording()}), 400, "file")
     many = [(name, ("a.wav", recording())) for name in ("file", "other")]
     check_envelope(httpx.post(url, data=FREE, files=many), 400, "other")

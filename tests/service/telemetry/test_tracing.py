@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ import pytest
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import spoken
+from tests.waiting import awaited
 
 pytest.importorskip("opentelemetry.sdk")
 collector = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
@@ -38,13 +38,12 @@ class Collector:
 
     def named(self, name: str, count: int = 1, trace: str | None = None) -> list[tuple[str, Any]]:
         """The spans of this name, once there are so many."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            found = [pair for pair in self.spans if pair[1].name == name and trace in (None, pair[1].trace_id.hex())]
-            if len(found) >= count:
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"no {name} among {[span.name for _, span in self.spans]}")
+
+        def found() -> list[tuple[str, Any]]:
+            its = [pair for pair in self.spans if pair[1].name == name and trace in (None, pair[1].trace_id.hex())]
+            return its if len(its) >= count else []
+
+        return awaited(found, 30)
 
 
 @contextmanager

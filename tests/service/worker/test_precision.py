@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.service.servers import Serve, ServeProcess, running
 from tests.service.toys import ASYNC, GENERATION, write_model
+from tests.waiting import eventually
 
 
 def test_int8_is_named_in_headers_and_manifests_and_keeps_seeds(serve: Serve) -> None:
@@ -38,8 +38,7 @@ def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> 
                 httpx.post(f"{server.url}/v1/audio/generations", json=body | changes, headers=ASYNC).json()["id"]
                 for changes in ({}, {"duration": 1.0})
             ]
-            while httpx.get(f"{server.url}/v1/jobs/{jobs[0]}").json()["samples_done"] == 0:
-                time.sleep(0.02)
+            eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{jobs[0]}").json()["samples_done"])
             assert server.stop() == 0
         with serve(data_dir=data, engine="native", batch_slots=1, precision="int8") as server:
             begun, waiting = (server.ended(job) for job in jobs)
@@ -64,8 +63,7 @@ def test_a_job_is_not_continued_where_sums_round_otherwise(serve_process: ServeP
         with serve_process(data_dir=data, **own) as server:
             body = GENERATION | {"duration": 1200.0}
             job = httpx.post(f"{server.url}/v1/audio/generations", json=body, headers=ASYNC).json()["id"]
-            while httpx.get(f"{server.url}/v1/jobs/{job}").json()["samples_done"] == 0:
-                time.sleep(0.02)
+            eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{job}").json()["samples_done"])
             assert server.stop() == 0
         with pytest.MonkeyPatch.context() as patch:
             for name, value in (other | {"NUMBA_CACHE_DIR": str(tmp_path)}).items():

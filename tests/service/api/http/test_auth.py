@@ -44,19 +44,11 @@ def test_a_key_is_known_by_its_name(url: str, name: str) -> None:
 
 
 WRONG = [
-    {},
-    bearer(new_key()),
-    {"xi-api-key": new_key()},
-    {"authorization": "Bearer"},
-    bearer(KEYS["first"][:-1]),
-    bearer(KEYS["first"].swapcase()),
-    bearer(hashlib.sha256(KEYS["first"].encode()).hexdigest()),
-    {"authorization": KEYS["first"]},
-    {"authorization": f"Basic {KEYS['first']}"},
-    {"api-key": KEYS["first"]},
-    {"cookie": f"authorization=Bearer {KEYS['first']}"},
-    bearer(KEYS["first"]) | {"xi-api-key": KEYS["second"]},
-]
+    {}, bearer(new_key()), {"xi-api-key": new_key()}, {"authorization": "Bearer"}, bearer(KEYS["first"][:-1]),
+    bearer(KEYS["first"].swapcase()), bearer(hashlib.sha256(KEYS["first"].encode()).hexdigest()),
+    {"authorization": KEYS["first"]}, {"authorization": f"Basic {KEYS['first']}"}, {"api-key": KEYS["first"]},
+    {"cookie": f"authorization=Bearer {KEYS['first']}"}, bearer(KEYS["first"]) | {"xi-api-key": KEYS["second"]},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("headers", WRONG)
@@ -148,14 +140,10 @@ HASH = "0123456789abcdef" * 4
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("alice", "line 1: sha256: "),
-        (f"alice {HASH[:-1]}", "line 1: sha256: "),
-        (f"alice {HASH.upper()}", "line 1: sha256: "),
-        (f"\n# x\nalice {KEYS['first']}", "line 3: sha256: "),
-        (f"{HASH} alice", "line 1: sha256: "),
-        (f"-alice {HASH}", "line 1: name: "),
-        (f"{'a' * 65} {HASH}", "line 1: name: "),
-        (f"älice {HASH}", "line 1: name: "),
+        ("alice", "line 1: sha256: "), (f"alice {HASH[:-1]}", "line 1: sha256: "),
+        (f"alice {HASH.upper()}", "line 1: sha256: "), (f"\n# x\nalice {KEYS['first']}", "line 3: sha256: "),
+        (f"{HASH} alice", "line 1: sha256: "), (f"-alice {HASH}", "line 1: name: "),
+        (f"{'a' * 65} {HASH}", "line 1: name: "), (f"älice {HASH}", "line 1: name: "),
         (f"alice {HASH} requests_per_minute", "line 1: field 3: "),
         (f"alice {HASH} requests_per_minute=0", "line 1: field 3: "),
         (f"alice {HASH} requests_per_minute=100000", "line 1: field 3: "),
@@ -163,10 +151,9 @@ HASH = "0123456789abcdef" * 4
         (f"alice {HASH} requests_per_minute=٣", "line 1: field 3: "),
         (f"alice {HASH} concurrent_streams=1 admin=1", "line 1: field 4: "),
         (f"alice {HASH} concurrent_streams=1 concurrent_streams=2", "line 1: concurrent_streams: "),
-        (f"alice {HASH}\nalice {HASH[::-1]}", "line 2: name: "),
-        (f"alice {HASH}\nbob {HASH}", "line 2: sha256: "),
+        (f"alice {HASH}\nalice {HASH[::-1]}", "line 2: name: "), (f"alice {HASH}\nbob {HASH}", "line 2: sha256: "),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_line_is_named_and_not_quoted(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "keys").write_text(text)
     with pytest.raises(KeysError) as raised:

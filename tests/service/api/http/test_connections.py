@@ -50,11 +50,9 @@ from tests.waiting import eventually
 
 _JSON = b"POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 64\r\n\r\n"
 HALF_OPEN = {
-    "nothing": b"",
-    "half a header": b"POST /v1/audio/speech HTTP/1.1\r\nhos",
-    "half a body": _JSON + b'{"model": "ti',
+    "nothing": b"", "half a header": b"POST /v1/audio/speech HTTP/1.1\r\nhos", "half a body": _JSON + b'{"model": "ti',
     "half a handshake": b"GET /v1/audio/speech/stream HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: up",
-}
+}  # fmt: skip
 LATE = {"nothing": b"", "half a handshake": b"408", "half a header": b"408", "half a body": b"408"}
 
 
