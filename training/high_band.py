@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ancestral.models.audio.features import fft_size, log_mel, normalize_level
 from ancestral.models.audio.high_band import BAND_HZ, BANDS, INPUTS, LOW_HZ, RATE, inputs
 from ancestral.models.checkpoint import save
 from ancestral.models.spec import FeatureSpec
-from ancestral.training.corpora.layouts import CorpusError, read
+from ancestral.training.corpora.layouts import CorpusError
 from ancestral.training.data.speech import Clip, held_out, load_wave, rate_of
 from ancestral.training.model_card import card
 
@@ -29,11 +29,11 @@ _RIDGE = 10.0
 Rows = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def fit_high_band(corpora: Sequence[Path], out: Path, count: int = 100) -> dict[str, float]:
-    """Write the maps of the voices of some corpora as a checkpoint.
+def fit_high_band(clips: Iterable[Clip], out: Path, count: int = 100) -> dict[str, float]:
+    """Write the maps of the voices of some clips as a checkpoint.
 
     Args:
-        corpora: of clips at 24 kHz or more.
+        clips: at 24 kHz or more.
         out: the directory of the checkpoint.
         count: clips of each voice to fit to; as many held-out ones, at most, are measured.
 
@@ -44,12 +44,11 @@ def fit_high_band(corpora: Sequence[Path], out: Path, count: int = 100) -> dict[
         CorpusError: there are no clips to fit to, or they have a lower rate.
     """
     voices: dict[str, list[Clip]] = {}
-    for corpus in corpora:
-        for clip in read(corpus):
-            voices.setdefault(clip.speaker, []).append(clip)
+    for clip in clips:
+        voices.setdefault(clip.speaker, []).append(clip)
     tensors, minutes, figures = {}, {}, {}
-    for name, clips in voices.items():
-        fitted, measured = ([c for c in clips if held_out(c.id) is held][:count] for held in (False, True))
+    for name, group in voices.items():
+        fitted, measured = ([c for c in group if held_out(c.id) is held][:count] for held in (False, True))
         rows = list(_rows(fitted))
         if not rows:
             raise CorpusError(f"{name}: no clip to fit to")

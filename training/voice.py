@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.high_band import RATE
 from ancestral.models.checkpoint import load
-from ancestral.models.entries import ACOUSTIC, MANIFEST, ModelEntry, Voice
+from ancestral.models.entries import ACOUSTIC, HIGH_BAND, MANIFEST, ModelEntry, Voice
 from ancestral.models.text import PHONEMES
 from ancestral.training.corpora import CorpusError, align_clips, read
-from ancestral.training.data.speech import Clip, Coding, Dataset, by_speaker, minutes_by_speaker, prepare
+from ancestral.training.data.speech import Clip, Coding, Dataset, by_speaker, minutes_by_speaker, prepare, rate_of
+from ancestral.training.high_band import fit_high_band
 from ancestral.training.loop import LoopConfig, train
 from ancestral.training.start import whole_folder
 from ancestral.training.tasks.acoustic import AcousticTask
@@ -116,7 +118,7 @@ def add_voice(new: NewVoice, clips: list[Clip], report: Report) -> None:
         AcousticTask(predicting, (prepared,), weights, batch=4, start=start), _config(new.acoustic_steps, 7e-4),
         new.work / ACOUSTIC, new.processes,
     )  # fmt: skip
-    _write_model(new)
+    _write_model(new, clips)
 
 
 def _specs(base: ModelEntry) -> tuple[WaveNetSpec, AcousticSpec]:
@@ -153,11 +155,13 @@ def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
     return prepared
 
 
-def _write_model(new: NewVoice) -> None:
+def _write_model(new: NewVoice, clips: Sequence[Clip]) -> None:
     with whole_folder(new.out) as partial:
         partial.mkdir(parents=True)
         for name, run in ((new.base.sampled.name, _WAVENET), (ACOUSTIC, ACOUSTIC)):
             shutil.copytree(new.work / run / "checkpoint", partial / name)
+        if min(rate_of(clip.path) for clip in clips) >= RATE:
+            fit_high_band(clips, partial / HIGH_BAND)
         described = {
             "id": new.voice.id, "kind": "speech", "created": int(time.time()), "owned_by": "user",
             "description": f"The voice {new.voice.name}, fine-tuned from {new.base.id}",

@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import torch
 from click.testing import Result
 from PIL import Image
@@ -242,7 +243,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(15):
         for kind, text in enumerate(SENTENCES):
             name = f"{kind}_{number}"
-            soundfile.write(folder / f"{name}.flac", said("heart", text, 0.9 + 0.02 * number), 16000)
+            wave = soxr.resample(said("heart", text, 0.9 + 0.02 * number), 16000, 24000)
+            soundfile.write(folder / f"{name}.flac", wave, 24000)
             lines.append(f"{name}|{text}\n" if kind else f"{name}.flac|{text}|{text}\n")
     (folder / "metadata.csv").write_text("".join(lines))
     return folder
@@ -260,7 +262,8 @@ def test_a_voice_of_ones_own(run: Run, add: list[object], recordings: Path, tmp_
     passed(run(*mary), "30 recordings")
     assert "mary" in run("models").output
     passed(run("say", "Hello.", "--model", "mary", "--voice", "mary", "-o", tmp_path / "hello.wav"))
-    assert soundfile.info(tmp_path / "hello.wav").frames > 1000
+    hello = soundfile.info(tmp_path / "hello.wav")
+    assert (hello.samplerate, hello.frames > 1000) == (24000, True), "the recordings say what lies above 8 kHz"
     refused(run(*mary), "there is a model")
 
 

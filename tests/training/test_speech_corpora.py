@@ -141,12 +141,12 @@ def test_a_corpus_is_built_and_replaced(tmp_path: Path) -> None:
         check_phones(clip)
     assert prepare(read(out), tmp_path / "prepared", FEATURES, CODING, processes=1) == 4
     assert all(sum(clip.durations) == clip.frames for clip in Dataset(tmp_path / "prepared").clips)
-    figures = fit_high_band([out], tmp_path / "high_band")
+    figures = fit_high_band(read(out), tmp_path / "high_band")
     assert figures.keys() == {"decibels_heart"}
     assert load(tmp_path / "high_band").spec_as(HighBandSpec).speakers == ("heart",)
     assert build("heart", out, 0) == len(read(out)) == 2
     with pytest.raises(CorpusError, match="heart: no clip to fit to"):
-        fit_high_band([out], tmp_path / "none")
+        fit_high_band(read(out), tmp_path / "none")
 
 
 def test_the_level_above_8_khz_is_learnt_from_what_lies_below(tmp_path: Path) -> None:
@@ -157,10 +157,10 @@ def test_the_level_above_8_khz_is_learnt_from_what_lies_below(tmp_path: Path) ->
                 loudness = np.repeat(rng.uniform(0.01, 0.3, 10), rate // 5)  # of white noise, for 0.2 s each
                 wave = (loudness * rng.standard_normal(2 * rate)).astype(np.float32)
                 writer.add(clip_id, "ann", "Hush.", wave, [])
-    figures = fit_high_band([tmp_path / "24000"], tmp_path / "high_band")
+    figures = fit_high_band(read(tmp_path / "24000"), tmp_path / "high_band")
     assert figures["decibels_ann"] < 2.0
     with pytest.raises(CorpusError, match="ann_u0000: 16000 Hz; the band above 8 kHz needs 24000"):
-        fit_high_band([tmp_path / "16000"], tmp_path / "none")
+        fit_high_band(read(tmp_path / "16000"), tmp_path / "none")
 
 
 @pytest.mark.usefixtures("wordnet")

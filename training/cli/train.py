@@ -199,10 +199,11 @@ def acoustic(
 @click.option("--count", type=click.IntRange(1), default=100, show_default=True, help="Clips of each voice.")
 def high_band(corpora: tuple[Path, ...], output: Path, count: int) -> None:
     """Fit what the voices of CORPORA, of 24 kHz, sound like above 8 kHz. It takes a second a voice."""
+    from ancestral.training.corpora import read
     from ancestral.training.high_band import fit_high_band
 
     with click_errors(ValueError):
-        figures = fit_high_band(corpora, output, count)
+        figures = fit_high_band([clip for corpus in corpora for clip in read(corpus)], output, count)
     click.echo(", ".join(f"{name} {value:.2f}" for name, value in figures.items()), err=True)
 
 
