@@ -144,8 +144,8 @@ def voice_text(voice: str | VoiceReference | dict[str, float]) -> str:
 class AudioRequest(StrictRequest):
     """What every request for sound says: by whom, in which form, from which seed."""
 
-    model: str = Field(min_length=1, max_length=256)
-    """The id of a model that `/v1/models` lists."""
+    model: str | None = Field(default=None, min_length=1, max_length=256)
+    """The id of a model that `/v1/models` lists; the first that has the voice if absent."""
     voice: VoiceChoice
     """One of `/v1/audio/voices`, as a string or as an object with an id; or a mix of them with weights,
     `"heart(2)+joe(1)"` or `{"heart": 2, "joe": 1}`."""
@@ -160,7 +160,7 @@ class AudioRequest(StrictRequest):
     """Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. The default is the model's own.
     A voice may scale it by voicing."""
     sample_rate: SampleRate | None = None
-    """In hertz. The default is 24000 for pcm, 8000 for G.711, the model's own rate for all others."""
+    """In hertz. The default is the model's `default_sample_rate`, but 24000 for pcm and 8000 for G.711."""
 
     @property
     def voice_id(self) -> str:

@@ -31,7 +31,7 @@ class SessionConfig(StrictRequest):
     """The first message of a speech session: by whom, in which form, from which seed. As in :class:`SpeechRequest`."""
 
     type: Literal["session.config"] = "session.config"
-    model: str = Field(min_length=1, max_length=256)
+    model: str | None = Field(default=None, min_length=1, max_length=256)
     voice: VoiceChoice
     response_format: AudioFormat = "pcm"
     sample_rate: SampleRate | None = None

@@ -182,6 +182,7 @@ class SessionRunner:
         self._idle_seconds = idle_seconds
         self._tagged = tagged
         config = session_state.config
+        assert config.model is not None, "set by new_session_state"
         self._model = state.catalog.speech_model(config.model, "speech")
         self.sample_rate = codecs.rate_of(config.response_format, self._model.sound_rate, config.sample_rate)
         self._lock = asyncio.Lock()

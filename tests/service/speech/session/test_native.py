@@ -69,6 +69,14 @@ def test_a_session_has_the_bytes_of_http(server: Server, config: dict[str, Any])
     assert heard.done["sha256"] == hashlib.sha256(heard.sound).hexdigest()
 
 
+def test_without_a_model_the_first_that_has_the_voice_speaks(server: Server) -> None:
+    (heard,) = spoken(server, "It slid.", model=None).heard.values()
+    answers = [server.speak(input="It slid.", model=model, response_format="pcm") for model in (None, "broken", "tiny")]
+    by_default, first, other = (answer.content for answer in answers)
+    assert by_default == first != other
+    assert heard.sound == server.speak(input="It slid.", model=None, response_format="pcm", sample_rate=16000).content
+
+
 def test_progress_is_told_every_second_of_sound(server: Server) -> None:
     (heard,) = spoken(server, LONG).heard.values()
     counts, seconds = [told["samples"] for told in heard.progress], len(heard.sound) // 32000
