@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Final
 
 SOURCES: Final = Path(__file__).parent / "kernels"
-FLAGS: Final = "-std=gnu11 -O3 -shared -fPIC -g0 -fvisibility=hidden -ffp-contract=off -fno-trapping-math -fwrapv"
+FLAGS: Final = (
+    "-std=gnu11 -O3 -shared -fPIC -g0 -fvisibility=hidden -ffp-contract=off -fno-trapping-math -fno-math-errno -fwrapv"
+)
 """Products and sums are rounded separately, so floating-point numbers have the same bits with all instructions."""
 VARIANTS: Final = {
     "x86_64": {

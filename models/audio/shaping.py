@@ -6,26 +6,25 @@ filter gives the sound. Quantisation noise and sampling errors then follow the s
 (ExcitNet, Song et al. 2019, arXiv:1811.04769, with LPCNet's way from bands to predictor, Valin & Skoglund 2019,
 arXiv:1810.11846).
 
-Compiled, and with the same bits on every processor that fuses a product with its sum (models/portable.py).
+In C (kernels/filters.c), with the same bits on every processor.
 """
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ancestral.models.audio.features import fft_size, log_magnitudes, mel_bank, window_gain
 from ancestral.models.audio.mu_law import mu_law_decode, mu_law_encode
+from ancestral.models.native import INTEGER, NUMBER, Function, array
 from ancestral.models.spec import FeatureSpec
 
 ORDER = 16
 RENEWALS = 4
-"""Times per frame that the predictor is renewed: every 2.5 ms. :func:`_autocorrelate` has the powers for no other."""
+"""Times per frame that the predictor is renewed: every 2.5 ms. kernels/filters.c has the powers for no other."""
 LEVEL = 0.09
 """Nominal rms of the excitation: its peaks stay below 1 (but for some in 100 000), also behind a blurred envelope."""
 LIMIT = 8.0
@@ -38,6 +37,13 @@ _WHITE_NOISE = 1e-4
 _LEAST_ENERGY = 1e-12
 
 Floats = NDArray[np.float64]
+
+_FLOATS, _INTEGERS = array("f8"), array("i8")
+_AUTOCORRELATE = Function(
+    "autocorrelate", _FLOATS, INTEGER, INTEGER, _INTEGERS, _FLOATS, INTEGER, *[_FLOATS] * 7,
+)  # fmt: skip
+_LEVINSON = Function("levinson", _FLOATS, INTEGER, INTEGER, *[_FLOATS] * 3)
+_ALL_POLE = Function("all_pole", _FLOATS, INTEGER, _FLOATS, _FLOATS, INTEGER, INTEGER, NUMBER, _FLOATS)
 
 
 class Predictor(NamedTuple):
@@ -62,8 +68,9 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: flo
     logs = log_magnitudes(frames[:, : spec.mel_bands], spec) / RENEWALS
     shelf = low_shelf_db / RENEWALS * _low_shelf(spec)
     voicing = np.clip(frames[:, -1].astype(np.float64), 0.0, 1.0)
-    lags = np.empty((len(frames) * RENEWALS, ORDER + 1))
-    _autocorrelate(logs, *bin_weights(spec), shelf, voicing, *_cosines(spec), lags)
+    lags, scratch = np.empty((len(frames) * RENEWALS, ORDER + 1)), np.empty((2 + RENEWALS) * len(shelf))
+    logs = np.ascontiguousarray(logs, np.float64)
+    _AUTOCORRELATE(logs, *logs.shape, *bin_weights(spec), len(shelf), shelf, voicing, *_cosines(spec), scratch, lags)
     coefficients, energies = levinson(lags)
     levels = np.sqrt(np.maximum(energies, _LEAST_ENERGY)) / (LEVEL * window_gain(spec))
     return Predictor(coefficients, levels, spec.hop // RENEWALS)
@@ -109,53 +116,6 @@ def _cosines(spec: FeatureSpec) -> tuple[Floats, Floats, Floats]:
     return np.ascontiguousarray(table[:, :ORDER:2]), np.ascontiguousarray(table[:, 1::2]), table[:, ORDER].copy()
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
-def _autocorrelate(logs, below, shares, shelf, voicing, even, odd, last, lags):  # type: ignore[no-untyped-def]
-    """Autocorrelations of spectra whose logs are interpolated linearly, from the bands of each frame to its bins, and
-    from the centre of a frame to that of the next.
-
-    Args:
-        logs: of the magnitudes of the bands, ``[F, B]``, divided by ``RENEWALS``.
-        below: see :func:`bin_weights`; likewise ``shares``.
-        shelf: what is added to the log of each bin of a voiced frame, divided likewise.
-        voicing: ``[F]``.
-        even: see :func:`_cosines`; likewise ``odd`` and ``last``.
-        lags: are written: ``[F * RENEWALS, ORDER + 1]``.
-    """
-    frames, bins, half = len(logs), len(below), ORDER // 2
-    middle = bins // 2
-    roots, powers, evens, odds = np.empty((2, bins)), np.empty((RENEWALS, bins)), np.empty(half), np.empty(half)
-    for frame in range(frames + 1):
-        u, v = roots[1 - frame % 2], roots[frame % 2]
-        if frame == frames:
-            v = u  # after the last centre nothing changes any more
-        else:
-            for k in range(bins):
-                low = logs[frame, below[k]]
-                v[k] = math.exp(low + shares[k] * (logs[frame, below[k] + 1] - low) + shelf[k] * voicing[frame])
-            if frame == 0:
-                u = v
-        # The power is exp(2 log): of the eighth powers of u and v, in each renewal another mixture.
-        for k in range(bins):
-            a, b, both = u[k] * u[k], v[k] * v[k], u[k] * v[k]
-            powers[0, k], powers[1, k] = both * a * a * a, both * a * a * b
-            powers[2, k], powers[3, k] = both * a * b * b, both * b * b * b
-        for part in range(RENEWALS):
-            row, power = RENEWALS * frame - RENEWALS // 2 + part, powers[part]
-            if 0 <= row < len(lags):
-                evens[:], odds[:], final = 0.0, 0.0, power[middle] * last[middle]
-                # cos(n (pi - x)) is cos(n x) for even n and -cos(n x) for odd n: two bins share each cosine.
-                for k in range(middle):
-                    up, down = power[k] + power[bins - 1 - k], power[k] - power[bins - 1 - k]
-                    final += up * last[k]
-                    for n in range(half):
-                        evens[n] += up * even[k, n]
-                        odds[n] += down * odd[k, n]
-                for n in range(half):
-                    lags[row, 2 * n], lags[row, 2 * n + 1] = evens[n] + power[middle] * even[middle, n], odds[n]
-                lags[row, ORDER] = final
-
-
 def levinson(lags: Floats) -> tuple[Floats, Floats]:
     """Levinson's and Durbin's recursion, a row at a time.
 
@@ -166,26 +126,8 @@ def levinson(lags: Floats) -> tuple[Floats, Floats]:
         Predictor coefficients ``[N, order]`` and the energies ``[N]`` of their residuals. Every filter is stable.
     """
     coefficients, energies = np.empty((len(lags), lags.shape[1] - 1)), np.empty(len(lags))
-    _levinson(lags, coefficients, energies)
+    _LEVINSON(np.ascontiguousarray(lags), *coefficients.shape, np.empty(2 * lags.shape[1]), coefficients, energies)
     return coefficients, energies
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
-def _levinson(lags, coefficients, energies):  # type: ignore[no-untyped-def]  # numba infers the types
-    order = lags.shape[1] - 1
-    a, before = np.empty(order + 1), np.empty(order + 1)
-    for n in range(len(lags)):
-        a[:], a[0], energy = 0.0, 1.0, lags[n, 0]
-        for k in range(1, order + 1):
-            total = 0.0
-            for j in range(k):
-                total += a[j] * lags[n, k - j]
-                before[j] = a[j]
-            reflection = -total / energy
-            for j in range(k):
-                a[k - j] += reflection * before[j]
-            energy *= 1.0 - reflection * reflection
-        coefficients[n], energies[n] = a[1:], energy
 
 
 def analyse(wave: NDArray[np.floating], filters: Predictor, before: NDArray[np.floating] | None = None) -> Floats:
@@ -205,25 +147,20 @@ def analyse(wave: NDArray[np.floating], filters: Predictor, before: NDArray[np.f
     return np.asarray(excitation / filters.levels[rows])
 
 
-@njit(cache=True, error_model="numpy")
-def all_pole(excitation, coefficients, levels, hop, position, sound):  # type: ignore[no-untyped-def]  # numba infers the types
+def all_pole(excitation: Floats, filters: Predictor, position: int, sound: Floats) -> None:
     """The inverse of :func:`analyse`: x[t] = g e[t] - Σ a_k x[t - k].
 
-    Sample by sample in double precision, in one order of additions: neither chunks nor compilation change a bit.
+    Sample by sample in double precision, in one order of additions: chunks do not change a bit.
 
     Args:
         excitation: ``[T]``.
-        coefficients: of the whole utterance, as :class:`Predictor` has them; likewise ``levels`` and ``hop``.
+        filters: of the whole utterance.
         position: of the first sample, in the utterance.
         sound: ``[ORDER + T]``: the last samples before it, the oldest first; the rest is written.
     """
-    for t in range(len(excitation)):
-        row = (position + t) // hop
-        predictor = coefficients[row]
-        value = excitation[t] * levels[row]
-        for k in range(ORDER):
-            value -= predictor[k] * sound[ORDER + t - 1 - k]
-        sound[ORDER + t] = min(max(value, -LIMIT), LIMIT)
+    coefficients, levels, hop = filters
+    assert position + len(excitation) <= len(levels) * hop, "the sound is no longer than its filters"
+    _ALL_POLE(excitation, len(excitation), coefficients, levels, hop, position, LIMIT, sound)
 
 
 class Synthesis:
@@ -246,8 +183,7 @@ class Synthesis:
     def __call__(self, excitation: NDArray[np.floating]) -> NDArray[np.float32]:
         """Filter one chunk ``[T]``; returns ``float32 [T]``."""
         sound = np.concatenate([self.memory, np.zeros(len(excitation))])
-        coefficients, levels, hop = self._filters
-        all_pole(np.asarray(excitation, np.float64), coefficients, levels, hop, self.position, sound)
+        all_pole(np.asarray(excitation, np.float64), self._filters, self.position, sound)
         self.memory = sound[len(excitation) :].copy()
         self.position += len(excitation)
         return sound[ORDER:].astype(np.float32)

@@ -55,7 +55,7 @@ INLINE double exp_of(double x) {
     return (1.0 + 2.0 * (p / (q - p))) * r;
 }
 
-/* The natural logarithm of a double of at least 1, within two units of the last place. */
+/* The natural logarithm of a normal positive double, within two units of the last place. */
 INLINE double log_of(double x) {
     int64_t bits;
     memcpy(&bits, &x, 8);

@@ -11,6 +11,7 @@ from ancestral.models.audio.high_band import BANDS, INPUTS, HighBand
 from ancestral.models.audio.mel_correction import LIMIT_DB, MelCorrection, tables
 from ancestral.models.audio.pcm import from_int16, to_int16
 from ancestral.models.kernels.mel_correction import correct_frames
+from ancestral.models.native import variants
 from ancestral.models.spec import FeatureSpec
 from tests.training.sounds import FEATURES, RATE, tone
 
@@ -390,12 +391,31 @@ def test_chunks_are_filtered_like_the_whole_bit_for_bit(wave, filters, chunk):
     assert np.array_equal(np.concatenate(parts), whole)
 
 
-def test_the_filter_means_the_same_when_it_is_not_compiled(wave, filters):
+def test_the_filter_is_the_loop_that_its_formula_says(wave, filters):
     excitation = mu_law.mu_law_decode(shaping.encode_excitation(wave, filters)[:4000]).astype(np.float64)
-    compiled, interpreted = np.zeros(shaping.ORDER + 4000), np.zeros(shaping.ORDER + 4000)
-    shaping.all_pole(excitation, *filters, 0, compiled)
-    shaping.all_pole.py_func(excitation, *filters, 0, interpreted)
-    np.testing.assert_array_equal(compiled, interpreted)
+    found, expected = np.zeros(shaping.ORDER + 4000), np.zeros(shaping.ORDER + 4000)
+    shaping.all_pole(excitation, filters, 0, found)
+    for t, sample in enumerate(excitation):
+        value = sample * filters.levels[t // filters.hop]
+        for k, coefficient in enumerate(filters.coefficients[t // filters.hop]):
+            value -= coefficient * expected[shaping.ORDER + t - 1 - k]
+        expected[shaping.ORDER + t] = min(max(value, -shaping.LIMIT), shaping.LIMIT)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(len(variants()) == 1, reason="this processor has one set of instructions")
+def test_all_instructions_filter_and_correct_alike(mels, wave, monkeypatch):
+    frames, found = np.concatenate([mels, np.ones((len(mels), 1), np.float32)], axis=1), []
+    for variant in variants():
+        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+        filters = shaping.predictor(frames, SPEC, 2.0)
+        sound = shaping.decode_excitation(shaping.encode_excitation(wave, filters), filters)
+        correction = MelCorrection(frames, SPEC, 1.0, correct_frames)
+        correction.push(sound)
+        found.append((*filters[:2], sound, correction.pull(len(sound))))
+    for other in found[1:]:
+        for one, another in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, another)
 
 
 @pytest.mark.parametrize("low_shelf_db", [0.0, 3.0])

@@ -61,8 +61,6 @@ class SynthesisEngine:
         assert network.spec.shaping == "linear_prediction", network.spec.shaping
         self.network = network
         self._features = FeatureSpec()
-        silence = np.zeros((1, self._features.channels), np.float32)
-        MelCorrection(silence, self._features, 1.0, correct_frames).pull(1)  # compiled, or loaded, now
 
     @property
     def name(self) -> str:
