@@ -32,17 +32,15 @@ RUN assemble gpu
 
 FROM ${BASE} AS runtime
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin ancestral \
-    && install --directory --owner ancestral --group ancestral --mode 700 /data /var/cache/ancestral
-# numba caches the compiled kernels in /var/cache/ancestral, because the root file system may be read-only.
+    && install --directory --owner ancestral --group ancestral --mode 700 /data
 ENV PATH=/opt/ancestral/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    NUMBA_CACHE_DIR=/var/cache/ancestral \
     ANCESTRAL_HOST=0.0.0.0 \
     ANCESTRAL_DATA_DIR=/data
 COPY --chmod=755 deploy/container/probe.py /usr/local/bin/probe
 WORKDIR /data
 USER 10001:10001
-VOLUME ["/data", "/var/cache/ancestral"]
+VOLUME ["/data"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["probe", "/healthz"]

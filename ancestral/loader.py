@@ -12,7 +12,6 @@ from ancestral.catalog.catalog import Catalog, CatalogConfig, Checkpoints, check
 from ancestral.catalog.lexicon import read_lexicon
 from ancestral.catalog.models import ImageModel, SpeechModel
 from ancestral.catalog.sampler import Sampler
-from ancestral.compilation import compilation_logged
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.architectures.classifier import ClassifierSpec
@@ -91,10 +90,9 @@ def load_models(
 
 @contextmanager
 def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
-    """Load an engine: log if it compiles, and name the model if it cannot run."""
+    """Load an engine, and name the model if it cannot run."""
     try:
-        with compilation_logged(entry.id):
-            yield
+        yield
     except ModuleNotFoundError as error:
         message = f"{entry.id}: the {engine} engine needs {error.name}, which is not installed"
         if extra := _EXTRAS.get(engine):

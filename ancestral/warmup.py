@@ -1,4 +1,4 @@
-"""Samples a moment with every model before the first job, so that kernels are compiled and files are read."""
+"""Samples a moment with every model before the first job, so that what is read on first use is there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 
 from ancestral.catalog.sampler import Sampler
-from ancestral.compilation import compilation_logged
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +16,7 @@ def warm_up(samplers: Mapping[str, Sampler]) -> dict[str, str]:
     probes = {}
     for number, (name, sampler) in enumerate(samplers.items(), 1):
         start = time.perf_counter()
-        with compilation_logged(name):
-            probes[name] = sampler.warm()
+        probes[name] = sampler.warm()
         seconds = round(time.perf_counter() - start, 3)
         log.info("model warm", extra={"model": name, "seconds": seconds, "progress": f"{number}/{len(samplers)}"})
     return probes

@@ -8,20 +8,18 @@ $build wheel --no-deps --no-build-isolation --require-hashes --requirement "requ
 python3 -m venv --without-pip /opt/ancestral
 $build --python /opt/ancestral/bin/python3 install --no-index --no-deps --no-compile "/wheels/$1"/*.whl /wheels/ancestral/*.whl
 
-# Test suites of numba and numpy, debug symbols, unused pronunciation data and bytecode would be a quarter of the image.
+# Test suites of numpy, debug symbols, unused pronunciation data and bytecode would be a quarter of the image.
 cd /opt/ancestral/lib/python3*/site-packages
 find . -depth -type d -name tests -exec rm -r {} +
 rm -r gruut_lang_en/espeak gruut_lang_fr/espeak gruut_lang_fr/pos gruut_lang_it/espeak gruut_lang_it/g2p
-strip --strip-unneeded llvmlite/binding/libllvmlite.so pycrfsuite/*.so
+strip --strip-unneeded pycrfsuite/*.so
 # NVIDIA's wheels install each library into its own folder, where the loader does not look: see LD_LIBRARY_PATH in the Dockerfile.
 if [ -d nvidia ]; then
     mkdir /opt/ancestral/cuda
     find "$PWD/nvidia" -path '*/lib/*.so*' -exec ln -s -t /opt/ancestral/cuda {} +
 fi
-# The kernels, for every target that this machine can run. They are found again only at this path.
-/opt/ancestral/bin/python3 -P -m ancestral.service.cli.prebuilt_kernels
 # Of bytecode, that of imported modules.
-export NUMBA_CACHE_DIR=/tmp/numba ANCESTRAL_REDIS_URL=redis://nobody
+export ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp
 /opt/ancestral/bin/python3 -c 'import ancestral.service.api.server, ancestral.service.worker.worker, ancestral.loader'
 for form in wav flac mp3 opus aac; do /opt/ancestral/bin/ancestral say "Ready." --output "ready.$form"; done

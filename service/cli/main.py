@@ -15,7 +15,6 @@ import sys
 import click
 
 from ancestral.service import __version__
-from ancestral.service.cli import prebuilt_kernels
 
 _SERVICE, _TRAINING = "ancestral.service.cli", "ancestral.training.cli"
 SECTIONS = {
@@ -71,7 +70,6 @@ def main() -> None:
     # The matrices of a sentence are too small for several BLAS threads, which would only take cores from the sampler.
     # Set before numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    prebuilt_kernels.use()
     try:
         ancestral(prog_name="ancestral", standalone_mode=False)
     except click.ClickException as error:

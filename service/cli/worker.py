@@ -68,7 +68,7 @@ def command(check: bool) -> None:
             else listen(settings.host, settings.metrics_port, "ANCESTRAL_METRICS_PORT")
         )
         loaded_models = load(settings)
-        gc.collect()  # where kernels were compiled, hundreds of megabytes
+        gc.collect()
         gc.freeze()
         asyncio.run(work(settings, loaded_models, listener))
 

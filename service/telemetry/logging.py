@@ -138,7 +138,6 @@ def configure_logging(level: str, log_format: str) -> None:
     if is_text(log_format):
         handler.setFormatter(TextFormatter(colours=colours_wanted()))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("numba").setLevel(logging.WARNING)  # at debug it prints its bytecode
 
 
 def without_password(url: str) -> str:

@@ -150,7 +150,7 @@ def test_pods_are_restricted(default, component):
     if component != "redis":
         assert spec["securityContext"]["runAsUser"] == UID
         mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
-        assert mounted == {"/data", "/tmp", "/var/cache/ancestral"}
+        assert mounted == {"/data", "/tmp"}
 
 
 @pytest.mark.parametrize(("component", "setting"), [("api", "port"), ("worker", "metrics_port")])

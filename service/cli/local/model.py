@@ -58,7 +58,7 @@ def configured_model(model: str, pronunciations: Path | None = None) -> Model:
         ModelError: see :func:`ancestral.load`, for the other errors as well.
     """
     settings = load_settings()
-    configure_logging(settings.log_level, "text")  # says so if kernels have to be compiled first
+    configure_logging(settings.log_level, "text")
     config = settings.catalog_config
     if pronunciations is not None:
         config = replace(config, pronunciations=pronunciations)

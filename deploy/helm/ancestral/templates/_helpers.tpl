@@ -100,8 +100,6 @@ envFrom:
   mountPath: /data/models
   readOnly: true
 {{- end }}
-- name: kernels
-  mountPath: /var/cache/ancestral
 - name: tmp
   mountPath: /tmp
 {{- end -}}
@@ -115,9 +113,6 @@ envFrom:
     claimName: {{ . }}
     readOnly: true
 {{- end }}
-- name: kernels
-  emptyDir:
-    sizeLimit: 64Mi
 - name: tmp
   emptyDir:
     sizeLimit: 512Mi
