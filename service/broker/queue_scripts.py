@@ -97,7 +97,7 @@ request with another fingerprint)."""
 
 CLAIM: Final = Script(
     "CLAIM",
-    keys="waiting idle running",
+    keys="waiting idle running capacity",
     args="job_prefix events_prefix stream_prefix worker claim repeated full lease life fewer_deaths models",
     body=ADD_EVENT
     + NOW
@@ -113,6 +113,21 @@ local function claimed_before()
         if redis.call('HGET', job_prefix .. id, 'claim') == claim then return id, record_of(id) end
     end
 end
+local own, others = cjson.decode(models), nil
+local function can_run(record)
+    local loaded = own[cjson.decode(record.model)]
+    return loaded and loaded[1] == cjson.decode(record.sha256)
+end
+local function another_can_run(record)
+    if not others then
+        others = {}
+        for _, kind in ipairs(redis.call('HKEYS', capacity)) do
+            local info = cjson.decode(kind)
+            for model, sha256 in pairs(info.ready and info.models or {}) do others[model .. ' ' .. sha256] = true end
+        end
+    end
+    return others[cjson.decode(record.model) .. ' ' .. cjson.decode(record.sha256)]
+end
 local function first_in_line()
     local rank = 0
     while true do
@@ -121,7 +136,8 @@ local function first_in_line()
         local record = record_of(id)
         if record.status ~= '"queued"' then  -- its record has expired
             redis.call('ZREM', waiting, id)
-        elseif tonumber(record.deaths or 0) >= tonumber(fewer_deaths) then
+        elseif tonumber(record.deaths or 0) >= tonumber(fewer_deaths)
+            or (not can_run(record) and another_can_run(record)) then
             rank = rank + 1
         else
             return id, record
@@ -144,8 +160,8 @@ if not id then
 end
 if full == '1' then redis.call('ZREM', idle, worker) end
 local attempt, done = tonumber(changed.attempt or record.attempt), record.samples_done
-local loaded, refused = cjson.decode(models)[cjson.decode(record.model)], ''
-if not loaded or loaded[1] ~= cjson.decode(record.sha256) then
+local loaded, refused = own[cjson.decode(record.model)], ''
+if not can_run(record) then
     refused = 'model_changed'
 elseif done ~= '0' and (record.engine ~= cjson.encode(loaded[2]) or (record.probe or loaded[3]) ~= loaded[3]) then
     refused = 'engine_changed'
@@ -174,7 +190,9 @@ return {attempt, refused, answer}
 """,
 )
 """Lease the job that has waited longest to a worker and begin an attempt at it: the attempt's number, why this worker
-cannot run it or '', and the record. Nothing if no job waits that fewer than ``fewer_deaths`` workers died with.
+cannot run it or '', and the record. Nothing if no job waits that fewer than ``fewer_deaths`` workers died with. While a
+model is replaced, worker by worker, a job whose weights this worker lacks is left to another that is ready and has
+them.
 ``repeated`` (0 | 1) is whether the reply to the same claim got lost before, ``full`` (0 | 1) whether the worker has no
 room for another job: it is not woken then. A worker that finds nothing is, when a job comes. ``models`` is JSON:
 sha256, engine and probe by id. The probe is what the worker's machine made of fixed symbols: whose rounding differs,

@@ -195,6 +195,7 @@ class Workers:
         self._connection = connection
         self.shards = connection.shards
         """Number of queues."""
+        self.alive_seconds = ALIVE_SECONDS
         self._unanswered: dict[tuple[Priority, int], str] = {}
         self._idle_in: dict[Priority, set[int]] = {priority: set() for priority in Priority}
         """Shards that may wake this worker."""
@@ -202,11 +203,11 @@ class Workers:
         """Messages to this worker."""
 
     async def enrol(self, worker: str) -> list[int]:
-        """Enter a worker into the list of all, for :data:`ALIVE_SECONDS`. The shards that it is to serve: at least two
+        """Enter a worker into the list of all, for ``alive_seconds``. The shards that it is to serve: at least two
         where there are as many, and each of them is served by two workers if there are two."""
         if self.shards == 1:
             return [0]
-        rank, count = await self._connection.run(ENROL, worker=worker, alive_seconds=ALIVE_SECONDS)
+        rank, count = await self._connection.run(ENROL, worker=worker, alive_seconds=self.alive_seconds)
         each = min(self.shards, max(2, -(-2 * self.shards // count)))
         return sorted({(rank * each + i) % self.shards for i in range(each)})
 
@@ -226,7 +227,7 @@ class Workers:
         await asyncio.gather(*(self._announce(worker, shard, info.encode()) for shard, info in announced))
 
     async def _announce(self, worker: str, shard: int, info: str) -> None:
-        args = {"worker": worker, "info": info, "alive_seconds": ALIVE_SECONDS}
+        args = {"worker": worker, "info": info, "alive_seconds": self.alive_seconds}
         await self._connection.run(ANNOUNCE, Keys(in_shard=shard), **args)
 
     async def leave(self, worker: str, shards: Sequence[int]) -> None:

@@ -35,6 +35,7 @@ class Broker:
         self.connection = Connection(url)
         self.clients = Clients(self.connection)
         self.workers = Workers(self.connection)
+        self.workers.alive_seconds = 60  # it announces itself once, however long a test takes
 
     def lease(self, made: Job, attempt: int = 1) -> Lease:
         """What an attempt at a job has, whether or not the lease is still its own."""

@@ -29,7 +29,6 @@ from ancestral.service.broker.messages import (
     SymbolsLost,
     WorkerInfo,
 )
-from ancestral.service.broker.workers import ALIVE_SECONDS
 from ancestral.service.errors import Overloaded, Unprocessable
 from tests.service.broker.support import WORKER, Broker, fails, job
 
@@ -205,7 +204,7 @@ async def test_workers_that_are_alike_are_counted_together_while_they_announce_t
     await broker.redis.delete(SHARED["capacity"])  # as if it had expired
     await broker.workers.announce("y", WORKER, [0])
     assert await found() == [WORKER + WORKER]
-    assert 0 < await broker.redis.ttl(SHARED["capacity"]) <= ALIVE_SECONDS  # all may die
+    assert 0 < await broker.redis.ttl(SHARED["capacity"]) <= broker.workers.alive_seconds  # all may die
 
 
 async def test_the_same_key_is_the_same_job(broker: Broker) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ancestral.service.broker.job import MAX_DEATHS, Job, Priority, Status
 from ancestral.service.broker.keys import SHARED, Keys, key
 from ancestral.service.broker.messages import JobExpired, Piece, Snapshot, StaleAttempt
 from ancestral.service.errors import NotReady, Overloaded
-from tests.service.broker.support import MODELS, Broker, fails, job
+from tests.service.broker.support import MODELS, WORKER, Broker, fails, job
 
 pytestmark = pytest.mark.anyio
 
@@ -184,6 +185,26 @@ async def test_a_job_that_a_worker_cannot_run_fails(
     assert (failed.status, failed.engine, failed.started_at) == (Status.FAILED, made.engine, None)
     assert failed.error.code == code
     assert await broker.clients.queues.depths(Priority.INTERACTIVE) == (0, 1)
+
+
+async def test_a_job_whose_weights_another_worker_has_is_left_to_it(broker: Broker) -> None:
+    """A model is replaced worker by worker: the new ones have other weights than the old ones."""
+    new = {name: ("bb", engine, probe) for name, (_, engine, probe) in MODELS.items()}
+    made, after = job(sha256="bb"), job()
+    for each in (made, after):
+        await broker.clients.submit(each, queue=9)
+    await broker.workers.announce("x", replace(WORKER, models={"tiny": "bb"}), [0])
+    assert await broker.begun(after) == 1
+    assert await broker.claimed() is None
+    assert (await broker.stored(made)).status == Status.QUEUED
+    lease = await broker.workers.claim(Priority.INTERACTIVE, "x", new)
+    assert lease is not None
+    assert lease.job.id == made.id
+    # Once no ready worker has them any more, the job fails at once.
+    last = await broker.clients.submit(job(sha256="bb"), queue=9)
+    await broker.workers.announce("x", replace(WORKER, models={"tiny": "bb"}, ready=False), [0])
+    assert await broker.claimed() is None
+    assert (await broker.stored(last)).error.code == "model_changed"
 
 
 @pytest.mark.parametrize("sampled", [False, True])
