@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 from ancestral.service.broker.artifacts import read_pieces
-from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, Unwritable
 from ancestral.service.broker.keys import LIFE_SECONDS, key
 
 Kind = Literal["file", "batch", "book"]
@@ -30,12 +31,24 @@ class BatchStore:
         self._connection = connection
 
     async def put(self, kind: Kind, document: Mapping[str, Any], data: bytes | None = None) -> None:
-        """Store a file or a batch: a JSON object with ``id``, ``owner`` and ``created_at``, and the bytes of a file."""
+        """Store a file or a batch: a JSON object with ``id``, ``owner`` and ``created_at``, and the bytes of a file.
+
+        Raises:
+            Unwritable: too few replicas have it; if it is new, it is taken back.
+        """
         name, index = key(kind, document["id"]), key(f"{kind}s", document["owner"])
         fields: list[Any] = ["json", json.dumps(document)] + ([] if data is None else ["data", data])
-        await self._run(["HSET", name, *fields], ["EXPIRE", name, LIFE_SECONDS])
         # By more than the whole seconds of created_at; NX, because what changes is stored again.
-        await self._run(["ZADD", index, "NX", time.time(), document["id"]], ["EXPIRE", index, LIFE_SECONDS])
+        listed = ["ZADD", index, "NX", time.time(), document["id"]], ["EXPIRE", index, LIFE_SECONDS]
+        (known,) = await self._run(["EXISTS", name])
+        try:
+            await self._connection.replicated(name, ["HSET", name, *fields], ["EXPIRE", name, LIFE_SECONDS])
+            await self._connection.replicated(index, *listed)
+        except Unwritable:
+            if not known:
+                with suppress(*UNAVAILABLE):
+                    await self.delete(kind, document)
+            raise
 
     async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         """A file or a batch; None if there is none of this id."""
@@ -82,8 +95,14 @@ class BatchStore:
     # Batches that are not finished
 
     async def activate(self, batch: str) -> None:
-        """Have a batch driven."""
-        await self._run(["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
+        """Have a batch driven; raises Unwritable if too few replicas know of it."""
+        await self._connection.replicated(_ACTIVE, ["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
+
+    async def stay_active(self, batch: str) -> None:
+        """Have an unfinished batch driven whose place was lost in a failover."""
+        (known,) = await self._run(["SISMEMBER", _ACTIVE, batch])
+        if not known:
+            await self.activate(batch)
 
     async def retire(self, batch: str) -> None:
         """Have a batch driven no more."""

@@ -56,6 +56,16 @@ PATIENCE_SECONDS: Final = 120.0
 
 _REPLICATION_MS: Final = 1000
 """Time for which a job waits to reach replicas."""
+_ALL_OR_NONE: Final = """
+local replies, at = {}, 1
+while at <= #ARGV do
+    local last = at + tonumber(ARGV[at])
+    replies[#replies + 1] = redis.call(unpack(ARGV, at + 1, last))
+    at = last + 1
+end
+return replies
+"""
+"""A script that does commands on its key: each is the number of its parts, then these."""
 _REDIRECTIONS: Final = 10
 """Attempts at one command; together they take about two seconds."""
 
@@ -225,6 +235,21 @@ class Connection:
 
         return await self._redirected(name, send)
 
+    async def replicated(self, name: str, *commands: Sequence[Any]) -> list[Any]:
+        """The same, once what they wrote has reached :attr:`replicas` replicas.
+
+        Raises:
+            Unwritable: it has not; the master has done the commands all the same.
+        """
+        if not self.replicas:
+            return await self.commands(name, *commands)
+
+        items = [item for command in commands for item in (len(command), *command)]
+        replies, reached = await self._waited(name, ["EVAL", _ALL_OR_NONE, 1, name, *items])
+        if int(reached) < self.replicas:
+            raise Unwritable("too few replicas of Redis have it")
+        return list(replies)
+
     async def run(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> Any:
         """Run a script.
 
@@ -248,15 +273,20 @@ class Connection:
         if not self.replicas:
             return await self.run(script, keys, **given), True
         names, args = script.bind(keys, given)
+        reply, reached = await self._waited(names[0], ["EVAL", script.source, len(names), *names, *args])
+        return reply, int(reached) >= self.replicas
+
+    async def _waited(self, name: str, command: Sequence[Any]) -> list[Any]:
+        """The replies to a command on a key, and to WAIT."""
 
         async def send(client: redis.Redis) -> list[Any]:
             async with client.pipeline(transaction=False) as pipe:  # WAIT means what the same connection has written
-                pipe.execute_command("EVAL", script.source, len(names), *names, *args)
+                pipe.execute_command(*command)
                 pipe.execute_command("WAIT", self.replicas, _REPLICATION_MS)
                 return await execute(pipe)
 
         try:
-            reply, reached = await self._redirected(names[0], send)
+            return await self._redirected(name, send)
         except UNAVAILABLE:
             self.hooks.unanswered()
             raise
@@ -265,7 +295,6 @@ class Connection:
                 raise
             self.hooks.unanswered()
             raise Unwritable(str(error)) from error
-        return reply, int(reached) >= self.replicas
 
     def _sender(self, client: redis.Redis) -> _Sender:
         return self._senders.setdefault(client, _Sender(client))

@@ -56,10 +56,13 @@ async def own_file(
 
 
 async def document_of(service: AppState, kind: Kind, owner: str, name: str, param: str) -> dict[str, Any]:
-    """A file, batch or book of this owner; raises NotFound if there is none, and names ``param``."""
+    """A file, batch or book of this owner; raises NotFound if there is none, and names ``param``. One that is not
+    finished is driven, even if a failover lost its place among those that are."""
     document = await service.broker.batches.get(kind, name)
     if document is None or document["owner"] != owner:
         raise NotFound(f"{param}: no such {kind}", param=param, code=f"{kind}_not_found")
+    if document.get("status") == "in_progress":
+        await service.broker.batches.stay_active(name)
     return document
 
 

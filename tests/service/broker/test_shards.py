@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
+from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE, Connection
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, Unwritable
 from ancestral.service.broker.job import Job, Priority, Status, new_job_id, shard_of
 from ancestral.service.broker.keys import Keys, tag
 from ancestral.service.broker.messages import Piece
@@ -165,6 +166,24 @@ async def test_a_job_counts_as_submitted_when_a_replica_has_it(broker: Broker) -
     await fails(NotReady, broker.clients.submit(lost, queue=9), "replicas")
     found = await broker.clients.job(lost.id)
     assert found.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("kind", ["file", "batch", "book"])
+async def test_a_file_a_batch_or_a_book_counts_as_stored_when_a_replica_has_it(broker: Broker, kind: Kind) -> None:
+    store, document = (
+        broker.clients.batches,
+        {"id": f"{kind}-1", "owner": "me", "created_at": 1, "status": "in_progress"},
+    )
+    broker.connection.replicas = 1
+    await store.put(kind, document, b"abc")
+    await store.activate(document["id"])
+    broker.connection.replicas = 2  # than there are
+    for act in (store.put(kind, document | {"id": "lost"}, b"abc"), store.activate("lost")):
+        await fails(Unwritable, act, "too few replicas")
+    await fails(Unwritable, store.put(kind, document | {"status": "completed"}), "too few replicas")
+    assert [each["id"] for each in await store.owned(kind, "me")] == [document["id"]]
+    assert await store.data(kind, document["id"]) == b"abc"
+    assert await store.get(kind, "lost") is None
 
 
 async def test_a_slot_that_moves_takes_its_jobs_with_it(valkey: RealRedis, broker: Broker) -> None:
