@@ -125,7 +125,8 @@ class BookWork:
             except NotFound as error:  # it has expired, or somebody has deleted it
                 if error.code not in _GONE:
                     raise
-        timeline = Timeline(self._state.broker, ended, spec.task.parse(ended), plan.model.spec.sample_rate)
+        rates = plan.model.spec.sample_rate, plan.model.sound_rate
+        timeline = Timeline(self._state.broker, ended, spec.task.parse(ended), *rates)
         words = [
             (word.text_start, word.text_end, word.start, word.end)
             for sentence in await timeline.known()
@@ -140,7 +141,7 @@ class BookWork:
 
     async def _write(self, book: Mapping[str, Any], plan: Plan, source: Path) -> Mapping[str, Any]:
         """Make the file of the finished parts, and store it."""
-        folder = PartsFolder(source.with_name("parts"), plan.model.spec.sample_rate)
+        folder = PartsFolder(source.with_name("parts"), plan.model.sound_rate)
         engines = set[str]()
         for number, part in enumerate(plan.requests):
             line = await self._store.line(book["id"], "output", number)

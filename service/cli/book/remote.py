@@ -80,9 +80,11 @@ class RemoteSpeaker:
             job = connection.submit("/v1/audio/speech", body, part.name)
             try:
                 flac, headers = connection.output(job)
+                times = connection.get(f"/v1/jobs/{job}/timestamps")
+                rate = self.sample_rate / times["sample_rate"]
                 words = [
-                    (word["text_start"], word["text_end"], word["start"], word["end"])
-                    for word in connection.get(f"/v1/jobs/{job}/timestamps")["words"]
+                    (word["text_start"], word["text_end"], round(word["start"] * rate), round(word["end"] * rate))
+                    for word in times["words"]
                 ]
             except NotFound:  # it has expired, or somebody has deleted it
                 continue

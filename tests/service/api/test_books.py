@@ -58,10 +58,10 @@ def content(server: Server, book: str, **headers: str) -> httpx.Response:
     return httpx.get(f"{server.url}/v1/books/{book}/content", headers=headers)
 
 
-def files_of(ancestral: Run, path: Path, form: str, *options: str) -> bytes:
+def files_of(ancestral: Run, path: Path, form: str, *options: str, model: str = "tiny") -> bytes:
     """What `ancestral read` makes of a file."""
     output = path.with_name(f"result.{form}")
-    done = ancestral("read", str(path), "-o", str(output), "--model", "tiny", "--seed", "7", *options)
+    done = ancestral("read", str(path), "-o", str(output), "--model", model, "--seed", "7", *options)
     assert done.returncode == 0, done.stderr
     return output.read_bytes()
 
@@ -74,10 +74,13 @@ def _tidy(server: Server) -> Iterator[None]:
         httpx.delete(f"{server.url}/v1/books/{book['id']}")
 
 
-def test_a_text_becomes_the_file_that_the_command_makes(ancestral: Run, server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["tiny", "shaped"])  # of 16 and of 24 kHz
+def test_a_text_becomes_the_file_that_the_command_makes(
+    ancestral: Run, server: Server, tmp_path: Path, model: str
+) -> None:
     (path := tmp_path / "play.txt").write_text(TEXT)
     with server.unharmed():
-        book = begun(server, TEXT, "play.txt", voice="ann", voices={"BEN": "bob"}, speed=1.5)
+        book = begun(server, TEXT, "play.txt", model=model, voice="ann", voices={"BEN": "bob"}, speed=1.5)
         assert (book["status"], book["title"], book["filename"]) == ("in_progress", "play", "play.txt")
         assert [chapter["title"] for chapter in book["chapters"]] == ["One", "Two"]
         found = ended(server, book["id"])
@@ -85,7 +88,8 @@ def test_a_text_becomes_the_file_that_the_command_makes(ancestral: Run, server: 
     # What occurs twice is spoken once: in the chapter in which it comes first.
     assert [(chapter["characters"], chapter["progress"]) for chapter in found["chapters"]] == [(29, 1.0), (3, 1.0)]
     response = content(server, book["id"])
-    expected = files_of(ancestral, path, "m4b", "--voice", "ann", "--voices", "BEN=bob", "--speed", "1.5")
+    options = ("--voice", "ann", "--voices", "BEN=bob", "--speed", "1.5")
+    expected = files_of(ancestral, path, "m4b", *options, model=model)
     assert response.content == expected
     assert found["bytes"] == len(expected)
     assert response.headers["content-type"] == "audio/mp4"

@@ -237,6 +237,15 @@ def test_files_have_tags_chapters_and_a_cover(ok: Ok, server: Server, book: Path
         assert bytes(pictures[0]) == (tmp_path / "cover.png").read_bytes()
 
 
+def test_a_book_of_24_khz_is_the_same_here_and_by_a_server(ok: Ok, server: Server, book: Path, tmp_path: Path) -> None:
+    book.write_text(PLAY)
+    options = ("--model", "shaped", "--captions", "vtt")
+    here = _read(ok, book, tmp_path / "a.flac", *options)
+    assert _read(ok, book, tmp_path / "b.flac", *options, "--url", server.url) == here
+    assert (tmp_path / "b.vtt").read_bytes() == (tmp_path / "a.vtt").read_bytes()
+    assert soundfile.info(tmp_path / "a.flac").samplerate == 24000
+
+
 def test_a_file_a_chapter_with_its_captions(ok: Ok, book: Path, tmp_path: Path) -> None:
     options = ("--author", "N. N.", "--captions", "vtt", "--captions", "srt")
     assert _read(ok, book, tmp_path / "a.wav", *options)
