@@ -71,6 +71,8 @@ _RULERS: Final = "Pope|King|Queen|Emperor|Empress|Tsar|Czar|Sultan|Prince"
 _KEYS: Final = {"Ctrl": "Control", "Cmd": "Command", "Esc": "Escape"}
 _BEFORE_NUMBER: Final = {
     "Art": "article", "Para": "paragraph", "Ver": "version", "Eq": "equation", "Ex": "example", "Cl": "clause",
+    "Lv": "level", "Chs": "chapters", "Rte": "Route", "Lat": "latitude", "Long": "longitude", "Gr": "grade",
+    "Hdg": "heading", "Qty": "quantity",
 }  # fmt: skip
 _SLANG: Final = {
     "2nite": "tonight", "2day": "today", "2moro": "tomorrow", "2morrow": "tomorrow", "gr8": "great", "l8r": "later",
@@ -81,6 +83,7 @@ _PARTS: Final = (
     "Chapter|Part|Volume|Vol|Book|Act|Scene|Section|Article|Appendix|Phase|Stage|Level|Type|Class|Figure|Table|War"
     "|Episode|Lesson|Unit|Round|Grade|Title|Canto|Psalm|Mark|Bowl"
 )
+_PIECES: Final = {"K": "king", "Q": "queen", "R": "rook", "B": "bishop", "N": "knight"}
 _DAYS: Final = {
     "Mon": "monday", "Tue": "tuesday", "Tues": "tuesday", "Wed": "wednesday", "Thu": "thursday", "Thur": "thursday",
     "Thurs": "thursday", "Fri": "friday", "Sat": "saturday", "Sun": "sunday",
@@ -102,6 +105,9 @@ def _dotted(match: Match) -> str:
         return match[0]
     if word.lower() in _ENDING:
         return _ENDING[word.lower()] + stop(match)
+    includes = re.compile(r" (?!(?:in|with)\b)[\w$]").match(match.string, match.end()) and stop(match) == " "
+    if word.lower() in ("incl", "excl") and not includes:
+        return f"{word}uded{stop(match)}"
     return _DOTTED[word.lower()] + " "
 
 
@@ -146,11 +152,41 @@ def _roman(numeral: str) -> str:
     return str(sum(-value if value < following else value for value, following in pairs))
 
 
+def _small_roman(match: Match) -> str:
+    numeral = match[2].upper()
+    return f"{match[1]} {cardinal(_roman(numeral))}" if re.fullmatch(_ROMAN, numeral) else match[0]
+
+
+def _chess(match: Match) -> str:
+    """`Qxf7#`, `exd5`, `O-O`."""
+    if match["castle"]:
+        return f"castles {'queenside ' if len(match['castle']) > 3 else ''}"
+    begin, takes, square = match["from"] or match["pawn"] or "", match["takes"] and "takes", match["to"]
+    end = {"+": "check", "#": "mate"}.get(match["end"], "")
+    move = (
+        _PIECES.get(match["piece"]),
+        letters(begin),
+        begin.lstrip("abcdefgh"),
+        takes,
+        letters(square),
+        square[1],
+        end,
+    )
+    return " ".join(filter(None, move)) + " "
+
+
 def _dotted_pattern() -> str:
     return "|".join(sorted((re.escape(word) for word in {**_DOTTED, **_ENDING}), key=len, reverse=True))
 
 
 _RULES: Final[tuple[Rule, ...]] = (
+    rule(
+        "12345678O",
+        r"(?<![\w.'-])(?:(?P<castle>O-O(?:-O)?)"
+        r"|(?:(?P<piece>[KQRBN])(?P<from>[a-h]?[1-8]?)|(?P<pawn>[a-h])(?=x))(?P<takes>x?)(?P<to>[a-h][1-8]))(?P<end>[+#]?)(?![\w'-])",
+        _chess,
+    ),
+    rule("R", r"\b(from|near|in|to|at) Reading\b(?! [A-Z])", lambda m: f"{m[1]} Redding"),
     rule("MTWFS", rf"\b{_DAY}\b\.?(?:\s?[-&/,]\s?{_DAY}\b\.?)+", _days),
     rule("MTWFS", rf"\b({_DAY})(?:\.(?=,?\s+[a-z\d])|(?=,?\s+(?:\d|{_MONTH}\b)))", lambda m: _DAYS[m[1]]),
     rule("TWFS", r"(?<=[a-z,] )(Tues?|Wed|Thurs?|Fri|Sat)\.?(?=[,;!?]|\s*$)", lambda m: _DAYS[m[1]]),
@@ -170,13 +206,14 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(".", r"\best\.(?=\s+(?:(in|by)\b|[a-z]))", lambda m: "established" if m[1] else "estimated"),
     rule(".", r"(?<!\d )(?<=[A-Za-z] )yr\.", lambda m: f"year{stop(m)}"),
     rule("P", r"\bPt\.(?=\s+[A-Z\d])", lambda m: "Part" if _NUMBER_AFTER.match(m.string, m.end()) else "Point"),
+    rule(".", r"\b([Cc]onf)\.(?= (?:no\b|num|code))", lambda m: f"{m[1]}irmation"),
     rule("q", r"\b[Ss]q\.? ?(ft|in|mi|yd|m|km|cm)\b\.?", _square),
     rule("CE", rf"\b({'|'.join(_KEYS)})\b", lambda m: _KEYS[m[1]]),
     rule(
         ".", rf"\b({'|'.join(_BEFORE_NUMBER)})\.(?=\s*\d)", lambda m: _BEFORE_NUMBER[m[1].title()] + " ", re.IGNORECASE
     ),
     rule("I", r"\bIV(?= (?:every|drip|fluids?|access|push|line|infusion|bag|antibiotics)\b)", lambda m: letters(m[0])),
-    rule("W", r"(?<=\b[Tt]he )WHO\b", lambda m: letters(m[0])),
+    rule("WS", r"(?<=\b[Tt]he )(?:WHO|SAT)\b|\bSAT(?= (?:scores?|prep|exams?|tests?)\b)", lambda m: letters(m[0])),
     rule("&", r"\b([A-Z]{1,3})&([A-Z]{1,3})\b", lambda m: f"{letters(m[1])} and {letters(m[2])}"),
     rule("(", r"\((a)\)", lambda m: f" , {letters(m[1])} , "),
     rule("#", r"(?<!\w)#\s?(?=\d)", lambda _: " number "),
@@ -190,6 +227,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule("DcB", r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?", lambda m: letters(m[0]) + stop(m)),
     rule("1k", r"\b([aiklp])(8|1[0138])([nsy])\b", lambda m: f"{letters(m[1])} {cardinal(m[2])} {letters(m[3])}"),
     rule("/", r"\b[Cc]/[Oo]\b", lambda _: "care of"),
+    rule("/", r"(?<!/)\b([A-Z]/[A-Z])\b(?!/)", lambda m: letters(m[1])),
     rule("-", r"(?<=\d)-(alpha|beta|rc|dev|pre)\.(?=\d)", lambda m: f" {m[1]} point "),
     rule("/", r"\bw/(o?)(?!\w)", lambda m: "without" if m[1] else "with"),
     rule("W", r"\bWW(I{1,2})\b", lambda m: f"World War {m[1]}"),
@@ -219,6 +257,7 @@ _RULES: Final[tuple[Rule, ...]] = (
         rf"\b({_PARTS}|(?:volume|chapter|section)(?= +(?:[IVXLC]{{2}}|[VX]\b))) +({_ROMAN}){_NOT_SHORTENED}",
         lambda m: f"{m[1]} {cardinal(_roman(m[2]))}",
     ),
+    rule("ivx", rf"\b({_PARTS}|act|scene) +([ivx]+)\b", _small_roman),
     rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(_roman(m[1]))),
     rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN}){_NOT_SHORTENED}", lambda m: cardinal(_roman(m[1]))),
 )

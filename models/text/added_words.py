@@ -20,6 +20,7 @@ WORDS: Final = SOUNDS | {
     "edamame": "EH2 D AX0 M AA1 M EY0", "matcha": "M AA1 CH AX0", "miso": "M IY1 S OW0", "paella": "P AA0 EY1 AX0",
     "ramen": "R AA1 M AX0 N", "sriracha": "S IH0 R AA1 CH AX0", "udon": "UW1 D AA2 N", "wasabi": "W AX0 S AA1 B IY0",
     "tzatziki": "T S AA0 T S IY1 K IY0", "bouillabaisse": "B UW2 Y AX0 B EY1 S", "segue": "S EH1 G W EY2",
+    "nee": "N EY1", "weltschmerz": "V EH1 L T SH M EH2 R T S",
     # Names of people.
     "antetokounmpo": "AA2 N T EH2 T AX0 K UW1 M P OW0", "buttigieg": "B UW1 T IH0 JH EH2 JH", "camus": "K AE0 M UW1",
     "chalamet": "SH AE1 L AX0 M EY2", "cillian": "K IH1 L IY0 AX0 N", "daenerys": "D AX0 N EH1 R IH0 S",
@@ -33,6 +34,7 @@ WORDS: Final = SOUNDS | {
     "schopenhauer": "SH OW1 P AX0 N HH AW2 ER0", "schrodinger": "SH R OW1 D IH0 NG ER0",
     "timothee": "T IH1 M OW0 T EY1",
     "villeneuve": "V IY2 L N UW1 V", "wittgenstein": "V IH1 T G AX0 N SH T AY2 N", "xi": "SH IY1",
+    "dvorak": "D V AO1 R ZH AA2 K", "iweala": "IH0 W EY0 AA1 L AX0", "nguyen": "W IH1 N", "saens": "S AA1 N S",
     "zelensky": "Z AX0 L EH1 N S K IY0", "zelenskyy": "Z AX0 L EH1 N S K IY0", "zendaya": "Z AX0 N D EY1 AX0",
     # Names of things and places.
     "adidas": "AX0 D IY1 D AX0 S", "balenciaga": "B AX0 L EH2 N S IY0 AA1 G AX0", "cthulhu": "K AX0 TH UW1 L UW0",

@@ -94,6 +94,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(".", r"\b([A-Z]{2,5})\.([A-HJ-Z])\b(?![.'])", lambda m: f"{letters(m[1])} dot {letters(m[2])}"),
     rule(".", r"(?<![\w.'])([A-Z])\.(?=[A-Z][a-z])(?!Sc\b)", lambda m: f"{letters(m[1])} "),
     rule("#", r"#(?=[\dA-Fa-f]*\d)(?=\d*[A-Fa-f])([\dA-Fa-f]{6})\b", lambda m: f" hash {each(m[1])} "),
+    rule("#", r"(?<![\w&])#(?=[A-Z]{1,4}-?\d)", lambda _: "number "),
     rule("#@", r"(?<![\w&])([#@])([A-Za-z]\w*)", _tag),
 )
 

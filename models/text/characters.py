@@ -43,7 +43,7 @@ _ENGLISH_WORDS: Final[dict[str, str]] = {
     "√": " square root of ", "∑": " sum of ", "∫": " integral of ", "∂": " partial ", "∆": " delta ",
     "∇": " nabla ", "∈": " in ", "∞": " infinity ", "§": " section ", "¶": " paragraph ", "©": " copyright ",
     "®": " registered ", "™": " trademark ", "†": " dagger ", "‡": " double dagger ",
-    "‰": " per mille ", "¬": " not ", "№": " No. ", "₿": " bitcoin ",
+    "‰": " per mille ", "·": "·", "¬": " not ", "№": " No. ", "₿": " bitcoin ",
 }  # fmt: skip
 _REPLACED: Final[dict[str, str]] = {
     "\t": " ", "\r": "\n", "\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029": "\n\n",

@@ -24,10 +24,11 @@ _GROUPS: Final = r"\d{2,19}(?:[ -]\d{2,7})*(?![\w.,-]*\d)(?!\w)"
 _MIXED: Final = r"(?=[\w-]*\d)(?=[\w-]*[a-z])[a-z\d]+(?:-[a-z\d]+)*(?![\w-])"
 _ENDS: Final = r"(?:end(?:s|ing|ed)? (?:in|with)|ending|last (?:four|4)(?: digits)?(?: are| is)?:?)"
 _OF_CARD: Final = re.compile(r"\b(?:card|account|number|phone|visa|mastercard|amex)\b", re.IGNORECASE)
-_STREET: Final = (
-    r"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) "
-    r"(?:[Ss]treet|[Aa]venue|[Bb]oulevard|[Rr]oad|[Dd]rive|[Ll]ane|Way|[Cc]ourt|[Pp]lace|[Cc]ircle|[Tt]errace|[Tt]rail)\b"
+_STREET_KIND: Final = (
+    "[Ss]treet|[Aa]venue|[Bb]oulevard|[Rr]oad|[Dd]rive|[Ll]ane|Way|[Cc]ourt|[Pp]lace|[Cc]ircle|[Tt]errace|[Tt]rail"
 )
+_AIRLINE: Final = "AA|AC|AF|AI|BA|CX|DL|EI|EK|EY|IB|JL|KL|LH|LX|NH|QF|QR|SK|SQ|TK|UA|VS|WN"
+_STREET: Final = rf"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b"
 
 
 def spell(text: str) -> str:
@@ -141,6 +142,18 @@ RULES: Final[tuple[Rule, ...]] = (
         LONG_NUMBER,
         rf"(?<![\w.,$£€-])\d{{3,4}}(?= (?:(?:North|South|East|West) [A-Z\d]|(?:[A-Z][a-z]+ )?{_STREET}))",
         _street_number,
+    ),
+    # Addresses in Queens, flights, articles and coupons.
+    number_rule(
+        "-",
+        rf"(?<![\w.,-])(\d{{2,3}})-(\d\d)(?= (?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b)",
+        lambda m: f"{cardinal(m[1]) if len(m[1]) == 2 else pairs(m[1])} {cardinal(m[2])}",
+    ),
+    number_rule(LONG_NUMBER, rf"\b({_AIRLINE}) (\d{{3,4}})(?![\w,.]*\d)", lambda m: f"{spell(m[1])} {pairs(m[2])}"),
+    number_rule(
+        "-",
+        r"(?<![\w-])(?=[A-Z\d-]*[A-Z])(?=[A-Z-]*\d)(?:[A-Z]+\d+-\d+[A-Z]+|(?:[A-Z]+|\d+|[A-Z]+\d+|\d+[A-Z]+)(?:-[A-Z\d]+){2,})(?![\w-])",
+        lambda m: _groups(m[0]),
     ),
     number_rule(LONG_NUMBER, r"(?<=[A-Z]-)\d{5,}(?![\w.,-]*\d)", lambda m: digits(m[0])),
     number_rule(LONG_NUMBER, r"\b[A-Z]{2,5}\d{5,}\b", lambda m: _groups(m[0])),

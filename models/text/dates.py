@@ -20,7 +20,8 @@ _MONTH: Final = (
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 # What stands before a day: 3/14 is a fraction elsewhere, unless only a date has a zero first.
 _BEFORE_DAY: Final = re.compile(
-    r"(?:day|date|deadline|\bas of|\bdue|\bdated|\bon|\buntil|\bsince|\bborn)(?:,?| is):? +$", re.IGNORECASE
+    r"(?:day|date|deadline|\bas of|\bdue|\bdated|\bends|\bstarts|\bon|\buntil|\bsince|\bborn)(?:,?| is):? +$",
+    re.IGNORECASE,
 )
 _MAYBE_BEFORE_DAY: Final = re.compile(r"\b(?:by|before|after|from|through|to) +$", re.IGNORECASE)
 _FRACTION_AFTER: Final = re.compile(r" (?:of|cups?|inch|inches|mile|tsp|tbsp|oz|in)\b")
@@ -146,9 +147,12 @@ def _month_year(match: Match) -> str:
 
 
 def _season(match: Match) -> str:
-    if int(match[2]) != (int(match[1]) + 1) % 100:
-        return match[0]
-    return f"{year(match[1])} to {cardinal(match[2])}"
+    first, sign, last = match[1], match[2], int(match[3])
+    if last != (int(first) + 1) % 100:
+        is_month = sign == "-" and 1 <= last <= min(_LAST_MONTH, int(first[2:]) - 1)
+        return f"{_MONTHS[last - 1]} {year(first)}" if is_month else match[0]
+    words = year(str(int(first) + 1)) if last == 0 else f"{'oh ' if last < 10 else ''}{cardinal(str(last))}"
+    return f"{year(first)} to {words}"
 
 
 def _expiry(match: Match) -> str:
@@ -170,7 +174,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     number_rule("F", r"\bFY ?'?(\d{2}|\d{4})\b", lambda m: f"{LETTER}f {LETTER}y {plain_number(m[1])}"),
     number_rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
-    number_rule("/", r"(?<![\w/.])((?:19|20)\d\d)/(\d\d)(?![\w/])", _season),
+    number_rule("/-", r"(?<![\w/.-])((?:19|20)\d\d)([/-])(\d\d)(?![\w/-])", _season),
     number_rule("-/", rf"{START}(\d{{4}})([-/])(\d{{1,2}})\2(\d{{1,2}})(?:T(?=\d)|{END})", _iso_date),
     number_rule("/.-", rf"{START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}){END}", _slash_date),
     number_rule("/", rf"{START}(\d{{1,2}})(/)(\d{{1,2}})/(\d{{2}})(?!/){END}", _slash_date),

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from ancestral.models.text.abbreviations import speak_abbreviations
-from ancestral.models.text.addresses import speak_addresses
+from ancestral.models.text.addresses import letters, speak_addresses
 from ancestral.models.text.characters import CUE, LETTER
 from ancestral.models.text.dates import BRITISH_RULES
 from ancestral.models.text.formulas import speak_formulas
@@ -25,12 +25,17 @@ from ancestral.models.text.words import speak_words
 
 _SYMBOLS: Final = {
     "&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "#": " hash ", "%": " percent ",
-    "°": " degrees ", "µ": " mu ", "\\": " backslash ",
+    "°": " degrees ", "µ": " mu ", "·": " , ", "\\": " backslash ",
     **{sign: f" {currency.one} " for sign, currency in CURRENCIES.items()},
     **dict.fromkeys("_*~^/\"", " "),
     **dict.fromkeys("|()[]{};:", " , "),
 }  # fmt: skip
 _SYMBOL: Final = re.compile(f"[{re.escape(''.join(_SYMBOLS))}]")
+# The options of a command: `-m`, `-rf`, `--save-dev`.
+_OPTION: Final = re.compile(
+    r"(?<=[\w'\",:] )(--)(?=[A-Za-z]{2})"
+    r"|(?<=[\w'\",:] )-(?!(?:a|[Ii]|as|at|by|he|if|in|is|it|no|of|or|so|to|we)\b)([A-Za-z]{1,2})\b(?![-'])"
+)
 _LAYOUT: Final = layout("A-Z", "dot", "and|or")
 _ABOUT: Final = re.compile(r"~(?=\s?[\d$£€¥])")
 _WORD_OR_MARK: Final = re.compile(rf"[A-Za-z]+{CUE}|{LETTER}?[A-Za-z]+(?:'[A-Za-z]+)*|[.,?!]")
@@ -39,7 +44,8 @@ _LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])([A-Za-z])(?=\d)")
 
 def speak(folded: SpannedText, *, british: bool = False) -> list[tuple[str, Span]]:
     """The words and marks of a folded text, as in :class:`~ancestral.models.text.tokens.Token`, and their spans."""
-    text = lay_out(speak_arrows(speak_formulas(folded)).strip(), _LAYOUT)
+    text = speak_formulas(folded).sub(_OPTION, lambda m: "dash dash " if m[1] else f"dash {letters(m[2])}")
+    text = lay_out(speak_arrows(text).strip(), _LAYOUT)
     text = speak_abbreviations(speak_addresses(speak_markup(text)))
     text = text.sub(_LONE_LETTER, lambda m: f"{LETTER}{m[1].lower()} ").sub(_ABOUT, " about ")
     if british:

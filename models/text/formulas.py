@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER
+from ancestral.models.text.numerals import cardinal, fraction
 from ancestral.models.text.rules import Match
 from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.units import UNITS
@@ -23,22 +24,24 @@ _WORDS: Final = "is|in|on|no|if|or|of|to|at|by|an|as|be|do|go|he|it|me|my|so|up|
 _VARIABLES: Final = rf"(?!(?i:{_WORDS})(?![A-Za-z]))[A-Za-z]{{1,2}}"
 _ATOM: Final = rf"(?:\d+(?:\.\d+)?[A-Za-z]{{0,3}}|{_VARIABLES}\d?|pi)(?:\^-?\w+)?(?![\w'.]*\w)"
 _FUNCTION: Final = "|".join(_FUNCTIONS)
+_GREEK: Final = "alpha|beta|gamma|theta|lambda|phi|omega"
 _OPEN: Final = (
-    r"(?:[(\[] ?|-(?!-)|(?:square root of|absolute value of|plus or minus)\s+"
+    r"(?:[(\[] ?|-(?!-)|(?:square root of|absolute value of|plus or minus|minus)\s+"
     rf"|(?:(?:{_FUNCTION})(?:\^\d)?|\d|[A-Za-z]'{{0,2}})\(){{0,12}}"
 )
 _CLOSE: Final = r"(?: ?[)\]](?:\^-?\w+)?|(?<=[\d)])!(?!=))*"
-_OPERATOR: Final = r" *(?:[-+*/=]|times|divided by|plus or minus|(?<=[)\d])(?=\()) *"
+_OPERATOR: Final = r" *(?:[-+*/=]|times|divided by|(?:plus or )?minus|(?<=[)\d])(?=\()) *"
 _FORMULA: Final = re.compile(rf"(?<![\w.,'^/?&|-])(?<!\d ){_OPEN}{_ATOM}{_CLOSE}(?:{_OPERATOR}{_OPEN}{_ATOM}{_CLOSE})+")
 _IS_FORMULA: Final = re.compile(
     rf"[=^]|square root|absolute value|\) ?/ ?\(|[-+*/] ?\w+\) ?/|(?<![A-Za-z])\w\*\w(?![A-Za-z])"
     rf"|(?:{_FUNCTION})\(|(?<![A-Za-z])[A-Za-z]\([^()]*[-+*/]"
+    r"|\d[xyz] +(?:[-+]|minus) +(?!\d+(?:x\b| times))|(?:\+|minus) +\d+[xyz]\b|^(?:-|minus +)\d+[xyz]\b"
 )
 _HAS_VARIABLE: Final = re.compile(
     r"(?<![A-Za-z])(?!(?:plus|minus|or|times|square|root|absolute|value|of|divided|by)\b)[A-Za-z]|!"
 )
 _PART: Final = re.compile(
-    rf"(?P<word>plus or minus|square root of|absolute value of|times|divided by|pi\b)"
+    rf"(?P<word>(?:plus or )?minus|square root of|absolute value of|times|divided by|pi\b)"
     rf"|(?P<function>{_FUNCTION})(?=(?:\^\d)?\()"
     r"|(?P<prime>'+)(?=\()|(?P<power>\^-?\d+)|\^(?P<raised>-?[A-Za-z]\w*)|(?P<letters>[A-Za-z]+)|(?P<number>\d+(?:\.\d+)?)|(?P<sign>[-+*/=!()\[\]])"
 )
@@ -47,6 +50,12 @@ _SUM: Final = re.compile(r"\([^()]{0,60}[-+*/][^()]{0,60}\)")
 _OPERATORS: Final = {"-": "minus", "+": "plus", "*": "times", "/": "over", "=": "equals", "!": "factorial"}
 # Operators that are such wherever they stand: before layout is read, where a hyphen is none.
 _CODE: Final = (
+    (re.compile(r"\blog(2|10)(?= ?\(| +[\dn])"), lambda m: f"log base {cardinal(m[1])}"),
+    (re.compile(rf"\b(sin|cos|tan|ln) +(?=(?:{_GREEK}|[xyz])\b|\d+ ?°)"), lambda m: f"{_FUNCTIONS[m[1]]} "),
+    (re.compile(rf"(?<=[a-z]) +/ *(?={_GREEK}|{'|'.join(_FUNCTIONS.values())})"), lambda _: " over "),
+    (re.compile(r"(?<![\w/)])(\d)/(\d)(?=\()"), lambda m: f"{fraction(m[1], m[2])} "),
+    (re.compile(r"\bP\(([A-Z])(?: *(\||,|[a-z]+) *([A-Z]))?\)(?: *([/*·]) *(?=P))?"), lambda m: _probability(m)),
+    (re.compile(r"(?<=[\d)])·(?=[\w(])|(?<=\b[a-z])·(?=[a-z]\b)"), lambda _: " times "),
     (re.compile(r"(?<![\w*])([A-Za-z]|\d+)\*\*(\d+|[A-Za-z])(?![\w*])"), lambda m: f"{m[1]}^{m[2]}"),
     (re.compile(r"(?<![\w|])\|(-?\w{1,3}(?: ?[-+*/] ?\w{1,3})*)\|(?![\w|])"), lambda m: _absolute(m[1])),
     (re.compile(r"(?<=\b[A-Za-z]\([A-Za-z]\)) - (?=[A-Za-z\d]\(|\d)"), lambda _: " minus "),
@@ -60,11 +69,20 @@ _CODE: Final = (
 )
 # Of one variable, outside a formula.
 _DIFFERENCE: Final = re.compile(r"(?<=\w\[)([a-z])-(?=\w{1,2}\])|(?<![\w'-])([ijnxyz])-(?=\d+(?![\w-]))")
+_MULTIPLE: Final = re.compile(r"((?:minus +|[<>]=? ?)\d+|\d+(?=[xyz] ?[<>]))([xyz])\b")
 _AFTER_FUNCTION: Final = re.compile(rf"(?:{_FUNCTION})(?:\^\d)?$")
 
 
 def _letters(text: str) -> str:
     return " ".join(LETTER + letter.lower() for letter in text)
+
+
+def _probability(match: Match) -> str:
+    """`P(A|B)/P(B)`, up to the next one."""
+    first, sign, second, operator = match.groups("")
+    given = {"|": "given", ",": "and"}.get(sign, sign)
+    joint = _OPERATORS.get(operator.replace("·", "*"), "")
+    return f" {LETTER}p of {_letters(first)} {given} {_letters(second)} {joint} "
 
 
 def _absolute(inside: str) -> str:
@@ -117,7 +135,7 @@ def speak_formulas(text: SpannedText) -> SpannedText:
         if _IS_FORMULA.search(match[0]) and _HAS_VARIABLE.search(match[0])
     ]
     if not places:
-        return text.sub(_DIFFERENCE, _speak_difference)
+        return text.sub(_DIFFERENCE, _speak_difference).sub(_MULTIPLE, lambda m: f"{m[1]} {_letters(m[2])}")
     inside = bytearray(len(text.text))
     for start, end in places:
         inside[start:end] = b"\1" * (end - start)

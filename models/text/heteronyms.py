@@ -73,6 +73,7 @@ _FIBRE: Final = "ligament muscle cartilage acl wear"
 _NATION: Final = (
     "team people man woman government army border language citizen citizens president food restaurant poland"
 )
+_SPEAK: Final = "speak speaks speaking spoke learn learns learning learned fluent in russian czech your"
 # The first sense that fits is taken; if none does, the lexicon's reading for the part of speech.
 _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
     "aged": (_sense("EY1 JH IH0 D", before="the"), _sense("EY1 JH D")),
@@ -92,6 +93,7 @@ _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
     "invalid": (_sense("IH1 N V AX0 L IH0 D", "N", before="the an this that her his"), _sense("IH0 N V AE1 L IH0 D")),
     "lead": (
         _sense("L IY1 D", "V"),
+        _sense("L EH1 D", "N", after="out"),
         _sense("L EH1 D", before="of from", after=_OF_METAL, near="paint metal zinc copper mercury toxic"),
         _sense("L IY1 D"),
     ),
@@ -105,7 +107,11 @@ _SENSES: Final[Mapping[str, Sequence[_Sense]]] = {
         _sense("N AH1 M ER0", before="grew grow got get getting felt feel feeling went became become even"),
         _sense("N AH1 M B ER0"),
     ),
-    "polish": (_sense("P OW1 L IH0 SH", "J"), _sense("P OW1 L IH0 SH", after=_NATION), _sense("P AA1 L IH0 SH")),
+    "polish": (
+        _sense("P OW1 L IH0 SH", "J"),
+        _sense("P OW1 L IH0 SH", before=_SPEAK, after=_NATION),
+        _sense("P AA1 L IH0 SH"),
+    ),
     "read": (
         _sense("R EH1 D", before=f"{_BE} he she who have has had i've you've we've they've"),
         _sense("R IY1 D", "V", near="every daily usually often"),

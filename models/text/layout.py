@@ -25,7 +25,7 @@ def layout(capitals: str, dot: str, joining: str) -> Layout:
         (re.compile(r"(^|(?<= \. )|[.?!][\"')\]]*\s)\s*(?!>+\s*\d)[-*#>]+\s+"), lambda m: f"{m[1]} "),
         (re.compile(r"\s+"), " "),
         (re.compile(rf"(?<![^\s(])\.(?=[{letters}])"), f" {dot} "),
-        (re.compile(rf"(?<!\d) -+ | -+ (?!\d)|-{{2,}}|(?<=\S)- (?!(?:{joining})\b)"), " , "),
+        (re.compile(rf"(?<!\d)(?<!\d[xyz]) -+ | -+ (?!\d)|-{{2,}}|(?<=\S)- (?!(?:{joining})\b)"), " , "),
         (re.compile(rf"\.{{2,}}(?=[\s\"')]+[{capitals}])"), ". "),
         (re.compile(rf"\.{{2,}}(?=[\s\"')]*[{letters}0-9])"), " , "),
     )

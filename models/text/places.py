@@ -27,15 +27,9 @@ _STATE: Final = "|".join(_STATES)
 _BARE_STATE: Final = "|".join(_STATES.keys() - _WITH_ZIP_ONLY)
 _PARTIES: Final = {"D": "Democrat", "R": "Republican", "I": "Independent"}
 _POINTS: Final = {
-    "N": "North",
-    "S": "South",
-    "E": "East",
-    "W": "West",
-    "NW": "Northwest",
-    "NE": "Northeast",
-    "SW": "Southwest",
+    "N": "North", "S": "South", "E": "East", "W": "West", "NW": "Northwest", "NE": "Northeast", "SW": "Southwest",
     "SE": "Southeast",
-}
+}  # fmt: skip
 _STREETS: Final = {
     "Ave": "avenue", "Blvd": "boulevard", "Rd": "road", "Ln": "lane", "Pkwy": "parkway", "Sq": "square", "Ct": "court",
     "Pl": "place", "Cir": "circle", "Ter": "terrace", "Trl": "trail",
@@ -51,7 +45,8 @@ def _street_or(match: Match, street: str, title: str) -> str:
     after_name = _NAME_BEFORE.search(match.string, start, match.start())
     before_name = _CAPITAL_AFTER.match(match.string, match.end())
     new_sentence = SENTENCE_AFTER.match(match.string, match.end())
-    if before_name and not (after_name and new_sentence):
+    article = re.search(r"\b(?:[Tt]he|[Aa]|[Mm]y|[Oo]ur)\s$", match.string[start : match.start()])
+    if (article and title == "doctor") or (before_name and not (after_name and new_sentence)):
         return title + " "
     return street + (stop(match) if match[0].endswith(".") else " ")
 

@@ -29,21 +29,14 @@ from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.units import CURRENCIES, UNITS
 
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-_SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|[BT])\b)?"
-_SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion"}
+_SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|tn|[BT])\b)?"
+_SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion", "tn": "trillion"}
 _SIGNS: Final = "$£€¥₹"
 _UNIT: Final = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 _PERIODS: Final = {
-    "hr": "hour",
-    "h": "hour",
-    "day": "day",
-    "week": "week",
-    "mo": "month",
-    "yr": "year",
-    "wk": "week",
-    "min": "minute",
-    "lb": "pound",
-}
+    "hr": "hour", "h": "hour", "day": "day", "week": "week", "mo": "month", "yr": "year", "wk": "week",
+    "min": "minute", "lb": "pound",
+}  # fmt: skip
 _PER: Final = (
     "hour|hr|h|day|night|week|wk|month|mo|year|yr|minute|min|person|piece|item|unit|user|head|share|gallon|pound|lb|kg"
     f"|{_UNIT}"
@@ -61,7 +54,20 @@ _NOUN_AFTER: Final = re.compile(
     r"|heavy|old|apart|ago|later|left|plus|minus|than|that|which|who|you|she|they|with|without|in|into|on|onto|over|under|at|to"
     r"|is|are|was|were|will|would|can|could|may|might|must|has|have|had|does|did|do|not|above|below|after|before|between|within"
     r"|until|since|because|when|while|where|if|then|there|here|we|it|he|by|as|so|about|around|too|also|only|just|even|down|up)\b)"
-    r"[A-Za-z]{3,}"
+    r"(?:[A-Z]{2}|[A-Za-z]{3})"
+)
+
+
+_QUOTED: Final = re.compile(r'(?:^|[\s(])"[^"]*$')
+_COUNT: Final = r"\d{1,3}(?:,\d{3}|\d?)"
+# Before and after what has been reached of a number that there is: HP 40/50, 3/5 wolves.
+_COUNTED_BEFORE: Final = re.compile(
+    r"\b(?:[HMXSEA]P|[Hh]ealth|[Mm]ana|[Qq]uests?|[Ww]ave|[Pp]rogress|[Aa]mmo|[Ll]ives|[Ss]core):? +$"
+)
+_COUNTED_AFTER: Final = re.compile(
+    r" +(?:complet|done\b|slain\b|found\b|collected\b|wolves\b|men\b|women\b|people\b"
+    r"|(?!(?:cups|inches|miles|hours|pounds|lbs|ounces|acres|yards|days|years|weeks|months|t\w+spoons|times|as|is|was)\b)"
+    r"[a-z]+s\b)"
 )
 
 
@@ -119,13 +125,23 @@ def _dimensions(match: Match) -> str:
     return " by ".join(sides)
 
 
+def _inches(match: Match) -> str:
+    """Inches, unless a quotation ends there."""
+    if _QUOTED.search(match.string, max(0, match.start() - 300), match.start()):
+        return match[0]
+    one = match[1] == "1" or _is_adjective(match) or match.string[: match.start()].endswith((" a ", "A "))
+    return f"{number(match[1])} inch{'' if one else 'es'}"
+
+
 def _degrees(match: Match) -> str:
     scale = {"C": " celsius", "F": " fahrenheit", "K": " kelvin"}.get((match[2] or "").upper(), "")
     return f"{number(match[1])} degree{'' if match[1] == '1' else 's'}{scale}"
 
 
 def _slashed(match: Match) -> str:
-    if match[0] in ("5/5", "10/10", "100/100"):
+    before = _COUNTED_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
+    large = "," in match[0] or (max(map(len, match.groups())) > 2 and int(match[1]) <= int(match[2]))
+    if before or _COUNTED_AFTER.match(match.string, match.end()) or large or match[0] in ("5/5", "10/10"):
         return f"{cardinal(match[1])} out of {cardinal(match[2])}"
     shares = int(match[1]) >= int(match[2]) > 0 and int(match[1]) + int(match[2]) == 100
     if match[0] in ("24/7", "9/11") or match[1] == match[2] or shares:
@@ -165,9 +181,18 @@ def _periods(match: Match) -> str:
 
 RULES: Final[tuple[Rule, ...]] = (
     *dates.RULES,
+    number_rule(
+        "h",
+        r"(?<![\w.])(\d{1,2})h([0-5]\d)\b",
+        lambda m: f"{cardinal(m[1])} hour{'s' * (m[1] != '1')} {cardinal(str(int(m[2])))}",
+    ),
     number_rule("m", r"(?<![\w.])(?:\d{1,3}h ?\d{1,2}m(?: ?\d{1,2}s)?|\d{1,3}m ?\d{1,2}s)\b", _periods),
     *codes.RULES,
-    number_rule("/", rf"((?:[{_SIGNS}]\s?{_NUMBER}|(?<![\w.]){_NUMBER}%?))/({_PER})\b(?!/)(?:\.(?=\s+[a-z]))?", _per),
+    number_rule(
+        "/",
+        rf"((?:[{_SIGNS}]\s?{_NUMBER}[kKM]?|(?<![\w.]){_NUMBER}(?:%|(?<=\.\d)k)?))/({_PER})\b(?!/)(?:\.(?=\s+[a-z]))?",
+        _per,
+    ),
     number_rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
     number_rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
     number_rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
@@ -194,11 +219,15 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
     number_rule(
         "MBKkn",
-        rf"(?<![\w.$£€¥])({_NUMBER}(?:M|B|bn)|\d{{2,3}}[kK])(?= (?:people|[a-z]{{2,}}s|(?:a|per) (?:year|month))\b)",
-        lambda m: f"{number(m[1].rstrip('MBKkbn'))} {_SCALES[m[1].lstrip('.,0123456789').lower()]}",
+        rf"(?<![\w.$£€¥])({_NUMBER}(?:bn|tn)\b|\d+\.\dk\b|(?:{_NUMBER}[MB]|\d{{2,3}}[kK])"
+        rf"(?= (?:people|[a-z]{{2,}}s|(?:a|per) (?:year|month))\b))",
+        lambda m: f"{number(m[1].rstrip('MBKkbtn'))} {_SCALES[m[1].lstrip('.,0123456789').lower()]}",
     ),
     number_rule("/", rf"(?<=[A-Z]{{2}})/({_UNIT})\b", lambda m: f"per {UNITS[m[1]].one}"),
     number_rule("m", rf"(?<=population) +({_NUMBER})m\b", lambda m: f"{number(m[1])} million"),
+    number_rule(
+        "/", r"(?<![\w.])(\d{2,3})°?([FC]?)/(\d{2,3})°?([FC])\b", lambda m: f"{m[1]}°{m[2] or m[4]} {m[3]}°{m[4]}"
+    ),
     number_rule("FC", r"\b((?i:at|to|about|around)) (\d{2,3}) ?([FC])\b", lambda m: f"{m[1]} {m[2]}°{m[3]}"),
     number_rule("°", rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
     number_rule(
@@ -206,7 +235,7 @@ RULES: Final[tuple[Rule, ...]] = (
         r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
         lambda m: f"{cardinal(m[1])} and {fraction(m[2], m[3])}",
     ),
-    number_rule("/", r"(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/])", _slashed),
+    number_rule("/", rf"(?<![\d/.,])({_COUNT})/({_COUNT})(?![\d/]|,\d)", _slashed),
     number_rule("/", rf"(?<=\d)\s?/\s?(?={_NUMBER})", lambda m: "over"),
     number_rule(
         ".", r"(?<![\d.])(\d+\.\d+(?:\.\d+)+)(?!\d)", lambda m: " point ".join(cardinal(p) for p in m[1].split("."))
@@ -214,10 +243,18 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("s", r"\b((?i:in|for|after|within|every)) (\d{1,3})s\b", lambda m: f"{m[1]} {cardinal(m[2])} seconds"),
     number_rule("s", r"\b(\d{1,3}0)'?s\b", _decade),
     number_rule("r", r"\b(\d\d)ers\b", lambda m: f"{cardinal(m[1]).removesuffix('e')}ers"),
+    number_rule(
+        ".", r"(\d+)\.(\d*)(\d)(?:st|nd|rd|th)\b", lambda m: f"{cardinal(m[1])} point {digits(m[2])} {ordinal(m[3])}"
+    ),
     number_rule("tdh", r"(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1].replace(",", ""))),
     number_rule("s", r"(?<=[A-Za-z]-)(\d+)s\b", lambda m: plural(cardinal(m[1]))),
     number_rule("x", rf"(?<![\w.])({_NUMBER})x(?=\d+ ?(?:{_UNIT})\b)", lambda m: f"{number(m[1])} by"),
-    number_rule('"', rf"\b([Aa]n?) ({_NUMBER})\"(?= [a-z])", lambda m: f"{m[1]} {number(m[2])} inch"),
+    number_rule('"', rf"(?<![\w.,\"])({_NUMBER})\"(?=[\s.,;:?!)]|$)", _inches),
+    number_rule(
+        ".",
+        r"\b((?:hit|bat|slug|average)\w*(?: (?:at|of|an?|was|is))? )\.(\d{3})(?!\d)",
+        lambda m: f"{m[1]} {pairs(m[2])}",
+    ),
     number_rule(
         "",
         rf"(?<![\w.^])(?<!\^-)({_NUMBER})([\s-]?)({_UNIT})(?:/({_UNIT}|day|week|wk|mo|min))?(?!\w)"

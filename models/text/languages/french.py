@@ -15,7 +15,7 @@ _VOWELS: Final = "aàâäeéèêëiîïoôöuùûüyhœæ"
 _NOT_COUNTED: Final = words(
     """à au aux avec ce ces cette chez comme contre d dans de depuis des dont du elle elles en entre est et il ils je la
     le les leur mais moins ne ni non nous on ou où par pas pendant plus pour puis qu que qui sans si son sont sous sur
-    tu un une vers vous y a ont était heures"""
+    tu un une vers vous y a ont était"""
 )
 _FEMININE: Final = re.compile(r".*(?:[^é]e|ée|[ts]ion|xion|té|tié|son|eur)s?")
 _MASCULINE: Final = re.compile(
@@ -51,6 +51,7 @@ _NUMBERS: Final = Numbers(
         6: ("sixième", "sixièmes"), 8: ("huitième", "huitièmes"), 10: ("dixième", "dixièmes"),
         100: ("centième", "centièmes"),
     },
+    half={"m": "un demi", "f": "une demi"},
     over="sur",
 )  # fmt: skip
 _NUMERALS: Final = Numerals(_NUMBERS)
@@ -205,7 +206,7 @@ _TITLES: Final = {
     "St": "saint", "Ste": "sainte", "n°": "numéro", "p.": "page", "pp.": "pages",
     "chap.": "chapitre", "vol.": "volume", "fig.": "figure", "art.": "article", "al.": "alinéa", "éd.": "édition",
     "av.": "avenue", "bd": "boulevard", "bld": "boulevard", "boul.": "boulevard", "bvd": "boulevard", "pl.": "place",
-    "rte": "route", "imp.": "impasse", "tél.": "téléphone", "env.": "environ", "pers.": "personnes",
+    "rte": "route", "niv.": "niveau", "imp.": "impasse", "tél.": "téléphone", "env.": "environ", "pers.": "personnes",
     "c.-à-d.": "c'est-à-dire",
     "p. ex.": "par exemple", "p.ex.": "par exemple", "ex.": "exemple", "cf.": "confer", "cf": "confer",
     "vs": "contre", "max.": "maximum", "dép.": "département", "apt.": "appartement",
@@ -257,6 +258,7 @@ FRENCH: Final = Language(
     ranges="à",
     times="fois",
     rules=(
+        number_rule("m", r"(?<![\w.,])(\d)m(\d\d)\b", lambda m: f"{m[1]} m {_NUMERALS.whole(m[2])}"),
         number_rule("d", r"(?<![\w.,])2n?de(?!\w)", lambda _: "seconde"),
         number_rule("d", r"(?<![\w.,])2n?d(?!\w)", lambda _: "second"),
         number_rule(".", rf"\b({'|'.join(_DAYS)})\.(?= \d)", lambda m: _DAYS[m[1].lower()], re.IGNORECASE),

@@ -48,6 +48,7 @@ _NUMBERS: Final = Numbers(
         6: ("sesto", "sesti"), 7: ("settimo", "settimi"), 8: ("ottavo", "ottavi"), 9: ("nono", "noni"),
         10: ("decimo", "decimi"), 100: ("centesimo", "centesimi"),
     },
+    half={"m": "mezzo", "f": "mezza"},
     over="su",
 )  # fmt: skip
 _NUMERALS: Final = Numerals(_NUMBERS)
@@ -203,14 +204,6 @@ def _power(match: Match) -> str:
     return "al quadrato" if match[1] == "2" else "al cubo"
 
 
-def _masculine(match: Match) -> str:
-    return _NUMERALS.ordinal(int(match[1]))
-
-
-def _feminine(match: Match) -> str:
-    return _NUMERALS.ordinal(int(match[1]), "f")
-
-
 ITALIAN: Final = Language(
     tag="it",
     name="Italian",
@@ -228,7 +221,7 @@ ITALIAN: Final = Language(
     calendar=_CALENDAR,
     gender=_gender,
     ordinal_marks={
-        r"\.?[ºo]|\.?mo": "m", rf"\.?ª|\.?a(?=\s(?:{_NAMED_F})\b)": "f",
+        rf"\.?[ºo]|\.?mo|°(?=\s(?i:{_NAMED})\b)": "m", rf"\.?ª|(?:\.?a|°)(?=\s(?i:{_NAMED_F})\b)": "f",
     },
     currencies=_CURRENCIES,
     money="{whole} e {number}",
@@ -272,12 +265,13 @@ ITALIAN: Final = Language(
         number_rule(
             "/", r"\b((?:[dn]?[ae]l|il|entro|lun|mar|mer|gio|ven|sab|dom) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[ie])", _day
         ),
+        number_rule(
+            "°",
+            r"(?:(?<=\b[Ii]l )|(?<=\b[ads][aeu]l )|(?<=[aio]t[aeio] ))(\d{1,3})°(?! ?[CF]\b|\s?\d)",
+            lambda m: _NUMERALS.ordinal(int(m[1])),
+        ),
         number_rule("'", r"\b((?:da|a)?ll?')1(?![\w:]|[.,]\d)", lambda m: f"{m[1]}una"),
         number_rule("", r"(?<![\w.,])1 (?=(?:h|[aeiou])\w*a\b)", lambda _: "un'"),
-        *(
-            number_rule("°", rf"(?<![\w.,])(\d{{1,4}})°(?=\s(?:{named})\b)", ordinal)
-            for named, ordinal in ((_NAMED, _masculine), (_NAMED_F, _feminine))
-        ),
         number_rule("", r"\b(anni) '(\d\d)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
     ),
 )  # fmt: skip

@@ -63,7 +63,8 @@ TITLES: Final = {
     "pp.": "pagine", "cap.": "capitolo", "art.": "articolo", "artt.": "articoli", "vol.": "volume", "fig.": "figura",
     "tel.": "telefono", "cell.": "cellulare", "es.": "esempio", "p. es.": "per esempio", "ad es.": "ad esempio",
     "ca.": "circa", "max.": "massimo", "vs.": "contro", "vs": "contro", "cfr.": "confronta",
-    "rif.": "riferimento", "bin.": "binario", "lun.": "lunedì", "mer.": "mercoledì", "gio.": "giovedì",
+    "rif.": "riferimento", "liv.": "livello", "sec.": "secolo", "bin.": "binario",
+    "lun.": "lunedì", "mer.": "mercoledì", "gio.": "giovedì",
     "ven.": "venerdì", "sab.": "sabato",
     "int.": "interno", "gent.mo": "gentilissimo", "gent.ma": "gentilissima", "egr.": "egregio",
     "spett.le": "spettabile", "ill.mo": "illustrissimo",
@@ -77,6 +78,6 @@ ABBREVIATIONS: Final = {
     "tvb": "ti voglio bene",
     **{f"{word.translate(_PLAIN)}'": word for word in ("è", "più", "perché", "così", "già", "può", "città", "sarà")},
     **{f"{word}'": word for word in ("po", "fa", "va", "da", "di", "sta", "be", "mo", "to")},
-    "F.lli": "fratelli", "segg.": "seguenti", "Ctrl": "control", "gg.": "giorni", "sec.": "secolo",
-    "tot.": "totale", "U.S.A.": "U S A", "St.": "street",
+    "F.lli": "fratelli", "segg.": "seguenti", "Ctrl": "control", "gg.": "giorni",
+    "tot.": "totale", "ab.": "abitanti", "U.S.A.": "U S A", "St.": "street",
 }  # fmt: skip

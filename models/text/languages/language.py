@@ -82,6 +82,10 @@ class Numbers:
     """A pattern: the last word of a number after which :attr:`of_millions` is used: `mill(?:ón|ones)|billones`."""
     denominators: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     """Denominators of fractions, for one and for several: `{2: ("medio", "medios"), 3: ("tercio", "tercios")}`."""
+    half: Mapping[Gender | None, str] = field(default_factory=dict)
+    """`1/2` before a noun, where that is no "one half": `{"m": "medio", "f": "media"}`."""
+    plural: str = ""
+    """A pattern that finds the ending of every noun in the plural."""
     over: str = "/"
     """The line of other fractions: `sobre`."""
 

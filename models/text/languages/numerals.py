@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MAX_NAMED_DIGITS: Final = 15
 _MAX_NAMED_DECIMALS: Final = 3
 _MAX_ORDINAL: Final = 9999
+_MAX_NUMERATOR: Final = 10
 
 
 @cache
@@ -111,10 +112,12 @@ class Numerals:
         """A noun after a fraction of it: "de litro"."""
         return self._numbers.of_millions(noun)
 
-    def fraction(self, numerator: int, denominator: int) -> str:
-        """`3/4` as "tres cuartos"; what is no ordinary fraction, with the word of its line."""
+    def fraction(self, numerator: int, denominator: int, gender: Gender | None = None) -> str:
+        """`3/4` as "tres cuartos", `1/2` of a noun as "media"; no ordinary fraction, with the word of its line."""
+        if (numerator, denominator) == (1, 2) and gender in self._numbers.half:
+            return self._numbers.half[gender]
         names = self._numbers.denominators.get(denominator)
-        if names is None or not 0 < numerator < denominator:
+        if names is None or not 0 < numerator < denominator or numerator > _MAX_NUMERATOR:
             return f"{self.cardinal(numerator)} {self._numbers.over} {self.cardinal(denominator)}"
         return f"{self.cardinal(numerator, 'm')} {names[numerator != 1]}"
 

@@ -44,6 +44,8 @@ _NUMBERS: Final = Numbers(
         6: ("sexto", "sextos"), 7: ("sétimo", "sétimos"), 8: ("oitavo", "oitavos"), 9: ("nono", "nonos"),
         10: ("décimo", "décimos"), 100: ("centésimo", "centésimos"),
     },
+    half={"m": "meio", "f": "meia"},
+    plural=r"s$|^mil$",
     over="sobre",
 )  # fmt: skip
 _NUMERALS: Final = Numerals(_NUMBERS)
@@ -181,7 +183,7 @@ _TITLES: Final = {
     "n.º": "número", "nº": "número", "n°": "número", "núm.": "número", "pág.": "página", "págs.": "páginas",
     "p.": "página", "pp.": "páginas", "cap.": "capítulo", "art.": "artigo", "arts.": "artigos", "vol.": "volume",
     "fig.": "figura", "tel.": "telefone", "cel.": "celular", "aprox.": "aproximadamente", "p. ex.": "por exemplo",
-    "ex.": "exemplo", "vs.": "versus", "máx.": "máximo", "mín.": "mínimo", "dept.": "departamento",
+    "ex.": "exemplo", "vs.": "versus", "máx.": "máximo", "mín.": "mínimo", "dept.": "departamento", "nv.": "nível",
     "depto.": "departamento", "ap.": "apartamento", "apto.": "apartamento", "bl.": "bloco", "ref.": "referência",
     "obs.": "observação", "séc.": "século", "V. Exa.": "vossa excelência", "seg.": "segunda", "ter.": "terça",
     "qua.": "quarta", "qui.": "quinta", "sex.": "sexta", "sáb.": "sábado", "dom.": "domingo", "ed.": "edição",
@@ -190,7 +192,8 @@ _ABBREVIATIONS: Final = {
     "etc.": "et cetera", "a.C.": "antes de Cristo", "d.C.": "depois de Cristo", "a. C.": "antes de Cristo",
     "d. C.": "depois de Cristo", "EUA": "Estados Unidos", "Ltda.": "limitada", "Cia.": "companhia", "S.A.": "S A",
     "S/A": "S A", "Jr.": "júnior", "vc": "você", "vcs": "vocês", "tb": "também", "tbm": "também", "pq": "porque",
-    "blz": "beleza", "obg": "obrigado", "hj": "hoje", "msg": "mensagem", "qdo": "quando", "P.S.": "pós escrito",
+    "blz": "beleza", "bjs": "beijos", "bj": "beijo", "abs": "abraços", "vlw": "valeu",
+    "obg": "obrigado", "hj": "hoje", "msg": "mensagem", "qdo": "quando", "P.S.": "pós escrito",
     "c/": "com", "s/": "sem", "p/": "para", "i.e.": "isto é", "Ctrl": "control",
 }  # fmt: skip
 _NAMED: Final = (
@@ -225,14 +228,6 @@ def _power(match: Match) -> str:
     return "ao quadrado" if match[1] == "2" else "ao cubo"
 
 
-def _masculine(match: Match) -> str:
-    return _NUMERALS.ordinal(int(match[1]))
-
-
-def _feminine(match: Match) -> str:
-    return _NUMERALS.ordinal(int(match[1]), "f")
-
-
 PORTUGUESE: Final = Language(
     tag="pt",
     name="Portuguese",
@@ -249,8 +244,7 @@ PORTUGUESE: Final = Language(
     calendar=_CALENDAR,
     gender=_gender,
     ordinal_marks={
-        rf"\.?º|o(?=\s(?:{_NAMED})\b)": "m",
-        rf"\.?ª|a(?=\s(?:{_NAMED_F})\b)": "f",
+        rf"\.?º|[o°](?=\s(?i:{_NAMED})\b)": "m", rf"\.?ª|[a°](?=\s(?i:{_NAMED_F})\b)": "f",
     },
     currencies=_CURRENCIES,
     money="{whole} e {cents}",
@@ -291,10 +285,6 @@ PORTUGUESE: Final = Language(
         number_rule("/", r"\b((?:até|em|dia|para|de|desde) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[aeo])", _day),
         number_rule("×", r"(?<=\d)\s?×\s?(?=\d)", lambda _: "vezes"),
         number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
-        *(
-            number_rule("°", rf"(?<![\w.,])(\d{{1,4}})°(?=\s(?:{named})\b)", ordinal)
-            for named, ordinal in ((_NAMED, _masculine), (_NAMED_F, _feminine))
-        ),
         number_rule("", r"\b([Aa]nos) (\d0)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
     ),
 )  # fmt: skip

@@ -101,7 +101,7 @@ class Quantities:
 
         half = rf"(?:\s?(?:{halves}))?"
         dash = r"(?P<dash>\s?[-–]\s?(?=\d{1,2}[:.h]))?"
-        clocks = [number_rule("", rf"{_START}{calendar.clock}{_END}{half}{dash}", speak)]
+        clocks = [number_rule("", rf"(?<!\$){_START}{calendar.clock}{_END}{half}{dash}", speak)]
         if halves:
             clocks.append(number_rule("", rf"{_START}(?P<h>1[0-2]|0?\d)\s?(?:{halves})", speak))
         return clocks
@@ -116,7 +116,7 @@ class Quantities:
 
         point = language.address["."]
         return [
-            number_rule("-", r"(?<=\d)\s-\s(?=[\d.,]+\s?=)", lambda _: language.numbers.minus),
+            number_rule("-", r"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?<=\d[xyz])\s-\s(?=\d)", lambda _: language.numbers.minus),
             number_rule("+", r"(?<![\w+])\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)", telephone),
             number_rule("", rf"{_START}(?:{language.telephone}){_END}", telephone),
             number_rule(
@@ -135,14 +135,20 @@ class Quantities:
         sign, scale = alternatives(currencies), rf"(?:\s(?P<scale>{self._language.numbers.millions}))?"
 
         def speak(match: Match) -> str:
-            amount = self._amount(match["number"], match["scale"], currencies[match["sign"]])
+            currency = currencies[match.groupdict().get("code") or match["sign"]]
+            amount = self._amount(match["number"], match["scale"], currency)
             each = match["each"]
             return f"{amount} {self._language.per} {units[each].one if each in units else each}" if each else amount
 
         units = self._units
+        names = {currency.whole.many: sign for sign, currency in currencies.items() if not sign.isalpha()}
         per = r"(?:/(?P<each>[^\W\d]+))?(?!\w)"
+        code = rf"(?:\s?(?P<code>{alternatives(sign for sign in currencies if sign.isalpha())})\b)?"
         return [
-            number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){scale}{per}", speak),
+            # As in America: $1,250.00.
+            rule("$", r"(?<=\$)\d{1,3}(?:,\d{3})+(?:\.\d\d)?(?!\d)", lambda m: m[0].replace(",", "").replace(".", ",")),
+            rule(",.", rf"(?<=\d[.,]\d\d) ({alternatives(names)})\b", lambda m: f" {names[m[1]]}"),
+            number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){code}{scale}{per}", speak),
             number_rule("", rf"(?P<number>(?<![\w.,]){number}){scale}\s?(?P<sign>{sign}){per}", speak),
         ]
 
@@ -173,44 +179,51 @@ class Quantities:
             return numerals.counted(match[1], units[match[2]]) + per
 
         def part(match: Match) -> str:
-            words, noun = numerals.fraction(int(match[1]), int(match[2])), units[match[3]].one
+            unit = units[match[3]]
+            words, noun = numerals.fraction(int(match[1]), int(match[2]), unit.gender), unit.one
             return f"{words} {noun if match[2] == '2' else numerals.part_of(noun)}"
 
         dash = r"\s?[-–]\s?"
         return [
+            *(
+                number_rule("", rf"(?<![\w.,])(\d{{1,4}})(?:{mark})(?!\w)", _ordinal(numerals, gender))
+                for mark, gender in self._language.ordinal_marks.items()
+            ),
             number_rule("/", rf"(?<![\w.,/])(\d{{1,2}})/(\d{{1,2}})\s?({unit})(?!\w)", part),
             rule("x×", rf"(\d(?:\s?(?:{unit}))?)\s?[x×]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),
             number_rule("-", rf"((?<![\w.,-]){number}){dash}(?={number}(?![\w-]*-))", lambda m: self._range(m[1])),
-            number_rule("", rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}))?(?!\w)(?!\^)", speak),
+            number_rule("", rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}))?(?![\w'])(?!\^)", speak),
         ]
 
     def _range(self, number: str) -> str:
         return f"{self._numerals.number(number)} {self._language.ranges}"
 
     def _others(self) -> list[Rule]:
-        language, numerals, number = self._language, self._numerals, self._numerals.pattern
-        ordinals = [
-            number_rule("", rf"(?<![\w.,])(\d{{1,4}})(?:{mark})(?!\w)", _ordinal(numerals, gender))
-            for mark, gender in language.ordinal_marks.items()
-        ]
-        and_ = language.symbols["&"].strip()
+        number = self._numerals.pattern
         return [
-            *ordinals,
-            number_rule(
-                "/",
-                r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
-                lambda m: f"{numerals.whole(m[1])} {and_} {numerals.fraction(int(m[2]), int(m[3]))}",
-            ),
-            number_rule(
-                "/", r"(?<![\d/.,])(\d{1,3})/(\d{1,3})(?![\d/])", lambda m: numerals.fraction(int(m[1]), int(m[2]))
-            ),
+            number_rule("/", r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])(?: ([^\W\d_]+))?", self._mixed),
+            number_rule("/", r"(?<![\d/.,])(\d{1,3})/(\d{1,3})(?![\d/])(?=(?:\s+([^\W\d_]+))?)", self._fraction),
             number_rule("", rf"({number})(?=(?:\s+([^\W\d_]+))?)", self._plain),
         ]
+
+    def _mixed(self, match: Match) -> str:
+        """`2 1/2 horas` as "dos horas y media"."""
+        noun, numerals, and_ = match[4] or "", self._numerals, self._language.symbols["&"]
+        gender = self._language.gender(noun.lower()) if noun else "m"
+        half = numerals.fraction(int(match[2]), int(match[3]), gender)
+        if match[2] + match[3] == "12" and noun and gender and self._language.numbers.half:
+            return f"{numerals.whole(match[1], gender)} {noun} {and_} {half.split()[-1]}"
+        return f"{numerals.whole(match[1])} {and_} {half} {noun}"
+
+    def _fraction(self, match: Match) -> str:
+        gender = self._language.gender(match[3].lower()) if match[3] else None
+        return self._numerals.fraction(int(match[1]), int(match[2]), gender)
 
     def _plain(self, match: Match) -> str:
         if match[1].isdigit() and len(match[1]) > _LONGEST_COUNT and not match[1].endswith("000"):
             return self._numerals.digits(match[1])
-        return self._numerals.number(match[1], self._language.gender(match[2].lower()) if match[2] else None)
+        counted = match[2] and (match[1] == "1" or re.search(self._language.numbers.plural, match[2]))
+        return self._numerals.number(match[1], self._language.gender(match[2].lower()) if counted else None)
 
 
 def _ordinal(numerals: Numerals, gender: Gender) -> Speak:

@@ -43,6 +43,8 @@ _NUMBERS: Final = Numbers(
         6: ("sexto", "sextos"), 7: ("séptimo", "séptimos"), 8: ("octavo", "octavos"), 9: ("noveno", "novenos"),
         10: ("décimo", "décimos"), 100: ("centésimo", "centésimos"),
     },
+    half={"m": "medio", "f": "media"},
+    plural=r"s$|^mil$",
     over="sobre",
 )  # fmt: skip
 _NUMERALS: Final = Numerals(_NUMBERS)
@@ -191,7 +193,8 @@ _TITLES: Final = {
     "Pza.": "plaza", "Pl.": "plaza", "P.º": "paseo", "n.º": "número", "nº": "número", "núm.": "número",
     "nros.": "números", "pág.": "página", "págs.": "páginas", "cap.": "capítulo", "art.": "artículo", "vol.": "volumen",
     "fig.": "figura", "tel.": "teléfono", "tfno.": "teléfono", "aprox.": "aproximadamente", "p. ej.": "por ejemplo",
-    "vs.": "contra", "máx.": "máximo", "mín.": "mínimo", "dpto.": "departamento", "c.": "calle", "cda.": "cucharada",
+    "vs.": "contra", "ref.": "referencia",
+    "máx.": "máximo", "mín.": "mínimo", "dpto.": "departamento", "c.": "calle", "cda.": "cucharada",
     "cdas.": "cucharadas", "cdta.": "cucharadita", "cdtas.": "cucharaditas", "lun.": "lunes", "mié.": "miércoles",
     "jue.": "jueves", "vie.": "viernes", "sáb.": "sábado", "dom.": "domingo", "Atte.": "atentamente",
     "S. M.": "su majestad", "SS. MM.": "sus majestades", "S. A. R.": "su alteza real",

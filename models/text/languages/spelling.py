@@ -19,6 +19,8 @@ _ROMAN_DIGITS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LONGEST_SPELLED: Final = 3
 _LONGEST_WITHOUT_VOWEL: Final = 4
 _SHOUTED_WORDS: Final = 3
+# Before a name it is a captain.
+_CHAPTER: Final = re.compile(r"\bCap\.(?= ?(?:[IVXLC]+\b|\d))")
 _DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
 _LONGEST_WORD: Final = 40
 
@@ -47,14 +49,14 @@ class Spelling:
         ]
         self._roman_ordinals: Final = [
             (re.compile(rf"\b(?=[IVX])(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?:{mark})(?!\w)"), gender)
-            for mark, gender in language.roman_marks.items()
+            for mark, gender in ((mark.replace(r"\s", r"\s+"), gender) for mark, gender in language.roman_marks.items())
         ]
         self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w)")
         self._single: Final = frozenset(language.one_letter_words)
 
     def speak(self, text: SpannedText) -> SpannedText:
         """Replaces abbreviations and Roman numerals: before figures are read."""
-        text = text.sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
+        text = text.sub(_CHAPTER, "cap.").sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
         for pattern, gender in self._roman_ordinals:
             text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(_value(m[1]), gender))  # type: ignore[misc]
         for pattern, kind in self._romans:
@@ -154,5 +156,5 @@ def _as_written(key: str) -> str:
     exact = not key[0].isalpha() or (key[0].isupper() and (key[1:] == "." or not key.endswith(".")))
     first = re.escape(key[0]) if exact else f"[{key[0].lower()}{key[0].upper()}]"
     rest = re.escape(key[1:]).replace(r"\ ", r"\s?")
-    after = r"(?=\s?\w)" if exact and key[1:] == "." else "" if key.endswith(".") else r"(?!\w)"
+    after = r"(?=\s?\w)" if exact and key[1:] == "." else "" if key[-1] in ".°º" else r"(?!\w)"
     return first + rest + after
