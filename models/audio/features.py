@@ -64,10 +64,11 @@ def log_mel(wave: Array, spec: FeatureSpec) -> Array:
     count = len(wave) // spec.hop
     before = (spec.window - spec.hop) // 2
     padded = np.pad(wave, (before, spec.window))
-    window = np.hanning(spec.window + 1)[:-1].astype(np.float32)
+    # In double precision: rounded at the end, a frame has the same bits however many are computed together.
+    window = np.hanning(spec.window + 1)[:-1]
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window)[: count * spec.hop : spec.hop]
     power = np.abs(np.fft.rfft(frames * window, size, axis=1)) / window.sum()
-    mel = power.astype(np.float32) @ mel_bank(spec, size)
+    mel = power @ mel_bank(spec, size).astype(np.float64)
     scaled: Array = (np.log(np.maximum(mel, spec.floor)) - LOG_MEL_MEAN) / LOG_MEL_SCALE
     return scaled.astype(np.float32)
 
