@@ -106,7 +106,7 @@ function card(model, voices, samples) {
     h("p", { class: "dim" }, model.capabilities.map((one) => NAMES[one] ?? one).join(", ")),
     figures([
       ["Parameters", count(model.parameters)],
-      model.sample_rate ? ["Sample rate", `${model.sample_rate / 1000} kHz`] : ["Size", model.size.replace("x", " × ")],
+      model.sample_rate ? ["Sample rate", `${model.default_sample_rate / 1000} kHz`] : ["Size", model.size.replace("x", " × ")],
       [
         "Sees back",
         model.sample_rate
