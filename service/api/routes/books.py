@@ -34,7 +34,7 @@ from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute
 from ancestral.service.api.http.openapi import documented, event_stream
 from ancestral.service.api.routes.batches import WINDOW_SECONDS
-from ancestral.service.api.routes.files import document_of, page
+from ancestral.service.api.routes.files import document_of, name_of, page
 from ancestral.service.api.routes.jobs import KEEP_ALIVE_SECONDS
 from ancestral.service.books.parts import BookError
 from ancestral.service.books.plan import Plan
@@ -89,7 +89,7 @@ async def create_book(
     }  # fmt: skip
     plan = await _plan(service, data, wanted)
     await service.require_worker(plan.model)
-    filename = (form.file.filename or "book")[:256]
+    filename = name_of(form.file, "book")
     book: dict[str, Any] = {
         "id": f"book_{secrets.token_hex(12)}", "owner": caller.name, "concurrent_streams": caller.concurrent_streams,
         "created_at": now, "expires_at": now + WINDOW_SECONDS, "status": "in_progress",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, UploadFile
@@ -66,6 +67,11 @@ async def document_of(service: AppState, kind: Kind, owner: str, name: str, para
     return document
 
 
+def name_of(file: UploadFile, default: str) -> str:
+    """The name of an uploaded file without folders, which some clients send and others would follow."""
+    return PurePosixPath((file.filename or default).replace("\\", "/")).name[:256] or default
+
+
 async def require_room(service: AppState, owner: str, size: int) -> None:
     """Refuse a file, or the answers of a batch, for which an owner has no room; exact but for requests in one moment.
 
@@ -91,7 +97,7 @@ async def upload_file(form: Annotated[FileForm, MULTIPART], service: Service, ca
     await require_room(service, caller.name, len(data))
     document = {
         "id": f"file-{secrets.token_hex(12)}", "owner": caller.name, "created_at": int(time.time()), "purpose": "batch",
-        "filename": (form.file.filename or "requests.jsonl")[:256], "bytes": len(data), "lines": None,
+        "filename": name_of(form.file, "requests.jsonl"), "bytes": len(data), "lines": None,
     }  # fmt: skip
     await service.broker.batches.put("file", document, data)
     return describe_file(document)

@@ -129,7 +129,7 @@ def test_a_batch_of_pictures_in_base64_and_by_url(client: openai.OpenAI, server:
 
 def test_files_are_listed_read_and_deleted(client: openai.OpenAI) -> None:
     data = jsonl(line("one"))
-    file = client.files.create(file=("mine.jsonl", data), purpose="batch")
+    file = client.files.create(file=("../../etc/mine.jsonl", data), purpose="batch")
     assert (file.filename, file.bytes, file.purpose, file.status) == ("mine.jsonl", len(data), "batch", "processed")
     assert file.expires_at == file.created_at + 2 * 86400
     assert client.files.retrieve(file.id) == file

@@ -80,7 +80,7 @@ def test_a_text_becomes_the_file_that_the_command_makes(
 ) -> None:
     (path := tmp_path / "play.txt").write_text(TEXT)
     with server.unharmed():
-        book = begun(server, TEXT, "play.txt", model=model, voice="ann", voices={"BEN": "bob"}, speed=1.5)
+        book = begun(server, TEXT, "..\\play.txt", model=model, voice="ann", voices={"BEN": "bob"}, speed=1.5)
         assert (book["status"], book["title"], book["filename"]) == ("in_progress", "play", "play.txt")
         assert [chapter["title"] for chapter in book["chapters"]] == ["One", "Two"]
         found = ended(server, book["id"])
