@@ -20,7 +20,7 @@ from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStrea
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import FeatureSpec
 from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, measure
 from bench.report import report

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from bench.engines import measure

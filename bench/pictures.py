@@ -23,7 +23,7 @@ from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.reference_sampler import draw

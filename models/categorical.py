@@ -1,4 +1,4 @@
-"""From logits to symbols and likelihoods, in double precision. Compiled, it is models/kernels/categorical.py."""
+"""From logits to symbols and likelihoods, in double precision."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What pictures show, by a committed classifier (models/architectures/classifier.py): without torch, in a worker.
 
-All products are those of :mod:`ancestral.models.portable`, so that machines with other processors agree on it.
+All products are those of :mod:`ancestral.models.arithmetic`, so that machines with other processors agree on it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.classifier import ClassifierSpec, Shown
+from ancestral.models.arithmetic import exp, product
 from ancestral.models.palette import input_table
-from ancestral.models.portable import exp, product
 from ancestral.models.spec import ENCODER_PREFIX
 from ancestral.models.tensors import part
 

@@ -7,6 +7,7 @@ ctypes, because a library that knows nothing of Python serves all its versions; 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sys
 from functools import cache
@@ -17,6 +18,8 @@ from numpy.typing import DTypeLike
 
 from ancestral.models import native_build
 
+log = logging.getLogger(__name__)
+
 _DOT_PRODUCTS = 1 << 20
 """Bit of Linux's AT_HWCAP on aarch64."""
 
@@ -25,6 +28,7 @@ _DOT_PRODUCTS = 1 << 20
 def _load(variant: str) -> ctypes.CDLL:
     path = native_build.path(variant)
     if not path.exists():
+        log.info("compiling the kernels: their sources have changed since the package was installed")
         native_build.build()
     return ctypes.CDLL(str(path))
 

@@ -3,7 +3,7 @@
 The seed contract: the symbol at position t of a stream uses one uniform number, a pure function of (seed, t). The key
 of the generator is the seed, its counter the position, both low word first; there is no state. So the noise does not
 depend on the slot, the batch or the chunk in which a position is sampled, on a restart before it, or on the machine: it
-is computed from integers, and its floating-point arithmetic is exact. Compiled, it is models/kernels/noise.py.
+is computed from integers, and its floating-point arithmetic is exact. In C it is models/kernels/draw.h.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ class Settings(BaseSettings):
     `redis+sentinel://host:26379,host/name-of-the-master`; `redis+cluster://host:6379,host` (`rediss+…`: with TLS). If
     it is not set, `ancestral serve` starts the bundled Valkey, with its data in `ANCESTRAL_DATA_DIR`."""
     redis_replicas: int = Field(default=0, ge=0, le=16)
-    """Replicas of Redis that must have a job before its request is accepted (`WAIT`), so that it survives the loss of
-    the master; else the answer is 503."""
+    """Replicas of Redis that must have a job, file, batch or book before its request is accepted (`WAIT`), so that it
+    survives the loss of the master; else the answer is 503."""
     redis_shards: int = Field(default=32, ge=1, le=256)
     """Queues into which the jobs of a Redis Cluster are divided: at least as many as masters. The same for all
     processes; jobs beyond a smaller number are lost."""
@@ -102,13 +102,12 @@ class Settings(BaseSettings):
     """Memory of the bundled Valkey in bytes. While it is full, new requests are answered 503 and jobs wait: for output
     that expires."""
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = "auto"
-    """The sampling engine: `native` (numba), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` (needs the extra
+    """The sampling engine: `native` (C), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` (needs the extra
     `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `native`."""
     precision: Literal["auto", "fp32", "int8"] = "auto"
-    """Precision of the native engine's audio weights: `int8`, three to four times as fast as `fp32` (1.4 to 2.4 times
-    without AVX512-VNNI), with a loss of 0.003 bits per sample; or `auto`: int8 where the processor has AVX512-VNNI or
-    AVX2, otherwise fp32. A seed gives the same audio only within one precision, which `x-engine` names: set it where
-    such processors and others serve together."""
+    """Precision of the native engine: `int8`, four to six times as fast as `fp32` for audio, with a loss of 0.004 bits
+    per sample; or `auto`: int8 for the models that have it. A seed gives the same audio only within one precision,
+    which `x-engine` names."""
     unload_seconds: int | None = Field(default=None, ge=1, le=604_800)
     """Seconds without a request after which a model's ONNX graphs are unloaded, from GPU memory too; the next request
     waits until they are loaded again. If it is not set, they stay loaded. ONNX engines only: the others need a few

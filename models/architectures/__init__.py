@@ -1,4 +1,4 @@
-"""Architectures: one file each with its spec, its tensor table and its entry in the registry. No torch, no numba."""
+"""Architectures: one file each with its spec, its tensor table and its entry in the registry. No torch."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """The registry of architectures: what a network is, and where its parts are.
 
 An :class:`Architecture` names its parts as ``module:Name``, which are imported when they are needed: so a serving
-process never imports torch, and an API process never numba. Another package adds an architecture of its own by an entry
+process never imports torch. Another package adds an architecture of its own by an entry
 point of the group ``ancestral.architectures``, which has the name of the kind and leads to an :class:`Architecture`::
 
     [project.entry-points."ancestral.architectures"]
     toy = "toy_package.architecture:TOY"
 
-The module that it leads to must import neither torch nor numba.
+The module that it leads to must not import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Engines: one protocol, several ways to run it. The same symbols come from torch, numba or onnxruntime."""
+"""Engines: one protocol, several ways to run it. The same symbols come from torch, compiled kernels or onnxruntime."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from ancestral.models.engines.images.engine import ImageEngine
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``native``: it never is an engine that has not run on such a machine."""
 PRECISIONS = ("auto", "fp32", "int8")
-"""Precisions of the native engine's weights; ``auto`` is ``int8`` where this processor is faster with it (AVX2 or
-AVX512-VNNI)."""
+"""Precisions of the native engine's weights; ``auto`` is ``int8``."""
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +69,8 @@ def _native(checkpoint: Checkpoint, precision: str) -> Engine:
         return _engine("torch", checkpoint)
     if precision == "fp32":
         return _engine("native", checkpoint)
-    from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
+    from ancestral.models.kernels.precision import Precision
 
-    if precision == "auto" and best_instructions() is Instructions.PORTABLE:
-        return _engine("native", checkpoint)
     return _engine("native", checkpoint, Precision.INT8)
 
 

@@ -27,6 +27,21 @@ void byte_products(const int8_t *levels, const int32_t *offset, int64_t inputs, 
     }
 }
 
+/* Rows of numbers [rows][inputs] as bytes [rows][padded], 127 levels to the largest of each; ``units`` are the levels. */
+EXPORT(rounded_rows)
+void rounded_rows(const float *x, int64_t rows, int64_t inputs, int64_t padded, int8_t *bytes, float *units) {
+    for (int64_t n = 0; n < rows; n++, x += inputs, bytes += padded) {
+        float most = 0.0f;
+        for (int64_t i = 0; i < inputs; i++) {
+            float size = x[i] < 0.0f ? -x[i] : x[i];
+            most = size > most ? size : most;
+        }
+        const float inverse = most > 1e-30f && most < 1e30f ? 127.0f / most : 0.0f;
+        for (int64_t i = 0; i < inputs; i++) bytes[i] = (int8_t)((int32_t)(x[i] * inverse + 128.5f) - 128);
+        units[n] = most / 127.0f;
+    }
+}
+
 /* One symbol for each row of logits [rows][count], at successive positions. */
 EXPORT(draw_symbols)
 void draw_symbols(const int32_t *logits, int64_t rows, int64_t count, int64_t inverse, int64_t least, int64_t seed,

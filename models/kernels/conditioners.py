@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ancestral.models.architectures.context import CONTEXT_PREFIX
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.arithmetic import product, silu
 from ancestral.models.conditioning import Speaker, input_planes, padded_frames, speaker_vector, windows
-from ancestral.models.portable import product, silu
 from ancestral.models.spec import COARSE_STRIDE, ImageSpec
 from ancestral.models.tensors import part
 

@@ -37,15 +37,15 @@ INLINE int32_t largest(const int32_t *logits, int count) {
 
    ``count`` is a multiple of 16; ``inverse`` is 2^12 over the temperature, 1 ... 2^30. */
 INLINE int32_t shares(const int32_t *logits, int count, int32_t inverse, int32_t least, int32_t *share, int32_t *sums) {
-    /* The minimax polynomial of 2^-f for 0 <= f < 1, in units of 2^-18; 2^0 is exact. */
-    static const int32_t power[] = {1795, -13957, 62770, -181679, 262144};
+    /* The minimax polynomial of 2^-f for 0 <= f < 1 in units of 2^-18, within 10^-4; 2^0 is exact. */
+    static const int32_t power[] = {-10385, 60597, -181296, 262144};
     const int32_t top = largest(logits, count), limit = (FARTHEST << LOG_BITS) / inverse + 1;
     int32_t total = 0;
     for (int j = 0; j < count; j++) {
         int32_t below = top - logits[j] < limit ? top - logits[j] : limit, y = below * inverse >> LOG_BITS;
         y = y < FARTHEST ? y : FARTHEST;
         int32_t f = y & ((1 << LOG_BITS) - 1), p = power[0];
-        for (int n = 1; n < 5; n++) p = (p * f >> LOG_BITS) + power[n];
+        for (int n = 1; n < 4; n++) p = (p * f >> LOG_BITS) + power[n];
         p = p << (SHARE_BITS - 18) >> (y >> LOG_BITS);
         share[j] = p >= least ? p : 0;
     }

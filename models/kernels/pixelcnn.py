@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.kernels.conditioners import upsample
-from ancestral.models.kernels.gemm import Precision
 from ancestral.models.kernels.image_kernel import ImageLoop
 from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.palette import input_table
 from ancestral.models.tensors import of_conditions
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.kernels.channel_groups import ChannelGroups
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.kernels.wavenet_layout import aligned
 
 Array = NDArray[np.float32]

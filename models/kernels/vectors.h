@@ -13,14 +13,14 @@
 #define ALIGNED __attribute__((aligned(64)))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
-#define UNROLL_TWICE _Pragma("clang loop unroll_count(2)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
-#define UNROLL_TWICE _Pragma("GCC unroll 2")
 #endif
 
 /* A product multiplies inputs that have been prepared: PREPARED bytes for each. Rows are multiples of ROW numbers. */
 enum { ROW = 32 };
+
+enum { POSITIVE = 1, PAIRED = 2 }; /* of a product, see there */
 
 typedef int32_t Four __attribute__((aligned(1), may_alias)); /* four bytes, anywhere */
 
@@ -36,6 +36,7 @@ typedef struct {
 #define INSTRUCTIONS "avx512-vnni"
 enum { VN = 32, PREPARED = 1 };
 typedef __m512i V;
+typedef int32_t Sums __attribute__((vector_size(64), aligned(4), may_alias));
 typedef __m256i Row;
 #define v_load(p) _mm512_loadu_si512(p)
 #define v_store(p, a) _mm512_storeu_si512(p, a)
@@ -49,8 +50,8 @@ typedef __m256i Row;
 #define v_shift(a, n) _mm512_sll_epi16(a, _mm_cvtsi32_si128(n))
 #define v_right(a, n) _mm512_srai_epi16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
-    __m128i n = _mm_cvtsi32_si128(shift);
-    V a = _mm512_packs_epi32(_mm512_sra_epi32(v_load(p), n), _mm512_sra_epi32(v_load(p + 16), n));
+    V n = _mm512_set1_epi32(shift);
+    V a = _mm512_packs_epi32(_mm512_srav_epi32(v_load(p), n), _mm512_srav_epi32(v_load(p + 16), n));
     return _mm512_permutexvar_epi64(_mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0), a);
 }
 INLINE Row row_of(const V *a) { return _mm512_cvtsepi16_epi8(a[0]); }
@@ -62,32 +63,48 @@ INLINE void prepare(int8_t *to, int inputs, int i, Row a) {
     row_store(to + i, _mm256_xor_si256(a, _mm256_set1_epi8(-128)));
 }
 INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
-                 int32_t *sums, int lanes, int vectors, int positive) {
-    V s[16 + 8];
-    (void)positive, (void)sizes;
+                 int32_t *sums, int lanes, int vectors, int flags) {
+    (void)flags, (void)sizes;
+    /* vpdpbusd takes five cycles: where there are few sums, inputs are summed in two or four chains. */
+    const int count = lanes * vectors, chains = count <= 4 ? 4 : count <= 8 ? 2 : 1;
+    Sums s[24];
     UNROLL for (int n = 0; n < lanes; n++)
         UNROLL for (int v = 0; v < vectors; v++)
-            s[n * vectors + v] = _mm512_add_epi32(v_load(begin + n * step + j + 16 * v), v_load(m->offset + j + 16 * v));
+            s[n * vectors + v] = *(const Sums *)(begin + n * step + j + 16 * v) + *(const Sums *)(m->offset + j + 16 * v);
+    UNROLL for (int k = count; k < count * chains; k++) s[k] = (Sums){0};
     const int8_t *row = m->levels + 4 * j;
-    UNROLL_TWICE for (int i = 0; i < m->inputs / 4; i++, row += 4 * m->outputs) {
-        V w[16];
-        UNROLL for (int v = 0; v < vectors; v++) w[v] = v_load(row + 64 * v);
-        UNROLL for (int n = 0; n < lanes; n++) {
-            V four = _mm512_set1_epi32(*(const Four *)(x + n * stride + 4 * i));
-            UNROLL for (int v = 0; v < vectors; v++)
-                s[n * vectors + v] = _mm512_dpbusd_epi32(s[n * vectors + v], four, w[v]);
-        }
+    int i = 0;
+#define QUADS(chains)                                                                           \
+    UNROLL for (int c = 0; c < (chains); c++, row += 4 * m->outputs) {                          \
+        V w[16];                                                                                \
+        UNROLL for (int v = 0; v < vectors; v++) w[v] = v_load(row + 64 * v);                   \
+        UNROLL for (int n = 0; n < lanes; n++) {                                                \
+            V four = _mm512_set1_epi32(*(const Four *)(x + n * stride + i + 4 * c));            \
+            UNROLL for (int v = 0; v < vectors; v++) {                                          \
+                const int k = c * count + n * vectors + v;                                      \
+                s[k] = (Sums)_mm512_dpbusd_epi32((V)s[k], four, w[v]);                          \
+            }                                                                                   \
+        }                                                                                       \
     }
+    for (; i + 4 * chains <= m->inputs; i += 4 * chains) QUADS(chains)
+    if (chains > 1)
+        for (; i < m->inputs; i += 4) QUADS(1)
+#undef QUADS
     UNROLL for (int n = 0; n < lanes; n++)
-        UNROLL for (int v = 0; v < vectors; v++) v_store(sums + n * m->outputs + j + 16 * v, s[n * vectors + v]);
+        UNROLL for (int v = 0; v < vectors; v++) {
+            Sums sum = s[n * vectors + v];
+            UNROLL for (int c = 1; c < chains; c++) sum += s[c * count + n * vectors + v];
+            *(Sums *)(sums + n * m->outputs + j + 16 * v) = sum;
+        }
 }
-enum { WORDS = 16, TILE_1 = 16, TILE_2 = 10, TILE_4 = 5 };
+enum { WORDS = 16, MOST_1 = 16, MOST_2 = 10, MOST_4 = 5 };
 
 #elif !defined(PORTABLE) && defined(__AVX2__)
 #include <immintrin.h>
 #define INSTRUCTIONS "avx2"
 enum { VN = 16, PREPARED = 2 };
 typedef __m256i V;
+typedef int32_t Sums __attribute__((vector_size(32), aligned(4), may_alias));
 typedef __m256i Row;
 #define v_load(p) _mm256_loadu_si256((const __m256i *)(p))
 #define v_store(p, a) _mm256_storeu_si256((__m256i *)(p), a)
@@ -101,8 +118,8 @@ typedef __m256i Row;
 #define v_shift(a, n) _mm256_sll_epi16(a, _mm_cvtsi32_si128(n))
 #define v_right(a, n) _mm256_srai_epi16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
-    __m128i n = _mm_cvtsi32_si128(shift);
-    V a = _mm256_packs_epi32(_mm256_sra_epi32(v_load(p), n), _mm256_sra_epi32(v_load(p + 8), n));
+    V n = _mm256_set1_epi32(shift);
+    V a = _mm256_packs_epi32(_mm256_srav_epi32(v_load(p), n), _mm256_srav_epi32(v_load(p + 8), n));
     return _mm256_permute4x64_epi64(a, 0xD8);
 }
 INLINE Row row_of(const V *a) { return _mm256_permute4x64_epi64(_mm256_packs_epi16(a[0], a[1]), 0xD8); }
@@ -114,27 +131,32 @@ INLINE void prepare(int8_t *to, int inputs, int i, Row a) {
     row_store(to + i, a);
     row_store(to + inputs + i, _mm256_abs_epi8(a));
 }
-INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
-                 int32_t *sums, int lanes, int vectors, int positive) {
-    V s[10], one = _mm256_set1_epi16(1);
-    UNROLL for (int n = 0; n < lanes; n++)
-        UNROLL for (int v = 0; v < vectors; v++) s[n * vectors + v] = v_load(begin + n * step + j + 8 * v);
-    const int8_t *row = m->levels + 4 * j;
-    UNROLL_TWICE for (int i = 0; i < m->inputs / 4; i++, row += 4 * m->outputs)
-        UNROLL for (int n = 0; n < lanes; n++) {
-            const int8_t *four = x + n * stride + 4 * i;
-            V signs = _mm256_set1_epi32(*(const Four *)four);
-            V size = positive ? signs : _mm256_set1_epi32(*(const Four *)(four + sizes));
-            UNROLL for (int v = 0; v < vectors; v++) {
-                V w = v_load(row + 32 * v);
-                V pairs = _mm256_maddubs_epi16(size, positive ? w : _mm256_sign_epi8(w, signs));
-                s[n * vectors + v] = _mm256_add_epi32(s[n * vectors + v], _mm256_madd_epi16(pairs, one));
-            }
-        }
-    UNROLL for (int n = 0; n < lanes; n++)
-        UNROLL for (int v = 0; v < vectors; v++) v_store(sums + n * m->outputs + j + 8 * v, s[n * vectors + v]);
+INLINE V pairs_of(const int8_t *four, int64_t sizes, const int8_t *levels, int flags) {
+    V signs = _mm256_set1_epi32(*(const Four *)four), w = v_load(levels);
+    if (flags & POSITIVE) return _mm256_maddubs_epi16(signs, w);
+    return _mm256_maddubs_epi16(_mm256_set1_epi32(*(const Four *)(four + sizes)), _mm256_sign_epi8(w, signs));
 }
-enum { WORDS = 8, TILE_1 = 10, TILE_2 = 4, TILE_4 = 2 };
+INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
+                 int32_t *sums, int lanes, int vectors, int flags) {
+    const V one = _mm256_set1_epi16(1);
+    const int quads = flags & PAIRED ? 2 : 1;
+    Sums s[10];
+    UNROLL for (int n = 0; n < lanes; n++)
+        UNROLL for (int v = 0; v < vectors; v++) s[n * vectors + v] = *(const Sums *)(begin + n * step + j + 8 * v);
+    const int8_t *row = m->levels + 4 * j;
+    for (int i = 0; i < m->inputs; i += 4 * quads, row += 4 * quads * m->outputs)
+        UNROLL for (int n = 0; n < lanes; n++)
+            UNROLL for (int v = 0; v < vectors; v++) {
+                const int8_t *four = x + n * stride + i;
+                V pairs = pairs_of(four, sizes, row + 32 * v, flags);
+                if (flags & PAIRED)
+                    pairs = _mm256_add_epi16(pairs, pairs_of(four + 4, sizes, row + 4 * m->outputs + 32 * v, flags));
+                s[n * vectors + v] += (Sums)_mm256_madd_epi16(pairs, one);
+            }
+    UNROLL for (int n = 0; n < lanes; n++)
+        UNROLL for (int v = 0; v < vectors; v++) *(Sums *)(sums + n * m->outputs + j + 8 * v) = s[n * vectors + v];
+}
+enum { WORDS = 8, MOST_1 = 10, MOST_2 = 4, MOST_4 = 2 };
 
 #elif !defined(PORTABLE) && defined(__wasm_simd128__)
 #include <wasm_simd128.h>
@@ -165,8 +187,8 @@ INLINE void row_store(int8_t *p, Row a) {
     v_store(p + 16, a.b);
 }
 INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
-                 int32_t *sums, int lanes, int vectors, int positive) {
-    (void)positive, (void)sizes;
+                 int32_t *sums, int lanes, int vectors, int flags) {
+    (void)flags, (void)sizes;
     UNROLL for (int n = 0; n < lanes; n++) {
         V s[8];
         UNROLL for (int v = 0; v < 2 * vectors; v++) s[v] = wasm_i32x4_splat(0);
@@ -184,7 +206,7 @@ INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const i
         }
     }
 }
-enum { WORDS = 4, TILE_1 = 4, TILE_2 = 4, TILE_4 = 4 };
+enum { WORDS = 4, MOST_1 = 4, MOST_2 = 4, MOST_4 = 4 };
 
 #elif !defined(PORTABLE) && defined(__ARM_NEON) && defined(__aarch64__)
 #include <arm_neon.h>
@@ -220,8 +242,8 @@ INLINE void row_store(int8_t *p, Row a) {
     vst1q_s8(p + 16, a.val[1]);
 }
 INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
-                 int32_t *sums, int lanes, int vectors, int positive) {
-    (void)positive, (void)sizes;
+                 int32_t *sums, int lanes, int vectors, int flags) {
+    (void)flags, (void)sizes;
     UNROLL for (int n = 0; n < lanes; n++) {
         const int8_t *row = m->levels + 4 * j;
         const Four *fours = (const Four *)(x + n * stride);
@@ -244,7 +266,7 @@ INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const i
 #endif
     }
 }
-enum { WORDS = 4, TILE_1 = 8, TILE_2 = 8, TILE_4 = 8 };
+enum { WORDS = 4, MOST_1 = 8, MOST_2 = 8, MOST_4 = 8 };
 
 #else
 #define INSTRUCTIONS "portable"
@@ -271,10 +293,10 @@ INLINE Row row_of(const V *a) {
 }
 INLINE Row row_load(const int8_t *p) { return *(const Row *)p; }
 INLINE void row_store(int8_t *p, Row a) { *(Row *)p = a; }
-enum { WORDS = 16, TILE_1 = 1, TILE_2 = 1, TILE_4 = 1 };
+enum { WORDS = 16, MOST_1 = 1, MOST_2 = 1, MOST_4 = 1 };
 INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
-                 int32_t *sums, int lanes, int vectors, int positive) {
-    (void)positive, (void)sizes, (void)vectors;
+                 int32_t *sums, int lanes, int vectors, int flags) {
+    (void)flags, (void)sizes, (void)vectors;
     for (int n = 0; n < lanes; n++) {
         const int8_t *row = m->levels + 4 * j;
         int32_t s[WORDS];
@@ -295,39 +317,73 @@ INLINE void prepare(int8_t *to, int inputs, int i, Row a) {
 #endif
 
 /* The bytes of an expression of ``i``, computed VN numbers at a time for a row of ROW. */
-#define ROW_OF(row, expression)                                                               \
-    Row row;                                                                                  \
-    do {                                                                                      \
-        V a_[ROW / VN];                                                                       \
-        UNROLL for (int k_ = 0; k_ < ROW / VN; k_++) { int i = k_ * VN; a_[k_] = (expression); } \
-        row = row_of(a_);                                                                     \
+#define ROW_OF(row, expression)                                                         \
+    Row row;                                                                            \
+    do {                                                                                \
+        V a_[ROW / VN];                                                                 \
+        ROWS_UNROLLED for (int i = 0; i < ROW; i += VN) a_[i / VN] = (expression);      \
+        row = row_of(a_);                                                               \
     } while (0)
+#ifdef PORTABLE
+#define ROWS_UNROLLED
+#else
+#define ROWS_UNROLLED UNROLL
+#endif
+
+/* A tile of each size is a function of its own: in a larger one gcc does not keep all sums in registers. */
+#define TILE(lanes, vectors)                                                                                       \
+    static __attribute__((noinline, unused)) void tile_##lanes##_##vectors(                                        \
+        const Matrix *m, int j, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,    \
+        int32_t *sums, int flags) {                                                                                \
+        if (flags == 0) tile(m, j, begin, step, x, stride, sizes, sums, lanes, vectors, 0);                        \
+        if (flags == PAIRED) tile(m, j, begin, step, x, stride, sizes, sums, lanes, vectors, PAIRED);              \
+        if (flags == POSITIVE) tile(m, j, begin, step, x, stride, sizes, sums, lanes, vectors, POSITIVE);          \
+        if (flags == (POSITIVE | PAIRED))                                                                          \
+            tile(m, j, begin, step, x, stride, sizes, sums, lanes, vectors, POSITIVE | PAIRED);                    \
+    }
+TILE(1, 16) TILE(1, 10) TILE(1, 8) TILE(1, 4) TILE(1, 2) TILE(1, 1)
+TILE(2, 10) TILE(2, 5) TILE(2, 4) TILE(2, 2) TILE(2, 1)
+TILE(4, 5) TILE(4, 4) TILE(4, 2) TILE(4, 1)
+#undef TILE
 
 /* sums[n] = begin[n * step] + x[n * stride ...] @ levels for n below lanes (1, 2 or 4, known where it is compiled), exact.
 
    Inputs are a multiple of 4 and outputs one of 16. Windows may overlap; ``sizes`` is where |x| lies behind x, if it is
-   prepared. Tiles of sums stay in registers over all inputs; each weight that is read serves all lanes. ``positive``
-   inputs need no signs. */
+   prepared. Tiles of sums stay in registers over all inputs; each weight that is read serves all lanes. ``flags`` let AVX2
+   take fewer instructions: POSITIVE inputs need no signs; of PAIRED levels, what inputs 8 k + (0, 1, 4, 5) and 8 k +
+   (2, 3, 6, 7) have for an output adds up to at most 255, so that four products fit into 16 bits. */
 INLINE void window_product(const Matrix *m, const int32_t *begin, int step, const int8_t *x, int64_t stride, int64_t sizes,
-                           int32_t *sums, int lanes, int positive) {
-    const int most = lanes == 1 ? TILE_1 : lanes == 2 ? TILE_2 : TILE_4;
+                           int32_t *sums, int lanes, int flags) {
     int j = 0;
-#define TILES(vectors)                                                                       \
-    if (most >= (vectors))                                                                   \
-        for (; m->outputs - j >= (vectors) * WORDS; j += (vectors) * WORDS)                  \
-            tile(m, j, begin, step, x, stride, sizes, sums, lanes, vectors, positive)
-    if (m->outputs % (10 * WORDS) == 0) { TILES(10); }
-    if (m->outputs % (5 * WORDS) == 0) { TILES(5); }
-    TILES(16);
-    TILES(8);
-    TILES(4);
-    TILES(2);
-    TILES(1);
+#define TILES(lanes, vectors)                                                            \
+    for (; m->outputs - j >= (vectors) * WORDS; j += (vectors) * WORDS)                  \
+        tile_##lanes##_##vectors(m, j, begin, step, x, stride, sizes, sums, flags)
+#define TENTHS (m->outputs % (10 * WORDS) == 0)
+    if (lanes == 1) {
+        if (MOST_1 >= 10 && TENTHS) TILES(1, 10);
+        if (MOST_1 >= 16) TILES(1, 16);
+        if (MOST_1 >= 8) TILES(1, 8);
+        if (MOST_1 >= 4) TILES(1, 4);
+        if (MOST_1 >= 2) TILES(1, 2);
+        TILES(1, 1);
+    } else if (lanes == 2) {
+        if (MOST_2 >= 10 && TENTHS) TILES(2, 10);
+        if (MOST_2 >= 5 && TENTHS) TILES(2, 5);
+        if (MOST_2 >= 4) TILES(2, 4);
+        if (MOST_2 >= 2) TILES(2, 2);
+        TILES(2, 1);
+    } else {
+        if (MOST_4 >= 5 && TENTHS) TILES(4, 5);
+        if (MOST_4 >= 4) TILES(4, 4);
+        if (MOST_4 >= 2) TILES(4, 2);
+        TILES(4, 1);
+    }
 #undef TILES
+#undef TENTHS
 }
 
 /* The same of rows that have been prepared one by one. */
 INLINE void product(const Matrix *m, const int32_t *begin, int step, const int8_t *x, int32_t *sums, int lanes,
-                    int positive) {
-    window_product(m, begin, step, x, PREPARED * m->inputs, m->inputs, sums, lanes, positive);
+                    int flags) {
+    window_product(m, begin, step, x, PREPARED * m->inputs, m->inputs, sums, lanes, flags);
 }

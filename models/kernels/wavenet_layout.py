@@ -1,169 +1,276 @@
-"""The layout of a WaveNet's weights in the one flat array that the compiled sampler reads.
+"""The layout of a WaveNet's weights in the one array that the kernels of wavenet.c and wavenet_float.c read.
 
 The order is the order of use, so that a step reads the array from front to back: most of a step's time is spent waiting
 for these bytes. The two taps of a layer are adjacent, and so are its residual and skip matrices, which become one
-product. Channels are padded with zeros to whole vectors; what is computed from them is zero again.
+product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.kernels.gemm import LEVELS, Precision, pack, words
-from ancestral.models.kernels.vectors import WIDTH
+from ancestral.models.arithmetic import product
+from ancestral.models.native import INTEGER, Function, array
 from ancestral.models.spec import SYMBOLS
 
 Array = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
-_LEVELS = np.float32(LEVELS)
+MOST_CHANNELS: Final = 1024
+_ROW, _LEVELS, _FOUR_LEVELS = 32, 127, 253
 _HUGE_PAGE, _LINE = 1 << 19, 16
 """Floats in 2 MiB, and in a line of the cache."""
+_TANH_LIMIT = 3.3
+"""Where wavenet.c ends its tanh."""
+_MOST = 32767
+_LOG2_E = 1.4426950408889634
+_LOG_BITS, _OUTPUT_BITS, _MOST_SUM = 12, 11, 2.0**30
+
+_bytes_of_weights = Function("wavenet_bytes", array(np.int32), returns=INTEGER)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The sizes of a network, in whole vectors, and its precision: all that a compiled kernel depends on.
+class LayoutError(ValueError):
+    """Weights that a kernel has no place for; the message names the tensor or the field."""
 
-    Two models of one layout share kernels.
+
+def sizes(spec: WaveNetSpec, row: int = 1) -> NDArray[np.int32]:
+    """Layers, layers in a stack, and the channels of the residual path, the gates, the skips and the head, each padded
+    to whole rows."""
+    fields = {"residual_channels": 1, "gate_channels": 2, "skip_channels": 1, "head_channels": 1}
+    for name, halves in fields.items():
+        if getattr(spec, name) > halves * MOST_CHANNELS:
+            raise LayoutError(
+                f"{name}: at most {halves * MOST_CHANNELS} in the native engine, not {getattr(spec, name)}"
+            )
+    channels = (spec.residual_channels, spec.hidden_channels, spec.skip_channels, spec.head_channels)
+    padded = [-(-count // row) * row for count in channels]
+    return np.array([spec.layers, spec.layers // spec.stacks, *padded], np.int32)
+
+
+class Fp32Layout:
+    """The weights as they are.
+
+    Args:
+        spec: of the network.
+        tensors: of its checkpoint.
     """
 
-    precision: Precision
-    layers: int
-    cycle: int
-    """Layers in a stack; the dilation of layer l is 2 ** (l % cycle)."""
-    residual: int
-    gate: int
-    skip: int
-    head: int
-    condition: int
+    ring_dtype: Any = np.float32
 
-    @classmethod
-    def of(cls, spec: WaveNetSpec, precision: Precision = Precision.FP32) -> Layout:
-        return cls(
-            precision=precision,
-            layers=spec.layers,
-            cycle=spec.layers // spec.stacks,
-            residual=_whole(spec.residual_channels),
-            gate=2 * _whole(spec.hidden_channels),
-            skip=_whole(spec.skip_channels),
-            head=_whole(spec.head_channels),
-            condition=spec.conditioner_channels,
-        )
+    def __init__(self, spec: WaveNetSpec, tensors: Mapping[str, Array]) -> None:
+        self.sizes = sizes(spec)
+        layers, _, residual, hidden, _, _ = self.sizes.tolist()
+        parts = [tensors["embedding"], tensors["skip_bias"]]
+        # The last layer gets a residual output of zeros, so that all layers have one shape.
+        onward = np.concatenate([_filled(tensors["residual"], layers, hidden, residual), tensors["skip"]], axis=2)
+        bias = _filled(tensors["residual_bias"], layers, residual)
+        for layer in zip(tensors["past"], tensors["current"], bias, onward, strict=True):
+            parts += layer
+        parts += [tensors[name] for name in ("head_bias", "head", "output_bias", "output")]
+        self.weights = aligned(np.concatenate([part.ravel() for part in parts]))
+        self._matrix, self._bias = _conditioning(tensors["gate_condition"]), tensors["gate_bias"].ravel()
+
+    def biases(self, h: Array) -> Any:
+        """The gates' biases of every frame ``[F, layers * gate_channels]``."""
+        return product(h, self._matrix) + self._bias
+
+
+class Int8Layout:
+    """The weights in bytes, and units in which all that they are multiplied with fits into bytes and 16 bits.
+
+    Args:
+        spec: of the network; its ``int8_ranges`` give the units.
+        tensors: of its checkpoint.
+
+    Raises:
+        LayoutError: a tensor has numbers that are too large beside the ranges.
+    """
+
+    ring_dtype: Any = np.int8
+
+    def __init__(self, spec: WaveNetSpec, tensors: Mapping[str, Array]) -> None:
+        self.sizes = sizes(spec, _ROW)
+        layers, _, residual, hidden, skip, head = self.sizes.tolist()
+        wide = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
+        ranges = np.asarray(spec.int8_ranges, np.float64)
+        flows = _filled(ranges[:-2].reshape(layers, -1), layers, residual)
+        to_flow = _filled(wide["residual"], layers, hidden, residual)
+        to_skip = _filled(wide["skip"], layers, hidden, skip)
+        taps = np.concatenate([_gates(wide[name], residual, hidden) for name in ("past", "current")], axis=1)
+        bias = _filled(wide["residual_bias"], layers, residual)
+        # Sums that go through all layers have one unit in all of them: a level, or what the ranges are 2^22 of.
+        most = 2 * flows.max(axis=0) + np.abs(_filled(wide["embedding"], SYMBOLS, residual)).max(axis=0)
+        self._unit = np.maximum(_level(to_flow.reshape(-1, residual)) / _LEVELS, most / 2**22)
+        level = _level(to_skip.reshape(-1, skip)) / _LEVELS
+        unit = np.maximum(level, max(ranges[-2], 1e-9) / _LEVELS)
+        skips = _Quantised(level / unit, unit, np.full(skip, 128.0))
+        onward = np.concatenate([to_flow / self._unit, to_skip / skips.unit], axis=2) / _LEVELS
+        symbols = np.rint(_filled(wide["embedding"], SYMBOLS, residual) / self._unit)
+        parts: list[Any] = [symbols.astype(np.int32), skips.begin(_filled(wide["skip_bias"], skip))]
+        units, halves = [], []
+        for layer in range(layers):
+            packed, gates = self._gates_of(flows[layer], taps[layer])
+            begin = np.clip(np.rint(bias[layer] / self._unit), -_MOST_SUM, _MOST_SUM).astype(np.int32)
+            parts += [*packed, begin, *_bytes(onward[layer])]
+            units.append(gates.unit)
+            halves.append(gates.half)
+        parts += _head(wide, unit, skips, np.full(head, max(ranges[-1], 1e-9) / _LEVELS))
+        blob = np.concatenate([np.ascontiguousarray(part).reshape(-1).view(np.int8) for part in parts])
+        assert len(blob) == _bytes_of_weights(self.sizes), "not the layout of wavenet.c"
+        self.weights = aligned(blob.view(np.float32)).view(np.int8)
+        # The gates' biases of a frame are numbers in the units of the layers' sums.
+        inverse = 1 / np.array(units)[:, None]
+        condition, own = _gates(wide["gate_condition"], spec.conditioner_channels, hidden), wide["gate_bias"][:, None]
+        self._matrix = _conditioning((condition * inverse).astype(np.float32))
+        self._bias = (_gates(own, 1, hidden) * inverse).astype(np.float32).ravel()
+        self._halves = np.repeat(np.array(halves, np.int32), 2 * hidden)
+
+    def biases(self, h: Array) -> Any:
+        """The gates' biases of every frame ``[F, layers * gates]``, in units of the sums."""
+        numbers = np.rint(product(h, self._matrix) + self._bias)
+        return np.nan_to_num(np.clip(numbers, -(2.0**29), 2.0**29)).astype(np.int32) + self._halves
+
+    def _gates_of(self, flow: Doubles, taps: Doubles) -> tuple[list[Any], _Quantised]:
+        """What a layer needs up to its gates, and how the gates' sums are quantised."""
+        hidden = taps.shape[1] // 2
+        balanced, unit = _balanced(np.tile(flow, 2), taps), np.tile(self._unit, 2)
+        inputs = _Quantised(unit / balanced, balanced, np.full(len(taps), 128.0))
+        matrix = taps * (unit * balanced / inputs.unit)[:, None]
+        z_unit = np.repeat([_TANH_LIMIT / 8192, 2 * _TANH_LIMIT / 8192], hidden)
+        coarser = max(0, _exponent((_level(matrix) / z_unit).max() * 1.0001))
+        if coarser > 10:
+            raise LayoutError("embedding, residual, past, current: too large beside int8_ranges for int8")
+        z_unit *= 2.0**coarser
+        gates = _Quantised(_level(matrix) / z_unit, z_unit, np.full(2 * hidden, 8192.0 / 2**coarser))
+        shifts = np.zeros(16, np.int32)
+        shifts[:3] = inputs.shift, gates.shift, coarser
+        return [shifts, inputs.scale, gates.scale, *_bytes(matrix / gates.unit)], gates
+
+
+def _head(wide: Mapping[str, Doubles], skip_unit: Doubles, skips: _Quantised, unit: Doubles) -> list[Any]:
+    """What the head has in memory.
+
+    Args:
+        wide: the tensors.
+        skip_unit: of the bytes that it is given ``[skip]``.
+        skips: how they come from the sums of the skips.
+        unit: of the bytes between its two matrices ``[head]``.
+    """
+    matrix = _filled(wide["head"], len(skip_unit), len(unit)) * skip_unit[:, None]
+    unit = np.full(len(unit), max(unit[0], _level(matrix).max()))
+    inner = _Quantised(_level(matrix) / unit, unit, np.full(len(unit), 128.0))
+    packed = [inner.begin(_filled(wide["head_bias"], len(unit))), *_bytes(matrix / inner.unit)]
+    # Logits are multiples of 2^-12 of log2, by multipliers of 11 bits of the sums, which lose ``before`` bits.
+    matrix, bias = _filled(wide["output"], len(unit), SYMBOLS) * unit[0], wide["output_bias"]
+    level, log2 = _level(matrix), _LOG2_E * 2**_LOG_BITS
+    level = np.maximum(level, level.max() / 16)
+    most = ((np.abs(matrix).sum(axis=0) * _LEVELS + np.abs(bias)) / level).max()
+    before = max(2, _exponent(most * 2**_OUTPUT_BITS / _MOST_SUM))
+    after = -_exponent((level * log2 * 2.0**before).max() / (2**_OUTPUT_BITS - 1))
+    if after < 0 or most > _MOST_SUM:
+        raise LayoutError("skip, head, output, output_bias: too large beside int8_ranges for int8")
+    factor = log2 * 2.0 ** (before + min(after, 30))
+    scale = np.ceil(level * factor)
+    begin = np.rint(bias * factor / scale) + (1 << before >> 1)
+    shifts = np.zeros(16, np.int32)
+    shifts[:4] = skips.shift, inner.shift, before, min(after, 30)
+    packed = [shifts, skips.scale, inner.scale, *packed, begin.astype(np.int32), scale.astype(np.int32)]
+    return [*packed, *_bytes(matrix * factor / scale)]
+
+
+class _Quantised:
+    """What makes 16-bit numbers of sums: ``(sum >> shift) * scale / 2^15``.
+
+    Args:
+        step: what a sum counts ``[outputs]``, in units of the result; it may become larger, up to 1.
+        unit: of the results ``[outputs]``.
+        most: what the results must reach ``[outputs]``.
+    """
+
+    def __init__(self, step: Doubles, unit: Doubles, most: Doubles) -> None:
+        largest = 16 * most.max() if most.max() <= 128 else _MOST  # a level of bytes should be many numbers
+        self.shift = min(max(-_exponent(step.max() * 32768 / largest), 0), 15)
+        step = np.maximum(step, np.minimum(most, _MOST) / 32768 / 2**self.shift)
+        scale = np.clip(np.ceil(step * 2.0**self.shift * 32768), 1, _MOST)
+        self.scale, self.unit = scale.astype(np.int16), scale / 32768 / 2.0**self.shift * unit
+
+    def begin(self, bias: Doubles) -> NDArray[np.int32]:
+        """What the sums begin with: the bias, and half of what the shift divides by."""
+        numbers = np.clip(np.rint(bias / self.unit), -_MOST_SUM, _MOST_SUM)
+        return numbers.astype(np.int32) + self.half
 
     @property
-    def ring(self) -> int:
-        """Numbers in the ring buffers of one stream: ``dilation`` rows of ``residual`` for every layer, in order."""
-        return self.residual * ((1 << self.cycle) - 1) * (self.layers // self.cycle)
-
-    def pack(self, tensors: Mapping[str, Array], ranges: Sequence[float] = ()) -> Array:
-        """The flat array. The last layer gets a residual output of zeros, so that all layers have one shape.
-
-        Args:
-            tensors: of the network.
-            ranges: the spec's ``int8_ranges``; needed for int8.
-        """
-        residual, hidden, skip, head = self.residual, self.gate // 2, self.skip, self.head
-        flows, skip_units, head_units = self._ranges(ranges)
-        onward = np.concatenate(
-            [
-                _filled(tensors["residual"], self.layers, hidden, residual),
-                _filled(tensors["skip"], self.layers, hidden, skip),
-            ],
-            axis=2,
-        )
-        taps = np.concatenate(
-            [self._gates(tensors["past"], residual), self._gates(tensors["current"], residual)], axis=1
-        )
-        residual_bias = _filled(tensors["residual_bias"], self.layers, residual)
-        parts = [_filled(tensors["embedding"], SYMBOLS, residual), _filled(tensors["skip_bias"], skip)]
-        gated = np.full(hidden, 1 / _LEVELS, np.float32)  # a gate lets nothing through that is larger than 1
-        for matrices in zip(taps, flows, residual_bias, onward, strict=True):
-            past_and_current, flow, bias, to_all = matrices
-            units = _balanced(np.tile(flow, 2), past_and_current)
-            parts += [pack(self.precision, past_and_current, units), bias, pack(self.precision, to_all, gated)]
-        parts += [_filled(tensors["head_bias"], head)]
-        parts += [pack(self.precision, _filled(tensors["head"], skip, head), skip_units), tensors["output_bias"]]
-        parts += [pack(self.precision, _filled(tensors["output"], head, SYMBOLS), head_units)]
-        parts += [self._gates(tensors["gate_bias"][:, None], 1), self._gates(tensors["gate_condition"], self.condition)]
-        return aligned(np.concatenate([part.ravel() for part in parts]))
-
-    def _ranges(self, ranges: Sequence[float]) -> tuple[Array, Array, Array]:
-        """Ranges of the residual path before every layer ``[layers, residual]``; the units of the head's two inputs."""
-        if self.precision is not Precision.INT8:
-            ranges = [1.0] * (self.layers * self.residual + 2)
-        flows = np.asarray(ranges[:-2], np.float32).reshape(self.layers, -1)
-        sizes = zip((self.skip, self.head), ranges[-2:], strict=True)
-        skips, hidden = (np.full(size, x / _LEVELS, np.float32) for size, x in sizes)
-        return _filled(flows, self.layers, self.residual), skips, hidden
-
-    def _gates(self, tensor: Array, inputs: int) -> Array:
-        """``[layers, inputs, gate]``, each half of the gates padded by itself."""
-        halves = np.split(tensor, 2, axis=2)
-        return np.concatenate([_filled(half, self.layers, inputs, self.gate // 2) for half in halves], axis=2)
-
-    @property
-    def taps_size(self) -> int:
-        """Words of the matrix of both taps of a layer."""
-        return words(self.precision, 2 * self.residual, self.gate)
-
-    @property
-    def layer_size(self) -> int:
-        """Words of one layer, without those of its conditioning."""
-        onward = words(self.precision, self.gate // 2, self.residual + self.skip)
-        return self.taps_size + self.residual + onward
-
-    @property
-    def layers_at(self) -> int:
-        """The index of the first layer, after the embedding and the bias of the skips."""
-        return SYMBOLS * self.residual + self.skip
-
-    @property
-    def head_at(self) -> int:
-        """The index of the head's bias."""
-        return self.layers_at + self.layers * self.layer_size
-
-    @property
-    def output_at(self) -> int:
-        """The index of the output's bias."""
-        return self.head_at + self.head + words(self.precision, self.skip, self.head)
-
-    @property
-    def condition_at(self) -> int:
-        """The index of the gate biases."""
-        return self.output_at + SYMBOLS + words(self.precision, self.head, SYMBOLS)
+    def half(self) -> int:
+        """Half of what the shift divides by, so that it rounds."""
+        return 1 << self.shift >> 1
 
 
-def _balanced(ranges: Array, matrix: Array) -> Array:
+def _level(matrix: Doubles) -> Doubles:
+    """The smallest level of each output ``[outputs]``: 127 reach all weights, and 253 each four that vectors.h adds in
+    16 bits."""
+    sizes = np.abs(matrix)
+    level: Doubles = np.maximum(sizes.max(axis=0) / _LEVELS, _fours(sizes).max(axis=0) / _FOUR_LEVELS) + 1e-12
+    return level
+
+
+def _fours(sizes: NDArray[Any]) -> NDArray[Any]:
+    """The sums of inputs 8 k + (0, 1, 4, 5) and 8 k + (2, 3, 6, 7)."""
+    fours: NDArray[Any] = sizes.reshape(-1, 2, 2, 2, len(sizes.T)).sum(axis=(1, 3))
+    return fours.reshape(-1, len(sizes.T))
+
+
+def _bytes(matrix: Doubles) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """A matrix in levels as vectors.h has it: offsets of the outputs, and the levels with four inputs side by side."""
+    whole = np.clip(np.rint(matrix), -_LEVELS, _LEVELS).astype(np.int32)
+    assert _fours(np.abs(whole)).max() <= _FOUR_LEVELS + 2, "not PAIRED, see vectors.h"
+    quads = whole.astype(np.int8).reshape(len(whole) // 4, 4, -1).transpose(0, 2, 1)
+    return (-128 * whole.sum(axis=0)).astype(np.int32), quads
+
+
+def _exponent(x: float) -> int:
+    """The smallest n with x <= 2^n."""
+    mantissa, exponent = math.frexp(x)
+    return exponent - (mantissa == 0.5)
+
+
+def _balanced(ranges: Doubles, matrix: Doubles) -> Doubles:
     """The units of the inputs of a matrix ``[inputs, outputs]``, so that inputs and weights lose alike when they are
-    rounded (SmoothQuant, Xiao et al. 2022, with alpha 0.5). Square roots have the same bits everywhere."""
-    smallest = np.float32(1e-4)
-    share = np.sqrt(np.maximum(ranges, smallest) / np.maximum(np.abs(matrix).max(axis=1), smallest))
-    return np.asarray(share * ((ranges / share).max() / _LEVELS), np.float32)
+    rounded (SmoothQuant, Xiao et al. 2022, with alpha 0.5)."""
+    share = np.sqrt(np.maximum(ranges, 1e-4) / np.maximum(np.abs(matrix).max(axis=1), 1e-4))
+    units: Doubles = share * ((ranges / share).max() / _LEVELS) + 1e-12
+    return units
 
 
-def _whole(channels: int) -> int:
-    """Channels, padded to whole vectors."""
-    return -(-channels // WIDTH) * WIDTH
+def _gates(tensor: Doubles, inputs: int, hidden: int) -> Doubles:
+    """``[layers, inputs, 2 * hidden]``, each half of the gates padded by itself."""
+    halves = np.split(tensor, 2, axis=2)
+    return np.concatenate([_filled(half, len(tensor), inputs, hidden) for half in halves], axis=2)
 
 
-def _filled(tensor: Array, *shape: int) -> Array:
+def _conditioning(tensor: Array) -> Array:
+    """``[layers, width, gates]`` as one matrix ``[width, layers * gates]``."""
+    return np.ascontiguousarray(tensor.transpose(1, 0, 2).reshape(tensor.shape[1], -1))
+
+
+def _filled(tensor: Any, *shape: int) -> Any:
     """The tensor, padded with zeros to ``shape``."""
     return np.pad(tensor, [(0, size - had) for size, had in zip(shape, tensor.shape, strict=True)])
 
 
 def aligned(array: Array) -> Array:
-    """A copy that begins on a line of the cache; of a megabyte and more, on a huge page.
+    """A copy that begins on a line of the cache; of a quarter of a megabyte and more, on a huge page.
 
     Vector loads that straddle two lines cost a tenth of the speed; weights in small pages, which are scattered and may
     collide in a cache, another twentieth. numpy requests huge pages from Linux for arrays of 4 MiB or more, and a page
     that is begun takes 2 MiB, which is too much for a small network.
     """
-    page = _HUGE_PAGE if len(array) > _HUGE_PAGE // 2 else _LINE
+    page = _HUGE_PAGE if len(array) > _HUGE_PAGE // 8 else _LINE
     room = np.empty(len(array) + 2 * page, np.float32)
     start = -(room.ctypes.data // room.itemsize) % page
     copy = room[start : start + len(array)]

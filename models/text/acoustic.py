@@ -1,7 +1,7 @@
 """The acoustic model: phonemes to conditioning frames.
 
 The network is models/networks/acoustic.py; this is inference of one sentence: no batch, no padding, no torch. Its sums
-have the same bits on every processor (models/portable.py).
+have the same bits on every processor (models/arithmetic.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.arithmetic import product, sigmoid
 from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
 from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.kernels.byte_products import ByteMatrix
-from ancestral.models.portable import product, sigmoid
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text.phonemes import PHRASE_PAUSE, PLAIN, Control, Phonemes
 

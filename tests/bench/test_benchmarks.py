@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from bench import engines, pictures
 from bench.capacity import MAY_WAIT, UTTERANCE_SECONDS, WAIT_SECONDS, Costs, breaking_point, highest_load, plan, waits
 from bench.report import report

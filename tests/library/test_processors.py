@@ -1,5 +1,5 @@
-"""What is sampled has the same bytes on every processor that fuses products with sums, whatever numpy and numba make of
-the processor's other instructions. Other processors are simulated by the variables that choose code for them."""
+"""What is sampled has the same bytes on every processor, whatever numpy makes of its instructions. Other processors are
+simulated by the variables that choose code for them."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from ancestral.models.portable import native_name
+from ancestral.models.native import variants
 from tests.paths import ROOT
 
 _CPU = import_module("numpy._core._multiarray_umath")
@@ -68,19 +68,10 @@ def test_the_same_bytes_whatever_numpy_chooses():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processor", ["haswell", "skylake-avx512"])
-def test_the_same_bytes_on_other_processors(processor, tmp_path):
-    other = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
-    here, there = _made("fp32,int8", _DRAWING), _made("fp32,int8", _DRAWING, **other, **_OTHER_NUMPY)
+@pytest.mark.parametrize("instructions", variants()[1:])
+def test_the_same_bytes_by_other_instructions(instructions):
+    other = _OTHER_NUMPY | {"NATIVE_INSTRUCTIONS": instructions}
+    here, there = _made("fp32,int8", _DRAWING), _made("fp32,int8", _DRAWING, **other)
     assert here == there
     assert len(here[1]) == 2 * (4 + 2 * (_DRAWING.count(",") + 1))
     assert here[0] == "native-int8"
-
-
-@pytest.mark.slow
-def test_a_processor_that_cannot_fuse_has_an_engine_of_another_name(tmp_path):
-    other = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
-    (name, there), (_, here) = _made("fp32,int8", "pixelcnn-sprites", **other), _made("fp32,int8", "pixelcnn-sprites")
-    assert name == "native-int8-unfused"
-    assert not {found for found in here if found.startswith("probe") and here[found] == there[found]}
-    assert native_name("int8") == "native-int8"

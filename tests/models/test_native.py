@@ -42,8 +42,8 @@ def shares_of(logits, inverse, least):
     """The shares of draw.h in numpy's integers."""
     scaled = np.minimum((logits.max(axis=1, keepdims=True) - logits).astype(np.int64), (23 << 24) // inverse + 1)
     scaled = np.minimum(scaled * inverse >> 12, 23 << 12)
-    fraction, power = scaled & 4095, np.int64(1795)
-    for coefficient in (-13957, 62770, -181679, 262144):
+    fraction, power = scaled & 4095, np.int64(-10385)
+    for coefficient in (60597, -181296, 262144):
         power = (power * fraction >> 12) + coefficient
     shares = power << 4 >> (scaled >> 12)
     return np.where(shares >= least, shares, 0)

@@ -4,13 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from numba import njit
 
 from ancestral.catalog.seeds import keyed_seeds, part_seed, part_seeds
 from ancestral.models.audio.whitening import LIMIT, whitened
 from ancestral.models.categorical import GUIDED_MIN_P, guide
 from ancestral.models.detection import Intervals, Waves, log10_p
-from ancestral.models.kernels.noise import uniform
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.noise import philox, uniforms
 
@@ -24,14 +22,6 @@ KNOWN = [
         (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
     ),
 ]
-
-
-@njit
-def compiled(seed, start, count):
-    out = np.empty(count)
-    for i in range(count):
-        out[i] = uniform(seed, start + i)
-    return out
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
@@ -48,13 +38,6 @@ def test_a_number_is_the_top_52_bits_of_the_first_two_words_and_depends_on_seed_
     # Seeds that share their low word, positions that share theirs.
     assert not np.intersect1d(whole, uniforms(7 + 2**32, 0, 1000)).size
     assert not np.intersect1d(whole, uniforms(7, 2**32, 1000)).size
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 + 5, 2**63 - 1])
-@pytest.mark.parametrize("start", [0, 2**32 - 50, 2**40])
-def test_compiled_and_numpy_agree_bit_for_bit(seed, start):
-    assert np.array_equal(compiled(seed, start, 100), uniforms(seed, start, 100))
-    assert uniform.py_func(seed, start) == uniforms(seed, start, 1)[0]
 
 
 def test_the_numbers_are_uniform_and_strictly_inside():

@@ -28,7 +28,7 @@ from ancestral.models.engines.onnx.ort_session import open_session
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.tensors import random_tensors
 from ancestral.training.data.images import Pictures
 from ancestral.training.export import export, graphs

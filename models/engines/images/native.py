@@ -15,7 +15,7 @@ from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.engine import ImageEngine, ImageStream, coarse_checkpoint, unconditional_lanes
 from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels, check_request
 from ancestral.models.kernels.conditioners import edit_context
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import COARSE
 
 

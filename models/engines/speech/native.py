@@ -1,124 +1,133 @@
-"""The CPU engine of a WaveNet: one compiled loop with cached activations (models/kernels). It never imports torch."""
+"""The CPU engine of a WaveNet: one loop in C with cached activations (models/kernels). It never imports torch."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.base import Array, EngineError, Symbols
+from ancestral.models.engines.base import EngineError, Symbols
 from ancestral.models.engines.speech.cached import CachedEngine, CachedStream
 from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
-from ancestral.models.kernels.wavenet import rebuilder, sampler
-from ancestral.models.kernels.wavenet_layout import Layout
-from ancestral.models.portable import native_name
+from ancestral.models.kernels.precision import Precision
+from ancestral.models.kernels.wavenet_layout import Fp32Layout, Int8Layout, LayoutError
+from ancestral.models.native import INTEGER, Function, array, instructions
 
 log = logging.getLogger(__name__)
 
+_MOST_FRAMES = 500
+"""Frames of a call: their gate biases take 6 kB each."""
+_SAMPLE, _SCORE, _REPLAY = range(3)
+_LOG_2, _SHARE_BITS, _LOG_BITS = 0.6931471805599453, 22, 12
 
-@dataclass
-class NativeStream(CachedStream):
-    """A stream, and the gate biases of the frame that it is in."""
 
-    frame: int
-    """The frame that ``biases`` belong to; -1 for none."""
-    biases: Array
-    """``[layers * gate_channels]``."""
+def _kernel(name: str, number: Any, ring: Any, fine: Any) -> Function:
+    arrays = (array(np.int64), array(number), array(fine), array(fine))
+    ends = (INTEGER, INTEGER, array(np.uint8), array(fine), INTEGER, INTEGER)
+    return Function(name, array(np.int32), array(ring), INTEGER, array(ring), *arrays, *ends)
+
+
+_INT8 = _kernel("wavenet", np.int32, np.int8, np.int32)
+_FP32 = _kernel("wavenet_float", np.float32, np.float32, np.float64)
 
 
 class NativeEngine(CachedEngine):
-    """Samples and scores on one core per call, without the GIL. Its loops are compiled, or loaded, when it is made.
+    """Samples and scores on one core per call, without the GIL.
 
     Args:
         checkpoint: of a WaveNet.
-        precision: of the large matrices. It is part of the engine's name: the seed contract holds within one precision.
-        instructions: for int8, whose results are the same with all of them; the fastest of this processor if absent.
+        precision: of the network. It is part of the engine's name: the seed contract holds within one precision.
     """
 
     widths = (1, 2, 4)
-    """Numbers of streams for which there are loops: in each, a weight that is read serves all streams."""
+    """Numbers of streams that share a call: a weight that is read serves all of them."""
     lanes = widths[-1]
 
-    def __init__(
-        self, checkpoint: Checkpoint, precision: Precision = Precision.FP32, instructions: Instructions | None = None
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: Precision = Precision.FP32) -> None:
         super().__init__(checkpoint)
         if precision is Precision.INT8 and not self.spec.int8_ranges:
             raise EngineError("int8: the checkpoint has no int8_ranges; training writes them")
-        parts = [] if precision is Precision.FP32 else [precision.name.lower()]
-        self.name = native_name(*parts)
         self.int8 = precision is Precision.INT8
-        self._instructions = best_instructions() if instructions is None else instructions
-        self._layout = Layout.of(self.spec, precision)
-        self._weights = self._layout.pack(checkpoint.tensors, self.spec.int8_ranges)
-        if precision is Precision.INT8:
-            log.info("int8: dot products of bytes use %s", self._instructions.name)
-            if self._instructions is Instructions.PORTABLE:
-                log.warning(
-                    "int8: this processor has no AVX2; the sound is the same, but it is hardly faster than fp32"
-                )
-        for lanes in self.widths:
-            self._loop([self._blank() for _ in range(lanes)], np.empty((lanes, 0), np.uint8), np.empty((lanes, 0)))
+        self.name = "native-int8" if self.int8 else "native"
+        try:
+            make = Int8Layout if self.int8 else Fp32Layout
+            self._layout: Int8Layout | Fp32Layout = make(self.spec, checkpoint.tensors)
+        except LayoutError as error:
+            raise EngineError(str(error)) from None
+        if self.int8:
+            log.info("int8: dot products of bytes use %s", instructions())
 
-    def _blank(self) -> NativeStream:
-        layout = self._layout
-        return NativeStream(
+    def _blank(self) -> CachedStream:
+        layers, cycle, residual, _, _, _ = self._layout.sizes.tolist()
+        return CachedStream(
             request=StreamRequest(length=1, seed=0),
             position=0,
             symbol=SILENCE,
-            frame=-1,
-            condition=np.zeros((1, layout.condition), np.float32),
+            condition=np.zeros((1, self.spec.conditioner_channels), np.float32),
             temperatures=np.ones(1),
-            biases=np.zeros(layout.layers * layout.gate, np.float32),
-            ring=np.zeros(layout.ring, np.float32),
+            ring=np.zeros(layers // cycle * ((1 << cycle) - 1) * residual, self._layout.ring_dtype),
             recent=np.full(self.spec.receptive_field + 1, SILENCE, np.uint8),
         )
 
-    def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:
+    def _sample(self, streams: list[CachedStream], out: list[Symbols]) -> None:
         lanes = min(width for width in self.widths if width >= len(streams))
         symbols = np.empty((lanes, len(out[0])), np.uint8)
-        self._loop(streams + [self._blank() for _ in range(lanes - len(streams))], symbols, np.empty((lanes, 0)))
+        self._run(streams + [self._blank() for _ in range(lanes - len(streams))], symbols, _SAMPLE)
         for row, values in zip(symbols, out, strict=False):
             values[:] = row
 
-    def _force(self, stream: NativeStream, symbols: Symbols) -> NDArray[np.float64]:
-        likelihoods = np.empty((1, len(symbols)))
-        self._loop([stream], symbols[None].copy(), likelihoods)
-        forced: NDArray[np.float64] = likelihoods[0]
-        return forced
+    def _force(self, stream: CachedStream, symbols: Symbols) -> NDArray[np.float64]:
+        likelihoods: NDArray[np.float64] = self._run([stream], symbols[None], _SCORE)[0]
+        return likelihoods
 
-    def _replay(self, stream: NativeStream, symbols: Symbols) -> None:
-        if not len(symbols):
-            return
-        first, last = stream.position // self._hop, (stream.position + len(symbols) - 1) // self._hop
-        condition = stream.condition[first : last + 1]
-        before = np.concatenate([[np.uint8(stream.symbol)], symbols[:-1]])
-        rebuild = rebuilder(self._layout, self._instructions)
-        rebuild(self._weights, stream.ring, stream.position, condition, self._hop, before)
-        stream.position, stream.symbol = stream.position + len(symbols), int(symbols[-1])
+    def _replay(self, stream: CachedStream, symbols: Symbols) -> None:
+        self._run([stream], symbols[None], _REPLAY)
 
-    def _loop(self, streams: list[NativeStream], symbols: Symbols, likelihoods: NDArray[np.float64]) -> None:
-        """Gather the streams' states, run the loop over all positions of ``symbols``, scatter the states."""
-        marks = np.array([(s.position, s.symbol, s.frame) for s in streams])
-        biases, rings = np.stack([s.biases for s in streams]), np.stack([s.ring for s in streams])
-        count = min(symbols.shape[1] // self._hop + 2, max(len(s.condition) for s in streams))
-        conditions = np.zeros((len(streams), count, self._layout.condition), np.float32)
-        temperatures = np.ones((len(streams), count))
+    def _run(self, streams: list[CachedStream], symbols: Symbols, mode: int) -> NDArray[np.float64]:
+        """Advance all streams over the positions of ``symbols [lanes, T]``; ln p of each, where they are scored."""
+        scores = np.empty((*symbols.shape, 2) if mode == _SCORE else 0, np.int32 if self.int8 else np.float64)
+        most = min(self._hop, 1 << 20) * _MOST_FRAMES
+        for start in range(0, symbols.shape[1], most):
+            part = np.ascontiguousarray(symbols[:, start : start + most])
+            found = np.empty((*part.shape, 2) if mode == _SCORE else 0, scores.dtype)
+            self._call(streams, part, found, mode)
+            if mode == _SAMPLE:
+                symbols[:, start : start + most] = part
+            elif mode == _SCORE:
+                scores[:, start : start + most] = found
+        if mode != _SCORE:
+            return np.empty(0)
+        below, total = scores[..., 0].astype(np.float64), scores[..., 1].astype(np.float64)
+        if self.int8:
+            below, total = below * (_LOG_2 / (1 << _LOG_BITS)), total / (1 << _SHARE_BITS)
+        likelihoods: NDArray[np.float64] = -below - np.log(total)
+        return likelihoods
+
+    def _call(self, streams: list[CachedStream], symbols: Symbols, scores: NDArray[Any], mode: int) -> None:
+        """Gather the streams' states, run the kernel, scatter the states."""
+        layout, (lanes, length) = self._layout, symbols.shape
+        first = [s.position // self._hop for s in streams]
+        last = [(s.position + length - 1) // self._hop for s in streams]
+        count = max(b - a for a, b in zip(first, last, strict=True)) + 1
+        heights = np.zeros((lanes, count, self.spec.conditioner_channels), np.float32)
+        temperatures = np.ones((lanes, count))
+        for lane, (s, a, b) in enumerate(zip(streams, first, last, strict=True)):
+            frames = s.condition[a : b + 1]
+            heights[lane, : len(frames)] = frames
+            temperatures[lane, : len(frames)] = s.temperatures[a : b + 1]
+        marks = np.array([(s.position, s.symbol, s.request.seed) for s in streams])
+        rings, least = np.stack([s.ring for s in streams]), np.array([s.request.sampling.min_p for s in streams])
+        biases = layout.biases(heights.reshape(lanes * count, -1))
+        if self.int8:
+            heat = np.where(temperatures > 0.0, np.clip(4096 / np.maximum(temperatures, 1e-9), 1, 1 << 30), 0)
+            temperatures, least = np.rint(heat).astype(np.int32), np.rint(least * 2**_SHARE_BITS).astype(np.int32)
+        kernel = _INT8 if self.int8 else _FP32
+        drawing = (temperatures, least, count, self._hop)
+        kernel(layout.sizes, layout.weights, lanes, rings, marks, biases, *drawing, symbols, scores, length, mode)
         for lane, s in enumerate(streams):
-            first = s.position // self._hop
-            frames = s.condition[first : first + count]
-            conditions[lane, : len(frames)] = frames
-            temperatures[lane, : len(frames)] = s.temperatures[first : first + count]
-        seeds = np.array([s.request.seed for s in streams])
-        min_ps = np.array([s.request.sampling.min_p for s in streams])
-        drawing = (self._hop, seeds, temperatures, min_ps)
-        loop = sampler(self._layout, len(streams), self._instructions)
-        loop(self._weights, rings, biases, marks, conditions, *drawing, symbols, likelihoods)
-        for lane, s in enumerate(streams):
-            s.position, s.symbol, s.frame = marks[lane].tolist()
-            s.biases, s.ring = biases[lane], rings[lane]
+            s.position, s.symbol, _ = marks[lane].tolist()
+            s.ring = rings[lane]

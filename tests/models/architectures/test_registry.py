@@ -38,10 +38,7 @@ ALL = [*BUILT_IN, "toy"]
 @pytest.mark.parametrize(
     ("code", "heavy"),
     [
-        (
-            f"from ancestral.models.architectures import architecture as a; [*map(a, {ALL})]",
-            "torch numba onnx onnxruntime",
-        ),
+        (f"from ancestral.models.architectures import architecture as a; [*map(a, {ALL})]", "torch onnx onnxruntime"),
         ("import ancestral.models.text", "torch num2words pycrfsuite gruut"),
         ("import ancestral.models.text.alignment", "torch ancestral.training"),
     ],

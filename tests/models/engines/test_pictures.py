@@ -24,7 +24,7 @@ from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.gemm import Precision
+from ancestral.models.kernels.precision import Precision
 from ancestral.models.native import variants
 from ancestral.models.networks.reference_sampler import draw, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms

@@ -29,8 +29,9 @@ from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.conditioners import conditioning
-from ancestral.models.kernels.gemm import Instructions, Precision, best_instructions
 from ancestral.models.kernels.mel_correction import correct_frames
+from ancestral.models.kernels.precision import Precision
+from ancestral.models.native import variants
 from ancestral.models.spec import FeatureSpec, SpecError
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
@@ -52,8 +53,8 @@ SHAPED = Sampling(voiced_temperature=0.6, unvoiced_temperature=1.1, min_p=0.1)
 
 
 def marks(name, kind="conditional"):
-    """For each precision and spec, int8 takes seconds of compilation."""
-    return () if name != "native-int8" and (name == "native" or kind == "conditional") else pytest.mark.slow
+    """Of other engines than the native one, one spec is enough for the fast run."""
+    return () if name.startswith("native") or kind == "conditional" else pytest.mark.slow
 
 
 EVERY = pytest.mark.parametrize(
@@ -327,16 +328,54 @@ def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision
         np.testing.assert_array_equal(symbols, solo(engine, request))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("instructions", [way for way in Instructions if way < best_instructions()])
-def test_int8_is_the_same_by_any_instructions(instructions):
-    checkpoint, wanted, runs = toys.random_checkpoint(toys.SMALL_SPEC), toys.requests(toys.SMALL_SPEC, 5, 400), []
-    for engine in (NativeEngine(checkpoint, Precision.INT8), NativeEngine(checkpoint, Precision.INT8, instructions)):
-        streams = [engine.open(request) for request in wanted]
-        made = engine.step(streams, 350)
-        runs.append((np.stack(made), [engine.snapshot(stream) for stream in streams]))
-    np.testing.assert_array_equal(runs[0][0], runs[1][0])
-    assert runs[0][1] == runs[1][1]
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("spec", [toys.SMALL_SPEC, replace(CONDITIONAL, residual_channels=40, skip_channels=200)])
+def test_all_instructions_give_the_same_symbols_and_scores(spec, precision, monkeypatch):
+    """Alone, in twos and in fours."""
+    checkpoint, wanted, found = toys.random_checkpoint(spec), toys.requests(spec, 7, 200), []
+    made = NativeEngine(checkpoint, precision)
+    for variant in variants():
+        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+        alone = [solo(made, request) for request in wanted]
+        streams = [made.open(request) for request in wanted]
+        together = made.step(streams, 150)
+        for whole, begun in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(whole[:150], begun)
+        pair = made.step(streams[:2], 50)
+        np.testing.assert_array_equal(np.stack(pair), [whole[150:] for whole in alone[:2]])
+        scores = made.score(alone[0], wanted[0].frames, wanted[0].speaker)
+        found.append([*map(bytes, alone), scores.tobytes(), made.snapshot(streams[0])])
+    assert all(variant == found[0] for variant in found)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-30, 1e6, 1e30])
+@pytest.mark.parametrize("name", [*toys.random_checkpoint(CONDITIONAL).tensors, "int8_ranges"])
+def test_weights_and_ranges_of_any_size_end_in_symbols_or_in_an_error_that_names_them(name, factor, monkeypatch):
+    checkpoint, (request,) = toys.random_checkpoint(CONDITIONAL), toys.requests(CONDITIONAL, 1, 40)
+    if name == "int8_ranges":
+        ranges = tuple(min(factor * x, 999999.0) for x in checkpoint.spec.int8_ranges)
+        checkpoint = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=ranges))
+    else:
+        changed = {name: (checkpoint.tensors[name] * np.float32(factor)).astype(np.float32)}
+        checkpoint = replace(checkpoint, tensors={**checkpoint.tensors, **changed})
+    made = []
+    for variant in variants():
+        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+        try:
+            made.append(solo(NativeEngine(checkpoint, Precision.INT8), request).tobytes())
+        except EngineError as error:
+            made.append(str(error))
+    assert made == made[:1] * len(made)
+    assert isinstance(made[0], bytes) or name in made[0]
+
+
+def test_channels_beyond_what_the_kernels_hold_are_refused_by_their_field():
+    for name, most in (("residual_channels", 1024), ("gate_channels", 2048), ("head_channels", 1024)):
+        spec = replace(toys.TINY_SPECS["unconditional"], layers=2, int8_ranges=(), **{name: most + 2})
+        for precision in Precision:
+            spec = replace(spec, int8_ranges=(1.0,) * (spec.layers * spec.residual_channels + 2))
+            with pytest.raises(EngineError, match=f"^{name}: at most {most} in the native engine, not {most + 2}"):
+                NativeEngine(replace(toys.random_checkpoint(CONDITIONAL), spec=spec), precision)
 
 
 @pytest.mark.slow

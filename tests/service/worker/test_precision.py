@@ -50,15 +50,15 @@ def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> 
 
 @pytest.mark.slow
 def test_a_job_is_not_continued_where_sums_round_otherwise(serve_process: ServeProcess, tmp_path: Path) -> None:
-    """The kernels are compiled for a processor that cannot fuse products with sums, and their engine is made to have
-    the name of one that can."""
+    """An engine of the same name that computes something else of the probe's symbols."""
     write_model(tmp_path / "zoo" / "free", kind="audio")
     own = {"models_dir": str(tmp_path / "zoo"), "engine": "native", "precision": "fp32", "batch_slots": 1}
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nif sys.orig_argv[-1] == 'worker':\n"
-        "    import ancestral.models.portable\n    ancestral.models.portable.fuses = lambda: True\n"
+        "    from ancestral.models.engines.speech.native import NativeEngine\n"
+        "    NativeEngine.probe = lambda _: b'other'\n"
     )
-    other = {"PYTHONPATH": str(tmp_path), "NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""}
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory(prefix="anc-") as data:
         with serve_process(data_dir=data, **own) as server:
             body = GENERATION | {"duration": 1200.0}
@@ -66,8 +66,7 @@ def test_a_job_is_not_continued_where_sums_round_otherwise(serve_process: ServeP
             eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{job}").json()["samples_done"])
             assert server.stop() == 0
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in (other | {"NUMBA_CACHE_DIR": str(tmp_path)}).items():
-                patch.setenv(name, value)
+            patch.setenv("PYTHONPATH", path)
             with running(dict(os.environ), data_dir=data, **own) as server:
                 begun = server.ended(job)
                 assert (begun["status"], begun["error"]["code"]) == ("failed", "engine_changed")
