@@ -24,6 +24,7 @@ from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
 from ancestral.models.kernels.precision import Precision
 from ancestral.models.native import variants
 from ancestral.models.networks.reference_sampler import draw, sampling_order, sub_pixel_logits
@@ -462,6 +463,17 @@ def test_all_instructions_give_the_same_pictures_likelihoods_and_intervals(spec,
     for other in found[1:]:
         for one, another in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, another)
+
+
+def test_logits_of_many_shades_in_colour_have_a_second_byte(monkeypatch):
+    checkpoint = toys.checkpoint_of(SAME["RGB, 256 levels"])
+    images, losses = toys.pictures_of(checkpoint.spec, 4), []
+    h = np.stack([NativeImageEngine(checkpoint).embed_labels([0, 0])] * 4)
+    exact = NativeImageEngine(checkpoint).score(images, h)
+    losses.append(np.abs(MAKERS["int8"](checkpoint).score(images, h) - exact).mean())
+    monkeypatch.setattr(PixelCNNLayout, "fine", False)
+    losses.append(np.abs(MAKERS["int8"](checkpoint).score(images, h) - exact).mean())
+    assert losses[0] < 0.95 * losses[1]
 
 
 def test_one_function_loads_every_engine(caplog):
