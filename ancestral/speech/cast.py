@@ -11,7 +11,7 @@ from ancestral.catalog.mix import VoiceMix
 from ancestral.errors import InvalidRequest, check_type
 from ancestral.models.entries import Sampling
 from ancestral.models.text import Script, Sentence, Word, phonemize
-from ancestral.models.text.characters import NothingToSpeak, UnknownSpeaker
+from ancestral.models.text.characters import NothingToSpeak, UnknownSpeaker, Unread, UnsupportedText
 from ancestral.models.text.script import Cast, Speaker
 
 MAX_NAMES: Final = 64
@@ -82,15 +82,16 @@ def spoken(script: Script, default: Speaker) -> list[tuple[Speaker, list[Sentenc
     """What each speaker says in turn: at least one sentence, as if it were a text of its own.
 
     Raises:
-        UnsupportedText: some of it cannot be spoken, or nothing is said.
+        UnsupportedText: some of it cannot be spoken, or nothing is said. A turn of which all letters are of scripts
+            that are not read is left out.
     """
     found: list[tuple[Speaker, list[Sentence]]] = []
-    nothing: NothingToSpeak | None = None
+    nothing: UnsupportedText | None = None
     for speaker, said, begin in script.turns(default):
         try:
             sentences = phonemize(said, speaker.language)
-        except NothingToSpeak as error:  # of the white space between two voices
-            nothing = nothing or error
+        except (NothingToSpeak, Unread) as error:  # the white space between two voices is a turn
+            nothing = error if isinstance(error, Unread) else nothing or error
             continue
         found.append((speaker, [_moved(sentence, begin) for sentence in sentences]))
     if not found and nothing is not None:

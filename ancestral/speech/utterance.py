@@ -24,6 +24,7 @@ from ancestral.models.text import (
     parse_text,
 )
 from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.normalize import skipped
 from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS
 from ancestral.models.text.script import Cast, Speaker
 from ancestral.speech.cast import Turn, cast_of, spoken
@@ -93,6 +94,11 @@ class Utterance(SoundRequest):
         pauses = sum(control.seconds for control in controls if control.seconds is not None)
         phonemes = sum(1.0 / control.rate for control in controls if control.seconds is None)
         return phonemes / PHONEMES_PER_SECOND / self.speed + pauses
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What of the text is not said, as it is in another script; each once."""
+        return skipped(self.written, self.language)
 
     @property
     def written(self) -> str:

@@ -1,15 +1,15 @@
 """Any Unicode text to the few characters the rest of the front-end knows: ASCII, and what a language keeps beyond it.
 
 Accents, ligatures, full-width forms and typographic marks are folded; emoji and symbols become their names. Characters
-without a spoken form are dropped only where nothing is lost: invisible ones (`_INVISIBLE`), bullets and lines. Anything
-else is refused by name: other scripts, control characters, unpaired surrogates.
+without a spoken form are dropped only where nothing is lost: invisible ones (`_INVISIBLE`), bullets and lines. Other
+scripts are skipped, and the caller gets what was. Control characters and unpaired surrogates are refused by name.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
@@ -35,7 +35,6 @@ LETTER: Final = "\x01"
 CUE: Final = "\x02"
 
 _MAX_NAMED: Final = 5
-_MAX_GREEK_RUN: Final = 2
 _ENGLISH_WORDS: Final[dict[str, str]] = {
     "−": " minus ", "ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th",
     "×": " times ", "÷": " divided by ", "±": " plus or minus ", "≈": " approximately ",
@@ -62,12 +61,14 @@ _TOKEN: Final = re.compile(
     "(?P<power>[⁺⁻]?[⁰¹²³⁴-⁹]+)"
     "|(?P<keycap>[0-9#*])\ufe0f?\u20e3"
     r"|(?P<silent>(?<=\w)[®™†‡])"  # after a word they are not spoken
+    "|(?P<foreign>[\u0370-\u03ff\u1f00-\u1fff]{3,})"  # a word; fewer are letters of formulas
     f"|(?P<flag>{FLAG})"
     f"|(?P<picture>{SEQUENCE})"
     "|(?P<line>\r\n)"
     "|[^\n -_a-~]"  # everything but the ASCII that stays as it is
 )
 _DECOMPOSED: Final = re.compile("[A-Za-z][\u0300-\u036f]+")
+_SHRUG: Final = re.compile(r"¯\\_\(ツ\)_/¯")
 _BACKQUOTE: Final = re.compile("`")
 _GREEK_LETTER: Final = re.compile(r"GREEK (?:\w+ )*LETTER (?:\w+ )*?(\w+)(?: WITH [\w ]+)?$")
 _LATIN_LETTER: Final = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z])(?: WITH [\w ]+)?$")
@@ -90,6 +91,10 @@ class NothingToSpeak(UnsupportedText):
     """The text has no words."""
 
 
+class Unread(UnsupportedText):
+    """All letters of the text are of scripts that are not read."""
+
+
 class UnknownSpeaker(UnsupportedText):
     """The text names a voice that there is not."""
 
@@ -101,16 +106,25 @@ def _name(char: str) -> str:
     return unicodedata.name(char, f"{kind} U+{ord(char):04X}")
 
 
-def _refuse(found: Iterable[tuple[int, str]], folding: Folding) -> UnsupportedText:
+def check_read(text: str, skipped: Sequence[tuple[int, str]], folding: Folding) -> None:
+    """Raise :class:`Unread` if :func:`fold` has skipped all letters of a text."""
+    unread = {char for _, word in skipped for char in word}
+    if skipped and not any(char.isalpha() and char not in unread for char in text):
+        raise Unread(_refusal(skipped, folding))
+
+
+def _refusal(found: Iterable[tuple[int, str]], folding: Folding) -> str:
+    """Why a text cannot be spoken: its characters by name, with their positions."""
     distinct: dict[str, int] = {}
-    for position, char in found:
-        distinct.setdefault(char, position)
+    for position, text in found:
+        for offset, char in enumerate(text):
+            distinct.setdefault(char, position + offset)
     named = [f"{char!r} ({_name(char)}, at position {place})" for char, place in list(distinct.items())[:_MAX_NAMED]]
     if len(distinct) > _MAX_NAMED:
         named.append(f"and {len(distinct) - _MAX_NAMED} more")
     letters = any(unicodedata.category(char)[0] != "C" for char in distinct)
-    reason = f"only {folding.name} in Latin letters is supported" if letters else "it has no spoken form"
-    return UnsupportedText(f"cannot speak {', '.join(named)}: {reason}")
+    reason = f"they have no reading in {folding.name}" if letters else "it has no spoken form"
+    return f"cannot speak {', '.join(named)}: {reason}"
 
 
 def _speak_greek(char: str, name: str) -> str | None:
@@ -147,6 +161,8 @@ def _fold_one(char: str, folding: Folding) -> str | None:
     if " " <= char <= "~" or char == "\n":
         return char
     category = unicodedata.category(char)
+    if category == "Nd":
+        return str(unicodedata.digit(char))
     if category[0] == "L":
         return _fold_letter(char)
     if category[0] == "P":
@@ -179,6 +195,8 @@ def _fold_char(char: str, folding: Folding) -> str | None:
 
 
 def _fold_token(token: re.Match[str], folding: Folding) -> str | None:
+    if token["foreign"]:
+        return None
     if token["power"]:
         # Before NFKD, which would turn the 2 of x² into a plain digit.
         return "^" + unicodedata.normalize("NFKC", token[0]).replace("\u2212", "-")
@@ -195,30 +213,26 @@ def _fold_token(token: re.Match[str], folding: Folding) -> str | None:
     return _fold_char(token[0], folding)
 
 
-def _greek_words(text: str) -> list[tuple[int, str]]:
-    runs = re.finditer(f"[\u0370-\u03ff\u1f00-\u1fff]{{{_MAX_GREEK_RUN + 1},}}", text)
-    return [(run.start(), run[0][0]) for run in runs]
-
-
-def fold(text: SpannedText, start: int = 0, folding: Folding = ENGLISH) -> SpannedText:
+def fold(text: SpannedText, start: int, folding: Folding, skipped: list[tuple[int, str]]) -> SpannedText:
     """Brings any text to ASCII and the characters that its language keeps.
 
     Args:
         text: any Unicode string.
         start: its position in the input, for messages.
         folding: that of its language.
+        skipped: gets the stretches without a reading, such as words in another script, and their positions.
 
     Returns:
-        A text that may still be empty of words.
+        A text that may still be empty of words, with a comma for what is skipped.
 
     Raises:
-        UnsupportedText: for characters that have no reading; the message gives each one's name and
-            its position in the input.
+        UnsupportedText: for control characters and the like; the message gives each one's name and its position in the
+            input.
     """
     if text.text.isascii() and text.text.isprintable():
         return text.sub(_BACKQUOTE, "'")
-    text = text.sub(_DECOMPOSED, lambda match: unicodedata.normalize("NFC", match[0]))
-    refused = _greek_words(text.text)
+    text = text.sub(_SHRUG, "🤷").sub(_DECOMPOSED, lambda match: unicodedata.normalize("NFC", match[0]))
+    refused: list[tuple[int, str]] = []
     last_picture, end_of_last = "", 0
 
     def speak(token: re.Match[str]) -> str:
@@ -229,8 +243,14 @@ def fold(text: SpannedText, start: int = 0, folding: Folding = ENGLISH) -> Spann
             last_picture = ""
         folded = _fold_token(token, folding)
         if folded is None:
-            refused.append((token.start(), token[0][0]))
-            return ""
+            place, (before, word) = start + token.start(), skipped[-1] if skipped else (0, "")
+            if unicodedata.category(token[0][0])[0] == "C":
+                refused.append((place, token[0]))
+            elif word and before + len(word) == place:
+                skipped[-1] = before, word + token[0]
+            else:
+                skipped.append((place, token[0]))
+            return " , "
         if token["picture"] or token["flag"]:
             # A row of the same picture is said once.
             said, last_picture = folded == last_picture, folded
@@ -240,5 +260,5 @@ def fold(text: SpannedText, start: int = 0, folding: Folding = ENGLISH) -> Spann
 
     folded = text.sub(_TOKEN, speak)
     if refused:
-        raise _refuse(((start + place, char) for place, char in sorted(refused)), folding)
+        raise UnsupportedText(_refusal(refused, folding))
     return folded

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from ancestral.models.text import english
-from ancestral.models.text.characters import CUE, ENGLISH, Folding, NothingToSpeak, fold
+from ancestral.models.text.characters import CUE, ENGLISH, Folding, NothingToSpeak, UnsupportedText, check_read, fold
 from ancestral.models.text.directives import read_plain
 from ancestral.models.text.languages.engine import engine
-from ancestral.models.text.languages.registry import table
+from ancestral.models.text.languages.registry import primary, table
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS
 from ancestral.models.text.script import Cast, Cue, Pause, Pronounced, Script, Speaker, Text
 from ancestral.models.text.spans import Span, SpannedText, cover
@@ -48,8 +49,8 @@ def _place_holder(number: int, capital: bool) -> str:
     return (letters.capitalize() if capital else letters) + CUE
 
 
-def _runs(script: Script, cues: dict[str, Cue]) -> Iterator[_Run]:
-    """The folded text of a script, with a word in place of each cue, which is added to `cues`."""
+def _runs(script: Script, cues: dict[str, Cue], skipped: list[tuple[int, str]]) -> Iterator[_Run]:
+    """The folded text of a script, with a word in place of each cue, which is added to `cues`; see `fold`."""
     run = _Run(next((piece.language for piece in script.pieces if isinstance(piece, Text)), ENGLISH.language))
     for number, (piece, shown, start) in enumerate(script.placed()):
         span = start, start + len(shown)
@@ -59,7 +60,7 @@ def _runs(script: Script, cues: dict[str, Cue]) -> Iterator[_Run]:
                 run = _Run(piece.language)
             whole = SpannedText(piece.spoken, [span] * len(piece.spoken))
             text = SpannedText.of(shown, start) if piece.spoken == shown else whole
-            text = fold(text, piece.start, _folding(piece.language))
+            text = fold(text, piece.start, _folding(piece.language), skipped)
             if run.text[-1:] == CUE and _OF_WORD.match(text.text):
                 run.add(" ", [span])
             run.add(*text)
@@ -76,6 +77,14 @@ def _runs(script: Script, cues: dict[str, Cue]) -> Iterator[_Run]:
 
 def _folding(language: str) -> Folding:
     return ENGLISH if language == ENGLISH.language else engine(table(language)).folding
+
+
+def skipped(text: str, language: str = ENGLISH.language) -> tuple[str, ...]:
+    """What of a text has no reading in its language (a tag of BCP 47), such as words in another script; each once."""
+    found: list[tuple[int, str]] = []
+    with suppress(UnsupportedText):
+        fold(SpannedText.of(text, 0), 0, _folding(primary(language)), found)
+    return tuple(dict.fromkeys(word for _, word in found))
 
 
 def _following(script: Script, number: int) -> str:
@@ -97,18 +106,21 @@ def normalize(text: str | Script, language: str = ENGLISH.language, *, british: 
         of the text it may follow the last mark. The spans of words are in order; two of them are the same or apart.
 
     Raises:
-        UnsupportedText: if there is nothing to speak, for tags, or for characters that have no reading in the language.
+        UnsupportedText: if there is nothing to speak, for tags and control characters.
+        Unread: if all letters are of scripts that are not read.
     """
     script = read_plain(text, NO_PRONUNCIATIONS, Cast.of_one(language)) if isinstance(text, str) else text
     cues: dict[str, Cue] = {}
+    silent: list[tuple[int, str]] = []
     tokens = merge_marks(
         [
             Token(cues[word.lower()] if word[-1] == CUE else word, span, run.language)
-            for before, run, after in _with_neighbours(list(_runs(script, cues)))
+            for before, run, after in _with_neighbours(list(_runs(script, cues, silent)))
             for word, span in (*_break(run, _BEGIN, before), *_speak(run, british), *_break(run, _END, after))
         ],
         goes_on=CLAUSE_END.search(script.written) is not None,
     )
+    check_read(script.written, silent, _folding(language))
     if not any(token.is_word or isinstance(token.spoken, Pause) for token in tokens):
         raise NothingToSpeak("nothing to speak: the text has no letters, digits or symbols with a spoken name")
     return list(apart(tokens, script.written))

@@ -12,18 +12,7 @@ from typing import Final
 
 from ancestral.models.text import codes, dates
 from ancestral.models.text.characters import LETTER
-from ancestral.models.text.numerals import (
-    cardinal,
-    digits,
-    fraction,
-    is_year,
-    number,
-    ordinal,
-    pairs,
-    plain_number,
-    plural,
-    year,
-)
+from ancestral.models.text.numerals import cardinal, digits, fraction, number, ordinal, pairs, plain_number, plural
 from ancestral.models.text.rules import END, START, Match, Rule, apply_all, number_rule
 from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.units import CURRENCIES, UNITS
@@ -150,7 +139,7 @@ def _slashed(match: Match) -> str:
 
 
 def _decade(match: Match) -> str:
-    return plural(year(match[1]) if is_year(match[1]) else cardinal(match[1]))
+    return plural(plain_number(match[1]))
 
 
 def _scientific(match: Match) -> str:

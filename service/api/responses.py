@@ -50,6 +50,10 @@ HEADERS_OF_SOUND: dict[str, Any] = {
         "required": True,
         "schema": {"type": "string"},
     },
+    "x-skipped": {
+        "description": "The first words of the text in other scripts, which are not said; percent-encoded.",
+        "schema": {"type": "string"},
+    },
     "content-disposition": {
         "description": "The name of the file: model, voice and seed. Not with server-sent events.",
         "schema": {"type": "string"},

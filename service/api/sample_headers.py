@@ -11,11 +11,12 @@ from ancestral.service.broker.job import Job
 from ancestral.service.images.payloads import PicturesPayload
 from ancestral.service.jobs.payload import Payload, SampledPayload
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
+from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload, SpeechPayload
 
 _UNSAFE: Final = re.compile(r"[^\w.+-]+")
 """Everything but letters and digits of any script, ``_``, ``.``, ``+`` and ``-``: no separators, quotes or controls."""
 _PART_CHARACTERS: Final = 60
+_MOST_SKIPPED: Final = 20
 
 
 def sample_headers(job: Job, payload: Payload, engine: str | None) -> dict[str, str]:
@@ -33,6 +34,8 @@ def sample_headers(job: Job, payload: Payload, engine: str | None) -> dict[str, 
         headers["x-seed"] = str(payload.seed)
     if isinstance(payload, AudioPayload | SpeechLikelihoodPayload):
         headers["x-voice"] = payload.voice
+    if isinstance(payload, SpeechPayload) and (words := payload.skipped):
+        headers["x-skipped"] = ", ".join(quote(word[:_PART_CHARACTERS]) for word in words[:_MOST_SKIPPED])
     return headers
 
 

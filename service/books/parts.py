@@ -24,6 +24,7 @@ from ancestral.catalog.seeds import digest_seed
 from ancestral.models.text import Pronunciations, Script, UnsupportedText, parse_text
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.normalize import skipped
 from ancestral.models.text.script import Cast, Speaker
 from ancestral.service.books.text import Book, Paragraph
 from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead
@@ -94,7 +95,8 @@ def notes_of(book: Book, unspoken: Sequence[str]) -> list[str]:
 def parts_of(
     book: Book, lexicon: Pronunciations, seed: int, speaker: Mapping[str, Any], cast_in: Callable[[str | None], Cast]
 ) -> tuple[list[Part], list[str]]:
-    """Everything that is to be spoken, in order; and of an EPUB, the places of what cannot be.
+    """Everything that is to be spoken, in order; and the places of what is not said: words in other scripts, and of an
+    EPUB, what cannot be spoken.
 
     Args:
         book: to read.
@@ -105,11 +107,12 @@ def parts_of(
             heading is the default voice's, and so is what follows it.
 
     Raises:
-        BookError: there is nothing to speak, or some of the text of a file that can be corrected cannot be spoken; the
+        BookError: there is nothing to speak, or text of a file that can be corrected cannot be spoken; the
             message has the lines of the first places.
     """
     found: list[Part] = []
     problems: list[str] = []
+    left_out: list[str] = []
     lead = ""
     for number, chapter in enumerate(book.chapters):
         before = len(found)
@@ -121,25 +124,31 @@ def parts_of(
             cast = cast_in(language)
             pieces = list(_pieces(paragraph.text, cast, lead))
             lead = lead_after(lead, f"{paragraph.text}\n", cast)
-            try:
-                made = [_part(number, paragraph, *piece, lexicon, seed, speaker, cast, language) for piece in pieces]
-            except UnsupportedText as error:
-                problems.append(f"{paragraph.place}: {error}")
-                continue
+            made: list[Part | None] = []
+            for piece in pieces:
+                try:
+                    made.append(_part(number, paragraph, *piece, lexicon, seed, speaker, cast, language))
+                except UnsupportedText as error:
+                    problems.append(f"{paragraph.place}: {error}")
+            if made and (words := skipped(paragraph.text, cast.default.text_language)):
+                left_out.append(f"{paragraph.place}: {', '.join(words)}")
             found += [part for part in made if part is not None]
-            if len(found) > before:
+            if made and len(found) > before:
                 spoke = any(part is not None for part in made)
                 pause = BREAK_SECONDS if not spoke else HEADING_SECONDS if paragraph.heading else PARAGRAPH_SECONDS
                 found[-1] = replace(found[-1], pause=pause)
         if len(found) > before:
             found[-1] = replace(found[-1], pause=CHAPTER_SECONDS)
-    more = len(problems) - _MOST_PROBLEMS
-    problems = [*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
     if problems and not (found and found[0].paragraph.document):
-        raise BookError("\n".join(problems))
+        raise BookError("\n".join(_first(problems)))
     if not found:
         raise BookError("there is nothing to speak in it")
-    return found, problems
+    return found, _first([*problems, *left_out])
+
+
+def _first(problems: list[str]) -> list[str]:
+    more = len(problems) - _MOST_PROBLEMS
+    return [*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _pieces(text: str, cast: Cast, lead: str) -> Iterator[tuple[str, str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pydantic import ConfigDict, Field
@@ -15,12 +15,16 @@ from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, LanguageTag
 class PhonemizeQuery(Described):
     """The query parameters of ``GET /v1/audio/phonemize``."""
 
-    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    text: str | None = Field(None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
     """As `input` of `/v1/audio/speech`."""
+    input: str | None = Field(None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """The same as `text`."""
     input_format: InputFormat = "text"
     """`ssml`: the text is an SSML document."""
-    language: LanguageTag = "en"
-    """Of the text and of the voice, a tag of BCP 47."""
+    language: LanguageTag | None = None
+    """Of the text, a tag of BCP 47; by default the voice's, without a voice `en`."""
+    voice: str | None = None
+    """A voice or a mix, in whose language and with whose sounds the text is read; by default one of `language`."""
 
 
 class PhonemizedWord(Described):
@@ -81,6 +85,7 @@ class Phonemized(Described):
                             ],
                         }
                     ],
+                    "skipped": [],
                 }
             ]
         }
@@ -88,14 +93,17 @@ class Phonemized(Described):
 
     object: Literal["phonemes"] = "phonemes"
     sentences: list[PhonemizedSentence]
+    skipped: list[str]
+    """Words in other scripts, which are not said; each once."""
 
 
-def phonemized(sentences: list[Sentence]) -> Phonemized:
+def phonemized(sentences: list[Sentence], skipped: Sequence[str]) -> Phonemized:
     return Phonemized(
+        skipped=list(skipped),
         sentences=[
             PhonemizedSentence(text=sentence.text, phonemes=" ".join(sentence.phones), items=list(_items(sentence)))
             for sentence in sentences
-        ]
+        ],
     )
 
 

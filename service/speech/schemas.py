@@ -405,6 +405,8 @@ class AudioStart(ServerEvent):
     """With `phoneme` in `timestamps`: its phonemes, likewise."""
     visemes: list[VisemeTime] | None = None
     """With `viseme` in `timestamps`: its mouth shapes, likewise."""
+    skipped: list[str] | None = None
+    """Words of its text in other scripts, which are not said; if there are any."""
 
 
 class AudioProgress(ServerEvent):

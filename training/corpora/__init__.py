@@ -15,6 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ancestral.models.text import Sentence, UnsupportedText, phonemize
+from ancestral.models.text.normalize import skipped
 from ancestral.training.corpora import avatars, characters, sprites
 from ancestral.training.corpora.avatar_styles import STYLES
 from ancestral.training.corpora.layouts import CorpusError, Writer, read
@@ -195,7 +196,9 @@ def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progr
 
 
 def _one(text: str, language: str = "en") -> Sentence | None:
-    """A clip's text as one sentence, whatever full stops it has inside; None for text that cannot be spoken."""
+    """A clip's text as one sentence, whatever full stops it has inside; None for text that cannot all be spoken."""
+    if skipped(text, language):
+        return None
     try:
         sentences = phonemize(text, language)
     except UnsupportedText:

@@ -10,7 +10,8 @@ from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
 from ancestral import codecs
-from ancestral.models.text import Sentence
+from ancestral.errors import InvalidRequest
+from ancestral.models.text.normalize import skipped
 from ancestral.service.api.deps import ContextDep, Service, base_url
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import documented, event_stream
@@ -88,12 +89,18 @@ async def list_speech_models(service: Service) -> SpeechModelList:
 @router.get("/phonemize", summary="See how a text is read", responses=documented(400, 401))
 async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service) -> Phonemized:
     """The sentences, words, phonemes and pauses that the front-end makes of a text, with the deployment's lexicon."""
+    param, text = ("text", query.text) if query.input is None else ("input", query.input)
+    if text is None:
+        raise InvalidRequest("text: required", param="text", code="missing_parameter")
+    voice = None if query.voice is None else service.catalog.model_and_voice(None, query.voice)[1]
+    spoken = voice.language if voice else query.language or "en"
 
-    def read() -> list[Sentence]:
-        lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language
-        return read_text(query.text, lexicon, "text", language, input_format=form, language=language)[1]
+    def read() -> Phonemized:
+        lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language or spoken
+        script, sentences = read_text(text, lexicon, param, spoken, input_format=form, language=language)
+        return phonemized(sentences, skipped(script.written, language))
 
-    return phonemized(await asyncio.to_thread(read))
+    return await asyncio.to_thread(read)
 
 
 # ``POST /v1/audio/generations``: sound without text, from silence or after a recording (WaveNet, section 3.1).

@@ -217,6 +217,8 @@ class NativeConnection(SpeechConnection):
         start = AudioStart(
             utterance=utterance.number, format=config.response_format, sample_rate=rate, seed=utterance.seed
         )
+        if utterance.skipped:
+            start = start.model_copy(update={"skipped": utterance.skipped})
         if config.timestamps:
             times = await self.runner.times(utterance)
             start = start.model_copy(update=times_of(times, config.timestamps))

@@ -293,7 +293,7 @@ class SessionRunner:
             raise redis_unavailable() from error
         is_first = self.session_state.current() is None
         estimate = round(payload.seconds * self.sample_rate)
-        self.session_state.add_utterance(job.id, len(payload.sentences), estimate)
+        self.session_state.add_utterance(job.id, len(payload.sentences), estimate, payload.skipped)
         if is_first:
             self._requested_at[self.session_state.utterances[-1].number] = self._received_at
         self._work.set()

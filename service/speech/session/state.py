@@ -49,6 +49,8 @@ class Utterance:
     """Number of samples, or of those sent before it was cancelled; None until it has ended."""
     ended_at: float | None = None
     cancelled: bool = False
+    skipped: list[str] = dataclasses.field(default_factory=list)
+    """What of its text is in other scripts, and not said."""
 
 
 def session_cast(catalog: Catalog, config: SessionConfig) -> Cast:
@@ -191,9 +193,9 @@ class SessionState:
         assert self.config.seed is not None
         return part_seed(self.config.seed, self.sentences)
 
-    def add_utterance(self, job_id: str, sentences: int, estimate: int) -> None:
+    def add_utterance(self, job_id: str, sentences: int, estimate: int, skipped: tuple[str, ...] = ()) -> None:
         """A job has been submitted for the text that was taken."""
-        self.utterances.append(Utterance(self._count, job_id, self.next_seed, estimate))
+        self.utterances.append(Utterance(self._count, job_id, self.next_seed, estimate, skipped=list(skipped)))
         self._count += 1
         self.sentences += sentences
         self._taken = ""

@@ -29,7 +29,7 @@ from ancestral.models.text.languages.language import Numbers
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.registry import LANGUAGES, primary, table
 from ancestral.models.text.nearest import in_language, sounds
-from ancestral.models.text.normalize import normalize
+from ancestral.models.text.normalize import normalize, skipped
 from ancestral.models.text.phonemes import PAUSES, without_stress
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import EXAMPLES, POOLS, examples, read_examples, sequence
@@ -79,6 +79,7 @@ def homograph(text):
 READ = {
     "spoken": lambda text: " ".join(str(token.spoken) for token in normalize(text)),
     "sentences": texts,
+    "skipped": lambda text, *language: " | ".join(skipped(text, *language)),
     "arpabet and ipa": lambda text, *language: " | ".join(
         map(" ".join, parse_phonemes(text, **({"language": language[0]} if language else {})))
     ),

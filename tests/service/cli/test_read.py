@@ -131,8 +131,11 @@ def test_long_paragraphs_are_cut_between_sentences() -> None:
 
 def test_what_cannot_be_spoken_is_told_with_its_line() -> None:
     with pytest.raises(BookError) as caught:
-        _parts("One.\n\nTwo <b>bold</b>.\n\nThree.\nThe word 你好.\n")
+        _parts("One.\n\nTwo <b>bold</b>.\n\n你好\n")
     assert [line[:8] for line in str(caught.value).split("\n")] == ["line 3: ", "line 5: "]
+    text = "One.\n\nThe words 你好, 世界 and 你好.\n\nΛόγος is a word.\n"
+    parts, left_out = parts_of(read_book(text), Pronunciations({}), 7, {}, one_voice)
+    assert (len(parts), left_out) == (3, ["line 3: 你好, 世界", "line 5: Λόγος"])
     with pytest.raises(BookError, match="and 5 more"):
         _parts("你好\n\n" * 15)
     with pytest.raises(BookError, match="nothing to speak"):

@@ -9,7 +9,9 @@ import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote, unquote
 
 import httpx
 import numpy as np
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.lexicon import read_lexicon
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.entries import ModelError
@@ -76,7 +79,7 @@ def test_a_manifest_says_all_that_was_read(server: Server) -> None:
     assert not verify(server, other).json()["equal"]
 
 
-def test_phonemize_shows_what_is_read(server: Server) -> None:
+def test_phonemize_shows_what_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(**query: str) -> httpx.Response:
         return httpx.get(f"{server.url}/v1/audio/phonemize", params=query)
 
@@ -88,6 +91,23 @@ def test_phonemize_shows_what_is_read(server: Server) -> None:
     assert slow["sentences"][0]["items"][0]["rate"] == 0.5
     refused = ask(text="<!DOCTYPE speak><speak>Hi</speak>", **SSML)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "text")
+    assert ask(input="Say мир, мир.", voice="ann").json()["skipped"] == ["мир"]
+    for param, query in (("text", {}), ("input", {"input": "мир"}), ("voice", {"text": "Hi", "voice": "zed"})):
+        refused = ask(**query)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+    british = SimpleNamespace(language="en-GB")
+    monkeypatch.setattr(Catalog, "model_and_voice", lambda _, model, voice: (model, british))
+    (sentence,) = ask(input="Z", voice="ann").json()["sentences"]
+    assert sentence["phonemes"] == "sil Z EH1 D ."
+
+
+def test_words_in_other_scripts_are_skipped_and_named(server: Server) -> None:
+    words = [chr(0x430 + n) * 61 for n in range(21)]
+    assert "x-skipped" not in server.speak(input="Hi.").headers
+    named = server.speak(input=f"Hi {' '.join(words)}").headers["x-skipped"].split(", ")
+    assert [unquote(word) for word in named] == [word[:60] for word in words[:20]]
+    cast = server.speak(input="[voice:ann] мир [voice:bob] Hi.")
+    assert (cast.status_code, cast.headers["x-skipped"]) == (200, quote("мир"))
 
 
 @pytest.mark.parametrize(

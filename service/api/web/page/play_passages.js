@@ -14,8 +14,9 @@ const WORDS_MS = 250;
 
 /**
  * Sends the requests `{path, json}` of passages, one after the other, and feeds a SoundPanel with what comes. Resolves
- * with all bytes. `words` says whether there are any, `wanted()` whether they are still wanted; `onjob(job, engine)` is
- * called for each passage with its job `{id, at}`, `at` being its start in seconds, and `onpiece()` for each piece.
+ * with all bytes. `words` says whether there are any, `wanted()` whether they are still wanted;
+ * `onjob(job, engine, skipped)` is called for each passage with its job `{id, at}`, `at` being its start in seconds, and
+ * with what of its text is not said, and `onpiece()` for each piece.
  */
 export async function playPassages(panel, requests, { signal, words, wanted, onjob, onpiece }) {
   const { player, rate } = panel;
@@ -32,7 +33,7 @@ export async function playPassages(panel, requests, { signal, words, wanted, onj
     const headers = await stream.open();
     if (index) feed(new Uint8Array(2 * PAUSE * rate), new Samples());
     const job = { id: headers.get("x-job-id"), at: panel.scope.total / rate };
-    onjob(job, headers.get("x-engine"));
+    onjob(job, headers.get("x-engine"), headers.get("x-skipped"));
     const known = words && panel.words.load(job.id, wanted, job.at);
     if (!index) {
       // The first words are to be lit in time, too; but the sound does not wait long for them.

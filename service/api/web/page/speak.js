@@ -264,9 +264,11 @@ class Speak {
       signal,
       words: this.speaks,
       wanted: () => this.busy !== null || player.length > 0,
-      onjob: (job, engine) => {
+      onjob: (job, engine, skipped) => {
         this.jobs.push(job);
         this.engine = engine;
+        const words = decodeURIComponent(skipped ?? "");
+        if (words) this.message.append(h("p", { class: "hint" }, `Not said, as it is in letters that are not read: ${words}`));
       },
       onpiece: () => {
         if (first === null) announce("Sound begins");

@@ -50,6 +50,10 @@ def test_the_messages_of_one_utterance(server: Server) -> None:
         "sha256": hashlib.sha256(heard.sound).hexdigest(),
     }  # fmt: skip
     assert heard.sound == whole(server, "The birch canoe slid.", sample_rate=None)
+    with talking(server) as talk:
+        speak(talk, "Hi мир.")
+    (heard,) = talk.heard.values()
+    assert heard.start["skipped"] == ["мир"]
 
 
 @pytest.mark.parametrize(
