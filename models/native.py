@@ -61,12 +61,16 @@ def instructions() -> str:
 
 def array(kind: DTypeLike) -> Any:
     """The type of a parameter: an array of these numbers without gaps, or None."""
-    base: Any = np.ctypeslib.ndpointer(kind, flags="C_CONTIGUOUS")
+    dtype = np.dtype(kind)
 
-    def from_param(cls: Any, value: Any) -> Any:
-        return None if value is None else base.from_param(value)
+    def from_param(_: Any, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, np.ndarray) or value.dtype != dtype or not value.flags.c_contiguous:
+            raise TypeError(f"an array of {dtype} without gaps, not {value!r}")
+        return ctypes.c_void_p(value.ctypes.data)
 
-    return type(base.__name__, (base,), {"from_param": classmethod(from_param)})
+    return type(f"Pointer_{dtype}", (ctypes.c_void_p,), {"from_param": classmethod(from_param)})
 
 
 INTEGER = ctypes.c_int64

@@ -33,6 +33,7 @@ _LOG2_E = 1.4426950408889634
 _LOG_BITS, _OUTPUT_BITS, _MOST_SUM = 12, 11, 2.0**30
 
 _bytes_of_weights = Function("wavenet_bytes", array(np.int32), returns=INTEGER)
+_rounded_biases = Function("rounded_biases", array("f4"), array("f4"), array("i4"), INTEGER, INTEGER, array("i4"))
 
 
 class LayoutError(ValueError):
@@ -133,8 +134,10 @@ class Int8Layout:
 
     def biases(self, h: Array) -> Any:
         """The gates' biases of every frame ``[F, layers * gates]``, in units of the sums."""
-        numbers = np.rint(product(h, self._matrix) + self._bias)
-        return np.nan_to_num(np.clip(numbers, -(2.0**29), 2.0**29)).astype(np.int32) + self._halves
+        z = product(h, self._matrix)
+        out = np.empty(z.shape, np.int32)
+        _rounded_biases(z, self._bias, self._halves, *z.shape, out)
+        return out
 
     def _gates_of(self, flow: Doubles, taps: Doubles) -> tuple[list[Any], _Quantised]:
         """What a layer needs up to its gates, and how the gates' sums are quantised."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from ancestral.models.native import INTEGER, Function, array, instructions
 
 log = logging.getLogger(__name__)
 
-_MOST_FRAMES = 500
-"""Frames of a call: their gate biases take 6 kB each."""
+_MOST_FRAMES, _AHEAD = 500, 32
+"""Frames of a call, whose gate biases take 6 kB each; and frames that are computed together, half a second."""
 _SAMPLE, _SCORE, _REPLAY = range(3)
 _LOG_2, _SHARE_BITS, _LOG_BITS = 0.6931471805599453, 22, 12
 
@@ -33,6 +34,14 @@ def _kernel(name: str, number: Any, ring: Any, fine: Any) -> Function:
 
 _INT8 = _kernel("wavenet", np.int32, np.int8, np.int32)
 _FP32 = _kernel("wavenet_float", np.float32, np.float32, np.float64)
+
+
+@dataclass
+class NativeStream(CachedStream):
+    """A stream, and the gates' biases of some frames from ``first_frame`` on, which follow from its request."""
+
+    first_frame: int = 0
+    biases: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
 
 class NativeEngine(CachedEngine):
@@ -61,9 +70,9 @@ class NativeEngine(CachedEngine):
         if self.int8:
             log.info("int8: dot products of bytes use %s", instructions())
 
-    def _blank(self) -> CachedStream:
+    def _blank(self) -> NativeStream:
         layers, cycle, residual, _, _, _ = self._layout.sizes.tolist()
-        return CachedStream(
+        return NativeStream(
             request=StreamRequest(length=1, seed=0),
             position=0,
             symbol=SILENCE,
@@ -73,21 +82,21 @@ class NativeEngine(CachedEngine):
             recent=np.full(self.spec.receptive_field + 1, SILENCE, np.uint8),
         )
 
-    def _sample(self, streams: list[CachedStream], out: list[Symbols]) -> None:
+    def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:
         lanes = min(width for width in self.widths if width >= len(streams))
         symbols = np.empty((lanes, len(out[0])), np.uint8)
         self._run(streams + [self._blank() for _ in range(lanes - len(streams))], symbols, _SAMPLE)
         for row, values in zip(symbols, out, strict=False):
             values[:] = row
 
-    def _force(self, stream: CachedStream, symbols: Symbols) -> NDArray[np.float64]:
+    def _force(self, stream: NativeStream, symbols: Symbols) -> NDArray[np.float64]:
         likelihoods: NDArray[np.float64] = self._run([stream], symbols[None], _SCORE)[0]
         return likelihoods
 
-    def _replay(self, stream: CachedStream, symbols: Symbols) -> None:
+    def _replay(self, stream: NativeStream, symbols: Symbols) -> None:
         self._run([stream], symbols[None], _REPLAY)
 
-    def _run(self, streams: list[CachedStream], symbols: Symbols, mode: int) -> NDArray[np.float64]:
+    def _run(self, streams: list[NativeStream], symbols: Symbols, mode: int) -> NDArray[np.float64]:
         """Advance all streams over the positions of ``symbols [lanes, T]``; ln p of each, where they are scored."""
         scores = np.empty((*symbols.shape, 2) if mode == _SCORE else 0, np.int32 if self.int8 else np.float64)
         most = min(self._hop, 1 << 20) * _MOST_FRAMES
@@ -107,21 +116,18 @@ class NativeEngine(CachedEngine):
         likelihoods: NDArray[np.float64] = -below - np.log(total)
         return likelihoods
 
-    def _call(self, streams: list[CachedStream], symbols: Symbols, scores: NDArray[Any], mode: int) -> None:
+    def _call(self, streams: list[NativeStream], symbols: Symbols, scores: NDArray[Any], mode: int) -> None:
         """Gather the streams' states, run the kernel, scatter the states."""
         layout, (lanes, length) = self._layout, symbols.shape
-        first = [s.position // self._hop for s in streams]
-        last = [(s.position + length - 1) // self._hop for s in streams]
-        count = max(b - a for a, b in zip(first, last, strict=True)) + 1
-        heights = np.zeros((lanes, count, self.spec.conditioner_channels), np.float32)
-        temperatures = np.ones((lanes, count))
-        for lane, (s, a, b) in enumerate(zip(streams, first, last, strict=True)):
-            frames = s.condition[a : b + 1]
-            heights[lane, : len(frames)] = frames
-            temperatures[lane, : len(frames)] = s.temperatures[a : b + 1]
+        spans = [(s.position // self._hop, (s.position + length - 1) // self._hop + 1) for s in streams]
+        parts = [self._biases(s, *span) for s, span in zip(streams, spans, strict=True)]
+        count = max(map(len, parts))
+        biases, temperatures = np.zeros((lanes, count, parts[0].shape[1]), parts[0].dtype), np.ones((lanes, count))
+        for lane, (s, part, (first, end)) in enumerate(zip(streams, parts, spans, strict=True)):
+            biases[lane, : len(part)] = part
+            temperatures[lane, : end - first] = s.temperatures[first:end]
         marks = np.array([(s.position, s.symbol, s.request.seed) for s in streams])
         rings, least = np.stack([s.ring for s in streams]), np.array([s.request.sampling.min_p for s in streams])
-        biases = layout.biases(heights.reshape(lanes * count, -1))
         if self.int8:
             heat = np.where(temperatures > 0.0, np.clip(4096 / np.maximum(temperatures, 1e-9), 1, 1 << 30), 0)
             temperatures, least = np.rint(heat).astype(np.int32), np.rint(least * 2**_SHARE_BITS).astype(np.int32)
@@ -131,3 +137,11 @@ class NativeEngine(CachedEngine):
         for lane, s in enumerate(streams):
             s.position, s.symbol, _ = marks[lane].tolist()
             s.ring = rings[lane]
+
+    def _biases(self, stream: NativeStream, first: int, end: int) -> NDArray[Any]:
+        """The gates' biases of frames ``first`` to ``end``; those of a few more are computed with them."""
+        have = stream.first_frame
+        if not have <= first <= end <= have + len(stream.biases):
+            frames = stream.condition[first : max(end, first + _AHEAD)]
+            stream.first_frame, stream.biases = first, self._layout.biases(frames)
+        return stream.biases[first - stream.first_frame : end - stream.first_frame]
