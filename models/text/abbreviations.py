@@ -257,7 +257,7 @@ _RULES: Final[tuple[Rule, ...]] = (
         rf"\b({_PARTS}|(?:volume|chapter|section)(?= +(?:[IVXLC]{{2}}|[VX]\b))) +({_ROMAN}){_NOT_SHORTENED}",
         lambda m: f"{m[1]} {cardinal(_roman(m[2]))}",
     ),
-    rule("ivx", rf"\b({_PARTS}|act|scene) +([ivx]+)\b", _small_roman),
+    rule("ivx", rf"\b({_PARTS}|act|scene) +([ivx]{{2,}}|(?:(?<=[Aa]ct )|(?<=[Ss]cene ))[ivx])\b", _small_roman),
     rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(_roman(m[1]))),
     rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN}){_NOT_SHORTENED}", lambda m: cardinal(_roman(m[1]))),
 )

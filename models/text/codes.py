@@ -27,7 +27,7 @@ _OF_CARD: Final = re.compile(r"\b(?:card|account|number|phone|visa|mastercard|am
 _STREET_KIND: Final = (
     "[Ss]treet|[Aa]venue|[Bb]oulevard|[Rr]oad|[Dd]rive|[Ll]ane|Way|[Cc]ourt|[Pp]lace|[Cc]ircle|[Tt]errace|[Tt]rail"
 )
-_AIRLINE: Final = "AA|AC|AF|AI|BA|CX|DL|EI|EK|EY|IB|JL|KL|LH|LX|NH|QF|QR|SK|SQ|TK|UA|VS|WN"
+_AIRLINE: Final = "AA|AF|BA|CX|DL|EI|EK|EY|IB|JL|KL|LH|LX|NH|QF|QR|SK|SQ|TK|UA|VS|WN"
 _STREET: Final = rf"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b"
 
 
@@ -98,6 +98,13 @@ def _wireless(match: Match) -> str:
     return f"eight zero two dot {cardinal(match[1])} {each(match[2] or '')}"
 
 
+def _hyphenated(match: Match) -> str:
+    """`45-17 21st Street`, unless it is a range: `12-14 Main Street`."""
+    first = cardinal(match[1]) if len(match[1]) == 2 else pairs(match[1])
+    is_range = int(match[1]) < int(match[2]) and not match.string[match.end() + 1].isdigit()
+    return match[0] if is_range else f"{first} {cardinal(match[2])}"
+
+
 def _street_number(match: Match) -> str:
     if match[0].endswith("000"):
         return cardinal(match[0])
@@ -145,9 +152,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     # Addresses in Queens, flights, articles and coupons.
     number_rule(
-        "-",
-        rf"(?<![\w.,-])(\d{{2,3}})-(\d\d)(?= (?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b)",
-        lambda m: f"{cardinal(m[1]) if len(m[1]) == 2 else pairs(m[1])} {cardinal(m[2])}",
+        "-", rf"(?<![\w.,-])(\d{{2,3}})-(\d\d)(?= (?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b)", _hyphenated
     ),
     number_rule(LONG_NUMBER, rf"\b({_AIRLINE}) (\d{{3,4}})(?![\w,.]*\d)", lambda m: f"{spell(m[1])} {pairs(m[2])}"),
     number_rule(

@@ -118,7 +118,11 @@ def _inches(match: Match) -> str:
     """Inches, unless a quotation ends there."""
     if _QUOTED.search(match.string, max(0, match.start() - 300), match.start()):
         return match[0]
-    one = match[1] == "1" or _is_adjective(match) or match.string[: match.start()].endswith((" a ", "A "))
+    one = (
+        match[1] == "1"
+        or _NOUN_AFTER.match(match.string, match.end())
+        or match.string[: match.start()].endswith((" a ", "A "))
+    )
     return f"{number(match[1])} inch{'' if one else 'es'}"
 
 
@@ -130,7 +134,8 @@ def _degrees(match: Match) -> str:
 def _slashed(match: Match) -> str:
     before = _COUNTED_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
     large = "," in match[0] or (max(map(len, match.groups())) > 2 and int(match[1]) <= int(match[2]))
-    if before or _COUNTED_AFTER.match(match.string, match.end()) or large or match[0] in ("5/5", "10/10"):
+    things = match[0] not in ("1/2", "1/4", "3/4") and _COUNTED_AFTER.match(match.string, match.end())
+    if before or things or large or match[0] in ("5/5", "10/10"):
         return f"{cardinal(match[1])} out of {cardinal(match[2])}"
     shares = int(match[1]) >= int(match[2]) > 0 and int(match[1]) + int(match[2]) == 100
     if match[0] in ("24/7", "9/11") or match[1] == match[2] or shares:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.languages.language import Phones, words
 from ancestral.models.text.languages.loanwords import loanwords
 from ancestral.models.text.languages.portuguese_vowels import is_open, is_verb
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
@@ -44,48 +44,9 @@ _X_KS: Final = re.compile(
 _X_S: Final = re.compile(r"próxim|proxim|m[áa]xim|auxíl|auxil|troux[eé]|sintax")
 _X_Z: Final = re.compile(r"(?:in|co|re|pre|h)?[eê]")
 """What stands before an x that sounds as z between vowels: exame, inexato."""
-_UNSTRESSED: Final = frozenset(
-    (
-        *(
-            "o",
-            "a",
-            "os",
-            "as",
-            "um",
-            "uns",
-            "de",
-            "do",
-            "da",
-            "dos",
-            "das",
-            "em",
-            "no",
-            "na",
-            "nos",
-            "nas",
-            "num",
-            "numa",
-        ),
-        *(
-            "e",
-            "ou",
-            "que",
-            "se",
-            "me",
-            "te",
-            "lhe",
-            "lhes",
-            "por",
-            "pelo",
-            "pela",
-            "pelos",
-            "pelas",
-            "para",
-            "pra",
-            "com",
-        ),
-        *("ao", "aos", "à", "às", "mas", "sem"),
-    )
+_UNSTRESSED: Final = words(
+    """a ao aos as com da das de do dos e em lhe lhes mas me na nas no nos
+    num numa o os ou para pela pelas pelo pelos por pra que se sem te um uns à às"""
 )
 _WHOLE: Final = {
     "muit": "M ũ1 Y T", "a": "a0", "à": "a0", "da": "D a0", "na": "N a0", "por": "P u0 ɾ", "porque": "P u0 ɾ K i0",

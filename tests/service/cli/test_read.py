@@ -23,7 +23,7 @@ from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
 from ancestral.service.books import parts as book_parts
 from ancestral.service.books.parts import BookError, Part, parts_of
-from ancestral.service.books.text import MAX_CHAPTERS, Book, read_book
+from ancestral.service.books.text import MAX_CHAPTERS, Book, Chapter, Paragraph, read_book
 from tests.service.cli.conftest import Ok, killed
 from tests.service.servers import Server, command
 from tests.service.shaky import shaky_proxy
@@ -136,6 +136,11 @@ def test_what_cannot_be_spoken_is_told_with_its_line() -> None:
     text = "One.\n\nThe words 你好, 世界 and 你好.\n\nΛόγος is a word.\n"
     parts, left_out = parts_of(read_book(text), Pronunciations({}), 7, {}, one_voice)
     assert (len(parts), left_out) == (3, ["line 3: 你好, 世界", "line 5: Λόγος"])
+    long = Paragraph(f"{'The planks. ' * 90}{'世界 ' * 2000}. {'The planks. ' * 90}", 0, document="a.xhtml")
+    parts, left_out = parts_of(Book((Chapter("", (long,)),)), Pronunciations({}), 7, {}, one_voice)
+    assert sum(part.text.count("planks") for part in parts) == 180
+    assert len(left_out) == 2
+    assert left_out[1] == "a.xhtml, paragraph 1: 世界"
     with pytest.raises(BookError, match="and 5 more"):
         _parts("你好\n\n" * 15)
     with pytest.raises(BookError, match="nothing to speak"):
