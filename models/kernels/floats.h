@@ -83,9 +83,8 @@ INLINE void float_tile(const float *x, int64_t stride, const float *w, int input
         UNROLL for (int v = 0; v < vectors; v++) *(Floats *)(sums + n * sums_stride + LANE * v) = s[n * vectors + v];
 }
 
-/* sums[n] += x[n] @ w [inputs][outputs], each number a chain of products and sums in the order of the inputs. */
-INLINE void float_rows(const float *x, int64_t stride, const float *w, int inputs, int outputs, float *sums,
-                       int64_t sums_stride, int rows) {
+INLINE void float_inputs(const float *x, int64_t stride, const float *w, int inputs, int outputs, float *sums,
+                         int64_t sums_stride, int rows) {
     int j = 0;
     for (; rows == 1 && outputs - j >= 4 * LANE; j += 4 * LANE)
         float_tile(x, stride, w + j, inputs, outputs, sums + j, sums_stride, rows, 4);
@@ -98,4 +97,14 @@ INLINE void float_rows(const float *x, int64_t stride, const float *w, int input
             for (int i = 0; i < inputs; i++) sum += x[n * stride + i] * w[(int64_t)i * outputs + j];
             sums[n * sums_stride + j] = sum;
         }
+}
+
+/* sums[n] += x[n] @ w [inputs][outputs], each number a chain of products and sums in the order of the inputs. Of a wide
+   matrix a few lines are taken at a time, as they lie in memory: down its columns every line is a page of its own. */
+INLINE void float_rows(const float *x, int64_t stride, const float *w, int inputs, int outputs, float *sums,
+                       int64_t sums_stride, int rows) {
+    const int most = outputs < 1024 ? inputs : 8;
+    for (; inputs > most; inputs -= most, x += most, w += (int64_t)most * outputs)
+        float_inputs(x, stride, w, most, outputs, sums, sums_stride, rows);
+    float_inputs(x, stride, w, inputs, outputs, sums, sums_stride, rows);
 }

@@ -21,7 +21,7 @@ ODD_SPEC = WaveNetSpec(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(8, 16), (13, 33), (3, 1), (1, 20), (40, 200)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(8, 16), (13, 33), (3, 1), (1, 20), (40, 200), (19, 1100)])
 def test_products_have_the_same_bits_alone_and_among_others_by_all_instructions(inputs, outputs, monkeypatch):
     rng = np.random.default_rng(0)
     x, weights = (rng.standard_normal(shape, np.float32) for shape in ((10, inputs), (inputs, outputs)))
