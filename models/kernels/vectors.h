@@ -269,6 +269,8 @@ INLINE void tile(const Matrix *m, int j, const int32_t *begin, int step, const i
 enum { WORDS = 4, MOST_1 = 8, MOST_2 = 8, MOST_4 = 8 };
 
 #else
+#undef PORTABLE
+#define PORTABLE
 #define INSTRUCTIONS "portable"
 enum { VN = 1, PREPARED = 1 };
 typedef int16_t V;
