@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     """The sampling engine: `native` (C), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` (needs the extra
     `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `native`."""
     precision: Literal["auto", "fp32", "int8"] = "auto"
-    """Precision of the native engine: `int8`, four to six times as fast as `fp32` for audio, with a loss of 0.004 bits
+    """Precision of the native engine: `int8`, several times as fast as `fp32` for audio, with a loss of 0.004 bits
     per sample; or `auto`: int8 for the models that have it. A seed gives the same audio only within one precision,
     which `x-engine` names."""
     unload_seconds: int | None = Field(default=None, ge=1, le=604_800)

@@ -161,7 +161,7 @@ def test_a_message_is_the_sound_of_its_text(pipes: Pipes, model: Model) -> None:
         ([], "KEY", "_", SPELLED.format("_"), "ann", {}),
         ([], "SOUND_ICON", "message-new", "message new", "ann", {}),
         ([], "SPEAK", "It [voice:bob] is.", "It  voice:bob  is.", "ann", {}),
-        ([], "SPEAK", "Hello \u65e5\u672c\x01 there.", "Hello     there.", "ann", {}),
+        ([], "SPEAK", "Hello \u65e5\u672c\x01 there.", "Hello \u65e5\u672c  there.", "ann", {}),
     ],
 )  # fmt: skip
 def test_settings_and_kinds_of_messages(
