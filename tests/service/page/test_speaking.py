@@ -225,7 +225,7 @@ def test_several_voices_and_a_mouth_that_moves(server: Server, visit: Visiting) 
 
 @pytest.mark.slow
 def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
-    with visit(real, SPEAK.replace("planks.", "planks. " * 12)) as page:
+    with visit(real, SPEAK.replace("planks.", "planks. " * 120)) as page:
         page.click("button.primary")
         page.wait_for_selector("button:text-is('Pause')")
         page.wait_for_timeout(500)
