@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ancestral.codecs.base import NO_TAGS, Encoder, Tags, Wave
+from ancestral.codecs.base import NO_TAGS, Encoder, Rewrite, Tags, Wave
 from ancestral.codecs.ffmpeg import AacEncoder, OpusEncoder
 from ancestral.codecs.sndfile import (
     FlacEncoder,
@@ -48,15 +48,15 @@ __all__ = [
     "SUFFIXES",
     "AudioFormat",
     "Encoder",
-    "ResamplingEncoder",
+    "Rewrite",
     "Tags",
     "Wave",
     "check_rate",
     "encode_file",
     "encoder",
-    "file_of",
     "rate_of",
     "resampled_length",
+    "rewritten",
     "to_int16",
 ]
 
@@ -112,12 +112,13 @@ def encode_file(
         InvalidRequest: the format does not support the rate.
     """
     stream = encoder(form, model_rate, sample_rate, tags=tags)
-    return file_of(map(stream.feed, wave_chunks), stream)
+    data = b"".join([*map(stream.feed, wave_chunks), stream.finish()])
+    return rewritten(data, stream.rewrites())
 
 
-def file_of(pieces: Iterable[bytes], stream: Encoder) -> bytes:
-    """The pieces that an encoder has returned, all but the last, as the file that they become."""
-    data = bytearray(b"".join(pieces)) + stream.finish()
-    for offset, part in stream.rewrites():
-        data[offset : offset + len(part)] = part
-    return bytes(data)
+def rewritten(data: bytes, rewrites: Iterable[Rewrite]) -> bytes:
+    """A stream's bytes as the file that they become."""
+    file = bytearray(data)
+    for offset, part in rewrites:
+        file[offset : offset + len(part)] = part
+    return bytes(file)

@@ -18,11 +18,11 @@ from typing import Any, Final
 import av
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from ancestral.codecs import Wave
 from ancestral.errors import InvalidRequest
+from ancestral.models.audio.rate import RateConverter
 
 Floats = NDArray[np.floating]
 
@@ -251,9 +251,5 @@ def _as_float(frame: av.AudioFrame) -> Floats:
 
 
 def _resampled(blocks: Iterator[Wave], from_rate: int, to_rate: int) -> Wave:
-    if from_rate == to_rate:
-        return np.concatenate([np.zeros(0, np.float32), *blocks])
-    resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
-    parts = [resampler.resample_chunk(block) for block in blocks]
-    parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(parts)
+    converter = RateConverter(from_rate, to_rate)
+    return np.concatenate([*map(converter.feed, blocks), converter.finish()])

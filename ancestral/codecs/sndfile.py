@@ -20,13 +20,13 @@ class ResamplingEncoder(Encoder):
     """Changes the rate, and passes the result to another encoder."""
 
     def __init__(self, inner: Encoder, from_rate: int, to_rate: int) -> None:
-        self._inner, self.converter = inner, RateConverter(from_rate, to_rate)
+        self._inner, self._converter = inner, RateConverter(from_rate, to_rate)
 
     def feed(self, wave: Wave) -> bytes:
-        return self._inner.feed(self.converter.feed(wave))
+        return self._inner.feed(self._converter.feed(wave))
 
     def finish(self) -> bytes:
-        return self._inner.feed(self.converter.finish()) + self._inner.finish()
+        return self._inner.feed(self._converter.finish()) + self._inner.finish()
 
     def rewrites(self) -> list[Rewrite]:
         return self._inner.rewrites()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
 from ancestral.detection.seed_test import Found, SeedTest
@@ -21,8 +23,9 @@ from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
 from ancestral.speech.decoder import Wave, recording_bytes
+from ancestral.speech.heard import SoundAtRate
 from ancestral.speech.sampler import RecordingScorer, SpeechSampler, render
-from ancestral.speech.utterance import read_text, utterance
+from ancestral.speech.utterance import Utterance, read_text, utterance
 
 _BEGINNINGS: Final = (0, 1681, 1105)
 """Samples before the first sentence that a search allows for: none, and those that LAME adds to an MP3 at the models'
@@ -186,38 +189,35 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
         said = utterance(catalog, model, voice, text, seed=seed, param="text", **controls)
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")
-    chunks, raised = list[Wave](), list[Wave]()
-    own, heard = model.spec.sample_rate, model.sound_rate
-    converter = RateConverter(own, heard)
+    chunks = list[tuple[int, Wave]]()
     for index, part in enumerate(sampler.parts(said)):
-        converter.speaks(model.high_band(said.voice_of(index)))
         for chunk in render(sampler, said, [part]):
             if search.over:
                 return not_tried("there was no time to sample it again")
-            chunks.append(chunk)
-            raised.append(converter.feed(chunk))
-    again = np.concatenate(chunks)
-    lowered = _lowered(np.concatenate([*raised, converter.finish()]), heard, own)
-    return _compared(wave, again, lowered if heard != own else again)
+            chunks.append((index, chunk))
+    again = np.concatenate([chunk for _, chunk in chunks])
+    own_rate = np.array_equal(np.rint(wave * 32768.0), to_int16(again))
+    if own_rate or np.array_equal(wave, _read_of_a_file(model, said, chunks)):
+        return {"status": "equal", "samples": len(wave), "correlation": 1.0}
+    return _correlated(wave, again)
 
 
-def _lowered(wave: Wave, from_rate: int, to_rate: int) -> Wave:
-    """What is read of a lossless file with this sound, at another rate."""
-    converter = RateConverter(from_rate, to_rate)
-    read = to_int16(wave).astype(np.float32) / np.float32(32768.0)
-    return np.concatenate([converter.feed(read), converter.finish()]).clip(-1.0, 1.0)
+def _read_of_a_file(model: SpeechModel, said: Utterance, chunks: Iterable[tuple[int, Wave]]) -> Wave:
+    """What decoding gives of a lossless file with this sound at its default rate."""
+    heard = SoundAtRate(model, said, model.sound_rate)
+    written = to_int16(np.concatenate([*(heard.feed(*chunk) for chunk in chunks), heard.finish()]))
+    converter = RateConverter(model.sound_rate, model.spec.sample_rate)
+    read = converter.feed(written.astype(np.float32) / np.float32(32768.0))
+    return np.concatenate([read, converter.finish()]).clip(-1.0, 1.0)
 
 
-def _compared(wave: Wave, again: Wave, lowered: Wave) -> dict[str, Any]:
-    """How two sounds agree: as samples of 16 bits, or as their correlation at the best offset.
+def _correlated(wave: Wave, again: Wave) -> dict[str, Any]:
+    """How two sounds agree that differ: their correlation at the best offset.
 
     Args:
         wave: of a file, where 1 is 32768 (ancestral/codecs/decoding.py).
         again: sampled.
-        lowered: what would be read of a file of it, at the rate that files have by default.
     """
-    if np.array_equal(np.rint(wave * 32768.0), to_int16(again)) or np.array_equal(wave, lowered):
-        return {"status": "equal", "samples": len(wave), "correlation": 1.0}
     size = 1 << (len(wave) + len(again) - 1).bit_length()
     products = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(again, size).conj(), size)
     norm = float(np.linalg.norm(wave) * np.linalg.norm(again))

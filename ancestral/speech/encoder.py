@@ -1,10 +1,11 @@
-"""Sound to bytes, each sentence with the band above 8 kHz of the voice that says it."""
+"""Sound to bytes, each sentence with the band of its voice above 8 kHz."""
 
 from __future__ import annotations
 
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
-from ancestral.codecs import NO_TAGS, Encoder, ResamplingEncoder, Tags, Wave
+from ancestral.codecs import NO_TAGS, Rewrite, Tags, Wave
+from ancestral.speech.heard import SoundAtRate
 from ancestral.speech.utterance import SoundRequest
 
 
@@ -27,13 +28,19 @@ class SoundEncoder:
         self, model: SpeechModel, said: SoundRequest, form: str, sample_rate: int | None,
         length: int = 0, tags: Tags = NO_TAGS,
     ) -> None:  # fmt: skip
-        self._model, self._said, self._voice = model, said, ""
         rate = codecs.rate_of(form, model.sound_rate, sample_rate)
-        self.stream: Encoder = codecs.encoder(form, model.spec.sample_rate, rate, length, tags)
+        length = codecs.resampled_length(length, model.spec.sample_rate, rate)
+        self._encoder = codecs.encoder(form, rate, rate, length, tags)
+        self._heard = SoundAtRate(model, said, rate)
 
     def feed(self, index: int, wave: Wave) -> bytes:
         """Encode the next chunk, of sentence number ``index``. Returns the bytes that are ready."""
-        if (voice := self._said.voice_of(index)) != self._voice and isinstance(self.stream, ResamplingEncoder):
-            self._voice = voice
-            self.stream.converter.speaks(self._model.high_band(voice))
-        return self.stream.feed(wave)
+        return self._encoder.feed(self._heard.feed(index, wave))
+
+    def finish(self) -> bytes:
+        """The remaining bytes."""
+        return self._encoder.feed(self._heard.finish()) + self._encoder.finish()
+
+    def rewrites(self) -> list[Rewrite]:
+        """Changes to the header that make a file of the stream."""
+        return self._encoder.rewrites()

@@ -141,18 +141,17 @@ class Speech:
         Raises:
             InvalidRequest: there is no such format, or it does not support the rate.
         """
-        from ancestral.codecs import MEDIA_TYPES, file_of
+        from ancestral.codecs import MEDIA_TYPES, rewritten
 
         check_choice("form", form, MEDIA_TYPES)
         encoder = self._encoder(form, sample_rate)
-        return file_of(self._encoded(encoder), encoder.stream)
+        data = b"".join(self._encoded(encoder))
+        return rewritten(data, encoder.rewrites())
 
     def stream(self, form: AudioFormat, sample_rate: int | None = None) -> Iterator[bytes]:
         """The bytes of :meth:`encode` while the sound is sampled, the length in their header."""
         length = sum(part.request.length for part in self._plan())
-        encoder = self._encoder(form, sample_rate, length)
-        yield from self._encoded(encoder)
-        yield encoder.stream.finish()
+        return self._encoded(self._encoder(form, sample_rate, length))
 
     def _encoder(self, form: AudioFormat, sample_rate: int | None, length: int = 0) -> SoundEncoder:
         from ancestral.speech.encoder import SoundEncoder
@@ -162,7 +161,7 @@ class Speech:
         return SoundEncoder(model, self.utterance, form, sample_rate, length, tags)
 
     def _encoded(self, encoder: SoundEncoder) -> Iterator[bytes]:
-        """All of the sound, but what the encoder gives at its end."""
+        """The bytes of all of the sound."""
         waves = iter(self)
         for index, part in enumerate(self._plan()):
             left = part.request.length
@@ -170,6 +169,7 @@ class Speech:
                 wave = next(waves)
                 left -= len(wave)
                 yield encoder.feed(index, wave)
+        yield encoder.finish()
 
     def save(self, path: str | Path, sample_rate: int | None = None, signer: Signer | None = None) -> None:
         """Write a file; its suffix, ``.wav``, ``.flac``, ``.mp3``, ``.opus`` or ``.aac``, is the format.

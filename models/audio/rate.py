@@ -11,7 +11,8 @@ from ancestral.models.spec import FeatureSpec
 
 
 class RateConverter:
-    """Changes the rate of a stream that comes in chunks; however it is split, the samples are the same.
+    """Changes the rate of a stream that comes in chunks; however it is split, the samples are the same. From a rate to
+    itself the sound passes as it is.
 
     Args:
         from_rate: of the chunks, in hertz.
@@ -20,7 +21,7 @@ class RateConverter:
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
         self._rates = from_rate, to_rate
-        self._resampler = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+        self._resampler = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
         self._table: Map | None = None
         self._band: HighBand | None = None
         self._received = self._begun = 0
@@ -39,16 +40,19 @@ class RateConverter:
     def feed(self, wave: Array) -> Array:
         """The next chunk ``[T]``; returns the samples that are ready."""
         self._received += len(wave)
-        sound = self._resampler.resample_chunk(wave)
+        sound = self._resampled(wave)
         return sound if self._band is None else self._joined(sound, self._band.push(wave))
 
     def finish(self) -> Array:
         """The rest."""
-        rest: Array = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        rest = self._resampled(np.zeros(0, np.float32), last=True)
         if self._band is None:
             return rest
         self._end_band()
         return self._joined(rest, np.zeros(0, np.float32))
+
+    def _resampled(self, wave: Array, *, last: bool = False) -> Array:
+        return wave if self._resampler is None else self._resampler.resample_chunk(wave, last=last)
 
     def _length(self, samples: int) -> int:
         return resampled_length(samples, *self._rates)

@@ -46,10 +46,10 @@ class AudioEncoder(Encoder):
         return self._encoder.feed(index, self._decode(index, symbols))
 
     def finish(self) -> bytes:
-        return self._encoder.stream.finish()
+        return self._encoder.finish()
 
     def rewrites(self) -> Iterable[tuple[int, bytes]]:
-        return self._encoder.stream.rewrites()
+        return self._encoder.rewrites()
 
 
 ACKNOWLEDGE_SECONDS = 0.25
@@ -66,7 +66,7 @@ class AudioReader(JobReader):
 
     def __init__(self, broker: Clients, job: Job, payload: AudioPayload, model: SpeechModel) -> None:
         super().__init__(broker, job, payload)
-        self.model, self._spec = model, model.spec
+        self.model = model
         self._acknowledged = 0
         self._recorded_at = -math.inf
         self._worker = ""
@@ -77,13 +77,13 @@ class AudioReader(JobReader):
     async def waves(self) -> AsyncIterator[tuple[int, Wave]]:
         """The sound, chunk by chunk, ``float32 [T]``, each with the number of its sentence; raises as :meth:`symbols`
         does."""
-        decode = AudioDecoder(self._spec, self.payload.deemphasis_state)
+        decode = AudioDecoder(self.model.spec, self.payload.deemphasis_state)
         async for index, symbols in self.symbols():
             self.streams = index + 1
             yield index, decode(index, symbols)
 
     async def _acknowledge(self) -> None:
-        if not self.job.paced or self.samples - self._acknowledged < ACKNOWLEDGE_SECONDS * self._spec.sample_rate:
+        if not self.job.paced or self.samples - self._acknowledged < ACKNOWLEDGE_SECONDS * self.model.spec.sample_rate:
             return
         self._acknowledged = self.samples
         is_recent = self._worker and time.monotonic() - self._recorded_at < RECORD_SECONDS
@@ -142,7 +142,7 @@ async def encoded(
     async for index, wave in waves:
         if data := encoder.feed(index, wave):
             yield data
-    if data := encoder.stream.finish():
+    if data := encoder.finish():
         yield data
 
 

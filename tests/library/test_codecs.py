@@ -19,6 +19,7 @@ from ancestral import codecs, formats
 from ancestral.codecs import sndfile
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.high_band import BANDS, INPUTS
+from ancestral.models.audio.rate import RateConverter
 
 Samples = NDArray[np.float64]
 
@@ -234,14 +235,12 @@ def test_the_length_after_resampling_is_foretold(rate, length):
 
 def spoken(sizes, rate, voices):
     """The samples of a stream of which each voice says half a second; those without a map are None."""
-    encoder = codecs.encoder("pcm", RATE, rate)
-    data = b""
+    converter, made = RateConverter(RATE, rate), []
     for number, voice in enumerate(voices):
-        if voice is not None:
-            encoder.converter.speaks(voice)
+        converter.speaks(voice)
         part = WAVE[number * 8000 : (number + 1) * 8000]
-        data += b"".join(encoder.feed(piece) for piece in pieces(sizes, part))
-    return np.frombuffer(data + encoder.finish(), "<i2").astype(float)
+        made += [converter.feed(piece) for piece in pieces(sizes, part)]
+    return codecs.to_int16(np.concatenate([*made, converter.finish()])).astype(float)
 
 
 def test_a_voice_has_the_band_above_where_the_rate_is_raised():

@@ -160,7 +160,7 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
     ]
     if shaping == "linear_prediction":
         voices[1]["sampling"] = BOBS_SAMPLING
-        maps = {f"maps.{v}": np.zeros((INPUTS, BANDS), np.float32) for v in VOICES}
+        maps = {f"maps.{v}": np.full((INPUTS, BANDS), 0.01, np.float32) for v in VOICES}
         maps["maps.ann"][-1], maps["maps.bob"][-1] = -12.0, -8.0
         checkpoint.save(path / "high_band", HighBandSpec(VOICES), maps, card="")
     manifest = {

@@ -137,8 +137,9 @@ def test_a_sentence_is_found_whatever_it_says(keyed_server: Server, server: Serv
     assert told["verdict"] == "made_with_model"
 
 
-def test_a_sound_is_made_again_from_its_manifest(server: Server) -> None:
-    spoken = server.speak(model="shaped", response_format="wav", seed=8)
+@pytest.mark.parametrize(("text", "voice"), [("The birch canoe slid.", "ann"), ("It slid. Is it late?", "ann+bob")])
+def test_a_sound_is_made_again_from_its_manifest(server: Server, text: str, voice: str) -> None:
+    spoken = server.speak(model="shaped", response_format="wav", seed=8, input=text, voice=voice)
     manifest = httpx.get(f"{server.url}/v1/jobs/{spoken.headers['x-job-id']}/manifest").text
     answer = found(server, spoken.content, recipe=manifest)
     assert answer["recipe"]["status"] == "equal"
