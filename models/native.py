@@ -14,12 +14,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from ancestral.models import native_build
 
 log = logging.getLogger(__name__)
 
+LINE, _HUGE_PAGE = 64, 1 << 21
+"""Bytes of a line of the cache, and of a huge page."""
 _DOT_PRODUCTS = 1 << 20
 """Bit of Linux's AT_HWCAP on aarch64."""
 
@@ -71,6 +73,25 @@ def array(kind: DTypeLike) -> Any:
         return ctypes.c_void_p(value.ctypes.data)
 
     return type(f"Pointer_{dtype}", (ctypes.c_void_p,), {"from_param": classmethod(from_param)})
+
+
+def room(size: int, step: int = LINE) -> NDArray[np.uint8]:
+    """``size`` bytes that begin at a multiple of ``step``."""
+    whole = np.empty(size + 2 * step, np.uint8)
+    start = -whole.ctypes.data % step
+    return whole[start : start + size]
+
+
+def aligned(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy that begins on a line of the cache; of a quarter of a megabyte and more, on a huge page.
+
+    Vector loads that straddle two lines cost a tenth of the speed; weights in small pages, which are scattered and may
+    collide in a cache, another twentieth. numpy requests huge pages from Linux for arrays of 4 MiB or more, and a page
+    that is begun takes 2 MiB, which is too much for a small network.
+    """
+    copy = room(numbers.nbytes, _HUGE_PAGE if numbers.nbytes > _HUGE_PAGE // 8 else LINE).view(np.float32)
+    copy[:] = numbers
+    return copy
 
 
 INTEGER = ctypes.c_int64

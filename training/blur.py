@@ -7,6 +7,8 @@ whose log-mels are smoothed across the bands and, more often than not, in time.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,10 +25,10 @@ _FRAMES, _IN_TIME = (3, 5), 0.7
 """Numbers of frames that are averaged, and the share of the blurred crops in which they are."""
 
 
-def smooth(mels: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+def smooth(mels: NDArray[Any], width: int) -> NDArray[Any]:
     """A moving average of ``width`` bands, the outer ones repeated; ``[F, B]`` to ``[F, B]``."""
     padded = np.pad(mels, ((0, 0), (width // 2, width // 2)), mode="edge")
-    smoothed: NDArray[np.float32] = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1).mean(axis=2)
+    smoothed: NDArray[Any] = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1).mean(axis=2)
     return smoothed
 
 

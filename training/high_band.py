@@ -11,7 +11,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.high_band import HighBandSpec
-from ancestral.models.audio.features import fft_size, log_mel, normalize_level
+from ancestral.models.audio.features import fft_size, log_mel, magnitudes, normalize_level, window_gain
 from ancestral.models.audio.high_band import BAND_HZ, BANDS, INPUTS, LOW_HZ, RATE, inputs
 from ancestral.models.checkpoint import save
 from ancestral.models.spec import FeatureSpec
@@ -79,12 +79,9 @@ def _rows(clips: Sequence[Clip]) -> Iterator[Rows]:
 
 def _levels(wave: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.float64]:
     """The logarithm of the power of every band, relative to white noise of variance 1: ``[F, BANDS]``."""
-    hop, window = (size * RATE // spec.sample_rate for size in (spec.hop, spec.window))
-    size, count = fft_size(spec), len(wave) // hop
-    padded = np.pad(wave, ((window - hop) // 2, window))
-    shape = np.hanning(window + 1)[:-1]
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[: count * hop : hop]
-    power = np.abs(np.fft.rfft(frames * shape, size, axis=1)) ** 2 / (shape**2).sum()
+    hop, window = (length * RATE // spec.sample_rate for length in (spec.hop, spec.window))
+    spec = FeatureSpec(sample_rate=RATE, hop=hop, window=window)
+    size, power = fft_size(spec), (magnitudes(wave, spec) / window_gain(spec)) ** 2
     first = [round((LOW_HZ + k * BAND_HZ) * size / RATE) for k in range(BANDS + 1)]
     bands = [power[:, low:high].mean(axis=1) for low, high in pairwise(first)]
     return np.log(np.stack(bands, axis=1) + _FLOOR)

@@ -58,18 +58,34 @@ def mel_bank(spec: FeatureSpec, size: int) -> Array:
     return bank.astype(np.float32)
 
 
-def log_mel(wave: Array, spec: FeatureSpec) -> Array:
-    """Scaled log-mel energies ``[F, mel_bands]``; frame f is centred on the middle of samples f*hop … (f+1)*hop."""
-    size = fft_size(spec)
-    count = len(wave) // spec.hop
-    before = (spec.window - spec.hop) // 2
+@cache
+def _wide_mel_bank(spec: FeatureSpec) -> NDArray[np.float64]:
+    return mel_bank(spec, fft_size(spec)).astype(np.float64)
+
+
+@cache
+def analysis_window(spec: FeatureSpec) -> NDArray[np.float64]:
+    """Hann's window ``[window]``, whose squares at a distance of ``hop`` add up to a constant."""
+    window: NDArray[np.float64] = np.hanning(spec.window + 1)[:-1]
+    return window
+
+
+def magnitudes(wave: Array, spec: FeatureSpec) -> NDArray[np.float64]:
+    """The magnitudes of the spectrum ``[F, size // 2 + 1]``, relative to the window's sum; frame f is centred on the
+    middle of samples f*hop … (f+1)*hop."""
+    count, before = len(wave) // spec.hop, (spec.window - spec.hop) // 2
     padded = np.pad(wave, (before, spec.window))
     # In double precision: rounded at the end, a frame has the same bits however many are computed together.
-    window = np.hanning(spec.window + 1)[:-1]
+    window = analysis_window(spec)
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window)[: count * spec.hop : spec.hop]
-    power = np.abs(np.fft.rfft(frames * window, size, axis=1)) / window.sum()
-    mel = power @ mel_bank(spec, size).astype(np.float64)
-    scaled: Array = (np.log(np.maximum(mel, spec.floor)) - LOG_MEL_MEAN) / LOG_MEL_SCALE
+    found: NDArray[np.float64] = np.abs(np.fft.rfft(frames * window, fft_size(spec), axis=1)) / window.sum()
+    return found
+
+
+def log_mel(wave: Array, spec: FeatureSpec) -> Array:
+    """Scaled log-mel energies ``[F, mel_bands]`` of the frames of :func:`magnitudes`."""
+    mel = magnitudes(wave, spec) @ _wide_mel_bank(spec)
+    scaled = (np.log(np.maximum(mel, spec.floor)) - LOG_MEL_MEAN) / LOG_MEL_SCALE
     return scaled.astype(np.float32)
 
 
@@ -94,7 +110,7 @@ def sharpened(mels: Array, strength: float) -> Array:
 
 def window_gain(spec: FeatureSpec) -> float:
     """What the analysis of :func:`log_mel` makes of white noise of variance 1: its root mean square magnitude."""
-    window = np.hanning(spec.window + 1)[:-1]
+    window = analysis_window(spec)
     return float(np.sqrt((window**2).sum()) / window.sum())
 
 

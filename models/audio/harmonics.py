@@ -12,7 +12,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, fft_size, mel_bank
+from ancestral.models.audio.features import (
+    LOG_F0_MEAN,
+    LOG_F0_SCALE,
+    LOG_MEL_SCALE,
+    analysis_window,
+    fft_size,
+    mel_bank,
+)
 from ancestral.models.spec import FeatureSpec
 
 Array = NDArray[np.float32]
@@ -55,7 +62,7 @@ def _table(spec: FeatureSpec) -> Array:
     count = int(np.log2(_HIGHEST_HZ / _LOWEST_HZ) * _STEPS_PER_OCTAVE) + 1
     f0 = _LOWEST_HZ * 2.0 ** (np.arange(count) / _STEPS_PER_OCTAVE)
     size = fft_size(spec)
-    window = np.hanning(spec.window + 1)[:-1]
+    window = analysis_window(spec)
     lags = np.correlate(window, window, "full")[spec.window - 1 :]  # from 0 on
     angle = 2.0 * np.pi * f0[:, None] * np.arange(spec.window) / spec.sample_rate
     harmonics = np.floor(0.5 * spec.sample_rate / f0)[:, None]

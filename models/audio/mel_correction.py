@@ -8,15 +8,15 @@ a frame before, or means over several, lose most of it. Deterministic, and outsi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.audio.features import LOG_MEL_MEAN, LOG_MEL_SCALE, Array, fft_size, mel_bank
+from ancestral.models.audio.features import LOG_MEL_MEAN, LOG_MEL_SCALE, Array, analysis_window, fft_size, mel_bank
 from ancestral.models.audio.shaping import Floats, bin_weights
+from ancestral.models.native import INTEGER, NUMBER, Function, array
 from ancestral.models.spec import FeatureSpec
 
 LIMIT_DB = 12.0
@@ -26,6 +26,13 @@ HIGHEST_HZ = 2000.0
 _LIMIT = float(np.log(10.0) / 20.0 * LIMIT_DB)
 _OVERLAP = 4
 """Frames that a sample lies in. Squares of Hann windows at this distance add up to a constant, 1.5."""
+
+
+_FLOATS, _SOUND, _INTEGERS = array("f8"), array("f4"), array("i8")
+_CORRECT = Function(
+    "correct_frames", _SOUND, _SOUND, INTEGER, INTEGER, _FLOATS, _FLOATS, INTEGER, INTEGER, NUMBER, NUMBER, _FLOATS,
+    INTEGER, _FLOATS, _INTEGERS, INTEGER, _INTEGERS, _FLOATS, _FLOATS, _FLOATS, INTEGER, _FLOATS,
+)  # fmt: skip
 
 
 class Tables(NamedTuple):
@@ -53,13 +60,43 @@ def tables(spec: FeatureSpec) -> Tables:
     inside = [np.flatnonzero(band) for band in bank if hertz @ band < HIGHEST_HZ * band.sum()]
     angles = 2.0 * np.pi / fft_size(spec) * np.arange(fft_size(spec) // 2)
     return Tables(
-        np.hanning(spec.window + 1)[:-1], bank, np.array([(bins[0], bins[-1] + 1) for bins in inside]),
+        analysis_window(spec), bank, np.array([(bins[0], bins[-1] + 1) for bins in inside]),
         *bin_weights(spec), np.cos(angles), np.sin(angles),
     )  # fmt: skip
 
 
-Run = Callable[[Array, Array, int, int, Floats, Floats, float, float, Tables], None]
-"""The signature of :func:`~ancestral.models.kernels.mel_correction.correct_frames`."""
+def correct_frames(
+    raw: Array,
+    total: Array,
+    first: int,
+    hop: int,
+    wanted: Floats,
+    strengths: Floats,
+    limit: float,
+    floor: float,
+    tables: Tables,
+) -> None:
+    """Bring the bands of some frames towards what is wanted, and add them to what is there.
+
+    Args:
+        raw: sound, ``float32 [N]``.
+        total: of the frames so far, ``float32 [N]``; those of this call are added.
+        first: where in it the first frame begins; another one begins every ``hop``.
+        hop: a quarter of the window.
+        wanted: logs of the bands, ``[J, B]``; likewise ``strengths``, ``[J]``.
+        limit: of the log of a gain, either way.
+        floor: of the log of a band.
+        tables: of the analysis.
+    """
+    window, bank, spans, below, shares, cosines, sines = tables
+    frames, bands = wanted.shape
+    assert first >= 0, "frames begin within the sound"
+    assert first + (frames - 1) * hop + len(window) <= min(len(raw), len(total)) or not frames, "and end within it"
+    scratch = np.empty(4 * len(cosines) + 3 * len(below) + bands)
+    _CORRECT(
+        raw, total, first, hop, wanted, strengths, frames, bands, limit, floor, window, len(window), bank, spans,
+        len(spans), below, shares, cosines, sines, len(cosines), scratch,
+    )  # fmt: skip
 
 
 class MelCorrection:
@@ -72,15 +109,14 @@ class MelCorrection:
         frames: ``[F, C]`` of the whole utterance, of which the first ``spec.mel_bands`` columns are log-mels.
         spec: how they were made.
         strength: 0 … 1: of the log of the gains.
-        run: corrects frames.
         held: of a stream that continues: its :attr:`held`.
         received: of a stream that continues: the samples that have been pushed.
     """
 
     def __init__(
-        self, frames: Array, spec: FeatureSpec, strength: float, run: Run, held: Array | None = None, received: int = 0
+        self, frames: Array, spec: FeatureSpec, strength: float, held: Array | None = None, received: int = 0
     ) -> None:
-        self._spec, self._run = spec, run
+        self._spec = spec
         self._lead = spec.window - spec.hop // 2 if strength else 0
         """Silence before the first sample: the frames that it lies in begin there."""
         log_mels, more = frames[:, : spec.mel_bands].astype(np.float64), (_OVERLAP // 2, _OVERLAP // 2)
@@ -127,7 +163,7 @@ class MelCorrection:
         if (missing := self._end(after - 1) - start - known) > 0:
             held = np.concatenate([held, np.zeros((2, missing), np.float32)], axis=1)
         rows = slice(first, after)
-        self._run(
+        correct_frames(
             held[0], held[1], first * hop - self._lead - start, hop, self._wanted[rows], self._strengths[rows],
             _LIMIT, float(np.log(self._spec.floor)), tables(self._spec),
         )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,14 @@ _rounded_rows = Function("rounded_rows", array("f4"), INTEGER, INTEGER, INTEGER,
 _byte_products = Function(
     "byte_products", array("i1"), array("i4"), INTEGER, INTEGER, array("i1"), INTEGER, array("i4")
 )
+
+
+def packed(levels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """A matrix of whole numbers from -127 to 127 ``[inputs, outputs]``, inputs in fours, as vectors.h has it: what 128
+    in every input would take from the sums of the outputs, and the numbers ``[inputs / 4, outputs, 4]``."""
+    whole = levels.astype(np.int32)
+    fours = whole.astype(np.int8).reshape(len(whole) // 4, 4, -1).transpose(0, 2, 1)
+    return (-128 * whole.sum(axis=0)).astype(np.int32), np.ascontiguousarray(fours)
 
 
 class ByteMatrix:
@@ -29,10 +39,8 @@ class ByteMatrix:
         self._inputs, self._outputs = matrix.shape
         padded = np.pad(matrix.astype(np.float64), ((0, -len(matrix) % _ROW), (0, 0)))
         scales = np.abs(padded).max(axis=0) / _LEVELS
-        levels = np.rint(padded / np.where(scales, scales, 1.0)).astype(np.int32)
-        quads = levels.astype(np.int8).reshape(len(padded) // 4, 4, -1).transpose(0, 2, 1)
-        self._levels, self._scales = np.ascontiguousarray(quads), scales.astype(np.float32)
-        self._offset = (-128 * levels.sum(axis=0)).astype(np.int32)
+        self._offset, self._levels = packed(np.rint(padded / np.where(scales, scales, 1.0)))
+        self._scales = scales.astype(np.float32)
 
     def product(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """``x [N, inputs] @ matrix``, each row rounded to 127 levels on either side: ``float32 [N, outputs]``."""

@@ -6,11 +6,7 @@
 EXPORT(float_products)
 void float_products(const float *x, int64_t stride, int64_t rows, const float *weights, int64_t inputs, int64_t outputs,
                     float *sums) {
-    int64_t n = 0;
-    for (; n + 4 <= rows; n += 4)
-        float_rows(x + n * stride, stride, weights, (int)inputs, (int)outputs, sums + n * outputs, outputs, 4);
-    for (; n < rows; n++)
-        float_rows(x + n * stride, stride, weights, (int)inputs, (int)outputs, sums + n * outputs, outputs, 1);
+    add_float_products(x, stride, weights, (int)inputs, (int)outputs, sums, rows);
 }
 
 EXPORT(sigmoids) void sigmoids(float *x, int64_t count) {

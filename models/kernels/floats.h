@@ -108,3 +108,11 @@ INLINE void float_rows(const float *x, int64_t stride, const float *w, int input
         float_inputs(x, stride, w, most, outputs, sums, sums_stride, rows);
     float_inputs(x, stride, w, inputs, outputs, sums, sums_stride, rows);
 }
+
+/* The same of any number of rows, whose sums lie side by side; the rows of x may overlap. */
+static inline void add_float_products(const float *x, int64_t stride, const float *w, int inputs, int outputs, float *sums,
+                                     int64_t rows) {
+    int64_t n = 0;
+    for (; n + 4 <= rows; n += 4) float_rows(x + n * stride, stride, w, inputs, outputs, sums + n * outputs, outputs, 4);
+    for (; n < rows; n++) float_rows(x + n * stride, stride, w, inputs, outputs, sums + n * outputs, outputs, 1);
+}

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.native import INTEGER, Function, array
+from ancestral.models.native import INTEGER, Function, array, room
 
 Array = NDArray[np.float32]
-_LINE = 64
 
 
 class ImageLoop:
@@ -52,8 +51,7 @@ class ImageLoop:
     ) -> None:
         """See ``ImageKernel.run`` (models/engines/images/native.py)."""
         lanes, steps, _ = symbols.shape
-        room = np.empty(self._scratch(self._sizes, lanes) + _LINE, np.uint8)
-        scratch = room[-room.ctypes.data % _LINE :]
+        scratch = room(self._scratch(self._sizes, lanes))
         shape = np.array([lanes, steps, *conditions.shape[1:], len(reaches)], np.int64)
         states = [part for one in state for part in (one, one.shape[1])]
         self._run(

@@ -40,15 +40,6 @@ INLINE int64_t matrix_size(const Products *p, int inputs, int outputs) {
     return p->bytes ? (int64_t)inputs / 4 * outputs + 2 * outputs : (int64_t)inputs * outputs;
 }
 
-static void add_float_products(const float *x, int64_t stride, const float *w, int inputs, int outputs, float *sums,
-                               int count) {
-    int n = 0;
-    for (; n + 4 <= count; n += 4)
-        float_rows(x + n * stride, stride, w, inputs, outputs, sums + (int64_t)n * outputs, outputs, 4);
-    for (; n < count; n++)
-        float_rows(x + n * stride, stride, w, inputs, outputs, sums + (int64_t)n * outputs, outputs, 1);
-}
-
 /* sums[n] += units[n] * scales * (x[n * stride ...] @ levels), of a matrix as layouts pack it: the scales of its outputs,
    the offsets of vectors.h, the levels. Windows may overlap. */
 static void add_byte_products(const Products *p, const int8_t *x, int64_t stride, const float *matrix, int inputs,

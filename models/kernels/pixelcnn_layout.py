@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.kernels.byte_products import packed
 from ancestral.models.kernels.channel_groups import ChannelGroups
 from ancestral.models.kernels.precision import Precision
-from ancestral.models.kernels.wavenet_layout import aligned
+from ancestral.models.native import aligned
 
 Array = NDArray[np.float32]
 
@@ -40,12 +41,11 @@ def rounded(matrix: Array) -> Array:
 
 
 def byte_matrix(matrix: Array) -> Array:
-    """A matrix ``[inputs, outputs]`` as images.h reads it, in an array of type float32: the scales of the outputs, what
-    128 in every input would add to their sums, and the levels, ``int8 [inputs / 4][outputs][4]``."""
+    """A matrix ``[inputs, outputs]`` as images.h reads it, in an array of type float32: the scales of the outputs,
+    and what :func:`packed` gives of the levels."""
     levels, scales = _levels(np.pad(matrix, ((0, -len(matrix) % 4), (0, 0))))
-    quads = np.ascontiguousarray(levels.astype(np.int8).reshape(-1, 4, matrix.shape[1]).transpose(0, 2, 1))
-    offset = (-128 * levels.sum(axis=0)).astype(np.int32)
-    return np.concatenate([scales, offset.view(np.float32), quads.reshape(-1).view(np.float32)])
+    offset, fours = packed(levels)
+    return np.concatenate([scales, offset.view(np.float32), fours.reshape(-1).view(np.float32)])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelrnn import GATES, PixelRNNSpec
 from ancestral.models.kernels.channel_groups import ChannelGroups
-from ancestral.models.kernels.wavenet_layout import aligned
+from ancestral.models.native import aligned
 
 Array = NDArray[np.float32]
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.arithmetic import product
-from ancestral.models.native import INTEGER, Function, array
+from ancestral.models.kernels.byte_products import packed
+from ancestral.models.native import INTEGER, Function, aligned, array
 from ancestral.models.spec import SYMBOLS
 
 Array = NDArray[np.float32]
@@ -24,8 +25,6 @@ Doubles = NDArray[np.float64]
 
 MOST_CHANNELS: Final = 1024
 _ROW, _LEVELS, _FOUR_LEVELS = 32, 127, 253
-_HUGE_PAGE, _LINE = 1 << 19, 16
-"""Floats in 2 MiB, and in a line of the cache."""
 _TANH_LIMIT = 3.3
 """Where wavenet.c ends its tanh."""
 _MOST = 32767
@@ -229,11 +228,10 @@ def _fours(sizes: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bytes(matrix: Doubles) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """A matrix in levels as vectors.h has it: offsets of the outputs, and the levels with four inputs side by side."""
+    """A matrix in levels as :func:`packed` has it."""
     whole = np.clip(np.rint(matrix), -_LEVELS, _LEVELS).astype(np.int32)
     assert _fours(np.abs(whole)).max() <= _FOUR_LEVELS + 2, "not PAIRED, see vectors.h"
-    quads = whole.astype(np.int8).reshape(len(whole) // 4, 4, -1).transpose(0, 2, 1)
-    return (-128 * whole.sum(axis=0)).astype(np.int32), quads
+    return packed(whole)
 
 
 def _exponent(x: float) -> int:
@@ -264,18 +262,3 @@ def _conditioning(tensor: Array) -> Array:
 def _filled(tensor: Any, *shape: int) -> Any:
     """The tensor, padded with zeros to ``shape``."""
     return np.pad(tensor, [(0, size - had) for size, had in zip(shape, tensor.shape, strict=True)])
-
-
-def aligned(array: Array) -> Array:
-    """A copy that begins on a line of the cache; of a quarter of a megabyte and more, on a huge page.
-
-    Vector loads that straddle two lines cost a tenth of the speed; weights in small pages, which are scattered and may
-    collide in a cache, another twentieth. numpy requests huge pages from Linux for arrays of 4 MiB or more, and a page
-    that is begun takes 2 MiB, which is too much for a small network.
-    """
-    page = _HUGE_PAGE if len(array) > _HUGE_PAGE // 8 else _LINE
-    room = np.empty(len(array) + 2 * page, np.float32)
-    start = -(room.ctypes.data // room.itemsize) % page
-    copy = room[start : start + len(array)]
-    copy[:] = array
-    return copy

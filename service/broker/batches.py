@@ -40,12 +40,12 @@ class BatchStore:
         fields: list[Any] = ["json", json.dumps(document)] + ([] if data is None else ["data", data])
         # By more than the whole seconds of created_at; NX, because what changes is stored again.
         listed = ["ZADD", index, "NX", time.time(), document["id"]], ["EXPIRE", index, LIFE_SECONDS]
-        (known,) = await self._run(["EXISTS", name])
+        is_new = self._connection.replicas and not (await self._run(["EXISTS", name]))[0]
         try:
             await self._connection.replicated(name, ["HSET", name, *fields], ["EXPIRE", name, LIFE_SECONDS])
             await self._connection.replicated(index, *listed)
         except Unwritable:
-            if not known:
+            if is_new:
                 with suppress(*UNAVAILABLE):
                     await self.delete(kind, document)
             raise

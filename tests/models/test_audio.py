@@ -10,7 +10,6 @@ from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.audio.high_band import BANDS, INPUTS, HighBand
 from ancestral.models.audio.mel_correction import LIMIT_DB, MelCorrection, tables
 from ancestral.models.audio.pcm import from_int16, to_int16
-from ancestral.models.kernels.mel_correction import correct_frames
 from ancestral.models.native import variants
 from ancestral.models.spec import FeatureSpec
 from tests.training.sounds import FEATURES, RATE, tone
@@ -133,7 +132,7 @@ def sound(frames=60, seed=0):
 
 
 def corrected(wave, frames, strength):
-    correction = MelCorrection(frames, SPEC, strength, correct_frames)
+    correction = MelCorrection(frames, SPEC, strength)
     correction.push(wave)
     return correction.pull(len(wave))
 
@@ -188,7 +187,7 @@ def test_neither_chunks_nor_restarts_change_a_bit(strength):
     wave, frames = sound()[:-37], features.log_mel(sound(seed=1), SPEC)
     whole, rng = corrected(wave, frames, strength), np.random.default_rng(0)
     for _ in range(10):
-        correction, given, pieces = MelCorrection(frames, SPEC, strength, correct_frames), 0, []
+        correction, given, pieces = MelCorrection(frames, SPEC, strength), 0, []
         while correction.position < len(wave):
             count = min(int(rng.integers(0, 700)), len(wave) - correction.position)
             until = min(max(correction.needed(count), given) + int(rng.integers(0, 99)), len(wave))
@@ -197,7 +196,7 @@ def test_neither_chunks_nor_restarts_change_a_bit(strength):
             if strength:
                 assert correction.needed(count) - correction.position - count <= SPEC.window
             if rng.random() < 0.5:
-                correction = MelCorrection(frames, SPEC, strength, correct_frames, correction.held.copy(), given)
+                correction = MelCorrection(frames, SPEC, strength, correction.held.copy(), given)
             pieces.append(correction.pull(count))
         assert np.concatenate(pieces).tobytes() == whole.tobytes()
 
@@ -410,7 +409,7 @@ def test_all_instructions_filter_and_correct_alike(mels, wave, monkeypatch):
         monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
         filters = shaping.predictor(frames, SPEC, 2.0)
         sound = shaping.decode_excitation(shaping.encode_excitation(wave, filters), filters)
-        correction = MelCorrection(frames, SPEC, 1.0, correct_frames)
+        correction = MelCorrection(frames, SPEC, 1.0)
         correction.push(sound)
         found.append((*filters[:2], sound, correction.pull(len(sound))))
     for other in found[1:]:

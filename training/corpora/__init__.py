@@ -14,6 +14,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from ancestral.models.audio.high_band import RATE
 from ancestral.models.text import Sentence, UnsupportedText, phonemize
 from ancestral.models.text.normalize import skipped
 from ancestral.training.corpora import avatars, characters, sprites
@@ -42,8 +43,6 @@ PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "avatars": avatars.make,
     "avatars-rgb": partial(avatars.make, indexed=False),
 }
-TEACHER_RATE = 24000
-"""Hertz of the corpora that teachers read: models sample 16 kHz, but what lies above is learnt, too."""
 KOKORO = "kokoro"
 NAMES = ("allison", "heart", "joe", KOKORO, *FLITE, *PICTURES)
 _KOKORO_STRIDE = 900
@@ -93,7 +92,7 @@ def build(
     if name in PICTURES:
         return PICTURES[name](out, progress)
     taught = name in ("heart", "joe")
-    with Writer(out, TEACHER_RATE if taught else 16000) as writer:
+    with Writer(out, RATE if taught else 16000) as writer:
         clips = _read_by(name, count) if taught else _aligned(name, count, out)
         return _add(clips, writer, name, progress)
 
@@ -120,17 +119,17 @@ def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) 
     else:
         own = own_script(language, offset, count, _KOKORO_HELD_OUT)
         lines = [(f"{speaker}_{suffix}", text) for suffix, text in own]
-    with Writer(out, TEACHER_RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
+    with Writer(out, RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
         missing = [line for line in lines if line[0] not in writer.made]
         # Fetching the packages takes longer than making a clip.
-        clips = _taught(Kokoro(voice), missing, TEACHER_RATE, language) if missing else ()
+        clips = _taught(Kokoro(voice), missing, RATE, language) if missing else ()
         return _add(clips, writer, speaker, progress)
 
 
 def _read_by(name: str, count: int) -> Iterator[Labelled]:
     from ancestral.training.corpora.teachers import Heart, Joe
 
-    return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count), TEACHER_RATE)
+    return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count), RATE)
 
 
 def _lines(speaker: str, offset: int, count: int, held_out: int | None = None) -> list[tuple[str, str]]:

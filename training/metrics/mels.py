@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.audio.features import fft_size, mel_bank, sharpened
 from ancestral.models.spec import FeatureSpec
+from ancestral.training.blur import smooth
 
 _LOW_HZ, _HIGH_HZ = 150.0, 1500.0
 _NEIGHBOURS = 5
@@ -24,10 +25,7 @@ def ripple_depth(mels: NDArray[np.floating], voicing: NDArray[np.floating], spec
     voiced = np.asarray(mels, np.float64)[np.asarray(voicing) > 0.5]
     if not len(voiced):
         return 0.0
-    reach = _NEIGHBOURS // 2
-    padded = np.pad(voiced, ((0, 0), (reach, reach)), mode="edge")
-    smooth = np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBOURS, axis=1).mean(axis=2)
-    ripple = (voiced - smooth)[:, (centres >= _LOW_HZ) & (centres <= _HIGH_HZ)]
+    ripple = (voiced - smooth(voiced, _NEIGHBOURS))[:, (centres >= _LOW_HZ) & (centres <= _HIGH_HZ)]
     return float(np.sqrt((ripple**2).mean()))
 
 

@@ -22,7 +22,6 @@ from ancestral.models.audio.pcm import to_int16
 from ancestral.models.audio.shaping import ORDER, Synthesis, predictor
 from ancestral.models.engines.base import Array, RequestError, Stream, group_by_length
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
-from ancestral.models.kernels.mel_correction import correct_frames
 from ancestral.models.spec import FeatureSpec
 
 _HEADER = struct.Struct(f"<4s{8 * ORDER}sII")
@@ -124,7 +123,7 @@ class SynthesisEngine:
         filters = predictor(request.frames, self._features, request.sampling.low_shelf_db)
         synthesis = Synthesis(filters, memory, position)
         strength = request.sampling.mel_correction
-        correction = MelCorrection(request.frames, self._features, strength, correct_frames, held, position)
+        correction = MelCorrection(request.frames, self._features, strength, held, position)
         return SynthesisStream(symbols, synthesis, correction)
 
 

@@ -29,7 +29,6 @@ from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.conditioners import conditioning
-from ancestral.models.kernels.mel_correction import correct_frames
 from ancestral.models.kernels.precision import Precision
 from ancestral.models.native import variants
 from ancestral.models.spec import FeatureSpec, SpecError
@@ -411,7 +410,7 @@ def expected_sound(network, request):
     """The sound of a request, from all of its symbols at once."""
     sound = decode_excitation(solo(network, request), predictor(request.frames, FEATURES))
     if request.sampling.mel_correction:
-        correction = MelCorrection(request.frames, FEATURES, request.sampling.mel_correction, correct_frames)
+        correction = MelCorrection(request.frames, FEATURES, request.sampling.mel_correction)
         correction.push(sound)
         sound, plain = correction.pull(len(sound)), sound
         assert (to_int16(plain) != to_int16(sound)).any()
