@@ -38,7 +38,7 @@ from ancestral.codecs.sndfile import (
 )
 from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, PCM_RATE, SUFFIXES, AudioFormat, check_rate, rate_of
 from ancestral.models.audio.pcm import to_int16
-from ancestral.models.audio.rate import resampled_length
+from ancestral.models.audio.resampler import resampled_length
 
 __all__ = [
     "LENGTH_IN_HEADER",

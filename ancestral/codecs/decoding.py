@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ancestral.codecs import Wave
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.rate import RateConverter
+from ancestral.models.audio.resampler import resampled
 
 Floats = NDArray[np.floating]
 
@@ -101,7 +101,7 @@ def _decode(data: bytes, sample_rate: int, max_seconds: float) -> Wave:
             raise _Unusable(f"its sample rate is {source.rate} Hz; {RATES[0]} to {RATES[-1]} are taken")
         if source.samples is not None and source.samples > max_seconds * source.rate:
             raise _too_long(max_seconds)
-        wave = _resampled(_mono(source, max_seconds), source.rate, sample_rate)
+        wave = resampled(_mono(source, max_seconds), source.rate, sample_rate)
     if not len(wave):
         raise _Unusable("there is no sound in it")
     return np.clip(wave, -1.0, 1.0)
@@ -248,8 +248,3 @@ def _as_float(frame: av.AudioFrame) -> Floats:
         return samples
     middle, full = (128, 128) if samples.dtype.kind == "u" else (0, 2 ** (8 * samples.itemsize - 1))
     return (samples.astype(np.float32) - middle) / full
-
-
-def _resampled(blocks: Iterator[Wave], from_rate: int, to_rate: int) -> Wave:
-    converter = RateConverter(from_rate, to_rate)
-    return np.concatenate([*map(converter.feed, blocks), converter.finish()])

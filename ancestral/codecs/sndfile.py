@@ -11,7 +11,7 @@ import soundfile
 from ancestral.codecs.base import Encoder, Rewrite, Tags, Wave
 from ancestral.interrupts import interrupts_deferred
 from ancestral.models.audio.pcm import to_int16
-from ancestral.models.audio.rate import RateConverter
+from ancestral.models.audio.resampler import Resampler
 
 # Change of sample rate before an encoder.
 
@@ -20,13 +20,13 @@ class ResamplingEncoder(Encoder):
     """Changes the rate, and passes the result to another encoder."""
 
     def __init__(self, inner: Encoder, from_rate: int, to_rate: int) -> None:
-        self._inner, self._converter = inner, RateConverter(from_rate, to_rate)
+        self._inner, self._resampler = inner, Resampler(from_rate, to_rate)
 
     def feed(self, wave: Wave) -> bytes:
-        return self._inner.feed(self._converter.feed(wave))
+        return self._inner.feed(self._resampler.feed(wave))
 
     def finish(self) -> bytes:
-        return self._inner.feed(self._converter.finish()) + self._inner.finish()
+        return self._inner.feed(self._resampler.finish()) + self._inner.finish()
 
     def rewrites(self) -> list[Rewrite]:
         return self._inner.rewrites()

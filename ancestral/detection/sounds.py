@@ -17,13 +17,13 @@ from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
 from ancestral.detection.seed_test import Found, SeedTest
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.pcm import to_int16
-from ancestral.models.audio.rate import RateConverter
+from ancestral.models.audio.resampler import resampled
 from ancestral.models.audio.whitening import whitened
 from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
 from ancestral.speech.decoder import Wave, recording_bytes
-from ancestral.speech.heard import SoundAtRate
+from ancestral.speech.resampler import SpeechResampler
 from ancestral.speech.sampler import RecordingScorer, SpeechSampler, render
 from ancestral.speech.utterance import Utterance, read_text, utterance
 
@@ -204,11 +204,10 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
 
 def _read_of_a_file(model: SpeechModel, said: Utterance, chunks: Iterable[tuple[int, Wave]]) -> Wave:
     """What decoding gives of a lossless file with this sound at its default rate."""
-    heard = SoundAtRate(model, said, model.sound_rate)
-    written = to_int16(np.concatenate([*(heard.feed(*chunk) for chunk in chunks), heard.finish()]))
-    converter = RateConverter(model.sound_rate, model.spec.sample_rate)
-    read = converter.feed(written.astype(np.float32) / np.float32(32768.0))
-    return np.concatenate([read, converter.finish()]).clip(-1.0, 1.0)
+    resampler = SpeechResampler(model, said, model.sound_rate)
+    written = to_int16(np.concatenate([*(resampler.feed(*chunk) for chunk in chunks), resampler.finish()]))
+    sound = written.astype(np.float32) / np.float32(32768.0)
+    return resampled([sound], model.sound_rate, model.spec.sample_rate).clip(-1.0, 1.0)
 
 
 def _correlated(wave: Wave, again: Wave) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.codecs import NO_TAGS, Rewrite, Tags, Wave
-from ancestral.speech.heard import SoundAtRate
+from ancestral.speech.resampler import SpeechResampler
 from ancestral.speech.utterance import SoundRequest
 
 
@@ -31,15 +31,15 @@ class SoundEncoder:
         rate = codecs.rate_of(form, model.sound_rate, sample_rate)
         length = codecs.resampled_length(length, model.spec.sample_rate, rate)
         self._encoder = codecs.encoder(form, rate, rate, length, tags)
-        self._heard = SoundAtRate(model, said, rate)
+        self._resampler = SpeechResampler(model, said, rate)
 
     def feed(self, index: int, wave: Wave) -> bytes:
         """Encode the next chunk, of sentence number ``index``. Returns the bytes that are ready."""
-        return self._encoder.feed(self._heard.feed(index, wave))
+        return self._encoder.feed(self._resampler.feed(index, wave))
 
     def finish(self) -> bytes:
         """The remaining bytes."""
-        return self._encoder.feed(self._heard.finish()) + self._encoder.finish()
+        return self._encoder.feed(self._resampler.finish()) + self._encoder.finish()
 
     def rewrites(self) -> list[Rewrite]:
         """Changes to the header that make a file of the stream."""

@@ -19,7 +19,7 @@ from ancestral import codecs, formats
 from ancestral.codecs import sndfile
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.high_band import BANDS, INPUTS
-from ancestral.models.audio.rate import RateConverter
+from ancestral.models.audio.resampler import Resampler
 
 Samples = NDArray[np.float64]
 
@@ -235,12 +235,12 @@ def test_the_length_after_resampling_is_foretold(rate, length):
 
 def spoken(sizes, rate, voices):
     """The samples of a stream of which each voice says half a second; those without a map are None."""
-    converter, made = RateConverter(RATE, rate), []
+    resampler, made = Resampler(RATE, rate), []
     for number, voice in enumerate(voices):
-        converter.speaks(voice)
+        resampler.set_high_band(voice)
         part = WAVE[number * 8000 : (number + 1) * 8000]
-        made += [converter.feed(piece) for piece in pieces(sizes, part)]
-    return codecs.to_int16(np.concatenate([*made, converter.finish()])).astype(float)
+        made += [resampler.feed(piece) for piece in pieces(sizes, part)]
+    return codecs.to_int16(np.concatenate([*made, resampler.finish()])).astype(float)
 
 
 def test_a_voice_has_the_band_above_where_the_rate_is_raised():

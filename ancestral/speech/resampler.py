@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from ancestral.catalog.models import SpeechModel
-from ancestral.models.audio.rate import RateConverter
+from ancestral.models.audio.resampler import Resampler
 from ancestral.speech.decoder import Wave
 from ancestral.speech.utterance import SoundRequest
 
 
-class SoundAtRate:
+class SpeechResampler:
     """Sampled sound, chunk by chunk, at another rate; at the network's own it passes as it is.
 
     Args:
         model: that samples.
-        said: whose voice each sentence has.
+        request: whose voice each sentence has.
         rate: in hertz.
     """
 
-    def __init__(self, model: SpeechModel, said: SoundRequest, rate: int) -> None:
-        self._model, self._said, self._voice = model, said, ""
-        self._converter = RateConverter(model.spec.sample_rate, rate)
+    def __init__(self, model: SpeechModel, request: SoundRequest, rate: int) -> None:
+        self._model, self._request, self._voice = model, request, ""
+        self._resampler = Resampler(model.spec.sample_rate, rate)
 
     def feed(self, index: int, wave: Wave) -> Wave:
         """The next chunk ``[T]``, of sentence number ``index``; returns the samples that are ready."""
-        if (voice := self._said.voice_of(index)) != self._voice:
+        if (voice := self._request.voice_of(index)) != self._voice:
             self._voice = voice
-            self._converter.speaks(self._model.high_band(voice))
-        return self._converter.feed(wave)
+            self._resampler.set_high_band(self._model.high_band(voice))
+        return self._resampler.feed(wave)
 
     def finish(self) -> Wave:
         """The rest."""
-        return self._converter.finish()
+        return self._resampler.finish()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import soxr
 
@@ -10,7 +12,7 @@ from ancestral.models.audio.high_band import HighBand, Map
 from ancestral.models.spec import FeatureSpec
 
 
-class RateConverter:
+class Resampler:
     """Changes the rate of a stream that comes in chunks; however it is split, the samples are the same. From a rate to
     itself the sound passes as it is.
 
@@ -21,15 +23,15 @@ class RateConverter:
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
         self._rates = from_rate, to_rate
-        self._resampler = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+        self._stream = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
         self._table: Map | None = None
         self._band: HighBand | None = None
         self._received = self._begun = 0
         """Samples fed in all, and before the voice of now."""
         self._sound = self._noise = np.zeros(0, np.float32)
 
-    def speaks(self, table: Map | None) -> None:
-        """What is fed from now on is a voice with this map: if the rate is raised, the band above is added."""
+    def set_high_band(self, table: Map | None) -> None:
+        """The map of the voice that is fed from now on: if the rate is raised, the band above is added."""
         from_rate, to_rate = self._rates
         if to_rate <= from_rate or table is None or table is self._table:
             return
@@ -52,7 +54,7 @@ class RateConverter:
         return self._joined(rest, np.zeros(0, np.float32))
 
     def _resampled(self, wave: Array, *, last: bool = False) -> Array:
-        return wave if self._resampler is None else self._resampler.resample_chunk(wave, last=last)
+        return wave if self._stream is None else self._stream.resample_chunk(wave, last=last)
 
     def _length(self, samples: int) -> int:
         return resampled_length(samples, *self._rates)
@@ -71,6 +73,12 @@ class RateConverter:
         return sound[:count] + noise[:count]
 
 
+def resampled(chunks: Iterable[Array], from_rate: int, to_rate: int) -> Array:
+    """All chunks ``[T]`` as one sound ``[T]`` at another rate."""
+    resampler = Resampler(from_rate, to_rate)
+    return np.concatenate([*map(resampler.feed, chunks), resampler.finish()])
+
+
 def resampled_length(length: int, from_rate: int, to_rate: int) -> int:
-    """Samples that :class:`RateConverter` makes of ``length``: soxr rounds half up."""
+    """Samples that :class:`Resampler` makes of ``length``: soxr rounds half up."""
     return (2 * length * to_rate + from_rate) // (2 * from_rate)
