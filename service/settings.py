@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     """Largest request body in bytes; a larger one is answered 413."""
     max_upload_bytes: int = Field(default=32 << 20, ge=1024, le=1 << 30)
     """Largest body in bytes of requests that upload a recording, a picture, a file of requests or a book."""
+    max_sound_seconds: int = Field(default=3600, ge=1, le=86400)
+    """Longest sound of a request in seconds, as estimated from its text; more is answered 400 before it is sampled:
+    4 096 digits are half an hour."""
     max_upload_seconds: int = Field(default=60, ge=1, le=3600)
     """Longest recording that may be uploaded, in seconds of audio."""
     max_book_characters: int = Field(default=300_000, ge=1, le=10_000_000)
@@ -197,6 +200,9 @@ class Settings(BaseSettings):
     S"}`. API processes read it when they start."""
     public_lists: Literal["on", "off"] = "off"
     """Whether the lists of models, voices and classes need no API key, as some web interfaces (Open WebUI) expect."""
+    public_metrics: Literal["on", "off"] = "on"
+    """Whether `GET /metrics` of an API server needs no API key. A worker's, on `ANCESTRAL_METRICS_PORT`, never needs
+    one."""
     page: Literal["on", "off"] = "on"
     """Whether `GET /` serves the page on which people try the models; `off` answers 404 there."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,11 +66,17 @@ def examine(
 def _examine_picture(
     models: LoadedModels, subject: Picture, query: Query, key: bytes | None, stopped: Callable[[], bool]
 ) -> Answer:
-    """The first model whose seed is found answers for all; else the one that the picture is likeliest under."""
+    """The first model whose seed is found answers for all; else the one that the picture is likeliest under. Those for
+    which there is no time are not tried."""
     count = len(subject.symbols)
     share = replace(query, seconds=query.seconds / count, models=count)
     best: Answer | None = None
+    until = time.monotonic() + query.seconds
     for name, symbols in subject.symbols:
+        if best is not None and (stopped() or time.monotonic() > until):
+            if "complete" in best["seed"]:
+                best["seed"]["complete"] = False
+            break
         sampler = models.picture(models.image_model(name, "image_likelihood"))
         seed = pictures.seed_part(sampler, symbols, Search(share, key, stopped))
         recipe = pictures.recipe_part(sampler, symbols, query.recipe)

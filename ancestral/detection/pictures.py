@@ -225,6 +225,10 @@ def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, An
         return not_tried(f"this server has other weights of {model.entry.id}")
     if "prompt_sha256" in recipe or "rows" in recipe or model.spec.encoder is not None:
         return not_tried("it was drawn from an upload, of which the recipe has only the hash")
+    if "palette" in recipe:
+        return not_tried("its colours were replaced by those of another palette")
+    if "manifest_sha256" in recipe and "guidance" not in recipe:
+        return not_tried("the recipe, of an earlier version, does not say what was asked for")
     try:
         again = _drawn_again(sampler, recipe)
     except InvalidRequest as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 def verdict(answer: Mapping[str, Mapping[str, Any]]) -> str:
     """What the parts of an answer amount to, and no more."""
-    if answer["seed"].get("counter") is not None:
+    if answer["seed"].get("counter") is not None or answer["signature"].get("own"):
         return "made_here"
     if answer["seed"]["status"] == "found" or answer["recipe"]["status"] == "equal":
         return "made_with_model"

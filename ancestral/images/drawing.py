@@ -344,6 +344,15 @@ class Interpolation(Drawing):
         return {"from": self.begin, "to": self.end, "steps": self.steps, "step": index} | super().recipe(index)
 
 
+def picture_recipe(drawing: Drawing, model: ImageModel, index: int) -> dict[str, Any]:
+    """What picture ``index`` is made from, as JSON values: the model and the fields of a request."""
+    recipe = {"model": model.entry.id, "model_sha256": model.sha256, **drawing.recipe(index)}
+    for field in {"prompt", "style", "from", "to"} & recipe.keys():
+        if isinstance(recipe[field], str):
+            recipe[field] = model.canonical(recipe[field])
+    return recipe
+
+
 # What requests for pictures show, resolved: labels, and the labels that seeds draw. Whatever can be refused is refused
 # here or in options.py.
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Final
 
 from ancestral.catalog.models import ImageModel
-from ancestral.images.drawing import Drawing
+from ancestral.images.drawing import Drawing, picture_recipe
 from ancestral.images.pixels import BatchDecoder, encode, encode_indexed
-
-_NAMES: Final = frozenset({"prompt", "style", "from", "to"})
 
 
 def picture_file(drawing: Drawing, model: ImageModel, index: int, batch: BatchDecoder) -> bytes:
@@ -30,11 +27,7 @@ def picture_file(drawing: Drawing, model: ImageModel, index: int, batch: BatchDe
 
 def recipe_texts(drawing: Drawing, model: ImageModel, index: int) -> dict[str, str]:
     """The text chunks of a PNG file that say how to make picture ``index`` again."""
-    recipe = {"model": model.entry.id, "model_sha256": model.sha256, **drawing.recipe(index)}
-    for field in _NAMES & recipe.keys():
-        if isinstance(recipe[field], str):
-            recipe[field] = model.canonical(recipe[field])
-    return {"recipe": json.dumps(recipe)}
+    return {"recipe": json.dumps(picture_recipe(drawing, model, index))}
 
 
 def decoder_of(drawing: Drawing, model: ImageModel) -> BatchDecoder:

@@ -16,7 +16,7 @@ from PIL import Image
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images.atlas import ATLASES, atlas_file
-from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, MaskedPicture
+from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, MaskedPicture, picture_recipe
 from ancestral.images.files import decoder_of, picture_file
 from ancestral.images.palettes import write_palette
 from ancestral.images.pixels import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
@@ -212,7 +212,7 @@ class Pictures(Sequence["Picture"]):
         form = format_of(file, SUFFIXES)
         source = COMPOSITE if isinstance(self.drawing, Completion | Edit) else SAMPLED
         data = self.file(index, form, scale)
-        recipe = self._recipe({"seed": self.seed(index)})
+        recipe = picture_recipe(self.drawing, self._sampler.model, index)
         write_file(file, data, MEDIA_TYPES[form], recipe, signer, source=source, ingredient=ingredient)
 
     def _recipe(self, seeds: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Signer:
     """PEM, PKCS #8, of a key on the curve P-256 (ES256)."""
     name: str
     """The organisation that the certificate names, or else its common name."""
+    serial: str
+    """Serial number of the certificate, in decimal."""
 
 
 def read_signer(certificate: Path, key: Path) -> Signer:
@@ -57,6 +59,7 @@ def read_signer(certificate: Path, key: Path) -> Signer:
         "".join(one.public_bytes(pem).decode() for one in chain),
         private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
         _name(chain[0]),
+        str(chain[0].serial_number),
     )
 
 

@@ -157,7 +157,7 @@ class Speech:
         from ancestral.speech.encoder import SoundEncoder
 
         model = self._sampler.model
-        tags = tags_of(self.utterance, model.entry.id, model.sha256)
+        tags = tags_of(self.utterance, model)
         return SoundEncoder(model, self.utterance, form, sample_rate, length, tags)
 
     def _encoded(self, encoder: SoundEncoder) -> Iterator[bytes]:
@@ -188,7 +188,7 @@ class Speech:
 
         path, model = Path(path), self._sampler.model
         form = format_of(path, codecs.SUFFIXES)
-        recipe = recipe_of(self.utterance, model.entry.id, model.sha256)
+        recipe = recipe_of(self.utterance, model)
         write_file(path, self.encode(form, sample_rate), codecs.MEDIA_TYPES[form], recipe, signer)
 
     def _repr_html_(self) -> str:

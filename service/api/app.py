@@ -16,7 +16,7 @@ from ancestral.provenance.signer import Signer
 from ancestral.service import __version__
 from ancestral.service.api.background import Background, Work
 from ancestral.service.api.batches.work import BatchWork
-from ancestral.service.api.books.work import BookWork
+from ancestral.service.api.books.work import BookWork, remove_left_folders
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, check_key
 from ancestral.service.api.http.cors import check_origin, install_cors
@@ -106,15 +106,16 @@ def _exact(value: Any) -> Any:
     return whole(value)
 
 
-def _include_routers(app: FastAPI, *, with_page: bool) -> None:
+def _include_routers(app: FastAPI, settings: Settings) -> None:
     for open_router in (
         health.router,
-        metrics.router,
         page.reference,
         images.files,  # a secret in the URL stands in for a key
     ):
         app.include_router(open_router, dependencies=[Depends(check_query)])
-    if with_page:
+    keyed = [] if settings.public_metrics == "on" else [Depends(check_key)]
+    app.include_router(metrics.router, dependencies=[*keyed, Depends(check_query)])
+    if settings.page == "on":
         app.include_router(page.router, dependencies=[Depends(check_query)])
     for router in (
         speech.router,
@@ -156,6 +157,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
+        await asyncio.to_thread(remove_left_folders)
         connection = Connection(redis_url, counts, replicas=settings.redis_replicas, shards=settings.redis_shards)
         app.state.service = AppState(settings, catalog, TASKS, Clients(connection), counts, traces, signer)
         kinds: dict[Kind, Work] = {"batch": BatchWork(app.state.service), "book": BookWork(app.state.service)}
@@ -192,7 +194,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
-    _include_routers(app, with_page=settings.page == "on")
+    _include_routers(app, settings)
     app.add_middleware(HeadMiddleware)
     app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)

@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from itertools import count, islice
 from typing import Any, Final, Protocol, TypeVar
 
 from ancestral.service.broker.batches import Kind
@@ -105,8 +106,7 @@ class Background:
                 carrying_out.cancel()
                 await asyncio.gather(carrying_out, return_exceptions=True)
             if status is not None:
-                for job in jobs.values():
-                    await self._state.broker.cancel(job)
+                await delete_parts(self._state, document, jobs.values())
                 await work.end(document, status, carrying_out.result() if status == "completed" else {})
                 await work.tidy(document)
                 await self._store.retire(name)
@@ -137,9 +137,26 @@ async def submit_part(
     submitted, and put it into ``jobs``. Raises as :func:`submit_job` does.
     """
     caller = Caller(document["owner"], concurrent_streams=document["concurrent_streams"])
-    key = f"{document['id']}-{number}"
+    key = _key(document, number)
     submission = submit_job(state, caller, spec, prefer="respond-async", key=key, kept_seconds=LIFE_SECONDS)
     return await submitted(jobs, number, submission)
+
+
+async def delete_parts(state: AppState, document: Mapping[str, Any], known: Iterable[Job] = ()) -> None:
+    """Delete the jobs of the parts in progress of a batch or book: those ``known``, and those that a process which died
+    has submitted. Parts begin in their order, so they are among the first that have no result.
+    """
+    broker, owner = state.broker, document["owner"]
+    done = await broker.batches.finished_lines(document["id"])
+    unfinished = islice((number for number in count() if number not in done), PARALLEL)
+    found = [await broker.bound(owner, _key(document, number)) for number in unfinished]
+    for job in (*known, *filter(None, found)):
+        await broker.delete(job)
+
+
+def _key(document: Mapping[str, Any], number: int) -> str:
+    """The idempotency key of a part's job."""
+    return f"{document['id']}-{number}"
 
 
 async def submitted(jobs: dict[int, Job], number: int, submission: Coroutine[Any, Any, Job]) -> Job:

@@ -115,6 +115,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 log = logging.getLogger(__name__)
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ACCEPTED_AT_ONCE = 64
 """Connections in one turn of the event loop, which gives them to the protocol only in the next."""
 _BACKLOG = 1024
@@ -222,6 +223,8 @@ class AcceptErrors:
 
 def server_of(app: FastAPI, settings: Settings, on_ready: Callable[[], None]) -> Server:
     """A server that does not run yet; ``on_ready`` is called when every model can be served."""
+    if settings.public_url is None and settings.host not in _LOOPBACK:
+        log.warning("URLs in answers are those of a request's Host header: set ANCESTRAL_PUBLIC_URL")
     limits = ConnectionLimits(settings.max_connections or default_connections(), settings.header_seconds)
     config = uvicorn.Config(
         app,

@@ -204,6 +204,10 @@ _SUBMISSIONS: Final = 3
 """Attempts to put a job into a shard of several: others may have taken the room there, while there is room in all."""
 
 
+def _bound(keys: Keys, owner: str, idempotency_key: str) -> str:
+    return f"{keys['idempotency']}:{owner}:{idempotency_key}"
+
+
 class Clients:
     """The operations of an API process."""
 
@@ -254,7 +258,7 @@ class Clients:
         keys = Keys.for_job(job)
         stored = await self._store_files({keys["input"]: upload, keys["ingredient"]: ingredient})
         submit = {
-            "bound": f"{keys['idempotency']}:{job.owner}:{key}",
+            "bound": _bound(keys, job.owner, key),
             "fingerprint": fingerprint,
             "bound_seconds": IDEMPOTENCY_SECONDS,
             "id": job.id,
@@ -311,6 +315,13 @@ class Clients:
     async def job(self, job_id: str) -> Job | None:
         """The record of a job, or None."""
         return (await read_jobs(self._connection, [job_id]))[0]
+
+    async def bound(self, owner: str, idempotency_key: str) -> Job | None:
+        """The job that an owner's idempotency key is bound to, or None."""
+        shard = shard_for(f"{owner}:{idempotency_key}", self.queues.shards)
+        name = _bound(Keys(in_shard=shard), owner, idempotency_key)
+        (found,) = await self._connection.commands(name, ["GET", name])
+        return None if found is None else await self.job(json.loads(found)[0])
 
     async def jobs(self, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
         """An owner's jobs, newest first, and whether there are more.

@@ -101,6 +101,6 @@ class Detection(Described):
     seed: SeedPart
     model: ModelPart
     verdict: Literal["made_here", "made_with_model", "signed", "could_be_ours", "no_evidence"]
-    """`made_here`: with a seed of this server's key. `made_with_model`: with a model that is here and the seed that was
-    named, by whomever. `signed`: the signature is valid. `could_be_ours`: nothing but a likelihood says so.
-    `no_evidence`: which does not mean that it was not made here."""
+    """`made_here`: with a seed of this server's key, or signed with its certificate. `made_with_model`: with a model
+    that is here and the seed that was named, by whomever. `signed`: the signature is valid. `could_be_ours`: nothing
+    but a likelihood says so. `no_evidence`: which does not mean that it was not made here."""

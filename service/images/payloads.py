@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, Interpolation, Labels, Reconstruction
+from ancestral.catalog.models import ImageModel
+from ancestral.images.drawing import (
+    ClassDrawing,
+    Completion,
+    Drawing,
+    Edit,
+    Interpolation,
+    Labels,
+    Reconstruction,
+    picture_recipe,
+)
 from ancestral.models.architectures.classifier import Shown
 from ancestral.service.jobs.payload import Payload, SampledPayload
 
@@ -29,6 +39,9 @@ class PicturesPayload(Drawing, SampledPayload):
 
     def seed_of(self, index: int) -> int:
         return self.seeds[self.returned[index]]
+
+    def recipe_of(self, model: ImageModel, index: int) -> dict[str, Any]:
+        return picture_recipe(self, model, self.returned[index])
 
     def with_result(self, result: Mapping[str, Any] | None) -> Self:
         if result is None:

@@ -123,7 +123,9 @@ class Artifacts:
     async def _sign(self, job: Job, draft: Draft, copy: IO[bytes], info: ArtifactInfo) -> ArtifactInfo:
         """Put the signed file in the place of the draft; ``copy`` is the unsigned one."""
         assert self._signer is not None
-        seal = seal_of(self._signer, self._tasks, job, info, await self._broker.ingredient(job.id))
+        seal = seal_of(
+            self._signer, self._tasks, job, self._catalog.models[job.model], info, await self._broker.ingredient(job.id)
+        )
         with SpooledTemporaryFile(_MEMORY_BYTES) as signed:
             copy.seek(0)
             found = await asyncio.to_thread(sign_file, copy, signed, info, seal)

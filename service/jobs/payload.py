@@ -112,3 +112,7 @@ class SampledPayload(Payload):
     def seed_of(self, index: int) -> int:
         """The seed of file ``index`` of the output."""
         return self.seed
+
+    def recipe_of(self, model: Any, index: int) -> dict[str, Any]:
+        """What file ``index`` is made from with the job's model, as JSON values with the names of a request."""
+        raise NotImplementedError

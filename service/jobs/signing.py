@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+from ancestral.catalog.models import Model
 from ancestral.provenance.c2pa import (
     COMPOSITE,
     EMBEDDED,
@@ -38,15 +39,16 @@ class Seal:
 
     signer: Signer
     payload: SampledPayload
+    model: Model
     recipe: dict[str, Any]
-    """Recipe of all its files."""
+    """What the recipes of all its files have besides."""
     ingredient: bytes | None
     """The manifest of what was uploaded."""
 
     def claim(self, index: int) -> Claim:
         """What is said of file ``index``."""
         source = COMPOSITE if self.payload.holds_upload else SAMPLED
-        return Claim(self.recipe | {"seed": self.payload.seed_of(index)}, source, self.ingredient)
+        return Claim(self.payload.recipe_of(self.model, index) | self.recipe, source, self.ingredient)
 
 
 def kept_manifest(settings: Settings, file: bytes, param: str) -> bytes | None:
@@ -58,19 +60,12 @@ def kept_manifest(settings: Settings, file: bytes, param: str) -> bytes | None:
     return None if settings.signing_cert is None else ingredient_of(file, param)
 
 
-def seal_of(signer: Signer, tasks: Tasks, job: Job, info: ArtifactInfo, ingredient: bytes | None) -> Seal:
+def seal_of(signer: Signer, tasks: Tasks, job: Job, model: Model, info: ArtifactInfo, ingredient: bytes | None) -> Seal:
     """What signs the file of a job that has sampled something."""
     payload = tasks.payload(job)
     assert isinstance(payload, SampledPayload)
-    recipe = {
-        "model": job.model,
-        "model_sha256": job.sha256,
-        "temperature": payload.temperature,
-        "job": job.id,
-        "manifest_sha256": digest_of(manifest_of(tasks, job, info)),
-    }
-    recipe |= {name: value for name, value in (("voice", job.voice), ("engine", job.engine)) if value is not None}
-    return Seal(signer, payload, recipe, ingredient)
+    recipe = {"engine": job.engine or "", "job": job.id, "manifest_sha256": digest_of(manifest_of(tasks, job, info))}
+    return Seal(signer, payload, model, recipe, ingredient)
 
 
 def sign_file(source: IO[bytes], target: IO[bytes], info: ArtifactInfo, seal: Seal) -> ArtifactInfo:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
+from ancestral.catalog.models import SpeechModel
 from ancestral.models.text import Sentence
 from ancestral.service.jobs.payload import Payload, SampledPayload
+from ancestral.speech.tags import recipe_of
 from ancestral.speech.utterance import Generation, SoundRequest, Utterance
 
 Sentences = tuple[Annotated[Sentence, PlainValidator(Sentence.from_json), PlainSerializer(Sentence.as_json)], ...]
@@ -37,6 +39,9 @@ class AudioPayload(SampledPayload, SoundRequest):
     def input_tokens(self) -> int:
         """What the request is charged for its input."""
         return 0
+
+    def recipe_of(self, model: SpeechModel, index: int) -> dict[str, Any]:
+        return recipe_of(self, model)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,7 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
         intonation=request.intonation,
         voices=request.voices,
     )
+    _check_length(settings, said.seconds, "input")
     payload = SpeechPayload(**vars(said), response_format=request.response_format, sample_rate=request.sample_rate)
     return JobSpec(SPEECH, model, request.model_dump(), payload, payload.seconds)
 
@@ -89,6 +90,7 @@ def generation_job(
     model, voice = catalog.model_and_voice(request.model, request.voice_id, "generation")
     spec, prompt, manifest = model.spec, None, None
     _check_rate(model, request)
+    _check_length(settings, request.duration, "duration")
     if request.prompt_audio is not None:
         model.require("continuation")
         file = from_base64(request.prompt_audio, "prompt_audio")
@@ -129,6 +131,12 @@ def likelihood_job(
     payload = SpeechLikelihoodPayload(voice=voice.id, sentences=sentences)
     upload = recording_bytes(wave, spec)
     return JobSpec(LIKELIHOOD, model, body, payload, len(wave) / spec.sample_rate, upload)
+
+
+def _check_length(settings: Settings, seconds: float, param: str) -> None:
+    if seconds > settings.max_sound_seconds:
+        message = f"{param}: about {seconds:.0f} s of sound; this server makes {settings.max_sound_seconds} s at a time"
+        raise InvalidRequest(message, param=param, code="too_much_sound")
 
 
 def _check_rate(model: SpeechModel, request: AudioRequest) -> None:

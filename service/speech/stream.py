@@ -38,7 +38,7 @@ class AudioEncoder(Encoder):
     def __init__(self, payload: AudioPayload, model: SpeechModel) -> None:
         super().__init__()
         self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], model.spec.sample_rate
-        tags = tags_of(payload, model.entry.id, model.sha256)
+        tags = tags_of(payload, model)
         self._encoder = SoundEncoder(model, payload, payload.response_format, payload.sample_rate, tags=tags)
         self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
 
@@ -135,7 +135,7 @@ async def encoded(
     waves = reader.waves()
     first = await anext(waves, None)  # by now the length of a short text is known, or nearly
     length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.payload.total_first else 0
-    tags = tags_of(reader.payload, reader.job.model, reader.job.sha256) if tagged else codecs.NO_TAGS
+    tags = tags_of(reader.payload, reader.model) if tagged else codecs.NO_TAGS
     encoder = SoundEncoder(reader.model, reader.payload, form, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(*first)):
         yield data

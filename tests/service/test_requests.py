@@ -202,6 +202,7 @@ REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
     SpeechRequest: [
         ({"input": " \n\t "}, "input", "unsupported_text"),
         ({"input": "Hello\0world"}, "input", "unsupported_text"),
+        ({"input": "1" * 4000, "speed": 0.25}, "input", "too_much_sound"),
         ({"input": 'Hi <break time="1s"/> there'}, "input", "unsupported_text"),
         ({"input": "你好，世界"}, "input", "unsupported_text"),
         ({"language": "tlh"}, "language", "unsupported_language"),

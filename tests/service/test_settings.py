@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
+from fastapi import FastAPI
 
+from ancestral.service.api.server import server_of
 from ancestral.service.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.paths import ROOT
 
@@ -70,3 +73,16 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().port = 1
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [({}, False), ({"host": "0.0.0.0"}, True), ({"host": "0.0.0.0", "public_url": "https://a.example"}, False)],
+)
+def test_urls_that_follow_host_headers_are_warned_of(
+    caplog: pytest.LogCaptureFixture, given: dict[str, str], warned: bool
+) -> None:
+    app = FastAPI()
+    app.state.draining = asyncio.Event()
+    server_of(app, load_settings(**given), lambda: None)
+    assert ("ANCESTRAL_PUBLIC_URL" in caplog.text) == warned

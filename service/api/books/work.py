@@ -4,21 +4,24 @@ the file, as ``ancestral read`` makes it."""
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final, get_args
 
 from ancestral.errors import AncestralError, NotFound
 from ancestral.models.text import Pronunciations
-from ancestral.service.api.background import carry_out_parts, submit_part
+from ancestral.service.api.background import carry_out_parts, delete_parts, submit_part
 from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder
@@ -35,9 +38,34 @@ from ancestral.service.speech.schemas import SpeechRequest
 from ancestral.service.speech.timestamps import Timeline
 
 CAPTIONS: Final = get_args(CaptionFormat)
+_FOLDER: Final = "ancestral-book-"
 _GONE: Final = ("job_not_found", "content_expired")
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def book_folder() -> Iterator[Path]:
+    """A temporary directory. Its lock tells it from what killed processes have left."""
+    with TemporaryDirectory(prefix=_FOLDER) as name:
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield Path(name)
+        finally:
+            os.close(descriptor)
+
+
+def remove_left_folders() -> None:
+    """Delete the directories that killed processes have left, with the texts of books in them."""
+    for path in Path(gettempdir()).glob(f"{_FOLDER}*"):
+        with suppress(OSError):  # another user's, or one that is in use
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+            finally:
+                os.close(descriptor)
 
 
 async def planned(state: AppState, path: Path, wanted: Mapping[str, Any]) -> Plan:
@@ -64,8 +92,8 @@ class BookWork:
     async def carry_out(self, book: Mapping[str, Any], jobs: dict[int, Job]) -> Mapping[str, Any]:
         """Speak what is missing, and make the file. ``jobs`` has those of parts in progress."""
         try:
-            with TemporaryDirectory(prefix="ancestral-book-") as folder:
-                source = Path(folder) / "source"
+            with book_folder() as folder:
+                source = folder / "source"
                 await asyncio.to_thread(source.write_bytes, await self._store.data("book", book["id"]))
                 plan = await planned(self._state, source, book["wanted"])
                 if plan.model.sha256 != book["made_from"]["model_sha256"]:
@@ -201,8 +229,9 @@ def _failed(message: str, code: str) -> dict[str, Any]:
 
 
 async def delete_book(state: AppState, book: Mapping[str, Any]) -> None:
-    """Delete a book, its sound, and its file."""
+    """Delete a book, the jobs of its parts, its sound, and its file."""
     store, name = state.broker.batches, book["id"]
+    await delete_parts(state, book)
     await store.delete("book", book)
     await store.delete_lines(name, "output")
     await store.delete_content(name)

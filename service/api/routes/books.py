@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path as FilePath
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -28,7 +27,7 @@ from ancestral.service.api.books.schemas import (
     BookObject,
     DeletedBook,
 )
-from ancestral.service.api.books.work import delete_book, planned
+from ancestral.service.api.books.work import book_folder, delete_book, planned
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
 from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute
@@ -125,8 +124,8 @@ def _fields(form: BookForm) -> BookFields:
 
 
 async def _plan(service: AppState, data: bytes, wanted: Mapping[str, Any]) -> Plan:
-    with TemporaryDirectory(prefix="ancestral-book-") as folder:
-        source = FilePath(folder) / "source"
+    with book_folder() as folder:
+        source = folder / "source"
         await asyncio.to_thread(source.write_bytes, data)
         try:
             return await planned(service, source, wanted)

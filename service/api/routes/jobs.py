@@ -469,5 +469,6 @@ async def detect(form: Annotated[DetectionForm, MULTIPART], context: ContextDep)
     keyed = service.settings.provenance_key is not None
     newest = await service.broker.seed_counter.reserved() if keyed else 0
     fields = form.model_dump(exclude={"file"})
-    job_spec = await asyncio.to_thread(detection_job, service.catalog, service.settings, fields, data, newest)
+    work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest)
+    job_spec = await asyncio.to_thread(work)
     return await figures(context, job_spec)

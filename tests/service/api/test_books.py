@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import av
 import httpx
 import pytest
 
+from ancestral.service.api.books.work import book_folder, remove_left_folders
 from ancestral.service.api.routes import books as routes
 from ancestral.service.broker.keys import key
 from tests.service.cli.epubs import FILES, write_epub
@@ -178,25 +180,38 @@ def test_events_tell_how_far_it_is(server: Server) -> None:
         assert sum(line.startswith("data: ") for line in response.iter_lines()) == 1
 
 
-def test_a_deleted_book_is_cancelled_with_its_jobs(server: Server) -> None:
-    def unfinished() -> set[str]:
-        jobs = httpx.get(f"{server.url}/v1/jobs?limit=100").json()["data"]
-        return {job["id"] for job in jobs if job["status"] in ("queued", "in_progress")}
+@pytest.mark.parametrize("driven", [True, False])  # or the process that drove it was killed
+def test_a_deleted_book_leaves_no_jobs(server: Server, driven: bool) -> None:
+    def jobs() -> list[Json]:
+        found = httpx.get(f"{server.url}/v1/jobs?limit=100").json()["data"]
+        return [job for job in found if "long journey" in (job["excerpt"] or "")]
 
-    others = unfinished()  # of other tests, whose clients have left
     book = begun(server, LONG)
     early = content(server, book["id"])
     assert (early.status_code, early.json()["error"]["code"]) == (409, "book_not_completed")
     eventually(lambda: get(server, book["id"])["progress"])
+    if not driven:
+        with server.redis() as redis:
+            redis.set(key("batch_lease", book["id"]), "killed", ex=15)
+    assert jobs()
     assert httpx.delete(f"{server.url}/v1/books/{book['id']}").json() == {
         "id": book["id"], "object": "book", "deleted": True,
     }  # fmt: skip
     assert get(server, book["id"]) == {"status": "gone"}
-
-    eventually(lambda: not unfinished() - others, 60)
+    eventually(lambda: not jobs(), 60)
     again = begun(server, "It was late.")["id"]  # there is room
     assert ended(server, again)["status"] == "completed"
-    assert get(server, book["id"]) == {"status": "gone"}
+    assert (get(server, book["id"]), jobs()) == ({"status": "gone"}, [])
+
+
+def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (left := tmp_path / "ancestral-book-1").mkdir()
+    (left / "source").write_text("It was late.")
+    with book_folder() as used:
+        remove_left_folders()
+        assert list(tmp_path.iterdir()) == [used]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> None:

@@ -133,6 +133,8 @@ def test_a_sentence_is_found_whatever_it_says(keyed_server: Server, server: Serv
     assert len(answer["seed"]["agreement"]) > 1
     assert answer["recipe"]["status"] == "not_tried"
     assert found(server, spoken.content, recipe="{}")["seed"]["status"] == "not_tried"
+    changed = server.speak(response_format="flac", speed=1.5, pronunciations={"planks": "P L AE1 N K S"})
+    assert found(server, changed.content, text=SPEECH["input"])["recipe"]["status"] == "equal"
     told = found(server, spoken.content)  # by the seed in its tags
     assert told["verdict"] == "made_with_model"
 
@@ -401,16 +403,18 @@ def test_sound_with_times_for_clients_of_elevenlabs_is_the_signed_file(signed: S
 def test_pictures_are_signed_each_with_its_own_seed(form: str, delivery: str, signed: Server, server: Server) -> None:
     changes = {"output_format": form, "response_format": delivery, "n": 2}
     response, plain = (post(one, "generations", **changes) for one in (signed, server))
-    found = files(response)
-    for data, other, entry in zip(found, files(plain), response.json()["data"], strict=True):
+    made = files(response)
+    for data, other, entry in zip(made, files(plain), response.json()["data"], strict=True):
         report = _report(data, f"image/{form}")
         assert (report.valid, report.altered, report.signer) == (True, False, "Signing")
         assert report.recipe is not None
         assert report.recipe["seed"] == entry["seed"]
         assert np.array_equal(decode(data), decode(other))
+        assert (found(signed, data)["verdict"], found(server, data)["verdict"] == "made_here") == ("made_here", False)
+        assert form == "jpeg" or found(signed, data)["recipe"]["status"] == "equal"
     archive = _get(signed, response.headers["x-job-id"])
     with zipfile.ZipFile(io.BytesIO(archive.content)) as members:
-        assert [members.read(name) for name in members.namelist()] == found
+        assert [members.read(name) for name in members.namelist()] == made
     description = _get(signed, response.headers["x-job-id"], "manifest").json()
     assert (
         description["output"]["sha256"] == hashlib.sha256(_get(server, plain.headers["x-job-id"]).content).hexdigest()

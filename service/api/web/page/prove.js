@@ -6,7 +6,7 @@ import { curve, waveform } from "./curve.js";
 import { announce, clearErrors, field, h, problem, sentence, showAtField, toResult } from "./dom.js";
 
 const VERDICTS = {
-  made_here: ["Made here", "With a seed of this server's key."],
+  made_here: ["Made here", "With a seed of this server's key, or signed with its certificate."],
   made_with_model: ["Made with a model that is here", "With the seed that was named, by whomever: the weights are public."],
   signed: ["Signed", "The signature in it is valid. Nothing else says where it is from."],
   could_be_ours: ["Could be ours", "It is likely under a model that is here, and so may others' be."],
@@ -31,11 +31,12 @@ export function lines({ signature, recipe, seed, model }) {
   const found = `Seed ${seed.seed}; chance fits so well ${odds(seed.log10_p)}, after ${tried} seeds.`;
   const agreeing = seed.agreeing === undefined ? "" : ` ${seed.agreeing} of ${seed.symbols} symbols agree.`;
   const range = seed.counters ? ` Counters ${seed.counters.join(" to ")}${seed.complete ? "" : "; there was no time for all"}.` : "";
+  const cut = seed.shifted_seeds_tried ? ` A clip from within a recording was looked for among the latest ${seed.shifted_seeds_tried} only.` : "";
   const equal = recipe.pixels === undefined ? `Correlation ${recipe.correlation}.` : `${recipe.equal_pixels} of ${recipe.pixels} pixels are equal.`;
   return [
     ["Signature", ...told(signature, signature.signer ? `By ${signature.signer}${signature.trusted ? "" : ", who is not on this server's list"}.` : "")],
     ["Recipe", ...told(recipe, `Sampled again. ${equal}`)],
-    ["Seed", ...told(seed, seed.status === "found" ? found + agreeing : `${tried} seeds tried.${range}`)],
+    ["Seed", ...told(seed, seed.status === "found" ? found + agreeing : `${tried} seeds tried.${range}${cut}`)],
     ["Model", ...told(model, `${model.bits_per_symbol} bits a symbol under ${model.model}; ${model.lossless_bits_per_symbol} without it.`)],
   ];
 }

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from ancestral.service.api.http.json_route import JsonRoute
 from ancestral.service.jobs.caller import Caller
 from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served
-from tests.service.servers import Serve
+from tests.service.servers import Serve, Server
 from tests.service.slow_reader import ENDLESS
 from tests.service.ws_client import talking
 from tests.waiting import eventually
@@ -214,6 +215,13 @@ def test_a_key_is_checked_and_a_body_is_parsed_once(file: Path, monkeypatch: pyt
         assert parsed == ['{"a": 1}']
         refused = httpx.post(f"{address}/v1/echo", content=b'{"a": 1', headers=JSON)
         assert refused.status_code == 401  # nobody without a key gets a body read
+
+
+def test_metrics_can_need_a_key(shared: Callable[..., Server], keyed: Server, tmp_path: Path) -> None:
+    (file := tmp_path / "keys").write_text(line("first"))
+    closed = shared(api_keys_file=str(file), public_metrics="off")
+    assert [httpx.get(f"{one.url}/metrics").status_code for one in (keyed, closed)] == [200, 401]
+    assert httpx.get(f"{closed.url}/metrics", headers=bearer(KEYS["first"])).status_code == 200
 
 
 def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:
