@@ -1,4 +1,4 @@
-"""Abbreviations, initials and Roman numerals to words.
+"""Abbreviations, initials, Roman numerals and postal addresses to words.
 
 Patterns here decide by capital letters and by the word that follows, because an abbreviation's full stop may
 or may not end the sentence too.
@@ -9,90 +9,75 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ancestral.models.text import places
 from ancestral.models.text.addresses import letters
-from ancestral.models.text.numerals import cardinal, ordinal
+from ancestral.models.text.numerals import UNITS, cardinal, digits, ordinal
 from ancestral.models.text.rules import Match, Rule, apply_all, rule
-from ancestral.models.text.sentence_ends import SENTENCE_AFTER, stop
 from ancestral.models.text.spans import SpannedText
-from ancestral.models.text.units import UNITS
+from ancestral.models.text.tables import table
 
+_TABLE: Final = table("english")
+SENTENCE_AFTER: Final = re.compile(rf"\s*[\"')\]]*\s*(?:$|\n)|[\"')\]]*\s+[\"'(]?(?:{_TABLE.pattern('openers')})\b")
+"""A pattern: what follows a full stop that ends a sentence."""
 _NUMBER_AFTER: Final = re.compile(r"\s*\d")
 
-_TITLES: Final = {
-    "Mr": "mister", "Mrs": "missus", "Ms": "miz", "Messrs": "messieurs", "Prof": "professor",
-    "Rev": "reverend", "Gen": "general", "Sgt": "sergeant", "Capt": "captain", "Lt": "lieutenant",
-    "Col": "colonel", "Hon": "honorable", "Gov": "governor", "Sen": "senator", "Rep": "representative",
-    "Pres": "president", "Mt": "mount", "Ft": "fort", "Cmdr": "commander", "Adm": "admiral",
-    "Supt": "superintendent", "Maj": "major",
-}  # fmt: skip
-_DOTTED: Final = {
-    "e.g": "for example", "i.e": "that is", "cf": "compare", "viz": "namely", "al": "al",
-    "approx": "approximately", "dept": "department", "est": "established", "fig": "figure", "figs": "figures",
-    "vol": "volume", "ch": "chapter", "sec": "section", "pp": "pages", "misc": "miscellaneous",
-    "ext": "extension", "tel": "telephone", "min": "minutes", "max": "maximum", "govt": "government",
-    "assn": "association", "intl": "international", "natl": "national", "bldg": "building",
-    "apt": "apartment", "acct": "account", "mtg": "meeting", "mfg": "manufacturing", "rm": "room", "hrs": "hours",
-    "ste": "suite", "lvl": "level",
-    "temp": "temperature", "pop": "population", "incl": "including", "excl": "excluding", "asst": "assistant",
-}  # fmt: skip
-_ENDING: Final = {
-    "etc": "et cetera", "inc": "incorporated", "ltd": "limited", "corp": "corporation", "co": "company",
-    "jr": "junior", "sr": "senior", "bros": "brothers", "avg": "average", "doz": "dozen", "mgr": "manager",
-    "cont": "continued",
-    "jan": "January", "feb": "February", "mar": "March", "apr": "April", "jun": "June", "jul": "July",
-    "aug": "August", "sep": "September", "sept": "September", "oct": "October", "nov": "November",
-    "dec": "December", "mon": "monday", "tue": "tuesday", "tues": "tuesday", "wed": "wednesday",
-    "thu": "thursday", "thurs": "thursday", "fri": "friday",
-}  # fmt: skip
-# Also words in lower case, or acronyms in capitals: they are abbreviations when capitalised, or before a number.
-_CAPITALISED_ONLY: Final = frozenset(
-    {"co", "apr", "mar", "sep", "mon", "wed", "jun", "jul", "thu", "sec", "dec", "est"}
-)
-# Words, too, which may end a sentence.
-_WORDS: Final = frozenset({"temp", "pop", "max", "min", "fig"})
-_BOOKS: Final = {
-    "Gen": "Genesis", "Ex": "Exodus", "Lev": "Leviticus", "Num": "Numbers", "Deut": "Deuteronomy", "Ps": "Psalm",
-    "Prov": "Proverbs", "Isa": "Isaiah", "Jer": "Jeremiah", "Matt": "Matthew", "Rom": "Romans", "Cor": "Corinthians",
-    "Gal": "Galatians", "Eph": "Ephesians", "Phil": "Philippians", "Thess": "Thessalonians", "Tim": "Timothy",
-    "Heb": "Hebrews", "Rev": "Revelation", "Sam": "Samuel", "Chr": "Chronicles", "Pet": "Peter",
-}  # fmt: skip
+_TITLES: Final = _TABLE.entries("titles")
+_DOTTED: Final = _TABLE.entries("dotted")
+_ENDING: Final = _TABLE.entries("ending")
+_CAPITALISED_ONLY: Final = _TABLE.words("capitalised_only")
+_WORDS: Final = _TABLE.words("abbreviated_words")
+_BOOKS: Final = _TABLE.entries("bible")
+_BEFORE_NUMBER: Final = _TABLE.entries("before_number")
+_SLANG: Final = _TABLE.entries("slang")
+_PARTS: Final = _TABLE.pattern("parts")
+_DAYS: Final = _TABLE.entries("days")
+_KINGS: Final = _TABLE.pattern("kings")
+_GIVEN: Final = f"{_KINGS}|{_TABLE.pattern('given_names')}"
 _ORDINALS: Final = {"1": "first", "2": "second", "3": "third"}
-_KINGS: Final = (
-    "Henry|George|Louis|Charles|Elizabeth|James|Edward|William|Richard|Mary|Catherine|Peter|Pius|Paul|Benedict|Francis"
-    "|Leo|Philip|Frederick|Alexander|Napoleon|Nicholas|Ivan|Gregory|Urban|Clement|Innocent|Otto|Christian|Gustav"
-    "|Ferdinand|Alfonso|Robert|David|Malcolm|Wilhelm|Felipe|Carlos|Juan|Constantine|Leopold|Albert|Ramses|Xerxes|Darius"
-)
-_GIVEN: Final = (
-    f"{_KINGS}|John|Thomas|Joseph|Samuel|Michael|Daniel|Andrew|Walter|Harry|Arthur|Theodore|Frank|Franklin|Martin|Harold"
-    "|Howard|Kenneth|Stephen|Matthew|Jack|Anthony|Patrick|Raymond|Donald|Ronald|Gerald|Douglas|Lawrence|Cornelius"
-)
 _RULERS: Final = "Pope|King|Queen|Emperor|Empress|Tsar|Czar|Sultan|Prince"
 _KEYS: Final = {"Ctrl": "Control", "Cmd": "Command", "Esc": "Escape"}
-_BEFORE_NUMBER: Final = {
-    "Art": "article", "Para": "paragraph", "Ver": "version", "Eq": "equation", "Ex": "example", "Cl": "clause",
-    "Lv": "level", "Chs": "chapters", "Rte": "Route", "Lat": "latitude", "Long": "longitude", "Gr": "grade",
-    "Hdg": "heading", "Qty": "quantity",
-}  # fmt: skip
-_SLANG: Final = {
-    "2nite": "tonight", "2day": "today", "2moro": "tomorrow", "2morrow": "tomorrow", "gr8": "great", "l8r": "later",
-    "m8": "mate", "b4": "before", "w8": "wait",
-    "h4x0r": "hacker",
-}  # fmt: skip
-_PARTS: Final = (
-    "Chapter|Part|Volume|Vol|Book|Act|Scene|Section|Article|Appendix|Phase|Stage|Level|Type|Class|Figure|Table|War"
-    "|Episode|Lesson|Unit|Round|Grade|Title|Canto|Psalm|Mark|Bowl"
-)
 _PIECES: Final = {"K": "king", "Q": "queen", "R": "rook", "B": "bishop", "N": "knight"}
-_DAYS: Final = {
-    "Mon": "monday", "Tue": "tuesday", "Tues": "tuesday", "Wed": "wednesday", "Thu": "thursday", "Thur": "thursday",
-    "Thurs": "thursday", "Fri": "friday", "Sat": "saturday", "Sun": "sunday",
-}  # fmt: skip
 _DAY: Final = "(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
 _MONTH: Final = "(?:Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sept?|Oct|Nov|Dec)"
 _ROMAN: Final = r"(?=[IVXLC])(?:X{0,3}|XL|LX{0,3}|XC|C{1,3})(?:IX|IV|V?I{0,3})(?<=[IVXLC])"
 _NOT_SHORTENED: Final = r"\b(?!'(?!s\b))"
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+
+_STATES: Final = _TABLE.entries("states")
+_STATE: Final = "|".join(_STATES)
+_BARE_STATE: Final = "|".join(_STATES.keys() - _TABLE.words("states_with_zip_only"))
+_PARTIES: Final = {"D": "Democrat", "R": "Republican", "I": "Independent"}
+_POINTS: Final = _TABLE.entries("points")
+_STREETS: Final = _TABLE.entries("streets")
+_NAME_BEFORE: Final = re.compile(r"(?:\b[A-Z][a-z]*|\d+(?:st|nd|rd|th))\s+$")
+_CAPITAL_AFTER: Final = re.compile(r"\s+(?![NS][EW]\b)[A-Z]")
+_LONGEST_NAME: Final = 24
+
+
+def stop(match: re.Match[str]) -> str:
+    """What an abbreviation's full stop is worth: a sentence's end if a new sentence seems to follow."""
+    return " . " if SENTENCE_AFTER.match(match.string, match.end()) else " "
+
+
+def _street_or(match: Match, street: str, title: str) -> str:
+    """`St.` and `Dr.`: titles before a name, parts of an address after one."""
+    start = max(0, match.start() - _LONGEST_NAME)
+    after_name = _NAME_BEFORE.search(match.string, start, match.start())
+    before_name = _CAPITAL_AFTER.match(match.string, match.end())
+    new_sentence = SENTENCE_AFTER.match(match.string, match.end())
+    article = re.search(r"\b(?:[Tt]he|[Aa]|[Mm]y|[Oo]ur)\s$", match.string[start : match.start()])
+    if (article and title == "doctor") or (before_name and not (after_name and new_sentence)):
+        return title + " "
+    return street + (stop(match) if match[0].endswith(".") else " ")
+
+
+def _street(match: Match) -> str:
+    return _STREETS[match[1]] + (stop(match) if match[0].endswith(".") else "")
+
+
+def _state(match: Match) -> str:
+    if match[1] == "DC":
+        return f"{letters('DC')} {digits(match[2])}"
+    return f"{_STATES[match[1]]} {digits(match[2])}"
 
 
 def _dotted(match: Match) -> str:
@@ -179,6 +164,30 @@ def _dotted_pattern() -> str:
     return "|".join(sorted((re.escape(word) for word in {**_DOTTED, **_ENDING}), key=len, reverse=True))
 
 
+# Postal addresses.
+_PLACES: Final[tuple[Rule, ...]] = (
+    rule("S", r"\bSt\b\.?", lambda m: _street_or(m, "street", "saint")),
+    rule("D", r"\bDr\b\.?", lambda m: _street_or(m, "drive", "doctor")),
+    rule({street[0] for street in _STREETS}, rf"(?<=[a-zA-Z\d] )({'|'.join(_STREETS)})\b\.?(?=[\s,;.]|$)", _street),
+    rule("fF", r"(?<=(?:st|nd|rd|th) )[Ff]l\.", lambda m: f"floor{stop(m)}"),
+    rule("H", r"\bHwy\b\.?", lambda _: "Highway"),
+    rule("NSEW", r"(?<=\d )([NS][EW]|[NSEW])\b\.?(?= (?:[A-Z][a-z]|\d+(?:st|nd|rd|th)\b))", lambda m: _POINTS[m[1]]),
+    rule(
+        "NSEW",
+        r"\b((?:I-?|Highway |Route |US-? ?)\d+|[Hh]ead|[Tt]urn|[Dd]rive|[Gg]o) ([NSEW])\b",
+        lambda m: f"{m[1]} {_POINTS[m[2]]}",
+    ),
+    rule(
+        "NS",
+        r"(\d (?:[A-Z]\w+ ){1,3}(?i:avenue|street|road|drive|boulevard|lane|court|place)) +([NS][EW])\b",
+        lambda m: f"{m[1]} {_POINTS[m[2]]}",
+    ),
+    rule("S", r"\bSte\.?(?= +(?:number )?\d)", lambda _: "Suite"),
+    rule("A", r"\b[Aa]pt\.?(?= +(?:number )?\d)", lambda _: "apartment"),
+    rule("(", rf"\(([DRI])-({_STATE})\)", lambda m: f" , {_PARTIES[m[1]]} , {_STATES[m[2]]} , "),
+    rule(" ", rf"(?<=[a-z.,] )({_STATE}|DC),? (\d{{5}}(?:-\d{{4}})?)\b", _state),
+    rule(",", rf"(?<=[a-z], )({_BARE_STATE})(?=[\s,.;!?)]|$)", lambda m: _STATES[m[1]]),
+)
 _RULES: Final[tuple[Rule, ...]] = (
     rule(
         "12345678O",
@@ -223,7 +232,7 @@ _RULES: Final[tuple[Rule, ...]] = (
         rf"\b(?:({'|'.join(_TITLES)})\.|(Mrs?|Ms|Prof)\b(?=\s+[A-Z]))",
         lambda m: _TITLES[m[1] or m[2]] + " ",
     ),
-    *places.RULES,
+    *_PLACES,
     rule("DcB", r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?", lambda m: letters(m[0]) + stop(m)),
     rule("1k", r"\b([aiklp])(8|1[0138])([nsy])\b", lambda m: f"{letters(m[1])} {cardinal(m[2])} {letters(m[3])}"),
     rule("/", r"\b[Cc]/[Oo]\b", lambda _: "care of"),

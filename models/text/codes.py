@@ -9,9 +9,8 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER
-from ancestral.models.text.numerals import cardinal, digits, is_year, pairs, year
+from ancestral.models.text.numerals import ELEMENT, cardinal, digits, is_year, pairs, year
 from ancestral.models.text.rules import LONG_NUMBER, Match, Rule, number_rule
-from ancestral.models.text.units import ELEMENT
 
 _LARGEST_OCTET: Final = 255
 _LONGEST_COUNT: Final = 2

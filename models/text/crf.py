@@ -1,8 +1,9 @@
-"""The conditional random fields that ship with gruut's lexicons."""
+"""The conditional random fields that ship with gruut's lexicons (MIT): sounds of letters, and parts of speech."""
 
 from __future__ import annotations
 
 import base64
+import string
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +18,8 @@ Features = Mapping[str, str | bool | float]
 _CONTEXT: Final = 3
 _NOTHING: Final = "_"
 _JOIN: Final = "|"
+_TAG_CONTEXT: Final = 2
+_AFFIXES: Final = (2, 3)
 
 
 class _Model(NamedTuple):
@@ -69,3 +72,42 @@ def _letter(word: str, i: int) -> Features:
     if i == len(word) - 1:
         features["end"] = True
     return features
+
+
+@lru_cache(maxsize=16384)
+def _tag_features(word: str, prefix: str) -> Features:
+    return {
+        f"{prefix}bias": 1.0,
+        f"{prefix}word": encode(word),
+        f"{prefix}len(word)": len(word),
+        f"{prefix}word.ispunctuation": word in string.punctuation,
+        f"{prefix}word.isdigit()": word.isdigit(),
+        **{f"{prefix}word[:{n}]": word[:n] for n in _AFFIXES},
+        **{f"{prefix}word[-{n}:]": word[-n:] for n in _AFFIXES},
+    }
+
+
+def _in_context(words: tuple[str, ...], i: int) -> dict[str, str | bool | float]:
+    features = dict(_tag_features(words[i], ""))
+    if i == 0:
+        features["BOS"] = True
+    if i == len(words) - 1:
+        features["EOS"] = True
+    for step in range(1, _TAG_CONTEXT + 1):
+        if i >= step:
+            features.update(_tag_features(words[i - step], f"-{step}:"))
+        if i + step < len(words):
+            features.update(_tag_features(words[i + step], f"+{step}:"))
+    return features
+
+
+@lru_cache(maxsize=4096)
+def part_of_speech(words: tuple[str, ...], i: int) -> str:
+    """The Penn tag of one word, by a model that was trained on the Universal Dependencies' English treebanks, and sees
+    two words to either side.
+
+    Args:
+        words: a sentence, or what stands around the word; marks are words.
+        i: which of them.
+    """
+    return tag("pos", [_in_context(words, at) for at in range(len(words))])[i]

@@ -33,7 +33,7 @@ _LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
 
 @cache
 def _names(language: str) -> dict[str, str]:
-    lines = (resources.files("ancestral.models.text") / "emoji.txt").read_text("utf-8").splitlines()
+    lines = (resources.files("ancestral.models.text") / "tables" / "emoji.txt").read_text("utf-8").splitlines()
     column = 1 + _LANGUAGES.index(language)
     rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {row[0]: row[column] for row in rows} | (_OTHER_NAMES if language == "en" else {})

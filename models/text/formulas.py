@@ -11,10 +11,9 @@ import re
 from typing import Final
 
 from ancestral.models.text.characters import LETTER
-from ancestral.models.text.numerals import cardinal, fraction
+from ancestral.models.text.numerals import UNITS, cardinal, fraction
 from ancestral.models.text.rules import Match
 from ancestral.models.text.spans import SpannedText
-from ancestral.models.text.units import UNITS
 
 _FUNCTIONS: Final = {
     "sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "natural log", "exp": "exponential",

@@ -20,9 +20,8 @@ from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, 
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.reading import read
 from ancestral.models.text.script import Cast, Pause, Pronounced, Prosody, Script
-from ancestral.models.text.sentence import Item, Rest, Sentence, Word, mark_of
+from ancestral.models.text.sentence import Item, Rest, Sentence, Token, Word, mark_of
 from ancestral.models.text.ssml import read_ssml
-from ancestral.models.text.tokens import Token
 
 InputFormat = Literal["text", "ssml"]
 

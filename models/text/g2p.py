@@ -13,6 +13,7 @@ from typing import Final
 from ancestral.models.text import crf, lexicon
 from ancestral.models.text.lexicon import Pronunciation
 from ancestral.models.text.phonemes import SCHWA, from_ipa, is_vowel, with_stress
+from ancestral.models.text.tables import table
 
 Phones = tuple[str, ...]
 
@@ -24,19 +25,9 @@ _SIBILANTS: Final = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
 _VOICELESS: Final = frozenset({"P", "T", "K", "F", "TH", "S", "SH", "CH", "HH"})
 _SONORANTS: Final = "RLMN"
 _VOWEL_LETTERS: Final = frozenset("aeiouy")
-_PREFIXES: Final[dict[str, Phones]] = {
-    "un": ("AH0", "N"), "re": ("R", "IY0"), "non": ("N", "AA0", "N"), "mis": ("M", "IH0", "S"),
-    "pre": ("P", "R", "IY0"), "over": ("OW0", "V", "ER0"), "under": ("AH0", "N", "D", "ER0"),
-    "anti": ("AE0", "N", "T", "IY0"), "micro": ("M", "AY0", "K", "R", "OW0"), "multi": ("M", "AH0", "L", "T", "IY0"),
-}  # fmt: skip
-_SUFFIXES: Final[dict[str, Phones]] = {
-    "ing": ("IH0", "NG"), "ly": ("L", "IY0"), "ness": ("N", "AX0", "S"), "less": ("L", "AX0", "S"),
-    "able": ("AX0", "B", "AX0", "L"), "ful": ("F", "AX0", "L"), "est": ("AX0", "S", "T"), "er": ("ER0",),
-    "ish": ("IH0", "SH"),
-}  # fmt: skip
-_CLITICS: Final[dict[str, Phones]] = {
-    "'ll": ("AX0", "L"), "'ve": ("AX0", "V"), "'re": ("ER0",), "'d": ("D",), "'m": ("M",), "n't": ("AX0", "N", "T"),
-}  # fmt: skip
+_PREFIXES: Final = table("english").phones("prefixes")
+_SUFFIXES: Final = table("english").phones("suffixes")
+_CLITICS: Final = table("english").phones("clitics")
 # Plurals that add a syllable are the only ones spelled -es after the stem.
 _SYLLABIC_PLURAL: Final = ("ses", "xes", "zes", "ches", "shes", "ies")
 

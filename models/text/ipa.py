@@ -23,6 +23,7 @@ from ancestral.models.text.phonemes import (
     with_stress,
     without_stress,
 )
+from ancestral.models.text.tables import table
 
 Phones = tuple[str, ...]
 
@@ -37,33 +38,11 @@ _STRESSED: Final = re.compile(r"[012](?!\S)")
 _ALL_VOWEL_NAMES: Final = frozenset(map(without_stress, VOWELS))
 _STRESS: Final = {"ˈ": "1", "'": "1", "ˌ": "2"}
 _IGNORED: Final = frozenset("ː.ˑ͡‿|")
-_ENGLISH_IPA: Final[dict[str, Phones]] = {
-    # Vowels, without stress.
-    "ɑ": ("AA",), "a": ("AA",), "ɒ": ("AA",), "æ": ("AE",), "ʌ": ("AH",), "ɐ": ("AH",), "ɔ": ("AO",),
-    "aʊ": ("AW",), "aw": ("AW",), "aɪ": ("AY",), "aj": ("AY",), "ɛ": ("EH",), "e": ("EH",), "ɝ": ("ER",),
-    "ɜ": ("ER",), "ɚ": ("ER",), "əɹ": ("ER",), "ɜɹ": ("ER",), "eɪ": ("EY",), "ej": ("EY",), "ɪ": ("IH",),
-    "ɨ": ("IH",), "ᵻ": ("IH",), "i": ("IY",), "oʊ": ("OW",), "əʊ": ("OW",), "ow": ("OW",), "o": ("OW",),
-    "ɔɪ": ("OY",), "oɪ": ("OY",), "ɔj": ("OY",), "ʊ": ("UH",), "u": ("UW",), "ʉ": ("UW",), "ə": ("AX",),
-    # Consonants.
-    "b": ("B",), "tʃ": ("CH",), "ʧ": ("CH",), "d": ("D",), "ɾ": ("D",), "ð": ("DH",), "f": ("F",), "ɡ": ("G",),
-    "g": ("G",), "h": ("HH",), "dʒ": ("JH",), "ʤ": ("JH",), "k": ("K",), "l": ("L",), "ɫ": ("L",), "m": ("M",),
-    "n": ("N",), "ŋ": ("NG",), "p": ("P",), "ɹ": ("R",), "r": ("R",), "s": ("S",), "ʃ": ("SH",), "t": ("T",),
-    "θ": ("TH",), "v": ("V",), "w": ("W",), "ʍ": ("W",), "j": ("Y",), "z": ("Z",), "ʒ": ("ZH",),
-    # Syllabic consonants.
-    "l̩": ("AX", "L"), "n̩": ("AX", "N"), "m̩": ("AX", "M"),
-}  # fmt: skip
-
-
-_ROMANCE_IPA: Final[dict[str, Phones]] = {
+_ENGLISH_IPA: Final = table("phonemes").phones("english_ipa")
+_ROMANCE_IPA: Final = {
     **{symbol: phones for symbol, phones in _ENGLISH_IPA.items() if phones[0] in ENGLISH_CONSONANTS},
-    **{vowel: (vowel,) for vowel in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "ɐ", "y", "ø", "œ", "ə")},
-    "ɑ": ("a",), "æ": ("a",), "ɪ": ("i",), "ʊ": ("u",), "ɑ̃": ("ɑ̃",), "ɛ̃": ("ɛ̃",), "ɔ̃": ("ɔ̃",), "œ̃": ("œ̃",),
-    "ɐ̃": ("ɐ̃",), "ã": ("ɐ̃",), "ẽ": ("ẽ",), "ĩ": ("ĩ",), "õ": ("õ",), "ũ": ("ũ",),
-    "j̃": ("Y",), "w̃": ("W",),
-    "i̯": ("Y",), "ɪ̯": ("Y",), "u̯": ("W",), "ʊ̯": ("W",), "ɥ": ("ɥ",), "ʝ": ("Y",), "ɟʝ": ("Y",), "β": ("B",),
-    "ɣ": ("G",), "ɱ": ("M",), "ɲ": ("ɲ",), "ʎ": ("ʎ",), "ɾ": ("ɾ",), "r": ("r",), "x": ("x",), "χ": ("x",),
-    "ʁ": ("ʁ",), "ʀ": ("ʁ",), "ts": ("ts",), "ʦ": ("ts",), "dz": ("dz",), "ʣ": ("dz",),
-}  # fmt: skip
+    **table("phonemes").phones("romance_ipa"),
+}
 _ROMANCE_IPA.update({unicodedata.normalize("NFD", symbol): phones for symbol, phones in _ROMANCE_IPA.items()})
 _LONG_CONSONANT: Final = re.compile(r"([^\W\d_aeɛioɔu])ː")
 """A consonant that Italian says twice, and that is here twice."""

@@ -1,4 +1,5 @@
-"""The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file, and added_words.py.
+"""The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file, and what it lacks or
+has wrong (models/text/tables/english.txt).
 
 A lexicon's table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). At the first lookup
 it is therefore copied into memory in the order of its words (8 MB; a dictionary of strings takes 28), where one takes
@@ -15,10 +16,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from ancestral.models.text.added_words import WORDS
 from ancestral.models.text.phonemes import from_ipa
+from ancestral.models.text.tables import table
 
 ENGLISH: Final = "gruut_lang_en"
+SOUNDS: Final = table("english").phones("sounds")
+"""Sounds that are written without a vowel, and their phonemes."""
+_WORDS: Final = SOUNDS | table("english").phones("words")
 _ROLE_PREFIX: Final = "gruut:"
 _COPY: Final = """
     CREATE TABLE entries
@@ -82,6 +86,6 @@ def lookup(word: str) -> tuple[Pronunciation, ...]:
     Returns:
         An empty tuple if the lexicon does not have it.
     """
-    if word in WORDS:
-        return (Pronunciation(tuple(WORDS[word].split()), ""),)
+    if word in _WORDS:
+        return (Pronunciation(_WORDS[word], ""),)
     return tuple(Pronunciation(tuple(map(from_ipa, phones.split())), role) for phones, role in entries(word))

@@ -16,6 +16,7 @@ from typing import Final
 
 from ancestral.models.text.characters import LETTER, UnsupportedText
 from ancestral.models.text.spans import SpannedText
+from ancestral.models.text.tables import table
 
 _NAME: Final = r"[A-Za-z][\w:-]*"
 _ATTRIBUTE: Final = rf"\s+{_NAME}\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\s\"'<>=]+)"
@@ -28,17 +29,7 @@ _OPEN_TAG: Final = re.compile(
 _LONGEST_SHOWN: Final = 40
 _LONGEST_OPEN: Final = 200
 
-_EMOTICONS: Final = {
-    **dict.fromkeys((":)", ":-)", "=)", "(:", "^_^"), "smiley"),
-    **dict.fromkeys((":(", ":-(", "=("), "frowning face"),
-    **dict.fromkeys((";)", ";-)"), "winking face"),
-    **dict.fromkeys((":D", ":-D", "=D", "XD", "xD"), "grinning face"),
-    **dict.fromkeys((":P", ":-P", ":p", ":-p"), "face with tongue"),
-    **dict.fromkeys((":'(", ":'-("), "crying face"),
-    **dict.fromkeys((":O", ":-O", ":o", ":-o"), "surprised face"),
-    **dict.fromkeys((":/", ":-/"), "confused face"),
-    "</3": "broken heart",
-}  # fmt: skip
+_EMOTICONS: Final = table("english").entries("emoticons")
 _EMOTICON: Final = re.compile(rf"(?<!\S)({'|'.join(map(re.escape, _EMOTICONS))})(?=[\s.,!?)]|$)")
 # Not after a verb, as in "if it is <3".
 _HEART: Final = re.compile(

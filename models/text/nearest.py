@@ -10,7 +10,7 @@ from functools import cache
 from typing import Final
 
 from ancestral.models.text.characters import ENGLISH
-from ancestral.models.text.languages.registry import table
+from ancestral.models.text.languages import registry
 from ancestral.models.text.phonemes import (
     ENGLISH_CONSONANTS,
     ENGLISH_VOWELS,
@@ -21,25 +21,11 @@ from ancestral.models.text.phonemes import (
     with_stress,
     without_stress,
 )
+from ancestral.models.text.tables import table
 
 Phones = tuple[str, ...]
 
-_NEAR: Final = {
-    # English vowels.
-    "AA": "a", "AE": "a", "AH": "ɐ, œ, a", "AO": "ɔ, o", "AW": "a W", "AX": "ə, ɐ, e", "AY": "a Y", "EH": "ɛ, e",
-    "ER": "œ ʁ, e ɾ, e r", "EY": "e Y", "IH": "i", "IY": "i", "OW": "o W", "OY": "ɔ Y, o Y", "UH": "u", "UW": "u",
-    # Romance vowels.
-    "a": "AA", "e": "EY", "ɛ": "e, EH", "i": "IY", "o": "OW", "ɔ": "o, AO", "u": "UW", "ɐ": "a, AH", "y": "u, UW",
-    "ø": "e, UH", "œ": "e, AH", "ə": "e, AX", "ɐ̃": "ɑ̃, a N, AH N", "ẽ": "ɛ̃, e N, EH N", "ĩ": "i N, IY N",
-    "õ": "ɔ̃, o N, OW N", "ũ": "u N, UW N", "ɑ̃": "ɐ̃, a N, AA N", "ɛ̃": "ẽ, e N, AE N", "ɔ̃": "õ, o N, AO N",
-    "œ̃": "ɛ̃, ẽ, e N, AH N",
-    # English consonants.
-    "CH": "T SH", "DH": "D", "HH": "x", "JH": "D ZH, Y", "NG": "N", "R": "ʁ, ɾ, r", "SH": "S", "TH": "S", "V": "B",
-    "Z": "S", "ZH": "JH, Y",
-    # Romance consonants.
-    "ɲ": "N Y", "ʎ": "L Y", "ɾ": "r, ʁ, R", "r": "ʁ, x, ɾ, R", "x": "HH, ʁ, K", "ʁ": "r, x, R", "ɥ": "W", "ts": "T S",
-    "dz": "D Z, D S",
-}  # fmt: skip
+_NEAR: Final = table("phonemes").entries("near")
 """The nearest phonemes of each phoneme, without its stress, the very nearest first."""
 
 
@@ -48,7 +34,7 @@ def sounds(language: str) -> frozenset[str]:
     """The phonemes of a language, vowels without stress."""
     if language == ENGLISH.language:
         return frozenset(map(without_stress, (*ENGLISH_VOWELS, *ENGLISH_CONSONANTS)))
-    return table(language).sounds
+    return registry.table(language).sounds
 
 
 @cache

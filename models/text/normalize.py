@@ -19,8 +19,8 @@ from ancestral.models.text.languages.engine import engine
 from ancestral.models.text.languages.registry import primary, table
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS
 from ancestral.models.text.script import Cast, Cue, Pause, Pronounced, Script, Speaker, Text
+from ancestral.models.text.sentence import CLAUSE_END, Token, apart, merge_marks
 from ancestral.models.text.spans import Span, SpannedText, cover
-from ancestral.models.text.tokens import CLAUSE_END, Token, apart, merge_marks
 
 _BEGIN: Final = re.compile(r"\A\s*\n\s*\n\s*")
 _END: Final = re.compile(r"\s*\n\s*\n\s*\Z")

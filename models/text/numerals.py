@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
+
+from ancestral.models.text.tables import table
 
 # Beyond this many digits a number's name is hard to follow, and digits are read one by one.
 _MAX_NAMED_DIGITS: Final = 15
@@ -88,3 +90,44 @@ def fraction(numerator: str, denominator: str) -> str:
     if over == 1:
         return f"one {name}"
     return f"{cardinal(numerator)} {'halves' if under == 2 else name + 's'}"
+
+
+class Unit(NamedTuple):
+    """A unit's name after one and after any other number."""
+
+    one: str
+    many: str
+
+
+class Currency(NamedTuple):
+    """A currency's name and its hundredth's, the latter empty if it has none in use."""
+
+    one: str
+    many: str
+    cent: str
+    cents: str
+
+
+_TABLE: Final = table("english")
+
+
+def _unit(names: str) -> Unit:
+    one, _, many = names.partition(", ")
+    return Unit(one, many or f"{one}s")
+
+
+def _units() -> dict[str, Unit]:
+    units = {symbol: _unit(names) for symbol, names in _TABLE.pairs("units")}
+    for length in ("km", "m", "cm", "mm"):
+        for power, word in (("2", "square"), ("3", "cubic")):
+            units[length + power] = units[f"{length}^{power}"] = _unit(f"{word} {units[length].one}")
+    return units
+
+
+CURRENCIES: Final = {sign: Currency(*[*names.split(", "), "", ""][:4]) for sign, names in _TABLE.pairs("currencies")}
+UNITS: Final = _units()
+ELEMENT: Final = (
+    "A[cglmrstu]|B[aehikr]?|C[adeflmorsu]?|D[bsy]|E[rsu]|F[emr]?|G[ade]|H[efgos]?|I[nr]?|K[r]?|L[aiuv]|M[dgnot]|N[abdehiop]?"
+    "|O[s]?|P[abdmortu]?|R[abefghnu]|S[bcegimnr]?|T[abehilm]|U|V|W|Xe|Y[b]?|Z[nr]"
+)
+"""A pattern: the symbol of a chemical element."""

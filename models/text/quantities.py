@@ -12,10 +12,20 @@ from typing import Final
 
 from ancestral.models.text import codes, dates
 from ancestral.models.text.characters import LETTER
-from ancestral.models.text.numerals import cardinal, digits, fraction, number, ordinal, pairs, plain_number, plural
+from ancestral.models.text.numerals import (
+    CURRENCIES,
+    UNITS,
+    cardinal,
+    digits,
+    fraction,
+    number,
+    ordinal,
+    pairs,
+    plain_number,
+    plural,
+)
 from ancestral.models.text.rules import END, START, Match, Rule, apply_all, number_rule
 from ancestral.models.text.spans import SpannedText
-from ancestral.models.text.units import CURRENCIES, UNITS
 
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|tn|[BT])\b)?"

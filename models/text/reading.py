@@ -1,32 +1,116 @@
 """How a word is said where it stands: heteronyms, the articles, and the weak forms of function words.
 
-The candidates are the lexicon's; the neighbouring words choose among them.
+The candidates are the lexicon's; the neighbouring words choose among them. It tells most heteronyms apart by part of
+speech, which the tagger finds ("a live show", "we live here"). The few that have one part of speech and two meanings
+(the bass that is played, and the one that is caught) are told apart by the words around them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
+from ancestral.models.text.crf import part_of_speech
 from ancestral.models.text.g2p import pronounce
-from ancestral.models.text.heteronyms import choose
 from ancestral.models.text.lexicon import Pronunciation
-from ancestral.models.text.phonemes import PAUSES, is_vowel, with_stress
+from ancestral.models.text.phonemes import PAUSES, SILENCE, is_vowel, with_stress
+from ancestral.models.text.tables import table
 
 Phones = tuple[str, ...]
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+_WINDOW: Final = 2
+_NEAR: Final = 5
+_NOUN: Final = ("NN",)
+_VERB: Final = ("VB", "VBD", "JJ")
+_PAST: Final = ("VBD", "VB", "JJ")
+_OTHER: Final = ("JJ", "RB")
+_ROLES: Final[Mapping[str, Sequence[str]]] = {
+    **dict.fromkeys(("NN", "NNS", "NNP", "NNPS"), _NOUN),
+    **dict.fromkeys(("VB", "VBP", "VBZ", "VBG", "MD"), _VERB),
+    **dict.fromkeys(("VBD", "VBN"), _PAST),
+    **dict.fromkeys(("JJ", "JJR", "JJS", "RB", "RBR", "RP", "UH"), _OTHER),
+}
+"""The parts of speech in the lexicon for a tag of the tagger, likeliest first."""
+_TABLE: Final = table("english")
+_ONE_READING: Final = _TABLE.words("one_reading")
+_WEAK_INSIDE: Final = _TABLE.words("weak_inside")
+_WEAK_ALWAYS: Final = _TABLE.words("weak_always")
 
 
-# Prepositions, conjunctions and auxiliaries: weak before a word, full at the end of a phrase.
-_WEAK_INSIDE: Final = _words(
-    """of and for from at in on by with as than but or nor if into am is are was were be been can could would
-    should will shall must my your his its our their he she we they that"""
-)
-# Pronouns that stay weak at the end as well ("I like it").
-_WEAK_ALWAYS: Final = _words("it me him her us them you i")
+class _Sense(NamedTuple):
+    """A reading, and what asks for it; without conditions it is the usual one."""
+
+    phones: Phones
+    tag: str = ""
+    """Beginning of the word's tag."""
+    near: frozenset[str] = frozenset()
+    """Words not farther than five, "x-" for the word before and "-x" for the one after. One of them must be there."""
+
+
+def _sense(text: str) -> _Sense:
+    """`B EY1 S; near fish river`."""
+    phones, *conditions = text.split("; ")
+    tag, near = "", set[str]()
+    for kind, *words in map(str.split, conditions):
+        tag = words[0] if kind == "tag" else tag
+        near |= {{"before": f"{word}-", "after": f"-{word}", "near": word}.get(kind, "") for word in words}
+    return _Sense(tuple(phones.split()), tag, frozenset(near - {""}))
+
+
+def _senses() -> Mapping[str, Sequence[_Sense]]:
+    found: dict[str, list[_Sense]] = {}
+    for word, text in _TABLE.pairs("heteronyms"):
+        found.setdefault(word, []).append(_sense(text))
+    return found
+
+
+_SENSES: Final = _senses()
+
+
+def _fits(sense: _Sense, words: Sequence[str], i: int) -> bool:
+    around = {f"{words[i - 1]}-" if i else "", f"-{words[i + 1]}" if i + 1 < len(words) else ""}
+    if sense.near and sense.near.isdisjoint(around.union(words[max(0, i - _NEAR) : i + _NEAR + 1])):
+        return False
+    return not sense.tag or _tag(words, i).startswith(sense.tag)
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """A word as the tagger's treebanks write it: "i", "job's" and "don't" as "I", "job 's" and "do n't"."""
+    if word in ("i", SILENCE):
+        return ("I" if word == "i" else ",",)
+    cut = len(word) - 3 if word.endswith("n't") else word.find("'")
+    return (word[:cut], word[cut:]) if cut > 0 else (word,)
+
+
+def _tag(words: Sequence[str], i: int) -> str:
+    start = max(0, i - _WINDOW)
+    before = [part for word in words[start:i] for part in _parts(word)]
+    around = [*before, words[i], *(part for word in words[i + 1 : i + _WINDOW + 1] for part in _parts(word))]
+    if not start:
+        around[0] = around[0].capitalize()
+    return part_of_speech(tuple(around), len(before))
+
+
+def _choose(readings: Sequence[Pronunciation], words: Sequence[str], i: int) -> Phones:
+    """The reading of a heteronym where it stands.
+
+    Args:
+        readings: those of the lexicon, the preferred one first; at least one.
+        words: the sentence as `normalize` gives it, words and marks.
+        i: which of them.
+    """
+    word = words[i]
+    if word in _ONE_READING:
+        return readings[0].phones
+    for sense in _SENSES.get(word, ()):
+        if _fits(sense, words, i):
+            return sense.phones
+    for role in _ROLES.get(_tag(words, i), ()):
+        for reading in readings:
+            if reading.role == role:
+                return reading.phones
+    return readings[0].phones
 
 
 def _full(readings: Sequence[Pronunciation]) -> Phones:
@@ -86,5 +170,5 @@ def read(words: Sequence[str], i: int) -> Phones:
     if word in _WEAK_ALWAYS:
         return _full(readings) if first and after is None else _weak(readings)
     if len(readings) > 1 and any(reading.role for reading in readings):
-        return choose(readings, words, i)
+        return _choose(readings, words, i)
     return readings[0].phones

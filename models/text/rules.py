@@ -1,4 +1,4 @@
-"""One rule of the front-end: a way of writing something, and how it is said."""
+"""Rules of the front-end: ways of writing something, and how they are said; and the layout of a text as pauses."""
 
 from __future__ import annotations
 
@@ -56,3 +56,34 @@ def number_rule(signs: Iterable[str], pattern: str, speak: Speak, flags: int = 0
         return spoken if spoken == match[0] else f" {spoken} "
 
     return rule(signs, pattern, apart, flags)
+
+
+Layout = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
+
+
+def layout(capitals: str, dot: str, joining: str) -> Layout:
+    """The rules of a language.
+
+    Args:
+        capitals: its capital letters, as in a set of characters.
+        dot: the name of a full stop before a word.
+        joining: a pattern of the words after which a hyphenated word goes on ("pre- and post-war").
+    """
+    letters = capitals + capitals.lower()
+    return (
+        # Paragraphs and list items end a sentence.
+        (re.compile(r"\n[ \t]*(?:\n\s*|(?=[-*#>]\s|\d+[.)]\s))"), " . "),
+        (re.compile(r"(^|(?<= \. )|[.?!][\"')\]]*\s)\s*(?!>+\s*\d)[-*#>]+\s+"), lambda m: f"{m[1]} "),
+        (re.compile(r"\s+"), " "),
+        (re.compile(rf"(?<![^\s(])\.(?=[{letters}])"), f" {dot} "),
+        (re.compile(rf"(?<!\d)(?<!\d[xyz]) -+ | -+ (?!\d)|-{{2,}}|(?<=\S)- (?!(?:{joining})\b)"), " , "),
+        (re.compile(rf"\.{{2,}}(?=[\s\"')]+[{capitals}])"), ". "),
+        (re.compile(rf"\.{{2,}}(?=[\s\"')]*[{letters}0-9])"), " , "),
+    )
+
+
+def lay_out(text: SpannedText, rules: Layout) -> SpannedText:
+    """A folded text with single spaces, its layout as marks."""
+    for pattern, replacement in rules:
+        text = text.sub(pattern, replacement)
+    return text

@@ -9,11 +9,11 @@ from typing import Final
 
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.g2p import letter_name
+from ancestral.models.text.languages import registry
 from ancestral.models.text.languages.engine import engine
-from ancestral.models.text.languages.registry import table
-from ancestral.models.text.numerals import cardinal, digits, fraction, number, ordinal
+from ancestral.models.text.numerals import CURRENCIES, UNITS, cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.script import Piece, Pronounced, Text
-from ancestral.models.text.units import CURRENCIES, UNITS
+from ancestral.models.text.tables import table
 
 _WHOLE: Final = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,64}"
 _NUMBER: Final = re.compile(rf"(-?)((?:{_WHOLE})(?:\.[0-9]{{1,64}})?|\.[0-9]{{1,64}})")
@@ -29,14 +29,7 @@ _UNIT: Final = re.compile(rf"-?(?:{_WHOLE})(?:\.[0-9]{{1,9}})?\s*(\S+)")
 _DATE_PART: Final = r"([0-9]{1,4})"
 _DATE_ORDERS: Final = ("mdy", "dmy", "ymd")
 _LARGEST: Final = {"m": 12, "d": 31, "y": 9999}
-_SIGNS: Final = {
-    ".": "dot", ",": "comma", "-": "dash", "_": "underscore", "/": "slash", "\\": "backslash", "@": "at", "#": "hash",
-    "&": "and", "+": "plus", "=": "equals", "*": "star", "%": "percent", "$": "dollar", ":": "colon",
-    ";": "semicolon", "!": "exclamation mark", "?": "question mark", "'": "apostrophe", '"': "quote",
-    "(": "open bracket",
-    ")": "close bracket", "<": "less than", ">": "greater than", "~": "tilde", "|": "bar", "^": "caret",
-    "[": "open bracket", "]": "close bracket", "{": "open brace", "}": "close brace", "`": "backquote",
-}  # fmt: skip
+_SIGNS: Final = table("english").entries("spelled_signs")
 _LONGEST_SHOWN: Final = 40
 
 
@@ -62,7 +55,7 @@ def say_as(kind: str, form: str | None, content: str, language: str) -> list[Pie
     if kind in _CHARACTERS and language == ENGLISH.language:
         pieces = list(_characters(text))
     else:
-        kinds = _KINDS if language == ENGLISH.language else engine(table(language)).saying.kinds
+        kinds = _KINDS if language == ENGLISH.language else engine(registry.table(language)).saying.kinds
         order = form or ("ymd" if re.match(r"[0-9]{4}\D", text) else "mdy" if kinds is _KINDS else "dmy")
         spoken = _date(text, order) if kind == "date" else kinds[kind](text)
         pieces = [] if spoken is None else [Text(f" {spoken} ", content, language=language)]

@@ -8,6 +8,7 @@ entities and processing instructions: nothing is expanded, nothing is fetched.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from ancestral.models.text.directives import read_directives
 from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.pronunciations import Pronunciations
-from ancestral.models.text.prosody import parse_pitch, parse_rate
 from ancestral.models.text.say_as import say_as
 from ancestral.models.text.script import (
     MAX_RATE,
@@ -60,6 +60,13 @@ _ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
 _REQUIRED: Final = {"lang": _LANGUAGE, "phoneme": "ph", "say-as": "interpret-as", "sub": "alias", "voice": "name"}
 _WHOLE: Final = frozenset({"phoneme", "say-as", "sub", "break"})
 """Elements without elements in them."""
+_RATES: Final = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.75}
+_PITCHES: Final = {"x-low": -4.0, "low": -2.0, "medium": 0.0, "default": 0.0, "high": 2.0, "x-high": 4.0}
+"""Semitones."""
+_DECIMAL: Final = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
+_PERCENT: Final = re.compile(rf"([+-]?)({_DECIMAL})%")
+_FACTOR: Final = re.compile(_DECIMAL)
+_SEMITONES: Final = re.compile(rf"([+-])({_DECIMAL})st")
 _LONGEST_NAMED: Final = 40
 
 
@@ -262,8 +269,8 @@ def _changed(prosody: Prosody, attributes: Mapping[str, str]) -> Prosody:
     Raises:
         UnsupportedText: a value cannot be followed, or goes too far together with those around it.
     """
-    rate = round(prosody.rate * parse_rate(attributes.get("rate", "medium")), 3)
-    semitones = round(prosody.semitones + parse_pitch(attributes.get("pitch", "medium")), 3)
+    rate = round(prosody.rate * _parse_rate(attributes.get("rate", "medium")), 3)
+    semitones = round(prosody.semitones + _parse_pitch(attributes.get("pitch", "medium")), 3)
     if not MIN_RATE <= rate <= MAX_RATE:
         raise UnsupportedText(f"<prosody rate>: {rate:g} times the speed; it must lie in {MIN_RATE:g} … {MAX_RATE:g}")
     if abs(semitones) > MAX_SEMITONES:
@@ -273,3 +280,42 @@ def _changed(prosody: Prosody, attributes: Mapping[str, str]) -> Prosody:
 
 def _shown(text: str) -> str:
     return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}…"
+
+
+def _parse_rate(text: str) -> float:
+    """A label, a factor, a percentage of the speed around it (``80%``), or a change of it (``-20%``).
+
+    Raises:
+        UnsupportedText: it is none of them.
+    """
+    text = text.strip()
+    if text in _RATES:
+        return _RATES[text]
+    if percent := _PERCENT.fullmatch(text):
+        return _relative(percent) if percent[1] else float(percent[2]) / 100.0
+    if _FACTOR.fullmatch(text):
+        return float(text)
+    labels = ", ".join(_RATES)
+    raise UnsupportedText(f"<prosody rate>: {text[:_LONGEST_NAMED]!r} is none of {labels}, or a value like 80% or -20%")
+
+
+def _parse_pitch(text: str) -> float:
+    """A label, or a change in semitones (``+2st``) or per cent of the frequency (``-10%``), as semitones.
+
+    Raises:
+        UnsupportedText: it is none of them; frequencies in hertz are not supported.
+    """
+    text = text.strip()
+    if text in _PITCHES:
+        return _PITCHES[text]
+    if semitones := _SEMITONES.fullmatch(text):
+        return float(semitones[1] + semitones[2])
+    if (percent := _PERCENT.fullmatch(text)) and percent[1] and (factor := _relative(percent)) > 0.0:
+        return 12.0 * math.log2(factor)
+    labels = ", ".join(_PITCHES)
+    message = f"<prosody pitch>: {text[:_LONGEST_NAMED]!r} is none of {labels}, or a change like +2st or -10%"
+    raise UnsupportedText(message)
+
+
+def _relative(percent: re.Match[str]) -> float:
+    return 1.0 + float(percent[1] + percent[2]) / 100.0

@@ -12,12 +12,23 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ancestral.models.text import crf, lexicon
-from ancestral.models.text.languages import french_words as known
 from ancestral.models.text.phonemes import CONSONANTS, PAUSES, VOWELS
+from ancestral.models.text.tables import table
 
 Phones = tuple[str, ...]
 Symbols = tuple[str, ...]
 
+_TABLE: Final = table("french")
+_ELIDED: Final = _TABLE.phones("elided")
+_WORDS: Final = _TABLE.phones("words")
+_JOINED: Final = _TABLE.words("joined")
+_BEFORE_NOUN: Final = _TABLE.words("before_noun")
+_PRONOUNS: Final = _TABLE.words("pronouns")
+_AFTER_NOUN: Final = _TABLE.words("after_noun")
+_PAIRS: Final = _TABLE.words("pairs")
+_WEAK: Final = _TABLE.words("weak")
+_PLURAL: Final = _TABLE.words("plural")
+_LETTER_NAMES: Final = _TABLE.entries("letter_names")
 _PACKAGE: Final = "gruut_lang_fr"
 _MAX_GUESSED: Final = 24
 _SHORTEST_PLURAL: Final = 3
@@ -25,15 +36,15 @@ _PART: Final = re.compile(r"[^'-]+'?|-")
 _VOWEL_LETTERS: Final = "aeiouyàâäéèêëîïôöùûüÿæœ"
 _MUTE_E: Final = re.compile(r"(?:[^aeiouyéèêàâùûîïôœ]|[gq]u)(?:es?|ent)\Z")
 _OBSTRUENTS: Final = frozenset("ptkbdɡfvszʃʒ")
-_ASPIRATE: Final = re.compile(known.ASPIRATE)
+_ASPIRATE: Final = re.compile(_TABLE.pattern("aspirate"))
 _LATENT: Final = dict.fromkeys("sxz", "z") | dict.fromkeys("td", "t") | {"n": "n", "p": "p", "g": "ɡ"}
 """The consonant that liaison makes heard, by a word's last letter."""
-_KEEP_NASAL: Final = known.words("mon ton son un aucun en on bien rien")
-_DIGITS: Final = known.words("deux trois quatre cinq six sept huit neuf")
-_NUMERALS: Final = _DIGITS | known.words("un dix vingt trente quarante cinquante soixante cent cents mille zéro")
-_VOWEL_MONTHS: Final = known.words("avril août octobre")
-_ARTICLES: Final = known.words("le un du au ce mon ton son notre votre leur")
-_PRONOUN_AFTER_VERB: Final = known.words("il ils elle elles on en y")
+_KEEP_NASAL: Final = _TABLE.words("keep_nasal")
+_DIGITS: Final = _TABLE.words("digits")
+_NUMERALS: Final = _DIGITS | _TABLE.words("other_numerals")
+_VOWEL_MONTHS: Final = _TABLE.words("vowel_months")
+_ARTICLES: Final = _TABLE.words("articles")
+_PRONOUN_AFTER_VERB: Final = _TABLE.words("pronouns_after_verb")
 _VOWELS: Final = frozenset(vowel[:-1] for vowel in VOWELS)
 _FULL_VOWELS: Final = _VOWELS - {"ə"}
 _CONSONANTS: Final = frozenset(CONSONANTS)
@@ -84,7 +95,7 @@ def _pieces(words: tuple[str, ...]) -> tuple[tuple[_Piece, ...], tuple[int, ...]
     for word in words:
         starts.append(len(pieces))
         joint = ""
-        for part in [word] if word in known.WORDS or word in PAUSES else _PART.findall(word):
+        for part in [word] if word in _WORDS or word in PAUSES else _PART.findall(word):
             if part != "-":
                 pieces.append(_Piece(part.lower(), joint))
             joint = "'" if part[-1] == "'" else "-" if part == "-" else ""
@@ -93,8 +104,8 @@ def _pieces(words: tuple[str, ...]) -> tuple[tuple[_Piece, ...], tuple[int, ...]
 
 def _read_piece(place: _Place) -> Phones:
     text, after = place.text, place.near(1)
-    if text in known.ELIDED:
-        return _phones(tuple(known.ELIDED[text].split()), stressed=False)
+    if text in _ELIDED:
+        return _phones(_ELIDED[text], stressed=False)
     special = _numeral(place) or _heteronym(place)
     symbols = special or _alone(text)
     joined = _is_joined(place)
@@ -102,7 +113,7 @@ def _read_piece(place: _Place) -> Phones:
         symbols = (*symbols, "ə")
     if joined:
         symbols = _join(text, symbols)
-    return _phones(symbols, stressed=not after or special is not None or text not in known.WEAK)
+    return _phones(symbols, stressed=not after or special is not None or text not in _WEAK)
 
 
 def _phones(symbols: Symbols, *, stressed: bool) -> Phones:
@@ -130,8 +141,8 @@ def opens(text: str) -> bool:
 @lru_cache(maxsize=16384)
 def _variants(text: str) -> tuple[Symbols, ...]:
     """All that the lexicon has, the preferred one first."""
-    if text in known.WORDS:
-        return (tuple(known.WORDS[text].split()),)
+    if text in _WORDS:
+        return (_WORDS[text],)
     return tuple(tuple(symbols.split()) for symbols, _ in lexicon.entries(text, _PACKAGE))
 
 
@@ -141,7 +152,7 @@ def _alone(text: str) -> Symbols:
     known_as = next((found for spelling in spellings if (found := _variants(spelling))), None)
     if known_as is None and text[-1] in "sx" and len(text) > _SHORTEST_PLURAL:
         known_as = _variants(text[:-1])
-    if known_as and (text in known.WORDS or _has_vowel(known_as[0])):
+    if known_as and (text in _WORDS or _has_vowel(known_as[0])):
         return _ending(known_as[0])
     if not set(_VOWEL_LETTERS).intersection(text):
         return _spelled(text)
@@ -165,7 +176,7 @@ def _ending(symbols: Symbols) -> Symbols:
 
 
 def _spelled(text: str) -> Symbols:
-    names = " ".join(known.LETTER_NAMES.get(letter, "") for letter in text.lower())
+    names = " ".join(_LETTER_NAMES.get(letter, "") for letter in text.lower())
     return tuple(symbol for name in names.split() for symbol in _alone(name))
 
 
@@ -175,7 +186,7 @@ def _spelled(text: str) -> Symbols:
 def _numeral(place: _Place) -> Symbols | None:
     """The reading of a numeral whose last consonant comes and goes; liaison is that of all words."""
     text, before, after = place.text, place.near(-1), place.near(1)
-    weak = after in known.WEAK and after != "pour"
+    weak = after in _WEAK and after != "pour"
     match text:
         case "six" | "dix" if not after or weak:
             return (text[0], "i", "s")
@@ -197,7 +208,7 @@ def _heteronym(place: _Place) -> Symbols | None:
     match text:
         case "plus" if _is_more(place):
             return ("p", "l", "y", "s")
-        case "tous" if after not in known.PLURAL | _NUMERALS | {"ceux", "risques", "azimuts"}:
+        case "tous" if after not in _PLURAL | _NUMERALS | {"ceux", "risques", "azimuts"}:
             return ("t", "u", "s")
         case "ce" if before == "est":
             return ("s",)
@@ -207,7 +218,7 @@ def _heteronym(place: _Place) -> Symbols | None:
             after == "de" and place.near(2) in ("fer", "laine", "soie", "coton", "cuivre")
         ):
             return ("f", "i", "l")
-        case "os" if before in known.PLURAL or before in ("d'", "deux", "trois"):
+        case "os" if before in _PLURAL or before in ("d'", "deux", "trois"):
             return ("o",)
         case "sens" if before in ("je", "tu", "me", "te", "ne"):
             return ("s", "ɑ̃")
@@ -241,7 +252,7 @@ def _in_ent(place: _Place) -> Symbols | None:
     if len(set(nasal)) != 2:
         return None
     before, earlier = place.near(-1), place.near(-2)
-    is_verb = before in ("ils", "elles") or (before[-1:] in ("s", "x") and earlier in known.PLURAL)
+    is_verb = before in ("ils", "elles") or (before[-1:] in ("s", "x") and earlier in _PLURAL)
     return _variants(place.text)[nasal.index(not is_verb)]
 
 
@@ -260,18 +271,18 @@ def _is_joined(place: _Place) -> bool:
         return False
     if place.joint(1) == "-" and after in _PRONOUN_AFTER_VERB and text[-1] in "tdszx":
         return True
-    if f"{text}_{after}" in known.PAIRS:
+    if f"{text}_{after}" in _PAIRS:
         return True
-    inverted = place.joint() == "-" and (text in known.PRONOUNS or text in ("les", "en"))
+    inverted = place.joint() == "-" and (text in _PRONOUNS or text in ("les", "en"))
     if inverted and place.joint(1) != "-":
         return False
-    if text in known.JOINED:
+    if text in _JOINED:
         return text != "est" or not (place.joint() and place.near(-1) in ("nord", "sud"))
-    if text not in known.BEFORE_NOUN and text not in known.PRONOUNS:
+    if text not in _BEFORE_NOUN and text not in _PRONOUNS:
         return False
-    if after in known.AFTER_NOUN or (text in ("deux", "trois") and after in _VOWEL_MONTHS):
+    if after in _AFTER_NOUN or (text in ("deux", "trois") and after in _VOWEL_MONTHS):
         return False
-    if text not in known.PRONOUNS and _is_plural_verb(after):
+    if text not in _PRONOUNS and _is_plural_verb(after):
         return False
     if text in ("premier", "dernier") and place.near(-1) not in _ARTICLES:
         return False

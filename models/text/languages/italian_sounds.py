@@ -12,17 +12,15 @@ from typing import Final
 
 from ancestral.models.text import lexicon
 from ancestral.models.text.languages.italian_spelling import Stress, say
-from ancestral.models.text.languages.italian_words import OWN, UNSTRESSED
 from ancestral.models.text.languages.language import Phones
-from ancestral.models.text.languages.loanwords import loanwords
 from ancestral.models.text.phonemes import is_vowel
+from ancestral.models.text.tables import table
 
 _PACKAGE: Final = "gruut_lang_it"
-_OF_IPA: Final = {
-    "b": "B", "t͡ʃ": "CH", "d": "D", "f": "F", "ɡ": "G", "d͡ʒ": "JH", "k": "K", "l": "L", "m": "M", "ɱ": "N", "n": "N",
-    "ŋ": "NG", "p": "P", "s": "S", "ʃ": "SH", "t": "T", "v": "V", "w": "W", "j": "Y", "z": "Z", "t͡s": "ts", "d͡z": "dz",
-    "r": "r", "ɲ": "ɲ", "ʎ": "ʎ",
-}  # fmt: skip
+_TABLE: Final = table("italian")
+_WORDS: Final = table("loanwords").phones("it") | _TABLE.phones("words")
+_UNSTRESSED: Final = _TABLE.words("unstressed")
+_OF_IPA: Final = _TABLE.entries("ipa")
 _IPA_VOWELS: Final = {"a": "a", "e": "e", "ɛ": "ɛ", "i": "i", "o": "o", "ɔ": "ɔ", "u": "u"}
 _STOPS: Final = {("T", "CH"): "CH", ("D", "JH"): "JH", ("T", "ts"): "ts", ("D", "dz"): "dz"}
 """How the lexicon writes long affricates, and they are here: the same consonant twice."""
@@ -95,8 +93,8 @@ def _northern(phones: Sequence[str]) -> Phones:
 @lru_cache(maxsize=16384)
 def _listed(word: str) -> Phones | None:
     """A word of the lexicon; the rules stress it if the lexicon does not."""
-    if word in OWN or word in loanwords("it"):
-        return tuple(OWN[word].split()) if word in OWN else loanwords("it")[word]
+    if word in _WORDS:
+        return _WORDS[word]
     found = next((_phones(entry) for entry, _ in lexicon.entries(word, _PACKAGE)), None)
     return None if found is None or not any(map(is_vowel, found)) else _checked(word, found)
 
@@ -268,7 +266,7 @@ def _number(word: str) -> Phones | None:
         return None
     parts = _PART.findall(word)
     said = [
-        pronounce(_WHOLE[part])[:-1] if part in _WHOLE else say(part) if part in UNSTRESSED else pronounce(part)
+        pronounce(_WHOLE[part])[:-1] if part in _WHOLE else say(part) if part in _UNSTRESSED else pronounce(part)
         for part in parts
     ]
     return (*(phone for part in said[:-1] for phone in _weak(part)), *said[-1])
@@ -282,7 +280,7 @@ def _weak(phones: Phones) -> Phones:
 @lru_cache(maxsize=16384)
 def pronounce(word: str) -> Phones:
     """A word by itself, in lower case, without apostrophes."""
-    if word in UNSTRESSED:
+    if word in _UNSTRESSED:
         return _weak(say(word))
     listed = _number(word) or _listed(word)
     if listed is None and word[-1:] in "aeio":

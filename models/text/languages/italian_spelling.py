@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.tables import table
 
 _VOWELS: Final = "aeiouàáèéìíîòóùú"
 _ACCENTED: Final = "àáèéìíîòóùú"
@@ -39,29 +40,11 @@ _STRESSED_I: Final = re.compile(
     r"(?:log|graf|nom|sof|metr|pat|fon|urg|gog|terap|craz|erg|er|legr|latt|tas|tes|pazz|pol[iz]z|pagn|mac|bug|mag)i[ae]$"
     r"|^[bdfmpstvzrl]{1,2}i[aeo]$|^[sbt]u[aeo]$|^due$"
 )
-_THIRD_FROM_END: Final = re.compile(
-    r"""(?:
-    [^aeiou]?ic[oa]|ici|iche|[ai]bil[ei]|evol[ei]|(?:[bcdptv]|ng)ol[oaie]|olog[oa]|ologi|oghi|oghe|graf[oaie]|metr[oi]|
-    [^r]id[oaie]|issim[oaie]|[ae]sim[oaie]|(?:[dg]|[iuoe]m)in[ei]|ul[oaie]|ifer[oaie]|gen[oaie]|[ae]ne[oaie]|fon[oi]|
-    crate|[aei]vano|[aei]rono|[aei]ssero|ebbero|(?:s|cqu|bb|nn|pp|ll|vv)ero|[aei]ssimo|ono|ere|er(?:[mtcvs]i|l[oaie]|gli|ne)|(?:ng|lg|bb|gg|pp|tt|ss|cc|nd|rd|rt|mp|sc|lv|rv|zz|gn|gli)ano|
-    voc[oaie]|voche|(?:to|tro|co)nom[oaie]|[ae]ndo(?:[mtcvs]i|l[oaie]|ne)|
-    ultim[oaie]|prossim[oaie]|minim[oaie]|massim[oaie]|mandorla|attimo|anima|interprete
-    )$""",
-    re.VERBOSE,
-)
+_THIRD_FROM_END: Final = re.compile(rf"(?:{table('italian').pattern('third_from_end')})$")
 _SECOND_FROM_END: Final = re.compile(
     r"(?:ved|cad|sed|ten|man|vol|val|dol|sap|par|pot|av|dov|piac|tac|giac|god|tem|suad|i|err?)(?:ere|er[mtcvs]i|er[lgn]\w+)$"
 )
-_CLOSED: Final = re.compile(
-    r"""(?:
-    ment[eoi]|ett[oaie]|ezz[ae]|es[ei]|esc[oah]|es[ch][ie]|et[oi]|ess[aei]|essero|este|egg[oi]|eggia|egn[oaie]|es[oa]|eg[ah]e?|enn[ao]|
-    ermo|ev[oaie]|evano|evol[ei]|ete|em+o|ere|ersi|er[ltcvgmn][aoie]|ettere|ecchi[oae]?|
-    on[eia]|or[ei]|os[oaie]|orm[eia]|ond[oaei]|ont[eoi]|orre|ost[oi]|oi[oa]|orn[oi]|olt[oaie]|ord[oaie]|ors[oaie]|ogn[aoi]|
-    oc[ei]|omb[oai]|oll[ae]|ondere|orrere|omp[eoi]|onn[oa]|osc[eoh]i?|olc[ei]|ovo
-    )$""",
-    re.VERBOSE,
-)
-"""Ends of words, from a stressed e or o on, with which it is mostly closed."""
+_CLOSED: Final = re.compile(rf"(?:{table('italian').pattern('closed_ends')})$")
 _OPEN: Final = re.compile(r"(?:er[tmn][oaie]|ervo|ente|enti)$")
 _MENTE: Final = re.compile(r"m(?:ente|ent[oi])$")
 

@@ -1,16 +1,19 @@
-"""What the rules of models/text/languages need to know of a language: one table.
+"""What the rules of models/text/languages need to know of a language.
 
-`spanish.py` and its siblings make a :class:`Language` each; `<language>_sounds.py` has its pronunciation. English has
-rules of its own (models/text/normalize.py), tuned on many texts; what is free of language is shared with it.
+`models/text/tables/spanish.txt` and its siblings have its words, a section for each attribute; `spanish.py` adds what
+only code can say, and makes the :class:`Language`; `spanish_sounds.py` has its pronunciation. English has rules of its
+own (models/text/english.py), tuned on many texts; what does not depend on the language is shared with it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from ancestral.models.text.rules import Rule
+from ancestral.models.text.tables import Table
 
 Gender = Literal["m", "f"]
 Phones = tuple[str, ...]
@@ -21,16 +24,6 @@ it is. Words are in lower case and NFC, with their accents, and with their :attr
 
 CLOCK: Final = r"(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?"
 """A pattern: a time as it is written in every language."""
-
-
-def words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-def nouns(text: str, gender: Gender = "m") -> dict[str, Noun]:
-    """Units from a text of lines ``symbol, one, many``."""
-    lines = (line.split(", ") for line in text.strip().splitlines())
-    return {symbol.strip(): Noun(one, many, gender) for symbol, one, many in lines}
 
 
 class Noun(NamedTuple):
@@ -89,6 +82,14 @@ class Numbers:
     over: str = "/"
     """The line of other fractions: `sobre`."""
 
+    @classmethod
+    def of_table(cls, table: Table, **code: Any) -> Numbers:
+        """From a language's table: its sections [numbers], [decimals], [denominators] and [half]; the rest is code."""
+        values: dict[str, Any] = table.entries("numbers")
+        values |= {"decimals": table.entries("decimals"), "half": table.entries("half")}
+        values["denominators"] = {int(key): tuple(value.split(", ")) for key, value in table.pairs("denominators")}
+        return cls(**values, **code)
+
 
 @dataclass(frozen=True)
 class Calendar:
@@ -113,6 +114,13 @@ class Calendar:
     """A pattern: a time in figures, with the groups h, m and, perhaps, s; m may be missing (`15 h`)."""
     halves: Mapping[str, str] = field(default_factory=dict)
     """Patterns after a time, and their words: `{r"a\\.? ?m\\.?": "de la mañana"}`."""
+
+    @classmethod
+    def of_table(cls, table: Table, **code: Any) -> Calendar:
+        """From a language's table: its sections [calendar], [months], [short_months] and [day_halves]."""
+        values: dict[str, Any] = table.entries("calendar")
+        values |= {"months": tuple(table.listed("months")), "short_months": table.entries("short_months")}
+        return cls(**values, halves={pattern: words for words, pattern in table.pairs("day_halves")}, **code)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +194,60 @@ class Language:
     """The word of `x` or `×` between two numbers: `por`."""
     rules: tuple[Rule, ...] = ()
     """The rules that no other language has: they come before all others that read numbers."""
+
+    @classmethod
+    def of_table(cls, table: Table, **code: Any) -> Language:
+        """From its table: a section for each attribute, and [language] for those of one line; the rest is code."""
+        values: dict[str, Any] = table.entries("language")
+        values["regnal"] = int(values["regnal"])
+        values["telephone_by_groups"] = "telephone_by_groups" in values
+        values |= {name: table.words(name) for name in ("sounds", "said", "spelled", "conjunctions")}
+        values |= {name: table.entries(name) for name in _ENTRIES}
+        signs = [(sign, _currency(names)) for signs, names in table.pairs("currencies") for sign in signs.split()]
+        values |= {
+            "currencies": dict(signs),
+            "units": {symbol: _noun(names) for symbol, names in table.pairs("units")},
+            "romans": {pattern: kind for kind, pattern in table.pairs("romans")},
+            "roman_marks": {pattern: gender for gender, pattern in table.pairs("roman_marks")},
+            "ordinal_marks": {pattern: gender for gender, pattern in table.pairs("ordinal_marks")},
+        }
+        return cls(**values, **code)
+
+
+def _noun(names: str) -> Noun:
+    """`litro, litros`, and `, f` if it is feminine."""
+    one, many, *gender = names.split(", ")
+    return Noun(one, many, "f" if gender else "m")
+
+
+def _currency(names: str) -> Currency:
+    """`euro, euros; céntimo, céntimos`."""
+    return Currency(*map(_noun, names.split("; ")))
+
+
+def gender_by_ending(table: Table, plural: str = "") -> Callable[[str], Gender | None]:
+    """:attr:`Language.gender` by the ends of words and by lists of a table.
+
+    Args:
+        table: with the sections [feminine], [feminine_words], [masculine], [masculine_endings], [not_counted].
+        plural: a pattern: what may follow the ends.
+    """
+    feminine = re.compile(rf".*(?:{table.pattern('feminine')}){plural}")
+    masculine = re.compile(
+        rf".*(?:{table.pattern('masculine_endings') or '(?!)'}){plural}|{table.pattern('masculine')}"
+    )
+    feminine_words, not_counted = table.words("feminine_words"), table.words("not_counted")
+
+    def gender(word: str) -> Gender | None:
+        if word in not_counted:
+            return None
+        by_ending = feminine.fullmatch(word) and not masculine.fullmatch(word)
+        return "f" if by_ending or word in feminine_words else "m"
+
+    return gender
+
+
+_ENTRIES: Final = ("letter_names", "symbols", "address", "titles", "abbreviations")
 
 
 SIGNS: Final = (

@@ -1,7 +1,8 @@
 """How Brazilian Portuguese words are said: by rules of spelling.
 
 gruut's lexicon is worse: it has no stress, and closes the vowels of `nove` and `hora`. Spelling says all but whether a
-stressed e or o without an accent is open (portuguese_vowels.py).
+stressed e or o without an accent is open: most depends on the end of the word, from the stressed vowel on; the rest are
+lists of common words.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ancestral.models.text.languages.language import Phones, words
-from ancestral.models.text.languages.loanwords import loanwords
-from ancestral.models.text.languages.portuguese_vowels import is_open, is_verb
+from ancestral.models.text.languages.language import Phones
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
+from ancestral.models.text.tables import table
 
+_TABLE: Final = table("portuguese")
 _VOWELS: Final = "aáâãàeéêiíoóôõuúü"
 _FRONT: Final = "[eéêií]"
 _BASE: Final = str.maketrans("áâãàéêíóôõúü", "aaaaeeiooouu")
@@ -44,14 +45,8 @@ _X_KS: Final = re.compile(
 _X_S: Final = re.compile(r"próxim|proxim|m[áa]xim|auxíl|auxil|troux[eé]|sintax")
 _X_Z: Final = re.compile(r"(?:in|co|re|pre|h)?[eê]")
 """What stands before an x that sounds as z between vowels: exame, inexato."""
-_UNSTRESSED: Final = words(
-    """a ao aos as com da das de do dos e em lhe lhes mas me na nas no nos
-    num numa o os ou para pela pelas pelo pelos por pra que se sem te um uns à às"""
-)
-_WHOLE: Final = {
-    "muit": "M ũ1 Y T", "a": "a0", "à": "a0", "da": "D a0", "na": "N a0", "por": "P u0 ɾ", "porque": "P u0 ɾ K i0",
-    "e": "i0",
-}  # fmt: skip
+_UNSTRESSED: Final = _TABLE.words("unstressed")
+_WORDS: Final = table("loanwords").phones("pt") | _TABLE.phones("whole")
 _ENDINGS: Final[dict[str, Phones]] = {
     "": (), "s": ("S",), "o": ("u0",), "a": ("ɐ0",), "os": ("u0", "S"), "as": ("ɐ0", "S"),
 }  # fmt: skip
@@ -63,6 +58,17 @@ _FINAL: Final = {"a": "ɐ", "e": "i", "o": "u"}
 _PALATAL: Final = {"T": "CH", "D": "JH"}
 _AFTER_STOP: Final = frozenset(("ɾ", "L", "Y", "W", "x"))
 _NEVER_LAST: Final = frozenset(("B", "K", "G", "F", "P", "V", "JH", "CH", "M", "N"))
+
+
+_OPEN_ENDS: Final = re.compile(rf"(?:{_TABLE.pattern('open_ends')})[sm]?$")
+_CLOSED_ENDS: Final = re.compile(rf"(?:{_TABLE.pattern('closed_ends')})s?m?$")
+_OPEN_WORDS: Final = _TABLE.words("open")
+_CLOSED_WORDS: Final = _TABLE.words("closed")
+_OPEN_PLURALS: Final = _TABLE.words("open_plurals")
+_VERBS: Final = _TABLE.words("verbs")
+_BETWEEN: Final = _TABLE.words("between_eu_and_verb")
+_OF: Final = _TABLE.words("after_gosto")
+_ARTICLES: Final = _TABLE.words("before_gosto")
 
 
 class _Sound(NamedTuple):
@@ -145,6 +151,38 @@ def _stressed(word: str, sounds: Sequence[_Sound]) -> _Sound:
     return vowels[-2] if weak and len(vowels) > 1 else vowels[-1]
 
 
+def _is_open(word: str, at: int) -> bool:
+    """Whether the stressed vowel of a word, at this place, is open.
+
+    Args:
+        word: in lower case.
+        at: where its stressed e or o stands, without an accent.
+    """
+    if word in _OPEN_PLURALS:
+        return True
+    if word[at:] == "osos":
+        return True
+    if word[at:] == "eram":
+        return word == "eram" or word.removesuffix("am") in _OPEN_WORDS  # tiveram, but: escolheram
+    if word.endswith(("res", "zes")) and word not in _CLOSED_WORDS:
+        return _is_open(word.removesuffix("es"), at)
+    for form in (word, word.removesuffix("s"), word.removesuffix("m")):
+        if form in _CLOSED_WORDS:
+            return False
+        if form in _OPEN_WORDS:
+            return True
+    return _OPEN_ENDS.match(word, at) is not None and not _CLOSED_ENDS.match(word, at)
+
+
+def _is_verb(words: Sequence[str], i: int) -> bool:
+    """Whether a noun with a closed vowel is the verb with an open one where it stands: eu jogo, não gosto de."""
+    if words[i] not in _VERBS:
+        return False
+    if words[i] == "gosto" and words[i + 1 : i + 2] and words[i + 1] in _OF:
+        return i == 0 or words[i - 1] not in _ARTICLES
+    return next((word for word in reversed(words[max(0, i - 2) : i]) if word not in _BETWEEN), "") == "eu"
+
+
 def _vowel(word: str, sounds: Sequence[_Sound], i: int, *, stressed: bool) -> Phones:
     letter, at = sounds[i]
     base, digit = letter.translate(_BASE), "1" if stressed else "0"
@@ -158,7 +196,7 @@ def _vowel(word: str, sounds: Sequence[_Sound], i: int, *, stressed: bool) -> Ph
     if base == "a" and (after == "ɲ" or (stressed and letter != "á" and after in ("M", "N"))):
         return ("ɐ̃" + digit,)
     if stressed:
-        open_one = letter in "éó" or (letter in "eo" and after not in ("M", "N", "ɲ") and is_open(word, at))
+        open_one = letter in "éó" or (letter in "eo" and after not in ("M", "N", "ɲ") and _is_open(word, at))
         return ((_OPEN[base] if open_one else base) + "1",)
     if base == "a" and after in ("M", "N"):
         return ("ɐ0",)
@@ -177,8 +215,7 @@ def pronounce(word: str) -> Phones:
     """
     stem = "muit" if re.fullmatch("muit[oa]s?", word) else word.removesuffix("s")
     for form in (word, stem):
-        known = _WHOLE[form].split() if form in _WHOLE else loanwords("pt").get(form)
-        if known:
+        if known := _WORDS.get(form):
             return (*known, *_ENDINGS[word.removeprefix(form)])
     spelled = _SOUNDED_U.sub(lambda match: match[0][0] + "ü", word)
     sounds = _sounds(spelled)
@@ -219,7 +256,7 @@ def _palatal(phones: Sequence[str]) -> Phones:
 def read(words: Sequence[str], i: int) -> Phones:
     """The phones of one word of a sentence; see `language.Read`. A final s is voiced before a voiced sound."""
     phones = pronounce(words[i]) or ("i0",)
-    if is_verb(words, i):
+    if _is_verb(words, i):
         phones = tuple({"e1": "ɛ1", "o1": "ɔ1"}.get(phone, phone) for phone in phones)
     after = words[i + 1] if i + 1 < len(words) else PAUSES[0]
     if phones[-1] == "S" and after not in PAUSES:

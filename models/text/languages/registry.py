@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
 from typing import Final
 
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
-from ancestral.models.text.languages.french import FRENCH
-from ancestral.models.text.languages.italian import ITALIAN
 from ancestral.models.text.languages.language import Language
-from ancestral.models.text.languages.portuguese import PORTUGUESE
-from ancestral.models.text.languages.spanish import SPANISH
 
-_TABLES: Final = {language.tag: language for language in (SPANISH, FRENCH, ITALIAN, PORTUGUESE)}
-LANGUAGES: Final = (ENGLISH.language, *_TABLES)
+_MODULES: Final = {"es": "spanish", "fr": "french", "it": "italian", "pt": "portuguese"}
+LANGUAGES: Final = (ENGLISH.language, *_MODULES)
 """The primary languages that are read."""
 _LONGEST_SHOWN: Final = 40
 
@@ -34,6 +32,9 @@ def primary(tag: str) -> str:
     return found
 
 
+@cache
 def table(language: str) -> Language:
-    """The table of one of :data:`LANGUAGES` but English, which has rules of its own."""
-    return _TABLES[language]
+    """The table of one of :data:`LANGUAGES` but English, which has rules of its own. Read at its first use."""
+    module = import_module(f"ancestral.models.text.languages.{_MODULES[language]}")
+    found: Language = module.LANGUAGE
+    return found
