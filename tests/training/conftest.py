@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from ancestral.training.corpora import debian, read
+from ancestral.training.corpora import packages, read
 from ancestral.training.data.speech import prepare
 from tests.service.cli.conftest import run
 from tests.service.conftest import zoo
@@ -74,5 +74,5 @@ def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "etc" / "debian.sources"
     file.parent.mkdir()
     file.write_text(DEB822)
-    monkeypatch.setattr(debian, "_ENTRIES", (file, tmp_path / "etc" / "sources.list"))
+    monkeypatch.setattr(packages, "_ENTRIES", (file, tmp_path / "etc" / "sources.list"))
     return file

@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.training.corpora.debian import SourcePackage
-from ancestral.training.corpora.packages import Package
+from ancestral.training.corpora.packages import Package, SourcePackage
 from ancestral.training.data.images import Pictures
 
 CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")

@@ -17,12 +17,10 @@ from PIL import Image
 
 from ancestral.training.corpora import CorpusError, avatars, build, characters, expected, pictures, sprites, wardrobe
 from ancestral.training.corpora.avatar_styles import DICEBEAR, FACES, LIBRARIES, STYLES
-from ancestral.training.corpora.avatars import Person, colour_name, people, request, skin_name
-from ancestral.training.corpora.debian import SourcePackage, prepared
-from ancestral.training.corpora.packages import Package
+from ancestral.training.corpora.avatars import Person, colour_name, people, rendered, request, skin_name
+from ancestral.training.corpora.packages import Package, SourcePackage, prepared
 from ancestral.training.corpora.sprites import any_wardrobe, compose, dressed, game_wardrobe, tiles, with_tints
 from ancestral.training.corpora.tint import COLOURS, colour_of, tinted
-from ancestral.training.corpora.vector import rendered
 from ancestral.training.corpora.wardrobe import LABELLED, SPECIES, value
 from ancestral.training.data.images import PicturesError, read_pictures
 from tests.training.pictures import DEB822, command, debian_package, npm_package, png, tile

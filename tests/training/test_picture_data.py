@@ -14,9 +14,9 @@ from PIL import Image
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.spec import SpecError
 from ancestral.training.corpora import build, characters, expected
+from ancestral.training.corpora.avatars import on_white
 from ancestral.training.corpora.characters import ATTRIBUTES, Parts, coloured, compose, drawn, read_parts, value_in
 from ancestral.training.corpora.palette import make_palette, to_indices
-from ancestral.training.corpora.vector import on_white
 from ancestral.training.data.images import PicturesError, PictureSet, binarise, read_image, read_pictures, write_sheet
 from ancestral.training.picture_folder import OwnPictures, read_own_pictures, write_own_pictures
 from tests.training.pictures import (

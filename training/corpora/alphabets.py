@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from ancestral.models.text import Rest, Sentence, Word
 from ancestral.models.text.phonemes import is_pause, is_vowel, without_stress
+from ancestral.training.corpora.tables import table
 
 
 class Place(NamedTuple):
@@ -99,82 +100,22 @@ def _brazilian(place: Place) -> Iterator[str]:
         yield f"{plain} before a vowel"
 
 
-_CONSONANTS: Final[Mapping[str, str]] = {
-    "B": "b", "D": "d", "DH": "ð", "F": "f", "G": "ɡ", "HH": "h", "K": "k", "L": "l", "M": "m", "N": "n", "NG": "ŋ",
-    "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ", "T": "t", "TH": "θ", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
-}  # fmt: skip
-_VOWELS_OF_KOKORO: Final[Mapping[str, str]] = {
-    "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "W", "AX": "ə", "AY": "I", "EH": "ɛ", "ER": "ɜɹ", "EY": "A",
-    "IH": "ɪ", "IY": "i", "OW": "O", "OY": "Y", "UH": "ʊ", "UW": "u", "CH": "ʧ", "JH": "ʤ", "ER0": "əɹ", "flap": "T",
-}  # fmt: skip
-_NASAL: Final = {"ɐ̃": "ɐ̃", "ẽ": "A", "ĩ": "i", "õ": "o", "ũ": "ũ"}
-"""Nasal vowels of Brazilian as eSpeak has them before a consonant."""
-AMERICAN: Final = Alphabet({**_CONSONANTS, **_VOWELS_OF_KOKORO}, _english)
+_TABLE: Final = table("alphabets")
+
+
+def _alphabet(name: str, names: Names, base: str = "consonants") -> Alphabet:
+    return Alphabet({**_TABLE["consonants"], **_TABLE[base], **_TABLE[name]}, names)
+
+
+AMERICAN: Final = _alphabet("american", _english)
 """The alphabet of Kokoro's American voices, and of hibari-tts."""
-BRITISH: Final = Alphabet(
-    {
-        **AMERICAN.symbols, "AA": "ɒ", "AA before R": "ɑ", "AE": "a", "AO": "ɔː", "AO before R": "ɔ", "ER": "ɜː",
-        "ER0": "ə", "ER before a vowel": "ʌɹ", "ER0 before a vowel": "əɹ", "IY": "iː", "IY0": "i", "OW": "Q",
-        "UW": "uː", "flap": "t", "silent R": "ə", "R after AA": "ː", "R after AO": "ː", "R after EH": "ː",
-    },
-    _english,
-)  # fmt: skip
-"""The alphabet of Kokoro's British voices. An R that they do not say is the length of its vowel, or a schwa."""
-JOE: Final = Alphabet(
-    {
-        **_CONSONANTS, "AA": "ɑː", "AE": "æ", "AH": "ʌ", "AO": "ɔː", "AW": "aʊ", "AX": "ə", "AY": "aɪ", "EH": "ɛ",
-        "ER": "ɜː", "EY": "eɪ", "IH": "ɪ", "IY": "iː", "OW": "oʊ", "OY": "ɔɪ", "UH": "ʊ", "UW": "uː", "CH": "tʃ",
-        "JH": "dʒ", "ER0": "ɚ", "IY0": "i", "flap": "ɾ",
-    },
-    _english,
-)  # fmt: skip
+BRITISH: Final = _alphabet("british", _english, "american")
+JOE: Final = _alphabet("joe", _english)
 """The alphabet of Piper's voice."""
-SPANISH: Final = Alphabet(
-    {
-        **_CONSONANTS, "a": "a", "e": "e", "i": "i", "o": "o", "u": "u", "B": "β", "B stopped": "b", "CH": "ʧ",
-        "D": "ð", "D stopped": "d", "G": "ɣ", "G stopped": "ɡ", "N before G": "ŋ", "W after a vowel": "ʊ",
-        "Y after a vowel": "ɪ", "Y after u": "j", "Y as a consonant": "ʝ", "r": "r", "x": "x", "ɲ": "ɲ",
-        "ɾ": "ɾ", "ʎ": "ʎ",
-    },
-    _spanish,
-)  # fmt: skip
-"""The alphabet of Kokoro's Spanish voices: b, d and g are stops only after a pause and after nasal consonants."""
-FRENCH: Final = Alphabet(
-    {
-        **_CONSONANTS, **{v: v for v in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "y", "ø", "œ", "ə", "ɑ̃", "ɛ̃", "ɔ̃", "œ̃")},
-        "ɲ": "ɲ", "ɲ before a vowel": "nj", "ʁ": "ʁ", "ɥ": "y",
-    },
-    _french,
-)  # fmt: skip
-"""The alphabet of Kokoro's French voice."""
-ITALIAN: Final = Alphabet(
-    {
-        **_CONSONANTS, **{phone: phone for phone in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "r", "ɲ", "ʎ")},
-        "i0 at the end": "ɪ", "u0": "ʊ", "CH": "ʧ", "JH": "ʤ", "ts": "ʦ", "dz": "ʣ", "W": "ʊ", "Y before the end": "i",
-        **{f"Y after {vowel}": "i" for vowel in "eɛoɔ"}, **{f"W after {before}": "w" for before in ("", "K", "G", "L")},
-        "long": "ː", "L long": "l", "M long": "m", "N long": "n", "F long": "f", "V long": "v", "r long": "ɾ",
-        "S twice": "S", "S long": "",
-    },
-    _italian,
-)  # fmt: skip
-"""The alphabet of Kokoro's Italian voices."""
-BRAZILIAN: Final = Alphabet(
-    {
-        **_CONSONANTS, **{phone: phone for phone in ("a", "e", "ɛ", "i", "o", "ɔ", "u", "x", "ɾ", "ɲ")},
-        "ɐ": "æ", "i0 alone": "i", "i0 at the end": "y", "u0": "u", "u0 at the end": "ʊ", "ʎ": "lj",
-        "CH": "ʧ", "JH": "ʤ", "ɾ after a consonant": "r", "ɾ at the end": "r", "ɾ before a consonant": "ɾə",
-        "e before Y": "A", "Y after e": "", "a before Y": "I", "Y after a": "", "a before W": "W", "W after a": "",
-        "ɔ before Y": "Y", "Y after ɔ": "", **{f"Y after {vowel}": "ɪ" for vowel in "oɛui"},
-        **{f"W after {vowel}": "ʊ" for vowel in "eɛiɔ"},
-        **{vowel: f"{symbol}ŋ" for vowel, symbol in _NASAL.items()},
-        **{f"{vowel} before {stop}": f"{symbol}m" for vowel, symbol in _NASAL.items() for stop in "PB"},
-        "ɐ̃ before a vowel": "ɐ̃", "ɐ̃ before W": "ɐ̃", "ɐ̃ before Y": "ɐ̃", "W after ɐ̃": "ʊ̃", "Y after ɐ̃": "y",
-        "ẽ before Y": "A", "Y after ẽ": "ŋ", "õ before Y": "õ", "ũ before Y": "ũ", "Y after ũ": "ɪŋ",
-    },
-    _brazilian,
-)  # fmt: skip
-"""The alphabet of Kokoro's Brazilian voices: ei, ai, au and open oi are one symbol; nasal vowels end in a nasal
-consonant."""
+SPANISH: Final = _alphabet("spanish", _spanish)
+FRENCH: Final = _alphabet("french", _french)
+ITALIAN: Final = _alphabet("italian", _italian)
+BRAZILIAN: Final = _alphabet("brazilian", _brazilian)
 _MARKS: Final = {"1": "ˈ", "2": "ˌ"}
 
 

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from ancestral.training.corpora.avatar_styles import (
 )
 from ancestral.training.corpora.layouts import CorpusError
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
-from ancestral.training.corpora.vector import Image, rendered
+from ancestral.training.data.images import decoded
 
 PEOPLE = 2500
 """People of each style."""
@@ -50,6 +51,9 @@ ATTRIBUTES: Mapping[str, Sequence[str]] = {
 }
 """The conditions of the corpus, and their values. Without visible hair there is no colour of it."""
 
+Image = NDArray[np.uint8]
+
+_SIZE = 32
 _COLOURS = 256
 _WHITE = (255, 255, 255)
 _SEED = 0
@@ -239,6 +243,31 @@ def _drawn(requests: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             if process.returncode:
                 why = errors.read().strip().splitlines()
                 raise CorpusError(f"node failed: {next((line for line in why if 'Error' in line), why[-1])}")
+
+
+def rendered(svg: str) -> Image:
+    """An SVG of equal width and height, on white: ``[32, 32, 3]``, the means of 2 × 2 pixels.
+
+    Raises:
+        ImportError: resvg-py is not installed.
+    """
+    resvg: Any = import_module("resvg_py")  # imported here, since only corpora need it
+    return on_white(
+        bytes(resvg.svg_to_bytes(svg_string=svg, width=2 * _SIZE, height=2 * _SIZE, skip_system_fonts=True))
+    )
+
+
+def on_white(data: bytes) -> Image:
+    """An encoded picture on white, reduced to 32 × 32 by averaging squares; it is cropped to whole squares first."""
+    pixels = np.asarray(decoded(data, "picture").convert("RGBA"), np.float64)
+    side = min(pixels.shape[:2]) // _SIZE * _SIZE
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    pixels = pixels[top : top + side, left : left + side]
+    opacity = pixels[..., 3:] / 255.0
+    laid = pixels[..., :3] * opacity + 255.0 * (1.0 - opacity)
+    step = side // _SIZE
+    means: Image = np.round(laid.reshape(_SIZE, step, _SIZE, step, 3).mean(axis=(1, 3))).astype(np.uint8)
+    return means
 
 
 def _write(out: Path, made: Sequence[tuple[Person, Image]], indexed: bool) -> None:

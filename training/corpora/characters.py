@@ -10,14 +10,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
-from ancestral.training.corpora.debian import SourcePackage
+from ancestral.training.corpora.packages import SourcePackage
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
+from ancestral.training.corpora.tables import table
 from ancestral.training.data.images import decoded
 
 SIZE = 32
@@ -29,37 +30,12 @@ _PACKAGE = SourcePackage(
 )
 _FOLDER = "graphics/chars"
 
-# Only files that debian/copyright gives as CC0-1.0 (Cong Xu): the four hairs, the knife and the blaster that it gives
-# as CC BY 3.0 (Ronny Wester) are left out, and with them those that look like other colours of these.
-_BODIES = {"medium build": "base", "slim build": "skinny", "heavy build": "big", "combat vest": "soldier"}
-_HEADS = {
-    "man": "heads/jones_10x10", "woman": "heads/lady_14x12", "ogre": "heads/ogre_10x10", "robot": "heads/robot_10x8",
-    "skeleton": "heads/skull_12x12", "alien": "heads/bugeye_10x10", "dog": "heads/dog_12x11",
-}  # fmt: skip
-_HAIRS = {"short hair": "hairs/widows_10x10", "pigtails": "hairs/pigtails_14x12"}
-_HATS = {
-    "beret": "hats/beret_10x10", "cap": "hats/peak_cap_10x12", "helmet": "hats/helmet_10x12",
-    "army helmet": "hats/combat_helmet_12x12", "horns": "hats/horns_10x12",
-}  # fmt: skip
-_GUNS = {
-    "pistol": "guns/pistol_20x20", "ray gun": "guns/raygun_20x20", "rocket launcher": "guns/rocket_red_20x20",
-    "chaingun": "guns/chaingun_24x22",
-}  # fmt: skip
+_TABLE: Final = table("characters")
+_BODIES, _HEADS, _HAIRS, _HATS, _GUNS = (_TABLE[name] for name in ("bodies", "heads", "hairs", "hats", "guns"))
 _LAYERS = ("legs_idle", "legs_run", "upper_idle", "upper_idle_handgun", "upper_run", "upper_run_handgun")
 _BALD, _UNARMED = "bald", "unarmed"
 
-_COLOURS = {
-    "red": (206, 52, 46), "yellow": (236, 206, 62), "green": (72, 166, 64), "blue": (58, 98, 214),
-    "purple": (148, 70, 180), "brown": (136, 88, 52), "white": (236, 236, 240), "black": (66, 66, 76),
-}  # fmt: skip
-_SKINS = {
-    "pale skin": (255, 214, 180), "tan skin": (222, 164, 112), "brown skin": (142, 92, 58),
-    "green skin": (120, 178, 84), "blue skin": (104, 150, 214), "grey skin": (158, 162, 170),
-}  # fmt: skip
-_HAIR_COLOURS = {
-    "black hair": (58, 52, 58), "brown hair": (122, 78, 44), "blond hair": (238, 204, 116), "red hair": (196, 84, 36),
-    "white hair": (226, 226, 232),
-}  # fmt: skip
+_COLOURS, _SKINS, _HAIR_COLOURS = _TABLE["colours"], _TABLE["skins"], _TABLE["hair_colours"]
 _HAT_COLOURS = {f"{name} headgear": _COLOURS[name] for name in ("red", "green", "blue", "black", "white")}
 _SHOES = (104, 66, 42)
 _TINTS = {

@@ -7,45 +7,13 @@ mumbles "Okay.".
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-_ANSWERS = (
-    "Yes", "No", "Okay", "All right", "Sure", "Fine", "Great", "Good", "Right", "Exactly", "Maybe", "Perhaps", "Never",
-    "Always", "Thanks", "Thank you", "Please", "Sorry", "Hello", "Hi there", "Goodbye", "Good morning", "Good night",
-    "Not yet", "Not really", "Of course", "Absolutely", "Certainly", "Definitely", "No problem", "No idea", "I see",
-    "I know", "Me too", "Got it", "Here you go", "Well done", "Go ahead", "Wait", "Stop", "Come in", "Done", "Correct",
-    "That's right", "Tomorrow", "Upstairs", "Almost", "Yep", "Nope", "Welcome back",
-)  # fmt: skip
-_ASIDES = (
-    "of course", "thanks", "please", "I think", "absolutely", "not now", "why not", "sir", "my friend", "I guess",
-    "that's fine", "it is", "we can", "go on", "you're right", "let me check",
-)  # fmt: skip
-_INTERJECTIONS = (
-    "Oh", "Ah", "Wow", "Ugh", "Oops", "Hey", "Huh", "Ouch", "Yay", "Whoa", "Aha", "Uh-huh", "Well", "Phew", "Eh",
-    "Hooray",
-)  # fmt: skip
-_REACTIONS = (
-    "that was close", "I forgot my keys", "look at that", "not again", "what a surprise", "that hurts", "you scared me",
-    "I had no idea", "this is amazing", "let me think", "there you are", "it worked",
-)  # fmt: skip
-_THINGS = (
-    "apples", "bread", "cheese", "a blue jacket", "two tickets", "the map", "coffee", "orange juice", "gloves",
-    "the garden", "my sister", "music", "three chairs", "fresh thyme", "zinc", "the usual", "a voucher", "soup",
-    "yoghurt", "paper towels", "history", "chess", "the judge", "thick rope", "oil", "a toy boat", "sugar",
-    "measuring cups",
-)  # fmt: skip
-_LISTED = ("We need", "I bought", "There's", "She likes", "Bring", "On the list are", "He asked for", "Don't forget")
-_ASKED = (
-    "Where is {}?", "Who brought {}?", "Do you have {}?", "Can I see {}?", "How much is {}?", "Why {}?",
-    "What about {}?", "Would you like {}?", "Is it {}?", "When did you get {}?", "Isn't that {}?", "Which one is {}?",
-)  # fmt: skip
-_SHORT = ("Really?", "Why?", "How so?", "What?", "Who's there?", "Is that all?", "Are you sure?", "When?", "Ready?")
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_SPEAKERS = ("she said", "he asked", "they shouted", "said the nurse", "I replied", "she whispered", "Tom answered")
+from ancestral.training.corpora.tables import table
+
+_TABLE: Final[Mapping[str, tuple[str, ...]]] = table("remarks")
+_ASKED, _MONTHS, _DAYS, _THINGS = (_TABLE[name] for name in ("asked", "months", "days", "things"))
 
 
 def remark(rng: random.Random) -> str:
@@ -55,16 +23,16 @@ def remark(rng: random.Random) -> str:
 
 def _answer(rng: random.Random) -> str:
     end = rng.choice((".", ".", ".", "!"))
-    return rng.choice(_ANSWERS) + (", " + rng.choice(_ASIDES) if rng.random() < 0.4 else "") + end
+    return rng.choice(_TABLE["answers"]) + (", " + rng.choice(_TABLE["asides"]) if rng.random() < 0.4 else "") + end
 
 
 def _question(rng: random.Random) -> str:
-    return rng.choice(_SHORT) if rng.random() < 0.3 else rng.choice(_ASKED).format(rng.choice(_THINGS))
+    return rng.choice(_TABLE["short"]) if rng.random() < 0.3 else rng.choice(_ASKED).format(rng.choice(_THINGS))
 
 
 def _list(rng: random.Random) -> str:
     *first, last = rng.sample(_THINGS, rng.randint(3, 5))
-    return f"{rng.choice(_LISTED)} {', '.join(first)}{rng.choice((',', ''))} and {last}."
+    return f"{rng.choice(_TABLE['listed'])} {', '.join(first)}{rng.choice((',', ''))} and {last}."
 
 
 def _date(rng: random.Random) -> str:
@@ -89,12 +57,16 @@ def _number(rng: random.Random) -> str:
 
 
 def _interjection(rng: random.Random) -> str:
-    cry = rng.choice(_INTERJECTIONS)
-    return f"{cry}, {rng.choice(_REACTIONS)}{rng.choice('.!')}" if rng.random() < 0.6 else cry + rng.choice("!!.?")
+    cry = rng.choice(_TABLE["interjections"])
+    return (
+        f"{cry}, {rng.choice(_TABLE['reactions'])}{rng.choice('.!')}"
+        if rng.random() < 0.6
+        else cry + rng.choice("!!.?")
+    )
 
 
 def _quotation(rng: random.Random) -> str:
-    said, by = rng.choice((_answer, _question, _interjection))(rng), rng.choice(_SPEAKERS)
+    said, by = rng.choice((_answer, _question, _interjection))(rng), rng.choice(_TABLE["speakers"])
     if rng.random() < 0.5:
         return f'{by[0].upper()}{by[1:]}: "{said}"' if not by.startswith("said") else f'"{said}" {by}.'
     return f'"{said[:-1] + "," if said.endswith(".") else said}" {by}.'

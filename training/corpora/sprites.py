@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
-from ancestral.training.corpora.debian import SourcePackage
+from ancestral.training.corpora.packages import SourcePackage
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
 from ancestral.training.corpora.tint import COLOURS, OPAQUE, colour_of, tinted
 from ancestral.training.corpora.wardrobe import (
