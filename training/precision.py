@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 
 _CPUINFO = Path("/proc/cpuinfo")
-_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Flags of processors that multiply bfloat16 numbers: x86 with AVX-512 BF16 or AMX, ARM."""
+_FLAGS = {"amx_bf16", "bf16"}
+"""Flags of processors that multiply bfloat16 numbers fast: x86 with AMX, ARM. With AVX-512 BF16 alone float32 is 1.3
+times (WaveNet) to 1.4 times (acoustic model) as fast."""
 
 
 def fastest_precision() -> str:
-    """``bfloat16`` on a GPU and on processors with such products, otherwise ``float32``."""
+    """``bfloat16`` on a GPU and on processors that multiply such numbers fast, otherwise ``float32``."""
     if torch.cuda.is_available() or _FLAGS & processor_flags():
         return "bfloat16"
     return "float32"

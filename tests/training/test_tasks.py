@@ -261,7 +261,8 @@ def test_bfloat16_rounds_the_vectors_of_an_encoder(tasks: Mapping[str, Any]) -> 
 @pytest.mark.parametrize(
     ("told", "precision"),
     [
-        ("model name\t: EPYC\nflags\t\t: fpu avx2 avx512f avx512_bf16\n", "bfloat16"),
+        ("model name\t: Xeon\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n", "bfloat16"),
+        ("model name\t: Xeon\nflags\t\t: fpu avx512f avx512_bf16\n", "float32"),
         ("processor: 0\nFeatures\t: asimd i8mm bf16\n", "bfloat16"),
         ("model name\t: bf16\nflags\t\t: fpu avx2 avx512f\n", "float32"),
         ("", "float32"),

@@ -111,7 +111,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--precision",
             type=click.Choice(["bfloat16", "float32"]),
-            help="Of the arithmetic. Default: bfloat16 on processors and GPUs with such products, otherwise float32.",
+            help="Of the arithmetic. Default: bfloat16 where it is faster (GPUs, AMX, ARM), otherwise float32.",
         ),
         click.option(
             "--minutes",
