@@ -1,13 +1,15 @@
 /* The gated activation unit of WaveNet and its gradient, for training on a CPU (networks/gate.py).
 
-   Row n has the bias of frame n / hop; its two halves are a and b of tanh(a) * sigmoid(b). */
+   Row n has the bias of frame n / hop; its two halves are a and b of tanh(a) * sigmoid(b). Gated rows lie ``stride``
+   numbers apart, from number ``first`` on: they may be columns of a wider matrix. */
 #include "export.h"
 #include "floats.h"
 
 EXPORT(gate_forward)
 void gate_forward(const float *restrict z, const float *restrict bias, int64_t rows, int64_t half, int64_t hop,
-                  float *restrict activation, float *restrict gated) {
-    for (int64_t n = 0; n < rows; n++, z += 2 * half, activation += 2 * half, gated += half) {
+                  float *restrict activation, float *restrict gated, int64_t first, int64_t stride) {
+    gated += first;
+    for (int64_t n = 0; n < rows; n++, z += 2 * half, activation += 2 * half, gated += stride) {
         const float *own = bias + n / hop * 2 * half;
         for (int64_t j = 0; j < half; j++) {
             float a = tanh_of(z[j] + own[j]), b = sigmoid_of(z[j + half] + own[j + half]);

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ancestral.models.architectures.wavenet import WaveNetSpec, tensors
 from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.networks.gate import gate
+from ancestral.models.networks.gate import gate, residual_layers
 from ancestral.models.networks.parameters import add_parameters
 from ancestral.models.spec import SYMBOLS
 from ancestral.models.tensors import own, part
@@ -110,9 +110,14 @@ class WaveNet(nn.Module):
         """
         batch, time = symbols.shape
         before = F.pad(symbols[:, :-1], (1, 0), value=SILENCE)
-        h = self.embedding.to(dtype)[before].reshape(batch * time, -1)
+        h = F.embedding(before, self.embedding.to(dtype))
         biases = self.gate_biases(frames, speaker, batch)
         hop = time // (biases.shape[1] // batch)
+        if h.device.type == "cpu" and h.dtype == torch.float32:
+            weights = self.past, self.current, self.residual, self.residual_bias
+            gates = residual_layers(h, biases, *weights, self.spec.dilations, hop)
+            return self._head(gates.flatten(0, 1), dtype).view(batch, time, SYMBOLS)
+        h = h.flatten(0, 1)
         past, current, residual = self.past.to(dtype), self.current.to(dtype), self.residual.to(dtype)
         residual_bias = self.residual_bias.to(dtype)
         gated = []
@@ -162,6 +167,6 @@ class WaveNet(nn.Module):
 
     def _head(self, gated: Tensor, dtype: torch.dtype | None) -> Tensor:
         skips = torch.addmm(self.skip_bias.to(dtype), gated, self.skip.to(dtype).flatten(0, 1))
-        hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self.head.to(dtype))
-        logits: Tensor = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self.output.to(dtype))
+        hidden = torch.addmm(self.head_bias.to(dtype), skips.relu_(), self.head.to(dtype))
+        logits: Tensor = torch.addmm(self.output_bias.to(dtype), hidden.relu_(), self.output.to(dtype))
         return logits

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ancestral.models.architectures import tensor_table
@@ -479,6 +481,21 @@ def test_the_fused_gate_equals_the_formula_and_its_gradient():
     (plain * weight.double()).sum().backward()
     for mine, theirs in zip(inputs, exact, strict=True):
         torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-4, atol=1e-5)
+
+
+@TINY
+def test_fused_layers_equal_the_formula_and_its_gradients(spec):
+    exact = network(spec)
+    fused, time = copy.deepcopy(exact).float(), 160
+    frames, speaker = conditions(spec, 2, time // spec.local_hop)
+    symbols = torch.randint(0, 256, (2, time))
+    whole = exact(symbols, frames, speaker)
+    mine = fused(symbols, None if frames is None else frames.float(), speaker)
+    torch.testing.assert_close(mine.double(), whole, rtol=1e-4, atol=1e-5)
+    for logits in (whole, mine):
+        F.cross_entropy(logits.flatten(0, 1), symbols.flatten()).backward()
+    for (name, p), theirs in zip(fused.named_parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(p.grad.double(), theirs.grad, rtol=1e-3, atol=1e-6, msg=name)
 
 
 @pytest.mark.parametrize("spec", [SMALL_SPEC, MEDIUM_SPEC, *TINY_SPECS.values()])
