@@ -2,7 +2,7 @@
 
     import ancestral
 
-    voice = ancestral.load("wavenet-en").voice("joe")
+    voice = ancestral.load().voice("joe")
     voice.speak("The birch canoe slid on the smooth planks.", seed=7).save("a.flac")
     ancestral.load("pixelcnn-sprites").draw("elf, robe", seed=7).save("elf.png", scale=8)
 

@@ -161,6 +161,8 @@ class ModelEntry:
     sheets: Mapping[str, SheetLayout]
     """Sheets of an image model, by name. The key is optional in ``model.json``."""
     path: Path
+    paper: str | None = None
+    """The paper whose network it shows, if that is what it is for. The key is optional in ``model.json``."""
 
     @property
     def sampled(self) -> Path:
@@ -212,7 +214,7 @@ class ModelEntry:
             raise ModelError(f"{name}: {MANIFEST} cannot be read as JSON ({reason})") from error
         special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
         is_image = data.get("kind") == "image"
-        unused = {"path", "synonyms", "sheets", "voices" if is_image else "guidance"}
+        unused = {"path", "synonyms", *({"paper"} - data.keys()), "sheets", "voices" if is_image else "guidance"}
         synonyms = _read_synonyms(name, data.pop("synonyms", {})) if is_image else {}
         sheets = _read_sheets(name, data.pop("sheets", {})) if is_image else {}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})

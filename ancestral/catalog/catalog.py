@@ -33,7 +33,7 @@ BUNDLED: Final = Path(models.__file__).with_name("zoo")
 class Catalog:
     """Every model, by id (aliases.py has other names), and the deployment's lexicon.
 
-    Listed first are models that an alias stands for, and models of speech; last are those that need an upload.
+    Listed first are models that an alias stands for, and models of speech; last are those of papers.
     """
 
     def __init__(
@@ -42,8 +42,9 @@ class Catalog:
         self.aliases = Aliases() if aliases is None else aliases
         aliased = set(self.aliases.models.values())
 
-        def rank(model: Model) -> tuple[bool, bool, bool]:
-            return model.needs_upload, model.entry.id not in aliased, "speech" not in model.capabilities
+        def rank(model: Model) -> tuple[bool | str, ...]:
+            entry = model.entry
+            return entry.paper or "", model.needs_upload, entry.id not in aliased, "speech" not in model.capabilities
 
         self.models = {model.entry.id: model for model in sorted(models.values(), key=rank)}
         self.pronunciations = Pronunciations({}) if pronunciations is None else pronunciations

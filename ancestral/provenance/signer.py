@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-MISSING: Final = "needs the extra 'provenance': pip install 'ancestral[provenance]'"
+MISSING: Final = "needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'"
 _TRIAL_DAYS: Final = 365
 
 

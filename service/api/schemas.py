@@ -17,6 +17,8 @@ class ModelObject(Described):
     created: int
     owned_by: str
     description: str
+    paper: str | None = None
+    """Of models that are there to show a paper's network: its title. They are listed last, paper by paper."""
     kind: str
     capabilities: list[str]
     sample_rate: int | None = None

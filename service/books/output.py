@@ -305,6 +305,11 @@ MEDIA: Final[Mapping[str, str]] = {**MEDIA_TYPES, "epub": EPUB}
 _MAX_BYTES: Final = 16 << 20
 """Largest text; the longest novels have a quarter of that."""
 _MAX_EPUB_BYTES: Final = 1 << 30
+_OTHERS: Final = {
+    b"%pdf": "a PDF", b"{\\rtf": "RTF", b"<!doctype html": "HTML", b"<html": "HTML",
+    b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+}  # fmt: skip
+"""What people take for a text: how it begins, in lower case."""
 
 
 def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Book:
@@ -319,7 +324,8 @@ def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Bo
         BookError: it cannot be read, is refused, or cannot become that.
     """
     with path.open("rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
+        head = file.read(64).lower()
+    is_zip = head.startswith(b"pk\x03\x04")
     most = _MAX_EPUB_BYTES if is_zip else min(_MAX_BYTES, max_text_bytes)
     if path.stat().st_size > most:
         raise BookError(f"more than {most >> 20} MiB")
@@ -331,6 +337,9 @@ def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Bo
             return read_epub(path, max_text_bytes)
         except EpubError as error:
             raise BookError(str(error)) from error
+    begin = head.lstrip(b"\xef\xbb\xbf \r\n")
+    if other := next((name for known, name in _OTHERS.items() if begin.startswith(known)), None):
+        raise BookError(f"it is {other}, not an EPUB or a text in UTF-8")
     if form == "epub":
         raise BookError("no EPUB, of which alone an .epub can be made")
     try:

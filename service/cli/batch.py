@@ -60,7 +60,7 @@ def command(
         from ancestral.service.cli.rows.pool import run_here, run_on_ray
         from ancestral.service.cli.rows.source import BatchError
     except ModuleNotFoundError as error:
-        raise click.ClickException(f"{error.name} is not installed: pip install 'ancestral[batch]'") from error
+        raise click.ClickException(f"{error.name} is not installed: .venv/bin/pip install -e '.[batch]'") from error
     from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.settings import load_settings
 

@@ -52,7 +52,7 @@ def command(
     try:
         from ancestral.service.cli.local.mcp_tools import Tools
     except ImportError as error:
-        raise click.ClickException("needs the extra 'mcp': pip install 'ancestral[mcp]'") from error
+        raise click.ClickException("needs the extra 'mcp': .venv/bin/pip install -e '.[mcp]'") from error
     from ancestral.service.cli.local.models import LocalModels
 
     with click_errors(*FAILURES), ExitStack() as stack:

@@ -34,7 +34,7 @@ def command(uri: str, voice: str | None, model: str | None, url: str | None, api
 
         from ancestral.service.cli.local.wyoming import Connection, Speaking
     except ImportError as error:
-        raise click.ClickException("needs the extra 'wyoming': pip install 'ancestral[wyoming]'") from error
+        raise click.ClickException("needs the extra 'wyoming': .venv/bin/pip install -e '.[wyoming]'") from error
 
     async def serve() -> None:
         limit = asyncio.Semaphore(_STREAMS if chosen.is_remote else os.cpu_count() or 1)

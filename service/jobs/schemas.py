@@ -66,7 +66,7 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
     "id": "job_0123456789abcdef01234567",
     "object": "job",
     "kind": "speech",
-    "model": "wavenet-en",
+    "model": "wavenet-multilingual",
     "voice": "joe",
     "excerpt": "The birch canoe slid on the smooth planks.",
     "status": "completed",

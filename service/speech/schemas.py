@@ -175,7 +175,7 @@ class SpeechRequest(AudioRequest):
         json_schema_extra={
             "examples": [
                 {
-                    "model": "wavenet-en",
+                    "model": "wavenet-multilingual",
                     "voice": "joe",
                     "input": "The birch canoe slid on the smooth planks.",
                     "response_format": "wav",

@@ -1,6 +1,7 @@
 """The fenced examples of a Markdown file, run as a reader runs them: in one shell, from top to bottom.
 
-A ``bash`` or ``python`` block is an example. A ``json`` or ``text`` block after it is what the example prints.
+A ``bash`` or ``python`` block is an example, and so are indented lines, but for what installs something or serves. A
+``json`` or ``text`` block after it is what the example prints.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, Final
 
-_BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$|(?<=\n\n)((?: {4}[^\n]+\n)+)", re.MULTILINE | re.DOTALL)
+_SETUP: Final = re.compile(r"git clone .*|make .*|\S*pip install -e '\S+'( && )?")
 _EXACT: Final = frozenset({"code", "param", "object", "title", "message", "detail"})
 """Strings that must be as shown; "…" stands for anything."""
 _ADDRESS: Final = "localhost:8000"
@@ -33,15 +36,18 @@ class Example:
     shown: str
 
 
-def examples_of(path: Path) -> list[Example]:
-    """The examples of a document, in its order."""
+def examples_of(path: Path, *, indented: bool = False) -> list[Example]:
+    """The examples of a document, in its order; those that are ``indented``, too."""
     text, found = path.read_text(), []
     for match in _BLOCK.finditer(text):
-        language, code = match.groups()
+        language, code, lines = match.groups()
+        if lines is not None:
+            language, code = "bash", "".join(_SETUP.sub("", line) for line in dedent(lines).splitlines(True))
+            if not indented or not code.strip():
+                continue
         if language in ("bash", "python"):
             found.append(Example(text[: match.start()].count("\n") + 1, language, code, ""))
-        else:
-            assert language in ("json", "text"), f"{path.name}: a block in {language}"
+        elif language in ("json", "text"):
             last = found.pop()
             assert not last.shown, f"{path.name}:{last.line}: two outputs"
             found.append(Example(last.line, last.language, last.code, code))

@@ -27,7 +27,7 @@ BOOK: dict[str, JsonValue] = {
     "author": "N. N.",
     "format": "m4b",
     "split": False,
-    "model": "wavenet-en",
+    "model": "wavenet-multilingual",
     "voice": "heart",
     "seed": 0,
     "speed": 1.0,

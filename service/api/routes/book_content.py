@@ -70,7 +70,9 @@ async def get_book_manifest(book: OwnBook, service: Service, conditions: Conditi
 async def get_book_captions(
     book: OwnBook, service: Service, conditions: ConditionsDep, form: CaptionsQuery = "vtt"
 ) -> Response:
-    """Captions of all of the sound, with the text as it was written."""
+    """Captions of all of the sound, with the text as it was written; an EPUB shows its words itself."""
+    if book["wanted"]["form"] == "epub":
+        raise NotFound("An EPUB shows its words itself, and has no captions.", code="no_captions")
     return _beside(service, book, form, MEDIA_TYPES[form], conditions)
 
 

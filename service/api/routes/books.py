@@ -71,7 +71,9 @@ async def own_book(
 OwnBook = Annotated[dict[str, Any], Depends(own_book)]
 
 
-@router.post("", summary="Read a book aloud", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503))
+@router.post(
+    "", status_code=202, summary="Read a book aloud", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503)
+)
 async def create_book(
     form: Annotated[BookForm, MULTIPART], response: Response, service: Service, caller: RateLimitedCaller
 ) -> BookObject:

@@ -22,7 +22,7 @@ from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
 from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
 from ancestral.service.speech.voices import voices_of
 
-_ModelId = Annotated[str, Path(examples=["wavenet-en"])]
+_ModelId = Annotated[str, Path(examples=["wavenet-multilingual"])]
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -34,6 +34,7 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
         created=model.entry.created,
         owned_by=model.entry.owned_by,
         description=model.entry.description,
+        paper=model.entry.paper,
         kind=model.entry.kind,
         capabilities=list(model.capabilities),
         sample_rate=model.spec.sample_rate if isinstance(model, SpeechModel) else None,

@@ -73,7 +73,7 @@ def run_on_ray(batch: Batch, parts: list[int]) -> Iterator[tuple[int, int]]:
         import ray
         from ray.util import ActorPool
     except ModuleNotFoundError as error:
-        raise BatchError("--engine ray needs Ray, which is not installed: pip install 'ancestral[ray]'") from error
+        raise BatchError("--engine ray needs Ray, which is not installed: .venv/bin/pip install -e '.[ray]'") from error
     ray.init(log_to_driver=False)
     processors = int(ray.cluster_resources().get("CPU", 1))
     actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(PartWriter)

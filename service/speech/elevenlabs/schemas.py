@@ -91,7 +91,7 @@ class TextToSpeech(StrictRequest):
 
     model_config = ConfigDict(
         protected_namespaces=(),
-        json_schema_extra={"examples": [{"text": "Hello.", "model_id": "wavenet-en", "seed": 7}]},
+        json_schema_extra={"examples": [{"text": "Hello.", "model_id": "wavenet-multilingual", "seed": 7}]},
     )
 
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)

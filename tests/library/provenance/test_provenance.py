@@ -175,7 +175,7 @@ def test_c2pa_is_only_needed_to_sign_and_to_read():
         "    print(error)\n"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout == "needs the extra 'provenance': pip install 'ancestral[provenance]'\n"
+    assert found.stdout == "needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'\n"
 
 
 def _decoded(form, data):

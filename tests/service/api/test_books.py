@@ -40,7 +40,7 @@ def post(server: Server, data: bytes | str, name: str = "book.txt", key: str | N
 
 def begun(server: Server, *arguments: Any, **fields: Any) -> Json:
     response = post(server, *arguments, **{"model": "tiny", "seed": 7, **fields})
-    assert response.status_code == 200, response.text
+    assert response.status_code == 202, response.text
     book: Json = response.json()
     assert response.headers["location"] == f"/v1/books/{book['id']}"
     return book
@@ -113,6 +113,8 @@ def test_an_epub_shows_its_words(ancestral: Run, server: Server, tmp_path: Path)
     (tmp_path / "names.json").write_text('{"planks": "P L AE1 N K S"}')
     options = ("--pronunciations", str(tmp_path / "names.json"))
     assert content(server, book["id"]).content == files_of(ancestral, path, "epub", *options)
+    captions = httpx.get(f"{server.url}/v1/books/{book['id']}/captions?format=srt")
+    assert (captions.status_code, captions.json()["error"]["code"]) == (404, "no_captions")
 
 
 def test_a_book_whose_end_is_stored_is_only_tidied(server: Server) -> None:
@@ -255,10 +257,12 @@ def test_refusals(server: Server, change: Json, status: int, param: str, message
     [
         (b"", "there is nothing to speak in it"),
         (b"It was <b>.", "line 1: "),
+        (b"%PDF-1.7\nIt was late.", "it is a PDF"), (b"\n<!DOCTYPE HTML><p>It was late.", "it is HTML"),
+        ("It was late.".encode("utf-16"), "it is UTF-16"), (rb"{\rtf1 It was late.}", "it is RTF"),
         ("Größe".encode("latin-1"), "not UTF-8 at byte 2"),
         (b"It was late. " * 25_000, "325000 characters; this server reads books of up to 300000"),
     ],
-)
+)  # fmt: skip
 def test_texts_that_are_refused(server: Server, data: bytes, message: str) -> None:
     response = post(server, data, model="tiny")
     assert response.status_code == 400, response.text

@@ -17,7 +17,7 @@ const { shuffledBlocks, noiseLike } = await page("score.js");
 const { lines, odds } = await page("prove.js");
 const { peaks } = await page("curve.js");
 const { keysOf, shapeAt } = await page("mouth.js");
-const { passagesOf, joinCaptions } = await page("passages.js");
+const { languageOf, passagesOf, joinCaptions } = await page("passages.js");
 const { averaged, picturesOf } = await page("pixels.js");
 const { weightsOf } = await page("voices.js");
 const { attributesOf, placeOf } = await page("sheet.js");
@@ -180,6 +180,16 @@ test("long texts: a passage for each paragraph, cut where a sentence ends; nothi
   const parts = passagesOf(`Title\n \n${long}\n\n\n${"x".repeat(5000)}`);
   assert.deepEqual(parts.map((part) => [...part].length), [5, 4079, 3119, 4096, 904]);
   assert.equal(`${parts[1]} ${parts[2]}`, long);
+});
+
+test("the language of a text is known by its words, or not at all", () => {
+  const texts = {
+    en: "The birch canoe slid on the smooth planks of the river.", es: "El tren de las ocho llega con retraso a la ciudad.",
+    fr: "Le train de huit heures est dans la gare, et il pleut.", it: "Il treno delle otto arriva in ritardo, e non è la prima volta.",
+    pt: "O trem das oito chega com atraso, e não é a primeira vez.",
+  };
+  for (const [language, text] of Object.entries(texts)) assert.equal(languageOf(text), language);
+  for (const text of ["", "Hello.", "Ja, das ist so.", "Pizza Napoli 2026"]) assert.equal(languageOf(text), null);
 });
 
 test("captions of passages as one file", () => {

@@ -117,16 +117,15 @@ class Draw {
       this.laidOut.element,
       this.picker.element,
       this.count.element,
-      this.submit,
       h(
         "details",
         { class: "panel", open: matchMedia("(min-width: 60rem)").matches },
         h("summary", {}, "Settings"),
         this.seed.element,
         this.picker.styleField,
-        this.temperature.element,
-        this.guidance.element,
+        h("details", { class: "panel" }, h("summary", {}, "Sampling"), this.temperature.element, this.guidance.element),
       ),
+      h("div", { class: "bar" }, this.submit),
     );
     this.gallery = new Gallery({
       more: (card) => this.more(card),

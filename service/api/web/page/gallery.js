@@ -65,12 +65,12 @@ class Card {
     this.buttons.hidden = false;
   }
 
-  /** What was not asked for, since that is the same for all; or the seed. */
+  /** What was asked for, then what else it shows; or the seed. */
   get caption() {
     const { label, prompt, seed } = this.fields;
     const asked = (prompt ?? "").split(",").map((name) => name.trim());
-    const others = (label ?? "").split(", ").filter((name) => !asked.includes(name));
-    return others.join(", ") || label || `seed ${seed}`;
+    const names = (label ?? "").split(", ").sort((a, b) => asked.includes(b) - asked.includes(a));
+    return names.join(", ") || `seed ${seed}`;
   }
 
   get name() {

@@ -15,7 +15,7 @@ export async function open() {
   const draws = models.some((model) => model.capabilities.includes("image_generation"));
   const classes = draws ? (await get("v1/images/classes")).data : [];
   const thumbnail = thumbnailMaker();
-  const cards = models.map((model) => {
+  const cardOf = (model) => {
     const shown = classes.filter((one) => one.model === model.id).slice(0, MOST_SAMPLES);
     const samples = shown.filter((one) => one.thumbnail_url).map((one) => thumbnail(one, 48, `A sample: ${one.id}`));
     return card(
@@ -23,7 +23,9 @@ export async function open() {
       voices.filter((voice) => voice.models.includes(model.id)),
       samples,
     );
-  });
+  };
+  const shelf = (some) => h("ul", { class: "models" }, some.map(cardOf));
+  const papers = [...Map.groupBy(models.filter((model) => model.paper), (model) => model.paper)];
   return {
     leave: silence,
     element: h(
@@ -39,7 +41,9 @@ export async function open() {
           `${models.length} ${models.length === 1 ? "model is" : "models are"} served. A model's hash names its weights: a seed gives the same bytes only with the same weights.`,
         ),
       ),
-      h("ul", { class: "models" }, cards),
+      shelf(models.filter((model) => !model.paper)),
+      papers.map(([paper, some]) =>
+        h("details", { class: "sheet shelf" }, h("summary", {}, h("h2", {}, paper), h("p", { class: "dim" }, some.map(({ id }) => id).join(", "))), shelf(some))),
     ),
   };
 }
@@ -116,8 +120,8 @@ function card(model, voices, samples) {
       ["SHA-256", hash],
     ]),
     samples.length > 0 && h("div", { class: "row wrap samples" }, samples),
-    voices.length > 0 && voiceList(model, voices),
     details,
+    voices.length > 0 && voiceList(model, voices),
   );
 }
 
@@ -134,7 +138,8 @@ function voiceList(model, voices) {
       voice.preview_url && previewButton(voice, model.id, fail),
       h("span", {}, h("strong", {}, voice.name), ` ${voice.description} (${voice.license})`),
     );
-  return h("div", { class: "stack" }, message, h("ul", { class: "plain" }, voices.map(item)));
+  const names = voices.length === 1 ? "One voice" : `${voices.length} voices`;
+  return h("details", { class: "panel" }, h("summary", {}, names), message, h("ul", { class: "plain" }, voices.map(item)));
 }
 
 function count(number) {

@@ -1,4 +1,4 @@
-// Long texts in passages, each of which is one request; and captions of several passages as one file.
+// Long texts in passages, each of which is one request; captions of several passages as one file; the language of a text.
 
 /** Characters of one request, counted as the server counts them. */
 const MOST = 4096;
@@ -22,6 +22,26 @@ export function passagesOf(text) {
     speaker = part.match(VOICES)?.at(-1) ?? speaker;
     return led;
   });
+}
+
+/** Frequent words that tell the languages apart. */
+const FREQUENT = {
+  en: "the and of to is was it you that with for are this have",
+  es: "el los las y es una con por del pero está lo más como",
+  fr: "le les des et est une dans du je pas vous il qui sur",
+  it: "il lo gli di che è una per della sono non ho mi si",
+  pt: "o os as e é uma não com do da em um você para",
+};
+
+/** The language of a text by its frequent words; null where two are as likely. */
+export function languageOf(text) {
+  const words = text.toLowerCase().match(/\p{L}+/gu) ?? [];
+  const counts = Object.entries(FREQUENT).map(([language, frequent]) => {
+    const known = new Set(frequent.split(" "));
+    return [words.filter((word) => known.has(word)).length, language];
+  });
+  const [[most, language], [next]] = counts.sort(([a], [b]) => b - a);
+  return most > 1 && most > next ? language : null;
 }
 
 function cut(paragraph, most) {

@@ -62,7 +62,7 @@ class Speak {
         changed();
       },
     );
-    this.text = new TextInput(values.text, { onchange: changed, submit: () => this.start() });
+    this.text = new TextInput(values.text, { onchange: changed, submit: () => this.start(), take: (language) => this.voices.speak(language) });
     Object.assign(this, soundSliders(values));
     this.seed = new Seed(values.seed, changed);
     this.temperature = temperatureSlider(values.temperature ?? this.model.temperature);
@@ -84,18 +84,18 @@ class Speak {
       this.text.element,
       this.duration.element,
       this.voices.element,
-      this.submit,
       h(
         "details",
         { class: "panel", open: wide },
         h("summary", {}, "Settings"),
         this.seed.element,
-        this.temperature.element,
         this.speed.element,
         this.pitch.element,
         this.intonation.element,
         field("Model", this.modelSelect, { param: "model" }),
+        h("details", { class: "panel" }, h("summary", {}, "Sampling"), this.temperature.element),
       ),
+      h("div", { class: "bar" }, this.submit),
     );
     for (const gesture of ["pointerdown", "keydown"]) {
       this.form.addEventListener(gesture, () => player.open(), { once: true }); // so that it is ready when it is needed
@@ -210,7 +210,7 @@ class Speak {
       this.language = this.voices.language;
       this.text.speak(this.language, this.voices.languageName);
     }
-    this.text.count();
+    this.text.count(this.voices.languages);
     if (this.hash && writeLink("", this.values()) !== this.made) {
       this.hash = null; // the sound is that of an earlier request
       this.actions.check.disabled = true;

@@ -2,7 +2,7 @@
 
 import { ApiError } from "./ancestral.js";
 import { field, h } from "./dom.js";
-import { lengthOf, passagesOf } from "./passages.js";
+import { languageOf, lengthOf, passagesOf } from "./passages.js";
 
 /** The longest text of this page: twenty minutes, which it has to keep. */
 const MOST = 20_000;
@@ -17,8 +17,11 @@ const EXAMPLES = {
 };
 
 export class TextInput {
-  /** `text` may be absent; `onchange` is called when a pause or a voice has been inserted, `submit` when Ctrl + Enter is pressed. */
-  constructor(text, { onchange, submit }) {
+  /**
+   * `text` may be absent; `onchange` is called when a pause or a voice has been inserted, `submit` when Ctrl + Enter is
+   * pressed, `take` with the language of the text when its voices are asked for.
+   */
+  constructor(text, { onchange, submit, take }) {
     this.onchange = onchange;
     this.input = h("textarea", { rows: 4, spellcheck: "true", value: text ?? "" });
     this.input.addEventListener("keydown", (event) => {
@@ -34,7 +37,9 @@ export class TextInput {
       this.cast.value = "";
     });
     const hint = "Ctrl + Enter speaks.";
+    this.other = h("button", { type: "button", class: "tab", hidden: true, onclick: () => take(this.language) });
     this.element = field("Text", this.input, { param: "input", hint, extra: [this.counter, this.cast, pause] });
+    this.element.append(this.other);
   }
 
   get value() {
@@ -54,11 +59,14 @@ export class TextInput {
     if (!shown || Object.values(EXAMPLES).includes(shown)) this.input.value = EXAMPLES[language] ?? shown;
   }
 
-  /** Shows how long the text is. */
-  count() {
+  /** Shows how long the text is, and whether its language is another one of `names` than that which is spoken. */
+  count(names) {
     const parts = this.passages.length;
-    const length = lengthOf(this.value).toLocaleString("en");
-    this.counter.textContent = `${length} characters${parts > 1 ? `, ${parts} parts` : ""}`;
+    const length = lengthOf(this.value);
+    this.counter.textContent = `${length.toLocaleString("en")} character${length === 1 ? "" : "s"}${parts > 1 ? `, ${parts} parts` : ""}`;
+    this.language = languageOf(this.value);
+    this.other.hidden = !names.has(this.language) || this.language === this.input.lang;
+    this.other.textContent = `This looks like ${names.get(this.language)}: take such a voice`;
   }
 
   /** Throws ApiError if the text is too long for this page. */

@@ -63,6 +63,17 @@ export class VoicePicker {
     return languages.of(this.language);
   }
 
+  /** The languages of the model's voices, without regions, and their names in English. */
+  get languages() {
+    return new Map(this.of(this.model).map(({ language }) => [primary(language), languages.of(primary(language))]));
+  }
+
+  /** Shows the voices of a language, of which the first is chosen. */
+  speak(language) {
+    this.show(this.model, this.of(this.model).find((voice) => primary(voice.language) === language).id);
+    this.onchange();
+  }
+
   /** The voices of a model, of all languages. */
   of(model) {
     return this.voices.filter((voice) => voice.models.includes(model));
@@ -86,10 +97,8 @@ export class VoicePicker {
       ...(groups.length > 1 ? [h("h3", {}, languages.of(language))] : []),
       ...spoken.map((voice) => this.card(voice, name)),
     ]);
-    const byLanguage = Map.groupBy(all, (voice) => primary(voice.language));
-    const choice = select([...byLanguage.keys()].map((language) => [language, languages.of(language)]), this.language, () => {
-      this.show(model, byLanguage.get(choice.value)[0].id);
-      this.onchange();
+    const choice = select([...this.languages], this.language, () => {
+      this.speak(choice.value);
       this.element.querySelector("select").focus();
     });
     choice.setAttribute("aria-label", "Language");
@@ -105,7 +114,7 @@ export class VoicePicker {
     this.mix.open = Object.keys(chosen).length > 1;
     this.element.replaceChildren(
       h("legend", {}, "Voice"),
-      ...(byLanguage.size > 1 ? [choice] : []),
+      ...(this.languages.size > 1 ? [choice] : []),
       ...cards,
       h("p", { class: "wrong", role: "alert" }),
       this.mix,
