@@ -79,12 +79,6 @@ def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> dict[str, torch.Tenso
     return {n: torch.from_numpy(np.array(t)) for n, t in fitted.items() if shapes.get(n) == t.shape}
 
 
-def progress(run: Path) -> tuple[int, float]:
-    """The steps and the seconds that a run has been trained for; 0 of one that has saved no state yet."""
-    meta = _metadata(run / STATE) if (run / STATE).exists() else {}
-    return int(meta.get("step", 0)), float(meta.get("seconds", 0.0))
-
-
 def _metadata(state: Path) -> dict[str, str]:
     with safe_open(state, "pt") as file:
         found: dict[str, str] = file.metadata()

@@ -20,7 +20,7 @@ _SERVICE, _TRAINING = "ancestral.service.cli", "ancestral.training.cli"
 SECTIONS = {
     "Serve": (_SERVICE, ("serve", "worker", "keys", "provenance", "wyoming", "mcp", "speech-dispatcher")),
     "Sample without a server": (_SERVICE, ("say", "read", "draw", "batch", "detect", "models")),
-    "Train models": (_TRAINING, ("voice", "picture", "corpus", "train", "evaluate", "export")),
+    "Train models": (_TRAINING, ("voice", "corpus", "train", "evaluate", "export")),
 }
 """The package and the commands of each section of ``ancestral --help``."""
 _PACKAGES = {name: package for package, names in SECTIONS.values() for name in names}

@@ -1,9 +1,8 @@
-"""Sets of pictures: npz files, people's own folders, picture files, sheets, palettes."""
+"""Sets of pictures: npz files, picture files, sheets, palettes."""
 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,28 +11,13 @@ import pytest
 from PIL import Image
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.spec import SpecError
 from ancestral.training.corpora import build, characters, expected
 from ancestral.training.corpora.avatars import on_white
 from ancestral.training.corpora.characters import ATTRIBUTES, Parts, coloured, compose, drawn, read_parts, value_in
 from ancestral.training.corpora.palette import make_palette, to_indices
-from ancestral.training.data.images import PicturesError, PictureSet, binarise, read_image, read_pictures, write_sheet
-from ancestral.training.picture_folder import OwnPictures, read_own_pictures, write_own_pictures
-from tests.training.pictures import (
-    CLASSES,
-    COLOURS,
-    COUNT,
-    PALETTE,
-    STYLES,
-    Arrays,
-    debian_package,
-    painted,
-    png,
-    random_arrays,
-    stored,
-)
+from ancestral.training.data.images import PicturesError, binarise, read_image, read_pictures, write_sheet
+from tests.training.pictures import CLASSES, COUNT, PALETTE, STYLES, Arrays, debian_package, png, random_arrays
 
-OWN = 60
 STORED = Image.fromarray(np.random.default_rng(2).integers(0, 256, (6, 7, 4), np.uint8))
 IDENTITIES = {"train": np.arange(COUNT) // 2, "valid": np.full(7, 90), "test": np.arange(50, 58)}
 
@@ -249,158 +233,6 @@ def test_rare_colours_and_the_background_keep_an_entry() -> None:
     assert make_palette(rgba(light), 8).max() < 255
     palette = make_palette(rgba(light), 8, background=(255, 255, 255))
     assert (palette.shape, palette[-1].tolist()) == ((8, 3), [255, 255, 255])
-
-
-def read_back(images: np.ndarray, tmp_path: Path, colours: int | None = None, *, mirrored: bool = False) -> PictureSet:
-    own = OwnPictures(images, {"class": ("a",)}, np.zeros((len(images), 1), np.int16))
-    write_own_pictures(own, tmp_path / "set", "ours", colours, mirrored=mirrored)
-    return read_pictures(tmp_path / "set")
-
-
-def test_sub_folders_are_classes(tmp_path: Path) -> None:
-    images = painted()
-    folder = stored(tmp_path, images, lambda n: f"{'tree' if n % 2 else 'house'}/deep/{n}.{'webp' if n % 3 else 'png'}")
-    stored(tmp_path, images[:1], lambda _: "no class.png")
-    stored(tmp_path, images, lambda n: f".hidden/{n}.png")
-    (tmp_path / "tree" / "link.png").symlink_to(tmp_path / "no class.png")
-    (tmp_path / "tree" / "notes.txt").write_text("no picture")
-    stored(tmp_path / "tree", images[1:2], lambda _: "the same again.png")
-    own = read_own_pictures(folder, None, "mine")
-    assert own.attributes == {"class": ("house", "tree")}
-    assert len(own.images) == OWN + 1, "a picture twice in one class is one"
-    numbers = {image.tobytes(): number for number, image in enumerate(images)}
-    found = zip(own.images, own.labels[:, 0].tolist(), strict=True)
-    assert sorted((numbers[image.tobytes()], label) for image, label in found) == sorted(
-        [(number, number % 2) for number in range(OWN)] + [(0, -1)]
-    )
-
-
-def test_without_sub_folders_there_is_one_class(tmp_path: Path) -> None:
-    own = read_own_pictures(stored(tmp_path / "some", painted()), None, "mine")
-    assert (own.attributes, own.labels.tolist()) == ({"class": ("mine",)}, [[0]] * OWN)
-    with pytest.raises(PicturesError, match="49 pictures; at least 50"):
-        read_own_pictures(stored(tmp_path / "few", painted(49)), None, "mine")
-
-
-def test_a_csv_names_attributes(tmp_path: Path) -> None:
-    stored(tmp_path / "art", painted())
-    rows = [
-        f"{n}.png, {('elf', 'orc', '')[n % 3]} ,{'yes' if n % 2 else 'no'},{'Yes' if n % 5 else 'none'}"
-        for n in range(55)
-    ]
-    (tmp_path / "labels.csv").write_text("\ufefffile,species,hat,beard\r\n" + "\r\n".join(rows) + "\r\n\r\n", "utf-8")
-    own = read_own_pictures(tmp_path / "art", tmp_path / "labels.csv", "mine")
-    assert own.attributes == {"species": ("elf", "orc"), "hat": ("no", "hat yes"), "beard": ("beard Yes", "none")}
-    assert own.labels.tolist() == [[(0, 1, -1)[n % 3], n % 2, 0 if n % 5 else 1] for n in range(55)]
-
-
-def test_few_colours_and_transparency_make_a_palette(tmp_path: Path) -> None:
-    found = read_back(painted(), tmp_path)
-    assert found.palette[0] == "#00000000"
-    assert {bytes.fromhex(colour[1:]) for colour in found.palette[1:]} == {bytes(colour) for colour in COLOURS}
-    half = painted()
-    half[:, 0, :, 3], half[:, 1, :, 3] = 127, 128
-    for made in (found, read_back(half, tmp_path)):
-        assert (made.train.images[:, 0] == 0).all()
-        assert (made.train.images[:, 1:] > 0).all()
-
-
-def test_opaque_pictures_are_indexed_grey_or_rgb(tmp_path: Path) -> None:
-    images = painted()
-    images[..., 3] = 255
-    grey, many = images.copy(), images.copy()
-    grey[..., :3] = grey[..., :1]
-    many[..., 1] = np.random.default_rng(0).integers(0, 256, many.shape[:3])
-    for given, colours, channels, entries in (
-        (images, None, 1, 4),
-        (grey, None, 1, 0),
-        (many, None, 3, 0),
-        (many, 16, 1, 16),
-    ):
-        found = read_back(given, tmp_path, colours)
-        assert (found.shape, len(found.palette)) == ((8, 12, channels), entries)
-
-
-def test_a_picture_keeps_its_part_when_others_come_and_mirrored_ones_are_trained_on_besides(tmp_path: Path) -> None:
-    images = painted(200)
-    some, more = read_back(images[:120], tmp_path), read_back(images, tmp_path)
-    assert 4 <= len(some.test.images) <= 25
-    assert {x.tobytes() for x in some.test.images} <= {x.tobytes() for x in more.test.images}
-    both = read_back(images, tmp_path, mirrored=True)
-    assert np.array_equal(both.train.images[len(more.train.images) :], more.train.images[:, :, ::-1])
-    assert np.array_equal(both.test.images, more.test.images)
-
-
-def test_near_duplicates_are_not_held_out(tmp_path: Path) -> None:
-    images = painted(200)
-    near = images[:100].copy()
-    near[:, 4, 4, :3] ^= 16
-    found = read_back(np.concatenate([images, near]), tmp_path, colours=256)
-    train, *others = (part.images[..., 0] for part in (found.train, found.valid, found.test))
-    for part in others:
-        assert ((part[:, None] != train[None]).sum(axis=(2, 3)) > 1).all()
-    assert sum(map(len, (train, *others))) == 300
-    alike = painted(1).repeat(OWN, axis=0)
-    alike[:, 4, 4, 0] = np.arange(OWN)
-    with pytest.raises(PicturesError, match="60 pictures: nearly all are alike"):
-        read_back(alike, tmp_path)
-
-
-def huge(side: int) -> bytes:
-    """A file of a few bytes that says it is larger."""
-    small = png(Image.new("1", (8, 8)))
-    head = b"IHDR" + side.to_bytes(4) * 2 + small[24:29]
-    return small[:12] + head + zlib.crc32(head).to_bytes(4) + small[33:]
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("a.png", b"no picture", r"a\.png: not a picture"), ("a.webp", b"", r"a\.webp: not a picture"),
-        ("z.png", png(Image.new("RGB", (12, 9))), r"z\.png: 12 x 9 pixels, but .*0\.png has 12 x 8"),
-        ("a.png", png(Image.new("RGB", (7, 9))), r"a\.png: 7 x 9 pixels; at least 8 x 8"),
-        ("a.png", png(Image.new("RGB", (65, 8))), r"a\.png: 65 x 8 pixels; at most 64 x 64"),
-        ("a.png", huge(30000), r"a\.png: (30000 x 30000 pixels; at most|Image size)"),
-        ("a.png", bytes(17 << 20), r"a\.png: larger than 16777216 bytes"),
-        ("a, b/1.png", png(Image.new("RGB", (12, 8))), "'a, b' is no name"),
-    ],
-)  # fmt: skip
-def test_pictures_that_cannot_be_used(tmp_path: Path, name: str, data: bytes, message: str) -> None:
-    stored(tmp_path, painted())
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises((PicturesError, SpecError), match=message):
-        read_own_pictures(tmp_path, None, "mine")
-
-
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        ("", "not a csv file with a header"),
-        ('file,a\n"0.png,x\n', "not a csv file with a header"),
-        ("file\n0.png\n", "at least one attribute"),
-        ("file,a,A\n0.png,x,y\n", "each once"),
-        ("file,a\n0.png,x,y\n", "row 2: 3 columns, but the header has 2"),
-        ("file,a\n\n0.png\n", "row 3: 1 columns, but the header has 2"),
-        ("file,a\n0.png,x\nnothing.png,x\n", r"row 3: .*nothing\.png is missing"),
-        ("file,a\n../secret.png,x\n", r"row 2: '\.\./secret\.png' is not in"),
-        ("file,a\n/etc/passwd,x\n", "row 2: '/etc/passwd' is not in"),
-        ("file,a\nlink.png,x\n", r"row 2: 'link\.png' is not in"),
-        ("file,a\n0.png,x\n0.png,y\n", r"row 3: '0\.png' has two rows"),
-        ("file,a\n0.png,x\n", "1 pictures; at least 50"),
-        ("file,a\n" + "".join(f"{n}.png,\n" for n in range(OWN)), "each must have a value"),
-        ("file,a\n" + "".join(f"{n}.png,\"x, y\"\n" for n in range(OWN)), "'x, y' is no name"),
-        ("file,a\n" + "".join(f"{n}.png,{'Elf' if n else 'elf'}\n" for n in range(OWN)), "two values have one name"),
-        ("file,title\n" + "".join(f"{n}.png,picture {n}\n" for n in range(257)), "title: 257 values"),
-    ],
-)  # fmt: skip
-def test_tables_that_cannot_be_used(tmp_path: Path, table: str, message: str) -> None:
-    folder = stored(tmp_path / "art", painted(257 if "title" in table else OWN))
-    stored(tmp_path, painted(1), lambda _: "secret.png")
-    (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    (tmp_path / "labels.csv").write_text(table)
-    with pytest.raises((PicturesError, SpecError), match=message):
-        read_own_pictures(folder, tmp_path / "labels.csv", "mine")
 
 
 # Characters: sprites laid over each other where the package says; tints; what is tinted; labels; the corpus.

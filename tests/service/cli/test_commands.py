@@ -277,7 +277,7 @@ def test_help_and_version(process: Run) -> None:
     assert commands == [
         "serve", "worker", "keys", "provenance", "wyoming", "mcp", "speech-dispatcher",
         "say", "read", "draw", "batch", "detect", "models",
-        "voice", "picture", "corpus", "train", "evaluate", "export",
+        "voice", "corpus", "train", "evaluate", "export",
     ]  # fmt: skip
     assert sorted(commands) == CommandModules().list_commands(click.Context(CommandModules()))
     without = process()
