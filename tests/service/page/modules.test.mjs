@@ -21,6 +21,7 @@ const { languageOf, passagesOf, joinCaptions } = await page("passages.js");
 const { averaged, picturesOf } = await page("pixels.js");
 const { weightsOf } = await page("voices.js");
 const { attributesOf, placeOf } = await page("sheet.js");
+const { unseen } = await page("picture_input.js");
 
 test("seeds are numbers in JSON as far as JavaScript can write them", () => {
   assert.equal(write({ seed: "9007199254740991", text: "12" }), '{"seed":9007199254740991,"text":"12"}');
@@ -180,6 +181,12 @@ test("long texts: a passage for each paragraph, cut where a sentence ends; nothi
   const parts = passagesOf(`Title\n \n${long}\n\n\n${"x".repeat(5000)}`);
   assert.deepEqual(parts.map((part) => [...part].length), [5, 4079, 3119, 4096, 904]);
   assert.equal(`${parts[1]} ${parts[2]}`, long);
+});
+
+test("what was asked of an edit and is not to be seen is named", () => {
+  const shown = { species: { value: "elf", probability: 1 }, headgear: { value: "no headgear", probability: 0.9 } };
+  assert.equal(unseen("elf, wizard hat", shown), "wizard hat");
+  for (const [prompt, attributes] of [["elf", shown], ["any", shown], [undefined, shown], ["elf, wizard hat", null]]) assert.equal(unseen(prompt, attributes), "");
 });
 
 test("the language of a text is known by its words, or not at all", () => {

@@ -99,6 +99,16 @@ export async function showStream(draw, path, options, fields) {
     }
     repaint(card.picture.canvas, canvas);
     card.file = file;
-    if (event.type.endsWith(".completed")) card.complete();
+    if (!event.type.endsWith(".completed")) continue;
+    card.complete();
+    const missing = unseen(fields.prompt, event.attributes);
+    if (missing) draw.message.append(h("p", { class: "hint" }, `Not to be seen in the picture with seed ${event.seed}: ${missing}.`));
   }
+}
+
+/** What was asked for and is not to be seen, of a picture of which a classifier has said what it shows. */
+export function unseen(prompt, attributes) {
+  const seen = new Set(["any", "", ...Object.values(attributes ?? {}).map(({ value }) => value)]);
+  const asked = (prompt ?? "").split(",").map((name) => name.trim());
+  return attributes ? asked.filter((name) => !seen.has(name)).join(", ") : "";
 }
