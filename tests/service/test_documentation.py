@@ -69,8 +69,8 @@ def test_every_example_prints_what_is_shown(printed: list[str]) -> None:
         ("mcp.md", "", ""),
         ("pictures.md", "elves.png", ""),
         ("provenance.md", "signing/cert.pem", ""),
-        ("security.md", "keys", "anc_"),
-        ("text.md", "", '"words"'),
+        ("security.md", "", "anc_"),
+        ("text.md", "", "three dollars"),
     ],
 )
 def test_a_page_begins_with_a_program_that_runs(
