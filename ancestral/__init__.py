@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from ancestral.detection.local import Detector
     from ancestral.images.picture import Picture, Pictures
     from ancestral.model import Model, load
-    from ancestral.speech.speech import Speech
-    from ancestral.speech.voice import Voice
+    from ancestral.speech.voice import Speech, Voice
 
 __all__ = [
     "AncestralError",
@@ -49,7 +48,7 @@ _LAZY: Final = {
     "Picture": "ancestral.images.picture",
     "Pictures": "ancestral.images.picture",
     "Server": "ancestral.client.server",
-    "Speech": "ancestral.speech.speech",
+    "Speech": "ancestral.speech.voice",
     "Voice": "ancestral.speech.voice",
     "connect": "ancestral.client.server",
     "load": "ancestral.model",

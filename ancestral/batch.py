@@ -16,14 +16,13 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from ancestral.catalog.aliases import DEFAULT_MODEL
+from ancestral.catalog.catalog import DEFAULT_MODEL
 from ancestral.catalog.seeds import digest_seed
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.images.picture import Pictures, sample_together
 from ancestral.model import DrawArguments, Model, load
-from ancestral.speech.speech import Speech
 from ancestral.speech.utterance import Utterance
-from ancestral.speech.voice import SpeakArguments
+from ancestral.speech.voice import SpeakArguments, Speech
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[int, Row]]

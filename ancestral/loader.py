@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from ancestral.catalog.aliases import Aliases
-from ancestral.catalog.catalog import Catalog, CatalogConfig, Checkpoints, checkpoints, describe, usable
-from ancestral.catalog.lexicon import read_lexicon
+from ancestral.catalog.catalog import (
+    Aliases,
+    Catalog,
+    CatalogConfig,
+    Checkpoints,
+    checkpoints,
+    describe,
+    read_lexicon,
+    usable,
+)
 from ancestral.catalog.models import ImageModel, SpeechModel
 from ancestral.catalog.sampler import Sampler
 from ancestral.errors import NotFound
@@ -118,3 +126,14 @@ def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str, precision
 
 def _classifier(loaded: Checkpoint | None) -> PictureClassifier | None:
     return None if loaded is None else PictureClassifier(loaded.spec_as(ClassifierSpec), loaded.tensors)
+
+
+def warm_up(samplers: Mapping[str, Sampler]) -> dict[str, str]:
+    """Warm every model up, with a log line for each; what :meth:`Sampler.warm` gives, by the id of the model."""
+    probes = {}
+    for number, (name, sampler) in enumerate(samplers.items(), 1):
+        start = time.perf_counter()
+        probes[name] = sampler.warm()
+        seconds = round(time.perf_counter() - start, 3)
+        log.info("model warm", extra={"model": name, "seconds": seconds, "progress": f"{number}/{len(samplers)}"})
+    return probes

@@ -10,8 +10,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 from PIL import Image
 
-from ancestral.catalog.aliases import DEFAULT_MODEL
-from ancestral.catalog.catalog import CatalogConfig
+from ancestral.catalog.catalog import DEFAULT_MODEL, CatalogConfig
 from ancestral.catalog.models import ImageModel
 from ancestral.catalog.models import Model as Description
 from ancestral.errors import check_choice, check_range, check_type

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ancestral.catalog.models import Model
 from ancestral.models.engines.base import Engine, Length, Stream, Symbols
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a request comes to: everything that its output depends on besides the model, in one JSON form. It is what a
+    job is to do, and what manifests, recipes and tags are made of. A subclass declares its fields; when their meaning
+    changes, its version does."""
+
+    VERSION: ClassVar[int] = 1
+    kind: ClassVar[str] = ""
+    """The kind of job."""
+
+    @property
+    def excerpt(self) -> str | None:
+        """What lists of jobs show of the request: its text, or its prompt."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.catalog.models import ImageModel, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.detection.examine import Answer, Picture, Sound, examine
-from ancestral.detection.query import MAX_SEARCH, Query
+from ancestral.detection.query import MAX_SEARCH, Query, verdict
 from ancestral.detection.upload import candidates, flat_recipe, read_upload, sound_of, symbols_of
-from ancestral.detection.verdict import verdict
 from ancestral.errors import check_range
 from ancestral.loader import LoadedModels, load_models
 

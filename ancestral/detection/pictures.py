@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ANY
 from ancestral.catalog.seeds import part_seed, part_seeds
-from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
-from ancestral.detection.seed_test import Found, SeedTest, likely_labels
+from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, likely_labels, not_tried
 from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import (
     Drawing,

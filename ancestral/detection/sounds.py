@@ -13,8 +13,7 @@ import numpy as np
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import part_seed
-from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Search, not_tried
-from ancestral.detection.seed_test import Found, SeedTest
+from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.pcm import to_int16
 from ancestral.models.audio.resampler import resampled
@@ -22,8 +21,8 @@ from ancestral.models.audio.whitening import whitened
 from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
-from ancestral.speech.decoder import Wave, recording_bytes
-from ancestral.speech.resampler import SpeechResampler
+from ancestral.requests import Speak, checked
+from ancestral.speech.decoder import SpeechResampler, Wave, recording_bytes
 from ancestral.speech.sampler import RecordingScorer, SpeechSampler, render
 from ancestral.speech.utterance import Utterance, read_text, utterance
 
@@ -186,7 +185,7 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
     try:
         voice = catalog.voice(model, str(recipe.get("voice", query.voice or model.entry.voices[0].id)))
         controls = {name: recipe[name] for name in _CONTROLS if recipe.get(name) is not None}
-        said = utterance(catalog, model, voice, text, seed=seed, param="text", **controls)
+        said = utterance(catalog, model, voice, text, checked(Speak, {"seed": seed, **controls}), "text")
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")
     chunks = list[tuple[int, Wave]]()

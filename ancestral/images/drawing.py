@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
+from ancestral.catalog.palettes import check_palette
+from ancestral.catalog.sampler import Plan
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
-from ancestral.images.palettes import check_palette
 from ancestral.images.sizes import MAX_SIDE, multiple
+from ancestral.models.architectures.classifier import Shown
 from ancestral.models.conditioning import draw_labels, draw_matching_labels
 from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.spec import STYLE, ImageSpec
@@ -69,15 +71,15 @@ class DrawOptions:
     """Class-conditional models only."""
     size: str | None = None
     """``WIDTHxHEIGHT`` of the files: a whole multiple of the model's own size, which is the default."""
-    pad: bool = False
-    """Whether the picture may be smaller than the file."""
+    fit: str | None = None
+    """``pad`` if the picture may be smaller than the file."""
     output_format: str = "png"
     """``png``, ``webp`` or ``jpeg``."""
     background: str = "auto"
     """``transparent``, ``opaque``, or ``auto``: transparent where model and format allow it."""
     palette: str | Path | Sequence[str] | None = None
-    """A name of :data:`ancestral.images.palettes.PALETTES`, a .gpl or .hex file, or colours like ``#00ff7f`` to convert
-    the pictures to; None leaves them as they were sampled."""
+    """A name of :data:`ancestral.catalog.palettes.PALETTES`, a .gpl or .hex file, or colours like ``#00ff7f`` that the
+    pictures are converted to; None leaves them as they were sampled."""
     best_of: int = 1
     """Candidates of each picture of classes, of a model with a classifier; see :attr:`Drawing.best_of`."""
 
@@ -106,7 +108,7 @@ def shared_fields(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...
     check_range("temperature", 1.0 if options.temperature is None else options.temperature, 0.0, MAX_TEMPERATURE)
     check_range("guidance", 1.0 if options.guidance is None else options.guidance, 0.0, MAX_GUIDANCE)
     require_classifier(model.entry.id, options.best_of, classified=model.classified)
-    scale, padded = _scale(model, options.size, pad=options.pad)
+    scale, padded = _scale(model, options.size, pad=options.fit == "pad")
     return {
         "seeds": seeds,
         "temperature": model.entry.temperature if options.temperature is None else options.temperature,
@@ -196,7 +198,7 @@ the vector of one alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
+class Drawing(Plan):
     """Pictures that are sampled together, as one stream, and the form of their files."""
 
     seeds: tuple[int, ...]
@@ -213,8 +215,11 @@ class Drawing:
     output_format: str
     background: str
     """``opaque`` or ``transparent``."""
+    response_format: str = "b64_json"
+    token: str = ""
+    """The secret in the URLs of the pictures."""
     palette: str | tuple[str, ...] | None = None
-    """The palette that sampled pictures are converted to (images/palettes.py): a name, or colours like ``#00ff7f``."""
+    """The palette that sampled pictures are converted to (catalog/palettes.py): a name, or colours like ``#00ff7f``."""
     prompt: str | None = None
     """What the pictures show, in the words of the request; None if it names nothing."""
     requested: tuple[Labels, ...] = ()
@@ -232,6 +237,29 @@ class Drawing:
     """The candidates that are returned, by index; empty as long as they have not been chosen."""
     palette_error: float | None = None
     """How far the colours of an upload were from those of the model's palette (models.palette.nearest_symbols)."""
+    shown: tuple[Mapping[str, Shown], ...] = ()
+    """What each of the pictures that are returned shows, by attribute; empty until they have been sampled, and of a
+    model without a classifier."""
+
+    @property
+    def excerpt(self) -> str | None:
+        return self.prompt
+
+    @property
+    def seed(self) -> int:
+        """The seed of the request."""
+        return self.seeds[0]
+
+    def seed_of(self, index: int) -> int:
+        """The seed of file ``index``."""
+        return self.seeds[self.returned[index]]
+
+    def with_result(self, result: Mapping[str, Any] | None) -> Self:
+        """The drawing of a job that has ended with this result: what only sampling could decide is decided."""
+        if result is None:
+            return self
+        shown = tuple({name: Shown(**value) for name, value in one.items()} for one in result["shown"])
+        return replace(self, chosen=tuple(result["chosen"]), shown=shown)
 
     def drawn_size(self, width: int, height: int) -> str | None:
         """``WIDTHxHEIGHT`` of the picture in a padded file, of a model of this size; None if the file has no edge."""
@@ -276,6 +304,7 @@ class Drawing:
 class ClassDrawing(Drawing):
     """Pictures of a class, or of other attributes."""
 
+    kind = "image"
     labels: tuple[Labels, ...]
     """One per picture, those that its seed has drawn included."""
     sheet: str | None = None
@@ -296,6 +325,7 @@ class ClassDrawing(Drawing):
 class Completion(ClassDrawing):
     """The rest of a picture; the symbols of its first rows come beside it."""
 
+    kind = "completion"
     rows: int
 
     def recipe(self, index: int) -> dict[str, Any]:
@@ -307,6 +337,7 @@ class Completion(ClassDrawing):
 class Edit(ClassDrawing):
     """A region of a picture, drawn anew; the symbols of the picture and the region come beside it (pixels.py)."""
 
+    kind = "edit"
     mask: str
     """A PNG file in base64, as a request may have it: transparent where the picture is drawn anew."""
 
@@ -319,6 +350,7 @@ class Edit(ClassDrawing):
 class Reconstruction(Drawing):
     """Pictures of what another one shows; its symbols come beside it."""
 
+    kind = "reconstruction"
     source_symbols: int
 
     @property
@@ -332,9 +364,17 @@ class Reconstruction(Drawing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Portrait(Reconstruction):
+    """New pictures of the person on another one."""
+
+    kind = "portrait"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Interpolation(Drawing):
     """Pictures between two ends, all from one seed."""
 
+    kind = "interpolation"
     begin: str | tuple[float, ...]
     end: str | tuple[float, ...]
     steps: int
@@ -342,6 +382,33 @@ class Interpolation(Drawing):
 
     def recipe(self, index: int) -> dict[str, Any]:
         return {"from": self.begin, "to": self.end, "steps": self.steps, "step": index} | super().recipe(index)
+
+    @property
+    def excerpt(self) -> str | None:
+        return " – ".join(end for end in (self.begin, self.end) if isinstance(end, str)) or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureScore(Plan):
+    """A picture to score, whose symbols are uploaded."""
+
+    kind = "image_likelihood"
+    labels: Labels
+    map: bool
+    """Whether the answer shows the likelihood of every pixel."""
+    white_bits: int
+    """Bits per symbol that are white in that map."""
+    palette_error: float | None
+    """How far the picture's colours were from those of the palette, of a model with one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureEncoding(Plan):
+    """A picture whose vector is wanted; its symbols are uploaded."""
+
+    kind = "encoding"
+    palette_error: float | None
+    """As of :class:`PictureScore`."""
 
 
 def picture_recipe(drawing: Drawing, model: ImageModel, index: int) -> dict[str, Any]:
@@ -518,7 +585,8 @@ def reconstruction(
         count: of the pictures.
         options: of the request; neither style nor guidance.
     """
-    return Reconstruction(
+    kind = Portrait if "image_portrait" in model.capabilities else Reconstruction
+    return kind(
         **shared_fields(model, options, options.seeds(count)),
         source_symbols=symbols.size,
         palette_error=palette_error,

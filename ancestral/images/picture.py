@@ -13,15 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ancestral.catalog.palettes import write_palette
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
-from ancestral.images.atlas import ATLASES, atlas_file
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, MaskedPicture, picture_recipe
-from ancestral.images.files import decoder_of, picture_file
-from ancestral.images.palettes import write_palette
+from ancestral.images.files import (
+    ATLASES,
+    Grid,
+    animation_file,
+    atlas_file,
+    attributes_of,
+    decoder_of,
+    grid_of,
+    layout_of,
+    picture_file,
+    sheet_file,
+)
 from ancestral.images.pixels import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler, Judgement
-from ancestral.images.sheet import Grid, animation_file, attributes_of, grid_of, layout_of, sheet_file
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.architectures.classifier import Shown
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ancestral.images.palettes import colours_of, nearest
+from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.models.palette import WHITE, pixels_of, rgba
 from ancestral.models.spec import COARSE_STRIDE, ImageSpec
 
@@ -29,7 +29,7 @@ class BatchDecoder:
         spec: of the model.
         count: of the pictures.
         transparent: whether the transparent colour of the palette remains so, and pixels are RGBA; else it is white.
-        palette: to put the pictures into, as :func:`ancestral.images.palettes.check_palette` gives it.
+        palette: to put the pictures into, as :func:`ancestral.catalog.palettes.check_palette` gives it.
     """
 
     def __init__(

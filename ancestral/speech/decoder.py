@@ -1,4 +1,4 @@
-"""Symbols to sound, and a recording to what models score."""
+"""Symbols to sound, at any rate; and a recording to what models score."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.catalog.models import SpeechModel
 from ancestral.models.audio.features import normalize_level
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.resampler import Resampler
 from ancestral.models.spec import SpeechSpec
+from ancestral.speech.utterance import SoundPlan
 
 Wave = NDArray[np.float32]
 
@@ -51,3 +54,28 @@ def recording_bytes(wave: Wave, spec: SpeechSpec) -> bytes:
     if spec.shaping == "linear_prediction":
         return to_int16(level).tobytes()
     return encode_wave(level, spec.preemphasis, spec.gain).tobytes()
+
+
+class SpeechResampler:
+    """Sampled sound, chunk by chunk, at another rate; at the network's own it passes as it is.
+
+    Args:
+        model: that samples.
+        request: whose voice each sentence has.
+        rate: in hertz.
+    """
+
+    def __init__(self, model: SpeechModel, request: SoundPlan, rate: int) -> None:
+        self._model, self._request, self._voice = model, request, ""
+        self._resampler = Resampler(model.spec.sample_rate, rate)
+
+    def feed(self, index: int, wave: Wave) -> Wave:
+        """The next chunk ``[T]``, of sentence number ``index``; returns the samples that are ready."""
+        if (voice := self._request.voice_of(index)) != self._voice:
+            self._voice = voice
+            self._resampler.set_high_band(self._model.high_band(voice))
+        return self._resampler.feed(wave)
+
+    def finish(self) -> Wave:
+        """The rest."""
+        return self._resampler.finish()

@@ -1,12 +1,39 @@
-"""Sound to bytes, each sentence with the band of its voice above 8 kHz."""
+"""Sound to bytes, each sentence with the band of its voice above 8 kHz; the tags say what a file was made from."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
 
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.codecs import NO_TAGS, Rewrite, Tags, Wave
-from ancestral.speech.resampler import SpeechResampler
-from ancestral.speech.utterance import SoundRequest
+from ancestral.speech.decoder import SpeechResampler
+from ancestral.speech.utterance import SoundPlan, Utterance
+
+_DEFAULTS: Final = {"speed": 1.0, "pitch": 0.0, "intonation": 1.0, "input_format": "text"}
+
+
+def recipe_of(request: SoundPlan, model: SpeechModel) -> dict[str, Any]:
+    """What a sound is made from, as JSON values with the names of a request: all but the text, and what is as usual."""
+    recipe = {
+        "model": model.entry.id,
+        "model_sha256": model.sha256,
+        "voice": request.voice,
+        "seed": request.seed,
+        "temperature": request.temperature,
+    }
+    if isinstance(request, Utterance):
+        usual = _DEFAULTS | {"language": model.mix(request.voice).language}
+        recipe |= {name: value for name in usual if (value := getattr(request, name)) != usual[name]}
+        recipe |= {name: dict(entries) for name in ("pronunciations", "voices") if (entries := getattr(request, name))}
+    return recipe
+
+
+def tags_of(request: SoundPlan, model: SpeechModel) -> Mapping[str, str]:
+    """A title for people, and as the comment the recipe as JSON, like that of PNG files."""
+    return {"title": f"{request.voice}, seed {request.seed}", "comment": json.dumps(recipe_of(request, model))}
 
 
 class SoundEncoder:
@@ -25,7 +52,7 @@ class SoundEncoder:
     """
 
     def __init__(
-        self, model: SpeechModel, said: SoundRequest, form: str, sample_rate: int | None,
+        self, model: SpeechModel, said: SoundPlan, form: str, sample_rate: int | None,
         length: int = 0, tags: Tags = NO_TAGS,
     ) -> None:  # fmt: skip
         rate = codecs.rate_of(form, model.sound_rate, sample_rate)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, get_args
+from typing import Annotated, Final
+
+from pydantic import PlainSerializer, PlainValidator
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
+from ancestral.catalog.sampler import Plan
 from ancestral.catalog.seeds import seed_or_drawn
-from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
-from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS, Sampling
+from ancestral.errors import InvalidRequest, check_type
+from ancestral.models.entries import Sampling
 from ancestral.models.text import (
     InputFormat,
     PronunciationError,
@@ -21,13 +25,111 @@ from ancestral.models.text import (
     Script,
     Sentence,
     UnsupportedText,
+    Word,
     parse_text,
+    phonemize,
 )
+from ancestral.models.text.characters import NothingToSpeak, UnknownSpeaker, Unread
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.normalize import skipped
 from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS
 from ancestral.models.text.script import Cast, Speaker
-from ancestral.speech.cast import Turn, cast_of, spoken
+from ancestral.requests import MAX_NAME_CHARACTERS, MAX_NAMES, Speak
+
+_NAME: Final = re.compile(r"[^\s\[\]:](?:[^\[\]:\r\n]*[^\s\[\]:])?")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Sentences of one voice, up to the next turn."""
+
+    first: int
+    """The number of its first sentence."""
+    speaker: str
+    """What the text calls the voice: by a name of the request, or by an id."""
+    voice: str
+    """The canonical form of a voice or of a mix."""
+    sampling: Sampling
+
+
+def cast_of(
+    find: Callable[[str], VoiceMix], default: VoiceMix, language: str, voices: Mapping[str, str], param: str = "voices"
+) -> Cast:
+    """Who can speak in a text: every voice, by its own name or by one of ``voices``.
+
+    Args:
+        find: a voice of the model by its id or an alias, or a mix; raises InvalidRequest.
+        default: who speaks what nobody else is named for.
+        language: of what the default voice says; every other one speaks its own.
+        voices: names for the text, and their voices.
+        param: the name of ``voices``, for errors.
+
+    Raises:
+        InvalidRequest: a name cannot be used, or there is no such voice.
+    """
+    if len(voices) > MAX_NAMES:
+        raise InvalidRequest(f"{param}: at most {MAX_NAMES} names", param=param, code="invalid_value")
+    named: dict[str, VoiceMix] = {}
+    for name, voice in voices.items():
+        if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
+            message = (
+                f"{param}: {name[:MAX_NAME_CHARACTERS]!r}: a name has up to {MAX_NAME_CHARACTERS} characters, none "
+            )
+            raise InvalidRequest(f"{message}of them a colon or a bracket", param=param, code="invalid_value")
+        check_type(param, voice, str, "voices by their names")
+        try:
+            named[name] = find(voice)
+        except InvalidRequest as error:
+            reason = error.message.removeprefix("voice: ")
+            raise InvalidRequest(f"{param}: {name}: {reason}", param=param, code=error.code) from error
+
+    def speaker(name: str) -> Speaker:
+        try:
+            found = named.get(name) or find(name)
+        except InvalidRequest as error:
+            raise UnknownSpeaker(error.message.removeprefix("voice: ")) from error
+        return Speaker(
+            name if name in named else found.id,
+            found.id,
+            found.language,
+            language if found.id == default.id else found.language,
+        )
+
+    return Cast(Speaker(default.id, default.id, default.language, language), speaker, tuple(named))
+
+
+def spoken(script: Script, default: Speaker) -> list[tuple[Speaker, list[Sentence]]]:
+    """What each speaker says in turn: at least one sentence, as if it were a text of its own.
+
+    Raises:
+        UnsupportedText: some of it cannot be spoken, or nothing is said. A turn of which all letters are of scripts
+            that are not read is left out.
+    """
+    found: list[tuple[Speaker, list[Sentence]]] = []
+    nothing: UnsupportedText | None = None
+    for speaker, said, begin in script.turns(default):
+        try:
+            sentences = phonemize(said, speaker.language)
+        except (NothingToSpeak, Unread) as error:  # the white space between two voices is a turn
+            nothing = error if isinstance(error, Unread) else nothing or error
+            continue
+        found.append((speaker, [_moved(sentence, begin) for sentence in sentences]))
+    if not found and nothing is not None:
+        raise nothing
+    return found
+
+
+def _moved(sentence: Sentence, by: int) -> Sentence:
+    """The sentence of a turn with the spans that it has in the whole text."""
+    if not by:
+        return sentence
+    return Sentence(
+        tuple(
+            replace(item, span=(item.span[0] + by, item.span[1] + by)) if isinstance(item, Word) else item
+            for item in sentence.items
+        )
+    )
+
 
 PHONEMES_PER_SECOND: Final = 13.0
 """The rate of running speech, at speed 1."""
@@ -35,18 +137,44 @@ MAX_PHONEMES: Final = 32_768
 """Most phonemes of one text: 42 minutes, and more than 4 096 characters have in any reading of ours."""
 CLOSING_PAUSE: Final = 0.25
 """Seconds of silence after a sentence, at speed 1; the next one begins with some of its own."""
-_NO_ENTRIES: Final[Mapping[str, str]] = {}
+SHORT_TEXT_PHONEMES: Final = 600
+"""About 45 s of speech, whose length is predicted in 50 ms."""
+
+
+Sentences = tuple[Annotated[Sentence, PlainValidator(Sentence.from_json), PlainSerializer(Sentence.as_json)], ...]
+"""A text as its sentences, with the words and their phonemes."""
+Entries = Annotated[
+    tuple[tuple[str, str], ...], PlainValidator(lambda entries: tuple(entries.items())), PlainSerializer(dict)
+]
+"""Words and their phonemes, or names and their voices. In JSON they are one object."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundRequest:
-    """Sound of one voice. It depends on nothing but these fields, those of a subclass, and the model."""
+class SoundPlan(Plan):
+    """Sound of one voice in one format. It depends on nothing but these fields, those of a subclass, and the model."""
 
     seed: int
     temperature: float
+    prompt_sha256: str | None = None
+    """Hash of the symbols that came with the request and that the samples continue."""
     voice: str
     """The canonical form of a voice or of a mix."""
     sampling: Sampling
+    response_format: str = "wav"
+    sample_rate: int | None = None
+    """Rate of the encoded bytes, in hertz; None is the format's default."""
+    deemphasis_state: float = 0.0
+    """The last value of the recording that the first symbols continue; 0 after silence."""
+
+    @property
+    def input_tokens(self) -> int:
+        """What the request is charged for its input."""
+        return 0
+
+    @property
+    def total_first(self) -> bool:
+        """Whether the length of the whole is found out before its first bytes are sent, for formats that need it."""
+        return True
 
     def voice_of(self, index: int) -> str:
         """The voice of sentence number ``index``."""
@@ -54,9 +182,10 @@ class SoundRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utterance(SoundRequest):
+class Utterance(SoundPlan):
     """A text to speak. Each sentence is a stream of its own, with its own seed."""
 
+    kind = "speech"
     input: str
     """The text; samplers read :attr:`sentences`."""
     plain_input: str | None
@@ -64,18 +193,34 @@ class Utterance(SoundRequest):
     input_format: InputFormat
     language: str
     """Language of the text, as a tag of BCP 47."""
-    pronunciations: tuple[tuple[str, str], ...]
+    pronunciations: Entries
     """The entries of lexicons that the text uses, those of the deployment too."""
     speed: float
     pitch: float
     """Semitones by which F0 is higher than the model predicts."""
     intonation: float
     """Factor of the distance of log-F0 from its mean."""
-    sentences: tuple[Sentence, ...]
-    voices: tuple[tuple[str, str], ...] = ()
+    sentences: Sentences
+    voices: Entries = ()
     """The request's names for voices, in their canonical form."""
     turns: tuple[Turn, ...] = ()
     """The sentences of each speaker in turn; empty if one voice says all of them."""
+    times_first: bool = False
+    """Whether its client waits for the times of all sentences before it sends anything, as a session does."""
+
+    @property
+    def excerpt(self) -> str:
+        return self.input
+
+    @property
+    def input_tokens(self) -> int:
+        """Phonemes of all sentences."""
+        return sum(len(sentence.phones) for sentence in self.sentences)
+
+    @property
+    def total_first(self) -> bool:
+        """True of a short text; the first byte of a long one does not wait."""
+        return self.input_tokens <= SHORT_TEXT_PHONEMES
 
     def turn(self, index: int) -> Turn:
         """The turn of sentence number ``index``."""
@@ -107,77 +252,73 @@ class Utterance(SoundRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generation(SoundRequest):
-    """Sound without text."""
+class Generation(SoundPlan):
+    """Sound without text, from silence or from the end of an uploaded recording."""
 
+    kind = "generation"
+    duration: float
+    """Requested seconds."""
     samples: int
     """Samples to generate, after the recording that is continued, if there is one."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordingScore(Plan):
+    """A recording to score. Uploaded are its symbols or, for a model with linear prediction, 16-bit sound."""
+
+    kind = "likelihood"
+    voice: str
+    sentences: Sentences
+    """What is said in it; empty for a model without text."""
+
+    @property
+    def excerpt(self) -> str | None:
+        """The words of all sentences, as they are read."""
+        return " ".join(word.text for sentence in self.sentences for word in sentence.words) or None
+
+
 def utterance(
-    catalog: Catalog,
-    model: SpeechModel,
-    voice: VoiceMix,
-    text: str,
-    *,
-    seed: int | str | None = None,
-    pronunciations: Mapping[str, str] = _NO_ENTRIES,
-    input_format: InputFormat = "text",
-    language: str | None = None,
-    temperature: float | None = None,
-    speed: float = 1.0,
-    pitch: float = 0.0,
-    intonation: float = 1.0,
-    voices: Mapping[str, str] = _NO_ENTRIES,
-    param: str = "input",
+    catalog: Catalog, model: SpeechModel, voice: VoiceMix, text: str, request: Speak, param: str = "input"
 ) -> Utterance:
     """A text as phonemes. Takes milliseconds. Without a temperature the model's own is taken, a seed is drawn; the
     language is the voice's.
 
-    The catalog, of which the model is one, has other names of voices and the lexicon of the deployment;
-    ``pronunciations`` are those of the request, and ``voices`` its names for voices; ``param`` is the name of the text,
-    for errors.
+    Args:
+        catalog: of the model; it has other names of voices, and the lexicon of the deployment.
+        model: that speaks.
+        voice: of the model.
+        text: that is said.
+        request: how.
+        param: the name of the text, for errors.
 
     Raises:
-        InvalidRequest: a number is out of its range, the model's pitch cannot be changed, the text cannot be spoken, or
-            there is no such voice; ``param`` names the argument.
+        InvalidRequest: the model's pitch cannot be changed, the text cannot be spoken, or there is no such voice;
+            ``param`` names the field.
     """
     check_type(param, text, str, "a text")
-    check_type("pronunciations", pronunciations, Mapping, "words and their phonemes")
-    check_type("voices", voices, Mapping, "names and their voices")
-    check_choice("input_format", input_format, get_args(InputFormat))
-    language = voice.language if language is None else language
-    check_type("language", language, str, "a tag of BCP 47")
-    check_range("speed", speed, *SPEEDS)
-    check_range("pitch", pitch, -MAX_PITCH, MAX_PITCH)
-    check_range("intonation", intonation, 0.0, MAX_INTONATION)
-    check_range("temperature", 1.0 if temperature is None else temperature, 0.0, MAX_TEMPERATURE)
-    check_pitch(model, pitch, intonation)
-    seed = seed_or_drawn(seed)
-    lexicon = catalog.pronunciations | read_pronunciations(pronunciations)
+    check_pitch(model, request.pitch, request.intonation)
+    seed, language = seed_or_drawn(request.seed), voice.language if request.language is None else request.language
+    lexicon = catalog.pronunciations | read_pronunciations(request.pronunciations)
     check_language(language)
-    cast = cast_of(partial(catalog.voice, model), voice, language, voices)
-    script, said = read_cast(text, lexicon, param, cast, input_format)
-    sentences = tuple(with_closing_pause(sentence, speed) for _, turn in said for sentence in turn)
+    cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
+    script, said = read_cast(text, lexicon, param, cast, request.input_format)
+    sentences = tuple(with_closing_pause(sentence, request.speed) for _, turn in said for sentence in turn)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
         message = f"{param}: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
         raise InvalidRequest(message, param=param, code="unsupported_parameter")
     return Utterance(
         seed=seed,
-        temperature=model.entry.temperature if temperature is None else temperature,
+        temperature=model.entry.temperature if request.temperature is None else request.temperature,
         voice=voice.id,
         sampling=voice.sampling,
         input=text,
         plain_input=None if script.written == text else script.written,
-        input_format=input_format,
         language=language,
         pronunciations=tuple(lexicon.only(script.entries).items()),
-        speed=speed,
-        pitch=pitch,
-        intonation=intonation,
         sentences=sentences,
         voices=tuple((name, cast.find(name).voice) for name in cast.names),
         turns=_turns(model, cast, said),
+        **request.model_dump(include={"input_format", "speed", "pitch", "intonation"}),
     )
 
 

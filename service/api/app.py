@@ -13,16 +13,16 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import draw_from
 from ancestral.models.text import phonemize as read_aloud
 from ancestral.provenance.signer import Signer
+from ancestral.requests import whole
 from ancestral.service import __version__
 from ancestral.service.api.background import Background, Work
-from ancestral.service.api.batches.work import BatchWork
+from ancestral.service.api.batches.lines import BatchWork
 from ancestral.service.api.books.work import BookWork, remove_left_folders
 from ancestral.service.api.http import errors as error_responses
-from ancestral.service.api.http.auth import Keys, check_key
-from ancestral.service.api.http.cors import check_origin, install_cors
+from ancestral.service.api.http.auth import Keys, check_key, check_origin, install_cors
 from ancestral.service.api.http.errors import check_query
 from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RateHeaders, RootMiddleware
-from ancestral.service.api.http.openapi import complete
+from ancestral.service.api.http.openapi import ANY_ERROR, complete
 from ancestral.service.api.routes import (
     batches,
     book_content,
@@ -32,7 +32,6 @@ from ancestral.service.api.routes import (
     health,
     images,
     jobs,
-    metrics,
     models,
     page,
     speech,
@@ -41,11 +40,8 @@ from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
-from ancestral.service.jobs.keyed_seeds import KeyedSeeds
-from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.validation import whole
+from ancestral.service.jobs.state import AppState, KeyedSeeds
 from ancestral.service.settings import Settings
-from ancestral.service.tasks import TASKS
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
 from ancestral.service.telemetry.tracing import tracing
 
@@ -114,7 +110,7 @@ def _include_routers(app: FastAPI, settings: Settings) -> None:
     ):
         app.include_router(open_router, dependencies=[Depends(check_query)])
     keyed = [] if settings.public_metrics == "on" else [Depends(check_key)]
-    app.include_router(metrics.router, dependencies=[*keyed, Depends(check_query)])
+    app.include_router(health.figures, dependencies=[*keyed, Depends(check_query)])
     if settings.page == "on":
         app.include_router(page.router, dependencies=[Depends(check_query)])
     for router in (
@@ -159,7 +155,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         await asyncio.to_thread(read_aloud, "Ready.")  # so that no request waits for the lexicon
         await asyncio.to_thread(remove_left_folders)
         connection = Connection(redis_url, counts, replicas=settings.redis_replicas, shards=settings.redis_shards)
-        app.state.service = AppState(settings, catalog, TASKS, Clients(connection), counts, traces, signer)
+        app.state.service = AppState(settings, catalog, Clients(connection), counts, traces, signer)
         kinds: dict[Kind, Work] = {"batch": BatchWork(app.state.service), "book": BookWork(app.state.service)}
         driving = list[asyncio.Task[None]]()
         if settings.provenance_key is not None:
@@ -185,6 +181,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         openapi_tags=TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        responses=ANY_ERROR,
         docs_url=None,  # routes/page.py serves it without a CDN
         redoc_url=None,
     )

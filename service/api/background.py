@@ -20,9 +20,8 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.broker.keys import LIFE_SECONDS
 from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_headers
-from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.state import AppState, submit_job
-from ancestral.service.jobs.tasks import JobSpec
+from ancestral.service.jobs.plans import JobSpec
+from ancestral.service.jobs.state import AppState, Caller, submit_job
 
 LOOK_SECONDS: Final = 1.0
 """Interval of the search for work without a driver."""

@@ -14,14 +14,13 @@ from starlette.requests import HTTPConnection
 from starlette.types import Receive
 
 from ancestral.catalog.models import Model
+from ancestral.catalog.sampler import Plan
 from ancestral.service.api.http.auth import caller_of, check_again
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized
-from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.state import AppState, submit_job
-from ancestral.service.jobs.tasks import JobSpec
+from ancestral.service.jobs.plans import JobSpec
+from ancestral.service.jobs.state import AppState, Caller, submit_job
 from ancestral.service.ws.credentials import CHECK_SECONDS
 
 _T = TypeVar("_T")
@@ -86,7 +85,7 @@ class RequestContext:
     key: str | None
     """The idempotency key."""
 
-    async def submit(self, job_spec: JobSpec[Payload, Model], kept_seconds: int = 0) -> Job:
+    async def submit(self, job_spec: JobSpec[Plan, Model], kept_seconds: int = 0) -> Job:
         """Submit the job, as :func:`ancestral.service.jobs.state.submit_job` does, which says what it raises."""
         return await submit_job(
             self.service, self.caller, job_spec, prefer=self.prefer, key=self.key, kept_seconds=kept_seconds

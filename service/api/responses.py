@@ -1,32 +1,209 @@
-"""The answers to requests: sound while it is sampled, figures when they are known, or a job with the output to come."""
+"""The answers to requests: sound while it is sampled, figures when they are known, or a job with the output to come.
+
+Their headers say what an output was made from, and the name of its file (RFC 6266 and RFC 8187)."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from ancestral import codecs
 from ancestral.catalog.models import Model, SpeechModel
+from ancestral.catalog.sampler import Plan
+from ancestral.errors import AncestralError
+from ancestral.formats import MEDIA_TYPES
+from ancestral.images.drawing import Drawing
+from ancestral.provenance.c2pa import EMBEDDED, MANIFEST_TYPE
+from ancestral.requests import GenerationRequest, SpeechRequest, Timestamps
 from ancestral.service.api.deps import RequestContext
-from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.sample_headers import manifest_link, sample_headers
-from ancestral.service.api.streamed_response import EVENTS, StreamedResponse
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Priority, QueuePosition
-from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.schemas import JobError, JobObject
+from ancestral.service.errors import ClientDisconnected, ResponseAborted, envelope
+from ancestral.service.jobs.artifacts import figures_of
+from ancestral.service.jobs.events import event
+from ancestral.service.jobs.plans import JobSpec, Sampled
+from ancestral.service.jobs.schemas import JobObject
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import check_end, job_end
-from ancestral.service.jobs.tasks import JobSpec
-from ancestral.service.speech.payloads import AudioPayload, SpeechPayload
-from ancestral.service.speech.schemas import AudioRequest, SpeechObject, SpeechRequest, Timestamps
+from ancestral.service.jobs.stream import JobReader, check_end, job_end
+from ancestral.service.speech.schemas import SpeechObject
 from ancestral.service.speech.stream import AudioReader, as_events, encoded, timed, usage_of
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.telemetry.playback import Playback, track_playback
+from ancestral.speech.utterance import RecordingScore, SoundPlan, Utterance
+
+_UNSAFE: Final = re.compile(r"[^\w.+-]+")
+"""Everything but letters and digits of any script, ``_``, ``.``, ``+`` and ``-``: no separators, quotes or controls."""
+_PART_CHARACTERS: Final = 60
+_MOST_SKIPPED: Final = 20
+
+
+def sample_headers(job: Job, plan: Plan, engine: str | None) -> dict[str, str]:
+    """What an output was made from: ids even where the request had aliases, and the seed even where it was drawn.
+
+    Args:
+        job: that made it.
+        plan: of the job.
+        engine: that sampled it; None if that is not known yet.
+    """
+    headers = {"x-job-id": job.id, "x-model": job.model, "x-model-sha256": job.sha256}
+    if engine is not None:
+        headers["x-engine"] = engine
+    if isinstance(plan, Sampled):
+        headers["x-seed"] = str(plan.seed)
+    if isinstance(plan, SoundPlan | RecordingScore):
+        headers["x-voice"] = plan.voice
+    if isinstance(plan, Utterance) and (words := plan.skipped):
+        headers["x-skipped"] = ", ".join(quote(word[:_PART_CHARACTERS]) for word in words[:_MOST_SKIPPED])
+    return headers
+
+
+def manifest_link(service: AppState, job: Job, media_type: str) -> dict[str, str]:
+    """The header that names the C2PA manifest of a file, if there is one and it is not inside."""
+    if service.signer is None or media_type in EMBEDDED:
+        return {}
+    return {"link": f'</v1/jobs/{job.id}/manifest.c2pa>; rel="c2pa-manifest"; type="{MANIFEST_TYPE}"'}
+
+
+def disposition(job: Job, plan: Plan, index: int | None = None) -> dict[str, str]:
+    """The header that names the file of a job; none for a job that gives figures.
+
+    Args:
+        job: whose file is sent.
+        plan: of the job.
+        index: of one picture of several; None is the whole output, a ZIP archive if there are several pictures.
+    """
+    if isinstance(plan, SoundPlan):
+        name = _name(job.model, plan.voice, plan.seed, plan.response_format.partition("_")[0])
+    elif isinstance(plan, Drawing):
+        whole = index is None and plan.count > plan.best_of
+        seed, form = plan.seed_of(index or 0), "zip" if whole else plan.output_format
+        name = _name(job.model, plan.prompt, seed, form)
+    else:
+        return {}
+    return {"content-disposition": _header(name)}
+
+
+def disposition_of(title: str, form: str) -> dict[str, str]:
+    """The header that names the file of a book."""
+    return {"content-disposition": _header(f"{_safe(title) or 'book'}.{form}")}
+
+
+def _name(model: str, subject: str | None, seed: int, form: str) -> str:
+    parts = [model, *([] if subject is None else [subject]), str(seed)]
+    return "-".join(filter(None, map(_safe, parts))) + f".{form}"
+
+
+def _safe(text: str) -> str:
+    """A part of a name that is safe in every file system: it has no separator, and no dot at its ends."""
+    return _UNSAFE.sub("_", text.strip()[:_PART_CHARACTERS]).strip("._-")
+
+
+def _header(name: str) -> str:
+    """``inline``, so that a browser still shows a picture. ``filename*`` only where ASCII is not enough."""
+    plain = re.sub(r"[^!-~]", "_", name)
+    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'inline; filename="{plain}"{extended}'
+
+
+EVENTS = "text/event-stream; charset=utf-8"
+
+log = logging.getLogger(__name__)
+
+
+class StreamedResponse(Response):
+    """A response whose body is sampled while it is sent.
+
+    A failure before the first byte is an ordinary error response. After it the connection is aborted, so that an
+    incomplete body never looks complete.
+    """
+
+    def __init__(
+        self, context: RequestContext, reader: JobReader, source: AsyncIterator[bytes], media_type: str
+    ) -> None:
+        """Args:
+        context: of the request.
+        reader: of the job.
+        source: the body; it drives the reader.
+        media_type: of the body.
+        """
+        self.status_code = 200
+        self.background = None
+        self._context = context
+        self._reader = reader
+        self._source = source
+        self._stall_seconds = context.service.settings.stall_seconds
+        self._events = media_type == EVENTS
+        self.init_headers(
+            {
+                "content-type": media_type,
+                "cache-control": "no-store",
+                "x-accel-buffering": "no",
+                **sample_headers(reader.job, reader.plan, None),
+                **({} if self._events else self._headers_of_file(media_type)),
+            }
+        )
+
+    def _headers_of_file(self, media_type: str) -> dict[str, str]:
+        job, headers = self._reader.job, disposition(self._reader.job, self._reader.plan)
+        if media_type not in MEDIA_TYPES.values():
+            return headers
+        # What has no manifest inside is, byte for byte, the file that the manifest is of.
+        return headers | manifest_link(self._context.service, job, media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end, or until the client disconnects."""
+        job, heartbeat = self._reader.job, asyncio.create_task(self._heartbeat())
+        try:
+            await self._context.while_connected(self._send_all(send), job)
+        except ClientDisconnected:
+            log.info("client disconnected", extra={"job": job.id})
+        finally:
+            heartbeat.cancel()
+
+    async def _heartbeat(self) -> None:
+        """Tell the worker that the client is still connected: this process alone decides when a client has stalled."""
+        while self._reader.job.paced:
+            await asyncio.sleep(self._stall_seconds / 3)
+            with suppress(*UNAVAILABLE):
+                await self._context.service.broker.acknowledge(self._reader.job, 0)
+
+    async def _send_all(self, send: Send) -> None:
+        piece = await anext(self._source, None)
+        if self._reader.engine is not None:
+            self.headers["x-engine"] = self._reader.engine
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        while piece is not None:
+            await self._send(send, piece)
+            piece = await self._next_or_abort(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _next_or_abort(self, send: Send) -> bytes | None:
+        try:
+            return await anext(self._source, None)
+        except (
+            AncestralError
+        ) as error:  # a client of server-sent events gets the error before the connection is aborted
+            if self._events:
+                await self._send(send, event(envelope(error)))
+            raise ResponseAborted(error.message) from error
+
+    async def _send(self, send: Send, body: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+        except TimeoutError:
+            raise ResponseAborted(f"the client read nothing for {self._stall_seconds} s") from None
 
 
 def headers_of_samples(what: str) -> dict[str, Any]:
@@ -84,8 +261,6 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
         },
     }
 }
-SAMPLED = ACCEPTED | documented(400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
-"""The responses of every route that samples, beside its own 200."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +282,7 @@ class Sound:
 def open_sound(
     context: RequestContext,
     job: Job,
-    job_spec: JobSpec[AudioPayload, SpeechModel],
+    job_spec: JobSpec[SoundPlan, SpeechModel],
     transport: Transport | None,
     *,
     times: bool,
@@ -129,21 +304,21 @@ def open_sound(
     return replace(sound, source=track_playback(sound.source, playback, lambda: reader.samples / model_rate))
 
 
-def sound_of(service: AppState, job: Job, job_spec: JobSpec[AudioPayload, SpeechModel], *, times: bool) -> Sound:
+def sound_of(service: AppState, job: Job, job_spec: JobSpec[SoundPlan, SpeechModel], *, times: bool) -> Sound:
     """The sound of a job to which nobody listens while it is sampled; arguments as of :func:`open_sound`."""
-    payload, model_rate = job_spec.task.parse(job), job_spec.model.spec.sample_rate
-    model, form = job_spec.model, payload.response_format
-    rate = codecs.rate_of(form, model.sound_rate, payload.sample_rate)
-    reader = AudioReader(service.broker, job, payload, model)
+    plan, model_rate = job_spec.plan_of(job), job_spec.model.spec.sample_rate
+    model, form = job_spec.model, plan.response_format
+    rate = codecs.rate_of(form, model.sound_rate, plan.sample_rate)
+    reader = AudioReader(service.broker, job, plan, model)
     source = encoded(reader, form, rate)
     timeline = None
-    if times and isinstance(payload, SpeechPayload):
-        timeline = Timeline(service.broker, job, payload, model_rate, rate)
+    if times and isinstance(plan, Utterance):
+        timeline = Timeline(service.broker, job, plan, model_rate, rate)
     return Sound(reader, source, rate, service, codecs.MEDIA_TYPES[form], timeline)
 
 
 async def stream_audio(
-    context: RequestContext, job_spec: JobSpec[AudioPayload, SpeechModel], request: AudioRequest
+    context: RequestContext, job_spec: JobSpec[SoundPlan, SpeechModel], request: SpeechRequest | GenerationRequest
 ) -> Response:
     """Submit a job, and answer with its sound while it is sampled, or with the job if that takes long.
 
@@ -177,7 +352,7 @@ async def speech_object(sound: Sound, timestamps: Timestamps) -> SpeechObject:
         audio=base64.b64encode(audio).decode(),
         audio_format=sound.media_type,
         sample_rate=sound.sample_rate,
-        seed=sound.reader.payload.seed,
+        seed=sound.reader.plan.seed,
         **times_of(sentences, timestamps),
         usage=usage_of(sound.reader),
     )
@@ -214,7 +389,7 @@ async def _read(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
 def headers_of(sound: Sound) -> dict[str, str]:
     """The headers of an answer with all of the sound."""
     job, reader = sound.reader.job, sound.reader
-    return sample_headers(job, reader.payload, reader.engine) | manifest_link(sound.service, job, sound.media_type)
+    return sample_headers(job, reader.plan, reader.engine) | manifest_link(sound.service, job, sound.media_type)
 
 
 async def accepted(service: AppState, job: Job) -> Response:
@@ -223,29 +398,18 @@ async def accepted(service: AppState, job: Job) -> Response:
     return JSONResponse(view.model_dump(), 202, {"location": f"/v1/jobs/{job.id}", "x-job-id": job.id})
 
 
+_TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
+
+
 def describe_job(job: Job, standing: QueuePosition) -> JobObject:
-    error = None if job.error is None else JobError(**vars(job.error))
-    return JobObject(
-        id=job.id,
-        kind=job.kind,
-        model=job.model,
-        voice=job.voice,
-        excerpt=job.excerpt,
-        status=job.status,
-        progress=round(job.progress, 4),
-        created_at=int(job.created_at),
-        started_at=None if job.started_at is None else int(job.started_at),
-        completed_at=None if job.completed_at is None else int(job.completed_at),
-        expires_at=None if job.expires_at is None else int(job.expires_at),
-        queue_position=standing.position,
-        eta_seconds=None if standing.eta is None else round(standing.eta, 1),
-        samples_done=job.samples_done,
-        samples_total=job.samples_total,
-        error=error,
-    )
+    times = {name: None if (time := getattr(job, name)) is None else int(time) for name in _TIMES}
+    seconds, error = standing.eta, None if job.error is None else vars(job.error)
+    own = {"progress": round(job.progress, 4), "queue_position": standing.position, "error": error}
+    estimate = {"eta_seconds": None if seconds is None else round(seconds, 1)}
+    return JobObject.model_validate(vars(job) | times | own | estimate)
 
 
-async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) -> Response:
+async def figures(context: RequestContext, job_spec: JobSpec[Plan, Model]) -> Response:
     """Submit a job that gives figures, and answer with them, or with the job if it takes long.
 
     Args:
@@ -260,7 +424,7 @@ async def figures(context: RequestContext, job_spec: JobSpec[Payload, Model]) ->
     if job.priority is Priority.BATCH:
         return await accepted(context.service, job)
     ended = await completed(context, job)
-    return JSONResponse(job_spec.task.figures(ended), headers=sample_headers(ended, job_spec.payload, ended.engine))
+    return JSONResponse(figures_of(ended), headers=sample_headers(ended, job_spec.plan, ended.engine))
 
 
 async def completed(context: RequestContext, job: Job) -> Job:

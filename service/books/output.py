@@ -27,10 +27,8 @@ from ancestral.service.books.epub import MAX_TEXT_BYTES, Epub, EpubError, Item, 
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.text import Book, read_book
 from ancestral.service.books.xhtml import Block, Place, codec_of
-from ancestral.service.speech.captions import CaptionFormat, captions
-from ancestral.service.speech.text_parts import written_parts
-from ancestral.service.speech.timestamps import SentenceTimes
-from ancestral.speech.cast import spoken
+from ancestral.service.speech.timestamps import CaptionFormat, SentenceTimes, captions, written_parts
+from ancestral.speech.utterance import spoken
 
 # An EPUB 3 with media overlays by the word: the book that was read, its sound, and when each word is said.
 #

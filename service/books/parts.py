@@ -28,7 +28,7 @@ from ancestral.models.text.normalize import skipped
 from ancestral.models.text.script import Cast, Speaker
 from ancestral.service.books.text import Book, Paragraph
 from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead
-from ancestral.speech.cast import spoken
+from ancestral.speech.utterance import spoken
 
 PARAGRAPH_SECONDS: Final = 0.5
 HEADING_SECONDS: Final = 1.0

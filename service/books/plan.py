@@ -17,7 +17,7 @@ from ancestral.service.books.output import open_book
 from ancestral.service.books.parts import BookError, Part, distinct, notes_of, parts_of
 from ancestral.service.books.speaker import Reading, default_voice
 from ancestral.service.books.text import Book
-from ancestral.speech.cast import cast_of
+from ancestral.speech.utterance import cast_of
 
 MAX_TEXT_BYTES = 8 << 20
 """Most bytes of the documents in an EPUB, with their tags; a reader has sixteen bytes in memory for each character."""

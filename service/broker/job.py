@@ -65,7 +65,7 @@ class Job:
     """One job as it is stored: a flat record of strings and numbers."""
 
     kind: str
-    """A key of the registry of tasks (service/jobs/tasks.py)."""
+    """A key of the kinds of plans (service/jobs/plans.py)."""
     priority: Priority
     model: str
     sha256: str
@@ -73,7 +73,7 @@ class Job:
     owner: str
     """The name of the API key that made it; only this key sees it."""
     payload: str
-    """What is to be done, as JSON text that only the job's task reads (service/jobs/payload.py)."""
+    """What is to be done, as JSON text that only the job's task reads (service/jobs/plans.py)."""
     created_at: float = 0.0
     """When it was submitted: seconds since 1970 by the clock of Redis, as all times here."""
     voice: str | None = None

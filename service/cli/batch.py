@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ancestral.catalog.aliases import DEFAULT_MODEL
+from ancestral.catalog.catalog import DEFAULT_MODEL
 from ancestral.command_line import SeedType, click_errors
 
 
@@ -56,9 +56,7 @@ def command(
     goes on where it was, and ends with the same bytes.
     """
     try:
-        from ancestral.service.cli.rows.parts import Batch, Output, begin
-        from ancestral.service.cli.rows.pool import run_here, run_on_ray
-        from ancestral.service.cli.rows.source import BatchError
+        from ancestral.service.cli.rows.parts import Batch, BatchError, Output, begin, run_here, run_on_ray
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is not installed: .venv/bin/pip install -e '.[batch]'") from error
     from ancestral.service.cli.local.model import FAILURES

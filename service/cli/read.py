@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ancestral.models.text import Pronunciations
     from ancestral.service.books.parts import Part, PartsFolder
     from ancestral.service.books.speaker import Reading, Speaker
-    from ancestral.service.speech.captions import CaptionFormat
+    from ancestral.service.speech.timestamps import CaptionFormat
 
 _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -86,13 +86,13 @@ def command(
 
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
-    from ancestral.catalog.lexicon import read_lexicon
+    from ancestral.catalog.catalog import read_lexicon
     from ancestral.codecs.book import COVERED, check_cover
     from ancestral.service.books.epub import EpubError
     from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
     from ancestral.service.books.parts import BookError, PartsFolder, notes_of, parts_of
     from ancestral.service.books.speaker import Reading
-    from ancestral.service.cli.book.remote import RemoteSpeaker
+    from ancestral.service.cli.book.local import RemoteSpeaker
     from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.settings import load_settings
 
@@ -147,7 +147,7 @@ def command(
 
 def _local(pronunciations: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the lexicon."""
-    from ancestral.catalog.lexicon import read_lexicon
+    from ancestral.catalog.catalog import read_lexicon
     from ancestral.service.cli.book.local import LocalSpeaker
     from ancestral.service.cli.local.model import configured_model, model_that_speaks
     from ancestral.service.settings import load_settings

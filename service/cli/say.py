@@ -12,7 +12,7 @@ from ancestral.command_line import FiniteRange, SeedType, check_output, click_er
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS
 
 if TYPE_CHECKING:
-    from ancestral.speech.speech import Speech
+    from ancestral.speech.voice import Speech
 
 
 @click.command(short_help="Speak a text into a file.")

@@ -1,1 +1,1 @@
-"""Pictures: requests, payloads, sampling, decoding, encoding, the websocket."""
+"""Pictures: their answers, their streams, the websocket."""

@@ -2,186 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
 from ancestral.catalog.models import ANY
-from ancestral.images.palettes import MAX_COLOURS, PALETTES
-from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE
-from ancestral.service.jobs.schemas import NO_EFFECT, Described, RequestSeed, Seed, StrictRequest
-from ancestral.service.jobs.validation import pattern
-from ancestral.service.ws.schemas import ApiKey, SessionClose
-
-ImageFormat = Literal["png", "webp", "jpeg"]
-Background = Literal["auto", "transparent", "opaque"]
-
-MAX_PICTURES = 10
-"""Most pictures sampled for one request."""
-MAX_STEPS = 16
-_PICTURE = (
-    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAVUlEQVR4nNWPOw4AIAhDrfe/Mw5GwqeQODjYCXi0yhg/CVqJbwn0M7sq2CsU"
-    "asIZzu5DDKKEYuqrWOmgfZJAc1yALjU7UUJvTE6UMBijEx3sFHPfaAEOaAshdQo8RQAAAABJRU5ErkJggg=="
+from ancestral.requests import (
+    PALETTE_NAME,
+    SIZE,
+    Background,
+    Described,
+    Draw,
+    ImageFormat,
+    ImageRequest,
+    Names,
+    Seed,
+    StrictRequest,
 )
-"""A PNG file of 28 by 28 pixels, for an example."""
-PROMPT_OF_EDIT = (
-    "Names that `/v1/images/classes` lists, of any attributes, separated by commas, in any case; or `any`: what the "
-    "picture is to show. Of what is not named the network draws what suits the pixels that are kept. Either this or "
-    "`class` is required."
-)
-PARTIAL_IMAGES = "Number of partial pictures that a stream sends before each finished one."
-_Colour = Annotated[str, Field(pattern=pattern(r"^#[0-9a-fA-F]{6}$", "a colour like #00ff7f"))]
-Palette = Annotated[str, Field(min_length=1, max_length=64)] | Annotated[list[_Colour], Field(max_length=MAX_COLOURS)]
-PALETTE_NAME = (
-    "The pictures' colours become the nearest of this palette, after sampling and without dithering; what is "
-    f"transparent stays so: {', '.join(f'`{name}`' for name in PALETTES)}."
-)
-_BEST_OF = (
-    "Candidates that are sampled for each picture; the one is returned that shows best what was named, by the model's "
-    "classifier. Only of models that have one (capability `image_classification`). `usage` counts all candidates, and "
-    "`n` times `best_of` is at most 10."
-)
-_SIZE = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
-_Name = Annotated[str, Field(min_length=1, max_length=256)]
-_Names = Annotated[str, Field(min_length=1, max_length=4096)]
-_Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
+from ancestral.service.ws.schemas import ApiKey, ServerEvent, SessionClose
 
 
-class PictureRequest(StrictRequest):
-    """The fields of every request for pictures."""
-
-    model: str = Field(min_length=1, max_length=256)
-    """The id of a model that `/v1/models` lists."""
-    size: str | None = Field(default=None, pattern=_SIZE)
-    """`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square."""
-    fit: Literal["exact", "pad"] | None = None
-    """What to do about another `size`: `exact` refuses it; `pad` draws the largest whole multiple that fits, in the
-    middle of a file of that size, on the colour of the picture's edge. The default is `exact`, and `pad` if `model` is
-    an alias."""
-    response_format: Literal["url", "b64_json"] | None = None
-    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image`, as it is at OpenAI. A
-    stream always uses `b64_json`."""
-    output_format: ImageFormat = "png"
-    """webp is lossless, jpeg is not."""
-    background: Background = "auto"
-    """Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where model and format
-    allow it."""
-    palette: Palette | None = Field(
-        default=None,
-        description=f"{PALETTE_NAME} Or a list of 2 to {MAX_COLOURS} colours.",
-        examples=["game-boy", ["#1a1c2c", "#f4f4f4"]],
-    )
-    seed: RequestSeed | None = None
-    """The same seed gives the same pictures; the response has a seed for each. Drawn if absent."""
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
-    """Divides the logits; 0 takes the most likely level, 1 samples the model as it is. The default is the model's
-    own."""
-
-
-class BaseImageRequest(PictureRequest):
-    """The fields of every request for pictures of a model that has classes or other attributes."""
-
-    style: _Name | None = None
-    """A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."""
-    guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
-    """Strength of classifier-free guidance: 1 samples the model as it is; more gives pictures that show their class
-    more clearly and differ less from each other. Anything but 1 takes twice as long. The default is the model's own."""
-
-
-class ImageRequest(BaseImageRequest):
-    """``POST /v1/images/generations``: pictures of a class, or of other attributes."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"model": "pixelcnn-digits", "prompt": "7", "n": 2, "size": "280x280", "seed": 7}]
-        }
-    )
-
-    prompt: str | None = Field(default=None, min_length=1, max_length=4096)
-    """Names that `/v1/images/classes` lists, of any attributes, separated by commas, in any case; or `any`. The seed
-    draws what is not named. Either this or `class` is required by a model that has classes."""
-    asked_class: _Names | None = Field(default=None, alias="class")
-    """The same as `prompt`."""
-    n: int = Field(default=1, ge=1, le=MAX_PICTURES)
-    """Number of pictures."""
-    best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF, description=_BEST_OF)
-    sheet: _Name | None = None
-    """A sheet that the model lays out (`/v1/models` lists them): one character in all directions and frames, from one
-    seed, in one file; with `atlas`. `size` is that of one frame."""
-    stream: bool = False
-    """Answer with server-sent events."""
-    partial_images: int = Field(default=0, ge=0, le=3, description=PARTIAL_IMAGES)
-    moderation: Literal["auto", "low"] | None = Field(default=None, description=NO_EFFECT)
-    quality: Literal["auto"] | None = Field(default=None, description=NO_EFFECT)
-    user: str | None = Field(default=None, max_length=256, description=NO_EFFECT)
-
-
-class CompletionRequest(ImageRequest):
-    """``POST /v1/images/completions``: the rest of a picture whose first rows are given."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"model": "pixelcnn-digits", "class": "7", "rows": 14, "seed": 8, "image": _PICTURE}]
-        }
-    )
-
-    image: str = Field(min_length=1)
-    """A PNG, WebP or JPEG file in base64, or as a `data:` URL; of the model's size or a whole multiple."""
-    rows: int | None = Field(default=None, ge=1)
-    """Number of rows that are kept; half of them if absent."""
-
-
-class EditRequest(ImageRequest):
-    """``POST /v1/images/edits``, with the files as text, as manifests are verified."""
-
-    prompt: str | None = Field(default=None, min_length=1, max_length=4096, description=PROMPT_OF_EDIT)
-    input_fidelity: Literal["high", "low"] | None = Field(default=None, description=NO_EFFECT)
-    image: str = Field(min_length=1)
-    """A PNG, WebP or JPEG file in base64, or as a `data:` URL."""
-    mask: str = Field(min_length=1)
-    """A PNG or WebP file in the same way: transparent where the picture is drawn anew."""
-
-
-class InterpolationRequest(BaseImageRequest):
-    """``POST /v1/images/interpolations``: from one class or picture to another, one picture per step, one seed."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"model": "pixelcnn-fashion", "from": "sandal", "to": "ankle boot", "steps": 5, "seed": 7}]
-        }
-    )
-
-    begin: _Names | _Embedding = Field(alias="from")
-    """Names as in a prompt, or a vector like those of `/v1/images/classes?embeddings=true`; of a model that draws from
-    pictures, a vector of `/v1/images/encodings`."""
-    end: _Names | _Embedding = Field(alias="to")
-    """The same."""
-    steps: int = Field(default=8, ge=2, le=MAX_STEPS)
-    """Number of pictures, both ends included."""
-
-
-class ImageGenerate(StrictRequest):
-    """The message that requests pictures over a websocket; fields as in :class:`ImageRequest`."""
+class ImageGenerate(Draw):
+    """The message that requests pictures over a websocket."""
 
     type: Literal["image.generate"]
-    model: str = Field(min_length=1, max_length=256)
-    prompt: str | None = Field(default=None, min_length=1, max_length=4096)
-    asked_class: _Names | None = Field(default=None, alias="class")
-    style: _Name | None = None
-    n: int = Field(default=1, ge=1, le=MAX_PICTURES)
-    best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF, description=_BEST_OF)
-    seed: RequestSeed | None = None
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
-    guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
-    background: Background = "auto"
-    palette: Palette | None = None
     coarse: bool = False
     """Send the coarse scale first (`image.coarse`), of a model that samples pictures in two scales."""
     api_key: ApiKey = None
 
     def request(self) -> ImageRequest:
         """The request over HTTP for the same pictures."""
-        return ImageRequest(**self.model_dump(by_alias=True, exclude={"type", "coarse"}), response_format="b64_json")
+        own = {"type", "coarse", "api_key"}
+        return ImageRequest(**self.model_dump(by_alias=True, exclude=own), response_format="b64_json")
 
 
 class ImageCancel(StrictRequest):
@@ -347,6 +199,32 @@ class ImagesObject(Described):
     """Of a `sheet`: where its frames are, and its animations, in TexturePacker's JSON (hash)."""
 
 
+class Encoding(Described):
+    """The vector of a picture."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float]
+    """Usable as `from` and `to` of interpolations of the same model."""
+
+
+class EncodingUsage(Described):
+    """The tokens of a request: the sub-pixels of the picture."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EncodingList(Described):
+    """The vectors of pictures, in the shape of OpenAI's embeddings."""
+
+    object: Literal["list"] = "list"
+    data: list[Encoding]
+    model: str
+    usage: EncodingUsage
+    palette_distance: float | None = Field(default=None, description=PALETTE_DISTANCE)
+
+
 class ImageLikelihood(Described):
     """How likely a picture is. ``nats`` is minus the logarithm of its probability, ``dims`` counts sub-pixels."""
 
@@ -364,11 +242,11 @@ class AvatarQuery(Described):
 
     model: str = Field(default="pixelcnn-avatars", min_length=1, max_length=256)
     """The id of a model."""
-    prompt: _Names = ANY
+    prompt: Names = ANY
     """What every name's picture has; the name draws the rest."""
-    style: _Name | None = None
+    style: str | None = Field(default=None, min_length=1, max_length=256)
     """The style of every name's picture; any if absent."""
-    size: str | None = Field(default=None, pattern=_SIZE)
+    size: str | None = Field(default=None, pattern=SIZE)
     """`WIDTHxHEIGHT`: the model's own, or a whole multiple of it."""
     background: Background = "auto"
     """`opaque` makes a transparent background white."""
@@ -404,3 +282,53 @@ class ClassList(Described):
 
     object: Literal["list"] = "list"
     data: list[ClassObject]
+
+
+class ImageStart(ServerEvent):
+    """Pictures begin; their rows follow in binary frames."""
+
+    type: Literal["image.start"] = "image.start"
+    job: str
+    """The id of the job."""
+    model: str
+    width: int
+    """Pixels in a row."""
+    height: int
+    """Rows of a picture."""
+    channels: int
+    """Bytes of a pixel: 1 (grey), 3 (RGB) or 4 (RGBA)."""
+    n: int
+    """Number of pictures."""
+    seed: Seed
+    seeds: list[Seed]
+    """The seed of each picture."""
+    revised_prompts: list[str | None] | None = None
+    """For each picture the names that its seed has drawn, in a prompt for it; absent if none has."""
+
+
+class ImageCoarse(ServerEvent):
+    """The coarse scale of all pictures follows in binary frames, before the first row; only if it was requested."""
+
+    type: Literal["image.coarse"] = "image.coarse"
+    width: int
+    """Coarse pixels in a row; each stands for a square of the picture."""
+    height: int
+    """Rows of coarse pixels."""
+
+
+class ImageDone(ServerEvent):
+    """All rows have been sent; the next request may follow."""
+
+    type: Literal["image.done"] = "image.done"
+    rows: int = Field(ge=0)
+    """Number of rows, of all pictures."""
+    sha256: str
+    """Of all bytes of all rows."""
+    attributes: list[dict[str, AttributeShown]] | None = None
+    """What each picture shows, by the classifier of the model, if it has one."""
+
+
+class ImageCancelled(ServerEvent):
+    """The request was cancelled."""
+
+    type: Literal["image.cancelled"] = "image.cancelled"

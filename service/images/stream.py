@@ -3,73 +3,52 @@
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.models import ImageModel
-from ancestral.images.atlas import atlas_fields
-from ancestral.images.drawing import ClassDrawing
-from ancestral.images.files import decoder_of
-from ancestral.images.pixels import MEDIA_TYPES, encode
-from ancestral.images.sheet import file_of, laid_out, layout_of
+from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.images.drawing import ClassDrawing, Drawing, Edit
+from ancestral.images.files import atlas_fields, decoder_of, file_of, laid_out, layout_of
+from ancestral.images.pixels import Pixels
 from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.images.payloads import EditPayload, EncodingPayload, ImageLikelihoodPayload, PicturesPayload
+from ancestral.service.errors import Unauthorized, error_headers, redis_unavailable
 from ancestral.service.images.schemas import (
+    IMAGE_MESSAGES,
     AttributeShown,
     EditCompleted,
     EditPartial,
+    ImageCancel,
+    ImageCancelled,
+    ImageCoarse,
     ImageCompleted,
+    ImageDone,
+    ImageGenerate,
     ImageObject,
     ImagePartial,
     ImagesObject,
+    ImageStart,
     ImageUsage,
     TokenDetails,
 )
-from ancestral.service.images.source_schemas import Encoding, EncodingList, EncodingUsage
-from ancestral.service.jobs.archive import ZIP, write_archive
-from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.events import event
-from ancestral.service.jobs.payload import PayloadError
-from ancestral.service.jobs.state import AppState
+from ancestral.service.jobs.planning import image_job
+from ancestral.service.jobs.plans import PayloadError, plan_of
+from ancestral.service.jobs.state import AppState, submit_job
 from ancestral.service.jobs.stream import JobReader, job_end
-
-# The file of a finished job of pictures: one picture, or a ZIP archive of several.
-
-
-class ImageEncoder(Encoder):
-    """Symbols to a file. The same pictures always give the same bytes."""
-
-    def __init__(self, payload: PicturesPayload, model: ImageModel) -> None:
-        super().__init__()
-        self.media_type = MEDIA_TYPES[payload.output_format] if payload.file_count == 1 else ZIP
-        self.batch_symbols = model.spec.dims
-        self._payload = payload
-        self._model = model
-        self._decode = decoder_of(payload, model)
-        self._entries: list[tuple[int, int]] = []
-
-    def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
-        self._decode(symbols)
-        return b""
-
-    def finish(self) -> bytes:
-        payload, model = self._payload, self._model
-        pictures = [file_of(payload, model, index, self._decode) for index in payload.returned]
-        if len(pictures) == 1:
-            self._entries = [(0, len(pictures[0]))]
-            return pictures[0]
-        archive = io.BytesIO()
-        self._entries = write_archive(archive, pictures, payload.output_format)
-        return archive.getvalue()
-
-    def entries(self) -> Sequence[tuple[int, int]]:
-        return self._entries
-
+from ancestral.service.telemetry.metrics import Transport
+from ancestral.service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
+from ancestral.service.ws.connection import WsConnection, receive_loop
+from ancestral.service.ws.credentials import Credentials
+from ancestral.service.ws.messages import parse_message, wrong_order
+from ancestral.service.ws.schemas import ServerEvent, error_event
 
 _EVENTS: Final = (ImagePartial, ImageCompleted)
 _EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)
@@ -78,11 +57,11 @@ _EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)
 class ImageReader(JobReader):
     """One client that watches a job's pictures grow."""
 
-    payload: PicturesPayload
+    plan: Drawing
 
-    def __init__(self, broker: Clients, job: Job, payload: PicturesPayload, model: ImageModel) -> None:
-        super().__init__(broker, job, payload)
-        self.batch = decoder_of(payload, model)
+    def __init__(self, broker: Clients, job: Job, plan: Drawing, model: ImageModel) -> None:
+        super().__init__(broker, job, plan)
+        self.batch = decoder_of(plan, model)
         self.model = model
         self.on_coarse: Callable[[NDArray[np.uint8]], Awaitable[None]] | None = None
         """Called once with the pixels of the coarse scale ``[pictures, rows, columns, C]``, of a model that has one."""
@@ -93,8 +72,8 @@ class ImageReader(JobReader):
             await show(self.batch.coarse(data))
 
     def _on_end(self, result: Mapping[str, Any] | None) -> None:
-        self.payload = self.payload.with_result(result)
-        if self.payload.best_of > 1 and not self.payload.chosen:
+        self.plan = self.plan.with_result(result)
+        if self.plan.best_of > 1 and not self.plan.chosen:
             raise PayloadError("The worker is of an earlier version, which chooses no candidates.")
 
     async def read_all(self) -> None:
@@ -103,15 +82,15 @@ class ImageReader(JobReader):
             self.batch(symbols)
 
 
-def usage_of(payload: PicturesPayload, samples: int) -> ImageUsage:
+def usage_of(plan: Drawing, samples: int) -> ImageUsage:
     """What a job cost.
 
     Args:
-        payload: of the job.
+        plan: of the job.
         samples: symbols of the pictures, those of uploaded rows included.
     """
-    image_tokens, text_tokens = payload.image_tokens, payload.text_tokens
-    output_tokens = samples - payload.prompt_symbols * payload.count
+    image_tokens, text_tokens = plan.image_tokens, plan.text_tokens
+    output_tokens = samples - plan.prompt_symbols * plan.count
     return ImageUsage(
         input_tokens=image_tokens + text_tokens,
         output_tokens=output_tokens,
@@ -123,7 +102,7 @@ def usage_of(payload: PicturesPayload, samples: int) -> ImageUsage:
 async def signed_files(state: AppState, reader: ImageReader) -> list[bytes] | None:
     """The signed files of a job that has been read, which are those of its URLs; None if files are not signed, or the
     answer has none."""
-    if state.signer is None or reader.payload.response_format == "url":
+    if state.signer is None or reader.plan.response_format == "url":
         return None
     return await state.artifacts.files(await job_end(state.broker, reader.job))
 
@@ -136,14 +115,14 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
         base_url: of this server, as the client sees it; ends with a slash.
         signed: from :func:`signed_files`.
     """
-    payload, data = reader.payload, []
-    attributes = shown_attributes(payload)
-    for index, candidate in enumerate(payload.returned):
-        if payload.response_format == "url":
-            content = {"url": base_url + path_of(reader.job, payload, index).lstrip("/")}
+    plan, data = reader.plan, []
+    attributes = shown_attributes(plan)
+    for index, candidate in enumerate(plan.returned):
+        if plan.response_format == "url":
+            content = {"url": base_url + path_of(reader.job, plan, index).lstrip("/")}
         else:
             content = {"b64_json": _base64(finished_file(reader, index, signed))}
-        revised, seed = payload.revised_prompts[candidate], payload.seeds[candidate]
+        revised, seed = plan.revised_prompts[candidate], plan.seeds[candidate]
         data.append(
             ImageObject(
                 **content,
@@ -155,27 +134,27 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
     return ImagesObject(
         created=int(reader.job.created_at),
         data=data,
-        output_format=payload.output_format,  # type: ignore[arg-type]  # a string of the schema's
-        size=payload.size,
+        output_format=plan.output_format,  # type: ignore[arg-type]  # a string of the schema's
+        size=plan.size,
         drawn_size=_drawn_size(reader),
-        usage=usage_of(payload, reader.samples),
-        palette_distance=payload.palette_error,
+        usage=usage_of(plan, reader.samples),
+        palette_distance=plan.palette_error,
         atlas=_atlas(reader),
     )
 
 
 def _atlas(reader: ImageReader) -> dict[str, Any] | None:
     """The atlas of a sheet that the model lays out."""
-    payload, model = reader.payload, reader.model
-    layout = layout_of(payload, model)
-    if layout is None or not isinstance(payload, ClassDrawing):
+    plan, model = reader.plan, reader.model
+    layout = layout_of(plan, model)
+    if layout is None or not isinstance(plan, ClassDrawing):
         return None
-    return atlas_fields(payload, model, laid_out(payload, model, layout), f"{payload.sheet}.{payload.output_format}")
+    return atlas_fields(plan, model, laid_out(plan, model, layout), f"{plan.sheet}.{plan.output_format}")
 
 
-def path_of(job: Job, payload: PicturesPayload, index: int) -> str:
+def path_of(job: Job, plan: Drawing, index: int) -> str:
     """The path of one picture's URL. It contains the job's secret: anyone who has the path may see the picture."""
-    return f"/v1/images/files/{job.id}/{index}.{payload.output_format}?token={payload.token}"
+    return f"/v1/images/files/{job.id}/{index}.{plan.output_format}?token={plan.token}"
 
 
 def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:
@@ -183,23 +162,23 @@ def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -
     :func:`signed_files`."""
     if signed is not None:
         return signed[index]
-    return file_of(reader.payload, reader.model, reader.payload.returned[index], reader.batch)
+    return file_of(reader.plan, reader.model, reader.plan.returned[index], reader.batch)
 
 
-def shown_attributes(payload: PicturesPayload) -> list[dict[str, AttributeShown]] | None:
+def shown_attributes(plan: Drawing) -> list[dict[str, AttributeShown]] | None:
     """What each of the pictures that are returned shows; None of a model without a classifier, and of a sheet."""
-    if len(payload.shown) != payload.file_count:
+    if len(plan.shown) != plan.file_count:
         return None
     return [
         {name: AttributeShown(value=value, probability=round(p, 3)) for name, (value, p) in one.items()}
-        for one in payload.shown
+        for one in plan.shown
     ]
 
 
 async def as_events(state: AppState, reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
     """OpenAI's events: every picture unfinished ``partial_images`` times, then finished. Added here: which of several
     pictures it is (``index``), and its ``seed``."""
-    partial, completed = _EVENTS_OF_EDITS if isinstance(reader.payload, EditPayload) else _EVENTS
+    partial, completed = _EVENTS_OF_EDITS if isinstance(reader.plan, Edit) else _EVENTS
     batch = reader.batch
     height = batch.pixels.shape[1]
     due = [height * (number + 1) // (partial_images + 1) for number in range(partial_images)]
@@ -210,67 +189,176 @@ async def as_events(state: AppState, reader: ImageReader, partial_images: int) -
             for index in range(len(batch.pixels)):
                 yield event(partial(**_fields(reader, index, None), partial_image_index=shown))
             shown += 1
-    payload, signed = reader.payload, await signed_files(state, reader)
-    attributes = shown_attributes(payload)
-    for index in range(len(payload.returned)):
+    plan, signed = reader.plan, await signed_files(state, reader)
+    attributes = shown_attributes(plan)
+    for index in range(len(plan.returned)):
         yield event(
             completed(
                 **_fields(reader, index, signed),
-                usage=usage_of(payload, reader.samples),
+                usage=usage_of(plan, reader.samples),
                 attributes=None if attributes is None else attributes[index],
-                palette_distance=payload.palette_error,
+                palette_distance=plan.palette_error,
             )
         )
 
 
 def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict[str, Any]:
     """The fields of :class:`ImageEvent`, of one of the pictures that are returned."""
-    payload = reader.payload
-    candidate = payload.returned[index]
+    plan = reader.plan
+    candidate = plan.returned[index]
     return {
         "b64_json": _base64(finished_file(reader, index, signed)),
         "created_at": int(reader.job.created_at),
-        "size": payload.size,
+        "size": plan.size,
         "drawn_size": _drawn_size(reader),
-        "output_format": payload.output_format,
+        "output_format": plan.output_format,
         "index": index,
-        "seed": payload.seeds[candidate],
-        "background": payload.background,
-        "revised_prompt": payload.revised_prompts[candidate],
+        "seed": plan.seeds[candidate],
+        "background": plan.background,
+        "revised_prompt": plan.revised_prompts[candidate],
     }
 
 
 def _drawn_size(reader: ImageReader) -> str | None:
     spec = reader.model.spec
-    return reader.payload.drawn_size(spec.width, spec.height)
+    return reader.plan.drawn_size(spec.width, spec.height)
 
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def likelihood(job: Job, payload: ImageLikelihoodPayload) -> dict[str, Any]:
-    """The answer to a request for a picture's likelihood."""
-    assert job.result is not None
-    figures = {name: value for name, value in job.result.items() if name != "bits"}
-    if payload.palette_error is not None:
-        figures["palette_distance"] = payload.palette_error
-    if not payload.map:
-        return figures
-    bits = np.array(job.result["bits"])  # per pixel, [H, W]
-    white = payload.white_bits * figures["dims"] / bits.size
-    brightness = np.round(np.clip(bits / white, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return figures | {"map": _base64(encode(brightness[..., None], "png"))}
+PATH: Final = "/v1/images/stream"
 
 
-def encoding(job: Job, payload: EncodingPayload) -> dict[str, Any]:
-    """The answer to a request for a picture's vector."""
-    assert job.result is not None
-    tokens = job.result["dims"]
-    answer = EncodingList(
-        data=[Encoding(index=0, embedding=job.result["embedding"])],
-        model=job.model,
-        usage=EncodingUsage(prompt_tokens=tokens, total_tokens=tokens),
-        palette_distance=payload.palette_error,
-    )
-    return answer.model_dump(exclude_none=True)
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+class ImageConnection(WsConnection):
+    """One connection."""
+
+    def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
+        super().__init__(websocket, credentials)
+        self._state = state
+        self._job: Job | None = None
+        self._shutting_down = False
+
+    async def receive(self) -> None:
+        if self._credentials.caller is None:
+            self.start(self._credentials.await_key())
+        await receive_loop(
+            self._websocket, self._handle_message, self._send_error, lambda: self._job is not None, self._handling
+        )
+
+    def on_shutdown(self) -> None:
+        """Pictures that have been started are sent to their end."""
+        self._shutting_down = True
+        if self._job is None:
+            super().on_shutdown()
+
+    async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
+        if self._job is not None:
+            with suppress(*UNAVAILABLE):
+                await self._state.broker.cancel(self._job)
+
+    async def _handle_message(self, fields: dict[str, Any]) -> None:
+        message = parse_message(fields, IMAGE_MESSAGES)
+        try:
+            if isinstance(message, ImageGenerate):
+                await self._generate(message)
+            elif isinstance(message, ImageCancel):
+                if self._job is None:
+                    raise wrong_order("nothing is being drawn")
+                await self._state.broker.cancel(self._job)
+            else:
+                raise CloseConnection(1000, "")
+        except UNAVAILABLE:
+            raise redis_unavailable() from None
+
+    async def _generate(self, message: ImageGenerate) -> None:
+        if self._job is not None:
+            raise wrong_order("one request at a time; image.cancel ends it")
+        try:
+            caller = self._credentials.check(message.api_key)
+        except Unauthorized as error:
+            await self._send_error(error)
+            raise CloseConnection(1008, "no valid API key") from None
+        if message.coarse and message.best_of > 1:
+            said = "coarse: which picture is the best is known only at the end, so none can be shown before"
+            raise InvalidRequest(said, param="coarse", code="conflict")
+        job_spec = image_job(self._state.catalog, self._state.settings, message.request())
+        await self._state.count_request(caller)
+        self._job = await submit_job(self._state, caller, job_spec, prefer=None, key=None)
+        self.start(self._send_pictures(self._job, job_spec.model, coarse=message.coarse))
+
+    async def _send_pictures(self, job: Job, model: ImageModel, *, coarse: bool) -> None:
+        reader = ImageReader(self._state.broker, job, plan_of(job, Drawing), model)
+        if coarse:
+            reader.on_coarse = self._send_coarse
+        try:
+            rows, digest = await self._send_rows(reader)
+        except AncestralError as error:
+            self._job = None
+            if error.code == "job_cancelled":
+                await self._send(ImageCancelled())
+            else:
+                await self._send_error(error)
+        else:
+            self._job = None  # before `image.done` is sent: the client may send the next request at once
+            done, shown = ImageDone(rows=rows, sha256=digest), shown_attributes(reader.plan)
+            await self._send(done if shown is None else done.model_copy(update={"attributes": shown}))
+        if self._shutting_down:
+            self.on_shutdown()
+
+    async def _send_coarse(self, pixels: Pixels) -> None:
+        _, height, width, _ = pixels.shape
+        await self._send(ImageCoarse(width=width, height=height))
+        data = pixels.tobytes()
+        for start in range(0, len(data), FRAME_BYTES):
+            await self._websocket.send_bytes(data[start : start + FRAME_BYTES])
+
+    async def _send_rows(self, reader: ImageReader) -> tuple[int, str]:
+        """Send the pictures. Returns the number of their rows, and the hash of all bytes."""
+        digest = hashlib.sha256()
+        if reader.plan.best_of > 1:
+            await reader.read_all()
+            await self._send_start(reader)
+            chosen = reader.batch.pixels[list(reader.plan.returned)]
+            await self._send_frames(chosen.swapaxes(0, 1), digest)
+        else:
+            await self._send_start(reader)
+            async for _, symbols in reader.symbols():
+                await self._send_frames(reader.batch(symbols), digest)
+        return reader.batch.rows, digest.hexdigest()
+
+    async def _send_start(self, reader: ImageReader) -> None:
+        job, plan, spec = reader.job, reader.plan, reader.model.spec
+        start = ImageStart(
+            job=job.id,
+            model=job.model,
+            width=spec.width,
+            height=spec.height,
+            channels=reader.batch.channels,
+            n=len(plan.returned),
+            seed=plan.seed,
+            seeds=[plan.seeds[candidate] for candidate in plan.returned],
+        )
+        revised = [plan.revised_prompts[candidate] for candidate in plan.returned]
+        await self._send(start.model_copy(update={"revised_prompts": revised}) if any(revised) else start)
+
+    async def _send_frames(self, rows: Pixels, digest: _Digest) -> None:
+        """Send rows ``[rows, pictures, W, C]``, and add them to the hash of all bytes."""
+        rows_per_frame = max(1, FRAME_BYTES // rows[0].size)
+        for first in range(0, len(rows), rows_per_frame):
+            frame = rows[first : first + rows_per_frame].tobytes()
+            digest.update(frame)
+            await self._websocket.send_bytes(frame)
+
+    async def _send(self, event: ServerEvent) -> None:
+        await self._websocket.send_json(event.message())
+
+    async def _send_error(self, error: AncestralError) -> None:
+        self._state.metrics.refused(error, Transport.WEBSOCKET)
+        seconds = error_headers(error).get("retry-after")
+        await self._send(error_event(error, None if seconds is None else int(seconds)))

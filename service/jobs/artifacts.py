@@ -1,4 +1,5 @@
-"""The file of a finished job: encoded once, kept in Redis as long as the job, read in pieces by any API process.
+"""The file of a finished job: encoded once, signed (docs/provenance.md), kept in Redis as long as the job, read by any
+API process.
 
 A file may have hundreds of megabytes, so it is never in this process as a whole: symbols go from Redis through an
 encoder to Redis, a batch at a time.
@@ -7,28 +8,290 @@ encoder to Redis, a batch at a time.
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import hashlib
+import io
 import json
-from collections.abc import AsyncIterator
+import logging
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from tempfile import SpooledTemporaryFile
-from typing import IO, Final
+from typing import IO, Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.models import ImageModel, Model, SpeechModel
+from ancestral.catalog.sampler import Plan
+from ancestral.catalog.seeds import seed_as_json
+from ancestral.detection.query import Examination, verdict
 from ancestral.errors import NotFound
+from ancestral.images.drawing import Completion, Drawing, Edit, PictureEncoding, PictureScore, picture_recipe
+from ancestral.images.files import decoder_of, file_of
+from ancestral.images.pixels import MEDIA_TYPES, encode
+from ancestral.provenance.c2pa import COMPOSITE, EMBEDDED, SAMPLED, Claim, SigningError, detached, sign, sign_stream
 from ancestral.provenance.signer import Signer
 from ancestral.service.broker.artifacts import PIECE_BYTES, Draft, DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.messages import Ended, JobExpired, Piece
-from ancestral.service.errors import Conflict, ResponseAborted, content_expired
-from ancestral.service.jobs.encoder import Encoder
-from ancestral.service.jobs.payload import ArtifactInfo
-from ancestral.service.jobs.signing import seal_of, sign_file
-from ancestral.service.jobs.stream import failure_error
-from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
+from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of, require_sampled
+from ancestral.service.jobs.stream import drop_published, failure_error
+from ancestral.speech.decoder import AudioDecoder
+from ancestral.speech.encoder import SoundEncoder, recipe_of, tags_of
+from ancestral.speech.utterance import SoundPlan
+
+ZIP: Final = "application/zip"
+
+
+def write_archive(target: IO[bytes], files: Iterable[bytes], suffix: str) -> list[tuple[int, int]]:
+    """Write ``0.SUFFIX``, ``1.SUFFIX`` and so on, uncompressed. Returns the offset and the size of each file."""
+    entries = list[tuple[int, int]]()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for index, data in enumerate(files):
+            archive.writestr(zipfile.ZipInfo(f"{index}.{suffix}", date_time=(1980, 1, 1, 0, 0, 0)), data)
+            entries.append((target.tell() - len(data), len(data)))
+    return entries
+
+
+class Encoder(ABC):
+    """The symbols of a job in, the bytes of its file out."""
+
+    media_type: str
+    batch_symbols: int
+    """Symbols per round trip."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.digest = hashlib.sha256()
+
+    def feed(self, pieces: list[Piece]) -> bytes:
+        """The next bytes; may be none."""
+        data = bytearray()
+        for piece in pieces:
+            if len(symbols := drop_published(piece, self.samples)):
+                self.samples += len(symbols)
+                self.digest.update(symbols.data)
+                data += self.encode(piece.index, symbols)
+        return bytes(data)
+
+    @abstractmethod
+    def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
+        """The bytes that these symbols (or samples of sound), of stream ``index``, complete; may be none."""
+
+    @abstractmethod
+    def finish(self) -> bytes:
+        """The last bytes."""
+
+    def rewrites(self) -> Iterable[tuple[int, bytes]]:
+        """Offsets, and the bytes to write there over those already written."""
+        return ()
+
+    def entries(self) -> Sequence[tuple[int, int]]:
+        """Offset and size of each file inside an archive, once it is finished."""
+        return ()
+
+
+class AudioEncoder(Encoder):
+    """Symbols to an audio file whose header holds its length."""
+
+    def __init__(self, plan: SoundPlan, model: SpeechModel) -> None:
+        super().__init__()
+        self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[plan.response_format], model.spec.sample_rate
+        tags = tags_of(plan, model)
+        self._encoder = SoundEncoder(model, plan, plan.response_format, plan.sample_rate, tags=tags)
+        self._decode = AudioDecoder(model.spec, plan.deemphasis_state)
+
+    def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
+        return self._encoder.feed(index, self._decode(index, symbols))
+
+    def finish(self) -> bytes:
+        return self._encoder.finish()
+
+    def rewrites(self) -> Iterable[tuple[int, bytes]]:
+        return self._encoder.rewrites()
+
+
+class ImageEncoder(Encoder):
+    """Symbols to a file. The same pictures always give the same bytes."""
+
+    def __init__(self, plan: Drawing, model: ImageModel) -> None:
+        super().__init__()
+        self.media_type = MEDIA_TYPES[plan.output_format] if plan.file_count == 1 else ZIP
+        self.batch_symbols = model.spec.dims
+        self._plan = plan
+        self._model = model
+        self._decode = decoder_of(plan, model)
+        self._entries: list[tuple[int, int]] = []
+
+    def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
+        self._decode(symbols)
+        return b""
+
+    def finish(self) -> bytes:
+        plan, model = self._plan, self._model
+        pictures = [file_of(plan, model, index, self._decode) for index in plan.returned]
+        if len(pictures) == 1:
+            self._entries = [(0, len(pictures[0]))]
+            return pictures[0]
+        archive = io.BytesIO()
+        self._entries = write_archive(archive, pictures, plan.output_format)
+        return archive.getvalue()
+
+    def entries(self) -> Sequence[tuple[int, int]]:
+        return self._entries
+
+
+def open_encoder(job: Job, model: Model) -> Encoder:
+    """An encoder of a job's symbols."""
+    plan = plan_of(job, Plan)
+    if isinstance(plan, Drawing):
+        assert isinstance(model, ImageModel)
+        return ImageEncoder(plan, model)
+    assert isinstance(plan, SoundPlan)
+    assert isinstance(model, SpeechModel)
+    return AudioEncoder(plan, model)
+
+
+# The answers to requests that give figures.
+
+
+def figures_of(job: Job) -> Mapping[str, Any]:
+    """The answer to the request of a finished job whose result is figures."""
+    plan, found = plan_of(job, Plan), job.result
+    assert found is not None
+    match plan:
+        case PictureScore():
+            return _picture_score(plan, found)
+        case PictureEncoding():
+            tokens, vector = found["dims"], {"object": "embedding", "index": 0, "embedding": found["embedding"]}
+            usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+            return {"object": "list", "data": [vector], "model": job.model, "usage": usage} | _distance(plan)
+        case Examination():
+            answer: dict[str, Any] = {"signature": json.loads(plan.signature), **found}
+            if "seed" in answer["seed"]:
+                answer["seed"] = answer["seed"] | {"seed": seed_as_json(answer["seed"]["seed"])}
+            return answer | {"verdict": verdict(answer)}
+    return found
+
+
+def _picture_score(plan: PictureScore, found: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {name: value for name, value in found.items() if name != "bits"} | _distance(plan)
+    if not plan.map:
+        return figures
+    bits = np.array(found["bits"])  # per pixel, [H, W]
+    white = plan.white_bits * figures["dims"] / bits.size
+    brightness = np.round(np.clip(bits / white, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return figures | {"map": base64.b64encode(encode(brightness[..., None], "png")).decode()}
+
+
+def _distance(plan: PictureScore | PictureEncoding) -> dict[str, float]:
+    return {} if plan.palette_error is None else {"palette_distance": plan.palette_error}
+
+
+# Signatures.
+
+_PIECE_BYTES: Final = 1 << 20
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What signs the files of one job."""
+
+    signer: Signer
+    plan: Sampled
+    model: Model
+    recipe: dict[str, Any]
+    """What the recipes of all its files have besides."""
+    ingredient: bytes | None
+    """The manifest of what was uploaded."""
+
+    def claim(self, index: int) -> Claim:
+        """What is said of file ``index``."""
+        source = COMPOSITE if isinstance(self.plan, Completion | Edit) else SAMPLED
+        if isinstance(self.plan, Drawing):
+            assert isinstance(self.model, ImageModel)
+            recipe = picture_recipe(self.plan, self.model, self.plan.returned[index])
+        else:
+            assert isinstance(self.model, SpeechModel)
+            recipe = recipe_of(self.plan, self.model)
+        return Claim(recipe | self.recipe, source, self.ingredient)
+
+
+def seal_of(signer: Signer, job: Job, model: Model, info: ArtifactInfo, ingredient: bytes | None) -> Seal:
+    """What signs the file of a job that has sampled something."""
+    recipe = {"engine": job.engine or "", "job": job.id, "manifest_sha256": digest_of(manifest_of(job, info))}
+    return Seal(signer, require_sampled(job), model, recipe, ingredient)
+
+
+def sign_file(source: IO[bytes], target: IO[bytes], info: ArtifactInfo, seal: Seal) -> ArtifactInfo:
+    """Write a signed file, or the file and then its manifest if there is no place for one inside.
+
+    Args:
+        source: the unsigned file.
+        target: empty, for reading as well.
+        info: of the unsigned file.
+        seal: of the job.
+
+    Returns:
+        The description of what was written.
+
+    Raises:
+        SigningFailed: it cannot be signed.
+    """
+    entries: Sequence[tuple[int, int]] = info.entries
+    manifest = b""
+    try:
+        if info.media_type == ZIP:
+            entries = _sign_archive(source, target, seal)
+        elif info.media_type in EMBEDDED:
+            sign_stream(source, target, info.media_type, seal.claim(0), seal.signer)
+            entries = [(0, target.seek(0, 2))] if info.entries else ()
+        else:
+            manifest = detached(source, seal.claim(0), seal.signer)
+            source.seek(0)
+            while piece := source.read(_PIECE_BYTES):
+                target.write(piece)
+    except SigningError as error:
+        log.error("a file cannot be signed", extra={"job": seal.recipe["job"], "reason": str(error)})
+        raise SigningFailed(seal.recipe["job"]) from error
+    size, digest = _measured(target)
+    target.write(manifest)
+    unsigned, c2pa = (info.bytes, info.sha256), (size, len(manifest)) if manifest else None
+    return replace(info, bytes=size, sha256=digest, entries=entries, unsigned=unsigned, c2pa=c2pa)
+
+
+def _sign_archive(source: IO[bytes], target: IO[bytes], seal: Seal) -> list[tuple[int, int]]:
+    """Sign each picture of an archive."""
+    with zipfile.ZipFile(source) as archive:
+        names = archive.namelist()
+        suffix = names[0].partition(".")[2]
+        signed = (
+            sign(archive.read(name), f"image/{suffix}", seal.claim(index), seal.signer)
+            for index, name in enumerate(names)
+        )
+        return write_archive(target, signed, suffix)
+
+
+def _measured(file: IO[bytes]) -> tuple[int, str]:
+    """Size and SHA-256 of a file; it ends at its end."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while piece := file.read(_PIECE_BYTES):
+        digest.update(piece)
+    return file.tell(), digest.hexdigest()
+
+
+# Files in Redis.
 
 _POLL_SECONDS: Final = 0.05
 _MEMORY_BYTES: Final = 16 << 20
@@ -38,11 +301,10 @@ _MEMORY_BYTES: Final = 16 << 20
 class Artifacts:
     """The files of jobs."""
 
-    def __init__(self, broker: Clients, catalog: Catalog, tasks: Tasks, signer: Signer | None) -> None:
+    def __init__(self, broker: Clients, catalog: Catalog, signer: Signer | None) -> None:
         """Files are signed if there is a signer."""
         self._broker = broker
         self._catalog = catalog
-        self._tasks = tasks
         self._signer = signer
 
     async def info(self, job: Job) -> ArtifactInfo:
@@ -89,10 +351,10 @@ class Artifacts:
         return [b"".join([piece async for piece in self.read(job, start, start + size)]) for start, size in parts]
 
     async def _write(self, job: Job, draft: Draft) -> None:
-        task = self._tasks.get(job)
+        is_sampled = isinstance(plan_of(job, Plan), Sampled)
         with SpooledTemporaryFile(_MEMORY_BYTES) as copy:
-            if task.report is not None:
-                size = await draft.append(json.dumps(task.figures(job)).encode())
+            if not is_sampled:
+                size = await draft.append(json.dumps(figures_of(job)).encode())
                 digest = await self._measure(draft, size, None)
                 info = ArtifactInfo("application/json", size, digest, 0, hashlib.sha256().hexdigest())
             else:
@@ -123,9 +385,8 @@ class Artifacts:
     async def _sign(self, job: Job, draft: Draft, copy: IO[bytes], info: ArtifactInfo) -> ArtifactInfo:
         """Put the signed file in the place of the draft; ``copy`` is the unsigned one."""
         assert self._signer is not None
-        seal = seal_of(
-            self._signer, self._tasks, job, self._catalog.models[job.model], info, await self._broker.ingredient(job.id)
-        )
+        model, ingredient = self._catalog.models[job.model], await self._broker.ingredient(job.id)
+        seal = seal_of(self._signer, job, model, info, ingredient)
         with SpooledTemporaryFile(_MEMORY_BYTES) as signed:
             copy.seek(0)
             found = await asyncio.to_thread(sign_file, copy, signed, info, seal)
@@ -140,7 +401,7 @@ class Artifacts:
         model = self._catalog.models.get(job.model)
         if model is None or model.sha256 != job.sha256:
             raise Conflict("The model has been replaced; the job's output cannot be decoded.", code="model_changed")
-        encoder, pieces, waiting = self._tasks.get(job).open_encoder(job, model), list[Piece](), 0
+        encoder, pieces, waiting = open_encoder(job, model), list[Piece](), 0
         try:
             async for entry in self._broker.entries(job.id):
                 if isinstance(entry, Piece):

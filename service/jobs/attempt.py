@@ -18,14 +18,13 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.sampler import Sampler
+from ancestral.catalog.sampler import Plan, Sampler
 from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Scheduler
 from ancestral.service.broker.job import Failure, Priority, Status
 from ancestral.service.broker.messages import Signals, SymbolsLost
 from ancestral.service.broker.workers import Lease
 from ancestral.service.errors import internal_error
-from ancestral.service.jobs.payload import Payload
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import WorkerMetrics
 
@@ -88,15 +87,15 @@ class JobAttempt(ABC):
         context: of the worker.
         sampler: of the job's model.
         lease: of the job.
-        payload: of the job.
+        plan: of the job.
     """
 
-    def __init__(self, context: AttemptContext, sampler: Sampler, lease: Lease, payload: Payload) -> None:
+    def __init__(self, context: AttemptContext, sampler: Sampler, lease: Lease, plan: Plan) -> None:
         self.context = context
         self.sampler = sampler
         self.lease = lease
         self.job = lease.job
-        self.payload = payload
+        self.plan = plan
         self.stopped: Stop | None = None
         self.symbols: int | None = None
         """The number of symbols of the whole job, once the last is published; None if the result is figures."""
@@ -215,17 +214,3 @@ class JobAttempt(ABC):
             return False
         self._waits_since = self._waits_since or now
         return now - max(self._waits_since, self.read_at) > self.context.settings.stall_seconds
-
-
-class ScoringAttempt(JobAttempt):
-    """An attempt at a job whose result is figures: no client reads while it runs."""
-
-    def halt(self) -> None:
-        """Nothing to do: :meth:`work` checks :attr:`stopped` between its pieces."""
-
-    def on_read(self, read: int) -> None:
-        pass
-
-    @property
-    def waiting_for_reader(self) -> bool:
-        return False

@@ -1,25 +1,68 @@
-"""An attempt at a job that is sampled: its streams, one after another, through the scheduler to Redis."""
+"""An attempt at a job of sound or pictures: its streams, one after another, through the scheduler to Redis."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from ancestral.catalog.sampler import Part, Sampler
+import numpy as np
+
+from ancestral.catalog.sampler import Part, Plan, Sampler
+from ancestral.detection.examine import Picture, Sound, examine
+from ancestral.detection.query import Examination
+from ancestral.formats import LENGTH_IN_HEADER
+from ancestral.images.drawing import Drawing, PictureEncoding, PictureScore
+from ancestral.images.sampler import ImageSampler, report
+from ancestral.loader import LoadedModels
 from ancestral.models.engines.base import Stream
+from ancestral.models.engines.images.batch import ImageBatch
 from ancestral.models.scheduler import Chunk, End, Slot
 from ancestral.service.broker.job import Priority
 from ancestral.service.broker.messages import Piece, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
 from ancestral.service.broker.workers import Lease
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
-from ancestral.service.jobs.payload import Payload, SampledPayload
-from ancestral.service.jobs.publish_pacing import PublishPacing
+from ancestral.service.jobs.plans import plan_of
+from ancestral.speech.sampler import RecordingScorer, SentencePart, SpeechSampler
+from ancestral.speech.timing import Timing
+from ancestral.speech.utterance import Generation, RecordingScore, SoundPlan, Utterance
+
+LONGEST_SECONDS: Final = 1.0
+"""Longest output in one piece."""
+_MARGIN_SECONDS: Final = 0.1
+"""A listener who has less than this to play gets what there is."""
+
+
+class PublishPacing:
+    """Each piece may be as long as what its listener still has to play, so pieces double: 20 ms, 40 ms, 80 ms, …
+
+    Every piece costs Redis and the API process the same, however long it is.
+
+    Args:
+        rate: symbols per second of output.
+        ahead_seconds: how far sampling runs ahead of the listener.
+    """
+
+    def __init__(self, rate: int, ahead_seconds: float) -> None:
+        self._rate = rate
+        self._longest = min(LONGEST_SECONDS, ahead_seconds / 2)
+        self._runs_out_at = -math.inf
+
+    def due_in(self, held: int, now: float) -> float:
+        """Seconds for which ``held`` symbols may still wait for more of them; at most 0 if they are to be published."""
+        left = self._runs_out_at - now
+        return 0.0 if held / self._rate >= min(left, self._longest) else left - _MARGIN_SECONDS
+
+    def published(self, symbols: int, now: float) -> None:
+        """Note that symbols have been published, to a listener who plays them as soon as possible."""
+        self._runs_out_at = max(self._runs_out_at, now) + symbols / self._rate
+
 
 BATCH_AHEAD_SECONDS = 10.0
 """How far sampling runs ahead of what Redis has stored, if no client is listening."""
@@ -37,10 +80,8 @@ log = logging.getLogger(__name__)
 class SamplingAttempt(JobAttempt):
     """Streams of symbols, one after the other, through the scheduler to the job's readers."""
 
-    payload: SampledPayload
-
-    def __init__(self, context: AttemptContext, sampler: Sampler, lease: Lease, payload: Payload) -> None:
-        super().__init__(context, sampler, lease, payload)
+    def __init__(self, context: AttemptContext, sampler: Sampler, lease: Lease, plan: Plan) -> None:
+        super().__init__(context, sampler, lease, plan)
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._sampled = asyncio.Event()
         """Set whenever symbols have been sampled."""
@@ -69,7 +110,7 @@ class SamplingAttempt(JobAttempt):
     async def parts(self, first: int) -> Iterator[Part]:
         """The streams to sample, from number ``first`` on."""
 
-    async def plan(self, index: int) -> int | None:
+    async def length_of(self, index: int) -> int | None:
         """Symbols of stream number ``index``, which is not the first; None if there is none."""
         return None
 
@@ -205,7 +246,7 @@ class SamplingAttempt(JobAttempt):
     async def _store_total(self, so_far: int, index: int) -> None:
         """Store the job's length, for headers and estimates: known long before its last stream is."""
         total = so_far
-        while (length := await self.plan(index := index + 1)) is not None:
+        while (length := await self.length_of(index := index + 1)) is not None:
             total += length
         await self._on_planned(total)
 
@@ -293,3 +334,187 @@ def _pieces(chunks: list[Chunk], published: int) -> list[Piece]:
         else:
             pieces.append(piece)
     return pieces
+
+
+MIN_MEASURED_SECONDS = 0.5
+"""Least sound whose real-time factor means anything."""
+
+
+class SoundAttempt(SamplingAttempt):
+    """Sound: a text has one stream for each sentence, sound without text a single one."""
+
+    sampler: SpeechSampler
+    plan: Utterance | Generation
+
+    @property
+    def rate(self) -> int:
+        return self.sampler.model.spec.sample_rate
+
+    @property
+    def total_awaited(self) -> bool:
+        return self.plan.response_format in LENGTH_IN_HEADER or self._times_first
+
+    @property
+    def _times_first(self) -> bool:
+        return isinstance(self.plan, Utterance) and self.plan.times_first
+
+    def on_sampled(self, symbols: int) -> None:
+        self.context.metrics.count_audio(self.sampler, symbols, self.rate)
+
+    def on_finished(self, symbols: int, seconds: float) -> None:
+        if symbols >= MIN_MEASURED_SECONDS * self.rate and seconds > 0:
+            self.context.metrics.factor(self.job, symbols / self.rate / seconds)
+
+    async def parts(self, first: int) -> Iterator[Part]:
+        """A generation continues the uploaded recording, if there is one."""
+        self._sentence = self._timed = first
+        if isinstance(self.plan, Utterance):
+            return self.sampler.parts(self.plan, first)
+        prompt = b"" if self.plan.prompt_sha256 is None else await self.lease.upload()
+        return iter([self.sampler.generation(self.plan, np.frombuffer(prompt, np.uint8))])
+
+    async def on_opened(self, part: Part, stream: Stream) -> None:
+        if isinstance(part, SentencePart):
+            self._sentence += 1
+            self._note_timing(self._sentence - 1, part.timing)
+
+    async def length_of(self, index: int) -> int | None:
+        """Planning takes little from what is sampled, unless a client waits for it."""
+        if not isinstance(self.plan, Utterance) or index == len(self.plan.sentences):
+            return None
+        run = self.context.in_pool if self.plan.total_first or self._times_first else self.context.planned
+        timing = await run(partial(self.sampler.timing, self.plan, index))
+        self._note_timing(index, timing)
+        return timing.length
+
+    def _note_timing(self, sentence: int, timing: Timing) -> None:
+        """Note when the phonemes of a sentence are said, if it is the first for which they are known."""
+        if sentence >= self._timed:
+            self.lease.note(timings={sentence: timing.dump()})
+            self._timed = sentence + 1
+
+
+class PicturesAttempt(SamplingAttempt):
+    """All pictures of a job, as one batch."""
+
+    sampler: ImageSampler
+    plan: Drawing
+    _batch: ImageBatch | None = None
+    """All pictures, once they have been opened."""
+
+    @property
+    def rate(self) -> int:
+        """All pictures in one second: idle time makes them sooner, and no audio stream has to wait for them."""
+        return self.plan.count * self.sampler.model.spec.dims
+
+    def on_sampled(self, symbols: int) -> None:
+        self.context.metrics.count_pixels(self.sampler, symbols, self.sampler.model.spec.channels)
+
+    def on_finished(self, symbols: int, seconds: float) -> None:
+        if self.stopped is None:
+            self.context.metrics.finished(self.sampler, self.plan.count)
+
+    async def parts(self, first: int) -> Iterator[Part]:
+        """The rows that are kept, or the picture to draw from, were uploaded."""
+        if self.plan.prompt_sha256 is None:
+            return iter([self.sampler.part(self.plan)])
+        upload = np.frombuffer(await self.lease.upload(), np.uint8)
+        # In the pool: a vector takes a few milliseconds.
+        return iter([await self.context.in_pool(partial(self.sampler.part, self.plan, upload))])
+
+    async def on_opened(self, part: Part, stream: Stream) -> None:
+        """Publish the coarse scale, which has been sampled: clients may show it."""
+        assert isinstance(stream, ImageBatch)
+        self._batch = stream
+        if self.sampler.model.spec.coarse is not None:
+            await self.lease.preview(stream.coarse.tobytes())
+
+    async def result(self) -> dict[str, Any] | None:
+        """The choice of pictures, and what they show: half a millisecond each."""
+        assert self._batch is not None
+        symbols = np.stack([picture.symbols for picture in self._batch.pictures])
+        found = await self.context.in_pool(partial(self.sampler.judge, self.plan, symbols))
+        if found is None:
+            return None
+        shown = [{name: value._asdict() for name, value in one.items()} for one in found.shown]
+        return {"chosen": found.chosen, "shown": shown}
+
+
+def open_attempt(context: AttemptContext, sampler: Sampler, lease: Lease) -> JobAttempt:
+    """The attempt at a claimed job; raises as :func:`plan_of` does."""
+    plan = plan_of(lease.job, Plan)
+    programs = {SoundPlan: SoundAttempt, Drawing: PicturesAttempt}
+    program = next((found for kind, found in programs.items() if isinstance(plan, kind)), ScoringAttempt)
+    return program(context, sampler, lease, plan)
+
+
+class ScoringAttempt(JobAttempt):
+    """No client reads while it runs."""
+
+    def halt(self) -> None:
+        """Nothing to do: :meth:`work` checks :attr:`stopped` between its pieces."""
+
+    def on_read(self, read: int) -> None:
+        pass
+
+    @property
+    def waiting_for_reader(self) -> bool:
+        return False
+
+    async def work(self) -> dict[str, Any] | None:
+        upload, sampler = await self.lease.upload(), self.sampler
+        match self.plan:
+            case RecordingScore() as score:
+                return await self._score_recording(score, upload)
+            case Examination() as examination:
+                return await self._examine(examination, upload)
+        assert isinstance(sampler, ImageSampler)
+        spec, symbols = sampler.model.spec, np.frombuffer(upload, np.uint8)
+        await self._announce(spec.dims)
+        if isinstance(self.plan, PictureScore):
+            image = symbols.reshape(1, spec.height, spec.width, spec.channels)
+            return report(await self.context.in_pool(partial(sampler.score, image, self.plan.labels)))
+        assert isinstance(self.plan, PictureEncoding)
+        h = await self.context.in_pool(partial(sampler.encode, symbols))
+        return {"embedding": [float(number) for number in h], "dims": len(upload)}
+
+    async def _announce(self, total: int) -> None:
+        """Store how much there is to do."""
+        self.lease.note(total=total)
+        await self.lease.store()
+
+    async def _score_recording(self, plan: RecordingScore, upload: bytes) -> dict[str, Any] | None:
+        """ln p of every symbol, given those before it and the text that is said. Stoppable between two blocks."""
+        sampler = self.sampler
+        assert isinstance(sampler, SpeechSampler)
+        scorer = await self.context.in_pool(lambda: RecordingScorer(sampler, plan.voice, plan.sentences, upload))
+        await self._announce(len(scorer.symbols))
+        blocks = scorer.blocks()
+        while await self.context.in_pool(lambda: next(blocks, None)) is not None:
+            if self.stopped is not None:
+                return None
+        return scorer.report()
+
+    async def _examine(self, plan: Examination, upload: bytes) -> dict[str, Any] | None:
+        """All parts of the answer but the signature. Stops early when told to."""
+        self.lease.note(total=len(upload))
+        models, key = self.context.catalog, self.context.settings.provenance_key
+        assert isinstance(models, LoadedModels), "a worker's"
+        secret = None if key is None else key.get_secret_value().encode()
+        subject = _subject(plan, models, upload)
+        search = partial(examine, models, subject, plan.query, secret, lambda: self.stopped is not None)
+        async with self.context.searching:
+            found = None if self.stopped is not None else await asyncio.to_thread(search)
+        return None if self.stopped is not None else found
+
+
+def _subject(plan: Examination, models: LoadedModels, upload: bytes) -> Picture | Sound:
+    if plan.sound:
+        return Sound(plan.models[0], np.frombuffer(upload, "<f4"))
+    symbols, at = [], 0
+    for name in plan.models:
+        spec = models.image_model(name, "image_likelihood").spec
+        seen = np.frombuffer(upload, np.uint8, spec.dims, at)
+        symbols.append((name, seen.reshape(spec.height, spec.width, spec.channels)))
+        at += spec.dims
+    return Picture(symbols)

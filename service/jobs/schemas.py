@@ -2,63 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, JsonValue
 
-from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json, seed_of_text
+from ancestral.requests import Described, Seed, StrictRequest, example, pattern
 from ancestral.service.broker.job import Status
-from ancestral.service.jobs.validation import pattern, whole
 
-_SEEDS: Final = MAX_SEED + 1
-"""Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
-
-
-def _from_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return seed_of_text(value)
-    except ValueError as error:
-        raise PydanticCustomError("invalid_value", str(error)) from None
-
-
-_NUMBER: Final[dict[str, JsonValue]] = {"type": "integer", "minimum": 0, "exclusiveMaximum": _SEEDS}
-Seed = Annotated[
-    int,
-    BeforeValidator(_from_text),
-    Field(ge=0, lt=_SEEDS),
-    PlainSerializer(seed_as_json),
-    WithJsonSchema(
-        {
-            "anyOf": [_NUMBER, {"type": "string", "pattern": "^[0-9]{1,19}$"}],
-            "description": "A number, or its digits in a string: JavaScript rounds numbers from 2^53.",
-        }
-    ),
-]
-"""The seed in an answer or a manifest."""
-RequestSeed = Annotated[
-    Seed,
-    WithJsonSchema(
-        {
-            "anyOf": [_NUMBER, {"type": "string", "minLength": 1, "maxLength": MAX_SEED_TEXT}],
-            "description": "A number, also as its digits in a string, because JavaScript rounds numbers from 2^53; "
-            "or a text that is not a number, such as a name: the answer has the number that it stands for.",
-        }
-    ),
-]
-"""The seed in a request, which may be a text."""
-NO_EFFECT = "Accepted for OpenAI compatibility; has no effect."
 JOB_ID = pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
 EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 24000-0")
 
@@ -83,28 +33,6 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
 }
 
 
-class Described(BaseModel):
-    """A model whose fields are described, in ``/openapi.json`` too, by the text under them."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class StrictRequest(Described):
-    """The base of every request: no unknown fields, no conversion of types, and null is an absent optional field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_clients_write(cls, value: Any) -> Any:
-        """Some clients write integers as 7.0, others null where nothing is given."""
-        if not isinstance(value, dict):
-            return value
-        optional = {field.alias or name for name, field in cls.model_fields.items() if not field.is_required()}
-        given = {key: v for key, v in value.items() if v is not None or key not in optional}
-        return {key: whole(v) for key, v in given.items()}
-
-
 class JobError(Described):
     """Why a job failed."""
 
@@ -122,7 +50,7 @@ class Identified(Described):
 class JobObject(Identified):
     """A job as clients see it. Times are seconds since 1970, counts are samples at the model's rate."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
+    model_config = example(JOB_EXAMPLE)
 
     object: Literal["job"] = "job"
     kind: str
@@ -149,7 +77,7 @@ class JobObject(Identified):
 class JobEvent(Described):
     """A server-sent event of ``GET /v1/jobs/{id}/events``."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "job.completed", "job": JOB_EXAMPLE}]})
+    model_config = example({"type": "job.completed", "job": JOB_EXAMPLE})
 
     type: Literal["job.queued", "job.in_progress", "job.progress", "job.completed", "job.failed", "job.cancelled"]
     job: JobObject
@@ -218,29 +146,25 @@ class Output(StrictRequest):
 class Manifest(StrictRequest):
     """All that a job's sound or pictures depend on, and their hashes: enough to make them again and to compare."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "object": "manifest",
-                    "job": JOB_EXAMPLE["id"],
-                    "created_at": 1700000000,
-                    "model": "pixelcnn-digits",
-                    "model_sha256": "0" * 64,
-                    "engine": "native",
-                    "seed": 7,
-                    "request": {"model": "pixelcnn-digits", "prompt": "7", "n": 2, "size": "280x280", "seed": 7},
-                    "prompt_sha256": None,
-                    "output": {
-                        "sha256": "0" * 64,
-                        "bytes": 1829,
-                        "symbols_sha256": "0" * 64,
-                        "samples": 1568,
-                        "media_type": "application/zip",
-                    },
-                    "version": "0.1.0",
-                }
-            ]
+    model_config = example(
+        {
+            "object": "manifest",
+            "job": JOB_EXAMPLE["id"],
+            "created_at": 1700000000,
+            "model": "pixelcnn-digits",
+            "model_sha256": "0" * 64,
+            "engine": "native",
+            "seed": 7,
+            "request": {"model": "pixelcnn-digits", "prompt": "7", "n": 2, "size": "280x280", "seed": 7},
+            "prompt_sha256": None,
+            "output": {
+                "sha256": "0" * 64,
+                "bytes": 1829,
+                "symbols_sha256": "0" * 64,
+                "samples": 1568,
+                "media_type": "application/zip",
+            },
+            "version": "0.1.0",
         }
     )
 
@@ -275,3 +199,101 @@ class Verification(Described):
     model_sha256: str
     engine: str
     job: str
+
+
+Why = Field(default=None, description="Why it could not be tried.")
+
+
+class SignaturePart(Described):
+    """The C2PA manifest in the file."""
+
+    status: Literal["valid", "invalid", "none", "not_tried"]
+    reason: str | None = Why
+    trusted: bool | None = None
+    """Whether the certificate is one that this server trusts."""
+    altered: bool | None = None
+    """Whether the media was changed after it was signed."""
+    signer: str | None = None
+    """Whom the certificate names: a claim, unless it is trusted."""
+    generator: str | None = None
+    """The program that made the claim."""
+    source: str | None = None
+    """How the media came about, in IPTC's words."""
+    problems: list[str] | None = None
+    """C2PA's codes of what failed."""
+
+
+class RecipePart(Described):
+    """The recipe, given or in the file, sampled again."""
+
+    status: Literal["equal", "differs", "not_tried"]
+    reason: str | None = Why
+    pixels: int | None = None
+    equal_pixels: int | None = None
+    samples: int | None = None
+    correlation: float | None = None
+    """Of two sounds, at the best offset."""
+
+
+class SeedPart(Described):
+    """The noise in the symbols, tested against seeds: those that are named, then those of the server's key."""
+
+    status: Literal["found", "not_found", "not_tried"]
+    reason: str | None = Why
+    p_value: float | None = None
+    """An upper bound of the probability that a file that has nothing to do with these seeds fits as well, multiplied by
+    the trials; not below 1e-300. `found` is below 1e-6."""
+    log10_p: float | None = None
+    """The same as its decimal logarithm, without that limit."""
+    seeds_tried: int | None = None
+    shifted_seeds_tried: int | None = None
+    """Of sound: those tried at every offset."""
+    trials: int | None = None
+    """What p was multiplied by."""
+    counters: list[int] | None = None
+    """The oldest and the newest counter that was tried."""
+    complete: bool | None = None
+    """Whether the search came to its end in time."""
+    symbols: int | None = None
+    """Sub-pixels or samples that were tested."""
+    agreeing: int | None = None
+    """Sub-pixels to which the noise of the seed leads."""
+    exact: bool | None = None
+    """Whether it leads to all of them."""
+    model: str | None = None
+    seed: Seed | None = None
+    """Of the picture, or of the request that made the sound."""
+    part: int | None = None
+    """Which picture or sentence of a request it is, from 0."""
+    counter: int | None = None
+    """Of the server's key, of a seed that a search has found."""
+    offset_seconds: float | None = None
+    """Where the sentence begins in the recording."""
+    agreement: list[list[float | None]] | list[float] | None = None
+    """Of pictures: bits by which each pixel speaks for the seed, below 0 where it does not fit. Of sound: the
+    correlation of each tenth of a second with the noise, in standard deviations."""
+    agreement_seconds: float | None = None
+
+
+class ModelPart(Described):
+    """How likely the file is under the model."""
+
+    status: Literal["could_be_ours", "unlikely", "not_tried"]
+    reason: str | None = Why
+    model: str | None = None
+    bits_per_symbol: float | None = None
+    lossless_bits_per_symbol: float | None = None
+    """Deflated, as in a PNG; of sound 8."""
+
+
+class Detection(Described):
+    """Whether a file was made here, and what says so."""
+
+    signature: SignaturePart
+    recipe: RecipePart
+    seed: SeedPart
+    model: ModelPart
+    verdict: Literal["made_here", "made_with_model", "signed", "could_be_ours", "no_evidence"]
+    """`made_here`: with a seed of this server's key, or signed with its certificate. `made_with_model`: with a model
+    that is here and the seed that was named, by whomever. `signed`: the signature is valid. `could_be_ours`: nothing
+    but a likelihood says so. `no_evidence`: which does not mean that it was not made here."""

@@ -1,4 +1,4 @@
-"""What the requests of one API process share."""
+"""What the requests of one API process share: who sends them, the seeds that they get, and their admission as jobs."""
 
 from __future__ import annotations
 
@@ -9,32 +9,127 @@ import logging
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import Model
+from ancestral.catalog.sampler import Plan
+from ancestral.catalog.seeds import keyed_seeds
 from ancestral.errors import InvalidRequest
 from ancestral.provenance.signer import Signer
-from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS, Clients
+from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS, Clients, SeedCounter
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.broker.messages import WorkerInfo
 from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.artifacts import Artifacts
-from ancestral.service.jobs.cache import AnswerCache
-from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.payload import Payload
-from ancestral.service.jobs.tasks import JobSpec, Tasks
+from ancestral.service.jobs.plans import JobSpec, dump
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.logging import current_job, request_id
 from ancestral.service.telemetry.metrics import ApiMetrics
 from ancestral.service.telemetry.tracing import Tracing
+from ancestral.speech.utterance import SoundPlan
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whom a request is from, and what is allowed to them; None leaves it to the server's settings."""
+
+    name: str
+    requests_per_minute: int | None = None
+    concurrent_streams: int | None = None
+
+
+ANONYMOUS = Caller("anonymous")
+
+
+_ENTRY_BYTES: Final = 2048
+"""Approximate bytes of an entry beside its data."""
+
+
+class AnswerCache:
+    """Files and their headers, by keys; those that were not asked for the longest time make room for others.
+
+    Args:
+        most: bytes that it may have.
+    """
+
+    def __init__(self, most: int = 32 << 20) -> None:
+        self._most = most
+        self._size = 0
+        self._entries: OrderedDict[str, tuple[bytes, Mapping[str, str]]] = OrderedDict()
+
+    def get(self, key: str) -> tuple[bytes, Mapping[str, str]] | None:
+        """A file and its headers, if they are there."""
+        if (found := self._entries.get(key)) is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def put(self, key: str, data: bytes, headers: Mapping[str, str]) -> None:
+        """Keep a file, unless it alone is too large."""
+        if key in self._entries or len(data) + _ENTRY_BYTES > self._most:
+            return
+        self._entries[key] = data, headers
+        self._size += len(data) + _ENTRY_BYTES
+        while self._size > self._most:
+            _, (old, _) = self._entries.popitem(last=False)
+            self._size -= len(old) + _ENTRY_BYTES
+
+
+_RESERVE: Final = 2048
+_RETRY_SECONDS: Final = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class KeyedSeeds:
+    """The source of one API process.
+
+    Args:
+        key: of the deployment.
+        counter: shared by its processes.
+    """
+
+    def __init__(self, key: bytes, counter: SeedCounter) -> None:
+        self._key, self._counter = key, counter
+        self._seeds: deque[int] = deque()
+        self._low = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Keep counters in reserve, for ever."""
+        while True:
+            self._low.clear()
+            if len(self._seeds) < _RESERVE:
+                try:
+                    first = await self._counter.reserve(_RESERVE)
+                except UNAVAILABLE as error:
+                    log.warning("no seeds can be reserved", extra={"reason": type(error).__name__})
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                self._seeds.extend(int(seed) for seed in keyed_seeds(self._key, first, _RESERVE))
+            await self._low.wait()
+
+    def draw(self) -> int:
+        """The next seed. May be called by any thread.
+
+        Raises:
+            NotReady: Redis has not been available for so long that none is left.
+        """
+        try:
+            seed = self._seeds.popleft()
+        except IndexError:
+            raise NotReady("Redis is unavailable.") from None
+        if len(self._seeds) < _RESERVE:
+            self._loop.call_soon_threadsafe(self._low.set)
+        return seed
+
 
 COUNT_SECONDS = 5
 """Time for which a request waits to be counted."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +138,6 @@ class AppState:
 
     settings: Settings
     catalog: Catalog
-    tasks: Tasks
     broker: Clients
     metrics: ApiMetrics
     tracing: Tracing
@@ -52,11 +146,11 @@ class AppState:
     avatars: AnswerCache = field(default_factory=AnswerCache)
     """Pictures of names, by their ETags."""
     long_texts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    """Limits the text front-end: see :func:`ancestral.service.speech.requests.prepared`."""
+    """Limits the text front-end: see :func:`ancestral.service.jobs.planning.prepared`."""
 
     @property
     def artifacts(self) -> Artifacts:
-        return Artifacts(self.broker, self.catalog, self.tasks, self.signer)
+        return Artifacts(self.broker, self.catalog, self.signer)
 
     async def readiness_problems(self) -> list[str]:
         """Why the service cannot be used; empty when it can."""
@@ -150,7 +244,7 @@ def wants_job(prefer: str | None) -> bool:
 async def submit_job(
     state: AppState,
     caller: Caller,
-    job_spec: JobSpec[Payload, Model],
+    job_spec: JobSpec[Plan, Model],
     *,
     prefer: str | None,
     key: str | None,
@@ -178,21 +272,21 @@ async def submit_job(
     later = wants_job(prefer) or job_spec.seconds > settings.interactive_seconds
     retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
     retention = max(retention, kept_seconds)
-    excerpt = job_spec.payload.excerpt
+    excerpt = job_spec.plan.excerpt
     priority, model = Priority.BATCH if later else Priority.INTERACTIVE, job_spec.model
     job = Job(
         id=await state.broker.queues.place(priority, caller.name, key, {model.entry.id: model.sha256}),
-        kind=job_spec.task.kind,
+        kind=job_spec.plan.kind,
         priority=priority,
         model=model.entry.id,
         sha256=model.sha256,
         owner=caller.name,
-        payload=job_spec.payload.dump(),
-        voice=getattr(job_spec.payload, "voice", None),
+        payload=dump(job_spec.plan),
+        voice=getattr(job_spec.plan, "voice", None),
         excerpt=excerpt and excerpt[:EXCERPT_CHARACTERS],
         request_id=request_id.get(""),
         trace=state.tracing.parent(),
-        paced=not later and job_spec.task.paced,
+        paced=not later and isinstance(job_spec.plan, SoundPlan),
         retention=retention,
         record_retention=max(retention, 0 if key is None else IDEMPOTENCY_SECONDS),
         limit=caller.concurrent_streams or settings.concurrent_streams or 0,
@@ -206,12 +300,12 @@ async def submit_job(
     return stored
 
 
-def _fingerprint(job_spec: JobSpec[Payload, Model], key: str) -> str:
+def _fingerprint(job_spec: JobSpec[Plan, Model], key: str) -> str:
     """What tells requests with the same idempotency key apart; raises InvalidRequest if the key is malformed."""
     if not _KEY.fullmatch(key):
         message = "Idempotency-Key: 1 to 255 visible ASCII characters"
         raise InvalidRequest(message, param="Idempotency-Key", code="invalid_idempotency_key")
-    canonical = json.dumps([job_spec.task.kind, job_spec.body], sort_keys=True)
+    canonical = json.dumps([job_spec.plan.kind, job_spec.body], sort_keys=True)
     upload = hashlib.sha256(job_spec.upload or b"").hexdigest()
     return hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
 

@@ -15,7 +15,7 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Job, Status
 from ancestral.service.broker.messages import Begin, Ended, JobExpired, Piece, Preview
 from ancestral.service.errors import Conflict, Overloaded, ServiceError, content_expired, redis_unavailable
-from ancestral.service.jobs.payload import SampledPayload
+from ancestral.service.jobs.plans import Sampled
 
 
 def failure_error(failure: Failure | None) -> AncestralError:
@@ -57,9 +57,9 @@ async def job_end(broker: Clients, job: Job) -> Job:
 class JobReader:
     """Reads the symbols of one job, from the first one on."""
 
-    def __init__(self, broker: Clients, job: Job, payload: SampledPayload) -> None:
+    def __init__(self, broker: Clients, job: Job, plan: Sampled) -> None:
         self.job = job
-        self.payload = payload
+        self.plan = plan
         self._started: Begin | None = None
         self.samples = 0
         """Symbols read so far."""

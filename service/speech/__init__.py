@@ -1,1 +1,1 @@
-"""Sound: requests, payloads, sampling, decoding, encoding, websocket sessions."""
+"""Sound: its answers, its streams, websocket sessions."""

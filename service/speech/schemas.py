@@ -1,23 +1,18 @@
-"""What a request for sound may say and what its answer says.
-
-Strict: an unknown field, a number in a string or a NaN is an error that names the field.
-"""
+"""What routes and websockets of speech answer: times, events, voices, phonemes, figures."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal
+from urllib.parse import quote
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field
 
-from ancestral.catalog.mix import MAX_VOICES
+from ancestral.catalog.catalog import Catalog
 from ancestral.formats import AudioFormat
-from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
-from ancestral.models.text import InputFormat
-from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
-from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
-from ancestral.service.jobs.schemas import NO_EFFECT, Described, RequestSeed, Seed, StrictRequest
+from ancestral.models.text import InputFormat, Rest, Sentence, Word
+from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, Seed, example
 from ancestral.service.ws.schemas import ServerEvent
-from ancestral.speech.cast import MAX_NAME_CHARACTERS, MAX_NAMES
 
 # Times of words, phonemes and visemes, as clients see them.
 
@@ -89,128 +84,6 @@ class SpeechTimes(Described):
     """Whether these are all words; a long text is planned sentence by sentence."""
 
 
-SampleRate = Literal[8000, 16000, 22050, 24000, 44100, 48000]
-
-Timestamps = Annotated[list[Literal["word", "phoneme", "viseme"]], Field(max_length=3)]
-
-LanguageTag = Annotated[str, Field(min_length=1, max_length=64)]
-MAX_INPUT_CHARACTERS = 4096
-MAX_PRONUNCIATIONS = 500
-MAX_DURATION = 3600.0
-"""Seconds of sound that one generation may ask for."""
-
-
-class VoiceReference(StrictRequest):
-    """A voice by its id, the object form that newer OpenAI clients send."""
-
-    id: str = Field(min_length=1, max_length=256)
-
-
-VoiceWeights = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=64)], Annotated[float, Field(gt=0.0, lt=1e6, allow_inf_nan=False)]
-    ],
-    Field(min_length=1, max_length=MAX_VOICES),
-]
-"""A mix of voices: the weight of each, with at most three decimals."""
-VoiceChoice = Annotated[str, Field(min_length=1, max_length=256)] | VoiceReference | VoiceWeights
-Pronunciation = dict[
-    Annotated[str, Field(min_length=1, max_length=MAX_WORD_CHARACTERS)],
-    Annotated[str, Field(min_length=1, max_length=MAX_PHONEME_CHARACTERS)],
-]
-
-Voices = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)],
-        Annotated[str, Field(min_length=1, max_length=256)],
-    ],
-    Field(
-        max_length=MAX_NAMES,
-        description='Names for voices or mixes of the model: with `{"ANNA": "emma"}` emma says what follows `ANNA:` at '
-        "the beginning of a line, up to the next name.",
-    ),
-]
-
-
-def voice_text(voice: str | VoiceReference | dict[str, float]) -> str:
-    """A voice, or a mix of voices, as text, whichever form it came in."""
-    if isinstance(voice, VoiceReference):
-        return voice.id
-    if isinstance(voice, str):
-        return voice
-    return "+".join(f"{name}({repr(weight).removesuffix('.0')})" for name, weight in voice.items())
-
-
-class AudioRequest(StrictRequest):
-    """What every request for sound says: by whom, in which form, from which seed."""
-
-    model: str | None = Field(default=None, min_length=1, max_length=256)
-    """The id of a model that `/v1/models` lists; the first that has the voice if absent."""
-    voice: VoiceChoice
-    """One of `/v1/audio/voices`, as a string or as an object with an id; or a mix of them with weights,
-    `"heart(2)+joe(1)"` or `{"heart": 2, "joe": 1}`."""
-    response_format: AudioFormat = "mp3"
-    """pcm is 16-bit little-endian, mono; aac is ADTS, opus is Ogg; ulaw_8000 and alaw_8000 are G.711."""
-    stream_format: Literal["audio", "sse", "json"] = "audio"
-    """`sse` wraps the sound in server-sent events, base64 encoded; `json` answers with one JSON object when all of it
-    has been sampled."""
-    seed: RequestSeed | None = None
-    """The same seed gives the same bytes. Drawn and returned if absent."""
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, allow_inf_nan=False)
-    """Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. The default is the model's own.
-    A voice may scale it by voicing."""
-    sample_rate: SampleRate | None = None
-    """In hertz. The default is the model's `default_sample_rate`, but 24000 for pcm and 8000 for G.711."""
-
-    @property
-    def voice_id(self) -> str:
-        """The voice or mix of voices, whichever form it came in."""
-        return voice_text(self.voice)
-
-
-class SpeechRequest(AudioRequest):
-    """``POST /v1/audio/speech``: text to speak, and how."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model": "wavenet-multilingual",
-                    "voice": "joe",
-                    "input": "The birch canoe slid on the smooth planks.",
-                    "response_format": "wav",
-                    "seed": 7,
-                }
-            ]
-        }
-    )
-
-    input: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
-    """The text to speak. `[[HH AH0 L OW1]]` gives phonemes (ARPAbet or IPA), `[pause:1.5s]` a pause, `[voice:joe]`
-    another voice for what follows."""
-    input_format: InputFormat = "text"
-    """`ssml`: `input` is an SSML document, one `<speak>` element."""
-    language: LanguageTag | None = None
-    """Of the text, a tag of BCP 47 such as `es` or `fr-FR`; the voice's language by default. Another one is read by its
-    own rules and spoken with the voice's sounds."""
-    pronunciations: Pronunciation = Field(default={}, max_length=MAX_PRONUNCIATIONS)
-    """How words of the text are said, in ARPAbet or IPA. A word in lower case stands for any case."""
-    voices: Voices = Field(default={})
-    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
-    """2 speaks twice as fast."""
-    pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)
-    """Semitones by which the voice is higher."""
-    intonation: float = Field(default=1.0, ge=0.0, le=MAX_INTONATION, allow_inf_nan=False)
-    """How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it."""
-    timestamps: Timestamps = Field(default=[])
-    """Any of `word`, `phoneme` and `viseme`: say when they are spoken. Needs `stream_format` `sse` or `json`; of a job,
-    `/v1/jobs/{id}/timestamps` tells the same."""
-    instructions: Annotated[str, WithJsonSchema({"type": "string", "maxLength": 0})] | None = None
-    """Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`."""
-    stream: bool | None = Field(default=None, description=NO_EFFECT + " The audio always streams.")
-    user: str | None = Field(default=None, max_length=256, description=NO_EFFECT)
-
-
 class Usage(Described):
     """What a request cost. Input tokens are phonemes, output tokens are sampled symbols."""
 
@@ -222,9 +95,7 @@ class Usage(Described):
 class SpeechAudioDelta(Described):
     """A server-sent event of a request for sound: the next bytes of it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"type": "speech.audio.delta", "audio": "UklGRuQvAQBXQVZF"}]}
-    )
+    model_config = example({"type": "speech.audio.delta", "audio": "UklGRuQvAQBXQVZF"})
 
     type: Literal["speech.audio.delta"] = "speech.audio.delta"
     audio: str = Field(json_schema_extra={"contentEncoding": "base64"})
@@ -233,15 +104,8 @@ class SpeechAudioDelta(Described):
 class SpeechAudioDone(Described):
     """The last server-sent event of a request for sound."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "speech.audio.done",
-                    "usage": {"input_tokens": 33, "output_tokens": 38880, "total_tokens": 38913},
-                }
-            ]
-        }
+    model_config = example(
+        {"type": "speech.audio.done", "usage": {"input_tokens": 33, "output_tokens": 38880, "total_tokens": 38913}}
     )
 
     type: Literal["speech.audio.done"] = "speech.audio.done"
@@ -254,15 +118,11 @@ class SpeechAudioTimestamps(Described):
     Samples are counted from the start of the audio, at ``sample_rate``.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "speech.audio.timestamps",
-                    "sample_rate": 16000,
-                    "words": [{"word": "hello", "start": 1280, "end": 6080}],
-                }
-            ]
+    model_config = example(
+        {
+            "type": "speech.audio.timestamps",
+            "sample_rate": 16000,
+            "words": [{"word": "hello", "start": 1280, "end": 6080}],
         }
     )
 
@@ -336,24 +196,6 @@ class VoiceList(Described):
     object: Literal["list"] = "list"
     voices: list[VoiceObject]
     data: list[VoiceObject]
-
-
-class GenerationRequest(AudioRequest):
-    """``POST /v1/audio/generations``: sound of nothing in particular, or the continuation of a recording."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"model": "wavenet-babble", "voice": "joe", "duration": 1.0, "response_format": "wav", "seed": 7}
-            ]
-        }
-    )
-
-    duration: float = Field(gt=0.0, le=MAX_DURATION, allow_inf_nan=False)
-    """Seconds of audio to generate, without the prompt."""
-    prompt_audio: str | None = Field(default=None, min_length=1, json_schema_extra={"contentEncoding": "base64"})
-    """A recording to continue: a WAV, FLAC, Ogg or MP3 file in base64. The body is what comes after it; the recording
-    itself is not repeated."""
 
 
 class WordBits(WordSpan):
@@ -443,3 +285,135 @@ class SessionDone(ServerEvent):
     """Everything before `input.done` has been sent; more text may follow."""
 
     type: Literal["session.done"] = "session.done"
+
+
+class PhonemizeQuery(Described):
+    """The query parameters of ``GET /v1/audio/phonemize``."""
+
+    text: str | None = Field(None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """As `input` of `/v1/audio/speech`."""
+    input: str | None = Field(None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    """The same as `text`."""
+    input_format: InputFormat = "text"
+    """`ssml`: the text is an SSML document."""
+    language: LanguageTag | None = None
+    """Of the text, a tag of BCP 47; by default the voice's, without a voice `en`."""
+    voice: str | None = None
+    """A voice or a mix, in whose language and with whose sounds the text is read; by default one of `language`."""
+
+
+class PhonemizedWord(Described):
+    """A word as it is read."""
+
+    type: Literal["word"] = "word"
+    text: str
+    """As it is read; numbers and abbreviations are written out."""
+    phonemes: str
+    """Separated by spaces; in English ARPAbet. `[[…]]` around them gives the sounds."""
+    rate: float
+    """How many times as fast as the rest of the text."""
+    pitch: float
+    """Semitones by which it is higher."""
+
+
+class PhonemizedPause(Described):
+    """A pause."""
+
+    type: Literal["pause"] = "pause"
+    mark: str
+    """`,`, `.`, `?`, `!`; `sil` before the first word of a sentence."""
+    seconds: float | None
+    """Its length, if the text gives it; null if the model decides."""
+
+
+class PhonemizedSentence(Described):
+    """A sentence, which is sampled as a whole."""
+
+    text: str
+    """Its words and marks as they are read."""
+    phonemes: str
+    """All that the model reads, from `sil` on."""
+    items: list[PhonemizedWord | PhonemizedPause]
+
+
+class Phonemized(Described):
+    """What the front-end makes of a text."""
+
+    model_config = example(
+        {
+            "object": "phonemes",
+            "sentences": [
+                {
+                    "text": "hello.",
+                    "phonemes": "sil HH EH0 L OW1 .",
+                    "items": [
+                        {"type": "word", "text": "hello", "phonemes": "HH EH0 L OW1", "rate": 1.0, "pitch": 0.0},
+                        {"type": "pause", "mark": ".", "seconds": None},
+                    ],
+                }
+            ],
+            "skipped": [],
+        }
+    )
+
+    object: Literal["phonemes"] = "phonemes"
+    sentences: list[PhonemizedSentence]
+    skipped: list[str]
+    """Words in other scripts, which are not said; each once."""
+
+
+def phonemized(sentences: list[Sentence], skipped: Sequence[str]) -> Phonemized:
+    return Phonemized(
+        skipped=list(skipped),
+        sentences=[
+            PhonemizedSentence(text=sentence.text, phonemes=" ".join(sentence.phones), items=list(_items(sentence)))
+            for sentence in sentences
+        ],
+    )
+
+
+def _items(sentence: Sentence) -> Iterator[PhonemizedWord | PhonemizedPause]:
+    for item in sentence.items:
+        if isinstance(item, Word):
+            rate, pitch = item.control.rate, item.control.semitones
+            yield PhonemizedWord(text=item.text, phonemes=" ".join(item.phones), rate=rate, pitch=pitch)
+        elif isinstance(item, Rest):
+            yield PhonemizedPause(mark=item.mark, seconds=item.seconds)
+        else:
+            yield PhonemizedPause(mark=item, seconds=None)
+
+
+def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:
+    """Every voice of the models of sound once, with the models that have it.
+
+    Voices are identified by their ids; name and description are those of the first model.
+
+    Args:
+        catalog: of all models.
+        base_url: of this server, as the client sees it; ends with a slash.
+    """
+    found: dict[str, VoiceObject] = {}
+    for model in catalog.speech_models:
+        for voice in model.entry.voices:
+            listed = found.setdefault(
+                voice.id,
+                VoiceObject(
+                    id=voice.id,
+                    name=voice.name,
+                    aliases=catalog.aliases.of_voice(voice.id),
+                    language=voice.language,
+                    gender=voice.gender,
+                    model=model.entry.id,
+                    models=[],
+                    capabilities={},
+                    description=voice.description,
+                    license=voice.license,
+                    preview_url=f"{base_url}v1/audio/voices/{quote(voice.id)}/preview"
+                    if model.entry.preview(f"{voice.id}.mp3").is_file()
+                    else None,
+                ),
+            )
+            listed.models.append(model.entry.id)
+            for capability in model.capabilities:
+                listed.capabilities.setdefault(capability, []).append(model.entry.id)
+    return list(found.values())

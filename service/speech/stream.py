@@ -6,51 +6,24 @@ import asyncio
 import base64
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import Any
-
-from numpy.typing import NDArray
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.codecs import Wave
 from ancestral.errors import NotFound
+from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import redis_unavailable
-from ancestral.service.jobs.encoder import Encoder
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.stream import JobReader, check_end
-from ancestral.service.speech.payloads import AudioPayload, SpeechLikelihoodPayload
-from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Timestamps, Usage
+from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, Usage
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.speech.decoder import AudioDecoder
-from ancestral.speech.encoder import SoundEncoder
-from ancestral.speech.tags import tags_of
-
-# The file of a finished job of sound.
-
-
-class AudioEncoder(Encoder):
-    """Symbols to an audio file whose header holds its length."""
-
-    def __init__(self, payload: AudioPayload, model: SpeechModel) -> None:
-        super().__init__()
-        self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[payload.response_format], model.spec.sample_rate
-        tags = tags_of(payload, model)
-        self._encoder = SoundEncoder(model, payload, payload.response_format, payload.sample_rate, tags=tags)
-        self._decode = AudioDecoder(model.spec, payload.deemphasis_state)
-
-    def encode(self, index: int, symbols: NDArray[Any]) -> bytes:
-        return self._encoder.feed(index, self._decode(index, symbols))
-
-    def finish(self) -> bytes:
-        return self._encoder.finish()
-
-    def rewrites(self) -> Iterable[tuple[int, bytes]]:
-        return self._encoder.rewrites()
-
+from ancestral.speech.encoder import SoundEncoder, tags_of
+from ancestral.speech.utterance import SoundPlan
 
 ACKNOWLEDGE_SECONDS = 0.25
 """Sound between two reports of reading."""
@@ -62,10 +35,10 @@ POLL_SECONDS = 0.02
 class AudioReader(JobReader):
     """One client that takes the sound while it is sampled."""
 
-    payload: AudioPayload
+    plan: SoundPlan
 
-    def __init__(self, broker: Clients, job: Job, payload: AudioPayload, model: SpeechModel) -> None:
-        super().__init__(broker, job, payload)
+    def __init__(self, broker: Clients, job: Job, plan: SoundPlan, model: SpeechModel) -> None:
+        super().__init__(broker, job, plan)
         self.model = model
         self._acknowledged = 0
         self._recorded_at = -math.inf
@@ -77,7 +50,7 @@ class AudioReader(JobReader):
     async def waves(self) -> AsyncIterator[tuple[int, Wave]]:
         """The sound, chunk by chunk, ``float32 [T]``, each with the number of its sentence; raises as :meth:`symbols`
         does."""
-        decode = AudioDecoder(self.model.spec, self.payload.deemphasis_state)
+        decode = AudioDecoder(self.model.spec, self.plan.deemphasis_state)
         async for index, symbols in self.symbols():
             self.streams = index + 1
             yield index, decode(index, symbols)
@@ -134,9 +107,9 @@ async def encoded(
     """
     waves = reader.waves()
     first = await anext(waves, None)  # by now the length of a short text is known, or nearly
-    length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.payload.total_first else 0
-    tags = tags_of(reader.payload, reader.model) if tagged else codecs.NO_TAGS
-    encoder = SoundEncoder(reader.model, reader.payload, form, sample_rate, length, tags)
+    length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.plan.total_first else 0
+    tags = tags_of(reader.plan, reader.model) if tagged else codecs.NO_TAGS
+    encoder = SoundEncoder(reader.model, reader.plan, form, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(*first)):
         yield data
     async for index, wave in waves:
@@ -190,11 +163,5 @@ async def as_events(
 
 def usage_of(reader: AudioReader) -> Usage:
     """What a job that has been read has cost."""
-    tokens, samples = reader.payload.input_tokens, reader.samples
+    tokens, samples = reader.plan.input_tokens, reader.samples
     return Usage(input_tokens=tokens, output_tokens=samples, total_tokens=tokens + samples)
-
-
-def likelihood(job: Job, payload: SpeechLikelihoodPayload) -> Mapping[str, Any]:
-    """The answer to a request for a recording's likelihood."""
-    assert job.result is not None
-    return job.result

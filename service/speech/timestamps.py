@@ -1,21 +1,98 @@
-"""The times of what a job says, for clients: known sentence by sentence, before sampling."""
+"""What a job says and when: sentence by sentence, before sampling; in parts of the text, by character, as captions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from typing import Any, Final, Literal, NamedTuple
 
 from ancestral.codecs import resampled_length
-from ancestral.models.text import Sentence
+from ancestral.models.text import Sentence, Word
+from ancestral.models.text.sentence import mark_of
+from ancestral.models.text.spans import Span
 from ancestral.models.text.visemes import viseme_of
+from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job
-from ancestral.service.speech.payloads import SpeechPayload
-from ancestral.service.speech.schemas import PhonemeTime, Timestamps, VisemeTime, WordTime, WrittenWordTime
-from ancestral.service.speech.text_parts import TextPart, written_parts
+from ancestral.service.speech.schemas import PhonemeTime, VisemeTime, WordTime, WrittenWordTime
 from ancestral.speech.timing import SampleSpan, Timing
+from ancestral.speech.utterance import Utterance
+
+_OPENING: Final = re.compile(r"(?<=\s)\S*\Z")
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """A part of a text, and the words that are spoken for it: at least one."""
+
+    text: str
+    before: int
+    """Number of its characters before those that are spoken."""
+    spoken: int
+    """Number of characters that are spoken."""
+    first: int
+    """Index of its first word in the sentence."""
+    last: int
+    """Index of the word after its last one."""
+
+
+class _Unit(NamedTuple):
+    """Words of a sentence with one span."""
+
+    span: Span
+    sentence: int
+    first: int
+    last: int
+
+
+def written_parts(written: str, sentences: Sequence[Sentence]) -> list[list[TextPart]]:
+    """The parts of each sentence: all together are the whole text.
+
+    A span that several sentences share, such as a very long number, is a part of the first one.
+
+    Args:
+        written: the text that spans count in, :attr:`ancestral.models.text.Script.written`.
+        sentences: all that are made of it.
+    """
+    parts: list[list[TextPart]] = [[] for _ in sentences]
+    units, begin = _units(sentences), 0
+    for index, ((start, stop), sentence, first, last) in enumerate(units):
+        end = len(written) if index + 1 == len(units) else _begin(written, stop, units[index + 1].span[0])
+        parts[sentence].append(TextPart(written[begin:end], start - begin, stop - start, first, last))
+        begin = end
+    return parts
+
+
+def _units(sentences: Sequence[Sentence]) -> list[_Unit]:
+    found: list[_Unit] = []
+    for number, sentence in enumerate(sentences):
+        for span, group in groupby(enumerate(sentence.words), lambda pair: pair[1].span):
+            words = [index for index, _ in group]
+            # <sub> may have no text.
+            if span[0] < span[1] and not (found and found[-1].span == span):
+                found.append(_Unit(span, number, words[0], words[-1] + 1))
+    return found
+
+
+def _begin(written: str, end: int, start: int) -> int:
+    """Where the part of a span that starts at ``start`` begins, if the one before it ends at ``end``."""
+    opening = _OPENING.search(written[end:start])
+    return start if opening is None else end + opening.start()
+
+
+def read_parts(sentence: Sentence) -> list[TextPart]:
+    """The words of a sentence as they are read, each with its mark and a space."""
+    found: list[TextPart] = []
+    for item in sentence.items:
+        if isinstance(item, Word):
+            found.append(TextPart(f"{item.text} ", 0, len(item.text), len(found), len(found) + 1))
+        elif found:  # else it is the silence before the first word
+            found[-1] = replace(found[-1], text=f"{found[-1].text[:-1]}{mark_of(item)} ")
+    return found
+
 
 _POLL_SECONDS: Final = 0.02
 
@@ -79,20 +156,18 @@ class Timeline:
     Args:
         broker: where the job is.
         job: that speaks.
-        payload: of the job.
+        plan: of the job.
         model_rate: at which the job counts samples, in hertz.
         rate: at which the spans count them; the model's if None.
     """
 
-    def __init__(
-        self, broker: Clients, job: Job, payload: SpeechPayload, model_rate: int, rate: int | None = None
-    ) -> None:
+    def __init__(self, broker: Clients, job: Job, plan: Utterance, model_rate: int, rate: int | None = None) -> None:
         self._broker = broker
         self._job = job
-        self._payload = payload
+        self._payload = plan
         self._rates = (model_rate, model_rate if rate is None else rate)
-        self.written = payload.written
-        self._parts = written_parts(payload.written, payload.sentences)
+        self.written = plan.written
+        self._parts = written_parts(plan.written, plan.sentences)
         self._known: list[SentenceTimes] = []
         self._length = 0
 
@@ -141,3 +216,144 @@ class Timeline:
                 phoneme_spans=tuple((name, moved(span)) for name, span in timing.phonemes(sentence)),
             )
         )
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Characters and their times."""
+
+    characters: tuple[str, ...]
+    spans: tuple[SampleSpan, ...]
+    """Samples, one span per character; each begins where the one before it ends, or later."""
+
+
+def written(sentences: Sequence[SentenceTimes]) -> Alignment:
+    """The characters of the text as it was written."""
+    return _aligned([(sentence.written, sentence) for sentence in sentences])
+
+
+def normalized(sentences: Sequence[SentenceTimes]) -> Alignment:
+    """The characters of the words as they are read, with a space after each."""
+    return _aligned([(read_parts(sentence.sentence), sentence) for sentence in sentences])
+
+
+def _aligned(shown: Sequence[tuple[Sequence[TextPart], SentenceTimes]]) -> Alignment:
+    characters: list[str] = []
+    spans: list[SampleSpan] = []
+    for parts, sentence in shown:
+        if not parts:  # what the sentence says is a part of the one before
+            continue
+        for part, span, end in _timed(parts, sentence):
+            characters += part.text
+            spans += [(span[0], span[0])] * part.before
+            spans += _evenly(span, part.spoken)
+            spans += _evenly((span[1], end), len(part.text) - part.before - part.spoken)
+        spans[-1] = (spans[-1][0], sentence.span[1])
+    return Alignment(tuple(characters), tuple(spans))
+
+
+def _timed(parts: Sequence[TextPart], sentence: SentenceTimes) -> Iterator[tuple[TextPart, SampleSpan, int]]:
+    """Each part with its span, and the start of the next one."""
+    spans = [sentence.span_of(part) for part in parts]
+    ends = [*(start for start, _ in spans[1:]), sentence.span[1]]
+    yield from zip(parts, spans, ends, strict=True)
+
+
+def _evenly(span: SampleSpan, count: int) -> list[SampleSpan]:
+    start, end = span
+    edges = [start + (end - start) * index // count for index in range(count + 1)] if count else []
+    return list(pairwise(edges))
+
+
+CaptionFormat = Literal["vtt", "srt"]
+MEDIA_TYPES: Final[dict[str, str]] = {"vtt": "text/vtt; charset=utf-8", "srt": "application/x-subrip; charset=utf-8"}
+_LINE_CHARACTERS: Final = 42
+"""The longest line, as broadcasters recommend."""
+_CUE_CHARACTERS: Final = 2 * _LINE_CHARACTERS
+_CUE_SECONDS: Final = 6.0
+
+
+@dataclass(frozen=True)
+class Cue:
+    """Text that is shown at once."""
+
+    text: str
+    start: float
+    """Seconds."""
+    end: float
+    speaker: str | None
+    """The speaker, in a text of several voices."""
+
+
+def cues(sentences: Sequence[SentenceTimes], sample_rate: int) -> Iterator[Cue]:
+    """The captions of sentences: a new one for each sentence, and where one becomes too long."""
+    for sentence in sentences:
+        words: list[str] = []
+        first = last = 0.0
+        for word, (start, end) in _words(sentence):
+            begins, ends = start / sample_rate, end / sample_rate
+            too_long = len(" ".join([*words, word])) > _CUE_CHARACTERS or ends - first > _CUE_SECONDS
+            if words and too_long:
+                yield Cue(_lines(words), first, last, sentence.speaker)
+                words = []
+            if not words:
+                first = begins
+            words.append(word)
+            last = ends
+        if words:
+            yield Cue(_lines(words), first, last, sentence.speaker)
+
+
+def _words(sentence: SentenceTimes) -> Iterator[tuple[str, SampleSpan]]:
+    """What is written between white space, which is never parted, and when it is said."""
+    text, starts = "", 0
+    for index, part in enumerate(sentence.written, 1):
+        start, end = sentence.span_of(part)
+        text, starts = text + part.text, start if not text else starts
+        if text[-1].isspace() or index == len(sentence.written):
+            yield " ".join(text.split()), (starts, end)
+            text = ""
+
+
+def _lines(words: Sequence[str]) -> str:
+    """One line, or two of about the same length."""
+    whole = " ".join(words)
+    if len(whole) <= _LINE_CHARACTERS or len(words) < 2:
+        return whole
+    splits = [(" ".join(words[:index]), " ".join(words[index:])) for index in range(1, len(words))]
+    first, second = min(splits, key=lambda split: abs(len(split[0]) - len(split[1])))
+    return f"{first}\n{second}"
+
+
+def captions(sentences: Sequence[SentenceTimes], sample_rate: int, form: CaptionFormat) -> str:
+    """A file of captions.
+
+    Args:
+        sentences: of the job, in order.
+        sample_rate: at which their spans count, in hertz.
+        form: of the file.
+    """
+    found = list(cues(sentences, sample_rate))
+    if form == "vtt":
+        blocks = [
+            f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n"
+            f"{'' if cue.speaker is None else f'<v {_escaped(cue.speaker)}>'}{_escaped(cue.text)}\n"
+            for cue in found
+        ]
+        return "\n".join(["WEBVTT\n", *blocks])
+    return "\n".join(
+        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n"
+        f"{'' if cue.speaker is None else f'{cue.speaker}: '}{cue.text}\n"
+        for number, cue in enumerate(found, 1)
+    )
+
+
+def _time(seconds: float, point: str) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

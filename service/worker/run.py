@@ -10,7 +10,6 @@ from ancestral.loader import LoadedModels
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.workers import Workers
 from ancestral.service.settings import Settings
-from ancestral.service.tasks import TASKS
 from ancestral.service.telemetry.metrics import WorkerMetrics
 from ancestral.service.telemetry.tracing import tracing
 from ancestral.service.worker.probes import answering
@@ -32,7 +31,7 @@ async def run_worker(
     metrics = WorkerMetrics()
     connection = Connection(settings.redis_url, metrics, shards=settings.redis_shards)
     traces = tracing(settings, "worker")
-    worker = Worker(settings, loaded_models, TASKS, Workers(connection), metrics, traces)
+    worker = Worker(settings, loaded_models, Workers(connection), metrics, traces)
     try:
         with nullcontext() if listener is None else answering(listener, worker, metrics):
             await worker.run(stopping)

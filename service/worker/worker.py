@@ -19,15 +19,15 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
-from ancestral.loader import LoadedModels
+from ancestral.loader import LoadedModels, warm_up
 from ancestral.models.scheduler import Scheduler
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Failure, Priority, Status
 from ancestral.service.broker.messages import WorkerInfo
 from ancestral.service.broker.workers import LEASE_SECONDS, RECLAIM_SECONDS, Lease, Workers
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
-from ancestral.service.jobs.payload import PayloadError
-from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.jobs.plans import PayloadError
+from ancestral.service.jobs.sampling_attempt import open_attempt
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.logging import current_job, request_id
 from ancestral.service.telemetry.metrics import WorkerMetrics, Workload
@@ -35,7 +35,6 @@ from ancestral.service.telemetry.outage import RedisOutage
 from ancestral.service.telemetry.tracing import Tracing
 from ancestral.service.worker.claim_order import ClaimOrder
 from ancestral.service.worker.renewal import renew_leases
-from ancestral.warmup import warm_up
 
 ANNOUNCE_SECONDS = 1.5
 HUNG_SECONDS = 60.0
@@ -50,18 +49,11 @@ class Worker:
     """One process that samples."""
 
     def __init__(
-        self,
-        settings: Settings,
-        loaded_models: LoadedModels,
-        tasks: Tasks,
-        broker: Workers,
-        metrics: WorkerMetrics,
-        tracing: Tracing,
+        self, settings: Settings, loaded_models: LoadedModels, broker: Workers, metrics: WorkerMetrics, tracing: Tracing
     ) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._loaded_models = loaded_models
-        self._tasks = tasks
         self._broker = broker
         self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BATCH: settings.batch_slots}
         self._free = {priority: asyncio.Semaphore(slots) for priority, slots in self._slots.items()}
@@ -285,13 +277,10 @@ class Worker:
     async def _opened(self, lease: Lease) -> JobAttempt | None:
         """The attempt at a claimed job; None after a job has failed whose payload this version cannot read."""
         try:
-            task = self._tasks.get(lease.job)
-            payload = task.parse(lease.job)
+            return open_attempt(self._context, self._loaded_models.samplers[lease.job.model], lease)
         except PayloadError as error:
             await lease.end(Status.FAILED, error=Failure(error.message, error.code or "payload_version"))
             return None
-        sampler = self._loaded_models.samplers[lease.job.model]
-        return task.attempt_class()(self._context, sampler, lease, payload)
 
     async def _release_all(self) -> None:
         """Let attempts finish that are finishing, and release the jobs of the others.

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ancestral.errors import InvalidRequest
-from ancestral.service.jobs.strict_json import parse_json
+from ancestral.requests import parse_json
 
 MAX_MESSAGE_CHARACTERS = 65536
 """Enough for the longest text with every character escaped."""

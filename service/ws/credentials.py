@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from starlette.datastructures import Headers
 
 from ancestral.service.errors import Unauthorized
-from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.state import Caller
 from ancestral.service.ws.bounded_websocket import CloseConnection
 
 CHECK_SECONDS: Final = 2.0

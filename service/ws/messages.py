@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import QueryParams
 
 from ancestral.errors import InvalidRequest
-from ancestral.service.jobs.validation import from_validation
+from ancestral.requests import checked
 
 _Q = TypeVar("_Q", bound=BaseModel)
 
@@ -31,18 +31,6 @@ def parse_query(kind: type[_Q], query: QueryParams) -> _Q:
         if names.count(name) > 1:
             raise InvalidRequest(f"{name}: given twice", param=name, code="invalid_value")
     return checked(kind, dict(query))
-
-
-def checked(kind: type[_Q], values: Mapping[str, Any]) -> _Q:
-    """Validate values from a client.
-
-    Raises:
-        InvalidRequest: one is invalid; ``param`` names it.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise from_validation(error.errors(include_url=False, include_input=False)) from None
 
 
 def parse_message(message: Mapping[str, Any], kinds: Mapping[str, type[_Q]]) -> _Q:

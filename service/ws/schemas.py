@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from ancestral.errors import AncestralError
+from ancestral.requests import Described, StrictRequest
 from ancestral.service.errors import envelope
-from ancestral.service.jobs.schemas import Described, StrictRequest
 
 ApiKey = Annotated[
     str | None,

@@ -16,10 +16,20 @@ import pytest
 from PIL import GimpPaletteFile
 
 import ancestral
-from ancestral.catalog.aliases import MODEL_ALIASES, VOICE_ALIASES, Aliases, effective_aliases
-from ancestral.catalog.catalog import BUNDLED, CatalogConfig, Checkpoints, checkpoints, describe, load_catalog
+from ancestral.catalog.catalog import (
+    BUNDLED,
+    MODEL_ALIASES,
+    VOICE_ALIASES,
+    Aliases,
+    CatalogConfig,
+    Checkpoints,
+    checkpoints,
+    describe,
+    effective_aliases,
+    load_catalog,
+)
 from ancestral.catalog.mix import MixError, find_voice, mix, parse_weights
-from ancestral.catalog.nearest import nearest
+from ancestral.catalog.models import nearest
 from ancestral.catalog.seeds import EXACT, digest_seed, seed_of_text, seed_or_drawn
 from ancestral.errors import InvalidRequest
 from ancestral.images import palettes
@@ -376,7 +386,7 @@ def test_a_picture_of_a_kilometre_is_refused(tmp_path):
 # The package as it is imported and documented.
 
 
-HEAVY = ("torch", "fastapi", "starlette", "redis", "pydantic", "uvicorn")
+HEAVY = ("torch", "fastapi", "starlette", "redis", "uvicorn")
 
 
 def test_speaking_and_drawing_load_no_torch_and_no_server(tmp_path):

@@ -129,8 +129,8 @@ def test_names_are_known_and_errors_name_the_argument(model):
     assert model.voice().id == model.voices[0]
     joe = model.voice("joe")
     wrong = {
-        "speed": [0.0, None], "pitch": [float("nan")], "temperature": [-1.0], "seed": [-1, 1.5, True],
-        "pronunciations": [None], "input_format": ["html"],
+        "speed": [0.0, "2"], "pitch": [float("nan")], "temperature": [-1.0], "seed": [-1, 1.5, True],
+        "pronunciations": [5], "input_format": ["html"],
     }  # fmt: skip
     for param, value in ((param, value) for param, values in wrong.items() for value in values):
         refused_by(param, joe.speak, "Yes.", **{param: value})

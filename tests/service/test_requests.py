@@ -19,25 +19,26 @@ from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
-from ancestral.service.errors import status_of
-from ancestral.service.images.requests import completion_job, image_job, interpolation_job
-from ancestral.service.images.schemas import (
+from ancestral.requests import (
     MAX_STEPS,
     CompletionRequest,
-    ImageGenerate,
+    DecodingRequest,
+    GenerationRequest,
     ImageRequest,
     InterpolationRequest,
+    Speak,
+    SpeechRequest,
+    StrictRequest,
+    checked,
+    from_validation,
 )
-from ancestral.service.images.source_schemas import DecodingRequest
+from ancestral.service.errors import status_of
+from ancestral.service.images.schemas import ImageGenerate
+from ancestral.service.jobs.planning import job_of
 from ancestral.service.jobs.schemas import JobsQuery
-from ancestral.service.jobs.validation import from_validation
 from ancestral.service.settings import Settings
-from ancestral.service.speech.elevenlabs.messages import FirstMessage
-from ancestral.service.speech.elevenlabs.schemas import StreamQuery, TextToSpeech
-from ancestral.service.speech.requests import generation_job, speech_job
-from ancestral.service.speech.schemas import GenerationRequest, SpeechRequest
-from ancestral.service.speech.session.messages import InputText, SessionConfig
-from ancestral.service.ws.messages import checked
+from ancestral.service.speech.elevenlabs.schemas import FirstMessage, StreamQuery, TextToSpeech
+from ancestral.service.speech.session.state import InputText, SessionConfig
 from ancestral.speech.utterance import utterance
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
 from tests.service.toys import GENERATION, SPEECH
@@ -193,12 +194,8 @@ def catalog(zoo: Path) -> Catalog:
     return load_catalog(CatalogConfig((zoo,)))
 
 
-JOBS: Final[dict[type[BaseModel], Callable[..., object]]] = {
-    SpeechRequest: speech_job, GenerationRequest: generation_job, ImageRequest: image_job,
-    CompletionRequest: completion_job, InterpolationRequest: interpolation_job,
-}  # fmt: skip
 NO_SOUND: Final = base64.b64encode(b"no sound file").decode()
-REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
+REFUSED: Final[dict[type[StrictRequest], list[tuple[dict[str, Any], str, str]]]] = {
     SpeechRequest: [
         ({"input": " \n\t "}, "input", "unsupported_text"),
         ({"input": "Hello\0world"}, "input", "unsupported_text"),
@@ -290,10 +287,10 @@ REFUSED: Final[dict[type[BaseModel], list[tuple[dict[str, Any], str, str]]]] = {
 
 
 @pytest.mark.parametrize("kind", list(REFUSED), ids=lambda kind: kind.__name__)
-def test_what_a_model_cannot_do_is_refused_by_name(kind: type[BaseModel], catalog: Catalog) -> None:
+def test_what_a_model_cannot_do_is_refused_by_name(kind: type[StrictRequest], catalog: Catalog) -> None:
     for changes, param, code in REFUSED[kind]:
         body = {name: value for name, value in (VALID[kind] | changes).items() if value is not None}
-        error = refusal(lambda body=body: JOBS[kind](catalog, Settings(), checked(kind, body)))
+        error = refusal(lambda body=body: job_of(catalog, Settings(), checked(kind, body)))
         assert (status_of(error), error.param) == (404 if error.code == "model_not_found" else 400, param), changes
         assert code in ("", error.code), (changes, error.code)
         assert error.message.startswith(f"{param}: "), changes
@@ -305,7 +302,7 @@ def test_a_text_is_in_the_language_of_its_voice_unless_said_otherwise(catalog: C
     ann = model.entry.voices[0]
     said = {
         (spoken, language): utterance(
-            catalog, model, VoiceMix(((replace(ann, language=spoken), 1),)), "Son las 3.", language=language
+            catalog, model, VoiceMix(((replace(ann, language=spoken), 1),)), "Son las 3.", Speak(language=language)
         )
         for spoken in ("es-ES", "en-US")
         for language in (None, "es", "en-GB")

@@ -8,15 +8,15 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 
-from ancestral.service.images import events as image_events
-from ancestral.service.images import websocket as images
+from ancestral.service.images import schemas as image_events
+from ancestral.service.images import stream as images
 from ancestral.service.images.schemas import IMAGE_MESSAGES
 from ancestral.service.speech import schemas as events
 from ancestral.service.speech.elevenlabs import contexts, stream_input
-from ancestral.service.speech.elevenlabs import messages as elevenlabs
+from ancestral.service.speech.elevenlabs import schemas as elevenlabs
 from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery, StreamQuery
 from ancestral.service.speech.session import native
-from ancestral.service.speech.session.messages import SPEECH_MESSAGES
+from ancestral.service.speech.session.state import SPEECH_MESSAGES
 from ancestral.service.ws.messages import NoQuery
 from ancestral.service.ws.schemas import ErrorEvent
 

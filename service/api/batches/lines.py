@@ -1,28 +1,148 @@
-"""The lines of a batch: what they must be, and how one becomes a job and an answer."""
+"""``/v1/batches`` as clients see it, and the lines of files: requests in, answers out."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from ancestral.errors import AncestralError, InvalidRequest
-from ancestral.service.api.batches.schemas import BatchError, Endpoint
+from ancestral.requests import (
+    Described,
+    ImageRequest,
+    SpeechRequest,
+    StrictRequest,
+    example,
+    from_validation,
+    parse_json,
+    pattern,
+)
+from ancestral.service.api.background import carry_out_parts, submit_part
 from ancestral.service.api.responses import sound_of, speech_object
+from ancestral.service.broker.batches import RESULTS, Result
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.images.requests import image_job
-from ancestral.service.images.schemas import ImageRequest
+from ancestral.service.errors import NotReady, Overloaded, PayloadTooLarge, ServiceError, envelope, status_of
 from ancestral.service.images.stream import ImageReader, images_object, signed_files
-from ancestral.service.jobs.schemas import StrictRequest
+from ancestral.service.jobs.planning import image_job, prepared
+from ancestral.service.jobs.plans import JobSpec
+from ancestral.service.jobs.schemas import Identified, ListPage
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
-from ancestral.service.jobs.strict_json import parse_json
-from ancestral.service.jobs.tasks import JobSpec
-from ancestral.service.jobs.validation import from_validation
-from ancestral.service.speech.requests import prepared
-from ancestral.service.speech.schemas import SpeechRequest
+
+FILE_ID = pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
+BATCH_ID = pattern(r"^batch_[0-9a-f]{24}$", "the id of a batch: batch_ and 24 hexadecimal digits")
+FILE_EXAMPLE, BATCH_EXAMPLE = "file-0123456789abcdef01234567", "batch_0123456789abcdef01234567"
+Endpoint = Literal["/v1/audio/speech", "/v1/images/generations"]
+
+
+class PageQuery(Described):
+    """Which part of a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: str | None = Field(default=None, max_length=64)
+    """The id of the last one of the page before."""
+    limit: int = Field(default=20, ge=1, le=100)
+    """How many at most."""
+
+
+class FileObject(Identified):
+    """A file. Times are seconds since 1970."""
+
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    expires_at: int
+    filename: str
+    purpose: Literal["batch", "batch_output"]
+    status: Literal["processed"] = "processed"
+
+
+class FileList(ListPage[FileObject]):
+    """Files, newest first."""
+
+
+class DeletedFile(Described):
+    """A file that was deleted."""
+
+    id: str
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True
+
+
+class BatchRequest(StrictRequest):
+    """A file of requests to carry out."""
+
+    model_config = example({"input_file_id": FILE_EXAMPLE, "endpoint": "/v1/audio/speech", "completion_window": "24h"})
+
+    input_file_id: str = Field(pattern=FILE_ID)
+    endpoint: Endpoint
+    """The route that every line of the file is for."""
+    completion_window: Literal["24h"]
+    """Lines that have not begun by then are errors."""
+    metadata: dict[str, str] = Field(default={}, max_length=16)
+    """Returned as it is."""
+
+
+class BatchError(Described):
+    """What is wrong with a line of the file."""
+
+    code: str
+    line: int
+    message: str
+    param: str | None
+
+
+class BatchErrors(Described):
+    """Why a batch was refused."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchError]
+
+
+class RequestCounts(Described):
+    """Lines."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class BatchObject(Identified):
+    """A batch. Times are seconds since 1970."""
+
+    object: Literal["batch"] = "batch"
+    endpoint: str
+    input_file_id: str
+    completion_window: str
+    status: Literal["in_progress", "cancelling", "completed", "failed", "cancelled", "expired"]
+    errors: BatchErrors | None
+    output_file_id: str | None = None
+    """Of a batch that has ended: the answers, a line each."""
+    error_file_id: str | None = None
+    """The lines that were refused or failed."""
+    created_at: int
+    in_progress_at: int | None = None
+    expires_at: int
+    completed_at: int | None = None
+    failed_at: int | None = None
+    cancelling_at: int | None = None
+    cancelled_at: int | None = None
+    expired_at: int | None = None
+    request_counts: RequestCounts
+    metadata: dict[str, Any]
+
+
+class BatchList(ListPage[BatchObject]):
+    """Batches, newest first."""
+
 
 MAX_LINES: Final = 1000
 MAX_ERRORS: Final = 20
@@ -116,16 +236,110 @@ async def job_of(state: AppState, endpoint: Endpoint, body: dict[str, Any]) -> t
 async def answer_of(state: AppState, request: Any, spec: JobSpec[Any, Any], job: Job, base_url: str) -> Answer:
     """The answer to a request, once its job has ended; raises as its route does."""
     if isinstance(request, ImageRequest):
-        pictures = ImageReader(state.broker, job, spec.task.parse(job), spec.model)
+        pictures = ImageReader(state.broker, job, spec.plan_of(job), spec.model)
         await pictures.read_all()
         signed = await signed_files(state, pictures)
         made = await asyncio.to_thread(images_object, pictures, base_url, signed)
-        return Answer(made.model_dump(exclude_none=True), pictures.payload.response_format != "url")
+        return Answer(made.model_dump(exclude_none=True), pictures.plan.response_format != "url")
     ended = await job_end(state.broker, job)
     check_end(ended.status, ended.error)
-    payload = spec.task.parse(ended)
+    plan = spec.plan_of(ended)
     if request.stream_format == "audio":
         url = f"{base_url}v1/jobs/{job.id}/content"
-        return Answer({"object": "audio.speech", "url": url, "job_id": job.id, "seed": payload.seed}, whole=False)
+        return Answer({"object": "audio.speech", "url": url, "job_id": job.id, "seed": plan.seed}, whole=False)
     sound = sound_of(state, ended, spec, times=bool(request.timestamps))
     return Answer((await speech_object(sound, request.timestamps)).model_dump(exclude_none=True), whole=True)
+
+
+MAX_OUTPUT_BYTES: Final = 64 << 20
+"""Most bytes of all answers of a batch together."""
+
+log = logging.getLogger(__name__)
+
+
+class BatchWork:
+    """The batches that one API process drives (:class:`ancestral.service.api.background.Work`)."""
+
+    def __init__(self, state: AppState) -> None:
+        self._state, self._store = state, state.broker.batches
+
+    async def carry_out(self, batch: Mapping[str, Any], jobs: dict[int, Job]) -> Mapping[str, Any]:
+        """Carry out the lines that have no result yet; ``jobs`` has those of lines in progress."""
+        name = batch["id"]
+        lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
+        done = await self._store.finished_lines(name)
+        size = await self._store.size(name, "output")
+
+        async def attempt(number: int, line: Line) -> None:
+            nonlocal size
+            answered = await self._attempt(batch, number, line, jobs, MAX_OUTPUT_BYTES - size)
+            size += answered  # in a statement of its own: other lines were answered meanwhile
+
+        await carry_out_parts([item for item in enumerate(lines) if item[0] not in done], attempt)
+        return {}
+
+    async def _attempt(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:
+        """Carry out a line; returns the bytes of its answer, for which there is so much ``room``."""
+        result: Result = "output"
+        status, whole = 200, False
+        try:
+            if room <= 0:
+                raise PayloadTooLarge(f"The answers of a batch have {MAX_OUTPUT_BYTES} bytes at most.")
+            answer = await self._answer(batch, number, line, jobs)
+            body, whole = answer.body, answer.whole
+        except (Overloaded, NotReady, *UNAVAILABLE):
+            raise
+        except AncestralError as error:
+            result, status, body = "error", status_of(error), envelope(error)
+        except Exception:
+            log.exception("a line of a batch failed", extra={"batch": batch["id"]})
+            failure = ServiceError("Internal server error.", code="internal_error")
+            result, status, body = "error", failure.status, envelope(failure)
+        request_id = f"{batch['id']}-{number}"
+        response = {"status_code": status, "request_id": request_id, "body": body}
+        size = await self._store_line(batch, number, line, result, {"response": response, "error": None})
+        job = jobs.pop(number, None)
+        if whole and job is not None:  # the line has the output
+            await self._state.broker.delete(job)
+        return size if result == "output" else 0
+
+    async def _answer(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job]) -> Answer:
+        request, spec = await job_of(self._state, batch["endpoint"], line.body)
+        job = await submit_part(self._state, batch, number, spec, jobs)
+        return await answer_of(self._state, request, spec, job, batch["base_url"])
+
+    async def _store_line(
+        self, batch: Mapping[str, Any], number: int, line: Line, result: Result, rest: Mapping[str, Any]
+    ) -> int:
+        """Store the result of a line; returns its bytes."""
+        found = {"id": f"batch_req_{batch['id'].removeprefix('batch_')}_{number}", "custom_id": line.custom_id, **rest}
+        data = json.dumps(found).encode()
+        await self._store.put_line(batch["id"], result, number, data)
+        return len(data)
+
+    async def end(self, batch: dict[str, Any], status: str, _found: Mapping[str, Any]) -> None:
+        """Make files of the results, and end the batch."""
+        name, now = batch["id"], int(time.time())
+        if status == "expired":
+            lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
+            done = await self._store.finished_lines(name)
+            error = {"code": "batch_expired", "message": "The line had not ended within the completion window."}
+            for number, line in enumerate(lines):
+                if number not in done:
+                    await self._store_line(batch, number, line, "error", {"response": None, "error": error})
+        ended: dict[str, Any] = {"status": status, f"{status}_at": now, "cancelling_at": None}
+        if status == "cancelled":
+            ended["cancelling_at"] = await self._store.cancelling(name)
+        for result in RESULTS:
+            if not await self._store.line_numbers(name, result):
+                continue
+            file = ended[f"{result}_file_id"] = batch[f"{result}_id"]
+            await self._store.put("file", {
+                "id": file, "owner": batch["owner"], "created_at": now, "purpose": "batch_output",
+                "filename": f"{name}_{result}.jsonl", "bytes": await self._store.size(name, result),
+                "lines": [name, result],
+            })  # fmt: skip
+        await self._store.put("batch", batch | ended)
+
+    async def tidy(self, batch: Mapping[str, Any]) -> None:
+        """Nothing: the results of the lines are the contents of its files."""

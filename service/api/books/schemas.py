@@ -8,9 +8,17 @@ from fastapi import UploadFile
 from pydantic import ConfigDict, Field, JsonValue
 
 from ancestral.models.entries import SPEEDS
-from ancestral.service.jobs.schemas import Described, Identified, JobError, ListPage, RequestSeed, Seed, StrictRequest
-from ancestral.service.jobs.validation import pattern
-from ancestral.service.speech.schemas import MAX_PRONUNCIATIONS, Pronunciation, Voices
+from ancestral.requests import (
+    MAX_PRONUNCIATIONS,
+    Described,
+    Pronunciation,
+    RequestSeed,
+    Seed,
+    StrictRequest,
+    Voices,
+    pattern,
+)
+from ancestral.service.jobs.schemas import Identified, JobError, ListPage
 
 BOOK_ID = pattern(r"^book_[0-9a-f]{24}$", "the id of a book: book_ and 24 hexadecimal digits")
 BOOK_EXAMPLE = "book_0123456789abcdef01234567"

@@ -21,6 +21,7 @@ from typing import Any, Final, get_args
 
 from ancestral.errors import AncestralError, NotFound
 from ancestral.models.text import Pronunciations
+from ancestral.requests import SpeechRequest
 from ancestral.service.api.background import carry_out_parts, delete_parts, submit_part
 from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
@@ -30,12 +31,10 @@ from ancestral.service.broker.artifacts import PIECE_BYTES
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.broker.keys import LIFE_SECONDS
+from ancestral.service.jobs.planning import prepared
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
-from ancestral.service.speech.captions import CaptionFormat
-from ancestral.service.speech.requests import prepared
-from ancestral.service.speech.schemas import SpeechRequest
-from ancestral.service.speech.timestamps import Timeline
+from ancestral.service.speech.timestamps import CaptionFormat, Timeline
 
 CAPTIONS: Final = get_args(CaptionFormat)
 _FOLDER: Final = "ancestral-book-"
@@ -154,7 +153,7 @@ class BookWork:
                 if error.code not in _GONE:
                     raise
         rates = plan.model.spec.sample_rate, plan.model.sound_rate
-        timeline = Timeline(self._state.broker, ended, spec.task.parse(ended), *rates)
+        timeline = Timeline(self._state.broker, ended, spec.plan_of(ended), *rates)
         words = [
             (word.text_start, word.text_end, word.start, word.end)
             for sentence in await timeline.known()

@@ -1,8 +1,11 @@
-"""Authentication: optional API keys, stored as hashes.
+"""Who may use the service: callers with API keys, stored as hashes, and web pages of listed origins.
 
 The key file has one key a line, ``name sha256-hex [requests_per_minute=N] [concurrent_streams=N]``, and comments after
 ``#``. A key is ``anc_`` and 256 random bits. Slow, salted hashes protect passwords that people invent; 256 random bits
 cannot be guessed, so one SHA-256 is enough, and cheap enough for every request.
+
+Browsers ask the server before a page may read across origins over HTTP (CORS), but not before it opens a websocket:
+there the server has to check ``Origin`` itself. Clients other than browsers need not send one and are not concerned.
 """
 
 from __future__ import annotations
@@ -15,13 +18,18 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
-from ancestral.service.errors import Unauthorized
-from ancestral.service.jobs.caller import ANONYMOUS, Caller
+from ancestral.service.errors import Forbidden, Unauthorized
+from ancestral.service.jobs.state import ANONYMOUS, Caller
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
 
 log = logging.getLogger(__name__)
 
@@ -237,3 +245,39 @@ async def check_key(connection: HTTPConnection) -> None:
     """
     if not (connection.app.state.public_lists and connection.scope["route"].path in PUBLIC_LISTS):
         await caller_of(connection)
+
+
+EXPOSED = (
+    "content-disposition", "content-range", "etag", "link", "location", "retry-after", "x-engine", "x-job-id",
+    "x-model", "x-model-sha256", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests", "x-request-id", "x-seed", "x-skipped", "x-voice",
+)  # fmt: skip
+"""The response headers that a page may read, besides those that every page may."""
+
+
+def install_cors(app: Starlette, origins: tuple[str, ...]) -> None:
+    """Allow pages of these origins to use the app, and no others."""
+    app.state.origins = origins
+    if origins:
+        # Every request header: the origins are trusted, no cookie is involved, and OpenAI's client sends many.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=("GET", "HEAD", "POST", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED,
+        )
+
+
+async def check_origin(connection: HTTPConnection) -> None:
+    """Dependency of every websocket route; reads ``app.state.origins``.
+
+    Raises:
+        Forbidden: a page of an origin that is neither the service's own nor listed opened the websocket.
+    """
+    origin = connection.headers.get("origin")
+    if origin is None or origin in connection.app.state.origins:
+        return
+    own = origin.lower().partition("://")[2]
+    if not own or own != connection.headers.get("host", "").lower():
+        raise Forbidden("Origin: pages of this origin may not use the service", param="Origin", code="origin_refused")

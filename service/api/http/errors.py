@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
+from ancestral.requests import from_validation
 from ancestral.service.errors import (
     MethodNotAllowed,
     PayloadTooLarge,
@@ -34,7 +35,6 @@ from ancestral.service.errors import (
     redis_unavailable,
     status_of,
 )
-from ancestral.service.jobs.validation import from_validation
 
 # Query parameters: an unknown or a repeated one is an error, never ignored.
 

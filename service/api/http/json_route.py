@@ -15,9 +15,9 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from ancestral.errors import InvalidRequest
+from ancestral.requests import parse_json
 from ancestral.service.api.http.auth import caller_of
 from ancestral.service.errors import UnsupportedMedia
-from ancestral.service.jobs.strict_json import parse_json
 
 _MAX_FIELDS: Final = 16
 """Fields, and files, of a form."""

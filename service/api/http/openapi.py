@@ -3,40 +3,153 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from ancestral.requests import Described
 from ancestral.service.api.books.schemas import BookEvent, BookObject
 from ancestral.service.api.http.errors import PROBLEM
-from ancestral.service.api.schemas import ErrorEnvelope, Problem
 from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.schemas import JobEvent, JobObject, Manifest
-from ancestral.service.speech.phonemes import Phonemized
+from ancestral.service.speech.schemas import Phonemized
+
+
+class ModelObject(Described):
+    """A model as ``GET /v1/models`` lists it."""
+
+    id: str
+    aliases: list[str]
+    """Other names that a request may use for it."""
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    description: str
+    paper: str | None = None
+    """Of models that are there to show a paper's network: its title. They are listed last, paper by paper."""
+    kind: str
+    capabilities: list[str]
+    sample_rate: int | None = None
+    """Of what the network samples, in hertz; audio models only."""
+    default_sample_rate: int | None = None
+    """Of files, unless a request says another; audio models only."""
+    size: str | None = None
+    """`WIDTHxHEIGHT` of a picture; image models only."""
+    sha256: str
+    receptive_field: int
+    """Number of past samples that the next one depends on; for a picture, of rows above."""
+    parameters: int
+    temperature: float
+    """The default of requests."""
+    guidance: float | None = None
+    """The default of requests; image models only."""
+    sheets: list[str] | None = None
+    """What `sheet` of a request for pictures may be; models that lay out sheets only."""
+    sheet_attributes: dict[str, list[str]] | None = None
+    """The attributes that the frames of each sheet set: its prompt can name none of them."""
+
+
+class ModelList(Described):
+    """Every model that is loaded."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+class SpeechModelList(Described):
+    """The models that speak, under both names that clients look for."""
+
+    object: Literal["list"] = "list"
+    models: list[ModelObject]
+    data: list[ModelObject]
+
+
+class Health(Described):
+    """``GET /healthz``."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Described):
+    """``GET /readyz`` when the service can be used."""
+
+    status: Literal["ready"]
+    engines: dict[str, list[str]]
+    """The engines that sample each model, of all workers."""
+
+
+class ErrorBody(Described):
+    """An error; all four keys are always present."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(Described):
+    """Every error response."""
+
+    error: ErrorBody
+
+
+class Problem(Described):
+    """Every error response, for clients that accept ``application/problem+json`` (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: str
+    """The status in words."""
+    status: int
+    detail: str
+    param: str | None
+    code: str | None
+
 
 _REF: Final = "#/components/schemas/{model}"
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """``responses=`` of a route: the errors with these statuses, in both shapes, and the shape of any other."""
-    others: dict[int | str, dict[str, Any]] = {"default": {"model": ErrorEnvelope, "description": "Any other error"}}
-    return others | {status: _error(status) for status in statuses}
+ANY_ERROR: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {"model": ErrorEnvelope, "description": "Any other error"}
+}
+"""``responses=`` of every route; :func:`complete` adds those of its errors that clients should expect."""
+_WAITS_FOR_JOBS: Final = re.compile(r"/v1/(jobs|books|batches)/\{\w+\}/(?!events)|/v1/verify")
+_SIGNS_FILES: Final = re.compile(r"/v1/(jobs/\{\w+\}/(content|manifest)|images/files/|avatars/)")
+_REFERS: Final = re.compile(r".*\{|/v1/(jobs|batches|books|audio/voices|images/classes)")
+_IN_REDIS: Final = re.compile(r"/v1/(jobs|batches|books|files|images/files|avatars)|/readyz")
+
+
+def _statuses(path: str, operation: dict[str, Any]) -> Iterator[int]:
+    """The statuses of the errors that an operation should be expected to answer with."""
+    names, has_body = {p["name"].lower() for p in operation.get("parameters", ())}, "requestBody" in operation
+    yield 400
+    conditions = {
+        401: operation["tags"] != ["health"] and "token" not in names,  # a secret in the URL stands in for a key
+        404: has_body or bool(_REFERS.match(path)),
+        408: has_body,
+        409: bool(_WAITS_FOR_JOBS.match(path)),
+        413: has_body,
+        415: has_body,
+        416: "range" in names,
+        422: "idempotency-key" in names,
+        429: has_body or path.startswith("/v1/avatars"),
+        500: has_body or bool(_SIGNS_FILES.match(path)),
+        503: has_body or bool(_IN_REDIS.match(path)),
+    }
+    yield from (status for status, holds in conditions.items() if holds)
 
 
 def _error(status: int) -> dict[str, Any]:
-    content = {PROBLEM: {"schema": {"$ref": _REF.format(model=Problem.__name__)}}}
-    found: dict[str, Any] = {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase, "content": content}
+    """An error as OpenAPI describes it, in both of its shapes."""
+    shapes = {"application/json": ErrorEnvelope.__name__, PROBLEM: Problem.__name__}
+    content = {media: {"schema": {"$ref": _REF.format(model=model)}} for media, model in shapes.items()}
+    found: dict[str, Any] = {"description": HTTPStatus(status).phrase, "content": content}
     if status in (Overloaded.status, NotReady.status):
-        seconds = {"type": "integer", "minimum": 1}
-        found["headers"] = {
-            "Retry-After": {
-                "description": "Seconds until a retry is likely to succeed.",
-                "required": True,
-                "schema": seconds,
-            }
-        }
+        said, seconds = "Seconds until a retry is likely to succeed.", {"type": "integer", "minimum": 1}
+        found["headers"] = {"Retry-After": {"description": said, "required": True, "schema": seconds}}
     return found
 
 
@@ -71,7 +184,9 @@ def complete(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     schemas[Problem.__name__] = Problem.model_json_schema(mode="serialization")
     fields: list[dict[str, Any]] = []
-    for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+    operations = [(path, each) for path, methods in document["paths"].items() for each in methods.values()]
+    for path, operation in operations:
+        operation["responses"] |= {str(status): _error(status) for status in _statuses(path, operation)}
         for parameter in operation.get("parameters", ()):
             fields += parameter, parameter["schema"]
         for response in operation["responses"].values():

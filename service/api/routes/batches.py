@@ -8,19 +8,18 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from ancestral.service.api.batches.lines import read_lines
-from ancestral.service.api.batches.schemas import (
+from ancestral.service.api.batches.lines import (
     BATCH_EXAMPLE,
     BATCH_ID,
+    MAX_OUTPUT_BYTES,
     BatchList,
     BatchObject,
     BatchRequest,
     PageQuery,
+    read_lines,
 )
-from ancestral.service.api.batches.work import MAX_OUTPUT_BYTES
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service, base_url
 from ancestral.service.api.http.json_route import JsonRoute
-from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.routes.files import MAX_DOCUMENTS, document_of, page, require_room
 from ancestral.service.broker.batches import RESULTS
 from ancestral.service.errors import Conflict, Overloaded
@@ -47,9 +46,7 @@ async def own_batch(
 OwnBatch = Annotated[dict[str, Any], Depends(own_batch)]
 
 
-@router.post(
-    "", summary="Carry out a file of requests", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503)
-)
+@router.post("", summary="Carry out a file of requests")
 async def create_batch(
     body: BatchRequest, request: Request, service: Service, caller: RateLimitedCaller
 ) -> BatchObject:
@@ -82,7 +79,7 @@ async def create_batch(
     return await _describe(service, batch)
 
 
-@router.get("", summary="List your batches", responses=documented(400, 401, 404, 503))
+@router.get("", summary="List your batches")
 async def list_batches(query: Annotated[PageQuery, Query()], service: Service, caller: CallerDep) -> BatchList:
     """Your batches, newest first. For the next page, give the last one's id as ``after``."""
     found, more = page(await service.broker.batches.owned("batch", caller.name), query)
@@ -90,13 +87,13 @@ async def list_batches(query: Annotated[PageQuery, Query()], service: Service, c
     return BatchList.of(data, more)
 
 
-@router.get("/{batch_id}", summary="Get a batch", responses=documented(400, 401, 404, 503))
+@router.get("/{batch_id}", summary="Get a batch")
 async def get_batch(batch: OwnBatch, service: Service) -> BatchObject:
     """How far a batch is."""
     return await _describe(service, batch)
 
 
-@router.post("/{batch_id}/cancel", summary="Cancel a batch", responses=documented(400, 401, 404, 409, 503))
+@router.post("/{batch_id}/cancel", summary="Cancel a batch")
 async def cancel_batch(batch: OwnBatch, service: Service) -> BatchObject:
     """End a batch within seconds. The answers that there are become its output file."""
     if batch["status"] != "in_progress":

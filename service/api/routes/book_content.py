@@ -14,17 +14,16 @@ from ancestral.errors import NotFound
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.file_response import Conditions, ConditionsDep, file_response, file_responses
-from ancestral.service.api.http.openapi import documented
+from ancestral.service.api.responses import disposition_of
 from ancestral.service.api.routes.books import OwnBook
 from ancestral.service.api.routes.jobs import C2PA, CAPTIONS, CaptionsQuery
-from ancestral.service.api.sample_headers import disposition_of
 from ancestral.service.books.output import MEDIA
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.messages import JobExpired
 from ancestral.service.errors import Conflict, ResponseAborted, content_expired
-from ancestral.service.jobs.archive import ZIP
+from ancestral.service.jobs.artifacts import ZIP
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.captions import MEDIA_TYPES
+from ancestral.service.speech.timestamps import MEDIA_TYPES
 
 router = APIRouter(prefix="/v1/books", tags=["books"])
 
@@ -36,7 +35,7 @@ _MEDIA = {media: {"schema": {"type": "string", "format": "binary"}} for media in
     "/{book_id}/content",
     summary="Get the file of a book",
     response_class=Response,
-    responses=file_responses("The file.", _MEDIA) | documented(400, 401, 404, 409, 416, 503),
+    responses=file_responses("The file.", _MEDIA),
 )
 async def get_book_content(book: OwnBook, service: Service, conditions: ConditionsDep) -> Response:
     """The finished file, or a part of it."""
@@ -53,7 +52,7 @@ async def get_book_content(book: OwnBook, service: Service, conditions: Conditio
     "/{book_id}/manifest.c2pa",
     summary="Get the C2PA manifest of a book that has none inside",
     response_class=Response,
-    responses=file_responses("The manifest store.", C2PA[200]["content"]) | documented(400, 401, 404, 409, 416, 503),
+    responses=file_responses("The manifest store.", C2PA[200]["content"]),
 )
 async def get_book_manifest(book: OwnBook, service: Service, conditions: ConditionsDep) -> Response:
     """The signature of a file whose format has no place for one: opus, epub."""
@@ -64,8 +63,7 @@ async def get_book_manifest(book: OwnBook, service: Service, conditions: Conditi
     "/{book_id}/captions",
     summary="Get captions for a book",
     response_class=Response,
-    responses=file_responses("A file of captions.", CAPTIONS[200]["content"])
-    | documented(400, 401, 404, 409, 416, 503),
+    responses=file_responses("A file of captions.", CAPTIONS[200]["content"]),
 )
 async def get_book_captions(
     book: OwnBook, service: Service, conditions: ConditionsDep, form: CaptionsQuery = "vtt"

@@ -15,7 +15,8 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ValidationError
 
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.service.api.batches.schemas import PageQuery
+from ancestral.requests import from_validation, parse_json
+from ancestral.service.api.batches.lines import PageQuery
 from ancestral.service.api.books.description import describe_book, extent_of
 from ancestral.service.api.books.schemas import (
     BOOK_EXAMPLE,
@@ -31,7 +32,7 @@ from ancestral.service.api.books.work import book_folder, delete_book, planned
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
 from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute
-from ancestral.service.api.http.openapi import documented, event_stream
+from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.routes.batches import WINDOW_SECONDS
 from ancestral.service.api.routes.files import document_of, name_of, page
 from ancestral.service.api.routes.jobs import KEEP_ALIVE_SECONDS
@@ -41,8 +42,6 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import Overloaded, ResponseAborted, Unauthorized, envelope
 from ancestral.service.jobs.events import event
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.strict_json import parse_json
-from ancestral.service.jobs.validation import from_validation
 from ancestral.speech.utterance import read_pronunciations
 
 MAX_UNFINISHED: Final = 2
@@ -71,9 +70,7 @@ async def own_book(
 OwnBook = Annotated[dict[str, Any], Depends(own_book)]
 
 
-@router.post(
-    "", status_code=202, summary="Read a book aloud", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503)
-)
+@router.post("", status_code=202, summary="Read a book aloud")
 async def create_book(
     form: Annotated[BookForm, MULTIPART], response: Response, service: Service, caller: RateLimitedCaller
 ) -> BookObject:
@@ -150,20 +147,20 @@ async def _require_room(service: AppState, owner: str) -> None:
         raise Overloaded(f"{MAX_ACTIVE} books are being read.", retry_after=60, code="too_many_books")
 
 
-@router.get("", summary="List your books", responses=documented(400, 401, 404, 503))
+@router.get("", summary="List your books")
 async def list_books(query: Annotated[PageQuery, Query()], service: Service, caller: CallerDep) -> BookList:
     """Your books, newest first. For the next page, give the last one's id as ``after``."""
     found, more = page(await service.broker.batches.owned("book", caller.name), query)
     return BookList.of([await describe_book(service, book) for book in found], more)
 
 
-@router.get("/{book_id}", summary="Get a book", responses=documented(400, 401, 404, 503))
+@router.get("/{book_id}", summary="Get a book")
 async def get_book(book: OwnBook, service: Service) -> BookObject:
     """How far a book is, chapter by chapter."""
     return await describe_book(service, book)
 
 
-@router.delete("/{book_id}", summary="Delete a book", responses=documented(400, 401, 404, 503))
+@router.delete("/{book_id}", summary="Delete a book")
 async def delete(book: OwnBook, service: Service) -> DeletedBook:
     """Delete a book and its sound. One that is being read is cancelled."""
     await service.broker.batches.cancel(book["id"], int(time.time()))
@@ -180,12 +177,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/{book_id}/events",
-    summary="Stream the progress of a book",
-    response_class=Response,
-    responses=_EVENTS | documented(400, 401, 404, 503),
-)
+@router.get("/{book_id}/events", summary="Stream the progress of a book", response_class=Response, responses=_EVENTS)
 async def watch_book(book: OwnBook, service: Service, request: Request) -> Response:
     """How far a book is, as server-sent events; the stream ends with the reading."""
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

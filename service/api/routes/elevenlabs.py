@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse, Response
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.errors import AncestralError
+from ancestral.requests import SpeechRequest
 from ancestral.service.api.deps import ContextDep, RequestContext, Service, base_url
 from ancestral.service.api.http.json_route import JsonRoute
-from ancestral.service.api.http.openapi import documented
 from ancestral.service.api.responses import (
+    ACCEPTED,
     HEADERS_OF_SOUND,
-    SAMPLED,
     Sound,
     accepted,
     headers_of,
@@ -27,7 +27,8 @@ from ancestral.service.api.responses import (
     streamed,
 )
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.jobs.tasks import JobSpec
+from ancestral.service.jobs.planning import prepared
+from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.speech.elevenlabs.requests import renamed, speech_request, with_timestamps
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
@@ -36,13 +37,11 @@ from ancestral.service.speech.elevenlabs.schemas import (
     SpeechQuery,
     TextToSpeech,
 )
-from ancestral.service.speech.payloads import SpeechPayload
-from ancestral.service.speech.requests import prepared
-from ancestral.service.speech.schemas import SpeechRequest
+from ancestral.service.speech.schemas import voices_of
 from ancestral.service.speech.stream import timed
-from ancestral.service.speech.voices import voices_of
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import FRAME_BYTES
+from ancestral.speech.utterance import Utterance
 
 router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=JsonRoute)
 
@@ -74,7 +73,7 @@ _Parameters = Annotated[SpeechQuery, Query()]
     "/text-to-speech/{voice_id}",
     summary="Speak a text, in ElevenLabs' shape",
     response_class=Response,
-    responses=_SOUND | SAMPLED,
+    responses=_SOUND | ACCEPTED,
 )
 async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep) -> Response:
     """Speak ``text``; the same as ``POST /v1/audio/speech`` with ElevenLabs' names. The audio streams."""
@@ -85,7 +84,7 @@ async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, co
     "/text-to-speech/{voice_id}/stream",
     summary="Speak a text, streaming, in ElevenLabs' shape",
     response_class=Response,
-    responses=_SOUND | SAMPLED,
+    responses=_SOUND | ACCEPTED,
 )
 async def convert_streaming(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
@@ -98,7 +97,7 @@ async def convert_streaming(
     "/text-to-speech/{voice_id}/with-timestamps",
     summary="Speak a text, with the times of its characters",
     response_model=AudioWithTimestamps,
-    responses=_TIMED | SAMPLED,
+    responses=_TIMED | ACCEPTED,
 )
 async def convert_with_timestamps(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
@@ -117,7 +116,7 @@ async def convert_with_timestamps(
     "/text-to-speech/{voice_id}/stream/with-timestamps",
     summary="Speak a text, streaming, with the times of its characters",
     response_class=Response,
-    responses=_LINES | SAMPLED,
+    responses=_LINES | ACCEPTED,
 )
 async def stream_with_timestamps(
     voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
@@ -130,7 +129,7 @@ async def stream_with_timestamps(
     return streamed(context, sound, _json_lines(sound), _JSON_LINES)
 
 
-@router.get("/voices", summary="List the voices in ElevenLabs' shape", responses=documented(400, 401))
+@router.get("/voices", summary="List the voices in ElevenLabs' shape")
 async def list_elevenlabs_voices(request: Request, service: Service) -> ElevenLabsVoices:
     """Every voice that speaks text."""
     voices = voices_of(service.catalog, base_url(request))
@@ -156,14 +155,14 @@ async def _speak(voice_id: str, body: TextToSpeech, query: SpeechQuery, context:
 
 async def _submitted(
     voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext
-) -> tuple[Job, JobSpec[SpeechPayload, SpeechModel]]:
+) -> tuple[Job, JobSpec[Utterance, SpeechModel]]:
     _, job_spec = await _checked(voice_id, body, query, context)
     return await context.submit(job_spec), job_spec
 
 
 async def _checked(
     voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext
-) -> tuple[SpeechRequest, JobSpec[SpeechPayload, SpeechModel]]:
+) -> tuple[SpeechRequest, JobSpec[Utterance, SpeechModel]]:
     service = context.service
     try:
         request = speech_request(service.catalog, voice_id, body, query)

@@ -13,15 +13,14 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import ConfigDict, Field
 
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.service.api.batches.schemas import FILE_EXAMPLE, FILE_ID, DeletedFile, FileList, FileObject, PageQuery
+from ancestral.requests import Described
+from ancestral.service.api.batches.lines import FILE_EXAMPLE, FILE_ID, DeletedFile, FileList, FileObject, PageQuery
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute
-from ancestral.service.api.http.openapi import documented
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.keys import LIFE_SECONDS
 from ancestral.service.errors import Overloaded, ResponseAborted
-from ancestral.service.jobs.schemas import Described
 from ancestral.service.jobs.state import AppState
 
 MAX_DOCUMENTS: Final = 100
@@ -88,7 +87,7 @@ async def require_room(service: AppState, owner: str, size: int) -> None:
 OwnFile = Annotated[dict[str, Any], Depends(own_file)]
 
 
-@router.post("", summary="Upload a file of requests", responses=documented(400, 401, 404, 408, 413, 415, 429, 500, 503))
+@router.post("", summary="Upload a file of requests")
 async def upload_file(form: Annotated[FileForm, MULTIPART], service: Service, caller: RateLimitedCaller) -> FileObject:
     """Upload a file for `POST /v1/batches`. It is kept for two days."""
     data = await form.file.read()
@@ -103,7 +102,7 @@ async def upload_file(form: Annotated[FileForm, MULTIPART], service: Service, ca
     return describe_file(document)
 
 
-@router.get("", summary="List your files", responses=documented(400, 401, 503))
+@router.get("", summary="List your files")
 async def list_files(query: Annotated[PageQuery, Query()], service: Service, caller: CallerDep) -> FileList:
     """Your files, newest first. For the next page, give the last one's id as ``after``."""
     found, more = page(await service.broker.batches.owned("file", caller.name), query)
@@ -111,7 +110,7 @@ async def list_files(query: Annotated[PageQuery, Query()], service: Service, cal
     return FileList.of(data, more)
 
 
-@router.get("/{file_id}", summary="Get a file's description", responses=documented(400, 401, 404, 503))
+@router.get("/{file_id}", summary="Get a file's description")
 async def get_file(file: OwnFile) -> FileObject:
     """The size and the name of a file."""
     return describe_file(file)
@@ -122,18 +121,13 @@ _LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/{file_id}/content",
-    summary="Get a file",
-    response_class=Response,
-    responses=_LINES | documented(400, 401, 404, 503),
-)
+@router.get("/{file_id}/content", summary="Get a file", response_class=Response, responses=_LINES)
 async def get_file_content(file: OwnFile, service: Service) -> Response:
     """The lines of a file: the requests, or the answers in their order."""
     return StreamingResponse(_content(service, file), media_type="application/jsonl")
 
 
-@router.delete("/{file_id}", summary="Delete a file", responses=documented(400, 401, 404, 503))
+@router.delete("/{file_id}", summary="Delete a file")
 async def delete_file(file: OwnFile, service: Service) -> DeletedFile:
     """Delete a file. A batch that has begun needs its file no more."""
     await service.broker.batches.delete("file", file)

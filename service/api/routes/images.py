@@ -7,20 +7,37 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from pydantic import ConfigDict, Field
 
-from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel
+from ancestral.catalog.sampler import Plan
 from ancestral.catalog.seeds import digest_seed
 from ancestral.errors import NotFound
+from ancestral.images.drawing import Drawing
 from ancestral.images.pixels import MEDIA_TYPES
 from ancestral.models.spec import STYLE
+from ancestral.requests import (
+    NO_EFFECT,
+    PALETTE_NAME,
+    PROMPT_OF_EDIT,
+    CompletionRequest,
+    DecodingRequest,
+    Described,
+    EditRequest,
+    Growing,
+    ImageFormat,
+    ImageRequest,
+    InterpolationRequest,
+    PictureRequest,
+    PortraitRequest,
+    ReconstructionRequest,
+)
 from ancestral.service.api.deps import ContextDep, RateLimitedCaller, RequestContext, Service, base_url
 from ancestral.service.api.http.file_response import (
     ConditionsDep,
@@ -30,48 +47,37 @@ from ancestral.service.api.http.file_response import (
     not_modified,
 )
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
-from ancestral.service.api.http.openapi import documented, event_stream
-from ancestral.service.api.responses import SAMPLED, accepted, figures, headers_of_samples
-from ancestral.service.api.sample_headers import disposition, sample_headers
-from ancestral.service.api.streamed_response import EVENTS, StreamedResponse
+from ancestral.service.api.http.openapi import event_stream
+from ancestral.service.api.responses import (
+    ACCEPTED,
+    EVENTS,
+    StreamedResponse,
+    accepted,
+    disposition,
+    figures,
+    headers_of_samples,
+    sample_headers,
+)
 from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
 from ancestral.service.broker.job import Priority, Status
 from ancestral.service.errors import Conflict
-from ancestral.service.images.payloads import PicturesPayload
-from ancestral.service.images.requests import (
-    completion_job,
-    edit_job,
-    encoding_job,
-    image_job,
-    interpolation_job,
-    likelihood_job,
-    portrait_job,
-    reconstruction_job,
-)
 from ancestral.service.images.schemas import (
-    PALETTE_NAME,
-    PROMPT_OF_EDIT,
     AvatarQuery,
     ClassesQuery,
     ClassList,
     ClassObject,
-    CompletionRequest,
     EditCompleted,
     EditPartial,
-    EditRequest,
+    EncodingList,
     ImageCompleted,
-    ImageFormat,
     ImageLikelihood,
     ImagePartial,
-    ImageRequest,
     ImagesObject,
-    InterpolationRequest,
 )
-from ancestral.service.images.source_schemas import DecodingRequest, EncodingList, ReconstructionRequest
 from ancestral.service.images.stream import ImageReader, as_events, finished_file, images_object, signed_files
-from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID, NO_EFFECT, Described
-from ancestral.service.jobs.tasks import JobSpec
-from ancestral.service.settings import Settings
+from ancestral.service.jobs.planning import encoding_job, image_job, picture_job
+from ancestral.service.jobs.plans import plan_of
+from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
 
@@ -80,31 +86,27 @@ _DRAWN: dict[str, Any] = {"response_model": ImagesObject, "response_model_exclud
 GROWING = PICTURES | {"content": {"text/event-stream": event_stream(ImagePartial, ImageCompleted)}}
 
 
-@router.post("/generations", summary="Generate pictures of a class", responses=SAMPLED | {200: GROWING}, **_DRAWN)
+@router.post("/generations", summary="Generate pictures of a class", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
     """Sample ``n`` pictures of what the prompt names, row by row; the same ``seed`` gives the same pictures."""
-    job_spec = image_job(context.service.catalog, context.service.settings, body)
-    return await draw_pictures(context, job_spec, body)
+    return await draw_pictures(context, body)
 
 
-@router.post("/completions", summary="Complete a picture", responses=SAMPLED | {200: GROWING}, **_DRAWN)
+@router.post("/completions", summary="Complete a picture", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
 async def complete_image(body: CompletionRequest, context: ContextDep) -> Response:
     """Keep the first ``rows`` rows of ``image`` unchanged and sample the rest, ``n`` times."""
-    service = context.service
-    job_spec = await asyncio.to_thread(completion_job, service.catalog, service.settings, body)
-    return await draw_pictures(context, job_spec, body)
+    return await draw_pictures(context, body)
 
 
 @router.post(
     "/interpolations",
     summary="Interpolate between two prompts or pictures",
-    responses=SAMPLED | {200: PICTURES},
+    responses=ACCEPTED | {200: PICTURES},
     **_DRAWN,
 )
 async def interpolate_images(body: InterpolationRequest, context: ContextDep) -> Response:
     """One picture per step, from one seed, interpolating from ``from`` to ``to``."""
-    job_spec = interpolation_job(context.service.catalog, context.service.settings, body)
-    return await draw_pictures(context, job_spec, None)
+    return await draw_pictures(context, body)
 
 
 @router.get(
@@ -112,7 +114,6 @@ async def interpolate_images(body: InterpolationRequest, context: ContextDep) ->
     summary="List what can be asked for: the values of all attributes",
     response_model=ClassList,
     response_model_exclude_none=True,
-    responses=documented(400, 401, 404),
 )
 async def list_classes(request: Request, query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
     """The values of all attributes of every image model, attribute by attribute."""
@@ -157,37 +158,26 @@ def _classes(model: ImageModel, root: str) -> list[ClassObject]:
     return found
 
 
-async def draw_pictures(
-    context: RequestContext,
-    job_spec: JobSpec[PicturesPayload, ImageModel],
-    request: ImageRequest | DecodingRequest | None,
-) -> Response:
-    """Submit a job, and answer with its pictures, with events while they grow, or with the job.
-
-    Args:
-        context: of the request.
-        job_spec: the checked request.
-        request: of a route that can stream.
-    """
-    job, service = await context.submit(job_spec), context.service
+async def draw_pictures(context: RequestContext, request: PictureRequest) -> Response:
+    """Submit a job, and answer with its pictures, with events while they grow, or with the job."""
+    service = context.service
+    job_spec = await asyncio.to_thread(image_job, service.catalog, service.settings, request)
+    job = await context.submit(job_spec)
     if job.priority is Priority.BATCH:
         return await accepted(service, job)
-    reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
-    if request is not None and request.stream:
+    reader = ImageReader(service.broker, job, job_spec.plan_of(job), job_spec.model)
+    if isinstance(request, Growing) and request.stream:
         return StreamedResponse(context, reader, as_events(service, reader, request.partial_images), EVENTS)
     await context.while_connected(reader.read_all(), job)
     signed = await signed_files(service, reader)
     answer = await asyncio.to_thread(images_object, reader, base_url(context.request), signed)
-    return JSONResponse(
-        answer.model_dump(exclude_none=True), headers=sample_headers(job, reader.payload, reader.engine)
-    )
+    return JSONResponse(answer.model_dump(exclude_none=True), headers=sample_headers(job, reader.plan, reader.engine))
 
 
 # The routes under ``/v1/images`` that take a picture to draw from: reconstructions, portraits, and its vector.
 
 sources = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
-_R = TypeVar("_R", EditRequest, ReconstructionRequest)
 EDITED = PICTURES | {"content": {"text/event-stream": event_stream(EditPartial, EditCompleted)}}
 _FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
 _MODEL = "The id of a model that `/v1/models` lists."
@@ -212,10 +202,10 @@ class ReconstructionForm(DecodingRequest):
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE, "pixelcnn-portraits"])
     palette: str | None = Field(default=None, min_length=1, max_length=64, description=PALETTE_NAME)
 
-    async def request(self) -> ReconstructionRequest:
+    async def request(self, kind: type[ReconstructionRequest]) -> ReconstructionRequest:
         """The request with the file as text. The form's fields have been validated; the file has not."""
         fields: dict[str, Any] = self.model_dump(exclude={"image"})
-        return ReconstructionRequest.model_construct(**fields, image=base64.b64encode(await self.image.read()).decode())
+        return kind.model_construct(**fields, image=base64.b64encode(await self.image.read()).decode())
 
 
 class EditForm(ImageRequest):
@@ -249,24 +239,24 @@ class EncodingForm(Described):
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE])
 
 
-@sources.post("/edits", summary="Edit a picture", responses=SAMPLED | {200: EDITED}, **_DRAWN)
+@sources.post("/edits", summary="Edit a picture", responses=ACCEPTED | {200: EDITED}, **_DRAWN)
 async def edit_image(form: Annotated[EditForm, MULTIPART], context: ContextDep) -> Response:
     """Draw ``image`` anew where ``mask`` is transparent, ``n`` times, and keep every other pixel as it is."""
-    return await _draw_from(await form.request(), context, edit_job)
+    return await draw_pictures(context, await form.request())
 
 
 @sources.post(
-    "/reconstructions", summary="Draw again what a picture shows", responses=SAMPLED | {200: GROWING}, **_DRAWN
+    "/reconstructions", summary="Draw again what a picture shows", responses=ACCEPTED | {200: GROWING}, **_DRAWN
 )
 async def reconstruct_image(form: Annotated[ReconstructionForm, MULTIPART], context: ContextDep) -> Response:
     """Sample ``n`` pictures from the vector of ``image``: what the model has kept of it, each time drawn anew."""
-    return await _draw_from(await form.request(), context, reconstruction_job)
+    return await draw_pictures(context, await form.request(ReconstructionRequest))
 
 
-@sources.post("/portraits", summary="Draw portraits of a person", responses=SAMPLED | {200: GROWING}, **_DRAWN)
+@sources.post("/portraits", summary="Draw portraits of a person", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
 async def draw_portraits(form: Annotated[ReconstructionForm, MULTIPART], context: ContextDep) -> Response:
     """Sample ``n`` new pictures of the person on ``image``, who need not be among those that the model has seen."""
-    return await _draw_from(await form.request(), context, portrait_job)
+    return await draw_pictures(context, await form.request(PortraitRequest))
 
 
 @sources.post(
@@ -274,23 +264,13 @@ async def draw_portraits(form: Annotated[ReconstructionForm, MULTIPART], context
     summary="Get the vector of a picture",
     response_model=EncodingList,
     response_model_exclude_none=True,
-    responses=SAMPLED,
+    responses=ACCEPTED,
 )
 async def encode_image(form: Annotated[EncodingForm, MULTIPART], context: ContextDep) -> Response:
     """The vector that a model draws from; interpolations take two of them, and so go from one picture to another."""
     data, service = await form.image.read(), context.service
     body = form.model_dump(exclude={"image"})
     return await figures(context, await asyncio.to_thread(encoding_job, service.catalog, service.settings, body, data))
-
-
-async def _draw_from(
-    request: _R,
-    context: RequestContext,
-    job_of: Callable[[Catalog, Settings, _R], JobSpec[PicturesPayload, ImageModel]],
-) -> Response:
-    service = context.service
-    job_spec = await asyncio.to_thread(job_of, service.catalog, service.settings, request)
-    return await draw_pictures(context, job_spec, request)
 
 
 # ``POST /v1/images/likelihood``: the exact likelihood of a picture under a model (1601.06759, equation 1).
@@ -320,13 +300,13 @@ class ImageLikelihoodForm(Described):
     summary="Score a picture",
     response_model=ImageLikelihood,
     response_model_exclude_none=True,
-    responses=SAMPLED,
+    responses=ACCEPTED,
 )
 async def score_picture(form: Annotated[ImageLikelihoodForm, MULTIPART], context: ContextDep) -> Response:
     """The likelihood of a picture under a model, after conversion to the model's size and levels."""
     data = await form.file.read()
     body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
-    job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, body, data)
+    job_spec = await asyncio.to_thread(picture_job, service.catalog, service.settings, body, data)
     return await figures(context, job_spec)
 
 
@@ -349,12 +329,7 @@ _AVATAR: dict[int | str, dict[str, Any]] = {
 }
 
 
-@avatars.get(
-    "/{name}.{form}",
-    summary="Get the picture of a name",
-    response_class=Response,
-    responses=_AVATAR | documented(400, 401, 404, 429, 500, 503),
-)
+@avatars.get("/{name}.{form}", summary="Get the picture of a name", response_class=Response, responses=_AVATAR)
 async def get_avatar(
     name: Annotated[str, Path(max_length=256, examples=["alice@example.org"], description="Any text.")],
     form: Annotated[ImageFormat, Path(examples=["png"])],
@@ -381,10 +356,10 @@ async def get_avatar(
     job_spec = image_job(service.catalog, service.settings, wanted)
     context = RequestContext(request, service, caller, prefer=None, key=f"avatar-{digest}")
     job = await context.submit(job_spec, kept_seconds=IDEMPOTENCY_SECONDS)
-    reader = ImageReader(service.broker, job, job_spec.task.parse(job), job_spec.model)
+    reader = ImageReader(service.broker, job, job_spec.plan_of(job), job_spec.model)
     await context.while_connected(reader.read_all(), job)
     data = await asyncio.to_thread(finished_file, reader, 0, await signed_files(service, reader))
-    headers |= sample_headers(job, reader.payload, reader.engine)
+    headers |= sample_headers(job, reader.plan, reader.engine)
     service.avatars.put(tag, data, headers)
     return Response(data, headers=headers, media_type=MEDIA_TYPES[form])
 
@@ -401,12 +376,7 @@ _PICTURE_FILE = file_responses(
 )
 
 
-@files.get(
-    "/{job_id}/{index}.{form}",
-    summary="Get a picture",
-    response_class=Response,
-    responses=_PICTURE_FILE | documented(400, 404, 416, 500, 503),
-)
+@files.get("/{job_id}/{index}.{form}", summary="Get a picture", response_class=Response, responses=_PICTURE_FILE)
 async def get_picture(
     job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])],
     index: Annotated[int, Path(ge=0, lt=100, examples=[0])],
@@ -419,12 +389,12 @@ async def get_picture(
     job = await service.broker.job(job_id)
     if job is None or job.status is not Status.COMPLETED:
         raise _not_found()
-    payload = service.tasks.payload(job)
+    plan = plan_of(job, Plan)
     if (
-        not isinstance(payload, PicturesPayload)
-        or not hmac.compare_digest(payload.token.encode(), token.encode())
-        or index >= payload.file_count
-        or form != payload.output_format
+        not isinstance(plan, Drawing)
+        or not hmac.compare_digest(plan.token.encode(), token.encode())
+        or index >= plan.file_count
+        or form != plan.output_format
     ):
         raise _not_found()
     try:
@@ -436,7 +406,7 @@ async def get_picture(
     headers = {
         "cache-control": "private, max-age=3600",
         "cross-origin-resource-policy": "cross-origin",
-        **disposition(job, payload, index),
+        **disposition(job, plan, index),
     }
 
     def read(first: int, stop: int) -> AsyncIterator[bytes]:

@@ -17,10 +17,12 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from ancestral import codecs
 from ancestral.catalog.models import Model, SpeechModel
+from ancestral.catalog.sampler import Plan
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images import pixels
 from ancestral.provenance.c2pa import MANIFEST_TYPE
+from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
 from ancestral.service.api.deps import CallerDep, ContextDep, Service
 from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.file_response import (
@@ -31,41 +33,52 @@ from ancestral.service.api.http.file_response import (
     not_modified,
 )
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
-from ancestral.service.api.http.openapi import documented, event_stream
-from ancestral.service.api.responses import ACCEPTED, SAMPLED, accepted, completed, describe_job, figures
-from ancestral.service.api.sample_headers import disposition, manifest_link, sample_headers
+from ancestral.service.api.http.openapi import event_stream
+from ancestral.service.api.responses import (
+    ACCEPTED,
+    accepted,
+    completed,
+    describe_job,
+    disposition,
+    figures,
+    manifest_link,
+    sample_headers,
+)
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, QueuePosition, Status
 from ancestral.service.broker.messages import JobExpired
-from ancestral.service.detection.requests import detection_job
-from ancestral.service.detection.schemas import Detection
 from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
-from ancestral.service.jobs.archive import ZIP
+from ancestral.service.jobs.artifacts import ZIP
 from ancestral.service.jobs.events import event
-from ancestral.service.jobs.payload import Payload, SampledPayload
+from ancestral.service.jobs.planning import detection_job, job_of
+from ancestral.service.jobs.plans import (
+    JobSpec,
+    Sampled,
+    manifest_of,
+    output_of,
+    plan_of,
+    request_schema,
+    require_sampled,
+)
 from ancestral.service.jobs.schemas import (
     EVENT_ID,
     JOB_EXAMPLE,
     JOB_ID,
     DeletedJob,
-    Described,
+    Detection,
     JobEvent,
     JobList,
     JobObject,
     JobsQuery,
     Manifest,
     Output,
-    RequestSeed,
     Verification,
 )
 from ancestral.service.jobs.state import AppState, wants_job
 from ancestral.service.jobs.stream import check_end
-from ancestral.service.jobs.tasks import JobSpec, ManifestRule, manifest_of, output_of
-from ancestral.service.jobs.validation import from_validation
-from ancestral.service.speech.captions import MEDIA_TYPES, CaptionFormat, captions
-from ancestral.service.speech.payloads import SpeechPayload
-from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS, SpeechTimes
-from ancestral.service.speech.timestamps import Timeline, times_of
+from ancestral.service.speech.schemas import SpeechTimes
+from ancestral.service.speech.timestamps import MEDIA_TYPES, CaptionFormat, Timeline, captions, times_of
+from ancestral.speech.utterance import Utterance
 
 KEEP_ALIVE_SECONDS = 10.0
 """A stream of events sends a comment when it has been silent for so long."""
@@ -95,7 +108,7 @@ def _not_found(param: str) -> NotFound:
     return NotFound(f"{param}: no such job", param=param, code="job_not_found")
 
 
-@router.get("", summary="List your jobs", responses=documented(400, 401, 404, 503))
+@router.get("", summary="List your jobs")
 async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, caller: CallerDep) -> JobList:
     """Your jobs, newest first. For the next page, give the last one's id as ``after``."""
     try:
@@ -106,13 +119,13 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, call
     return JobList.of(data, more)
 
 
-@router.get("/{job_id}", summary="Get a job", responses=documented(400, 401, 404, 503))
+@router.get("/{job_id}", summary="Get a job")
 async def get_job(job: OwnJob, service: Service) -> JobObject:
     """The state of a job."""
     return await _describe(service, job)
 
 
-@router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented(400, 401, 404, 409, 503))
+@router.post("/{job_id}/cancel", summary="Cancel a job")
 async def cancel_job(job: OwnJob, service: Service) -> JobObject:
     """End a job before it is complete; its output so far is dropped. A job that has ended already is refused (409)."""
     if not await service.broker.cancel(job):
@@ -123,7 +136,7 @@ async def cancel_job(job: OwnJob, service: Service) -> JobObject:
     return await _describe(service, cancelled)
 
 
-@router.delete("/{job_id}", summary="Delete a job", responses=documented(400, 401, 404, 503))
+@router.delete("/{job_id}", summary="Delete a job")
 async def delete_job(job: OwnJob, service: Service) -> DeletedJob:
     """Delete a job and its output. A job that has not ended is cancelled."""
     await service.broker.delete(job)
@@ -144,12 +157,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get(
-    "/{job_id}/events",
-    summary="Stream the events of a job",
-    response_class=Response,
-    responses=_EVENTS | documented(400, 401, 404, 503),
-)
+@router.get("/{job_id}/events", summary="Stream the events of a job", response_class=Response, responses=_EVENTS)
 async def watch_job(
     job: OwnJob,
     service: Service,
@@ -213,19 +221,14 @@ _FILE = file_responses(
 )
 
 
-@content.get(
-    "/{job_id}/content",
-    summary="Get the output of a job",
-    response_class=Response,
-    responses=_FILE | documented(400, 401, 404, 409, 416, 500, 503),
-)
+@content.get("/{job_id}/content", summary="Get the output of a job", response_class=Response, responses=_FILE)
 async def get_content(job: OwnJob, service: Service, conditions: ConditionsDep) -> Response:
     """The file: the bytes of the stream, with a header that contains the length."""
     info = await service.artifacts.info(job)
-    payload = service.tasks.payload(job)
+    plan = plan_of(job, Plan)
     headers = {
-        **sample_headers(job, payload, job.engine),
-        **disposition(job, payload),
+        **sample_headers(job, plan, job.engine),
+        **disposition(job, plan),
         **({} if info.c2pa is None else manifest_link(service, job, info.media_type)),
     }
     read = partial(service.artifacts.read, job)
@@ -244,7 +247,7 @@ C2PA: dict[int | str, dict[str, Any]] = {
     "/{job_id}/manifest.c2pa",
     summary="Get the C2PA manifest of a file that has none inside",
     response_class=Response,
-    responses=C2PA | documented(400, 401, 404, 409, 500, 503),
+    responses=C2PA,
 )
 async def get_c2pa_manifest(job: OwnJob, service: Service) -> Response:
     """The signature of a file whose format has no place for one: opus, aac, pcm, G.711."""
@@ -272,12 +275,7 @@ CAPTIONS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@timestamps.get(
-    "/{job_id}/timestamps",
-    summary="Get the times of the words of a job",
-    response_model_exclude_none=True,
-    responses=documented(400, 401, 404, 409, 503),
-)
+@timestamps.get("/{job_id}/timestamps", summary="Get the times of the words of a job", response_model_exclude_none=True)
 async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
     """What a job of ``POST /v1/audio/speech`` says, and when: known sentence by sentence before it is sampled."""
     timeline, sample_rate = _timeline(service, job)
@@ -292,12 +290,7 @@ async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
     )
 
 
-@timestamps.get(
-    "/{job_id}/captions",
-    summary="Get captions for a job",
-    response_class=Response,
-    responses=CAPTIONS | documented(400, 401, 404, 409, 503),
-)
+@timestamps.get("/{job_id}/captions", summary="Get captions for a job", response_class=Response, responses=CAPTIONS)
 async def get_captions(
     job: OwnJob, service: Service, form: CaptionsQuery = "vtt", if_none_match: IfNoneMatch = None
 ) -> Response:
@@ -315,12 +308,12 @@ async def get_captions(
 
 def _timeline(service: AppState, job: Job) -> tuple[Timeline, int]:
     """The times of a job, and the rate at which they are counted."""
-    payload = service.tasks.payload(job)
-    if not isinstance(payload, SpeechPayload):
+    plan = plan_of(job, Plan)
+    if not isinstance(plan, Utterance):
         raise Conflict("No words are said in this job.", code="no_words")
     model = service.catalog.model(job.model)
     assert isinstance(model, SpeechModel)
-    return Timeline(service.broker, job, payload, model.spec.sample_rate), model.spec.sample_rate
+    return Timeline(service.broker, job, plan, model.spec.sample_rate), model.spec.sample_rate
 
 
 # ``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: what a job's output depends on, and its verification.
@@ -332,24 +325,14 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@verification.get(
-    "/jobs/{job_id}/manifest",
-    summary="Get the manifest of a job",
-    responses=_LINKED | documented(400, 401, 404, 409, 500, 503),
-)
+@verification.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
-    if service.tasks.get(job).manifest is None:
-        raise Conflict("Nothing was sampled for this job.", code="no_manifest")
-    return manifest_of(service.tasks, job, await service.artifacts.info(job))
+    require_sampled(job)
+    return manifest_of(job, await service.artifacts.info(job))
 
 
-@verification.post(
-    "/verify",
-    summary="Verify a manifest",
-    response_model=Verification,
-    responses=ACCEPTED | documented(400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 503),
-)
+@verification.post("/verify", summary="Verify a manifest", response_model=Verification, responses=ACCEPTED)
 async def verify(manifest: Manifest, context: ContextDep) -> Response:
     """Run what a manifest says as a job of its own, and compare.
 
@@ -384,19 +367,19 @@ def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
     return differs + [f"output.{name}" for name, value in found.items() if claimed[name] != value]
 
 
-def _job_of(service: AppState, manifest: Manifest) -> JobSpec[Payload, Model]:
+def _job_of(service: AppState, manifest: Manifest) -> JobSpec[Plan, Model]:
     """The job that a manifest describes, checked like a new request."""
     model = service.catalog.model(manifest.model)
     requested = manifest.request.get("model")
     if isinstance(requested, str) and requested != manifest.model:
         raise _inconsistent("model")  # first: the schema that the request is checked with depends on the model
-    rule = service.tasks.manifest_rule(model, manifest.request)
-    if manifest.prompt_sha256 is not None and rule.upload is not None and rule.upload not in manifest.request:
-        param = f"request.{rule.upload}"
+    schema = request_schema(model, manifest.request)
+    if manifest.prompt_sha256 is not None and schema.upload is not None and schema.upload not in manifest.request:
+        param = f"request.{schema.upload}"
         message = f"{param}: required; a manifest does not contain what the request uploaded: add it"
         raise InvalidRequest(message, param=param, code="missing_parameter")
     try:
-        request = rule.schema.model_validate(manifest.request)
+        request = schema.model_validate(manifest.request)
     except ValidationError as error:
         first = error.errors()[0]
         raise from_validation([{**first, "loc": ("request", *first["loc"])}]) from None
@@ -405,8 +388,8 @@ def _job_of(service: AppState, manifest: Manifest) -> JobSpec[Payload, Model]:
     if model.sha256 != manifest.model_sha256:
         message = f"model_sha256: this server has other weights of {manifest.model}"
         raise Conflict(message, param="model_sha256", code="model_changed")
-    job_spec = rule.builder()(service.catalog, service.settings, request)
-    _check_prompt(rule, manifest, job_spec.payload)
+    job_spec = job_of(service.catalog, service.settings, request)
+    _check_prompt(schema, manifest, job_spec.plan)
     return dataclasses.replace(job_spec, body=manifest.model_dump())
 
 
@@ -414,10 +397,10 @@ def _inconsistent(name: str) -> InvalidRequest:
     return InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
 
 
-def _check_prompt(rule: ManifestRule, manifest: Manifest, payload: Payload) -> None:
-    assert isinstance(payload, SampledPayload)
-    if payload.prompt_sha256 != manifest.prompt_sha256:
-        param = "prompt_sha256" if rule.upload is None else f"request.{rule.upload}"
+def _check_prompt(schema: type[StrictRequest], manifest: Manifest, plan: Plan) -> None:
+    assert isinstance(plan, Sampled)
+    if plan.prompt_sha256 != manifest.prompt_sha256:
+        param = "prompt_sha256" if schema.upload is None else f"request.{schema.upload}"
         raise InvalidRequest(
             f"{param}: differs from what the manifest was made with (its prompt_sha256)",
             param=param,
@@ -457,7 +440,7 @@ class DetectionForm(Described):
     summary="Find out whether a file was made here",
     response_model=Detection,
     response_model_exclude_none=True,
-    responses=SAMPLED,
+    responses=ACCEPTED,
 )
 async def detect(form: Annotated[DetectionForm, MULTIPART], context: ContextDep) -> Response:
     """Say whether a picture or a recording was made here: by its signature, by sampling its recipe again, by the noise

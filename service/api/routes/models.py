@@ -16,11 +16,10 @@ from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.file_response import IfNoneMatch, not_modified
-from ancestral.service.api.http.openapi import documented
-from ancestral.service.api.schemas import ModelList, ModelObject
+from ancestral.service.api.http.openapi import ModelList, ModelObject
 from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
 from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
-from ancestral.service.speech.voices import voices_of
+from ancestral.service.speech.schemas import voices_of
 
 _ModelId = Annotated[str, Path(examples=["wavenet-multilingual"])]
 
@@ -28,29 +27,17 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 def describe_model(catalog: Catalog, model: Model) -> ModelObject:
-    return ModelObject(
-        id=model.entry.id,
-        aliases=catalog.aliases.of_model(model.entry.id),
-        created=model.entry.created,
-        owned_by=model.entry.owned_by,
-        description=model.entry.description,
-        paper=model.entry.paper,
-        kind=model.entry.kind,
-        capabilities=list(model.capabilities),
-        sample_rate=model.spec.sample_rate if isinstance(model, SpeechModel) else None,
-        default_sample_rate=model.sound_rate if isinstance(model, SpeechModel) else None,
-        size=model.size if isinstance(model, ImageModel) else None,
-        sha256=model.sha256,
-        receptive_field=model.receptive_field,
-        parameters=model.parameters,
-        temperature=model.entry.temperature,
-        guidance=model.entry.guidance if isinstance(model, ImageModel) else None,
-        sheets=[*model.entry.sheets] or None,
-        sheet_attributes=model.sheet_attributes or None if isinstance(model, ImageModel) else None,
-    )
+    entry, found = model.entry, {"receptive_field": model.receptive_field, "sheets": [*model.entry.sheets] or None}
+    found |= {"aliases": catalog.aliases.of_model(entry.id), "capabilities": list(model.capabilities)}
+    found = vars(model) | vars(entry) | found
+    if isinstance(model, SpeechModel):
+        sound = {"sample_rate": model.spec.sample_rate, "default_sample_rate": model.sound_rate, "guidance": None}
+        return ModelObject.model_validate(found | sound)
+    assert isinstance(model, ImageModel)
+    return ModelObject.model_validate(found | {"size": model.size, "sheet_attributes": model.sheet_attributes or None})
 
 
-@router.get("", summary="List the models", response_model_exclude_none=True, responses=documented(400, 401))
+@router.get("", summary="List the models", response_model_exclude_none=True)
 async def list_models(request: Request, service: Service) -> ModelList | list[ElevenLabsModel]:
     """Every model. A request with the header ``xi-api-key`` gets those that speak, in the shape of ElevenLabs' API."""
     if "xi-api-key" in request.headers:
@@ -58,7 +45,7 @@ async def list_models(request: Request, service: Service) -> ModelList | list[El
     return ModelList(data=[describe_model(service.catalog, model) for model in service.catalog.models.values()])
 
 
-@router.get("/{model_id}", summary="Get a model", response_model_exclude_none=True, responses=documented(400, 401, 404))
+@router.get("/{model_id}", summary="Get a model", response_model_exclude_none=True)
 async def get_model(model_id: _ModelId, service: Service) -> ModelObject:
     """The model of this id or alias."""
     return describe_model(service.catalog, service.catalog.model(model_id))
@@ -68,7 +55,7 @@ async def get_model(model_id: _ModelId, service: Service) -> ModelObject:
     "/{model_id}/card",
     summary="Get the card of a model",
     response_class=Response,
-    responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}, **documented(400, 401, 404)},
+    responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}},
 )
 async def get_card(model_id: _ModelId, service: Service) -> Response:
     """Data, licence, training and figures of a model, as Markdown."""
@@ -99,7 +86,7 @@ def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     summary="Hear a voice",
     tags=["speech"],
     response_class=Response,
-    responses=_file("audio/mpeg", "An MP3 file.") | documented(400, 401, 404),
+    responses=_file("audio/mpeg", "An MP3 file."),
 )
 async def preview_voice(
     voice_id: Annotated[str, Path(examples=["joe"])],
@@ -123,7 +110,7 @@ async def preview_voice(
     summary="See a class",
     tags=["images"],
     response_class=Response,
-    responses=_file("image/png", "A PNG file.") | documented(400, 401, 404),
+    responses=_file("image/png", "A PNG file."),
 )
 async def show_class(
     service: Service,

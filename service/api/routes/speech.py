@@ -12,28 +12,26 @@ from pydantic import ConfigDict, Field
 from ancestral import codecs
 from ancestral.errors import InvalidRequest
 from ancestral.models.text.normalize import skipped
+from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
 from ancestral.service.api.deps import ContextDep, Service, base_url
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
-from ancestral.service.api.http.openapi import documented, event_stream
-from ancestral.service.api.responses import HEADERS_OF_SOUND, SAMPLED, figures, stream_audio
+from ancestral.service.api.http.openapi import SpeechModelList, event_stream
+from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, figures, stream_audio
 from ancestral.service.api.routes.models import describe_model
-from ancestral.service.api.schemas import SpeechModelList
-from ancestral.service.jobs.schemas import Described
-from ancestral.service.speech.phonemes import Phonemized, PhonemizeQuery, phonemized
-from ancestral.service.speech.requests import generation_job, likelihood_job, prepared
+from ancestral.service.jobs.planning import generation_job, prepared, recording_job
 from ancestral.service.speech.schemas import (
-    MAX_INPUT_CHARACTERS,
-    GenerationRequest,
     LikelihoodResult,
+    Phonemized,
+    PhonemizeQuery,
     SpeechAudioDelta,
     SpeechAudioDone,
     SpeechAudioTimestamps,
     SpeechObject,
-    SpeechRequest,
     VoiceList,
     VoicesQuery,
+    phonemized,
+    voices_of,
 )
-from ancestral.service.speech.voices import voices_of
 from ancestral.speech.utterance import read_text
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
@@ -49,7 +47,7 @@ SOUND: dict[str, Any] = {
 }
 
 
-@router.post("/speech", summary="Speak a text", response_class=Response, responses=SAMPLED | {200: SOUND})
+@router.post("/speech", summary="Speak a text", response_class=Response, responses=ACCEPTED | {200: SOUND})
 async def create_speech(request: SpeechRequest, context: ContextDep) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
     return await stream_audio(context, await prepared(context.service, request), request)
@@ -58,7 +56,7 @@ async def create_speech(request: SpeechRequest, context: ContextDep) -> Response
 # ``GET /v1/audio/voices`` and ``GET /v1/audio/models``: what a text can be spoken with.
 
 
-@router.get("/voices", summary="List the voices", responses=documented(400, 401, 404))
+@router.get("/voices", summary="List the voices")
 async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], service: Service) -> VoiceList:
     """Every voice once, with the models that have it."""
     voices = voices_of(service.catalog, base_url(request))
@@ -73,9 +71,7 @@ async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], 
     return VoiceList(voices=voices, data=voices)
 
 
-@router.get(
-    "/models", summary="List the models that speak", response_model_exclude_none=True, responses=documented(400, 401)
-)
+@router.get("/models", summary="List the models that speak", response_model_exclude_none=True)
 async def list_speech_models(service: Service) -> SpeechModelList:
     """The models of `/v1/models` that speak text, for clients that offer them in a menu."""
     speaking = [model for model in service.catalog.speech_models if "speech" in model.capabilities]
@@ -86,7 +82,7 @@ async def list_speech_models(service: Service) -> SpeechModelList:
 # ``GET /v1/audio/phonemize``: how a text is read, without a model.
 
 
-@router.get("/phonemize", summary="See how a text is read", responses=documented(400, 401))
+@router.get("/phonemize", summary="See how a text is read")
 async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service) -> Phonemized:
     """The sentences, words, phonemes and pauses that the front-end makes of a text, with the deployment's lexicon."""
     param, text = ("text", query.text) if query.input is None else ("input", query.input)
@@ -112,7 +108,7 @@ generations = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRou
     "/generations",
     summary="Generate audio without text, or continue a recording",
     response_class=Response,
-    responses=SAMPLED | {200: SOUND},
+    responses=ACCEPTED | {200: SOUND},
 )
 async def create_generation(request: GenerationRequest, context: ContextDep) -> Response:
     """Generate ``duration`` seconds with ``voice``, from silence or from the end of ``prompt_audio``.
@@ -146,7 +142,7 @@ class LikelihoodForm(Described):
 likelihood = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)
 
 
-@likelihood.post("/likelihood", summary="Score a recording", response_model=LikelihoodResult, responses=SAMPLED)
+@likelihood.post("/likelihood", summary="Score a recording", response_model=LikelihoodResult, responses=ACCEPTED)
 async def score_recording(form: Annotated[LikelihoodForm, MULTIPART], context: ContextDep) -> Response:
     """The likelihood of a recording under a model, with the speaker ``voice`` and, if it is speech, its ``text``.
 
@@ -157,6 +153,6 @@ async def score_recording(form: Annotated[LikelihoodForm, MULTIPART], context: C
     has 4 to 5. Compare bits of models of one kind only.
     """
     data = await form.file.read()
-    fields, service = (form.model, form.voice, form.text), context.service
-    job_spec = await asyncio.to_thread(likelihood_job, service.catalog, service.settings, *fields, data)
+    body, service = form.model_dump(exclude={"file"}), context.service
+    job_spec = await asyncio.to_thread(recording_job, service.catalog, service.settings, body, data)
     return await figures(context, job_spec)

@@ -20,8 +20,7 @@ from pydantic import Field
 
 from ancestral import model as library
 from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT
-from ancestral.client.server import RemoteModel, Server
-from ancestral.client.speech import RemoteSpeech
+from ancestral.client.server import RemoteModel, RemoteSpeech, Server
 from ancestral.detection.upload import media_type_of
 from ancestral.formats import MEDIA_TYPES
 from ancestral.images.picture import Pictures
@@ -29,7 +28,7 @@ from ancestral.models.entries import SPEEDS
 from ancestral.service import __version__
 from ancestral.service.cli.local.model import FAILURES
 from ancestral.service.cli.local.models import LocalModels
-from ancestral.speech.speech import Speech
+from ancestral.speech.voice import Speech
 
 T = TypeVar("T")
 LoadedModel = library.Model | RemoteModel

@@ -38,8 +38,7 @@ from ancestral.speech.decoder import Wave
 from ancestral.speech.voice import Voice
 
 if TYPE_CHECKING:
-    from ancestral.client.server import RemoteModel
-    from ancestral.client.speech import RemoteVoice
+    from ancestral.client.server import RemoteModel, RemoteVoice
 
 InputFormat = Literal["text", "ssml"]
 

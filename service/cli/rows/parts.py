@@ -1,23 +1,157 @@
-"""The parts of a batch: rows that become one file of the output, under a temporary name until it is whole."""
+"""A batch: its rows, its parts, each a file under a temporary name until it is whole, and the processes for them."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import re
+import signal
 import tarfile
+import traceback
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
 import fsspec
 
 from ancestral.batch import KEY, Mapper, Row, schema
 from ancestral.catalog.catalog import CatalogConfig
+from ancestral.errors import AncestralError
 from ancestral.model import Model, load_from
-from ancestral.service.cli.rows.source import BatchError, Source
+
+_TEXTS = ("key", "text", "voice", "input_format", "language", "prompt", "style", "background", "recording", "image")
+
+
+class BatchError(Exception):
+    """A batch that cannot be run; the message names the place."""
+
+
+class Source:
+    """Rows by their number. Lines are kept in memory, groups of Parquet one at a time.
+
+    Args:
+        address: of a ``.jsonl``, ``.csv`` or ``.parquet`` file.
+
+    Raises:
+        BatchError: its name ends in something else, or it cannot be read.
+    """
+
+    def __init__(self, address: str) -> None:
+        suffix = address.rpartition(".")[2].lower()
+        readers = {"jsonl": self._json_lines, "csv": self._csv_lines, "parquet": self._parquet}
+        if suffix not in readers:
+            raise BatchError(f"{address}: the name must end in .{', .'.join(readers)}")
+        self.address = address
+        self._read: Callable[[int, int], Iterator[dict[str, Any]]] = readers[suffix]
+
+    def __len__(self) -> int:
+        return self._file.metadata.num_rows if self._read == self._parquet else len(self._lines)
+
+    def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """Rows ``start`` to ``stop - 1``."""
+        return self._read(start, min(stop, len(self)))
+
+    def sha256(self) -> str:
+        """Hash of the file."""
+        with fsspec.open(self.address, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def check(self, check: Callable[[Collection[str]], None]) -> list[str]:
+        """The columns that occur, after ``check`` has seen those of every row.
+
+        Raises:
+            BatchError: a line is no row, or ``check`` refuses its columns.
+        """
+        found: dict[str, None] = {}
+        if self._read == self._parquet:
+            found = dict.fromkeys(self._file.schema_arrow.names)
+            check(found)
+            return list(found)
+        try:
+            for row in self.rows(0, len(self)):
+                check(row.keys())
+                found |= dict.fromkeys(row)
+        except AncestralError as error:
+            raise BatchError(f"{self.address}: {error}") from error
+        return list(found)
+
+    @cached_property
+    def _data(self) -> str:
+        try:
+            with fsspec.open(self.address, "rb") as file:
+                return str(file.read(), "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BatchError(f"{self.address}: not UTF-8 at byte {error.start}") from error
+
+    @cached_property
+    def _lines(self) -> list[Any]:
+        if self._read == self._csv_lines:
+            return self._table[1:]
+        return [line for line in self._data.split("\n") if line.strip()]
+
+    def _json_lines(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        for number in range(start, stop):
+            try:
+                row = json.loads(self._lines[number])
+            except ValueError as error:
+                raise BatchError(f"{self.address}: row {number + 1} is not JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise BatchError(f"{self.address}: row {number + 1} is not a JSON object")
+            yield row
+
+    @cached_property
+    def _table(self) -> list[list[str]]:
+        try:
+            return [row for row in csv.reader(io.StringIO(self._data, newline=""), strict=True) if row]
+        except csv.Error as error:
+            raise BatchError(f"{self.address}: {error}") from error
+
+    def _csv_lines(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        for number in range(start, stop):
+            header, values = self._table[0], self._lines[number]
+            if len(values) != len(header):
+                found = f"{len(values)} values, and the header {len(header)} names"
+                raise BatchError(f"{self.address}: row {number + 1} has {found}")
+            yield {name: _typed(name, value) for name, value in zip(header, values, strict=True)}
+
+    @cached_property
+    def _file(self) -> Any:
+        from pyarrow import ArrowInvalid, parquet
+
+        try:
+            return parquet.ParquetFile(fsspec.open(self.address, "rb").open())
+        except ArrowInvalid as error:
+            raise BatchError(f"{self.address}: {error}") from error
+
+    def _parquet(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        end = 0
+        for group in range(self._file.num_row_groups):
+            begin, end = end, end + self._file.metadata.row_group(group).num_rows
+            if begin < stop and start < end:
+                first = max(start - begin, 0)
+                yield from self._group(group).slice(first, min(stop, end) - begin - first).to_pylist()
+
+    @cached_property
+    def _group(self) -> Callable[[int], Any]:
+        return lru_cache(1)(self._file.read_row_group)
+
+
+def _typed(name: str, value: str) -> Any:
+    """A value of CSV: a number or an object, as JSON, where the column is no text; None if it is empty."""
+    if not value or name in _TEXTS:
+        return value or None
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
 
 FORMATS: Final = {"parquet": "parquet", "webdataset": "tar", "files": "jsonl"}
 """What a part is, and the end of its file's name."""
@@ -257,3 +391,103 @@ def _tar(files: list[tuple[str, bytes]]) -> bytes:
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     return archive.getvalue()
+
+
+_DEATHS: Final = 10
+"""Deaths of workers after which the batch is given up."""
+_WANTED, _ROW, _WRITTEN, _ENDED, _FAILED = "wanted", "row", "written", "ended", "failed"
+
+
+def run_here(batch: Batch, parts: list[int], workers: int) -> Iterator[tuple[int, int]]:
+    """Make parts with so many processes. A process that dies is replaced, and its parts are begun again.
+
+    Yields:
+        How many more rows are finished (fewer, if a process died), and how many rows that were written have an error.
+
+    Raises:
+        BatchError: a worker failed, or too many died.
+    """
+    waiting, deaths = parts[::-1], 0
+    begun: dict[Connection, dict[int, int]] = {_start(batch): {} for _ in range(min(workers, len(parts)))}
+    while begun:
+        for connection in wait(list(begun)):
+            assert isinstance(connection, Connection)
+            mine = begun[connection]
+            try:
+                what, part, errors = connection.recv()
+            except (EOFError, ConnectionResetError):
+                deaths += 1
+                if deaths == _DEATHS:
+                    raise BatchError(f"{deaths} processes died; is there enough memory for them?") from None
+                yield -sum(mine.values()), 0
+                waiting += mine
+                del begun[connection]
+                begun[_start(batch)] = {}
+                continue
+            match what:
+                case "failed":
+                    raise BatchError(part)
+                case "ended":
+                    del begun[connection]
+                case "wanted":
+                    taken = waiting.pop() if waiting else None
+                    if taken is not None:
+                        mine[taken] = 0
+                    with suppress(BrokenPipeError):  # it died; what it had is given to another one
+                        connection.send(taken)
+                case "row":
+                    if part in mine:
+                        mine[part] += 1
+                    yield 1, 0
+                case "written":
+                    del mine[part]
+                    yield 0, errors
+
+
+def run_on_ray(batch: Batch, parts: list[int]) -> Iterator[tuple[int, int]]:
+    """Make parts with one actor for each processor of the cluster at ``RAY_ADDRESS``, or of this machine.
+
+    Ray begins the parts of an actor that dies again. Yields and raises as :func:`run_here`.
+    """
+    try:
+        import ray
+        from ray.util import ActorPool
+    except ModuleNotFoundError as error:
+        raise BatchError("--engine ray needs Ray, which is not installed: .venv/bin/pip install -e '.[ray]'") from error
+    ray.init(log_to_driver=False)
+    processors = int(ray.cluster_resources().get("CPU", 1))
+    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(PartWriter)
+    pool = ActorPool([actor.remote(batch) for _ in range(min(processors, len(parts)))])
+    yield from pool.map_unordered(lambda writer, part: writer.write.remote(part), parts)
+
+
+def _start(batch: Batch) -> Connection:
+    """Start a worker; returns this end of its connection, which ends with it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    context.Process(target=_work, args=(batch, theirs), daemon=True).start()
+    theirs.close()
+    return ours
+
+
+def _work(batch: Batch, connection: Connection) -> None:
+    """A worker: asks for parts and says what it has done, until there are no more, or nobody listens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's end ends it
+
+    def parts() -> Iterator[int]:
+        while True:
+            connection.send(("wanted", 0, 0))
+            part = connection.recv()
+            if part is None:
+                return
+            yield part
+
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            for part in PartWriter(batch).run(parts(), lambda part, errors: connection.send(("written", part, errors))):
+                connection.send(("row", part, 0))
+            connection.send(("ended", 0, 0))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception:  # noqa: BLE001 - raised by the parent
+            connection.send(("failed", traceback.format_exc(), 0))

@@ -24,18 +24,24 @@ from typing import Final, NoReturn
 from starlette.datastructures import QueryParams
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
+from ancestral.requests import checked
 from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.elevenlabs.messages import ContextAudio, ContextFailure, ContextMessage, FailureMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
-from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery
+from ancestral.service.speech.elevenlabs.schemas import (
+    ContextAudio,
+    ContextFailure,
+    ContextMessage,
+    FailureMessage,
+    MultiStreamQuery,
+)
 from ancestral.service.speech.session.runner import TICK_SECONDS, EventSink, SessionRunner
-from ancestral.service.speech.session.state import Utterance, new_session_state
+from ancestral.service.speech.session.state import Turn, new_session_state
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
 from ancestral.service.ws.connection import WsConnection
 from ancestral.service.ws.credentials import Credentials
-from ancestral.service.ws.messages import checked, parse_query
+from ancestral.service.ws.messages import parse_query
 
 # How the websockets of ElevenLabs' dialect end with an error: ``{"message", "error"}``, then a close with 1008.
 
@@ -131,7 +137,7 @@ class Context(EventSink):
 
     # Messages to the client
 
-    async def started(self, utterance: Utterance) -> None:
+    async def started(self, utterance: Turn) -> None:
         await self._alignment.begin(self.runner, utterance)
 
     async def sound(self, data: bytes) -> None:
@@ -140,10 +146,10 @@ class Context(EventSink):
         message = ContextAudio(audio=audio, isFinal=None, contextId=self._name, **self._alignment.take())
         await self._websocket.send_json(message.model_dump())
 
-    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+    async def progress(self, utterance: Turn, samples: int, factor: float) -> None:
         """Nothing."""
 
-    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+    async def ended(self, utterance: Turn, total_bytes: int, samples: int, sha256: str) -> None:
         """Nothing."""
 
     async def finished(self) -> None:

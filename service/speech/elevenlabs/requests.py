@@ -8,23 +8,24 @@ from typing import Any, Final
 from ancestral.catalog.catalog import Catalog
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.formats import MEDIA_TYPES
-from ancestral.service.speech.alignment import Alignment, normalized, written
-from ancestral.service.speech.elevenlabs.messages import CharacterTimes, ContextMessage, FirstMessage, GenerationConfig
+from ancestral.requests import SpeechRequest
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
+    CharacterTimes,
+    ContextMessage,
     ElevenLabsLanguage,
     ElevenLabsModel,
+    FirstMessage,
+    GenerationConfig,
     SecondsAlignment,
     SpeechQuery,
     StreamQuery,
     TextToSpeech,
     VoiceSettings,
 )
-from ancestral.service.speech.schemas import SpeechRequest
-from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.runner import SessionRunner
-from ancestral.service.speech.session.state import Utterance
-from ancestral.service.speech.timestamps import SentenceTimes
+from ancestral.service.speech.session.state import SessionConfig, Turn
+from ancestral.service.speech.timestamps import Alignment, SentenceTimes, normalized, written
 
 _NAMES: Final = {"input": "text", "language": "language_code", "model": "model_id", "voice": "voice_id"}
 """ElevenLabs' names of our fields."""
@@ -127,7 +128,7 @@ class UtteranceAlignment:
         self._offset = 0
         self._next: tuple[CharacterTimes | None, CharacterTimes | None] = (None, None)
 
-    async def begin(self, runner: SessionRunner, utterance: Utterance) -> None:
+    async def begin(self, runner: SessionRunner, utterance: Turn) -> None:
         """Begin an utterance."""
         sentences = await runner.times(utterance)
         offset, rate = self._offset if self._sync else 0, runner.sample_rate

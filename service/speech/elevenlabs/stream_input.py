@@ -16,19 +16,19 @@ from typing import Any, Final
 from starlette.datastructures import QueryParams
 
 from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.requests import checked
 from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.contexts import fail, fail_idle
-from ancestral.service.speech.elevenlabs.messages import AudioMessage, FirstMessage, TextMessage
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
-from ancestral.service.speech.elevenlabs.schemas import StreamQuery
+from ancestral.service.speech.elevenlabs.schemas import AudioMessage, FirstMessage, StreamQuery, TextMessage
 from ancestral.service.speech.session.native import SpeechConnection
 from ancestral.service.speech.session.runner import SessionRunner
-from ancestral.service.speech.session.state import Utterance, new_session_state
+from ancestral.service.speech.session.state import Turn, new_session_state
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, IdleTimeout
 from ancestral.service.ws.credentials import Credentials
-from ancestral.service.ws.messages import checked, parse_query
+from ancestral.service.ws.messages import parse_query
 
 PATH: Final = "/v1/text-to-speech/{voice_id}/stream-input"
 
@@ -95,7 +95,7 @@ class ElevenLabsConnection(SpeechConnection):
 
     # Messages to the client
 
-    async def started(self, utterance: Utterance) -> None:
+    async def started(self, utterance: Turn) -> None:
         assert self.runner is not None
         await self._alignment.begin(self.runner, utterance)
 
@@ -104,10 +104,10 @@ class ElevenLabsConnection(SpeechConnection):
         audio = base64.b64encode(data).decode()
         await self._websocket.send_json(AudioMessage(audio=audio, isFinal=None, **self._alignment.take()).model_dump())
 
-    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+    async def progress(self, utterance: Turn, samples: int, factor: float) -> None:
         """Nothing."""
 
-    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+    async def ended(self, utterance: Turn, total_bytes: int, samples: int, sha256: str) -> None:
         """Nothing."""
 
     async def finished(self) -> None:

@@ -33,9 +33,9 @@ from typing import Any, Final
 from pydantic import ConfigDict, Field
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
+from ancestral.requests import Described
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import Unauthorized, redis_unavailable
-from ancestral.service.jobs.schemas import Described
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.schemas import (
     AudioCancelled,
@@ -45,16 +45,19 @@ from ancestral.service.speech.schemas import (
     SessionCreated,
     SessionDone,
 )
-from ancestral.service.speech.session.messages import (
+from ancestral.service.speech.session.runner import EventSink, SessionRunner
+from ancestral.service.speech.session.state import (
     SPEECH_MESSAGES,
     InputCancel,
     InputDone,
     InputText,
     SessionConfig,
     SessionResume,
+    SessionState,
+    Turn,
+    new_session_state,
+    session_cast,
 )
-from ancestral.service.speech.session.runner import EventSink, SessionRunner
-from ancestral.service.speech.session.state import SessionState, Utterance, new_session_state, session_cast
 from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
@@ -211,7 +214,7 @@ class NativeConnection(SpeechConnection):
     async def _send_created(self, received: int) -> None:
         await self._send(SessionCreated(session_id=self._session.id, received_characters=received))
 
-    async def started(self, utterance: Utterance) -> None:
+    async def started(self, utterance: Turn) -> None:
         assert self.runner is not None
         config, rate = self.runner.session_state.config, self.runner.sample_rate
         start = AudioStart(
@@ -227,7 +230,7 @@ class NativeConnection(SpeechConnection):
     async def sound(self, data: bytes) -> None:
         await self._websocket.send_bytes(data)
 
-    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+    async def progress(self, utterance: Turn, samples: int, factor: float) -> None:
         total = max(samples, utterance.estimate)
         await self._send(
             AudioProgress(
@@ -235,7 +238,7 @@ class NativeConnection(SpeechConnection):
             )
         )
 
-    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+    async def ended(self, utterance: Turn, total_bytes: int, samples: int, sha256: str) -> None:
         await self._send(AudioDone(utterance=utterance.number, total_bytes=total_bytes, samples=samples, sha256=sha256))
 
     async def finished(self) -> None:

@@ -22,16 +22,16 @@ from ancestral.service.broker.clients import StoredSession
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
-from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.state import AppState, resume, submit_job
-from ancestral.service.speech.requests import prepared
-from ancestral.service.speech.session.state import SessionState, Utterance
+from ancestral.service.jobs.planning import prepared
+from ancestral.service.jobs.plans import plan_of
+from ancestral.service.jobs.state import AppState, Caller, resume, submit_job
+from ancestral.service.speech.session.state import SessionState, Turn
 from ancestral.service.speech.stream import AudioReader, encoded
-from ancestral.service.speech.tasks import SPEECH
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.telemetry.playback import Playback, track_playback
 from ancestral.service.ws.bounded_websocket import FRAME_BYTES, CloseConnection, IdleTimeout
+from ancestral.speech.utterance import Utterance
 
 # Sends the bytes of one utterance to the client of a session.
 
@@ -42,16 +42,16 @@ _CUT: Final = {"pcm": (0, 2), "wav": (44, 2), "ulaw_8000": (0, 1), "alaw_8000": 
 class EventSink(Protocol):
     """The messages that a client gets. All methods raise CloseConnection or Disconnected if one cannot be sent."""
 
-    async def started(self, utterance: Utterance) -> None:
+    async def started(self, utterance: Turn) -> None:
         """Called when an utterance starts."""
 
     async def sound(self, data: bytes) -> None:
         """Send some of its bytes."""
 
-    async def progress(self, utterance: Utterance, samples: int, factor: float) -> None:
+    async def progress(self, utterance: Turn, samples: int, factor: float) -> None:
         """Called with the samples sent so far, and seconds of sound per second."""
 
-    async def ended(self, utterance: Utterance, total_bytes: int, samples: int, sha256: str) -> None:
+    async def ended(self, utterance: Turn, total_bytes: int, samples: int, sha256: str) -> None:
         """Called when it has been sent completely."""
 
     async def finished(self) -> None:
@@ -72,7 +72,7 @@ class UtteranceSender:
         skip: samples that the client has already. Formats that cannot be cut are sent from the start.
     """
 
-    def __init__(self, sink: EventSink, utterance: Utterance, sample_rate: int, form: str, skip: int) -> None:
+    def __init__(self, sink: EventSink, utterance: Turn, sample_rate: int, form: str, skip: int) -> None:
         self.sent = 0
         """Samples of it that the client has got."""
         self._sink = sink
@@ -284,23 +284,23 @@ class SessionRunner:
     async def _submit_one(self, text: str) -> None:
         request = self.session_state.config.request(text, self.session_state.next_seed)
         job_spec = await prepared(self._state, request)
-        payload = replace(job_spec.payload, times_first=True)
-        job_spec = replace(job_spec, payload=payload)
+        plan = replace(job_spec.plan, times_first=True)
+        job_spec = replace(job_spec, plan=plan)
         try:
             await self._state.count_request(self._caller)
             job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)
         except UNAVAILABLE as error:
             raise redis_unavailable() from error
         is_first = self.session_state.current() is None
-        estimate = round(payload.seconds * self.sample_rate)
-        self.session_state.add_utterance(job.id, len(payload.sentences), estimate, payload.skipped)
+        estimate = round(plan.seconds * self.sample_rate)
+        self.session_state.add_utterance(job.id, len(plan.sentences), estimate, plan.skipped)
         if is_first:
             self._requested_at[self.session_state.utterances[-1].number] = self._received_at
         self._work.set()
         if not await self.save():
             await self._state.broker.cancel(job)
 
-    async def _for_each_job(self, utterances: list[Utterance], action: Callable[[Job], Awaitable[object]]) -> None:
+    async def _for_each_job(self, utterances: list[Turn], action: Callable[[Job], Awaitable[object]]) -> None:
         """Call ``action`` with the job of each utterance, if it still exists."""
         with suppress(*UNAVAILABLE):
             for utterance in utterances:
@@ -336,7 +336,7 @@ class SessionRunner:
                 await self._send_utterance(utterance)
             await self._report_done()
 
-    async def _send_utterance(self, utterance: Utterance) -> None:
+    async def _send_utterance(self, utterance: Turn) -> None:
         config, skip = self.session_state.config, self._skip
         self._skip = 0
         self._sender = sender = UtteranceSender(self._sink, utterance, self.sample_rate, config.response_format, skip)
@@ -356,11 +356,11 @@ class SessionRunner:
         await self.save()
         await self._submit()
 
-    async def _send_audio(self, utterance: Utterance, sender: UtteranceSender) -> None:
+    async def _send_audio(self, utterance: Turn, sender: UtteranceSender) -> None:
         form = self.session_state.config.response_format
         try:
             job = await self._job(utterance)
-            reader = AudioReader(self._state.broker, job, SPEECH.parse(job), self._model)
+            reader = AudioReader(self._state.broker, job, plan_of(job, Utterance), self._model)
             source = encoded(reader, form, self.sample_rate, tagged=self._tagged)
             async with aclosing(track_playback(source, self._playback(utterance), sender.seconds)) as pieces:
                 async for piece in pieces:
@@ -369,13 +369,13 @@ class SessionRunner:
         except AncestralError as error:
             await self._sink.failed(error)
 
-    async def times(self, utterance: Utterance) -> list[SentenceTimes]:
+    async def times(self, utterance: Turn) -> list[SentenceTimes]:
         """The sentences of an utterance and when they are said, in samples at the rate of the session."""
         job = await self._job(utterance)
         model_rate = self._model.spec.sample_rate
-        return await Timeline(self._state.broker, job, SPEECH.parse(job), model_rate, self.sample_rate).all()
+        return await Timeline(self._state.broker, job, plan_of(job, Utterance), model_rate, self.sample_rate).all()
 
-    def _playback(self, utterance: Utterance) -> Playback:
+    def _playback(self, utterance: Turn) -> Playback:
         """Measures the playback of an utterance, which starts when that of the one before has ended."""
         before, asked_at = self._listener, self._requested_at.pop(utterance.number, None)
         busy_until = before.dry_at if before is not None and before.dry_at is not None else 0.0
@@ -383,7 +383,7 @@ class SessionRunner:
         self._listener = Playback(observer, asked_at, busy_until)
         return self._listener
 
-    async def _job(self, utterance: Utterance) -> Job:
+    async def _job(self, utterance: Turn) -> Job:
         try:
             job = await self._state.broker.job(utterance.job_id)
         except UNAVAILABLE as error:

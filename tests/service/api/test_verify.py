@@ -19,11 +19,11 @@ import soundfile
 
 from ancestral import service
 from ancestral.catalog.seeds import seed_of_text
+from ancestral.images.drawing import ClassDrawing, Interpolation, PictureScore
 from ancestral.models.entries import PLAIN
-from ancestral.service.api.sample_headers import disposition
+from ancestral.service.api.responses import disposition
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.images.payloads import ImageLikelihoodPayload, ImagePayload, InterpolationPayload
-from ancestral.service.speech.payloads import GenerationPayload
+from ancestral.speech.utterance import Generation
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import TEXT, made, verify
 from tests.service.images.pictures import files, noise, post, same, seeds, shown, watching, written
@@ -296,21 +296,21 @@ def test_the_reference_says_so(server: Server) -> None:
 JOB = Job("kind", Priority.BATCH, "a.model-en", "aa", "me", "{}", 0.0)
 DRAWN = {
     "guidance": 1.0, "style": None, "size": "8x6", "scale": 1, "fit": None, "response_format": "url",
-    "output_format": "png", "background": "opaque", "token": "t", "temperature": 1.0, "seed": 7,
+    "output_format": "png", "background": "opaque", "token": "t", "temperature": 1.0,
 }  # fmt: skip
 
 
-def sound(voice: str) -> GenerationPayload:
-    return GenerationPayload(
+def sound(voice: str) -> Generation:
+    return Generation(
         voice=voice, response_format="opus", sample_rate=None, sampling=PLAIN, seed=7, temperature=1.0, duration=1.0,
         samples=16000,
     )  # fmt: skip
 
 
-def picture(prompt: str | None, count: int = 1) -> ImagePayload:
+def picture(prompt: str | None, count: int = 1) -> ClassDrawing:
     seeds = tuple(range(7, 7 + count))
-    return ImagePayload(
-        prompt=prompt, n=count, labels=((None,),) * count, requested=((None,),), seeds=seeds,
+    return ClassDrawing(
+        prompt=prompt, labels=((None,),) * count, requested=((None,),), seeds=seeds,
         **DRAWN,
     )  # fmt: skip
 
@@ -327,14 +327,14 @@ def test_pictures_are_named_by_what_they_show() -> None:
         'inline; filename="a.model-en-cat-9.png"': disposition(JOB, picture("cat", 3), 2),
     }
     assert named == {header: {"content-disposition": header} for header in named}
-    between = InterpolationPayload(
+    between = Interpolation(
         prompt="cat-to-embedding", begin="cat", end=(0.5,), steps=2, ends=((0,), (None,)), seeds=(7, 7), **DRAWN
     )
     assert 'filename="a.model-en-cat-to-embedding-7.zip"' in disposition(JOB, between)["content-disposition"]
 
 
 def test_figures_are_no_file() -> None:
-    assert disposition(JOB, ImageLikelihoodPayload(labels=(), map=False, white_bits=8, palette_error=None)) == {}
+    assert disposition(JOB, PictureScore(labels=(), map=False, white_bits=8, palette_error=None)) == {}
 
 
 @pytest.mark.parametrize(

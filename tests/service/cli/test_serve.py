@@ -28,7 +28,7 @@ from ancestral.service.api.http.auth import Keys, digest
 from ancestral.service.cli.local.banner import address_of, banner
 from ancestral.service.cli.main import ancestral
 from ancestral.service.errors import Unauthorized
-from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.state import Caller
 from tests.service.api.http.support import bearer, make_app, served
 from tests.service.servers import ServeProcess, Server, command
 from tests.service.toys import SPEECH

@@ -21,8 +21,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
 from ancestral.service.cli.local import embedded, supervisor
-from ancestral.service.cli.local.embedded import EmbeddedError, EmbeddedRedis
-from ancestral.service.cli.local.supervised_process import SupervisedProcess
+from ancestral.service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
 from tests.waiting import eventually
 
 CHILD = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(600)"
@@ -64,7 +63,7 @@ PARENT = f"""
 import signal, sys
 from pathlib import Path
 from ancestral.service.cli.local.embedded import EmbeddedRedis
-from ancestral.service.cli.local.supervised_process import SupervisedProcess
+from ancestral.service.cli.local.embedded import SupervisedProcess
 
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 data = Path(sys.argv[1])

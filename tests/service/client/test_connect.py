@@ -18,7 +18,7 @@ from PIL import Image
 
 import ancestral
 from ancestral.client.connection import Connection
-from ancestral.client.speech import RemoteSpeech, RemoteVoice
+from ancestral.client.server import RemoteSpeech, RemoteVoice
 from ancestral.models.audio.pcm import to_int16
 from tests.paths import ROOT
 from tests.service.servers import Server

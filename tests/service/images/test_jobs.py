@@ -16,7 +16,7 @@ import pytest
 
 from ancestral import service
 from ancestral.catalog.seeds import digest_seed
-from ancestral.service.jobs.cache import AnswerCache
+from ancestral.service.jobs.state import AnswerCache
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     BEST,

@@ -23,16 +23,16 @@ from openai.types import (
 from PIL import Image
 
 import ancestral
+from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import part_seed
 from ancestral.client.server import connect
 from ancestral.images.decoding import decode_picture
-from ancestral.images.palettes import colours_of, nearest
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import load as load_checkpoint
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.palette import rgba
-from ancestral.service.images.schemas import MAX_STEPS
+from ancestral.requests import MAX_STEPS
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     BEST,

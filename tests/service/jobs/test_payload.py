@@ -1,10 +1,9 @@
-"""Tasks and payloads: names resolve, each process imports only its half, one JSON round trip, no guessing about what
+"""Plans as payloads: each process imports only its half, one JSON round trip, no guessing about what
 another version has written."""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import math
 import subprocess
@@ -18,32 +17,34 @@ import pytest
 from redis import Redis
 
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
+from ancestral.catalog.sampler import Plan
+from ancestral.detection.query import Examination
 from ancestral.errors import InvalidRequest
+from ancestral.images import drawing as images
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.text import phonemize
+from ancestral.requests import (
+    CompletionRequest,
+    GenerationRequest,
+    ImageRequest,
+    InterpolationRequest,
+    SpeechRequest,
+    StrictRequest,
+    parse_json,
+)
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.broker.keys import key
-from ancestral.service.detection.payloads import DetectionPayload
-from ancestral.service.images import payloads as images
-from ancestral.service.images import tasks as image_tasks
-from ancestral.service.jobs.attempt import JobAttempt
-from ancestral.service.jobs.encoder import Encoder
-from ancestral.service.jobs.payload import Payload, PayloadError
-from ancestral.service.jobs.publish_pacing import LONGEST_SECONDS, PublishPacing
-from ancestral.service.jobs.strict_json import parse_json
-from ancestral.service.jobs.tasks import Task
-from ancestral.service.speech import tasks as speech_tasks
-from ancestral.service.speech.payloads import GenerationPayload, SpeechLikelihoodPayload, SpeechPayload
-from ancestral.service.tasks import TASKS
+from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of, request_schema
+from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
 from ancestral.service.ws.bounded_websocket import parse
-from ancestral.speech.cast import Turn
+from ancestral.speech.utterance import Generation, RecordingScore, Turn, Utterance
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC
 
 SENTENCES = tuple(phonemize("Is it late? No, the birch canoe slid!"))
-SPEECH = SpeechPayload(
+SPEECH = Utterance(
     seed=2**63 - 1, temperature=0.1 + 0.2, voice="ann", response_format="mp3", sample_rate=None,
     sampling=Sampling(voiced_temperature=0.8, min_p=0.03, low_shelf_db=-4.0, mel_correction=0.5),
     input='Is it "late"? Nö!', plain_input="Is it", input_format="text", language="en-US",
@@ -51,35 +52,36 @@ SPEECH = SpeechPayload(
     speed=1.0, pitch=-3.5, intonation=1.25, sentences=SENTENCES, voices=(("ANNA", "ann(1)+bob(2)"),),
     turns=(Turn(0, "ann", "ann", PLAIN), Turn(1, "ANNA", "ann(1)+bob(2)", Sampling(min_p=0.03))),
 )  # fmt: skip
-GENERATION = GenerationPayload(
+GENERATION = Generation(
     seed=0, temperature=1.0, prompt_sha256="ab" * 32, voice="bob", response_format="wav", sample_rate=8000,
     sampling=PLAIN,
     deemphasis_state=math.pi * 1e-7, duration=0.1, samples=1600,
 )  # fmt: skip
 PICTURE = {
-    "seed": 7, "temperature": 0.9, "guidance": 1.0, "style": None, "size": "16x12", "scale": 2, "fit": "pad",
+    "temperature": 0.9, "guidance": 1.0, "style": None, "size": "16x12", "scale": 2, "fit": "pad",
     "response_format": "url", "output_format": "png", "background": "opaque", "token": "t-_", "seeds": (7, 8),
 }  # fmt: skip
 PROMPT = {"palette_error": 1.5, "prompt_sha256": "cd" * 32}
-IMAGE = images.ImagePayload(
-    **PICTURE, prompt="cat", n=2, labels=((0, None, 1), (0, None, None)), requested=((0, None, None),),
+IMAGE = images.ClassDrawing(
+    **PICTURE, prompt="cat", labels=((0, None, 1), (0, None, None)), requested=((0, None, None),),
     revised_prompts=("owl", None),
 )  # fmt: skip
-COMPLETION = images.CompletionPayload(**vars(IMAGE) | PROMPT | {"rows": 2, "prompt_symbols": 48})
+COMPLETION = images.Completion(**vars(IMAGE) | PROMPT | {"rows": 2, "prompt_symbols": 48})
 ENDS = ((0, 1), ((0.1, -1e-30, 3.0), 1))
-INTERPOLATION = images.InterpolationPayload(
+INTERPOLATION = images.Interpolation(
     **PICTURE | {"style": "oil"}, begin="cat", end=(0.1, -1e-30, 3.0), steps=3, ends=ENDS, requested=ENDS
 )
-PAYLOADS: list[Payload] = [
+PAYLOADS: list[Plan] = [
     SPEECH, GENERATION, IMAGE, COMPLETION, INTERPOLATION,
-    SpeechLikelihoodPayload(voice="ann", sentences=SENTENCES),
-    SpeechLikelihoodPayload(voice="ann", sentences=()),
-    images.EditPayload(**vars(IMAGE) | PROMPT | {"mask": "iVBORw0=", "prompt_symbols": 40}),
-    images.ReconstructionPayload(**PICTURE, prompt_sha256="ef" * 32, n=2, source_symbols=48),
-    images.EncodingPayload(palette_error=2.5),
-    images.ImageLikelihoodPayload(labels=(0, None), map=True, white_bits=8, palette_error=None),
-    images.ImageLikelihoodPayload(labels=(), map=False, white_bits=1, palette_error=0.5),
-    DetectionPayload(
+    RecordingScore(voice="ann", sentences=SENTENCES),
+    RecordingScore(voice="ann", sentences=()),
+    images.Edit(**vars(IMAGE) | PROMPT | {"mask": "iVBORw0=", "prompt_symbols": 40}),
+    images.Reconstruction(**PICTURE, prompt_sha256="ef" * 32, source_symbols=48),
+    images.Portrait(**PICTURE, prompt_sha256="ef" * 32, source_symbols=48),
+    images.PictureEncoding(palette_error=2.5),
+    images.PictureScore(labels=(0, None), map=True, white_bits=8, palette_error=None),
+    images.PictureScore(labels=(), map=False, white_bits=1, palette_error=0.5),
+    Examination(
         models=("a", "b"), sound=False, signature='{"status": "none"}', seed=2**63 - 1, recipe='{"seed": 7}',
         voice="ann", text="Nö!", newest=2**53, search=7,
     ),
@@ -92,39 +94,39 @@ OPTIONAL = {
 }
 
 
-def test_every_payload_is_tried() -> None:
-    assert {type(payload) for payload in PAYLOADS} == {task.payload for task in TASKS}
+def test_every_kind_is_tried() -> None:
+    assert {type(plan) for plan in PAYLOADS} == set(KINDS.values())
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
-def test_the_round_trip_is_exact_and_other_versions_are_refused(payload: Payload) -> None:
-    again = type(payload).load(payload.dump())
-    assert again == payload
-    assert hash(again) == hash(payload), "a list where a tuple belongs"
-    assert again.dump() == payload.dump()
+@pytest.mark.parametrize("plan", PAYLOADS, ids=lambda plan: type(plan).__name__)
+def test_the_round_trip_is_exact_and_other_versions_are_refused(plan: Plan) -> None:
+    kind, text = type(plan), dump(plan)
+    again = load(kind, text)
+    assert again == plan
+    assert hash(again) == hash(plan), "a list where a tuple belongs"
+    assert dump(again) == text
 
-    fields = json.loads(payload.dump())
-    assert fields["version"] == payload.VERSION
-    newer = json.dumps(fields | {"version": payload.VERSION + 1})
-    with pytest.raises(PayloadError, match=f"version {payload.VERSION + 1}") as caught:
-        type(payload).load(newer)
+    fields = json.loads(text)
+    assert fields["version"] == plan.VERSION
+    with pytest.raises(PayloadError, match=f"version {plan.VERSION + 1}") as caught:
+        load(kind, json.dumps(fields | {"version": plan.VERSION + 1}))
     assert caught.value.code == "payload_version"
     for name in fields.keys() - OPTIONAL:
         with pytest.raises(PayloadError):
-            type(payload).load(json.dumps({other: value for other, value in fields.items() if other != name}))
+            load(kind, json.dumps({other: value for other, value in fields.items() if other != name}))
 
 
 def test_what_is_no_payload_is_refused() -> None:
-    unknown = SPEECH.dump().replace("IH0", "QQ0")  # a phoneme
+    unknown = dump(SPEECH).replace("IH0", "QQ0")  # a phoneme
     for text in ("", "null", "[]", "{}", "{", '{"version": 1}', '{"version": 1, "seed": "x"}', unknown):
         with pytest.raises(PayloadError):
-            SpeechPayload.load(text)
+            load(Utterance, text)
     with pytest.raises(PayloadError):  # a later version may have kinds of jobs that this one does not know
-        TASKS.payload(Job("dance", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0))
+        plan_of(Job("dance", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0), Plan)
 
 
 def test_words_travel_with_their_phonemes_and_spans() -> None:
-    sentences = json.dumps(json.loads(SPEECH.dump())["sentences"], separators=(",", ":"))
+    sentences = json.dumps(json.loads(dump(SPEECH))["sentences"], separators=(",", ":"))
     assert sentences.startswith('[[["is",0,2,"IH0 Z"],["it",3,5,"IH0 T"],["late",6,10,"L EY1 T"],"?"],')
     assert len(sentences) < 10 * SPEECH.input_tokens
 
@@ -139,74 +141,52 @@ def test_what_a_request_is_charged_for() -> None:
     assert (IMAGE.prompt_symbols, COMPLETION.prompt_symbols) == (0, 48)
 
 
-# Tasks
-
-_IMPORTS = """
-import pkgutil, sys
-from ancestral.service.tasks import TASKS
-{more}
-for task in TASKS:
-    for name in {names}:
-        pkgutil.resolve_name(name)
-print(*sorted(set(sys.modules) & {{{modules}}}))
-"""
+# Kinds
 
 
-def imported(more: str, names: str, *modules: str) -> str:
-    """Those of these modules that a process has imported after it has resolved these names of every task."""
-    code = _IMPORTS.format(more=more, names=names, modules=", ".join(map(repr, modules)))
+def imported(modules: str, *unwanted: str) -> str:
+    """Those of the unwanted modules that a process has imported together with these."""
+    code = f"import sys, {modules}; print(*sorted(set(sys.modules) & {set(unwanted)}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("task", list(TASKS), ids=lambda task: task.kind)
-def test_what_is_named_exists(task: Task[Any]) -> None:
-    attempt = task.attempt_class()
-    assert issubclass(attempt, JobAttempt)
-    assert not inspect.isabstract(attempt)
-    assert (task.encoder is None) == (task.report is not None), "a file of symbols, or figures"
-    assert (task.manifest is None) == (task.encoder is None)
-    if task.encoder is not None:
-        module, _, name = task.encoder.partition(":")
-        assert issubclass(getattr(__import__(module, fromlist=[name]), name), Encoder)
-    if (rule := task.manifest) is not None:
-        assert list(inspect.signature(rule.builder()).parameters) == ["catalog", "settings", "request"]
-        assert rule.transport_fields <= rule.schema.model_fields.keys()
-        repeated = rule.schema.model_fields.keys() - rule.transport_fields - {rule.upload, "model"}
-        assert repeated <= task.payload.__dataclass_fields__.keys()
+def test_a_manifest_has_every_field_of_its_request() -> None:
+    for kind, schema in REQUESTS.items():
+        assert schema.transport <= schema.model_fields.keys()
+        repeated = schema.model_fields.keys() - schema.transport - {schema.upload, "model", "seed", "n"}
+        assert repeated <= kind.__dataclass_fields__.keys()
 
 
 def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
-    more = "import ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.loader"
     modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "pycrfsuite", "gruut_lang_en", "torch")
-    assert imported(more, "[task.attempt]", *modules) == ""
+    assert imported("ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.loader", *modules) == ""
 
 
 def test_an_api_process_imports_no_compiled_kernels() -> None:
-    names = "[n for n in (task.encoder, task.report, task.manifest and task.manifest.build) if n]"
     others = "ancestral.models.engines.speech.native", "torch", "av", "fastapi"
-    assert imported("import ancestral.service.api.app", names, *others) == "av fastapi"
+    assert imported("ancestral.service.api.app", *others) == "av fastapi"
 
 
 @pytest.mark.parametrize(
-    ("model", "request_fields", "task"),
+    ("model", "request_fields", "schema"),
     [
-        ("tiny", {"input": "Hi.", "voice": "ann"}, speech_tasks.SPEECH),
-        ("tiny", {"duration": 1.0}, speech_tasks.SPEECH),
-        ("free", {"duration": 1.0, "voice": "ann"}, speech_tasks.GENERATION),
-        ("rgb", {"prompt": "cat", "n": 2}, image_tasks.IMAGE),
-        ("rgb", {"class": "cat", "surprise": 1}, image_tasks.IMAGE),
-        ("rgb", {"prompt": "cat", "rows": 2}, image_tasks.COMPLETION),
-        ("rgb", {"prompt": "cat", "rows": 2, "image": "aa"}, image_tasks.COMPLETION),
-        ("rgb", {"from": "cat", "to": "dog", "steps": 3}, image_tasks.INTERPOLATION),
-        ("grey", {}, image_tasks.IMAGE),
+        ("tiny", {"input": "Hi.", "voice": "ann"}, SpeechRequest),
+        ("tiny", {"duration": 1.0}, SpeechRequest),
+        ("free", {"duration": 1.0, "voice": "ann"}, GenerationRequest),
+        ("rgb", {"prompt": "cat", "n": 2}, ImageRequest),
+        ("rgb", {"class": "cat", "surprise": 1}, ImageRequest),
+        ("rgb", {"prompt": "cat", "rows": 2}, CompletionRequest),
+        ("rgb", {"prompt": "cat", "rows": 2, "image": "aa"}, CompletionRequest),
+        ("rgb", {"from": "cat", "to": "dog", "steps": 3}, InterpolationRequest),
+        ("grey", {}, ImageRequest),
     ],
 )
-def test_a_request_finds_its_task(
-    zoo: Path, model: str, request_fields: dict[str, Any], task: Task[Any], engine: str
+def test_the_request_in_a_manifest_is_recognised(
+    zoo: Path, model: str, request_fields: dict[str, Any], schema: type[StrictRequest]
 ) -> None:
     catalog = load_catalog(CatalogConfig((zoo,)))
-    assert TASKS.manifest_rule(catalog.model(model), {"model": model} | request_fields) is task.manifest
+    assert request_schema(catalog.model(model), {"model": model} | request_fields) is schema
 
 
 @pytest.fixture(scope="module")

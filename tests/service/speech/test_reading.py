@@ -19,16 +19,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.lexicon import read_lexicon
+from ancestral.catalog.catalog import Catalog, read_lexicon
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.entries import ModelError
 from ancestral.models.text import InputFormat, Sentence, UnsupportedText, Word, parse_text, phonemize
 from ancestral.models.text.visemes import viseme_of
-from ancestral.service.speech.alignment import Alignment, normalized, written
-from ancestral.service.speech.captions import captions, cues
-from ancestral.service.speech.text_parts import written_parts
-from ancestral.service.speech.timestamps import SentenceTimes
+from ancestral.service.speech.timestamps import (
+    Alignment,
+    SentenceTimes,
+    captions,
+    cues,
+    normalized,
+    written,
+    written_parts,
+)
 from ancestral.speech.timing import Timing
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import made, verify

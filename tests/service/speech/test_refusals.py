@@ -20,9 +20,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.errors import InvalidRequest
+from ancestral.requests import SpeechRequest
+from ancestral.service.jobs.planning import speech_job
 from ancestral.service.settings import Settings
-from ancestral.service.speech.requests import speech_job
-from ancestral.service.speech.schemas import SpeechRequest
 from ancestral.service.ws.messages import checked
 from tests.service.api.envelope import check_envelope
 from tests.service.servers import Server

@@ -25,15 +25,15 @@ from ancestral.catalog.sampler import Part
 from ancestral.loader import load_models
 from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Scheduler
+from ancestral.requests import Speak
 from ancestral.service.broker.job import Status
 from ancestral.service.broker.messages import Signals
 from ancestral.service.broker.workers import LEASE_SECONDS, Lease, Workers
 from ancestral.service.cli.local.embedded import EmbeddedRedis
-from ancestral.service.jobs.attempt import AttemptContext, ScoringAttempt, Stop
-from ancestral.service.jobs.sampling_attempt import FED_SECONDS
+from ancestral.service.jobs.attempt import AttemptContext, Stop
+from ancestral.service.jobs.plans import dump
+from ancestral.service.jobs.sampling_attempt import FED_SECONDS, ScoringAttempt, SoundAttempt
 from ancestral.service.settings import Settings
-from ancestral.service.speech.attempts import SpeechAttempt
-from ancestral.service.speech.payloads import SpeechPayload
 from ancestral.service.telemetry.metrics import WorkerMetrics
 from ancestral.service.worker.claim_order import ClaimOrder
 from ancestral.service.worker.renewal import renew_leases
@@ -73,17 +73,16 @@ def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis
     models = load_models(CatalogConfig((zoo,)), "native", only="tiny")
     model = models.speech_model("tiny", "speech")
     sampler = Counting(**vars(models.sound(model)))
-    said = utterance(models, model, models.voice(model, "ann"), "1" * 4096, seed=7)
-    payload = SpeechPayload(**vars(said), response_format="wav", sample_rate=None)
+    said = utterance(models, model, models.voice(model, "ann"), "1" * 4096, Speak(seed=7))
     settings = Settings(models_dir=zoo)
 
     async def listen(broker: Broker) -> None:
         """Somebody who has read nothing for a while."""
-        await submitted(broker, 1, payload=payload.dump(), paced=True)
+        await submitted(broker, 1, payload=dump(said), paced=True)
         lease = await claimed(broker)
         assert lease is not None
         context = AttemptContext(settings, models, scheduler, pool, WorkerMetrics(), lambda priority: False)
-        attempt = SpeechAttempt(context, sampler, lease, payload)
+        attempt = SoundAttempt(context, sampler, lease, said)
         running = asyncio.create_task(attempt.run())
         while (await broker.clients.job(lease.job.id)).samples_total is None:  # type: ignore[union-attr]
             await asyncio.sleep(0.05)
@@ -94,8 +93,8 @@ def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis
     with ThreadPoolExecutor(2) as pool:
         run(redis, listen)
     scheduler.close()
-    longest = max(sampler.timing(payload, index).length for index in range(len(payload.sentences)))
-    assert len(payload.sentences) > 100
+    longest = max(sampler.timing(said, index).length for index in range(len(said.sentences)))
+    assert len(said.sentences) > 100
     assert 0 < Counting.opened <= (settings.ahead_seconds + FED_SECONDS) * RATE + longest
 
 

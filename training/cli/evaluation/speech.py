@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ancestral.models.engines.base import Array
     from ancestral.models.engines.speech.engine import SpeechEngine
     from ancestral.speech.sampler import SpeechSampler
-    from ancestral.speech.speech import Speech
     from ancestral.speech.utterance import Utterance
+    from ancestral.speech.voice import Speech
     from ancestral.training.evaluation.listener import Listener
     from ancestral.training.evaluation.listening import Heard
     from ancestral.training.evaluation.speech import OpinionJudge, Wave

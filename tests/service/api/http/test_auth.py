@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ancestral.service.api.http.auth import Keys, KeysError, caller_of, new_key, parse_keys, read_keys
 from ancestral.service.api.http.json_route import JsonRoute
-from ancestral.service.jobs.caller import Caller
+from ancestral.service.jobs.state import Caller
 from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served
 from tests.service.servers import Serve, Server

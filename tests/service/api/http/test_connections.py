@@ -34,9 +34,7 @@ from ancestral.service.api.http.middleware import RateHeaders
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.keys import key
-from ancestral.service.jobs.caller import Caller
-from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.tasks import Tasks
+from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import ApiMetrics
 from ancestral.service.telemetry.tracing import tracing
@@ -232,7 +230,7 @@ def redis_url(valkey: ValkeyServer) -> str:
 def state_of(connection: Connection, requests_per_minute: int | None) -> AppState:
     """What the requests of a server without models share."""
     settings = Settings(requests_per_minute=requests_per_minute)
-    return AppState(settings, Catalog({}), Tasks(), Clients(connection), ApiMetrics(), tracing(settings, "api"), None)
+    return AppState(settings, Catalog({}), Clients(connection), ApiMetrics(), tracing(settings, "api"), None)
 
 
 def run(redis_url: str, act: Callable[[AppState, Redis], Awaitable[Any]]) -> Any:

@@ -16,10 +16,9 @@ from ancestral.errors import InvalidRequest
 from ancestral.models.text import UnsupportedText, parse_text, phonemize
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.script import Cast, Speaker
-from ancestral.service.speech.session.messages import SessionConfig
 from ancestral.service.speech.session.sentences import Sentences, with_lead
-from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionState
-from ancestral.speech.cast import spoken as spoken_by
+from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionConfig, SessionState
+from ancestral.speech.utterance import spoken as spoken_by
 
 KEEP = 120.0
 CAST = Cast.of_one("en")

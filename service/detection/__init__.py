@@ -1,1 +1,0 @@
-"""Whether a file was made here, over HTTP: ``POST /v1/detect``."""
