@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,7 +12,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class Kernels(BuildHookInterface):  # type: ignore[type-arg]  # of no configuration
-    """Asks for the package ``ziglang`` (101 MB, for the time of the installation) only where there is no compiler."""
+    """For a clone what its processor uses, for a wheel whatever processors of its kind use. ``WHEEL_FOR=all`` makes one
+    for all systems, by the package ``ziglang`` (101 MB, for the time of the build), which is asked for where there is
+    no compiler, too."""
 
     def _builder(self) -> Any:
         spec = spec_from_file_location("native_build", Path(self.root) / "models" / "native_build.py")
@@ -22,9 +25,17 @@ class Kernels(BuildHookInterface):  # type: ignore[type-arg]  # of no configurat
         return module
 
     def dependencies(self) -> list[str]:
-        return [] if self._builder().compiler() else ["ziglang>=0.13"]
+        return [] if self._builder().compiler() and not _for_all() else ["ziglang>=0.13"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        self._builder().build()
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        builder = self._builder()
+        if _for_all():
+            builder.build_all()
+        else:
+            builder.build(builder.variants()[:1] if version == "editable" else builder.every_variant(builder.machine()))
+        platform = "any" if _for_all() else sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"
+
+
+def _for_all() -> bool:
+    return os.environ.get("WHEEL_FOR") == "all"

@@ -1,7 +1,8 @@
 """The compiled C of models/kernels: chosen for this processor, loaded, and called with numpy's arrays.
 
 ctypes, because a library that knows nothing of Python serves all its versions; a call costs 2 µs and takes at least
-100. All sets of instructions give the same bytes. ``NATIVE_INSTRUCTIONS`` forces one of :func:`variants`.
+100. All sets of instructions give the same bytes. ``NATIVE_INSTRUCTIONS`` forces one of
+:func:`native_build.variants`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import sys
 from functools import cache
 from typing import Any
 
@@ -22,43 +22,28 @@ log = logging.getLogger(__name__)
 
 LINE, _HUGE_PAGE = 64, 1 << 21
 """Bytes of a line of the cache, and of a huge page."""
-_DOT_PRODUCTS = 1 << 20
-"""Bit of Linux's AT_HWCAP on aarch64."""
 
 
 @cache
 def _load(variant: str) -> ctypes.CDLL:
     path = native_build.path(variant)
     if not path.exists():
-        log.info("compiling the kernels: their sources have changed since the package was installed")
-        native_build.build()
+        log.info("compiling the kernels for %s", variant)
+        native_build.build([variant])
     return ctypes.CDLL(str(path))
 
 
 @cache
-def variants() -> tuple[str, ...]:
-    """Sets of instructions that this processor has, the fastest first; ``portable`` is the last."""
-    names = list(native_build.variants())
-    if "avx2" in names:
-        level = ctypes.CFUNCTYPE(ctypes.c_int64)(("processor", _load("portable")))()
-        names = names[2 - level :]
-    elif "neon-dotprod" in names and sys.platform == "linux":
-        getauxval = ctypes.CDLL(None).getauxval
-        getauxval.restype = ctypes.c_ulong
-        names = names if getauxval(ctypes.c_ulong(16)) & _DOT_PRODUCTS else names[1:]
-    return tuple(names)
-
-
 def instructions() -> str:
     """The set of instructions in use.
 
     Raises:
         ValueError: ``NATIVE_INSTRUCTIONS`` names none that this processor has.
     """
-    forced = os.environ.get("NATIVE_INSTRUCTIONS")
-    if forced and forced not in variants():
-        raise ValueError(f"NATIVE_INSTRUCTIONS: {forced!r} is none of {', '.join(variants())}")
-    return forced or variants()[0]
+    names, forced = native_build.variants(), os.environ.get("NATIVE_INSTRUCTIONS")
+    if forced and forced not in names:
+        raise ValueError(f"NATIVE_INSTRUCTIONS: {forced!r} is none of {', '.join(names)}")
+    return forced or names[0]
 
 
 def array(kind: DTypeLike) -> Any:

@@ -1,13 +1,14 @@
-"""Compiles the C of models/kernels for this machine: one library for each set of instructions.
+"""Compiles the C of models/kernels: a library for each set of instructions.
 
-pip runs it when the package is installed (.ci/build_kernels.py), and so does a clone whose C has changed since. The
-compiler is the system's ``cc`` (or ``$CC``) if there is one, else that of the package ``ziglang``. Nothing compiled is
-kept in the repository: gcc takes four seconds, what was compiled elsewhere would have to be trusted, and two branches
-that both change C would conflict in it.
+pip runs it when the package is installed (hatch_build.py), and so does a process that finds no library of the set that
+it asks for: of a clone whose C has changed, or of a test. The compiler is the system's ``cc`` (or ``$CC``) if there is
+one, else that of the package ``ziglang``. Nothing compiled is kept in the repository: what was compiled elsewhere would
+have to be trusted, and two branches that both change C would conflict in it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -16,23 +17,39 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 SOURCES: Final = Path(__file__).parent / "kernels"
 FLAGS: Final = (
-    "-std=gnu11 -O3 -shared -fPIC -g0 -fvisibility=hidden -ffp-contract=off -fno-trapping-math -fno-math-errno -fwrapv"
+    "-std=gnu11 -O3 -fPIC -g0 -fvisibility=hidden -ffp-contract=off -fno-trapping-math -fno-math-errno -fwrapv"
 )
 """Products and sums are rounded separately, so floating-point numbers have the same bits with all instructions."""
+AVX512: Final = "avx512f avx512bw avx512dq avx512vl avx512_vnni"
 VARIANTS: Final = {
     "x86_64": {
-        "avx512-vnni": "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512",
-        "avx2": "-mavx2",
-        "portable": "-DPORTABLE",
+        "avx512-vnni": (AVX512, "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mprefer-vector-width=512"),
+        "avx2": ("avx2", "-mavx2"),
+        "portable": ("", "-DPORTABLE"),
     },
-    "aarch64": {"neon-dotprod": "-march=armv8.2-a+dotprod", "neon": "", "portable": "-DPORTABLE"},
+    "aarch64": {
+        "neon-dotprod": ("asimddp", "-march=armv8.2-a+dotprod"),
+        "neon": ("", ""),
+        "portable": ("", "-DPORTABLE"),
+    },
 }
-"""Options of every set of instructions of a kind of processor, the fastest first."""
+"""What sets of instructions ask of a processor, in the words of Linux, and their options; the fastest first."""
+TARGETS: Final = {
+    ("linux", "x86_64"): "x86_64-linux-gnu.2.17",
+    ("linux", "aarch64"): "aarch64-linux-gnu.2.17",
+    ("darwin", "x86_64"): "x86_64-macos",
+    ("darwin", "aarch64"): "aarch64-macos",
+}
+"""Systems and processors of a wheel for all of them, and what ziglang calls them."""
 
 
 def machine() -> str:
@@ -41,16 +58,35 @@ def machine() -> str:
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 
-def variants() -> dict[str, str]:
-    """Sets of instructions that there are libraries for on this kind of processor."""
-    return VARIANTS.get(machine(), {"portable": "-DPORTABLE"})
+def every_variant(kind: str) -> dict[str, tuple[str, str]]:
+    """The sets of instructions of a kind of processor, as :data:`VARIANTS` has them."""
+    return VARIANTS.get(kind, {"portable": ("", "-DPORTABLE")})
 
 
-def path(variant: str) -> Path:
-    """The library of a set of instructions, whose name changes with the sources."""
+@cache
+def variants() -> tuple[str, ...]:
+    """Sets of instructions that this processor and its system have, the fastest first; ``portable`` is the last."""
+    known = {"avx2", "asimddp"}  # of all Macs that a supported macOS runs on
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo") as file:  # of the first processor, since a hundred of them take a while
+            line = next((line for line in file if line.lower().startswith(("flags", "features"))), "")
+        known = set(line.split())
+    return tuple(name for name, (needed, _) in every_variant(machine()).items() if known.issuperset(needed.split()))
+
+
+@cache
+def digest() -> str:
+    """What changes with the sources and the options of the compiler."""
     files = sorted([*SOURCES.glob("*.c"), *SOURCES.glob("*.h"), Path(__file__)])
-    digest = hashlib.sha256(b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)).hexdigest()
-    return SOURCES / "lib" / f"{sys.platform}-{machine()}-{variant}-{digest[:12]}.so"
+    whole = b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)
+    return hashlib.sha256(whole).hexdigest()[:12]
+
+
+def path(variant: str, system: str = sys.platform, kind: str = "") -> Path:
+    """The library of a set of instructions. ``NATIVE_LIBRARIES`` names another folder than that beside the sources:
+    libraries with more options need one (``NATIVE_OPTIONS``, by which tests add sanitizers)."""
+    folder = Path(os.environ.get("NATIVE_LIBRARIES") or SOURCES / "lib")
+    return folder / f"{system}-{kind or machine()}-{variant}-{digest()}.so"
 
 
 def compiler() -> list[str] | None:
@@ -62,37 +98,62 @@ def compiler() -> list[str] | None:
     return [sys.executable, "-m", "ziglang", "cc"] if importlib.util.find_spec("ziglang") else None
 
 
-def build() -> None:
-    """Compile what is missing, and remove what earlier sources left.
+def build(names: Iterable[str]) -> None:
+    """Compile the libraries of these sets of instructions, where they are missing.
 
     Raises:
         RuntimeError: there is no compiler, or it fails.
     """
-    wanted = {path(variant): options for variant, options in variants().items()}
-    missing = {target: options for target, options in wanted.items() if not target.exists()}
-    if not missing:
-        return
-    if (command := compiler()) is None:
+    command = compiler()
+    if command is None:
         raise RuntimeError("there is no C compiler: install gcc or clang, or the Python package ziglang")
-    folder = SOURCES / "lib"
-    folder.mkdir(exist_ok=True)
-    sources = [str(file) for file in sorted(SOURCES.glob("*.c"))]
-    running = []
-    for target, options in missing.items():
-        made = target.with_suffix(f".{os.getpid()}")
-        line = [*command, *FLAGS.split(), *options.split(), *sources, "-o", str(made)]
-        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603  # our own line
-        running.append((process, made, target))
-    failed = ""
-    for process, made, target in running:
-        output, _ = process.communicate()
-        if process.returncode:
-            failed = f"{shlex.join(command)} cannot compile {SOURCES}:\n{output}"
-            made.unlink(missing_ok=True)
-        else:
+    _compile({path(name): [*command, *every_variant(machine())[name][1].split()] for name in names})
+
+
+def build_all() -> None:
+    """Compile every library of :data:`TARGETS` by ziglang.
+
+    Raises:
+        RuntimeError: it fails.
+    """
+    zig = [sys.executable, "-m", "ziglang", "cc"]
+    _compile({
+        path(name, *target): [*zig, "-target", triple, *options.split()]
+        for target, triple in TARGETS.items()
+        for name, (_, options) in every_variant(target[1]).items()
+    })  # fmt: skip
+
+
+def _compile(commands: dict[Path, list[str]]) -> None:
+    """Compile the libraries of a folder that are missing, as many files at a time as there are cores, and remove those
+    of earlier sources. Other processes wait meanwhile."""
+    folder, sources = next(iter(commands)).parent, sorted(SOURCES.glob("*.c"))
+    more = shlex.split(os.environ.get("NATIVE_OPTIONS", ""))
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        (folder / "lock").open("w") as lock,
+        tempfile.TemporaryDirectory() as scratch,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        missing = {target: command for target, command in commands.items() if not target.exists()}
+        objects = {target: [f"{scratch}/{target.stem}-{source.stem}.o" for source in sources] for target in missing}
+        lines = [
+            [*command, *FLAGS.split(), *more, "-c", str(source), "-o", made]
+            for target, command in missing.items()
+            for source, made in zip(sources, objects[target], strict=True)
+        ]
+        list(pool.map(_run, lines))
+        for target, command in missing.items():
+            made = target.with_suffix(".part")
+            _run([*command, *more, "-shared", *objects[target], "-o", str(made)])
             made.replace(target)
-    if failed:
-        raise RuntimeError(failed)
-    for file in folder.glob("*.so"):
-        if file not in wanted:
-            file.unlink(missing_ok=True)
+        for file in folder.glob(f"{sys.platform}-{machine()}-*.so") if missing else ():
+            if not file.stem.endswith(digest()):
+                file.unlink(missing_ok=True)
+
+
+def _run(line: list[str]) -> None:
+    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603  # our own line
+    if done.returncode:
+        raise RuntimeError(f"the kernels cannot be compiled: {shlex.join(line)}\n{done.stdout}")

@@ -10,6 +10,7 @@ themselves are in models/architectures/.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -71,6 +72,9 @@ class Spec:
         given = {k: _frozen(v) for k, v in data.items() if k != "kind"}
         if unknown := sorted(set(given) - names):
             raise SpecError(f"{unknown[0]}: unknown field of a {cls.kind} configuration")
+        for f in dataclasses.fields(cls):
+            if f.name in given and (wanted := _unfit(str(f.type), given[f.name])):
+                raise SpecError(f"{f.name}: must be {wanted}, not {given[f.name]!r:.80}")
         try:
             return cls(**given)
         except TypeError as error:  # a required key is absent
@@ -82,6 +86,22 @@ class Spec:
             value = getattr(self, name)
             if not isinstance(value, int) or not 1 <= value <= most:
                 raise SpecError(f"{name}: must be an integer from 1 to {most}, not {value!r}")
+
+
+def _unfit(kind: str, value: Any) -> str:
+    """What a value has to be by its annotation, if it is something else."""
+    if kind.startswith("tuple[") and kind.endswith(", ...]") and kind.count("[") == 1:
+        fits = isinstance(value, tuple) and not any(_unfit(kind[6:-6], each) for each in value)
+        return "" if fits else f"a list, each of which is {_KINDS[kind[6:-6]][1]}"
+    types, name = _KINDS.get(kind, (object, ""))
+    fits = isinstance(value, types) and isinstance(value, bool) <= (kind not in ("int", "float"))
+    return "" if fits and not (isinstance(value, float) and not math.isfinite(value)) else name
+
+
+_KINDS: Final[dict[str, Any]] = {
+    "int": (int, "an integer"), "float": ((int, float), "a number"), "str": (str, "text"),
+    "bool": (bool, "true or false"),
+}  # fmt: skip
 
 
 def _frozen(value: Any) -> Any:

@@ -1,9 +1,6 @@
-/* What is exported of vectors.h and draw.h, and which instructions this processor has. */
+/* What is exported of vectors.h and draw.h. */
 #include "export.h"
 #include "draw.h"
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 enum { MOST_INPUTS = 4096 };
 
@@ -50,18 +47,4 @@ void draw_symbols(const int32_t *logits, int64_t rows, int64_t count, int64_t in
         uint32_t u = noise((uint64_t)seed, (uint64_t)(position + n));
         symbols[n] = (uint8_t)draw(logits + n * count, (int)count, (int32_t)inverse, (int32_t)least, u);
     }
-}
-
-/* 2 for AVX-512 with VNNI, 1 for AVX2, 0 for neither: what both the processor and the operating system know. */
-EXPORT(processor) int64_t processor(void) {
-#if defined(__x86_64__)
-    unsigned a, b, c, d, low, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 0;
-    const unsigned wide = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    return (low & 0xE0) == 0xE0 && (b & wide) == wide && (c & bit_AVX512VNNI) ? 2 : 1;
-#else
-    return 0;
-#endif
 }

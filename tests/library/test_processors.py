@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from ancestral.models.native import variants
+from ancestral.models.native_build import variants
 from tests.paths import ROOT
 
 _CPU = import_module("numpy._core._multiarray_umath")

@@ -10,8 +10,8 @@ from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.audio.high_band import BANDS, INPUTS, HighBand
 from ancestral.models.audio.mel_correction import LIMIT_DB, MelCorrection, tables
 from ancestral.models.audio.pcm import from_int16, to_int16
-from ancestral.models.native import variants
 from ancestral.models.spec import FeatureSpec
+from tests.models.instructions import MORE_THAN_ONE, each_variant
 from tests.training.sounds import FEATURES, RATE, tone
 
 
@@ -402,11 +402,10 @@ def test_the_filter_is_the_loop_that_its_formula_says(wave, filters):
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.skipif(len(variants()) == 1, reason="this processor has one set of instructions")
+@MORE_THAN_ONE
 def test_all_instructions_filter_and_correct_alike(mels, wave, monkeypatch):
     frames, found = np.concatenate([mels, np.ones((len(mels), 1), np.float32)], axis=1), []
-    for variant in variants():
-        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+    for _ in each_variant(monkeypatch):
         filters = shaping.predictor(frames, SPEC, 2.0)
         sound = shaping.decode_excitation(shaping.encode_excitation(wave, filters), filters)
         correction = MelCorrection(frames, SPEC, 1.0)

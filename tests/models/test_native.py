@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,15 +10,15 @@ import pytest
 from ancestral.models import native, native_build
 from ancestral.models.native import INTEGER, Function, array
 from ancestral.models.noise import uniforms
+from tests.models.instructions import EVERY_VARIANT, force
 
 BYTE_PRODUCTS = Function("byte_products", array("i1"), array("i4"), INTEGER, INTEGER, array("i1"), INTEGER, array("i4"))
 DRAW = Function("draw_symbols", array("i4"), INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, array("u1"))
-EVERY_VARIANT = pytest.mark.parametrize("variant", native.variants())
 
 
 @pytest.fixture
 def _forced(variant, monkeypatch):
-    monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+    force(monkeypatch, variant)
 
 
 @EVERY_VARIANT
@@ -92,11 +93,13 @@ def test_arrays_of_another_kind_are_refused():
 
 
 def test_the_variants_of_a_processor_end_with_the_portable_one_and_others_are_refused(monkeypatch):
-    assert native.variants()[-1] == "portable"
-    assert native.instructions() == native.variants()[0]
+    assert native_build.variants()[-1] == "portable"
+    find = native.instructions.__wrapped__
+    monkeypatch.delenv("NATIVE_INSTRUCTIONS", raising=False)
+    assert find() == native_build.variants()[0]
     monkeypatch.setenv("NATIVE_INSTRUCTIONS", "altivec")
     with pytest.raises(ValueError, match=r"^NATIVE_INSTRUCTIONS: 'altivec' is none of .*portable$"):
-        native.instructions()
+        find()
 
 
 @pytest.fixture
@@ -105,28 +108,36 @@ def copied(tmp_path, monkeypatch):
     for file in [*native_build.SOURCES.glob("*.c"), *native_build.SOURCES.glob("*.h")]:
         shutil.copy(file, tmp_path)
     monkeypatch.setattr(native_build, "SOURCES", tmp_path)
-    return tmp_path
+    monkeypatch.delenv("NATIVE_LIBRARIES", raising=False)
+    native_build.digest.cache_clear()
+    yield tmp_path
+    native_build.digest.cache_clear()
 
 
 def test_a_library_is_compiled_once_for_its_sources(copied, monkeypatch):
-    for name in ("wavenet.c", "pixelcnn.c"):
-        (copied / name).unlink(missing_ok=True)
-    native_build.build()
-    first = sorted(copied.glob("lib/*"))
-    assert first == sorted(map(native_build.path, native_build.variants()))
+    for file in copied.glob("*.c"):
+        if file.name != "common.c":
+            file.unlink()
+    native_build.build(["portable"])
+    first = native_build.path("portable")
+    assert [*copied.glob("lib/*.so")] == [first]
     monkeypatch.setenv("CC", "false")
-    native_build.build()
-    (copied / "draw.h").write_text("#error not C\n")
+    native_build.build(["portable"])
     monkeypatch.delenv("CC")
-    with pytest.raises(RuntimeError, match="not C"):
-        native_build.build()
-    assert sorted(copied.glob("lib/*")) == first, "what is there stays until there is a new one"
+    source = (copied / "common.c").read_text()
+    for text, failure in (("#error not C\n", "not C"), (source + "\n", "")):
+        (copied / "common.c").write_text(text)
+        native_build.digest.cache_clear()
+        with pytest.raises(RuntimeError, match=failure) if failure else nullcontext():
+            native_build.build(["portable"])
+        assert first.exists() == bool(failure), "what is there stays until there is a new one"
+    assert [*copied.glob("lib/*.so")] == [native_build.path("portable")]
 
 
 def test_without_a_compiler_it_says_what_to_install(copied, monkeypatch):
     monkeypatch.setattr(native_build, "compiler", lambda: None)
     with pytest.raises(RuntimeError, match="install gcc or clang, or the Python package ziglang"):
-        native_build.build()
+        native_build.build(["portable"])
 
 
 def test_the_compiler_is_that_of_the_environment_then_the_systems_then_zig(monkeypatch):

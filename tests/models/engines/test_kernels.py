@@ -11,7 +11,7 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.kernels.byte_products import ByteMatrix
 from ancestral.models.kernels.wavenet_layout import aligned
-from ancestral.models.native import variants
+from tests.models.instructions import each_variant
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests
 
 # None of these is a multiple of four or eight: all products have remainders.
@@ -26,8 +26,7 @@ def test_products_have_the_same_bits_alone_and_among_others_by_all_instructions(
     rng = np.random.default_rng(0)
     x, weights = (rng.standard_normal(shape, np.float32) for shape in ((10, inputs), (inputs, outputs)))
     found = []
-    for variant in variants():
-        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+    for _ in each_variant(monkeypatch):
         found.append(product(x, weights))
         np.testing.assert_array_equal(np.stack([product(row, weights) for row in x]), found[-1])
         np.testing.assert_array_equal(found[-1], found[0])

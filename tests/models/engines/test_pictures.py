@@ -26,13 +26,13 @@ from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
 from ancestral.models.kernels.precision import Precision
-from ancestral.models.native import variants
 from ancestral.models.networks.reference_sampler import draw, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 from ancestral.models.scheduler import End, Scheduler
 from ancestral.training.data.masks import kept_pixels
 from tests.models import random_models
 from tests.models import random_models as toys
+from tests.models.instructions import MORE_THAN_ONE, each_variant
 from tests.models.scheduler.support import RATE, Sink, held, solo
 
 MAKERS = {
@@ -448,7 +448,7 @@ SAME = INT8 | {"RGB, 256 levels": toys.tiny(True, 3, levels=256, features=24, **
 SAME |= {name: TORCH[name] for name in TORCH if "original" in name or "row" in name or "diagonal" in name}
 
 
-@pytest.mark.skipif(len(variants()) == 1, reason="this processor has one set of instructions")
+@MORE_THAN_ONE
 @random_models.each_of(SAME)
 def test_all_instructions_give_the_same_pictures_likelihoods_and_intervals(spec, monkeypatch):
     has_int8 = architecture(spec.kind).has_int8(spec)
@@ -456,8 +456,7 @@ def test_all_instructions_give_the_same_pictures_likelihoods_and_intervals(spec,
     wanted, images = requests(engine, 5), toys.pictures_of(spec, 3)
     plain = [replace(request, edit=None) for request in wanted[:3]]
     found = []
-    for variant in variants():
-        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+    for _ in each_variant(monkeypatch):
         scores = engine.score(images, None if plain[0].h is None else np.stack([request.h for request in plain]))
         found.append((engine.draw(wanted), scores, engine.intervals(images, plain, (0, 2))))
     for other in found[1:]:

@@ -30,12 +30,12 @@ from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.kernels.precision import Precision
-from ancestral.models.native import variants
 from ancestral.models.spec import FeatureSpec, SpecError
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
 from tests.models import random_models as toys
 from tests.models.engines.support import differing, exact_logits, in_company, speaking
+from tests.models.instructions import each_variant
 from tests.models.scheduler.support import solo
 
 ENGINES = {
@@ -333,8 +333,7 @@ def test_all_instructions_give_the_same_symbols_and_scores(spec, precision, monk
     """Alone, in twos and in fours."""
     checkpoint, wanted, found = toys.random_checkpoint(spec), toys.requests(spec, 7, 200), []
     made = NativeEngine(checkpoint, precision)
-    for variant in variants():
-        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+    for _ in each_variant(monkeypatch):
         alone = [solo(made, request) for request in wanted]
         streams = [made.open(request) for request in wanted]
         together = made.step(streams, 150)
@@ -358,8 +357,7 @@ def test_weights_and_ranges_of_any_size_end_in_symbols_or_in_an_error_that_names
         changed = {name: (checkpoint.tensors[name] * np.float32(factor)).astype(np.float32)}
         checkpoint = replace(checkpoint, tensors={**checkpoint.tensors, **changed})
     made = []
-    for variant in variants():
-        monkeypatch.setenv("NATIVE_INSTRUCTIONS", variant)
+    for _ in each_variant(monkeypatch):
         try:
             made.append(solo(NativeEngine(checkpoint, Precision.INT8), request).tobytes())
         except EngineError as error:
