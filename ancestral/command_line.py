@@ -101,13 +101,12 @@ def check_output(output: Path) -> None:
 def model_options(function: Callable[..., None]) -> Callable[..., None]:
     """Options that say which models there are and how they are sampled, as ``ANCESTRAL_*`` say it to a server.
 
-    The command gets ``config`` (a :class:`~ancestral.catalog.catalog.CatalogConfig`), ``engine`` and ``precision``.
+    The command gets ``config`` (a :class:`~ancestral.catalog.catalog.CatalogConfig`) and ``engine``.
     """
 
     @click.option("--models-dir", type=_FOLDER, envvar="ANCESTRAL_MODELS_DIR", help="Of models, not the bundled ones.")
     @click.option("--data-dir", type=_FOLDER, envvar="ANCESTRAL_DATA_DIR", default="data", show_default=True)
     @click.option("--engine", envvar="ANCESTRAL_ENGINE", default="auto", show_default=True)
-    @click.option("--precision", envvar="ANCESTRAL_PRECISION", default="auto", show_default=True)
     @functools.wraps(function)
     def with_config(models_dir: Path | None, data_dir: Path, **arguments: Any) -> None:
         from ancestral.catalog.catalog import BUNDLED, CatalogConfig

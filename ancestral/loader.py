@@ -66,15 +66,12 @@ class LoadedModels(Catalog):
                 log.info("model unloaded", extra={"model": name})
 
 
-def load_models(
-    config: CatalogConfig, engine: str = "auto", precision: str = "auto", only: str | None = None
-) -> LoadedModels:
+def load_models(config: CatalogConfig, engine: str = "auto", only: str | None = None) -> LoadedModels:
     """Load models for sampling.
 
     Args:
         config: where they are.
         engine: one of :data:`ancestral.models.engines.NAMES`.
-        precision: one of :data:`ancestral.models.engines.PRECISIONS`.
         only: the id or an alias of the one that is loaded; all of them if None.
 
     Raises:
@@ -92,7 +89,7 @@ def load_models(
             )
         chosen = [entries[known]]
     found = usable(chosen) if only is None else [(chosen[0], checkpoints(chosen[0]))]
-    samplers = {entry.id: _sampler(entry, loaded, engine, precision) for entry, loaded in found}
+    samplers = {entry.id: _sampler(entry, loaded, engine) for entry, loaded in found}
     return LoadedModels(samplers, aliases, read_lexicon(config.pronunciations))
 
 
@@ -110,10 +107,10 @@ def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
         raise ModelError(f"{entry.id}: {error}") from error
 
 
-def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str, precision: str) -> Sampler:
+def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str) -> Sampler:
     model = describe(entry, loaded)
     with _explained(entry, engine_name):
-        engine = load_engine(engine_name, loaded.sampled, precision)
+        engine = load_engine(engine_name, loaded.sampled)
     if isinstance(model, ImageModel):
         assert isinstance(engine, BatchEngine)
         return ImageSampler(model, engine, _classifier(loaded.classifier))

@@ -31,7 +31,7 @@ from ancestral.images.drawing import (
 from ancestral.images.picture import Picture, Pictures
 from ancestral.images.sampler import ImageSampler, report
 from ancestral.loader import LoadedModels, load_models
-from ancestral.models.engines import NAMES, PRECISIONS
+from ancestral.models.engines import NAMES
 from ancestral.models.entries import EDIT_CAPABILITY
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.voice import Voice
@@ -244,7 +244,6 @@ def load(
     *,
     directory: str | Path | None = None,
     engine: str = "auto",
-    precision: str = "auto",
     pronunciations: str | Path | None = None,
 ) -> Model:
     """Load a model.
@@ -253,25 +252,23 @@ def load(
         model: its id or an alias.
         directory: of models, instead of the bundled ones.
         engine: ``native``, ``onnx-cpu``, ``onnx-cuda``, ``torch``, or ``auto``.
-        precision: of the native engine's weights: ``fp32``, ``int8``, or ``auto``: int8 where it is faster.
         pronunciations: a JSON file of words and their phonemes, for every text.
 
     Raises:
         NotFound: there is no such model.
-        InvalidRequest: there is no such engine or precision.
+        InvalidRequest: there is no such engine.
         ModelError: its description is wrong, or the engine cannot run here.
         CheckpointError: its weights are missing or damaged.
     """
     directories = CatalogConfig.directories if directory is None else (Path(directory),)
     lexicon = None if pronunciations is None else Path(pronunciations)
-    return load_from(CatalogConfig(directories, pronunciations=lexicon), model, engine, precision)
+    return load_from(CatalogConfig(directories, pronunciations=lexicon), model, engine)
 
 
-def load_from(config: CatalogConfig, model: str, engine: str = "auto", precision: str = "auto") -> Model:
+def load_from(config: CatalogConfig, model: str, engine: str = "auto") -> Model:
     """Load a model of a configured deployment; as :func:`load`."""
     check_choice("engine", engine, NAMES)
-    check_choice("precision", precision, PRECISIONS)
-    return Model(load_models(config, engine, precision, only=model), model)
+    return Model(load_models(config, engine, only=model), model)
 
 
 def _file(image: ImageSource) -> bytes:

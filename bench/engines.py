@@ -24,7 +24,6 @@ from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.export import write
 from bench.peer import NAME, Peer
@@ -45,7 +44,6 @@ class Row:
 
     model: str
     engine: str
-    precision: str
     batch: int
     samples_per_cpu_second: float
     samples_per_second: float
@@ -71,15 +69,12 @@ def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:
     ]
 
 
-def measure(
-    model: str, engine: SpeechEngine, precision: Precision, batch: int, samples: int, reference: float | None
-) -> Row:
+def measure(model: str, engine: SpeechEngine, batch: int, samples: int, reference: float | None) -> Row:
     """Time one engine at one batch size.
 
     Args:
         model: its name in the table.
         engine: to be timed.
-        precision: of its weights.
         batch: streams together.
         samples: of every stream in one repetition.
         reference: samples per CPU-second of the engine to compare with; None compares with itself.
@@ -95,8 +90,7 @@ def measure(
         opened, cpu = time.perf_counter(), time.thread_time()
         engine.step(streams, samples)
         timed.append((time.thread_time() - cpu, time.perf_counter() - opened, opened - begin))
-    name = engine.name.removesuffix(f"-{precision.name.lower()}")
-    return _row(model, name, spec, precision, batch, batch * samples, timed, reference)
+    return _row(model, engine.name, spec, batch, batch * samples, timed, reference)
 
 
 def measure_peer(model: str, spec: WaveNetSpec, samples: int, reference: float) -> Row:
@@ -105,11 +99,11 @@ def measure_peer(model: str, spec: WaveNetSpec, samples: int, reference: float) 
     for _ in range(REPETITIONS):
         _, opened = peer.seconds(first)
         timed.append((*peer.seconds(samples), opened))
-    return _row(model, NAME, spec, Precision.FP32, 1, samples, timed, reference)
+    return _row(model, NAME, spec, 1, samples, timed, reference)
 
 
 def _row(
-    model: str, engine: str, spec: WaveNetSpec, precision: Precision, batch: int, samples: int,
+    model: str, engine: str, spec: WaveNetSpec, batch: int, samples: int,
     timed: Sequence[tuple[float, float, float]], reference: float | None,
 ) -> Row:  # fmt: skip
     """The row for ``timed`` repetitions: CPU-seconds, wall-clock seconds, and seconds to the first 20 ms."""
@@ -118,7 +112,6 @@ def _row(
     return Row(
         model=model,
         engine=engine,
-        precision=precision.name.lower(),
         batch=batch,
         samples_per_cpu_second=round(speed),
         samples_per_second=round(samples / wall),
@@ -148,36 +141,25 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
             and r9y9's sampler a fiftieth.
     """
     torch_engine = TorchEngine(checkpoint, cached=True)
-    slow = measure(model, torch_engine, Precision.FP32, 1, samples // 50, None)
+    slow = measure(model, torch_engine, 1, samples // 50, None)
     rows = [slow, measure_peer(model, torch_engine.spec, samples // 50, slow.samples_per_cpu_second)]
-    for precision in Precision:
-        engine = NativeEngine(checkpoint, precision)
-        for batch in BATCHES:
-            length = max(samples // batch, 1000)
-            rows.append(measure(model, engine, precision, batch, length, slow.samples_per_cpu_second))
+    engine = NativeEngine(checkpoint)
+    rows += [measure(model, engine, b, max(samples // b, 1000), slow.samples_per_cpu_second) for b in BATCHES]
     with exported(checkpoint) as copy:
         onnx, length = OnnxEngine(copy), max(samples // 10, 100)
-        rows += [measure(model, onnx, Precision.FP32, b, length, slow.samples_per_cpu_second) for b in BATCHES]
+        rows += [measure(model, onnx, b, length, slow.samples_per_cpu_second) for b in BATCHES]
     return rows
 
 
 def targets(rows: Sequence[Row]) -> list[Target]:
     """The targets of the native engine, in CPU-seconds of its thread."""
-    native = {(row.model, row.precision, row.batch): row for row in rows if row.engine == "native"}
-    rate = WaveNetSpec().sample_rate
-
-    def speed(model: str, precision: str, batch: int) -> float:
-        return native[model, precision, batch].samples_per_cpu_second
-
-    (peer,) = (row.samples_per_cpu_second for row in rows if (row.model, row.engine) == ("wavenet-S", NAME))
-    medium = max(speed("wavenet-M", precision.name.lower(), 1) for precision in Precision)
+    speed = {(row.model, row.engine, row.batch): row.samples_per_cpu_second for row in rows}
+    rate, small, large = WaveNetSpec().sample_rate, ("wavenet-S", "native-int8"), ("wavenet-M", "native-int8")
     found = [
-        ("S, fp32, alone, times real time", 3.0, speed("wavenet-S", "fp32", 1) / rate),
-        ("S, fp32, 16 together, times real time", 7.0, speed("wavenet-S", "fp32", 16) / rate),
-        ("S, int8, alone, times real time", 10.0, speed("wavenet-S", "int8", 1) / rate),
-        ("M, the fastest precision, alone, times real time", 1.0, medium / rate),
-        (f"S, fp32, alone, times {NAME}", 100.0, speed("wavenet-S", "fp32", 1) / peer),
-        (f"S, int8, alone, times {NAME}", 350.0, speed("wavenet-S", "int8", 1) / peer),
+        ("S, alone, times real time", 10.0, speed[*small, 1] / rate),
+        ("S, 16 together, times real time", 20.0, speed[*small, 16] / rate),
+        ("M, alone, times real time", 1.0, speed[*large, 1] / rate),
+        (f"S, alone, times {NAME}", 350.0, speed[*small, 1] / speed["wavenet-S", NAME, 1]),
     ]
     return at_least(found)
 

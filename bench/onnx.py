@@ -20,7 +20,6 @@ from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStrea
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import FeatureSpec
 from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, measure
 from bench.report import report
@@ -80,11 +79,11 @@ def measure_streams(engine: str) -> list[Row]:
     medium = WaveNetSpec(speakers=("a", "b", "c", "d"), local_channels=FeatureSpec().channels, **MEDIUM)
     rows: list[Row] = []
     for name, checkpoint in (("wavenet-S", load(TRAINED)), ("wavenet-M", lively_checkpoint(medium))):
-        native = measure(name, NativeEngine(checkpoint), Precision.FP32, 1, SAMPLES, None)
+        native = measure(name, NativeEngine(checkpoint), 1, SAMPLES, None)
         with exported(checkpoint) as copy:
             onnx, speed = OnnxEngine(copy, engine), native.samples_per_cpu_second
             batches = sorted({1, 4, 16, LANES[engine]})
-            rows += [native, *(measure(name, onnx, Precision.FP32, b, SAMPLES, speed) for b in batches)]
+            rows += [native, *(measure(name, onnx, b, SAMPLES, speed) for b in batches)]
     return rows
 
 

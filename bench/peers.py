@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from bench.engines import measure
@@ -40,7 +39,7 @@ SENTENCES = (
     "Four hours of steady work faced us before the rain began to fall.",
     "The lazy cow lay in the cool grass while the hogs were fed.",
 )
-OURS = ("S, joe, int8", "S, joe, fp32", "S, joe, int8, four sentences together")
+OURS = ("S, joe, int8", "S, joe, int8, four sentences together")
 MEDIUM_NAME = "M, int8, four together, network alone (random weights)"
 PIPER, KOKORO = "Piper, joe, medium", "Kokoro-82M, heart, int8"
 SYSTEMS = (PIPER, KOKORO, *OURS, MEDIUM_NAME)
@@ -79,7 +78,7 @@ def _peer(name: str) -> tuple[Speak, int]:
 def _ours(name: str) -> tuple[Speak, int]:
     import ancestral
 
-    voice = ancestral.load(precision="fp32" if "fp32" in name else "int8").voice("joe")
+    voice = ancestral.load().voice("joe")
     return lambda text: iter(voice.speak(text, seed=1)), voice.sample_rate
 
 
@@ -87,7 +86,7 @@ def _together() -> tuple[float, float]:
     """Seconds of speech and of the processor, several sentences in each call of the kernel."""
     import ancestral
 
-    voice = ancestral.load(precision="int8").voice("joe")
+    voice = ancestral.load().voice("joe")
     for _ in range(2):  # the first warms up
         began = time.process_time()
         spoken = list(voice.speak_many([voice.utterance(text, seed=1) for text in SENTENCES * 4]))
@@ -115,10 +114,10 @@ def measured(system: str) -> Row:
     first = None
     if system == MEDIUM_NAME:
         conditioned: dict[str, Any] = {"speakers": ("one",), "local_channels": FeatureSpec().channels}
-        engine = NativeEngine(lively_checkpoint(WaveNetSpec(**(conditioned | MEDIUM))), Precision.INT8)
-        rate = measure("M", engine, Precision.INT8, 4, 8000, None).samples_per_cpu_second
+        engine = NativeEngine(lively_checkpoint(WaveNetSpec(**(conditioned | MEDIUM))))
+        rate = measure("M", engine, 4, 8000, None).samples_per_cpu_second
         seconds, used = rate / engine.spec.sample_rate, 1.0
-    elif system == OURS[2]:
+    elif system == OURS[1]:
         seconds, used = _together()
     else:
         seconds, used, first = _alone(*(_ours if system in OURS else _peer)(system))
@@ -133,8 +132,8 @@ def targets(rows: list[Row]) -> list[Target]:
     """What S in int8 is asked to be beside the others."""
     speed = {row.system: row.times_real_time for row in rows}
     found = [
-        ("times Piper", 1.5, speed[OURS[2]] / speed[PIPER]),
-        ("times Kokoro", 10.0, speed[OURS[2]] / speed[KOKORO]),
+        ("times Piper", 1.5, speed[OURS[1]] / speed[PIPER]),
+        ("times Kokoro", 10.0, speed[OURS[1]] / speed[KOKORO]),
     ]
     return at_least((f"S int8, four together, {name}", wanted, got) for name, wanted, got in found)
 

@@ -23,7 +23,6 @@ from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.reference_sampler import draw
@@ -88,8 +87,8 @@ def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
     naive = naive_seconds(checkpoint)
     rows = [Row(model, "naive", 1, float(f"{naive:.3g}"), 1.0)]
     has_int8 = architecture(checkpoint.spec.kind).has_int8(checkpoint.spec)
-    for precision in (Precision.FP32, Precision.INT8)[: 1 + has_int8]:
-        engine = NativeImageEngine(checkpoint, precision)
+    for int8 in (False, True)[: 1 + has_int8]:
+        engine = NativeImageEngine(checkpoint, int8)
         h = engine.embed_labels([None] * len(engine.spec.conditions)) if engine.spec.conditions else None
         for batch in BATCHES:
             wanted = [ImageStreamRequest(seed, h=h) for seed in range(batch)]

@@ -125,7 +125,7 @@ def load(path: Path) -> Checkpoint:
     }
     _check_tensors(spec, tensors)
     half = any(tensor.dtype == np.float16 for tensor in stored.values())
-    return Checkpoint(spec, tensors, _sha256(files[WEIGHTS]), path, files[CARD].decode(errors="replace"), half)
+    return Checkpoint(spec, tensors, listing[WEIGHTS]["sha256"], path, files[CARD].decode(errors="replace"), half)
 
 
 def _halved(name: str, tensor: NDArray[np.floating]) -> NDArray[np.floating]:

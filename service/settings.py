@@ -104,10 +104,6 @@ class Settings(BaseSettings):
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = "auto"
     """The sampling engine: `native` (C), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` (needs the extra
     `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `native`."""
-    precision: Literal["auto", "fp32", "int8"] = "auto"
-    """Precision of the native engine: `int8`, several times as fast as `fp32` for audio, with a loss of 0.004 bits
-    per sample; or `auto`: int8 for the models that have it. A seed gives the same audio only within one precision,
-    which `x-engine` names."""
     unload_seconds: int | None = Field(default=None, ge=1, le=604_800)
     """Seconds without a request after which a model's ONNX graphs are unloaded, from GPU memory too; the next request
     waits until they are loaded again. If it is not set, they stay loaded. ONNX engines only: the others need a few

@@ -26,20 +26,14 @@ class Detector:
     Args:
         config: where the models are.
         engine: as of :func:`ancestral.load`.
-        precision: likewise.
         key: of the seeds that are searched; None without one.
         trusted: certificates whose signatures are trusted, PEM.
     """
 
     def __init__(
-        self,
-        config: CatalogConfig | None = None,
-        engine: str = "auto",
-        precision: str = "auto",
-        key: bytes | None = None,
-        trusted: str = "",
+        self, config: CatalogConfig | None = None, engine: str = "auto", key: bytes | None = None, trusted: str = ""
     ) -> None:
-        self._config, self._engine, self._precision = config or CatalogConfig(), engine, precision
+        self._config, self._engine = config or CatalogConfig(), engine
         self._key, self._trusted = key, trusted
         self._catalog: Catalog = load_catalog(self._config)
         self._loaded = LoadedModels({}, self._catalog.aliases, self._catalog.pronunciations)
@@ -101,6 +95,6 @@ class Detector:
     def _load(self, ids: list[str]) -> None:
         for name in ids:
             if name not in self._loaded.samplers:
-                found = load_models(replace(self._config), self._engine, self._precision, only=name)
+                found = load_models(replace(self._config), self._engine, only=name)
                 samplers = {**self._loaded.samplers, **found.samplers}
                 self._loaded = LoadedModels(samplers, self._catalog.aliases, self._catalog.pronunciations)

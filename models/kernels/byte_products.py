@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.native import INTEGER, Function, array
 
-_LEVELS = 127
+LEVELS: Final = 127
+"""Of a byte, on either side of zero."""
 _INPUTS, _OUTPUTS, _ROW = 4, 16, 32
 _MOST_INPUTS = 4096
 _rounded_rows = Function("rounded_rows", array("f4"), INTEGER, INTEGER, INTEGER, array("i1"), array("f4"))
@@ -26,6 +27,26 @@ def packed(levels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     return (-128 * whole.sum(axis=0)).astype(np.int32), np.ascontiguousarray(fours)
 
 
+def levels_of(matrix: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A matrix ``[inputs, outputs]`` in whole numbers of a unit of each output, and the units, in its own precision."""
+    scales = np.abs(matrix).max(axis=0, initial=0.0) / matrix.dtype.type(LEVELS)
+    return np.rint(matrix / np.where(scales, scales, matrix.dtype.type(1))), scales
+
+
+def rounded(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the levels of :func:`byte_matrix` stand for."""
+    levels, scales = levels_of(matrix)
+    return np.asarray(levels * scales, np.float32)
+
+
+def byte_matrix(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A matrix ``[inputs, outputs]`` as images.h reads it, in an array of type float32: the scales of the outputs,
+    and what :func:`packed` gives of the levels."""
+    levels, scales = levels_of(np.pad(matrix, ((0, -len(matrix) % _INPUTS), (0, 0))))
+    offset, fours = packed(levels)
+    return np.concatenate([scales, offset.view(np.float32), fours.reshape(-1).view(np.float32)])
+
+
 class ByteMatrix:
     """A matrix ``[inputs, outputs]`` in int8, each output in a unit of its own; one that :meth:`takes` allows."""
 
@@ -37,9 +58,8 @@ class ByteMatrix:
     def __init__(self, matrix: NDArray[np.float32]) -> None:
         assert self.takes(matrix), matrix.shape
         self._inputs, self._outputs = matrix.shape
-        padded = np.pad(matrix.astype(np.float64), ((0, -len(matrix) % _ROW), (0, 0)))
-        scales = np.abs(padded).max(axis=0) / _LEVELS
-        self._offset, self._levels = packed(np.rint(padded / np.where(scales, scales, 1.0)))
+        levels, scales = levels_of(np.pad(matrix.astype(np.float64), ((0, -len(matrix) % _ROW), (0, 0))))
+        self._offset, self._levels = packed(levels)
         self._scales = scales.astype(np.float32)
 
     def product(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

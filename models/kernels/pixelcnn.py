@@ -12,7 +12,6 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.kernels.conditioners import upsample
 from ancestral.models.kernels.image_kernel import ImageLoop
 from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.palette import input_table
 from ancestral.models.tensors import of_conditions
 
@@ -26,8 +25,8 @@ class PixelCNNKernel:
     features of its last rows, with zeros around them (``[above_cells]``).
     """
 
-    def __init__(self, spec: PixelCNNSpec, tensors: Mapping[str, Array], precision: Precision = Precision.FP32) -> None:
-        self._spec, self._tensors, self._layout = spec, of_conditions(tensors), PixelCNNLayout.of(spec, precision)
+    def __init__(self, spec: PixelCNNSpec, tensors: Mapping[str, Array], int8: bool = False) -> None:
+        self._spec, self._tensors, self._layout = spec, of_conditions(tensors), PixelCNNLayout.of(spec, int8)
         self._cells = "i1" if self._layout.bytes else "f4"
         loop = ImageLoop(
             "pixelcnn", self._layout.sizes, self._layout.pack(tensors), ("f4", self._cells), input_table(spec)

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.kernels.byte_products import packed
+from ancestral.models.kernels.byte_products import LEVELS, byte_matrix, rounded
 from ancestral.models.kernels.channel_groups import ChannelGroups
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.native import aligned
 
 Array = NDArray[np.float32]
@@ -25,27 +24,6 @@ WIDTH = 16
 """Outputs of products of bytes are a multiple of this."""
 ROW = 32
 """Bytes are read in rows of so many, so that what is read last needs as many behind it."""
-LEVELS = 127
-
-
-def _levels(matrix: Array) -> tuple[Array, Array]:
-    """A matrix in whole numbers of a unit of each output, and the units."""
-    scales = np.abs(matrix).max(axis=0, initial=0.0).astype(np.float32) / np.float32(LEVELS)
-    return np.rint(matrix / np.where(scales, scales, np.float32(1))), scales
-
-
-def rounded(matrix: Array) -> Array:
-    """What the levels of :func:`byte_matrix` stand for."""
-    levels, scales = _levels(matrix)
-    return levels * scales
-
-
-def byte_matrix(matrix: Array) -> Array:
-    """A matrix ``[inputs, outputs]`` as images.h reads it, in an array of type float32: the scales of the outputs,
-    and what :func:`packed` gives of the levels."""
-    levels, scales = _levels(np.pad(matrix, ((0, -len(matrix) % 4), (0, 0))))
-    offset, fours = packed(levels)
-    return np.concatenate([scales, offset.view(np.float32), fours.reshape(-1).view(np.float32)])
 
 
 @dataclass(frozen=True)
@@ -73,11 +51,11 @@ class PixelCNNLayout:
     """Whether each pixel has its own condition."""
     ordered: bool
     """Whether the levels are shades, not indices into a palette."""
-    precision: Precision
-    """Precision of the large matrices."""
+    bytes: bool
+    """Whether the large matrices and what they are multiplied by are bytes."""
 
     @classmethod
-    def of(cls, spec: PixelCNNSpec, precision: Precision = Precision.FP32) -> PixelCNNLayout:
+    def of(cls, spec: PixelCNNSpec, int8: bool = False) -> PixelCNNLayout:
         return cls(
             height=spec.height,
             width=spec.width,
@@ -93,7 +71,7 @@ class PixelCNNLayout:
             condition=spec.condition_width if spec.conditioned else 0,
             located=spec.conditioning == "location",
             ordered=not spec.palette,
-            precision=precision,
+            bytes=int8,
         )
 
     @property
@@ -104,11 +82,6 @@ class PixelCNNLayout:
             int(self.gated), self.layers, self.width, self.channels, self.planes, self.levels, self.padded_levels,
             self.features, *each, self.first, self.above, self.condition, int(self.bytes), int(self.fine),
         )  # fmt: skip
-
-    @property
-    def bytes(self) -> bool:
-        """Whether the large matrices and what they are multiplied by are bytes."""
-        return self.precision is Precision.INT8
 
     @property
     def fine(self) -> bool:

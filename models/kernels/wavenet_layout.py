@@ -1,4 +1,4 @@
-"""The layout of a WaveNet's weights in the one array that the kernels of wavenet.c and wavenet_float.c read.
+"""The layout of a WaveNet's weights in the one array that wavenet.c reads.
 
 The order is the order of use, so that a step reads the array from front to back: most of a step's time is spent waiting
 for these bytes. The two taps of a layer are adjacent, and so are its residual and skip matrices, which become one
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.arithmetic import product
-from ancestral.models.kernels.byte_products import packed
+from ancestral.models.kernels.byte_products import LEVELS, packed
 from ancestral.models.native import INTEGER, Function, aligned, array
 from ancestral.models.spec import SYMBOLS
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 MOST_CHANNELS: Final = 1024
-_ROW, _LEVELS, _FOUR_LEVELS = 32, 127, 253
+_ROW, _FOUR_LEVELS = 32, 253
 _TANH_LIMIT = 3.3
 """Where wavenet.c ends its tanh."""
 _MOST = 32767
@@ -39,7 +39,7 @@ class LayoutError(ValueError):
     """Weights that a kernel has no place for; the message names the tensor or the field."""
 
 
-def sizes(spec: WaveNetSpec, row: int = 1) -> NDArray[np.int32]:
+def sizes(spec: WaveNetSpec) -> NDArray[np.int32]:
     """Layers, layers in a stack, and the channels of the residual path, the gates, the skips and the head, each padded
     to whole rows."""
     fields = {"residual_channels": 1, "gate_channels": 2, "skip_channels": 1, "head_channels": 1}
@@ -49,39 +49,11 @@ def sizes(spec: WaveNetSpec, row: int = 1) -> NDArray[np.int32]:
                 f"{name}: at most {halves * MOST_CHANNELS} in the native engine, not {getattr(spec, name)}"
             )
     channels = (spec.residual_channels, spec.hidden_channels, spec.skip_channels, spec.head_channels)
-    padded = [-(-count // row) * row for count in channels]
+    padded = [-(-count // _ROW) * _ROW for count in channels]
     return np.array([spec.layers, spec.layers // spec.stacks, *padded], np.int32)
 
 
-class Fp32Layout:
-    """The weights as they are.
-
-    Args:
-        spec: of the network.
-        tensors: of its checkpoint.
-    """
-
-    ring_dtype: Any = np.float32
-
-    def __init__(self, spec: WaveNetSpec, tensors: Mapping[str, Array]) -> None:
-        self.sizes = sizes(spec)
-        layers, _, residual, hidden, _, _ = self.sizes.tolist()
-        parts = [tensors["embedding"], tensors["skip_bias"]]
-        # The last layer gets a residual output of zeros, so that all layers have one shape.
-        onward = np.concatenate([_filled(tensors["residual"], layers, hidden, residual), tensors["skip"]], axis=2)
-        bias = _filled(tensors["residual_bias"], layers, residual)
-        for layer in zip(tensors["past"], tensors["current"], bias, onward, strict=True):
-            parts += layer
-        parts += [tensors[name] for name in ("head_bias", "head", "output_bias", "output")]
-        self.weights = aligned(np.concatenate([part.ravel() for part in parts]))
-        self._matrix, self._bias = _conditioning(tensors["gate_condition"]), tensors["gate_bias"].ravel()
-
-    def biases(self, h: Array) -> Any:
-        """The gates' biases of every frame ``[F, layers * gate_channels]``."""
-        return product(h, self._matrix) + self._bias
-
-
-class Int8Layout:
+class WaveNetLayout:
     """The weights in bytes, and units in which all that they are multiplied with fits into bytes and 16 bits.
 
     Args:
@@ -92,10 +64,8 @@ class Int8Layout:
         LayoutError: a tensor has numbers that are too large beside the ranges.
     """
 
-    ring_dtype: Any = np.int8
-
     def __init__(self, spec: WaveNetSpec, tensors: Mapping[str, Array]) -> None:
-        self.sizes = sizes(spec, _ROW)
+        self.sizes = sizes(spec)
         layers, _, residual, hidden, skip, head = self.sizes.tolist()
         wide = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
         ranges = np.asarray(spec.int8_ranges, np.float64)
@@ -106,11 +76,11 @@ class Int8Layout:
         bias = _filled(wide["residual_bias"], layers, residual)
         # Sums that go through all layers have one unit in all of them: a level, or what the ranges are 2^22 of.
         most = 2 * flows.max(axis=0) + np.abs(_filled(wide["embedding"], SYMBOLS, residual)).max(axis=0)
-        self._unit = np.maximum(_level(to_flow.reshape(-1, residual)) / _LEVELS, most / 2**22)
-        level = _level(to_skip.reshape(-1, skip)) / _LEVELS
-        unit = np.maximum(level, max(ranges[-2], 1e-9) / _LEVELS)
+        self._unit = np.maximum(_level(to_flow.reshape(-1, residual)) / LEVELS, most / 2**22)
+        level = _level(to_skip.reshape(-1, skip)) / LEVELS
+        unit = np.maximum(level, max(ranges[-2], 1e-9) / LEVELS)
         skips = _Quantised(level / unit, unit, np.full(skip, 128.0))
-        onward = np.concatenate([to_flow / self._unit, to_skip / skips.unit], axis=2) / _LEVELS
+        onward = np.concatenate([to_flow / self._unit, to_skip / skips.unit], axis=2) / LEVELS
         symbols = np.rint(_filled(wide["embedding"], SYMBOLS, residual) / self._unit)
         parts: list[Any] = [symbols.astype(np.int32), skips.begin(_filled(wide["skip_bias"], skip))]
         units, halves = [], []
@@ -120,7 +90,7 @@ class Int8Layout:
             parts += [*packed, begin, *_bytes(onward[layer])]
             units.append(gates.unit)
             halves.append(gates.half)
-        parts += _head(wide, unit, skips, np.full(head, max(ranges[-1], 1e-9) / _LEVELS))
+        parts += _head(wide, unit, skips, np.full(head, max(ranges[-1], 1e-9) / LEVELS))
         blob = np.concatenate([np.ascontiguousarray(part).reshape(-1).view(np.int8) for part in parts])
         assert len(blob) == _bytes_of_weights(self.sizes), "not the layout of wavenet.c"
         self.weights = aligned(blob.view(np.float32)).view(np.int8)
@@ -172,7 +142,7 @@ def _head(wide: Mapping[str, Doubles], skip_unit: Doubles, skips: _Quantised, un
     matrix, bias = _filled(wide["output"], len(unit), SYMBOLS) * unit[0], wide["output_bias"]
     level, log2 = _level(matrix), _LOG2_E * 2**_LOG_BITS
     level = np.maximum(level, level.max() / 16)
-    most = ((np.abs(matrix).sum(axis=0) * _LEVELS + np.abs(bias)) / level).max()
+    most = ((np.abs(matrix).sum(axis=0) * LEVELS + np.abs(bias)) / level).max()
     before = max(2, _exponent(most * 2**_OUTPUT_BITS / _MOST_SUM))
     after = -_exponent((level * log2 * 2.0**before).max() / (2**_OUTPUT_BITS - 1))
     if after < 0 or most > _MOST_SUM:
@@ -217,7 +187,7 @@ def _level(matrix: Doubles) -> Doubles:
     """The smallest level of each output ``[outputs]``: 127 reach all weights, and 253 each four that vectors.h adds in
     16 bits."""
     sizes = np.abs(matrix)
-    level: Doubles = np.maximum(sizes.max(axis=0) / _LEVELS, _fours(sizes).max(axis=0) / _FOUR_LEVELS) + 1e-12
+    level: Doubles = np.maximum(sizes.max(axis=0) / LEVELS, _fours(sizes).max(axis=0) / _FOUR_LEVELS) + 1e-12
     return level
 
 
@@ -229,7 +199,7 @@ def _fours(sizes: NDArray[Any]) -> NDArray[Any]:
 
 def _bytes(matrix: Doubles) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """A matrix in levels as :func:`packed` has it."""
-    whole = np.clip(np.rint(matrix), -_LEVELS, _LEVELS).astype(np.int32)
+    whole = np.clip(np.rint(matrix), -LEVELS, LEVELS).astype(np.int32)
     assert _fours(np.abs(whole)).max() <= _FOUR_LEVELS + 2, "not PAIRED, see vectors.h"
     return packed(whole)
 
@@ -244,7 +214,7 @@ def _balanced(ranges: Doubles, matrix: Doubles) -> Doubles:
     """The units of the inputs of a matrix ``[inputs, outputs]``, so that inputs and weights lose alike when they are
     rounded (SmoothQuant, Xiao et al. 2022, with alpha 0.5)."""
     share = np.sqrt(np.maximum(ranges, 1e-4) / np.maximum(np.abs(matrix).max(axis=1), 1e-4))
-    units: Doubles = share * ((ranges / share).max() / _LEVELS) + 1e-12
+    units: Doubles = share * ((ranges / share).max() / LEVELS) + 1e-12
     return units
 
 

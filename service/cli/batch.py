@@ -70,7 +70,7 @@ def command(
         batch, parts = begin(
             Batch(
                 source=rows, output=output, form=form, model=model, config=config, engine=settings.engine,
-                precision=settings.precision, seed=seed, score=score, keep=keep,
+                seed=seed, score=score, keep=keep,
             )
         )  # fmt: skip
         run = run_on_ray(batch, parts) if engine else run_here(batch, parts, settings.threads)

@@ -57,7 +57,7 @@ def command(files: tuple[Path, ...], counters: int, seconds: float, as_json: boo
         key = None if settings.provenance_key is None else settings.provenance_key.get_secret_value().encode()
         if counters and key is None:
             raise click.UsageError("--counters needs ANCESTRAL_PROVENANCE_KEY, whose seeds are searched")
-        detector = Detector(settings.catalog_config, settings.engine, settings.precision, key)
+        detector = Detector(settings.catalog_config, settings.engine, key)
         answers = [(file, detector.detect(file, counters=counters, seconds=seconds, **told)) for file in files]
     for file, answer in answers:
         click.echo(json.dumps({"file": str(file), **answer}) if as_json else f"{file}: {_told(answer)}")

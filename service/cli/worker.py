@@ -40,7 +40,7 @@ def command(check: bool) -> None:
         from ancestral.service.worker.run import run_worker
 
     def load(settings: Settings) -> LoadedModels:
-        return load_models(settings.catalog_config, settings.engine, settings.precision)
+        return load_models(settings.catalog_config, settings.engine)
 
     async def work(settings: Settings, loaded_models: LoadedModels, listener: socket | None) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -51,9 +51,7 @@ def command(check: bool) -> None:
     with click_errors(SettingsError, UrlError, ModelError, CheckpointError, AddressError):
         settings = load_settings()
         if check:
-            for name, sampler in load_models(
-                settings.catalog_config, settings.engine, settings.precision
-            ).samplers.items():
+            for name, sampler in load_models(settings.catalog_config, settings.engine).samplers.items():
                 click.echo(f"{name}: {sampler.engine.name}")
             return
         if settings.redis_url is None:

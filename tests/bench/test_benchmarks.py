@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.kernels.precision import Precision
 from bench import engines, pictures
 from bench.capacity import MAY_WAIT, UTTERANCE_SECONDS, WAIT_SECONDS, Costs, breaking_point, highest_load, plan, waits
 from bench.report import report
@@ -97,15 +96,15 @@ def test_totals_are_summed_over_labels() -> None:
 
 
 @pytest.mark.slow
-def test_every_precision_and_batch_of_speech_is_a_row(
+def test_every_engine_and_batch_of_speech_is_a_row(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "REPETITIONS", 1)
     rows = engines.measure_model("tiny", lively_checkpoint(TINY_SPECS["conditional"]), 100)
-    native = [("native", precision.name.lower(), batch) for precision in Precision for batch in engines.BATCHES]
-    torch = [("torch", "fp32", 1), ("wavenet_vocoder", "fp32", 1)]
-    onnx = [("onnx-cpu", "fp32", batch) for batch in engines.BATCHES]
-    assert [(row.engine, row.precision, row.batch) for row in rows] == [*torch, *native, *onnx]
+    native = [("native-int8", batch) for batch in engines.BATCHES]
+    torch = [("torch", 1), ("wavenet_vocoder", 1)]
+    onnx = [("onnx-cpu", batch) for batch in engines.BATCHES]
+    assert [(row.engine, row.batch) for row in rows] == [*torch, *native, *onnx]
     report("Engines", rows)
     printed = json.loads(capsys.readouterr().out.rstrip().rpartition("\n")[2])
     assert printed["machine"]

@@ -143,7 +143,6 @@ def test_names_are_known_and_errors_name_the_argument(model):
     refused_by("model", ancestral.load("wavenet-babble").voice)
     refused_by("model", model.draw, "elf")
     refused_by("engine", ancestral.load, engine="cuda")
-    refused_by("precision", ancestral.load, precision="int4")
     with pytest.raises(ancestral.NotFound, match="wavenet-en"):
         ancestral.load("nothing")
 

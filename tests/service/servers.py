@@ -208,7 +208,7 @@ class _Thread:
         settings, probes = self._settings, None
         if settings.metrics_port is not None:
             probes = listen(settings.host, settings.metrics_port, "ANCESTRAL_METRICS_PORT")
-        models = await asyncio.to_thread(load_models, settings.catalog_config, settings.engine, settings.precision)
+        models = await asyncio.to_thread(load_models, settings.catalog_config, settings.engine)
         await run_worker(settings, models, stopping, probes)
 
 

@@ -15,7 +15,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.checkpoint import Checkpoint, load, save
-from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.text.acoustic import frame_positions
 from ancestral.training.adversary import MelDiscriminator, adversarial_losses
@@ -132,7 +132,7 @@ def test_held_out_bits_are_what_the_engine_scores(prepared: Path, tmp_path: Path
     model = task.network()
     made = exported(task, model, tmp_path / "checkpoint")
     frames = dataset.frames(clip).astype(np.float32) if spec.local_channels else None
-    scores, bits = NativeEngine(made).score(dataset.symbols(clip), frames, 1), task.evaluate(model, CPU)["bits_bob"]
+    scores, bits = TorchEngine(made).score(dataset.symbols(clip), frames, 1), task.evaluate(model, CPU)["bits_bob"]
     assert bits == pytest.approx(-scores[task.uncounted :].mean() / np.log(2), rel=1e-4)
     assert bits > 5.0
     assert min(made.spec_as(WaveNetSpec).int8_ranges) > 0
@@ -152,7 +152,7 @@ def test_the_loss_of_a_step_is_what_the_engine_scores(prepared: Path, tmp_path: 
     task = WaveNetTask(spec, (prepared,), {"ann": 1.0}, batch=1, crop_frames=clip.frames)
     model = task.network()
     loss, items = task.loss(model, 0, 0, CPU)
-    engine = NativeEngine(exported(task, model, tmp_path / "alone"))
+    engine = TorchEngine(exported(task, model, tmp_path / "alone"))
     scores = engine.score(dataset.symbols(clip), dataset.frames(clip).astype(np.float32), 0)
     assert loss.item() == pytest.approx(-scores.mean() / np.log(2), rel=0.01)
     assert items == len(scores)

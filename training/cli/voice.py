@@ -45,7 +45,7 @@ def command() -> None:
 def add(
     name: str, audio: Path, text: Path, base: str, gender: str, language: str, licence: str, wavenet_steps: int,
     acoustic_steps: int, processes: int | None, work: Path | None, evaluate: bool,
-    config: CatalogConfig, engine: str, precision: str,
+    config: CatalogConfig, engine: str,
 ) -> None:  # fmt: skip
     """Make the model NAME, which has the voice NAME, from recordings and their text.
 
@@ -74,7 +74,7 @@ def add(
         if evaluate:
             from ancestral.model import load_from
 
-            _evaluate(load_from(config, name, engine, precision), out, folder / "corpus")
+            _evaluate(load_from(config, name, engine), out, folder / "corpus")
     click.echo(f"{out}: start the server again, and the voice {name!r} is listed", err=True)
 
 

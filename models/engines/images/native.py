@@ -15,7 +15,6 @@ from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.engine import ImageEngine, ImageStream, coarse_checkpoint, unconditional_lanes
 from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels, check_request
 from ancestral.models.kernels.conditioners import edit_context
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import COARSE
 
 
@@ -77,7 +76,7 @@ class NativeImageEngine(ImageEngine):
 
     Args:
         checkpoint: of an image architecture with a kernel.
-        precision: of the large matrices, where the architecture has it; part of the engine's name.
+        int8: whether large matrices are bytes, which is part of the engine's name; None: where the network has that.
 
     Raises:
         EngineError: the architecture has no kernel.
@@ -86,22 +85,21 @@ class NativeImageEngine(ImageEngine):
     # In one call a weight that is read serves four pictures.
     lanes = 4
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision = Precision.FP32) -> None:
-        super().__init__(checkpoint, self.of_coarse_pixels(checkpoint, precision))
-        options = [] if precision is Precision.FP32 else [precision]
-        self.name = "-".join(["native", *(option.name.lower() for option in options)])
-        path = architecture(self.spec.kind).kernel
+    def __init__(self, checkpoint: Checkpoint, int8: bool | None = None) -> None:
+        own = architecture(checkpoint.spec.kind)
+        int8 = own.has_int8(checkpoint.spec) if int8 is None else int8
+        super().__init__(checkpoint, self.of_coarse_pixels(checkpoint, int8))
+        self.name = "native-int8" if int8 else "native"
+        path = own.kernel
         if path is None:
             raise EngineError(f"{self.spec.kind}: the architecture has no compiled kernel")
-        self._kernel: ImageKernel = load_object(path)(self.spec, checkpoint.tensors, *options)
+        self._kernel: ImageKernel = load_object(path)(self.spec, checkpoint.tensors, *([True] if int8 else []))
 
     @classmethod
-    def of_coarse_pixels(
-        cls, checkpoint: Checkpoint, precision: Precision = Precision.FP32
-    ) -> NativeImageEngine | None:
+    def of_coarse_pixels(cls, checkpoint: Checkpoint, int8: bool = False) -> NativeImageEngine | None:
         """What samples the coarse pixels of a network in two scales, whatever engine samples the rest."""
         coarse = coarse_checkpoint(checkpoint)
-        return None if coarse is None else cls(coarse, precision)
+        return None if coarse is None else cls(coarse, int8)
 
     def _blank(self) -> NativeImageStream:
         spec = self.spec

@@ -14,8 +14,7 @@ from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import EngineError, Symbols
 from ancestral.models.engines.speech.cached import CachedEngine, CachedStream
 from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.kernels.precision import Precision
-from ancestral.models.kernels.wavenet_layout import Fp32Layout, Int8Layout, LayoutError
+from ancestral.models.kernels.wavenet_layout import LayoutError, WaveNetLayout
 from ancestral.models.native import INTEGER, Function, array, instructions
 
 log = logging.getLogger(__name__)
@@ -26,14 +25,11 @@ _SAMPLE, _SCORE, _REPLAY = range(3)
 _LOG_2, _SHARE_BITS, _LOG_BITS = 0.6931471805599453, 22, 12
 
 
-def _kernel(name: str, number: Any, ring: Any, fine: Any) -> Function:
-    arrays = (array(np.int64), array(number), array(fine), array(fine))
-    ends = (INTEGER, INTEGER, array(np.uint8), array(fine), INTEGER, INTEGER)
-    return Function(name, array(np.int32), array(ring), INTEGER, array(ring), *arrays, *ends)
-
-
-_INT8 = _kernel("wavenet", np.int32, np.int8, np.int32)
-_FP32 = _kernel("wavenet_float", np.float32, np.float32, np.float64)
+_INTEGERS, _SHARES = array(np.int64), array(np.int32)
+_wavenet = Function(
+    "wavenet", _SHARES, array(np.int8), INTEGER, array(np.int8), _INTEGERS, _SHARES, _SHARES, _SHARES, INTEGER, INTEGER,
+    array(np.uint8), _SHARES, INTEGER, INTEGER,
+)  # fmt: skip
 
 
 @dataclass
@@ -41,7 +37,7 @@ class NativeStream(CachedStream):
     """A stream, and the gates' biases of some frames from ``first_frame`` on, which follow from its request."""
 
     first_frame: int = 0
-    biases: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    biases: NDArray[Any] = field(default_factory=lambda: np.empty((0, 0), np.int32))
 
 
 class NativeEngine(CachedEngine):
@@ -49,26 +45,25 @@ class NativeEngine(CachedEngine):
 
     Args:
         checkpoint: of a WaveNet.
-        precision: of the network. It is part of the engine's name: the seed contract holds within one precision.
+
+    Raises:
+        EngineError: it has no ``int8_ranges``, or weights or sizes that the kernel has no place for.
     """
 
+    name, int8 = "native-int8", True
     widths = (1, 2, 4)
     """Numbers of streams that share a call: a weight that is read serves all of them."""
     lanes = widths[-1]
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision = Precision.FP32) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(checkpoint)
-        if precision is Precision.INT8 and not self.spec.int8_ranges:
-            raise EngineError("int8: the checkpoint has no int8_ranges; training writes them")
-        self.int8 = precision is Precision.INT8
-        self.name = "native-int8" if self.int8 else "native"
+        if not self.spec.int8_ranges:
+            raise EngineError("int8_ranges: the checkpoint has none; training writes them")
         try:
-            make = Int8Layout if self.int8 else Fp32Layout
-            self._layout: Int8Layout | Fp32Layout = make(self.spec, checkpoint.tensors)
+            self._layout = WaveNetLayout(self.spec, checkpoint.tensors)
         except LayoutError as error:
             raise EngineError(str(error)) from None
-        if self.int8:
-            log.info("int8: dot products of bytes use %s", instructions())
+        log.info("int8: dot products of bytes use %s", instructions())
 
     def _blank(self) -> NativeStream:
         layers, cycle, residual, _, _, _ = self._layout.sizes.tolist()
@@ -78,7 +73,7 @@ class NativeEngine(CachedEngine):
             symbol=SILENCE,
             condition=np.zeros((1, self.spec.conditioner_channels), np.float32),
             temperatures=np.ones(1),
-            ring=np.zeros(layers // cycle * ((1 << cycle) - 1) * residual, self._layout.ring_dtype),
+            ring=np.zeros(layers // cycle * ((1 << cycle) - 1) * residual, np.int8),
             recent=np.full(self.spec.receptive_field + 1, SILENCE, np.uint8),
         )
 
@@ -98,11 +93,11 @@ class NativeEngine(CachedEngine):
 
     def _run(self, streams: list[NativeStream], symbols: Symbols, mode: int) -> NDArray[np.float64]:
         """Advance all streams over the positions of ``symbols [lanes, T]``; ln p of each, where they are scored."""
-        scores = np.empty((*symbols.shape, 2) if mode == _SCORE else 0, np.int32 if self.int8 else np.float64)
+        scores = np.empty((*symbols.shape, 2) if mode == _SCORE else 0, np.int32)
         most = min(self._hop, 1 << 20) * _MOST_FRAMES
         for start in range(0, symbols.shape[1], most):
             part = np.ascontiguousarray(symbols[:, start : start + most])
-            found = np.empty((*part.shape, 2) if mode == _SCORE else 0, scores.dtype)
+            found = np.empty((*part.shape, 2) if mode == _SCORE else 0, np.int32)
             self._call(streams, part, found, mode)
             if mode == _SAMPLE:
                 symbols[:, start : start + most] = part
@@ -111,9 +106,7 @@ class NativeEngine(CachedEngine):
         if mode != _SCORE:
             return np.empty(0)
         below, total = scores[..., 0].astype(np.float64), scores[..., 1].astype(np.float64)
-        if self.int8:
-            below, total = below * (_LOG_2 / (1 << _LOG_BITS)), total / (1 << _SHARE_BITS)
-        likelihoods: NDArray[np.float64] = -below - np.log(total)
+        likelihoods: NDArray[np.float64] = -below * (_LOG_2 / (1 << _LOG_BITS)) - np.log(total / (1 << _SHARE_BITS))
         return likelihoods
 
     def _call(self, streams: list[NativeStream], symbols: Symbols, scores: NDArray[Any], mode: int) -> None:
@@ -128,12 +121,10 @@ class NativeEngine(CachedEngine):
             temperatures[lane, : end - first] = s.temperatures[first:end]
         marks = np.array([(s.position, s.symbol, s.request.seed) for s in streams])
         rings, least = np.stack([s.ring for s in streams]), np.array([s.request.sampling.min_p for s in streams])
-        if self.int8:
-            heat = np.where(temperatures > 0.0, np.clip(4096 / np.maximum(temperatures, 1e-9), 1, 1 << 30), 0)
-            temperatures, least = np.rint(heat).astype(np.int32), np.rint(least * 2**_SHARE_BITS).astype(np.int32)
-        kernel = _INT8 if self.int8 else _FP32
-        drawing = (temperatures, least, count, self._hop)
-        kernel(layout.sizes, layout.weights, lanes, rings, marks, biases, *drawing, symbols, scores, length, mode)
+        heat = np.where(temperatures > 0.0, np.clip(4096 / np.maximum(temperatures, 1e-9), 1, 1 << 30), 0)
+        inverses, shares = np.rint(heat).astype(np.int32), np.rint(least * 2**_SHARE_BITS).astype(np.int32)
+        drawing = (inverses, shares, count, self._hop)
+        _wavenet(layout.sizes, layout.weights, lanes, rings, marks, biases, *drawing, symbols, scores, length, mode)
         for lane, s in enumerate(streams):
             s.position, s.symbol, _ = marks[lane].tolist()
             s.ring = rings[lane]

@@ -47,7 +47,7 @@ def model_that_speaks(voice: str | None) -> str:
 
 
 def configured_model(model: str, pronunciations: Path | None = None) -> Model:
-    """A model by its id or an alias, with the engine, the precision and the aliases of ``ANCESTRAL_*``.
+    """A model by its id or an alias, with the engine and the aliases of ``ANCESTRAL_*``.
 
     Args:
         model: to load.
@@ -62,4 +62,4 @@ def configured_model(model: str, pronunciations: Path | None = None) -> Model:
     config = settings.catalog_config
     if pronunciations is not None:
         config = replace(config, pronunciations=pronunciations)
-    return load_from(config, model, settings.engine, settings.precision)
+    return load_from(config, model, settings.engine)

@@ -47,4 +47,4 @@ class LocalModels:
     @cached_property
     def _detector(self) -> Detector:
         settings = load_settings()
-        return Detector(settings.catalog_config, settings.engine, settings.precision)
+        return Detector(settings.catalog_config, settings.engine)

@@ -171,7 +171,6 @@ class Batch:
     model: str
     config: CatalogConfig
     engine: str
-    precision: str
     """The argument of :func:`ancestral.load`."""
     seed: int
     score: bool
@@ -180,7 +179,7 @@ class Batch:
     """Columns of the rows that the output has as text."""
     count: int = 0
     sampled_by: str = ""
-    """The name of the engine, which says its precision, too; empty until a model is loaded."""
+    """The name of the engine, which is empty until a model is loaded."""
 
     @property
     def part_rows(self) -> int:
@@ -203,10 +202,10 @@ class Batch:
         Raises:
             BatchError: it is sampled otherwise here than where the batch began, on another kind of processor.
         """
-        model = load_from(self.config, self.model, self.engine, self.precision)
+        model = load_from(self.config, self.model, self.engine)
         if self.sampled_by not in ("", model.engine):
             raise BatchError(
-                f"begun with the engine {self.sampled_by}, and this machine has {model.engine}: set the precision"
+                f"begun with the engine {self.sampled_by}, and this machine has {model.engine}: set the engine"
             )
         return model
 

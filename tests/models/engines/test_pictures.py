@@ -16,7 +16,7 @@ from ancestral.models.architectures import architecture
 from ancestral.models.categorical import draw as draw_symbol
 from ancestral.models.detection import Intervals
 from ancestral.models.engines import load_engine, load_image_engine
-from ancestral.models.engines.base import EngineError, RequestError
+from ancestral.models.engines.base import RequestError
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine
@@ -25,7 +25,6 @@ from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.networks.reference_sampler import draw, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 from ancestral.models.scheduler import End, Scheduler
@@ -36,8 +35,9 @@ from tests.models.instructions import MORE_THAN_ONE, each_variant
 from tests.models.scheduler.support import RATE, Sink, held, solo
 
 MAKERS = {
-    "native": NativeImageEngine, "onnx": lambda checkpoint: OnnxImageEngine(toys.exported(checkpoint)),
-    "torch": TorchImageEngine, "int8": lambda checkpoint: NativeImageEngine(checkpoint, Precision.INT8),
+    "native": lambda checkpoint: NativeImageEngine(checkpoint, False),
+    "onnx": lambda checkpoint: OnnxImageEngine(toys.exported(checkpoint)),
+    "torch": TorchImageEngine, "int8": lambda checkpoint: NativeImageEngine(checkpoint, True),
 }  # fmt: skip
 # Kernels of five rows, a first one that is wider than the rest, features that do not divide by the channels.
 WIDE = {"kernel_size": 5, "first_kernel_size": 7, "output_features": 11, "layers": 4}
@@ -434,7 +434,7 @@ def test_the_oracle_may_stop_early():
 @random_models.each_of({name: spec for name, spec in INT8.items() if "edits" not in name})
 def test_scores_of_int8_are_near_those_of_single_precision(spec):
     images = toys.pictures_of(spec, 5)
-    engines = [NativeImageEngine(toys.checkpoint_of(spec), precision) for precision in Precision]
+    engines = [NativeImageEngine(toys.checkpoint_of(spec), int8) for int8 in (False, True)]
     assert [engine.name for engine in engines] == ["native", "native-int8"]
     hs = np.stack([engines[0].embed_labels([n % 3, n % 2]) for n in range(5)])
     exact, rounded = (engine.score(images, hs) for engine in engines)
@@ -467,8 +467,9 @@ def test_all_instructions_give_the_same_pictures_likelihoods_and_intervals(spec,
 def test_logits_of_many_shades_in_colour_have_a_second_byte(monkeypatch):
     checkpoint = toys.checkpoint_of(SAME["RGB, 256 levels"])
     images, losses = toys.pictures_of(checkpoint.spec, 4), []
-    h = np.stack([NativeImageEngine(checkpoint).embed_labels([0, 0])] * 4)
-    exact = NativeImageEngine(checkpoint).score(images, h)
+    single = MAKERS["native"](checkpoint)
+    h = np.stack([single.embed_labels([0, 0])] * 4)
+    exact = single.score(images, h)
     losses.append(np.abs(MAKERS["int8"](checkpoint).score(images, h) - exact).mean())
     monkeypatch.setattr(PixelCNNLayout, "fine", False)
     losses.append(np.abs(MAKERS["int8"](checkpoint).score(images, h) - exact).mean())
@@ -479,23 +480,17 @@ def test_one_function_loads_every_engine(caplog):
     image, speech = toys.checkpoint_of(PLAIN), toys.random_checkpoint(toys.TINY_SPECS["conditional"])
     for name, expected in (("auto", "native"), ("native", "native"), ("torch", "torch")):
         assert load_engine(name, image).name == expected
-        assert load_engine(name, speech, "fp32").name == expected
-    assert load_engine("auto", speech).name == load_engine("native", speech, "int8").name == "native-int8"
+        assert load_engine(name, speech).name == expected.replace("native", "native-int8")
     assert load_engine("onnx-cpu", toys.exported(speech)).name == "onnx-cpu"
     for spec in (PLAIN, toys.tiny(True, 1, features=6), toys.tiny(False, 1, features=8)):
         assert not architecture(spec.kind).has_int8(spec), "gated networks of whole vectors have it alone"
-        assert load_image_engine("native", toys.checkpoint_of(spec), "int8").name == "native"
+        assert load_image_engine("native", toys.checkpoint_of(spec)).name == "native"
     recurrent = toys.checkpoint_of(toys.RNN_SPECS["row, RGB, none"])
     assert load_engine("auto", recurrent).name == load_engine("onnx-cpu", recurrent).name == "native"
     assert caplog.messages[-1] == "pixelrnn has no ONNX exporter: the native engine samples it, not onnx-cpu"
-    for name, precision, error, message in (
-        ("fast", "auto", ValueError, "engine: 'fast' is none of auto"),
-        ("cuda", "auto", ValueError, "engine: 'cuda'"),
-        ("native", "int4", ValueError, "precision: 'int4' is none of auto, fp32, int8"),
-        ("torch", "int8", EngineError, "precision: the torch engine has fp32 only"),
-    ):
-        with pytest.raises(error, match=message):
-            load_engine(name, speech, precision)
+    for name, message in (("fast", "engine: 'fast' is none of auto"), ("cuda", "engine: 'cuda'")):
+        with pytest.raises(ValueError, match=message):
+            load_engine(name, speech)
 
 
 def test_what_was_asked_for_of_a_sheet_is_rounded_up_to_rows(make):

@@ -29,7 +29,6 @@ from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.conditioners import conditioning
-from ancestral.models.kernels.precision import Precision
 from ancestral.models.spec import FeatureSpec, SpecError
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
@@ -42,7 +41,6 @@ ENGINES = {
     "native": NativeEngine,
     "onnx-cpu": lambda checkpoint: OnnxEngine(toys.exported(checkpoint)),
     "onnx blocks": lambda checkpoint: OnnxEngine(toys.exported(checkpoint), runner=Blocks),
-    "native-int8": lambda checkpoint: NativeEngine(checkpoint, Precision.INT8),
     "cached": lambda checkpoint: TorchEngine(checkpoint, cached=True),
     "uncached": lambda checkpoint: TorchEngine(checkpoint, cached=False),
     "fp64": lambda checkpoint: TorchEngine(checkpoint, cached=True, precision="fp64"),
@@ -73,7 +71,7 @@ EXACT_KINDS = pytest.mark.parametrize(
         pytest.param(make, spec, id=f"{name}-{kind}")
         for name, make in ENGINES.items()
         for kind, spec in toys.TINY_SPECS.items()
-        if name != "native-int8"
+        if name != "native"
     ],
 )
 
@@ -102,15 +100,12 @@ def test_symbols_are_those_of_the_networks_logits(engine, spec):
 @pytest.mark.parametrize(
     ("engine", "model", "streams", "steps"),
     [
-        ("native", toys.SMALL_SPEC, 16, 1120),
-        pytest.param("native", toys.MEDIUM_SPEC, 8, 1120, marks=pytest.mark.slow),
-        pytest.param("native", "trained", 20, 960, marks=pytest.mark.slow),
         ("onnx-cpu", toys.SMALL_SPEC, 8, 480),
         ("onnx-cpu", toys.MEDIUM_SPEC, 8, 160),
         ("onnx-cpu", "trained", 1, 480),
         pytest.param("onnx-cpu", "trained", 16, 400, marks=pytest.mark.slow),
     ],
-    ids=["S", "M", "trained", "onnx S", "onnx M", "onnx trained", "onnx trained, 16 streams"],
+    ids=["S", "M", "trained", "trained, 16 streams"],
 )
 def test_symbols_of_the_sizes_that_serve_are_those_of_the_networks_logits(engine, model, streams, steps, full):
     steps *= 10 if full else 1
@@ -316,23 +311,18 @@ def test_a_mix_samples_as_a_speaker_of_that_vector(engine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", Precision)
-def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs(precision):
-    engine, wanted = (
-        NativeEngine(toys.random_checkpoint(toys.SMALL_SPEC), precision),
-        toys.requests(toys.SMALL_SPEC, 16, 1600),
-    )
+def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs():
+    engine, wanted = NativeEngine(toys.random_checkpoint(toys.SMALL_SPEC)), toys.requests(toys.SMALL_SPEC, 16, 1600)
     together = engine.step([engine.open(request) for request in wanted], 1600)
     for request, symbols in zip(wanted, together, strict=True):
         np.testing.assert_array_equal(symbols, solo(engine, request))
 
 
-@pytest.mark.parametrize("precision", Precision)
 @pytest.mark.parametrize("spec", [toys.SMALL_SPEC, replace(CONDITIONAL, residual_channels=40, skip_channels=200)])
-def test_all_instructions_give_the_same_symbols_and_scores(spec, precision, monkeypatch):
+def test_all_instructions_give_the_same_symbols_and_scores(spec, monkeypatch):
     """Alone, in twos and in fours."""
     checkpoint, wanted, found = toys.random_checkpoint(spec), toys.requests(spec, 7, 200), []
-    made = NativeEngine(checkpoint, precision)
+    made = NativeEngine(checkpoint)
     for _ in each_variant(monkeypatch):
         alone = [solo(made, request) for request in wanted]
         streams = [made.open(request) for request in wanted]
@@ -359,7 +349,7 @@ def test_weights_and_ranges_of_any_size_end_in_symbols_or_in_an_error_that_names
     made = []
     for _ in each_variant(monkeypatch):
         try:
-            made.append(solo(NativeEngine(checkpoint, Precision.INT8), request).tobytes())
+            made.append(solo(NativeEngine(checkpoint), request).tobytes())
         except EngineError as error:
             made.append(str(error))
     assert made == made[:1] * len(made)
@@ -369,18 +359,17 @@ def test_weights_and_ranges_of_any_size_end_in_symbols_or_in_an_error_that_names
 def test_channels_beyond_what_the_kernels_hold_are_refused_by_their_field():
     for name, most in (("residual_channels", 1024), ("gate_channels", 2048), ("head_channels", 1024)):
         spec = replace(toys.TINY_SPECS["unconditional"], layers=2, int8_ranges=(), **{name: most + 2})
-        for precision in Precision:
-            spec = replace(spec, int8_ranges=(1.0,) * (spec.layers * spec.residual_channels + 2))
-            with pytest.raises(EngineError, match=f"^{name}: at most {most} in the native engine, not {most + 2}"):
-                NativeEngine(replace(toys.random_checkpoint(CONDITIONAL), spec=spec), precision)
+        spec = replace(spec, int8_ranges=(1.0,) * (spec.layers * spec.residual_channels + 2))
+        with pytest.raises(EngineError, match=f"^{name}: at most {most} in the native engine, not {most + 2}"):
+            NativeEngine(replace(toys.random_checkpoint(CONDITIONAL), spec=spec))
 
 
 @pytest.mark.slow
-def test_precisions_are_near_each_other_and_refuse_each_others_snapshots():
+def test_int8_is_near_the_network_as_it_was_trained_and_engines_refuse_each_others_snapshots():
     """Led along the same symbols, int8 says nearly what fp32 says; neither goes on from the other's."""
     checkpoint, (request,) = toys.random_checkpoint(toys.SMALL_SPEC), toys.requests(toys.SMALL_SPEC, 1, 600)
-    engines = [NativeEngine(checkpoint, precision) for precision in Precision]
-    assert [engine.name for engine in engines] == ["native", "native-int8"]
+    engines = [TorchEngine(checkpoint), NativeEngine(checkpoint)]
+    assert [engine.name for engine in engines] == ["torch", "native-int8"]
     symbols = solo(engines[0], request)
     scores = [engine.score(symbols, request.frames, request.speaker) for engine in engines]
     assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.2
@@ -394,9 +383,9 @@ def test_precisions_are_near_each_other_and_refuse_each_others_snapshots():
 def test_int8_needs_the_ranges_of_its_checkpoint():
     checkpoint = toys.random_checkpoint(CONDITIONAL)
     bare = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=()))
-    assert load_engine("auto", bare).name == load_engine("native", bare, "int8").name == "native"
-    with pytest.raises(EngineError, match="int8_ranges"):
-        NativeEngine(bare, Precision.INT8)
+    assert load_engine("torch", bare).name == "torch"
+    with pytest.raises(EngineError, match=r"^int8_ranges: the checkpoint has none"):
+        load_engine("auto", bare)
     with pytest.raises(SpecError, match="int8_ranges"):
         replace(checkpoint.spec, int8_ranges=(1.0, 2.0))
 

@@ -23,8 +23,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from ancestral.models import checkpoint
-from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.palette import pixels_of, rgba
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, ENCODED, PICTURES
@@ -227,8 +227,7 @@ def base64_of(data: bytes) -> str:
 @cache
 def engine_of(zoo: Path, model: str, engine: str = "native") -> ImageEngine:
     """What draws the pictures of a server with this engine: others than ``native`` have single precision."""
-    precision = "auto" if engine == "native" else "fp32"
-    return load_image_engine("native", checkpoint.load(zoo / model / SPECS[model].kind), precision)
+    return NativeImageEngine(checkpoint.load(zoo / model / SPECS[model].kind), None if engine == "native" else False)
 
 
 # The websocket

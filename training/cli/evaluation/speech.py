@@ -44,7 +44,7 @@ _CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 @model_options
 def speech(
     model: str, voice: str, corpus: Path, sentences: int, temperature: float | None, keep: Path | None,
-    config: CatalogConfig, engine: str, precision: str,
+    config: CatalogConfig, engine: str,
 ) -> None:  # fmt: skip
     """Print a JSON report: word and character errors, distillmos, DNSMOS, F0 and voicing, speed, bits per sample; the
     teacher's beside them, and those of the model on the recordings' own frames (``copy_synthesis``). ``f0_response`` is
@@ -52,7 +52,7 @@ def speech(
     from ancestral.model import load_from
 
     with click_errors(AncestralError, ImportError, ValueError):
-        loaded = load_from(config, model, engine, precision)
+        loaded = load_from(config, model, engine)
         report = speech_report(loaded, voice, corpus, sentences, temperature, keep)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
 
@@ -103,15 +103,13 @@ def speech_report(
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--sentences", type=click.IntRange(1), default=10, show_default=True, help="For each voice.")
 @model_options
-def voices(
-    corpora: tuple[Path, ...], model: str, sentences: int, config: CatalogConfig, engine: str, precision: str
-) -> None:
+def voices(corpora: tuple[Path, ...], model: str, sentences: int, config: CatalogConfig, engine: str) -> None:
     """Print how often each voice is recognised; CORPORA are one folder per voice, named like it."""
     from ancestral.model import load_from
     from ancestral.training.evaluation.speech import VoiceJudge
 
     with click_errors(AncestralError, ValueError):
-        spoken = _spoken(corpora, load_from(config, model, engine, precision), sentences)
+        spoken = _spoken(corpora, load_from(config, model, engine), sentences)
     judge = VoiceJudge({voice: [sentence.recording for sentence in heard] for voice, heard in spoken.items()})
     report = {}
     for voice, heard in spoken.items():
@@ -131,7 +129,7 @@ def voices(
 @model_options
 def listen(
     corpora: tuple[Path, ...], model: str, sentences: int, output: Path,
-    config: CatalogConfig, engine: str, precision: str,
+    config: CatalogConfig, engine: str,
 ) -> None:  # fmt: skip
     """Write a page (README.md, sounds, spectrograms) with each voice beside its recordings.
 
@@ -141,7 +139,7 @@ def listen(
     from ancestral.training.evaluation.listening import write_listening_page
 
     with click_errors(AncestralError, ValueError):
-        loaded = load_from(config, model, engine, precision)
+        loaded = load_from(config, model, engine)
         spoken = _spoken(corpora, loaded, sentences)
     write_listening_page(output, model, loaded.description.sha256, spoken)
 

@@ -1,11 +1,9 @@
-"""A deployment's precision: what clients are told of it, and what becomes of a job that another precision began."""
+"""A deployment's engine: what clients are told of it, and what becomes of a job that another engine began."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -17,7 +15,7 @@ from tests.waiting import eventually
 
 
 def test_int8_is_named_in_headers_and_manifests_and_keeps_seeds(serve: Serve) -> None:
-    with serve(precision="int8", engine="native") as server:
+    with serve(engine="native") as server:
         assert any(line["message"].startswith("int8: dot products of bytes use ") for line in server.log)
         first, again = server.generate(), server.generate()
         assert (first.status_code, first.headers["x-engine"]) == (200, "native-int8")
@@ -29,18 +27,18 @@ def test_int8_is_named_in_headers_and_manifests_and_keeps_seeds(serve: Serve) ->
 
 
 @pytest.mark.slow
-def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> None:
+def test_a_job_that_another_engine_began_ends_with_a_reason(serve: Serve) -> None:
     """What has been made of it is another sound; it is not patched together. One that nothing is made of is sampled."""
     with tempfile.TemporaryDirectory(prefix="anc-") as data:
         body = GENERATION | {"duration": 1200.0}
-        with serve(data_dir=data, engine="native", batch_slots=1, precision="fp32") as server:
+        with serve(data_dir=data, engine="torch", batch_slots=1) as server:
             jobs = [
                 httpx.post(f"{server.url}/v1/audio/generations", json=body | changes, headers=ASYNC).json()["id"]
                 for changes in ({}, {"duration": 1.0})
             ]
             eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{jobs[0]}").json()["samples_done"])
             assert server.stop() == 0
-        with serve(data_dir=data, engine="native", batch_slots=1, precision="int8") as server:
+        with serve(data_dir=data, engine="native", batch_slots=1) as server:
             begun, waiting = (server.ended(job) for job in jobs)
             assert (begun["status"], begun["error"]["code"]) == ("failed", "engine_changed")
             assert waiting["status"] == "completed"
@@ -52,7 +50,7 @@ def test_a_job_that_another_precision_began_ends_with_a_reason(serve: Serve) -> 
 def test_a_job_is_not_continued_where_sums_round_otherwise(serve_process: ServeProcess, tmp_path: Path) -> None:
     """An engine of the same name that computes something else of the probe's symbols."""
     write_model(tmp_path / "zoo" / "free", kind="audio")
-    own = {"models_dir": str(tmp_path / "zoo"), "engine": "native", "precision": "fp32", "batch_slots": 1}
+    own = {"models_dir": str(tmp_path / "zoo"), "engine": "native", "batch_slots": 1}
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nif sys.orig_argv[-1] == 'worker':\n"
         "    from ancestral.models.engines.speech.native import NativeEngine\n"
@@ -70,13 +68,4 @@ def test_a_job_is_not_continued_where_sums_round_otherwise(serve_process: ServeP
             with running(dict(os.environ), data_dir=data, **own) as server:
                 begun = server.ended(job)
                 assert (begun["status"], begun["error"]["code"]) == ("failed", "engine_changed")
-                assert server.generate(model="free").headers["x-engine"] == "native"
-
-
-def test_an_engine_without_the_precision_does_not_start(
-    ancestral: Callable[..., subprocess.CompletedProcess[bytes]],
-) -> None:
-    asked = {"ANCESTRAL_ENGINE": "torch", "ANCESTRAL_PRECISION": "int8"}
-    done = ancestral("say", "The birch canoe slid.", "--model", "tiny", "-o", "-", **asked)
-    assert done.returncode != 0
-    assert b"precision: the torch engine has fp32 only; int8 needs the native engine" in done.stderr
+                assert server.generate(model="free").headers["x-engine"] == "native-int8"
