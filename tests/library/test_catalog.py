@@ -16,6 +16,7 @@ import pytest
 from PIL import GimpPaletteFile
 
 import ancestral
+from ancestral.catalog import palettes
 from ancestral.catalog.catalog import (
     BUNDLED,
     MODEL_ALIASES,
@@ -32,7 +33,6 @@ from ancestral.catalog.mix import MixError, find_voice, mix, parse_weights
 from ancestral.catalog.models import nearest
 from ancestral.catalog.seeds import EXACT, digest_seed, seed_of_text, seed_or_drawn
 from ancestral.errors import InvalidRequest
-from ancestral.images import palettes
 from ancestral.images.decoding import decode_picture
 from ancestral.images.pixels import BatchDecoder
 from ancestral.loader import load_models
