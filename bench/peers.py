@@ -63,8 +63,7 @@ class Row:
 
 def _peer(name: str) -> tuple[Speak, int]:
     """A teacher of the corpora, and its sample rate."""
-    from ancestral.training.corpora.kokoro import RATE, Kokoro
-    from ancestral.training.corpora.teachers import Joe
+    from ancestral.training.corpora.teachers import RATE, Joe, Kokoro
 
     teacher = Kokoro("af_heart") if name == KOKORO else Joe()
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.spec import PictureSpec
-from ancestral.training.corpora.kokoro import VOICES, name_of
+from ancestral.training.corpora.teachers import VOICES, name_of
 
 CREDITS: Mapping[str, str] = {
     **{name_of(voice): f"synthesised with Kokoro-82M's voice {voice} (hexgrad), Apache-2.0" for voice in VOICES},

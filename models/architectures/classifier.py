@@ -73,5 +73,5 @@ CLASSIFIER = Architecture(
     spec=ClassifierSpec,
     tensors=tensors,
     network="ancestral.models.networks.classifier:Classifier",
-    task="ancestral.training.tasks.classification:ClassificationTask",
+    task="ancestral.training.tasks.pictures:ClassificationTask",
 )

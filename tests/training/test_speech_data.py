@@ -34,19 +34,22 @@ from ancestral.training.data.speech import (
     lowered,
     prepare,
 )
-from ancestral.training.evaluation.listener import Listener
-from ancestral.training.evaluation.listening import Heard, spectrogram, write_listening_page
-from ancestral.training.evaluation.pitch import f0_response, measure_pitch
 from ancestral.training.evaluation.speech import (
+    Heard,
+    Listener,
     OpinionJudge,
     VoiceJudge,
     bits_per_sample,
     error_rates,
+    f0_response,
     frames_of,
+    measure_pitch,
     noise_score,
     recordings,
+    spectrogram,
+    write_listening_page,
 )
-from ancestral.training.metrics.mels import contrast_strength, ripple_depth, variance_ratio
+from ancestral.training.metrics import contrast_strength, ripple_depth, variance_ratio
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.sounds import (
     CODING,

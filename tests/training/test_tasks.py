@@ -33,13 +33,11 @@ from ancestral.training.data.images import Pictures, held_out, read_image, read_
 from ancestral.training.data.pack import pack
 from ancestral.training.evaluation.reconstructions import reconstruction_report
 from ancestral.training.loop import LoopConfig, Trainer, train
-from ancestral.training.metrics.classification import accuracy
-from ancestral.training.metrics.retrieval import embed, retrieve
+from ancestral.training.metrics import accuracy, embed, retrieve
 from ancestral.training.precision import fastest_precision
 from ancestral.training.tasks.acoustic import AcousticTask
-from ancestral.training.tasks.classification import ClassificationTask
-from ancestral.training.tasks.embedding import EmbeddingTask
 from ancestral.training.tasks.images import ImageTask, edited_bits, likelihood
+from ancestral.training.tasks.pictures import ClassificationTask, EmbeddingTask
 from ancestral.training.tasks.reconstruction import ReconstructionTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.pictures import CLASSES, COUNT, PALETTE, QUARTERS, SIDES, SPEC, quarters, random_arrays, write_set

@@ -2,10 +2,413 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from ancestral.training.cli.evaluation.pictures import images
-from ancestral.training.cli.evaluation.speech import listen, speech, voices
+from ancestral.command_line import FiniteRange, click_errors, model_options
+from ancestral.errors import AncestralError
+from ancestral.models.entries import MANIFEST, MAX_GUIDANCE, MAX_TEMPERATURE, ModelEntry
+
+if TYPE_CHECKING:
+    from ancestral.catalog.catalog import CatalogConfig
+    from ancestral.model import Model
+    from ancestral.models.checkpoint import Checkpoint
+    from ancestral.models.classification import PictureClassifier
+    from ancestral.models.engines.base import Array
+    from ancestral.models.engines.speech.engine import SpeechEngine
+    from ancestral.speech.sampler import SpeechSampler
+    from ancestral.speech.voice import Speech
+    from ancestral.speech.utterance import Utterance
+    from ancestral.training.evaluation.speech import Heard, Listener, OpinionJudge, Wave
+    from ancestral.training.tasks.images import ImageTask
+
+
+_CHECKPOINT = click.Path(exists=True, file_okay=False, path_type=Path)
+_PICTURES = click.Path(exists=True, path_type=Path)
+_GUIDANCES = (1.0, 1.5, 2.0, 3.0)
+_DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
+
+
+@click.command()
+@click.argument("checkpoint", type=_CHECKPOINT)
+@click.option("--data", type=_PICTURES, required=True, help="Its training data.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(0),
+    help="Of the test set, whose likelihood is computed; 0 leaves it out. Default: all.",
+)
+@click.option(
+    "--drawn", type=click.IntRange(0), default=100, show_default=True, help="Samples of each class; 0 leaves them out."
+)
+@click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help=f"Of the samples. {_DEFAULT}")
+@click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), help=f"To the class. {_DEFAULT}")
+@click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
+@click.option("--edited", type=click.IntRange(0), default=0, help="Edits of real pictures, each of one attribute.")
+@click.option("--classifier", type=_CHECKPOINT, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
+@click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+def images(
+    checkpoint: Path,
+    data: Path,
+    pictures: int | None,
+    drawn: int,
+    temperature: float | None,
+    guidance: float | None,
+    named: int,
+    edited: int,
+    classifier: Path | None,
+    card: bool,
+    output: Path,
+) -> None:
+    """Evaluate CHECKPOINT, an image network with attributes: write report.json and sheets into a folder.
+
+    The first attribute is called the class here; the others of sampled pictures are drawn from what occurred
+    together in training. Measured are the likelihood of real test pictures in nats and bits (conditional,
+    unconditional, summed over the classes; beside it that of independent pixels and of PNG); how well a classifier
+    of real pictures recognises each attribute, of real and of sampled pictures. As many more are sampled for the
+    labels of test pictures: precision and recall in the classifier's features, and how near they are to training
+    pictures, both compared with test pictures. The sheets are ten sampled pictures of every class (sheet.png), and
+    sampled pictures beside the nearest real ones (nearest.png).
+
+    With --named so many pictures are sampled with every attribute named, all values alike, without guidance and with
+    1.5, 2 and 3: how well each attribute is recognised, and how often all are.
+
+    With --edited so many edits of real test pictures are drawn, each asked for another value of one attribute in the
+    region where that shows: how often it is seen (and edits.png).
+
+    The classifier is the model's own (classifier/ beside CHECKPOINT), or is trained anew, which takes minutes. Where
+    every attribute has one value, there is none, and nothing that needs it is measured.
+
+    CHECKPOINT may also be a network that draws from pictures. The report then says how likely test pictures are given
+    their own vectors or, of portraits, another picture of the same person; and of portraits how often those of as many
+    test pictures as --drawn says lead to another real picture of the same person. The rows of the sheet are originals,
+    and four samples of each.
+    """
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.models.engines import load_image_engine
+    from ancestral.training.evaluation.edits import edited_figures
+    from ancestral.training.evaluation.images import (
+        draw_classes,
+        draw_matched,
+        draw_named,
+        fidelity_figures,
+        likelihood_figures,
+        named_figures,
+        write_classes,
+        write_nearest,
+    )
+    from ancestral.training.evaluation.reconstructions import reconstruction_report
+    from ancestral.training.model_card import SHEET
+    from ancestral.training.tasks.images import ImageTask
+
+    with click_errors(ValueError):
+        loaded = checkpoints.load(checkpoint)
+        engine = load_image_engine("native", loaded)
+        entry = _entry_beside(checkpoint)
+        temperature = _given_or(temperature, 1.0 if entry is None else entry.temperature)
+        guidance = _given_or(guidance, 1.0 if entry is None else entry.guidance)
+        if engine.spec.encoder is not None:
+            if guidance != 1.0:
+                raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
+            if pictures == 0:
+                raise ValueError("pictures: of a network that draws from pictures at least one")
+            found = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature)
+            _finish(loaded, found, output, card=card)
+            return
+        task = ImageTask(engine.spec, data)
+        test = task.held_out(task.pictures.test, pictures)
+        if not engine.spec.attributes:
+            raise ValueError(f"{checkpoint}: the model has no attributes")
+        if card and not drawn:
+            raise ValueError("drawn: the card shows samples of each class")
+        if edited and not engine.spec.draws_edits:
+            raise ValueError("edited: the model draws no edits")
+        judged_by, sha256 = _classifier(classifier or (None if entry is None else entry.classifier), task)
+        if judged_by is None and (named or edited):
+            raise ValueError("named, edited: every attribute of the model has one value")
+    report: dict[str, Any] = {"sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256}
+    if len(test.images):
+        report |= {"pictures": len(test.images), **likelihood_figures(loaded, task, test)}
+    report["temperature"] = temperature
+    output.mkdir(parents=True, exist_ok=True)
+    if drawn:
+        made, seconds = draw_classes(engine, drawn, temperature, guidance)
+        matched = draw_matched(engine, task.pictures.test, len(made.images), temperature, guidance)
+        compared = fidelity_figures(task, made, matched, judged_by)
+        report |= {"guidance": guidance, "seconds_per_picture": seconds, **compared}
+        write_classes(made, engine.spec, output / SHEET)
+        write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
+    if named and judged_by is not None:
+        all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES}
+        report["named"] = named_figures(task, all_named, judged_by)
+    if edited and judged_by is not None:
+        sheet = output / "edits.png"
+        report["edited"] = edited_figures(engine, task, edited, temperature, guidance, judged_by, sheet)
+    _finish(loaded, report, output, card=card)
+
+
+def _entry_beside(checkpoint: Path) -> ModelEntry | None:
+    """The model that a checkpoint is of, if its folder is a model's."""
+    folder = checkpoint.absolute().parent
+    return ModelEntry.read(folder) if (folder / MANIFEST).is_file() else None
+
+
+def _given_or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier | None, str | None]:
+    """A classifier and the hash of its weights; without a path, one that is trained here, if there is a choice of
+    values.
+
+    Raises:
+        ValueError: the checkpoint is damaged, or that of a classifier of other pictures.
+    """
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
+    from ancestral.models.classification import PictureClassifier
+    from ancestral.training.evaluation.judges import classifier_spec, train_classifier
+
+    if path is None:
+        if all(len(values) == 1 for _, values in task.spec.attributes):
+            return None, None
+        return train_classifier(task.pictures.train, classifier_spec(task.spec, task.spec.attributes)), None
+    loaded = checkpoints.load(path)
+    spec = loaded.spec_as(ClassifierSpec)
+    if spec != dataclasses.replace(spec, **shared_fields(task.spec)):
+        raise ValueError(f"{path}: it is not of the pictures and attributes of this network")
+    return PictureClassifier(spec, loaded.tensors), loaded.sha256
+
+
+def _finish(loaded: Checkpoint, report: dict[str, Any], output: Path, *, card: bool) -> None:
+    """Write and print the report, and put the sheet beside the checkpoint's card if that is wanted."""
+    from ancestral.training.model_card import SHEET
+
+    text = json.dumps(report, indent=2)
+    (output / "report.json").write_text(text + "\n")
+    click.echo(text)
+    if card:
+        _show_in_card(loaded, output / SHEET)
+
+
+def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
+    """Rewrite the checkpoint with the sheet in its card, and the sheet beside it. The weights are unchanged."""
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.training.model_card import SHEET, with_sheet
+
+    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card), half=loaded.half)
+    (loaded.path / SHEET).write_bytes(sheet.read_bytes())
+
+
+_RESPONSE_SENTENCES = 10
+"""Sentences that are spoken for every shift of F0."""
+_CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--voice", required=True, help="The voice to evaluate.")
+@click.option(
+    "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are spoken and compared."
+)
+@click.option("--sentences", type=click.IntRange(1), default=40, show_default=True)
+@click.option("--temperature", type=click.FloatRange(0.0, 2.0), help="Default: the model's own.")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Write the sound into this folder.")
+@model_options
+def speech(
+    model: str, voice: str, corpus: Path, sentences: int, temperature: float | None, keep: Path | None,
+    config: CatalogConfig, engine: str,
+) -> None:  # fmt: skip
+    """Print a JSON report: word and character errors, distillmos, DNSMOS, F0 and voicing, speed, bits per sample; the
+    teacher's beside them, and those of the model on the recordings' own frames (``copy_synthesis``). ``f0_response`` is
+    F0 measured over F0 requested, for F0 × 0.85, 1 and 1.15."""
+    from ancestral.model import load_from
+
+    with click_errors(AncestralError, ImportError, ValueError):
+        loaded = load_from(config, model, engine)
+        report = speech_report(loaded, voice, corpus, sentences, temperature, keep)
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+def speech_report(
+    model: Model, voice: str, corpus: Path, sentences: int, temperature: float | None, keep: Path | None
+) -> dict[str, Any]:
+    """What judges say of a voice and of its recordings; see :func:`speech`.
+
+    Raises:
+        ValueError: there is no such model or voice, or the corpus holds out no clips.
+        ImportError: a judge is not installed.
+    """
+    from ancestral.models.spec import FeatureSpec
+    from ancestral.training.evaluation.speech import Listener, OpinionJudge, frames_of, recordings
+
+    judges = Listener(), OpinionJudge()
+    sampler, clips = model.speech_sampler, recordings(corpus, sentences)
+    language = model.voice(voice).language
+    speeches = [
+        model.voice(voice).speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)
+    ]
+    utterances = [speech.utterance for speech in speeches]
+    made = [_timed(speech) for speech in speeches]
+    real = [wave for _, wave in clips]
+    frames = frames_of(real, FeatureSpec())
+    copied = [_copy(sampler, utterance, of_wave) for utterance, of_wave in zip(utterances, frames, strict=True)]
+    waves = [wave for wave, _, _ in made]
+    if keep:
+        _keep(keep, waves)
+    texts = [text for text, _ in clips]
+    return {
+        "model": model.id, "sha256": model.description.sha256, "engine": sampler.engine.name, "voice": voice,
+        "sentences": len(clips), "temperature": utterances[0].temperature,
+        **_judged(texts, waves, *judges, language),
+        "real_time_factor": sum(map(len, waves)) / sampler.model.spec.sample_rate / sum(spent for _, _, spent in made),
+        "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
+        "bits_per_sample": _bits(sampler.network, voice, real, frames),
+        "f0_response": _f0_response(sampler, utterances[:_RESPONSE_SENTENCES]),
+        "copy_synthesis": _judged(texts, copied, *judges, language),
+        "teacher": _judged(texts, real, *judges, language),
+    }  # fmt: skip
+
+
+@click.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--sentences", type=click.IntRange(1), default=10, show_default=True, help="For each voice.")
+@model_options
+def voices(corpora: tuple[Path, ...], model: str, sentences: int, config: CatalogConfig, engine: str) -> None:
+    """Print how often each voice is recognised; CORPORA are one folder per voice, named like it."""
+    from ancestral.model import load_from
+    from ancestral.training.evaluation.speech import VoiceJudge
+
+    with click_errors(AncestralError, ValueError):
+        spoken = _spoken(corpora, load_from(config, model, engine), sentences)
+    judge = VoiceJudge({voice: [sentence.recording for sentence in heard] for voice, heard in spoken.items()})
+    report = {}
+    for voice, heard in spoken.items():
+        verdicts = [judge.voice_of(sentence.voice) for sentence in heard]
+        report[voice] = {
+            "recognised": sum(found == voice for found, _ in verdicts) / len(verdicts),
+            "similarity": sum(similarity for _, similarity in verdicts) / len(verdicts),
+        }
+    click.echo(json.dumps(report, indent=2))
+
+
+@click.command()
+@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
+@click.option("--sentences", type=click.IntRange(1), default=2, show_default=True, help="For each voice.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+@model_options
+def listen(
+    corpora: tuple[Path, ...], model: str, sentences: int, output: Path,
+    config: CatalogConfig, engine: str,
+) -> None:  # fmt: skip
+    """Write a page (README.md, sounds, spectrograms) with each voice beside its recordings.
+
+    CORPORA are one folder per voice, named like it.
+    """
+    from ancestral.model import load_from
+    from ancestral.training.evaluation.speech import write_listening_page
+
+    with click_errors(AncestralError, ValueError):
+        loaded = load_from(config, model, engine)
+        spoken = _spoken(corpora, loaded, sentences)
+    write_listening_page(output, model, loaded.description.sha256, spoken)
+
+
+def _spoken(corpora: Sequence[Path], model: Model, sentences: int) -> dict[str, list[Heard]]:
+    """Held-out sentences of each corpus, spoken by the voice of its name."""
+    from ancestral.training.evaluation.speech import Heard, recordings
+
+    real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    return {
+        voice: [
+            Heard(text, model.voice(voice).speak(text, seed=seed).samples, recording)
+            for seed, (text, recording) in enumerate(clips)
+        ]
+        for voice, clips in real.items()
+    }
+
+
+def _timed(speech: Speech) -> tuple[Wave, float, float]:
+    """The sound, the seconds to its first chunk and to its last."""
+    start, first = time.perf_counter(), 0.0
+    for _ in speech:
+        first = first or time.perf_counter() - start
+    return speech.samples, first, time.perf_counter() - start
+
+
+def _copy(sampler: SpeechSampler, utterance: Utterance, frames: Array) -> Wave:
+    """Copy-synthesis: the sound that the WaveNet makes of a recording's own frames. The acoustic model has no part in
+    it, so that the difference to the spoken text is what that model costs."""
+    import numpy as np
+
+    from ancestral.speech.sampler import render
+
+    part = sampler.part_from_frames(utterance, 0, frames, np.array([len(frames)]))
+    return np.concatenate(list(render(sampler, utterance, [part])))
+
+
+def _judged(
+    texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge, language: str
+) -> dict[str, Any]:
+    from ancestral.models.spec import FeatureSpec
+    from ancestral.training.evaluation.speech import error_rates, measure_pitch, noise_score
+
+    heard = [listener.transcribe(wave, language) for wave in waves]
+    pitch = measure_pitch(waves, FeatureSpec())._asdict()
+    scores = {"distillmos": judge.score(waves), "dnsmos": noise_score(waves)}
+    return {**error_rates(texts, heard, language), **scores, **pitch, "heard": heard}
+
+
+def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dict[str, float] | None:
+    """F0 of the sound over the F0 of the frames, for several shifts; None for a model whose pitch cannot be changed."""
+    import numpy as np
+
+    from ancestral.models.engines.speech.engine import StreamRequest
+    from ancestral.models.spec import FeatureSpec
+    from ancestral.speech.sampler import render
+    from ancestral.training.evaluation.speech import RESPONSES, f0_response
+
+    if not sampler.model.pitch_control:
+        return None
+    found = {}
+    for factor in RESPONSES:
+        waves, frames = [], []
+        for utterance in utterances:
+            parts = list(sampler.parts(replace(utterance, pitch=12.0 * math.log2(factor))))
+            waves.append(np.concatenate(list(render(sampler, utterance, parts))))
+            requests = [part.request for part in parts if isinstance(part.request, StreamRequest)]
+            frames.append(np.concatenate([request.frames for request in requests if request.frames is not None]))
+        found[str(factor)] = f0_response(waves, frames, FeatureSpec())
+    return found
+
+
+def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave], frames: Sequence[Array]) -> float | None:
+    """Bits per sample of the recordings; None on an engine that does not score."""
+    from ancestral.models.engines.speech.native import NativeEngine
+    from ancestral.models.spec import FeatureSpec
+    from ancestral.training.evaluation.speech import bits_per_sample
+
+    if not isinstance(engine, NativeEngine):
+        return None
+    return bits_per_sample(engine, waves, frames, engine.spec.speakers.index(voice), FeatureSpec())
+
+
+def _keep(folder: Path, waves: Sequence[Wave]) -> None:
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, wave in enumerate(waves):
+        soundfile.write(folder / f"{number:03d}.wav", wave, 16000)
 
 
 @click.group(short_help="Measure the quality of a model's speech or pictures.")

@@ -82,7 +82,7 @@ def _evaluate(model: Model, out: Path, corpus: Path) -> None:
     """Print what judges say of the voice, and write it into the card of its WaveNet."""
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.entries import ModelEntry
-    from ancestral.training.cli.evaluation.speech import speech_report
+    from ancestral.training.cli.evaluate import speech_report
 
     click.echo("Evaluating", err=True)
     report = speech_report(model, model.id, corpus, sentences=100, temperature=None, keep=None)

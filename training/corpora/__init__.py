@@ -75,7 +75,7 @@ def build(
         out: created, or its corpus replaced. One of ``kokoro`` is continued: its clips stay, if their text is the same.
         count: sentences besides the held-out ones; ``allison`` has the prompts that exist, and pictures have none.
         progress: called with the number of clips or pictures done.
-        voice: of ``kokoro``, one of :data:`~ancestral.training.corpora.kokoro.VOICES`.
+        voice: of ``kokoro``, one of :data:`~ancestral.training.corpora.teachers.VOICES`.
 
     Returns:
         The number of clips or pictures written.
@@ -108,7 +108,7 @@ def _add(clips: Iterable[Labelled], writer: Writer, speaker: str, progress: Prog
 
 
 def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) -> int:
-    from ancestral.training.corpora.kokoro import VOICES, Kokoro, language_of, name_of
+    from ancestral.training.corpora.teachers import VOICES, Kokoro, language_of, name_of
 
     if voice not in VOICES:
         given = "none is given" if voice is None else f"no {voice!r}"
@@ -152,7 +152,7 @@ def _taught(
 
 def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
     from ancestral.training.corpora.align import Aligner
-    from ancestral.training.corpora.recordings import allison, flite
+    from ancestral.training.corpora.sentences import allison, flite
 
     aligner = Aligner()
     recordings = allison() if name == "allison" else flite(name, _OFFSETS[name], count, out)

@@ -1,16 +1,22 @@
 """The script of the synthetic voices: in English, example sentences of WordNet (Debian's wordnet-base), of varied
 length, and remarks between them; in other languages sentences of our own (sentences_es.txt and its siblings), then
-those of Debian's manual pages and fortunes."""
+those of Debian's manual pages and fortunes. And voices whose sound exists or is made elsewhere, to be aligned with its
+text: Asterisk's prompts and flite."""
 
 from __future__ import annotations
 
 import gzip
 import random
 import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from ancestral.training.corpora.remarks import remark
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.training.corpora.tables import table
 
 WORDNET = Path("/usr/share/wordnet")
 HELD_OUT = 100
@@ -63,8 +69,8 @@ def script(offset: int, count: int, remark_every: int = 0, held_out: int | None 
     Args:
         offset: of its first own sentence in the list.
         count: of its own lines.
-        remark_every: one line in so many is a remark instead (remarks.py); 0 is for a voice that reads figures in its
-            own way.
+        remark_every: one line in so many is a remark instead (:func:`remark`); 0 is for a voice that reads figures
+            in its own way.
         held_out: how many of the held-out sentences it reads; None is all.
     """
     sentences = wordnet_sentences()
@@ -146,3 +152,125 @@ def _paragraphs(page: str) -> list[str]:
     for escape, character in (("\\(aq", "'"), ("\\-", "-"), ("\\~", " ")):
         text = text.replace(escape, character)
     return re.split(r"\n\s*\n", _ESCAPE.sub("", text))
+
+
+_TABLE: Final[Mapping[str, tuple[str, ...]]] = table("remarks")
+_ASKED, _MONTHS, _DAYS, _THINGS = (_TABLE[name] for name in ("asked", "months", "days", "things"))
+
+
+def remark(rng: random.Random) -> str:
+    """A short answer, a question, a list, a date, a number or a quotation, as it would be written.
+
+    WordNet's examples are whole statements of 5 to 14 words without a figure in them. A voice that has read nothing
+    else mumbles "Okay.".
+    """
+    return rng.choice(_KINDS)(rng)
+
+
+def _answer(rng: random.Random) -> str:
+    end = rng.choice((".", ".", ".", "!"))
+    return rng.choice(_TABLE["answers"]) + (", " + rng.choice(_TABLE["asides"]) if rng.random() < 0.4 else "") + end
+
+
+def _question(rng: random.Random) -> str:
+    return rng.choice(_TABLE["short"]) if rng.random() < 0.3 else rng.choice(_ASKED).format(rng.choice(_THINGS))
+
+
+def _list(rng: random.Random) -> str:
+    *first, last = rng.sample(_THINGS, rng.randint(3, 5))
+    return f"{rng.choice(_TABLE['listed'])} {', '.join(first)}{rng.choice((',', ''))} and {last}."
+
+
+def _date(rng: random.Random) -> str:
+    day, month, year = rng.randint(1, 28), rng.choice(_MONTHS), rng.randint(1850, 2035)
+    time = f"{rng.randint(1, 12)}:{rng.choice((0, 5, 10, 15, 20, 30, 40, 45, 50)):02d} {rng.choice(('a.m.', 'p.m.'))}"
+    forms = (
+        f"{month} {day}, {year}.", f"It was on {day} {month} {year}.", f"See you on {rng.choice(_DAYS)} at {time}",
+        f"{rng.choice(_DAYS)}, {month} {day}.", f"The train leaves at {time}", f"Since {year}, or earlier.",
+    )  # fmt: skip
+    return rng.choice(forms)
+
+
+def _number(rng: random.Random) -> str:
+    small, large = rng.randint(0, 99), rng.randint(100, 99_999)
+    forms = (
+        f"{small}.", f"{large:,} people.", f"It costs ${small}.{rng.randint(10, 99)}.", f"About {small} percent.",
+        f"Room {rng.randint(100, 999)}.", f"Call {rng.randint(200, 999)}-{rng.randint(1000, 9999)}.",
+        f"{small}.{rng.randint(1, 9)} degrees today.", f"The answer is {large}.", f"Is it {small} or {small + 1}?",
+        f"The {rng.randint(4, 20)}th floor, please.", f"{small} miles to go.",
+    )  # fmt: skip
+    return rng.choice(forms)
+
+
+def _interjection(rng: random.Random) -> str:
+    cry = rng.choice(_TABLE["interjections"])
+    return (
+        f"{cry}, {rng.choice(_TABLE['reactions'])}{rng.choice('.!')}"
+        if rng.random() < 0.6
+        else cry + rng.choice("!!.?")
+    )
+
+
+def _quotation(rng: random.Random) -> str:
+    said, by = rng.choice((_answer, _question, _interjection))(rng), rng.choice(_TABLE["speakers"])
+    if rng.random() < 0.5:
+        return f'{by[0].upper()}{by[1:]}: "{said}"' if not by.startswith("said") else f'"{said}" {by}.'
+    return f'"{said[:-1] + "," if said.endswith(".") else said}" {by}.'
+
+
+_KINDS: Sequence[Callable[[random.Random], str]] = (
+    _answer, _answer, _question, _list, _date, _number, _interjection, _quotation
+)  # fmt: skip
+"""Each as often as the others, answers twice as often."""
+
+
+Recording = tuple[str, str, NDArray[np.float32]]
+"""Clip id, text, mono sound at 16 kHz."""
+
+_SOUNDS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
+_PROMPTS = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
+
+
+def allison(held_out: int = 40) -> Iterator[Recording]:
+    """Allison Smith's prompts for Asterisk (Debian's asterisk-core-sounds-en-g722, CC-BY-SA-3.0).
+
+    Every thirteenth prompt of three words or more is held out, up to ``held_out``.
+
+    Raises:
+        FileNotFoundError: the packages are not installed; the message says how to get them.
+    """
+    import av
+
+    if not _SOUNDS.exists() or not _PROMPTS.exists():
+        raise FileNotFoundError(f"{_SOUNDS}: apt-get install asterisk-core-sounds-en asterisk-core-sounds-en-g722")
+    spoken = 0
+    for line in gzip.decompress(_PROMPTS.read_bytes()).decode().splitlines():
+        name, separator, text = line.partition(":")
+        text = re.sub(r"\s+", " ", text).strip()
+        file = _SOUNDS / f"{name.strip()}.g722"
+        # Bracketed prompts describe a sound instead of spelling it out.
+        if line.startswith(";") or not separator or re.search(r"[\[\](){}<>]", text) or not re.search(r"\w", text):
+            continue
+        if not file.exists():
+            continue
+        with av.open(str(file), format="g722") as container:
+            pieces = [frame.to_ndarray().ravel() for frame in container.decode(audio=0)]
+        if len(text.split()) >= 3:
+            spoken += 1
+        test = len(text.split()) >= 3 and spoken % 13 == 0 and spoken // 13 <= held_out
+        suffix = f"s{spoken // 13 - 1:04d}" if test else name.strip().replace("/", "-").replace("_", "-")
+        yield f"allison_{suffix}", text, np.concatenate(pieces).astype(np.float32) / 32768.0
+
+
+def flite(voice: str, offset: int, count: int, scratch: Path) -> Iterator[Recording]:
+    """One of flite's voices (Debian's flite, BSD-like) reading the script."""
+    import soundfile
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    file = scratch / f"{voice}.wav"
+    for suffix, text in script(offset, count):
+        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(file)], check=True, capture_output=True)
+        wave, rate = soundfile.read(file, dtype="float32")
+        assert rate == 16000
+        yield f"{voice}_{suffix}", text, wave
+    file.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec
 from ancestral.training.data.images import Images, Pictures, spread, write_sheet
 from ancestral.training.data.masks import Mask
-from ancestral.training.metrics.classification import classify
+from ancestral.training.metrics import classify
 from ancestral.training.tasks.images import ImageTask
 
 _SEEN = 15_000

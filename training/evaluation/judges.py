@@ -15,7 +15,7 @@ from ancestral.models.palette import pixels_of
 from ancestral.models.spec import ImageSpec, PictureSpec
 from ancestral.training.data.epochs import Epochs
 from ancestral.training.data.images import Images, Pictures, binarise
-from ancestral.training.metrics.classification import classification_loss, classifier_of
+from ancestral.training.metrics import classification_loss, classifier_of
 
 _BATCH = 100
 _CHUNK = 2048

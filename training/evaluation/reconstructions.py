@@ -18,8 +18,7 @@ from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.training.data.identities import first_two
 from ancestral.training.data.images import spread
-from ancestral.training.metrics.reconstruction import reconstruct, write_rows
-from ancestral.training.metrics.retrieval import embed, retrieval
+from ancestral.training.metrics import embed, reconstruct, retrieval, write_rows
 from ancestral.training.model_card import SHEET
 from ancestral.training.tasks.images import nats
 from ancestral.training.tasks.reconstruction import ReconstructionTask

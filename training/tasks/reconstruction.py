@@ -19,7 +19,7 @@ from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.training.data.identities import IdentityBatches, first_two
 from ancestral.training.data.images import Pictures, PictureSet, spread
-from ancestral.training.metrics.reconstruction import reconstruct, write_rows
+from ancestral.training.metrics import reconstruct, write_rows
 from ancestral.training.start import load_weights
 from ancestral.training.tasks.images import ImageTask, nats
 
