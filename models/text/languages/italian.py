@@ -8,7 +8,8 @@ from typing import Final
 from ancestral.models.text.languages.italian_sounds import read
 from ancestral.models.text.languages.language import Calendar, Language, Numbers, gender_by_ending
 from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.rules import Match, number_rule, rule
+from ancestral.models.text.languages.quantities import MINUTES, day_and_month, power
+from ancestral.models.text.rules import number_rule
 from ancestral.models.text.tables import table
 
 _TABLE: Final = table("italian")
@@ -35,23 +36,7 @@ def _time(hour: int, minute: int) -> str:
 _CALENDAR: Final = Calendar.of_table(
     _TABLE, time=_time, day=lambda day: "primo" if day == 1 else _NUMERALS.cardinal(day)
 )
-
-
-def _day(match: Match) -> str:
-    """`il 12/11` as the day that it is."""
-    day, month = int(match[2]), int(match[3])
-    if not (1 <= day <= 31 and 1 <= month <= len(_CALENDAR.months)):
-        return match[0]
-    return f"{match[1]}{'primo' if day == 1 else _NUMERALS.cardinal(day)} {_CALENDAR.months[month - 1]}"
-
-
-def _power(match: Match) -> str:
-    """`x²`; that of a unit is read with it."""
-    if re.search(r"\d\s?\w{1,2}$", match.string[: match.start()]):
-        return match[0]
-    return "al quadrato" if match[1] == "2" else "al cubo"
-
-
+_DAY: Final = day_and_month(_CALENDAR, _NUMERALS)
 LANGUAGE: Final = Language.of_table(
     _TABLE,
     read=read,
@@ -60,13 +45,13 @@ LANGUAGE: Final = Language.of_table(
     gender=gender_by_ending(_TABLE),
     rules=(
         number_rule("m", r"\b[Mm]in\. ?(?=\d)(?<!\d min\.)(?<!\d min\. )", lambda _: "minimo"),
-        rule("m", r"(?<=\d )min\.(?= [a-z])", lambda _: "min"),
+        MINUTES,
         number_rule("k", r"\bkm (?=\d)", lambda _: "chilometro"),
         number_rule("h", r"(?<![\w.,])1 ?h\b", lambda _: "un'ora"),
         number_rule("e", r"\b(\d\d)enn([ei])\b", lambda m: f"{_NUMERALS.cardinal(int(m[1]))[:-1]}enn{m[2]}"),
-        number_rule("^", r"\^([23])(?!\w)", _power),
+        power("al quadrato", "al cubo"),
         number_rule(
-            "/", r"\b((?:[dn]?[ae]l|il|entro|lun|mar|mer|gio|ven|sab|dom) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[ie])", _day
+            "/", r"\b((?:[dn]?[ae]l|il|entro|lun|mar|mer|gio|ven|sab|dom) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[ie])", _DAY
         ),
         number_rule(
             "°",

@@ -8,7 +8,8 @@ from typing import Final
 from ancestral.models.text.languages.language import Calendar, Language, Numbers, gender_by_ending
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.languages.portuguese_sounds import read
-from ancestral.models.text.rules import Match, number_rule, rule
+from ancestral.models.text.languages.quantities import MINUTES, day_and_month, power
+from ancestral.models.text.rules import Match, number_rule
 from ancestral.models.text.tables import table
 
 _TABLE: Final = table("portuguese")
@@ -35,27 +36,13 @@ def _score(match: Match) -> str:
     return f"{_NUMERALS.cardinal(int(match[1]))} {'a' if _GAMES.search(match.string[: match.start()]) else 'por'}"
 
 
-def _day(match: Match) -> str:
-    """`il 12/11` as the day that it is."""
-    day, month = int(match[2]), int(match[3])
-    if not (1 <= day <= 31 and 1 <= month <= len(_CALENDAR.months)):
-        return match[0]
-    return f"{match[1]}{'primeiro' if day == 1 else _NUMERALS.cardinal(day)} de {_CALENDAR.months[month - 1]}"
-
-
 def _round(match: Match) -> str:
     """`R$ 3 mil`, `R$ 36 bi`."""
     words, scale = _NUMERALS.number(match[1], "m"), match[2]
     return f"{words} mil reais" if scale == "mil" else f"{words} {scale}lhões de reais"
 
 
-def _power(match: Match) -> str:
-    """`x²`; that of a unit is read with it."""
-    if re.search(r"\d\s?\w{1,2}$", match.string[: match.start()]):
-        return match[0]
-    return "ao quadrado" if match[1] == "2" else "ao cubo"
-
-
+_DAY: Final = day_and_month(_CALENDAR, _NUMERALS)
 LANGUAGE: Final = Language.of_table(
     _TABLE,
     read=read,
@@ -64,12 +51,12 @@ LANGUAGE: Final = Language.of_table(
     gender=gender_by_ending(_TABLE),
     rules=(
         number_rule("", r"(?<![\w.,:])2(?= da (?:manhã|tarde|madrugada)\b)", lambda _: "duas"),
-        rule("m", r"(?<=\d )min\.(?= [a-z])", lambda _: "min"),
+        MINUTES,
         number_rule("k", r"\bkm (?=\d)", lambda _: "quilômetro"),
-        number_rule("^", r"\^([23])(?!\w)", _power),
+        power("ao quadrado", "ao cubo"),
         number_rule("-", r"(?<=[A-Z]-)(\d+)\b", lambda m: _NUMERALS.whole(m[1])),
         number_rule("$", r"R\$ ?(\d+(?:,\d+)?) (mil|mi|bi|tri)\b", _round),
-        number_rule("/", r"\b((?:até|em|dia|para|de|desde) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[aeo])", _day),
+        number_rule("/", r"\b((?:até|em|dia|para|de|desde) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[aeo])", _DAY),
         number_rule("×", r"(?<=\d)\s?×\s?(?=\d)", lambda _: "vezes"),
         number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
         number_rule("", r"\b([Aa]nos) (\d0)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from ancestral.models.text.languages.language import Currency, Gender, Language
+from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.rules import Match, Rule, Speak, apply_all, number_rule, rule
 from ancestral.models.text.spans import SpannedText
@@ -228,3 +228,32 @@ class Quantities:
 
 def _ordinal(numerals: Numerals, gender: Gender) -> Speak:
     return lambda match: numerals.ordinal(int(match[1]), gender)
+
+
+def day_and_month(calendar: Calendar, numerals: Numerals) -> Speak:
+    """`il 12/11` as the day that it is: the groups of a match are what stands before, the day and the month."""
+
+    def speak(match: Match) -> str:
+        day, month = int(match[2]), int(match[3])
+        if not (1 <= day <= _LAST_DAY and 1 <= month <= _LAST_MONTH):
+            return match[0]
+        spoken = numerals.cardinal(day) if calendar.day is None else calendar.day(day)
+        of = f"{calendar.of} " if calendar.of else ""
+        return f"{match[1]}{spoken} {of}{calendar.months[month - 1]}"
+
+    return speak
+
+
+def power(square: str, cube: str) -> Rule:
+    """`x²`; that of a unit is read with it."""
+
+    def speak(match: Match) -> str:
+        if re.search(r"\d\s?\w{1,2}$", match.string[: match.start()]):
+            return match[0]
+        return square if match[1] == "2" else cube
+
+    return number_rule("^", r"\^([23])(?!\w)", speak)
+
+
+MINUTES: Final = rule("m", r"(?<=\d )min\.(?= [a-z])", lambda _: "min")
+"""The full stop of `min.` within a sentence ends none."""
