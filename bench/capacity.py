@@ -80,11 +80,11 @@ class Row:
     """Redis commands; the next two fields are Redis traffic and memory."""
     redis_megabytes_per_second: float
     redis_gigabytes: float
-    """With audio kept for two minutes after its end, the default."""
+    """Redis memory, with audio kept for two minutes after its end, the default."""
     shards: int
     """Queues: one Redis has one, a cluster at least 32."""
     masters: int
-    """Of the cluster; 1: one Redis is enough. The busiest of them has the most shards."""
+    """Masters of the cluster; 1: one Redis is enough. The busiest of them has the most shards."""
 
 
 def waits(slots: int, load: float, count: int, rng: np.random.Generator, sigma: float = UTTERANCE_SIGMA) -> Any:

@@ -52,7 +52,7 @@ class Row:
     times_reference: float
     """Samples per CPU-second as a multiple of the cached torch engine's, with one stream."""
     first_audio_ms: float
-    """From opening the streams to the first 20 ms of all of them, with a warm engine."""
+    """Time from opening the streams to the first 20 ms of all of them, with a warm engine."""
 
 
 def requests(spec: WaveNetSpec, count: int, length: int) -> list[StreamRequest]:

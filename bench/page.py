@@ -55,7 +55,7 @@ class Playback:
     measurement: str
     seconds_of_sound: float
     real_time_factor: float
-    """Of sampling, as the page shows it."""
+    """Real-time factor of sampling, as the page shows it."""
     underruns: int
 
 

@@ -39,7 +39,7 @@ SNAPSHOT_BYTES = 971
 START_SECONDS = 180.0
 """Kernels may have to be compiled first."""
 UTTERANCES = {"5 s": TEXTS, "20 s": tuple(f"{TEXTS[n]} {' '.join(TEXTS[:n] + TEXTS[n + 1 :])}" for n in range(2))}
-"""By about how long they are."""
+"""Texts of utterances, by their approximate length."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ SCRAPE_SECONDS: Final = 5
 INTERVAL: Final = f"{4 * SCRAPE_SECONDS}s"
 """The value of ``$__rate_interval`` for the scrape interval of prometheus.yml."""
 _FOREIGN: Final = ("DCGM_", "redis_")
-"""Of exporters, which do not run here."""
+"""Metrics of exporters, which do not run here."""
 
 
 @dataclass(frozen=True)

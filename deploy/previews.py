@@ -24,7 +24,7 @@ GREETINGS: Final = {
     "pt": "Olá, eu sou {}.",
 }  # fmt: skip
 SECONDS: Final = 3.0
-"""Of a model without text."""
+"""Seconds of a preview of a model without text."""
 
 
 def post(url: str, body: Mapping[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ _HERE: Final = Path(__file__).parent
 ROOT: Final = _HERE.parents[1]
 _PAGE: Final = ROOT / "service/api/web/page"
 _MODULES: Final = ("ancestral.js", "api.js", "dom.js", "mouth.js", "words.js")
-"""Of the page, which the demo stands on."""
+"""Files of the page, which the demo is built on."""
 _LINK: Final = re.compile(r"(\]\()([^)#\s]+)([^)\s]*\))")
 _FOLDER: Final = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)")
 _SOUND: Final = re.compile(r'<a href="([^"]+\.(?:flac|ogg|mp3|wav))">(.*?)</a>', re.DOTALL)

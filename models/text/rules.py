@@ -11,7 +11,7 @@ from ancestral.models.text.spans import SpannedText
 Match = re.Match[str]
 START: Final = r"(?<![\w.,])"
 END: Final = r"(?![\w])(?!\.\d|,\d{3}\b)"
-"""Around a number that is no part of a longer one."""
+"""Patterns around a number that is not part of a longer one."""
 LONG_NUMBER: Final = ("ddd",)
 """Signs of a rule: three digits in a row."""
 _LONG_NUMBER: Final = re.compile(r"\d{3}")

@@ -22,7 +22,7 @@ CANVAS = PixelCNNSpec(
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of every process of a deployment."""
+    """The environment of every process of a deployment."""
 
     def make(zoo: Path) -> None:
         write_model(zoo / "tiny")

@@ -30,18 +30,18 @@ class Servers:
 
     url: str
     settings: Mapping[str, str] = {}
-    """Of every process that uses them."""
+    """Settings of every process that uses these servers."""
     shards = 1
     client: Any
-    """For commands on one key."""
+    """Client for commands on one key."""
 
     @abstractmethod
     def pids(self) -> list[int]:
-        """Of the processes."""
+        """Process ids."""
 
     @abstractmethod
     def clients(self) -> Sequence[Redis]:
-        """Of each server."""
+        """A client of each server."""
 
     @abstractmethod
     def outage(self, number: int) -> AbstractContextManager[None]:
@@ -84,7 +84,7 @@ class Servers:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """They are there, and do nothing."""
+        """Stop all servers without ending them (SIGSTOP)."""
         pids = self.pids()
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -105,7 +105,7 @@ class Servers:
         return sum(self.client.zcard(name) for name in self.names(kind, *ids))
 
     def members(self, kind: str, *ids: str) -> list[str]:
-        """They themselves."""
+        """Members of a sorted set, over all shards."""
         return [member.decode() for name in self.names(kind, *ids) for member in self.client.zrange(name, 0, -1)]
 
 
@@ -134,7 +134,7 @@ class OneServer(Servers):
         return [self.client]
 
     def start_ended(self) -> None:
-        """Its supervisor does that."""
+        """Nothing to do: its supervisor starts it."""
 
     def folders(self) -> list[Path]:
         return [self._folder]
@@ -257,7 +257,7 @@ class SentinelServers(ReplicatedServers):
 
     @property
     def client(self) -> Redis:  # type: ignore[override]
-        """Of the master of the moment."""
+        """Client of the present master."""
         return self.real.masters()[0].client
 
     def replace(self) -> None:

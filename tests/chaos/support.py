@@ -128,7 +128,7 @@ class Process:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """It is gone at once."""
+        """End the process with SIGKILL."""
         self.send(signal.SIGKILL)
         self.process.wait()
 
@@ -214,7 +214,7 @@ class House:
 
     @contextmanager
     def api(self, **settings: Any) -> Iterator[Server]:
-        """One more API process, while a worker is there."""
+        """A further API process, while there is a worker."""
         with running(self.environment, "--no-worker", **settings) as server:
             yield server
 
@@ -379,11 +379,11 @@ class Work:
 
     @property
     def ids(self) -> list[str]:
-        """Of all jobs, in the order of the requests."""
+        """Ids of all jobs, in the order of the requests."""
         return [listener.job for listener in self.listeners] + self.jobs
 
     def status(self, job: str) -> str:
-        """Of a job, as clients see it."""
+        """Status of a job, as clients see it."""
         found: str = httpx.get(f"{self.house.apis[1].url}/v1/jobs/{job}", timeout=SECONDS).json()["status"]
         return found
 

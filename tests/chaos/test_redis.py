@@ -35,9 +35,9 @@ AWAY_SECONDS = 6.0
 BURST = 60
 """Requests at once."""
 PAIRS = int(os.environ.get("PAIRS", "20"))
-"""Of requests with the same key."""
+"""Number of requests with the same key."""
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-"""Of twenty bodies, for each trouble."""
+"""Rounds of twenty bodies, for each trouble."""
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 """Longer than anybody waits for a reply."""
 
@@ -328,7 +328,7 @@ def troubled(house: House) -> Iterator[Counter[str]]:
 
 
 def statuses(house: House) -> dict[str, str]:
-    """Of all jobs that are on record, by their ids."""
+    """Records of all jobs, by id."""
     found, after = dict[str, str](), ""
     while True:
         page = httpx.get(f"{house.apis[0].url}/v1/jobs?limit=100{after}", timeout=SECONDS).json()

@@ -51,16 +51,16 @@ class Balancer:
         self._looking = threading.Thread(target=self._look)
 
     def add(self, server: Server) -> None:
-        """One more; returns once clients are sent to it."""
+        """Start a further server; returns once clients are sent to it."""
         self._known.append(server)
         eventually(lambda: server in self._ready)
 
     def remove(self, server: Server) -> None:
-        """It is gone."""
+        """Remove a server."""
         self._known.remove(server)
 
     def choose(self) -> Server:
-        """One that was ready."""
+        """A server that was ready."""
         return random.choice(self._ready)
 
     def oldest(self) -> Server:

@@ -16,7 +16,7 @@ from ancestral.service.settings import PREFIX, Settings, load_settings
 from tests.paths import ROOT
 
 UID = 10001
-"""Of the user in the image."""
+"""Id of the user in the image."""
 
 
 def settings(environment: Mapping[str, str]) -> Settings:

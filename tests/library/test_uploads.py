@@ -71,7 +71,7 @@ def refusal(data: bytes, max_seconds: float = 5.0) -> str:
 
 
 def check(data: bytes, max_seconds: float) -> None:
-    """It is sound, or it is refused."""
+    """Every file is sound, or is refused."""
     try:
         wave = decode(data, max_seconds=max_seconds)
     except InvalidRequest:

@@ -105,7 +105,7 @@ EDITS = {
     name: tiny(True, channels, **fields, **CONDITIONS["subclasses, two scales"], coarse_inputs=5, context_channels=6)
     for name, channels, fields in (("palette", 1, INDEXED), ("RGB", 3, {}))
 }
-"""Of networks that draw edits."""
+"""Fields of networks that draw edits."""
 SPECS = {
     f"{'gated' if gated else 'original'}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny(gated, channels, **fields)
     for gated in (True, False)

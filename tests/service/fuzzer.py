@@ -40,7 +40,7 @@ class Fuzzer:
         self.counts: Counter[int] = Counter()
         job = client.post("/v1/images/generations", json=PICTURE).headers["x-job-id"]
         self.manifest: dict[str, Any] = client.get(f"/v1/jobs/{job}/manifest").json()
-        """Of a job, to be changed."""
+        """The manifest of a job, to be changed."""
 
     def post(self, path: str, body: Any) -> None:
         """A request with a JSON body: refused by name, or honoured."""

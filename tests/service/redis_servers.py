@@ -68,7 +68,7 @@ class Node:
         self.process.wait()
 
     def close(self) -> None:
-        """It is not needed any more."""
+        """End the process and close the client."""
         self.client.close()
         self.process.kill()  # which ends it even if it is stopped
         self.process.wait()
@@ -85,13 +85,13 @@ class Node:
 
     @property
     def replication(self) -> dict[str, Any]:
-        """Its part in replication, as it says itself."""
+        """Its part in replication (INFO replication)."""
         found: Any = self.client.info("replication")
         return dict(found)
 
     @property
     def cluster_id(self) -> str:
-        """Its name in its cluster."""
+        """Id in its cluster."""
         found: bytes = self.client.execute_command("CLUSTER MYID")
         return found.decode()
 
@@ -117,7 +117,7 @@ class RealRedis:
     master and its replicas."""
 
     def masters(self) -> list[Node]:
-        """Those that are masters now."""
+        """Present masters."""
         return [node for node in self.nodes if node.is_master]
 
     def move_slot(self, slot: int) -> None:

@@ -380,9 +380,9 @@ def _serving(environment: dict[str, str], arguments: tuple[str, ...], until: str
 
 
 Serve = Callable[..., AbstractContextManager[Server]]
-"""Of the fixture `serve`."""
+"""Type of the fixture `serve`."""
 ServeProcess = Callable[..., AbstractContextManager[ServerProcess]]
-"""Of the fixture `serve_process`."""
+"""Type of the fixture `serve_process`."""
 
 
 def descendants(pid: int) -> list[int]:
@@ -425,7 +425,7 @@ class Holdings:
 
 
 def holdings(server: ServerProcess) -> dict[str, Holdings]:
-    """Of the process that answers and of the one that samples."""
+    """Memory and files of the process that answers and of the one that samples."""
     found = {}
     for name, pid in (("api", server.process.pid), ("worker", process_of(server, "worker"))):
         lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())

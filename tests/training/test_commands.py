@@ -99,7 +99,7 @@ def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, P
 
 @pytest.fixture
 def noise() -> Pictures:
-    """Of two classes."""
+    """Pictures of two classes."""
     rng = np.random.default_rng(0)
     return Pictures(rng.integers(0, 256, (16, 6, 6, 1), np.uint8), rng.integers(0, 2, (16, 1)))
 

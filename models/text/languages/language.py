@@ -132,7 +132,7 @@ class Language:
     name: str
     """English name, for messages: `Spanish`."""
     letters: str
-    """Beyond a to z, those that its words may have, in lower case: `áéíóúüñ`. Other Latin letters lose their marks."""
+    """Letters beyond a to z that its words may have, in lower case: `áéíóúüñ`. Other Latin letters lose their marks."""
     letter_names: Mapping[str, str]
     """Names of a to z, and of :attr:`letters` if they have names of their own: `{"b": "be"}`."""
     one_letter_words: str

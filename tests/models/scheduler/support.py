@@ -21,7 +21,7 @@ PATIENCE = 120.0
 
 
 class Solo(NativeEngine):
-    """One stream a call."""
+    """An engine with one stream a call."""
 
     lanes = 1
 
@@ -31,7 +31,7 @@ def engine(kind: str = "speaker only", make: type[NativeEngine] = NativeEngine, 
 
 
 def request(length: int, seed: int = 0, temperature: float = 1.0) -> StreamRequest:
-    """Of a model of kind "speaker only"."""
+    """A request for a model of kind "speaker only"."""
     return StreamRequest(length, seed, temperature, speaker=seed % 2)
 
 
@@ -84,7 +84,7 @@ class Sink:
             assert self._news.wait_for(lambda: self.position >= position, PATIENCE)
 
     def wait(self) -> End:
-        """For the last chunk."""
+        """Wait for the last chunk."""
         with self._news:
             assert self._news.wait_for(lambda: self.end is not None, PATIENCE)
         assert self.end is not None

@@ -303,7 +303,7 @@ class StreamOfNoEngine:
 
 
 class Untaken(Sink):
-    """Of a slot that fails with a chunk that was made and not taken: the last one stands beyond it."""
+    """Sink of a slot that fails with a chunk that was made and not taken: the last one stands beyond it."""
 
     def __call__(self, chunk):
         if chunk.end is End.FAILED:
@@ -420,7 +420,7 @@ class Utterance:
             self.slot.feed(self.engine.open(self.unfed.pop(0)))
 
     def let_run(self):
-        """Nothing stands in the way of its end any more."""
+        """Feed the rest and lift the limit."""
         while self.unfed:
             self.feed()
         self.slot.finish()

@@ -18,7 +18,7 @@ FIELDS = {
     "completed_at", "expires_at", "queue_position", "eta_seconds", "samples_done", "samples_total", "error",
 }  # fmt: skip
 HEADER = 44
-"""Bytes of a WAV's."""
+"""Bytes of the header of a WAV file."""
 
 
 def submit(server: Server, **changes: Any) -> str:

@@ -317,7 +317,7 @@ class _Answering(BatchWork):
         return _BYTES
 
 
-def test_the_room_is_what_all_lines_before_have_left() -> None:
+def test_room_left_after_earlier_lines() -> None:
     line = {"method": "POST", "url": _SPEECH, "body": {"model": "tiny", "voice": "ann", "input": "Yes."}}
     data = "\n".join(json.dumps(line | {"custom_id": str(number)}) for number in range(_LINES)).encode()
     batch = {"id": "batch_1", "owner": "ann", "created_at": 0, "endpoint": _SPEECH}

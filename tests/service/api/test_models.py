@@ -209,7 +209,7 @@ def _generate(server: Server, **changes: Any) -> httpx.Response:
     return httpx.post(f"{server.url}/v1/images/generations", json=DRAWING | changes, timeout=60)
 
 
-def test_any_size_for_who_cannot_know_better(aliased: Server) -> None:
+def test_aliased_model_pads_to_any_size(aliased: Server) -> None:
     check_envelope(_generate(aliased, size="100x50"), 400, "size")
     check_envelope(_generate(aliased, model="dall-e-3", size="100x50", fit="exact"), 400, "size")
     own = draw(aliased)[0]

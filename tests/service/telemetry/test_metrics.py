@@ -28,7 +28,7 @@ DOCUMENT = ROOT / "docs" / "observability.md"
 IMAGE = {"model": "rgb", "prompt": "dog", "n": 2, "seed": 3, "response_format": "b64_json"}
 RATE = 16000
 Changes = dict[str, float | tuple[float, float]]
-"""By how much metrics change, or between what: "name label=value …", after "worker:" if only the worker counts it."""
+"""Change of metrics, or its bounds: "name label=value …", after "worker:" if only the worker counts it."""
 
 
 @pytest.fixture(scope="module")

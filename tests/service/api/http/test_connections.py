@@ -76,7 +76,7 @@ def everything(connection: socket.socket) -> bytes:
 
 
 def lines(server: Server, **fields: Any) -> list[dict[str, Any]]:
-    """Of the log, those with these fields."""
+    """Lines of the log with these fields."""
     return [line for line in server.log if fields.items() <= line.items()]
 
 
@@ -221,7 +221,7 @@ def valkey() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def redis_url(valkey: ValkeyServer) -> str:
-    """Of a Redis that holds nothing."""
+    """URL of a Redis that holds nothing."""
     with valkey.client() as client:
         client.flushall()
     return f"unix://{valkey.unix_socket_path}"
