@@ -1,10 +1,10 @@
-"""Numbers as English words: num2words' wording, fitted to running text (no hyphens, no commas)."""
+"""Numbers as English words, by CLDR's rules, fitted to running text (no hyphens, no commas)."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final, NamedTuple
 
+from ancestral.models.text.languages.numerals import spelled
 from ancestral.models.text.tables import table
 
 # Beyond this many digits a number's name is hard to follow, and digits are read one by one.
@@ -19,11 +19,8 @@ _MAX_NUMERATOR: Final = 10
 _MAX_INCHES: Final = 16
 
 
-@lru_cache(maxsize=4096)
 def _words(number: int, kind: str) -> str:
-    from num2words import num2words
-
-    return str(num2words(number, lang="en", to=kind)).replace("-", " ").replace(",", "")
+    return spelled("en", f"spellout-{kind}", number).replace(",", "")
 
 
 def digits(text: str) -> str:
@@ -36,13 +33,13 @@ def cardinal(text: str) -> str:
     plain = text.replace(",", "")
     if len(plain) > _MAX_NAMED_DIGITS or (len(plain) > 1 and plain[0] == "0"):
         return digits(plain)
-    return _words(int(plain), "cardinal")
+    return _words(int(plain), "cardinal-verbose")
 
 
 def ordinal(text: str) -> str:
     """`21` as "twenty first"; longer numbers than can be followed are read digit by digit."""
     plain = text.replace(",", "")
-    return digits(plain) if len(plain) > _MAX_NAMED_DIGITS else _words(int(plain), "ordinal")
+    return digits(plain) if len(plain) > _MAX_NAMED_DIGITS else _words(int(plain), "ordinal-verbose")
 
 
 def number(text: str) -> str:
@@ -60,7 +57,7 @@ def is_year(text: str) -> bool:
 
 def year(text: str) -> str:
     """`1999` as "nineteen ninety nine", `2005` as "two thousand and five"."""
-    return _words(int(text), "year")
+    return cardinal(text) if text.startswith("200") else _words(int(text), "numbering-year")
 
 
 def pairs(text: str) -> str:

@@ -26,13 +26,14 @@ def _engine(locale: str) -> RbnfEngine:
 
 
 @lru_cache(maxsize=4096)
-def _words(locale: str, rule_set: str, number: int) -> str:
+def spelled(locale: str, rule_set: str, number: int) -> str:
+    """A whole number in words, without hyphens, by a rule set of CLDR."""
     words: str = _engine(locale).format_number(number, ruleset_names=[rule_set]).text
     return words.replace("\u00ad", "").replace("-", " ")
 
 
 def _said(numbers: Numbers, rule_set: str, number: int) -> str:
-    return numbers.rewrite(_words(numbers.locale, rule_set, number))
+    return numbers.rewrite(spelled(numbers.locale, rule_set, number))
 
 
 class Numerals:
