@@ -15,13 +15,34 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.training.corpora import CorpusError, avatars, build, characters, expected, pictures, sprites, wardrobe
-from ancestral.training.corpora.avatar_styles import DICEBEAR, FACES, LIBRARIES, STYLES
-from ancestral.training.corpora.avatars import Person, colour_name, people, rendered, request, skin_name
+from ancestral.training.corpora import CorpusError, avatars, build, characters, expected, pictures, sprites
+from ancestral.training.corpora.avatars import (
+    DICEBEAR,
+    FACES,
+    LIBRARIES,
+    STYLES,
+    Person,
+    colour_name,
+    people,
+    rendered,
+    request,
+    skin_name,
+)
 from ancestral.training.corpora.packages import Package, SourcePackage, prepared
-from ancestral.training.corpora.sprites import any_wardrobe, compose, dressed, game_wardrobe, tiles, with_tints
-from ancestral.training.corpora.tint import COLOURS, colour_of, tinted
-from ancestral.training.corpora.wardrobe import LABELLED, SPECIES, value
+from ancestral.training.corpora.sprites import (
+    COLOURS,
+    LABELLED,
+    SPECIES,
+    any_wardrobe,
+    colour_of,
+    compose,
+    dressed,
+    game_wardrobe,
+    tiles,
+    tinted,
+    value,
+    with_tints,
+)
 from ancestral.training.data.images import PicturesError, read_pictures
 from tests.training.pictures import DEB822, command, debian_package, npm_package, png, tile
 
@@ -41,7 +62,7 @@ def named(attributes: Mapping[str, Sequence[str]], labels: Sequence[int]) -> dic
     return {n: None if i < 0 else v[i] for (n, v), i in zip(attributes.items(), labels, strict=True)}
 
 
-@pytest.mark.parametrize("corpus", [wardrobe, avatars, characters])
+@pytest.mark.parametrize("corpus", [sprites, avatars, characters])
 def test_names_of_values_are_unique(corpus: ModuleType) -> None:
     names = [name for values in corpus.ATTRIBUTES.values() for name in values]
     assert len(names) == len(set(names))
@@ -222,7 +243,7 @@ def test_who_may_wear_anything_does(layers: Layers) -> None:
         for layer, (attribute, _) in LABELLED.items():
             seen = {value(layer, doll[layer]) for doll in dolls if layer in doll}
             assert seen == {value(layer, tile) for tile in layers[layer]}
-            bare, values = sum(layer not in doll for doll in dolls) / len(dolls), wardrobe.ATTRIBUTES[attribute]
+            bare, values = sum(layer not in doll for doll in dolls) / len(dolls), sprites.ATTRIBUTES[attribute]
             assert bare == pytest.approx(1 / len(values), abs=0.06), "as likely as any other value"
         assert any({"hand1", "hand2"} <= set(doll) and doll["hand1"] == "bow" for doll in dolls)
         assert not any({"legs", "boots"} & set(doll) for doll in dolls if name == "naga")
@@ -299,7 +320,7 @@ def test_what_cannot_be_seen_is_taken_off_and_not_told() -> None:
 
     def seen(**more: str) -> tuple[sprites.Doll, dict[str, str | None]]:
         doll = compose("orc", {"base": "orc_m", "body": "robe_red", "cloak": "blue"} | more, layers)
-        return doll, named(wardrobe.ATTRIBUTES, doll.labels)
+        return doll, named(sprites.ATTRIBUTES, doll.labels)
 
     doll, labels = seen()
     assert labels == {
@@ -346,7 +367,7 @@ def test_sprites_are_built(commands: Path, monkeypatch: pytest.MonkeyPatch) -> N
     images = np.concatenate([part.images for part in parts.values()])
     assert len(images) == made == len({image.tobytes() for image in images}) <= told[-1] <= expected("sprites")
     assert images.shape[1:] == (32, 32, 1)
-    assert found.attributes == tuple(wardrobe.ATTRIBUTES.items())
+    assert found.attributes == tuple(sprites.ATTRIBUTES.items())
     assert found.palette[0] == "#00000000"
     assert not images[:, 30:].any(), "no tile of this wardrobe reaches the last rows"
     assert len(parts["train"].images) > len(parts["test"].images) > 0 < len(parts["valid"].images)

@@ -18,11 +18,11 @@ from ancestral.models.audio.high_band import RATE
 from ancestral.models.text import Sentence, UnsupportedText, phonemize
 from ancestral.models.text.normalize import skipped
 from ancestral.training.corpora import avatars, characters, sprites
-from ancestral.training.corpora.avatar_styles import STYLES
+from ancestral.training.corpora.avatars import STYLES
 from ancestral.training.corpora.layouts import CorpusError, Writer, read
 from ancestral.training.corpora.pictures import digits, fashion
 from ancestral.training.corpora.sentences import own_script, script
-from ancestral.training.corpora.wardrobe import SPECIES
+from ancestral.training.corpora.sprites import SPECIES
 from ancestral.training.data.speech import Clip, TimedPhone
 
 if TYPE_CHECKING:

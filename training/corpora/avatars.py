@@ -1,7 +1,8 @@
 """Avatars of eight styles, 32 × 32 on white: people drawn by DiceBear and facesjs, several pictures of each.
 
 What a person looks like is chosen here and told to the generators, so that the labels are known; expression and clothes
-are left to them. Made from npm packages, which node runs (avatars.mjs).
+are left to them. Made from npm packages, which node runs (avatars.mjs). tables/avatars.toml says which options make
+which hair, glasses and beard.
 """
 
 from __future__ import annotations
@@ -12,30 +13,61 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
-from ancestral.training.corpora.avatar_styles import (
-    BEARDS,
-    DICEBEAR,
-    FACES,
-    GLASSES,
-    HAIR,
-    HAIR_COLOURS,
-    LIBRARIES,
-    SKINS,
-    STYLES,
-    Style,
-)
 from ancestral.training.corpora.layouts import CorpusError
+from ancestral.training.corpora.packages import Package
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
+from ancestral.training.corpora.tables import table
 from ancestral.training.data.images import decoded
+
+Options = Mapping[str, tuple[str, ...]]
+"""Names of variants, by value of an attribute."""
+
+_TABLE: Final = table("avatars")
+HAIR: tuple[str, ...] = _TABLE["hair"]
+HAIR_COLOURS: Options = _TABLE["hair_colours"]
+"""Examples of each, `rrggbb`; another colour has the name of the nearest one."""
+GLASSES: tuple[str, ...] = _TABLE["glasses"]
+BEARDS: tuple[str, ...] = _TABLE["beards"]
+SKINS: Mapping[str, int] = _TABLE["skins"]
+"""Lowest brightness of each skin, of 255."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """One way to draw people."""
+
+    name: str
+    package: Package
+    credit: str
+    hair: Options
+    hair_colours: tuple[str, ...]
+    skins: tuple[str, ...]
+    glasses: Options = field(default_factory=dict)
+    beards: Options = field(default_factory=dict)
+    hair_option: str = "hair"
+    skin_option: str = "skinColor"
+    glasses_option: str = "glasses"
+    beard_option: str = "facialHair"
+    colour_option: str = "hairColor"
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    """Further options of all its avatars."""
+    black: tuple[str, ...] = ()
+    """Hair that is black in whatever colour is asked for."""
+
+
+LIBRARIES = tuple(Package(**package) for package in _TABLE["libraries"])
+"""What the styles need to run."""
+STYLES = tuple(Style(**style | {"package": Package(**style["package"])}) for style in _TABLE["styles"])
+DICEBEAR, FACES = STYLES[:-1], STYLES[-1]
 
 PEOPLE = 2500
 """People of each style."""

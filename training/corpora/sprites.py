@@ -1,17 +1,22 @@
 """Sprites of 22 species, 32 × 32, transparent around: the dolls of Dungeon Crawl Stone Soup, dressed at random.
 
-Made from the tiles in Debian's source package ``crawl``: what a doll wears is one tile a layer (wardrobe.py), laid over
-each other as the game lays them. Labels say what can be seen: a tile of which too little is left visible is taken off.
+Made from the tiles in Debian's source package ``crawl``: what a doll wears is one tile a layer (tables/sprites.toml),
+laid over each other as the game lays them. Labels say what can be seen: a tile of which too little is left visible is
+taken off.
 
 Half of the dolls wear what the game lets their species wear. The others wear what somebody may ask for: each attribute
-has any of its values, whatever the others are. Where no tile of a garment has the colour, one is tinted (tint.py).
+has any of its values, whatever the others are. Where no tile of a garment has the colour, one is tinted. Species whose
+bodies are alike differ in hair, beard or dress, so that each can be recognised.
 """
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,27 +25,7 @@ from PIL import Image
 from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.packages import SourcePackage
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
-from ancestral.training.corpora.tint import COLOURS, OPAQUE, colour_of, tinted
-from ancestral.training.corpora.wardrobe import (
-    ATTRIBUTES,
-    CHANCES,
-    LABELLED,
-    LAYERS,
-    NOTHING,
-    SPECIES,
-    TOLD_COLOURS,
-    VISIBLE,
-    WAIST,
-    WORN,
-    Species,
-    conflicts,
-    draconian,
-    horns_of,
-    layer_of,
-    order,
-    tailed,
-    value,
-)
+from ancestral.training.corpora.tables import table
 from ancestral.training.data.images import decoded
 
 SIZE = 32
@@ -282,3 +267,208 @@ def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str,
         parts[which] = Part(indexed[chosen], labels[chosen])
     write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
     return len(kept)
+
+
+COLOURS = ("red", "yellow", "green", "cyan", "blue", "purple", "brown", "white", "grey", "black")
+OPAQUE = 128
+"""The alpha from which a pixel is not transparent."""
+_OUTLINE = 0.13
+"""The brightness up to which a pixel is an outline."""
+_PALE = 0.22
+"""The saturation below which a pixel has no hue."""
+_SAME = 35 / 360
+"""The distance of hues in one cloth."""
+_HUES = ((18, "red"), (45, "brown"), (68, "yellow"), (160, "green"), (198, "cyan"), (258, "blue"), (330, "purple"))
+"""The names of hues below so many degrees."""
+_TINTS = {
+    "red": (0, 0.8, 0.35, 0.85), "yellow": (55, 0.75, 0.55, 1.0), "green": (110, 0.65, 0.25, 0.75),
+    "cyan": (185, 0.65, 0.4, 0.9), "blue": (225, 0.7, 0.35, 0.9), "purple": (285, 0.6, 0.35, 0.85),
+    "brown": (30, 0.6, 0.25, 0.6), "white": (0, 0.03, 0.75, 1.0), "grey": (0, 0.05, 0.4, 0.7),
+    "black": (0, 0.1, 0.15, 0.34),
+}  # fmt: skip
+"""The hue in degrees, the saturation, and the brightness of the darkest and of the lightest pixel of a cloth."""
+
+
+@cache
+def colour_of(tile: bytes) -> str:
+    """The colour that most pixels of a tile have, of RGBA ``tile``; outlines do not count."""
+    votes = dict.fromkeys(COLOURS, 0)
+    for red, green, blue, alpha in np.frombuffer(tile, np.uint8).reshape(-1, 4):
+        hue, saturation, brightness = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
+        if alpha >= OPAQUE and brightness > _OUTLINE:
+            votes[_name(hue, saturation, brightness)] += 1
+    return max(votes, key=votes.__getitem__)
+
+
+def _name(hue: float, saturation: float, brightness: float) -> str:
+    if saturation < _PALE:
+        return "white" if brightness > 0.72 else "grey" if brightness > 0.36 else "black"
+    name = next((name for limit, name in _HUES if hue * 360 < limit), "red")
+    dull = name in ("red", "yellow") and saturation < 0.55 and brightness < 0.7
+    return "brown" if dull else name
+
+
+def tinted(tile: Image.Image, colour: str) -> Image.Image | None:
+    """A tile whose cloth, the pixels like most of it, has another colour; None if it cannot be told by that colour."""
+    pixels = np.array(tile)
+    worn = colour_of(pixels.tobytes())
+    flat = pixels.reshape(-1, 4)
+    hsv = np.array([colorsys.rgb_to_hsv(*(rgb / 255)) for rgb in flat[:, :3]])
+    drawn = (flat[:, 3] >= OPAQUE) & (hsv[:, 2] > _OUTLINE)
+    named = drawn & [_name(*each) == worn for each in hsv]
+    if not named.any():
+        return None
+    if worn in ("white", "grey", "black"):
+        cloth = drawn & (hsv[:, 1] < _PALE)
+    else:
+        apart = np.abs(hsv[:, 0] - np.median(hsv[named, 0]))
+        cloth = named | (drawn & (hsv[:, 1] >= _PALE) & (np.minimum(apart, 1.0 - apart) < _SAME))
+    hue, saturation, darkest, lightest = _TINTS[colour]
+    low, high = hsv[cloth, 2].min(), hsv[cloth, 2].max()
+    light = darkest + (lightest - darkest) * (hsv[cloth, 2] - low) / max(high - low, 1e-6)
+    flat[cloth, :3] = [[round(255 * x) for x in colorsys.hsv_to_rgb(hue / 360, saturation, value)] for value in light]
+    return Image.fromarray(pixels) if colour_of(pixels.tobytes()) == colour else None
+
+
+_TABLE: Final = table("sprites")
+LAYERS: tuple[str, ...] = _TABLE["layers"]
+"""Layers from the back to the front."""
+HORNS = {"minotaur_brown": "horns3", "minotaur": "horns2"}
+"""The tiles in ``head`` that are part of bodies, by the beginnings of their names."""
+_FOLDERS = {"hand2/misc": "hand2", "hand2/doll_only": "hand2"} | {layer: layer for layer in LAYERS}
+CHANCES: Mapping[str, float] = _TABLE["chances"]
+
+Groups = Mapping[str, tuple[str, ...]]
+"""Prefixes of tiles by value; the longest prefix that fits a name decides."""
+LABELLED: Mapping[str, tuple[str, Groups]] = {
+    layer: (named["attribute"], named["groups"]) for layer, named in _TABLE["labelled"].items()
+}
+"""For each layer the attribute that tells of it, and its values. Tiles of no value, or of the empty one, are not
+worn."""
+VISIBLE = {"body": 0.4, "hand1": 0.4, "hand2": 0.4, "head": 0.4, "cloak": 0.1}
+"""The share of a tile's pixels that must be left visible. Most of a cloak is behind the body."""
+NOTHING = {layer: f"no {name}" for layer, (name, _) in LABELLED.items()}
+"""The value of each attribute for a doll without it."""
+TOLD_COLOURS: Mapping[str, str] = _TABLE["told_colours"]
+"""Colours of garments whose colour is not that of most of their pixels."""
+WAIST = 18
+"""The first row in which a tail is visible below clothes."""
+
+_ANY = ("",)
+_UNWORN = {"boots": ("hooves",)}  # a mutation
+_SKIRTS: tuple[str, ...] = _TABLE["skirts"]
+"""Tiles that boots go under."""
+_BOTH_HANDS: tuple[str, ...] = _TABLE["both_hands"]
+_HATS: tuple[str, ...] = _TABLE["hats"]
+"""Hats that leave the face and the sides of the hair free."""
+_HELMETS: tuple[str, ...] = _TABLE["helmets"]
+_FACELESS: tuple[str, ...] = _TABLE["faceless"]
+_OPEN_HELMETS = tuple(name for name in _HELMETS if name not in (*_FACELESS, "black_horn"))
+"""Helmets that leave the face free."""
+
+
+@dataclass(frozen=True)
+class Species:
+    """The appearance of the dolls of one species."""
+
+    base: tuple[str, ...]
+    """Tiles of their bodies."""
+    wears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Choices of tiles for a layer of their own, instead of the common one."""
+    always: tuple[str, ...] = ()
+    """The layers that all of them have."""
+
+
+WORN: Mapping[str, tuple[str, ...]] = {
+    "cloak": _ANY, "legs": _ANY, "boots": _ANY, "body": _ANY, "gloves": ("glove", "gauntlet"), "hair": (), "beard": (),
+    "head": _HATS, "hand1": _ANY, "hand2": _ANY,
+}  # fmt: skip
+"""The tiles of each layer that any species may wear."""
+
+
+def _prefixes(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Prefixes of tiles; `$hats` stands for the list of this name."""
+    lists = {**_TABLE, "open_helmets": _OPEN_HELMETS}
+    return tuple(prefix for name in names for prefix in (lists[name[1:]] if name[:1] == "$" else (name,)))
+
+
+SPECIES: Mapping[str, Species] = {
+    name: Species(
+        species["base"],
+        {layer: _prefixes(names) for layer, names in species.get("wears", {}).items()},
+        species.get("always", ()),
+    )
+    for name, species in _TABLE["species"].items()
+}
+"""Every class, and what its dolls look like."""
+
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "species": tuple(SPECIES),
+    **{name: (*(v for v in groups if v), NOTHING[layer]) for layer, (name, groups) in LABELLED.items()},
+    "colour": COLOURS,
+}
+"""The conditions of the corpus, and their values. The colour is that of the garment; without one it does not apply."""
+
+
+def layer_of(folder: str, name: str) -> str | None:
+    """The layer of a tile, ``horns`` for horns; None for what is not worn."""
+    if folder == "head" and name in HORNS.values():
+        return "horns"
+    layer = _FOLDERS.get(folder)
+    return None if layer is None or value(layer, name) is None else layer
+
+
+def horns_of(base: str) -> str | None:
+    """The tile with the horns of a body."""
+    return next((tile for beginning, tile in HORNS.items() if base.startswith(beginning)), None)
+
+
+@cache
+def value(layer: str, name: str) -> str | None:
+    """What a person would call a tile; None if it is not worn. Layers without an attribute have one value, ``""``."""
+    if layer not in LABELLED:
+        return None if name.startswith(_UNWORN.get(layer, ())) else ""
+    _, groups = LABELLED[layer]
+    fitting = [(len(p), v) for v, prefixes in groups.items() for p in prefixes if name.startswith(p)]
+    return max(fitting)[1] or None if fitting else None
+
+
+def conflicts(species: Species, worn: Mapping[str, str]) -> Iterator[str]:
+    """The layers that another one excludes."""
+    if tailed(worn["base"]):
+        yield from ("legs", "boots")
+    if "beard" not in species.always and not worn["base"].endswith("_m"):
+        yield "beard"
+    if worn.get("head", "").startswith(_HELMETS):
+        yield "hair"
+    if worn.get("head", "").startswith(_FACELESS):
+        yield "beard"
+    if worn.get("hand1", "").startswith(_BOTH_HANDS):
+        yield "hand2"
+
+
+def order(worn: Mapping[str, str]) -> list[str]:
+    """The layers from the back to the front: scarves lie over clothes, boots under skirts."""
+    layers = list(LAYERS)
+    if worn.get("cloak", "").startswith("scarf"):
+        layers.remove("cloak")
+        layers.insert(layers.index("gloves") + 1, "cloak")
+    if worn.get("legs", "").startswith(_SKIRTS):
+        layers.remove("boots")
+        layers.insert(layers.index("legs"), "boots")
+    return layers
+
+
+def tailed(base: str) -> bool:
+    """Whether a body ends in a tail, over which no clothes go."""
+    return base.startswith(("naga", "merfolk_water"))
+
+
+def draconian(base: str) -> dict[str, str]:
+    """The head and the wings of a draconian, in the colour of the body; nothing for others."""
+    if not base.startswith("draconian"):
+        return {}
+    words = base.split("_")
+    colour = words[1] if len(words) == 3 else "brown"
+    colour = {"gold": "yellow", "gray": "grey"}.get(colour, colour)
+    return {"drcwing": f"drcwing_{colour}", "drchead": f"drchead_{colour}"}
