@@ -16,33 +16,9 @@ import pytest
 from PIL import Image
 
 from ancestral.training.corpora import CorpusError, avatars, build, characters, expected, pictures, sprites
-from ancestral.training.corpora.avatars import (
-    DICEBEAR,
-    FACES,
-    LIBRARIES,
-    STYLES,
-    Person,
-    colour_name,
-    people,
-    rendered,
-    request,
-    skin_name,
-)
+from ancestral.training.corpora.avatars import FACES, LIBRARIES, STYLES, Person, request
 from ancestral.training.corpora.packages import Package, SourcePackage, prepared
-from ancestral.training.corpora.sprites import (
-    COLOURS,
-    LABELLED,
-    SPECIES,
-    any_wardrobe,
-    colour_of,
-    compose,
-    dressed,
-    game_wardrobe,
-    tiles,
-    tinted,
-    value,
-    with_tints,
-)
+from ancestral.training.corpora.sprites import SPECIES, colour_of, compose, tiles, value
 from ancestral.training.data.images import PicturesError, read_pictures
 from tests.training.pictures import DEB822, command, debian_package, npm_package, png, tile
 
@@ -216,7 +192,7 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
     rng, seen = np.random.default_rng(0), dict[str, set[str]]()
     for name, species in SPECIES.items():
         for _ in range(200):
-            worn = dressed(species, game_wardrobe(species, layers), rng)
+            worn = sprites.dressed(species, sprites.game_wardrobe(species, layers), rng)
             seen.setdefault(name, set()).update(f"{layer}/{tile}" for layer, tile in worn.items())
             assert worn["base"].startswith(species.base)
             assert not {"legs", "boots"} & set(worn) or not worn["base"].startswith(("naga", "merfolk_water"))
@@ -236,11 +212,11 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
 
 
 def test_who_may_wear_anything_does(layers: Layers) -> None:
-    rng, all_tiles = np.random.default_rng(0), with_tints(layers)
+    rng, all_tiles = np.random.default_rng(0), sprites.with_tints(layers)
     for name in ("minotaur", "ogre", "gargoyle", "halfling", "naga"):
-        wearable = any_wardrobe(SPECIES[name], all_tiles)
-        dolls = [dressed(SPECIES[name], wearable, rng) for _ in range(600)]
-        for layer, (attribute, _) in LABELLED.items():
+        wearable = sprites.any_wardrobe(SPECIES[name], all_tiles)
+        dolls = [sprites.dressed(SPECIES[name], wearable, rng) for _ in range(600)]
+        for layer, (attribute, _) in sprites.LABELLED.items():
             seen = {value(layer, doll[layer]) for doll in dolls if layer in doll}
             assert seen == {value(layer, tile) for tile in layers[layer]}
             bare, values = sum(layer not in doll for doll in dolls) / len(dolls), sprites.ATTRIBUTES[attribute]
@@ -252,24 +228,24 @@ def test_who_may_wear_anything_does(layers: Layers) -> None:
 
 def test_garments_are_tinted_in_the_colours_that_are_missing() -> None:
     colours = {"robe_a": (200, 30, 30), "robe_b": (30, 30, 210), "sam": (9, 9, 9)}
-    layers = with_tints(tiles({f"body/{name}.png": png(tile(colour)) for name, colour in colours.items()}))
-    body, others = layers["body"], [colour for colour in COLOURS if colour not in ("red", "blue")]
+    layers = sprites.with_tints(tiles({f"body/{name}.png": png(tile(colour)) for name, colour in colours.items()}))
+    body, others = layers["body"], [colour for colour in sprites.COLOURS if colour not in ("red", "blue")]
     robes = {name: colour_of(image.tobytes()) for name, image in body.items() if value("body", name) == "robe"}
     assert (robes["robe_a"], robes["robe_b"]) == ("red", "blue"), "these are as they were"
     assert sorted(robes.values()) == sorted(["red", "blue", *2 * others])
     assert {value("body", name) for name in body if name.startswith("sam")} == {"coat"}
     made = [name.partition(" ")[2] for name in body if name.startswith("robe_a ")]
     assert made == others, "in one order in every process"
-    assert with_tints(layers)["body"].keys() == body.keys(), "none is missing any more"
+    assert sprites.with_tints(layers)["body"].keys() == body.keys(), "none is missing any more"
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("colour", sprites.COLOURS)
 @pytest.mark.parametrize("worn", [(200, 30, 30), (90, 90, 90)])
 def test_a_tint_leaves_all_but_the_cloth(worn: tuple[int, int, int], colour: str) -> None:
     image, dark = tile(worn, (0, 8, 32, 32)), tuple(level // 2 for level in worn)
     for colour_there, box in ((dark, (0, 8, 32, 12)), ((40, 180, 220), (0, 12, 8, 14)), ((0, 0, 0), (0, 14, 32, 15))):
         image.paste((*colour_there, 255), box)
-    made = tinted(image, colour)
+    made = sprites.tinted(image, colour)
     assert made is not None
     assert colour_of(made.tobytes()) == colour
     before, after, kept = np.asarray(image), np.asarray(made), np.zeros((32, 32), bool)
@@ -389,7 +365,7 @@ def test_sprites_are_built(commands: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def crowd() -> list[Person]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(avatars, "PEOPLE", 400)
-        return list(people(np.random.default_rng(0)))
+        return list(avatars.people(np.random.default_rng(0)))
 
 
 def labels_of(person: Person) -> dict[str, str | None]:
@@ -462,11 +438,11 @@ def test_hair_that_cannot_be_seen_has_no_colour(crowd: Sequence[Person]) -> None
      ("a8a8a8", "grey hair"), ("3ea92c", "green hair"), ("8090f0", "purple hair")],
 )  # fmt: skip
 def test_colours_of_hair_have_names(colour: str, name: str) -> None:
-    assert colour_name(colour) == name
+    assert avatars.colour_name(colour) == name
 
 
 def test_skin_has_four_names() -> None:
-    assert [skin_name(c) for c in ("f2d3b1", "cb9e6e", "ae5d29", "5c3829")] == list(avatars.ATTRIBUTES["skin"])
+    assert [avatars.skin_name(c) for c in ("f2d3b1", "cb9e6e", "ae5d29", "5c3829")] == list(avatars.ATTRIBUTES["skin"])
 
 
 # Drawn in one colour, which depends on everything that is asked.
@@ -499,7 +475,7 @@ def generators(commands: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     script = "export const name = '{}';".format
-    styles = [replace(s, package=module(commands, s.package.name, script(s.name))) for s in DICEBEAR]
+    styles = [replace(s, package=module(commands, s.package.name, script(s.name))) for s in avatars.DICEBEAR]
     faces = replace(FACES, package=module(commands, "facesjs", FACESJS))
     changed = {"FACES": faces, "DICEBEAR": tuple(styles), "STYLES": (*styles, faces), "PEOPLE": 5}
     for name, changes in (changed | {"LIBRARIES": (module(commands, "@dicebear/core", CORE),)}).items():
@@ -550,7 +526,7 @@ def test_the_real_generators_draw_what_is_asked(crowd: Sequence[Person]) -> None
         if "npm pack failed" in str(error):
             pytest.skip(f"the packages cannot be had: {error}")
         raise
-    images = [rendered(svg) for svg in svgs]
+    images = [avatars.rendered(svg) for svg in svgs]
     for first, second, again in zip(images[::3], images[1::3], images[2::3], strict=True):
         assert np.array_equal(first, again)
         assert not np.array_equal(first, second)
