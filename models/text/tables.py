@@ -15,22 +15,35 @@ class Table:
     """One file of the folder.
 
     Every method raises KeyError for a section that the file does not have.
+
+    Args:
+        name: of the file, for messages.
+        text: its contents.
     """
 
-    def __init__(self, name: str) -> None:
-        file = resources.files("ancestral.models.text") / "tables" / f"{name}.txt"
+    def __init__(self, name: str, text: str) -> None:
+        self._name: Final = name
         self._sections: Final[dict[str, list[str]]] = {}
         lines: list[str] = []
-        for line in file.read_text("utf-8").splitlines():
+        for line in text.splitlines():
             if line.startswith("[") and line.endswith("]") and line[1:-1].isidentifier():
                 lines = self._sections[line[1:-1]] = []
             elif line and not line.startswith("##"):
                 lines.append(line)
 
     def pairs(self, section: str) -> list[tuple[str, str]]:
-        """Keys and values in order; a key may occur twice."""
-        split = (line.partition(" =") for line in self._sections[section])
-        return [(key, value[1:]) for key, _, value in split]
+        """Keys and values in order; a key may occur twice.
+
+        Raises:
+            ValueError: a line is not an entry; the message has it.
+        """
+        found = []
+        for line in self._sections[section]:
+            key, sign, value = line.partition(" =")
+            if not sign:
+                raise ValueError(f"tables/{self._name}.txt: [{section}]: {line!r} is not key = value")
+            found.append((key, value[1:]))
+        return found
 
     def entries(self, section: str) -> dict[str, str]:
         """Values by key."""
@@ -56,4 +69,5 @@ class Table:
 @cache
 def table(name: str) -> Table:
     """The file of this name."""
-    return Table(name)
+    file = resources.files("ancestral.models.text") / "tables" / f"{name}.txt"
+    return Table(name, file.read_text("utf-8"))

@@ -84,7 +84,7 @@ class Numbers:
 
     @classmethod
     def of_table(cls, table: Table, **code: Any) -> Numbers:
-        """From a language's table: its sections [numbers], [decimals], [denominators] and [half]; the rest is code."""
+        """Numbers of a table's sections [numbers], [decimals], [denominators] and [half]; ``code`` is the rest."""
         values: dict[str, Any] = table.entries("numbers")
         values |= {"decimals": table.entries("decimals"), "half": table.entries("half")}
         values["denominators"] = {int(key): tuple(value.split(", ")) for key, value in table.pairs("denominators")}
@@ -117,7 +117,7 @@ class Calendar:
 
     @classmethod
     def of_table(cls, table: Table, **code: Any) -> Calendar:
-        """From a language's table: its sections [calendar], [months], [short_months] and [day_halves]."""
+        """Calendar of a table's sections [calendar], [months], [short_months], [day_halves]; ``code`` is the rest."""
         values: dict[str, Any] = table.entries("calendar")
         values |= {"months": tuple(table.listed("months")), "short_months": table.entries("short_months")}
         return cls(**values, halves={pattern: words for words, pattern in table.pairs("day_halves")}, **code)
@@ -197,7 +197,7 @@ class Language:
 
     @classmethod
     def of_table(cls, table: Table, **code: Any) -> Language:
-        """From its table: a section for each attribute, and [language] for those of one line; the rest is code."""
+        """Language of a table: a section for each attribute, [language] for those of one line; ``code`` is the rest."""
         values: dict[str, Any] = table.entries("language")
         values["regnal"] = int(values["regnal"])
         values["telephone_by_groups"] = "telephone_by_groups" in values

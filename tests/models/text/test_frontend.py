@@ -21,6 +21,7 @@ from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.normalize import normalize, skipped
 from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES
 from ancestral.models.text.spans import SpannedText, disjoint
+from ancestral.models.text.tables import Table
 from tests.models.text.texts import EXAMPLES, POOLS, sequence
 
 LEXICON = Pronunciations({"k8s": "K EY1 T S", "Nginx": "EH1 N JH IH0 N EH1 K S", "tomato": "təˈmeɪtoʊ"})
@@ -267,3 +268,11 @@ def test_hostile_documents_are_refused_and_nothing_expands(document):
     assert time.process_time() - started < 2.0
     assert len(str(refused.value)) < 1000
     assert "ha ha" not in str(refused.value)
+
+
+def test_tables_of_words():
+    table = Table("x", "## Signs.\n[signs]\n= = equals\n[ = ,\n_ =\n\n[ends]\na[bc]\n[de]f [gh]\n")
+    assert table.pairs("signs") == [("=", "equals"), ("[", ","), ("_", "")]
+    assert table.pattern("ends") == "a[bc]|[de]f|[gh]"
+    with pytest.raises(ValueError, match=r"tables/x.txt: \[ends\]: 'a\[bc\]' is not key = value"):
+        table.entries("ends")
