@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ancestral.models.engines.base import Array
     from ancestral.models.engines.speech.engine import SpeechEngine
     from ancestral.speech.sampler import SpeechSampler
-    from ancestral.speech.voice import Speech
     from ancestral.speech.utterance import Utterance
+    from ancestral.speech.voice import Speech
     from ancestral.training.evaluation.speech import Heard, Listener, OpinionJudge, Wave
     from ancestral.training.tasks.images import ImageTask
 
