@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import time
@@ -286,10 +287,10 @@ def speech_report(
 def voices(corpora: tuple[Path, ...], model: str, sentences: int, config: CatalogConfig, engine: str) -> None:
     """Print how often each voice is recognised; CORPORA are one folder per voice, named like it."""
     from ancestral.model import load_from
-    from ancestral.training.evaluation.speech import VoiceJudge
+    from ancestral.training.evaluation.speech import RATE, VoiceJudge
 
     with click_errors(AncestralError, ValueError):
-        spoken = _spoken(corpora, load_from(config, model, engine), sentences)
+        spoken = _spoken(corpora, load_from(config, model, engine), sentences, RATE)
     judge = VoiceJudge({voice: [sentence.recording for sentence in heard] for voice, heard in spoken.items()})
     report = {}
     for voice, heard in spoken.items():
@@ -316,24 +317,30 @@ def listen(
     CORPORA are one folder per voice, named like it.
     """
     from ancestral.model import load_from
-    from ancestral.training.evaluation.speech import write_listening_page
+    from ancestral.training.evaluation.speech import PAGE_RATE, write_listening_page
 
     with click_errors(AncestralError, ValueError):
         loaded = load_from(config, model, engine)
-        spoken = _spoken(corpora, loaded, sentences)
+        spoken = _spoken(corpora, loaded, sentences, PAGE_RATE)
     write_listening_page(output, model, loaded.description.sha256, spoken)
 
 
-def _spoken(corpora: Sequence[Path], model: Model, sentences: int) -> dict[str, list[Heard]]:
-    """Held-out sentences of each corpus, spoken by the voice of its name."""
+def _spoken(corpora: Sequence[Path], model: Model, sentences: int, rate: int) -> dict[str, list[Heard]]:
+    """Held-out sentences of each corpus, spoken by the voice of its name; sound at ``rate`` hertz."""
+    import soundfile
+
     from ancestral.training.evaluation.speech import Heard, recordings
 
-    real = {corpus.name: recordings(corpus, sentences) for corpus in corpora}
+    def speak(voice: str, text: str, seed: int) -> Wave:
+        wave: Wave
+        wave, _ = soundfile.read(
+            io.BytesIO(model.voice(voice).speak(text, seed=seed).encode("wav", rate)), dtype="float32"
+        )
+        return wave
+
+    real = {corpus.name: recordings(corpus, sentences, rate) for corpus in corpora}
     return {
-        voice: [
-            Heard(text, model.voice(voice).speak(text, seed=seed).samples, recording)
-            for seed, (text, recording) in enumerate(clips)
-        ]
+        voice: [Heard(text, speak(voice, text, seed), recording) for seed, (text, recording) in enumerate(clips)]
         for voice, clips in real.items()
     }
 

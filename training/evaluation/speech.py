@@ -38,6 +38,9 @@ from ancestral.training.model_card import CREDITS
 
 RATE = 16000
 """The sample rate of all evaluators."""
+PAGE_RATE = 24000
+"""The sample rate of the page on which voices are heard."""
+_PAGE = FeatureSpec(sample_rate=PAGE_RATE, hop=240, window=960, mel_high_hz=11800.0)
 
 Wave = NDArray[np.float32]
 
@@ -124,7 +127,7 @@ class VoiceJudge:
         return dict(zip(self._voices, map(float, self._centroids @ self._embed(wave)), strict=True))
 
 
-def recordings(corpus: Path, count: int) -> list[tuple[str, Wave]]:
+def recordings(corpus: Path, count: int, rate: int = RATE) -> list[tuple[str, Wave]]:
     """Text and level-normalised sound of a corpus's first held-out clips, as the model's frames were made from.
 
     Raises:
@@ -133,7 +136,7 @@ def recordings(corpus: Path, count: int) -> list[tuple[str, Wave]]:
     clips = [clip for clip in read(corpus) if held_out(clip.id)][:count]
     if not clips:
         raise ValueError(f"{corpus}: no clip is held out (their names end in _s0000, _s0001, …)")
-    return [(clip.text, normalize_level(load_wave(clip.path, RATE), RATE)) for clip in clips]
+    return [(clip.text, normalize_level(load_wave(clip.path, rate), rate)) for clip in clips]
 
 
 def frames_of(waves: Sequence[Wave], features: FeatureSpec) -> list[Array]:
@@ -210,12 +213,12 @@ class Heard:
     text: str
     voice: Wave
     recording: Wave
-    """Both mono, 16 kHz."""
+    """Both mono, at the rate that was asked for."""
 
 
 def spectrogram(wave: Wave) -> NDArray[np.uint8]:
     """Log-mels as a picture ``[height, width, 3]``, low frequencies below, 60 dB from black to yellow."""
-    mels = log_mel(wave, FeatureSpec()).T[::-1] * LOG_MEL_SCALE
+    mels = log_mel(wave, _PAGE).T[::-1] * LOG_MEL_SCALE
     shade = np.clip((mels - mels.max()) / np.log(1000.0) + 1.0, 0.0, 1.0)
     steps = np.linspace(0.0, 1.0, len(_COLOURS))
     channels = [np.interp(shade, steps, [colour[c] for colour in _COLOURS]) for c in range(3)]
@@ -236,8 +239,8 @@ def write_listening_page(out: Path, model: str, sha256: str, voices: Mapping[str
     lines = [
         f"# The voices of {model}", "",
         "Sentences that were held out of the training, spoken by each voice, beside the recordings that it was learnt",
-        f"from. Seeds 0, 1, …; weights `{sha256[:12]}`. Spectrograms: 40 to 7800 Hz on the mel scale, 60 dB. Made by",
-        "`ancestral evaluate listen`.", "",
+        f"from. Seeds 0, 1, …; weights `{sha256[:12]}`. Spectrograms: 40 Hz to 11.8 kHz on the mel scale, 60 dB. Made",
+        "by `ancestral evaluate listen`.", "",
         "| voice, and the origin of its recordings | | voice | recording |", "|---|---|---|---|",
     ]  # fmt: skip
     for name, sentences in voices.items():
@@ -246,7 +249,7 @@ def write_listening_page(out: Path, model: str, sha256: str, voices: Mapping[str
             cells = []
             for kind, wave in (("voice", sentence.voice), ("recording", sentence.recording)):
                 file = f"{name}-{number}-{kind}"
-                soundfile.write(out / f"{file}.ogg", np.clip(wave, -1.0, 1.0), RATE, format="OGG", subtype="OPUS")
+                soundfile.write(out / f"{file}.ogg", np.clip(wave, -1.0, 1.0), PAGE_RATE, format="OGG", subtype="OPUS")
                 Image.fromarray(spectrogram(wave)).quantize(64).save(out / f"{file}.png", optimize=True)
                 cells.append(f"[hear]({file}.ogg)<br>![]({file}.png)")
             lines.append(f"| **{name}**{credit} | {sentence.text} | {cells[0]} | {cells[1]} |")
