@@ -42,7 +42,7 @@ class Credentials:
             Unauthorized: there is no key, an unknown one, or another one than before.
         """
         if self.caller is None or key is not None:
-            headers = Headers({"xi-api-key": key} if key else {})
+            headers = Headers(raw=[(b"xi-api-key", key.encode())] if key else [])
             caller = self._identify(headers)
             if self.caller not in (None, caller):
                 raise Unauthorized("This is not the key that the connection was opened with.")

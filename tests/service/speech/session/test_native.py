@@ -336,7 +336,7 @@ def test_a_key_in_a_header(keyed: Server, keys: dict[str, str]) -> None:
 
 def test_a_key_in_the_first_message(keyed: Server, keys: dict[str, str]) -> None:
     mine = keys["first-message"]
-    for fields in ({}, {"api_key": "wrong"}):
+    for fields in ({}, {"api_key": "wrong"}, {"api_key": "ключ"}):
         with begun(keyed, **fields) as talk:
             assert talk.error()["code"] == "invalid_api_key"
             assert talk.closed() == 1008
