@@ -140,7 +140,7 @@ def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
             if path.endswith("/edits"):
                 files["mask"] = picture(listed[body["model"]]["size"], clear=True)
             response = httpx.post(url, data=body, files=files, timeout=60.0)
-        assert response.status_code == 200, (path, response.text)
+        assert response.status_code == (202 if path == "/v1/books" else 200), (path, response.text)
         sent.add(path)
     assert len(sent) == 20
 
