@@ -74,7 +74,7 @@ def _peer(name: str) -> tuple[Speak, int]:
     return speak, RATE if name == KOKORO else teacher.speak(phonemize("Yes.")[0])[1]
 
 
-def _ours(name: str) -> tuple[Speak, int]:
+def _ours() -> tuple[Speak, int]:
     import ancestral
 
     voice = ancestral.load().voice("joe")
@@ -119,7 +119,7 @@ def measured(system: str) -> Row:
     elif system == OURS[1]:
         seconds, used = _together()
     else:
-        seconds, used, first = _alone(*(_ours if system in OURS else _peer)(system))
+        seconds, used, first = _alone(*(_ours() if system in OURS else _peer(system)))
     with open("/proc/self/status") as file:
         peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
     return Row(

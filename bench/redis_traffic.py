@@ -36,8 +36,6 @@ SAMPLING_SPEED = 15.0
 """Seconds of sound that a waiting thread 'samples' in a second."""
 SAMPLING_THREADS = 8
 SNAPSHOT_BYTES = 971
-START_SECONDS = 180.0
-"""Kernels may have to be compiled first."""
 UTTERANCES = {"5 s": TEXTS, "20 s": tuple(f"{TEXTS[n]} {' '.join(TEXTS[:n] + TEXTS[n + 1 :])}" for n in range(2))}
 """Texts of utterances, by their approximate length."""
 

@@ -57,12 +57,12 @@ class Architecture:
     network: str | None = None
     """``(spec) -> nn.Module``: what is trained, and the oracle of the engines. None of weights that are fitted."""
     kernel: str | None = None
-    """``(spec, tensors) -> ImageKernel`` (models/engines/images/native.py): compiled sampling of an image network.
-    Without one the torch engine samples it, slowly."""
+    """``(spec, tensors) -> ImageKernel`` (models/engines/images/native.py), with ``True`` after them where its matrices
+    are bytes: compiled sampling of an image network. Without one the torch engine samples it, slowly."""
     engines: Mapping[str, str] = field(default_factory=dict)
     """``(checkpoint, …) -> engine`` for ``native`` and ``torch``, where they are not those of every image network."""
     has_int8: Callable[[Any], bool] = lambda _: False
-    """``(spec) -> bool``: whether the native engine can keep the weights in int8, too."""
+    """``(spec) -> bool``: whether the native engine keeps the large matrices of an image network in int8."""
     exporter: Exporter | None = None
     """None: there are no graphs; where an onnx engine is wanted, the native one samples it."""
     task: str | None = None

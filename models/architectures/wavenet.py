@@ -115,7 +115,6 @@ WAVENET = Architecture(
         "native": "ancestral.models.engines.speech.native:NativeEngine",
         "torch": "ancestral.models.engines.speech.torch_engine:TorchEngine",
     },
-    has_int8=lambda spec: bool(spec.int8_ranges),
     exporter=Exporter(
         format="2",
         graphs="ancestral.training.export.wavenet:graphs",

@@ -16,7 +16,7 @@ from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.tables import table
 
 _TABLE: Final = table("english")
-SENTENCE_AFTER: Final = re.compile(rf"\s*[\"')\]]*\s*(?:$|\n)|[\"')\]]*\s+[\"'(]?(?:{_TABLE.pattern('openers')})\b")
+_SENTENCE_AFTER: Final = re.compile(rf"\s*[\"')\]]*\s*(?:$|\n)|[\"')\]]*\s+[\"'(]?(?:{_TABLE.pattern('openers')})\b")
 """A pattern: what follows a full stop that ends a sentence."""
 _NUMBER_AFTER: Final = re.compile(r"\s*\d")
 
@@ -55,7 +55,7 @@ _LONGEST_NAME: Final = 24
 
 def stop(match: re.Match[str]) -> str:
     """What an abbreviation's full stop is worth: a sentence's end if a new sentence seems to follow."""
-    return " . " if SENTENCE_AFTER.match(match.string, match.end()) else " "
+    return " . " if _SENTENCE_AFTER.match(match.string, match.end()) else " "
 
 
 def _street_or(match: Match, street: str, title: str) -> str:
@@ -63,7 +63,7 @@ def _street_or(match: Match, street: str, title: str) -> str:
     start = max(0, match.start() - _LONGEST_NAME)
     after_name = _NAME_BEFORE.search(match.string, start, match.start())
     before_name = _CAPITAL_AFTER.match(match.string, match.end())
-    new_sentence = SENTENCE_AFTER.match(match.string, match.end())
+    new_sentence = _SENTENCE_AFTER.match(match.string, match.end())
     article = re.search(r"\b(?:[Tt]he|[Aa]|[Mm]y|[Oo]ur)\s$", match.string[start : match.start()])
     if (article and title == "doctor") or (before_name and not (after_name and new_sentence)):
         return title + " "
@@ -86,7 +86,7 @@ def _dotted(match: Match) -> str:
         return match[0]
     if not (word.islower() or word.istitle() or word.isupper()):
         return match[0]
-    if word.lower() in _WORDS and SENTENCE_AFTER.match(match.string, match.end()):
+    if word.lower() in _WORDS and _SENTENCE_AFTER.match(match.string, match.end()):
         return match[0]
     if word.lower() in _ENDING:
         return _ENDING[word.lower()] + stop(match)
@@ -126,7 +126,7 @@ def _initialism(match: Match) -> str:
 
 
 def _initial(match: Match) -> str:
-    if match[1] == "I" or SENTENCE_AFTER.match(match.string, match.end()):
+    if match[1] == "I" or _SENTENCE_AFTER.match(match.string, match.end()):
         return match[0]
     return letters(match[1]) + " "
 

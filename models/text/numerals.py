@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ancestral.models.text.languages.numerals import spelled
+from ancestral.models.text.languages.language import Noun
+from ancestral.models.text.languages.numerals import MAX_NAMED_DIGITS, spelled
 from ancestral.models.text.tables import table
 
-# Beyond this many digits a number's name is hard to follow, and digits are read one by one.
-_MAX_NAMED_DIGITS: Final = 15
 _FIRST_YEAR: Final = 1100
 _LAST_YEAR: Final = 2099
 _DIGITS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -31,7 +30,7 @@ def digits(text: str) -> str:
 def cardinal(text: str) -> str:
     """A whole number such as `1234`, `1,234` or `007` (digit by digit, as leading zeros ask for)."""
     plain = text.replace(",", "")
-    if len(plain) > _MAX_NAMED_DIGITS or (len(plain) > 1 and plain[0] == "0"):
+    if len(plain) > MAX_NAMED_DIGITS or (len(plain) > 1 and plain[0] == "0"):
         return digits(plain)
     return _words(int(plain), "cardinal-verbose")
 
@@ -39,7 +38,7 @@ def cardinal(text: str) -> str:
 def ordinal(text: str) -> str:
     """`21` as "twenty first"; longer numbers than can be followed are read digit by digit."""
     plain = text.replace(",", "")
-    return digits(plain) if len(plain) > _MAX_NAMED_DIGITS else _words(int(plain), "ordinal-verbose")
+    return digits(plain) if len(plain) > MAX_NAMED_DIGITS else _words(int(plain), "ordinal-verbose")
 
 
 def number(text: str) -> str:
@@ -89,13 +88,6 @@ def fraction(numerator: str, denominator: str) -> str:
     return f"{cardinal(numerator)} {'halves' if under == 2 else name + 's'}"
 
 
-class Unit(NamedTuple):
-    """A unit's name after one and after any other number."""
-
-    one: str
-    many: str
-
-
 class Currency(NamedTuple):
     """A currency's name and its hundredth's, the latter empty if it has none in use."""
 
@@ -108,12 +100,12 @@ class Currency(NamedTuple):
 _TABLE: Final = table("english")
 
 
-def _unit(names: str) -> Unit:
+def _unit(names: str) -> Noun:
     one, _, many = names.partition(", ")
-    return Unit(one, many or f"{one}s")
+    return Noun(one, many or f"{one}s")
 
 
-def _units() -> dict[str, Unit]:
+def _units() -> dict[str, Noun]:
     units = {symbol: _unit(names) for symbol, names in _TABLE.pairs("units")}
     for length in ("km", "m", "cm", "mm"):
         for power, word in (("2", "square"), ("3", "cubic")):

@@ -48,14 +48,19 @@ class _Sense(NamedTuple):
     """Words not farther than five, "x-" for the word before and "-x" for the one after. One of them must be there."""
 
 
+_PLACES: Final = {"before": "{}-", "after": "-{}", "near": "{}"}
+
+
 def _sense(text: str) -> _Sense:
     """`B EY1 S; near fish river`."""
     phones, *conditions = text.split("; ")
     tag, near = "", set[str]()
     for kind, *words in map(str.split, conditions):
-        tag = words[0] if kind == "tag" else tag
-        near |= {{"before": f"{word}-", "after": f"-{word}", "near": word}.get(kind, "") for word in words}
-    return _Sense(tuple(phones.split()), tag, frozenset(near - {""}))
+        if kind == "tag":
+            (tag,) = words
+        else:
+            near |= {_PLACES[kind].format(word) for word in words}
+    return _Sense(tuple(phones.split()), tag, frozenset(near))
 
 
 def _senses() -> Mapping[str, Sequence[_Sense]]:

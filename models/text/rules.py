@@ -62,7 +62,7 @@ Layout = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...
 
 
 def layout(capitals: str, dot: str, joining: str) -> Layout:
-    """The rules of a language.
+    """The rules of a language for layout.
 
     Args:
         capitals: its capital letters, as in a set of characters.

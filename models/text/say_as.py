@@ -10,7 +10,7 @@ from typing import Final
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.g2p import letter_name
 from ancestral.models.text.languages import registry
-from ancestral.models.text.languages.engine import engine
+from ancestral.models.text.languages.engine import CHARACTERS, DIGITS, FRACTION, TELEPHONE, engine
 from ancestral.models.text.numerals import CURRENCIES, UNITS, cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.script import Piece, Pronounced, Text
 from ancestral.models.text.tables import table
@@ -18,9 +18,6 @@ from ancestral.models.text.tables import table
 _WHOLE: Final = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,64}"
 _NUMBER: Final = re.compile(rf"(-?)((?:{_WHOLE})(?:\.[0-9]{{1,64}})?|\.[0-9]{{1,64}})")
 _ORDINAL: Final = re.compile(rf"({_WHOLE})(?:st|nd|rd|th)?")
-_DIGITS: Final = re.compile(r"(?=[^0-9]*[0-9])[0-9\s.,-]+")
-_TELEPHONE: Final = re.compile(r"(?=[^0-9]*[0-9])\+?[0-9\s().-]+")
-_FRACTION: Final = re.compile(r"(?:([0-9]{1,9})\s+)?([0-9]{1,9})\s*/\s*([0-9]{1,9})")
 _CURRENCY: Final = re.compile(rf"[{''.join(CURRENCIES)}]\s?(?:{_WHOLE})(?:\.[0-9]{{1,9}})?")
 _TIME: Final = re.compile(
     r"(?:[01]?[0-9]|2[0-4])(?::[0-5][0-9]){1,2}(?:\s*[ap]\.?m\.?)?|(?:0?[0-9]|1[0-2])\s*[ap]\.?m\.?", re.IGNORECASE
@@ -52,7 +49,7 @@ def say_as(kind: str, form: str | None, content: str, language: str) -> list[Pie
         known = f"is none of {', '.join(forms)}" if forms else f"is not used by {kind}"
         raise UnsupportedText(f"<say-as format>: {_shown(form)} {known}")
     text = content.strip()
-    if kind in _CHARACTERS and language == ENGLISH.language:
+    if kind in CHARACTERS and language == ENGLISH.language:
         pieces = list(_characters(text))
     else:
         kinds = _KINDS if language == ENGLISH.language else engine(registry.table(language)).saying.kinds
@@ -87,17 +84,17 @@ def _ordinal(text: str) -> str | None:
 
 
 def _digits(text: str) -> str | None:
-    return digits(text) if _DIGITS.fullmatch(text) else None
+    return digits(text) if DIGITS.fullmatch(text) else None
 
 
 def _telephone(text: str) -> str | None:
-    if not _TELEPHONE.fullmatch(text):
+    if not TELEPHONE.fullmatch(text):
         return None
     return ("plus " if text[0] == "+" else "") + " , ".join(digits(group) for group in re.findall(r"[0-9]+", text))
 
 
 def _fraction(text: str) -> str | None:
-    found = _FRACTION.fullmatch(text)
+    found = FRACTION.fullmatch(text)
     if found is None:
         return None
     return (f"{cardinal(found[1])} and " if found[1] else "") + fraction(found[2], found[3])
@@ -124,9 +121,8 @@ def _date(text: str, order: str) -> str | None:
     return f"{parts['y']:04d}-{parts['m']:02d}-{parts['d']:02d}"
 
 
-_CHARACTERS: Final = frozenset({"characters", "spell-out", "verbatim"})
 _KINDS: Final[Mapping[str, Callable[[str], str | None]]] = {
-    **dict.fromkeys(("characters", "spell-out", "verbatim"), str),
+    **dict.fromkeys(CHARACTERS, str),
     "cardinal": _cardinal,
     "number": _cardinal,
     "ordinal": _ordinal,

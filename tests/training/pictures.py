@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ SPEC = PixelCNNSpec(
     attributes=(("class", CLASSES), ("style", STYLES)), label_rows=7, conditioning="class",
 )  # fmt: skip
 PALETTE = np.array([(9, 9, 9, 0), (0, 0, 0, 255), (255, 128, 0, 255), (255, 255, 255, 255)], np.uint8)
-COLOURS = np.array([[10, 20, 30], [250, 0, 0], [0, 200, 90], [255, 255, 255]], np.uint8)
 DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nSuites: trixie\nComponents: main\n"
 Arrays = dict[str, np.ndarray]
 
@@ -64,27 +63,6 @@ def quarters(count: int, seed: int) -> Pictures:
     images = np.where(light[:, None], rng.integers(90, 130, (count, 8, 8)), 10)
     images = np.where(light[:, None] & lightest[:, :, None], 250, images)[..., None].astype(np.uint8)
     return Pictures(images, np.stack([side, height], axis=1))
-
-
-def painted(count: int = 60, height: int = 8, width: int = 12) -> np.ndarray:
-    """Pictures of blocks of four colours, RGBA, none like another; the upper row is transparent."""
-    rng = np.random.default_rng(1)
-    rgb = COLOURS[rng.integers(0, 4, (count, height // 4, width // 4))].repeat(4, axis=1).repeat(4, axis=2)
-    for image in rgb:
-        rows, columns = rng.integers(0, height, 9), rng.integers(0, width, 9)
-        image[rows, columns] = COLOURS[rng.integers(0, 4, 9)]
-    alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
-    alpha[:, 0] = 0
-    return np.concatenate([rgb, alpha], axis=-1)
-
-
-def stored(folder: Path, images: np.ndarray, name: Callable[[int], str] = "{}.png".format) -> Path:
-    """A folder with pictures as files."""
-    for number, image in enumerate(images):
-        path = folder / name(number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path, **({"lossless": True, "exact": True} if path.suffix == ".webp" else {}))
-    return folder
 
 
 def png(image: Image.Image, **options: bool) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
 import math
 import time
@@ -17,6 +15,7 @@ import click
 from ancestral.command_line import FiniteRange, click_errors, model_options
 from ancestral.errors import AncestralError
 from ancestral.models.entries import MANIFEST, MAX_GUIDANCE, MAX_TEMPERATURE, ModelEntry
+from ancestral.models.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from ancestral.catalog.catalog import CatalogConfig
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
     from ancestral.training.tasks.images import ImageTask
 
 
-_CHECKPOINT = click.Path(exists=True, file_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _PICTURES = click.Path(exists=True, path_type=Path)
 _GUIDANCES = (1.0, 1.5, 2.0, 3.0)
 _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 
 
 @click.command()
-@click.argument("checkpoint", type=_CHECKPOINT)
+@click.argument("checkpoint", type=_FOLDER)
 @click.option("--data", type=_PICTURES, required=True, help="Its training data.")
 @click.option(
     "--pictures",
@@ -53,7 +52,7 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 @click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), help=f"To the class. {_DEFAULT}")
 @click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
 @click.option("--edited", type=click.IntRange(0), default=0, help="Edits of real pictures, each of one attribute.")
-@click.option("--classifier", type=_CHECKPOINT, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
+@click.option("--classifier", type=_FOLDER, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 def images(
@@ -184,7 +183,7 @@ def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier |
         return train_classifier(task.pictures.train, classifier_spec(task.spec, task.spec.attributes)), None
     loaded = checkpoints.load(path)
     spec = loaded.spec_as(ClassifierSpec)
-    if spec != dataclasses.replace(spec, **shared_fields(task.spec)):
+    if spec != replace(spec, **shared_fields(task.spec)):
         raise ValueError(f"{path}: it is not of the pictures and attributes of this network")
     return PictureClassifier(spec, loaded.tensors), loaded.sha256
 
@@ -211,14 +210,13 @@ def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
 
 _RESPONSE_SENTENCES = 10
 """Sentences that are spoken for every shift of F0."""
-_CORPUS = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--voice", required=True, help="The voice to evaluate.")
 @click.option(
-    "--corpus", type=_CORPUS, required=True, help="The voice's corpus; its held-out clips are spoken and compared."
+    "--corpus", type=_FOLDER, required=True, help="The voice's corpus; its held-out clips are spoken and compared."
 )
 @click.option("--sentences", type=click.IntRange(1), default=40, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0.0, 2.0), help="Default: the model's own.")
@@ -248,7 +246,6 @@ def speech_report(
         ValueError: there is no such model or voice, or the corpus holds out no clips.
         ImportError: a judge is not installed.
     """
-    from ancestral.models.spec import FeatureSpec
     from ancestral.training.evaluation.speech import Listener, OpinionJudge, frames_of, recordings
 
     judges = Listener(), OpinionJudge()
@@ -280,7 +277,7 @@ def speech_report(
 
 
 @click.command()
-@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.argument("corpora", type=_FOLDER, nargs=-1, required=True)
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--sentences", type=click.IntRange(1), default=10, show_default=True, help="For each voice.")
 @model_options
@@ -303,7 +300,7 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int, config: Catalo
 
 
 @click.command()
-@click.argument("corpora", type=_CORPUS, nargs=-1, required=True)
+@click.argument("corpora", type=_FOLDER, nargs=-1, required=True)
 @click.option("--model", default="wavenet-en", show_default=True, help="A model's id.")
 @click.option("--sentences", type=click.IntRange(1), default=2, show_default=True, help="For each voice.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
@@ -327,16 +324,13 @@ def listen(
 
 def _spoken(corpora: Sequence[Path], model: Model, sentences: int, rate: int) -> dict[str, list[Heard]]:
     """Held-out sentences of each corpus, spoken by the voice of its name; sound at ``rate`` hertz."""
-    import soundfile
+    import numpy as np
 
+    from ancestral.models.audio.pcm import from_int16
     from ancestral.training.evaluation.speech import Heard, recordings
 
     def speak(voice: str, text: str, seed: int) -> Wave:
-        wave: Wave
-        wave, _ = soundfile.read(
-            io.BytesIO(model.voice(voice).speak(text, seed=seed).encode("wav", rate)), dtype="float32"
-        )
-        return wave
+        return from_int16(np.frombuffer(model.voice(voice).speak(text, seed=seed).encode("pcm", rate), "<i2"))
 
     real = {corpus.name: recordings(corpus, sentences, rate) for corpus in corpora}
     return {
@@ -367,7 +361,6 @@ def _copy(sampler: SpeechSampler, utterance: Utterance, frames: Array) -> Wave:
 def _judged(
     texts: Sequence[str], waves: Sequence[Wave], listener: Listener, judge: OpinionJudge, language: str
 ) -> dict[str, Any]:
-    from ancestral.models.spec import FeatureSpec
     from ancestral.training.evaluation.speech import error_rates, measure_pitch, noise_score
 
     heard = [listener.transcribe(wave, language) for wave in waves]
@@ -381,7 +374,6 @@ def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dic
     import numpy as np
 
     from ancestral.models.engines.speech.engine import StreamRequest
-    from ancestral.models.spec import FeatureSpec
     from ancestral.speech.sampler import render
     from ancestral.training.evaluation.speech import RESPONSES, f0_response
 
@@ -402,7 +394,6 @@ def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dic
 def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave], frames: Sequence[Array]) -> float | None:
     """Bits per sample of the recordings; None on an engine that does not score."""
     from ancestral.models.engines.speech.native import NativeEngine
-    from ancestral.models.spec import FeatureSpec
     from ancestral.training.evaluation.speech import bits_per_sample
 
     if not isinstance(engine, NativeEngine):

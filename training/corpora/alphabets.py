@@ -103,19 +103,20 @@ def _brazilian(place: Place) -> Iterator[str]:
 _TABLE: Final = table("alphabets")
 
 
-def _alphabet(name: str, names: Names, base: str = "consonants") -> Alphabet:
-    return Alphabet({**_TABLE["consonants"], **_TABLE[base], **_TABLE[name]}, names)
+def _alphabet(names: Names, *sections: str) -> Alphabet:
+    every = (_TABLE[name] for name in ("consonants", *sections))
+    return Alphabet({phone: symbol for section in every for phone, symbol in section.items()}, names)
 
 
-AMERICAN: Final = _alphabet("american", _english)
+AMERICAN: Final = _alphabet(_english, "american")
 """The alphabet of Kokoro's American voices, and of hibari-tts."""
-BRITISH: Final = _alphabet("british", _english, "american")
-JOE: Final = _alphabet("joe", _english)
+BRITISH: Final = _alphabet(_english, "american", "british")
+JOE: Final = _alphabet(_english, "joe")
 """The alphabet of Piper's voice."""
-SPANISH: Final = _alphabet("spanish", _spanish)
-FRENCH: Final = _alphabet("french", _french)
-ITALIAN: Final = _alphabet("italian", _italian)
-BRAZILIAN: Final = _alphabet("brazilian", _brazilian)
+SPANISH: Final = _alphabet(_spanish, "spanish")
+FRENCH: Final = _alphabet(_french, "french")
+ITALIAN: Final = _alphabet(_italian, "italian")
+BRAZILIAN: Final = _alphabet(_brazilian, "brazilian")
 _MARKS: Final = {"1": "ˈ", "2": "ˌ"}
 
 

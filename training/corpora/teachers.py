@@ -104,7 +104,7 @@ class Heart:
         wave = dsp.synth(*[p[0] for p in parts], np.random.default_rng(0))
         owners = [0, *(i for i, _ in symbols), len(sentence.phones) - 1]
         seconds = np.bincount(owners, durations.ravel() * self._GRID, len(sentence.phones))
-        return np.asarray(wave, np.float32), 24000, earlier(seconds, self._LAG)
+        return np.asarray(wave, np.float32), RATE, earlier(seconds, self._LAG)
 
 
 class Joe:

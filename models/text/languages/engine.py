@@ -20,6 +20,11 @@ _ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
 # After an elision whose next word was written in figures: "d'1 million".
 _ELISION: Final = re.compile(r"(?<=[^\W\d_]')\s+(?=[^\W\d_])")
 _ORDINALS: Final = "ºª"
+# Kinds of <say-as>, and how what they are for is written, in every language.
+CHARACTERS: Final = ("characters", "spell-out", "verbatim")
+DIGITS: Final = re.compile(r"(?=[^0-9]*[0-9])[0-9\s.,-]+")
+TELEPHONE: Final = re.compile(r"(?=[^0-9]*[0-9])\+?[0-9\s().-]+")
+FRACTION: Final = re.compile(r"(?:([0-9]{1,9})\s+)?([0-9]{1,9})\s*/\s*([0-9]{1,9})")
 
 
 class Engine:
@@ -77,7 +82,7 @@ class Saying:
         number, clock, halves = self._numerals.pattern, language.calendar.clock, "|".join(language.calendar.halves)
         sign, unit = alternatives(language.currencies), alternatives(language.units)
         self.kinds: Mapping[str, Callable[[str], str | None]] = {
-            **dict.fromkeys(("characters", "spell-out", "verbatim"), self._characters),
+            **dict.fromkeys(CHARACTERS, self._characters),
             **dict.fromkeys(("cardinal", "number"), self._number),
             "ordinal": self._ordinal,
             "digits": self._digits,
@@ -112,17 +117,17 @@ class Saying:
         return None
 
     def _digits(self, text: str) -> str | None:
-        return self._numerals.digits(text) if re.fullmatch(r"(?=[^0-9]*[0-9])[0-9\s.,-]+", text) else None
+        return self._numerals.digits(text) if DIGITS.fullmatch(text) else None
 
     def _telephone(self, text: str) -> str | None:
-        if not re.fullmatch(r"(?=[^0-9]*[0-9])\+?[0-9\s().-]+", text):
+        if not TELEPHONE.fullmatch(text):
             return None
         plus = f"{self._language.symbols['+']} " if text[0] == "+" else ""
         say = self._numerals.whole if self._language.telephone_by_groups else self._numerals.digits
         return plus + " , ".join(map(say, re.findall(r"[0-9]+", text)))
 
     def _fraction(self, text: str) -> str | None:
-        found = re.fullmatch(r"(?:([0-9]{1,9})\s+)?([0-9]{1,9})\s*/\s*([0-9]{1,9})", text)
+        found = FRACTION.fullmatch(text)
         if found is None:
             return None
         whole = f"{self._numerals.whole(found[1])} {self._language.symbols['&']} " if found[1] else ""

@@ -27,16 +27,12 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} {_NUMERALS.cardinal(minute, 'f')}" if minute else hours
 
 
-def _day(day: int) -> str:
-    return "premier" if day == 1 else _NUMERALS.cardinal(day)
-
-
 _DAYS: Final = _TABLE.entries("days")
 LANGUAGE: Final = Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
-    calendar=Calendar.of_table(_TABLE, time=_time, day=_day),
+    calendar=Calendar.of_table(_TABLE, time=_time),
     gender=gender_by_ending(_TABLE, plural="s?"),
     rules=(
         number_rule("m", r"(?<![\w.,])(\d)m(\d\d)\b", lambda m: f"{m[1]} m {_NUMERALS.whole(m[2])}"),

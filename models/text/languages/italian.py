@@ -33,9 +33,7 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} e {_NUMERALS.cardinal(minute)}" if minute else hours if hour else "mezzanotte"
 
 
-_CALENDAR: Final = Calendar.of_table(
-    _TABLE, time=_time, day=lambda day: "primo" if day == 1 else _NUMERALS.cardinal(day)
-)
+_CALENDAR: Final = Calendar.of_table(_TABLE, time=_time)
 _DAY: Final = day_and_month(_CALENDAR, _NUMERALS)
 LANGUAGE: Final = Language.of_table(
     _TABLE,

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ancestral.models.text import lexicon
-from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.languages.language import Letter, Phones
 from ancestral.models.text.phonemes import is_vowel
 from ancestral.models.text.tables import table
 
@@ -21,7 +21,7 @@ _TABLE: Final = table("italian")
 _WORDS: Final = table("loanwords").phones("it") | _TABLE.phones("words")
 _UNSTRESSED: Final = _TABLE.words("unstressed")
 _OF_IPA: Final = _TABLE.entries("ipa")
-_IPA_VOWELS: Final = {"a": "a", "e": "e", "ɛ": "ɛ", "i": "i", "o": "o", "ɔ": "ɔ", "u": "u"}
+_IPA_VOWELS: Final = frozenset("aeɛioɔu")
 _STOPS: Final = {("T", "CH"): "CH", ("D", "JH"): "JH", ("T", "ts"): "ts", ("D", "dz"): "dz"}
 """How the lexicon writes long affricates, and they are here: the same consonant twice."""
 _GLIDES: Final = {"i0": "Y", "u0": "W"}
@@ -60,7 +60,7 @@ def _phones(entry: str) -> Phones:
         stressed |= symbol[0] in "ˈ"
         plain = symbol.lstrip("ˈˌ")
         if plain in _IPA_VOWELS:
-            vowel = _IPA_VOWELS[plain] if stressed else plain.replace("ɛ", "e").replace("ɔ", "o")
+            vowel = plain if stressed else plain.replace("ɛ", "e").replace("ɔ", "o")
             found.append(vowel + ("1" if stressed else "0"))
             stressed = False
             continue
@@ -301,7 +301,6 @@ _VOWELS: Final = "aeiouàáèéìíîòóùú"
 _ACCENTED: Final = "àáèéìíîòóùú"
 _BASE: Final = str.maketrans("àáèéìíîòóùú", "aaeeiiioouu")
 _FRONT: Final = "[eièéìíî]"
-_BACK: Final = "[aouàáòóùú]"
 _SINGLE: Final = {
     **{letter: letter.upper() for letter in "bdfgklmnptv"}, "c": "K", "q": "K", "r": "r",
 }  # fmt: skip
@@ -343,25 +342,13 @@ class Stress(NamedTuple):
     """The quality of that vowel."""
 
 
-class _Letter(NamedTuple):
-    """A consonant, a semivowel (`Y`, `W`), or a vowel as it is written."""
-
-    name: str
-    at: int
-    """Place in the word."""
-
-    @property
-    def is_vowel(self) -> bool:
-        return self.name in _VOWELS
-
-
-def _written(word: str) -> list[_Letter]:
+def _written(word: str) -> list[Letter]:
     """Consonants as they sound, and vowels as they are written, without the silent i of ciao."""
     silent = {match.start(1) for match in _SILENT_I.finditer(word)}
     if _STRESSED_I.search(word):
         silent.discard(len(word) - 2)
     hard = {match.start() for match in _HARD_GL.finditer(word)}
-    found: list[_Letter] = []
+    found: list[Letter] = []
     i = 0
     while i < len(word):
         names: Phones = ()
@@ -374,12 +361,12 @@ def _written(word: str) -> list[_Letter]:
         elif match is not None:
             assert match.lastindex is not None, match
             names, end = _GRAPHEMES[match.lastindex - 1][1], match.end()
-        found += (_Letter(name, i) for name in names)
+        found += (Letter(name, i) for name in names)
         i = end
     return found
 
 
-def _is_glide(word: str, letters: Sequence[_Letter], i: int) -> bool:
+def _is_glide(word: str, letters: Sequence[Letter], i: int) -> bool:
     """Whether an i or u is a semivowel."""
     name, at = letters[i]
     before, after = letters[i - 1] if i else None, letters[i + 1] if i + 1 < len(letters) else None
@@ -394,7 +381,7 @@ def _is_glide(word: str, letters: Sequence[_Letter], i: int) -> bool:
     return before is not None and before.is_vowel and before.name not in "iuìù"
 
 
-def _letters(word: str) -> list[_Letter]:
+def _letters(word: str) -> list[Letter]:
     """A word with its semivowels told from its vowels."""
     letters = _written(word)
     for i, letter in enumerate(letters):
@@ -403,7 +390,7 @@ def _letters(word: str) -> list[_Letter]:
     return letters
 
 
-def _stressed(word: str, vowels: Sequence[_Letter]) -> int:
+def _stressed(word: str, vowels: Sequence[Letter]) -> int:
     """The stressed vowel, told from the word's end."""
     marked = next((n for n, letter in enumerate(vowels) if letter.name in _ACCENTED), None)
     if marked is not None:
@@ -414,7 +401,7 @@ def _stressed(word: str, vowels: Sequence[_Letter]) -> int:
     return max(0, len(vowels) - (3 if third else 2))
 
 
-def _quality(word: str, letter: _Letter, *, antepenult: bool) -> str:
+def _quality(word: str, letter: Letter, *, antepenult: bool) -> str:
     """A stressed vowel, open or closed."""
     base = letter.name.translate(_BASE)
     if base not in "eo" or letter.name in "éó":

@@ -18,12 +18,24 @@ from ancestral.models.text.tables import Table
 Gender = Literal["m", "f"]
 Phones = tuple[str, ...]
 Read = Callable[[Sequence[str], int], Phones]
-"""The phones of one word of a sentence, as models/text/reading.read: the sentence's words and marks, and which of them
-it is. Words are in lower case and NFC, with their accents, and with their :attr:`Language.joints` inside them
+"""The phones of one word of a sentence, as `read` of models/text/reading.py: the sentence's words and marks, and which
+of them it is. Words are in lower case and NFC, with their accents, and with their :attr:`Language.joints` inside them
 (`l'eau`); letters are words already (`be`). It returns members of `phonemes.PHONEMES`, at least one, no pauses."""
 
 CLOCK: Final = r"(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?::(?P<s>[0-5]\d))?"
 """A pattern: a time as it is written in every language."""
+
+
+class Letter(NamedTuple):
+    """A consonant, a semivowel (`Y`, `W`), or a vowel as it is written."""
+
+    name: str
+    at: int
+    """Place in the word."""
+
+    @property
+    def is_vowel(self) -> bool:
+        return self.name in "aáàâãeéèêiíìîoóòôõuúùûü"
 
 
 class Noun(NamedTuple):
@@ -105,9 +117,9 @@ class Calendar:
     """An hour (0 to 24) and its minutes, in words."""
     seconds: str
     """`{time} y {seconds} segundos`: a time with seconds, in words."""
-    day: Callable[[int], str] | None = None
-    """The day of a month in words, where it is no plain number: `premier`. Used in dates in figures, and before the
-    name of a month (with :attr:`of` between them)."""
+    first: str = ""
+    """The first day of a month, where it is no plain number: `premier`. Used in dates in figures, and before the name
+    of a month (with :attr:`of` between them)."""
     of: str = ""
     """The word that may stand between a day and its month: `de`."""
     clock: str = CLOCK

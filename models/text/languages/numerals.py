@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from unicode_rbnf import RbnfEngine
 
 # Beyond this many digits a number's name is hard to follow, and digits are read one by one.
-_MAX_NAMED_DIGITS: Final = 15
+MAX_NAMED_DIGITS: Final = 15
 _MAX_NAMED_DECIMALS: Final = 3
 _MAX_ORDINAL: Final = 9999
 _MAX_NUMERATOR: Final = 10
@@ -86,7 +86,7 @@ class Numerals:
 
     def whole(self, digits: str, gender: Gender | None = None) -> str:
         """A whole number from its digits; zeros in front, and more digits than can be followed, one by one."""
-        if len(digits) > _MAX_NAMED_DIGITS or (len(digits) > 1 and digits[0] == "0"):
+        if len(digits) > MAX_NAMED_DIGITS or (len(digits) > 1 and digits[0] == "0"):
             return self.digits(digits)
         return self.cardinal(int(digits), gender)
 

@@ -26,9 +26,7 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} {'hora' if hour < 2 else 'horas'}"
 
 
-_CALENDAR: Final = Calendar.of_table(
-    _TABLE, time=_time, day=lambda day: "primeiro" if day == 1 else _NUMERALS.cardinal(day)
-)
+_CALENDAR: Final = Calendar.of_table(_TABLE, time=_time)
 _GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot|final)\w*[^.?!]*$", re.IGNORECASE)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from ancestral.models.text.languages.language import Phones
+from ancestral.models.text.languages.language import Letter, Phones
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
 from ancestral.models.text.tables import table
 
@@ -71,18 +71,6 @@ _OF: Final = _TABLE.words("after_gosto")
 _ARTICLES: Final = _TABLE.words("before_gosto")
 
 
-class _Sound(NamedTuple):
-    """A consonant, a glide (`Y`, `W`), or a vowel as it is written."""
-
-    name: str
-    at: int
-    """Place in the word."""
-
-    @property
-    def is_vowel(self) -> bool:
-        return self.name in _VOWELS
-
-
 def _inside(pattern: re.Pattern[str], word: str, i: int) -> bool:
     return any(match.start() <= i < match.end() for match in pattern.finditer(word))
 
@@ -95,9 +83,9 @@ def _x(word: str, i: int) -> Phones:
     return ("Z",) if _X_Z.fullmatch(word[:i]) else ("SH",)
 
 
-def _written(word: str) -> list[_Sound]:
+def _written(word: str) -> list[Letter]:
     """Consonants as they sound, but for what depends on vowels, and vowels as they are written."""
-    found: list[_Sound] = []
+    found: list[Letter] = []
     i = 0
     while i < len(word):
         names: Phones = ()
@@ -110,12 +98,12 @@ def _written(word: str) -> list[_Sound]:
             names, end = _GRAPHEMES[match.lastindex - 1][1], match.end()
         elif word[i] == "x":
             names = _x(word, i)
-        found += (_Sound(name, i) for name in names)
+        found += (Letter(name, i) for name in names)
         i = end
     return found
 
 
-def _is_glide(word: str, sounds: Sequence[_Sound], i: int) -> bool:
+def _is_glide(word: str, sounds: Sequence[Letter], i: int) -> bool:
     """Whether a written vowel is a semivowel."""
     name, at = sounds[i]
     rest = word[at + 1 :]
@@ -131,7 +119,7 @@ def _is_glide(word: str, sounds: Sequence[_Sound], i: int) -> bool:
     return name in "iue" and accented and re.fullmatch("[aeo]s?", rest) is not None
 
 
-def _sounds(word: str) -> list[_Sound]:
+def _sounds(word: str) -> list[Letter]:
     """The sounds of a word, with its semivowels told from its vowels."""
     sounds = _written(word)
     for i, sound in enumerate(sounds):
@@ -140,8 +128,8 @@ def _sounds(word: str) -> list[_Sound]:
     return sounds
 
 
-def _stressed(word: str, sounds: Sequence[_Sound]) -> _Sound:
-    """The index of the stressed vowel."""
+def _stressed(word: str, sounds: Sequence[Letter]) -> Letter:
+    """The stressed vowel."""
     vowels = [sound for sound in sounds if sound.is_vowel]
     if marked := [sound for sound in vowels if sound.name in _ACCENTED]:
         return marked[0]
@@ -183,7 +171,7 @@ def _is_verb(words: Sequence[str], i: int) -> bool:
     return next((word for word in reversed(words[max(0, i - 2) : i]) if word not in _BETWEEN), "") == "eu"
 
 
-def _vowel(word: str, sounds: Sequence[_Sound], i: int, *, stressed: bool) -> Phones:
+def _vowel(word: str, sounds: Sequence[Letter], i: int, *, stressed: bool) -> Phones:
     letter, at = sounds[i]
     base, digit = letter.translate(_BASE), "1" if stressed else "0"
     after = sounds[i + 1].name if i + 1 < len(sounds) else ""

@@ -66,8 +66,7 @@ class Quantities:
         return self._months.get(written.lower(), written)
 
     def _day(self, day: int) -> str:
-        speak = self._language.calendar.day
-        return self._numerals.cardinal(day) if speak is None else speak(day)
+        return _spoken_day(self._language.calendar, self._numerals, day)
 
     def _date(self, match: Match, day: str, month: str, year: str) -> str:
         if not (1 <= int(day) <= _LAST_DAY and 1 <= int(month) <= _LAST_MONTH):
@@ -230,6 +229,11 @@ def _ordinal(numerals: Numerals, gender: Gender) -> Speak:
     return lambda match: numerals.ordinal(int(match[1]), gender)
 
 
+def _spoken_day(calendar: Calendar, numerals: Numerals, day: int) -> str:
+    """The day of a month in words."""
+    return calendar.first if day == 1 and calendar.first else numerals.cardinal(day)
+
+
 def day_and_month(calendar: Calendar, numerals: Numerals) -> Speak:
     """`il 12/11` as the day that it is: the groups of a match are what stands before, the day and the month."""
 
@@ -237,9 +241,8 @@ def day_and_month(calendar: Calendar, numerals: Numerals) -> Speak:
         day, month = int(match[2]), int(match[3])
         if not (1 <= day <= _LAST_DAY and 1 <= month <= _LAST_MONTH):
             return match[0]
-        spoken = numerals.cardinal(day) if calendar.day is None else calendar.day(day)
         of = f"{calendar.of} " if calendar.of else ""
-        return f"{match[1]}{spoken} {of}{calendar.months[month - 1]}"
+        return f"{match[1]}{_spoken_day(calendar, numerals, day)} {of}{calendar.months[month - 1]}"
 
     return speak
 
