@@ -1,5 +1,6 @@
 """Requests of every door: the fields that a text, a picture or a recording to score may come with, their ranges,
-defaults and help. HTTP, websockets, the library and the command line use these classes; nothing else has a range.
+defaults and help. HTTP, websockets, batches, books and the library's speech use these
+classes. The library's pictures have bounds of their own (ancestral/images/drawing.py).
 
 Strict: an unknown field, a number in a string or a NaN is an error that names the field.
 """

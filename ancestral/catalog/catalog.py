@@ -126,7 +126,7 @@ BUNDLED: Final = Path(models.__file__).with_name("zoo")
 
 
 class Catalog:
-    """Every model, by id (aliases.py has other names), and the deployment's lexicon.
+    """Every model, by id (:class:`Aliases` has other names), and the deployment's lexicon.
 
     Listed first are models that an alias stands for, and models of speech; last are those of papers.
     """

@@ -1,4 +1,4 @@
-"""Whether files were made here, without a server: what ``ancestral.detect`` and ``ancestral detect`` do."""
+"""Whether files were made here, without a server: what ``ancestral.Detector`` and ``ancestral detect`` do."""
 
 from __future__ import annotations
 

@@ -421,7 +421,7 @@ def picture_recipe(drawing: Drawing, model: ImageModel, index: int) -> dict[str,
 
 
 # What requests for pictures show, resolved: labels, and the labels that seeds draw. Whatever can be refused is refused
-# here or in options.py.
+# here.
 
 
 def class_drawing(

@@ -337,10 +337,10 @@ async def stream_audio(
     transport = {"audio": Transport.HTTP, "sse": Transport.SSE}.get(request.stream_format)
     sound = open_sound(context, job, job_spec, transport, times=bool(timestamps))
     if transport is Transport.HTTP:
-        return streamed(context, sound, sound.source, sound.media_type)
+        return StreamedResponse(context, sound.reader, sound.source, sound.media_type)
     if transport is Transport.SSE:
         events = as_events(sound.source, sound.reader, sound.sample_rate, timestamps, sound.timeline)
-        return streamed(context, sound, events, EVENTS)
+        return StreamedResponse(context, sound.reader, events, EVENTS)
     answer = await context.while_connected(speech_object(sound, timestamps), job)
     return JSONResponse(answer.model_dump(exclude_none=True), headers=headers_of(sound))
 
@@ -356,11 +356,6 @@ async def speech_object(sound: Sound, timestamps: Timestamps) -> SpeechObject:
         **times_of(sentences, timestamps),
         usage=usage_of(sound.reader),
     )
-
-
-def streamed(context: RequestContext, sound: Sound, source: AsyncIterator[bytes], media_type: str) -> Response:
-    """An answer that is sent while the sound is sampled; ``source`` is made of the sound's own."""
-    return StreamedResponse(context, sound.reader, source, media_type)
 
 
 async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
@@ -424,7 +419,8 @@ async def figures(context: RequestContext, job_spec: JobSpec[Plan, Model]) -> Re
     if job.priority is Priority.BATCH:
         return await accepted(context.service, job)
     ended = await completed(context, job)
-    return JSONResponse(figures_of(ended), headers=sample_headers(ended, job_spec.plan, ended.engine))
+    found = figures_of(ended, job_spec.plan_of(ended))
+    return JSONResponse(found, headers=sample_headers(ended, job_spec.plan, ended.engine))
 
 
 async def completed(context: RequestContext, job: Job) -> Job:

@@ -318,8 +318,7 @@ class Clients:
 
     async def bound(self, owner: str, idempotency_key: str) -> Job | None:
         """The job that an owner's idempotency key is bound to, or None."""
-        shard = shard_for(f"{owner}:{idempotency_key}", self.queues.shards)
-        name = _bound(Keys(in_shard=shard), owner, idempotency_key)
+        name = _bound(Keys(in_shard=self.queues.bound_shard(owner, idempotency_key)), owner, idempotency_key)
         (found,) = await self._connection.commands(name, ["GET", name])
         return None if found is None else await self.job(json.loads(found)[0])
 

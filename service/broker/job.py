@@ -73,7 +73,7 @@ class Job:
     owner: str
     """The name of the API key that made it; only this key sees it."""
     payload: str
-    """What is to be done, as JSON text that only the job's task reads (service/jobs/plans.py)."""
+    """What is to be done, the JSON text of its plan (service/jobs/plans.py)."""
     created_at: float = 0.0
     """When it was submitted: seconds since 1970 by the clock of Redis, as all times here."""
     voice: str | None = None

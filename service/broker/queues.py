@@ -113,6 +113,10 @@ class Queues:
         slots = await self.slots(priority, shard)
         return sum(map(float, found)) / len(found) / slots if found and slots else None
 
+    def bound_shard(self, owner: str, idempotency_key: str) -> int:
+        """The shard of the job that an owner's idempotency key is bound to."""
+        return shard_for(f"{owner}:{idempotency_key}", self.shards)
+
     async def place(
         self, priority: Priority, owner: str, idempotency_key: str | None, models: Mapping[str, str]
     ) -> str:
@@ -126,7 +130,7 @@ class Queues:
             models: SHA-256 of the weights that it needs, by the id of the model.
         """
         if idempotency_key is not None:
-            return new_job_id(shard_for(f"{owner}:{idempotency_key}", self.shards))
+            return new_job_id(self.bound_shard(owner, idempotency_key))
         if self.shards == 1:
             return new_job_id()
         able = [

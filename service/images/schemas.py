@@ -1,4 +1,4 @@
-"""Requests for pictures and their responses: OpenAI's fields, and ours."""
+"""What routes and the websocket of pictures answer, their queries, and the messages of its clients."""
 
 from __future__ import annotations
 

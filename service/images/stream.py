@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -287,7 +288,7 @@ class ImageConnection(WsConnection):
         if message.coarse and message.best_of > 1:
             said = "coarse: which picture is the best is known only at the end, so none can be shown before"
             raise InvalidRequest(said, param="coarse", code="conflict")
-        job_spec = image_job(self._state.catalog, self._state.settings, message.request())
+        job_spec = await asyncio.to_thread(image_job, self._state.catalog, self._state.settings, message.request())
         await self._state.count_request(caller)
         self._job = await submit_job(self._state, caller, job_spec, prefer=None, key=None)
         self.start(self._send_pictures(self._job, job_spec.model, coarse=message.coarse))

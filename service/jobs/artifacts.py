@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import logging
+import shutil
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -43,7 +44,7 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.broker.messages import Ended, JobExpired, Piece
 from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
-from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of, require_sampled
+from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
 from ancestral.service.jobs.stream import drop_published, failure_error
 from ancestral.speech.decoder import AudioDecoder
 from ancestral.speech.encoder import SoundEncoder, recipe_of, tags_of
@@ -150,13 +151,11 @@ class ImageEncoder(Encoder):
         return self._entries
 
 
-def open_encoder(job: Job, model: Model) -> Encoder:
-    """An encoder of a job's symbols."""
-    plan = plan_of(job, Plan)
+def open_encoder(plan: Sampled, model: Model) -> Encoder:
+    """An encoder of the symbols of a plan's job."""
     if isinstance(plan, Drawing):
         assert isinstance(model, ImageModel)
         return ImageEncoder(plan, model)
-    assert isinstance(plan, SoundPlan)
     assert isinstance(model, SpeechModel)
     return AudioEncoder(plan, model)
 
@@ -164,9 +163,9 @@ def open_encoder(job: Job, model: Model) -> Encoder:
 # The answers to requests that give figures.
 
 
-def figures_of(job: Job) -> Mapping[str, Any]:
-    """The answer to the request of a finished job whose result is figures."""
-    plan, found = plan_of(job, Plan), job.result
+def figures_of(job: Job, plan: Plan) -> Mapping[str, Any]:
+    """The answer to the request of a finished job with this plan, whose result is figures."""
+    found = job.result
     assert found is not None
     match plan:
         case PictureScore():
@@ -199,7 +198,6 @@ def _distance(plan: PictureScore | PictureEncoding) -> dict[str, float]:
 
 # Signatures.
 
-_PIECE_BYTES: Final = 1 << 20
 log = logging.getLogger(__name__)
 
 
@@ -227,10 +225,12 @@ class Seal:
         return Claim(recipe | self.recipe, source, self.ingredient)
 
 
-def seal_of(signer: Signer, job: Job, model: Model, info: ArtifactInfo, ingredient: bytes | None) -> Seal:
-    """What signs the file of a job that has sampled something."""
-    recipe = {"engine": job.engine or "", "job": job.id, "manifest_sha256": digest_of(manifest_of(job, info))}
-    return Seal(signer, require_sampled(job), model, recipe, ingredient)
+def seal_of(
+    signer: Signer, job: Job, plan: Sampled, model: Model, info: ArtifactInfo, ingredient: bytes | None
+) -> Seal:
+    """What signs the file of a job with this plan."""
+    recipe = {"engine": job.engine or "", "job": job.id, "manifest_sha256": digest_of(manifest_of(job, plan, info))}
+    return Seal(signer, plan, model, recipe, ingredient)
 
 
 def sign_file(source: IO[bytes], target: IO[bytes], info: ArtifactInfo, seal: Seal) -> ArtifactInfo:
@@ -259,8 +259,7 @@ def sign_file(source: IO[bytes], target: IO[bytes], info: ArtifactInfo, seal: Se
         else:
             manifest = detached(source, seal.claim(0), seal.signer)
             source.seek(0)
-            while piece := source.read(_PIECE_BYTES):
-                target.write(piece)
+            shutil.copyfileobj(source, target)
     except SigningError as error:
         log.error("a file cannot be signed", extra={"job": seal.recipe["job"], "reason": str(error)})
         raise SigningFailed(seal.recipe["job"]) from error
@@ -286,7 +285,7 @@ def _measured(file: IO[bytes]) -> tuple[int, str]:
     """Size and SHA-256 of a file; it ends at its end."""
     digest = hashlib.sha256()
     file.seek(0)
-    while piece := file.read(_PIECE_BYTES):
+    while piece := file.read(PIECE_BYTES):
         digest.update(piece)
     return file.tell(), digest.hexdigest()
 
@@ -351,19 +350,19 @@ class Artifacts:
         return [b"".join([piece async for piece in self.read(job, start, start + size)]) for start, size in parts]
 
     async def _write(self, job: Job, draft: Draft) -> None:
-        is_sampled = isinstance(plan_of(job, Plan), Sampled)
+        plan = plan_of(job, Plan)
         with SpooledTemporaryFile(_MEMORY_BYTES) as copy:
-            if not is_sampled:
-                size = await draft.append(json.dumps(figures_of(job)).encode())
+            if not isinstance(plan, Sampled):
+                size = await draft.append(json.dumps(figures_of(job, plan)).encode())
                 digest = await self._measure(draft, size, None)
                 info = ArtifactInfo("application/json", size, digest, 0, hashlib.sha256().hexdigest())
             else:
-                encoder, size = await self._encode(job, draft)
+                encoder, size = await self._encode(job, plan, draft)
                 digest = await self._measure(draft, size, None if self._signer is None else copy)
                 symbols = encoder.digest.hexdigest()
                 info = ArtifactInfo(encoder.media_type, size, digest, encoder.samples, symbols, encoder.entries())
                 if self._signer is not None:
-                    info = await self._sign(job, draft, copy, info)
+                    info = await self._sign(job, plan, draft, copy, info)
         await draft.keep(json.dumps(dataclasses.asdict(info)))
 
     async def _measure(self, draft: Draft, size: int, copy: IO[bytes] | None) -> str:
@@ -382,11 +381,11 @@ class Artifacts:
             raise DraftLost from error
         return whole.hexdigest()
 
-    async def _sign(self, job: Job, draft: Draft, copy: IO[bytes], info: ArtifactInfo) -> ArtifactInfo:
+    async def _sign(self, job: Job, plan: Sampled, draft: Draft, copy: IO[bytes], info: ArtifactInfo) -> ArtifactInfo:
         """Put the signed file in the place of the draft; ``copy`` is the unsigned one."""
         assert self._signer is not None
         model, ingredient = self._catalog.models[job.model], await self._broker.ingredient(job.id)
-        seal = seal_of(self._signer, job, model, info, ingredient)
+        seal = seal_of(self._signer, job, plan, model, info, ingredient)
         with SpooledTemporaryFile(_MEMORY_BYTES) as signed:
             copy.seek(0)
             found = await asyncio.to_thread(sign_file, copy, signed, info, seal)
@@ -396,12 +395,12 @@ class Artifacts:
                 await draft.append(piece)
         return found
 
-    async def _encode(self, job: Job, draft: Draft) -> tuple[Encoder, int]:
+    async def _encode(self, job: Job, plan: Sampled, draft: Draft) -> tuple[Encoder, int]:
         """The encoder that has written the draft, and the size of the file."""
         model = self._catalog.models.get(job.model)
         if model is None or model.sha256 != job.sha256:
             raise Conflict("The model has been replaced; the job's output cannot be decoded.", code="model_changed")
-        encoder, pieces, waiting = open_encoder(job, model), list[Piece](), 0
+        encoder, pieces, waiting = open_encoder(plan, model), list[Piece](), 0
         try:
             async for entry in self._broker.entries(job.id):
                 if isinstance(entry, Piece):

@@ -47,6 +47,7 @@ from ancestral.images.drawing import (
     sheet_drawing,
 )
 from ancestral.images.files import laid_out
+from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
 from ancestral.provenance.c2pa import ingredient_of
@@ -73,7 +74,6 @@ from ancestral.speech.utterance import Generation, RecordingScore, Utterance, re
 
 SHORT_TEXT_CHARACTERS: Final = 1000
 """The front-end takes about 20 ms for so many."""
-_MAX_SHEET_SIDE: Final = 4096
 _ALWAYS_BASE64: Final = "gpt-image"
 """How the names of those models of OpenAI's begin that give no URLs."""
 
@@ -113,9 +113,10 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
     model, voice = catalog.model_and_voice(request.model, request.voice_id)
     _check_rate(model, request)
     said = utterance(catalog, model, voice, request.input, request)
-    _check_length(settings, said.seconds, "input")
+    seconds = said.seconds
+    _check_length(settings, seconds, "input")
     plan = replace(said, response_format=request.response_format, sample_rate=request.sample_rate)
-    return JobSpec(model, plan, request.model_dump(), plan.seconds)
+    return JobSpec(model, plan, request.model_dump(), seconds)
 
 
 def generation_job(
@@ -234,8 +235,8 @@ def _sheet(
             raise InvalidRequest(f"{field}: a sheet is one file", param=field, code="conflict")
     drawing = sheet_drawing(model, name, prompt, options, param)
     width, height = laid_out(drawing, model, model.entry.sheets[name]).size
-    if max(width, height) > _MAX_SHEET_SIDE:
-        message = f"size: a sheet of {width}x{height} pixels; at most {_MAX_SHEET_SIDE} each way"
+    if max(width, height) > MAX_SIDE:
+        message = f"size: a sheet of {width}x{height} pixels; at most {MAX_SIDE} each way"
         raise InvalidRequest(message, param="size", code="invalid_size")
     return drawing
 
@@ -291,9 +292,7 @@ def _kept_rows(file: bytes, rows: int | None, model: ImageModel) -> tuple[NDArra
     return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows]), distance
 
 
-def picture_job(
-    catalog: Catalog, settings: Settings, body: dict[str, Any], file: bytes
-) -> JobSpec[PictureScore, ImageModel]:
+def picture_job(catalog: Catalog, body: dict[str, Any], file: bytes) -> JobSpec[PictureScore, ImageModel]:
     """A picture to score; ``body`` has the fields ``model``, ``class``, ``style`` and ``map`` of the form."""
     model = catalog.image_model(body["model"], "image_likelihood")
     name = body["class"] if has_classes(model) or body["class"] != ANY else None
@@ -304,9 +303,7 @@ def picture_job(
     return JobSpec(model, plan, body, upload=symbols.tobytes())
 
 
-def encoding_job(
-    catalog: Catalog, settings: Settings, body: dict[str, Any], file: bytes
-) -> JobSpec[PictureEncoding, ImageModel]:
+def encoding_job(catalog: Catalog, body: dict[str, Any], file: bytes) -> JobSpec[PictureEncoding, ImageModel]:
     """The vector of a picture; ``body`` has the field ``model`` of the form."""
     model = catalog.image_model(body["model"], "image_encoding")
     symbols, distance = decode_picture(file, model.spec, "image")

@@ -170,13 +170,8 @@ def require_sampled(job: Job) -> Sampled:
     return plan
 
 
-def manifest_of(job: Job, info: ArtifactInfo) -> Manifest:
-    """The manifest of a finished job, whose file ``info`` describes.
-
-    Raises:
-        Conflict: nothing was sampled.
-    """
-    plan = require_sampled(job)
+def manifest_of(job: Job, plan: Sampled, info: ArtifactInfo) -> Manifest:
+    """The manifest of a finished job with this plan, whose file ``info`` describes."""
     return Manifest(
         job=job.id,
         created_at=int(job.created_at),

@@ -1,4 +1,5 @@
-"""An attempt at a job of sound or pictures: its streams, one after another, through the scheduler to Redis."""
+"""The programs of a worker: sound and pictures, whose streams go one after another through the scheduler to Redis, and
+scores, which are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs, manifests and verification as clients see them, and the strict base of every request."""
+"""Jobs, manifests, verification and detection as clients see them."""
 
 from __future__ import annotations
 

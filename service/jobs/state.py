@@ -86,7 +86,7 @@ log = logging.getLogger(__name__)
 
 
 class KeyedSeeds:
-    """The source of one API process.
+    """The seeds of requests without one, in one API process.
 
     Args:
         key: of the deployment.

@@ -216,7 +216,7 @@ class LikelihoodResult(Described):
     """Of a model that speaks text: the words, as they are read. Pauses are in none."""
 
 
-# The server's messages of ``WS /v1/audio/speech/stream``. The client's are in schemas.py.
+# The server's messages of ``WS /v1/audio/speech/stream``. The client's are in session/state.py.
 
 
 class SessionCreated(ServerEvent):

@@ -164,7 +164,7 @@ class Timeline:
     def __init__(self, broker: Clients, job: Job, plan: Utterance, model_rate: int, rate: int | None = None) -> None:
         self._broker = broker
         self._job = job
-        self._payload = plan
+        self._plan = plan
         self._rates = (model_rate, model_rate if rate is None else rate)
         self.written = plan.written
         self._parts = written_parts(plan.written, plan.sentences)
@@ -173,8 +173,8 @@ class Timeline:
 
     async def known(self) -> list[SentenceTimes]:
         """The sentences whose times are known so far, from the first one on."""
-        if len(self._known) < len(self._payload.sentences):
-            found = await self._broker.timings(self._job, len(self._payload.sentences))
+        if len(self._known) < len(self._plan.sentences):
+            found = await self._broker.timings(self._job, len(self._plan.sentences))
             for text in found[len(self._known) :]:
                 self._add(Timing.load(text))
         return self._known
@@ -190,16 +190,16 @@ class Timeline:
 
     async def all(self) -> list[SentenceTimes]:
         """All sentences; waits as :meth:`first` does."""
-        return await self.first(len(self._payload.sentences))
+        return await self.first(len(self._plan.sentences))
 
     @property
     def complete(self) -> bool:
         """Whether all sentences are known."""
-        return len(self._known) == len(self._payload.sentences)
+        return len(self._known) == len(self._plan.sentences)
 
     def _add(self, timing: Timing) -> None:
         index, offset = len(self._known), self._length
-        sentence = self._payload.sentences[index]
+        sentence = self._plan.sentences[index]
 
         def moved(span: SampleSpan) -> SampleSpan:
             start, end = (resampled_length(offset + sample, *self._rates) for sample in span)
@@ -209,7 +209,7 @@ class Timeline:
         self._known.append(
             SentenceTimes(
                 sentence=sentence,
-                speaker=self._payload.turn(index).speaker if self._payload.turns else None,
+                speaker=self._plan.turn(index).speaker if self._plan.turns else None,
                 written=self._parts[index],
                 span=moved((0, timing.length)),
                 word_spans=tuple(moved(span) for span in timing.words(sentence)),

@@ -18,6 +18,7 @@ from ancestral.requests import (
     ImageRequest,
     SpeechRequest,
     StrictRequest,
+    checked,
     example,
     from_validation,
     parse_json,
@@ -218,16 +219,13 @@ async def job_of(state: AppState, endpoint: Endpoint, body: dict[str, Any]) -> t
         NotFound: no such model.
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
-    try:
-        if endpoint == "/v1/audio/speech":
-            speech = SpeechRequest.model_validate(body)
-            if speech.stream_format == "sse":
-                message = "stream_format: a batch has no stream; audio gives a URL, json the audio in base64"
-                raise InvalidRequest(message, param="stream_format", code="conflict")
-            return speech, await prepared(state, speech)
-        pictures = ImageRequest.model_validate(body)
-    except ValidationError as error:
-        raise from_validation(error.errors()) from error
+    if endpoint == "/v1/audio/speech":
+        speech = checked(SpeechRequest, body)
+        if speech.stream_format == "sse":
+            message = "stream_format: a batch has no stream; audio gives a URL, json the audio in base64"
+            raise InvalidRequest(message, param="stream_format", code="conflict")
+        return speech, await prepared(state, speech)
+    pictures = checked(ImageRequest, body)
     if pictures.stream:
         raise InvalidRequest("stream: a batch has no stream", param="stream", code="conflict")
     return pictures, await asyncio.to_thread(image_job, state.catalog, state.settings, pictures)

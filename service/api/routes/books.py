@@ -12,10 +12,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
-from pydantic import ValidationError
 
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.requests import from_validation, parse_json
+from ancestral.requests import checked, parse_json
 from ancestral.service.api.batches.lines import PageQuery
 from ancestral.service.api.books.description import describe_book, extent_of
 from ancestral.service.api.books.schemas import (
@@ -114,10 +113,7 @@ def _fields(form: BookForm) -> BookFields:
                 given[name] = parse_json(text, f"{name}: it")
             except InvalidRequest as error:
                 raise InvalidRequest(error.message, param=name, code=error.code) from error
-    try:
-        fields = BookFields.model_validate(given)
-    except ValidationError as error:
-        raise from_validation(error.errors()) from error
+    fields = checked(BookFields, given)
     read_pronunciations(fields.pronunciations)
     return fields
 

@@ -19,12 +19,12 @@ from ancestral.service.api.responses import (
     ACCEPTED,
     HEADERS_OF_SOUND,
     Sound,
+    StreamedResponse,
     accepted,
     headers_of,
     open_sound,
     read_whole,
     stream_audio,
-    streamed,
 )
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.jobs.planning import prepared
@@ -126,7 +126,7 @@ async def stream_with_timestamps(
     if job.priority is Priority.BATCH:
         return await accepted(context.service, job)
     sound = open_sound(context, job, job_spec, Transport.HTTP, times=True)
-    return streamed(context, sound, _json_lines(sound), _JSON_LINES)
+    return StreamedResponse(context, sound.reader, _json_lines(sound), _JSON_LINES)
 
 
 @router.get("/voices", summary="List the voices in ElevenLabs' shape")

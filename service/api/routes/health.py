@@ -5,13 +5,13 @@ Metrics are the figures of this process, and those that all processes share in R
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from ancestral.requests import Described
 from ancestral.service.api.deps import Service
-from ancestral.service.api.http.openapi import Health, Readiness
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority
@@ -20,6 +20,20 @@ from ancestral.service.telemetry.metrics import CONTENT_TYPE, Shared
 
 router = APIRouter(tags=["health"])
 figures = APIRouter(tags=["health"])
+
+
+class Health(Described):
+    """``GET /healthz``."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Described):
+    """``GET /readyz`` when the service can be used."""
+
+    status: Literal["ready"]
+    engines: dict[str, list[str]]
+    """The engines that sample each model, of all workers."""
 
 
 @router.get("/healthz", summary="Liveness")

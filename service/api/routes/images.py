@@ -270,7 +270,7 @@ async def encode_image(form: Annotated[EncodingForm, MULTIPART], context: Contex
     """The vector that a model draws from; interpolations take two of them, and so go from one picture to another."""
     data, service = await form.image.read(), context.service
     body = form.model_dump(exclude={"image"})
-    return await figures(context, await asyncio.to_thread(encoding_job, service.catalog, service.settings, body, data))
+    return await figures(context, await asyncio.to_thread(encoding_job, service.catalog, body, data))
 
 
 # ``POST /v1/images/likelihood``: the exact likelihood of a picture under a model (1601.06759, equation 1).
@@ -306,7 +306,7 @@ async def score_picture(form: Annotated[ImageLikelihoodForm, MULTIPART], context
     """The likelihood of a picture under a model, after conversion to the model's size and levels."""
     data = await form.file.read()
     body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
-    job_spec = await asyncio.to_thread(picture_job, service.catalog, service.settings, body, data)
+    job_spec = await asyncio.to_thread(picture_job, service.catalog, body, data)
     return await figures(context, job_spec)
 
 
@@ -353,7 +353,7 @@ async def get_avatar(
         return unchanged
     if (cached := service.avatars.get(tag)) is not None:
         return Response(cached[0], headers=dict(cached[1]), media_type=MEDIA_TYPES[form])
-    job_spec = image_job(service.catalog, service.settings, wanted)
+    job_spec = await asyncio.to_thread(image_job, service.catalog, service.settings, wanted)
     context = RequestContext(request, service, caller, prefer=None, key=f"avatar-{digest}")
     job = await context.submit(job_spec, kept_seconds=IDEMPOTENCY_SECONDS)
     reader = ImageReader(service.broker, job, job_spec.plan_of(job), job_spec.model)

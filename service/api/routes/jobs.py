@@ -328,8 +328,8 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 @verification.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
-    require_sampled(job)
-    return manifest_of(job, await service.artifacts.info(job))
+    plan = require_sampled(job)
+    return manifest_of(job, plan, await service.artifacts.info(job))
 
 
 @verification.post("/verify", summary="Verify a manifest", response_model=Verification, responses=ACCEPTED)

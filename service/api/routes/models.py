@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from pathlib import Path as FilePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
@@ -14,9 +14,9 @@ from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
+from ancestral.requests import Described
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.file_response import IfNoneMatch, not_modified
-from ancestral.service.api.http.openapi import ModelList, ModelObject
 from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
 from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
 from ancestral.service.speech.schemas import voices_of
@@ -24,6 +24,55 @@ from ancestral.service.speech.schemas import voices_of
 _ModelId = Annotated[str, Path(examples=["wavenet-multilingual"])]
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+class ModelObject(Described):
+    """A model as ``GET /v1/models`` lists it."""
+
+    id: str
+    aliases: list[str]
+    """Other names that a request may use for it."""
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    description: str
+    paper: str | None = None
+    """Of models that are there to show a paper's network: its title. They are listed last, paper by paper."""
+    kind: str
+    capabilities: list[str]
+    sample_rate: int | None = None
+    """Of what the network samples, in hertz; audio models only."""
+    default_sample_rate: int | None = None
+    """Of files, unless a request says another; audio models only."""
+    size: str | None = None
+    """`WIDTHxHEIGHT` of a picture; image models only."""
+    sha256: str
+    receptive_field: int
+    """Number of past samples that the next one depends on; for a picture, of rows above."""
+    parameters: int
+    temperature: float
+    """The default of requests."""
+    guidance: float | None = None
+    """The default of requests; image models only."""
+    sheets: list[str] | None = None
+    """What `sheet` of a request for pictures may be; models that lay out sheets only."""
+    sheet_attributes: dict[str, list[str]] | None = None
+    """The attributes that the frames of each sheet set: its prompt can name none of them."""
+
+
+class ModelList(Described):
+    """Every model that is loaded."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+class SpeechModelList(Described):
+    """The models that speak, under both names that clients look for."""
+
+    object: Literal["list"] = "list"
+    models: list[ModelObject]
+    data: list[ModelObject]
 
 
 def describe_model(catalog: Catalog, model: Model) -> ModelObject:

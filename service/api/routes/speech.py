@@ -15,9 +15,9 @@ from ancestral.models.text.normalize import skipped
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
 from ancestral.service.api.deps import ContextDep, Service, base_url
 from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
-from ancestral.service.api.http.openapi import SpeechModelList, event_stream
+from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, figures, stream_audio
-from ancestral.service.api.routes.models import describe_model
+from ancestral.service.api.routes.models import SpeechModelList, describe_model
 from ancestral.service.jobs.planning import generation_job, prepared, recording_job
 from ancestral.service.speech.schemas import (
     LikelihoodResult,

@@ -24,6 +24,7 @@ from ancestral.service.speech.elevenlabs.contexts import MultiContextConnection
 from ancestral.service.speech.elevenlabs.stream_input import ElevenLabsConnection
 from ancestral.service.speech.session import native
 from ancestral.service.speech.session.native import NativeConnection, SpeechQuery
+from ancestral.service.telemetry.logging import ACCESS_LOGGER
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws.bounded_websocket import BoundedWebSocket
 from ancestral.service.ws.connection import WsConnection
@@ -31,7 +32,7 @@ from ancestral.service.ws.credentials import Credentials
 from ancestral.service.ws.messages import NoQuery, parse_query
 
 router = APIRouter(tags=["websockets"])
-log = logging.getLogger("service.access")
+log = logging.getLogger(ACCESS_LOGGER)
 
 
 @router.websocket(native.PATH)

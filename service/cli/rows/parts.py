@@ -394,7 +394,6 @@ def _tar(files: list[tuple[str, bytes]]) -> bytes:
 
 _DEATHS: Final = 10
 """Deaths of workers after which the batch is given up."""
-_WANTED, _ROW, _WRITTEN, _ENDED, _FAILED = "wanted", "row", "written", "ended", "failed"
 
 
 def run_here(batch: Batch, parts: list[int], workers: int) -> Iterator[tuple[int, int]]:

@@ -292,7 +292,7 @@ class SessionRunner:
         except UNAVAILABLE as error:
             raise redis_unavailable() from error
         is_first = self.session_state.current() is None
-        estimate = round(plan.seconds * self.sample_rate)
+        estimate = round(job_spec.seconds * self.sample_rate)
         self.session_state.add_utterance(job.id, len(plan.sentences), estimate, plan.skipped)
         if is_first:
             self._requested_at[self.session_state.utterances[-1].number] = self._received_at

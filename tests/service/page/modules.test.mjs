@@ -1,4 +1,4 @@
-// The page's modules that need no browser. Run by test_modules.py with `node --test`.
+// The page's modules that need no browser. Run by test_files.py with `node --test`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
