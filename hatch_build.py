@@ -30,7 +30,7 @@ class Kernels(BuildHookInterface):  # type: ignore[type-arg]  # of no configurat
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         builder = self._builder()
         if _for_all():
-            builder.build_all()
+            builder.build_for(builder.TARGETS)
         else:
             builder.build(builder.variants()[:1] if version == "editable" else builder.every_variant(builder.machine()))
         platform = "any" if _for_all() else sysconfig.get_platform().replace("-", "_").replace(".", "_")

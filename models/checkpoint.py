@@ -22,12 +22,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as parse_tensors
-from safetensors.numpy import save as format_tensors
 
 from ancestral.models.architectures import ArchitectureError, architecture, tensor_table
 from ancestral.models.files import MAX_BYTES, MAX_JSON_BYTES, parse_object, read_file
+from ancestral.models.safetensors import format_tensors, parse_tensors
 from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from ancestral.models.tensors import shapes
 
@@ -86,11 +84,7 @@ def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], ca
     arrays: Tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
     _check_tensors(spec, arrays)
     stored = {name: _halved(name, tensor) for name, tensor in arrays.items()} if half else arrays
-    files = {
-        CONFIG: _json_bytes(spec.to_json()),
-        WEIGHTS: format_tensors(dict(sorted(stored.items()))),
-        CARD: card.encode(),
-    }
+    files = {CONFIG: _json_bytes(spec.to_json()), WEIGHTS: format_tensors(stored), CARD: card.encode()}
     listing = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
     files[MANIFEST] = _json_bytes({"files": listing})
     path = Path(path)
@@ -118,7 +112,7 @@ def load(path: Path) -> Checkpoint:
     spec = _parse_spec(files[CONFIG])
     try:
         stored = parse_tensors(files[WEIGHTS])
-    except (SafetensorError, KeyError) as error:  # KeyError: a type that numpy has no name for
+    except ValueError as error:
         raise CheckpointError(f"{WEIGHTS}: not a safetensors file ({error})") from error
     tensors = {
         name: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for name, tensor in stored.items()

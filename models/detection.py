@@ -124,7 +124,7 @@ class Waves:
         """
         r = self.residual[begin : begin + length]
         order = np.argsort(-np.abs(r), kind="stable")[: max(1, length // 4)]
-        order = order[r[order] != 0.0]
+        order = order[r[order] != 0.0].astype(np.int64)
         return _best(search_linear(seeds, order, coupling * r[order], _FLOOR), most)
 
     def offsets(self, seed: int, length: int) -> tuple[int, float]:

@@ -26,7 +26,7 @@ def read_file(path: Path, most: int = MAX_BYTES) -> bytes:
             raise OSError(0, "not a regular file")
         if found.st_size > most:
             raise OSError(0, f"larger than {most} bytes")
-        return file.read(most)
+        return file.read(found.st_size)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:

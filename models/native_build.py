@@ -8,7 +8,6 @@ have to be trusted, and two branches that both change C would conflict in it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -37,6 +36,7 @@ VARIANTS: Final = {
         "portable": ("", "-DPORTABLE"),
     },
     "aarch64": {"neon-dotprod": ("asimddp", "-mcpu=generic+dotprod"), "neon": ("", ""), "portable": ("", "-DPORTABLE")},
+    "wasm32": {"simd128": ("", "-msimd128 -mbulk-memory")},
 }
 """What sets of instructions ask of a processor, in the words of Linux, and their options; the fastest first."""
 TARGETS: Final = {
@@ -44,8 +44,11 @@ TARGETS: Final = {
     ("linux", "aarch64"): "aarch64-linux-gnu.2.17",
     ("darwin", "x86_64"): "x86_64-macos",
     ("darwin", "aarch64"): "aarch64-macos",
+    ("emscripten", "wasm32"): "wasm32-emscripten",
 }
-"""Systems and processors of a wheel for all of them, and what ziglang calls them."""
+"""Systems and processors of a wheel for all of them, and what ziglang calls them; the last is Pyodide."""
+BROWSER: Final = ("emscripten", "wasm32")
+_ZIG: Final = (sys.executable, "-m", "ziglang")
 
 
 def machine() -> str:
@@ -91,7 +94,7 @@ def compiler() -> list[str] | None:
         return shlex.split(given)
     if found := shutil.which("cc") or shutil.which("gcc") or shutil.which("clang"):
         return [found]
-    return [sys.executable, "-m", "ziglang", "cc"] if importlib.util.find_spec("ziglang") else None
+    return [*_ZIG, "cc"] if importlib.util.find_spec("ziglang") else None
 
 
 def build(names: Iterable[str]) -> None:
@@ -106,16 +109,15 @@ def build(names: Iterable[str]) -> None:
     _compile({path(name): [*command, *every_variant(machine())[name][1].split()] for name in names})
 
 
-def build_all() -> None:
-    """Compile every library of :data:`TARGETS` by ziglang.
+def build_for(targets: Iterable[tuple[str, str]]) -> None:
+    """Compile every library of these :data:`TARGETS` by ziglang, where they are missing.
 
     Raises:
         RuntimeError: it fails.
     """
-    zig = [sys.executable, "-m", "ziglang", "cc"]
     _compile({
-        path(name, *target): [*zig, "-target", triple, *options.split()]
-        for target, triple in TARGETS.items()
+        path(name, *target): [*_ZIG, "cc", "-target", TARGETS[target], *options.split()]
+        for target in targets
         for name, (_, options) in every_variant(target[1]).items()
     })  # fmt: skip
 
@@ -123,6 +125,8 @@ def build_all() -> None:
 def _compile(commands: dict[Path, list[str]]) -> None:
     """Compile the libraries of a folder that are missing, as many files at a time as there are cores, and remove those
     of earlier sources. Other processes wait meanwhile."""
+    import fcntl  # Pyodide, where nothing is compiled, has none
+
     folder, sources = next(iter(commands)).parent, sorted(SOURCES.glob("*.c"))
     more = shlex.split(os.environ.get("NATIVE_OPTIONS", ""))
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +146,9 @@ def _compile(commands: dict[Path, list[str]]) -> None:
         list(pool.map(_run, lines))
         for target, command in missing.items():
             made = target.with_suffix(".part")
-            _run([*command, *more, "-shared", *objects[target], "-o", str(made)])
+            # A module that Pyodide loads into its own memory.
+            wasm = [*_ZIG, "wasm-ld", "--experimental-pic"] if target.name.startswith(BROWSER[0]) else None
+            _run([*(wasm or [*command, *more]), "-shared", *objects[target], "-o", str(made)])
             made.replace(target)
         for file in folder.glob(f"{sys.platform}-{machine()}-*.so") if missing else ():
             if not file.stem.endswith(digest()):

@@ -24,18 +24,10 @@ give other mp3, opus and aac bytes. wav, pcm and flac are lossless: their sample
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ancestral.codecs.base import NO_TAGS, Encoder, Rewrite, Tags, Wave
-from ancestral.codecs.ffmpeg import AacEncoder, OpusEncoder
-from ancestral.codecs.sndfile import (
-    FlacEncoder,
-    Mp3Encoder,
-    PcmEncoder,
-    ResamplingEncoder,
-    SoundfileEncoder,
-    WavEncoder,
-)
+from ancestral.codecs.uncompressed import PcmEncoder, ResamplingEncoder, WavEncoder
 from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, PCM_RATE, SUFFIXES, AudioFormat, check_rate, rate_of
 from ancestral.models.audio.pcm import to_int16
 from ancestral.models.audio.resampler import resampled_length
@@ -83,17 +75,17 @@ def encoder(
 
 
 def _at_rate(form: str, rate: int, length: int, tags: Tags) -> Encoder:
-    makers: dict[str, Callable[[], Encoder]] = {
-        "mp3": lambda: Mp3Encoder(rate, tags),
-        "opus": lambda: OpusEncoder(rate, tags),
-        "aac": lambda: AacEncoder(rate),
-        "flac": lambda: FlacEncoder(rate, length, tags),
-        "wav": lambda: WavEncoder(rate, length),
-        "pcm": PcmEncoder,
-        "ulaw_8000": lambda: SoundfileEncoder("RAW", "ULAW", rate),
-        "alaw_8000": lambda: SoundfileEncoder("RAW", "ALAW", rate),
-    }
-    return makers[form]()
+    if form in ("wav", "pcm"):
+        return WavEncoder(rate, length) if form == "wav" else PcmEncoder()
+    if form in ("opus", "aac"):  # what a browser has needs neither library
+        from ancestral.codecs.ffmpeg import AacEncoder, OpusEncoder
+
+        return OpusEncoder(rate, tags) if form == "opus" else AacEncoder(rate)
+    from ancestral.codecs.sndfile import FlacEncoder, Mp3Encoder, SoundfileEncoder
+
+    if form == "flac":
+        return FlacEncoder(rate, length, tags)
+    return Mp3Encoder(rate, tags) if form == "mp3" else SoundfileEncoder("RAW", form[:4].upper(), rate)
 
 
 def encode_file(

@@ -150,7 +150,7 @@ class PictureTest(SeedTest[_FoundInPicture]):
             reaches = (0,) if spec.palette or spec.binary else _REACHES
             bounds = engine.intervals(self._symbols[None], [request], reaches)[0].reshape(spec.dims, len(reaches), 2)
             given = int(_number(self._recipe, "rows", 0)) * spec.width * spec.channels
-            positions = np.arange(given, spec.dims)  # rows that were uploaded have no noise
+            positions = np.arange(given, spec.dims, dtype=np.int64)  # rows that were uploaded have no noise
             drawn = self._drawn_labels(conditions, len(reaches))
             self._known[conditions] = Intervals(
                 np.append(positions, np.full(len(drawn), spec.dims)),

@@ -126,7 +126,7 @@ def _scale(size: tuple[int, int], spec: ImageSpec) -> int:
 def _check_kind(image: Image.Image) -> None:
     if getattr(image, "n_frames", 1) != 1:
         raise _Unusable("it moves, where one picture is taken")
-    stored = image.tile[0].args if isinstance(image, PngImageFile) else image.mode  # whose mode hides 16 bits
+    stored = image.tile[0][3] if isinstance(image, PngImageFile) else image.mode  # whose mode hides 16 bits
     if image.mode not in _MODES or "16" in str(stored):
         raise _Unusable(f"its colours are stored as {stored}; grey, RGB and palettes of 8 bits are taken")
 

@@ -192,6 +192,11 @@ class Pictures(Sequence["Picture"]):
         file.write_bytes(write_palette(name, colours))
 
     @property
+    def begun(self) -> Pixels:
+        """``[pictures, H, W, C]``, of all candidates; rows that have not been sampled yet are grey."""
+        return self._decode.pixels
+
+    @property
     def pixels(self) -> Pixels:
         """``[pictures, H, W, C]``, all of them."""
         self.finish()

@@ -110,7 +110,9 @@ class HighBand:
         share = ((places + 0.5) / self._hop + 0.5 - ends[:, None]).astype(np.float32)
         rows = np.clip(np.stack([ends - 1, ends], axis=1) - (self._next - len(self._gains)), 0, len(self._gains) - 1)
         noise = _noise(self._rate)[(self._start + places) % _PERIOD]
-        before, after = np.moveaxis(noise @ self._gains[rows].transpose(0, 2, 1), 2, 0)
+        gains = self._gains[rows][:, :, None]
+        # Added band by band, so that the bits are the same everywhere.
+        before, after = (sum(noise[..., k] * gains[:, end, :, k] for k in range(BANDS)) for end in (0, 1))
         inside = (places >= self._made) & (places < stop) & (share < 1.0)
         self._made = stop
         mixed: Array = (before + share * (after - before))[inside]

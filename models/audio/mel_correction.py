@@ -60,7 +60,7 @@ def tables(spec: FeatureSpec) -> Tables:
     inside = [np.flatnonzero(band) for band in bank if hertz @ band < HIGHEST_HZ * band.sum()]
     angles = 2.0 * np.pi / fft_size(spec) * np.arange(fft_size(spec) // 2)
     return Tables(
-        analysis_window(spec), bank, np.array([(bins[0], bins[-1] + 1) for bins in inside]),
+        analysis_window(spec), bank, np.array([(bins[0], bins[-1] + 1) for bins in inside], np.int64),
         *bin_weights(spec), np.cos(angles), np.sin(angles),
     )  # fmt: skip
 

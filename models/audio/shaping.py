@@ -89,7 +89,7 @@ def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
     centres = (bank * np.arange(len(bank))[:, None]).sum(axis=0) / bank.sum(axis=0)
     above = np.clip(np.searchsorted(centres, np.arange(len(bank))), 1, spec.mel_bands - 1)
     shares = (np.arange(len(bank)) - centres[above - 1]) / (centres[above] - centres[above - 1])
-    return above - 1, np.clip(shares, 0.0, 1.0)
+    return (above - 1).astype(np.int64), np.clip(shares, 0.0, 1.0)
 
 
 def _low_shelf(spec: FeatureSpec) -> Floats:

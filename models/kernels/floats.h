@@ -2,7 +2,12 @@
    sums have a fixed order, and no function is the C library's. */
 #pragma once
 #include "vectors.h"
+#if defined(__wasm__)
+#include <stddef.h>
+void *memcpy(void *to, const void *from, size_t bytes), *memset(void *to, int byte, size_t bytes); /* instructions there */
+#else
 #include <string.h>
+#endif
 
 /* Floats side by side: as many as a register has, because compilers make nothing good of more. */
 #if defined(__AVX512F__) && !defined(PORTABLE)

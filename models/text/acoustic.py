@@ -144,7 +144,7 @@ class AcousticModel:
 
     def predict_with_timing(
         self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0, control: PitchControl = AS_PREDICTED
-    ) -> tuple[Array, NDArray[np.int64]]:
+    ) -> tuple[Array, NDArray[np.intp]]:
         """What :meth:`predict` and :meth:`timing` give, for the cost of the former."""
         seen = _in_context(sentence)
         frames, durations = self._predict(seen, speaker, speed, control)
@@ -155,7 +155,7 @@ class AcousticModel:
 
     def _predict(
         self, sentence: Phonemes, speaker: Speaker, speed: float, control: PitchControl
-    ) -> tuple[Array, NDArray[np.int64]]:
+    ) -> tuple[Array, NDArray[np.intp]]:
         who = self._speaker(speaker)
         encoded, logarithms = self._encode(sentence.phones, sentence.word_starts, who)
         durations = self.durations(logarithms, speed, sentence.controls)
@@ -168,7 +168,7 @@ class AcousticModel:
         frames = self._decode(encoded, decoded, who, control=control, semitones=semitones)
         return self._lengthened(frames, decoded, durations), durations
 
-    def timing(self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0) -> NDArray[np.int64]:
+    def timing(self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0) -> NDArray[np.intp]:
         """The number of frames that :meth:`predict` gives every phoneme: ``[P]``."""
         seen = _in_context(sentence)
         _, logarithms = self._encode(seen.phones, seen.word_starts, self._speaker(speaker))
@@ -201,7 +201,7 @@ class AcousticModel:
             return speaker_vector(self._weights["speaker"], index(speaker))
         return speaker_vector(self._weights["speaker"], {index(name): share for name, share in speaker.items()})
 
-    def durations(self, logarithms: Array, speed: float, controls: Sequence[Control] = ()) -> NDArray[np.int64]:
+    def durations(self, logarithms: Array, speed: float, controls: Sequence[Control] = ()) -> NDArray[np.intp]:
         """Whole frames of every phoneme. The running sum is rounded, so that a sentence keeps its length.
 
         Args:
@@ -218,15 +218,15 @@ class AcousticModel:
         per_second = self.spec.sample_rate / self.spec.hop
         fixed = {i: c.seconds * per_second for i, c in enumerate(controls) if c.seconds is not None}
         exact[list(fixed)] = 0.0
-        edges = np.round(np.cumsum(exact)).astype(np.int64)
-        frames: NDArray[np.int64] = np.diff(edges, prepend=0)
+        edges = np.round(np.cumsum(exact)).astype(np.intp)
+        frames: NDArray[np.intp] = np.diff(edges, prepend=0)
         for i, length in fixed.items():
             frames[i] = max(1, round(length))
         return frames
 
     def _decoded_lengths(
-        self, logarithms: Array, speed: float, controls: Sequence[Control], durations: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+        self, logarithms: Array, speed: float, controls: Sequence[Control], durations: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
         """The lengths that the decoder sees: a pause of given length is no longer than the model would have made it.
 
         The corpora have no pauses of seconds, and what the decoder makes of one is breath and noise.
@@ -235,7 +235,7 @@ class AcousticModel:
         given = np.array([control.seconds is not None for control in controls])
         return np.where(given, np.minimum(durations, np.maximum(natural, SHORTEST_PAUSE)), durations)
 
-    def _lengthened(self, frames: Array, decoded: NDArray[np.int64], durations: NDArray[np.int64]) -> Array:
+    def _lengthened(self, frames: Array, decoded: NDArray[np.intp], durations: NDArray[np.intp]) -> Array:
         """Frames with silence at the quietest place of each phoneme that is to be longer than it was decoded."""
         silence = frames[:1].copy()  # a sentence begins with it
         silence[:, -1] = 0.0

@@ -20,7 +20,8 @@ from ancestral.models.text.acoustic import AcousticModel, Speaker
 from ancestral.models.text.phonemes import Phonemes
 
 Array = NDArray[np.float32]
-Integers = NDArray[np.int64]
+Integers = NDArray[np.intp]
+_Rows = NDArray[np.int64]
 
 _FASTEST, _SLOWEST = 5.0, 0.2
 """The range of speeds, relative to the acoustic model's, at which a recording can be one of the text."""
@@ -54,7 +55,7 @@ class Aligned(NamedTuple):
     frames: Array
     """``float32 [F, outputs]``, F = ⌈samples / hop⌉: for all of the recording."""
     durations: list[Integers]
-    """Frames of every phoneme, ``int64 [P]`` a sentence; their sum is F."""
+    """Frames of every phoneme, ``intp [P]`` a sentence; their sum is F."""
 
 
 def align(
@@ -148,7 +149,7 @@ def _frames(
     return np.concatenate(made)
 
 
-def _warp(sound: Array, text: Array, first: int, last: int) -> Integers:
+def _warp(sound: Array, text: Array, first: int, last: int) -> _Rows:
     """The frame of the text that each frame of the sound stands for.
 
     What is long is aligned roughly first, then within reach of that (Salvador & Chan 2007), so that memory and work
@@ -178,7 +179,7 @@ def _pooled(rows: Array) -> Array:
     return pooled
 
 
-def _path(sound: Array, text: Array, low: Integers, width: int, first: int, last: int, step_costs: Array) -> Integers:
+def _path(sound: Array, text: Array, low: _Rows, width: int, first: int, last: int, step_costs: Array) -> _Rows:
     """The cheapest way from row to row of ``sound``: each stands for one row of ``text``.
 
     Row j can stand for rows ``low[j]`` … ``low[j] + width - 1``; the way starts among the ``first`` rows of ``text``

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import base64
 import string
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 from ancestral.models.text import lexicon
+from ancestral.models.text.crfsuite import Features, Tagger
 
-if TYPE_CHECKING:
-    from pycrfsuite import Tagger
-
-Features = Mapping[str, str | bool | float]
 _CONTEXT: Final = 3
 _NOTHING: Final = "_"
 _JOIN: Final = "|"
@@ -22,26 +18,14 @@ _TAG_CONTEXT: Final = 2
 _AFFIXES: Final = (2, 3)
 
 
-class _Model(NamedTuple):
-    tagger: Tagger
-    lock: threading.Lock
-    """The tagger keeps the sequence that it works on."""
-
-
 @lru_cache
-def _opened(name: str, package: str) -> _Model:
-    import pycrfsuite
-
-    tagger = pycrfsuite.Tagger()
-    tagger.open(str(lexicon.data_file(f"{name}/model.crf", package)))
-    return _Model(tagger, threading.Lock())
+def _tagger(name: str, package: str) -> Tagger:
+    return Tagger(lexicon.data_file(f"{name}/model.crf", package))
 
 
 def tag(name: str, sequence: Sequence[Features], package: str = lexicon.ENGLISH) -> list[str]:
     """The likeliest tag of every item of a sequence, by the model of this name in a package of gruut's."""
-    tagger, lock = _opened(name, package)
-    with lock:
-        return list(tagger.tag(sequence))
+    return _tagger(name, package).tag(sequence)
 
 
 @lru_cache(maxsize=1024)

@@ -120,6 +120,7 @@ def test_another_rate_is_what_soxr_makes_of_it():
     samples = tone(44100)[:, 0]
     wave = decode(written(samples, 44100, "WAV", "FLOAT"), sample_rate=24000)
     assert np.abs(wave - soxr.resample(samples, 44100, 24000)).max() < 1e-4
+    assert np.abs(wave - tone(24000)[:, 0])[200:-200].max() < 1e-5
 
 
 @pytest.mark.parametrize("form", ["mp3", "opus", "flac", "wav"])

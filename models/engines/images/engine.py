@@ -83,7 +83,7 @@ class ImageEngine(AlwaysLoaded, ABC):
         self._tensors = of_conditions(checkpoint.tensors) | kept
         self.coarse = coarse
         """Samples the coarse pixels of a network in two scales; None of any other network."""
-        self.noise_index = np.arange(self.spec.height * self.spec.width).reshape(self.spec.height, self.spec.width)
+        self.noise_index = np.arange(self.spec.height * self.spec.width, dtype=np.int64).reshape(self.spec.height, -1)
         if coarse is not None:
             coarse.noise_index = self.noise_index[COARSE, COARSE].copy()
             self.noise_index[COARSE, COARSE] = -1

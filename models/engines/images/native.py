@@ -165,8 +165,8 @@ class NativeImageEngine(ImageEngine):
         self._kernel.run(
             state,
             conditions=_stacked([p.condition for p in pictures]),
-            rows=np.array([p.rows for p in pictures]),
-            seeds=np.array([p.request.seed for p in pictures]),
+            rows=np.array([p.rows for p in pictures], np.int64),
+            seeds=np.array([p.request.seed for p in pictures], np.int64),
             temperatures=np.array([float(p.request.temperature) for p in pictures]),
             guidances=np.array([p.request.guidance for p in pictures], np.float32),
             unconditional=unconditional_lanes(pictures),

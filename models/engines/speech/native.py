@@ -119,7 +119,7 @@ class NativeEngine(CachedEngine):
         for lane, (s, part, (first, end)) in enumerate(zip(streams, parts, spans, strict=True)):
             biases[lane, : len(part)] = part
             temperatures[lane, : end - first] = s.temperatures[first:end]
-        marks = np.array([(s.position, s.symbol, s.request.seed) for s in streams])
+        marks = np.array([(s.position, s.symbol, s.request.seed) for s in streams], np.int64)
         rings, least = np.stack([s.ring for s in streams]), np.array([s.request.sampling.min_p for s in streams])
         heat = np.where(temperatures > 0.0, np.clip(4096 / np.maximum(temperatures, 1e-9), 1, 1 << 30), 0)
         inverses, shares = np.rint(heat).astype(np.int32), np.rint(least * 2**_SHARE_BITS).astype(np.int32)

@@ -39,7 +39,7 @@ ALL = [*BUILT_IN, "toy"]
     ("code", "heavy"),
     [
         (f"from ancestral.models.architectures import architecture as a; [*map(a, {ALL})]", "torch onnx onnxruntime"),
-        ("import ancestral.models.text", "torch unicode_rbnf pycrfsuite gruut"),
+        ("import ancestral.models.text", "torch unicode_rbnf gruut_lang_en"),
         ("import ancestral.models.text.alignment", "torch ancestral.training"),
     ],
     ids=["the registry", "the front-end", "alignment"],

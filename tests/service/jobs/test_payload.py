@@ -159,7 +159,7 @@ def test_a_manifest_has_every_field_of_its_request() -> None:
 
 
 def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
-    modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "pycrfsuite", "gruut_lang_en", "torch")
+    modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "gruut_lang_en", "torch")
     assert imported("ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.loader", *modules) == ""
 
 

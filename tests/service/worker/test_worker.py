@@ -101,8 +101,8 @@ def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis
 # The text front-end runs in API processes only: workers get phonemes.
 
 
-_GUESSER = "pycrfsuite"
-"""The compiled module that guesses how words sound that are not in the lexicon."""
+_GUESSER = "model.crf"
+"""The file by which words are guessed that are not in the lexicon."""
 
 
 def _maps(pid: int, library: str) -> bool:
