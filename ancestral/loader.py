@@ -30,6 +30,7 @@ from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.engines.speech.voices import VoicesEngine
 from ancestral.models.entries import ModelEntry, ModelError
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.acoustic import AcousticModel
@@ -116,6 +117,14 @@ def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str) -> Sample
         return ImageSampler(model, engine, _classifier(loaded.classifier))
     assert isinstance(model, SpeechModel)
     assert isinstance(engine, SpeechEngine)
+    if loaded.networks:
+        own: dict[str, SpeechEngine] = {}
+        for name, network in loaded.networks.items():
+            with _explained(entry, engine_name):
+                other = load_engine(engine_name, network)
+            assert isinstance(other, SpeechEngine)
+            own[name] = other
+        engine = VoicesEngine(engine, {voice.id: own[voice.network] for voice in entry.voices if voice.network})
     sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
     acoustic = None if loaded.acoustic is None else AcousticModel(loaded.acoustic, int8=engine.int8)
     return SpeechSampler(model, sounding, acoustic)

@@ -3,6 +3,7 @@
 wavenet-en/
     model.json      the model's name, its owner, its voices
     wavenet/        the checkpoint that is sampled (models/checkpoint.py), whatever it is called: frames to sound
+    wavenet-men/    optional: others like it, for the voices whose ``network`` they are
     acoustic/       the checkpoint of the acoustic model: phonemes to frames
     high_band/      optional: what each voice sounds like above 8 kHz
 
@@ -54,6 +55,8 @@ CLASSIFIER = "classifier"
 HIGH_BAND = "high_band"
 """The directory of the maps of the band above 8 kHz, of a speech model that has them."""
 _PREVIEWS = "previews"
+_DIRECTORIES: Final = (ACOUSTIC, CLASSIFIER, HIGH_BAND, _PREVIEWS)
+"""Directories of a model whose checkpoints are not sampled."""
 MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
 MAX_BEST_OF: Final = 8
@@ -136,6 +139,8 @@ class Voice:
     license: str
     sampling: Sampling = PLAIN
     """Optional in ``model.json``, as are its fields."""
+    network: str | None = None
+    """The directory of the checkpoint that samples it instead of the model's own. Optional in ``model.json``."""
 
 
 @dataclass(frozen=True)
@@ -166,17 +171,23 @@ class ModelEntry:
 
     @property
     def sampled(self) -> Path:
-        """The checkpoint that is sampled: the only one besides the acoustic model's and the classifier's.
+        """The checkpoint that is sampled: the only one besides the acoustic model's, the classifier's and those of
+        single voices.
 
         Raises:
             ModelError: there is none, or several.
         """
-        others = (ACOUSTIC, CLASSIFIER, HIGH_BAND, _PREVIEWS)
+        others = (*_DIRECTORIES, *self.networks)
         found = sorted(p for p in self.path.iterdir() if p.is_dir() and p.name not in others and p.name[0] != ".")
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
             raise ModelError(f"{self.id}: needs one directory with the checkpoint to sample; there are: {names}")
         return found[0]
+
+    @property
+    def networks(self) -> dict[str, Path]:
+        """The checkpoints that sample some voices, by the name of their directory (:attr:`Voice.network`)."""
+        return {voice.network: self.path / voice.network for voice in self.voices if voice.network is not None}
 
     def preview(self, name: str) -> Path:
         """The file that shows a voice (``joe.mp3``) or a value of an attribute (``cat.png``); it may be missing."""
@@ -271,7 +282,10 @@ def _voice(model: str, kind: str, data: Any) -> Voice:
     """One voice of ``model.json``."""
     where = f"{model}: voices"
     given = data.pop("sampling", {}) if isinstance(data, dict) else {}
-    _check(where, data, {f.name: str for f in dataclasses.fields(Voice) if f.name != "sampling"})
+    optional = {"sampling", *({"network"} - data.keys() if isinstance(data, dict) else ())}
+    _check(where, data, {f.name: str for f in dataclasses.fields(Voice) if f.name not in optional})
+    if "network" in data and (not _ID.fullmatch(data["network"]) or data["network"] in _DIRECTORIES):
+        raise ModelError(f"{where}: network: expected the name of a directory, found {data['network']!r}")
     names = {f.name for f in dataclasses.fields(Sampling)}
     _check(f"{where}: sampling", given, dict.fromkeys(names.intersection(given), float))
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -41,7 +43,8 @@ VOICE_ALIASES: Final[Mapping[str, str]] = {
 nearest by sex and pitch."""
 _SPEECH_MODELS: Final = (
     "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "eleven_monolingual_v1", "eleven_multilingual_v2", "eleven_turbo_v2",
-    "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5", "kokoro",
+    "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5", "eleven_v3", "eleven_v3_conversational", "eleven_v4",
+    "eleven_v4_turbo", "kokoro",
 )  # fmt: skip
 _IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5")
 MODEL_ALIASES: Final[Mapping[str, str]] = {
@@ -290,6 +293,16 @@ class Checkpoints(NamedTuple):
     """None but for an image model that has one."""
     high_band: Checkpoint | None = None
     """None but for a speech model that has one."""
+    networks: Mapping[str, Checkpoint] = MappingProxyType({})
+    """Those that sample single voices of a speech model, by the name of their directory."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights that sound is made of, or pictures; of several checkpoints that of their hashes."""
+        networks = [self.networks[name] for name in sorted(self.networks)]
+        used = [loaded for loaded in (self.sampled, self.acoustic, self.high_band, *networks) if loaded is not None]
+        joined = "".join(loaded.sha256 for loaded in used)
+        return joined if len(used) == 1 else hashlib.sha256(joined.encode()).hexdigest()
 
 
 def checkpoints(entry: ModelEntry) -> Checkpoints:
@@ -304,6 +317,7 @@ def checkpoints(entry: ModelEntry) -> Checkpoints:
         acoustic = load(entry.acoustic) if entry.acoustic is not None else None
         classifier = load(entry.classifier) if entry.classifier is not None else None
         high_band = load(entry.high_band) if entry.high_band is not None else None
+        networks = {name: load(path) for name, path in entry.networks.items()}
     except CheckpointError as error:
         raise CheckpointError(f"{entry.id}: {error}") from error
     _check_parts(entry, sampled.spec, acoustic.spec if acoustic is not None else None)
@@ -311,7 +325,10 @@ def checkpoints(entry: ModelEntry) -> Checkpoints:
         _check_classifier(entry, sampled.spec, classifier.spec)
     if high_band is not None:
         _check_high_band(entry, high_band.spec)
-    return Checkpoints(sampled, acoustic, classifier, high_band)
+    for name, network in networks.items():
+        if network.spec.to_json() | {"int8_ranges": []} != sampled.spec.to_json() | {"int8_ranges": []}:
+            raise ModelError(f"{entry.id}: {name}: its configuration differs from that of {entry.sampled.name}")
+    return Checkpoints(sampled, acoustic, classifier, high_band, networks)
 
 
 def usable(entries: Iterable[ModelEntry]) -> Iterator[tuple[ModelEntry, Checkpoints]]:
@@ -343,12 +360,12 @@ def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
         embedding = () if rows is None else tuple(tuple(map(float, row)) for row in rows)
         together = sampled.tensors.get(LABEL_ROWS, np.zeros((0, len(sampled.spec.attributes) + 1), np.float32))
         classified = loaded.classifier is not None
-        return ImageModel(entry, sampled.sha256, parameters, sampled.spec, embedding, together, classified)
+        return ImageModel(entry, loaded.sha256, parameters, sampled.spec, embedding, together, classified)
     assert isinstance(sampled.spec, SpeechSpec)
     pitch_control = acoustic is not None and acoustic.spec_as(AcousticSpec).pitch_layers > 0
     bands = {} if loaded.high_band is None else loaded.high_band.tensors
     maps = {voice.id: bands[f"maps.{voice.id}"] for voice in entry.voices if bands}
-    return SpeechModel(entry, sampled.sha256, parameters, sampled.spec, pitch_control, maps)
+    return SpeechModel(entry, loaded.sha256, parameters, sampled.spec, pitch_control, maps)
 
 
 def load_catalog(config: CatalogConfig) -> Catalog:

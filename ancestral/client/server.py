@@ -458,7 +458,7 @@ class RemoteModel:
     def _listed(self) -> tuple[tuple[Voice, ...], dict[str, str]]:
         """Its voices, and their ids by alias."""
         listed = self._connection.get(f"/v1/audio/voices?model={quote(self.id, safe='')}")["voices"]
-        names = [field.name for field in fields(Voice) if field.name != "sampling"]
+        names = [field.name for field in fields(Voice) if field.name not in ("sampling", "network")]
         voices = tuple(Voice(**{name: voice[name] for name in names}) for voice in listed)
         return voices, {alias: voice["id"] for voice in listed for alias in voice["aliases"]}
 

@@ -64,6 +64,9 @@ class Engine(Protocol):
         If it raises, a stream whose position is unchanged has not been touched; the others are lost.
         """
 
+    def weights_of(self, stream: Any) -> object:
+        """What samples a stream: two that have the same share the work of a call."""
+
     def snapshot(self, stream: Any) -> bytes:
         """Everything besides the request that is needed to continue from here, in this or another process."""
 

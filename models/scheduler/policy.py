@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ancestral.models.engines.base import Engine
 
@@ -29,6 +30,8 @@ class SlotState:
     """Symbols per second of sound."""
     realtime: bool
     """Whether a client listens while it is sampled."""
+    weights: object = None
+    """What samples its current stream (:meth:`Engine.weights_of`)."""
     since: float = 0.0
     """When it was last sampled, or became runnable again."""
     runs_out_at: float = -math.inf
@@ -61,7 +64,8 @@ class SlotState:
 
 
 def choose(states: Sequence[SlotState], idle: int, now: float) -> list[int]:
-    """The slots of the next call: the most urgent one; alone, if there is a thread for each, else with others.
+    """The slots of the next call: the most urgent one; alone, if there is a thread for each, else with others whose
+    streams are sampled with the same weights.
 
     A native call of three or four lanes takes twice as long as one of a single lane, one of two lanes four thirds: half
     full calls on every thread would take more processor time, and no sound would be ready sooner.
@@ -75,6 +79,7 @@ def choose(states: Sequence[SlotState], idle: int, now: float) -> list[int]:
         Indices into ``states``, the most urgent first.
     """
     order = sorted(range(len(states)), key=lambda i: states[i].urgency(now))
-    engine = states[order[0]].engine
-    lanes = 1 if len(states) <= idle else engine.lanes
-    return [i for i in order if states[i].engine is engine][:lanes]
+    first = states[order[0]]
+    lanes = 1 if len(states) <= idle else first.engine.lanes
+    alike = (i for i in order if states[i].engine is first.engine and states[i].weights is first.weights)
+    return list(islice(alike, lanes))

@@ -41,6 +41,7 @@ from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.architectures.high_band import HighBandSpec
 from ancestral.models.checkpoint import CheckpointError, load
+from ancestral.models.engines.speech.voices import VoicesEngine
 from ancestral.models.entries import ModelError, Sampling, Voice, discover
 from ancestral.models.tensors import random_tensors
 from tests.models.random_models import ZOO
@@ -352,6 +353,22 @@ def with_config(**changes):
         manifest.write_text(json.dumps(listing))
 
     return write
+
+
+def test_voices_have_networks_of_their_own(tmp_path):
+    """The hash that clients see is of all weights, and a network of another size is refused."""
+    write_model(tmp_path / "toy", shaping="linear_prediction")
+    (before,) = load_models(CatalogConfig((tmp_path,))).samplers.values()
+    assert isinstance(before.network, VoicesEngine)
+    own = tmp_path / "toy" / "wavenet-bob"
+    shutil.rmtree(own)
+    shutil.copytree(own.with_name("wavenet"), own)
+    (after,) = load_models(CatalogConfig((tmp_path,))).samplers.values()
+    assert after.model.sha256 != before.model.sha256
+    spec = replace(load(own).spec, head_channels=24)
+    checkpoint.save(own, spec, random_tensors(tensor_table(spec)), "")
+    with pytest.raises(ModelError, match="toy: wavenet-bob: its configuration differs from that of wavenet"):
+        load_models(CatalogConfig((tmp_path,)))
 
 
 FILES = ("model.json", "wavenet/config.json", "wavenet/weights.safetensors", "wavenet/README.md")

@@ -237,15 +237,16 @@ def test_models_are_found_with_the_checkpoints_of_their_kind(tmp_path):
     assert discover(tmp_path / "nowhere") == []
     write(tmp_path, MODEL | {"id": "b", "kind": "audio", "voices": [VOICE | {"sampling": {"min_p": 0.03}}]}, "b")
     shaped = {"voiced_temperature": 0.8, "min_p": 0.03}
-    write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": shaped}, VOICE | {"id": "bob"}]})
+    write(tmp_path, MODEL | {"voices": [VOICE | {"sampling": shaped}, VOICE | {"id": "bob", "network": "bobs"}]})
     write(tmp_path, IMAGE | {"id": "c", "sheets": {"run": SHEET}}, "c")
     (tmp_path / "no-model").mkdir()
     (tmp_path / "README.md").write_text("")
-    for path in ("a/wavenet", "a/acoustic", "b/anything", "c/pixelcnn"):
+    for path in ("a/wavenet", "a/bobs", "a/acoustic", "b/anything", "c/pixelcnn"):
         (tmp_path / path).mkdir()
     reads, babbles, draws = discover(tmp_path)
     assert [entry.id for entry in (reads, babbles, draws)] == ["a", "b", "c"]
-    assert reads.voices[1] == Voice(**VOICE | {"id": "bob"})
+    assert reads.voices[1] == Voice(**VOICE | {"id": "bob", "network": "bobs"})
+    assert reads.networks == {"bobs": tmp_path / "a" / "bobs"}
     assert [voice.sampling for voice in reads.voices] == [Sampling(voiced_temperature=0.8, min_p=0.03), PLAIN]
     assert babbles.voices[0].sampling == Sampling(min_p=0.03)
     assert (reads.sampled, reads.acoustic) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "acoustic")

@@ -142,7 +142,12 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
         phonemes=PHONEMES, speakers=VOICES, outputs=channels, channels=8, encoder_layers=1, decoder_layers=1,
         kernel_size=3, speaker_channels=4, pitch_layers=1 if fails_on is None else 0,
     )  # fmt: skip
-    for name, spec in (("wavenet", wavenet), ("acoustic", acoustic))[: 2 if kind == "speech" else 1]:
+    parts: list[tuple[str, WaveNetSpec | AcousticSpec]] = [("wavenet", wavenet)]
+    if kind == "speech":
+        parts.append(("acoustic", acoustic))
+    if shaping == "linear_prediction":
+        parts.append(("wavenet-bob", wavenet))
+    for name, spec in parts:
         sizes = shapes(tensor_table(spec))
         tensors = {key: rng.normal(0.0, 0.3, shape).astype(np.float32) for key, shape in sizes.items()}
         if name == "acoustic":
@@ -159,7 +164,7 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
         for v in VOICES
     ]
     if shaping == "linear_prediction":
-        voices[1]["sampling"] = BOBS_SAMPLING
+        voices[1] |= {"sampling": BOBS_SAMPLING, "network": "wavenet-bob"}
         maps = {f"maps.{v}": np.full((INPUTS, BANDS), 0.01, np.float32) for v in VOICES}
         maps["maps.ann"][-1], maps["maps.bob"][-1] = -12.0, -8.0
         checkpoint.save(path / "high_band", HighBandSpec(VOICES), maps, card="")

@@ -79,6 +79,9 @@ class BatchEngine:
         """
         return self._opened(request, 0, [self.pictures.open(picture) for picture in request.pictures])
 
+    def weights_of(self, batch: ImageBatch) -> object:
+        return self
+
     def step(self, batches: Sequence[ImageBatch], samples: int) -> list[Symbols]:
         """Sample ``samples`` more symbols of every batch, together: rounded up to whole rows, and at most what is left.
 

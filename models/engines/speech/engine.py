@@ -81,6 +81,9 @@ class SpeechEngine(AlwaysLoaded, ABC):
             One ``uint8 [<= samples]`` for each stream, in order.
         """
 
+    def weights_of(self, stream: Stream) -> object:
+        return self
+
     @abstractmethod
     def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
         """Advance a stream along given symbols: its state is as if it had sampled them, bit for bit.

@@ -76,6 +76,9 @@ class SynthesisEngine:
     def unload(self, idle_seconds: float) -> bool:
         return self.network.unload(idle_seconds)
 
+    def weights_of(self, stream: Stream) -> object:
+        return self.network.weights_of(_own(stream).symbols)
+
     def open(self, request: StreamRequest) -> SynthesisStream:
         """Start a stream at position 0; raises as :meth:`SpeechEngine.open` does."""
         return self._filtered(self.network.open(request), np.zeros(ORDER))

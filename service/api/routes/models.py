@@ -109,7 +109,8 @@ async def get_model(model_id: _ModelId, service: Service) -> ModelObject:
 async def get_card(model_id: _ModelId, service: Service) -> Response:
     """Data, licence, training and figures of a model, as Markdown."""
     entry = service.catalog.model(model_id).entry
-    parts = [path / "README.md" for path in (entry.sampled, entry.acoustic, entry.classifier) if path is not None]
+    folders = (entry.sampled, *entry.networks.values(), entry.acoustic, entry.classifier)
+    parts = [path / "README.md" for path in folders if path is not None]
     texts = await asyncio.to_thread(lambda: [part.read_text("utf-8") for part in parts if part.is_file()])
     if not texts:
         raise NotFound("model: it has no card", param="model", code="card_not_found")

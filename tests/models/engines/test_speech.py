@@ -27,6 +27,7 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.engines.speech.voices import VoicesEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.conditioners import conditioning
 from ancestral.models.spec import FeatureSpec, SpecError
@@ -95,6 +96,25 @@ def test_symbols_are_those_of_the_networks_logits(engine, spec):
     found = made.step([made.open(request) for request in wanted], 240)
     assert sum(differing(checkpoint, *pair) for pair in zip(wanted, found, strict=True)) <= 1
     assert len(np.unique(np.stack(found))) > 30, "streams stuck on a few symbols would prove little"
+
+
+@pytest.mark.parametrize("name", ["native", "cached"])
+def test_every_voice_is_sampled_by_its_own_network(name):
+    """A mix of voices of several networks by the one of all; restored, and in the company of other networks."""
+    spec = replace(CONDITIONAL, speakers=("ann", "bob", "eve", "tom"))
+    common, men, women = (ENGINES[name](toys.random_checkpoint(spec, seed)) for seed in range(3))
+    made = VoicesEngine(common, {"bob": men, "tom": men, "eve": women})
+    by = {0: common, 1: men, 2: women, 3: men}
+    mixes = {1: {1: 0.25, 3: 0.75}, 2: {1: 0.5, 2: 0.5}}
+    wanted = [replace(r, speaker=n) for n, r in enumerate(toys.requests(spec, 4, 240))]
+    wanted += [replace(wanted[n], speaker=mixes[n]) for n in mixes]
+    engines = [by[n] for n in range(4)] + [men, common]
+    for request, engine, found in zip(wanted, engines, in_company(made, wanted, 70), strict=True):
+        assert (found == solo(engine, request)).all()
+        given = found, request.frames, request.speaker
+        assert (engine.score(*given) == made.score(*given)).all()
+    with pytest.raises(RequestError, match="speaker: the model needs one"):
+        made.open(replace(wanted[0], speaker=None))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from tests.models.scheduler.support import Solo, engine
 FOUR, ONE = engine(), engine(make=Solo)
 
 
-def state(made=ONE, *, realtime=True, since=0.0, out=0.0):
+def state(made=ONE, *, realtime=True, since=0.0, out=0.0, weights=None):
     """A slot whose listener runs out of sound at ``out``."""
-    return SlotState(made, 16000, realtime, since, out)
+    return SlotState(made, 16000, realtime, weights, since, out)
 
 
 def test_the_listener_who_runs_dry_first_is_served_first():
@@ -78,6 +78,8 @@ def test_an_engine_gets_no_more_lanes_than_it_has_and_none_of_anothers():
     assert choose([state(ONE, out=1.0) for _ in range(9)], 1, 0.0) == [0]
     mixed = [state(FOUR, out=0.3), state(ONE, out=0.2), state(FOUR, out=0.1), state(FOUR, out=0.2)]
     assert choose(mixed, 1, 0.0) == [2, 3, 0]
+    voices = [state(FOUR, out=number / 10, weights=name) for number, name in enumerate(["men", "women", "men"])]
+    assert choose(voices, 1, 0.0) == [0, 2], "and none of other weights"
 
 
 def test_the_first_chunks_are_short():
