@@ -116,6 +116,7 @@ def _include_routers(app: FastAPI, settings: Settings) -> None:
     for router in (
         speech.router,
         elevenlabs.router,
+        elevenlabs.search_router,
         speech.generations,
         speech.likelihood,
         images.router,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     CharacterTimes,
     ContextMessage,
+    DialogueText,
+    DialogueWithTimestamps,
     ElevenLabsLanguage,
     ElevenLabsModel,
     FirstMessage,
@@ -20,21 +23,24 @@ from ancestral.service.speech.elevenlabs.schemas import (
     SecondsAlignment,
     SpeechQuery,
     StreamQuery,
+    TextToDialogue,
     TextToSpeech,
+    VoiceSegment,
     VoiceSettings,
 )
 from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.state import SessionConfig, Turn
 from ancestral.service.speech.timestamps import Alignment, SentenceTimes, normalized, written
+from ancestral.speech.utterance import Utterance
 
-_NAMES: Final = {"input": "text", "language": "language_code", "model": "model_id", "voice": "voice_id"}
+_NAMES: Final = {"input": "", "language": "language_code", "model": "model_id", "voice": "voice_id"}
 """ElevenLabs' names of our fields."""
 
 
-def renamed(error: AncestralError) -> AncestralError:
+def renamed(error: AncestralError, text_field: str = TextToSpeech.text_field) -> AncestralError:
     """An error about a field of ours, with the name that ElevenLabs' clients know."""
     if error.param in _NAMES:
-        name = _NAMES[error.param]
+        name = text_field if error.param == "input" else _NAMES[error.param]
         error.message = f"{name}{error.message.removeprefix(error.param)}"
         error.param = name
     return error
@@ -95,6 +101,66 @@ def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: S
         seed=body.seed,
         language=body.language_code,
     )
+
+
+def dialogue_as_speech(catalog: Catalog, body: TextToDialogue) -> tuple[str, DialogueText]:
+    """The first voice of a dialogue, and the request for one text that has all of its voices.
+
+    Raises:
+        NotFound: there is no such model.
+        InvalidRequest: one model lacks one of the voices.
+    """
+    first = body.inputs[0].voice_id
+    model = choose_model(catalog, body.model_id, first)
+    for number, item in enumerate(body.inputs):
+        try:
+            catalog.model_and_voice(model, item.voice_id)
+        except InvalidRequest as error:
+            param = f"inputs.{number}.voice_id"
+            message = f"{param}{error.message.removeprefix('voice')}"
+            raise InvalidRequest(message, param=param, code=error.code) from error
+    shared = body.model_dump(include={"seed", "language_code"})
+    voices = tuple(item.voice_id for item in body.inputs)
+    return first, DialogueText(text=body.text, model_id=model, voices=voices, **shared)
+
+
+class VoiceSegments:
+    """Who says the sentences of a dialogue, as they come. What one voice says alone is one segment.
+
+    Args:
+        body: of :func:`dialogue_as_speech`.
+        plan: made of it.
+
+    Raises:
+        InvalidRequest: one of the inputs has no words.
+    """
+
+    def __init__(self, body: DialogueText, plan: Utterance) -> None:
+        self._voices = body.voices
+        self._firsts = [turn.first for turn in plan.turns] or [0]
+        self._sentences = 0
+        if plan.turns and len(self._firsts) != len(self._voices):
+            message = f"inputs: {len(self._voices) - len(self._firsts)} of them have no words"
+            raise InvalidRequest(message, param="inputs", code="unsupported_text")
+
+    def of(self, sentences: Sequence[SentenceTimes], sample_rate: int) -> list[VoiceSegment]:
+        """The segments of the next sentences."""
+        found: list[VoiceSegment] = []
+        end = 0
+        for sentence in sentences:
+            number = bisect(self._firsts, self._sentences) - 1
+            self._sentences += 1
+            begin, end = end, end + sum(len(part.text) for part in sentence.written)
+            start_time, end_time = (round(sample / sample_rate, 6) for sample in sentence.span)
+            if found and found[-1].dialogue_input_index == number:
+                begin, start_time = found[-1].character_start_index, found.pop().start_time_seconds
+            found.append(
+                VoiceSegment(
+                    voice_id=self._voices[number], start_time_seconds=start_time, end_time_seconds=end_time,
+                    character_start_index=begin, character_end_index=end, dialogue_input_index=number,
+                )
+            )  # fmt: skip
+        return found
 
 
 def session_config(
@@ -170,10 +236,15 @@ def _in_seconds(alignment: Alignment, sample_rate: int) -> SecondsAlignment | No
     )
 
 
-def with_timestamps(audio_base64: str, sentences: Sequence[SentenceTimes], sample_rate: int) -> AudioWithTimestamps:
+def with_timestamps(
+    audio_base64: str, sentences: Sequence[SentenceTimes], sample_rate: int, segments: VoiceSegments | None = None
+) -> AudioWithTimestamps:
     """Audio, and the times of the sentences that begin in it; their spans are counted at ``sample_rate``."""
-    return AudioWithTimestamps(
+    found = AudioWithTimestamps(
         audio_base64=audio_base64,
         alignment=_in_seconds(written(sentences), sample_rate),
         normalized_alignment=_in_seconds(normalized(sentences), sample_rate),
     )
+    if segments is None:
+        return found
+    return DialogueWithTimestamps(**vars(found), voice_segments=segments.of(sentences, sample_rate))

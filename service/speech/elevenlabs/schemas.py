@@ -3,7 +3,7 @@
 Voices and models are those of this server. Nothing is ignored silently; of what ElevenLabs' clients send,
 
     ================================================  ====================================================
-    supported                                         text, speed, flush, seed, model_id, output_format,
+    supported                                         text, inputs, speed, flush, seed, model_id, output_format,
                                                       inactivity_timeout, enable_ssml_parsing (over
                                                       websockets; whole documents), auto_mode (every message
                                                       is spoken at once), sync_alignment, xi_api_key,
@@ -24,9 +24,9 @@ Voices and models are those of this server. Nothing is ignored silently; of what
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from ancestral.models.entries import SPEEDS
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, RequestSeed, StrictRequest
@@ -109,6 +109,64 @@ class TextToSpeech(StrictRequest):
     pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = None
     """There are none."""
 
+    text_field: ClassVar[str] = "text"
+    """The client's name of what is spoken, for errors."""
+
+
+class DialogueText(TextToSpeech):
+    """A dialogue as one text."""
+
+    voices: tuple[str, ...]
+    """Who says each of its inputs."""
+
+    text_field: ClassVar[str] = "inputs"
+
+
+class DialogueInput(StrictRequest):
+    """What one voice says."""
+
+    text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
+    voice_id: str = Field(min_length=1, max_length=256)
+
+
+class DialogueSettings(StrictRequest):
+    stability: _Share | None = Field(default=None, description=NO_EFFECT)
+
+
+class TextToDialogue(StrictRequest):
+    """The body of a request for a dialogue: what the voices of one model say, one after the other."""
+
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [{"inputs": [{"voice_id": "heart", "text": "Ready?"}, {"voice_id": "joe", "text": "Yes."}]}]
+        },
+    )
+
+    inputs: list[DialogueInput] = Field(min_length=1, max_length=500)
+    """Together no longer than a text."""
+    model_id: str | None = Field(default=None, min_length=1, max_length=256)
+    """The first model that has the first voice, if absent."""
+    settings: DialogueSettings | None = None
+    seed: RequestSeed | None = None
+    """Drawn if absent."""
+    language_code: LanguageTag | None = None
+    """Of what the first voice says; every other one speaks its own."""
+    apply_text_normalization: Literal["auto", "on"] | None = None
+    pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = None
+    """There are none."""
+
+    @property
+    def text(self) -> str:
+        """All of it as one text."""
+        return "".join(f"[voice:{item.voice_id}]{item.text}" for item in self.inputs)
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if len(self.text) > MAX_INPUT_CHARACTERS:
+            raise ValueError(f"inputs: at most {MAX_INPUT_CHARACTERS} characters together, with the names of voices")
+        return self
+
 
 class SecondsAlignment(Described):
     """Characters in time, in seconds from the start of the audio."""
@@ -128,6 +186,24 @@ class AudioWithTimestamps(Described):
     """Of the words as they are read."""
 
 
+class VoiceSegment(Described):
+    """Characters of an alignment that one voice says."""
+
+    voice_id: str
+    start_time_seconds: float
+    end_time_seconds: float
+    character_start_index: int
+    character_end_index: int
+    """Of the character after the last one."""
+    dialogue_input_index: int
+
+
+class DialogueWithTimestamps(AudioWithTimestamps):
+    """Audio, and when which voice says which characters."""
+
+    voice_segments: list[VoiceSegment]
+
+
 class ElevenLabsVoice(Described):
     """A voice as ElevenLabs' clients expect it."""
 
@@ -144,6 +220,52 @@ class ElevenLabsVoices(Described):
     """Every voice that speaks."""
 
     voices: list[ElevenLabsVoice]
+
+
+class VoicesQuery(Described):
+    """Which voices to list, and how many at a time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    search: str | None = Field(default=None, max_length=256)
+    """In names, descriptions, languages and genders."""
+    gender: str | None = Field(default=None, max_length=16)
+    """As `labels` say it."""
+    language: str | None = Field(default=None, max_length=16)
+    """`en`, or `en-GB`."""
+    category: Literal["premade"] | None = None
+    """There is no other."""
+    page_size: int = Field(default=10, ge=1, le=100)
+    """Voices in an answer."""
+    next_page_token: str | None = Field(default=None, pattern=r"^[0-9]{1,6}$")
+    """Of the answer before."""
+    include_total_count: bool = True
+    """If not, `total_count` is 0."""
+
+
+class ElevenLabsVoicePage(ElevenLabsVoices):
+    """Some of the voices that were asked for."""
+
+    has_more: bool
+    total_count: int
+    next_page_token: str | None
+
+
+class ElevenLabsSubscription(Described):
+    tier: Literal["self-hosted"] = "self-hosted"
+    status: Literal["active"] = "active"
+    character_count: Literal[0] = 0
+    """Characters are not counted."""
+    character_limit: int = MAX_INPUT_CHARACTERS
+    """Of one request."""
+
+
+class ElevenLabsUser(Described):
+    """The caller."""
+
+    user_id: str
+    """The name of the API key."""
+    subscription: ElevenLabsSubscription = ElevenLabsSubscription()
 
 
 class ElevenLabsLanguage(Described):

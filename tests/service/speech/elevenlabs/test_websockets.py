@@ -422,7 +422,7 @@ def test_settings_that_change_nothing_are_accepted(server: Server) -> None:
 
 def check_alignment(alignment: dict[str, Any], text: str, seconds: float) -> None:
     starts, ends = alignment["character_start_times_seconds"], alignment["character_end_times_seconds"]
-    assert "".join(alignment["characters"]) == text
+    assert "".join(alignment["characters"]) == text, alignment["characters"]
     assert len(starts) == len(ends) == len(text)
     assert all(start <= end for start, end in zip(starts, ends, strict=True))
     assert all(before <= after for before, after in pairwise(starts))
@@ -443,6 +443,72 @@ def test_timestamps(server: Server) -> None:
         for name, values in alignment.items():
             together.setdefault(name, []).extend(values)
     assert together == found["alignment"]
+
+
+DIALOGUE = [("ann", "Dr. Ann slid. "), ("bob", "Is it late?"), ("bob", "No!"), ("ann", "Yes.\n")]
+
+
+def test_a_dialogue(server: Server) -> None:
+    """It is one text with several voices; its times say who speaks."""
+    inputs = [{"voice_id": voice, "text": text} for voice, text in DIALOGUE]
+
+    def converse(path: str = "", **changes: Any) -> httpx.Response:
+        url = f"{server.url}/v1/text-to-dialogue{path}?output_format=pcm_16000"
+        body = {"inputs": inputs, "model_id": "tiny", "seed": 7, "settings": {"stability": 0.5}}
+        return httpx.post(url, json=body | changes, timeout=60.0)
+
+    text = "".join(f"[voice:{voice}]{said}" for voice, said in DIALOGUE)
+    expected = whole(server, text)
+    assert converse().content == converse("/stream").content == expected
+    found = converse("/with-timestamps").json()
+    assert base64.b64decode(found["audio_base64"]) == expected
+    check_alignment(found["alignment"], " ".join(said.strip() for _, said in DIALOGUE) + "\n", len(expected) / 32000)
+    segments = found["voice_segments"]
+    assert [segment["voice_id"] for segment in segments] == ["ann", "bob", "bob", "ann"]
+    assert [segment["dialogue_input_index"] for segment in segments] == [0, 1, 2, 3]
+    assert all(a["end_time_seconds"] <= b["start_time_seconds"] for a, b in pairwise(segments))
+    characters = found["alignment"]["characters"]
+    assert [
+        "".join(characters[s["character_start_index"] : s["character_end_index"]]).strip() for s in segments
+    ] == [said.strip() for _, said in DIALOGUE]  # fmt: skip
+    lines = [json.loads(line) for line in converse("/stream/with-timestamps").text.splitlines()]
+    assert b"".join(base64.b64decode(line["audio_base64"]) for line in lines) == expected
+    heard = [segment for line in lines for segment in line["voice_segments"]]
+    assert [(s["voice_id"], s["start_time_seconds"]) for s in heard] == [
+        (s["voice_id"], s["start_time_seconds"]) for s in segments
+    ]
+    (alone,) = converse("/with-timestamps", inputs=[inputs[0], inputs[0]]).json()["voice_segments"]
+    assert (alone["voice_id"], alone["dialogue_input_index"]) == ("ann", 0)
+    for changes, param in (
+        ({"inputs": [*inputs, {"voice_id": "eve", "text": "Hm?"}]}, "inputs.4.voice_id"),
+        ({"inputs": []}, "inputs"),
+        ({"inputs": [*inputs, {"voice_id": "ann", "text": "..."}]}, "inputs"),
+        ({"inputs": [inputs[0] | {"text": "\x00"}]}, "inputs"),
+        ({"inputs": [{"voice_id": "ann", "text": "a" * 3000}] * 40}, None),
+    ):
+        refused = converse(**changes)
+        assert refused.status_code == 400, refused.text
+        assert param in (None, refused.json()["error"]["param"])
+
+
+def test_what_clients_ask_of_voices_and_callers(server: Server) -> None:
+    def get(path: str, **query: Any) -> Any:
+        return httpx.get(server.url + path, params=query).json()
+
+    voices = get("/v1/voices")["voices"]
+    assert get("/v1/voices/bob") == voices[1]
+    assert get("/v1/voices/eve")["error"]["param"] == "voice_id"
+    whole_list = get("/v2/voices")
+    assert whole_list == {"voices": voices, "has_more": False, "total_count": 2, "next_page_token": None}
+    first = get("/v2/voices", page_size=1)
+    assert (first["voices"], first["has_more"], first["total_count"]) == (voices[:1], True, 2)
+    assert get("/v2/voices", page_size=1, next_page_token=first["next_page_token"])["voices"] == voices[1:]
+    assert get("/v2/voices", search="BOB", gender="none", language="en")["voices"] == voices[1:]
+    assert get("/v2/voices", language="fr")["voices"] == []
+    assert get("/v2/voices", sort="name")["error"]["param"] == "sort"
+    user = get("/v1/user")
+    assert user["subscription"] == get("/v1/user/subscription")
+    assert user["subscription"]["tier"] == "self-hosted"
 
 
 def test_voices_and_models_are_listed_in_elevenlabs_shape(server: Server) -> None:
