@@ -101,11 +101,20 @@ def sharpened(mels: Array, strength: float) -> Array:
     if not strength:
         return mels
     first = mels.shape[1] // 2
-    near = np.pad(mels[:, first - 2 :], ((0, 0), (0, 2)), mode="edge")
-    # Added in this order, so that the bits are the same everywhere.
-    mean = (near[:, :-4] + near[:, 1:-3] + near[:, 2:-2] + near[:, 3:-1] + near[:, 4:]) * np.float32(0.2)
     upper = mels[:, first:]
+    mean = _mean_of_five(np.pad(mels[:, first - 2 :], ((0, 0), (0, 2)), mode="edge"))
     return np.concatenate([mels[:, :first], upper + np.float32(strength) * (upper - mean)], axis=1)
+
+
+def smoothed(mels: Array) -> Array:
+    """Log-mels ``[F, B]``, each the mean of five neighbours: the harmonics do not show."""
+    return _mean_of_five(np.pad(mels, ((0, 0), (2, 2)), mode="edge"))
+
+
+def _mean_of_five(mels: Array) -> Array:
+    """``[F, B]`` of ``[F, B + 4]``, added in this order, so that the bits are the same everywhere."""
+    total: Array = mels[:, :-4] + mels[:, 1:-3] + mels[:, 2:-2] + mels[:, 3:-1] + mels[:, 4:]
+    return total * np.float32(0.2)
 
 
 def window_gain(spec: FeatureSpec) -> float:

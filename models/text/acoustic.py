@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.arithmetic import product, sigmoid
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, smoothed
 from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import speaker_vector
@@ -32,6 +32,10 @@ Speaker = str | Mapping[str, float]
 _IN_INT8 = re.compile(r"(decoder|pitch)\.\d+\.(taps|out)$")
 _POSITION_LIMIT = 20
 _SEMITONE = math.log(2.0) / 12.0 / LOG_F0_SCALE
+_DECIBEL = math.log(10.0) / 20.0 / LOG_MEL_SCALE
+_WHISPER_TILT = -2.0, 1.0
+"""What is added to the lowest and the highest mel of a voiced frame that is whispered. With 1 less Whisper understood
+two thirds of joe and onyx; without the mean of five bands Praat found F0 in 2 to 25 % of the frames, now 0 to 5 %."""
 SHORTEST_PAUSE = 4
 """Minimal length in frames of the pauses at both ends of a sentence, so that no sound is cut off."""
 _REST: Final = ("AX0", "N", "D", "DH", "AX0", "R", "EH1", "S", "T", ".")
@@ -106,6 +110,16 @@ def _in_context(sentence: Phonemes) -> Phonemes:
     return _Continued((*phones, *_REST), (*sentence.word_starts, *_REST_STARTS), (*controls, *rest))
 
 
+def _changed(mels: Array, ripple: Array, pitch: Array, changes: Array) -> tuple[Array, Array, Array]:
+    """Mels without their ripple, the ripple, F0 and voicing of frames that are louder, or whispered: unvoiced, and
+    where they were voiced without the low frequencies of the glottis."""
+    level, whispered = changes[:, 1:2] * np.float32(_DECIBEL), changes[:, 2:3]
+    tilt = np.linspace(*_WHISPER_TILT, mels.shape[1], dtype=np.float32)
+    kept = np.concatenate([np.ones_like(whispered), 1.0 - whispered], axis=1)
+    mels = np.where(whispered > 0.0, smoothed(mels) + pitch[:, 1:2] * tilt, mels)
+    return mels + level, ripple * (1.0 - whispered), pitch * kept
+
+
 class AcousticModel:
     """Sentences to frames for the voices of one checkpoint. Thread-safe: it has no state but its weights.
 
@@ -162,10 +176,11 @@ class AcousticModel:
         if not sentence.controls:
             return self._decode(encoded, durations, who, control=control), durations
         decoded = self._decoded_lengths(logarithms, speed, sentence.controls, durations)
-        semitones = None
-        if any(part.semitones for part in sentence.controls):
-            semitones = np.repeat(np.array([part.semitones for part in sentence.controls], np.float32), decoded)
-        frames = self._decode(encoded, decoded, who, control=control, semitones=semitones)
+        changes = None
+        if any(any(part.changes) for part in sentence.controls):
+            each = np.array([part.changes for part in sentence.controls], np.float32)
+            changes = np.repeat(each, decoded, axis=0)
+        frames = self._decode(encoded, decoded, who, control=control, changes=changes)
         return self._lengthened(frames, decoded, durations), durations
 
     def timing(self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0) -> NDArray[np.intp]:
@@ -263,24 +278,28 @@ class AcousticModel:
         who: Array,
         pitch: Array | None = None,
         control: PitchControl = AS_PREDICTED,
-        semitones: Array | None = None,
+        changes: Array | None = None,
     ) -> Array:
+        """Frames ``[F, C]``; ``changes [F, 3]`` are those of each one's phoneme (:attr:`Control.changes`)."""
         weights, spec = self._weights, self.spec
         repeated = np.repeat(encoded, durations, axis=0) + product(frame_positions(durations), weights["position"])
         x = repeated + product(who, weights["decoder_speaker"])
         if not spec.pitch_layers:
             assert control == AS_PREDICTED, "this model's F0 cannot be changed"
-            assert semitones is None, "this model's F0 cannot be changed"
+            assert changes is None, "this model's F0 cannot be changed"
             x = self._blocks("decoder", [1] * spec.decoder_layers, x)
             frames = product(x, weights["frames_out"]) + weights["frames_bias"]
             frames[:, -1] = np.clip(frames[:, -1], 0.0, 1.0)
             return frames
         if pitch is None:
+            semitones = None if changes is None else changes[:, 0]
             pitch = control.apply(self._pitch(repeated, who), spec.features, semitones)
         ripple = harmonic_ripple(pitch[:, 0], pitch[:, 1], spec.features)
         x += product(pitch, weights["pitch_in"]) + product(ripple, weights["ripple_in"])
         x = self._blocks("decoder", [1] * spec.decoder_layers, x)
         mels = product(x, weights["frames_out"]) + weights["frames_bias"]
+        if changes is not None:
+            mels, ripple, pitch = _changed(mels, ripple, pitch, changes)
         mels += ripple * (product(x, weights["ripple_out"]) + weights["ripple_bias"])
         return np.concatenate([mels, pitch], axis=1)
 

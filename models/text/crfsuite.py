@@ -71,7 +71,7 @@ class Tagger:
                 places.append(targets + number * len(self._labels))
                 weights.append(of_targets if isinstance(value, str) else of_targets * float(value))
         whole = len(sequence) * len(self._labels)
-        sums: NDArray[np.float64] = np.bincount(np.concatenate(places), np.concatenate(weights), whole)
+        sums = np.bincount(np.concatenate(places), np.concatenate(weights), whole).astype(np.float64)
         return sums.reshape(len(sequence), -1)
 
     def _look_up(self, attribute: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

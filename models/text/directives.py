@@ -1,5 +1,6 @@
 """What plain text can say about how it is read: phonemes (``[[ … ]]``), pauses (``[pause:1.5s]``), voices
-(``[voice:joe]``, or a name of the cast and a colon at the beginning of a line), a lexicon.
+(``[voice:joe]``, or a name of the cast and a colon at the beginning of a line), how it is said (``[whispers]``, see
+delivery.py), a lexicon.
 
 Anything else that looks like one of them is refused: it is an instruction, and reading it aloud is not what its writer
 wanted.
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
+from ancestral.models.text.delivery import TAG, way_of
 from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.markup import refuse_tags
@@ -20,11 +22,13 @@ from ancestral.models.text.script import Cast, Piece, Pronounced, Script, Text, 
 
 _VOICE: Final = r"(?i:\[voice:(?P<voice>[^\[\]]*)\])"
 _DIRECTIVE: Final = re.compile(
-    rf"\[\[(?P<phonemes>[^\[\]]*)\]\]|\[\[|\[pause:(?P<pause>[^\[\]]*)\]|\[pause:|{_VOICE}|\[voice:", re.IGNORECASE
+    rf"\[\[(?P<phonemes>[^\[\]]*)\]\]|\[\[|\[pause:(?P<pause>[^\[\]]*)\]|\[pause:|{_VOICE}|\[voice:|{TAG.pattern}",
+    re.IGNORECASE,
 )
 _SECONDS: Final = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(ms|s)\s*", re.IGNORECASE)
 _OPEN: Final = re.compile(
-    r"\[(?:\[[^\[\]]*\]?|p?|pa|pau|paus|pause|pause:[^\[\]]*|v|vo|voi|voic|voice|voice:[^\[\]]*)$", re.IGNORECASE
+    r"\[(?:\[[^\[\]]*\]?|p?|pa|pau|paus|pause|pause:[^\[\]]*|v|vo|voi|voic|voice|voice:[^\[\]]*|[a-z][a-z -]{0,15})$",
+    re.IGNORECASE,
 )
 _LONGEST_SHOWN: Final = 40
 _LONGEST_OPEN: Final = 300
@@ -109,6 +113,10 @@ def _directive(match: re.Match[str], start: int, language: str) -> Iterator[Piec
             raise UnsupportedText(f"{shown!r} (phonemes, at position {start}): {error}") from error
         texts = written.split() if len(words) > 1 else [written]
         yield Pronounced(written, tuple(zip(texts, words, strict=True)))
+        return
+    if match["way"] is not None:
+        if (way := way_of(match)) is not None:
+            yield way
         return
     if match["voice"] is not None:  # plain text has none left
         raise UnsupportedText(f"{shown!r} (at position {start}): SSML names a voice by <voice name>")

@@ -6,7 +6,7 @@ normalize (text → words and marks) → sentences of speakable length → readi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Literal
 
 from ancestral.models.text import british as british_english
@@ -108,7 +108,7 @@ def _items(tokens: Sequence[Token], prosody: Prosody, british: bool) -> tuple[li
     }
     items: list[Item] = []
     for i, (token, span, language) in enumerate(tokens):
-        control = Control(None, prosody.rate, prosody.semitones)
+        control = Control(None, *astuple(prosody))
         if isinstance(token, Prosody):
             prosody = token
         elif isinstance(token, Pronounced):

@@ -111,6 +111,15 @@ class Control:
     """Divides its predicted length."""
     semitones: float = 0.0
     """Semitones by which F0 is higher."""
+    decibels: float = 0.0
+    """By which the level is higher."""
+    whispered: bool = False
+    """Whether it is not voiced."""
+
+    @property
+    def changes(self) -> tuple[float, float, bool]:
+        """What differs in its frames."""
+        return self.semitones, self.decibels, self.whispered
 
 
 PLAIN: Final = Control()

@@ -58,6 +58,10 @@ class Prosody:
     """Divides the predicted durations."""
     semitones: float = 0.0
     """Semitones by which F0 is higher."""
+    decibels: float = 0.0
+    """By which the level is higher."""
+    whispered: bool = False
+    """Whether nothing is voiced."""
 
 
 @dataclass(frozen=True)

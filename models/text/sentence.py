@@ -112,7 +112,7 @@ class Sentence:
 
     def as_json(self) -> list[Any]:
         """One value an item: ``"."``, ``[",", 1.5]`` (seconds), ``["cat", 4, 7, "K AE1 T"]`` (span); with a control
-        ``["cat", 4, 7, "K AE1 T", 0.8, 2.0]`` (rate, semitones)."""
+        ``["cat", 4, 7, "K AE1 T", 0.8, 2.0, 0.0, False]`` (rate, semitones, decibels, whispered)."""
         return [item if isinstance(item, str) else list(_values(item)) for item in self.items]
 
     @classmethod
@@ -138,7 +138,7 @@ def _values(item: Word | Rest) -> Iterator[Any]:
         return
     yield from (item.text, *item.span, " ".join(item.phones))
     if item.control != PLAIN:
-        yield from (item.control.rate, item.control.semitones)
+        yield from (item.control.rate, *item.control.changes)
 
 
 def _item(values: Any) -> Item:

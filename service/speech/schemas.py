@@ -314,6 +314,9 @@ class PhonemizedWord(Described):
     """How many times as fast as the rest of the text."""
     pitch: float
     """Semitones by which it is higher."""
+    decibels: float
+    """By which its level is higher."""
+    whispered: bool
 
 
 class PhonemizedPause(Described):
@@ -375,8 +378,11 @@ def phonemized(sentences: list[Sentence], skipped: Sequence[str]) -> Phonemized:
 def _items(sentence: Sentence) -> Iterator[PhonemizedWord | PhonemizedPause]:
     for item in sentence.items:
         if isinstance(item, Word):
-            rate, pitch = item.control.rate, item.control.semitones
-            yield PhonemizedWord(text=item.text, phonemes=" ".join(item.phones), rate=rate, pitch=pitch)
+            pitch, decibels, whispered = item.control.changes
+            yield PhonemizedWord(
+                text=item.text, phonemes=" ".join(item.phones), rate=item.control.rate, pitch=pitch, decibels=decibels,
+                whispered=whispered,
+            )  # fmt: skip
         elif isinstance(item, Rest):
             yield PhonemizedPause(mark=item.mark, seconds=item.seconds)
         else:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from ancestral import codecs
 from ancestral.errors import InvalidRequest
+from ancestral.models.text.delivery import left_out
 from ancestral.models.text.normalize import skipped
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
 from ancestral.service.api.deps import ContextDep, Service, base_url
@@ -94,7 +95,8 @@ async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service)
     def read() -> Phonemized:
         lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language or spoken
         script, sentences = read_text(text, lexicon, param, spoken, input_format=form, language=language)
-        return phonemized(sentences, skipped(script.written, language))
+        tags = left_out(text) if form == "text" else []
+        return phonemized(sentences, [*skipped(script.written, language), *tags])
 
     return await asyncio.to_thread(read)
 

@@ -13,7 +13,7 @@ from ancestral.models import checkpoint
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE
 from ancestral.models.audio.harmonics import harmonic_ripple
 from ancestral.models.audio.shaping import decode_excitation, predictor
 from ancestral.models.checkpoint import CheckpointError, load
@@ -26,7 +26,7 @@ from ancestral.models.tensors import shapes
 from ancestral.models.text import PHONEMES, Sentence, Word, alignment, parse_text, phonemize
 from ancestral.models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
 from ancestral.models.text.alignment import AlignmentError, align
-from ancestral.models.text.phonemes import is_pause
+from ancestral.models.text.phonemes import Control, is_pause
 from tests.models.random_models import ZOO
 
 OLD = AcousticSpec(
@@ -172,6 +172,22 @@ def test_pitch_in_semitones(pitched):
     voiced = plain[:, -1] > 0.5
     assert np.abs(raised - plain)[voiced, :bands].mean() > 1e-3, "the mels follow F0"
     assert np.array_equal(pitched.predict(sentence, "ann", control=PitchControl()), plain)
+
+
+def test_quiet_and_whispered_frames(pitched):
+    (sentence,), bands = phonemize("Glue the sheet."), SPEC.bands
+    plain, made = pitched.predict(sentence, "ann"), {}
+    for way in ({"decibels": -8.0}, {"whispered": True}):
+        items = [replace(i, control=Control(**way)) if isinstance(i, Word) else i for i in sentence.items]
+        (name,) = way
+        made[name] = pitched.predict(Sentence(tuple(items)), "ann")
+    ratios = np.exp((made["decibels"] - plain)[:, :bands] * LOG_MEL_SCALE)
+    assert 20.0 * np.log10(ratios) == pytest.approx(-8.0, abs=1e-3)
+    assert np.array_equal(made["decibels"][:, bands:], plain[:, bands:])
+    assert plain[:, -1].any()
+    assert not made["whispered"][:, -1].any()
+    rough = [np.abs(np.diff(frames[:, :bands], axis=1)).mean() for frames in (plain, made["whispered"])]
+    assert rough[1] < rough[0], "without harmonics"
 
 
 def test_intonation_scales_f0_around_its_mean():

@@ -12,14 +12,17 @@ from ancestral.models.text import (
     PHONEMES,
     PronunciationError,
     Pronunciations,
+    Sentence,
     UnsupportedText,
     Word,
     parse_text,
     phonemize,
 )
+from ancestral.models.text.delivery import left_out
+from ancestral.models.text.directives import ends_in_open_directive
 from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.normalize import normalize, skipped
-from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES
+from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES, PLAIN, Control
 from ancestral.models.text.spans import SpannedText, disjoint
 from ancestral.models.text.tables import Table
 from tests.models.text.texts import EXAMPLES, POOLS, sequence
@@ -246,6 +249,22 @@ def test_prosody_changes_its_part_only_and_nests():
         ("one", 1.0, 0.0), ("two", 0.5, 2.0), ("three", 0.625, 1.0), ("four", 0.5, 2.0), ("five", 1.0, 0.0),
     ]  # fmt: skip
     assert sentence.phones == phonemize("one two three four five")[0].phones
+
+
+def test_tags_say_how_it_is_said_up_to_the_next_one():
+    text = "So. [WHISPERS] I know, [laughs] really. [short pause] Now [long pause] go! [quietly] No [normal] yes [1]."
+    found = phonemize(parse_text(text))
+    assert [sentence.text for sentence in found] == ["so.", "i know, really.", "now, go!", "no yes, one."]
+    controls = [word.control for sentence in found for word in sentence.words]
+    whispered, quiet = Control(whispered=True), Control(decibels=-8.0)
+    assert controls == [PLAIN, *[whispered] * 5, quiet, PLAIN, PLAIN]
+    assert [Sentence.from_json(sentence.as_json()) for sentence in found] == found
+    assert left_out(text) == ["[laughs]"]
+    for tag in ("slow", "drawn out", "Excited", "clears throat"):
+        assert phonemize(parse_text(f"[{tag}] Yes."))[0].text == "yes."
+    for part in ("[", "[whis", "[drawn o"):
+        assert ends_in_open_directive(f"Yes {part}"), "the tag may go on"
+    assert not ends_in_open_directive("Yes [whispers]")
 
 
 HOSTILE = {

@@ -111,7 +111,8 @@ def test_a_sentence_travels_as_json():
     sentences = phonemize(parse_text(document, "ssml"))
     assert [Sentence.from_json(json.loads(json.dumps(sentence.as_json()))) for sentence in sentences] == sentences
     assert sentences[0].as_json()[:4] == [
-        ["well", 0, 4, "W EH1 L"], ",", ["it", 6, 8, "IH0 T", 0.8, 2.0], ["is", 9, 11, "IH0 Z", 0.8, 2.0],
+        ["well", 0, 4, "W EH1 L"], ",", ["it", 6, 8, "IH0 T", 0.8, 2.0, 0.0, False],
+        ["is", 9, 11, "IH0 Z", 0.8, 2.0, 0.0, False],
     ]  # fmt: skip
     assert sentences[2].as_json()[:2] == [["sil", 1.5], ["five", 25, 29, "F AY1 V"]]
 

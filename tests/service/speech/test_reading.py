@@ -95,7 +95,7 @@ def test_phonemize_shows_what_is_read(server: Server, monkeypatch: pytest.Monkey
     assert slow["sentences"][0]["items"][0]["rate"] == 0.5
     refused = ask(text="<!DOCTYPE speak><speak>Hi</speak>", **SSML)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "text")
-    assert ask(input="Say мир, мир.", voice="ann").json()["skipped"] == ["мир"]
+    assert ask(input="[sighs] Say мир, мир.", voice="ann").json()["skipped"] == ["мир", "[sighs]"]
     for param, query in (("text", {}), ("input", {"input": "мир"}), ("voice", {"text": "Hi", "voice": "zed"})):
         refused = ask(**query)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
@@ -110,6 +110,8 @@ def test_words_in_other_scripts_are_skipped_and_named(server: Server) -> None:
     assert "x-skipped" not in server.speak(input="Hi.").headers
     named = server.speak(input=f"Hi {' '.join(words)}").headers["x-skipped"].split(", ")
     assert [unquote(word) for word in named] == [word[:60] for word in words[:20]]
+    tagged = server.speak(input="[laughs] [whispers] Hi.")
+    assert (tagged.status_code, unquote(tagged.headers["x-skipped"])) == (200, "[laughs]")
     cast = server.speak(input="[voice:ann] мир [voice:bob] Hi.")
     assert (cast.status_code, cast.headers["x-skipped"]) == (200, quote("мир"))
 
