@@ -19,7 +19,7 @@ from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.blur import smooth
-from ancestral.training.data.identities import first_two
+from ancestral.training.data.batches import first_two
 from ancestral.training.data.images import Images, Pictures, write_sheet
 
 _BATCH = 200

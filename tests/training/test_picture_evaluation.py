@@ -22,9 +22,8 @@ from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.spec import ImageSpec
 from ancestral.service.cli.main import ancestral
-from ancestral.training.data.identities import IdentityBatches, first_two
+from ancestral.training.data.batches import IdentityBatches, first_two, kept_pixels
 from ancestral.training.data.images import Pictures, read_image
-from ancestral.training.data.masks import kept_pixels
 from ancestral.training.evaluation.edits import (
     draw_edits,
     edits_of,

@@ -20,18 +20,19 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.service.cli.main import ancestral
 from ancestral.training.blur import smooth
 from ancestral.training.corpora import read
-from ancestral.training.data.durations import frame_durations, pauses_of_silence
-from ancestral.training.data.f0 import analyze, pitch, sounding_frames, speaker_pitch_range, trim_silence
 from ancestral.training.data.pack import pack
+from ancestral.training.data.pitch import analyze, pitch, sounding_frames, speaker_pitch_range, trim_silence
 from ancestral.training.data.speech import (
     PCM,
     Clip,
     Dataset,
     PreparedClip,
     by_speaker,
+    frame_durations,
     held_out,
     load_wave,
     lowered,
+    pauses_of_silence,
     prepare,
 )
 from ancestral.training.evaluation.speech import (

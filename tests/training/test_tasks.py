@@ -32,9 +32,8 @@ from ancestral.models.tensors import random_tensors
 from ancestral.training.data.images import Pictures, held_out, read_image, read_pictures, spread
 from ancestral.training.data.pack import pack
 from ancestral.training.evaluation.reconstructions import reconstruction_report
-from ancestral.training.loop import LoopConfig, Trainer, train
+from ancestral.training.loop import LoopConfig, Trainer, fastest_precision, train
 from ancestral.training.metrics import accuracy, embed, retrieve
-from ancestral.training.precision import fastest_precision
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.images import ImageTask, edited_bits, likelihood
 from ancestral.training.tasks.pictures import ClassificationTask, EmbeddingTask
@@ -274,7 +273,7 @@ def test_bfloat16_is_for_processors_that_multiply_it(
         pytest.skip("a GPU multiplies it")
     if told is not None:
         (tmp_path / "cpuinfo").write_text(told, "ascii")
-    monkeypatch.setattr("ancestral.training.precision._CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("ancestral.training.loop._CPUINFO", tmp_path / "cpuinfo")
     assert fastest_precision() == precision
 
 

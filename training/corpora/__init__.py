@@ -1,6 +1,6 @@
 """``ancestral corpus build NAME``: makes the corpora from packages; reads LJSpeech and VCTK layouts, too.
 
-Corpora of sound are folders in our layout (layouts.py), those of pictures hold a ``pictures.npz`` (archive.py).
+Corpora of sound are folders in our layout (layouts.py), those of pictures hold a ``pictures.npz`` (pictures.py).
 """
 
 from __future__ import annotations

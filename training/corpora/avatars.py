@@ -21,10 +21,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.layouts import CorpusError
 from ancestral.training.corpora.packages import Package
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
+from ancestral.training.corpora.pictures import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.tables import table
 from ancestral.training.data.images import decoded
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ancestral.training.corpora.archive import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.packages import SourcePackage
 from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
+from ancestral.training.corpora.pictures import Part, Progress, part_of, write_pictures
 from ancestral.training.corpora.tables import table
 from ancestral.training.data.images import decoded
 

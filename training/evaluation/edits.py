@@ -17,8 +17,8 @@ from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec
+from ancestral.training.data.batches import Mask
 from ancestral.training.data.images import Images, Pictures, spread, write_sheet
-from ancestral.training.data.masks import Mask
 from ancestral.training.metrics import classify
 from ancestral.training.tasks.images import ImageTask
 

@@ -13,7 +13,7 @@ from ancestral.models.classification import PictureClassifier
 from ancestral.models.networks import build_network
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import ImageSpec, PictureSpec
-from ancestral.training.data.epochs import Epochs
+from ancestral.training.data.batches import Epochs
 from ancestral.training.data.images import Images, Pictures, binarise
 from ancestral.training.metrics import classification_loss, classifier_of
 

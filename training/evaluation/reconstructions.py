@@ -16,7 +16,7 @@ from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.networks import load_network
 from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
-from ancestral.training.data.identities import first_two
+from ancestral.training.data.batches import first_two
 from ancestral.training.data.images import spread
 from ancestral.training.metrics import embed, reconstruct, retrieval, write_rows
 from ancestral.training.model_card import SHEET

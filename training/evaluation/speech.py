@@ -31,8 +31,7 @@ from ancestral.models.text import UnsupportedText, phonemize
 from ancestral.models.text.languages.registry import primary
 from ancestral.training.corpora import read
 from ancestral.training.corpora.packages import Wheel
-from ancestral.training.data.f0 import analyze, loud_frames, speaker_pitch_range
-from ancestral.training.data.pitch_tracker import PitchRange, track
+from ancestral.training.data.pitch import PitchRange, analyze, loud_frames, speaker_pitch_range, track
 from ancestral.training.data.speech import Coding, held_out, load_wave
 from ancestral.training.model_card import CREDITS
 

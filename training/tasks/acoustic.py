@@ -19,9 +19,9 @@ from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.training.adversary import MelDiscriminator, adversarial_losses
 from ancestral.training.data.acoustic import Batch, Item, collate, draw
 from ancestral.training.data.speech import Dataset, by_speaker, minutes_by_speaker, require_clips
+from ancestral.training.loop import fastest_precision
 from ancestral.training.metrics import contrast_strength, ripple_depth, variance_ratio
 from ancestral.training.model_card import card
-from ancestral.training.precision import fastest_precision
 from ancestral.training.start import fit_acoustic, read_start
 
 _UNVOICED_PITCH_WEIGHT = 0.1

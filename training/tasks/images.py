@@ -22,8 +22,8 @@ from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec
+from ancestral.training.data.batches import kept_pixels
 from ancestral.training.data.images import Pictures, PictureSet, write_sheet
-from ancestral.training.data.masks import kept_pixels
 from ancestral.training.tasks.pictures import PictureTask
 
 _VALIDATED = 500

@@ -19,12 +19,11 @@ from ancestral.models.architectures.encoder import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, save
 from ancestral.models.networks import build_network
 from ancestral.models.spec import PictureSpec
-from ancestral.training.data.epochs import Epochs
-from ancestral.training.data.identities import IdentityBatches
+from ancestral.training.data.batches import Epochs, IdentityBatches
 from ancestral.training.data.images import Images, Pictures, PictureSet, binarise, held_out, matching_pictures
+from ancestral.training.loop import fastest_precision
 from ancestral.training.metrics import accuracy, classification_loss, classifier_of, embed, retrieve
 from ancestral.training.model_card import picture_card
-from ancestral.training.precision import fastest_precision
 from ancestral.training.start import load_weights, read_start
 
 

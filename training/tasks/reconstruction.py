@@ -17,7 +17,7 @@ from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines import load_image_engine
 from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
-from ancestral.training.data.identities import IdentityBatches, first_two
+from ancestral.training.data.batches import IdentityBatches, first_two
 from ancestral.training.data.images import Pictures, PictureSet, spread
 from ancestral.training.metrics import reconstruct, write_rows
 from ancestral.training.start import load_weights

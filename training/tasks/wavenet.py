@@ -25,8 +25,8 @@ from ancestral.models.engines.speech.ranges import Array, int8_ranges, largest
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.training.blur import Crop, blurred
 from ancestral.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
+from ancestral.training.loop import fastest_precision
 from ancestral.training.model_card import card
-from ancestral.training.precision import fastest_precision
 from ancestral.training.start import fit_speakers, load_weights, read_start
 
 _RANGE_CLIPS, _RANGE_FRAMES = 3, 60
@@ -181,7 +181,10 @@ class WaveNetTask:
         title = "Conditional WaveNet: frames and a speaker to 16 kHz speech"
         if not self.spec.local_channels:
             title = "WaveNet without text: a speaker to 16 kHz babble"
-        save(out, spec, tensors, card(title, minutes_by_speaker(self._training), trained, figures, self._start))
+        least = max(self.weights.values()) / 1000.0  # a network of some voices keeps the others' vectors
+        minutes = minutes_by_speaker(self._training)
+        heard = {name: length for name, length in minutes.items() if self.weights[name] >= least}
+        save(out, spec, tensors, card(title, heard, trained, figures, self._start))
 
     def _ranges(self, tensors: Tensors) -> list[Array]:
         """What int8 has to know, from the middle of some clips of every speaker."""
