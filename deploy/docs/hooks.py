@@ -13,6 +13,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 import ancestral
+from deploy.browser import site as browser
 
 _HERE: Final = Path(__file__).parent
 ROOT: Final = _HERE.parents[1]
@@ -30,6 +31,8 @@ SAID: Final = (
 )
 """Voices of wavenet-multilingual, and what the demo has them say."""
 DRAWN: Final = ("elf, robe", "orc", "human, red cloak", "any")
+TRY: Final = "try"
+"""The folder of the page that needs no server."""
 _EACH: Final = 3
 """Sprites of every prompt."""
 
@@ -52,8 +55,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, data in (demo | _samples()).items():
         files.append(File.generated(config, f"demo/{name}", content=data))
     files.append(File.generated(config, "demo/index.md", content=(_HERE / "demo.md").read_text()))
+    # Only this one: mkdocs would make pages of the models' cards.
+    files.append(File.generated(config, f"{TRY}/index.html", content=browser.files()["index.html"]))
     files.append(File.generated(config, "site.css", content=(_HERE / "site.css").read_text()))
     return files
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Write the page that speaks and draws without a server."""
+    browser.write(Path(config.site_dir) / TRY)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -23,7 +23,7 @@ LIMIT_DB = 12.0
 """The most that a band is raised or lowered by, at strength 1."""
 HIGHEST_HZ = 2000.0
 """Bands whose centre lies above it stay as they are: all that a listener misses is below."""
-_LIMIT = float(np.log(10.0) / 20.0 * LIMIT_DB)
+LIMIT = float(np.log(10.0) / 20.0 * LIMIT_DB)
 _OVERLAP = 4
 """Frames that a sample lies in. Squares of Hann windows at this distance add up to a constant, 1.5."""
 
@@ -165,7 +165,7 @@ class MelCorrection:
         rows = slice(first, after)
         correct_frames(
             held[0], held[1], first * hop - self._lead - start, hop, self._wanted[rows], self._strengths[rows],
-            _LIMIT, float(np.log(self._spec.floor)), tables(self._spec),
+            LIMIT, float(np.log(self._spec.floor)), tables(self._spec),
         )  # fmt: skip
         done = self.position - start + count
         return held[1, done - count : done], held[:, done:known].copy()

@@ -34,7 +34,7 @@ every frame can get out of hand."""
 _SHELF_HZ = 700.0
 _LAG_WINDOW_HZ = 40.0
 _WHITE_NOISE = 1e-4
-_LEAST_ENERGY = 1e-12
+LEAST_ENERGY = 1e-12
 
 Floats = NDArray[np.float64]
 
@@ -66,13 +66,13 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: flo
         low_shelf_db: for synthesis alone: gain of the frequencies below 700 Hz in voiced frames.
     """
     logs = log_magnitudes(frames[:, : spec.mel_bands], spec) / RENEWALS
-    shelf = low_shelf_db / RENEWALS * _low_shelf(spec)
+    shelf = low_shelf_db / RENEWALS * low_shelf(spec)
     voicing = np.clip(frames[:, -1].astype(np.float64), 0.0, 1.0)
     lags, scratch = np.empty((len(frames) * RENEWALS, ORDER + 1)), np.empty((2 + RENEWALS) * len(shelf))
     logs = np.ascontiguousarray(logs, np.float64)
-    _AUTOCORRELATE(logs, *logs.shape, *bin_weights(spec), len(shelf), shelf, voicing, *_cosines(spec), scratch, lags)
+    _AUTOCORRELATE(logs, *logs.shape, *bin_weights(spec), len(shelf), shelf, voicing, *cosines(spec), scratch, lags)
     coefficients, energies = levinson(lags)
-    levels = np.sqrt(np.maximum(energies, _LEAST_ENERGY)) / (LEVEL * window_gain(spec))
+    levels = np.sqrt(np.maximum(energies, LEAST_ENERGY)) / (LEVEL * window_gain(spec))
     return Predictor(coefficients, levels, spec.hop // RENEWALS)
 
 
@@ -92,7 +92,7 @@ def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
     return (above - 1).astype(np.int64), np.clip(shares, 0.0, 1.0)
 
 
-def _low_shelf(spec: FeatureSpec) -> Floats:
+def low_shelf(spec: FeatureSpec) -> Floats:
     """What a shelf of 1 dB adds to the log-magnitude of every bin: half of that decibel at 700 Hz, all of it below."""
     hertz = np.linspace(0.0, spec.sample_rate / 2.0, fft_size(spec) // 2 + 1)
     return np.asarray(np.log(10.0) / 20.0 / (1.0 + (hertz / _SHELF_HZ) ** 4))
@@ -106,7 +106,7 @@ def _lag_window(spec: FeatureSpec) -> Floats:
 
 
 @cache
-def _cosines(spec: FeatureSpec) -> tuple[Floats, Floats, Floats]:
+def cosines(spec: FeatureSpec) -> tuple[Floats, Floats, Floats]:
     """What the power in a bin of the lower half of a spectrum adds to lags 0, 2, … 14, to lags 1, 3, … 15 and to lag
     16, windowed: ``[bins // 2 + 1, 8]`` twice, and ``[bins // 2 + 1]``."""
     size = fft_size(spec)

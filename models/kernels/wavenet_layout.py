@@ -97,15 +97,19 @@ class WaveNetLayout:
         # The gates' biases of a frame are numbers in the units of the layers' sums.
         inverse = 1 / np.array(units)[:, None]
         condition, own = _gates(wide["gate_condition"], spec.conditioner_channels, hidden), wide["gate_bias"][:, None]
-        self._matrix = _conditioning((condition * inverse).astype(np.float32))
-        self._bias = (_gates(own, 1, hidden) * inverse).astype(np.float32).ravel()
-        self._halves = np.repeat(np.array(halves, np.int32), 2 * hidden)
+        self.conditions = (
+            _conditioning((condition * inverse).astype(np.float32)),
+            (_gates(own, 1, hidden) * inverse).astype(np.float32).ravel(),
+            np.repeat(np.array(halves, np.int32), 2 * hidden),
+        )
+        """What :meth:`biases` multiplies h by, what it adds, and halves of what the kernel's shifts divide by."""
 
     def biases(self, h: Array) -> Any:
         """The gates' biases of every frame ``[F, layers * gates]``, in units of the sums."""
-        z = product(h, self._matrix)
+        matrix, bias, halves = self.conditions
+        z = product(h, matrix)
         out = np.empty(z.shape, np.int32)
-        _rounded_biases(z, self._bias, self._halves, *z.shape, out)
+        _rounded_biases(z, bias, halves, *z.shape, out)
         return out
 
     def _gates_of(self, flow: Doubles, taps: Doubles) -> tuple[list[Any], _Quantised]:

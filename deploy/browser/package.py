@@ -1,0 +1,110 @@
+"""``dist/npm``: the kernels and a model for people who want the sampler without Python; ``npm pack dist/npm`` packs it.
+
+``python -m deploy.browser.package`` writes it. docs/javascript.md shows how it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.catalog.catalog import BUNDLED, checkpoints
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.arithmetic import product
+from ancestral.models.audio import mel_correction, shaping
+from ancestral.models.audio.features import LOG_MEL_MEAN, LOG_MEL_SCALE, log_magnitudes, window_gain
+from ancestral.models.audio.mu_law import mu_law_decode
+from ancestral.models.conditioning import speaker_vector
+from ancestral.models.entries import ModelEntry
+from ancestral.models.kernels.wavenet_layout import WaveNetLayout
+from ancestral.models.spec import FeatureSpec
+from deploy.browser.site import ROOT, kernels
+
+MODEL: Final = "wavenet-multilingual"
+_NAME: Final = "ancestral-wavenet"
+_HERE: Final = Path(__file__).parent / "npm"
+_ALIGNED: Final = 8
+Arrays = dict[str, NDArray[Any]]
+
+
+def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
+    """A model of speech as ``ancestral-wavenet.js`` reads it: numbers and places as JSON, and the arrays."""
+    loaded = checkpoints(entry)
+    spec, tensors, features = loaded.sampled.spec_as(WaveNetSpec), loaded.sampled.tensors, FeatureSpec()
+    assert loaded.acoustic is not None
+    assert loaded.acoustic.spec_as(AcousticSpec).bands == features.mel_bands
+    layout = WaveNetLayout(spec, tensors)
+    arrays = _network(spec, tensors, layout, [voice.id for voice in entry.voices]) | _sound(features)
+    layers, cycle, residual, *_ = layout.sizes.tolist()
+    described: dict[str, Any] = {
+        "rate": spec.sample_rate, "hop": spec.local_hop, "channels": spec.local_channels, "bands": features.mel_bands,
+        "layers": spec.conditioner_layers, "width": spec.conditioner_channels, "gates": arrays["bias"].size,
+        "ring": layers // cycle * ((1 << cycle) - 1) * residual, "order": shaping.ORDER, "renewals": shaping.RENEWALS,
+        "level": shaping.LEVEL * window_gain(features), "least_energy": shaping.LEAST_ENERGY, "limit": shaping.LIMIT,
+        "gain_limit": mel_correction.LIMIT, "floor": float(np.log(features.floor)),
+        "mel_scale": LOG_MEL_SCALE, "mel_mean": LOG_MEL_MEAN,
+        "voices": {
+            voice.id: {
+                "speaker": number, "language": voice.language, "voiced": voice.sampling.voiced_temperature,
+                "unvoiced": voice.sampling.unvoiced_temperature, "least": round(voice.sampling.min_p * 2**22),
+                "low_shelf_db": voice.sampling.low_shelf_db, "mel_correction": voice.sampling.mel_correction,
+            }
+            for number, voice in enumerate(entry.voices)
+        },
+        "sha256": loaded.sampled.sha256,
+    }  # fmt: skip
+    places, data = {}, bytearray()
+    for name, array in arrays.items():
+        places[name] = [array.dtype.str, len(data), array.size]
+        data += array.tobytes() + bytes(-array.nbytes % _ALIGNED)
+    return {**described, "tensors": places}, bytes(data)
+
+
+def _network(spec: WaveNetSpec, tensors: Arrays, layout: WaveNetLayout, voices: list[str]) -> Arrays:
+    named = {name: tensors[f"conditioner.{name}"] for name in ("frames_in", "taps", "taps_bias", "bias", "speaker")}
+    into = tensors["conditioner.speaker_in"]
+    vectors = [speaker_vector(named["speaker"], spec.speakers.index(voice)) for voice in voices]
+    matrix, bias, halves = layout.conditions
+    return {
+        "sizes": layout.sizes, "weights": layout.weights, "matrix": matrix, "bias": bias, "halves": halves,
+        "speakers": np.concatenate([named["bias"][None] + product(vector, into)[None] for vector in vectors]),
+        **{name: np.ascontiguousarray(named[name]) for name in ("frames_in", "taps", "taps_bias")},
+    }  # fmt: skip
+
+
+def _sound(features: FeatureSpec) -> Arrays:
+    """What the filter and the correction read."""
+    tables, (even, odd, last) = mel_correction.tables(features), shaping.cosines(features)
+    return {
+        "centres": mu_law_decode(np.arange(256)), "shelf": shaping.low_shelf(features),
+        "log_offsets": log_magnitudes(np.zeros((1, features.mel_bands)), features)[0],
+        "even": even, "odd": odd, "last": last, **tables._asdict(),
+    }  # fmt: skip
+
+
+def write(folder: Path) -> None:
+    """Write the package."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    described, data = model(ModelEntry.read(BUNDLED / MODEL))
+    about = {
+        "name": _NAME, "version": version, "type": "module", "license": "Apache-2.0", "main": f"{_NAME}.js",
+        "description": "WaveNet as WebAssembly: frames in, sound out; the bytes of Ancestral's server",
+        "files": ["*.js", "*.wasm", "*.json", "*.bin", "NOTICE"],
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text(json.dumps(about, indent=2) + "\n")
+    (folder / "model.json").write_text(json.dumps(described) + "\n")
+    (folder / "model.bin").write_bytes(data)
+    (folder / "ancestral.wasm").write_bytes(kernels())
+    for path in (_HERE / f"{_NAME}.js", _HERE / "README.md", ROOT / "LICENSE", ROOT / "NOTICE"):
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
+if __name__ == "__main__":
+    write(ROOT / "dist/npm")

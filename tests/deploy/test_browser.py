@@ -1,0 +1,197 @@
+"""The page without a server, in Chromium: the bytes of the library, without a network, under a strict policy."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import ancestral
+from deploy.browser import package, site
+from tests.service.page.browser import chromium
+
+pytestmark = pytest.mark.slow
+
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'"
+)
+SPOKEN = (
+    ("joe", "I read the record that they record, on 12/5/2024. Zyxquoth!"),
+    ("dora", "La canoa de abedul se deslizó por las tablas lisas."),
+    ("siwis", "Le canot de bouleau glissa sur les planches lisses."),
+    ("sara", "La canoa di betulla scivolò sulle assi lisce."),
+    ("dora-br", "A canoa de bétula deslizou sobre as tábuas lisas."),
+)
+DRAWN = (("pixelcnn-sprites", "elf, robe"), ("pixelcnn-characters", "any"), ("pixelcnn-digits", "7"))
+MINUTES = 600_000
+
+
+class Strict(SimpleHTTPRequestHandler):
+    """Every file with the policy, scripts of workers too, which follow their own."""
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def hosted(folder):
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Strict, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("page")
+    site.write(made)
+    return made
+
+
+@contextmanager
+def visited(url, script=""):
+    """A page that somebody opens for the first time; nothing may be said on its console."""
+    said = []
+    with chromium() as browser:
+        context = browser.new_context()
+        context.set_default_timeout(MINUTES)
+        context.add_init_script(script)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector("main h1")
+        yield page
+        assert said == []
+
+
+def go(page, view, **values):
+    """Open a view by its link, and press its button."""
+    query = "&".join(f"{name}={value}" for name, value in values.items())
+    page.goto(f"{page.url.partition('#')[0]}#{view}?{query}")
+    page.wait_for_selector(f"nav a[aria-current][href='#{view}']")
+
+
+def spoken(page, voice, text, seed):
+    go(page, "speak", voice=voice, text=text, seed=seed)
+    page.click("button.primary")
+    page.wait_for_selector(".stats[data-sha256]", state="attached")
+    return page.get_attribute(".stats", "data-sha256")
+
+
+def drawn(page, model, prompt, seed):
+    go(page, "draw", model=model, prompt=prompt, seed=seed, n=4)
+    page.wait_for_selector(".attributes select")
+    page.click("button.primary")
+    page.wait_for_selector(".drawn[data-sha256]")
+    return page.get_attribute(".drawn", "data-sha256")
+
+
+def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_path):
+    library = ancestral.load()
+    with hosted(folder) as url, visited(url) as page:
+        for seed, (voice, text) in enumerate(SPOKEN):
+            speech = library.voice(voice).speak(text, seed=seed)
+            assert spoken(page, voice, text, seed) == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest(), voice
+            if not seed:
+                page.context.set_offline(True)
+                page.reload()
+                page.wait_for_selector("main h1")
+                assert spoken(page, voice, text, seed) == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest()
+                assert page.inner_text(".words").startswith("I read the record")
+                page.context.set_offline(False)
+        for model, prompt in DRAWN:
+            pictures = ancestral.load(model).draw_many(prompt, 4, seed=7)
+            assert drawn(page, model, prompt, 7) == hashlib.sha256(pictures.pixels.tobytes()).hexdigest(), model
+        with page.expect_download() as download:
+            page.click(".drawn figure button:text-is('PNG')")
+        download.value.save_as(tmp_path / "seven.png")
+        data = (tmp_path / "seven.png").read_bytes()
+        assert ancestral.load("pixelcnn-digits").score(data, "7")["bits_per_dim"] > 0
+        sound = library.voice("joe").speak("Hello.", seed=7)
+        sound.save(tmp_path / "a.wav")
+        go(page, "score", voice="joe", text="Hello.")
+        page.set_input_files("input[type=file]", tmp_path / "a.wav")
+        page.click("button.primary")
+        page.wait_for_selector("[data-bits]")
+        expected = library.voice("joe").score(tmp_path / "a.wav", "Hello.")["bits_per_sample"]
+        assert float(page.get_attribute("[data-bits]", "data-bits")) == expected
+        go(page, "prove", model="pixelcnn-digits")
+        page.set_input_files("input[type=file]", tmp_path / "seven.png")
+        page.click("button.primary")
+        page.wait_for_selector("[data-verdict=made_with_model]")
+
+
+def test_changed_weights_are_refused(folder, tmp_path):
+    weights = next(folder.glob("models/pixelcnn-digits/pixelcnn/weights.safetensors"))
+    data = weights.read_bytes()
+    try:
+        weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        with hosted(folder) as url, visited(url) as page:
+            go(page, "draw", model="pixelcnn-digits")
+            page.wait_for_selector("[role=alert]:has-text('SHA-256')")
+            assert "pixelcnn/weights.safetensors" in page.inner_text(".result [role=alert]")
+    finally:
+        weights.write_bytes(data)
+
+
+def test_a_browser_that_cannot_run_it_is_told_what_it_lacks(folder):
+    with (
+        hosted(folder) as url,
+        visited(url, "delete globalThis.BigInt64Array; WebAssembly.validate = () => false") as page,
+    ):
+        assert "It lacks: SIMD in WebAssembly, 64-bit integers." in page.inner_text("main")
+
+
+def test_everything_that_is_listed_is_there(folder):
+    catalog = (folder / "catalog.js").read_text()
+    paths = re.findall(r'"path": "([^"]+)",\s+"size": (\d+),\s+"sha256": "(\w+)"', catalog)
+    assert len(paths) > 20
+    for path, size, sha256 in paths:
+        data = (folder / path).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (int(size), sha256)
+
+
+_IN_NODE = """
+import { readFileSync, writeFileSync } from "node:fs";
+const { Kernels, WaveNet } = await import(`${process.cwd()}/ancestral-wavenet.js`);
+const model = new WaveNet(await Kernels.load(readFileSync("ancestral.wasm")), JSON.parse(readFileSync("model.json")), readFileSync("model.bin"));
+for (const voice of ["joe", "siwis"]) {
+  const frames = new Float32Array(new Uint8Array(readFileSync(`${voice}.frames`)).buffer);
+  writeFileSync(`${voice}.pcm`, Buffer.from(model.speak(voice, frames, { seed: "7" }).buffer));
+}
+try {
+  model.speak("nobody", new Float32Array(0));
+} catch (error) {
+  console.log(error.message.slice(0, 24));
+}
+"""  # noqa: E501
+
+
+@pytest.mark.skipif(shutil.which("node") is None or shutil.which("npm") is None, reason="Node or npm is not installed")
+def test_the_package_for_npm_gives_the_library_s_bytes_without_python(tmp_path):
+    package.write(tmp_path)
+    library = ancestral.load()
+    for voice, text in (("joe", "The birch canoe slid."), ("siwis", "Bonjour.")):
+        part = next(library.speech_sampler.parts(library.voice(voice).utterance(text)))
+        part.request.frames.astype("<f4").tofile(tmp_path / f"{voice}.frames")
+    run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300)
+    done = run(["node", "--input-type=module", "--eval", _IN_NODE])
+    assert done.stdout == "voice: nobody is none of\n"
+    for voice, text in (("joe", "The birch canoe slid."), ("siwis", "Bonjour.")):
+        assert (tmp_path / f"{voice}.pcm").read_bytes() == library.voice(voice).speak(text, seed=7).encode("pcm", 16000)
+    packed = json.loads(run(["npm", "pack", "--dry-run", "--json"]).stdout)[0]
+    assert {"ancestral-wavenet.js", "ancestral.wasm", "model.bin", "model.json", "README.md", "LICENSE"} <= {
+        file["path"] for file in packed["files"]
+    }
