@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.catalog import BUNDLED, checkpoints
-from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.arithmetic import product
 from ancestral.models.audio import mel_correction, shaping
@@ -35,34 +34,35 @@ Arrays = dict[str, NDArray[Any]]
 
 def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
     """A model of speech as ``ancestral-wavenet.js`` reads it: numbers and places as JSON, and the arrays."""
-    loaded = checkpoints(entry)
-    spec, tensors, features = loaded.sampled.spec_as(WaveNetSpec), loaded.sampled.tensors, FeatureSpec()
-    assert loaded.acoustic is not None
-    assert loaded.acoustic.spec_as(AcousticSpec).bands == features.mel_bands
-    layout = WaveNetLayout(spec, tensors)
-    arrays = _network(spec, tensors, layout, [voice.id for voice in entry.voices]) | _sound(features)
-    layers, cycle, residual, *_ = layout.sizes.tolist()
+    loaded, features, voices = checkpoints(entry), FeatureSpec(), [voice.id for voice in entry.voices]
+    spec = loaded.sampled.spec_as(WaveNetSpec)
+    networks = {"": loaded.sampled, **loaded.networks}
+    layouts = {name: WaveNetLayout(network.spec_as(WaveNetSpec), network.tensors) for name, network in networks.items()}
+    parts = {name: _network(spec, networks[name].tensors, layouts[name], voices) for name in networks}
+    layers, cycle, residual, *_ = layouts[""].sizes.tolist()
     described: dict[str, Any] = {
         "rate": spec.sample_rate, "hop": spec.local_hop, "channels": spec.local_channels, "bands": features.mel_bands,
-        "layers": spec.conditioner_layers, "width": spec.conditioner_channels, "gates": arrays["bias"].size,
+        "layers": spec.conditioner_layers, "width": spec.conditioner_channels, "gates": parts[""]["bias"].size,
         "ring": layers // cycle * ((1 << cycle) - 1) * residual, "order": shaping.ORDER, "renewals": shaping.RENEWALS,
         "level": shaping.LEVEL * window_gain(features), "least_energy": shaping.LEAST_ENERGY, "limit": shaping.LIMIT,
         "gain_limit": mel_correction.LIMIT, "floor": float(np.log(features.floor)),
         "mel_scale": LOG_MEL_SCALE, "mel_mean": LOG_MEL_MEAN,
         "voices": {
             voice.id: {
-                "speaker": number, "language": voice.language, "voiced": voice.sampling.voiced_temperature,
-                "unvoiced": voice.sampling.unvoiced_temperature, "least": round(voice.sampling.min_p * 2**22),
+                "network": voice.network or "", "speaker": number, "language": voice.language,
+                "voiced": voice.sampling.voiced_temperature, "unvoiced": voice.sampling.unvoiced_temperature,
+                "least": round(voice.sampling.min_p * 2**22),
                 "low_shelf_db": voice.sampling.low_shelf_db, "mel_correction": voice.sampling.mel_correction,
             }
             for number, voice in enumerate(entry.voices)
         },
-        "sha256": loaded.sampled.sha256,
+        "sha256": loaded.sha256,
     }  # fmt: skip
-    places, data = {}, bytearray()
-    for name, array in arrays.items():
-        places[name] = [array.dtype.str, len(data), array.size]
-        data += array.tobytes() + bytes(-array.nbytes % _ALIGNED)
+    places, data = dict[str, dict[str, Any]](), bytearray()
+    for part, arrays in {**parts, "sound": _sound(features)}.items():
+        for name, array in arrays.items():
+            places.setdefault(part, {})[name] = [array.dtype.str, len(data), array.size]
+            data += array.tobytes() + bytes(-array.nbytes % _ALIGNED)
     return {**described, "tensors": places}, bytes(data)
 
 

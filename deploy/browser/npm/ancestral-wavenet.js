@@ -97,10 +97,14 @@ export class WaveNet {
    * @param data the bytes of `model.bin`
    */
   constructor(kernels, description, data) {
-    Object.assign(this, description, { kernels, at: {}, arrays: {} });
-    for (const [name, [type, begin, length]] of Object.entries(description.tensors)) {
-      this.arrays[name] = new TYPES[type](data.buffer.slice(data.byteOffset + begin), 0, length);
-      this.at[name] = kernels.place(this.arrays[name]);
+    Object.assign(this, description, { kernels, parts: {} });
+    for (const [part, tensors] of Object.entries(description.tensors)) {
+      const [at, arrays] = [{}, {}];
+      for (const [name, [type, begin, length]] of Object.entries(tensors)) {
+        arrays[name] = new TYPES[type](data.buffer.slice(data.byteOffset + begin), 0, length);
+        at[name] = kernels.place(arrays[name]);
+      }
+      this.parts[part] = { at, arrays };
     }
   }
 
@@ -129,7 +133,8 @@ export class WaveNet {
 
   /** The gates' biases of every frame, at an address. */
   condition(own, frames, count) {
-    const { kernels, at, arrays, layers, channels, width } = this;
+    const { kernels, layers, channels, width } = this;
+    const { at, arrays } = this.parts[own.network];
     const rows = count + 2 * layers;
     const padded = new Float32Array(rows * channels);
     for (let row = 0; row < rows; row++) {
@@ -156,7 +161,8 @@ export class WaveNet {
   }
 
   sample(own, frames, count, seed, temperature, progress) {
-    const { kernels, at, hop, channels } = this;
+    const { kernels, hop, channels } = this;
+    const { at } = this.parts[own.network];
     const biases = this.condition(own, frames, count);
     const inverses = Int32Array.from({ length: count }, (_, frame) => {
       const voicing = Math.min(1, Math.max(0, frames[(frame + 1) * channels - 1]));
@@ -179,7 +185,8 @@ export class WaveNet {
 
   /** Symbols of an excitation to sound: the filter of linear prediction. */
   filter(own, frames, count, symbols) {
-    const { kernels, at, arrays, channels, bands, renewals, order } = this;
+    const { kernels, channels, bands, renewals, order } = this;
+    const { at, arrays } = this.parts.sound;
     const logs = new Float64Array(count * bands).map((_, i) => (frames[Math.floor(i / bands) * channels + (i % bands)] * this.mel_scale + arrays.log_offsets[i % bands]) / renewals);
     const shelf = arrays.shelf.map((value) => (own.low_shelf_db / renewals) * value);
     const voicing = new Float64Array(count).map((_, frame) => Math.min(1, Math.max(0, frames[(frame + 1) * channels - 1])));
@@ -198,7 +205,8 @@ export class WaveNet {
 
   /** Brings the bands of the sound towards those of the frames. */
   correct(own, frames, count, sound) {
-    const { kernels, at, arrays, channels, bands, hop } = this;
+    const { kernels, channels, bands, hop } = this;
+    const { at, arrays } = this.parts.sound;
     const [window, half] = [arrays.window.length, arrays.cosines.length];
     const lead = window - hop / 2;
     const number = Math.ceil((sound.length + lead) / hop);
