@@ -11,7 +11,7 @@ from typing import Final
 
 from ancestral.models.text.addresses import letters
 from ancestral.models.text.numerals import UNITS, cardinal, digits, ordinal
-from ancestral.models.text.rules import Match, Rule, apply_all, rule
+from ancestral.models.text.rules import Match, Rule, apply_all, roman_value, rule
 from ancestral.models.text.spans import SpannedText
 from ancestral.models.text.tables import table
 
@@ -40,7 +40,6 @@ _DAY: Final = "(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
 _MONTH: Final = "(?:Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sept?|Oct|Nov|Dec)"
 _ROMAN: Final = r"(?=[IVXLC])(?:X{0,3}|XL|LX{0,3}|XC|C{1,3})(?:IX|IV|V?I{0,3})(?<=[IVXLC])"
 _NOT_SHORTENED: Final = r"\b(?!'(?!s\b))"
-_ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 _STATES: Final = _TABLE.entries("states")
 _STATE: Final = "|".join(_STATES)
@@ -131,15 +130,9 @@ def _initial(match: Match) -> str:
     return letters(match[1]) + " "
 
 
-def _roman(numeral: str) -> str:
-    values = [_ROMAN_VALUES[char] for char in numeral]
-    pairs = zip(values, [*values[1:], 0], strict=True)
-    return str(sum(-value if value < following else value for value, following in pairs))
-
-
 def _small_roman(match: Match) -> str:
     numeral = match[2].upper()
-    return f"{match[1]} {cardinal(_roman(numeral))}" if re.fullmatch(_ROMAN, numeral) else match[0]
+    return f"{match[1]} {cardinal(str(roman_value(numeral)))}" if re.fullmatch(_ROMAN, numeral) else match[0]
 
 
 def _chess(match: Match) -> str:
@@ -204,7 +197,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(
         "I",
         rf"\b((?:{_GIVEN}) (?:[A-Z]\.? )?[A-Z][A-Za-z]+) (I[IV]I?)\b(?!'[^s])",
-        lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}",
+        lambda m: f"{m[1]} the {ordinal(str(roman_value(m[2])))}",
     ),
     rule(":", rf"(?:\b([123]) )?\b({'|'.join(_BOOKS)})\.? (\d{{1,3}}):(\d{{1,3}})(?:-(\d{{1,3}}))?(?![\w:])", _verse),
     rule(".", r"\b([123]) (Cor|Tim|Sam|Chr|Pet|Thess)\.(?=\s*\d)", lambda m: f"{_ORDINALS[m[1]]} {_BOOKS[m[2]]}"),
@@ -259,16 +252,16 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(
         "IVX",
         rf"\b(?!Malcolm X\b)({_KINGS}|(?:{_RULERS})(?: [A-Z][a-z]+){{1,2}}(?= [IVX]{{2}})) ({_ROMAN}){_NOT_SHORTENED}",
-        lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}",
+        lambda m: f"{m[1]} the {ordinal(str(roman_value(m[2])))}",
     ),
     rule(
         "IVXLC",
         rf"\b({_PARTS}|(?:volume|chapter|section)(?= +(?:[IVXLC]{{2}}|[VX]\b))) +({_ROMAN}){_NOT_SHORTENED}",
-        lambda m: f"{m[1]} {cardinal(_roman(m[2]))}",
+        lambda m: f"{m[1]} {cardinal(str(roman_value(m[2])))}",
     ),
     rule("ivx", rf"\b({_PARTS}|act|scene) +([ivx]{{2,}}|(?:(?<=[Aa]ct )|(?<=[Ss]cene ))[ivx])\b", _small_roman),
-    rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(_roman(m[1]))),
-    rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN}){_NOT_SHORTENED}", lambda m: cardinal(_roman(m[1]))),
+    rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(str(roman_value(m[1])))),
+    rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN}){_NOT_SHORTENED}", lambda m: cardinal(str(roman_value(m[1])))),
 )
 
 

@@ -16,6 +16,13 @@ LONG_NUMBER: Final = ("ddd",)
 """Signs of a rule: three digits in a row."""
 _LONG_NUMBER: Final = re.compile(r"\d{3}")
 Speak = Callable[[Match], str]
+_ROMAN_DIGITS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+
+
+def roman_value(numeral: str) -> int:
+    """`XIV` is 14; capitals up to `C`."""
+    digits = [_ROMAN_DIGITS[letter] for letter in numeral]
+    return sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True))
 
 
 class Rule(NamedTuple):

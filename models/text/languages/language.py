@@ -65,18 +65,6 @@ class Numbers:
     thousands: str
     """The marks between groups of three digits: `". "`. Where one is also in `decimals`, three digits after it are a
     group."""
-    hundredths: Callable[[str], str] | None = None
-    """How decimals are said, from their digits; by default as a number, zeros in front one by one, more than three
-    digits one by one."""
-    bare: str = "spellout-numbering"
-    """The rule set of a number by itself."""
-    counting: Mapping[Gender, str] = field(
-        default_factory=lambda: {"m": "spellout-cardinal-masculine", "f": "spellout-cardinal-feminine"}
-    )
-    """The rule sets of a number before what it counts."""
-    ordinals: Mapping[Gender, str] = field(
-        default_factory=lambda: {"m": "spellout-ordinal-masculine", "f": "spellout-ordinal-feminine"}
-    )
     rewrite: Callable[[str], str] = str
     """Corrects CLDR's words; hyphens are spaces already."""
     singular: Callable[[float], bool] = lambda number: abs(number) == 1

@@ -16,6 +16,7 @@ MAX_NAMED_DIGITS: Final = 15
 _MAX_NAMED_DECIMALS: Final = 3
 _MAX_ORDINAL: Final = 9999
 _MAX_NUMERATOR: Final = 10
+_GENDERS: Final = {"m": "masculine", "f": "feminine"}
 
 
 @cache
@@ -52,14 +53,14 @@ class Numerals:
 
     def cardinal(self, number: int, gender: Gender | None = None) -> str:
         """A whole number: by itself, or before what it counts."""
-        numbers = self._numbers
-        return _said(numbers, numbers.bare if gender is None else numbers.counting[gender], number)
+        rules = "spellout-numbering" if gender is None else f"spellout-cardinal-{_GENDERS[gender]}"
+        return _said(self._numbers, rules, number)
 
     def ordinal(self, number: int, gender: Gender = "m") -> str:
         """`3` as "tercero"."""
         if number > _MAX_ORDINAL:
             return self.cardinal(number)
-        return _said(self._numbers, self._numbers.ordinals[gender], number)
+        return _said(self._numbers, f"spellout-ordinal-{_GENDERS[gender]}", number)
 
     def digits(self, text: str) -> str:
         """Each digit of a text by its name; other characters are skipped."""
@@ -91,8 +92,7 @@ class Numerals:
         return self.cardinal(int(digits), gender)
 
     def _decimals(self, digits: str, gender: Gender | None) -> str:
-        if self._numbers.hundredths is not None:
-            return self._numbers.hundredths(digits)
+        """Decimals as a number, zeros in front one by one; more than three digits one by one."""
         significant = digits.lstrip("0")
         zeros = digits[: len(digits) - len(significant)]
         if len(significant) > _MAX_NAMED_DECIMALS:

@@ -11,12 +11,11 @@ from ancestral.models.text.characters import CUE
 from ancestral.models.text.languages.language import Gender, Language
 from ancestral.models.text.languages.numerals import Numerals
 from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
-from ancestral.models.text.rules import Match, apply_all, rule
+from ancestral.models.text.rules import Match, apply_all, roman_value, rule
 from ancestral.models.text.spans import SpannedText
 
 _ROMAN: Final = r"(?=[IVXLC]+\b)(?!C)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![IVXLC])"
 _ANY_ROMAN: Final = re.compile(r"\b[IVXLC]+\b")
-_ROMAN_DIGITS: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _LONGEST_SPELLED: Final = 3
 _LONGEST_WITHOUT_VOWEL: Final = 4
 _SHOUTED_WORDS: Final = 3
@@ -109,7 +108,7 @@ class Spelling:
         """Replaces abbreviations and Roman numerals: before figures are read."""
         text = text.sub(_CHAPTER, "cap.").sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
         for pattern, gender in self._roman_ordinals:
-            text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(_value(m[1]), gender))  # type: ignore[misc]
+            text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(roman_value(m[1]), gender))  # type: ignore[misc]
         for pattern, kind in self._romans:
             text = text.sub(pattern, lambda m, kind=kind: self._counted(m, *kind.split(" ")))  # type: ignore[misc]
         return text.sub(self._regnal, self._king)
@@ -132,7 +131,7 @@ class Spelling:
         return f"{word or match[1]} {numerals}"
 
     def _roman(self, numeral: str, kind: str) -> str:
-        number = _value(numeral)
+        number = roman_value(numeral)
         if kind == "cardinal":
             return self._numerals.cardinal(number)
         gender: Gender = "f" if kind == "f" else "m"
@@ -194,11 +193,6 @@ class Spelling:
 
 def _has_vowel(word: str) -> bool:
     return not set(unicodedata.normalize("NFD", word.lower())).isdisjoint("aeiouy")
-
-
-def _value(numeral: str) -> int:
-    digits = [_ROMAN_DIGITS[letter] for letter in numeral]
-    return sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True))
 
 
 def _as_written(key: str) -> str:
