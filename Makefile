@@ -48,6 +48,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(call install,$(PIP),--no-deps $(JUDGES))
 	@touch $(VENV)/.core $@
 
+# What the page without a server is made of.
+$(VENV)/.browser: pyproject.toml | $(VENV)/.dev
+	$(call install,$(PIP),--editable '.[browser]')
+	@touch $(VENV)/.core $@
+
 # For auditing the dependencies of the images; and an environment with exactly those of the CPU image.
 $(VENV)/.ship: pyproject.toml | $(BIN)/python
 	$(call install,$(PIP),--editable '.[ship]')
@@ -65,7 +70,7 @@ serve: $(VENV)/.core  ## Start the service on ANCESTRAL_HOST:ANCESTRAL_PORT (127
 test: $(VENV)/.dev  ## Run the tests but for the slow ones; ARGS="-k name" selects
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: $(VENV)/.dev  ## Run all tests, and measure their coverage
+test-all: $(VENV)/.dev $(VENV)/.browser  ## Run all tests, and measure their coverage
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff, hadolint, ceilings of lines, mypy --strict, import-linter
@@ -76,7 +81,7 @@ lint: $(VENV)/.dev  ## ruff, hadolint, ceilings of lines, mypy --strict, import-
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.dev  ## Write the documentation as a site, build/site, with all links checked
+docs: $(VENV)/.dev $(VENV)/.browser  ## Write the documentation as a site, build/site, with all links checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(VENV)/.dev  ## Measure the sampling engines, then streams and the page of a real server

