@@ -4,44 +4,82 @@ from __future__ import annotations
 
 import functools
 import gc
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
-from ancestral.catalog.seeds import MAX_SEED, seed_of_text
+from ancestral.requests import StrictRequest, from_validation
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+F = TypeVar("F", bound=Callable[..., None])
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+"""A file that is read."""
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-class FiniteRange(click.FloatRange):
-    """A range that refuses NaN, which click accepts because every comparison with it is false."""
+class FieldType(click.ParamType[Any]):
+    """The value of a field of a request, with the field's bounds and words.
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
+    Args:
+        name: of the field.
+        annotation: its type, annotated with a :class:`pydantic.fields.FieldInfo`.
+    """
 
-
-class SeedType(click.IntRange):
-    """A seed: a number, or a text that stands for one. The value is the number."""
-
-    name = "number|text"
-
-    def __init__(self) -> None:
-        super().__init__(0, MAX_SEED)
+    def __init__(self, name: str, annotation: Any) -> None:
+        self._field, self._adapter = name, TypeAdapter[Any](annotation)
+        allowed = _alternatives(self._adapter.json_schema())
+        self.name = "|".join(schema["type"] for schema in allowed)
+        low, high = (allowed[0].get(bound) for bound in ("minimum", "maximum"))
+        self.range = "" if low is None or high is None else f" {low:g} to {high:g}."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            seed = seed_of_text(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(f"{value[:80]!r}: {error}.", param, ctx)
-        return super().convert(seed, param, ctx)
+            return self._adapter.validate_python(value)
+        except ValidationError as error:
+            (first, *_) = error.errors(include_url=False, include_input=False)
+            self.fail(from_validation([{**first, "loc": (self._field,)}]).message, param, ctx)
+
+
+def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas, other than of null, that a value may fit."""
+    parts = schema.get("anyOf", ())
+    return [found for part in parts for found in _alternatives(part)] or [schema] * (
+        schema.get("type", "null") != "null"
+    )
+
+
+def field_options(request: type[StrictRequest], *names: str, **replaced: Any) -> Callable[[F], F]:
+    """An option for each of these fields of a request, with its range, default and help.
+
+    Args:
+        request: has the fields.
+        names: of the fields.
+        replaced: arguments of :func:`click.option` that differ from what the field says.
+    """
+
+    def decorate(function: F) -> F:
+        for name in reversed(names):
+            field = request.model_fields[name]
+            kind: click.ParamType[Any] = (
+                click.Choice(get_args(field.annotation))
+                if get_origin(field.annotation) is Literal
+                else FieldType(name, Annotated[field.annotation, field])
+            )
+            given = {
+                "type": kind, "default": field.default, "show_default": field.default is not None,
+                "help": str(field.description).replace("`", "") + getattr(kind, "range", ""),
+            }  # fmt: skip
+            function = click.option(f"--{name.replace('_', '-')}", **given | replaced)(function)
+        return function
+
+    return decorate
 
 
 def _named_voices(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -53,6 +91,12 @@ def _named_voices(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     return {name: voice for name, _, voice in pairs}
 
 
+pronunciations_option = click.option(
+    "--pronunciations",
+    "lexicon",
+    type=FILE,
+    help="A JSON file with words and their phonemes (docs/text.md); ANCESTRAL_PRONUNCIATIONS by default.",
+)
 voices_option = click.option(
     "--voices",
     metavar="NAME=VOICE",
@@ -60,6 +104,19 @@ voices_option = click.option(
     callback=_named_voices,
     help="Who says the lines that begin with 'NAME:'. Once a name. [voice:joe] in the text needs none.",
 )
+
+
+def progress_bar(figures: str) -> Progress:
+    """A progress bar on standard error.
+
+    Args:
+        figures: of a task, beside its bar: a format of :class:`rich.progress.TextColumn`.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn(figures), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True))
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from ancestral.errors import check_choice, check_range, check_type
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import (
     MAX_PICTURES,
-    DrawOptions,
     Labels,
     class_drawing,
     completion,
@@ -33,6 +32,7 @@ from ancestral.images.sampler import ImageSampler, report
 from ancestral.loader import LoadedModels, load_models
 from ancestral.models.engines import NAMES
 from ancestral.models.entries import EDIT_CAPABILITY
+from ancestral.requests import Draw, checked
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.voice import Voice
 
@@ -41,7 +41,7 @@ ImageSource = str | Path | bytes | Image.Image | Picture
 
 
 class DrawArguments(TypedDict, total=False):
-    """What every call that draws takes, see :class:`~ancestral.images.drawing.DrawOptions`."""
+    """What every call that draws takes; see :class:`~ancestral.requests.Draw`."""
 
     seed: int | str | None
     temperature: float | None
@@ -134,7 +134,7 @@ class Model:
             InvalidRequest: the model draws no pictures of classes, or has no such value.
         """
         sampler = self._painter("image_generation")
-        return Pictures(sampler, class_drawing(sampler.model, prompt, n, DrawOptions(**options)))
+        return Pictures(sampler, class_drawing(sampler.model, prompt, n, checked(Draw, options)))
 
     def draw_sheet(self, sheet: str, prompt: str | None = None, **options: Unpack[DrawArguments]) -> Pictures:
         """A sheet that the model lays out: one thing in all its directions and frames, from one seed.
@@ -148,7 +148,7 @@ class Model:
             InvalidRequest: the model has no such sheet or value, or the prompt names a direction or a frame.
         """
         sampler = self._painter("image_generation")
-        return Pictures(sampler, sheet_drawing(sampler.model, sheet, prompt, DrawOptions(**options)))
+        return Pictures(sampler, sheet_drawing(sampler.model, sheet, prompt, checked(Draw, options)))
 
     def complete(
         self,
@@ -174,7 +174,7 @@ class Model:
         check_range("rows", rows, 1, model.spec.height)
         kept = np.ascontiguousarray(symbols[:rows])
         named = prompt if has_classes(model) else None
-        drawing = completion(model, kept, palette_error, named, n, DrawOptions(**options))
+        drawing = completion(model, kept, palette_error, named, n, checked(Draw, options))
         return Pictures(sampler, drawing, kept.ravel())
 
     def edit(
@@ -194,7 +194,7 @@ class Model:
         """
         sampler = self._painter(EDIT_CAPABILITY)
         masked = decode_masked(_file(image), _file(mask), sampler.model.spec)
-        return Pictures(sampler, edit(sampler.model, masked, prompt, n, DrawOptions(**options)), masked.data)
+        return Pictures(sampler, edit(sampler.model, masked, prompt, n, checked(Draw, options)), masked.data)
 
     def reconstruct(self, image: ImageSource, n: int = 1, **options: Unpack[DrawArguments]) -> Pictures:
         """Pictures of what another one shows or, of a model of portraits, of the person on it.
@@ -207,7 +207,7 @@ class Model:
         portraits = "image_portrait" in self.capabilities
         sampler = self._painter("image_portrait" if portraits else "image_reconstruction")
         symbols, palette_error = decode_picture(_file(image), sampler.model.spec, "image")
-        drawing = reconstruction(sampler.model, symbols, palette_error, n, DrawOptions(**options))
+        drawing = reconstruction(sampler.model, symbols, palette_error, n, checked(Draw, options))
         return Pictures(sampler, drawing, symbols.ravel())
 
     def encode(self, image: ImageSource) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -221,7 +221,7 @@ class Model:
         """One picture a step from one list of names, or vector, to another, all from one seed."""
         check_range("steps", steps, 2, MAX_PICTURES)
         sampler = self._painter("image_interpolation")
-        return Pictures(sampler, interpolation(sampler.model, begin, end, steps, DrawOptions(**options)))
+        return Pictures(sampler, interpolation(sampler.model, begin, end, steps, checked(Draw, options)))
 
     def score(self, image: ImageSource, prompt: str = "any", style: str | None = None) -> dict[str, Any]:
         """The exact likelihood of a picture, given what it shows. Recordings are scored by :meth:`Voice.score`.

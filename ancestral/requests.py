@@ -1,6 +1,5 @@
 """Requests of every door: the fields that a text, a picture or a recording to score may come with, their ranges,
-defaults and help. HTTP, websockets, batches, books and the library's speech use these
-classes. The library's pictures have bounds of their own (ancestral/images/drawing.py).
+defaults and help. The library, the command line, HTTP, websockets, batches and books use these classes.
 
 Strict: an unknown field, a number in a string or a NaN is an error that names the field.
 """
@@ -25,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ancestral.catalog.mix import MAX_VOICES
-from ancestral.catalog.palettes import MAX_COLOURS, PALETTES
+from ancestral.catalog.palettes import MAX_COLOURS, PALETTES, check_palette
 from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json, seed_of_text
 from ancestral.errors import InvalidRequest
 from ancestral.formats import AudioFormat
@@ -448,11 +447,9 @@ Names = Annotated[str, Field(min_length=1, max_length=4096)]
 _Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
 
 
-class Drawn(StrictRequest):
-    """What every request for pictures may say."""
+class SampledPictures(StrictRequest):
+    """What every picture that is sampled depends on."""
 
-    model: str = Field(min_length=1, max_length=256)
-    """The id of a model that `/v1/models` lists."""
     background: Background = "auto"
     """Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where model and format
     allow it."""
@@ -468,8 +465,8 @@ class Drawn(StrictRequest):
     own."""
 
 
-class PictureRequest(Drawn):
-    """The fields of every request for files of pictures."""
+class PictureFile(StrictRequest):
+    """The file that a picture becomes."""
 
     size: str | None = Field(default=None, pattern=SIZE)
     """`WIDTHxHEIGHT`: the model's own (`auto`, the default), or a whole multiple, each pixel a square."""
@@ -477,9 +474,6 @@ class PictureRequest(Drawn):
     """What to do about another `size`: `exact` refuses it; `pad` draws the largest whole multiple that fits, in the
     middle of a file of that size, on the colour of the picture's edge. The default is `exact`, and `pad` if `model` is
     an alias."""
-    response_format: Literal["url", "b64_json"] | None = None
-    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image`, as it is at OpenAI. A
-    stream always uses `b64_json`."""
     output_format: ImageFormat = "png"
     """webp is lossless, jpeg is not."""
 
@@ -494,7 +488,38 @@ class Labelled(StrictRequest):
     more clearly and differ less from each other. Anything but 1 takes twice as long. The default is the model's own."""
 
 
-class Draw(Drawn, Labelled):
+def _palette(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    found = check_palette(value)
+    return found if isinstance(found, str) else [*found]
+
+
+class Draw(SampledPictures, Labelled, PictureFile):
+    """How pictures are drawn, by whichever model."""
+
+    palette: Annotated[Palette | None, BeforeValidator(_palette)] = None
+    """A name, 2 to 255 colours like `#00ff7f`, or a .gpl or .hex file; None leaves the pictures as sampled."""
+    best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF)
+    """Candidates of each picture; the one is returned that shows best what was named. Of models with a classifier."""
+
+
+class DrawnRequest(SampledPictures):
+    """What every request for pictures says: of which model."""
+
+    model: str = Field(min_length=1, max_length=256)
+    """The id of a model that `/v1/models` lists."""
+
+
+class PictureRequest(DrawnRequest, PictureFile):
+    """The fields of every request for files of pictures."""
+
+    response_format: Literal["url", "b64_json"] | None = None
+    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image`, as it is at OpenAI. A
+    stream always uses `b64_json`."""
+
+
+class ClassRequest(DrawnRequest, Labelled):
     """Pictures of a class, or of other attributes."""
 
     prompt: Names | None = None
@@ -515,7 +540,7 @@ class Growing(StrictRequest):
     partial_images: int = Field(default=0, ge=0, le=3, description=_PARTIAL_IMAGES)
 
 
-class ImageRequest(Draw, PictureRequest, Growing):
+class ImageRequest(ClassRequest, PictureRequest, Growing):
     """``POST /v1/images/generations``: pictures of a class, or of other attributes."""
 
     model_config = example(model="pixelcnn-digits", prompt="7", n=2, size="280x280", seed=7)

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import redis
 
+from ancestral.service.broker.job import WorkerInfo
 from ancestral.service.broker.keys import PREFIX
-from ancestral.service.broker.messages import WorkerInfo
 from ancestral.service.broker.scripts import ANNOUNCE
 from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.cli.local.embedded import EmbeddedRedis

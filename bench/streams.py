@@ -97,7 +97,7 @@ async def over_http(port: int, seed: int, sample_rate: int) -> tuple[float, floa
 def in_process(model: Model, seed: int, sample_rate: int) -> tuple[float, float]:
     """The same, in this process."""
     start, first = time.perf_counter(), 0.0
-    encoder = codecs.encoder("pcm", sample_rate, sample_rate)
+    encoder = codecs.encoder("pcm", sample_rate)
     for wave in model.voice(VOICES[seed % len(VOICES)]).speak(SENTENCE, seed=seed):
         if encoder.feed(wave):
             first = first or time.perf_counter() - start

@@ -2,10 +2,10 @@
 
 The bytes that an encoder returns can be sent at once; they never change. All encode 16 bits (G.711 8), mono; the same
 sound gives the same bytes, however it is split into chunks. WAV and FLAC have the length in their headers: an encoder
-gets the length in advance, or :func:`encode_file` makes the stream's bytes and rewrites the header at the end.
+gets the length in advance, or :func:`rewritten` makes a file of the stream's bytes at the end.
 
 How much sound, in ms, has been fed when the first byte is returned, and when the first byte that carries sound is, at
-16, 24 and 48 kHz without a change of rate (which adds up to 40 ms, or 60 at 22050 and 44100 Hz, or 120 at 8000 Hz):
+16, 24 and 48 kHz:
 
     pcm, wav   the first sample      the first sample      G.711 (ulaw_8000, alaw_8000) likewise
     mp3        the first sample      50, 34, 29     a header frame, then frames of 576 samples (1152 from 32 kHz on)
@@ -24,57 +24,120 @@ give other mp3, opus and aac bytes. wav, pcm and flac are lossless: their sample
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Final
 
-from ancestral.codecs.base import NO_TAGS, Encoder, Rewrite, Tags, Wave
-from ancestral.codecs.uncompressed import PcmEncoder, ResamplingEncoder, WavEncoder
-from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, PCM_RATE, SUFFIXES, AudioFormat, check_rate, rate_of
+import numpy as np
+from numpy.typing import NDArray
+
+from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, SUFFIXES, AudioFormat, check_rate, rate_of
 from ancestral.models.audio.pcm import to_int16
 from ancestral.models.audio.resampler import resampled_length
 
 __all__ = [
-    "LENGTH_IN_HEADER",
-    "MEDIA_TYPES",
-    "NO_TAGS",
-    "PCM_RATE",
-    "SUFFIXES",
-    "AudioFormat",
-    "Encoder",
-    "Rewrite",
-    "Tags",
-    "Wave",
-    "check_rate",
-    "encode_file",
-    "encoder",
-    "rate_of",
-    "resampled_length",
-    "rewritten",
-    "to_int16",
-]
+    "LENGTH_IN_HEADER", "MEDIA_TYPES", "NO_TAGS", "SUFFIXES", "AudioFormat", "Encoder", "Rewrite", "Tags", "Wave",
+    "check_rate", "encode_file", "encoder", "rate_of", "resampled_length", "rewritten", "to_int16",
+]  # fmt: skip
+
+Wave = NDArray[np.float32]
+"""Sound, ``float32 [T]`` in [-1, 1], mono."""
+
+Rewrite = tuple[int, bytes]
+"""An offset in the file, and the bytes that replace those there."""
 
 
-def encoder(
-    form: str, model_rate: int, sample_rate: int | None = None, length: int = 0, tags: Tags = NO_TAGS
-) -> Encoder:
+Tags = Mapping[str, str]
+"""``title`` and ``comment`` of a file, for the formats that have them: mp3, opus and flac."""
+
+NO_TAGS: Final[Tags] = {}
+
+
+class Encoder(ABC):
+    """Encodes one stream of sound: feed it chunks in order, then finish it once."""
+
+    @abstractmethod
+    def feed(self, wave: Wave) -> bytes:
+        """Encode ``float32 [T]``. Returns the bytes that are ready; may be none."""
+
+    @abstractmethod
+    def finish(self) -> bytes:
+        """The remaining bytes."""
+
+    def rewrites(self) -> list[Rewrite]:
+        """Changes to the header that are only known at the end, and that make a file of the stream."""
+        return []
+
+
+# Uncompressed samples: ``pcm``, and ``wav``, which has a header.
+
+_UNKNOWN: Final = 0xFFFFFFFF
+_HEADER_BYTES: Final = 44
+_WIDTH: Final = 2
+
+
+class PcmEncoder(Encoder):
+    """Little-endian 16-bit samples. The first byte comes with the first sample."""
+
+    def feed(self, wave: Wave) -> bytes:
+        return to_int16(wave).tobytes()
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class WavEncoder(Encoder):
+    """The same samples after a WAV header.
+
+    Args:
+        sample_rate: in hertz.
+        length: samples that will be fed; 0 if not known: the header then has the maximum until it is rewritten.
+    """
+
+    def __init__(self, sample_rate: int, length: int) -> None:
+        self._sample_rate = sample_rate
+        self._length = length
+        self._unsent = _wav_header(sample_rate, _WIDTH * length if length else None)
+        self._data_bytes = 0
+
+    def feed(self, wave: Wave) -> bytes:
+        header, self._unsent = self._unsent, b""
+        data = to_int16(wave).tobytes()
+        self._data_bytes += len(data)
+        return header + data
+
+    def finish(self) -> bytes:
+        assert self._length in (0, self._data_bytes // _WIDTH), "not the length that the header gives"
+        return self._unsent
+
+    def rewrites(self) -> list[Rewrite]:
+        return [(0, _wav_header(self._sample_rate, self._data_bytes))]
+
+
+def _wav_header(sample_rate: int, data_bytes: int | None) -> bytes:
+    riff_bytes = _UNKNOWN if data_bytes is None else _HEADER_BYTES - 8 + data_bytes
+    data_bytes = _UNKNOWN if data_bytes is None else data_bytes
+    pcm, channels = 1, 1
+    frame = channels * _WIDTH
+    riff = struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, pcm, channels, sample_rate, sample_rate * frame, frame, 8 * _WIDTH)
+    return riff + fmt + struct.pack("<4sI", b"data", data_bytes)
+
+
+def encoder(form: str, rate: int, length: int = 0, tags: Tags = NO_TAGS) -> Encoder:
     """An encoder for one stream.
 
     Args:
         form: a key of :data:`MEDIA_TYPES`.
-        model_rate: the rate of the chunks that will be fed, in hertz.
-        sample_rate: the rate of the bytes; see :func:`rate_of` for what it is if absent.
+        rate: of the chunks that will be fed, and of the bytes, in hertz.
         length: samples that will be fed, for the headers of the formats in :data:`LENGTH_IN_HEADER`; 0 if not known.
         tags: of the file; wav, pcm and aac have none.
 
     Raises:
         InvalidRequest: the format does not support the rate.
     """
-    rate = rate_of(form, model_rate, sample_rate)
     check_rate(form, rate)
-    inner = _at_rate(form, rate, resampled_length(length, model_rate, rate), tags)
-    return inner if rate == model_rate else ResamplingEncoder(inner, model_rate, rate)
-
-
-def _at_rate(form: str, rate: int, length: int, tags: Tags) -> Encoder:
     if form in ("wav", "pcm"):
         return WavEncoder(rate, length) if form == "wav" else PcmEncoder()
     if form in ("opus", "aac"):  # what a browser has needs neither library
@@ -88,23 +151,10 @@ def _at_rate(form: str, rate: int, length: int, tags: Tags) -> Encoder:
     return Mp3Encoder(rate, tags) if form == "mp3" else SoundfileEncoder("RAW", form[:4].upper(), rate)
 
 
-def encode_file(
-    wave_chunks: Iterable[Wave], form: str, model_rate: int, sample_rate: int | None = None, tags: Tags = NO_TAGS
-) -> bytes:
-    """A whole file: the stream's bytes with the length in the header.
-
-    Args:
-        wave_chunks: ``float32 [T]`` each, at the model's rate.
-        form: a key of :data:`MEDIA_TYPES`.
-        model_rate: in hertz.
-        sample_rate: the rate of the bytes; see :func:`rate_of` for what it is if absent.
-        tags: of the file; wav, pcm and aac have none.
-
-    Raises:
-        InvalidRequest: the format does not support the rate.
-    """
-    stream = encoder(form, model_rate, sample_rate, tags=tags)
-    data = b"".join([*map(stream.feed, wave_chunks), stream.finish()])
+def encode_file(pieces: Iterable[Wave], form: str, rate: int, tags: Tags = NO_TAGS) -> bytes:
+    """A file of sound whose length is known at its end alone; arguments as of :func:`encoder`."""
+    stream = encoder(form, rate, tags=tags)
+    data = b"".join([*map(stream.feed, pieces), stream.finish()])
     return rewritten(data, stream.rewrites())
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral import formats
-from ancestral.codecs.base import Tags
+from ancestral.codecs import Tags
 from ancestral.codecs.ffmpeg import OPUS_BIT_RATE, AudioTrack, aac_bit_rate
 from ancestral.codecs.sndfile import mp3_bit_rate
 from ancestral.errors import InvalidRequest

@@ -13,7 +13,7 @@ import numpy as np
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
-from ancestral.codecs.base import NO_TAGS, Encoder, Tags, Wave
+from ancestral.codecs import NO_TAGS, Encoder, Tags, Wave
 from ancestral.models.audio.pcm import to_int16
 
 OPUS_BIT_RATE: Final = 48_000

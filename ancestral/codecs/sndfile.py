@@ -6,7 +6,7 @@ import io
 
 import soundfile
 
-from ancestral.codecs.base import Encoder, Rewrite, Tags, Wave
+from ancestral.codecs import Encoder, Rewrite, Tags, Wave
 from ancestral.interrupts import interrupts_deferred
 from ancestral.models.audio.pcm import to_int16
 

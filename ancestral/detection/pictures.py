@@ -15,20 +15,13 @@ from ancestral.catalog.models import ANY
 from ancestral.catalog.seeds import part_seed, part_seeds
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, likely_labels, not_tried
 from ancestral.errors import InvalidRequest
-from ancestral.images.drawing import (
-    Drawing,
-    DrawOptions,
-    Labels,
-    class_drawing,
-    has_classes,
-    interpolation,
-    requested_labels,
-)
+from ancestral.images.drawing import Drawing, Labels, class_drawing, has_classes, interpolation, requested_labels
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.conditioning import draw_labels
 from ancestral.models.detection import Intervals
 from ancestral.models.engines.images.batch import BatchRequest
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.requests import Draw, checked
 
 Symbols = NDArray[np.uint8]
 
@@ -240,12 +233,8 @@ def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, An
 def _drawn_again(sampler: ImageSampler, recipe: Mapping[str, Any]) -> Symbols:
     """The pictures of a recipe ``[N, H, W, C]``; raises InvalidRequest."""
     model = sampler.model
-    options = DrawOptions(
-        seed=_whole(recipe.get("seed")),
-        temperature=recipe.get("temperature"),
-        guidance=recipe.get("guidance"),
-        style=recipe.get("style"),
-    )
+    given = {name: recipe.get(name) for name in ("temperature", "guidance", "style")}
+    options = checked(Draw, {"seed": _whole(recipe.get("seed"))} | given)
     if options.seed is None:
         raise InvalidRequest("seed: the recipe has none", param="seed")
     if "from" in recipe:

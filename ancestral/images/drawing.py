@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +15,14 @@ from ancestral.catalog.models import ImageModel
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.sampler import Plan
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
-from ancestral.errors import InvalidRequest, check_choice, check_range, check_type
+from ancestral.errors import InvalidRequest, check_range, check_type
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.conditioning import draw_labels, draw_matching_labels
-from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE, MAX_TEMPERATURE
 from ancestral.models.spec import STYLE, ImageSpec
+
+if TYPE_CHECKING:
+    from ancestral.requests import Draw
 
 
 @dataclass(frozen=True)
@@ -53,60 +53,32 @@ class MaskedPicture:
 # What every request for pictures may say besides what they show, and what that comes to for a model: seeds, sizes,
 # backgrounds. Whatever can be refused is refused here.
 
-_SIZE: Final = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 MAX_PICTURES: Final = 1000
 """Most pictures sampled in one batch."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DrawOptions:
-    """What every request for pictures may say. The defaults are the model's own."""
-
-    seed: int | str | None = None
-    """A number, or a text such as a name (:func:`ancestral.catalog.seeds.seed_of_text`); drawn if None."""
-    temperature: float | None = None
-    guidance: float | None = None
-    """Classifier-free guidance; class-conditional models only."""
-    style: str | None = None
-    """Class-conditional models only."""
-    size: str | None = None
-    """``WIDTHxHEIGHT`` of the files: a whole multiple of the model's own size, which is the default."""
-    fit: str | None = None
-    """``pad`` if the picture may be smaller than the file."""
-    output_format: str = "png"
-    """``png``, ``webp`` or ``jpeg``."""
-    background: str = "auto"
-    """``transparent``, ``opaque``, or ``auto``: transparent where model and format allow it."""
-    palette: str | Path | Sequence[str] | None = None
-    """A name of :data:`ancestral.catalog.palettes.PALETTES`, a .gpl or .hex file, or colours like ``#00ff7f`` that the
-    pictures are converted to; None leaves them as they were sampled."""
-    best_of: int = 1
-    """Candidates of each picture of classes, of a model with a classifier; see :attr:`Drawing.best_of`."""
-
-    def seeds(self, count: int) -> tuple[int, ...]:
-        """A seed for every candidate of every picture; the first one has the request's own."""
-        check_range("n", count, 1, MAX_PICTURES)
-        check_range("best_of", self.best_of, 1, MAX_BEST_OF)
-        check_range("best_of", count * self.best_of, 1, MAX_PICTURES)
-        seed = seed_or_drawn(self.seed)
-        return tuple(part_seed(seed, index) for index in range(count * self.best_of))
-
-    def one_seed(self) -> int:
-        """The seed that all pictures of a sheet or an interpolation share."""
-        if self.best_of > 1:
-            message = "best_of: not for pictures that share a seed"
-            raise InvalidRequest(message, param="best_of", code="invalid_value")
-        return self.seeds(1)[0]
+def _seeds(request: Draw, count: int) -> tuple[int, ...]:
+    """A seed for every candidate of every picture; the first one has the request's own."""
+    check_range("n", count, 1, MAX_PICTURES)
+    check_range("best_of", count * request.best_of, 1, MAX_PICTURES)
+    seed = seed_or_drawn(request.seed)
+    return tuple(part_seed(seed, index) for index in range(count * request.best_of))
 
 
-def shared_fields(model: ImageModel, options: DrawOptions, seeds: tuple[int, ...]) -> dict[str, Any]:
+def _one_seed(request: Draw) -> int:
+    """The seed that all pictures of a sheet or an interpolation share."""
+    if request.best_of > 1:
+        message = "best_of: not for pictures that share a seed"
+        raise InvalidRequest(message, param="best_of", code="invalid_value")
+    return seed_or_drawn(request.seed)
+
+
+def shared_fields(model: ImageModel, options: Draw, seeds: tuple[int, ...]) -> dict[str, Any]:
     """The fields of every :class:`~ancestral.images.drawing.Drawing`.
 
     Raises:
         InvalidRequest: the model cannot do what an option says; ``param`` names it.
     """
-    check_range("temperature", 1.0 if options.temperature is None else options.temperature, 0.0, MAX_TEMPERATURE)
-    check_range("guidance", 1.0 if options.guidance is None else options.guidance, 0.0, MAX_GUIDANCE)
     require_classifier(model.entry.id, options.best_of, classified=model.classified)
     scale, padded = _scale(model, options.size, pad=options.fit == "pad")
     return {
@@ -136,9 +108,8 @@ def require_classifier(model_id: str, best_of: int, *, classified: bool) -> None
         raise InvalidRequest(message, param="best_of", code="model_not_capable")
 
 
-def _background(model: ImageModel, options: DrawOptions) -> str:
+def _background(model: ImageModel, options: Draw) -> str:
     """``opaque`` or ``transparent``."""
-    check_choice("background", options.background, ("auto", "transparent", "opaque"))
     able = model.spec.transparent and options.output_format != "jpeg"
     if options.background == "transparent" and not able:
         what = f"{model.entry.id} has no transparent colour" if not model.spec.transparent else "jpeg has none"
@@ -169,12 +140,9 @@ def _scale(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bool
     Raises:
         InvalidRequest: the size is too large, or too small, or it is not a multiple of the model's and is not padded.
     """
-    if size in (None, "auto"):
+    if size is None or size == "auto":
         return 1, False
-    check_type("size", size, str, "WIDTHxHEIGHT")
-    if not (sides := _SIZE.fullmatch(str(size))):
-        raise InvalidRequest(f"size: must be WIDTHxHEIGHT, not {size!r:.40}", param="size", code="invalid_size")
-    width, height = map(int, sides.groups())
+    width, height = map(int, size.split("x"))
     spec = model.spec
     scale = multiple(spec, width, height)
     largest = min(width // spec.width, height // spec.height)
@@ -425,7 +393,7 @@ def picture_recipe(drawing: Drawing, model: ImageModel, index: int) -> dict[str,
 
 
 def class_drawing(
-    model: ImageModel, prompt: str | None, count: int, options: DrawOptions, param: str = "prompt"
+    model: ImageModel, prompt: str | None, count: int, options: Draw, param: str = "prompt"
 ) -> ClassDrawing:
     """Pictures of a class, or of other attributes.
 
@@ -439,7 +407,7 @@ def class_drawing(
     Raises:
         InvalidRequest: the model cannot draw this; ``param`` names the field.
     """
-    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
+    labels, seeds = requested_labels(model, prompt, options.style, param), _seeds(options, count)
     resolved = [_drawn(model, labels, seed, named_style=options.style is not None) for seed in seeds]
     return ClassDrawing(
         **shared_fields(model, options, seeds),
@@ -451,7 +419,7 @@ def class_drawing(
 
 
 def sheet_drawing(
-    model: ImageModel, name: str, prompt: str | None, options: DrawOptions, param: str = "prompt"
+    model: ImageModel, name: str, prompt: str | None, options: Draw, param: str = "prompt"
 ) -> ClassDrawing:
     """A sheet of the model: one thing in all directions and frames, from one seed; as :func:`class_drawing`.
 
@@ -465,7 +433,7 @@ def sheet_drawing(
     _check_sheet(model, name)
     frames, attributes = model.sheet_labels[name], tuple(model.spec.named)
     requested = _indices(requested_labels(model, prompt, options.style, param))
-    seed = options.one_seed()
+    seed = _one_seed(options)
     of_frames = model.sheet_attributes[name]
     for attribute, label in zip(attributes, requested, strict=True):
         if label is not None and attribute in of_frames:
@@ -500,7 +468,7 @@ def completion(
     palette_error: float | None,
     prompt: str | None,
     count: int,
-    options: DrawOptions,
+    options: Draw,
     param: str = "prompt",
 ) -> Completion:
     """The rest of a picture; as :func:`class_drawing`.
@@ -523,9 +491,9 @@ def completion(
     )
 
 
-def _as_named(model: ImageModel, prompt: str | None, count: int, options: DrawOptions, param: str) -> dict[str, Any]:
+def _as_named(model: ImageModel, prompt: str | None, count: int, options: Draw, param: str) -> dict[str, Any]:
     """The fields of a :class:`ClassDrawing` whose seeds draw no labels."""
-    labels, seeds = requested_labels(model, prompt, options.style, param), options.seeds(count)
+    labels, seeds = requested_labels(model, prompt, options.style, param), _seeds(options, count)
     return shared_fields(model, options, seeds) | {
         "prompt": prompt,
         "labels": (labels,) * len(seeds),
@@ -535,12 +503,7 @@ def _as_named(model: ImageModel, prompt: str | None, count: int, options: DrawOp
 
 
 def edit(
-    model: ImageModel,
-    masked: MaskedPicture,
-    prompt: str | None,
-    count: int,
-    options: DrawOptions,
-    param: str = "prompt",
+    model: ImageModel, masked: MaskedPicture, prompt: str | None, count: int, options: Draw, param: str = "prompt"
 ) -> Edit:
     """A region of a picture, drawn anew; arguments as of :func:`completion`."""
     return Edit(
@@ -553,7 +516,7 @@ def edit(
 
 
 def interpolation(
-    model: ImageModel, begin: str | Sequence[float], end: str | Sequence[float], steps: int, options: DrawOptions
+    model: ImageModel, begin: str | Sequence[float], end: str | Sequence[float], steps: int, options: Draw
 ) -> Interpolation:
     """One picture for every step from one list of names, or vector, to another; as :func:`class_drawing`."""
     if not has_classes(model) and model.spec.encoder is None:
@@ -562,7 +525,7 @@ def interpolation(
     ends = _end(model, begin, options.style, "from"), _end(model, end, options.style, "to")
     begins, ended = _frozen(begin), _frozen(end)
     return Interpolation(
-        **shared_fields(model, options, (options.one_seed(),) * steps),
+        **shared_fields(model, options, (_one_seed(options),) * steps),
         prompt="-to-".join(name if isinstance(name, str) else "embedding" for name in (begins, ended)),
         begin=begins,
         end=ended,
@@ -574,7 +537,7 @@ def interpolation(
 
 
 def reconstruction(
-    model: ImageModel, symbols: NDArray[np.uint8], palette_error: float | None, count: int, options: DrawOptions
+    model: ImageModel, symbols: NDArray[np.uint8], palette_error: float | None, count: int, options: Draw
 ) -> Reconstruction:
     """Pictures of what another one shows, or of the person on it; as :func:`class_drawing`.
 
@@ -587,7 +550,7 @@ def reconstruction(
     """
     kind = Portrait if "image_portrait" in model.capabilities else Reconstruction
     return kind(
-        **shared_fields(model, options, options.seeds(count)),
+        **shared_fields(model, options, _seeds(options, count)),
         source_symbols=symbols.size,
         palette_error=palette_error,
         revised_prompts=(None,) * count,

@@ -57,7 +57,7 @@ class SoundEncoder:
     ) -> None:  # fmt: skip
         rate = codecs.rate_of(form, model.sound_rate, sample_rate)
         length = codecs.resampled_length(length, model.spec.sample_rate, rate)
-        self._encoder = codecs.encoder(form, rate, rate, length, tags)
+        self._encoder = codecs.encoder(form, rate, length, tags)
         self._resampler = SpeechResampler(model, said, rate)
 
     def feed(self, index: int, wave: Wave) -> bytes:

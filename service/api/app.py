@@ -16,26 +16,14 @@ from ancestral.provenance.signer import Signer
 from ancestral.requests import whole
 from ancestral.service import __version__
 from ancestral.service.api.background import Background, Work
-from ancestral.service.api.batches.lines import BatchWork
+from ancestral.service.api.batches import BatchWork
 from ancestral.service.api.books.work import BookWork, remove_left_folders
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, check_key, check_origin, install_cors
 from ancestral.service.api.http.errors import check_query
 from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RateHeaders, RootMiddleware
 from ancestral.service.api.http.openapi import ANY_ERROR, complete
-from ancestral.service.api.routes import (
-    batches,
-    book_content,
-    books,
-    elevenlabs,
-    files,
-    health,
-    images,
-    jobs,
-    models,
-    page,
-    speech,
-)
+from ancestral.service.api.routes import batches, books, elevenlabs, health, images, jobs, models, page, speech
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
@@ -103,39 +91,15 @@ def _exact(value: Any) -> Any:
 
 
 def _include_routers(app: FastAPI, settings: Settings) -> None:
-    for open_router in (
-        health.router,
-        page.reference,
-        images.files,  # a secret in the URL stands in for a key
-    ):
-        app.include_router(open_router, dependencies=[Depends(check_query)])
-    keyed = [] if settings.public_metrics == "on" else [Depends(check_key)]
-    app.include_router(health.figures, dependencies=[*keyed, Depends(check_query)])
-    if settings.page == "on":
-        app.include_router(page.router, dependencies=[Depends(check_query)])
-    for router in (
-        speech.router,
-        elevenlabs.router,
-        elevenlabs.search_router,
-        speech.generations,
-        speech.likelihood,
-        images.router,
-        images.avatars,
-        images.sources,
-        images.likelihood,
-        jobs.router,
-        jobs.content,
-        jobs.timestamps,
-        jobs.verification,
-        jobs.detection,
-        files.router,
-        batches.router,
-        books.router,
-        book_content.router,
-        models.router,
-        models.previews,
-    ):
-        app.include_router(router, dependencies=[Depends(check_key), Depends(check_query)])
+    opened: dict[str, Any] = {"dependencies": [Depends(check_query)]}
+    keyed: dict[str, Any] = {"dependencies": [Depends(check_key), Depends(check_query)], "responses": {401: {}}}
+    pages = [page.router] if settings.page == "on" else []
+    for router in (health.router, page.reference, *pages, images.files):  # a secret in its URLs stands in for a key
+        app.include_router(router, **opened)
+    app.include_router(health.figures, **(opened if settings.public_metrics == "on" else keyed))
+    for resource in (speech, elevenlabs, images, jobs, batches, books, models):
+        app.include_router(resource.router, **keyed)
+    app.include_router(elevenlabs.search_router, **keyed)
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
 
 

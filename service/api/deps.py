@@ -21,7 +21,7 @@ from ancestral.service.broker.job import Job
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.state import AppState, Caller, submit_job
-from ancestral.service.ws.credentials import CHECK_SECONDS
+from ancestral.service.ws.connection import CHECK_SECONDS
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)

@@ -28,8 +28,7 @@ from ancestral.service.api.http.errors import respond
 from ancestral.service.errors import NotReady, RequestTimeout, ServiceError
 from ancestral.service.jobs.state import AppState
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import without_password
-from ancestral.service.telemetry.outage import REMIND_SECONDS
+from ancestral.service.telemetry.logging import REMIND_SECONDS, without_password
 
 if TYPE_CHECKING:
     from asyncio import BaseTransport

@@ -46,6 +46,6 @@ Each of these is one Lua script, so a process that dies between two of them leav
 unavailable, everybody waits; leases that could not be renewed meanwhile are extended (``EXPIRED`` in queue_scripts.py).
 Records are JSON, symbols raw bytes; no pickle.
 
-A process has one :class:`Connection`. API processes use it through :class:`Clients`, workers through :class:`Workers`,
-which gives them a :class:`Lease` of each job that they run.
+A process has one ``Connection`` (connection.py). API processes use it through ``Clients`` (clients.py), workers through
+``Workers`` (workers.py), which gives them a ``Lease`` of each job that they run.
 """

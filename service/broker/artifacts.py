@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 from ancestral.service.broker.connection import Connection
+from ancestral.service.broker.job import JobExpired
 from ancestral.service.broker.keys import Keys, key
-from ancestral.service.broker.messages import JobExpired
 from ancestral.service.broker.scripts import KEEP
 
 PIECE_BYTES: Final = 1 << 18

@@ -19,12 +19,10 @@ from redis import asyncio as redis
 from ancestral.service.broker.artifacts import ArtifactStore
 from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, Connection, retry_while_unavailable
-from ancestral.service.broker.job import Job, QueuePosition, Status, shard_of
+from ancestral.service.broker.job import Ended, Entry, Job, JobExpired, QueuePosition, Status, parse_entry, shard_of
 from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key, shard_for
-from ancestral.service.broker.messages import Ended, Entry, JobExpired, parse_entry
 from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
-from ancestral.service.broker.queues import Queues
-from ancestral.service.broker.records import decoded, end_job, parse_reply, read_jobs
+from ancestral.service.broker.queues import Queues, decoded, end_job, parse_reply, read_jobs
 from ancestral.service.broker.scripts import ACKNOWLEDGE, CLAIM_SESSION, SAVE_SESSION, Script
 from ancestral.service.errors import NotReady, Overloaded, Unprocessable
 
@@ -355,7 +353,7 @@ class Clients:
         return QueuePosition(int(rank), pace * (int(rank) + slots) if pace is not None else None)
 
     async def timings(self, job: Job, sentences: int) -> list[str]:
-        """What :meth:`Lease.store` has stored of the timings of the job's first sentences, up to a gap."""
+        """The timings of the job's first sentences, up to a gap: what the worker has stored with its lease."""
         names = [f"timings:{sentence}" for sentence in range(sentences)]
         record = Keys(job.id)["job"]
         (found,) = await self._connection.commands(record, ["HMGET", record, *names])

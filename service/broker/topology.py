@@ -171,7 +171,7 @@ class ClusterTopology(Topology):
         """The client of the node that holds a key.
 
         Raises:
-            Exception: one of :data:`UNAVAILABLE`: no server of the cluster can be reached, or nobody has the key.
+            Exception: one of ``UNAVAILABLE`` (connection.py): no server of the cluster answers, or nobody has the key.
         """
         async with self._discovering:
             if not self._known:

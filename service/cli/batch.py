@@ -9,20 +9,15 @@ from pathlib import Path
 import click
 
 from ancestral.catalog.catalog import DEFAULT_MODEL
-from ancestral.command_line import SeedType, click_errors
+from ancestral.command_line import click_errors, field_options, progress_bar, pronunciations_option
+from ancestral.requests import Speak
 
 
 @click.command(short_help="Speak, draw or score every row of a file.")
 @click.argument("rows")
 @click.option("-o", "--output", required=True, help="A folder, or its address: s3://…, gs://…, whatever fsspec knows.")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="A model's id.")
-@click.option(
-    "--seed",
-    type=SeedType(),
-    default=0,
-    show_default=True,
-    help="A row's own seed is a digest of this one and of its key.",
-)
+@field_options(Speak, "seed", default=0, help="A row's own seed is a digest of this one and of its key.")
 @click.option("--score", is_flag=True, help="Score the recording or the image of every row.")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Copy this column, too. Can be repeated.")
 @click.option(
@@ -34,11 +29,7 @@ from ancestral.command_line import SeedType, click_errors
     help="Parquet, tar files of WebDataset, or a FLAC or PNG for each row with a .jsonl for each part.",
 )
 @click.option("--engine", type=click.Choice(["ray"]), help="Ray's cluster, in the place of all cores of this machine.")
-@click.option(
-    "--pronunciations",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A JSON file with words and their phonemes; ANCESTRAL_PRONUNCIATIONS by default.",
-)
+@pronunciations_option
 def command(
     rows: str,
     output: str,
@@ -48,7 +39,7 @@ def command(
     keep: tuple[str, ...],
     form: str,
     engine: str | None,
-    pronunciations: Path | None,
+    lexicon: Path | None,
 ) -> None:
     """Make something of every row of ROWS, a .jsonl, .csv or .parquet file or its address (docs/batch.md).
 
@@ -56,7 +47,7 @@ def command(
     goes on where it was, and ends with the same bytes.
     """
     try:
-        from ancestral.service.cli.rows.parts import Batch, BatchError, Output, begin, run_here, run_on_ray
+        from ancestral.service.cli.local.rows import Batch, BatchError, Output, begin, run_here, run_on_ray
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is not installed: .venv/bin/pip install -e '.[batch]'") from error
     from ancestral.service.cli.local.model import FAILURES
@@ -65,8 +56,8 @@ def command(
     with click_errors(*FAILURES, BatchError):
         settings = load_settings()
         config = settings.catalog_config
-        if pronunciations is not None:
-            config = replace(config, pronunciations=pronunciations)
+        if lexicon is not None:
+            config = replace(config, pronunciations=lexicon)
         batch, parts = begin(
             Batch(
                 source=rows, output=output, form=form, model=model, config=config, engine=settings.engine,
@@ -83,12 +74,8 @@ def command(
 
 def _follow(run: Iterator[tuple[int, int]], finished: int, count: int) -> int:
     """Have all parts made, with a progress bar on standard error; returns how many rows have an error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    rate = TextColumn("rows, {task.fields[rate]:.1f}/s")
     errors = 0
-    with Progress(BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with progress_bar("{task.completed} of {task.total}, {task.fields[rate]:.1f}/s") as bar:
         task = bar.add_task("rows", total=count, completed=finished, rate=0.0)
         for rows, wrong in run:
             errors += wrong

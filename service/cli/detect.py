@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
+from pydantic import Field
 
-from ancestral.command_line import FiniteRange, SeedType, click_errors
+from ancestral.command_line import FILE, FieldType, click_errors, field_options
+from ancestral.requests import Speak
 
+_SECONDS = Annotated[float, Field(ge=0.0, le=86400.0, allow_inf_nan=False)]
 OURS = ("made_here", "made_with_model")
 
 
@@ -27,9 +30,9 @@ def _recipe(_context: click.Context, _option: click.Parameter, text: str | None)
 
 
 @click.command(short_help="Say whether files were made here, with the evidence.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--model", help="A model's id; all that fit by default.")
-@click.option("--seed", type=SeedType(), help="That may have made them.")
+@field_options(Speak, "seed", help="That may have made them.")
 @click.option("--recipe", metavar="JSON|@FILE", callback=_recipe, help="Instead of the one in the file; or a manifest.")
 @click.option("--voice", help="Of recordings.")
 @click.option("--text", help="What is said in recordings.")
@@ -40,7 +43,7 @@ def _recipe(_context: click.Context, _option: click.Parameter, text: str | None)
     metavar="N",
     help="Search the seeds of the first N counters of ANCESTRAL_PROVENANCE_KEY, the newest first.",
 )
-@click.option("--seconds", type=FiniteRange(0.0, 86400.0), default=10.0, show_default=True, help="For the search.")
+@click.option("--seconds", type=FieldType("seconds", _SECONDS), default=10.0, show_default=True, help="For the search.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with all evidence.")
 def command(files: tuple[Path, ...], counters: int, seconds: float, as_json: bool, **told: Any) -> None:
     """Say of FILES (PNG, WebP, JPEG, WAV, FLAC, Ogg, MP3) whether they were sampled here: by their signature, by

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from ancestral.command_line import FiniteRange, SeedType, check_output, click_errors
-from ancestral.models.entries import MAX_BEST_OF, MAX_GUIDANCE
+from ancestral.command_line import FILE, check_output, click_errors, field_options, progress_bar
+from ancestral.requests import Draw
 
 if TYPE_CHECKING:
     from ancestral.images.picture import Pictures
     from ancestral.model import DrawArguments
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST = 1000
 """Most pictures at once."""
 
@@ -41,14 +40,12 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 @click.command(short_help="Draw pictures of a class, or of what a picture shows, into files.")
 @click.argument("name", metavar="[CLASS]", required=False)
 @click.option(
-    "--like",
-    type=_FILE,
-    help="A picture to draw from, in the place of CLASS: to reconstruct, or of the person to draw.",
+    "--like", type=FILE, help="A picture to draw from, in the place of CLASS: to reconstruct, or of the person to draw."
 )
-@click.option("--edit", "edited", type=_FILE, help="A picture to draw CLASS into, where --mask is transparent.")
-@click.option("--mask", type=_FILE, help="Of --edit: a .png or .webp file, transparent where it is drawn anew.")
+@click.option("--edit", "edited", type=FILE, help="A picture to draw CLASS into, where --mask is transparent.")
+@click.option("--mask", type=FILE, help="Of --edit: a .png or .webp file, transparent where it is drawn anew.")
 @click.option("--model", help="A model's id; the first that knows CLASS by default.")
-@click.option("--style", help="One of the model's styles; any by default.")
+@field_options(Draw, "style", help="One of the model's styles; any by default.")
 @click.option(
     "-o",
     "--output",
@@ -82,27 +79,7 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 @click.option(
     "--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Side in pixels of each drawn pixel."
 )
-@click.option("--seed", type=SeedType(), help="The same seed gives the same pictures. Random by default.")
-@click.option("--temperature", type=FiniteRange(0.0, 2.0), help="The model's own by default.")
-@click.option(
-    "--guidance",
-    type=FiniteRange(0.0, MAX_GUIDANCE),
-    help="Weight of the class (classifier-free guidance); 1 is the plain model. The model's own by default.",
-)
-@click.option(
-    "--best-of",
-    type=click.IntRange(1, MAX_BEST_OF),
-    default=1,
-    show_default=True,
-    help="Candidates of each picture; the one is written that shows best what was named. Of models with a classifier.",
-)
-@click.option(
-    "--background",
-    type=click.Choice(["auto", "transparent", "opaque"]),
-    default="auto",
-    show_default=True,
-    help="Of models with a transparent colour; auto is transparent where the format can be.",
-)
+@field_options(Draw, "seed", "temperature", "guidance", "best_of", "background")
 @click.option(
     "--palette",
     metavar="NAME|FILE",
@@ -120,7 +97,6 @@ def command(
     edited: Path | None,
     mask: Path | None,
     model: str | None,
-    style: str | None,
     output: Path,
     count: int,
     sheet: tuple[int, int] | str | None,
@@ -128,13 +104,8 @@ def command(
     atlas: str | None,
     padding: int | None,
     scale: int,
-    seed: int | None,
-    temperature: float | None,
-    guidance: float | None,
-    best_of: int,
-    background: str,
-    palette: str | Path | None,
     save_palette: Path | None,
+    **options: Unpack[DrawArguments],
 ) -> None:
     """Draw pictures of CLASS, with a progress bar.
 
@@ -148,7 +119,7 @@ def command(
     from ancestral.service.settings import load_settings
 
     files = _files(output, count)
-    if background == "transparent" and output.suffix.lower() in (".jpg", ".jpeg"):
+    if options["background"] == "transparent" and output.suffix.lower() in (".jpg", ".jpeg"):
         raise click.BadParameter("transparent is not possible, because jpeg has none", param_hint="--background")
     if sheet is not None:
         if count != 1:
@@ -161,24 +132,17 @@ def command(
         raise click.UsageError("what to draw: either CLASS or --like")
     if (edited is None) != (mask is None) or (edited is not None and (like, sheet) != (None, None)):
         raise click.UsageError("--edit and --mask go together, and not with --like or --sheet")
-    if like is not None and (style, guidance, sheet, best_of) != (None, None, None, 1):
+    if like is not None and (options["style"], options["guidance"], sheet, options["best_of"]) != (None, None, None, 1):
         raise click.UsageError("--style, --guidance, --best-of and --sheet are for models of classes, not for --like")
     with click_errors(*FAILURES):
         signer = load_settings().load_signer()
         source = edited or like
         ingredient = None if signer is None or source is None else ingredient_of(source.read_bytes(), str(source))
         painter = configured_model(model or model_that_draws(name))
-        options: DrawArguments = {
-            "seed": seed,
-            "temperature": temperature,
-            "background": background,
-            "palette": palette,
-        }
         if like is not None:
             pictures = painter.reconstruct(like, count, **options)
         else:
             prompt = name if painter.attributes or name != "any" else None
-            options |= {"style": style, "guidance": guidance, "best_of": best_of}
             if edited is not None and mask is not None:
                 pictures = painter.edit(edited, mask, name or "any", count, **options)
             elif isinstance(sheet, str):
@@ -233,10 +197,7 @@ def _files(output: Path, count: int) -> list[Path]:
 
 def _sample(pictures: Pictures) -> None:
     """Sample all of them, with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
+    with progress_bar("{task.percentage:.0f} %") as progress:
         task = progress.add_task("rows", total=pictures.height)
         for rows in pictures.rows():
             progress.update(task, completed=rows)

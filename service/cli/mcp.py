@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ancestral.command_line import click_errors
+from ancestral.command_line import FILE, click_errors
 from ancestral.service.cli.server_options import connected, server_options
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
 
-    from ancestral.service.cli.local.models import LocalModels
+    from ancestral.service.cli.local.model import LocalModels
 
 _REMOTE: Final = 16
 """Requests at a time, if a server samples them."""
@@ -31,7 +31,7 @@ _REMOTE: Final = 16
 @click.option("--http", metavar="HOST:PORT", help="Serve streamable HTTP at /mcp there, instead of standard input.")
 @click.option(
     "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     help="A file with the bearer token that --http requires; needed where others than this machine reach it.",
 )
 @click.option(
@@ -53,7 +53,7 @@ def command(
         from ancestral.service.cli.local.mcp_tools import Tools
     except ImportError as error:
         raise click.ClickException("needs the extra 'mcp': .venv/bin/pip install -e '.[mcp]'") from error
-    from ancestral.service.cli.local.models import LocalModels
+    from ancestral.service.cli.local.model import LocalModels
 
     with click_errors(*FAILURES), ExitStack() as stack:
         if server := connected(url, api_key_file):

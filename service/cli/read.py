@@ -9,22 +9,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ancestral.command_line import FiniteRange, SeedType, check_output, click_errors, voices_option
-from ancestral.models.entries import SPEEDS
+from ancestral.command_line import (
+    FILE,
+    check_output,
+    click_errors,
+    field_options,
+    progress_bar,
+    pronunciations_option,
+    voices_option,
+)
+from ancestral.requests import Speak
 from ancestral.service.cli.server_options import connected, server_options
 
 if TYPE_CHECKING:
     from ancestral.models.text import Pronunciations
     from ancestral.service.books.parts import Part, PartsFolder
-    from ancestral.service.books.speaker import Reading, Speaker
+    from ancestral.service.books.reading import Reading, Speaker
     from ancestral.service.speech.timestamps import CaptionFormat
 
 _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(short_help="Read a long text into an audiobook.")
-@click.argument("text", type=_FILE)
+@click.argument("text", type=FILE)
 @click.option(
     "-o",
     "--output",
@@ -38,18 +45,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @voices_option
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
-@click.option(
-    "--seed",
-    type=SeedType(),
-    default=0,
-    show_default=True,
-    help="Another seed gives another reading; the same one the same bytes.",
-)
-@click.option("--speed", type=FiniteRange(*SPEEDS), default=1.0, show_default=True)
-@click.option("--pronunciations", type=_FILE, help="A JSON file with words and their phonemes; see docs/text.md.")
+@field_options(Speak, "seed", default=0, help="Another seed gives another reading; the same one the same bytes.")
+@field_options(Speak, "speed")
+@pronunciations_option
 @click.option("--title", help="By default the title in an EPUB or a Project Gutenberg header, or the name of the file.")
 @click.option("--author", help="By default the author in an EPUB or the header of a Project Gutenberg text.")
-@click.option("--cover", type=_FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default.")
+@click.option("--cover", type=FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default.")
 @click.option("--split", is_flag=True, help="A file a chapter: OUTPUT without its suffix, -01 and so on.")
 @click.option(
     "--captions",
@@ -72,7 +73,7 @@ def command(
     model: str | None,
     seed: int,
     speed: float,
-    pronunciations: Path | None,
+    lexicon: Path | None,
     title: str | None,
     author: str | None,
     cover: Path | None,
@@ -91,9 +92,9 @@ def command(
     from ancestral.service.books.epub import EpubError
     from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
     from ancestral.service.books.parts import BookError, PartsFolder, notes_of, parts_of
-    from ancestral.service.books.speaker import Reading
-    from ancestral.service.cli.book.local import RemoteSpeaker
+    from ancestral.service.books.reading import Reading
     from ancestral.service.cli.local.model import FAILURES
+    from ancestral.service.cli.speakers import RemoteSpeaker
     from ancestral.service.settings import load_settings
 
     form = output.suffix.lower().removeprefix(".")
@@ -117,12 +118,11 @@ def command(
         reading = Reading(voice, book.language, speed, voices)
         speaker: Speaker
         if server := connected(url, api_key_file):
-            speaker = RemoteSpeaker(stack.enter_context(server), model, reading)
-            lexicon = read_lexicon(pronunciations)
+            speaker, words = RemoteSpeaker(stack.enter_context(server), model, reading), read_lexicon(lexicon)
         else:
-            speaker, lexicon = _local(pronunciations, model, reading)
+            speaker, words = _local(lexicon, model, reading)
         made_from = reading.made_from(speaker.model, speaker.model_sha256, speaker.voice)
-        found, unspoken = parts_of(book, lexicon, seed, made_from, speaker.cast)
+        found, unspoken = parts_of(book, words, seed, made_from, speaker.cast)
         for note in notes_of(book, unspoken):
             click.echo(f"{text}: {note}", err=True)
         folder = PartsFolder(parts or output.with_name(f"{output.name}.parts"), speaker.sample_rate)
@@ -145,53 +145,35 @@ def command(
     click.echo(f"{output}: {len(chapters)} chapters, {minutes:.1f} minutes, seed {seed}", err=True)
 
 
-def _local(pronunciations: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
-    """A model in this process, and the lexicon."""
+def _local(lexicon: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
+    """A model in this process, and the words of the lexicon."""
     from ancestral.catalog.catalog import read_lexicon
-    from ancestral.service.cli.book.local import LocalSpeaker
     from ancestral.service.cli.local.model import configured_model, model_that_speaks
+    from ancestral.service.cli.speakers import LocalSpeaker
     from ancestral.service.settings import load_settings
 
     settings = load_settings()
-    loaded = configured_model(model or model_that_speaks(reading.voice), pronunciations)
-    lexicon = read_lexicon(pronunciations or settings.pronunciations)
-    return LocalSpeaker(loaded, reading, settings.threads), lexicon
+    loaded = configured_model(model or model_that_speaks(reading.voice), lexicon)
+    words = read_lexicon(lexicon or settings.pronunciations)
+    return LocalSpeaker(loaded, reading, settings.threads), words
 
 
 def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:
     """Have the parts spoken that are not finished yet, with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
     from ancestral.service.books.parts import distinct
 
     each = distinct(parts)
     missing = [part for part in each if not folder.has(part)]
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[sentences]} of {task.fields[total_sentences]} sentences"),
-        TimeRemainingColumn(),
+    (characters, sentences), (left, left_sentences) = (
+        (sum(len(part.text) for part in some), sum(part.sentences for part in some)) for some in (each, missing)
     )
-    total, total_sentences = (sum(size(part) for part in each) for size in (_characters, _sentences))
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar("{task.fields[sentences]} of {task.fields[all]} sentences") as progress:
         task = progress.add_task(
-            speaker.voice,
-            total=total,
-            completed=total - sum(map(_characters, missing)),
-            sentences=total_sentences - sum(map(_sentences, missing)),
-            total_sentences=total_sentences,
-        )
+            speaker.voice, total=characters, completed=characters - left,
+            sentences=sentences - left_sentences, all=sentences,
+        )  # fmt: skip
         for spoken in speaker.speak(missing):
             folder.use(spoken.engine)
             folder.store(spoken.part, spoken.flac, spoken.words)
-            sentences = progress.tasks[task].fields["sentences"] + spoken.part.sentences
-            progress.update(task, advance=_characters(spoken.part), sentences=sentences)
-
-
-def _characters(part: Part) -> int:
-    return len(part.text)
-
-
-def _sentences(part: Part) -> int:
-    return part.sentences
+            spoken_sentences = progress.tasks[task].fields["sentences"] + spoken.part.sentences
+            progress.update(task, advance=len(spoken.part.text), sentences=spoken_sentences)

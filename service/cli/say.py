@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from ancestral.command_line import FiniteRange, SeedType, check_output, click_errors, voices_option
-from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, MAX_TEMPERATURE, SPEEDS
+from ancestral.command_line import (
+    check_output,
+    click_errors,
+    field_options,
+    progress_bar,
+    pronunciations_option,
+    voices_option,
+)
+from ancestral.requests import Speak
 
 if TYPE_CHECKING:
-    from ancestral.speech.voice import Speech
+    from ancestral.speech.voice import SpeakArguments, Speech
 
 
 @click.command(short_help="Speak a text into a file.")
@@ -27,40 +34,17 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="A .wav, .flac, .mp3, .opus or .aac file; - streams a WAV to standard output while it is sampled.",
 )
-@click.option("--seed", type=SeedType(), help="The same seed gives the same sound. Random by default.")
-@click.option("--speed", type=FiniteRange(*SPEEDS), default=1.0, show_default=True)
-@click.option(
-    "--pitch", type=FiniteRange(-MAX_PITCH, MAX_PITCH), default=0.0, show_default=True, help="Semitones higher."
-)
-@click.option(
-    "--intonation",
-    type=FiniteRange(0.0, MAX_INTONATION),
-    default=1.0,
-    show_default=True,
-    help="How far the pitch moves around its mean; 0 is monotone.",
-)
-@click.option("--language", help="Of TEXT: es, fr-FR, …; the voice's by default.")
+@field_options(Speak, "seed", "speed", "pitch", "intonation", "language", "temperature")
 @click.option("--ssml", is_flag=True, help="TEXT is an SSML document.")
-@click.option(
-    "--pronunciations",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A JSON file with words and their phonemes; ANCESTRAL_PRONUNCIATIONS by default.",
-)
-@click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help="The model's own by default.")
+@pronunciations_option
 def command(
     text: str,
     voice: str | None,
-    voices: dict[str, str],
     model: str | None,
     output: Path,
-    seed: int | None,
-    speed: float,
-    pitch: float,
-    intonation: float,
-    language: str | None,
     ssml: bool,
-    pronunciations: Path | None,
-    temperature: float | None,
+    lexicon: Path | None,
+    **options: Unpack[SpeakArguments],
 ) -> None:
     """Speak TEXT (- reads it from standard input), with a progress bar."""
     from ancestral import codecs
@@ -75,12 +59,9 @@ def command(
     words = sys.stdin.read() if text == "-" else text
     with click_errors(*FAILURES):
         signer = None if str(output) == "-" else load_settings().load_signer()
-        speaker = configured_model(model or model_that_speaks(voice), pronunciations).voice(voice)
-        speech = speaker.speak(
-            words, seed=seed, temperature=temperature, speed=speed, pitch=pitch, intonation=intonation,
-            input_format="ssml" if ssml else "text",
-            language=language, voices=voices,
-        )  # fmt: skip
+        speaker = configured_model(model or model_that_speaks(voice), lexicon).voice(voice)
+        options["input_format"] = "ssml" if ssml else "text"
+        speech = speaker.speak(words, **options)
         if str(output) == "-":
             _stream(speech)
         else:
@@ -97,16 +78,7 @@ def _stream(speech: Speech) -> None:
 
 def _sample(speech: Speech, name: str) -> None:
     """Sample all of it, with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.1f} s of sound, {task.fields[factor]:.1f}× real time"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bar("{task.completed:.1f} s of sound, {task.fields[factor]:.1f}× real time") as progress:
         task = progress.add_task(name, total=speech.duration, factor=0.0)
         for wave in speech:
             sound = progress.tasks[task].completed + len(wave) / speech.sample_rate

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from ancestral.command_line import FILE
+
 if TYPE_CHECKING:
     from ancestral.client.server import RemoteModel, Server
     from ancestral.model import Model
@@ -20,11 +22,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def server_options(function: F) -> F:
     """Options that name a server; the command gets ``url`` and ``api_key_file``."""
-    key = click.option(
-        "--api-key-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A file with the key for --url, if the server needs one.",
-    )
+    key = click.option("--api-key-file", type=FILE, help="A file with the key for --url, if the server needs one.")
     url = click.option("--url", help="Let this server sample, such as http://localhost:8000, instead of this process.")
     return url(key(function))
 

@@ -37,7 +37,7 @@ def command(check: bool) -> None:
         from ancestral.service.cli.local.sockets import AddressError, listen
         from ancestral.service.settings import Settings, SettingsError, load_settings
         from ancestral.service.telemetry.logging import configure_logging
-        from ancestral.service.worker.run import run_worker
+        from ancestral.service.worker import run_worker
 
     def load(settings: Settings) -> LoadedModels:
         return load_models(settings.catalog_config, settings.engine)

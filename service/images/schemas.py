@@ -11,18 +11,18 @@ from ancestral.requests import (
     PALETTE_NAME,
     SIZE,
     Background,
+    ClassRequest,
     Described,
-    Draw,
     ImageFormat,
     ImageRequest,
     Names,
     Seed,
     StrictRequest,
 )
-from ancestral.service.ws.schemas import ApiKey, ServerEvent, SessionClose
+from ancestral.service.ws.messages import ApiKey, ServerEvent, SessionClose
 
 
-class ImageGenerate(Draw):
+class ImageGenerate(ClassRequest):
     """The message that requests pictures over a websocket."""
 
     type: Literal["image.generate"]

@@ -45,11 +45,16 @@ from ancestral.service.jobs.plans import PayloadError, plan_of
 from ancestral.service.jobs.state import AppState, submit_job
 from ancestral.service.jobs.stream import JobReader, job_end
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.bounded_websocket import FRAME_BYTES, BoundedWebSocket, CloseConnection, Disconnected
-from ancestral.service.ws.connection import WsConnection, receive_loop
-from ancestral.service.ws.credentials import Credentials
-from ancestral.service.ws.messages import parse_message, wrong_order
-from ancestral.service.ws.schemas import ServerEvent, error_event
+from ancestral.service.ws.connection import (
+    FRAME_BYTES,
+    BoundedWebSocket,
+    CloseConnection,
+    Credentials,
+    Disconnected,
+    WsConnection,
+    receive_loop,
+)
+from ancestral.service.ws.messages import ServerEvent, error_event, parse_message, wrong_order
 
 _EVENTS: Final = (ImagePartial, ImageCompleted)
 _EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)
@@ -204,7 +209,7 @@ async def as_events(state: AppState, reader: ImageReader, partial_images: int) -
 
 
 def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict[str, Any]:
-    """The fields of :class:`ImageEvent`, of one of the pictures that are returned."""
+    """The fields of :class:`ancestral.service.images.schemas.ImageEvent`, of one of the pictures that are returned."""
     plan = reader.plan
     candidate = plan.returned[index]
     return {

@@ -41,8 +41,7 @@ from ancestral.provenance.signer import Signer
 from ancestral.service.broker.artifacts import PIECE_BYTES, Draft, DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Job, Status
-from ancestral.service.broker.messages import Ended, JobExpired, Piece
+from ancestral.service.broker.job import Ended, Job, JobExpired, Piece, Status
 from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
 from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
 from ancestral.service.jobs.stream import drop_published, failure_error

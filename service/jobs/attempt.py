@@ -21,8 +21,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.sampler import Plan, Sampler
 from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker.job import Failure, Priority, Status
-from ancestral.service.broker.messages import Signals, SymbolsLost
+from ancestral.service.broker.job import Failure, Priority, Signals, Status, SymbolsLost
 from ancestral.service.broker.workers import Lease
 from ancestral.service.errors import internal_error
 from ancestral.service.settings import Settings

@@ -34,7 +34,6 @@ from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import (
     Drawing,
-    DrawOptions,
     PictureEncoding,
     PictureScore,
     class_drawing,
@@ -56,6 +55,7 @@ from ancestral.requests import (
     MAX_PICTURES,
     AudioRequest,
     CompletionRequest,
+    Draw,
     EditRequest,
     GenerationRequest,
     Growing,
@@ -202,8 +202,8 @@ def image_job(catalog: Catalog, settings: Settings, request: PictureRequest) -> 
 
 def _drawing(model: ImageModel, request: PictureRequest) -> tuple[Drawing, bytes | None, NDArray[np.uint8] | None]:
     """What is drawn; the file that was sent with the request, and the symbols of it that are used."""
-    given = {name: getattr(request, name) for name in DrawOptions.__dataclass_fields__ if hasattr(request, name)}
-    options, spec = DrawOptions(**given), model.spec
+    given = {name: getattr(request, name) for name in Draw.model_fields if hasattr(request, name)}
+    options, spec = Draw.model_construct(**given), model.spec
     if isinstance(request, InterpolationRequest):
         return interpolation(model, request.begin, request.end, request.steps, options), None, None
     if isinstance(request, ReconstructionRequest):
@@ -214,7 +214,11 @@ def _drawing(model: ImageModel, request: PictureRequest) -> tuple[Drawing, bytes
     prompt, param = _prompt(request)
     if not isinstance(request, CompletionRequest | EditRequest):
         if request.sheet is not None:
-            return _sheet(model, request.sheet, prompt, request, replace(options, fit=None), param), None, None
+            return (
+                _sheet(model, request.sheet, prompt, request, options.model_copy(update={"fit": None}), param),
+                None,
+                None,
+            )
         return class_drawing(model, prompt, request.n, options, param), None, None
     if request.sheet is not None:
         raise InvalidRequest("sheet: nothing of a sheet can be given", param="sheet", code="conflict")
@@ -227,7 +231,7 @@ def _drawing(model: ImageModel, request: PictureRequest) -> tuple[Drawing, bytes
 
 
 def _sheet(
-    model: ImageModel, name: str, prompt: str | None, request: ImageRequest, options: DrawOptions, param: str
+    model: ImageModel, name: str, prompt: str | None, request: ImageRequest, options: Draw, param: str
 ) -> Drawing:
     """A sheet that the model lays out."""
     for field, given in (("n", request.n != 1), ("stream", request.stream)):

@@ -25,8 +25,7 @@ from ancestral.loader import LoadedModels
 from ancestral.models.engines.base import Stream
 from ancestral.models.engines.images.batch import ImageBatch
 from ancestral.models.scheduler import Chunk, End, Slot
-from ancestral.service.broker.job import Priority
-from ancestral.service.broker.messages import Piece, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
+from ancestral.service.broker.job import Piece, Priority, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
 from ancestral.service.broker.workers import Lease
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.plans import plan_of
@@ -453,7 +452,7 @@ class ScoringAttempt(JobAttempt):
     """No client reads while it runs."""
 
     def halt(self) -> None:
-        """Nothing to do: :meth:`work` checks :attr:`stopped` between its pieces."""
+        """Nothing to do: :meth:`work` checks :attr:`JobAttempt.stopped` between its pieces."""
 
     def on_read(self, read: int) -> None:
         pass

@@ -22,8 +22,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.provenance.signer import Signer
 from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS, Clients, SeedCounter
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Job, Priority
-from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.broker.job import Job, Priority, WorkerInfo
 from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.artifacts import Artifacts
 from ancestral.service.jobs.plans import JobSpec, dump

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Failure, Job, Status
-from ancestral.service.broker.messages import Begin, Ended, JobExpired, Piece, Preview
+from ancestral.service.broker.job import Begin, Ended, Failure, Job, JobExpired, Piece, Preview, Status
 from ancestral.service.errors import Conflict, Overloaded, ServiceError, content_expired, redis_unavailable
 from ancestral.service.jobs.plans import Sampled
 

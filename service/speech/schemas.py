@@ -12,7 +12,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.formats import AudioFormat
 from ancestral.models.text import InputFormat, Rest, Sentence, Word
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, Seed, example
-from ancestral.service.ws.schemas import ServerEvent
+from ancestral.service.ws.messages import ServerEvent
 
 # Times of words, phonemes and visemes, as clients see them.
 
@@ -350,14 +350,17 @@ class Phonemized(Described):
                     "text": "hello.",
                     "phonemes": "sil HH EH0 L OW1 .",
                     "items": [
-                        {"type": "word", "text": "hello", "phonemes": "HH EH0 L OW1", "rate": 1.0, "pitch": 0.0},
+                        {
+                            "type": "word", "text": "hello", "phonemes": "HH EH0 L OW1",
+                            "rate": 1.0, "pitch": 0.0, "decibels": 0.0, "whispered": False,
+                        },
                         {"type": "pause", "mark": ".", "seconds": None},
                     ],
                 }
             ],
             "skipped": [],
         }
-    )
+    )  # fmt: skip
 
     object: Literal["phonemes"] = "phonemes"
     sentences: list[PhonemizedSentence]

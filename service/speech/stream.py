@@ -48,8 +48,8 @@ class AudioReader(JobReader):
         """How many streams (sentences) have begun."""
 
     async def waves(self) -> AsyncIterator[tuple[int, Wave]]:
-        """The sound, chunk by chunk, ``float32 [T]``, each with the number of its sentence; raises as :meth:`symbols`
-        does."""
+        """The sound, chunk by chunk, ``float32 [T]``, each with the number of its sentence; raises as
+        :meth:`JobReader.symbols` does."""
         decode = AudioDecoder(self.model.spec, self.plan.deemphasis_state)
         async for index, symbols in self.symbols():
             self.streams = index + 1

@@ -10,8 +10,13 @@ import logging
 import os
 import re
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+from ancestral.service.broker.connection import UNAVAILABLE
 
 request_id: ContextVar[str] = ContextVar("request_id")
 """The ``x-request-id`` of the request being served; added to every line logged meanwhile."""
@@ -144,3 +149,45 @@ def without_password(url: str) -> str:
     """The URL of a Redis as it may be logged: with ``***`` for the password, if it has one."""
     url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
     return re.sub(r"^([\w+]+://[^:/@]*):.*@", r"\1:***@", url)
+
+
+# Says in the log that Redis cannot be reached: at once, then once in a while; and when it can be reached again.
+
+
+REMIND_SECONDS = 30.0
+"""Interval of the lines about the same outage."""
+
+log = logging.getLogger(__name__)
+
+
+class RedisOutage:
+    """Whether Redis answers this process, as its periodic calls find it."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing is known yet; ``url`` is logged without its password."""
+        self._address = without_password(url)
+        self.connected = False
+        self._warned_at: float | None = None
+
+    @contextmanager
+    def tolerated(self) -> Iterator[None]:
+        """Run one call to Redis; if Redis is unavailable, log it and go on."""
+        try:
+            yield
+        except UNAVAILABLE as error:
+            self._failed(error)
+        else:
+            self._succeeded()
+
+    def _failed(self, error: Exception) -> None:
+        now = time.monotonic()
+        if self._warned_at is None or now - self._warned_at >= REMIND_SECONDS:
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+            log.warning("Redis is unavailable, retrying", extra={"redis": self._address, "reason": reason})
+            self._warned_at = now
+        self.connected = False
+
+    def _succeeded(self) -> None:
+        if not self.connected:
+            log.info("connected to Redis", extra={"redis": self._address})
+            self.connected, self._warned_at = True, None

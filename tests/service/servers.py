@@ -33,7 +33,7 @@ from ancestral.service.api.server import server_of
 from ancestral.service.cli.local.sockets import listen
 from ancestral.service.settings import PREFIX, Settings, load_settings
 from ancestral.service.telemetry.logging import json_handler
-from ancestral.service.worker.run import run_worker
+from ancestral.service.worker import run_worker
 from tests.service.redis_servers import Node, cluster
 from tests.service.toys import GENERATION, SPEECH
 from tests.waiting import awaited, eventually

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
-from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
 from ancestral.requests import (
@@ -26,7 +24,6 @@ from ancestral.requests import (
     GenerationRequest,
     ImageRequest,
     InterpolationRequest,
-    Speak,
     SpeechRequest,
     StrictRequest,
     checked,
@@ -39,7 +36,6 @@ from ancestral.service.jobs.schemas import JobsQuery
 from ancestral.service.settings import Settings
 from ancestral.service.speech.elevenlabs.schemas import FirstMessage, StreamQuery, TextToSpeech
 from ancestral.service.speech.session.state import InputText, SessionConfig
-from ancestral.speech.utterance import utterance
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
 from tests.service.toys import GENERATION, SPEECH
 from tests.service.ws_client import CONFIG
@@ -295,21 +291,3 @@ def test_what_a_model_cannot_do_is_refused_by_name(kind: type[StrictRequest], ca
         assert code in ("", error.code), (changes, error.code)
         assert error.message.startswith(f"{param}: "), changes
         assert "passwd" not in error.message
-
-
-def test_a_text_is_in_the_language_of_its_voice_unless_said_otherwise(catalog: Catalog) -> None:
-    model = catalog.speech_model("tiny", "speech")
-    ann = model.entry.voices[0]
-    said = {
-        (spoken, language): utterance(
-            catalog, model, VoiceMix(((replace(ann, language=spoken), 1),)), "Son las 3.", Speak(language=language)
-        )
-        for spoken in ("es-ES", "en-US")
-        for language in (None, "es", "en-GB")
-    }
-    texts = {key: "".join(sentence.text for sentence in found.sentences) for key, found in said.items()}
-    assert {key for key, text in texts.items() if text == "son las tres."} == {
-        ("es-ES", None), ("es-ES", "es"), ("en-US", "es"),
-    }  # fmt: skip
-    assert said["es-ES", None] == replace(said["es-ES", "es"], language="es-ES", seed=said["es-ES", None].seed)
-    assert "ɾ" in said["es-ES", "es"].sentences[0].phones

@@ -12,13 +12,12 @@ from ancestral.service.images import schemas as image_events
 from ancestral.service.images import stream as images
 from ancestral.service.images.schemas import IMAGE_MESSAGES
 from ancestral.service.speech import schemas as events
-from ancestral.service.speech.elevenlabs import contexts, stream_input
 from ancestral.service.speech.elevenlabs import schemas as elevenlabs
-from ancestral.service.speech.elevenlabs.schemas import MultiStreamQuery, StreamQuery
+from ancestral.service.speech.elevenlabs.schemas import StreamQuery
+from ancestral.service.speech.elevenlabs.websockets import CONTEXTS, STREAM_INPUT
 from ancestral.service.speech.session import native
 from ancestral.service.speech.session.state import SPEECH_MESSAGES
-from ancestral.service.ws.messages import NoQuery
-from ancestral.service.ws.schemas import ErrorEvent
+from ancestral.service.ws.messages import ErrorEvent, NoQuery
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,13 @@ WEBSOCKETS: Final = {
             ErrorEvent,
         ),
     ),
-    stream_input.PATH: Websocket(
+    STREAM_INPUT: Websocket(
         StreamQuery,
         (elevenlabs.FirstMessage, elevenlabs.TextMessage),
         (elevenlabs.AudioMessage, elevenlabs.FailureMessage),
     ),
-    contexts.PATH: Websocket(
-        MultiStreamQuery,
+    CONTEXTS: Websocket(
+        StreamQuery,
         (elevenlabs.ContextMessage,),
         (elevenlabs.ContextAudio, elevenlabs.ContextFailure, elevenlabs.FailureMessage),
     ),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ancestral.command_line import FiniteRange, click_errors, model_options
+from ancestral.command_line import click_errors, field_options, model_options
 from ancestral.errors import AncestralError
-from ancestral.models.entries import MANIFEST, MAX_GUIDANCE, MAX_TEMPERATURE, ModelEntry
+from ancestral.models.entries import MANIFEST, ModelEntry
 from ancestral.models.spec import FeatureSpec
+from ancestral.requests import Draw
 
 if TYPE_CHECKING:
     from ancestral.catalog.catalog import CatalogConfig
@@ -48,8 +49,7 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 @click.option(
     "--drawn", type=click.IntRange(0), default=100, show_default=True, help="Samples of each class; 0 leaves them out."
 )
-@click.option("--temperature", type=FiniteRange(0.0, MAX_TEMPERATURE), help=f"Of the samples. {_DEFAULT}")
-@click.option("--guidance", type=FiniteRange(0.0, MAX_GUIDANCE), help=f"To the class. {_DEFAULT}")
+@field_options(Draw, "temperature", "guidance", help=f"Of the samples. {_DEFAULT}")
 @click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
 @click.option("--edited", type=click.IntRange(0), default=0, help="Edits of real pictures, each of one attribute.")
 @click.option("--classifier", type=_FOLDER, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")

@@ -1,5 +1,6 @@
 """Reads books: each different part is a batch job, whose sound and times are kept until all are there; then they become
-the file, as ``ancestral read`` makes it."""
+the file, as ``ancestral read`` makes it. And what clients see of a book meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ from ancestral.errors import AncestralError, NotFound
 from ancestral.models.text import Pronunciations
 from ancestral.requests import SpeechRequest
 from ancestral.service.api.background import carry_out_parts, delete_parts, submit_part
+from ancestral.service.api.books.schemas import BookChapter, BookObject
 from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder
-from ancestral.service.books.plan import Plan, plan_book
+from ancestral.service.books.reading import Plan, plan_book
 from ancestral.service.broker.artifacts import PIECE_BYTES
+from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.broker.keys import LIFE_SECONDS
@@ -35,6 +38,40 @@ from ancestral.service.jobs.planning import prepared
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
 from ancestral.service.speech.timestamps import CaptionFormat, Timeline
+
+
+def extent_of(plan: Plan) -> dict[str, Any]:
+    """The titles of the chapters that are spoken, and of each request its chapter and its characters."""
+    numbers = list(dict.fromkeys(part.chapter for part in plan.parts))
+    return {
+        "chapters": [plan.book.chapters[number].title for number in numbers],
+        "requests": [[numbers.index(part.chapter), len(part.text) - len(part.lead)] for part in plan.requests],
+    }
+
+
+async def describe_book(service: AppState, book: Mapping[str, Any]) -> BookObject:
+    """The progress of a book."""
+    status, total, spoken = book["status"], [0] * len(book["chapters"]), [0] * len(book["chapters"])
+    done = await service.broker.batches.finished_lines(book["id"]) if status == "in_progress" else set()
+    for number, (chapter, characters) in enumerate(book["requests"]):
+        total[chapter] += characters
+        spoken[chapter] += characters if number in done or status == "completed" else 0
+    starts = book.get("starts", [None] * len(total))
+    chapters = [
+        BookChapter(
+            title=title or book["title"], characters=all_of, progress=round(part / all_of, 4) if all_of else 1.0,
+            start=start,
+        )
+        for title, all_of, part, start in zip(book["chapters"], total, spoken, starts, strict=True)
+    ]  # fmt: skip
+    fields = {name: book[name] for name in BookObject.model_fields.keys() & book.keys()}
+    wanted = book["wanted"]
+    fields |= {
+        "chapters": chapters, "progress": 1.0 if status == "completed" else min(0.999, sum(spoken) / sum(total)),
+        "format": wanted["form"], **{name: wanted[name] for name in ("split", "model", "voice", "seed", "speed")},
+    }  # fmt: skip
+    return BookObject.model_validate(fields)
+
 
 CAPTIONS: Final = get_args(CaptionFormat)
 _FOLDER: Final = "ancestral-book-"
@@ -120,7 +157,7 @@ class BookWork:
         await self._store.forget_data("book", book["id"])
         await self._store.delete_lines(book["id"], "output")
         if await self._store.cancelling(book["id"]) is not None:
-            await delete_book(self._state, book)
+            await _forget(self._store, book)
 
     # Speaking
 
@@ -229,8 +266,11 @@ def _failed(message: str, code: str) -> dict[str, Any]:
 
 async def delete_book(state: AppState, book: Mapping[str, Any]) -> None:
     """Delete a book, the jobs of its parts, its sound, and its file."""
-    store, name = state.broker.batches, book["id"]
     await delete_parts(state, book)
+    await _forget(state.broker.batches, book)
+
+
+async def _forget(store: BatchStore, book: Mapping[str, Any]) -> None:
     await store.delete("book", book)
-    await store.delete_lines(name, "output")
-    await store.delete_content(name)
+    await store.delete_lines(book["id"], "output")
+    await store.delete_content(book["id"])

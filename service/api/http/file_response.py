@@ -29,6 +29,11 @@ def not_modified(if_none_match: str | None, headers: Mapping[str, str]) -> Respo
 _RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE)
 
 
+def binary(*media_types: str) -> dict[str, Any]:
+    """The content of a response that has the bytes of a file, for OpenAPI."""
+    return {media: {"schema": {"type": "string", "format": "binary"}} for media in media_types}
+
+
 def file_responses(description: str, content: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     """``responses=`` of a route that answers with :func:`file_response`: the file, and the media types it may have."""
     return {

@@ -14,7 +14,8 @@ from ancestral.catalog.models import SpeechModel
 from ancestral.errors import AncestralError, NotFound
 from ancestral.requests import SpeechRequest
 from ancestral.service.api.deps import CallerDep, ContextDep, RequestContext, Service, base_url
-from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.api.http.body_route import BodyRoute
+from ancestral.service.api.http.file_response import binary
 from ancestral.service.api.responses import (
     ACCEPTED,
     HEADERS_OF_SOUND,
@@ -53,17 +54,17 @@ from ancestral.service.speech.elevenlabs.schemas import (
 from ancestral.service.speech.schemas import voices_of
 from ancestral.service.speech.stream import timed
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.bounded_websocket import FRAME_BYTES
+from ancestral.service.ws.connection import FRAME_BYTES
 from ancestral.speech.utterance import Utterance
 
-router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=BodyRoute)
 
 _JSON_LINES: Final = "application/x-ndjson"
 _FORMATS: Final = ("mp3", "opus", "pcm", "ulaw_8000", "alaw_8000")
 _SOUND: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The audio, sent while it is sampled.",
-        "content": {codecs.MEDIA_TYPES[form]: {"schema": {"type": "string", "format": "binary"}} for form in _FORMATS},
+        "content": binary(*(codecs.MEDIA_TYPES[form] for form in _FORMATS)),
         "headers": HEADERS_OF_SOUND,
     }
 }

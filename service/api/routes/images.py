@@ -39,14 +39,15 @@ from ancestral.requests import (
     ReconstructionRequest,
 )
 from ancestral.service.api.deps import ContextDep, RateLimitedCaller, RequestContext, Service, base_url
+from ancestral.service.api.http.body_route import MULTIPART, BodyRoute
 from ancestral.service.api.http.file_response import (
     ConditionsDep,
     IfNoneMatch,
+    binary,
     file_response,
     file_responses,
     not_modified,
 )
-from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import (
     ACCEPTED,
@@ -79,27 +80,29 @@ from ancestral.service.jobs.planning import encoding_job, image_job, picture_job
 from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID
 
-router = APIRouter(prefix="/v1/images", tags=["images"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1", tags=["images"], route_class=BodyRoute)
 
 PICTURES: dict[str, Any] = {"description": "The pictures.", "headers": headers_of_samples("pictures")}
 _DRAWN: dict[str, Any] = {"response_model": ImagesObject, "response_model_exclude_none": True}
 GROWING = PICTURES | {"content": {"text/event-stream": event_stream(ImagePartial, ImageCompleted)}}
 
 
-@router.post("/generations", summary="Generate pictures of a class", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
+@router.post(
+    "/images/generations", summary="Generate pictures of a class", responses=ACCEPTED | {200: GROWING}, **_DRAWN
+)
 async def create_image(body: ImageRequest, context: ContextDep) -> Response:
     """Sample ``n`` pictures of what the prompt names, row by row; the same ``seed`` gives the same pictures."""
     return await draw_pictures(context, body)
 
 
-@router.post("/completions", summary="Complete a picture", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
+@router.post("/images/completions", summary="Complete a picture", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
 async def complete_image(body: CompletionRequest, context: ContextDep) -> Response:
     """Keep the first ``rows`` rows of ``image`` unchanged and sample the rest, ``n`` times."""
     return await draw_pictures(context, body)
 
 
 @router.post(
-    "/interpolations",
+    "/images/interpolations",
     summary="Interpolate between two prompts or pictures",
     responses=ACCEPTED | {200: PICTURES},
     **_DRAWN,
@@ -110,7 +113,7 @@ async def interpolate_images(body: InterpolationRequest, context: ContextDep) ->
 
 
 @router.get(
-    "/classes",
+    "/images/classes",
     summary="List what can be asked for: the values of all attributes",
     response_model=ClassList,
     response_model_exclude_none=True,
@@ -176,8 +179,6 @@ async def draw_pictures(context: RequestContext, request: PictureRequest) -> Res
 
 # The routes under ``/v1/images`` that take a picture to draw from: reconstructions, portraits, and its vector.
 
-sources = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
-
 EDITED = PICTURES | {"content": {"text/event-stream": event_stream(EditPartial, EditCompleted)}}
 _FILE = "A PNG, WebP or JPEG file of the model's size or a whole multiple of it."
 _MODEL = "The id of a model that `/v1/models` lists."
@@ -239,28 +240,28 @@ class EncodingForm(Described):
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE])
 
 
-@sources.post("/edits", summary="Edit a picture", responses=ACCEPTED | {200: EDITED}, **_DRAWN)
+@router.post("/images/edits", summary="Edit a picture", responses=ACCEPTED | {200: EDITED}, **_DRAWN)
 async def edit_image(form: Annotated[EditForm, MULTIPART], context: ContextDep) -> Response:
     """Draw ``image`` anew where ``mask`` is transparent, ``n`` times, and keep every other pixel as it is."""
     return await draw_pictures(context, await form.request())
 
 
-@sources.post(
-    "/reconstructions", summary="Draw again what a picture shows", responses=ACCEPTED | {200: GROWING}, **_DRAWN
+@router.post(
+    "/images/reconstructions", summary="Draw again what a picture shows", responses=ACCEPTED | {200: GROWING}, **_DRAWN
 )
 async def reconstruct_image(form: Annotated[ReconstructionForm, MULTIPART], context: ContextDep) -> Response:
     """Sample ``n`` pictures from the vector of ``image``: what the model has kept of it, each time drawn anew."""
     return await draw_pictures(context, await form.request(ReconstructionRequest))
 
 
-@sources.post("/portraits", summary="Draw portraits of a person", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
+@router.post("/images/portraits", summary="Draw portraits of a person", responses=ACCEPTED | {200: GROWING}, **_DRAWN)
 async def draw_portraits(form: Annotated[ReconstructionForm, MULTIPART], context: ContextDep) -> Response:
     """Sample ``n`` new pictures of the person on ``image``, who need not be among those that the model has seen."""
     return await draw_pictures(context, await form.request(PortraitRequest))
 
 
-@sources.post(
-    "/encodings",
+@router.post(
+    "/images/encodings",
     summary="Get the vector of a picture",
     response_model=EncodingList,
     response_model_exclude_none=True,
@@ -274,8 +275,6 @@ async def encode_image(form: Annotated[EncodingForm, MULTIPART], context: Contex
 
 
 # ``POST /v1/images/likelihood``: the exact likelihood of a picture under a model (1601.06759, equation 1).
-
-likelihood = APIRouter(prefix="/v1/images", tags=["images"], route_class=FormRoute)
 
 
 class ImageLikelihoodForm(Described):
@@ -295,8 +294,8 @@ class ImageLikelihoodForm(Described):
     """Also return a picture that shows how likely each pixel was."""
 
 
-@likelihood.post(
-    "/likelihood",
+@router.post(
+    "/images/likelihood",
     summary="Score a picture",
     response_model=ImageLikelihood,
     response_model_exclude_none=True,
@@ -316,20 +315,18 @@ async def score_picture(form: Annotated[ImageLikelihoodForm, MULTIPART], context
 # again by a key made of the request, is the cache: within a day, a name is sampled once, and later it gives the same
 # bytes again.
 
-avatars = APIRouter(prefix="/v1/avatars", tags=["images"])
-
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _AVATAR: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture.",
         "headers": headers_of_samples("picture"),
-        "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
+        "content": binary(*MEDIA_TYPES.values()),
     },
     304: {"description": "You have it already."},
 }
 
 
-@avatars.get("/{name}.{form}", summary="Get the picture of a name", response_class=Response, responses=_AVATAR)
+@router.get("/avatars/{name}.{form}", summary="Get the picture of a name", response_class=Response, responses=_AVATAR)
 async def get_avatar(
     name: Annotated[str, Path(max_length=256, examples=["alice@example.org"], description="Any text.")],
     form: Annotated[ImageFormat, Path(examples=["png"])],
@@ -371,9 +368,7 @@ async def get_avatar(
 
 files = APIRouter(prefix="/v1/images/files", tags=["images"])
 
-_PICTURE_FILE = file_responses(
-    "The picture.", {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()}
-)
+_PICTURE_FILE = file_responses("The picture.", binary(*MEDIA_TYPES.values()))
 
 
 @files.get("/{job_id}/{index}.{form}", summary="Get a picture", response_class=Response, responses=_PICTURE_FILE)

@@ -25,14 +25,15 @@ from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
 from ancestral.service.api.deps import CallerDep, ContextDep, Service
 from ancestral.service.api.http.auth import check_again
+from ancestral.service.api.http.body_route import MULTIPART, BodyRoute
 from ancestral.service.api.http.file_response import (
     ConditionsDep,
     IfNoneMatch,
+    binary,
     file_response,
     file_responses,
     not_modified,
 )
-from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import (
     ACCEPTED,
@@ -45,8 +46,7 @@ from ancestral.service.api.responses import (
     sample_headers,
 )
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Job, QueuePosition, Status
-from ancestral.service.broker.messages import JobExpired
+from ancestral.service.broker.job import Job, JobExpired, QueuePosition, Status
 from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
 from ancestral.service.jobs.artifacts import ZIP
 from ancestral.service.jobs.events import event
@@ -84,7 +84,7 @@ KEEP_ALIVE_SECONDS = 10.0
 """A stream of events sends a comment when it has been silent for so long."""
 _ENDS = {f"job.{status}" for status in Status if status.terminal}
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1", tags=["jobs"], route_class=BodyRoute)
 
 
 async def own_job(
@@ -108,7 +108,7 @@ def _not_found(param: str) -> NotFound:
     return NotFound(f"{param}: no such job", param=param, code="job_not_found")
 
 
-@router.get("", summary="List your jobs")
+@router.get("/jobs", summary="List your jobs")
 async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, caller: CallerDep) -> JobList:
     """Your jobs, newest first. For the next page, give the last one's id as ``after``."""
     try:
@@ -119,13 +119,13 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, call
     return JobList.of(data, more)
 
 
-@router.get("/{job_id}", summary="Get a job")
+@router.get("/jobs/{job_id}", summary="Get a job")
 async def get_job(job: OwnJob, service: Service) -> JobObject:
     """The state of a job."""
     return await _describe(service, job)
 
 
-@router.post("/{job_id}/cancel", summary="Cancel a job")
+@router.post("/jobs/{job_id}/cancel", summary="Cancel a job")
 async def cancel_job(job: OwnJob, service: Service) -> JobObject:
     """End a job before it is complete; its output so far is dropped. A job that has ended already is refused (409)."""
     if not await service.broker.cancel(job):
@@ -136,7 +136,7 @@ async def cancel_job(job: OwnJob, service: Service) -> JobObject:
     return await _describe(service, cancelled)
 
 
-@router.delete("/{job_id}", summary="Delete a job")
+@router.delete("/jobs/{job_id}", summary="Delete a job")
 async def delete_job(job: OwnJob, service: Service) -> DeletedJob:
     """Delete a job and its output. A job that has not ended is cancelled."""
     await service.broker.delete(job)
@@ -157,7 +157,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/{job_id}/events", summary="Stream the events of a job", response_class=Response, responses=_EVENTS)
+@router.get("/jobs/{job_id}/events", summary="Stream the events of a job", response_class=Response, responses=_EVENTS)
 async def watch_job(
     job: OwnJob,
     service: Service,
@@ -207,13 +207,8 @@ async def _events(service: AppState, request: Request, job_id: str, last: str) -
 
 # ``GET /v1/jobs/{id}/content``: the file of a finished job, whole or a range of it (RFC 9110, section 14).
 
-content = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
 _MEDIA: dict[str, Any] = {
-    **{
-        media: {"schema": {"type": "string", "format": "binary"}}
-        for media in (*codecs.MEDIA_TYPES.values(), *pixels.MEDIA_TYPES.values(), ZIP)
-    },
+    **binary(*codecs.MEDIA_TYPES.values(), *pixels.MEDIA_TYPES.values(), ZIP),
     "application/json": {"schema": {"type": "object"}},
 }
 _FILE = file_responses(
@@ -221,7 +216,7 @@ _FILE = file_responses(
 )
 
 
-@content.get("/{job_id}/content", summary="Get the output of a job", response_class=Response, responses=_FILE)
+@router.get("/jobs/{job_id}/content", summary="Get the output of a job", response_class=Response, responses=_FILE)
 async def get_content(job: OwnJob, service: Service, conditions: ConditionsDep) -> Response:
     """The file: the bytes of the stream, with a header that contains the length."""
     info = await service.artifacts.info(job)
@@ -235,16 +230,11 @@ async def get_content(job: OwnJob, service: Service, conditions: ConditionsDep) 
     return file_response(read, info.bytes, info.sha256, info.media_type, conditions, headers)
 
 
-C2PA: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The manifest store.",
-        "content": {MANIFEST_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
+C2PA: dict[int | str, dict[str, Any]] = {200: {"description": "The manifest store.", "content": binary(MANIFEST_TYPE)}}
 
 
-@content.get(
-    "/{job_id}/manifest.c2pa",
+@router.get(
+    "/jobs/{job_id}/manifest.c2pa",
     summary="Get the C2PA manifest of a file that has none inside",
     response_class=Response,
     responses=C2PA,
@@ -263,8 +253,6 @@ async def get_c2pa_manifest(job: OwnJob, service: Service) -> Response:
 
 # ``GET /v1/jobs/{id}/timestamps`` and ``/captions``: when words are said, known before they are sampled.
 
-timestamps = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
 CaptionsQuery = Annotated[CaptionFormat, Query(alias="format", description="`vtt` is WebVTT, `srt` is SubRip.")]
 CAPTIONS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -275,7 +263,9 @@ CAPTIONS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@timestamps.get("/{job_id}/timestamps", summary="Get the times of the words of a job", response_model_exclude_none=True)
+@router.get(
+    "/jobs/{job_id}/timestamps", summary="Get the times of the words of a job", response_model_exclude_none=True
+)
 async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
     """What a job of ``POST /v1/audio/speech`` says, and when: known sentence by sentence before it is sampled."""
     timeline, sample_rate = _timeline(service, job)
@@ -290,7 +280,7 @@ async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
     )
 
 
-@timestamps.get("/{job_id}/captions", summary="Get captions for a job", response_class=Response, responses=CAPTIONS)
+@router.get("/jobs/{job_id}/captions", summary="Get captions for a job", response_class=Response, responses=CAPTIONS)
 async def get_captions(
     job: OwnJob, service: Service, form: CaptionsQuery = "vtt", if_none_match: IfNoneMatch = None
 ) -> Response:
@@ -318,21 +308,19 @@ def _timeline(service: AppState, job: Job) -> tuple[Timeline, int]:
 
 # ``GET /v1/jobs/{id}/manifest`` and ``POST /v1/verify``: what a job's output depends on, and its verification.
 
-verification = APIRouter(prefix="/v1", tags=["jobs"], route_class=JsonRoute)
-
 _LINKED: dict[int | str, dict[str, Any]] = {
     200: {"links": {"verify": {"operationRef": "#/paths/~1v1~1verify/post", "requestBody": "$response.body"}}}
 }
 
 
-@verification.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
+@router.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
 async def get_manifest(job: OwnJob, service: Service) -> Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
     plan = require_sampled(job)
     return manifest_of(job, plan, await service.artifacts.info(job))
 
 
-@verification.post("/verify", summary="Verify a manifest", response_model=Verification, responses=ACCEPTED)
+@router.post("/verify", summary="Verify a manifest", response_model=Verification, responses=ACCEPTED)
 async def verify(manifest: Manifest, context: ContextDep) -> Response:
     """Run what a manifest says as a job of its own, and compare.
 
@@ -410,8 +398,6 @@ def _check_prompt(schema: type[StrictRequest], manifest: Manifest, plan: Plan) -
 
 # ``POST /v1/detect``: whether a file was made here, with the evidence.
 
-detection = APIRouter(prefix="/v1", tags=["jobs"], route_class=FormRoute)
-
 
 class DetectionForm(Described):
     """The fields of the form."""
@@ -435,7 +421,7 @@ class DetectionForm(Described):
     """How many of the latest seeds of the server's key are tried. The search ends after ten seconds."""
 
 
-@detection.post(
+@router.post(
     "/detect",
     summary="Find out whether a file was made here",
     response_model=Detection,

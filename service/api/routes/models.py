@@ -16,14 +16,14 @@ from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.requests import Described
 from ancestral.service.api.deps import Service
-from ancestral.service.api.http.file_response import IfNoneMatch, not_modified
+from ancestral.service.api.http.file_response import IfNoneMatch, binary, not_modified
 from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
 from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
 from ancestral.service.speech.schemas import voices_of
 
 _ModelId = Annotated[str, Path(examples=["wavenet-multilingual"])]
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1")
 
 
 class ModelObject(Described):
@@ -86,7 +86,7 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
     return ModelObject.model_validate(found | {"size": model.size, "sheet_attributes": model.sheet_attributes or None})
 
 
-@router.get("", summary="List the models", response_model_exclude_none=True)
+@router.get("/models", tags=["models"], summary="List the models", response_model_exclude_none=True)
 async def list_models(request: Request, service: Service) -> ModelList | list[ElevenLabsModel]:
     """Every model. A request with the header ``xi-api-key`` gets those that speak, in the shape of ElevenLabs' API."""
     if "xi-api-key" in request.headers:
@@ -94,14 +94,15 @@ async def list_models(request: Request, service: Service) -> ModelList | list[El
     return ModelList(data=[describe_model(service.catalog, model) for model in service.catalog.models.values()])
 
 
-@router.get("/{model_id}", summary="Get a model", response_model_exclude_none=True)
+@router.get("/models/{model_id}", tags=["models"], summary="Get a model", response_model_exclude_none=True)
 async def get_model(model_id: _ModelId, service: Service) -> ModelObject:
     """The model of this id or alias."""
     return describe_model(service.catalog, service.catalog.model(model_id))
 
 
 @router.get(
-    "/{model_id}/card",
+    "/models/{model_id}/card",
+    tags=["models"],
     summary="Get the card of a model",
     response_class=Response,
     responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}},
@@ -121,17 +122,17 @@ async def get_card(model_id: _ModelId, service: Service) -> Response:
 #
 # The files are part of a model; deploy/previews.py makes those of the bundled ones.
 
-previews = APIRouter(prefix="/v1")
-
 _OfModel = Annotated[str | None, Query(min_length=1, max_length=256, description="The id of a model.")]
 
 
 def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
-    return {200: {"description": description, "content": content}, 304: {"description": "You have it already."}}
+    return {
+        200: {"description": description, "content": binary(media_type)},
+        304: {"description": "You have it already."},
+    }
 
 
-@previews.get(
+@router.get(
     "/audio/voices/{voice_id}/preview",
     summary="Hear a voice",
     tags=["speech"],
@@ -155,7 +156,7 @@ async def preview_voice(
     return await _respond(if_none_match, found.entry.preview(f"{voice.id}.mp3"), codecs.MEDIA_TYPES["mp3"])
 
 
-@previews.get(
+@router.get(
     "/images/classes/thumbnail",
     summary="See a class",
     tags=["images"],

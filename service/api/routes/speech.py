@@ -15,7 +15,8 @@ from ancestral.models.text.delivery import left_out
 from ancestral.models.text.normalize import skipped
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
 from ancestral.service.api.deps import ContextDep, Service, base_url
-from ancestral.service.api.http.json_route import MULTIPART, FormRoute, JsonRoute
+from ancestral.service.api.http.body_route import MULTIPART, BodyRoute
+from ancestral.service.api.http.file_response import binary
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, figures, stream_audio
 from ancestral.service.api.routes.models import SpeechModelList, describe_model
@@ -35,13 +36,13 @@ from ancestral.service.speech.schemas import (
 )
 from ancestral.speech.utterance import read_text
 
-router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=BodyRoute)
 
 SOUND: dict[str, Any] = {
     "model": SpeechObject,
     "description": "The audio, sent while it is sampled; JSON with `stream_format` `json`.",
     "content": {
-        **{media: {"schema": {"type": "string", "format": "binary"}} for media in codecs.MEDIA_TYPES.values()},
+        **binary(*codecs.MEDIA_TYPES.values()),
         "text/event-stream": event_stream(SpeechAudioTimestamps, SpeechAudioDelta, SpeechAudioDone),
     },
     "headers": HEADERS_OF_SOUND,
@@ -103,10 +104,8 @@ async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service)
 
 # ``POST /v1/audio/generations``: sound without text, from silence or after a recording (WaveNet, section 3.1).
 
-generations = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=JsonRoute)
 
-
-@generations.post(
+@router.post(
     "/generations",
     summary="Generate audio without text, or continue a recording",
     response_class=Response,
@@ -141,10 +140,7 @@ class LikelihoodForm(Described):
     """The text of the recording. Required by models that speak text, rejected by others."""
 
 
-likelihood = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=FormRoute)
-
-
-@likelihood.post("/likelihood", summary="Score a recording", response_model=LikelihoodResult, responses=ACCEPTED)
+@router.post("/likelihood", summary="Score a recording", response_model=LikelihoodResult, responses=ACCEPTED)
 async def score_recording(form: Annotated[LikelihoodForm, MULTIPART], context: ContextDep) -> Response:
     """The likelihood of a recording under a model, with the speaker ``voice`` and, if it is speech, its ``text``.
 

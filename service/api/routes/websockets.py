@@ -19,16 +19,17 @@ from ancestral.service.errors import Unauthorized
 from ancestral.service.images import stream as images
 from ancestral.service.images.stream import ImageConnection
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.elevenlabs import contexts, stream_input
-from ancestral.service.speech.elevenlabs.contexts import MultiContextConnection
-from ancestral.service.speech.elevenlabs.stream_input import ElevenLabsConnection
+from ancestral.service.speech.elevenlabs.websockets import (
+    CONTEXTS,
+    STREAM_INPUT,
+    ElevenLabsConnection,
+    MultiContextConnection,
+)
 from ancestral.service.speech.session import native
 from ancestral.service.speech.session.native import NativeConnection, SpeechQuery
 from ancestral.service.telemetry.logging import ACCESS_LOGGER
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.bounded_websocket import BoundedWebSocket
-from ancestral.service.ws.connection import WsConnection
-from ancestral.service.ws.credentials import Credentials
+from ancestral.service.ws.connection import BoundedWebSocket, Credentials, WsConnection
 from ancestral.service.ws.messages import NoQuery, parse_query
 
 router = APIRouter(tags=["websockets"])
@@ -61,15 +62,15 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
     await _run(websocket, service, ImageConnection(service, bounded, credentials))
 
 
-@router.websocket(stream_input.PATH)
+@router.websocket(STREAM_INPUT)
 async def stream_text(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """Speech for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.stream_input` has the messages."""
+    """Speech for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.websockets` has the messages."""
     await _serve_elevenlabs(ElevenLabsConnection, websocket, voice_id, service)
 
 
-@router.websocket(contexts.PATH)
+@router.websocket(CONTEXTS)
 async def stream_contexts(websocket: WebSocket, voice_id: str, service: Service) -> None:
-    """Speech in several contexts for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.contexts` has the
+    """Speech in several contexts for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.websockets` has the
     messages."""
     await _serve_elevenlabs(MultiContextConnection, websocket, voice_id, service)
 

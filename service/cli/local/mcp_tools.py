@@ -26,8 +26,7 @@ from ancestral.formats import MEDIA_TYPES
 from ancestral.images.picture import Pictures
 from ancestral.models.entries import SPEEDS
 from ancestral.service import __version__
-from ancestral.service.cli.local.model import FAILURES
-from ancestral.service.cli.local.models import LocalModels
+from ancestral.service.cli.local.model import FAILURES, LocalModels
 from ancestral.speech.voice import Speech
 
 T = TypeVar("T")

@@ -395,7 +395,7 @@ class Module:
     def _sound(self, message: Message, piece: str) -> Iterator[Any]:
         """The sound of a piece of SSML, in bytes of PCM. What cannot be spoken of it is left out."""
         rate = message.voice.sample_rate
-        encoder = codecs.encoder("pcm", rate, rate)
+        encoder = codecs.encoder("pcm", rate)
         for text in (piece, escape(latin(plain(piece)))):
             try:
                 options = {name: value for name, value in message.options.items() if name not in self._refused}

@@ -156,7 +156,7 @@ class Connection(AsyncEventHandler):
     async def _speak(self, voice: Voice | RemoteVoice, text: str, input_format: InputFormat) -> None:
         speech = await asyncio.to_thread(lambda: voice.speak(text, input_format=input_format))
         rate = speech.sample_rate
-        encoder, shape = codecs.encoder("pcm", rate, rate), (rate, _WIDTH, 1)
+        encoder, shape = codecs.encoder("pcm", rate), (rate, _WIDTH, 1)
         waves: Iterator[Wave] = iter(speech)
         async with self._speaking.sampling:
             wave = await asyncio.to_thread(next, waves, None)  # a server refuses here what it cannot speak

@@ -61,10 +61,6 @@ class StreamQuery(Described):
     optimize_streaming_latency: int = Field(default=0, ge=0, le=4)
 
 
-class MultiStreamQuery(StreamQuery):
-    """The parameters of the URL of a websocket of several contexts."""
-
-
 class SpeechQuery(Described):
     """The query parameters of a request over HTTP."""
 

@@ -60,11 +60,16 @@ from ancestral.service.speech.session.state import (
 )
 from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.bounded_websocket import BoundedWebSocket, CloseConnection, Disconnected
-from ancestral.service.ws.connection import IDLE_SECONDS, WsConnection, receive_loop
-from ancestral.service.ws.credentials import Credentials
-from ancestral.service.ws.messages import parse_message, wrong_order
-from ancestral.service.ws.schemas import ServerEvent, SessionClose, error_event
+from ancestral.service.ws.connection import (
+    IDLE_SECONDS,
+    BoundedWebSocket,
+    CloseConnection,
+    Credentials,
+    Disconnected,
+    WsConnection,
+    receive_loop,
+)
+from ancestral.service.ws.messages import ServerEvent, SessionClose, error_event, parse_message, wrong_order
 
 # A websocket connection that speaks text, of either protocol.
 

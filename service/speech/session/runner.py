@@ -30,7 +30,7 @@ from ancestral.service.speech.stream import AudioReader, encoded
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.telemetry.playback import Playback, track_playback
-from ancestral.service.ws.bounded_websocket import FRAME_BYTES, CloseConnection, IdleTimeout
+from ancestral.service.ws.connection import FRAME_BYTES, CloseConnection, IdleTimeout
 from ancestral.speech.utterance import Utterance
 
 # Sends the bytes of one utterance to the client of a session.
@@ -50,9 +50,11 @@ class EventSink(Protocol):
 
     async def progress(self, utterance: Turn, samples: int, factor: float) -> None:
         """Called with the samples sent so far, and seconds of sound per second."""
+        return
 
     async def ended(self, utterance: Turn, total_bytes: int, samples: int, sha256: str) -> None:
         """Called when it has been sent completely."""
+        return
 
     async def finished(self) -> None:
         """Called when the whole input has been spoken."""

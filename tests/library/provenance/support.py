@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ancestral import codecs
+from ancestral.codecs import encode_file
 from ancestral.codecs.book import BookWriter, Chapter
 from ancestral.images import pixels as encoding
 from ancestral.provenance.c2pa import Claim, detached, load_signer
@@ -51,8 +52,8 @@ def file_of(form: str, directory: Path) -> bytes:
         pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
         return encoding.encode(pixels, form, 1, {"recipe": "{}"})
     if form != "m4b":
-        rate = 8000 if form.endswith("_8000") else None
-        return codecs.encode_file([wave()], form, RATE, rate, tags={"title": "T", "comment": "C"})
+        rate = 8000 if form.endswith("_8000") else RATE
+        return encode_file([wave()], form, rate, {"title": "T", "comment": "C"})
     path = directory / "book.m4b"
     with BookWriter(path, form, RATE, {"title": "T"}, [Chapter("One", 0, RATE)]) as writer:
         writer.feed(codecs.to_int16(wave()))

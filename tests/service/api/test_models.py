@@ -24,9 +24,7 @@ from deploy.previews import make
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import DRAWING, decode, draw
 from tests.service.servers import Server
-from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, say
-from tests.service.toys import PREVIEW, SPEECH, VOICES
-from tests.service.ws_client import speak, talking
+from tests.service.toys import PREVIEW, VOICES
 
 # `GET /v1/models` and `GET /v1/audio/voices`.
 
@@ -172,19 +170,6 @@ def test_the_lists_have_the_aliases(aliased: Server) -> None:
         preview = client.get("/v1/audio/voices/nova/preview", params={"model": "tts-1"})
         assert (preview.status_code, preview.content) == (200, PREVIEW)
         assert preview.content == client.get("/v1/audio/voices/ann/preview", params={"model": "tiny"}).content
-
-
-def test_an_alias_works_over_websockets(aliased: Server) -> None:
-    expected = aliased.speak(voice="bob", response_format="pcm", sample_rate=16000).content
-    with talking(aliased) as talk:
-        speak(talk, SPEECH["input"], model="tts-1", voice="alloy")
-        assert talk.sound == expected
-    with open_stream(aliased, "model_id=tts-1&output_format=pcm_16000&seed=7", voice="alloy") as connection:
-        say(connection, FIRST, {"text": SPEECH["input"]}, {"text": ""})
-        assert (
-            rest(connection)
-            == aliased.speak(voice="bob", response_format="pcm", sample_rate=16000, input=" " + SPEECH["input"]).content
-        )
 
 
 def test_what_is_no_alias_is_refused(server: Server, aliased: Server) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 import jsonschema
 import pytest
 from pydantic import BaseModel
 
+from ancestral.catalog.catalog import load_catalog
+from ancestral.service.api.app import create_app
 from ancestral.service.api.books.schemas import BookEvent
+from ancestral.service.api.http.auth import Keys
 from ancestral.service.images.schemas import EditCompleted, EditPartial, ImageCompleted, ImagePartial
 from ancestral.service.jobs.schemas import JobEvent
+from ancestral.service.settings import Settings
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
 from tests.service.servers import Server
 
@@ -48,7 +53,8 @@ Operation = dict[str, Any]
 @pytest.fixture(scope="module")
 def document(server: Server) -> dict[str, Any]:
     """What `/openapi.json` says."""
-    found: dict[str, Any] = httpx.get(f"{server.url}/openapi.json").json()
+    with server.client() as client:
+        found: dict[str, Any] = client.get("/openapi.json").json()
     return found
 
 
@@ -126,6 +132,13 @@ def test_the_errors_of_a_route_are_those_it_can_give(operations: dict[str, Opera
         assert ("202" in operation["responses"]) == ("prefer" in names or name == "POST /v1/books"), name
         assert documented >= BODY_ERRORS or "requestBody" not in operation, name
         assert "404" in documented or "{" not in name, name
+
+
+@pytest.mark.parametrize("public", ["on", "off"])
+def test_metrics_document_the_key_that_they_need(zoo: Path, public: Literal["on", "off"]) -> None:
+    settings = Settings(models_dir=zoo, public_metrics=public)
+    app = create_app(settings, load_catalog(settings.catalog_config), Keys.load(None), "redis://127.0.0.1:1", None)
+    assert ("401" in app.openapi()["paths"]["/metrics"]["get"]["responses"]) == (public == "off")
 
 
 def test_nothing_of_the_framework_shows(document: dict[str, Any]) -> None:

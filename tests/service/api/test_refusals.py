@@ -57,8 +57,7 @@ def test_a_wrong_form_is_told_in_words(server: Server) -> None:
 BAD_BODIES: list[tuple[bytes, str | None]] = [
     (b"", None), (b"{", None), (b"{'model': 'tiny'}", None), (b'{"model": "tiny",}', None), (b"\xff\xfe{}", None),
     (b'{"model": "tiny", "input": "\xe9"}', None), (b"[]", None), (b"null", None), (b'"tiny"', None),
-    (b"[" * 100_000, None), (json.dumps(SPEECH)[:-1].encode() + b', "seed": ' + b"9" * 10_000 + b"}", "seed"),
-    (json.dumps(SPEECH | {"seed": 0}).encode().replace(b'"seed": 0', b'"seed": ' + b"9" * 10_000), "seed"),
+    (json.dumps(SPEECH)[:-1].encode() + b', "seed": ' + b"9" * 10_000 + b"}", "seed"),
     (json.dumps(SPEECH)[:-1].encode() + b', "voice": "bob"}', "voice"),
     (b'{"voice": {"id": "ann", "id": "bob"}}', "id"), (json.dumps(SPEECH).encode("utf-16"), None), (b"{}", "voice"),
 ]  # fmt: skip

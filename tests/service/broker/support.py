@@ -13,11 +13,9 @@ from redis.asyncio import Redis
 
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
-from ancestral.service.broker.control import Message
-from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker.job import Job, Priority, Signals, WorkerInfo
 from ancestral.service.broker.keys import key
-from ancestral.service.broker.messages import Signals, WorkerInfo
-from ancestral.service.broker.workers import Lease, Workers
+from ancestral.service.broker.workers import Lease, Message, Workers
 from tests.service.redis_servers import RealRedis
 
 WORKER = WorkerInfo(ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})

@@ -15,20 +15,23 @@ from redis.exceptions import ResponseError
 from ancestral.service.broker.artifacts import DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.control import Message
-from ancestral.service.broker.job import Failure, Job, Priority, Status
-from ancestral.service.broker.keys import SHARED, key
-from ancestral.service.broker.messages import (
+from ancestral.service.broker.job import (
     Begin,
     Ended,
+    Failure,
+    Job,
     JobExpired,
     Piece,
+    Priority,
     ResumePoint,
     Snapshot,
     StaleAttempt,
+    Status,
     SymbolsLost,
     WorkerInfo,
 )
+from ancestral.service.broker.keys import SHARED, key
+from ancestral.service.broker.workers import Message
 from ancestral.service.errors import Overloaded, Unprocessable
 from tests.service.broker.support import WORKER, Broker, fails, job
 

@@ -22,7 +22,7 @@ import pytest
 from ancestral.catalog.seeds import digest_seed
 from ancestral.models.entries import Voice
 from ancestral.service.books.epub import Epub, EpubError, read_epub
-from ancestral.service.books.speaker import default_voice
+from ancestral.service.books.reading import default_voice
 from ancestral.service.books.xhtml import read_blocks
 from tests.service.cli.conftest import Ok, killed
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub

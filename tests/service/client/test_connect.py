@@ -198,10 +198,9 @@ def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) ->
             wrong()
     with pytest.raises(ancestral.NotFound, match="no such model"):
         remote.load("other")
-    for options, param in (({"speed": 9}, "speed"), ({"temperature": -1}, "temperature"), ({"tempo": 1}, "tempo")):
-        with pytest.raises(ancestral.InvalidRequest) as caught:
-            list(voice.speak(TEXT, **options))
-        assert caught.value.param == param
+    with pytest.raises(ancestral.InvalidRequest) as caught:
+        list(voice.speak(TEXT, tempo=1))
+    assert caught.value.param == "tempo"
     with pytest.raises(ancestral.InvalidRequest) as caught:
         remote.detect(b"no file")
     assert caught.value.param == "file"

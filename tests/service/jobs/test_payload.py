@@ -36,7 +36,7 @@ from ancestral.service.broker.job import Job, Priority
 from ancestral.service.broker.keys import key
 from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of, request_schema
 from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
-from ancestral.service.ws.bounded_websocket import parse
+from ancestral.service.ws.connection import parse
 from ancestral.speech.utterance import Generation, RecordingScore, Turn, Utterance
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post
@@ -160,7 +160,7 @@ def test_a_manifest_has_every_field_of_its_request() -> None:
 
 def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
     modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "gruut_lang_en", "torch")
-    assert imported("ancestral.service.cli.worker, ancestral.service.worker.worker, ancestral.loader", *modules) == ""
+    assert imported("ancestral.service.cli.worker, ancestral.service.worker, ancestral.loader", *modules) == ""
 
 
 def test_an_api_process_imports_no_compiled_kernels() -> None:

@@ -1,4 +1,5 @@
-// Notes as `soundAt` when an AnalyserNode beside the sound device heard the first sound of its last second. The device is
+// Notes as `soundAt` when an AnalyserNode beside the sound device heard the first sound of its last second, and as
+// `soundTime` the same by the device's own clock. The device is
 // `device`; where a test has a `capture`, it is given the node and what connects it. Benchmarks use this script, too.
 window.soundAt = null;
 const connect = AudioNode.prototype.connect;
@@ -14,8 +15,11 @@ function listen(node) {
   setInterval(() => {
     analyser.getFloatTimeDomainData(levels);
     const first = levels.findIndex((level) => Math.abs(level) > 1e-4);
-    if (window.soundAt === null && first >= 0)
-      window.soundAt = performance.now() - (1000 * (levels.length - first)) / node.context.sampleRate;
+    if (window.soundAt === null && first >= 0) {
+      const ago = (1000 * (levels.length - first)) / node.context.sampleRate;
+      window.soundAt = performance.now() - ago;
+      window.soundTime = 1000 * node.context.currentTime - ago;
+    }
   }, 10);
   window.capture?.(node, connect);
 }

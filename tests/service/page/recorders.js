@@ -1,19 +1,27 @@
 // What tests keep of what the page does: each function starts to, or looks.
 
-// When the time of each word is known, and when it is lit.
+// When the time of each word is known, when it is lit, and when the page could light one: in milliseconds of the sound
+// device, whose clock the words follow, and which a busy machine delays.
 function recordWords() {
   window.soundAt = null;
   window.lit = [];
   window.known = [];
+  window.frames = [];
+  const now = () => (window.device ? 1000 * window.device.currentTime : 0);
+  const frame = () => {
+    window.frames.push(now());
+    requestAnimationFrame(frame);
+  };
+  frame();
   const line = document.querySelector(".words");
   const known = () => {
-    while (window.known.length < line.querySelectorAll("span").length) window.known.push(performance.now());
+    while (window.known.length < line.querySelectorAll("span").length) window.known.push(now());
   };
   known();
   new MutationObserver(known).observe(line, { childList: true });
   new MutationObserver(() => {
     const index = [...line.children].findIndex((word) => word.classList.contains("lit"));
-    if (index >= 0 && index !== window.lit.at(-1)?.[0]) window.lit.push([index, performance.now()]);
+    if (index >= 0 && index !== window.lit.at(-1)?.[0]) window.lit.push([index, now()]);
   }).observe(line, { subtree: true, attributes: true });
 }
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +35,6 @@ from ancestral.speech.timing import Timing
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import made, verify
 from tests.service.servers import Server
-from tests.service.speech.elevenlabs.support import FIRST, PCM, Listener, open_stream, rest, say
 from tests.service.speech.sounds import events_of
 from tests.service.ws_client import begun, resumed, spoken, whole
 
@@ -139,67 +136,6 @@ def test_the_lexicon_of_a_deployment_is_read(tmp_path: Path) -> None:
     file.write_text(json.dumps(NGINX))
     assert read_lexicon(file).entries == NGINX
     assert read_lexicon(None).entries == {}
-
-
-# Every door
-
-MIX = "bob(2)+ann(4)"
-DIRECTIVES = "Nginx is [[kˈæt]]. [pause:300ms] Is it late? "
-DOCUMENT = (
-    "<speak>One <break time='200ms'/> <prosody rate='50%' pitch='+2st'>two</prosody> "
-    "<phoneme alphabet='x-arpabet' ph='K AE1 T'>dog</phoneme>.</speak>"
-)
-
-
-def by_session(server: Server, text: str, query: str) -> bytes:
-    pieces = (text[start : start + 30] for start in range(0, len(text), 30))
-    return spoken(server, *pieces, voice={"bob": 2, "ann": 4}, **SSML if query else {}).sound
-
-
-def by_stream_input(server: Server, text: str, query: str) -> bytes:
-    with open_stream(server, PCM + query, voice=MIX) as connection:
-        say(connection, FIRST, {"text": text}, {"text": ""})
-        return rest(connection)
-
-
-def by_contexts(server: Server, text: str, query: str) -> bytes:
-    with open_stream(server, PCM + query, voice=MIX, route="multi-stream-input") as connection:
-        say(connection, {"text": text, "context_id": "a"}, {"context_id": "a", "close_context": True})
-        listener = Listener(connection)
-        listener.until("a")
-        return listener.sound("a")
-
-
-@pytest.mark.parametrize("door", [by_session, by_stream_input, by_contexts])
-@pytest.mark.parametrize(("text", "config"), [(DIRECTIVES, {}), (DOCUMENT, SSML)])
-def test_a_websocket_reads_as_http_does(
-    server: Server, door: Callable[[Server, str, str], bytes], text: str, config: dict[str, Any]
-) -> None:
-    query = "&enable_ssml_parsing=true" if config else ""
-    assert door(server, text, query) == whole(server, text, voice=MIX, **config)
-
-
-def test_the_command_line_reads_as_http_does(
-    ancestral: Callable[..., subprocess.CompletedProcess[bytes]], server: Server, tmp_path: Path
-) -> None:
-    lexicon, output, book = tmp_path / "lexicon.json", tmp_path / "a.wav", tmp_path / "book.txt"
-    lexicon.write_text(json.dumps(NGINX))
-    line = ("--model", "tiny", "--voice", MIX, "--seed", "7", "-o")
-    for text, option, fields in (
-        (DIRECTIVES, ("--pronunciations", str(lexicon)), {"pronunciations": NGINX}),
-        (DOCUMENT, ("--ssml",), SSML),
-    ):
-        assert ancestral("say", text, *line, str(output), *option).returncode == 0
-        # What comes before has the tags of the command.
-        assert server.speak(input=text, voice=MIX, **fields).content.endswith(output.read_bytes()[-20000:])
-    book.write_text("Chapter 1\n\nNginx slid [pause:300ms] on.\n")
-    files = []
-    for options in ((), ("--url", server.url)):
-        done = ancestral("read", str(book), *line, str(tmp_path / "b.flac"), "--pronunciations", str(lexicon), *options)
-        assert done.returncode == 0, done.stderr
-        files.append((tmp_path / "b.flac").read_bytes())
-        (tmp_path / "b.flac").unlink()
-    assert files[0] == files[1]
 
 
 # Several voices in one text

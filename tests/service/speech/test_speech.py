@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -15,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,8 @@ from ancestral.models.text import phonemize
 from ancestral.speech.utterance import CLOSING_PAUSE
 from tests.paths import ROOT
 from tests.service.servers import Serve, Server
-from tests.service.slow_reader import reading_slowly
 from tests.service.speech.sounds import events_of, samples_of
 from tests.service.toys import FRAMES_A_PHONEME, SPEECH, VOICES, sampled_by
-from tests.waiting import eventually
 
 RATE, HOP = 16000, 160
 TEXT = str(SPEECH["input"])
@@ -216,15 +213,10 @@ JS = Path(__file__).parent / "js"
 UNREACHABLE = ("EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ETIMEDOUT")
 
 
-def client_of(server: Server, *, key: str = "unused", max_retries: int = 0) -> openai.OpenAI:
-    """OpenAI's client, pointed at us."""
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=max_retries)
-
-
 @pytest.fixture
 def client(server: Server) -> Iterator[openai.OpenAI]:
-    """A client that tries once."""
-    with client_of(server) as made:
+    """OpenAI's client, pointed at us, which tries once."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as made:
         yield made
 
 
@@ -240,24 +232,12 @@ def test_openai_lists_models(client: openai.OpenAI, models: list[str]) -> None:
     assert (found.id, found.object, found.owned_by, found.created) == ("tiny", "model", "tests", 1_700_000_000)
 
 
-@pytest.mark.parametrize("form", MEDIA_TYPES)
-def test_openai_gets_every_format(client: openai.OpenAI, server: Server, form: Any) -> None:
-    sound = client.audio.speech.create(response_format=form, **SAME)
-    assert sound.response.headers["content-type"] == MEDIA_TYPES[form]
-    assert len(sound.content) > 1000
-    assert sound.content == server.speak(response_format=form).content
-
-
 def test_openai_streams(client: openai.OpenAI, server: Server, tmp_path: Path) -> None:
     with client.audio.speech.with_streaming_response.create(**SAME) as response:
         assert (response.headers["x-seed"], response.headers["content-type"]) == ("7", "audio/mpeg")
         response.stream_to_file(tmp_path / "a.mp3")
     assert (tmp_path / "a.mp3").read_bytes() == server.speak(response_format="mp3").content
-    with client.audio.speech.with_streaming_response.create(response_format="pcm", **SAME) as response:
-        pieces = list(response.iter_bytes(1024))
-    assert len(pieces) > 1
     whole = server.speak(response_format="pcm").content
-    assert b"".join(pieces) == whole
     events = {"response_format": "pcm", "stream_format": "sse", **SAME}
     with client.audio.speech.with_streaming_response.create(**events) as response:
         streamed = list(response.iter_lines())
@@ -269,84 +249,14 @@ def test_openai_streams(client: openai.OpenAI, server: Server, tmp_path: Path) -
         assert b"".join(base64.b64decode(event["audio"]) for event in told[:-1]) == whole
 
 
-def test_openai_speaks_asynchronously(server: Server, models: list[str]) -> None:
-    async def speak() -> list[bytes]:
-        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
-            assert sorted([model.id async for model in client.models.list()]) == models
-            whole = [client.audio.speech.create(response_format=form, **SAME) for form in ("wav", "flac")]
-            found = [sound.content for sound in await asyncio.gather(*whole)]
-            async with client.audio.speech.with_streaming_response.create(**SAME) as response:
-                found.append(b"".join([piece async for piece in response.iter_bytes()]))
-            with pytest.raises(openai.BadRequestError):
-                await client.audio.speech.create(model="tiny", voice="alloy", input="Hello.")
-            return found
-
-    assert asyncio.run(speak()) == [server.speak(response_format=form).content for form in ("wav", "flac", "mp3")]
-
-
-@pytest.mark.parametrize(
-    ("changes", "kind", "param", "code"),
-    [
-        ({"voice": "alloy"}, openai.BadRequestError, "voice", "voice_not_found"),
-        ({"instructions": "Like a pirate."}, openai.BadRequestError, "instructions", "unsupported_parameter"),
-        ({"model": "gpt-4o-mini-tts"}, openai.NotFoundError, "model", "model_not_found"),
-    ],
-)
-def test_openai_sees_what_was_wrong(
-    client: openai.OpenAI, changes: dict[str, Any], kind: type[openai.APIStatusError], param: str, code: str
-) -> None:
-    with pytest.raises(kind) as caught:
-        client.audio.speech.create(**SAME | changes)
-    assert (caught.value.param, caught.value.code) == (param, code)
+def test_openai_sees_what_was_wrong(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.speech.create(**SAME | {"voice": "alloy"})
+    assert (caught.value.param, caught.value.code) == ("voice", "voice_not_found")
     assert caught.value.request_id == caught.value.response.headers["x-request-id"]
-    assert "ann, bob" in str(caught.value) or param != "voice"
+    assert "ann, bob" in str(caught.value)
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-4o-mini-tts")
-
-
-def test_openai_needs_a_key_where_there_are_keys(keyed: Server, keys: dict[str, str], models: list[str]) -> None:
-    with client_of(keyed, key="wrong") as stranger:
-        for attempt in (stranger.models.list, lambda: stranger.audio.speech.create(**SAME)):
-            with pytest.raises(openai.AuthenticationError) as caught:
-                attempt()
-            assert (caught.value.code, caught.value.param) == ("invalid_api_key", None)
-    with client_of(keyed, key=keys["openai"]) as known:
-        assert sorted(model.id for model in known.models.list()) == models
-        assert len(known.audio.speech.create(**SAME).content) > 1000
-
-
-@contextmanager
-def trying_again(server: Server, status: int, code: str, expected: bytes) -> Iterator[None]:
-    """A client that tries once is told to wait, and one that tries again gets what is expected after this block."""
-    with client_of(server) as impatient, client_of(server, max_retries=20) as patient, ThreadPoolExecutor(1) as pool:
-        with pytest.raises(openai.APIStatusError) as caught:
-            impatient.audio.speech.create(**SAME)
-        assert (caught.value.status_code, caught.value.code) == (status, code)
-        assert int(caught.value.response.headers["retry-after"]) >= 1
-        trial = pool.submit(patient.audio.speech.with_raw_response.create, response_format="wav", **SAME)
-        eventually(lambda: [line.get("status") for line in server.log].count(status) >= 2)
-        yield
-        answer = trial.result(timeout=60)
-        assert answer.retries_taken >= 1
-        assert answer.parse().content == expected
-
-
-def test_openai_is_told_of_overload_and_tries_again(serve: Serve) -> None:
-    with serve(interactive_slots=1, max_queued_streams=0) as server:
-        expected, slow = server.speak().content, ExitStack()
-        slow.enter_context(reading_slowly(server))
-        with trying_again(server, 429, "overloaded", expected):
-            slow.close()
-
-
-def test_openai_tries_again_until_there_is_a_worker(serve: Serve, server: Server) -> None:
-    expected = server.speak().content
-    with (
-        serve(worker=False, until="not ready yet") as lone,
-        ExitStack() as later,
-        trying_again(lone, 503, "not_ready", expected),
-    ):
-        later.enter_context(serve(redis_url=lone.redis_url))
 
 
 @pytest.fixture(scope="session")

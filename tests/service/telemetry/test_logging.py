@@ -13,16 +13,16 @@ import sys
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
-from ancestral.service.telemetry import outage
+from ancestral.service.telemetry import logging as outage
 from ancestral.service.telemetry.logging import (
     ACCESS_LOGGER,
     JsonFormatter,
+    RedisOutage,
     TextFormatter,
     current_job,
     request_id,
     without_password,
 )
-from ancestral.service.telemetry.outage import RedisOutage
 
 PROGRAM = """
 import logging, sys

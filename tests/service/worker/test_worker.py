@@ -26,8 +26,7 @@ from ancestral.loader import load_models
 from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Scheduler
 from ancestral.requests import Speak
-from ancestral.service.broker.job import Status
-from ancestral.service.broker.messages import Signals
+from ancestral.service.broker.job import Signals, Status
 from ancestral.service.broker.workers import LEASE_SECONDS, Lease, Workers
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from ancestral.service.jobs.attempt import AttemptContext, Stop
@@ -35,8 +34,7 @@ from ancestral.service.jobs.plans import dump
 from ancestral.service.jobs.sampling_attempt import FED_SECONDS, ScoringAttempt, SoundAttempt
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.metrics import WorkerMetrics
-from ancestral.service.worker.claim_order import ClaimOrder
-from ancestral.service.worker.renewal import renew_leases
+from ancestral.service.worker import ClaimOrder, renew_leases
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.utterance import utterance
 from tests.service.broker.support import MODELS, WORKER, Broker, claimed, run, submitted

@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ancestral.service.api.http.auth import Keys, KeysError, caller_of, new_key, parse_keys, read_keys
-from ancestral.service.api.http.json_route import JsonRoute
+from ancestral.service.api.http.body_route import BodyRoute
 from ancestral.service.jobs.state import Caller
 from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served
@@ -193,7 +193,7 @@ class CountingKeys(Keys):
 def test_a_key_is_checked_and_a_body_is_parsed_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app, parsed = make_app(file), []
     app.state.keys = CountingKeys.load(file)
-    router = APIRouter(route_class=JsonRoute, dependencies=[Depends(caller_of)])
+    router = APIRouter(route_class=BodyRoute, dependencies=[Depends(caller_of)])
 
     @router.post("/v1/echo")
     async def echo(body: dict[str, int], caller: Annotated[Caller, Depends(caller_of)]) -> dict[str, int]:

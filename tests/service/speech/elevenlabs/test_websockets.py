@@ -111,7 +111,6 @@ WORDS = [{"text": f"{word} ", "try_trigger_generation": True} for word in LONG.s
     ("query", "voice", "messages", "text", "config"),
     [
         (PCM, "ann", [FIRST, *WORDS], LONG, {}),
-        (PCM, "ann", [{"text": " ", "voice_settings": {"speed": 0.5}}, {"text": LONG}], LONG, {"speed": 0.5}),
         ("output_format=pcm_16000&seed=7", "bob", [FIRST, {"text": "Hello."}], "Hello.", {"voice": "bob"} | FOUND),
         (
             DEFAULTS, "ann",
@@ -125,7 +124,7 @@ WORDS = [{"text": f"{word} ", "try_trigger_generation": True} for word in LONG.s
             "Hello. ", {},
         ),
     ],
-    ids=["words", "speed", "the voice finds its model", "the defaults of clients"],
+    ids=["words", "the voice finds its model", "the defaults of clients"],
 )  # fmt: skip
 def test_messages_have_the_sound_of_the_whole(
     server: Server, query: str, voice: str, messages: list[Any], text: str, config: dict[str, Any]
@@ -271,7 +270,8 @@ def test_contexts_are_spoken_side_by_side(server: Server) -> None:
         listener.until("1", "2")
         for name in ("1", "2"):
             assert listener.sound(name) == whole(server, " " + text(name))
-            assert listener.heard[name].text("alignment").strip() == text(name)
+            # A sentence that was waited for too long is an utterance of its own, with a space at its end.
+            assert listener.heard[name].text("alignment").split() == text(name).split()
         say(connection, {"text": "Hello. "}, {"text": "", "flush": True}, {"close_context": True})
         listener.until(None)  # a context needs no name
         assert listener.sound(None) == whole(server, "Hello. ")

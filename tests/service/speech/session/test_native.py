@@ -63,7 +63,6 @@ def test_the_messages_of_one_utterance(server: Server) -> None:
         {"response_format": "mp3", "sample_rate": 24000},
         {"response_format": "opus", "sample_rate": None},
         {"response_format": "ulaw_8000", "sample_rate": None},
-        {"pitch": 4.0, "intonation": 0.0},
     ],
 )
 def test_a_session_has_the_bytes_of_http(server: Server, config: dict[str, Any]) -> None:
@@ -71,14 +70,6 @@ def test_a_session_has_the_bytes_of_http(server: Server, config: dict[str, Any])
     assert heard.sound == whole(server, LONG, **config) != whole(server, LONG)
     assert heard.done is not None
     assert heard.done["sha256"] == hashlib.sha256(heard.sound).hexdigest()
-
-
-def test_without_a_model_the_first_that_has_the_voice_speaks(server: Server) -> None:
-    (heard,) = spoken(server, "It slid.", model=None).heard.values()
-    answers = [server.speak(input="It slid.", model=model, response_format="pcm") for model in (None, "broken", "tiny")]
-    by_default, first, other = (answer.content for answer in answers)
-    assert by_default == first != other
-    assert heard.sound == server.speak(input="It slid.", model=None, response_format="pcm", sample_rate=16000).content
 
 
 def test_progress_is_told_every_second_of_sound(server: Server) -> None:

@@ -1,23 +1,84 @@
-"""How a server reads a book: the voice that it has, and the parts that become its jobs."""
+"""How a book is read: what its sound depends on, who speaks it (this process, or a server), its plan on a server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
+from ancestral.models.entries import Voice
 from ancestral.models.text import Pronunciations
+from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.script import Cast
 from ancestral.service.books.output import open_book
-from ancestral.service.books.parts import BookError, Part, distinct, notes_of, parts_of
-from ancestral.service.books.speaker import Reading, default_voice
+from ancestral.service.books.parts import BookError, Part, TimedSpan, distinct, notes_of, parts_of
 from ancestral.service.books.text import Book
 from ancestral.speech.utterance import cast_of
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A finished part."""
+
+    part: Part
+    flac: bytes
+    words: Sequence[TimedSpan]
+    engine: str
+    """Name of the engine that sampled it."""
+
+
+def default_voice(voices: Sequence[Voice], language: str | None) -> str:
+    """The first voice that speaks a language, or the first of all."""
+    own = [voice for voice in voices if language is not None and primary(voice.language) == primary(language)]
+    return (own or list(voices))[0].id
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a book is to be read."""
+
+    voice: str | None
+    """A voice of the model, by its id or an alias, or a mix; its first one that speaks the language if None."""
+    language: str | None
+    speed: float
+    """Faster above 1."""
+    voices: Mapping[str, str]
+    """Names of the text for voices."""
+
+    def made_from(self, model: str, model_sha256: str, voice: str) -> dict[str, Any]:
+        """What the sound depends on besides the text and the seed; the file's tags say it, too.
+
+        Args:
+            model: its id.
+            model_sha256: of its weights.
+            voice: the canonical form of the one that reads.
+        """
+        found: dict[str, Any] = {"model": model, "model_sha256": model_sha256, "voice": voice, "speed": self.speed}
+        return found | ({"voices": dict(self.voices)} if self.voices else {})
+
+
+class Speaker(Protocol):
+    """A voice of a model at a speed, and who else can speak. These, with text and seed, determine the sound."""
+
+    model: str
+    model_sha256: str
+    voice: str
+    sample_rate: int
+    """Hertz."""
+
+    def cast(self, language: str | None) -> Cast:
+        """The speakers of a text whose language the voice speaks; None is the voice's own."""
+        ...
+
+    def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
+        """Speak parts, several at a time; they come in the order in which they are finished."""
+        ...
+
 
 MAX_TEXT_BYTES = 8 << 20
 """Most bytes of the documents in an EPUB, with their tags; a reader has sixteen bytes in memory for each character."""

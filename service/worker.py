@@ -12,29 +12,134 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import secrets
 import socket
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
-from typing import Any
+from typing import Any, Final
 
 from ancestral.loader import LoadedModels, warm_up
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Failure, Priority, Status
-from ancestral.service.broker.messages import WorkerInfo
+from ancestral.service.broker.connection import UNAVAILABLE, Connection
+from ancestral.service.broker.job import Failure, Priority, Status, WorkerInfo
 from ancestral.service.broker.workers import LEASE_SECONDS, RECLAIM_SECONDS, Lease, Workers
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.plans import PayloadError
 from ancestral.service.jobs.sampling_attempt import open_attempt
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import current_job, request_id
-from ancestral.service.telemetry.metrics import WorkerMetrics, Workload
-from ancestral.service.telemetry.outage import RedisOutage
-from ancestral.service.telemetry.tracing import Tracing
-from ancestral.service.worker.claim_order import ClaimOrder
-from ancestral.service.worker.renewal import renew_leases
+from ancestral.service.telemetry.logging import RedisOutage, current_job, request_id
+from ancestral.service.telemetry.metrics import CONTENT_TYPE, WorkerMetrics, Workload
+from ancestral.service.telemetry.tracing import Tracing, tracing
+
+WAIT_SECONDS: Final = 1.0
+"""Time that a worker waits to be woken before it looks for a job all the same."""
+AT_A_TIME: Final = 4
+"""Shards that it looks at then: in turn those that it serves, and one that it does not, whose workers may be busy."""
+
+
+class ClaimOrder:
+    """Where jobs of one priority may wait: in shards that woke this worker or gave it a job, and else anywhere.
+
+    Args:
+        shards: how many there are.
+    """
+
+    def __init__(self, shards: int) -> None:
+        self._homes: Sequence[int] = []
+        self._shards = shards
+        self._hopeful: dict[int, None] = {}
+        self._woken = asyncio.Event()
+        self._looked = 0
+
+    def serve(self, shards: Sequence[int]) -> None:
+        """These shards are those that the worker serves now."""
+        for shard in shards:
+            if shard not in self._homes:
+                self.wake(shard)
+        self._homes = shards
+
+    def wake(self, shard: int) -> None:
+        """A job may wait in this shard."""
+        self._hopeful[shard] = None
+        self._woken.set()
+
+    def wake_all(self) -> None:
+        """A job may wait in any shard that the worker serves: all its slots were taken, so none has woken it."""
+        for shard in self._homes:
+            self.wake(shard)
+
+    async def next(self) -> int:
+        """The shard to look at next; waits while there is little hope in any."""
+        if not self._hopeful:
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self._woken.wait()
+            except TimeoutError:
+                self._hopeful |= dict.fromkeys(self._look_around())
+        shard = next(iter(self._hopeful))
+        del self._hopeful[shard]
+        return shard
+
+    def _look_around(self) -> list[int]:
+        count = min(AT_A_TIME, len(self._homes))
+        found = [self._homes[(self._looked + i) % len(self._homes)] for i in range(count)]
+        self._looked += count
+        if others := [shard for shard in range(self._shards) if shard not in self._homes]:
+            found.append(random.choice(others))  # noqa: S311 - not for secrets
+        return found
+
+
+# Renews the leases of all jobs that a worker runs, and passes on the signals of messages that were lost.
+
+
+RENEW_SECONDS: Final = 1.5
+"""Interval of renewals."""
+_RENEW_AGAIN_SECONDS: Final = 0.1
+"""Interval of attempts to reach Redis: leases expire soon after it is back."""
+
+
+async def renew_leases(broker: Workers, attempts: Sequence[JobAttempt]) -> None:
+    """Renew the leases of ``attempts``, which changes meanwhile, for ever.
+
+    What else is to be stored of each is stored by a task beside it, all at once: one round trip after another would
+    take longer than a lease lasts where a worker has many jobs and Redis is far away.
+    """
+    storing = asyncio.create_task(_store([]))
+    try:
+        while True:
+            begun, renewed = time.monotonic(), list(attempts)
+            try:
+                signals = await broker.renew([attempt.lease for attempt in renewed])
+            except UNAVAILABLE:
+                for attempt in renewed:
+                    attempt.on_redis_unavailable()
+                await asyncio.sleep(_RENEW_AGAIN_SECONDS)
+                continue
+            for attempt, signal in zip(renewed, signals, strict=True):
+                attempt.check(signal)
+            if storing.done():
+                storing.result()  # raises what it should not have
+                storing = asyncio.create_task(_store(renewed))
+            await asyncio.sleep(begun + RENEW_SECONDS - time.monotonic())
+    finally:
+        storing.cancel()
+
+
+async def _store(attempts: Sequence[JobAttempt]) -> None:
+    """Store what has been noted of each, in case nothing is published for a while; the next renewal tries again."""
+    writes = [attempt.lease.try_to_store() for attempt in attempts]
+    writes += [a.lease.clear_deaths() for a in attempts if a.waiting_for_reader and a.job.deaths]
+    for result in await asyncio.gather(*writes, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, UNAVAILABLE):
+            raise result
+
 
 ANNOUNCE_SECONDS = 1.5
 HUNG_SECONDS = 60.0
@@ -296,3 +401,84 @@ class Worker:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+# A worker with all that it is made of, and its probes: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for an
+# orchestrator. They are answered by a thread of their own, so that sampling does not delay them.
+
+
+ANSWER_SECONDS = 10.0
+"""Time for which a client may keep a connection open without sending a request."""
+_TEXT = "text/plain; charset=utf-8"
+
+
+@contextmanager
+def answering(listener: socket.socket, worker: Worker, metrics: WorkerMetrics) -> Iterator[None]:
+    """Serve the probes on a listening socket, which is closed when the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = ANSWER_SECONDS
+
+        def do_GET(self) -> None:
+            status, kind, body = _answer(self.path.partition("?")[0], worker, metrics)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def version_string(self) -> str:
+            return "ancestral"
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            log.debug("probed", extra={"path": self.path})
+
+    address = listener.getsockname()
+    server = ThreadingHTTPServer(address[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    thread = threading.Thread(target=server.serve_forever, name="probes")
+    thread.start()
+    log.info("probes listening", extra={"host": address[0], "port": address[1]})
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _answer(path: str, worker: Worker, metrics: WorkerMetrics) -> tuple[int, str, bytes]:
+    """Status, media type and body."""
+    if path == "/metrics":
+        return 200, CONTENT_TYPE, metrics.exposition()
+    if path == "/healthz":
+        return (200, _TEXT, b"ok\n") if worker.alive() else (503, _TEXT, b"The event loop does not run.\n")
+    if path == "/readyz":
+        problem = worker.readiness_problem()
+        return (200, _TEXT, b"ready\n") if problem is None else (503, _TEXT, f"{problem}\n".encode())
+    return 404, _TEXT, b"There are /metrics, /healthz and /readyz.\n"
+
+
+async def run_worker(
+    settings: Settings, loaded_models: LoadedModels, stopping: asyncio.Event, listener: socket.socket | None
+) -> None:
+    """Sample jobs until ``stopping`` is set.
+
+    Args:
+        settings: with a ``redis_url``.
+        loaded_models: what it samples.
+        stopping: set by the caller, in this event loop.
+        listener: the socket of its probes, if it has any.
+    """
+    assert settings.redis_url is not None
+    metrics = WorkerMetrics()
+    connection = Connection(settings.redis_url, metrics, shards=settings.redis_shards)
+    traces = tracing(settings, "worker")
+    worker = Worker(settings, loaded_models, Workers(connection), metrics, traces)
+    try:
+        with nullcontext() if listener is None else answering(listener, worker, metrics):
+            await worker.run(stopping)
+    finally:
+        await connection.close()
+        await asyncio.to_thread(traces.close)

@@ -1,7 +1,7 @@
-"""Route classes for requests with a body: they authenticate, read the body once, and say what is wrong with it.
+"""The class of routes: it authenticates a request with a body, reads the body once, and says what is wrong with it.
 
 FastAPI reads the body of a request before it resolves dependencies, and answers every body that is not JSON with the
-same message. These classes check the key before anything is read, and hand FastAPI the parsed body.
+same message. This class checks the key before anything is read, and hands FastAPI the parsed body.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any, Final
 
-from fastapi import Form, Request, Response
+from fastapi import Form, Request, Response, params
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
@@ -45,50 +45,43 @@ class JsonRequest(Request):
         return self._json
 
 
-class JsonRoute(APIRoute):
-    """A route whose body, if it has one, is JSON."""
+class BodyRoute(APIRoute):
+    """A route whose body, if it has one, is JSON or, where its handler declares a form, multipart."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's handler, called with the body parsed."""
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
+        parse = _with_form if isinstance(self.body_field.field_info, params.Form) else _with_json
 
         async def checked(request: Request) -> Response:
             await caller_of(request)
-            content_type = _check_content_type(request, "application/json")
-            if content_type.get_content_charset("utf-8") not in ("utf-8", "utf8"):
-                raise UnsupportedMedia("The body must be JSON in UTF-8, the only charset that JSON has.")
-            json_request = JsonRequest(request.scope, request.receive)
-            await json_request.json()
-            return await handle(json_request)
+            return await handle(await parse(request))
 
         return checked
 
 
-class FormRoute(APIRoute):
-    """A route whose body, if it has one, is a multipart form."""
+async def _with_json(request: Request) -> Request:
+    content_type = _check_content_type(request, "application/json")
+    if content_type.get_content_charset("utf-8") not in ("utf-8", "utf8"):
+        raise UnsupportedMedia("The body must be JSON in UTF-8, the only charset that JSON has.")
+    json_request = JsonRequest(request.scope, request.receive)
+    await json_request.json()
+    return json_request
 
-    def get_route_handler(self) -> Handler:
-        """FastAPI's handler, called with the form parsed."""
-        handle = super().get_route_handler()
-        if self.body_field is None:
-            return handle
 
-        async def checked(request: Request) -> Response:
-            await caller_of(request)
-            _check_content_type(request, "multipart/form-data")
-            try:
-                form = await request.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS)
-            except HTTPException as error:
-                raise InvalidRequest(f"The body is no form: {error.detail}", code="form_invalid") from error
-            names = [name for name, _ in form.multi_items()]
-            if twice := next((name for name in names if names.count(name) > 1), None):
-                await form.close()  # FastAPI closes the forms that it is given
-                raise InvalidRequest(f"{twice}: given twice", param=twice, code="duplicate_parameter")
-            return await handle(request)
-
-        return checked
+async def _with_form(request: Request) -> Request:
+    _check_content_type(request, "multipart/form-data")
+    try:
+        form = await request.form(max_files=_MAX_FIELDS, max_fields=_MAX_FIELDS)
+    except HTTPException as error:
+        raise InvalidRequest(f"The body is no form: {error.detail}", code="form_invalid") from error
+    names = [name for name, _ in form.multi_items()]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        await form.close()  # FastAPI closes the forms that it is given
+        raise InvalidRequest(f"{twice}: given twice", param=twice, code="duplicate_parameter")
+    return request
 
 
 _WANTED: Final = {

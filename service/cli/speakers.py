@@ -13,7 +13,7 @@ from ancestral.client.server import Server
 from ancestral.errors import NotFound, ServerError
 from ancestral.model import Model
 from ancestral.service.books.parts import Part
-from ancestral.service.books.speaker import Reading, Spoken, default_voice
+from ancestral.service.books.reading import Reading, Spoken, default_voice
 
 
 class LocalSpeaker:

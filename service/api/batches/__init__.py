@@ -1,1 +1,0 @@
-"""Batches of requests, in OpenAI's dialect."""

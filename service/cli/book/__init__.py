@@ -1,1 +1,0 @@
-"""Who speaks a book for ``ancestral read``: this process, or a server."""

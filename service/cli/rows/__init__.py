@@ -1,1 +1,0 @@
-"""``ancestral batch``: rows in, parts of a data set out."""

@@ -1,0 +1,495 @@
+"""Prometheus metrics. The only module that imports the Prometheus client.
+
+An API process exports what clients experience, and the state that all processes share through Redis: queues, workers
+and Redis itself. A worker exports the cost of sampling. Both export version, resource usage, Redis latency and the jobs
+that they ended. Label values are few and are set by the code or by the operator, never by clients: route templates and
+not paths, models, but no texts, jobs or keys.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from ancestral.catalog.sampler import Sampler
+from ancestral.errors import AncestralError
+from ancestral.models.scheduler import Figures
+from ancestral.service import __version__
+from ancestral.service.broker.connection import BrokerHooks
+from ancestral.service.broker.job import Job, Priority, Status, WorkerInfo
+from ancestral.service.errors import Overloaded, status_of
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` series would double the number of series
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+ROUND_TRIPS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Histogram buckets of round trips to Redis, in seconds."""
+WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Histogram buckets of queue waits, in seconds."""
+DURATIONS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+"""Histogram buckets of requests and jobs, in seconds."""
+
+
+class StaticCollector(Collector):
+    """Metrics whose values were read just before the scrape."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def gauge(name: str, help_: str, values: Iterable[tuple[Sequence[str], float]], labels: Sequence[str]) -> Metric:
+    """A gauge with its current values.
+
+    Args:
+        name: of the metric.
+        help_: its help text.
+        values: pairs of label values and the gauge's value.
+        labels: label names.
+    """
+    family = GaugeMetricFamily(name, help_, labels=labels)
+    for label_values, value in values:
+        family.add_metric(label_values, value)
+    return family
+
+
+class Metrics(BrokerHooks):
+    """The metrics of one process.
+
+    Args:
+        role: ``api`` or ``worker``.
+    """
+
+    def __init__(self, role: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        build = Gauge("ancestral_build_info", "Version of the program.", ["version", "role"], registry=registry)
+        build.labels(__version__, role).set(1)
+        self._round_trips = Histogram(
+            "ancestral_redis_round_trip_seconds",
+            "Time from sending a script to Redis until its reply.",
+            ["operation"],
+            buckets=ROUND_TRIPS,
+            registry=registry,
+        )
+        self._unanswered = Counter(
+            "ancestral_redis_unanswered_total", "Redis scripts that got no reply.", registry=registry
+        )
+        self._jobs = Histogram(
+            "ancestral_job_seconds",
+            "Time from admission of a job to its end, counted by the process that ended it.",
+            ["kind", "priority", "status"],
+            buckets=DURATIONS,
+            registry=registry,
+        )
+
+    def replied(self, operation: str, seconds: float) -> None:
+        self._round_trips.labels(operation.lower()).observe(seconds)
+
+    def unanswered(self) -> None:
+        self._unanswered.inc()
+
+    def ended(self, job: Job, status: Status) -> None:
+        self._jobs.labels(job.kind, job.priority.value, status.value).observe(max(0.0, time.time() - job.created_at))
+
+    def exposition(self) -> bytes:
+        """All metrics in the Prometheus text format."""
+        return generate_latest(self.registry)
+
+
+# Metrics of an API process: requests, time to first audio, underruns, errors; state of queues and workers.
+
+
+FIRST_AUDIO: Final = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Histogram buckets of the time to first audio, in seconds."""
+REFUSALS: Final = ("overloaded", "too_many_streams", "rate_limited")
+"""Error codes that are answered with 429."""
+_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_CLOSES: Final = frozenset({1000, 1001, 1005, 1006, 1008, 1009, 1011, 1012, 1013, 4409})
+_NO_ROUTE: Final = "none"
+
+
+class Transport(StrEnum):
+    """How a response or stream reaches a client."""
+
+    HTTP = "http"
+    SSE = "sse"
+    WEBSOCKET = "websocket"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """State that all processes share through Redis, read for one scrape."""
+
+    workers: Sequence[WorkerInfo]
+    depths: Mapping[Priority, tuple[int, int]]
+    """Waiting and running jobs of each priority."""
+    unfinished: tuple[int, int]
+    """Unfinished jobs, which count against the limits of their owners: in all, and of the owner with the most."""
+
+
+class PlaybackCounters:
+    """Counters of one audio stream; an :class:`ancestral.service.telemetry.playback.PlaybackObserver`."""
+
+    def __init__(self, metrics: ApiMetrics, transport: Transport, model: str) -> None:
+        self._metrics, self._labels = metrics, (transport.value, model)
+
+    def began(self, seconds: float | None) -> None:
+        self._metrics.streams.labels(*self._labels).inc()
+        self._metrics.underruns.labels(*self._labels).inc(0)
+        self._metrics.silence.labels(*self._labels).inc(0)
+        if seconds is not None:
+            self._metrics.first_audio.labels(*self._labels).observe(seconds)
+
+    def silence(self, seconds: float, *, first: bool) -> None:
+        self._metrics.silence.labels(*self._labels).inc(seconds)
+        if first:
+            self._metrics.underruns.labels(*self._labels).inc()
+
+
+class ApiMetrics(Metrics):
+    def __init__(self) -> None:
+        super().__init__("api")
+        registry = self.registry
+        self._requests = Counter(
+            "ancestral_http_requests_total",
+            "HTTP requests that ended. Status 499: disconnected before the response began. complete=false: aborted.",
+            ["route", "method", "status", "complete"],
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "ancestral_http_request_seconds",
+            "Time from an HTTP request to the last byte of its response.",
+            ["route"],
+            buckets=DURATIONS,
+            registry=registry,
+        )
+        self.in_progress = Gauge("ancestral_http_requests_in_progress", "HTTP requests in progress.", registry=registry)
+        self._sent = Counter(
+            "ancestral_sent_bytes_total",
+            "Bytes sent, in response bodies and websocket messages.",
+            ["route"],
+            registry=registry,
+        )
+        self.websockets = Gauge("ancestral_websockets", "Open websockets.", ["route"], registry=registry)
+        self._closed = Counter(
+            "ancestral_websockets_closed_total", "Websockets that closed.", ["route", "code"], registry=registry
+        )
+        self._rejected = Counter(
+            "ancestral_rejected_total", "Requests rejected with 429, over any transport.", ["reason"], registry=registry
+        )
+        for reason in REFUSALS:
+            self._rejected.labels(reason)
+        self._errors = Counter(
+            "ancestral_errors_total",
+            "Errors sent to clients, over any transport.",
+            ["transport", "status"],
+            registry=registry,
+        )
+        self._add_stream_metrics(registry, ["transport", "model"])
+
+    def _add_stream_metrics(self, registry: CollectorRegistry, labels: Sequence[str]) -> None:
+        self.first_audio = Histogram(
+            "ancestral_first_audio_seconds",
+            "Time from the request (websocket: from the text that completed a sentence) to the first audio sent.",
+            labels,
+            buckets=FIRST_AUDIO,
+            registry=registry,
+        )
+        self.streams = Counter("ancestral_streams_total", "Audio streams that started.", labels, registry=registry)
+        self.underruns = Counter(
+            "ancestral_underrun_streams_total", "Audio streams with at least one underrun.", labels, registry=registry
+        )
+        self.silence = Counter(
+            "ancestral_underrun_seconds_total",
+            "Silence caused by the server, for a player with a buffer of 0.2 s.",
+            labels,
+            registry=registry,
+        )
+        self.resumed = Counter(
+            "ancestral_sessions_resumed_total", "Speech sessions resumed over a new connection.", registry=registry
+        )
+
+    def listener(self, transport: Transport, model: str) -> PlaybackCounters:
+        """The counters of a new audio stream."""
+        return PlaybackCounters(self, transport, model)
+
+    def answered(self, route: str | None, method: str, status: int, seconds: float, *, complete: bool) -> None:
+        """Count an HTTP request that ended.
+
+        Args:
+            route: the route's template; None if no route matched.
+            method: HTTP method.
+            status: of the response; 499 if the client disconnected before there was one.
+            seconds: duration.
+            complete: whether the whole body was sent.
+        """
+        route, method = route or _NO_ROUTE, method if method in _METHODS else "other"
+        self._requests.labels(route, method, str(status), str(complete).lower()).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def sent(self, route: str | None, size: int) -> None:
+        self._sent.labels(route or _NO_ROUTE).inc(size)
+
+    def closed(self, route: str, code: int) -> None:
+        """Count a websocket that closed."""
+        self._closed.labels(route, str(code) if code in _CLOSES else "other").inc()
+
+    def refused(self, error: AncestralError, transport: Transport) -> None:
+        """Count an error sent to a client."""
+        self._errors.labels(transport.value, str(status_of(error))).inc()
+        if isinstance(error, Overloaded):
+            self._rejected.labels(error.code).inc()
+
+    def page(self, shared: Shared | None) -> bytes:
+        """The body of ``/metrics``.
+
+        Args:
+            shared: state from Redis; None while Redis is unavailable.
+        """
+        registry = CollectorRegistry()
+        up = gauge("ancestral_redis_up", "Whether Redis answered this scrape.", [((), shared is not None)], [])
+        registry.register(StaticCollector([up] if shared is None else [up, *_fleet(shared)]))
+        return self.exposition() + generate_latest(registry)
+
+
+def _fleet(shared: Shared) -> list[Metric]:
+    """Queues and workers."""
+    ready = [info for info in shared.workers if info.ready]
+    loading = sum(info.workers for info in shared.workers if not info.ready)
+    states = ("waiting", "running")
+    models = sorted({name for info in shared.workers for name in info.models})
+    return [
+        gauge(
+            "ancestral_workers",
+            "Live workers, by readiness.",
+            [(["true"], sum(info.workers for info in ready)), (["false"], loading)],
+            ["ready"],
+        ),
+        gauge(
+            "ancestral_slots",
+            "Slots of all ready workers.",
+            [([priority.value], sum(info.slots[priority] for info in ready)) for priority in shared.depths],
+            ["priority"],
+        ),
+        gauge(
+            "ancestral_jobs",
+            "Jobs that have not ended, waiting or running.",
+            [
+                ([priority.value, s], n)
+                for priority, both in shared.depths.items()
+                for s, n in zip(states, both, strict=True)
+            ],
+            ["priority", "state"],
+        ),
+        gauge(
+            "ancestral_unfinished_jobs",
+            "Unfinished jobs of all owners, which count against their limits.",
+            [((), shared.unfinished[0])],
+            [],
+        ),
+        gauge(
+            "ancestral_unfinished_jobs_max",
+            "Unfinished jobs of the owner with the most.",
+            [((), shared.unfinished[1])],
+            [],
+        ),
+        gauge(
+            "ancestral_model_workers",
+            "Ready workers that have loaded the model.",
+            [([name], sum(info.workers for info in ready if name in info.models)) for name in models],
+            ["model"],
+        ),
+    ]
+
+
+# Metrics of a worker: queue wait, sampling speed, batch occupancy, loaded models.
+
+
+FACTORS: Final = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0)
+"""Histogram buckets of the real-time factor; below 1 the listener has to wait."""
+CANCELS: Final = (
+    0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.0125, 0.015, 0.0175, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15,
+    0.25, 0.5, 1.0,
+)  # fmt: skip
+"""Histogram buckets of the time to release a slot, in seconds; finest around the length of a chunk."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a worker is doing, read at a scrape."""
+
+    ready: bool
+    samplers: Mapping[str, Sampler]
+    loaded_at: float
+    """Seconds since 1970."""
+    slots: Mapping[Priority, int]
+    jobs: Mapping[Priority, int]
+    """Jobs in progress on this worker."""
+    threads: int
+    figures: Figures
+
+
+class WorkerMetrics(Metrics):
+    def __init__(self) -> None:
+        super().__init__("worker")
+        registry = self.registry
+        self._waits = Histogram(
+            "ancestral_queue_wait_seconds",
+            "Time from admission of a job until a worker first starts it.",
+            ["priority"],
+            buckets=WAITS,
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "ancestral_attempts_total", "Attempts at jobs that started.", ["priority"], registry=registry
+        )
+        self._retries = Counter(
+            "ancestral_retries_total", "Attempts after the first at a job.", ["priority"],
+            registry=registry,
+        )  # fmt: skip
+        self._resumes = Counter(
+            "ancestral_resumes_total", "Attempts that resumed from a snapshot.", ["priority"], registry=registry
+        )
+        self._ends = Counter(
+            "ancestral_attempt_ends_total",
+            "Attempts that ended: done, failed, requeued or suspended (released), suspended until a slow client has "
+            "read (parked), not read at all (stalled), or cancelled by the client or superseded by another attempt "
+            "(cancelled).",
+            ["priority", "end"],
+            registry=registry,
+        )
+        for priority in Priority:
+            for counted in (self._waits, self._attempts, self._retries, self._resumes):
+                counted.labels(priority.value)
+        self.orphans = Counter(
+            "ancestral_orphans_total", "Jobs of dead workers that this worker requeued.", registry=registry
+        )
+        self.cancels = Histogram(
+            "ancestral_cancel_seconds",
+            "Time that cancelled streams still held their slots.",
+            buckets=CANCELS,
+            registry=registry,
+        )
+        self._factor = Histogram(
+            "ancestral_real_time_factor",
+            "Seconds of audio sampled per second, of streams that ended, not counting waits for the reader.",
+            ["model", "priority"],
+            buckets=FACTORS,
+            registry=registry,
+        )
+        made = ["model", "engine"]
+        self._tokens = Counter(
+            "ancestral_tokens_total", "Symbols sampled: audio samples or sub-pixels.", made, registry=registry
+        )
+        self._sound = Counter("ancestral_sound_seconds_total", "Audio sampled, in seconds.", made, registry=registry)
+        self._pixels = Counter("ancestral_pixels_total", "Pixels sampled.", made, registry=registry)
+        self._pictures = Counter("ancestral_pictures_total", "Pictures completed.", made, registry=registry)
+
+    def began(self, job: Job, attempt: int) -> None:
+        """Count an attempt that starts."""
+        self._attempts.labels(job.priority.value).inc()
+        if attempt > 1:
+            self._retries.labels(job.priority.value).inc()
+        else:
+            self._waits.labels(job.priority.value).observe(max(0.0, (job.started_at or 0.0) - job.created_at))
+
+    def resumed(self, job: Job) -> None:
+        """Count an attempt that resumes from a snapshot."""
+        self._resumes.labels(job.priority.value).inc()
+
+    def attempt_ended(self, job: Job, end: str) -> None:
+        """Count an attempt that ended."""
+        self._ends.labels(job.priority.value, end).inc()
+
+    def count_audio(self, sampler: Sampler, samples: int, rate: int) -> None:
+        labels = (sampler.model.entry.id, sampler.engine.name)
+        self._tokens.labels(*labels).inc(samples)
+        self._sound.labels(*labels).inc(samples / rate)
+
+    def count_pixels(self, sampler: Sampler, symbols: int, channels: int) -> None:
+        labels = (sampler.model.entry.id, sampler.engine.name)
+        self._tokens.labels(*labels).inc(symbols)
+        self._pixels.labels(*labels).inc(symbols / channels)
+
+    def finished(self, sampler: Sampler, pictures: int) -> None:
+        """Count completed pictures."""
+        self._pictures.labels(sampler.model.entry.id, sampler.engine.name).inc(pictures)
+
+    def factor(self, job: Job, value: float) -> None:
+        """Record the real-time factor of a stream that ended."""
+        self._factor.labels(job.model, job.priority.value).observe(value)
+
+    def watch(self, workload: Callable[[], Workload]) -> None:
+        """Read the workload of a worker at every scrape."""
+        self.registry.register(_WorkloadCollector(workload))
+
+
+class _WorkloadCollector(Collector):
+    def __init__(self, workload: Callable[[], Workload]) -> None:
+        self._workload = workload
+
+    def collect(self) -> Iterable[Metric]:
+        load = self._workload()
+        yield from _worker(load)
+        yield from _scheduler(load.figures)
+        yield from _models(load)
+
+
+def _worker(load: Workload) -> Iterable[Metric]:
+    yield gauge("ancestral_worker_ready", "Whether this worker is ready to sample.", [((), load.ready)], [])
+    for what, text, values in (
+        ("slots", "Slots of this worker: jobs that it can run at once.", load.slots),
+        ("jobs", "Jobs that this worker is running.", load.jobs),
+    ):
+        yield gauge(
+            f"ancestral_worker_{what}", text, [([priority.value], n) for priority, n in values.items()], ["priority"]
+        )
+    yield gauge("ancestral_sampler_threads", "Sampling threads.", [((), load.threads)], [])
+
+
+def _scheduler(figures: Figures) -> Iterable[Metric]:
+    states = [(["running"], figures.running), (["waiting"], figures.waiting)]
+    text = (
+        "Streams in the batch: being sampled or waiting for a thread (running), waiting for reader or text (waiting)."
+    )
+    yield gauge("ancestral_sampler_streams", text, states, ["state"])
+    for name, text, value in (
+        ("calls", "Engine calls.", figures.calls),
+        (
+            "lanes",
+            "Streams sampled, summed over engine calls; divided by the calls, the mean batch size.",
+            figures.lanes,
+        ),
+        ("steps", "Symbols sampled by all engines.", figures.symbols),
+        ("busy_seconds", "Time spent sampling, summed over threads.", figures.busy_seconds),
+    ):
+        yield CounterMetricFamily(f"ancestral_sampler_{name}", text, value=value)
+
+
+def _models(load: Workload) -> Iterable[Metric]:
+    known = load.samplers.items()
+    labels = ["model", "kind", "engine", "sha256"]
+    info = [([name, s.model.entry.kind, s.engine.name, s.model.sha256], 1.0) for name, s in known]
+    yield gauge("ancestral_model_info", "Loaded models; the value is always 1.", info, labels)
+    text = "Whether the model is in memory (1) or was unloaded after being idle (0)."
+    yield gauge("ancestral_model_in_memory", text, [([name], s.engine.loaded) for name, s in known], ["model"])
+    for what, text, at in (
+        ("loaded", "Time when the model was loaded.", {name: load.loaded_at for name, _ in known}),
+        ("created", "Creation time given in model.json.", {name: s.model.entry.created for name, s in known}),
+    ):
+        yield gauge(f"ancestral_model_{what}_timestamp_seconds", text, [([n], t) for n, t in at.items()], ["model"])

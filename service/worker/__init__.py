@@ -1,1 +1,0 @@
-"""The worker process: takes jobs from Redis and samples them."""
