@@ -74,12 +74,12 @@ def files() -> Files:
     catalog = {"parts": listed, "models": [_described(entry) for entry in models]}
     text = json.dumps(catalog, indent=1)
     found["catalog.js"] = f"export default {text};\n".encode()
+    shell = json.dumps(["./", *sorted(found)]).encode()
     for part in parts.values():
         found |= part
-    version = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for _, data in sorted(found.items()))).hexdigest()[
-        :16
-    ]
-    found["offline.js"] = found["offline.js"].replace(b"VERSION", version.encode())
+    whole = b"".join(hashlib.sha256(data).digest() for _, data in sorted(found.items()))
+    version = hashlib.sha256(whole).hexdigest()[:16].encode()
+    found["offline.js"] = found["offline.js"].replace(b"VERSION", version).replace(b'"SHELL"', shell)
     return found
 
 

@@ -1,8 +1,12 @@
 // A service worker: what the page has loaded once is there without a network. A new version of the page replaces all of it.
 
 const CACHE = "ancestral-VERSION";
+const SHELL = "SHELL"; // what the page loads before this worker is there
 
-self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL)));
+  self.skipWaiting();
+});
 
 self.addEventListener("activate", (event) => {
   const others = async () => {
