@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,8 +18,8 @@ Array = NDArray[np.float32]
 _F = TypeVar("_F", np.float32, np.float64)
 Speaker = int | Mapping[int, float]
 """The index of a speaker; or a mix: the share of each speaker's embedding in the mean, which add up to 1."""
-_ENOUGH = 8
-"""Rows of labels to draw one from, so that rare combinations do not always come with the same other labels."""
+_ENOUGH = 128
+"""Pictures to draw a label from, so that rare combinations do not always come with the same other labels."""
 
 
 def padded_frames(spec: WaveNetSpec, frames: Array) -> Array:
@@ -70,12 +70,11 @@ def embed_labels(spec: ImageSpec, tensors: Mapping[str, Array], labels: Sequence
 
 
 def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
-    """The labels of one picture: those that are unspecified are drawn from what occurred together in training.
+    """The labels of one picture: those that are unspecified are drawn, one attribute after the other, each given those
+    that are known by then (:func:`label_shares`). Labels that are given stay. What no row knows is not drawn.
 
-    A row of labels is drawn, with its frequency, among those that agree with all labels given. If there are fewer than
-    :data:`_ENOUGH`, those that agree with the first one and with most of the others join them. If none agrees with the
-    first one, nothing is drawn. Labels that are given stay. The row is drawn with the noise of the position behind the
-    last sub-pixel, so that it depends on the seed as the symbols do.
+    An attribute is drawn with the noise of a position behind the last sub-pixel, the first one with the first of them,
+    so that it depends on the seed as the symbols do.
 
     Args:
         spec: of the network.
@@ -84,23 +83,51 @@ def draw_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed
         labels: an index, or None for "unspecified", for each of ``spec.conditions``.
         seed: of the picture.
     """
-    given = [index for index, label in enumerate(labels) if label is not None]
-    if not len(rows) or len(given) == len(labels):
-        return list(labels)
-    agreeing = np.ones(len(rows), np.int64)
-    if given:
-        equal = np.stack([rows[:, index] == labels[index] for index in given])
-        agreeing = equal.sum(axis=0) * equal[0]
-    level = max(int(agreeing.max()), 1)
-    while level > 1 and (agreeing >= level).sum() < _ENOUGH:
+    found = list(labels)
+    for index, label, _ in label_draws(spec, rows, labels, seed):
+        found[index] = None if label < 0 else label
+    return found
+
+
+def label_draws(
+    spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int
+) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
+    """The draws of :func:`draw_labels`, one by one: the attribute, its label, and how often each label occurs."""
+    known = {index: label for index, label in enumerate(labels) if label is not None}
+    for index, names in enumerate(spec.conditions):
+        if index not in known:
+            shares = label_shares(rows, known, index, len(names))
+            ends, known[index] = np.cumsum(shares), -1
+            if ends[-1]:
+                noise = uniforms(seed, spec.dims + index, 1)[0] * ends[-1]
+                known[index] = int(np.searchsorted(ends, noise, side="right")) - 1
+                yield index, known[index], shares
+
+
+def label_shares(rows: Array, known: Mapping[int, int], index: int, values: int) -> NDArray[np.float64]:
+    """How often each label of an attribute occurs beside known ones: ``[values + 1]``, the first of -1, "unspecified".
+
+    Counted are pictures that agree with the first known label and with as many others as leave :data:`_ENOUGH`, but no
+    label that never occurs beside one of the known labels: bald heads have no colour of hair.
+
+    Args:
+        rows: as for :func:`draw_labels`.
+        known: labels by attribute, -1 for one that was left out.
+        index: of the attribute.
+        values: that it has.
+    """
+    column = rows[:, index].astype(np.int64) + 1
+    fitting, agreeing, first = np.ones(len(rows), bool), np.zeros(len(rows), np.int64), True
+    for other, label in known.items():
+        equal = rows[:, other] == label
+        together = np.zeros(values + 1, bool)
+        together[column[equal]] = True
+        fitting &= (equal if first else True) & (together[column] | (not together.any()))
+        agreeing, first = agreeing + equal, False
+    counts, level = np.where(fitting, rows[:, -1], 0.0), int(agreeing[fitting].max(initial=0))
+    while level > 1 and counts[agreeing >= level].sum() < _ENOUGH:
         level -= 1
-    cumulative = np.cumsum(np.where(agreeing >= level, rows[:, -1], 0), dtype=np.float64)
-    if not cumulative[-1]:
-        return list(labels)
-    noise = uniforms(seed, spec.dims, 1)[0] * cumulative[-1]
-    row = rows[np.searchsorted(cumulative, noise, side="right"), :-1].astype(int).tolist()
-    drawn = [None if label < 0 else label for label in row]
-    return [new if label is None else label for label, new in zip(labels, drawn, strict=True)]
+    return np.bincount(column, np.where(agreeing >= level, counts, 0.0), values + 1).astype(np.float64)
 
 
 def applicable_labels(rows: Array, labels: Sequence[int]) -> list[int | None]:
@@ -116,19 +143,6 @@ def applicable_labels(rows: Array, labels: Sequence[int]) -> list[int | None]:
         own = rows[rows[:, column] == label, :-1]
         left_out |= (own < 0).all(axis=0) & (len(own) > 0)
     return [None if out else label for label, out in zip(labels, left_out, strict=True)]
-
-
-def draw_matching_labels(spec: ImageSpec, rows: Array, labels: Sequence[int | None], seed: int) -> list[int | None]:
-    """Draw labels as :func:`draw_labels` does, but none that never occurred with a given one, or is left out where one
-    always did: it is drawn again, from the rows that have that one."""
-    drawn = draw_labels(spec, rows, labels, seed)
-    for index in (index for index, label in enumerate(labels) if label is None):
-        for given, label in enumerate(labels):
-            own = rows[rows[:, given] == label] if label is not None else rows[:0]
-            if len(own) and not (own[:, index] == (-1 if drawn[index] is None else drawn[index])).any():
-                drawn[index] = draw_labels(spec, own, [None] * len(labels), seed)[index]
-                break
-    return drawn
 
 
 def parents(rows: Array) -> dict[int, tuple[int, dict[int, int]]]:

@@ -25,6 +25,8 @@ SIGNIFICANT = 1e-6
 
 _LN2 = math.log(2.0)
 _SMALL = 1e-300
+_USED = 0.75
+_LIKELY, _UNLIKELY = math.log2(_USED), math.log2(1.0 - _USED)
 _FLOOR = 12.0
 """Nats: the right seed is left early with a probability of e^-12, if the shares below are right."""
 _SPREADS = ((0.97, 0.03), (0.8, 0.2), (0.5, 0.5), (0.25, 0.75))
@@ -44,7 +46,8 @@ class Intervals:
     bounds: Floats
     """``[N, R, 2]``: at least, and below what; the first of R is of the symbol alone, each includes those before."""
     optional: int = 0
-    """How many of the last positions may not have been used: half of their e-value is 1, whatever was seen."""
+    """How many of the last positions may not have been used, together: a quarter of their e-value is 1, whatever was
+    seen."""
 
     @property
     def symbols(self) -> int:
@@ -63,7 +66,7 @@ class Intervals:
 
     def evidence(self, seed: int) -> float:
         """log2 of the e-value of a seed: the mean of that of no damage and those of several shares of damaged symbols,
-        of which the first counts half."""
+        of which the first counts three quarters."""
         inside, sizes = self.inside(seed), np.minimum(self.sizes, 1.0)
         ratios = inside / sizes
         certain, optional = ratios[: self.symbols], ratios[self.symbols :, 0]
@@ -74,7 +77,8 @@ class Intervals:
             if ratios.shape[1] > 1:
                 sums.append(float(np.log2(kept * near + anything).sum()))
         damaged = float(np.logaddexp2.reduce(sums)) - math.log2(len(sums))
-        return float(np.logaddexp2(exact, damaged)) - 1.0 + float(np.log2(0.5 * optional + 0.5).sum())
+        whole = float(np.logaddexp2(exact + _LIKELY, damaged + _UNLIKELY))
+        return whole if not len(optional) else whole + math.log2(_USED * float(optional.prod()) + 1.0 - _USED)
 
     def search(self, seeds: NDArray[np.uint64], most: int) -> NDArray[np.int64]:
         """The numbers of the seeds that fit best, at most ``most`` of them, the best first."""
@@ -86,7 +90,7 @@ class Intervals:
         low, high = np.ascontiguousarray(self.bounds[order, column].T)
         hits = np.log(_SEARCH_SHARE / sizes[order, column] + (1.0 - _SEARCH_SHARE))
         misses = np.full(len(order), math.log(1.0 - _SEARCH_SHARE))
-        misses[order >= self.symbols] = math.log(0.5)
+        misses[order >= self.symbols] = math.log(1.0 - _SEARCH_SHARE) / max(self.optional, 1)
         sums = search_intervals(seeds, self.positions[order], low, high, hits, misses, _FLOOR)
         return _best(sums, most)
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.detection import pictures, sounds
-from ancestral.detection.query import Query, Search
+from ancestral.detection.labels import ShownLabels
+from ancestral.detection.query import Query, Search, share
 from ancestral.loader import LoadedModels
 from ancestral.speech.decoder import Wave
 
@@ -69,18 +70,19 @@ def _examine_picture(
     """The first model whose seed is found answers for all; else the one that the picture is likeliest under. Those for
     which there is no time are not tried."""
     count = len(subject.symbols)
-    share = replace(query, seconds=query.seconds / count, models=count)
     best: Answer | None = None
     until = time.monotonic() + query.seconds
-    for name, symbols in subject.symbols:
+    for rank, (name, symbols) in enumerate(subject.symbols):
         if best is not None and (stopped() or time.monotonic() > until):
             if "complete" in best["seed"]:
                 best["seed"]["complete"] = False
             break
         sampler = models.picture(models.image_model(name, "image_likelihood"))
-        seed = pictures.seed_part(sampler, symbols, Search(share, key, stopped))
+        shown = None if sampler.model.spec.encoder else ShownLabels(sampler, symbols)
+        own = replace(query, seconds=query.seconds / count, share=share(rank, count))
+        seed = pictures.seed_part(sampler, symbols, shown, Search(own, key, stopped))
         recipe = pictures.recipe_part(sampler, symbols, query.recipe)
-        answer = {"recipe": recipe, "seed": seed, "model": pictures.model_part(sampler, symbols)}
+        answer = {"recipe": recipe, "seed": seed, "model": pictures.model_part(sampler, symbols, shown)}
         if seed["status"] == "found" or answer["recipe"]["status"] == "equal":
             return answer
         if best is None or _ratio(answer) < _ratio(best):

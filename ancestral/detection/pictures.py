@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,39 +14,33 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import ANY
 from ancestral.catalog.seeds import part_seed, part_seeds
-from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, likely_labels, not_tried
+from ancestral.detection.labels import Named, ShownLabels
+from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried, share
 from ancestral.errors import InvalidRequest
+from ancestral.images.decoding import decode_picture
 from ancestral.images.drawing import Drawing, Labels, class_drawing, has_classes, interpolation, requested_labels
+from ancestral.images.pixels import encode
 from ancestral.images.sampler import ImageSampler
-from ancestral.models.conditioning import draw_labels
 from ancestral.models.detection import Intervals
 from ancestral.models.engines.images.batch import BatchRequest
 from ancestral.models.engines.images.native import NativeImageEngine
+from ancestral.models.palette import pixels_of
 from ancestral.requests import Draw, checked
 
 Symbols = NDArray[np.uint8]
 
 _COMBINATIONS: Final = 4
 """Combinations of labels that are tried where nothing tells the labels of a picture."""
-_FIRST_SHARE: Final = 0.75
-"""The share of a search's false alarms that the likeliest combination of labels may raise."""
+_TELLING_BITS: Final = 2.0
+"""Evidence of labels from which on the pixels are looked at, where it is a guess what was named."""
+_HOPELESS_BITS: Final = -6.0
+"""Evidence of labels below which they are not drawn further."""
 _CANDIDATES: Final = 8
 """Seeds of a search that are looked at closely."""
 _REACHES: Final = (0, 1, 4, 12)
 """How far a grey or coloured symbol may be from what was sampled: a JPEG moves it. A palette has no neighbours."""
 _GUESS: Final = 0.5
 """A picture with fewer bits under a model than this share of its deflated symbols might be the model's."""
-
-
-@dataclass(frozen=True)
-class _Conditions:
-    """How a picture may have been sampled, but for its seed."""
-
-    labels: Labels
-    temperature: float
-    guidance: float
-    from_seed: bool
-    """Whether the seed that is tried drew the labels: then they are no evidence for it."""
 
 
 @dataclass(frozen=True)
@@ -59,110 +54,103 @@ class PictureTest(SeedTest[_FoundInPicture]):
     Args:
         sampler: of the model that may have drawn it.
         symbols: of the picture ``[H, W, C]``.
+        shown: its labels.
         search: the seeds.
     """
 
-    def __init__(self, sampler: ImageSampler, symbols: Symbols, search: Search) -> None:
+    def __init__(self, sampler: ImageSampler, symbols: Symbols, shown: ShownLabels, search: Search) -> None:
         super().__init__(search)
-        self._sampler, self._symbols = sampler, symbols
+        self._sampler, self._symbols, self._shown = sampler, symbols, shown
         self._recipe: Mapping[str, Any] = search.query.recipe or {}
-        self._known: dict[_Conditions, Intervals] = {}
+        self._known: dict[Labels, Intervals] = {}
 
     def run(self) -> None:
         """Try the seeds that are named, then those of the key; stops at the first that is found.
 
-        What is tried has stages, of which each may raise half as many false alarms as the one before: the trials that
-        reduce the evidence are all those that its stage plans, twice for the first one, four times for the second. In
-        the same way the combinations of labels share the false alarms of a stage.
+        Whatever is tried has its share of the false alarms, by which its trials are divided: named seeds and those of
+        the key a half each; the first picture of a request and the others (:func:`~ancestral.detection.query.share`);
+        what the recipe names, or nothing, and what else may have been named.
         """
-        named = [(part_seed(seed, part), part) for seed in self.search.query.named for part in range(MOST_PARTS)]
-        self.search.tried += len(named)
-        trials = 2.0 * len(named) * (_COMBINATIONS + 1) * self.search.query.models
-        for seed in self.search.query.named:  # first as the recipe has it: with a picture's own seed
-            if (told := self._told_labels(seed)) is not None:
-                self._look(seed, 0, None, self._conditions(told, from_seed=True), trials)
-            if self.found or self.search.over:
-                return
-        likely = [self._conditions(labels, from_seed=False) for labels in self._likely()]
-        for conditions in likely:
-            for seed, part in named:
-                self._look(seed, part, None, conditions, trials)
-            if self.found or self.search.over:
-                return
+        for seed in self.search.query.named:
+            for part in range(MOST_PARTS):
+                self.search.tried += 1
+                self._try_named(part_seed(seed, part), part)
+                if self.found or self.search.over:
+                    return
         if self.search.keyed:
-            self._search(likely)
+            self._search()
 
-    def _search(self, likely: Sequence[_Conditions]) -> None:
+    def _try_named(self, seed: int, part: int) -> None:
+        """One seed, with what the recipe names, or nothing; then with what else may have been named."""
+        query = self.search.query
+        trials = len(query.named) * (1.0 + self.search.keyed) / (query.share * share(part, MOST_PARTS))
+        labels, bits = self._shown.drawn(self._named(), seed)
+        if part == 0 or bits > -1.0:
+            self._look(seed, part, None, labels, trials / share(0, 2), bits)
+        for portion, named in self._requests:
+            labels, bits = self._shown.drawn(named, seed, _HOPELESS_BITS)
+            if not self.found and (bits > _TELLING_BITS or None not in named):
+                self._look(seed, part, None, labels, trials / share(1, 2) / portion, bits)
+
+    def _search(self) -> None:
         """The seeds of the key: of the first picture of every request, then of the others."""
+        query, likely = self.search.query, self._shown.likely(_COMBINATIONS)
         for part in range(MOST_PARTS):
-            trials = 2.0 ** (part + 1 + bool(self.search.query.named)) * self.search.planned
             for first, seeds in self.search.blocks():
                 of_part = part_seeds(seeds, part)
                 self.search.tried += len(seeds)
-                for rank, conditions in enumerate(likely):
-                    share = _FIRST_SHARE if rank == 0 else (1.0 - _FIRST_SHARE) / (len(likely) - 1)
-                    for number in self._intervals(conditions).search(of_part, _CANDIDATES):
-                        self._look(int(of_part[number]), part, first + int(number), conditions, trials / share)
+                for rank, labels in enumerate(likely):
+                    portion = query.share * share(part, MOST_PARTS) * share(rank, len(likely))
+                    intervals = self._with_drawn(labels)
+                    for number in intervals.search(of_part, _CANDIDATES):
+                        counter = first + int(number)
+                        trials = (1.0 + bool(query.named)) * self.search.trials(counter) / portion
+                        bits = intervals.evidence(int(of_part[number]))
+                        self.consider(_FoundInPicture(bits, trials, int(of_part[number]), part, counter, intervals))
                 if self.found:
                     return
 
-    def _look(self, seed: int, part: int, counter: int | None, conditions: _Conditions, trials: float) -> None:
-        """Compute the evidence for one seed."""
-        intervals = self._intervals(conditions)
-        self.consider(_FoundInPicture(intervals.evidence(seed), trials, seed, part, counter, intervals))
+    def _look(self, seed: int, part: int, counter: int | None, labels: Labels, trials: float, bits: float) -> None:
+        """Compute the evidence for one seed, beside that of its labels."""
+        intervals = self._intervals(labels)
+        self.consider(_FoundInPicture(bits + intervals.evidence(seed), trials, seed, part, counter, intervals))
 
-    def _conditions(self, labels: Labels, *, from_seed: bool) -> _Conditions:
-        entry = self._sampler.model.entry
-        return _Conditions(
-            labels,
-            _number(self._recipe, "temperature", entry.temperature),
-            _number(self._recipe, "guidance", entry.guidance) if has_classes(self._sampler.model) else 1.0,
-            from_seed,
-        )
+    @cached_property
+    def _requests(self) -> list[tuple[float, Named]]:
+        return list(self._shown.requests(_COMBINATIONS))
 
-    def _told_labels(self, seed: int) -> Labels | None:
-        """The labels of a picture with this seed, if the recipe or the model says what was asked for."""
+    def _named(self) -> Named:
+        """The labels that the recipe names."""
         model, prompt = self._sampler.model, self._recipe.get("prompt", self._recipe.get("class"))
         if has_classes(model) and prompt is None:
             prompt = ANY
         try:
             requested = requested_labels(model, prompt if has_classes(model) else None, self._recipe.get("style"))
         except InvalidRequest:
-            return None
-        indices = [label for label in requested if not isinstance(label, tuple)]
-        return tuple(draw_labels(model.spec, model.label_rows, indices, seed))
+            return (None,) * len(model.spec.conditions)
+        return tuple(label for label in requested if not isinstance(label, tuple))
 
-    def _likely(self) -> list[Labels]:
-        return likely_labels(self._sampler, self._symbols, _COMBINATIONS)
-
-    def _intervals(self, conditions: _Conditions) -> Intervals:
-        if conditions not in self._known:
-            engine, spec = self._sampler.engine.pictures, self._sampler.model.spec
+    def _intervals(self, labels: Labels) -> Intervals:
+        if labels not in self._known:
+            engine, model, recipe = self._sampler.engine.pictures, self._sampler.model, self._recipe
             assert isinstance(engine, NativeImageEngine), "checked before"
-            request = self._sampler.request(conditions.labels, conditions.temperature, conditions.guidance)
+            spec = model.spec
+            temperature = _number(recipe, "temperature", model.entry.temperature)
+            guidance = _number(recipe, "guidance", model.entry.guidance) if has_classes(model) else 1.0
+            request = self._sampler.request(labels, temperature, guidance)
             reaches = (0,) if spec.palette or spec.binary else _REACHES
             bounds = engine.intervals(self._symbols[None], [request], reaches)[0].reshape(spec.dims, len(reaches), 2)
-            given = int(_number(self._recipe, "rows", 0)) * spec.width * spec.channels
-            positions = np.arange(given, spec.dims, dtype=np.int64)  # rows that were uploaded have no noise
-            drawn = self._drawn_labels(conditions, len(reaches))
-            self._known[conditions] = Intervals(
-                np.append(positions, np.full(len(drawn), spec.dims)),
-                np.concatenate([bounds[given:], drawn]),
-                len(drawn),
-            )
-        return self._known[conditions]
+            given = int(_number(recipe, "rows", 0)) * spec.width * spec.channels
+            # rows that were uploaded have no noise
+            self._known[labels] = Intervals(np.arange(given, spec.dims, dtype=np.int64), bounds[given:])
+        return self._known[labels]
 
-    def _drawn_labels(self, conditions: _Conditions, reaches: int) -> NDArray[np.float64]:
-        """The noise that draws these labels, if nothing was asked for: ``[1, R, 2]``, or none (``draw_labels``)."""
-        rows = self._sampler.model.label_rows
-        wanted = np.array([-1 if label is None else label for label in conditions.labels])
-        if conditions.from_seed or not len(rows) or self._recipe.get("prompt", ANY) != ANY:
-            return np.empty((0, reaches, 2))
-        where = np.flatnonzero((rows[:, :-1] == wanted).all(axis=1))[:1]
-        ends = np.cumsum(rows[:, -1], dtype=np.float64)
-        ends /= ends[-1]
-        starts = np.append(0.0, ends[:-1])
-        return np.repeat(np.stack([starts[where], ends[where]], axis=1)[:, None], reaches, axis=1)
+    def _with_drawn(self, labels: Labels) -> Intervals:
+        """The intervals of a picture, and those of the noise that draws its labels, if nothing was named."""
+        own, drawn = self._intervals(labels), self._shown.bounds(labels)
+        positions = np.append(own.positions, self._sampler.model.spec.dims + np.arange(len(drawn)))
+        more = drawn[:, None].repeat(own.bounds.shape[1], axis=1)
+        return Intervals(positions, np.concatenate([own.bounds, more]), len(drawn))
 
     def report(self) -> dict[str, Any]:
         """The part ``seed`` of the answer."""
@@ -186,28 +174,23 @@ class PictureTest(SeedTest[_FoundInPicture]):
         return [[None if math.isnan(value) else round(float(value), 2) for value in row] for row in pixels]
 
 
-def seed_part(sampler: ImageSampler, symbols: Symbols, search: Search) -> dict[str, Any]:
-    """The part ``seed`` of the answer for one model."""
-    if reason := untestable(sampler):
-        return not_tried(reason)
+def seed_part(sampler: ImageSampler, symbols: Symbols, shown: ShownLabels | None, search: Search) -> dict[str, Any]:
+    """The part ``seed`` of the answer for one model; ``shown`` is None of one with an encoder."""
+    if shown is None:
+        return not_tried(f"{sampler.model.entry.id} draws from another picture, which is not known")
+    if not isinstance(sampler.engine.pictures, NativeImageEngine):
+        return not_tried(
+            f"{sampler.model.entry.id} runs on the engine {sampler.engine.name}; the test needs the native one"
+        )
     if not search.query.named and not search.keyed:
         return not_tried(NO_SEEDS)
-    test = PictureTest(sampler, symbols, search)
+    test = PictureTest(sampler, symbols, shown, search)
     test.run()
     return test.report()
 
 
-def untestable(sampler: ImageSampler) -> str | None:
-    """Why the noise of a model's pictures cannot be tested."""
-    if sampler.model.spec.encoder is not None:
-        return f"{sampler.model.entry.id} draws from another picture, which is not known"
-    if not isinstance(sampler.engine.pictures, NativeImageEngine):
-        return f"{sampler.model.entry.id} runs on the engine {sampler.engine.name}; the test needs the native one"
-    return None
-
-
 def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The part ``recipe``: whether the picture that the recipe gives is this one."""
+    """The part ``recipe``: whether the picture that the recipe gives is this one, as a lossless file or as a JPEG."""
     if recipe is None:
         return not_tried("the file has no recipe of ours, and none was given")
     model = sampler.model
@@ -225,7 +208,8 @@ def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, An
         again = _drawn_again(sampler, recipe)
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")
-    equal = max(int((picture == symbols).all(axis=2).sum()) for picture in again)
+    as_jpeg = [decode_picture(encode(pixels_of(one, model.spec), "jpeg"), model.spec, "recipe")[0] for one in again]
+    equal = max(int((picture == symbols).all(axis=2).sum()) for picture in (*again, *as_jpeg))
     pixels = symbols.shape[0] * symbols.shape[1]
     return {"status": "equal" if equal == pixels else "differs", "pixels": pixels, "equal_pixels": equal}
 
@@ -255,10 +239,10 @@ def _drawn_again(sampler: ImageSampler, recipe: Mapping[str, Any]) -> Symbols:
     return sampler.engine.pictures.draw(wanted)
 
 
-def model_part(sampler: ImageSampler, symbols: Symbols) -> dict[str, Any]:
+def model_part(sampler: ImageSampler, symbols: Symbols, shown: ShownLabels | None) -> dict[str, Any]:
     """The part ``model``: how likely the picture is under a model, beside what PNG's compression makes of it."""
     model = sampler.model
-    labels = () if model.spec.encoder is not None else likely_labels(sampler, symbols, 1)[0]
+    labels = () if shown is None else shown.likely(1)[0]
     bits = -float(sampler.score(symbols[None], labels).sum()) / math.log(2.0)
     deflated = 8.0 * len(zlib.compress(symbols.tobytes(), 9))
     return {

@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.sampler import Plan
 from ancestral.catalog.seeds import MAX_SEED, keyed_seeds, part_seeds
-from ancestral.images.drawing import Label, Labels
-from ancestral.images.sampler import ImageSampler
 from ancestral.models.detection import SIGNIFICANT, log10_p
-from ancestral.models.spec import COARSE
 
 MAX_SEARCH: Final = 1 << 24
 """Counters that are searched at most: sixteen millions."""
@@ -26,6 +23,9 @@ MOST_PARTS: Final = 10
 """Sentences or pictures of one request whose seeds are tried."""
 NO_SEEDS: Final = "no seed is given or in the file's recipe, and no provenance key is set whose seeds could be searched"
 _BLOCK: Final = 1 << 18
+_RECENT: Final = 512
+"""Counters that are reserved at once (service/jobs/state.py): the newest may not have been used."""
+_FIRST_SHARE: Final = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class Query:
     """Number of counters to search."""
     seconds: float = 10.0
     """Time budget; one step may exceed it."""
-    models: int = 1
-    """Number of candidate models; multiplies the number of trials."""
+    share: float = 1.0
+    """Share of the false alarms of a file that those of this question may be, one of several models'."""
 
     @property
     def named(self) -> list[int]:
@@ -107,10 +107,12 @@ class Search:
         """Whether there are counters to try."""
         return self.key is not None and self.query.search > 0 and self.query.newest > 0
 
-    @property
-    def planned(self) -> int:
-        """Number of counters to try, counted once for every model."""
-        return min(self.query.search, self.query.newest) * self.query.models
+    def trials(self, counter: int) -> float:
+        """The trials that a counter of the key counts for: 1 / d of the false alarms are those of a counter that is the
+        d-th newest, beginning at :data:`_RECENT`, so that all together are those of one trial."""
+        planned = min(self.query.search, self.query.newest)
+        recent = 1.0 / _RECENT + math.log1p((planned - 1) / _RECENT)
+        return (self.query.newest - 1 - counter + _RECENT) * recent
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.uint64]]]:
         """The first counter of a block and the seeds of the block, the newest block first, while there is time."""
@@ -147,6 +149,14 @@ def _block(key: bytes, start: int) -> NDArray[np.uint64]:
     return keyed_seeds(key, start, _BLOCK)
 
 
+def share(rank: int, count: int) -> float:
+    """The share of the false alarms that the possibility of this rank may raise, of so many: the first three quarters,
+    all others as many each."""
+    if count == 1:
+        return 1.0
+    return _FIRST_SHARE if rank == 0 else (1.0 - _FIRST_SHARE) / (count - 1)
+
+
 def not_tried(reason: str) -> dict[str, Any]:
     """A part of the answer that could not be tried, and why."""
     return {"status": "not_tried", "reason": reason}
@@ -161,52 +171,6 @@ def verdict(answer: Mapping[str, Mapping[str, Any]]) -> str:
     if answer["signature"]["status"] == "valid":
         return "signed"
     return "could_be_ours" if answer["model"]["status"] == "could_be_ours" else "no_evidence"
-
-
-# What a picture was probably asked to show: combinations of labels, the most likely ones first.
-
-_ROUNDS = 2
-
-
-def likely_labels(sampler: ImageSampler, symbols: NDArray[np.uint8], most: int) -> list[Labels]:
-    """Combinations of labels under which a picture is most likely.
-
-    Attribute by attribute the best value is taken, given those of the others; the sums of what each value added then
-    rank the combinations that occurred in training. Of a network in two scales the coarse pixels are enough for that,
-    at a sixteenth of the work.
-
-    Args:
-        sampler: of a model without an encoder.
-        symbols: of the picture ``[H, W, C]``.
-        most: combinations that are returned.
-    """
-    spec, rows = sampler.model.spec, sampler.model.label_rows
-    sizes = [len(values) for _, values in spec.attributes]
-    if not sizes:
-        return [()]
-    current: list[int | None] = [None] * len(sizes)
-    tables: list[NDArray[np.float64]] = [np.zeros(0)] * len(sizes)
-    for _ in range(_ROUNDS if len(sizes) > 1 else 1):
-        for a, size in enumerate(sizes):
-            tried: list[Labels] = [(*current[:a], value, *current[a + 1 :]) for value in (*range(size), None)]
-            tables[a] = _scores(sampler, symbols, tried)
-            current[a] = int(np.argmax(tables[a][:-1]))
-    if not len(rows):  # what is not asked for stays so
-        values = [(None if i == sizes[0] else int(i), *current[1:]) for i in np.argsort(-tables[0])]
-        return list(dict.fromkeys([tuple[Label, ...]([None] * len(sizes)), *values]))[:most]
-    labels = rows[:, :-1].astype(np.int64)  # -1, unspecified, is the last of a table
-    ranks = sum((table[labels[:, a]] for a, table in enumerate(tables)), np.log(rows[:, -1].astype(np.float64)))
-    best = np.argsort(-ranks, kind="stable")[:most]
-    return [tuple(None if value < 0 else int(value) for value in labels[row]) for row in best]
-
-
-def _scores(sampler: ImageSampler, symbols: NDArray[np.uint8], many: list[Labels]) -> NDArray[np.float64]:
-    """ln p of a picture, or of its coarse pixels, under each of many combinations of labels."""
-    engine = sampler.engine.pictures
-    coarse = engine.coarse
-    h = np.stack([vector for labels in many if (vector := sampler.embed(labels)) is not None])
-    seen = (symbols if coarse is None else symbols[COARSE, COARSE])[None].repeat(len(many), axis=0)
-    return np.asarray((engine if coarse is None else coarse).score(seen, h).sum(axis=(1, 2, 3)))
 
 
 @dataclass(frozen=True)

@@ -95,21 +95,21 @@ class SoundTest(SeedTest[_FoundInSound]):
             for first, seeds in self.search.blocks():
                 self.search.tried += len(seeds)
                 for number in self._waves.search(seeds, begin, length, coupling, _CANDIDATES):
-                    trials = 2.0**stage * self.search.planned
-                    self._at_start(int(seeds[number]), begin, first + int(number), trials)
+                    counter = first + int(number)
+                    self._at_start(int(seeds[number]), begin, counter, 2.0**stage * self.search.trials(counter))
                 if self.found:
                     return
             stage += 1
-        self._everywhere(2.0**stage * offsets * self.search.planned)
+        self._everywhere(2.0**stage * offsets)
 
     def _everywhere(self, trials: float) -> None:
-        """The seeds of the key at any offset, as far as there is time."""
+        """The seeds of the key at any offset, as far as there is time; ``trials`` for each that counters count for."""
         for first, seeds in self.search.blocks():
             for number in range(len(seeds) - 1, -1, -1):
                 if self.search.over:
                     return
                 self.shifted += 1
-                self._anywhere(int(seeds[number]), 0, first + number, trials)
+                self._anywhere(int(seeds[number]), 0, first + number, trials * self.search.trials(first + number))
                 if self.found:
                     return
 

@@ -18,7 +18,7 @@ from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_range, check_type
 from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.architectures.classifier import Shown
-from ancestral.models.conditioning import draw_labels, draw_matching_labels
+from ancestral.models.conditioning import draw_labels
 from ancestral.models.spec import STYLE, ImageSpec
 
 if TYPE_CHECKING:
@@ -439,7 +439,7 @@ def sheet_drawing(
         if label is not None and attribute in of_frames:
             message = f"{param}: the sheet {name!r} has pictures of more than one {attribute}, so none can be named"
             raise InvalidRequest(message, param=param, code="conflict")
-    same = draw_matching_labels(model.spec, model.label_rows, requested, seed)
+    same = draw_labels(model.spec, model.label_rows, requested, seed)
     values = [[frame.get(attribute) for attribute in attributes] for frame in frames]
     labels = [[old if new is None else new for old, new in zip(same, row, strict=True)] for row in values]
     return ClassDrawing(

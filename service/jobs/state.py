@@ -78,7 +78,7 @@ class AnswerCache:
             self._size -= len(old) + _ENTRY_BYTES
 
 
-_RESERVE: Final = 2048
+_RESERVE: Final = 512
 _RETRY_SECONDS: Final = 0.5
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,11 @@ from PIL import Image
 import ancestral
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.codecs import encode_file
+from ancestral.detection.labels import ShownLabels
 from ancestral.detection.pictures import PictureTest
 from ancestral.detection.query import Query, Search
 from ancestral.models.conditioning import draw_labels
+from ancestral.models.noise import uniforms
 
 KEY = b"the key of these tests, 32 bytes"
 COUNTERS = 50_000
@@ -27,8 +29,8 @@ def detector():
 
 @pytest.fixture(scope="module")
 def elf():
-    """A sprite of many bits. One of 24, as an ogre in a skin with a club may have, cannot be found among 50 000."""
-    seed = int(keyed_seeds(KEY, 31_002, 1)[0])
+    """A sprite of many bits. One of 38 in all cannot be found among 50 000."""
+    seed = int(keyed_seeds(KEY, 31_003, 1)[0])
     return ancestral.load("pixelcnn-sprites").draw("any", seed=seed).image
 
 
@@ -50,22 +52,58 @@ def on_white(image, scale):
 def test_a_sprite_is_found_by_the_key_whatever_it_shows(detector, elf, form, scale, options):
     file = saved(on_white(elf, scale), form, **options)
     answer = detector.detect(file, model="pixelcnn-sprites", counters=COUNTERS, seconds=120.0)
-    assert (answer["verdict"], answer["seed"]["counter"]) == ("made_here", 31_002)
+    assert (answer["verdict"], answer["seed"]["counter"]) == ("made_here", 31_003)
     assert answer["seed"]["log10_p"] < -6.0
     assert answer["model"]["status"] == "could_be_ours"
 
 
-def test_labels_are_evidence_for_a_seed_but_for_one_that_told_them():
-    sampler = ancestral.load("pixelcnn-sprites")._models.samplers["pixelcnn-sprites"]
+@pytest.fixture(scope="module")
+def sampler():
+    return ancestral.load("pixelcnn-sprites")._models.samplers["pixelcnn-sprites"]
+
+
+@pytest.fixture(scope="module")
+def drawn(sampler):
+    """The symbols of a sprite of which an orc was named, its seed and its labels."""
     spec, rows = sampler.model.spec, sampler.model.label_rows
-    labels = tuple(draw_labels(spec, rows, [None] * len(spec.conditions), 7))
-    request = replace(sampler.request(labels, 0.3, 1.5), seed=7)
-    test = PictureTest(sampler, sampler.engine.pictures.draw([request])[0], Search(Query(seed=7), None))
-    told, found = (test._intervals(test._conditions(labels, from_seed=whether)) for whether in (True, False))
-    assert (told.optional, found.optional) == (0, 1)
-    assert found.inside(7)[-1].all()
-    assert not found.inside(8)[-1].any()
-    assert found.evidence(7) > told.evidence(7) + 8.0
+    named = [spec.conditions[0].index("orc"), *[None] * 6]
+    labels = tuple(draw_labels(spec, rows, named, 7))
+    return sampler.engine.pictures.draw([replace(sampler.request(labels, 0.3, 1.5), seed=7)])[0], labels
+
+
+def test_labels_are_evidence_for_the_seed_that_drew_them_and_of_wrong_ones_an_e_value(sampler, drawn):
+    symbols, labels = drawn
+    shown, nothing = ShownLabels(sampler, symbols), (None,) * 7
+    orc = (labels[0], *nothing[1:])
+    assert shown.likely(1) == [labels]
+    assert (shown.drawn(orc, 7)[0], shown.drawn(labels, 8)) == (labels, (labels, pytest.approx(0.0, abs=1e-9)))
+    assert shown.drawn(orc, 7)[1] > 14.0
+    assert shown.drawn(nothing, 7)[1] < 3.0, "what was named was not drawn"
+    bits = np.array([shown.drawn(nothing, seed)[1] for seed in range(100, 1100)])
+    assert np.exp2(bits).mean() < 1.2
+    assert -2.1 < bits.min() < bits.max() < 12.0
+
+
+def test_a_seed_is_found_by_what_it_drew_beside_what_was_named_and_no_other_is(sampler, drawn):
+    symbols, labels = drawn
+    shown = ShownLabels(sampler, symbols)
+    tests = {
+        seed: PictureTest(sampler, symbols, shown, Search(Query(seed=seed, seconds=600.0), None)) for seed in (7, 8)
+    }
+    for test in tests.values():
+        test.run()
+    assert (tests[7].found, tests[7].best.part, tests[8].found) == (True, 0, False)
+    bounds = shown.bounds(labels)
+    noise = uniforms(7, sampler.model.spec.dims, 7)
+    assert ((bounds[1:, 0] <= noise[1:]) & (noise[1:] < bounds[1:, 1])).all(), "the species alone was not drawn"
+
+
+def test_counters_share_one_trial_and_the_newest_have_most_of_it():
+    search = Search(Query(newest=5000, search=4000), KEY)
+    trials = np.array([search.trials(counter) for counter in range(1000, 5000)])
+    assert 0.9 < (1.0 / trials).sum() <= 1.0
+    assert (np.diff(trials) < 0.0).all()
+    assert trials[-1] < 4000 / 3
 
 
 def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector):

@@ -121,10 +121,10 @@ def test_the_right_seed_has_all_bits_and_after_damage_most():
     assert whole.evidence(RIGHT + 1) < 8.0
 
 
-def test_positions_that_may_not_have_been_used_cost_a_bit_and_bring_many():
+def test_positions_that_may_not_have_been_used_cost_two_bits_and_bring_many():
     whole = sampled()
     u = uniforms(RIGHT, 60, 1)[0]
-    for low, high, gained in ((u, u + 2.0**-10, 9.0), (u + 0.1, u + 0.2, -1.0)):
+    for low, high, gained in ((u, u + 2.0**-10, 9.6), (u + 0.1, u + 0.2, -2.0)):
         more = Intervals(np.arange(61), np.concatenate([whole.bounds, [[[low, min(high, 1.0)]]]]), optional=1)
         assert more.evidence(RIGHT) - whole.evidence(RIGHT) == pytest.approx(gained, abs=0.1)
 
