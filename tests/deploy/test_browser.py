@@ -78,10 +78,11 @@ def visited(url, script=""):
 
 
 def go(page, view, **values):
-    """Open a view by its link, and press its button."""
+    """Open a view by its link."""
+    page.evaluate("document.querySelector('main').firstElementChild.dataset.old = ''")
     query = "&".join(f"{name}={value}" for name, value in values.items())
     page.goto(f"{page.url.partition('#')[0]}#{view}?{query}")
-    page.wait_for_selector(f"nav a[aria-current][href='#{view}']")
+    page.wait_for_selector(f"body:has(nav a[aria-current][href='#{view}']) main > :not([data-old])")
 
 
 def spoken(page, voice, text, seed):
