@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import ANY
+from ancestral.catalog.models import ANY, ImageModel
 from ancestral.catalog.seeds import part_seed, part_seeds
 from ancestral.detection.labels import Named, ShownLabels
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried, share
@@ -39,6 +39,8 @@ _CANDIDATES: Final = 8
 """Seeds of a search that are looked at closely."""
 _REACHES: Final = (0, 1, 4, 12)
 """How far a grey or coloured symbol may be from what was sampled: a JPEG moves it. A palette has no neighbours."""
+_MOST_SCALE: Final = 16
+"""Largest scale of a JPEG that is compared with its recipe."""
 _GUESS: Final = 0.5
 """A picture with fewer bits under a model than this share of its deflated symbols might be the model's."""
 
@@ -208,10 +210,22 @@ def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, An
         again = _drawn_again(sampler, recipe)
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")
-    as_jpeg = [decode_picture(encode(pixels_of(one, model.spec), "jpeg"), model.spec, "recipe")[0] for one in again]
-    equal = max(int((picture == symbols).all(axis=2).sum()) for picture in (*again, *as_jpeg))
     pixels = symbols.shape[0] * symbols.shape[1]
-    return {"status": "equal" if equal == pixels else "differs", "pixels": pixels, "equal_pixels": equal}
+    most = 0
+    for picture in _as_files(again, model):
+        equal = int((picture == symbols).all(axis=2).sum())
+        most = max(most, equal)
+        if equal == pixels:
+            break
+    return {"status": "equal" if most == pixels else "differs", "pixels": pixels, "equal_pixels": most}
+
+
+def _as_files(pictures: Symbols, model: ImageModel) -> Iterator[Symbols]:
+    """What is read of files of these pictures: without loss, then as JPEGs, which depend on the scale."""
+    yield from pictures
+    for scale in range(1, _MOST_SCALE + 1):
+        for picture in pictures:
+            yield decode_picture(encode(pixels_of(picture, model.spec), "jpeg", scale), model.spec, "recipe")[0]
 
 
 def _drawn_again(sampler: ImageSampler, recipe: Mapping[str, Any]) -> Symbols:

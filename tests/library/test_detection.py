@@ -1,6 +1,7 @@
 """`ancestral.Detector`, with the bundled models: sprites after damage, sentences after codecs, and what is not ours."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -131,3 +132,14 @@ def test_what_others_have_made_is_not_found(detector):
     for file in (saved(Image.fromarray(pixels), "PNG"), encode_file([noise], "wav", 16000)):
         answer = detector.detect(file, counters=1000, seconds=5.0)
         assert (answer["seed"]["status"], answer["verdict"]) == ("not_found", "no_evidence")
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_jpeg_of_any_scale_is_what_its_recipe_gives(detector, tmp_path, scale):
+    picture = ancestral.load("pixelcnn-sprites").draw("elf, robe", seed=7)
+    for form in ("png", "jpg"):
+        picture.save(tmp_path / f"elf.{form}", scale=scale)
+    recipe, file = json.loads(Image.open(tmp_path / "elf.png").text["recipe"]), (tmp_path / "elf.jpg").read_bytes()
+    assert detector.detect(file, recipe=recipe, seconds=60.0)["recipe"]["status"] == "equal"
+    other = detector.detect(file, recipe=recipe | {"seed": 8}, seconds=60.0)
+    assert other["recipe"]["status"] == "differs"
