@@ -162,9 +162,10 @@ def _write_model(new: NewVoice, clips: Sequence[Clip]) -> None:
             shutil.copytree(new.work / run / "checkpoint", partial / name)
         if min(rate_of(clip.path) for clip in clips) >= RATE:
             fit_high_band(clips, partial / HIGH_BAND)
+        voice = {name: value for name, value in asdict(new.voice).items() if value is not None}
         described = {
             "id": new.voice.id, "kind": "speech", "created": int(time.time()), "owned_by": "user",
             "description": f"The voice {new.voice.name}, fine-tuned from {new.base.id}",
-            "temperature": new.base.temperature, "voices": [asdict(new.voice)],
+            "temperature": new.base.temperature, "voices": [voice],
         }  # fmt: skip
         (partial / MANIFEST).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -86,6 +86,7 @@ def on_a_terminal(environment: dict[str, str], data: Path, **settings: str) -> I
 def test_a_terminal_shows_lines_and_a_banner(environment: dict[str, str], tmp_path: Path) -> None:
     with on_a_terminal(environment, tmp_path) as terminal:
         terminal.shows("Ctrl-C stops the server.")
+        terminal.shows("worker ready")  # of the other process, before the banner or after it
         plain = re.sub(r"\x1b\[\d+m", "", terminal.text)
         assert re.search(r"\d\d  info     worker ready ", plain)  # the worker logs text, too
         address = re.search(r"Ancestral is ready: (http://127\.0\.0\.1:\d+)\n", plain)
