@@ -17,9 +17,7 @@ from ancestral.catalog.seeds import part_seed, part_seeds
 from ancestral.detection.labels import Named, ShownLabels
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried, share
 from ancestral.errors import InvalidRequest
-from ancestral.images.decoding import decode_picture
 from ancestral.images.drawing import Drawing, Labels, class_drawing, has_classes, interpolation, requested_labels
-from ancestral.images.pixels import encode
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.detection import Intervals
 from ancestral.models.engines.images.batch import BatchRequest
@@ -223,6 +221,10 @@ def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, An
 def _as_files(pictures: Symbols, model: ImageModel) -> Iterator[Symbols]:
     """What is read of files of these pictures: without loss, then as JPEGs, which depend on the scale."""
     yield from pictures
+    # Pillow, which a worker loads for this alone.
+    from ancestral.images.decoding import decode_picture
+    from ancestral.images.pixels import encode
+
     for scale in range(1, _MOST_SCALE + 1):
         for picture in pictures:
             yield decode_picture(encode(pixels_of(picture, model.spec), "jpeg", scale), model.spec, "recipe")[0]
