@@ -146,8 +146,6 @@ class Scheduler:
         ready = [slot for slot in free if slot.runnable]
         if not ready:
             return None
-        for slot in ready:
-            slot.state.weights = slot.state.engine.weights_of(slot.streams[0])
         chosen = choose([slot.state for slot in ready], len(self._threads) - self._busy, self._clock())
         batch = [ready[i] for i in chosen]
         return batch, min(slot.chunk_size(self._chunk_ms) for slot in batch)

@@ -85,6 +85,7 @@ class Slot:
             if not (self._ended or self.cancelled_at is not None):
                 assert not self._finished, "a stream after finish()"
                 self.streams.append(stream)
+                self._note_weights()
 
     def finish(self) -> None:
         """No more streams follow: the slot is completed after the last one, unless it was cancelled before."""
@@ -144,6 +145,7 @@ class Slot:
         if stream is not None and stream.position >= stream.request.length:
             self.streams.popleft()
             self._index += 1
+            self._note_weights()
         end = None
         if self._finished and not self.streams:
             end = End.COMPLETED
@@ -156,6 +158,9 @@ class Slot:
             return chunk, None
         self._snapshot_at = self._position + self._snapshot_every
         return chunk, stream
+
+    def _note_weights(self) -> None:
+        self.state.weights = self.state.engine.weights_of(self.streams[0]) if self.streams else None
 
     def retire(self) -> None:
         """The sink has received its last chunk."""
