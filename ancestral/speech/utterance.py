@@ -30,7 +30,6 @@ from ancestral.models.text import (
     phonemize,
 )
 from ancestral.models.text.characters import NothingToSpeak, UnknownSpeaker, Unread
-from ancestral.models.text.delivery import left_out
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.normalize import skipped
 from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS
@@ -244,8 +243,7 @@ class Utterance(SoundPlan):
     @property
     def skipped(self) -> tuple[str, ...]:
         """What of the text is not said, as it is in another script, or a tag that nothing does; each once."""
-        tags = left_out(self.input) if self.input_format == "text" else ()
-        return tuple(dict.fromkeys([*skipped(self.written, self.language), *tags]))
+        return skipped(self.written, self.language, self.input if self.input_format == "text" else "")
 
     @property
     def written(self) -> str:

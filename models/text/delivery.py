@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from ancestral.models.text.script import Pause, Prosody
+from ancestral.models.text.phonemes import Prosody
+from ancestral.models.text.script import Pause
 
 _WAYS: Final[tuple[tuple[Prosody | Pause | None, str], ...]] = (
     (Prosody(), "normal normally neutral"),

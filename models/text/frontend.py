@@ -16,10 +16,10 @@ from ancestral.models.text.languages.language import Read
 from ancestral.models.text.languages.registry import primary, table
 from ancestral.models.text.nearest import in_language
 from ancestral.models.text.normalize import normalize
-from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, SILENCE, Control, is_vowel
+from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, SILENCE, Control, Prosody, is_vowel
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.reading import read
-from ancestral.models.text.script import Cast, Pause, Pronounced, Prosody, Script
+from ancestral.models.text.script import Cast, Pause, Pronounced, Script
 from ancestral.models.text.sentence import Item, Rest, Sentence, Token, Word, mark_of
 from ancestral.models.text.ssml import read_ssml
 
@@ -108,7 +108,7 @@ def _items(tokens: Sequence[Token], prosody: Prosody, british: bool) -> tuple[li
     }
     items: list[Item] = []
     for i, (token, span, language) in enumerate(tokens):
-        control = Control(None, *astuple(prosody))
+        control = Control(*astuple(prosody))
         if isinstance(token, Prosody):
             prosody = token
         elif isinstance(token, Pronounced):

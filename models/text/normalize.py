@@ -14,6 +14,7 @@ from typing import Final
 
 from ancestral.models.text import english
 from ancestral.models.text.characters import CUE, ENGLISH, Folding, NothingToSpeak, UnsupportedText, check_read, fold
+from ancestral.models.text.delivery import left_out
 from ancestral.models.text.directives import read_plain
 from ancestral.models.text.languages.engine import engine
 from ancestral.models.text.languages.registry import primary, table
@@ -79,12 +80,19 @@ def _folding(language: str) -> Folding:
     return ENGLISH if language == ENGLISH.language else engine(table(language)).folding
 
 
-def skipped(text: str, language: str = ENGLISH.language) -> tuple[str, ...]:
-    """What of a text has no reading in its language (a tag of BCP 47), such as words in another script; each once."""
+def skipped(text: str, language: str = ENGLISH.language, plain: str = "") -> tuple[str, ...]:
+    """What of a text is not said, each once: what has no reading in its language, such as words in another script, and
+    tags that nothing does.
+
+    Args:
+        text: as it is written, without what says how it is read.
+        language: a tag of BCP 47.
+        plain: the same with its tags, if it is plain text.
+    """
     found: list[tuple[int, str]] = []
     with suppress(UnsupportedText):
         fold(SpannedText.of(text, 0), 0, _folding(primary(language)), found)
-    return tuple(dict.fromkeys(word for _, word in found))
+    return tuple(dict.fromkeys([*(word for _, word in found), *left_out(plain)]))
 
 
 def _following(script: Script, number: int) -> str:

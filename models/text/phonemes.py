@@ -102,24 +102,30 @@ def from_ipa(symbol: str) -> str:
 
 
 @dataclass(frozen=True)
-class Control:
-    """How one phoneme differs from what the acoustic model predicts."""
+class Prosody:
+    """How phonemes are spoken, other than the acoustic model predicts."""
 
-    seconds: float | None = None
-    """Exact length, whatever the speed; None if it is predicted."""
     rate: float = 1.0
-    """Divides its predicted length."""
+    """Divides the predicted lengths."""
     semitones: float = 0.0
     """Semitones by which F0 is higher."""
     decibels: float = 0.0
     """By which the level is higher."""
     whispered: bool = False
-    """Whether it is not voiced."""
+    """Whether nothing is voiced."""
 
     @property
     def changes(self) -> tuple[float, float, bool]:
-        """What differs in its frames."""
+        """What differs in the frames."""
         return self.semitones, self.decibels, self.whispered
+
+
+@dataclass(frozen=True)
+class Control(Prosody):
+    """How one phoneme differs from what the acoustic model predicts."""
+
+    seconds: float | None = None
+    """Exact length, whatever the speed; None if it is predicted."""
 
 
 PLAIN: Final = Control()

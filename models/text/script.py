@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
+from ancestral.models.text.phonemes import Prosody
 
 MAX_PAUSE_SECONDS: Final = 10.0
 """Longest single pause."""
@@ -48,20 +49,6 @@ class Pause:
     """A pause of exact length."""
 
     seconds: float
-
-
-@dataclass(frozen=True)
-class Prosody:
-    """How everything is spoken from here on."""
-
-    rate: float = 1.0
-    """Divides the predicted durations."""
-    semitones: float = 0.0
-    """Semitones by which F0 is higher."""
-    decibels: float = 0.0
-    """By which the level is higher."""
-    whispered: bool = False
-    """Whether nothing is voiced."""
 
 
 @dataclass(frozen=True)

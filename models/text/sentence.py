@@ -11,8 +11,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
 
-from ancestral.models.text.phonemes import PAUSES, PHONEMES, PHRASE_PAUSE, PLAIN, SENTENCE_ENDS, SILENCE, Control
-from ancestral.models.text.script import Cue, Pause, Pronounced, Prosody
+from ancestral.models.text.phonemes import (
+    PAUSES,
+    PHONEMES,
+    PHRASE_PAUSE,
+    PLAIN,
+    SENTENCE_ENDS,
+    SILENCE,
+    Control,
+    Prosody,
+)
+from ancestral.models.text.script import Cue, Pause, Pronounced
 from ancestral.models.text.spans import Span, cover, disjoint
 
 _PHONEMES = frozenset(PHONEMES).difference(PAUSES)
@@ -148,7 +157,7 @@ def _item(values: Any) -> Item:
         case [mark, float(seconds)] if mark in PAUSES:
             return Rest(mark, seconds)
         case [str(text), int(start), int(end), str(phones), *control] if _PHONEMES.issuperset(phones.split(" ")):
-            return Word(text, tuple(phones.split(" ")), (start, end), Control(None, *control))
+            return Word(text, tuple(phones.split(" ")), (start, end), Control(*control))
     raise ValueError(f"no item of a sentence: {values!r}")
 
 

@@ -19,6 +19,7 @@ from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
 from ancestral.models.text.directives import read_directives
 from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.phonemes import Prosody
 from ancestral.models.text.pronunciations import Pronunciations
 from ancestral.models.text.say_as import say_as
 from ancestral.models.text.script import (
@@ -29,7 +30,6 @@ from ancestral.models.text.script import (
     Pause,
     Piece,
     Pronounced,
-    Prosody,
     Script,
     Speaker,
     Text,

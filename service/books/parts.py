@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from ancestral.catalog.seeds import digest_seed
 from ancestral.models.text import Pronunciations, Script, UnsupportedText, parse_text
 from ancestral.models.text.characters import NothingToSpeak
-from ancestral.models.text.delivery import left_out as tags_left_out
 from ancestral.models.text.languages.registry import primary
 from ancestral.models.text.normalize import skipped
 from ancestral.models.text.script import Cast, Speaker
@@ -131,9 +130,8 @@ def parts_of(
                     made.append(_part(number, paragraph, *piece, lexicon, seed, speaker, cast, language))
                 except UnsupportedText as error:
                     problems.append(f"{paragraph.place}: {error}")
-            if made and (
-                words := [*skipped(paragraph.text, cast.default.text_language), *tags_left_out(paragraph.text)]
-            ):
+            text = paragraph.text
+            if made and (words := skipped(text, cast.default.text_language, text)):
                 left_out.append(f"{paragraph.place}: {', '.join(words)}")
             found += [part for part in made if part is not None]
             if made and len(found) > before:

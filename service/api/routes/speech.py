@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field
 
 from ancestral import codecs
 from ancestral.errors import InvalidRequest
-from ancestral.models.text.delivery import left_out
 from ancestral.models.text.normalize import skipped
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
 from ancestral.service.api.deps import ContextDep, Service, base_url
@@ -96,8 +95,7 @@ async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service)
     def read() -> Phonemized:
         lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language or spoken
         script, sentences = read_text(text, lexicon, param, spoken, input_format=form, language=language)
-        tags = left_out(text) if form == "text" else []
-        return phonemized(sentences, [*skipped(script.written, language), *tags])
+        return phonemized(sentences, skipped(script.written, language, text if form == "text" else ""))
 
     return await asyncio.to_thread(read)
 
