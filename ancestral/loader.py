@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TypeVar
 
 from ancestral.catalog.catalog import (
@@ -26,7 +25,7 @@ from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
-from ancestral.models.engines.base import EngineError
+from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.batch import BatchEngine
 from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
@@ -94,11 +93,10 @@ def load_models(config: CatalogConfig, engine: str = "auto", only: str | None = 
     return LoadedModels(samplers, aliases, read_lexicon(config.pronunciations))
 
 
-@contextmanager
-def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
-    """Load an engine, and name the model if it cannot run."""
+def _engine(entry: ModelEntry, checkpoint: Checkpoint, engine: str) -> Engine:
+    """The engine of a checkpoint; an error names the model."""
     try:
-        yield
+        return load_engine(engine, checkpoint)
     except ModuleNotFoundError as error:
         message = f"{entry.id}: the {engine} engine needs {error.name}, which is not installed"
         if extra := _EXTRAS.get(engine):
@@ -110,24 +108,24 @@ def _explained(entry: ModelEntry, engine: str) -> Iterator[None]:
 
 def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str) -> Sampler:
     model = describe(entry, loaded)
-    with _explained(entry, engine_name):
-        engine = load_engine(engine_name, loaded.sampled)
     if isinstance(model, ImageModel):
-        assert isinstance(engine, BatchEngine)
-        return ImageSampler(model, engine, _classifier(loaded.classifier))
+        pictures = _engine(entry, loaded.sampled, engine_name)
+        assert isinstance(pictures, BatchEngine)
+        return ImageSampler(model, pictures, _classifier(loaded.classifier))
     assert isinstance(model, SpeechModel)
-    assert isinstance(engine, SpeechEngine)
+    engine = _speech_engine(entry, loaded.sampled, engine_name)
     if loaded.networks:
-        own: dict[str, SpeechEngine] = {}
-        for name, network in loaded.networks.items():
-            with _explained(entry, engine_name):
-                other = load_engine(engine_name, network)
-            assert isinstance(other, SpeechEngine)
-            own[name] = other
+        own = {name: _speech_engine(entry, network, engine_name) for name, network in loaded.networks.items()}
         engine = VoicesEngine(engine, {voice.id: own[voice.network] for voice in entry.voices if voice.network})
     sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
     acoustic = None if loaded.acoustic is None else AcousticModel(loaded.acoustic, int8=engine.int8)
     return SpeechSampler(model, sounding, acoustic)
+
+
+def _speech_engine(entry: ModelEntry, checkpoint: Checkpoint, engine_name: str) -> SpeechEngine:
+    engine = _engine(entry, checkpoint, engine_name)
+    assert isinstance(engine, SpeechEngine)
+    return engine
 
 
 def _classifier(loaded: Checkpoint | None) -> PictureClassifier | None:

@@ -33,14 +33,15 @@ from ancestral.service.speech.session.state import SessionConfig, Turn
 from ancestral.service.speech.timestamps import Alignment, SentenceTimes, normalized, written
 from ancestral.speech.utterance import Utterance
 
-_NAMES: Final = {"input": "", "language": "language_code", "model": "model_id", "voice": "voice_id"}
-"""ElevenLabs' names of our fields."""
+_NAMES: Final = {"language": "language_code", "model": "model_id", "voice": "voice_id"}
+"""ElevenLabs' names of our fields, but for the text's."""
 
 
 def renamed(error: AncestralError, text_field: str = TextToSpeech.text_field) -> AncestralError:
     """An error about a field of ours, with the name that ElevenLabs' clients know."""
-    if error.param in _NAMES:
-        name = text_field if error.param == "input" else _NAMES[error.param]
+    names = {"input": text_field} | _NAMES
+    if error.param in names:
+        name = names[error.param]
         error.message = f"{name}{error.message.removeprefix(error.param)}"
         error.param = name
     return error
