@@ -26,7 +26,7 @@ from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import Engine, EngineError
-from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.images.engine import BatchEngine
 from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.engines.speech.voices import VoicesEngine

@@ -15,9 +15,9 @@ import numpy as np
 
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
-from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
 from ancestral.models.spec import FeatureSpec

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.request import Request, urlopen
 
 from ancestral.models import entries
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.languages.language import primary
 from bench.listeners import serving
 
 ZOO: Final = Path(entries.__file__).with_name("zoo")

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures import ArchitectureError, architecture, tensor_table
-from ancestral.models.files import MAX_BYTES, MAX_JSON_BYTES, parse_object, read_file
-from ancestral.models.safetensors import format_tensors, parse_tensors
+from ancestral.models.files import MAX_BYTES, MAX_JSON_BYTES, format_tensors, parse_object, parse_tensors, read_file
 from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from ancestral.models.tensors import shapes
 

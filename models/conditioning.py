@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.noise import uniforms
 from ancestral.models.palette import input_table

@@ -348,7 +348,7 @@ class ImageSpec(PictureSpec):
 
     @property
     def encoder(self) -> PictureSpec | None:
-        """The spec of the encoder, of a network whose h is that of a picture (models/architectures/encoder.py)."""
+        """The spec of the encoder, of a network whose h is that of a picture (models/architectures/classifier.py)."""
         return None
 
     @property

@@ -1,7 +1,7 @@
 """Tensor tables: the name, the shape and the initial distribution of every weight of a network. No torch.
 
 The table of an architecture (``Architecture.tensors``) is the only place that says what its weights are. Networks make
-their parameters from it (models/networks/parameters.py), checkpoints are checked against it, tests and the exporter's
+their parameters from it (models/networks/__init__.py), checkpoints are checked against it, tests and the exporter's
 parity check draw random weights from it.
 """
 

@@ -1,4 +1,4 @@
-"""Fits the maps of the band above 8 kHz (models/audio/high_band.py): least squares on clips at 24 kHz or more."""
+"""Fits the maps of the band above 8 kHz (models/audio/resampler.py): least squares on clips at 24 kHz or more."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.high_band import HighBandSpec
+from ancestral.models.architectures.acoustic import HighBandSpec
 from ancestral.models.audio.features import fft_size, log_mel, magnitudes, normalize_level, window_gain
-from ancestral.models.audio.high_band import BAND_HZ, BANDS, INPUTS, LOW_HZ, RATE, inputs
+from ancestral.models.audio.resampler import BAND_HZ, BANDS, INPUTS, LOW_HZ, RATE, inputs
 from ancestral.models.checkpoint import save
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.corpora.layouts import CorpusError

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.audio.features import fft_size, mel_bank, sharpened
 from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import ImageEngine
-from ancestral.models.engines.images.request import ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.blur import smooth
 from ancestral.training.data.batches import first_two

@@ -16,7 +16,7 @@ from typing import Final
 
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.high_band import RATE
+from ancestral.models.audio.resampler import RATE
 from ancestral.models.checkpoint import load
 from ancestral.models.entries import ACOUSTIC, HIGH_BAND, MANIFEST, ModelEntry, Voice
 from ancestral.models.text import PHONEMES

@@ -17,9 +17,8 @@ from ancestral import models
 from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.architectures.high_band import HighBandSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
 from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec

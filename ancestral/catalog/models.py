@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.mix import MixError, UnknownVoice, VoiceMix, find_voice
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.high_band import RATE, Map
+from ancestral.models.audio.resampler import RATE, Map
 from ancestral.models.conditioning import Speaker, parents
 from ancestral.models.entries import CAPABILITIES, CLASSIFICATION_CAPABILITY, EDIT_CAPABILITY, ModelEntry, Voice
 from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
-from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture
+from ancestral.models.text.characters import FLAG, SEQUENCE, speak_flag, speak_picture
 
 _MAX_BY_MEANING: Final = 5
 _MAX_BY_LETTERS: Final = 3

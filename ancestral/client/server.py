@@ -28,7 +28,7 @@ from ancestral.formats import AudioFormat, format_of
 from ancestral.images.pixels import MEDIA_TYPES, SUFFIXES
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.architectures.classifier import Shown
-from ancestral.models.audio.pcm import from_int16
+from ancestral.models.audio.mu_law import from_int16
 from ancestral.models.entries import Voice
 from ancestral.models.text.script import Cast
 from ancestral.speech.timing import TimedText, TimedWord

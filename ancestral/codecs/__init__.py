@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, SUFFIXES, AudioFormat, check_rate, rate_of
-from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.mu_law import to_int16
 from ancestral.models.audio.resampler import resampled_length
 
 __all__ = [

@@ -14,7 +14,7 @@ from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from ancestral.codecs import NO_TAGS, Encoder, Tags, Wave
-from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.mu_law import to_int16
 
 OPUS_BIT_RATE: Final = 48_000
 _OPUS_PAGE_MS: Final = 20

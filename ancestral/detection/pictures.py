@@ -20,7 +20,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import Drawing, Labels, class_drawing, has_classes, interpolation, requested_labels
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.detection import Intervals
-from ancestral.models.engines.images.batch import BatchRequest
+from ancestral.models.engines.images.engine import BatchRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.palette import pixels_of
 from ancestral.requests import Draw, checked

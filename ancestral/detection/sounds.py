@@ -15,9 +15,9 @@ from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.mu_law import to_int16
 from ancestral.models.audio.resampler import resampled
-from ancestral.models.audio.whitening import whitened
+from ancestral.models.audio.shaping import whitened
 from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence

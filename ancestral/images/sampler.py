@@ -26,8 +26,7 @@ from ancestral.images.drawing import Edit as EditDrawing
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
-from ancestral.models.engines.images.batch import BatchEngine, BatchRequest, ImageBatch
-from ancestral.models.engines.images.request import Edit, ImageStreamRequest
+from ancestral.models.engines.images.engine import BatchEngine, BatchRequest, Edit, ImageBatch, ImageStreamRequest
 from ancestral.models.spec import STYLE
 
 # The exact likelihood of a picture (equation 1 of 1601.06759), in total and by pixel.

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.models import SpeechModel
 from ancestral.models.audio.features import normalize_level
-from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
-from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.mu_law import Deemphasis, encode_wave, from_int16, mu_law_decode, to_int16
 from ancestral.models.audio.resampler import Resampler
 from ancestral.models.spec import SpeechSpec
 from ancestral.speech.utterance import SoundPlan

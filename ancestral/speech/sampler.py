@@ -16,16 +16,14 @@ from ancestral.catalog.sampler import Part, Sampler
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.features import sharpened
-from ancestral.models.audio.mu_law import decode_wave
-from ancestral.models.audio.pcm import from_int16
+from ancestral.models.audio.mu_law import decode_wave, from_int16
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.engines.base import Array, Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import Sentence, Word
-from ancestral.models.text.acoustic import AcousticModel, PitchControl
-from ancestral.models.text.alignment import Aligned, AlignmentError, Integers, align
+from ancestral.models.text.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align
 from ancestral.models.text.phonemes import Phonemes
 from ancestral.speech.decoder import AudioDecoder, Wave
 from ancestral.speech.timing import SampleSpan, Timing

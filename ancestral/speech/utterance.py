@@ -30,8 +30,8 @@ from ancestral.models.text import (
     phonemize,
 )
 from ancestral.models.text.characters import NothingToSpeak, UnknownSpeaker, Unread
-from ancestral.models.text.languages.registry import primary
-from ancestral.models.text.normalize import skipped
+from ancestral.models.text.frontend import skipped
+from ancestral.models.text.languages.language import primary
 from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS
 from ancestral.models.text.script import Cast, Speaker
 from ancestral.requests import MAX_NAME_CHARACTERS, MAX_NAMES, Speak

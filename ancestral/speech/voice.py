@@ -20,8 +20,8 @@ from ancestral.formats import format_of
 from ancestral.interrupts import interrupts_deferred
 from ancestral.models.scheduler import Chunk, End, Scheduler
 from ancestral.models.text import InputFormat, Sentence
+from ancestral.models.text.phonemes import viseme_of
 from ancestral.models.text.script import Cast
-from ancestral.models.text.visemes import viseme_of
 from ancestral.requests import Speak, checked
 from ancestral.speech.decoder import AudioDecoder, Wave, recording_bytes
 from ancestral.speech.encoder import recipe_of, tags_of

@@ -30,9 +30,9 @@ from ancestral.images.decoding import decode_picture
 from ancestral.images.picture import Pictures
 from ancestral.loader import LoadedModels, load_models
 from ancestral.model import Model
-from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.resampler import resampled
-from ancestral.models.text.visemes import viseme_of
+from ancestral.models.text.phonemes import viseme_of
 from ancestral.speech.decoder import SpeechResampler
 from ancestral.speech.sampler import render
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from ancestral.models.architectures.acoustic import ACOUSTIC
-from ancestral.models.architectures.classifier import CLASSIFIER
-from ancestral.models.architectures.encoder import ENCODER
-from ancestral.models.architectures.high_band import HIGH_BAND
-from ancestral.models.architectures.pixelcnn import PIXELCNN
-from ancestral.models.architectures.pixelcnn_autoencoder import PIXELCNN_AUTOENCODER
+from ancestral.models.architectures.acoustic import ACOUSTIC, HIGH_BAND
+from ancestral.models.architectures.classifier import CLASSIFIER, ENCODER
+from ancestral.models.architectures.pixelcnn import PIXELCNN, PIXELCNN_AUTOENCODER
 from ancestral.models.architectures.pixelrnn import PIXELRNN
 from ancestral.models.architectures.registry import (
     Architecture,

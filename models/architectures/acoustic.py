@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ancestral.models.architectures.registry import Architecture, Exporter
+from ancestral.models.audio.resampler import BANDS, INPUTS
 from ancestral.models.spec import FeatureSpec, Spec, SpecError
 from ancestral.models.tensors import Table, Tensor, matrix, normal, prefixed, zeros
 
@@ -140,3 +141,26 @@ ACOUSTIC = Architecture(
     ),
     task="ancestral.training.tasks.acoustic:AcousticTask",
 )
+
+
+# The maps from a voice's mels to its levels above 8 kHz (models/audio/resampler.py): no network, but weights.
+
+
+@dataclass(frozen=True)
+class HighBandSpec(Spec):
+    """A map of each voice."""
+
+    kind: ClassVar[str] = "high_band"
+
+    speakers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.speakers or len(set(self.speakers)) < len(self.speakers):
+            raise SpecError("speakers: at least one voice, each once")
+
+
+def high_band_tensors(spec: HighBandSpec) -> Table:
+    return {f"maps.{name}": zeros(INPUTS, BANDS) for name in spec.speakers}
+
+
+HIGH_BAND = Architecture(spec=HighBandSpec, tensors=high_band_tensors)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from ancestral.models.architectures.coarse import coarse_map_tensors, require_whole_cells
-from ancestral.models.architectures.context import CONTEXT_PREFIX, context_tensors
+from ancestral.models.architectures import classifier
+from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.registry import Architecture, Exporter
 from ancestral.models.spec import (
     COARSE_PREFIX,
     COARSE_STRIDE,
+    ENCODER_PREFIX,
     LABEL_EMBEDDING,
     ImageSpec,
     SpecError,
@@ -20,6 +21,72 @@ from ancestral.models.spec import (
     without_attributes,
 )
 from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
+
+# Edits: what a network sees of the pixels that are kept, around the region that it draws.
+#
+# A network that draws pixel by pixel sees those before the pixel only. Of an edit the kept pixels are known from the
+# start, those below and right of the region as well, so they are a location-dependent condition (van den Oord et al.
+# 2016, arXiv:1606.05328, section 2.3): a small network of convolutions, which nothing has to be masked in, makes a map
+# of them. It enters the main network where the coarse pixels' map does, and the coarse network as a part of h.
+
+CONTEXT_PREFIX = "context."
+_LAYERS = 3
+"""Convolutions over cells: the map of a cell sees four cells in each direction."""
+_NEAR = 5
+"""Pixels, each way, of the convolution that sees the kept pixels themselves."""
+
+
+def context_tensors(spec: ImageSpec, inner: int, outputs: int) -> Table:
+    """The weights of the map of the kept pixels (networks/image.py's ContextMap).
+
+    Args:
+        spec: of the pictures.
+        inner: channels of its layers.
+        outputs: channels of the map.
+    """
+    inputs = spec.channels * spec.planes + 1
+    return {
+        "cell_taps": convolution(inner, inputs, COARSE_STRIDE, COARSE_STRIDE, gain=1.4),
+        "cell_bias": zeros(inner),
+        "taps": convolution(_LAYERS, inner, inner, 3, 3),
+        "taps_bias": zeros(_LAYERS, inner),
+        "upsampling": normal(inner, inner, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5),
+        "near_taps": convolution(inner, inputs, _NEAR, _NEAR, gain=1.4),
+        "near_bias": zeros(inner),
+        "out": matrix(inner, outputs, gain=0.5),
+        "coarse_out": matrix(inner, spec.condition_channels, gain=0.5),
+    }
+
+
+# Pictures in two scales: what networks have in common that sample their coarse pixels first.
+#
+# Multi-Scale PixelRNN (van den Oord et al. 2016, arXiv:1601.06759, section 3.6): a network of its own samples the
+# coarse pixels (spec.COARSE). A small network of convolutions, the last of which upsamples (deconvolves), makes a map
+# as large as the picture of them, which the network of all other pixels is conditioned on.
+
+
+def require_whole_cells(spec: ImageSpec) -> None:
+    """Raise :class:`SpecError` unless the picture has a coarse pixel for every part of it."""
+    if spec.height % COARSE_STRIDE or spec.width % COARSE_STRIDE:
+        raise SpecError(f"coarse_layers: needs pictures of whole cells ({COARSE_STRIDE} x {COARSE_STRIDE})")
+
+
+def coarse_map_tensors(spec: ImageSpec, inner: int, outputs: int) -> Table:
+    """The weights of the map of the coarse pixels (networks/image.py's CoarseMap).
+
+    Args:
+        spec: of the pictures.
+        inner: channels before the upsampling.
+        outputs: channels of the map.
+    """
+    return {
+        "taps": convolution(inner, spec.channels * spec.planes, 3, 3, gain=1.4),
+        "taps_bias": zeros(inner),
+        "neighbour_taps": convolution(inner, inner, 3, 3, gain=1.4),
+        "neighbour_bias": zeros(inner),
+        "upsampling": normal(inner, outputs, COARSE_STRIDE, COARSE_STRIDE, std=inner**-0.5),
+    }
+
 
 CONDITIONINGS = ("none", "class", "location")
 _MAP_LAYERS = 2
@@ -263,4 +330,90 @@ PIXELCNN = Architecture(
         engine="ancestral.models.engines.images.onnx:OnnxImageEngine",
     ),
     task="ancestral.training.tasks.images:ImageTask",
+)
+
+
+# A Gated PixelCNN conditioned on a picture, not on labels (van den Oord et al. 2016, arXiv:1606.05328).
+#
+# Section 3.4, the PixelCNN autoencoder: a convolutional encoder gives the vector h of a picture, and the PixelCNN
+# decodes it; both are trained end to end. Section 3.3, portraits: the encoder is the embedding network of faces, which
+# stays as it is, and the PixelCNN draws other pictures of the same person.
+
+AUTOENCODER_CONDITIONINGS = ("class", "location")
+_CONDITIONS = ("vertical_condition", "horizontal_condition")
+"""The weights V of h."""
+
+
+@dataclass(frozen=True)
+class PixelCNNAutoencoderSpec(PixelCNNSpec):
+    """A Gated PixelCNN whose h is what an encoder gives of a picture, ``condition_channels`` numbers.
+
+    With ``portraits`` the picture that h is of shows the same person as the one that the network draws; without, it is
+    the same picture.
+    """
+
+    kind: ClassVar[str] = "pixelcnn-autoencoder"
+
+    gated: bool = True
+    condition_channels: int = option(10, "Numbers of the vector h of a picture.", least=1)
+    conditioning: str = option("class", "V·h in every layer, or V * m(h).", choices=AUTOENCODER_CONDITIONINGS)
+    encoder_layers: int = option(3, "Convolutions with stride 2.", least=1)
+    encoder_features: int = option(32, "Of the first; each later one has twice as many.", least=1)
+    normalised: bool = option(False, "Whether h has length 1.", off="not-normalised")
+    portraits: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("encoder_layers", "encoder_features")
+        for name in ("normalised", "portraits"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"{name}: must be true or false, not {getattr(self, name)!r}")
+        if not self.gated:
+            raise SpecError("gated: must be true, as the decoder of an autoencoder is")
+        if self.context_channels:
+            raise SpecError("context_channels: must be 0, because a network that draws from a picture draws no edits")
+        if self.attributes:
+            raise SpecError("attributes: must be none, because the network is conditioned on a picture")
+
+    @classmethod
+    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
+        """The spec for pictures of this form; attributes are not used."""
+        return super().for_pictures(shape, {**data, "attributes": (), "label_rows": 0}, **options)
+
+    @property
+    def title(self) -> str:
+        return "Portraits by a Gated PixelCNN" if self.portraits else "PixelCNN autoencoder"
+
+    @property
+    def drawn_from(self) -> str:
+        return "person" if self.portraits else "picture"
+
+    @property
+    def encoder(self) -> EncoderSpec:
+        names = ("height", "width", "channels", "levels", "palette", "normalised")
+        shared = {name: getattr(self, name) for name in names}
+        return EncoderSpec(
+            layers=self.encoder_layers, features=self.encoder_features, code=self.condition_channels, **shared
+        )
+
+
+def autoencoder_tensors(spec: PixelCNNAutoencoderSpec) -> Table:
+    """The weights: those of the PixelCNN, and those of the encoder.
+
+    The numbers of a vector of length 1 are small: the weights that it meets first begin larger, so that it is noticed.
+    """
+    table = tensors(spec)
+    if spec.normalised:
+        first = ("conditioner.map",) if spec.conditioning == "location" else _CONDITIONS
+        scale = spec.condition_channels**0.5
+        table |= {name: dataclasses.replace(table[name], std=table[name].std * scale) for name in first}
+    return table | prefixed(ENCODER_PREFIX, classifier.encoder_tensors(spec.encoder))
+
+
+PIXELCNN_AUTOENCODER = dataclasses.replace(
+    PIXELCNN,
+    spec=PixelCNNAutoencoderSpec,
+    tensors=autoencoder_tensors,
+    network="ancestral.models.networks.pixelcnn:PixelCNNAutoencoder",
+    task="ancestral.training.tasks.reconstruction:ReconstructionTask",
 )

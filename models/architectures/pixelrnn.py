@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from ancestral.models.architectures.coarse import coarse_map_tensors, require_whole_cells
+from ancestral.models.architectures.pixelcnn import coarse_map_tensors, require_whole_cells
 from ancestral.models.architectures.registry import Architecture
 from ancestral.models.spec import (
     COARSE_PREFIX,

@@ -1,13 +1,14 @@
-"""Between sound and symbols: pre-emphasis and mu-law companding (WaveNet, section 2.2; ITU-T G.711).
-
-Pre-emphasis before the 8-bit quantiser and its inverse after it shape the quantisation noise like speech, which hides
-it.
-"""
+"""Samples of sound: as µ-law symbols, and as 16-bit PCM."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Between sound and symbols: pre-emphasis and mu-law companding (WaveNet, section 2.2; ITU-T G.711).
+#
+# Pre-emphasis before the 8-bit quantiser and its inverse after it shape the quantisation noise like speech, which hides
+# it.
 
 MU = 255.0
 
@@ -79,3 +80,19 @@ def encode_wave(wave: NDArray[np.floating], coefficient: float, gain: float) -> 
 def decode_wave(symbols: NDArray[np.integer], coefficient: float, gain: float) -> NDArray[np.float32]:
     """A whole utterance of symbols to sound: mu-law, then de-emphasis."""
     return Deemphasis(coefficient, gain)(mu_law_decode(symbols))
+
+
+# 16-bit samples: how sound is delivered, and stored where it has been filtered already.
+
+_FULL_SCALE = np.float32(32767.0)
+
+
+def to_int16(wave: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Sound ``[T]``, nominally in [-1, 1], to 16 bits, little-endian; values outside are clipped."""
+    scaled: NDArray[np.float32] = np.clip(np.rint(wave * _FULL_SCALE), -32768, 32767)
+    return scaled.astype("<i2")
+
+
+def from_int16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Sound ``float32 [T]`` that :func:`to_int16` turns into the same samples again."""
+    return np.asarray(samples, np.float32) / _FULL_SCALE

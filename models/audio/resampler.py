@@ -1,10 +1,10 @@
-"""Sound at another rate, with the band that a voice has above the lower one."""
+"""Other rates of sound: the band above 8 kHz that a voice has, and a resampler with the same bits everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import ceil
 from typing import Final
 
@@ -12,9 +12,120 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.arithmetic import product
-from ancestral.models.audio.features import Array
-from ancestral.models.audio.high_band import HighBand, Map
+from ancestral.models.audio.features import Array, log_mel
 from ancestral.models.spec import FeatureSpec
+
+# What a voice sounds like above 8 kHz, where a network that samples 16 kHz is silent.
+#
+# Speech is noise there. So noise is added whose levels, in bands of 500 Hz, follow from the log-mels of the sound below
+# by a linear map of each voice, fitted to recordings at 24 kHz (training/high_band.py). Replacing a recording's own
+# band like this takes ViSQOL, of 4.73, from 3.2 without the band to 4.4.
+
+RATE = 24000
+"""Hertz, of the recordings that the maps are fitted to: nothing is added above half of it."""
+LOW_HZ, BAND_HZ, BANDS = 8000, 500, 8
+_OVERLAP_HZ = 380
+"""The first band begins so far below :data:`LOW_HZ`, where the resampler has taken away half of the power."""
+_HINGES = (-1.0, 0.0, 1.0)
+INPUTS = FeatureSpec().mel_bands * 3 + FeatureSpec().mel_bands // 2 * len(_HINGES) + 1
+"""Columns of :func:`inputs`."""
+_GRID = 64.0
+"""Levels are rounded to this part of an e-fold of power, so that no bit depends on chunks."""
+_PERIOD = 1 << 17
+"""Samples after which the noise repeats, 5 s."""
+
+Map = NDArray[np.float32]
+"""``[INPUTS, BANDS]``: from the columns of :func:`inputs` to the logarithms of powers."""
+
+
+def inputs(mels: Array) -> NDArray[np.float64]:
+    """What the levels of a frame are a linear function of: the log-mels of it and its neighbours, those of its upper
+    half as far as they lie above some thresholds, and 1. ``[F + 2, mel_bands]`` to ``[F, INPUTS]``."""
+    upper = mels[1:-1, mels.shape[1] // 2 :]
+    above = [np.maximum(upper - hinge, 0.0) for hinge in _HINGES]
+    return np.column_stack([mels[:-2], mels[1:-1], mels[2:], *above, np.ones(len(upper))]).astype(np.float64)
+
+
+@cache
+def _noise(rate: int) -> Array:
+    """White noise in bands ``[_PERIOD, BANDS]`` at ``rate`` Hz, of power 1 / ``RATE`` per Hz."""
+    rng = np.random.Generator(np.random.Philox(0))
+    spectrum = np.fft.rfft(rng.uniform(-(3.0**0.5), 3.0**0.5, _PERIOD) * (rate / RATE) ** 0.5)
+    hertz = np.arange(len(spectrum)) * rate / _PERIOD
+    band = (hertz - LOW_HZ) // BAND_HZ
+    band[(hertz >= LOW_HZ - _OVERLAP_HZ) & (hertz < LOW_HZ)] = 0
+    return np.stack([np.fft.irfft(spectrum * (band == k), _PERIOD) for k in range(BANDS)], axis=1).astype(np.float32)
+
+
+class HighBand:
+    """The noise for one voice's sound, which comes in chunks: however it is split, the bits are the same.
+
+    Args:
+        table: the map of the voice.
+        spec: of the mels; its rate is that of the chunks.
+        rate: of the noise, in hertz.
+        start: samples of noise before this voice's.
+    """
+
+    def __init__(self, table: Map, spec: FeatureSpec, rate: int, start: int = 0) -> None:
+        self._table, self._spec, self._rate, self._start = table.astype(np.float64), spec, rate, start
+        self._hop = rate * spec.hop / spec.sample_rate
+        self._sound, self._first = np.zeros(0, np.float32), 0
+        """Sound from the beginning of frame ``_first`` on."""
+        self._gains, self._next = np.zeros((0, BANDS), np.float32), 0
+        """Gains of the last frames, up to frame ``_next``."""
+        self._made = 0
+
+    def push(self, wave: Array) -> Array:
+        """Take a chunk ``[T]``; returns the noise that is known by then ``[N]``, 25 to 35 ms less than the sound."""
+        hop = self._spec.hop
+        self._sound = np.concatenate([self._sound, wave])
+        complete = (len(self._sound) - (self._spec.window + hop) // 2) // hop + 1 + self._first
+        self._analyse(complete - 1, last=False)
+        return self._mixed(int((self._next - 0.5) * self._hop))
+
+    def finish(self, length: int) -> Array:
+        """The rest of the noise, as if silence followed, up to ``length`` samples in all."""
+        frames = self._first + -(-len(self._sound) // self._spec.hop)
+        self._sound = np.pad(self._sound, (0, -len(self._sound) % self._spec.hop))
+        self._analyse(frames, last=True)
+        return self._mixed(length)
+
+    def _analyse(self, stop: int, *, last: bool) -> None:
+        """Compute the gains of all frames before ``stop``."""
+        if stop <= self._next:
+            return
+        mels = log_mel(self._sound, self._spec)[max(self._next - 1, 0) - self._first : stop + 1 - self._first]
+        mels = np.pad(mels, ((int(not self._next), int(last)), (0, 0)), "edge")
+        levels = np.round(inputs(mels) @ self._table * _GRID) / _GRID
+        self._gains = np.concatenate([self._gains[-2:], np.exp(0.5 * levels).astype(np.float32)])
+        self._next = stop
+        # A frame's window begins in the second frame before it.
+        first = max(stop - 3, 0)
+        self._sound, self._first = self._sound[(first - self._first) * self._spec.hop :], first
+
+    def _mixed(self, stop: int) -> Array:
+        """The noise from where the last call ended. Gains are interpolated from the middle of a frame to the next."""
+        if stop <= self._made or not len(self._gains):
+            return np.zeros(0, np.float32)
+        bounds = [int((n + 0.5) / self._hop + 0.5) for n in (self._made, stop - 1)]
+        ends = np.arange(bounds[0], bounds[1] + 1)
+        first = np.ceil((ends - 0.5) * self._hop - 0.5).astype(np.int64)
+        # A row of samples for each interval between two middles, as long as the longest.
+        places = first[:, None] + np.arange(int(np.ceil(self._hop)))
+        share = ((places + 0.5) / self._hop + 0.5 - ends[:, None]).astype(np.float32)
+        rows = np.clip(np.stack([ends - 1, ends], axis=1) - (self._next - len(self._gains)), 0, len(self._gains) - 1)
+        noise = _noise(self._rate)[(self._start + places) % _PERIOD]
+        gains = self._gains[rows][:, :, None]
+        # Added band by band, so that the bits are the same everywhere.
+        before, after = (sum(noise[..., k] * gains[:, end, :, k] for k in range(BANDS)) for end in (0, 1))
+        inside = (places >= self._made) & (places < stop) & (share < 1.0)
+        self._made = stop
+        mixed: Array = (before + share * (after - before))[inside]
+        return mixed
+
+
+# Sound at another rate, with the band that a voice has above the lower one.
 
 _LARGEST: Final = 1000
 """Rates whose ratio in lowest terms has a larger denominator are taken as if it had one of these: one in a million

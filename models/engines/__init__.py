@@ -8,8 +8,7 @@ from typing import Any
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import Engine, EngineError
-from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.engine import ImageEngine
+from ancestral.models.engines.images.engine import BatchEngine, ImageEngine
 
 NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
 """What :func:`load_engine` knows; ``auto`` is ``native``: it never is an engine that has not run on such a machine."""

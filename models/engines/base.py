@@ -1,17 +1,23 @@
-"""The protocol of all engines, whatever they sample: step streams together, snapshot and restore them.
-
-A stream's symbols depend on the weights, its conditioning, its seed and the position, and on nothing else: not on the
-number of symbols per call, not on the other streams of the call, not on a restart in between. Every engine guarantees
-this bit for bit within itself; the tests check it.
-"""
+"""The interface of every engine, its snapshots, and weights that leave memory while nobody uses them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+# The protocol of all engines, whatever they sample: step streams together, snapshot and restore them.
+#
+# A stream's symbols depend on the weights, its conditioning, its seed and the position, and on nothing else: not on the
+# number of symbols per call, not on the other streams of the call, not on a restart in between. Every engine guarantees
+# this bit for bit within itself; the tests check it.
 
 Symbols = NDArray[np.uint8]
 Samples = NDArray[np.uint8] | NDArray[np.int16]
@@ -125,3 +131,95 @@ def group_by_length(lengths: Sequence[int], lanes: int) -> Iterator[tuple[list[i
         while group := [i for i in group if lengths[i] > done]:
             yield group, done, lengths[group[0]]
             done = lengths[group[0]]
+
+
+# Snapshots of streams: a header that names the model and has a checksum, then the symbols that the state follows from.
+# Never pickle.
+
+_MAGIC = b"ANC2"
+_HEADER = struct.Struct("<4s16s32sqI")
+"""Magic with version, engine, SHA-256 of the weights, position, CRC-32 of all else."""
+
+
+def pack(engine: str, sha256: str, position: int, symbols: Symbols) -> bytes:
+    """A snapshot.
+
+    Args:
+        engine: the one that goes on with them; at most 16 ASCII letters.
+        sha256: of the weights, hexadecimal.
+        position: the next position.
+        symbols: before it, ``uint8``; as many as the engine's state follows from.
+    """
+    fields, state = (_MAGIC, engine.encode(), bytes.fromhex(sha256), position), symbols.tobytes()
+    checksum = zlib.crc32(state, zlib.crc32(_HEADER.pack(*fields, 0)))
+    return _HEADER.pack(*fields, checksum) + state
+
+
+def unpack(engine: str, sha256: str, length: int, size: int, snapshot: bytes) -> tuple[int, Symbols]:
+    """Position and symbols ``[size]`` of a snapshot that :func:`pack` made.
+
+    Args:
+        engine: as given to :func:`pack`.
+        sha256: as given to :func:`pack`.
+        length: of the request, which bounds the position.
+        size: number of symbols.
+        snapshot: as stored.
+
+    Raises:
+        RequestError: the snapshot is of another model or engine, damaged, or beyond the end of the request.
+    """
+    if len(snapshot) != _HEADER.size + size:
+        raise RequestError(f"snapshot: {len(snapshot)} bytes are not the state of this model")
+    position: int = _HEADER.unpack_from(snapshot)[3]
+    symbols = np.frombuffer(snapshot, np.uint8, offset=_HEADER.size)
+    if snapshot != pack(engine, sha256, position, symbols):
+        raise RequestError("snapshot: of another model, engine or version, or damaged")
+    if not 0 <= position <= length:
+        raise RequestError(f"snapshot: position {position} lies beyond the request")
+    return position, symbols
+
+
+# A large resource that is created on use, and dropped when it has been idle for a while.
+
+_T = TypeVar("_T")
+
+
+class LazyResource(Generic[_T]):
+    """Created at once, so that errors are found early, and again when it is used after it was dropped.
+
+    Args:
+        make: creates it, any number of times, always the same. May raise.
+    """
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._value: _T | None = make()
+        self._users, self._used_at = 0, time.monotonic()
+        self._lock = threading.Lock()
+
+    @property
+    def loaded(self) -> bool:
+        return self._value is not None
+
+    @contextmanager
+    def use(self) -> Iterator[_T]:
+        """The resource, which is not dropped while it is in use. Any number of threads may use it."""
+        with self._lock:
+            if self._value is None:
+                self._value = self._make()
+            value = self._value
+            self._users += 1
+        try:
+            yield value
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._used_at = time.monotonic()
+
+    def drop(self, idle_seconds: float) -> bool:
+        """Drop it if it is in memory and has been idle for this long; returns whether it did."""
+        with self._lock:
+            if self._value is None or self._users or time.monotonic() - self._used_at < idle_seconds:
+                return False
+            self._value = None
+            return True

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.arithmetic import product
-from ancestral.models.kernels.byte_products import LEVELS, packed
+from ancestral.models.kernels.shared import LEVELS, packed
 from ancestral.models.native import INTEGER, Function, aligned, array
 from ancestral.models.spec import SYMBOLS
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.spec import LABEL_ROWS, Spec
+from ancestral.models.tensors import Tensor
 
 
 def build_network(spec: Spec) -> nn.Module:
@@ -25,3 +28,20 @@ def load_network(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> 
     tensors = {name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items() if name != LABEL_ROWS}
     network.load_state_dict(tensors, assign=True)
     return network.to(dtype).eval().requires_grad_(False)
+
+
+# Parameters of a network, made from its tensor table (models/tensors.py).
+
+
+def add_parameters(module: nn.Module, table: Mapping[str, Tensor]) -> None:
+    """Give a module one parameter for each tensor, with random initial values from torch's generator.
+
+    Args:
+        module: without parameters of these names.
+        table: by the names of the parameters within the module.
+    """
+    for name, tensor in table.items():
+        values = torch.full(tensor.shape, tensor.mean)
+        if tensor.std:
+            values = values + tensor.std * torch.randn(tensor.shape)
+        module.register_parameter(name, nn.Parameter(values))

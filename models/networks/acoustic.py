@@ -4,7 +4,7 @@ The structure is FastSpeech 2's (Ren et al. 2020, arXiv:2006.04558, section 2) w
 attention: an encoder over phonemes, a duration predictor, a length regulator that repeats each phoneme's vector for its
 frames, a predictor of F0 and voicing, and a decoder that is given these: true ones in training, predicted ones in
 service. Three numbers tell the position of each frame in its phoneme. The decoder is also given the ripple that the
-harmonics of F0 leave in the mels (models/audio/harmonics.py), and predicts how much of it each band shows.
+harmonics of F0 leave in the mels (models/audio/features.py), and predicts how much of it each band shows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ancestral.models.architectures.acoustic import AcousticSpec, block_tensors, tensors
-from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.networks import add_parameters
 from ancestral.models.tensors import own
 
 

@@ -1,17 +1,25 @@
-"""What every network of pictures is: the distribution of each sub-pixel given the conditions and those before it."""
+"""Networks of pictures: what they see of the pixels, encoders and classifiers, and the reference sampler."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ancestral.models.networks.parameters import add_parameters
+from ancestral.models import categorical
+from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec, classifier_tensors, encoder_tensors
+from ancestral.models.networks import add_parameters
+from ancestral.models.noise import uniforms
 from ancestral.models.palette import input_table
-from ancestral.models.spec import COARSE_STRIDE, ImageSpec, PictureSpec
+from ancestral.models.spec import COARSE, COARSE_STRIDE, ImageSpec, PictureSpec
 from ancestral.models.tensors import Tensor as TensorInit
+from ancestral.models.tensors import own
+
+# What every network of pictures is: the distribution of each sub-pixel given the conditions and those before it.
 
 
 class LabelEmbedding(nn.Module):
@@ -42,7 +50,7 @@ class CoarseMap(nn.Module):
     """What a network sees of the coarse pixels: all of them, below and right of a pixel as well.
 
     Args:
-        table: of :func:`ancestral.models.architectures.coarse.coarse_map_tensors`.
+        table: of :func:`ancestral.models.architectures.pixelcnn.coarse_map_tensors`.
     """
 
     taps: nn.Parameter
@@ -66,7 +74,7 @@ class ContextMap(nn.Module):
     """What a network that draws edits sees of the pixels that are kept, wherever they are.
 
     Args:
-        table: of :func:`ancestral.models.architectures.context.context_tensors`.
+        table: of :func:`ancestral.models.architectures.pixelcnn.context_tensors`.
     """
 
     cell_taps: nn.Parameter
@@ -192,3 +200,131 @@ def input_pixels(spec: PictureSpec, symbols: Tensor) -> Tensor:
     """Symbols ``int64 [B, H, W, C]`` as the network sees them: ``float32 [B, H, W, C * planes]``, from -1 to 1."""
     table = torch.tensor(input_table(spec), device=symbols.device)
     return table[symbols].flatten(3)
+
+
+# The encoder of pictures in torch; ancestral.models.conditioning.encode is the same in numpy.
+
+
+class Encoder(nn.Module):
+    """The vector h of a picture (see :class:`EncoderSpec`)."""
+
+    code: nn.Parameter
+    code_bias: nn.Parameter
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        add_parameters(self, encoder_tensors(spec))
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """h ``[B, code]`` of pictures ``int64 [B, H, W, C]``."""
+        seen = input_pixels(self.spec, symbols).to(self.code).permute(0, 3, 1, 2)
+        for layer in range(self.spec.layers):
+            weights, bias = getattr(self, f"convolution_{layer}"), getattr(self, f"convolution_{layer}_bias")
+            seen = F.relu(F.conv2d(seen, weights, bias, stride=2, padding=1))
+        h = seen.flatten(1) @ self.code + self.code_bias
+        return F.normalize(h) if self.spec.normalised else h
+
+
+# The classifier of pictures in torch; ancestral.models.classification is the same without it.
+
+_DROPOUT = 0.3
+"""Dropout of the vector, in training."""
+
+
+class Classifier(nn.Module):
+    """Logits of what pictures show (see :class:`ClassifierSpec`)."""
+
+    head: nn.Parameter
+    head_bias: nn.Parameter
+
+    def __init__(self, spec: ClassifierSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = Encoder(spec.encoder)
+        add_parameters(self, own(classifier_tensors(spec)))
+
+    def forward(self, symbols: Tensor) -> Tensor:
+        """Logits ``[B, outputs]`` of pictures ``int64 [B, H, W, C]``."""
+        features = F.dropout(F.relu(self.encoder(symbols)), _DROPOUT, self.training)
+        return features @ self.head + self.head_bias
+
+
+# Naive sampling of an image network, by definition: the whole network for every sub-pixel.
+#
+# It is the oracle of all faster engines, and what the torch engine (models/engines/images/torch_engine.py) samples
+# networks with that have no compiled kernel.
+
+
+@torch.no_grad()
+def draw(
+    network: ImageNetwork,
+    h: Tensor | None,
+    seeds: Sequence[int],
+    temperature: float | NDArray[np.float64] = 1.0,
+    count: int | None = None,
+    guidance: float | NDArray[np.float64] = 1.0,
+    unconditional: Tensor | None = None,
+) -> NDArray[np.uint8]:
+    """One picture for each seed.
+
+    Args:
+        network: in double precision, if the symbols are to be compared with an engine's.
+        h: ``[B, condition_channels]``, where the network has conditions.
+        seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel.
+        temperature: divides the logits; of all pictures, or ``[B]``; above 0.
+        count: sub-pixels to sample, where it is not all of them; those after them stay 0.
+        guidance: see :func:`sub_pixel_logits`.
+        unconditional: like ``h``; required where guidance is not 1.
+
+    Returns:
+        ``uint8 [B, H, W, C]``.
+    """
+    spec = network.spec
+    noise = np.stack([uniforms(seed, 0, spec.dims) for seed in seeds])
+    symbols = np.zeros((len(seeds), spec.height, spec.width, spec.channels), np.uint8)
+    for position in sampling_order(spec)[:count]:
+        logits = sub_pixel_logits(network, symbols, position, h, guidance, unconditional)
+        symbols.reshape(len(seeds), -1)[:, position] = categorical.draw(logits, temperature, noise[:, position])
+    return symbols
+
+
+def sub_pixel_logits(
+    network: ImageNetwork,
+    symbols: NDArray[np.uint8],
+    position: int,
+    h: Tensor | None,
+    guidance: float | NDArray[np.float64],
+    unconditional: Tensor | None,
+    kept: Tensor | None = None,
+) -> NDArray[np.float64]:
+    """The logits ``[B, levels]`` of one sub-pixel of every picture, given those sampled before.
+
+    With guidance they are those of :func:`ancestral.models.categorical.guide`.
+
+    Args:
+        network: of the pictures.
+        symbols: ``[B, H, W, C]``; those not yet sampled have no effect.
+        position: (row * W + column) * C + channel.
+        h: ``[B, condition_channels]``, where the network has conditions.
+        guidance: 1 is the network as it is; of all pictures, or ``[B]``.
+        unconditional: h of the unconditional pass; None exactly where guidance is 1 for all pictures.
+        kept: ``bool [B, H, W]``: the pixels that edits keep; None where there are none.
+    """
+    tensor = torch.from_numpy(symbols.astype(np.int64))
+
+    def logits(condition: Tensor | None) -> NDArray[np.float64]:
+        return np.asarray(network.score(tensor, condition, kept=kept).flatten(1, 3)[:, position].double().numpy())
+
+    if unconditional is None:
+        return logits(h)
+    return categorical.guide(logits(h), logits(unconditional), guidance)
+
+
+def sampling_order(spec: ImageSpec) -> list[int]:
+    """The positions of all sub-pixels in the order in which they are sampled: row by row, or the coarse ones first."""
+    positions = np.arange(spec.dims).reshape(spec.height, spec.width, spec.channels)
+    if spec.coarse is None:
+        return [*positions.flat]
+    coarse = positions[COARSE, COARSE]
+    return [*coarse.flat, *np.setdiff1d(positions, coarse)]

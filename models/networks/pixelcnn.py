@@ -13,12 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ancestral.models.architectures.coarse import coarse_map_tensors
-from ancestral.models.architectures.context import CONTEXT_PREFIX
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec, conditioner_tensors, layer_tensors, tensors
+from ancestral.models.architectures.pixelcnn import (
+    CONTEXT_PREFIX,
+    PixelCNNAutoencoderSpec,
+    PixelCNNSpec,
+    coarse_map_tensors,
+    conditioner_tensors,
+    layer_tensors,
+    tensors,
+)
+from ancestral.models.networks import add_parameters
 from ancestral.models.networks.gate import gate
-from ancestral.models.networks.image import CoarseMap, ContextMap, ImageNetwork, LabelEmbedding, residual_convolutions
-from ancestral.models.networks.parameters import add_parameters
+from ancestral.models.networks.image import (
+    CoarseMap,
+    ContextMap,
+    Encoder,
+    ImageNetwork,
+    LabelEmbedding,
+    residual_convolutions,
+)
 from ancestral.models.spec import COARSE, COARSE_STRIDE
 from ancestral.models.tensors import part as part_of
 
@@ -244,3 +257,20 @@ def build(spec: PixelCNNSpec) -> GatedPixelCNN | OriginalPixelCNN:
 def _convolve(x: Tensor, weights: Tensor) -> Tensor:
     """``[B, H, W, in]`` by ``[out, in, rows, columns]``, without padding."""
     return F.conv2d(x.permute(0, 3, 1, 2), weights).permute(0, 2, 3, 1)
+
+
+# The PixelCNN autoencoder (arXiv:1606.05328, sections 3.3 and 3.4): an encoder, and a Gated PixelCNN of its vector.
+
+
+class PixelCNNAutoencoder(GatedPixelCNN):
+    """A Gated PixelCNN whose h is that of a picture."""
+
+    def __init__(self, spec: PixelCNNAutoencoderSpec, part: bool = False) -> None:
+        super().__init__(spec, part)
+        if not part:
+            self.encoder = Encoder(spec.encoder)
+
+    def h_of(self, symbols: Tensor, given: Tensor | None) -> Tensor:
+        """The vectors of pictures: ``given`` are like ``symbols``, and those themselves if it is None."""
+        h: Tensor = self.encoder(symbols if given is None else given)
+        return h

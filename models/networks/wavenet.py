@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ancestral.models.architectures.wavenet import WaveNetSpec, tensors
 from ancestral.models.audio.mu_law import SILENCE
+from ancestral.models.networks import add_parameters
 from ancestral.models.networks.gate import gate, residual_layers
-from ancestral.models.networks.parameters import add_parameters
 from ancestral.models.spec import SYMBOLS
 from ancestral.models.tensors import own, part
 

@@ -4,8 +4,7 @@ from ancestral.models.text.characters import UnsupportedText
 from ancestral.models.text.frontend import InputFormat, parse_text, phonemize
 from ancestral.models.text.phonemes import PHONEMES
 from ancestral.models.text.pronunciations import PronunciationError, Pronunciations
-from ancestral.models.text.script import Script
-from ancestral.models.text.sentence import Rest, Sentence, Word
+from ancestral.models.text.script import Rest, Script, Sentence, Word
 
 __all__ = [
     "PHONEMES",

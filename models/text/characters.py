@@ -1,19 +1,88 @@
-"""Any Unicode text to the few characters the rest of the front-end knows: ASCII, and what a language keeps beyond it.
-
-Accents, ligatures, full-width forms and typographic marks are folded; emoji and symbols become their names. Characters
-without a spoken form are dropped only where nothing is lost: invisible ones (`_INVISIBLE`), bullets and lines. Other
-scripts are skipped, and the caller gets what was. Control characters and unpaired surrogates are refused by name.
-"""
+"""Any Unicode text to the few characters the rest of the front-end knows: markup, emoji and symbols as words."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import resources
 from typing import Final, NamedTuple
 
-from ancestral.models.text.emoji import FLAG, SEQUENCE, speak_flag, speak_picture, symbol_name
-from ancestral.models.text.spans import SpannedText
+from ancestral.models.text.rules import SpannedText
+from ancestral.models.text.tables import table
+
+# Emoji to their CLDR short names (Unicode CLDR, https://cldr.unicode.org): what a reader calls them.
+#
+# Skin tones are not spoken. A sequence that has no name of its own is spoken as the names of its parts.
+
+_PICTURE: Final = "[←-⇿⌀-⏿─-➿⤀-⯿〰〽㊗㊙\U0001f000-\U0001f1e5\U0001f200-\U0001faff]"
+_MODIFIERS: Final = "[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+SEQUENCE: Final = f"{_PICTURE}{_MODIFIERS}(?:\u200d{_PICTURE}{_MODIFIERS})*"
+"""A pattern: one emoji, or several joined to one picture, with the characters that change their looks."""
+FLAG: Final = "[\U0001f1e6-\U0001f1ff]{2}"
+"""A pattern: the two letters of a country's flag."""
+
+_VARIATIONS: Final = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
+_TAGS: Final = re.compile("[\U000e0020-\U000e007f]")
+# Bullets, lines, blocks and ornaments: layout, which has no spoken form.
+_DECORATION: Final = re.compile("[─-◿✐-✒❘-❞❡-❧➲-➿]")
+_OTHER_NAMES: Final = {
+    "→": "right arrow", "←": "left arrow", "★": "star", "☆": "star", "✓": "check mark", "☐": "empty check box",
+}  # fmt: skip
+
+
+_LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
+"""The languages of the columns of emoji.txt."""
+
+
+@cache
+def _names(language: str) -> dict[str, str]:
+    lines = (resources.files("ancestral.models.text") / "tables" / "emoji.txt").read_text("utf-8").splitlines()
+    column = 1 + _LANGUAGES.index(language)
+    rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {row[0]: row[column] for row in rows} | (_OTHER_NAMES if language == "en" else {})
+
+
+def symbol_name(char: str, language: str) -> str:
+    """The name of one symbol, from CLDR or, in English, else from Unicode; empty if it has none."""
+    if char in _names(language) or language != "en":
+        return _names(language).get(char, "")
+    name = unicodedata.name(char, "").lower().replace("-", " ")
+    return re.sub(r" (?:sign|symbol)$", "", name)
+
+
+def speak_picture(sequence: str, language: str) -> str | None:
+    """The words for one match of :data:`SEQUENCE`: empty for a decoration, None if a part of it has no name."""
+    plain = _VARIATIONS.sub("", sequence)
+    if not plain:
+        return ""  # a skin tone by itself
+    known = _names(language)
+    if plain in known:
+        return known[plain]
+    if _TAGS.search(plain):
+        return None  # text in invisible characters, other than the flags above
+    parts = [part for part in plain.split("\u200d") if part]
+    if all(_DECORATION.match(part) and part not in known for part in parts):
+        return ""
+    names = [symbol_name(part, language) for part in parts]
+    return " ".join(names) if all(names) else None
+
+
+def speak_flag(letters: str, language: str) -> str | None:
+    """The words for one match of :data:`FLAG`; None if no country has it and the language has no word for that."""
+    if letters in _names(language) or language != "en":
+        return _names(language).get(letters)
+    code = "".join(chr(ord(char) - 0x1F1E6 + ord("A")) for char in letters)
+    return f"flag {code[0]}. {code[1]}."
+
+
+# Any Unicode text to the few characters the rest of the front-end knows: ASCII, and what a language keeps beyond it.
+#
+# Accents, ligatures, full-width forms and typographic marks are folded; emoji and symbols become their names.
+# Characters without a spoken form are dropped only where nothing is lost: invisible ones (`_INVISIBLE`), bullets and
+# lines. Other scripts are skipped, and the caller gets what was. Control characters and unpaired surrogates are refused
+# by name.
 
 
 class Folding(NamedTuple):
@@ -262,3 +331,105 @@ def fold(text: SpannedText, start: int, folding: Folding, skipped: list[tuple[in
     if refused:
         raise UnsupportedText(_refusal(refused, folding))
     return folded
+
+
+# Angle brackets, relations, arrows and emoticons to words; tags of a markup language are refused.
+#
+# What an angle bracket is follows from what it encloses:
+#
+# - a **tag**: ``<``, a name directly after it (or ``/`` and a name), nothing else but attributes (``name="value"``),
+# and
+#   ``>``; also ``<!--``, ``<?xml`` and the like. Refused: a tag is an instruction, which plain text cannot give.
+# - an **address**: ``<``, text without white space that has an ``@``, a ``://`` or a dot before a letter, and ``>``.
+# The
+#   address is spoken; the brackets are pauses, like other brackets.
+# - everything else is a **comparison**, spoken as "less than" and "greater than".
+
+_NAME: Final = r"[A-Za-z][\w:-]*"
+_ATTRIBUTE: Final = rf"\s+{_NAME}\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'|[^\s\"'<>=]+)"
+_TAG: Final = re.compile(
+    rf"<(?:/{_NAME}\s*|{_NAME}(?:{_ATTRIBUTE})*\s*/?)>|<(?:!--|!\[CDATA\[|!DOCTYPE\b|\?xml\b)", re.IGNORECASE
+)
+_OPEN_TAG: Final = re.compile(
+    rf"<(?:/?|/?{_NAME}|{_NAME}(?:{_ATTRIBUTE})*\s+(?:{_NAME}(?:\s*=\s*(?:\"[^\"<]*|'[^'<]*)?)?)?)$"
+)
+_LONGEST_SHOWN: Final = 40
+_LONGEST_OPEN: Final = 200
+
+_EMOTICONS: Final = table("english").entries("emoticons")
+_EMOTICON: Final = re.compile(rf"(?<!\S)({'|'.join(map(re.escape, _EMOTICONS))})(?=[\s.,!?)]|$)")
+# Not after a verb, as in "if it is <3".
+_HEART: Final = re.compile(
+    r"(?:(?<=\bI )|(?<=\b[Ww]e ))<3(?!\S)"
+    r"|(?:^|(?<=^ )|(?<=[.!?,] )|(?<=[A-Za-z]{2} )(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bbe )(?<!\bif ))"
+    r"<3(?=\s*(?:[.!?,]|$))"
+)
+_ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
+# The variable of a formula, not the article: "a <= b", "x = a".
+_VARIABLE: Final = re.compile(
+    r"(?<![\w'.@-])[aA](?=[<>=+^]|!=|\s(?:[<>=+*^]|[<>!=]=)\s)|(?<=[<>=+^])[aA](?!\w)|(?<=\s[<>=+*^]\s)[aA](?=\s*(?:[.,;)]|$))"
+)
+_ARROW: Final = re.compile(r"((?<![\w'.@-])[aA]\s?)?(<?(?:-+|=)>|<-+(?![-\d.]))")
+_RELATIONS: Final = (
+    (re.compile(r"<=|=<"), " less than or equal to "),
+    (re.compile(r">="), " greater than or equal to "),
+    (re.compile(r"!==?|=/="), " not equal to "),
+    (re.compile(r"={2,3}(?!=)"), " equals "),
+    (re.compile(r"(?<=[A-Za-z]{2}) \* (?=[A-Za-z]{2})"), " star "),
+    (re.compile(r"(?<=[\w)\]]) \* (?=[\w(\[])"), " times "),
+    (re.compile(r"<"), " less than "),
+    (re.compile(r">"), " greater than "),
+)
+_SIGNS: Final = re.compile(r"[<>=^+*]|[:;]\S")
+
+
+def refuse_tags(text: str) -> None:
+    """Check that a text has no tags.
+
+    Raises:
+        UnsupportedText: it has one; the message shows the first.
+    """
+    found = _TAG.search(text) if "<" in text else None
+    if found:
+        tag = found[0] if len(found[0]) <= _LONGEST_SHOWN else f"{found[0][:_LONGEST_SHOWN]}…"
+        raise UnsupportedText(
+            f"cannot speak {tag!r} (a tag, at position {found.start()}): plain text has no tags; SSML needs "
+            'input_format ssml; to compare, put a space after the sign, as in "a < b"'
+        )
+
+
+def ends_in_open_tag(text: str) -> bool:
+    """Whether a tag begins in `text` that later text may complete."""
+    start = text.rfind("<", max(0, len(text) - _LONGEST_OPEN))
+    return start >= 0 and _OPEN_TAG.match(text, start) is not None
+
+
+def _speak_arrow(match: re.Match[str]) -> str:
+    direction = "right" if match[2][-1] == ">" else "left"
+    return f"{f'{LETTER}a' if match[1] else ''} {direction} arrow "
+
+
+def speak_arrows(text: SpannedText) -> SpannedText:
+    """Replaces ``->``, ``=>``, ``<-`` by words: before layout is read, where a dash is a pause."""
+    if "<" not in text.text and ">" not in text.text:
+        return text
+    return text.sub(_ARROW, _speak_arrow)
+
+
+def speak_markup(text: SpannedText) -> SpannedText:
+    """Replaces angle brackets, relations and emoticons by words.
+
+    Args:
+        text: folded text (`characters.fold`) without tags, its layout reduced to single spaces.
+
+    Returns:
+        Text without ``<`` and ``>``.
+    """
+    if not _SIGNS.search(text.text):
+        return text
+    text = text.sub(_EMOTICON, lambda match: f" , {_EMOTICONS[match[1]]} , ")
+    text = text.sub(_ADDRESS, lambda match: f" , {match[1]} , ").sub(_HEART, "heart")
+    text = text.sub(_VARIABLE, f"{LETTER}a")
+    for pattern, spoken in _RELATIONS:
+        text = text.sub(pattern, spoken)
+    return text

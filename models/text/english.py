@@ -12,17 +12,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from ancestral.models.text import lexicon
-from ancestral.models.text.abbreviations import speak_abbreviations
-from ancestral.models.text.addresses import letters, speak_addresses
-from ancestral.models.text.characters import CUE, LETTER
-from ancestral.models.text.dates import BRITISH_RULES
-from ancestral.models.text.formulas import speak_formulas
-from ancestral.models.text.markup import speak_arrows, speak_markup
-from ancestral.models.text.numerals import CURRENCIES, ELEMENT
+from ancestral.models.text.abbreviations import letters, speak_abbreviations, speak_addresses
+from ancestral.models.text.characters import CUE, LETTER, speak_arrows, speak_markup
+from ancestral.models.text.numerals import BRITISH_RULES, CURRENCIES, ELEMENT
 from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
-from ancestral.models.text.quantities import speak_quantities
-from ancestral.models.text.rules import apply_all, lay_out, layout
-from ancestral.models.text.spans import Span, SpannedText, cover
+from ancestral.models.text.quantities import speak_formulas, speak_quantities
+from ancestral.models.text.rules import Span, SpannedText, apply_all, cover, lay_out, layout
 from ancestral.models.text.tables import table
 
 _SYMBOLS: Final = {
@@ -71,7 +66,7 @@ _LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
 
 
 def speak(folded: SpannedText, *, british: bool = False) -> list[tuple[str, Span]]:
-    """The words and marks of a folded text, as in :class:`~ancestral.models.text.sentence.Token`, and their spans."""
+    """The words and marks of a folded text, as in :class:`~ancestral.models.text.script.Token`, and their spans."""
     text = speak_formulas(folded).sub(_OPTION, lambda m: "dash dash " if m[1] else f"dash {letters(m[2])}")
     text = lay_out(speak_arrows(text).strip(), _LAYOUT)
     text = speak_abbreviations(speak_addresses(speak_markup(text)))

@@ -1,27 +1,247 @@
-"""Text to sentences of phonemes: the one entrance to this package.
-
-normalize (text → words and marks) → sentences of speakable length → reading (word in its place → phones)
-"""
+"""The front-end: text or SSML to sentences of phonemes, in any language that is read."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, replace
-from typing import Literal
+from contextlib import suppress
+from dataclasses import astuple, dataclass, field, replace
+from functools import cache
+from typing import Final, Literal
 
-from ancestral.models.text import british as british_english
-from ancestral.models.text.characters import ENGLISH
-from ancestral.models.text.directives import read_plain
-from ancestral.models.text.languages.language import Read
-from ancestral.models.text.languages.registry import primary, table
-from ancestral.models.text.nearest import in_language
-from ancestral.models.text.normalize import normalize
-from ancestral.models.text.phonemes import PAUSES, PHRASE_PAUSE, SENTENCE_ENDS, SILENCE, Control, Prosody, is_vowel
+from ancestral.models.text import english
+from ancestral.models.text import g2p as british_english
+from ancestral.models.text.characters import CUE, ENGLISH, Folding, NothingToSpeak, UnsupportedText, check_read, fold
+from ancestral.models.text.g2p import read
+from ancestral.models.text.languages.engine import engine
+from ancestral.models.text.languages.language import Read, language_table, primary
+from ancestral.models.text.phonemes import (
+    ENGLISH_CONSONANTS,
+    ENGLISH_VOWELS,
+    PAUSES,
+    PHONEMES,
+    PHRASE_PAUSE,
+    SCHWA,
+    SENTENCE_ENDS,
+    SILENCE,
+    VOWELS,
+    Control,
+    Prosody,
+    is_vowel,
+    with_stress,
+    without_stress,
+)
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
-from ancestral.models.text.reading import read
-from ancestral.models.text.script import Cast, Pause, Pronounced, Script
-from ancestral.models.text.sentence import Item, Rest, Sentence, Token, Word, mark_of
-from ancestral.models.text.ssml import read_ssml
+from ancestral.models.text.rules import Span, SpannedText, cover
+from ancestral.models.text.script import (
+    CLAUSE_END,
+    Cast,
+    Cue,
+    Item,
+    Pause,
+    Pronounced,
+    Rest,
+    Script,
+    Sentence,
+    Speaker,
+    Text,
+    Token,
+    Word,
+    apart,
+    left_out,
+    mark_of,
+    merge_marks,
+)
+from ancestral.models.text.ssml import read_plain, read_ssml
+from ancestral.models.text.tables import table
+
+# The sounds of one language said with those of another: a voice has only learnt those of its own.
+#
+# A phoneme that a voice's language lacks becomes the nearest that it has, or two; one that has nothing near is left
+# out, as a French speaker does with an h.
+
+Phones = tuple[str, ...]
+
+_NEAR: Final = table("phonemes").entries("near")
+"""The nearest phonemes of each phoneme, without its stress, the very nearest first."""
+
+
+@cache
+def sounds(language: str) -> frozenset[str]:
+    """The phonemes of a language, vowels without stress."""
+    if language == ENGLISH.language:
+        return frozenset(map(without_stress, (*ENGLISH_VOWELS, *ENGLISH_CONSONANTS)))
+    return language_table(language).sounds
+
+
+@cache
+def _nearest(language: str) -> dict[str, Phones]:
+    """What a voice of a language says for each phoneme that its language lacks."""
+    own = sounds(language)
+    found: dict[str, Phones] = {}
+    for phone in PHONEMES:
+        plain = without_stress(phone)
+        if plain in own or plain not in _NEAR:
+            continue
+        near = next((s for s in (near.split() for near in _NEAR[plain].split(", ")) if own.issuperset(s)), [])
+        found[phone] = tuple(_stressed(sound, phone) for sound in near)
+    return found
+
+
+def _stressed(sound: str, like: str) -> str:
+    """A phoneme with the stress of another. What is secondary is none in the languages that know none."""
+    if f"{sound}0" not in VOWELS:
+        return sound
+    stress = like[-1] if is_vowel(like) else "0"
+    return with_stress(f"{sound}0", stress if f"{sound}{stress}" in VOWELS else "0")
+
+
+def in_language(phones: Phones, language: str) -> Phones:
+    """The phonemes of a word as a voice of a language says them: at least one."""
+    near = _nearest(language)
+    if near.keys().isdisjoint(phones):
+        return phones
+    said = tuple(sound for phone in phones for sound in near.get(phone, (phone,)))
+    return said or near[SCHWA]  # "h" in French
+
+
+# Written text to the words and marks that are spoken: each stretch by the rules of its language.
+#
+# English has its stages (english.py), all others share an engine (languages/engine.py). Meanwhile a word takes the
+# place of each cue.
+
+_BEGIN: Final = re.compile(r"\A\s*\n\s*\n\s*")
+_END: Final = re.compile(r"\s*\n\s*\n\s*\Z")
+_OF_WORD: Final = re.compile(r"[\w']")
+_JOINED: Final = re.compile(r"[-(\"\s]?")
+_LETTER_OR_DIGIT: Final = re.compile(r"[^\W_]")
+
+
+@dataclass
+class _Run:
+    """A stretch of text in one language."""
+
+    language: str
+    text: str = ""
+    spans: list[Span] = field(default_factory=list)
+
+    def add(self, text: str, spans: list[Span]) -> None:
+        """Add the next word."""
+        self.text += text
+        self.spans += spans
+
+
+def _place_holder(number: int, capital: bool) -> str:
+    """A word that no stage knows, with a capital where the text has one, which decides how its neighbours are read."""
+    letters = f"q{number:012b}".replace("0", "v").replace("1", "z")
+    return (letters.capitalize() if capital else letters) + CUE
+
+
+def _runs(script: Script, cues: dict[str, Cue], skipped: list[tuple[int, str]]) -> Iterator[_Run]:
+    """The folded text of a script, with a word in place of each cue, which is added to `cues`; see `fold`."""
+    run = _Run(next((piece.language for piece in script.pieces if isinstance(piece, Text)), ENGLISH.language))
+    for number, (piece, shown, start) in enumerate(script.placed()):
+        span = start, start + len(shown)
+        if isinstance(piece, Text):
+            if piece.language != run.language:
+                yield run
+                run = _Run(piece.language)
+            whole = SpannedText(piece.spoken, [span] * len(piece.spoken))
+            text = SpannedText.of(shown, start) if piece.spoken == shown else whole
+            text = fold(text, piece.start, _folding(piece.language), skipped)
+            if run.text[-1:] == CUE and _OF_WORD.match(text.text):
+                run.add(" ", [span])
+            run.add(*text)
+            continue
+        assert not isinstance(piece, Speaker), "a turn has one speaker"
+        seen = piece.written if isinstance(piece, Pronounced) else _following(script, number)
+        first = _LETTER_OR_DIGIT.search(seen)
+        holder = _place_holder(number, first is not None and first[0].isupper())
+        cues[holder.lower()] = piece
+        added = holder if _JOINED.fullmatch(run.text[-1:]) else f" {holder}"
+        run.add(added, [span] * len(added))
+    yield run
+
+
+def _folding(language: str) -> Folding:
+    return ENGLISH if language == ENGLISH.language else engine(language_table(language)).folding
+
+
+def skipped(text: str, language: str = ENGLISH.language, plain: str = "") -> tuple[str, ...]:
+    """What of a text is not said, each once: what has no reading in its language, such as words in another script, and
+    tags that nothing does.
+
+    Args:
+        text: as it is written, without what says how it is read.
+        language: a tag of BCP 47.
+        plain: the same with its tags, if it is plain text.
+    """
+    found: list[tuple[int, str]] = []
+    with suppress(UnsupportedText):
+        fold(SpannedText.of(text, 0), 0, _folding(primary(language)), found)
+    return tuple(dict.fromkeys([*(word for _, word in found), *left_out(plain)]))
+
+
+def _following(script: Script, number: int) -> str:
+    """The text after a cue."""
+    return next((piece.written for piece in script.pieces[number + 1 :] if isinstance(piece, Text | Pronounced)), "")
+
+
+def normalize(text: str | Script, language: str = ENGLISH.language, *, british: bool = False) -> list[Token]:
+    """Text as a list of spoken words and marks.
+
+    Args:
+        text: any Unicode string; or a script of one.
+        language: the primary language of a string; the pieces of a script have their own.
+        british: whether English is that of a British voice.
+
+    Returns:
+        Words and marks: never two marks in a row, never one first, a sentence's end last. Among them stand the cues of
+        a script. A pause stands before the mark whose length it is, or before the first word of a sentence; at the end
+        of the text it may follow the last mark. The spans of words are in order; two of them are the same or apart.
+
+    Raises:
+        UnsupportedText: if there is nothing to speak, for tags and control characters.
+        Unread: if all letters are of scripts that are not read.
+    """
+    script = read_plain(text, NO_PRONUNCIATIONS, Cast.of_one(language)) if isinstance(text, str) else text
+    cues: dict[str, Cue] = {}
+    silent: list[tuple[int, str]] = []
+    tokens = merge_marks(
+        [
+            Token(cues[word.lower()] if word[-1] == CUE else word, span, run.language)
+            for before, run, after in _with_neighbours(list(_runs(script, cues, silent)))
+            for word, span in (*_break(run, _BEGIN, before), *_speak(run, british), *_break(run, _END, after))
+        ],
+        goes_on=CLAUSE_END.search(script.written) is not None,
+    )
+    check_read(script.written, silent, _folding(language))
+    if not any(token.is_word or isinstance(token.spoken, Pause) for token in tokens):
+        raise NothingToSpeak("nothing to speak: the text has no letters, digits or symbols with a spoken name")
+    return list(apart(tokens, script.written))
+
+
+def _with_neighbours(runs: list[_Run]) -> Iterator[tuple[bool, _Run, bool]]:
+    """Each stretch, and whether there is one before and after it."""
+    yield from ((i > 0, run, i + 1 < len(runs)) for i, run in enumerate(runs))
+
+
+def _break(run: _Run, paragraph: re.Pattern[str], beyond: bool) -> list[tuple[str, Span]]:
+    """The mark of a paragraph at an end of a stretch, whose own rules do not know that there is text beyond it."""
+    found = paragraph.search(run.text) if beyond else None
+    return [] if found is None else [(".", cover(run.spans[found.start() : found.end()]))]
+
+
+def _speak(run: _Run, british: bool) -> list[tuple[str, Span]]:
+    folded = SpannedText(run.text, run.spans)
+    if run.language == ENGLISH.language:
+        return english.speak(folded, british=british)
+    return engine(language_table(run.language)).speak(folded)
+
+
+# Text to sentences of phonemes: the one entrance to this package.
+#
+# normalize (text → words and marks) → sentences of speakable length → reading (word in its place → phones)
 
 InputFormat = Literal["text", "ssml"]
 
@@ -91,11 +311,11 @@ def _as_read(token: Token, language: str) -> str:
 
 def _reader(language: str, british: bool) -> Read:
     english = british_english.read if british else read
-    return english if language == ENGLISH.language else table(language).read
+    return english if language == ENGLISH.language else language_table(language).read
 
 
 def _conjunctions(language: str) -> frozenset[str]:
-    return _ENGLISH_CONJUNCTIONS if language == ENGLISH.language else table(language).conjunctions
+    return _ENGLISH_CONJUNCTIONS if language == ENGLISH.language else language_table(language).conjunctions
 
 
 def _items(tokens: Sequence[Token], prosody: Prosody, british: bool) -> tuple[list[Item], Prosody]:

@@ -1,23 +1,32 @@
-"""The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file, and what it lacks or
-has wrong (models/text/tables/english.txt).
-
-A lexicon's table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). At the first lookup
-it is therefore copied into memory in the order of its words (8 MB; a dictionary of strings takes 28), where one takes
-5 µs. gruut's other lexicons (`gruut_lang_fr`) have the same form.
-"""
+"""The lexicons that ship with gruut, and its conditional random fields: sounds of letters, and parts of speech."""
 
 from __future__ import annotations
 
+import base64
+import mmap
 import sqlite3
+import string
+import struct
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ancestral.models.text.phonemes import from_ipa
 from ancestral.models.text.tables import table
+
+# The pronunciation dictionary: gruut's English lexicon, read straight from its SQLite file, and what it lacks or
+# has wrong (models/text/tables/english.txt).
+#
+# A lexicon's table has no index on its words, so one lookup is a scan of 129 000 rows (about 6 ms). At the first lookup
+# it is therefore copied into memory in the order of its words (8 MB; a dictionary of strings takes 28), where one takes
+# 5 µs. gruut's other lexicons (`gruut_lang_fr`) have the same form.
 
 ENGLISH: Final = "gruut_lang_en"
 SOUNDS: Final = table("english").phones("sounds")
@@ -89,3 +98,180 @@ def lookup(word: str) -> tuple[Pronunciation, ...]:
     if word in _WORDS:
         return (Pronunciation(_WORDS[word], ""),)
     return tuple(Pronunciation(tuple(map(from_ipa, phones.split())), role) for phones, role in entries(word))
+
+
+# Models of CRFsuite (its format ``FOMC``): linear chains of labels. The sums are those of CRFsuite, in its order.
+
+Features = Mapping[str, str | bool | float]
+_HEADER: Final = struct.Struct("<4sI4s9I")
+_TABLE: Final = struct.Struct("<4s5I")
+"""The header of a table of keys, which ends with where the offsets of its entries are listed."""
+_CHUNK: Final = 12
+"""Bytes before the entries of other chunks: a name, a size, and how many there are."""
+_FEATURE: Final = np.dtype([("kind", "<u4"), ("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
+
+
+class Tagger:
+    """Labels sequences.
+
+    Args:
+        path: of a model.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._data: Final = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        *_, labels, attributes, features, names, keys, sources, self._references = _HEADER.unpack_from(self._data)
+        (count,) = struct.unpack_from("<I", self._data, features + _CHUNK - 4)
+        self._features: Final = np.frombuffer(self._data, _FEATURE, count, features + _CHUNK)
+        self._labels: Final = self._keys(names, labels)
+        self._attributes: Final = {key: number for number, key in enumerate(self._keys(keys, attributes))}
+        self._transitions: Final = np.zeros((labels, labels))
+        for label in range(labels):
+            found = self._of(sources, label)
+            self._transitions[label, found["target"]] = found["weight"]
+        self._found = lru_cache(maxsize=1 << 14)(self._look_up)
+
+    def tag(self, sequence: Sequence[Features]) -> list[str]:
+        """The likeliest labels of a sequence of items.
+
+        Args:
+            sequence: of each item the attributes: of a text as value ``name:text`` with the weight 1, else ``name``
+                with the value as its weight.
+        """
+        if not sequence:
+            return []
+        scores, *states = self._states(sequence)
+        before: list[NDArray[np.intp]] = []
+        for state in states:
+            ways = scores[:, None] + self._transitions
+            before.append(ways.argmax(axis=0))
+            scores = ways.max(axis=0) + state
+        best = [int(scores.argmax())]
+        for ways_to in reversed(before):
+            best.append(int(ways_to[best[-1]]))
+        return [self._labels[label] for label in reversed(best)]
+
+    def _states(self, sequence: Sequence[Features]) -> NDArray[np.float64]:
+        """What the attributes of every item say of every label, ``[items, labels]``."""
+        places, weights = [np.zeros(0, np.intp)], [np.zeros(0)]
+        for number, item in enumerate(sequence):
+            for name, value in item.items():
+                targets, of_targets = self._found(f"{name}:{value}" if isinstance(value, str) else name)
+                places.append(targets + number * len(self._labels))
+                weights.append(of_targets if isinstance(value, str) else of_targets * float(value))
+        whole = len(sequence) * len(self._labels)
+        sums = np.bincount(np.concatenate(places), np.concatenate(weights), whole).astype(np.float64)
+        return sums.reshape(len(sequence), -1)
+
+    def _look_up(self, attribute: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The labels that an attribute speaks for or against, and its weights; none of one that the model lacks."""
+        if attribute not in self._attributes:
+            return np.zeros(0, np.intp), np.zeros(0)
+        found = self._of(self._references, self._attributes[attribute])
+        return found["target"].astype(np.intp), found["weight"].copy()
+
+    def _of(self, chunk: int, number: int) -> NDArray[np.void]:
+        """The features that entry ``number`` of a chunk of references names."""
+        (offset,) = struct.unpack_from("<I", self._data, chunk + _CHUNK + 4 * number)
+        (count,) = struct.unpack_from("<I", self._data, offset)
+        found: NDArray[np.void] = self._features[np.frombuffer(self._data, "<u4", count, offset + 4)]
+        return found
+
+    def _keys(self, table: int, count: int) -> list[str]:
+        """The keys of a table by their numbers."""
+        *_, listed = _TABLE.unpack_from(self._data, table)
+        found = []
+        for offset in np.frombuffer(self._data, "<u4", count, table + listed).tolist():
+            begin = table + offset + 8
+            (size,) = struct.unpack_from("<I", self._data, begin - 4)
+            found.append(self._data[begin : begin + size - 1].decode())  # without the zero behind it
+        return found
+
+
+# The conditional random fields that ship with gruut's lexicons (MIT): sounds of letters, and parts of speech.
+
+_CONTEXT: Final = 3
+_NOTHING: Final = "_"
+_JOIN: Final = "|"
+_TAG_CONTEXT: Final = 2
+_AFFIXES: Final = (2, 3)
+
+
+@lru_cache
+def _tagger(name: str, package: str) -> Tagger:
+    return Tagger(data_file(f"{name}/model.crf", package))
+
+
+def tag(name: str, sequence: Sequence[Features], package: str = ENGLISH) -> list[str]:
+    """The likeliest tag of every item of a sequence, by the model of this name in a package of gruut's."""
+    return _tagger(name, package).tag(sequence)
+
+
+@lru_cache(maxsize=1024)
+def encode(text: str) -> str:
+    """A text as the models know it: they were trained on base64, so that every feature is plain ASCII."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def sounds(word: str, package: str = ENGLISH) -> list[str]:
+    """The symbols of a lexicon's language that a word's letters stand for, likeliest; there may be none.
+
+    The model `g2p` labels each letter with zero or more, seeing three letters to either side.
+    """
+    labels = tag("g2p", [_letter(word, i) for i in range(len(word))], package)
+    symbols = (symbol for label in labels for symbol in base64.b64decode(label).decode().split(_JOIN))
+    return [symbol for symbol in symbols if symbol != _NOTHING]
+
+
+def _letter(word: str, i: int) -> Features:
+    features: dict[str, str | bool | float] = {"bias": 1.0, "grapheme": encode(word[i])}
+    for step in range(1, _CONTEXT + 1):
+        if i >= step:
+            features[f"grapheme-{step}"] = encode(word[i - step])
+        if i + step < len(word):
+            features[f"grapheme+{step}"] = encode(word[i + step])
+    if i == 0:
+        features["begin"] = True
+    if i == len(word) - 1:
+        features["end"] = True
+    return features
+
+
+@lru_cache(maxsize=16384)
+def _tag_features(word: str, prefix: str) -> Features:
+    return {
+        f"{prefix}bias": 1.0,
+        f"{prefix}word": encode(word),
+        f"{prefix}len(word)": len(word),
+        f"{prefix}word.ispunctuation": word in string.punctuation,
+        f"{prefix}word.isdigit()": word.isdigit(),
+        **{f"{prefix}word[:{n}]": word[:n] for n in _AFFIXES},
+        **{f"{prefix}word[-{n}:]": word[-n:] for n in _AFFIXES},
+    }
+
+
+def _in_context(words: tuple[str, ...], i: int) -> dict[str, str | bool | float]:
+    features = dict(_tag_features(words[i], ""))
+    if i == 0:
+        features["BOS"] = True
+    if i == len(words) - 1:
+        features["EOS"] = True
+    for step in range(1, _TAG_CONTEXT + 1):
+        if i >= step:
+            features.update(_tag_features(words[i - step], f"-{step}:"))
+        if i + step < len(words):
+            features.update(_tag_features(words[i + step], f"+{step}:"))
+    return features
+
+
+@lru_cache(maxsize=4096)
+def part_of_speech(words: tuple[str, ...], i: int) -> str:
+    """The Penn tag of one word, by a model that was trained on the Universal Dependencies' English treebanks, and sees
+    two words to either side.
+
+    Args:
+        words: a sentence, or what stands around the word; marks are words.
+        i: which of them.
+    """
+    return tag("pos", [_in_context(words, at) for at in range(len(words))])[i]

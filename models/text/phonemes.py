@@ -1,15 +1,18 @@
-"""The phoneme inventory every text-conditioned model shares.
-
-English is ARPAbet with stress digits, as in the CMU Pronouncing Dictionary, with the schwa kept apart from the stressed
-`AH` (gruut's lexicon keeps it apart, and the two sound different). Spanish, French, Italian and Portuguese share its
-consonants; their vowels, and the consonants that English lacks, are written in IPA, vowels with a stress digit, too. A
-phoneme's index in `PHONEMES` is its id in a model's embedding table: append, never reorder.
-"""
+"""The phonemes that models are conditioned on, and the visemes of a mouth that says them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
+
+from ancestral.models.text.tables import table
+
+# The phoneme inventory every text-conditioned model shares.
+#
+# English is ARPAbet with stress digits, as in the CMU Pronouncing Dictionary, with the schwa kept apart from the
+# stressed `AH` (gruut's lexicon keeps it apart, and the two sound different). Spanish, French, Italian and Portuguese
+# share its consonants; their vowels, and the consonants that English lacks, are written in IPA, vowels with a stress
+# digit, too. A phoneme's index in `PHONEMES` is its id in a model's embedding table: append, never reorder.
 
 SILENCE: Final = "sil"
 PHRASE_PAUSE: Final = ","
@@ -146,3 +149,28 @@ class Phonemes(Protocol):
     @property
     def controls(self) -> tuple[Control, ...]:
         """One for each of `phones`; empty if all are as predicted."""
+
+
+# Mouth shapes of phonemes: the 15 visemes of Oculus' lip sync, and Azure's numbers 1 to 21 for the same mouths.
+#
+# A phoneme has one shape. Of a diphthong that Azure does not number it is that of its first vowel, and of a nasal vowel
+# that of the oral one. Silence, which is ``sil`` or 0, has no phoneme: it is where no viseme is.
+
+
+class Viseme(NamedTuple):
+    """One mouth shape, in two alphabets."""
+
+    oculus: str
+    azure: int
+
+
+_OF_PHONEME: Final = {
+    phoneme: Viseme(mouth.split()[0], int(mouth.split()[1]))
+    for mouth, phonemes in table("phonemes").pairs("visemes")
+    for phoneme in phonemes.split()
+}
+
+
+def viseme_of(phoneme: str) -> Viseme:
+    """The mouth shape of a phoneme of the inventory that is no pause; a vowel's stress does not matter."""
+    return _OF_PHONEME[phoneme.rstrip("012")]

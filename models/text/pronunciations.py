@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Self
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.g2p import plural
 from ancestral.models.text.ipa import parse_phonemes
-from ancestral.models.text.languages.registry import LANGUAGES
+from ancestral.models.text.languages.language import LANGUAGES
 
 Phones = tuple[str, ...]
 

@@ -1,16 +1,29 @@
-"""A text with what its writer has said about how it is read: the common form of plain text and of SSML.
-
-models/text/directives.py and models/text/ssml.py make it, models/text/normalize.py reads it.
-"""
+"""A script: texts with pauses and prosody between them; and the sentences made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final, NamedTuple, Self
 
 from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
-from ancestral.models.text.phonemes import Prosody
+from ancestral.models.text.phonemes import (
+    PAUSES,
+    PHONEMES,
+    PHRASE_PAUSE,
+    PLAIN,
+    SENTENCE_ENDS,
+    SILENCE,
+    Control,
+    Prosody,
+)
+from ancestral.models.text.rules import Span, cover, disjoint
+
+# A text with what its writer has said about how it is read: the common form of plain text and of SSML.
+#
+# models/text/ssml.py and models/text/ssml.py make it, models/text/frontend.py reads it.
 
 MAX_PAUSE_SECONDS: Final = 10.0
 """Longest single pause."""
@@ -152,3 +165,262 @@ def pause_of(number: str, unit: str, shown: str) -> Pause | None:
     if seconds > MAX_PAUSE_SECONDS:
         raise UnsupportedText(f"{shown!r}: a pause may take {MAX_PAUSE_SECONDS:g} s")
     return Pause(seconds) if seconds else None
+
+
+# Tags in plain text for how it is said, as ElevenLabs' v3 has them: ``[whispers]``, ``[slowly]``. What rate, pitch,
+# level and voicing can do is done, up to the next tag or voice; others are known, and left out.
+
+_WAYS: Final[tuple[tuple[Prosody | Pause | None, str], ...]] = (
+    (Prosody(), "normal normally neutral"),
+    (Prosody(whispered=True), "whisper whispers whispered whispering"),
+    (Prosody(rate=0.75), "slow slowly slower drawn-out"),
+    (Prosody(rate=1.25), "fast faster quickly rapidly rushed hurried"),
+    (Prosody(decibels=-8.0), "quiet quietly softly soft gently gentle"),
+    (Prosody(decibels=4.0, semitones=1.0), "loud loudly shout shouts shouting yells yelling"),
+    (Prosody(rate=1.1, semitones=2.0), "excited excitedly cheerful cheerfully happy happily enthusiastic joyful"),
+    (Prosody(rate=0.85, semitones=-1.0), "sad sadly sorrowful tired somber melancholic"),
+    (Prosody(rate=0.9), "calm calmly"),
+    (Pause(0.5), "pause pauses"),
+    (Pause(0.25), "short-pause"),
+    (Pause(1.0), "long-pause"),
+    (None, "laugh laughs laughing giggles chuckles cries crying sobbing sigh sighs exhales inhales gasp gasps gulps"),
+    (None, "coughs clears-throat sniffs snorts sings singing hums angry angrily annoyed sarcastic sarcastically"),
+    (None, "curious nervous nervously mischievously surprised thoughtful confused frustrated"),
+)
+WAYS: Final[Mapping[str, Prosody | Pause | None]] = {word: way for way, words in _WAYS for word in words.split()}
+"""What each word comes to; None if nothing does what it says. A space may stand for the hyphen."""
+TAG: Final = re.compile(rf"\[(?P<way>{'|'.join(WAYS).replace('-', '[ -]')})\]", re.IGNORECASE)
+"""A tag. Any other word in brackets is text."""
+
+
+def left_out(text: str) -> list[str]:
+    """The tags of a plain text that nothing does."""
+    return [match[0] for match in TAG.finditer(text) if way_of(match) is None]
+
+
+def way_of(match: re.Match[str]) -> Prosody | Pause | None:
+    """What one match of :data:`TAG` comes to."""
+    return WAYS[match["way"].lower().replace(" ", "-")]
+
+
+# What is spoken: tokens of a text, word by word and mark by mark, and sentences of phonemes.
+#
+# A sentence travels to whatever speaks it.
+
+_PHONEMES = frozenset(PHONEMES).difference(PAUSES)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A spoken word.
+
+    Attributes:
+        text: the word as normalised: lower case, or a capital for a letter spoken by name.
+        phones: members of `phonemes.PHONEMES`, at least one, no pauses.
+        span: where it stands in :attr:`Script.written`. What is written as one has one span: "5 km", "API".
+        control: of each of its phones.
+    """
+
+    text: str
+    phones: tuple[str, ...]
+    span: Span
+    control: Control = PLAIN
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A pause of exact length.
+
+    Attributes:
+        mark: the pause from `phonemes.PAUSES` that has this length; `sil` before the first word.
+        seconds: its length.
+    """
+
+    mark: str
+    seconds: float
+
+
+Item = Word | Rest | str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is said in one breath, up to about 15 s.
+
+    Attributes:
+        items: words, pauses as strings from `phonemes.PAUSES`, and pauses of exact length; never two pauses in a row.
+            The last is a `.`, `?` or `!`, or the `,` of a clause with which a text ends that goes on; the first is a
+            word, or a rest in place of the silence before it. A pause at the end of a text is a sentence without
+            words: that rest alone.
+    """
+
+    items: tuple[Item, ...]
+
+    @property
+    def text(self) -> str:
+        """The words and marks as they are spoken."""
+        text = ""
+        for item in self.items:
+            if isinstance(item, Word):
+                text += f" {item.text}" if text else item.text
+            elif (mark := mark_of(item)) != SILENCE:
+                text += mark or ""
+        return text
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words alone."""
+        return tuple(item for item in self.items if isinstance(item, Word))
+
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """The phoneme sequence, from `sil` to the sentence's end."""
+        return tuple(phone for phone, _, _ in self._sequence)
+
+    @property
+    def word_starts(self) -> tuple[bool, ...]:
+        """For each of `phones`, whether a word starts there."""
+        return tuple(starts for _, starts, _ in self._sequence)
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """For each of `phones` the change to the prediction; empty if there is none."""
+        controls = tuple(control for _, _, control in self._sequence)
+        return () if all(control == PLAIN for control in controls) else controls
+
+    @cached_property
+    def _sequence(self) -> tuple[tuple[str, bool, Control], ...]:
+        control = next((item.control for item in self.items if isinstance(item, Word)), PLAIN)
+        sequence = [] if mark_of(self.items[0]) == SILENCE else [(SILENCE, False, control)]
+        for item in self.items:
+            if isinstance(item, Word):
+                control = item.control
+                sequence.extend((phone, i == 0, control) for i, phone in enumerate(item.phones))
+            elif isinstance(item, Rest):
+                sequence.append((item.mark, False, replace(control, seconds=item.seconds)))
+            else:
+                sequence.append((item, False, control))
+        return tuple(sequence)
+
+    def as_json(self) -> list[Any]:
+        """One value an item: ``"."``, ``[",", 1.5]`` (seconds), ``["cat", 4, 7, "K AE1 T"]`` (span); with a control
+        ``["cat", 4, 7, "K AE1 T", 0.8, 2.0, 0.0, False]`` (rate, semitones, decibels, whispered)."""
+        return [item if isinstance(item, str) else list(_values(item)) for item in self.items]
+
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> Self:
+        """What :meth:`as_json` made.
+
+        Raises:
+            ValueError: it is something else, or has an unknown phoneme.
+        """
+        if not values:
+            raise ValueError("a sentence has items")
+        return cls(tuple(map(_item, values)))
+
+
+def mark_of(item: Item) -> str | None:
+    """The pause that an item is; None for a word."""
+    return item if isinstance(item, str) else item.mark if isinstance(item, Rest) else None
+
+
+def _values(item: Word | Rest) -> Iterator[Any]:
+    if isinstance(item, Rest):
+        yield from (item.mark, item.seconds)
+        return
+    yield from (item.text, *item.span, " ".join(item.phones))
+    if item.control != PLAIN:
+        yield from (item.control.rate, *item.control.changes)
+
+
+def _item(values: Any) -> Item:
+    match values:
+        case str() if values in PAUSES:
+            return values
+        case [mark, float(seconds)] if mark in PAUSES:
+            return Rest(mark, seconds)
+        case [str(text), int(start), int(end), str(phones), *control] if _PHONEMES.issuperset(phones.split(" ")):
+            return Word(text, tuple(phones.split(" ")), (start, end), Control(*control))
+    raise ValueError(f"no item of a sentence: {values!r}")
+
+
+class Token(NamedTuple):
+    """What is spoken, and where it was written."""
+
+    spoken: str | Cue
+    """A word in lower case, apostrophes kept; in English, a capital for a letter spoken by name, with its ending
+    (`I's`); one of the marks `,` `.` `?` `!`; or a cue."""
+    span: Span
+    """The place in :attr:`Script.written`."""
+    language: str
+    """The language whose rules have read it."""
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is spoken, and no pause."""
+        return isinstance(self.spoken, Pronounced) or (isinstance(self.spoken, str) and self.spoken not in PAUSES)
+
+
+CLAUSE_END: Final = re.compile(r"[,;:—][\"'”’]*\s*\Z")
+
+
+def _strongest(marks: list[Token]) -> str:
+    return next((mark for mark in "?!." if any(token.spoken == mark for token in marks)), PHRASE_PAUSE)
+
+
+def _pause(gap: Sequence[Token]) -> list[Token]:
+    """The pauses of exact length as one."""
+    seconds = round(sum(token.spoken.seconds for token in gap if isinstance(token.spoken, Pause)), 3)
+    return [Token(Pause(seconds), cover([token.span for token in gap]), gap[0].language)] if seconds else []
+
+
+def _cues(gap: Sequence[Token]) -> list[Token]:
+    """What stands before the first word: its pauses as one, and the last prosody."""
+    return _pause(gap) + [token for token in gap if isinstance(token.spoken, Prosody)][-1:]
+
+
+def _between(gap: list[Token]) -> list[Token]:
+    """What stands between two words, in one form: a pause before the mark whose length it is, or after a sentence."""
+    marks = [token for token in gap if isinstance(token.spoken, str)]
+    end = next((i for i, token in enumerate(gap) if token.spoken in SENTENCE_ENDS), len(gap))
+    found = _pause(gap[:end])
+    if marks or found:
+        found.append(Token(_strongest(marks), cover([token.span for token in marks or found]), gap[0].language))
+    return found + _cues([token for i, token in enumerate(gap) if i >= end or isinstance(token.spoken, Prosody)])
+
+
+def merge_marks(tokens: list[Token], *, goes_on: bool) -> list[Token]:
+    """One mark where several stand together, none at the start, and at the end a sentence's, unless the text goes on.
+
+    Args:
+        tokens: of a text.
+        goes_on: whether it ends with a clause, and not with a sentence.
+    """
+    merged: list[Token] = []
+    gap: list[Token] = []
+    for token in tokens:
+        if not token.is_word:
+            gap.append(token)
+            continue
+        if gap:
+            merged += _between(gap) if merged else _cues(gap)
+            gap = []
+        merged.append(token)
+    if not merged:
+        return _cues(gap)
+    if not any(token.spoken in SENTENCE_ENDS or (goes_on and token.spoken == PHRASE_PAUSE) for token in gap):
+        end = merged[-1].span[1]
+        gap.append(Token(".", gap[-1].span if gap else (end, end), merged[-1].language))
+    return merged + [token for token in _between(gap) if not isinstance(token.spoken, Prosody)]
+
+
+def apart(tokens: list[Token], written: str) -> Iterator[Token]:
+    """Words that were written as one, or in another order than they are read, have one span together."""
+    spans = iter(disjoint([token.span for token in tokens if token.is_word]))
+    for token in tokens:
+        if not token.is_word:
+            yield token
+            continue
+        start, end = next(spans)
+        text = written[start:end]
+        yield token._replace(span=(end - len(text.lstrip()), start + len(text.rstrip())))

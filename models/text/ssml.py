@@ -1,31 +1,28 @@
-"""SSML (W3C Speech Synthesis Markup Language 1.1), as far as the models can follow it.
-
-``<speak>``, ``<p>``, ``<s>``, ``<lang>``, each with ``xml:lang``; ``<break time strength>``, ``<phoneme
-alphabet="ipa|x-arpabet" ph>``, ``<prosody rate pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``, ``<voice
-name>``, which speaks its own language. Any other element or attribute is refused by name, and so are document types,
-entities and processing instructions: nothing is expanded, nothing is fetched.
-"""
+"""Marked text: SSML with its <say-as>, and directives such as [slowly] in plain text."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
-from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
-from ancestral.models.text.directives import read_directives
+from ancestral.models.text.characters import ENGLISH, UnknownSpeaker, UnsupportedText, refuse_tags
+from ancestral.models.text.g2p import letter_name
 from ancestral.models.text.ipa import parse_phonemes
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.languages.engine import CHARACTERS, DIGITS, FRACTION, TELEPHONE, engine
+from ancestral.models.text.languages.language import language_table, primary
+from ancestral.models.text.numerals import CURRENCIES, UNITS, cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.phonemes import Prosody
 from ancestral.models.text.pronunciations import Pronunciations
-from ancestral.models.text.say_as import say_as
 from ancestral.models.text.script import (
     MAX_RATE,
     MAX_SEMITONES,
     MIN_RATE,
+    TAG,
     Cast,
     Pause,
     Piece,
@@ -34,7 +31,271 @@ from ancestral.models.text.script import (
     Speaker,
     Text,
     pause_of,
+    way_of,
 )
+from ancestral.models.text.tables import table
+
+# SSML's ``<say-as interpret-as>``: the kinds of text that the front-end can read.
+
+_WHOLE_NUMBER: Final = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,64}"
+_NUMBER: Final = re.compile(rf"(-?)((?:{_WHOLE_NUMBER})(?:\.[0-9]{{1,64}})?|\.[0-9]{{1,64}})")
+_ORDINAL: Final = re.compile(rf"({_WHOLE_NUMBER})(?:st|nd|rd|th)?")
+_CURRENCY: Final = re.compile(rf"[{''.join(CURRENCIES)}]\s?(?:{_WHOLE_NUMBER})(?:\.[0-9]{{1,9}})?")
+_CLOCK_TIME: Final = re.compile(
+    r"(?:[01]?[0-9]|2[0-4])(?::[0-5][0-9]){1,2}(?:\s*[ap]\.?m\.?)?|(?:0?[0-9]|1[0-2])\s*[ap]\.?m\.?", re.IGNORECASE
+)
+_UNIT: Final = re.compile(rf"-?(?:{_WHOLE_NUMBER})(?:\.[0-9]{{1,9}})?\s*(\S+)")
+_DATE_PART: Final = r"([0-9]{1,4})"
+_DATE_ORDERS: Final = ("mdy", "dmy", "ymd")
+_LARGEST: Final = {"m": 12, "d": 31, "y": 9999}
+_SIGNS: Final = table("english").entries("spelled_signs")
+_LONGEST_SHOWN: Final = 40
+
+
+def say_as(kind: str, form: str | None, content: str, language: str) -> list[Piece]:
+    """The pieces of a ``<say-as>`` element.
+
+    Args:
+        kind: its ``interpret-as``.
+        form: its ``format``, for dates and times.
+        content: its text.
+        language: that of its text.
+
+    Raises:
+        UnsupportedText: the kind or the format is not supported, or the text is not of the kind.
+    """
+    if kind not in _KINDS:
+        raise UnsupportedText(f"<say-as interpret-as>: {_quoted(kind)} is none of {', '.join(_KINDS)}")
+    forms = _FORMATS.get(kind, ())
+    if form is not None and form not in forms:
+        known = f"is none of {', '.join(forms)}" if forms else f"is not used by {kind}"
+        raise UnsupportedText(f"<say-as format>: {_quoted(form)} {known}")
+    text = content.strip()
+    if kind in CHARACTERS and language == ENGLISH.language:
+        pieces = list(_characters(text))
+    else:
+        kinds = _KINDS if language == ENGLISH.language else engine(language_table(language)).saying.kinds
+        order = form or ("ymd" if re.match(r"[0-9]{4}\D", text) else "mdy" if kinds is _KINDS else "dmy")
+        spoken = _date(text, order) if kind == "date" else kinds[kind](text)
+        pieces = [] if spoken is None else [Text(f" {spoken} ", content, language=language)]
+    if not pieces:
+        raise UnsupportedText(f"<say-as interpret-as={kind!r}>: cannot read {_quoted(content)} as that")
+    return pieces
+
+
+def _characters(text: str) -> Iterator[Piece]:
+    """Letters and digits by their names, one after the other."""
+    for char in text:
+        plain = unicodedata.normalize("NFKD", char)[0]
+        if plain.isascii() and plain.isalpha():
+            yield Pronounced(char, ((plain.upper(), letter_name(plain)),))
+        elif plain.isascii() and plain.isdigit():
+            yield Text(f" {digits(plain)} ", char)
+        else:
+            yield Text(f" {_SIGNS.get(plain, char)} ", char)
+
+
+def _cardinal(text: str) -> str | None:
+    found = _NUMBER.fullmatch(text)
+    return None if found is None else f"{'minus ' if found[1] else ''}{number(found[2])}"
+
+
+def _ordinal(text: str) -> str | None:
+    found = _ORDINAL.fullmatch(text)
+    return None if found is None else ordinal(found[1])
+
+
+def _digits(text: str) -> str | None:
+    return digits(text) if DIGITS.fullmatch(text) else None
+
+
+def _telephone(text: str) -> str | None:
+    if not TELEPHONE.fullmatch(text):
+        return None
+    return ("plus " if text[0] == "+" else "") + " , ".join(digits(group) for group in re.findall(r"[0-9]+", text))
+
+
+def _fraction(text: str) -> str | None:
+    found = FRACTION.fullmatch(text)
+    if found is None:
+        return None
+    return (f"{cardinal(found[1])} and " if found[1] else "") + fraction(found[2], found[3])
+
+
+def _if(pattern: re.Pattern[str]) -> Callable[[str], str | None]:
+    """What the front-end reads by itself, where it is written as it expects."""
+    return lambda text: text if pattern.fullmatch(text) else None
+
+
+def _unit(text: str) -> str | None:
+    found = _UNIT.fullmatch(text)
+    return text if found is not None and found[1] in UNITS else None
+
+
+def _date(text: str, order: str) -> str | None:
+    """A date in figures, in an order of its parts, as ISO 8601 has it."""
+    found = re.fullmatch(r"\D{1,3}".join([_DATE_PART] * len(order)), text)
+    if found is None:
+        return None
+    parts = dict(zip(order, map(int, found.groups()), strict=True))
+    if any(not 0 < value <= _LARGEST[part] for part, value in parts.items()):
+        return None
+    return f"{parts['y']:04d}-{parts['m']:02d}-{parts['d']:02d}"
+
+
+_KINDS: Final[Mapping[str, Callable[[str], str | None]]] = {
+    **dict.fromkeys(CHARACTERS, str),
+    "cardinal": _cardinal,
+    "number": _cardinal,
+    "ordinal": _ordinal,
+    "digits": _digits,
+    "telephone": _telephone,
+    "fraction": _fraction,
+    "date": str,
+    "time": _if(_CLOCK_TIME),
+    "currency": _if(_CURRENCY),
+    "unit": _unit,
+}
+_FORMATS: Final = {"date": _DATE_ORDERS, "time": ("hms12", "hms24")}
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
+
+
+# What plain text can say about how it is read: phonemes (``[[ … ]]``), pauses (``[pause:1.5s]``), voices
+# (``[voice:joe]``, or a name of the cast and a colon at the beginning of a line), how it is said (``[whispers]``, see
+# delivery.py), a lexicon.
+#
+# Anything else that looks like one of them is refused: it is an instruction, and reading it aloud is not what its
+# writer wanted.
+
+_VOICE: Final = r"(?i:\[voice:(?P<voice>[^\[\]]*)\])"
+_DIRECTIVE: Final = re.compile(
+    rf"\[\[(?P<phonemes>[^\[\]]*)\]\]|\[\[|\[pause:(?P<pause>[^\[\]]*)\]|\[pause:|{_VOICE}|\[voice:|{TAG.pattern}",
+    re.IGNORECASE,
+)
+_SECONDS: Final = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(ms|s)\s*", re.IGNORECASE)
+_OPEN: Final = re.compile(
+    r"\[(?:\[[^\[\]]*\]?|p?|pa|pau|paus|pause|pause:[^\[\]]*|v|vo|voi|voic|voice|voice:[^\[\]]*|[a-z][a-z -]{0,15})$",
+    re.IGNORECASE,
+)
+_LONGEST_OPEN: Final = 300
+
+
+def read_plain(text: str, lexicon: Pronunciations, cast: Cast) -> Script:
+    """Plain text with its directives.
+
+    Raises:
+        UnsupportedText: it has a tag, or a directive that cannot be followed; the message shows it.
+    """
+    refuse_tags(text)
+    pieces: list[Piece] = []
+    speaker, at = cast.default, 0
+    for match in voice_changes(text, cast.names):
+        pieces += read_directives(text[at : match.start()], lexicon, at, primary(speaker.text_language))
+        try:
+            speaker, at = cast.find(voice_named(match)), match.end()
+        except UnknownSpeaker as error:
+            raise UnknownSpeaker(f"{_tag(match)!r} (a voice, at position {match.start()}): {error}") from error
+        pieces.append(speaker)
+    pieces += read_directives(text[at:], lexicon, at, primary(speaker.text_language))
+    return Script(tuple(pieces)).check()
+
+
+def voice_changes(text: str, names: tuple[str, ...], *, begins_line: bool = True) -> list[re.Match[str]]:
+    """Where another voice begins: a directive, or one of the names and a colon at the beginning of a line.
+
+    Args:
+        text: without tags.
+        names: of the cast.
+        begins_line: whether the text itself does.
+    """
+    if not names and "[" not in text:  # as almost always; a session asks with every piece of text
+        return []
+    before = "" if begins_line else r"(?<=\n)"
+    named = rf"(?m:^){before}[ \t]*(?P<name>{'|'.join(map(re.escape, names))}):[ \t]*|" if names else "(?P<name>(?!))|"
+    return list(re.finditer(named + _VOICE, text))
+
+
+def voice_named(match: re.Match[str]) -> str:
+    """The name in one of :func:`voice_changes`."""
+    return (match["name"] or match["voice"]).strip()
+
+
+def ends_in_open_directive(text: str) -> bool:
+    """Whether a directive begins in `text` that later text may complete."""
+    return _OPEN.search(text, max(0, len(text) - _LONGEST_OPEN)) is not None
+
+
+def read_directives(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[Piece]:
+    """The pieces of a text.
+
+    Args:
+        text: without tags.
+        lexicon: words that are read otherwise.
+        start: the position of the text in the input.
+        language: its primary language.
+
+    Raises:
+        UnsupportedText: a directive cannot be followed; the message shows it.
+    """
+    at = 0
+    for match in _DIRECTIVE.finditer(text):
+        yield from _with_lexicon(text[at : match.start()], lexicon, start + at, language)
+        yield from _directive(match, start + match.start(), language)
+        at = match.end()
+    yield from _with_lexicon(text[at:], lexicon, start + at, language)
+
+
+def _tag(match: re.Match[str]) -> str:
+    return match[0] if len(match[0]) <= _LONGEST_SHOWN else f"{match[0][:_LONGEST_SHOWN]}…"
+
+
+def _directive(match: re.Match[str], start: int, language: str) -> Iterator[Piece]:
+    shown = _tag(match)
+    if match["phonemes"] is not None:
+        written = match["phonemes"].strip()
+        try:
+            words = parse_phonemes(written, language=language)
+        except UnsupportedText as error:
+            raise UnsupportedText(f"{shown!r} (phonemes, at position {start}): {error}") from error
+        texts = written.split() if len(words) > 1 else [written]
+        yield Pronounced(written, tuple(zip(texts, words, strict=True)))
+        return
+    if match["way"] is not None:
+        if (way := way_of(match)) is not None:
+            yield way
+        return
+    if match["voice"] is not None:  # plain text has none left
+        raise UnsupportedText(f"{shown!r} (at position {start}): SSML names a voice by <voice name>")
+    seconds = _SECONDS.fullmatch(match["pause"] or "")
+    if seconds is None:
+        fault = "is incomplete" if match["pause"] is None else "has no length from 0 s"
+        form = "phonemes are written [[HH AH0 L OW1]], pauses [pause:1.5s], voices [voice:joe]"
+        raise UnsupportedText(f"{shown!r} (at position {start}) {fault}: {form}")
+    if pause := pause_of(seconds[1], seconds[2], shown):
+        yield pause
+
+
+def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[Piece]:
+    at = 0
+    for match in lexicon.matches(text, language):
+        if match.start > at:
+            yield Text(text[at : match.start], text[at : match.start], start + at, language)
+        written = text[match.start : match.end]
+        yield Pronounced(written, tuple((written, phones) for phones in match.words), match.entry)
+        at = match.end
+    if at < len(text):
+        yield Text(text[at:], text[at:], start + at, language)
+
+
+# SSML (W3C Speech Synthesis Markup Language 1.1), as far as the models can follow it.
+#
+# ``<speak>``, ``<p>``, ``<s>``, ``<lang>``, each with ``xml:lang``; ``<break time strength>``, ``<phoneme
+# alphabet="ipa|x-arpabet" ph>``, ``<prosody rate pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``, ``<voice
+# name>``, which speaks its own language. Any other element or attribute is refused by name, and so are document types,
+# entities and processing instructions: nothing is expanded, nothing is fetched.
 
 MAX_DEPTH: Final = 32
 MAX_CHARACTERS: Final = 1 << 20

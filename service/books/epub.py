@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from ancestral.codecs.book import MAX_COVER_BYTES
 from ancestral.models.text import UnsupportedText
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.languages.language import primary
 from ancestral.service.books.text import MAX_CHAPTERS, Book, Chapter, Paragraph
 from ancestral.service.books.xhtml import Block, Element, XmlError, read_blocks, read_xml
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from ancestral.catalog.seeds import digest_seed
 from ancestral.models.text import Pronunciations, Script, UnsupportedText, parse_text
 from ancestral.models.text.characters import NothingToSpeak
-from ancestral.models.text.languages.registry import primary
-from ancestral.models.text.normalize import skipped
+from ancestral.models.text.frontend import skipped
+from ancestral.models.text.languages.language import primary
 from ancestral.models.text.script import Cast, Speaker
 from ancestral.service.books.text import Book, Paragraph
 from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead

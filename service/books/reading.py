@@ -13,7 +13,7 @@ from ancestral.catalog.mix import VoiceMix
 from ancestral.catalog.models import SpeechModel
 from ancestral.models.entries import Voice
 from ancestral.models.text import Pronunciations
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.languages.language import primary
 from ancestral.models.text.script import Cast
 from ancestral.service.books.output import open_book
 from ancestral.service.books.parts import BookError, Part, TimedSpan, distinct, notes_of, parts_of

@@ -23,7 +23,7 @@ from ancestral.images.drawing import Drawing, PictureEncoding, PictureScore
 from ancestral.images.sampler import ImageSampler, report
 from ancestral.loader import LoadedModels
 from ancestral.models.engines.base import Stream
-from ancestral.models.engines.images.batch import ImageBatch
+from ancestral.models.engines.images.engine import ImageBatch
 from ancestral.models.scheduler import Chunk, End, Slot
 from ancestral.service.broker.job import Piece, Priority, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
 from ancestral.service.broker.workers import Lease

@@ -11,9 +11,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ancestral.codecs import resampled_length
 from ancestral.models.text import Sentence, Word
-from ancestral.models.text.sentence import mark_of
-from ancestral.models.text.spans import Span
-from ancestral.models.text.visemes import viseme_of
+from ancestral.models.text.phonemes import viseme_of
+from ancestral.models.text.rules import Span
+from ancestral.models.text.script import mark_of
 from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.job import Job

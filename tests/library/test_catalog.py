@@ -38,8 +38,8 @@ from ancestral.images.pixels import BatchDecoder
 from ancestral.loader import load_models
 from ancestral.models import checkpoint
 from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.acoustic import HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.architectures.high_band import HighBandSpec
 from ancestral.models.checkpoint import CheckpointError, load
 from ancestral.models.engines.speech.voices import VoicesEngine
 from ancestral.models.entries import ModelError, Sampling, Voice, discover

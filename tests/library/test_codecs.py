@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from ancestral import codecs, formats
 from ancestral.codecs import encode_file, sndfile
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.high_band import BANDS, INPUTS
-from ancestral.models.audio.resampler import Resampler
+from ancestral.models.audio.resampler import BANDS, INPUTS, Resampler
 
 Samples = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from PIL import Image
 import ancestral
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.audio.features import sharpened
-from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.mu_law import to_int16
 from ancestral.models.text.phonemes import SENTENCE_ENDS
 
 TEXT = "It snowed. Is it late?"

@@ -27,10 +27,8 @@ from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import CONFIG, MANIFEST, WEIGHTS, Checkpoint, CheckpointError, load
 from ancestral.models.engines import load_engine
-from ancestral.models.engines.base import EngineError, RequestError
-from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.request import Edit, ImageStreamRequest
-from ancestral.models.engines.snapshots import pack
+from ancestral.models.engines.base import EngineError, RequestError, pack
+from ancestral.models.engines.images.engine import BatchEngine, Edit, ImageStreamRequest
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from ancestral.models.tensors import random_tensors

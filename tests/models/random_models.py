@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import LSTMS, PixelRNNSpec
 from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, load, save

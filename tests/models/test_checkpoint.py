@@ -14,8 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ancestral.models.architectures.acoustic import AcousticSpec
-from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec

@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.conditioning import applicable_labels, draw_labels, encode, label_rows, padded_frames, parents
-from ancestral.models.kernels.conditioners import conditioning
+from ancestral.models.kernels.shared import conditioning
 from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.noise import uniforms

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ancestral.catalog.seeds import keyed_seeds, part_seed, part_seeds
-from ancestral.models.audio.whitening import LIMIT, whitened
+from ancestral.models.audio.shaping import WHITENED_LIMIT, whitened
 from ancestral.models.categorical import GUIDED_MIN_P, guide
 from ancestral.models.detection import Intervals, Waves, log10_p
 from ancestral.models.kernels.seed_search import standard_noise
@@ -151,7 +151,7 @@ def test_noise_in_standard_form_is_that_of_the_positions():
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_sound_keeps_its_seed_through_filters_and_noise(noise):
     waves = Waves(whitened(excited(noise), 16000))
-    assert np.abs(waves.residual).max() <= LIMIT
+    assert np.abs(waves.residual).max() <= WHITENED_LIMIT
     assert waves.evidence(RIGHT, 0, 8000) > 100.0
     seeds = np.append(wrong_seeds(), np.uint64(RIGHT))
     assert waves.search(seeds, 0, 8000, 0.4, 3)[0] == WRONG

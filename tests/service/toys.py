@@ -14,14 +14,12 @@ import pytest
 
 from ancestral.models import checkpoint
 from ancestral.models.architectures import architecture, tensor_table
-from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.architectures.high_band import HighBandSpec
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.high_band import BANDS, INPUTS
+from ancestral.models.audio.resampler import BANDS, INPUTS
 from ancestral.models.engines import load_engine
 from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
 from ancestral.models.tensors import random_tensors, shapes

@@ -12,8 +12,7 @@ import soundfile
 import soxr
 from click.testing import Result
 
-from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
 from ancestral.training.corpora import align_corpus, read, sentences

@@ -24,7 +24,7 @@ from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import WEIGHTS, CheckpointError, load, save
-from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.engines.onnx import open_session
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine

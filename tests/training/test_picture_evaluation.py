@@ -18,8 +18,8 @@ from torch.nn.functional import normalize
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.classification import PictureClassifier
+from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.spec import ImageSpec
 from ancestral.service.cli.main import ancestral
 from ancestral.training.data.batches import IdentityBatches, first_two, kept_pixels

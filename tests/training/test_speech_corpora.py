@@ -23,10 +23,10 @@ import soundfile
 import soxr
 from onnx import TensorProto, helper, numpy_helper
 
-from ancestral.models.architectures.high_band import HighBandSpec
+from ancestral.models.architectures.acoustic import HighBandSpec
 from ancestral.models.checkpoint import load
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
-from ancestral.models.text.nearest import in_language
+from ancestral.models.text.frontend import in_language
 from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora import NAMES, CorpusError, align_corpus, build, read, sentences, teachers
 from ancestral.training.corpora.align import Aligner

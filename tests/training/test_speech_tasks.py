@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.harmonics import harmonic_ripple
+from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.engines.speech.torch_engine import TorchEngine

@@ -16,16 +16,14 @@ import torch
 from torch import nn
 
 from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.architectures.encoder import EncoderSpec
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import WEIGHTS, Checkpoint, load, save
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_image_engine
+from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.engines.images.request import ImageStreamRequest
 from ancestral.models.networks import load_network
 from ancestral.models.spec import LABEL_ROWS, SpecError
 from ancestral.models.tensors import random_tensors

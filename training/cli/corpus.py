@@ -45,7 +45,7 @@ def build(name: str, output: Path, count: int, voice: str | None) -> None:
 @click.option("--language", default="en", show_default=True, help="Of the texts, a tag of BCP 47.")
 def align(source: Path, output: Path, language: str) -> None:
     """Align the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, with its recordings."""
-    from ancestral.models.text.languages.registry import primary
+    from ancestral.models.text.languages.language import primary
     from ancestral.training.corpora import align_corpus
 
     with click_errors(ValueError), _shown("clips") as progress:

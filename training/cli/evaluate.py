@@ -326,7 +326,7 @@ def _spoken(corpora: Sequence[Path], model: Model, sentences: int, rate: int) ->
     """Held-out sentences of each corpus, spoken by the voice of its name; sound at ``rate`` hertz."""
     import numpy as np
 
-    from ancestral.models.audio.pcm import from_int16
+    from ancestral.models.audio.mu_law import from_int16
     from ancestral.training.evaluation.speech import Heard, recordings
 
     def speak(voice: str, text: str, seed: int) -> Wave:

@@ -53,7 +53,7 @@ def add(
     was stopped. A server that is started afterwards lists the model.
     """
     from ancestral.models.entries import Voice, model_id
-    from ancestral.models.text.languages.registry import primary
+    from ancestral.models.text.languages.language import primary
     from ancestral.training.voice import NewVoice, add_voice, read_recordings
 
     with click_errors(ImportError, ValueError, OSError):

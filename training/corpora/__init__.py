@@ -14,9 +14,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from ancestral.models.audio.high_band import RATE
+from ancestral.models.audio.resampler import RATE
 from ancestral.models.text import Sentence, UnsupportedText, phonemize
-from ancestral.models.text.normalize import skipped
+from ancestral.models.text.frontend import skipped
 from ancestral.training.corpora import avatars, characters, sprites
 from ancestral.training.corpora.avatars import STYLES
 from ancestral.training.corpora.layouts import CorpusError, Writer, read

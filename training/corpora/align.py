@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pocketsphinx import Decoder
 
 from ancestral.models.text import Rest, Sentence, Word
-from ancestral.models.text.nearest import in_language
+from ancestral.models.text.frontend import in_language
 from ancestral.models.text.phonemes import PHRASE_PAUSE, SCHWA, is_pause, without_stress
 from ancestral.training.data.speech import TimedPhone
 

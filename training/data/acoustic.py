@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ancestral.models.architectures.acoustic import AcousticSpec
-from ancestral.models.audio.harmonics import harmonic_ripple
+from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.text.acoustic import frame_positions
 from ancestral.training.data.speech import Dataset, PreparedClip
 

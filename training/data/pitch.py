@@ -7,7 +7,7 @@ falls with the root of the frequency. The path through the candidates is found b
 (Talkin 1995), with one state more for unvoiced frames.
 
 On a voice with little periodicity, WORLD's Harvest and DIO found F0 that the harmonics in the spectrum do not have: for
-``joe`` its ripple (models/audio/harmonics.py) and that of the mels had a correlation of 0.14; here it is 0.54.
+``joe`` its ripple (models/audio/features.py) and that of the mels had a correlation of 0.14; here it is 0.54.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import ImageEngine
-from ancestral.models.engines.images.request import Edit, ImageStreamRequest
+from ancestral.models.engines.images.engine import Edit, ImageEngine, ImageStreamRequest
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec
 from ancestral.training.data.batches import Mask

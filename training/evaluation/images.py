@@ -17,8 +17,7 @@ from torch import nn
 
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import ImageEngine
-from ancestral.models.engines.images.request import ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from ancestral.models.networks import load_network
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.networks import load_network
-from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
+from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.training.data.batches import first_two
 from ancestral.training.data.images import spread

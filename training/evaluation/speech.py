@@ -28,7 +28,7 @@ from ancestral.models.engines.base import Array
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import UnsupportedText, phonemize
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.languages.language import primary
 from ancestral.training.corpora import read
 from ancestral.training.corpora.packages import Wheel
 from ancestral.training.data.pitch import PitchRange, analyze, loud_frames, speaker_pitch_range, track

@@ -11,7 +11,7 @@ import onnx
 
 from ancestral.models.architectures import architecture, load_object, tensor_table
 from ancestral.models.checkpoint import CARD, CONFIG, MANIFEST, WEIGHTS, Checkpoint, CheckpointError, load, save
-from ancestral.models.engines.onnx.ort_session import identity
+from ancestral.models.engines.onnx import identity
 from ancestral.models.tensors import random_tensors
 from ancestral.training.export.graph import Graph, WeightFile
 

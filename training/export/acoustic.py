@@ -7,7 +7,7 @@ to ``encoded [B, P, channels]`` and ``durations [B, P]``, the logarithm of each 
 
 In a model that predicts F0 before the mels, ``pitch`` has these inputs of ``decode`` and gives ``pitch [B, F, 2]``,
 log-F0 and the logit of voicing. Further inputs of ``decode`` are ``pitch``, with voicing, and ``ripple [B, F, bands]``
-(:func:`ancestral.models.audio.harmonics.harmonic_ripple`), and its ``frames`` are the mels, ``[B, F, bands]``.
+(:func:`ancestral.models.audio.features.harmonic_ripple`), and its ``frames`` are the mels, ``[B, F, bands]``.
 """
 
 from __future__ import annotations

@@ -20,10 +20,9 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import padded_frames
+from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.onnx import OnnxImageEngine
-from ancestral.models.engines.images.request import ImageStreamRequest
-from ancestral.models.engines.onnx.ort_runners import Blocks
-from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.engines.onnx import Blocks, open_session
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
 from ancestral.models.entries import Sampling

@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ancestral.models.architectures.context import CONTEXT_PREFIX
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn import CONTEXT_PREFIX, PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, load
 from ancestral.models.engines import load_image_engine
-from ancestral.models.engines.images.request import ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec
 from ancestral.training.data.batches import kept_pixels

@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, save
 from ancestral.models.networks import build_network
 from ancestral.models.spec import PictureSpec

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines import load_image_engine
-from ancestral.models.networks.pixelcnn_autoencoder import PixelCNNAutoencoder
+from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.training.data.batches import IdentityBatches, first_two
 from ancestral.training.data.images import Pictures, PictureSet, spread

@@ -1,9 +1,4 @@
-"""The base of image engines: pictures are opened, sampled row by row, and scored.
-
-A picture depends on the weights, its conditions, its seed and the rows that were given, and on nothing else: not on the
-number of rows per call, nor on the other pictures of the call. The rows sampled so far are all that is needed to resume
-a picture: opened again with them given, it continues with the same symbols, bit for bit.
-"""
+"""Engines of pictures: requests, one picture row by row, and batches as one stream."""
 
 from __future__ import annotations
 
@@ -15,21 +10,131 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.encoder import EncoderSpec
+from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import applicable_labels, draw_labels, embed_labels, encode
-from ancestral.models.engines.base import PROBE_SYMBOLS, AlwaysLoaded, RequestError, probe_bits, probe_symbols
-from ancestral.models.engines.images.request import (
-    Array,
-    Context,
-    Edit,
-    ImageStreamRequest,
-    Pixels,
-    check_request,
-    of_coarse_pixels,
+from ancestral.models.engines.base import (
+    PROBE_SYMBOLS,
+    AlwaysLoaded,
+    RequestError,
+    Symbols,
+    pack,
+    probe_bits,
+    probe_symbols,
+    unpack,
 )
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import of_conditions, part
+
+# Requests for pictures: all that a picture depends on besides the weights.
+
+Array = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+"""Symbols, each below ``levels``."""
+
+
+Context = tuple[Array, Array]
+"""What a network sees of the pixels that an edit keeps: what is added to the condition, and to h of coarse pixels."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A picture that keeps some of its pixels, as they are; the others are drawn, given all of those."""
+
+    picture: Pixels
+    """``[H, W, C]``; what is not kept has no effect."""
+    kept: NDArray[np.bool_]
+    """``[H, W]``; at least one is, and one is not."""
+
+
+@dataclass(frozen=True)
+class ImageStreamRequest:
+    """All that a picture depends on besides the weights."""
+
+    seed: int
+    """0 … 2^63 - 1; keys the noise (models/noise.py)."""
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the most likely symbol."""
+    h: Array | None = None
+    """``[condition_channels]``: of :meth:`ImageEngine.embed_labels`, of :meth:`ImageEngine.encode`, or an
+    interpolation; required exactly where the model has conditions."""
+    given: Pixels | None = None
+    """``[rows, W, C]``: the first rows, which are kept as they are."""
+    guidance: float = 1.0
+    """Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598): the logits are those of the unconditional pass
+    plus ``guidance`` times the difference between the conditional ones and those. 1 samples the model as it is;
+    anything else costs twice the work."""
+    unconditional: Array | None = None
+    """``[condition_channels]``: h of the unconditional pass; required exactly where guidance is not 1."""
+    edit: Edit | None = None
+    """The picture of which a region is drawn anew, by a model that draws edits."""
+
+
+def of_coarse_pixels(request: ImageStreamRequest, context: Context | None) -> ImageStreamRequest:
+    """The request for the coarse pixels of a picture."""
+    given, edit, h, free = request.given, request.edit, request.h, request.unconditional
+    if context is not None:
+        h, free = (None if vector is None else vector + context[1] for vector in (h, free))
+    return replace(
+        request,
+        h=h,
+        unconditional=free,
+        given=None if given is None else given[COARSE, COARSE],
+        edit=None if edit is None else Edit(edit.picture[COARSE, COARSE], edit.kept[COARSE, COARSE]),
+    )
+
+
+def check_request(spec: ImageSpec, request: ImageStreamRequest) -> None:
+    """Raise :class:`RequestError` for a request that does not fit ``spec``."""
+    if not 0 <= request.seed < 2**63:
+        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
+        raise RequestError("temperature: must be a finite number, at least 0")
+    if (request.h is None) == spec.conditioned:
+        raise RequestError("h: " + ("the model needs it" if spec.conditioned else "the model has no conditions"))
+    _check_vector(spec, "h", request.h)
+    _check_guidance(spec, request)
+    if request.given is not None:
+        shape = request.given.shape
+        if len(shape) != 3 or shape[0] > spec.height or shape[1:] != (spec.width, spec.channels):
+            raise RequestError(f"given: must be [<= {spec.height}, {spec.width}, {spec.channels}], not {list(shape)}")
+        if request.given.dtype != np.uint8 or (len(request.given) and request.given.max() >= spec.levels):
+            raise RequestError(f"given: must be bytes below {spec.levels}")
+    if request.edit is not None:
+        _check_edit(spec, request.edit)
+
+
+def _check_edit(spec: ImageSpec, edit: Edit) -> None:
+    if not spec.draws_edits:
+        raise RequestError("edit: the model draws none")
+    shape, size = edit.picture.shape, (spec.height, spec.width)
+    if shape != (*size, spec.channels) or edit.picture.dtype != np.uint8 or edit.picture.max() >= spec.levels:
+        raise RequestError(f"edit: {list(shape)} is no picture of the model")
+    if edit.kept.shape != size or edit.kept.dtype != np.bool_ or not edit.kept.any() or edit.kept.all():
+        raise RequestError("edit: must keep some pixels, and not all")
+
+
+def _check_guidance(spec: ImageSpec, request: ImageStreamRequest) -> None:
+    free = request.unconditional
+    if not (np.isfinite(request.guidance) and request.guidance >= 0.0):
+        raise RequestError("guidance: must be a finite number, at least 0")
+    if request.guidance != 1.0 and request.h is None:
+        raise RequestError("guidance: the model has no conditions")
+    if (free is None) != (request.guidance == 1.0):
+        raise RequestError("unconditional: " + ("guidance needs it" if free is None else "only guidance uses it"))
+    _check_vector(spec, "unconditional", free)
+
+
+def _check_vector(spec: ImageSpec, name: str, vector: Array | None) -> None:
+    if vector is not None and (vector.shape != (spec.condition_channels,) or not np.isfinite(vector).all()):
+        raise RequestError(f"{name}: must be {spec.condition_channels} finite numbers")
+
+
+# The base of image engines: pictures are opened, sampled row by row, and scored.
+#
+# A picture depends on the weights, its conditions, its seed and the rows that were given, and on nothing else: not on
+# the number of rows per call, nor on the other pictures of the call. The rows sampled so far are all that is needed to
+# resume a picture: opened again with them given, it continues with the same symbols, bit for bit.
 
 
 @dataclass(kw_only=True)
@@ -324,3 +429,123 @@ def coarse_checkpoint(checkpoint: Checkpoint) -> Checkpoint | None:
     if spec is None:
         return None
     return replace(checkpoint, spec=spec, tensors=part(checkpoint.tensors, COARSE_PREFIX))
+
+
+# Several pictures as one stream: the first row of each of them, then the second row of each, and so on.
+#
+# So the pictures of a request share the engine's lanes, grow side by side, and are delivered like sound: as symbols
+# with a position. The rows sampled so far are all that is needed to resume them.
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """Pictures to be sampled side by side; all have the same number of given rows."""
+
+    pictures: tuple[ImageStreamRequest, ...]
+    length: int
+    """Symbols of all pictures together, including given rows."""
+
+
+@dataclass
+class ImageBatch:
+    request: BatchRequest
+    pictures: list[ImageStream]
+    row: int
+    """Rows returned so far. Given rows come with the first call."""
+    row_size: int
+    """Symbols of one row of all pictures."""
+
+    @property
+    def position(self) -> int:
+        """Symbols returned so far."""
+        return self.row * self.row_size
+
+    @property
+    def coarse(self) -> Pixels:
+        """The coarse pixels ``[pictures, rows, columns, C]``, which a model in two scales samples first."""
+        return np.stack([picture.symbols[COARSE, COARSE] for picture in self.pictures])
+
+
+class BatchEngine:
+    """An ``ImageEngine`` as a scheduler's engine; as thread-safe as that one."""
+
+    def __init__(self, pictures: ImageEngine) -> None:
+        self.pictures = pictures
+        self.name, self.lanes = pictures.name, pictures.lanes
+        self._sha256 = pictures.sha256
+
+    @property
+    def spec(self) -> ImageSpec:
+        return self.pictures.spec
+
+    def request(self, pictures: Sequence[ImageStreamRequest]) -> BatchRequest:
+        """A request for these pictures.
+
+        Raises:
+            RequestError: there are none, or some have more given rows than others.
+        """
+        if not pictures:
+            raise RequestError("pictures: a batch needs at least one")
+        if len({0 if p.given is None else len(p.given) for p in pictures}) > 1:
+            raise RequestError("given: all pictures of a batch need the same number of rows")
+        return BatchRequest(tuple(pictures), len(pictures) * self.spec.dims)
+
+    def open(self, request: BatchRequest) -> ImageBatch:
+        """Start a batch at its first row.
+
+        Raises:
+            RequestError: a picture does not fit this model.
+        """
+        return self._opened(request, 0, [self.pictures.open(picture) for picture in request.pictures])
+
+    def weights_of(self, batch: ImageBatch) -> object:
+        return self
+
+    def step(self, batches: Sequence[ImageBatch], samples: int) -> list[Symbols]:
+        """Sample ``samples`` more symbols of every batch, together: rounded up to whole rows, and at most what is left.
+
+        Returns:
+            One ``uint8 [T]`` for each batch, in order: rows of ``[pictures, W, C]``.
+        """
+        ends = [min(batch.row - (-samples // batch.row_size), self.spec.height) for batch in batches]
+        # Given rows are available at once.
+        ends = [max(end, batch.pictures[0].rows) for batch, end in zip(batches, ends, strict=True)]
+        pictures = [(picture, end) for batch, end in zip(batches, ends, strict=True) for picture in batch.pictures]
+        self.pictures.sample_until([picture for picture, _ in pictures], [end for _, end in pictures])
+        made = []
+        for batch, end in zip(batches, ends, strict=True):
+            rows = np.stack([picture.symbols[batch.row : end] for picture in batch.pictures], axis=1)
+            made.append(rows.reshape(-1))
+            batch.row = end
+        return made
+
+    @property
+    def loaded(self) -> bool:
+        return self.pictures.loaded
+
+    def unload(self, idle_seconds: float) -> bool:
+        return self.pictures.unload(idle_seconds)
+
+    def snapshot(self, batch: ImageBatch) -> bytes:
+        """The rows returned so far; the rest of the pictures is zero."""
+        symbols = np.stack([picture.symbols for picture in batch.pictures])
+        symbols[:, batch.row :] = 0
+        return pack(self.name, self._sha256, batch.position, symbols)
+
+    def restore(self, request: BatchRequest, snapshot: bytes) -> ImageBatch:
+        """The batch that :meth:`snapshot` was taken of.
+
+        Raises:
+            RequestError: the bytes are no snapshot of such a batch.
+        """
+        position, flat = unpack(self.name, self._sha256, request.length, request.length, snapshot)
+        spec, count = self.spec, len(request.pictures)
+        symbols: Pixels = flat.reshape(count, spec.height, spec.width, spec.channels)
+        row = position // (request.length // spec.height)
+        if row == 0:
+            return self.open(request)
+        resumed = [replace(p, given=rows[:row]) for p, rows in zip(request.pictures, symbols, strict=True)]
+        return self._opened(request, row, [self.pictures.open(picture) for picture in resumed])
+
+    def _opened(self, request: BatchRequest, row: int, pictures: list[ImageStream]) -> ImageBatch:
+        return ImageBatch(request, pictures, row, request.length // self.spec.height)

@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import EngineError
-from ancestral.models.engines.images.engine import ImageEngine, ImageStream, coarse_checkpoint, unconditional_lanes
-from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels, check_request
-from ancestral.models.kernels.conditioners import edit_context
+from ancestral.models.engines.images.engine import (
+    Array,
+    Context,
+    Edit,
+    ImageEngine,
+    ImageStream,
+    ImageStreamRequest,
+    Pixels,
+    check_request,
+    coarse_checkpoint,
+    unconditional_lanes,
+)
+from ancestral.models.kernels.shared import edit_context
 from ancestral.models.spec import COARSE
 
 

@@ -21,13 +21,20 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.categorical import log_likelihoods
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import input_planes
-from ancestral.models.engines.base import GREEDY
-from ancestral.models.engines.images.engine import ImageEngine, ImageStream, unconditional_lanes
+from ancestral.models.engines.base import GREEDY, LazyResource
+from ancestral.models.engines.images.engine import (
+    Array,
+    Context,
+    Edit,
+    ImageEngine,
+    ImageStream,
+    ImageStreamRequest,
+    Pixels,
+    unconditional_lanes,
+)
 from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels
-from ancestral.models.engines.onnx.ort_session import open_session
-from ancestral.models.engines.unloadable import LazyResource
-from ancestral.models.kernels.conditioners import edit_context, upsample
+from ancestral.models.engines.onnx import open_session
+from ancestral.models.kernels.shared import edit_context, upsample
 from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}

@@ -1,6 +1,6 @@
 """The torch engine of pictures, for networks without a compiled kernel: the whole network for every sub-pixel.
 
-It is slow and right by definition, for every image architecture (models/networks/reference_sampler.py). The order in
+It is slow and right by definition, for every image architecture (models/networks/image.py). The order in
 which torch adds depends on the size of the batch, so each picture is sampled alone: then its bits do not depend on the
 others.
 """
@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 
 from ancestral.models import categorical
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.images.engine import ImageEngine, ImageStream
-from ancestral.models.engines.images.request import Array, Context, Edit, ImageStreamRequest, Pixels
+from ancestral.models.engines.images.engine import (
+    Array,
+    Context,
+    Edit,
+    ImageEngine,
+    ImageStream,
+    ImageStreamRequest,
+    Pixels,
+)
 from ancestral.models.networks import load_network
-from ancestral.models.networks.image import ImageNetwork
-from ancestral.models.networks.reference_sampler import sampling_order, sub_pixel_logits
+from ancestral.models.networks.image import ImageNetwork, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import EngineError, Symbols
-from ancestral.models.engines.speech.cached import CachedEngine, CachedStream
-from ancestral.models.engines.speech.engine import StreamRequest
+from ancestral.models.engines.speech.engine import CachedEngine, CachedStream, StreamRequest
 from ancestral.models.kernels.wavenet_layout import LayoutError, WaveNetLayout
 from ancestral.models.native import INTEGER, Function, array, instructions
 

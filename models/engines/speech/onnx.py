@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.categorical import log_likelihoods
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.base import GREEDY, Array, Symbols
-from ancestral.models.engines.onnx.ort_runners import Blocks, Chunks, Inputs, Runner
-from ancestral.models.engines.speech.cached import CachedEngine, CachedStream
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.engines.unloadable import LazyResource
+from ancestral.models.engines.base import GREEDY, Array, LazyResource, Symbols
+from ancestral.models.engines.onnx import Blocks, Chunks, Inputs, Runner
+from ancestral.models.engines.speech.engine import CachedEngine, CachedStream, StreamRequest
 from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}

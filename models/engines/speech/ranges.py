@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.kernels.conditioners import conditioning
+from ancestral.models.kernels.shared import conditioning
 
 Array = NDArray[np.float32]
 

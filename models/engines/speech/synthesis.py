@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.audio.mel_correction import MelCorrection
-from ancestral.models.audio.mu_law import mu_law_decode
-from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.mu_law import mu_law_decode, to_int16
 from ancestral.models.audio.shaping import ORDER, Synthesis, predictor
 from ancestral.models.engines.base import Array, RequestError, Stream, group_by_length
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest

@@ -23,8 +23,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import padded_frames, speaker_vector
-from ancestral.models.engines.base import Stream, Symbols
-from ancestral.models.engines.snapshots import pack, unpack
+from ancestral.models.engines.base import Stream, Symbols, pack, unpack
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, check_request, check_teacher_forced
 from ancestral.models.networks import load_network
 from ancestral.models.networks.wavenet import WaveNet, WaveNetState

@@ -1,20 +1,213 @@
-"""Written text to spoken words and marks in any language that has a table; and what SSML's ``<say-as>`` asks for."""
+"""The rules of any language that has a table: abbreviations, addresses, spelling, and <say-as>."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 from ancestral.models.text.characters import CUE, Folding
-from ancestral.models.text.languages.language import SIGNS, Language
-from ancestral.models.text.languages.numerals import Numerals
+from ancestral.models.text.languages.language import SIGNS, Gender, Language, Numerals
 from ancestral.models.text.languages.quantities import Quantities, alternatives
-from ancestral.models.text.languages.spelling import Addresses, Spelling
-from ancestral.models.text.rules import lay_out, layout
-from ancestral.models.text.spans import Span, SpannedText, cover
+from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
+from ancestral.models.text.rules import Match, Span, SpannedText, apply_all, cover, lay_out, layout, roman_value, rule
+
+# Addresses, abbreviations, acronyms, Roman numerals and single letters to words, by a language's table.
+
+_ROMAN: Final = r"(?=[IVXLC]+\b)(?!C)(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![IVXLC])"
+_ANY_ROMAN: Final = re.compile(r"\b[IVXLC]+\b")
+_LONGEST_SPELLED: Final = 3
+_LONGEST_WITHOUT_VOWEL: Final = 4
+_SHOUTED_WORDS: Final = 3
+# Before a name it is a captain.
+_CHAPTER: Final = re.compile(r"\bCap\.(?= ?(?:[IVXLC]+\b|\d))")
+_DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
+_LONGEST_WORD: Final = 40
+
+
+_SIGN: Final = re.compile(r"\.\w|[/\\#@:]")
+_DOMAINS: Final = "com|org|net|edu|gob|gov|gouv|info|io|ai|dev|app|eu|es|fr|it|pt|br|mx|ar|cl|uk|de|ch|be|tv|cat|xyz"
+_EXTENSIONS: Final = "pdf|txt|docx?|xlsx?|pptx?|csv|json|xml|html?|zip|png|jpe?g|gif|svg|mp[34]|wav|mov|py|md|epub"
+_PART: Final = re.compile(r"[^\W\d_]+|\d+|\S")
+_LONGEST_NUMBER: Final = 2
+_LONGEST_SPELLED_PART: Final = 4
+_VOWEL: Final = re.compile(r"[aeiouy]|[^a-z]", re.IGNORECASE)
+
+
+class Addresses:
+    """Rules of one language for web and e-mail addresses, file names, tags and mentions."""
+
+    def __init__(self, language: Language) -> None:
+        self._names = language.address
+        self._rules: Final = (
+            rule(
+                ":.@",
+                r"\b(?:https?|ftp)://(?=\S*\w)\S+|\bwww\.\S+|(?:\bmailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+                self._address,
+                re.IGNORECASE,
+            ),
+            rule(".", rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))", self._address),
+            rule(".", rf"\b[\w-]+\.(?:{_EXTENSIONS})\b(?!\.?[\w@])", self._address, re.IGNORECASE),
+            rule("/", r"(?<![\w/.~<])(?:~|\.{1,2})?(?:/[A-Za-z.][\w.-]*){2,}/?(?<![.])", self._address),
+            rule("#@", r"(?<![\w&])([#@])([^\W\d]\w*)", self._tag),
+        )
+
+    def speak(self, text: SpannedText) -> SpannedText:
+        """Replaces addresses by words, whose single letters are spelled later."""
+        return apply_all(self._rules, text) if _SIGN.search(text.text) else text
+
+    def _address(self, match: Match) -> str:
+        text = re.sub(r"^(?:[a-z]+://|mailto:)", "", match[0], flags=re.IGNORECASE)
+        body = re.sub(r"[.,?!;:)\]'\"]*$", "", text)
+        return f" {self._spoken(body.rstrip('/'))} {text[len(body) :]}"
+
+    def _spoken(self, text: str) -> str:
+        return " ".join(self._part(part) for part in _PART.findall(text))
+
+    def _part(self, part: str) -> str:
+        if part.isdigit():
+            return part if len(part) <= _LONGEST_NUMBER else " ".join(part)
+        spelled = len(part) <= _LONGEST_SPELLED_PART and not _VOWEL.search(part)
+        return self._names.get(part.lower(), " ".join(part.upper()) if spelled else part)
+
+    def _tag(self, match: Match) -> str:
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|_", " ", match[2])
+        return f" {self._names[match[1]]} {words} "
+
+
+class Spelling:
+    """Rules of one language for abbreviations, acronyms, Roman numerals and single letters."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._numerals = Numerals(language.numbers)
+        capitals = f"A-Z{language.letters.upper()}"
+        small = f"a-z{language.letters}"
+        known = {**language.titles, **language.abbreviations}
+        self._known = {key.replace(" ", ""): spoken for key, spoken in known.items()}
+        self._titles = {key.replace(" ", "") for key in language.titles}
+        self._abbreviation: Final = re.compile(
+            rf"(?<![\w.])(?:{'|'.join(map(_as_written, sorted(known, key=len, reverse=True)))})"
+        )
+        self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
+        self._dotted: Final = re.compile(rf"\b(?:[{capitals}]\.){{2,}}(?!\w)")
+        self._end: Final = re.compile(r"[\"')\]]*\s*$")
+        joint = rf"\b(?: (?:{'|'.join(language.conjunctions)}|a|al|à|au|alla?|ao) |-)"
+        self._romans: Final = [
+            (re.compile(rf"\b((?i:{words})) +({_ROMAN}(?:{joint}{_ROMAN})?)\b"), kind)
+            for words, kind in language.romans.items()
+        ]
+        self._roman_ordinals: Final = [
+            (re.compile(rf"\b(?=[IVX])(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?:{mark})(?!\w)"), gender)
+            for mark, gender in ((mark.replace(r"\s", r"\s+"), gender) for mark, gender in language.roman_marks.items())
+        ]
+        self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w)")
+        self._single: Final = frozenset(language.one_letter_words)
+
+    def speak(self, text: SpannedText) -> SpannedText:
+        """Replaces abbreviations and Roman numerals: before figures are read."""
+        text = text.sub(_CHAPTER, "cap.").sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
+        for pattern, gender in self._roman_ordinals:
+            text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(roman_value(m[1]), gender))  # type: ignore[misc]
+        for pattern, kind in self._romans:
+            text = text.sub(pattern, lambda m, kind=kind: self._counted(m, *kind.split(" ")))  # type: ignore[misc]
+        return text.sub(self._regnal, self._king)
+
+    def _expand(self, match: re.Match[str]) -> str:
+        written = match[0].replace(" ", "")
+        first, rest = written[0], written[1:]
+        key = next(key for key in (written, first.lower() + rest, first.upper() + rest) if key in self._known)
+        ends = self._end if key in self._titles else self._sentence
+        stop = " . " if key.endswith(".") and ends.match(match.string, match.end()) else " "
+        return f" {self._known[key]}{stop}"
+
+    def _letters(self, match: re.Match[str]) -> str:
+        """`D.P.R.`, which ends no sentence but at the end of the text."""
+        return match[0].replace(".", " ") + (". " if self._end.match(match.string, match.end()) else "")
+
+    def _counted(self, match: re.Match[str], kind: str, word: str = "") -> str:
+        """A word and its Roman numeral, or two: "siglos XV y XVI"."""
+        numerals = _ANY_ROMAN.sub(lambda found: self._roman(found[0], kind), match[2])
+        return f"{word or match[1]} {numerals}"
+
+    def _roman(self, numeral: str, kind: str) -> str:
+        number = roman_value(numeral)
+        if kind == "cardinal":
+            return self._numerals.cardinal(number)
+        gender: Gender = "f" if kind == "f" else "m"
+        small = number <= self._language.regnal
+        return self._numerals.ordinal(number, gender) if small else self._numerals.cardinal(number)
+
+    def _king(self, match: re.Match[str]) -> str:
+        return f"{match[1]} {self._roman(match[2], self._language.gender(match[1].lower()) or 'm')}"
+
+    def words(self, written: Sequence[str]) -> Iterator[list[str]]:
+        """The spoken form of each word or mark, in lower case; for single letters and acronyms their names."""
+        start = 0
+        for i, word in enumerate(written, 1):
+            if word in SENTENCE_ENDS or i == len(written):
+                yield from self._sentence_words(written[start:i])
+                start = i
+
+    def _sentence_words(self, words: Sequence[str]) -> Iterator[list[str]]:
+        letters = [word for word in words if word not in PAUSES and word[-1] != CUE and len(word) > 1]
+        shouted = len(letters) >= _SHOUTED_WORDS and all(word.isupper() for word in letters)
+        for i, word in enumerate(words):
+            first = i == 0 or words[i - 1] in PAUSES
+            yield [word] if word in PAUSES or word[-1] == CUE else list(self._word(word, first, shouted))
+
+    def _word(self, word: str, first: bool, shouted: bool) -> Iterator[str]:
+        lower = word.lower()
+        if len(word) == 1:
+            is_word = lower in self._single and (first or word == lower or shouted)
+            yield lower if is_word else self._letter(lower)
+        elif self._is_spelled(word, shouted):
+            yield from map(self._letter, filter(str.isalpha, lower))
+        elif "'" in word and self._is_spelled(word.rpartition("'")[2], shouted):
+            elided, _, spelled = lower.rpartition("'")
+            yield f"{elided}'{self._letter(spelled[0])}"
+            yield from map(self._letter, spelled[1:])
+        else:
+            short = _DRAWN_OUT.sub(r"\1", lower) if _has_vowel(lower) else lower
+            yield from (short[i : i + _LONGEST_WORD] for i in range(0, len(short), _LONGEST_WORD))
+
+    def _is_spelled(self, word: str, shouted: bool) -> bool:
+        capitals = word.upper()
+        if capitals in self._language.said or not word.isalpha():
+            return False
+        if not _has_vowel(word):
+            distinct = len(set(capitals)) == len(word)
+            return not _DRAWN_OUT.search(word) if word.isupper() else distinct and len(word) <= _LONGEST_WITHOUT_VOWEL
+        if not word.isupper():
+            return False
+        if capitals in self._language.spelled:
+            return True
+        return not shouted and (
+            len(word) <= _LONGEST_SPELLED or not re.fullmatch(self._language.pronounceable, word.lower())
+        )
+
+    def _letter(self, letter: str) -> str:
+        plain = unicodedata.normalize("NFD", letter)[0]
+        return self._language.letter_names.get(letter) or self._language.letter_names[plain]
+
+
+def _has_vowel(word: str) -> bool:
+    return not set(unicodedata.normalize("NFD", word.lower())).isdisjoint("aeiouy")
+
+
+def _as_written(key: str) -> str:
+    """A pattern for an abbreviation; its first letter may be small or a capital, its spaces may be missing. A single
+    capital with a full stop, and one without a full stop, is exact: `M.` is no metre."""
+    exact = not key[0].isalpha() or (key[0].isupper() and (key[1:] == "." or not key.endswith(".")))
+    first = re.escape(key[0]) if exact else f"[{key[0].lower()}{key[0].upper()}]"
+    rest = re.escape(key[1:]).replace(r"\ ", r"\s?")
+    after = r"(?=\s?\w)" if exact and key[1:] == "." else "" if key[-1] in ".°º" else r"(?!\w)"
+    return first + rest + after
+
+
+# Written text to spoken words and marks in any language that has a table; and what SSML's ``<say-as>`` asks for.
 
 _ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
 # After an elision whose next word was written in figures: "d'1 million".

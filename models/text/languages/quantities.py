@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language
-from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.rules import Match, Rule, Speak, apply_all, number_rule, rule
-from ancestral.models.text.spans import SpannedText
+from ancestral.models.text.languages.language import Calendar, Currency, Gender, Language, Numerals
+from ancestral.models.text.rules import Match, Rule, SpannedText, Speak, apply_all, number_rule, rule
 
 _DIGIT: Final = re.compile("[0-9]")
 _LAST_DAY, _LAST_MONTH = 31, 12

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from ancestral import codecs
 from ancestral.errors import InvalidRequest
-from ancestral.models.text.normalize import skipped
+from ancestral.models.text.frontend import skipped
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
 from ancestral.service.api.deps import ContextDep, Service, base_url
 from ancestral.service.api.http.body_route import MULTIPART, BodyRoute

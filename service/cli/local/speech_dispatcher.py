@@ -26,7 +26,7 @@ from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model
 from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.entries import Voice as VoiceEntry
-from ancestral.models.text.languages.registry import language_of
+from ancestral.models.text.languages.language import language_of
 from ancestral.models.text.script import Cast
 from ancestral.service.speech.session.sentences import Sentences
 from ancestral.speech.voice import Voice

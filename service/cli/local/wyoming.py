@@ -31,7 +31,7 @@ from ancestral import codecs
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model
 from ancestral.models.entries import Voice as VoiceEntry
-from ancestral.models.text.languages.registry import primary
+from ancestral.models.text.languages.language import primary
 from ancestral.service import __version__
 from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.speech.decoder import Wave

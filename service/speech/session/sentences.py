@@ -22,12 +22,11 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
-from ancestral.models.text.characters import ENGLISH, NothingToSpeak, UnknownSpeaker, UnsupportedText
-from ancestral.models.text.directives import ends_in_open_directive, voice_changes, voice_named
-from ancestral.models.text.languages.registry import primary, table
-from ancestral.models.text.markup import ends_in_open_tag
-from ancestral.models.text.normalize import normalize
+from ancestral.models.text.characters import ENGLISH, NothingToSpeak, UnknownSpeaker, UnsupportedText, ends_in_open_tag
+from ancestral.models.text.frontend import normalize
+from ancestral.models.text.languages.language import language_table, primary
 from ancestral.models.text.script import Cast, Cue
+from ancestral.models.text.ssml import ends_in_open_directive, voice_changes, voice_named
 
 _DOCUMENT_END: Final = re.compile(r"</speak\s*>")
 
@@ -94,7 +93,7 @@ _CONTEXT: Final = 100
 def _continuations(language: str) -> tuple[str, ...]:
     if language == ENGLISH.language:
         return _CONTINUATIONS
-    word = min(table(language).conjunctions)
+    word = min(language_table(language).conjunctions)
     return (
         f"{word} {word} ",
         f"{word.capitalize()} {word} ",

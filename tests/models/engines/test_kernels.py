@@ -9,7 +9,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.arithmetic import exp, product, sigmoid, silu
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.models.kernels.byte_products import ByteMatrix
+from ancestral.models.kernels.shared import ByteMatrix
 from ancestral.models.kernels.wavenet_layout import aligned
 from tests.models.instructions import each_variant
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests

@@ -17,15 +17,14 @@ from ancestral.models.categorical import draw as draw_symbol
 from ancestral.models.detection import Intervals
 from ancestral.models.engines import load_engine, load_image_engine
 from ancestral.models.engines.base import RequestError
-from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.images.engine import BatchEngine, Edit, ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.images.onnx import OnnxImageEngine
-from ancestral.models.engines.images.request import Edit, ImageStreamRequest
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.pixelcnn_layout import PixelCNNLayout
-from ancestral.models.networks.reference_sampler import draw, sampling_order, sub_pixel_logits
+from ancestral.models.kernels.pixelcnn import PixelCNNLayout
+from ancestral.models.networks.image import draw, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 from ancestral.models.scheduler import End, Scheduler
 from ancestral.training.data.batches import kept_pixels

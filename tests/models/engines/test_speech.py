@@ -14,14 +14,13 @@ import pytest
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mel_correction import MelCorrection
-from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
 from ancestral.models.checkpoint import CheckpointError, load
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError, RequestError
-from ancestral.models.engines.onnx.ort_runners import Blocks
-from ancestral.models.engines.onnx.ort_session import open_session
+from ancestral.models.engines.onnx import Blocks, open_session
 from ancestral.models.engines.speech.engine import StreamRequest, check_request
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
@@ -29,7 +28,7 @@ from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.engines.speech.voices import VoicesEngine
 from ancestral.models.entries import PLAIN, Sampling
-from ancestral.models.kernels.conditioners import conditioning
+from ancestral.models.kernels.shared import conditioning
 from ancestral.models.spec import FeatureSpec, SpecError
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel

@@ -6,13 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from ancestral.models.engines.images.batch import BatchEngine
+from ancestral.models.engines.base import LazyResource
+from ancestral.models.engines.images.engine import BatchEngine, ImageStreamRequest
 from ancestral.models.engines.images.onnx import OnnxImageEngine
-from ancestral.models.engines.images.request import ImageStreamRequest
-from ancestral.models.engines.onnx.ort_runners import Blocks, Chunks
+from ancestral.models.engines.onnx import Blocks, Chunks
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.engines.unloadable import LazyResource
 from tests.models.random_models import SPECS, TINY_SPECS, checkpoint_of, exported, random_checkpoint, requests
 
 

@@ -13,14 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.encoder import EncoderSpec
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.architectures.pixelcnn_autoencoder import PixelCNNAutoencoderSpec
+from ancestral.models.architectures.classifier import EncoderSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.networks import build_network
 from ancestral.models.networks.gate import gate
-from ancestral.models.networks.recurrence import diagonal_order, row_order, scan
+from ancestral.models.networks.pixelrnn import diagonal_order, row_order, scan
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.spec import COARSE, LABEL_ROWS, ImageSpec
 from ancestral.models.tensors import shapes

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ancestral.models.scheduler.policy import SlotState, choose
+from ancestral.models.scheduler import SlotState, choose
 from tests.models.scheduler.support import Solo, engine
 
 FOUR, ONE = engine(), engine(make=Solo)

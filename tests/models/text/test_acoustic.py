@@ -13,19 +13,24 @@ from ancestral.models import checkpoint
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE
-from ancestral.models.audio.harmonics import harmonic_ripple
+from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, harmonic_ripple
 from ancestral.models.audio.shaping import decode_excitation, predictor
 from ancestral.models.checkpoint import CheckpointError, load
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.byte_products import ByteMatrix
+from ancestral.models.kernels.shared import ByteMatrix
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.tensors import shapes
-from ancestral.models.text import PHONEMES, Sentence, Word, alignment, parse_text, phonemize
-from ancestral.models.text.acoustic import SHORTEST_PAUSE, AcousticModel, PitchControl, frame_positions
-from ancestral.models.text.alignment import AlignmentError, align
+from ancestral.models.text import PHONEMES, Sentence, Word, acoustic, parse_text, phonemize
+from ancestral.models.text.acoustic import (
+    SHORTEST_PAUSE,
+    AcousticModel,
+    AlignmentError,
+    PitchControl,
+    align,
+    frame_positions,
+)
 from ancestral.models.text.phonemes import Control, is_pause
 from tests.models.random_models import ZOO
 
@@ -481,7 +486,7 @@ def test_sentences_follow_each_other(engine, frame_model, monkeypatch):
     reading = read_aloud(engine, frame_model, " ".join(text for pair in ALIGNED[:3] for text in pair), "heart")
     assert len(reading.sentences) == 6
     for short in (1500, 300, 40):
-        monkeypatch.setattr(alignment, "_SHORT", short)
+        monkeypatch.setattr(acoustic, "_SHORT", short)
         check(reading.wave, reading, frame_model, far=0.05)
 
 
@@ -545,8 +550,8 @@ def test_the_way_is_the_cheapest():
         totals = [
             sum(distance[j, i] for j, i in enumerate(w)) + sum(costs[b - a] for a, b in pairwise(w)) for w in ways
         ]
-        found = alignment._path(sound, text, np.zeros(5, np.int64), 7, first, last, costs)
+        found = acoustic._path(sound, text, np.zeros(5, np.int64), 7, first, last, costs)
         assert found.tolist() == ways[int(np.argmin(totals))]
         # And within a band that the way lies in.
         low = np.clip(found - 2, 0, 2)
-        assert alignment._path(sound, text, low, 5, first, last, costs).tolist() == found.tolist()
+        assert acoustic._path(sound, text, low, 5, first, last, costs).tolist() == found.tolist()

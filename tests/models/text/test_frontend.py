@@ -18,12 +18,12 @@ from ancestral.models.text import (
     parse_text,
     phonemize,
 )
-from ancestral.models.text.delivery import left_out
-from ancestral.models.text.directives import ends_in_open_directive
+from ancestral.models.text.frontend import normalize, skipped
 from ancestral.models.text.ipa import parse_phonemes
-from ancestral.models.text.normalize import normalize, skipped
 from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES, PLAIN, Control
-from ancestral.models.text.spans import SpannedText, disjoint
+from ancestral.models.text.rules import SpannedText, disjoint
+from ancestral.models.text.script import left_out
+from ancestral.models.text.ssml import ends_in_open_directive
 from ancestral.models.text.tables import Table
 from tests.models.text.texts import EXAMPLES, POOLS, sequence
 

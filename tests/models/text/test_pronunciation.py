@@ -6,9 +6,17 @@ import threading
 
 import pytest
 
-from ancestral.models.text import Sentence, crf, g2p, lexicon, parse_text, phonemes, phonemize
-from ancestral.models.text.phonemes import PHONEMES, VOWELS, from_ipa, is_pause, with_stress, without_stress
-from ancestral.models.text.visemes import Viseme, viseme_of
+from ancestral.models.text import Sentence, g2p, lexicon, parse_text, phonemes, phonemize
+from ancestral.models.text.phonemes import (
+    PHONEMES,
+    VOWELS,
+    Viseme,
+    from_ipa,
+    is_pause,
+    viseme_of,
+    with_stress,
+    without_stress,
+)
 
 
 def said(text):
@@ -77,7 +85,7 @@ def test_threads_get_the_same_answers():
 def test_other_languages_of_gruut():
     assert lexicon.entries("oiseau", "gruut_lang_fr") == [("w a z o", "")]
     assert lexicon.entries("bird", "gruut_lang_fr") == []
-    assert crf.sounds("smartphone", "gruut_lang_fr") == ["s", "m", "a", "ʁ", "f", "ɔ", "n"]
+    assert lexicon.sounds("smartphone", "gruut_lang_fr") == ["s", "m", "a", "ʁ", "f", "ɔ", "n"]
 
 
 def test_inventory_is_complete_and_pauses_come_first():

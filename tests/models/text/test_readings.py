@@ -24,12 +24,9 @@ from ancestral.models.text import (
     parse_text,
     phonemize,
 )
+from ancestral.models.text.frontend import in_language, normalize, skipped, sounds
 from ancestral.models.text.ipa import parse_phonemes
-from ancestral.models.text.languages.language import Numbers
-from ancestral.models.text.languages.numerals import Numerals
-from ancestral.models.text.languages.registry import LANGUAGES, primary, table
-from ancestral.models.text.nearest import in_language, sounds
-from ancestral.models.text.normalize import normalize, skipped
+from ancestral.models.text.languages.language import LANGUAGES, Numbers, Numerals, language_table, primary
 from ancestral.models.text.phonemes import PAUSES, without_stress
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import EXAMPLES, POOLS, examples, read_examples, sequence
@@ -68,7 +65,9 @@ def say_as(text, language):
 
 
 def pronounced(word, language="en"):
-    return " ".join(g2p.pronounce(word)[0].phones if language == "en" else table(language).read([word, "."], 0))
+    return " ".join(
+        g2p.pronounce(word)[0].phones if language == "en" else language_table(language).read([word, "."], 0)
+    )
 
 
 def homograph(text):
@@ -198,13 +197,15 @@ def test_four_thousand_characters(section):
 
 def test_words_in_their_place():
     def last(language, words, *places):
-        return [table(language).read(words.split(), at)[-1] for at in places]
+        return [language_table(language).read(words.split(), at)[-1] for at in places]
 
-    jogos = [" ".join(table("pt").read(words.split(), at)) for words, at in (("o jogo .", 1), ("eu não jogo .", 2))]
+    jogos = [
+        " ".join(language_table("pt").read(words.split(), at)) for words, at in (("o jogo .", 1), ("eu não jogo .", 2))
+    ]
     assert jogos == ["ZH o1 G u0", "ZH ɔ1 G u0"], "a noun, a verb"
     assert last("pt", "as casas altas caem .", 0, 1, 2) == ["S", "Z", "S"], "before a vowel it is voiced"
     assert last("es", "un vaso de agua", 0, 2) == ["M", "e0"]
-    assert table("es").read(["de", "."], 0) == ("D", "e1")
+    assert language_table("es").read(["de", "."], 0) == ("D", "e1")
     assert Numerals(SPANISH).fraction(3, 4) == "tres cuartos"
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 import ancestral
 from ancestral.client.connection import Connection
 from ancestral.client.server import RemoteSpeech, RemoteVoice
-from ancestral.models.audio.pcm import to_int16
+from ancestral.models.audio.mu_law import to_int16
 from tests.paths import ROOT
 from tests.service.servers import Server
 from tests.service.shaky import shaky_proxy

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.models.engines.images.request import Edit, ImageStreamRequest
+from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import (
     KEPT,

@@ -30,7 +30,7 @@ from ancestral.images.decoding import decode_picture
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import load as load_checkpoint
 from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.request import ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.palette import rgba
 from ancestral.requests import MAX_STEPS
 from tests.service.api.envelope import check_envelope

@@ -18,9 +18,7 @@ import pytest
 from ancestral.catalog.seeds import part_seed
 from ancestral.models import checkpoint
 from ancestral.models.engines import load_engine, load_image_engine
-from ancestral.models.engines.images.batch import BatchEngine
-from ancestral.models.engines.images.engine import ImageEngine
-from ancestral.models.engines.images.request import ImageStreamRequest
+from ancestral.models.engines.images.engine import BatchEngine, ImageEngine, ImageStreamRequest
 from tests.service.images.pictures import manifest_of, post, shown, verify
 from tests.service.servers import Server, Servers, command
 

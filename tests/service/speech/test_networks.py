@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from ancestral.models import checkpoint
 from ancestral.models.audio.features import normalize_level
-from ancestral.models.audio.mu_law import decode_wave, encode_wave
-from ancestral.models.audio.pcm import from_int16, to_int16
+from ancestral.models.audio.mu_law import decode_wave, encode_wave, from_int16, to_int16
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
@@ -27,8 +26,7 @@ from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
-from ancestral.models.text.acoustic import AcousticModel
-from ancestral.models.text.alignment import align
+from ancestral.models.text.acoustic import AcousticModel, align
 from ancestral.speech.utterance import with_closing_pause
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import made, verify

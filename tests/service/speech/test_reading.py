@@ -21,7 +21,7 @@ from ancestral.catalog.catalog import Catalog, read_lexicon
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.entries import ModelError
 from ancestral.models.text import InputFormat, Sentence, UnsupportedText, Word, parse_text, phonemize
-from ancestral.models.text.visemes import viseme_of
+from ancestral.models.text.phonemes import viseme_of
 from ancestral.service.speech.timestamps import (
     Alignment,
     SentenceTimes,

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ancestral.models.networks import add_parameters
 from ancestral.models.networks.image import ImageNetwork, LabelEmbedding
-from ancestral.models.networks.parameters import add_parameters
 from ancestral.models.tensors import own, part
 from toy_images.architecture import ToySpec, tensors
 

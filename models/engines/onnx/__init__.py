@@ -1,1 +1,0 @@
-"""ONNX Runtime: sessions on exported graphs, and runners that call them."""
