@@ -17,8 +17,7 @@ from ancestral.catalog.catalog import (
     read_lexicon,
     usable,
 )
-from ancestral.catalog.models import ImageModel, SpeechModel
-from ancestral.catalog.sampler import Sampler
+from ancestral.catalog.models import ImageModel, Sampler, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.architectures.classifier import ClassifierSpec

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from ancestral.catalog.mix import MAX_VOICES
+from ancestral.catalog.models import MAX_VOICES
 from ancestral.catalog.palettes import MAX_COLOURS, PALETTES, check_palette
 from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json, seed_of_text
 from ancestral.errors import InvalidRequest

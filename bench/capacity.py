@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 import redis
 
-from ancestral.service.broker.job import WorkerInfo
-from ancestral.service.broker.keys import PREFIX
+from ancestral.service.broker.connection import CLUSTER_SHARDS
+from ancestral.service.broker.job import PREFIX, WorkerInfo
 from ancestral.service.broker.scripts import ANNOUNCE
-from ancestral.service.broker.topology import CLUSTER_SHARDS
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from bench.listeners import MODEL, TEXTS, cpu_seconds, listen_together, play, run_clients, serving
 from bench.report import report

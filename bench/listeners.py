@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ancestral.service.telemetry.playback import BUFFER_SECONDS
+from ancestral.service.telemetry.metrics import BUFFER_SECONDS
 
 MODEL = "wavenet-en"
 VOICES = ("heart", "joe", "allison", "rms")

@@ -25,8 +25,7 @@ from bench.listeners import (
     run_clients,
     serving,
 )
-from bench.report import milliseconds, report
-from bench.scrape import quantile
+from bench.report import milliseconds, quantile, report
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
 LISTENING_SECONDS = 10.0

@@ -191,7 +191,7 @@ def input_planes(spec: PictureSpec, symbols: NDArray[np.uint8]) -> Array:
 
 
 def encode(spec: EncoderSpec, tensors: Mapping[str, Array], symbols: NDArray[np.uint8]) -> Array:
-    """h ``[code]`` of a picture ``[H, W, C]``; networks/encoder.py in numpy.
+    """h ``[code]`` of a picture ``[H, W, C]``; networks/image.py in numpy.
 
     The sums are in double precision, so that h, rounded, does not depend on their order.
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, File
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ancestral.catalog.catalog import BUNDLED, CatalogConfig
-from ancestral.provenance.signer import Signer, SignerError
+from ancestral.provenance.c2pa import Signer, SignerError
 
 PREFIX = "ANCESTRAL_"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*,A-Z]+")

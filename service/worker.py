@@ -33,9 +33,8 @@ from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.plans import PayloadError
 from ancestral.service.jobs.sampling_attempt import open_attempt
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import RedisOutage, current_job, request_id
+from ancestral.service.telemetry.logging import RedisOutage, Tracing, current_job, request_id, tracing
 from ancestral.service.telemetry.metrics import CONTENT_TYPE, WorkerMetrics, Workload
-from ancestral.service.telemetry.tracing import Tracing, tracing
 
 WAIT_SECONDS: Final = 1.0
 """Time that a worker waits to be woken before it looks for a job all the same."""

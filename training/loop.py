@@ -1,21 +1,23 @@
-"""The training loop: AdamW, EMA, clipping, a schedule, several processes, and an exact resume.
-
-A task supplies the network and, for any step and process, its batch; everything random in a batch follows from (seed,
-step, rank). So a run that is killed and resumed from its last state continues exactly as if it had not been killed.
-"""
+"""The training loop: one process or several, a task, its steps, its checkpoints."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import shutil
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import safe_open
@@ -23,8 +25,164 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
-from ancestral.training.start import STATE
-from ancestral.training.torchrun import world_size
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.acoustic import AcousticSpec
+from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, Tensors, load
+from ancestral.models.spec import Spec
+
+# Runs that torchrun has started: one process a GPU, or a core, on any number of machines with a common folder.
+
+_T = TypeVar("_T")
+
+
+def world_size() -> int | None:
+    """The number of processes that torchrun has started, this one among them; None if it has not started this one."""
+    return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else None
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """The group of the processes that torchrun has started, from its environment; nothing if it has not."""
+    if world_size() is None:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl")
+    else:
+        torch.set_num_threads(1)
+        dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank_zero_first(work: Callable[[], _T]) -> _T:
+    """Do work that writes files in the process of rank 0, and then in the others, which find what it has left."""
+    if not dist.is_initialized():
+        return work()
+    if dist.get_rank():
+        dist.barrier()
+    done = work()
+    if not dist.get_rank():
+        dist.barrier()
+    return done
+
+
+# Runs that start from the weights of a checkpoint, or from the whole state of another run; folders made in steps.
+
+STATE = "state.safetensors"
+_BRANCH = "branch.json"
+
+
+def read_start(path: Path | None, spec: Spec, may_differ: Iterable[str] = ()) -> Checkpoint | None:
+    """The checkpoint that a run starts from, or None.
+
+    Args:
+        path: of its directory.
+        spec: of the network to train.
+        may_differ: fields of the spec that may differ, because they shape no tensor or one that is adapted.
+
+    Raises:
+        ValueError: it holds another network.
+    """
+    if path is None:
+        return None
+    start = load(path)
+    if start.spec.kind != spec.kind or start.spec != replace(spec, **{n: getattr(start.spec, n) for n in may_differ}):
+        raise ValueError(f"{path}: its spec is not that of the network to train")
+    return start
+
+
+def load_weights(network: nn.Module, tensors: Tensors) -> None:
+    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+
+
+def fit_speakers(start: Checkpoint, speakers: tuple[str, ...]) -> Tensors:
+    """The tensors of a WaveNet for other speakers: each keeps its vector, a new one gets the mean of the others."""
+    assert isinstance(start.spec, WaveNetSpec)
+    if not speakers or not start.spec.speakers:
+        return start.tensors
+    vectors = _rows(start.tensors["conditioner.speaker"], start.spec.speakers, speakers)
+    return start.tensors | {"conditioner.speaker": vectors}
+
+
+def _rows(vectors: NDArray[np.float32], names: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
+    """The vector of each name that is wanted; one that has none gets the mean of all."""
+    mean = vectors.mean(axis=0)
+    return np.stack([vectors[names.index(name)] if name in names else mean for name in wanted])
+
+
+def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> dict[str, torch.Tensor]:
+    """The tensors of an acoustic model that another one can start with: those that it has in common.
+
+    Speakers and phonemes keep their vectors, and a new one gets the mean of the others. Of a decoder that predicted F0
+    beside the mels, the mels are kept.
+    """
+    assert isinstance(start.spec, AcousticSpec)
+    speakers = _rows(start.tensors["speaker"], start.spec.speakers, spec.speakers)
+    phonemes = _rows(start.tensors["phoneme"], start.spec.phonemes, spec.phonemes)
+    decoder = {name: start.tensors[name][..., : spec.decoded] for name in ("frames_out", "frames_bias")}
+    shapes = {name: tensor.shape for name, tensor in tensor_table(spec).items()}
+    fitted = start.tensors | decoder | {"speaker": speakers, "phoneme": phonemes}
+    return {n: torch.from_numpy(np.array(t)) for n, t in fitted.items() if shapes.get(n) == t.shape}
+
+
+def _metadata(state: Path) -> dict[str, str]:
+    with safe_open(state, "pt") as file:
+        found: dict[str, str] = file.metadata()
+    return found
+
+
+def branch(trunk: Path, out: Path) -> tuple[int, float]:
+    """Let ``out`` continue from the state of another run, unless it has been started already.
+
+    The trunk keeps weights from before any decay: any number of branches of any length can be annealed from them
+    (Hu et al. 2024, arXiv:2404.06395, section 4: warm-up, stable, decay).
+
+    Returns:
+        The step at which the branch started, and the learning rate of the trunk there.
+
+    Raises:
+        ValueError: ``trunk`` has no state, or ``out`` is another run.
+    """
+    note, state, copy = out / _BRANCH, out / STATE, out / f"{STATE}.trunk"
+    if not note.exists():
+        if state.exists():
+            raise ValueError(f"{out}: a run that is not a branch of another")
+        if not (trunk / STATE).exists():
+            raise ValueError(f"{trunk}: no state of a run ({STATE})")
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(trunk / STATE, copy)
+        meta = _metadata(copy)
+        if "learning_rate" not in meta:
+            raise ValueError(f"{trunk}: its state was saved by an earlier version, which kept no learning rate")
+        step, rate = int(meta["step"]), float(meta["learning_rate"])
+        begun = {"trunk": str(trunk.resolve()), "step": step, "learning_rate": rate}
+        partial = note.with_suffix(".partial")
+        partial.write_text(json.dumps(begun))
+        os.replace(partial, note)
+    if copy.exists():  # of a copy, whole since there is a note
+        os.replace(copy, state)
+    found = json.loads(note.read_text())
+    return int(found["step"]), float(found["learning_rate"])
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to write that gets its name when it is whole."""
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    yield partial
+    os.replace(partial, path)
+
+
+# The training loop: AdamW, EMA, clipping, a schedule, several processes, and an exact resume.
+#
+# A task supplies the network and, for any step and process, its batch; everything random in a batch follows from (seed,
+# step, rank). So a run that is killed and resumed from its last state continues exactly as if it had not been killed.
 
 LOG = "log.jsonl"
 """File of the loss and, after evaluations, the held-out figures."""

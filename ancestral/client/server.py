@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral import formats
-from ancestral.catalog.mix import VoiceMix
-from ancestral.catalog.models import mix_of
+from ancestral.catalog.models import VoiceMix, mix_of
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.client.connection import Connection, Stream, parsed
@@ -31,7 +30,7 @@ from ancestral.models.architectures.classifier import Shown
 from ancestral.models.audio.mu_law import from_int16
 from ancestral.models.entries import Voice
 from ancestral.models.text.script import Cast
-from ancestral.speech.timing import TimedText, TimedWord
+from ancestral.speech.sampler import TimedText, TimedWord
 from ancestral.speech.utterance import cast_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import io
 import soundfile
 
 from ancestral.codecs import Encoder, Rewrite, Tags, Wave
-from ancestral.interrupts import interrupts_deferred
+from ancestral.errors import interrupts_deferred
 from ancestral.models.audio.mu_law import to_int16
 
 # ID3v2.4 tags, which stand before the frames of an MP3 (libsndfile writes ID3v1, at the end, cut to 30 characters).

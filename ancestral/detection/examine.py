@@ -14,7 +14,7 @@ from ancestral.detection import pictures, sounds
 from ancestral.detection.labels import ShownLabels
 from ancestral.detection.query import Query, Search, share
 from ancestral.loader import LoadedModels
-from ancestral.speech.decoder import Wave
+from ancestral.speech.sampler import Wave
 
 Answer = dict[str, Any]
 

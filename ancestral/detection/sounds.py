@@ -22,8 +22,7 @@ from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
 from ancestral.requests import Speak, checked
-from ancestral.speech.decoder import SpeechResampler, Wave, recording_bytes
-from ancestral.speech.sampler import RecordingScorer, SpeechSampler, render
+from ancestral.speech.sampler import RecordingScorer, SpeechResampler, SpeechSampler, Wave, recording_bytes, render
 from ancestral.speech.utterance import Utterance, read_text, utterance
 
 _BEGINNINGS: Final = (0, 1681, 1105)

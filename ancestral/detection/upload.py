@@ -23,7 +23,7 @@ from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_picture
 from ancestral.provenance.c2pa import SigningError, read
-from ancestral.speech.decoder import Wave
+from ancestral.speech.sampler import Wave
 
 MAX_RECIPE_BYTES: Final = 64 << 10
 _UNINDEXED: Final = 4.0

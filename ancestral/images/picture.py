@@ -33,9 +33,7 @@ from ancestral.images.pixels import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, Batc
 from ancestral.images.sampler import ImageSampler, Judgement
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.architectures.classifier import Shown
-from ancestral.provenance.c2pa import COMPOSITE, SAMPLED
-from ancestral.provenance.files import write_file
-from ancestral.provenance.signer import Signer
+from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Signer, write_file
 
 
 class Pictures(Sequence["Picture"]):

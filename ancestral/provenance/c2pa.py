@@ -1,29 +1,235 @@
-"""Signatures of files: C2PA manifests (c2pa.org), written and read by its own library.
-
-A manifest says who made a file and how, and is signed together with the hash of the file. It is inside the file where
-the format has a place for it (:data:`EMBEDDED`), and else a file of its own. The media itself is not changed. A
-signature holds random numbers, so signing the same bytes twice gives two files.
-
-Nothing is ever fetched: no manifest that a file only links to, no list of revoked certificates.
-"""
+"""Signed files: manifests of C2PA, the certificates that sign them, and files that carry them."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 from ancestral.errors import InvalidRequest
-from ancestral.provenance.signer import MISSING, Signer, SignerError, read_signer
 
 if TYPE_CHECKING:
     import c2pa
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+
+# Certificates that sign: one that is given, checked before anything is signed with it, or one made for trials.
+
+MISSING: Final = "needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'"
+_TRIAL_DAYS: Final = 365
+
+
+class SignerError(ValueError):
+    """A certificate or a key cannot be used. ``part`` says which of the two, and the message why."""
+
+    def __init__(self, part: Literal["cert", "key"], message: str) -> None:
+        super().__init__(message)
+        self.part = part
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A certificate and its private key, both checked."""
+
+    chain: str
+    """PEM: the certificate that signs, then those above it."""
+    key: bytes = field(repr=False)
+    """PEM, PKCS #8, of a key on the curve P-256 (ES256)."""
+    name: str
+    """The organisation that the certificate names, or else its common name."""
+    serial: str
+    """Serial number of the certificate, in decimal."""
+
+
+def read_signer(certificate: Path, key: Path) -> Signer:
+    """Read a certificate chain and its key, both PEM.
+
+    Raises:
+        SignerError: a file cannot be read, the key does not belong to the certificate, or the certificate is not valid
+            now; or the extra is not installed.
+    """
+    try:
+        from cryptography.hazmat.primitives import serialization
+    except ImportError as error:
+        raise SignerError("cert", MISSING) from error
+    chain, private = _read_chain(certificate), _read_key(key)
+    if chain[0].public_key() != private.public_key():
+        raise SignerError("key", f"{key} is not the key of the first certificate in {certificate}")
+    _check_validity(chain[0], certificate)
+    pem = serialization.Encoding.PEM
+    return Signer(
+        "".join(one.public_bytes(pem).decode() for one in chain),
+        private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        _name(chain[0]),
+        str(chain[0].serial_number),
+    )
+
+
+def _read_chain(path: Path) -> list[x509.Certificate]:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        chain = x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise SignerError("cert", f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SignerError("cert", f"{path} is not a chain of certificates in PEM") from error
+    for number, (issued, issuer) in enumerate(pairwise(chain), 1):
+        try:
+            issued.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            message = f"{path}: certificate {number} was not issued by the one after it"
+            raise SignerError("cert", message) from error
+    return chain
+
+
+def _read_key(path: Path) -> EllipticCurvePrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except OSError as error:
+        raise SignerError("key", f"{path} cannot be read: {error.strerror}") from error
+    except TypeError as error:
+        raise SignerError("key", f"{path} is encrypted; a server has nobody to ask for its passphrase") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SignerError("key", f"{path} is not a private key in PEM") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SignerError("key", f"{path} is not a key on the curve P-256, which ES256 needs")
+    return key
+
+
+def _check_validity(certificate: x509.Certificate, path: Path) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    if now > certificate.not_valid_after_utc:
+        raise SignerError("cert", f"{path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+    if now < certificate.not_valid_before_utc:
+        raise SignerError("cert", f"{path} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
+
+
+def _name(certificate: x509.Certificate) -> str:
+    from cryptography.x509.oid import NameOID
+
+    for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        if found := certificate.subject.get_attributes_for_oid(kind):
+            return str(found[0].value)
+    return certificate.subject.rfc4514_string()
+
+
+def make_trial_chain(directory: Path, name: str) -> tuple[Path, Path]:
+    """A certificate, signed by a root of its own, for trials: no verifier trusts it. The root's key is not kept.
+
+    Args:
+        directory: for ``cert.pem``, ``key.pem`` and ``root.pem``; it is created.
+        name: the organisation that the certificate names.
+
+    Returns:
+        The paths of the chain and of its key.
+
+    Raises:
+        FileExistsError: one of the files exists.
+        SignerError: the extra is not installed.
+    """
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+    except ImportError as error:
+        raise SignerError("cert", MISSING) from error
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root = _certificate(f"{name}, root for trials", name, root_key, None)
+    leaf = _certificate(f"{name}, trial", name, key, (root, root_key))
+    pem = serialization.Encoding.PEM
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {
+        "key.pem": key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        "root.pem": root.public_bytes(pem),
+        "cert.pem": leaf.public_bytes(pem) + root.public_bytes(pem),
+    }
+    for file in files:
+        if (directory / file).exists():
+            raise FileExistsError(f"{directory / file} exists")
+    for file, data in files.items():
+        mode = 0o600 if file == "key.pem" else 0o644
+        with os.fdopen(os.open(directory / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
+            opened.write(data)
+    return directory / "cert.pem", directory / "key.pem"
+
+
+def _certificate(
+    common_name: str,
+    organisation: str,
+    key: EllipticCurvePrivateKey,
+    issuer: tuple[x509.Certificate, EllipticCurvePrivateKey] | None,
+) -> x509.Certificate:
+    """A certificate in the profile of C2PA (its specification, section 14.5): a root, or of an issuer a leaf."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+    now, is_root = datetime.datetime.now(datetime.UTC), issuer is None
+    above, signing_key = issuer or (None, key)
+    issuer_key = signing_key.public_key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if above is None else above.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))  # for verifiers whose clocks are behind
+        .not_valid_after(now + datetime.timedelta(days=_TRIAL_DAYS))
+        .add_extension(x509.BasicConstraints(ca=is_root, path_length=0 if is_root else None), critical=True)
+        .add_extension(_usage(is_root), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
+    )
+    if not is_root:
+        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])  # one of those that C2PA takes
+        builder = builder.add_extension(purposes, critical=False)
+    return builder.sign(signing_key, hashes.SHA256())
+
+
+def _usage(is_root: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not is_root,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_root,
+        crl_sign=is_root,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+# Signatures of files: C2PA manifests (c2pa.org), written and read by its own library.
+#
+# A manifest says who made a file and how, and is signed together with the hash of the file. It is inside the file where
+# the format has a place for it (:data:`EMBEDDED`), and else a file of its own. The media itself is not changed. A
+# signature holds random numbers, so signing the same bytes twice gives two files.
+#
+# Nothing is ever fetched: no manifest that a file only links to, no list of revoked certificates.
 
 MANIFEST_TYPE: Final = "application/c2pa"
 """The media type of a manifest that is a file of its own."""
@@ -291,3 +497,58 @@ def _context(trusted: str = "") -> c2pa.Context:
     settings: dict[str, Any] = {**_OFFLINE, **trust, "builder": {"thumbnail": {"enabled": False}}}
     context: c2pa.Context = _library().Context.from_dict(settings)
     return context
+
+
+# Files on disks, signed as they are written.
+
+
+def write_file(
+    path: Path,
+    data: bytes,
+    media_type: str,
+    recipe: Mapping[str, Any],
+    signer: Signer | None,
+    *,
+    source: str = SAMPLED,
+    ingredient: bytes | None = None,
+) -> None:
+    """Write a file, signed if there is a signer. A manifest that has no place in it is the file ``NAME.c2pa``.
+
+    Args:
+        path: of the file.
+        data: the whole file, unsigned.
+        media_type: of it.
+        recipe: what it was made from.
+        signer: who says so; None leaves it unsigned.
+        source: how it came about (:class:`Claim`).
+        ingredient: of what was uploaded (:class:`Claim`).
+
+    Raises:
+        SigningError: it cannot be signed. Nothing is written.
+    """
+    if signer is not None:
+        claim = Claim(recipe, source, ingredient)
+        if media_type in EMBEDDED:
+            data = sign(data, media_type, claim, signer)
+        else:
+            path.with_suffix(".c2pa").write_bytes(detached(io.BytesIO(data), claim, signer))
+    path.write_bytes(data)
+
+
+def sign_in_place(path: Path, name: Path, media_type: str, recipe: Mapping[str, Any], signer: Signer) -> None:
+    """Sign a file of any size that is not called ``name`` yet; its manifest is in it, or the file ``NAME.c2pa``.
+
+    Raises:
+        SigningError: it cannot be signed. It is as before.
+    """
+    claim, signed = Claim(recipe), path.with_name(f"{path.name}.signed")
+    with path.open("rb") as source:
+        if media_type not in EMBEDDED:
+            name.with_suffix(".c2pa").write_bytes(detached(source, claim, signer))
+            return
+        try:
+            with signed.open("w+b") as target:
+                sign_stream(source, target, media_type, claim, signer)
+            os.replace(signed, path)
+        finally:
+            signed.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.codecs import NO_TAGS, Rewrite, Tags, Wave
-from ancestral.speech.decoder import SpeechResampler
+from ancestral.speech.sampler import SpeechResampler
 from ancestral.speech.utterance import SoundPlan, Utterance
 
 _DEFAULTS: Final = {"speed": 1.0, "pitch": 0.0, "intonation": 1.0, "input_format": "text"}

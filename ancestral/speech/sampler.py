@@ -1,33 +1,172 @@
-"""A speech model with its weights: phonemes to frames to streams of symbols. Synchronous, no I/O."""
+"""Sentences to sound: sampled, decoded, and with the times of their phonemes."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import SpeechModel
-from ancestral.catalog.sampler import Part, Sampler
+from ancestral.catalog.models import Part, Sampler, SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.features import sharpened
-from ancestral.models.audio.mu_law import decode_wave, from_int16
+from ancestral.models.audio.features import normalize_level, sharpened
+from ancestral.models.audio.mu_law import Deemphasis, decode_wave, encode_wave, from_int16, mu_law_decode, to_int16
+from ancestral.models.audio.resampler import Resampler
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.engines.base import Array, Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.spec import FeatureSpec
+from ancestral.models.spec import FeatureSpec, SpeechSpec
 from ancestral.models.text import Sentence, Word
 from ancestral.models.text.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align
-from ancestral.models.text.phonemes import Phonemes
-from ancestral.speech.decoder import AudioDecoder, Wave
-from ancestral.speech.timing import SampleSpan, Timing
-from ancestral.speech.utterance import Generation, Utterance
+from ancestral.models.text.phonemes import Phonemes, is_pause
+from ancestral.speech.utterance import Generation, SoundPlan, Utterance
+
+# When phonemes and words are said: planned by the acoustic model before a sentence is sampled, and kept exactly.
+
+SampleSpan = tuple[int, int]
+"""The first sample, and the first one after it."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The phonemes of one sentence in time."""
+
+    ends: tuple[int, ...]
+    """The first sample after each phoneme ``[P]``, counted from the start of the sentence."""
+
+    @classmethod
+    def of(cls, ends: NDArray[Any]) -> Self:
+        """The timing that ends each phoneme where ``ends`` says, in samples ``[P]``."""
+        return cls(tuple(map(int, ends)))
+
+    @property
+    def length(self) -> int:
+        """Samples of the sentence."""
+        return self.ends[-1]
+
+    def phonemes(self, sentence: Phonemes) -> list[tuple[str, SampleSpan]]:
+        """The phonemes of the sentence, without its pauses."""
+        spans = zip((0, *self.ends), self.ends, strict=False)
+        return [(phone, span) for phone, span in zip(sentence.phones, spans, strict=True) if not is_pause(phone)]
+
+    def words(self, sentence: Phonemes) -> list[SampleSpan]:
+        """The words of the sentence. Pauses belong to no word."""
+        found: list[SampleSpan] = []
+        start = 0
+        for phone, starts, end in zip(sentence.phones, sentence.word_starts, self.ends, strict=True):
+            if starts:
+                found.append((start, end))
+            elif found and not is_pause(phone):
+                found[-1] = (found[-1][0], end)
+            start = end
+        return found
+
+    def dump(self) -> str:
+        """JSON for :meth:`load`."""
+        return json.dumps(self.ends, separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """What :meth:`dump` wrote."""
+        return cls(tuple(json.loads(text)))
+
+
+@dataclass(frozen=True)
+class TimedText:
+    """A word, a phoneme or a viseme, and when it is said, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class TimedWord(TimedText):
+    """A word as it is read, when it is said, and where it was written."""
+
+    span: tuple[int, int]
+    """The place in :attr:`Speech.text`: the first character, and the first one after it. Words that were written as
+    one, such as a date, share it."""
+    speaker: str
+    """A name of the argument ``voices``, or the id of a voice."""
+
+
+# Symbols to sound, at any rate; and a recording to what models score.
+
+Wave = NDArray[np.float32]
+
+
+class AudioDecoder:
+    """Decodes samples in order. Each of the streams (sentences) starts from silence.
+
+    The symbols of a model with pre-emphasis are decoded here. Those of a model with linear prediction have been decoded
+    where its frames are, in the worker (models/engines/speech/synthesis.py), and arrive as 16-bit sound.
+
+    Args:
+        spec: of the model that made them.
+        state: the state of the de-emphasis filter before the first stream, if that one continues a recording.
+    """
+
+    def __init__(self, spec: SpeechSpec, state: float = 0.0) -> None:
+        self._spec = spec
+        self._index = 0
+        self._deemphasis = Deemphasis(spec.preemphasis, spec.gain, state)
+
+    def __call__(self, index: int, samples: NDArray[Any]) -> Wave:
+        """The next samples, of stream ``index``: ``float32 [T]`` in [-1, 1], at the model's rate."""
+        if self._spec.shaping == "linear_prediction":
+            assert samples.dtype == np.int16, "symbols that only the worker could decode"
+            return from_int16(samples)
+        assert samples.dtype == np.uint8, "sound, where the model gives symbols"
+        if index != self._index:
+            self._index, self._deemphasis = index, Deemphasis(self._spec.preemphasis, self._spec.gain)
+        return self._deemphasis(mu_law_decode(samples))
+
+
+def recording_bytes(wave: Wave, spec: SpeechSpec) -> bytes:
+    """A recording ``[T]`` at the level of the corpora, the only one that models know.
+
+    Its symbols; or 16-bit sound for a model with linear prediction, whose symbols depend on the frames.
+    """
+    level = normalize_level(wave, spec.sample_rate)
+    if spec.shaping == "linear_prediction":
+        return to_int16(level).tobytes()
+    return encode_wave(level, spec.preemphasis, spec.gain).tobytes()
+
+
+class SpeechResampler:
+    """Sampled sound, chunk by chunk, at another rate; at the network's own it passes as it is.
+
+    Args:
+        model: that samples.
+        request: whose voice each sentence has.
+        rate: in hertz.
+    """
+
+    def __init__(self, model: SpeechModel, request: SoundPlan, rate: int) -> None:
+        self._model, self._request, self._voice = model, request, ""
+        self._resampler = Resampler(model.spec.sample_rate, rate)
+
+    def feed(self, index: int, wave: Wave) -> Wave:
+        """The next chunk ``[T]``, of sentence number ``index``; returns the samples that are ready."""
+        if (voice := self._request.voice_of(index)) != self._voice:
+            self._voice = voice
+            self._resampler.set_high_band(self._model.high_band(voice))
+        return self._resampler.feed(wave)
+
+    def finish(self) -> Wave:
+        """The rest."""
+        return self._resampler.finish()
+
+
+# A speech model with its weights: phonemes to frames to streams of symbols. Synchronous, no I/O.
 
 FIRST_CHUNK_MS, CHUNK_MS = 20, 50
 
@@ -175,7 +314,7 @@ class RecordingScorer:
         sampler: of the model.
         voice: a voice or a mix.
         sentences: that are said; empty for a model without text.
-        recording: from :func:`ancestral.speech.decoder.recording_bytes`.
+        recording: from :func:`ancestral.speech.sampler.recording_bytes`.
         param: the field that the recording came in, for errors.
 
     Raises:

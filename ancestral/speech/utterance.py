@@ -11,9 +11,7 @@ from typing import Annotated, Final
 from pydantic import PlainSerializer, PlainValidator
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.mix import VoiceMix
-from ancestral.catalog.models import SpeechModel
-from ancestral.catalog.sampler import Plan
+from ancestral.catalog.models import Plan, SpeechModel, VoiceMix
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.errors import InvalidRequest, check_type
 from ancestral.models.entries import Sampling

@@ -14,24 +14,32 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 import numpy as np
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.mix import VoiceMix
-from ancestral.errors import check_choice
+from ancestral.catalog.models import VoiceMix
+from ancestral.errors import check_choice, interrupts_deferred
 from ancestral.formats import format_of
-from ancestral.interrupts import interrupts_deferred
 from ancestral.models.scheduler import Chunk, End, Scheduler
 from ancestral.models.text import InputFormat, Sentence
 from ancestral.models.text.phonemes import viseme_of
 from ancestral.models.text.script import Cast
 from ancestral.requests import Speak, checked
-from ancestral.speech.decoder import AudioDecoder, Wave, recording_bytes
 from ancestral.speech.encoder import recipe_of, tags_of
-from ancestral.speech.sampler import RecordingScorer, SentencePart, SpeechSampler, render
-from ancestral.speech.timing import SampleSpan, TimedText, TimedWord
+from ancestral.speech.sampler import (
+    AudioDecoder,
+    RecordingScorer,
+    SampleSpan,
+    SentencePart,
+    SpeechSampler,
+    TimedText,
+    TimedWord,
+    Wave,
+    recording_bytes,
+    render,
+)
 from ancestral.speech.utterance import Utterance, cast_of, read_text, utterance
 
 if TYPE_CHECKING:
     from ancestral.formats import AudioFormat
-    from ancestral.provenance.signer import Signer
+    from ancestral.provenance.c2pa import Signer
     from ancestral.speech.encoder import SoundEncoder
 
 
@@ -192,7 +200,7 @@ class Speech:
             SigningError: it cannot be signed.
         """
         from ancestral import codecs
-        from ancestral.provenance.files import write_file
+        from ancestral.provenance.c2pa import write_file
 
         path, model = Path(path), self._sampler.model
         form = format_of(path, codecs.SUFFIXES)

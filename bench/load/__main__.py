@@ -25,8 +25,7 @@ from locust.env import Environment
 
 from bench.listeners import fetch, free_port, serving
 from bench.load.clients import REJECTED, TRANSPORTS, Outcome
-from bench.report import report
-from bench.scrape import total
+from bench.report import report, total
 
 RATES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 STEP_SECONDS = 40.0

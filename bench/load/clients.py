@@ -1,7 +1,7 @@
 """Clients that behave like players: they read audio in real time and measure underruns.
 
 Blocking code: under locust, gevent runs each of them as a greenlet. Silence is computed as in the server
-(:mod:`ancestral.service.telemetry.playback`), from the audio received here.
+(:mod:`ancestral.service.telemetry.metrics`), from the audio received here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import websocket
 
-from ancestral.service.telemetry.playback import BUFFER_SECONDS, Playback
+from ancestral.service.telemetry.metrics import BUFFER_SECONDS, Playback
 from bench.listeners import BYTES_PER_SECOND, MODEL, SAMPLE_RATE, TEXTS, VOICES
 
 PICTURES = (("pixelcnn-digits", "7"), ("pixelcnn-fashion", "Sneaker"))
@@ -46,7 +46,7 @@ class Outcome:
 
 
 class _Player:
-    """Plays audio in real time and reads no further than its buffer; see telemetry/playback.py."""
+    """Plays audio in real time and reads no further than its buffer; see telemetry/metrics.py."""
 
     def __init__(self, asked_at: float) -> None:
         self.first: float | None = None

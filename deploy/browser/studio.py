@@ -33,8 +33,7 @@ from ancestral.model import Model
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.resampler import resampled
 from ancestral.models.text.phonemes import viseme_of
-from ancestral.speech.decoder import SpeechResampler
-from ancestral.speech.sampler import render
+from ancestral.speech.sampler import SpeechResampler, render
 
 MODELS: Final = Path("/models")
 _PROOF_SECONDS: Final = 60.0

@@ -136,7 +136,7 @@ ACOUSTIC = Architecture(
     network="ancestral.models.networks.acoustic:AcousticNetwork",
     exporter=Exporter(
         format="1",
-        graphs="ancestral.training.export.acoustic:graphs",
+        graphs="ancestral.training.export.wavenet:acoustic_graphs",
         check="ancestral.training.export.parity:check_acoustic",
     ),
     task="ancestral.training.tasks.acoustic:AcousticTask",

@@ -1,6 +1,6 @@
 """A classifier of pictures: what a picture shows, by attributes. It judges what an image model has drawn.
 
-It is the encoder of models/architectures/encoder.py, whose vector, cut off below 0, a matrix takes to one logit for
+It is the encoder below, whose vector, cut off below 0, a matrix takes to one logit for
 every value of every attribute; a softmax for each attribute makes probabilities of them.
 """
 

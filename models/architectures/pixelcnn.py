@@ -108,7 +108,7 @@ class PixelCNNSpec(ImageSpec):
     of so many channels, enters its first layer beside the rows above.
 
     With ``context_channels`` it draws edits: a region of a picture of which the other pixels are kept, and seen through
-    a map of so many channels (architectures/context.py).
+    a map of so many channels.
     """
 
     kind: ClassVar[str] = "pixelcnn"
@@ -329,7 +329,7 @@ PIXELCNN = Architecture(
         check="ancestral.training.export.parity:check_pixelcnn",
         engine="ancestral.models.engines.images.onnx:OnnxImageEngine",
     ),
-    task="ancestral.training.tasks.images:ImageTask",
+    task="ancestral.training.tasks.pictures:ImageTask",
 )
 
 
@@ -415,5 +415,5 @@ PIXELCNN_AUTOENCODER = dataclasses.replace(
     spec=PixelCNNAutoencoderSpec,
     tensors=autoencoder_tensors,
     network="ancestral.models.networks.pixelcnn:PixelCNNAutoencoder",
-    task="ancestral.training.tasks.reconstruction:ReconstructionTask",
+    task="ancestral.training.tasks.pictures:ReconstructionTask",
 )

@@ -171,5 +171,5 @@ PIXELRNN = Architecture(
     tensors=tensors,
     network="ancestral.models.networks.pixelrnn:PixelRNN",
     kernel="ancestral.models.kernels.pixelrnn:PixelRNNKernel",
-    task="ancestral.training.tasks.images:ImageTask",
+    task="ancestral.training.tasks.pictures:ImageTask",
 )

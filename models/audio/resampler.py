@@ -18,7 +18,7 @@ from ancestral.models.spec import FeatureSpec
 # What a voice sounds like above 8 kHz, where a network that samples 16 kHz is silent.
 #
 # Speech is noise there. So noise is added whose levels, in bands of 500 Hz, follow from the log-mels of the sound below
-# by a linear map of each voice, fitted to recordings at 24 kHz (training/high_band.py). Replacing a recording's own
+# by a linear map of each voice, fitted to recordings at 24 kHz (training/voice.py). Replacing a recording's own
 # band like this takes ViSQOL, of 4.73, from 3.2 without the band to 4.4.
 
 RATE = 24000

@@ -2,7 +2,7 @@
 
    What a row of pixels needs of the rows above is computed once, for the whole row; then every pixel costs its own
    features only, channel by channel: weights that the masks of networks/pixelcnn.py set to zero are not stored. Weights
-   are read from front to back, as pixelcnn_layout.py packs them; functions return where they end. */
+   are read from front to back, as pixelcnn.py packs them; functions return where they end. */
 #include "export.h"
 #include "images.h"
 

@@ -2,7 +2,7 @@
 
    What a row of pixels needs of the rows above is computed once, for the whole row; so are the LSTMs that come from the
    right, once a row is complete. Then every pixel costs its own features only, channel by channel. Weights are read from
-   front to back, as pixelrnn_layout.py packs them; functions return where they end.
+   front to back, as pixelrnn.py packs them; functions return where they end.
 
    The state of a picture: ``hidden``, the states of the row above and, left of the pixel, of its own row, with a margin on
    both sides; ``cells``, with a margin of one on the left; ``right``, the states that came from the right in the row

@@ -20,7 +20,7 @@ from ancestral.models.tensors import of_conditions
 # Three parts: what is used once per row, before its pixels; what is used once per sub-pixel, channel by channel, first
 # of all layers, then of the layers from there to the logits; and, of the Diagonal BiLSTM, what is used once per row
 # after its pixels, for the LSTMs that come from the right. Masked weights of sub-pixels are left out
-# (channel_groups.py).
+# (shared.py).
 
 Array = NDArray[np.float32]
 

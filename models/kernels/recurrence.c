@@ -1,5 +1,5 @@
 /* The element-wise passes of PixelRNN's LSTMs, for training on a CPU: one step of the recurrence, forwards and backwards
-   (networks/recurrence.py, whose Order says what a step is).
+   (networks/pixelrnn.py, whose Order says what a step is).
 
    All arrays of a direction d lie behind those of the one before. ``sizes``: directions, positions, pictures, features,
    taps, the tap whose cell is carried on, and the most rows (a position of a picture) that a step has. */

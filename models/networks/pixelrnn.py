@@ -1,7 +1,7 @@
 """PixelRNN (van den Oord et al. 2016, arXiv:1601.06759): Row LSTM and Diagonal BiLSTM.
 
 Feature maps are ``[H, columns, B, features]``, flattened where they are multiplied, so that a row and a pixel of all
-pictures lie together, as the recurrence (recurrence.py) reads them. Features are divided among the channels of a pixel
+pictures lie together, as the recurrence reads them. Features are divided among the channels of a pixel
 in equal runs, and see those of their own channel and of the channels before (mask B; mask A, for the picture itself,
 only those before). States of other pixels are seen whole, because those pixels come before.
 """

@@ -107,7 +107,7 @@ _MAX_NAMED: Final = 5
 _ENGLISH_WORDS: Final[dict[str, str]] = {
     "−": " minus ", "ð": "th", "Ð": "Th", "þ": "th", "Þ": "Th",
     "×": " times ", "÷": " divided by ", "±": " plus or minus ", "≈": " approximately ",
-    "≠": " != ", "≤": " <= ", "≥": " >= ",  # markup.py speaks them
+    "≠": " != ", "≤": " <= ", "≥": " >= ",  # spoken as relations below
     "√": " square root of ", "∑": " sum of ", "∫": " integral of ", "∂": " partial ", "∆": " delta ",
     "∇": " nabla ", "∈": " in ", "∞": " infinity ", "§": " section ", "¶": " paragraph ", "©": " copyright ",
     "®": " registered ", "™": " trademark ", "†": " dagger ", "‡": " double dagger ",

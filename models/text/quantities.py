@@ -25,8 +25,8 @@ from ancestral.models.text.rules import END, START, Match, Rule, SpannedText, ap
 # Written quantities to words: money, units, fractions, plain numbers.
 #
 # Every rule is a pattern and a function of its match. They are tried in the order of `RULES`, most specific
-# first, and what a rule has spoken has no digits left for a later one to find. Dates are in dates.py, numbers that are
-# names in codes.py, formulas in formulas.py.
+# first, and what a rule has spoken has no digits left for a later one to find. Dates, and numbers that are names, are
+# in numerals.py.
 
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|tn|[BT])\b)?"

@@ -165,7 +165,7 @@ def _quoted(text: str) -> str:
 
 # What plain text can say about how it is read: phonemes (``[[ … ]]``), pauses (``[pause:1.5s]``), voices
 # (``[voice:joe]``, or a name of the cast and a colon at the beginning of a line), how it is said (``[whispers]``, see
-# delivery.py), a lexicon.
+# script.py), a lexicon.
 #
 # Anything else that looks like one of them is refused: it is an instruction, and reading it aloud is not what its
 # writer wanted.

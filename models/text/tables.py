@@ -1,7 +1,7 @@
 """The tables of words and sounds in models/text/tables: plain text that is edited without Python.
 
 A section begins with ``[name]``. Its lines are entries, ``key = value``, or words with white space between them. Lines
-that begin with ``##`` are comments. emoji.txt alone has columns instead (emoji.py).
+that begin with ``##`` are comments. emoji.txt alone has columns instead (characters.py).
 """
 
 from __future__ import annotations

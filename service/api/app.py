@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import draw_from
 from ancestral.models.text import phonemize as read_aloud
-from ancestral.provenance.signer import Signer
+from ancestral.provenance.c2pa import Signer
 from ancestral.requests import whole
 from ancestral.service import __version__
 from ancestral.service.api.background import Background, Work
@@ -23,15 +23,15 @@ from ancestral.service.api.http.auth import Keys, check_key, check_origin, insta
 from ancestral.service.api.http.errors import check_query
 from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RateHeaders, RootMiddleware
 from ancestral.service.api.http.openapi import ANY_ERROR, complete
-from ancestral.service.api.routes import batches, books, elevenlabs, health, images, jobs, models, page, speech
+from ancestral.service.api.routes import batches, elevenlabs, images, jobs, models, page, speech
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from ancestral.service.jobs.state import AppState, KeyedSeeds
 from ancestral.service.settings import Settings
+from ancestral.service.telemetry.logging import tracing
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
-from ancestral.service.telemetry.tracing import tracing
 
 UPLOADS = (
     "/v1/audio/generations",
@@ -94,12 +94,13 @@ def _include_routers(app: FastAPI, settings: Settings) -> None:
     opened: dict[str, Any] = {"dependencies": [Depends(check_query)]}
     keyed: dict[str, Any] = {"dependencies": [Depends(check_key), Depends(check_query)], "responses": {401: {}}}
     pages = [page.router] if settings.page == "on" else []
-    for router in (health.router, page.reference, *pages, images.files):  # a secret in its URLs stands in for a key
+    # Of the files a secret in their URLs stands in for a key.
+    for router in (page.health_router, page.reference, *pages, images.files):
         app.include_router(router, **opened)
-    app.include_router(health.figures, **(opened if settings.public_metrics == "on" else keyed))
-    for resource in (speech, elevenlabs, images, jobs, batches, books, models):
-        app.include_router(resource.router, **keyed)
-    app.include_router(elevenlabs.search_router, **keyed)
+    app.include_router(page.figures, **(opened if settings.public_metrics == "on" else keyed))
+    resources = [module.router for module in (speech, elevenlabs, images, jobs, batches)]
+    for router in (*resources, batches.books_router, models.router, elevenlabs.search_router):
+        app.include_router(router, **keyed)
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key
 
 

@@ -17,8 +17,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Job
-from ancestral.service.broker.keys import LIFE_SECONDS
+from ancestral.service.broker.job import LIFE_SECONDS, Job
 from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_headers
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.state import AppState, Caller, submit_job

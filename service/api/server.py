@@ -185,7 +185,7 @@ async def until_ready(service: AppState) -> None:
 #
 # When the server stops, uvicorn closes websockets itself, and the socket at once. If the client is just sending, that
 # becomes a reset, which loses what the client has not read yet, the close frame included; and a session that cannot be
-# resumed would end in the middle. So the app closes its websockets (:mod:`ancestral.service.ws.connection`).
+# resumed would end in the middle. So the app closes its websockets (:mod:`ancestral.service.ws`).
 
 UNSENT_BYTES: Final = 1 << 14
 SEND_BUFFER_BYTES: Final = 1 << 15

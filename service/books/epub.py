@@ -21,8 +21,17 @@ from urllib.parse import unquote, urlsplit
 from ancestral.codecs.book import MAX_COVER_BYTES
 from ancestral.models.text import UnsupportedText
 from ancestral.models.text.languages.language import primary
-from ancestral.service.books.text import MAX_CHAPTERS, Book, Chapter, Paragraph
-from ancestral.service.books.xhtml import Block, Element, XmlError, read_blocks, read_xml
+from ancestral.service.books.xhtml import (
+    MAX_CHAPTERS,
+    Block,
+    Book,
+    Chapter,
+    Element,
+    Paragraph,
+    XmlError,
+    read_blocks,
+    read_xml,
+)
 
 MAX_FILES: Final = 20_000
 MAX_BYTES: Final = 1 << 30

@@ -21,12 +21,10 @@ from ancestral.codecs.book import COVERED, MEDIA_TYPES, BookWriter, Chapter, che
 from ancestral.errors import InvalidRequest
 from ancestral.models.text import Script
 from ancestral.models.text.script import Pronounced, Text
-from ancestral.provenance.files import sign_in_place
-from ancestral.provenance.signer import Signer
+from ancestral.provenance.c2pa import Signer, sign_in_place
 from ancestral.service.books.epub import MAX_TEXT_BYTES, Epub, EpubError, Item, read_epub
 from ancestral.service.books.parts import BookError, Part, PartsFolder
-from ancestral.service.books.text import Book, read_book
-from ancestral.service.books.xhtml import Block, Place, codec_of
+from ancestral.service.books.xhtml import Block, Book, Place, codec_of, read_book
 from ancestral.service.speech.timestamps import CaptionFormat, SentenceTimes, captions, written_parts
 from ancestral.speech.utterance import spoken
 

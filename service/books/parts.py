@@ -26,7 +26,7 @@ from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.frontend import skipped
 from ancestral.models.text.languages.language import primary
 from ancestral.models.text.script import Cast, Speaker
-from ancestral.service.books.text import Book, Paragraph
+from ancestral.service.books.xhtml import Book, Paragraph
 from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead
 from ancestral.speech.utterance import spoken
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.mix import VoiceMix
-from ancestral.catalog.models import SpeechModel
+from ancestral.catalog.models import SpeechModel, VoiceMix
 from ancestral.models.entries import Voice
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.languages.language import primary
 from ancestral.models.text.script import Cast
 from ancestral.service.books.output import open_book
 from ancestral.service.books.parts import BookError, Part, TimedSpan, distinct, notes_of, parts_of
-from ancestral.service.books.text import Book
+from ancestral.service.books.xhtml import Book
 from ancestral.speech.utterance import cast_of
 
 

@@ -1,20 +1,136 @@
-"""Files and batches of requests, as clients of OpenAI's batch interface upload and read them; and books.
-
-A batch or book is driven by whichever API process holds its lease. The results of its lines, or parts, are fields of a
-hash, one each: a process that takes over sees which are there, and two that drive one for a moment write the same.
-"""
+"""Files that are kept in Redis, and the batches and books made of them."""
 
 from __future__ import annotations
 
 import json
+import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Literal
 
-from ancestral.service.broker.artifacts import read_pieces
 from ancestral.service.broker.connection import UNAVAILABLE, Connection, Unwritable
-from ancestral.service.broker.keys import LIFE_SECONDS, key
+from ancestral.service.broker.job import LIFE_SECONDS, JobExpired, Keys, key
+from ancestral.service.broker.scripts import KEEP
+
+# The bytes of finished files: written as a draft by one process, then kept as long as their job.
+
+PIECE_BYTES: Final = 1 << 18
+"""Bytes read from Redis at a time."""
+_DRAFT_SECONDS: Final = 60
+_CLAIM_SECONDS: Final = 15
+"""Time after which another process takes over from one that died while writing."""
+
+
+class ArtifactStore:
+    """The files of jobs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def info(self, job_id: str) -> str | None:
+        """What was stored about a file with :meth:`Draft.keep`; None if there is no file.
+
+        Raises:
+            JobExpired: nor is there a job.
+        """
+        keys = Keys(job_id)
+        fields, exists = await self._connection.commands(
+            keys["job"], ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
+        )
+        status, info = fields
+        if status is None:
+            raise JobExpired(job_id)
+        return info.decode() if info is not None and exists else None
+
+    def read(self, job_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
+        return read_pieces(self._connection, Keys(job_id)["content"], start, stop)
+
+    def draft(self, job_id: str) -> Draft:
+        """A new draft, empty, of a job's file."""
+        return Draft(self._connection, job_id)
+
+
+class DraftLost(Exception):
+    """A draft is not what was written; it has to be written again."""
+
+
+class Draft:
+    """A file that is being written. One process at a time has the claim to write that of a job."""
+
+    def __init__(self, connection: Connection, job_id: str) -> None:
+        self._connection = connection
+        self._keys = Keys(job_id)
+        self._draft = key("draft", job_id, secrets.token_hex(8))
+        self._size, self._rewritten = 0, list[tuple[int, str]]()
+
+    async def claim(self) -> bool:
+        """Claim the job's file. False if another process is writing it."""
+        (claimed,) = await self._run(["SET", self._keys["drafting"], 1, "NX", "EX", _CLAIM_SECONDS])
+        return bool(claimed)
+
+    async def append(self, data: bytes) -> int:
+        """Append bytes, and renew the claim. Returns the size of the draft.
+
+        Raises:
+            DraftLost: it has expired, or Redis was cut off and has appended the bytes twice.
+        """
+        size, *_ = await self._run(
+            ["APPEND", self._draft, data],
+            ["EXPIRE", self._draft, _DRAFT_SECONDS],
+            ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS],
+        )
+        self._size += len(data)
+        if size != self._size:
+            raise DraftLost(self._draft)
+        return self._size
+
+    async def restart(self) -> None:
+        """Empty the draft, and renew the claim."""
+        await self._run(["DEL", self._draft], ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS])
+        self._size, self._rewritten = 0, []
+
+    async def overwrite(self, parts: Iterable[tuple[int, bytes]]) -> None:
+        """Write bytes at offsets, over those already written."""
+        rewritten = [*parts]
+        self._rewritten += [(offset, part.hex()) for offset, part in rewritten]
+        writes = [["SETRANGE", self._draft, offset, part] for offset, part in rewritten]
+        await self._run(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
+
+    def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read the draft; arguments as of :meth:`ArtifactStore.read`."""
+        return read_pieces(self._connection, self._draft, start, stop)
+
+    async def keep(self, info: str) -> None:
+        """Make the draft the job's file, if both still exist, and the draft is what was written. ``info`` describes
+        it."""
+        written = {"size": self._size, "rewritten": json.dumps(self._rewritten)}
+        await self._connection.run(KEEP, self._keys, draft=self._draft, info=info, **written)
+
+    async def discard(self) -> None:
+        """Delete the draft, if it was not kept, and release the claim."""
+        await self._run(["DEL", self._keys["drafting"]], ["DEL", self._draft])
+
+    async def _run(self, *commands: list[Any]) -> list[Any]:
+        return await self._connection.commands(self._draft, *commands)
+
+
+async def read_pieces(connection: Connection, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes ``start`` to ``stop`` of a key; raises JobExpired if they have expired."""
+    while start < stop:
+        (piece,) = await connection.commands(name, ["GETRANGE", name, start, min(start + PIECE_BYTES, stop) - 1])
+        if not piece:
+            raise JobExpired(name)
+        start += len(piece)
+        yield piece
+
+
+# Files and batches of requests, as clients of OpenAI's batch interface upload and read them; and books.
+#
+# A batch or book is driven by whichever API process holds its lease. The results of its lines, or parts, are fields of
+# a
+# hash, one each: a process that takes over sees which are there, and two that drive one for a moment write the same.
 
 Kind = Literal["file", "batch", "book"]
 Result = Literal["output", "error"]

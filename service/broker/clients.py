@@ -16,11 +16,23 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis import asyncio as redis
 
-from ancestral.service.broker.artifacts import ArtifactStore
-from ancestral.service.broker.batches import BatchStore
+from ancestral.service.broker.batches import ArtifactStore, BatchStore
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, Connection, retry_while_unavailable
-from ancestral.service.broker.job import Ended, Entry, Job, JobExpired, QueuePosition, Status, parse_entry, shard_of
-from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key, shard_for
+from ancestral.service.broker.job import (
+    LIFE_SECONDS,
+    PARKED_SECONDS,
+    Ended,
+    Entry,
+    Job,
+    JobExpired,
+    Keys,
+    QueuePosition,
+    Status,
+    key,
+    parse_entry,
+    shard_for,
+    shard_of,
+)
 from ancestral.service.broker.queue_scripts import RESUME, SUBMIT, SUSPEND
 from ancestral.service.broker.queues import Queues, decoded, end_job, parse_reply, read_jobs
 from ancestral.service.broker.scripts import ACKNOWLEDGE, CLAIM_SESSION, SAVE_SESSION, Script

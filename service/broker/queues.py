@@ -16,16 +16,18 @@ from typing import Any, Final
 
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import (
+    LIFE_SECONDS,
     Failure,
     Job,
+    Keys,
     Priority,
     Status,
     SymbolsLost,
     WorkerInfo,
     encode_field,
     new_job_id,
+    shard_for,
 )
-from ancestral.service.broker.keys import LIFE_SECONDS, Keys, shard_for
 from ancestral.service.broker.queue_scripts import END
 from ancestral.service.broker.scripts import UNFINISHED
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from ancestral.service.broker.keys import Keys
+from ancestral.service.broker.job import Keys
 
 # A Lua script, whose text names its keys and arguments.
 
@@ -20,7 +20,7 @@ class Script:
     name: str
     """Name in metrics."""
     keys: str
-    """The names of its keys, separated by spaces: kinds of keys.py, or else given by the caller."""
+    """The names of its keys, separated by spaces: kinds of job.py, or else given by the caller."""
     args: str
     """The names of its arguments, separated by spaces."""
     body: str

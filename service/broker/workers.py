@@ -25,10 +25,13 @@ from redis.asyncio.connection import AbstractConnection
 
 from ancestral.service.broker.connection import UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.job import (
+    LIFE_SECONDS,
     MAX_DEATHS,
+    PARKED_SECONDS,
     Failure,
     Job,
     JobExpired,
+    Keys,
     Piece,
     Priority,
     ResumePoint,
@@ -38,9 +41,10 @@ from ancestral.service.broker.job import (
     Status,
     SymbolsLost,
     WorkerInfo,
+    key,
+    shard_for,
     shard_of,
 )
-from ancestral.service.broker.keys import LIFE_SECONDS, PARKED_SECONDS, Keys, key, shard_for
 from ancestral.service.broker.queue_scripts import CLAIM, EXPIRED, RELEASE, RENEW
 from ancestral.service.broker.queues import end_job, parse_reply, read_jobs
 from ancestral.service.broker.scripts import ANNOUNCE, ENROL, PREVIEW, PUBLISH, SET_FIELDS, Script
@@ -367,7 +371,7 @@ class Workers:
             priority: of the queue.
             worker: its id.
             models: SHA-256 of the weights, name of the engine and probe of its arithmetic
-                (:meth:`ancestral.catalog.sampler.Sampler.warm`), by the id of the model.
+                (:meth:`ancestral.catalog.models.Sampler.warm`), by the id of the model.
             shard: of the queue.
             last: whether this takes the worker's last free slot.
             suspect_held: whether the worker has a lease that is :attr:`Lease.suspect`, in whatever shard. It gets no

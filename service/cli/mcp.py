@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ancestral.command_line import FILE, click_errors
-from ancestral.service.cli.server_options import connected, server_options
+from ancestral.service.cli.local.model import connected, server_options
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer

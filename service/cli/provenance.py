@@ -23,7 +23,7 @@ def init(directory: Path, name: str) -> None:
     It is valid for a year, and issued by a root of its own, which no verifier trusts: they say that a file is signed
     and unaltered, but not that they know by whom. For that, get a certificate from an authority on C2PA's trust list.
     """
-    from ancestral.provenance.signer import SignerError, make_trial_chain
+    from ancestral.provenance.c2pa import SignerError, make_trial_chain
 
     with click_errors(SignerError, OSError):
         certificate, key = make_trial_chain(directory, name)

@@ -31,10 +31,9 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         from ancestral.service.api.app import create_app
         from ancestral.service.api.http.auth import Keys, KeysError
         from ancestral.service.api.server import serve
-        from ancestral.service.broker.topology import UrlError, check_url
+        from ancestral.service.broker.connection import UrlError, check_url
         from ancestral.service.cli.local import embedded
-        from ancestral.service.cli.local.banner import address_of, banner
-        from ancestral.service.cli.local.sockets import AddressError, listen
+        from ancestral.service.cli.local.supervisor import AddressError, address_of, banner, listen
         from ancestral.service.settings import SettingsError, load_settings
         from ancestral.service.telemetry import logging as logs
 

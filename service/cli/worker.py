@@ -33,8 +33,8 @@ def command(check: bool) -> None:
         from ancestral.loader import LoadedModels, load_models
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.entries import ModelError
-        from ancestral.service.broker.topology import UrlError, check_url
-        from ancestral.service.cli.local.sockets import AddressError, listen
+        from ancestral.service.broker.connection import UrlError, check_url
+        from ancestral.service.cli.local.supervisor import AddressError, listen
         from ancestral.service.settings import Settings, SettingsError, load_settings
         from ancestral.service.telemetry.logging import configure_logging
         from ancestral.service.worker import run_worker

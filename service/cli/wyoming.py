@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from ancestral.command_line import click_errors
-from ancestral.service.cli.server_options import chosen_model, server_options
+from ancestral.service.cli.local.model import chosen_model, server_options
 
 _STREAMS: Final = 64
 """Most streams at a time, if a server samples them."""

@@ -19,7 +19,7 @@ from ancestral.requests import (
     Seed,
     StrictRequest,
 )
-from ancestral.service.ws.messages import ApiKey, ServerEvent, SessionClose
+from ancestral.service.ws import ApiKey, ServerEvent, SessionClose
 
 
 class ImageGenerate(ClassRequest):

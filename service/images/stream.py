@@ -39,22 +39,24 @@ from ancestral.service.images.schemas import (
     ImageUsage,
     TokenDetails,
 )
-from ancestral.service.jobs.events import event
 from ancestral.service.jobs.planning import image_job
 from ancestral.service.jobs.plans import PayloadError, plan_of
 from ancestral.service.jobs.state import AppState, submit_job
-from ancestral.service.jobs.stream import JobReader, job_end
+from ancestral.service.jobs.stream import JobReader, event, job_end
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.connection import (
+from ancestral.service.ws import (
     FRAME_BYTES,
     BoundedWebSocket,
     CloseConnection,
     Credentials,
     Disconnected,
+    ServerEvent,
     WsConnection,
+    error_event,
+    parse_message,
     receive_loop,
+    wrong_order,
 )
-from ancestral.service.ws.messages import ServerEvent, error_event, parse_message, wrong_order
 
 _EVENTS: Final = (ImagePartial, ImageCompleted)
 _EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)

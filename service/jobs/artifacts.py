@@ -28,25 +28,33 @@ from numpy.typing import NDArray
 
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import ImageModel, Model, SpeechModel
-from ancestral.catalog.sampler import Plan
+from ancestral.catalog.models import ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.detection.query import Examination, verdict
 from ancestral.errors import NotFound
 from ancestral.images.drawing import Completion, Drawing, Edit, PictureEncoding, PictureScore, picture_recipe
 from ancestral.images.files import decoder_of, file_of
 from ancestral.images.pixels import MEDIA_TYPES, encode
-from ancestral.provenance.c2pa import COMPOSITE, EMBEDDED, SAMPLED, Claim, SigningError, detached, sign, sign_stream
-from ancestral.provenance.signer import Signer
-from ancestral.service.broker.artifacts import PIECE_BYTES, Draft, DraftLost
+from ancestral.provenance.c2pa import (
+    COMPOSITE,
+    EMBEDDED,
+    SAMPLED,
+    Claim,
+    Signer,
+    SigningError,
+    detached,
+    sign,
+    sign_stream,
+)
+from ancestral.service.broker.batches import PIECE_BYTES, Draft, DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Ended, Job, JobExpired, Piece, Status
 from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
 from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
 from ancestral.service.jobs.stream import drop_published, failure_error
-from ancestral.speech.decoder import AudioDecoder
 from ancestral.speech.encoder import SoundEncoder, recipe_of, tags_of
+from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
 
 ZIP: Final = "application/zip"

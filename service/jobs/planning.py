@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import ANY, ImageModel, Model, SpeechModel
-from ancestral.catalog.sampler import Plan
+from ancestral.catalog.models import ANY, ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.query import Examination
@@ -49,8 +48,7 @@ from ancestral.images.files import laid_out
 from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
-from ancestral.provenance.c2pa import ingredient_of
-from ancestral.provenance.signer import Signer
+from ancestral.provenance.c2pa import Signer, ingredient_of
 from ancestral.requests import (
     MAX_PICTURES,
     AudioRequest,
@@ -69,7 +67,7 @@ from ancestral.requests import (
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.state import AppState
 from ancestral.service.settings import Settings
-from ancestral.speech.decoder import recording_bytes
+from ancestral.speech.sampler import recording_bytes
 from ancestral.speech.utterance import Generation, RecordingScore, Utterance, read_text, utterance
 
 SHORT_TEXT_CHARACTERS: Final = 1000

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ancestral.catalog.sampler import Part, Plan, Sampler
+from ancestral.catalog.models import Part, Plan, Sampler
 from ancestral.detection.examine import Picture, Sound, examine
 from ancestral.detection.query import Examination
 from ancestral.formats import LENGTH_IN_HEADER
@@ -29,8 +29,7 @@ from ancestral.service.broker.job import Piece, Priority, ResumePoint, Snapshot,
 from ancestral.service.broker.workers import Lease
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
 from ancestral.service.jobs.plans import plan_of
-from ancestral.speech.sampler import RecordingScorer, SentencePart, SpeechSampler
-from ancestral.speech.timing import Timing
+from ancestral.speech.sampler import RecordingScorer, SentencePart, SpeechSampler, Timing
 from ancestral.speech.utterance import Generation, RecordingScore, SoundPlan, Utterance
 
 LONGEST_SECONDS: Final = 1.0

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import Model
-from ancestral.catalog.sampler import Plan
+from ancestral.catalog.models import Model, Plan
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.errors import InvalidRequest
-from ancestral.provenance.signer import Signer
+from ancestral.provenance.c2pa import Signer
 from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS, Clients, SeedCounter
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Priority, WorkerInfo
@@ -27,9 +26,8 @@ from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.artifacts import Artifacts
 from ancestral.service.jobs.plans import JobSpec, dump
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import current_job, request_id
+from ancestral.service.telemetry.logging import Tracing, current_job, request_id
 from ancestral.service.telemetry.metrics import ApiMetrics
-from ancestral.service.telemetry.tracing import Tracing
 from ancestral.speech.utterance import SoundPlan
 
 

@@ -1,13 +1,16 @@
-"""Reads a job's symbols from Redis in order. What has been read is acknowledged: a slow client only delays itself."""
+"""What a worker publishes of a job, read by position; and server-sent events."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from fastapi.sse import format_sse_event
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.broker.clients import Clients
@@ -15,6 +18,18 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Begin, Ended, Failure, Job, JobExpired, Piece, Preview, Status
 from ancestral.service.errors import Conflict, Overloaded, ServiceError, content_expired, redis_unavailable
 from ancestral.service.jobs.plans import Sampled
+
+# Server-sent events of jobs. Apart from the reader of jobs, which a worker loads: it has no web framework.
+
+
+def event(payload: BaseModel | Mapping[str, Any]) -> bytes:
+    """One server-sent event; the ``None`` fields of a model are left out."""
+    if isinstance(payload, BaseModel):
+        return format_sse_event(data_str=payload.model_dump_json(exclude_none=True))
+    return format_sse_event(data_str=json.dumps(payload))
+
+
+# Reads a job's symbols from Redis in order. What has been read is acknowledged: a slow client only delays itself.
 
 
 def failure_error(failure: Failure | None) -> AncestralError:

@@ -12,7 +12,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.formats import AudioFormat
 from ancestral.models.text import InputFormat, Rest, Sentence, Word
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, Seed, example
-from ancestral.service.ws.messages import ServerEvent
+from ancestral.service.ws import ServerEvent
 
 # Times of words, phonemes and visemes, as clients see them.
 

@@ -12,8 +12,7 @@ import pytest
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from bench import engines, pictures
 from bench.capacity import MAY_WAIT, UTTERANCE_SECONDS, WAIT_SECONDS, Costs, breaking_point, highest_load, plan, waits
-from bench.report import report
-from bench.scrape import quantile, total
+from bench.report import quantile, report, total
 from tests.models.random_models import TINY_SPECS
 from tests.random_weights import lively_checkpoint
 

@@ -24,7 +24,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from ancestral.service.broker.keys import key
+from ancestral.service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.envelope import check_envelope
 from tests.service.servers import Server, command, running

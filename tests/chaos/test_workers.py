@@ -23,8 +23,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ancestral.service.broker.job import MAX_DEATHS
-from ancestral.service.broker.keys import key
+from ancestral.service.broker.job import MAX_DEATHS, key
 from tests.chaos.servers import PRIORITIES
 from tests.chaos.support import (
     FETCHED,

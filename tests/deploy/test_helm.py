@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from ancestral.service import __version__
-from ancestral.service.broker.job import Priority
-from ancestral.service.broker.keys import key
+from ancestral.service.broker.job import Priority, key
 from deploy.queries import selectors
 from tests.deploy.support import UID, settings
 from tests.paths import ROOT

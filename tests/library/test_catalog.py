@@ -29,8 +29,7 @@ from ancestral.catalog.catalog import (
     effective_aliases,
     load_catalog,
 )
-from ancestral.catalog.mix import MixError, find_voice, mix, parse_weights
-from ancestral.catalog.models import nearest
+from ancestral.catalog.models import MixError, find_voice, mix, nearest, parse_weights
 from ancestral.catalog.seeds import EXACT, digest_seed, seed_of_text, seed_or_drawn
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_picture

@@ -30,7 +30,7 @@ from ancestral.loader import load_models
 from ancestral.service.api.app import create_app
 from ancestral.service.api.http.auth import Keys
 from ancestral.service.api.server import server_of
-from ancestral.service.cli.local.sockets import listen
+from ancestral.service.cli.local.supervisor import listen
 from ancestral.service.settings import PREFIX, Settings, load_settings
 from ancestral.service.telemetry.logging import json_handler
 from ancestral.service.worker import run_worker

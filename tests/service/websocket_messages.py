@@ -17,7 +17,7 @@ from ancestral.service.speech.elevenlabs.schemas import StreamQuery
 from ancestral.service.speech.elevenlabs.websockets import CONTEXTS, STREAM_INPUT
 from ancestral.service.speech.session import native
 from ancestral.service.speech.session.state import SPEECH_MESSAGES
-from ancestral.service.ws.messages import ErrorEvent, NoQuery
+from ancestral.service.ws import ErrorEvent, NoQuery
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ from ancestral.training.data.images import Pictures
 from ancestral.training.export import export, graphs
 from ancestral.training.export.graph import Graph
 from ancestral.training.export.parity import ParityError
-from ancestral.training.loop import LoopConfig, Trainer, train
-from ancestral.training.start import STATE, branch, fit_speakers, read_start
+from ancestral.training.loop import STATE, LoopConfig, Trainer, branch, fit_speakers, read_start, train
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.random_models import TINY_SPECS, random_checkpoint
@@ -347,7 +346,7 @@ _STEP_IN_A_GROUP = """
 from pathlib import Path
 import torch
 import torch.distributed as dist
-from ancestral.training.torchrun import process_group
+from ancestral.training.loop import process_group
 
 weight = torch.nn.Parameter(torch.ones(3))
 with process_group():

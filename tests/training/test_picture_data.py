@@ -14,7 +14,7 @@ from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.training.corpora import build, characters, expected
 from ancestral.training.corpora.avatars import on_white
 from ancestral.training.corpora.characters import ATTRIBUTES, Parts, coloured, compose, drawn, read_parts, value_in
-from ancestral.training.corpora.palette import make_palette, to_indices
+from ancestral.training.corpora.pictures import make_palette, to_indices
 from ancestral.training.data.images import PicturesError, binarise, read_image, read_pictures, write_sheet
 from tests.training.pictures import CLASSES, COUNT, PALETTE, STYLES, Arrays, debian_package, png, random_arrays
 

@@ -22,34 +22,28 @@ from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.spec import ImageSpec
 from ancestral.service.cli.main import ancestral
-from ancestral.training.data.batches import IdentityBatches, first_two, kept_pixels
-from ancestral.training.data.images import Pictures, read_image
-from ancestral.training.evaluation.edits import (
-    draw_edits,
-    edits_of,
-    metropolis_hastings,
-    telling_regions,
-    without_context,
-)
+from ancestral.training.data.images import IdentityBatches, Pictures, first_two, kept_pixels, read_image
 from ancestral.training.evaluation.images import (
-    draw_classes,
-    draw_named,
-    independent_nats,
-    marginal_nats,
-    png_bits,
-    write_classes,
-)
-from ancestral.training.evaluation.judges import (
     classifier_spec,
     count_copies,
+    draw_classes,
+    draw_edits,
+    draw_named,
+    edits_of,
+    independent_nats,
+    marginal_nats,
+    metropolis_hastings,
     nearest,
+    png_bits,
     precision_recall,
+    telling_regions,
     train_classifier,
+    without_context,
+    write_classes,
 )
 from ancestral.training.metrics import Retrieval, accuracy, adherence, classify, retrieval
 from ancestral.training.model_card import with_sheet
-from ancestral.training.tasks.images import ImageTask
-from ancestral.training.tasks.pictures import MARGIN, semi_hard, squared_distances, triplet_loss
+from ancestral.training.tasks.pictures import MARGIN, ImageTask, semi_hard, squared_distances, triplet_loss
 from tests.models.random_models import CLASS, EDITS, PALETTE, checkpoint_of, pictures_of, tiny
 from tests.training.pictures import HEIGHTS, QUARTERS, SIDES, png, quarters, write_set
 
@@ -120,7 +114,7 @@ def test_missing_variety_costs_recall_and_strange_pictures_cost_precision() -> N
 def test_the_nearest_in_colour_come_first_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     real = np.array([0, 100, 50, 60, 255, 7], np.uint8).reshape(6, 1, 1, 1)
     for chunk in (1000, 2):
-        monkeypatch.setattr("ancestral.training.evaluation.judges._CHUNK", chunk)
+        monkeypatch.setattr("ancestral.training.evaluation.images._CHUNK", chunk)
         indices, distances = nearest(real[3:4], real, seen_as(256), 4)
         assert indices.tolist() == [[3, 2, 1, 5]]
         assert np.allclose(distances, [[0.0, 10.0, 40.0, 53.0]])

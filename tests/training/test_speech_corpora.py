@@ -30,13 +30,24 @@ from ancestral.models.text.frontend import in_language
 from ancestral.models.text.phonemes import is_pause
 from ancestral.training.corpora import NAMES, CorpusError, align_corpus, build, read, sentences, teachers
 from ancestral.training.corpora.align import Aligner
-from ancestral.training.corpora.alphabets import AMERICAN, BRAZILIAN, BRITISH, FRENCH, ITALIAN, JOE, SPANISH, spell
-from ancestral.training.corpora.layouts import Writer
-from ancestral.training.corpora.packages import Wheel
+from ancestral.training.corpora.packages import Wheel, Writer
 from ancestral.training.corpora.sentences import allison
-from ancestral.training.corpora.teachers import as_products, earlier, session, shared
+from ancestral.training.corpora.teachers import (
+    AMERICAN,
+    BRAZILIAN,
+    BRITISH,
+    FRENCH,
+    ITALIAN,
+    JOE,
+    SPANISH,
+    as_products,
+    earlier,
+    session,
+    shared,
+    spell,
+)
 from ancestral.training.data.speech import Clip, Dataset, TimedPhone, held_out, prepare
-from ancestral.training.high_band import fit_high_band
+from ancestral.training.voice import fit_high_band
 from tests.training.pictures import npm_package
 from tests.training.sounds import CODING, FEATURES, RATE, SENTENCES, said, spoken, teacher, tone
 

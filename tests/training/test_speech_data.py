@@ -18,22 +18,25 @@ from ancestral.models.audio.shaping import decode_excitation, encode_excitation,
 from ancestral.models.checkpoint import load
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.service.cli.main import ancestral
-from ancestral.training.blur import smooth
 from ancestral.training.corpora import read
-from ancestral.training.data.pack import pack
-from ancestral.training.data.pitch import analyze, pitch, sounding_frames, speaker_pitch_range, trim_silence
 from ancestral.training.data.speech import (
     PCM,
     Clip,
     Dataset,
     PreparedClip,
+    analyze,
     by_speaker,
     frame_durations,
     held_out,
     load_wave,
     lowered,
+    pack,
     pauses_of_silence,
+    pitch,
     prepare,
+    sounding_frames,
+    speaker_pitch_range,
+    trim_silence,
 )
 from ancestral.training.evaluation.speech import (
     Heard,
@@ -50,7 +53,7 @@ from ancestral.training.evaluation.speech import (
     spectrogram,
     write_listening_page,
 )
-from ancestral.training.metrics import contrast_strength, ripple_depth, variance_ratio
+from ancestral.training.metrics import contrast_strength, ripple_depth, smooth, variance_ratio
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.sounds import (
     CODING,

@@ -18,12 +18,11 @@ from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.engines.speech.torch_engine import TorchEngine
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.text.acoustic import frame_positions
-from ancestral.training.adversary import MelDiscriminator, adversarial_losses
-from ancestral.training.blur import WIDTHS, blurred, smooth
 from ancestral.training.data.acoustic import Batch, collate, draw
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
+from ancestral.training.metrics import WIDTHS, blurred, smooth
 from ancestral.training.model_card import card
-from ancestral.training.tasks.acoustic import AcousticTask, losses, run
+from ancestral.training.tasks.acoustic import AcousticTask, MelDiscriminator, adversarial_losses, losses, run
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.paths import ROOT
 from tests.training.sounds import EVEN, FEATURES, FRAMES, PHONES, SHAPED, SPEAKERS, WAVENET
@@ -198,7 +197,7 @@ def test_smoothing_is_a_mean_over_bands() -> None:
 
 
 def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ancestral.training.blur._IN_TIME", 0.0)
+    monkeypatch.setattr("ancestral.training.metrics._IN_TIME", 0.0)
     task, dataset = WaveNetTask(SHAPED, (excited,), EVEN, crop_frames=20), Dataset(excited)
     clip, bands = dataset.clips[3], FEATURES.mel_bands
     for start in (0, 17):
@@ -224,7 +223,7 @@ def test_crops_blurred_in_time_move_less(excited: Path, monkeypatch: pytest.Monk
     assert frames is not None
     restless = symbols, np.random.default_rng(1).standard_normal(frames.shape).astype(np.float32)
     for share in (0.0, 1.0):
-        monkeypatch.setattr("ancestral.training.blur._IN_TIME", share)
+        monkeypatch.setattr("ancestral.training.metrics._IN_TIME", share)
         rng = np.random.default_rng(0)  # the first number is that of bands
         _, frames = blurred(restless, dataset, clip, 0, SHAPED.conditioner_layers, rng)
         assert frames is not None

@@ -28,14 +28,19 @@ from ancestral.models.networks import load_network
 from ancestral.models.spec import LABEL_ROWS, SpecError
 from ancestral.models.tensors import random_tensors
 from ancestral.training.data.images import Pictures, held_out, read_image, read_pictures, spread
-from ancestral.training.data.pack import pack
-from ancestral.training.evaluation.reconstructions import reconstruction_report
+from ancestral.training.data.speech import pack
+from ancestral.training.evaluation.images import reconstruction_report
 from ancestral.training.loop import LoopConfig, Trainer, fastest_precision, train
 from ancestral.training.metrics import accuracy, embed, retrieve
 from ancestral.training.tasks.acoustic import AcousticTask
-from ancestral.training.tasks.images import ImageTask, edited_bits, likelihood
-from ancestral.training.tasks.pictures import ClassificationTask, EmbeddingTask
-from ancestral.training.tasks.reconstruction import ReconstructionTask
+from ancestral.training.tasks.pictures import (
+    ClassificationTask,
+    EmbeddingTask,
+    ImageTask,
+    ReconstructionTask,
+    edited_bits,
+    likelihood,
+)
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.pictures import CLASSES, COUNT, PALETTE, QUARTERS, SIDES, SPEC, quarters, random_arrays, write_set
 from tests.training.sounds import EVEN, FEATURES, FRAMES, SHAPED, WAVENET

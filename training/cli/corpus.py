@@ -81,7 +81,7 @@ def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: st
 @click.option("--size", type=click.IntRange(1), default=40, show_default=True, help="MiB of a part, at most.")
 def pack(prepared: tuple[Path, ...], output: Path, size: int) -> None:
     """Divide PREPARED corpora into parts, to take them to a machine piece by piece: each can be given to --data."""
-    from ancestral.training.data.pack import pack
+    from ancestral.training.data.speech import pack
 
     with click_errors(ValueError):
         parts = pack(prepared, output, size << 20)

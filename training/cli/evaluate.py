@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ancestral.speech.utterance import Utterance
     from ancestral.speech.voice import Speech
     from ancestral.training.evaluation.speech import Heard, Listener, OpinionJudge, Wave
-    from ancestral.training.tasks.images import ImageTask
+    from ancestral.training.tasks.pictures import ImageTask
 
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -94,20 +94,20 @@ def images(
     """
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.engines import load_image_engine
-    from ancestral.training.evaluation.edits import edited_figures
     from ancestral.training.evaluation.images import (
         draw_classes,
         draw_matched,
         draw_named,
+        edited_figures,
         fidelity_figures,
         likelihood_figures,
         named_figures,
+        reconstruction_report,
         write_classes,
         write_nearest,
     )
-    from ancestral.training.evaluation.reconstructions import reconstruction_report
     from ancestral.training.model_card import SHEET
-    from ancestral.training.tasks.images import ImageTask
+    from ancestral.training.tasks.pictures import ImageTask
 
     with click_errors(ValueError):
         loaded = checkpoints.load(checkpoint)
@@ -175,7 +175,7 @@ def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier |
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
     from ancestral.models.classification import PictureClassifier
-    from ancestral.training.evaluation.judges import classifier_spec, train_classifier
+    from ancestral.training.evaluation.images import classifier_spec, train_classifier
 
     if path is None:
         if all(len(values) == 1 for _, values in task.spec.attributes):

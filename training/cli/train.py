@@ -200,7 +200,7 @@ def acoustic(
 def high_band(corpora: tuple[Path, ...], output: Path, count: int) -> None:
     """Fit what the voices of CORPORA, of 24 kHz, sound like above 8 kHz. It takes a second a voice."""
     from ancestral.training.corpora import read
-    from ancestral.training.high_band import fit_high_band
+    from ancestral.training.voice import fit_high_band
 
     with click_errors(ValueError):
         figures = fit_high_band([clip for corpus in corpora for clip in read(corpus)], output, count)
@@ -299,15 +299,14 @@ def _run(
 ) -> None:
     import torch
 
-    from ancestral.training import torchrun
-    from ancestral.training.loop import LoopConfig, train
-    from ancestral.training.start import branch
+    from ancestral.training import loop
+    from ancestral.training.loop import LoopConfig, branch, train
 
     given = _given(learning_rate=learning_rate, **schedule)
-    count = processes or torchrun.world_size() or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
-    with click_errors(ValueError), torchrun.process_group():
+    count = processes or loop.world_size() or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    with click_errors(ValueError), loop.process_group():
         if anneal_from is not None:
-            begun, rate = torchrun.rank_zero_first(lambda: branch(anneal_from, output))
+            begun, rate = loop.rank_zero_first(lambda: branch(anneal_from, output))
             given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
             steps += begun
         config: Any = LoopConfig(steps, seed=seed, **given)

@@ -1,6 +1,6 @@
 """``ancestral corpus build NAME``: makes the corpora from packages; reads LJSpeech and VCTK layouts, too.
 
-Corpora of sound are folders in our layout (layouts.py), those of pictures hold a ``pictures.npz`` (pictures.py).
+Corpora of sound are folders in our layout (packages.py), those of pictures hold a ``pictures.npz`` (pictures.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ancestral.models.text import Sentence, UnsupportedText, phonemize
 from ancestral.models.text.frontend import skipped
 from ancestral.training.corpora import avatars, characters, sprites
 from ancestral.training.corpora.avatars import STYLES
-from ancestral.training.corpora.layouts import CorpusError, Writer, read
+from ancestral.training.corpora.packages import CorpusError, Writer, read
 from ancestral.training.corpora.pictures import digits, fashion
 from ancestral.training.corpora.sentences import own_script, script
 from ancestral.training.corpora.sprites import SPECIES

@@ -15,10 +15,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.training.corpora.packages import SourcePackage
-from ancestral.training.corpora.palette import make_palette, to_indices, with_alpha
-from ancestral.training.corpora.pictures import Part, Progress, part_of, write_pictures
-from ancestral.training.corpora.tables import table
+from ancestral.training.corpora.packages import SourcePackage, table
+from ancestral.training.corpora.pictures import (
+    Part,
+    Progress,
+    make_palette,
+    part_of,
+    to_indices,
+    with_alpha,
+    write_pictures,
+)
 from ancestral.training.data.images import decoded
 
 SIZE = 32

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.training.corpora.tables import table
+from ancestral.training.corpora.packages import table
 
 WORDNET = Path("/usr/share/wordnet")
 HELD_OUT = 100

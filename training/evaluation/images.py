@@ -1,4 +1,4 @@
-"""Evaluation of image models: likelihood of real pictures and its baselines, sampled pictures and their sheets."""
+"""How good pictures are: judges, samples, edits and reconstructions."""
 
 from __future__ import annotations
 
@@ -6,25 +6,178 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ancestral.models.architectures.classifier import ClassifierSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
-from ancestral.models.networks import load_network
+from ancestral.models.engines.images.engine import Edit, ImageEngine, ImageStreamRequest
+from ancestral.models.networks import build_network, load_network
+from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
-from ancestral.models.spec import STYLE, ImageSpec
-from ancestral.training.data.images import Images, Pictures, png_size, write_sheet
-from ancestral.training.evaluation.judges import count_copies, nearest, precision_recall
-from ancestral.training.metrics import accuracy, adherence, features
-from ancestral.training.tasks.images import ImageTask, likelihood, nats
+from ancestral.models.spec import STYLE, ImageSpec, PictureSpec
+from ancestral.training.data.images import (
+    Epochs,
+    Images,
+    Mask,
+    Pictures,
+    binarise,
+    first_two,
+    png_size,
+    spread,
+    write_sheet,
+)
+from ancestral.training.metrics import (
+    accuracy,
+    adherence,
+    classification_loss,
+    classifier_of,
+    classify,
+    embed,
+    features,
+    reconstruct,
+    retrieval,
+    write_rows,
+)
+from ancestral.training.model_card import SHEET
+from ancestral.training.tasks.pictures import ImageTask, ReconstructionTask, likelihood, nats
+
+# Judges of sampled pictures: classifiers that are trained here, precision and recall, nearest training pictures.
+
+_BATCH = 100
+_CHUNK = 2048
+"""Real pictures that are compared at once."""
+_NEIGHBOURS = 3
+"""k of precision and recall, as in their paper."""
+_NEAR = 0.05
+"""The share of real test pictures that count as near to the training set."""
+
+
+def train_classifier(pictures: Pictures, spec: ClassifierSpec, seen: int = 500_000, seed: int = 0) -> PictureClassifier:
+    """A classifier of all attributes, trained on real pictures in memory, for a model that has none of its own.
+
+    Args:
+        pictures: real ones, not binarised. Labels that are unspecified are left out of the loss.
+        spec: of the classifier.
+        seen: training examples in all, so that small sets get more epochs.
+        seed: of the initial weights and of the order.
+    """
+    torch.manual_seed(seed)
+    network = build_network(spec)
+    rng, epochs, steps = np.random.default_rng(seed), Epochs(len(pictures.images), seed), seen // _BATCH
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    for step in range(steps):
+        chosen = epochs.take(step * _BATCH, _BATCH, 0)
+        images = pictures.images[chosen]
+        symbols = binarise(images, rng) if spec.binary else images
+        optimizer.zero_grad()
+        logits = network(torch.from_numpy(symbols.astype(np.int64)))
+        classification_loss(spec, logits, torch.from_numpy(pictures.labels[chosen])).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    return classifier_of(spec, network)
+
+
+def classifier_spec(spec: PictureSpec, attributes: tuple[tuple[str, tuple[str, ...]], ...]) -> ClassifierSpec:
+    """The spec of a classifier of what a network draws."""
+    return ClassifierSpec(spec.height, spec.width, spec.channels, spec.levels, spec.palette, attributes)
+
+
+class Fidelity(NamedTuple):
+    """Precision and recall of sampled pictures (Kynkäänniemi et al. 2019, section 3)."""
+
+    precision: float
+    """The share of sampled pictures that lie among the real ones."""
+    recall: float
+    """The share of real pictures that lie among the sampled ones."""
+
+
+def precision_recall(sampled: NDArray[np.float32], real: NDArray[np.float32]) -> Fidelity:
+    """Precision and recall of features ``[N, F]`` and ``[M, F]``, N and M best equal and in the hundreds.
+
+    A picture lies among others if it is within the distance of one of them to its third nearest neighbour.
+    """
+    across = _distances(sampled, real)
+    within = across <= _radii(real)
+    around = across <= _radii(sampled)[:, None]
+    return Fidelity(float(within.any(axis=1).mean()), float(around.any(axis=0).mean()))
+
+
+def _radii(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The squared distance of each to its third nearest neighbour; the nearest of all is itself."""
+    rank = min(_NEIGHBOURS, len(features) - 1)
+    return np.partition(_distances(features, features), rank, axis=1)[:, rank]
+
+
+def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    squares: NDArray[np.float32] = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * (a @ b.T)
+    return squares.clip(0.0)
+
+
+def nearest(images: Images, real: Images, spec: ImageSpec, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The ``count`` nearest real pictures of each picture, nearest first.
+
+    Args:
+        images: pixels ``[N, H, W, C]``.
+        real: pixels or, with a palette, symbols.
+        spec: of the symbols.
+        count: at most as many as there are real pictures.
+
+    Returns:
+        Their indices, and the root mean squares of the differences in pixels, 0 to 255: ``[N, count]`` each.
+    """
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    squares = np.zeros((len(images), 0), np.float32)
+    indices = np.zeros((len(images), 0), np.int64)
+    for start in range(0, len(real), _CHUNK):
+        chunk = real[start : start + _CHUNK]
+        pixels = pixels_of(chunk, spec) if spec.palette else chunk
+        found = _distances(flat, pixels.reshape(len(pixels), -1).astype(np.float32))
+        squares = np.concatenate([squares, found], axis=1)
+        numbers = np.broadcast_to(np.arange(start, start + len(chunk)), found.shape)
+        indices = np.concatenate([indices, numbers], axis=1)
+        order = np.argsort(squares, axis=1, kind="stable")[:, :count]
+        squares = np.take_along_axis(squares, order, axis=1)
+        indices = np.take_along_axis(indices, order, axis=1)
+    return indices, np.sqrt(squares / flat.shape[1])
+
+
+class Copies(NamedTuple):
+    """How near sampled pictures are to training pictures, beside real test pictures."""
+
+    distance: float
+    """The median distance to the nearest training picture, in root mean squares of pixels, 0 to 255."""
+    distance_of_real: float
+    """The median distance of test pictures."""
+    copies: float
+    """The share of sampled pictures that are nearer than nineteen in twenty test pictures."""
+    equal: float
+    """The share that equals a training picture."""
+    equal_of_real: float
+    """The share of test pictures."""
+
+
+def count_copies(sampled: Images, test: Images, train: Images, spec: ImageSpec) -> Copies:
+    """Compare sampled and test symbols with the training set, which is pixels or, with a palette, symbols."""
+    mine, theirs = (nearest(pixels_of(images, spec), train, spec, 1)[1][:, 0] for images in (sampled, test))
+    threshold = np.quantile(theirs, _NEAR)
+    # Sums in single precision are not exact: pixels that differ in one step are 1 / sqrt(size) apart.
+    same = 0.5 / np.sqrt(train[0].size)
+    shares = (float((mine < threshold).mean()), float((mine < same).mean()), float((theirs < same).mean()))
+    return Copies(float(np.median(mine)), float(np.median(theirs)), *shares)
+
+
+# Evaluation of image models: likelihood of real pictures and its baselines, sampled pictures and their sheets.
 
 _SHOWN = 10
 """Pictures of a class on a sheet."""
@@ -241,3 +394,222 @@ def _occurring(train: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[n
         known = set(map(tuple, train[:, pair].tolist()))
         fine &= [tuple(row) in known for row in labels[:, pair].tolist()]
     return fine
+
+
+# How well a network draws edits: whether a region shows what was asked for; and a yardstick that needs no training.
+
+_SEEN = 15_000
+"""Training pictures that regions are found in."""
+_TELLING = 0.25
+"""Share of the most telling pixel's variance that a pixel of a region has at least."""
+_SHOWN, _COLUMNS = 40, 10
+"""Edits on a sheet, and in a row."""
+_HIDDEN = 200
+"""The grey of a region on it."""
+_WIDEST = 0.7
+"""The share of a picture that a region covers at most; an attribute that shows everywhere has none."""
+
+
+def telling_regions(train: Pictures, spec: ImageSpec) -> dict[str, Mask]:
+    """The rectangle ``[H, W]`` in which an attribute shows, for every attribute that shows in a part of the pictures.
+
+    It holds the pixels whose colours differ most between the attribute's values: what somebody would paint over.
+    """
+    chosen = spread(len(train.images), _SEEN)
+    pixels = pixels_of(train.images[chosen], spec).astype(np.float32)
+    mean, found = pixels.mean(axis=0), {}
+    for column, (name, values) in enumerate(spec.attributes):
+        between = np.zeros(pixels.shape[1:3])
+        for value in range(len(values)):
+            of_value = pixels[train.labels[chosen, column] == value]
+            if len(of_value):
+                between += len(of_value) * ((of_value.mean(axis=0) - mean) ** 2).sum(axis=2)
+        region = _around(between >= _TELLING * between.max())
+        if name != STYLE and region.mean() <= _WIDEST:
+            found[name] = region
+    return found
+
+
+def _around(pixels: Mask) -> Mask:
+    """The rectangle around pixels, with an edge of one."""
+    region = np.zeros_like(pixels)
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    region[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2] = True
+    return region
+
+
+def edits_of(
+    engine: ImageEngine, test: Pictures, regions: dict[str, Mask], count: int, temperature: float, guidance: float
+) -> tuple[list[ImageStreamRequest], NDArray[np.int64]]:
+    """Requests for edits of real pictures, each of another value of one attribute in its region, and nothing else.
+
+    Returns:
+        The requests, and the labels ``[count, attributes]`` that were asked for.
+    """
+    spec, rng = engine.spec, np.random.default_rng(0)
+    names = [name for name, _ in spec.attributes]
+    labels = np.tile([len(values) for _, values in spec.attributes], (count, 1)).astype(np.int64)
+    requests = []
+    for index, source in enumerate(spread(len(test.images), count)):
+        name = [*regions][index % len(regions)]
+        column = names.index(name)
+        others = [value for value in range(len(spec.attributes[column][1])) if value != test.labels[source, column]]
+        labels[index, column] = rng.choice(others)
+        row = [int(labels[index, column]) if place == column else None for place in range(len(names))]
+        request = ImageStreamRequest(index, temperature, engine.embed_labels(row))
+        if guidance != 1.0:
+            request = replace(request, guidance=guidance, unconditional=engine.unconditional(row))
+        requests.append(replace(request, edit=Edit(test.images[source], ~regions[name])))
+    return requests, labels
+
+
+def draw_edits(engine: ImageEngine, requests: Sequence[ImageStreamRequest]) -> tuple[Images, float]:
+    """The pictures, and seconds per picture.
+
+    Raises:
+        ValueError: a pixel that was to be kept is another one.
+    """
+    begin = time.perf_counter()
+    drawn = engine.draw(requests)
+    seconds = (time.perf_counter() - begin) / len(requests)
+    for request, picture in zip(requests, drawn, strict=True):
+        assert request.edit is not None, "an edit"
+        if not np.array_equal(picture[request.edit.kept], request.edit.picture[request.edit.kept]):
+            raise ValueError("a pixel that was to be kept is another one")
+    return drawn, seconds
+
+
+def edited_figures(
+    engine: ImageEngine, task: ImageTask, count: int, temperature: float, guidance: float,
+    classifier: PictureClassifier, sheet: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """How often edits of real test pictures show what was asked for, by attribute and in all; and seconds per edit.
+
+    Args:
+        engine: of a network that draws edits.
+        task: with the data.
+        count: of the edits.
+        temperature: of all.
+        guidance: to what was asked for.
+        classifier: of the attributes.
+        sheet: gets some of them: pictures, what is kept of them, and the edits, row by row.
+    """
+    test = task.held_out(task.pictures.test, None)
+    regions = telling_regions(task.pictures.train, task.spec)
+    requests, labels = edits_of(engine, test, regions, count, temperature, guidance)
+    drawn, seconds = draw_edits(engine, requests)
+    right = classify(classifier, drawn) == labels
+    columns = [name for name, _ in task.spec.attributes]
+    asked = {name: labels[:, columns.index(name)] < len(task.spec.named[name]) for name in regions}
+    shares = {name: float(right[rows, columns.index(name)].mean()) for name, rows in asked.items()}
+    _write_rows(requests, drawn, task.spec, sheet)
+    return {"count": count, "seconds_per_picture": seconds, "all": float(right.any(axis=1).mean()), **shares}
+
+
+def _write_rows(requests: Sequence[ImageStreamRequest], drawn: Images, spec: ImageSpec, file: Path) -> None:
+    shown = []
+    for start in range(0, min(len(requests), _SHOWN), _COLUMNS):
+        row = slice(start, start + _COLUMNS)
+        edits = [request.edit for request in requests[row] if request.edit is not None]
+        shown.append(pixels_of(np.stack([edit.picture for edit in edits]), spec))
+        kept = np.stack([edit.kept for edit in edits])[..., None]
+        shown += [np.where(kept, shown[-1], np.uint8(_HIDDEN)), pixels_of(drawn[row], spec)]
+    write_sheet(np.concatenate(shown).repeat(2, axis=1).repeat(2, axis=2), _COLUMNS, file)
+
+
+def without_context(checkpoint: Checkpoint) -> Checkpoint:
+    """The network as one that sees nothing of what an edit keeps, but for what comes before a pixel."""
+    blind = {n: np.zeros_like(t) for n, t in checkpoint.tensors.items() if n in ("context.out", "context.coarse_out")}
+    return replace(checkpoint, tensors=checkpoint.tensors | blind)
+
+
+def metropolis_hastings(
+    blind: ImageEngine, request: ImageStreamRequest, proposals: int, seed: int = 0
+) -> tuple[Images, int]:
+    """An edit by Metropolis–Hastings: exact in the limit, without a network that was trained for it.
+
+    A proposal is what the network draws when what is kept is forced upon it. The kept pixels' likelihood given what was
+    drawn before each of them is then the weight of a proposal, as it is what drawing did not account for.
+
+    Args:
+        blind: of :func:`without_context`.
+        request: of an edit, at temperature 1 and without guidance.
+        proposals: how many are made.
+        seed: of the first proposal's noise, and of the decisions.
+
+    Returns:
+        The picture ``[H, W, C]`` after all of them, and how many were accepted.
+    """
+    assert request.edit is not None, "an edit"
+    kept = request.edit.kept
+    pictures = blind.draw([replace(request, seed=seed + number) for number in range(proposals)])
+    h = None if request.h is None else np.tile(request.h, (proposals, 1))
+    weights = blind.score(pictures, h)[:, kept].sum(axis=(1, 2))
+    chance, state, accepted = np.random.default_rng(seed), 0, 0
+    for number in range(1, proposals):
+        if np.log(chance.random()) < weights[number] - weights[state]:
+            state, accepted = number, accepted + 1
+    return pictures[state], accepted
+
+
+# The report of ``ancestral evaluate images`` of a network that draws from pictures: autoencoders, portraits.
+
+_SAMPLES, _SHOWN = 4, 12
+"""Pictures drawn from every picture, and originals of a sheet."""
+
+
+def reconstruction_report(
+    checkpoint: Checkpoint,
+    engine: ImageEngine,
+    data: Path,
+    out: Path,
+    count: int,
+    scored: int | None = None,
+    temperature: float = 1.0,
+) -> dict[str, Any]:
+    """Evaluate a network that draws from pictures, and write ``sheet.png`` into a folder.
+
+    Args:
+        checkpoint: of a network that draws from pictures.
+        engine: that samples it.
+        data: its training data.
+        out: the folder, created.
+        count: pictures of the test set to draw from.
+        scored: pictures of the test set whose likelihood is computed; None is all.
+        temperature: of the samples.
+
+    Returns:
+        The likelihood of a picture given its own vector or, of portraits, that of another picture of the same person;
+        of portraits also how often they, and the pictures that they were drawn from (``uploads``), lead to another
+        real picture of that person, among all test persons.
+
+    Raises:
+        ValueError: the data are not the network's.
+    """
+    task = ReconstructionTask(checkpoint.spec_as(PixelCNNAutoencoderSpec), data)
+    given, wanted = task.pairs(task.pictures.test, None)
+    network = load_network(checkpoint)
+    assert isinstance(network, PixelCNNAutoencoder)
+    scoring, chosen = spread(len(given), scored), spread(len(given), count)
+    targets = wanted[scoring]
+    with torch.no_grad():
+        scores = nats(network, targets, given[scoring].astype(np.int64), torch.device("cpu"))
+        total = sum(float(part.sum()) for part in scores)
+    drawn = reconstruct(engine, given[chosen], _SAMPLES, temperature)
+    report = {
+        "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(targets), "drawn_from": len(chosen),
+        "nats": total / len(targets), "bits_per_dim": total / targets.size / math.log(2), "temperature": temperature,
+    }  # fmt: skip
+    if task.spec.portraits:
+        test = task.held_out(task.pictures.test, None)
+        assert test.identities is not None
+        asked, found = first_two(test.identities)
+        people, vectors = test.identities[asked], partial(embed, network.encoder)
+        gallery = vectors(test.images[found])
+        for name, pictures in (("portraits", np.concatenate(list(drawn))), ("uploads", given[chosen])):
+            owners = np.tile(people[chosen], len(pictures) // len(chosen))
+            report[name] = retrieval(vectors(pictures), owners, gallery, people)._asdict()
+    shown = spread(len(chosen), _SHOWN)
+    out.mkdir(parents=True, exist_ok=True)
+    write_rows([pixels_of(one[shown], task.spec) for one in (given[chosen], *drawn)], out / SHEET)
+    return report

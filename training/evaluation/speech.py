@@ -31,8 +31,16 @@ from ancestral.models.text import UnsupportedText, phonemize
 from ancestral.models.text.languages.language import primary
 from ancestral.training.corpora import read
 from ancestral.training.corpora.packages import Wheel
-from ancestral.training.data.pitch import PitchRange, analyze, loud_frames, speaker_pitch_range, track
-from ancestral.training.data.speech import Coding, held_out, load_wave
+from ancestral.training.data.speech import (
+    Coding,
+    PitchRange,
+    analyze,
+    held_out,
+    load_wave,
+    loud_frames,
+    speaker_pitch_range,
+    track,
+)
 from ancestral.training.model_card import CREDITS
 
 RATE = 16000

@@ -23,11 +23,10 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, save
 from ancestral.models.engines.speech.ranges import Array, int8_ranges, largest
 from ancestral.models.networks.wavenet import WaveNet
-from ancestral.training.blur import Crop, blurred
 from ancestral.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
-from ancestral.training.loop import fastest_precision
+from ancestral.training.loop import fastest_precision, fit_speakers, load_weights, read_start
+from ancestral.training.metrics import Crop, blurred
 from ancestral.training.model_card import card
-from ancestral.training.start import fit_speakers, load_weights, read_start
 
 _RANGE_CLIPS, _RANGE_FRAMES = 3, 60
 """Clips and frames of each speaker whose sound says how large the numbers in the network become."""
@@ -45,7 +44,7 @@ class WaveNetTask:
     """Crops per process and step."""
     crop_frames: int = 30
     blur: float = 0.0
-    """The share of the crops whose mels are blurred; see training/blur.py."""
+    """The share of the crops whose mels are blurred; see training/metrics.py."""
     start: Path | None = None
     """The checkpoint whose weights the run begins with. Its speakers may be others, and its sound shaped otherwise."""
     precision: str = field(default_factory=fastest_precision)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What the rules of models/text/languages need to know of a language.
 #
 # `models/text/tables/spanish.txt` and its siblings have its words, a section for each attribute; `spanish.py` adds what
-# only code can say, and makes the :class:`Language`; `spanish_sounds.py` has its pronunciation. English has rules of
+# only code can say, and makes the :class:`Language`, and its pronunciation. English has rules of
 # its own (models/text/english.py), tuned on many texts; what does not depend on the language is shared with it.
 
 Gender = Literal["m", "f"]

@@ -18,7 +18,7 @@ from ancestral.requests import (
     Voices,
     pattern,
 )
-from ancestral.service.jobs.schemas import Identified, JobError, ListPage
+from ancestral.service.jobs.plans import Identified, JobError, ListPage
 
 BOOK_ID = pattern(r"^book_[0-9a-f]{24}$", "the id of a book: book_ and 24 hexadecimal digits")
 BOOK_EXAMPLE = "book_0123456789abcdef01234567"

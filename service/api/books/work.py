@@ -29,11 +29,9 @@ from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.reading import Plan, plan_book
-from ancestral.service.broker.artifacts import PIECE_BYTES
-from ancestral.service.broker.batches import BatchStore
+from ancestral.service.broker.batches import PIECE_BYTES, BatchStore
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Job
-from ancestral.service.broker.keys import LIFE_SECONDS
+from ancestral.service.broker.job import LIFE_SECONDS, Job
 from ancestral.service.jobs.planning import prepared
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end

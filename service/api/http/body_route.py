@@ -1,23 +1,27 @@
-"""The class of routes: it authenticates a request with a body, reads the body once, and says what is wrong with it.
-
-FastAPI reads the body of a request before it resolves dependencies, and answers every body that is not JSON with the
-same message. This class checks the key before anything is read, and hands FastAPI the parsed body.
-"""
+"""Routes that read their bodies themselves, and answers that are files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Form, Request, Response, params
+from fastapi import Depends, Form, Header, Request, Response, params
+from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from ancestral.errors import InvalidRequest
 from ancestral.requests import parse_json
 from ancestral.service.api.http.auth import caller_of
-from ancestral.service.errors import UnsupportedMedia
+from ancestral.service.errors import RangeNotSatisfiable, UnsupportedMedia
+
+# The class of routes: it authenticates a request with a body, reads the body once, and says what is wrong with it.
+#
+# FastAPI reads the body of a request before it resolves dependencies, and answers every body that is not JSON with the
+# same message. This class checks the key before anything is read, and hands FastAPI the parsed body.
 
 _MAX_FIELDS: Final = 16
 """Fields, and files, of a form."""
@@ -100,3 +104,113 @@ def _check_content_type(request: Request, media_type: str) -> Message:
     if found.get_content_type() != media_type:
         raise UnsupportedMedia(_WANTED[media_type])
     return found
+
+
+# A file that is kept somewhere else, sent whole or in part, or not at all to a client that has it (RFC 9110).
+
+# ``If-None-Match``, of clients that have a file already.
+
+IfNoneMatch = Annotated[str | None, Header(description="Answer 304 if the file has this ETag.")]
+
+
+def not_modified(if_none_match: str | None, headers: Mapping[str, str]) -> Response | None:
+    """The answer 304 with these headers, if the client has what their ``etag`` names. Weak tags count as the strong
+    ones that they contain."""
+    wanted = {part.strip().removeprefix("W/") for part in (if_none_match or "").split(",")}
+    if wanted.isdisjoint({"*", headers["etag"].removeprefix("W/")}):
+        return None
+    return Response(status_code=304, headers=dict(headers))
+
+
+_RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.IGNORECASE)
+
+
+def binary(*media_types: str) -> dict[str, Any]:
+    """The content of a response that has the bytes of a file, for OpenAPI."""
+    return {media: {"schema": {"type": "string", "format": "binary"}} for media in media_types}
+
+
+def file_responses(description: str, content: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """``responses=`` of a route that answers with :func:`file_response`: the file, and the media types it may have."""
+    return {
+        200: {"description": description, "content": content},
+        206: {"description": "The requested range.", "content": content},
+        304: {"description": "The file has the given ETag."},
+    }
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What of a file a client wants, and what it has."""
+
+    ranges: str | None
+    if_range: str | None
+    if_none_match: str | None
+
+
+def _conditions(
+    ranges: Annotated[str | None, Header(alias="Range", description="`bytes=FIRST-LAST`: a part of the file.")] = None,
+    if_range: Annotated[str | None, Header(description="Send the range only if the file has this ETag.")] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Conditions:
+    return Conditions(ranges, if_range, if_none_match)
+
+
+ConditionsDep = Annotated[Conditions, Depends(_conditions)]
+
+
+def file_response(
+    read: Callable[[int, int], AsyncIterator[bytes]],
+    size: int,
+    tag: str,
+    media_type: str,
+    conditions: Conditions,
+    headers: Mapping[str, str],
+) -> Response:
+    """A file, or the part of it that is wanted, or 304.
+
+    Args:
+        read: gives the bytes from a position to another.
+        size: of the file in bytes.
+        tag: for its ETag: a hash that says which bytes it has.
+        media_type: of the file.
+        conditions: of the request.
+        headers: other ones.
+
+    Raises:
+        RangeNotSatisfiable: the wanted range lies outside.
+    """
+    etag = f'"{tag}"'
+    own = {"accept-ranges": "bytes", "cache-control": "private, no-cache", "etag": etag, **headers}
+    if (unchanged := not_modified(conditions.if_none_match, own)) is not None:
+        return unchanged
+    part = byte_range(conditions.ranges, size) if conditions.if_range in (None, etag) else None
+    start, stop = part or (0, size)
+    if part is not None:
+        own["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    own["content-length"] = str(stop - start)
+    return StreamingResponse(read(start, stop), 200 if part is None else 206, own, media_type=media_type)
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """The first byte that a ``Range`` header names and the one after the last; None for the whole file.
+
+    A malformed header, another unit and several ranges are ignored, as the RFC allows.
+
+    Raises:
+        RangeNotSatisfiable: the range lies outside.
+    """
+    found = _RANGE.fullmatch(header or "")
+    if found is None or found[0].strip().endswith("=-"):
+        return None
+    first, last = (int(digits) if digits else None for digits in found.groups())
+    if first is None:  # the last so many bytes
+        start, stop = max(0, size - (last or 0)), size
+    else:
+        if last is not None and last < first:
+            return None
+        start, stop = first, size if last is None else min(last + 1, size)
+    if start >= stop:
+        message = f"Range: the content has {size} bytes"
+        raise RangeNotSatisfiable(message, param="Range", headers={"content-range": f"bytes */{size}"})
+    return start, stop

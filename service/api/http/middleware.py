@@ -28,9 +28,8 @@ from ancestral.service.errors import (
     status_of,
     stopping,
 )
-from ancestral.service.telemetry.logging import ACCESS_LOGGER, request_id
+from ancestral.service.telemetry.logging import ACCESS_LOGGER, Tracing, request_id
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
-from ancestral.service.telemetry.tracing import Tracing
 
 log = logging.getLogger(ACCESS_LOGGER)
 

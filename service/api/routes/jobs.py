@@ -16,27 +16,17 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ConfigDict, Field, ValidationError
 
 from ancestral import codecs
-from ancestral.catalog.models import Model, SpeechModel
-from ancestral.catalog.sampler import Plan
+from ancestral.catalog.models import Model, Plan, SpeechModel
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images import pixels
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
-from ancestral.service.api.deps import CallerDep, ContextDep, Service
-from ancestral.service.api.http.auth import check_again
-from ancestral.service.api.http.body_route import MULTIPART, BodyRoute
-from ancestral.service.api.http.file_response import (
-    ConditionsDep,
-    IfNoneMatch,
-    binary,
-    file_response,
-    file_responses,
-    not_modified,
-)
-from ancestral.service.api.http.openapi import event_stream
-from ancestral.service.api.responses import (
+from ancestral.service.api.deps import (
     ACCEPTED,
+    CallerDep,
+    ContextDep,
+    Service,
     accepted,
     completed,
     describe_job,
@@ -45,22 +35,24 @@ from ancestral.service.api.responses import (
     manifest_link,
     sample_headers,
 )
+from ancestral.service.api.http.auth import check_again
+from ancestral.service.api.http.body_route import (
+    MULTIPART,
+    BodyRoute,
+    ConditionsDep,
+    IfNoneMatch,
+    binary,
+    file_response,
+    file_responses,
+    not_modified,
+)
+from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, JobExpired, QueuePosition, Status
 from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
 from ancestral.service.jobs.artifacts import ZIP
-from ancestral.service.jobs.events import event
 from ancestral.service.jobs.planning import detection_job, job_of
 from ancestral.service.jobs.plans import (
-    JobSpec,
-    Sampled,
-    manifest_of,
-    output_of,
-    plan_of,
-    request_schema,
-    require_sampled,
-)
-from ancestral.service.jobs.schemas import (
     EVENT_ID,
     JOB_EXAMPLE,
     JOB_ID,
@@ -69,13 +61,20 @@ from ancestral.service.jobs.schemas import (
     JobEvent,
     JobList,
     JobObject,
+    JobSpec,
     JobsQuery,
     Manifest,
     Output,
+    Sampled,
     Verification,
+    manifest_of,
+    output_of,
+    plan_of,
+    request_schema,
+    require_sampled,
 )
 from ancestral.service.jobs.state import AppState, wants_job
-from ancestral.service.jobs.stream import check_end
+from ancestral.service.jobs.stream import check_end, event
 from ancestral.service.speech.schemas import SpeechTimes
 from ancestral.service.speech.timestamps import MEDIA_TYPES, CaptionFormat, Timeline, captions, times_of
 from ancestral.speech.utterance import Utterance

@@ -16,7 +16,7 @@ from ancestral.catalog.models import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.requests import Described
 from ancestral.service.api.deps import Service
-from ancestral.service.api.http.file_response import IfNoneMatch, binary, not_modified
+from ancestral.service.api.http.body_route import IfNoneMatch, binary, not_modified
 from ancestral.service.speech.elevenlabs.requests import elevenlabs_models
 from ancestral.service.speech.elevenlabs.schemas import ElevenLabsModel
 from ancestral.service.speech.schemas import voices_of

@@ -29,8 +29,7 @@ from ancestral.service.speech.session import native
 from ancestral.service.speech.session.native import NativeConnection, SpeechQuery
 from ancestral.service.telemetry.logging import ACCESS_LOGGER
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.connection import BoundedWebSocket, Credentials, WsConnection
-from ancestral.service.ws.messages import NoQuery, parse_query
+from ancestral.service.ws import BoundedWebSocket, Credentials, NoQuery, WsConnection, parse_query
 
 router = APIRouter(tags=["websockets"])
 log = logging.getLogger(ACCESS_LOGGER)

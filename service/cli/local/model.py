@@ -1,15 +1,20 @@
-"""The models of the configured deployment, in this process."""
+"""Options of commands that sample here or at a server, and the model that they choose."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
 
 from ancestral.catalog.catalog import Catalog, load_catalog
 from ancestral.catalog.models import mix_of
+from ancestral.command_line import FILE
 from ancestral.detection.local import Detector
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model, load_from
@@ -18,6 +23,14 @@ from ancestral.models.entries import CAPABILITIES, ModelError
 from ancestral.provenance.c2pa import SigningError
 from ancestral.service.settings import SettingsError, load_settings
 from ancestral.service.telemetry.logging import configure_logging
+
+if TYPE_CHECKING:
+    from ancestral.client.server import RemoteModel, Server
+    from ancestral.model import Model
+    from ancestral.models.entries import Voice
+
+
+# The models of the configured deployment, in this process.
 
 FAILURES: Final = (SettingsError, ModelError, CheckpointError, AncestralError, SigningError, OSError)
 """What the user of a command can correct."""
@@ -105,3 +118,60 @@ class LocalModels:
     def _detector(self) -> Detector:
         settings = load_settings()
         return Detector(settings.catalog_config, settings.engine)
+
+
+# ``--url`` and ``--api-key-file``: of commands that can let a server sample.
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def server_options(function: F) -> F:
+    """Options that name a server; the command gets ``url`` and ``api_key_file``."""
+    key = click.option("--api-key-file", type=FILE, help="A file with the key for --url, if the server needs one.")
+    url = click.option("--url", help="Let this server sample, such as http://localhost:8000, instead of this process.")
+    return url(key(function))
+
+
+def connected(url: str | None, api_key_file: Path | None) -> Server | None:
+    """The server that the options name; None if they name none.
+
+    Raises:
+        click.UsageError: there is a key for no server.
+        AncestralError: see :func:`ancestral.connect`.
+    """
+    if url is None:
+        if api_key_file is not None:
+            raise click.UsageError("--api-key-file is for --url")
+        return None
+    from ancestral.client.server import connect
+
+    return connect(url, None if api_key_file is None else api_key_file.read_text().strip())
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model that speaks, here or of a server."""
+
+    model: Model | RemoteModel
+    voices: tuple[Voice, ...]
+    summary: str
+    """Description of the model."""
+    is_remote: bool
+
+
+@contextmanager
+def chosen_model(url: str | None, api_key_file: Path | None, model: str | None, voice: str | None) -> Iterator[Chosen]:
+    """The model that options choose: by its id, or else the first one that has the voice.
+
+    Raises:
+        click.UsageError: there is a key for no server.
+        AncestralError: there is no such model or voice, or the server does not answer.
+    """
+    if (server := connected(url, api_key_file)) is None:
+        here = configured_model(model or model_that_speaks(voice))
+        entry = here.description.entry
+        yield Chosen(here, entry.voices, entry.description, is_remote=False)
+        return
+    with server:
+        found = server.model_that_speaks(voice) if model is None else server.load(model)
+        yield Chosen(found, found.described_voices, str(found.description["description"]), is_remote=True)

@@ -34,7 +34,7 @@ from ancestral.models.entries import Voice as VoiceEntry
 from ancestral.models.text.languages.language import primary
 from ancestral.service import __version__
 from ancestral.service.speech.session.sentences import Sentences, with_lead
-from ancestral.speech.decoder import Wave
+from ancestral.speech.sampler import Wave
 from ancestral.speech.voice import Voice
 
 if TYPE_CHECKING:

@@ -42,15 +42,15 @@ from ancestral.service.speech.session.native import SpeechConnection
 from ancestral.service.speech.session.runner import TICK_SECONDS, EventSink, SessionRunner
 from ancestral.service.speech.session.state import Turn, new_session_state
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.connection import (
+from ancestral.service.ws import (
     BoundedWebSocket,
     CloseConnection,
     Credentials,
     Disconnected,
     IdleTimeout,
     WsConnection,
+    parse_query,
 )
-from ancestral.service.ws.messages import parse_query
 
 # How the websockets of ElevenLabs' dialect end with an error: ``{"message", "error"}``, then a close with 1008.
 

@@ -60,16 +60,20 @@ from ancestral.service.speech.session.state import (
 )
 from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws.connection import (
+from ancestral.service.ws import (
     IDLE_SECONDS,
     BoundedWebSocket,
     CloseConnection,
     Credentials,
     Disconnected,
+    ServerEvent,
+    SessionClose,
     WsConnection,
+    error_event,
+    parse_message,
     receive_loop,
+    wrong_order,
 )
-from ancestral.service.ws.messages import ServerEvent, SessionClose, error_event, parse_message, wrong_order
 
 # A websocket connection that speaks text, of either protocol.
 

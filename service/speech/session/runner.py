@@ -26,11 +26,9 @@ from ancestral.service.jobs.planning import prepared
 from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.state import AppState, Caller, resume, submit_job
 from ancestral.service.speech.session.state import SessionState, Turn
-from ancestral.service.speech.stream import AudioReader, encoded
-from ancestral.service.speech.timestamps import SentenceTimes, Timeline
-from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.telemetry.playback import Playback, track_playback
-from ancestral.service.ws.connection import FRAME_BYTES, CloseConnection, IdleTimeout
+from ancestral.service.speech.timestamps import AudioReader, SentenceTimes, Timeline, encoded
+from ancestral.service.telemetry.metrics import Playback, Transport, track_playback
+from ancestral.service.ws import FRAME_BYTES, CloseConnection, IdleTimeout
 from ancestral.speech.utterance import Utterance
 
 # Sends the bytes of one utterance to the client of a session.

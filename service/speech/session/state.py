@@ -25,7 +25,7 @@ from ancestral.formats import AudioFormat
 from ancestral.models.text.script import Cast
 from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest, SpokenRequest, StrictRequest
 from ancestral.service.speech.session.sentences import Documents, Sentences, with_lead
-from ancestral.service.ws.messages import ApiKey, SessionClose
+from ancestral.service.ws import ApiKey, SessionClose
 from ancestral.speech.utterance import cast_of, check_language, check_pitch, read_pronunciations
 
 ChunkLengths = list[Annotated[int, Field(ge=5, le=500)]]

@@ -16,8 +16,7 @@ from ancestral import codecs
 from ancestral.codecs import encode_file
 from ancestral.codecs.book import BookWriter, Chapter
 from ancestral.images import pixels as encoding
-from ancestral.provenance.c2pa import Claim, detached, load_signer
-from ancestral.provenance.signer import Signer, make_trial_chain
+from ancestral.provenance.c2pa import Claim, Signer, detached, load_signer, make_trial_chain
 
 RECIPE = {"model": "wavenet-en", "seed": 2**63 - 1}
 CLAIM = Claim(RECIPE)

@@ -22,8 +22,18 @@ from PIL import Image
 
 from ancestral.codecs.decoding import decode_upload
 from ancestral.errors import InvalidRequest
-from ancestral.provenance.c2pa import COMPOSITE, EMBEDDED, Claim, SigningError, ingredient_of, load_signer, read, sign
-from ancestral.provenance.signer import SignerError, make_trial_chain
+from ancestral.provenance.c2pa import (
+    COMPOSITE,
+    EMBEDDED,
+    Claim,
+    SignerError,
+    SigningError,
+    ingredient_of,
+    load_signer,
+    make_trial_chain,
+    read,
+    sign,
+)
 from tests.library.provenance import support
 
 INSIDE = (*support.SOUNDS, "m4b", *support.PICTURES)

@@ -27,7 +27,7 @@ from ancestral.models.kernels.pixelcnn import PixelCNNLayout
 from ancestral.models.networks.image import draw, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 from ancestral.models.scheduler import End, Scheduler
-from ancestral.training.data.batches import kept_pixels
+from ancestral.training.data.images import kept_pixels
 from tests.models import random_models
 from tests.models import random_models as toys
 from tests.models.instructions import MORE_THAN_ONE, each_variant

@@ -19,8 +19,8 @@ import httpx
 import pytest
 
 from ancestral.service.api.books.work import book_folder, remove_left_folders
-from ancestral.service.api.routes import books as routes
-from ancestral.service.broker.keys import key
+from ancestral.service.api.routes import batches as routes
+from ancestral.service.broker.job import key
 from tests.service.cli.epubs import FILES, write_epub
 from tests.service.servers import ServeProcess, Server, process_of
 from tests.waiting import eventually
@@ -270,7 +270,7 @@ def test_texts_that_are_refused(server: Server, data: bytes, message: str) -> No
 
 
 def test_books_of_a_caller_are_limited_and_listed(server: Server) -> None:
-    first = [begun(server, LONG, format="wav")["id"] for _ in range(routes.MAX_UNFINISHED)]
+    first = [begun(server, LONG, format="wav")["id"] for _ in range(routes.MAX_UNFINISHED_BOOKS)]
     refused = post(server, LONG, model="tiny")
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_books")
     assert int(refused.headers["retry-after"]) > 0

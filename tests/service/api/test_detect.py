@@ -24,8 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
 from ancestral.catalog.seeds import keyed_seeds, part_seed
-from ancestral.provenance.c2pa import EMBEDDED, SignatureReport, read
-from ancestral.provenance.signer import make_trial_chain
+from ancestral.provenance.c2pa import EMBEDDED, SignatureReport, make_trial_chain, read
 from tests.library.provenance.support import certificate, key_pem
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import decode, files, post, watching

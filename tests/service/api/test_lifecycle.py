@@ -23,9 +23,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from ancestral.codecs import MEDIA_TYPES
-from ancestral.service.broker.job import Priority
-from ancestral.service.broker.keys import Keys, key
-from ancestral.service.broker.topology import MAX_IDLE
+from ancestral.service.broker.connection import MAX_IDLE
+from ancestral.service.broker.job import Keys, Priority, key
 from tests.chaos.support import Listener
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import watching

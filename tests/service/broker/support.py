@@ -13,8 +13,7 @@ from redis.asyncio import Redis
 
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
-from ancestral.service.broker.job import Job, Priority, Signals, WorkerInfo
-from ancestral.service.broker.keys import key
+from ancestral.service.broker.job import Job, Priority, Signals, WorkerInfo, key
 from ancestral.service.broker.workers import Lease, Message, Workers
 from tests.service.redis_servers import RealRedis
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from redis.exceptions import ResponseError
 
-from ancestral.service.broker.artifacts import DraftLost
+from ancestral.service.broker.batches import DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import (
+    SHARED,
     Begin,
     Ended,
     Failure,
@@ -29,8 +30,8 @@ from ancestral.service.broker.job import (
     Status,
     SymbolsLost,
     WorkerInfo,
+    key,
 )
-from ancestral.service.broker.keys import SHARED, key
 from ancestral.service.broker.workers import Message
 from ancestral.service.errors import Overloaded, Unprocessable
 from tests.service.broker.support import WORKER, Broker, fails, job

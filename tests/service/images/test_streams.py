@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from ancestral.images.pixels import UNDRAWN
-from ancestral.service.ws.connection import KEY_SECONDS
+from ancestral.service.ws import KEY_SECONDS
 from tests.service.images.pictures import (
     BEST,
     BODIES,

@@ -17,7 +17,7 @@ import pytest
 from redis import Redis
 
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
-from ancestral.catalog.sampler import Plan
+from ancestral.catalog.models import Plan
 from ancestral.detection.query import Examination
 from ancestral.errors import InvalidRequest
 from ancestral.images import drawing as images
@@ -32,11 +32,10 @@ from ancestral.requests import (
     StrictRequest,
     parse_json,
 )
-from ancestral.service.broker.job import Job, Priority
-from ancestral.service.broker.keys import key
+from ancestral.service.broker.job import Job, Priority, key
 from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of, request_schema
 from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
-from ancestral.service.ws.connection import parse
+from ancestral.service.ws import parse
 from ancestral.speech.utterance import Generation, RecordingScore, Turn, Utterance
 from tests.service.api.envelope import check_envelope
 from tests.service.images.pictures import files, post

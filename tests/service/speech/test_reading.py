@@ -31,7 +31,7 @@ from ancestral.service.speech.timestamps import (
     written,
     written_parts,
 )
-from ancestral.speech.timing import Timing
+from ancestral.speech.sampler import Timing
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import made, verify
 from tests.service.servers import Server

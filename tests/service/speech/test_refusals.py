@@ -23,7 +23,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.requests import SpeechRequest
 from ancestral.service.jobs.planning import speech_job
 from ancestral.service.settings import Settings
-from ancestral.service.ws.messages import checked
+from ancestral.service.ws import checked
 from tests.service.api.envelope import check_envelope
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, error, open_stream, say

@@ -14,8 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 import httpx
 import pytest
 
-from ancestral.service.telemetry.metrics import ApiMetrics, WorkerMetrics
-from ancestral.service.telemetry.playback import BUFFER_SECONDS, Playback, track_playback
+from ancestral.service.telemetry.metrics import BUFFER_SECONDS, ApiMetrics, Playback, WorkerMetrics, track_playback
 from tests.paths import ROOT
 from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
 from tests.service.servers import Serve, ServeProcess, Server, process_of

@@ -41,5 +41,5 @@ TOY = Architecture(
     spec=ToySpec,
     tensors=tensors,
     network="toy_images.network:ToyNetwork",
-    task="ancestral.training.tasks.images:ImageTask",
+    task="ancestral.training.tasks.pictures:ImageTask",
 )

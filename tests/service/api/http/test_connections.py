@@ -33,11 +33,11 @@ from ancestral.service.api.http.auth import Keys, digest, new_key
 from ancestral.service.api.http.middleware import RateHeaders
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
-from ancestral.service.broker.keys import key
+from ancestral.service.broker.job import key
 from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.settings import Settings
+from ancestral.service.telemetry.logging import tracing
 from ancestral.service.telemetry.metrics import ApiMetrics
-from ancestral.service.telemetry.tracing import tracing
 from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.slow_reader import reading_slowly

@@ -1,1 +1,0 @@
-"""Websocket connections with bounded messages and times, whatever is sent over them."""
