@@ -21,6 +21,6 @@ fi
 # Of bytecode, that of imported modules.
 export ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp
-/opt/ancestral/bin/python3 -c 'import ancestral.service.api.server, ancestral.service.worker.worker, ancestral.loader'
+/opt/ancestral/bin/python3 -c 'import ancestral.service.api.server, ancestral.service.worker, ancestral.loader'
 for form in wav flac mp3 opus aac; do /opt/ancestral/bin/ancestral say "Ready." --output "ready.$form"; done
 /opt/ancestral/bin/ancestral draw 7 --output seven.png

@@ -1,7 +1,7 @@
 """Redis, the only state that processes share: the queue, jobs and their symbols, snapshots, workers.
 
 Jobs are spread over shards: 32 queues in a cluster, elsewhere one. All keys of a shard have one hash tag, each script
-stays within a shard, and the first two digits of a job's id name its shard (connection.py finds the server that has it).
+stays within a shard, and the first two digits of a job's id name its shard (connection.py knows its server).
 
 Keys, all with the prefix ``ancestral:`` and the tag of their shard, except for sessions (job.py)
 
