@@ -10,9 +10,8 @@ from functools import cache
 from typing import Final, Literal
 
 from ancestral.models.text import english
-from ancestral.models.text import g2p as british_english
 from ancestral.models.text.characters import CUE, ENGLISH, Folding, NothingToSpeak, UnsupportedText, check_read, fold
-from ancestral.models.text.g2p import read
+from ancestral.models.text.g2p import is_british, read, read_british
 from ancestral.models.text.languages.engine import engine
 from ancestral.models.text.languages.language import Read, language_table, primary
 from ancestral.models.text.phonemes import (
@@ -310,7 +309,7 @@ def _as_read(token: Token, language: str) -> str:
 
 
 def _reader(language: str, british: bool) -> Read:
-    english = british_english.read if british else read
+    english = read_british if british else read
     return english if language == ENGLISH.language else language_table(language).read
 
 
@@ -395,7 +394,7 @@ def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sent
     """
     sentences: list[Sentence] = []
     prosody = Prosody()
-    voice, british = primary(language), british_english.is_british(language)
+    voice, british = primary(language), is_british(language)
     for tokens in _sentences(normalize(text, voice, british=british)):
         items, prosody = _items(tokens, prosody, british)
         conjunctions = _conjunctions(tokens[0].language)

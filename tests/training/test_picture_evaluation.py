@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch.nn.functional import normalize
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.spec import ImageSpec
 from ancestral.service.cli.main import ancestral
@@ -32,26 +31,20 @@ from ancestral.training.evaluation.images import (
     edits_of,
     independent_nats,
     marginal_nats,
-    metropolis_hastings,
     nearest,
     png_bits,
     precision_recall,
     telling_regions,
     train_classifier,
-    without_context,
     write_classes,
 )
 from ancestral.training.metrics import Retrieval, accuracy, adherence, classify, retrieval
 from ancestral.training.model_card import with_sheet
 from ancestral.training.tasks.pictures import MARGIN, ImageTask, semi_hard, squared_distances, triplet_loss
-from tests.models.random_models import CLASS, EDITS, PALETTE, checkpoint_of, pictures_of, tiny
+from tests.models.random_models import EDITS, checkpoint_of, pictures_of
 from tests.training.pictures import HEIGHTS, QUARTERS, SIDES, png, quarters, write_set
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256))
-SMALL = tiny(
-    True, 1, height=4, width=4, palette=PALETTE, levels=len(PALETTE), attributes=(CLASS,), conditioning="location",
-    coarse_layers=2, coarse_features=8, coarse_inputs=5, context_channels=4,
-)  # fmt: skip
 OWNERS = np.array([7, 3, 7, 9, 3, 7, 3, 5, 9, 7, 4], np.int64)
 """7 four times, 3 three times, 9 twice, 5 and 4 once."""
 
@@ -256,36 +249,6 @@ def test_edits_ask_for_another_value_of_one_attribute_and_keep_the_rest(guidance
     assert np.array_equal(drawn[:, :, 3:], test.images[:, :, 3:])
     assert not np.array_equal(drawn[:, :, :3], test.images[:, :, :3])
     assert seconds > 0
-
-
-@pytest.fixture(scope="module")
-def editing() -> Checkpoint:
-    """Of random weights, larger than usual, so that the pixels of a region depend on those around it."""
-    made = checkpoint_of(SMALL)
-    tensors = {name: tensor * (3.0 if name.endswith("output") else 1.0) for name, tensor in made.tensors.items()}
-    return without_context(replace(made, tensors=tensors))
-
-
-def test_metropolis_hastings_has_the_exact_distribution(editing: Checkpoint) -> None:
-    engine, (picture,) = NativeImageEngine(editing), pictures_of(SMALL, 1)
-    kept, every, h = np.ones((4, 4), np.bool_), np.arange(SMALL.levels, dtype=np.uint8), engine.embed_labels([1])
-    kept.reshape(-1)[4] = False
-    pictures = np.repeat(picture[None], len(every), axis=0)
-    pictures.reshape(len(every), -1)[:, 4] = every
-    scores = engine.score(pictures, np.tile(h, (len(every), 1))).sum(axis=(1, 2, 3))
-    exact = np.exp(scores - scores.max())
-    exact /= exact.sum()
-    chains, found = 200, {}
-    for proposals in (1, 8):
-        counts = np.zeros(len(every))
-        for chain in range(chains):
-            request = ImageStreamRequest(0, h=h, edit=Edit(picture, kept))
-            made, accepted = metropolis_hastings(engine, request, proposals, seed=100 * chain)
-            assert accepted < proposals
-            counts[int(made.reshape(-1)[4])] += 1 / chains
-        found[proposals] = np.abs(counts - exact).sum() / 2
-    assert found[8] < 0.12
-    assert found[1] > 0.25, "drawing alone does not suffice"
 
 
 def halves(count: int, seed: int) -> Pictures:

@@ -396,13 +396,13 @@ def _occurring(train: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[n
     return fine
 
 
-# How well a network draws edits: whether a region shows what was asked for; and a yardstick that needs no training.
+# How well a network draws edits: whether a region shows what was asked for.
 
 _SEEN = 15_000
 """Training pictures that regions are found in."""
 _TELLING = 0.25
 """Share of the most telling pixel's variance that a pixel of a region has at least."""
-_SHOWN, _COLUMNS = 40, 10
+_EDITS_SHOWN, _COLUMNS = 40, 10
 """Edits on a sheet, and in a row."""
 _HIDDEN = 200
 """The grey of a region on it."""
@@ -508,48 +508,13 @@ def edited_figures(
 
 def _write_rows(requests: Sequence[ImageStreamRequest], drawn: Images, spec: ImageSpec, file: Path) -> None:
     shown = []
-    for start in range(0, min(len(requests), _SHOWN), _COLUMNS):
+    for start in range(0, min(len(requests), _EDITS_SHOWN), _COLUMNS):
         row = slice(start, start + _COLUMNS)
         edits = [request.edit for request in requests[row] if request.edit is not None]
         shown.append(pixels_of(np.stack([edit.picture for edit in edits]), spec))
         kept = np.stack([edit.kept for edit in edits])[..., None]
         shown += [np.where(kept, shown[-1], np.uint8(_HIDDEN)), pixels_of(drawn[row], spec)]
     write_sheet(np.concatenate(shown).repeat(2, axis=1).repeat(2, axis=2), _COLUMNS, file)
-
-
-def without_context(checkpoint: Checkpoint) -> Checkpoint:
-    """The network as one that sees nothing of what an edit keeps, but for what comes before a pixel."""
-    blind = {n: np.zeros_like(t) for n, t in checkpoint.tensors.items() if n in ("context.out", "context.coarse_out")}
-    return replace(checkpoint, tensors=checkpoint.tensors | blind)
-
-
-def metropolis_hastings(
-    blind: ImageEngine, request: ImageStreamRequest, proposals: int, seed: int = 0
-) -> tuple[Images, int]:
-    """An edit by Metropolis–Hastings: exact in the limit, without a network that was trained for it.
-
-    A proposal is what the network draws when what is kept is forced upon it. The kept pixels' likelihood given what was
-    drawn before each of them is then the weight of a proposal, as it is what drawing did not account for.
-
-    Args:
-        blind: of :func:`without_context`.
-        request: of an edit, at temperature 1 and without guidance.
-        proposals: how many are made.
-        seed: of the first proposal's noise, and of the decisions.
-
-    Returns:
-        The picture ``[H, W, C]`` after all of them, and how many were accepted.
-    """
-    assert request.edit is not None, "an edit"
-    kept = request.edit.kept
-    pictures = blind.draw([replace(request, seed=seed + number) for number in range(proposals)])
-    h = None if request.h is None else np.tile(request.h, (proposals, 1))
-    weights = blind.score(pictures, h)[:, kept].sum(axis=(1, 2))
-    chance, state, accepted = np.random.default_rng(seed), 0, 0
-    for number in range(1, proposals):
-        if np.log(chance.random()) < weights[number] - weights[state]:
-            state, accepted = number, accepted + 1
-    return pictures[state], accepted
 
 
 # The report of ``ancestral evaluate images`` of a network that draws from pictures: autoencoders, portraits.
