@@ -272,6 +272,8 @@ MAX_NAMES: Final = 64
 MAX_NAME_CHARACTERS: Final = 64
 MAX_DURATION: Final = 3600.0
 """Seconds of sound that one generation may ask for."""
+MAX_SENTENCE_PAUSE: Final = 10.0
+"""Seconds."""
 _Id = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -322,6 +324,14 @@ class SampledSound(StrictRequest):
 class Speak(SampledSound):
     """How a text is spoken, by whichever voice."""
 
+    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
+    """2 speaks twice as fast."""
+    pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)
+    """Semitones by which the voice is higher."""
+    intonation: float = Field(default=1.0, ge=0.0, le=MAX_INTONATION, allow_inf_nan=False)
+    """How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it."""
+    sentence_pause: float | None = Field(default=None, ge=0.0, le=MAX_SENTENCE_PAUSE, allow_inf_nan=False)
+    """Seconds of silence after each sentence; a quarter of a second, divided by `speed`, by default."""
     input_format: InputFormat = "text"
     """`ssml`: `input` is an SSML document, one `<speak>` element."""
     language: LanguageTag | None = None
@@ -329,12 +339,10 @@ class Speak(SampledSound):
     own rules and spoken with the voice's sounds."""
     pronunciations: Pronunciation = Field(default={}, description=_PRONUNCIATIONS)
     voices: Voices = Field(default={})
-    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
-    """2 speaks twice as fast."""
-    pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)
-    """Semitones by which the voice is higher."""
-    intonation: float = Field(default=1.0, ge=0.0, le=MAX_INTONATION, allow_inf_nan=False)
-    """How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it."""
+
+
+CONTROLS: Final = tuple(name for name in Speak.model_fields if name not in SampledSound.model_fields)
+"""The fields of :class:`Speak` that are its own, in the order of recipes."""
 
 
 class AudioRequest(SampledSound):

@@ -47,13 +47,19 @@ done_once high_band.done "$ancestral" train high-band "${corpora[@]}" -o "$home/
 shared=("${data[@]}" --speakers $speakers --shaping linear_prediction --blur 0.5 --crop 40 --batch 2)
 "$ancestral" train wavenet "${shared[@]}" --learning-rate 2e-3 --warmup 500 --decay 0 --steps 16000 -o "$home/trunk"
 "$ancestral" train wavenet "${shared[@]}" --anneal-from "$home/trunk" --steps 4000 -o "$home/wavenet"
+# A network of its own for each voice, from the common one; the others weigh next to nothing, so that all have the same speakers.
+for pair in ${speakers//,/ }; do
+  voice=${pair%=1}
+  "$ancestral" train wavenet "${shared[@]}" --speakers "$(sed "s/=1/=.000001/g; s/\b$voice=.000001/$voice=1/" <<<$speakers)" \
+    --start "$home/wavenet/checkpoint" --learning-rate 8e-4 --warmup 100 --decay 0.6 --steps 1200 -o "$home/wavenet-$voice"
+done
 "$ancestral" train acoustic "${data[@]}" --speakers $speakers --learning-rate 2e-3 --warmup 500 --decay 0.3 --steps 8000 \
   -o "$home/acoustic"
 
 model="$home/wavenet-multilingual"
 mkdir -p "$model"
-cp -r "$home/wavenet/checkpoint" "$model/wavenet"
-cp -r "$home/acoustic/checkpoint" "$model/acoustic"
-cp -r "$home/high_band" "$model/high_band"
+for network in wavenet acoustic; do cp -rT "$home/$network/checkpoint" "$model/$network"; done
+for pair in ${speakers//,/ }; do cp -rT "$home/wavenet-${pair%=1}/checkpoint" "$model/wavenet-${pair%=1}"; done
+cp -rT "$home/high_band" "$model/high_band"
 cp "$(dirname "$0")/../models/zoo/wavenet-multilingual/model.json" "$model/"
 echo "$model: copy it over models/zoo/wavenet-multilingual, then judge it: ancestral evaluate speech --help"

@@ -21,7 +21,7 @@ from ancestral.models.audio.shaping import whitened
 from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
-from ancestral.requests import Speak, checked
+from ancestral.requests import CONTROLS, Speak, checked
 from ancestral.speech.sampler import RecordingScorer, SpeechResampler, SpeechSampler, Wave, recording_bytes, render
 from ancestral.speech.utterance import Utterance, read_text, utterance
 
@@ -38,16 +38,6 @@ _LONGEST_SECONDS: Final = 30.0
 _BLOCK_SECONDS: Final = 0.1
 _CLEAR_BITS: Final = 60.0
 """Evidence at which another sentence of the same request counts as found."""
-_CONTROLS: Final = (
-    "temperature",
-    "speed",
-    "pitch",
-    "intonation",
-    "language",
-    "input_format",
-    "pronunciations",
-    "voices",
-)
 _PLAIN_BITS: Final = 7.0
 """A recording with fewer bits a symbol (of eight) might be the model's."""
 
@@ -183,7 +173,7 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
         return not_tried("the recipe has no seed")
     try:
         voice = catalog.voice(model, str(recipe.get("voice", query.voice or model.entry.voices[0].id)))
-        controls = {name: recipe[name] for name in _CONTROLS if recipe.get(name) is not None}
+        controls = {name: recipe[name] for name in ("temperature", *CONTROLS) if recipe.get(name) is not None}
         said = utterance(catalog, model, voice, text, checked(Speak, {"seed": seed, **controls}), "text")
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.codecs import NO_TAGS, Rewrite, Tags, Wave
+from ancestral.requests import CONTROLS, Speak
 from ancestral.speech.sampler import SpeechResampler
 from ancestral.speech.utterance import SoundPlan, Utterance
-
-_DEFAULTS: Final = {"speed": 1.0, "pitch": 0.0, "intonation": 1.0, "input_format": "text"}
 
 
 def recipe_of(request: SoundPlan, model: SpeechModel) -> dict[str, Any]:
@@ -25,9 +24,11 @@ def recipe_of(request: SoundPlan, model: SpeechModel) -> dict[str, Any]:
         "temperature": request.temperature,
     }
     if isinstance(request, Utterance):
-        usual = _DEFAULTS | {"language": model.mix(request.voice).language}
-        recipe |= {name: value for name in usual if (value := getattr(request, name)) != usual[name]}
-        recipe |= {name: dict(entries) for name in ("pronunciations", "voices") if (entries := getattr(request, name))}
+        usual = {name: Speak.model_fields[name].default for name in CONTROLS}
+        usual["language"] = model.mix(request.voice).language
+        said = {name: getattr(request, name) for name in CONTROLS}
+        said |= {name: dict(said[name]) for name in ("pronunciations", "voices")}
+        recipe |= {name: value for name, value in said.items() if value != usual[name]}
     return recipe
 
 

@@ -255,8 +255,7 @@ class SpeechSampler(Sampler):
         if self.acoustic is not None:
             utterance = Utterance(
                 seed=0, temperature=1.0, voice=voice.id, sampling=voice.sampling, input="Ready.", plain_input=None,
-                input_format="text", language="en", pronunciations=(), speed=1.0, pitch=0.0, intonation=1.0,
-                sentences=(_WARM_UP,),
+                input_format="text", language="en", pronunciations=(), sentences=(_WARM_UP,),
             )  # fmt: skip
             request = _sound(next(self.parts(utterance)))
         else:

@@ -193,12 +193,14 @@ class Utterance(SoundPlan):
     """Language of the text, as a tag of BCP 47."""
     pronunciations: Entries
     """The entries of lexicons that the text uses, those of the deployment too."""
-    speed: float
-    pitch: float
-    """Semitones by which F0 is higher than the model predicts."""
-    intonation: float
-    """Factor of the distance of log-F0 from its mean."""
     sentences: Sentences
+    speed: float = 1.0
+    pitch: float = 0.0
+    """Semitones by which F0 is higher than the model predicts."""
+    intonation: float = 1.0
+    """Factor of the distance of log-F0 from its mean."""
+    sentence_pause: float | None = None
+    """Seconds of silence after a sentence, which :attr:`sentences` have."""
     voices: Entries = ()
     """The request's names for voices, in their canonical form."""
     turns: tuple[Turn, ...] = ()
@@ -300,7 +302,7 @@ def utterance(
     check_language(language)
     cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
     script, said = read_cast(text, lexicon, param, cast, request.input_format)
-    sentences = tuple(with_closing_pause(sentence, request.speed) for _, turn in said for sentence in turn)
+    sentences = tuple(with_closing_pause(sentence, request) for _, turn in said for sentence in turn)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
         message = f"{param}: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
         raise InvalidRequest(message, param=param, code="unsupported_parameter")
@@ -316,7 +318,7 @@ def utterance(
         sentences=sentences,
         voices=tuple((name, cast.find(name).voice) for name in cast.names),
         turns=_turns(model, cast, said),
-        **request.model_dump(include={"input_format", "speed", "pitch", "intonation"}),
+        **request.model_dump(include={"input_format", "speed", "pitch", "intonation", "sentence_pause"}),
     )
 
 
@@ -329,7 +331,7 @@ def _turns(model: SpeechModel, cast: Cast, said: Sequence[tuple[Speaker, list[Se
     return () if {speaker for speaker, _ in said} == {cast.default} else tuple(found)
 
 
-def with_closing_pause(sentence: Sentence, speed: float) -> Sentence:
+def with_closing_pause(sentence: Sentence, request: Speak) -> Sentence:
     """A sentence and the silence after it, unless it is a clause that goes on or the text gives its length.
 
     The acoustic model learnt from single sentences, whose outer silence was cut: a full stop would be as short as a
@@ -339,7 +341,8 @@ def with_closing_pause(sentence: Sentence, speed: float) -> Sentence:
     if last not in SENTENCE_ENDS:
         return sentence
     assert isinstance(last, str)
-    return Sentence((*items, Rest(last, round(CLOSING_PAUSE / speed, 3))))
+    given = request.sentence_pause
+    return Sentence((*items, Rest(last, round(CLOSING_PAUSE / request.speed if given is None else given, 3))))
 
 
 def check_language(language: str | None) -> None:

@@ -234,6 +234,8 @@ class SpeakArguments(TypedDict, total=False):
     """Semitones by which the voice is higher; -12 to 12."""
     intonation: float
     """How far the pitch moves around its mean: 0, monotone, to 2."""
+    sentence_pause: float | None
+    """Seconds of silence after each sentence; 0.25, divided by ``speed``, by default."""
     temperature: float | None
     """The model's own by default."""
     input_format: InputFormat

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="A .wav, .flac, .mp3, .opus or .aac file; - streams a WAV to standard output while it is sampled.",
 )
-@field_options(Speak, "seed", "speed", "pitch", "intonation", "language", "temperature")
+@field_options(Speak, *sorted(Speak.model_fields.keys() - {"input_format", "pronunciations", "voices"}))
 @click.option("--ssml", is_flag=True, help="TEXT is an SSML document.")
 @pronunciations_option
 def command(

@@ -40,9 +40,9 @@ Fields = dict[str, Any]
 TEXT: Final = "CARA: Nginx slid on. [pause:300ms] Is it late?"
 DOCUMENT: Final = "<speak>One <break time='200ms'/> <prosody rate='50%' pitch='+2st'>two</prosody>.</speak>"
 SPOKEN: Final[Fields] = {
-    "voice": "bob(2)+ann(4)", "seed": 9, "speed": 2.0, "pitch": 3.0, "intonation": 0.5, "temperature": 0.5,
-    "language": "es", "pronunciations": {"Nginx": "EH1 N JH IH0 N EH1 K S"}, "voices": {"CARA": "ann(1)+bob(2)"},
-    "input_format": "ssml",
+    "voice": "bob(2)+ann(4)", "seed": 9, "speed": 2.0, "pitch": 3.0, "intonation": 0.5, "sentence_pause": 1.5,
+    "temperature": 0.5, "language": "es", "pronunciations": {"Nginx": "EH1 N JH IH0 N EH1 K S"},
+    "voices": {"CARA": "ann(1)+bob(2)"}, "input_format": "ssml",
 }  # fmt: skip
 DRAWN: Final[dict[str, tuple[str, str, Any]]] = {
     "seed": ("rgb", "dog", 9), "temperature": ("rgb", "dog", 0.5), "guidance": ("rgb", "dog", 3.0),

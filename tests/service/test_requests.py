@@ -63,6 +63,7 @@ WRONG: Final[dict[str, dict[str, list[Any]]]] = {
     "speed": {"less_than_equal": [9], "greater_than_equal": [0.2], "float_type": ["1", True], "finite_number": [NAN]},
     "pitch": {"less_than_equal": [12.5], "greater_than_equal": [-13], "float_type": ["high"], "finite_number": [NAN]},
     "intonation": {"less_than_equal": [2.1], "greater_than_equal": [-0.1], "float_type": [True]},
+    "sentence_pause": {"less_than_equal": [10.5], "greater_than_equal": [-0.1], "float_type": ["1"]},
     "temperature": {"less_than_equal": [2.1], "greater_than_equal": [-0.1], "finite_number": [NAN, INF]},
     "guidance": {
         "less_than_equal": [10.1], "greater_than_equal": [-0.1], "finite_number": [INF], "float_type": ["2"],

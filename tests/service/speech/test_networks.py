@@ -27,6 +27,7 @@ from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel, align
+from ancestral.requests import Speak
 from ancestral.speech.utterance import with_closing_pause
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import made, verify
@@ -214,7 +215,7 @@ def test_a_voice_is_sampled_as_its_description_says(
     _, acoustic = networks
     made = SynthesisEngine(cast(SpeechEngine, load_engine(engine, checkpoint.load(zoo / "shaped" / "wavenet-bob"))))
     (sentence,) = phonemize(TEXT)
-    frames = acoustic.predict(with_closing_pause(sentence, 1.0), "bob")
+    frames = acoustic.predict(with_closing_pause(sentence, Speak()), "bob")
     found = samples_of(server.speak(model="shaped", voice="bob", temperature=0.9, sample_rate=RATE).content)
     request = StreamRequest(len(frames) * 160, 7, 0.9, VOICES.index("bob"), frames, Sampling(**BOBS_SAMPLING))
     (expected,) = made.step([made.open(request)], request.length)

@@ -158,6 +158,13 @@ def test_speed_scales_the_length(server: Server) -> None:
     assert lengths[0] > 3 * lengths[2]
 
 
+def test_the_pause_after_every_sentence_can_be_given(server: Server) -> None:
+    text = "Hello there. Is it late?"
+    usual = samples_of(server.speak(input=text, speed=2).content)
+    long = samples_of(server.speak(input=text, speed=2, sentence_pause=1.0).content)
+    assert len(long) - len(usual) == round(2 * RATE * (1.0 - round(CLOSING_PAUSE / 2, 2)))
+
+
 def test_every_sentence_is_spoken_and_none_repeats_another(server: Server) -> None:
     samples = samples_of(server.speak(input="Hello there. Hello there.").content)
     assert len(samples) == length_of("Hello there. Hello there.")
