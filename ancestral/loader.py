@@ -7,16 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ancestral.catalog.catalog import (
-    Aliases,
-    Catalog,
-    CatalogConfig,
-    Checkpoints,
-    checkpoints,
-    describe,
-    read_lexicon,
-    usable,
-)
+from ancestral.catalog import catalog
 from ancestral.catalog.models import ImageModel, Sampler, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
@@ -40,10 +31,12 @@ _EXTRAS = {"onnx-cuda": "gpu", "onnx-cpu": "cpu", "torch": "train"}
 """The extra of pyproject.toml that installs what an engine needs."""
 
 
-class LoadedModels(Catalog):
+class LoadedModels(catalog.Catalog):
     """A catalog of models that are loaded."""
 
-    def __init__(self, samplers: Mapping[str, Sampler], aliases: Aliases, pronunciations: Pronunciations) -> None:
+    def __init__(
+        self, samplers: Mapping[str, Sampler], aliases: catalog.Aliases, pronunciations: Pronunciations
+    ) -> None:
         super().__init__({name: sampler.model for name, sampler in samplers.items()}, aliases, pronunciations)
         self.samplers = dict(samplers)
 
@@ -65,7 +58,7 @@ class LoadedModels(Catalog):
                 log.info("model unloaded", extra={"model": name})
 
 
-def load_models(config: CatalogConfig, engine: str = "auto", only: str | None = None) -> LoadedModels:
+def load_models(config: catalog.CatalogConfig, engine: str = "auto", only: str | None = None) -> LoadedModels:
     """Load models for sampling.
 
     Args:
@@ -87,9 +80,9 @@ def load_models(config: CatalogConfig, engine: str = "auto", only: str | None = 
                 f"model: no such model; available: {', '.join(entries)}", param="model", code="model_not_found"
             )
         chosen = [entries[known]]
-    found = usable(chosen) if only is None else [(chosen[0], checkpoints(chosen[0]))]
+    found = catalog.usable(chosen) if only is None else [(chosen[0], catalog.checkpoints(chosen[0]))]
     samplers = {entry.id: _sampler(entry, loaded, engine) for entry, loaded in found}
-    return LoadedModels(samplers, aliases, read_lexicon(config.pronunciations))
+    return LoadedModels(samplers, aliases, catalog.read_lexicon(config.pronunciations))
 
 
 def _engine(entry: ModelEntry, checkpoint: Checkpoint, engine: str) -> Engine:
@@ -105,8 +98,8 @@ def _engine(entry: ModelEntry, checkpoint: Checkpoint, engine: str) -> Engine:
         raise ModelError(f"{entry.id}: {error}") from error
 
 
-def _sampler(entry: ModelEntry, loaded: Checkpoints, engine_name: str) -> Sampler:
-    model = describe(entry, loaded)
+def _sampler(entry: ModelEntry, loaded: catalog.Checkpoints, engine_name: str) -> Sampler:
+    model = catalog.describe(entry, loaded)
     if isinstance(model, ImageModel):
         pictures = _engine(entry, loaded.sampled, engine_name)
         assert isinstance(pictures, BatchEngine)

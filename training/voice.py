@@ -24,17 +24,8 @@ from ancestral.models.entries import ACOUSTIC, HIGH_BAND, MANIFEST, ModelEntry, 
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import PHONEMES
 from ancestral.training.corpora import CorpusError, align_clips, read
-from ancestral.training.data.speech import (
-    Clip,
-    Coding,
-    Dataset,
-    by_speaker,
-    held_out,
-    load_wave,
-    minutes_by_speaker,
-    prepare,
-    rate_of,
-)
+from ancestral.training.data import speech
+from ancestral.training.data.speech import held_out
 from ancestral.training.loop import LoopConfig, train, whole_folder
 from ancestral.training.model_card import card
 from ancestral.training.tasks.acoustic import AcousticTask
@@ -52,7 +43,7 @@ _RIDGE = 10.0
 Rows = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def fit_high_band(clips: Iterable[Clip], out: Path, count: int = 100) -> dict[str, float]:
+def fit_high_band(clips: Iterable[speech.Clip], out: Path, count: int = 100) -> dict[str, float]:
     """Write the maps of the voices of some clips as a checkpoint.
 
     Args:
@@ -66,7 +57,7 @@ def fit_high_band(clips: Iterable[Clip], out: Path, count: int = 100) -> dict[st
     Raises:
         CorpusError: there are no clips to fit to, or they have a lower rate.
     """
-    voices: dict[str, list[Clip]] = {}
+    voices: dict[str, list[speech.Clip]] = {}
     for clip in clips:
         voices.setdefault(clip.speaker, []).append(clip)
     tensors, minutes, figures = {}, {}, {}
@@ -86,14 +77,14 @@ def fit_high_band(clips: Iterable[Clip], out: Path, count: int = 100) -> dict[st
     return figures
 
 
-def _rows(clips: Sequence[Clip]) -> Iterator[Rows]:
+def _rows(clips: Sequence[speech.Clip]) -> Iterator[Rows]:
     """The inputs of the map in the frames of each clip ``[F, INPUTS]``, and the logarithms of the powers that follow
     ``[F, BANDS]``; frames at both ends are left out."""
     spec = FeatureSpec()
     for clip in clips:
-        if (rate := rate_of(clip.path)) < RATE:
+        if (rate := speech.rate_of(clip.path)) < RATE:
             raise CorpusError(f"{clip.id}: {rate} Hz; the band above 8 kHz needs {RATE}")
-        wave = normalize_level(load_wave(clip.path, RATE), RATE)
+        wave = normalize_level(speech.load_wave(clip.path, RATE), RATE)
         mels = log_mel(soxr.resample(wave, RATE, spec.sample_rate), spec)
         levels = _levels(wave, spec)
         length = min(len(mels), len(levels))
@@ -153,7 +144,7 @@ class NewVoice:
     processes: int
 
 
-def read_recordings(audio: Path, text: Path, voice: str) -> list[Clip]:
+def read_recordings(audio: Path, text: Path, voice: str) -> list[speech.Clip]:
     """The clips of a text file, ``FILE|TEXT`` a line (or LJSpeech's ``FILE|TEXT|NORMALISED TEXT``), named for training.
 
     Args:
@@ -164,14 +155,16 @@ def read_recordings(audio: Path, text: Path, voice: str) -> list[Clip]:
     Raises:
         VoiceError: a line is no such line, or a recording is missing.
     """
-    clips: list[Clip] = []
+    clips: list[speech.Clip] = []
     for number, line in enumerate(text.read_text("utf-8").splitlines(), 1):
         if not line.strip():
             continue
         fields = line.split("|")
         if len(fields) not in (2, 3) or not fields[-1].strip():
             raise VoiceError(f"{text.name}:{number}: expected FILE|TEXT")
-        clips.append(Clip("", voice, _sound(audio, fields[0].strip(), f"{text.name}:{number}"), fields[-1].strip()))
+        clips.append(
+            speech.Clip("", voice, _sound(audio, fields[0].strip(), f"{text.name}:{number}"), fields[-1].strip())
+        )
     if len(clips) < _HELD_OUT_EVERY:
         raise VoiceError(f"{text.name}: {len(clips)} recordings; at least {_HELD_OUT_EVERY} are needed")
     held_out = range(_HELD_OUT_EVERY - 1, len(clips), _HELD_OUT_EVERY)
@@ -188,7 +181,7 @@ def _sound(folder: Path, name: str, where: str) -> Path:
     raise VoiceError(f"{where}: {folder / name} is missing ({', '.join(SOUNDS)})")
 
 
-def add_voice(new: NewVoice, clips: list[Clip], report: Report) -> None:
+def add_voice(new: NewVoice, clips: list[speech.Clip], report: Report) -> None:
     """Align, prepare, fine-tune both networks, and write the model.
 
     Args:
@@ -226,7 +219,7 @@ def _config(steps: int, learning_rate: float) -> LoopConfig:
     )
 
 
-def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
+def _prepared(new: NewVoice, clips: list[speech.Clip], report: Report) -> Path:
     """The prepared directory, made in a directory that is renamed when it is whole."""
     corpus, prepared = new.work / "corpus", new.work / "prepared"
     if not corpus.exists():
@@ -237,10 +230,10 @@ def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
         report("Computing frames and symbols")
         wavenet, acoustic = _specs(new.base)
         with whole_folder(prepared) as partial:
-            prepare(read(corpus), partial, acoustic.features, Coding.of(wavenet), new.processes)
-    groups = by_speaker([Dataset(prepared)], evaluation=False)
+            speech.prepare(read(corpus), partial, acoustic.features, speech.Coding.of(wavenet), new.processes)
+    groups = speech.by_speaker([speech.Dataset(prepared)], evaluation=False)
     known = {name: [item for item in group if item[1].durations] for name, group in groups.items()}
-    seconds = 60.0 * minutes_by_speaker(known).get(new.voice.id, 0.0)
+    seconds = 60.0 * speech.minutes_by_speaker(known).get(new.voice.id, 0.0)
     if seconds < LEAST_SECONDS:
         shutil.rmtree(corpus)
         shutil.rmtree(prepared)
@@ -250,12 +243,12 @@ def _prepared(new: NewVoice, clips: list[Clip], report: Report) -> Path:
     return prepared
 
 
-def _write_model(new: NewVoice, clips: Sequence[Clip]) -> None:
+def _write_model(new: NewVoice, clips: Sequence[speech.Clip]) -> None:
     with whole_folder(new.out) as partial:
         partial.mkdir(parents=True)
         for name, run in ((new.base.sampled.name, _WAVENET), (ACOUSTIC, ACOUSTIC)):
             shutil.copytree(new.work / run / "checkpoint", partial / name)
-        if min(rate_of(clip.path) for clip in clips) >= RATE:
+        if min(speech.rate_of(clip.path) for clip in clips) >= RATE:
             fit_high_band(clips, partial / HIGH_BAND)
         voice = {name: value for name, value in asdict(new.voice).items() if value is not None}
         described = {

@@ -16,17 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.errors import InvalidRequest
+from ancestral.models import entries
 from ancestral.models.audio.resampler import RATE, Map
 from ancestral.models.conditioning import Speaker, parents
 from ancestral.models.engines.base import Engine, Length, Stream, Symbols
-from ancestral.models.entries import (
-    CAPABILITIES,
-    CLASSIFICATION_CAPABILITY,
-    EDIT_CAPABILITY,
-    ModelEntry,
-    Sampling,
-    Voice,
-)
 from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
 from ancestral.models.text.characters import FLAG, SEQUENCE, speak_flag, speak_picture
 
@@ -55,7 +48,7 @@ class UnknownVoice(MixError):
 class VoiceMix:
     """Voices of one model, and the weight of each."""
 
-    weights: tuple[tuple[Voice, int], ...]
+    weights: tuple[tuple[entries.Voice, int], ...]
     """At least one, in the model's order."""
 
     @property
@@ -82,13 +75,13 @@ class VoiceMix:
         return {voice.id: weight / total for voice, weight in self.weights}
 
     @property
-    def sampling(self) -> Sampling:
+    def sampling(self) -> entries.Sampling:
         """How it is sampled: the weighted mean of its voices."""
         if len({voice.sampling for voice, _ in self.weights}) == 1:
             return self.weights[0][0].sampling
         shares = self.shares
-        settings = [field.name for field in fields(Sampling)]
-        return Sampling(
+        settings = [field.name for field in fields(entries.Sampling)]
+        return entries.Sampling(
             **{name: sum(shares[v.id] * getattr(v.sampling, name) for v, _ in self.weights) for name in settings}
         )
 
@@ -113,7 +106,7 @@ def parse_weights(text: str) -> dict[str, str]:
     return found
 
 
-def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
+def mix(weights: Mapping[str, str], voices: Sequence[entries.Voice]) -> VoiceMix:
     """A mix in its canonical form.
 
     Args:
@@ -139,7 +132,7 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
     return found
 
 
-def find_voice(text: str, voices: Sequence[Voice], aliases: Mapping[str, str]) -> VoiceMix:
+def find_voice(text: str, voices: Sequence[entries.Voice], aliases: Mapping[str, str]) -> VoiceMix:
     """The voice of this id or alias, in any case, or a mix of voices such as ``heart(2)+joe(1)``.
 
     Args:
@@ -216,7 +209,7 @@ ANY: Final = "any"
 
 
 CAPABILITIES_FROM: Final[Mapping[str, tuple[str, ...]]] = {
-    "labels": CAPABILITIES["image"],
+    "labels": entries.CAPABILITIES["image"],
     "picture": ("image_reconstruction", "image_encoding", "image_interpolation", "image_likelihood"),
     "person": ("image_portrait", "image_encoding", "image_interpolation", "image_likelihood"),
 }
@@ -227,7 +220,7 @@ CAPABILITIES_FROM: Final[Mapping[str, tuple[str, ...]]] = {
 class Model(ABC):
     """Description of one model of any kind."""
 
-    entry: ModelEntry
+    entry: entries.ModelEntry
     sha256: str
     """Hash of the weights that are sampled."""
     parameters: int
@@ -241,7 +234,7 @@ class Model(ABC):
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What the model can do."""
-        return CAPABILITIES[self.entry.kind]
+        return entries.CAPABILITIES[self.entry.kind]
 
     @property
     def needs_upload(self) -> bool:
@@ -263,7 +256,7 @@ class Model(ABC):
             )
 
 
-def mix_of(model_id: str, voices: Sequence[Voice], text: str, aliases: Mapping[str, str]) -> VoiceMix:
+def mix_of(model_id: str, voices: Sequence[entries.Voice], text: str, aliases: Mapping[str, str]) -> VoiceMix:
     """A voice or a mix of voices of a model; see :meth:`SpeechModel.mix`."""
     try:
         return find_voice(text, voices, aliases)
@@ -333,8 +326,8 @@ class ImageModel(Model):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        edits = (EDIT_CAPABILITY,) if self.spec.draws_edits else ()
-        classifies = (CLASSIFICATION_CAPABILITY,) if self.classified else ()
+        edits = (entries.EDIT_CAPABILITY,) if self.spec.draws_edits else ()
+        classifies = (entries.CLASSIFICATION_CAPABILITY,) if self.classified else ()
         return CAPABILITIES_FROM[self.spec.drawn_from] + edits + classifies
 
     @property

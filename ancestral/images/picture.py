@@ -16,19 +16,8 @@ from PIL import Image
 from ancestral.catalog.palettes import write_palette
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
+from ancestral.images import files
 from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, MaskedPicture, picture_recipe
-from ancestral.images.files import (
-    ATLASES,
-    Grid,
-    animation_file,
-    atlas_file,
-    attributes_of,
-    decoder_of,
-    grid_of,
-    layout_of,
-    picture_file,
-    sheet_file,
-)
 from ancestral.images.pixels import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler, Judgement
 from ancestral.images.sizes import MAX_SIDE
@@ -48,7 +37,7 @@ class Pictures(Sequence["Picture"]):
     def __init__(self, sampler: ImageSampler, drawing: Drawing, upload: NDArray[np.uint8] | None = None) -> None:
         self.drawing = drawing
         self._sampler, self._upload = sampler, upload
-        self._decode = decoder_of(drawing, sampler.model)
+        self._decode = files.decoder_of(drawing, sampler.model)
         self._part = sampler.part(drawing, upload)
         self._rows = self._sample()
         self._judgement: Judgement | None = None
@@ -78,7 +67,7 @@ class Pictures(Sequence["Picture"]):
             self._judgement = self._sampler.judge(self.drawing, symbols)
             if self._judgement is not None and isinstance(self.drawing, ClassDrawing) and self.drawing.best_of > 1:
                 self.drawing = self._judgement.of(self.drawing)
-                self._decode = decoder_of(self.drawing, self._sampler.model)
+                self._decode = files.decoder_of(self.drawing, self._sampler.model)
                 self._decode(symbols[list(self._judgement.chosen)].swapaxes(0, 1))
 
     def seed(self, index: int) -> int:
@@ -132,24 +121,24 @@ class Pictures(Sequence["Picture"]):
         """
         model, file = self._sampler.model, Path(path)
         grid = self.sheet_grid(columns, scale, padding)
-        check_choice("atlas", atlas, ATLASES)
+        check_choice("atlas", atlas, files.ATLASES)
         drawing, decoded = self._for_file(format_of(file, SUFFIXES), scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
-        data = sheet_file(drawing, model, decoded, grid)
+        data = files.sheet_file(drawing, model, decoded, grid)
         seeds = [*dict.fromkeys(map(str, drawing.seeds))]  # c2pa takes short lists of numbers for bytes
         recipe = self._recipe({"seeds": seeds})
         write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
-        file.with_suffix(ATLASES[atlas]).write_bytes(atlas_file(drawing, model, grid, file.name, atlas))
+        file.with_suffix(files.ATLASES[atlas]).write_bytes(files.atlas_file(drawing, model, grid, file.name, atlas))
 
-    def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0) -> Grid:
+    def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0) -> files.Grid:
         """The places of the pictures in the file of :meth:`save_sheet`, which has these arguments and raises the same;
         nothing is sampled."""
         model = self._sampler.model
         if columns is None:
-            layout = layout_of(self.drawing, model)
+            layout = files.layout_of(self.drawing, model)
             columns = len(self) if layout is None else layout.columns
-        return grid_of(len(self), model.spec, columns, scale, padding)
+        return files.grid_of(len(self), model.spec, columns, scale, padding)
 
     def save_animation(self, path: str | Path, scale: int = 1, signer: Signer | None = None) -> None:
         """Write the longest animation of a sheet that the model lays out: one file that moves, with all rows at once.
@@ -163,12 +152,12 @@ class Pictures(Sequence["Picture"]):
             InvalidRequest: the suffix is of another format, or the pictures are no such sheet.
             SigningError: it cannot be signed.
         """
-        file, layout = Path(path), layout_of(self.drawing, self._sampler.model)
+        file, layout = Path(path), files.layout_of(self.drawing, self._sampler.model)
         drawing, decoded = self._for_file(format_of(file, MOVING_SUFFIXES), scale)
         if layout is None or not isinstance(drawing, ClassDrawing):
             message = "animation: only of a sheet that the model lays out"
             raise InvalidRequest(message, param="sheet", code="missing_parameter")
-        data, recipe = animation_file(drawing, layout, decoded), self._recipe({"seed": drawing.seeds[0]})
+        data, recipe = files.animation_file(drawing, layout, decoded), self._recipe({"seed": drawing.seeds[0]})
         write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
 
     def save_palette(self, path: str | Path) -> None:
@@ -209,7 +198,7 @@ class Pictures(Sequence["Picture"]):
     def file(self, index: int, form: str, scale: int = 1) -> bytes:
         """Picture ``index`` as a file of this format, with what made it in the text of a PNG."""
         drawing, decoded = self._for_file(form, scale)
-        return picture_file(drawing, self._sampler.model, index, decoded)
+        return files.picture_file(drawing, self._sampler.model, index, decoded)
 
     def save(
         self,
@@ -241,7 +230,7 @@ class Pictures(Sequence["Picture"]):
         if form != "jpeg" or drawing.background == "opaque":
             return drawing, self._decode
         drawing = replace(drawing, background="opaque")
-        decoded = decoder_of(drawing, self._sampler.model)
+        decoded = files.decoder_of(drawing, self._sampler.model)
         decoded(self._decode.symbols.swapaxes(0, 1))
         return drawing, decoded
 
@@ -264,7 +253,7 @@ class Pictures(Sequence["Picture"]):
             self.finish()
         if not isinstance(self.drawing, ClassDrawing):
             return {}
-        return attributes_of(self.drawing, self._sampler.model, index)
+        return files.attributes_of(self.drawing, self._sampler.model, index)
 
 
 def sample_together(many: Sequence[Pictures]) -> None:

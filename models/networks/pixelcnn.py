@@ -13,33 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ancestral.models.architectures.pixelcnn import (
-    CONTEXT_PREFIX,
-    PixelCNNAutoencoderSpec,
-    PixelCNNSpec,
-    coarse_map_tensors,
-    conditioner_tensors,
-    layer_tensors,
-    tensors,
-)
-from ancestral.models.networks import add_parameters
+from ancestral.models.architectures import pixelcnn
+from ancestral.models.networks import add_parameters, image
 from ancestral.models.networks.gate import gate
-from ancestral.models.networks.image import (
-    CoarseMap,
-    ContextMap,
-    Encoder,
-    ImageNetwork,
-    LabelEmbedding,
-    residual_convolutions,
-)
 from ancestral.models.spec import COARSE, COARSE_STRIDE
 from ancestral.models.tensors import part as part_of
 
 
-class Conditioner(LabelEmbedding):
+class Conditioner(image.LabelEmbedding):
     """The conditions: the vector h of every picture, or its map s = m(h) (section 2.4 of the gated paper)."""
 
-    spec: PixelCNNSpec
+    spec: pixelcnn.PixelCNNSpec
     map: nn.Parameter
     map_bias: nn.Parameter
     upsampling: nn.Parameter
@@ -48,8 +32,8 @@ class Conditioner(LabelEmbedding):
     map_taps: nn.Parameter
     map_taps_bias: nn.Parameter
 
-    def __init__(self, spec: PixelCNNSpec) -> None:
-        super().__init__(spec, conditioner_tensors(spec))
+    def __init__(self, spec: pixelcnn.PixelCNNSpec) -> None:
+        super().__init__(spec, pixelcnn.conditioner_tensors(spec))
 
     def forward(self, h: Tensor, coarse: Tensor | None) -> Tensor:
         """What V is multiplied by where that depends on the location: s ``[B * H * W, location_channels]``.
@@ -66,12 +50,12 @@ class Conditioner(LabelEmbedding):
             cells = F.silu(cells + F.conv2d(coarse.permute(0, 3, 1, 2), self.coarse_taps, padding=1))
             cells = cells + F.silu(F.conv2d(cells, self.neighbour_taps, padding=1))
         if spec.map_channels:
-            cells = residual_convolutions(cells, self.map_taps, self.map_taps_bias)
+            cells = image.residual_convolutions(cells, self.map_taps, self.map_taps_bias)
         whole = F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE)[:, :, : spec.height, : spec.width]
         return whole.permute(0, 2, 3, 1).reshape(-1, spec.location_channels)
 
 
-class _PixelCNN(ImageNetwork):
+class _PixelCNN(image.ImageNetwork):
     """What both networks share: the conditions, the coarse scale, and the layers from the sum of skips to the logits.
 
     Args:
@@ -79,22 +63,22 @@ class _PixelCNN(ImageNetwork):
         part: whether it samples the coarse pixels of another network, which gives it h.
     """
 
-    spec: PixelCNNSpec
+    spec: pixelcnn.PixelCNNSpec
     conditioner: Conditioner
-    context: ContextMap
+    context: image.ContextMap
     skip_bias: nn.Parameter
     head: nn.Parameter
     head_bias: nn.Parameter
     output: nn.Parameter
     output_bias: nn.Parameter
 
-    def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
+    def __init__(self, spec: pixelcnn.PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec)
         if spec.conditioned and not part:
             self.conditioner = Conditioner(spec)
         if spec.coarse is not None:
             self.coarse = type(self)(spec.coarse, part=True)
-        add_parameters(self, layer_tensors(spec))
+        add_parameters(self, pixelcnn.layer_tensors(spec))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """The distribution of every symbol; in a network in two scales the coarse pixels precede all others."""
@@ -152,12 +136,12 @@ class GatedPixelCNN(_PixelCNN):
     residual_bias: nn.Parameter
     skip: nn.Parameter
 
-    def __init__(self, spec: PixelCNNSpec, part: bool = False) -> None:
+    def __init__(self, spec: pixelcnn.PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec, part)
         if spec.coarse_inputs:
-            self.coarse_map = CoarseMap(coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
+            self.coarse_map = image.CoarseMap(pixelcnn.coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
         if spec.context_channels:
-            self.context = ContextMap(part_of(tensors(spec), CONTEXT_PREFIX))
+            self.context = image.ContextMap(part_of(pixelcnn.tensors(spec), pixelcnn.CONTEXT_PREFIX))
 
     def _added_to_first(self, coarse: Tensor | None) -> Tensor | None:
         return self.coarse_map(coarse) if self.spec.coarse_inputs else None
@@ -249,7 +233,7 @@ class OriginalPixelCNN(_PixelCNN):
         return _convolve(F.pad(seen, (0, 0, side, side, rows - 1, 0)), weights * mask)
 
 
-def build(spec: PixelCNNSpec) -> GatedPixelCNN | OriginalPixelCNN:
+def build(spec: pixelcnn.PixelCNNSpec) -> GatedPixelCNN | OriginalPixelCNN:
     """The network that a spec describes, with random initial weights."""
     return GatedPixelCNN(spec) if spec.gated else OriginalPixelCNN(spec)
 
@@ -265,10 +249,10 @@ def _convolve(x: Tensor, weights: Tensor) -> Tensor:
 class PixelCNNAutoencoder(GatedPixelCNN):
     """A Gated PixelCNN whose h is that of a picture."""
 
-    def __init__(self, spec: PixelCNNAutoencoderSpec, part: bool = False) -> None:
+    def __init__(self, spec: pixelcnn.PixelCNNAutoencoderSpec, part: bool = False) -> None:
         super().__init__(spec, part)
         if not part:
-            self.encoder = Encoder(spec.encoder)
+            self.encoder = image.Encoder(spec.encoder)
 
     def h_of(self, symbols: Tensor, given: Tensor | None) -> Tensor:
         """The vectors of pictures: ``given`` are like ``symbols``, and those themselves if it is None."""

@@ -13,15 +13,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.arithmetic import product, sigmoid
-from ancestral.models.audio.features import (
-    LOG_F0_MEAN,
-    LOG_F0_SCALE,
-    LOG_MEL_SCALE,
-    harmonic_ripple,
-    log_mel,
-    normalize_level,
-    smoothed,
-)
+from ancestral.models.audio import features
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.kernels.shared import ByteMatrix
@@ -40,8 +32,8 @@ Speaker = str | Mapping[str, float]
 
 _IN_INT8 = re.compile(r"(decoder|pitch)\.\d+\.(taps|out)$")
 _POSITION_LIMIT = 20
-_SEMITONE = math.log(2.0) / 12.0 / LOG_F0_SCALE
-_DECIBEL = math.log(10.0) / 20.0 / LOG_MEL_SCALE
+_SEMITONE = math.log(2.0) / 12.0 / features.LOG_F0_SCALE
+_DECIBEL = math.log(10.0) / 20.0 / features.LOG_MEL_SCALE
 _WHISPER_TILT = -2.0, 1.0
 """What is added to the lowest and the highest mel of a voiced frame that is whispered. With 1 less Whisper understood
 two thirds of joe and onyx; without the mean of five bands Praat found F0 in 2 to 25 % of the frames, now 0 to 5 %."""
@@ -94,7 +86,7 @@ class PitchControl:
         moved = mean + (log_f0 - mean) * self.intonation + self.semitones * _SEMITONE
         if semitones is not None:
             moved = moved + semitones * _SEMITONE
-        low, high = ((np.log(hz) - LOG_F0_MEAN) / LOG_F0_SCALE for hz in spec.requested_hz)
+        low, high = ((np.log(hz) - features.LOG_F0_MEAN) / features.LOG_F0_SCALE for hz in spec.requested_hz)
         return np.column_stack([np.clip(moved, low, high), pitch[:, 1]]).astype(np.float32)
 
 
@@ -125,7 +117,7 @@ def _changed(mels: Array, ripple: Array, pitch: Array, changes: Array) -> tuple[
     level, whispered = changes[:, 1:2] * np.float32(_DECIBEL), changes[:, 2:3]
     tilt = np.linspace(*_WHISPER_TILT, mels.shape[1], dtype=np.float32)
     kept = np.concatenate([np.ones_like(whispered), 1.0 - whispered], axis=1)
-    mels = np.where(whispered > 0.0, smoothed(mels) + pitch[:, 1:2] * tilt, mels)
+    mels = np.where(whispered > 0.0, features.smoothed(mels) + pitch[:, 1:2] * tilt, mels)
     return mels + level, ripple * (1.0 - whispered), pitch * kept
 
 
@@ -303,7 +295,7 @@ class AcousticModel:
         if pitch is None:
             semitones = None if changes is None else changes[:, 0]
             pitch = control.apply(self._pitch(repeated, who), spec.features, semitones)
-        ripple = harmonic_ripple(pitch[:, 0], pitch[:, 1], spec.features)
+        ripple = features.harmonic_ripple(pitch[:, 0], pitch[:, 1], spec.features)
         x += product(pitch, weights["pitch_in"]) + product(ripple, weights["ripple_in"])
         x = self._blocks("decoder", [1] * spec.decoder_layers, x)
         mels = product(x, weights["frames_out"]) + weights["frames_bias"]
@@ -410,7 +402,7 @@ def _durations(
     made = (frame_model.spec.outputs, frame_model.spec.hop, frame_model.spec.sample_rate)
     assert made == (feature_spec.channels, feature_spec.hop, feature_spec.sample_rate), made
     whole = np.pad(wave, (0, -len(wave) % feature_spec.hop))
-    sound = log_mel(normalize_level(whole, feature_spec.sample_rate), feature_spec)
+    sound = features.log_mel(features.normalize_level(whole, feature_spec.sample_rate), feature_spec)
     # Neither sound nor text is quieter than the background, or noise would pass for speech.
     background = _background(sound)
     sound = np.maximum(sound, background)

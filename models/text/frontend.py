@@ -9,27 +9,11 @@ from dataclasses import astuple, dataclass, field, replace
 from functools import cache
 from typing import Final, Literal
 
-from ancestral.models.text import english
+from ancestral.models.text import english, phonemes
 from ancestral.models.text.characters import CUE, ENGLISH, Folding, NothingToSpeak, UnsupportedText, check_read, fold
 from ancestral.models.text.g2p import is_british, read, read_british
 from ancestral.models.text.languages.engine import engine
 from ancestral.models.text.languages.language import Read, language_table, primary
-from ancestral.models.text.phonemes import (
-    ENGLISH_CONSONANTS,
-    ENGLISH_VOWELS,
-    PAUSES,
-    PHONEMES,
-    PHRASE_PAUSE,
-    SCHWA,
-    SENTENCE_ENDS,
-    SILENCE,
-    VOWELS,
-    Control,
-    Prosody,
-    is_vowel,
-    with_stress,
-    without_stress,
-)
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
 from ancestral.models.text.rules import Span, SpannedText, cover
 from ancestral.models.text.script import (
@@ -69,7 +53,7 @@ _NEAR: Final = table("phonemes").entries("near")
 def sounds(language: str) -> frozenset[str]:
     """The phonemes of a language, vowels without stress."""
     if language == ENGLISH.language:
-        return frozenset(map(without_stress, (*ENGLISH_VOWELS, *ENGLISH_CONSONANTS)))
+        return frozenset(map(phonemes.without_stress, (*phonemes.ENGLISH_VOWELS, *phonemes.ENGLISH_CONSONANTS)))
     return language_table(language).sounds
 
 
@@ -78,8 +62,8 @@ def _nearest(language: str) -> dict[str, Phones]:
     """What a voice of a language says for each phoneme that its language lacks."""
     own = sounds(language)
     found: dict[str, Phones] = {}
-    for phone in PHONEMES:
-        plain = without_stress(phone)
+    for phone in phonemes.PHONEMES:
+        plain = phonemes.without_stress(phone)
         if plain in own or plain not in _NEAR:
             continue
         near = next((s for s in (near.split() for near in _NEAR[plain].split(", ")) if own.issuperset(s)), [])
@@ -89,10 +73,10 @@ def _nearest(language: str) -> dict[str, Phones]:
 
 def _stressed(sound: str, like: str) -> str:
     """A phoneme with the stress of another. What is secondary is none in the languages that know none."""
-    if f"{sound}0" not in VOWELS:
+    if f"{sound}0" not in phonemes.VOWELS:
         return sound
-    stress = like[-1] if is_vowel(like) else "0"
-    return with_stress(f"{sound}0", stress if f"{sound}{stress}" in VOWELS else "0")
+    stress = like[-1] if phonemes.is_vowel(like) else "0"
+    return phonemes.with_stress(f"{sound}0", stress if f"{sound}{stress}" in phonemes.VOWELS else "0")
 
 
 def in_language(phones: Phones, language: str) -> Phones:
@@ -101,7 +85,7 @@ def in_language(phones: Phones, language: str) -> Phones:
     if near.keys().isdisjoint(phones):
         return phones
     said = tuple(sound for phone in phones for sound in near.get(phone, (phone,)))
-    return said or near[SCHWA]  # "h" in French
+    return said or near[phonemes.SCHWA]  # "h" in French
 
 
 # Written text to the words and marks that are spoken: each stretch by the rules of its language.
@@ -255,7 +239,7 @@ _ENGLISH_CONJUNCTIONS = frozenset(
 def _sentences(tokens: list[Token]) -> Iterator[list[Token]]:
     start = 0
     for i, token in enumerate(tokens, 1):
-        if token.spoken in SENTENCE_ENDS or i == len(tokens):
+        if token.spoken in phonemes.SENTENCE_ENDS or i == len(tokens):
             yield tokens[start:i]
             start = i
 
@@ -273,7 +257,7 @@ def _cut(items: list[Item], conjunctions: frozenset[str]) -> int:
     """
     middle = len(items) / 2
     inner = range(1, len(items) - 1)
-    pauses = [i + 1 for i in inner if mark_of(items[i]) == PHRASE_PAUSE]
+    pauses = [i + 1 for i in inner if mark_of(items[i]) == phonemes.PHRASE_PAUSE]
     joints = [i for i in inner if isinstance(word := items[i], Word) and word.text in conjunctions]
     words = [i for i in inner if isinstance(items[i], Word)]
     for places in (pauses, joints):
@@ -303,9 +287,9 @@ def _as_read(token: Token, language: str) -> str:
     sound; what is in another language, a pause."""
     spoken = token.spoken
     if isinstance(spoken, Pronounced):
-        letter = "A" if is_vowel(spoken.words[0][1][0]) else "B"
+        letter = "A" if phonemes.is_vowel(spoken.words[0][1][0]) else "B"
         return letter if language == ENGLISH.language else letter.lower()
-    return spoken if isinstance(spoken, str) and token.language == language else PHRASE_PAUSE
+    return spoken if isinstance(spoken, str) and token.language == language else phonemes.PHRASE_PAUSE
 
 
 def _reader(language: str, british: bool) -> Read:
@@ -317,26 +301,26 @@ def _conjunctions(language: str) -> frozenset[str]:
     return _ENGLISH_CONJUNCTIONS if language == ENGLISH.language else language_table(language).conjunctions
 
 
-def _items(tokens: Sequence[Token], prosody: Prosody, british: bool) -> tuple[list[Item], Prosody]:
+def _items(tokens: Sequence[Token], prosody: phonemes.Prosody, british: bool) -> tuple[list[Item], phonemes.Prosody]:
     """The items of one sentence, and the prosody at its end."""
     spoken = [token.spoken for token in tokens]
     rests = {i + 1: token for i, token in enumerate(spoken) if isinstance(token, Pause)}
-    heard = {i: n for n, i in enumerate(i for i, t in enumerate(spoken) if not isinstance(t, Pause | Prosody))}
+    heard = {i: n for n, i in enumerate(i for i, t in enumerate(spoken) if not isinstance(t, Pause | phonemes.Prosody))}
     words = {
         language: [_as_read(tokens[i], language) for i in heard] for language in {token.language for token in tokens}
     }
     items: list[Item] = []
     for i, (token, span, language) in enumerate(tokens):
-        control = Control(*astuple(prosody))
-        if isinstance(token, Prosody):
+        control = phonemes.Control(*astuple(prosody))
+        if isinstance(token, phonemes.Prosody):
             prosody = token
         elif isinstance(token, Pronounced):
             items += [Word(text, phones, span, control) for text, phones in token.words]
         elif isinstance(token, Pause):
-            if spoken[i + 1 : i + 2] and spoken[i + 1] in PAUSES:
+            if spoken[i + 1 : i + 2] and spoken[i + 1] in phonemes.PAUSES:
                 continue  # the next token is the mark whose length it is
-            items.append(Rest(SILENCE, token.seconds))
-        elif token in PAUSES:
+            items.append(Rest(phonemes.SILENCE, token.seconds))
+        elif token in phonemes.PAUSES:
             items.append(Rest(token, rests[i].seconds) if i in rests else token)
         else:
             items.append(Word(token, _reader(language, british)(words[language], heard[i]), span, control))
@@ -393,7 +377,7 @@ def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sent
         scripts), or a language that is not read.
     """
     sentences: list[Sentence] = []
-    prosody = Prosody()
+    prosody = phonemes.Prosody()
     voice, british = primary(language), is_british(language)
     for tokens in _sentences(normalize(text, voice, british=british)):
         items, prosody = _items(tokens, prosody, british)

@@ -12,17 +12,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
+from ancestral.models.text import phonemes
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
-from ancestral.models.text.phonemes import (
-    ENGLISH_CONSONANTS,
-    ENGLISH_VOWELS,
-    PAUSES,
-    PHONEMES,
-    SCHWA,
-    VOWELS,
-    with_stress,
-    without_stress,
-)
+from ancestral.models.text.phonemes import ENGLISH_CONSONANTS
 from ancestral.models.text.tables import table
 
 Phones = tuple[str, ...]
@@ -32,10 +24,10 @@ MAX_PHONES: Final = 64
 MAX_PHONEME_CHARACTERS: Final = 256
 
 _ARPABET: Final = re.compile(r"[A-Z0-9\s]+")
-_VOWEL_NAMES: Final = frozenset(vowel[:-1] for vowel in ENGLISH_VOWELS)
-_SOUNDS: Final = frozenset(PHONEMES).difference(PAUSES)
+_VOWEL_NAMES: Final = frozenset(vowel[:-1] for vowel in phonemes.ENGLISH_VOWELS)
+_SOUNDS: Final = frozenset(phonemes.PHONEMES).difference(phonemes.PAUSES)
 _STRESSED: Final = re.compile(r"[012](?!\S)")
-_ALL_VOWEL_NAMES: Final = frozenset(map(without_stress, VOWELS))
+_ALL_VOWEL_NAMES: Final = frozenset(map(phonemes.without_stress, phonemes.VOWELS))
 _STRESS: Final = {"ˈ": "1", "'": "1", "ˌ": "2"}
 _IGNORED: Final = frozenset("ː.ˑ͡‿|")
 _ENGLISH_IPA: Final = table("phonemes").phones("english_ipa")
@@ -154,5 +146,5 @@ def _with_stresses(phones: list[str], marked: bool) -> Phones:
             continue
         whole = phone if phone[-1] in "012" else phone + ("1" if not marked and i == first else "0")
         # The schwa carries no stress; the sound that people make then is AH.
-        found.append(with_stress("AH0", whole[-1]) if whole in ("AX1", "AX2") else whole)
-    return tuple(SCHWA if phone == "AX0" else phone for phone in found)
+        found.append(phonemes.with_stress("AH0", whole[-1]) if whole in ("AX1", "AX2") else whole)
+    return tuple(phonemes.SCHWA if phone == "AX0" else phone for phone in found)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
+from ancestral.models.text import script
 from ancestral.models.text.characters import ENGLISH, UnknownSpeaker, UnsupportedText, refuse_tags
 from ancestral.models.text.g2p import letter_name
 from ancestral.models.text.ipa import parse_phonemes
@@ -18,21 +19,7 @@ from ancestral.models.text.languages.language import language_table, primary
 from ancestral.models.text.numerals import CURRENCIES, UNITS, cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.phonemes import Prosody
 from ancestral.models.text.pronunciations import Pronunciations
-from ancestral.models.text.script import (
-    MAX_RATE,
-    MAX_SEMITONES,
-    MIN_RATE,
-    TAG,
-    Cast,
-    Pause,
-    Piece,
-    Pronounced,
-    Script,
-    Speaker,
-    Text,
-    pause_of,
-    way_of,
-)
+from ancestral.models.text.script import MAX_RATE, MAX_SEMITONES, MIN_RATE, TAG
 from ancestral.models.text.tables import table
 
 # SSML's ``<say-as interpret-as>``: the kinds of text that the front-end can read.
@@ -52,7 +39,7 @@ _SIGNS: Final = table("english").entries("spelled_signs")
 _LONGEST_SHOWN: Final = 40
 
 
-def say_as(kind: str, form: str | None, content: str, language: str) -> list[Piece]:
+def say_as(kind: str, form: str | None, content: str, language: str) -> list[script.Piece]:
     """The pieces of a ``<say-as>`` element.
 
     Args:
@@ -77,22 +64,22 @@ def say_as(kind: str, form: str | None, content: str, language: str) -> list[Pie
         kinds = _KINDS if language == ENGLISH.language else engine(language_table(language)).saying.kinds
         order = form or ("ymd" if re.match(r"[0-9]{4}\D", text) else "mdy" if kinds is _KINDS else "dmy")
         spoken = _date(text, order) if kind == "date" else kinds[kind](text)
-        pieces = [] if spoken is None else [Text(f" {spoken} ", content, language=language)]
+        pieces = [] if spoken is None else [script.Text(f" {spoken} ", content, language=language)]
     if not pieces:
         raise UnsupportedText(f"<say-as interpret-as={kind!r}>: cannot read {_quoted(content)} as that")
     return pieces
 
 
-def _characters(text: str) -> Iterator[Piece]:
+def _characters(text: str) -> Iterator[script.Piece]:
     """Letters and digits by their names, one after the other."""
     for char in text:
         plain = unicodedata.normalize("NFKD", char)[0]
         if plain.isascii() and plain.isalpha():
-            yield Pronounced(char, ((plain.upper(), letter_name(plain)),))
+            yield script.Pronounced(char, ((plain.upper(), letter_name(plain)),))
         elif plain.isascii() and plain.isdigit():
-            yield Text(f" {digits(plain)} ", char)
+            yield script.Text(f" {digits(plain)} ", char)
         else:
-            yield Text(f" {_SIGNS.get(plain, char)} ", char)
+            yield script.Text(f" {_SIGNS.get(plain, char)} ", char)
 
 
 def _cardinal(text: str) -> str | None:
@@ -183,14 +170,14 @@ _OPEN: Final = re.compile(
 _LONGEST_OPEN: Final = 300
 
 
-def read_plain(text: str, lexicon: Pronunciations, cast: Cast) -> Script:
+def read_plain(text: str, lexicon: Pronunciations, cast: script.Cast) -> script.Script:
     """Plain text with its directives.
 
     Raises:
         UnsupportedText: it has a tag, or a directive that cannot be followed; the message shows it.
     """
     refuse_tags(text)
-    pieces: list[Piece] = []
+    pieces: list[script.Piece] = []
     speaker, at = cast.default, 0
     for match in voice_changes(text, cast.names):
         pieces += read_directives(text[at : match.start()], lexicon, at, primary(speaker.text_language))
@@ -200,7 +187,7 @@ def read_plain(text: str, lexicon: Pronunciations, cast: Cast) -> Script:
             raise UnknownSpeaker(f"{_tag(match)!r} (a voice, at position {match.start()}): {error}") from error
         pieces.append(speaker)
     pieces += read_directives(text[at:], lexicon, at, primary(speaker.text_language))
-    return Script(tuple(pieces)).check()
+    return script.Script(tuple(pieces)).check()
 
 
 def voice_changes(text: str, names: tuple[str, ...], *, begins_line: bool = True) -> list[re.Match[str]]:
@@ -228,7 +215,7 @@ def ends_in_open_directive(text: str) -> bool:
     return _OPEN.search(text, max(0, len(text) - _LONGEST_OPEN)) is not None
 
 
-def read_directives(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[Piece]:
+def read_directives(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[script.Piece]:
     """The pieces of a text.
 
     Args:
@@ -252,7 +239,7 @@ def _tag(match: re.Match[str]) -> str:
     return match[0] if len(match[0]) <= _LONGEST_SHOWN else f"{match[0][:_LONGEST_SHOWN]}…"
 
 
-def _directive(match: re.Match[str], start: int, language: str) -> Iterator[Piece]:
+def _directive(match: re.Match[str], start: int, language: str) -> Iterator[script.Piece]:
     shown = _tag(match)
     if match["phonemes"] is not None:
         written = match["phonemes"].strip()
@@ -261,10 +248,10 @@ def _directive(match: re.Match[str], start: int, language: str) -> Iterator[Piec
         except UnsupportedText as error:
             raise UnsupportedText(f"{shown!r} (phonemes, at position {start}): {error}") from error
         texts = written.split() if len(words) > 1 else [written]
-        yield Pronounced(written, tuple(zip(texts, words, strict=True)))
+        yield script.Pronounced(written, tuple(zip(texts, words, strict=True)))
         return
     if match["way"] is not None:
-        if (way := way_of(match)) is not None:
+        if (way := script.way_of(match)) is not None:
             yield way
         return
     if match["voice"] is not None:  # plain text has none left
@@ -274,20 +261,20 @@ def _directive(match: re.Match[str], start: int, language: str) -> Iterator[Piec
         fault = "is incomplete" if match["pause"] is None else "has no length from 0 s"
         form = "phonemes are written [[HH AH0 L OW1]], pauses [pause:1.5s], voices [voice:joe]"
         raise UnsupportedText(f"{shown!r} (at position {start}) {fault}: {form}")
-    if pause := pause_of(seconds[1], seconds[2], shown):
+    if pause := script.pause_of(seconds[1], seconds[2], shown):
         yield pause
 
 
-def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[Piece]:
+def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[script.Piece]:
     at = 0
     for match in lexicon.matches(text, language):
         if match.start > at:
-            yield Text(text[at : match.start], text[at : match.start], start + at, language)
+            yield script.Text(text[at : match.start], text[at : match.start], start + at, language)
         written = text[match.start : match.end]
-        yield Pronounced(written, tuple((written, phones) for phones in match.words), match.entry)
+        yield script.Pronounced(written, tuple((written, phones) for phones in match.words), match.entry)
         at = match.end
     if at < len(text):
-        yield Text(text[at:], text[at:], start + at, language)
+        yield script.Text(text[at:], text[at:], start + at, language)
 
 
 # SSML (W3C Speech Synthesis Markup Language 1.1), as far as the models can follow it.
@@ -331,7 +318,7 @@ _SEMITONES: Final = re.compile(rf"([+-])({_DECIMAL})st")
 _LONGEST_NAMED: Final = 40
 
 
-def read_ssml(document: str, lexicon: Pronunciations, cast: Cast) -> Script:
+def read_ssml(document: str, lexicon: Pronunciations, cast: script.Cast) -> script.Script:
     """A document: one ``<speak>`` element. Its text is in the speakers' languages, unless it says otherwise.
 
     Raises:
@@ -355,7 +342,7 @@ def read_ssml(document: str, lexicon: Pronunciations, cast: Cast) -> Script:
         raise UnsupportedText(f"the SSML is not well-formed: {expat.ErrorString(error.code)} ({where})") from error
     except UnicodeEncodeError as error:
         raise UnsupportedText("the SSML contains an unpaired surrogate") from error
-    return Script(tuple(reader.pieces)).check()
+    return script.Script(tuple(reader.pieces)).check()
 
 
 def _refuser(what: str) -> Callable[..., Any]:
@@ -373,7 +360,7 @@ class _Element:
     attributes: Mapping[str, str]
     prosody: Prosody
     """Prosody of its content."""
-    speaker: Speaker
+    speaker: script.Speaker
     """Speaker of its content."""
     language: str
     """Language of its content."""
@@ -384,8 +371,8 @@ class _Element:
 class _Reader:
     """The handlers of one document."""
 
-    def __init__(self, parser: expat.XMLParserType, lexicon: Pronunciations, cast: Cast) -> None:
-        self.pieces: list[Piece] = []
+    def __init__(self, parser: expat.XMLParserType, lexicon: Pronunciations, cast: script.Cast) -> None:
+        self.pieces: list[script.Piece] = []
         self._parser, self._lexicon, self._cast = parser, lexicon, cast
         self._open: list[_Element] = []
         self._data: list[str] = []
@@ -461,7 +448,7 @@ class _Reader:
 
     def _plain(self, written: str, spoken: str | None = None) -> None:
         language = self._open[-1].language
-        self.pieces.append(Text(written if spoken is None else spoken, written, self._written, language))
+        self.pieces.append(script.Text(written if spoken is None else spoken, written, self._written, language))
         self._written += len(written)
 
     def _check_attributes(self, name: str, attributes: Mapping[str, str]) -> None:
@@ -472,14 +459,14 @@ class _Reader:
         if (required := _REQUIRED.get(name)) is not None and required not in attributes:
             raise UnsupportedText(f"<{name}>: {required} is missing")
 
-    def _speaker(self, name: str) -> Speaker:
+    def _speaker(self, name: str) -> script.Speaker:
         try:
             return self._cast.find(name.strip())
         except UnknownSpeaker as error:
             where = f"line {self._parser.CurrentLineNumber}, column {self._parser.CurrentColumnNumber + 1}"
             raise UnknownSpeaker(f"<voice name>: {_shown(name)!r} ({where}): {error}") from error
 
-    def _turn(self, speaker: Speaker, prosody: Prosody) -> None:
+    def _turn(self, speaker: script.Speaker, prosody: Prosody) -> None:
         """Let another speaker begin, with the prosody around."""
         self.pieces.append(speaker)
         if prosody != Prosody():
@@ -492,12 +479,12 @@ class _Reader:
             time = _TIME.fullmatch(attributes["time"])
             if time is None:
                 raise UnsupportedText(f"<break time>: {_shown(attributes['time'])!r} is no time like 1.5s or 500ms")
-            pause = pause_of(time[1], time[2], attributes["time"])
+            pause = script.pause_of(time[1], time[2], attributes["time"])
         else:
             strength = attributes.get("strength", "medium")
             if strength not in _STRENGTHS:
                 raise UnsupportedText(f"<break strength>: {_shown(strength)!r} is none of {', '.join(_STRENGTHS)}")
-            pause = Pause(_STRENGTHS[strength]) if _STRENGTHS[strength] else None
+            pause = script.Pause(_STRENGTHS[strength]) if _STRENGTHS[strength] else None
         if pause is not None:
             self.pieces.append(pause)
 
@@ -513,7 +500,7 @@ class _Reader:
         texts = written.split()
         if len(texts) != len(words):
             texts = [written.strip()] * len(words)
-        self.pieces.append(Pronounced(written, tuple(zip(texts, words, strict=True))))
+        self.pieces.append(script.Pronounced(written, tuple(zip(texts, words, strict=True))))
         self._written += len(written)
 
 

@@ -12,18 +12,8 @@ from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from ancestral import requests
 from ancestral.errors import AncestralError, InvalidRequest
-from ancestral.requests import (
-    Described,
-    ImageRequest,
-    SpeechRequest,
-    StrictRequest,
-    checked,
-    example,
-    from_validation,
-    parse_json,
-    pattern,
-)
 from ancestral.service.api.background import carry_out_parts, submit_part
 from ancestral.service.api.deps import sound_of, speech_object
 from ancestral.service.broker.batches import RESULTS, Result
@@ -36,13 +26,13 @@ from ancestral.service.jobs.plans import Identified, JobSpec, ListPage
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
 
-FILE_ID = pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
-BATCH_ID = pattern(r"^batch_[0-9a-f]{24}$", "the id of a batch: batch_ and 24 hexadecimal digits")
+FILE_ID = requests.pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
+BATCH_ID = requests.pattern(r"^batch_[0-9a-f]{24}$", "the id of a batch: batch_ and 24 hexadecimal digits")
 FILE_EXAMPLE, BATCH_EXAMPLE = "file-0123456789abcdef01234567", "batch_0123456789abcdef01234567"
 Endpoint = Literal["/v1/audio/speech", "/v1/images/generations"]
 
 
-class PageQuery(Described):
+class PageQuery(requests.Described):
     """Which part of a list."""
 
     model_config = ConfigDict(extra="forbid")
@@ -69,7 +59,7 @@ class FileList(ListPage[FileObject]):
     """Files, newest first."""
 
 
-class DeletedFile(Described):
+class DeletedFile(requests.Described):
     """A file that was deleted."""
 
     id: str
@@ -77,10 +67,12 @@ class DeletedFile(Described):
     deleted: Literal[True] = True
 
 
-class BatchRequest(StrictRequest):
+class BatchRequest(requests.StrictRequest):
     """A file of requests to carry out."""
 
-    model_config = example({"input_file_id": FILE_EXAMPLE, "endpoint": "/v1/audio/speech", "completion_window": "24h"})
+    model_config = requests.example(
+        {"input_file_id": FILE_EXAMPLE, "endpoint": "/v1/audio/speech", "completion_window": "24h"}
+    )
 
     input_file_id: str = Field(pattern=FILE_ID)
     endpoint: Endpoint
@@ -91,7 +83,7 @@ class BatchRequest(StrictRequest):
     """Returned as it is."""
 
 
-class BatchError(Described):
+class BatchError(requests.Described):
     """What is wrong with a line of the file."""
 
     code: str
@@ -100,14 +92,14 @@ class BatchError(Described):
     param: str | None
 
 
-class BatchErrors(Described):
+class BatchErrors(requests.Described):
     """Why a batch was refused."""
 
     object: Literal["list"] = "list"
     data: list[BatchError]
 
 
-class RequestCounts(Described):
+class RequestCounts(requests.Described):
     """Lines."""
 
     total: int
@@ -149,7 +141,7 @@ MAX_ERRORS: Final = 20
 """Most errors that are listed of a file that is refused."""
 
 
-class Line(StrictRequest):
+class Line(requests.StrictRequest):
     custom_id: str = Field(min_length=1, max_length=256)
     method: Literal["POST"]
     url: Endpoint
@@ -188,7 +180,7 @@ def read_lines(data: bytes, endpoint: str) -> tuple[list[Line], list[BatchError]
 
 
 def _line(text: str, endpoint: str) -> Line:
-    found = parse_json(text, "The line")
+    found = requests.parse_json(text, "The line")
     if not isinstance(found, dict):
         raise InvalidRequest("The line must be a JSON object.", code="invalid_type")
     try:
@@ -196,7 +188,7 @@ def _line(text: str, endpoint: str) -> Line:
     except ValidationError as error:
         # One of its fields is called body, as the place of all of them would be.
         inside = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        raise from_validation(inside) from error
+        raise requests.from_validation(inside) from error
     if line.url != endpoint:
         raise InvalidRequest(f"url: must be {endpoint}, as the batch says", param="url", code="invalid_value")
     return line
@@ -219,12 +211,12 @@ async def job_of(state: AppState, endpoint: Endpoint, body: dict[str, Any]) -> t
         InvalidRequest: it cannot be served; ``param`` names the field.
     """
     if endpoint == "/v1/audio/speech":
-        speech = checked(SpeechRequest, body)
+        speech = requests.checked(requests.SpeechRequest, body)
         if speech.stream_format == "sse":
             message = "stream_format: a batch has no stream; audio gives a URL, json the audio in base64"
             raise InvalidRequest(message, param="stream_format", code="conflict")
         return speech, await prepared(state, speech)
-    pictures = checked(ImageRequest, body)
+    pictures = requests.checked(requests.ImageRequest, body)
     if pictures.stream:
         raise InvalidRequest("stream: a batch has no stream", param="stream", code="conflict")
     return pictures, await asyncio.to_thread(image_job, state.catalog, state.settings, pictures)
@@ -232,7 +224,7 @@ async def job_of(state: AppState, endpoint: Endpoint, body: dict[str, Any]) -> t
 
 async def answer_of(state: AppState, request: Any, spec: JobSpec[Any, Any], job: Job, base_url: str) -> Answer:
     """The answer to a request, once its job has ended; raises as its route does."""
-    if isinstance(request, ImageRequest):
+    if isinstance(request, requests.ImageRequest):
         pictures = ImageReader(state.broker, job, spec.plan_of(job), spec.model)
         await pictures.read_all()
         signed = await signed_files(state, pictures)

@@ -21,17 +21,8 @@ from urllib.parse import unquote, urlsplit
 from ancestral.codecs.book import MAX_COVER_BYTES
 from ancestral.models.text import UnsupportedText
 from ancestral.models.text.languages.language import primary
-from ancestral.service.books.xhtml import (
-    MAX_CHAPTERS,
-    Block,
-    Book,
-    Chapter,
-    Element,
-    Paragraph,
-    XmlError,
-    read_blocks,
-    read_xml,
-)
+from ancestral.service.books import xhtml
+from ancestral.service.books.xhtml import MAX_CHAPTERS
 
 MAX_FILES: Final = 20_000
 MAX_BYTES: Final = 1 << 30
@@ -60,7 +51,7 @@ class Item:
     path: str
     media_type: str
     properties: tuple[str, ...]
-    element: Element
+    element: xhtml.Element
 
 
 @dataclass(frozen=True)
@@ -131,18 +122,18 @@ class Epub:
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
             raise EpubError(f"{name}: damaged: {error}") from error
 
-    def xml(self, name: str) -> Element:
+    def xml(self, name: str) -> xhtml.Element:
         """The root element of a document."""
         try:
-            return read_xml(self.read(name))
-        except XmlError as error:
+            return xhtml.read_xml(self.read(name))
+        except xhtml.XmlError as error:
             raise EpubError(f"{name}: {error}") from error
 
-    def blocks(self, item: Item) -> tuple[list[Block], Counter[str]]:
+    def blocks(self, item: Item) -> tuple[list[xhtml.Block], Counter[str]]:
         """What is read aloud of a content document, and what is left out of it."""
         try:
-            return read_blocks(self.read(item.path))
-        except XmlError as error:
+            return xhtml.read_blocks(self.read(item.path))
+        except xhtml.XmlError as error:
             raise EpubError(f"{item.path}: {error}") from error
 
     @property
@@ -185,7 +176,9 @@ class Epub:
                 return list(self._lines(self.xml(item.path), item.path, "navPoint", "content", "src", 0))
         return []
 
-    def _lines(self, around: Element, path: str, line: str, link: str, attribute: str, depth: int) -> Iterator[Entry]:
+    def _lines(
+        self, around: xhtml.Element, path: str, line: str, link: str, attribute: str, depth: int
+    ) -> Iterator[Entry]:
         for child in around.children:
             if child.local != line:
                 yield from self._lines(child, path, line, link, attribute, depth)
@@ -264,7 +257,7 @@ class Epub:
                     raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
 
 
-def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> Book:
+def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> xhtml.Book:
     """The chapters of an EPUB; arguments as of :class:`Epub`.
 
     Raises:
@@ -274,7 +267,7 @@ def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> Book:
         language = _language(epub.metadata("language"))
         left_out: Counter[str] = Counter()
         lines = _chapter_lines(epub.contents())
-        found: list[tuple[str, list[Paragraph]]] = []
+        found: list[tuple[str, list[xhtml.Paragraph]]] = []
         for item in epub.spine:
             titles = {line.fragment: line.title for line in reversed(lines) if line.path == item.path}
             blocks, unspoken = epub.blocks(item)
@@ -287,11 +280,11 @@ def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> Book:
                 if title is not None or not found:
                     found.append((title or "", []))
                 spoken_in = _spoken_language(block.language, language, left_out)
-                found[-1][1].append(Paragraph(block.text, number, block.heading, item.path, spoken_in))
+                found[-1][1].append(xhtml.Paragraph(block.text, number, block.heading, item.path, spoken_in))
         if len(found) > MAX_CHAPTERS:
             raise EpubError(f"it has {len(found)} chapters; a file can have {MAX_CHAPTERS}")
-        return Book(
-            tuple(Chapter(title, tuple(paragraphs)) for title, paragraphs in found),
+        return xhtml.Book(
+            tuple(xhtml.Chapter(title, tuple(paragraphs)) for title, paragraphs in found),
             epub.metadata("title"),
             epub.metadata("creator"),
             language=language,

@@ -12,16 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ancestral import command_line
 from ancestral.client.server import Server
-from ancestral.command_line import (
-    FILE,
-    check_output,
-    click_errors,
-    field_options,
-    progress_bar,
-    pronunciations_option,
-    voices_option,
-)
 from ancestral.errors import NotFound, ServerError
 from ancestral.model import Model
 from ancestral.requests import Speak
@@ -166,7 +158,7 @@ _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
 
 
 @click.command(short_help="Read a long text into an audiobook.")
-@click.argument("text", type=FILE)
+@click.argument("text", type=command_line.FILE)
 @click.option(
     "-o",
     "--output",
@@ -178,14 +170,18 @@ _SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
     "--voice",
     help="A voice, or a mix, 'heart(2)+joe(1)'; by default the model's first, of an EPUB the first of its language.",
 )
-@voices_option
+@command_line.voices_option
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
-@field_options(Speak, "seed", default=0, help="Another seed gives another reading; the same one the same bytes.")
-@field_options(Speak, "speed")
-@pronunciations_option
+@command_line.field_options(
+    Speak, "seed", default=0, help="Another seed gives another reading; the same one the same bytes."
+)
+@command_line.field_options(Speak, "speed")
+@command_line.pronunciations_option
 @click.option("--title", help="By default the title in an EPUB or a Project Gutenberg header, or the name of the file.")
 @click.option("--author", help="By default the author in an EPUB or the header of a Project Gutenberg text.")
-@click.option("--cover", type=FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default.")
+@click.option(
+    "--cover", type=command_line.FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default."
+)
 @click.option("--split", is_flag=True, help="A file a chapter: OUTPUT without its suffix, -01 and so on.")
 @click.option(
     "--captions",
@@ -238,8 +234,8 @@ def command(
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
     if form == "epub" and (split or captions):
         raise click.UsageError("--split, --captions: an .epub shows its words itself, and is one file")
-    check_output(output)
-    with click_errors(*FAILURES, BookError, EpubError), ExitStack() as stack:
+    command_line.check_output(output)
+    with command_line.click_errors(*FAILURES, BookError, EpubError), ExitStack() as stack:
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)
@@ -300,7 +296,7 @@ def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None
     (characters, sentences), (left, left_sentences) = (
         (sum(len(part.text) for part in some), sum(part.sentences for part in some)) for some in (each, missing)
     )
-    with progress_bar("{task.fields[sentences]} of {task.fields[all]} sentences") as progress:
+    with command_line.progress_bar("{task.fields[sentences]} of {task.fields[all]} sentences") as progress:
         task = progress.add_task(
             speaker.voice, total=characters, completed=characters - left,
             sentences=sentences - left_sentences, all=sentences,

@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral import codecs
+from ancestral import codecs, requests
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.models import ANY, ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
@@ -49,21 +49,7 @@ from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
 from ancestral.provenance.c2pa import Signer, ingredient_of
-from ancestral.requests import (
-    MAX_PICTURES,
-    AudioRequest,
-    CompletionRequest,
-    Draw,
-    EditRequest,
-    GenerationRequest,
-    Growing,
-    ImageRequest,
-    InterpolationRequest,
-    PictureRequest,
-    ReconstructionRequest,
-    SpeechRequest,
-    StrictRequest,
-)
+from ancestral.requests import MAX_PICTURES
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.state import AppState
 from ancestral.service.settings import Settings
@@ -76,18 +62,18 @@ _ALWAYS_BASE64: Final = "gpt-image"
 """How the names of those models of OpenAI's begin that give no URLs."""
 
 
-def job_of(catalog: Catalog, settings: Settings, request: StrictRequest) -> JobSpec[Plan, Model]:
+def job_of(catalog: Catalog, settings: Settings, request: requests.StrictRequest) -> JobSpec[Plan, Model]:
     """The job that a request asks for, whichever it is."""
     match request:
-        case SpeechRequest():
+        case requests.SpeechRequest():
             return speech_job(catalog, settings, request)
-        case GenerationRequest():
+        case requests.GenerationRequest():
             return generation_job(catalog, settings, request)
-    assert isinstance(request, PictureRequest)
+    assert isinstance(request, requests.PictureRequest)
     return image_job(catalog, settings, request)
 
 
-async def prepared(state: AppState, request: SpeechRequest) -> JobSpec[Utterance, SpeechModel]:
+async def prepared(state: AppState, request: requests.SpeechRequest) -> JobSpec[Utterance, SpeechModel]:
     """:func:`speech_job`, off the event loop.
 
     Long texts take turns. The front-end is Python: several at once would not be done sooner, and keep the event loop
@@ -100,7 +86,9 @@ async def prepared(state: AppState, request: SpeechRequest) -> JobSpec[Utterance
         return await asyncio.to_thread(work)
 
 
-def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> JobSpec[Utterance, SpeechModel]:
+def speech_job(
+    catalog: Catalog, settings: Settings, request: requests.SpeechRequest
+) -> JobSpec[Utterance, SpeechModel]:
     """A text to speak."""
     if request.instructions:
         message = "instructions: no model follows a description; use tags such as [whispers], speed, pitch, intonation"
@@ -118,7 +106,7 @@ def speech_job(catalog: Catalog, settings: Settings, request: SpeechRequest) -> 
 
 
 def generation_job(
-    catalog: Catalog, settings: Settings, request: GenerationRequest
+    catalog: Catalog, settings: Settings, request: requests.GenerationRequest
 ) -> JobSpec[Generation, SpeechModel]:
     """Sound without text."""
     model, voice = catalog.model_and_voice(request.model, request.voice_id, "generation")
@@ -148,7 +136,7 @@ def generation_job(
     return JobSpec(model, plan, request.model_dump(), request.duration, upload, manifest)
 
 
-def _check_rate(model: SpeechModel, request: AudioRequest) -> None:
+def _check_rate(model: SpeechModel, request: requests.AudioRequest) -> None:
     form = request.response_format
     codecs.check_rate(form, codecs.rate_of(form, model.sound_rate, request.sample_rate))
 
@@ -187,7 +175,7 @@ def recording_job(
 # Pictures.
 
 
-def image_job(catalog: Catalog, settings: Settings, request: PictureRequest) -> JobSpec[Drawing, ImageModel]:
+def image_job(catalog: Catalog, settings: Settings, request: requests.PictureRequest) -> JobSpec[Drawing, ImageModel]:
     """Pictures: of a class, of the rest or a region of a picture, between two, of what one shows."""
     model = catalog.image_model(request.model, request.capability)
     request = _with_defaults(catalog, request)
@@ -198,19 +186,21 @@ def image_job(catalog: Catalog, settings: Settings, request: PictureRequest) -> 
     return JobSpec(model, plan, body, upload=None if upload is None else upload.tobytes(), ingredient=manifest)
 
 
-def _drawing(model: ImageModel, request: PictureRequest) -> tuple[Drawing, bytes | None, NDArray[np.uint8] | None]:
+def _drawing(
+    model: ImageModel, request: requests.PictureRequest
+) -> tuple[Drawing, bytes | None, NDArray[np.uint8] | None]:
     """What is drawn; the file that was sent with the request, and the symbols of it that are used."""
-    given = {name: getattr(request, name) for name in Draw.model_fields if hasattr(request, name)}
-    options, spec = Draw.model_construct(**given), model.spec
-    if isinstance(request, InterpolationRequest):
+    given = {name: getattr(request, name) for name in requests.Draw.model_fields if hasattr(request, name)}
+    options, spec = requests.Draw.model_construct(**given), model.spec
+    if isinstance(request, requests.InterpolationRequest):
         return interpolation(model, request.begin, request.end, request.steps, options), None, None
-    if isinstance(request, ReconstructionRequest):
+    if isinstance(request, requests.ReconstructionRequest):
         file = _file_of(request.image)
         symbols, distance = decode_picture(file, spec, "image")
         return reconstruction(model, symbols, distance, request.n, options), file, symbols
-    assert isinstance(request, ImageRequest)
+    assert isinstance(request, requests.ImageRequest)
     prompt, param = _prompt(request)
-    if not isinstance(request, CompletionRequest | EditRequest):
+    if not isinstance(request, requests.CompletionRequest | requests.EditRequest):
         if request.sheet is not None:
             return (
                 _sheet(model, request.sheet, prompt, request, options.model_copy(update={"fit": None}), param),
@@ -221,7 +211,7 @@ def _drawing(model: ImageModel, request: PictureRequest) -> tuple[Drawing, bytes
     if request.sheet is not None:
         raise InvalidRequest("sheet: nothing of a sheet can be given", param="sheet", code="conflict")
     file = _file_of(request.image)
-    if isinstance(request, EditRequest):
+    if isinstance(request, requests.EditRequest):
         masked = decode_masked(file, _file_of(request.mask, "mask"), spec)
         return edit(model, masked, prompt, request.n, options, param), file, masked.data
     rows, distance = _kept_rows(file, request.rows, model)
@@ -229,7 +219,7 @@ def _drawing(model: ImageModel, request: PictureRequest) -> tuple[Drawing, bytes
 
 
 def _sheet(
-    model: ImageModel, name: str, prompt: str | None, request: ImageRequest, options: Draw, param: str
+    model: ImageModel, name: str, prompt: str | None, request: requests.ImageRequest, options: requests.Draw, param: str
 ) -> Drawing:
     """A sheet that the model lays out."""
     for field, given in (("n", request.n != 1), ("stream", request.stream)):
@@ -243,16 +233,16 @@ def _sheet(
     return drawing
 
 
-def _delivery(request: PictureRequest, drawing: Drawing) -> dict[str, Any]:
+def _delivery(request: requests.PictureRequest, drawing: Drawing) -> dict[str, Any]:
     """How the pictures are handed over; raises InvalidRequest if fields of the request exclude each other."""
     if drawing.count > MAX_PICTURES and drawing.best_of > 1:
         message = f"best_of: {drawing.count} pictures would be sampled; n times best_of is at most {MAX_PICTURES}"
         raise InvalidRequest(message, param="best_of", code="invalid_value")
-    streams = isinstance(request, Growing) and request.stream
-    if isinstance(request, Growing) and request.partial_images and not streams:
+    streams = isinstance(request, requests.Growing) and request.stream
+    if isinstance(request, requests.Growing) and request.partial_images and not streams:
         message = "partial_images: only a stream shows unfinished pictures"
         raise InvalidRequest(message, param="partial_images", code="needs_stream")
-    if isinstance(request, ImageRequest) and request.partial_images and request.best_of > 1:
+    if isinstance(request, requests.ImageRequest) and request.partial_images and request.best_of > 1:
         message = "best_of: which picture is the best is known only at the end, so none can be shown unfinished"
         raise InvalidRequest(message, param="best_of", code="conflict")
     if streams and request.response_format == "url":
@@ -262,14 +252,14 @@ def _delivery(request: PictureRequest, drawing: Drawing) -> dict[str, Any]:
     return {"response_format": response_format, "token": secrets.token_urlsafe(16)}
 
 
-def _prompt(request: ImageRequest) -> tuple[str | None, str]:
+def _prompt(request: requests.ImageRequest) -> tuple[str | None, str]:
     """What is to be drawn, and the field that says so; raises InvalidRequest if two do."""
     if request.prompt is not None and request.asked_class is not None:
         raise InvalidRequest("class: given together with prompt, which says the same", param="class", code="conflict")
     return (request.prompt, "prompt") if request.asked_class is None else (request.asked_class, "class")
 
 
-def _with_defaults(catalog: Catalog, request: PictureRequest) -> PictureRequest:
+def _with_defaults(catalog: Catalog, request: requests.PictureRequest) -> requests.PictureRequest:
     """The request with the defaults of other services, for a model named by an alias.
 
     Their clients cannot know the sizes of ours; and OpenAI's GPT Image models answer with base64, without being asked.

@@ -11,36 +11,12 @@ from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, JsonValue, TypeAdapter
 
+from ancestral import requests
 from ancestral.catalog.models import Model, Plan
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.detection.query import Examination
 from ancestral.errors import InvalidRequest
-from ancestral.images.drawing import (
-    ClassDrawing,
-    Completion,
-    Drawing,
-    Edit,
-    Interpolation,
-    PictureEncoding,
-    PictureScore,
-    Portrait,
-    Reconstruction,
-)
-from ancestral.requests import (
-    CompletionRequest,
-    Described,
-    EditRequest,
-    GenerationRequest,
-    ImageRequest,
-    InterpolationRequest,
-    PortraitRequest,
-    ReconstructionRequest,
-    Seed,
-    SpeechRequest,
-    StrictRequest,
-    example,
-    pattern,
-)
+from ancestral.images import drawing
 from ancestral.service import __version__
 from ancestral.service.broker.job import Job, Status
 from ancestral.service.errors import Conflict
@@ -48,8 +24,8 @@ from ancestral.speech.utterance import Generation, RecordingScore, SoundPlan, Ut
 
 # Jobs, manifests, verification and detection as clients see them.
 
-JOB_ID = pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
-EVENT_ID = pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 24000-0")
+JOB_ID = requests.pattern(r"^job_[0-9a-f]{24}$", "the id of a job: job_ and 24 hexadecimal digits")
+EVENT_ID = requests.pattern(r"^[0-9]{1,19}-[0-9]{1,19}$", "the id of an event, like 24000-0")
 
 JOB_EXAMPLE: dict[str, JsonValue] = {
     "id": "job_0123456789abcdef01234567",
@@ -72,7 +48,7 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
 }
 
 
-class JobError(Described):
+class JobError(requests.Described):
     """Why a job failed."""
 
     message: str
@@ -80,7 +56,7 @@ class JobError(Described):
     param: str | None
 
 
-class Identified(Described):
+class Identified(requests.Described):
     """What a list has pages of."""
 
     id: str
@@ -89,7 +65,7 @@ class Identified(Described):
 class JobObject(Identified):
     """A job as clients see it. Times are seconds since 1970, counts are samples at the model's rate."""
 
-    model_config = example(JOB_EXAMPLE)
+    model_config = requests.example(JOB_EXAMPLE)
 
     object: Literal["job"] = "job"
     kind: str
@@ -113,10 +89,10 @@ class JobObject(Identified):
     error: JobError | None
 
 
-class JobEvent(Described):
+class JobEvent(requests.Described):
     """A server-sent event of ``GET /v1/jobs/{id}/events``."""
 
-    model_config = example({"type": "job.completed", "job": JOB_EXAMPLE})
+    model_config = requests.example({"type": "job.completed", "job": JOB_EXAMPLE})
 
     type: Literal["job.queued", "job.in_progress", "job.progress", "job.completed", "job.failed", "job.cancelled"]
     job: JobObject
@@ -124,7 +100,7 @@ class JobEvent(Described):
     later."""
 
 
-class JobsQuery(Described):
+class JobsQuery(requests.Described):
     """The query parameters of ``GET /v1/jobs``."""
 
     after: str | None = Field(default=None, pattern=JOB_ID)
@@ -136,7 +112,7 @@ class JobsQuery(Described):
 _T = TypeVar("_T", bound=Identified)
 
 
-class ListPage(Described, Generic[_T]):
+class ListPage(requests.Described, Generic[_T]):
     """A page of a list, in the shape that OpenAI's clients read."""
 
     object: Literal["list"] = "list"
@@ -156,7 +132,7 @@ class JobList(ListPage[JobObject]):
     """Jobs, newest first."""
 
 
-class DeletedJob(Described):
+class DeletedJob(requests.Described):
     """A job that has been deleted."""
 
     id: str
@@ -164,11 +140,11 @@ class DeletedJob(Described):
     deleted: Literal[True] = True
 
 
-_SHA256 = pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 lower-case hexadecimal digits")
+_SHA256 = requests.pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 lower-case hexadecimal digits")
 Digest = Annotated[str, Field(pattern=_SHA256)]
 
 
-class Output(StrictRequest):
+class Output(requests.StrictRequest):
     """The output of a job."""
 
     sha256: Digest
@@ -182,10 +158,10 @@ class Output(StrictRequest):
     media_type: str = Field(max_length=256)
 
 
-class Manifest(StrictRequest):
+class Manifest(requests.StrictRequest):
     """All that a job's sound or pictures depend on, and their hashes: enough to make them again and to compare."""
 
-    model_config = example(
+    model_config = requests.example(
         {
             "object": "manifest",
             "job": JOB_EXAMPLE["id"],
@@ -213,7 +189,7 @@ class Manifest(StrictRequest):
     model: str = Field(min_length=1, max_length=256)
     model_sha256: Digest
     engine: str = Field(max_length=64)
-    seed: Seed
+    seed: requests.Seed
     request: dict[str, JsonValue]
     """The body that gives the same bytes, sent to the same route."""
     prompt_sha256: Digest | None
@@ -223,7 +199,7 @@ class Manifest(StrictRequest):
     version: str = Field(max_length=64)
 
 
-class Verification(Described):
+class Verification(requests.Described):
     """The result of running a manifest again."""
 
     object: Literal["verification"] = "verification"
@@ -243,7 +219,7 @@ class Verification(Described):
 Why = Field(default=None, description="Why it could not be tried.")
 
 
-class SignaturePart(Described):
+class SignaturePart(requests.Described):
     """The C2PA manifest in the file."""
 
     status: Literal["valid", "invalid", "none", "not_tried"]
@@ -262,7 +238,7 @@ class SignaturePart(Described):
     """C2PA's codes of what failed."""
 
 
-class RecipePart(Described):
+class RecipePart(requests.Described):
     """The recipe, given or in the file, sampled again."""
 
     status: Literal["equal", "differs", "not_tried"]
@@ -274,7 +250,7 @@ class RecipePart(Described):
     """Of two sounds, at the best offset."""
 
 
-class SeedPart(Described):
+class SeedPart(requests.Described):
     """The noise in the symbols, tested against seeds: those that are named, then those of the server's key."""
 
     status: Literal["found", "not_found", "not_tried"]
@@ -300,7 +276,7 @@ class SeedPart(Described):
     exact: bool | None = None
     """Whether it leads to all of them."""
     model: str | None = None
-    seed: Seed | None = None
+    seed: requests.Seed | None = None
     """Of the picture, or of the request that made the sound."""
     part: int | None = None
     """Which picture or sentence of a request it is, from 0."""
@@ -314,7 +290,7 @@ class SeedPart(Described):
     agreement_seconds: float | None = None
 
 
-class ModelPart(Described):
+class ModelPart(requests.Described):
     """How likely the file is under the model."""
 
     status: Literal["could_be_ours", "unlikely", "not_tried"]
@@ -325,7 +301,7 @@ class ModelPart(Described):
     """Deflated, as in a PNG; of sound 8."""
 
 
-class Detection(Described):
+class Detection(requests.Described):
     """Whether a file was made here, and what says so."""
 
     signature: SignaturePart
@@ -343,20 +319,20 @@ class Detection(Described):
 # The API process resolves a request into a plan at admission: seed, labels, phonemes and every default. A process that
 # reads a version it does not know fails the job and never guesses.
 
-Sampled = SoundPlan | Drawing
+Sampled = SoundPlan | drawing.Drawing
 """Plans whose output is sampled, and can be sampled again from its seed: only these have manifests."""
-REQUESTS: Final[dict[type[Plan], type[StrictRequest]]] = {
-    Utterance: SpeechRequest,
-    Generation: GenerationRequest,
-    ClassDrawing: ImageRequest,
-    Completion: CompletionRequest,
-    Edit: EditRequest,
-    Reconstruction: ReconstructionRequest,
-    Portrait: PortraitRequest,
-    Interpolation: InterpolationRequest,
+REQUESTS: Final[dict[type[Plan], type[requests.StrictRequest]]] = {
+    Utterance: requests.SpeechRequest,
+    Generation: requests.GenerationRequest,
+    drawing.ClassDrawing: requests.ImageRequest,
+    drawing.Completion: requests.CompletionRequest,
+    drawing.Edit: requests.EditRequest,
+    drawing.Reconstruction: requests.ReconstructionRequest,
+    drawing.Portrait: requests.PortraitRequest,
+    drawing.Interpolation: requests.InterpolationRequest,
 }
 """The request that a plan is made from."""
-_SCORES: Final[tuple[type[Plan], ...]] = (RecordingScore, PictureScore, PictureEncoding, Examination)
+_SCORES: Final[tuple[type[Plan], ...]] = (RecordingScore, drawing.PictureScore, drawing.PictureEncoding, Examination)
 KINDS: Final = {kind.kind: kind for kind in (*REQUESTS, *_SCORES)}
 """Every kind of job that this process knows."""
 
@@ -404,7 +380,7 @@ def plan_of(job: Job, kind: type[P]) -> P:
     if job.kind not in KINDS:
         raise PayloadError(f"This process knows no jobs of kind {job.kind!r}.")
     plan: Plan = load(KINDS[job.kind], job.payload)
-    if isinstance(plan, Drawing):
+    if isinstance(plan, drawing.Drawing):
         plan = plan.with_result(job.result)
     assert isinstance(plan, kind)
     return plan
@@ -428,7 +404,7 @@ class JobSpec(Generic[P_co, M_co]):
     @property
     def kept(self) -> bool:
         """Whether the output is fetched after the request has been answered."""
-        return isinstance(self.plan, Drawing) and self.plan.response_format == "url"
+        return isinstance(self.plan, drawing.Drawing) and self.plan.response_format == "url"
 
     def plan_of(self, job: Job) -> P_co:
         """The plan of its job, which an earlier request with the same key may have submitted."""
@@ -485,14 +461,14 @@ def _request_of(job: Job, plan: Sampled) -> dict[str, Any]:
     """The body that, sent to the route that the job came from, makes the same bytes."""
     schema, values = REQUESTS[type(plan)], _adapter(plan.kind).dump_python(plan, mode="json")
     values |= {"model": job.model, "seed": seed_as_json(plan.seed)}
-    if isinstance(plan, Drawing):
+    if isinstance(plan, drawing.Drawing):
         values["n"] = plan.file_count
     unrepeated = schema.transport | {schema.upload}
     names = {name: field.alias or name for name, field in schema.model_fields.items() if name not in unrepeated}
     return {alias: values[name] for name, alias in names.items() if values[name] is not None}
 
 
-def request_schema(model: Model, request: Mapping[str, Any]) -> type[StrictRequest]:
+def request_schema(model: Model, request: Mapping[str, Any]) -> type[requests.StrictRequest]:
     """What the request in a manifest is: of those that its model is capable of, the one that has its fields.
 
     Raises:
@@ -505,7 +481,7 @@ def request_schema(model: Model, request: Mapping[str, Any]) -> type[StrictReque
     return min(fitting, key=lambda schema: len(request.keys() - _names(schema)))
 
 
-def _names(schema: type[StrictRequest]) -> set[str]:
+def _names(schema: type[requests.StrictRequest]) -> set[str]:
     """The names of a request's fields on the wire."""
     return {field.alias or name for name, field in schema.model_fields.items()}
 

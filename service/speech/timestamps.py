@@ -26,16 +26,7 @@ from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, r
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.stream import JobReader, check_end, event
-from ancestral.service.speech.schemas import (
-    PhonemeTime,
-    SpeechAudioDelta,
-    SpeechAudioDone,
-    SpeechAudioTimestamps,
-    Usage,
-    VisemeTime,
-    WordTime,
-    WrittenWordTime,
-)
+from ancestral.service.speech import schemas
 from ancestral.speech.encoder import SoundEncoder, tags_of
 from ancestral.speech.sampler import AudioDecoder, SampleSpan, Timing
 from ancestral.speech.utterance import SoundPlan, Utterance
@@ -133,30 +124,30 @@ class SentenceTimes:
     """The speaker, in a text of several voices."""
 
     @property
-    def words(self) -> list[WordTime]:
+    def words(self) -> list[schemas.WordTime]:
         """The words, as they are read."""
         pairs = zip(self.sentence.words, self.word_spans, strict=True)
-        times = [WordTime(word=word.text, start=start, end=end) for word, (start, end) in pairs]
+        times = [schemas.WordTime(word=word.text, start=start, end=end) for word, (start, end) in pairs]
         if self.speaker is None:  # what is not set is not sent
             return times
         return [time.model_copy(update={"speaker": self.speaker}) for time in times]
 
     @property
-    def written_words(self) -> list[WrittenWordTime]:
+    def written_words(self) -> list[schemas.WrittenWordTime]:
         """The words, and where they were written."""
         spans = [word.span for word in self.sentence.words]
         pairs = zip(self.words, spans, strict=True)
-        return [WrittenWordTime(**vars(word), text_start=start, text_end=end) for word, (start, end) in pairs]
+        return [schemas.WrittenWordTime(**vars(word), text_start=start, text_end=end) for word, (start, end) in pairs]
 
     @property
-    def phonemes(self) -> list[PhonemeTime]:
-        return [PhonemeTime(phoneme=name, start=start, end=end) for name, (start, end) in self.phoneme_spans]
+    def phonemes(self) -> list[schemas.PhonemeTime]:
+        return [schemas.PhonemeTime(phoneme=name, start=start, end=end) for name, (start, end) in self.phoneme_spans]
 
     @property
-    def visemes(self) -> list[VisemeTime]:
+    def visemes(self) -> list[schemas.VisemeTime]:
         """The mouth shape of each phoneme."""
         return [
-            VisemeTime(viseme=shape.oculus, viseme_id=shape.azure, start=start, end=end)
+            schemas.VisemeTime(viseme=shape.oculus, viseme_id=shape.azure, start=start, end=end)
             for shape, (start, end) in ((viseme_of(name), span) for name, span in self.phoneme_spans)
         ]
 
@@ -513,12 +504,12 @@ async def as_events(
     """
     async for piece, sentences in timed(source, reader, timeline):
         if sentences:
-            yield event(SpeechAudioTimestamps(sample_rate=sample_rate, **times_of(sentences, timestamps)))
-        yield event(SpeechAudioDelta(audio=base64.b64encode(piece).decode()))
-    yield event(SpeechAudioDone(usage=usage_of(reader)))
+            yield event(schemas.SpeechAudioTimestamps(sample_rate=sample_rate, **times_of(sentences, timestamps)))
+        yield event(schemas.SpeechAudioDelta(audio=base64.b64encode(piece).decode()))
+    yield event(schemas.SpeechAudioDone(usage=usage_of(reader)))
 
 
-def usage_of(reader: AudioReader) -> Usage:
+def usage_of(reader: AudioReader) -> schemas.Usage:
     """What a job that has been read has cost."""
     tokens, samples = reader.plan.input_tokens, reader.samples
-    return Usage(input_tokens=tokens, output_tokens=samples, total_tokens=tokens + samples)
+    return schemas.Usage(input_tokens=tokens, output_tokens=samples, total_tokens=tokens + samples)

@@ -21,16 +21,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.training.corpora import pictures
 from ancestral.training.corpora.packages import CorpusError, Package, table
-from ancestral.training.corpora.pictures import (
-    Part,
-    Progress,
-    make_palette,
-    part_of,
-    to_indices,
-    with_alpha,
-    write_pictures,
-)
 from ancestral.training.data.images import decoded
 
 Options = Mapping[str, tuple[str, ...]]
@@ -136,7 +128,7 @@ class Person:
         return [-1 if named[name] is None else values.index(named[name]) for name, values in ATTRIBUTES.items()]
 
 
-def make(out: Path, progress: Progress, indexed: bool = True) -> int:
+def make(out: Path, progress: pictures.Progress, indexed: bool = True) -> int:
     """Write ``out/pictures.npz``; one person in ten is for the test, one in twenty for validation.
 
     Args:
@@ -312,17 +304,17 @@ def _write(out: Path, made: Sequence[tuple[Person, Image]], indexed: bool) -> No
     palette = None
     if indexed:
         opaque = np.full((*images.shape[:3], 1), 255, np.uint8)
-        colours = make_palette(np.concatenate([images, opaque], axis=3), _COLOURS, _WHITE)
-        palette = with_alpha(colours, transparent=False)
-        images = to_indices(images, palette)
+        colours = pictures.make_palette(np.concatenate([images, opaque], axis=3), _COLOURS, _WHITE)
+        palette = pictures.with_alpha(colours, transparent=False)
+        images = pictures.to_indices(images, palette)
     labels = np.array([person.labels for person, _ in made], np.int16)
     identities = np.array([person.number for person, _ in made], np.int32)
-    of_part = np.array([part_of(str(number)) for number in identities])
+    of_part = np.array([pictures.part_of(str(number)) for number in identities])
     parts = {}
     for which in ("train", "valid", "test"):
         chosen = of_part == which
-        parts[which] = Part(images[chosen], labels[chosen], {"identity": identities[chosen]})
+        parts[which] = pictures.Part(images[chosen], labels[chosen], {"identity": identities[chosen]})
     credit = ", ".join(style.credit for style in STYLES)
-    write_pictures(
+    pictures.write_pictures(
         out, ATTRIBUTES, parts, f"Avatars drawn by DiceBear 9.4.3 (MIT) and facesjs 5.0.3: {credit}", palette
     )

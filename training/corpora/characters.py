@@ -15,16 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.training.corpora import pictures
 from ancestral.training.corpora.packages import SourcePackage, table
-from ancestral.training.corpora.pictures import (
-    Part,
-    Progress,
-    make_palette,
-    part_of,
-    to_indices,
-    with_alpha,
-    write_pictures,
-)
 from ancestral.training.data.images import decoded
 
 SIZE = 32
@@ -118,7 +110,7 @@ class Parts:
     """``[n, 3]``, the colours that are not tinted."""
 
 
-def make(out: Path, progress: Progress) -> int:
+def make(out: Path, progress: pictures.Progress) -> int:
     """Write ``out/pictures.npz``; one character in ten is for the test, one in twenty for validation.
 
     Args:
@@ -184,12 +176,12 @@ def read_parts(files: Mapping[str, bytes]) -> Parts:
     names += [f"bodies/{body}/{layer}_24x24" for body in _BODIES.values() for layer in _LAYERS]
     images = {name: np.array(decoded(files[f"{name}.png"], name).convert("RGBA")) for name in names}
     untinted = [_untinted(name, image) for name, image in images.items()]
-    fixed = make_palette(np.concatenate([image.reshape(-1, 1, 4) for image in untinted]), _FIXED)
+    fixed = pictures.make_palette(np.concatenate([image.reshape(-1, 1, 4) for image in untinted]), _FIXED)
     opaque = np.concatenate([np.zeros((1, 4), np.uint8), np.insert(fixed, 3, 255, axis=1)])
     cells = {}
     for (name, image), rest in zip(images.items(), untinted, strict=True):
         codes = _tinted(name, image)
-        codes = np.where(rest[..., 3] > 0, to_indices(rest, opaque) + np.uint8(_FIRST_FIXED - 1), codes)
+        codes = np.where(rest[..., 3] > 0, pictures.to_indices(rest, opaque) + np.uint8(_FIRST_FIXED - 1), codes)
         width, height = (int(side) for side in name.rsplit("_", 1)[1].split("x"))
         rows, columns = codes.shape[0] // height, codes.shape[1] // width
         cells[name] = codes.reshape(rows, height, columns, width).swapaxes(1, 2)
@@ -282,14 +274,14 @@ def _shades(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
 def palette_of(parts: Parts) -> NDArray[np.uint8]:
     """RGBA ``[P, 4]``: transparent, then all colours that a picture can have, by brightness."""
     every = np.concatenate([*(_shades(colour) for colour in _TINTS.values()), parts.fixed])
-    colours = make_palette(np.insert(every, 3, 255, axis=1)[None, None], 255)
-    return with_alpha(colours, transparent=True)
+    colours = pictures.make_palette(np.insert(every, 3, 255, axis=1)[None, None], 255)
+    return pictures.with_alpha(colours, transparent=True)
 
 
 def tables_of(parts: Parts, palette: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
     """The indices into ``palette`` of the shades of every tint, and of the colours that are not tinted (``fixed``)."""
-    tables = {name: to_indices(_shades(colour), palette) for name, colour in _TINTS.items()}
-    return tables | {"fixed": to_indices(parts.fixed, palette)}
+    tables = {name: pictures.to_indices(_shades(colour), palette) for name, colour in _TINTS.items()}
+    return tables | {"fixed": pictures.to_indices(parts.fixed, palette)}
 
 
 def coloured(codes: Codes, named: Mapping[str, str], tables: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -303,6 +295,8 @@ def _write(out: Path, made: Mapping[tuple[str, ...], NDArray[np.uint8]], palette
     columns = [{name: index for index, name in enumerate(values)} for values in ATTRIBUTES.values()]
     labels = np.array([[c.get(v, -1) for c, v in zip(columns, named, strict=True)] for named in made], np.int16)
     characters = ["|".join(named[1:-1]) for named in made]
-    images, of_part = np.stack([*made.values()]), np.array([part_of(character) for character in characters])
-    parts = {which: Part(images[of_part == which], labels[of_part == which]) for which in ("train", "valid", "test")}
-    write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
+    images, of_part = np.stack([*made.values()]), np.array([pictures.part_of(character) for character in characters])
+    parts = {
+        which: pictures.Part(images[of_part == which], labels[of_part == which]) for which in ("train", "valid", "test")
+    }
+    pictures.write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)

@@ -22,16 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ancestral.training.corpora import pictures
 from ancestral.training.corpora.packages import SourcePackage, table
-from ancestral.training.corpora.pictures import (
-    Part,
-    Progress,
-    make_palette,
-    part_of,
-    to_indices,
-    with_alpha,
-    write_pictures,
-)
 from ancestral.training.data.images import decoded
 
 SIZE = 32
@@ -97,7 +89,7 @@ class Doll:
         return "|".join([self.worn["base"], *(self.worn.get(layer, "") for layer in LABELLED)])
 
 
-def make(out: Path, progress: Progress) -> int:
+def make(out: Path, progress: pictures.Progress) -> int:
     """Write ``out/pictures.npz``; one outfit in ten is for the test, one in twenty for validation.
 
     Args:
@@ -251,27 +243,27 @@ def _laid(worn: Mapping[str, str], layers: Layers) -> tuple[Image.Image, dict[st
 def _palette(made: Sequence[Doll]) -> Pixels:
     """RGBA colours ``[_PALETTE + 1, 4]``, the first of which is transparent."""
     sampled = np.random.default_rng(_SEED).permutation(len(made))[:_SAMPLED]
-    colours = make_palette(np.stack([made[index].pixels for index in sampled]), _PALETTE)
-    return with_alpha(colours, transparent=True)
+    colours = pictures.make_palette(np.stack([made[index].pixels for index in sampled]), _PALETTE)
+    return pictures.with_alpha(colours, transparent=True)
 
 
 def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str, Image.Image]) -> int:
     images = np.stack([doll.pixels for doll in made])
-    indexed = to_indices(images, palette)
+    indexed = pictures.to_indices(images, palette)
     for name, tile in horns.items():
         pixels = np.asarray(tile)
         own = np.array([horns_of(doll.worn["base"]) == name for doll in made])
-        indexed[own] = np.where(pixels[..., 3] >= OPAQUE, to_indices(pixels[None], palette), indexed[own])
+        indexed[own] = np.where(pixels[..., 3] >= OPAQUE, pictures.to_indices(pixels[None], palette), indexed[own])
     # Pictures that differ in RGB, or where horns are, may be the same in the palette.
     _, first = np.unique(indexed.reshape(len(indexed), -1), axis=0, return_index=True)
     kept = np.sort(first)
     labels = np.array([doll.labels for doll in made], np.int16)
-    of_part = np.array([part_of(doll.outfit) for doll in made])
+    of_part = np.array([pictures.part_of(doll.outfit) for doll in made])
     parts = {}
     for which in ("train", "valid", "test"):
         chosen = kept[of_part[kept] == which]
-        parts[which] = Part(indexed[chosen], labels[chosen])
-    write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
+        parts[which] = pictures.Part(indexed[chosen], labels[chosen])
+    pictures.write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
     return len(kept)
 
 

@@ -25,6 +25,7 @@ from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec, PictureSpec
+from ancestral.training import metrics
 from ancestral.training.data.images import (
     Epochs,
     Images,
@@ -36,18 +37,7 @@ from ancestral.training.data.images import (
     spread,
     write_sheet,
 )
-from ancestral.training.metrics import (
-    accuracy,
-    adherence,
-    classification_loss,
-    classifier_of,
-    classify,
-    embed,
-    features,
-    reconstruct,
-    retrieval,
-    write_rows,
-)
+from ancestral.training.metrics import features
 from ancestral.training.model_card import SHEET
 from ancestral.training.tasks.pictures import ImageTask, ReconstructionTask, likelihood, nats
 
@@ -82,10 +72,10 @@ def train_classifier(pictures: Pictures, spec: ClassifierSpec, seen: int = 500_0
         symbols = binarise(images, rng) if spec.binary else images
         optimizer.zero_grad()
         logits = network(torch.from_numpy(symbols.astype(np.int64)))
-        classification_loss(spec, logits, torch.from_numpy(pictures.labels[chosen])).backward()  # type: ignore[no-untyped-call]
+        metrics.classification_loss(spec, logits, torch.from_numpy(pictures.labels[chosen])).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-    return classifier_of(spec, network)
+    return metrics.classifier_of(spec, network)
 
 
 def classifier_spec(spec: PictureSpec, attributes: tuple[tuple[str, tuple[str, ...]], ...]) -> ClassifierSpec:
@@ -346,7 +336,7 @@ def fidelity_figures(
     copies = {"copies": count_copies(some_made, shuffled, train.images, spec)._asdict()}
     if classifier is None:
         return copies
-    real, drawn = accuracy(classifier, test), accuracy(classifier, made)
+    real, drawn = metrics.accuracy(classifier, test), metrics.accuracy(classifier, made)
     shares = {
         name: {"real": real[name], "drawn": drawn[name], "chance": 1.0 / len(values)}
         for name, values in spec.attributes
@@ -380,11 +370,11 @@ def named_figures(task: ImageTask, named: Mapping[float, Pictures], classifier: 
     for guidance, pictures in named.items():
         chosen = _occurring(train.labels, pictures.labels)
         some = Pictures(pictures.images[chosen], pictures.labels[chosen])
-        occurring = {"count": len(some.images)} | (adherence(classifier, some) if len(some.images) else {})
-        report[str(guidance)] = adherence(classifier, pictures) | {"occurring": occurring}
+        occurring = {"count": len(some.images)} | (metrics.adherence(classifier, some) if len(some.images) else {})
+        report[str(guidance)] = metrics.adherence(classifier, pictures) | {"occurring": occurring}
     test = task.held_out(task.pictures.test, None)
     known = (test.labels < [len(values) for _, values in attributes]).all(axis=1)
-    return report | {"real": adherence(classifier, Pictures(test.images[known], test.labels[known]))}
+    return report | {"real": metrics.adherence(classifier, Pictures(test.images[known], test.labels[known]))}
 
 
 def _occurring(train: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -498,7 +488,7 @@ def edited_figures(
     regions = telling_regions(task.pictures.train, task.spec)
     requests, labels = edits_of(engine, test, regions, count, temperature, guidance)
     drawn, seconds = draw_edits(engine, requests)
-    right = classify(classifier, drawn) == labels
+    right = metrics.classify(classifier, drawn) == labels
     columns = [name for name, _ in task.spec.attributes]
     asked = {name: labels[:, columns.index(name)] < len(task.spec.named[name]) for name in regions}
     shares = {name: float(right[rows, columns.index(name)].mean()) for name, rows in asked.items()}
@@ -560,7 +550,7 @@ def reconstruction_report(
     with torch.no_grad():
         scores = nats(network, targets, given[scoring].astype(np.int64), torch.device("cpu"))
         total = sum(float(part.sum()) for part in scores)
-    drawn = reconstruct(engine, given[chosen], _SAMPLES, temperature)
+    drawn = metrics.reconstruct(engine, given[chosen], _SAMPLES, temperature)
     report = {
         "sha256": checkpoint.sha256, "engine": engine.name, "pictures": len(targets), "drawn_from": len(chosen),
         "nats": total / len(targets), "bits_per_dim": total / targets.size / math.log(2), "temperature": temperature,
@@ -569,12 +559,12 @@ def reconstruction_report(
         test = task.held_out(task.pictures.test, None)
         assert test.identities is not None
         asked, found = first_two(test.identities)
-        people, vectors = test.identities[asked], partial(embed, network.encoder)
+        people, vectors = test.identities[asked], partial(metrics.embed, network.encoder)
         gallery = vectors(test.images[found])
         for name, pictures in (("portraits", np.concatenate(list(drawn))), ("uploads", given[chosen])):
             owners = np.tile(people[chosen], len(pictures) // len(chosen))
-            report[name] = retrieval(vectors(pictures), owners, gallery, people)._asdict()
+            report[name] = metrics.retrieval(vectors(pictures), owners, gallery, people)._asdict()
     shown = spread(len(chosen), _SHOWN)
     out.mkdir(parents=True, exist_ok=True)
-    write_rows([pixels_of(one[shown], task.spec) for one in (given[chosen], *drawn)], out / SHEET)
+    metrics.write_rows([pixels_of(one[shown], task.spec) for one in (given[chosen], *drawn)], out / SHEET)
     return report

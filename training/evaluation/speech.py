@@ -31,16 +31,7 @@ from ancestral.models.text import UnsupportedText, phonemize
 from ancestral.models.text.languages.language import primary
 from ancestral.training.corpora import read
 from ancestral.training.corpora.packages import Wheel
-from ancestral.training.data.speech import (
-    Coding,
-    PitchRange,
-    analyze,
-    held_out,
-    load_wave,
-    loud_frames,
-    speaker_pitch_range,
-    track,
-)
+from ancestral.training.data import speech
 from ancestral.training.model_card import CREDITS
 
 RATE = 16000
@@ -140,24 +131,24 @@ def recordings(corpus: Path, count: int, rate: int = RATE) -> list[tuple[str, Wa
     Raises:
         ValueError: the corpus holds out no clips.
     """
-    clips = [clip for clip in read(corpus) if held_out(clip.id)][:count]
+    clips = [clip for clip in read(corpus) if speech.held_out(clip.id)][:count]
     if not clips:
         raise ValueError(f"{corpus}: no clip is held out (their names end in _s0000, _s0001, …)")
-    return [(clip.text, normalize_level(load_wave(clip.path, rate), rate)) for clip in clips]
+    return [(clip.text, normalize_level(speech.load_wave(clip.path, rate), rate)) for clip in clips]
 
 
 def frames_of(waves: Sequence[Wave], features: FeatureSpec) -> list[Array]:
     """The frames of a speaker's recordings. F0 is sought in the speaker's range, as in training: an F0 that the network
     has never seen of a speaker can cost hundreds of bits a sample."""
-    pitch_range = speaker_pitch_range(waves, features)
-    return [analyze(wave, features, pitch_range) for wave in waves]
+    pitch_range = speech.speaker_pitch_range(waves, features)
+    return [speech.analyze(wave, features, pitch_range) for wave in waves]
 
 
 def bits_per_sample(
     engine: NativeEngine, waves: Sequence[Wave], frames: Sequence[Array], speaker: int, features: FeatureSpec
 ) -> float:
     """Bits per sample of a speaker's recordings under the model, given their frames."""
-    nats, samples, coding = 0.0, 0, Coding.of(engine.spec)
+    nats, samples, coding = 0.0, 0, speech.Coding.of(engine.spec)
     for wave, of_wave in zip(waves, frames, strict=True):
         symbols = coding.encode(wave[: len(of_wave) * features.hop], of_wave, features)
         nats -= float(engine.score(symbols, of_wave, speaker).sum())
@@ -278,9 +269,9 @@ class VoicePitch(NamedTuple):
 
 def measure_pitch(waves: Sequence[Wave], spec: FeatureSpec) -> VoicePitch:
     """F0 and voicing of a voice's recordings; none of them may be empty."""
-    pitch_range = speaker_pitch_range(waves, spec)
-    hz = [track(wave, spec.sample_rate, spec.hop, pitch_range) for wave in waves]
-    loud = np.concatenate([found[loud_frames(wave, spec.hop)] for found, wave in zip(hz, waves, strict=True)])
+    pitch_range = speech.speaker_pitch_range(waves, spec)
+    hz = [speech.track(wave, spec.sample_rate, spec.hop, pitch_range) for wave in waves]
+    loud = np.concatenate([found[speech.loud_frames(wave, spec.hop)] for found, wave in zip(hz, waves, strict=True)])
     voiced = loud[loud > 0.0]
     return VoicePitch(float(np.median(voiced)) if len(voiced) else 0.0, len(voiced) / max(len(loud), 1))
 
@@ -301,7 +292,7 @@ def f0_response(waves: Sequence[Wave], frames: Sequence[NDArray[np.floating]], s
         return 0.0
     middle = float(np.median(wanted[wanted > 0.0]))
     # Wide enough for a voice that keeps another F0 than the requested one.
-    pitch_range: PitchRange = (max(0.5 * middle, spec.pitch_low_hz), min(2.0 * middle, spec.pitch_high_hz))
-    found = np.concatenate([track(wave, spec.sample_rate, spec.hop, pitch_range) for wave in waves])
+    pitch_range: speech.PitchRange = (max(0.5 * middle, spec.pitch_low_hz), min(2.0 * middle, spec.pitch_high_hz))
+    found = np.concatenate([speech.track(wave, spec.sample_rate, spec.hop, pitch_range) for wave in waves])
     both = (found > 0.0) & (wanted > 0.0)
     return float(np.median(found[both]) / np.median(wanted[both])) if both.any() else 0.0

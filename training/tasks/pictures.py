@@ -25,6 +25,7 @@ from ancestral.models.networks import build_network
 from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec, PictureSpec
+from ancestral.training import metrics
 from ancestral.training.data.images import (
     Epochs,
     IdentityBatches,
@@ -40,15 +41,6 @@ from ancestral.training.data.images import (
     write_sheet,
 )
 from ancestral.training.loop import fastest_precision, load_weights, read_start
-from ancestral.training.metrics import (
-    accuracy,
-    classification_loss,
-    classifier_of,
-    embed,
-    reconstruct,
-    retrieve,
-    write_rows,
-)
 from ancestral.training.model_card import picture_card
 
 
@@ -160,11 +152,11 @@ class ClassificationTask(PictureTask):
         labels = torch.from_numpy(train.labels[chosen]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             logits = model(symbols.to(device))
-        return classification_loss(self.spec, logits.float(), labels), len(chosen)
+        return metrics.classification_loss(self.spec, logits.float(), labels), len(chosen)
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """The accuracy of validation pictures, of every attribute."""
-        figures = accuracy(classifier_of(self.spec, model), self.held_out(self.pictures.valid))
+        figures = metrics.accuracy(metrics.classifier_of(self.spec, model), self.held_out(self.pictures.valid))
         return {f"valid_{name.replace(' ', '_')}": value for name, value in figures.items()}
 
 
@@ -222,7 +214,9 @@ class EmbeddingTask(PictureTask):
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Retrieval of validation identities, in full precision."""
-        figures = retrieve(partial(embed, model.to("cpu")), self.held_out(self.pictures.valid))._asdict()
+        figures = metrics.retrieve(
+            partial(metrics.embed, model.to("cpu")), self.held_out(self.pictures.valid)
+        )._asdict()
         return {f"valid_{name}": float(value) for name, value in figures.items()}
 
 
@@ -524,4 +518,6 @@ class ReconstructionTask(ImageTask):
         """Reconstructions of validation pictures, or portraits, below each of them."""
         engine = load_image_engine("native", checkpoint)
         given, _ = self.pairs(self.pictures.valid, _SHOWN)
-        write_rows([pixels_of(one, self.spec) for one in (given, *reconstruct(engine, given, _SAMPLES))], file)
+        metrics.write_rows(
+            [pixels_of(one, self.spec) for one in (given, *metrics.reconstruct(engine, given, _SAMPLES))], file
+        )

@@ -13,16 +13,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import applicable_labels, draw_labels, embed_labels, encode
-from ancestral.models.engines.base import (
-    PROBE_SYMBOLS,
-    AlwaysLoaded,
-    RequestError,
-    Symbols,
-    pack,
-    probe_bits,
-    probe_symbols,
-    unpack,
-)
+from ancestral.models.engines import base
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import of_conditions, part
 
@@ -87,47 +78,49 @@ def of_coarse_pixels(request: ImageStreamRequest, context: Context | None) -> Im
 def check_request(spec: ImageSpec, request: ImageStreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if not 0 <= request.seed < 2**63:
-        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+        raise base.RequestError("seed: must lie in 0 … 2^63 - 1")
     if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise RequestError("temperature: must be a finite number, at least 0")
+        raise base.RequestError("temperature: must be a finite number, at least 0")
     if (request.h is None) == spec.conditioned:
-        raise RequestError("h: " + ("the model needs it" if spec.conditioned else "the model has no conditions"))
+        raise base.RequestError("h: " + ("the model needs it" if spec.conditioned else "the model has no conditions"))
     _check_vector(spec, "h", request.h)
     _check_guidance(spec, request)
     if request.given is not None:
         shape = request.given.shape
         if len(shape) != 3 or shape[0] > spec.height or shape[1:] != (spec.width, spec.channels):
-            raise RequestError(f"given: must be [<= {spec.height}, {spec.width}, {spec.channels}], not {list(shape)}")
+            raise base.RequestError(
+                f"given: must be [<= {spec.height}, {spec.width}, {spec.channels}], not {list(shape)}"
+            )
         if request.given.dtype != np.uint8 or (len(request.given) and request.given.max() >= spec.levels):
-            raise RequestError(f"given: must be bytes below {spec.levels}")
+            raise base.RequestError(f"given: must be bytes below {spec.levels}")
     if request.edit is not None:
         _check_edit(spec, request.edit)
 
 
 def _check_edit(spec: ImageSpec, edit: Edit) -> None:
     if not spec.draws_edits:
-        raise RequestError("edit: the model draws none")
+        raise base.RequestError("edit: the model draws none")
     shape, size = edit.picture.shape, (spec.height, spec.width)
     if shape != (*size, spec.channels) or edit.picture.dtype != np.uint8 or edit.picture.max() >= spec.levels:
-        raise RequestError(f"edit: {list(shape)} is no picture of the model")
+        raise base.RequestError(f"edit: {list(shape)} is no picture of the model")
     if edit.kept.shape != size or edit.kept.dtype != np.bool_ or not edit.kept.any() or edit.kept.all():
-        raise RequestError("edit: must keep some pixels, and not all")
+        raise base.RequestError("edit: must keep some pixels, and not all")
 
 
 def _check_guidance(spec: ImageSpec, request: ImageStreamRequest) -> None:
     free = request.unconditional
     if not (np.isfinite(request.guidance) and request.guidance >= 0.0):
-        raise RequestError("guidance: must be a finite number, at least 0")
+        raise base.RequestError("guidance: must be a finite number, at least 0")
     if request.guidance != 1.0 and request.h is None:
-        raise RequestError("guidance: the model has no conditions")
+        raise base.RequestError("guidance: the model has no conditions")
     if (free is None) != (request.guidance == 1.0):
-        raise RequestError("unconditional: " + ("guidance needs it" if free is None else "only guidance uses it"))
+        raise base.RequestError("unconditional: " + ("guidance needs it" if free is None else "only guidance uses it"))
     _check_vector(spec, "unconditional", free)
 
 
 def _check_vector(spec: ImageSpec, name: str, vector: Array | None) -> None:
     if vector is not None and (vector.shape != (spec.condition_channels,) or not np.isfinite(vector).all()):
-        raise RequestError(f"{name}: must be {spec.condition_channels} finite numbers")
+        raise base.RequestError(f"{name}: must be {spec.condition_channels} finite numbers")
 
 
 # The base of image engines: pictures are opened, sampled row by row, and scored.
@@ -162,7 +155,7 @@ def unconditional_lanes(lanes: Sequence[ImageStream]) -> NDArray[np.bool_]:
     return np.array([False, *(one.unconditional_pass is other for one, other in pairwise(lanes))])
 
 
-class ImageEngine(AlwaysLoaded, ABC):
+class ImageEngine(base.AlwaysLoaded, ABC):
     """A model ready to sample and to score. Thread-safe as long as each picture is sampled by one thread at a time."""
 
     name: str
@@ -202,9 +195,9 @@ class ImageEngine(AlwaysLoaded, ABC):
         """
         for names, label in zip(self.spec.conditions, labels, strict=True):
             if isinstance(label, int) and not 0 <= label < len(names):
-                raise RequestError(f"labels: must lie in 0 … {len(names) - 1}, not {label}")
+                raise base.RequestError(f"labels: must lie in 0 … {len(names) - 1}, not {label}")
             if isinstance(label, np.ndarray) and label.shape != (self.spec.condition_channels,):
-                raise RequestError(f"labels: a vector has {self.spec.condition_channels} numbers")
+                raise base.RequestError(f"labels: a vector has {self.spec.condition_channels} numbers")
         return embed_labels(self.spec, self._tensors, labels)
 
     def encode(self, picture: Pixels) -> Array:
@@ -216,7 +209,7 @@ class ImageEngine(AlwaysLoaded, ABC):
         encoder = self.spec.encoder
         assert isinstance(encoder, EncoderSpec), "only a model with an encoder has h of a picture"
         if picture.shape != (self.spec.height, self.spec.width, self.spec.channels):
-            raise RequestError(f"picture: {list(picture.shape)} is not that of the model")
+            raise base.RequestError(f"picture: {list(picture.shape)} is not that of the model")
         return encode(encoder, part(self._tensors, ENCODER_PREFIX), picture)
 
     def unconditional(self, labels: Sequence[int | Array | None]) -> Array:
@@ -346,7 +339,7 @@ class ImageEngine(AlwaysLoaded, ABC):
             RequestError: the images or h do not fit the model.
         """
         if images.shape[1:] != (self.spec.height, self.spec.width, self.spec.channels):
-            raise RequestError(f"images: {list(images.shape)} are not those of the model")
+            raise base.RequestError(f"images: {list(images.shape)} are not those of the model")
         requests = []
         for number, image in enumerate(images):
             edit = None if kept is None else Edit(image, kept[number])
@@ -378,15 +371,15 @@ class ImageEngine(AlwaysLoaded, ABC):
         """What this engine computes on this machine of the first rows of a fixed picture. Engines whose bits agree can
         go on with each other's pictures, those whose bits differ cannot."""
         spec = self.spec
-        picture = probe_symbols(spec.dims, spec.levels).reshape(spec.height, spec.width, spec.channels)
+        picture = base.probe_symbols(spec.dims, spec.levels).reshape(spec.height, spec.width, spec.channels)
         h = None
         if spec.conditioned:
             h = (np.arange(spec.condition_channels) % 9 - 4).astype(np.float32) / np.float32(4)
         coarse = None if self.coarse is None else picture[COARSE, COARSE]
         stream = self._conditioned(ImageStreamRequest(0, h=h, given=picture), coarse, None)
         stream.symbols[:] = picture
-        rows = min(spec.height, -(-PROBE_SYMBOLS // (spec.width * spec.channels)))
-        bits = probe_bits(self._run([stream], rows, score=True))
+        rows = min(spec.height, -(-base.PROBE_SYMBOLS // (spec.width * spec.channels)))
+        bits = base.probe_bits(self._run([stream], rows, score=True))
         return bits if self.coarse is None else bits + self.coarse.probe()
 
     @abstractmethod
@@ -485,9 +478,9 @@ class BatchEngine:
             RequestError: there are none, or some have more given rows than others.
         """
         if not pictures:
-            raise RequestError("pictures: a batch needs at least one")
+            raise base.RequestError("pictures: a batch needs at least one")
         if len({0 if p.given is None else len(p.given) for p in pictures}) > 1:
-            raise RequestError("given: all pictures of a batch need the same number of rows")
+            raise base.RequestError("given: all pictures of a batch need the same number of rows")
         return BatchRequest(tuple(pictures), len(pictures) * self.spec.dims)
 
     def open(self, request: BatchRequest) -> ImageBatch:
@@ -501,7 +494,7 @@ class BatchEngine:
     def weights_of(self, batch: ImageBatch) -> object:
         return self
 
-    def step(self, batches: Sequence[ImageBatch], samples: int) -> list[Symbols]:
+    def step(self, batches: Sequence[ImageBatch], samples: int) -> list[base.Symbols]:
         """Sample ``samples`` more symbols of every batch, together: rounded up to whole rows, and at most what is left.
 
         Returns:
@@ -530,7 +523,7 @@ class BatchEngine:
         """The rows returned so far; the rest of the pictures is zero."""
         symbols = np.stack([picture.symbols for picture in batch.pictures])
         symbols[:, batch.row :] = 0
-        return pack(self.name, self._sha256, batch.position, symbols)
+        return base.pack(self.name, self._sha256, batch.position, symbols)
 
     def restore(self, request: BatchRequest, snapshot: bytes) -> ImageBatch:
         """The batch that :meth:`snapshot` was taken of.
@@ -538,7 +531,7 @@ class BatchEngine:
         Raises:
             RequestError: the bytes are no snapshot of such a batch.
         """
-        position, flat = unpack(self.name, self._sha256, request.length, request.length, snapshot)
+        position, flat = base.unpack(self.name, self._sha256, request.length, request.length, snapshot)
         spec, count = self.spec, len(request.pictures)
         symbols: Pixels = flat.reshape(count, spec.height, spec.width, spec.channels)
         row = position // (request.length // spec.height)

@@ -12,18 +12,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import EngineError
-from ancestral.models.engines.images.engine import (
-    Array,
-    Context,
-    Edit,
-    ImageEngine,
-    ImageStream,
-    ImageStreamRequest,
-    Pixels,
-    check_request,
-    coarse_checkpoint,
-    unconditional_lanes,
-)
+from ancestral.models.engines.images import engine
 from ancestral.models.kernels.shared import edit_context
 from ancestral.models.spec import COARSE
 
@@ -31,26 +20,26 @@ from ancestral.models.spec import COARSE
 class ImageKernel(Protocol):
     """Compiled sampling of one network's pictures (``Architecture.kernel``): made from its spec and its tensors."""
 
-    def blank(self) -> tuple[Array, ...]:
+    def blank(self) -> tuple[engine.Array, ...]:
         """The state of a picture without rows: arrays that the kernel keeps its activations in."""
 
-    def blank_condition(self) -> Array:
+    def blank_condition(self) -> engine.Array:
         """The condition of a model without conditions, which says how large it is."""
 
-    def condition(self, h: Array, coarse: Pixels | None) -> Array:
+    def condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         """``[1, n]``, or one row for each pixel, of h (see :meth:`ImageEngine._condition`) and the coarse pixels."""
 
     def run(
         self,
-        state: Sequence[Array],
-        conditions: Array,
+        state: Sequence[engine.Array],
+        conditions: engine.Array,
         rows: NDArray[np.int64],
         seeds: NDArray[np.int64],
         temperatures: NDArray[np.float64],
-        guidances: Array,
+        guidances: engine.Array,
         unconditional: NDArray[np.bool_],
         noise_index: NDArray[np.int64],
-        symbols: Pixels,
+        symbols: engine.Pixels,
         likelihoods: NDArray[np.float64],
         reaches: NDArray[np.int64],
         intervals: NDArray[np.float64],
@@ -75,13 +64,13 @@ class ImageKernel(Protocol):
 
 
 @dataclass
-class NativeImageStream(ImageStream):
+class NativeImageStream(engine.ImageStream):
     """A picture with the state of its kernel."""
 
-    state: tuple[Array, ...]
+    state: tuple[engine.Array, ...]
 
 
-class NativeImageEngine(ImageEngine):
+class NativeImageEngine(engine.ImageEngine):
     """Samples and scores on one core per call, without the GIL.
 
     Args:
@@ -108,27 +97,27 @@ class NativeImageEngine(ImageEngine):
     @classmethod
     def of_coarse_pixels(cls, checkpoint: Checkpoint, int8: bool = False) -> NativeImageEngine | None:
         """What samples the coarse pixels of a network in two scales, whatever engine samples the rest."""
-        coarse = coarse_checkpoint(checkpoint)
+        coarse = engine.coarse_checkpoint(checkpoint)
         return None if coarse is None else cls(coarse, int8)
 
     def _blank(self) -> NativeImageStream:
         spec = self.spec
         return NativeImageStream(
-            request=ImageStreamRequest(0),
+            request=engine.ImageStreamRequest(0),
             rows=0,
             symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
             condition=self._kernel.blank_condition(),
             state=self._kernel.blank(),
         )
 
-    def _condition(self, h: Array, coarse: Pixels | None) -> Array:
+    def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return self._kernel.condition(h, coarse)
 
-    def _context(self, edit: Edit) -> Context | None:
+    def _context(self, edit: engine.Edit) -> engine.Context | None:
         return edit_context(self.spec, self._tensors, edit.picture, edit.kept)
 
     def intervals(
-        self, images: Pixels, requests: Sequence[ImageStreamRequest], reaches: Sequence[int]
+        self, images: engine.Pixels, requests: Sequence[engine.ImageStreamRequest], reaches: Sequence[int]
     ) -> NDArray[np.float64]:
         """The noise that leads to the symbols of pictures: at least, and below what.
 
@@ -146,23 +135,23 @@ class NativeImageEngine(ImageEngine):
         pictures, found = [], np.empty((*images.shape, len(reaches), 2))
         for image, request in zip(images, requests, strict=True):
             given = replace(request, given=image)
-            check_request(self.spec, given)
+            engine.check_request(self.spec, given)
             pictures.append(self._prepared(given, None if self.coarse is None else image[COARSE, COARSE], None))
             pictures[-1].symbols[:] = image
         for group in self._groups(pictures, range(len(pictures))):
             lanes = [lane for i in group for lane in pictures[i].lanes]
-            wanted = np.flatnonzero(~unconditional_lanes(lanes))
+            wanted = np.flatnonzero(~engine.unconditional_lanes(lanes))
             (_, made) = self._advance(lanes, self.spec.height, score=False, reaches=reaches)
             found[group] = made[wanted].reshape(len(group), *found.shape[1:])
         if isinstance(self.coarse, NativeImageEngine):
             found[:, COARSE, COARSE] = self.coarse.intervals(images[:, COARSE, COARSE], requests, reaches)
         return found
 
-    def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
+    def _run(self, lanes: Sequence[engine.ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
         return self._advance(lanes, rows, score=score)[0]
 
     def _advance(
-        self, lanes: Sequence[ImageStream], rows: int, *, score: bool, reaches: Sequence[int] = ()
+        self, lanes: Sequence[engine.ImageStream], rows: int, *, score: bool, reaches: Sequence[int] = ()
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Gather the pictures' states, run the kernel, scatter the states; ln p if wanted, and the intervals of the
         reaches ``[lanes, rows, W * C, R, 2]``."""
@@ -179,7 +168,7 @@ class NativeImageEngine(ImageEngine):
             seeds=np.array([p.request.seed for p in pictures], np.int64),
             temperatures=np.array([float(p.request.temperature) for p in pictures]),
             guidances=np.array([p.request.guidance for p in pictures], np.float32),
-            unconditional=unconditional_lanes(pictures),
+            unconditional=engine.unconditional_lanes(pictures),
             noise_index=np.stack([self.noise_index_of(p.request)[p.rows : p.rows + rows] for p in pictures]),
             symbols=symbols,
             likelihoods=likelihoods,
@@ -193,12 +182,12 @@ class NativeImageEngine(ImageEngine):
         return likelihoods, intervals
 
 
-def _stacked(conditions: Sequence[Array]) -> Array:
+def _stacked(conditions: Sequence[engine.Array]) -> engine.Array:
     """``[lanes, …, n]``. Of coarse pixels an edit has one row for each, which other pictures have for all of them."""
     rows = max(map(len, conditions))
     return np.stack([np.broadcast_to(condition, (rows, condition.shape[1])) for condition in conditions])
 
 
-def _native(picture: ImageStream) -> NativeImageStream:
+def _native(picture: engine.ImageStream) -> NativeImageStream:
     assert isinstance(picture, NativeImageStream), "a picture of another engine"
     return picture

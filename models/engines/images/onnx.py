@@ -22,16 +22,7 @@ from ancestral.models.categorical import log_likelihoods
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import input_planes
 from ancestral.models.engines.base import GREEDY, LazyResource
-from ancestral.models.engines.images.engine import (
-    Array,
-    Context,
-    Edit,
-    ImageEngine,
-    ImageStream,
-    ImageStreamRequest,
-    Pixels,
-    unconditional_lanes,
-)
+from ancestral.models.engines.images import engine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.onnx import open_session
 from ancestral.models.kernels.shared import edit_context, upsample
@@ -41,10 +32,10 @@ LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 
 
 @dataclass
-class OnnxImageStream(ImageStream):
+class OnnxImageStream(engine.ImageStream):
     """A picture with the features of its last rows."""
 
-    features: Array
+    features: engine.Array
     """``[layers - 1, features, reach, W]``, zeros before the first row."""
     evaluations: int = 0
     """Calls of the network for its rows so far."""
@@ -57,7 +48,7 @@ class _Graphs(NamedTuple):
     beside: Any
 
 
-class OnnxImageEngine(ImageEngine):
+class OnnxImageEngine(engine.ImageEngine):
     """A PixelCNN on onnxruntime.
 
     Args:
@@ -91,20 +82,20 @@ class OnnxImageEngine(ImageEngine):
         features = spec.features if spec.gated else spec.features // 2
         cells = spec.height * spec.width if spec.conditioning == "location" else 1
         return OnnxImageStream(
-            request=ImageStreamRequest(0),
+            request=engine.ImageStreamRequest(0),
             rows=0,
             symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
             condition=np.zeros((cells, spec.condition_width + spec.map_width), np.float32),
             features=np.zeros((spec.layers - 1, features, spec.kernel_size // 2, spec.width), np.float32),
         )
 
-    def _condition(self, h: Array, coarse: Pixels | None) -> Array:
+    def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return upsample(self._spec, self._tensors, h, coarse)
 
-    def _context(self, edit: Edit) -> Context | None:
+    def _context(self, edit: engine.Edit) -> engine.Context | None:
         return edit_context(self._spec, self._tensors, edit.picture, edit.kept)
 
-    def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
+    def _run(self, lanes: Sequence[engine.ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
         pictures = [_onnx(p) for p in lanes]
         with self._graphs.use() as graphs:
             return np.stack([self._row(graphs, pictures, score=score) for _ in range(rows)], axis=1)
@@ -159,7 +150,7 @@ class OnnxImageEngine(ImageEngine):
         """The row that is drawn again from itself, and the network's other outputs for it."""
         spec, size = self.spec, self.spec.width * self.spec.channels
         greedy = np.array([p.request.temperature == 0.0 for p in lanes])
-        unconditional = unconditional_lanes(lanes)
+        unconditional = engine.unconditional_lanes(lanes)
         partner = np.arange(len(lanes))
         partner[:-1] += unconditional[1:]
         noise = np.stack([uniforms(p.request.seed, p.rows * size, size) for p in lanes])
@@ -200,11 +191,11 @@ def _is_given(picture: OnnxImageStream) -> bool:
     return given is not None and picture.rows < len(given)
 
 
-def _likelihoods(logits: Array, symbols: Pixels) -> NDArray[np.float64]:
+def _likelihoods(logits: engine.Array, symbols: engine.Pixels) -> NDArray[np.float64]:
     """ln p of the symbols ``[W, C]`` of a row: ``[W * C]``, nats."""
     return log_likelihoods(logits.reshape(-1, logits.shape[-1]), symbols.reshape(-1))
 
 
-def _onnx(picture: ImageStream) -> OnnxImageStream:
+def _onnx(picture: engine.ImageStream) -> OnnxImageStream:
     assert isinstance(picture, OnnxImageStream), "a picture of another engine"
     return picture

@@ -16,29 +16,21 @@ from numpy.typing import NDArray
 
 from ancestral.models import categorical
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.images.engine import (
-    Array,
-    Context,
-    Edit,
-    ImageEngine,
-    ImageStream,
-    ImageStreamRequest,
-    Pixels,
-)
+from ancestral.models.engines.images import engine
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork, sampling_order, sub_pixel_logits
 from ancestral.models.noise import uniforms
 
 
 @dataclass
-class TorchImageStream(ImageStream):
+class TorchImageStream(engine.ImageStream):
     """A picture, and how far it is sampled: in two scales, its coarse pixels come before its first row."""
 
     sampled: int = 0
     """Sub-pixels that are there, in the order in which they are sampled."""
 
 
-class TorchImageEngine(ImageEngine):
+class TorchImageEngine(engine.ImageEngine):
     """Samples and scores with the network that was trained, in single precision.
 
     Args:
@@ -63,16 +55,16 @@ class TorchImageEngine(ImageEngine):
         spec = self.spec
         symbols = np.zeros((spec.height, spec.width, spec.channels), np.uint8)
         condition = np.zeros((1, spec.condition_channels), np.float32)
-        return TorchImageStream(request=ImageStreamRequest(0), rows=0, symbols=symbols, condition=condition)
+        return TorchImageStream(request=engine.ImageStreamRequest(0), rows=0, symbols=symbols, condition=condition)
 
-    def _condition(self, h: Array, coarse: Pixels | None) -> Array:
+    def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return h[None]
 
-    def _context(self, edit: Edit) -> Context | None:
+    def _context(self, edit: engine.Edit) -> engine.Context | None:
         return None  # the network makes its own
 
     @torch.no_grad()
-    def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
+    def _run(self, lanes: Sequence[engine.ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
         picture, *_ = lanes
         assert isinstance(picture, TorchImageStream), "a picture of another engine"
         assert len(lanes) == len(picture.lanes), "one picture at a time"
@@ -104,11 +96,11 @@ class TorchImageEngine(ImageEngine):
         logits = scored.flatten(0, 3).numpy()
         return categorical.log_likelihoods(logits, symbols.reshape(-1)).reshape(1, self.spec.height, -1)
 
-    def _h(self, picture: ImageStream) -> torch.Tensor | None:
+    def _h(self, picture: engine.ImageStream) -> torch.Tensor | None:
         return torch.from_numpy(picture.condition) if self.spec.conditioned else None
 
 
-def _kept(picture: ImageStream) -> torch.Tensor | None:
+def _kept(picture: engine.ImageStream) -> torch.Tensor | None:
     """The pixels that an edit keeps, ``[1, H, W]``."""
     edit = picture.request.edit
     return None if edit is None else torch.from_numpy(edit.kept)[None]

@@ -8,15 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ancestral.models.text import lexicon
-from ancestral.models.text.languages.language import (
-    Calendar,
-    Language,
-    Letter,
-    Numbers,
-    Numerals,
-    Phones,
-    gender_by_ending,
-)
+from ancestral.models.text.languages import language
 from ancestral.models.text.languages.quantities import MINUTES, day_and_month, power
 from ancestral.models.text.phonemes import is_vowel
 from ancestral.models.text.rules import number_rule
@@ -63,7 +55,7 @@ _ENDINGS: Final = ("are", "ere", "ire", "iare")
 _REGULAR: Final = re.compile(r"(?:ano|ono|[oaie])$")
 
 
-def _phones(entry: str) -> Phones:
+def _phones(entry: str) -> language.Phones:
     """An entry of the lexicon in this inventory; no stress where it has none."""
     found: list[str] = []
     stressed = False
@@ -85,7 +77,7 @@ def _phones(entry: str) -> Phones:
     return _northern(found)
 
 
-def _northern(phones: Sequence[str]) -> Phones:
+def _northern(phones: Sequence[str]) -> language.Phones:
     """The lexicon's sounds as in the north: an s between vowels is voiced; the i of mai is a semivowel."""
     found = list(phones)
     for i in range(1, len(found)):
@@ -102,7 +94,7 @@ def _northern(phones: Sequence[str]) -> Phones:
 
 
 @lru_cache(maxsize=16384)
-def _listed(word: str) -> Phones | None:
+def _listed(word: str) -> language.Phones | None:
     """A word of the lexicon; the rules stress it if the lexicon does not."""
     if word in _WORDS:
         return _WORDS[word]
@@ -110,7 +102,7 @@ def _listed(word: str) -> Phones | None:
     return None if found is None or not any(map(is_vowel, found)) else _checked(word, found)
 
 
-def _checked(word: str, listed: Phones) -> Phones:
+def _checked(word: str, listed: language.Phones) -> language.Phones:
     """A word of the lexicon, or what the rules say where it has a slip: another letter's sound, or luogo in three."""
     ruled = say(word)
     if not any(phone.endswith("1") for phone in listed):
@@ -132,12 +124,12 @@ def _checked(word: str, listed: Phones) -> Phones:
     return _like(say(word, stress) if len(places) == len(_vowels(ruled)) else ruled, listed)
 
 
-def _letters_of(phones: Phones) -> list[str]:
+def _letters_of(phones: language.Phones) -> list[str]:
     """The consonants, as the spelling tells them."""
     return [_SPELLED.get(phone, phone) for phone in phones if not is_vowel(phone) and phone not in ("Y", "W")]
 
 
-def _stressed_as(phones: Phones, model: Phones) -> Phones:
+def _stressed_as(phones: language.Phones, model: language.Phones) -> language.Phones:
     """The phones with the stressed vowel of another reading of the same word."""
     places = [i for i, phone in enumerate(phones) if is_vowel(phone)]
     stress = _stress_of(model)
@@ -147,7 +139,7 @@ def _stressed_as(phones: Phones, model: Phones) -> Phones:
     return (*phones[:place], stress.quality + "1", *phones[place + 1 :])
 
 
-def _softened(phones: Phones) -> Phones:
+def _softened(phones: language.Phones) -> language.Phones:
     """The phones with the c or g at their end softened before e and i."""
     soft = {"K": "CH", "G": "JH"}
     end = len(phones)
@@ -173,7 +165,7 @@ def _singulars(word: str) -> Iterator[tuple[str, bool]]:
         yield from ((stem + end, False) for end in ("a",))
 
 
-def _inflected(word: str) -> Phones | None:
+def _inflected(word: str) -> language.Phones | None:
     """A plural or a feminine of a listed word."""
     for singular, soft in _singulars(word):
         phones = _listed(singular)
@@ -188,17 +180,17 @@ def _inflected(word: str) -> Phones | None:
     return None
 
 
-def _stress_of(phones: Phones) -> Stress | None:
+def _stress_of(phones: language.Phones) -> Stress | None:
     vowels = [phone for phone in phones if is_vowel(phone)]
     return next((Stress(n, vowel[:-1]) for n, vowel in enumerate(vowels) if vowel.endswith("1")), None)
 
 
-def _infinitive(stem: str) -> Phones | None:
+def _infinitive(stem: str) -> language.Phones | None:
     """A listed infinitive with this stem."""
     return next((phones for end in _ENDINGS if (phones := _listed(stem + end)) is not None), None)
 
 
-def _of_verb(word: str) -> Phones | None:
+def _of_verb(word: str) -> language.Phones | None:
     """A form of the present that is stressed on its stem: parlano, prendono, abita."""
     match = _REGULAR.search(word)
     if match is None:
@@ -222,11 +214,11 @@ def _of_verb(word: str) -> Phones | None:
     )
 
 
-def _vowels(phones: Phones) -> list[str]:
+def _vowels(phones: language.Phones) -> list[str]:
     return [phone for phone in phones if is_vowel(phone)]
 
 
-def _like(phones: Phones, listed: Phones) -> Phones:
+def _like(phones: language.Phones, listed: language.Phones) -> language.Phones:
     """The phones with the s and z of a listed word that has the same stem."""
     known = [phone for i, phone in enumerate(listed) if phone in _SIBILANTS and phone != listed[i - 1]]
     found = list(phones)
@@ -240,7 +232,7 @@ def _like(phones: Phones, listed: Phones) -> Phones:
     return tuple(found)
 
 
-def _by_rules(word: str) -> Phones:
+def _by_rules(word: str) -> language.Phones:
     """A word that is not listed, nor one of its simple forms."""
     phones = say(word)
     for cut in range(len(word) - 2, 2, -1):
@@ -250,7 +242,7 @@ def _by_rules(word: str) -> Phones:
     return phones
 
 
-def _with_clitic(word: str) -> Phones | None:
+def _with_clitic(word: str) -> language.Phones | None:
     """An infinitive or an imperative with a pronoun: vederlo, raccontami."""
     infinitive = _AFTER_INFINITIVE.search(word)
     if infinitive is not None:
@@ -265,13 +257,13 @@ def _with_clitic(word: str) -> Phones | None:
     return say(word, stress) if stress else None
 
 
-def _cut_off(word: str) -> Phones | None:
+def _cut_off(word: str) -> language.Phones | None:
     """A listed word without its last vowel: nessun, poter."""
     whole = _listed(word + "o") or _listed(word + "e")
     return whole[:-1] if whole and whole[-1].endswith("0") else None
 
 
-def _number(word: str) -> Phones | None:
+def _number(word: str) -> language.Phones | None:
     """A number written as one word, stressed at its end."""
     if not _NUMBER.fullmatch(word):
         return None
@@ -283,13 +275,13 @@ def _number(word: str) -> Phones | None:
     return (*(phone for part in said[:-1] for phone in _weak(part)), *said[-1])
 
 
-def _weak(phones: Phones) -> Phones:
+def _weak(phones: language.Phones) -> language.Phones:
     """The phones without stress; an unstressed e or o is closed."""
     return tuple(phone[:-1].replace("ɛ", "e").replace("ɔ", "o") + "0" if is_vowel(phone) else phone for phone in phones)
 
 
 @lru_cache(maxsize=16384)
-def pronounce(word: str) -> Phones:
+def pronounce(word: str) -> language.Phones:
     """A word by itself, in lower case, without apostrophes."""
     if word in _UNSTRESSED:
         return _weak(say(word))
@@ -301,7 +293,7 @@ def pronounce(word: str) -> Phones:
     return listed or _by_rules(word)
 
 
-def read(words: Sequence[str], i: int) -> Phones:
+def read(words: Sequence[str], i: int) -> language.Phones:
     """The phones of one word of a sentence; see `language.Read`."""
     *elided, last = words[i].strip("'").split("'")
     before = (phone for part in elided for phone in _weak(say(part + last[:1])[:-1]))
@@ -315,7 +307,7 @@ _FRONT: Final = "[eièéìíî]"
 _SINGLE: Final = {
     **{letter: letter.upper() for letter in "bdfgklmnptv"}, "c": "K", "q": "K", "r": "r",
 }  # fmt: skip
-_GRAPHEMES: Final[tuple[tuple[str, Phones], ...]] = (
+_GRAPHEMES: Final[tuple[tuple[str, language.Phones], ...]] = (
     (f"sc(?={_FRONT})|sh", ("SH",)), (f"cc(?={_FRONT})", ("CH", "CH")),
     (f"tch|ch(?![{_VOWELS}])|c(?={_FRONT})", ("CH",)), (f"gg(?={_FRONT})", ("JH", "JH")),
     (f"g(?={_FRONT})|j(?=[ae])", ("JH",)), ("gn", ("ɲ",)),
@@ -353,16 +345,16 @@ class Stress(NamedTuple):
     """The quality of that vowel."""
 
 
-def _written(word: str) -> list[Letter]:
+def _written(word: str) -> list[language.Letter]:
     """Consonants as they sound, and vowels as they are written, without the silent i of ciao."""
     silent = {match.start(1) for match in _SILENT_I.finditer(word)}
     if _STRESSED_I.search(word):
         silent.discard(len(word) - 2)
     hard = {match.start() for match in _HARD_GL.finditer(word)}
-    found: list[Letter] = []
+    found: list[language.Letter] = []
     i = 0
     while i < len(word):
-        names: Phones = ()
+        names: language.Phones = ()
         end = i + 1
         match = _CONSONANT.match(word, i)
         if word[i] in _VOWELS + "y":
@@ -372,12 +364,12 @@ def _written(word: str) -> list[Letter]:
         elif match is not None:
             assert match.lastindex is not None, match
             names, end = _GRAPHEMES[match.lastindex - 1][1], match.end()
-        found += (Letter(name, i) for name in names)
+        found += (language.Letter(name, i) for name in names)
         i = end
     return found
 
 
-def _is_glide(word: str, letters: Sequence[Letter], i: int) -> bool:
+def _is_glide(word: str, letters: Sequence[language.Letter], i: int) -> bool:
     """Whether an i or u is a semivowel."""
     name, at = letters[i]
     before, after = letters[i - 1] if i else None, letters[i + 1] if i + 1 < len(letters) else None
@@ -392,7 +384,7 @@ def _is_glide(word: str, letters: Sequence[Letter], i: int) -> bool:
     return before is not None and before.is_vowel and before.name not in "iuìù"
 
 
-def _letters(word: str) -> list[Letter]:
+def _letters(word: str) -> list[language.Letter]:
     """A word with its semivowels told from its vowels."""
     letters = _written(word)
     for i, letter in enumerate(letters):
@@ -401,7 +393,7 @@ def _letters(word: str) -> list[Letter]:
     return letters
 
 
-def _stressed(word: str, vowels: Sequence[Letter]) -> int:
+def _stressed(word: str, vowels: Sequence[language.Letter]) -> int:
     """The stressed vowel, told from the word's end."""
     marked = next((n for n, letter in enumerate(vowels) if letter.name in _ACCENTED), None)
     if marked is not None:
@@ -412,7 +404,7 @@ def _stressed(word: str, vowels: Sequence[Letter]) -> int:
     return max(0, len(vowels) - (3 if third else 2))
 
 
-def _quality(word: str, letter: Letter, *, antepenult: bool) -> str:
+def _quality(word: str, letter: language.Letter, *, antepenult: bool) -> str:
     """A stressed vowel, open or closed."""
     base = letter.name.translate(_BASE)
     if base not in "eo" or letter.name in "éó":
@@ -431,7 +423,7 @@ def _quality(word: str, letter: Letter, *, antepenult: bool) -> str:
     return base if _CLOSED.match(end) and not after_i else opened
 
 
-def say(word: str, stress: Stress | None = None) -> Phones:
+def say(word: str, stress: Stress | None = None) -> language.Phones:
     """A word's sounds by its spelling.
 
     Args:
@@ -469,8 +461,10 @@ def _as_said(number: str) -> str:
     return number if len(number) < _LONGEST else number.replace("mila", "mila ")
 
 
-_NUMBERS: Final = Numbers.of_table(_TABLE, thousands=". ", rewrite=_as_said, of_millions=lambda noun: f"di {noun}")
-_NUMERALS: Final = Numerals(_NUMBERS)
+_NUMBERS: Final = language.Numbers.of_table(
+    _TABLE, thousands=". ", rewrite=_as_said, of_millions=lambda noun: f"di {noun}"
+)
+_NUMERALS: Final = language.Numerals(_NUMBERS)
 
 
 def _time(hour: int, minute: int) -> str:
@@ -478,14 +472,14 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} e {_NUMERALS.cardinal(minute)}" if minute else hours if hour else "mezzanotte"
 
 
-_CALENDAR: Final = Calendar.of_table(_TABLE, time=_time)
+_CALENDAR: Final = language.Calendar.of_table(_TABLE, time=_time)
 _DAY: Final = day_and_month(_CALENDAR, _NUMERALS)
-LANGUAGE: Final = Language.of_table(
+LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
     calendar=_CALENDAR,
-    gender=gender_by_ending(_TABLE),
+    gender=language.gender_by_ending(_TABLE),
     rules=(
         number_rule("m", r"\b[Mm]in\. ?(?=\d)(?<!\d min\.)(?<!\d min\. )", lambda _: "minimo"),
         MINUTES,

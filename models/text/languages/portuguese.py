@@ -7,15 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from ancestral.models.text.languages.language import (
-    Calendar,
-    Language,
-    Letter,
-    Numbers,
-    Numerals,
-    Phones,
-    gender_by_ending,
-)
+from ancestral.models.text.languages import language
 from ancestral.models.text.languages.quantities import MINUTES, day_and_month, power
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
 from ancestral.models.text.rules import Match, number_rule
@@ -34,7 +26,7 @@ _BASE: Final = str.maketrans("áâãàéêíóôõúü", "aaaaeeiooouu")
 _ACCENTED: Final = "áâéêíóôú"
 _CODA: Final = "coda"
 """An m or n that makes the vowel before it nasal."""
-_GRAPHEMES: Final[tuple[tuple[str, Phones], ...]] = (
+_GRAPHEMES: Final[tuple[tuple[str, language.Phones], ...]] = (
     ("tch", ("CH",)), ("ch|sh", ("SH",)), ("lh", ("ʎ",)), ("nh", ("ɲ",)), ("rr", ("x",)), ("ph", ("F",)),
     ("th", ("T",)), (f"ss|s?ç|[sx]?c(?={_FRONT})", ("S",)), (f"qu(?={_FRONT})|ck", ("K",)),
     ("qu|qü", ("K", "W")), ("cc?|q|k", ("K",)), (f"gu(?={_FRONT})", ("G",)), ("gu(?=[aáâãoóô])|gü", ("G", "W")),
@@ -58,7 +50,7 @@ _X_Z: Final = re.compile(r"(?:in|co|re|pre|h)?[eê]")
 """What stands before an x that sounds as z between vowels: exame, inexato."""
 _UNSTRESSED: Final = _TABLE.words("unstressed")
 _WORDS: Final = table("loanwords").phones("pt") | _TABLE.phones("whole")
-_ENDINGS: Final[dict[str, Phones]] = {
+_ENDINGS: Final[dict[str, language.Phones]] = {
     "": (), "s": ("S",), "o": ("u0",), "a": ("ɐ0",), "os": ("u0", "S"), "as": ("ɐ0", "S"),
 }  # fmt: skip
 _VOICED: Final = frozenset(("B", "D", "G", "V", "Z", "ZH", "M", "N", "L", "x", "JH", "ʎ", "ɲ"))
@@ -86,7 +78,7 @@ def _inside(pattern: re.Pattern[str], word: str, i: int) -> bool:
     return any(match.start() <= i < match.end() for match in pattern.finditer(word))
 
 
-def _x(word: str, i: int) -> Phones:
+def _x(word: str, i: int) -> language.Phones:
     if _inside(_X_KS, word, i):
         return ("K", "S")
     if word[i + 1] not in _VOWELS + "h" or _inside(_X_S, word, i):
@@ -94,12 +86,12 @@ def _x(word: str, i: int) -> Phones:
     return ("Z",) if _X_Z.fullmatch(word[:i]) else ("SH",)
 
 
-def _written(word: str) -> list[Letter]:
+def _written(word: str) -> list[language.Letter]:
     """Consonants as they sound, but for what depends on vowels, and vowels as they are written."""
-    found: list[Letter] = []
+    found: list[language.Letter] = []
     i = 0
     while i < len(word):
-        names: Phones = ()
+        names: language.Phones = ()
         end = i + 1
         match = _CONSONANT.match(word, i)
         if word[i] in _VOWELS + "y":
@@ -109,12 +101,12 @@ def _written(word: str) -> list[Letter]:
             names, end = _GRAPHEMES[match.lastindex - 1][1], match.end()
         elif word[i] == "x":
             names = _x(word, i)
-        found += (Letter(name, i) for name in names)
+        found += (language.Letter(name, i) for name in names)
         i = end
     return found
 
 
-def _is_glide(word: str, sounds: Sequence[Letter], i: int) -> bool:
+def _is_glide(word: str, sounds: Sequence[language.Letter], i: int) -> bool:
     """Whether a written vowel is a semivowel."""
     name, at = sounds[i]
     rest = word[at + 1 :]
@@ -130,7 +122,7 @@ def _is_glide(word: str, sounds: Sequence[Letter], i: int) -> bool:
     return name in "iue" and accented and re.fullmatch("[aeo]s?", rest) is not None
 
 
-def _sounds(word: str) -> list[Letter]:
+def _sounds(word: str) -> list[language.Letter]:
     """The sounds of a word, with its semivowels told from its vowels."""
     sounds = _written(word)
     for i, sound in enumerate(sounds):
@@ -139,7 +131,7 @@ def _sounds(word: str) -> list[Letter]:
     return sounds
 
 
-def _stressed(word: str, sounds: Sequence[Letter]) -> Letter:
+def _stressed(word: str, sounds: Sequence[language.Letter]) -> language.Letter:
     """The stressed vowel."""
     vowels = [sound for sound in sounds if sound.is_vowel]
     if marked := [sound for sound in vowels if sound.name in _ACCENTED]:
@@ -182,7 +174,7 @@ def _is_verb(words: Sequence[str], i: int) -> bool:
     return next((word for word in reversed(words[max(0, i - 2) : i]) if word not in _BETWEEN), "") == "eu"
 
 
-def _vowel(word: str, sounds: Sequence[Letter], i: int, *, stressed: bool) -> Phones:
+def _vowel(word: str, sounds: Sequence[language.Letter], i: int, *, stressed: bool) -> language.Phones:
     letter, at = sounds[i]
     base, digit = letter.translate(_BASE), "1" if stressed else "0"
     after = sounds[i + 1].name if i + 1 < len(sounds) else ""
@@ -203,7 +195,7 @@ def _vowel(word: str, sounds: Sequence[Letter], i: int, *, stressed: bool) -> Ph
 
 
 @lru_cache(maxsize=16384)
-def pronounce(word: str) -> Phones:
+def pronounce(word: str) -> language.Phones:
     """A word by itself.
 
     Args:
@@ -244,7 +236,7 @@ def _apart(phones: Sequence[str]) -> list[str]:
     return found
 
 
-def _palatal(phones: Sequence[str]) -> Phones:
+def _palatal(phones: Sequence[str]) -> language.Phones:
     """t and d before i."""
     return tuple(
         _PALATAL.get(phone, phone) if without_stress(after) in ("i", "ĩ", "Y") else phone
@@ -252,7 +244,7 @@ def _palatal(phones: Sequence[str]) -> Phones:
     )
 
 
-def read(words: Sequence[str], i: int) -> Phones:
+def read(words: Sequence[str], i: int) -> language.Phones:
     """The phones of one word of a sentence; see `language.Read`. A final s is voiced before a voiced sound."""
     phones = pronounce(words[i]) or ("i0",)
     if _is_verb(words, i):
@@ -267,10 +259,10 @@ def read(words: Sequence[str], i: int) -> Phones:
 
 # Portuguese as it is read in Brazil.
 
-_NUMBERS: Final = Numbers.of_table(
+_NUMBERS: Final = language.Numbers.of_table(
     _TABLE, thousands=". ", singular=lambda number: abs(number) < 2, of_millions=lambda noun: f"de {noun}"
 )
-_NUMERALS: Final = Numerals(_NUMBERS)
+_NUMERALS: Final = language.Numerals(_NUMBERS)
 
 
 def _time(hour: int, minute: int) -> str:
@@ -280,7 +272,7 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} {'hora' if hour < 2 else 'horas'}"
 
 
-_CALENDAR: Final = Calendar.of_table(_TABLE, time=_time)
+_CALENDAR: Final = language.Calendar.of_table(_TABLE, time=_time)
 _GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot|final)\w*[^.?!]*$", re.IGNORECASE)
 
 
@@ -295,12 +287,12 @@ def _round(match: Match) -> str:
 
 
 _DAY: Final = day_and_month(_CALENDAR, _NUMERALS)
-LANGUAGE: Final = Language.of_table(
+LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
     calendar=_CALENDAR,
-    gender=gender_by_ending(_TABLE),
+    gender=language.gender_by_ending(_TABLE),
     rules=(
         number_rule("", r"(?<![\w.,:])2(?= da (?:manhã|tarde|madrugada)\b)", lambda _: "duas"),
         MINUTES,

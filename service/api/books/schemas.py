@@ -7,20 +7,11 @@ from typing import Literal
 from fastapi import UploadFile
 from pydantic import ConfigDict, Field, JsonValue
 
+from ancestral import requests
 from ancestral.models.entries import SPEEDS
-from ancestral.requests import (
-    MAX_PRONUNCIATIONS,
-    Described,
-    Pronunciation,
-    RequestSeed,
-    Seed,
-    StrictRequest,
-    Voices,
-    pattern,
-)
 from ancestral.service.jobs.plans import Identified, JobError, ListPage
 
-BOOK_ID = pattern(r"^book_[0-9a-f]{24}$", "the id of a book: book_ and 24 hexadecimal digits")
+BOOK_ID = requests.pattern(r"^book_[0-9a-f]{24}$", "the id of a book: book_ and 24 hexadecimal digits")
 BOOK_EXAMPLE = "book_0123456789abcdef01234567"
 BOOK: dict[str, JsonValue] = {
     "id": BOOK_EXAMPLE,
@@ -50,14 +41,14 @@ BOOK: dict[str, JsonValue] = {
 BookFormat = Literal["m4b", "mp3", "flac", "opus", "wav", "epub"]
 
 
-class BookFields(StrictRequest):
+class BookFields(requests.StrictRequest):
     """Names and words in the JSON of a form's fields."""
 
-    voices: Voices = Field(default={})
-    pronunciations: Pronunciation = Field(default={}, max_length=MAX_PRONUNCIATIONS)
+    voices: requests.Voices = Field(default={})
+    pronunciations: requests.Pronunciation = Field(default={}, max_length=requests.MAX_PRONUNCIATIONS)
 
 
-class BookForm(Described):
+class BookForm(requests.Described):
     """The fields of the form."""
 
     model_config = ConfigDict(
@@ -78,7 +69,7 @@ class BookForm(Described):
     """Names of the text for voices, as JSON: `{"ANNA": "emma"}`."""
     pronunciations: str | None = Field(default=None, max_length=262144)
     """Words that are read otherwise, and their phonemes, as JSON."""
-    seed: RequestSeed = 0
+    seed: requests.RequestSeed = 0
     """Another seed gives another reading; the same one the same bytes."""
     speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
     """2 speaks twice as fast."""
@@ -88,7 +79,7 @@ class BookForm(Described):
     """By default the book's own."""
 
 
-class BookChapter(Described):
+class BookChapter(requests.Described):
     """A chapter, and how much of it is spoken."""
 
     title: str
@@ -114,7 +105,7 @@ class BookObject(Identified):
     split: bool
     model: str
     voice: str
-    seed: Seed
+    seed: requests.Seed
     speed: float
     filename: str
     """Of the upload."""
@@ -129,7 +120,7 @@ class BookObject(Identified):
     """Until then a book has to be finished; a finished one is kept until then."""
 
 
-class BookEvent(Described):
+class BookEvent(requests.Described):
     """A server-sent event of ``GET /v1/books/{id}/events``."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"type": "book.in_progress", "book": BOOK}]})
@@ -142,7 +133,7 @@ class BookList(ListPage[BookObject]):
     """Books, newest first."""
 
 
-class DeletedBook(Described):
+class DeletedBook(requests.Described):
     """A book that was deleted."""
 
     id: str

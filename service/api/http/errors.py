@@ -24,17 +24,7 @@ from starlette.websockets import WebSocket
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.requests import from_validation
-from ancestral.service.errors import (
-    MethodNotAllowed,
-    PayloadTooLarge,
-    ServiceError,
-    UnsupportedMedia,
-    UpgradeRequired,
-    envelope,
-    error_headers,
-    redis_unavailable,
-    status_of,
-)
+from ancestral.service import errors
 
 # Query parameters: an unknown or a repeated one is an error, never ignored.
 
@@ -86,7 +76,7 @@ def problem(status: int, error: Mapping[str, str | None]) -> dict[str, Any]:
 
 def respond(error: AncestralError, accept: str) -> JSONResponse:
     """The response for ``error``, in the shape that the request's ``Accept`` header asks for."""
-    status, headers, body = status_of(error), error_headers(error), envelope(error)
+    status, headers, body = errors.status_of(error), errors.error_headers(error), errors.envelope(error)
     if _accepts_problem(accept):
         return JSONResponse(problem(status, body["error"]), status, headers, media_type=PROBLEM)
     return JSONResponse(body, status, headers)
@@ -100,7 +90,9 @@ def _accepts_problem(accept: str) -> bool:
     return False
 
 
-_BY_STATUS: dict[int, type[ServiceError]] = {error.status: error for error in (PayloadTooLarge, UnsupportedMedia)}
+_BY_STATUS: dict[int, type[errors.ServiceError]] = {
+    error.status: error for error in (errors.PayloadTooLarge, errors.UnsupportedMedia)
+}
 
 
 def from_http(error: HTTPException, connection: HTTPConnection) -> AncestralError:
@@ -108,16 +100,16 @@ def from_http(error: HTTPException, connection: HTTPConnection) -> AncestralErro
     scope, path = connection.scope, connection.url.path
     method = scope.get("method", "WEBSOCKET")
     if error.status_code == 404 and method != "WEBSOCKET" and _matches(connection, {**scope, "type": "websocket"}):
-        return UpgradeRequired(f"{path} is a websocket: connect with ws:// or wss://.")
+        return errors.UpgradeRequired(f"{path} is a websocket: connect with ws:// or wss://.")
     if error.status_code == 404:
         return NotFound(f"There is nothing at {method} {path}.")
     if error.status_code == 405:
         allowed = [name for name in _METHODS if _matches(connection, {**scope, "method": name})]
         allowed += ["HEAD"] if "GET" in allowed else []
-        return MethodNotAllowed(f"{path} does not take {method}.", headers={"allow": ", ".join(allowed)})
+        return errors.MethodNotAllowed(f"{path} does not take {method}.", headers={"allow": ", ".join(allowed)})
     if error.status_code == 400:
         return InvalidRequest(str(error.detail))
-    own = _BY_STATUS.get(error.status_code, ServiceError)(str(error.detail), headers=error.headers)
+    own = _BY_STATUS.get(error.status_code, errors.ServiceError)(str(error.detail), headers=error.headers)
     own.status = error.status_code
     return own
 
@@ -152,7 +144,7 @@ def install(
 
     async def unavailable(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
-        return answer(connection, redis_unavailable())
+        return answer(connection, errors.redis_unavailable())
 
     async def own(connection: Request | WebSocket, error: Exception) -> JSONResponse:
         assert isinstance(error, AncestralError)

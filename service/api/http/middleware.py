@@ -19,15 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ancestral.catalog.seeds import draw_from
 from ancestral.errors import AncestralError
+from ancestral.service import errors
 from ancestral.service.api.http.errors import respond
-from ancestral.service.errors import (
-    PayloadTooLarge,
-    RequestTimeout,
-    ResponseAborted,
-    internal_error,
-    status_of,
-    stopping,
-)
 from ancestral.service.telemetry.logging import ACCESS_LOGGER, Tracing, request_id
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
 
@@ -111,7 +104,7 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
     metrics.in_progress.inc()
     try:
         await app(scope, receive, stamped)
-    except ResponseAborted as reason:
+    except errors.ResponseAborted as reason:
         log.info("response aborted", extra={"reason": str(reason)})
         raise
     except ClientDisconnect:  # before the body was complete
@@ -119,12 +112,12 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
     except asyncio.CancelledError:  # the server stops, and the time for requests in flight is over
         if status:
             raise
-        await _fail(stopping(), scope, receive, stamped, metrics)
+        await _fail(errors.stopping(), scope, receive, stamped, metrics)
     except Exception:
         log.exception("request failed")
         if status:  # the response has begun: uvicorn breaks the connection off
             raise
-        await _fail(internal_error(), scope, receive, stamped, metrics)
+        await _fail(errors.internal_error(), scope, receive, stamped, metrics)
     finally:
         route, method, seconds = _route(scope), scope["method"], time.perf_counter() - start
         status = status or _DISCONNECTED
@@ -189,7 +182,7 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         limit = self._uploads.get(scope["path"], self._limit)
-        error = PayloadTooLarge(f"The body is larger than the {limit} bytes that this server reads.")
+        error = errors.PayloadTooLarge(f"The body is larger than the {limit} bytes that this server reads.")
         refusing, ended, count = False, False, 0
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -201,7 +194,7 @@ class BodyLimit:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                raise RequestTimeout("The body of the request did not arrive in time.") from None
+                raise errors.RequestTimeout("The body of the request did not arrive in time.") from None
             if message["type"] == "http.request":
                 count += len(message.get("body", b""))
                 ended = not message.get("more_body", False)
@@ -212,7 +205,7 @@ class BodyLimit:
         async def lingering(message: Message) -> None:
             nonlocal refusing
             if message["type"] == "http.response.start":
-                refusing = message["status"] == status_of(error)
+                refusing = message["status"] == errors.status_of(error)
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
             if not (refusing and last) or ended or "expect" in headers:
                 await send(message)

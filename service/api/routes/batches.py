@@ -34,16 +34,7 @@ from ancestral.service.api.batches import (
     PageQuery,
     read_lines,
 )
-from ancestral.service.api.books.schemas import (
-    BOOK_EXAMPLE,
-    BOOK_ID,
-    BookEvent,
-    BookFields,
-    BookForm,
-    BookList,
-    BookObject,
-    DeletedBook,
-)
+from ancestral.service.api.books import schemas
 from ancestral.service.api.books.work import book_folder, delete_book, describe_book, extent_of, planned
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service, base_url, disposition_of
 from ancestral.service.api.http.auth import check_again
@@ -325,7 +316,9 @@ books_router = APIRouter(prefix="/v1/books", tags=["books"], route_class=BodyRou
 
 
 async def own_book(
-    book_id: Annotated[str, Path(pattern=BOOK_ID, examples=[BOOK_EXAMPLE])], service: Service, caller: CallerDep
+    book_id: Annotated[str, Path(pattern=schemas.BOOK_ID, examples=[schemas.BOOK_EXAMPLE])],
+    service: Service,
+    caller: CallerDep,
 ) -> dict[str, Any]:
     """Dependency of every route about one book.
 
@@ -340,8 +333,8 @@ OwnBook = Annotated[dict[str, Any], Depends(own_book)]
 
 @books_router.post("", status_code=202, summary="Read a book aloud")
 async def create_book(
-    form: Annotated[BookForm, MULTIPART], response: Response, service: Service, caller: RateLimitedCaller
-) -> BookObject:
+    form: Annotated[schemas.BookForm, MULTIPART], response: Response, service: Service, caller: RateLimitedCaller
+) -> schemas.BookObject:
     """Read an EPUB or a text into an audiobook with chapter marks, or into an EPUB that shows each word while it is
     said: the file that `ancestral read` makes of it. What cannot be read is refused at once."""
     store, now = service.broker.batches, int(time.time())
@@ -369,20 +362,20 @@ async def create_book(
     return await describe_book(service, book)
 
 
-def _fields(form: BookForm) -> BookFields:
+def _fields(form: schemas.BookForm) -> schemas.BookFields:
     """The fields of the form that hold JSON.
 
     Raises:
         InvalidRequest: one is no JSON, or has what cannot be used.
     """
     given: dict[str, Any] = {}
-    for name in BookFields.model_fields:
+    for name in schemas.BookFields.model_fields:
         if (text := getattr(form, name)) is not None:
             try:
                 given[name] = parse_json(text, f"{name}: it")
             except InvalidRequest as error:
                 raise InvalidRequest(error.message, param=name, code=error.code) from error
-    fields = checked(BookFields, given)
+    fields = checked(schemas.BookFields, given)
     read_pronunciations(fields.pronunciations)
     return fields
 
@@ -413,31 +406,31 @@ async def _require_room(service: AppState, owner: str) -> None:
 
 
 @books_router.get("", summary="List your books")
-async def list_books(query: Annotated[PageQuery, Query()], service: Service, caller: CallerDep) -> BookList:
+async def list_books(query: Annotated[PageQuery, Query()], service: Service, caller: CallerDep) -> schemas.BookList:
     """Your books, newest first. For the next page, give the last one's id as ``after``."""
     found, more = page(await service.broker.batches.owned("book", caller.name), query)
-    return BookList.of([await describe_book(service, book) for book in found], more)
+    return schemas.BookList.of([await describe_book(service, book) for book in found], more)
 
 
 @books_router.get("/{book_id}", summary="Get a book")
-async def get_book(book: OwnBook, service: Service) -> BookObject:
+async def get_book(book: OwnBook, service: Service) -> schemas.BookObject:
     """How far a book is, chapter by chapter."""
     return await describe_book(service, book)
 
 
 @books_router.delete("/{book_id}", summary="Delete a book")
-async def delete(book: OwnBook, service: Service) -> DeletedBook:
+async def delete(book: OwnBook, service: Service) -> schemas.DeletedBook:
     """Delete a book and its sound. One that is being read is cancelled."""
     await service.broker.batches.cancel(book["id"], int(time.time()))
     await delete_book(service, book)
-    return DeletedBook(id=book["id"])
+    return schemas.DeletedBook(id=book["id"])
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`book.in_progress` whenever a part is finished, and at the end `book.completed` or "
         "`book.failed`, each with the book.",
-        "content": {"text/event-stream": event_stream(BookEvent)},
+        "content": {"text/event-stream": event_stream(schemas.BookEvent)},
     }
 }
 
@@ -459,7 +452,7 @@ async def _events(service: AppState, request: Request, owner: str, name: str) ->
             now = await describe_book(service, await document_of(service, "book", owner, name, "book_id"))
             if now != before:
                 before, sent, kind = now, time.monotonic(), f"book.{now.status}"
-                data = BookEvent.model_validate({"type": kind, "book": now}).model_dump_json()
+                data = schemas.BookEvent.model_validate({"type": kind, "book": now}).model_dump_json()
                 yield format_sse_event(data_str=data, event=kind)
             elif time.monotonic() - sent >= KEEP_ALIVE_SECONDS:
                 sent = time.monotonic()

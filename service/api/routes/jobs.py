@@ -22,57 +22,16 @@ from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images import pixels
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
-from ancestral.service.api.deps import (
-    ACCEPTED,
-    CallerDep,
-    ContextDep,
-    Service,
-    accepted,
-    completed,
-    describe_job,
-    disposition,
-    figures,
-    manifest_link,
-    sample_headers,
-)
+from ancestral.service.api import deps
+from ancestral.service.api.http import body_route
 from ancestral.service.api.http.auth import check_again
-from ancestral.service.api.http.body_route import (
-    MULTIPART,
-    BodyRoute,
-    ConditionsDep,
-    IfNoneMatch,
-    binary,
-    file_response,
-    file_responses,
-    not_modified,
-)
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, JobExpired, QueuePosition, Status
 from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
+from ancestral.service.jobs import plans
 from ancestral.service.jobs.artifacts import ZIP
 from ancestral.service.jobs.planning import detection_job, job_of
-from ancestral.service.jobs.plans import (
-    EVENT_ID,
-    JOB_EXAMPLE,
-    JOB_ID,
-    DeletedJob,
-    Detection,
-    JobEvent,
-    JobList,
-    JobObject,
-    JobSpec,
-    JobsQuery,
-    Manifest,
-    Output,
-    Sampled,
-    Verification,
-    manifest_of,
-    output_of,
-    plan_of,
-    request_schema,
-    require_sampled,
-)
 from ancestral.service.jobs.state import AppState, wants_job
 from ancestral.service.jobs.stream import check_end, event
 from ancestral.service.speech.schemas import SpeechTimes
@@ -83,11 +42,13 @@ KEEP_ALIVE_SECONDS = 10.0
 """A stream of events sends a comment when it has been silent for so long."""
 _ENDS = {f"job.{status}" for status in Status if status.terminal}
 
-router = APIRouter(prefix="/v1", tags=["jobs"], route_class=BodyRoute)
+router = APIRouter(prefix="/v1", tags=["jobs"], route_class=body_route.BodyRoute)
 
 
 async def own_job(
-    job_id: Annotated[str, Path(pattern=JOB_ID, examples=[JOB_EXAMPLE["id"]])], service: Service, caller: CallerDep
+    job_id: Annotated[str, Path(pattern=plans.JOB_ID, examples=[plans.JOB_EXAMPLE["id"]])],
+    service: deps.Service,
+    caller: deps.CallerDep,
 ) -> Job:
     """Dependency of every route about one job.
 
@@ -108,24 +69,26 @@ def _not_found(param: str) -> NotFound:
 
 
 @router.get("/jobs", summary="List your jobs")
-async def list_jobs(query: Annotated[JobsQuery, Query()], service: Service, caller: CallerDep) -> JobList:
+async def list_jobs(
+    query: Annotated[plans.JobsQuery, Query()], service: deps.Service, caller: deps.CallerDep
+) -> plans.JobList:
     """Your jobs, newest first. For the next page, give the last one's id as ``after``."""
     try:
         jobs, more = await service.broker.jobs(caller.name, query.after, query.limit)
     except JobExpired as error:
         raise _not_found("after") from error
     data = [await _describe(service, job) for job in jobs]
-    return JobList.of(data, more)
+    return plans.JobList.of(data, more)
 
 
 @router.get("/jobs/{job_id}", summary="Get a job")
-async def get_job(job: OwnJob, service: Service) -> JobObject:
+async def get_job(job: OwnJob, service: deps.Service) -> plans.JobObject:
     """The state of a job."""
     return await _describe(service, job)
 
 
 @router.post("/jobs/{job_id}/cancel", summary="Cancel a job")
-async def cancel_job(job: OwnJob, service: Service) -> JobObject:
+async def cancel_job(job: OwnJob, service: deps.Service) -> plans.JobObject:
     """End a job before it is complete; its output so far is dropped. A job that has ended already is refused (409)."""
     if not await service.broker.cancel(job):
         raise Conflict("The job has ended already.", code="job_ended")
@@ -136,21 +99,21 @@ async def cancel_job(job: OwnJob, service: Service) -> JobObject:
 
 
 @router.delete("/jobs/{job_id}", summary="Delete a job")
-async def delete_job(job: OwnJob, service: Service) -> DeletedJob:
+async def delete_job(job: OwnJob, service: deps.Service) -> plans.DeletedJob:
     """Delete a job and its output. A job that has not ended is cancelled."""
     await service.broker.delete(job)
-    return DeletedJob(id=job.id)
+    return plans.DeletedJob(id=job.id)
 
 
-async def _describe(service: AppState, job: Job) -> JobObject:
-    return describe_job(job, await service.broker.position(job))
+async def _describe(service: AppState, job: Job) -> plans.JobObject:
+    return deps.describe_job(job, await service.broker.position(job))
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`job.queued`, `job.in_progress`, `job.progress`, and at the end `job.completed`, `job.failed` "
         "or `job.cancelled`, each with the job as it was when the event happened.",
-        "content": {"text/event-stream": event_stream(JobEvent)},
+        "content": {"text/event-stream": event_stream(plans.JobEvent)},
     },
     204: {"description": "The job has ended, and no event came after `Last-Event-ID`."},
 }
@@ -159,11 +122,14 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 @router.get("/jobs/{job_id}/events", summary="Stream the events of a job", response_class=Response, responses=_EVENTS)
 async def watch_job(
     job: OwnJob,
-    service: Service,
+    service: deps.Service,
     request: Request,
     last_event_id: Annotated[
         str,
-        Header(pattern=EVENT_ID, description="The id of the last event that was received; the stream begins after it."),
+        Header(
+            pattern=plans.EVENT_ID,
+            description="The id of the last event that was received; the stream begins after it.",
+        ),
     ] = "0-0",
 ) -> Response:
     """The events of a job, past and to come, as server-sent events; the stream ends with the job."""
@@ -188,8 +154,8 @@ async def _events(service: AppState, request: Request, job_id: str, last: str) -
                 kind, past = fields["type"], job.at(fields)
                 # Place and estimate are not recorded: only the latest event can have them.
                 is_latest = last == found[-1][0] and past.status is job.status
-                view = describe_job(past, standing if is_latest else QueuePosition(None, None))
-                data = JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
+                view = deps.describe_job(past, standing if is_latest else QueuePosition(None, None))
+                data = plans.JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
                 yield format_sse_event(data_str=data, event=kind, id=last)
                 if kind in _ENDS:
                     return
@@ -207,29 +173,31 @@ async def _events(service: AppState, request: Request, job_id: str, last: str) -
 # ``GET /v1/jobs/{id}/content``: the file of a finished job, whole or a range of it (RFC 9110, section 14).
 
 _MEDIA: dict[str, Any] = {
-    **binary(*codecs.MEDIA_TYPES.values(), *pixels.MEDIA_TYPES.values(), ZIP),
+    **body_route.binary(*codecs.MEDIA_TYPES.values(), *pixels.MEDIA_TYPES.values(), ZIP),
     "application/json": {"schema": {"type": "object"}},
 }
-_FILE = file_responses(
+_FILE = body_route.file_responses(
     "The file, in the requested format; a ZIP of several pictures, figures for a likelihood.", _MEDIA
 )
 
 
 @router.get("/jobs/{job_id}/content", summary="Get the output of a job", response_class=Response, responses=_FILE)
-async def get_content(job: OwnJob, service: Service, conditions: ConditionsDep) -> Response:
+async def get_content(job: OwnJob, service: deps.Service, conditions: body_route.ConditionsDep) -> Response:
     """The file: the bytes of the stream, with a header that contains the length."""
     info = await service.artifacts.info(job)
-    plan = plan_of(job, Plan)
+    plan = plans.plan_of(job, Plan)
     headers = {
-        **sample_headers(job, plan, job.engine),
-        **disposition(job, plan),
-        **({} if info.c2pa is None else manifest_link(service, job, info.media_type)),
+        **deps.sample_headers(job, plan, job.engine),
+        **deps.disposition(job, plan),
+        **({} if info.c2pa is None else deps.manifest_link(service, job, info.media_type)),
     }
     read = partial(service.artifacts.read, job)
-    return file_response(read, info.bytes, info.sha256, info.media_type, conditions, headers)
+    return body_route.file_response(read, info.bytes, info.sha256, info.media_type, conditions, headers)
 
 
-C2PA: dict[int | str, dict[str, Any]] = {200: {"description": "The manifest store.", "content": binary(MANIFEST_TYPE)}}
+C2PA: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The manifest store.", "content": body_route.binary(MANIFEST_TYPE)}
+}
 
 
 @router.get(
@@ -238,7 +206,7 @@ C2PA: dict[int | str, dict[str, Any]] = {200: {"description": "The manifest stor
     response_class=Response,
     responses=C2PA,
 )
-async def get_c2pa_manifest(job: OwnJob, service: Service) -> Response:
+async def get_c2pa_manifest(job: OwnJob, service: deps.Service) -> Response:
     """The signature of a file whose format has no place for one: opus, aac, pcm, G.711."""
     info = await service.artifacts.info(job)
     if info.c2pa is None:
@@ -265,7 +233,7 @@ CAPTIONS: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/jobs/{job_id}/timestamps", summary="Get the times of the words of a job", response_model_exclude_none=True
 )
-async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
+async def get_timestamps(job: OwnJob, service: deps.Service) -> SpeechTimes:
     """What a job of ``POST /v1/audio/speech`` says, and when: known sentence by sentence before it is sampled."""
     timeline, sample_rate = _timeline(service, job)
     sentences = await timeline.known()
@@ -281,7 +249,7 @@ async def get_timestamps(job: OwnJob, service: Service) -> SpeechTimes:
 
 @router.get("/jobs/{job_id}/captions", summary="Get captions for a job", response_class=Response, responses=CAPTIONS)
 async def get_captions(
-    job: OwnJob, service: Service, form: CaptionsQuery = "vtt", if_none_match: IfNoneMatch = None
+    job: OwnJob, service: deps.Service, form: CaptionsQuery = "vtt", if_none_match: body_route.IfNoneMatch = None
 ) -> Response:
     """Captions of a job of ``POST /v1/audio/speech``; as soon as all its sentences are planned, before it ends."""
     timeline, sample_rate = _timeline(service, job)
@@ -291,13 +259,13 @@ async def get_captions(
         raise Conflict("Not all sentences of this job have been planned yet.", code="job_not_ready", retry=True)
     text = captions(sentences, sample_rate, form).encode()
     headers = {"cache-control": "private, no-cache", "etag": f'"{hashlib.sha256(text).hexdigest()}"'}
-    unchanged = not_modified(if_none_match, headers)
+    unchanged = body_route.not_modified(if_none_match, headers)
     return Response(text, headers=headers, media_type=MEDIA_TYPES[form]) if unchanged is None else unchanged
 
 
 def _timeline(service: AppState, job: Job) -> tuple[Timeline, int]:
     """The times of a job, and the rate at which they are counted."""
-    plan = plan_of(job, Plan)
+    plan = plans.plan_of(job, Plan)
     if not isinstance(plan, Utterance):
         raise Conflict("No words are said in this job.", code="no_words")
     model = service.catalog.model(job.model)
@@ -313,14 +281,14 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
-async def get_manifest(job: OwnJob, service: Service) -> Manifest:
+async def get_manifest(job: OwnJob, service: deps.Service) -> plans.Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
-    plan = require_sampled(job)
-    return manifest_of(job, plan, await service.artifacts.info(job))
+    plan = plans.require_sampled(job)
+    return plans.manifest_of(job, plan, await service.artifacts.info(job))
 
 
-@router.post("/verify", summary="Verify a manifest", response_model=Verification, responses=ACCEPTED)
-async def verify(manifest: Manifest, context: ContextDep) -> Response:
+@router.post("/verify", summary="Verify a manifest", response_model=plans.Verification, responses=deps.ACCEPTED)
+async def verify(manifest: plans.Manifest, context: deps.ContextDep) -> Response:
     """Run what a manifest says as a job of its own, and compare.
 
     With ``Prefer: respond-async`` the answer is that job; its own manifest is what to compare then. The manifest of a
@@ -330,11 +298,11 @@ async def verify(manifest: Manifest, context: ContextDep) -> Response:
     job_spec = await asyncio.to_thread(_job_of, service, manifest)
     job = await dataclasses.replace(context, prefer="respond-async").submit(job_spec)
     if wants_job(context.prefer):
-        return await accepted(service, job)
-    ended = await completed(context, job)
+        return await deps.accepted(service, job)
+    ended = await deps.completed(context, job)
     info = await service.artifacts.info(ended)
-    differs = _differences(manifest, ended, output_of(info))
-    verification = Verification(
+    differs = _differences(manifest, ended, plans.output_of(info))
+    verification = plans.Verification(
         equal=not differs,
         differs=differs,
         symbols_equal=info.symbols_sha256 == manifest.output.symbols_sha256,
@@ -347,20 +315,20 @@ async def verify(manifest: Manifest, context: ContextDep) -> Response:
     return JSONResponse(verification.model_dump(), headers={"x-job-id": ended.id})
 
 
-def _differences(manifest: Manifest, job: Job, output: Output) -> list[str]:
+def _differences(manifest: plans.Manifest, job: Job, output: plans.Output) -> list[str]:
     """The fields of a manifest that differ from the job's. Its other fields have been checked at admission."""
     claimed, found = manifest.output.model_dump(), output.model_dump()
     differs = ["engine"] if manifest.engine != job.engine else []
     return differs + [f"output.{name}" for name, value in found.items() if claimed[name] != value]
 
 
-def _job_of(service: AppState, manifest: Manifest) -> JobSpec[Plan, Model]:
+def _job_of(service: AppState, manifest: plans.Manifest) -> plans.JobSpec[Plan, Model]:
     """The job that a manifest describes, checked like a new request."""
     model = service.catalog.model(manifest.model)
     requested = manifest.request.get("model")
     if isinstance(requested, str) and requested != manifest.model:
         raise _inconsistent("model")  # first: the schema that the request is checked with depends on the model
-    schema = request_schema(model, manifest.request)
+    schema = plans.request_schema(model, manifest.request)
     if manifest.prompt_sha256 is not None and schema.upload is not None and schema.upload not in manifest.request:
         param = f"request.{schema.upload}"
         message = f"{param}: required; a manifest does not contain what the request uploaded: add it"
@@ -384,8 +352,8 @@ def _inconsistent(name: str) -> InvalidRequest:
     return InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
 
 
-def _check_prompt(schema: type[StrictRequest], manifest: Manifest, plan: Plan) -> None:
-    assert isinstance(plan, Sampled)
+def _check_prompt(schema: type[StrictRequest], manifest: plans.Manifest, plan: Plan) -> None:
+    assert isinstance(plan, plans.Sampled)
     if plan.prompt_sha256 != manifest.prompt_sha256:
         param = "prompt_sha256" if schema.upload is None else f"request.{schema.upload}"
         raise InvalidRequest(
@@ -423,11 +391,11 @@ class DetectionForm(Described):
 @router.post(
     "/detect",
     summary="Find out whether a file was made here",
-    response_model=Detection,
+    response_model=plans.Detection,
     response_model_exclude_none=True,
-    responses=ACCEPTED,
+    responses=deps.ACCEPTED,
 )
-async def detect(form: Annotated[DetectionForm, MULTIPART], context: ContextDep) -> Response:
+async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: deps.ContextDep) -> Response:
     """Say whether a picture or a recording was made here: by its signature, by sampling its recipe again, by the noise
     of its seed in its symbols, and by its likelihood.
 
@@ -439,4 +407,4 @@ async def detect(form: Annotated[DetectionForm, MULTIPART], context: ContextDep)
     fields = form.model_dump(exclude={"file"})
     work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest)
     job_spec = await asyncio.to_thread(work)
-    return await figures(context, job_spec)
+    return await deps.figures(context, job_spec)

@@ -18,29 +18,19 @@ from ancestral.service.api.http.body_route import MULTIPART, BodyRoute, binary
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.routes.models import SpeechModelList, describe_model
 from ancestral.service.jobs.planning import generation_job, prepared, recording_job
-from ancestral.service.speech.schemas import (
-    LikelihoodResult,
-    Phonemized,
-    PhonemizeQuery,
-    SpeechAudioDelta,
-    SpeechAudioDone,
-    SpeechAudioTimestamps,
-    SpeechObject,
-    VoiceList,
-    VoicesQuery,
-    phonemized,
-    voices_of,
-)
+from ancestral.service.speech import schemas
 from ancestral.speech.utterance import read_text
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"], route_class=BodyRoute)
 
 SOUND: dict[str, Any] = {
-    "model": SpeechObject,
+    "model": schemas.SpeechObject,
     "description": "The audio, sent while it is sampled; JSON with `stream_format` `json`.",
     "content": {
         **binary(*codecs.MEDIA_TYPES.values()),
-        "text/event-stream": event_stream(SpeechAudioTimestamps, SpeechAudioDelta, SpeechAudioDone),
+        "text/event-stream": event_stream(
+            schemas.SpeechAudioTimestamps, schemas.SpeechAudioDelta, schemas.SpeechAudioDone
+        ),
     },
     "headers": HEADERS_OF_SOUND,
 }
@@ -56,9 +46,11 @@ async def create_speech(request: SpeechRequest, context: ContextDep) -> Response
 
 
 @router.get("/voices", summary="List the voices")
-async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], service: Service) -> VoiceList:
+async def list_voices(
+    request: Request, query: Annotated[schemas.VoicesQuery, Query()], service: Service
+) -> schemas.VoiceList:
     """Every voice once, with the models that have it."""
-    voices = voices_of(service.catalog, base_url(request))
+    voices = schemas.voices_of(service.catalog, base_url(request))
     if query.model is not None:
         model = service.catalog.model(query.model).entry.id
         voices = [voice for voice in voices if model in voice.models]
@@ -67,7 +59,7 @@ async def list_voices(request: Request, query: Annotated[VoicesQuery, Query()], 
         voices = [voice for voice in voices if f"{voice.language.lower()}-".startswith(f"{wanted}-")]
     if query.gender is not None:
         voices = [voice for voice in voices if voice.gender.lower() == query.gender.lower()]
-    return VoiceList(voices=voices, data=voices)
+    return schemas.VoiceList(voices=voices, data=voices)
 
 
 @router.get("/models", summary="List the models that speak", response_model_exclude_none=True)
@@ -82,7 +74,7 @@ async def list_speech_models(service: Service) -> SpeechModelList:
 
 
 @router.get("/phonemize", summary="See how a text is read")
-async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service) -> Phonemized:
+async def phonemize(query: Annotated[schemas.PhonemizeQuery, Query()], service: Service) -> schemas.Phonemized:
     """The sentences, words, phonemes and pauses that the front-end makes of a text, with the deployment's lexicon."""
     param, text = ("text", query.text) if query.input is None else ("input", query.input)
     if text is None:
@@ -90,10 +82,10 @@ async def phonemize(query: Annotated[PhonemizeQuery, Query()], service: Service)
     voice = None if query.voice is None else service.catalog.model_and_voice(None, query.voice)[1]
     spoken = voice.language if voice else query.language or "en"
 
-    def read() -> Phonemized:
+    def read() -> schemas.Phonemized:
         lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language or spoken
         script, sentences = read_text(text, lexicon, param, spoken, input_format=form, language=language)
-        return phonemized(sentences, skipped(script.written, language, text if form == "text" else ""))
+        return schemas.phonemized(sentences, skipped(script.written, language, text if form == "text" else ""))
 
     return await asyncio.to_thread(read)
 
@@ -136,7 +128,7 @@ class LikelihoodForm(Described):
     """The text of the recording. Required by models that speak text, rejected by others."""
 
 
-@router.post("/likelihood", summary="Score a recording", response_model=LikelihoodResult, responses=ACCEPTED)
+@router.post("/likelihood", summary="Score a recording", response_model=schemas.LikelihoodResult, responses=ACCEPTED)
 async def score_recording(form: Annotated[LikelihoodForm, MULTIPART], context: ContextDep) -> Response:
     """The likelihood of a recording under a model, with the speaker ``voice`` and, if it is speech, its ``text``.
 

@@ -34,17 +34,11 @@ from pydantic import ConfigDict, Field
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.requests import Described
+from ancestral.service import ws
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.errors import Unauthorized, redis_unavailable
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.schemas import (
-    AudioCancelled,
-    AudioDone,
-    AudioProgress,
-    AudioStart,
-    SessionCreated,
-    SessionDone,
-)
+from ancestral.service.speech import schemas
 from ancestral.service.speech.session.runner import EventSink, SessionRunner
 from ancestral.service.speech.session.state import (
     SPEECH_MESSAGES,
@@ -60,20 +54,6 @@ from ancestral.service.speech.session.state import (
 )
 from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
-from ancestral.service.ws import (
-    IDLE_SECONDS,
-    BoundedWebSocket,
-    CloseConnection,
-    Credentials,
-    Disconnected,
-    ServerEvent,
-    SessionClose,
-    WsConnection,
-    error_event,
-    parse_message,
-    receive_loop,
-    wrong_order,
-)
 
 # A websocket connection that speaks text, of either protocol.
 
@@ -81,10 +61,10 @@ _DONE = (1000, 1001)
 """Close codes of clients that will not resume the session."""
 
 
-class SpeechConnection(WsConnection, EventSink):
+class SpeechConnection(ws.WsConnection, EventSink):
     """A connection with a session."""
 
-    def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
+    def __init__(self, state: AppState, websocket: ws.BoundedWebSocket, credentials: ws.Credentials) -> None:
         super().__init__(websocket, credentials)
         self.runner: SessionRunner | None = None
         self._state = state
@@ -94,13 +74,13 @@ class SpeechConnection(WsConnection, EventSink):
         self.runner = runner
         self.start(runner.send_utterances(), runner.maintain())
 
-    async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
+    async def on_disconnect(self, end: ws.CloseConnection | ws.Disconnected) -> None:
         if self.runner is not None:
             await self.runner.on_disconnect(keep=not self._is_final(end))
 
-    def _is_final(self, end: CloseConnection | Disconnected) -> bool:
+    def _is_final(self, end: ws.CloseConnection | ws.Disconnected) -> bool:
         """Whether the session will not be resumed."""
-        if isinstance(end, CloseConnection):
+        if isinstance(end, ws.CloseConnection):
             return end.final
         return end.code in _DONE and self.runner is not None and self.runner.session_state.is_done
 
@@ -137,7 +117,7 @@ class NativeConnection(SpeechConnection):
     """One connection with the native protocol."""
 
     def __init__(
-        self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, query: SpeechQuery
+        self, state: AppState, websocket: ws.BoundedWebSocket, credentials: ws.Credentials, query: SpeechQuery
     ) -> None:
         super().__init__(state, websocket, credentials)
         self._query = query
@@ -150,40 +130,40 @@ class NativeConnection(SpeechConnection):
             await self._resume(self._query.from_sample or 0)
         if self._credentials.caller is None:
             self.start(self._credentials.await_key())
-        await receive_loop(
+        await ws.receive_loop(
             self._websocket, self._handle_message, self.failed, lambda: self.runner is not None, self._handling
         )
 
     async def _handle_message(self, fields: dict[str, Any]) -> None:
-        message, runner = parse_message(fields, SPEECH_MESSAGES), self.runner
-        if isinstance(message, SessionClose):
-            raise CloseConnection(1000, "", final=True)
+        message, runner = ws.parse_message(fields, SPEECH_MESSAGES), self.runner
+        if isinstance(message, ws.SessionClose):
+            raise ws.CloseConnection(1000, "", final=True)
         if isinstance(message, SessionConfig):
             if runner is not None or self._query.session_id is not None:
-                raise wrong_order("the session has its config already")
+                raise ws.wrong_order("the session has its config already")
             await self._check_key(message.api_key)
             await self._configure(message)
         elif isinstance(message, SessionResume):
             if runner is not None or self._query.session_id is None:
-                raise wrong_order("no session waits for a key to be resumed")
+                raise ws.wrong_order("no session waits for a key to be resumed")
             await self._check_key(message.api_key)
             await self._resume(self._query.from_sample or 0)
         elif runner is None:
-            raise wrong_order("session.config comes first")
+            raise ws.wrong_order("session.config comes first")
         elif isinstance(message, InputText):
             await runner.add_text(message.text)
         elif isinstance(message, InputDone):
             await runner.close()
         elif isinstance(message, InputCancel):
             await runner.cancel()
-            await self._send(AudioCancelled())
+            await self._send(schemas.AudioCancelled())
 
     async def _check_key(self, key: str | None) -> None:
         try:
             self._credentials.check(key)
         except Unauthorized as error:
             await self.failed(error)
-            raise CloseConnection(1008, "no valid API key") from None
+            raise ws.CloseConnection(1008, "no valid API key") from None
 
     async def _configure(self, config: SessionConfig) -> None:
         runner = self._runner(new_session_state(self._state.catalog, config))
@@ -203,30 +183,30 @@ class NativeConnection(SpeechConnection):
             self._state.metrics.resumed.inc()
         except UNAVAILABLE:
             await self.failed(redis_unavailable())
-            raise CloseConnection(1013, "try again") from None
+            raise ws.CloseConnection(1013, "try again") from None
         except AncestralError as error:
             await self.failed(error)
-            raise CloseConnection(1008, "the session cannot be resumed") from None
+            raise ws.CloseConnection(1008, "the session cannot be resumed") from None
         self.start_session(runner)
 
     def _runner(self, session_state: SessionState) -> SessionRunner:
         caller = self._credentials.caller
         assert caller is not None
         self._session.owner = caller.name
-        return SessionRunner(self._state, caller, session_state, self, self._session, IDLE_SECONDS, tagged=True)
+        return SessionRunner(self._state, caller, session_state, self, self._session, ws.IDLE_SECONDS, tagged=True)
 
     # Messages to the client
 
-    async def _send(self, event: ServerEvent) -> None:
+    async def _send(self, event: ws.ServerEvent) -> None:
         await self._websocket.send_json(event.message())
 
     async def _send_created(self, received: int) -> None:
-        await self._send(SessionCreated(session_id=self._session.id, received_characters=received))
+        await self._send(schemas.SessionCreated(session_id=self._session.id, received_characters=received))
 
     async def started(self, utterance: Turn) -> None:
         assert self.runner is not None
         config, rate = self.runner.session_state.config, self.runner.sample_rate
-        start = AudioStart(
+        start = schemas.AudioStart(
             utterance=utterance.number, format=config.response_format, sample_rate=rate, seed=utterance.seed
         )
         if utterance.skipped:
@@ -242,17 +222,19 @@ class NativeConnection(SpeechConnection):
     async def progress(self, utterance: Turn, samples: int, factor: float) -> None:
         total = max(samples, utterance.estimate)
         await self._send(
-            AudioProgress(
+            schemas.AudioProgress(
                 utterance=utterance.number, samples=samples, total_samples_estimate=total, real_time_factor=factor
             )
         )
 
     async def ended(self, utterance: Turn, total_bytes: int, samples: int, sha256: str) -> None:
-        await self._send(AudioDone(utterance=utterance.number, total_bytes=total_bytes, samples=samples, sha256=sha256))
+        await self._send(
+            schemas.AudioDone(utterance=utterance.number, total_bytes=total_bytes, samples=samples, sha256=sha256)
+        )
 
     async def finished(self) -> None:
-        await self._send(SessionDone())
+        await self._send(schemas.SessionDone())
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        await self._send(error_event(error, retry_after))
+        await self._send(ws.error_event(error, retry_after))
