@@ -14,21 +14,10 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from ancestral import requests
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
-from ancestral.requests import (
-    MAX_STEPS,
-    CompletionRequest,
-    DecodingRequest,
-    GenerationRequest,
-    ImageRequest,
-    InterpolationRequest,
-    SpeechRequest,
-    StrictRequest,
-    checked,
-    from_validation,
-)
 from ancestral.service.errors import status_of
 from ancestral.service.images.schemas import ImageGenerate
 from ancestral.service.jobs.planning import job_of
@@ -42,9 +31,9 @@ from tests.service.ws_client import CONFIG
 
 PICTURE: Final = base64_of(written(noise("rgb")))
 VALID: Final[dict[type[BaseModel], dict[str, Any]]] = {
-    SpeechRequest: SPEECH, GenerationRequest: GENERATION, ImageRequest: DRAWING,
-    CompletionRequest: COMPLETION | {"image": PICTURE}, InterpolationRequest: INTERPOLATION,
-    DecodingRequest: {"model": "autoencoder"}, SessionConfig: {"type": "session.config"} | CONFIG,
+    requests.SpeechRequest: SPEECH, requests.GenerationRequest: GENERATION, requests.ImageRequest: DRAWING,
+    requests.CompletionRequest: COMPLETION | {"image": PICTURE}, requests.InterpolationRequest: INTERPOLATION,
+    requests.DecodingRequest: {"model": "autoencoder"}, SessionConfig: {"type": "session.config"} | CONFIG,
     InputText: {"type": "input.text", "text": "Hello."},
     ImageGenerate: {"type": "image.generate", "model": "rgb", "prompt": "dog"}, TextToSpeech: {"text": "Hello."},
     FirstMessage: {"text": " "}, StreamQuery: {},
@@ -72,7 +61,7 @@ WRONG: Final[dict[str, dict[str, list[Any]]]] = {
     "duration": {"greater_than": [0, -1.0], "less_than_equal": [3600.1], "float_type": ["1"]},
     "n": {"greater_than_equal": [0], "less_than_equal": [11]},
     "rows": {"greater_than_equal": [0, -1], "int_type": ["2", 1.5, True]},
-    "steps": {"greater_than_equal": [1], "less_than_equal": [MAX_STEPS + 1], "int_type": ["3"]},
+    "steps": {"greater_than_equal": [1], "less_than_equal": [requests.MAX_STEPS + 1], "int_type": ["3"]},
     "partial_images": {"less_than_equal": [4]},
     "size": {
         "string_type": [8, [8, 6]],
@@ -112,7 +101,7 @@ def wrong_values() -> Iterator[Any]:
 def test_a_wrong_value_is_named(kind: type[BaseModel], field: str) -> None:
     for code, values in WRONG[field].items():
         for value in values:
-            error = refusal(lambda changed=VALID[kind] | {field: value}: checked(kind, changed))
+            error = refusal(lambda changed=VALID[kind] | {field: value}: requests.checked(kind, changed))
             assert (status_of(error), (error.param or "").split(".")[0]) == (400, field), value
             assert error.message.startswith(f"{error.param}: ")
             assert code in ("", error.code), (value, error.code)
@@ -121,21 +110,21 @@ def test_a_wrong_value_is_named(kind: type[BaseModel], field: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "wrong", "message"),
     [
-        *((SpeechRequest, {"voice": voice}, "voice: must be an id, an object with an id, or weights of voices")
+        *((requests.SpeechRequest, {"voice": voice}, "voice: must be an id, an object with an id, or weights of voices")
           for voice in ({}, 3, {"name": "ann"})),
-        (SpeechRequest, {"voice": "a" * 300}, "voice: must have at most 256 characters"),
-        (SpeechRequest, {"voice": ""}, "voice: must have at least 1 characters"),
-        (SpeechRequest, {"input": "a\ud800"}, "input: contains an unpaired surrogate"),
-        *((kind, {"seed": seed}, f"seed: {words}") for kind in (SpeechRequest, ImageRequest) for seed, words in (
+        (requests.SpeechRequest, {"voice": "a" * 300}, "voice: must have at most 256 characters"),
+        (requests.SpeechRequest, {"voice": ""}, "voice: must have at least 1 characters"),
+        (requests.SpeechRequest, {"input": "a\ud800"}, "input: contains an unpaired surrogate"),
+        *((kind, {"seed": seed}, f"seed: {words}") for kind in (requests.SpeechRequest, requests.ImageRequest) for seed, words in (
             ("", "must have 1 to 256 characters"), ("a" * 257, "must have 1 to 256 characters"),
             ("1.5", "must be a whole number, or a text that is not a number"), ("-1", "must be at least 0"),
             ("9" * 25, "must be less than 9223372036854775808"), (True, "must be a whole number"),
             (["alice"], "must be a whole number"))),
-        (SpeechRequest, {"seed": 2**63}, "seed: must be less than 9223372036854775808"),
-        (SpeechRequest, {"speed": "fast"}, "speed: must be a number"),
-        (SpeechRequest, {"input": ""}, "input: must have at least 1 characters"),
-        (SpeechRequest, {"stream_format": "x"}, "stream_format: must be 'audio', 'sse' or 'json'"),
-        (ImageRequest, {"n": 11}, "n: must be at most 10"),
+        (requests.SpeechRequest, {"seed": 2**63}, "seed: must be less than 9223372036854775808"),
+        (requests.SpeechRequest, {"speed": "fast"}, "speed: must be a number"),
+        (requests.SpeechRequest, {"input": ""}, "input: must have at least 1 characters"),
+        (requests.SpeechRequest, {"stream_format": "x"}, "stream_format: must be 'audio', 'sse' or 'json'"),
+        (requests.ImageRequest, {"n": 11}, "n: must be at most 10"),
         (JobsQuery, {"limit": "many"}, "limit: must be a whole number"),
         (JobsQuery, {"limit": 101}, "limit: must be at most 100"),
     ],
@@ -143,7 +132,7 @@ def test_a_wrong_value_is_named(kind: type[BaseModel], field: str) -> None:
 def test_what_is_wrong_is_said_in_plain_words(kind: type[BaseModel], wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         kind.model_validate(VALID.get(kind, {}) | wrong)
-    assert from_validation(caught.value.errors()).message.startswith(message)
+    assert requests.from_validation(caught.value.errors()).message.startswith(message)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in VALID if kind is not StreamQuery], ids=lambda kind: kind.__name__)
@@ -165,8 +154,8 @@ def test_a_seed_survives_javascript() -> None:
         assert _seeded(told).seed == seed
 
 
-def _seeded(seed: object) -> SpeechRequest:
-    return SpeechRequest(**SPEECH | {"seed": seed})
+def _seeded(seed: object) -> requests.SpeechRequest:
+    return requests.SpeechRequest(**SPEECH | {"seed": seed})
 
 
 @pytest.mark.parametrize("kind", list(VALID), ids=lambda kind: kind.__name__)
@@ -175,7 +164,7 @@ def test_a_missing_field_is_named(kind: type[BaseModel]) -> None:
         if field.is_required():
             known = field.alias or name
             body = {key: value for key, value in VALID[kind].items() if key != known}
-            error = refusal(lambda body=body: checked(kind, body))
+            error = refusal(lambda body=body: requests.checked(kind, body))
             assert (error.param, error.code) == (known, "missing_parameter")
 
 
@@ -192,8 +181,8 @@ def catalog(zoo: Path) -> Catalog:
 
 
 NO_SOUND: Final = base64.b64encode(b"no sound file").decode()
-REFUSED: Final[dict[type[StrictRequest], list[tuple[dict[str, Any], str, str]]]] = {
-    SpeechRequest: [
+REFUSED: Final[dict[type[requests.StrictRequest], list[tuple[dict[str, Any], str, str]]]] = {
+    requests.SpeechRequest: [
         ({"input": " \n\t "}, "input", "unsupported_text"),
         ({"input": "Hello\0world"}, "input", "unsupported_text"),
         ({"input": "1" * 4000, "speed": 0.25}, "input", "too_much_sound"),
@@ -211,7 +200,7 @@ REFUSED: Final[dict[type[StrictRequest], list[tuple[dict[str, Any], str, str]]]]
         ({"response_format": "opus", "sample_rate": 44100}, "sample_rate", "unsupported_sample_rate"),
         ({"instructions": "Speak like a pirate."}, "instructions", "unsupported_parameter"),
     ],
-    GenerationRequest: [
+    requests.GenerationRequest: [
         ({"model": "nothing"}, "model", "model_not_found"),
         ({"model": "tiny"}, "model", "model_not_capable"),
         ({"voice": "nobody"}, "voice", "voice_not_found"),
@@ -221,7 +210,7 @@ REFUSED: Final[dict[type[StrictRequest], list[tuple[dict[str, Any], str, str]]]]
         ),
         ({"prompt_audio": NO_SOUND}, "prompt_audio", "invalid_audio"),
     ],
-    ImageRequest: [
+    requests.ImageRequest: [
         ({"model": "dall-e-3"}, "model", "model_not_found"),
         ({"model": "tiny"}, "model", "model_not_capable"),
         ({"model": "autoencoder", "prompt": None}, "model", "model_not_capable"),
@@ -250,7 +239,7 @@ REFUSED: Final[dict[type[StrictRequest], list[tuple[dict[str, Any], str, str]]]]
             for size in ("8x5", "9x6", "12x9", "4x3", "6x8", "16x6", "1x1", "4104x3078", "9999x9999", "1024x1024")
         ),
     ],
-    CompletionRequest: [
+    requests.CompletionRequest: [
         ({"prompt": None}, "prompt", "missing_parameter"),
         ({"rows": 7}, "rows", ""),
         ({"rows": 10**30}, "rows", ""),
@@ -264,7 +253,7 @@ REFUSED: Final[dict[type[StrictRequest], list[tuple[dict[str, Any], str, str]]]]
         ),
         ({"image": "data:;base64,"}, "image", ""),
     ],
-    InterpolationRequest: [
+    requests.InterpolationRequest: [
         ({"to": "zebra"}, "to", "class_not_found"),
         ({"to": "cows"}, "to", "class_not_found"),
         ({"from": []}, "from", "invalid_embedding"),
@@ -284,10 +273,10 @@ REFUSED: Final[dict[type[StrictRequest], list[tuple[dict[str, Any], str, str]]]]
 
 
 @pytest.mark.parametrize("kind", list(REFUSED), ids=lambda kind: kind.__name__)
-def test_what_a_model_cannot_do_is_refused_by_name(kind: type[StrictRequest], catalog: Catalog) -> None:
+def test_what_a_model_cannot_do_is_refused_by_name(kind: type[requests.StrictRequest], catalog: Catalog) -> None:
     for changes, param, code in REFUSED[kind]:
         body = {name: value for name, value in (VALID[kind] | changes).items() if value is not None}
-        error = refusal(lambda body=body: job_of(catalog, Settings(), checked(kind, body)))
+        error = refusal(lambda body=body: job_of(catalog, Settings(), requests.checked(kind, body)))
         assert (status_of(error), error.param) == (404 if error.code == "model_not_found" else 400, param), changes
         assert code in ("", error.code), (changes, error.code)
         assert error.message.startswith(f"{param}: "), changes

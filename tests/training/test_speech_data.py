@@ -19,25 +19,7 @@ from ancestral.models.checkpoint import load
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.service.cli.main import ancestral
 from ancestral.training.corpora import read
-from ancestral.training.data.speech import (
-    PCM,
-    Clip,
-    Dataset,
-    PreparedClip,
-    analyze,
-    by_speaker,
-    frame_durations,
-    held_out,
-    load_wave,
-    lowered,
-    pack,
-    pauses_of_silence,
-    pitch,
-    prepare,
-    sounding_frames,
-    speaker_pitch_range,
-    trim_silence,
-)
+from ancestral.training.data import speech
 from ancestral.training.evaluation.speech import (
     Heard,
     Listener,
@@ -75,7 +57,7 @@ QUIET = np.zeros(RATE // 2, np.float32)
 
 
 def frame_pitch(wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    log_f0, voicing = pitch(wave, FEATURES)
+    log_f0, voicing = speech.pitch(wave, FEATURES)
     return np.exp(log_f0 * 0.4 + 5.0), voicing
 
 
@@ -89,7 +71,7 @@ def test_the_pitch_of_a_harmonic_tone(hz: float) -> None:
 
 def test_pitch_goes_on_through_what_has_none() -> None:
     gap = np.random.default_rng(0).normal(0, 0.003, RATE // 2).astype(np.float32)
-    log_f0, voicing = pitch(np.concatenate([tone(0.5, 120, 12), gap, tone(0.5, 240, 12)]), FEATURES)
+    log_f0, voicing = speech.pitch(np.concatenate([tone(0.5, 120, 12), gap, tone(0.5, 240, 12)]), FEATURES)
     assert voicing[[*range(5, 45), *range(105, 145)]].all()
     assert not voicing[65:90].any()
     steps = np.diff(log_f0[65:90])
@@ -98,20 +80,20 @@ def test_pitch_goes_on_through_what_has_none() -> None:
 
 
 def test_noise_and_silence_have_no_pitch() -> None:
-    assert pitch(np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32), FEATURES)[1].mean() < 0.3
-    assert not any(found.any() for found in pitch(np.zeros(RATE, np.float32), FEATURES))
+    assert speech.pitch(np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32), FEATURES)[1].mean() < 0.3
+    assert not any(found.any() for found in speech.pitch(np.zeros(RATE, np.float32), FEATURES))
 
 
 @pytest.mark.parametrize("samples", [16000, 16159, 8080])
 def test_whole_frames_only(samples: int) -> None:
-    assert analyze(tone(2.0, 200, 5)[:samples], FEATURES).shape == (samples // FEATURES.hop, FEATURES.channels)
+    assert speech.analyze(tone(2.0, 200, 5)[:samples], FEATURES).shape == (samples // FEATURES.hop, FEATURES.channels)
 
 
 def test_the_range_of_a_speaker_lies_around_the_median() -> None:
-    low, high = speaker_pitch_range([tone(0.6, hz, 12) for hz in (118.0, 120.0, 123.0)], FEATURES)
+    low, high = speech.speaker_pitch_range([tone(0.6, hz, 12) for hz in (118.0, 120.0, 123.0)], FEATURES)
     assert (low, high) == pytest.approx((72.0, 216.0), rel=0.03)
-    assert speaker_pitch_range([np.zeros(RATE, np.float32)], FEATURES) == (60.0, 500.0)
-    assert speaker_pitch_range([tone(0.6, 90.0, 12)], FEATURES)[0] == 60.0
+    assert speech.speaker_pitch_range([np.zeros(RATE, np.float32)], FEATURES) == (60.0, 500.0)
+    assert speech.speaker_pitch_range([tone(0.6, 90.0, 12)], FEATURES)[0] == 60.0
 
 
 @pytest.mark.parametrize(
@@ -123,7 +105,7 @@ def test_the_range_of_a_speaker_lies_around_the_median() -> None:
     ids=["both ends", "no silence", "only silence", "short"],
 )  # fmt: skip
 def test_outer_silence_is_cut_to_80_ms(wave: np.ndarray, kept: tuple[int, int]) -> None:
-    assert trim_silence(wave, RATE) == kept
+    assert speech.trim_silence(wave, RATE) == kept
 
 
 def test_durations_fill_the_trimmed_clip() -> None:
@@ -132,7 +114,7 @@ def test_durations_fill_the_trimmed_clip() -> None:
         seconds = rng.exponential(0.07, int(rng.integers(2, 30)))
         begin = rng.uniform(0, seconds[0])
         frames = max(int((seconds.sum() - begin - rng.uniform(0, seconds[-1])) * 100), 1)
-        durations = frame_durations(seconds.tolist(), begin, frames, 0.01)
+        durations = speech.frame_durations(seconds.tolist(), begin, frames, 0.01)
         assert (len(durations), sum(durations), min(durations) >= 0) == (len(seconds), frames, True)
         # Rounding errors do not add up: every inner boundary is within half a frame of its place.
         exact = np.clip((np.cumsum(seconds)[:-1] - begin) / 0.01, 0, frames)
@@ -145,21 +127,21 @@ def test_a_pause_has_its_whole_silence() -> None:
     sounding[20:40] = sounding[60:64] = sounding[70:] = False
     phones = ("AA1", "N", ",", "IY1", "T", ".")
     for durations in ((10, 25, 6, 19, 18, 0), (10, 9, 22, 19, 10, 8)):
-        assert pauses_of_silence(phones, durations, sounding) == (10, 11, 20, 19, 11, 7)
-        assert pauses_of_silence(phones, durations, np.ones(78, bool)) == durations, "no silence, no change"
+        assert speech.pauses_of_silence(phones, durations, sounding) == (10, 11, 20, 19, 11, 7)
+        assert speech.pauses_of_silence(phones, durations, np.ones(78, bool)) == durations, "no silence, no change"
 
 
 def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
-    dataset = Dataset(prepared)
+    dataset = speech.Dataset(prepared)
     assert (dataset.spec, dataset.coding) == (FEATURES, CODING)
     for source, clip in zip(read(corpus), dataset.clips, strict=True):
         assert (source.id, source.speaker, source.text) == (clip.id, clip.speaker, clip.text)
-        wave = normalize_level(load_wave(source.path, RATE), RATE)
-        begin, end = trim_silence(wave, RATE)
+        wave = normalize_level(speech.load_wave(source.path, RATE), RATE)
+        begin, end = speech.trim_silence(wave, RATE)
         assert begin > 0
         assert clip.frames == (end - begin) // FEATURES.hop
         cut = wave[begin:end]
-        frames = analyze(cut, FEATURES, dataset.pitch_ranges[clip.speaker]).astype(np.float16)
+        frames = speech.analyze(cut, FEATURES, dataset.pitch_ranges[clip.speaker]).astype(np.float16)
         assert np.array_equal(dataset.symbols(clip), encode_wave(cut, 0.85, 2.0))
         assert np.array_equal(dataset.frames(clip), frames)
         assert clip.phones == PHONES
@@ -168,26 +150,26 @@ def test_every_clip_is_found_again(corpus: Path, prepared: Path) -> None:
 
 
 def test_the_sound_can_be_had_from_an_excitation(prepared: Path, excited: Path) -> None:
-    dataset, plain = Dataset(excited), Dataset(prepared)
+    dataset, plain = speech.Dataset(excited), speech.Dataset(prepared)
     assert dataset.coding == EXCITATION
     assert set(dataset.pitch_ranges) == set(SPEAKERS)
     for clip, other in zip(dataset.clips, plain.clips, strict=True):
         assert clip == other
         assert np.array_equal(dataset.frames(clip), plain.frames(other))
         assert len(plain.wave(other)) == 0
-        wave, filters = dataset.wave(clip) / PCM, predictor(dataset.frames(clip), FEATURES)
+        wave, filters = dataset.wave(clip) / speech.PCM, predictor(dataset.frames(clip), FEATURES)
         sound = decode_excitation(dataset.symbols(clip), filters)
         assert 10 * np.log10((wave**2).sum() / ((wave - sound) ** 2).sum()) > 30.0
         # int16 rounds the sound: a few symbols are next to those of the original. In silence all of it is rounding.
         again = encode_excitation(wave, filters).astype(int)
-        sounding = np.repeat(sounding_frames(wave, FEATURES.hop), FEATURES.hop)
+        sounding = np.repeat(speech.sounding_frames(wave, FEATURES.hop), FEATURES.hop)
         assert sounding.mean() > 0.7
         assert np.abs(again - dataset.symbols(clip))[sounding].mean() < 0.5
 
 
 def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_path: Path) -> None:
     seen: list[int] = []
-    assert prepare(read(corpus), tmp_path / "out", FEATURES, CODING, 2, seen.append) == 10
+    assert speech.prepare(read(corpus), tmp_path / "out", FEATURES, CODING, 2, seen.append) == 10
     assert seen == list(range(1, 11))
     for name in ("symbols.npy", "clips.json"):
         assert (tmp_path / "out" / name).read_bytes() == (prepared / name).read_bytes()
@@ -196,20 +178,20 @@ def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_pa
     np.testing.assert_array_max_ulp(mine, theirs, maxulp=1)
 
 
-def clips_of(folder: Path, **waves: np.ndarray) -> list[Clip]:
+def clips_of(folder: Path, **waves: np.ndarray) -> list[speech.Clip]:
     """Recordings of Ann, by their names."""
     for name, wave in waves.items():
         soundfile.write(folder / f"{name}.wav", wave, RATE)
-    return [Clip(name, "ann", folder / f"{name}.wav", "Text.") for name in waves]
+    return [speech.Clip(name, "ann", folder / f"{name}.wav", "Text.") for name in waves]
 
 
 def test_clips_with_lower_f0(tmp_path: Path) -> None:
     wave = voiced(2.0, 200.0, 1)
     clips = clips_of(tmp_path, ann_s0000=wave, ann_u0000=wave, ann_u0001=wave)
-    moved = lowered(clips, 4.0)
+    moved = speech.lowered(clips, 4.0)
     assert [(clip.id, clip.phones) for clip in moved] == [("ann_u0000", ())]  # nothing that is held out
-    prepare([*clips, *moved], tmp_path / "out", FEATURES, CODING, 1)
-    dataset = Dataset(tmp_path / "out")
+    speech.prepare([*clips, *moved], tmp_path / "out", FEATURES, CODING, 1)
+    dataset = speech.Dataset(tmp_path / "out")
     own, lower = dataset.clips[1], dataset.clips[3]
     assert lower.frames == pytest.approx(own.frames * 2 ** (4 / 12), abs=5)  # but the silence kept around it
     f0 = [np.median(dataset.frames(clip)[:, -2].astype(float)) for clip in (own, lower)]
@@ -219,7 +201,7 @@ def test_clips_with_lower_f0(tmp_path: Path) -> None:
 def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:
     left = 0.4 * np.sin(2 * np.pi * 200 * np.arange(22050) / 22050)
     soundfile.write(tmp_path / "a.wav", np.column_stack([left, left / 2]), 22050)
-    wave = load_wave(tmp_path / "a.wav", RATE)
+    wave = speech.load_wave(tmp_path / "a.wav", RATE)
     assert len(wave) == RATE
     assert wave[100:-100] == pytest.approx(tone(1.0, 200)[100:-100], abs=0.01)
 
@@ -227,23 +209,23 @@ def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:
 def test_rumble_is_no_sound(tmp_path: Path) -> None:
     voice = np.concatenate([QUIET, tone(1.0, 200) + tone(1.0, 60), QUIET])
     rumble = 0.1 * np.sin(2 * np.pi * 15 * np.arange(len(voice)) / RATE)
-    wave = load_wave(clips_of(tmp_path, a=voice + rumble)[0].path, RATE)
+    wave = speech.load_wave(clips_of(tmp_path, a=voice + rumble)[0].path, RATE)
     inside = slice(RATE // 2 + 1600, -RATE // 2 - 1600)
     assert wave[inside] == pytest.approx(voice[inside], abs=0.005)
     assert np.abs(wave[: RATE // 4]).max() < 0.01
-    begin, end = trim_silence(wave, RATE)
+    begin, end = speech.trim_silence(wave, RATE)
     assert 0.3 * RATE < begin < end < 1.7 * RATE
 
 
 def test_what_is_too_short_or_no_sound_is_left_out_or_refused(tmp_path: Path) -> None:
     clips = clips_of(tmp_path, short=tone(0.3, 200), long=tone(0.5, 200))
-    assert prepare(clips, tmp_path / "out", FEATURES, CODING, processes=1) == 1
-    (clip,) = Dataset(tmp_path / "out").clips
+    assert speech.prepare(clips, tmp_path / "out", FEATURES, CODING, processes=1) == 1
+    (clip,) = speech.Dataset(tmp_path / "out").clips
     assert (clip.id, clip.frames, clip.durations) == ("long", 50, ())
     clips[1].path.write_bytes(b"RIFF, or so it says")
     for some, message in ((clips[:1], "none of 1 clips"), (clips[1:], r"long\.wav")):
         with pytest.raises(ValueError, match=message):
-            prepare(some, tmp_path / "none", FEATURES, CODING, processes=1)
+            speech.prepare(some, tmp_path / "none", FEATURES, CODING, processes=1)
         assert not (tmp_path / "none").exists()
 
 
@@ -253,11 +235,11 @@ def test_what_is_too_short_or_no_sound_is_left_out_or_refused(tmp_path: Path) ->
      ("p225_001", False), ("allison_vm-saved", False), ("a_s", False), ("a_sx1", False)],
 )  # fmt: skip
 def test_the_names_of_held_out_clips(name: str, expected: bool) -> None:
-    assert held_out(name) is expected
+    assert speech.held_out(name) is expected
 
 
 def test_clips_are_grouped(prepared: Path) -> None:
-    evaluation, training = (by_speaker([Dataset(prepared)], evaluation=flag) for flag in (True, False))
+    evaluation, training = (speech.by_speaker([speech.Dataset(prepared)], evaluation=flag) for flag in (True, False))
     assert tuple(evaluation) == tuple(training) == SPEAKERS
     ids = {name: [clip.id for _, clip in group] for name, group in evaluation.items()}
     assert ids == {name: [f"{name}_s0000"] for name in SPEAKERS}
@@ -265,7 +247,7 @@ def test_clips_are_grouped(prepared: Path) -> None:
     assert sum(map(len, training.values())) == 8
 
 
-def contents(dataset: Dataset, clip: PreparedClip) -> tuple[object, ...]:
+def contents(dataset: speech.Dataset, clip: speech.PreparedClip) -> tuple[object, ...]:
     arrays = dataset.symbols(clip), dataset.frames(clip), dataset.wave(clip)
     return (clip.speaker, clip.text, clip.phones, clip.durations, clip.word_starts, *(a.tobytes() for a in arrays))
 
@@ -278,11 +260,11 @@ def size(folder: Path) -> int:
 def test_parts_hold_every_clip_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     source: Path = request.getfixturevalue(kind)
     limit = size(source) // 3
-    parts = pack([source], tmp_path / "parts", limit)
+    parts = speech.pack([source], tmp_path / "parts", limit)
     assert [part.name for part in parts] == [f"part-{n:03d}" for n in range(len(parts))]
     assert len(parts) >= 3
     assert all(size(part) <= limit for part in parts)
-    whole, opened = Dataset(source), [Dataset(part) for part in parts]
+    whole, opened = speech.Dataset(source), [speech.Dataset(part) for part in parts]
     found = {clip.id: contents(dataset, clip) for dataset in opened for clip in dataset.clips}
     assert sum(len(dataset.clips) for dataset in opened) == len(found)
     assert found == {clip.id: contents(whole, clip) for clip in whole.clips}
@@ -291,13 +273,16 @@ def test_parts_hold_every_clip_once(kind: str, tmp_path: Path, request: pytest.F
 
 def test_the_order_in_parts_is_that_of_the_seed(prepared: Path, tmp_path: Path) -> None:
     def order(name: str, seed: int) -> list[list[str]]:
-        return [[clip.id for clip in Dataset(part).clips] for part in pack([prepared], tmp_path / name, 60_000, seed)]
+        return [
+            [clip.id for clip in speech.Dataset(part).clips]
+            for part in speech.pack([prepared], tmp_path / name, 60_000, seed)
+        ]
 
     assert order("a", 1) == order("b", 1) != order("c", 2)
 
 
 def test_what_cannot_be_packed(prepared: Path, excited: Path, tmp_path: Path) -> None:
-    names = "|".join(clip.id for clip in Dataset(prepared).clips)  # none fits; which is tried first is drawn
+    names = "|".join(clip.id for clip in speech.Dataset(prepared).clips)  # none fits; which is tried first is drawn
     full, other = tmp_path / "full", shutil.copytree(excited, tmp_path / "excited")
     full.mkdir()
     np.save(full / "something.npy", np.zeros(1))
@@ -307,7 +292,7 @@ def test_what_cannot_be_packed(prepared: Path, excited: Path, tmp_path: Path) ->
         ([prepared], "full", 1 << 20, "full: not empty"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
-            pack(sources, tmp_path / out, limit)
+            speech.pack(sources, tmp_path / out, limit)
 
 
 def test_the_command_that_packs(prepared: Path, tmp_path: Path) -> None:
@@ -383,7 +368,7 @@ def test_recordings_are_those_held_out(corpus: Path, tmp_path: Path) -> None:
 
 def test_f0_of_recordings_is_sought_in_the_range_of_their_speaker() -> None:
     *_, stray = frames_of([tone(2.0, 120.0, 12), tone(2.0, 120.0, 12), tone(0.5, 400.0, 12)], FEATURES)
-    alone = analyze(tone(0.5, 400.0, 12), FEATURES)
+    alone = speech.analyze(tone(0.5, 400.0, 12), FEATURES)
     assert alone[25, -2] > stray[25, -2] + 1.0
 
 

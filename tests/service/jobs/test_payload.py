@@ -16,6 +16,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from ancestral import requests
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.catalog.models import Plan
 from ancestral.detection.query import Examination
@@ -23,15 +24,6 @@ from ancestral.errors import InvalidRequest
 from ancestral.images import drawing as images
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.text import phonemize
-from ancestral.requests import (
-    CompletionRequest,
-    GenerationRequest,
-    ImageRequest,
-    InterpolationRequest,
-    SpeechRequest,
-    StrictRequest,
-    parse_json,
-)
 from ancestral.service.broker.job import Job, Priority, key
 from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of, request_schema
 from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
@@ -170,19 +162,19 @@ def test_an_api_process_imports_no_compiled_kernels() -> None:
 @pytest.mark.parametrize(
     ("model", "request_fields", "schema"),
     [
-        ("tiny", {"input": "Hi.", "voice": "ann"}, SpeechRequest),
-        ("tiny", {"duration": 1.0}, SpeechRequest),
-        ("free", {"duration": 1.0, "voice": "ann"}, GenerationRequest),
-        ("rgb", {"prompt": "cat", "n": 2}, ImageRequest),
-        ("rgb", {"class": "cat", "surprise": 1}, ImageRequest),
-        ("rgb", {"prompt": "cat", "rows": 2}, CompletionRequest),
-        ("rgb", {"prompt": "cat", "rows": 2, "image": "aa"}, CompletionRequest),
-        ("rgb", {"from": "cat", "to": "dog", "steps": 3}, InterpolationRequest),
-        ("grey", {}, ImageRequest),
+        ("tiny", {"input": "Hi.", "voice": "ann"}, requests.SpeechRequest),
+        ("tiny", {"duration": 1.0}, requests.SpeechRequest),
+        ("free", {"duration": 1.0, "voice": "ann"}, requests.GenerationRequest),
+        ("rgb", {"prompt": "cat", "n": 2}, requests.ImageRequest),
+        ("rgb", {"class": "cat", "surprise": 1}, requests.ImageRequest),
+        ("rgb", {"prompt": "cat", "rows": 2}, requests.CompletionRequest),
+        ("rgb", {"prompt": "cat", "rows": 2, "image": "aa"}, requests.CompletionRequest),
+        ("rgb", {"from": "cat", "to": "dog", "steps": 3}, requests.InterpolationRequest),
+        ("grey", {}, requests.ImageRequest),
     ],
 )
 def test_the_request_in_a_manifest_is_recognised(
-    zoo: Path, model: str, request_fields: dict[str, Any], schema: type[StrictRequest]
+    zoo: Path, model: str, request_fields: dict[str, Any], schema: type[requests.StrictRequest]
 ) -> None:
     catalog = load_catalog(CatalogConfig((zoo,)))
     assert request_schema(catalog.model(model), {"model": model} | request_fields) is schema
@@ -234,7 +226,7 @@ def test_pictures_under_urls_are_decoded_once(own_redis: tuple[Server, Redis], c
 
 @pytest.mark.parametrize("value", [{}, [], {"a": {"b": [1, -2.5e3, True, None, "é"]}}, 2**64, "", {"": 0}])
 def test_what_the_standard_library_reads(value: Any) -> None:
-    assert parse_json(json.dumps(value), "The body") == value
+    assert requests.parse_json(json.dumps(value), "The body") == value
 
 
 @pytest.mark.parametrize(
@@ -250,13 +242,13 @@ def test_what_the_standard_library_reads(value: Any) -> None:
 )
 def test_what_is_refused(text: str, param: str | None, code: str, words: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        parse_json(text, "The body")
+        requests.parse_json(text, "The body")
     assert (refused.value.param, refused.value.code) == (param, code)
     assert words in refused.value.message
 
 
 def test_a_number_that_is_too_long_is_left_to_its_field() -> None:
-    assert parse_json('{"seed": ' + "9" * 10_000 + "}", "The body") == {"seed": float("inf")}
+    assert requests.parse_json('{"seed": ' + "9" * 10_000 + "}", "The body") == {"seed": float("inf")}
 
 
 def test_messages_of_websockets_are_read_alike() -> None:

@@ -22,15 +22,8 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.models.entries import ModelError
 from ancestral.models.text import InputFormat, Sentence, UnsupportedText, Word, parse_text, phonemize
 from ancestral.models.text.phonemes import viseme_of
-from ancestral.service.speech.timestamps import (
-    Alignment,
-    SentenceTimes,
-    captions,
-    cues,
-    normalized,
-    written,
-    written_parts,
-)
+from ancestral.service.speech import timestamps
+from ancestral.service.speech.timestamps import captions, cues
 from ancestral.speech.sampler import Timing
 from tests.service.api.envelope import check_envelope
 from tests.service.api.job_requests import made, verify
@@ -251,14 +244,14 @@ def test_pauses_belong_to_no_word() -> None:
     assert Timing.of(np.arange(1, 8)).words(touching) == [(1, 3), (3, 6)]
 
 
-def times(text: str, form: InputFormat = "text") -> list[SentenceTimes]:
+def times(text: str, form: InputFormat = "text") -> list[timestamps.SentenceTimes]:
     """The sentences of a text in which each phoneme takes a tenth of a second."""
     script, offset = parse_text(text, form), 0
     sentences, found = phonemize(script), []
-    for sentence, parts in zip(sentences, written_parts(script.written, sentences), strict=True):
+    for sentence, parts in zip(sentences, timestamps.written_parts(script.written, sentences), strict=True):
         timing = Timing.of(np.arange(1, len(sentence.phones) + 1) * PHONEME_SAMPLES)
         words = tuple((offset + start, offset + end) for start, end in timing.words(sentence))
-        found.append(SentenceTimes(sentence, parts, (offset, offset + timing.length), words, ()))
+        found.append(timestamps.SentenceTimes(sentence, parts, (offset, offset + timing.length), words, ()))
         offset += timing.length
     return found
 
@@ -294,7 +287,7 @@ def times(text: str, form: InputFormat = "text") -> list[SentenceTimes]:
 )  # fmt: skip
 def test_every_character_as_it_was_written_in_time(text: str, starts: list[int], subrip: list[str]) -> None:
     sentences = times(text)
-    found = written(sentences)
+    found = timestamps.written(sentences)
     assert "".join(found.characters) == text
     assert [start for start, _ in found.spans] == starts
     assert captions(sentences, RATE, "srt") == "\n".join(f"{n}\n{cue}\n" for n, cue in enumerate(subrip, 1))
@@ -306,7 +299,7 @@ def test_tags_and_directives_are_not_shown() -> None:
         '<s><sub alias="now"></sub> <say-as interpret-as="characters">B2</say-as></s></speak>'
     )
     sentences = times(document, "ssml")
-    assert "".join(written(sentences).characters) == "\n\nR&D at WWW.\n\n\n\n B2\n\n"
+    assert "".join(timestamps.written(sentences).characters) == "\n\nR&D at WWW.\n\n\n\n B2\n\n"
     assert [cue.text for cue in cues(sentences, RATE)] == ["R&D at WWW.", "B2"]
     plain = times("one [pause:2s] [[T UW1]] three [pause:1s]")
     assert [(cue.text, cue.start, cue.end) for cue in cues(plain, RATE)] == [("one T UW1 three", 0.1, 1.0)]
@@ -315,7 +308,7 @@ def test_tags_and_directives_are_not_shown() -> None:
 def test_a_number_of_many_sentences_belongs_to_the_first() -> None:
     sentences = times("Say " + "1" * 100 + " twice. Once more.")
     assert len(sentences) > 3
-    assert "".join(written(sentences).characters) == "Say " + "1" * 100 + " twice. Once more."
+    assert "".join(timestamps.written(sentences).characters) == "Say " + "1" * 100 + " twice. Once more."
     assert [cue.text for cue in cues(sentences, RATE)] == ["Say", "1" * 100, "twice.", "Once more."]
 
 
@@ -341,8 +334,8 @@ def test_every_character_has_a_time(text: str) -> None:
         sentences = times(text)
     except UnsupportedText:
         return
-    assert "".join(written(sentences).characters) == text
-    for alignment in (written(sentences), normalized(sentences)):
+    assert "".join(timestamps.written(sentences).characters) == text
+    for alignment in (timestamps.written(sentences), timestamps.normalized(sentences)):
         edges = [sample for span in alignment.spans for sample in span]
         assert edges == sorted(edges)
         assert edges[-1] == sentences[-1].span[1] or len(sentences) > 1
@@ -351,7 +344,7 @@ def test_every_character_has_a_time(text: str) -> None:
 
 def test_characters_of_a_word_share_its_time() -> None:
     (sentence,) = times("Hi, Ann.")
-    alignment: Alignment = written([sentence])
+    alignment: timestamps.Alignment = timestamps.written([sentence])
     assert "".join(alignment.characters) == "Hi, Ann."
     (hi, ann) = sentence.word_spans
     assert (alignment.spans[0][0], alignment.spans[1][1]) == hi
@@ -364,16 +357,16 @@ def test_what_is_read_otherwise_has_the_times_of_its_words() -> None:
     sentences = times("5-10 km/h, e.g. 3 m² of API.")
     read = "five to ten kilometers per hour, for example three square meters of A P I. "
 
-    def span(alignment: Alignment, part: str) -> tuple[int, int]:
+    def span(alignment: timestamps.Alignment, part: str) -> tuple[int, int]:
         first = "".join(alignment.characters).index(part)
         return alignment.spans[first][0], alignment.spans[first + len(part) - 1][1]
 
-    assert "".join(normalized(sentences).characters) == read
+    assert "".join(timestamps.normalized(sentences).characters) == read
     for part, words in {
         "5": "five", "-": "to", "10 km/h": "ten kilometers per hour", "e.g.": "for example",
         "3 m²": "three square meters", "of": "of", "API": "A P I",
     }.items():  # fmt: skip
-        assert span(written(sentences), part) == span(normalized(sentences), words)
+        assert span(timestamps.written(sentences), part) == span(timestamps.normalized(sentences), words)
 
 
 def test_captions_have_the_text_as_it_was_written() -> None:
