@@ -28,15 +28,7 @@ from ancestral.catalog.palettes import MAX_COLOURS, PALETTES, check_palette
 from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json, seed_of_text
 from ancestral.errors import InvalidRequest
 from ancestral.formats import AudioFormat
-from ancestral.models.entries import (
-    EDIT_CAPABILITY,
-    MAX_BEST_OF,
-    MAX_GUIDANCE,
-    MAX_INTONATION,
-    MAX_PITCH,
-    MAX_TEMPERATURE,
-    SPEEDS,
-)
+from ancestral.models import entries
 from ancestral.models.text import InputFormat
 from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
 from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
@@ -316,7 +308,7 @@ class SampledSound(StrictRequest):
 
     seed: RequestSeed | None = None
     """The same seed gives the same bytes. Drawn and returned if absent."""
-    temperature: float | None = Field(default=None, ge=0.0, le=MAX_TEMPERATURE, allow_inf_nan=False)
+    temperature: float | None = Field(default=None, ge=0.0, le=entries.MAX_TEMPERATURE, allow_inf_nan=False)
     """Divides the logits; 0 takes the most likely symbol, 1 samples the model as it is. The default is the model's own.
     A voice may scale it by voicing."""
 
@@ -324,11 +316,11 @@ class SampledSound(StrictRequest):
 class Speak(SampledSound):
     """How a text is spoken, by whichever voice."""
 
-    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1], allow_inf_nan=False)
+    speed: float = Field(default=1.0, ge=entries.SPEEDS[0], le=entries.SPEEDS[1], allow_inf_nan=False)
     """2 speaks twice as fast."""
-    pitch: float = Field(default=0.0, ge=-MAX_PITCH, le=MAX_PITCH, allow_inf_nan=False)
+    pitch: float = Field(default=0.0, ge=-entries.MAX_PITCH, le=entries.MAX_PITCH, allow_inf_nan=False)
     """Semitones by which the voice is higher."""
-    intonation: float = Field(default=1.0, ge=0.0, le=MAX_INTONATION, allow_inf_nan=False)
+    intonation: float = Field(default=1.0, ge=0.0, le=entries.MAX_INTONATION, allow_inf_nan=False)
     """How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it."""
     sentence_pause: float | None = Field(default=None, ge=0.0, le=MAX_SENTENCE_PAUSE, allow_inf_nan=False)
     """Seconds of silence after each sentence; a quarter of a second, divided by `speed`, by default."""
@@ -468,7 +460,7 @@ class SampledPictures(StrictRequest):
     )
     seed: RequestSeed | None = None
     """The same seed gives the same pictures; the response has a seed for each. Drawn if absent."""
-    temperature: float | None = Field(default=None, ge=0.0, le=MAX_TEMPERATURE, allow_inf_nan=False)
+    temperature: float | None = Field(default=None, ge=0.0, le=entries.MAX_TEMPERATURE, allow_inf_nan=False)
     """Divides the logits; 0 takes the most likely level, 1 samples the model as it is. The default is the model's
     own."""
 
@@ -491,7 +483,7 @@ class Labelled(StrictRequest):
 
     style: _Id | None = None
     """A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."""
-    guidance: float | None = Field(default=None, ge=0.0, le=MAX_GUIDANCE, allow_inf_nan=False)
+    guidance: float | None = Field(default=None, ge=0.0, le=entries.MAX_GUIDANCE, allow_inf_nan=False)
     """Strength of classifier-free guidance: 1 samples the model as it is; more gives pictures that show their class
     more clearly and differ less from each other. Anything but 1 takes twice as long. The default is the model's own."""
 
@@ -508,7 +500,7 @@ class Draw(SampledPictures, Labelled, PictureFile):
 
     palette: Annotated[Palette | None, BeforeValidator(_palette)] = None
     """A name, 2 to 255 colours like `#00ff7f`, or a .gpl or .hex file; None leaves the pictures as sampled."""
-    best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF)
+    best_of: int = Field(default=1, ge=1, le=entries.MAX_BEST_OF)
     """Candidates of each picture; the one is returned that shows best what was named. Of models with a classifier."""
 
 
@@ -537,7 +529,7 @@ class ClassRequest(DrawnRequest, Labelled):
     """The same as `prompt`."""
     n: int = Field(default=1, ge=1, le=MAX_PICTURES)
     """Number of pictures."""
-    best_of: int = Field(default=1, ge=1, le=MAX_BEST_OF, description=_BEST_OF)
+    best_of: int = Field(default=1, ge=1, le=entries.MAX_BEST_OF, description=_BEST_OF)
 
 
 class Growing(StrictRequest):
@@ -579,7 +571,7 @@ class CompletionRequest(ImageRequest):
 class EditRequest(ImageRequest):
     """``POST /v1/images/edits``, with the files as text, as manifests are verified."""
 
-    capability: ClassVar = EDIT_CAPABILITY
+    capability: ClassVar = entries.EDIT_CAPABILITY
     upload: ClassVar = "image"
     transport: ClassVar = ImageRequest.transport | {"input_fidelity"}
 

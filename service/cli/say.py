@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from ancestral.command_line import (
-    check_output,
-    click_errors,
-    field_options,
-    progress_bar,
-    pronunciations_option,
-    voices_option,
-)
+from ancestral import command_line
 from ancestral.requests import Speak
 
 if TYPE_CHECKING:
@@ -25,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Speak a text into a file.")
 @click.argument("text")
 @click.option("--voice", help="A voice, or a mix, 'heart(2)+joe(1)'; the model's first voice by default.")
-@voices_option
+@command_line.voices_option
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
 @click.option(
     "-o",
@@ -34,9 +27,9 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="A .wav, .flac, .mp3, .opus or .aac file; - streams a WAV to standard output while it is sampled.",
 )
-@field_options(Speak, *sorted(Speak.model_fields.keys() - {"input_format", "pronunciations", "voices"}))
+@command_line.field_options(Speak, *sorted(Speak.model_fields.keys() - {"input_format", "pronunciations", "voices"}))
 @click.option("--ssml", is_flag=True, help="TEXT is an SSML document.")
-@pronunciations_option
+@command_line.pronunciations_option
 def command(
     text: str,
     voice: str | None,
@@ -55,9 +48,9 @@ def command(
         if output.suffix.lower() not in codecs.SUFFIXES:
             names = ", ".join(codecs.SUFFIXES)
             raise click.BadParameter(f"{output.name}: the name must end in {names}", param_hint="--output")
-        check_output(output)
+        command_line.check_output(output)
     words = sys.stdin.read() if text == "-" else text
-    with click_errors(*FAILURES):
+    with command_line.click_errors(*FAILURES):
         signer = None if str(output) == "-" else load_settings().load_signer()
         speaker = configured_model(model or model_that_speaks(voice), lexicon).voice(voice)
         options["input_format"] = "ssml" if ssml else "text"
@@ -78,7 +71,7 @@ def _stream(speech: Speech) -> None:
 
 def _sample(speech: Speech, name: str) -> None:
     """Sample all of it, with a progress bar on standard error."""
-    with progress_bar("{task.completed:.1f} s of sound, {task.fields[factor]:.1f}× real time") as progress:
+    with command_line.progress_bar("{task.completed:.1f} s of sound, {task.fields[factor]:.1f}× real time") as progress:
         task = progress.add_task(name, total=speech.duration, factor=0.0)
         for wave in speech:
             sound = progress.tasks[task].completed + len(wave) / speech.sample_rate

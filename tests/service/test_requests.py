@@ -115,7 +115,8 @@ def test_a_wrong_value_is_named(kind: type[BaseModel], field: str) -> None:
         (requests.SpeechRequest, {"voice": "a" * 300}, "voice: must have at most 256 characters"),
         (requests.SpeechRequest, {"voice": ""}, "voice: must have at least 1 characters"),
         (requests.SpeechRequest, {"input": "a\ud800"}, "input: contains an unpaired surrogate"),
-        *((kind, {"seed": seed}, f"seed: {words}") for kind in (requests.SpeechRequest, requests.ImageRequest) for seed, words in (
+        *((kind, {"seed": seed}, f"seed: {words}")
+          for kind in (requests.SpeechRequest, requests.ImageRequest) for seed, words in (
             ("", "must have 1 to 256 characters"), ("a" * 257, "must have 1 to 256 characters"),
             ("1.5", "must be a whole number, or a text that is not a number"), ("-1", "must be at least 0"),
             ("9" * 25, "must be less than 9223372036854775808"), (True, "must be a whole number"),
