@@ -118,7 +118,9 @@ def speak_addresses(text: SpannedText) -> SpannedText:
 # or may not end the sentence too.
 
 _TABLE: Final = table("english")
-_SENTENCE_AFTER: Final = re.compile(rf"\s*[\"')\]]*\s*(?:$|\n)|[\"')\]]*\s+[\"'(]?(?:{_TABLE.pattern('openers')})\b")
+_SENTENCE_AFTER: Final = re.compile(
+    rf"\s*[\"')\]]*\s*(?:$|\n)|[\"')\]]*\s+[\"'(]?(?:{_TABLE.pattern('openers')})\b|\s+[A-Z][a-z]+:"
+)
 """A pattern: what follows a full stop that ends a sentence."""
 _NUMBER_AFTER: Final = re.compile(r"\s*\d")
 
@@ -146,6 +148,7 @@ _NOT_SHORTENED: Final = r"\b(?!'(?!s\b))"
 _STATES: Final = _TABLE.entries("states")
 _STATE: Final = "|".join(_STATES)
 _BARE_STATE: Final = "|".join(_STATES.keys() - _TABLE.words("states_with_zip_only"))
+_DOTTED_STATES: Final = _TABLE.entries("dotted_states")
 _PARTIES: Final = {"D": "Democrat", "R": "Republican", "I": "Independent"}
 _POINTS: Final = _TABLE.entries("points")
 _STREETS: Final = _TABLE.entries("streets")
@@ -176,7 +179,7 @@ def _street(match: Match) -> str:
 
 
 def _state(match: Match) -> str:
-    if match[1] == "DC":
+    if match[1] in ("DC", "D.C."):
         return f"{letters('DC')} {digits(match[2])}"
     return f"{_STATES[match[1]]} {digits(match[2])}"
 
@@ -184,6 +187,8 @@ def _state(match: Match) -> str:
 def _dotted(match: Match) -> str:
     word = match[1]
     if word.lower() in _CAPITALISED_ONLY and not word.istitle() and not _NUMBER_AFTER.match(match.string, match.end()):
+        return match[0]
+    if word.lower() == "sec" and re.search(r"\d\s?$", match.string[: match.start()]):
         return match[0]
     if not (word.islower() or word.istitle() or word.isupper()):
         return match[0]
@@ -264,7 +269,7 @@ _PLACES: Final[tuple[Rule, ...]] = (
     rule("S", r"\bSt\b\.?", lambda m: _street_or(m, "street", "saint")),
     rule("D", r"\bDr\b\.?", lambda m: _street_or(m, "drive", "doctor")),
     rule({street[0] for street in _STREETS}, rf"(?<=[a-zA-Z\d] )({'|'.join(_STREETS)})\b\.?(?=[\s,;.]|$)", _street),
-    rule("fF", r"(?<=(?:st|nd|rd|th) )[Ff]l\.", lambda m: f"floor{stop(m)}"),
+    rule("fFm", r"(?<=(?:st|nd|rd|th) )(?:([Ff]l)|min)\.", lambda m: f"{'floor' if m[1] else 'minute'}{stop(m)}"),
     rule("H", r"\bHwy\b\.?", lambda _: "Highway"),
     rule("NSEW", r"(?<=\d )([NS][EW]|[NSEW])\b\.?(?= (?:[A-Z][a-z]|\d+(?:st|nd|rd|th)\b))", lambda m: _POINTS[m[1]]),
     rule(
@@ -277,10 +282,12 @@ _PLACES: Final[tuple[Rule, ...]] = (
         r"(\d (?:[A-Z]\w+ ){1,3}(?i:avenue|street|road|drive|boulevard|lane|court|place)) +([NS][EW])\b",
         lambda m: f"{m[1]} {_POINTS[m[2]]}",
     ),
+    rule("NSEW", r"(?<=[a-z] )([NS][EW])(?= of [A-Z])", lambda m: _POINTS[m[1]]),
     rule("S", r"\bSte\.?(?= +(?:number )?\d)", lambda _: "Suite"),
     rule("A", r"\b[Aa]pt\.?(?= +(?:number )?\d)", lambda _: "apartment"),
     rule("(", rf"\(([DRI])-({_STATE})\)", lambda m: f" , {_PARTIES[m[1]]} , {_STATES[m[2]]} , "),
-    rule(" ", rf"(?<=[a-z.,] )({_STATE}|DC),? (\d{{5}}(?:-\d{{4}})?)\b", _state),
+    rule(" ", rf"(?<=[a-z.,] )({_STATE}|DC|D\.C\.),? (\d{{5}}(?:-\d{{4}})?)\b", _state),
+    rule(",", rf"(?<=[a-z], )({'|'.join(_DOTTED_STATES)})\.", lambda m: _DOTTED_STATES[m[1]] + stop(m)),
     rule(",", rf"(?<=[a-z], )({_BARE_STATE})(?=[\s,.;!?)]|$)", lambda m: _STATES[m[1]]),
 )
 _RULES: Final[tuple[Rule, ...]] = (
@@ -303,6 +310,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     ),
     rule(":", rf"(?:\b([123]) )?\b({'|'.join(_BOOKS)})\.? (\d{{1,3}}):(\d{{1,3}})(?:-(\d{{1,3}}))?(?![\w:])", _verse),
     rule(".", r"\b([123]) (Cor|Tim|Sam|Chr|Pet|Thess)\.(?=\s*\d)", lambda m: f"{_ORDINALS[m[1]]} {_BOOKS[m[2]]}"),
+    rule(".", r"(?<!\d )\b[Mm]in\.(?= \$?\d)", lambda _: "minimum"),
     rule(".", r"\bPs\.(?=\s*\d)", lambda _: "Psalm"),
     rule(".", r"\bRs\.\s?(?=\d)", lambda _: "₹"),
     rule(".", r"\b([bd])\.\s?(?=\d{4}\b)", lambda m: "born " if m[1] == "b" else "died "),
@@ -314,7 +322,10 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule("q", r"\b[Ss]q\.? ?(ft|in|mi|yd|m|km|cm)\b\.?", _square),
     rule("CE", rf"\b({'|'.join(_KEYS)})\b", lambda m: _KEYS[m[1]]),
     rule(
-        ".", rf"\b({'|'.join(_BEFORE_NUMBER)})\.(?=\s*\d)", lambda m: _BEFORE_NUMBER[m[1].title()] + " ", re.IGNORECASE
+        ".",
+        rf"\b({'|'.join(_BEFORE_NUMBER)})\.(?=\s*\(?\d)",
+        lambda m: _BEFORE_NUMBER[m[1].title()] + " ",
+        re.IGNORECASE,
     ),
     rule("I", r"\bIV(?= (?:every|drip|fluids?|access|push|line|infusion|bag|antibiotics)\b)", lambda m: letters(m[0])),
     rule("WS", r"(?<=\b[Tt]he )(?:WHO|SAT)\b|\bSAT(?= (?:scores?|prep|exams?|tests?)\b)", lambda m: letters(m[0])),
@@ -340,7 +351,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule(".", r"\b(\d+ \d/\d|\d+/\d|\d+) c\.(?=\s+[a-z])", _cups),
     rule(".", r"(?<=\d)\s?([AaPp])\.\s?[Mm]\.", lambda m: f"{m[1]}m{stop(m)}"),
     rule("#", r"\b([CF])#(?!\w)", lambda m: f"{m[1]} sharp"),
-    rule("2848", rf"\b({'|'.join(_SLANG)})\b", lambda m: _SLANG[m[1].lower()], re.IGNORECASE),
+    rule("2848/", rf"\b({'|'.join(_SLANG)})\b", lambda m: _SLANG[m[1].lower()], re.IGNORECASE),
     rule("|", r"(?<=\b[A-Z]\()(\w+) ?\| ?(\w+)(?=\))", lambda m: f"{m[1]} given {m[2]}"),
     rule("(", r"\b([A-Za-z])\(([A-Za-z](?: given [A-Za-z])?)\)|\b(O)\(([^()]+)\)", _function),
     rule(".", rf"(?<![\w.])({_dotted_pattern()})\.(?![\w])", _dotted, re.IGNORECASE),

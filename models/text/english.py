@@ -31,7 +31,7 @@ _SYMBOL: Final = re.compile(f"[{re.escape(''.join(_SYMBOLS))}]")
 # The options of a command: `-m`, `-rf`, `--save-dev`.
 _OPTION: Final = re.compile(
     r"(?<=[\w'\",:] )(--)(?=[A-Za-z]{2})"
-    r"|(?<=[\w'\",:] )-(?!(?:a|[Ii]|as|at|by|he|if|in|is|it|no|of|or|so|to|we)\b)([A-Za-z]{1,2})\b(?![-'])"
+    r"|(?<=[\w'\",:] )-(?!(?:a|[Ii]|as|at|by|he|if|in|is|it|no|of|or|so|to|we)\b)([A-Za-z]{1,2})\b(?!-|'\w)"
 )
 _LAYOUT: Final = layout("A-Z", "dot", "and|or")
 _ABOUT: Final = re.compile(r"~(?=\s?[\d$£€¥])")
@@ -134,9 +134,9 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
     if _ENDLESS.search(lower) or (not is_capitals and word != "NaN" and _FORMULA.fullmatch(word)):
         return list(word.upper())
     if is_capitals and _is_acronym(capitals, shouted):
-        tail = "'s" if capitals != stem or clitic.lower() == "s" else ""
+        tail = (apostrophe + clitic).lower() or "'s" * (capitals != stem)
         return [*capitals[:-1], capitals[-1] + tail]
-    if lexicon.contains(lower):
+    if lexicon.contains(lower) or (capitals != stem and lexicon.contains(capitals.lower())):
         return [lower]
     if "'" not in word and len(word) <= _LONGEST_SPELLED and not re.search("[aeiouy]", lower):
         return list(word.upper())

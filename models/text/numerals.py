@@ -144,6 +144,7 @@ _OF_CARD: Final = re.compile(r"\b(?:card|account|number|phone|visa|mastercard|am
 _STREET_KIND: Final = (
     "[Ss]treet|[Aa]venue|[Bb]oulevard|[Rr]oad|[Dd]rive|[Ll]ane|Way|[Cc]ourt|[Pp]lace|[Cc]ircle|[Tt]errace|[Tt]rail"
 )
+_PLACE: Final = "(?i:track|seat|gate|row|room|unit|platform|bus|exit|hall|terminal|pier|lot|bay)"
 _AIRLINE: Final = "AA|AF|BA|CX|DL|EI|EK|EY|IB|JL|KL|LH|LX|NH|QF|QR|SK|SQ|TK|UA|VS|WN"
 _STREET: Final = rf"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b"
 
@@ -267,6 +268,7 @@ CODE_RULES: Final[tuple[Rule, ...]] = (
         rf"(?<![\w.,$£€-])\d{{3,4}}(?= (?:(?:North|South|East|West) [A-Z\d]|(?:[A-Z][a-z]+ )?{_STREET}))",
         _street_number,
     ),
+    number_rule("", rf"\b({_PLACE} +)(\d{{1,3}}[A-Z])\b", lambda m: f"{m[1]}{spell(m[2])}"),
     # Addresses in Queens, flights, articles and coupons.
     number_rule(
         "-", rf"(?<![\w.,-])(\d{{2,3}})-(\d\d)(?= (?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b)", _hyphenated
@@ -284,6 +286,9 @@ CODE_RULES: Final[tuple[Rule, ...]] = (
     number_rule("", rf"(?<![\w.,])\d*(?=\w*[a-z])(?=\w*\d)(?:(?:{ELEMENT})\d*){{2,}}(?!\w)", lambda m: spell(m[0])),
     # Status codes, graphics cards, videos, airliners.
     number_rule(LONG_NUMBER, r"\b(HTTP(?:/\d(?:\.\d)?)? |[GR]TX |RX )(\d{3,4})\b", lambda m: f"{m[1]} {pairs(m[2])}"),
+    number_rule(
+        LONG_NUMBER, r"\b((?i:returns?|returned|throws?) )([45]\d\d)(?![\w,.]*\d)", lambda m: f"{m[1]}{pairs(m[2])}"
+    ),
     number_rule(LONG_NUMBER, r"\b(480|720|1080|1440|2160)([pi])\b", lambda m: f"{pairs(m[1])} {LETTER}{m[2]}"),
     number_rule(LONG_NUMBER, r"\bH\.(26\d)\b", lambda m: f"{LETTER}h dot {pairs(m[1])}"),
     number_rule("-", r"\b(7[0-8]7)-([1-9]00|8|9|10)(?![\d-])", lambda m: f"{pairs(m[1])} {cardinal(m[2])}"),
@@ -322,6 +327,10 @@ _BEFORE_DAY: Final = re.compile(
 )
 _MAYBE_BEFORE_DAY: Final = re.compile(r"\b(?:by|before|after|from|through|to) +$", re.IGNORECASE)
 _FRACTION_AFTER: Final = re.compile(r" (?:of|cups?|inch|inches|mile|tsp|tbsp|oz|in)\b")
+_USUAL: Final = {"1", "16", "20", "24", "25", "30", "32", "64", "100"}
+"""Numbers of usual fractions."""
+_DAY_AFTER: Final = re.compile(r" (?:at|@|via|from|with)\s")
+_SUM_BEFORE: Final = re.compile(r"(?:[=+*/-]|\b(?:is|equals|plus|minus|times|of|by)) *$")
 _LONGEST_DAY_BEFORE: Final = 16
 _LAST_MONTH: Final = 12
 _BEFORE_DURATION: Final = re.compile(r"\b(?:took|takes|in|of|time|ran|run|lasts|lasted|finished|for|after)\W+$")
@@ -370,7 +379,10 @@ def _is_day(match: Match) -> bool:
     above_month = max(int(match[1]), int(match[2])) > _LAST_MONTH
     is_day = _BEFORE_DAY.search(before) or (above_month and _MAYBE_BEFORE_DAY.search(before))
     zero = match[1][0] == "0" or match[2][0] == "0"
-    return bool(is_day or zero) and not _FRACTION_AFTER.match(match.string, match.end())
+    odd = above_month and not {match[1], match[2]} & _USUAL and _DAY_AFTER.match(match.string, match.end())
+    return bool(is_day or zero or (odd and not _SUM_BEFORE.search(before))) and not _FRACTION_AFTER.match(
+        match.string, match.end()
+    )
 
 
 def _day(match: Match) -> str:

@@ -20,7 +20,7 @@ from ancestral.models.text.numerals import (
     plain_number,
     plural,
 )
-from ancestral.models.text.rules import END, START, Match, Rule, SpannedText, apply_all, number_rule
+from ancestral.models.text.rules import END, START, Match, Rule, SpannedText, apply_all, number_rule, rule
 
 # Written quantities to words: money, units, fractions, plain numbers.
 #
@@ -29,10 +29,11 @@ from ancestral.models.text.rules import END, START, Match, Rule, SpannedText, ap
 # in numerals.py.
 
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-_SCALE: Final = r"(?:\s?(hundred|thousand|million|billion|trillion|[kKmM]|bn|tn|[BT])\b)?"
+_SCALE: Final = r"(?:[\s-]?(hundred|thousand|million|billion|trillion|[kKmM]|bn|tn|[BT])\b)?"
 _SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion", "tn": "trillion"}
 _SIGNS: Final = "$£€¥₹"
 _UNIT: Final = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
+_THOUSANDS: Final = {"": "", "k": "kilo ", "M": "mega "}
 _PERIODS: Final = {
     "hr": "hour", "h": "hour", "day": "day", "week": "week", "mo": "month", "yr": "year", "wk": "week",
     "min": "minute", "lb": "pound",
@@ -62,7 +63,8 @@ _QUOTED: Final = re.compile(r'(?:^|[\s(])"[^"]*$')
 _COUNT: Final = r"\d{1,3}(?:,\d{3}|\d?)"
 # Before and after what has been reached of a number that there is: HP 40/50, 3/5 wolves.
 _COUNTED_BEFORE: Final = re.compile(
-    r"\b(?:[HMXSEA]P|[Hh]ealth|[Mm]ana|[Qq]uests?|[Ww]ave|[Pp]rogress|[Aa]mmo|[Ll]ives|[Ss]core):? +$"
+    r"\b(?:[HMXSEA]P|[Hh]ealth|[Mm]ana|[Qq]uests?|[Ww]ave|[Pp]rogress"
+    r"|[Aa]mmo|[Ll]ives|[Ss]core|[Ll]ap|[Rr]ound|[Pp]age|[Ss]tep):? +$"
 )
 _COUNTED_AFTER: Final = re.compile(
     r" +(?:complet|done\b|slain\b|found\b|collected\b|wolves\b|men\b|women\b|people\b"
@@ -86,11 +88,15 @@ def _money(amount: str, scale: str | None, sign: str, country: str = "", *, adje
         return f"{number(amount)} {many}"
     whole = whole or "0"
     small = int(cents or "0")
-    cent_words = f"{cardinal(str(small))} {names.cent if small == 1 else names.cents}"
+    cent_words = f"{cardinal(str(small))} {names.cent if small == 1 or adjective else names.cents}"
     if small and int(whole) == 0:
         return cent_words
     main = f"{cardinal(whole)} {country + names.one if whole == '1' else many}"
     return f"{main} and {cent_words}" if small else main
+
+
+def _ohms(match: Match) -> str:
+    return f"{number(match[1])} {_THOUSANDS[match[2]]}ohm{'s' * (not _is_adjective(match))}"
 
 
 def _money_range(match: Match) -> str:
@@ -117,7 +123,8 @@ def _unit(match: Match) -> str:
 
 
 def _fraction_of_unit(match: Match) -> str:
-    return f"{fraction(match[1], match[2])} {UNITS[match[3]].one}"
+    part, unit = fraction(match[2], match[3]), UNITS[match[4]]
+    return f"{cardinal(match[1])} and {part} {unit.many}" if match[1] else f"{part} {unit.one}"
 
 
 def _dimensions(match: Match) -> str:
@@ -137,8 +144,13 @@ def _inches(match: Match) -> str:
     return f"{number(match[1])} inch{'' if one else 'es'}"
 
 
+_SCALES_AND_POINTS: Final = {
+    "C": " celsius", "F": " fahrenheit", "K": " kelvin", "N": " north", "S": " south", "E": " east", "W": " west",
+}  # fmt: skip
+
+
 def _degrees(match: Match) -> str:
-    scale = {"C": " celsius", "F": " fahrenheit", "K": " kelvin"}.get((match[2] or "").upper(), "")
+    scale = _SCALES_AND_POINTS.get((match[2] or "").upper(), "")
     return f"{number(match[1])} degree{'' if match[1] == '1' else 's'}{scale}"
 
 
@@ -199,11 +211,25 @@ RULES: Final[tuple[Rule, ...]] = (
         _per,
     ),
     number_rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
+    number_rule("x", r"(?<![\w.])(\d{1,2}) x (?=\d+ ?(?:mc?g|ml|mL|g)\b)", lambda m: f"{cardinal(m[1])} times"),
+    rule("/", rf"(?<=[a-z])/({_UNIT})/(?={_PER}\b)", lambda m: f"/{m[1]} per "),
     number_rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
+    number_rule(
+        "x",
+        rf"(?<![\w.])({_NUMBER})\s?x\s?({_NUMBER})\s?x\s?(?={_NUMBER})",
+        lambda m: f"{number(m[1])} by {number(m[2])} by",
+    ),
+    number_rule("o", rf"({_NUMBER}) ?([kM]?) *\bomega\b", _ohms),
     number_rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
     number_rule("x", rf"\b([Ww]hat(?:'s| is)) ({_NUMBER}) x (?={_NUMBER})", lambda m: f"{m[1]} {number(m[2])} times"),
-    number_rule("x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b))", lambda m: f"{m[1]} times"),
-    number_rule("/", r"(?<![\w/])(\d{1,2})/(\d{1,3}) ?(in\.|(?:tsp|tbsp|oz|lb|mi|ml|l|L)\b)\.?", _fraction_of_unit),
+    number_rule(
+        "x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b)|[{_SIGNS}])", lambda m: f"{m[1]} times"
+    ),
+    number_rule(
+        "/",
+        r"(?<![\w/])(?:(\d{1,3}) )?(\d{1,2})/(\d{1,3}) ?(in\.|(?:tsp|tbsp|oz|lbs?|mi|ml|l|L|hrs?|kg|km)\b)\.?",
+        _fraction_of_unit,
+    ),
     number_rule(" ", r"(?<= ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
     number_rule(
         ".",
@@ -224,7 +250,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
     number_rule(
         "MBKkn",
-        rf"(?<![\w.$£€¥])({_NUMBER}(?:bn|tn)\b|\d+\.\dk\b|(?:{_NUMBER}[MB]|\d{{2,3}}[kK])"
+        rf"(?<![\w.$£€¥])({_NUMBER}(?:bn|tn)\b|\d+\.\dk\b|\d+\.\d+[MB]\b|(?:{_NUMBER}[MB]|\d{{2,3}}[kK])"
         rf"(?= (?:people|[a-z]{{2,}}s|(?:a|per) (?:year|month))\b))",
         lambda m: f"{number(m[1].rstrip('MBKkbtn'))} {_SCALES[m[1].lstrip('.,0123456789').lower()]}",
     ),
@@ -234,7 +260,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "/", r"(?<![\w.])(\d{2,3})°?([FC]?)/(\d{2,3})°?([FC])\b", lambda m: f"{m[1]}°{m[2] or m[4]} {m[3]}°{m[4]}"
     ),
     number_rule("FC", r"\b((?i:at|to|about|around)) (\d{2,3}) ?([FC])\b", lambda m: f"{m[1]} {m[2]}°{m[3]}"),
-    number_rule("°", rf"({_NUMBER})\s?°\s?([CFK]\b)?", _degrees),
+    number_rule("°", rf"({_NUMBER})\s?°\s?([CFKNSEW]\b)?", _degrees),
     number_rule(
         "/",
         r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
@@ -266,6 +292,7 @@ RULES: Final[tuple[Rule, ...]] = (
         r"(?:\.(?=\s*(?:[a-z,;:)]|\d+ (?:min|sec|oz|in)\b)))?",
         _unit,
     ),
+    rule("n", r"(?<=illion )(km|kg|mi|ha|kWh|lbs|L)\b", lambda m: UNITS[m[1]].many),
     number_rule("^", rf"\^(-?\d+)(?: ({_UNIT})(?:/({_UNIT}))?(?!\w))?", _power),
     number_rule("x", rf"({_NUMBER})\s?x\s?(?=10 +to the power)", lambda m: f"{number(m[1])} times"),
     number_rule("x", rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
@@ -322,7 +349,7 @@ _OPERATOR: Final = r" *(?:[-+*/=]|times|divided by|(?:plus or )?minus|(?<=[)\d])
 _FORMULA: Final = re.compile(rf"(?<![\w.,'^/?&|-])(?<!\d ){_OPEN}{_ATOM}{_CLOSE}(?:{_OPERATOR}{_OPEN}{_ATOM}{_CLOSE})+")
 _IS_FORMULA: Final = re.compile(
     rf"[=^]|square root|absolute value|\) ?/ ?\(|[-+*/] ?\w+\) ?/|(?<![A-Za-z])\w\*\w(?![A-Za-z])"
-    rf"|(?:{_FUNCTION})\(|(?<![A-Za-z])[A-Za-z]\([^()]*[-+*/]"
+    rf"|(?:{_FUNCTION})\(|\d\([a-z] ?[-+]|(?<![A-Za-z])[A-Za-z]\([^()]*[-+*/]"
     r"|\d[xyz] +(?:[-+]|minus) +(?!\d+(?:x\b| times))|(?:\+|minus) +\d+[xyz]\b|^(?:-|minus +)\d+[xyz]\b"
 )
 _HAS_VARIABLE: Final = re.compile(
@@ -341,6 +368,10 @@ _CODE: Final = (
     (re.compile(r"\blog(2|10)(?= ?\(| +[\dn])"), lambda m: f"log base {cardinal(m[1])}"),
     (re.compile(rf"\b(sin|cos|tan|ln) +(?=(?:{_GREEK}|[xyz])\b|\d+ ?°)"), lambda m: f"{_FUNCTIONS[m[1]]} "),
     (re.compile(rf"(?<=[a-z]) +/ *(?={_GREEK}|{'|'.join(_FUNCTIONS.values())})"), lambda _: " over "),
+    (re.compile(r"(?<![A-Za-z])([a-z])\^\((-?)(\w{1,6})\)"), lambda m: _raised(m[1], m[2], m[3])),
+    (re.compile(r"\b(as [a-z])[ ,]*(?:->|right arrow)[ ,]*"), lambda m: f"{m[1]} approaches "),
+    (re.compile(r"\b([a-z]) *(?:times|x) *(?=[a-z] (?:matri|grid|board))"), lambda m: f"{_letters(m[1])} by "),
+    (re.compile(r"(?:(?<=\bpi \^\d)|(?<=root of \d))/(?=\d)"), lambda _: " over "),
     (re.compile(r"(?<![\w/)])(\d)/(\d)(?=\()"), lambda m: f"{fraction(m[1], m[2])} "),
     (re.compile(r"\bP\(([A-Z])(?: *(\||,|[a-z]+) *([A-Z]))?\)(?: *([/*·]) *(?=P))?"), lambda m: _probability(m)),
     (re.compile(r"(?<=[\d)])·(?=[\w(])|(?<=\b[a-z])·(?=[a-z]\b)"), lambda _: " times "),
@@ -371,6 +402,12 @@ def _probability(match: Match) -> str:
     given = {"|": "given", ",": "and"}.get(sign, sign)
     joint = _OPERATORS.get(operator.replace("·", "*"), "")
     return f" {LETTER}p of {_letters(first)} {given} {_letters(second)} {joint} "
+
+
+def _raised(base: str, sign: str, exponent: str) -> str:
+    """`e^(2x)`."""
+    factors = " ".join(_letters(part) if part.isalpha() else part for part in re.findall(r"\d+|[A-Za-z]", exponent))
+    return f" {_letters(base)} to the power of {'minus ' if sign else ''}{factors} "
 
 
 def _absolute(inside: str) -> str:

@@ -340,6 +340,11 @@ LANGUAGE: Final = Language.of_table(
         number_rule("d", r"(?<![\w.,])2n?de(?!\w)", lambda _: "seconde"),
         number_rule("d", r"(?<![\w.,])2n?d(?!\w)", lambda _: "second"),
         number_rule(".", rf"\b({'|'.join(_DAYS)})\.(?= \d)", lambda m: _DAYS[m[1].lower()], re.IGNORECASE),
+        number_rule(
+            "",
+            r"\b(?:[Nn]o|numéro) (\d+)(?:-(\d+))?",
+            lambda m: " ".join(["numéro", _NUMERALS.whole(m[1]), *(["tiret", _NUMERALS.whole(m[2])] if m[2] else [])]),
+        ),
         number_rule("x×", r"(?<=m)\s?[x×]\s?(?=\d)", lambda _: "par"),
     ),
 )

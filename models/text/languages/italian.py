@@ -11,7 +11,7 @@ from ancestral.models.text import lexicon
 from ancestral.models.text.languages import language
 from ancestral.models.text.languages.quantities import MINUTES, day_and_month, power
 from ancestral.models.text.phonemes import is_vowel
-from ancestral.models.text.rules import number_rule
+from ancestral.models.text.rules import number_rule, rule
 from ancestral.models.text.tables import table
 
 # How Italian words are said: gruut's lexicon (MIT), forms of its words, then the rules of spelling.
@@ -495,6 +495,7 @@ LANGUAGE: Final = language.Language.of_table(
             r"(?:(?<=\b[Ii]l )|(?<=\b[ads][aeu]l )|(?<=[aio]t[aeio] ))(\d{1,3})°(?! ?[CF]\b|\s?\d)",
             lambda m: _NUMERALS.ordinal(int(m[1])),
         ),
+        rule("'", r"\bl'1/(?=\d{1,2}/\d)", lambda _: "il 1/"),
         number_rule("'", r"\b((?:da|a)?ll?')1(?![\w:]|[.,]\d)", lambda m: f"{m[1]}una"),
         number_rule("", r"(?<![\w.,])1 (?=(?:h|[aeiou])\w*a\b)", lambda _: "un'"),
         number_rule("", r"\b(anni) '(\d\d)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),

@@ -299,8 +299,15 @@ LANGUAGE: Final = language.Language.of_table(
         number_rule("k", r"\bkm (?=\d)", lambda _: "quilômetro"),
         power("ao quadrado", "ao cubo"),
         number_rule("-", r"(?<=[A-Z]-)(\d+)\b", lambda m: _NUMERALS.whole(m[1])),
+        number_rule(
+            "h",
+            r"\b(dur\w+|lev\w+) (\d{1,2})h([0-5]\d)\b",
+            lambda m: f"{m[1]} {_time(int(m[2]), 0)} e {_NUMERALS.cardinal(int(m[3]))} minutos",
+        ),
         number_rule("$", r"R\$ ?(\d+(?:,\d+)?) (mil|mi|bi|tri)\b", _round),
-        number_rule("/", r"\b((?:até|em|dia|para|de|desde) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[aeo])", _DAY),
+        number_rule(
+            "/", r"\b((?:até|em|dia|para|de(?! 1/[2-9]\b(?! a ))|desde) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[aeo])", _DAY
+        ),
         number_rule("×", r"(?<=\d)\s?×\s?(?=\d)", lambda _: "vezes"),
         number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
         number_rule("", r"\b([Aa]nos) (\d0)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),

@@ -114,11 +114,12 @@ class Quantities:
         point = language.address["."]
         return [
             number_rule("-", r"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?<=\d[xyz])\s-\s(?=\d)", lambda _: language.numbers.minus),
-            number_rule("+", r"(?<![\w+])\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)", telephone),
+            number_rule("+", r"(?<![\w+])(?=(?:[+() -]?\d){7})\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)", telephone),
             number_rule("", rf"{_START}(?:{language.telephone}){_END}", telephone),
             number_rule(
                 ".", r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w])", lambda m: self._version(m, point)
             ),
+            number_rule("(", r"\b([fgh])\((\w{1,3})\)", lambda m: f"{m[1]} {language.numbers.of_millions(m[2])} "),
             number_rule("-", r"(?<![\w)])-(?=[$£€]?\d)", lambda _: language.numbers.minus),
         ]  # fmt: skip
 
