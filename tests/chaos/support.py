@@ -26,7 +26,7 @@ import pytest
 
 from ancestral.service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server, command, running
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually

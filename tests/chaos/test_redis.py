@@ -23,7 +23,7 @@ from redis.exceptions import ResponseError
 
 from tests.chaos.servers import ReplicatedServers, Servers
 from tests.chaos.support import LISTENED, SECONDS, House, by_jobs, check_that_nothing_is_taken, held_by, order, work
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually

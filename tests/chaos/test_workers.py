@@ -39,7 +39,7 @@ from tests.chaos.support import (
     work,
 )
 from tests.service.servers import Server
-from tests.service.slow_reader import ENDLESS
+from tests.service.shaky import ENDLESS
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually
 

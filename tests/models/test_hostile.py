@@ -13,7 +13,7 @@ from tests.models.hostile import attempts
 from tests.paths import ROOT
 
 _SANITIZERS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -g1 -O1"
-_TESTS = ("tests/models/test_native.py", "tests/models/engines/test_kernels.py")
+_TESTS = ("tests/models/test_native.py", "tests/models/test_native.py")
 _READS_ONE_ROW_TOO_MANY = """
 import numpy as np
 from ancestral.models.native import INTEGER, Function, array

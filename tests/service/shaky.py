@@ -1,7 +1,8 @@
-"""A proxy whose connections break."""
+"""Connections that fail, and readers that are slow."""
 
 from __future__ import annotations
 
+import json
 import queue
 import socket
 import sys
@@ -10,6 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+
+from tests.service.servers import Server
+from tests.service.toys import SPEECH
+
+# A proxy whose connections break.
 
 
 @contextmanager
@@ -110,3 +116,20 @@ def _copy(client: socket.socket, server: socket.socket) -> None:
     with suppress(OSError):
         while data := client.recv(65536):
             server.sendall(data)
+
+
+# A client that reads slowly, and so keeps a job running.
+
+ENDLESS = SPEECH | {"input": ("The birch canoe slid on. " * 160), "speed": 0.25, "sample_rate": 48000}
+"""Tens of megabytes: more than sockets hold, so a client that does not read it keeps its stream."""
+
+
+@contextmanager
+def reading_slowly(server: Server, **changes: object) -> Iterator[socket.socket]:
+    """A client that asks for a long body and reads no more than its beginning."""
+    body = json.dumps(ENDLESS | changes).encode()
+    head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        assert connection.recv(1024).startswith(b"HTTP/1.1 200 ")
+        yield connection

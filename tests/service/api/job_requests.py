@@ -1,4 +1,4 @@
-"""Requests about jobs and manifests."""
+"""Requests for jobs, and the envelope of errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import httpx
 
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
+
+# Requests about jobs and manifests.
 
 # Requests about jobs, which several test files send.
 
@@ -66,3 +68,25 @@ def made(server: Server, route: str = "speech", **changes: Any) -> dict[str, Any
 
 def verify(server: Server, manifest: Any, headers: dict[str, str] | None = None) -> httpx.Response:
     return httpx.post(f"{server.url}/v1/verify", json=manifest, headers=headers, timeout=60)
+
+
+# What several test files share.
+
+URL = "/v1/audio/speech"
+JSON = {"content-type": "application/json"}
+
+
+def check_envelope(response: httpx.Response, status: int, param: str | None) -> dict[str, Any]:
+    """Every error looks like this; returns what is inside."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"]
+    assert set(response.json()) == {"error"}
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    assert error["type"] == ("invalid_request_error" if status < 429 else error["type"])
+    assert error["code"]
+    assert error["param"] == param
+    assert "Traceback" not in response.text
+    return error

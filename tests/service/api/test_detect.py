@@ -26,7 +26,7 @@ from PIL import Image
 from ancestral.catalog.seeds import keyed_seeds, part_seed
 from ancestral.provenance.c2pa import EMBEDDED, SignatureReport, make_trial_chain, read
 from tests.library.provenance.support import certificate, key_pem
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import decode, files, post, watching
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, SPEECH

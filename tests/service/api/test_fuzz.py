@@ -31,8 +31,7 @@ from tests.service.hostile import SCALARS, changed, check_error, encoded
 from tests.service.images.pictures import base64_of, noise, written
 from tests.service.servers import Server
 from tests.service.toys import PICTURES
-from tests.service.websocket_messages import WEBSOCKETS, schema
-from tests.service.ws_client import CONFIG, LONG, SECONDS
+from tests.service.ws_client import CONFIG, LONG, SECONDS, WEBSOCKETS, schema
 
 # Thousands of requests that nobody should send, over every route: each is refused by name, or honoured in full.
 

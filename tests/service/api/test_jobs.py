@@ -23,8 +23,7 @@ from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.http.body_route import byte_range
 from ancestral.service.broker.job import key
 from ancestral.service.errors import RangeNotSatisfiable
-from tests.service.api.envelope import check_envelope
-from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, content, state, submit, url
+from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, check_envelope, content, state, submit, url
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, GENERATION, SPEECH
 from tests.waiting import eventually

@@ -26,10 +26,10 @@ from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.broker.connection import MAX_IDLE
 from ancestral.service.broker.job import Keys, Priority, key
 from tests.chaos.support import Listener
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import watching
 from tests.service.servers import Serve, ServeProcess, Server, descendants, holdings, redis_of
-from tests.service.slow_reader import reading_slowly
+from tests.service.shaky import reading_slowly
 from tests.service.speech.elevenlabs.support import FIRST, hear, open_stream, rest, say
 from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model
 from tests.service.ws_client import LONG, SECONDS, small_window, talking, whole

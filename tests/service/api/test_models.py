@@ -22,7 +22,7 @@ from ancestral.models.entries import ModelEntry, discover
 from ancestral.models.spec import ImageSpec
 from ancestral.service.api.http.auth import digest
 from deploy.previews import make
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import DRAWING, decode, draw
 from tests.service.servers import Server
 from tests.service.toys import PREVIEW, VOICES

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.service.api.envelope import JSON, URL, check_envelope
+from tests.service.api.job_requests import JSON, URL, check_envelope
 from tests.service.servers import Server
 from tests.service.toys import SPEECH
 from tests.waiting import eventually

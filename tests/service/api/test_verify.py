@@ -24,8 +24,7 @@ from ancestral.models.entries import PLAIN
 from ancestral.service.api.deps import disposition
 from ancestral.service.broker.job import Job, Priority
 from ancestral.speech.utterance import Generation
-from tests.service.api.envelope import check_envelope
-from tests.service.api.job_requests import TEXT, made, verify
+from tests.service.api.job_requests import TEXT, check_envelope, made, verify
 from tests.service.images.pictures import files, noise, post, same, seeds, shown, watching, written
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH, sampled_by

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     KEPT,
     SPECS,

@@ -17,7 +17,7 @@ import pytest
 from ancestral import service
 from ancestral.catalog.seeds import digest_seed
 from ancestral.service.jobs.state import AnswerCache
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     BEST,
     BODIES,

@@ -33,7 +33,7 @@ from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.palette import rgba
 from ancestral.requests import MAX_STEPS
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     BEST,
     KEPT,

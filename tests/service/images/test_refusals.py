@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import BEST, FORMS, KEPT, draw, mask_of, noise, post, same, written
 from tests.service.servers import Server
 

@@ -30,7 +30,7 @@ from tests.service.images.pictures import (
     watching,
 )
 from tests.service.servers import Serve, Server
-from tests.service.slow_reader import reading_slowly
+from tests.service.shaky import reading_slowly
 from tests.service.toys import PICTURES
 
 FIELDS = {"type", "b64_json", "created_at", "size", "quality", "background", "output_format", "index", "seed"}

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server
-from tests.service.slow_reader import ENDLESS
+from tests.service.shaky import ENDLESS
 from tests.service.toys import ASYNC, GENERATION, SPEECH
 from tests.waiting import eventually
 

@@ -29,7 +29,7 @@ from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, lo
 from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
 from ancestral.service.ws import parse
 from ancestral.speech.utterance import Generation, RecordingScore, Turn, Utterance
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import files, post
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC

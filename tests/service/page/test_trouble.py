@@ -25,8 +25,7 @@ from tests.service.images.pictures import draw, noise, written
 from tests.service.page.browser import FIRST_SOUND, Visit
 from tests.service.page.conftest import Visiting
 from tests.service.servers import Serve, ServeProcess, Server
-from tests.service.shaky import cut_proxy
-from tests.service.slow_reader import reading_slowly
+from tests.service.shaky import cut_proxy, reading_slowly
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow

@@ -29,8 +29,7 @@ from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel, align
 from ancestral.requests import Speak
 from ancestral.speech.utterance import with_closing_pause
-from tests.service.api.envelope import check_envelope
-from tests.service.api.job_requests import made, verify
+from tests.service.api.job_requests import check_envelope, made, verify
 from tests.service.servers import Server
 from tests.service.speech.sounds import events_of, in_base64, recording, samples_of, score
 from tests.service.toys import ASYNC, BOBS_SAMPLING, SPEECH, VOICES, sampled_by

@@ -25,8 +25,7 @@ from ancestral.models.text.phonemes import viseme_of
 from ancestral.service.speech import timestamps
 from ancestral.service.speech.timestamps import captions, cues
 from ancestral.speech.sampler import Timing
-from tests.service.api.envelope import check_envelope
-from tests.service.api.job_requests import made, verify
+from tests.service.api.job_requests import check_envelope, made, verify
 from tests.service.servers import Server
 from tests.service.speech.sounds import events_of
 from tests.service.ws_client import begun, resumed, spoken, whole

@@ -24,7 +24,7 @@ from ancestral.requests import SpeechRequest
 from ancestral.service.jobs.planning import speech_job
 from ancestral.service.settings import Settings
 from ancestral.service.ws import checked
-from tests.service.api.envelope import check_envelope
+from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, error, open_stream, say
 from tests.service.speech.sounds import in_base64, recording, score

@@ -18,7 +18,7 @@ from ancestral.service.telemetry.metrics import BUFFER_SECONDS, ApiMetrics, Play
 from tests.paths import ROOT
 from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
 from tests.service.servers import Serve, ServeProcess, Server, process_of
-from tests.service.slow_reader import ENDLESS, reading_slowly
+from tests.service.shaky import ENDLESS, reading_slowly
 from tests.service.toys import ASYNC, SPEECH, sampled_by
 from tests.service.ws_client import begun, speak, talking
 from tests.waiting import eventually

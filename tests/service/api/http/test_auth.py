@@ -26,7 +26,7 @@ from ancestral.service.jobs.state import Caller
 from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served
 from tests.service.servers import Serve, Server
-from tests.service.slow_reader import ENDLESS
+from tests.service.shaky import ENDLESS
 from tests.service.ws_client import talking
 from tests.waiting import eventually
 

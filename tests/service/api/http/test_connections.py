@@ -40,7 +40,7 @@ from ancestral.service.telemetry.logging import tracing
 from ancestral.service.telemetry.metrics import ApiMetrics
 from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
 from tests.service.servers import Serve, ServeProcess, Server
-from tests.service.slow_reader import reading_slowly
+from tests.service.shaky import reading_slowly
 from tests.waiting import eventually
 
 # Connections on which no complete request arrives: they are closed in time, and keep nobody else out.
