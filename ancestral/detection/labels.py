@@ -36,8 +36,8 @@ class ShownLabels:
     """The labels of one picture, as the network recognises them.
 
     Attribute by attribute the likelihood of the picture under every value is taken, given the likeliest ones of the
-    others; what leaves a doubt once more. Of a network in two scales coarse pixels alone come first, at a sixteenth of
-    the work.
+    others; once more of all if that changes what is likeliest, else of what leaves a doubt. Of a network in two scales
+    coarse pixels alone come first, at a sixteenth of the work.
 
     Args:
         sampler: of a model without an encoder.
@@ -48,17 +48,25 @@ class ShownLabels:
         self._spec, self._rows = sampler.model.spec, sampler.model.label_rows
         sizes = [len(values) for _, values in self._spec.attributes]
         best: list[int | None] = [None] * len(sizes)
+        drawn = len(self._rows) > 0
         self.shares: list[Floats] = [np.zeros(0)] * len(sizes)
         """For each attribute the probabilities of its labels ``[values + 1]``, the first of none."""
         engine = sampler.engine.pictures
-        for first, seen in [(True, engine.coarse or engine), (engine.coarse is not None, engine), (False, engine)]:
+        changed = True
+        for seen in [engine.coarse or engine, engine, engine]:
+            before, all_again = list(best), changed
             for a, size in enumerate(sizes):
-                if first or self.shares[a].max() < _SURE:
-                    tried: list[Labels] = [(*best[:a], value, *best[a + 1 :]) for value in (None, *range(size))]
+                if all_again or self.shares[a].max() < _SURE:
+                    # None is a candidate where some pictures have none, and no likely one where it means "any class".
+                    values = np.arange(-1 if not drawn or (self._rows[:, a] < 0).any() else 0, size)
+                    named = [None if value < 0 else int(value) for value in values]
+                    tried: list[Labels] = [(*best[:a], value, *best[a + 1 :]) for value in named]
                     scores = _scores(sampler, seen, symbols, tried)
                     certain = np.exp(scores - np.logaddexp.reduce(scores))
-                    self.shares[a] = (1.0 - _UNSURE) * certain + _UNSURE / len(scores)
-                    best[a] = int(np.argmax(scores[1:]))
+                    self.shares[a] = np.zeros(size + 1)
+                    self.shares[a][values + 1] = (1.0 - _UNSURE) * certain + _UNSURE / len(scores)
+                    best[a] = named[int(np.argmax(scores))] if drawn else int(np.argmax(scores[1:]))
+            changed = best != before
 
     def likely(self, most: int) -> list[Named]:
         """The likeliest combinations among those that may occur, at most so many, the likeliest first."""

@@ -241,7 +241,8 @@ class SignaturePart(requests.Described):
 class RecipePart(requests.Described):
     """The recipe, given or in the file, sampled again."""
 
-    status: Literal["equal", "differs", "not_tried"]
+    status: Literal["equal", "close", "differs", "not_tried"]
+    """`close`: the same sound, but for a lossy format or another sample rate."""
     reason: str | None = Why
     pixels: int | None = None
     equal_pixels: int | None = None
