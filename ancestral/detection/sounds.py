@@ -201,8 +201,8 @@ def _read_of_a_file(model: SpeechModel, said: Utterance, chunks: Iterable[tuple[
 
 
 def _correlated(wave: Wave, again: Wave) -> dict[str, Any]:
-    """How two sounds agree that differ: their correlation at the best offset, by which a lossy file, or one at another rate,
-    is told from another sound.
+    """How two sounds agree that differ: their correlation at the best offset, which tells a lossy file, or another
+    rate, from another sound.
 
     Args:
         wave: of a file, where 1 is 32768 (ancestral/codecs/decoding.py).
