@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ancestral.images.drawing import Labels
 from ancestral.images.sampler import ImageSampler
-from ancestral.models.conditioning import label_draws, label_shares
+from ancestral.models.conditioning import label_draws, label_shares, parents
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.spec import COARSE
 
@@ -47,26 +47,39 @@ class ShownLabels:
     def __init__(self, sampler: ImageSampler, symbols: NDArray[np.uint8]) -> None:
         self._spec, self._rows = sampler.model.spec, sampler.model.label_rows
         sizes = [len(values) for _, values in self._spec.attributes]
-        best: list[int | None] = [None] * len(sizes)
+        best: Named = (None,) * len(sizes)
         drawn = len(self._rows) > 0
+        self._parents = parents(self._rows) if drawn else {}
         self.shares: list[Floats] = [np.zeros(0)] * len(sizes)
         """For each attribute the probabilities of its labels ``[values + 1]``, the first of none."""
         engine = sampler.engine.pictures
         changed = True
         for seen in [engine.coarse or engine, engine, engine]:
-            before, all_again = list(best), changed
+            before, all_again = best, changed
             for a, size in enumerate(sizes):
                 if all_again or self.shares[a].max() < _SURE:
                     # None is a candidate where some pictures have none, and no likely one where it means "any class".
                     values = np.arange(-1 if not drawn or (self._rows[:, a] < 0).any() else 0, size)
                     named = [None if value < 0 else int(value) for value in values]
-                    tried: list[Labels] = [(*best[:a], value, *best[a + 1 :]) for value in named]
+                    tried = [self._with(best, a, value) for value in named]
                     scores = _scores(sampler, seen, symbols, tried)
                     certain = np.exp(scores - np.logaddexp.reduce(scores))
                     self.shares[a] = np.zeros(size + 1)
                     self.shares[a][values + 1] = (1.0 - _UNSURE) * certain + _UNSURE / len(scores)
-                    best[a] = named[int(np.argmax(scores))] if drawn else int(np.argmax(scores[1:]))
+                    best = tried[int(np.argmax(scores if drawn else scores[1:])) + (not drawn)]
             changed = best != before
+
+    def _with(self, labels: Sequence[int | None], index: int, label: int | None) -> Named:
+        """Labels with another one, and what goes with it: the class of a subclass; of another class no subclass."""
+        found = list(labels)
+        for child, (parent, classes) in self._parents.items():
+            own = found[child]
+            if parent == index and own is not None and classes.get(own) != label:
+                found[child] = None
+            elif child == index and label is not None:
+                found[parent] = classes.get(label, found[parent])
+        found[index] = label
+        return tuple(found)
 
     def likely(self, most: int) -> list[Named]:
         """The likeliest combinations among those that may occur, at most so many, the likeliest first."""
@@ -127,7 +140,7 @@ def _normalised(shares: Floats) -> Floats:
     return shares / max(float(shares.sum()), 1e-300)
 
 
-def _scores(sampler: ImageSampler, engine: ImageEngine, symbols: NDArray[np.uint8], many: list[Labels]) -> Floats:
+def _scores(sampler: ImageSampler, engine: ImageEngine, symbols: NDArray[np.uint8], many: Sequence[Labels]) -> Floats:
     """ln p of a picture, or of its coarse pixels, under each of many combinations of labels."""
     h = np.stack([vector for labels in many if (vector := sampler.embed(labels)) is not None])
     seen = symbols if engine is sampler.engine.pictures else symbols[COARSE, COARSE]

@@ -123,7 +123,7 @@ def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector):
     again = detector.detect(file, seed=seed, text=TEXT, recipe={"voice": "nova"}, seconds=120.0)
     assert again["recipe"] == {"status": "equal", "samples": len(wave), "correlation": 1.0}
     for other, status in ((seed, "close"), (seed + 1, "differs")):
-        lossy = detector.detect(encode_file([wave], "opus", 8000), seed=other, text=TEXT, recipe={"voice": "nova"})
+        lossy = detector.detect(encode_file([wave], "opus", 16000), seed=other, text=TEXT, recipe={"voice": "nova"})
         assert lossy["recipe"]["status"] == status
 
 
