@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from ancestral.catalog import catalog
 from ancestral.catalog.models import ImageModel, Sampler, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.checkpoint import Checkpoint, CheckpointError
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import Engine, EngineError
@@ -21,12 +21,12 @@ from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
 from ancestral.models.engines.speech.voices import VoicesEngine
 from ancestral.models.entries import ModelEntry, ModelError
+from ancestral.models.files import give_back_memory
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.speech.sampler import SpeechSampler
 
 log = logging.getLogger(__name__)
-_S = TypeVar("_S", bound=Sampler)
 _EXTRAS = {"onnx-cuda": "gpu", "onnx-cpu": "cpu", "torch": "train"}
 """The extra of pyproject.toml that installs what an engine needs."""
 
@@ -41,14 +41,13 @@ class LoadedModels(catalog.Catalog):
         self.samplers = dict(samplers)
 
     def sound(self, model: SpeechModel) -> SpeechSampler:
-        return self._sampler(SpeechSampler, model.entry.id)
+        sampler = self.samplers[model.entry.id]
+        assert isinstance(sampler, SpeechSampler)
+        return sampler
 
     def picture(self, model: ImageModel) -> ImageSampler:
-        return self._sampler(ImageSampler, model.entry.id)
-
-    def _sampler(self, kind: type[_S], model_id: str) -> _S:
-        sampler = self.samplers[model_id]
-        assert isinstance(sampler, kind)
+        sampler = self.samplers[model.entry.id]
+        assert isinstance(sampler, ImageSampler)
         return sampler
 
     def unload(self, idle_seconds: float) -> None:
@@ -72,16 +71,13 @@ def load_models(config: catalog.CatalogConfig, engine: str = "auto", only: str |
     """
     entries = config.entries()
     aliases = config.aliases(entries)
-    chosen = list(entries.values())
+    found: Iterable[tuple[ModelEntry, catalog.Checkpoints]] = catalog.usable(entries.values())
     if only is not None:
-        known = aliases.models.get(only, only)
-        if known not in entries:
-            raise NotFound(
-                f"model: no such model; available: {', '.join(entries)}", param="model", code="model_not_found"
-            )
-        chosen = [entries[known]]
-    found = catalog.usable(chosen) if only is None else [(chosen[0], catalog.checkpoints(chosen[0]))]
-    samplers = {entry.id: _sampler(entry, loaded, engine) for entry, loaded in found}
+        if (entry := entries.get(aliases.models.get(only, only))) is None:
+            message = f"model: no such model; available: {', '.join(entries)}"
+            raise NotFound(message, param="model", code="model_not_found")
+        found = [(entry, catalog.checkpoints(entry))]
+    samplers = {entry.id: sampler_of(entry, loaded, engine) for entry, loaded in found}
     return LoadedModels(samplers, aliases, catalog.read_lexicon(config.pronunciations))
 
 
@@ -98,30 +94,37 @@ def _engine(entry: ModelEntry, checkpoint: Checkpoint, engine: str) -> Engine:
         raise ModelError(f"{entry.id}: {error}") from error
 
 
-def _sampler(entry: ModelEntry, loaded: catalog.Checkpoints, engine_name: str) -> Sampler:
+def sampler_of(entry: ModelEntry, loaded: catalog.Checkpoints, engine_name: str = "auto") -> Sampler:
+    """A model with its weights; raises ModelError if the engine cannot run here, or not with them."""
     model = catalog.describe(entry, loaded)
     if isinstance(model, ImageModel):
         pictures = _engine(entry, loaded.sampled, engine_name)
         assert isinstance(pictures, BatchEngine)
-        return ImageSampler(model, pictures, _classifier(loaded.classifier))
+        part = loaded.classifier
+        classifier = None if part is None else PictureClassifier(part.spec_as(ClassifierSpec), part.tensors)
+        return ImageSampler(model, pictures, classifier)
     assert isinstance(model, SpeechModel)
     engine = _speech_engine(entry, loaded.sampled, engine_name)
     if loaded.networks:
-        own = {name: _speech_engine(entry, network, engine_name) for name, network in loaded.networks.items()}
-        engine = VoicesEngine(engine, {voice.id: own[voice.network] for voice in entry.voices if voice.network})
+        networks = {voice.id: voice.network for voice in entry.voices if voice.network}
+        engine = VoicesEngine(engine, networks, partial(_network, entry, loaded.networks, engine_name))
     sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
     acoustic = None if loaded.acoustic is None else AcousticModel(loaded.acoustic, int8=engine.int8)
     return SpeechSampler(model, sounding, acoustic)
+
+
+def _network(entry: ModelEntry, hashes: Mapping[str, str], engine_name: str, name: str) -> SpeechEngine:
+    """The engine of some voices' network."""
+    checkpoint = catalog.load_part(entry, entry.networks[name])
+    if checkpoint.sha256 != hashes[name]:
+        raise CheckpointError(f"{entry.id}: {name}: its weights are others than when the model was loaded")
+    return _speech_engine(entry, checkpoint, engine_name)
 
 
 def _speech_engine(entry: ModelEntry, checkpoint: Checkpoint, engine_name: str) -> SpeechEngine:
     engine = _engine(entry, checkpoint, engine_name)
     assert isinstance(engine, SpeechEngine)
     return engine
-
-
-def _classifier(loaded: Checkpoint | None) -> PictureClassifier | None:
-    return None if loaded is None else PictureClassifier(loaded.spec_as(ClassifierSpec), loaded.tensors)
 
 
 def warm_up(samplers: Mapping[str, Sampler]) -> dict[str, str]:
@@ -132,4 +135,5 @@ def warm_up(samplers: Mapping[str, Sampler]) -> dict[str, str]:
         probes[name] = sampler.warm()
         seconds = round(time.perf_counter() - start, 3)
         log.info("model warm", extra={"model": name, "seconds": seconds, "progress": f"{number}/{len(samplers)}"})
+    give_back_memory()
     return probes

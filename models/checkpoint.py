@@ -86,7 +86,6 @@ def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], ca
     files = {CONFIG: _json_bytes(spec.to_json()), WEIGHTS: format_tensors(stored), CARD: card.encode()}
     listing = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
     files[MANIFEST] = _json_bytes({"files": listing})
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
         new, old = Path(scratch, "new"), Path(scratch, "old")
@@ -98,25 +97,30 @@ def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], ca
         os.rename(new, path)
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path, *, weights: bool = True) -> Checkpoint:
     """Read and check a checkpoint directory.
+
+    Args:
+        path: of the directory.
+        weights: whether to read them; their file need not be there otherwise, and there are no tensors.
 
     Raises:
         CheckpointError: a file is missing, truncated, altered or malformed; a tensor is missing, unknown, of another
             shape or type, or holds a value that is not finite.
     """
-    path = Path(path)
     listing = _manifest(path)
-    files = {name: _verified(path, name, listing) for name in (CONFIG, WEIGHTS, CARD)}
+    files = {name: _verified(path, name, listing) for name in (CONFIG, CARD, *([WEIGHTS] if weights else ()))}
     spec = _parse_spec(files[CONFIG])
     try:
-        stored = parse_tensors(files[WEIGHTS])
+        stored = parse_tensors(files[WEIGHTS]) if weights else {}
     except ValueError as error:
         raise CheckpointError(f"{WEIGHTS}: not a safetensors file ({error})") from error
     tensors = {
-        name: tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor for name, tensor in stored.items()
+        name: tensor.astype(np.float32) if tensor.dtype in (np.float16, np.float32) else tensor
+        for name, tensor in stored.items()
     }
-    _check_tensors(spec, tensors)
+    if weights:
+        _check_tensors(spec, tensors)
     half = any(tensor.dtype == np.float16 for tensor in stored.values())
     return Checkpoint(spec, tensors, listing[WEIGHTS]["sha256"], path, files[CARD].decode(errors="replace"), half)
 

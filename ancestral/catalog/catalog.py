@@ -20,6 +20,7 @@ from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
 from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
+from ancestral.models.files import give_back_memory
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import PronunciationError, Pronunciations
 
@@ -291,15 +292,15 @@ class Checkpoints(NamedTuple):
     """None but for an image model that has one."""
     high_band: Checkpoint | None = None
     """None but for a speech model that has one."""
-    networks: Mapping[str, Checkpoint] = MappingProxyType({})
-    """Those that sample single voices of a speech model, by the name of their directory."""
+    networks: Mapping[str, str] = MappingProxyType({})
+    """Hashes of the weights that sample single voices of a speech model, by the name of their directory."""
 
     @property
     def sha256(self) -> str:
         """Hash of the weights that sound is made of, or pictures; of several checkpoints that of their hashes."""
-        networks = [self.networks[name] for name in sorted(self.networks)]
-        used = [loaded for loaded in (self.sampled, self.acoustic, self.high_band, *networks) if loaded is not None]
-        joined = "".join(loaded.sha256 for loaded in used)
+        used = [loaded.sha256 for loaded in (self.sampled, self.acoustic, self.high_band) if loaded is not None]
+        used += [self.networks[name] for name in sorted(self.networks)]
+        joined = "".join(used)
         return joined if len(used) == 1 else hashlib.sha256(joined.encode()).hexdigest()
 
 
@@ -310,14 +311,11 @@ def checkpoints(entry: ModelEntry) -> Checkpoints:
         ModelError: they do not fit each other, or the description.
         CheckpointError: weights are missing or damaged.
     """
-    try:
-        sampled = load(entry.sampled)
-        acoustic = load(entry.acoustic) if entry.acoustic is not None else None
-        classifier = load(entry.classifier) if entry.classifier is not None else None
-        high_band = load(entry.high_band) if entry.high_band is not None else None
-        networks = {name: load(path) for name, path in entry.networks.items()}
-    except CheckpointError as error:
-        raise CheckpointError(f"{entry.id}: {error}") from error
+    sampled = load_part(entry, entry.sampled)
+    acoustic, classifier, high_band = (
+        None if path is None else load_part(entry, path) for path in (entry.acoustic, entry.classifier, entry.high_band)
+    )
+    networks = {name: load_part(entry, path) for name, path in entry.networks.items()}
     _check_parts(entry, sampled.spec, acoustic.spec if acoustic is not None else None)
     if classifier is not None:
         _check_classifier(entry, sampled.spec, classifier.spec)
@@ -326,7 +324,15 @@ def checkpoints(entry: ModelEntry) -> Checkpoints:
     for name, network in networks.items():
         if network.spec.to_json() | {"int8_ranges": []} != sampled.spec.to_json() | {"int8_ranges": []}:
             raise ModelError(f"{entry.id}: {name}: its configuration differs from that of {entry.sampled.name}")
-    return Checkpoints(sampled, acoustic, classifier, high_band, networks)
+    return Checkpoints(sampled, acoustic, classifier, high_band, {name: networks[name].sha256 for name in networks})
+
+
+def load_part(entry: ModelEntry, path: Path) -> Checkpoint:
+    """A checkpoint of a model, as :func:`load` reads it; errors name both."""
+    try:
+        return load(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{entry.id}: {path.name}: {error}") from error
 
 
 def usable(entries: Iterable[ModelEntry]) -> Iterator[tuple[ModelEntry, Checkpoints]]:
@@ -338,13 +344,11 @@ def usable(entries: Iterable[ModelEntry]) -> Iterator[tuple[ModelEntry, Checkpoi
     any_usable, last = False, None
     for entry in entries:
         try:
-            found = entry, checkpoints(entry)
+            yield entry, checkpoints(entry)
+            any_usable = True
         except (ModelError, CheckpointError) as error:
             log.error("model left out: %s", error)
             last = error
-            continue
-        any_usable = True
-        yield found
     if not any_usable and last is not None:
         raise last
 
@@ -370,6 +374,7 @@ def load_catalog(config: CatalogConfig) -> Catalog:
     """Describe every model; raises as :meth:`CatalogConfig.entries`, :func:`usable` and :func:`read_lexicon`."""
     entries = config.entries()
     models = {entry.id: describe(entry, loaded) for entry, loaded in usable(entries.values())}
+    give_back_memory()
     return Catalog(models, config.aliases(entries), read_lexicon(config.pronunciations))
 
 

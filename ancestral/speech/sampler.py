@@ -199,6 +199,8 @@ class SpeechSampler(Sampler):
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.acoustic is not None
         control = PitchControl(utterance.pitch, utterance.intonation)
+        for voice in {utterance.turn(first).voice, *(turn.voice for turn in utterance.turns if turn.first > first)}:
+            self.network.engine_of(self.model.speaker(self.model.mix(voice).shares))
         for index, sentence in enumerate(utterance.sentences[first:], first):
             turn, bands = utterance.turn(index), self.acoustic.spec.bands
             voices = self.model.mix(turn.voice).shares
@@ -413,11 +415,10 @@ def word_bits(nats: NDArray[np.float64], words: Sequence[str], spans: Sequence[S
     """
     if not words:
         return {}
-    inside = [(start, min(end, len(nats))) for start, end in spans]
-    bits = [round(float(-nats[start:end].sum() / math.log(2.0)), 3) for start, end in inside]
+    bits = [round(float(-nats[start:end].sum() / math.log(2.0)), 3) for start, end in spans]
     return {
         "words": [
-            {"word": word, "start": start, "end": end, "bits": surprise}
-            for word, (start, end), surprise in zip(words, inside, bits, strict=True)
+            {"word": word, "start": start, "end": min(end, len(nats)), "bits": surprise}
+            for word, (start, end), surprise in zip(words, spans, bits, strict=True)
         ]
     }

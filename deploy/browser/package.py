@@ -19,6 +19,7 @@ from ancestral.models.arithmetic import product
 from ancestral.models.audio import mel_correction, shaping
 from ancestral.models.audio.features import LOG_MEL_MEAN, LOG_MEL_SCALE, log_magnitudes, window_gain
 from ancestral.models.audio.mu_law import mu_law_decode
+from ancestral.models.checkpoint import load
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.entries import ModelEntry
 from ancestral.models.kernels.wavenet_layout import WaveNetLayout
@@ -36,7 +37,7 @@ def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
     """A model of speech as ``ancestral-wavenet.js`` reads it: numbers and places as JSON, and the arrays."""
     loaded, features, voices = checkpoints(entry), FeatureSpec(), [voice.id for voice in entry.voices]
     spec = loaded.sampled.spec_as(WaveNetSpec)
-    networks = {"": loaded.sampled, **loaded.networks}
+    networks = {"": loaded.sampled, **{name: load(path) for name, path in entry.networks.items()}}
     layouts = {name: WaveNetLayout(network.spec_as(WaveNetSpec), network.tensors) for name, network in networks.items()}
     parts = {name: _network(spec, networks[name].tensors, layouts[name], voices) for name in networks}
     layers, cycle, residual, *_ = layouts[""].sizes.tolist()

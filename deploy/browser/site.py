@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import sqlite3
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -21,7 +19,10 @@ from typing import Any, Final
 from ancestral.catalog.catalog import BUNDLED
 from ancestral.models import native_build
 from ancestral.models.checkpoint import MANIFEST as CHECKPOINT
-from ancestral.models.entries import MANIFEST, ModelEntry
+from ancestral.models.checkpoint import WEIGHTS
+from ancestral.models.entries import ACOUSTIC, MANIFEST, ModelEntry
+from ancestral.models.text.acoustic import in_int8
+from deploy.browser import compact
 
 _HERE: Final = Path(__file__).parent
 ROOT: Final = _HERE.parents[1]
@@ -45,6 +46,7 @@ _PYODIDE: Final = {
 }
 """What is taken of Pyodide 0.27.7, and its SHA-256."""
 _LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
+_DICTIONARIES: Final = ("en", "fr", "it")
 _UNUSED: Final = (
     "ancestral/service",
     "ancestral/training",
@@ -65,11 +67,11 @@ def files() -> Files:
     found = {name: (_SERVED / name).read_bytes() for name in SHARED}
     found |= {path.name: path.read_bytes() for path in sorted((_HERE / "page").iterdir())}
     parts = {"python": _pyodide(), "library": {"library.zip": _archive(_library())}}
-    parts |= {
-        f"dictionary-{name}": {f"dictionary-{name}.zip": _archive(_dictionary(name))} for name in ("en", "fr", "it")
-    }
     models = [ModelEntry.read(BUNDLED / name) for name in MODELS]
-    parts |= {entry.id: dict(_model(entry)) for entry in models}
+    data: dict[str, Iterable[tuple[str, bytes]]] = {f"dictionary-{name}": _dictionary(name) for name in _DICTIONARIES}
+    data |= {entry.id: _model(entry) for entry in models}
+    data |= {f"{entry.id}/{name}": [_packed(path)] for entry in models for name, path in entry.networks.items()}
+    parts |= {name: {f"{name}.zip": _archive(members)} for name, members in data.items()}
     listed = {name: [_listed(path, data) for path, data in part.items()] for name, part in parts.items()}
     catalog = {"parts": listed, "models": [_described(entry) for entry in models]}
     text = json.dumps(catalog, indent=1)
@@ -138,6 +140,8 @@ def _library() -> Iterator[tuple[str, bytes]]:
     library = native_build.path("simd128", *native_build.BROWSER)
     yield f"ancestral/models/kernels/lib/{library.name}", kernels()
     yield "studio.py", (_HERE / "studio.py").read_bytes()
+    for name in ("deploy/__init__.py", "deploy/browser/__init__.py", "deploy/browser/compact.py"):
+        yield name, (ROOT / name).read_bytes()
     fields = (_HERE / "pydantic_fields.py").read_bytes()
     yield "pydantic.py", fields
     yield "pydantic_core.py", b"from pydantic import PydanticCustomError\n"
@@ -155,30 +159,38 @@ def _library() -> Iterator[tuple[str, bytes]]:
 def _dictionary(language: str) -> Iterator[tuple[str, bytes]]:
     """A package of gruut's with what models/text reads of it."""
     name = f"gruut_lang_{language}"
-    with resources.as_file(resources.files(name)) as folder, tempfile.TemporaryDirectory() as scratch:
-        yield f"{name}/__init__.py", b""
+    with resources.as_file(resources.files(name)) as folder:
+        yield f"dictionaries/{name}/__init__.py", b""
         for path in sorted(folder.glob("*/model.crf")):
             if language == "en" or path.parent.name == "g2p":
-                yield f"{name}/{path.relative_to(folder).as_posix()}", path.read_bytes()
-        small = Path(scratch, "lexicon.db")
-        with sqlite3.connect(small) as database:
-            database.execute("ATTACH ? AS whole", (str(folder / "lexicon.db"),))
-            database.execute("CREATE TABLE word_phonemes (id INTEGER PRIMARY KEY, word TEXT, phonemes TEXT, role TEXT)")
-            database.execute("INSERT INTO word_phonemes SELECT id, word, phonemes, role FROM whole.word_phonemes")
-        database.close()
-        yield f"{name}/lexicon.db", small.read_bytes()
+                yield f"dictionaries/{name}/{path.parent.name}/{compact.TAGGER}", compact.packed_tagger(path)
+        yield f"dictionaries/{name}/{compact.LEXICON}", compact.packed_lexicon(folder / "lexicon.db")
 
 
 def _model(entry: ModelEntry) -> Iterator[tuple[str, bytes]]:
-    """The description of a model, and of each checkpoint in its folder what the manifest lists."""
+    """The description of a model, and of each checkpoint in its folder what the manifest lists: the weights packed, but
+    for those of networks of voices, and of the one for mixes of them."""
     yield f"models/{entry.id}/{MANIFEST}", (entry.path / MANIFEST).read_bytes()
+    later = [*entry.networks.values(), *([entry.sampled] if entry.networks else ())]
     for manifest in sorted(entry.path.glob(f"*/{CHECKPOINT}")):
         for name in (CHECKPOINT, *json.loads(manifest.read_bytes())["files"]):
-            yield f"models/{entry.id}/{manifest.parent.name}/{name}", (manifest.parent / name).read_bytes()
+            if name != WEIGHTS:
+                yield f"models/{entry.id}/{manifest.parent.name}/{name}", (manifest.parent / name).read_bytes()
+        if manifest.parent not in later:
+            yield _packed(manifest.parent)
+
+
+def _packed(checkpoint: Path) -> tuple[str, bytes]:
+    """The weights of a checkpoint."""
+    data, folder = (checkpoint / WEIGHTS).read_bytes(), f"models/{checkpoint.parent.name}/{checkpoint.name}"
+    if checkpoint.name == ACOUSTIC:
+        return f"{folder}/{compact.LEVELS}", compact.packed_weights(data, in_int8)
+    return f"{folder}/{compact.PACKED}", compact.packed_weights(data)
 
 
 def _described(entry: ModelEntry) -> Mapping[str, Any]:
-    voices = [{"id": voice.id, "name": voice.name, "language": voice.language} for voice in entry.voices]
+    fields = ("id", "name", "language", "network")
+    voices = [{name: getattr(voice, name) for name in fields} for voice in entry.voices]
     return {"id": entry.id, "kind": entry.kind, "description": entry.description, "voices": voices}
 
 

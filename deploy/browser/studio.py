@@ -11,6 +11,7 @@ import io
 import json
 import wave
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from ancestral.catalog.catalog import CatalogConfig
+from ancestral.catalog.catalog import CatalogConfig, Checkpoints
 from ancestral.catalog.models import SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs import encode_file
@@ -28,12 +29,16 @@ from ancestral.detection.query import Query, not_tried, verdict
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.images.decoding import decode_picture
 from ancestral.images.picture import Pictures
-from ancestral.loader import LoadedModels, load_models
+from ancestral.loader import LoadedModels, load_models, sampler_of
 from ancestral.model import Model
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.resampler import resampled
+from ancestral.models.checkpoint import WEIGHTS, load
+from ancestral.models.entries import ACOUSTIC
+from ancestral.models.text import Pronunciations
 from ancestral.models.text.phonemes import viseme_of
 from ancestral.speech.sampler import SpeechResampler, render
+from deploy.browser.compact import LEVELS, weights
 
 MODELS: Final = Path("/models")
 _PROOF_SECONDS: Final = 60.0
@@ -44,7 +49,19 @@ Event = dict[str, Any]
 
 @lru_cache
 def _loaded(model: str) -> LoadedModels:
-    return load_models(CatalogConfig(directories=(MODELS,)), only=model)
+    config = CatalogConfig(directories=(MODELS,))
+    entries = config.entries()
+    entry = entries[model]
+    if not entry.networks:
+        return load_models(config, only=model)
+    parts = {path.name: load(path, weights=False) for path in entry.path.iterdir() if path.is_dir()}
+    acoustic = replace(parts[ACOUSTIC], tensors=weights((entry.path / ACOUSTIC / LEVELS).read_bytes()))
+    # A voice's network is there. For the one of all voices, which samples mixes of them, it stands in.
+    own = next(path for path in entry.networks.values() if (path / WEIGHTS).exists())
+    sampled = replace(load(own), sha256=parts[entry.sampled.name].sha256)
+    bands = None if entry.high_band is None else load(entry.high_band)
+    found = Checkpoints(sampled, acoustic, None, bands, {name: parts[name].sha256 for name in entry.networks})
+    return LoadedModels({model: sampler_of(entry, found)}, config.aliases(entries), Pronunciations({}))
 
 
 def _model(request: Request) -> Model:

@@ -61,7 +61,7 @@ class ByteMatrix:
     """A matrix ``[inputs, outputs]`` in int8, each output in a unit of its own; one that :meth:`takes` allows."""
 
     @staticmethod
-    def takes(matrix: NDArray[np.float32]) -> bool:
+    def takes(matrix: NDArray[np.floating]) -> bool:
         """Whether a matrix has inputs in groups of 4 and outputs in groups of 16, and is not too large."""
         return len(matrix) % _INPUTS == 0 and len(matrix.T) % _OUTPUTS == 0 and len(matrix) <= _MOST_INPUTS
 

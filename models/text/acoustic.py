@@ -121,6 +121,11 @@ def _changed(mels: Array, ripple: Array, pitch: Array, changes: Array) -> tuple[
     return mels + level, ripple * (1.0 - whispered), pitch * kept
 
 
+def in_int8(name: str, weights: NDArray[np.floating]) -> bool:
+    """Whether a matrix is in int8 where mels and F0 are."""
+    return _IN_INT8.match(name) is not None and ByteMatrix.takes(weights)
+
+
 class AcousticModel:
     """Sentences to frames for the voices of one checkpoint. Thread-safe: it has no state but its weights.
 
@@ -132,12 +137,10 @@ class AcousticModel:
 
     def __init__(self, checkpoint: Checkpoint, *, int8: bool = False) -> None:
         self.spec = checkpoint.spec_as(AcousticSpec)
-        self._weights = checkpoint.tensors
-        self._bytes = {
-            name: ByteMatrix(weights)
-            for name, weights in checkpoint.tensors.items()
-            if int8 and _IN_INT8.match(name) and ByteMatrix.takes(weights)
-        }
+        self._weights, self._bytes = dict(checkpoint.tensors), dict[str, ByteMatrix]()
+        for name, weights in checkpoint.tensors.items():
+            if int8 and in_int8(name, weights):
+                self._bytes[name] = ByteMatrix(self._weights.pop(name))
         self._phoneme = {p: i for i, p in enumerate(self.spec.phonemes)}
 
     def predict(
@@ -313,8 +316,8 @@ class AcousticModel:
 
     def _blocks(self, stack: str, dilations: Sequence[int], x: Array) -> Array:
         for number, dilation in enumerate(dilations):
-            weights = {n: self._weights[f"{stack}.{number}.{n}"] for n in ("scale", "taps", "taps_bias", "out_bias")}
-            taps = len(weights["taps"]) // x.shape[1]
+            weights = {n: self._weights[f"{stack}.{number}.{n}"] for n in ("scale", "taps_bias", "out_bias")}
+            taps = self.spec.duration_kernel_size if stack == "duration" else self.spec.kernel_size
             reach = taps // 2 * dilation
             # Sums of squares in double precision: rounded, they do not depend on their order.
             power = np.square(x, dtype=np.float64).mean(axis=1, keepdims=True).astype(np.float32)

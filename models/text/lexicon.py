@@ -103,12 +103,12 @@ def lookup(word: str) -> tuple[Pronunciation, ...]:
 # Models of CRFsuite (its format ``FOMC``): linear chains of labels. The sums are those of CRFsuite, in its order.
 
 Features = Mapping[str, str | bool | float]
-_HEADER: Final = struct.Struct("<4sI4s9I")
-_TABLE: Final = struct.Struct("<4s5I")
+HEADER: Final = struct.Struct("<4sI4s9I")
+TABLE: Final = struct.Struct("<4s5I")
 """The header of a table of keys, which ends with where the offsets of its entries are listed."""
-_CHUNK: Final = 12
+CHUNK: Final = 12
 """Bytes before the entries of other chunks: a name, a size, and how many there are."""
-_FEATURE: Final = np.dtype([("kind", "<u4"), ("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
+FEATURE: Final = np.dtype([("kind", "<u4"), ("source", "<u4"), ("target", "<u4"), ("weight", "<f8")])
 
 
 class Tagger:
@@ -121,15 +121,15 @@ class Tagger:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             self._data: Final = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        *_, labels, attributes, features, names, keys, sources, self._references = _HEADER.unpack_from(self._data)
-        (count,) = struct.unpack_from("<I", self._data, features + _CHUNK - 4)
-        self._features: Final = np.frombuffer(self._data, _FEATURE, count, features + _CHUNK)
-        self._labels: Final = self._keys(names, labels)
-        self._attributes: Final = {key: number for number, key in enumerate(self._keys(keys, attributes))}
+        *_, labels, attributes, features, names, keys, self.sources, self.references = HEADER.unpack_from(self._data)
+        (count,) = struct.unpack_from("<I", self._data, features + CHUNK - 4)
+        self._features: Final = np.frombuffer(self._data, FEATURE, count, features + CHUNK)
+        self.labels: Final = self._keys(names, labels)
+        self.attributes: Final = {key: number for number, key in enumerate(self._keys(keys, attributes))}
         self._transitions: Final = np.zeros((labels, labels))
         for label in range(labels):
-            found = self._of(sources, label)
-            self._transitions[label, found["target"]] = found["weight"]
+            targets, weights = self.features_of(self.sources, label)
+            self._transitions[label, targets] = weights
         self._found = lru_cache(maxsize=1 << 14)(self._look_up)
 
     def tag(self, sequence: Sequence[Features]) -> list[str]:
@@ -150,7 +150,7 @@ class Tagger:
         best = [int(scores.argmax())]
         for ways_to in reversed(before):
             best.append(int(ways_to[best[-1]]))
-        return [self._labels[label] for label in reversed(best)]
+        return [self.labels[label] for label in reversed(best)]
 
     def _states(self, sequence: Sequence[Features]) -> NDArray[np.float64]:
         """What the attributes of every item say of every label, ``[items, labels]``."""
@@ -158,29 +158,29 @@ class Tagger:
         for number, item in enumerate(sequence):
             for name, value in item.items():
                 targets, of_targets = self._found(f"{name}:{value}" if isinstance(value, str) else name)
-                places.append(targets + number * len(self._labels))
+                places.append(targets + number * len(self.labels))
                 weights.append(of_targets if isinstance(value, str) else of_targets * float(value))
-        whole = len(sequence) * len(self._labels)
+        whole = len(sequence) * len(self.labels)
         sums = np.bincount(np.concatenate(places), np.concatenate(weights), whole).astype(np.float64)
         return sums.reshape(len(sequence), -1)
 
     def _look_up(self, attribute: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """The labels that an attribute speaks for or against, and its weights; none of one that the model lacks."""
-        if attribute not in self._attributes:
+        if attribute not in self.attributes:
             return np.zeros(0, np.intp), np.zeros(0)
-        found = self._of(self._references, self._attributes[attribute])
-        return found["target"].astype(np.intp), found["weight"].copy()
+        return self.features_of(self.references, self.attributes[attribute])
 
-    def _of(self, chunk: int, number: int) -> NDArray[np.void]:
-        """The features that entry ``number`` of a chunk of references names."""
-        (offset,) = struct.unpack_from("<I", self._data, chunk + _CHUNK + 4 * number)
+    def features_of(self, chunk: int, number: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The labels and the weights of the features that entry ``number`` of a chunk of references names. Weights are
+        rounded to float32, which is what the page without a server has of them (deploy/browser/compact.py)."""
+        (offset,) = struct.unpack_from("<I", self._data, chunk + CHUNK + 4 * number)
         (count,) = struct.unpack_from("<I", self._data, offset)
-        found: NDArray[np.void] = self._features[np.frombuffer(self._data, "<u4", count, offset + 4)]
-        return found
+        found = self._features[np.frombuffer(self._data, "<u4", count, offset + 4)]
+        return found["target"].astype(np.intp), found["weight"].astype(np.float32).astype(np.float64)
 
     def _keys(self, table: int, count: int) -> list[str]:
         """The keys of a table by their numbers."""
-        *_, listed = _TABLE.unpack_from(self._data, table)
+        *_, listed = TABLE.unpack_from(self._data, table)
         found = []
         for offset in np.frombuffer(self._data, "<u4", count, table + listed).tolist():
             begin = table + offset + 8

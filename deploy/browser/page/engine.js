@@ -51,11 +51,10 @@ export class Engine extends EventTarget {
     for (const take of [...this.running.values()]) take({ error: message });
   }
 
-  /** The parts that a model needs, for a voice those of its language. */
-  parts(model, language = null) {
-    const dictionary = `dictionary-${language?.slice(0, 2)}`;
-    const of = language === null ? [] : ["dictionary-en", ...(dictionary in catalog.parts ? [dictionary] : [])];
-    return ["python", "library", ...new Set(of), model];
+  /** The parts that a model needs; for a voice its network, and the dictionary of its language. */
+  parts(model, voice = null) {
+    const of = voice ? [`dictionary-${voice.language.slice(0, 2)}`, `${model}/${voice.network}`] : [];
+    return ["python", "library", model, ...of].filter((part) => part in catalog.parts);
   }
 
   /** The events of a command. An aborted `signal` stops it. */
@@ -97,7 +96,7 @@ export class Engine extends EventTarget {
   report(progress) {
     const detail = progress && {
       ...progress,
-      text: `${NAMES[progress.what] ?? progress.what.replace("dictionary-", "dictionary: ")}, ${(progress.done / MEGABYTE).toFixed(1)} of ${(progress.total / MEGABYTE).toFixed(1)} MB`,
+      text: `${NAMES[progress.what] ?? progress.what.replace("dictionary-", "dictionary: ").replace(/^.*\//, "voice: ")}, ${(progress.done / MEGABYTE).toFixed(1)} of ${(progress.total / MEGABYTE).toFixed(1)} MB`,
     };
     this.dispatchEvent(new CustomEvent("progress", { detail }));
   }

@@ -16,7 +16,7 @@ const voices = speakers.flatMap((model) => model.voices.map((voice) => ({ ...voi
 let player = null;
 
 /** The parts that a voice needs. */
-export const partsOf = (engine, voice) => engine.parts(voice.model, voice.language);
+export const partsOf = (engine, voice) => engine.parts(voice.model, voice);
 
 export const voiceOf = (id) => voices.find((voice) => voice.id === id) ?? voices[0];
 

@@ -14,6 +14,7 @@ const address = (path) => new URL(path, import.meta.url).href;
 
 /** The bytes of a file, after their size and hash were compared with the list. `arrived` is told of each piece. */
 async function fetched({ path, size, sha256 }, arrived) {
+  if (!navigator.onLine && !(await caches.match(address(path)))) throw new Error(`${path} was not loaded yet, and there is no network.`);
   const response = await fetch(address(path));
   if (!response.ok) throw new Error(`${path} cannot be loaded: the answer is ${response.status}.`);
   const bytes = new Uint8Array(size);
@@ -48,17 +49,17 @@ async function start(files) {
   for (const [path, bytes] of files) if (path.endsWith(".whl")) unpack(bytes);
 }
 
-const unpack = (bytes) => python.unpackArchive(bytes, "zip", { extractDir: python.runPython("import site; site.getsitepackages()[0]") });
+const unpack = (bytes, extractDir = python.runPython("import site; site.getsitepackages()[0]")) => python.unpackArchive(bytes, "zip", { extractDir });
 
-function place(files) {
-  for (const [path, bytes] of files) {
-    if (path.endsWith(".zip")) {
-      unpack(bytes);
-      continue;
-    }
-    python.FS.mkdirTree(`/${path.slice(0, path.lastIndexOf("/"))}`);
-    python.FS.writeFile(`/${path}`, bytes);
+/** Unpacks the library, or a dictionary, a model, or a network of voices, whose files deploy/browser/compact.py restores. */
+function place(part, files) {
+  if (part === "library") {
+    files.forEach(([, bytes]) => unpack(bytes));
+    python.runPython(`import sys; sys.path.append("/dictionaries")`);
+    return;
   }
+  files.forEach(([, bytes]) => unpack(bytes, "/"));
+  python.runPython(`from deploy.browser import compact; compact.restore("${part.startsWith("dictionary") ? "/dictionaries" : "/models"}")`);
 }
 
 /** Loads the parts that are missing, and says how far it is. */
@@ -74,7 +75,7 @@ async function load(parts, report) {
         files.push([file.path, await fetched(file, arrived)]);
       }
       report({ what: part === "python" ? "starting Python" : "unpacking", done, total });
-      await (part === "python" ? start(files) : place(files));
+      await (part === "python" ? start(files) : place(part, files));
     })();
     loaded.set(part, one);
     await one.catch((error) => {

@@ -463,13 +463,8 @@ class BatchEngine:
     """An ``ImageEngine`` as a scheduler's engine; as thread-safe as that one."""
 
     def __init__(self, pictures: ImageEngine) -> None:
-        self.pictures = pictures
-        self.name, self.lanes = pictures.name, pictures.lanes
-        self._sha256 = pictures.sha256
-
-    @property
-    def spec(self) -> ImageSpec:
-        return self.pictures.spec
+        self.pictures, self.spec, self._sha256 = pictures, pictures.spec, pictures.sha256
+        self.name, self.lanes, self.unload = pictures.name, pictures.lanes, pictures.unload
 
     def request(self, pictures: Sequence[ImageStreamRequest]) -> BatchRequest:
         """A request for these pictures.
@@ -515,9 +510,6 @@ class BatchEngine:
     @property
     def loaded(self) -> bool:
         return self.pictures.loaded
-
-    def unload(self, idle_seconds: float) -> bool:
-        return self.pictures.unload(idle_seconds)
 
     def snapshot(self, batch: ImageBatch) -> bytes:
         """The rows returned so far; the rest of the pictures is zero."""

@@ -61,6 +61,10 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
     """Whether it multiplies by matrices in int8."""
     spec: SpeechSpec
 
+    def engine_of(self, speaker: Speaker | None) -> SpeechEngine:
+        """What samples a speaker. The first call may load it, and raise what is wrong with it."""
+        return self
+
     @abstractmethod
     def open(self, request: StreamRequest) -> base.Stream:
         """Start a stream at position 0.

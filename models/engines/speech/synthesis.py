@@ -57,23 +57,12 @@ class SynthesisEngine:
 
     def __init__(self, network: SpeechEngine) -> None:
         assert network.spec.shaping == "linear_prediction", network.spec.shaping
-        self.network = network
+        self.network, self.name, self.lanes, self.unload = network, network.name, network.lanes, network.unload
         self._features = FeatureSpec()
-
-    @property
-    def name(self) -> str:
-        return self.network.name
-
-    @property
-    def lanes(self) -> int:
-        return self.network.lanes
 
     @property
     def loaded(self) -> bool:
         return self.network.loaded
-
-    def unload(self, idle_seconds: float) -> bool:
-        return self.network.unload(idle_seconds)
 
     def weights_of(self, stream: Stream) -> object:
         return self.network.weights_of(_own(stream).symbols)

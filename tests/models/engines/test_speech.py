@@ -99,10 +99,14 @@ def test_symbols_are_those_of_the_networks_logits(engine, spec):
 
 @pytest.mark.parametrize("name", ["native", "cached"])
 def test_every_voice_is_sampled_by_its_own_network(name):
-    """A mix of voices of several networks by the one of all; restored, and in the company of other networks."""
+    """A mix of voices of several networks by the one of all; restored, and in the company of other networks. Each is
+    loaded once, when a stream needs it."""
     spec = replace(CONDITIONAL, speakers=("ann", "bob", "eve", "tom"))
     common, men, women = (ENGINES[name](toys.random_checkpoint(spec, seed)) for seed in range(3))
-    made = VoicesEngine(common, {"bob": men, "tom": men, "eve": women})
+    asked = []
+    load = lambda name: asked.append(name) or {"men": men, "women": women}[name]  # noqa: E731
+    made = VoicesEngine(common, {"bob": "men", "tom": "men", "eve": "women"}, load)
+    assert (made.engine_of(0), asked) == (common, [])
     by = {0: common, 1: men, 2: women, 3: men}
     mixes = {1: {1: 0.25, 3: 0.75}, 2: {1: 0.5, 2: 0.5}}
     wanted = [replace(r, speaker=n) for n, r in enumerate(toys.requests(spec, 4, 240))]
@@ -112,6 +116,7 @@ def test_every_voice_is_sampled_by_its_own_network(name):
         assert (found == solo(engine, request)).all()
         given = found, request.frames, request.speaker
         assert (engine.score(*given) == made.score(*given)).all()
+    assert sorted(asked) == ["men", "women"]
     with pytest.raises(RequestError, match="speaker: the model needs one"):
         made.open(replace(wanted[0], speaker=None))
 

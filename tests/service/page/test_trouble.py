@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -377,9 +378,9 @@ class Firefox:
         assert found["type"] == "success", found
         return json.loads(found["result"]["value"])
 
-    def until(self, expression: str) -> Any:
+    def until(self, expression: str, seconds: float = SECONDS) -> Any:
         """The value of an expression, once it is true."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + seconds
         while not (found := self.evaluate(expression)):
             assert time.monotonic() < deadline, expression
             time.sleep(0.05)
@@ -414,9 +415,9 @@ SHOWN = "document.querySelector('main h1')?.textContent"
 PIXELS = "Array.from(document.querySelector('.shot canvas').getContext('2d').getImageData(0, 0, 12, 8).data)"
 
 
-@pytest.fixture
-def window(server: Server, tmp_path: Path) -> Iterator[Firefox]:
-    """Nothing is asked of another host, and nothing is said on the console."""
+@contextmanager
+def firefox(tmp_path: Path, host: str) -> Iterator[Firefox]:
+    """A window; nothing is asked of another host, and nothing is said on the console."""
     path = shutil.which("firefox-esr") or shutil.which("firefox")
     if path is None:
         pytest.skip("Firefox is not installed: apt-get install firefox-esr")
@@ -433,8 +434,14 @@ def window(server: Server, tmp_path: Path) -> Iterator[Firefox]:
         finally:
             process.kill()
     own = [url for url in found.requests if not url.startswith(("blob:", "data:", "about:"))]
-    assert all(url.startswith(server.url) for url in own), own
+    assert all(url.startswith(host) for url in own), own
     assert found.messages == []
+
+
+@pytest.fixture
+def window(server: Server, tmp_path: Path) -> Iterator[Firefox]:
+    with firefox(tmp_path, server.url) as found:
+        yield found
 
 
 def test_the_bytes_and_the_pixels_of_http_in_firefox(server: Server, window: Firefox) -> None:
