@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 JsonValue = Any
 ConfigDict = dict
@@ -72,6 +72,15 @@ def model_validator(**_: Any) -> Callable[[_F], _F]:
 class BaseModel:
     """A request: one attribute for each annotation."""
 
+    model_fields: ClassVar[dict[str, Field]] = {}
+
+    def __init_subclass__(cls) -> None:
+        hints = {name: hint for base in reversed(cls.__mro__) for name, hint in inspect.get_annotations(base).items()}
+        values = {name: getattr(cls, name, _REQUIRED) for name, hint in hints.items() if "ClassVar" not in str(hint)}
+        cls.model_fields = {
+            name: value if isinstance(value, Field) else Field(default=value) for name, value in values.items()
+        }
+
     @classmethod
     def model_validate(cls, values: Mapping[str, Any]) -> Self:
         """A request with these values, where a field has one, and defaults elsewhere.
@@ -79,15 +88,12 @@ class BaseModel:
         Raises:
             ValidationError: there is no such field, or a value is out of range.
         """
-        names = [name for base in reversed(cls.__mro__) for name in inspect.get_annotations(base)]
-        if unknown := [name for name in values if name not in names]:
+        if unknown := [name for name in values if name not in cls.model_fields]:
             raise ValidationError([{"type": "extra_forbidden", "loc": (unknown[0],), "msg": "no such parameter"}])
         request = cls()
-        for name in names:
-            field = getattr(cls, name, _REQUIRED)
-            value = values.get(name, field.default if isinstance(field, Field) else field)
-            if isinstance(field, Field):
-                field.check(name, value)
+        for name, field in cls.model_fields.items():
+            value = values.get(name, field.default)
+            field.check(name, value)
             request.__dict__[name] = value
         return request
 

@@ -59,7 +59,7 @@ function place(part, files) {
     return;
   }
   files.forEach(([, bytes]) => unpack(bytes, "/"));
-  python.runPython(`from deploy.browser import compact; compact.restore("${part.startsWith("dictionary") ? "/dictionaries" : "/models"}")`);
+  python.runPython(`import importlib; from deploy.browser import compact; importlib.invalidate_caches(); compact.restore("${part.startsWith("dictionary") ? "/dictionaries" : "/models"}")`);
 }
 
 /** Loads the parts that are missing, and says how far it is. */
