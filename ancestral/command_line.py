@@ -95,7 +95,7 @@ pronunciations_option = click.option(
     "--pronunciations",
     "lexicon",
     type=FILE,
-    help="A JSON file with words and their phonemes (docs/text.md); ANCESTRAL_PRONUNCIATIONS by default.",
+    help="Words and how they are said, JSON or .pls (docs/text.md); ANCESTRAL_PRONUNCIATIONS by default.",
 )
 voices_option = click.option(
     "--voices",

@@ -291,7 +291,7 @@ Pronunciation = Annotated[
     ],
     _AnyMapping,
 ]
-_PRONUNCIATIONS: Final = "How words of the text are said, in ARPAbet or IPA. A word in lower case stands for any case."
+_PRONUNCIATIONS: Final = "Words and ARPAbet, IPA or `alias:` and other words. One in lower case stands for any case."
 _VOICES: Final = (
     'Names for voices or mixes of the model: with `{"ANNA": "emma"}` emma says what follows `ANNA:` at '
     "the beginning of a line, up to the next name."
@@ -324,6 +324,9 @@ class Speak(SampledSound):
     """How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it."""
     sentence_pause: float | None = Field(default=None, ge=0.0, le=MAX_SENTENCE_PAUSE, allow_inf_nan=False)
     """Seconds of silence after each sentence; a quarter of a second, divided by `speed`, by default."""
+    instructions: str = Field(default="", max_length=MAX_INPUT_CHARACTERS)
+    """How the text is said, in words such as slow, quiet, excited, whisper: those of tags. Others have no effect, and
+    are named as what is skipped; refused if there are none."""
     input_format: InputFormat = "text"
     """`ssml`: `input` is an SSML document, one `<speak>` element."""
     language: LanguageTag | None = None
@@ -386,13 +389,11 @@ class SpeechRequest(SpokenRequest, Streamed):
         seed=7,
     )
     capability: ClassVar = "speech"
-    transport: ClassVar = frozenset({"timestamps", "stream_format", "instructions", "stream", "user"})
+    transport: ClassVar = frozenset({"timestamps", "stream_format", "stream", "user"})
 
     input: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
     """The text to speak. `[[HH AH0 L OW1]]` gives phonemes (ARPAbet or IPA), `[pause:1.5s]` a pause, `[voice:joe]`
     another voice for what follows."""
-    instructions: Annotated[str, WithJsonSchema({"type": "string", "maxLength": 0})] | None = None
-    """Refused unless empty: no model is steered by a description. Use `speed`, `pitch`, `intonation`."""
     stream: bool | None = Field(default=None, description=NO_EFFECT + " The audio always streams.")
     user: str | None = Field(default=None, max_length=256, description=NO_EFFECT)
 

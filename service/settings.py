@@ -192,8 +192,8 @@ class Settings(BaseSettings):
     (`ash`, `ballad` and so on) and Kokoro's (`af_nova`, `bm_fable` and so on) stand for bundled voices. Empty: no
     aliases."""
     pronunciations: FilePath | None = None
-    """JSON file with words and their phonemes, in ARPAbet or IPA, for every text: `{"Nginx": "EH1 N JH IH0 N EH1 K
-    S"}`. API processes read it when they start."""
+    """File with words and how they are said, for every text: JSON, as `{"Nginx": "EH1 N JH IH0 N EH1 K S"}`, or `.pls`.
+    API processes read it when they start."""
     public_lists: Literal["on", "off"] = "off"
     """Whether the lists of models, voices and classes need no API key, as some web interfaces (Open WebUI) expect."""
     public_metrics: Literal["on", "off"] = "on"

@@ -23,6 +23,7 @@ from ancestral.models.entries import ModelEntry, ModelError, discover, model_fol
 from ancestral.models.files import give_back_memory
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import PronunciationError, Pronunciations
+from ancestral.models.text.pronunciations import read_pls
 
 DEFAULT_MODEL: Final = "wavenet-multilingual"
 """What speaks where no model is named."""
@@ -92,22 +93,24 @@ def effective_aliases(
 
 
 def read_lexicon(path: Path | None) -> Pronunciations:
-    """The lexicon in a file; an empty one without a file.
+    """The lexicon in a file, JSON or ``.pls``; an empty one without a file.
 
     Raises:
         ModelError: the file cannot be read, or an entry cannot be used; the message names the entry.
     """
     if path is None:
         return Pronunciations({})
+    form = "PLS" if path.suffix == ".pls" else "JSON"
     try:
-        entries = json.loads(path.read_bytes(), object_pairs_hook=_entries)
+        data = path.read_text("utf-8-sig")
+        entries = read_pls(data) if form == "PLS" else json.loads(data, object_pairs_hook=_entries)
         if not isinstance(entries, dict):
             raise PronunciationError("must be one JSON object")
         return Pronunciations(entries)
     except PronunciationError as error:
         raise ModelError(f"pronunciations: {path.name}: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"pronunciations: {path.name}: cannot be read as JSON") from error
+        raise ModelError(f"pronunciations: {path.name}: cannot be read as {form}") from error
 
 
 def _entries(pairs: list[tuple[str, Any]]) -> dict[str, str]:

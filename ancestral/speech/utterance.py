@@ -30,8 +30,8 @@ from ancestral.models.text import (
 from ancestral.models.text.characters import NothingToSpeak, UnknownSpeaker, Unread
 from ancestral.models.text.frontend import skipped
 from ancestral.models.text.languages.language import primary
-from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS
-from ancestral.models.text.script import Cast, Speaker
+from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS, Prosody
+from ancestral.models.text.script import Cast, Speaker, read_instructions
 from ancestral.requests import MAX_NAME_CHARACTERS, MAX_NAMES, Speak
 
 _NAME: Final = re.compile(r"[^\s\[\]:](?:[^\[\]:\r\n]*[^\s\[\]:])?")
@@ -129,6 +129,7 @@ def _moved(sentence: Sentence, by: int) -> Sentence:
     )
 
 
+_AS_IT_IS: Final = Prosody()
 PHONEMES_PER_SECOND: Final = 13.0
 """The rate of running speech, at speed 1."""
 MAX_PHONEMES: Final = 32_768
@@ -205,6 +206,8 @@ class Utterance(SoundPlan):
     """The request's names for voices, in their canonical form."""
     turns: tuple[Turn, ...] = ()
     """The sentences of each speaker in turn; empty if one voice says all of them."""
+    instructions: str = ""
+    """How the text is said."""
     times_first: bool = False
     """Whether its client waits for the times of all sentences before it sends anything, as a session does."""
 
@@ -242,8 +245,10 @@ class Utterance(SoundPlan):
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """What of the text is not said, as it is in another script, or a tag that nothing does; each once."""
-        return skipped(self.written, self.language, self.input if self.input_format == "text" else "")
+        """What of the text is not said, as it is in another script, or a tag that nothing does, and what of the
+        instructions nothing does; each once."""
+        said = skipped(self.written, self.language, self.input if self.input_format == "text" else "")
+        return tuple(dict.fromkeys((*said, *read_instructions(self.instructions)[1])))
 
     @property
     def written(self) -> str:
@@ -301,10 +306,12 @@ def utterance(
     lexicon = catalog.pronunciations | read_pronunciations(request.pronunciations)
     check_language(language)
     cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
-    script, said = read_cast(text, lexicon, param, cast, request.input_format)
+    way = _way(request.instructions)
+    script, said = read_cast(text, lexicon, param, cast, request.input_format, way)
     sentences = tuple(with_closing_pause(sentence, request) for _, turn in said for sentence in turn)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
-        message = f"{param}: <prosody pitch>: the pitch of {model.entry.id} cannot be changed"
+        param = "instructions" if way.semitones else param
+        message = f"{param}: the pitch of {model.entry.id} cannot be changed"
         raise InvalidRequest(message, param=param, code="unsupported_parameter")
     return Utterance(
         seed=seed,
@@ -318,8 +325,21 @@ def utterance(
         sentences=sentences,
         voices=tuple((name, cast.find(name).voice) for name in cast.names),
         turns=_turns(model, cast, said),
-        **request.model_dump(include={"input_format", "speed", "pitch", "intonation", "sentence_pause"}),
+        **request.model_dump(
+            include={"input_format", "speed", "pitch", "intonation", "sentence_pause", "instructions"}
+        ),
     )
+
+
+def _way(instructions: str) -> Prosody:
+    """How instructions have a text said; raises InvalidRequest if nothing of them can be done."""
+    way, _ = read_instructions(instructions)
+    if way is None and instructions.strip():
+        message = (
+            "instructions: there is no word of tags in them, such as whisper, slow, fast, quiet, loud, excited, calm"
+        )
+        raise InvalidRequest(message, param="instructions", code="unsupported_parameter")
+    return way or _AS_IT_IS
 
 
 def _turns(model: SpeechModel, cast: Cast, said: Sequence[tuple[Speaker, list[Sentence]]]) -> tuple[Turn, ...]:
@@ -403,11 +423,11 @@ def read_text(
 
 
 def read_cast(
-    text: str, lexicon: Pronunciations, param: str, cast: Cast, input_format: InputFormat
+    text: str, lexicon: Pronunciations, param: str, cast: Cast, input_format: InputFormat, way: Prosody = _AS_IT_IS
 ) -> tuple[Script, list[tuple[Speaker, list[Sentence]]]]:
     """:func:`read_text` of a text that several voices can speak: the sentences of each in turn."""
     try:
-        script = parse_text(text, input_format, lexicon, cast=cast)
+        script = parse_text(text, input_format, lexicon, cast=cast).said(way)
         said = spoken(script, cast.default)
     except UnsupportedText as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code=error.code) from error

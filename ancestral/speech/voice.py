@@ -236,6 +236,8 @@ class SpeakArguments(TypedDict, total=False):
     """How far the pitch moves around its mean: 0, monotone, to 2."""
     sentence_pause: float | None
     """Seconds of silence after each sentence; 0.25, divided by ``speed``, by default."""
+    instructions: str
+    """How it is said, in words of tags such as slow, quiet, excited, whisper."""
     temperature: float | None
     """The model's own by default."""
     input_format: InputFormat

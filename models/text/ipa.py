@@ -58,7 +58,7 @@ def parse_phonemes(text: str, alphabet: str | None = None, language: str = ENGLI
     """
     if len(text) > MAX_PHONEME_CHARACTERS:
         raise UnsupportedText(f"phonemes may take {MAX_PHONEME_CHARACTERS} characters, not {len(text)}")
-    arpabet = _ARPABET.fullmatch(text) is not None if alphabet is None else alphabet == "x-arpabet"
+    arpabet = is_arpabet(text) if alphabet is None else alphabet == "x-arpabet"
     symbols = text.split()
     if alphabet is None and _STRESSED.search(text) and _SOUNDS.issuperset(symbols):
         words: tuple[Phones, ...] = (tuple(symbols),)
@@ -71,6 +71,11 @@ def parse_phonemes(text: str, alphabet: str | None = None, language: str = ENGLI
     if any(len(word) > MAX_PHONES for word in words):
         raise UnsupportedText(f"a word may have {MAX_PHONES} phonemes")
     return words
+
+
+def is_arpabet(text: str) -> bool:
+    """Whether phonemes are written in ARPAbet, if nothing says so: in capitals and digits."""
+    return _ARPABET.fullmatch(text) is not None
 
 
 def _arpabet(symbols: list[str]) -> Phones:

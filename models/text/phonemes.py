@@ -117,6 +117,11 @@ class Prosody:
     whispered: bool = False
     """Whether nothing is voiced."""
 
+    def beside(self, other: Prosody) -> Prosody:
+        """This prosody and another one."""
+        rate, semitones = round(self.rate * other.rate, 3), round(self.semitones + other.semitones, 3)
+        return Prosody(rate, semitones, self.decibels + other.decibels, self.whispered or other.whispered)
+
     @property
     def changes(self) -> tuple[float, float, bool]:
         """What differs in the frames."""

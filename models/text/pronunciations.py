@@ -1,22 +1,27 @@
-"""Lexicons: words that are said otherwise than the front-end would say them."""
+"""Lexicons: words that are said otherwise than the front-end would say them, by their phonemes or as another text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from html import escape
+from typing import Any, Final, NamedTuple, NoReturn, Self
+from xml.parsers import expat
 
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.g2p import plural
-from ancestral.models.text.ipa import parse_phonemes
+from ancestral.models.text.ipa import is_arpabet, parse_phonemes
 from ancestral.models.text.languages.language import LANGUAGES
 
 Phones = tuple[str, ...]
 
 MAX_WORD_CHARACTERS: Final = 64
 """Most characters of an entry's word."""
+ALIAS: Final = "alias:"
+"""Begins what an entry is read as, where it gives no phonemes."""
 
-_WORD: Final = re.compile(r"[^\W_](?:\S*[^\s.,;:!?'’\"()\[\]<>])?")
+_WORD: Final = re.compile(r"[^\W_](?:(?:\S| (?! ))*[^\s.,;:!?'’\"()\[\]<>])?")
 _WORD_BEGIN: Final = re.compile(r"(?<!\w)[^\W_]")
 _IN_ADDRESS: Final = re.compile(r"://|[@#\\]|\w\.|\.\w|^[~/]|/.*/")
 """The surroundings of a word that is a part of an address, a file or a tag, which are read by their own rules."""
@@ -33,7 +38,8 @@ class Match(NamedTuple):
     start: int
     end: int
     entry: str
-    words: tuple[Phones, ...]
+    said: tuple[Phones, ...] | str
+    """The phonemes of each word, or the text that is read for it."""
 
 
 class Pronunciations:
@@ -43,7 +49,8 @@ class Pronunciations:
     ending ``'s`` is added where the text has one.
 
     Args:
-        entries: a word without spaces, and its phonemes.
+        entries: a word, or several with one space between them, and its phonemes; or :data:`ALIAS` and the text that is
+            read for it.
 
     Raises:
         PronunciationError: an entry cannot be used.
@@ -87,10 +94,12 @@ class Pronunciations:
             if entry in self._words:
                 if _is_in_address(text, start, end):
                     return None
-                words = self._words[entry][language]
+                found = self._words[entry]
+                said = found if isinstance(found, str) else found[language]
                 if (possessive := _POSSESSIVE.match(text, end)) and language == ENGLISH.language:
-                    return Match(start, possessive.end(), entry, (*words[:-1], plural(words[-1])))
-                return Match(start, end, entry, words)
+                    end = possessive.end()
+                    said = said + possessive[0] if isinstance(said, str) else (*said[:-1], plural(said[-1]))
+                return Match(start, end, entry, said)
         return None
 
 
@@ -103,14 +112,18 @@ def _is_in_address(text: str, start: int, end: int) -> bool:
     return _IN_ADDRESS.search(left + right) is not None
 
 
-def _checked(entry: str, phonemes: str) -> dict[str, tuple[Phones, ...]]:
-    """The words of an entry by the language of the text that it is in."""
+def _checked(entry: str, phonemes: str) -> dict[str, tuple[Phones, ...]] | str:
+    """The words of an entry by the language of the text that it is in; or what is read for it."""
     if len(entry) > MAX_WORD_CHARACTERS or not _WORD.fullmatch(entry):
         shown = entry[:MAX_WORD_CHARACTERS]
         raise PronunciationError(
-            f"{shown!r}: must be a word of at most {MAX_WORD_CHARACTERS} characters, without spaces, that begins with "
-            "a letter or digit and does not end in a punctuation mark"
+            f"{shown!r}: must be a word of at most {MAX_WORD_CHARACTERS} characters, or several with one space "
+            "between them, that begins with a letter or digit and does not end in a punctuation mark"
         )
+    if phonemes.startswith(ALIAS):
+        if not (alias := phonemes.removeprefix(ALIAS).strip()):
+            raise PronunciationError(f"{entry!r}: the alias is empty")
+        return alias
     read: dict[str, tuple[Phones, ...]] = {}
     refused: UnsupportedText | None = None
     for language in LANGUAGES:
@@ -125,3 +138,162 @@ def _checked(entry: str, phonemes: str) -> dict[str, tuple[Phones, ...]]:
 
 NO_PRONUNCIATIONS: Final = Pronunciations({})
 """An empty lexicon."""
+
+
+# Lexicons as W3C's Pronunciation Lexicon Specification 1.0 (PLS) writes them in XML.
+#
+# A ``<lexeme>`` is an entry for each of its ``<grapheme>``; of several readings the one with ``prefer`` counts, or else
+# the first. ``<meta>``, ``<metadata>`` and ``<example>`` say nothing of how words are read.
+
+
+class XmlReader(ABC):
+    """The handlers of one document.
+
+    Args:
+        kind: of the document, for messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.parser = parser = expat.ParserCreate(
+            "utf-8"
+        )  # whatever encoding the document declares: it is text already
+        parser.StartElementHandler = self.start
+        parser.EndElementHandler = self.end
+        parser.CharacterDataHandler = self.text
+        parser.StartDoctypeDeclHandler = self._refuser("a document type (<!DOCTYPE>)")
+        parser.EntityDeclHandler = self._refuser("an entity declaration")
+        parser.ExternalEntityRefHandler = self._refuser("an external entity")
+        parser.ProcessingInstructionHandler = self._refuser("a processing instruction")
+
+    @abstractmethod
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element begins."""
+
+    @abstractmethod
+    def end(self, name: str) -> None:
+        """An element ends."""
+
+    @abstractmethod
+    def text(self, data: str) -> None:
+        """Text between tags, or a part of it."""
+
+    def read(self, document: str) -> None:
+        """Call the handlers for what a document has.
+
+        Raises:
+            UnsupportedText: it is not well-formed, or it has a document type, an entity or a processing instruction.
+        """
+        try:
+            self.parser.Parse(document.encode(), True)
+        except expat.ExpatError as error:
+            where = f"line {error.lineno}, column {error.offset + 1}"
+            message = f"the {self._kind} is not well-formed: {expat.ErrorString(error.code)} ({where})"
+            raise UnsupportedText(message) from error
+        except UnicodeEncodeError as error:
+            raise UnsupportedText(f"the {self._kind} contains an unpaired surrogate") from error
+
+    def _refuser(self, what: str) -> Callable[..., Any]:
+        def refuse(*args: object) -> NoReturn:
+            raise UnsupportedText(f"{self._kind} may not have {what}")
+
+        return refuse
+
+
+_MAX_PLS_CHARACTERS: Final = 1 << 20
+ARPABETS: Final = ("x-arpabet", "cmu-arpabet")
+_WITHIN: Final[Mapping[str, tuple[str | None, ...]]] = {
+    "lexicon": (None,),
+    **dict.fromkeys(("lexeme", "meta", "metadata"), ("lexicon",)),
+    **dict.fromkeys(("grapheme", "phoneme", "alias", "example"), ("lexeme",)),
+}
+"""The elements, and what each may stand in."""
+
+
+def in_alphabet(phonemes: str, alphabet: str) -> str:
+    """Phonemes as an entry has them.
+
+    Raises:
+        PronunciationError: the alphabet is not known, or they are written in another one.
+    """
+    if alphabet not in ("ipa", *ARPABETS):
+        raise PronunciationError(f"alphabet: {alphabet[:40]!r} is none of ipa, {', '.join(ARPABETS)}")
+    if is_arpabet(phonemes) != (alphabet != "ipa"):
+        raise PronunciationError(f"{phonemes[:40]!r} is not written in the alphabet {alphabet}")
+    return phonemes
+
+
+def read_pls(document: str) -> dict[str, str]:
+    """The entries of a document: words, and how they are said.
+
+    Raises:
+        PronunciationError: it is no such document; the message says why.
+    """
+    if len(document) > _MAX_PLS_CHARACTERS:
+        raise PronunciationError(f"PLS may take {_MAX_PLS_CHARACTERS} characters, not {len(document)}")
+    reader = _Reader()
+    try:
+        reader.read(document.removeprefix("\ufeff").strip())
+    except UnsupportedText as error:
+        raise PronunciationError(str(error)) from error
+    return reader.entries
+
+
+def write_pls(entries: Mapping[str, str]) -> str:
+    """A document with these entries."""
+    lexemes = "".join(
+        f"  <lexeme><grapheme>{escape(word, quote=False)}</grapheme>{_written(said)}</lexeme>\n"
+        for word, said in entries.items()
+    )
+    namespace = "http://www.w3.org/2005/01/pronunciation-lexicon"
+    head = f'<lexicon version="1.0" xmlns="{namespace}" alphabet="ipa" xml:lang="und">'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}\n{lexemes}</lexicon>\n'
+
+
+def _written(said: str) -> str:
+    text = escape(said.removeprefix(ALIAS), quote=False)
+    if said.startswith(ALIAS):
+        return f"<alias>{text}</alias>"
+    return f'<phoneme alphabet="x-arpabet">{text}</phoneme>' if is_arpabet(said) else f"<phoneme>{text}</phoneme>"
+
+
+class _Reader(XmlReader):
+    def __init__(self) -> None:
+        super().__init__("PLS")
+        self.entries: dict[str, str] = {}
+        self._open: list[tuple[str, dict[str, str]]] = []
+        self._graphemes: list[str] = []
+        self._said: str | None = None
+        self._data: list[str] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        parent = self._open[-1][0] if self._open else None
+        if parent != "metadata":
+            if parent not in _WITHIN.get(name, ()):
+                raise PronunciationError(f"PLS may not have <{name[:40]}> {f'in <{parent}>' if parent else 'outside'}")
+            self._open.append((name, attributes))
+        self._data = []
+
+    def text(self, data: str) -> None:
+        self._data.append(data)
+
+    def end(self, name: str) -> None:
+        if self._open[-1][0] != name:  # in <metadata>
+            return
+        _, attributes = self._open.pop()
+        text = " ".join("".join(self._data).split())
+        if name == "grapheme":
+            self._graphemes.append(text)
+        elif name in ("phoneme", "alias"):
+            if name == "phoneme":
+                alphabet = attributes.get("alphabet") or self._open[0][1].get("alphabet", "ipa")
+                text = in_alphabet(text, alphabet)
+            if self._said is None or attributes.get("prefer") == "true":
+                self._said = ALIAS + text if name == "alias" else text
+        elif name == "lexeme":
+            if not self._graphemes or not self._said:
+                where = f"line {self.parser.CurrentLineNumber}"
+                raise PronunciationError(f"<lexeme> ({where}): <grapheme>, or <phoneme> and <alias>, are missing")
+            for word in self._graphemes:
+                self.entries.setdefault(word, self._said)
+            self._graphemes, self._said = [], None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Final, NamedTuple, Self
 
 from ancestral.models.text.characters import UnknownSpeaker, UnsupportedText
@@ -29,6 +29,8 @@ MAX_PAUSE_SECONDS: Final = 10.0
 """Longest single pause."""
 MAX_SILENCE_SECONDS: Final = 120.0
 """Longest sum of all pauses of a text."""
+MAX_ALIAS_CHARACTERS: Final = 8192
+"""Most characters of all that lexicons have read for other words of a text."""
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_SEMITONES: Final = 12.0
 
@@ -44,6 +46,8 @@ class Text:
     """Position in the input, for messages."""
     language: str = "en"
     """The primary language whose rules read it."""
+    entry: str | None = None
+    """The entry of a lexicon that says what is read."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,17 @@ class Script:
             yield piece, shown, start
             last, start = shown[-1:] or last, start + len(shown)
 
+    def said(self, way: Prosody) -> Script:
+        """This script in a way of saying, which holds beside what it says itself."""
+        if way == Prosody():
+            return self
+        pieces: list[Piece] = [way]
+        for piece in self.pieces:
+            pieces.append(way.beside(piece) if isinstance(piece, Prosody) else piece)
+            if isinstance(piece, Speaker):
+                pieces.append(way)
+        return Script(tuple(pieces))
+
     def turns(self, default: Speaker) -> Iterator[tuple[Speaker, Script, int]]:
         """The speakers in turn, their text, and where it begins in :attr:`written`; at first the default."""
         speaker, said, begin = default, list[Piece](), 0
@@ -140,15 +155,18 @@ class Script:
     @property
     def entries(self) -> tuple[str, ...]:
         """The entries of lexicons that are used, each once."""
-        used = (piece.entry for piece in self.pieces if isinstance(piece, Pronounced))
+        used = (piece.entry for piece in self.pieces if isinstance(piece, Pronounced | Text))
         return tuple(dict.fromkeys(entry for entry in used if entry is not None))
 
     def check(self) -> Script:
-        """This script, if it has no more silence than it may.
+        """This script, if it has no more silence, and no more that is read for something else, than it may.
 
         Raises:
             UnsupportedText: it has.
         """
+        aliases = sum(len(piece.spoken) for piece in self.pieces if isinstance(piece, Text) and piece.entry)
+        if aliases > MAX_ALIAS_CHARACTERS:
+            raise UnsupportedText(f"aliases of {aliases} characters; all together may have {MAX_ALIAS_CHARACTERS}")
         silence = sum(piece.seconds for piece in self.pieces if isinstance(piece, Pause))
         if silence > MAX_SILENCE_SECONDS:
             raise UnsupportedText(f"{silence:g} s of pauses; all together may take {MAX_SILENCE_SECONDS:g} s")
@@ -191,6 +209,36 @@ WAYS: Final[Mapping[str, Prosody | Pause | None]] = {word: way for way, words in
 """What each word comes to; None if nothing does what it says. A space may stand for the hyphen."""
 TAG: Final = re.compile(rf"\[(?P<way>{'|'.join(WAYS).replace('-', '[ -]')})\]", re.IGNORECASE)
 """A tag. Any other word in brackets is text."""
+
+
+_CLAUSE: Final = re.compile(r"[.,;:!?\n]|\bbut\b")
+_NEGATION: Final = re.compile(r"\b(?:not?|never|without|avoid|less)\b|n['’]t\b")
+_PLAIN: Final = (
+    "a all an and as at be he her his in is it its like more of on or please read say she should sound speak speaking "
+    "style talk text that the their they this to tone use using very voice way with you your"
+)
+"""Words of a description that say nothing of how."""
+
+
+def read_instructions(text: str) -> tuple[Prosody | None, list[str]]:
+    """How a description has a text said, and what of it nothing does: words, and clauses with a negation.
+
+    Returns:
+        None for a description that has nothing that can be done.
+    """
+    plain = _PLAIN.split()
+    ways: dict[Prosody, None] = {}
+    left: dict[str, None] = {}
+    for clause in map(str.strip, _CLAUSE.split(text.lower())):
+        if _NEGATION.search(clause):
+            left[clause] = None
+            continue
+        for word in re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", clause):
+            if isinstance(way := WAYS.get(word), Prosody):
+                ways[way] = None
+            elif word not in plain:
+                left[word] = None
+    return (reduce(Prosody.beside, ways) if ways else None), list(left)
 
 
 def left_out(text: str) -> list[str]:

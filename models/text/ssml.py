@@ -7,8 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
-from xml.parsers import expat
+from typing import Final
 
 from ancestral.models.text import script
 from ancestral.models.text.characters import ENGLISH, UnknownSpeaker, UnsupportedText, refuse_tags
@@ -18,7 +17,7 @@ from ancestral.models.text.languages.engine import CHARACTERS, DIGITS, FRACTION,
 from ancestral.models.text.languages.language import language_table, primary
 from ancestral.models.text.numerals import CURRENCIES, UNITS, cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.phonemes import Prosody
-from ancestral.models.text.pronunciations import Pronunciations
+from ancestral.models.text.pronunciations import Pronunciations, XmlReader
 from ancestral.models.text.script import MAX_RATE, MAX_SEMITONES, MIN_RATE, TAG
 from ancestral.models.text.tables import table
 
@@ -271,7 +270,10 @@ def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str)
         if match.start > at:
             yield script.Text(text[at : match.start], text[at : match.start], start + at, language)
         written = text[match.start : match.end]
-        yield script.Pronounced(written, tuple((written, phones) for phones in match.words), match.entry)
+        if isinstance(match.said, str):
+            yield script.Text(match.said, written, start + match.start, language, match.entry)
+        else:
+            yield script.Pronounced(written, tuple((written, phones) for phones in match.said), match.entry)
         at = match.end
     if at < len(text):
         yield script.Text(text[at:], text[at:], start + at, language)
@@ -326,30 +328,9 @@ def read_ssml(document: str, lexicon: Pronunciations, cast: script.Cast) -> scri
     """
     if len(document) > MAX_CHARACTERS:
         raise UnsupportedText(f"SSML may take {MAX_CHARACTERS} characters, not {len(document)}")
-    parser = expat.ParserCreate("utf-8")  # whatever encoding the document declares: it is text already
-    reader = _Reader(parser, lexicon, cast)
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
-    parser.StartDoctypeDeclHandler = _refuser("a document type (<!DOCTYPE>)")
-    parser.EntityDeclHandler = _refuser("an entity declaration")
-    parser.ExternalEntityRefHandler = _refuser("an external entity")
-    parser.ProcessingInstructionHandler = _refuser("a processing instruction")
-    try:
-        parser.Parse(document.strip().encode(), True)
-    except expat.ExpatError as error:
-        where = f"line {error.lineno}, column {error.offset + 1}"
-        raise UnsupportedText(f"the SSML is not well-formed: {expat.ErrorString(error.code)} ({where})") from error
-    except UnicodeEncodeError as error:
-        raise UnsupportedText("the SSML contains an unpaired surrogate") from error
+    reader = _Reader(lexicon, cast)
+    reader.read(document.strip())
     return script.Script(tuple(reader.pieces)).check()
-
-
-def _refuser(what: str) -> Callable[..., Any]:
-    def refuse(*args: object) -> NoReturn:
-        raise UnsupportedText(f"SSML may not have {what}")
-
-    return refuse
 
 
 @dataclass
@@ -368,12 +349,11 @@ class _Element:
     """The text of an element of :data:`_WHOLE`."""
 
 
-class _Reader:
-    """The handlers of one document."""
-
-    def __init__(self, parser: expat.XMLParserType, lexicon: Pronunciations, cast: script.Cast) -> None:
+class _Reader(XmlReader):
+    def __init__(self, lexicon: Pronunciations, cast: script.Cast) -> None:
+        super().__init__("SSML")
         self.pieces: list[script.Piece] = []
-        self._parser, self._lexicon, self._cast = parser, lexicon, cast
+        self._lexicon, self._cast = lexicon, cast
         self._open: list[_Element] = []
         self._data: list[str] = []
         self._written = 0
@@ -463,7 +443,7 @@ class _Reader:
         try:
             return self._cast.find(name.strip())
         except UnknownSpeaker as error:
-            where = f"line {self._parser.CurrentLineNumber}, column {self._parser.CurrentColumnNumber + 1}"
+            where = f"line {self.parser.CurrentLineNumber}, column {self.parser.CurrentColumnNumber + 1}"
             raise UnknownSpeaker(f"<voice name>: {_shown(name)!r} ({where}): {error}") from error
 
     def _turn(self, speaker: script.Speaker, prosody: Prosody) -> None:

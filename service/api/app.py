@@ -23,7 +23,7 @@ from ancestral.service.api.http.auth import Keys, check_key, check_origin, insta
 from ancestral.service.api.http.errors import check_query
 from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RateHeaders, RootMiddleware
 from ancestral.service.api.http.openapi import ANY_ERROR, complete
-from ancestral.service.api.routes import batches, elevenlabs, images, jobs, models, page, speech
+from ancestral.service.api.routes import batches, dictionaries, elevenlabs, images, jobs, models, page, speech
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
@@ -98,7 +98,7 @@ def _include_routers(app: FastAPI, settings: Settings) -> None:
     for router in (page.health_router, page.reference, *pages, images.files):
         app.include_router(router, **opened)
     app.include_router(page.figures, **(opened if settings.public_metrics == "on" else keyed))
-    resources = [module.router for module in (speech, elevenlabs, images, jobs, batches)]
+    resources = [module.router for module in (speech, elevenlabs, dictionaries, images, jobs, batches)]
     for router in (*resources, batches.books_router, models.router, elevenlabs.search_router):
         app.include_router(router, **keyed)
     app.include_router(streams.router, dependencies=[Depends(check_origin)])  # each dialect has its own place for a key

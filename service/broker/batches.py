@@ -1,4 +1,4 @@
-"""Files that are kept in Redis, and the batches and books made of them."""
+"""Files that are kept in Redis, the batches and books made of them, and dictionaries."""
 
 from __future__ import annotations
 
@@ -132,7 +132,9 @@ async def read_pieces(connection: Connection, name: str, start: int, stop: int) 
 # a
 # hash, one each: a process that takes over sees which are there, and two that drive one for a moment write the same.
 
-Kind = Literal["file", "batch", "book"]
+Kind = Literal["file", "batch", "book", "dictionary"]
+_LIVES: Final[Mapping[Kind, int]] = {"dictionary": 30 * 86400}
+"""Seconds for which other documents are kept than for :data:`LIFE_SECONDS`."""
 Result = Literal["output", "error"]
 RESULTS: Final[tuple[Result, Result]] = ("output", "error")
 LEASE_SECONDS: Final = 15
@@ -141,7 +143,8 @@ _ACTIVE: Final = key("batches_active")
 
 
 class BatchStore:
-    """What Redis has of files and batches. Everything expires :data:`LIFE_SECONDS` after it was last written."""
+    """What Redis has of files and batches. Everything expires :data:`LIFE_SECONDS` after it was last written, or as
+    :data:`_LIVES` says."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -152,19 +155,29 @@ class BatchStore:
         Raises:
             Unwritable: too few replicas have it; if it is new, it is taken back.
         """
-        name, index = key(kind, document["id"]), key(f"{kind}s", document["owner"])
+        name, index, life = *self._places(kind, document), _LIVES.get(kind, LIFE_SECONDS)
         fields: list[Any] = ["json", json.dumps(document)] + ([] if data is None else ["data", data])
         # By more than the whole seconds of created_at; NX, because what changes is stored again.
-        listed = ["ZADD", index, "NX", time.time(), document["id"]], ["EXPIRE", index, LIFE_SECONDS]
+        listed = ["ZADD", index, "NX", time.time(), document["id"]], ["EXPIRE", index, life]
         is_new = self._connection.replicas and not (await self._run(["EXISTS", name]))[0]
         try:
-            await self._connection.replicated(name, ["HSET", name, *fields], ["EXPIRE", name, LIFE_SECONDS])
+            await self._connection.replicated(name, ["HSET", name, *fields], ["EXPIRE", name, life])
             await self._connection.replicated(index, *listed)
         except Unwritable:
             if is_new:
                 with suppress(*UNAVAILABLE):
                     await self.delete(kind, document)
             raise
+
+    async def keep(self, kind: Kind, document: Mapping[str, Any]) -> None:
+        """Let the life of a document that is used begin anew."""
+        for place in self._places(kind, document):
+            await self._run(["EXPIRE", place, _LIVES.get(kind, LIFE_SECONDS)])
+
+    @staticmethod
+    def _places(kind: Kind, document: Mapping[str, Any]) -> tuple[str, str]:
+        """The keys of a document, and of the list of its owner."""
+        return key(kind, document["id"]), key(f"{kind}s", document["owner"])
 
     async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         """A file or a batch; None if there is none of this id."""
@@ -182,8 +195,9 @@ class BatchStore:
 
     async def delete(self, kind: Kind, document: Mapping[str, Any]) -> None:
         """Delete a file, batch or book, but not its results."""
-        await self._run(["DEL", key(kind, document["id"])])
-        await self._run(["ZREM", key(f"{kind}s", document["owner"]), document["id"]])
+        name, index = self._places(kind, document)
+        await self._run(["DEL", name])
+        await self._run(["ZREM", index, document["id"]])
 
     async def data(self, kind: Kind, name: str) -> bytes:
         """The bytes that were stored with a file or a batch; none if they are gone."""

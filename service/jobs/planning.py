@@ -90,9 +90,6 @@ def speech_job(
     catalog: Catalog, settings: Settings, request: requests.SpeechRequest
 ) -> JobSpec[Utterance, SpeechModel]:
     """A text to speak."""
-    if request.instructions:
-        message = "instructions: no model follows a description; use tags such as [whispers], speed, pitch, intonation"
-        raise InvalidRequest(message, param="instructions", code="unsupported_parameter")
     if request.timestamps and request.stream_format == "audio":
         message = "timestamps: there is no place for them in audio; use stream_format sse or json"
         raise InvalidRequest(message, param="timestamps", code="conflict")

@@ -43,6 +43,7 @@ SPOKEN: Final[Fields] = {
     "voice": "bob(2)+ann(4)", "seed": 9, "speed": 2.0, "pitch": 3.0, "intonation": 0.5, "sentence_pause": 1.5,
     "temperature": 0.5, "language": "es", "pronunciations": {"Nginx": "EH1 N JH IH0 N EH1 K S"},
     "voices": {"CARA": "ann(1)+bob(2)"}, "input_format": "ssml",
+    "instructions": "Speak in a cheerful and positive tone.",
 }  # fmt: skip
 DRAWN: Final[dict[str, tuple[str, str, Any]]] = {
     "seed": ("rgb", "dog", 9), "temperature": ("rgb", "dog", 0.5), "guidance": ("rgb", "dog", 3.0),
@@ -144,7 +145,7 @@ def said_by(house: House, config: SessionConfig, text: str) -> StrictRequest:
 def by_elevenlabs(house: House, text: str, fields: Fields) -> StrictRequest:
     body = {"text": text, "model_id": "tiny", "seed": fields["seed"], "language_code": fields.get("language")}
     body["voice_settings"] = {"speed": fields.get("speed", 1.0)}
-    return speech_request(house.models, fields["voice"], checked(TextToSpeech, body), SpeechQuery())
+    return speech_request(house.models, fields["voice"], checked(TextToSpeech, body), SpeechQuery(), {})
 
 
 def by_elevenlabs_websocket(house: House, text: str, fields: Fields) -> StrictRequest:
@@ -152,7 +153,7 @@ def by_elevenlabs_websocket(house: House, text: str, fields: Fields) -> StrictRe
     language = fields.get("language")
     query = StreamQuery(model_id="tiny", seed=fields["seed"], language_code=language, enable_ssml_parsing=ssml)
     first = checked(FirstMessage, {"text": " ", "voice_settings": {"speed": fields.get("speed", 1.0)}})
-    return said_by(house, session_config(house.models, fields["voice"], query, first), text)
+    return said_by(house, session_config(house.models, fields["voice"], query, first, {}), text)
 
 
 def by_library(house: House, text: str, fields: Fields) -> object:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Any, Final, NamedTuple
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.errors import AncestralError, NotFound
-from ancestral.requests import SpeechRequest
+from ancestral.requests import Described, SpeechRequest
 from ancestral.service.api.deps import (
     ACCEPTED,
     HEADERS_OF_SOUND,
@@ -30,9 +30,10 @@ from ancestral.service.api.deps import (
     stream_audio,
 )
 from ancestral.service.api.http.body_route import BodyRoute, binary
-from ancestral.service.broker.job import Priority
+from ancestral.service.broker.job import Job, Priority
 from ancestral.service.jobs.planning import prepared
 from ancestral.service.jobs.plans import JobSpec
+from ancestral.service.speech.elevenlabs.dictionaries import words_of
 from ancestral.service.speech.elevenlabs.requests import (
     VoiceSegments,
     dialogue_as_speech,
@@ -86,98 +87,65 @@ _VoiceId = Annotated[str, Path(max_length=256, description="One of `/v1/voices`,
 _Parameters = Annotated[SpeechQuery, Query()]
 
 
-@router.post(
-    "/text-to-speech/{voice_id}",
-    summary="Speak a text, in ElevenLabs' shape",
-    response_class=Response,
-    responses=_SOUND | ACCEPTED,
-)
-async def convert(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep) -> Response:
-    """Speak ``text``; the same as ``POST /v1/audio/speech`` with ElevenLabs' names. The audio streams."""
-    return await _speak(voice_id, body, query, context)
+class _Asked(NamedTuple):
+    """What was asked for, and checked."""
+
+    context: RequestContext
+    request: SpeechRequest
+    job_spec: JobSpec[Utterance, SpeechModel]
+    segments: VoiceSegments | None
+    """Of a dialogue."""
 
 
-@router.post(
-    "/text-to-speech/{voice_id}/stream",
-    summary="Speak a text, streaming, in ElevenLabs' shape",
-    response_class=Response,
-    responses=_SOUND | ACCEPTED,
-)
-async def convert_streaming(
-    voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
-) -> Response:
-    """Speak ``text``, as the route without ``/stream`` does: the audio streams on either."""
-    return await _speak(voice_id, body, query, context)
+async def _text(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep) -> _Asked:
+    return await _checked(voice_id, body, query, context)
 
 
-@router.post(
-    "/text-to-speech/{voice_id}/with-timestamps",
-    summary="Speak a text, with the times of its characters",
-    response_model=AudioWithTimestamps,
-    responses=_TIMED | ACCEPTED,
-)
-async def convert_with_timestamps(
-    voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
-) -> Response:
-    """All of the audio at once. The characters of a word share its time evenly."""
-    return await _whole(voice_id, body, query, context)
+async def _dialogue(body: TextToDialogue, query: _Parameters, context: ContextDep) -> _Asked:
+    return await _checked(*dialogue_as_speech(context.service.catalog, body), query, context)
 
 
-@router.post(
-    "/text-to-speech/{voice_id}/stream/with-timestamps",
-    summary="Speak a text, streaming, with the times of its characters",
-    response_class=Response,
-    responses=_LINES | ACCEPTED,
-)
-async def stream_with_timestamps(
-    voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep
-) -> Response:
-    """The audio and the times of its characters, while it is sampled."""
-    return await _lines(voice_id, body, query, context)
+async def _checked(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> _Asked:
+    service = context.service
+    words = await words_of(service, context.caller, body.pronunciation_dictionary_locators)
+    try:
+        request = speech_request(service.catalog, voice_id, body, query, words)
+        job_spec = await prepared(service, request)
+    except AncestralError as error:
+        raise renamed(error, body.text_field) from None
+    segments = VoiceSegments(body, job_spec.plan) if isinstance(body, DialogueText) else None
+    return _Asked(context, request, job_spec, segments)
 
 
-@router.post(
-    "/text-to-dialogue",
-    summary="Speak a dialogue, in ElevenLabs' shape",
-    response_class=Response,
-    responses=_SOUND | ACCEPTED,
-)
-async def converse(body: TextToDialogue, query: _Parameters, context: ContextDep) -> Response:
-    """Speak what several voices of one model say, one after the other. The audio streams."""
-    return await _speak(*dialogue_as_speech(context.service.catalog, body), query, context)
+def _add_routes(path: str, what: str, checked: Callable[..., Awaitable[_Asked]], timed_model: type[Described]) -> None:
+    """The four routes of a kind of text: ``/stream`` changes the answer only of the one that has times."""
+    asked = Depends(checked)
+    sound: dict[str, Any] = {"response_class": Response, "responses": _SOUND | ACCEPTED}
+
+    @router.post(f"{path}/stream", summary=f"Speak {what}, streaming", **sound)
+    @router.post(path, summary=f"Speak {what}", **sound)
+    async def speak(asked: _Asked = asked) -> Response:
+        """``POST /v1/audio/speech`` with ElevenLabs' names. The audio streams, with ``/stream`` or without."""
+        return await stream_audio(asked.context, asked.job_spec, asked.request)
+
+    summary = f"Speak {what}, with the times of characters"
+
+    @router.post(f"{path}/with-timestamps", summary=summary, response_model=timed_model, responses=_TIMED | ACCEPTED)
+    async def speak_with_timestamps(asked: _Asked = asked) -> Response:
+        """All of the audio at once. The characters of a word share its time evenly."""
+        return await _timed(asked, _whole)
+
+    summary = f"Speak {what}, streaming, with the times of characters"
+    lines: dict[str, Any] = {"response_class": Response, "responses": _LINES | ACCEPTED}
+
+    @router.post(f"{path}/stream/with-timestamps", summary=summary, **lines)
+    async def stream_with_timestamps(asked: _Asked = asked) -> Response:
+        """The audio and the times of its characters, while it is sampled."""
+        return await _timed(asked, _lines)
 
 
-@router.post(
-    "/text-to-dialogue/stream",
-    summary="Speak a dialogue, streaming, in ElevenLabs' shape",
-    response_class=Response,
-    responses=_SOUND | ACCEPTED,
-)
-async def converse_streaming(body: TextToDialogue, query: _Parameters, context: ContextDep) -> Response:
-    """The same as the route without ``/stream``: the audio streams on either."""
-    return await _speak(*dialogue_as_speech(context.service.catalog, body), query, context)
-
-
-@router.post(
-    "/text-to-dialogue/with-timestamps",
-    summary="Speak a dialogue, with the times of its characters and voices",
-    response_model=DialogueWithTimestamps,
-    responses=_TIMED | ACCEPTED,
-)
-async def converse_with_timestamps(body: TextToDialogue, query: _Parameters, context: ContextDep) -> Response:
-    """All of the audio at once, and when which voice says which characters."""
-    return await _whole(*dialogue_as_speech(context.service.catalog, body), query, context)
-
-
-@router.post(
-    "/text-to-dialogue/stream/with-timestamps",
-    summary="Speak a dialogue, streaming, with the times of its characters and voices",
-    response_class=Response,
-    responses=_LINES | ACCEPTED,
-)
-async def stream_dialogue_with_timestamps(body: TextToDialogue, query: _Parameters, context: ContextDep) -> Response:
-    """The audio, the times of its characters and of its voices, while it is sampled."""
-    return await _lines(*dialogue_as_speech(context.service.catalog, body), query, context)
+_add_routes("/text-to-speech/{voice_id}", "a text in ElevenLabs' shape", _text, AudioWithTimestamps)
+_add_routes("/text-to-dialogue", "a dialogue in ElevenLabs' shape", _dialogue, DialogueWithTimestamps)
 
 
 @router.get("/voices", summary="List the voices in ElevenLabs' shape")
@@ -252,46 +220,23 @@ def _matches(voice: ElevenLabsVoice, query: VoicesQuery) -> bool:
     )
 
 
-async def _speak(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> Response:
-    checked = await _checked(voice_id, body, query, context)
-    return await stream_audio(context, checked.job_spec, checked.request)
-
-
-async def _whole(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> Response:
-    checked = await _checked(voice_id, body, query, context)
-    job = await context.submit(checked.job_spec)
+async def _timed(asked: _Asked, answer: Callable[[_Asked, Job], Awaitable[Response]]) -> Response:
+    job = await asked.context.submit(asked.job_spec)
     if job.priority is Priority.BATCH:
-        return await accepted(context.service, job)
-    sound = open_sound(context, job, checked.job_spec, None, times=True)
-    audio, sentences = await read_whole(context, sound)
-    answer = with_timestamps(base64.b64encode(audio).decode(), sentences, sound.sample_rate, checked.segments)
+        return await accepted(asked.context.service, job)
+    return await answer(asked, job)
+
+
+async def _whole(asked: _Asked, job: Job) -> Response:
+    sound = open_sound(asked.context, job, asked.job_spec, None, times=True)
+    audio, sentences = await read_whole(asked.context, sound)
+    answer = with_timestamps(base64.b64encode(audio).decode(), sentences, sound.sample_rate, asked.segments)
     return JSONResponse(answer.model_dump(), headers=headers_of(sound))
 
 
-async def _lines(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> Response:
-    checked = await _checked(voice_id, body, query, context)
-    job = await context.submit(checked.job_spec)
-    if job.priority is Priority.BATCH:
-        return await accepted(context.service, job)
-    sound = open_sound(context, job, checked.job_spec, Transport.HTTP, times=True)
-    return StreamedResponse(context, sound.reader, _json_lines(sound, checked.segments), _JSON_LINES)
-
-
-class _Checked(NamedTuple):
-    request: SpeechRequest
-    job_spec: JobSpec[Utterance, SpeechModel]
-    segments: VoiceSegments | None
-    """Of a dialogue."""
-
-
-async def _checked(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> _Checked:
-    service = context.service
-    try:
-        request = speech_request(service.catalog, voice_id, body, query)
-        job_spec = await prepared(service, request)
-    except AncestralError as error:
-        raise renamed(error, body.text_field) from None
-    return _Checked(request, job_spec, VoiceSegments(body, job_spec.plan) if isinstance(body, DialogueText) else None)
+async def _lines(asked: _Asked, job: Job) -> Response:
+    sound = open_sound(asked.context, job, asked.job_spec, Transport.HTTP, times=True)
+    return StreamedResponse(asked.context, sound.reader, _json_lines(sound, asked.segments), _JSON_LINES)
 
 
 async def _json_lines(sound: Sound, segments: VoiceSegments | None) -> AsyncGenerator[bytes, None]:

@@ -87,7 +87,9 @@ def _format(output_format: str) -> dict[str, Any]:
     return {"response_format": output_format if output_format in MEDIA_TYPES else form, "sample_rate": int(rate)}
 
 
-def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: SpeechQuery) -> SpeechRequest:
+def speech_request(
+    catalog: Catalog, voice_id: str, body: TextToSpeech, query: SpeechQuery, pronunciations: dict[str, str]
+) -> SpeechRequest:
     """The request to ``POST /v1/audio/speech`` for the same audio.
 
     Raises:
@@ -101,6 +103,7 @@ def speech_request(catalog: Catalog, voice_id: str, body: TextToSpeech, query: S
         speed=(body.voice_settings or VoiceSettings()).speed,
         seed=body.seed,
         language=body.language_code,
+        pronunciations=pronunciations,
     )
 
 
@@ -120,7 +123,7 @@ def dialogue_as_speech(catalog: Catalog, body: TextToDialogue) -> tuple[str, Dia
             param = f"inputs.{number}.voice_id"
             message = f"{param}{error.message.removeprefix('voice')}"
             raise InvalidRequest(message, param=param, code=error.code) from error
-    shared = body.model_dump(include={"seed", "language_code"})
+    shared = body.model_dump(include={"seed", "language_code", "pronunciation_dictionary_locators"})
     voices = tuple(item.voice_id for item in body.inputs)
     return first, DialogueText(text=body.text, model_id=model, voices=voices, **shared)
 
@@ -165,7 +168,11 @@ class VoiceSegments:
 
 
 def session_config(
-    catalog: Catalog, voice_id: str, query: StreamQuery, first: FirstMessage | ContextMessage
+    catalog: Catalog,
+    voice_id: str,
+    query: StreamQuery,
+    first: FirstMessage | ContextMessage,
+    pronunciations: dict[str, str],
 ) -> SessionConfig:
     """The configuration of a session whose first message is ``first``; raises as :func:`speech_request` does."""
     lengths = (first.generation_config or GenerationConfig()).chunk_length_schedule
@@ -177,6 +184,7 @@ def session_config(
         input_format="ssml" if query.enable_ssml_parsing == "true" else "text",
         language=query.language_code,
         speed=(first.voice_settings or VoiceSettings()).speed,
+        pronunciations=pronunciations,
     )
     if lengths is None:
         return config

@@ -8,8 +8,9 @@ Voices and models are those of this server. Nothing is ignored silently; of what
                                                       websockets; whole documents), auto_mode (every message
                                                       is spoken at once), sync_alignment, xi_api_key,
                                                       context_id, close_context, close_socket,
-                                                      chunk_length_schedule (of clauses)
-                                                      language_code (of the text)
+                                                      chunk_length_schedule (of clauses),
+                                                      language_code (of the text),
+                                                      pronunciation_dictionary_locators
     accepted, with only this value                    enable_logging=true,
                                                       apply_text_normalization=auto|on,
                                                       apply_language_text_normalization=false
@@ -81,6 +82,19 @@ class VoiceSettings(StrictRequest):
     use_speaker_boost: bool | None = None
 
 
+class DictionaryLocator(StrictRequest):
+    """A dictionary of the caller's."""
+
+    pronunciation_dictionary_id: str = Field(min_length=1, max_length=64)
+    version_id: str | None = Field(default=None, max_length=64)
+    """There is one version of each: the rules make the id."""
+
+
+Locators = Annotated[
+    list[DictionaryLocator] | None, Field(max_length=3, description="Where several have a word, the first one counts.")
+]
+
+
 class TextToSpeech(StrictRequest):
     """The body of a request over HTTP: text to speak."""
 
@@ -102,8 +116,7 @@ class TextToSpeech(StrictRequest):
     next_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     apply_text_normalization: Literal["auto", "on"] | None = None
     apply_language_text_normalization: Literal[False] | None = None
-    pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = None
-    """There are none."""
+    pronunciation_dictionary_locators: Locators = None
 
     text_field: ClassVar[str] = "text"
     """The client's name of what is spoken, for errors."""
@@ -149,8 +162,7 @@ class TextToDialogue(StrictRequest):
     language_code: LanguageTag | None = None
     """Of what the first voice says; every other one speaks its own."""
     apply_text_normalization: Literal["auto", "on"] | None = None
-    pronunciation_dictionary_locators: Annotated[list[str], Field(max_length=0)] | None = None
-    """There are none."""
+    pronunciation_dictionary_locators: Locators = None
 
     @property
     def text(self) -> str:
@@ -307,6 +319,7 @@ class FirstMessage(TextMessage):
 
     voice_settings: VoiceSettings | None = None
     generation_config: GenerationConfig | None = None
+    pronunciation_dictionary_locators: Locators = None
     xi_api_key: str | None = Field(default=None, max_length=256)
 
 
@@ -327,6 +340,7 @@ class ContextMessage(StrictRequest):
     """In the first message of a context."""
     generation_config: GenerationConfig | None = None
     """In the first message of a context."""
+    pronunciation_dictionary_locators: Locators = None
     xi_api_key: str | None = Field(default=None, max_length=256)
     """In the first message."""
 

@@ -27,6 +27,7 @@ from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.requests import checked
 from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
+from ancestral.service.speech.elevenlabs.dictionaries import words_of
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioMessage,
@@ -84,6 +85,7 @@ MAX_CONTEXTS: Final = 64
 """Open contexts of one connection."""
 _ENDED_NAMES: Final = 1024
 """Number of ended contexts whose names a connection remembers."""
+_SETTINGS: Final = {"voice_settings", "generation_config", "pronunciation_dictionary_locators"}
 
 CONTEXTS: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
 
@@ -275,16 +277,17 @@ class MultiContextConnection(WsConnection):
         if context is not None:
             if context.runner.session_state.closing:
                 raise InvalidRequest("text: the context has been closed", param="text", code="wrong_order")
-            if message.voice_settings is not None or message.generation_config is not None:
-                reason = "voice_settings: only the first message of a context has settings"
-                raise InvalidRequest(reason, param="voice_settings", code="wrong_order")
+            if given := message.model_fields_set & _SETTINGS:
+                reason = f"{min(given)}: only the first message of a context has settings"
+                raise InvalidRequest(reason, param=min(given), code="wrong_order")
             return context
         if self._end is not None or len(self._contexts) >= MAX_CONTEXTS:
             reason = "the connection is closing" if self._end is not None else f"{MAX_CONTEXTS} contexts are open"
             raise InvalidRequest(f"context_id: {reason}", param="context_id", code="too_many_contexts")
         caller = self._credentials.caller
         assert caller is not None
-        config = session_config(self._state.catalog, self._voice_id, query, message)
+        words = await words_of(self._state, caller, message.pronunciation_dictionary_locators)
+        config = session_config(self._state.catalog, self._voice_id, query, message, words)
         found = Context(message.context_id, self._state, self._websocket, sync=query.sync_alignment)
         found.runner = SessionRunner(
             self._state, caller, new_session_state(self._state.catalog, config), found, None,
@@ -350,7 +353,7 @@ class ElevenLabsConnection(SpeechConnection):
             query = parse_query(StreamQuery, self._query)
             self._alignment = UtteranceAlignment(sync=query.sync_alignment)
             first = checked(FirstMessage, await self._receive_first(query.inactivity_timeout))
-            runner = self._runner(query, first)
+            runner = await self._runner(query, first)
             self.start_session(runner)
             await self._handle_message(runner, first, query)
             while True:
@@ -370,9 +373,10 @@ class ElevenLabsConnection(SpeechConnection):
         except TimeoutError:
             raise IdleTimeout(1000, "") from None
 
-    def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
+    async def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
         caller = self._credentials.check(first.xi_api_key)
-        config = session_config(self._state.catalog, self._voice_id, query, first)
+        words = await words_of(self._state, caller, first.pronunciation_dictionary_locators)
+        config = session_config(self._state.catalog, self._voice_id, query, first, words)
         session_state = new_session_state(self._state.catalog, config)
         return SessionRunner(self._state, caller, session_state, self, None, query.inactivity_timeout, tagged=False)
 

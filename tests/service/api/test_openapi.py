@@ -44,6 +44,11 @@ ROUTES = {
     "POST /v1/verify", "GET /v1/voices", "GET /v1/voices/{voice_id}", "GET /v2/voices", "GET /v1/user",
     "GET /v1/user/subscription", "POST /v1/text-to-dialogue", "POST /v1/text-to-dialogue/stream",
     "POST /v1/text-to-dialogue/stream/with-timestamps", "POST /v1/text-to-dialogue/with-timestamps",
+    "GET /v1/pronunciation-dictionaries", "POST /v1/pronunciation-dictionaries/add-from-file",
+    "POST /v1/pronunciation-dictionaries/add-from-rules",
+    "GET /v1/pronunciation-dictionaries/{pronunciation_dictionary_id}",
+    "PATCH /v1/pronunciation-dictionaries/{pronunciation_dictionary_id}",
+    "GET /v1/pronunciation-dictionaries/{pronunciation_dictionary_id}/{version_id}/download",
 }  # fmt: skip
 BODY_ERRORS = {"400", "401", "404", "413", "415", "429", "500", "503"}
 """What every route that takes a body may answer."""
@@ -193,7 +198,7 @@ def test_events_have_examples_that_are_events(document: dict[str, Any], operatio
 def test_a_wrong_method_is_told_the_right_ones(server: Server, operations: dict[str, Operation]) -> None:
     for path in {name.split()[1] for name in operations}:
         right = {name.split()[0] for name in operations if name.endswith(f" {path}")}
-        response = httpx.patch(server.url + path)
+        response = httpx.put(server.url + path)
         assert response.status_code == 405
         assert set(response.headers["allow"].split(", ")) - {"HEAD"} == right
 

@@ -22,6 +22,7 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.models.entries import ModelError
 from ancestral.models.text import InputFormat, Sentence, UnsupportedText, Word, parse_text, phonemize
 from ancestral.models.text.phonemes import viseme_of
+from ancestral.models.text.pronunciations import write_pls
 from ancestral.service.speech import timestamps
 from ancestral.service.speech.timestamps import captions, cues
 from ancestral.speech.sampler import Timing
@@ -39,6 +40,14 @@ def test_the_same_words_sound_the_same_however_they_are_written(server: Server) 
     ssml = '<speak>Use <phoneme alphabet="x-arpabet" ph="EH1 N JH IH0 N EH1 K S">Nginx</phoneme> now.</speak>'
     assert whole(server, "Use Nginx now.", pronunciations=NGINX) == whole(server, ssml, **SSML) == given
     assert whole(server, "Use Nginx now.") != given
+    aliases = {"nyc": "alias: New York", "new haven": "HH AH0 L OW1", "three": "alias:2.5"}
+    assert whole(server, "NYC's New Haven, three.", pronunciations=aliases) == whole(
+        server, "New York's [[HH AH0 L OW1]], 2.5."
+    )
+    longer = server.speak(input="a " * 2000, pronunciations={"a": "alias:" + "a " * 100})
+    assert (longer.status_code, longer.json()["error"]["param"]) == (400, "input")
+    empty = server.speak(pronunciations={"a": "alias: "})
+    assert (empty.status_code, empty.json()["error"]["param"]) == (400, "pronunciations")
 
 
 def test_a_pause_adds_its_exact_frames_to_a_comma_and_words_keep_their_order(server: Server) -> None:
@@ -47,6 +56,34 @@ def test_a_pause_adds_its_exact_frames_to_a_comma_and_words_keep_their_order(ser
     assert [word["word"] for word in words] == ["hello", "world"]
     assert words[1]["start"] - words[0]["end"] == 24000
     assert len(whole(server, "[pause:2s]")) == 64000
+
+
+def test_instructions_say_it_as_tags_do(server: Server) -> None:
+    for instructions, text, left in (
+        ("Whisper, please.", "[whispers] No! [voice:bob] [whispers] No!", ""),
+        (
+            "Slow and in a PIRATE's voice; don't be loud",
+            "[slowly] No! [voice:bob] [slowly] No!",
+            "pirate's, don't be loud",
+        ),
+    ):
+        found = server.speak(input="No! [voice:bob] No!", instructions=instructions)
+        assert found.content == server.speak(input=text).content
+        assert unquote(found.headers.get("x-skipped", "")) == left
+    both = server.speak(input="No!", instructions="Speak quickly: fast, excited and quiet.")
+    ssml = '<speak><prosody rate="1.375" pitch="+2st">No!</prosody></speak>'
+    louder = server.speak(input=ssml, instructions="quietly", **SSML)
+    assert both.content == louder.content != server.speak(input=ssml, **SSML).content
+    assert (
+        server.speak(input="[normal] No!", instructions="whisper").content
+        == server.speak(input="[whispers] No!").content
+    )
+    for instructions in ("Be yourself.", "Don't whisper.", "[pause]"):
+        refused = server.speak(instructions=instructions)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "instructions")
+    manifest = made(server, input="No!", instructions="whisper")
+    assert manifest["request"]["instructions"] == "whisper"
+    assert verify(server, manifest).json()["equal"]
 
 
 def test_a_mix_is_exact_and_weights_that_scale_give_the_same_bytes(server: Server) -> None:
@@ -128,6 +165,8 @@ def test_the_lexicon_of_a_deployment_is_read(tmp_path: Path) -> None:
     file.write_text(json.dumps(NGINX))
     assert read_lexicon(file).entries == NGINX
     assert read_lexicon(None).entries == {}
+    (pls := tmp_path / "lexicon.pls").write_text(write_pls(NGINX))
+    assert read_lexicon(pls).entries == NGINX
 
 
 # Several voices in one text
