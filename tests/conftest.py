@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["TEST_REDIS"] = config.getoption("--redis")
-    if _PROCESSES_FILE not in os.environ:  # not a process of xdist
+    if not hasattr(config, "workerinput"):
         os.environ[_PROCESSES_FILE] = tempfile.mkstemp(prefix="ancestral-serve-")[1]
     sys.addaudithook(_count_servers)
 

@@ -26,9 +26,8 @@ from ancestral.models.text.characters import FLAG, SEQUENCE, speak_flag, speak_p
 # Mixed voices: ``heart(2)+joe(1)`` has two thirds of heart's speaker vectors and one third of joe's.
 #
 # A mix has one canonical form: voices in the model's order, whole weights without a common divisor. So weights that
-# scale
-# give the same sound, and a mix of one voice is that voice. Jobs, manifests and response headers have the canonical
-# form.
+# scale give the same sound, and a mix of one voice is that voice. Jobs, manifests and response headers have the
+# canonical form.
 
 MAX_VOICES: Final = 8
 _PART: Final = re.compile(r"([^()+]+)(?:\(([^()+]*)\))?")

@@ -338,11 +338,9 @@ def fold(text: SpannedText, start: int, folding: Folding, skipped: list[tuple[in
 # What an angle bracket is follows from what it encloses:
 #
 # - a **tag**: ``<``, a name directly after it (or ``/`` and a name), nothing else but attributes (``name="value"``),
-# and
-#   ``>``; also ``<!--``, ``<?xml`` and the like. Refused: a tag is an instruction, which plain text cannot give.
+#   and ``>``; also ``<!--``, ``<?xml`` and the like. Refused: a tag is an instruction, which plain text cannot give.
 # - an **address**: ``<``, text without white space that has an ``@``, a ``://`` or a dot before a letter, and ``>``.
-# The
-#   address is spoken; the brackets are pauses, like other brackets.
+#   The address is spoken; the brackets are pauses, like other brackets.
 # - everything else is a **comparison**, spoken as "less than" and "greater than".
 
 _NAME: Final = r"[A-Za-z][\w:-]*"

@@ -23,7 +23,7 @@ from ancestral.models.text.rules import Span, cover, disjoint
 
 # A text with what its writer has said about how it is read: the common form of plain text and of SSML.
 #
-# models/text/ssml.py and models/text/ssml.py make it, models/text/frontend.py reads it.
+# This module and models/text/ssml.py make it, models/text/frontend.py reads it.
 
 MAX_PAUSE_SECONDS: Final = 10.0
 """Longest single pause."""

@@ -129,8 +129,7 @@ async def read_pieces(connection: Connection, name: str, start: int, stop: int) 
 # Files and batches of requests, as clients of OpenAI's batch interface upload and read them; and books.
 #
 # A batch or book is driven by whichever API process holds its lease. The results of its lines, or parts, are fields of
-# a
-# hash, one each: a process that takes over sees which are there, and two that drive one for a moment write the same.
+# a hash, one each: a process that takes over sees which are there, and two that drive one for a moment write the same.
 
 Kind = Literal["file", "batch", "book", "dictionary"]
 _LIVES: Final[Mapping[Kind, int]] = {"dictionary": 30 * 86400}

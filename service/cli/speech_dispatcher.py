@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 #
 # speech-dispatcher writes commands to the module's standard input and reads replies, events and sound from its standard
 # output, as "Communication Protocol for Output Modules" in its manual says. It plays the sound itself; so the module
-# does
-# not know a sound device, and what was heard is known without it.
+# does not know a sound device, and what was heard is known without it.
 
 _VOICE_TYPE: Final = re.compile(r"(child_)?(male|female)([123])?")
 _FIRST_TYPE: Final = "male1"

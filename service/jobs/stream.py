@@ -19,7 +19,7 @@ from ancestral.service.broker.job import Begin, Ended, Failure, Job, JobExpired,
 from ancestral.service.errors import Conflict, Overloaded, ServiceError, content_expired, redis_unavailable
 from ancestral.service.jobs.plans import Sampled
 
-# Server-sent events of jobs. Apart from the reader of jobs, which a worker loads: it has no web framework.
+# Server-sent events of jobs.
 
 
 def event(payload: BaseModel | Mapping[str, Any]) -> bytes:

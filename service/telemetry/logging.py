@@ -209,8 +209,7 @@ class RedisOutage:
 #     └── attempt                  worker: until the last symbol has been published; one more span for each retry
 #
 # The context travels in the job's record as a W3C ``traceparent``; an incoming one is continued. Only this module
-# imports
-# OpenTelemetry, which is an extra (``otel``). Without ``traces_endpoint`` nothing is traced.
+# imports OpenTelemetry, which is an extra (``otel``). Without ``traces_endpoint`` nothing is traced.
 
 _PARENT = "traceparent"
 

@@ -168,16 +168,12 @@ def _spell(place: Place, alphabet: Alphabet) -> str:
 # ``heart`` is hibari-tts (Apache-2.0), ``joe`` is Piper's voice of that name (CC0 recordings; Piper itself is a GPL
 # tool of which only the sound is used), and Kokoro-82M has many: StyleTTS 2 (arXiv:2306.07691) with one decoder, and a
 # style for each voice; its weights, as int8 in ONNX, and the styles are Apache-2.0, and the packages that carry them
-# are
-# pinned. All of these models predict a duration for each of their symbols; a phoneme gets the sum of those it was
-# written
-# with.
+# are pinned. All of these models predict a duration for each of their symbols; a phoneme gets the sum of those it was
+# written with.
 #
 # The integer convolutions of Kokoro's graph become products of matrices: onnxruntime multiplies unsigned bytes by
-# signed
-# ones with AMX or VNNI, but only in MatMulInteger; its ConvInteger takes three quarters of the time of a vocoder of
-# int8.
-# The sums are the same integers. Nothing in the graph is random, so the same packages make the same clips.
+# signed ones with AMX or VNNI, but only in MatMulInteger; its ConvInteger takes three quarters of the time of a vocoder
+# of int8. The sums are the same integers. Nothing in the graph is random, so the same packages make the same clips.
 
 Spoken = tuple[NDArray[np.float32], int, list[float]]
 """Sound, its sample rate, and the seconds of every phoneme of the sentence."""

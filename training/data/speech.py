@@ -28,14 +28,12 @@ from ancestral.models.text.phonemes import is_pause
 #
 # F0 is searched in a range of each speaker's own: in a wider one creaks and overtones are taken for pitch. How well the
 # harmonics of each candidate fit the spectrum is SWIPE's measure (Camacho & Harris 2008, section II): the product of
-# the
-# root of the magnitudes with a kernel that is positive at the harmonics of the candidate, negative between them, and
-# falls with the root of the frequency. The path through the candidates is found by dynamic programming, as in RAPT
+# the root of the magnitudes with a kernel that is positive at the harmonics of the candidate, negative between them,
+# and falls with the root of the frequency. The path through the candidates is found by dynamic programming, as in RAPT
 # (Talkin 1995), with one state more for unvoiced frames.
 #
 # On a voice with little periodicity, WORLD's Harvest and DIO found F0 that the harmonics in the spectrum do not have:
-# for
-# ``joe`` its ripple (models/audio/features.py) and that of the mels had a correlation of 0.14; here it is 0.54.
+# for ``joe`` its ripple (models/audio/features.py) and that of the mels had a correlation of 0.14; here it is 0.54.
 
 PitchRange = tuple[float, float]
 """Lowest and highest F0 of the search, in Hz."""
@@ -212,9 +210,8 @@ def analyze(wave: Array, spec: FeatureSpec, pitch_range: PitchRange | None = Non
 #
 # A prepared directory holds ``symbols.npy`` (mu-law, ``uint8 [ΣF * hop]``), ``frames.npy`` (``float16 [ΣF, channels]``)
 # and ``clips.json``: the feature spec, how sound became symbols, where F0 was looked for, and one entry a clip, in
-# order.
-# Where the symbols are an excitation, ``wave.npy`` (``int16 [ΣF * hop]``) has the sound, for other filters than that of
-# the clip's own frames.
+# order. Where the symbols are an excitation, ``wave.npy`` (``int16 [ΣF * hop]``) has the sound, for other filters than
+# that of the clip's own frames.
 
 MINIMUM_FRAMES = 40
 PCM = 32767.0

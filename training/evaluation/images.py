@@ -509,7 +509,7 @@ def _write_rows(requests: Sequence[ImageStreamRequest], drawn: Images, spec: Ima
 
 # The report of ``ancestral evaluate images`` of a network that draws from pictures: autoencoders, portraits.
 
-_SAMPLES, _SHOWN = 4, 12
+_SAMPLES, _ORIGINALS = 4, 12
 """Pictures drawn from every picture, and originals of a sheet."""
 
 
@@ -564,7 +564,7 @@ def reconstruction_report(
         for name, pictures in (("portraits", np.concatenate(list(drawn))), ("uploads", given[chosen])):
             owners = np.tile(people[chosen], len(pictures) // len(chosen))
             report[name] = metrics.retrieval(vectors(pictures), owners, gallery, people)._asdict()
-    shown = spread(len(chosen), _SHOWN)
+    shown = spread(len(chosen), _ORIGINALS)
     out.mkdir(parents=True, exist_ok=True)
     metrics.write_rows([pixels_of(one[shown], task.spec) for one in (given[chosen], *drawn)], out / SHEET)
     return report

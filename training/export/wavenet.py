@@ -34,8 +34,8 @@ from ancestral.training.export.graph import Graph, WeightFile
 #
 # In a model that predicts F0 before the mels, ``pitch`` has these inputs of ``decode`` and gives ``pitch [B, F, 2]``,
 # log-F0 and the logit of voicing. Further inputs of ``decode`` are ``pitch``, with voicing, and ``ripple [B, F,
-# bands]``
-# (:func:`ancestral.models.audio.features.harmonic_ripple`), and its ``frames`` are the mels, ``[B, F, bands]``.
+# bands]`` (:func:`ancestral.models.audio.features.harmonic_ripple`), and its ``frames`` are the mels, ``[B, F,
+# bands]``.
 
 
 def acoustic_graphs(spec: AcousticSpec, weights: WeightFile) -> list[Graph]:

@@ -26,11 +26,10 @@ from ancestral.training.model_card import card
 # A small discriminator that keeps predicted mels as sharp as natural ones.
 #
 # A mean absolute error alone gives the median of all mels that a sentence could have, which is smoother than any of
-# them.
-# So a patch discriminator (Isola et al. 2017, arXiv:1611.07004, section 3.2.2) learns to tell predicted mels from
-# natural
-# ones, with the losses of least squares (Mao et al. 2017, arXiv:1611.04076), and the acoustic model learns to be taken
-# for natural and to match the discriminator's features (as GANSpeech, Yang et al. 2021, arXiv:2106.15153, section 2.2).
+# them. So a patch discriminator (Isola et al. 2017, arXiv:1611.07004, section 3.2.2) learns to tell predicted mels from
+# natural ones, with the losses of least squares (Mao et al. 2017, arXiv:1611.04076), and the acoustic model learns to
+# be taken for natural and to match the discriminator's features (as GANSpeech, Yang et al. 2021, arXiv:2106.15153,
+# section 2.2).
 
 _CHANNELS = (16, 32, 48, 64)
 _SLOPE = 0.2

@@ -189,7 +189,6 @@ def test_thousands_of_requests_are_refused_by_name_or_honoured(server: Server, d
 
 
 Strategies = dict[str, st.SearchStrategy[Any]]
-QUICK, FULL = 200, 3_000
 A_CONNECTION: Final = 15
 """Messages over one connection, which is closed after 20 errors."""
 MESSAGES_SEED: Final = st.integers(0, 2**63 - 1)
