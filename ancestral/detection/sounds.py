@@ -40,6 +40,11 @@ _CLEAR_BITS: Final = 60.0
 """Evidence at which another sentence of the same request counts as found."""
 _CLOSE: Final = 0.97
 """Correlation of a sound and a lossy file of it: above 0.99 in MP3 and Opus, below 0.46 with another seed."""
+_CLOSE_BLOCK: Final = 0.8
+"""The same of each block of :data:`_BLOCK` samples that can be heard, so that no part of the sound is another one."""
+_BLOCK: Final = 8000
+_AUDIBLE: Final = 1e-3
+"""Energy of such a block, of the loudest one's."""
 _PLAIN_BITS: Final = 7.0
 """A recording with fewer bits a symbol (of eight) might be the model's."""
 
@@ -211,12 +216,28 @@ def _correlated(wave: Wave, again: Wave) -> dict[str, Any]:
     size = 1 << (len(wave) + len(again) - 1).bit_length()
     products = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(again, size).conj(), size)
     norm = float(np.linalg.norm(wave) * np.linalg.norm(again))
-    correlation = float(np.abs(products).max()) / norm if norm else 0.0
+    best = int(products.argmax())
+    correlation = float(products[best]) / norm if norm else 0.0
+    offset = best if best < len(wave) else best - size
     return {
-        "status": "close" if correlation > _CLOSE else "differs",
+        "status": "close" if correlation > _CLOSE and _close_throughout(wave, again, offset) else "differs",
         "samples": len(wave),
         "correlation": round(correlation, 4),
     }
+
+
+def _close_throughout(wave: Wave, again: Wave, offset: int) -> bool:
+    """Whether two sounds are close in every block; ``wave`` is behind by so many samples."""
+    one, other = wave[max(offset, 0) :], again[max(-offset, 0) :]
+    length = min(len(one), len(other))
+    if max(len(wave), len(again)) - length > _BLOCK:
+        return False
+    edges = range(0, length, _BLOCK)
+    products = [np.add.reduceat(a[:length].astype(np.float64) * b[:length], edges) for a, b in
+                ((one, other), (one, one), (other, other))]  # fmt: skip
+    energy = np.maximum(products[1], products[2])
+    heard = energy > _AUDIBLE * energy.max()
+    return bool((products[0] > _CLOSE_BLOCK * np.sqrt(products[1] * products[2]))[heard].all())
 
 
 def model_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Search) -> dict[str, Any]:

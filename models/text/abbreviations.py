@@ -155,6 +155,15 @@ _STREETS: Final = _TABLE.entries("streets")
 _NAME_BEFORE: Final = re.compile(r"(?:\b[A-Z][a-z]*|\d+(?:st|nd|rd|th))\s+$")
 _CAPITAL_AFTER: Final = re.compile(r"\s+(?![NS][EW]\b)[A-Z]")
 _LONGEST_NAME: Final = 24
+_TOWN_BEFORE: Final = re.compile(r"([a-z,;:] )?[A-Z][\w'-]*, $")
+_STATES_OR_NAMES: Final = ("Miss", "Mo", "Del")
+
+
+def _dotted_state(match: re.Match[str]) -> str:
+    """A state after its town: "in Jackson, Miss."; not "Yes, Miss."."""
+    town = _TOWN_BEFORE.search(match.string, max(0, match.start() - _LONGEST_NAME), match.start())
+    known = town is not None and (town[1] or match[1] not in _STATES_OR_NAMES)
+    return _DOTTED_STATES[match[1]] + stop(match) if known else match[0]
 
 
 def stop(match: re.Match[str]) -> str:
@@ -287,7 +296,7 @@ _PLACES: Final[tuple[Rule, ...]] = (
     rule("A", r"\b[Aa]pt\.?(?= +(?:number )?\d)", lambda _: "apartment"),
     rule("(", rf"\(([DRI])-({_STATE})\)", lambda m: f" , {_PARTIES[m[1]]} , {_STATES[m[2]]} , "),
     rule(" ", rf"(?<=[a-z.,] )({_STATE}|DC|D\.C\.),? (\d{{5}}(?:-\d{{4}})?)\b", _state),
-    rule(",", rf"(?<=[a-z], )({'|'.join(_DOTTED_STATES)})\.", lambda m: _DOTTED_STATES[m[1]] + stop(m)),
+    rule(",", rf"(?<=[a-z], )({'|'.join(_DOTTED_STATES)})\.", _dotted_state),
     rule(",", rf"(?<=[a-z], )({_BARE_STATE})(?=[\s,.;!?)]|$)", lambda m: _STATES[m[1]]),
 )
 _RULES: Final[tuple[Rule, ...]] = (

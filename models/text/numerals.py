@@ -237,6 +237,8 @@ HOSTS: Final[tuple[Rule, ...]] = (
     number_rule(":", r"(?<![\w:])(?:[\dA-Fa-f]{0,4}:){2,7}[\dA-Fa-f]{0,4}(?![\w:])", _ipv6),
 )
 """Addresses in a network."""
+_COUNTED: Final = r" ?(?!(?:after|and|as|because|errors?|for|if|in|instead|on|or|to|until|when|with)\b)[a-z%]"
+"""What follows a number that counts something: "returned 450 books", but "returned 404 for it"."""
 CODE_RULES: Final[tuple[Rule, ...]] = (
     number_rule("xb", r"\b0([xb])([\dA-Fa-f]+)\b", lambda m: f"zero {LETTER}{m[1]} {each(m[2])}"),
     # Hashes and UUIDs.
@@ -287,7 +289,9 @@ CODE_RULES: Final[tuple[Rule, ...]] = (
     # Status codes, graphics cards, videos, airliners.
     number_rule(LONG_NUMBER, r"\b(HTTP(?:/\d(?:\.\d)?)? |[GR]TX |RX )(\d{3,4})\b", lambda m: f"{m[1]} {pairs(m[2])}"),
     number_rule(
-        LONG_NUMBER, r"\b((?i:returns?|returned|throws?) )([45]\d\d)(?![\w,.]*\d)", lambda m: f"{m[1]}{pairs(m[2])}"
+        LONG_NUMBER,
+        rf"\b((?i:returns?|returned|throws?) )([45]\d\d)(?![\w,.]*\d|{_COUNTED})",
+        lambda m: f"{m[1]}{pairs(m[2])}",
     ),
     number_rule(LONG_NUMBER, r"\b(480|720|1080|1440|2160)([pi])\b", lambda m: f"{pairs(m[1])} {LETTER}{m[2]}"),
     number_rule(LONG_NUMBER, r"\bH\.(26\d)\b", lambda m: f"{LETTER}h dot {pairs(m[1])}"),
@@ -329,7 +333,7 @@ _MAYBE_BEFORE_DAY: Final = re.compile(r"\b(?:by|before|after|from|through|to) +$
 _FRACTION_AFTER: Final = re.compile(r" (?:of|cups?|inch|inches|mile|tsp|tbsp|oz|in)\b")
 _USUAL: Final = {"1", "16", "20", "24", "25", "30", "32", "64", "100"}
 """Numbers of usual fractions."""
-_DAY_AFTER: Final = re.compile(r" (?:at|@|via|from|with)\s")
+_DAY_AFTER: Final = re.compile(r" (?:at|@|via)\s")
 _SUM_BEFORE: Final = re.compile(r"(?:[=+*/-]|\b(?:is|equals|plus|minus|times|of|by)) *$")
 _LONGEST_DAY_BEFORE: Final = 16
 _LAST_MONTH: Final = 12

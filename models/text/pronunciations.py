@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.g2p import plural
-from ancestral.models.text.ipa import is_arpabet, parse_phonemes
+from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS, is_arpabet, parse_phonemes
 from ancestral.models.text.languages.language import LANGUAGES
 
 Phones = tuple[str, ...]
@@ -114,7 +114,7 @@ def _is_in_address(text: str, start: int, end: int) -> bool:
 
 def _checked(entry: str, phonemes: str) -> dict[str, tuple[Phones, ...]] | str:
     """The words of an entry by the language of the text that it is in; or what is read for it."""
-    if len(entry) > MAX_WORD_CHARACTERS or not _WORD.fullmatch(entry):
+    if len(entry) > MAX_WORD_CHARACTERS or not _WORD.fullmatch(entry) or not entry.isprintable():
         shown = entry[:MAX_WORD_CHARACTERS]
         raise PronunciationError(
             f"{shown!r}: must be a word of at most {MAX_WORD_CHARACTERS} characters, or several with one space "
@@ -123,6 +123,9 @@ def _checked(entry: str, phonemes: str) -> dict[str, tuple[Phones, ...]] | str:
     if phonemes.startswith(ALIAS):
         if not (alias := phonemes.removeprefix(ALIAS).strip()):
             raise PronunciationError(f"{entry!r}: the alias is empty")
+        if len(phonemes) > MAX_PHONEME_CHARACTERS or not alias.isprintable():
+            most = MAX_PHONEME_CHARACTERS - len(ALIAS)
+            raise PronunciationError(f"{entry!r}: the alias must have at most {most} characters, on one line")
         return alias
     read: dict[str, tuple[Phones, ...]] = {}
     refused: UnsupportedText | None = None
@@ -208,6 +211,8 @@ _WITHIN: Final[Mapping[str, tuple[str | None, ...]]] = {
     **dict.fromkeys(("grapheme", "phoneme", "alias", "example"), ("lexeme",)),
 }
 """The elements, and what each may stand in."""
+_ANYTHING: Final = ""
+"""An element in ``<metadata>``."""
 
 
 def in_alphabet(phonemes: str, alphabet: str) -> str:
@@ -268,19 +273,18 @@ class _Reader(XmlReader):
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         parent = self._open[-1][0] if self._open else None
-        if parent != "metadata":
-            if parent not in _WITHIN.get(name, ()):
-                raise PronunciationError(f"PLS may not have <{name[:40]}> {f'in <{parent}>' if parent else 'outside'}")
-            self._open.append((name, attributes))
+        if parent in ("metadata", _ANYTHING):
+            name = _ANYTHING
+        elif parent not in _WITHIN.get(name, ()):
+            raise PronunciationError(f"PLS may not have <{name[:40]}> {f'in <{parent}>' if parent else 'outside'}")
+        self._open.append((name, attributes))
         self._data = []
 
     def text(self, data: str) -> None:
         self._data.append(data)
 
     def end(self, name: str) -> None:
-        if self._open[-1][0] != name:  # in <metadata>
-            return
-        _, attributes = self._open.pop()
+        name, attributes = self._open.pop()
         text = " ".join("".join(self._data).split())
         if name == "grapheme":
             self._graphemes.append(text)

@@ -212,7 +212,7 @@ TAG: Final = re.compile(rf"\[(?P<way>{'|'.join(WAYS).replace('-', '[ -]')})\]", 
 
 
 _CLAUSE: Final = re.compile(r"[.,;:!?\n]|\bbut\b")
-_NEGATION: Final = re.compile(r"\b(?:not?|never|without|avoid|less)\b|n['’]t\b")
+_NEGATION: Final = re.compile(r"\b(?:not?|never|without|avoid|less|hardly|barely|stop|tired of)\b|n['’]t\b")
 _PLAIN: Final = (
     "a all an and as at be he her his in is it its like more of on or please read say she should sound speak speaking "
     "style talk text that the their they this to tone use using very voice way with you your"

@@ -125,6 +125,14 @@ def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector):
     for other, status in ((seed, "close"), (seed + 1, "differs")):
         lossy = detector.detect(encode_file([wave], "opus", 16000), seed=other, text=TEXT, recipe={"voice": "nova"})
         assert lossy["recipe"]["status"] == status
+    long = " ".join([TEXT] * 6)
+    wave = ancestral.load().voice("nova").speak(long, seed=seed).samples
+    spliced = wave.copy()
+    spliced[8_000:16_000] = wave[16_000:24_000]
+    for sound, status in ((wave, "close"), (spliced, "differs")):
+        file = encode_file([sound], "opus", 16000)
+        answer = detector.detect(file, seed=seed, text=long, recipe={"voice": "nova"}, seconds=120.0)["recipe"]
+        assert (answer["status"], answer["correlation"] > 0.9) == (status, True)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from ancestral.service.speech.elevenlabs.dictionaries import (
     RulesOfDictionary,
     add,
     describe,
+    entries_in,
     entries_of,
     find,
 )
@@ -70,7 +72,7 @@ async def add_from_file(
 ) -> ElevenLabsDictionary:
     """The same entries again are the same dictionary."""
     try:
-        entries = read_pls((await form.file.read()).decode("utf-8-sig"))
+        entries = await asyncio.to_thread(read_pls, (await form.file.read()).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InvalidRequest("file: it is not UTF-8", param="file", code="unsupported_file") from error
     except PronunciationError as error:
@@ -95,9 +97,9 @@ async def list_dictionaries(
 
 
 @router.get("/{pronunciation_dictionary_id}", summary="Get a pronunciation dictionary")
-async def get_dictionary(dictionary: _Own) -> ElevenLabsDictionary:
+async def get_dictionary(service: Service, dictionary: _Own) -> ElevenLabsDictionary:
     """A dictionary and its rules."""
-    return describe(dictionary, rules=True)
+    return describe(dictionary, entries=await entries_in(service, dictionary))
 
 
 @router.get(
@@ -109,7 +111,7 @@ async def get_dictionary(dictionary: _Own) -> ElevenLabsDictionary:
 async def download_dictionary(version_id: _Id, service: Service, caller: CallerDep, dictionary: _Own) -> Response:
     """The rules as W3C's Pronunciation Lexicon Specification writes them."""
     await find(service, caller, dictionary["id"], version_id)
-    return Response(write_pls(dictionary["entries"]), media_type=_PLS)
+    return Response(write_pls(await entries_in(service, dictionary)), media_type=_PLS)
 
 
 @router.patch("/{pronunciation_dictionary_id}", summary="Delete a pronunciation dictionary")

@@ -277,7 +277,7 @@ class MultiContextConnection(WsConnection):
         if context is not None:
             if context.runner.session_state.closing:
                 raise InvalidRequest("text: the context has been closed", param="text", code="wrong_order")
-            if given := message.model_fields_set & _SETTINGS:
+            if given := {name for name in _SETTINGS if getattr(message, name) is not None}:
                 reason = f"{min(given)}: only the first message of a context has settings"
                 raise InvalidRequest(reason, param=min(given), code="wrong_order")
             return context

@@ -182,8 +182,8 @@ def test_fields_that_change_nothing(aliased: Server) -> None:
     plain = aliased.speak().content
     assert aliased.speak(stream=True, user="u1", instructions="").content == plain
     assert aliased.speak(stream=False).content == plain
-    error = check_envelope(aliased.speak(instructions="Whisper."), 400, "instructions")
-    assert "pitch" in error["message"]
+    error = check_envelope(aliased.speak(instructions="Sound like a pirate."), 400, "instructions")
+    assert "whisper" in error["message"]
     pixels = draw(aliased)
     again = draw(aliased, background="auto", moderation="low", quality="auto", user="u1")
     assert np.array_equal(pixels[0], again[0])

@@ -63,6 +63,7 @@ def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: s
             "speed": 2.0,
             "pitch": -2.0,
             "intonation": 0.5,
+            "instructions": "",
             "seed": int(content.headers["x-seed"]),
             "temperature": 0.9,
             "sample_rate": 24000,

@@ -223,7 +223,7 @@ def _bob_is(changed: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_cut, b"tiny: weights.safetensors"), (_cut, b"rgb: weights.safetensors"),
+        (_cut, b"tiny: wavenet: weights.safetensors"), (_cut, b"rgb: pixelcnn: weights.safetensors"),
         (_other_kind, b"rgb: an image model needs the checkpoint of an image network"), (_no_voices, b"rgb: voices"),
         (_swap, b"tiny: needs the checkpoint of a speech network"),
         (_other_hop, b"tiny: the acoustic model makes frames of (66, 80, 16000)"),

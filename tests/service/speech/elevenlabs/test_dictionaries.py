@@ -123,7 +123,7 @@ def test_rules_that_cannot_be_used(server: Server, changes: dict[str, Any], para
 
 PLS = """<?xml version="1.0" encoding="UTF-8"?>
 <lexicon version="1.0" xmlns="http://www.w3.org/2005/01/pronunciation-lexicon" alphabet="ipa" xml:lang="en-US">
-  <metadata><rdf:about xmlns:rdf="a"><grapheme>no</grapheme></rdf:about></metadata>
+  <metadata><lexicon><metadata><grapheme>no</grapheme></metadata></lexicon></metadata>
   <lexeme><grapheme>Ann &amp; Co</grapheme><grapheme>A&lt;B</grapheme>
     <alias>R and D</alias><alias>never</alias></lexeme>
   <lexeme role="noun"><grapheme>
@@ -173,6 +173,9 @@ def test_a_file_that_cannot_be_used_is_refused(server: Server) -> None:
         b"",
         f"<!DOCTYPE lexicon [{BOMB}]><lexicon/>",
         PLS.replace("A&lt;B", "..."),
+        PLS.replace("A&lt;B", "a\u200bb"),
+        PLS.replace("R and D", "R" * 257),
+        PLS.replace("<example>A tomato.</example>", "".join(f"<grapheme>w{n}</grapheme>" for n in range(9000))),
     ):
         refused = Dictionaries(server).add_file(document)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "file"), refused.text

@@ -321,6 +321,7 @@ def test_an_error_ends_its_context_alone(server: Server) -> None:
             connection,
             {"text": "слово. ", "context_id": "a", "flush": True},
             {"text": "Hello.", "context_id": "b"},
+            {"text": "More.", "context_id": "b", "voice_settings": None},
             {"text": "More.", "context_id": "b", "voice_settings": {"speed": 1.0}},
             {"text": "A vision. ", "context_id": "d"},
             {"text": "Hello.", "context_id": "c"},
