@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ from ancestral.service.broker.job import key
 from tests.chaos.support import SECONDS, House, Process, connected, order
 from tests.service.servers import Server
 from tests.service.ws_client import CONFIG, SpeechConnection, talking
-from tests.waiting import eventually
+from tests.waiting import awaited, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -233,6 +234,14 @@ def talked_by(house: House, worker: Process) -> list[str]:
     return [each["job_id"] for each in utterances if house.holder(each["job_id"]) == worker.pid]
 
 
+def caught_talking(house: House, worker: Process) -> list[str]:
+    """The same of a worker that is stopped meanwhile, or they might end before it does; without any it goes on."""
+    worker.send(signal.SIGSTOP)
+    if not (found := talked_by(house, worker)):
+        worker.send(signal.SIGCONT)
+    return found
+
+
 def test_everything_is_replaced_under_load(house: House) -> None:
     settings = {"drain_seconds": DRAIN_SECONDS, "shutdown_seconds": GRACE_SECONDS}
     with ExitStack() as stack, house.workers(2) as workers, Balancer() as balancer:
@@ -244,8 +253,9 @@ def test_everything_is_replaced_under_load(house: House) -> None:
             load.go_on(CLIENTS)
             for worker in workers:
                 stack.enter_context(house.workers(1))
-                eventually(partial(talked_by, house, worker))
-                talked += talked_by(house, worker)
+                talked += awaited(partial(caught_talking, house, worker))
+                worker.send(signal.SIGTERM)
+                worker.send(signal.SIGCONT)
                 assert worker.end() == 0
                 load.go_on(CLIENTS)
             for server in servers:
