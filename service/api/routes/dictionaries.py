@@ -41,7 +41,7 @@ class FileOfDictionary(Described):
 
     file: UploadFile
     """[PLS](https://www.w3.org/TR/pronunciation-lexicon/) in UTF-8."""
-    name: DictionaryName
+    name: Annotated[DictionaryName, Field(examples=["names"])]
     description: str | None = Field(default=None, max_length=1024)
 
 
