@@ -32,7 +32,7 @@ from ancestral.models.text.frontend import skipped
 from ancestral.models.text.languages.language import primary
 from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS, Prosody
 from ancestral.models.text.script import Cast, Speaker, read_instructions
-from ancestral.requests import MAX_NAME_CHARACTERS, MAX_NAMES, Speak
+from ancestral.requests import CONTROLS, MAX_NAME_CHARACTERS, MAX_NAMES, Speak
 
 _NAME: Final = re.compile(r"[^\s\[\]:](?:[^\[\]:\r\n]*[^\s\[\]:])?")
 
@@ -306,11 +306,11 @@ def utterance(
     lexicon = catalog.pronunciations | read_pronunciations(request.pronunciations)
     check_language(language)
     cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
-    way = _way(request.instructions)
-    script, said = read_cast(text, lexicon, param, cast, request.input_format, way)
+    delivery = _delivery(request.instructions)
+    script, said = read_cast(text, lexicon, param, cast, request.input_format, delivery)
     sentences = tuple(with_closing_pause(sentence, request) for _, turn in said for sentence in turn)
     if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
-        param = "instructions" if way.semitones else param
+        param = "instructions" if delivery.semitones else param
         message = f"{param}: the pitch of {model.entry.id} cannot be changed"
         raise InvalidRequest(message, param=param, code="unsupported_parameter")
     return Utterance(
@@ -325,21 +325,19 @@ def utterance(
         sentences=sentences,
         voices=tuple((name, cast.find(name).voice) for name in cast.names),
         turns=_turns(model, cast, said),
-        **request.model_dump(
-            include={"input_format", "speed", "pitch", "intonation", "sentence_pause", "instructions"}
-        ),
+        **request.model_dump(include={*CONTROLS} - {"language", "pronunciations", "voices"}),
     )
 
 
-def _way(instructions: str) -> Prosody:
+def _delivery(instructions: str) -> Prosody:
     """How instructions have a text said; raises InvalidRequest if nothing of them can be done."""
-    way, _ = read_instructions(instructions)
-    if way is None and instructions.strip():
+    delivery, _ = read_instructions(instructions)
+    if delivery is None and instructions.strip():
         message = (
             "instructions: there is no word of tags in them, such as whisper, slow, fast, quiet, loud, excited, calm"
         )
         raise InvalidRequest(message, param="instructions", code="unsupported_parameter")
-    return way or _AS_IT_IS
+    return delivery or _AS_IT_IS
 
 
 def _turns(model: SpeechModel, cast: Cast, said: Sequence[tuple[Speaker, list[Sentence]]]) -> tuple[Turn, ...]:
@@ -423,11 +421,11 @@ def read_text(
 
 
 def read_cast(
-    text: str, lexicon: Pronunciations, param: str, cast: Cast, input_format: InputFormat, way: Prosody = _AS_IT_IS
+    text: str, lexicon: Pronunciations, param: str, cast: Cast, input_format: InputFormat, delivery: Prosody = _AS_IT_IS
 ) -> tuple[Script, list[tuple[Speaker, list[Sentence]]]]:
     """:func:`read_text` of a text that several voices can speak: the sentences of each in turn."""
     try:
-        script = parse_text(text, input_format, lexicon, cast=cast).said(way)
+        script = parse_text(text, input_format, lexicon, cast=cast).delivered(delivery)
         said = spoken(script, cast.default)
     except UnsupportedText as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code=error.code) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from html import escape
 from typing import Any, Final, NamedTuple, NoReturn, Self
 from xml.parsers import expat
@@ -112,6 +113,7 @@ def _is_in_address(text: str, start: int, end: int) -> bool:
     return _IN_ADDRESS.search(left + right) is not None
 
 
+@lru_cache(4096)  # up to 5 ms each, for every request that names a dictionary
 def _checked(entry: str, phonemes: str) -> dict[str, tuple[Phones, ...]] | str:
     """The words of an entry by the language of the text that it is in; or what is read for it."""
     if len(entry) > MAX_WORD_CHARACTERS or not _WORD.fullmatch(entry) or not entry.isprintable():

@@ -130,15 +130,15 @@ class Script:
             yield piece, shown, start
             last, start = shown[-1:] or last, start + len(shown)
 
-    def said(self, way: Prosody) -> Script:
-        """This script in a way of saying, which holds beside what it says itself."""
-        if way == Prosody():
+    def delivered(self, delivery: Prosody) -> Script:
+        """This script with a delivery of all of it, which holds beside what it says itself."""
+        if delivery == Prosody():
             return self
-        pieces: list[Piece] = [way]
+        pieces: list[Piece] = [delivery]
         for piece in self.pieces:
-            pieces.append(way.beside(piece) if isinstance(piece, Prosody) else piece)
+            pieces.append(delivery.beside(piece) if isinstance(piece, Prosody) else piece)
             if isinstance(piece, Speaker):
-                pieces.append(way)
+                pieces.append(delivery)
         return Script(tuple(pieces))
 
     def turns(self, default: Speaker) -> Iterator[tuple[Speaker, Script, int]]:
@@ -188,7 +188,7 @@ def pause_of(number: str, unit: str, shown: str) -> Pause | None:
 # Tags in plain text for how it is said, as ElevenLabs' v3 has them: ``[whispers]``, ``[slowly]``. What rate, pitch,
 # level and voicing can do is done, up to the next tag or voice; others are known, and left out.
 
-_WAYS: Final[tuple[tuple[Prosody | Pause | None, str], ...]] = (
+_TAGS: Final[tuple[tuple[Prosody | Pause | None, str], ...]] = (
     (Prosody(), "normal normally neutral"),
     (Prosody(whispered=True), "whisper whispers whispered whispering"),
     (Prosody(rate=0.75), "slow slowly slower drawn-out"),
@@ -205,9 +205,9 @@ _WAYS: Final[tuple[tuple[Prosody | Pause | None, str], ...]] = (
     (None, "coughs clears-throat sniffs snorts sings singing hums angry angrily annoyed sarcastic sarcastically"),
     (None, "curious nervous nervously mischievously surprised thoughtful confused frustrated"),
 )
-WAYS: Final[Mapping[str, Prosody | Pause | None]] = {word: way for way, words in _WAYS for word in words.split()}
+DELIVERIES: Final[Mapping[str, Prosody | Pause | None]] = {word: how for how, words in _TAGS for word in words.split()}
 """What each word comes to; None if nothing does what it says. A space may stand for the hyphen."""
-TAG: Final = re.compile(rf"\[(?P<way>{'|'.join(WAYS).replace('-', '[ -]')})\]", re.IGNORECASE)
+TAG: Final = re.compile(rf"\[(?P<delivery>{'|'.join(DELIVERIES).replace('-', '[ -]')})\]", re.IGNORECASE)
 """A tag. Any other word in brackets is text."""
 
 
@@ -227,28 +227,28 @@ def read_instructions(text: str) -> tuple[Prosody | None, list[str]]:
         None for a description that has nothing that can be done.
     """
     plain = _PLAIN.split()
-    ways: dict[Prosody, None] = {}
+    deliveries: dict[Prosody, None] = {}
     left: dict[str, None] = {}
     for clause in map(str.strip, _CLAUSE.split(text.lower())):
         if _NEGATION.search(clause):
             left[clause] = None
             continue
         for word in re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", clause):
-            if isinstance(way := WAYS.get(word), Prosody):
-                ways[way] = None
+            if isinstance(delivery := DELIVERIES.get(word), Prosody):
+                deliveries[delivery] = None
             elif word not in plain:
                 left[word] = None
-    return (reduce(Prosody.beside, ways) if ways else None), list(left)
+    return (reduce(Prosody.beside, deliveries) if deliveries else None), list(left)
 
 
 def left_out(text: str) -> list[str]:
     """The tags of a plain text that nothing does."""
-    return [match[0] for match in TAG.finditer(text) if way_of(match) is None]
+    return [match[0] for match in TAG.finditer(text) if delivery_of(match) is None]
 
 
-def way_of(match: re.Match[str]) -> Prosody | Pause | None:
+def delivery_of(match: re.Match[str]) -> Prosody | Pause | None:
     """What one match of :data:`TAG` comes to."""
-    return WAYS[match["way"].lower().replace(" ", "-")]
+    return DELIVERIES[match["delivery"].lower().replace(" ", "-")]
 
 
 # What is spoken: tokens of a text, word by word and mark by mark, and sentences of phonemes.

@@ -249,9 +249,9 @@ def _directive(match: re.Match[str], start: int, language: str) -> Iterator[scri
         texts = written.split() if len(words) > 1 else [written]
         yield script.Pronounced(written, tuple(zip(texts, words, strict=True)))
         return
-    if match["way"] is not None:
-        if (way := script.way_of(match)) is not None:
-            yield way
+    if match["delivery"] is not None:
+        if (delivery := script.delivery_of(match)) is not None:
+            yield delivery
         return
     if match["voice"] is not None:  # plain text has none left
         raise UnsupportedText(f"{shown!r} (at position {start}): SSML names a voice by <voice name>")

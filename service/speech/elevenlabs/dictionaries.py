@@ -151,7 +151,7 @@ async def add(
         message = f"{param}: {len(entries)} rules; a dictionary has 1 to {MAX_PRONUNCIATIONS}"
         raise InvalidRequest(message, param=param, code="too_many_rules")
     try:
-        await asyncio.to_thread(Pronunciations, entries)  # five milliseconds an entry
+        await asyncio.to_thread(Pronunciations, entries)  # up to 5 ms an entry
     except PronunciationError as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code="unsupported_phonemes") from error
     digest = hashlib.sha256(json.dumps([caller.name, list(entries.items())]).encode()).hexdigest()[:24]

@@ -111,7 +111,7 @@ HEADERS: Final = ("last-event-id", "range", "if-range", "if-none-match", "prefer
 HEADER_VALUES: Final = st.sampled_from(
     ("", "0-0", "9-9", "x", "bytes=0-1", "bytes=9-1", "bytes=-", '"a"', "*", "respond-async", "text/html", "a" * 300)
 )
-QUICK, FULL = 150, 3_000
+QUICK, QUICK_MESSAGES, FULL = 150, 200, 3_000
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ SPEECH: Final[list[Strategies]] = [
     {"type": st.just("input.done")},
     {"type": st.just("input.cancel")},
 ]  # fmt: skip
-PICTURES: Final[list[Strategies]] = [
+PICTURE_MESSAGES: Final[list[Strategies]] = [
     {
         "type": st.just("image.generate"), "model": st.just("rgb"), "prompt": st.sampled_from(("cat", "DOG")),
         "style": st.just("oil"), "n": st.integers(1, 3), "seed": MESSAGES_SEED, "temperature": st.floats(0, 2),
@@ -301,13 +301,13 @@ def flood_elevenlabs(server: Server, count: int) -> int:
 def check_message_flood(server: Server, count: int) -> None:
     with server.unharmed():
         sent = flood_messages(server, native.PATH, SPEECH, count // 2)
-        sent += flood_messages(server, images.PATH, PICTURES, count // 2)
+        sent += flood_messages(server, images.PATH, PICTURE_MESSAGES, count // 2)
         sent += flood_elevenlabs(server, count // 10)
     assert sent >= count
 
 
 def test_wrong_messages_are_named(server: Server) -> None:
-    check_message_flood(server, QUICK)
+    check_message_flood(server, QUICK_MESSAGES)
 
 
 @pytest.mark.slow
@@ -335,7 +335,7 @@ def pictures_of(connection: ClientConnection, request: dict[str, Any]) -> None:
 
 def test_requests_for_pictures_are_honoured(server: Server) -> None:
     messages = Messages(images.PATH)
-    kind = PICTURES[0]
+    kind = PICTURE_MESSAGES[0]
     allowed = changed(kind, frozenset(("type", "model"))).filter(
         lambda message: messages.allow(message) and message.get("type") == "image.generate"
     )

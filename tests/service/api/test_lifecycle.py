@@ -366,7 +366,7 @@ SPARE = 4
 """Files and keys that come and go, whatever is asked."""
 KEPT_SECONDS = 10
 FORMS = list(MEDIA_TYPES)
-LONG = "The birch canoe slid on. " * 60
+LONG_INPUT = "The birch canoe slid on. " * 60
 
 
 def ask(client: httpx.Client, number: int) -> None:
@@ -375,7 +375,7 @@ def ask(client: httpx.Client, number: int) -> None:
     form["stream_format"] = "sse" if number % 7 == 0 else "audio"
     path, body = ("generations", GENERATION) if number % 9 == 0 else ("speech", SPEECH)
     leaves = path == "speech" and number % 5 == 0
-    body = body | form | ({"input": LONG} if leaves else {})
+    body = body | form | ({"input": LONG_INPUT} if leaves else {})
     with client.stream("POST", f"/v1/audio/{path}", json=body) as response:
         assert response.status_code == 200
         pieces = response.iter_raw()
