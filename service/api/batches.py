@@ -15,14 +15,15 @@ from pydantic import ConfigDict, Field, ValidationError
 from ancestral import requests
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.api.background import carry_out_parts, submit_part
-from ancestral.service.api.deps import sound_of, speech_object
+from ancestral.service.api.responses import sound_of, speech_object
 from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, PayloadTooLarge, ServiceError, envelope, status_of
 from ancestral.service.images.stream import ImageReader, images_object, signed_files
 from ancestral.service.jobs.planning import image_job, prepared
-from ancestral.service.jobs.plans import Identified, JobSpec, ListPage
+from ancestral.service.jobs.plans import JobSpec
+from ancestral.service.jobs.schemas import Identified, ListPage
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
 

@@ -21,7 +21,7 @@ from ancestral.errors import AncestralError
 from ancestral.service.errors import status_of
 from ancestral.service.images.schemas import ImageGenerate
 from ancestral.service.jobs.planning import job_of
-from ancestral.service.jobs.plans import JobsQuery
+from ancestral.service.jobs.schemas import JobsQuery
 from ancestral.service.settings import Settings
 from ancestral.service.speech.elevenlabs.schemas import FirstMessage, StreamQuery, TextToSpeech
 from ancestral.service.speech.session.state import InputText, SessionConfig

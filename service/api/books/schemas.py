@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from ancestral import requests
 from ancestral.models.entries import SPEEDS
-from ancestral.service.jobs.plans import Identified, JobError, ListPage
+from ancestral.service.jobs.schemas import Identified, JobError, ListPage
 
 BOOK_ID = requests.pattern(r"^book_[0-9a-f]{24}$", "the id of a book: book_ and 24 hexadecimal digits")
 BOOK_EXAMPLE = "book_0123456789abcdef01234567"

@@ -15,7 +15,7 @@ from ancestral.requests import Described
 from ancestral.service.api.books.schemas import BookEvent, BookObject
 from ancestral.service.api.http.errors import PROBLEM
 from ancestral.service.errors import NotReady, Overloaded
-from ancestral.service.jobs.plans import JobEvent, JobObject, Manifest
+from ancestral.service.jobs.schemas import JobEvent, JobObject, Manifest
 from ancestral.service.speech.schemas import Phonemized
 
 

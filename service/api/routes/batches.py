@@ -36,7 +36,7 @@ from ancestral.service.api.batches import (
 )
 from ancestral.service.api.books import schemas
 from ancestral.service.api.books.work import book_folder, delete_book, describe_book, extent_of, planned
-from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service, base_url, disposition_of
+from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service, base_url
 from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.body_route import (
     MULTIPART,
@@ -48,6 +48,7 @@ from ancestral.service.api.http.body_route import (
     file_responses,
 )
 from ancestral.service.api.http.openapi import event_stream
+from ancestral.service.api.responses import disposition_of
 from ancestral.service.api.routes.jobs import C2PA, CAPTIONS, KEEP_ALIVE_SECONDS, CaptionsQuery
 from ancestral.service.books.output import MEDIA
 from ancestral.service.books.parts import BookError

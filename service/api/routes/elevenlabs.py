@@ -13,23 +13,19 @@ from ancestral import codecs
 from ancestral.catalog.models import SpeechModel
 from ancestral.errors import AncestralError, NotFound
 from ancestral.requests import Described, SpeechRequest
-from ancestral.service.api.deps import (
+from ancestral.service.api.deps import CallerDep, ContextDep, RequestContext, Service, base_url
+from ancestral.service.api.http.body_route import BodyRoute, binary
+from ancestral.service.api.responses import (
     ACCEPTED,
     HEADERS_OF_SOUND,
-    CallerDep,
-    ContextDep,
-    RequestContext,
-    Service,
     Sound,
     StreamedResponse,
     accepted,
-    base_url,
     headers_of,
     open_sound,
     read_whole,
     stream_audio,
 )
-from ancestral.service.api.http.body_route import BodyRoute, binary
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.jobs.planning import prepared
 from ancestral.service.jobs.plans import JobSpec
@@ -56,7 +52,7 @@ from ancestral.service.speech.elevenlabs.schemas import (
     VoicesQuery,
 )
 from ancestral.service.speech.schemas import voices_of
-from ancestral.service.speech.timestamps import timed
+from ancestral.service.speech.stream import timed
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws import FRAME_BYTES
 from ancestral.speech.utterance import Utterance

@@ -37,21 +37,7 @@ from ancestral.requests import (
     PortraitRequest,
     ReconstructionRequest,
 )
-from ancestral.service.api.deps import (
-    ACCEPTED,
-    EVENTS,
-    ContextDep,
-    RateLimitedCaller,
-    RequestContext,
-    Service,
-    StreamedResponse,
-    accepted,
-    base_url,
-    disposition,
-    figures,
-    headers_of_samples,
-    sample_headers,
-)
+from ancestral.service.api.deps import ContextDep, RateLimitedCaller, RequestContext, Service, base_url
 from ancestral.service.api.http.body_route import (
     MULTIPART,
     BodyRoute,
@@ -63,6 +49,16 @@ from ancestral.service.api.http.body_route import (
     not_modified,
 )
 from ancestral.service.api.http.openapi import event_stream
+from ancestral.service.api.responses import (
+    ACCEPTED,
+    EVENTS,
+    StreamedResponse,
+    accepted,
+    disposition,
+    figures,
+    headers_of_samples,
+    sample_headers,
+)
 from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
 from ancestral.service.broker.job import Priority, Status
 from ancestral.service.errors import Conflict
@@ -81,7 +77,8 @@ from ancestral.service.images.schemas import (
 )
 from ancestral.service.images.stream import ImageReader, as_events, finished_file, images_object, signed_files
 from ancestral.service.jobs.planning import encoding_job, image_job, picture_job
-from ancestral.service.jobs.plans import JOB_EXAMPLE, JOB_ID, plan_of
+from ancestral.service.jobs.plans import plan_of
+from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID
 
 router = APIRouter(prefix="/v1", tags=["images"], route_class=BodyRoute)
 

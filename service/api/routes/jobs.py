@@ -22,14 +22,14 @@ from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images import pixels
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
-from ancestral.service.api import deps
+from ancestral.service.api import deps, responses
 from ancestral.service.api.http import body_route
 from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, JobExpired, QueuePosition, Status
 from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
-from ancestral.service.jobs import plans
+from ancestral.service.jobs import plans, schemas
 from ancestral.service.jobs.artifacts import ZIP
 from ancestral.service.jobs.planning import detection_job, job_of
 from ancestral.service.jobs.state import AppState, wants_job
@@ -46,7 +46,7 @@ router = APIRouter(prefix="/v1", tags=["jobs"], route_class=body_route.BodyRoute
 
 
 async def own_job(
-    job_id: Annotated[str, Path(pattern=plans.JOB_ID, examples=[plans.JOB_EXAMPLE["id"]])],
+    job_id: Annotated[str, Path(pattern=schemas.JOB_ID, examples=[schemas.JOB_EXAMPLE["id"]])],
     service: deps.Service,
     caller: deps.CallerDep,
 ) -> Job:
@@ -70,25 +70,25 @@ def _not_found(param: str) -> NotFound:
 
 @router.get("/jobs", summary="List your jobs")
 async def list_jobs(
-    query: Annotated[plans.JobsQuery, Query()], service: deps.Service, caller: deps.CallerDep
-) -> plans.JobList:
+    query: Annotated[schemas.JobsQuery, Query()], service: deps.Service, caller: deps.CallerDep
+) -> schemas.JobList:
     """Your jobs, newest first. For the next page, give the last one's id as ``after``."""
     try:
         jobs, more = await service.broker.jobs(caller.name, query.after, query.limit)
     except JobExpired as error:
         raise _not_found("after") from error
     data = [await _describe(service, job) for job in jobs]
-    return plans.JobList.of(data, more)
+    return schemas.JobList.of(data, more)
 
 
 @router.get("/jobs/{job_id}", summary="Get a job")
-async def get_job(job: OwnJob, service: deps.Service) -> plans.JobObject:
+async def get_job(job: OwnJob, service: deps.Service) -> schemas.JobObject:
     """The state of a job."""
     return await _describe(service, job)
 
 
 @router.post("/jobs/{job_id}/cancel", summary="Cancel a job")
-async def cancel_job(job: OwnJob, service: deps.Service) -> plans.JobObject:
+async def cancel_job(job: OwnJob, service: deps.Service) -> schemas.JobObject:
     """End a job before it is complete; its output so far is dropped. A job that has ended already is refused (409)."""
     if not await service.broker.cancel(job):
         raise Conflict("The job has ended already.", code="job_ended")
@@ -99,21 +99,21 @@ async def cancel_job(job: OwnJob, service: deps.Service) -> plans.JobObject:
 
 
 @router.delete("/jobs/{job_id}", summary="Delete a job")
-async def delete_job(job: OwnJob, service: deps.Service) -> plans.DeletedJob:
+async def delete_job(job: OwnJob, service: deps.Service) -> schemas.DeletedJob:
     """Delete a job and its output. A job that has not ended is cancelled."""
     await service.broker.delete(job)
-    return plans.DeletedJob(id=job.id)
+    return schemas.DeletedJob(id=job.id)
 
 
-async def _describe(service: AppState, job: Job) -> plans.JobObject:
-    return deps.describe_job(job, await service.broker.position(job))
+async def _describe(service: AppState, job: Job) -> schemas.JobObject:
+    return responses.describe_job(job, await service.broker.position(job))
 
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "`job.queued`, `job.in_progress`, `job.progress`, and at the end `job.completed`, `job.failed` "
         "or `job.cancelled`, each with the job as it was when the event happened.",
-        "content": {"text/event-stream": event_stream(plans.JobEvent)},
+        "content": {"text/event-stream": event_stream(schemas.JobEvent)},
     },
     204: {"description": "The job has ended, and no event came after `Last-Event-ID`."},
 }
@@ -127,7 +127,7 @@ async def watch_job(
     last_event_id: Annotated[
         str,
         Header(
-            pattern=plans.EVENT_ID,
+            pattern=schemas.EVENT_ID,
             description="The id of the last event that was received; the stream begins after it.",
         ),
     ] = "0-0",
@@ -154,8 +154,8 @@ async def _events(service: AppState, request: Request, job_id: str, last: str) -
                 kind, past = fields["type"], job.at(fields)
                 # Place and estimate are not recorded: only the latest event can have them.
                 is_latest = last == found[-1][0] and past.status is job.status
-                view = deps.describe_job(past, standing if is_latest else QueuePosition(None, None))
-                data = plans.JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
+                view = responses.describe_job(past, standing if is_latest else QueuePosition(None, None))
+                data = schemas.JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
                 yield format_sse_event(data_str=data, event=kind, id=last)
                 if kind in _ENDS:
                     return
@@ -187,9 +187,9 @@ async def get_content(job: OwnJob, service: deps.Service, conditions: body_route
     info = await service.artifacts.info(job)
     plan = plans.plan_of(job, Plan)
     headers = {
-        **deps.sample_headers(job, plan, job.engine),
-        **deps.disposition(job, plan),
-        **({} if info.c2pa is None else deps.manifest_link(service, job, info.media_type)),
+        **responses.sample_headers(job, plan, job.engine),
+        **responses.disposition(job, plan),
+        **({} if info.c2pa is None else responses.manifest_link(service, job, info.media_type)),
     }
     read = partial(service.artifacts.read, job)
     return body_route.file_response(read, info.bytes, info.sha256, info.media_type, conditions, headers)
@@ -281,14 +281,14 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
-async def get_manifest(job: OwnJob, service: deps.Service) -> plans.Manifest:
+async def get_manifest(job: OwnJob, service: deps.Service) -> schemas.Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
     plan = plans.require_sampled(job)
     return plans.manifest_of(job, plan, await service.artifacts.info(job))
 
 
-@router.post("/verify", summary="Verify a manifest", response_model=plans.Verification, responses=deps.ACCEPTED)
-async def verify(manifest: plans.Manifest, context: deps.ContextDep) -> Response:
+@router.post("/verify", summary="Verify a manifest", response_model=schemas.Verification, responses=responses.ACCEPTED)
+async def verify(manifest: schemas.Manifest, context: deps.ContextDep) -> Response:
     """Run what a manifest says as a job of its own, and compare.
 
     With ``Prefer: respond-async`` the answer is that job; its own manifest is what to compare then. The manifest of a
@@ -298,11 +298,11 @@ async def verify(manifest: plans.Manifest, context: deps.ContextDep) -> Response
     job_spec = await asyncio.to_thread(_job_of, service, manifest)
     job = await dataclasses.replace(context, prefer="respond-async").submit(job_spec)
     if wants_job(context.prefer):
-        return await deps.accepted(service, job)
-    ended = await deps.completed(context, job)
+        return await responses.accepted(service, job)
+    ended = await responses.completed(context, job)
     info = await service.artifacts.info(ended)
     differs = _differences(manifest, ended, plans.output_of(info))
-    verification = plans.Verification(
+    verification = schemas.Verification(
         equal=not differs,
         differs=differs,
         symbols_equal=info.symbols_sha256 == manifest.output.symbols_sha256,
@@ -315,14 +315,14 @@ async def verify(manifest: plans.Manifest, context: deps.ContextDep) -> Response
     return JSONResponse(verification.model_dump(), headers={"x-job-id": ended.id})
 
 
-def _differences(manifest: plans.Manifest, job: Job, output: plans.Output) -> list[str]:
+def _differences(manifest: schemas.Manifest, job: Job, output: schemas.Output) -> list[str]:
     """The fields of a manifest that differ from the job's. Its other fields have been checked at admission."""
     claimed, found = manifest.output.model_dump(), output.model_dump()
     differs = ["engine"] if manifest.engine != job.engine else []
     return differs + [f"output.{name}" for name, value in found.items() if claimed[name] != value]
 
 
-def _job_of(service: AppState, manifest: plans.Manifest) -> plans.JobSpec[Plan, Model]:
+def _job_of(service: AppState, manifest: schemas.Manifest) -> plans.JobSpec[Plan, Model]:
     """The job that a manifest describes, checked like a new request."""
     model = service.catalog.model(manifest.model)
     requested = manifest.request.get("model")
@@ -352,7 +352,7 @@ def _inconsistent(name: str) -> InvalidRequest:
     return InvalidRequest(f"{name}: differs from request.{name}", param=name, code="inconsistent_manifest")
 
 
-def _check_prompt(schema: type[StrictRequest], manifest: plans.Manifest, plan: Plan) -> None:
+def _check_prompt(schema: type[StrictRequest], manifest: schemas.Manifest, plan: Plan) -> None:
     assert isinstance(plan, plans.Sampled)
     if plan.prompt_sha256 != manifest.prompt_sha256:
         param = "prompt_sha256" if schema.upload is None else f"request.{schema.upload}"
@@ -391,9 +391,9 @@ class DetectionForm(Described):
 @router.post(
     "/detect",
     summary="Find out whether a file was made here",
-    response_model=plans.Detection,
+    response_model=schemas.Detection,
     response_model_exclude_none=True,
-    responses=deps.ACCEPTED,
+    responses=responses.ACCEPTED,
 )
 async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: deps.ContextDep) -> Response:
     """Say whether a picture or a recording was made here: by its signature, by sampling its recipe again, by the noise
@@ -407,4 +407,4 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     fields = form.model_dump(exclude={"file"})
     work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest)
     job_spec = await asyncio.to_thread(work)
-    return await deps.figures(context, job_spec)
+    return await responses.figures(context, job_spec)

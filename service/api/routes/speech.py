@@ -13,9 +13,10 @@ from ancestral import codecs
 from ancestral.errors import InvalidRequest
 from ancestral.models.text.frontend import skipped
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
-from ancestral.service.api.deps import ACCEPTED, HEADERS_OF_SOUND, ContextDep, Service, base_url, figures, stream_audio
+from ancestral.service.api.deps import ContextDep, Service, base_url
 from ancestral.service.api.http.body_route import MULTIPART, BodyRoute, binary
 from ancestral.service.api.http.openapi import event_stream
+from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, figures, stream_audio
 from ancestral.service.api.routes.models import SpeechModelList, describe_model
 from ancestral.service.jobs.planning import generation_job, prepared, recording_job
 from ancestral.service.speech import schemas

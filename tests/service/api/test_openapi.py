@@ -18,7 +18,7 @@ from ancestral.service.api.app import create_app
 from ancestral.service.api.books.schemas import BookEvent
 from ancestral.service.api.http.auth import Keys
 from ancestral.service.images.schemas import EditCompleted, EditPartial, ImageCompleted, ImagePartial
-from ancestral.service.jobs.plans import JobEvent
+from ancestral.service.jobs.schemas import JobEvent
 from ancestral.service.settings import Settings
 from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
 from tests.service.servers import Server

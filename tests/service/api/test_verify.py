@@ -21,7 +21,7 @@ from ancestral import service
 from ancestral.catalog.seeds import seed_of_text
 from ancestral.images.drawing import ClassDrawing, Interpolation, PictureScore
 from ancestral.models.entries import PLAIN
-from ancestral.service.api.deps import disposition
+from ancestral.service.api.responses import disposition
 from ancestral.service.broker.job import Job, Priority
 from ancestral.speech.utterance import Generation
 from tests.service.api.job_requests import TEXT, check_envelope, made, verify
