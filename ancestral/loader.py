@@ -12,14 +12,14 @@ from ancestral.catalog.models import ImageModel, Sampler, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.checkpoint import Checkpoint, CheckpointError
+from ancestral.models.checkpoint import Checkpoint, CheckpointError, mean_of
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.engine import BatchEngine
 from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.engines.speech.voices import VoicesEngine
+from ancestral.models.engines.speech.voices import Shares, VoicesEngine
 from ancestral.models.entries import ModelEntry, ModelError
 from ancestral.models.files import give_back_memory
 from ancestral.models.text import Pronunciations
@@ -113,12 +113,15 @@ def sampler_of(entry: ModelEntry, loaded: catalog.Checkpoints, engine_name: str 
     return SpeechSampler(model, sounding, acoustic)
 
 
-def _network(entry: ModelEntry, hashes: Mapping[str, str], engine_name: str, name: str) -> SpeechEngine:
-    """The engine of some voices' network."""
-    checkpoint = catalog.load_part(entry, entry.networks[name])
-    if checkpoint.sha256 != hashes[name]:
-        raise CheckpointError(f"{entry.id}: {name}: its weights are others than when the model was loaded")
-    return _speech_engine(entry, checkpoint, engine_name)
+def _network(entry: ModelEntry, hashes: Mapping[str, str], engine_name: str, shares: Shares) -> SpeechEngine | None:
+    """The engine of some voices' network, or of the mean of several; None if graphs would be needed of a mean."""
+    if len(shares) > 1 and engine_name.startswith("onnx-"):
+        return None
+    checkpoints = [catalog.load_part(entry, entry.networks[name]) for name, _ in shares]
+    for (name, _), checkpoint in zip(shares, checkpoints, strict=True):
+        if checkpoint.sha256 != hashes[name]:
+            raise CheckpointError(f"{entry.id}: {name}: its weights are others than when the model was loaded")
+    return _speech_engine(entry, mean_of(checkpoints, [share for _, share in shares]), engine_name)
 
 
 def _speech_engine(entry: ModelEntry, checkpoint: Checkpoint, engine_name: str) -> SpeechEngine:

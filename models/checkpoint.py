@@ -15,8 +15,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures import ArchitectureError, architecture, tensor_table
+from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.files import MAX_BYTES, MAX_JSON_BYTES, format_tensors, parse_object, parse_tensors, read_file
 from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from ancestral.models.tensors import shapes
@@ -123,6 +124,28 @@ def load(path: Path, *, weights: bool = True) -> Checkpoint:
         _check_tensors(spec, tensors)
     half = any(tensor.dtype == np.float16 for tensor in stored.values())
     return Checkpoint(spec, tensors, listing[WEIGHTS]["sha256"], path, files[CARD].decode(errors="replace"), half)
+
+
+def mean_of(checkpoints: Sequence[Checkpoint], shares: Sequence[float]) -> Checkpoint:
+    """The weighted mean of WaveNets of one configuration, with ranges of int8 that hold for each of them; the only one
+    unchanged.
+
+    Args:
+        checkpoints: at least one.
+        shares: of each; together 1.
+    """
+    if len(checkpoints) == 1:
+        return checkpoints[0]
+    first, *_ = checkpoints
+    pairs = list(zip(checkpoints, map(np.float32, shares), strict=True))
+    tensors = {name: np.sum([share * one.tensors[name] for one, share in pairs], 0) for name in first.tensors}
+    ranges = [
+        max(values) for values in zip(*(one.spec_as(WaveNetSpec).int8_ranges for one in checkpoints), strict=True)
+    ]
+    digest = _sha256(json.dumps([(one.sha256, share) for one, share in zip(checkpoints, shares, strict=True)]).encode())
+    return replace(
+        first, spec=replace(first.spec_as(WaveNetSpec), int8_ranges=tuple(ranges)), tensors=tensors, sha256=digest
+    )
 
 
 def _halved(name: str, tensor: NDArray[np.floating]) -> NDArray[np.floating]:

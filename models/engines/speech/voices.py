@@ -1,12 +1,13 @@
 """Several networks behind one engine: voices have one of their own, or share it with a few others.
 
 A network of few voices sounds better than one of its size for all (docs/training-log.md). All have the same
-configuration and all speakers, so a mix of voices that share no network is sampled by the one that knows all of them.
+configuration and all speakers, and descend from one network: the mean of two speaks as both (docs/training-log.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from threading import Lock
 
 import numpy as np
@@ -16,21 +17,30 @@ from ancestral.models.conditioning import Speaker
 from ancestral.models.engines.base import Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 
+Shares = tuple[tuple[str, float], ...]
+"""Networks, and the share of each; in the order of their names."""
+_MIXES = 32
+"""Mixes of networks that are kept; another takes the place of the one that was asked for longest ago."""
+
 
 class VoicesEngine(SpeechEngine):
     """Samples every stream with the network of its speaker, which is loaded when it is first asked for, and stays: of
-    size S that costs 20 ms of a processor, and 2 MB.
+    size S that costs 20 ms of a processor, and 2 MB. A mix of speakers has the mean of their networks.
 
     Args:
-        common: the engine of the network of all speakers.
+        common: the engine of the network of all speakers; it samples those that have none, and mixes with them.
         networks: the network of each speaker that has one; two speakers may share it.
-        load: the engine of a network, of the same kind as ``common``; called once for each.
+        load: the engine of one network, or of the mean of several, of the same kind as ``common``; None if that cannot
+            be made: then ``common`` samples the mix.
     """
 
-    def __init__(self, common: SpeechEngine, networks: Mapping[str, str], load: Callable[[str], SpeechEngine]) -> None:
+    def __init__(
+        self, common: SpeechEngine, networks: Mapping[str, str], load: Callable[[Shares], SpeechEngine | None]
+    ) -> None:
         self.name, self.lanes, self.int8, self.spec = common.name, common.lanes, common.int8, common.spec
         self._networks = {common.spec.speakers.index(speaker): network for speaker, network in networks.items()}
         self._common, self._load, self._loading = common, load, Lock()
+        self._mixed = lru_cache(_MIXES)(load)
         self._engines: dict[str, SpeechEngine] = {}
 
     @property
@@ -41,15 +51,18 @@ class VoicesEngine(SpeechEngine):
         return sum(engine.unload(idle_seconds) for engine in (self._common, *self._engines.values())) > 0
 
     def engine_of(self, speaker: Speaker | None) -> SpeechEngine:
-        speakers = speaker if isinstance(speaker, Mapping) else [speaker]
-        names = {self._networks.get(index) for index in speakers if index is not None}
-        name = names.pop() if len(names) == 1 else None
-        if name is None:
-            return self._common
+        shares: dict[str, float] = {}
+        for index, share in (speaker if isinstance(speaker, Mapping) else {speaker: 1.0}).items():
+            if index is None or (name := self._networks.get(index)) is None:
+                return self._common
+            shares[name] = shares.get(name, 0.0) + share
+        if len(shares) > 1:
+            return self._mixed(tuple(sorted(shares.items()))) or self._common
+        (name,) = shares
         if name not in self._engines:
             with self._loading:  # streams of other networks are sampled meanwhile
                 if name not in self._engines:
-                    self._engines[name] = self._load(name)
+                    self._engines[name] = self._load(((name, 1.0),)) or self._common
         return self._engines[name]
 
     def open(self, request: StreamRequest) -> Stream:

@@ -16,7 +16,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mel_correction import MelCorrection
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
-from ancestral.models.checkpoint import CheckpointError, load
+from ancestral.models.checkpoint import CheckpointError, load, mean_of
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError, RequestError
@@ -99,24 +99,30 @@ def test_symbols_are_those_of_the_networks_logits(engine, spec):
 
 @pytest.mark.parametrize("name", ["native", "cached"])
 def test_every_voice_is_sampled_by_its_own_network(name):
-    """A mix of voices of several networks by the one of all; restored, and in the company of other networks. Each is
-    loaded once, when a stream needs it."""
+    """A mix of voices of several networks by their mean, or by the one of all with a voice that has none; restored, and
+    in the company of other networks. Each is loaded once, when a stream needs it."""
     spec = replace(CONDITIONAL, speakers=("ann", "bob", "eve", "tom"))
-    common, men, women = (ENGINES[name](toys.random_checkpoint(spec, seed)) for seed in range(3))
+    parts = [toys.random_checkpoint(spec, seed) for seed in range(3)]
+    mean = mean_of(parts[1:], [0.25, 0.75])
+    assert np.allclose(
+        mean.tensors["embedding"], parts[1].tensors["embedding"] / 4 + parts[2].tensors["embedding"] * 0.75
+    )
+    common, men, women, both = (ENGINES[name](checkpoint) for checkpoint in (*parts, mean))
     asked = []
-    load = lambda name: asked.append(name) or {"men": men, "women": women}[name]  # noqa: E731
+    known = {(("men", 1.0),): men, (("women", 1.0),): women, (("men", 0.25), ("women", 0.75)): both}
+    load = lambda shares: asked.append(shares) or known[shares]  # noqa: E731
     made = VoicesEngine(common, {"bob": "men", "tom": "men", "eve": "women"}, load)
     assert (made.engine_of(0), asked) == (common, [])
     by = {0: common, 1: men, 2: women, 3: men}
-    mixes = {1: {1: 0.25, 3: 0.75}, 2: {1: 0.5, 2: 0.5}}
+    mixes = {1: {1: 0.25, 3: 0.75}, 2: {2: 0.75, 1: 0.25}, 3: {0: 0.5, 1: 0.5}}
     wanted = [replace(r, speaker=n) for n, r in enumerate(toys.requests(spec, 4, 240))]
     wanted += [replace(wanted[n], speaker=mixes[n]) for n in mixes]
-    engines = [by[n] for n in range(4)] + [men, common]
+    engines = [by[n] for n in range(4)] + [men, both, common]
     for request, engine, found in zip(wanted, engines, in_company(made, wanted, 70), strict=True):
         assert (found == solo(engine, request)).all()
         given = found, request.frames, request.speaker
         assert (engine.score(*given) == made.score(*given)).all()
-    assert sorted(asked) == ["men", "women"]
+    assert sorted(asked) == sorted(known)
     with pytest.raises(RequestError, match="speaker: the model needs one"):
         made.open(replace(wanted[0], speaker=None))
 
