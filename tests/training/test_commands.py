@@ -12,7 +12,7 @@ import soundfile
 import soxr
 from click.testing import Result
 
-from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
+from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
 from ancestral.training.corpora import align_corpus, read, sentences
@@ -127,13 +127,6 @@ def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Pa
     refused(run(*small, "float16", "-o", tmp_path / "third"), "'float16' is not one of", 2)
 
 
-def test_a_classifier_is_trained(run: Run, pictures: Path, tmp_path: Path) -> None:
-    passed(run("train", "classifier", "--data", pictures, "-o", tmp_path, "--steps", 2, *TINY, "--code", 8))
-    found = load(tmp_path / "checkpoint").spec_as(ClassifierSpec)
-    expected = ((("class", ("snow", "ash")),), 2, 4, 8)
-    assert (found.attributes, found.layers, found.features, found.code) == expected
-
-
 def test_an_encoder_is_trained_on_identities(run: Run, noise: Pictures, tmp_path: Path) -> None:
     owners = {"identity_train": np.arange(16) // 4, "identity_test": 10 + np.arange(16) // 2}
     people = write_set(tmp_path / "people.npz", {"class": ("snow", "ash")}, noise, noise, **owners)
@@ -143,12 +136,6 @@ def test_an_encoder_is_trained_on_identities(run: Run, noise: Pictures, tmp_path
     made = load(tmp_path / "faces" / "checkpoint")
     assert made.spec == EncoderSpec(height=6, width=6, channels=1, layers=2, features=4, code=3)
     assert "| valid_chance_1 | 0.1250 |" in made.card
-
-
-@pytest.mark.parametrize("weights", ["ann=much", "ann=0", "ann=-1", "=2", "ann,,bob"])
-def test_weights_that_are_none(run: Run, tmp_path: Path, weights: str) -> None:
-    arguments = ("--data", tmp_path, "-o", tmp_path / "run", "--steps", 1, "--speakers", weights)
-    refused(run("train", "wavenet", *arguments), weights, 2)
 
 
 def test_corpora_are_built(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,16 +234,6 @@ def test_a_voice_of_ones_own(run: Run, add: list[object], recordings: Path, tmp_
     hello = soundfile.info(tmp_path / "hello.wav")
     assert (hello.samplerate, hello.frames > 1000) == (24000, True), "the recordings say what lies above 8 kHz"
     refused(run(*mary), "there is a model")
-
-
-@pytest.mark.slow
-def test_a_new_voice_is_judged(run: Run, add: list[object], recordings: Path, tmp_path: Path) -> None:
-    pytest.importorskip("faster_whisper")
-    made = passed(run(*add, recordings / "metadata.csv", "--base", "tiny", "--evaluate", "mary"))
-    report = json.loads(made.stdout)
-    assert (report["model"], report["voice"], report["sentences"]) == ("mary", "mary", 2)
-    assert report["distillmos"] < report["teacher"]["distillmos"] <= 5.0
-    assert "Served from text" in (tmp_path / "data" / "models" / "mary" / "wavenet" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

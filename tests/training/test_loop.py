@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +18,13 @@ import yaml
 from safetensors import SafetensorError, safe_open
 
 from ancestral import models
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.acoustic import AcousticSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import WEIGHTS, CheckpointError, load, save
-from ancestral.models.engines.onnx import open_session
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.checkpoint import WEIGHTS, load, save
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.models.tensors import random_tensors
 from ancestral.training.data.images import Pictures
 from ancestral.training.export import export, graphs
 from ancestral.training.export.graph import Graph
 from ancestral.training.export.parity import ParityError
-from ancestral.training.loop import STATE, LoopConfig, Trainer, branch, fit_speakers, read_start, train
+from ancestral.training.loop import STATE, LoopConfig, Trainer, branch, train
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.random_models import TINY_SPECS, random_checkpoint
@@ -145,18 +135,6 @@ def test_children_end_with_their_parent(prepared: Path, tmp_path: Path) -> None:
     assert kill_in_the_middle(process, tmp_path / "run", after=1) < 1_000_000
 
 
-def test_the_log_of_a_run(trunk: Path) -> None:
-    lines = [json.loads(line) for line in (trunk / "log.jsonl").read_text().splitlines()]
-    losses = [line["loss"] for line in lines if "loss" in line]
-    assert len(losses) == 8
-    assert losses[-1] < losses[0] - 0.5
-    assert all(line["items_per_second"] > 0 and line["norm"] > 0 for line in lines if "loss" in line)
-    held_out = [line for line in lines if "bits_ann" in line]
-    assert [line["step"] for line in held_out] == [20, 40]
-    assert held_out[1]["bits_bob"] < 8.0
-    assert held_out[1]["samples"] == 40 * 2 * 8 * WAVENET.local_hop
-
-
 def test_what_a_run_exports(trunk: Path) -> None:
     made, (_, tensors) = load(trunk / "checkpoint"), state(trunk)
     assert all(torch.equal(torch.from_numpy(x), tensors[f"average.{n}"]) for n, x in made.tensors.items())
@@ -202,23 +180,6 @@ def test_the_average_follows_the_weights(prepared: Path, tmp_path: Path) -> None
     assert not trainer.averaged().training
     for name, tensor in expected.items():
         torch.testing.assert_close(averaged[name].detach(), tensor)
-
-
-def test_a_trained_network_can_be_sampled_in_int8(trunk: Path) -> None:
-    made = load(trunk / "checkpoint")
-    spec = made.spec_as(WaveNetSpec)
-    assert len(spec.int8_ranges) == spec.layers * spec.residual_channels + 2
-    frames = np.zeros((10, spec.local_channels), np.float32)
-    engine = NativeEngine(made)
-    (symbols,) = engine.step([engine.open(StreamRequest(1600, 3, speaker=0, frames=frames))], 1600)
-    exact, rounded = (made.score(symbols, frames, 0) for made in (TorchEngine(made), engine))
-    assert 0.0 < np.abs(exact - rounded).mean() < 0.05
-
-
-def test_a_start_may_be_absent_and_speakers_too(trunk: Path) -> None:
-    assert read_start(None, WAVENET) is None
-    begun = load(trunk / "checkpoint")
-    assert fit_speakers(begun, ()) is begun.tensors
 
 
 def test_a_branch_goes_on_from_the_trunk_and_leaves_it_alone(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
@@ -299,13 +260,6 @@ def test_slices_are_one_run_of_a_trunk_and_of_a_branch(network: list[object], tm
     assert in_two_slices(tmp_path / "branch", *network, "--anneal-from", trunk, "--steps", "2") == [4, 5]
 
 
-@pytest.mark.parametrize("arguments", [(), ("a", "b", "9")])
-def test_a_slice_says_what_is_missing(arguments: tuple[str, ...]) -> None:
-    done = train_slice(*arguments)
-    assert done.returncode == 2
-    assert "train_slice.sh FROM TO MINUTES KIND" in done.stderr
-
-
 def test_a_failed_slice_leaves_no_state(tmp_path: Path) -> None:
     done = train_slice(tmp_path / "nothing", tmp_path / "out", 1, "pixelcnn", "--data", tmp_path, "--steps", "0")
     assert done.returncode != 0
@@ -342,30 +296,6 @@ def test_torchrun_trains_as_the_processes_of_the_command_do(network: list[object
     assert "processes: torchrun has started 2, not 3" in run(*torchrun(2), *command).stderr
 
 
-_STEP_IN_A_GROUP = """
-from pathlib import Path
-import torch
-import torch.distributed as dist
-from ancestral.training.loop import process_group
-
-weight = torch.nn.Parameter(torch.ones(3))
-with process_group():
-    weight.grad = torch.ones(3)
-    dist.all_reduce(weight.grad)
-    torch.optim.AdamW([weight]).step()
-print(*(task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()))
-"""
-
-
-def test_no_thread_of_a_group_outlives_it(tmp_path: Path) -> None:
-    script = tmp_path / "step.py"
-    script.write_text(_STEP_IN_A_GROUP)
-    done = run(*torchrun(1), script)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()
-    assert "gloo" not in done.stdout
-
-
 def test_the_job_for_kubernetes_is_valid() -> None:
     validate = pytest.importorskip("kubernetes_validate").validate
     validate(yaml.safe_load((ROOT / "deploy/gpu/job.yaml").read_text()), "1.32", strict=True)
@@ -375,10 +305,6 @@ def test_the_job_for_kubernetes_is_valid() -> None:
 
 
 SHIPPED = sorted(path.parent for path in Path(models.__file__).with_name("zoo").glob(f"*/*/{WEIGHTS}"))
-ACOUSTIC = AcousticSpec(
-    phonemes=("a", "b", "c"), speakers=("ann", "bob"), outputs=10, channels=12, encoder_layers=1, decoder_layers=2,
-    duration_layers=1, speaker_channels=4, pitch_layers=3,
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -423,22 +349,6 @@ def test_weights_stored_in_half_are_widened_once_by_the_graph(checkpoint: Path, 
         assert sorted(widened) == sorted(stored)
 
 
-def test_a_copy_elsewhere(checkpoint: Path) -> None:
-    output = checkpoint.parent / "new" / "exported"
-    written = export(checkpoint, output)
-    assert {file.parent for file in written} == {output}
-    assert not list(checkpoint.glob("*.onnx"))
-    assert (load(output).sha256, load(output).card) == (load(checkpoint).sha256, "A card.")
-    OnnxEngine(load(output))
-    with pytest.raises(CheckpointError, match="exists already"):
-        export(checkpoint, output)
-
-
-def test_the_same_checkpoint_gives_the_same_bytes(checkpoint: Path, tmp_path: Path) -> None:
-    shutil.copytree(checkpoint, tmp_path / "elsewhere")
-    assert graphs(load(checkpoint)) == graphs(load(tmp_path / "elsewhere"))
-
-
 @pytest.mark.parametrize(("operator", "instead"), [("Tanh", "Softsign"), ("Relu", "Identity"), ("CumSum", "Identity")])
 def test_graphs_that_do_something_else_are_not_written(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, operator: str, instead: str
@@ -454,28 +364,3 @@ def test_graphs_that_do_something_else_are_not_written(
     with pytest.raises(ParityError):
         export(checkpoint)
     assert not list(checkpoint.glob("*.onnx"))
-
-
-def test_a_checkpoint_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"^manifest\.json: cannot be read"):
-        export(tmp_path)
-
-
-def test_f0_of_an_acoustic_graph_spans_the_dilated_layers(tmp_path: Path) -> None:
-    """A change of one frame reaches as far as kernels and dilations say, and no further."""
-    for spec, graphs_of in ((replace(ACOUSTIC, pitch_layers=0), set()), (ACOUSTIC, {"pitch"})):
-        save(tmp_path / "checkpoint", spec, random_tensors(tensor_table(spec), seed=3), "Random.")
-        assert {file.stem for file in export(tmp_path / "checkpoint")} == {"encode", "decode"} | graphs_of
-    graph = open_session(load(tmp_path / "checkpoint"), "pitch", "onnx-cpu")
-    rng = np.random.default_rng(0)
-    inputs = {
-        "repeated": rng.standard_normal((1, 61, ACOUSTIC.channels)).astype(np.float32),
-        "positions": rng.random((1, 61, 3)).astype(np.float32), "speaker": np.zeros(1, np.int64),
-        "mask": np.ones((1, 61, 1), np.float32),
-    }  # fmt: skip
-    (before,) = graph.run(None, inputs)
-    inputs["repeated"][0, 30] += 1.0
-    (after,) = graph.run(None, inputs)
-    reach = ACOUSTIC.kernel_size // 2 * sum(ACOUSTIC.pitch_dilations)
-    changed = np.flatnonzero(np.abs(after - before)[0].max(axis=1))
-    assert (changed.min(), changed.max()) == (30 - reach, 30 + reach)

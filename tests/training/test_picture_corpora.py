@@ -5,26 +5,22 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.training.corpora import CorpusError, avatars, build, characters, expected, pictures, sprites
-from ancestral.training.corpora.avatars import FACES, LIBRARIES, STYLES, Person, request
-from ancestral.training.corpora.packages import Package, SourcePackage, prepared
-from ancestral.training.corpora.sprites import SPECIES, colour_of, compose, tiles, value
+from ancestral.training.corpora import CorpusError, avatars, build, expected, pictures, sprites
+from ancestral.training.corpora.avatars import FACES
+from ancestral.training.corpora.packages import Package, SourcePackage
+from ancestral.training.corpora.sprites import SPECIES, compose, tiles
 from ancestral.training.data.images import PicturesError, read_pictures
 from tests.training.pictures import DEB822, command, debian_package, npm_package, png, tile
 
-LINES = "# deb https://debian.invalid/debian old main\ndeb https://debian.invalid/debian trixie main\n"
 Layers = Mapping[str, Mapping[str, Image.Image]]
-Worn = Mapping[str, str]
 
 
 @pytest.fixture
@@ -36,12 +32,6 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def named(attributes: Mapping[str, Sequence[str]], labels: Sequence[int]) -> dict[str, str | None]:
     return {n: None if i < 0 else v[i] for (n, v), i in zip(attributes.items(), labels, strict=True)}
-
-
-@pytest.mark.parametrize("corpus", [sprites, avatars, characters])
-def test_names_of_values_are_unique(corpus: ModuleType) -> None:
-    names = [name for values in corpus.ATTRIBUTES.values() for name in values]
-    assert len(names) == len(set(names))
 
 
 def test_a_source_package_is_read_below_a_folder(commands: Path, entries: Path) -> None:
@@ -74,19 +64,6 @@ def test_a_source_package_that_cannot_be_had_is_told(
     refused(r"debian\.sources or .*sources\.list: not found", FileNotFoundError)
     monkeypatch.setenv("PATH", str(commands / "etc"))
     refused("apt-get: not found", FileNotFoundError)
-
-
-@pytest.mark.parametrize(("name", "text"), [("debian.sources", DEB822), ("sources.list", LINES)])
-def test_apt_understands_where_sources_are(tmp_path: Path, entries: Path, name: str, text: str) -> None:
-    if shutil.which("apt-get") is None:
-        pytest.skip("apt-get is not installed")
-    entries.unlink()
-    entries.with_name(name).write_text(text)
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    listing = [*prepared(scratch), "indextargets", "--no-release-info", "--format", "$(CREATED_BY) $(URI)"]
-    listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split("\n")
-    assert listed == ["Sources https://debian.invalid/debian/dists/trixie/main/source/Sources", ""]
 
 
 def test_a_package_of_npm_that_is_not_the_one_expected_is_refused(
@@ -148,23 +125,6 @@ def test_tiles_are_sorted_into_layers() -> None:
         tiles({"base/orc_m.png": b"GIF89a"})
 
 
-@pytest.mark.parametrize(
-    ("layer", "name", "said"),
-    [
-        ("body", "robe_black", "robe"), ("body", "robe_black_hood", None), ("body", "plate", "plate armour"),
-        ("body", "plate_and_cloth", "coat"), ("body", "sam", "coat"), ("body", "saruman", "robe"),
-        ("body", "shirt_white1", "shirt"), ("body", "shirt_black_and_cloth", "coat"), ("body", "belt1", None),
-        ("hand1", "sword_black", "sword"), ("hand1", "sword_thief", "dagger"), ("hand1", "mace_two", None),
-        ("hand1", "staff_fork", "trident"), ("hand1", "hand_crossbow", "crossbow"), ("hand1", "hand_axe", "axe"),
-        ("hand2", "kite_shield_round3", "round shield"), ("hand2", "kite_shield_kite1", "kite shield"),
-        ("head", "hood_white2", None), ("head", "viking_gold", "horned helmet"), ("cloak", "magenta", "purple cloak"),
-        ("gloves", "claws", ""), ("boots", "hooves", None),
-    ],
-)  # fmt: skip
-def test_tiles_are_called_what_a_person_calls_them(layer: str, name: str, said: str | None) -> None:
-    assert value(layer, name) == said
-
-
 GARMENTS = """base/draconian_gold_m base/merfolk_water_m cloak/red cloak/scarf_red legs/skirt_red legs/pants_red
 boots/long_red body/robe_red body/animal_skin body/frodo gloves/glove_red gloves/claws hair/elf_red hair/short_red
 hair/frodo hair/troll beard/full_red drchead/drchead_brown drchead/drchead_yellow drcwing/drcwing_brown
@@ -211,81 +171,6 @@ def test_every_species_keeps_its_rules(layers: Layers) -> None:
     assert {name for name, tiles in seen.items() if "gloves/claws" in tiles} == {"troll"}
 
 
-def test_who_may_wear_anything_does(layers: Layers) -> None:
-    rng, all_tiles = np.random.default_rng(0), sprites.with_tints(layers)
-    for name in ("minotaur", "ogre", "gargoyle", "halfling", "naga"):
-        wearable = sprites.any_wardrobe(SPECIES[name], all_tiles)
-        dolls = [sprites.dressed(SPECIES[name], wearable, rng) for _ in range(600)]
-        for layer, (attribute, _) in sprites.LABELLED.items():
-            seen = {value(layer, doll[layer]) for doll in dolls if layer in doll}
-            assert seen == {value(layer, tile) for tile in layers[layer]}
-            bare, values = sum(layer not in doll for doll in dolls) / len(dolls), sprites.ATTRIBUTES[attribute]
-            assert bare == pytest.approx(1 / len(values), abs=0.06), "as likely as any other value"
-        assert any({"hand1", "hand2"} <= set(doll) and doll["hand1"] == "bow" for doll in dolls)
-        assert not any({"legs", "boots"} & set(doll) for doll in dolls if name == "naga")
-        assert not any("hair" in doll for doll in dolls if doll.get("head") == "viking_gold")
-
-
-def test_garments_are_tinted_in_the_colours_that_are_missing() -> None:
-    colours = {"robe_a": (200, 30, 30), "robe_b": (30, 30, 210), "sam": (9, 9, 9)}
-    layers = sprites.with_tints(tiles({f"body/{name}.png": png(tile(colour)) for name, colour in colours.items()}))
-    body, others = layers["body"], [colour for colour in sprites.COLOURS if colour not in ("red", "blue")]
-    robes = {name: colour_of(image.tobytes()) for name, image in body.items() if value("body", name) == "robe"}
-    assert (robes["robe_a"], robes["robe_b"]) == ("red", "blue"), "these are as they were"
-    assert sorted(robes.values()) == sorted(["red", "blue", *2 * others])
-    assert {value("body", name) for name in body if name.startswith("sam")} == {"coat"}
-    made = [name.partition(" ")[2] for name in body if name.startswith("robe_a ")]
-    assert made == others, "in one order in every process"
-    assert sprites.with_tints(layers)["body"].keys() == body.keys(), "none is missing any more"
-
-
-@pytest.mark.parametrize("colour", sprites.COLOURS)
-@pytest.mark.parametrize("worn", [(200, 30, 30), (90, 90, 90)])
-def test_a_tint_leaves_all_but_the_cloth(worn: tuple[int, int, int], colour: str) -> None:
-    image, dark = tile(worn, (0, 8, 32, 32)), tuple(level // 2 for level in worn)
-    for colour_there, box in ((dark, (0, 8, 32, 12)), ((40, 180, 220), (0, 12, 8, 14)), ((0, 0, 0), (0, 14, 32, 15))):
-        image.paste((*colour_there, 255), box)
-    made = sprites.tinted(image, colour)
-    assert made is not None
-    assert colour_of(made.tobytes()) == colour
-    before, after, kept = np.asarray(image), np.asarray(made), np.zeros((32, 32), bool)
-    kept[:8] = kept[12:14, :8] = kept[14] = True
-    assert np.array_equal(before[kept], after[kept])
-    assert np.array_equal(before[..., 3], after[..., 3])
-    assert after[20, 20, :3].max() > after[9, 9, :3].max(), "shades stay"
-
-
-@pytest.mark.parametrize(
-    "names", ["cloak base legs boots body gloves hair beard head hand1 hand2", "drcwing base drchead"]
-)
-def test_later_layers_lie_over_earlier_ones(names: str) -> None:
-    order = names.split()
-    layers = {layer: {"it": tile((number + 1, 0, 0))} for number, layer in enumerate(order)}
-    for count in range(1, len(order) + 1):
-        doll = compose("human", dict.fromkeys(order[:count], "it") | {"base": "it"}, layers)
-        assert doll.pixels[0, 0, 0] == max(count, order.index("base") + 1)
-
-
-@pytest.mark.parametrize(
-    ("worn", "on_top"),
-    [
-        ({"base": "human_m", "boots": "long", "legs": "pants"}, [2] * 4),
-        ({"base": "human_m", "boots": "long", "legs": "skirt_red"}, [3] * 4),
-        ({"base": "human_m", "body": "robe", "cloak": "red"}, [4] * 4),
-        ({"base": "human_m", "body": "robe", "cloak": "scarf_red"}, [4, 5, 5, 5]),
-        ({"base": "naga_m", "body": "robe"}, [4, 4, 1, 1]),
-    ],
-)
-def test_scarves_skirts_and_tails_are_laid_their_own_way(worn: Worn, on_top: list[int]) -> None:
-    one, two, three, four = (tile((level, 0, 0)) for level in range(1, 5))
-    five = tile((5, 0, 0), (0, 16, 32, 32))
-    layers = {
-        "base": {"human_m": one, "naga_m": one}, "boots": {"long": two}, "legs": {"skirt_red": three, "pants": three},
-        "body": {"robe": four}, "cloak": {"red": five, "scarf_red": five},
-    }  # fmt: skip
-    assert compose("human", worn, layers).pixels[[0, 17, 18, 31], 0, 0].tolist() == on_top
-
-
 def test_what_cannot_be_seen_is_taken_off_and_not_told() -> None:
     layers = {
         "base": {"orc_m": tile((9, 9, 9), (8, 0, 24, 32))},
@@ -309,25 +194,6 @@ def test_what_cannot_be_seen_is_taken_off_and_not_told() -> None:
     doll, labels = seen(hand2="tower_shield")
     assert "body" not in doll.worn
     assert (labels["garment"], labels["colour"], labels["shield"]) == ("no garment", None, "tower shield")
-
-
-@pytest.mark.parametrize(
-    ("rgb", "name"),
-    [((200, 0, 0), "red"), ((250, 240, 20), "yellow"), ((20, 150, 20), "green"), ((20, 200, 220), "cyan"),
-     ((0, 0, 200), "blue"), ((130, 20, 180), "purple"), ((130, 80, 30), "brown"), ((240, 240, 240), "white"),
-     ((140, 140, 140), "grey"), ((60, 60, 60), "black")],
-)  # fmt: skip
-def test_colours_have_their_names(rgb: tuple[int, int, int], name: str) -> None:
-    image = tile(rgb, (0, 0, 20, 10))
-    image.paste((0, 0, 0, 255), (0, 10, 32, 32))  # outlines do not count
-    assert colour_of(image.tobytes()) == name
-
-
-def test_what_no_tile_covers_is_transparent() -> None:
-    doll = compose("orc", {"base": "orc_m"}, tiles({"base/orc_m.png": png(tile((9, 8, 7), box=(4, 5, 6, 7)))}))
-    assert np.argwhere(doll.pixels[..., 3]).tolist() == [[5, 4], [5, 5], [6, 4], [6, 5]]
-    assert doll.pixels[5, 4].tolist() == [9, 8, 7, 255]
-    assert not doll.pixels[doll.pixels[..., 3] == 0].any()
 
 
 @pytest.mark.usefixtures("entries")
@@ -359,90 +225,6 @@ def test_sprites_are_built(commands: Path, monkeypatch: pytest.MonkeyPatch) -> N
     build("sprites", commands / "again", 0)
     again = read_pictures(commands / "again")
     assert np.array_equal(again.train.images, found.train.images), "a seed decides everything"
-
-
-@pytest.fixture(scope="module")
-def crowd() -> list[Person]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(avatars, "PEOPLE", 400)
-        return list(avatars.people(np.random.default_rng(0)))
-
-
-def labels_of(person: Person) -> dict[str, str | None]:
-    return named(avatars.ATTRIBUTES, person.labels)
-
-
-def test_every_style_has_its_people(crowd: Sequence[Person]) -> None:
-    assert [person.number for person in crowd] == list(range(400 * len(STYLES)))
-    assert set(avatars.ATTRIBUTES["hair"]) == {name for style in STYLES for name in style.hair}
-    for style in STYLES:
-        own = [labels_of(person) for person in crowd if person.style is style]
-        assert len(own) == 400
-        assert {one["hair"] for one in own} == set(style.hair)
-        assert {one["glasses"] for one in own} == {*style.glasses, "no glasses"}
-        assert {one["beard"] for one in own} == {*style.beards, "no beard"}
-
-
-def test_dicebear_is_asked_for_what_the_labels_say(crowd: Sequence[Person]) -> None:
-    for person in (person for person in crowd if person.style is not FACES):
-        style, said, options = person.style, labels_of(person), request(person, 1)["options"]
-        hat = style.name == "pixel art" and said["hair"] == "hat"
-        behind = style.name == "toon head" and said["hair"] in ("bob", "long hair")
-        place = "hat" if hat else "rearHair" if behind else style.hair_option
-        assert options[place] == [person.variant]
-        assert person.variant in style.hair[str(said["hair"])]
-        assert (options["hatProbability"], options["rearHairProbability"]) == (100 * hat, 100 * behind)
-        for attribute, option, variants in (
-            ("glasses", style.glasses_option, style.glasses), ("beard", style.beard_option, style.beards),
-        ):  # fmt: skip
-            wanted = variants.get(str(said[attribute]), ())
-            if wanted:
-                assert options[option][0] in wanted
-                assert options[f"{option}Probability"] == 100
-            elif option not in person.worn and option != "eyes":
-                assert options[f"{option}Probability"] == 0
-        assert options[style.skin_option] == [person.skin]
-
-
-def test_facesjs_is_asked_for_what_the_labels_say(crowd: Sequence[Person]) -> None:
-    for person in (person for person in crowd if person.style is FACES):
-        asked, said = request(person, 1), labels_of(person)
-        overrides = asked["overrides"]
-        assert (said["hair"] == "hat") == (overrides["accessories"]["id"] != "none")
-        assert (overrides["glasses"]["id"] == "none") == (said["glasses"] == "no glasses")
-        assert (overrides["facialHair"]["id"] == "none") == (said["beard"] == "no beard")
-        assert (asked["gender"] == "female") == overrides["hair"]["id"].startswith("female")
-        assert asked["seed"] == person.number
-
-
-def test_a_person_stays_and_the_expression_changes(crowd: Sequence[Person]) -> None:
-    face = crowd[-1]
-    first, second = (request(face, picture)["overrides"] for picture in (0, 1))
-    assert all(first[part] == second[part] for part in ("hair", "body", "glasses"))
-    assert any(request(face, n)["overrides"]["mouth"] != first["mouth"] for n in range(2, 6))
-    one, other = (request(crowd[0], picture)["options"] for picture in (0, 1))
-    assert one.pop("seed") != other.pop("seed")
-    assert one == other
-
-
-def test_hair_that_cannot_be_seen_has_no_colour(crowd: Sequence[Person]) -> None:
-    for person in crowd:
-        assert (labels_of(person)["hair_colour"] is None) == (person.hair in ("bald", "hat"))
-    afro = next(person for person in crowd if person.variant == "afro" and person.style.name == "open peeps")
-    assert labels_of(replace(afro, colour="f59797"))["hair_colour"] == "black hair", "it is drawn in black"
-
-
-@pytest.mark.parametrize(
-    ("colour", "name"),
-    [("0e0e0e", "black hair"), ("562306", "brown hair"), ("e6d6a0", "blond hair"), ("c03020", "red hair"),
-     ("a8a8a8", "grey hair"), ("3ea92c", "green hair"), ("8090f0", "purple hair")],
-)  # fmt: skip
-def test_colours_of_hair_have_names(colour: str, name: str) -> None:
-    assert avatars.colour_name(colour) == name
-
-
-def test_skin_has_four_names() -> None:
-    assert [avatars.skin_name(c) for c in ("f2d3b1", "cb9e6e", "ae5d29", "5c3829")] == list(avatars.ATTRIBUTES["skin"])
 
 
 # Drawn in one colour, which depends on everything that is asked.
@@ -512,23 +294,3 @@ def test_what_node_says_is_told(generators: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", str(generators / "nothing"))
     with pytest.raises(FileNotFoundError, match="node: not found"):
         build("avatars", generators / "out", 0)
-
-
-@pytest.mark.slow
-def test_the_real_generators_draw_what_is_asked(crowd: Sequence[Person]) -> None:
-    pytest.importorskip("resvg_py")
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node or npm is not installed")
-    chosen = [next(person for person in crowd if person.style is style) for style in STYLES]
-    try:
-        svgs = list(avatars._drawn([request(person, picture) for person in chosen for picture in (0, 1, 0)]))
-    except CorpusError as error:
-        if "npm pack failed" in str(error):
-            pytest.skip(f"the packages cannot be had: {error}")
-        raise
-    images = [avatars.rendered(svg) for svg in svgs]
-    for first, second, again in zip(images[::3], images[1::3], images[2::3], strict=True):
-        assert np.array_equal(first, again)
-        assert not np.array_equal(first, second)
-        assert (first != 255).mean() > 0.2, "something is drawn"
-    assert len(LIBRARIES) + len(STYLES) == 13

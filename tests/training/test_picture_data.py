@@ -12,10 +12,9 @@ from PIL import Image
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.training.corpora import build, characters, expected
-from ancestral.training.corpora.avatars import on_white
-from ancestral.training.corpora.characters import ATTRIBUTES, Parts, coloured, compose, drawn, read_parts, value_in
+from ancestral.training.corpora.characters import ATTRIBUTES, Parts, coloured, compose, drawn, read_parts
 from ancestral.training.corpora.pictures import make_palette, to_indices
-from ancestral.training.data.images import PicturesError, binarise, read_image, read_pictures, write_sheet
+from ancestral.training.data.images import PicturesError, read_image, read_pictures, write_sheet
 from tests.training.pictures import CLASSES, COUNT, PALETTE, STYLES, Arrays, debian_package, png, random_arrays
 
 STORED = Image.fromarray(np.random.default_rng(2).integers(0, 256, (6, 7, 4), np.uint8))
@@ -62,13 +61,6 @@ def test_the_spec_of_a_set_has_its_attributes_its_palette_and_its_label_rows(dat
     assert PixelCNNSpec.for_pictures(plain.shape, fields, conditioning="class").binary
     without = PixelCNNSpec.for_pictures(pictures.shape, pictures.spec_fields, conditioning="none")
     assert (without.attributes, without.label_rows, without.palette) == ((), 0, pictures.palette)
-
-
-def test_identities_are_read(arrays: Arrays, tmp_path: Path) -> None:
-    np.savez(tmp_path / "pictures.npz", **arrays, **{f"identity_{part}": x for part, x in IDENTITIES.items()})
-    pictures = read_pictures(tmp_path)
-    for part, owners in IDENTITIES.items():
-        assert getattr(pictures, part).identities.tolist() == owners.tolist()
 
 
 def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
@@ -152,50 +144,11 @@ def test_a_broken_folder_is_refused(tmp_path: Path) -> None:
         refused(r"b\.png: not a picture")
 
 
-@pytest.mark.parametrize("form", ["png", "webp", "bmp"])
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
-def test_a_picture_is_read_as_it_is_stored(mode: str, form: str, tmp_path: Path) -> None:
-    image = STORED.convert("RGB").convert("P") if mode == "P" else STORED.convert(mode)
-    image.save(tmp_path / f"a.{form}", **({"lossless": True, "exact": True} if form == "webp" else {}))
-    read = read_image(tmp_path / f"a.{form}")
-    assert read.shape[2] == (1 if mode in ("1", "L") and form != "webp" else 3)
-    assert np.array_equal(np.broadcast_to(read, (6, 7, 3)), image.convert("RGB"))
-
-
-def test_a_palette_may_be_transparent_and_grey_may_have_sixteen_bits(tmp_path: Path) -> None:
-    palette, colours = STORED.quantize(8), np.asarray(STORED)
-    palette.save(tmp_path / "a.png")
-    assert np.array_equal(read_image(tmp_path / "a.png"), np.asarray(palette.convert("RGBA"))[..., :3])
-    Image.fromarray(colours[..., 0].astype(np.uint16) * 256 + colours[..., 1]).save(tmp_path / "b.png")
-    assert np.array_equal(read_image(tmp_path / "b.png"), colours[..., :1])
-
-
 def test_what_would_take_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     STORED.save(tmp_path / "a.png")
     with pytest.raises(PicturesError, match=r"a\.png: Image size \(42 pixels\) exceeds limit"):
         read_image(tmp_path / "a.png")
-
-
-def test_a_sheet_shows_every_picture_in_its_place(tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 1), np.uint8)
-    write_sheet(images, 3, tmp_path / "sheets" / "a.png")
-    sheet = read_image(tmp_path / "sheets" / "a.png")
-    assert sheet.shape == (2 * 5 + 2, 3 * 6 + 2, 3)
-    assert np.array_equal(sheet[7:10, 8:12, 0], images[4, ..., 0])
-    assert np.array_equal(sheet[:2], np.full((2, 20, 3), 128))
-
-
-def test_binarising_draws_with_the_grey_level_as_probability() -> None:
-    greys = np.repeat(np.array([0, 51, 255], np.uint8), 20_000)
-    drawn = binarise(greys, np.random.default_rng(0)).reshape(3, -1).mean(axis=1)
-    assert (drawn[0], drawn[2]) == (0.0, 1.0)
-    assert drawn[1] == pytest.approx(0.2, abs=0.01)
-
-
-def test_pictures_are_laid_on_white_and_cut_to_a_square() -> None:
-    image = on_white(png(Image.new("RGBA", (64, 70), (255, 0, 0, 51))))
-    assert (image.shape, np.unique(image.reshape(-1, 3), axis=0).tolist()) == ((32, 32, 3), [[255, 204, 204]])
 
 
 def test_few_colours_are_kept_exactly_and_transparent_ones_do_not_count() -> None:
@@ -221,18 +174,6 @@ def test_many_colours_become_near_ones() -> None:
     assert np.abs(errors).max() < 12.0
     assert (errors**2).mean() < 6.0, "uniform over 0 … 5 around its mean has 2.9 at the best"
     assert np.array_equal(make_palette(rgba(colours), 64), palette)
-
-
-def test_rare_colours_and_the_background_keep_an_entry() -> None:
-    colours = np.zeros((1, 100, 100, 3), np.uint8)
-    colours[..., 1] = np.random.default_rng(0).integers(0, 200, (100, 100))
-    colours[0, 0, :2] = (250, 60, 200)
-    assert [250, 60, 200] in make_palette(rgba(colours), 32).tolist()
-    light = np.random.default_rng(0).integers(180, 256, (1, 60, 60, 3), np.uint8)
-    light[0, 30:] = 255
-    assert make_palette(rgba(light), 8).max() < 255
-    palette = make_palette(rgba(light), 8, background=(255, 255, 255))
-    assert (palette.shape, palette[-1].tolist()) == ((8, 3), [255, 255, 255])
 
 
 # Characters: sprites laid over each other where the package says; tints; what is tinted; labels; the corpus.
@@ -323,31 +264,6 @@ def test_each_part_has_its_own_tint(parts: Parts) -> None:
     assert colours_at(other, trousers, shoes) == [(70, 70, 81), (110, 70, 45)]
 
 
-def test_headgear_has_colours_of_hair_or_of_hats(parts: Parts) -> None:
-    for headgear, colour, crown in (
-        ("short hair", "blond hair", (171, 147, 84)), ("beret", "red headgear", (148, 37, 33)), ("bald", "", SKIN),
-    ):  # fmt: skip
-        assert colours_at(shown(parts, headgear=headgear, headgear_colour=colour), (16, 9)) == [crown]
-
-
-def test_cells_follow_from_direction_and_frame(parts: Parts) -> None:
-    assert parts.cells["bodies/base/upper_run_24x24"].shape == (8, 8, 24, 24)
-    frames = [compose({**MAN, "pose": pose}, parts) for pose in ATTRIBUTES["pose"]]
-    # The marks of body and legs lie in the first row of their cells, the frame's number from the left.
-    assert [int(np.flatnonzero(frame[25 - 12 - 6, 4:])[0]) for frame in frames[:9]] == [0, *range(8)]
-    heads = [int(np.flatnonzero(frame[25 - 5 - 13, 11:21])[0]) for frame in frames[::9]]
-    assert heads == [*range(8)], "each direction has a column"
-
-
-def test_guns_are_held_behind_or_before(parts: Parts) -> None:
-    # 20 × 20, 6 above the origin, moved by (-6, 2) towards the south; its colour is no tint, the hand's is.
-    assert colours_at(shown(parts), (11, 19)) == [SHIRT]
-    assert colours_at(shown(parts, weapon="pistol"), (11, 19), (8, 21)) == [(90, 90, 90), SKIN]
-    north = {"direction": "facing north", "pose": "standing north"}
-    for weapon in ("pistol", "unarmed"):
-        assert colours_at(shown(parts, weapon=weapon, **north), (16, 15)) == [SHIRT], "the body covers it"
-
-
 def test_labels_agree_with_each_other() -> None:
     rng, seen = np.random.default_rng(0), set()
     for _ in range(2000):
@@ -358,13 +274,6 @@ def test_labels_agree_with_each_other() -> None:
         assert (colour == "") == (named["headgear"] == "bald")
         assert colour.endswith(" hair") == (named["headgear"] in ("short hair", "pigtails"))
     assert seen - {""} == {name for values in ATTRIBUTES.values() for name in values}
-
-
-def test_headgear_keeps_a_colour_that_it_may_have() -> None:
-    man = {**MAN, "headgear": "beret", "headgear_colour": "red headgear"}
-    assert value_in(man, "headgear", "bald")["headgear_colour"] == ""
-    assert value_in(value_in(man, "headgear", "bald"), "headgear", "pigtails")["headgear_colour"] == "black hair"
-    assert value_in(man, "shirt", "white shirt") == {**man, "shirt": "white shirt"}
 
 
 @pytest.mark.usefixtures("entries")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from PIL import Image
 from torch.nn.functional import normalize
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
@@ -21,7 +20,7 @@ from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.spec import ImageSpec
 from ancestral.service.cli.main import ancestral
-from ancestral.training.data.images import IdentityBatches, Pictures, first_two, kept_pixels, read_image
+from ancestral.training.data.images import IdentityBatches, Pictures, kept_pixels, read_image
 from ancestral.training.evaluation.images import (
     classifier_spec,
     count_copies,
@@ -32,17 +31,15 @@ from ancestral.training.evaluation.images import (
     independent_nats,
     marginal_nats,
     nearest,
-    png_bits,
     precision_recall,
     telling_regions,
     train_classifier,
-    write_classes,
 )
 from ancestral.training.metrics import Retrieval, accuracy, adherence, classify, retrieval
 from ancestral.training.model_card import with_sheet
 from ancestral.training.tasks.pictures import MARGIN, ImageTask, semi_hard, squared_distances, triplet_loss
 from tests.models.random_models import EDITS, checkpoint_of, pictures_of
-from tests.training.pictures import HEIGHTS, QUARTERS, SIDES, png, quarters, write_set
+from tests.training.pictures import QUARTERS, SIDES, quarters, write_set
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256))
 OWNERS = np.array([7, 3, 7, 9, 3, 7, 3, 5, 9, 7, 4], np.int64)
@@ -73,17 +70,6 @@ def test_a_classifier_learns_every_attribute_also_of_two_levels_and_of_colours(c
     assert binary["height"] == 1.0
     few = quarters(30, 0)
     assert accuracy(trained(few, 6000), few) == {"side": 1.0, "height": 1.0}, "few are shown more often"
-
-
-def test_labels_that_are_unknown_are_not_learnt_and_do_not_count() -> None:
-    pictures, test, known = quarters(600, 0), quarters(60, 1), quarters(60, 1)
-    pictures.labels[100:, 1], test.labels[:, 1] = len(HEIGHTS), len(HEIGHTS)
-    test.labels[7, 1] = 2 - (test.labels[7, 1] == 2)
-    classifier = trained(pictures, 6000)
-    assert accuracy(classifier, known)["height"] > 0.9, "of those that are known"
-    assert accuracy(classifier, test)["height"] in (0.0, 1.0), "one is known"
-    test.labels[7, 1] = len(HEIGHTS)
-    assert math.isnan(accuracy(classifier, test)["height"])
 
 
 def test_all_are_right_where_each_is(classifier: PictureClassifier) -> None:
@@ -140,16 +126,6 @@ def test_ranks_are_those_of_identities_by_their_nearest_picture() -> None:
     assert found == Retrieval(pytest.approx(3 / 5), pytest.approx(4 / 5), pytest.approx(1 / 7), pytest.approx(5 / 7), 7)
 
 
-def test_vectors_that_are_all_alike_find_nobody_and_random_ones_as_many_as_chance() -> None:
-    owners, alike, rng = np.arange(50), np.full((50, 8), 0.125, np.float32), np.random.default_rng(0)
-    assert retrieval(alike, owners, alike, owners)[:2] == (0.0, 0.0)
-    queries, gallery = (rng.standard_normal((count, 8)).astype(np.float32) for count in (2000, 50))
-    found = retrieval(queries, np.tile(owners, 40), gallery, owners)
-    assert found.rank_1 == pytest.approx(found.chance_1, abs=0.01)
-    assert found.rank_5 == pytest.approx(found.chance_5, abs=0.03)
-    assert retrieval(alike[:3], owners[:3], alike[:3], owners[:3]).chance_5 == 1.0
-
-
 def test_a_batch_has_company_for_everybody_and_follows_from_seed_step_and_rank() -> None:
     batches = IdentityBatches(OWNERS, people=2, each=3, seed=0)
     for step in range(20):
@@ -164,19 +140,6 @@ def test_a_batch_has_company_for_everybody_and_follows_from_seed_step_and_rank()
 
     assert [batches.batch(step, 1).tolist() for step in range(6)] == sequence(0, 1)
     assert sequence(0, 1) not in (sequence(0, 0), sequence(1, 1))
-
-
-def test_every_identity_comes_once_before_any_comes_again() -> None:
-    numbers = np.repeat(np.arange(12), 3)
-    batches = IdentityBatches(numbers, people=4, each=2, seed=0)
-    for epoch in range(3):
-        shown = np.concatenate([np.unique(numbers[batches.batch(step, 0)]) for step in range(3 * epoch, 3 * epoch + 3)])
-        assert sorted(shown) == list(range(12))
-    drawn = {int(index) for step in range(60) for index in batches.batch(step, 0)}
-    assert drawn == set(range(36)), "all pictures of an identity are used"
-    with pytest.raises(ValueError, match="only 3 identities have two pictures; a batch needs 4"):
-        IdentityBatches(OWNERS, people=4, each=2, seed=0)
-    assert [which.tolist() for which in first_two(OWNERS)] == [[1, 0, 3], [4, 2, 8]], "those of 3, 7 and 9"
 
 
 def test_negatives_are_the_nearest_that_are_further_than_the_positive() -> None:
@@ -266,28 +229,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_set(file, {"class": SIDES}, halves(400, 0), halves(60, 1)).parent
 
 
-def test_png_needs_the_bits_of_its_files() -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
-    assert 8.0 < png_bits(noise, seen_as(256, channels=3)) < 8.5
-    assert png_bits(noise[..., :1], seen_as(256)) > png_bits(np.zeros((2, 32, 32, 1), np.uint8), seen_as(256))
-    bits = png_bits(noise[..., :1] % 2, seen_as(2))
-    assert 1.0 < bits < 2.0, "a bit, and what headers and the rows' filters take"
-    size = len(png(Image.fromarray(noise[0]), optimize=True))
-    assert png_bits(noise[:1], seen_as(256, channels=3)) == 8 * size / noise[0].size
-
-
-def test_a_sheet_has_a_row_of_ten_for_each_class(tmp_path: Path) -> None:
-    images = np.arange(24, dtype=np.uint8).repeat(40 * 40).reshape(24, 40, 40, 1)
-    for name, some in (("small", images), ("large", images.repeat(2, axis=1).repeat(2, axis=2))):
-        write_classes(Pictures(some, np.arange(2).repeat(12)[:, None]), seen_as(256), tmp_path / f"{name}.png")
-    small, large = (read_image(tmp_path / f"{name}.png") for name in ("small", "large"))
-    assert small.shape == (2 * 82 + 2, 10 * 82 + 2, 3)
-    assert (small[84:164, 2 + 9 * 82 : 82 + 9 * 82] == 21).all()
-    assert np.array_equal(small, large)
-    text = "# Title\n\n![Sampled pictures](sheet.png)\n\n## Data\n"
-    assert with_sheet("# Title\n\n## Data\n") == with_sheet(text) == text, "a card shows its sheet once"
-
-
 def test_the_baseline_knows_how_often_each_pixel_is_what() -> None:
     train = np.array([[0, 1], [0, 1], [1, 1]], np.uint8).reshape(3, 1, 2, 1)
     exact = -math.log(2 / 5) - math.log(4 / 5)
@@ -325,25 +266,6 @@ def trained_and_judged(data: Path, folder: Path, *options: object) -> tuple[Chec
     before = load(made.path)
     run("evaluate", "images", made.path, "--data", data, "-o", folder / "report", *options)
     return before, load(made.path), json.loads((folder / "report" / "report.json").read_text())
-
-
-@pytest.mark.slow
-def test_a_model_is_trained_and_judged_from_the_command_line(data: Path, tmp_path: Path) -> None:
-    before, after, report = trained_and_judged(data, tmp_path, "--drawn", 3, "--pictures", 9)
-    assert after.card == before.card
-    assert report["pictures"] == 9
-    assert report["nats"] == pytest.approx(report["bits_per_dim"] * 64 * math.log(2))
-    assert report["nats_summed_over_classes"] < report["nats"] + math.log(2) + 0.1
-    bits = report["bits_per_dim_of_independent_pixels"]
-    assert report["nats_of_independent_pixels"] == pytest.approx(bits * 64 * math.log(2))
-    assert 0.0 < bits < 1.1 < report["bits_per_dim_of_png"], "a PNG's headers alone are longer than such a picture"
-    found = report["accuracy"]["class"]
-    assert (found["chance"], found["real"], 0.0 <= found["drawn"] <= 1.0) == (0.5, 1.0, True)
-    assert set(report["fidelity"]) == set(report["fidelity_of_real"]) == {"precision", "recall"}
-    assert report["copies"]["equal_of_real"] == 0.0 < report["copies"]["distance_of_real"]
-    assert report["seconds_per_picture"] > 0
-    assert read_image(tmp_path / "report" / "sheet.png").shape == (2 * 18 + 2, 3 * 18 + 2, 3)
-    assert read_image(tmp_path / "report" / "nearest.png").shape == (2 * 10 + 2, 7 * 10 + 2, 3)
 
 
 @pytest.mark.slow

@@ -9,33 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from click.testing import CliRunner
-from PIL import Image
 
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, normalize_level, sharpened
+from ancestral.models.audio.features import LOG_F0_SCALE, normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.models.audio.shaping import decode_excitation, encode_excitation, predictor
 from ancestral.models.checkpoint import load
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.service.cli.main import ancestral
 from ancestral.training.corpora import read
 from ancestral.training.data import speech
-from ancestral.training.evaluation.speech import (
-    Heard,
-    Listener,
-    OpinionJudge,
-    VoiceJudge,
-    bits_per_sample,
-    error_rates,
-    f0_response,
-    frames_of,
-    measure_pitch,
-    noise_score,
-    recordings,
-    spectrogram,
-    write_listening_page,
-)
-from ancestral.training.metrics import contrast_strength, ripple_depth, smooth, variance_ratio
+from ancestral.training.evaluation.speech import bits_per_sample, error_rates, frames_of, measure_pitch, recordings
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.sounds import (
     CODING,
@@ -44,11 +26,9 @@ from tests.training.sounds import (
     FEATURES,
     PHONES,
     RATE,
-    SENTENCES,
     SPEAKERS,
     WAVENET,
     Wave,
-    said,
     tone,
     voiced,
 )
@@ -82,11 +62,6 @@ def test_pitch_goes_on_through_what_has_none() -> None:
 def test_noise_and_silence_have_no_pitch() -> None:
     assert speech.pitch(np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32), FEATURES)[1].mean() < 0.3
     assert not any(found.any() for found in speech.pitch(np.zeros(RATE, np.float32), FEATURES))
-
-
-@pytest.mark.parametrize("samples", [16000, 16159, 8080])
-def test_whole_frames_only(samples: int) -> None:
-    assert speech.analyze(tone(2.0, 200, 5)[:samples], FEATURES).shape == (samples // FEATURES.hop, FEATURES.channels)
 
 
 def test_the_range_of_a_speaker_lies_around_the_median() -> None:
@@ -238,15 +213,6 @@ def test_the_names_of_held_out_clips(name: str, expected: bool) -> None:
     assert speech.held_out(name) is expected
 
 
-def test_clips_are_grouped(prepared: Path) -> None:
-    evaluation, training = (speech.by_speaker([speech.Dataset(prepared)], evaluation=flag) for flag in (True, False))
-    assert tuple(evaluation) == tuple(training) == SPEAKERS
-    ids = {name: [clip.id for _, clip in group] for name, group in evaluation.items()}
-    assert ids == {name: [f"{name}_s0000"] for name in SPEAKERS}
-    assert all(c.speaker == name for name, group in training.items() for _, c in group)
-    assert sum(map(len, training.values())) == 8
-
-
 def contents(dataset: speech.Dataset, clip: speech.PreparedClip) -> tuple[object, ...]:
     arrays = dataset.symbols(clip), dataset.frames(clip), dataset.wave(clip)
     return (clip.speaker, clip.text, clip.phones, clip.durations, clip.word_starts, *(a.tobytes() for a in arrays))
@@ -271,16 +237,6 @@ def test_parts_hold_every_clip_once(kind: str, tmp_path: Path, request: pytest.F
     assert all((d.coding, d.spec, d.pitch_ranges) == (whole.coding, whole.spec, whole.pitch_ranges) for d in opened)
 
 
-def test_the_order_in_parts_is_that_of_the_seed(prepared: Path, tmp_path: Path) -> None:
-    def order(name: str, seed: int) -> list[list[str]]:
-        return [
-            [clip.id for clip in speech.Dataset(part).clips]
-            for part in speech.pack([prepared], tmp_path / name, 60_000, seed)
-        ]
-
-    assert order("a", 1) == order("b", 1) != order("c", 2)
-
-
 def test_what_cannot_be_packed(prepared: Path, excited: Path, tmp_path: Path) -> None:
     names = "|".join(clip.id for clip in speech.Dataset(prepared).clips)  # none fits; which is tried first is drawn
     full, other = tmp_path / "full", shutil.copytree(excited, tmp_path / "excited")
@@ -295,32 +251,12 @@ def test_what_cannot_be_packed(prepared: Path, excited: Path, tmp_path: Path) ->
             speech.pack(sources, tmp_path / out, limit)
 
 
-def test_the_command_that_packs(prepared: Path, tmp_path: Path) -> None:
-    command = ["corpus", "pack", str(prepared), "-o", str(tmp_path / "parts"), "--size", "1"]
-    done = CliRunner().invoke(ancestral, command)
-    assert (done.exit_code, done.output) == (0, f"{tmp_path / 'parts'}: 1 parts\n")
-
-
 # Judges of speech: what an ASR hears, how clean it is, whose voice it is, how likely the model finds it; its F0, the
 # sharpness of mels; the page on which people hear voices beside their recordings.
 
 
-def read_by(name: str) -> list[Wave]:
-    return [said(name, text) for text in SENTENCES]
-
-
 def noise(seconds: float, level: float) -> Wave:
     return np.random.default_rng(0).normal(0.0, level, round(seconds * RATE)).astype(np.float32)
-
-
-@pytest.mark.slow
-def test_the_listener_hears_the_teacher() -> None:
-    pytest.importorskip("faster_whisper")
-    listener = Listener()
-    heard = [listener.transcribe(wave) for wave in read_by("heart")]
-    rates = error_rates(SENTENCES, heard)
-    assert (rates["cer"] < 0.05, rates["wer"] < 0.2) == (True, True)
-    assert error_rates(SENTENCES[::-1], heard)["wer"] > 0.8
 
 
 def test_error_rates() -> None:
@@ -336,24 +272,6 @@ def test_error_rates() -> None:
     assert error_rates(["Ocho gatos."], ["你好"], "es")["wer"] == 1.0
 
 
-@pytest.mark.parametrize("judge", ["noise", "opinion"])
-def test_noise_lowers_the_score(judge: str) -> None:
-    score = noise_score if judge == "noise" else OpinionJudge().score
-    clean = read_by("heart")
-    noisy = [wave + noise(len(wave) / RATE, 0.05) for wave in clean]
-    assert 1.0 <= score(noisy) < score(clean) - 0.5
-    assert score(clean) <= 5.0
-    assert judge == "opinion" or score([clean[0] * 100.0]) <= 5.0
-
-
-def test_voices_are_told_apart() -> None:
-    judge = VoiceJudge({"heart": read_by("heart")[:1], "joe": read_by("joe")[:1]})
-    for name in ("heart", "joe"):
-        found, similarity = judge.voice_of(read_by(name)[1])
-        assert found == name
-        assert 0.5 < similarity <= 1.0001
-
-
 def test_recordings_are_those_held_out(corpus: Path, tmp_path: Path) -> None:
     found = recordings(corpus, 5)
     assert [text for text, _ in found] == ["The birch, canoe."] * 2
@@ -364,12 +282,6 @@ def test_recordings_are_those_held_out(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("a|ann|Text.\n")
     with pytest.raises(ValueError, match="no clip is held out"):
         recordings(tmp_path, 5)
-
-
-def test_f0_of_recordings_is_sought_in_the_range_of_their_speaker() -> None:
-    *_, stray = frames_of([tone(2.0, 120.0, 12), tone(2.0, 120.0, 12), tone(0.5, 400.0, 12)], FEATURES)
-    alone = speech.analyze(tone(0.5, 400.0, 12), FEATURES)
-    assert alone[25, -2] > stray[25, -2] + 1.0
 
 
 def test_bits_per_sample(corpus: Path, prepared: Path, tmp_path: Path) -> None:
@@ -399,67 +311,3 @@ def test_pitch_and_voicing_of_a_voice() -> None:
     assert measured.voiced_share == pytest.approx(0.5, abs=0.05)
     assert measure_pitch([quiet], FEATURES).voiced_share > 0.95, "quiet frames do not count"
     assert measure_pitch([noise(1.0, 0.2)], FEATURES).voiced_share < 0.1
-
-
-def pitch_frames(hz: float, voiced: float = 1.0) -> np.ndarray:
-    made = np.zeros((100, FEATURES.channels), np.float32)
-    made[:, -2], made[:, -1] = (np.log(hz) - LOG_F0_MEAN) / LOG_F0_SCALE, voiced
-    return made
-
-
-@pytest.mark.parametrize("factor", [0.85, 1.0, 1.15, 1.4])
-def test_the_response_to_f0(factor: float) -> None:
-    sounds = [tone(1.0, hz * factor, 12) for hz in (140.0, 160.0)]
-    for asked, response in ((factor, 1.0), (1.0, factor)):
-        given = [pitch_frames(hz * asked) for hz in (140.0, 160.0)]
-        assert f0_response(sounds, given, FEATURES) == pytest.approx(response, abs=0.01)
-    assert f0_response(sounds, [pitch_frames(150.0, voiced=0.0)] * 2, FEATURES) == 0.0
-
-
-def test_the_depth_of_the_ripple_and_the_ratio_of_variances() -> None:
-    bands, voicing, rng = FEATURES.mel_bands, np.tile([1.0, 0.0], 10), np.random.default_rng(0)
-    mels = np.tile(np.linspace(1.0, -1.0, bands, dtype=np.float32), (20, 1))
-    assert ripple_depth(mels, voicing, FEATURES) == pytest.approx(0.0, abs=1e-5)
-    wavy = mels + 0.3 * np.cos(np.pi * np.arange(bands), dtype=np.float32)
-    wavy[1::2] = 9.0 * rng.standard_normal((10, bands))
-    depth = ripple_depth(wavy, voicing, FEATURES)
-    assert depth == pytest.approx(0.3 * 4 / 5, rel=0.01), "unvoiced frames have no say"
-    assert ripple_depth(smooth(wavy, 3), voicing, FEATURES) < 0.5 * depth
-    assert ripple_depth(mels, np.zeros(20), FEATURES) == 0.0
-    natural = rng.standard_normal((400, bands))
-    assert variance_ratio(natural, natural) == pytest.approx(1.0)
-    assert variance_ratio(0.5 * natural + 3.0, natural) == pytest.approx(0.25)
-
-
-@pytest.mark.parametrize("lost", [0.0, 0.2, 0.5])
-def test_the_contrast_that_predicted_mels_lack_is_found(lost: float) -> None:
-    natural = np.random.default_rng(0).standard_normal((20, 64)).astype(np.float32)
-    predicted = natural + np.float32(lost) * (smooth(natural, 5) - natural)
-    strength = contrast_strength(predicted, natural)
-    assert strength == pytest.approx(0.0) if not lost else strength > 0.3 * lost
-    made = sharpened(predicted, strength)
-    assert np.array_equal(made[:, :32], predicted[:, :32])
-    apart = [(m - smooth(m, 5))[:, 32:].std() for m in (made, natural)]
-    assert apart[0] == pytest.approx(apart[1], rel=0.02)
-
-
-def test_the_page_shows_what_it_links_to(tmp_path: Path) -> None:
-    low, high = (int(spectrogram(tone(1.0, hz)).sum(axis=(1, 2)).argmax()) for hz in (200.0, 4000.0))
-    assert high < low < len(spectrogram(tone(1.0, 200.0))), "low frequencies are below"
-    sounds = [tone(1.0, hz, level=0.1) for hz in (200.0, 300.0, 400.0, 500.0)]
-    heard, page = [Heard("A birch canoe.", *sounds[:2]), Heard("Glue the sheet.", *sounds[2:])], tmp_path / "page"
-    write_listening_page(page, "tiny", "0123456789abcdef", {"allison": heard[:1], "mary": heard})
-    text = (page / "README.md").read_text("utf-8")
-    assert "weights `0123456789ab`" in text
-    credit = "Allison Smith, from the Asterisk core sounds (Sangoma/Digium), CC-BY-SA-3.0"
-    played = "[hear](allison-0-voice.ogg)<br>![](allison-0-voice.png)"
-    assert f"| **allison**: {credit} | A birch canoe. | {played} |" in text
-    assert "| **mary** | Glue the sheet. | [hear](mary-1-voice.ogg)" in text
-    files = {path.name for path in page.iterdir()} - {"README.md"}
-    names = [f"{name}-{kind}" for name in ("allison-0", "mary-0", "mary-1") for kind in ("voice", "recording")]
-    assert files == {f"{name}.{suffix}" for name in names for suffix in ("ogg", "png")}
-    assert all(file in text for file in files)
-    sound, rate = soundfile.read(page / "mary-1-recording.ogg", dtype="float32")
-    assert abs(np.abs(np.fft.rfft(sound)).argmax() * rate / len(sound) - 750.0) < 5.0, "500 Hz at 16 kHz"
-    with Image.open(page / "mary-1-recording.png") as picture:
-        assert picture.size == spectrogram(sounds[3]).shape[1::-1]

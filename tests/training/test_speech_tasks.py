@@ -14,9 +14,8 @@ from torch import Tensor
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.audio.shaping import encode_excitation, predictor
-from ancestral.models.checkpoint import Checkpoint, load, save
+from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.text.acoustic import frame_positions
 from ancestral.training.data.acoustic import Batch, collate, draw
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
@@ -29,7 +28,6 @@ from tests.training.sounds import EVEN, FEATURES, FRAMES, PHONES, SHAPED, SPEAKE
 
 CPU = torch.device("cpu")
 FREE = replace(WAVENET, local_channels=0)
-BESIDE = replace(FRAMES, pitch_layers=0)
 
 
 @pytest.fixture(scope="module")
@@ -188,14 +186,6 @@ def test_cards_give_credit() -> None:
     assert f"| started from the weights of SHA-256 | {start.sha256} |" in text
 
 
-def test_smoothing_is_a_mean_over_bands() -> None:
-    mels = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
-    smoothed = smooth(mels, 5)
-    assert smoothed.shape == mels.shape
-    assert smoothed[:, 20] == pytest.approx(mels[:, 18:23].mean(axis=1), rel=1e-5)
-    assert smooth(np.ones((2, 64), np.float32), 13) == pytest.approx(np.ones((2, 64)))
-
-
 def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ancestral.training.metrics._IN_TIME", 0.0)
     task, dataset = WaveNetTask(SHAPED, (excited,), EVEN, crop_frames=20), Dataset(excited)
@@ -214,33 +204,6 @@ def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path, monk
         expected = encode_excitation(dataset.wave(clip) / PCM, filters)[start * 160 : (start + 20) * 160]
         assert np.array_equal(symbols, expected)
         assert not np.array_equal(symbols, natural[0])
-
-
-def test_crops_blurred_in_time_move_less(excited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, dataset, bands = WaveNetTask(SHAPED, (excited,), EVEN, crop_frames=20), Dataset(excited), FEATURES.mel_bands
-    clip, moved = dataset.clips[3], list[float]()
-    symbols, frames = task.crop(dataset, clip, 0)
-    assert frames is not None
-    restless = symbols, np.random.default_rng(1).standard_normal(frames.shape).astype(np.float32)
-    for share in (0.0, 1.0):
-        monkeypatch.setattr("ancestral.training.metrics._IN_TIME", share)
-        rng = np.random.default_rng(0)  # the first number is that of bands
-        _, frames = blurred(restless, dataset, clip, 0, SHAPED.conditioner_layers, rng)
-        assert frames is not None
-        moved.append(float(np.abs(np.diff(frames[:, :bands], axis=0)).mean()))
-    assert 0.2 * moved[0] < moved[1] < 0.8 * moved[0]
-
-
-def test_the_share_of_blurred_crops(prepared: Path, excited: Path) -> None:
-    def frames_of(spec: WaveNetSpec, path: Path, blur: float) -> list[bytes]:
-        task = WaveNetTask(spec, (path,), EVEN, batch=1, crop_frames=12, blur=blur)
-        batches = [task._batch(step, 0, CPU)[2] for step in range(40)]
-        return [frames.numpy().tobytes() for frames in batches if frames is not None]
-
-    for spec, path in ((SHAPED, excited), (WAVENET, prepared)):
-        natural, half, all_of_them = (frames_of(spec, path, share) for share in (0.0, 0.5, 1.0))
-        assert 0.2 < np.mean([a != b for a, b in zip(natural, half, strict=True)]) < 0.8
-        assert all(a != b for a, b in zip(natural, all_of_them, strict=True))
 
 
 def test_sentences_follow_from_the_generator(acoustic: AcousticTask) -> None:
@@ -294,12 +257,6 @@ def test_padding_carries_no_loss(acoustic: AcousticTask, prepared: Path) -> None
     assert all(float(value) == pytest.approx(0.0, abs=1e-6) for value in perfect.values())
 
 
-def test_figures_of_held_out_sentences(acoustic: AcousticTask) -> None:
-    parts = ("mel", "pitch", "voicing", "duration", "ripple", "variance", "contrast")
-    figures = acoustic.evaluate(acoustic.network().eval(), CPU)
-    assert figures.keys() == {f"{part}_{name}" for part in parts for name in SPEAKERS}
-
-
 def test_the_discriminator_counts_after_some_steps(acoustic: AcousticTask) -> None:
     """Until then only its own weights get a gradient from it."""
     model = acoustic.network().eval()
@@ -312,22 +269,6 @@ def test_the_discriminator_counts_after_some_steps(acoustic: AcousticTask) -> No
     assert torch.equal(own, same)
     assert own.any()
     assert not torch.equal(apart, joined)
-
-
-def test_a_run_begins_with_a_model_that_predicted_f0_beside_the_mels(acoustic: AcousticTask, tmp_path: Path) -> None:
-    begun = {name: tensor.numpy() for name, tensor in AcousticNetwork(BESIDE).state_dict().items()}
-    save(tmp_path / "old", BESIDE, begun, "Old.")
-    spec = replace(FRAMES, speakers=("bob", "eve"), phonemes=(*BESIDE.phonemes, "new"))
-    fresh = replace(acoustic, spec=spec, weights=dict.fromkeys(spec.speakers, 1.0), start=tmp_path / "old")
-    weights = {name: tensor.numpy() for name, tensor in fresh.network().generator.state_dict().items()}
-    ann, bob = begun["speaker"]
-    expected = begun | {
-        "frames_out": begun["frames_out"][:, :-2], "frames_bias": begun["frames_bias"][:-2],
-        "speaker": np.stack([bob, (ann + bob) / 2]),
-        "phoneme": np.vstack([begun["phoneme"], begun["phoneme"].mean(axis=0)]),
-    }  # fmt: skip
-    assert all(np.array_equal(weights[name], tensor) for name, tensor in expected.items())
-    assert any(name.startswith("pitch.0.") for name in set(weights) - set(begun))
 
 
 def mel_batch(frames: int = 50) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -354,29 +295,3 @@ def test_padding_has_no_say_in_the_discriminator() -> None:
         with torch.no_grad():
             tensor[:, 40:] = 7.0
     torch.testing.assert_close(adversarial_losses(discriminator, predicted, natural, ripple, mask), first)
-
-
-def test_mels_that_are_natural_match() -> None:
-    discriminator, (_, natural, ripple, mask) = MelDiscriminator(), mel_batch()
-    found = adversarial_losses(discriminator, natural, natural, ripple, mask)
-    assert found.features.item() == 0.0
-    scores = discriminator(natural, ripple, mask)[-1]
-    assert scores.shape == (2, 1, 7, 8)
-    assert found.adversarial.item() == pytest.approx(((scores - 1.0) ** 2).mean().item(), rel=1e-5)
-    assert found.discriminator.item() == pytest.approx(((scores - 1.0) ** 2 + scores**2).mean().item(), rel=1e-5)
-
-
-@pytest.mark.slow
-def test_a_discriminator_learns_to_tell_blurred_mels_from_sharp_ones() -> None:
-    discriminator, blur = MelDiscriminator(), torch.nn.AvgPool1d(5, stride=1, padding=2)
-    optimizer = torch.optim.AdamW(discriminator.parameters(), lr=3e-3)
-    for _ in range(60):
-        _, natural, ripple, mask = mel_batch()
-        loss = adversarial_losses(discriminator, blur(natural), natural, ripple, mask).discriminator
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    _, natural, ripple, mask = mel_batch()
-    with torch.no_grad():
-        real, fake = (discriminator(m, ripple, mask)[-1].mean() for m in (natural, blur(natural)))
-    assert real > fake + 0.5

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,22 @@ from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import WEIGHTS, Checkpoint, load, save
-from ancestral.models.classification import PictureClassifier
+from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.engines import load_image_engine
-from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.networks import load_network
-from ancestral.models.spec import LABEL_ROWS, SpecError
+from ancestral.models.spec import LABEL_ROWS
 from ancestral.models.tensors import random_tensors
-from ancestral.training.data.images import Pictures, held_out, read_image, read_pictures, spread
+from ancestral.training.data.images import Pictures, read_image, spread
 from ancestral.training.data.speech import pack
 from ancestral.training.evaluation.images import reconstruction_report
-from ancestral.training.loop import LoopConfig, Trainer, fastest_precision, train
-from ancestral.training.metrics import accuracy, embed, retrieve
+from ancestral.training.loop import LoopConfig, Trainer, train
+from ancestral.training.metrics import retrieve
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.pictures import (
     ClassificationTask,
     EmbeddingTask,
     ImageTask,
     ReconstructionTask,
-    edited_bits,
     likelihood,
 )
 from ancestral.training.tasks.wavenet import WaveNetTask
@@ -247,39 +243,6 @@ def test_precision_is_that_of_the_arithmetic(tasks: Mapping[str, Any], kind: str
         assert float(whole) == pytest.approx(float(exact) / np.log(2), rel=1e-5)
 
 
-def test_bfloat16_rounds_the_vectors_of_an_encoder(tasks: Mapping[str, Any]) -> None:
-    """Whatever the weights, unlike the loss, which depends on the choice of negatives."""
-    model, vectors = tasks["encoder"].network(), list[torch.Tensor]()
-    model.register_forward_hook(lambda _module, _inputs, output: vectors.append(output.detach().float()))
-    for precision in ("float32", "bfloat16"):
-        replace(tasks["encoder"], precision=precision).loss(model, 3, 1, CPU)
-    exact, rounded = vectors
-    assert not torch.equal(exact, rounded)
-    torch.testing.assert_close(rounded, exact, atol=0.03, rtol=0.0)
-
-
-@pytest.mark.parametrize(
-    ("told", "precision"),
-    [
-        ("model name\t: Xeon\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n", "bfloat16"),
-        ("model name\t: Xeon\nflags\t\t: fpu avx512f avx512_bf16\n", "float32"),
-        ("processor: 0\nFeatures\t: asimd i8mm bf16\n", "bfloat16"),
-        ("model name\t: bf16\nflags\t\t: fpu avx2 avx512f\n", "float32"),
-        ("", "float32"),
-        (None, "float32"),
-    ],
-)
-def test_bfloat16_is_for_processors_that_multiply_it(
-    told: str | None, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("a GPU multiplies it")
-    if told is not None:
-        (tmp_path / "cpuinfo").write_text(told, "ascii")
-    monkeypatch.setattr("ancestral.training.loop._CPUINFO", tmp_path / "cpuinfo")
-    assert fastest_precision() == precision
-
-
 OTHER_STYLES = (("class", CLASSES), ("style", ("oil", "ink", "pen")))
 OTHER_NETWORK = "its spec is not that of the network"
 
@@ -336,12 +299,6 @@ def test_a_run_that_cannot_begin_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
-def test_autoencoders_have_gates_and_no_attributes() -> None:
-    for changes, field in (({"gated": False}, "gated"), ({"attributes": (("class", ("cat",)),)}, "attributes")):
-        with pytest.raises(SpecError, match=f"^{field}: "):
-            replace(AUTOENCODER, **changes)
-
-
 def test_every_picture_comes_once_before_any_comes_again(sets: Mapping[str, Path]) -> None:
     task = ImageTask(replace(SPEC, levels=256), sets["stripes"], batch=5, label_dropout=0.0)
     shown = np.concatenate([task._batch(step, 0)[0].numpy() for step in range(14)]).astype(np.uint8)
@@ -392,38 +349,6 @@ def test_the_likelihood_is_the_engines(sets: Mapping[str, Path], levels: int, tm
         assert figures[f"bits_per_dim{way}"] == pytest.approx(-scores.mean() / np.log(2), rel=1e-4)
 
 
-def test_a_run_of_pictures_leaves_a_card_and_sheets(trained: Callable[[str], Ran]) -> None:
-    ran = trained("pixelcnn")
-    assert "Somebody; 23 pictures." in ran.made.card
-    assert "not the fixed binarisation" in ran.made.card
-    assert read_image(ran.out / "sheets" / "0000030.png").shape == (4 * 8 + 2, 2 * 7 + 2, 3)
-    assert np.array_equal(ran.made.tensors[LABEL_ROWS], ran.task.pictures.label_rows)
-
-
-def test_labels_tell_indexed_pictures_apart(trained: Callable[[str], Ran]) -> None:
-    ran = trained("indexed")
-    assert ran.before["valid_bits_per_dim"] > 1.5
-    assert ran.after["valid_bits_per_dim"] < min(0.3, ran.after["valid_bits_per_dim_unconditional"])
-    engine = NativeImageEngine(ran.made)
-    drawn = engine.draw([ImageStreamRequest(0, 0.0, engine.embed_labels([label])) for label in (0, 1)])
-    assert (drawn == ran.task.pictures.test.images[:2]).mean() > 0.95
-
-
-def test_a_run_begins_with_weights_of_pictures_whose_labels_occurred_together_otherwise(
-    sets: Mapping[str, Path], tmp_path: Path
-) -> None:
-    first, arrays = ImageTask(SPEC, sets["stripes"]), dict(np.load(sets["stripes"]))
-    begun = exported(first, first.network(), tmp_path / "first")
-    cats, others = arrays["labels_train"][:, 0] == 0, tmp_path / "cats.npz"
-    np.savez(others, **arrays | {name: arrays[name][cats] for name in ("x_train", "labels_train")})
-    rows = read_pictures(others).label_rows
-    assert len(rows) < SPEC.label_rows
-    task = ImageTask(replace(SPEC, label_rows=len(rows)), others, start=begun.path)
-    made = exported(task, task.network(), tmp_path / "second")
-    assert all(np.array_equal(made.tensors[name], begun.tensors[name]) for name in {*begun.tensors} - {LABEL_ROWS})
-    assert np.array_equal(made.tensors[LABEL_ROWS], rows)
-
-
 def test_edits_begin_as_the_network_that_they_start_from(sets: Mapping[str, Path], tmp_path: Path) -> None:
     begun = ImageTask(PLAIN, sets["colours"])
     start = exported(begun, begun.network(), tmp_path / "run" / "checkpoint").path
@@ -455,68 +380,10 @@ def test_a_quarter_of_a_batch_are_edits_of_which_the_regions_count(sets: Mapping
     assert float(task.loss(network, 3, 0, CPU)[0]) == pytest.approx(float(nats[~kept].mean() / np.log(2)), rel=1e-5)
 
 
-def test_a_network_learns_to_see_what_edits_keep(trained: Callable[[str], Ran]) -> None:
-    ran = trained("edits")
-    network, test = ran.task.network().eval(), ran.task.held_out(ran.task.pictures.test, None)
-    network.load_state_dict(ran.averaged.state_dict())
-    seeing = edited_bits(network, test, CPU)
-    for name, parameter in network.named_parameters():
-        if name in ("context.out", "context.coarse_out"):
-            parameter.data.zero_()
-    assert seeing < 0.7 * edited_bits(network, test, CPU)
-    assert "valid_bits_per_dim" in ran.after
-
-
 def test_unspecified_labels_have_no_loss(tasks: Mapping[str, Any]) -> None:
     task = replace(tasks["classifier"])
     task.pictures.train.labels[:] = [len(values) for _, values in QUARTERS]
     assert task.loss(task.network(), 0, 0, CPU)[0].item() == 0.0
-
-
-def test_a_classifier_is_right_and_takes_half_as_many_bytes(trained: Callable[[str], Ran]) -> None:
-    ran = trained("classifier")
-    shares = accuracy(PictureClassifier(CLASSIFIER, ran.made.tensors), ran.task.pictures.test)
-    assert min(shares.values()) >= 0.97
-    assert ran.after == {f"valid_{name}": pytest.approx(share) for name, share in shares.items()}
-    numbers = sum(tensor.size for tensor in ran.made.tensors.values())
-    assert 2 * numbers < (ran.made.path / WEIGHTS).stat().st_size < 3 * numbers
-
-
-def test_binarisation_for_an_encoder_is_new_in_training_and_the_same_in_evaluation(tasks: Mapping[str, Any]) -> None:
-    task = replace(tasks["encoder"], spec=replace(ENCODER, levels=2), batch=400)
-    model = task.network()
-    assert task.loss(model, 0, 0, CPU)[0].item() != task.loss(model, 1, 0, CPU)[0].item(), "each has all pictures"
-    one, two = (held_out(task.pictures.test, task.spec, 0) for _ in range(2))
-    assert set(np.unique(one.images)) == {0, 1}
-    assert np.array_equal(one.images, two.images)
-    assert one.identities is not None
-    assert one.identities.tolist() == np.repeat(PEOPLE["test"], 4).tolist()
-    assert task.evaluate(model, CPU) == task.evaluate(model, CPU)
-
-
-def test_an_encoder_finds_people_that_it_was_not_trained_on(trained: Callable[[str], Ran]) -> None:
-    ran = trained("encoder")
-    assert "# Encoder of pictures: 8 × 8, grey, 256 levels" in ran.made.card
-    assert "Nobody; 400 pictures." in ran.made.card
-    test = held_out(ran.task.pictures.test, ENCODER, 0)
-    found = retrieve(partial(embed, load_network(ran.made)), test)
-    by_pixels = retrieve(lambda symbols: symbols.reshape(len(symbols), -1).astype(np.float32), test)
-    assert (found.identities, found.chance_1, found.chance_5) == (20, 0.05, 0.25)
-    assert found.rank_1 >= 0.9
-    assert found.rank_1 > by_pixels.rank_1
-
-
-def test_reconstructions_and_portraits_have_figures_cards_and_sheets(
-    trained: Callable[[str], Ran], sets: Mapping[str, Path]
-) -> None:
-    auto, portraits = trained("autoencoder"), trained("portraits")
-    assert auto.after["valid_bits_per_dim"] == pytest.approx(auto.after["valid_nats"] / 64 / np.log(2))
-    assert "# PixelCNN autoencoder: 8 × 8" in auto.made.card
-    # Ten pictures, and below each the four that were drawn from it, at twice their size.
-    assert read_image(auto.out / "sheets" / "0000012.png").shape == (5 * 18 + 2, 10 * 18 + 2, 3)
-    assert "# Portraits by a Gated PixelCNN" in portraits.made.card
-    for name, tensor in load(sets["embedding"]).tensors.items():
-        assert np.array_equal(portraits.made.tensors[f"encoder.{name}"], tensor), name
 
 
 @pytest.mark.parametrize("kind", ["autoencoder", "portraits"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -21,7 +20,6 @@ import pytest
 from ancestral.service.api.books.work import book_folder, remove_left_folders
 from ancestral.service.api.routes import batches as routes
 from ancestral.service.broker.job import key
-from tests.service.cli.epubs import FILES, write_epub
 from tests.service.servers import ServeProcess, Server, process_of
 from tests.waiting import eventually
 
@@ -103,20 +101,6 @@ def test_a_text_becomes_the_file_that_the_command_makes(
     assert not [job for job in jobs if "Mabel" in (job["excerpt"] or "")]  # the book has their sound
 
 
-def test_an_epub_shows_its_words(ancestral: Run, server: Server, tmp_path: Path) -> None:
-    path = write_epub(tmp_path / "canoe.epub")
-    book = begun(server, path.read_bytes(), path.name, format="epub", pronunciations={"planks": "P L AE1 N K S"})
-    assert (book["title"], book["author"], book["voice"]) == ("The Canoe", "N. N.", "ann")
-    assert book["notes"][:2] == ["left out: notes (2)", "left out: tables (1)"]
-    assert [chapter["title"] for chapter in book["chapters"]] == ["The Planks", "Two Parts", "The Second"]
-    assert ended(server, book["id"])["status"] == "completed"
-    (tmp_path / "names.json").write_text('{"planks": "P L AE1 N K S"}')
-    options = ("--pronunciations", str(tmp_path / "names.json"))
-    assert content(server, book["id"]).content == files_of(ancestral, path, "epub", *options)
-    captions = httpx.get(f"{server.url}/v1/books/{book['id']}/captions?format=srt")
-    assert (captions.status_code, captions.json()["error"]["code"]) == (404, "no_captions")
-
-
 def test_a_book_whose_end_is_stored_is_only_tidied(server: Server) -> None:
     """As after a kill between the end and its removal from the books that are driven."""
     book = begun(server, "It was late.")["id"]
@@ -128,21 +112,6 @@ def test_a_book_whose_end_is_stored_is_only_tidied(server: Server) -> None:
             eventually(lambda: not redis.sismember(key("batches_active"), book))
             assert not redis.hexists(key("book", book), "data")
             assert (get(server, book), content(server, book).content) == (done, whole)
-
-
-def test_the_file_has_an_etag_and_ranges(server: Server) -> None:
-    book = begun(server, "It was late.", format="opus", title="A/Ü", author="N. N.")["id"]
-    ended(server, book)
-    whole = content(server, book)
-    etag = whole.headers["etag"]
-    assert etag == f'"{hashlib.sha256(whole.content).hexdigest()}"'
-    assert content(server, book, **{"if-none-match": etag}).status_code == 304
-    part = content(server, book, range="bytes=10-19")
-    assert (part.status_code, part.content) == (206, whole.content[10:20])
-    assert part.headers["content-range"] == f"bytes 10-19/{len(whole.content)}"
-    assert content(server, book, range="bytes=9999999-").status_code == 416
-    assert whole.headers["content-disposition"] == "inline; filename=\"A__.opus\"; filename*=UTF-8''A_%C3%9C.opus"
-    assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa"
 
 
 def test_a_file_a_chapter_and_captions(ancestral: Run, server: Server, tmp_path: Path) -> None:
@@ -216,20 +185,6 @@ def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> None:
-    """tests/service/cli/test_epub.py has all kinds."""
-    long = str(FILES["OEBPS/text/one.xhtml"]).replace("easy", "".join(map(str, range(1_400_000))))
-    with server.unharmed():
-        for changed, reason in (
-            ({"META-INF/container.xml": None}, "without META-INF"),
-            ({"OEBPS/text/one.xhtml": long}, "documents have more than 8 MiB"),
-        ):
-            response = post(server, write_epub(tmp_path / "a.epub", **changed).read_bytes(), "a.epub", model="tiny")
-            error = response.json()["error"]
-            assert (response.status_code, error["param"], error["code"]) == (400, "file", "book_refused"), reason
-            assert reason in error["message"]
-
-
 @pytest.mark.parametrize(
     ("change", "status", "param", "message"),
     [
@@ -250,23 +205,6 @@ def test_refusals(server: Server, change: Json, status: int, param: str, message
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (status, param), error
     assert message in error["message"]
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "there is nothing to speak in it"),
-        (b"It was <b>.", "line 1: "),
-        (b"%PDF-1.7\nIt was late.", "it is a PDF"), (b"\n<!DOCTYPE HTML><p>It was late.", "it is HTML"),
-        ("It was late.".encode("utf-16"), "it is UTF-16"), (rb"{\rtf1 It was late.}", "it is RTF"),
-        ("Größe".encode("latin-1"), "not UTF-8 at byte 2"),
-        (b"It was late. " * 25_000, "325000 characters; this server reads books of up to 300000"),
-    ],
-)  # fmt: skip
-def test_texts_that_are_refused(server: Server, data: bytes, message: str) -> None:
-    response = post(server, data, model="tiny")
-    assert response.status_code == 400, response.text
-    assert message in response.json()["error"]["message"]
 
 
 def test_books_of_a_caller_are_limited_and_listed(server: Server) -> None:

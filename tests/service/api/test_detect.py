@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx
 import numpy as np
-import openai
 import pytest
 import soundfile
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,7 +30,6 @@ from tests.service.images.pictures import decode, files, post, watching
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import speak, talking
-from tests.waiting import eventually
 
 KEY, OTHER = "0123456789abcdef" * 3, "fedcba9876543210" * 3
 PARTS = {"signature", "recipe", "seed", "model", "verdict"}
@@ -97,12 +95,8 @@ def test_a_picture_is_found_by_the_key_of_its_server_alone(
     answer = found(other_server, files[0], model="rgb")
     assert (answer["seed"]["status"], answer["verdict"] == "made_here") == ("not_found", False)
     assert answer["seed"]["complete"] is True
-    answer = found(server, files[0], model="rgb")
-    assert answer["seed"]["status"] == "not_tried"
-    assert "no provenance key" in answer["seed"]["reason"]
     told = found(server, files[0], model="rgb", seed=seeds[0])
     assert (told["verdict"], told["seed"]["seed"], told["seed"]["exact"]) == ("made_with_model", seeds[0], True)
-    assert found(server, files[0], model="rgb", seed=seeds[0] + 1)["seed"]["status"] == "not_found"
 
 
 def test_the_recipe_in_a_file_is_followed_and_a_changed_pixel_is_not_equal(server: Server) -> None:
@@ -230,17 +224,7 @@ def test_seeds_come_from_the_key_over_every_transport(keyed_server: Server) -> N
     with talking(keyed_server) as talk:
         speak(talk, "Hello.", seed=None)
         seeds.append(int(talk.heard[0].start["seed"]))
-    client = openai.OpenAI(base_url=f"{keyed_server.url}/v1", api_key="any", max_retries=0)
-    body = {name: value for name, value in SPEECH.items() if name != "seed"} | {"stream_format": "json"}
-    line = {"custom_id": "a", "method": "POST", "url": "/v1/audio/speech", "body": body}
-    file = client.files.create(file=("a.jsonl", json.dumps(line).encode()), purpose="batch")
-    batch = client.batches.create(input_file_id=file.id, endpoint=line["url"], completion_window="24h")  # type: ignore[call-overload]
-    eventually(lambda: client.batches.retrieve(batch.id).status == "completed")
-    output = client.batches.retrieve(batch.id).output_file_id
-    assert output is not None
-    answer = json.loads(client.files.content(output).text)
-    seeds.append(int(answer["response"]["body"]["seed"]))
-    assert len(set(seeds)) == len(seeds) == 7, "no seed twice"
+    assert len(set(seeds)) == len(seeds) == 6, "no seed twice"
     assert set(seeds) <= counters
     assert int(keyed_server.speak(seed=7).headers["x-seed"]) == 7
 
@@ -344,14 +328,6 @@ def test_a_signed_file_has_one_signature_however_often_it_is_asked_for(signed: S
     assert _get(signed, job, **{"if-none-match": whole.headers["etag"]}).status_code == 304
 
 
-def test_a_manifest_beside_a_file_is_not_a_part_of_it(signed: Server) -> None:
-    job = _job(signed, response_format="pcm")
-    whole = _get(signed, job)
-    assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
-    assert _get(signed, job, range=f"bytes={len(whole.content)}-").status_code == 416
-    assert _get(signed, job, range="bytes=-10").content == whole.content[-10:]
-
-
 def test_verification_goes_by_the_media(signed: Server, server: Server) -> None:
     manifest = _get(signed, _job(signed, response_format="mp3"), "manifest").json()
     for one in (signed, server):
@@ -379,24 +355,6 @@ def test_a_stream_is_as_without_signatures_and_its_file_is_signed(form: str, sig
     assert _report(content.content, _media_type(content)).valid
 
 
-def test_sound_in_json_is_the_signed_file(signed: Server) -> None:
-    response = signed.speak(stream_format="json", response_format="mp3", timestamps=["word"])
-    sound = base64.b64decode(response.json()["audio"])
-    assert _report(sound, "audio/mpeg").recipe == _report(_get(signed, response.headers["x-job-id"]).content, "").recipe
-    assert sound == _get(signed, response.headers["x-job-id"]).content
-    assert response.json()["words"]
-
-
-def test_sound_with_times_for_clients_of_elevenlabs_is_the_signed_file(signed: Server) -> None:
-    response = httpx.post(
-        f"{signed.url}/v1/text-to-speech/ann/with-timestamps",
-        json={"text": "The birch canoe slid.", "model_id": "tiny"},
-        timeout=60,
-    )
-    assert response.status_code == 200, response.text
-    assert _report(base64.b64decode(response.json()["audio_base64"]), "audio/mpeg").valid
-
-
 @pytest.mark.parametrize("form", ["png", "webp", "jpeg"])
 @pytest.mark.parametrize("delivery", ["b64_json", "url"])
 def test_pictures_are_signed_each_with_its_own_seed(form: str, delivery: str, signed: Server, server: Server) -> None:
@@ -418,38 +376,6 @@ def test_pictures_are_signed_each_with_its_own_seed(form: str, delivery: str, si
     assert (
         description["output"]["sha256"] == hashlib.sha256(_get(server, plain.headers["x-job-id"]).content).hexdigest()
     )
-
-
-def test_the_picture_of_a_name_is_signed(signed: Server, server: Server) -> None:
-    found, plain = (httpx.get(f"{one.url}/v1/avatars/alice.png?model=rgb", timeout=60) for one in (signed, server))
-    report = _report(found.content, "image/png")
-    assert report.valid
-    assert report.recipe is not None
-    assert str(report.recipe["seed"]) == found.headers["x-seed"]
-    assert found.headers["etag"] == f"W/{plain.headers['etag']}"
-    assert np.array_equal(decode(found.content), decode(plain.content))
-
-
-def test_a_picture_that_has_grown_is_signed_and_those_before_it_are_not(signed: Server) -> None:
-    response = post(signed, "generations", stream=True, partial_images=1)
-    events = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: ")]
-    pictures = {event["type"]: base64.b64decode(event["b64_json"]) for event in events}
-    assert read(pictures["image_generation.partial_image"], "image/png") is None
-    assert _report(pictures["image_generation.completed"], "image/png").valid
-    assert pictures["image_generation.completed"] == _get(signed, response.headers["x-job-id"]).content
-
-
-def test_figures_have_no_signature(signed: Server) -> None:
-    file = io.BytesIO()
-    soundfile.write(file, np.zeros(1600), 16000, format="WAV")
-    form = {"model": "tiny", "voice": "ann", "text": "Yes."}
-    response = httpx.post(
-        f"{signed.url}/v1/audio/likelihood", data=form, files={"file": file.getvalue()}, headers=ASYNC, timeout=60
-    )
-    job = response.json()["id"]
-    assert signed.ended(job)["status"] == "completed"
-    assert _get(signed, job).json()["samples"] > 0
-    assert _get(signed, job, "manifest.c2pa").json()["error"]["code"] == "no_c2pa_manifest"
 
 
 def test_an_upload_keeps_its_manifest_in_what_is_made_from_it(signed: Server) -> None:
@@ -484,7 +410,7 @@ def test_an_upload_with_a_damaged_manifest_is_refused_and_names_the_field(signed
 def test_after_the_certificate_has_expired_nothing_is_handed_out_unsigned_and_nothing_is_lost(
     serve: Serve, tmp_path: Path
 ) -> None:
-    key, life = ec.generate_private_key(ec.SECP256R1()), datetime.timedelta(seconds=100)
+    key, life = ec.generate_private_key(ec.SECP256R1()), datetime.timedelta(seconds=30)
     paths = {"signing_cert": tmp_path / "cert.pem", "signing_key": tmp_path / "key.pem"}
     paths["signing_cert"].write_bytes(certificate(key, end=life))
     paths["signing_key"].write_bytes(key_pem(key))

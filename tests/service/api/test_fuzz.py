@@ -25,8 +25,7 @@ from ancestral.service.images import stream as images
 from ancestral.service.images.schemas import ImageCancelled
 from ancestral.service.speech.elevenlabs.websockets import CONTEXTS, STREAM_INPUT
 from ancestral.service.speech.session import native
-from tests.paths import ROOT
-from tests.service.fuzzer import Document, Fuzzer, number_of
+from tests.service.fuzzer import Document, Fuzzer
 from tests.service.hostile import SCALARS, changed, check_error, encoded
 from tests.service.images.pictures import base64_of, noise, written
 from tests.service.servers import Server
@@ -315,40 +314,6 @@ def test_thousands_of_wrong_messages_are_named(server: Server) -> None:
     check_message_flood(server, FULL)
 
 
-def pictures_of(connection: ClientConnection, request: dict[str, Any]) -> None:
-    """A request that the schemas allow: its answer honours all that was sent, or an error names a field."""
-    connection.send(encoded(request).decode())
-    start = next_json(connection)
-    if start["type"] == "error":
-        check_error(start["error"], set(request), set(request) | {"prompt", "class"})
-        return
-    said = {name: value for name, value in request.items() if value is not None}  # null is as if it were not there
-    assert start["n"] == said.get("n", 1)
-    assert start["model"] == said["model"]
-    assert number_of(start["seed"]) == number_of(said.get("seed", start["seed"]))
-    size = 0
-    while isinstance(received := connection.recv(timeout=SECONDS), bytes):
-        size += len(received)
-    assert size == start["n"] * start["width"] * start["height"] * start["channels"]
-    assert json.loads(received)["type"] == "image.done"
-
-
-def test_requests_for_pictures_are_honoured(server: Server) -> None:
-    messages = Messages(images.PATH)
-    kind = PICTURE_MESSAGES[0]
-    allowed = changed(kind, frozenset(("type", "model"))).filter(
-        lambda message: messages.allow(message) and message.get("type") == "image.generate"
-    )
-
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(allowed)
-    def run(request: dict[str, Any]) -> None:
-        with connect(path_of(server, "/v1/images/stream"), proxy=None, compression=None) as connection:
-            pictures_of(connection, request)
-
-    run()
-
-
 # What live websockets send is what the models of their messages say, and docs/api.md names all of it.
 
 
@@ -427,15 +392,3 @@ def test_models_accept_no_field_beside_those_of_live_messages(recorded: dict[str
     for message in (message for messages in recorded.values() for message in messages):
         for name in message:
             assert not any(accepts(model, message | {f"{name}_": 1}) for model in models)
-
-
-def test_docs_api_names_every_message_and_field() -> None:
-    text = (ROOT / "docs/api.md").read_text().partition("## Websockets")[2]
-    for websocket in WEBSOCKETS.values():
-        for model in (*websocket.client, *websocket.server):
-            properties = schema(model, "serialization" if model in websocket.server else "validation")["properties"]
-            kind = properties.get("type", {}).get("const")
-            for word in set(properties) - {"type"} | ({kind} if kind else set()):
-                assert f"`{word}`" in text or f'"{word}"' in text, f"{model.__name__}: {word}"
-        for parameter in websocket.query.model_json_schema().get("properties", {}):
-            assert parameter in text, parameter

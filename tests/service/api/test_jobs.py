@@ -154,7 +154,7 @@ def test_a_deleted_job_leaves_no_key(watched: Server, valkey: Redis) -> None:
         assert all(0 <= valkey.ttl(found) <= 60 for found in valkey.keys(key(f"*{job}*")))
 
 
-@pytest.mark.parametrize("job", [NOBODY, "job_", "x", "job_" + "g" * 24, "job_" + "0" * 25, "..%2fmodels"])
+@pytest.mark.parametrize("job", [NOBODY, "job_" + "g" * 24, "job_" + "0" * 25, "..%2fmodels"])
 def test_ids_that_are_none(server: Server, job: str) -> None:
     for response in (
         httpx.get(url(server, job)),

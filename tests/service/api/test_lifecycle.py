@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import signal
 import socket
 import subprocess
 import threading
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import onnxruntime
@@ -30,9 +28,9 @@ from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import watching
 from tests.service.servers import Serve, ServeProcess, Server, descendants, holdings, redis_of
 from tests.service.shaky import reading_slowly
-from tests.service.speech.elevenlabs.support import FIRST, hear, open_stream, rest, say
+from tests.service.speech.elevenlabs.support import FIRST, hear, open_stream, say
 from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model
-from tests.service.ws_client import LONG, SECONDS, small_window, talking, whole
+from tests.service.ws_client import LONG, SECONDS, small_window, talking
 from tests.waiting import eventually
 
 # A server's life: it starts, is overloaded, is left by its clients, fails in the middle, and ends when told to.
@@ -101,20 +99,6 @@ def test_overload_is_told_and_passes(serve: Serve) -> None:
             assert int(refused.headers["retry-after"]) >= 1
             assert httpx.get(f"{server.url}/readyz").status_code == 200
         eventually(lambda: server.speak().status_code == 200, 5)
-
-
-@pytest.mark.slow
-def test_a_request_that_waits_in_the_queue_is_served(serve: Serve) -> None:
-    with serve(interactive_slots=1, max_queued_streams=1) as server:
-        expected = server.speak().content
-        with reading_slowly(server) as first, server.client() as client:
-            del first
-            with pytest.raises(httpx.ReadTimeout):  # it waits, then gives up and leaves the queue
-                client.post("/v1/audio/speech", json=SPEECH, timeout=1.0)
-            time.sleep(0.5)
-            with pytest.raises(httpx.ReadTimeout):  # so there is room for another
-                client.post("/v1/audio/speech", json=SPEECH, timeout=1.0)
-        assert server.speak().content == expected
 
 
 @pytest.mark.slow
@@ -222,12 +206,6 @@ def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
         assert server.stop() == 0  # told again, it does not wait
 
 
-@pytest.mark.slow
-def test_ctrl_c_does_not_wait_for_load_balancers(serve_process: ServeProcess) -> None:
-    with serve_process(drain_seconds=60) as server:
-        assert server.stop(signal.SIGINT) == 0
-
-
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
@@ -249,27 +227,6 @@ def test_a_wrong_setting_ends_serve_with_a_message(ancestral: Run, variables: di
     assert done.returncode == 1
     assert message in done.stderr
     assert b"Traceback" not in done.stderr
-
-
-def test_a_failure_is_logged_once_with_its_request_id(server: Server) -> None:
-    broken = SPEECH | {"model": "broken", "input": "Hello there. A vision.", "response_format": "pcm"}
-    with server.client(headers={"x-request-id": "find-me"}) as client, pytest.raises(httpx.RemoteProtocolError):
-        client.post("/v1/audio/speech", json=broken)
-
-    def lines() -> list[dict[str, Any]]:
-        return [line for line in server.log if line.get("request_id") == "find-me"]
-
-    eventually(lambda: {line["message"] for line in lines()} >= {"job failed", "request"})
-    assert [line["message"] for line in lines() if "traceback" in line] == ["job failed"]
-    (served,) = [line for line in lines() if line["message"] == "request"]
-    assert (served["status"], served["complete"]) == (200, False)
-
-
-@pytest.mark.every_engine
-def test_a_worker_says_what_it_would_sample_with(process: Run, engine: str) -> None:
-    done = process("worker", "--check")
-    assert done.returncode == 0
-    assert done.stdout.decode().splitlines() == [f"{name}: {found}" for name, found in engines_of(engine).items()]
 
 
 # What clients of websockets see when the server stops: a goodbye with 1012, once nothing would be lost by it.
@@ -308,36 +265,12 @@ def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
         assert server.wait() == 0
 
 
-@pytest.mark.slow
-def test_an_elevenlabs_session_is_served_to_its_end(serve: Serve) -> None:
-    with serve(shutdown_seconds=300) as server:
-        expected = whole(server, TEXT + LONG, speed=0.25)
-        with beginning(server) as (connection, heard), open_stream(server) as silent:
-            server.terminate()
-            assert closed(silent) == 1012  # the server has seen the signal
-            say(connection, {"text": LONG}, {"text": ""})
-            assert heard + rest(connection) == expected
-        assert server.wait() == 0
-
-
 def test_in_the_end_it_is_broken_off(serve_process: ServeProcess) -> None:
     with serve_process(shutdown_seconds=1) as server, beginning(server) as (connection, _):
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 10
         assert closed(connection) is None
-
-
-@pytest.mark.slow
-def test_pictures_in_progress_are_completed_before_the_close(serve: Serve) -> None:
-    with serve(shutdown_seconds=30, interactive_slots=1) as server, watching(server) as watch:
-        with reading_slowly(server), watching(server) as idle:  # it has to wait for the only slot
-            watch.generate(n=10)
-            server.terminate()
-            assert idle.closed() == 1012
-        assert len(watch.pictures()) == 10
-        assert watch.closed() == 1012
-        assert server.wait() == 0
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ from ancestral.models.checkpoint import load
 from ancestral.models.entries import ModelEntry, discover
 from ancestral.models.spec import ImageSpec
 from ancestral.service.api.http.auth import digest
-from deploy.previews import make
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import DRAWING, decode, draw
 from tests.service.servers import Server
@@ -57,35 +56,6 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         "parameters": sum(tensor.size for tensor in stored.tensors.values()),
         "temperature": 1.0,
     }
-
-
-def test_a_model_that_draws(server: Server, zoo: Path) -> None:
-    stored = checkpoint.load(zoo / "rgb" / "pixelcnn")
-    with server.client() as client:
-        rgb = client.get("/v1/models/rgb").json()
-    assert rgb == {
-        "id": "rgb",
-        "aliases": [],
-        "object": "model",
-        "created": 1_700_000_000,
-        "owned_by": "tests",
-        "description": "Random pictures.",
-        "kind": "image",
-        "capabilities": ["image_generation", "image_completion", "image_interpolation", "image_likelihood"],
-        "size": "8x6",
-        "sha256": stored.sha256,
-        "receptive_field": 3,
-        "parameters": sum(tensor.size for tensor in stored.tensors.values()),
-        "temperature": 1.0,
-        "guidance": 1.0,
-    }
-
-
-@pytest.mark.parametrize(("model", "draws"), [("autoencoder", "image_reconstruction"), ("portraits", "image_portrait")])
-def test_a_model_that_draws_from_a_picture_says_what(server: Server, model: str, draws: str) -> None:
-    with server.client() as client:
-        found = client.get(f"/v1/models/{model}").json()
-    assert found["capabilities"] == [draws, "image_encoding", "image_interpolation", "image_likelihood"]
 
 
 def test_the_list_of_voices(server: Server) -> None:
@@ -227,15 +197,6 @@ def test_a_size_that_fits_is_not_padded(aliased: Server) -> None:
     check_envelope(_generate(aliased, fit="pad", size="8000x6"), 400, "size")
 
 
-def test_a_padded_picture_is_verified_by_its_manifest(aliased: Server) -> None:
-    response = _generate(aliased, model="dall-e-3", size="20x20")
-    manifest = httpx.get(f"{aliased.url}/v1/jobs/{response.headers['x-job-id']}/manifest").json()
-    assert {name: manifest["request"][name] for name in ("model", "size", "fit")} == {
-        "model": "rgb", "size": "20x20", "fit": "pad",
-    }  # fmt: skip
-    assert httpx.post(f"{aliased.url}/v1/verify", json=manifest, timeout=60).json()["equal"]
-
-
 def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> None:
     keys = tmp_path_factory.mktemp("public") / "keys"
     keys.write_text(f"me {digest('anc_mine').hex()}\n")
@@ -279,16 +240,6 @@ def missing(entry: ModelEntry) -> Iterator[str]:
 @pytest.mark.parametrize("entry", discover(ZOO), ids=lambda entry: entry.id)
 def test_bundled_models_have_a_preview_of_every_voice_and_value(entry: ModelEntry) -> None:
     assert list(missing(entry)) == []
-
-
-def test_previews_are_made_by_a_server_with_the_models(server: Server, zoo: Path, tmp_path: Path) -> None:
-    for name in ("tiny", "free", "binary"):
-        (tmp_path / name).mkdir()
-        for part in (zoo / name).iterdir():
-            if part.name != "previews":
-                (tmp_path / name / part.name).symlink_to(part)
-    assert make(server.url, tmp_path) == 2 + 2 + 3
-    assert [list(missing(entry)) for entry in discover(tmp_path)] == [[], [], []]
 
 
 @pytest.mark.parametrize(
@@ -367,35 +318,6 @@ def test_the_page_refers_to_no_other_host_and_has_nothing_inline(page: httpx.Res
         assert "src=" in attributes
         assert not content.strip()
     assert not re.search(r"<style|\bstyle=|\bon\w+=", page.text)
-
-
-@pytest.mark.parametrize(
-    ("name", "media_type"),
-    [
-        ("swagger-ui-bundle.js", "text/javascript"), ("swagger-ui.css", "text/css"), ("start.js", "text/javascript"),
-        ("favicon-32x32.png", "image/png"),
-    ],
-)  # fmt: skip
-def test_files_of_the_page(server: Server, page: httpx.Response, name: str, media_type: str) -> None:
-    assert f'"docs/{name}"' in page.text
-    response = httpx.get(f"{server.url}/docs/{name}")
-    assert response.status_code == 200
-    assert response.headers["content-type"].split(";")[0] == media_type
-    assert response.headers["x-content-type-options"] == "nosniff"
-    assert httpx.head(f"{server.url}/docs/{name}").headers["content-length"] == str(len(response.content))
-
-
-def test_scripts_and_styles_load_nothing_from_elsewhere(server: Server) -> None:
-    start, style = (httpx.get(f"{server.url}/docs/{name}").text for name in ("start.js", "swagger-ui.css"))
-    assert not re.search(r"https?:", start)
-    assert "validatorUrl: null" in start  # Swagger UI would ask validator.swagger.io for a badge
-    assert "@import" not in style
-    assert all(target.startswith(("data:", '"data:', "'data:", "#")) for target in re.findall(r"url\(([^)]*)", style))
-
-
-def test_a_range_is_no_error(server: Server) -> None:
-    for value in ("", "bytes=x", "bytes=999999999-"):
-        assert httpx.get(f"{server.url}/docs", headers={"range": value}).status_code == 200
 
 
 def test_there_is_no_other_file(server: Server) -> None:

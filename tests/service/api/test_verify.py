@@ -8,7 +8,6 @@ import io
 import re
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,16 +18,15 @@ import soundfile
 
 from ancestral import service
 from ancestral.catalog.seeds import seed_of_text
-from ancestral.images.drawing import ClassDrawing, Interpolation, PictureScore
+from ancestral.images.drawing import ClassDrawing, Interpolation
 from ancestral.models.entries import PLAIN
 from ancestral.service.api.responses import disposition
 from ancestral.service.broker.job import Job, Priority
 from ancestral.speech.utterance import Generation
 from tests.service.api.job_requests import TEXT, check_envelope, made, verify
-from tests.service.images.pictures import files, noise, post, same, seeds, shown, watching, written
+from tests.service.images.pictures import files, post, same, seeds, shown, watching
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH, sampled_by
-from tests.service.ws_client import talking
 
 # Manifests, and `POST /v1/verify`, which makes a job's sound once more and compares.
 
@@ -95,13 +93,6 @@ def test_what_was_sampled_has_a_hash_of_its_own(server: Server) -> None:
     assert len({output["sha256"] for output in (wav, flac, other)}) == 3
 
 
-def test_no_manifest_before_the_end(server: Server) -> None:
-    job = server.generate(headers=ASYNC, duration=3600.0).json()["id"]
-    early = httpx.get(f"{server.url}/v1/jobs/{job}/manifest")
-    assert check_envelope(early, 409, None)["code"] == "job_not_completed"
-    httpx.delete(f"{server.url}/v1/jobs/{job}")
-
-
 @pytest.mark.every_engine
 def test_a_manifest_is_verified_as_equal(server: Server, manifest: dict[str, Any], engine: str) -> None:
     response = verify(server, manifest)
@@ -165,13 +156,6 @@ def test_a_false_claim_is_named(server: Server, manifest: dict[str, Any], path: 
     assert (found["equal"], found["differs"]) == (False, [path])
 
 
-def test_what_cannot_be_said_is_refused_as_by_the_route_itself(server: Server, manifest: dict[str, Any]) -> None:
-    for field, value in (("voice", "nobody"), ("input", "Hello\0world")):
-        check_envelope(verify(server, changed(manifest, f"request.{field}", value)), 400, field)
-    check_envelope(verify(server, []), 400, None)
-    check_envelope(httpx.post(f"{server.url}/v1/verify", content=b"{}"), 415, None)
-
-
 def test_another_model_and_other_weights_are_named(server: Server, manifest: dict[str, Any]) -> None:
     refused = verify(server, manifest | {"model": "free"})  # although its requests have other fields
     assert check_envelope(refused, 400, "model")["code"] == "inconsistent_manifest"
@@ -209,13 +193,6 @@ def test_an_asynchronous_verification_is_a_job(server: Server, manifest: dict[st
     assert again["request"] == manifest["request"]
 
 
-def test_the_same_key_is_the_same_job(server: Server, manifest: dict[str, Any]) -> None:
-    headers = {"idempotency-key": "verify-1"}
-    first, second = (verify(server, manifest, headers).json() for _ in range(2))
-    assert first == second
-    check_envelope(verify(server, changed(manifest, "version", "x"), headers), 422, "Idempotency-Key")
-
-
 def test_a_client_that_disconnects_cancels_the_verification(server: Server) -> None:
     manifest = made(server, "generations", duration=0.5)
     long = changed(manifest, "request.duration", 3600.0)
@@ -244,56 +221,6 @@ def test_pictures(server: Server) -> None:
     assert [avatar] == files(post(server, "generations", model="palette", prompt="any", seed="alice"))
 
 
-def test_speech(server: Server) -> None:
-    named, numbered = (server.speak(seed=seed) for seed in ("alice", str(ALICE)))
-    assert named.headers["x-seed"] == str(ALICE)
-    assert named.content == numbered.content
-    manifest = httpx.get(f"{server.url}/v1/jobs/{named.headers['x-job-id']}/manifest").json()
-    assert manifest["request"]["seed"] == ALICE
-    with talking(server) as talk:
-        talk.configure(seed="alice")
-        talk.say("input.text", text=SPEECH["input"])
-        talk.say("input.done")
-        assert talk.until("audio.start")["seed"] == ALICE
-
-
-def test_forms(server: Server) -> None:
-    form = {"model": "autoencoder", "seed": "alice", "response_format": "b64_json"}
-    url = f"{server.url}/v1/images/reconstructions"
-    answer = httpx.post(url, data=form, files={"image": written(noise("autoencoder"))}, timeout=60)
-    assert seeds(answer) == [ALICE]
-    (picture,) = files(post(server, "generations", model="palette", prompt="elf", seed="alice"))
-    told = {"model": "palette", "seed": "alice"}
-    found = httpx.post(f"{server.url}/v1/detect", data=told, files={"file": picture}, timeout=60).json()
-    assert found["seed"]["seeds_tried"] > 0
-
-
-def test_the_commands(ancestral: Run, server: Server, tmp_path: Path) -> None:
-    done = ancestral("draw", "dog", "--model", "rgb", "--seed", "alice", "-o", str(tmp_path / "a.png"))
-    assert f"seed {ALICE}".encode() in done.stderr
-    assert [(tmp_path / "a.png").read_bytes()] == files(post(server, "generations", seed="alice"))
-    sound = str(tmp_path / "a.wav")
-    done = ancestral("say", "Hi.", "--model", "tiny", "--voice", "ann", "--seed", "alice", "-o", sound)
-    assert f"seed {ALICE}".encode() in done.stderr
-    for seed, message in (
-        ("1.5", b"must be a whole number"),
-        ("-1", b"must be at least 0"),
-        ("", b"1 to 256 characters"),
-    ):
-        done = ancestral("draw", "dog", "--model", "rgb", "--seed", seed, "-o", str(tmp_path / "b.png"))
-        assert done.returncode == 2
-        assert message in done.stderr
-
-
-def test_the_reference_says_so(server: Server) -> None:
-    schemas = httpx.get(f"{server.url}/openapi.json").json()["components"]["schemas"]
-    given, told = (schemas[name]["properties"]["seed"]["anyOf"] for name in ("ImageRequest", "ImageObject"))
-    number = {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**63}
-    assert given[0]["anyOf"] == [number, {"type": "string", "minLength": 1, "maxLength": 256}]
-    assert told == [number, {"type": "string", "pattern": "^[0-9]{1,19}$"}]
-    assert isinstance(told[0]["exclusiveMaximum"], int), "bounds are exact"
-
-
 # `Content-Disposition`: files are named by model, voice or class, and seed.
 
 
@@ -319,10 +246,6 @@ def picture(prompt: str | None, count: int = 1) -> ClassDrawing:
     )  # fmt: skip
 
 
-def test_sound_is_named_by_its_voice() -> None:
-    assert disposition(JOB, sound("ann")) == {"content-disposition": 'inline; filename="a.model-en-ann-7.opus"'}
-
-
 def test_pictures_are_named_by_what_they_show() -> None:
     named = {
         'inline; filename="a.model-en-cat-7.png"': disposition(JOB, picture("cat")),
@@ -335,10 +258,6 @@ def test_pictures_are_named_by_what_they_show() -> None:
         prompt="cat-to-embedding", begin="cat", end=(0.5,), steps=2, ends=((0,), (None,)), seeds=(7, 7), **DRAWN
     )
     assert 'filename="a.model-en-cat-to-embedding-7.zip"' in disposition(JOB, between)["content-disposition"]
-
-
-def test_figures_are_no_file() -> None:
-    assert disposition(JOB, PictureScore(labels=(), map=False, white_bits=8, palette_error=None)) == {}
 
 
 @pytest.mark.parametrize(
@@ -374,17 +293,3 @@ def test_sound_that_is_streamed_and_its_job_have_one_name(server: Server) -> Non
     assert content.headers["content-disposition"] == expected
     events = server.speak(stream_format="sse")
     assert "content-disposition" not in events.headers
-
-
-def test_pictures_by_url_and_their_archive(server: Server) -> None:
-    body = {"model": "rgb", "prompt": "CAT", "style": "oil", "n": 2, "seed": 7, "response_format": "url"}
-    with server.client() as client:
-        drawn = client.post("/v1/images/generations", json=body)
-        for entry in drawn.json()["data"]:
-            header = client.get(entry["url"]).headers["content-disposition"]
-            assert header == f'inline; filename="rgb-CAT-{entry["seed"]}.png"'
-        job = client.post("/v1/images/generations", json=body, headers=ASYNC).json()["id"]
-        server.ended(job)
-        content = client.get(f"/v1/jobs/{job}/content")
-    assert content.headers["content-type"] == "application/zip"
-    assert content.headers["content-disposition"] == 'inline; filename="rgb-CAT-7.zip"'

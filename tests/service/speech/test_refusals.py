@@ -1,15 +1,11 @@
 """What is refused at every door of speech, and the field that it names.
 
-refusals.txt has what is sent and, below it, the status, the field, the code and a part of the message, as far as the
-test of a door looks at them; - stands for none. ‹a×3› is aaa.
-
 tests/service/test_requests.py has the wrong values of every field.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +21,7 @@ from ancestral.service.jobs.planning import speech_job
 from ancestral.service.settings import Settings
 from ancestral.service.ws import checked
 from tests.service.api.job_requests import check_envelope
+from tests.service.refusals import at_the_door, rows
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, error, open_stream, say
 from tests.service.speech.sounds import in_base64, recording, score
@@ -35,21 +32,6 @@ FREE = {"model": "free", "voice": "ann"}
 VALID = {
     "audio/speech": SPEECH, "audio/generations": GENERATION, "text-to-speech": {"text": "Hello.", "model_id": "tiny"},
 }  # fmt: skip
-
-
-def rows(section: str) -> list[tuple[str, str]]:
-    """What is sent at a door, and what it is refused with."""
-    text = Path(__file__).with_name("refusals.txt").read_text("utf-8")
-    lines = text.partition(f"=== {section}\n")[2].partition("\n=== ")[0].splitlines()
-    assert lines, section
-    sent = [re.sub("‹(.*?)×(\\d+)›", lambda match: match[1] * int(match[2]), line) for line in lines[::2]]
-    return list(zip(sent, (line.strip() for line in lines[1::2]), strict=True))
-
-
-def at_the_door(section: str, *more: tuple[str, str]) -> pytest.MarkDecorator:
-    """A test of every row."""
-    names = [f"{sent[:60]}: {told}".encode("ascii", "replace").decode() for sent, told in (*rows(section), *more)]
-    return pytest.mark.parametrize(("sent", "told"), [*rows(section), *more], ids=names)
 
 
 def field(name: str) -> str | None:
