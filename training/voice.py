@@ -156,7 +156,7 @@ def read_recordings(audio: Path, text: Path, voice: str) -> list[speech.Clip]:
         VoiceError: a line is no such line, or a recording is missing.
     """
     clips: list[speech.Clip] = []
-    for number, line in enumerate(text.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(text.read_text("utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         fields = line.split("|")
@@ -176,7 +176,7 @@ def _sound(folder: Path, name: str, where: str) -> Path:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise VoiceError(f"{where}: {name!r} is not in {folder}")
     for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in SOUNDS)):
-        if path.is_file() and path.suffix in SOUNDS:
+        if path.is_file() and path.suffix.lower() in SOUNDS:
             return path
     raise VoiceError(f"{where}: {folder / name} is missing ({', '.join(SOUNDS)})")
 
@@ -194,17 +194,15 @@ def add_voice(new: NewVoice, clips: list[speech.Clip], report: Report) -> None:
     """
     prepared, weights = _prepared(new, clips, report), {new.voice.id: 1.0}
     wavenet, acoustic = _specs(new.base)
-    start = new.base.sampled
-    report(f"Fine-tuning {new.base.id}/{start.name}: {new.wavenet_steps} steps")
+    report(f"Fine-tuning {new.base.id}/{new.base.sampled.name}: {new.wavenet_steps} steps")
     sampling = replace(wavenet, speakers=tuple(weights))
-    task = WaveNetTask(sampling, (prepared,), weights, batch=2, crop_frames=40, blur=0.5, start=start)
+    task = WaveNetTask(sampling, (prepared,), weights, batch=2, crop_frames=40, blur=0.5, start=new.base.sampled)
     train(task, _config(new.wavenet_steps, 1e-3), new.work / _WAVENET, new.processes)
-    start = new.base.path / ACOUSTIC
-    report(f"Fine-tuning {new.base.id}/{start.name}: {new.acoustic_steps} steps")
+    report(f"Fine-tuning {new.base.id}/{ACOUSTIC}: {new.acoustic_steps} steps")
     predicting = replace(acoustic, speakers=tuple(weights), phonemes=PHONEMES)
     train(
-        AcousticTask(predicting, (prepared,), weights, batch=4, start=start), _config(new.acoustic_steps, 7e-4),
-        new.work / ACOUSTIC, new.processes,
+        AcousticTask(predicting, (prepared,), weights, batch=4, start=new.base.path / ACOUSTIC),
+        _config(new.acoustic_steps, 7e-4), new.work / ACOUSTIC, new.processes,
     )  # fmt: skip
     _write_model(new, clips)
 
@@ -225,7 +223,10 @@ def _prepared(new: NewVoice, clips: list[speech.Clip], report: Report) -> Path:
     if not corpus.exists():
         report(f"Aligning {len(clips)} recordings with their text")
         with whole_folder(corpus) as partial:
-            align_clips(clips, partial, new.voice.language)
+            failed = align_clips(clips, partial, new.voice.language)
+        if failed:
+            names = ", ".join(clip.path.name for clip in failed)
+            report(f"{len(failed)} recordings do not match their text, and teach no pronunciation: {names}")
     if not prepared.exists():
         report("Computing frames and symbols")
         wavenet, acoustic = _specs(new.base)
@@ -234,12 +235,11 @@ def _prepared(new: NewVoice, clips: list[speech.Clip], report: Report) -> Path:
     groups = speech.by_speaker([speech.Dataset(prepared)], evaluation=False)
     known = {name: [item for item in group if item[1].durations] for name, group in groups.items()}
     seconds = 60.0 * speech.minutes_by_speaker(known).get(new.voice.id, 0.0)
+    report(f"{seconds / 60.0:.1f} minutes of speech that match their text, to train on")
     if seconds < LEAST_SECONDS:
         shutil.rmtree(corpus)
         shutil.rmtree(prepared)
-        message = f"{seconds:.0f} seconds of speech could be aligned with the text"
-        raise CorpusError(f"{message}; at least {LEAST_SECONDS:.0f} are needed")
-    report(f"{seconds / 60.0:.1f} minutes of speech to train on")
+        raise CorpusError(f"at least {LEAST_SECONDS:.0f} seconds of speech must match their text, not {seconds:.0f}")
     return prepared
 
 

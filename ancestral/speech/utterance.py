@@ -247,7 +247,7 @@ class Utterance(SoundPlan):
     def skipped(self) -> tuple[str, ...]:
         """What of the text is not said, as it is in another script, or a tag that nothing does, and what of the
         instructions nothing does; each once."""
-        said = skipped(self.written, self.language, self.input if self.input_format == "text" else "")
+        said = skipped(self.written, self.language, self.input)
         return tuple(dict.fromkeys((*said, *read_instructions(self.instructions)[1])))
 
     @property

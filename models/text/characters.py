@@ -351,7 +351,6 @@ _TAG: Final = re.compile(
 _OPEN_TAG: Final = re.compile(
     rf"<(?:/?|/?{_NAME}|{_NAME}(?:{_ATTRIBUTE})*\s+(?:{_NAME}(?:\s*=\s*(?:\"[^\"<]*|'[^'<]*)?)?)?)$"
 )
-_LONGEST_SHOWN: Final = 40
 _LONGEST_OPEN: Final = 200
 
 _EMOTICONS: Final = table("english").entries("emoticons")
@@ -381,6 +380,11 @@ _RELATIONS: Final = (
 _SIGNS: Final = re.compile(r"[<>=^+*]|[:;]\S")
 
 
+def shown(text: str) -> str:
+    """A text as messages show it: the first 40 characters."""
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
 def refuse_tags(text: str) -> None:
     """Check that a text has no tags.
 
@@ -389,10 +393,9 @@ def refuse_tags(text: str) -> None:
     """
     found = _TAG.search(text) if "<" in text else None
     if found:
-        tag = found[0] if len(found[0]) <= _LONGEST_SHOWN else f"{found[0][:_LONGEST_SHOWN]}…"
         raise UnsupportedText(
-            f"cannot speak {tag!r} (a tag, at position {found.start()}): plain text has no tags; SSML needs "
-            'input_format ssml; to compare, put a space after the sign, as in "a < b"'
+            f"cannot speak {shown(found[0])!r} (a tag, at position {found.start()}): plain text has no tags; SSML "
+            'needs input_format ssml; to compare, put a space after the sign, as in "a < b"'
         )
 
 

@@ -150,7 +150,7 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
 def _is_article(words: list[str], i: int) -> bool:
     """Whether a lone capital A is the article: it opens a sentence, or stands in a title or among capitals."""
     after = words[i + 1] if i + 1 < len(words) else "."
-    before = words[i - 1] if i else "."
+    before = next((words[j] for j in range(i - 1, -1, -1) if words[j][-1] != CUE), ".")
     if after in PAUSES or after[0] == LETTER or after in _AFTER_LETTER:
         return False
     return before in PAUSES or (after[0].isupper() and before[0].isupper())

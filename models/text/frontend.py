@@ -150,19 +150,19 @@ def _folding(language: str) -> Folding:
     return ENGLISH if language == ENGLISH.language else engine(language_table(language)).folding
 
 
-def skipped(text: str, language: str = ENGLISH.language, plain: str = "") -> tuple[str, ...]:
+def skipped(text: str, language: str = ENGLISH.language, source: str = "") -> tuple[str, ...]:
     """What of a text is not said, each once: what has no reading in its language, such as words in another script, and
     tags that nothing does.
 
     Args:
         text: as it is written, without what says how it is read.
         language: a tag of BCP 47.
-        plain: the same with its tags, if it is plain text.
+        source: the same with its tags.
     """
     found: list[tuple[int, str]] = []
     with suppress(UnsupportedText):
         fold(SpannedText.of(text, 0), 0, _folding(primary(language)), found)
-    return tuple(dict.fromkeys([*(word for _, word in found), *left_out(plain)]))
+    return tuple(dict.fromkeys([*(word for _, word in found), *left_out(source)]))
 
 
 def _following(script: Script, number: int) -> str:

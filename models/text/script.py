@@ -203,7 +203,8 @@ _TAGS: Final[tuple[tuple[Prosody | Pause | None, str], ...]] = (
     (Pause(1.0), "long-pause"),
     (None, "laugh laughs laughing giggles chuckles cries crying sobbing sigh sighs exhales inhales gasp gasps gulps"),
     (None, "coughs clears-throat sniffs snorts sings singing hums angry angrily annoyed sarcastic sarcastically"),
-    (None, "curious nervous nervously mischievously surprised thoughtful confused frustrated"),
+    (None, "curious nervous nervously mischievously surprised thoughtful confused frustrated hesitates stammers"),
+    (None, "laughs-harder starts-laughing wheezing swallows hesitant deadpan playfully appalled dramatic-tone"),
 )
 DELIVERIES: Final[Mapping[str, Prosody | Pause | None]] = {word: how for how, words in _TAGS for word in words.split()}
 """What each word comes to; None if nothing does what it says. A space may stand for the hyphen."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ancestral.models.text import script
-from ancestral.models.text.characters import ENGLISH, UnknownSpeaker, UnsupportedText, refuse_tags
+from ancestral.models.text.characters import ENGLISH, UnknownSpeaker, UnsupportedText, refuse_tags, shown
 from ancestral.models.text.g2p import letter_name
 from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.engine import CHARACTERS, DIGITS, FRACTION, TELEPHONE, engine
@@ -35,7 +35,6 @@ _DATE_PART: Final = r"([0-9]{1,4})"
 _DATE_ORDERS: Final = ("mdy", "dmy", "ymd")
 _LARGEST: Final = {"m": 12, "d": 31, "y": 9999}
 _SIGNS: Final = table("english").entries("spelled_signs")
-_LONGEST_SHOWN: Final = 40
 
 
 def say_as(kind: str, form: str | None, content: str, language: str) -> list[script.Piece]:
@@ -51,11 +50,11 @@ def say_as(kind: str, form: str | None, content: str, language: str) -> list[scr
         UnsupportedText: the kind or the format is not supported, or the text is not of the kind.
     """
     if kind not in _KINDS:
-        raise UnsupportedText(f"<say-as interpret-as>: {_quoted(kind)} is none of {', '.join(_KINDS)}")
+        raise UnsupportedText(f"<say-as interpret-as>: {shown(kind)!r} is none of {', '.join(_KINDS)}")
     forms = _FORMATS.get(kind, ())
     if form is not None and form not in forms:
         known = f"is none of {', '.join(forms)}" if forms else f"is not used by {kind}"
-        raise UnsupportedText(f"<say-as format>: {_quoted(form)} {known}")
+        raise UnsupportedText(f"<say-as format>: {shown(form)!r} {known}")
     text = content.strip()
     if kind in CHARACTERS and language == ENGLISH.language:
         pieces = list(_characters(text))
@@ -65,7 +64,7 @@ def say_as(kind: str, form: str | None, content: str, language: str) -> list[scr
         spoken = _date(text, order) if kind == "date" else kinds[kind](text)
         pieces = [] if spoken is None else [script.Text(f" {spoken} ", content, language=language)]
     if not pieces:
-        raise UnsupportedText(f"<say-as interpret-as={kind!r}>: cannot read {_quoted(content)} as that")
+        raise UnsupportedText(f"<say-as interpret-as={kind!r}>: cannot read {shown(content)!r} as that")
     return pieces
 
 
@@ -145,10 +144,6 @@ _KINDS: Final[Mapping[str, Callable[[str], str | None]]] = {
 _FORMATS: Final = {"date": _DATE_ORDERS, "time": ("hms12", "hms24")}
 
 
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
-
-
 # What plain text can say about how it is read: phonemes (``[[ … ]]``), pauses (``[pause:1.5s]``), voices
 # (``[voice:joe]``, or a name of the cast and a colon at the beginning of a line), how it is said (``[whispers]``, see
 # script.py), a lexicon.
@@ -183,7 +178,7 @@ def read_plain(text: str, lexicon: Pronunciations, cast: script.Cast) -> script.
         try:
             speaker, at = cast.find(voice_named(match)), match.end()
         except UnknownSpeaker as error:
-            raise UnknownSpeaker(f"{_tag(match)!r} (a voice, at position {match.start()}): {error}") from error
+            raise UnknownSpeaker(f"{shown(match[0])!r} (a voice, at position {match.start()}): {error}") from error
         pieces.append(speaker)
     pieces += read_directives(text[at:], lexicon, at, primary(speaker.text_language))
     return script.Script(tuple(pieces)).check()
@@ -226,42 +221,38 @@ def read_directives(text: str, lexicon: Pronunciations, start: int, language: st
     Raises:
         UnsupportedText: a directive cannot be followed; the message shows it.
     """
-    at = 0
+    at, tags = 0, Prosody()
     for match in _DIRECTIVE.finditer(text):
-        yield from _with_lexicon(text[at : match.start()], lexicon, start + at, language)
-        yield from _directive(match, start + match.start(), language)
-        at = match.end()
+        between = text[at : match.start()]
+        yield from _with_lexicon(between, lexicon, start + at, language)
+        piece, at = _directive(match, start + match.start(), language), match.end()
+        if isinstance(piece, Prosody):  # tags that stand together add up; [normal] takes all of them back
+            piece = tags = piece if between.strip() or piece == Prosody() else tags.beside(piece)
+        if piece is not None:
+            yield piece
     yield from _with_lexicon(text[at:], lexicon, start + at, language)
 
 
-def _tag(match: re.Match[str]) -> str:
-    return match[0] if len(match[0]) <= _LONGEST_SHOWN else f"{match[0][:_LONGEST_SHOWN]}…"
-
-
-def _directive(match: re.Match[str], start: int, language: str) -> Iterator[script.Piece]:
-    shown = _tag(match)
+def _directive(match: re.Match[str], start: int, language: str) -> script.Piece | None:
+    tag = shown(match[0])
     if match["phonemes"] is not None:
         written = match["phonemes"].strip()
         try:
             words = parse_phonemes(written, language=language)
         except UnsupportedText as error:
-            raise UnsupportedText(f"{shown!r} (phonemes, at position {start}): {error}") from error
+            raise UnsupportedText(f"{tag!r} (phonemes, at position {start}): {error}") from error
         texts = written.split() if len(words) > 1 else [written]
-        yield script.Pronounced(written, tuple(zip(texts, words, strict=True)))
-        return
+        return script.Pronounced(written, tuple(zip(texts, words, strict=True)))
     if match["delivery"] is not None:
-        if (delivery := script.delivery_of(match)) is not None:
-            yield delivery
-        return
+        return script.delivery_of(match)
     if match["voice"] is not None:  # plain text has none left
-        raise UnsupportedText(f"{shown!r} (at position {start}): SSML names a voice by <voice name>")
+        raise UnsupportedText(f"{tag!r} (at position {start}): SSML names a voice by <voice name>")
     seconds = _SECONDS.fullmatch(match["pause"] or "")
     if seconds is None:
         fault = "is incomplete" if match["pause"] is None else "has no length from 0 s"
         form = "phonemes are written [[HH AH0 L OW1]], pauses [pause:1.5s], voices [voice:joe]"
-        raise UnsupportedText(f"{shown!r} (at position {start}) {fault}: {form}")
-    if pause := script.pause_of(seconds[1], seconds[2], shown):
-        yield pause
+        raise UnsupportedText(f"{tag!r} (at position {start}) {fault}: {form}")
+    return script.pause_of(seconds[1], seconds[2], tag)
 
 
 def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str) -> Iterator[script.Piece]:
@@ -317,7 +308,6 @@ _DECIMAL: Final = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
 _PERCENT: Final = re.compile(rf"([+-]?)({_DECIMAL})%")
 _FACTOR: Final = re.compile(_DECIMAL)
 _SEMITONES: Final = re.compile(rf"([+-])({_DECIMAL})st")
-_LONGEST_NAMED: Final = 40
 
 
 def read_ssml(document: str, lexicon: Pronunciations, cast: script.Cast) -> script.Script:
@@ -356,13 +346,14 @@ class _Reader(XmlReader):
         self._lexicon, self._cast = lexicon, cast
         self._open: list[_Element] = []
         self._data: list[str] = []
+        self._tagged = Prosody()
         self._written = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._flush()
         if name not in _ATTRIBUTES:
             known = ", ".join(f"<{element}>" for element in _ATTRIBUTES)
-            raise UnsupportedText(f"<{_shown(name)}> is not supported; SSML may have {known}")
+            raise UnsupportedText(f"<{shown(name)}> is not supported; SSML may have {known}")
         if (name == "speak") != (not self._open):
             raise UnsupportedText(f"<{name}>: SSML is one <speak> element, and there is no other in it")
         if len(self._open) >= MAX_DEPTH:
@@ -379,7 +370,7 @@ class _Reader(XmlReader):
             language = _language(name, attributes[_LANGUAGE])
         if name == "prosody":
             prosody = _changed(prosody, attributes)
-            self.pieces.append(prosody)
+            self.pieces.append(prosody.beside(self._tagged))
         elif name == "voice":
             speaker = self._speaker(attributes["name"])
             language = primary(speaker.text_language)
@@ -393,7 +384,7 @@ class _Reader(XmlReader):
         element = self._open[-1]
         content = "".join(element.content)
         if name == "prosody":
-            self.pieces.append(self._open[-2].prosody)
+            self.pieces.append(self._open[-2].prosody.beside(self._tagged))
         elif name == "voice":
             self._turn(self._open[-2].speaker, self._open[-2].prosody)
         elif name in ("p", "s"):
@@ -423,7 +414,10 @@ class _Reader(XmlReader):
         if self._open[-1].name in _WHOLE:
             self._open[-1].content.append(data)
         else:
-            self.pieces += read_directives(data, self._lexicon, self._written, self._open[-1].language)
+            for piece in read_directives(data, self._lexicon, self._written, self._open[-1].language):
+                if isinstance(piece, Prosody):
+                    self._tagged, piece = piece, self._open[-1].prosody.beside(piece)
+                self.pieces.append(piece)
             self._written += len(data)
 
     def _plain(self, written: str, spoken: str | None = None) -> None:
@@ -435,7 +429,7 @@ class _Reader(XmlReader):
         for attribute in attributes:
             if attribute not in _ATTRIBUTES[name]:
                 known = ", ".join(sorted(_ATTRIBUTES[name]))
-                raise UnsupportedText(f"<{name} {_shown(attribute)}> is not supported; <{name}> may have {known}")
+                raise UnsupportedText(f"<{name} {shown(attribute)}> is not supported; <{name}> may have {known}")
         if (required := _REQUIRED.get(name)) is not None and required not in attributes:
             raise UnsupportedText(f"<{name}>: {required} is missing")
 
@@ -444,10 +438,11 @@ class _Reader(XmlReader):
             return self._cast.find(name.strip())
         except UnknownSpeaker as error:
             where = f"line {self.parser.CurrentLineNumber}, column {self.parser.CurrentColumnNumber + 1}"
-            raise UnknownSpeaker(f"<voice name>: {_shown(name)!r} ({where}): {error}") from error
+            raise UnknownSpeaker(f"<voice name>: {shown(name)!r} ({where}): {error}") from error
 
     def _turn(self, speaker: script.Speaker, prosody: Prosody) -> None:
-        """Let another speaker begin, with the prosody around."""
+        """Let another speaker begin, with the prosody around, without that of a tag."""
+        self._tagged = Prosody()
         self.pieces.append(speaker)
         if prosody != Prosody():
             self.pieces.append(prosody)
@@ -458,12 +453,12 @@ class _Reader(XmlReader):
         if "time" in attributes:
             time = _TIME.fullmatch(attributes["time"])
             if time is None:
-                raise UnsupportedText(f"<break time>: {_shown(attributes['time'])!r} is no time like 1.5s or 500ms")
+                raise UnsupportedText(f"<break time>: {shown(attributes['time'])!r} is no time like 1.5s or 500ms")
             pause = script.pause_of(time[1], time[2], attributes["time"])
         else:
             strength = attributes.get("strength", "medium")
             if strength not in _STRENGTHS:
-                raise UnsupportedText(f"<break strength>: {_shown(strength)!r} is none of {', '.join(_STRENGTHS)}")
+                raise UnsupportedText(f"<break strength>: {shown(strength)!r} is none of {', '.join(_STRENGTHS)}")
             pause = script.Pause(_STRENGTHS[strength]) if _STRENGTHS[strength] else None
         if pause is not None:
             self.pieces.append(pause)
@@ -471,7 +466,7 @@ class _Reader(XmlReader):
     def _phoneme(self, attributes: Mapping[str, str], content: str) -> None:
         alphabet, ph = attributes.get("alphabet", "ipa"), attributes["ph"]
         if alphabet not in _ALPHABETS:
-            raise UnsupportedText(f"<phoneme alphabet>: {_shown(alphabet)!r} is none of {', '.join(_ALPHABETS)}")
+            raise UnsupportedText(f"<phoneme alphabet>: {shown(alphabet)!r} is none of {', '.join(_ALPHABETS)}")
         try:
             words = parse_phonemes(ph, alphabet, self._open[-1].language)
         except UnsupportedText as error:
@@ -506,10 +501,6 @@ def _changed(prosody: Prosody, attributes: Mapping[str, str]) -> Prosody:
     return Prosody(rate, semitones)
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= _LONGEST_NAMED else f"{text[:_LONGEST_NAMED]}…"
-
-
 def _parse_rate(text: str) -> float:
     """A label, a factor, a percentage of the speed around it (``80%``), or a change of it (``-20%``).
 
@@ -524,7 +515,7 @@ def _parse_rate(text: str) -> float:
     if _FACTOR.fullmatch(text):
         return float(text)
     labels = ", ".join(_RATES)
-    raise UnsupportedText(f"<prosody rate>: {text[:_LONGEST_NAMED]!r} is none of {labels}, or a value like 80% or -20%")
+    raise UnsupportedText(f"<prosody rate>: {shown(text)!r} is none of {labels}, or a value like 80% or -20%")
 
 
 def _parse_pitch(text: str) -> float:
@@ -541,7 +532,7 @@ def _parse_pitch(text: str) -> float:
     if (percent := _PERCENT.fullmatch(text)) and percent[1] and (factor := _relative(percent)) > 0.0:
         return 12.0 * math.log2(factor)
     labels = ", ".join(_PITCHES)
-    message = f"<prosody pitch>: {text[:_LONGEST_NAMED]!r} is none of {labels}, or a change like +2st or -10%"
+    message = f"<prosody pitch>: {shown(text)!r} is none of {labels}, or a change like +2st or -10%"
     raise UnsupportedText(message)
 
 

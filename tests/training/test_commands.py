@@ -15,7 +15,7 @@ from click.testing import Result
 from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
-from ancestral.training.corpora import align_corpus, read, sentences
+from ancestral.training.corpora import align_clips, read, sentences
 from ancestral.training.data.images import Pictures
 from tests.service.cli.conftest import Run
 from tests.service.toys import VOICES
@@ -75,7 +75,7 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
 def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
     data: list[object] = []
     for voice, folder in corpora.items():
-        align_corpus(folder, tmp_path / "aligned" / voice, "en")
+        align_clips(read(folder), tmp_path / "aligned" / voice, "en")
         options = ["-o", tmp_path / voice, "--processes", 1, "--shaping", "linear_prediction"]
         passed(run("corpus", "prepare", tmp_path / "aligned" / voice, *options))
         data += ["--data", tmp_path / voice]
@@ -244,7 +244,7 @@ def test_a_voice_of_ones_own(run: Run, add: list[object], recordings: Path, tmp_
         ("nothing|The birch canoe.\n", "nothing is missing"),
         ("../secret|The birch canoe.\n", "'../secret' is not in"),
         ("0_0|The birch canoe.\n", "1 recordings; at least 12 are needed"),
-        ("".join(f"0_{number % 15}|Тест.\n" for number in range(12)), "0 seconds of speech could be aligned"),
+        ("".join(f"0_{number % 15}|Тест.\n" for number in range(12)), "must match their text, not 0"),
     ],
 )
 def test_recordings_that_cannot_be_used(run: Run, add: list[object], tmp_path: Path, text: str, message: str) -> None:

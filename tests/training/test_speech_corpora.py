@@ -22,7 +22,7 @@ from onnx import TensorProto, helper
 from ancestral.models.architectures.acoustic import HighBandSpec
 from ancestral.models.checkpoint import load
 from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
-from ancestral.training.corpora import CorpusError, align_corpus, build, read, sentences, teachers
+from ancestral.training.corpora import CorpusError, align_clips, build, read, sentences, teachers
 from ancestral.training.corpora.align import Aligner
 from ancestral.training.corpora.packages import Wheel, Writer
 from ancestral.training.corpora.sentences import allison
@@ -259,7 +259,7 @@ def test_vctk(tmp_path: Path) -> None:
 def test_a_corpus_is_aligned(tmp_path: Path) -> None:
     source = write_ljspeech(tmp_path / "Anna", {"a": SENTENCES[0], "b": CHINESE}, said("heart", SENTENCES[0]))
     seen: list[int] = []
-    assert align_corpus(source, tmp_path / "out", "en", seen.append) == 2
+    assert [clip.text for clip in align_clips(read(source), tmp_path / "out", "en", seen.append)] == [CHINESE]
     assert seen == [1, 2]
     first, second = read(tmp_path / "out")
     assert (first.speaker, first.text) == ("anna", SENTENCES[0])
@@ -271,7 +271,7 @@ def test_a_broken_source_leaves_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "metadata.csv").write_text("kept")
     with pytest.raises(CorpusError):
-        align_corpus(tmp_path, tmp_path / "out", "en")
+        align_clips(read(tmp_path), tmp_path / "out", "en")
     assert (tmp_path / "out" / "metadata.csv").read_text() == "kept"
 
 

@@ -46,11 +46,11 @@ def build(name: str, output: Path, count: int, voice: str | None) -> None:
 def align(source: Path, output: Path, language: str) -> None:
     """Align the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, with its recordings."""
     from ancestral.models.text.languages.language import primary
-    from ancestral.training.corpora import align_corpus
+    from ancestral.training.corpora import align_clips, read
 
     with click_errors(ValueError), _shown("clips") as progress:
-        done = align_corpus(source, output, primary(language), progress)
-    click.echo(f"{output}: {done} clips", err=True)
+        failed = align_clips(clips := read(source), output, primary(language), progress)
+    click.echo(f"{output}: {len(clips)} clips, {len(failed)} of them not aligned", err=True)
 
 
 @command.command()

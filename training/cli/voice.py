@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,16 +48,21 @@ def add(
     acoustic_steps: int, processes: int | None, work: Path | None, evaluate: bool,
     config: CatalogConfig, engine: str,
 ) -> None:  # fmt: skip
-    """Make the model NAME, which has the voice NAME, from recordings and their text.
+    """Make the model NAME, which has the voice NAME, from recordings and their text. Needs the extras `train` and, to
+    evaluate, `evaluate` (docs/voice.md).
 
     Both networks of --base are fine-tuned; the other voices stay as they are. The same command again goes on where it
     was stopped. A server that is started afterwards lists the model.
     """
     from ancestral.models.entries import Voice, model_id
     from ancestral.models.text.languages.language import primary
-    from ancestral.training.voice import NewVoice, add_voice, read_recordings
 
     with click_errors(ImportError, ValueError, OSError):
+        from ancestral.training.voice import NewVoice, add_voice, read_recordings
+
+        judges = ("distillmos", "faster_whisper", "jiwer", "speechmos") if evaluate else ()
+        if missing := [judge for judge in judges if find_spec(judge) is None]:
+            raise ImportError(f"--evaluate: {', '.join(missing)} must be installed first: docs/voice.md")
         models, entries = config.directories[-1], config.entries()
         if base not in entries or entries[base].kind != "speech":
             raise ValueError(f"base: {base!r} is no model that reads text")
@@ -74,20 +80,19 @@ def add(
         if evaluate:
             from ancestral.model import load_from
 
-            _evaluate(load_from(config, name, engine), out, folder / "corpus")
+            _evaluate(load_from(config, name, engine), folder / "corpus")
     click.echo(f"{out}: start the server again, and the voice {name!r} is listed", err=True)
 
 
-def _evaluate(model: Model, out: Path, corpus: Path) -> None:
+def _evaluate(model: Model, corpus: Path) -> None:
     """Print what judges say of the voice, and write it into the card of its WaveNet."""
     from ancestral.models import checkpoint as checkpoints
-    from ancestral.models.entries import ModelEntry
     from ancestral.training.cli.evaluate import speech_report
 
     click.echo("Evaluating", err=True)
     report = speech_report(model, model.id, corpus, sentences=100, temperature=None, keep=None)
     click.echo(json.dumps(report, indent=2, ensure_ascii=False))
-    loaded = checkpoints.load(ModelEntry.read(out).sampled)
+    loaded = checkpoints.load(model.speech_sampler.model.entry.sampled)
     rows = [
         f"| {figure} | {report[figure]:.3f} | {report['teacher'][figure]:.3f} |"
         for figure in ("wer", "distillmos", "dnsmos", "median_f0", "voiced_share")

@@ -28,7 +28,7 @@ from ancestral.training.data.speech import Clip, TimedPhone
 if TYPE_CHECKING:
     from ancestral.training.corpora.teachers import Teacher
 
-__all__ = ["KOKORO", "NAMES", "PICTURES", "CorpusError", "align_clips", "align_corpus", "build", "expected", "read"]
+__all__ = ["KOKORO", "NAMES", "PICTURES", "CorpusError", "align_clips", "build", "expected", "read"]
 
 Progress = Callable[[int], None]
 
@@ -163,12 +163,7 @@ def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
         yield clip_id, text, wave, phones or []
 
 
-def align_corpus(directory: Path, out: Path, language: str, progress: Progress = lambda done: None) -> int:
-    """Align a corpus in LJSpeech's or VCTK's layout, and write it in our layout into ``out``."""
-    return align_clips(read(directory), out, language, progress)
-
-
-def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progress = lambda done: None) -> int:
+def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progress = lambda done: None) -> list[Clip]:
     """Align recordings with their text, and write them in our layout into ``out``.
 
     Args:
@@ -177,21 +172,24 @@ def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progr
         language: of their texts, a tag of BCP 47.
         progress: called with the number of clips done.
 
+    Returns:
+        Those that could not be aligned: they are written without phonemes.
+
     Raises:
         ValueError: one is no sound file.
     """
     from ancestral.training.corpora.align import Aligner
     from ancestral.training.data.speech import load_wave
 
-    aligner, done = Aligner(), 0
+    aligner, failed = Aligner(), list[Clip]()
     with Writer(out) as writer:
-        for clip in clips:
+        for done, clip in enumerate(clips, 1):
             wave, sentence = load_wave(clip.path, 16000), _one(clip.text, language)
             phones = aligner.align(wave, sentence) if sentence else None
             writer.add(clip.id, clip.speaker, clip.text, wave, phones or [])
-            done += 1
+            failed += [] if phones else [clip]
             progress(done)
-    return done
+    return failed
 
 
 def _one(text: str, language: str = "en") -> Sentence | None:

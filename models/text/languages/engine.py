@@ -154,9 +154,10 @@ class Spelling:
     def _sentence_words(self, words: Sequence[str]) -> Iterator[list[str]]:
         letters = [word for word in words if word not in PAUSES and word[-1] != CUE and len(word) > 1]
         shouted = len(letters) >= _SHOUTED_WORDS and all(word.isupper() for word in letters)
-        for i, word in enumerate(words):
-            first = i == 0 or words[i - 1] in PAUSES
+        first = True
+        for word in words:
             yield [word] if word in PAUSES or word[-1] == CUE else list(self._word(word, first, shouted))
+            first = word in PAUSES or (first and word[-1] == CUE)
 
     def _word(self, word: str, first: bool, shouted: bool) -> Iterator[str]:
         lower = word.lower()

@@ -260,11 +260,17 @@ def test_tags_say_how_it_is_said_up_to_the_next_one():
     assert controls == [PLAIN, *[whispered] * 5, quiet, PLAIN, PLAIN]
     assert [Sentence.from_json(sentence.as_json()) for sentence in found] == found
     assert left_out(text) == ["[laughs]"]
-    for tag in ("slow", "drawn out", "Excited", "clears throat"):
-        assert phonemize(parse_text(f"[{tag}] Yes."))[0].text == "yes."
-    for part in ("[", "[whis", "[drawn o"):
-        assert ends_in_open_directive(f"Yes {part}"), "the tag may go on"
+    assert {phonemize(parse_text(f"[{tag}] Yes."))[0].text for tag in ("slow", "drawn out", "Excited")} == {"yes."}
+    assert all(ends_in_open_directive(f"Yes [{part}") for part in ("", "whis", "drawn o")), "the tag may go on"
     assert not ends_in_open_directive("Yes [whispers]")
+
+
+def test_tags_that_stand_together_add_up_and_hold_beside_prosody():
+    (plain,) = phonemize(parse_text("[slow] A [whispers] [slow] cat [laughs] so [slow] [normal] now."))
+    (marked,) = phonemize(parse_text('<speak><prosody rate="slow">I [whispers] do</prosody> so</speak>', "ssml"))
+    slowly, both = Control(rate=0.75), Control(rate=0.75, whispered=True)
+    assert [(w.text, w.control) for w in plain.words] == [("a", slowly), ("cat", both), ("so", both), ("now", PLAIN)]
+    assert [word.control for word in marked.words] == [slowly, both, Control(whispered=True)]
 
 
 HOSTILE = {
