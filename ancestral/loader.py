@@ -17,9 +17,7 @@ from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.engine import BatchEngine
-from ancestral.models.engines.speech.engine import SpeechEngine
-from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.engines.speech.voices import Shares, VoicesEngine
+from ancestral.models.engines.speech.engine import Shares, SpeechEngine, SynthesisEngine, VoicesEngine
 from ancestral.models.entries import ModelEntry, ModelError
 from ancestral.models.files import give_back_memory
 from ancestral.models.text import Pronunciations
@@ -27,7 +25,7 @@ from ancestral.models.text.acoustic import AcousticModel
 from ancestral.speech.sampler import SpeechSampler
 
 log = logging.getLogger(__name__)
-_EXTRAS = {"onnx-cuda": "gpu", "onnx-cpu": "cpu", "torch": "train"}
+_EXTRAS = {"onnx-cuda": "gpu", "onnx-cpu": "cpu"}
 """The extra of pyproject.toml that installs what an engine needs."""
 
 

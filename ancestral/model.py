@@ -251,7 +251,7 @@ def load(
     Args:
         model: its id or an alias.
         directory: of models, instead of the bundled ones.
-        engine: ``native``, ``onnx-cpu``, ``onnx-cuda``, ``torch``, or ``auto``.
+        engine: ``native``, ``onnx-cpu``, ``onnx-cuda``, or ``auto``.
         pronunciations: a JSON file of words and their phonemes, for every text.
 
     Raises:

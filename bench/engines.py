@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,25 +18,58 @@ from typing import Any
 
 import numpy as np
 import torch
+from wavenet_vocoder.wavenet import WaveNet
 
 from ancestral.models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.models.spec import FeatureSpec
+from ancestral.models.spec import SYMBOLS, FeatureSpec
 from ancestral.training.export import write
-from bench.peer import NAME, Peer
 from bench.report import Target, at_least, report
 from tests.random_weights import lively_checkpoint
 
+NAME = "wavenet_vocoder"
 ZOO = Path(__file__).parent.parent / "models" / "zoo"
 TRAINED = ZOO / "wavenet-en" / "wavenet"
 FIRST_AUDIO = 0.020
 """Seconds of audio that have to be there to count as first audio."""
 REPETITIONS = 5
 BATCHES = (1, 4, 8, 16)
+
+
+class Peer:
+    """The best-known WaveNet implementation (r9y9/wavenet_vocoder, MIT, from PyPI): its incremental sampler with random
+    weights and one stream; the cost depends on neither."""
+
+    def __init__(self, spec: WaveNetSpec) -> None:
+        """Its network with the layers, channels and conditioning of ``spec``; the width of its head cannot be set."""
+        self._spec = spec
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # it uses torch's old weight norm
+            self._network = WaveNet(
+                out_channels=SYMBOLS,
+                layers=spec.layers,
+                stacks=spec.stacks,
+                residual_channels=spec.residual_channels,
+                gate_channels=spec.gate_channels,
+                skip_out_channels=spec.skip_channels,
+                kernel_size=spec.kernel_size,
+                cin_channels=spec.local_channels or -1,
+                gin_channels=spec.global_channels if spec.speakers else -1,
+                n_speakers=len(spec.speakers) or None,
+            ).eval()
+        self._network.make_generation_fast_()
+
+    @torch.inference_mode()
+    def seconds(self, samples: int) -> tuple[float, float]:
+        """CPU-seconds and wall-clock seconds for a stream of this many samples, including its setup."""
+        spec = self._spec
+        frames = torch.randn(1, spec.local_channels, samples) if spec.local_channels else None
+        speaker = torch.zeros(1, 1, dtype=torch.long) if spec.speakers else None
+        wall, cpu = time.perf_counter(), time.thread_time()
+        self._network.incremental_forward(c=frames, g=speaker, T=samples)
+        return time.thread_time() - cpu, time.perf_counter() - wall
 
 
 @dataclass(frozen=True)
@@ -50,7 +84,7 @@ class Row:
     real_time_factor: float
     """Seconds of audio sampled per second, all streams together."""
     times_reference: float
-    """Samples per CPU-second as a multiple of the cached torch engine's, with one stream."""
+    """Samples per CPU-second as a multiple of r9y9's sampler's, with one stream."""
     first_audio_ms: float
     """Time from opening the streams to the first 20 ms of all of them, with a warm engine."""
 
@@ -93,13 +127,13 @@ def measure(model: str, engine: SpeechEngine, batch: int, samples: int, referenc
     return _row(model, engine.name, spec, batch, batch * samples, timed, reference)
 
 
-def measure_peer(model: str, spec: WaveNetSpec, samples: int, reference: float) -> Row:
+def measure_peer(model: str, spec: WaveNetSpec, samples: int) -> Row:
     """Time r9y9's sampler with one stream and a network of the same size; see :func:`measure`."""
     peer, first, timed = Peer(spec), round(FIRST_AUDIO * spec.sample_rate), []
     for _ in range(REPETITIONS):
         _, opened = peer.seconds(first)
         timed.append((*peer.seconds(samples), opened))
-    return _row(model, NAME, spec, 1, samples, timed, reference)
+    return _row(model, NAME, spec, 1, samples, timed, None)
 
 
 def _row(
@@ -137,17 +171,15 @@ def measure_model(model: str, checkpoint: Checkpoint, samples: int) -> list[Row]
     Args:
         model: its name in the table.
         checkpoint: its checkpoint.
-        samples: samples per repetition of the native engine with one stream; onnxruntime samples a tenth of them, torch
-            and r9y9's sampler a fiftieth.
+        samples: samples per repetition of the native engine with one stream; onnxruntime samples a tenth of them,
+            r9y9's sampler a fiftieth.
     """
-    torch_engine = TorchEngine(checkpoint, cached=True)
-    slow = measure(model, torch_engine, 1, samples // 50, None)
-    rows = [slow, measure_peer(model, torch_engine.spec, samples // 50, slow.samples_per_cpu_second)]
-    engine = NativeEngine(checkpoint)
-    rows += [measure(model, engine, b, max(samples // b, 1000), slow.samples_per_cpu_second) for b in BATCHES]
+    peer, engine = measure_peer(model, checkpoint.spec_as(WaveNetSpec), samples // 50), NativeEngine(checkpoint)
+    reference = peer.samples_per_cpu_second
+    rows = [peer, *(measure(model, engine, b, max(samples // b, 1000), reference) for b in BATCHES)]
     with exported(checkpoint) as copy:
         onnx, length = OnnxEngine(copy), max(samples // 10, 100)
-        rows += [measure(model, onnx, b, length, slow.samples_per_cpu_second) for b in BATCHES]
+        rows += [measure(model, onnx, b, length, reference) for b in BATCHES]
     return rows
 
 

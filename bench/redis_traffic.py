@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import redis
 
-from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.engines.speech.engine import SynthesisEngine
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from ancestral.service.cli.main import main as ancestral

@@ -101,9 +101,9 @@ class Settings(BaseSettings):
     redis_max_bytes: int = Field(default=2 << 30, ge=64 << 20)
     """Memory of the bundled Valkey in bytes. While it is full, new requests are answered 503 and jobs wait: for output
     that expires."""
-    engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu", "torch"] = "auto"
+    engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu"] = "auto"
     """The sampling engine: `native` (C), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` (needs the extra
-    `cpu`), `torch` (slow, needs the extra `train`), or `auto`: `native`."""
+    `cpu`), or `auto`: `native`."""
     unload_seconds: int | None = Field(default=None, ge=1, le=604_800)
     """Seconds without a request after which a model's ONNX graphs are unloaded, from GPU memory too; the next request
     waits until they are loaded again. If it is not set, they stay loaded. ONNX engines only: the others need a few

@@ -10,7 +10,7 @@ import numpy as np
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors
-from ancestral.models.engines.speech.ranges import int8_ranges, largest
+from ancestral.models.engines.speech.native import int8_ranges, largest
 from ancestral.models.spec import SYMBOLS
 from ancestral.models.tensors import shapes
 

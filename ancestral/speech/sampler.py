@@ -20,8 +20,7 @@ from ancestral.models.audio.mu_law import Deemphasis, decode_wave, encode_wave, 
 from ancestral.models.audio.resampler import Resampler
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.engines.base import Array, Stream, Symbols
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
-from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, SynthesisEngine
 from ancestral.models.spec import FeatureSpec, SpeechSpec
 from ancestral.models.text import Sentence, Word
 from ancestral.models.text.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align
@@ -107,7 +106,7 @@ class AudioDecoder:
     """Decodes samples in order. Each of the streams (sentences) starts from silence.
 
     The symbols of a model with pre-emphasis are decoded here. Those of a model with linear prediction have been decoded
-    where its frames are, in the worker (models/engines/speech/synthesis.py), and arrive as 16-bit sound.
+    where its frames are, in the worker (models/engines/speech/engine.py), and arrive as 16-bit sound.
 
     Args:
         spec: of the model that made them.

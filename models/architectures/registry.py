@@ -12,8 +12,8 @@ The module that it leads to must not import torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module, metadata
 from typing import Any
 
@@ -22,10 +22,8 @@ from ancestral.models.tensors import Table
 
 ENTRY_POINTS = "ancestral.architectures"
 
-_IMAGE_ENGINES: Mapping[str, str] = {
-    "native": "ancestral.models.engines.images.native:NativeImageEngine",
-    "torch": "ancestral.models.engines.images.torch_engine:TorchImageEngine",
-}
+_IMAGE_ENGINE = "ancestral.models.engines.images.native:NativeImageEngine"
+_WITHOUT_KERNEL = "ancestral.models.engines.images.torch_engine:TorchImageEngine"
 
 
 class ArchitectureError(ValueError):
@@ -59,8 +57,8 @@ class Architecture:
     kernel: str | None = None
     """``(spec, tensors) -> ImageKernel`` (models/engines/images/native.py), with ``True`` after them where its matrices
     are bytes: compiled sampling of an image network. Without one the torch engine samples it, slowly."""
-    engines: Mapping[str, str] = field(default_factory=dict)
-    """``(checkpoint, …) -> engine`` for ``native`` and ``torch``, where they are not those of every image network."""
+    native: str | None = None
+    """``(checkpoint) -> engine``: the native engine, where it is not that of every image network."""
     has_int8: Callable[[Any], bool] = lambda _: False
     """``(spec) -> bool``: whether the native engine keeps the large matrices of an image network in int8."""
     exporter: Exporter | None = None
@@ -74,12 +72,12 @@ class Architecture:
         return self.spec.kind
 
     def engine(self, name: str) -> str | None:
-        """The engine ``native``, ``onnx`` or ``torch``; None if it has no such engine."""
+        """The engine ``native`` or ``onnx``; None if it has no such engine."""
         if name == "onnx":
             return None if self.exporter is None else self.exporter.engine
-        if name in self.engines or not issubclass(self.spec, ImageSpec):
-            return self.engines.get(name)
-        return None if name == "native" and self.kernel is None else _IMAGE_ENGINES[name]
+        if self.native is not None or not issubclass(self.spec, ImageSpec):
+            return self.native
+        return _WITHOUT_KERNEL if self.kernel is None else _IMAGE_ENGINE
 
 
 _registered: dict[str, Architecture] = {}

@@ -35,7 +35,7 @@ class WaveNetSpec(SpeechSpec):
     conditioner_layers: int = 3
     int8_ranges: tuple[float, ...] = ()
     """The largest absolute values of every channel before every layer, of the sum of the skips, and of the layer after
-    it (:func:`ancestral.models.engines.speech.ranges.int8_ranges`). Without them there is no int8."""
+    it (:func:`ancestral.models.engines.speech.native.int8_ranges`). Without them there is no int8."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,10 +111,7 @@ WAVENET = Architecture(
     spec=WaveNetSpec,
     tensors=tensors,
     network="ancestral.models.networks.wavenet:WaveNet",
-    engines={
-        "native": "ancestral.models.engines.speech.native:NativeEngine",
-        "torch": "ancestral.models.engines.speech.torch_engine:TorchEngine",
-    },
+    native="ancestral.models.engines.speech.native:NativeEngine",
     exporter=Exporter(
         format="2",
         graphs="ancestral.training.export.wavenet:graphs",

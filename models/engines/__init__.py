@@ -1,16 +1,15 @@
-"""Engines: one protocol, several ways to run it. The same symbols come from torch, compiled kernels or onnxruntime."""
+"""Engines: one protocol, several ways to run it. Compiled kernels and onnxruntime sample the same symbols."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.engine import BatchEngine, ImageEngine
 
-NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu", "torch")
+NAMES = ("auto", "native", "onnx-cuda", "onnx-cpu")
 """What :func:`load_engine` knows; ``auto`` is ``native``: it never is an engine that has not run on such a machine."""
 log = logging.getLogger(__name__)
 
@@ -20,7 +19,7 @@ def load_engine(name: str, checkpoint: Checkpoint) -> Engine:
 
     Args:
         name: one of :data:`NAMES`. Where an architecture has no ONNX exporter, the onnx engines are ``native``; where
-            it has no compiled kernel, ``native`` is ``torch``. Either is logged.
+            one of pictures has no compiled kernel, ``native`` is ``torch``. Either is logged.
         checkpoint: of any autoregressive architecture; onnx engines need it read from a directory with graphs in it.
 
     Raises:
@@ -32,17 +31,18 @@ def load_engine(name: str, checkpoint: Checkpoint) -> Engine:
     if name not in NAMES:
         raise ValueError(f"engine: {name!r} is none of {', '.join(NAMES)}")
     kind = checkpoint.spec.kind
+    path, options = architecture(kind).engine("native"), list[str]()
     if name.startswith("onnx-"):
-        if architecture(kind).engine("onnx") is not None:
-            return _engine("onnx", checkpoint, name)
-        # One model without graphs must not keep a worker from serving the others.
-        log.warning("%s has no ONNX exporter: the native engine samples it, not %s", kind, name)
-    if name == "torch":
-        return _engine("torch", checkpoint)
-    if architecture(kind).engine("native") is None and architecture(kind).engine("torch") is not None:
+        if (graphs := architecture(kind).engine("onnx")) is not None:
+            path, options = graphs, [name]
+        else:  # One model without graphs must not keep a worker from serving the others.
+            log.warning("%s has no ONNX exporter: the native engine samples it, not %s", kind, name)
+    if path is None:
+        raise EngineError(f"{kind}: there is no {name} engine for it, because it is not sampled symbol by symbol")
+    engine: Engine | ImageEngine = load_object(path)(checkpoint, *options)
+    if engine.name == "torch":
         log.warning("%s has no compiled kernel: the torch engine samples it, slowly", kind)
-        return _engine("torch", checkpoint)
-    return _engine("native", checkpoint)
+    return BatchEngine(engine) if isinstance(engine, ImageEngine) else engine
 
 
 def load_image_engine(name: str, checkpoint: Checkpoint) -> ImageEngine:
@@ -51,12 +51,3 @@ def load_image_engine(name: str, checkpoint: Checkpoint) -> ImageEngine:
     if not isinstance(engine, BatchEngine):
         raise EngineError(f"{checkpoint.spec.kind}: it samples no pictures")
     return engine.pictures
-
-
-def _engine(name: str, checkpoint: Checkpoint, *options: Any) -> Engine:
-    kind = checkpoint.spec.kind
-    path = architecture(kind).engine(name)
-    if path is None:
-        raise EngineError(f"{kind}: there is no {name} engine for it, because it is not sampled symbol by symbol")
-    engine: Engine | ImageEngine = load_object(path)(checkpoint, *options)
-    return BatchEngine(engine) if isinstance(engine, ImageEngine) else engine

@@ -8,8 +8,6 @@ skips are one product over the concatenated gate outputs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,15 +18,6 @@ from ancestral.models.networks import add_parameters
 from ancestral.models.networks.gate import gate, residual_layers
 from ancestral.models.spec import SYMBOLS
 from ancestral.models.tensors import own, part
-
-
-class WaveNetState(NamedTuple):
-    """What one step needs of the past. It holds no position, so streams at different positions can share a batch."""
-
-    symbol: Tensor
-    """``int64 [B]``: the symbol before the next position."""
-    buffers: tuple[Tensor, ...]
-    """One ``[B, dilation, residual_channels]`` a layer: its last inputs, the oldest first."""
 
 
 class Conditioner(nn.Module):
@@ -50,14 +39,10 @@ class Conditioner(nn.Module):
         add_parameters(self, part(tensors(spec), "conditioner."))
 
     def forward(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
-        """``[B, F, width]`` from frames ``[B, F + 2 * margin, C]`` and speaker; F = 1 without frames.
-
-        The speaker is an index, ``int64 [B]``, or an embedding, ``[B, channels]``.
-        """
+        """``[B, F, width]`` from frames ``[B, F + 2 * margin, C]`` and speakers ``int64 [B]``; F = 1 without frames."""
         h = self.bias.expand(batch, 1, -1)
         if speaker is not None:
-            vectors = speaker if speaker.is_floating_point() else self.speaker[speaker]
-            h = h + (vectors @ self.speaker_in)[:, None]
+            h = h + (self.speaker[speaker] @ self.speaker_in)[:, None]
         if frames is None:
             return h
         h = h + frames @ self.frames_in
@@ -68,7 +53,7 @@ class Conditioner(nn.Module):
 
 
 class WaveNet(nn.Module):
-    """The network that a :class:`WaveNetSpec` describes. ``forward`` scores, :meth:`step` samples."""
+    """The network that a :class:`WaveNetSpec` describes. ``forward`` scores; engines sample."""
 
     embedding: nn.Parameter
     past: nn.Parameter
@@ -102,7 +87,7 @@ class WaveNet(nn.Module):
         Args:
             symbols: ``int64 [B, T]``; logits at t depend on symbols before t only. Silence precedes the first.
             frames: ``[B, F + 2 * margin, local_channels]`` with T = F * local_hop, or None for a model without frames.
-            speaker: ``int64 [B]``, or embeddings ``[B, channels]``; None for a model without speakers.
+            speaker: ``int64 [B]``; None for a model without speakers.
             dtype: the type of the sample-rate arithmetic (bfloat16 for training); None keeps the weights' own.
 
         Returns:
@@ -131,39 +116,8 @@ class WaveNet(nn.Module):
 
     def gate_biases(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
         """V·h + b of every layer and frame: ``[layers, B * F, gate_channels]``."""
-        return self.project(self.conditioner(frames, speaker, batch).flatten(0, 1))
-
-    def project(self, h: Tensor) -> Tensor:
-        """V·h + b of every layer: ``[N, conditioner_channels]`` to ``[layers, N, gate_channels]``."""
+        h = self.conditioner(frames, speaker, batch).flatten(0, 1)
         return torch.baddbmm(self.gate_bias[:, None], h.expand(self.spec.layers, -1, -1), self.gate_condition)
-
-    def initial_state(self, batch: int) -> WaveNetState:
-        """The state before position 0: the symbol before it is silence, and every buffer is zero."""
-        like = self.embedding
-        buffers = tuple(like.new_zeros(batch, d, self.spec.residual_channels) for d in self.spec.dilations)
-        return WaveNetState(torch.full((batch,), SILENCE, device=like.device), buffers)
-
-    def step(self, state: WaveNetState, biases: Tensor) -> tuple[Tensor, WaveNetState]:
-        """One position with cached activations (Fast WaveNet, Le Paine et al. 2016, arXiv:1611.09482).
-
-        Args:
-            state: from :meth:`initial_state` or the last step; its ``symbol`` is the one sampled last.
-            biases: ``[layers, B, gate_channels]`` of the frame that the position lies in.
-
-        Returns:
-            Logits ``[B, 256]`` and the next state, whose ``symbol`` the caller replaces by the one it draws.
-        """
-        h = self.embedding[state.symbol]
-        gated, buffers = [], []
-        for layer in range(self.spec.layers):
-            buffer = state.buffers[layer]
-            z = torch.addmm(buffer[:, 0] @ self.past[layer], h, self.current[layer])
-            buffers.append(torch.cat([buffer[:, 1:], h[:, None]], dim=1))
-            gated.append(gate(z, biases[layer], 1))
-            if layer < len(self.residual):
-                h = h + torch.addmm(self.residual_bias[layer], gated[layer], self.residual[layer])
-        logits = self._head(torch.cat(gated, dim=1), None)
-        return logits, WaveNetState(state.symbol, tuple(buffers))
 
     def _head(self, gated: Tensor, dtype: torch.dtype | None) -> Tensor:
         skips = torch.addmm(self.skip_bias.to(dtype), gated, self.skip.to(dtype).flatten(0, 1))

@@ -41,7 +41,7 @@ from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.checkpoint import CheckpointError, load
-from ancestral.models.engines.speech.voices import VoicesEngine
+from ancestral.models.engines.speech.engine import VoicesEngine
 from ancestral.models.entries import ModelError, Sampling, Voice, discover
 from ancestral.models.tensors import random_tensors
 from tests.models.random_models import ZOO

@@ -15,7 +15,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.checkpoint import Checkpoint, load
-from ancestral.models.engines.speech.torch_engine import TorchEngine
+from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.text.acoustic import frame_positions
 from ancestral.training.data.acoustic import Batch, collate, draw
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
@@ -23,6 +23,7 @@ from ancestral.training.metrics import WIDTHS, blurred, smooth
 from ancestral.training.model_card import card
 from ancestral.training.tasks.acoustic import AcousticTask, MelDiscriminator, adversarial_losses, losses, run
 from ancestral.training.tasks.wavenet import WaveNetTask
+from tests.models.engines.support import exact_scores
 from tests.paths import ROOT
 from tests.training.sounds import EVEN, FEATURES, FRAMES, PHONES, SHAPED, SPEAKERS, WAVENET
 
@@ -129,7 +130,9 @@ def test_held_out_bits_are_what_the_engine_scores(prepared: Path, tmp_path: Path
     model = task.network()
     made = exported(task, model, tmp_path / "checkpoint")
     frames = dataset.frames(clip).astype(np.float32) if spec.local_channels else None
-    scores, bits = TorchEngine(made).score(dataset.symbols(clip), frames, 1), task.evaluate(model, CPU)["bits_bob"]
+    symbols = dataset.symbols(clip)
+    scores = exact_scores(made, StreamRequest(len(symbols), 0, speaker=1, frames=frames), symbols)
+    bits = task.evaluate(model, CPU)["bits_bob"]
     assert bits == pytest.approx(-scores[task.uncounted :].mean() / np.log(2), rel=1e-4)
     assert bits > 5.0
     assert min(made.spec_as(WaveNetSpec).int8_ranges) > 0
@@ -149,8 +152,9 @@ def test_the_loss_of_a_step_is_what_the_engine_scores(prepared: Path, tmp_path: 
     task = WaveNetTask(spec, (prepared,), {"ann": 1.0}, batch=1, crop_frames=clip.frames)
     model = task.network()
     loss, items = task.loss(model, 0, 0, CPU)
-    engine = TorchEngine(exported(task, model, tmp_path / "alone"))
-    scores = engine.score(dataset.symbols(clip), dataset.frames(clip).astype(np.float32), 0)
+    symbols, frames = dataset.symbols(clip), dataset.frames(clip).astype(np.float32)
+    request = StreamRequest(len(symbols), 0, speaker=0, frames=frames)
+    scores = exact_scores(exported(task, model, tmp_path / "alone"), request, symbols)
     assert loss.item() == pytest.approx(-scores.mean() / np.log(2), rel=0.01)
     assert items == len(scores)
 

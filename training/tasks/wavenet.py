@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, save
-from ancestral.models.engines.speech.ranges import Array, int8_ranges, largest
+from ancestral.models.engines.base import Array
+from ancestral.models.engines.speech.native import int8_ranges, largest
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
 from ancestral.training.loop import fastest_precision, fit_speakers, load_weights, read_start

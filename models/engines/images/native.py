@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.base import EngineError
 from ancestral.models.engines.images import engine
 from ancestral.models.kernels.shared import edit_context
 from ancestral.models.spec import COARSE
@@ -76,9 +75,6 @@ class NativeImageEngine(engine.ImageEngine):
     Args:
         checkpoint: of an image architecture with a kernel.
         int8: whether large matrices are bytes, which is part of the engine's name; None: where the network has that.
-
-    Raises:
-        EngineError: the architecture has no kernel.
     """
 
     # In one call a weight that is read serves four pictures.
@@ -89,10 +85,8 @@ class NativeImageEngine(engine.ImageEngine):
         int8 = own.has_int8(checkpoint.spec) if int8 is None else int8
         super().__init__(checkpoint, self.of_coarse_pixels(checkpoint, int8))
         self.name = "native-int8" if int8 else "native"
-        path = own.kernel
-        if path is None:
-            raise EngineError(f"{self.spec.kind}: the architecture has no compiled kernel")
-        self._kernel: ImageKernel = load_object(path)(self.spec, checkpoint.tensors, *([True] if int8 else []))
+        assert own.kernel is not None, f"{self.spec.kind}: the architecture has no compiled kernel"
+        self._kernel: ImageKernel = load_object(own.kernel)(self.spec, checkpoint.tensors, *([True] if int8 else []))
 
     @classmethod
     def of_coarse_pixels(cls, checkpoint: Checkpoint, int8: bool = False) -> NativeImageEngine | None:

@@ -1,22 +1,41 @@
-"""Engines of speech, and those whose state can be computed from their last symbols."""
+"""Engines of speech: state that follows from the last symbols; sound instead of symbols; a network for each voice."""
 
 from __future__ import annotations
 
+import struct
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.audio.mel_correction import MelCorrection
+from ancestral.models.audio.mu_law import mu_law_decode, to_int16
+from ancestral.models.audio.shaping import ORDER, Synthesis, predictor
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import Speaker
-from ancestral.models.engines import base
+from ancestral.models.engines.base import (
+    PROBE_SYMBOLS,
+    AlwaysLoaded,
+    Array,
+    RequestError,
+    Stream,
+    Symbols,
+    group_by_length,
+    pack,
+    probe_bits,
+    probe_symbols,
+    unpack,
+)
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.shared import conditioning
-from ancestral.models.spec import SpeechSpec
+from ancestral.models.spec import FeatureSpec, SpeechSpec
 from ancestral.models.tensors import of_conditions
 
 # The base of speech engines: open a stream, step it or teacher-force it along given symbols, snapshot, restore.
@@ -36,7 +55,7 @@ class StreamRequest:
     """Divides the logits; 0 takes the most likely symbol. ``sampling`` scales it."""
     speaker: Speaker | None = None
     """Index into the spec's speakers, or a mix of them; required exactly where the model has speakers."""
-    frames: base.Array | None = None
+    frames: Array | None = None
     """``[F, local_channels]`` with F * local_hop >= length; required exactly where the model has local conditioning."""
     sampling: Sampling = PLAIN
     """Sampling of the voice. Its temperatures by voicing need frames, whose last channel is the voicing."""
@@ -50,7 +69,7 @@ class StreamRequest:
         return self.temperature * self.sampling.temperature(voicing)
 
 
-class SpeechEngine(base.AlwaysLoaded, ABC):
+class SpeechEngine(AlwaysLoaded, ABC):
     """A model ready to sample. Thread-safe as long as each stream is sampled by one thread at a time."""
 
     name: str
@@ -66,7 +85,7 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
         return self
 
     @abstractmethod
-    def open(self, request: StreamRequest) -> base.Stream:
+    def open(self, request: StreamRequest) -> Stream:
         """Start a stream at position 0.
 
         Raises:
@@ -74,7 +93,7 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
         """
 
     @abstractmethod
-    def step(self, streams: Sequence[base.Stream], samples: int) -> list[base.Symbols]:
+    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
         """Sample up to ``samples`` more symbols of every stream, together; one that reaches its length stops there.
 
         If it raises, a stream whose position is unchanged has not been touched; the others are lost.
@@ -83,11 +102,11 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
             One ``uint8 [<= samples]`` for each stream, in order.
         """
 
-    def weights_of(self, stream: base.Stream) -> object:
+    def weights_of(self, stream: Stream) -> object:
         return self
 
     @abstractmethod
-    def teacher_force(self, stream: base.Stream, symbols: base.Symbols) -> NDArray[np.float64]:
+    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
         """Advance a stream along given symbols: its state is as if it had sampled them, bit for bit.
 
         Args:
@@ -102,7 +121,7 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
         """
 
     def score(
-        self, symbols: base.Symbols, frames: base.Array | None = None, speaker: Speaker | None = None
+        self, symbols: Symbols, frames: Array | None = None, speaker: Speaker | None = None
     ) -> NDArray[np.float64]:
         """ln p of every symbol of a whole stream.
 
@@ -123,20 +142,20 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
     def probe(self) -> bytes:
         """What this engine computes on this machine of fixed symbols under fixed conditioning. Engines whose bits agree
         can go on with each other's streams, those whose bits differ cannot."""
-        count, channels = -(-base.PROBE_SYMBOLS // self.spec.local_hop), self.spec.local_channels
+        count, channels = -(-PROBE_SYMBOLS // self.spec.local_hop), self.spec.local_channels
         frames = (np.arange(count * channels) * 7919 % 201 - 100).astype(np.float32).reshape(
             count, channels
         ) / np.float32(50)
         speaker = 0 if self.spec.speakers else None
-        symbols = base.probe_symbols(base.PROBE_SYMBOLS, 256)
-        return base.probe_bits(self.score(symbols, frames if channels else None, speaker))
+        symbols = probe_symbols(PROBE_SYMBOLS, 256)
+        return probe_bits(self.score(symbols, frames if channels else None, speaker))
 
     @abstractmethod
-    def snapshot(self, stream: base.Stream) -> bytes:
+    def snapshot(self, stream: Stream) -> bytes:
         """Everything besides the request that :meth:`restore` needs to continue from here, in any process."""
 
     @abstractmethod
-    def restore(self, request: StreamRequest, snapshot: bytes) -> base.Stream:
+    def restore(self, request: StreamRequest, snapshot: bytes) -> Stream:
         """The stream that :meth:`snapshot` was taken of.
 
         Raises:
@@ -147,47 +166,35 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
 def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if request.length < 1:
-        raise base.RequestError(f"length: must be positive, not {request.length}")
+        raise RequestError(f"length: must be positive, not {request.length}")
     if not 0 <= request.seed < 2**63:
-        raise base.RequestError("seed: must lie in 0 … 2^63 - 1")
+        raise RequestError("seed: must lie in 0 … 2^63 - 1")
     if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise base.RequestError("temperature: must be a finite number, at least 0")
+        raise RequestError("temperature: must be a finite number, at least 0")
     if request.sampling.by_voicing and not spec.local_channels:
-        raise base.RequestError("sampling: temperatures by voicing need frames, and the model takes none")
+        raise RequestError("sampling: temperatures by voicing need frames, and the model takes none")
     if (setting := request.sampling.filtered) and spec.shaping != "linear_prediction":
-        raise base.RequestError(f"sampling: {setting} needs a model with linear prediction")
+        raise RequestError(f"sampling: {setting} needs a model with linear prediction")
     if (request.speaker is None) == bool(spec.speakers):
-        raise base.RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
+        raise RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
     if request.speaker is not None:
         _check_speaker(len(spec.speakers), request.speaker)
     if (request.frames is None) == bool(spec.local_channels):
-        raise base.RequestError(
-            "frames: " + ("the model needs them" if spec.local_channels else "the model takes none")
-        )
+        raise RequestError("frames: " + ("the model needs them" if spec.local_channels else "the model takes none"))
     if request.frames is not None:
         count = -(-request.length // spec.local_hop)
         if request.frames.ndim != 2 or request.frames.shape[1] != spec.local_channels or len(request.frames) < count:
-            raise base.RequestError(
-                f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}"
-            )
+            raise RequestError(f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}")
         if not np.isfinite(request.frames).all():
-            raise base.RequestError("frames: must be finite")
+            raise RequestError("frames: must be finite")
 
 
 def _check_speaker(count: int, speaker: Speaker) -> None:
     shares = {speaker: 1.0} if isinstance(speaker, int) else speaker
     if not all(0 <= index < count for index in shares):
-        raise base.RequestError(f"speaker: must lie in 0 … {count - 1}")
+        raise RequestError(f"speaker: must lie in 0 … {count - 1}")
     if not (all(share > 0.0 for share in shares.values()) and abs(sum(shares.values()) - 1.0) < _ROUNDING):
-        raise base.RequestError("speaker: the shares of a mix must be positive and add up to 1")
-
-
-def check_teacher_forced(stream: base.Stream, symbols: base.Symbols) -> None:
-    """Raise :class:`RequestError` for symbols beyond the end of a stream."""
-    assert symbols.dtype == np.uint8, f"symbols are uint8, not {symbols.dtype}"
-    room = stream.request.length - stream.position
-    if len(symbols) > room:
-        raise base.RequestError(f"symbols: {len(symbols)} do not fit, the stream ends in {room}")
+        raise RequestError("speaker: the shares of a mix must be positive and add up to 1")
 
 
 # What the engines of a WaveNet with cached activations share: requests, groups of streams, snapshots.
@@ -204,13 +211,13 @@ class CachedStream:
     position: int
     symbol: int
     """The one before ``position``."""
-    condition: base.Array
+    condition: Array
     """``[F, conditioner_channels]``."""
     temperatures: NDArray[np.float64]
     """``[F]``; ``[1]`` without frames."""
-    ring: base.Array
+    ring: Array
     """The inputs of every layer, as far back as its dilation; the shape is the engine's."""
-    recent: base.Symbols
+    recent: Symbols
     """The last ``receptive_field + 1`` symbols; silence before the first."""
 
 
@@ -232,35 +239,38 @@ class CachedEngine(SpeechEngine):
         stream.condition = conditioning(self.spec, self._tensors, request.frames, request.speaker)
         return stream
 
-    def step(self, streams: Sequence[base.Stream], samples: int) -> list[base.Symbols]:
+    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
         assert len({id(stream) for stream in streams}) == len(streams), "a stream can take one lane only"
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
-        for group, start, stop in base.group_by_length([len(symbols) for symbols in made], self.lanes):
+        for group, start, stop in group_by_length([len(symbols) for symbols in made], self.lanes):
             self._sample([_cached(streams[i]) for i in group], [made[i][start:stop] for i in group])
         for stream, symbols in zip(streams, made, strict=True):
             _remember(_cached(stream), symbols)
         return made
 
-    def teacher_force(self, stream: base.Stream, symbols: base.Symbols) -> NDArray[np.float64]:
-        check_teacher_forced(stream, symbols)
+    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+        assert symbols.dtype == np.uint8, f"symbols are uint8, not {symbols.dtype}"
+        room = stream.request.length - stream.position
+        if len(symbols) > room:
+            raise RequestError(f"symbols: {len(symbols)} do not fit, the stream ends in {room}")
         likelihoods = self._force(_cached(stream), symbols)
         _remember(_cached(stream), symbols)
         return likelihoods
 
-    def snapshot(self, stream: base.Stream) -> bytes:
+    def snapshot(self, stream: Stream) -> bytes:
         """The position and the last symbols: the ring buffers follow from these, the rest from the request."""
-        return base.pack(self.name, self._sha256, stream.position, _cached(stream).recent)
+        return pack(self.name, self._sha256, stream.position, _cached(stream).recent)
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> CachedStream:
         """The stream that :meth:`snapshot` was taken of: the network runs over the symbols that it sees."""
         stream = self.open(request)
-        position, stream.recent = base.unpack(self.name, self._sha256, request.length, len(stream.recent), snapshot)
+        position, stream.recent = unpack(self.name, self._sha256, request.length, len(stream.recent), snapshot)
         seen = stream.recent[-min(position, self.spec.receptive_field) - 1 :]
         stream.position, stream.symbol = position - len(seen) + 1, int(seen[0])
         self._replay(stream, seen[1:])
         return stream
 
-    def _replay(self, stream: Any, symbols: base.Symbols) -> None:
+    def _replay(self, stream: Any, symbols: Symbols) -> None:
         """Advance a stream along symbols ``[T]``, from where its ring buffers have no effect on those after them."""
         self._force(stream, symbols)
 
@@ -269,19 +279,207 @@ class CachedEngine(SpeechEngine):
         """The stream before position 0: the symbol before it is silence, and every buffer is zero."""
 
     @abstractmethod
-    def _sample(self, streams: list[Any], out: list[base.Symbols]) -> None:
+    def _sample(self, streams: list[Any], out: list[Symbols]) -> None:
         """Sample at most :attr:`lanes` streams into ``out``, one ``[T]`` for each, all of equal length."""
 
     @abstractmethod
-    def _force(self, stream: Any, symbols: base.Symbols) -> NDArray[np.float64]:
+    def _force(self, stream: Any, symbols: Symbols) -> NDArray[np.float64]:
         """Advance a stream along symbols ``[T]``; ln p of each, ``[T]``, nats."""
 
 
-def _remember(stream: CachedStream, symbols: base.Symbols) -> None:
+def _remember(stream: CachedStream, symbols: Symbols) -> None:
     """A stream has been advanced by these symbols."""
     stream.recent = np.concatenate([stream.recent, symbols])[-len(stream.recent) :]
 
 
-def _cached(stream: base.Stream) -> CachedStream:
+def _cached(stream: Stream) -> CachedStream:
     assert isinstance(stream, CachedStream), "a stream of another engine"
     return stream
+
+
+# Sound instead of symbols: an engine of a WaveNet whose symbols are an excitation, and the filter behind it.
+#
+# The filter of models/audio/shaping.py follows from the conditioning frames, which only the process that samples has.
+# So it runs there, on each chunk as it is sampled, as does the correction of models/audio/mel_correction.py behind it,
+# and what leaves the engine is 16-bit sound. Both stand outside the sampling loop: the symbols, and so the seed
+# contract, are those of the engine inside. The correction looks ahead, so a stream samples up to 40 ms more than it
+# has delivered.
+
+
+_HEADER = struct.Struct(f"<4s{8 * ORDER}sII")
+"""Magic with version, the filter's memory in float64, the samples that the correction holds, CRC-32 of the memory and
+of all that follows: what the correction holds, in float32, and the network's snapshot."""
+_MAGIC = b"LPC2"
+
+
+@dataclass
+class SynthesisStream:
+    """One stream: its symbols, and the states of the filter and the correction that make sound of them."""
+
+    symbols: Stream
+    synthesis: Synthesis
+    correction: MelCorrection
+
+    @property
+    def request(self) -> StreamRequest:
+        assert isinstance(self.symbols.request, StreamRequest)
+        return self.symbols.request
+
+    @property
+    def position(self) -> int:
+        """Samples of sound delivered. It also moves with symbols that no sound was made of: they are lost."""
+        return self.correction.position + self.symbols.position - self.synthesis.position
+
+
+class SynthesisEngine:
+    """An :class:`~ancestral.models.engines.Engine` that samples sound.
+
+    Args:
+        network: samples the excitation; its spec says ``shaping: linear_prediction``.
+    """
+
+    def __init__(self, network: SpeechEngine) -> None:
+        assert network.spec.shaping == "linear_prediction", network.spec.shaping
+        self.network, self.name, self.lanes, self.unload = network, network.name, network.lanes, network.unload
+        self._features = FeatureSpec()
+
+    @property
+    def loaded(self) -> bool:
+        return self.network.loaded
+
+    def weights_of(self, stream: Stream) -> object:
+        return self.network.weights_of(_own(stream).symbols)
+
+    def open(self, request: StreamRequest) -> SynthesisStream:
+        """Start a stream at position 0; raises as :meth:`SpeechEngine.open` does."""
+        return self._filtered(self.network.open(request), np.zeros(ORDER))
+
+    def step(self, streams: Sequence[Stream], samples: int) -> list[NDArray[np.int16]]:
+        """Sample up to ``samples`` more of every stream, together: ``int16 [<= samples]`` each, in order."""
+        lanes = [_own(stream) for stream in streams]
+        counts = [min(samples, s.request.length - s.position) for s in lanes]
+        ahead = [min(s.correction.needed(n), s.request.length) for s, n in zip(lanes, counts, strict=True)]
+        missing = [max(end - s.symbols.position, 0) for s, end in zip(lanes, ahead, strict=True)]
+        for group, start, stop in group_by_length(missing, self.lanes):
+            made = self.network.step([lanes[i].symbols for i in group], stop - start)
+            for i, symbols in zip(group, made, strict=True):
+                lanes[i].correction.push(lanes[i].synthesis(mu_law_decode(symbols)))
+        return [to_int16(s.correction.pull(count)) for s, count in zip(lanes, counts, strict=True)]
+
+    def snapshot(self, stream: Stream) -> bytes:
+        """Everything besides the request that :meth:`restore` needs: the network's snapshot, 16 numbers of the filter,
+        and two for every sample that is not delivered yet."""
+        stream = _own(stream)
+        memory, held = stream.synthesis.memory.astype("<f8").tobytes(), stream.correction.held
+        rest = held.astype("<f4").tobytes() + self.network.snapshot(stream.symbols)
+        return _HEADER.pack(_MAGIC, memory, held.shape[1], zlib.crc32(rest, zlib.crc32(memory))) + rest
+
+    def restore(self, request: StreamRequest, snapshot: bytes) -> SynthesisStream:
+        """The stream that :meth:`snapshot` was taken of.
+
+        Raises:
+            RequestError: the bytes are no snapshot of this model.
+        """
+        if len(snapshot) < _HEADER.size:
+            raise RequestError(f"snapshot: {len(snapshot)} bytes are not the state of this model")
+        magic, memory, count, checksum = _HEADER.unpack_from(snapshot)
+        rest = snapshot[_HEADER.size :]
+        if magic != _MAGIC or checksum != zlib.crc32(rest, zlib.crc32(memory)) or len(rest) < 8 * count:
+            raise RequestError("snapshot: of another model, engine or version, or damaged")
+        held = np.frombuffer(rest, "<f4", 2 * count).reshape(2, count)
+        symbols = self.network.restore(request, rest[8 * count :])
+        return self._filtered(symbols, np.frombuffer(memory, "<f8"), held.astype(np.float32))
+
+    def _filtered(self, symbols: Stream, memory: NDArray[np.float64], held: Array | None = None) -> SynthesisStream:
+        request, position = symbols.request, symbols.position
+        assert isinstance(request, StreamRequest)
+        assert request.frames is not None, "the spec demands frames"
+        filters = predictor(request.frames, self._features, request.sampling.low_shelf_db)
+        synthesis = Synthesis(filters, memory, position)
+        strength = request.sampling.mel_correction
+        correction = MelCorrection(request.frames, self._features, strength, held, position)
+        return SynthesisStream(symbols, synthesis, correction)
+
+
+def _own(stream: Stream) -> SynthesisStream:
+    assert isinstance(stream, SynthesisStream), "a stream of another engine"
+    return stream
+
+
+# Several networks behind one engine: voices have one of their own, or share it with a few others.
+#
+# A network of few voices sounds better than one of its size for all (docs/training-log.md). All have the same
+# configuration and all speakers, and descend from one network: the mean of two speaks as both (docs/training-log.md).
+
+Shares = tuple[tuple[str, float], ...]
+"""Networks, and the share of each; in the order of their names."""
+_MIXES = 32
+"""Mixes of networks that are kept; another takes the place of the one that was asked for longest ago."""
+
+
+class VoicesEngine(SpeechEngine):
+    """Samples every stream with the network of its speaker, which is loaded when it is first asked for, and stays: of
+    size S that costs 20 ms of a processor, and 2 MB. A mix of speakers has the mean of their networks.
+
+    Args:
+        common: the engine of the network of all speakers; it samples those that have none, and mixes with them.
+        networks: the network of each speaker that has one; two speakers may share it.
+        load: the engine of one network, or of the mean of several, of the same kind as ``common``; None if that cannot
+            be made: then ``common`` samples the mix.
+    """
+
+    def __init__(
+        self, common: SpeechEngine, networks: Mapping[str, str], load: Callable[[Shares], SpeechEngine | None]
+    ) -> None:
+        self.name, self.lanes, self.int8, self.spec = common.name, common.lanes, common.int8, common.spec
+        self._networks = {common.spec.speakers.index(speaker): network for speaker, network in networks.items()}
+        self._common, self._load, self._loading = common, load, Lock()
+        self._mixed = lru_cache(_MIXES)(load)
+        self._engines: dict[str, SpeechEngine] = {}
+
+    @property
+    def loaded(self) -> bool:
+        return any(engine.loaded for engine in (self._common, *self._engines.values()))
+
+    def unload(self, idle_seconds: float) -> bool:
+        return sum(engine.unload(idle_seconds) for engine in (self._common, *self._engines.values())) > 0
+
+    def engine_of(self, speaker: Speaker | None) -> SpeechEngine:
+        shares: dict[str, float] = {}
+        for index, share in (speaker if isinstance(speaker, Mapping) else {speaker: 1.0}).items():
+            if index is None or (name := self._networks.get(index)) is None:
+                return self._common
+            shares[name] = shares.get(name, 0.0) + share
+        if len(shares) > 1:
+            return self._mixed(tuple(sorted(shares.items()))) or self._common
+        (name,) = shares
+        if name not in self._engines:
+            with self._loading:  # streams of other networks are sampled meanwhile
+                if name not in self._engines:
+                    self._engines[name] = self._load(((name, 1.0),)) or self._common
+        return self._engines[name]
+
+    def open(self, request: StreamRequest) -> Stream:
+        return self.engine_of(request.speaker).open(request)
+
+    def weights_of(self, stream: Stream) -> SpeechEngine:
+        assert isinstance(stream.request, StreamRequest)
+        return self.engine_of(stream.request.speaker)
+
+    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
+        made: list[Symbols | None] = [None] * len(streams)
+        engines = [self.weights_of(stream) for stream in streams]
+        for engine in dict.fromkeys(engines):
+            chosen = [i for i, other in enumerate(engines) if other is engine]
+            for i, symbols in zip(chosen, engine.step([streams[i] for i in chosen], samples), strict=True):
+                made[i] = symbols
+        return [symbols for symbols in made if symbols is not None]
+
+    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+        return self.weights_of(stream).teacher_force(stream, symbols)
+
+    def snapshot(self, stream: Stream) -> bytes:
+        return self.weights_of(stream).snapshot(stream)
+
+    def restore(self, request: StreamRequest, snapshot: bytes) -> Stream:
+        return self.engine_of(request.speaker).restore(request, snapshot)

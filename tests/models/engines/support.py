@@ -66,6 +66,13 @@ def exact_logits(checkpoint: Checkpoint, request: StreamRequest, symbols: Symbol
     return np.asarray(model(torch.from_numpy(padded)[None], frames, speaker)[0, : len(symbols)].numpy())
 
 
+def exact_scores(checkpoint: Checkpoint, request: StreamRequest, symbols: Symbols) -> NDArray[np.float64]:
+    """ln p of every symbol given those before it, ``[T]``, as the network in double precision has it."""
+    exact = exact_logits(checkpoint, request, symbols)
+    likelihoods = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
+    return np.asarray(likelihoods[np.arange(len(symbols)), symbols])
+
+
 def differing(checkpoint: Checkpoint, request: StreamRequest, symbols: Symbols) -> int:
     """How many symbols are not the oracle's choice after the same past, with the stream's own noise; of each of them
     the noise must lie on a boundary between two symbols, or a probability at min-p."""

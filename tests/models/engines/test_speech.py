@@ -21,19 +21,16 @@ from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError, RequestError
 from ancestral.models.engines.onnx import Blocks, open_session
-from ancestral.models.engines.speech.engine import StreamRequest, check_request
+from ancestral.models.engines.speech.engine import StreamRequest, SynthesisEngine, VoicesEngine, check_request
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.engines.speech.synthesis import SynthesisEngine
-from ancestral.models.engines.speech.torch_engine import TorchEngine
-from ancestral.models.engines.speech.voices import VoicesEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.shared import conditioning
 from ancestral.models.spec import FeatureSpec, SpecError
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
 from tests.models import random_models as toys
-from tests.models.engines.support import differing, exact_logits, in_company, speaking
+from tests.models.engines.support import differing, exact_scores, in_company, speaking
 from tests.models.instructions import each_variant
 from tests.models.scheduler.support import solo
 
@@ -41,9 +38,6 @@ ENGINES = {
     "native": NativeEngine,
     "onnx-cpu": lambda checkpoint: OnnxEngine(toys.exported(checkpoint)),
     "onnx blocks": lambda checkpoint: OnnxEngine(toys.exported(checkpoint), runner=Blocks),
-    "cached": lambda checkpoint: TorchEngine(checkpoint, cached=True),
-    "uncached": lambda checkpoint: TorchEngine(checkpoint, cached=False),
-    "fp64": lambda checkpoint: TorchEngine(checkpoint, cached=True, precision="fp64"),
 }
 CONDITIONAL = toys.TINY_SPECS["conditional"]
 SHAPED = Sampling(voiced_temperature=0.6, unvoiced_temperature=1.1, min_p=0.1)
@@ -55,7 +49,7 @@ def marks(name, kind="conditional"):
 
 
 EVERY = pytest.mark.parametrize(
-    "engine", [pytest.param(make, id=name, marks=marks(name)) for name, make in ENGINES.items() if name != "fp64"]
+    "engine", [pytest.param(make, id=name, marks=marks(name)) for name, make in ENGINES.items()]
 )
 EVERY_KIND = pytest.mark.parametrize(
     ("engine", "spec"),
@@ -97,7 +91,7 @@ def test_symbols_are_those_of_the_networks_logits(engine, spec):
     assert len(np.unique(np.stack(found))) > 30, "streams stuck on a few symbols would prove little"
 
 
-@pytest.mark.parametrize("name", ["native", "cached"])
+@pytest.mark.parametrize("name", ["native", "onnx-cpu"])
 def test_every_voice_is_sampled_by_its_own_network(name):
     """A mix of voices of several networks by their mean, or by the one of all with a voice that has none; restored, and
     in the company of other networks. Each is loaded once, when a stream needs it."""
@@ -156,8 +150,7 @@ def test_scores_are_the_networks_log_likelihood_whatever_the_sampling(engine, sp
     shaped = replace(request, sampling=Sampling(min_p=0.1))
     (symbols,) = made.step([made.open(request)], 50)
     symbols = np.concatenate([symbols, np.random.default_rng(1).integers(0, 256, 110).astype(np.uint8)])
-    exact = exact_logits(checkpoint, request, symbols)
-    exact = (exact - np.logaddexp.reduce(exact, axis=1, keepdims=True))[np.arange(160), symbols]
+    exact = exact_scores(checkpoint, request, symbols)
     scores = made.score(symbols, request.frames, request.speaker)
     np.testing.assert_allclose(scores, exact, rtol=1e-4, atol=1e-4)
     for one in (request, shaped):
@@ -397,9 +390,10 @@ def test_channels_beyond_what_the_kernels_hold_are_refused_by_their_field():
 @pytest.mark.slow
 def test_int8_is_near_the_network_as_it_was_trained_and_engines_refuse_each_others_snapshots():
     """Led along the same symbols, int8 says nearly what fp32 says; neither goes on from the other's."""
-    checkpoint, (request,) = toys.random_checkpoint(toys.SMALL_SPEC), toys.requests(toys.SMALL_SPEC, 1, 600)
-    engines = [TorchEngine(checkpoint), NativeEngine(checkpoint)]
-    assert [engine.name for engine in engines] == ["torch", "native-int8"]
+    checkpoint = toys.exported(toys.random_checkpoint(toys.SMALL_SPEC))
+    (request,) = toys.requests(toys.SMALL_SPEC, 1, 600)
+    engines = [OnnxEngine(checkpoint), NativeEngine(checkpoint)]
+    assert [engine.name for engine in engines] == ["onnx-cpu", "native-int8"]
     symbols = solo(engines[0], request)
     scores = [engine.score(symbols, request.frames, request.speaker) for engine in engines]
     assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.2
@@ -413,7 +407,6 @@ def test_int8_is_near_the_network_as_it_was_trained_and_engines_refuse_each_othe
 def test_int8_needs_the_ranges_of_its_checkpoint():
     checkpoint = toys.random_checkpoint(CONDITIONAL)
     bare = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=()))
-    assert load_engine("torch", bare).name == "torch"
     with pytest.raises(EngineError, match=r"^int8_ranges: the checkpoint has none"):
         load_engine("auto", bare)
     with pytest.raises(SpecError, match="int8_ranges"):

