@@ -91,15 +91,10 @@ bench: $(VENV)/.dev  ## Measure the sampling engines, then streams and the page 
 	$(BIN)/python -m bench.streams
 	if [ -x /usr/bin/chromium ]; then $(BIN)/python -m bench.page; fi
 
-# Locust, which installs gevent: nothing else needs it.
-$(VENV)/.load: pyproject.toml | $(VENV)/.dev
-	$(call install,$(PIP),--editable '.[load]')
-	@touch $@
-
-load: $(VENV)/.load  ## Increase mixed traffic on a real server until it answers 429; ARGS="--help"
+load: $(VENV)/.dev  ## Increase mixed traffic on a real server until it answers 429; ARGS="--help"
 	$(BIN)/python -m bench.load $(ARGS)
 
-observe: $(VENV)/.load  ## Check dashboards and alerts with Prometheus on a server under load
+observe: $(VENV)/.dev  ## Check dashboards and alerts with Prometheus on a server under load
 	$(BIN)/python -m deploy.observe
 
 # onnxruntime and onnxruntime-gpu exclude each other, so what needs a CUDA device has its own environment.

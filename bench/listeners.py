@@ -55,32 +55,21 @@ def free_port() -> int:
 def serving(**settings: int | float | str) -> Iterator[int]:
     """Run a server with these settings, in addition to the environment's, until the block ends. Yields the port."""
     port, command = free_port(), [str(Path(sys.executable).with_name("ancestral")), "serve"]
-    with tempfile.TemporaryDirectory(prefix="anc-") as data, running(port, [command], data_dir=data, **settings):
-        yield port
-
-
-@contextmanager
-def running(
-    port: int, commands: Sequence[Sequence[str]], **settings: int | float | str | Path
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Run commands with these settings until the block ends, which begins when the port is ready."""
-    own = {"port": port, "log_level": "warning", **settings}
-    environment = os.environ | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in own.items()}
-    with tempfile.TemporaryFile() as log:
-        processes = [subprocess.Popen(command, env=environment, stdout=log, stderr=log) for command in commands]
+    with tempfile.TemporaryDirectory(prefix="anc-") as data, tempfile.TemporaryFile() as log:
+        own = {"port": port, "log_level": "warning", "data_dir": data, **settings}
+        environment = os.environ | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in own.items()}
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            _wait(processes, port)
-            yield processes
+            _wait(process, port)
+            yield port
         finally:
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                process.wait(60)
+            process.terminate()
+            process.wait(60)
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]], port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and all(process.poll() is None for process in processes):
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             if fetch(port, "/readyz")[0] == 200:
                 return

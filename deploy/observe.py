@@ -9,8 +9,6 @@ exit code is 1 if anything failed.
 
 from __future__ import annotations
 
-from bench.load import locustfile  # noqa: F401 - first: gevent has to be in place before sockets are used  # isort: skip
-
 import json
 import math
 import re
@@ -28,11 +26,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
-import gevent
 import yaml
 
 from bench.listeners import MODEL, TEXTS, VOICES, free_port, serving
-from bench.load.__main__ import arriving
+from bench.load import arriving
 from bench.report import report
 from deploy.queries import PROMETHEUS, alerts, boards, queries, selectors
 
@@ -144,7 +141,7 @@ def load(port: int) -> None:
         until = time.perf_counter() + LOAD_SECONDS
         while time.perf_counter() < until:
             send_odd_requests(port)
-            gevent.sleep(4)
+            time.sleep(4)
 
 
 def panel_rows(prom: Prometheus, begin: float, end: float) -> list[Row]:
@@ -220,7 +217,7 @@ def main() -> None:
             begin = time.time()
             load(port)
             end = time.time()
-            gevent.sleep(2 * SCRAPE_SECONDS)
+            time.sleep(2 * SCRAPE_SECONDS)
             rows = panel_rows(prom, begin, end)
             rows += [*variable_rows(prom), name_row(prom), *alert_rows(prom)]
     wrong = [row for row in rows if row.verdict.split(":")[0].isupper()]

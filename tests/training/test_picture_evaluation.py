@@ -25,20 +25,16 @@ from ancestral.training.evaluation.images import (
     classifier_spec,
     count_copies,
     draw_classes,
-    draw_edits,
     draw_named,
-    edits_of,
     independent_nats,
     marginal_nats,
     nearest,
     precision_recall,
-    telling_regions,
     train_classifier,
 )
 from ancestral.training.metrics import Retrieval, accuracy, adherence, classify, retrieval
 from ancestral.training.model_card import with_sheet
 from ancestral.training.tasks.pictures import MARGIN, ImageTask, semi_hard, squared_distances, triplet_loss
-from tests.models.random_models import EDITS, checkpoint_of, pictures_of
 from tests.training.pictures import QUARTERS, SIDES, quarters, write_set
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256))
@@ -90,18 +86,15 @@ def test_missing_variety_costs_recall_and_strange_pictures_cost_precision() -> N
     assert precision_recall(np.concatenate([strange[:200], real[:200]]), real).precision == 0.5
 
 
-def test_the_nearest_in_colour_come_first_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = np.array([0, 100, 50, 60, 255, 7], np.uint8).reshape(6, 1, 1, 1)
+def test_the_nearest_is_that_in_colour_of_all_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = np.array([0, 100, 50, 61, 255, 7], np.uint8).reshape(6, 1, 1, 1)
     for chunk in (1000, 2):
         monkeypatch.setattr("ancestral.training.evaluation.images._CHUNK", chunk)
-        indices, distances = nearest(real[3:4], real, seen_as(256), 4)
-        assert indices.tolist() == [[3, 2, 1, 5]]
-        assert np.allclose(distances, [[0.0, 10.0, 40.0, 53.0]])
-    spec = ImageSpec(height=1, width=1, channels=1, levels=3, palette=("#000000", "#ff0000", "#0a0000"))
+        assert np.allclose(nearest(real[2:3], real, seen_as(256)), [0.0])
+        assert np.allclose(nearest(np.array([60, 90], np.uint8).reshape(2, 1, 1, 1), real, seen_as(256)), [1.0, 10.0])
+    spec = ImageSpec(height=1, width=1, channels=1, levels=3, palette=("#ffffff", "#ff0000", "#0a0000"))
     symbols = np.array([0, 1, 2], np.uint8).reshape(3, 1, 1, 1)
-    indices, distances = nearest(np.zeros((1, 1, 1, 3), np.uint8), symbols, spec, 3)
-    assert indices.tolist() == [[0, 2, 1]], "by colours, not by indices"
-    assert np.allclose(distances, [[0.0, 10 / 3**0.5, 255 / 3**0.5]])
+    assert np.allclose(nearest(np.zeros((1, 1, 1, 3), np.uint8), symbols, spec), [10 / 3**0.5]), "by colours"
 
 
 def test_copies_are_counted_beside_those_of_real_pictures() -> None:
@@ -186,32 +179,6 @@ def test_masks_have_regions_of_many_shapes_and_keep_something() -> None:
         inside = 0 < top <= bottom < 15 and 0 < left <= right < 11
         framed += inside and mask[top : bottom + 1, left : right + 1].all()
     assert framed > 5
-
-
-def test_a_region_is_where_an_attribute_shows() -> None:
-    spec, rng = EDITS["palette"], np.random.default_rng(1)
-    labels = np.stack([rng.integers(0, len(values), 600) for _, values in spec.attributes], axis=1)
-    images = rng.integers(1, 3, (600, spec.height, spec.width, 1)).astype(np.uint8)
-    images[:, 2:4, 5:8, 0] = (labels[:, 0] + 1)[:, None, None]
-    images[:, :, :, 0] += (labels[:, 1] * 2)[:, None, None].astype(np.uint8)  # the style shows everywhere
-    regions = telling_regions(Pictures(images % spec.levels, labels), spec)
-    assert [(places.min(), places.max()) for places in np.nonzero(regions["class"])] == [(1, 4), (4, 8)]
-    assert "style" not in regions
-
-
-@pytest.mark.parametrize("guidance", [1.0, 2.0])
-def test_edits_ask_for_another_value_of_one_attribute_and_keep_the_rest(guidance: float) -> None:
-    spec = EDITS["palette"]
-    engine, test = NativeImageEngine(checkpoint_of(spec)), Pictures(pictures_of(spec, 6), np.zeros((6, 3), np.int64))
-    regions = {name: np.arange(spec.width) < 3 + np.zeros((spec.height, 1)) for name in ("class", "subclass")}
-    requests, labels = edits_of(engine, test, regions, 6, 0.9, guidance)
-    unspecified = [len(values) for _, values in spec.attributes]
-    assert [[place for place in range(3) if row[place] < unspecified[place]] for row in labels] == [[0], [2]] * 3
-    assert (labels[labels < unspecified] > 0).all(), "other values than those of the pictures"
-    drawn, seconds = draw_edits(engine, requests)
-    assert np.array_equal(drawn[:, :, 3:], test.images[:, :, 3:])
-    assert not np.array_equal(drawn[:, :, :3], test.images[:, :, :3])
-    assert seconds > 0
 
 
 def halves(count: int, seed: int) -> Pictures:

@@ -51,7 +51,6 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 )
 @field_options(Draw, "temperature", "guidance", help=f"Of the samples. {_DEFAULT}")
 @click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
-@click.option("--edited", type=click.IntRange(0), default=0, help="Edits of real pictures, each of one attribute.")
 @click.option("--classifier", type=_FOLDER, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
@@ -63,26 +62,21 @@ def images(
     temperature: float | None,
     guidance: float | None,
     named: int,
-    edited: int,
     classifier: Path | None,
     card: bool,
     output: Path,
 ) -> None:
-    """Evaluate CHECKPOINT, an image network with attributes: write report.json and sheets into a folder.
+    """Evaluate CHECKPOINT, an image network with attributes: write report.json and a sheet into a folder.
 
     The first attribute is called the class here; the others of sampled pictures are drawn from what occurred
     together in training. Measured are the likelihood of real test pictures in nats and bits (conditional,
     unconditional, summed over the classes; beside it that of independent pixels and of PNG); how well a classifier
     of real pictures recognises each attribute, of real and of sampled pictures. As many more are sampled for the
     labels of test pictures: precision and recall in the classifier's features, and how near they are to training
-    pictures, both compared with test pictures. The sheets are ten sampled pictures of every class (sheet.png), and
-    sampled pictures beside the nearest real ones (nearest.png).
+    pictures, both compared with test pictures. The sheet is ten sampled pictures of every class (sheet.png).
 
     With --named so many pictures are sampled with every attribute named, all values alike, without guidance and with
     1.5, 2 and 3: how well each attribute is recognised, and how often all are.
-
-    With --edited so many edits of real test pictures are drawn, each asked for another value of one attribute in the
-    region where that shows: how often it is seen (and edits.png).
 
     The classifier is the model's own (classifier/ beside CHECKPOINT), or is trained anew, which takes minutes. Where
     every attribute has one value, there is none, and nothing that needs it is measured.
@@ -98,13 +92,11 @@ def images(
         draw_classes,
         draw_matched,
         draw_named,
-        edited_figures,
         fidelity_figures,
         likelihood_figures,
         named_figures,
         reconstruction_report,
         write_classes,
-        write_nearest,
     )
     from ancestral.training.model_card import SHEET
     from ancestral.training.tasks.pictures import ImageTask
@@ -129,11 +121,9 @@ def images(
             raise ValueError(f"{checkpoint}: the model has no attributes")
         if card and not drawn:
             raise ValueError("drawn: the card shows samples of each class")
-        if edited and not engine.spec.draws_edits:
-            raise ValueError("edited: the model draws no edits")
         judged_by, sha256 = _classifier(classifier or (None if entry is None else entry.classifier), task)
-        if judged_by is None and (named or edited):
-            raise ValueError("named, edited: every attribute of the model has one value")
+        if judged_by is None and named:
+            raise ValueError("named: every attribute of the model has one value")
     report: dict[str, Any] = {"sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256}
     if len(test.images):
         report |= {"pictures": len(test.images), **likelihood_figures(loaded, task, test)}
@@ -145,13 +135,9 @@ def images(
         compared = fidelity_figures(task, made, matched, judged_by)
         report |= {"guidance": guidance, "seconds_per_picture": seconds, **compared}
         write_classes(made, engine.spec, output / SHEET)
-        write_nearest(made, task.pictures.train.images, engine.spec, output / "nearest.png")
     if named and judged_by is not None:
         all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES}
         report["named"] = named_figures(task, all_named, judged_by)
-    if edited and judged_by is not None:
-        sheet = output / "edits.png"
-        report["edited"] = edited_figures(engine, task, edited, temperature, guidance, judged_by, sheet)
     _finish(loaded, report, output, card=card)
 
 

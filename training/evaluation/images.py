@@ -1,4 +1,4 @@
-"""How good pictures are: judges, samples, edits and reconstructions."""
+"""How good pictures are: judges, samples and reconstructions."""
 
 from __future__ import annotations
 
@@ -20,23 +20,13 @@ from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import Edit, ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
 from ancestral.models.palette import pixels_of
 from ancestral.models.spec import STYLE, ImageSpec, PictureSpec
 from ancestral.training import metrics
-from ancestral.training.data.images import (
-    Epochs,
-    Images,
-    Mask,
-    Pictures,
-    binarise,
-    first_two,
-    png_size,
-    spread,
-    write_sheet,
-)
+from ancestral.training.data.images import Epochs, Images, Pictures, binarise, first_two, png_size, spread, write_sheet
 from ancestral.training.metrics import features
 from ancestral.training.model_card import SHEET
 from ancestral.training.tasks.pictures import ImageTask, ReconstructionTask, likelihood, nats
@@ -114,32 +104,22 @@ def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
     return squares.clip(0.0)
 
 
-def nearest(images: Images, real: Images, spec: ImageSpec, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The ``count`` nearest real pictures of each picture, nearest first.
+def nearest(images: Images, real: Images, spec: ImageSpec) -> NDArray[np.float32]:
+    """How far each picture is from the nearest real one: the root mean square of the differences in pixels, 0 to 255.
 
     Args:
         images: pixels ``[N, H, W, C]``.
         real: pixels or, with a palette, symbols.
         spec: of the symbols.
-        count: at most as many as there are real pictures.
-
-    Returns:
-        Their indices, and the root mean squares of the differences in pixels, 0 to 255: ``[N, count]`` each.
     """
     flat = images.reshape(len(images), -1).astype(np.float32)
-    squares = np.zeros((len(images), 0), np.float32)
-    indices = np.zeros((len(images), 0), np.int64)
+    squares = np.full(len(images), np.inf, np.float32)
     for start in range(0, len(real), _CHUNK):
         chunk = real[start : start + _CHUNK]
         pixels = pixels_of(chunk, spec) if spec.palette else chunk
         found = _distances(flat, pixels.reshape(len(pixels), -1).astype(np.float32))
-        squares = np.concatenate([squares, found], axis=1)
-        numbers = np.broadcast_to(np.arange(start, start + len(chunk)), found.shape)
-        indices = np.concatenate([indices, numbers], axis=1)
-        order = np.argsort(squares, axis=1, kind="stable")[:, :count]
-        squares = np.take_along_axis(squares, order, axis=1)
-        indices = np.take_along_axis(indices, order, axis=1)
-    return indices, np.sqrt(squares / flat.shape[1])
+        squares = np.minimum(squares, found.min(axis=1))
+    return np.sqrt(squares / flat.shape[1])
 
 
 class Copies(NamedTuple):
@@ -159,7 +139,7 @@ class Copies(NamedTuple):
 
 def count_copies(sampled: Images, test: Images, train: Images, spec: ImageSpec) -> Copies:
     """Compare sampled and test symbols with the training set, which is pixels or, with a palette, symbols."""
-    mine, theirs = (nearest(pixels_of(images, spec), train, spec, 1)[1][:, 0] for images in (sampled, test))
+    mine, theirs = (nearest(pixels_of(images, spec), train, spec) for images in (sampled, test))
     threshold = np.quantile(theirs, _NEAR)
     # Sums in single precision are not exact: pixels that differ in one step are 1 / sqrt(size) apart.
     same = 0.5 / np.sqrt(train[0].size)
@@ -173,7 +153,6 @@ _SHOWN = 10
 """Pictures of a class on a sheet."""
 _SMALL = 64
 """The side, in pixels, up to which a picture is shown at twice its size."""
-_NEAREST = 6
 
 
 def marginal_nats(
@@ -284,19 +263,6 @@ def write_classes(made: Pictures, spec: ImageSpec, file: Path) -> None:
     write_sheet(np.concatenate(rows).repeat(scale, axis=1).repeat(scale, axis=2), len(rows[0]), file)
 
 
-def write_nearest(made: Pictures, real: Images, spec: ImageSpec, file: Path) -> None:
-    """Write a sheet of one sampled picture of every class and, beside each, the six nearest real ones.
-
-    Real pictures are pixels or, with a palette, symbols.
-    """
-    _, first = np.unique(made.labels[:, 0], return_index=True)
-    chosen = made.images[first]
-    found, _ = nearest(pixels_of(chosen, spec), real, spec, _NEAREST)
-    shown = pixels_of(real[found], spec) if spec.palette else real[found]
-    rows = np.concatenate([pixels_of(chosen, spec)[:, None], shown], axis=1)
-    write_sheet(rows.reshape(-1, *rows.shape[2:]), 1 + _NEAREST, file)
-
-
 _COMPARED = 2000
 """Pictures at most of each set in precision, recall and copies."""
 
@@ -384,127 +350,6 @@ def _occurring(train: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[n
         known = set(map(tuple, train[:, pair].tolist()))
         fine &= [tuple(row) in known for row in labels[:, pair].tolist()]
     return fine
-
-
-# How well a network draws edits: whether a region shows what was asked for.
-
-_SEEN = 15_000
-"""Training pictures that regions are found in."""
-_TELLING = 0.25
-"""Share of the most telling pixel's variance that a pixel of a region has at least."""
-_EDITS_SHOWN, _COLUMNS = 40, 10
-"""Edits on a sheet, and in a row."""
-_HIDDEN = 200
-"""The grey of a region on it."""
-_WIDEST = 0.7
-"""The share of a picture that a region covers at most; an attribute that shows everywhere has none."""
-
-
-def telling_regions(train: Pictures, spec: ImageSpec) -> dict[str, Mask]:
-    """The rectangle ``[H, W]`` in which an attribute shows, for every attribute that shows in a part of the pictures.
-
-    It holds the pixels whose colours differ most between the attribute's values: what somebody would paint over.
-    """
-    chosen = spread(len(train.images), _SEEN)
-    pixels = pixels_of(train.images[chosen], spec).astype(np.float32)
-    mean, found = pixels.mean(axis=0), {}
-    for column, (name, values) in enumerate(spec.attributes):
-        between = np.zeros(pixels.shape[1:3])
-        for value in range(len(values)):
-            of_value = pixels[train.labels[chosen, column] == value]
-            if len(of_value):
-                between += len(of_value) * ((of_value.mean(axis=0) - mean) ** 2).sum(axis=2)
-        region = _around(between >= _TELLING * between.max())
-        if name != STYLE and region.mean() <= _WIDEST:
-            found[name] = region
-    return found
-
-
-def _around(pixels: Mask) -> Mask:
-    """The rectangle around pixels, with an edge of one."""
-    region = np.zeros_like(pixels)
-    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
-    region[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2] = True
-    return region
-
-
-def edits_of(
-    engine: ImageEngine, test: Pictures, regions: dict[str, Mask], count: int, temperature: float, guidance: float
-) -> tuple[list[ImageStreamRequest], NDArray[np.int64]]:
-    """Requests for edits of real pictures, each of another value of one attribute in its region, and nothing else.
-
-    Returns:
-        The requests, and the labels ``[count, attributes]`` that were asked for.
-    """
-    spec, rng = engine.spec, np.random.default_rng(0)
-    names = [name for name, _ in spec.attributes]
-    labels = np.tile([len(values) for _, values in spec.attributes], (count, 1)).astype(np.int64)
-    requests = []
-    for index, source in enumerate(spread(len(test.images), count)):
-        name = [*regions][index % len(regions)]
-        column = names.index(name)
-        others = [value for value in range(len(spec.attributes[column][1])) if value != test.labels[source, column]]
-        labels[index, column] = rng.choice(others)
-        row = [int(labels[index, column]) if place == column else None for place in range(len(names))]
-        request = ImageStreamRequest(index, temperature, engine.embed_labels(row))
-        if guidance != 1.0:
-            request = replace(request, guidance=guidance, unconditional=engine.unconditional(row))
-        requests.append(replace(request, edit=Edit(test.images[source], ~regions[name])))
-    return requests, labels
-
-
-def draw_edits(engine: ImageEngine, requests: Sequence[ImageStreamRequest]) -> tuple[Images, float]:
-    """The pictures, and seconds per picture.
-
-    Raises:
-        ValueError: a pixel that was to be kept is another one.
-    """
-    begin = time.perf_counter()
-    drawn = engine.draw(requests)
-    seconds = (time.perf_counter() - begin) / len(requests)
-    for request, picture in zip(requests, drawn, strict=True):
-        assert request.edit is not None, "an edit"
-        if not np.array_equal(picture[request.edit.kept], request.edit.picture[request.edit.kept]):
-            raise ValueError("a pixel that was to be kept is another one")
-    return drawn, seconds
-
-
-def edited_figures(
-    engine: ImageEngine, task: ImageTask, count: int, temperature: float, guidance: float,
-    classifier: PictureClassifier, sheet: Path,
-) -> dict[str, Any]:  # fmt: skip
-    """How often edits of real test pictures show what was asked for, by attribute and in all; and seconds per edit.
-
-    Args:
-        engine: of a network that draws edits.
-        task: with the data.
-        count: of the edits.
-        temperature: of all.
-        guidance: to what was asked for.
-        classifier: of the attributes.
-        sheet: gets some of them: pictures, what is kept of them, and the edits, row by row.
-    """
-    test = task.held_out(task.pictures.test, None)
-    regions = telling_regions(task.pictures.train, task.spec)
-    requests, labels = edits_of(engine, test, regions, count, temperature, guidance)
-    drawn, seconds = draw_edits(engine, requests)
-    right = metrics.classify(classifier, drawn) == labels
-    columns = [name for name, _ in task.spec.attributes]
-    asked = {name: labels[:, columns.index(name)] < len(task.spec.named[name]) for name in regions}
-    shares = {name: float(right[rows, columns.index(name)].mean()) for name, rows in asked.items()}
-    _write_rows(requests, drawn, task.spec, sheet)
-    return {"count": count, "seconds_per_picture": seconds, "all": float(right.any(axis=1).mean()), **shares}
-
-
-def _write_rows(requests: Sequence[ImageStreamRequest], drawn: Images, spec: ImageSpec, file: Path) -> None:
-    shown = []
-    for start in range(0, min(len(requests), _EDITS_SHOWN), _COLUMNS):
-        row = slice(start, start + _COLUMNS)
-        edits = [request.edit for request in requests[row] if request.edit is not None]
-        shown.append(pixels_of(np.stack([edit.picture for edit in edits]), spec))
-        kept = np.stack([edit.kept for edit in edits])[..., None]
-        shown += [np.where(kept, shown[-1], np.uint8(_HIDDEN)), pixels_of(drawn[row], spec)]
-    write_sheet(np.concatenate(shown).repeat(2, axis=1).repeat(2, axis=2), _COLUMNS, file)
 
 
 # The report of ``ancestral evaluate images`` of a network that draws from pictures: autoencoders, portraits.

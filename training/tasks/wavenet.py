@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, save
-from ancestral.models.engines.base import Array
 from ancestral.models.engines.speech.native import int8_ranges, largest
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
@@ -186,7 +185,7 @@ class WaveNetTask:
         heard = {name: length for name, length in minutes.items() if self.weights[name] >= least}
         save(out, spec, tensors, card(title, heard, trained, figures, self._start))
 
-    def _ranges(self, tensors: Tensors) -> list[Array]:
+    def _ranges(self, tensors: Tensors) -> list[NDArray[np.float32]]:
         """What int8 has to know, from the middle of some clips of every speaker."""
         found = []
         for number, name in enumerate(self.spec.speakers):
