@@ -30,8 +30,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.formats import AudioFormat
 from ancestral.models import entries
 from ancestral.models.text import InputFormat
-from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS
-from ancestral.models.text.pronunciations import MAX_WORD_CHARACTERS
+from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
 
 _MAX_DIGITS: Final = 4000
 """Python refuses to convert integers of more than 4300 digits."""

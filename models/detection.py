@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.models.categorical import uniforms
 from ancestral.models.kernels.seed_search import search_intervals, search_linear, standard_noise
-from ancestral.models.noise import uniforms
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 1e-6

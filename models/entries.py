@@ -25,14 +25,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.files import MAX_JSON_BYTES, parse_object, read_file
-from ancestral.models.sheets import SheetLayout
+from ancestral.models.checkpoint import MAX_JSON_BYTES, parse_object, read_file
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +89,7 @@ class Sampling:
     low voiced temperature makes the first harmonics too loud."""
     mel_correction: float = 0.0
     """Strength, 0 … 1, of a correction of the sound towards the mels that it is made from
-    (models/audio/mel_correction.py), for models with linear prediction."""
+    (models/audio/shaping.py), for models with linear prediction."""
     contrast: float = 0.0
     """How much more the upper bands of predicted mels differ from their neighbours
     (:func:`~ancestral.models.audio.features.sharpened`)."""
@@ -328,3 +327,91 @@ def discover(directory: Path) -> list[ModelEntry]:
         except ModelError as error:
             log.error("model left out: %s", error)
     return list(found.values())
+
+
+# Sheets that a model of pictures can draw in one request: one thing in all its directions and frames.
+#
+# ``model.json`` says which values of which attributes they are, so nothing else knows the names of a model's
+# attributes:
+#
+#     "sheets": {"run": {
+#         "rows": ["north", "east", "south", "west"],
+#         "animations": {"idle": ["standing {row}"], "run": ["running {row} 1", "running {row} 2"]},
+#         "frames_per_second": 12
+#     }}
+#
+# Every frame is a prompt. A row of the sheet has the frames of all animations.
+
+
+MAX_FRAMES: Final = 256
+"""Most frames of a sheet."""
+_FIELDS: Final = frozenset({"rows", "animations", "frames_per_second"})
+_ROW: Final = "{row}"
+
+
+class Tag(NamedTuple):
+    """One animation in one row."""
+
+    name: str
+    """The animation and the row: ``run north``."""
+    first: int
+    """The index of its first picture in the sheet."""
+    length: int
+
+
+@dataclass(frozen=True)
+class SheetLayout:
+    """What the pictures of a sheet show, row by row."""
+
+    rows: tuple[str, ...]
+    animations: Mapping[str, tuple[str, ...]]
+    """The prompts of their frames, in which ``{row}`` stands for the name of a row."""
+    frames_per_second: int
+
+    @property
+    def columns(self) -> int:
+        """Pictures in a row."""
+        return sum(map(len, self.animations.values()))
+
+    @property
+    def prompts(self) -> list[str]:
+        """One for every picture."""
+        every = [frame for frames in self.animations.values() for frame in frames]
+        return [frame.replace(_ROW, row) for row in self.rows for frame in every]
+
+    @property
+    def tags(self) -> list[Tag]:
+        """Every animation in every row."""
+        found, first = [], 0
+        for row in self.rows:
+            for name, frames in self.animations.items():
+                found.append(Tag(f"{name} {row}", first, len(frames)))
+                first += len(frames)
+        return found
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Parse a value of ``sheets``, strictly.
+
+        Raises:
+            ValueError: a field is missing, unknown or of the wrong type; the message names it.
+        """
+        if not isinstance(data, dict):
+            raise ValueError("expected a JSON object")
+        if wrong := sorted(_FIELDS ^ data.keys()):
+            raise ValueError(f"{wrong[0]}: {'unknown key' if wrong[0] in data else 'missing'}")
+        rows, animations, rate = data["rows"], data["animations"], data["frames_per_second"]
+        if not _names(rows) or len(set(rows)) < len(rows):
+            raise ValueError("rows: expected a list of different names")
+        if not isinstance(animations, dict) or not animations or not all(map(_names, animations.values())):
+            raise ValueError("animations: expected a JSON object of lists of prompts")
+        if type(rate) is not int or not 1 <= rate <= 100:
+            raise ValueError(f"frames_per_second: must be a whole number in 1 … 100, not {rate!r}")
+        layout = cls(tuple(rows), {name: tuple(frames) for name, frames in animations.items()}, rate)
+        if len(layout.rows) * layout.columns > MAX_FRAMES:
+            raise ValueError(f"animations: at most {MAX_FRAMES} frames in all rows")
+        return layout
+
+
+def _names(data: Any) -> bool:
+    return isinstance(data, list) and bool(data) and all(isinstance(name, str) and name for name in data)

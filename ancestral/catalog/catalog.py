@@ -18,9 +18,8 @@ from ancestral.catalog.models import ImageModel, Model, SpeechModel, VoiceMix
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.checkpoint import Checkpoint, CheckpointError, load
+from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory, load
 from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
-from ancestral.models.files import give_back_memory
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import PronunciationError, Pronunciations
 from ancestral.models.text.pronunciations import read_pls

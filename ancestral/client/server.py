@@ -24,8 +24,8 @@ from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.client.connection import Connection, Stream, parsed
 from ancestral.errors import InvalidRequest, ServerError, check_choice, check_range, check_type
 from ancestral.formats import AudioFormat, format_of
-from ancestral.images.pixels import MEDIA_TYPES, SUFFIXES
-from ancestral.images.sizes import MAX_SIDE
+from ancestral.images.drawing import MAX_SIDE
+from ancestral.images.files import MEDIA_TYPES, SUFFIXES
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.audio.mu_law import from_int16
 from ancestral.models.entries import Voice

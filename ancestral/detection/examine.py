@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.detection import pictures, sounds
-from ancestral.detection.labels import ShownLabels
+from ancestral.detection.pictures import ShownLabels
 from ancestral.detection.query import Query, Search, share
 from ancestral.loader import LoadedModels
 from ancestral.speech.sampler import Wave

@@ -15,7 +15,6 @@ from ancestral.catalog.models import ImageModel, Plan
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_range, check_type
-from ancestral.images.sizes import MAX_SIDE, multiple
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.conditioning import draw_labels
 from ancestral.models.spec import STYLE, ImageSpec
@@ -302,7 +301,7 @@ class Completion(ClassDrawing):
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(ClassDrawing):
-    """A region of a picture, drawn anew; the symbols of the picture and the region come beside it (pixels.py)."""
+    """A region of a picture, drawn anew; the symbols of the picture and the region come beside it (files.py)."""
 
     kind = "edit"
     mask: str
@@ -625,3 +624,16 @@ def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param
 
 def _frozen(end: str | Sequence[float]) -> str | tuple[float, ...]:
     return end if isinstance(end, str) else tuple(end)
+
+
+# Sizes of files of pictures, and of the squares that pixels become in them.
+
+
+MAX_SIDE: Final = 4096
+"""The largest side of a picture, in pixels, that is taken or sent."""
+
+
+def multiple(spec: ImageSpec, width: int, height: int) -> int | None:
+    """The side, in pixels, that one pixel of the model has in a picture of this size; None if it is not whole."""
+    scale = width // spec.width
+    return scale if scale > 0 and (width, height) == (scale * spec.width, scale * spec.height) else None

@@ -17,10 +17,9 @@ from ancestral.catalog.palettes import write_palette
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images import files
-from ancestral.images.drawing import ClassDrawing, Completion, Drawing, Edit, MaskedPicture, picture_recipe
-from ancestral.images.pixels import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
+from ancestral.images.drawing import MAX_SIDE, ClassDrawing, Completion, Drawing, Edit, MaskedPicture, picture_recipe
+from ancestral.images.files import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler, Judgement
-from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.architectures.classifier import Shown
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Signer, write_file
 

@@ -23,7 +23,7 @@ from ancestral.images.drawing import (
 )
 from ancestral.images.drawing import Edit as EditDrawing
 from ancestral.models.architectures.classifier import Shown
-from ancestral.models.classification import PictureClassifier
+from ancestral.models.conditioning import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.engine import BatchEngine, BatchRequest, Edit, ImageBatch, ImageStreamRequest
 from ancestral.models.spec import STYLE
@@ -106,7 +106,7 @@ class ImageSampler(Sampler):
         Args:
             drawing: what to draw.
             upload: symbols: of the rows that are kept, ``[rows * W * C]``; or of the picture that others are drawn
-                from, ``[H * W * C]``; or a picture and its mask (pixels.py).
+                from, ``[H * W * C]``; or a picture and its mask (files.py).
         """
         given, edit = None, None
         if isinstance(drawing, Reconstruction):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import queue
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,21 +14,23 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import numpy as np
 
+from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import VoiceMix
+from ancestral.catalog.models import SpeechModel, VoiceMix
+from ancestral.codecs import NO_TAGS, Rewrite, Tags
 from ancestral.errors import check_choice, interrupts_deferred
 from ancestral.formats import format_of
 from ancestral.models.scheduler import Chunk, End, Scheduler
 from ancestral.models.text import InputFormat, Sentence
 from ancestral.models.text.phonemes import viseme_of
 from ancestral.models.text.script import Cast
-from ancestral.requests import Speak, checked
-from ancestral.speech.encoder import recipe_of, tags_of
+from ancestral.requests import CONTROLS, Speak, checked
 from ancestral.speech.sampler import (
     AudioDecoder,
     RecordingScorer,
     SampleSpan,
     SentencePart,
+    SpeechResampler,
     SpeechSampler,
     TimedText,
     TimedWord,
@@ -35,12 +38,11 @@ from ancestral.speech.sampler import (
     recording_bytes,
     render,
 )
-from ancestral.speech.utterance import Utterance, cast_of, read_text, utterance
+from ancestral.speech.utterance import SoundPlan, Utterance, cast_of, read_text, utterance
 
 if TYPE_CHECKING:
     from ancestral.formats import AudioFormat
     from ancestral.provenance.c2pa import Signer
-    from ancestral.speech.encoder import SoundEncoder
 
 
 class Speech:
@@ -170,7 +172,6 @@ class Speech:
         return self._encoded(self._encoder(form, sample_rate, length))
 
     def _encoder(self, form: AudioFormat, sample_rate: int | None, length: int = 0) -> SoundEncoder:
-        from ancestral.speech.encoder import SoundEncoder
 
         model = self._sampler.model
         tags = tags_of(self.utterance, model)
@@ -387,3 +388,66 @@ class Voice:
 def _close(scheduler: Scheduler) -> None:
     with interrupts_deferred():
         scheduler.close()
+
+
+# Sound to bytes, each sentence with the band of its voice above 8 kHz; the tags say what a file was made from.
+
+
+def recipe_of(request: SoundPlan, model: SpeechModel) -> dict[str, Any]:
+    """What a sound is made from, as JSON values with the names of a request: all but the text, and what is as usual."""
+    recipe = {
+        "model": model.entry.id,
+        "model_sha256": model.sha256,
+        "voice": request.voice,
+        "seed": request.seed,
+        "temperature": request.temperature,
+    }
+    if isinstance(request, Utterance):
+        usual = {name: Speak.model_fields[name].default for name in CONTROLS}
+        usual["language"] = model.mix(request.voice).language
+        said = {name: getattr(request, name) for name in CONTROLS}
+        said |= {name: dict(said[name]) for name in ("pronunciations", "voices")}
+        recipe |= {name: value for name, value in said.items() if value != usual[name]}
+    return recipe
+
+
+def tags_of(request: SoundPlan, model: SpeechModel) -> Mapping[str, str]:
+    """A title for people, and as the comment the recipe as JSON, like that of PNG files."""
+    return {"title": f"{request.voice}, seed {request.seed}", "comment": json.dumps(recipe_of(request, model))}
+
+
+class SoundEncoder:
+    """An encoder of the sound that a model samples.
+
+    Args:
+        model: that samples.
+        said: whose voice each sentence has.
+        form: a key of :data:`ancestral.codecs.MEDIA_TYPES`.
+        sample_rate: of the bytes; that of the format, or of what is heard of the model, if None.
+        length: samples that will be fed; 0 if not known.
+        tags: of the file.
+
+    Raises:
+        InvalidRequest: the format does not support the rate.
+    """
+
+    def __init__(
+        self, model: SpeechModel, said: SoundPlan, form: str, sample_rate: int | None,
+        length: int = 0, tags: Tags = NO_TAGS,
+    ) -> None:  # fmt: skip
+        rate = codecs.rate_of(form, model.sound_rate, sample_rate)
+        length = codecs.resampled_length(length, model.spec.sample_rate, rate)
+        self._encoder = codecs.encoder(form, rate, length, tags)
+        self._resampler = SpeechResampler(model, said, rate)
+
+    def feed(self, index: int, wave: Wave) -> bytes:
+        """Encode the next chunk, of sentence number ``index``. Returns the bytes that are ready."""
+        return self._encoder.feed(self._resampler.feed(index, wave))
+
+    def finish(self) -> bytes:
+        """The remaining bytes."""
+        return self._encoder.feed(self._resampler.finish()) + self._encoder.finish()
+
+    def rewrites(self) -> list[Rewrite]:
+        """Changes to the header that make a file of the stream."""
+        return self._encoder.rewrites()

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.files import format_tensors, parse_tensors
+from ancestral.models.checkpoint import format_tensors, parse_tensors
 from ancestral.models.kernels.shared import LEVELS as MOST_LEVEL
 from ancestral.models.kernels.shared import levels_of
 from ancestral.models.text.lexicon import CHUNK, FEATURE, HEADER, TABLE, Tagger

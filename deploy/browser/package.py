@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ancestral.catalog.catalog import BUNDLED, checkpoints
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.arithmetic import product
-from ancestral.models.audio import mel_correction, shaping
+from ancestral.models.audio import shaping
 from ancestral.models.audio.features import LOG_MEL_MEAN, LOG_MEL_SCALE, log_magnitudes, window_gain
 from ancestral.models.audio.mu_law import mu_law_decode
 from ancestral.models.checkpoint import load
@@ -46,7 +46,7 @@ def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
         "layers": spec.conditioner_layers, "width": spec.conditioner_channels, "gates": parts[""]["bias"].size,
         "ring": layers // cycle * ((1 << cycle) - 1) * residual, "order": shaping.ORDER, "renewals": shaping.RENEWALS,
         "level": shaping.LEVEL * window_gain(features), "least_energy": shaping.LEAST_ENERGY, "limit": shaping.LIMIT,
-        "gain_limit": mel_correction.LIMIT, "floor": float(np.log(features.floor)),
+        "gain_limit": shaping.GAIN_LIMIT, "floor": float(np.log(features.floor)),
         "mel_scale": LOG_MEL_SCALE, "mel_mean": LOG_MEL_MEAN,
         "voices": {
             voice.id: {
@@ -81,7 +81,7 @@ def _network(spec: WaveNetSpec, tensors: Arrays, layout: WaveNetLayout, voices: 
 
 def _sound(features: FeatureSpec) -> Arrays:
     """What the filter and the correction read."""
-    tables, (even, odd, last) = mel_correction.tables(features), shaping.cosines(features)
+    tables, (even, odd, last) = shaping.tables(features), shaping.cosines(features)
     return {
         "centres": mu_law_decode(np.arange(256)), "shelf": shaping.low_shelf(features),
         "log_offsets": log_magnitudes(np.zeros((1, features.mel_bands)), features)[0],

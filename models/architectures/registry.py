@@ -37,7 +37,7 @@ class Exporter:
     format: str
     """Version of the graphs' inputs and outputs: graphs of another format are stale."""
     graphs: str
-    """``(spec, WeightFile) -> list[Graph]`` (training/export/graph.py)."""
+    """``(spec, WeightFile) -> list[Graph]`` (training/export/__init__.py)."""
     check: str
     """``(checkpoint) -> None``: raises ParityError where the graphs do not compute what the network does."""
     engine: str | None = None

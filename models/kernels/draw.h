@@ -9,7 +9,7 @@ enum {
     MOST_SYMBOLS = 256,
 };
 
-/* Philox4x32-10 (Salmon et al. 2011): the 64 bits of models/noise.py, for a seed and a position. */
+/* Philox4x32-10 (Salmon et al. 2011): the 64 bits of models/categorical.py, for a seed and a position. */
 INLINE uint64_t philox(uint64_t seed, uint64_t position) {
     uint64_t c0 = (uint32_t)position, c1 = position >> 32, c2 = 0, c3 = 0;
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
@@ -20,7 +20,7 @@ INLINE uint64_t philox(uint64_t seed, uint64_t position) {
     }
     return c1 << 32 | c0;
 }
-/* The noise of a position: its upper 32 bits, and the number of models/noise.py. */
+/* The noise of a position: its upper 32 bits, and the number of models/categorical.py. */
 INLINE uint32_t noise(uint64_t seed, uint64_t position) { return (uint32_t)(philox(seed, position) >> 32); }
 INLINE double uniform(uint64_t seed, uint64_t position) {
     return ((double)(philox(seed, position) >> 12) + 0.5) * 0x1p-52;

@@ -1,4 +1,4 @@
-/* The frames of audio/mel_correction.py: a second of sound in one or two milliseconds. */
+/* The frames of audio/shaping.py: a second of sound in one or two milliseconds. */
 #include "export.h"
 #include "floats.h"
 
@@ -64,7 +64,7 @@ static void folded(const double *xr, const double *xi, int64_t half, const doubl
 
    ``raw`` is sound and ``total`` the sum of the frames so far; frames begin at ``first`` and then every ``hop``. ``wanted``
    [frames][bands] are logs of the bands, ``strengths`` [frames]; ``limit`` that of the log of a gain, either way, ``floor``
-   that of the log of a band. Then come the arrays of mel_correction.py's Tables; ``scratch`` has room for
+   that of the log of a band. Then come the arrays of shaping.py's Tables; ``scratch`` has room for
    4 * half + 3 * bins + bands numbers, where bins = half + 1. */
 EXPORT(correct_frames)
 void correct_frames(const float *raw, float *total, int64_t first, int64_t hop, const double *wanted, const double *strengths,

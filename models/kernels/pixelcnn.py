@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.kernels.shared import LEVELS, ChannelGroups, ImageLoop, byte_matrix, rounded, upsample
 from ancestral.models.native import aligned
-from ancestral.models.palette import input_table
+from ancestral.models.spec import input_table
 from ancestral.models.tensors import of_conditions
 
 # The layout of a PixelCNN's weights in the one flat array that the compiled sampler reads, in the order of use.

@@ -12,7 +12,7 @@ from ancestral.models.architectures.pixelrnn import GATES, PixelRNNSpec
 from ancestral.models.conditioning import input_planes
 from ancestral.models.kernels.shared import ChannelGroups, ImageLoop, coarse_map
 from ancestral.models.native import aligned
-from ancestral.models.palette import input_table
+from ancestral.models.spec import input_table
 from ancestral.models.tensors import of_conditions
 
 # The layout of a PixelRNN's weights in the one flat array that the compiled sampler reads, in the order of use.

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from ancestral.models import categorical
 from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec, classifier_tensors, encoder_tensors
+from ancestral.models.categorical import uniforms
 from ancestral.models.networks import add_parameters
-from ancestral.models.noise import uniforms
-from ancestral.models.palette import input_table
-from ancestral.models.spec import COARSE, COARSE_STRIDE, ImageSpec, PictureSpec
+from ancestral.models.spec import COARSE, COARSE_STRIDE, ImageSpec, PictureSpec, input_table
 from ancestral.models.tensors import Tensor as TensorInit
 from ancestral.models.tensors import own
 
@@ -226,7 +225,7 @@ class Encoder(nn.Module):
         return F.normalize(h) if self.spec.normalised else h
 
 
-# The classifier of pictures in torch; ancestral.models.classification is the same without it.
+# The classifier of pictures in torch; ancestral.models.conditioning is the same without it.
 
 _DROPOUT = 0.3
 """Dropout of the vector, in training."""
@@ -271,7 +270,7 @@ def draw(
     Args:
         network: in double precision, if the symbols are to be compared with an engine's.
         h: ``[B, condition_channels]``, where the network has conditions.
-        seeds: of the noise (models/noise.py); position (row * W + column) * C + channel draws a sub-pixel.
+        seeds: of the noise (models/categorical.py); position (row * W + column) * C + channel draws a sub-pixel.
         temperature: divides the logits; of all pictures, or ``[B]``; above 0.
         count: sub-pixels to sample, where it is not all of them; those after them stay 0.
         guidance: see :func:`sub_pixel_logits`.

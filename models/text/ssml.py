@@ -12,12 +12,11 @@ from typing import Final
 from ancestral.models.text import script
 from ancestral.models.text.characters import ENGLISH, UnknownSpeaker, UnsupportedText, refuse_tags, shown
 from ancestral.models.text.g2p import letter_name
-from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.engine import CHARACTERS, DIGITS, FRACTION, TELEPHONE, engine
 from ancestral.models.text.languages.language import language_table, primary
 from ancestral.models.text.numerals import CURRENCIES, UNITS, cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.phonemes import Prosody
-from ancestral.models.text.pronunciations import Pronunciations, XmlReader
+from ancestral.models.text.pronunciations import Pronunciations, XmlReader, parse_phonemes
 from ancestral.models.text.script import MAX_RATE, MAX_SEMITONES, MIN_RATE, TAG
 from ancestral.models.text.tables import table
 

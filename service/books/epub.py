@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from ancestral.codecs.book import MAX_COVER_BYTES
+from ancestral.codecs.ffmpeg import MAX_COVER_BYTES
 from ancestral.models.text import UnsupportedText
 from ancestral.models.text.languages.language import primary
 from ancestral.service.books import xhtml

@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from ancestral.codecs.book import COVERED, MEDIA_TYPES, BookWriter, Chapter, check_cover
+from ancestral.codecs.ffmpeg import COVERED, MEDIA_TYPES, BookWriter, Chapter, check_cover
 from ancestral.errors import InvalidRequest
 from ancestral.models.text import Script
 from ancestral.models.text.script import Pronounced, Text

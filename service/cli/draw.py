@@ -172,7 +172,7 @@ def command(
 
 def _check_animation(animation: Path, output: Path, sheet: tuple[int, int] | str | None) -> None:
     """Raise unless a moving picture can be written."""
-    from ancestral.images.pixels import MOVING_SUFFIXES
+    from ancestral.images.files import MOVING_SUFFIXES
 
     if not isinstance(sheet, str):
         raise click.UsageError("--animation is for --sheet NAME")
@@ -186,7 +186,7 @@ def _check_animation(animation: Path, output: Path, sheet: tuple[int, int] | str
 
 def _files(output: Path, count: int) -> list[Path]:
     """The names of so many files."""
-    from ancestral.images.pixels import SUFFIXES
+    from ancestral.images.files import SUFFIXES
 
     if output.suffix.lower() not in SUFFIXES:
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(SUFFIXES)}", param_hint="--output")

@@ -219,7 +219,7 @@ def command(
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
     from ancestral.catalog.catalog import read_lexicon
-    from ancestral.codecs.book import COVERED, check_cover
+    from ancestral.codecs.ffmpeg import COVERED, check_cover
     from ancestral.service.books.epub import EpubError
     from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
     from ancestral.service.books.parts import BookError, PartsFolder, notes_of, parts_of

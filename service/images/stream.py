@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import ImageModel
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.images.drawing import ClassDrawing, Drawing, Edit
-from ancestral.images.files import atlas_fields, decoder_of, file_of, laid_out, layout_of
-from ancestral.images.pixels import Pixels
+from ancestral.images.files import Pixels, atlas_fields, decoder_of, file_of, laid_out, layout_of
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job

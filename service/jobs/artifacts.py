@@ -33,8 +33,7 @@ from ancestral.catalog.seeds import seed_as_json
 from ancestral.detection.query import Examination, verdict
 from ancestral.errors import NotFound
 from ancestral.images.drawing import Completion, Drawing, Edit, PictureEncoding, PictureScore, picture_recipe
-from ancestral.images.files import decoder_of, file_of
-from ancestral.images.pixels import MEDIA_TYPES, encode
+from ancestral.images.files import MEDIA_TYPES, decoder_of, encode, file_of
 from ancestral.provenance.c2pa import (
     COMPOSITE,
     EMBEDDED,
@@ -53,9 +52,9 @@ from ancestral.service.broker.job import Ended, Job, JobExpired, Piece, Status
 from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
 from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
 from ancestral.service.jobs.stream import drop_published, failure_error
-from ancestral.speech.encoder import SoundEncoder, recipe_of, tags_of
 from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
+from ancestral.speech.voice import SoundEncoder, recipe_of, tags_of
 
 ZIP: Final = "application/zip"
 

@@ -32,6 +32,7 @@ from ancestral.detection.upload import candidates, parse_recipe, read_upload, so
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import (
+    MAX_SIDE,
     Drawing,
     PictureEncoding,
     PictureScore,
@@ -45,7 +46,6 @@ from ancestral.images.drawing import (
     sheet_drawing,
 )
 from ancestral.images.files import laid_out
-from ancestral.images.sizes import MAX_SIDE
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
 from ancestral.provenance.c2pa import Signer, ingredient_of

@@ -20,9 +20,9 @@ from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.stream import JobReader, check_end, event
 from ancestral.service.speech import schemas
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
-from ancestral.speech.encoder import SoundEncoder, tags_of
 from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
+from ancestral.speech.voice import SoundEncoder, tags_of
 
 ACKNOWLEDGE_SECONDS = 0.25
 """Sound between two reports of reading."""

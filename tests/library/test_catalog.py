@@ -33,7 +33,7 @@ from ancestral.catalog.models import MixError, find_voice, mix, nearest, parse_w
 from ancestral.catalog.seeds import EXACT, digest_seed, seed_of_text, seed_or_drawn
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_picture
-from ancestral.images.pixels import BatchDecoder
+from ancestral.images.files import BatchDecoder
 from ancestral.loader import load_models
 from ancestral.model import Model
 from ancestral.models import checkpoint

@@ -12,11 +12,10 @@ from PIL import Image
 import ancestral
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.codecs import encode_file
-from ancestral.detection.labels import ShownLabels
-from ancestral.detection.pictures import PictureTest
+from ancestral.detection.pictures import PictureTest, ShownLabels
 from ancestral.detection.query import Query, Search
+from ancestral.models.categorical import uniforms
 from ancestral.models.conditioning import draw_labels
-from ancestral.models.noise import uniforms
 
 KEY = b"the key of these tests, 32 bytes"
 COUNTERS = 50_000

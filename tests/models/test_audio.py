@@ -7,9 +7,9 @@ import pytest
 
 from ancestral.models.audio import features, mu_law, shaping
 from ancestral.models.audio.features import harmonic_ripple
-from ancestral.models.audio.mel_correction import LIMIT_DB, MelCorrection, tables
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.resampler import BANDS, INPUTS, HighBand
+from ancestral.models.audio.shaping import LIMIT_DB, MelCorrection, tables
 from ancestral.models.spec import FeatureSpec
 from tests.models.instructions import MORE_THAN_ONE, each_variant
 from tests.training.sounds import FEATURES, RATE, tone

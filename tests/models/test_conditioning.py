@@ -10,13 +10,20 @@ import torch
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.categorical import uniforms
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.classification import PictureClassifier
-from ancestral.models.conditioning import applicable_labels, draw_labels, encode, label_rows, padded_frames, parents
+from ancestral.models.conditioning import (
+    PictureClassifier,
+    applicable_labels,
+    draw_labels,
+    encode,
+    label_rows,
+    padded_frames,
+    parents,
+)
 from ancestral.models.kernels.shared import conditioning
 from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.wavenet import Conditioner
-from ancestral.models.noise import uniforms
 from ancestral.models.spec import MAX_LABEL_ROWS
 from ancestral.models.tensors import random_tensors
 from tests.models.random_models import PALETTE, ROWS, SMALL_SPEC, SPECS, TINY_SPECS, random_checkpoint, tiny_autoencoder

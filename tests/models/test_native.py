@@ -13,11 +13,11 @@ import pytest
 from ancestral.models import native, native_build
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.arithmetic import exp, product, sigmoid, silu
+from ancestral.models.categorical import uniforms
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.shared import ByteMatrix
 from ancestral.models.kernels.wavenet_layout import aligned
 from ancestral.models.native import INTEGER, Function, array
-from ancestral.models.noise import uniforms
 from tests.models.engines.support import exact_scores
 from tests.models.instructions import EVERY_VARIANT, each_variant, force
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests

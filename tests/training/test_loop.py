@@ -21,8 +21,7 @@ from ancestral import models
 from ancestral.models.checkpoint import WEIGHTS, load, save
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.training.data.images import Pictures
-from ancestral.training.export import export, graphs
-from ancestral.training.export.graph import Graph
+from ancestral.training.export import Graph, export, graphs
 from ancestral.training.export.parity import ParityError
 from ancestral.training.loop import STATE, LoopConfig, Trainer, branch, train
 from ancestral.training.tasks.acoustic import AcousticTask

@@ -17,11 +17,19 @@ from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.text.acoustic import frame_positions
-from ancestral.training.data.acoustic import Batch, collate, draw
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
 from ancestral.training.metrics import WIDTHS, blurred, smooth
 from ancestral.training.model_card import card
-from ancestral.training.tasks.acoustic import AcousticTask, MelDiscriminator, adversarial_losses, losses, run
+from ancestral.training.tasks.acoustic import (
+    AcousticTask,
+    Batch,
+    MelDiscriminator,
+    adversarial_losses,
+    collate,
+    draw,
+    losses,
+    run,
+)
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.engines.support import exact_scores
 from tests.paths import ROOT

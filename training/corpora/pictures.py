@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.palette import WHITE
+from ancestral.models.spec import WHITE
 from ancestral.training.corpora.packages import Package
 from ancestral.training.data.images import ARCHIVE
 

@@ -34,8 +34,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.models.conditioning import label_rows
-from ancestral.models.palette import WHITE, pixels_of, rgba
-from ancestral.models.spec import ImageSpec, PictureSpec
+from ancestral.models.spec import WHITE, ImageSpec, PictureSpec, pixels_of, rgba
 
 Images = NDArray[np.uint8]
 ARCHIVE = "pictures.npz"

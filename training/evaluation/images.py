@@ -19,12 +19,11 @@ from torch import nn
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.classification import PictureClassifier
+from ancestral.models.conditioning import PictureClassifier
 from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
-from ancestral.models.palette import pixels_of
-from ancestral.models.spec import STYLE, ImageSpec, PictureSpec
+from ancestral.models.spec import STYLE, ImageSpec, PictureSpec, pixels_of
 from ancestral.training import metrics
 from ancestral.training.data.images import Epochs, Images, Pictures, binarise, first_two, png_size, spread, write_sheet
 from ancestral.training.metrics import features

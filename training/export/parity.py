@@ -18,6 +18,7 @@ from ancestral.models import categorical
 from ancestral.models.architectures.acoustic import PITCH_CHANNELS, AcousticSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.categorical import uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import padded_frames
 from ancestral.models.engines.images.engine import ImageStreamRequest
@@ -30,7 +31,6 @@ from ancestral.models.networks import load_network
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.wavenet import WaveNet
-from ancestral.models.noise import uniforms
 
 TOLERANCE, RELATIVE = 1e-4, 2e-5
 """Absolute tolerance of logits and all other real numbers, and the relative one above 10: the logits of a confident

@@ -26,8 +26,8 @@ from onnx import TensorProto
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.categorical import GUIDED_MIN_P
-from ancestral.models.palette import input_table
-from ancestral.training.export.graph import Graph, WeightFile
+from ancestral.models.spec import input_table
+from ancestral.training.export import Graph, WeightFile
 from ancestral.training.export.wavenet import draw
 
 

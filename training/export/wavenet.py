@@ -23,7 +23,7 @@ from onnx import TensorProto
 from ancestral.models.architectures.acoustic import PITCH_CHANNELS, AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.spec import SYMBOLS
-from ancestral.training.export.graph import Graph, WeightFile
+from ancestral.training.export import Graph, WeightFile
 
 # The acoustic model (models/networks/acoustic.py) as ONNX: its parts before and after the length regulator.
 #

@@ -23,8 +23,7 @@ from ancestral.models.engines import load_image_engine
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.networks import build_network
 from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
-from ancestral.models.palette import pixels_of
-from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec, PictureSpec
+from ancestral.models.spec import LABEL_ROWS, STYLE, ImageSpec, PictureSpec, pixels_of
 from ancestral.training import metrics
 from ancestral.training.data.images import (
     Epochs,

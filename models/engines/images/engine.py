@@ -43,7 +43,7 @@ class ImageStreamRequest:
     """All that a picture depends on besides the weights."""
 
     seed: int
-    """0 … 2^63 - 1; keys the noise (models/noise.py)."""
+    """0 … 2^63 - 1; keys the noise (models/categorical.py)."""
     temperature: float = 1.0
     """Divides the logits; 0 takes the most likely symbol."""
     h: Array | None = None

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.categorical import log_likelihoods
+from ancestral.models.categorical import log_likelihoods, uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import input_planes
 from ancestral.models.engines.base import GREEDY, LazyResource
@@ -26,7 +26,6 @@ from ancestral.models.engines.images import engine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.onnx import open_session
 from ancestral.models.kernels.shared import edit_context, upsample
-from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 

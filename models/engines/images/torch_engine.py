@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from ancestral.models import categorical
+from ancestral.models.categorical import uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.images import engine
 from ancestral.models.networks import load_network
 from ancestral.models.networks.image import ImageNetwork, sampling_order, sub_pixel_logits
-from ancestral.models.noise import uniforms
 
 
 @dataclass

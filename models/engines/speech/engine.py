@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.mel_correction import MelCorrection
 from ancestral.models.audio.mu_law import mu_law_decode, to_int16
-from ancestral.models.audio.shaping import ORDER, Synthesis, predictor
+from ancestral.models.audio.shaping import ORDER, MelCorrection, Synthesis, predictor
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import Speaker
 from ancestral.models.engines.base import (
@@ -50,7 +49,7 @@ class StreamRequest:
     length: int
     """Samples to generate."""
     seed: int
-    """0 … 2^63 - 1; keys the noise (models/noise.py)."""
+    """0 … 2^63 - 1; keys the noise (models/categorical.py)."""
     temperature: float = 1.0
     """Divides the logits; 0 takes the most likely symbol. ``sampling`` scales it."""
     speaker: Speaker | None = None
@@ -300,7 +299,7 @@ def _cached(stream: Stream) -> CachedStream:
 # Sound instead of symbols: an engine of a WaveNet whose symbols are an excitation, and the filter behind it.
 #
 # The filter of models/audio/shaping.py follows from the conditioning frames, which only the process that samples has.
-# So it runs there, on each chunk as it is sampled, as does the correction of models/audio/mel_correction.py behind it,
+# So it runs there, on each chunk as it is sampled, as does the correction of models/audio/shaping.py behind it,
 # and what leaves the engine is 16-bit sound. Both stand outside the sampling loop: the symbols, and so the seed
 # contract, are those of the engine inside. The correction looks ahead, so a stream samples up to 40 ms more than it
 # has delivered.

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.categorical import log_likelihoods
+from ancestral.models.categorical import log_likelihoods, uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import GREEDY, Array, LazyResource, Symbols
 from ancestral.models.engines.onnx import Blocks, Chunks, Inputs, Runner
 from ancestral.models.engines.speech.engine import CachedEngine, CachedStream, StreamRequest
-from ancestral.models.noise import uniforms
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 _LONGEST = 512

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from ancestral.models.text import lexicon
 from ancestral.models.text.languages import language
-from ancestral.models.text.languages.quantities import MINUTES, day_and_month, power
+from ancestral.models.text.languages.engine import MINUTES, day_and_month, power
 from ancestral.models.text.phonemes import is_vowel
 from ancestral.models.text.rules import number_rule, rule
 from ancestral.models.text.tables import table
@@ -351,22 +351,13 @@ def _written(word: str) -> list[language.Letter]:
     if _STRESSED_I.search(word):
         silent.discard(len(word) - 2)
     hard = {match.start() for match in _HARD_GL.finditer(word)}
-    found: list[language.Letter] = []
-    i = 0
-    while i < len(word):
-        names: language.Phones = ()
-        end = i + 1
-        match = _CONSONANT.match(word, i)
+
+    def own(i: int) -> language.Phones | None:
         if word[i] in _VOWELS + "y":
-            names = () if i in silent else (word[i].replace("y", "i"),)
-        elif i in hard:
-            names = ("G",)
-        elif match is not None:
-            assert match.lastindex is not None, match
-            names, end = _GRAPHEMES[match.lastindex - 1][1], match.end()
-        found += (language.Letter(name, i) for name in names)
-        i = end
-    return found
+            return () if i in silent else (word[i].replace("y", "i"),)
+        return ("G",) if i in hard else None
+
+    return language.letters_of(word, own, _CONSONANT, _GRAPHEMES)
 
 
 def _is_glide(word: str, letters: Sequence[language.Letter], i: int) -> bool:

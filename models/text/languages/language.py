@@ -46,6 +46,29 @@ class Letter(NamedTuple):
         return self.name in "aáàâãeéèêiíìîoóòôõuúùûü"
 
 
+def letters_of(
+    word: str, own: Callable[[int], Phones | None], pattern: re.Pattern[str], graphemes: Sequence[tuple[str, Phones]]
+) -> list[Letter]:
+    """The consonants of a word as they sound, and its vowels as they are written.
+
+    Args:
+        word: in lower case.
+        own: the names of what stands at a place, and is one letter; None: a grapheme.
+        pattern: with a group for each of the graphemes.
+        graphemes: their patterns and sounds.
+    """
+    found: list[Letter] = []
+    i = 0
+    while i < len(word):
+        names, end = own(i), i + 1
+        if names is None and (match := pattern.match(word, i)) is not None:
+            assert match.lastindex is not None, match
+            names, end = graphemes[match.lastindex - 1][1], match.end()
+        found += (Letter(name, i) for name in names or ())
+        i = end
+    return found
+
+
 class Noun(NamedTuple):
     """What can be counted: a unit, a currency."""
 

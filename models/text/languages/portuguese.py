@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from ancestral.models.text.languages import language
-from ancestral.models.text.languages.quantities import MINUTES, day_and_month, power
+from ancestral.models.text.languages.engine import MINUTES, day_and_month, power
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
 from ancestral.models.text.rules import Match, number_rule
 from ancestral.models.text.tables import table
@@ -88,22 +88,13 @@ def _x(word: str, i: int) -> language.Phones:
 
 def _written(word: str) -> list[language.Letter]:
     """Consonants as they sound, but for what depends on vowels, and vowels as they are written."""
-    found: list[language.Letter] = []
-    i = 0
-    while i < len(word):
-        names: language.Phones = ()
-        end = i + 1
-        match = _CONSONANT.match(word, i)
+
+    def own(i: int) -> language.Phones | None:
         if word[i] in _VOWELS + "y":
-            names = ("i" if word[i] == "y" else word[i],)
-        elif match is not None:
-            assert match.lastindex is not None, match
-            names, end = _GRAPHEMES[match.lastindex - 1][1], match.end()
-        elif word[i] == "x":
-            names = _x(word, i)
-        found += (language.Letter(name, i) for name in names)
-        i = end
-    return found
+            return ("i" if word[i] == "y" else word[i],)
+        return _x(word, i) if word[i] == "x" and not _CONSONANT.match(word, i) else None
+
+    return language.letters_of(word, own, _CONSONANT, _GRAPHEMES)
 
 
 def _is_glide(word: str, sounds: Sequence[language.Letter], i: int) -> bool:

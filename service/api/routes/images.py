@@ -19,7 +19,7 @@ from ancestral.catalog.models import ImageModel, Plan
 from ancestral.catalog.seeds import digest_seed
 from ancestral.errors import NotFound
 from ancestral.images.drawing import Drawing
-from ancestral.images.pixels import MEDIA_TYPES
+from ancestral.images.files import MEDIA_TYPES
 from ancestral.models.spec import STYLE
 from ancestral.requests import (
     NO_EFFECT,

@@ -19,7 +19,7 @@ from ancestral import codecs
 from ancestral.catalog.models import Model, Plan, SpeechModel
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.images import pixels
+from ancestral.images import files
 from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
 from ancestral.service.api import deps, responses
@@ -173,7 +173,7 @@ async def _events(service: AppState, request: Request, job_id: str, last: str) -
 # ``GET /v1/jobs/{id}/content``: the file of a finished job, whole or a range of it (RFC 9110, section 14).
 
 _MEDIA: dict[str, Any] = {
-    **body_route.binary(*codecs.MEDIA_TYPES.values(), *pixels.MEDIA_TYPES.values(), ZIP),
+    **body_route.binary(*codecs.MEDIA_TYPES.values(), *files.MEDIA_TYPES.values(), ZIP),
     "application/json": {"schema": {"type": "object"}},
 }
 _FILE = body_route.file_responses(

@@ -15,8 +15,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.text import PronunciationError, Pronunciations
-from ancestral.models.text.ipa import MAX_PHONEME_CHARACTERS, is_arpabet
-from ancestral.models.text.pronunciations import ALIAS, MAX_WORD_CHARACTERS, in_alphabet
+from ancestral.models.text.pronunciations import (
+    ALIAS,
+    MAX_PHONEME_CHARACTERS,
+    MAX_WORD_CHARACTERS,
+    in_alphabet,
+    is_arpabet,
+)
 from ancestral.requests import MAX_PRONUNCIATIONS, Described, StrictRequest, example
 from ancestral.service.errors import Overloaded
 from ancestral.service.jobs.state import AppState, Caller

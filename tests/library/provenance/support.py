@@ -14,8 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ancestral import codecs
 from ancestral.codecs import encode_file
-from ancestral.codecs.book import BookWriter, Chapter
-from ancestral.images import pixels as encoding
+from ancestral.codecs.ffmpeg import BookWriter, Chapter
+from ancestral.images import files as encoding
 from ancestral.provenance.c2pa import Claim, Signer, detached, load_signer, make_trial_chain
 
 RECIPE = {"model": "wavenet-en", "seed": 2**63 - 1}

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ancestral.models.categorical import uniforms
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.conditioning import padded_frames
 from ancestral.models.engines.base import Symbols
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.networks import load_network
-from ancestral.models.noise import uniforms
 from ancestral.models.text import phonemize
 from ancestral.models.text.acoustic import AcousticModel
 from ancestral.training.export.parity import TIE

@@ -14,6 +14,7 @@ import torch
 
 from ancestral.models.architectures import architecture
 from ancestral.models.categorical import draw as draw_symbol
+from ancestral.models.categorical import uniforms
 from ancestral.models.detection import Intervals
 from ancestral.models.engines import load_engine, load_image_engine
 from ancestral.models.engines.base import RequestError
@@ -25,7 +26,6 @@ from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.pixelcnn import PixelCNNLayout
 from ancestral.models.networks.image import draw, sampling_order, sub_pixel_logits
-from ancestral.models.noise import uniforms
 from ancestral.models.scheduler import End, Scheduler
 from ancestral.training.data.images import kept_pixels
 from tests.models import random_models

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.mel_correction import MelCorrection
 from ancestral.models.audio.mu_law import from_int16, to_int16
-from ancestral.models.audio.shaping import LIMIT, ORDER, decode_excitation, predictor
+from ancestral.models.audio.shaping import LIMIT, ORDER, MelCorrection, decode_excitation, predictor
 from ancestral.models.checkpoint import CheckpointError, load, mean_of
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines import load_engine

@@ -19,8 +19,8 @@ from ancestral.models.text import (
     phonemize,
 )
 from ancestral.models.text.frontend import normalize, skipped
-from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES, PLAIN, Control
+from ancestral.models.text.pronunciations import parse_phonemes
 from ancestral.models.text.rules import SpannedText, disjoint
 from ancestral.models.text.script import left_out
 from ancestral.models.text.ssml import ends_in_open_directive

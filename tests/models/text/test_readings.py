@@ -25,9 +25,9 @@ from ancestral.models.text import (
     phonemize,
 )
 from ancestral.models.text.frontend import in_language, normalize, skipped, sounds
-from ancestral.models.text.ipa import parse_phonemes
 from ancestral.models.text.languages.language import LANGUAGES, Numbers, Numerals, language_table, primary
 from ancestral.models.text.phonemes import PAUSES, without_stress
+from ancestral.models.text.pronunciations import parse_phonemes
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import EXAMPLES, POOLS, examples, read_examples, sequence
 

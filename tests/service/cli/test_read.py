@@ -18,7 +18,7 @@ import soundfile
 from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.codecs.book import COVERED, FORMATS
+from ancestral.codecs.ffmpeg import COVERED, FORMATS
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
 from ancestral.service.books import parts as book_parts

@@ -25,7 +25,7 @@ from websockets.sync.client import ClientConnection, connect
 from ancestral.models import checkpoint
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.palette import pixels_of, rgba
+from ancestral.models.spec import pixels_of, rgba
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, ENCODED, PICTURES
 from tests.service.ws_client import SECONDS

@@ -29,9 +29,9 @@ from ancestral.client.server import connect
 from ancestral.images.decoding import decode_picture
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import load as load_checkpoint
-from ancestral.models.classification import PictureClassifier
+from ancestral.models.conditioning import PictureClassifier
 from ancestral.models.engines.images.engine import ImageStreamRequest
-from ancestral.models.palette import rgba
+from ancestral.models.spec import rgba
 from ancestral.requests import MAX_STEPS
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (

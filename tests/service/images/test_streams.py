@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from ancestral.images.pixels import UNDRAWN
+from ancestral.images.files import UNDRAWN
 from ancestral.service.ws import KEY_SECONDS, MAX_ERRORS
 from tests.service.images.pictures import (
     BEST,

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_picture
-from ancestral.images.sizes import MAX_SIDE
+from ancestral.images.drawing import MAX_SIDE
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     Pixels,
