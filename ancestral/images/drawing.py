@@ -202,7 +202,7 @@ class Drawing(Plan):
     chosen: tuple[int, ...] = ()
     """The candidates that are returned, by index; empty as long as they have not been chosen."""
     palette_error: float | None = None
-    """How far the colours of an upload were from those of the model's palette (models.palette.nearest_symbols)."""
+    """How far the colours of an upload were from those of the model's palette (models.spec.nearest_symbols)."""
     shown: tuple[Mapping[str, Shown], ...] = ()
     """What each of the pictures that are returned shows, by attribute; empty until they have been sampled, and of a
     model without a classifier."""
