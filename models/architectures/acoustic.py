@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ancestral.models.architectures.registry import Architecture, Exporter
+from ancestral.models.architectures.registry import Architecture
 from ancestral.models.audio.resampler import BANDS, INPUTS
 from ancestral.models.spec import FeatureSpec, Spec, SpecError
 from ancestral.models.tensors import Table, Tensor, matrix, normal, prefixed, zeros
@@ -134,11 +134,6 @@ ACOUSTIC = Architecture(
     spec=AcousticSpec,
     tensors=tensors,
     network="ancestral.models.networks.acoustic:AcousticNetwork",
-    exporter=Exporter(
-        format="1",
-        graphs="ancestral.training.export.wavenet:acoustic_graphs",
-        check="ancestral.training.export.parity:check_acoustic",
-    ),
     task="ancestral.training.tasks.acoustic:AcousticTask",
 )
 

@@ -40,8 +40,8 @@ class Exporter:
     """``(spec, WeightFile) -> list[Graph]`` (training/export/__init__.py)."""
     check: str
     """``(checkpoint) -> None``: raises ParityError where the graphs do not compute what the network does."""
-    engine: str | None = None
-    """``(checkpoint, "onnx-cpu" | "onnx-cuda") -> engine``; None where the graphs are not sampled."""
+    engine: str
+    """``(checkpoint, "onnx-cpu" | "onnx-cuda") -> engine``."""
 
 
 @dataclass(frozen=True)

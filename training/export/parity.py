@@ -6,16 +6,13 @@ is that close to a boundary between two symbols; only there may a drawn symbol d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ancestral.models import categorical
-from ancestral.models.architectures.acoustic import PITCH_CHANNELS, AcousticSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.categorical import uniforms
@@ -23,12 +20,11 @@ from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import padded_frames
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.onnx import OnnxImageEngine
-from ancestral.models.engines.onnx import Blocks, open_session
+from ancestral.models.engines.onnx import Blocks
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
 from ancestral.models.entries import Sampling
 from ancestral.models.networks import load_network
-from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.wavenet import WaveNet
 
@@ -176,46 +172,6 @@ def _picture_logits(
     given = None if h is None else torch.from_numpy(h).double()
     logits: NDArray[np.float64] = model.score(torch.from_numpy(images.astype(np.int64)), given).numpy()
     return logits.reshape(len(images), -1, logits.shape[-1])
-
-
-def check_acoustic(checkpoint: Checkpoint) -> None:
-    """Run two sentences of different lengths, one of them padded, and compare with the network.
-
-    Raises:
-        ParityError: they differ by more than rounding explains.
-    """
-    spec, model = checkpoint.spec_as(AcousticSpec), load_network(checkpoint, torch.float64)
-    assert isinstance(model, AcousticNetwork)
-    noise, speaker = np.random.default_rng(0), np.arange(2) % len(spec.speakers)
-    mask = np.ones((2, 40, 1), np.float32)
-    mask[1, 25:] = 0.0
-    encode: dict[str, NDArray[Any]] = {
-        "phonemes": noise.integers(0, len(spec.phonemes), (2, 40)),
-        "word_starts": noise.integers(0, 2, (2, 40)).astype(np.float32),
-    }
-    decode: dict[str, NDArray[Any]] = {
-        "repeated": noise.standard_normal((2, 40, spec.channels), np.float32),
-        "positions": noise.random((2, 40, spec.position_channels), np.float32),
-    }
-    common: dict[str, NDArray[Any]] = {"speaker": speaker, "mask": mask}
-    _check_graph(checkpoint, "encode", model.encode, encode | common)
-    given = decode | common
-    if spec.pitch_layers:
-        _check_graph(checkpoint, "pitch", model.predict_pitch, given)
-        pitch = noise.standard_normal((2, 40, PITCH_CHANNELS), np.float32)
-        given |= {"pitch": pitch, "ripple": noise.standard_normal((2, 40, spec.bands), np.float32)}
-    _check_graph(checkpoint, "decode", model.decode, given)
-
-
-def _check_graph(
-    checkpoint: Checkpoint, graph: str, run: Callable[..., object], inputs: dict[str, NDArray[Any]]
-) -> None:
-    """Compare what a graph and a part of the network give for the same inputs, named and in order."""
-    mine = open_session(checkpoint, graph, "onnx-cpu").run(None, inputs)
-    exact = [torch.from_numpy(v) for v in inputs.values()]
-    made = run(*(v.double() if v.is_floating_point() else v for v in exact))
-    for one, other in zip(mine, made if isinstance(made, tuple) else (made,), strict=True):
-        compare(graph, one, other.numpy())
 
 
 def _request(spec: WaveNetSpec, seed: int, length: int) -> StreamRequest:
