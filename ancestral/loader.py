@@ -11,6 +11,7 @@ from ancestral.catalog import catalog
 from ancestral.catalog.models import ImageModel, Sampler, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
+from ancestral.models.acoustic import AcousticModel
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory, mean_of
 from ancestral.models.conditioning import PictureClassifier
@@ -20,7 +21,6 @@ from ancestral.models.engines.images.engine import BatchEngine
 from ancestral.models.engines.speech.engine import Shares, SpeechEngine, SynthesisEngine, VoicesEngine
 from ancestral.models.entries import ModelEntry, ModelError
 from ancestral.models.text import Pronunciations
-from ancestral.models.text.acoustic import AcousticModel
 from ancestral.speech.sampler import SpeechSampler
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ancestral.catalog.models import Part, Sampler, SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
+from ancestral.models.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align
 from ancestral.models.audio.features import normalize_level, sharpened
 from ancestral.models.audio.mu_law import Deemphasis, decode_wave, encode_wave, from_int16, mu_law_decode, to_int16
 from ancestral.models.audio.resampler import Resampler
@@ -23,7 +24,6 @@ from ancestral.models.engines.base import Array, Stream, Symbols
 from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, SynthesisEngine
 from ancestral.models.spec import FeatureSpec, SpeechSpec
 from ancestral.models.text import Sentence, Word
-from ancestral.models.text.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align
 from ancestral.models.text.phonemes import Phonemes, is_pause
 from ancestral.speech.utterance import Generation, SoundPlan, Utterance
 

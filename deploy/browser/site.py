@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from ancestral.catalog.catalog import BUNDLED
 from ancestral.models import native_build
+from ancestral.models.acoustic import in_int8
 from ancestral.models.checkpoint import MANIFEST as CHECKPOINT
 from ancestral.models.checkpoint import WEIGHTS
 from ancestral.models.entries import ACOUSTIC, MANIFEST, ModelEntry
-from ancestral.models.text.acoustic import in_int8
 from deploy.browser import compact
 
 _HERE: Final = Path(__file__).parent

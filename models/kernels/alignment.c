@@ -1,4 +1,4 @@
-/* Dynamic time warping of a recording with what a text sounds like (text/acoustic.py). */
+/* Dynamic time warping of a recording with what a text sounds like (models/acoustic.py). */
 #include "export.h"
 #include "floats.h"
 

@@ -44,7 +44,7 @@ class GatedBlock(nn.Module):
 
 
 class AcousticNetwork(nn.Module):
-    """The acoustic model in torch; ``AcousticModel`` of text/acoustic.py runs the same weights in numpy."""
+    """The acoustic model in torch; ``AcousticModel`` of models/acoustic.py runs the same weights in numpy."""
 
     phoneme: nn.Parameter
     word_start: nn.Parameter

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from ancestral.models.acoustic import frame_positions
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.audio.shaping import encode_excitation, predictor
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.text.acoustic import frame_positions
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
 from ancestral.training.metrics import WIDTHS, blurred, smooth
 from ancestral.training.model_card import card

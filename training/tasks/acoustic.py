@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ancestral.models.acoustic import frame_positions
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint, save
 from ancestral.models.networks.acoustic import AcousticNetwork
-from ancestral.models.text.acoustic import frame_positions
 from ancestral.training.data.speech import Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
 from ancestral.training.loop import fastest_precision, fit_acoustic, read_start
 from ancestral.training.metrics import contrast_strength, ripple_depth, variance_ratio

@@ -39,7 +39,7 @@ ALL = [*BUILT_IN, "toy"]
     [
         (f"from ancestral.models.architectures import architecture as a; [*map(a, {ALL})]", "torch onnx onnxruntime"),
         ("import ancestral.models.text", "torch unicode_rbnf gruut_lang_en"),
-        ("import ancestral.models.text.acoustic", "torch ancestral.training"),
+        ("import ancestral.models.acoustic", "torch ancestral.training"),
     ],
     ids=["the registry", "the front-end", "alignment"],
 )

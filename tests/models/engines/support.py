@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ancestral.models.acoustic import AcousticModel
 from ancestral.models.categorical import uniforms
 from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.conditioning import padded_frames
@@ -16,7 +17,6 @@ from ancestral.models.engines.base import Symbols
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.networks import load_network
 from ancestral.models.text import phonemize
-from ancestral.models.text.acoustic import AcousticModel
 from ancestral.training.export.parity import TIE
 from tests.models.random_models import ZOO
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from ancestral.models.acoustic import AcousticModel
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.shaping import LIMIT, ORDER, MelCorrection, decode_excitation, predictor
@@ -27,7 +28,6 @@ from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.shared import conditioning
 from ancestral.models.spec import FeatureSpec, SpecError
 from ancestral.models.text import phonemize
-from ancestral.models.text.acoustic import AcousticModel
 from tests.models import random_models as toys
 from tests.models.engines.support import differing, exact_scores, in_company, speaking
 from tests.models.instructions import each_variant

@@ -10,6 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from ancestral.models import checkpoint
+from ancestral.models.acoustic import (
+    SHORTEST_PAUSE,
+    AcousticModel,
+    AlignmentError,
+    PitchControl,
+    align,
+    frame_positions,
+)
 from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
@@ -23,14 +31,6 @@ from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.tensors import shapes
 from ancestral.models.text import PHONEMES, Sentence, Word, acoustic, parse_text, phonemize
-from ancestral.models.text.acoustic import (
-    SHORTEST_PAUSE,
-    AcousticModel,
-    AlignmentError,
-    PitchControl,
-    align,
-    frame_positions,
-)
 from ancestral.models.text.phonemes import Control, is_pause
 from tests.models.random_models import ZOO
 

@@ -17,6 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ancestral.models import checkpoint
+from ancestral.models.acoustic import AcousticModel, align
 from ancestral.models.audio.features import normalize_level
 from ancestral.models.audio.mu_law import decode_wave, encode_wave, from_int16, to_int16
 from ancestral.models.audio.shaping import encode_excitation, predictor
@@ -25,7 +26,6 @@ from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, 
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import phonemize
-from ancestral.models.text.acoustic import AcousticModel, align
 from ancestral.requests import Speak
 from ancestral.speech.utterance import with_closing_pause
 from tests.service.api.job_requests import check_envelope, made, verify
