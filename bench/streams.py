@@ -12,19 +12,7 @@ from dataclasses import dataclass
 
 from ancestral import Model, codecs, load
 from ancestral.service.settings import Settings
-from bench.listeners import (
-    JITTER_SECONDS,
-    MODEL,
-    TEXTS,
-    VOICES,
-    fetch,
-    free_port,
-    listen_together,
-    play,
-    request_speech,
-    run_clients,
-    serving,
-)
+from bench import listeners
 from bench.report import milliseconds, quantile, report
 
 LISTENERS = (2, 4, 6, 8, 10, 12)
@@ -62,10 +50,10 @@ def common() -> str:
 async def listen(port: int, count: int) -> Row:
     """``count`` listeners, who start within the first second."""
     start = time.monotonic()
-    heard = await listen_together(port, count, LISTENING_SECONDS)
+    heard = await listeners.listen_together(port, count, LISTENING_SECONDS)
     return Row(
         "listeners: first audio",
-        f"{LISTENERS[-1]} slots, players' buffers {round(1000 * JITTER_SECONDS)} ms",
+        f"{LISTENERS[-1]} slots, players' buffers {round(1000 * listeners.JITTER_SECONDS)} ms",
         count,
         *milliseconds([played.first_audio for played in heard]),
         silence_seconds=round(sum(played.silence for played in heard), 3),
@@ -77,7 +65,7 @@ def increase_listeners(port: int) -> list[Row]:
     """More and more listeners, until there were underruns twice in a row."""
     rows: list[Row] = []
     for count in LISTENERS:
-        rows.append(run_clients(listen(port, count)))
+        rows.append(listeners.run_clients(listen(port, count)))
         if len(rows) > 1 and all(row.silence_seconds for row in rows[-2:]):
             break
     return rows
@@ -86,7 +74,7 @@ def increase_listeners(port: int) -> list[Row]:
 async def over_http(port: int, seed: int, sample_rate: int) -> tuple[float, float]:
     """Seconds to the first and to the last audio, through the server."""
     start, first = time.perf_counter(), 0.0
-    response = await request_speech(port, SENTENCE, seed, sample_rate=sample_rate)
+    response = await listeners.request_speech(port, SENTENCE, seed, sample_rate=sample_rate)
     async for _ in response.pieces():
         first = first or time.perf_counter() - start
     response.close()
@@ -97,7 +85,7 @@ def in_process(model: Model, seed: int, sample_rate: int) -> tuple[float, float]
     """The same, in this process."""
     start, first = time.perf_counter(), 0.0
     encoder = codecs.encoder("pcm", sample_rate)
-    for wave in model.voice(VOICES[seed % len(VOICES)]).speak(SENTENCE, seed=seed):
+    for wave in model.voice(listeners.VOICES[seed % len(listeners.VOICES)]).speak(SENTENCE, seed=seed):
         if encoder.feed(wave):
             first = first or time.perf_counter() - start
     encoder.finish()
@@ -121,18 +109,18 @@ def compare(port: int, model: Model) -> list[Row]:
 
 async def overload(port: int) -> Row:
     """Requests to a server whose slots and queue are full."""
-    text = " ".join(TEXTS[:2])
-    listeners = [asyncio.create_task(play(port, text, n)) for n in range(SLOTS + QUEUE)]
+    text = " ".join(listeners.TEXTS[:2])
+    playing = [asyncio.create_task(listeners.play(port, text, n)) for n in range(SLOTS + QUEUE)]
     await asyncio.sleep(1.5)
     refusals, statuses = [], []
     for number in range(EXTRA):
         start = time.perf_counter()
-        response = await request_speech(port, SENTENCE, number)
+        response = await listeners.request_speech(port, SENTENCE, number)
         response.close()
         refusals.append(time.perf_counter() - start)
         statuses.append((response.status, int(response.headers.get("retry-after", "0")) > 0))
         await asyncio.sleep(0.1)
-    heard = await asyncio.gather(*listeners)
+    heard = await asyncio.gather(*playing)
     return Row(
         "rejection when full",
         f"{SLOTS} slots, queue of {QUEUE}, {SLOTS + QUEUE} listeners",
@@ -149,7 +137,7 @@ async def disconnects(port: int) -> list[tuple[float, float]]:
     left_at = None
     while len(rounds) < REPETITIONS:
         requested_at = time.perf_counter()
-        response = await request_speech(port, " ".join(TEXTS), len(rounds))
+        response = await listeners.request_speech(port, " ".join(listeners.TEXTS), len(rounds))
         if response.status == 200:
             await anext(response.pieces())
             if left_at is not None:
@@ -162,13 +150,13 @@ async def disconnects(port: int) -> list[tuple[float, float]]:
 
 def slot_release(port: int, worker_port: int) -> list[Row]:
     """How soon a slot is released after a disconnect, measured by clients and by the worker."""
-    rounds, settings = run_clients(disconnects(port)), "1 slot, no queue"
+    rounds, settings = listeners.run_clients(disconnects(port)), "1 slot, no queue"
     named = (("next request admitted", 0), ("first audio of the next request", 1))
     rows = [
         Row(f"disconnect: {what}", settings, REPETITIONS, *milliseconds([r[place] for r in rounds]))
         for what, place in named
     ]
-    page = fetch(worker_port, "/metrics")[1]
+    page = listeners.fetch(worker_port, "/metrics")[1]
     p50, p95 = (round(1000 * quantile(page, "ancestral_cancel_seconds", q), 1) for q in (0.5, 0.95))
     return [*rows, Row("slot released after disconnect (/metrics)", settings, REPETITIONS, p50, p95)]
 
@@ -180,15 +168,15 @@ def warm(port: int) -> None:
 
 def main() -> None:
     """Measure, then print the table and the JSON."""
-    model = load(MODEL)
-    with serving(interactive_slots=LISTENERS[-1]) as port:
+    model = load(listeners.MODEL)
+    with listeners.serving(interactive_slots=LISTENERS[-1]) as port:
         warm(port)
         rows = increase_listeners(port) + compare(port, model)
-    with serving(interactive_slots=SLOTS, max_queued_streams=QUEUE) as port:
+    with listeners.serving(interactive_slots=SLOTS, max_queued_streams=QUEUE) as port:
         warm(port)
-        rows.append(run_clients(overload(port)))
-    worker_port = free_port()
-    with serving(interactive_slots=1, max_queued_streams=0, metrics_port=worker_port) as port:
+        rows.append(listeners.run_clients(overload(port)))
+    worker_port = listeners.free_port()
+    with listeners.serving(interactive_slots=1, max_queued_streams=0, metrics_port=worker_port) as port:
         warm(port)
         rows += slot_release(port, worker_port)
     report(f"Streams ({common()})", rows, {"settings": common()}, width=140)

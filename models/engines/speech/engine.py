@@ -19,19 +19,7 @@ from ancestral.models.audio.mu_law import mu_law_decode, to_int16
 from ancestral.models.audio.shaping import ORDER, MelCorrection, Synthesis, predictor
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import Speaker
-from ancestral.models.engines.base import (
-    PROBE_SYMBOLS,
-    AlwaysLoaded,
-    Array,
-    RequestError,
-    Stream,
-    Symbols,
-    group_by_length,
-    pack,
-    probe_bits,
-    probe_symbols,
-    unpack,
-)
+from ancestral.models.engines import base
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.shared import conditioning
 from ancestral.models.spec import FeatureSpec, SpeechSpec
@@ -54,7 +42,7 @@ class StreamRequest:
     """Divides the logits; 0 takes the most likely symbol. ``sampling`` scales it."""
     speaker: Speaker | None = None
     """Index into the spec's speakers, or a mix of them; required exactly where the model has speakers."""
-    frames: Array | None = None
+    frames: base.Array | None = None
     """``[F, local_channels]`` with F * local_hop >= length; required exactly where the model has local conditioning."""
     sampling: Sampling = PLAIN
     """Sampling of the voice. Its temperatures by voicing need frames, whose last channel is the voicing."""
@@ -68,7 +56,7 @@ class StreamRequest:
         return self.temperature * self.sampling.temperature(voicing)
 
 
-class SpeechEngine(AlwaysLoaded, ABC):
+class SpeechEngine(base.AlwaysLoaded, ABC):
     """A model ready to sample. Thread-safe as long as each stream is sampled by one thread at a time."""
 
     name: str
@@ -84,7 +72,7 @@ class SpeechEngine(AlwaysLoaded, ABC):
         return self
 
     @abstractmethod
-    def open(self, request: StreamRequest) -> Stream:
+    def open(self, request: StreamRequest) -> base.Stream:
         """Start a stream at position 0.
 
         Raises:
@@ -92,7 +80,7 @@ class SpeechEngine(AlwaysLoaded, ABC):
         """
 
     @abstractmethod
-    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
+    def step(self, streams: Sequence[base.Stream], samples: int) -> list[base.Symbols]:
         """Sample up to ``samples`` more symbols of every stream, together; one that reaches its length stops there.
 
         If it raises, a stream whose position is unchanged has not been touched; the others are lost.
@@ -101,11 +89,11 @@ class SpeechEngine(AlwaysLoaded, ABC):
             One ``uint8 [<= samples]`` for each stream, in order.
         """
 
-    def weights_of(self, stream: Stream) -> object:
+    def weights_of(self, stream: base.Stream) -> object:
         return self
 
     @abstractmethod
-    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+    def teacher_force(self, stream: base.Stream, symbols: base.Symbols) -> NDArray[np.float64]:
         """Advance a stream along given symbols: its state is as if it had sampled them, bit for bit.
 
         Args:
@@ -120,7 +108,7 @@ class SpeechEngine(AlwaysLoaded, ABC):
         """
 
     def score(
-        self, symbols: Symbols, frames: Array | None = None, speaker: Speaker | None = None
+        self, symbols: base.Symbols, frames: base.Array | None = None, speaker: Speaker | None = None
     ) -> NDArray[np.float64]:
         """ln p of every symbol of a whole stream.
 
@@ -141,20 +129,20 @@ class SpeechEngine(AlwaysLoaded, ABC):
     def probe(self) -> bytes:
         """What this engine computes on this machine of fixed symbols under fixed conditioning. Engines whose bits agree
         can go on with each other's streams, those whose bits differ cannot."""
-        count, channels = -(-PROBE_SYMBOLS // self.spec.local_hop), self.spec.local_channels
+        count, channels = -(-base.PROBE_SYMBOLS // self.spec.local_hop), self.spec.local_channels
         frames = (np.arange(count * channels) * 7919 % 201 - 100).astype(np.float32).reshape(
             count, channels
         ) / np.float32(50)
         speaker = 0 if self.spec.speakers else None
-        symbols = probe_symbols(PROBE_SYMBOLS, 256)
-        return probe_bits(self.score(symbols, frames if channels else None, speaker))
+        symbols = base.probe_symbols(base.PROBE_SYMBOLS, 256)
+        return base.probe_bits(self.score(symbols, frames if channels else None, speaker))
 
     @abstractmethod
-    def snapshot(self, stream: Stream) -> bytes:
+    def snapshot(self, stream: base.Stream) -> bytes:
         """Everything besides the request that :meth:`restore` needs to continue from here, in any process."""
 
     @abstractmethod
-    def restore(self, request: StreamRequest, snapshot: bytes) -> Stream:
+    def restore(self, request: StreamRequest, snapshot: bytes) -> base.Stream:
         """The stream that :meth:`snapshot` was taken of.
 
         Raises:
@@ -165,35 +153,39 @@ class SpeechEngine(AlwaysLoaded, ABC):
 def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if request.length < 1:
-        raise RequestError(f"length: must be positive, not {request.length}")
+        raise base.RequestError(f"length: must be positive, not {request.length}")
     if not 0 <= request.seed < 2**63:
-        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+        raise base.RequestError("seed: must lie in 0 … 2^63 - 1")
     if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise RequestError("temperature: must be a finite number, at least 0")
+        raise base.RequestError("temperature: must be a finite number, at least 0")
     if request.sampling.by_voicing and not spec.local_channels:
-        raise RequestError("sampling: temperatures by voicing need frames, and the model takes none")
+        raise base.RequestError("sampling: temperatures by voicing need frames, and the model takes none")
     if (setting := request.sampling.filtered) and spec.shaping != "linear_prediction":
-        raise RequestError(f"sampling: {setting} needs a model with linear prediction")
+        raise base.RequestError(f"sampling: {setting} needs a model with linear prediction")
     if (request.speaker is None) == bool(spec.speakers):
-        raise RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
+        raise base.RequestError("speaker: " + ("the model needs one" if spec.speakers else "the model has none"))
     if request.speaker is not None:
         _check_speaker(len(spec.speakers), request.speaker)
     if (request.frames is None) == bool(spec.local_channels):
-        raise RequestError("frames: " + ("the model needs them" if spec.local_channels else "the model takes none"))
+        raise base.RequestError(
+            "frames: " + ("the model needs them" if spec.local_channels else "the model takes none")
+        )
     if request.frames is not None:
         count = -(-request.length // spec.local_hop)
         if request.frames.ndim != 2 or request.frames.shape[1] != spec.local_channels or len(request.frames) < count:
-            raise RequestError(f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}")
+            raise base.RequestError(
+                f"frames: need [>= {count}, {spec.local_channels}], not {list(request.frames.shape)}"
+            )
         if not np.isfinite(request.frames).all():
-            raise RequestError("frames: must be finite")
+            raise base.RequestError("frames: must be finite")
 
 
 def _check_speaker(count: int, speaker: Speaker) -> None:
     shares = {speaker: 1.0} if isinstance(speaker, int) else speaker
     if not all(0 <= index < count for index in shares):
-        raise RequestError(f"speaker: must lie in 0 … {count - 1}")
+        raise base.RequestError(f"speaker: must lie in 0 … {count - 1}")
     if not (all(share > 0.0 for share in shares.values()) and abs(sum(shares.values()) - 1.0) < _ROUNDING):
-        raise RequestError("speaker: the shares of a mix must be positive and add up to 1")
+        raise base.RequestError("speaker: the shares of a mix must be positive and add up to 1")
 
 
 # What the engines of a WaveNet with cached activations share: requests, groups of streams, snapshots.
@@ -210,13 +202,13 @@ class CachedStream:
     position: int
     symbol: int
     """The one before ``position``."""
-    condition: Array
+    condition: base.Array
     """``[F, conditioner_channels]``."""
     temperatures: NDArray[np.float64]
     """``[F]``; ``[1]`` without frames."""
-    ring: Array
+    ring: base.Array
     """The inputs of every layer, as far back as its dilation; the shape is the engine's."""
-    recent: Symbols
+    recent: base.Symbols
     """The last ``receptive_field + 1`` symbols; silence before the first."""
 
 
@@ -238,38 +230,38 @@ class CachedEngine(SpeechEngine):
         stream.condition = conditioning(self.spec, self._tensors, request.frames, request.speaker)
         return stream
 
-    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
+    def step(self, streams: Sequence[base.Stream], samples: int) -> list[base.Symbols]:
         assert len({id(stream) for stream in streams}) == len(streams), "a stream can take one lane only"
         made = [np.empty(min(samples, s.request.length - s.position), np.uint8) for s in streams]
-        for group, start, stop in group_by_length([len(symbols) for symbols in made], self.lanes):
+        for group, start, stop in base.group_by_length([len(symbols) for symbols in made], self.lanes):
             self._sample([_cached(streams[i]) for i in group], [made[i][start:stop] for i in group])
         for stream, symbols in zip(streams, made, strict=True):
             _remember(_cached(stream), symbols)
         return made
 
-    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+    def teacher_force(self, stream: base.Stream, symbols: base.Symbols) -> NDArray[np.float64]:
         assert symbols.dtype == np.uint8, f"symbols are uint8, not {symbols.dtype}"
         room = stream.request.length - stream.position
         if len(symbols) > room:
-            raise RequestError(f"symbols: {len(symbols)} do not fit, the stream ends in {room}")
+            raise base.RequestError(f"symbols: {len(symbols)} do not fit, the stream ends in {room}")
         likelihoods = self._force(_cached(stream), symbols)
         _remember(_cached(stream), symbols)
         return likelihoods
 
-    def snapshot(self, stream: Stream) -> bytes:
+    def snapshot(self, stream: base.Stream) -> bytes:
         """The position and the last symbols: the ring buffers follow from these, the rest from the request."""
-        return pack(self.name, self._sha256, stream.position, _cached(stream).recent)
+        return base.pack(self.name, self._sha256, stream.position, _cached(stream).recent)
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> CachedStream:
         """The stream that :meth:`snapshot` was taken of: the network runs over the symbols that it sees."""
         stream = self.open(request)
-        position, stream.recent = unpack(self.name, self._sha256, request.length, len(stream.recent), snapshot)
+        position, stream.recent = base.unpack(self.name, self._sha256, request.length, len(stream.recent), snapshot)
         seen = stream.recent[-min(position, self.spec.receptive_field) - 1 :]
         stream.position, stream.symbol = position - len(seen) + 1, int(seen[0])
         self._replay(stream, seen[1:])
         return stream
 
-    def _replay(self, stream: Any, symbols: Symbols) -> None:
+    def _replay(self, stream: Any, symbols: base.Symbols) -> None:
         """Advance a stream along symbols ``[T]``, from where its ring buffers have no effect on those after them."""
         self._force(stream, symbols)
 
@@ -278,20 +270,20 @@ class CachedEngine(SpeechEngine):
         """The stream before position 0: the symbol before it is silence, and every buffer is zero."""
 
     @abstractmethod
-    def _sample(self, streams: list[Any], out: list[Symbols]) -> None:
+    def _sample(self, streams: list[Any], out: list[base.Symbols]) -> None:
         """Sample at most :attr:`lanes` streams into ``out``, one ``[T]`` for each, all of equal length."""
 
     @abstractmethod
-    def _force(self, stream: Any, symbols: Symbols) -> NDArray[np.float64]:
+    def _force(self, stream: Any, symbols: base.Symbols) -> NDArray[np.float64]:
         """Advance a stream along symbols ``[T]``; ln p of each, ``[T]``, nats."""
 
 
-def _remember(stream: CachedStream, symbols: Symbols) -> None:
+def _remember(stream: CachedStream, symbols: base.Symbols) -> None:
     """A stream has been advanced by these symbols."""
     stream.recent = np.concatenate([stream.recent, symbols])[-len(stream.recent) :]
 
 
-def _cached(stream: Stream) -> CachedStream:
+def _cached(stream: base.Stream) -> CachedStream:
     assert isinstance(stream, CachedStream), "a stream of another engine"
     return stream
 
@@ -315,7 +307,7 @@ _MAGIC = b"LPC2"
 class SynthesisStream:
     """One stream: its symbols, and the states of the filter and the correction that make sound of them."""
 
-    symbols: Stream
+    symbols: base.Stream
     synthesis: Synthesis
     correction: MelCorrection
 
@@ -346,26 +338,26 @@ class SynthesisEngine:
     def loaded(self) -> bool:
         return self.network.loaded
 
-    def weights_of(self, stream: Stream) -> object:
+    def weights_of(self, stream: base.Stream) -> object:
         return self.network.weights_of(_own(stream).symbols)
 
     def open(self, request: StreamRequest) -> SynthesisStream:
         """Start a stream at position 0; raises as :meth:`SpeechEngine.open` does."""
         return self._filtered(self.network.open(request), np.zeros(ORDER))
 
-    def step(self, streams: Sequence[Stream], samples: int) -> list[NDArray[np.int16]]:
+    def step(self, streams: Sequence[base.Stream], samples: int) -> list[NDArray[np.int16]]:
         """Sample up to ``samples`` more of every stream, together: ``int16 [<= samples]`` each, in order."""
         lanes = [_own(stream) for stream in streams]
         counts = [min(samples, s.request.length - s.position) for s in lanes]
         ahead = [min(s.correction.needed(n), s.request.length) for s, n in zip(lanes, counts, strict=True)]
         missing = [max(end - s.symbols.position, 0) for s, end in zip(lanes, ahead, strict=True)]
-        for group, start, stop in group_by_length(missing, self.lanes):
+        for group, start, stop in base.group_by_length(missing, self.lanes):
             made = self.network.step([lanes[i].symbols for i in group], stop - start)
             for i, symbols in zip(group, made, strict=True):
                 lanes[i].correction.push(lanes[i].synthesis(mu_law_decode(symbols)))
         return [to_int16(s.correction.pull(count)) for s, count in zip(lanes, counts, strict=True)]
 
-    def snapshot(self, stream: Stream) -> bytes:
+    def snapshot(self, stream: base.Stream) -> bytes:
         """Everything besides the request that :meth:`restore` needs: the network's snapshot, 16 numbers of the filter,
         and two for every sample that is not delivered yet."""
         stream = _own(stream)
@@ -380,16 +372,18 @@ class SynthesisEngine:
             RequestError: the bytes are no snapshot of this model.
         """
         if len(snapshot) < _HEADER.size:
-            raise RequestError(f"snapshot: {len(snapshot)} bytes are not the state of this model")
+            raise base.RequestError(f"snapshot: {len(snapshot)} bytes are not the state of this model")
         magic, memory, count, checksum = _HEADER.unpack_from(snapshot)
         rest = snapshot[_HEADER.size :]
         if magic != _MAGIC or checksum != zlib.crc32(rest, zlib.crc32(memory)) or len(rest) < 8 * count:
-            raise RequestError("snapshot: of another model, engine or version, or damaged")
+            raise base.RequestError("snapshot: of another model, engine or version, or damaged")
         held = np.frombuffer(rest, "<f4", 2 * count).reshape(2, count)
         symbols = self.network.restore(request, rest[8 * count :])
         return self._filtered(symbols, np.frombuffer(memory, "<f8"), held.astype(np.float32))
 
-    def _filtered(self, symbols: Stream, memory: NDArray[np.float64], held: Array | None = None) -> SynthesisStream:
+    def _filtered(
+        self, symbols: base.Stream, memory: NDArray[np.float64], held: base.Array | None = None
+    ) -> SynthesisStream:
         request, position = symbols.request, symbols.position
         assert isinstance(request, StreamRequest)
         assert request.frames is not None, "the spec demands frames"
@@ -400,7 +394,7 @@ class SynthesisEngine:
         return SynthesisStream(symbols, synthesis, correction)
 
 
-def _own(stream: Stream) -> SynthesisStream:
+def _own(stream: base.Stream) -> SynthesisStream:
     assert isinstance(stream, SynthesisStream), "a stream of another engine"
     return stream
 
@@ -458,15 +452,15 @@ class VoicesEngine(SpeechEngine):
                     self._engines[name] = self._load(((name, 1.0),)) or self._common
         return self._engines[name]
 
-    def open(self, request: StreamRequest) -> Stream:
+    def open(self, request: StreamRequest) -> base.Stream:
         return self.engine_of(request.speaker).open(request)
 
-    def weights_of(self, stream: Stream) -> SpeechEngine:
+    def weights_of(self, stream: base.Stream) -> SpeechEngine:
         assert isinstance(stream.request, StreamRequest)
         return self.engine_of(stream.request.speaker)
 
-    def step(self, streams: Sequence[Stream], samples: int) -> list[Symbols]:
-        made: list[Symbols | None] = [None] * len(streams)
+    def step(self, streams: Sequence[base.Stream], samples: int) -> list[base.Symbols]:
+        made: list[base.Symbols | None] = [None] * len(streams)
         engines = [self.weights_of(stream) for stream in streams]
         for engine in dict.fromkeys(engines):
             chosen = [i for i, other in enumerate(engines) if other is engine]
@@ -474,11 +468,11 @@ class VoicesEngine(SpeechEngine):
                 made[i] = symbols
         return [symbols for symbols in made if symbols is not None]
 
-    def teacher_force(self, stream: Stream, symbols: Symbols) -> NDArray[np.float64]:
+    def teacher_force(self, stream: base.Stream, symbols: base.Symbols) -> NDArray[np.float64]:
         return self.weights_of(stream).teacher_force(stream, symbols)
 
-    def snapshot(self, stream: Stream) -> bytes:
+    def snapshot(self, stream: base.Stream) -> bytes:
         return self.weights_of(stream).snapshot(stream)
 
-    def restore(self, request: StreamRequest, snapshot: bytes) -> Stream:
+    def restore(self, request: StreamRequest, snapshot: bytes) -> base.Stream:
         return self.engine_of(request.speaker).restore(request, snapshot)
