@@ -70,8 +70,8 @@ serve: $(VENV)/.core  ## Start the service on ANCESTRAL_HOST:ANCESTRAL_PORT (127
 test: $(VENV)/.dev  ## Run the tests but for the slow ones; ARGS="-k name" selects
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: $(VENV)/.dev $(VENV)/.browser  ## Run all tests, and measure their coverage
-	$(PYTEST) --cov --cov-report=term $(ARGS)
+test-all: $(VENV)/.dev $(VENV)/.browser  ## Run all tests; ARGS=--cov measures their coverage
+	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff, hadolint, ceilings of lines, mypy --strict, import-linter
 	$(BIN)/ruff check .
