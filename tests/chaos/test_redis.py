@@ -30,6 +30,12 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
+
+def only(kind: str) -> pytest.MarkDecorator:
+    """What Redis is, of a test for which the other kind would be the same again."""
+    return pytest.mark.parametrize("kind", [kind], indirect=True)
+
+
 AWAY_SECONDS = 6.0
 """Longer than a worker may show no sign of life."""
 BURST = 60
@@ -85,8 +91,8 @@ def last_event(api: Server, job: str) -> str:
     return kind
 
 
-@pytest.mark.parametrize("back", [0, 3600])
-def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes], back: int) -> None:
+@only("cluster")
+def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes]) -> None:
     with house.workers(2) as workers, work(house) as under_way, ThreadPoolExecutor(LISTENED) as pool:
         sizes = {log: log.stat().st_size for log in house.servers.logs()}
         under_way.may.set()  # so that listeners have what Redis then knows nothing of
@@ -95,7 +101,7 @@ def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes], ba
         with house.servers.outage(signal.SIGKILL):
             for log, size in sizes.items():
                 os.truncate(log, size + 20_000)
-            house.clock.set(-back)
+            house.clock.set(-3600)
         assert under_way.finish() == expected
         assert any(worker.said("redis has lost symbols") for worker in workers)
         assert {each.result(SECONDS) for each in watching} == {"job.completed"}
@@ -103,6 +109,7 @@ def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes], ba
     house.check_that_nothing_is_left()
 
 
+@only("cluster")
 def test_redis_is_full(house: House, expected: list[bytes]) -> None:
     numbers = [0, 1, 2, LISTENED]
     with house.workers(1), work(house, numbers) as under_way:
@@ -208,7 +215,11 @@ def cut_connections(house: House) -> None:
     time.sleep(random.uniform(0.02, 0.3))
 
 
-@pytest.mark.parametrize(("trouble", "most"), [(lose_writes, 3), (turn_clock, 100), (cut_connections, 100)])
+@pytest.mark.parametrize(
+    ("kind", "trouble", "most"),
+    [("one", lose_writes, 3), ("cluster", turn_clock, 100), ("cluster", cut_connections, 100)],
+    indirect=["kind"],
+)
 def test_every_body_is_whole(house: House, expected: list[bytes], trouble: Callable[[House], None], most: int) -> None:
     times = 0
     for number in range(1, ROUNDS + 1):
@@ -224,6 +235,7 @@ def test_every_body_is_whole(house: House, expected: list[bytes], trouble: Calla
     print(f"{trouble.__name__}: {ROUNDS * len(expected)} bodies, {times} times")
 
 
+@only("cluster")
 def test_redis_is_paused(house: House, expected: list[bytes]) -> None:
     with house.workers(2), work(house) as under_way:
         with house.servers.pause():

@@ -242,6 +242,7 @@ def caught_talking(house: House, worker: Process) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("kind", ["cluster"], indirect=True)
 def test_everything_is_replaced_under_load(house: House) -> None:
     settings = {"drain_seconds": DRAIN_SECONDS, "shutdown_seconds": GRACE_SECONDS}
     with ExitStack() as stack, house.workers(2) as workers, Balancer() as balancer:

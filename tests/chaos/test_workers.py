@@ -79,26 +79,6 @@ def test_a_worker_is_killed(house: House, expected: list[bytes]) -> None:
 
 
 @pytest.mark.slow
-def test_workers_are_replaced_one_by_one(house: House, expected: list[bytes]) -> None:
-    with house.workers(2) as (one, other), work(house) as under_way:
-        held = held_by(one, under_way)
-        start = time.monotonic()
-        assert one.end() == 0
-        print(f"stopped: {len(held)} jobs handed over after {time.monotonic() - start:.1f} s")
-        eventually(lambda: all(house.attempt(job) > 1 for job in held))
-        check_taken_up(house, held, other)
-        with house.workers(1) as (third,):
-            assert other.end() == 0
-            assert under_way.finish() == expected
-            assert third.said("job taken up again")
-        assert not any(house.deaths(job) for job in under_way.ids)
-        began = {listener.job: house.began(listener.job) for listener in under_way.listeners}
-        assert [job for job, pids in began.items() if len(pids) > len(set(pids))] == [], (began, one.pid, other.pid)
-        assert not [job for job, pids in began.items() if pids[-1] == one.pid]
-    house.check_that_nothing_is_left()
-
-
-@pytest.mark.slow
 def test_a_worker_comes_back_from_the_dead(house: House, expected: list[bytes]) -> None:
     with house.workers(2) as (one, other), work(house) as under_way:
         held = held_by(one, under_way)

@@ -113,15 +113,6 @@ def test_what_is_mounted_is_there_and_asks_who_answers(services):
     assert asked["gpu"]["names"] == ["dcgm-exporter"]
 
 
-def test_the_gpu_file_gives_gpus_to_workers_and_their_exporter():
-    changed = yaml.safe_load((ROOT / FILES[1]).read_text())["services"]
-    assert list(changed) == ["worker", "dcgm-exporter"]
-    assert changed["worker"]["build"]["target"] == "gpu"
-    for service in changed.values():
-        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
-        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
-
-
 PROBE = ROOT / "deploy" / "container" / "probe.py"
 
 

@@ -116,19 +116,6 @@ def default():
     return render()
 
 
-def test_the_default_values_make_every_object_once(default):
-    assert default.keys() == {
-        ("ConfigMap", "ancestral"),
-        *((kind, "ancestral-api") for kind in ("Deployment", "Service", "HorizontalPodAutoscaler")),
-        *((kind, "ancestral-worker") for kind in ("Deployment", "ScaledObject")),
-        *((kind, "ancestral-redis") for kind in ("StatefulSet", "Service")),
-        *(("NetworkPolicy", f"ancestral-{component}") for component in ("api", "worker", "redis", "default")),
-        *(("PodDisruptionBudget", f"ancestral-{component}") for component in ("api", "worker")),
-    }
-    for component in ("api", "worker"):
-        assert settings(variables(default, component)).redis_url == "redis://ancestral-redis:6379/0"
-
-
 def test_balancers_notice_before_the_socket_closes(default):
     probe = container(default, "api")["readinessProbe"]
     notices = (probe["periodSeconds"] + probe["timeoutSeconds"]) * probe["failureThreshold"]
@@ -214,15 +201,6 @@ def test_variables_are_settings(values, component):
         assert str(getattr(own, name.removeprefix("ANCESTRAL_").lower())) == value
 
 
-def test_gpu_values_place_workers_on_gpus():
-    found = render(values_of(CHART.parent / "values/gpu.yaml"))
-    spec, one = pod(found, "worker"), container(found, "worker")
-    assert spec["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
-    assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
-    assert one["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": 1}
-    assert one["image"] == "ancestral:gpu"
-
-
 def test_keys_come_from_a_secret():
     text = "alice " + "0" * 64 + "\n"
     assert render({"apiKeys": {"file": text}})["Secret", "ancestral-keys"]["stringData"] == {"keys": text}
@@ -254,13 +232,6 @@ def test_an_external_redis_needs_no_redis():
     for trigger in found["ScaledObject", "ancestral-worker"]["spec"]["triggers"]:
         assert trigger["metadata"]["address"] == "redis.example.net:6380"
         assert trigger["metadata"]["enableTLS"] == "true"
-
-
-def test_without_operators_only_kubernetes_is_needed():
-    found = render(values_of(CHART.parent / "values/small.yaml"))
-    assert not [key for key, manifest in found.items() if manifest["apiVersion"].startswith(OPERATORS)]
-    for component in ("api", "worker"):
-        assert found["Deployment", f"ancestral-{component}"]["spec"]["replicas"] == 1
 
 
 def test_monitors_select_what_serves_metrics():

@@ -142,22 +142,3 @@ def test_datasets_and_dask_take_it_as_it_is(tmp_path):
     datasets = pytest.importorskip("datasets")
     rows = datasets.Dataset.from_dict(frame.to_dict("list"))
     assert rows.map(mapper, batched=True, batch_size=2, cache_file_name=str(tmp_path / "a"))["sha256"] == alone
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_ray_data_takes_it_as_it_is():
-    ray = pytest.importorskip("ray")
-    pytest.importorskip("pandas")
-    alone = Mapper("pixelcnn-digits", seed=5)({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]})
-    ray.init(num_cpus=4, log_to_driver=False)
-    try:
-        rows = ray.data.from_arrow(pa.table({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]}))
-        for form in ("pyarrow", "numpy", "pandas"):
-            options = {"fn_constructor_args": ("pixelcnn-digits",), "fn_constructor_kwargs": {"seed": 5}}
-            made = rows.map_batches(Mapper, **options, batch_size=2, batch_format=form, concurrency=1)
-            assert {row["key"]: row["sha256"] for row in made.take_all()} == dict(
-                zip(alone["key"], alone["sha256"], strict=True)
-            )
-    finally:
-        ray.shutdown()

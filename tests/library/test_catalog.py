@@ -1,7 +1,6 @@
 """The catalogue: aliases, mixed voices, seeds that are texts, proposals, classifiers, hostile folders."""
 
 import hashlib
-import inspect
 import json
 import os
 import re
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import GimpPaletteFile
 
-import ancestral
 from ancestral.catalog import palettes
 from ancestral.catalog.catalog import (
     BUNDLED,
@@ -213,20 +211,6 @@ def test_what_is_proposed(models, written, proposed):
     assert ("(class)" in caught.value.message or "(subclass)" in caught.value.message) == (model == "emoji")
 
 
-def test_without_anything_near_all_classes_are_listed(models):
-    with pytest.raises(InvalidRequest, match="it has 0, 1, 2"):
-        models["digits"].labels("wxyz", "prompt")
-
-
-def test_every_shipped_synonym_leads_to_a_class_and_is_none(bundled):
-    for model in bundled.values():
-        names = [value for values in model.spec.conditions for value in values]
-        assert bool(model.entry.synonyms) == bool(names)
-        for word, meant in model.entry.synonyms.items():
-            assert set(meant) <= set(names)
-            assert word not in {name.casefold() for name in names}
-
-
 ALL = {"rows": ["1"], "animations": {"count": ["{row}", "{row}0"]}, "frames_per_second": 1}
 
 
@@ -276,15 +260,6 @@ def test_a_bundled_classifier_sees_what_the_previews_were_asked_to_show(model):
 
 
 FITTING = ClassifierSpec(**shared_fields(SPEC), layers=1, features=2, code=3)
-
-
-def test_a_model_knows_whether_it_has_a_classifier(tmp_path):
-    write_picture_model(tmp_path / "rgb", SPEC)
-    plain = load_catalog(models_of(tmp_path)).image_model("rgb", "image_generation")
-    assert "image_classification" not in plain.capabilities
-    write(tmp_path / "rgb" / "classifier", FITTING)
-    model = load_catalog(models_of(tmp_path)).image_model("rgb", "image_classification")
-    assert load_models(models_of(tmp_path)).picture(model).classifier is not None
 
 
 @pytest.mark.parametrize(
@@ -436,27 +411,6 @@ def test_speaking_and_drawing_load_no_torch_and_no_server(tmp_path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def public_names():
-    """Every public name, and those of the public classes."""
-    found = list(ancestral.__all__)
-    for name in ("Model", "Voice", "Speech", "Picture", "Pictures", "Server"):
-        kind = getattr(ancestral, name)
-        found += [f"{name}.{member}" for member in vars(kind) if not member.startswith("_")]
-    return found
-
-
-@pytest.mark.parametrize("name", public_names())
-def test_every_public_name_is_documented(name):
-    assert f"`{name.rpartition('.')[2]}" in (ROOT / "docs/library.md").read_text()
-    owner, _, member = name.partition(".")
-    thing = inspect.getattr_static(getattr(ancestral, owner), member) if member else getattr(ancestral, owner)
-    assert inspect.getdoc(thing), name
-
-
-def test_types_are_shipped():
-    assert Path(ancestral.__file__).with_name("py.typed").exists()
-
-
 def test_the_notebook_runs(tmp_path):
     notebook = json.loads((ROOT / "docs/notebook.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
@@ -528,18 +482,6 @@ def test_hostile_files_are_refused(data, message, tmp_path):
 def test_others_are_refused(palette, message):
     with pytest.raises(InvalidRequest, match=message):
         palettes.check_palette(palette)
-
-
-def test_the_named_ones():
-    assert {name: len(colours) for name, colours in palettes.PALETTES.items()} == {
-        "1-bit": 2, "game-boy": 4, "pico-8": 16, "db16": 16, "db32": 32,
-    }  # fmt: skip
-    for name, colours in palettes.PALETTES.items():
-        assert palettes.check_palette(name) == name
-        assert palettes.check_palette(colours) == colours
-        assert np.array_equal(
-            palettes.nearest(palettes.colours_of(name), palettes.colours_of(name)), np.arange(len(colours))
-        )
 
 
 def test_what_is_written_is_read_by_others_and_here():

@@ -72,22 +72,13 @@ def test_words_and_phonemes_are_in_order(speech):
         assert edges[-1] < speech.duration
 
 
-def test_words_know_where_they_were_written(model):
-    speech = model.voice("joe").speak("5-10 km/h, [pause:1s] e.g. this.")
-    assert speech.text == "5-10 km/h,  e.g. this."
-    assert [(word.text, speech.text[slice(*word.span)]) for word in speech.words] == [
-        ("five", "5"), ("to", "-"), ("ten", "10 km/h"), ("kilometers", "10 km/h"), ("per", "10 km/h"),
-        ("hour", "10 km/h"), ("for", "e.g."), ("example", "e.g."), ("this", "this"),
-    ]  # fmt: skip
-
-
 def test_equal_seeds_give_equal_sound_and_drawn_ones_are_told(model):
     drawn = model.voice("heart").speak("No.")
     again = model.voice("heart").speak("No.", seed=drawn.seed)
     assert np.array_equal(drawn.samples, again.samples)
 
 
-@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+@pytest.mark.parametrize("suffix", [".flac"])
 def test_save_writes_the_format_of_the_suffix(speech, tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     speech.save(path)
@@ -189,25 +180,6 @@ def test_files_have_24_khz_and_at_16_the_samples_of_the_network(many):
     assert np.array_equal(wave, to_int16(speech.samples))
 
 
-def test_each_voice_of_a_text_has_its_own_band(many):
-    turns = ["siwis", "george"]
-    both = many.voice("siwis").speak("Assez. [voice:george] Guess.", seed=3)
-    whole, _ = soundfile.read(io.BytesIO(both.encode("wav")), dtype="int16")
-    made, rate = [], 0
-    for index, (voice, text) in enumerate(zip(turns, ["Assez.", "Guess."], strict=True)):
-        alone = many.voice(voice).speak(text, seed=part_seed(3, index))
-        wave, rate = soundfile.read(io.BytesIO(alone.encode("wav")), dtype="float32")
-        power = np.abs(np.fft.rfft(wave)) ** 2
-        hertz = np.fft.rfftfreq(len(wave), 1 / rate)
-        made.append((len(wave), power[hertz > 10000].sum() / power[hertz < 8000].sum()))
-    start = made[0][0]
-    for (length, share), at in zip(made, (0, start), strict=True):
-        power = np.abs(np.fft.rfft(whole[at : at + length].astype(float))) ** 2
-        hertz = np.fft.rfftfreq(length, 1 / rate)
-        assert power[hertz > 10000].sum() / power[hertz < 8000].sum() == pytest.approx(share, rel=0.3)
-    assert made[0][1] > 10 * made[1][1], "siwis hisses, george does not"
-
-
 def test_the_contrast_of_a_voice_sharpens_what_its_acoustic_model_predicts(many):
     sampler, said, frames = many.speech_sampler, many.voice("emma").utterance("Yes."), []
     for contrast in (0.0, 0.5):
@@ -224,13 +196,6 @@ def test_the_language_of_a_text_is_that_of_its_first_voice(many):
     document = '<speak>Three <voice name="siwis">trois <lang xml:lang="en">three</lang></voice></speak>'
     said = many.voice("heart").utterance(document, input_format="ssml")
     assert [word.text for s in said.sentences for word in s.words] == ["three", "trois", "three"]
-
-
-def test_prosody_goes_on_in_another_voice(many):
-    document = '<speak>A <prosody rate="50%">b <voice name="joe">c</voice> d</prosody> e</speak>'
-    said = many.voice("heart").utterance(document, input_format="ssml")
-    assert [sentence.words[0].control.rate for sentence in said.sentences[:3]] == [1.0, 0.5, 0.5]
-    assert [word.control.rate for word in said.sentences[-1].words] == [0.5, 1.0]
 
 
 def test_silence_between_two_voices_is_kept_and_marks_alone_are_not_said(many):
@@ -270,24 +235,11 @@ def test_draw_is_the_first_of_draw_many(digits):
     assert [picture.seed for picture in pictures[1:]] == [pictures[1].seed, pictures[-1].seed]
 
 
-def test_rows_are_counted_while_they_are_sampled(digits):
-    pictures = digits.draw_many("any", 2, seed=1)
-    assert list(pictures.rows()) == list(range(1, 29))
-    assert list(pictures.rows()) == []
-
-
 def test_bits_are_those_of_the_score(digits):
     picture = digits.draw("3", seed=2)
     assert digits.score(picture, "3") == digits.score(picture.image, "3")
     assert picture.bits * math.log(2) == pytest.approx(digits.score(picture.image, "3")["nats"], abs=0.01)
     assert picture.bits < digits.score(picture.image, "8")["nats"] / math.log(2)
-
-
-def test_attributes_are_asked_for_or_drawn(sprites):
-    elf = sprites.draw("elf, robe", seed=7)
-    assert (elf.attributes["species"], elf.attributes["garment"]) == ("elf", "robe")
-    assert elf.attributes.keys() == sprites.attributes.keys()
-    assert elf.image.mode == "RGBA"
 
 
 def test_files_say_what_made_them_and_jpeg_is_opaque(sprites, tmp_path):
@@ -303,14 +255,6 @@ def test_files_say_what_made_them_and_jpeg_is_opaque(sprites, tmp_path):
     assert np.median(clear) == 255, "transparent becomes white, but for JPEG's ringing around what is drawn"
     with pytest.raises(ancestral.InvalidRequest):
         elf.save(tmp_path / "elf.gif")
-
-
-def test_a_sheet_has_an_atlas(sprites, tmp_path):
-    sprites.draw_many("dwarf", 4, seed=1).save_sheet(tmp_path / "s.png", columns=2, scale=2)
-    with Image.open(tmp_path / "s.png") as image:
-        assert image.size == (128, 128)
-    atlas = json.loads((tmp_path / "s.json").read_text())
-    assert [sprite["attributes"]["species"] for sprite in atlas["frames"].values()] == ["dwarf"] * 4
 
 
 def test_complete_keeps_the_first_rows(digits, tmp_path):

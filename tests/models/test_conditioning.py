@@ -26,7 +26,7 @@ from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.wavenet import Conditioner
 from ancestral.models.spec import MAX_LABEL_ROWS
 from ancestral.models.tensors import random_tensors
-from tests.models.random_models import PALETTE, ROWS, SMALL_SPEC, SPECS, TINY_SPECS, random_checkpoint, tiny_autoencoder
+from tests.models.random_models import PALETTE, ROWS, SMALL_SPEC, SPECS, TINY_SPECS, random_checkpoint
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = random_checkpoint(SPEC).tensors
@@ -34,13 +34,6 @@ TENSORS = random_checkpoint(SPEC).tensors
 
 def frames(count, channels=SPEC.local_channels):
     return np.random.default_rng(count).standard_normal((count, channels), np.float32)
-
-
-def test_the_edges_are_repeated():
-    given, margin = frames(4), SPEC.conditioner_layers
-    padded = padded_frames(SPEC, given)
-    assert padded.dtype == np.float32
-    assert np.array_equal(padded, given[np.clip(np.arange(-margin, 4 + margin), 0, 3)])
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 100])
@@ -193,24 +186,6 @@ def test_numpy_equals_torch(kind):
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
     assert np.abs(mine[0] - mine[1:]).max(axis=1).min() > 1e-3, "pictures differ, and so do their vectors"
     assert np.allclose(np.linalg.norm(mine, axis=1), 1.0, atol=1e-6) == spec.normalised
-
-
-def test_every_pixel_changes_the_vector():
-    spec = encoder(**KINDS[0], normalised=False)
-    tensors, (image,) = random_tensors(tensor_table(spec)), pictures(spec, 1)
-    plain = encode(spec, tensors, image)
-    for row, column in np.ndindex(spec.height, spec.width):
-        changed = image.copy()
-        changed[row, column] ^= 1
-        assert not np.array_equal(encode(spec, tensors, changed), plain), (row, column)
-
-
-@pytest.mark.parametrize("conditioning", ["class", "location"])
-def test_a_vector_of_length_1_meets_weights_that_begin_as_large_as_if_its_numbers_were_1(conditioning):
-    name = "vertical_condition" if conditioning == "class" else "conditioner.map"
-    plain = tiny_autoencoder(1, conditioning=conditioning)
-    short = tensor_table(dataclasses.replace(plain, normalised=True))
-    assert short[name].std == pytest.approx(tensor_table(plain)[name].std * plain.condition_channels**0.5)
 
 
 ATTRIBUTES = (("side", ("left", "right")), ("colour", ("red", "green", "blue", "white", "grey")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -16,7 +15,6 @@ from ancestral.models.arithmetic import exp, product, sigmoid, silu
 from ancestral.models.categorical import uniforms
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.kernels.shared import ByteMatrix
-from ancestral.models.kernels.wavenet_layout import aligned
 from ancestral.models.native import INTEGER, Function, array
 from tests.models.engines.support import exact_scores
 from tests.models.instructions import EVERY_VARIANT, each_variant, force
@@ -78,14 +76,6 @@ def test_sizes_that_divide_by_nothing_are_near_the_oracle():
         (symbols,) = engine.step([engine.open(request)], 60)
         rounded = engine.score(symbols, request.frames, request.speaker)
         assert 0.0 < np.abs(rounded - exact_scores(checkpoint, request, symbols)).mean() < 0.1
-
-
-@pytest.mark.parametrize(("size", "bytes_of_a_page"), [(16_480, 64), (400_000, 2 << 20), (2_000_000, 2 << 20)])
-def test_arrays_begin_on_a_line_and_large_ones_on_a_huge_page(size, bytes_of_a_page):
-    weights = np.random.default_rng(0).standard_normal(size, np.float32)
-    copy = aligned(weights)
-    assert copy.ctypes.data % bytes_of_a_page == 0
-    assert np.array_equal(copy, weights)
 
 
 @pytest.mark.parametrize("count", [1, 4, 9])
@@ -225,20 +215,3 @@ def test_a_library_is_compiled_once_for_its_sources(copied, monkeypatch):
             native_build.build(["portable"])
         assert first.exists() == bool(failure), "what is there stays until there is a new one"
     assert [*copied.glob("lib/*.so")] == [native_build.path("portable")]
-
-
-def test_without_a_compiler_it_says_what_to_install(copied, monkeypatch):
-    monkeypatch.setattr(native_build, "compiler", lambda: None)
-    with pytest.raises(RuntimeError, match="install gcc or clang, or the Python package ziglang"):
-        native_build.build(["portable"])
-
-
-def test_the_compiler_is_that_of_the_environment_then_the_systems_then_zig(monkeypatch):
-    monkeypatch.setenv("CC", "clang -m64")
-    assert native_build.compiler() == ["clang", "-m64"]
-    monkeypatch.delenv("CC")
-    monkeypatch.setattr(shutil, "which", {"gcc": "/bin/gcc"}.get)
-    assert native_build.compiler() == ["/bin/gcc"]
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(native_build.importlib.util, "find_spec", lambda name: name == "ziglang" or None)
-    assert native_build.compiler() == [sys.executable, "-m", "ziglang", "cc"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import re
 import sys
@@ -18,8 +17,6 @@ import soundfile
 from PIL import Image
 
 from ancestral import models
-from ancestral.catalog.catalog import CatalogConfig, load_catalog
-from ancestral.service.api.routes.models import describe_model
 from tests.paths import ROOT
 from tests.service.doc_examples import Example, differences, examples_of, run_examples
 from tests.service.servers import Serve, Server
@@ -177,30 +174,3 @@ def tone() -> bytes:
     file = io.BytesIO()
     soundfile.write(file, 0.3 * np.sin(np.arange(1600) / 3), 16000, format="WAV", subtype="PCM_16")
     return file.getvalue()
-
-
-def test_the_models_are_described_as_they_are() -> None:
-    """The example of a model, but for what changes with its weights; and the list of capabilities."""
-    catalog = load_catalog(CatalogConfig())
-    shown = next(json.loads(one.shown) for one in EXAMPLES if "/v1/models/wavenet-multilingual\n" in one.code)
-    real = describe_model(catalog, catalog.model("wavenet-multilingual")).model_dump(exclude_none=True)
-    changing = ("sha256", "created", "description")
-    assert {name: shown[name] for name in shown if name not in changing} == {
-        name: real[name] for name in real if name not in changing
-    }
-    listed = re.search(r"possible\s`capabilities` are (.*?)\.\n", DOCUMENT.read_text(), re.DOTALL)
-    assert listed is not None
-    assert set(re.findall(r"`(\w+)`", listed[1])) == {
-        one for model in catalog.models.values() for one in model.capabilities
-    }
-
-
-def test_every_link_leads_somewhere() -> None:
-    text = DOCUMENT.read_text()
-    titles = [title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
-    anchors = {re.sub(r"[^\w-]", "", title) for title in titles}
-    for name, anchor in re.findall(r"\]\(([\w./]*)#?([\w-]*)\)", text):
-        if name:
-            assert (DOCUMENT.parent / name).exists(), name
-        else:
-            assert anchor in anchors, anchor

@@ -15,12 +15,10 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from PIL import Image
 
-from ancestral.codecs.decoding import decode_upload
 from ancestral.errors import InvalidRequest
 from ancestral.provenance import c2pa
 from tests.library.provenance import support
@@ -119,28 +117,12 @@ def test_the_tags_of_a_file_are_kept(signer, plain):
     assert _picture(c2pa.sign(plain["png"], "image/png", support.CLAIM, signer)).info["recipe"] == "{}"
 
 
-@pytest.mark.parametrize("form", support.SOUNDS)
-def test_a_signed_file_can_be_uploaded_again(form, signer, plain):
-    signed = c2pa.sign(plain[form], support.media_type(form), support.CLAIM, signer)
-    before, after = (
-        decode_upload(data, sample_rate=support.RATE, max_seconds=10, param="file") for data in (plain[form], signed)
-    )
-    assert np.array_equal(before, after)
-
-
 def test_a_signature_is_trusted_by_who_trusts_its_issuer_and_by_nobody_else(signer, tmp_path, plain):
     other = support.trial_signer(tmp_path, "Other")
     signed = c2pa.sign(plain["png"], "image/png", support.CLAIM, signer)
     for trusted, wanted in ((signer.chain, True), (other.chain, False), ("", False)):
         report = report_of(signed, "image/png", trusted=trusted)
         assert (report.valid, report.trusted) == (True, wanted)
-
-
-def test_two_signatures_of_one_file_differ_and_both_are_valid(signer, plain):
-    first, second = (c2pa.sign(plain["png"], "image/png", support.CLAIM, signer) for _ in range(2))
-    assert first != second
-    reports = [c2pa.read(data, "image/png") for data in (first, second)]
-    assert all(report is not None and report.valid for report in reports)
 
 
 def test_the_manifest_of_an_upload_is_kept(signer, tmp_path, plain):
@@ -152,17 +134,6 @@ def test_the_manifest_of_an_upload_is_kept(signer, tmp_path, plain):
         report = report_of(c2pa.sign(plain[form], support.media_type(form), claim, signer), support.media_type(form))
         assert (report.valid, report.source, report.ingredients) == (True, c2pa.COMPOSITE, ["upload"])
         assert (report.signer, report.recipe) == ("Tester", {"seed": 1})
-
-
-def test_an_altered_upload_is_kept_as_what_it_is(signer, plain):
-    signed = bytearray(c2pa.sign(plain["png"], "image/png", support.CLAIM, signer))
-    signed[signed.index(b"IDAT") + 20] ^= 1
-    ingredient = c2pa.ingredient_of(bytes(signed), "image")
-    report = report_of(
-        c2pa.sign(plain["webp"], "image/webp", c2pa.Claim({}, ingredient=ingredient), signer), "image/webp"
-    )
-    assert report.ingredients == ["upload"]
-    assert report.valid
 
 
 def test_c2pa_is_only_needed_to_sign_and_to_read():
@@ -377,21 +348,6 @@ def test_a_chunk_that_declares_4_gb_is_refused(form, name, order, signed):
         c2pa.read(data[:at] + struct.pack(order, 0xFFFFFFFF) + data[at + 4 :], support.media_type(form))
 
 
-def test_a_file_of_another_kind_than_it_says_is_read_as_what_it_is(signed):
-    report = report_of(signed["png"], "audio/wav")
-    assert report.valid
-
-
-def test_nothing_is_written(signed, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for form in INSIDE:
-        c2pa.read(signed[form], support.media_type(form))
-        c2pa.ingredient_of(signed[form], "file")
-    assert list(tmp_path.iterdir()) == []
-
-
 def _valid(data, form):
     try:
         report = c2pa.read(data, support.media_type(form))
@@ -411,16 +367,6 @@ def test_a_chain_for_trials_has_a_private_key_file_and_names_its_owner(tmp_path)
     with pytest.raises(FileExistsError, match=r"key\.pem exists"):
         c2pa.make_trial_chain(tmp_path / "keys", "Another")
     assert c2pa.load_signer(*paths) == signer
-
-
-def test_a_key_may_be_in_the_older_format_of_openssl(tmp_path):
-    cert, path = c2pa.make_trial_chain(tmp_path, "Tester")
-    key = serialization.load_pem_private_key(path.read_bytes(), None)
-    path.write_bytes(
-        key.private_bytes(support.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
-    )
-    assert path.read_text().startswith("-----BEGIN EC PRIVATE KEY-----")
-    assert c2pa.load_signer(cert, path).name == "Tester"
 
 
 P256, P384 = (ec.generate_private_key(curve()) for curve in (ec.SECP256R1, ec.SECP384R1))

@@ -24,7 +24,6 @@ from ancestral.models.engines.images.onnx import OnnxImageEngine
 from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.pixelcnn import PixelCNNLayout
 from ancestral.models.networks.image import draw, sampling_order, sub_pixel_logits
 from ancestral.models.scheduler import End, Scheduler
 from ancestral.training.data.images import kept_pixels
@@ -174,13 +173,6 @@ def test_whole_pictures_equal_the_oracles_and_keep_what_is_kept(make, spec):
             assert np.array_equal(picture[request.edit.kept], request.edit.picture[request.edit.kept])
     if spec.conditions:
         assert not np.array_equal(mine, engine.draw([replace(r, guidance=1.0, unconditional=None) for r in wanted]))
-
-
-@pytest.mark.slow
-@pairs(native={name: spec for name, spec in toys.RNN_SPECS.items() if spec.channels > 1 and name not in IN_COLOUR})
-def test_whole_pictures_of_pixelrnns_in_colour_equal_the_oracles(make, spec):
-    engine = make(toys.checkpoint_of(spec))
-    np.testing.assert_array_equal(engine.draw(requests(engine, 3)), drawn_by_oracle(spec, 3))
 
 
 @pairs(native=toys.SPECS | toys.RNN_SPECS | INT8, onnx=toys.SPECS, torch=TORCH, int8=INT8)
@@ -396,14 +388,6 @@ def test_labels_and_images_that_do_not_fit_are_refused():
         engine.score(np.zeros((1, 7, 9, 3), np.uint8))
 
 
-def test_a_vector_is_asked_for_in_the_place_of_an_index():
-    checkpoint = toys.checkpoint_of(toys.SPECS["gated, RGB, class and style"])
-    engine, rows = NativeImageEngine(checkpoint), checkpoint.tensors["conditioner.embedding"]
-    cow, any_style = rows[2], rows[-1]
-    assert np.array_equal(engine.embed_labels([cow, 1]), engine.embed_labels([2, 1]))
-    assert np.array_equal(engine.embed_labels([cow / 2, None]), cow / 2 + any_style)
-
-
 def test_an_engine_encodes_as_the_network_does(make):
     checkpoint = toys.checkpoint_of(toys.SPECS["autoencoder, grey, class"])
     engine, pictures = make(checkpoint), toys.pictures_of(checkpoint.spec, 3)
@@ -411,23 +395,6 @@ def test_an_engine_encodes_as_the_network_does(make):
     np.testing.assert_allclose([engine.encode(picture) for picture in pictures], exact.numpy(), atol=1e-5)
     with pytest.raises(RequestError, match=r"^picture: \[6, 9, 1\] is not that of the model"):
         engine.encode(pictures[0, 1:])
-
-
-def test_a_row_takes_fewer_calls_of_the_network_than_it_has_symbols():
-    """Whole rows at once: never more than one call a symbol and one to see that nothing changes."""
-    engine = MAKERS["onnx"](toys.checkpoint_of(PLAIN))
-    pictures = [engine.open(replace(r, guidance=1.0, unconditional=None)) for r in requests(engine, 4)]
-    engine.step(pictures, PLAIN.height)
-    for picture in pictures:
-        assert 2 * PLAIN.height <= picture.evaluations <= PLAIN.height * (PLAIN.width * PLAIN.channels + 1)
-        assert picture.evaluations < PLAIN.dims / 4
-
-
-def test_the_oracle_may_stop_early():
-    model = toys.oracle(toys.checkpoint_of(toys.SPECS["gated, RGB, none"]))
-    whole, begun = draw(model, None, [1]), draw(model, None, [1], count=40)
-    assert np.array_equal(begun.reshape(-1)[:40], whole.reshape(-1)[:40])
-    assert not begun.reshape(-1)[40:].any()
 
 
 @random_models.each_of({name: spec for name, spec in INT8.items() if "edits" not in name})
@@ -463,18 +430,6 @@ def test_all_instructions_give_the_same_pictures_likelihoods_and_intervals(spec,
             np.testing.assert_array_equal(one, another)
 
 
-def test_logits_of_many_shades_in_colour_have_a_second_byte(monkeypatch):
-    checkpoint = toys.checkpoint_of(SAME["RGB, 256 levels"])
-    images, losses = toys.pictures_of(checkpoint.spec, 4), []
-    single = MAKERS["native"](checkpoint)
-    h = np.stack([single.embed_labels([0, 0])] * 4)
-    exact = single.score(images, h)
-    losses.append(np.abs(MAKERS["int8"](checkpoint).score(images, h) - exact).mean())
-    monkeypatch.setattr(PixelCNNLayout, "fine", False)
-    losses.append(np.abs(MAKERS["int8"](checkpoint).score(images, h) - exact).mean())
-    assert losses[0] < 0.95 * losses[1]
-
-
 def test_one_function_loads_every_engine(caplog):
     image, speech = toys.checkpoint_of(PLAIN), toys.random_checkpoint(toys.TINY_SPECS["conditional"])
     for name in ("auto", "native"):
@@ -490,14 +445,6 @@ def test_one_function_loads_every_engine(caplog):
     for name, message in (("fast", "engine: 'fast' is none of auto"), ("cuda", "engine: 'cuda'")):
         with pytest.raises(ValueError, match=message):
             load_engine(name, speech)
-
-
-def test_what_was_asked_for_of_a_sheet_is_rounded_up_to_rows(make):
-    engine = BatchEngine(make(toys.checkpoint_of(PLAIN)))
-    row = 3 * PLAIN.width * PLAIN.channels
-    for samples, rows in ((1, 1), (row, 1), (row + 1, 2), (3 * row - 1, 3)):
-        opened = engine.open(sheet(engine, 3))
-        assert (len(engine.step([opened], samples)[0]), opened.position) == (rows * row, rows * row)
 
 
 def test_given_rows_of_a_sheet_come_first_and_are_kept(make):

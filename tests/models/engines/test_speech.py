@@ -5,22 +5,20 @@ the engine's symbols, so that every single one counts. Single precision moves a 
 symbol whose noise falls that near to a boundary of the cumulative distribution: about one in 25 000.
 """
 
-import dataclasses
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ancestral.models.acoustic import AcousticModel
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.shaping import LIMIT, ORDER, MelCorrection, decode_excitation, predictor
-from ancestral.models.checkpoint import CheckpointError, load, mean_of
+from ancestral.models.checkpoint import load, mean_of
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError, RequestError
-from ancestral.models.engines.onnx import Blocks, open_session
+from ancestral.models.engines.onnx import Blocks
 from ancestral.models.engines.speech.engine import StreamRequest, SynthesisEngine, VoicesEngine, check_request
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
@@ -332,14 +330,6 @@ def test_a_mix_samples_as_a_speaker_of_that_vector(engine):
     np.testing.assert_array_equal(one, same)
 
 
-@pytest.mark.slow
-def test_sixteen_streams_of_the_size_that_serves_equal_their_solo_runs():
-    engine, wanted = NativeEngine(toys.random_checkpoint(toys.SMALL_SPEC)), toys.requests(toys.SMALL_SPEC, 16, 1600)
-    together = engine.step([engine.open(request) for request in wanted], 1600)
-    for request, symbols in zip(wanted, together, strict=True):
-        np.testing.assert_array_equal(symbols, solo(engine, request))
-
-
 @pytest.mark.parametrize("spec", [toys.SMALL_SPEC, replace(CONDITIONAL, residual_channels=40, skip_channels=200)])
 def test_all_instructions_give_the_same_symbols_and_scores(spec, monkeypatch):
     """Alone, in twos and in fours."""
@@ -525,37 +515,3 @@ def test_graphs_that_cannot_be_used_are_refused(copy, damage, message):
     damage(copy / "chunk.onnx")
     with pytest.raises(EngineError, match=message):
         OnnxEngine(load(copy))
-
-
-@dataclass(frozen=True)
-class _LaterSpec(WaveNetSpec):
-    more: int = 0
-
-
-def test_graphs_stay_valid_when_a_later_version_of_a_spec_has_another_field(copy):
-    checkpoint = load(copy)
-    fields = {f.name: getattr(checkpoint.spec, f.name) for f in dataclasses.fields(checkpoint.spec)}
-    OnnxEngine(replace(checkpoint, spec=_LaterSpec(**fields)))
-    with pytest.raises(EngineError, match="was exported from other weights, or by another version"):
-        OnnxEngine(replace(checkpoint, spec=_LaterSpec(**fields, more=1)))
-
-
-def test_a_model_that_draws_is_refused():
-    with pytest.raises(CheckpointError, match=r"^kind: expected 'wavenet', found 'pixelcnn'"):
-        OnnxEngine(toys.checkpoint_of(toys.SPECS["gated, grey, none"]))
-
-
-def test_cuda_that_is_not_there_is_explained(copy, tmp_path, monkeypatch):
-    try:
-        open_session(load(copy), "chunk", "onnx-cuda")
-        pytest.skip("CUDA runs here")
-    except EngineError:
-        pass
-    with pytest.raises(EngineError, match=r"^onnx-cuda: "):
-        load_engine("onnx-cuda", load(copy))
-    for name in ("onnxruntime", "onnxruntime_gpu"):
-        (tmp_path / f"{name}-1.20.0.dist-info").mkdir()
-        (tmp_path / f"{name}-1.20.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(EngineError, match="both onnxruntime and onnxruntime-gpu are installed"):
-        load_engine("onnx-cuda", load(copy))

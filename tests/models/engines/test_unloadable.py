@@ -10,7 +10,6 @@ from ancestral.models.engines.base import LazyResource
 from ancestral.models.engines.images.engine import BatchEngine, ImageStreamRequest
 from ancestral.models.engines.images.onnx import OnnxImageEngine
 from ancestral.models.engines.onnx import Blocks, Chunks
-from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from tests.models.random_models import SPECS, TINY_SPECS, checkpoint_of, exported, random_checkpoint, requests
 
@@ -34,19 +33,6 @@ def test_it_is_there_at_once_stays_while_it_is_used_and_is_made_again_when_neede
     with resident.use() as second:
         assert made == [first, second]
     assert resident.loaded
-
-
-def test_what_cannot_be_made_again_says_why():
-    def make():
-        return 1 // next(divisors)
-
-    divisors = iter([1, 0, 1])
-    resident = LazyResource(make)
-    resident.drop(0.0)
-    with pytest.raises(ZeroDivisionError), resident.use():
-        raise AssertionError("there is nothing to use")
-    with resident.use() as value:
-        assert value == 1
 
 
 @pytest.mark.parametrize("runner", [Chunks, Blocks])
@@ -109,9 +95,3 @@ def test_what_is_sampling_is_not_taken_away():
     for thread in threads:
         thread.join()
     assert [np.concatenate(pieces).tolist() for pieces in heard] == [symbols.tolist() for symbols in alone]
-
-
-def test_an_engine_without_graphs_keeps_what_it_has():
-    engine = NativeEngine(random_checkpoint(next(iter(TINY_SPECS.values()))))
-    assert not engine.unload(0.0)
-    assert engine.loaded

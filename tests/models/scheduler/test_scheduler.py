@@ -233,13 +233,6 @@ def test_streams_follow_each_other_and_may_come_late(scheduler):
         np.testing.assert_array_equal(sink.symbols(index), solo(made, one))
 
 
-def test_a_slot_without_streams_completes(scheduler):
-    sink = Sink()
-    speak(scheduler, engine(), sink, realtime=False)
-    assert sink.wait() is End.COMPLETED
-    assert len(sink.chunks) == 1
-
-
 def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
     made, took = engine(), []
     now = [5.0]
@@ -321,13 +314,6 @@ def test_what_is_asked_of_a_slot_after_its_end_has_no_effect(scheduler, made):
     assert ends[0] is End.COMPLETED
 
 
-def test_a_stream_after_the_last_is_a_mistake():
-    with closing(Scheduler(1)) as scheduler, held(scheduler):
-        slot = speak(scheduler, engine(), Sink(), request(30))
-        with pytest.raises(AssertionError, match="a stream after finish"):
-            slot.feed(engine().open(request(30)))
-
-
 def test_closing_cancels_what_is_open_and_ends_the_threads():
     made, before = engine(), samplers()  # servers in threads of this process have some, too
     scheduler = Scheduler(3)
@@ -400,34 +386,6 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called(scheduler):
     assert asked == ["engine", "sink"]
 
 
-def test_figures_count_calls_lanes_and_symbols():
-    made = engine()
-    now = [0.0]
-
-    def tick():
-        now[0] += 1.0
-        return now[0]
-
-    with closing(Scheduler(1, clock=tick)) as scheduler:
-        before = scheduler.figures()
-        assert (before.running, before.waiting, before.calls, before.busy_seconds) == (0, 0, 0, 0.0)
-        sinks = [Sink() for _ in range(5)]
-        with held(scheduler):
-            held_at = scheduler.figures()
-            assert held_at.running == 1
-            for number, sink in enumerate(sinks):
-                speak(scheduler, made, sink, request(20, seed=number), realtime=False)
-            assert scheduler.figures().running == 6
-        for sink in sinks:
-            sink.wait()
-        with held(scheduler):
-            after = scheduler.figures()
-        assert (after.running, after.waiting) == (1, 0)
-        # The holder's call, four together, the fifth; the second holder's is still going on.
-        assert (after.calls, after.lanes, after.symbols) == (3, 6, 5 * 20 + 2)
-        assert after.busy_seconds > 0.0
-
-
 class Torn(NativeEngine):
     """Breaks off after the first stream of several."""
 
@@ -486,20 +444,6 @@ def test_a_sink_that_raises_ends_its_slot_and_hears_of_it(scheduler, made):
     np.testing.assert_array_equal(good.symbols(), solo(made, request(200)))
 
 
-def test_a_sink_that_cannot_even_take_its_failure_is_logged(scheduler, made, caplog):
-
-    def broken(chunk):
-        raise OSError("gone")
-
-    slot = speak(scheduler, made, broken, request(200), finish=False)
-    after = Sink()
-    speak(scheduler, made, after, request(200))
-    assert after.wait() is End.COMPLETED
-    with held(scheduler):
-        assert slot.ended
-    assert "a sink failed at its last chunk" in caplog.text
-
-
 def test_a_stream_that_cannot_be_sampled_fails_without_its_company(scheduler):
     made, other = engine(), engine()
     sinks = [Sink() for _ in range(3)]
@@ -531,18 +475,6 @@ def test_a_snapshot_that_fails_ends_the_slot():
         speak(scheduler, made, sink, request(200))
         assert sink.wait() is End.FAILED
     assert str(sink.error) == "no snapshot"
-
-
-def test_a_cancel_that_cannot_be_reported_fails_its_slot():
-    def report(seconds):
-        raise OSError("no metrics")
-
-    with closing(Scheduler(1, on_cancel=report)) as scheduler:
-        sink = Sink()
-        slot = speak(scheduler, engine(), sink, request(200), limit=20)
-        sink.wait_for(20)
-        slot.cancel()
-        assert sink.wait() is End.FAILED
 
 
 NOTHING = np.empty(0, np.uint8)

@@ -18,18 +18,14 @@ from ancestral.models.acoustic import (
     align,
     frame_positions,
 )
-from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, harmonic_ripple
 from ancestral.models.audio.shaping import decode_excitation, predictor
-from ancestral.models.checkpoint import CheckpointError, load
+from ancestral.models.checkpoint import load
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.shared import ByteMatrix
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.spec import FeatureSpec
-from ancestral.models.tensors import shapes
 from ancestral.models.text import PHONEMES, Sentence, Word, acoustic, parse_text, phonemize
 from ancestral.models.text.phonemes import Control, is_pause
 from tests.models.random_models import ZOO
@@ -74,12 +70,6 @@ def sentences():
     return [phonemize(text)[0] for text in TEXTS]
 
 
-def timed(model, voice, *pitch):
-    """The first sentence with five frames for each phoneme."""
-    sentence = sentences()[0]
-    return model.predict_timed(sentence.phones, sentence.word_starts, np.full(len(sentence.phones), 5), voice, *pitch)
-
-
 def inputs(batch, speaker):
     """Padded as for training."""
     longest = max(len(s.phones) for s in batch)
@@ -122,11 +112,6 @@ def test_numpy_and_torch_agree(network, model, sentence, speaker):
     assert np.array_equal(both[1], model.timing(sentence, name))
 
 
-def test_voices_differ(model):
-    ann, bob = (timed(model, voice) for voice in SPEC.speakers)
-    assert np.abs(ann - bob).mean() > 0.05
-
-
 def test_company_does_not_change_a_sentence(network):
     batch = sentences()
     with torch.no_grad():
@@ -146,22 +131,6 @@ def test_company_does_not_change_a_sentence(network):
             cut = (frames[row, :real][None], places[row, :real][None], torch.tensor([1]), torch.ones(1, real, 1))
             more = (tensor[row, :real][None] for tensor in extra)
             torch.testing.assert_close(decoded[row, :real], network.decode(*cut, *more)[0], atol=1e-5, rtol=1e-5)
-
-
-def test_dropout_acts_in_training_only(network):
-    given = inputs(sentences(), 0)
-    with torch.no_grad():
-        assert torch.equal(network.encode(*given)[0], network.encode(*given)[0])
-        busy = AcousticNetwork(SPEC, dropout=0.5).train()
-        assert not torch.equal(busy.encode(*given)[0], busy.encode(*given)[0])
-
-
-def test_durations_do_not_bend_the_encoder(network):
-    encoded, durations = network.encode(*inputs(sentences(), 0))
-    assert encoded.requires_grad
-    gradients = torch.autograd.grad(durations.sum(), [network.phoneme, network.duration_out], allow_unused=True)
-    assert gradients[0] is None
-    assert gradients[1] is not None
 
 
 def test_pitch_in_semitones(pitched):
@@ -215,14 +184,6 @@ def test_intonation_scales_f0_around_its_mean():
     assert replace(SPEC, pitch_layers=4).pitch_dilations == (1, 2, 4, 8)
 
 
-def test_known_pitch_is_used_as_it_is(pitched):
-    count = len(timed(pitched, "ann"))
-    known = np.column_stack([np.linspace(-1, 1, count), np.arange(count) % 2]).astype(np.float32)
-    made, other = (timed(pitched, "ann", pitch) for pitch in (known, known + np.float32([0.3, 0.0])))
-    assert np.array_equal(made[:, -2:], known)
-    assert np.abs(other - made)[known[:, 1] > 0, :-2].mean() > 1e-3
-
-
 def test_speed_divides_durations(model):
     logarithms = np.log1p(np.linspace(8.0, 40.0, 30)).astype(np.float32)
     normal, slow, fast = (model.durations(logarithms, speed) for speed in (1.0, 0.5, 2.0))
@@ -260,17 +221,6 @@ def test_int8_changes_what_nobody_hears():
         assert (one[:, -1] == other[:, -1]).mean() > 0.98
 
 
-def test_matrices_that_int8_does_not_take_stay_as_they_are(model, tmp_path):
-    tensors = {name: model._weights[name] for name in shapes(tensor_table(model.spec))}
-    taken = {name.split(".")[-1]: ByteMatrix.takes(tensor) for name, tensor in tensors.items() if "decoder.0" in name}
-    assert (taken["taps"], taken["out"]) == (True, False)
-    checkpoint.save(tmp_path / "narrow", model.spec, tensors, "Random.")
-    rounded = AcousticModel(checkpoint.load(tmp_path / "narrow"), int8=True)
-    (words,) = phonemize(TEXTS[2])
-    one, other = (each.predict(words, "ann")[:, :-2] for each in (model, rounded))
-    assert 0.0 < np.abs(one - other).mean() < 0.1 * np.abs(one).mean()
-
-
 def test_positions():
     found = frame_positions(np.array([2, 0, 1, 30]))
     assert found.shape == (33, 3)
@@ -278,29 +228,6 @@ def test_positions():
     assert found[3] == pytest.approx([1 / 60, 0.0, 1.0])
     assert found[-1] == pytest.approx([59 / 60, 1.0, 0.0])
     assert found[3 + 10] == pytest.approx([10.5 / 30, 0.5, 19 / 20])
-
-
-def test_every_phoneme_has_a_vector_of_its_own(model):
-    counts = np.full(3, 6)
-    given = ((False, True, False), counts, "ann")
-    heard = {model.predict_timed(("sil", phoneme, "."), *given).tobytes() for phoneme in PHONEMES}
-    assert len(heard) == len(PHONEMES)
-    with pytest.raises(KeyError):
-        model.predict_timed(("sil", "XX", "."), *given)
-
-
-def test_shapes_of_the_checkpoint(network):
-    for spec in (SPEC, OLD, replace(SPEC, duration_layers=1, kernel_size=7, duration_kernel_size=5, decoder_layers=3)):
-        found = {name: tuple(tensor.shape) for name, tensor in AcousticNetwork(spec).state_dict().items()}
-        assert found == shapes(tensor_table(spec))
-
-
-def test_another_kind_of_checkpoint_is_refused(tmp_path):
-    spec = WaveNetSpec(layers=2, stacks=1, residual_channels=2, gate_channels=2, skip_channels=2, head_channels=2)
-    tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes(tensor_table(spec)).items()}
-    checkpoint.save(tmp_path / "wavenet", spec, tensors, "Zeros.")
-    with pytest.raises(CheckpointError, match="expected 'acoustic', found 'wavenet'"):
-        AcousticModel(checkpoint.load(tmp_path / "wavenet"))
 
 
 def test_a_clause_that_goes_on_is_what_it_is_before_another(model):
@@ -352,12 +279,6 @@ def test_a_pause_is_silent_and_the_words_around_it_are_those_beside_a_comma(ship
     assert np.isfinite(frames).all()
 
 
-def test_a_pause_alone_is_silence(shipped):
-    frames = shipped.predict(one("[pause:1s]"), "heart")
-    assert len(frames) == 100
-    assert (frames[:, -1] == 0.0).all()
-
-
 def test_prosody_changes_its_own_words(shipped):
     plain, slow, high = (
         one(f"<speak>one {begin}two{end} three</speak>", "ssml")
@@ -373,13 +294,6 @@ def test_prosody_changes_its_own_words(shipped):
     begin, end = (before[: ends[i]].sum() for i in (1, 2))
     raised = (moved - frames)[:, -2]
     assert [(raised[:begin] == 0.0).all(), (raised[begin:end] > 0.0).all(), (raised[end:] == 0.0).all()] == [True] * 3
-
-
-def test_sentences_without_cues_are_predicted_as_ever(shipped):
-    sentence = one("The birch canoe slid.")
-    assert sentence.controls == ()
-    items = (replace(item, span=(0, 0)) if isinstance(item, Word) else item for item in sentence.items)
-    assert (shipped.predict(sentence, "heart") == shipped.predict(Sentence(tuple(items)), "heart")).all()
 
 
 def test_a_mix_of_speakers_is_the_mean_of_their_vectors(shipped):
@@ -488,27 +402,6 @@ def test_sentences_follow_each_other(engine, frame_model, monkeypatch):
     for short in (1500, 300, 40):
         monkeypatch.setattr(acoustic, "_SHORT", short)
         check(reading.wave, reading, frame_model, far=0.05)
-
-
-def bits(engine, reading, frames, voice):
-    scores = engine.score(reading.symbols, frames, engine.spec.speakers.index(voice))
-    return float(-scores.mean() / np.log(2))
-
-
-@pytest.mark.slow
-def test_the_right_text_is_likelier(readings, engine, frame_model):
-    """Measured: within 0.025 bits a sample of the frames that it was made from; another text 0.5 to 1.0 bits more,
-    another voice 0.75 to 1.5."""
-    for reading, (_, other_text), other_voice in zip(readings, ALIGNED, VOICES[1:] + VOICES[:1], strict=True):
-        wave = reading.wave
-        aligned = align(wave, reading.sentences, frame_model, reading.voice, FEATURES).frames
-        assert (aligned.dtype, aligned.shape) == (np.float32, (len(wave) // HOP, FEATURES.channels))
-        right = bits(engine, reading, aligned, reading.voice)
-        wrong_text = align(wave, phonemize(other_text), frame_model, reading.voice, FEATURES).frames
-        wrong_voice = align(wave, reading.sentences, frame_model, other_voice, FEATURES).frames
-        assert right < bits(engine, reading, reading.frames, reading.voice) + 0.08
-        assert right < bits(engine, reading, wrong_text, reading.voice) - 0.3
-        assert right < bits(engine, reading, wrong_voice, other_voice) - 0.3
 
 
 @pytest.mark.parametrize("samples", [1, HOP - 1, HOP, 5 * HOP + 7])

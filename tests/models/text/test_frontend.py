@@ -24,7 +24,6 @@ from ancestral.models.text.pronunciations import parse_phonemes
 from ancestral.models.text.rules import SpannedText, disjoint
 from ancestral.models.text.script import left_out
 from ancestral.models.text.ssml import ends_in_open_directive
-from ancestral.models.text.tables import Table
 from tests.models.text.texts import EXAMPLES, POOLS, sequence
 
 LEXICON = Pronunciations({"k8s": "K EY1 T S", "Nginx": "EH1 N JH IH0 N EH1 K S", "tomato": "təˈmeɪtoʊ"})
@@ -71,11 +70,6 @@ def test_long_sentences_are_cut_to_about_fifteen_seconds_and_lose_no_word(text):
         check(sentence)
         assert sum(sentence.word_starts) <= 40
         assert len(sentence.phones) <= 202
-
-
-def test_long_sentences_are_cut_at_phrase_pauses():
-    first, *_ = phonemize(", ".join(["the old man walked slowly down to the harbour"] * 6) + ".")
-    assert first.text.endswith("harbour.")
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -232,13 +226,6 @@ def test_sentences_with_cues_are_read_the_same_alone():
         phonemize("a [pause:1s] b\x01")
 
 
-def test_what_editors_write_around_a_document_is_accepted():
-    head = '<?xml version="1.0" encoding="utf-16"?>\n<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" '
-    more = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="a  b" xml:lang="en-US">'
-    (found,) = phonemize(parse_text(f"\n{head}{more}<!-- a comment -->Hello.</speak>\n", "ssml"))
-    assert found.phones == phonemize("Hello.")[0].phones
-
-
 def test_prosody_changes_its_part_only_and_nests():
     document = (
         '<speak>one <prosody rate="50%" pitch="+2st">two <prosody rate="fast" pitch="-1st">three</prosody> four'
@@ -293,11 +280,3 @@ def test_hostile_documents_are_refused_and_nothing_expands(document):
     assert time.process_time() - started < 2.0
     assert len(str(refused.value)) < 1000
     assert "ha ha" not in str(refused.value)
-
-
-def test_tables_of_words():
-    table = Table("x", "## Signs.\n[signs]\n= = equals\n[ = ,\n_ =\n\n[ends]\na[bc]\n[de]f [gh]\n")
-    assert table.pairs("signs") == [("=", "equals"), ("[", ","), ("_", "")]
-    assert table.pattern("ends") == "a[bc]|[de]f|[gh]"
-    with pytest.raises(ValueError, match=r"tables/x.txt: \[ends\]: 'a\[bc\]' is not key = value"):
-        table.entries("ends")

@@ -7,16 +7,7 @@ import threading
 import pytest
 
 from ancestral.models.text import Sentence, g2p, lexicon, parse_text, phonemes, phonemize
-from ancestral.models.text.phonemes import (
-    PHONEMES,
-    VOWELS,
-    Viseme,
-    from_ipa,
-    is_pause,
-    viseme_of,
-    with_stress,
-    without_stress,
-)
+from ancestral.models.text.phonemes import PHONEMES, Viseme, from_ipa, is_pause, viseme_of
 
 
 def said(text):
@@ -80,23 +71,6 @@ def test_threads_get_the_same_answers():
     for thread in threads:
         thread.join()
     assert [answers[name] for name in range(8)] == [alone] * 8
-
-
-def test_other_languages_of_gruut():
-    assert lexicon.entries("oiseau", "gruut_lang_fr") == [("w a z o", "")]
-    assert lexicon.entries("bird", "gruut_lang_fr") == []
-    assert lexicon.sounds("smartphone", "gruut_lang_fr") == ["s", "m", "a", "ʁ", "f", "ɔ", "n"]
-
-
-def test_inventory_is_complete_and_pauses_come_first():
-    assert len(PHONEMES) == len(set(PHONEMES)) == 5 + 46 + 24 + 41 + 9
-    assert PHONEMES[:6] == ("sil", ",", ".", "?", "!", "AX0")
-    assert {vowel for vowel in VOWELS if vowel.startswith("AX")} == {"AX0"}
-    assert [p for p in PHONEMES if is_pause(p)] == list(phonemes.PAUSES)
-    assert [without_stress(p) for p in ("AE1", "AX0", "NG")] == ["AE", "AX", "NG"]
-    assert [with_stress(p, "1") for p in ("AX0", "K")] == ["AX0", "K"]
-    assert [with_stress(p, "2") for p in ("ɐ̃0", "ə0", "ɲ")] == ["ɐ̃1", "ə0", "ɲ"]
-    assert with_stress("IY1", "0") == "IY0"
 
 
 def test_ipa():

@@ -286,19 +286,6 @@ async def test_leases_do_not_expire_while_nobody_can_renew_them(broker: Broker, 
     assert len(await broker.workers.reclaim(Priority.INTERACTIVE)) == 1
 
 
-async def test_leases_expire_even_if_nobody_checks_in_time(broker: Broker) -> None:
-    (made,), count = await broker.submitted(1), 0
-    await broker.begun(made, lease=5.0)
-    while not await broker.workers.reclaim(Priority.INTERACTIVE):
-        count += 1
-        deadline = await broker.redis.zscore(key("running", "interactive"), made.id)
-        assert deadline is not None
-        checked = float(await broker.redis.get(key("reclaimed", "interactive")) or 0)
-        await shifted(broker, made, deadline - checked, 60.0)
-        assert count <= 11
-    assert count >= 9
-
-
 async def die(broker: Broker, made: Job) -> None:
     """A worker claims a job and dies; several others find that."""
     await broker.begun(made)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 import json
 import os
@@ -18,9 +17,6 @@ from typing import Any
 import pytest
 import soundfile
 
-from ancestral import load
-from ancestral.batch import Mapper
-from ancestral.service.cli.batch import command as batch_command
 from tests.service.cli.conftest import Ok
 from tests.service.servers import command, command_line, descendants
 from tests.waiting import eventually
@@ -107,12 +103,6 @@ def test_webdataset_and_files_hold_what_parquet_holds(process: Run, tmp_path: Pa
         assert members.get(f"{number:09}.flac") == single.get(f"part-000000/{number:09}.flac") == audio
         rest = json.loads(members[f"{number:09}.json"])
         assert rest == lines[number] == {"name": f"{number:09}"} | row
-
-
-def test_without_a_model_it_is_that_of_the_library() -> None:
-    options = {option.name: option.default for option in batch_command.params}
-    defaults = [inspect.signature(function).parameters["model"].default for function in (load, Mapper)]
-    assert [options["model"]] * 2 == defaults
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import warnings
@@ -20,13 +19,11 @@ import httpx
 import pytest
 
 from ancestral.catalog.seeds import digest_seed
-from ancestral.models.entries import Voice
 from ancestral.service.books.epub import Epub, EpubError, read_epub
-from ancestral.service.books.reading import default_voice
 from ancestral.service.books.xhtml import read_blocks
-from tests.service.cli.conftest import Ok, killed
+from tests.service.cli.conftest import Ok
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
-from tests.service.servers import Server, command
+from tests.service.servers import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 RATE = 16000
@@ -238,11 +235,6 @@ def test_documents_are_read_only_so_far(tmp_path: Path) -> None:
         read_epub(write_epub(tmp_path / "a.epub"), 3000)
 
 
-def test_the_voice_of_a_book_is_one_of_its_language() -> None:
-    voices = [Voice(name, name, language, "", "", "") for name, language in (("ann", "en-GB"), ("eve", "fr-FR"))]
-    assert [default_voice(voices, language) for language in (None, "en-US", "fr", "it")] == ["ann", "ann", "eve", "ann"]
-
-
 def _read(ok: Ok, source: Path, output: Path, *options: str) -> bytes:
     ok("read", source, "-o", output, "--model", "tiny", "--seed", 7, *options)
     return output.read_bytes()
@@ -314,17 +306,6 @@ def test_the_same_book_has_the_same_bytes_here_and_by_a_server(
     ok: Ok, server: Server, spoken: tuple[Path, Path], tmp_path: Path
 ) -> None:
     assert _read(ok, spoken[0], tmp_path / "a.epub", "--url", server.url) == spoken[1].read_bytes()
-
-
-@pytest.mark.slow
-def test_a_reader_that_is_killed_makes_the_same_book(environment: dict[str, str], ok: Ok, tmp_path: Path) -> None:
-    paragraphs = "".join(f"<p>It was day {n} of the long journey home.</p>" for n in range(150))
-    source, output = write_epub(tmp_path / "a.epub", **body(paragraphs)), tmp_path / "b.epub"
-    line = command("read", str(source), "-o", str(output), "--model", "tiny", "--seed", "7")
-    for count in (3, 40, 90):
-        assert killed(line, environment, tmp_path / "b.epub.parts", count, signal.SIGKILL) == -signal.SIGKILL
-    assert _read(ok, source, output) == _read(ok, source, tmp_path / "c.epub")
-    assert not (tmp_path / "b.epub.parts").exists()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])

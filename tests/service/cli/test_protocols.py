@@ -101,12 +101,6 @@ def test_say_is_what_the_library_says(url: str, load: Callable[[str], Any], form
     assert told(result) == {"voice": "ann", "seed": 7, "seconds": round(speech.words[-1].end, 2)}
 
 
-def test_a_seed_that_was_drawn_is_told(url: str) -> None:
-    first = call(url, "say", text=TEXT, model="tiny", form="wav")
-    again = call(url, "say", text=TEXT, model="tiny", form="wav", seed=told(first)["seed"])
-    assert first.content[0] == again.content[0]
-
-
 def test_draw_is_what_the_library_draws(url: str, load: Callable[[str], Any]) -> None:
     result = call(url, "draw", prompt="elf", model="palette", n=2, seed=7)
     for index, picture in enumerate(load("palette").draw_many("elf", 2, seed=7)):

@@ -245,15 +245,6 @@ def test_files_have_tags_chapters_and_a_cover(ok: Ok, server: Server, book: Path
         assert bytes(pictures[0]) == (tmp_path / "cover.png").read_bytes()
 
 
-def test_a_book_of_24_khz_is_the_same_here_and_by_a_server(ok: Ok, server: Server, book: Path, tmp_path: Path) -> None:
-    book.write_text(PLAY)
-    options = ("--model", "shaped", "--captions", "vtt")
-    here = _read(ok, book, tmp_path / "a.flac", *options)
-    assert _read(ok, book, tmp_path / "b.flac", *options, "--url", server.url) == here
-    assert (tmp_path / "b.vtt").read_bytes() == (tmp_path / "a.vtt").read_bytes()
-    assert soundfile.info(tmp_path / "a.flac").samplerate == 24000
-
-
 def test_a_file_a_chapter_with_its_captions(ok: Ok, book: Path, tmp_path: Path) -> None:
     options = ("--author", "N. N.", "--captions", "vtt", "--captions", "srt")
     assert _read(ok, book, tmp_path / "a.wav", *options)
@@ -290,14 +281,6 @@ def test_a_server_makes_the_same_file(ok: Ok, server: Server, book: Path, tmp_pa
         assert _read(ok, book, tmp_path / "b.flac", *options, "--url", url) == here
 
 
-def test_a_server_that_needs_a_key(ancestral: Run, ok: Ok, keyed: Server, keys: dict[str, str], book: Path) -> None:
-    output, key = book.with_name("a.mp3"), book.with_name("key")
-    key.write_text(f"{keys['files']}\n")
-    done = ancestral("read", str(book), "-o", str(output), "--url", keyed.url)
-    assert (done.returncode, b"API key" in done.stderr) == (1, True)
-    assert _read(ok, book, output, "--url", keyed.url, "--api-key-file", str(key))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["here", "by a server"])
 def test_a_reader_that_is_killed_goes_on(
@@ -329,19 +312,6 @@ def test_a_corrected_text_costs_what_has_changed(ok: Ok, book: Path, tmp_path: P
     assert before.items() < after.items()
     assert len(after) == len(before) + 2  # sound and times
     assert changed == _read(ok, book, tmp_path / "c.flac")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--model", "other"], b"no such model"),
-        (["--model", "free"], b"free is not made for speech"),
-        (["--model", "tiny", "--voice", "nobody"], b"voice: tiny has no such voice"),
-    ],
-)
-def test_refusals_of_a_server(ancestral: Run, server: Server, book: Path, options: list[str], message: bytes) -> None:
-    done = ancestral("read", str(book), "-o", str(book.with_name("a.mp3")), "--url", server.url, *options)
-    assert (done.returncode, message in done.stderr) == (1, True), done.stderr
 
 
 def test_parts_of_another_engine_or_damaged(ancestral: Run, ok: Ok, book: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import pty
 import re
@@ -16,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -101,41 +99,6 @@ def test_a_terminal_shows_lines_and_a_banner(environment: dict[str, str], tmp_pa
     assert "Traceback" not in terminal.text
 
 
-def test_json_on_a_terminal(environment: dict[str, str], tmp_path: Path) -> None:
-    with on_a_terminal(environment, tmp_path, ANCESTRAL_LOG_FORMAT="json") as terminal:
-        terminal.shows('"message": "ready"}\n')
-    lines = [json.loads(line) for line in terminal.text.splitlines()]  # so there is no banner
-    assert {"listening", "worker ready", "ready", "stopped"} <= {line["message"] for line in lines}
-
-
-def test_no_access_lines_of_probes(server: Server) -> None:
-    before = len(server.log)
-    with server.client() as client:
-        for path in ("/healthz", "/readyz", "/metrics"):
-            assert client.get(path, headers={"x-request-id": "a-probe"}).status_code == 200
-        assert client.get("/v1/models", headers={"x-request-id": "no-probe"}).status_code == 200
-    logged = lambda: {line.get("request_id") for line in server.log[before:]}  # noqa: E731
-    eventually(lambda: "no-probe" in logged())
-    assert "a-probe" not in logged()
-
-
-def test_a_probe_that_fails_is_logged(environment: dict[str, str], tmp_path: Path) -> None:
-    settings = environment | {"ANCESTRAL_REDIS_URL": f"unix://bob:secret@{tmp_path}/nowhere"}
-    line = command("serve", "--no-worker", "--port", "0")
-    with subprocess.Popen(line, env=settings, stderr=subprocess.PIPE, text=True) as process:
-        lines = (json.loads(line) for line in process.stderr)
-        port = next(line["port"] for line in lines if line["message"] == "listening")
-        waiting = next(line for line in lines if line["message"] == "not ready yet")
-        assert waiting["reason"] == "Redis is unavailable."
-        assert waiting["redis"] == f"unix://bob:***@{tmp_path}/nowhere"
-        assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60.0).status_code == 503
-        request = next(line for line in lines if line["message"] == "request")
-        assert (request["route"], request["status"]) == ("/readyz", 503)
-        process.terminate()
-        assert not [line for line in lines if "traceback" in line]
-    assert process.returncode == 0
-
-
 def test_a_second_ctrl_c_cancels_requests(serve_process: ServeProcess) -> None:
     endless = SPEECH | {"input": "The birch canoe slid on. " * 160, "speed": 0.25, "sample_rate": 48000}
     with serve_process(shutdown_seconds=600) as server, server.client() as client:
@@ -170,25 +133,6 @@ def catalog(zoo: Path) -> Catalog:
 def show(catalog: Catalog, *names: str, host: str = "127.0.0.1", page: bool = True, **options: bool) -> str:
     chosen = Catalog({name: catalog.models[name] for name in names})
     return banner(chosen, address_of(host, 8000), page=page, **{"keys": False, "colours": False} | options)
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({}, "  tiny  speech, voices ann, bob\n"), ({}, "  free  sound without text, voices ann, bob\n"),
-        ({}, "  grey  pictures, 5x6 pixels\n"), ({}, "http://127.0.0.1:8000/docs"),
-        ({"colours": True}, "\x1b[1mAncestral is ready"), ({"page": True}, "  Page               http://127.0.0.1:8000/\n"),
-        ({"host": "0.0.0.0"}, "is ready: http://127.0.0.1:8000\n"), ({"host": "::"}, "is ready: http://[::1]:8000\n"),
-        ({"host": "10.1.2.3"}, "is ready: http://10.1.2.3:8000\n"), ({"keys": True}, 'authorization: Bearer $KEY"'),
-    ],
-)  # fmt: skip
-def test_a_banner_says(catalog: Catalog, options: dict[str, Any], text: str) -> None:
-    assert text in show(catalog, "tiny", "free", "grey", **options)
-
-
-def test_a_banner_without_a_page_colours_and_keys(catalog: Catalog) -> None:
-    text = show(catalog, "tiny", page=False)
-    assert not any(word in text for word in ("Page", "\x1b", "authorization"))
 
 
 @pytest.mark.parametrize("name", ["free", "subclasses", "grey"])
@@ -304,13 +248,6 @@ def test_a_wrong_file_is_left_alone(run: Run, file: Path, arguments: tuple[str, 
     refused(run(*arguments), 1, f"{file}: line 1: sha256: ")
     assert file.read_text() == "a anc_not-a-hash\n"
     assert "not-a-hash" not in run(*arguments).output
-
-
-def test_what_is_not_there(run: Run, file: Path) -> None:
-    for arguments in (("list",), ("revoke", "a")):
-        refused(run(*arguments), 1, "cannot be read: No such file")
-    file.parent.rmdir()
-    refused(run("create", "a"), 1, "No such file")
 
 
 def test_the_server_and_the_command_agree_where_the_file_is(

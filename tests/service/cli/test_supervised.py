@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -191,31 +190,6 @@ def test_a_second_server_of_a_directory_is_refused_at_once(tmp_path: Path) -> No
         assert stored(redis.url) == "mine"
 
 
-def test_a_long_path(tmp_path: Path, temporary: Path) -> None:
-    data = tmp_path / ("long" * 30)
-    redis = EmbeddedRedis(data)
-    for value in (None, "far"):
-        redis.start()
-        assert redis.url.startswith(f"unix://{temporary}/")
-        assert (data / "redis" / "appendonlydir").is_dir()
-        assert stored(redis.url) == value
-        store(redis.url, "far")
-        redis.stop()
-        assert not list(temporary.iterdir())
-
-
-def test_no_room_for_its_files_or_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(EmbeddedError, match="cannot write to"):
-        EmbeddedRedis(tmp_path / "file").start()
-    far = tmp_path / ("long" * 30)
-    far.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(far))
-    with pytest.raises(EmbeddedError, match="TMPDIR"):
-        EmbeddedRedis(far).start()
-    assert [entry.name for entry in far.iterdir()] == ["redis"]
-
-
 @pytest.mark.parametrize("name", ["data", "long" * 30])
 def test_a_killed_parent_leaves_nothing(tmp_path: Path, temporary: Path, name: str) -> None:
     data = tmp_path / name
@@ -274,36 +248,12 @@ def test_it_is_restarted_again_and_again(tmp_path: Path, capfd: pytest.CaptureFi
     assert len({supervisor for _, supervisor in pids(output)}) == 1
 
 
-def test_a_program_that_is_not_there_yet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    program = tmp_path / "program"
-    with SupervisedProcess("child", [str(program)], grace_seconds=5, output=tmp_path / "output"):
-        said = []
-        eventually(lambda: said.append(capfd.readouterr().err) or "No such file" in "".join(said))
-        written = program.with_suffix(".new")
-        written.write_text(f"#!{sys.executable}\n{CHILD}\n")
-        written.chmod(0o700)
-        written.rename(program)
-        eventually(lambda: pids(tmp_path / "output"))
-
-
 def test_one_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     stubborn = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {CHILD}"
     process = SupervisedProcess("child", python(stubborn), grace_seconds=0.2, output=tmp_path / "output")
     eventually(lambda: pids(tmp_path / "output"))
     process.stop()
     assert not any(alive(pid) for pid in pids(tmp_path / "output")[0])
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_supervisor_that_ends_is_restarted(tmp_path: Path, number: int) -> None:
-    output = tmp_path / "output"
-    with SupervisedProcess("child", python(CHILD), grace_seconds=60, output=output):
-        eventually(lambda: pids(output))
-        child, supervisor_pid = pids(output)[0]
-        os.kill(supervisor_pid, number)
-        eventually(lambda: len(pids(output)) == 2)
-        assert not alive(child)
-    assert not any(alive(pid) for pid in pids(output)[1])
 
 
 def test_children_of_the_child_go_with_it(tmp_path: Path) -> None:
@@ -329,11 +279,3 @@ def test_output_does_not_grow_for_ever(tmp_path: Path) -> None:
     output.write_bytes(b"x" * supervisor.OUTPUT_BYTES + b"\n")
     with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=output):
         eventually(lambda: output.stat().st_size < 100 and pids(output))
-
-
-def test_a_package_of_the_same_name_nearby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('the wrong one')")
-    monkeypatch.chdir(tmp_path)
-    with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=tmp_path / "output"):
-        eventually(lambda: pids(tmp_path / "output"))

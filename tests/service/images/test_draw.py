@@ -112,60 +112,6 @@ def test_palettes_are_saved(draw: Draw, folder: Path) -> None:
     assert lines[:4] == ["GIMP Palette", "Name: palette", "#", "  0   0   0\tUntitled"]
 
 
-REFUSED = [
-    ("zebra", 1, "rgb has no such class or style; it has cat, dog, cow"), ("cats", 1, "nearest: cat"),
-    ("dog --style pencil", 1, "rgb has no such style"),
-    ("dog --model tiny", 1, "tiny is not made for image_generation"),
-    ("dog --model nothing", 1, "no such model"), ("dog --model grey", 1, "grey has no classes"),
-    ("dog -o a.gif", 2, ".png, .webp, .jpg, .jpeg"), ("dog -o png", 2, ".png, .webp, .jpg, .jpeg"),
-    ("dog -n 0", 2, "--count"), ("dog --scale 65", 2, "--scale"), ("dog --seed -1", 2, "--seed"),
-    ("dog --temperature nan", 2, "--temperature"), ("dog -o /nowhere/a.png", 1, "/nowhere/a.png"),
-    ("", 2, "CLASS"), ("dog --like FILE", 2, "either CLASS or --like"),
-    ("dog --edit FILE", 2, "--edit and --mask go together"), ("dog --edit FILE --mask FILE --sheet 2x2", 2, "not with"),
-    ("dog --edit FILE --mask FILE", 1, "rgb is not made for image_edit"),
-    ("--like FILE", 1, "rgb is not made for image_reconstruction"),
-    ("--like FILE --model autoencoder", 1, "not a PNG, WebP or JPEG file"),
-    ("--like FILE --guidance 2", 2, "--guidance"),
-    ("elf --model palette --palette amiga", 1, "no palette is called 'amiga'"),
-    ("elf --model palette --palette missing.gpl", 1, "missing.gpl"),
-    ("elf --model palette --save-palette a.txt", 1, "must end in .gpl"),
-    ("robe --model palette --sheet 2x40 --scale 52 --padding 1", 1, "16720 x 836 pixels; engines take 16384 each way"),
-    *((f"robe --model palette {options}", 2, message) for options, message in (
-        ("--sheet arms -n 3", "leave --count out"),
-        ("--sheet 2x2 --animation b.webp", "--animation is for --sheet NAME"),
-        ("--sheet arms --animation b.gif", "must end in .png, .webp"), ("--sheet 3", "is not ROWSxCOLUMNS"),
-        ("--sheet 0x5", "is not ROWSxCOLUMNS"), ("--sheet 40x40", "at most 1000 pictures"),
-        ("--sheet 2x2 -n 3", "leave --count out"), ("--sheet 2x2 --padding 65", "0<=x<=64"),
-        ("--sheet 2x2 --atlas unity", "is not one of"), ("--padding 2", "are for --sheet"),
-        ("--atlas json", "are for --sheet"))),
-    ("robe --model palette --sheet arms", 1, "prompt: the sheet 'arms' has pictures of more than one garment"),
-    ("knight --model palette --sheet arms", 1, "has no such species"),
-    ("any --model grey --sheet arms", 1, "sheet: grey has no sheets of its own"),
-]  # fmt: skip
-"""The command line, its exit code, and what its message says."""
-
-
-@pytest.mark.parametrize(("arguments", "code", "message"), REFUSED)
-def test_what_is_refused_is_told(ancestral: Run, folder: Path, arguments: str, code: int, message: str) -> None:
-    before = set(folder.iterdir())
-    words = arguments.replace("FILE", __file__).split()
-    words += ([] if "--model" in words else ["--model", "rgb"]) + ([] if "-o" in words else ["-o", "a.png"])
-    done = ancestral("draw", *words)
-    assert (done.returncode, message in done.stderr.decode()) == (code, True), done.stderr
-    assert b"Traceback" not in done.stderr
-    assert b"rows" not in done.stderr, "nothing was sampled"
-    assert set(folder.iterdir()) == before
-
-
-def test_no_file_or_no_model_that_knows_the_class(ancestral: Run, tmp_path: Path) -> None:
-    for arguments, code, message in (
-        (("dog",), 2, b"--output"),
-        (("zebra", "-o", str(tmp_path / "a.png")), 1, b"has no such"),
-    ):
-        done = ancestral("draw", *arguments)
-        assert (done.returncode, message in done.stderr) == (code, True), done.stderr
-
-
 # Sheets
 
 

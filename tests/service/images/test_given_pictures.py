@@ -9,21 +9,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
-from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     KEPT,
     SPECS,
     base64_of,
     classes_of,
-    content,
-    draw,
     engine_of,
     entries,
     files,
@@ -34,7 +30,6 @@ from tests.service.images.pictures import (
     same,
     seeds,
     shown,
-    submit,
     visible,
     written,
 )
@@ -84,14 +79,6 @@ def test_the_rest_is_the_networks(
     assert set(entries(response)[0]) - {"attributes"} == {"b64_json", "seed"}
 
 
-@pytest.mark.parametrize(("model", "half"), [("rgb", 3), ("binary", 4), ("grey", 3)])
-def test_half_is_kept_unless_said_otherwise(server: Server, model: str, half: int) -> None:
-    prompt = None if model == "grey" else "any"
-    answers = [post(server, "completions", model=model, prompt=prompt, rows=rows) for rows in (None, half)]
-    assert same(*(shown(answer) for answer in answers))
-    assert answers[0].json()["usage"] == answers[1].json()["usage"]
-
-
 @pytest.mark.every_engine
 def test_a_region_is_the_networks(server: Server, zoo: Path, engine: str) -> None:
     network, spec, labels = engine_of(zoo, "palette", engine), PICTURES["palette"], [None, None, 1]
@@ -134,27 +121,6 @@ def test_larger_files_and_partly_opaque_masks(server: Server) -> None:
         (noise("palette"), written(partly, "WEBP", lossless=True)),
     ):
         assert same(shown(post(server, "edits", image=image, mask=mask)), wanted)
-
-
-def test_a_completion_is_an_edit_that_keeps_the_first_rows(server: Server) -> None:
-    kept = np.repeat(np.arange(8) < 5, 8).reshape(8, 8)
-    completed = post(server, "completions", model="palette", prompt="axe", rows=5)
-    assert same(shown(completed), shown(post(server, "edits", mask=mask_of(kept))))
-
-
-@pytest.mark.parametrize(
-    ("drawn", "rows"),
-    [
-        ({"size": "40x30", "output_format": "webp"}, 6),
-        *(({"model": "palette", "prompt": "elf", "size": "16x16", "background": background}, 8)
-          for background in ("transparent", "opaque")),
-    ],
-)  # fmt: skip
-def test_what_the_server_drew_comes_back(server: Server, drawn: dict[str, Any], rows: int) -> None:
-    (file,) = files(post(server, "generations", **drawn))
-    found = post(server, "completions", **drawn, image=file, rows=rows)
-    assert same(shown(found), draw(server, **drawn))
-    assert found.json().get("palette_distance", 0.0) == 0.0
 
 
 @pytest.mark.parametrize("head", ["data:image/png;base64,", "data:;base64,", "data:image/png;charset=x;base64,"])
@@ -250,21 +216,3 @@ def test_the_likelihood_is_the_networks(
     white = math.ceil(math.log2(spec.levels)) * spec.channels
     wanted = np.clip(-nats.sum(2) / math.log(2) / white, 0, 1) * 255
     assert np.abs(brightness - wanted).max() <= 0.6
-
-
-def test_a_picture_is_most_likely_as_what_it_shows(server: Server) -> None:
-    drawn = draw(server, prompt="cat", n=10)
-    cat, cow = (
-        sum(post(server, "likelihood", file=one, **{"class": name}).json()["nats"] for one in drawn)
-        for name in ("cat", "cow")
-    )
-    assert cat < cow
-
-
-def test_a_likelihood_as_a_job(server: Server) -> None:
-    job = submit(server, "likelihood", map="true")
-    found = content(server, job)
-    assert found.headers["content-type"] == "application/json"
-    assert found.json() == post(server, "likelihood", map="true").json()
-    refused = httpx.get(f"{server.url}/v1/jobs/{job}/manifest")
-    assert check_envelope(refused, 409, None)["code"] == "no_manifest"

@@ -34,7 +34,6 @@ from tests.service.images.pictures import (
     written,
 )
 from tests.service.servers import Serve, Server
-from tests.service.toys import PICTURES
 
 REQUESTS, AT_A_TIME = 120, 12
 Order = tuple[str, dict[str, Any]]
@@ -91,22 +90,11 @@ def test_a_job_has_the_files_of_an_answer_and_is_verified(server: Server, route:
     assert (recoded["equal"], recoded["symbols_equal"]) == (False, True)
 
 
-def test_the_file_of_the_best_is_named_after_its_seed(server: Server) -> None:
-    answer = post(server, "generations", **BEST | {"n": 1, "response_format": "url"})
-    found = content(server, answer.headers["x-job-id"])
-    assert [found.content] == files(answer)
-    assert f"-{entries(answer)[0]['seed']}.png" in found.headers["content-disposition"]
-    manifest = manifest_of(server, answer.headers["x-job-id"])
-    assert (manifest["request"]["best_of"], manifest["output"]["samples"]) == (4, 4 * PICTURES["palette"].dims)
-    assert verify(server, manifest, best_of=3).json()["equal"] is False
-
-
 @pytest.mark.parametrize(
     ("route", "changes", "other"),
     [
-        ("generations", {"seed": None}, {"size": "16x12"}), ("interpolations", {"seed": None}, {"size": "16x12"}),
-        ("generations", BEST, {"best_of": 3}), ("completions", {"seed": None}, {"image": noise("rgb", seed=1)}),
-        ("likelihood", {}, {"file": noise("rgb", seed=1)}), ("likelihood", {}, {"map": "true"}),
+        ("generations", {"seed": None}, {"size": "16x12"}), ("completions", {}, {"image": noise("rgb", seed=1)}),
+        ("likelihood", {}, {"file": noise("rgb", seed=1)}),
     ],
 )  # fmt: skip
 def test_the_same_key_is_the_same_job(
@@ -141,30 +129,6 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
     }  # fmt: skip
     again = post(server, "generations", **manifest["request"])
     assert files(again) == [found.content]
-
-
-def test_a_manifest_of_a_completion(server: Server) -> None:
-    """It has the hash of the rows that were kept, and of nothing else."""
-    manifest, below = manifest_of(server, submit(server, "completions", rows=None)), noise("rgb")
-    image = base64_of(written(below))
-    assert manifest["request"]["rows"] == 3
-    below[3:] = 0
-    assert verify(server, manifest, image=base64_of(written(below))).json()["equal"] is True
-    for response in (
-        verify(server, manifest, image=image, rows=2),
-        verify(server, manifest | {"prompt_sha256": None}, image=image),
-    ):
-        assert check_envelope(response, 400, "request.image")["code"] == "prompt_differs"
-    check_envelope(verify(server, manifest_of(server, submit(server)), image=image), 400, "request.image")
-
-
-def test_wrong_manifests_are_refused(server: Server) -> None:
-    """tests/service/api/test_verify.py has what is wrong with those of any job."""
-    manifest, between = (manifest_of(server, submit(server, route)) for route in ("generations", "interpolations"))
-    check_envelope(verify(server, manifest, n=11), 400, "request.n")
-    check_envelope(verify(server, manifest, voice="ann"), 400, "request.voice")
-    check_envelope(verify(server, manifest, prompt="zebra"), 400, "prompt")
-    check_envelope(verify(server, between, **{"from": {}}), 400, "request.from")
 
 
 TOGETHER: list[Order] = [
@@ -228,13 +192,6 @@ def test_a_url_gives_the_file(server: Server, url: str) -> None:
     assert (part.status_code, part.content) == (206, found.content[4:10])
 
 
-@pytest.mark.parametrize("route", ["completions", "interpolations", "edits", "reconstructions"])
-def test_every_route_gives_urls(server: Server, route: str) -> None:
-    linked = post(server, route, response_format="url")
-    assert len(urls(linked)) == len(entries(linked))
-    assert files(linked) == files(post(server, route))
-
-
 def test_pages_of_other_origins_may_show_it(url: str) -> None:
     found = httpx.get(url, headers={"origin": "https://example.org"})
     assert found.headers["cross-origin-resource-policy"] == "cross-origin"
@@ -282,12 +239,6 @@ def test_a_job_that_was_deleted_has_none(server: Server) -> None:
     assert httpx.get(mine).status_code == 200
     assert httpx.delete(f"{server.url}/v1/jobs/{response.headers['x-job-id']}").status_code == 200
     check_envelope(httpx.get(mine), 404, None)
-
-
-def test_pictures_are_kept_as_long_as_jobs(server: Server) -> None:
-    for form, seconds in (("url", 3600), ("b64_json", 120)):
-        job = server.ended(post(server, "generations", response_format=form).headers["x-job-id"])
-        assert job["expires_at"] - job["completed_at"] == seconds
 
 
 def test_no_key_is_needed_where_there_are_keys(keyed: Server, keys: dict[str, str]) -> None:
@@ -389,9 +340,3 @@ def test_what_cannot_be_drawn(
     server: Server, name: str, form: str, query: dict[str, Any], status: int, param: str
 ) -> None:
     check_envelope(avatar(server, name, form, **query), status, param)
-
-
-def test_an_avatar_in_the_colours_of_a_palette(server: Server) -> None:
-    found = avatar(server, "alice", model="palette", palette="1-bit")
-    drawing = {"model": "palette", "prompt": "any", "seed": digest_seed(0, "alice"), "palette": "1-bit"}
-    assert found.content == files(post(server, "generations", **drawing))[0]

@@ -22,10 +22,8 @@ from openai.types import (
 )
 from PIL import Image
 
-import ancestral
 from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import part_seed
-from ancestral.client.server import connect
 from ancestral.images.decoding import decode_picture
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import load as load_checkpoint
@@ -33,7 +31,6 @@ from ancestral.models.conditioning import PictureClassifier
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.spec import rgba
 from ancestral.requests import MAX_STEPS
-from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     BEST,
     KEPT,
@@ -65,8 +62,8 @@ SPEC = PICTURES["palette"]
 # What the engine draws
 
 DRAWN: list[tuple[str, dict[str, Any], Labels, Labels | None]] = [
-    *((model, {"prompt": (*classes_of(model), None, None)[1], "temperature": temperature}, [1], None)
-      for model in PICTURES for temperature in (0.0, 0.7)),
+    *((model, {"prompt": (*classes_of(model), None, None)[1], "temperature": 0.7}, [1], None) for model in PICTURES),
+    ("rgb", {"prompt": "dog", "temperature": 0.0}, [1], None),
     ("rgb", {"prompt": "cow", "style": "crayon", "guidance": 3.0}, [2, 1], [None, 1]),
     ("rgb", {"prompt": "any", "guidance": 3.0}, [None], None),
     ("binary", {"prompt": "Three", "guidance": 3.0}, [2], [None]),
@@ -124,7 +121,7 @@ def test_pictures_are_the_networks(
 
 INTERPOLATED: list[tuple[str, dict[str, Any], Labels, Labels, Labels | None]] = [
     *(("rgb", {"steps": steps, "style": "crayon", "temperature": 0.5}, [0, 1], [2, 1], None)
-      for steps in (2, 5, MAX_STEPS)),
+      for steps in (2, MAX_STEPS)),
     ("rgb", {"style": "crayon", "guidance": 2.0}, [0, 1], [2, 1], [None, 1]),
     ("rgb", {"from": "any"}, [None, None], [2, None], None),
     ("binary", {"from": "ONE", "to": "Three", "steps": None}, [0], [2], None),
@@ -284,14 +281,6 @@ def test_sizes_are_larger_pixels(server: Server, asked: dict[str, Any], scale: i
     assert np.array_equal(shown(response)[0], small.repeat(scale, 0).repeat(scale, 1))
 
 
-@pytest.mark.parametrize("size", ["8x5", "1x1", "4104x3078", "256x256"])
-def test_a_size_between_is_told_the_nearest(server: Server, size: str) -> None:
-    message = check_envelope(post(server, "generations", size=size), 400, "size")["message"]
-    assert " draws 8x6, and nothing smaller;" in message
-    near = message.rpartition(" like ")[2]
-    assert post(server, "generations", size=near).json()["size"] == near
-
-
 RECIPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "generations": ({"n": 3, "style": "oil", "guidance": 2.0}, {"prompt": "dog", "style": "oil", "guidance": 2.0}),
     "completions": ({"n": 2}, {"prompt": "dog", "rows": 2, "guidance": 1.0}),
@@ -317,12 +306,6 @@ def test_a_png_says_how_to_make_it_again(server: Server, route: str) -> None:
     always = {"model": again["model"], "model_sha256": sha256, "seed": seeds(response)[-1], "temperature": 0.9}
     assert recipe == always | expected
     assert files(post(server, route, **again))[-1] == data
-
-
-def test_case_alone_makes_no_other_file(server: Server) -> None:
-    assert files(post(server, "generations", style="OIL", prompt="Dog ")) == files(
-        post(server, "generations", style="oil")
-    )
 
 
 # Transparency and colours
@@ -394,13 +377,6 @@ def test_pictures_in_the_nearest_colours_of_a_palette(
         assert files(post(server, "generations", **recipe, palette=palette)) == files(response)[-1:]
 
 
-def test_a_client_sends_the_colours_of_a_file(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "two.hex").write_text("204060\nffe0a0\n")
-    with connect(server.url) as client:
-        elf = client.load("palette").draw("elf", seed=7, palette=tmp_path / "two.hex")
-        assert [elf.file("png")] == files(post(server, "generations", **ELF, palette=["#204060", "#ffe0a0"]))
-
-
 # The best of candidates, and what pictures show
 
 
@@ -439,31 +415,6 @@ def test_the_best_of_candidates(server: Server, classifier: PictureClassifier, p
             name: {"value": one.value, "probability": round(one.probability, 3)}
             for name, one in zip(names, values, strict=True)
         }
-
-
-def test_the_rest_of_a_picture_has_candidates_too(server: Server) -> None:
-    changes = BEST | {"n": 1}
-    every = post(server, "completions", **changes | {"n": 4, "best_of": 1})
-    best = post(server, "completions", **changes)
-    assert files(best)[0] in files(every)
-    assert seeds(best)[0] in seeds(every)
-    assert best.json()["usage"] == every.json()["usage"]
-
-
-def test_the_library_draws_the_same(server: Server, zoo: Path) -> None:
-    response, model = post(server, "generations", **BEST), ancestral.load("palette", directory=zoo)
-    pictures = model.draw_many(BEST["prompt"], 2, best_of=4, seed=7)
-    assert [picture.seed for picture in pictures] == seeds(response)
-    assert [pictures.file(index, "png") for index in range(2)] == files(response)
-    for picture, entry in zip(pictures, entries(response), strict=True):
-        assert {name: value.value for name, value in picture.shown.items()} == {
-            name: one["value"] for name, one in entry["attributes"].items()
-        }
-        assert ", ".join(picture.attributes.values()) == picture.prompt == BEST["prompt"]
-    assert ancestral.load("rgb", directory=zoo).draw("dog", seed=7).shown == {}
-    for refused in (lambda: model.interpolate("elf", "orc", best_of=2), lambda: model.draw_many("elf", best_of=9)):
-        with pytest.raises(ancestral.InvalidRequest, match=r"^best_of: "):
-            refused()
 
 
 # OpenAI's client for Python, unchanged. It builds its objects without looking: these tests look.
@@ -517,13 +468,3 @@ def test_openai_streams(client: openai.OpenAI, server: Server, partial_images: i
             kind.model_validate(event.model_dump(), strict=True)
         assert [base64.b64decode(last.b64_json)] == files(post(server, route))
         assert last.quality == "auto"
-
-
-def test_openai_errors(client: openai.OpenAI) -> None:
-    for param, value, code in (("size", "1024x1024", "invalid_size"), ("quality", "hd", "literal_error")):
-        with pytest.raises(openai.BadRequestError) as caught:
-            client.images.generate(**DOG | {param: value})
-        assert (caught.value.param, caught.value.code) == (param, code)
-    with pytest.raises(openai.NotFoundError) as missing:
-        client.images.generate(model="gpt-image-1", prompt="dog")
-    assert missing.value.code == "model_not_found"

@@ -14,7 +14,7 @@ import pytest
 from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server
 from tests.service.shaky import ENDLESS
-from tests.service.toys import ASYNC, GENERATION, SPEECH
+from tests.service.toys import GENERATION, SPEECH
 from tests.waiting import eventually
 
 LONG = "The birch canoe slid. Is it late? No! " * 40
@@ -117,23 +117,3 @@ def test_a_connection_that_ends_late_does_not_take_the_job_from_the_next(server:
             whole += b"".join(pieces)
     assert late.headers["x-job-id"] == response.headers["x-job-id"]
     assert whole == server.speak(**said).content
-
-
-def test_a_key_whose_job_came_to_nothing_is_free_again(server: Server, key: str) -> None:
-    body = {"input": LONG, "speed": 0.25}
-    first = speak(server, key, ASYNC, **body).json()["id"]
-    assert speak(server, key, ASYNC, **body).json()["id"] == first
-    assert httpx.post(f"{server.url}/v1/jobs/{first}/cancel").status_code == 200
-    second = speak(server, key, ASYNC, **body).json()["id"]
-    assert second != first
-    httpx.delete(f"{server.url}/v1/jobs/{second}")
-    third = speak(server, key, ASYNC, **body).json()["id"]
-    assert third not in (first, second)
-    httpx.delete(f"{server.url}/v1/jobs/{third}")
-
-
-def test_a_key_is_its_callers_own(keyed: Server, keys: dict[str, str], key: str) -> None:
-    callers = keys["twice-ann"], keys["twice-bob"]
-    ann, bob = (speak(keyed, key, {"authorization": f"Bearer {secret}"}) for secret in callers)
-    assert ann.headers["x-job-id"] != bob.headers["x-job-id"]
-    assert ann.content == bob.content

@@ -116,22 +116,6 @@ def test_what_is_no_payload_is_refused() -> None:
         plan_of(Job("dance", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0), Plan)
 
 
-def test_words_travel_with_their_phonemes_and_spans() -> None:
-    sentences = json.dumps(json.loads(dump(SPEECH))["sentences"], separators=(",", ":"))
-    assert sentences.startswith('[[["is",0,2,"IH0 Z"],["it",3,5,"IH0 T"],["late",6,10,"L EY1 T"],"?"],')
-    assert len(sentences) < 10 * SPEECH.input_tokens
-
-
-def test_what_a_request_is_charged_for() -> None:
-    assert SPEECH.input_tokens == sum(len(sentence.phones) for sentence in SENTENCES)
-    assert GENERATION.input_tokens == 0
-    assert IMAGE.text_tokens == 1, "a subclass that the seed has drawn was not in the request"
-    named = dataclasses.replace(IMAGE, labels=((0, None, 1),) * 2, requested=((0, None, 1),))
-    assert named.text_tokens == 2
-    assert INTERPOLATION.text_tokens == 4
-    assert (IMAGE.prompt_symbols, COMPLETION.prompt_symbols) == (0, 48)
-
-
 # Kinds
 
 
@@ -224,11 +208,6 @@ def test_pictures_under_urls_are_decoded_once(own_redis: tuple[Server, Redis], c
 # JSON from clients: what is refused, and how it is said.
 
 
-@pytest.mark.parametrize("value", [{}, [], {"a": {"b": [1, -2.5e3, True, None, "é"]}}, 2**64, "", {"": 0}])
-def test_what_the_standard_library_reads(value: Any) -> None:
-    assert requests.parse_json(json.dumps(value), "The body") == value
-
-
 @pytest.mark.parametrize(
     ("text", "param", "code", "words"),
     [
@@ -245,10 +224,6 @@ def test_what_is_refused(text: str, param: str | None, code: str, words: str) ->
         requests.parse_json(text, "The body")
     assert (refused.value.param, refused.value.code) == (param, code)
     assert words in refused.value.message
-
-
-def test_a_number_that_is_too_long_is_left_to_its_field() -> None:
-    assert requests.parse_json('{"seed": ' + "9" * 10_000 + "}", "The body") == {"seed": float("inf")}
 
 
 def test_messages_of_websockets_are_read_alike() -> None:
@@ -306,10 +281,3 @@ def test_a_listener_who_has_nothing_left_gets_what_there_is() -> None:
     assert pacing.due_in(1, 5.0) <= 0
     pacing.published(1000, 5.0)  # the time in which there was nothing to play is lost
     assert pacing.due_in(1, 5.0) == pytest.approx(0.9)
-
-
-def test_pieces_are_short_where_little_may_be_sampled_ahead() -> None:
-    pacing = PublishPacing(RATE, 0.8)
-    pacing.published(800, 0.0)
-    assert pacing.due_in(399, 0.0) > 0
-    assert pacing.due_in(400, 0.0) <= 0

@@ -32,16 +32,6 @@ function recordMouth() {
   new MutationObserver(() => window.shapes.add(inside.getAttribute("d"))).observe(inside, { attributes: true });
 }
 
-// Every state of the first picture.
-function recordGrowth() {
-  window.growth = [];
-  const put = CanvasRenderingContext2D.prototype.putImageData;
-  CanvasRenderingContext2D.prototype.putImageData = function (image, ...rest) {
-    put.call(this, image, ...rest);
-    if (this.canvas === document.querySelector(".shot canvas")) window.growth.push(Array.from(image.data));
-  };
-}
-
 // What the player of a sheet with frames of 8 x 8 pixels shows.
 function recordPlayer() {
   window.shown = [];
@@ -98,4 +88,4 @@ function captureSound() {
   };
 }
 
-Object.assign(window, { recordWords, recordMouth, recordGrowth, recordPlayer, colours, cut });
+Object.assign(window, { recordWords, recordMouth, recordPlayer, colours, cut });

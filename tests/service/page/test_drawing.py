@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ancestral.catalog.seeds import part_seed
-from tests.service.images.pictures import Pixels, decode, draw, entries, files, noise, post, recipe_of, same, shown
+from tests.service.images.pictures import Pixels, decode, draw, files, noise, post, recipe_of, same, shown
 from tests.service.page.browser import Visit
 from tests.service.page.conftest import Visiting
 from tests.service.servers import Server
@@ -56,27 +56,6 @@ def test_draw_from_a_picture(server: Server, visit: Visiting) -> None:
     assert np.array_equal(given[..., :1], noise("autoencoder"))
     expected = shown(post(server, "reconstructions", n=2, seed=4, temperature=0.9))
     assert np.array_equal([picture[..., :1] for picture in drawn], expected)
-
-
-THINNED = 170
-"""The opacity of squares of the coarse scale."""
-
-
-@pytest.mark.slow
-def test_sprites_grow_row_by_row(real: Server, visit: Visiting) -> None:
-    with visit(real, "#draw?model=pixelcnn-sprites&prompt=elf&n=10&seed=5") as page:
-        page.evaluate("recordGrowth()")
-        page.draw(10)
-        states = np.array(page.evaluate("window.growth"), np.uint8).reshape(-1, 32, 32, 4)
-    squares = [state[..., 3] == THINNED for state in states]
-    coarse, *_, last = squares
-    assert coarse.any()  # the coarse scale comes first …
-    assert np.array_equal(coarse[::2], coarse[1::2])  # … in squares …
-    assert np.array_equal(coarse[:, ::2], coarse[:, 1::2])
-    assert not last.any()
-    done = [sum(not line.any() for line in square) for square in squares]
-    assert done == sorted(done)
-    assert len(set(done)) > 2  # how many rows come between two looks depends on the machine alone
 
 
 @pytest.mark.slow
@@ -142,24 +121,6 @@ def test_edit_a_picture(server: Server, visit: Visiting) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_transparent_stays_so(real: Server, visit: Visiting) -> None:
-    """Of a completion, whose partial pictures are grey below; it begins with what its picture shows."""
-    with visit(real, "#draw?model=pixelcnn-sprites&n=1&seed=4&prompt=elf") as page:
-        page.draw(1)
-        page.click(".frame")
-        page.click("dialog button:text-is('Complete it')")
-        assert page.locator(".others select").first.input_value() != "any"
-        page.click("button.primary")
-        page.wait_for_selector(".kept canvas")
-        page.wait_for_selector(".shot:not(.growing)")
-        (drawn,) = page.pixels(".shot canvas")
-        saved = decode(page.download("button[aria-label='Download PNG']").path().read_bytes())
-    scale = len(saved) // 32
-    assert 0 in saved[..., 3]
-    assert np.array_equal(drawn[..., 3], saved[::scale, ::scale, 3])
-
-
-@pytest.mark.slow
 def test_interpolate(real: Server, visit: Visiting) -> None:
     def interpolated(page: Visit) -> Pixels:
         page.click("button.primary")
@@ -181,20 +142,6 @@ def test_interpolate(real: Server, visit: Visiting) -> None:
         assert ends == ["elf, robe", "orc, axe", "3"]
         page.open("#draw?mode=nonsense&model=pixelcnn-digits")
         assert page.get_attribute(".segmented input:checked", "value") == "draw"
-
-
-@pytest.mark.slow
-def test_interpolate_between_two_pictures(server: Server, visit: Visiting) -> None:
-    pixels = noise("autoencoder"), 255 - noise("autoencoder")
-    one, other = (entries(post(server, "encodings", image=picture))[0]["embedding"] for picture in pixels)
-    with visit(server, "#draw?mode=interpolate&model=autoencoder&seed=5&temperature=1") as page:
-        page.upload(*pixels)
-        page.wait_for_selector(".kept canvas >> nth=1")
-        page.click("button.primary")
-        page.wait_for_selector(".shot:nth-child(8)")
-        drawn = page.pixels(".shot canvas")
-    asked = {"model": "autoencoder", "from": one, "to": other, "steps": 8, "seed": 5, "temperature": 1}
-    assert np.array_equal([picture[..., :1] for picture in drawn], shown(post(server, "interpolations", **asked)))
 
 
 # Sheets
@@ -310,25 +257,3 @@ def test_the_sheet_is_shown_in_whole_squares_and_downloaded_with_its_atlas(serve
     rest, swing = frames["rest robe"], frames["swing robe"]
     assert np.array_equal(decode(saved["png"])[:SIDE], np.concatenate(rest + swing, axis=1))
     assert recipe_of(saved["png"])["sheet"] == "arms"
-
-
-def test_where_a_sheet_is_offered(server: Server, visit: Visiting) -> None:
-    """Of models that lay out one, and where single pictures are drawn; what its frames set cannot be named."""
-    with visit(server, LINK.replace("orc", "orc, robe")) as page:
-        offered, count = page.locator("[data-param=sheet]"), page.locator("[data-param=n]")
-        assert offered.locator("option").all_inner_texts() == ["Single pictures", "Sheet: arms"]
-        assert (offered.is_visible(), count.is_visible()) == (True, False)
-        garment = page.locator(".field:has(label:text-is('Garment'))")
-        assert (garment.is_visible(), garment.locator("select").input_value()) == (False, "robe")
-        page.click("button.primary")
-        page.wait_for_selector(".player")
-        assert "prompt=orc&" in page.evaluate("location.hash")
-        page.click("label:text-is('Complete')")
-        assert (offered.is_visible(), count.is_visible(), garment.is_visible()) == (False, True, True)
-        page.click("label:text-is('Draw')")
-        assert (offered.is_visible(), count.is_visible()) == (True, False)
-        assert not garment.is_visible()
-        offered.locator("select").select_option("")
-        assert (count.is_visible(), garment.is_visible()) == (True, True)
-        page.select_option("[data-param=model] select", "subclasses")
-        assert not offered.is_visible()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import shlex
 import shutil
@@ -18,9 +17,8 @@ import httpx
 import numpy as np
 import pytest
 
-from ancestral.service.jobs.plans import KINDS, REQUESTS
 from tests.paths import ROOT
-from tests.service.images.pictures import decode, draw, files, post
+from tests.service.images.pictures import draw, files, post
 from tests.service.page.conftest import Visiting
 from tests.service.redis_servers import eventually
 from tests.service.servers import Server, running
@@ -48,16 +46,6 @@ def test_a_file(server: Server, name: str) -> None:
     assert found.headers["content-security-policy"] == POLICY
     assert found.headers["x-content-type-options"] == "nosniff"
     assert found.headers["cache-control"] == "no-cache"
-
-
-@pytest.mark.parametrize("name", ["index.html", "app.js"])
-def test_what_a_browser_has_is_not_sent_again(server: Server, name: str) -> None:
-    url = server.url + path_of(name)
-    etag = httpx.get(url).headers["etag"]
-    for tags in (etag, f'"other", {etag}'):
-        again = httpx.get(url, headers={"if-none-match": tags})
-        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
-    assert httpx.get(url, headers={"if-none-match": '"other"'}).status_code == 200
 
 
 def test_the_whole_page_is_small(server: Server) -> None:
@@ -132,13 +120,6 @@ def test_the_page_modules_pass_their_node_tests() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_view_jobs_knows_what_has_no_manifest() -> None:
-    """It asks every other finished job for its manifest."""
-    found = re.search(r"^const COMPUTED = (\[.*\]);$", (PAGE / "jobs.js").read_text("utf-8"), re.MULTILINE)
-    assert found
-    assert set(json.loads(found[1])) == KINDS.keys() - {kind.kind for kind in REQUESTS}
-
-
 def test_a_browser_is_opened(environment: dict[str, str], tmp_path: Path) -> None:
     """`BROWSER` names a command that stands for it."""
     script, opened = tmp_path / "browser.py", tmp_path / "opened"
@@ -148,12 +129,6 @@ def test_a_browser_is_opened(environment: dict[str, str], tmp_path: Path) -> Non
         eventually(lambda: opened.exists() and opened.read_text())
         assert opened.read_text() == f"{server.url}/"
         assert "<title>Ancestral</title>" in httpx.get(opened.read_text()).text
-
-
-def test_without_a_page_there_is_nothing_to_open(ancestral: Callable[..., Any]) -> None:
-    done = ancestral("serve", "--open", "--port", "0", ANCESTRAL_PAGE="off")
-    assert done.returncode == 2
-    assert b"ANCESTRAL_PAGE is off" in done.stderr
 
 
 # The views Score, Prove, Jobs and Models, and `/docs`.
@@ -195,25 +170,6 @@ def test_jobs_say_what_they_are(server: Server, visit: Visiting) -> None:
 
 
 @pytest.mark.slow
-def test_jobs_and_models(real: Server, visit: Visiting) -> None:
-    body = {"model": "wavenet-babble", "voice": "joe", "duration": 600}
-    long = httpx.post(f"{real.url}/v1/audio/generations", json=body, headers={"prefer": "respond-async"}).json()["id"]
-    with visit(real, "#jobs") as page:
-        row = page.locator(f".job:has-text('{long}')")
-        row.locator("button:text-is('Cancel')").click()
-        row.locator("strong:text-is('Cancelled')").wait_for()
-        done = post(real, "generations", **SEVEN, response_format="url").headers["x-job-id"]
-        row = page.locator(f".job:has-text('{done}')")
-        row.locator("button:text-is('Verify')").click()
-        row.locator(".tick:has-text('The same bytes')").wait_for()
-        download = page.download(f".job:has-text('{done}') button:text-is('Download')")
-        assert decode(download.path().read_bytes()).shape == (28, 28, 1)
-        page.open("#models")
-        page.click("li:has(h2:text-is('wavenet-en')) summary")
-        page.wait_for_selector(".card-text :text('Allison Smith')")
-
-
-@pytest.mark.slow
 def test_score_a_picture_and_a_sound(real: Server, visit: Visiting) -> None:
     with visit(real, "#score") as page:
         page.select_option("select >> nth=0", "pixelcnn-digits")
@@ -251,15 +207,3 @@ def test_prove_a_picture_a_sound_and_a_stranger(real: Server, visit: Visiting) -
         page.upload(np.random.default_rng(1).integers(0, 256, (28, 28, 1), np.uint8))
         page.wait_for_selector("[data-verdict=no_evidence]")
         assert page.locator(".proof canvas").count() == 1
-
-
-@pytest.mark.slow
-def test_a_request_is_tried_in_the_reference(server: Server, visit: Visiting) -> None:
-    with visit(server) as page:
-        page.goto(f"{server.url}/docs")
-        route = page.locator(".opblock:has([data-path='/v1/models'])")
-        route.locator(".opblock-summary-control").click()
-        route.locator("button:text-is('Execute')").click()
-        route.locator(".live-responses-table .response-col_status:has-text('200')").wait_for()
-        assert '"tiny"' in route.locator(".live-responses-table .highlight-code").first.inner_text()
-        assert {url.removeprefix(server.url) for url in page.requests} >= {"/docs", "/openapi.json", "/v1/models"}

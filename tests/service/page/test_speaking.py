@@ -59,15 +59,6 @@ def test_speech_in_chromium_has_the_bytes_of_http(server: Server, visit: Visitin
         assert f"sha={found[:16]}" in page.url
 
 
-def test_words_are_shown_as_they_were_written(server: Server, visit: Visiting) -> None:
-    text = '😀 5-10 km/h, "e.g." API!'
-    with visit(server, f"#speak?model=tiny&voice=bob&seed=9&text={quote(text)}") as page:
-        page.speak()
-        page.played()
-        assert page.inner_text(".words") == text
-        assert page.locator(".words span").all_inner_texts() == ["😀", "5", "-", "10 km/h", "e.g.", "API"]
-
-
 @pytest.mark.slow
 def test_a_long_text_a_pause_and_a_mix(server: Server, visit: Visiting) -> None:
     """More than a request takes: a request for each paragraph, played as one sound, with one file of captions."""
@@ -193,21 +184,6 @@ def test_a_link_gives_the_same_bytes(real: Server, visit: Visiting) -> None:
 
 
 @pytest.mark.slow
-def test_words_are_lit_when_they_are_heard_again(real: Server, visit: Visiting) -> None:
-    with visit(real, SPEAK) as page:
-        page.speak()
-        page.played()
-        assert page.inner_text(".words").split() == TEXT.split()
-        heard = Heard(page, real, real_pcm(real))
-        page.wait_for_timeout(1500)  # the AnalyserNode remembers 1.4 s
-        page.evaluate("recordWords()")
-        page.click("button:text-is('Play')")
-        page.wait_for_selector("button:text-is('Pause')")
-        page.played()
-        heard.check()
-
-
-@pytest.mark.slow
 def test_several_voices_and_a_mouth_that_moves(server: Server, visit: Visiting) -> None:
     with visit(server, "#speak?model=tiny&voice=ann&seed=9&speed=0.5&text=No!%20The%20birch%20canoe%20slid.") as page:
         page.focus("textarea")
@@ -250,27 +226,6 @@ def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
         with wave.open(str(download.path())) as file:
             found = file.readframes(file.getnframes())
         assert found == real_pcm(real, voice="heart", seed=int(seed))
-
-
-@pytest.mark.slow
-def test_the_voices_of_a_language(real: Server, visit: Visiting) -> None:
-    with visit(real, "#speak?model=wavenet-multilingual&voice=dora") as page:
-        names = page.locator(".voices .card strong")
-        assert names.all_inner_texts() == ["Dora", "Alex"]
-        assert page.input_value("textarea").startswith("La canoa de abedul")
-        page.select_option("select[aria-label=Language]", "fr")
-        assert names.all_inner_texts() == ["Siwis"]
-        assert page.input_value("textarea").startswith("Le canot de bouleau")
-        assert page.inner_text(".field:has(textarea) .hint") == "French. Ctrl + Enter speaks."
-        page.fill("textarea", "Bonjour.")
-        page.speak()
-        page.played()
-        job = real.ended(str(real.newest()))
-        assert (job["model"], job["voice"]) == ("wavenet-multilingual", "siwis")
-        page.select_option("select[aria-label=Language]", "en")
-        assert page.input_value("textarea") == "Bonjour.", "a text of one's own stays"
-        assert names.count() == 13
-        assert page.locator(".voices h3").all_inner_texts() == ["American English", "British English"]
 
 
 # Books
@@ -322,14 +277,3 @@ def test_each_word_is_lit_alone_in_the_middle_of_its_clip(reader: Page, number: 
         reader.evaluate(f"window.seek({(begin + end) / 2})")
         lit.append(reader.evaluate("litWords()"))
     assert lit == [[word] for word in CHAPTERS[number]]
-
-
-def test_words_are_lit_in_order_while_the_sound_plays(reader: Page) -> None:
-    reader.evaluate("window.open_chapter(1)")
-    reader.evaluate("window.seen = []; window.play(() => window.seen.push(litWords()))")
-    seen = [words for words in reader.evaluate("window.seen") if words]
-    shown = [words for at, words in enumerate(seen) if at == 0 or words != seen[at - 1]]
-    words = iter(CHAPTERS[1])  # a busy machine may draw no frame during a word; none comes twice or too early
-    assert all(len(found) == 1 and found[0] in words for found in shown), shown
-    assert shown[-1] == ["Café"]
-    assert reader.evaluate("litWords()") == []

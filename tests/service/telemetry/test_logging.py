@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pty
@@ -13,16 +12,7 @@ import sys
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
-from ancestral.service.telemetry import logging as outage
-from ancestral.service.telemetry.logging import (
-    ACCESS_LOGGER,
-    JsonFormatter,
-    RedisOutage,
-    TextFormatter,
-    current_job,
-    request_id,
-    without_password,
-)
+from ancestral.service.telemetry.logging import RedisOutage, TextFormatter, without_password
 
 PROGRAM = """
 import logging, sys
@@ -62,58 +52,9 @@ def run(log_format: str, *, terminal: bool, **variables: str) -> str:
     return written.decode()
 
 
-def test_json_or_text_on_a_terminal_or_in_a_pipe() -> None:
-    line = json.loads(run("auto", terminal=False))
-    assert set(line) == {"time", "level", "logger", "message", "key"}
-    assert (line["level"], line["message"], line["key"]) == ("info", "a line", "two words")
-    assert json.loads(run("json", terminal=True))["message"] == "a line"
-    coloured = run("auto", terminal=True)
-    assert "\x1b[32minfo" in coloured
-    plain = [run("auto", terminal=True, NO_COLOR="1"), run("auto", terminal=True, TERM="dumb")]
-    for written in (re.sub(r"\x1b\[\d+m", "", coloured), *plain, run("text", terminal=False)):
-        assert re.fullmatch(TEXT, written)
-
-
-def test_a_line_names_its_request_and_job() -> None:
-    tokens = request_id.set("r-1"), current_job.set("job_2")
-    try:
-        line = json.loads(JsonFormatter().format(record("hello")))
-        assert (line["request_id"], line["job"]) == ("r-1", "job_2")
-        assert text(record("hello", count=3, absent=None)) == "info     hello  request_id=r-1 job=job_2 count=3"
-    finally:
-        request_id.reset(tokens[0])
-        current_job.reset(tokens[1])
-
-
-def test_values_in_text() -> None:
-    line = text(record("hello", level=logging.WARNING, names=["a", "b"], url="redis://h:1/0", said='a "b"', empty=""))
-    assert line == r'warning  hello  names=a,b url=redis://h:1/0 said="a \"b\"" empty=""'
-
-
-def test_access_lines_in_text() -> None:
-    figures = {"method": "POST", "route": "/v1/audio/speech", "status": 200, "complete": True, "milliseconds": 12.3}
-    assert text(record("request", ACCESS_LOGGER, **figures)) == "info     POST /v1/audio/speech 200, 12.3 ms"
-    lost = figures | {"route": None, "status": 499, "complete": False}
-    assert text(record("request", ACCESS_LOGGER, **lost)) == "info     POST (no route) 499, incomplete, 12.3 ms"
-    websocket = record("websocket", ACCESS_LOGGER, route="/v1/images/stream", code=1000, seconds=1.5)
-    assert text(websocket) == "info     websocket  route=/v1/images/stream code=1000 seconds=1.5"
-
-
 def test_a_terminal_is_sent_no_control_characters() -> None:
     line = text(record("\x1b[2Jgone\r", value="\x9b31m\x07"))
     assert line == r'info     \x1b[2Jgone\r  value="\x9b31m\u0007"'
-
-
-def test_a_traceback_stands_below_its_line() -> None:
-    try:
-        raise ValueError("wrong\x1b")
-    except ValueError:
-        failed = logging.getLogger("x").makeRecord("x", logging.ERROR, "f", 1, "failed", (), sys.exc_info())
-    head, *below = text(failed).split("\n")
-    assert head == "error    failed"
-    assert below[0].startswith("Traceback")
-    assert below[-1] == r"ValueError: wrong\x1b"
-    assert "ValueError: wrong" in json.loads(JsonFormatter().format(failed))["traceback"]
 
 
 @pytest.mark.parametrize(
@@ -149,19 +90,4 @@ def test_an_outage_is_logged_once_and_its_end(caplog: pytest.LogCaptureFixture) 
     assert [line.message for line in caplog.records] == [down, up, down]
     assert {vars(line)["redis"] for line in caplog.records} == {"redis://bob:***@h:1/0"}
     assert vars(caplog.records[0])["reason"] == "ConnectionError: refused"
-    assert not redis.connected
-
-
-def test_a_long_outage_is_logged_again(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outage, "REMIND_SECONDS", 0.0)
-    redis = RedisOutage("redis://h")
-    call(redis, fails=True)
-    call(redis, fails=True)
-    assert len(caplog.records) == 2
-
-
-def test_other_errors_are_not_tolerated() -> None:
-    redis = RedisOutage("redis://h")
-    with pytest.raises(ValueError, match="ours"), redis.tolerated():
-        raise ValueError("ours")
     assert not redis.connected

@@ -16,9 +16,9 @@ import pytest
 
 from ancestral.service.telemetry.metrics import BUFFER_SECONDS, ApiMetrics, Playback, WorkerMetrics, track_playback
 from tests.paths import ROOT
-from tests.service.scrapes import LISTENING, Change, scrape, worker_scrape, worker_url
+from tests.service.scrapes import Change, scrape, worker_scrape, worker_url
 from tests.service.servers import Serve, ServeProcess, Server, process_of
-from tests.service.shaky import ENDLESS, reading_slowly
+from tests.service.shaky import reading_slowly
 from tests.service.toys import ASYNC, SPEECH, sampled_by
 from tests.service.ws_client import begun, speak, talking
 from tests.waiting import eventually
@@ -56,12 +56,6 @@ def sentence(server: Server, engine: str) -> Changes:
     }  # fmt: skip
 
 
-def events(server: Server, engine: str) -> Changes:
-    assert server.speak(stream_format="sse").status_code == 200
-    counted = "first_audio_seconds_count transport"
-    return {f"{counted}=sse model=tiny": 1, f"{counted}=http": 0}
-
-
 def session(server: Server, engine: str) -> Changes:
     """A websocket counts what its listener waited for."""
     route, sound = "/v1/audio/speech/stream", "transport=websocket model=tiny"
@@ -74,17 +68,6 @@ def session(server: Server, engine: str) -> Changes:
         f"sent_bytes_total route={route}": (len(talk.sound), 1e9),
         f"first_audio_seconds_count {sound}": 1,  # nobody waited for the others
     }  # fmt: skip
-
-
-def session_that_goes_on_elsewhere(server: Server, engine: str) -> Changes:
-    with begun(server, "The birch canoe slid. ") as talk:
-        talk.until_bytes(400)
-        query = f"?session_id={talk.session['session_id']}&from_sample=200"
-        talk.vanish()
-    with talking(server, query) as talk:
-        talk.finish()
-    sound = "transport=websocket"
-    return {"sessions_resumed_total": 1, f"streams_total {sound}": 2, f"first_audio_seconds_count {sound}": 1}
 
 
 def listener_who_leaves(server: Server, engine: str) -> Changes:
@@ -131,7 +114,7 @@ def errors(server: Server, engine: str) -> Changes:
     }  # fmt: skip
 
 
-ACTIONS = [sentence, events, session, session_that_goes_on_elsewhere, listener_who_leaves, pictures, errors]
+ACTIONS = [sentence, session, listener_who_leaves, pictures, errors]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -234,23 +217,6 @@ def test_a_server_without_redis_is_still_seen(serve_process: ServeProcess) -> No
         assert change.of("ancestral_errors_total", status="503", transport="http") >= 1
 
 
-@pytest.mark.slow
-def test_a_job_that_outlives_its_worker(serve_process: ServeProcess) -> None:
-    body = ENDLESS | {"input": "The birch canoe slid on. " * 120, "response_format": "pcm", "sample_rate": 16000}
-    with serve_process(metrics_port=0, batch_slots=1) as server:
-        with server.client() as client:
-            job = client.post("/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
-            eventually(lambda: client.get(f"/v1/jobs/{job}").json()["samples_done"] > 3 * RATE)
-        os.kill(process_of(server, "worker"), signal.SIGKILL)
-        eventually(lambda: sum(line["message"] == LISTENING for line in server.log) == 2)
-        assert server.ended(job)["status"] == "completed"
-        for name in ("attempts", "retries", "resumes"):
-            assert worker_scrape(server).of(f"ancestral_{name}_total", priority="batch") == 1, name
-        assert worker_scrape(server).of("ancestral_orphans_total") == 1
-        assert worker_scrape(server).of("ancestral_queue_wait_seconds_count") == 0
-        eventually(lambda: worker_scrape(server).of("ancestral_job_seconds_count", status="completed") == 1)
-
-
 # Logs
 
 
@@ -289,12 +255,6 @@ def test_the_documentation_has_every_metric_and_no_other(watched: Server) -> Non
             if labels := getattr(collector, "_labelnames", ()):
                 name = next(name for name in metrics.registry._collector_to_names[collector] if name in rows)
                 assert rows[name][1] == ", ".join(f"`{label}`" for label in labels), name
-
-
-def test_names_are_as_prometheus_wants_them() -> None:
-    for name, (kind, _, _) in documented().items():
-        assert (kind == "counter") == name.endswith("_total")
-        assert not re.search(r"_(ms|milliseconds|kb|mb|count|percent)(_total)?$", name)
 
 
 # What a listener hears, by a clock of our own: exactly the silence that there was, and none that the client made.
@@ -364,10 +324,6 @@ def test_the_silence_is_what_the_player_had_nothing_for(
         assert playback.dry_at == pytest.approx(100.0 + 2.0 + 0.5 + 0.2 + 0.5)
 
 
-def test_nobody_waited_for_it() -> None:
-    assert play([(0.3, 0.0, 1.0)], asked_at=None)[0].first == [None]
-
-
 def test_the_last_silence_counts_if_the_sound_never_comes() -> None:
     async def pieces(clock: Clock) -> AsyncGenerator[bytes, None]:
         yield b"sound"
@@ -382,14 +338,3 @@ def test_the_last_silence_counts_if_the_sound_never_comes() -> None:
         return notes.gaps
 
     assert asyncio.run(listen()) == [(pytest.approx(4.0 - BUFFER_SECONDS), True)]
-
-
-def test_what_passes_is_not_changed() -> None:
-    async def pieces() -> AsyncGenerator[bytes, None]:
-        for number in range(3):
-            yield bytes([number])
-
-    async def listen() -> bytes:
-        return b"".join([piece async for piece in track_playback(pieces(), Playback(Notes(), 0.0), lambda: 1.0)])
-
-    assert asyncio.run(listen()) == b"\0\1\2"

@@ -207,25 +207,6 @@ def test_a_worker_that_was_full_looks_into_all_its_shards_at_once() -> None:
     assert asyncio.run(looked_at()) == [5, 0, 1, 2, 3, 4, 6, 7]
 
 
-def test_shards_that_woke_the_worker_come_first() -> None:
-    async def looked_at() -> list[int]:
-        order = ClaimOrder(3)
-        order.serve([0])
-        order.wake(2)
-        return [await order.next() for _ in range(2)]
-
-    assert asyncio.run(looked_at()) == [0, 2]
-
-
-def test_a_worker_that_nobody_wakes_looks_into_its_shards_by_turns() -> None:
-    async def looked_at() -> list[int]:
-        order = ClaimOrder(8)
-        order.serve(range(8))
-        return [await order.next() for _ in range(16)]  # the second half after two waits, for four shards each
-
-    assert asyncio.run(looked_at()) == [*range(8)] * 2
-
-
 # The leases of a worker that has many jobs and a slow connection to Redis; when a slow listener is parked.
 
 
@@ -354,26 +335,6 @@ def test_int8_is_named_in_headers_and_manifests_and_keeps_seeds(serve: Serve) ->
         assert manifest["engine"] == "native-int8"
         verified = httpx.post(f"{server.url}/v1/verify", json=manifest, timeout=60.0).json()
         assert (verified["equal"], verified["engine"]) == (True, "native-int8")
-
-
-@pytest.mark.slow
-def test_a_job_that_another_engine_began_ends_with_a_reason(serve: Serve) -> None:
-    """What has been made of it is another sound; it is not patched together. One that nothing is made of is sampled."""
-    with tempfile.TemporaryDirectory(prefix="anc-") as data:
-        body = GENERATION | {"duration": 1200.0}
-        with serve(data_dir=data, engine="onnx-cpu", batch_slots=1) as server:
-            jobs = [
-                httpx.post(f"{server.url}/v1/audio/generations", json=body | changes, headers=ASYNC).json()["id"]
-                for changes in ({}, {"duration": 1.0})
-            ]
-            eventually(lambda: httpx.get(f"{server.url}/v1/jobs/{jobs[0]}").json()["samples_done"])
-            assert server.stop() == 0
-        with serve(data_dir=data, engine="native", batch_slots=1) as server:
-            begun, waiting = (server.ended(job) for job in jobs)
-            assert (begun["status"], begun["error"]["code"]) == ("failed", "engine_changed")
-            assert waiting["status"] == "completed"
-            content = httpx.get(f"{server.url}/v1/jobs/{waiting['id']}/content")
-            assert content.headers["x-engine"] == "native-int8"
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from ancestral.catalog.seeds import part_seed
-from tests.service.servers import Serve, Server
+from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import (
     FIRST,
     PCM,
@@ -35,7 +35,7 @@ from tests.service.speech.elevenlabs.support import (
     say,
     spoken,
 )
-from tests.service.ws_client import LONG, jobs, small_window, whole
+from tests.service.ws_client import LONG, jobs, whole
 from tests.waiting import eventually
 
 END = {"text": ""}
@@ -132,13 +132,6 @@ def test_messages_have_the_sound_of_the_whole(
     assert speak(server, *messages, query=query, voice=voice) == whole(server, text, **config)
 
 
-def test_a_seed_is_drawn_and_nothing_has_no_sound(server: Server) -> None:
-    query = "output_format=pcm_16000"
-    first, second = (speak(server, FIRST, {"text": "Hello."}, query=query) for _ in range(2))
-    assert first != second
-    assert speak(server, FIRST) == b""
-
-
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -173,16 +166,6 @@ def test_inactivity_ends_it(server: Server, first: bool) -> None:
     with open_stream(server, f"{PCM}&inactivity_timeout=1") as connection:
         say(connection, *([FIRST] if first else []))
         assert error(connection)["error"] == "input_timeout_exceeded"
-
-
-def test_overload_ends_it(serve: Serve) -> None:
-    with serve(interactive_slots=1, max_queued_streams=0) as own, open_stream(own) as first, open_stream(own) as second:
-        say(first, {"text": " ", "voice_settings": {"speed": 0.25}}, {"text": LONG * 8, "flush": True})
-        hear(first)
-        say(second, FIRST, {"text": "Hello.", "flush": True})
-        assert error(second)["error"] == "overloaded"
-        first.close()
-        eventually(lambda: own.speak().status_code == 200)
 
 
 @pytest.mark.parametrize("route", ["stream-input", "multi-stream-input"])
@@ -361,21 +344,6 @@ def test_keep_alive_keeps_a_context_alive(server: Server) -> None:
         assert error(connection)["error"] == "input_timeout_exceeded"
 
 
-def test_a_reader_that_stalls_pauses_its_contexts(server: Server) -> None:
-    """What is not read is not sampled, of any context; read at last, it is all there."""
-    with multi(server, sock=small_window(server)) as connection:
-        names = ["a", "b"]
-        for name in names:
-            say(connection, {"text": LONG * 4, "context_id": name}, *close(name))
-        listener = Listener(connection)
-        listener.hear()
-        before = [job["samples_done"] for job in jobs(server)[:2]]
-        listener.until(*names)
-        expected = whole(server, LONG * 4)
-        assert all(samples < len(expected) // 2 for samples in before)
-        assert all(listener.sound(name) == expected for name in names)
-
-
 # `POST /v1/text-to-speech/{voice_id}` and what belongs to it, as ElevenLabs' clients use it.
 
 
@@ -408,11 +376,6 @@ def test_audio_has_the_bytes_of_the_native_route(
     assert response.content == whole(server, SAID, **expected)
     headers = (response.headers[name] for name in ("content-type", "x-model", "x-voice", "x-seed"))
     assert tuple(headers) == (kind, "tiny", "ann(2)+bob(1)", "7")
-
-
-def test_the_voice_finds_its_model_and_a_seed_is_drawn(server: Server) -> None:
-    assert post(server, model_id=None).headers["x-model"] == "broken"
-    assert len({post(server, seed=None).headers["x-seed"] for _ in range(2)}) == 2
 
 
 def test_settings_that_change_nothing_are_accepted(server: Server) -> None:
