@@ -78,9 +78,8 @@ def test_equal_seeds_give_equal_sound_and_drawn_ones_are_told(model):
     assert np.array_equal(drawn.samples, again.samples)
 
 
-@pytest.mark.parametrize("suffix", [".flac"])
-def test_save_writes_the_format_of_the_suffix(speech, tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
+def test_save_writes_the_format_of_the_suffix(speech, tmp_path):
+    path = tmp_path / "a.flac"
     speech.save(path)
     info = soundfile.info(path)
     assert (info.samplerate, abs(info.duration - speech.duration) < 0.1) == (16000, True)

@@ -233,7 +233,14 @@ def test_axe_finds_nothing(server: Server, visit: Visiting, axe: str, scheme: st
             found: dict[str, Any] = page.evaluate("axe.run()")
             problems = [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
             assert problems == [], (state, json.dumps(problems, indent=1))
-            assert width > 390 or page.evaluate("[document.documentElement.scrollWidth <= 390, ...cut()]") == [True]
+
+
+def test_nothing_is_cut_on_a_phone(server: Server, visit: Visiting) -> None:
+    with visit(server, quiet=False, viewport={"width": 390, "height": 844}) as page:
+        for state in states(page, server):
+            open_panels(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, state
+            assert page.evaluate("cut()") == [], state
 
 
 # The page in Debian's Firefox: the bytes and the pixels of HTTP, sound, and nothing on the console. It is driven by
