@@ -13,6 +13,34 @@ from tests.models.instructions import MORE_THAN_ONE, each_variant
 from tests.training.sounds import FEATURES, RATE, tone
 
 
+@pytest.mark.parametrize("hz", [300.0, 1000.0, 3000.0, 6000.0])
+def test_a_sine_peaks_in_its_band(hz):
+    ends = 2595.0 * np.log10(1.0 + np.array([FEATURES.mel_low_hz, FEATURES.mel_high_hz]) / 700.0)
+    centres = 700.0 * (10.0 ** (np.linspace(*ends, FEATURES.mel_bands + 2)[1:-1] / 2595.0) - 1.0)
+    bands = features.log_mel(tone(0.5, hz), FEATURES)[5:-5].argmax(axis=1)
+    assert (bands == bands[0]).all()
+    assert abs(int(bands[0]) - int(np.abs(centres - hz).argmin())) <= 1
+
+
+def test_ten_times_the_sound_is_a_constant_more_and_silence_lies_on_the_floor():
+    wave = np.random.default_rng(0).normal(0.0, 0.3, RATE).astype(np.float32)
+    difference = features.log_mel(wave, FEATURES) - features.log_mel(wave / 10, FEATURES)
+    # All but the few that would lie under the floor.
+    assert (np.abs(difference - np.log(10) / 2.0) < 1e-3).mean() > 0.99
+
+    frames = features.log_mel(np.zeros(RATE, np.float32), FEATURES)
+    assert frames == pytest.approx((np.log(FEATURES.floor) + 6.5) / 2.0)
+
+
+@pytest.mark.parametrize("frame", [0, 7, 23, 49])
+def test_an_impulse_lands_in_its_frame(frame):
+    wave = np.zeros(50 * FEATURES.hop + 37, np.float32)
+    wave[frame * FEATURES.hop + FEATURES.hop // 2] = 1.0
+    energy = features.log_mel(wave, FEATURES).mean(axis=1)
+    assert len(energy) == 50
+    assert energy.argmax() == frame
+
+
 @pytest.mark.parametrize("gain", [0.003, 0.1, 1.0, 3.0])
 def test_every_clip_is_brought_to_one_level(gain):
     level = features.normalize_level(tone(1.0, 200) * gain, RATE)

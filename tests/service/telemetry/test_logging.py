@@ -64,6 +64,7 @@ def test_a_terminal_is_sent_no_control_characters() -> None:
         ("redis://:secret@localhost", "redis://:***@localhost"),
         ("rediss://bob:se:cret@h:1/2?ssl_cert_reqs=none", "rediss://bob:***@h:1/2?ssl_cert_reqs=none"),
         ("redis://bob@h:1", "redis://bob@h:1"),
+        ("redis://:se@cret@h:1", "redis://:***@h:1"),
         ("redis://h:1/0?password=se@cret", "redis://h:1/0?password=***"),
         ("unix:///a/redis.sock?password=secret&db=1", "unix:///a/redis.sock?password=***&db=1"),
     ],
