@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
-from ancestral.errors import InvalidRequest
+from ancestral.errors import AncestralError
 from ancestral.requests import SpeechRequest
 from ancestral.service.jobs.planning import speech_job
 from ancestral.service.settings import Settings
@@ -49,7 +49,7 @@ MANY = json.dumps({"pronunciations": {f"w{number}": "K" for number in range(501)
 @at_the_door("request", (MANY, "pronunciations -"))
 def test_a_request_that_cannot_be_followed(catalog: Catalog, sent: str, told: str) -> None:
     param, code, *message = told.split(" ", 2)
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(AncestralError) as caught:
         speech_job(catalog, Settings(), checked(SpeechRequest, SPEECH | json.loads(sent)))
     refused = caught.value
     assert (refused.param, code in ("-", refused.code)) == (param, True)
