@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ancestral.models import checkpoint
+from ancestral.models import acoustic, checkpoint
 from ancestral.models.acoustic import (
     SHORTEST_PAUSE,
     AcousticModel,
@@ -26,7 +26,7 @@ from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.models.spec import FeatureSpec
-from ancestral.models.text import PHONEMES, Sentence, Word, acoustic, parse_text, phonemize
+from ancestral.models.text import PHONEMES, Sentence, Word, parse_text, phonemize
 from ancestral.models.text.phonemes import Control, is_pause
 from tests.models.random_models import ZOO
 
