@@ -118,7 +118,7 @@ def label_shares(rows: Array, known: Mapping[int, int], index: int, values: int)
         index: of the attribute.
         values: that it has.
     """
-    column = rows[:, index].astype(np.int64) + 1
+    column = rows[:, index].astype(np.intp) + 1  # in a browser 32 bits, which bincount insists on
     fitting, agreeing, first = np.ones(len(rows), bool), np.zeros(len(rows), np.int64), True
     for other, label in known.items():
         equal = rows[:, other] == label

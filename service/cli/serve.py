@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 import webbrowser
+from collections.abc import Mapping
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
 from ancestral.command_line import click_errors, gc_frozen
+
+if TYPE_CHECKING:
+    from ancestral.catalog.catalog import Catalog
+    from ancestral.catalog.models import Model
 
 
 @click.command(short_help="Serve over HTTP.")
@@ -28,29 +36,23 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         from ancestral.catalog.catalog import load_catalog
         from ancestral.models.checkpoint import CheckpointError
         from ancestral.models.entries import ModelError
-        from ancestral.service.api.app import create_app
-        from ancestral.service.api.http.auth import Keys, KeysError
-        from ancestral.service.api.server import serve
         from ancestral.service.broker.connection import UrlError, check_url
         from ancestral.service.cli.local import embedded
-        from ancestral.service.cli.local.supervisor import AddressError, address_of, banner, listen
+        from ancestral.service.cli.local.supervisor import AddressError, listen
         from ancestral.service.settings import SettingsError, load_settings
         from ancestral.service.telemetry import logging as logs
 
-    errors = (SettingsError, UrlError, ModelError, CheckpointError, AddressError, KeysError, embedded.EmbeddedError)
-    with click_errors(*errors):
+    with click_errors(SettingsError, UrlError, ModelError, CheckpointError, AddressError, embedded.EmbeddedError):
         settings = load_settings(host=host, port=port)
         if settings.redis_url is not None:
             check_url(settings.redis_url)
         signer = settings.load_signer()
         if no_worker and settings.redis_url is None:
-            raise click.UsageError(
-                "--no-worker needs ANCESTRAL_REDIS_URL: no worker elsewhere can reach the bundled Redis."
-            )
+            raise click.UsageError("--no-worker needs ANCESTRAL_REDIS_URL: no other worker reaches the bundled Redis.")
         if open_page and settings.page == "off":
             raise click.UsageError("--open: ANCESTRAL_PAGE is off, so there is no page to open.")
         logs.configure_logging(settings.log_level, settings.log_format)
-        keys, catalog = Keys.load(settings.api_keys_file), load_catalog(settings.catalog_config)
+        catalog = load_catalog(settings.catalog_config)
         if not no_worker:
             embedded.check_worker(settings)
         with (
@@ -63,12 +65,97 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
                 url = address_of(*listener.getsockname()[:2])
                 if logs.is_text(settings.log_format) and sys.stderr.isatty():
                     needs_key, colours = settings.api_keys_file is not None, logs.colours_wanted()
-                    click.echo(
-                        banner(catalog, url, page=settings.page == "on", keys=needs_key, colours=colours), err=True
-                    )
+                    text = banner(catalog, url, page=settings.page == "on", keys=needs_key, colours=colours)
+                    click.echo(text, err=True)
                 if open_page:
                     webbrowser.open(f"{url}/")
 
-            with gc_frozen():
-                app = create_app(settings, catalog, keys, url, signer)
+            with gc_frozen():  # while the worker starts on another core
+                from ancestral.service.api.app import create_app
+                from ancestral.service.api.http.auth import Keys
+                from ancestral.service.api.server import serve
+
+                app = create_app(settings, catalog, Keys.load(settings.api_keys_file), url, signer)
             serve(app, settings, listener, on_ready)
+
+
+# What ``ancestral serve`` prints on a terminal once it is ready: where it is, what it serves, a request to copy.
+
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+
+
+def address_of(host: str, port: int) -> str:
+    """The URL of a server that listens there, as its own machine reaches it."""
+    host = _ANY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def banner(catalog: Catalog, url: str, *, page: bool, keys: bool, colours: bool) -> str:
+    """The text, several lines.
+
+    Args:
+        catalog: the models to list.
+        url: of the server.
+        page: whether it serves the page.
+        keys: whether requests need an API key.
+        colours: whether to highlight with ANSI escapes.
+    """
+    rows = [(model.entry.id, _summary(model)) for model in catalog.models.values()]
+    width = max(len(name) for name, _ in rows)
+    title = f"Ancestral is ready: {url}"
+    lines = [
+        "",
+        click.style(title, bold=True) if colours else title,
+        *([f"  Page               {url}/"] if page else []),
+        f"  API documentation  {url}/docs",
+        "",
+        *(f"  {name:<{width}}  {summary}" for name, summary in rows),
+        "",
+        "Try it:",
+        *(f"  {line}" for line in _example(catalog, url, keys=keys)),
+        "",
+        "Ctrl-C stops the server.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(model: Model) -> str:
+    from ancestral.catalog.models import ImageModel
+
+    if isinstance(model, ImageModel):
+        return f"pictures, {model.size} pixels"
+    voices = ", ".join(voice.id for voice in model.entry.voices)
+    return f"{'speech' if 'speech' in model.capabilities else 'sound without text'}, voices {voices}"
+
+
+def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
+    """A curl command for the first model."""
+    from ancestral.catalog.models import ANY, ImageModel
+
+    model = next(iter(catalog.models.values()))
+    if model.needs_upload:
+        route = "portraits" if "image_portrait" in model.capabilities else "reconstructions"
+        form = [f"  -F model={model.entry.id} -F image=@picture.png"]
+        return [f"curl {shlex.quote(f'{url}/v1/images/{route}')} -o picture.json \\", *_key(keys=keys), *form]
+    body: dict[str, object] = {"model": model.entry.id}
+    if isinstance(model, ImageModel):
+        body |= {"prompt": ANY} if model.spec.attributes else {}
+        return _curl(f"{url}/v1/images/generations", body, "picture.json", keys=keys)
+    body |= {"voice": model.entry.voices[0].id, "response_format": "wav"}
+    if "speech" in model.capabilities:
+        return _curl(f"{url}/v1/audio/speech", body | {"input": "Hello, world."}, "hello.wav", keys=keys)
+    return _curl(f"{url}/v1/audio/generations", body | {"duration": 3}, "sound.wav", keys=keys)
+
+
+def _curl(url: str, body: Mapping[str, object], output: str, *, keys: bool) -> list[str]:
+    data = shlex.quote(json.dumps(body, separators=(",", ":")))
+    return [
+        f"curl {shlex.quote(url)} -o {output} -H 'content-type: application/json' \\",
+        *_key(keys=keys),
+        f"  -d {data}",
+    ]
+
+
+def _key(*, keys: bool) -> list[str]:
+    return ['  -H "authorization: Bearer $KEY" \\'] if keys else []

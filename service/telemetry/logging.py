@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ancestral.service import __version__
-from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Job
-from ancestral.service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+
+    from ancestral.service.broker.job import Job
+    from ancestral.service.settings import Settings
 
 
 # Logs on standard error: one JSON object per line, or on a terminal one line of text. No request text, no keys.
@@ -105,11 +105,9 @@ def _escaped(text: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
-_SUPPRESSED = frozenset(
-    {
-        "Exception in ASGI application\n",  # ancestral.service.api.http.middleware has logged it, with its traceback
-        "ASGI callable returned without completing handshake.",  # a refused websocket, which is no error
-    }
+_SUPPRESSED = (
+    "Exception in ASGI application\n",  # ancestral.service.api.http.middleware has logged it, with its traceback
+    "ASGI callable returned without completing handshake.",  # a refused websocket, which is no error
 )
 _UVICORN_INFO = frozenset({"Waiting for connections to close. (CTRL+C to force quit)"})
 """What uvicorn logs at level info and this service does not log itself. Its lines of websockets show the query, which
@@ -181,6 +179,8 @@ class RedisOutage:
     @contextmanager
     def tolerated(self) -> Iterator[None]:
         """Run one call to Redis; if Redis is unavailable, log it and go on."""
+        from ancestral.service.broker.connection import UNAVAILABLE
+
         try:
             yield
         except UNAVAILABLE as error:
@@ -313,6 +313,8 @@ def tracing(settings: Settings, role: str) -> Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as error:
+        from ancestral.service.settings import SettingsError
+
         raise SettingsError(f"ANCESTRAL_TRACES_ENDPOINT: needs {error.name}: pip install '.[otel]'") from error
     resource = Resource.create({"service.name": f"ancestral-{role}", "service.version": __version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -18,18 +18,16 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
 from ancestral.service.errors import Forbidden, Unauthorized
 from ancestral.service.jobs.state import ANONYMOUS, Caller
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
+from ancestral.service.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LIMIT = re.compile(r"(requests_per_minute|concurrent_streams)=([1-9][0-9]{0,4})")
 
 
-class KeysError(ValueError):
+class KeysError(SettingsError):
     """The key file cannot be used. The message names line and field and quotes neither."""
 
 

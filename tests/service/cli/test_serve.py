@@ -23,8 +23,8 @@ from starlette.datastructures import Headers
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.service.api.http.auth import Keys, digest
-from ancestral.service.cli.local.supervisor import address_of, banner
 from ancestral.service.cli.main import ancestral
+from ancestral.service.cli.serve import address_of, banner
 from ancestral.service.errors import Unauthorized
 from ancestral.service.jobs.state import Caller
 from tests.service.api.http.support import bearer, make_app, served

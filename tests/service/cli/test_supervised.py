@@ -238,6 +238,12 @@ def test_a_killed_supervisor_comes_back(tmp_path: Path, temporary: Path, number:
 # The supervisor of child processes: restarts, signals, output.
 
 
+def test_it_loads_little() -> None:
+    program = "import sys, ancestral.service.cli.local.supervisor; print(*sys.modules)"
+    loaded = subprocess.run(python(program), capture_output=True, text=True, check=True).stdout.split()
+    assert not {"click", "numpy", "pydantic", "redis"} & set(loaded)
+
+
 def test_it_is_restarted_again_and_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "output"
     with SupervisedProcess("child", python(CHILD.replace("600", "0")), grace_seconds=5, output=output):
