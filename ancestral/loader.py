@@ -14,7 +14,7 @@ from ancestral.images.sampler import ImageSampler
 from ancestral.models.acoustic import AcousticModel
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory, mean_of
-from ancestral.models.conditioning import PictureClassifier
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.engine import BatchEngine

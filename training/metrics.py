@@ -16,7 +16,7 @@ from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.audio.features import fft_size, mel_bank, sharpened
 from ancestral.models.audio.mu_law import mu_law_encode
 from ancestral.models.audio.shaping import ORDER, analyse, predictor, section
-from ancestral.models.conditioning import PictureClassifier
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from ancestral.models.spec import FeatureSpec
 from ancestral.training.data.images import Images, Pictures, first_two, write_sheet

@@ -23,7 +23,7 @@ from ancestral.images.drawing import (
 )
 from ancestral.images.drawing import Edit as EditDrawing
 from ancestral.models.architectures.classifier import Shown
-from ancestral.models.conditioning import PictureClassifier
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols
 from ancestral.models.engines.images.engine import BatchEngine, BatchRequest, Edit, ImageBatch, ImageStreamRequest
 from ancestral.models.spec import STYLE

@@ -19,8 +19,9 @@ from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import LIFE_SECONDS, Job
 from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_headers
+from ancestral.service.jobs.admission import submit_job
 from ancestral.service.jobs.plans import JobSpec
-from ancestral.service.jobs.state import AppState, Caller, submit_job
+from ancestral.service.jobs.state import AppState, Caller
 
 LOOK_SECONDS: Final = 1.0
 """Interval of the search for work without a driver."""

@@ -21,7 +21,7 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, PayloadTooLarge, ServiceError, envelope, status_of
 from ancestral.service.images.stream import ImageReader, images_object, signed_files
-from ancestral.service.jobs.planning import image_job, prepared
+from ancestral.service.jobs.planning import image_job, speech_job_in_thread
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.schemas import Identified, ListPage
 from ancestral.service.jobs.state import AppState
@@ -216,7 +216,7 @@ async def job_of(state: AppState, endpoint: Endpoint, body: dict[str, Any]) -> t
         if speech.stream_format == "sse":
             message = "stream_format: a batch has no stream; audio gives a URL, json the audio in base64"
             raise InvalidRequest(message, param="stream_format", code="conflict")
-        return speech, await prepared(state, speech)
+        return speech, await speech_job_in_thread(state, speech)
     pictures = requests.checked(requests.ImageRequest, body)
     if pictures.stream:
         raise InvalidRequest("stream: a batch has no stream", param="stream", code="conflict")

@@ -18,8 +18,9 @@ from ancestral.service.api.http.auth import caller_of, check_again
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized
+from ancestral.service.jobs.admission import submit_job
 from ancestral.service.jobs.plans import JobSpec
-from ancestral.service.jobs.state import AppState, Caller, submit_job
+from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.ws import CHECK_SECONDS
 
 _T = TypeVar("_T")
@@ -85,7 +86,7 @@ class RequestContext:
     """The idempotency key."""
 
     async def submit(self, job_spec: JobSpec[Plan, Model], kept_seconds: int = 0) -> Job:
-        """Submit the job, as :func:`ancestral.service.jobs.state.submit_job` does, which says what it raises."""
+        """Submit the job, as :func:`ancestral.service.jobs.admission.submit_job` does, which says what it raises."""
         return await submit_job(
             self.service, self.caller, job_spec, prefer=self.prefer, key=self.key, kept_seconds=kept_seconds
         )

@@ -325,7 +325,7 @@ async def stream_audio(
         request: says in which form the sound is sent.
 
     Raises:
-        ServiceError: as :func:`ancestral.service.jobs.state.submit_job` does.
+        ServiceError: as :func:`ancestral.service.jobs.admission.submit_job` does.
     """
     job = await context.submit(job_spec)
     if job.priority is Priority.BATCH:

@@ -38,9 +38,10 @@ from ancestral.service.images.schemas import (
     ImageUsage,
     TokenDetails,
 )
+from ancestral.service.jobs.admission import submit_job
 from ancestral.service.jobs.planning import image_job
 from ancestral.service.jobs.plans import PayloadError, plan_of
-from ancestral.service.jobs.state import AppState, submit_job
+from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import JobReader, event, job_end
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws import (

@@ -73,7 +73,7 @@ def job_of(catalog: Catalog, settings: Settings, request: requests.StrictRequest
     return image_job(catalog, settings, request)
 
 
-async def prepared(state: AppState, request: requests.SpeechRequest) -> JobSpec[Utterance, SpeechModel]:
+async def speech_job_in_thread(state: AppState, request: requests.SpeechRequest) -> JobSpec[Utterance, SpeechModel]:
     """:func:`speech_job`, off the event loop.
 
     Long texts take turns. The front-end is Python: several at once would not be done sooner, and keep the event loop

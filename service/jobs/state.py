@@ -1,13 +1,10 @@
-"""What the requests of one API process share: who sends them, the seeds that they get, and their admission as jobs."""
+"""What the requests of one API process share: models, Redis, limits, who sends them, and the seeds that they get."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import math
-import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
@@ -15,20 +12,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import Model, Plan
+from ancestral.catalog.models import Model
 from ancestral.catalog.seeds import keyed_seeds
-from ancestral.errors import InvalidRequest
 from ancestral.provenance.c2pa import Signer
-from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS, Clients, SeedCounter
+from ancestral.service.broker.clients import Clients, SeedCounter
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import Job, Priority, WorkerInfo
+from ancestral.service.broker.job import Priority, WorkerInfo
 from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.artifacts import Artifacts
-from ancestral.service.jobs.plans import JobSpec, dump
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import Tracing, current_job, request_id
+from ancestral.service.telemetry.logging import Tracing
 from ancestral.service.telemetry.metrics import ApiMetrics
-from ancestral.speech.utterance import SoundPlan
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,7 @@ class AppState:
     avatars: AnswerCache = field(default_factory=AnswerCache)
     """Pictures of names, by their ETags."""
     long_texts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    """Limits the text front-end: see :func:`ancestral.service.jobs.planning.prepared`."""
+    """Limits the text front-end: see :func:`ancestral.service.jobs.planning.speech_job_in_thread`."""
 
     @property
     def artifacts(self) -> Artifacts:
@@ -228,90 +222,3 @@ def _problems(workers: Sequence[WorkerInfo]) -> list[str]:
 #
 # Checked here: that a worker is ready, the idempotency key (the same key and request are the same job), the caller's
 # limits, and that the queue has room.
-
-EXCERPT_CHARACTERS = 200
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-def wants_job(prefer: str | None) -> bool:
-    """Whether a ``Prefer`` header asks for an asynchronous answer (RFC 7240)."""
-    return any(part.split(";")[0].strip().lower() == "respond-async" for part in (prefer or "").split(","))
-
-
-async def submit_job(
-    state: AppState,
-    caller: Caller,
-    job_spec: JobSpec[Plan, Model],
-    *,
-    prefer: str | None,
-    key: str | None,
-    kept_seconds: int = 0,
-) -> Job:
-    """Submit a job, or find the one that an earlier request with the same idempotency key has submitted.
-
-    Args:
-        state: of the service.
-        caller: who sent the request.
-        job_spec: what to do.
-        prefer: the ``Prefer`` header.
-        key: the ``Idempotency-Key`` header.
-        kept_seconds: for which the output is kept at least.
-
-    Raises:
-        NotReady: no worker has the model.
-        Overloaded: a limit of the caller or of the service is reached.
-        InvalidRequest: the key is malformed.
-        Unprocessable: the key belongs to another request.
-    """
-    await state.require_worker(job_spec.model)
-    bound = None if key is None else (key, _fingerprint(job_spec, key))
-    settings = state.settings
-    later = wants_job(prefer) or job_spec.seconds > settings.interactive_seconds
-    retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
-    retention = max(retention, kept_seconds)
-    excerpt = job_spec.plan.excerpt
-    priority, model = Priority.BATCH if later else Priority.INTERACTIVE, job_spec.model
-    job = Job(
-        id=await state.broker.queues.place(priority, caller.name, key, {model.entry.id: model.sha256}),
-        kind=job_spec.plan.kind,
-        priority=priority,
-        model=model.entry.id,
-        sha256=model.sha256,
-        owner=caller.name,
-        payload=dump(job_spec.plan),
-        voice=getattr(job_spec.plan, "voice", None),
-        excerpt=excerpt and excerpt[:EXCERPT_CHARACTERS],
-        request_id=request_id.get(""),
-        trace=state.tracing.parent(),
-        paced=not later and isinstance(job_spec.plan, SoundPlan),
-        retention=retention,
-        record_retention=max(retention, 0 if key is None else IDEMPOTENCY_SECONDS),
-        limit=caller.concurrent_streams or settings.concurrent_streams or 0,
-    )
-    queue = state.queue_of(job.priority)
-    upload, ingredient = job_spec.upload, job_spec.ingredient
-    stored = await state.broker.submit(job, queue=queue, upload=upload, ingredient=ingredient, bound=bound)
-    current_job.set(stored.id)
-    if stored.id != job.id:
-        await resume(state, stored)
-    return stored
-
-
-def _fingerprint(job_spec: JobSpec[Plan, Model], key: str) -> str:
-    """What tells requests with the same idempotency key apart; raises InvalidRequest if the key is malformed."""
-    if not _KEY.fullmatch(key):
-        message = "Idempotency-Key: 1 to 255 visible ASCII characters"
-        raise InvalidRequest(message, param="Idempotency-Key", code="invalid_idempotency_key")
-    canonical = json.dumps([job_spec.plan.kind, job_spec.body], sort_keys=True)
-    upload = hashlib.sha256(job_spec.upload or b"").hexdigest()
-    return hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
-
-
-async def resume(state: AppState, job: Job) -> None:
-    """Put a suspended job back into its queue.
-
-    Raises:
-        Overloaded: there is no room, or its owner has too many unfinished jobs.
-        NotReady: there is no room for jobs that wait for a worker, and none is running.
-    """
-    await state.broker.resume(job, queue=state.queue_of(job.priority))

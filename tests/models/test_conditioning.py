@@ -12,15 +12,8 @@ from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpe
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.categorical import uniforms
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import (
-    PictureClassifier,
-    applicable_labels,
-    draw_labels,
-    encode,
-    label_rows,
-    padded_frames,
-    parents,
-)
+from ancestral.models.classification import PictureClassifier
+from ancestral.models.conditioning import applicable_labels, draw_labels, encode, label_rows, padded_frames, parents
 from ancestral.models.kernels.shared import conditioning
 from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.wavenet import Conditioner

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint, load, save
-from ancestral.models.conditioning import PictureClassifier
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.spec import ImageSpec

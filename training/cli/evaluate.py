@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ancestral.catalog.catalog import CatalogConfig
     from ancestral.model import Model
     from ancestral.models.checkpoint import Checkpoint
-    from ancestral.models.conditioning import PictureClassifier
+    from ancestral.models.classification import PictureClassifier
     from ancestral.models.engines.base import Array
     from ancestral.models.engines.speech.engine import SpeechEngine
     from ancestral.speech.sampler import SpeechSampler
@@ -160,7 +160,7 @@ def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier |
     """
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-    from ancestral.models.conditioning import PictureClassifier
+    from ancestral.models.classification import PictureClassifier
     from ancestral.training.evaluation.images import classifier_spec, train_classifier
 
     if path is None:

@@ -19,7 +19,7 @@ from torch import nn
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.conditioning import PictureClassifier
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder

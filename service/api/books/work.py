@@ -32,7 +32,7 @@ from ancestral.service.books.reading import Plan, plan_book
 from ancestral.service.broker.batches import PIECE_BYTES, BatchStore
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import LIFE_SECONDS, Job
-from ancestral.service.jobs.planning import prepared
+from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.state import AppState
 from ancestral.service.jobs.stream import check_end, job_end
 from ancestral.service.speech.timestamps import CaptionFormat, Timeline
@@ -176,7 +176,7 @@ class BookWork:
             speed=book["wanted"]["speed"],
             response_format="flac",
         )
-        spec = await prepared(self._state, request)
+        spec = await speech_job_in_thread(self._state, request)
         while True:
             job = await submit_part(self._state, book, number, spec, jobs)
             try:

@@ -27,7 +27,7 @@ from ancestral.service.api.responses import (
     stream_audio,
 )
 from ancestral.service.broker.job import Job, Priority
-from ancestral.service.jobs.planning import prepared
+from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.speech.elevenlabs.dictionaries import words_of
 from ancestral.service.speech.elevenlabs.requests import (
@@ -106,7 +106,7 @@ async def _checked(voice_id: str, body: TextToSpeech, query: SpeechQuery, contex
     words = await words_of(service, context.caller, body.pronunciation_dictionary_locators)
     try:
         request = speech_request(service.catalog, voice_id, body, query, words)
-        job_spec = await prepared(service, request)
+        job_spec = await speech_job_in_thread(service, request)
     except AncestralError as error:
         raise renamed(error, body.text_field) from None
     segments = VoiceSegments(body, job_spec.plan) if isinstance(body, DialogueText) else None

@@ -18,7 +18,7 @@ from ancestral.service.api.http.body_route import MULTIPART, BodyRoute, binary
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, figures, stream_audio
 from ancestral.service.api.routes.models import SpeechModelList, describe_model
-from ancestral.service.jobs.planning import generation_job, prepared, recording_job
+from ancestral.service.jobs.planning import generation_job, recording_job, speech_job_in_thread
 from ancestral.service.speech import schemas
 from ancestral.speech.utterance import read_text
 
@@ -40,7 +40,7 @@ SOUND: dict[str, Any] = {
 @router.post("/speech", summary="Speak a text", response_class=Response, responses=ACCEPTED | {200: SOUND})
 async def create_speech(request: SpeechRequest, context: ContextDep) -> Response:
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
-    return await stream_audio(context, await prepared(context.service, request), request)
+    return await stream_audio(context, await speech_job_in_thread(context.service, request), request)
 
 
 # ``GET /v1/audio/voices`` and ``GET /v1/audio/models``: what a text can be spoken with.

@@ -22,9 +22,10 @@ from ancestral.service.broker.clients import StoredSession
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
-from ancestral.service.jobs.planning import prepared
+from ancestral.service.jobs.admission import resume, submit_job
+from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import plan_of
-from ancestral.service.jobs.state import AppState, Caller, resume, submit_job
+from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.speech.session.state import SessionState, Turn
 from ancestral.service.speech.stream import AudioReader, encoded
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline
@@ -284,7 +285,7 @@ class SessionRunner:
 
     async def _submit_one(self, text: str) -> None:
         request = self.session_state.config.request(text, self.session_state.next_seed)
-        job_spec = await prepared(self._state, request)
+        job_spec = await speech_job_in_thread(self._state, request)
         plan = replace(job_spec.plan, times_first=True)
         job_spec = replace(job_spec, plan=plan)
         try:

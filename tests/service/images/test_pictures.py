@@ -27,7 +27,7 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.images.decoding import decode_picture
 from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import load as load_checkpoint
-from ancestral.models.conditioning import PictureClassifier
+from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.spec import rgba
 from ancestral.requests import MAX_STEPS
