@@ -104,16 +104,16 @@ def sampler_of(entry: ModelEntry, loaded: catalog.Checkpoints, engine_name: str 
     engine = _speech_engine(entry, loaded.sampled, engine_name)
     if loaded.networks:
         networks = {voice.id: voice.network for voice in entry.voices if voice.network}
-        engine = VoicesEngine(engine, networks, partial(_network, entry, loaded.networks, engine_name))
+        load = partial(_network, entry, loaded.networks, engine_name)
+        # The graphs of onnxruntime hold their weights: there are none of a mean.
+        engine = VoicesEngine(engine, networks, load, mixes=not engine_name.startswith("onnx-"))
     sounding = SynthesisEngine(engine) if model.spec.shaping == "linear_prediction" else engine
     acoustic = None if loaded.acoustic is None else AcousticModel(loaded.acoustic, int8=engine.int8)
     return SpeechSampler(model, sounding, acoustic)
 
 
-def _network(entry: ModelEntry, hashes: Mapping[str, str], engine_name: str, shares: Shares) -> SpeechEngine | None:
-    """The engine of some voices' network, or of the mean of several; None if graphs would be needed of a mean."""
-    if len(shares) > 1 and engine_name.startswith("onnx-"):
-        return None
+def _network(entry: ModelEntry, hashes: Mapping[str, str], engine_name: str, shares: Shares) -> SpeechEngine:
+    """The engine of a voice's network, or of the mean of several."""
     checkpoints = [catalog.load_part(entry, entry.networks[name]) for name, _ in shares]
     for (name, _), checkpoint in zip(shares, checkpoints, strict=True):
         if checkpoint.sha256 != hashes[name]:

@@ -249,12 +249,19 @@ def arriving(url: str, rate: float) -> Iterator[list[Outcome]]:
     """Start clients at this rate until the block ends, then wait for those in progress. Yields their outcomes."""
     outcomes, over = list[Outcome](), threading.Event()
 
+    def client(number: int, transport: str) -> None:
+        outcome = Outcome(transport, BROKEN)
+        try:
+            outcome = run_client(url, number, transport)
+        finally:
+            outcomes.append(outcome)
+
     def arrive() -> None:
         chosen, due, number = random.Random(1), time.monotonic(), 0
         while not over.wait(max(0.0, due - time.monotonic())):
             number, due = number + 1, due + chosen.expovariate(rate)
             (transport,) = chosen.choices(TRANSPORTS, SHARES)
-            pool.submit(lambda *client: outcomes.append(run_client(url, *client)), number, transport)
+            pool.submit(client, number, transport)
 
     with ThreadPoolExecutor(MOST_CLIENTS) as pool:
         arrivals = threading.Thread(target=arrive)

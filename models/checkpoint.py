@@ -137,19 +137,20 @@ def mean_of(checkpoints: Sequence[Checkpoint], shares: Sequence[float]) -> Check
     Args:
         checkpoints: at least one.
         shares: of each; together 1.
+
+    Raises:
+        CheckpointError: only some of them have ranges.
     """
     if len(checkpoints) == 1:
         return checkpoints[0]
-    first, *_ = checkpoints
+    first, specs = checkpoints[0], [one.spec_as(WaveNetSpec) for one in checkpoints]
+    if len({len(spec.int8_ranges) for spec in specs}) > 1:
+        raise CheckpointError(f"int8_ranges: {', '.join(one.path.name for one in checkpoints)}: not all have them")
     pairs = list(zip(checkpoints, map(np.float32, shares), strict=True))
     tensors = {name: np.sum([share * one.tensors[name] for one, share in pairs], 0) for name in first.tensors}
-    ranges = [
-        max(values) for values in zip(*(one.spec_as(WaveNetSpec).int8_ranges for one in checkpoints), strict=True)
-    ]
+    ranges = tuple(max(values) for values in zip(*(spec.int8_ranges for spec in specs), strict=True))
     digest = _sha256(json.dumps([(one.sha256, share) for one, share in zip(checkpoints, shares, strict=True)]).encode())
-    return replace(
-        first, spec=replace(first.spec_as(WaveNetSpec), int8_ranges=tuple(ranges)), tensors=tensors, sha256=digest
-    )
+    return replace(first, spec=replace(specs[0], int8_ranges=ranges), tensors=tensors, sha256=digest, card="")
 
 
 def _halved(name: str, tensor: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -240,9 +241,6 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-# Files of models: found by name or URL, and weights in the format of safetensors.
 
 
 # Files of models, which anybody may have made: of bounded size, and no pipe or device, which might never end.

@@ -3,7 +3,7 @@
 wavenet-en/
     model.json      the model's name, its owner, its voices
     wavenet/        the checkpoint that is sampled (models/checkpoint.py), whatever it is called: frames to sound
-    wavenet-men/    optional: others like it, for the voices whose ``network`` they are
+    wavenet-joe/    optional: others like it, for the voices whose ``network`` they are
     acoustic/       the checkpoint of the acoustic model: phonemes to frames
     high_band/      optional: what each voice sounds like above 8 kHz
 

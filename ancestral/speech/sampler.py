@@ -198,8 +198,6 @@ class SpeechSampler(Sampler):
         """One part per sentence, from number ``first`` on. Its frames are made when the iterator gets to it."""
         assert self.acoustic is not None
         control = PitchControl(utterance.pitch, utterance.intonation)
-        for voice in {utterance.turn(first).voice, *(turn.voice for turn in utterance.turns if turn.first > first)}:
-            self.network.engine_of(self.model.speaker(self.model.mix(voice).shares))
         for index, sentence in enumerate(utterance.sentences[first:], first):
             turn, bands = utterance.turn(index), self.acoustic.spec.bands
             voices = self.model.mix(turn.voice).shares

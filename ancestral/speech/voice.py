@@ -172,7 +172,6 @@ class Speech:
         return self._encoded(self._encoder(form, sample_rate, length))
 
     def _encoder(self, form: AudioFormat, sample_rate: int | None, length: int = 0) -> SoundEncoder:
-
         model = self._sampler.model
         tags = tags_of(self.utterance, model)
         return SoundEncoder(model, self.utterance, form, sample_rate, length, tags)

@@ -37,13 +37,16 @@ def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
     """A model of speech as ``ancestral-wavenet.js`` reads it: numbers and places as JSON, and the arrays."""
     loaded, features, voices = checkpoints(entry), FeatureSpec(), [voice.id for voice in entry.voices]
     spec = loaded.sampled.spec_as(WaveNetSpec)
-    networks = {"": loaded.sampled, **{name: load(path) for name, path in entry.networks.items()}}
+    networks = {name: load(path) for name, path in entry.networks.items()}
+    if not all(voice.network for voice in entry.voices):
+        networks[""] = loaded.sampled
     layouts = {name: WaveNetLayout(network.spec_as(WaveNetSpec), network.tensors) for name, network in networks.items()}
     parts = {name: _network(spec, networks[name].tensors, layouts[name], voices) for name in networks}
-    layers, cycle, residual, *_ = layouts[""].sizes.tolist()
+    any_of_them = min(networks)  # all have the same sizes
+    layers, cycle, residual, *_ = layouts[any_of_them].sizes.tolist()
     described: dict[str, Any] = {
         "rate": spec.sample_rate, "hop": spec.local_hop, "channels": spec.local_channels, "bands": features.mel_bands,
-        "layers": spec.conditioner_layers, "width": spec.conditioner_channels, "gates": parts[""]["bias"].size,
+        "layers": spec.conditioner_layers, "width": spec.conditioner_channels, "gates": parts[any_of_them]["bias"].size,
         "ring": layers // cycle * ((1 << cycle) - 1) * residual, "order": shaping.ORDER, "renewals": shaping.RENEWALS,
         "level": shaping.LEVEL * window_gain(features), "least_energy": shaping.LEAST_ENERGY, "limit": shaping.LIMIT,
         "gain_limit": shaping.GAIN_LIMIT, "floor": float(np.log(features.floor)),

@@ -169,7 +169,7 @@ def _dictionary(language: str) -> Iterator[tuple[str, bytes]]:
 
 def _model(entry: ModelEntry) -> Iterator[tuple[str, bytes]]:
     """The description of a model, and of each checkpoint in its folder what the manifest lists: the weights packed, but
-    for those of networks of voices, and of the one for mixes of them."""
+    for those of networks of voices, and of the common one, which no voice of the page has."""
     yield f"models/{entry.id}/{MANIFEST}", (entry.path / MANIFEST).read_bytes()
     later = [*entry.networks.values(), *([entry.sampled] if entry.networks else ())]
     for manifest in sorted(entry.path.glob(f"*/{CHECKPOINT}")):

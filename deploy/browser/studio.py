@@ -56,7 +56,7 @@ def _loaded(model: str) -> LoadedModels:
         return load_models(config, only=model)
     parts = {path.name: load(path, weights=False) for path in entry.path.iterdir() if path.is_dir()}
     acoustic = replace(parts[ACOUSTIC], tensors=weights((entry.path / ACOUSTIC / LEVELS).read_bytes()))
-    # A voice's network is there. For the one of all voices, which samples mixes of them, it stands in.
+    # A voice's network is there. For the common one, which no voice of the page has, it stands in.
     own = next(path for path in entry.networks.values() if (path / WEIGHTS).exists())
     sampled = replace(load(own), sha256=parts[entry.sampled.name].sha256)
     bands = None if entry.high_band is None else load(entry.high_band)

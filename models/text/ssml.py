@@ -220,13 +220,15 @@ def read_directives(text: str, lexicon: Pronunciations, start: int, language: st
     Raises:
         UnsupportedText: a directive cannot be followed; the message shows it.
     """
-    at, tags = 0, Prosody()
+    at, tags, said = 0, Prosody(), False
     for match in _DIRECTIVE.finditer(text):
         between = text[at : match.start()]
         yield from _with_lexicon(between, lexicon, start + at, language)
         piece, at = _directive(match, start + match.start(), language), match.end()
+        said = said or bool(between.strip()) or isinstance(piece, script.Pronounced)
         if isinstance(piece, Prosody):  # tags that stand together add up; [normal] takes all of them back
-            piece = tags = piece if between.strip() or piece == Prosody() else tags.beside(piece)
+            piece = tags = piece if said or piece == Prosody() else tags.beside(piece)
+            said = False
         if piece is not None:
             yield piece
     yield from _with_lexicon(text[at:], lexicon, start + at, language)

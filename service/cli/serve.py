@@ -53,6 +53,10 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
             raise click.UsageError("--open: ANCESTRAL_PAGE is off, so there is no page to open.")
         logs.configure_logging(settings.log_level, settings.log_format)
         catalog = load_catalog(settings.catalog_config)
+        if settings.api_keys_file is not None:  # what is wrong in it is said before anything is started
+            from ancestral.service.api.http.auth import read_keys
+
+            read_keys(settings.api_keys_file)
         if not no_worker:
             embedded.check_worker(settings)
         with (

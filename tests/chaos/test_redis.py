@@ -109,7 +109,7 @@ def test_redis_forgets_what_it_had_taken(house: House, expected: list[bytes]) ->
     house.check_that_nothing_is_left()
 
 
-@only("cluster")
+@only("one")
 def test_redis_is_full(house: House, expected: list[bytes]) -> None:
     numbers = [0, 1, 2, LISTENED]
     with house.workers(1), work(house, numbers) as under_way:

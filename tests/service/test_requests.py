@@ -103,7 +103,11 @@ def catalog(zoo: Path) -> Catalog:
     return load_catalog(CatalogConfig((zoo,)))
 
 
-@pytest.mark.parametrize("kind", list(VALID)[1:5], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [requests.GenerationRequest, requests.ImageRequest, requests.CompletionRequest, requests.InterpolationRequest],
+    ids=lambda kind: kind.__name__,
+)
 def test_what_a_model_cannot_do_is_refused_by_name(kind: type[requests.StrictRequest], catalog: Catalog) -> None:
     """refusals.txt has what; a code only where no other test has it."""
     for sent, told in rows(kind.__name__):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
+from fastapi import FastAPI
 
+from ancestral.service.api.server import server_of
 from ancestral.service.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.paths import ROOT
 
@@ -58,3 +61,23 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=message):
         load_settings()
+
+
+def test_the_documentation_gives_the_defaults() -> None:
+    rows = dict(re.findall(r"^\| `ANCESTRAL_(\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE))
+    for name, field in Settings.model_fields.items():
+        if field.default_factory is None and name != "models_dir":
+            assert rows[name.upper()] == f"`{field.default}`"
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [({}, False), ({"host": "0.0.0.0"}, True), ({"host": "0.0.0.0", "public_url": "https://a.example"}, False)],
+)
+def test_urls_that_follow_host_headers_are_warned_of(
+    caplog: pytest.LogCaptureFixture, given: dict[str, str], warned: bool
+) -> None:
+    app = FastAPI()
+    app.state.draining = asyncio.Event()
+    server_of(app, load_settings(**given), lambda: None)
+    assert ("ANCESTRAL_PUBLIC_URL" in caplog.text) == warned

@@ -210,6 +210,8 @@ class CachedStream:
     """The inputs of every layer, as far back as its dilation; the shape is the engine's."""
     recent: base.Symbols
     """The last ``receptive_field + 1`` symbols; silence before the first."""
+    sampled_by: SpeechEngine | None = None
+    """The engine of its voice's network, if it was opened by a :class:`VoicesEngine`."""
 
 
 class CachedEngine(SpeechEngine):
@@ -291,8 +293,8 @@ def _cached(stream: base.Stream) -> CachedStream:
 # Sound instead of symbols: an engine of a WaveNet whose symbols are an excitation, and the filter behind it.
 #
 # The filter of models/audio/shaping.py follows from the conditioning frames, which only the process that samples has.
-# So it runs there, on each chunk as it is sampled, as does the correction of models/audio/shaping.py behind it,
-# and what leaves the engine is 16-bit sound. Both stand outside the sampling loop: the symbols, and so the seed
+# So it runs there, on each chunk as it is sampled, as does the correction of mels behind it, and what leaves the
+# engine is 16-bit sound. Both stand outside the sampling loop: the symbols, and so the seed
 # contract, are those of the engine inside. The correction looks ahead, so a stream samples up to 40 ms more than it
 # has delivered.
 
@@ -399,15 +401,14 @@ def _own(stream: base.Stream) -> SynthesisStream:
     return stream
 
 
-# Several networks behind one engine: voices have one of their own, or share it with a few others.
-#
-# A network of few voices sounds better than one of its size for all (docs/training-log.md). All have the same
-# configuration and all speakers, and descend from one network: the mean of two speaks as both (docs/training-log.md).
+# One engine of many networks: each voice has one of its own, which sounds better than one of its size for all
+# (docs/training-log.md). All have the same configuration and all speakers, and descend from one network: so the mean of
+# two speaks as both.
 
 Shares = tuple[tuple[str, float], ...]
 """Networks, and the share of each; in the order of their names."""
 _MIXES = 32
-"""Mixes of networks that are kept; another takes the place of the one that was asked for longest ago."""
+"""Mixes of networks that are kept; another takes the place of the one that was opened longest ago."""
 
 
 class VoicesEngine(SpeechEngine):
@@ -417,17 +418,17 @@ class VoicesEngine(SpeechEngine):
     Args:
         common: the engine of the network of all speakers; it samples those that have none, and mixes with them.
         networks: the network of each speaker that has one; two speakers may share it.
-        load: the engine of one network, or of the mean of several, of the same kind as ``common``; None if that cannot
-            be made: then ``common`` samples the mix.
+        load: the engine of one network, or of the mean of several, of the same kind as ``common``.
+        mixes: whether it can be one of several; else ``common`` samples all mixes.
     """
 
     def __init__(
-        self, common: SpeechEngine, networks: Mapping[str, str], load: Callable[[Shares], SpeechEngine | None]
+        self, common: SpeechEngine, networks: Mapping[str, str], load: Callable[[Shares], SpeechEngine], *, mixes: bool
     ) -> None:
         self.name, self.lanes, self.int8, self.spec = common.name, common.lanes, common.int8, common.spec
         self._networks = {common.spec.speakers.index(speaker): network for speaker, network in networks.items()}
         self._common, self._load, self._loading = common, load, Lock()
-        self._mixed = lru_cache(_MIXES)(load)
+        self._mixed = lru_cache(_MIXES)(load) if mixes else lambda _: common
         self._engines: dict[str, SpeechEngine] = {}
 
     @property
@@ -444,20 +445,22 @@ class VoicesEngine(SpeechEngine):
                 return self._common
             shares[name] = shares.get(name, 0.0) + share
         if len(shares) > 1:
-            return self._mixed(tuple(sorted(shares.items()))) or self._common
+            return self._mixed(tuple(sorted(shares.items())))
         (name,) = shares
         if name not in self._engines:
             with self._loading:  # streams of other networks are sampled meanwhile
                 if name not in self._engines:
-                    self._engines[name] = self._load(((name, 1.0),)) or self._common
+                    self._engines[name] = self._load(((name, 1.0),))
         return self._engines[name]
 
     def open(self, request: StreamRequest) -> base.Stream:
-        return self.engine_of(request.speaker).open(request)
+        engine = self.engine_of(request.speaker)
+        return _sampled_by(engine, engine.open(request))
 
     def weights_of(self, stream: base.Stream) -> SpeechEngine:
-        assert isinstance(stream.request, StreamRequest)
-        return self.engine_of(stream.request.speaker)
+        engine = _cached(stream).sampled_by
+        assert engine is not None, "a stream of another engine"
+        return engine
 
     def step(self, streams: Sequence[base.Stream], samples: int) -> list[base.Symbols]:
         made: list[base.Symbols | None] = [None] * len(streams)
@@ -475,4 +478,10 @@ class VoicesEngine(SpeechEngine):
         return self.weights_of(stream).snapshot(stream)
 
     def restore(self, request: StreamRequest, snapshot: bytes) -> base.Stream:
-        return self.engine_of(request.speaker).restore(request, snapshot)
+        engine = self.engine_of(request.speaker)
+        return _sampled_by(engine, engine.restore(request, snapshot))
+
+
+def _sampled_by(engine: SpeechEngine, stream: base.Stream) -> base.Stream:
+    _cached(stream).sampled_by = engine  # which lives as long as the stream does, whatever mixes are kept
+    return stream

@@ -404,3 +404,14 @@ def test_what_cannot_be_used_is_refused_with_the_reason(part, data, reason, tmp_
     assert caught.value.part == part
     assert str(paths[part]) in str(caught.value)
     assert reason in str(caught.value)
+
+
+def test_an_altered_upload_is_kept_as_what_it_is(signer, plain):
+    signed = bytearray(c2pa.sign(plain["png"], "image/png", support.CLAIM, signer))
+    signed[signed.index(b"IDAT") + 20] ^= 1
+    ingredient = c2pa.ingredient_of(bytes(signed), "image")
+    report = report_of(
+        c2pa.sign(plain["webp"], "image/webp", c2pa.Claim({}, ingredient=ingredient), signer), "image/webp"
+    )
+    assert report.ingredients == ["upload"]
+    assert report.valid

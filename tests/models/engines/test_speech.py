@@ -19,6 +19,7 @@ from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError, RequestError
 from ancestral.models.engines.onnx import Blocks
+from ancestral.models.engines.speech import engine as speech_engine
 from ancestral.models.engines.speech.engine import StreamRequest, SynthesisEngine, VoicesEngine, check_request
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.engines.speech.onnx import OnnxEngine
@@ -89,31 +90,40 @@ def test_symbols_are_those_of_the_networks_logits(engine, spec):
 
 
 @pytest.mark.parametrize("name", ["native", "onnx-cpu"])
-def test_every_voice_is_sampled_by_its_own_network(name):
+def test_every_voice_is_sampled_by_its_own_network(name, monkeypatch):
     """A mix of voices of several networks by their mean, or by the one of all with a voice that has none; restored, and
-    in the company of other networks. Each is loaded once, when a stream needs it."""
+    in the company of other networks. Each is loaded once, when a stream needs it, and stays as long as the stream."""
+    monkeypatch.setattr(speech_engine, "_MIXES", 1)
     spec = replace(CONDITIONAL, speakers=("ann", "bob", "eve", "tom"))
     parts = [toys.random_checkpoint(spec, seed) for seed in range(3)]
     mean = mean_of(parts[1:], [0.25, 0.75])
     assert np.allclose(
         mean.tensors["embedding"], parts[1].tensors["embedding"] / 4 + parts[2].tensors["embedding"] * 0.75
     )
-    common, men, women, both = (ENGINES[name](checkpoint) for checkpoint in (*parts, mean))
+    checkpoints = (*parts, mean, mean_of(parts[1:], [0.5, 0.5]))
+    common, men, women, both, half = (ENGINES[name](checkpoint) for checkpoint in checkpoints)
     asked = []
     known = {(("men", 1.0),): men, (("women", 1.0),): women, (("men", 0.25), ("women", 0.75)): both}
+    known[("men", 0.5), ("women", 0.5)] = half
     load = lambda shares: asked.append(shares) or known[shares]  # noqa: E731
-    made = VoicesEngine(common, {"bob": "men", "tom": "men", "eve": "women"}, load)
+    networks = {"bob": "men", "tom": "men", "eve": "women"}
+    made = VoicesEngine(common, networks, load, mixes=True)
+    assert VoicesEngine(common, networks, load, mixes=False).engine_of({1: 0.5, 2: 0.5}) is common
     assert (made.engine_of(0), asked) == (common, [])
     by = {0: common, 1: men, 2: women, 3: men}
-    mixes = {1: {1: 0.25, 3: 0.75}, 2: {2: 0.75, 1: 0.25}, 3: {0: 0.5, 1: 0.5}}
+    mixes = {1: {1: 0.25, 3: 0.75}, 2: {2: 0.75, 1: 0.25}, 3: {0: 0.5, 1: 0.5}, 0: {1: 0.5, 2: 0.5}}
     wanted = [replace(r, speaker=n) for n, r in enumerate(toys.requests(spec, 4, 240))]
     wanted += [replace(wanted[n], speaker=mixes[n]) for n in mixes]
-    engines = [by[n] for n in range(4)] + [men, both, common]
+    engines = [by[n] for n in range(4)] + [men, both, common, half]
     for request, engine, found in zip(wanted, engines, in_company(made, wanted, 70), strict=True):
         assert (found == solo(engine, request)).all()
         given = found, request.frames, request.speaker
         assert (engine.score(*given) == made.score(*given)).all()
-    assert sorted(asked) == sorted(known)
+    assert set(asked) == set(known)
+    streams = [made.open(request) for request in (wanted[-3], wanted[-1])]
+    asked.clear()
+    made.step(streams, 10)
+    assert ([len(made.snapshot(stream)) > 0 for stream in streams], asked) == ([True, True], [])
     with pytest.raises(RequestError, match="speaker: the model needs one"):
         made.open(replace(wanted[0], speaker=None))
 

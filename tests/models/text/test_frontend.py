@@ -255,7 +255,11 @@ def test_tags_say_how_it_is_said_up_to_the_next_one():
 def test_tags_that_stand_together_add_up_and_hold_beside_prosody():
     (plain,) = phonemize(parse_text("[slow] A [whispers] [slow] cat [laughs] so [slow] [normal] now."))
     (marked,) = phonemize(parse_text('<speak><prosody rate="slow">I [whispers] do</prosody> so</speak>', "ssml"))
+    (apart,) = phonemize(
+        parse_text("[whispers] Now [pause:1s] [slowly] so [[K AE1 T]] [whispers] cat [laughs] [slowly] I.")
+    )
     slowly, both = Control(rate=0.75), Control(rate=0.75, whispered=True)
+    assert [word.control.whispered for word in apart.words] == [True, False, False, True, False]
     assert [(w.text, w.control) for w in plain.words] == [("a", slowly), ("cat", both), ("so", both), ("now", PLAIN)]
     assert [word.control for word in marked.words] == [slowly, both, Control(whispered=True)]
 

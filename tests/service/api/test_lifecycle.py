@@ -219,6 +219,7 @@ _NO_CUDA = pytest.mark.skipif(
     [
         ({"ANCESTRAL_PROT": "1"}, b"did you mean ANCESTRAL_PORT?"),
         ({"ANCESTRAL_MODELS_DIR": "/usr"}, b"there is no model in /usr"),
+        ({"ANCESTRAL_API_KEYS_FILE": "/etc/passwd"}, b"line 1: name: must be"),
         pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
     ],
 )

@@ -29,7 +29,7 @@ from ancestral.speech.sampler import Timing
 from tests.service.api.job_requests import check_envelope, made, verify
 from tests.service.servers import Server
 from tests.service.speech.sounds import events_of
-from tests.service.ws_client import begun, spoken, whole
+from tests.service.ws_client import begun, resumed, spoken, whole
 
 NGINX = {"Nginx": "EH1 N JH IH0 N EH1 K S"}
 SSML = {"input_format": "ssml"}
@@ -475,3 +475,15 @@ def test_a_job_without_words(server: Server) -> None:
     job = server.generate(duration=0.1).headers["x-job-id"]
     for name in ("timestamps", "captions"):
         assert check_envelope(httpx.get(f"{server.url}/v1/jobs/{job}/{name}"), 409, None)["code"] == "no_words"
+
+
+def test_a_session_resumes_within_a_script(server: Server, turns: list[bytes]) -> None:
+    with begun(server, SCRIPT[:700], voices=CAST) as talk:
+        talk.until_bytes(60_000)
+        talk.write(SCRIPT[700:])
+        talk.say("input.done")
+        # Sound of the second message: a connection that is reset loses what the server has not read yet.
+        talk.until_bytes(sum(map(len, turns[: SCRIPT[:700].count("\n") + 1])) + 10_000)
+        talk.vanish()
+    sample = len(talk.sound) // 2 - 3000
+    assert talk.sound[: 2 * sample] + resumed(server, talk, sample).sound == b"".join(turns)

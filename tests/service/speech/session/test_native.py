@@ -514,3 +514,20 @@ def test_another_server_goes_on_where_one_was_killed(serve_process: ServeProcess
             rest.write(" planks.")
             rest.finish()
         assert talk.sound + rest.sound == whole(second, LONG + "The smooth planks.", speed=0.25)
+
+
+def test_samples_are_counted_over_all_utterances(server: Server) -> None:
+    texts = ("One. ", "Two three. ", "Four five six. ")
+    with begun(server) as talk:
+        for text in texts:
+            talk.write(text)
+            talk.until("audio.done")
+        talk.finish()
+        talk.vanish()
+    everything = whole(server, "".join(texts))
+    lengths = [len(heard.sound) // 2 for heard in talk.heard.values()]
+    for sample in (0, lengths[0] - 1, lengths[0], lengths[0] + 1, sum(lengths) - 1, sum(lengths)):
+        rest = resumed(server, talk, sample)
+        assert rest.sound == everything[2 * sample :]
+    assert not rest.heard
+    assert refused(server, query_of(talk, sum(lengths) + 1))["param"] == "from_sample"
