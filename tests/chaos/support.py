@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import signal
@@ -24,6 +25,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
+from ancestral.models.native_build import variants
 from ancestral.service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.job_requests import check_envelope
@@ -220,10 +222,12 @@ class House:
 
     @contextmanager
     def workers(self, count: int, clock: Clock | None = None, **settings: Any) -> Iterator[list[Process]]:
-        """Workers that are ready. Those that live at the end are stopped, and must not have failed at anything."""
+        """Workers that are ready, one after the other with each set of instructions that this processor has. Those that
+        live at the end are stopped, and must not have failed at anything."""
         own = self.environment | {f"ANCESTRAL_{name.upper()}": str(value) for name, value in settings.items()}
         own |= clock.environment if clock else {}
-        started = [Process(own) for _ in range(count)]
+        sets = itertools.cycle(variants())
+        started = [Process(own | {"NATIVE_INSTRUCTIONS": next(sets)}) for _ in range(count)]
         self.worker_logs += [worker.log for worker in started]
         try:
             for worker in started:
