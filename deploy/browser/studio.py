@@ -233,7 +233,8 @@ _COMMANDS: Final[Mapping[str, Callable[[Request], Iterator[Event]]]] = {
 
 def answer(command: str, request: Request) -> Iterator[Event]:
     """The events of a command; the last one is an ``error`` with its ``param`` if the request cannot be followed."""
+    given = {name: bytes(value) if isinstance(value, memoryview) else value for name, value in request.items()}
     try:
-        yield from _COMMANDS[command](request)
+        yield from _COMMANDS[command](given)
     except AncestralError as error:
         yield {"error": error.message, "param": error.param}
