@@ -13,12 +13,13 @@ from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.acoustic import AcousticModel
 from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory, mean_of
+from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import Engine, EngineError
 from ancestral.models.engines.images.engine import BatchEngine
 from ancestral.models.engines.speech.engine import Shares, SpeechEngine, SynthesisEngine, VoicesEngine
+from ancestral.models.engines.speech.native import mean_of
 from ancestral.models.entries import ModelEntry, ModelError
 from ancestral.models.text import Pronunciations
 from ancestral.speech.sampler import SpeechSampler

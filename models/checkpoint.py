@@ -20,8 +20,8 @@ import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -29,7 +29,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures import ArchitectureError, architecture, tensor_table
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
 from ancestral.models.tensors import shapes
 
@@ -128,29 +127,6 @@ def load(path: Path, *, weights: bool = True) -> Checkpoint:
         _check_tensors(spec, tensors)
     half = any(tensor.dtype == np.float16 for tensor in stored.values())
     return Checkpoint(spec, tensors, listing[WEIGHTS]["sha256"], path, files[CARD].decode(errors="replace"), half)
-
-
-def mean_of(checkpoints: Sequence[Checkpoint], shares: Sequence[float]) -> Checkpoint:
-    """The weighted mean of WaveNets of one configuration, with ranges of int8 that hold for each of them; the only one
-    unchanged.
-
-    Args:
-        checkpoints: at least one.
-        shares: of each; together 1.
-
-    Raises:
-        CheckpointError: only some of them have ranges.
-    """
-    if len(checkpoints) == 1:
-        return checkpoints[0]
-    first, specs = checkpoints[0], [one.spec_as(WaveNetSpec) for one in checkpoints]
-    if len({len(spec.int8_ranges) for spec in specs}) > 1:
-        raise CheckpointError(f"int8_ranges: {', '.join(one.path.name for one in checkpoints)}: not all have them")
-    pairs = list(zip(checkpoints, map(np.float32, shares), strict=True))
-    tensors = {name: np.sum([share * one.tensors[name] for one, share in pairs], 0) for name in first.tensors}
-    ranges = tuple(max(values) for values in zip(*(spec.int8_ranges for spec in specs), strict=True))
-    digest = _sha256(json.dumps([(one.sha256, share) for one, share in zip(checkpoints, shares, strict=True)]).encode())
-    return replace(first, spec=replace(specs[0], int8_ranges=ranges), tensors=tensors, sha256=digest, card="")
 
 
 def _halved(name: str, tensor: NDArray[np.floating]) -> NDArray[np.floating]:

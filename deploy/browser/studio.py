@@ -197,22 +197,18 @@ def _score(request: Request) -> Iterator[Event]:
 def _prove(request: Request) -> Iterator[Event]:
     """Whether a file came from a seed of a model."""
     models, data = _loaded(request["model"]), request["file"]
-    recipe: dict[str, Any] | None = None
+    seed, recipe = _seed(request) if request.get("seed") else None, None
     subject: PictureFile | Sound
     if data.startswith(b"RIFF"):
         rate = _speech(request).spec.sample_rate
         subject = Sound(request["model"], _read_wav(data, rate))
-        recipe = (
-            {"model": request["model"], "voice": request["voice"], "seed": _seed(request)}
-            if request.get("seed")
-            else None
-        )
+        if seed is not None:
+            recipe = {"model": request["model"], "voice": request["voice"], "seed": seed}
     else:
         with Image.open(io.BytesIO(data)) as image:
             recipe = json.loads(image.info.get("recipe", "null"))
         spec = models.image_model(request["model"], "image_likelihood").spec
         subject = PictureFile([(request["model"], decode_picture(data, spec, "file")[0])])
-    seed = _seed(request) if request.get("seed") else None
     query = Query(
         seed=seed, recipe=recipe, voice=request.get("voice"), text=request.get("text"), seconds=_PROOF_SECONDS
     )

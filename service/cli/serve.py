@@ -53,10 +53,11 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
             raise click.UsageError("--open: ANCESTRAL_PAGE is off, so there is no page to open.")
         logs.configure_logging(settings.log_level, settings.log_format)
         catalog = load_catalog(settings.catalog_config)
+        keys = None
         if settings.api_keys_file is not None:  # what is wrong in it is said before anything is started
-            from ancestral.service.api.http.auth import read_keys
+            from ancestral.service.api.http.auth import Keys
 
-            read_keys(settings.api_keys_file)
+            keys = Keys.load(settings.api_keys_file)
         if not no_worker:
             embedded.check_worker(settings)
         with (
@@ -79,7 +80,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
                 from ancestral.service.api.http.auth import Keys
                 from ancestral.service.api.server import serve
 
-                app = create_app(settings, catalog, Keys.load(settings.api_keys_file), url, signer)
+                app = create_app(settings, catalog, keys or Keys.load(None), url, signer)
             serve(app, settings, listener, on_ready)
 
 

@@ -103,11 +103,10 @@ def catalog(zoo: Path) -> Catalog:
     return load_catalog(CatalogConfig((zoo,)))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [requests.GenerationRequest, requests.ImageRequest, requests.CompletionRequest, requests.InterpolationRequest],
-    ids=lambda kind: kind.__name__,
-)
+REFUSED = requests.GenerationRequest, requests.ImageRequest, requests.CompletionRequest, requests.InterpolationRequest
+
+
+@pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.__name__)
 def test_what_a_model_cannot_do_is_refused_by_name(kind: type[requests.StrictRequest], catalog: Catalog) -> None:
     """refusals.txt has what; a code only where no other test has it."""
     for sent, told in rows(kind.__name__):

@@ -67,10 +67,6 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
     """Whether it multiplies by matrices in int8."""
     spec: SpeechSpec
 
-    def engine_of(self, speaker: Speaker | None) -> SpeechEngine:
-        """What samples a speaker. The first call may load it, and raise what is wrong with it."""
-        return self
-
     @abstractmethod
     def open(self, request: StreamRequest) -> base.Stream:
         """Start a stream at position 0.
@@ -439,6 +435,7 @@ class VoicesEngine(SpeechEngine):
         return sum(engine.unload(idle_seconds) for engine in (self._common, *self._engines.values())) > 0
 
     def engine_of(self, speaker: Speaker | None) -> SpeechEngine:
+        """What samples a speaker. The first call may load it, and raise what is wrong with it."""
         shares: dict[str, float] = {}
         for index, share in (speaker if isinstance(speaker, Mapping) else {speaker: 1.0}).items():
             if index is None or (name := self._networks.get(index)) is None:

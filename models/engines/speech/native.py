@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.checkpoint import Checkpoint
+from ancestral.models.checkpoint import Checkpoint, CheckpointError
 from ancestral.models.engines.base import Array, EngineError, Symbols
 from ancestral.models.engines.speech.engine import CachedEngine, CachedStream, StreamRequest
 from ancestral.models.kernels.shared import conditioning
@@ -185,3 +187,26 @@ def int8_ranges(
 def largest(ranges: Sequence[Array]) -> tuple[float, ...]:
     """The largest of each range, in three digits, as a spec has them."""
     return tuple(float(f"{value:.3g}") for value in np.max(ranges, axis=0).tolist())
+
+
+def mean_of(checkpoints: Sequence[Checkpoint], shares: Sequence[float]) -> Checkpoint:
+    """The weighted mean of networks of one configuration, with ranges that hold for each of them; the only one
+    unchanged.
+
+    Args:
+        checkpoints: at least one.
+        shares: of each; together 1.
+
+    Raises:
+        CheckpointError: only some of them have ranges.
+    """
+    if len(checkpoints) == 1:
+        return checkpoints[0]
+    first, specs = checkpoints[0], [one.spec_as(WaveNetSpec) for one in checkpoints]
+    if len({len(spec.int8_ranges) for spec in specs}) > 1:
+        raise CheckpointError(f"int8_ranges: {', '.join(one.path.name for one in checkpoints)}: not all have them")
+    pairs = list(zip(checkpoints, map(np.float32, shares), strict=True))
+    tensors = {name: np.sum([share * one.tensors[name] for one, share in pairs], 0) for name in first.tensors}
+    parts = json.dumps([(one.sha256, share) for one, share in zip(checkpoints, shares, strict=True)])
+    spec = replace(specs[0], int8_ranges=largest([np.array(spec.int8_ranges) for spec in specs]))
+    return replace(first, spec=spec, tensors=tensors, sha256=hashlib.sha256(parts.encode()).hexdigest(), card="")

@@ -26,7 +26,6 @@ from ancestral.service.telemetry.logging import configure_logging
 
 if TYPE_CHECKING:
     from ancestral.client.server import RemoteModel, Server
-    from ancestral.model import Model
     from ancestral.models.entries import Voice
 
 

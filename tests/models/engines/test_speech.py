@@ -14,14 +14,14 @@ import pytest
 from ancestral.models.acoustic import AcousticModel
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.shaping import LIMIT, ORDER, MelCorrection, decode_excitation, predictor
-from ancestral.models.checkpoint import load, mean_of
+from ancestral.models.checkpoint import load
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError, RequestError
 from ancestral.models.engines.onnx import Blocks
 from ancestral.models.engines.speech import engine as speech_engine
 from ancestral.models.engines.speech.engine import StreamRequest, SynthesisEngine, VoicesEngine, check_request
-from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.native import NativeEngine, mean_of
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.shared import conditioning
@@ -97,9 +97,8 @@ def test_every_voice_is_sampled_by_its_own_network(name, monkeypatch):
     spec = replace(CONDITIONAL, speakers=("ann", "bob", "eve", "tom"))
     parts = [toys.random_checkpoint(spec, seed) for seed in range(3)]
     mean = mean_of(parts[1:], [0.25, 0.75])
-    assert np.allclose(
-        mean.tensors["embedding"], parts[1].tensors["embedding"] / 4 + parts[2].tensors["embedding"] * 0.75
-    )
+    men, women = (part.tensors["embedding"] for part in parts[1:])
+    assert np.allclose(mean.tensors["embedding"], men / 4 + women * 0.75)
     checkpoints = (*parts, mean, mean_of(parts[1:], [0.5, 0.5]))
     common, men, women, both, half = (ENGINES[name](checkpoint) for checkpoint in checkpoints)
     asked = []

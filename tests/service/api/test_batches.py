@@ -331,9 +331,7 @@ def test_every_job_of_cancelled_work_is_known() -> None:
     assert not any(unknown for _, unknown in found)
 
 
-_SPEECH = "/v1/audio/speech"
-
-_BYTES, _LINES = 10, 3 * PARALLEL
+_SPEECH, _BYTES, _LINES = "/v1/audio/speech", 10, 3 * PARALLEL
 
 
 class _Answering(BatchWork):
