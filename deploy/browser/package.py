@@ -33,13 +33,12 @@ _ALIGNED: Final = 8
 Arrays = dict[str, NDArray[Any]]
 
 
-def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
-    """A model of speech as ``ancestral-wavenet.js`` reads it: numbers and places as JSON, and the arrays."""
+def model(entry: ModelEntry) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A model whose voices have a network each, as ``ancestral-wavenet.js`` reads it: numbers and places as JSON, and
+    the arrays of each network, and of what makes sound of its symbols."""
     loaded, features, voices = checkpoints(entry), FeatureSpec(), [voice.id for voice in entry.voices]
     spec = loaded.sampled.spec_as(WaveNetSpec)
     networks = {name: load(path) for name, path in entry.networks.items()}
-    if not all(voice.network for voice in entry.voices):
-        networks[""] = loaded.sampled
     layouts = {name: WaveNetLayout(network.spec_as(WaveNetSpec), network.tensors) for name, network in networks.items()}
     parts = {name: _network(spec, networks[name].tensors, layouts[name], voices) for name in networks}
     any_of_them = min(networks)  # all have the same sizes
@@ -53,7 +52,7 @@ def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
         "mel_scale": LOG_MEL_SCALE, "mel_mean": LOG_MEL_MEAN,
         "voices": {
             voice.id: {
-                "network": voice.network or "", "speaker": number, "language": voice.language,
+                "network": voice.network, "speaker": number, "language": voice.language,
                 "voiced": voice.sampling.voiced_temperature, "unvoiced": voice.sampling.unvoiced_temperature,
                 "least": round(voice.sampling.min_p * 2**22),
                 "low_shelf_db": voice.sampling.low_shelf_db, "mel_correction": voice.sampling.mel_correction,
@@ -62,12 +61,13 @@ def model(entry: ModelEntry) -> tuple[dict[str, Any], bytes]:
         },
         "sha256": loaded.sha256,
     }  # fmt: skip
-    places, data = dict[str, dict[str, Any]](), bytearray()
+    places, files = dict[str, dict[str, Any]](), dict[str, bytes]()
     for part, arrays in {**parts, "sound": _sound(features)}.items():
+        places[part], files[part] = {}, b""
         for name, array in arrays.items():
-            places.setdefault(part, {})[name] = [array.dtype.str, len(data), array.size]
-            data += array.tobytes() + bytes(-array.nbytes % _ALIGNED)
-    return {**described, "tensors": places}, bytes(data)
+            places[part][name] = [array.dtype.str, len(files[part]), array.size]
+            files[part] += array.tobytes() + bytes(-array.nbytes % _ALIGNED)
+    return {**described, "tensors": places}, files
 
 
 def _network(spec: WaveNetSpec, tensors: Arrays, layout: WaveNetLayout, voices: list[str]) -> Arrays:
@@ -95,7 +95,7 @@ def _sound(features: FeatureSpec) -> Arrays:
 def write(folder: Path) -> None:
     """Write the package."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    described, data = model(ModelEntry.read(BUNDLED / MODEL))
+    described, files = model(ModelEntry.read(BUNDLED / MODEL))
     about = {
         "name": _NAME, "version": version, "type": "module", "license": "Apache-2.0", "main": f"{_NAME}.js",
         "description": "WaveNet as WebAssembly: frames in, sound out; the bytes of Ancestral's server",
@@ -104,7 +104,8 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text(json.dumps(about, indent=2) + "\n")
     (folder / "model.json").write_text(json.dumps(described) + "\n")
-    (folder / "model.bin").write_bytes(data)
+    for name, data in files.items():
+        (folder / f"{name}.bin").write_bytes(data)
     (folder / "ancestral.wasm").write_bytes(kernels())
     for path in (_HERE / f"{_NAME}.js", _HERE / "README.md", ROOT / "LICENSE", ROOT / "NOTICE"):
         (folder / path.name).write_bytes(path.read_bytes())

@@ -28,9 +28,9 @@ _HERE: Final = Path(__file__).parent
 ROOT: Final = _HERE.parents[1]
 _SERVED: Final = ROOT / "service/api/web/page"
 SHARED: Final = (
-    "ancestral.js", "api.js", "controls.js", "curve.js", "dom.js", "icon.svg", "mouth.js", "page.css", "player.js",
-    "prove.js", "scope.js", "seeds.js", "snippets.js", "sound.js", "sound_panel.js", "store.js", "words.js",
-    "worklet.js",
+    "ancestral.js", "api.js", "controls.js", "curve.js", "dom.js", "draw_edit.js", "icon.svg", "mouth.js", "page.css",
+    "picture_input.js", "pixels.js", "player.js", "prove.js", "scope.js", "seeds.js", "snippets.js", "sound.js",
+    "sound_panel.js", "store.js", "words.js", "worklet.js",
 )  # fmt: skip
 """Files of the served page."""
 MODELS: Final = ("wavenet-multilingual", "pixelcnn-sprites", "pixelcnn-characters", "pixelcnn-digits")

@@ -34,7 +34,7 @@ from ancestral.model import Model
 from ancestral.models.audio.mu_law import from_int16, to_int16
 from ancestral.models.audio.resampler import resampled
 from ancestral.models.checkpoint import WEIGHTS, load
-from ancestral.models.entries import ACOUSTIC
+from ancestral.models.entries import ACOUSTIC, EDIT_CAPABILITY
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.phonemes import viseme_of
 from ancestral.speech.sampler import SpeechResampler, render
@@ -90,6 +90,7 @@ def _prepare(request: Request) -> Iterator[Event]:
         "sha256": described.description.sha256,
         "attributes": {name: list(values) for name, values in described.attributes.items()},
         "sheets": described.sheets,
+        "edits": getattr(described.description, "size", None) if EDIT_CAPABILITY in described.capabilities else None,
     }
 
 
@@ -142,13 +143,12 @@ def _pictures(request: Request) -> Pictures:
 def _draw(request: Request) -> Iterator[Event]:
     """Pictures as RGBA, row by row while they are sampled; then files."""
     pictures = _pictures(request)
-    for rows in pictures.rows():
-        yield {"rows": rows, "height": pictures.height, "pixels": _rgba(pictures.begun).tobytes(), "n": len(pictures)}
+    shape = {"height": pictures.height, "n": len(pictures)}
+    for _ in pictures.rows():
+        yield {**shape, "pixels": _rgba(pictures.begun).tobytes()}
     pixels = pictures.pixels
     yield {
-        "rows": pictures.height,
-        "height": pictures.height,
-        "n": len(pictures),
+        **shape,
         "pixels": _rgba(pixels).tobytes(),
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
         "pictures": [

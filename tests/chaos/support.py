@@ -29,7 +29,7 @@ from ancestral.models.native_build import variants
 from ancestral.service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.job_requests import check_envelope
-from tests.service.servers import Server, command, running
+from tests.service.servers import Server, ServerProcess, command, running
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually
 
@@ -215,7 +215,7 @@ class House:
         self._stack.close()
 
     @contextmanager
-    def api(self, **settings: Any) -> Iterator[Server]:
+    def api(self, **settings: Any) -> Iterator[ServerProcess]:
         """A further API process, while there is a worker."""
         with running(self.environment, "--no-worker", **settings) as server:
             yield server

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -11,12 +12,17 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from itertools import cycle, product
+from urllib.parse import urlencode
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import ancestral
 from ancestral.models.text.lexicon import Tagger
 from deploy.browser import compact, package, site
+from tests.paths import ROOT
 from tests.service.page.browser import chromium
 from tests.service.page.test_trouble import firefox
 
@@ -35,6 +41,8 @@ SPOKEN = (
     ("dora-br", "A canoa de bétula deslizou sobre as tábuas lisas."),
 )
 DRAWN = (("pixelcnn-sprites", "elf, robe"), ("pixelcnn-characters", "any"), ("pixelcnn-digits", "7"))
+SENTENCES = int(os.environ.get("SENTENCES", "1"))
+"""Of each language, each with another voice; for two of them twelve pictures are drawn."""
 MINUTES = 600_000
 SERVED = set()
 
@@ -82,10 +90,27 @@ def visited(url, script=""):
         assert said == []
 
 
+def entries():
+    """The voices of the model, as it describes them."""
+    path = resources.files("ancestral").joinpath("models/zoo/wavenet-multilingual/model.json")
+    return json.loads(path.read_text())["voices"]
+
+
+def spoken_texts(count):
+    """So many sentences of each language, by its voices in turn."""
+    yield from SPOKEN
+    for language in ("en", "es", "fr", "it", "pt"):
+        voices = [entry["id"] for entry in entries() if entry["language"].startswith(language)]
+        name = "everyday.txt" if language == "en" else f"everyday_{language}.txt"
+        lines = (ROOT / "tests/models/text" / name).read_text().splitlines()
+        texts = [line for line in lines if line and line[0] not in " =" and "{" not in line]
+        yield from zip(cycle(voices), texts[:: len(texts) // count][: count - 1], strict=False)
+
+
 def go(page, view, **values):
     """Open a view by its link."""
     page.evaluate("document.querySelector('main').firstElementChild.dataset.old = ''")
-    query = "&".join(f"{name}={value}" for name, value in values.items())
+    query = urlencode(values)
     page.goto(f"{page.url.partition('#')[0]}#{view}?{query}")
     page.wait_for_selector(f"body:has(nav a[aria-current][href='#{view}']) main > :not([data-old])")
 
@@ -107,13 +132,10 @@ def drawn(page, model, prompt, seed):
 
 def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_path):
     library = ancestral.load()
-    entries = json.loads(
-        resources.files("ancestral").joinpath("models/zoo/wavenet-multilingual/model.json").read_text()
-    )["voices"]
-    network = next(entry["network"] for entry in entries if entry["id"] == SPOKEN[0][0])
+    network = next(entry["network"] for entry in entries() if entry["id"] == SPOKEN[0][0])
     SERVED.clear()
     with hosted(folder) as url, visited(url) as page:
-        for seed, (voice, text) in enumerate(SPOKEN):
+        for seed, (voice, text) in enumerate(spoken_texts(SENTENCES)):
             speech = library.voice(voice).speak(text, seed=seed)
             assert spoken(page, voice, text, seed) == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest(), voice
             if not seed:
@@ -131,9 +153,9 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
                     "[role=alert]:text-is('dictionary-fr.zip was not loaded yet, and there is no network.')"
                 )
                 page.context.set_offline(False)
-        for model, prompt in DRAWN:
-            pictures = ancestral.load(model).draw_many(prompt, 4, seed=7)
-            assert drawn(page, model, prompt, 7) == hashlib.sha256(pictures.pixels.tobytes()).hexdigest(), model
+        for seed, (model, prompt) in product(range(7, 8 + (SENTENCES - 1) // 2), DRAWN):
+            pictures = ancestral.load(model).draw_many(prompt, 4, seed=seed)
+            assert drawn(page, model, prompt, seed) == hashlib.sha256(pictures.pixels.tobytes()).hexdigest(), model
         with page.expect_download() as download:
             page.click(".drawn figure button:text-is('PNG')")
         download.value.save_as(tmp_path / "seven.png")
@@ -151,6 +173,28 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
         page.set_input_files("input[type=file]", tmp_path / "seven.png")
         page.click("button.primary")
         page.wait_for_selector("[data-verdict=made_with_model]")
+
+
+def test_a_masked_part_of_a_picture_is_drawn_anew(folder):
+    """By keys alone: the picture's button, the brush, the button that draws."""
+    model = ancestral.load("pixelcnn-sprites")
+    with hosted(folder) as url, visited(url) as page:
+        drawn(page, model.id, "elf, robe", 7)
+        page.press(".drawn figure button:text-is('Edit')", "Enter")
+        for press in ("ArrowDown", " "):
+            page.press(".mask", press)
+        page.evaluate("delete document.querySelector('.drawn').dataset.sha256")
+        page.press("button.primary", "Enter")
+        page.wait_for_selector(".drawn[data-sha256]")
+        found = page.get_attribute(".drawn", "data-sha256")
+        painted = page.evaluate(
+            "Array.from(document.querySelector('.mask').getContext('2d').getImageData(0, 0, 32, 32).data)"
+        )
+    mask = Image.fromarray(255 - np.array(painted, np.uint8).reshape(32, 32, 4))
+    assert 0 < np.mean(np.array(mask)[..., 3] < 128) < 0.1
+    before = model.draw_many("elf, robe", 4, seed=7)
+    expected = model.edit(before[0], mask, "elf, robe", 4, seed=7)
+    assert found == hashlib.sha256(expected.pixels.tobytes()).hexdigest()
 
 
 def test_changed_weights_are_refused(folder, tmp_path):
@@ -175,21 +219,25 @@ def test_a_browser_that_cannot_run_it_is_told_what_it_lacks(folder):
 
 
 def test_the_same_bytes_in_firefox(folder, tmp_path):
-    voice, text = SPOKEN[2]
+    library = ancestral.load()
     with hosted(folder) as url, firefox(tmp_path, url) as window:
-        window.open(f"{url}#speak?voice={voice}&text={text}&seed=1")
-        window.until("document.querySelector('main h1')?.textContent === 'Speak'")
-        window.click("button.primary")
-        found = window.until("document.querySelector('.stats[data-sha256]')?.dataset.sha256", MINUTES / 1000)
-        assert (
-            found == hashlib.sha256(ancestral.load().voice(voice).speak(text, seed=1).encode("pcm", 24000)).hexdigest()
-        )
-        window.open(f"{url}#draw?model=pixelcnn-digits&prompt=7&seed=7&n=4")
-        window.until("document.querySelector('.attributes select')", MINUTES / 1000)
-        window.click("button.primary")
-        found = window.until("document.querySelector('.drawn[data-sha256]')?.dataset.sha256", MINUTES / 1000)
-        pictures = ancestral.load("pixelcnn-digits").draw_many("7", 4, seed=7)
-        assert found == hashlib.sha256(pictures.pixels.tobytes()).hexdigest()
+
+        def made(view, place, **values):
+            window.open(f"{url}#{view}?{urlencode(values)}")
+            window.until(f"document.querySelector('main h1')?.textContent === {view.title()!r}")
+            window.until("document.querySelector('.attributes select, .words')", MINUTES / 1000)
+            window.evaluate(f"document.querySelector({place!r}).removeAttribute('data-sha256')")
+            window.click("button.primary")
+            return window.until(f"document.querySelector('{place}[data-sha256]')?.dataset.sha256", MINUTES / 1000)
+
+        for seed, (voice, text) in enumerate(SPOKEN[1:3] if SENTENCES == 1 else spoken_texts(2)):
+            speech = library.voice(voice).speak(text, seed=seed)
+            found = made("speak", ".stats", voice=voice, text=text, seed=seed)
+            assert found == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest(), voice
+        for model, prompt in DRAWN[-1:] if SENTENCES == 1 else DRAWN:
+            pictures = ancestral.load(model).draw_many(prompt, 4, seed=7)
+            found = made("draw", ".drawn", model=model, prompt=prompt, seed=7, n=4)
+            assert found == hashlib.sha256(pictures.pixels.tobytes()).hexdigest(), model
 
 
 @pytest.mark.parametrize("language", ["en", "it"])
@@ -227,15 +275,18 @@ def test_everything_that_is_listed_is_there(folder):
 _IN_NODE = """
 import { readFileSync, writeFileSync } from "node:fs";
 const { Kernels, WaveNet } = await import(`${process.cwd()}/ancestral-wavenet.js`);
-const model = new WaveNet(await Kernels.load(readFileSync("ancestral.wasm")), JSON.parse(readFileSync("model.json")), readFileSync("model.bin"));
+const model = new WaveNet(await Kernels.load(readFileSync("ancestral.wasm")), JSON.parse(readFileSync("model.json")), readFileSync("sound.bin"));
 for (const voice of ["joe", "siwis"]) {
+  model.add(voice, readFileSync(`${model.voices[voice].network}.bin`));
   const frames = new Float32Array(new Uint8Array(readFileSync(`${voice}.frames`)).buffer);
   writeFileSync(`${voice}.pcm`, Buffer.from(model.speak(voice, frames, { seed: "7" }).buffer));
 }
-try {
-  model.speak("nobody", new Float32Array(0));
-} catch (error) {
-  console.log(error.message.slice(0, 24));
+for (const voice of ["nobody", "nova"]) {
+  try {
+    model.speak(voice, new Float32Array(0));
+  } catch (error) {
+    console.log(error.message.slice(0, 35));
+  }
 }
 """  # noqa: E501
 
@@ -249,10 +300,16 @@ def test_the_package_for_npm_gives_the_library_s_bytes_without_python(tmp_path):
         part.request.frames.astype("<f4").tofile(tmp_path / f"{voice}.frames")
     run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300)
     done = run(["node", "--input-type=module", "--eval", _IN_NODE])
-    assert done.stdout == "voice: nobody is none of\n"
+    assert done.stdout == "voice: nobody is none of heart, nov\nvoice: wavenet-nova.bin was not add\n"
     for voice, text in (("joe", "The birch canoe slid."), ("siwis", "Bonjour.")):
         assert (tmp_path / f"{voice}.pcm").read_bytes() == library.voice(voice).speak(text, seed=7).encode("pcm", 16000)
     packed = json.loads(run(["npm", "pack", "--dry-run", "--json"]).stdout)[0]
-    assert {"ancestral-wavenet.js", "ancestral.wasm", "model.bin", "model.json", "README.md", "LICENSE"} <= {
-        file["path"] for file in packed["files"]
-    }
+    assert {
+        "ancestral-wavenet.js",
+        "ancestral.wasm",
+        "sound.bin",
+        "wavenet-joe.bin",
+        "model.json",
+        "README.md",
+        "LICENSE",
+    } <= {file["path"] for file in packed["files"]}

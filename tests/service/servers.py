@@ -352,7 +352,7 @@ def _serving(environment: dict[str, str], arguments: tuple[str, ...], until: str
             log.append(json.loads(line) if line.startswith("{") else {"message": line})
             if log[-1]["message"] == "listening":
                 listening.set()
-            elif log[-1]["message"] == until:
+            if log[-1]["message"] == until:
                 ready.set()
         listening.set()
         ready.set()

@@ -89,29 +89,36 @@ function whole(value) {
   return rest > 0.5 || (rest === 0.5 && low % 2) ? low + 1 : low;
 }
 
-/** A model with its voices, from `model.json` and `model.bin`. */
+/** A model, whose voices have a network each. */
 export class WaveNet {
   /**
    * @param kernels from `Kernels.load`
    * @param description the parsed `model.json`
-   * @param data the bytes of `model.bin`
+   * @param sound the bytes of `sound.bin`
    */
-  constructor(kernels, description, data) {
+  constructor(kernels, description, sound) {
     Object.assign(this, description, { kernels, parts: {} });
-    for (const [part, tensors] of Object.entries(description.tensors)) {
-      const [at, arrays] = [{}, {}];
-      for (const [name, [type, begin, length]] of Object.entries(tensors)) {
-        arrays[name] = new TYPES[type](data.buffer.slice(data.byteOffset + begin), 0, length);
-        at[name] = kernels.place(arrays[name]);
-      }
-      this.parts[part] = { at, arrays };
+    this.place("sound", sound);
+  }
+
+  /** Adds the network of a voice: the bytes of the file that `voices` names, with `.bin`. */
+  add(voice, data) {
+    this.place(this.voices[voice].network, data);
+  }
+
+  place(part, data) {
+    const [at, arrays] = [{}, {}];
+    for (const [name, [type, begin, length]] of Object.entries(this.tensors[part])) {
+      arrays[name] = new TYPES[type](data.buffer.slice(data.byteOffset + begin), 0, length);
+      at[name] = this.kernels.place(arrays[name]);
     }
+    this.parts[part] = { at, arrays };
   }
 
   /**
    * The sound of frames.
    *
-   * @param voice the id of one of `voices`
+   * @param voice the id of one of `voices`, whose network was added
    * @param frames Float32Array [F, channels], of 10 ms each
    * @param seed a number, or its digits
    * @param temperature of the samples
@@ -121,6 +128,7 @@ export class WaveNet {
   speak(voice, frames, { seed = 0, temperature = 1, progress = () => {} } = {}) {
     const own = this.voices[voice];
     if (!own) throw new RangeError(`voice: ${voice} is none of ${Object.keys(this.voices).join(", ")}`);
+    if (!this.parts[own.network]) throw new RangeError(`voice: ${own.network}.bin was not added`);
     const count = frames.length / this.channels;
     if (!Number.isInteger(count) || !count) throw new RangeError(`frames: a multiple of ${this.channels} numbers, not ${frames.length}`);
     return this.kernels.scope(() => {

@@ -3,6 +3,8 @@
 import catalog from "./catalog.js";
 import { Seed, select } from "./controls.js";
 import { copy, download, field, h, toResult } from "./dom.js";
+import { Edit } from "./draw_edit.js";
+import { sizeOf, toBlob } from "./pixels.js";
 import { View } from "./view.js";
 
 const ANY = "any";
@@ -10,6 +12,8 @@ const painters = catalog.models.filter((model) => model.kind === "image");
 
 /** A select of the models that draw. */
 export const painterSelect = (value, onchange) => select(painters.map(({ id }) => id), value ?? painters[0].id, onchange);
+
+const bytesOf = async (blob) => new Uint8Array(await blob.arrayBuffer());
 
 /** RGBA pixels on a canvas of their size. */
 function put(canvas, pixels, width, height) {
@@ -24,8 +28,10 @@ export class Draw extends View {
     const sheet = h("div", {});
     const count = select(["1", "4", "9"], values.n ?? "4", () => {});
     const seed = new Seed(values.seed, () => {});
-    super(engine, "draw", "Draw", "Draw", [field("Model", model, { param: "model" }), attributes, sheet, field("Pictures", count, { param: "n" }), seed.element]);
-    Object.assign(this, { model, attributes, sheet, count, seed, wanted: values, sheets: null, selects: [] });
+    const edit = new Edit({ draw: { fail: (error) => (this.message.textContent = error.message) } });
+    const editing = h("details", { class: "panel", hidden: true }, h("summary", {}, "Edit a picture"), edit.element);
+    super(engine, "draw", "Draw", "Draw", [field("Model", model, { param: "model" }), attributes, sheet, editing, field("Pictures", count, { param: "n" }), seed.element]);
+    Object.assign(this, { model, attributes, sheet, edit, editing, count, seed, wanted: values, sheets: null, selects: [] });
     this.hint = h("p", { class: "hint", role: "status" }, "What a model can draw is known when it is loaded.");
     const link = h("button", { type: "button", onclick: () => copy(location.href, link) }, "Copy link");
     this.actions = h("div", { class: "row wrap", hidden: true }, link);
@@ -42,10 +48,13 @@ export class Draw extends View {
     const model = this.model.value;
     this.attributes.replaceChildren();
     this.sheet.replaceChildren();
+    Object.assign(this.editing, { hidden: true, open: false });
     this.selects = [];
     try {
-      const { attributes, sheets } = await this.engine.ask("prepare", { model }, { parts: this.engine.parts(model) });
+      const { attributes, sheets, edits } = await this.engine.ask("prepare", { model }, { parts: this.engine.parts(model) });
       if (this.model.value !== model) return;
+      this.editing.hidden = !edits;
+      if (edits) this.edit.chooseModel(sizeOf({ size: edits }));
       const asked = (values.prompt ?? "").split(", ");
       this.selects = Object.values(attributes).map((names) => select([ANY, ...names], asked.find((name) => names.includes(name)) ?? ANY, () => {}));
       this.attributes.append(...Object.keys(attributes).map((name, i) => field(name, this.selects[i], { param: i ? "" : "prompt" })));
@@ -65,6 +74,7 @@ export class Draw extends View {
     this.seed.next();
     const request = this.request();
     this.remember({ ...request, prompt: request.prompt === ANY ? "" : request.prompt });
+    if (this.editing.open) Object.assign(request, { sheet: "", image: await bytesOf(await toBlob(this.edit.input.chosen)), mask: await bytesOf(await this.edit.file) });
     await this.draw(request, signal);
   }
 
@@ -99,14 +109,20 @@ export class Draw extends View {
     figure.firstChild.setAttribute("aria-label", name);
     const anew = () => {
       this.current?.abort();
-      this.again = { ...request, image: file, sheet: "", n: 1, seed: String((Number(seed) + 1) % 1_000_000), prompt: prompt ?? ANY };
+      this.again = { ...request, image: file, mask: null, sheet: "", n: 1, seed: String((Number(seed) + 1) % 1_000_000), prompt: prompt ?? ANY };
       this.submitAgain();
+    };
+    const edit = () => {
+      this.editing.open = true;
+      this.edit.take(figure.firstChild);
+      this.form.scrollIntoView({ block: "start" });
     };
     figure.lastChild.append(
       `${name}. Seed ${seed}, ${bits} bits.`,
       h("div", { class: "row wrap" },
         h("button", { type: "button", onclick: () => download(new Blob([file], { type: "image/png" }), `${request.model}-${seed}.png`) }, "PNG"),
-        h("button", { type: "button", onclick: anew }, "Lower half anew")),
+        h("button", { type: "button", onclick: anew }, "Lower half anew"),
+        !this.editing.hidden && h("button", { type: "button", onclick: edit }, "Edit")),
     );
   }
 
