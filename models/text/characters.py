@@ -39,6 +39,8 @@ _LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
 @cache
 def _names(language: str) -> dict[str, str]:
     lines = (resources.files("ancestral.models.text") / "tables" / "emoji.txt").read_text("utf-8").splitlines()
+    if language not in _LANGUAGES:
+        return {}
     column = 1 + _LANGUAGES.index(language)
     rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {row[0]: row[column] for row in rows} | (_OTHER_NAMES if language == "en" else {})
@@ -121,6 +123,7 @@ _REPLACED: Final[dict[str, str]] = {
     "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "t", "Þ": "T", "ı": "i", "ŋ": "ng", "Ŋ": "NG",
     "¿": " ", "¡": " ", "·": " , ", "•": " , ",
     "‣": " , ", "※": " , ", "⁄": "/", "∕": "/", "。": ". ", "、": ", ", "・": " , ", "〜": "-", "\u00b5": "µ",
+    "।": ". ", "॥": ". ",
 }  # fmt: skip
 """Replacements in every language."""
 ENGLISH: Final = Folding("en", "English", frozenset("£€¥₹¢°µ"), _ENGLISH_WORDS)

