@@ -152,8 +152,7 @@ class AcousticModel:
             sentence: from :func:`ancestral.models.text.phonemize`, or its phonemes alone.
             speaker: one of ``spec.speakers``, or a mix of them.
             speed: above 1 is faster; divides the durations, except those that the sentence itself gives.
-            control: of F0; only for a model that predicts F0 before the mels (``spec.pitch_layers``), as are the
-                sentence's own semitones.
+            control: of F0.
 
         Returns:
             ``float32 [F, outputs]``, one row per ``spec.hop`` samples.
@@ -208,8 +207,7 @@ class AcousticModel:
             word_starts: whether each begins a word ``[P]``.
             durations: frames of each.
             speaker: one of ``spec.speakers``, or a mix of them.
-            pitch: known log-F0 and voicing ``[F, 2]``; predicted by default. A model that predicts F0 beside the mels
-                ignores them.
+            pitch: known log-F0 and voicing ``[F, 2]``; predicted by default.
         """
         who = self._speaker(speaker)
         return self._decode(self._encode(phones, word_starts, who)[0], durations, who, pitch)
@@ -288,13 +286,6 @@ class AcousticModel:
         weights, spec = self._weights, self.spec
         repeated = np.repeat(encoded, durations, axis=0) + product(frame_positions(durations), weights["position"])
         x = repeated + product(who, weights["decoder_speaker"])
-        if not spec.pitch_layers:
-            assert control == AS_PREDICTED, "this model's F0 cannot be changed"
-            assert changes is None, "this model's F0 cannot be changed"
-            x = self._blocks("decoder", [1] * spec.decoder_layers, x)
-            frames = product(x, weights["frames_out"]) + weights["frames_bias"]
-            frames[:, -1] = np.clip(frames[:, -1], 0.0, 1.0)
-            return frames
         if pitch is None:
             semitones = None if changes is None else changes[:, 0]
             pitch = control.apply(self._pitch(repeated, who), spec.features, semitones)

@@ -25,7 +25,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
-from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, load
@@ -115,19 +114,12 @@ def _rows(vectors: NDArray[np.float32], names: Sequence[str], wanted: Sequence[s
     return np.stack([vectors[names.index(name)] if name in names else mean for name in wanted])
 
 
-def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> dict[str, torch.Tensor]:
-    """The tensors of an acoustic model that another one can start with: those that it has in common.
-
-    Speakers and phonemes keep their vectors, and a new one gets the mean of the others. Of a decoder that predicted F0
-    beside the mels, the mels are kept.
-    """
+def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> Tensors:
+    """The tensors of an acoustic model for other speakers and phonemes, as :func:`fit_speakers`."""
     assert isinstance(start.spec, AcousticSpec)
     speakers = _rows(start.tensors["speaker"], start.spec.speakers, spec.speakers)
     phonemes = _rows(start.tensors["phoneme"], start.spec.phonemes, spec.phonemes)
-    decoder = {name: start.tensors[name][..., : spec.decoded] for name in ("frames_out", "frames_bias")}
-    shapes = {name: tensor.shape for name, tensor in tensor_table(spec).items()}
-    fitted = start.tensors | decoder | {"speaker": speakers, "phoneme": phonemes}
-    return {n: torch.from_numpy(np.array(t)) for n, t in fitted.items() if shapes.get(n) == t.shape}
+    return start.tensors | {"speaker": speakers, "phoneme": phonemes}
 
 
 def _metadata(state: Path) -> dict[str, str]:

@@ -357,7 +357,7 @@ def usable(entries: Iterable[ModelEntry]) -> Iterator[tuple[ModelEntry, Checkpoi
 
 def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
     """The description of a loaded model: of its entry, and its checkpoints."""
-    sampled, acoustic = loaded.sampled, loaded.acoustic
+    sampled = loaded.sampled
     parameters = sum(tensor.size for name, tensor in sampled.tensors.items() if name != LABEL_ROWS)
     if isinstance(sampled.spec, ImageSpec):
         rows = sampled.tensors.get(LABEL_EMBEDDING)
@@ -366,10 +366,9 @@ def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
         classified = loaded.classifier is not None
         return ImageModel(entry, loaded.sha256, parameters, sampled.spec, embedding, together, classified)
     assert isinstance(sampled.spec, SpeechSpec)
-    pitch_control = acoustic is not None and acoustic.spec_as(AcousticSpec).pitch_layers > 0
     bands = {} if loaded.high_band is None else loaded.high_band.tensors
     maps = {voice.id: bands[f"maps.{voice.id}"] for voice in entry.voices if bands}
-    return SpeechModel(entry, loaded.sha256, parameters, sampled.spec, pitch_control, maps)
+    return SpeechModel(entry, loaded.sha256, parameters, sampled.spec, maps)
 
 
 def load_catalog(config: CatalogConfig) -> Catalog:

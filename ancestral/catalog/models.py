@@ -272,8 +272,6 @@ class SpeechModel(Model):
     """A model that generates speech, with or without text."""
 
     spec: SpeechSpec
-    pitch_control: bool
-    """Whether its acoustic model can speak with another pitch than it predicts."""
     maps: Mapping[str, Map] = field(default_factory=dict, compare=False, repr=False)
     """Of the band above the network's, by voice; all voices or none have one."""
 

@@ -297,22 +297,15 @@ def utterance(
         param: the name of the text, for errors.
 
     Raises:
-        InvalidRequest: the model's pitch cannot be changed, the text cannot be spoken, or there is no such voice;
-            ``param`` names the field.
+        InvalidRequest: the text cannot be spoken, or there is no such voice; ``param`` names the field.
     """
     check_type(param, text, str, "a text")
-    check_pitch(model, request.pitch, request.intonation)
     seed, language = seed_or_drawn(request.seed), voice.language if request.language is None else request.language
     lexicon = catalog.pronunciations | read_pronunciations(request.pronunciations)
     check_language(language)
     cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
-    delivery = _delivery(request.instructions)
-    script, said = read_cast(text, lexicon, param, cast, request.input_format, delivery)
+    script, said = read_cast(text, lexicon, param, cast, request.input_format, _delivery(request.instructions))
     sentences = tuple(with_closing_pause(sentence, request) for _, turn in said for sentence in turn)
-    if not model.pitch_control and any(control.semitones for sentence in sentences for control in sentence.controls):
-        param = "instructions" if delivery.semitones else param
-        message = f"{param}: the pitch of {model.entry.id} cannot be changed"
-        raise InvalidRequest(message, param=param, code="unsupported_parameter")
     return Utterance(
         seed=seed,
         temperature=model.entry.temperature if request.temperature is None else request.temperature,
@@ -369,14 +362,6 @@ def check_language(language: str | None) -> None:
         primary(language or "en")
     except UnsupportedText as error:
         raise InvalidRequest(f"language: {error}", param="language", code="unsupported_language") from error
-
-
-def check_pitch(model: SpeechModel, pitch: float, intonation: float) -> None:
-    """Raise :class:`InvalidRequest` if the pitch of a model is to be changed that cannot be."""
-    for param, changed in (("pitch", pitch != 0.0), ("intonation", intonation != 1.0)):
-        if changed and not model.pitch_control:
-            message = f"{param}: the pitch of {model.entry.id} cannot be changed"
-            raise InvalidRequest(message, param=param, code="unsupported_parameter")
 
 
 def read_pronunciations(entries: Mapping[str, str]) -> Pronunciations:

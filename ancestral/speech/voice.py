@@ -282,8 +282,7 @@ class Voice:
             options: of :class:`SpeakArguments`.
 
         Raises:
-            InvalidRequest: the text cannot be spoken, an argument is out of its range, or the model's pitch cannot be
-                changed.
+            InvalidRequest: the text cannot be spoken, or an argument is out of its range.
         """
         return Speech(self._sampler, self.utterance(text, **options))
 

@@ -12,16 +12,13 @@ from ancestral.models.tensors import Table, Tensor, matrix, normal, prefixed, ze
 
 PITCH_CHANNELS = 2
 """The last numbers of a frame: log-F0 and voicing."""
-PITCH_LAYERS = 4
-"""Number of layers of newly trained models."""
 
 
 @dataclass(frozen=True)
 class AcousticSpec(Spec):
     """A convolutional acoustic model. All frames of a sentence are computed at once.
 
-    With ``pitch_layers`` it predicts F0 and voicing first, and the mels given these (FastSpeech 2, arXiv:2006.04558,
-    section 2.3). With 0, as in the first version, the decoder predicts all numbers of a frame beside each other.
+    It predicts F0 and voicing first, and the mels given these (FastSpeech 2, arXiv:2006.04558, section 2.3).
     """
 
     kind: ClassVar[str] = "acoustic"
@@ -39,12 +36,12 @@ class AcousticSpec(Spec):
     duration_kernel_size: int = 3
     speaker_channels: int = 32
     position_channels: int = 3
-    pitch_layers: int = 0
+    pitch_layers: int = 4
 
     def __post_init__(self) -> None:
         self.require_positive("outputs", "hop", "sample_rate", "channels", "encoder_layers", "decoder_layers")
         self.require_positive("kernel_size", "duration_layers", "duration_kernel_size", "speaker_channels")
-        self.require_positive("position_channels")
+        self.require_positive("position_channels", "pitch_layers")
         if not self.phonemes:
             raise SpecError("phonemes: the inventory is empty")
         if not self.speakers:
@@ -52,19 +49,13 @@ class AcousticSpec(Spec):
         for name in ("kernel_size", "duration_kernel_size"):
             if getattr(self, name) % 2 == 0:
                 raise SpecError(f"{name}: must be odd, because the convolutions are centred")
-        if self.pitch_layers < 0:
-            raise SpecError("pitch_layers: must not be negative")
-        if self.pitch_layers and self.outputs <= PITCH_CHANNELS:
-            raise SpecError(f"outputs: more than {PITCH_CHANNELS}, if F0 is predicted before the mels")
+        if self.outputs <= PITCH_CHANNELS:
+            raise SpecError(f"outputs: more than {PITCH_CHANNELS}, which are log-F0 and voicing")
 
     @property
     def bands(self) -> int:
+        """Mel bands of a frame, which the decoder predicts."""
         return self.outputs - PITCH_CHANNELS
-
-    @property
-    def decoded(self) -> int:
-        """Numbers of a frame that the decoder predicts: the mel bands, or all of them."""
-        return self.bands if self.pitch_layers else self.outputs
 
     @property
     def features(self) -> FeatureSpec:
@@ -88,28 +79,9 @@ def tensors(spec: AcousticSpec) -> Table:
         "duration_out": zeros(channels, 1),
         "duration_bias": Tensor((1,), mean=2.0),
         "position": normal(spec.position_channels, channels, std=0.5),
-        "frames_out": matrix(channels, spec.decoded, gain=0.5),
-        "frames_bias": zeros(spec.decoded),
-    }
-    stacks = {
-        "encoder": (spec.encoder_layers, spec.kernel_size),
-        "duration": (spec.duration_layers, spec.duration_kernel_size),
-        "decoder": (spec.decoder_layers, spec.kernel_size),
-        "pitch": (spec.pitch_layers, spec.kernel_size),
-    }
-    if spec.pitch_layers:
-        table |= _pitch_tensors(spec)
-    for stack, (layers, kernel_size) in stacks.items():
-        for layer in range(layers):
-            table |= prefixed(f"{stack}.{layer}.", block_tensors(channels, kernel_size))
-    return table
-
-
-def _pitch_tensors(spec: AcousticSpec) -> Table:
-    """The weights around F0: its prediction, and how the decoder reads it."""
-    channels = spec.channels
-    return {
-        "pitch_speaker": normal(spec.speaker_channels, channels, std=0.2),
+        "frames_out": matrix(channels, spec.bands, gain=0.5),
+        "frames_bias": zeros(spec.bands),
+        "pitch_speaker": normal(speaker, channels, std=0.2),
         "pitch_out": matrix(channels, PITCH_CHANNELS, gain=0.5),
         "pitch_bias": zeros(PITCH_CHANNELS),
         "pitch_in": normal(PITCH_CHANNELS, channels, std=0.3),
@@ -118,6 +90,16 @@ def _pitch_tensors(spec: AcousticSpec) -> Table:
         "ripple_out": matrix(channels, spec.bands, gain=0.1),
         "ripple_bias": Tensor((spec.bands,), mean=1.0),
     }
+    stacks = {
+        "encoder": (spec.encoder_layers, spec.kernel_size),
+        "duration": (spec.duration_layers, spec.duration_kernel_size),
+        "decoder": (spec.decoder_layers, spec.kernel_size),
+        "pitch": (spec.pitch_layers, spec.kernel_size),
+    }
+    for stack, (layers, kernel_size) in stacks.items():
+        for layer in range(layers):
+            table |= prefixed(f"{stack}.{layer}.", block_tensors(channels, kernel_size))
+    return table
 
 
 def block_tensors(channels: int, kernel_size: int) -> Table:

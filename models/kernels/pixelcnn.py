@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,60 +29,30 @@ ROW = 32
 """Bytes are read in rows of so many, so that what is read last needs as many behind it."""
 
 
-@dataclass(frozen=True)
 class PixelCNNLayout:
-    """The sizes of a network: all that a compiled kernel depends on. Models of one layout share kernels."""
+    """The sizes of a network: all that the compiled loop depends on.
 
-    height: int
-    width: int
-    channels: int
-    planes: int
-    """Numbers that a symbol enters the network as."""
-    levels: int
-    gated: bool
-    layers: int
-    features: int
-    """Features of a layer that are convolved: p of the gated network, h of the original one."""
-    first: int
-    """Rows that the first convolution sees above the pixel."""
-    above: int
-    """Rows above that the others see."""
-    outputs: int
-    condition: int
-    """Numbers that V is multiplied by; 0 without conditions."""
-    located: bool
-    """Whether each pixel has its own condition."""
-    ordered: bool
-    """Whether the levels are shades, not indices into a palette."""
-    bytes: bool
-    """Whether the large matrices and what they are multiplied by are bytes."""
+    Args:
+        spec: of the network.
+        int8: whether the large matrices and what they are multiplied by are bytes.
+    """
 
-    @classmethod
-    def of(cls, spec: PixelCNNSpec, int8: bool = False) -> PixelCNNLayout:
-        return cls(
-            height=spec.height,
-            width=spec.width,
-            channels=spec.channels,
-            planes=spec.planes,
-            levels=spec.levels,
-            gated=spec.gated,
-            layers=spec.layers,
-            features=spec.features if spec.gated else spec.features // 2,
-            first=spec.first_kernel_size // 2,
-            above=spec.kernel_size // 2,
-            outputs=spec.output_features,
-            condition=spec.condition_width if spec.conditioned else 0,
-            located=spec.conditioning == "location",
-            ordered=not spec.palette,
-            bytes=int8,
-        )
+    def __init__(self, spec: PixelCNNSpec, int8: bool) -> None:
+        self.spec, self.bytes = spec, int8
+        self.groups = ChannelGroups(spec.channels, WIDTH if int8 else 1)
+        self.features = spec.features if spec.gated else spec.features // 2
+        """Features of a layer that are convolved: p of the gated network, h of the original one."""
+        self.first, self.above = spec.first_kernel_size // 2, spec.kernel_size // 2
+        """Rows above the pixel that the first convolution sees, and the others."""
+        self.condition = spec.condition_width if spec.conditioned else 0
+        """Numbers that V is multiplied by; 0 without conditions."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """What the compiled loop has to know."""
-        each = (self.groups.each(self.features), self.groups.each(self.outputs))
+        spec, each = self.spec, (self.groups.each(self.features), self.groups.each(self.spec.output_features))
         return (
-            int(self.gated), self.layers, self.width, self.channels, self.planes, self.levels, self.padded_levels,
+            int(spec.gated), spec.layers, spec.width, spec.channels, spec.planes, spec.levels, self.padded_levels,
             self.features, *each, self.first, self.above, self.condition, int(self.bytes), int(self.fine),
         )  # fmt: skip
 
@@ -91,71 +60,69 @@ class PixelCNNLayout:
     def fine(self) -> bool:
         """Whether the matrix of the logits is two of bytes. Of many shades in colour the logits are so steep that one
         loses 0.044 bits a sub-pixel (``pixelcnn-avatars-rgb``; two lose 0.010), of a palette or in grey 0.0006."""
-        return self.bytes and self.ordered and self.levels > WIDTH and self.channels > 1
+        return self.bytes and not self.spec.palette and self.spec.levels > WIDTH and self.spec.channels > 1
 
     @property
     def padded_levels(self) -> int:
         """Logits that are computed: in whole vectors."""
-        return -(-self.levels // WIDTH) * WIDTH if self.bytes else self.levels
+        return -(-self.spec.levels // WIDTH) * WIDTH if self.bytes else self.spec.levels
 
     @property
     def pixel_cells(self) -> int:
         """Numbers in a picture with its padding."""
-        return (self.height + self.first) * (self.width + 2 * self.first) * self.channels * self.planes
+        spec = self.spec
+        return (spec.height + self.first) * (spec.width + 2 * self.first) * spec.channels * spec.planes
 
     @property
     def above_cells(self) -> int:
         """Numbers in the cached features of the last rows."""
-        features = self.features if self.gated else self.channels * self.groups.each(self.features)
-        return (self.layers - 1) * (self.above + 1) * (self.width + 2 * self.above) * features + ROW
-
-    @property
-    def groups(self) -> ChannelGroups:
-        return ChannelGroups(self.channels, WIDTH if self.bytes else 1)
+        spec = self.spec
+        features = self.features if spec.gated else spec.channels * self.groups.each(self.features)
+        return (spec.layers - 1) * (self.above + 1) * (spec.width + 2 * self.above) * features + ROW
 
     def pack(self, tensors: Mapping[str, Array]) -> Array:
         """The flat array."""
-        row = self._gated_row(tensors) if self.gated else self._original_row(tensors)
-        pixel = self._gated_pixel if self.gated else self._original_pixel
+        row = self._gated_row(tensors) if self.spec.gated else self._original_row(tensors)
+        pixel = self._gated_pixel if self.spec.gated else self._original_pixel
         parts = [part.ravel() for part in row]
-        for channel in range(self.channels):
+        for channel in range(self.spec.channels):
             parts += [part.ravel() for part in pixel(tensors, channel)]
             parts += [part.ravel() for part in self._head(tensors, channel)]
         return aligned(np.concatenate(parts))
 
     def _gated_row(self, tensors: Mapping[str, Array]) -> Iterator[Array]:
-        for layer in range(self.layers):
+        for layer in range(self.spec.layers):
             taps = tensors["vertical_first"] if layer == 0 else tensors["vertical"][layer - 1]
             for line in taps.transpose(2, 3, 1, 0):
                 yield line if layer == 0 else self._of_gates(line.reshape(-1, line.shape[-1]))
             for name in ("bias", "condition") if self.condition else ("bias",):
                 both = [self.groups.fill_runs(tensors[f"horizontal_{name}"][layer], 2)]
-                if layer < self.layers - 1:
+                if layer < self.spec.layers - 1:
                     both.append(tensors[f"vertical_{name}"][layer])
                 array = np.concatenate(both, axis=-1)
                 yield array if name == "bias" else self._of_numbers(array)
             yield self._of_numbers(self.groups.fill_runs(tensors["link"][layer], 2))
 
     def _gated_pixel(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
-        own, skips = self.groups.own(self.features, channel), self.groups.own(self.outputs, channel)
+        own, skips = self.groups.own(self.features, channel), self.groups.own(self.spec.output_features, channel)
         seen = own.stop
         gates = slice(2 * own.start, 2 * own.stop)
-        for layer in range(self.layers):
+        for layer in range(self.spec.layers):
             taps = tensors["horizontal_first"] if layer == 0 else tensors["horizontal"][layer - 1]
             grouped = self.groups.fill_runs(taps[:, :, 0].transpose(2, 1, 0), 2)
             if layer:
                 grouped = self.groups.fill(grouped, 1)
-            visible = channel * self.planes if layer == 0 else seen
+            visible = channel * self.spec.planes if layer == 0 else seen
             whole = grouped[:-1, :, gates].reshape(-1, 2 * (own.stop - own.start))
             matrix = np.concatenate([whole, grouped[-1, :visible, gates]])
             yield matrix if layer == 0 else self._of_numbers(matrix)
-            if layer < self.layers - 1:
+            if layer < self.spec.layers - 1:
                 yield self.groups.fill(tensors["residual_bias"][layer], 0)[own]
                 yield self._of_gates(self.groups.fill(tensors["residual"][layer], 0, 1)[:seen, own])
         skip = self.groups.fill(tensors["skip"], 1, 2)[:, :seen, skips]
         yield self.groups.fill(tensors["skip_bias"], 0)[skips]
         # By channel first, so that what is seen is one run.
-        by_channel = skip.reshape(self.layers, channel + 1, -1, skip.shape[2]).swapaxes(0, 1)
+        by_channel = skip.reshape(self.spec.layers, channel + 1, -1, skip.shape[2]).swapaxes(0, 1)
         yield self._of_gates(by_channel.reshape(-1, skip.shape[2]))
 
     def _of_gates(self, matrix: Array) -> Array:
@@ -169,7 +136,7 @@ class PixelCNNLayout:
     def _original_row(self, tensors: Mapping[str, Array]) -> Iterator[Array]:
         yield self.groups.fill(tensors["first_bias"], 0)
         yield self.groups.fill(tensors["first"].transpose(2, 3, 1, 0)[:-1], 3)
-        for block in range(self.layers - 1):
+        for block in range(self.spec.layers - 1):
             yield self.groups.fill(tensors["masked_bias"][block], 0)
             if self.condition:
                 yield self.groups.fill(tensors["condition"][block], 1)
@@ -177,10 +144,10 @@ class PixelCNNLayout:
 
     def _original_pixel(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
         hidden, wide = self.groups.own(self.features, channel), self.groups.own(2 * self.features, channel)
-        skips = self.groups.own(self.outputs, channel)
+        skips = self.groups.own(self.spec.output_features, channel)
         first = self.groups.fill(tensors["first"][:, :, -1].transpose(2, 1, 0), 2)
-        yield from (first[: self.first, :, wide], first[self.first, : channel * self.planes, wide])
-        for block in range(self.layers - 1):
+        yield from (first[: self.first, :, wide], first[self.first, : channel * self.spec.planes, wide])
+        for block in range(self.spec.layers - 1):
             yield self.groups.fill(tensors["reduce_bias"][block], 0)[hidden]
             yield self.groups.fill(tensors["reduce"][block], 0, 1)[: wide.stop, hidden]
             taps = self.groups.fill(tensors["masked"][block][:, :, -1].transpose(2, 1, 0), 1, 2)
@@ -191,11 +158,11 @@ class PixelCNNLayout:
         yield self.groups.fill(tensors["skip"][0], 0, 1)[: wide.stop, skips]
 
     def _head(self, tensors: Mapping[str, Array], channel: int) -> Iterator[Array]:
-        own = self.groups.own(self.outputs, channel)
+        own = self.groups.own(self.spec.output_features, channel)
         yield self.groups.fill(tensors["head_bias"], 0)[own]
         yield self._of_numbers(self.groups.fill(tensors["head"], 0, 1)[: own.stop, own])
-        symbols = slice(channel * self.levels, (channel + 1) * self.levels)
-        padding = (0, self.padded_levels - self.levels)
+        symbols = slice(channel * self.spec.levels, (channel + 1) * self.spec.levels)
+        padding = (0, self.padded_levels - self.spec.levels)
         yield np.pad(tensors["output_bias"][symbols], padding)
         output = np.pad(self.groups.fill(tensors["output"], 0)[: own.stop, symbols], ((0, 0), padding))
         yield self._of_numbers(output)
@@ -211,7 +178,7 @@ class PixelCNNKernel:
     """
 
     def __init__(self, spec: PixelCNNSpec, tensors: Mapping[str, Array], int8: bool = False) -> None:
-        self._spec, self._tensors, self._layout = spec, of_conditions(tensors), PixelCNNLayout.of(spec, int8)
+        self._spec, self._tensors, self._layout = spec, of_conditions(tensors), PixelCNNLayout(spec, int8)
         self._cells = "i1" if self._layout.bytes else "f4"
         loop = ImageLoop(
             "pixelcnn", self._layout.sizes, self._layout.pack(tensors), ("f4", self._cells), input_table(spec)
@@ -225,7 +192,7 @@ class PixelCNNKernel:
     def blank_condition(self) -> Array:
         spec, layout = self._spec, self._layout
         width = layout.condition + spec.map_width
-        return np.zeros((spec.height * spec.width if layout.located else 1, width), np.float32)
+        return np.zeros((spec.height * spec.width if spec.conditioning == "location" else 1, width), np.float32)
 
     def condition(self, h: Array, coarse: NDArray[np.uint8] | None) -> Array:
         """What V is multiplied by, ``[1 or H * W, condition]``, and the coarse pixels' map (:func:`upsample`)."""

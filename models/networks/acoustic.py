@@ -103,35 +103,23 @@ class AcousticNetwork(nn.Module):
         return x @ self.pitch_out + self.pitch_bias
 
     def decode(
-        self,
-        repeated: Tensor,
-        positions: Tensor,
-        speaker: Tensor,
-        mask: Tensor,
-        pitch: Tensor | None = None,
-        ripple: Tensor | None = None,
+        self, repeated: Tensor, positions: Tensor, speaker: Tensor, mask: Tensor, pitch: Tensor, ripple: Tensor
     ) -> Tensor:
-        """The mels of frames, or all of each frame in a model that predicts F0 beside them.
+        """The mels of frames ``[B, F, bands]``.
 
         Args:
             repeated: each frame's phoneme vector ``[B, F, C]``.
             positions: of the frames in their phonemes ``[B, F, 3]``.
             speaker: ``int64 [B]``.
             mask: ``[B, F, 1]``, 0 in the padding.
-            pitch: scaled log-F0 and voicing ``[B, F, 2]``, in a model that predicts them first.
-            ripple: that their harmonics leave in the mels ``[B, F, bands]``, in such a model.
-
-        Returns:
-            ``[B, F, decoded]``.
+            pitch: scaled log-F0 and voicing ``[B, F, 2]``.
+            ripple: that their harmonics leave in the mels ``[B, F, bands]``.
         """
         x = repeated + positions @ self.position + (self.speaker[speaker] @ self.decoder_speaker)[:, None]
-        if pitch is not None and ripple is not None:
-            x = x + pitch @ self.pitch_in + ripple @ self.ripple_in
-        x = x * mask
+        x = (x + pitch @ self.pitch_in + ripple @ self.ripple_in) * mask
         for block in self.decoder:
             x = block(x, mask, self.dropout)
-        frames = x @ self.frames_out + self.frames_bias
-        return frames if ripple is None else frames + ripple * (x @ self.ripple_out + self.ripple_bias)
+        return x @ self.frames_out + self.frames_bias + ripple * (x @ self.ripple_out + self.ripple_bias)
 
 
 def _blocks(count: int, channels: int, kernel_size: int) -> nn.ModuleList:

@@ -126,8 +126,7 @@ def _save(path: Path, spec: Spec, tensors: checkpoint.Tensors) -> None:
 def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", shaping: str = "preemphasis") -> None:
     """A model directory with random weights, small enough to sound many times faster than real time.
 
-    The duration of the phoneme that it fails on overflows. Such a model predicts F0 beside the mels, so that its pitch
-    cannot be changed. A model of kind `audio` takes no text.
+    The duration of the phoneme that it fails on overflows. A model of kind `audio` takes no text.
     """
     rng = np.random.default_rng(1)
     channels = FeatureSpec().channels
@@ -138,7 +137,7 @@ def write_model(path: Path, fails_on: str | None = None, kind: str = "speech", s
     )  # fmt: skip
     acoustic = AcousticSpec(
         phonemes=PHONEMES, speakers=VOICES, outputs=channels, channels=8, encoder_layers=1, decoder_layers=1,
-        kernel_size=3, speaker_channels=4, pitch_layers=1 if fails_on is None else 0,
+        kernel_size=3, speaker_channels=4, pitch_layers=1,
     )  # fmt: skip
     parts: list[tuple[str, WaveNetSpec | AcousticSpec]] = [("wavenet", wavenet)]
     if kind == "speech":

@@ -252,7 +252,6 @@ OTHER_NETWORK = "its spec is not that of the network"
     [
         ("wavenet", {"data": ("prepared", "excited")}, "prepared with"),
         ("wavenet", {"data": ("prepared", "excited"), "spec": SHAPED}, "prepared with"),
-        ("acoustic", {"spec": replace(FRAMES, pitch_layers=0)}, "pitch_layers"),
         ("pixelcnn", {"start": "deeper"}, OTHER_NETWORK),
         ("pixelcnn", {"start": "embedding"}, OTHER_NETWORK),
         ("pixelcnn", {"start": "nothing"}, "cannot be read"),

@@ -355,16 +355,14 @@ def _judged(
     return {**error_rates(texts, heard, language), **scores, **pitch, "heard": heard}
 
 
-def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dict[str, float] | None:
-    """F0 of the sound over the F0 of the frames, for several shifts; None for a model whose pitch cannot be changed."""
+def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dict[str, float]:
+    """F0 of the sound over the F0 of the frames, for several shifts."""
     import numpy as np
 
     from ancestral.models.engines.speech.engine import StreamRequest
     from ancestral.speech.sampler import render
     from ancestral.training.evaluation.speech import RESPONSES, f0_response
 
-    if not sampler.model.pitch_control:
-        return None
     found = {}
     for factor in RESPONSES:
         waves, frames = [], []

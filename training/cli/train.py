@@ -182,13 +182,11 @@ def acoustic(
 ) -> None:
     """Train the acoustic model: phonemes to conditioning frames; the loss is a mean absolute error, and that of a
     discriminator of mels."""
-    from ancestral.models.architectures.acoustic import PITCH_LAYERS, AcousticSpec
+    from ancestral.models.architectures.acoustic import AcousticSpec
     from ancestral.models.spec import FeatureSpec
     from ancestral.models.text.phonemes import PHONEMES
 
-    spec = AcousticSpec(
-        phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels, pitch_layers=PITCH_LAYERS
-    )
+    spec = AcousticSpec(phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels)
     options = {"start": start, "seed": seed} | _given(precision=precision)
     _run(_task(spec)(spec, data, speakers, batch=batch or 16, **options), output, seed=seed, **loop)
 

@@ -20,7 +20,7 @@ from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint, save
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.training.data.speech import Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
-from ancestral.training.loop import fastest_precision, fit_acoustic, read_start
+from ancestral.training.loop import fastest_precision, fit_acoustic, load_weights, read_start
 from ancestral.training.metrics import contrast_strength, ripple_depth, variance_ratio
 from ancestral.training.model_card import card
 
@@ -139,8 +139,7 @@ class AcousticTask:
     """How often each speaker is drawn, relatively."""
     batch: int = 16
     start: Path | None = None
-    """The checkpoint whose weights the run begins with. Its speakers and phonemes may be others; it may predict F0
-    beside mels."""
+    """The checkpoint whose weights the run begins with. Its speakers and phonemes may be others."""
     adversary_after: int = 500
     """Steps without the losses of the discriminator, which learns from the first step; they rise for as many more."""
     precision: str = field(default_factory=fastest_precision)
@@ -156,7 +155,7 @@ class AcousticTask:
     @cached_property
     def _start(self) -> Checkpoint | None:
         """The checkpoint ``start``, read once: the card names these weights even if the files change later."""
-        return read_start(self.start, self.spec, ("speakers", "phonemes", "pitch_layers"))
+        return read_start(self.start, self.spec, ("speakers", "phonemes"))
 
     def clips(self, *, evaluation: bool) -> dict[str, list[Item]]:
         """Clips with known phonemes by speaker."""
@@ -173,13 +172,11 @@ class AcousticTask:
         """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
-            ValueError: the model does not predict F0 before the mels, or ``start`` holds another network.
+            ValueError: ``start`` holds another network.
         """
-        if not self.spec.pitch_layers:
-            raise ValueError("pitch_layers: only models that predict F0 before the mels are trained")
         network = AcousticNetwork(self.spec)
         if self._start is not None:
-            network.load_state_dict(network.state_dict() | fit_acoustic(self._start, self.spec))
+            load_weights(network, fit_acoustic(self._start, self.spec))
         return AcousticTraining(network)
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:

@@ -26,7 +26,7 @@ from ancestral.models.text.script import Cast
 from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest, SpokenRequest, StrictRequest
 from ancestral.service.speech.session.sentences import Documents, Sentences, with_lead
 from ancestral.service.ws import ApiKey, SessionClose
-from ancestral.speech.utterance import cast_of, check_language, check_pitch, read_pronunciations
+from ancestral.speech.utterance import cast_of, check_language, read_pronunciations
 
 ChunkLengths = list[Annotated[int, Field(ge=5, le=500)]]
 
@@ -388,7 +388,6 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
     read_pronunciations(config.pronunciations)
     language = config.language or voice.language
     check_language(language)
-    check_pitch(model, config.pitch, config.intonation)
     codecs.check_rate(form, codecs.rate_of(form, model.sound_rate, config.sample_rate))
     drawn = draw_seed() if config.seed is None else config.seed
     config = config.model_copy(update={"model": model.entry.id, "seed": drawn, "language": language})

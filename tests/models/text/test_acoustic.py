@@ -30,20 +30,19 @@ from ancestral.models.text import PHONEMES, Sentence, Word, parse_text, phonemiz
 from ancestral.models.text.phonemes import Control, is_pause
 from tests.models.random_models import ZOO
 
-OLD = AcousticSpec(
+SPEC = AcousticSpec(
     phonemes=PHONEMES, speakers=("ann", "bob"), outputs=20, channels=24, encoder_layers=2, decoder_layers=2,
-    speaker_channels=6,
+    speaker_channels=6, pitch_layers=3,
 )  # fmt: skip
-SPEC = replace(OLD, pitch_layers=3)
 TEXTS = ("The birch canoe slid on the smooth planks.", "When the sun came up, she sang!", "No?")
 EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if not is_pause(p)), "."))
 
 
-@pytest.fixture(scope="module", params=[SPEC, OLD], ids=["f0-first", "f0-beside"])
-def network(request):
+@pytest.fixture(scope="module")
+def network():
     """Random weights, none of them zero."""
     torch.manual_seed(0)
-    network = AcousticNetwork(request.param)
+    network = AcousticNetwork(SPEC)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -56,14 +55,6 @@ def model(network, tmp_path_factory):
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     checkpoint.save(path, network.spec, tensors, "Random.")
     return AcousticModel(checkpoint.load(path))
-
-
-@pytest.fixture
-def pitched(network, model):
-    """The model that predicts F0 first."""
-    if not network.spec.pitch_layers:
-        pytest.skip("of the other model")
-    return model
 
 
 def sentences():
@@ -94,15 +85,11 @@ def test_numpy_and_torch_agree(network, model, sentence, speaker):
     repeated = encoded[0].repeat_interleave(torch.from_numpy(counts), dim=0)[None]
     positions = torch.from_numpy(frame_positions(counts))[None]
     given = repeated, positions, who, torch.ones(1, len(repeated[0]), 1)
-    if network.spec.pitch_layers:
-        pitch = network.predict_pitch(*given)
-        pitch[:, :, 1] = (pitch[:, :, 1] > 0.0).float()
-        pitch = torch.from_numpy(PitchControl().apply(pitch[0].numpy(), network.spec.features))[None]
-        ripple = torch.from_numpy(harmonic_ripple(*pitch[0].numpy().T, network.spec.features))[None]
-        expected = torch.cat([network.decode(*given, pitch, ripple), pitch], dim=2)[0].numpy()
-    else:
-        expected = network.decode(*given)[0].numpy()
-        expected[:, -1] = expected[:, -1].clip(0.0, 1.0)
+    pitch = network.predict_pitch(*given)
+    pitch[:, :, 1] = (pitch[:, :, 1] > 0.0).float()
+    pitch = torch.from_numpy(PitchControl().apply(pitch[0].numpy(), network.spec.features))[None]
+    ripple = torch.from_numpy(harmonic_ripple(*pitch[0].numpy().T, network.spec.features))[None]
+    expected = torch.cat([network.decode(*given, pitch, ripple), pitch], dim=2)[0].numpy()
     frames = model.predict(sentence, name)
     assert frames.dtype == np.float32
     assert frames == pytest.approx(expected, abs=1e-4)
@@ -120,7 +107,7 @@ def test_company_does_not_change_a_sentence(network):
         places = torch.rand(3, 30, SPEC.position_channels)
         mask = torch.ones(3, 30, 1)
         mask[0, 20:] = mask[2, 7:] = 0.0
-        extra = (torch.randn(3, 30, 2), torch.randn(3, 30, SPEC.bands)) if network.spec.pitch_layers else ()
+        extra = (torch.randn(3, 30, 2), torch.randn(3, 30, SPEC.bands))
         decoded = network.decode(frames, places, torch.tensor([1, 1, 1]), mask, *extra)
         for row, sentence in enumerate(batch):
             length = len(sentence.phones)
@@ -133,10 +120,10 @@ def test_company_does_not_change_a_sentence(network):
             torch.testing.assert_close(decoded[row, :real], network.decode(*cut, *more)[0], atol=1e-5, rtol=1e-5)
 
 
-def test_pitch_in_semitones(pitched):
+def test_pitch_in_semitones(model):
     sentence, bands = sentences()[0], SPEC.bands
-    plain = pitched.predict(sentence, "ann")
-    raised = pitched.predict(sentence, "ann", control=PitchControl(semitones=3.0))
+    plain = model.predict(sentence, "ann")
+    raised = model.predict(sentence, "ann", control=PitchControl(semitones=3.0))
     hz, moved = (np.exp(f[:, bands] * LOG_F0_SCALE + LOG_F0_MEAN) for f in (plain, raised))
     low, high = SPEC.features.requested_hz
     kept = (moved < high * 0.999) & (hz > low * 1.001)
@@ -145,16 +132,16 @@ def test_pitch_in_semitones(pitched):
     assert np.array_equal(raised[:, -1], plain[:, -1])
     voiced = plain[:, -1] > 0.5
     assert np.abs(raised - plain)[voiced, :bands].mean() > 1e-3, "the mels follow F0"
-    assert np.array_equal(pitched.predict(sentence, "ann", control=PitchControl()), plain)
+    assert np.array_equal(model.predict(sentence, "ann", control=PitchControl()), plain)
 
 
-def test_quiet_and_whispered_frames(pitched):
+def test_quiet_and_whispered_frames(model):
     (sentence,), bands = phonemize("Glue the sheet."), SPEC.bands
-    plain, made = pitched.predict(sentence, "ann"), {}
+    plain, made = model.predict(sentence, "ann"), {}
     for way in ({"decibels": -8.0}, {"whispered": True}):
         items = [replace(i, control=Control(**way)) if isinstance(i, Word) else i for i in sentence.items]
         (name,) = way
-        made[name] = pitched.predict(Sentence(tuple(items)), "ann")
+        made[name] = model.predict(Sentence(tuple(items)), "ann")
     ratios = np.exp((made["decibels"] - plain)[:, :bands] * LOG_MEL_SCALE)
     assert 20.0 * np.log10(ratios) == pytest.approx(-8.0, abs=1e-3)
     assert np.array_equal(made["decibels"][:, bands:], plain[:, bands:])
