@@ -331,9 +331,21 @@ class ImageSpec(PictureSpec):
         super().__post_init__()
         self.require_positive("condition_channels")
         check_attributes(self.attributes)
-        rows: Any = self.label_rows
-        if not isinstance(rows, int) or not 0 <= rows <= (MAX_LABEL_ROWS if self.attributes else 0):
+        rows = self.label_rows
+        if not 0 <= rows <= (MAX_LABEL_ROWS if self.attributes else 0):
             raise SpecError(f"label_rows: must lie in 0 … {MAX_LABEL_ROWS}, and be 0 without attributes, not {rows!r}")
+
+    def require_odd(self, *names: str) -> None:
+        """Raise :class:`SpecError` unless these sizes of kernels are odd and at least 3."""
+        for name in names:
+            if getattr(self, name) % 2 == 0 or getattr(self, name) < 3:
+                raise SpecError(f"{name}: must be odd and at least 3, so that it has a centre and a past")
+
+    @classmethod
+    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
+        """The spec for pictures of this form; with ``conditioning`` ``none`` their attributes are not used."""
+        unused = {"attributes": (), "label_rows": 0} if options.get("conditioning") == "none" else {}
+        return super().for_pictures(shape, {**data, **unused}, **options)
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:
@@ -380,11 +392,6 @@ class ImageSpec(PictureSpec):
     def reach(self) -> int:
         """How many rows up the distribution of a pixel can depend on, besides coarse pixels."""
         return self.height
-
-
-def without_attributes(data: Mapping[str, Any], options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields that follow from a set of pictures, of a network whose option ``conditioning`` may be ``none``."""
-    return {**data, "attributes": (), "label_rows": 0} if options.get("conditioning") == "none" else data
 
 
 # What symbols look like: as numbers for a network, as colours for people; and the nearest colours of a palette.

@@ -250,11 +250,11 @@ def retrieval(
     return Retrieval(float((rank <= 1).mean()), float((rank <= 5).mean()), 1 / count, min(5 / count, 1.0), count)
 
 
-def squared_distances(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+def squared_distances(a: NDArray[np.number], b: NDArray[np.number]) -> NDArray[np.float64]:
     """``[N, M]`` of vectors ``[N, F]`` and ``[M, F]``."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     found: NDArray[np.float64] = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * a @ b.T
-    return found
+    return found.clip(0.0)
 
 
 @torch.no_grad()

@@ -37,8 +37,6 @@ class EncoderSpec(PictureSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_positive("layers", "features", "code")
-        if not isinstance(self.normalised, bool):
-            raise SpecError(f"normalised: must be true or false, not {self.normalised!r}")
 
     @property
     def title(self) -> str:

@@ -18,7 +18,6 @@ from ancestral.models.spec import (
     ImageSpec,
     SpecError,
     option,
-    without_attributes,
 )
 from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
@@ -139,13 +138,9 @@ class PixelCNNSpec(ImageSpec):
         super().__post_init__()
         self.require_positive("layers", "features", "output_features")
         self.require_positive("location_channels", "kernel_size", "first_kernel_size")
-        if not isinstance(self.gated, bool):
-            raise SpecError(f"gated: must be true or false, not {self.gated!r}")
         if self.layers < 2:
             raise SpecError("layers: there is one of mask A and at least one of mask B")
-        for name in ("kernel_size", "first_kernel_size"):
-            if getattr(self, name) % 2 == 0 or getattr(self, name) < 3:
-                raise SpecError(f"{name}: must be odd and at least 3, so that it has a centre and a past")
+        self.require_odd("kernel_size", "first_kernel_size")
         if self.features < 2 * self.channels or self.features % 2:
             raise SpecError(f"features: must be even and at least {2 * self.channels}, not {self.features}")
         if self.output_features < self.channels:
@@ -169,18 +164,12 @@ class PixelCNNSpec(ImageSpec):
 
     def _check_coarse(self) -> None:
         self.require_positive("coarse_layers")
-        inputs: Any = self.coarse_inputs
-        if not isinstance(inputs, int) or inputs < 0:
-            raise SpecError(f"coarse_inputs: must be a whole number, at least 0, not {inputs!r}")
+        if self.coarse_inputs < 0:
+            raise SpecError(f"coarse_inputs: must be a whole number, at least 0, not {self.coarse_inputs!r}")
         if self.conditioning != "location":
             raise SpecError("coarse_layers: needs 'location' conditioning")
         require_whole_cells(self)
         _ = self.coarse  # which checks its own fields
-
-    @classmethod
-    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
-        """The spec for pictures of this form; without conditioning the attributes are not used."""
-        return super().for_pictures(shape, without_attributes(data, options), **options)
 
     @property
     def title(self) -> str:
@@ -365,9 +354,6 @@ class PixelCNNAutoencoderSpec(PixelCNNSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_positive("encoder_layers", "encoder_features")
-        for name in ("normalised", "portraits"):
-            if not isinstance(getattr(self, name), bool):
-                raise SpecError(f"{name}: must be true or false, not {getattr(self, name)!r}")
         if not self.gated:
             raise SpecError("gated: must be true, as the decoder of an autoencoder is")
         if self.context_channels:

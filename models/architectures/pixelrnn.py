@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 from ancestral.models.architectures.pixelcnn import coarse_map_tensors, require_whole_cells
 from ancestral.models.architectures.registry import Architecture
-from ancestral.models.spec import (
-    COARSE_PREFIX,
-    COARSE_STRIDE,
-    LABEL_EMBEDDING,
-    ImageSpec,
-    SpecError,
-    option,
-    without_attributes,
-)
+from ancestral.models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option
 from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
 
 LSTMS = ("row", "diagonal")
@@ -61,14 +52,10 @@ class PixelRNNSpec(ImageSpec):
             raise SpecError("palette: PixelRNN has none")
         if self.lstm not in LSTMS:
             raise SpecError(f"lstm: must be one of {', '.join(LSTMS)}, not {self.lstm!r}")
-        for name in ("kernel_size", "first_kernel_size"):
-            if getattr(self, name) % 2 == 0 or getattr(self, name) < 3:
-                raise SpecError(f"{name}: must be odd and at least 3, so that it has a centre and a past")
+        self.require_odd("kernel_size", "first_kernel_size")
         for name in ("features", "output_features"):
             if getattr(self, name) < self.channels:
                 raise SpecError(f"{name}: must be at least {self.channels}, one per channel")
-        if not isinstance(self.skip_connections, bool):
-            raise SpecError(f"skip_connections: must be true or false, not {self.skip_connections!r}")
         if self.conditioning not in CONDITIONINGS:
             raise SpecError(f"conditioning: must be one of {', '.join(CONDITIONINGS)}, not {self.conditioning!r}")
         if bool(self.conditions) == (self.conditioning == "none"):
@@ -78,11 +65,6 @@ class PixelRNNSpec(ImageSpec):
             require_whole_cells(self)
             if self.coarse_features < self.channels:
                 raise SpecError(f"coarse_features: must be at least {self.channels}, one per channel")
-
-    @classmethod
-    def for_pictures(cls, shape: tuple[int, int, int], data: Mapping[str, Any], **options: Any) -> Self:
-        """The spec for pictures of this form; without conditioning the attributes are not used."""
-        return super().for_pictures(shape, without_attributes(data, options), **options)
 
     @property
     def title(self) -> str:

@@ -299,40 +299,6 @@ def tables(spec: FeatureSpec) -> Tables:
     )  # fmt: skip
 
 
-def correct_frames(
-    raw: Array,
-    total: Array,
-    first: int,
-    hop: int,
-    wanted: Floats,
-    strengths: Floats,
-    limit: float,
-    floor: float,
-    tables: Tables,
-) -> None:
-    """Bring the bands of some frames towards what is wanted, and add them to what is there.
-
-    Args:
-        raw: sound, ``float32 [N]``.
-        total: of the frames so far, ``float32 [N]``; those of this call are added.
-        first: where in it the first frame begins; another one begins every ``hop``.
-        hop: a quarter of the window.
-        wanted: logs of the bands, ``[J, B]``; likewise ``strengths``, ``[J]``.
-        limit: of the log of a gain, either way.
-        floor: of the log of a band.
-        tables: of the analysis.
-    """
-    window, bank, spans, below, shares, cosines, sines = tables
-    frames, bands = wanted.shape
-    assert first >= 0, "frames begin within the sound"
-    assert first + (frames - 1) * hop + len(window) <= min(len(raw), len(total)) or not frames, "and end within it"
-    scratch = np.empty(4 * len(cosines) + 3 * len(below) + bands)
-    _CORRECT(
-        raw, total, first, hop, wanted, strengths, frames, bands, limit, floor, window, len(window), bank, spans,
-        len(spans), below, shares, cosines, sines, len(cosines), scratch,
-    )  # fmt: skip
-
-
 class MelCorrection:
     """Sound to corrected sound, for a stream that comes in chunks; neither chunks nor a restart change a bit.
 
@@ -396,10 +362,19 @@ class MelCorrection:
         known, held = self.held.shape[1], self.held
         if (missing := self._end(after - 1) - start - known) > 0:
             held = np.concatenate([held, np.zeros((2, missing), np.float32)], axis=1)
-        rows = slice(first, after)
-        correct_frames(
-            held[0], held[1], first * hop - self._lead - start, hop, self._wanted[rows], self._strengths[rows],
-            GAIN_LIMIT, float(np.log(self._spec.floor)), tables(self._spec),
+        begin, wanted, strengths = (
+            first * hop - self._lead - start,
+            self._wanted[first:after],
+            self._strengths[first:after],
+        )
+        window, bank, spans, below, shares, cosines, sines = tables(self._spec)
+        assert 0 <= begin <= held.shape[1] - (after - first - 1) * hop - len(window) or first >= after, (
+            "within the sound"
+        )
+        scratch = np.empty(4 * len(cosines) + 3 * len(below) + wanted.shape[1])
+        _CORRECT(
+            held[0], held[1], begin, hop, wanted, strengths, *wanted.shape, GAIN_LIMIT, float(np.log(self._spec.floor)),
+            window, len(window), bank, spans, len(spans), below, shares, cosines, sines, len(cosines), scratch,
         )  # fmt: skip
         done = self.position - start + count
         return held[1, done - count : done], held[:, done:known].copy()

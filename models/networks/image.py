@@ -116,6 +116,12 @@ class ImageNetwork(nn.Module):
     """The base of networks of pictures. One with conditions has a :class:`LabelEmbedding` called ``conditioner``."""
 
     conditioner: LabelEmbedding
+    coarse: ImageNetwork
+    """Of a network in two scales: scores the coarse pixels."""
+    head: nn.Parameter
+    head_bias: nn.Parameter
+    output: nn.Parameter
+    output_bias: nn.Parameter
 
     def __init__(self, spec: ImageSpec) -> None:
         super().__init__()
@@ -167,6 +173,26 @@ class ImageNetwork(nn.Module):
     def score_edits(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor) -> Tensor:
         """The distribution of every symbol of edits, in a network that draws them."""
         raise NotImplementedError
+
+    def _logits_of(
+        self, skips: Tensor, pixels: Tensor, coarse: Tensor | None, h: Tensor | None, dtype: torch.dtype
+    ) -> Tensor:
+        """Logits ``[B, H, W, C, levels]`` of the sums of skips ``[B * H * W, output_features]``; coarse pixels have
+        a network of their own, which is given h."""
+        hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
+        logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
+        logits = logits.view(*pixels.shape[:3], self.spec.channels, self.spec.levels)
+        if coarse is not None:
+            logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
+        return logits
+
+    def _masked_kernel(self, weights: Tensor, kind: str) -> Tensor:
+        """An n × n kernel under mask A or B, of which only the upper rows are stored: the mask is zero below."""
+        outputs, inputs, _, columns = weights.shape
+        mask = torch.ones_like(weights)
+        mask[:, :, -1, columns // 2 + 1 :] = 0
+        mask[:, :, -1, columns // 2] = self._mask(inputs, outputs, kind, weights).t()
+        return weights * mask
 
     def _masked(self, weights: Tensor, dtype: torch.dtype) -> Tensor:
         """Weights ``[..., in, out]`` of a product, under mask B."""

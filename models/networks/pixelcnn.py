@@ -67,10 +67,6 @@ class _PixelCNN(image.ImageNetwork):
     conditioner: Conditioner
     context: image.ContextMap
     skip_bias: nn.Parameter
-    head: nn.Parameter
-    head_bias: nn.Parameter
-    output: nn.Parameter
-    output_bias: nn.Parameter
 
     def __init__(self, spec: pixelcnn.PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec)
@@ -84,7 +80,8 @@ class _PixelCNN(image.ImageNetwork):
         """The distribution of every symbol; in a network in two scales the coarse pixels precede all others."""
         coarse = self._coarse_of(pixels)
         condition = self.conditioner(h, coarse) if self.spec.conditioning == "location" else h
-        return self._logits(pixels, condition, self._added_to_first(coarse), h, dtype)
+        skips = self._skips(pixels.to(dtype), condition, self._added_to_first(coarse))
+        return self._logits_of(skips, pixels, coarse, h, dtype)
 
     def score_edits(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype, kept: Tensor) -> Tensor:
         """The distribution of every symbol; what is kept adds to the condition of every pixel, and to h of the coarse
@@ -96,20 +93,8 @@ class _PixelCNN(image.ImageNetwork):
         seen, of_coarse = self.context(pixels, kept)
         width = self.spec.location_channels
         condition = self.conditioner(h, coarse) + seen[..., :width].flatten(0, 2)
-        h = (h[:, None] + of_coarse).flatten(0, 1)
-        return self._logits(pixels, condition, first + seen[..., width:], h, dtype)
-
-    def _logits(
-        self, pixels: Tensor, condition: Tensor | None, first: Tensor | None, h: Tensor | None, dtype: torch.dtype
-    ) -> Tensor:
-        """Logits of all sub-pixels, of the coarse ones by their own network, which has h."""
-        skips = self._skips(pixels.to(dtype), condition, first)
-        hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
-        logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
-        logits = logits.view(*pixels.shape[:3], self.spec.channels, self.spec.levels)
-        if (coarse := self._coarse_of(pixels)) is not None:
-            logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
-        return logits
+        skips = self._skips(pixels.to(dtype), condition, first + seen[..., width:])
+        return self._logits_of(skips, pixels, coarse, (h[:, None] + of_coarse).flatten(0, 1), dtype)
 
     def _coarse_of(self, pixels: Tensor) -> Tensor | None:
         return pixels[:, COARSE, COARSE] if self.spec.coarse_layers else None
@@ -224,13 +209,10 @@ class OriginalPixelCNN(_PixelCNN):
         return (z.view(len(bias), -1, z.shape[1]) + bias[:, None]).view(z.shape)
 
     def _convolve(self, seen: Tensor, weights: Tensor, kind: str) -> Tensor:
-        """An n × n convolution of mask A or B, of which only the upper rows are stored: the mask is zero below."""
-        outputs, inputs, rows, columns = weights.shape
-        side = columns // 2
-        mask = torch.ones_like(weights)
-        mask[:, :, -1, side + 1 :] = 0
-        mask[:, :, -1, side] = self._mask(inputs, outputs, kind, weights).t()
-        return _convolve(F.pad(seen, (0, 0, side, side, rows - 1, 0)), weights * mask)
+        """A convolution of mask A or B."""
+        _, _, rows, columns = weights.shape
+        padded = F.pad(seen, (0, 0, columns // 2, columns // 2, rows - 1, 0))
+        return _convolve(padded, self._masked_kernel(weights, kind))
 
 
 def build(spec: pixelcnn.PixelCNNSpec) -> GatedPixelCNN | OriginalPixelCNN:

@@ -228,10 +228,6 @@ class PixelRNN(ImageNetwork):
     skip: nn.Parameter
     layer_skip: nn.Parameter
     skip_bias: nn.Parameter
-    head: nn.Parameter
-    head_bias: nn.Parameter
-    output: nn.Parameter
-    output_bias: nn.Parameter
 
     def __init__(self, spec: PixelRNNSpec, is_part: bool = False) -> None:
         super().__init__(spec)
@@ -265,12 +261,7 @@ class PixelRNN(ImageNetwork):
             seen = torch.cat([seen, *(self._pixels(output, batch) for output in outputs)], dim=1)
             skip = torch.cat([skip, self._masked(self.layer_skip, dtype).flatten(0, 1)])
         skips = torch.addmm(self.skip_bias.to(dtype), seen, skip)
-        hidden = torch.addmm(self.head_bias.to(dtype), F.relu(skips), self._masked(self.head, dtype))
-        logits = torch.addmm(self.output_bias.to(dtype), F.relu(hidden), self._masked(self.output, dtype))
-        logits = logits.view(*pixels.shape, spec.levels)
-        if coarse is not None:
-            logits[:, COARSE, COARSE] = self.coarse.score_pixels(coarse, h, dtype)
-        return logits
+        return self._logits_of(skips, pixels, coarse, h, dtype)
 
     def _map_of(self, coarse: Tensor, dtype: torch.dtype) -> Tensor:
         """The map of the coarse pixels for the gates, ``[H * columns, B, coarse_channels]``, zero past the edge."""
@@ -285,16 +276,12 @@ class PixelRNN(ImageNetwork):
         return diagonal_order(spec.height, spec.columns)
 
     def _convolve(self, pixels: Tensor) -> Tensor:
-        """The first convolution (mask A), of which only the upper rows are stored: ``[H * columns * B, 2h]``."""
-        weights = self.first.to(pixels.dtype)
-        outputs, inputs, rows, side = weights.shape
-        side //= 2
-        mask = torch.ones_like(weights)
-        mask[:, :, -1, side + 1 :] = 0
-        mask[:, :, -1, side] = self._mask(inputs, outputs, "A", weights).t()
-        right = side + self.spec.columns - self.spec.width
-        padded = F.pad(pixels.permute(0, 3, 1, 2), (side, right, rows - 1, 0))
-        return F.conv2d(padded, weights * mask, self.first_bias.to(pixels.dtype)).permute(2, 3, 0, 1).flatten(0, 2)
+        """The first convolution (mask A): ``[H * columns * B, 2h]``."""
+        weights = self._masked_kernel(self.first.to(pixels.dtype), "A")
+        _, _, rows, columns = weights.shape
+        right = columns // 2 + self.spec.columns - self.spec.width
+        padded = F.pad(pixels.permute(0, 3, 1, 2), (columns // 2, right, rows - 1, 0))
+        return F.conv2d(padded, weights, self.first_bias.to(pixels.dtype)).permute(2, 3, 0, 1).flatten(0, 2)
 
     def _inputs_of_gates(self, stream: Tensor, layer: int, batch: int, h: Tensor | None) -> Tensor:
         """The input-to-state component of the whole map, ``[H * columns, B, gates]``, with bias and condition."""

@@ -287,23 +287,19 @@ def read_image(file: Path) -> Images:
     return np.asarray(image.convert("RGBA").convert("RGB"))
 
 
-def decoded(data: bytes, name: str, most: int | None = None) -> Image.Image:
+def decoded(data: bytes, name: str) -> Image.Image:
     """An encoded picture, or the first frame of an animation, called ``name`` in errors; 16 bits become 8.
 
     Raises:
-        PicturesError: it cannot be decoded, or has more than ``most`` pixels a side.
+        PicturesError: it cannot be decoded.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        too_large = most is not None and max(image.size) > most
-        if not too_large:
-            image.load()
+        image.load()
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         raise PicturesError(f"{name}: not a picture") from error
     except Image.DecompressionBombError as error:
         raise PicturesError(f"{name}: {error}") from error
-    if too_large:
-        raise PicturesError(f"{name}: {image.width} x {image.height} pixels; at most {most} x {most} can be used")
     if image.mode == "I;16":  # the upper byte of each grey; Pillow's own conversion would cut off all above 255
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return image

@@ -86,24 +86,19 @@ def precision_recall(sampled: NDArray[np.float32], real: NDArray[np.float32]) ->
 
     A picture lies among others if it is within the distance of one of them to its third nearest neighbour.
     """
-    across = _distances(sampled, real)
+    across = metrics.squared_distances(sampled, real)
     within = across <= _radii(real)
     around = across <= _radii(sampled)[:, None]
     return Fidelity(float(within.any(axis=1).mean()), float(around.any(axis=0).mean()))
 
 
-def _radii(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def _radii(features: NDArray[np.float32]) -> NDArray[np.float64]:
     """The squared distance of each to its third nearest neighbour; the nearest of all is itself."""
     rank = min(_NEIGHBOURS, len(features) - 1)
-    return np.partition(_distances(features, features), rank, axis=1)[:, rank]
+    return np.partition(metrics.squared_distances(features, features), rank, axis=1)[:, rank]
 
 
-def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    squares: NDArray[np.float32] = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * (a @ b.T)
-    return squares.clip(0.0)
-
-
-def nearest(images: Images, real: Images, spec: ImageSpec) -> NDArray[np.float32]:
+def nearest(images: Images, real: Images, spec: ImageSpec) -> NDArray[np.float64]:
     """How far each picture is from the nearest real one: the root mean square of the differences in pixels, 0 to 255.
 
     Args:
@@ -111,13 +106,12 @@ def nearest(images: Images, real: Images, spec: ImageSpec) -> NDArray[np.float32
         real: pixels or, with a palette, symbols.
         spec: of the symbols.
     """
-    flat = images.reshape(len(images), -1).astype(np.float32)
-    squares = np.full(len(images), np.inf, np.float32)
+    flat = images.reshape(len(images), -1)
+    squares = np.full(len(images), np.inf)
     for start in range(0, len(real), _CHUNK):
         chunk = real[start : start + _CHUNK]
         pixels = pixels_of(chunk, spec) if spec.palette else chunk
-        found = _distances(flat, pixels.reshape(len(pixels), -1).astype(np.float32))
-        squares = np.minimum(squares, found.min(axis=1))
+        squares = np.minimum(squares, metrics.squared_distances(flat, pixels.reshape(len(pixels), -1)).min(axis=1))
     return np.sqrt(squares / flat.shape[1])
 
 
@@ -140,7 +134,7 @@ def count_copies(sampled: Images, test: Images, train: Images, spec: ImageSpec) 
     """Compare sampled and test symbols with the training set, which is pixels or, with a palette, symbols."""
     mine, theirs = (nearest(pixels_of(images, spec), train, spec) for images in (sampled, test))
     threshold = np.quantile(theirs, _NEAR)
-    # Sums in single precision are not exact: pixels that differ in one step are 1 / sqrt(size) apart.
+    # Pixels that differ in one step are 1 / sqrt(size) apart.
     same = 0.5 / np.sqrt(train[0].size)
     shares = (float((mine < threshold).mean()), float((mine < same).mean()), float((theirs < same).mean()))
     return Copies(float(np.median(mine)), float(np.median(theirs)), *shares)

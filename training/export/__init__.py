@@ -194,6 +194,15 @@ class Graph:
         self._nodes.append(helper.make_node(operator, inputs, names, **attributes))
         return names
 
+    def parts(self, value: str, count: int) -> list[str]:
+        """The slices along the first axis."""
+        parts = self.ops("Split", count, value, axis=0, num_outputs=count) if count > 1 else [value]
+        return [self.op("Squeeze", part, self.constant([0])) for part in parts]
+
+    def stacked(self, values: Sequence[str]) -> str:
+        """The inverse of :meth:`parts`."""
+        return self.op("Concat", *(self.op("Unsqueeze", value, self.constant([0])) for value in values), axis=0)
+
     def proto(self) -> GraphProto:
         kept = list(self._initializers.values())
         return helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, kept)

@@ -19,7 +19,6 @@ Weights that a mask forbids are multiplied by it in the graph, as they are in mo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from onnx import TensorProto
@@ -48,7 +47,7 @@ def above(spec: PixelCNNSpec, weights: WeightFile) -> Graph:
         given = g.input("condition", "float32", "B", spec.width if located else 1, spec.condition_width)
         condition = g.op("Transpose", given, perm=[0, 2, 1])
     build = _above_gated if spec.gated else _above_original
-    build(g, spec, pixels, _parts(g, kept, count), condition)
+    build(g, spec, pixels, g.parts(kept, count), condition)
     return g
 
 
@@ -105,14 +104,14 @@ def _above_gated(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], con
         bases.append(_biased(g, linked, "horizontal", layer, gate, condition))
         if layer < spec.layers - 1:
             made.append(_gate(g, _biased(g, z, "vertical", layer, gate, condition)))
-    g.output("base", _stacked(g, bases), "float32", spec.layers, "B", gate, spec.width)
-    g.output("made", _stacked(g, made), "float32", spec.layers - 1, "B", spec.features, spec.width)
+    g.output("base", g.stacked(bases), "float32", spec.layers, "B", gate, spec.width)
+    g.output("made", g.stacked(made), "float32", spec.layers - 1, "B", spec.features, spec.width)
 
 
 def _beside_gated(g: Graph, spec: PixelCNNSpec, row: str) -> tuple[str, str, int]:
     """The inputs of the skips ``[B, inputs, W]``, their weights, and the number of inputs."""
     first, side, p = spec.first_kernel_size // 2, spec.kernel_size // 2, spec.features
-    bases = _parts(g, g.input("base", "float32", spec.layers, "B", 2 * p, spec.width), spec.layers)
+    bases = g.parts(g.input("base", "float32", spec.layers, "B", 2 * p, spec.width), spec.layers)
     h, gated = row, []
     for layer, base in enumerate(bases):
         if layer == 0:
@@ -145,7 +144,7 @@ def _above_original(g: Graph, spec: PixelCNNSpec, pixels: str, kept: list[str], 
         if condition is not None:
             z = g.op("Add", z, _conditioned(g, "condition", block, condition))
         bases.append(z)
-    g.output("base", _stacked(g, bases), "float32", spec.layers - 1, "B", hidden, spec.width)
+    g.output("base", g.stacked(bases), "float32", spec.layers - 1, "B", hidden, spec.width)
 
 
 def _beside_original(g: Graph, spec: PixelCNNSpec, row: str) -> tuple[str, str, int]:
@@ -153,7 +152,7 @@ def _beside_original(g: Graph, spec: PixelCNNSpec, row: str) -> tuple[str, str, 
         spec.first_kernel_size // 2, spec.kernel_size // 2, spec.features, spec.features // 2,
     )  # fmt: skip
     begun = g.input("begun", "float32", "B", features, spec.width)
-    bases = _parts(g, g.input("base", "float32", spec.layers - 1, "B", hidden, spec.width), spec.layers - 1)
+    bases = g.parts(g.input("base", "float32", spec.layers - 1, "B", hidden, spec.width), spec.layers - 1)
     taps = _left(g, g.weight("first"), first)
     taps = _masked_taps(g, spec, taps, spec.channels * spec.planes, features, first + 1, "A")
     x, made = g.op("Add", g.op("Conv", row, taps, pads=[first, 0]), begun), []
@@ -163,7 +162,7 @@ def _beside_original(g: Graph, spec: PixelCNNSpec, row: str) -> tuple[str, str, 
         taps = _masked_taps(g, spec, _left(g, g.weight("masked", block), side), hidden, hidden, side + 1, "B")
         z = g.op("Relu", g.op("Add", g.op("Conv", made[-1], taps, pads=[side, 0]), base))
         x = g.op("Add", x, _pointwise(g, spec, z, "expand", block, hidden, features))
-    g.output("made", _stacked(g, made), "float32", spec.layers - 1, "B", hidden, spec.width)
+    g.output("made", g.stacked(made), "float32", spec.layers - 1, "B", hidden, spec.width)
     skip = _before(g, spec, g.weight("skip", 0), features, spec.output_features)
     return g.op("Relu", x), skip, features
 
@@ -226,13 +225,3 @@ def _left(g: Graph, taps: str, side: int) -> str:
     """The taps of the last row, number ``side``, up to the pixel itself: ``[outputs, inputs, side + 1]``."""
     row = g.op("Squeeze", _rows(g, taps, side, side + 1), g.constant([2]))
     return g.op("Slice", row, g.constant([0]), g.constant([side + 1]), g.constant([2]))
-
-
-def _parts(g: Graph, value: str, count: int) -> list[str]:
-    """The slices along the first axis."""
-    parts = g.ops("Split", count, value, axis=0, num_outputs=count) if count > 1 else [value]
-    return [g.op("Squeeze", part, g.constant([0])) for part in parts]
-
-
-def _stacked(g: Graph, values: Sequence[str]) -> str:
-    return g.op("Concat", *(g.op("Unsqueeze", value, g.constant([0])) for value in values), axis=0)

@@ -90,24 +90,14 @@ _GIVEN = (("frame", "int64"), ("temperature", "float64"), ("uniforms", "float64"
 def _unrolled(name: str, spec: WaveNetSpec, weights: WeightFile, count: int) -> Graph:
     g = Graph(name, weights)
     carried, position, fixed, given = _inputs(g, spec, count)
-    rows = [_rows(g, value, count) for value in given]
+    rows = [g.parts(value, count) for value in given]
     symbols, logits = [], []
     for t in range(count):
         at = g.op("Add", position, g.constant([t])) if t else position
         carried, scores = _step(g, spec, fixed, carried, at, *(row[t] for row in rows))
         symbols.append(carried.symbol)
         logits.append(scores)
-    first = g.constant([0])
-    made, scores = (
-        g.op("Concat", *(g.op("Unsqueeze", value, first) for value in values), axis=0) for values in (symbols, logits)
-    )
-    return _finished(g, spec, carried, made, scores, count)
-
-
-def _rows(g: Graph, value: str, count: int) -> list[str]:
-    first = g.constant([0])
-    parts = g.ops("Split", count, value, axis=0, num_outputs=count) if count > 1 else [value]
-    return [g.op("Squeeze", part, first) for part in parts]
+    return _finished(g, spec, carried, g.stacked(symbols), g.stacked(logits), count)
 
 
 def _inputs(g: Graph, spec: WaveNetSpec, time: int | str) -> tuple[_Carried, str, _Fixed, list[str]]:
