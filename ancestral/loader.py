@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from ancestral.catalog import catalog
-from ancestral.catalog.models import ImageModel, Sampler, SpeechModel
+from ancestral.catalog.descriptions import ImageModel, Sampler, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.acoustic import AcousticModel

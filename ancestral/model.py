@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from ancestral.catalog.catalog import DEFAULT_MODEL, CatalogConfig
-from ancestral.catalog.models import ImageModel
-from ancestral.catalog.models import Model as Description
+from ancestral.catalog.descriptions import ImageModel
+from ancestral.catalog.descriptions import Model as Description
 from ancestral.errors import check_choice, check_range, check_type
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import (

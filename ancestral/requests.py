@@ -23,9 +23,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from ancestral.catalog.models import MAX_VOICES
 from ancestral.catalog.palettes import MAX_COLOURS, PALETTES, check_palette
 from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json, seed_of_text
+from ancestral.catalog.voices import MAX_VOICES
 from ancestral.errors import InvalidRequest
 from ancestral.formats import AudioFormat
 from ancestral.models import entries

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 
 from ancestral import models
-from ancestral.catalog.models import ImageModel, Model, SpeechModel, VoiceMix
+from ancestral.catalog.descriptions import ImageModel, Model, SpeechModel
+from ancestral.catalog.voices import VoiceMix
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields

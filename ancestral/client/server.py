@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral import formats
-from ancestral.catalog.models import VoiceMix, mix_of
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.seeds import seed_or_drawn
+from ancestral.catalog.voices import VoiceMix, find_voice
 from ancestral.client.connection import Connection, Stream, parsed
 from ancestral.errors import InvalidRequest, ServerError, check_choice, check_range, check_type
 from ancestral.formats import AudioFormat, format_of
@@ -476,7 +476,7 @@ class RemoteModel:
         self._require("speech")
         check_type("voice", voice, str, "an id, an alias or a mix")
         voices, aliases = self._listed
-        return mix_of(self.id, voices, voice, aliases)
+        return find_voice(self.id, voices, voice, aliases)
 
     def voice(self, voice: str | None = None) -> RemoteVoice:
         """A voice.

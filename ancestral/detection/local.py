@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
-from ancestral.catalog.models import ImageModel, SpeechModel
+from ancestral.catalog.descriptions import ImageModel, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.detection.examine import Answer, Picture, Sound, examine
 from ancestral.detection.query import MAX_SEARCH, Query, verdict

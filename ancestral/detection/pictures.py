@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import ANY, ImageModel
+from ancestral.catalog.descriptions import ANY, ImageModel
 from ancestral.catalog.seeds import part_seed, part_seeds
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried, share
 from ancestral.errors import InvalidRequest

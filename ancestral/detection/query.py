@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import Plan
+from ancestral.catalog.descriptions import Plan
 from ancestral.catalog.seeds import MAX_SEED, keyed_seeds, part_seeds
 from ancestral.models.detection import SIGNIFICANT, log10_p
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import SpeechModel
+from ancestral.catalog.descriptions import SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried
 from ancestral.errors import InvalidRequest

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import ImageModel, SpeechModel
+from ancestral.catalog.descriptions import ImageModel, SpeechModel
 from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import ImageModel, Plan
+from ancestral.catalog.descriptions import ImageModel, Plan
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.seeds import part_seed, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_range, check_type

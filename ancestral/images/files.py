@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ancestral.catalog.models import ImageModel
+from ancestral.catalog.descriptions import ImageModel
 from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import InvalidRequest, check_range

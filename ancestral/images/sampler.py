@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import ImageModel, Part, Sampler
+from ancestral.catalog.descriptions import ImageModel, Part, Sampler
 from ancestral.images.drawing import (
     ClassDrawing,
     Drawing,

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import Part, Sampler, SpeechModel
+from ancestral.catalog.descriptions import Part, Sampler, SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
 from ancestral.models.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align

@@ -11,8 +11,9 @@ from typing import Annotated, Final
 from pydantic import PlainSerializer, PlainValidator
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import Plan, SpeechModel, VoiceMix
+from ancestral.catalog.descriptions import Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
+from ancestral.catalog.voices import VoiceMix
 from ancestral.errors import InvalidRequest, check_type
 from ancestral.models.entries import Sampling
 from ancestral.models.text import (
@@ -171,9 +172,14 @@ class SoundPlan(Plan):
         return 0
 
     @property
-    def total_first(self) -> bool:
-        """Whether the length of the whole is found out before its first bytes are sent, for formats that need it."""
+    def length_before_sound(self) -> bool:
+        """Whether the length of all sound is known before any of it is sent, for formats whose header has it."""
         return True
+
+    @property
+    def times_before_sound(self) -> bool:
+        """Whether the times of all sentences are known before any sound is sent, as clients of sessions want it."""
+        return False
 
     def voice_of(self, index: int) -> str:
         """The voice of sentence number ``index``."""
@@ -208,8 +214,7 @@ class Utterance(SoundPlan):
     """The sentences of each speaker in turn; empty if one voice says all of them."""
     instructions: str = ""
     """How the text is said."""
-    times_first: bool = False
-    """Whether its client waits for the times of all sentences before it sends anything, as a session does."""
+    times_before_sound: bool = False
 
     @property
     def excerpt(self) -> str:
@@ -221,7 +226,7 @@ class Utterance(SoundPlan):
         return sum(len(sentence.phones) for sentence in self.sentences)
 
     @property
-    def total_first(self) -> bool:
+    def length_before_sound(self) -> bool:
         """True of a short text; the first byte of a long one does not wait."""
         return self.input_tokens <= SHORT_TEXT_PHONEMES
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import SpeechModel, VoiceMix
+from ancestral.catalog.descriptions import SpeechModel
+from ancestral.catalog.voices import VoiceMix
 from ancestral.codecs import NO_TAGS, Rewrite, Tags
 from ancestral.errors import check_choice, interrupts_deferred
 from ancestral.formats import format_of

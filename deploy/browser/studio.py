@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from ancestral.catalog.catalog import CatalogConfig, Checkpoints
-from ancestral.catalog.models import SpeechModel
+from ancestral.catalog.descriptions import SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs import encode_file
 from ancestral.detection.examine import Picture as PictureFile

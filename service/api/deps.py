@@ -13,7 +13,7 @@ from fastapi import Depends, Header, Request
 from starlette.requests import HTTPConnection
 from starlette.types import Receive
 
-from ancestral.catalog.models import Model, Plan
+from ancestral.catalog.descriptions import Model, Plan
 from ancestral.service.api.http.auth import caller_of, check_again
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ancestral import codecs
-from ancestral.catalog.models import Model, Plan, SpeechModel
+from ancestral.catalog.descriptions import Model, Plan, SpeechModel
 from ancestral.errors import AncestralError
 from ancestral.formats import MEDIA_TYPES
 from ancestral.images.drawing import Drawing

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import SpeechModel, VoiceMix
+from ancestral.catalog.descriptions import SpeechModel
+from ancestral.catalog.voices import VoiceMix
 from ancestral.models.entries import Voice
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.languages.language import primary
@@ -72,11 +73,9 @@ class Speaker(Protocol):
 
     def cast(self, language: str | None) -> Cast:
         """The speakers of a text whose language the voice speaks; None is the voice's own."""
-        ...
 
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         """Speak parts, several at a time; they come in the order in which they are finished."""
-        ...
 
 
 MAX_TEXT_BYTES = 8 << 20

@@ -371,7 +371,7 @@ class Workers:
             priority: of the queue.
             worker: its id.
             models: SHA-256 of the weights, name of the engine and probe of its arithmetic
-                (:meth:`ancestral.catalog.models.Sampler.warm`), by the id of the model.
+                (:meth:`ancestral.catalog.descriptions.Sampler.warm`), by the id of the model.
             shard: of the queue.
             last: whether this takes the worker's last free slot.
             suspect_held: whether the worker has a lease that is :attr:`Lease.suspect`, in whatever shard. It gets no

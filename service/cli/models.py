@@ -12,7 +12,7 @@ from ancestral.command_line import click_errors
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ancestral.catalog.models import ImageModel, SpeechModel
+    from ancestral.catalog.descriptions import ImageModel, SpeechModel
 
 
 @click.command(short_help="List the models, their voices and classes.")
@@ -21,7 +21,7 @@ def command() -> None:
     from rich.console import Console
 
     from ancestral.catalog.catalog import load_catalog
-    from ancestral.catalog.models import ImageModel, SpeechModel
+    from ancestral.catalog.descriptions import ImageModel, SpeechModel
     from ancestral.models.checkpoint import CheckpointError
     from ancestral.models.entries import ModelError
     from ancestral.service.settings import SettingsError, load_settings

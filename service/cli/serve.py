@@ -16,7 +16,7 @@ from ancestral.command_line import click_errors, gc_frozen
 
 if TYPE_CHECKING:
     from ancestral.catalog.catalog import Catalog
-    from ancestral.catalog.models import Model
+    from ancestral.catalog.descriptions import Model
 
 
 @click.command(short_help="Serve over HTTP.")
@@ -126,7 +126,7 @@ def banner(catalog: Catalog, url: str, *, page: bool, keys: bool, colours: bool)
 
 
 def _summary(model: Model) -> str:
-    from ancestral.catalog.models import ImageModel
+    from ancestral.catalog.descriptions import ImageModel
 
     if isinstance(model, ImageModel):
         return f"pictures, {model.size} pixels"
@@ -136,7 +136,7 @@ def _summary(model: Model) -> str:
 
 def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
     """A curl command for the first model."""
-    from ancestral.catalog.models import ANY, ImageModel
+    from ancestral.catalog.descriptions import ANY, ImageModel
 
     model = next(iter(catalog.models.values()))
     if model.needs_upload:

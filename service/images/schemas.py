@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from ancestral.catalog.models import ANY
+from ancestral.catalog.descriptions import ANY
 from ancestral.requests import (
     PALETTE_NAME,
     SIZE,

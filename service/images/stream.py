@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.catalog.models import ImageModel
+from ancestral.catalog.descriptions import ImageModel
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.images.drawing import ClassDrawing, Drawing, Edit
 from ancestral.images.files import Pixels, atlas_fields, decoder_of, file_of, laid_out, layout_of

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 
-from ancestral.catalog.models import Model, Plan
+from ancestral.catalog.descriptions import Model, Plan
 from ancestral.errors import InvalidRequest
 from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
 from ancestral.service.broker.job import Job, Priority

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import ImageModel, Model, Plan, SpeechModel
+from ancestral.catalog.descriptions import ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.detection.query import Examination, verdict
 from ancestral.errors import NotFound

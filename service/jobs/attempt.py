@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import Plan, Sampler
+from ancestral.catalog.descriptions import Plan, Sampler
 from ancestral.errors import InvalidRequest
 from ancestral.models.scheduler import Scheduler
 from ancestral.service.broker.job import Failure, Priority, Signals, Status, SymbolsLost

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ancestral import codecs, requests
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import ANY, ImageModel, Model, Plan, SpeechModel
+from ancestral.catalog.descriptions import ANY, ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.query import Examination

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from ancestral import requests
-from ancestral.catalog.models import Model, Plan
+from ancestral.catalog.descriptions import Model, Plan
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.detection.query import Examination
 from ancestral.errors import InvalidRequest

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ancestral.catalog.models import Part, Plan, Sampler
+from ancestral.catalog.descriptions import Part, Plan, Sampler
 from ancestral.detection.examine import Picture, Sound, examine
 from ancestral.detection.query import Examination
 from ancestral.formats import LENGTH_IN_HEADER
@@ -351,11 +351,7 @@ class SoundAttempt(SamplingAttempt):
 
     @property
     def total_awaited(self) -> bool:
-        return self.plan.response_format in LENGTH_IN_HEADER or self._times_first
-
-    @property
-    def _times_first(self) -> bool:
-        return isinstance(self.plan, Utterance) and self.plan.times_first
+        return self.plan.response_format in LENGTH_IN_HEADER or self.plan.times_before_sound
 
     def on_sampled(self, symbols: int) -> None:
         self.context.metrics.count_audio(self.sampler, symbols, self.rate)
@@ -381,7 +377,8 @@ class SoundAttempt(SamplingAttempt):
         """Planning takes little from what is sampled, unless a client waits for it."""
         if not isinstance(self.plan, Utterance) or index == len(self.plan.sentences):
             return None
-        run = self.context.in_pool if self.plan.total_first or self._times_first else self.context.planned
+        awaited = self.plan.length_before_sound or self.plan.times_before_sound
+        run = self.context.in_pool if awaited else self.context.planned
         timing = await run(partial(self.sampler.timing, self.plan, index))
         self._note_timing(index, timing)
         return timing.length

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import Model
+from ancestral.catalog.descriptions import Model
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.provenance.c2pa import Signer
 from ancestral.service.broker.clients import Clients, SeedCounter

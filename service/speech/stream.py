@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from ancestral import codecs
-from ancestral.catalog.models import SpeechModel
+from ancestral.catalog.descriptions import SpeechModel
 from ancestral.codecs import Wave
 from ancestral.errors import NotFound
 from ancestral.requests import Timestamps
@@ -106,7 +106,7 @@ async def encoded(
     """
     waves = reader.waves()
     first = await anext(waves, None)  # by now the length of a short text is known, or nearly
-    length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.plan.total_first else 0
+    length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.plan.length_before_sound else 0
     tags = tags_of(reader.plan, reader.model) if tagged else codecs.NO_TAGS
     encoder = SoundEncoder(reader.model, reader.plan, form, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(*first)):

@@ -23,7 +23,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from ancestral.catalog.models import Sampler
+from ancestral.catalog.descriptions import Sampler
 from ancestral.errors import AncestralError
 from ancestral.models.scheduler import Figures
 from ancestral.service import __version__

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ancestral import codecs
-from ancestral.catalog.models import SpeechModel
+from ancestral.catalog.descriptions import SpeechModel
 from ancestral.errors import AncestralError, NotFound
 from ancestral.requests import Described, SpeechRequest
 from ancestral.service.api.deps import CallerDep, ContextDep, RequestContext, Service, base_url

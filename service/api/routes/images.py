@@ -15,7 +15,7 @@ from fastapi import APIRouter, Path, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from pydantic import ConfigDict, Field
 
-from ancestral.catalog.models import ImageModel, Plan
+from ancestral.catalog.descriptions import ImageModel, Plan
 from ancestral.catalog.seeds import digest_seed
 from ancestral.errors import NotFound
 from ancestral.images.drawing import Drawing

@@ -16,7 +16,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import ConfigDict, Field, ValidationError
 
 from ancestral import codecs
-from ancestral.catalog.models import Model, Plan, SpeechModel
+from ancestral.catalog.descriptions import Model, Plan, SpeechModel
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images import files

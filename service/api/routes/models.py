@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.models import ImageModel, Model, SpeechModel
+from ancestral.catalog.descriptions import ImageModel, Model, SpeechModel
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.requests import Described
 from ancestral.service.api.deps import Service

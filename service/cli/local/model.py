@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ancestral.catalog.catalog import Catalog, load_catalog
-from ancestral.catalog.models import mix_of
+from ancestral.catalog.voices import find_voice
 from ancestral.command_line import FILE
 from ancestral.detection.local import Detector
 from ancestral.errors import AncestralError, InvalidRequest
@@ -51,7 +51,7 @@ def model_that_speaks(voice: str | None) -> str:
     for entry in sorted(speaking, key=lambda entry: entry.id in aliases.models.values(), reverse=True):
         try:
             if voice is not None:
-                mix_of(entry.id, entry.voices, voice, aliases.voices)
+                find_voice(entry.id, entry.voices, voice, aliases.voices)
         except InvalidRequest as error:
             if error.code != "voice_not_found":
                 raise

@@ -286,7 +286,7 @@ class SessionRunner:
     async def _submit_one(self, text: str) -> None:
         request = self.session_state.config.request(text, self.session_state.next_seed)
         job_spec = await speech_job_in_thread(self._state, request)
-        plan = replace(job_spec.plan, times_first=True)
+        plan = replace(job_spec.plan, times_before_sound=True)
         job_spec = replace(job_spec, plan=plan)
         try:
             await self._state.count_request(self._caller)

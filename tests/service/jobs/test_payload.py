@@ -18,7 +18,7 @@ from redis import Redis
 
 from ancestral import requests
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
-from ancestral.catalog.models import Plan
+from ancestral.catalog.descriptions import Plan
 from ancestral.detection.query import Examination
 from ancestral.errors import InvalidRequest
 from ancestral.images import drawing as images

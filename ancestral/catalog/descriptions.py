@@ -1,20 +1,20 @@
-"""Models without their weights: voices, mixes of voices, pictures; and the samplers that have the weights."""
+"""Models without their weights, as clients see them, the plans of what they make, and the interface of what samples."""
 
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.catalog.voices import VoiceMix, find_voice
 from ancestral.errors import InvalidRequest
 from ancestral.models import entries
 from ancestral.models.audio.resampler import RATE, Map
@@ -22,142 +22,6 @@ from ancestral.models.conditioning import Speaker, parents
 from ancestral.models.engines.base import Engine, Length, Stream, Symbols
 from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
 from ancestral.models.text.characters import FLAG, SEQUENCE, speak_flag, speak_picture
-
-# Mixed voices: ``heart(2)+joe(1)`` has two thirds of heart's speaker vectors and one third of joe's.
-#
-# A mix has one canonical form: voices in the model's order, whole weights without a common divisor. So weights that
-# scale give the same sound, and a mix of one voice is that voice. Jobs, manifests and response headers have the
-# canonical form.
-
-MAX_VOICES: Final = 8
-_PART: Final = re.compile(r"([^()+]+)(?:\(([^()+]*)\))?")
-_WEIGHT: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,6}\.[0-9]{1,3}")
-_LARGEST: Final = 10**9
-
-
-class MixError(ValueError):
-    """A mix that cannot be read; the message says why."""
-
-
-class UnknownVoice(MixError):
-    """A voice that a model lacks; the message has its name."""
-
-
-@dataclass(frozen=True)
-class VoiceMix:
-    """Voices of one model, and the weight of each."""
-
-    weights: tuple[tuple[entries.Voice, int], ...]
-    """At least one, in the model's order."""
-
-    @property
-    def id(self) -> str:
-        """The canonical form: of one voice its id."""
-        if len(self.weights) == 1:
-            return self.weights[0][0].id
-        return "+".join(f"{voice.id}({weight})" for voice, weight in self.weights)
-
-    @property
-    def name(self) -> str:
-        """The name shown to people."""
-        return " + ".join(voice.name for voice, _ in self.weights)
-
-    @property
-    def language(self) -> str:
-        """The language of its voices, as a tag of BCP 47: the first one's; all have the same primary language."""
-        return self.weights[0][0].language
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """The share of each voice, by its id; they add up to 1."""
-        total = sum(weight for _, weight in self.weights)
-        return {voice.id: weight / total for voice, weight in self.weights}
-
-    @property
-    def sampling(self) -> entries.Sampling:
-        """How it is sampled: the weighted mean of its voices."""
-        if len({voice.sampling for voice, _ in self.weights}) == 1:
-            return self.weights[0][0].sampling
-        shares = self.shares
-        settings = [field.name for field in fields(entries.Sampling)]
-        return entries.Sampling(
-            **{name: sum(shares[v.id] * getattr(v.sampling, name) for v, _ in self.weights) for name in settings}
-        )
-
-
-def parse_weights(text: str) -> dict[str, str]:
-    """The names of a mix and their weights as they are written; 1 where none is.
-
-    Raises:
-        MixError: it is not written as a mix.
-    """
-    parts = [_PART.fullmatch(part.strip()) for part in text.split("+", MAX_VOICES)]
-    if len(parts) > MAX_VOICES:
-        raise MixError(f"a mix may have {MAX_VOICES} voices")
-    found: dict[str, str] = {}
-    for part in parts:
-        if part is None:
-            raise MixError("a mix is written like heart(2)+joe(1)")
-        name = part[1].strip()
-        if name in found:
-            raise MixError(f"{name}: given twice")
-        found[name] = "1" if part[2] is None else part[2].strip()
-    return found
-
-
-def mix(weights: Mapping[str, str], voices: Sequence[entries.Voice]) -> VoiceMix:
-    """A mix in its canonical form.
-
-    Args:
-        weights: of voices by their ids, as they are written.
-        voices: of the model, in its order; with all of these.
-
-    Raises:
-        MixError: a weight is no positive number with at most three decimals, they differ too much, or the voices speak
-            different languages.
-    """
-    for name, weight in weights.items():
-        if not _WEIGHT.fullmatch(weight) or not float(weight):
-            raise MixError(f"{name}: a weight is a positive number with at most three decimals, not {weight[:40]!r}")
-    scale = 1000 if any("." in weight for weight in weights.values()) else 1
-    whole = {name: round(float(weight) * scale) for name, weight in weights.items()}
-    divisor = math.gcd(*whole.values())
-    found = VoiceMix(tuple((voice, whole[voice.id] // divisor) for voice in voices if voice.id in whole))
-    if max(weight for _, weight in found.weights) >= _LARGEST:
-        raise MixError("the weights differ too much")
-    if len({voice.language.partition("-")[0] for voice, _ in found.weights}) > 1:
-        spoken = ", ".join(f"{voice.id} {voice.language}" for voice, _ in found.weights)
-        raise MixError(f"the voices of a mix speak one language ({spoken})")
-    return found
-
-
-def find_voice(text: str, voices: Sequence[entries.Voice], aliases: Mapping[str, str]) -> VoiceMix:
-    """The voice of this id or alias, in any case, or a mix of voices such as ``heart(2)+joe(1)``.
-
-    Args:
-        text: as it was requested.
-        voices: of the model, in its order.
-        aliases: other names of voices, and the ids that they stand for.
-
-    Raises:
-        UnknownVoice: the model lacks a voice.
-        MixError: it is no mix.
-    """
-    known = {voice.id: voice for voice in voices}
-    names = {alias.casefold(): voice for alias, voice in aliases.items()} | {name.casefold(): name for name in known}
-    if (alone := known.get(names.get(text.casefold(), ""))) is not None:
-        return VoiceMix(((alone, 1),))
-    weights = parse_weights(text)
-    ids = {names.get(name.casefold(), name): weight for name, weight in weights.items()}
-    for name in ids:
-        if name not in known:
-            raise UnknownVoice(name)
-    if len(ids) < len(weights):
-        raise MixError("one voice is given twice, by its id and by an alias")
-    return mix(ids, voices)
-
-
-# The description of a model, as clients see it.
 
 _MAX_BY_MEANING: Final = 5
 _MAX_BY_LETTERS: Final = 3
@@ -255,18 +119,6 @@ class Model(ABC):
             )
 
 
-def mix_of(model_id: str, voices: Sequence[entries.Voice], text: str, aliases: Mapping[str, str]) -> VoiceMix:
-    """A voice or a mix of voices of a model; see :meth:`SpeechModel.mix`."""
-    try:
-        return find_voice(text, voices, aliases)
-    except UnknownVoice as error:
-        names = ", ".join(voice.id for voice in voices)
-        message = f"voice: {model_id} has no such voice; it has {names}"
-        raise InvalidRequest(message, param="voice", code="voice_not_found") from error
-    except MixError as error:
-        raise InvalidRequest(f"voice: {error}", param="voice", code="invalid_value") from error
-
-
 @dataclass(frozen=True)
 class SpeechModel(Model):
     """A model that generates speech, with or without text."""
@@ -301,7 +153,7 @@ class SpeechModel(Model):
         Raises:
             InvalidRequest: it is no mix, or the model lacks one of its voices.
         """
-        return mix_of(self.entry.id, self.entry.voices, text, aliases or {})
+        return find_voice(self.entry.id, self.entry.voices, text, aliases or {})
 
     def speaker(self, shares: Mapping[str, float]) -> Speaker | None:
         """Voices, and the share of each, as the network's speakers; None if it has no speakers."""
