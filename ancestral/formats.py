@@ -1,4 +1,4 @@
-"""The formats of sound: names, media types and sample rates. Importing this loads no codec."""
+"""The formats of sound: names, media types, sample rates; and what a file is, by its first bytes. It loads no codec."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ def format_of(path: Path, suffixes: Mapping[str, F]) -> F:
     if form is None:
         raise InvalidRequest(f"path: must end in {', '.join(suffixes)}", param="path", code="invalid_value")
     return form
+
+
+FFMPEG: Final = {"audio/wav": "wav", "audio/flac": "flac", "audio/ogg": "ogg", "audio/mpeg": "mp3"}
+"""FFmpeg's names of the formats of sound that are read."""
+_MAGIC: Final = {
+    b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"fLaC": "audio/flac", b"OggS": "audio/ogg",
+    b"ID3": "audio/mpeg",
+}  # fmt: skip
+
+
+def sniff(data: bytes) -> str | None:
+    """The media type of a picture or of sound, by its first bytes; None for a format that is not read."""
+    if data[:4] == b"RIFF":
+        return {b"WAVE": "audio/wav", b"WEBP": "image/webp"}.get(data[8:12])
+    found = next((media_type for magic, media_type in _MAGIC.items() if data.startswith(magic)), None)
+    sync_of_layer_iii = len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2
+    return found or ("audio/mpeg" if sync_of_layer_iii else None)
 
 
 LENGTH_IN_HEADER: Final = ("flac", "wav")

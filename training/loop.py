@@ -229,8 +229,7 @@ class LoopConfig:
 
 def _resumable(state: Path, config: LoopConfig, world: int) -> dict[str, str]:
     """The metadata of a saved state, after checking that this configuration can resume it."""
-    with safe_open(state, "pt") as file:
-        meta: dict[str, str] = file.metadata()
+    meta = _metadata(state)
     if int(meta["world"]) != world:
         raise ValueError(f"processes: this run was started with {meta['world']}, not {world}")
     if int(meta["seed"]) != config.seed:

@@ -46,16 +46,21 @@ def card(
         licence = f"{_SHARE_ALIKE}, because of the voice `allison`"
     if start is not None:
         trained = {**trained, "started from the weights of SHA-256": start.sha256}
-    run = [f"| {name} | {value} |" for name, value in trained.items()]
-    held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
     return "\n".join(
         [
             f"# {title}", "", f"Licence of these weights: {licence}.", "",
             "## Data", "", "| voice | minutes | source |", "|---|---|---|", *sources, "",
-            "## Training", "", "| | |", "|---|---|", *run, "",
-            "## On held-out clips", "", "| | |", "|---|---|", *held_out, "",
+            *_run(trained, figures, "clips"),
         ]
     )  # fmt: skip
+
+
+def _run(trained: Mapping[str, Any], figures: Mapping[str, float], held_out: str) -> list[str]:
+    """The lines about a run, and about held-out data."""
+    head = ["| | |", "|---|---|"]
+    run = [f"| {name} | {value} |" for name, value in trained.items()]
+    measured = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
+    return ["## Training", "", *head, *run, "", f"## On held-out {held_out}", "", *head, *measured, ""]
 
 
 _BINARISED = (
@@ -79,14 +84,11 @@ def picture_card(
     colours = f"a palette of {len(spec.palette)} colours"
     levels = f"{'grey' if spec.channels == 1 else 'RGB'}, {spec.levels} levels"
     size = f"{spec.width} × {spec.height}, {colours if spec.palette else levels}"
-    run = [f"| {name} | {value} |" for name, value in trained.items()]
-    held_out = [f"| {name} | {value:.4f} |" for name, value in figures.items()]
     return "\n".join(
         [
             f"# {spec.title}: {size}", "",
             "## Data", "", f"{source}; {pictures} pictures.", "", *([_BINARISED, ""] if spec.binary else []),
-            "## Training", "", "| | |", "|---|---|", *run, "",
-            "## On held-out pictures", "", "| | |", "|---|---|", *held_out, "",
+            *_run(trained, figures, "pictures"),
         ]
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ancestral.codecs import Wave
 from ancestral.errors import InvalidRequest
+from ancestral.formats import FFMPEG, sniff
 from ancestral.models.audio.resampler import resampled
 
 Floats = NDArray[np.floating]
@@ -124,16 +125,9 @@ def _container(data: bytes) -> str:
     """The name of FFmpeg's demuxer, by the file's first bytes."""
     if not data:
         raise _Unusable("the file is empty")
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return "wav"
-    if data[:4] == b"fLaC":
-        return "flac"
-    if data[:4] == b"OggS":
-        return "ogg"
-    sync_of_layer_iii = len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2
-    if data[:3] == b"ID3" or sync_of_layer_iii:
-        return "mp3"
-    raise _Unusable("it is not a WAV, FLAC, Ogg or MP3 file")
+    if (media_type := sniff(data)) not in FFMPEG:
+        raise _Unusable("it is not a WAV, FLAC, Ogg or MP3 file")
+    return FFMPEG[media_type]
 
 
 def _plain_wav(data: bytes) -> bytes:

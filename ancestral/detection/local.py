@@ -10,9 +10,10 @@ from typing import Any, Final
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
 from ancestral.catalog.descriptions import ImageModel, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
+from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.examine import Answer, Picture, Sound, examine
 from ancestral.detection.query import MAX_SEARCH, Query, verdict
-from ancestral.detection.upload import candidates, flat_recipe, read_upload, sound_of, symbols_of
+from ancestral.detection.upload import candidates, flat_recipe, read_upload, symbols_of
 from ancestral.errors import check_range
 from ancestral.loader import LoadedModels, load_models
 
@@ -87,7 +88,7 @@ class Detector:
             self._load(ids[:1])
             speaker = self._catalog.models[ids[0]]
             assert isinstance(speaker, SpeechModel)
-            wave = sound_of(data, speaker.spec.sample_rate, MAX_SECONDS)
+            wave = decode_upload(data, sample_rate=speaker.spec.sample_rate, max_seconds=MAX_SECONDS, param="file")
             parts = examine(self._loaded, Sound(ids[0], wave), query, self._key)
         answer = {"signature": dict(upload.signature), **parts}
         return {**answer, "verdict": verdict(answer)}

@@ -18,19 +18,15 @@ from PIL import Image
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import ImageModel, SpeechModel
-from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
+from ancestral.formats import FFMPEG, sniff
 from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_picture
 from ancestral.provenance.c2pa import SigningError, read
-from ancestral.speech.sampler import Wave
 
 MAX_RECIPE_BYTES: Final = 64 << 10
 _UNINDEXED: Final = 4.0
 """The rank of models without a palette among the others, in steps of colour from the palette."""
-_PICTURES: Final = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-_SOUNDS: Final = {b"fLaC": "audio/flac", b"OggS": "audio/ogg", b"ID3": "audio/mpeg"}
-_FFMPEG: Final = {"audio/wav": "wav", "audio/flac": "flac", "audio/ogg": "ogg", "audio/mpeg": "mp3"}
 
 
 @dataclass(frozen=True)
@@ -51,13 +47,7 @@ class Upload:
 
 def media_type_of(data: bytes, param: str = "file") -> str:
     """The media type of a file, by its first bytes; raises InvalidRequest for a format that is not read."""
-    if data[:4] == b"RIFF":
-        found = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}.get(data[8:12])
-    else:
-        found = next((name for magic, name in (_PICTURES | _SOUNDS).items() if data.startswith(magic)), None)
-        if found is None and len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:
-            found = "audio/mpeg"
-    if found is None:
+    if (found := sniff(data)) is None:
         message = f"{param}: it is not a PNG, WebP or JPEG file, nor a WAV, FLAC, Ogg or MP3 file"
         raise InvalidRequest(message, param=param, code="invalid_file")
     return found
@@ -133,11 +123,6 @@ def symbols_of(
     return [(model, symbols) for _, model, symbols in sorted(found, key=lambda each: each[0])]
 
 
-def sound_of(data: bytes, sample_rate: int, max_seconds: float, param: str = "file") -> Wave:
-    """The sound of a file ``[T]``; raises InvalidRequest if it cannot be decoded."""
-    return decode_upload(data, sample_rate=sample_rate, max_seconds=max_seconds, param=param)
-
-
 def candidates(catalog: Catalog, model: str | None, recipe: Mapping[str, Any] | None, *, picture: bool) -> list[str]:
     """The ids of the models that may have made a file: that of the request, of the recipe, or all.
 
@@ -188,10 +173,10 @@ def _png_text(data: bytes) -> str | None:
 
 
 def _comment(data: bytes, media_type: str) -> str | None:
-    if media_type not in _FFMPEG:
+    if media_type not in FFMPEG:
         return None
     try:
-        with av.open(io.BytesIO(data), "r", format=_FFMPEG[media_type], metadata_errors="replace") as file:
+        with av.open(io.BytesIO(data), "r", format=FFMPEG[media_type], metadata_errors="replace") as file:
             streams = [stream.metadata for stream in file.streams.audio[:1]]
             return next((tags["comment"] for tags in (file.metadata, *streams) if "comment" in tags), None)
     except (av.FFmpegError, ValueError):

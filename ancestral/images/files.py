@@ -178,12 +178,6 @@ def atlas_file(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str,
     return write(drawing, model, grid, image).encode()
 
 
-def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> dict[str, Any]:
-    """What the file of the format ``json`` holds; arguments as of :func:`atlas_file`."""
-    found: dict[str, Any] = json.loads(_json(drawing, model, grid, image))
-    return found
-
-
 def _sprites(drawing: ClassDrawing, model: ImageModel, grid: Grid) -> list[_Sprite]:
     found, layout = [], layout_of(drawing, model)
     names = [] if layout is None else [f"{tag.name} {number}" for tag in layout.tags for number in range(tag.length)]
@@ -206,8 +200,14 @@ def _made_by(drawing: ClassDrawing, model: ImageModel) -> dict[str, Any]:
 
 
 def _json(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> str:
-    """TexturePacker's "JSON (hash)", which Phaser and PixiJS read and Aseprite writes. They ignore the other fields, or
-    hand them on (Phaser: ``frame.customData``).
+    return json.dumps(atlas_fields(drawing, model, grid, image), indent=2, ensure_ascii=False) + "\n"
+
+
+def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> dict[str, Any]:
+    """What a file of the format ``json`` holds; arguments as of :func:`atlas_file`.
+
+    It is TexturePacker's "JSON (hash)", which Phaser and PixiJS read and Aseprite writes. They ignore the other fields,
+    or hand them on (Phaser: ``frame.customData``).
 
     Of a sheet that the model lays out, ``animations`` are PixiJS's, ``meta.frameTags`` and ``duration`` Aseprite's."""
     size, frames, sprites = {"w": grid.width, "h": grid.height}, {}, _sprites(drawing, model, grid)
@@ -238,8 +238,7 @@ def _json(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> s
         names = [sprite.name for sprite in sprites]
         content["animations"] = {tag.name: names[tag.first : tag.first + tag.length] for tag in layout.tags}
         about |= {"frameTags": [_frame_tag(tag) for tag in layout.tags]}
-    content["meta"] = about | _made_by(drawing, model)
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return content | {"meta": about | _made_by(drawing, model)}
 
 
 def _frame_tag(tag: Tag) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 from ancestral.errors import InvalidRequest
+from ancestral.formats import sniff
 
 if TYPE_CHECKING:
     import c2pa
@@ -248,14 +249,6 @@ _TRIAL: Final = b"Signed when a server starts."
 _PROFILE: Final = "which has an issuer other than itself, digitalSignature, and emailProtection or documentSigning"
 _PIECE_BYTES: Final = 1 << 20
 _MAX_INGREDIENT_BYTES: Final = 1 << 20
-_MAGIC: Final = {
-    rb"\x89PNG": "image/png",
-    rb"\xff\xd8\xff": "image/jpeg",
-    rb"RIFF.{4}WEBP": "image/webp",
-    rb"RIFF.{4}WAVE": "audio/wav",
-    rb"fLaC": "audio/flac",
-    rb"ID3|\xff": "audio/mpeg",  # a FLAC after an ID3 tag is read as what it is
-}
 _UPLOAD: Final = "upload"
 _ALTERED: Final = re.compile(r"assertion\.\w*[hH]ash\.mismatch")
 _NO_TRUST: Final = "signingCredential.untrusted"
@@ -400,8 +393,8 @@ def ingredient_of(data: bytes, param: str) -> bytes | None:
     Raises:
         InvalidRequest: the manifest cannot be read, or is too large; ``code`` is ``invalid_manifest``.
     """
-    media_type = next((media for magic, media in _MAGIC.items() if re.match(magic, data, re.DOTALL)), None)
-    if media_type is None or read(data, media_type, param=param) is None:
+    media_type = sniff(data)  # a FLAC after an ID3 tag is read as what it is
+    if media_type not in EMBEDDED or read(data, media_type, param=param) is None:
         return None
     library, archive = _library(), io.BytesIO()
     described = {"title": _UPLOAD, "relationship": "inputTo", "label": _UPLOAD, "instance_id": _UPLOAD}

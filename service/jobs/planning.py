@@ -28,7 +28,7 @@ from ancestral.catalog.descriptions import ANY, ImageModel, Model, Plan, SpeechM
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.query import Examination
-from ancestral.detection.upload import candidates, parse_recipe, read_upload, sound_of, symbols_of
+from ancestral.detection.upload import candidates, parse_recipe, read_upload, symbols_of
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import (
@@ -328,8 +328,9 @@ def detection_job(
     else:
         speaker = catalog.models[ids[0]]
         assert isinstance(speaker, SpeechModel)
-        wave = sound_of(file, speaker.spec.sample_rate, settings.max_upload_seconds)
-        ids, data, seconds = ids[:1], wave.astype("<f4").tobytes(), len(wave) / speaker.spec.sample_rate
+        rate = speaker.spec.sample_rate
+        wave = decode_upload(file, sample_rate=rate, max_seconds=settings.max_upload_seconds, param="file")
+        ids, data, seconds = ids[:1], wave.astype("<f4").tobytes(), len(wave) / rate
     plan = Examination(
         models=tuple(ids),
         sound=not upload.is_picture,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +95,12 @@ def _schedule_options(function: Callable[..., None]) -> Callable[..., None]:
             "--anneal-from", type=_PREPARED, help="A run to go on from, its learning rate falling to 0 in --steps."
         ),
     )
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function
+    return _decorated(function, decorators)
+
+
+def _decorated(function: Callable[..., Any], decorators: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    """A function with decorators as if they stood above it."""
+    return reduce(lambda inner, decorate: decorate(inner), reversed(decorators), function)
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
@@ -120,9 +124,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
             help="Stop and save after so long; the same command goes on. With one process.",
         ),
     )
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function
+    return _decorated(function, decorators)
 
 
 @command.command()
@@ -269,10 +271,7 @@ def _image_command(kind: str) -> click.Command | None:
         _START,
         _schedule_options,
     )
-    decorated: Callable[..., Any] = train
-    for decorate in reversed(decorators):
-        decorated = decorate(decorated)
-    return click.command(kind)(decorated)
+    return click.command(kind)(_decorated(train, decorators))
 
 
 def _spec_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:

@@ -309,11 +309,7 @@ def _write(out: Path, made: Sequence[tuple[Person, Image]], indexed: bool) -> No
         images = pictures.to_indices(images, palette)
     labels = np.array([person.labels for person, _ in made], np.int16)
     identities = np.array([person.number for person, _ in made], np.int32)
-    of_part = np.array([pictures.part_of(str(number)) for number in identities])
-    parts = {}
-    for which in ("train", "valid", "test"):
-        chosen = of_part == which
-        parts[which] = pictures.Part(images[chosen], labels[chosen], {"identity": identities[chosen]})
+    parts = pictures.divided(images, labels, map(str, identities), identity=identities)
     credit = ", ".join(style.credit for style in STYLES)
     pictures.write_pictures(
         out, ATTRIBUTES, parts, f"Avatars drawn by DiceBear 9.4.3 (MIT) and facesjs 5.0.3: {credit}", palette

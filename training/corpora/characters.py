@@ -295,8 +295,5 @@ def _write(out: Path, made: Mapping[tuple[str, ...], NDArray[np.uint8]], palette
     columns = [{name: index for index, name in enumerate(values)} for values in ATTRIBUTES.values()]
     labels = np.array([[c.get(v, -1) for c, v in zip(columns, named, strict=True)] for named in made], np.int16)
     characters = ["|".join(named[1:-1]) for named in made]
-    images, of_part = np.stack([*made.values()]), np.array([pictures.part_of(character) for character in characters])
-    parts = {
-        which: pictures.Part(images[of_part == which], labels[of_part == which]) for which in ("train", "valid", "test")
-    }
+    parts = pictures.divided(np.stack([*made.values()]), labels, characters)
     pictures.write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)

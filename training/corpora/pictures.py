@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,15 @@ def write_pictures(
     out.mkdir(parents=True, exist_ok=True)
     save: Callable[..., None] = np.savez_compressed
     save(out / ARCHIVE, **arrays)
+
+
+def divided(
+    images: NDArray[np.uint8], labels: NDArray[np.int16], names: Iterable[str], **more: NDArray[Any]
+) -> dict[str, Part]:
+    """Pictures in the sets that their names belong to (:func:`part_of`); ``more`` as of :class:`Part`."""
+    of_part = np.array([part_of(name) for name in names])
+    chosen = {which: of_part == which for which in ("train", "valid", "test")}
+    return {w: Part(images[c], labels[c], {n: values[c] for n, values in more.items()}) for w, c in chosen.items()}
 
 
 def part_of(name: str) -> str:

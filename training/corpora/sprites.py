@@ -258,11 +258,7 @@ def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str,
     _, first = np.unique(indexed.reshape(len(indexed), -1), axis=0, return_index=True)
     kept = np.sort(first)
     labels = np.array([doll.labels for doll in made], np.int16)
-    of_part = np.array([pictures.part_of(doll.outfit) for doll in made])
-    parts = {}
-    for which in ("train", "valid", "test"):
-        chosen = kept[of_part[kept] == which]
-        parts[which] = pictures.Part(indexed[chosen], labels[chosen])
+    parts = pictures.divided(indexed[kept], labels[kept], (made[number].outfit for number in kept))
     pictures.write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
     return len(kept)
 
