@@ -150,11 +150,6 @@ def test_shares_add_up_and_sampling_is_the_mean():
     assert mix({"bob": "1", "eve": "2"}, VOICES).sampling is VOICES[1].sampling
 
 
-def test_weights_that_differ_too_much_are_refused():
-    with pytest.raises(InvalidRequest, match="too much"):
-        mix({"ann": "999999999", "bob": "0.001"}, VOICES)
-
-
 def test_voices_of_different_languages_are_not_mixed():
     voices = [replace(voice, language=code) for voice, code in zip(VOICES, ("en-US", "en-GB", "es-ES"), strict=True)]
     assert mix({"ann": "1", "bob": "1"}, voices).language == "en-US"
@@ -502,12 +497,11 @@ def test_the_nearest_is_the_one_that_looks_nearest():
     assert palettes.nearest(np.array([[60, 0, 126]], np.uint8), colours).tolist() == [1]
 
 
-@pytest.mark.parametrize("name", ["rgb", "grey", "binary", "palette"])
-@pytest.mark.parametrize("transparent", [False, True])
-def test_every_pixel_gets_the_nearest_colour_and_transparent_ones_stay(name, *, transparent):
+@pytest.mark.parametrize(
+    ("name", "transparent"), [("rgb", False), ("grey", False), ("binary", False), ("palette", False), ("palette", True)]
+)
+def test_every_pixel_gets_the_nearest_colour_and_transparent_ones_stay(name, transparent):
     spec = PICTURES[name]
-    if transparent and not spec.transparent:
-        return
     symbols = np.random.default_rng(1).integers(0, spec.levels, (spec.height, 2, spec.width, spec.channels))
     plain = BatchDecoder(spec, 2, transparent=transparent)
     mapped = BatchDecoder(spec, 2, transparent=transparent, palette="pico-8")

@@ -122,7 +122,7 @@ def test_what_was_fed_is_found_by_another_decoder(form, rate, kind):
     late, padding = {"mp3": (frame + 1105, 4 * frame), "aac": (1024, 3 * 1024)}.get(form, (0, 0))
     if (form, kind) == ("mp3", "file"):
         late, padding = 0, 0
-    least = {"opus": 12.0, "mp3": 15.0, "aac": 15.0, "ulaw_8000": 35.0, "alaw_8000": 35.0}.get(form, 85.0)
+    least = {"opus": 12.0, "mp3": 15.0, "aac": 15.0, "ulaw_8000": 35.0, "alaw_8000": 35.0}.get(form, 140.0)
     measured = lag(original, found)
     assert abs(measured - late) <= (2 if form == "opus" else 0)  # libopus shifts by parts of a sample
     assert len(original) <= len(found) <= len(original) + padding
@@ -181,13 +181,6 @@ def test_nothing_is_held_back(form, first, between):
     assert times[0] == first
     assert max(np.diff(times)) <= between
     assert times[-1] > 5000 - between
-
-
-@pytest.mark.parametrize("form", ["wav", "flac"])
-def test_lossless_is_lossless(form):
-    samples, rate = soundfile.read(io.BytesIO(streamed(form, [320, 1600])), dtype="int16")
-    assert rate == RATE
-    assert np.array_equal(samples, codecs.to_int16(WAVE))
 
 
 def test_what_is_too_loud_is_clipped():
@@ -298,12 +291,6 @@ def test_tags_change_no_sample(form):
     same, _ = decoded(form, tagged(form, [5000])[1])
     np.testing.assert_array_equal(plain, same)
     assert streamed(form, [5000], RATE) == b"".join(tagged(form, [5000], {})[0]), "without tags the bytes are as before"
-
-
-def test_an_mp3_with_tags_has_the_length_in_its_header():
-    _, file = tagged("mp3", [5000])
-    assert file.startswith(b"ID3\x04")
-    assert soundfile.info(io.BytesIO(file)).frames == LENGTH
 
 
 @pytest.mark.parametrize("callback", ["write", "seek", "tell"])

@@ -15,11 +15,10 @@ from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.conditioning import applicable_labels, draw_labels, encode, label_rows, padded_frames, parents
 from ancestral.models.kernels.shared import conditioning
-from ancestral.models.networks import build_network, load_network
-from ancestral.models.networks.wavenet import Conditioner
+from ancestral.models.networks import load_network
 from ancestral.models.spec import MAX_LABEL_ROWS
 from ancestral.models.tensors import random_tensors
-from tests.models.random_models import PALETTE, ROWS, SMALL_SPEC, SPECS, TINY_SPECS, random_checkpoint
+from tests.models.random_models import PALETTE, ROWS, SMALL_SPEC, SPECS, TINY_SPECS, pictures_of, random_checkpoint
 
 SPEC = TINY_SPECS["conditional"]
 TENSORS = random_checkpoint(SPEC).tensors
@@ -31,15 +30,11 @@ def frames(count, channels=SPEC.local_channels):
 
 @pytest.mark.parametrize("count", [1, 2, 5, 100])
 def test_the_size_that_serves_equals_torch_from_one_frame_on(count):
-    tensors = random_checkpoint(SMALL_SPEC).tensors
+    checkpoint = random_checkpoint(SMALL_SPEC)
     given = frames(count, SMALL_SPEC.local_channels)
-    weights = {n.removeprefix("conditioner."): torch.tensor(t) for n, t in tensors.items() if "conditioner" in n}
-    network = Conditioner(SMALL_SPEC)
-    network.load_state_dict(weights)
     padded = torch.from_numpy(padded_frames(SMALL_SPEC, given)).double()[None]
-    with torch.no_grad():
-        theirs = network.double()(padded, torch.tensor([1]), 1)
-    mine = conditioning(SMALL_SPEC, tensors, given, 1)
+    theirs = load_network(checkpoint, torch.float64).conditioner(padded, torch.tensor([1]), 1)
+    mine = conditioning(SMALL_SPEC, checkpoint.tensors, given, 1)
     assert mine.dtype == np.float32
     assert mine.shape == (count, SMALL_SPEC.conditioner_channels)
     np.testing.assert_allclose(mine, theirs[0].numpy(), rtol=1e-5, atol=1e-5)
@@ -162,15 +157,10 @@ def encoder(**fields):
     return EncoderSpec(**{"height": 13, "width": 20, "layers": 3, "features": 6, "code": 7, **fields})
 
 
-def pictures(spec, count):
-    shape = (count, spec.height, spec.width, spec.channels)
-    return np.random.default_rng(0).integers(0, spec.levels, shape, np.uint8)
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=["binary", "RGB", "palette"])
 def test_numpy_equals_torch(kind):
     spec = encoder(**kind)
-    tensors, images = random_tensors(tensor_table(spec)), pictures(spec, 4)
+    tensors, images = random_tensors(tensor_table(spec)), pictures_of(spec, 4)
     network = load_network(Checkpoint(spec, tensors, "", Path(), ""))
     theirs = network(torch.from_numpy(images.astype(np.int64))).numpy()
     mine = np.stack([encode(spec, tensors, image) for image in images])
@@ -193,11 +183,8 @@ CLASSIFIERS = {
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_it_says_what_the_network_says(name):
     spec = CLASSIFIERS[name]
-    tensors, images = random_tensors(tensor_table(spec)), pictures(spec, 5)
-    network = build_network(spec).eval()
-    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
-    with torch.no_grad():
-        logits = network(torch.from_numpy(images.astype(np.int64)))
+    tensors, images = random_tensors(tensor_table(spec)), pictures_of(spec, 5)
+    logits = load_network(Checkpoint(spec, tensors, "", Path(), ""))(torch.from_numpy(images.astype(np.int64)))
     expected = [part.log_softmax(1).numpy() for part in torch.split(logits, [2, 5], dim=1)]
     classifier = PictureClassifier(spec, tensors)
     together = classifier.log_probabilities(images)

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import soxr
+import torch
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
+from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import PHONEMES, Sentence, phonemize
 from ancestral.training.data.speech import Coding
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 Wave = NDArray[np.float32]
 
+CPU = torch.device("cpu")
 RATE = 16000
 SPEAKERS = ("ann", "bob")
 EVEN = dict.fromkeys(SPEAKERS, 1.0)
@@ -35,6 +38,7 @@ WAVENET = WaveNetSpec(
     global_channels=4, local_channels=FEATURES.channels, conditioner_channels=8, conditioner_layers=1,
 )  # fmt: skip
 SHAPED = replace(WAVENET, shaping="linear_prediction")
+FREE = replace(WAVENET, local_channels=0)
 FRAMES = AcousticSpec(
     phonemes=PHONEMES, speakers=SPEAKERS, outputs=FEATURES.channels, channels=8, encoder_layers=1, decoder_layers=1,
     duration_layers=1, kernel_size=3, speaker_channels=4, pitch_layers=1,
@@ -60,6 +64,12 @@ def voiced(seconds: float, hz: float, seed: int) -> Wave:
     sound = (tone(seconds, hz * rng.uniform(0.9, 1.1), 12, 0.2) + rng.normal(0, 0.01, count)) * swell
     quiet = np.zeros(RATE // 5)
     return np.concatenate([quiet, sound, quiet]).astype(np.float32)
+
+
+def exported(task: Any, network: torch.nn.Module, out: Path) -> Checkpoint:
+    """The checkpoint of a network that a task trains."""
+    task.export(network, out, {"step": 0}, {})
+    return load(out)
 
 
 def write_labels(directory: Path, clip_id: str, seconds: Sequence[float]) -> None:

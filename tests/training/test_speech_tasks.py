@@ -15,7 +15,7 @@ from ancestral.models.acoustic import frame_positions
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.audio.shaping import encode_excitation, predictor
-from ancestral.models.checkpoint import Checkpoint, load
+from ancestral.models.checkpoint import load
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
 from ancestral.training.metrics import WIDTHS, blurred, smooth
@@ -33,10 +33,7 @@ from ancestral.training.tasks.acoustic import (
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.engines.support import exact_scores
 from tests.paths import ROOT
-from tests.training.sounds import EVEN, FEATURES, FRAMES, PHONES, SHAPED, SPEAKERS, WAVENET
-
-CPU = torch.device("cpu")
-FREE = replace(WAVENET, local_channels=0)
+from tests.training.sounds import CPU, EVEN, FEATURES, FRAMES, FREE, PHONES, SHAPED, SPEAKERS, WAVENET, exported
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +48,6 @@ def acoustic(prepared: Path) -> AcousticTask:
 
 def clip_of(dataset: Dataset, name: str) -> PreparedClip:
     return next(clip for clip in dataset.clips if clip.id == name)
-
-
-def exported(task: WaveNetTask, model: torch.nn.Module, out: Path) -> Checkpoint:
-    task.export(model, out, {"steps": 0}, {})
-    return load(out)
 
 
 def crops(task: WaveNetTask, steps: int) -> Iterator[tuple[bytes, bool, str, dict[str, bytes]]]:

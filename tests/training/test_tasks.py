@@ -39,10 +39,8 @@ from ancestral.training.tasks.pictures import (
 )
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.pictures import CLASSES, COUNT, PALETTE, QUARTERS, SIDES, SPEC, quarters, random_arrays, write_set
-from tests.training.sounds import EVEN, FEATURES, FRAMES, SHAPED, WAVENET
+from tests.training.sounds import CPU, EVEN, FEATURES, FRAMES, FREE, SHAPED, WAVENET, exported
 
-CPU = torch.device("cpu")
-FREE = replace(WAVENET, local_channels=0)
 INDEXED = PixelCNNSpec(
     height=8, width=8, channels=1, levels=4, palette=("#09090900", "#000000", "#ff8000", "#ffffff"), layers=3,
     features=8, output_features=16, attributes=(("class", CLASSES),), conditioning="location",
@@ -178,11 +176,6 @@ def trained(tasks: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) 
         return Ran(task, before, task.evaluate(averaged, CPU), first, averaged, load(out / "checkpoint"))
 
     return run
-
-
-def exported(task: Any, model: nn.Module, out: Path) -> Checkpoint:
-    task.export(model, out, {"step": 0}, {})
-    return load(out)
 
 
 @every_task

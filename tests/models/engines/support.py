@@ -35,7 +35,8 @@ def in_company(engine: Any, wanted: Sequence[Any], most: int) -> list[NDArray[An
         for i, piece in zip(company, pieces, strict=True):
             parts[i].append(piece)
             assert streams[i].position == sum(map(len, parts[i]))
-    assert engine.step(streams[:1], 10)[0].size == 0, "a stream has an end"
+    ended = [engine.restore(request, engine.snapshot(stream)) for request, stream in zip(wanted, streams, strict=True)]
+    assert not any(symbols.size for symbols in engine.step(ended, 10)), "a stream has an end"
     return [np.concatenate(pieces) for pieces in parts]
 
 

@@ -27,8 +27,8 @@ from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.networks.image import draw, sampling_order, sub_pixel_logits
 from ancestral.models.scheduler import End, Scheduler
 from ancestral.training.data.images import kept_pixels
-from tests.models import random_models
 from tests.models import random_models as toys
+from tests.models.engines.support import in_company
 from tests.models.instructions import MORE_THAN_ONE, each_variant
 from tests.models.scheduler.support import RATE, Sink, held, solo
 
@@ -213,24 +213,12 @@ def sheet(engine, count, seed=0, given=0):
 
 @pairs(native=BATCHES | toys.RNN_SPECS | INT8, onnx=BATCHES, torch=TORCH, int8=INT8)
 def test_company_chunks_and_restarts_change_no_bit_of_a_sheet(make, spec):
-    engine, rng = BatchEngine(make(toys.checkpoint_of(spec))), np.random.default_rng(0)
+    engine = BatchEngine(make(toys.checkpoint_of(spec)))
     sizes = ((1, 0), (3, 2), (2, 0), (6, 0), (1, 4))[: 2 if engine.name == "torch" else 5]
     wanted = [sheet(engine, count, 10 * count, given) for count, given in sizes]
-    sheets, parts = [engine.open(request) for request in wanted], [[] for _ in wanted]
-    while any(s.position < s.request.length for s in sheets):
-        for i in rng.choice(len(sheets), 2):
-            snapshot = engine.snapshot(sheets[i])
-            sheets[i] = engine.restore(wanted[i], snapshot)
-            assert engine.snapshot(sheets[i]) == snapshot
-        company = rng.permutation(len(sheets))[: rng.integers(1, len(sheets) + 1)]
-        samples = int(rng.integers(1, 4 * spec.width * spec.channels))
-        for i, symbols in zip(company, engine.step([sheets[i] for i in company], samples), strict=True):
-            parts[i].append(symbols)
-            assert sheets[i].position == sum(map(len, parts[i]))
-    for request, opened, pieces in zip(wanted, sheets, parts, strict=True):
-        assert opened.position == request.length == len(request.pictures) * spec.dims
-        np.testing.assert_array_equal(np.concatenate(pieces), whole_sheet(engine, request))
-        assert engine.step([engine.restore(request, engine.snapshot(opened))], 1)[0].size == 0
+    for request, parts in zip(wanted, in_company(engine, wanted, 4 * spec.width * spec.channels), strict=True):
+        assert len(parts) == request.length == len(request.pictures) * spec.dims
+        np.testing.assert_array_equal(parts, whole_sheet(engine, request))
 
 
 @pairs(native=toys.SPECS | toys.RNN_SPECS, onnx=toys.SPECS, torch=TORCH)
@@ -397,7 +385,7 @@ def test_an_engine_encodes_as_the_network_does(make):
         engine.encode(pictures[0, 1:])
 
 
-@random_models.each_of({name: spec for name, spec in INT8.items() if "edits" not in name})
+@toys.each_of({name: spec for name, spec in INT8.items() if "edits" not in name})
 def test_scores_of_int8_are_near_those_of_single_precision(spec):
     images = toys.pictures_of(spec, 5)
     engines = [NativeImageEngine(toys.checkpoint_of(spec), int8) for int8 in (False, True)]
@@ -415,7 +403,7 @@ SAME |= {name: TORCH[name] for name in TORCH if "original" in name or "row" in n
 
 
 @MORE_THAN_ONE
-@random_models.each_of(SAME)
+@toys.each_of(SAME)
 def test_all_instructions_give_the_same_pictures_likelihoods_and_intervals(spec, monkeypatch):
     has_int8 = architecture(spec.kind).has_int8(spec)
     engine = MAKERS["int8" if has_int8 else "native"](toys.checkpoint_of(spec))
@@ -493,7 +481,7 @@ def test_sheets_and_streams_share_a_scheduler(threads, make):
     drawing = [BatchEngine(make(toys.checkpoint_of(spec))) for spec in (PLAIN, toys.SPECS["original, grey, none"])]
     sound = NativeEngine(toys.random_checkpoint(toys.TINY_SPECS["conditional"]))
     jobs = [(drawing[n % 2], sheet(drawing[n % 2], 1 + n % 3, seed=n)) for n in range(8)]
-    jobs += [(sound, request) for request in random_models.requests(sound.spec, 6, 700)]
+    jobs += [(sound, request) for request in toys.requests(sound.spec, 6, 700)]
     sinks = [Sink() for _ in jobs]
     with closing(Scheduler(threads, snapshot_seconds=0.1)) as scheduler:
         with held(scheduler, threads):
