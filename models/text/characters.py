@@ -130,7 +130,7 @@ ENGLISH: Final = Folding("en", "English", frozenset("£€¥₹¢°µ"), _ENGLIS
 # Soft hyphen, joiners, marks of direction, zero-width spaces, byte-order mark: without sound and without shape.
 _INVISIBLE: Final = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _TOKEN: Final = re.compile(
-    "(?P<power>[⁺⁻]?[⁰¹²³⁴-⁹]+)"
+    "(?P<power>[⁺⁻]?(?:[⁰¹²³⁴-⁹]+|[ⁿⁱ]))"
     "|(?P<keycap>[0-9#*])\ufe0f?\u20e3"
     r"|(?P<silent>(?<=\w)[®™†‡])"  # after a word they are not spoken
     "|(?P<foreign>[\u0370-\u03ff\u1f00-\u1fff]{3,})"  # a word; fewer are letters of formulas
@@ -255,7 +255,10 @@ def _fold_char(char: str, folding: Folding) -> str | None:
         return folding.words[char]
     if char in _REPLACED:
         return _REPLACED[char]
-    whole = unicodedata.normalize("NFKD", char)
+    if unicodedata.category(char) == "Nl" or "①" <= char <= "⓿":  # a Roman numeral, a circled number
+        whole = f" {unicodedata.numeric(char, 0):g} "
+    else:
+        whole = unicodedata.normalize("NFKD", char)
     # A negated relation decomposes to the relation and a stroke; dropping the stroke would say the opposite.
     if "\u0338" in whole:
         negated = symbol_name(char, folding.language)

@@ -35,6 +35,7 @@ from ancestral.models.text.rules import (
     cover,
     lay_out,
     layout,
+    rewriting,
     roman_value,
     rule,
 )
@@ -43,7 +44,7 @@ from ancestral.models.text.tables import table
 _SYMBOLS: Final = {
     "&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "#": " hash ", "%": " percent ",
     "°": " degrees ", "µ": " mu ", "·": " , ", "\\": " backslash ",
-    **{sign: f" {currency.one} " for sign, currency in CURRENCIES.items()},
+    **{sign: f" {currency.one} " for sign, currency in CURRENCIES.items() if not sign.isalpha()},
     **dict.fromkeys("_*~^/\"", " "),
     **dict.fromkeys("|()[]{};:", " , "),
 }  # fmt: skip
@@ -64,6 +65,7 @@ _PAIRS_THAT_ARE_WORDS: Final = re.compile(
     "a[hnst]|b[ey]|do|eh|go|h[aeim]|i[fnst]|m[aemy]|no|o[fhknrwx]|pa|so|to|u[mps]|we|yo", re.IGNORECASE
 )
 _TABLE: Final = table("english")
+_SIGNS_OF_FORMULAS: Final = rewriting(_TABLE.pairs("formula_signs"))
 _SAID_AS: Final = {
     **_TABLE.phones("said_as"),
     **{word: tuple(word.upper()) for word in _TABLE.words("said_by_letters")},
@@ -87,7 +89,8 @@ _LONG_REPEAT: Final = re.compile(r"([a-z])\1{2,}")
 
 def speak(folded: SpannedText, *, british: bool = False) -> list[tuple[str, Span]]:
     """The words and marks of a folded text, as in :class:`~ancestral.models.text.script.Token`, and their spans."""
-    text = speak_formulas(folded).sub(_OPTION, lambda m: "dash dash " if m[1] else f"dash {letters(m[2])}")
+    text = speak_formulas(apply_all(_SIGNS_OF_FORMULAS, folded))
+    text = text.sub(_OPTION, lambda m: "dash dash " if m[1] else f"dash {letters(m[2])}")
     text = lay_out(speak_arrows(text).strip(), _LAYOUT)
     text = speak_abbreviations(speak_addresses(speak_markup(text)))
     text = text.sub(_LONE_LETTER, lambda m: f"{LETTER}{m[1].lower()} ").sub(_ABOUT, " about ")
@@ -279,11 +282,12 @@ _ADDRESS_RULES: Final[tuple[Rule, ...]] = (
     rule(
         ":.@",
         r"\b(?:https?|ftp|file|wss?|redis|ssh|git)://(?=\S*\w)\S+|\blocalhost:\d+\S*|\bwww\.\S+"
-        r"|(?:\bmailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+        r"|(?:\bmailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\bdoi: ?10\.\S+",
         _address,
         re.IGNORECASE,
     ),
     rule(".", rf"(?<![\w.@])(?:[\w-]+\.)+(?:{_DOMAINS})(?:/\S*|\b(?![.]?\w))", _address),
+    rule(":", rf"(?<=\.)({_EXTENSIONS}):(\d+)(?::(\d+))?(?!\w)", lambda m: " colon ".join(filter(None, m.groups()))),
     rule(".", rf"(?<=\w\w)\.({_EXTENSIONS})\b(?!\.?[\w@])", _file, re.IGNORECASE),
     rule(".", r"(?<![\w'])(\w*[A-Za-z_]{2})\.(?=([a-z_]\w+)(?![\w']|\.\s*[A-Z]))(?!\w+@)", _member),
     rule(".", r"\b([A-Z]{2,5})\.([A-HJ-Z])\b(?![.'])", lambda m: f"{letters(m[1])} dot {letters(m[2])}"),
@@ -322,15 +326,14 @@ _ENDING: Final = _TABLE.entries("ending")
 _CAPITALISED_ONLY: Final = _TABLE.words("capitalised_only")
 _WORDS: Final = _TABLE.words("abbreviated_words")
 _BOOKS: Final = _TABLE.entries("bible")
+_BOOK: Final = "|".join({*_BOOKS, *_BOOKS.values()})
 _BEFORE_NUMBER: Final = _TABLE.entries("before_number")
 _SLANG: Final = _TABLE.entries("slang")
 _PARTS: Final = _TABLE.pattern("parts")
 _DAYS: Final = _TABLE.entries("days")
 _KINGS: Final = _TABLE.pattern("kings")
 _GIVEN: Final = f"{_KINGS}|{_TABLE.pattern('given_names')}"
-_ORDINALS: Final = {"1": "first", "2": "second", "3": "third"}
 _RULERS: Final = "Pope|King|Queen|Emperor|Empress|Tsar|Czar|Sultan|Prince"
-_KEYS: Final = {"Ctrl": "Control", "Cmd": "Command", "Esc": "Escape"}
 _PIECES: Final = {"K": "king", "Q": "queen", "R": "rook", "B": "bishop", "N": "knight"}
 _DAY: Final = "(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
 _MONTH: Final = "(?:Jan|Feb|Mar|Apr|May|Ju[nl]|Aug|Sept?|Oct|Nov|Dec)"
@@ -347,7 +350,7 @@ _STREETS: Final = _TABLE.entries("streets")
 _NAME_BEFORE: Final = re.compile(r"(?:\b[A-Z][a-z]*|\d+(?:st|nd|rd|th))\s+$")
 _CAPITAL_AFTER: Final = re.compile(r"\s+(?![NS][EW]\b)[A-Z]")
 _LONGEST_NAME: Final = 24
-_TOWN_BEFORE: Final = re.compile(r"([a-z,;:] )?[A-Z][\w'-]*, $")
+_TOWN_BEFORE: Final = re.compile(r"([a-z,;:] +)?[A-Z][\w'-]*, $")
 _STATES_OR_NAMES: Final = ("Miss", "Mo", "Del")
 
 
@@ -413,7 +416,7 @@ def _function(match: Match) -> str:
 
 
 def _verse(match: Match) -> str:
-    book = f"{_ORDINALS[match[1]]} {_BOOKS[match[2]]}" if match[1] else _BOOKS[match[2]]
+    book = f"{ordinal(match[1]) if match[1] else ''} {_BOOKS.get(match[2], match[2])}"
     return f"{book} {cardinal(match[3])} {cardinal(match[4])}{f' to {cardinal(match[5])}' if match[5] else ''}"
 
 
@@ -471,7 +474,6 @@ _PLACES: Final[tuple[Rule, ...]] = (
     rule("D", r"\bDr\b\.?", lambda m: _street_or(m, "drive", "doctor")),
     rule({street[0] for street in _STREETS}, rf"(?<=[a-zA-Z\d] )({'|'.join(_STREETS)})\b\.?(?=[\s,;.]|$)", _street),
     rule("fFm", r"(?<=(?:st|nd|rd|th) )(?:([Ff]l)|min)\.", lambda m: f"{'floor' if m[1] else 'minute'}{stop(m)}"),
-    rule("H", r"\bHwy\b\.?", lambda _: "Highway"),
     rule("NSEW", r"(?<=\d )([NS][EW]|[NSEW])\b\.?(?= (?:[A-Z][a-z]|\d+(?:st|nd|rd|th)\b))", lambda m: _POINTS[m[1]]),
     rule(
         "NSEW",
@@ -483,57 +485,44 @@ _PLACES: Final[tuple[Rule, ...]] = (
         r"(\d (?:[A-Z]\w+ ){1,3}(?i:avenue|street|road|drive|boulevard|lane|court|place)) +([NS][EW])\b",
         lambda m: f"{m[1]} {_POINTS[m[2]]}",
     ),
-    rule("NSEW", r"(?<=[a-z] )([NS][EW])(?= of [A-Z])", lambda m: _POINTS[m[1]]),
-    rule("S", r"\bSte\.?(?= +(?:number )?\d)", lambda _: "Suite"),
-    rule("A", r"\b[Aa]pt\.?(?= +(?:number )?\d)", lambda _: "apartment"),
+    rule("NSEW", r"(?<=[a-z] )([NS][EW]|[NSEW])(?= of [A-Z])", lambda m: _POINTS[m[1]]),
     rule("(", rf"\(([DRI])-({_STATE})\)", lambda m: f" , {_PARTIES[m[1]]} , {_STATES[m[2]]} , "),
     rule(" ", rf"(?<=[a-z.,] )({_STATE}|DC|D\.C\.),? (\d{{5}}(?:-\d{{4}})?)\b", _state),
     rule(",", rf"(?<=[a-z], )({'|'.join(_DOTTED_STATES)})\.", _dotted_state),
     rule(",", rf"(?<=[a-z], )({_BARE_STATE})(?=[\s,.;!?)]|$)", lambda m: _STATES[m[1]]),
 )
 _RULES: Final[tuple[Rule, ...]] = (
+    *rewriting(_TABLE.pairs("rewritten")),
     rule(
         "12345678O",
         r"(?<![\w.'-])(?:(?P<castle>O-O(?:-O)?)"
         r"|(?:(?P<piece>[KQRBN])(?P<from>[a-h]?[1-8]?)|(?P<pawn>[a-h])(?=x))(?P<takes>x?)(?P<to>[a-h][1-8]))(?P<end>[+#]?)(?![\w'-])",
         _chess,
     ),
-    rule("R", r"\b(from|near|in|to|at) Reading\b(?! [A-Z])", lambda m: f"{m[1]} Redding"),
     rule("MTWFS", rf"\b{_DAY}\b\.?(?:\s?[-&/,]\s?{_DAY}\b\.?)+", _days),
     rule("MTWFS", rf"\b({_DAY})(?:\.(?=,?\s+[a-z\d])|(?=,?\s+(?:\d|{_MONTH}\b)))", lambda m: _DAYS[m[1]]),
     rule("TWFS", r"(?<=[a-z,] )(Tues?|Wed|Thurs?|Fri|Sat)\.?(?=[,;!?]|\s*$)", lambda m: _DAYS[m[1]]),
-    rule("M", r"\bM\s?-\s?F\b", lambda _: "monday to friday"),
     rule("-", rf"\b({_MONTH})\.?\s?-\s?(?={_MONTH}\b)", lambda m: f"{_ENDING.get(m[1].lower(), m[1])} to "),
     rule(
         "I",
         rf"\b((?:{_GIVEN}) (?:[A-Z]\.? )?[A-Z][A-Za-z]+) (I[IV]I?)\b(?!'[^s])",
         lambda m: f"{m[1]} the {ordinal(str(roman_value(m[2])))}",
     ),
-    rule(":", rf"(?:\b([123]) )?\b({'|'.join(_BOOKS)})\.? (\d{{1,3}}):(\d{{1,3}})(?:-(\d{{1,3}}))?(?![\w:])", _verse),
-    rule(".", r"\b([123]) (Cor|Tim|Sam|Chr|Pet|Thess)\.(?=\s*\d)", lambda m: f"{_ORDINALS[m[1]]} {_BOOKS[m[2]]}"),
-    rule(".", r"(?<!\d )\b[Mm]in\.(?= \$?\d)", lambda _: "minimum"),
-    rule(".", r"\bPs\.(?=\s*\d)", lambda _: "Psalm"),
-    rule(".", r"\bRs\.\s?(?=\d)", lambda _: "₹"),
-    rule(".", r"\b([bd])\.\s?(?=\d{4}\b)", lambda m: "born " if m[1] == "b" else "died "),
+    rule(":", rf"(?:\b([123]) )?\b({_BOOK})\.? (\d{{1,3}}):(\d{{1,3}})(?:-(\d{{1,3}}))?(?![\w:])", _verse),
+    rule(".", r"\b([123]) (Cor|Tim|Sam|Chr|Pet|Thess)\.(?=\s*\d)", lambda m: f"{ordinal(m[1])} {_BOOKS[m[2]]}"),
     rule(".", r"\bed\.(?=\s*\d)|(?<=(?:st|nd|rd|th) )ed\.", lambda m: f"edition{stop(m)}"),
-    rule(".", r"\best\.(?=\s+(?:(in|by)\b|[a-z]))", lambda m: "established" if m[1] else "estimated"),
     rule(".", r"(?<!\d )(?<=[A-Za-z] )yr\.", lambda m: f"year{stop(m)}"),
-    rule("P", r"\bPt\.(?=\s+[A-Z\d])", lambda m: "Part" if _NUMBER_AFTER.match(m.string, m.end()) else "Point"),
-    rule(".", r"\b([Cc]onf)\.(?= (?:no\b|num|code))", lambda m: f"{m[1]}irmation"),
+    rule("P", r"\bPt\.(?=\s+(?![IVX]+\b)[A-Z])", lambda _: "Point"),
     rule("q", r"\b[Ss]q\.? ?(ft|in|mi|yd|m|km|cm)\b\.?", _square),
-    rule("CE", rf"\b({'|'.join(_KEYS)})\b", lambda m: _KEYS[m[1]]),
     rule(
         ".",
-        rf"\b({'|'.join(_BEFORE_NUMBER)})\.(?=\s*\(?\d)",
+        rf"\b({'|'.join(_BEFORE_NUMBER)})\.(?=\s*\(?(?:\d|[IVXLC]+\b|[ivxl]+\b))",
         lambda m: _BEFORE_NUMBER[m[1].title()] + " ",
         re.IGNORECASE,
     ),
-    rule("I", r"\bIV(?= (?:every|drip|fluids?|access|push|line|infusion|bag|antibiotics)\b)", lambda m: letters(m[0])),
     rule("WS", r"(?<=\b[Tt]he )(?:WHO|SAT)\b|\bSAT(?= (?:scores?|prep|exams?|tests?)\b)", lambda m: letters(m[0])),
     rule("&", r"\b([A-Z]{1,3})&([A-Z]{1,3})\b", lambda m: f"{letters(m[1])} and {letters(m[2])}"),
     rule("(", r"\((a)\)", lambda m: f" , {letters(m[1])} , "),
-    rule("#", r"(?<!\w)#\s?(?=\d)", lambda _: " number "),
-    rule("'", r"(?<!\w)'n'(?=\s)", lambda _: "and"),
     rule(
         {title[0] for title in _TITLES},
         rf"\b(?:({'|'.join(_TITLES)})\.|(Mrs?|Ms|Prof)\b(?=\s+[A-Z]))",
@@ -542,23 +531,15 @@ _RULES: Final[tuple[Rule, ...]] = (
     *_PLACES,
     rule("DcB", r"\b(?:Ph\.?D|[BM]\.?Sc)\b\.?", lambda m: letters(m[0]) + stop(m)),
     rule("1k", r"\b([aiklp])(8|1[0138])([nsy])\b", lambda m: f"{letters(m[1])} {cardinal(m[2])} {letters(m[3])}"),
-    rule("/", r"\b[Cc]/[Oo]\b", lambda _: "care of"),
     rule("/", r"(?<!/)\b([A-Z]/[A-Z])\b(?!/)", lambda m: letters(m[1])),
     rule("-", r"(?<=\d)-(alpha|beta|rc|dev|pre)\.(?=\d)", lambda m: f" {m[1]} point "),
-    rule("/", r"\bw/(o?)(?!\w)", lambda m: "without" if m[1] else "with"),
-    rule("W", r"\bWW(I{1,2})\b", lambda m: f"World War {m[1]}"),
-    rule("v", r"\bvs\b\.?|(?<=\w )v\.(?=\s+[\w\"'])", lambda _: "versus"),
-    rule(".", r"\bca?\.\s?(?=\d{3,4}\b)", lambda _: "circa "),
     rule(".", r"\b(\d+ \d/\d|\d+/\d|\d+) c\.(?=\s+[a-z])", _cups),
     rule(".", r"(?<=\d)\s?([AaPp])\.\s?[Mm]\.", lambda m: f"{m[1]}m{stop(m)}"),
-    rule("#", r"\b([CF])#(?!\w)", lambda m: f"{m[1]} sharp"),
     rule("2848/", rf"\b({'|'.join(_SLANG)})\b", lambda m: _SLANG[m[1].lower()], re.IGNORECASE),
     rule("|", r"(?<=\b[A-Z]\()(\w+) ?\| ?(\w+)(?=\))", lambda m: f"{m[1]} given {m[2]}"),
     rule("(", r"\b([A-Za-z])\(([A-Za-z](?: given [A-Za-z])?)\)|\b(O)\(([^()]+)\)", _function),
     rule(".", rf"(?<![\w.])({_dotted_pattern()})\.(?![\w])", _dotted, re.IGNORECASE),
     rule("oO", r"\b[Nn]o(?:s?\.\s?(?=\d)|\.(?= (?:of|is|was)\b))", lambda m: f"number{'s' * ('s' in m[0])} "),
-    rule(".", r"\bp\.\s?(?=\d)", lambda _: "page "),
-    rule(".", r"(?<=\dth )c\.(?=\s)", lambda _: "century"),
     rule(".", r"\b([A-Z])\.\s?([23])d\b", lambda m: f"{letters(m[1])} {ordinal(m[2])}"),
     rule(".", r"(?<=\d )est\.", lambda m: f"estimated{stop(m)}"),
     rule(".", r"(?<![\w.])((?:[A-Za-z]\.){2,}[A-Za-z]?(?![A-Za-z]))('s)?", _initialism),
@@ -573,7 +554,7 @@ _RULES: Final[tuple[Rule, ...]] = (
         rf"\b({_PARTS}|(?:volume|chapter|section)(?= +(?:[IVXLC]{{2}}|[VX]\b))) +({_ROMAN}){_NOT_SHORTENED}",
         lambda m: f"{m[1]} {cardinal(str(roman_value(m[2])))}",
     ),
-    rule("ivx", rf"\b({_PARTS}|act|scene) +([ivx]{{2,}}|(?:(?<=[Aa]ct )|(?<=[Ss]cene ))[ivx])\b", _small_roman),
+    rule("ivx", rf"\b({_PARTS}|act|scene|pages?) +([ivxl]{{2,}}|(?:(?<=[Aa]ct )|(?<=[Ss]cene ))[ivx])\b", _small_roman),
     rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(str(roman_value(m[1])))),
     rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN}){_NOT_SHORTENED}", lambda m: cardinal(str(roman_value(m[1])))),
 )

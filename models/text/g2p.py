@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from ancestral.models.text import lexicon
 from ancestral.models.text.lexicon import Pronunciation, part_of_speech
 from ancestral.models.text.phonemes import PAUSES, SCHWA, SILENCE, from_ipa, is_vowel, with_stress, without_stress
+from ancestral.models.text.senses import fits, senses
 from ancestral.models.text.tables import table
 
 # Pronunciation of any word: the lexicon, then word parts that the lexicon has, then a statistical guess.
@@ -153,7 +154,8 @@ def _compound(word: str) -> Phones | None:
 
 def _with_apostrophe(word: str) -> Phones:
     if word.endswith("'s"):
-        return plural(pronounce(word.removesuffix("'s"))[0].phones)
+        readings = pronounce(word.removesuffix("'s"))
+        return plural(next((reading for reading in readings if reading.role == _NOUN[0]), readings[0]).phones)
     for clitic, phones in _CLITICS.items():
         if word.endswith(clitic) and len(word) > len(clitic):
             return (*pronounce(word.removesuffix(clitic))[0].phones, *phones)
@@ -200,7 +202,6 @@ def pronounce(word: str) -> tuple[Pronunciation, ...]:
 # (the bass that is played, and the one that is caught) are told apart by the words around them.
 
 _WINDOW: Final = 2
-_NEAR: Final = 5
 _NOUN: Final = ("NN",)
 _VERB: Final = ("VB", "VBD", "JJ")
 _PAST: Final = ("VBD", "VB", "JJ")
@@ -218,46 +219,7 @@ _WEAK_INSIDE: Final = _TABLE.words("weak_inside")
 _WEAK_ALWAYS: Final = _TABLE.words("weak_always")
 
 
-class _Sense(NamedTuple):
-    """A reading, and what asks for it; without conditions it is the usual one."""
-
-    phones: Phones
-    tag: str = ""
-    """Beginning of the word's tag."""
-    near: frozenset[str] = frozenset()
-    """Words not farther than five, "x-" for the word before and "-x" for the one after. One of them must be there."""
-
-
-_PLACES: Final = {"before": "{}-", "after": "-{}", "near": "{}"}
-
-
-def _sense(text: str) -> _Sense:
-    """`B EY1 S; near fish river`."""
-    phones, *conditions = text.split("; ")
-    tag, near = "", set[str]()
-    for kind, *words in map(str.split, conditions):
-        if kind == "tag":
-            (tag,) = words
-        else:
-            near |= {_PLACES[kind].format(word) for word in words}
-    return _Sense(tuple(phones.split()), tag, frozenset(near))
-
-
-def _senses() -> Mapping[str, Sequence[_Sense]]:
-    found: dict[str, list[_Sense]] = {}
-    for word, text in _TABLE.pairs("heteronyms"):
-        found.setdefault(word, []).append(_sense(text))
-    return found
-
-
-_SENSES: Final = _senses()
-
-
-def _fits(sense: _Sense, words: Sequence[str], i: int) -> bool:
-    around = {f"{words[i - 1]}-" if i else "", f"-{words[i + 1]}" if i + 1 < len(words) else ""}
-    if sense.near and sense.near.isdisjoint(around.union(words[max(0, i - _NEAR) : i + _NEAR + 1])):
-        return False
-    return not sense.tag or _tag(words, i).startswith(sense.tag)
+_SENSES: Final = senses(_TABLE)
 
 
 def _parts(word: str) -> tuple[str, ...]:
@@ -289,7 +251,7 @@ def _choose(readings: Sequence[Pronunciation], words: Sequence[str], i: int) -> 
     if word in _ONE_READING:
         return readings[0].phones
     for sense in _SENSES.get(word, ()):
-        if _fits(sense, words, i):
+        if fits(sense, words, i) and (not sense.tag or _tag(words, i).startswith(sense.tag)):
             return sense.phones
     for role in _ROLES.get(_tag(words, i), ()):
         for reading in readings:

@@ -117,7 +117,11 @@ def _units() -> dict[str, Noun]:
     return units
 
 
-CURRENCIES: Final = {sign: Currency(*[*names.split(", "), "", ""][:4]) for sign, names in _TABLE.pairs("currencies")}
+CURRENCY_CODES: Final = _TABLE.entries("currency_codes")
+CURRENCIES: Final = {
+    sign: Currency(*[*names.split(", "), "", ""][:4])
+    for sign, names in (*_TABLE.pairs("currencies"), *CURRENCY_CODES.items())
+}
 UNITS: Final = _units()
 ELEMENT: Final = (
     "A[cglmrstu]|B[aehikr]?|C[adeflmorsu]?|D[bsy]|E[rsu]|F[emr]?|G[ade]|H[efgos]?|I[nr]?|K[r]?|L[aiuv]|M[dgnot]|N[abdehiop]?"
@@ -144,7 +148,7 @@ _OF_CARD: Final = re.compile(r"\b(?:card|account|number|phone|visa|mastercard|am
 _STREET_KIND: Final = (
     "[Ss]treet|[Aa]venue|[Bb]oulevard|[Rr]oad|[Dd]rive|[Ll]ane|Way|[Cc]ourt|[Pp]lace|[Cc]ircle|[Tt]errace|[Tt]rail"
 )
-_PLACE: Final = "(?i:track|seat|gate|row|room|unit|platform|bus|exit|hall|terminal|pier|lot|bay)"
+_PLACE: Final = "(?i:track|seat|gate|row|room|unit|platform|bus|exit|hall|terminal|pier|lot|bay|runway)"
 _AIRLINE: Final = "AA|AF|BA|CX|DL|EI|EK|EY|IB|JL|KL|LH|LX|NH|QF|QR|SK|SQ|TK|UA|VS|WN"
 _STREET: Final = rf"(?:[A-Z][a-z]+|\d+(?:st|nd|rd|th)) (?:{_STREET_KIND})\b"
 
@@ -247,6 +251,11 @@ CODE_RULES: Final[tuple[Rule, ...]] = (
     number_rule(LONG_NUMBER, r"(?<!\d)(?:\+?\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)", _telephone),
     number_rule("+", r"\+\d{1,3}(?: ?\(\d{1,4}\) ?\d{1,4})?(?:[ -]\d{2,6}){1,5}(?!\d)", _telephone),
     number_rule("-", r"\b1-(8\d\d)-(?=[A-Z])", _lettered_telephone),
+    number_rule(
+        "-",
+        r"\b((?:ISO|EN|IEC|DIN|BS|MIL)(?:[ /][A-Z]+)?) (\d{3,5})-(\d{1,4})\b",
+        lambda m: f"{m[1]} {digits(m[2])} dash {cardinal(m[3])}",
+    ),
     number_rule(LONG_NUMBER, r"(?<![\d-])\d{3}-\d{4}(?![\d-])", _telephone),
     number_rule(":", r"(?<![\w:.])(\d{4,5}):(\d{2,5})(?![\w:])", lambda m: f"{digits(m[1])} to {_short(m[2])}"),
     number_rule("*", r"(?<![\w*])\*(\d{1,3})\b(?!\*)", lambda m: f"star {m[1]}"),
@@ -326,7 +335,8 @@ _MONTH: Final = (
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 # What stands before a day: 3/14 is a fraction elsewhere, unless only a date has a zero first.
 _BEFORE_DAY: Final = re.compile(
-    r"(?:day|date|deadline|\bas of|\bdue|\bdated|\bends|\bstarts|\bon|\buntil|\bsince|\bborn)(?:,?| is):? +$",
+    r"(?:day|date|deadline|\bsee you|\bmeet(?:ing)?|\barriv\w+|\bleav\w+|\bscheduled|\bpostponed to|\bas of|"
+    r"\bdue|\bdated|\bends|\bstarts|\bon|\buntil|\bsince|\bborn)(?:,?| is):? +$",
     re.IGNORECASE,
 )
 _MAYBE_BEFORE_DAY: Final = re.compile(r"\b(?:by|before|after|from|through|to) +$", re.IGNORECASE)
@@ -451,12 +461,10 @@ def _duration(*parts: int) -> str:
     return " and ".join(filter(None, (" ".join(named[:-1]), *named[-1:])))
 
 
-def _hour(match: Match) -> str:
-    return f"{cardinal(match[1])} {_half_day(match[2])}"
-
-
-def _month_year(match: Match) -> str:
-    return f"{_MONTHS[int(match[1]) - 1]} {year(match[2])}"
+def _hours(match: Match) -> str:
+    """`0730 hrs`."""
+    hour, minute = (f"{'oh ' * (part[0] == '0')}{cardinal(str(int(part)))}" for part in match.groups())
+    return f"{hour} {'hundred' if match[2] == '00' else minute}"
 
 
 def _season(match: Match) -> str:
@@ -483,10 +491,16 @@ BRITISH_RULES: Final[tuple[Rule, ...]] = (
 """The rules of British voices, before :data:`RULES`: the day comes first."""
 DATE_RULES: Final[tuple[Rule, ...]] = (
     number_rule(
+        LONG_NUMBER, r"(?:(?<=\b[Aa]t )|(?<=\b[Bb]y )|(?=\b0))([01]\d|2[0-3])([0-5]\d)(?= ?(?:hrs?|hours)\b)", _hours
+    ),
+    number_rule("'", rf"\b{_MONTH} '(\d\d)\b", lambda m: f"{_MONTHS[_month_number(m[1]) - 1]} {cardinal(m[2])}"),
+    number_rule(
         "/", r"\b([Ee]xp\.?|[Ee]xpir\w+|[Vv]alid \w+|VALID \w+|EXP):? ?(0[1-9]|1[0-2])/(\d\d)(?![\d/])", _expiry
     ),
     number_rule("F", r"\bFY ?'?(\d{2}|\d{4})\b", lambda m: f"{LETTER}f {LETTER}y {plain_number(m[1])}"),
-    number_rule("/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", _month_year),
+    number_rule(
+        "/", r"(?<![\w/.])(0?[1-9]|1[0-2])/((?:19|20)\d\d)(?![\w/])", lambda m: f"{_MONTHS[int(m[1]) - 1]} {year(m[2])}"
+    ),
     number_rule("/-", r"(?<![\w/.-])((?:19|20)\d\d)([/-])(\d\d)(?![\w/-])", _season),
     number_rule("-/", rf"{START}(\d{{4}})([-/])(\d{{1,2}})\2(\d{{1,2}})(?:T(?=\d)|{END})", _iso_date),
     number_rule("/.-", rf"{START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}){END}", _slash_date),
@@ -508,7 +522,7 @@ DATE_RULES: Final[tuple[Rule, ...]] = (
         lambda m: f"{cardinal(m[1])} {'oh ' * (m[2][0] == '0')}{number(m[2].removeprefix('0'))}",
     ),
     number_rule(":", rf"{START}(\d{{1,2}}):(\d{{2}})(?::(\d{{2}}))?(?:(Z)|\s?([AaPp])[Mm]\b|([ap])\b)?{END}", _time),
-    number_rule("aApP", rf"{START}(\d{{1,2}})\s?([AaPp])[Mm]\b", _hour),
+    number_rule("aApP", rf"{START}(\d{{1,2}})\s?([AaPp])[Mm]\b", lambda m: f"{cardinal(m[1])} {_half_day(m[2])}"),
     number_rule("y", r"\b(year (?:is |was )?)(2[1-9]\d\d)\b(?!,\d)", lambda m: f"{m[1]}{year(m[2])}"),
     number_rule("B", r"(?<![\w.,])\d{3,4}(?= BCE?\b)", lambda m: year(m[0])),
 )

@@ -9,6 +9,7 @@ from ancestral.models.text.characters import LETTER
 from ancestral.models.text.numerals import (
     CODE_RULES,
     CURRENCIES,
+    CURRENCY_CODES,
     DATE_RULES,
     UNITS,
     cardinal,
@@ -20,7 +21,7 @@ from ancestral.models.text.numerals import (
     plain_number,
     plural,
 )
-from ancestral.models.text.rules import END, START, Match, Rule, SpannedText, apply_all, number_rule, rule
+from ancestral.models.text.rules import END, LONG_NUMBER, START, Match, Rule, SpannedText, apply_all, number_rule, rule
 
 # Written quantities to words: money, units, fractions, plain numbers.
 #
@@ -28,10 +29,13 @@ from ancestral.models.text.rules import END, START, Match, Rule, SpannedText, ap
 # first, and what a rule has spoken has no digits left for a later one to find. Dates, and numbers that are names, are
 # in numerals.py.
 
-_NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+_NUMBER: Final = r"(?:\d{1,3}(?:(?:,\d{2})*,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _SCALE: Final = r"(?:[\s-]?(hundred|thousand|million|billion|trillion|[kKmM]|bn|tn|[BT])\b)?"
 _SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion", "tn": "trillion"}
 _SIGNS: Final = "$£€¥₹"
+_CODE_NAMES: Final = "|".join(CURRENCY_CODES)
+_SET: Final = r"\d{1,2}-\d{1,2}(?: ?\(\d{1,2}(?:-\d{1,2})?\))?"
+_LEAST_OF_SET: Final = 6
 _UNIT: Final = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 _THOUSANDS: Final = {"": "", "k": "kilo ", "M": "mega "}
 _PERIODS: Final = {
@@ -59,12 +63,14 @@ _NOUN_AFTER: Final = re.compile(
 )
 
 
+_PARTS_AFTER: Final = re.compile(r" (?!across|always|less|plus|this)[a-z]{3,}s\b")
+"""What stands after an adjective written as one: "9V batteries"."""
 _QUOTED: Final = re.compile(r'(?:^|[\s(])"[^"]*$')
 _COUNT: Final = r"\d{1,3}(?:,\d{3}|\d?)"
 # Before and after what has been reached of a number that there is: HP 40/50, 3/5 wolves.
 _COUNTED_BEFORE: Final = re.compile(
     r"\b(?:[HMXSEA]P|[Hh]ealth|[Mm]ana|[Qq]uests?|[Ww]ave|[Pp]rogress"
-    r"|[Aa]mmo|[Ll]ives|[Ss]core|[Ll]ap|[Rr]ound|[Pp]age|[Ss]tep):? +$"
+    r"|[Aa]mmo|[Ll]ives|[Ss]core|[Ll]ap|[Rr]ound|[Pp]age|[Ss]tep|[Pp]arty|[Tt]eam):? +\(?$"
 )
 _COUNTED_AFTER: Final = re.compile(
     r" +(?:complet|done\b|slain\b|found\b|collected\b|wolves\b|men\b|women\b|people\b"
@@ -95,6 +101,13 @@ def _money(amount: str, scale: str | None, sign: str, country: str = "", *, adje
     return f"{main} and {cent_words}" if small else main
 
 
+def _sets(match: Match) -> str:
+    """The score of a match in tennis; other rows of pairs are ranges: `pages 6-7, 8-9`."""
+    sets = [(int(first), int(second)) for first, second in re.findall(r"(\d+)-(\d+)", match[0])]
+    won = all(max(pair) >= _LEAST_OF_SET for pair in sets) and any(first > second for first, second in sets)
+    return match[0].replace("-", " ") if won else match[0]
+
+
 def _ohms(match: Match) -> str:
     return f"{number(match[1])} {_THOUSANDS[match[2]]}ohm{'s' * (not _is_adjective(match))}"
 
@@ -118,12 +131,13 @@ def _per_unit(symbol: str | None) -> str:
 
 def _unit(match: Match) -> str:
     amount, hyphen, unit = match[1], match[2] == "-", UNITS[match[3]]
-    name = unit.one if hyphen or amount == "1" or _is_adjective(match) else unit.many
+    part = match[2] == "" and match[3] in ("V", "W", "GB", "TB", "mm") and _PARTS_AFTER.match(match.string, match.end())
+    name = unit.one if hyphen or amount == "1" or part or _is_adjective(match) else unit.many
     return f"{number(amount)} {name}{_per_unit(match[4])}"
 
 
 def _fraction_of_unit(match: Match) -> str:
-    part, unit = fraction(match[2], match[3]), UNITS[match[4]]
+    part, unit = fraction(match[2], match[3]), UNITS["in." if match[4] == '"' else match[4]]
     return f"{cardinal(match[1])} and {part} {unit.many}" if match[1] else f"{part} {unit.one}"
 
 
@@ -161,13 +175,11 @@ def _slashed(match: Match) -> str:
     if before or things or large or match[0] in ("5/5", "10/10"):
         return f"{cardinal(match[1])} out of {cardinal(match[2])}"
     shares = int(match[1]) >= int(match[2]) > 0 and int(match[1]) + int(match[2]) == 100
+    if len(match[1]) > 2 > len(match[2]):  # in cricket
+        return f"{cardinal(match[1])} for {cardinal(match[2])}"
     if match[0] in ("24/7", "9/11") or match[1] == match[2] or shares:
         return f"{cardinal(match[1])} {cardinal(match[2])}"
     return fraction(match[1], match[2])
-
-
-def _decade(match: Match) -> str:
-    return plural(plain_number(match[1]))
 
 
 def _scientific(match: Match) -> str:
@@ -197,6 +209,7 @@ def _periods(match: Match) -> str:
 
 
 RULES: Final[tuple[Rule, ...]] = (
+    number_rule("-", rf"(?<![\w.,-]){_SET}(?:,? (?:and )?{_SET})+(?![\w-])", _sets),
     *DATE_RULES,
     number_rule(
         "h",
@@ -213,24 +226,21 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("/", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))/(?=\d)", lambda m: f"{m[1]} per"),
     number_rule("x", r"(?<![\w.])(\d{1,2}) x (?=\d+ ?(?:mc?g|ml|mL|g)\b)", lambda m: f"{cardinal(m[1])} times"),
     rule("/", rf"(?<=[a-z])/({_UNIT})/(?={_PER}\b)", lambda m: f"/{m[1]} per "),
-    number_rule("x", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))\s?x\s?(?={_NUMBER})", lambda m: f"{m[1]} by"),
-    number_rule(
-        "x",
-        rf"(?<![\w.])({_NUMBER})\s?x\s?({_NUMBER})\s?x\s?(?={_NUMBER})",
-        lambda m: f"{number(m[1])} by {number(m[2])} by",
-    ),
+    number_rule("x ", rf"(?<![\w.])({_NUMBER}\s?(?:{_UNIT}))(?: ?x ?| +times +)(?={_NUMBER})", lambda m: f"{m[1]} by"),
     number_rule("o", rf"({_NUMBER}) ?([kM]?) *\bomega\b", _ohms),
     number_rule("x", r"(?<![\w.])(\d{3,4})\s?x\s?(\d{3,4})(?!\w|[.,]\d)", _dimensions),
     number_rule("x", rf"\b([Ww]hat(?:'s| is)) ({_NUMBER}) x (?={_NUMBER})", lambda m: f"{m[1]} {number(m[2])} times"),
     number_rule(
         "x", rf"(?<![\w.])({_NUMBER}) x (?={_NUMBER} (?:=|is\b|equals\b|makes\b)|[{_SIGNS}])", lambda m: f"{m[1]} times"
     ),
+    number_rule("x", rf"(?<![\w.])({_NUMBER})\s?x\s?(?={_NUMBER}(?!\d*\^))", lambda m: f"{number(m[1])} by"),
     number_rule(
         "/",
-        r"(?<![\w/])(?:(\d{1,3}) )?(\d{1,2})/(\d{1,3}) ?(in\.|(?:tsp|tbsp|oz|lbs?|mi|ml|l|L|hrs?|kg|km)\b)\.?",
+        r"(?<![\w/])(?:(\d{1,3}) )?(\d{1,2})/(\d{1,3}) ?"
+        r"(in\.|\"(?=[\s.,;)])|(?:tsp|tbsp|oz|lbs?|mi|ml|l|L|hrs?|kg|km)\b)\.?",
         _fraction_of_unit,
     ),
-    number_rule(" ", r"(?<= ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
+    number_rule(" -", r"(?<=[ -]ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
     number_rule(
         ".",
         r"(?:(?<=ersion )|(?<=elease |Python )|(?<=Python \d\.\d to ))(\d+)\.([1-9]\d)(?![\w.]*\d)",
@@ -240,9 +250,13 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("-", rf"([{_SIGNS}])\s?({_NUMBER})\s?-\s?[{_SIGNS}]?({_NUMBER}){_SCALE}", _money_range),
     number_rule(",", rf"([{_SIGNS}])\s?(\d+),(\d\d)(?![\d,.]*\d)", lambda m: _money(f"{m[2]}.{m[3]}", None, m[1])),
     number_rule(",", r"(?<![\w.,])(\d+),(\d\d)\s?([€₹£])", lambda m: _money(f"{m[1]}.{m[2]}", None, m[3])),
+    rule("'", r"(?<=\d)'(?=\d{3}\b)", lambda _: ","),
+    number_rule("", rf"\b({_CODE_NAMES})\s?({_NUMBER}){_SCALE}(?!\w)", lambda m: _money(m[2], m[3], m[1])),
+    number_rule("", rf"(?<![\w.,])({_NUMBER}){_SCALE}\s?({_CODE_NAMES})\b", lambda m: _money(m[1], m[2], m[3])),
     number_rule("$£€¥₹", rf"(?:\b(US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}", _signed),
     number_rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
     number_rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
+    number_rule("-", r"(?<![\d.])(\d+(?:\.\d+){2,})-(?=\d)", lambda m: f"{m[1]} dash"),
     number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
     number_rule(
         "eE", rf"{START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){END}(?:\s?({_UNIT})(?:/({_UNIT}))?(?!\w))?", _scientific
@@ -250,7 +264,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
     number_rule(
         "MBKkn",
-        rf"(?<![\w.$£€¥])({_NUMBER}(?:bn|tn)\b|\d+\.\dk\b|\d+\.\d+[MB]\b|(?:{_NUMBER}[MB]|\d{{2,3}}[kK])"
+        rf"(?<![\w.$£€¥])({_NUMBER}(?:bn|tn)\b|\d+\.\d[kK]\b|\d+\.\d+[MB]\b|(?:{_NUMBER}[MB]|\d{{2,3}}[kK])"
         rf"(?= (?:people|[a-z]{{2,}}s|(?:a|per) (?:year|month))\b))",
         lambda m: f"{number(m[1].rstrip('MBKkbtn'))} {_SCALES[m[1].lstrip('.,0123456789').lower()]}",
     ),
@@ -272,14 +286,16 @@ RULES: Final[tuple[Rule, ...]] = (
         ".", r"(?<![\d.])(\d+\.\d+(?:\.\d+)+)(?!\d)", lambda m: " point ".join(cardinal(p) for p in m[1].split("."))
     ),
     number_rule("s", r"\b((?i:in|for|after|within|every)) (\d{1,3})s\b", lambda m: f"{m[1]} {cardinal(m[2])} seconds"),
-    number_rule("s", r"\b(\d{1,3}0)'?s\b", _decade),
+    number_rule("'", r"(?<=\bnumber )(\d+)'s\b", lambda m: f"{cardinal(m[1])}'s"),
+    number_rule("s", r"\b(\d{1,3}0)'?s\b", lambda m: plural(plain_number(m[1]))),
+    number_rule("s", r"(?i:(?<=\bunder[ -])|(?<=\bover[ -]))(\d{1,2})s\b", lambda m: plural(cardinal(m[1]))),
+    number_rule(LONG_NUMBER, r"(?<![\w.,$£€])[1-9]\d{2}(?=(?:[die]|xi)\b)", lambda m: pairs(m[0])),
     number_rule("r", r"\b(\d\d)ers\b", lambda m: f"{cardinal(m[1]).removesuffix('e')}ers"),
     number_rule(
         ".", r"(\d+)\.(\d*)(\d)(?:st|nd|rd|th)\b", lambda m: f"{cardinal(m[1])} point {digits(m[2])} {ordinal(m[3])}"
     ),
     number_rule("tdh", r"(\d[\d,]*)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1].replace(",", ""))),
     number_rule("s", r"(?<=[A-Za-z]-)(\d+)s\b", lambda m: plural(cardinal(m[1]))),
-    number_rule("x", rf"(?<![\w.])({_NUMBER})x(?=\d+ ?(?:{_UNIT})\b)", lambda m: f"{number(m[1])} by"),
     number_rule('"', rf"(?<![\w.,\"])({_NUMBER})\"(?=[\s.,;:?!)]|$)", _inches),
     number_rule(
         ".",
@@ -295,7 +311,6 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("n", r"(?<=illion )(km|kg|mi|ha|kWh|lbs|L)\b", lambda m: UNITS[m[1]].many),
     number_rule("^", rf"\^(-?\d+)(?: ({_UNIT})(?:/({_UNIT}))?(?!\w))?", _power),
     number_rule("x", rf"({_NUMBER})\s?x\s?(?=10 +to the power)", lambda m: f"{number(m[1])} times"),
-    number_rule("x", rf"({_NUMBER})\s?x\s?(?={_NUMBER})", lambda m: f"{number(m[1])} by"),
     number_rule("x", rf"({_NUMBER})x\b", lambda m: f"{number(m[1])} times"),
     number_rule("", _NUMBER, _bare),
 )
@@ -368,19 +383,19 @@ _CODE: Final = (
     (re.compile(r"\blog(2|10)(?= ?\(| +[\dn])"), lambda m: f"log base {cardinal(m[1])}"),
     (re.compile(rf"\b(sin|cos|tan|ln) +(?=(?:{_GREEK}|[xyz])\b|\d+ ?°)"), lambda m: f"{_FUNCTIONS[m[1]]} "),
     (re.compile(rf"(?<=[a-z]) +/ *(?={_GREEK}|{'|'.join(_FUNCTIONS.values())})"), lambda _: " over "),
-    (re.compile(r"(?<![A-Za-z])([a-z])\^\((-?)(\w{1,6})\)"), lambda m: _raised(m[1], m[2], m[3])),
+    (re.compile(r"(?:(?<=\ban )|(?<=\ba )|(?<=\bgot ))([A-DF])-(?![\w-])"), lambda m: f"{_letters(m[1])} minus"),
+    (
+        re.compile(rf"(?<![-+*/=(])(?<![-+*/=] )\b({_FUNCTION})\(([a-z])\)(?! ?[-+*/=^)])"),
+        lambda m: f"{_FUNCTIONS[m[1]]} of {_letters(m[2])}",
+    ),
+    (re.compile(r"(?<![\w'])([a-z])!(?= [a-z])"), lambda m: f"{_letters(m[1])} factorial"),
+    (re.compile(r"(?<![A-Za-z])([a-z])\^(?:\(|(?=-?[a-z]\b))(-?)(\w{1,6})(?:\)|\b)"), lambda m: _raised(*m.groups())),
     (re.compile(r"\b(as [a-z])[ ,]*(?:->|right arrow)[ ,]*"), lambda m: f"{m[1]} approaches "),
     (re.compile(r"\b([a-z]) *(?:times|x) *(?=[a-z] (?:matri|grid|board))"), lambda m: f"{_letters(m[1])} by "),
-    (re.compile(r"(?:(?<=\bpi \^\d)|(?<=root of \d))/(?=\d)"), lambda _: " over "),
     (re.compile(r"(?<![\w/)])(\d)/(\d)(?=\()"), lambda m: f"{fraction(m[1], m[2])} "),
     (re.compile(r"\bP\(([A-Z])(?: *(\||,|[a-z]+) *([A-Z]))?\)(?: *([/*·]) *(?=P))?"), lambda m: _probability(m)),
-    (re.compile(r"(?<=[\d)])·(?=[\w(])|(?<=\b[a-z])·(?=[a-z]\b)"), lambda _: " times "),
     (re.compile(r"(?<![\w*])([A-Za-z]|\d+)\*\*(\d+|[A-Za-z])(?![\w*])"), lambda m: f"{m[1]}^{m[2]}"),
     (re.compile(r"(?<![\w|])\|(-?\w{1,3}(?: ?[-+*/] ?\w{1,3})*)\|(?![\w|])"), lambda m: _absolute(m[1])),
-    (re.compile(r"(?<=\b[A-Za-z]\([A-Za-z]\)) - (?=[A-Za-z\d]\(|\d)"), lambda _: " minus "),
-    (re.compile(r"(?<=[\w)\]]) \|\| (?=[\w(!])"), lambda _: " or "),
-    (re.compile(r"(?<=[\w)\]]) && (?=[\w(!])"), lambda _: " and "),
-    (re.compile(r"(?:(?<=\()|(?<= or )|(?<= and ))!(?=[A-Za-z])"), lambda _: "not "),
     (
         re.compile(r"(\(\d+(?:\.\d+)? ?[-+*/] ?\d+(?:\.\d+)?\)) ?([-/]) ?(?=[\d(])"),
         lambda m: f"{m[1]} {_OPERATORS[m[2]]} ",

@@ -138,7 +138,7 @@ class Rule(NamedTuple):
     signs: frozenset[str]
     """One of them is in every match, so that a text without them need not be searched; may be empty."""
     pattern: re.Pattern[str]
-    speak: Speak
+    speak: Speak | str
 
 
 def apply_all(rules: Iterable[Rule], text: SpannedText) -> SpannedText:
@@ -170,6 +170,11 @@ def number_rule(signs: Iterable[str], pattern: str, speak: Speak, flags: int = 0
         return spoken if spoken == match[0] else f" {spoken} "
 
     return rule(signs, pattern, apart, flags)
+
+
+def rewriting(rows: Iterable[tuple[str, str]]) -> tuple[Rule, ...]:
+    """Rules of a table: words, in which `_` is a space, and the pattern that they stand for."""
+    return tuple(Rule(frozenset(), re.compile(pattern), words.replace("_", " ")) for words, pattern in rows)
 
 
 Layout = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]

@@ -242,9 +242,12 @@ def read_instructions(text: str) -> tuple[Prosody | None, list[str]]:
     return (reduce(Prosody.beside, deliveries) if deliveries else None), list(left)
 
 
+_COMMENT: Final = re.compile("<!--.*?-->", re.DOTALL)
+
+
 def left_out(text: str) -> list[str]:
-    """The tags of a plain text that nothing does."""
-    return [match[0] for match in TAG.finditer(text) if delivery_of(match) is None]
+    """The tags of a text, or of a document in SSML, that nothing does."""
+    return [match[0] for match in TAG.finditer(_COMMENT.sub("", text)) if delivery_of(match) is None]
 
 
 def delivery_of(match: re.Match[str]) -> Prosody | Pause | None:

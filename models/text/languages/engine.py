@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from ancestral.models.text.characters import CUE, Folding
-from ancestral.models.text.languages.language import SIGNS, Calendar, Currency, Gender, Language, Numerals
+from ancestral.models.text.languages.language import SIGNS, Currency, Gender, Language, Numerals
 from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
 from ancestral.models.text.rules import (
     Match,
@@ -22,6 +22,7 @@ from ancestral.models.text.rules import (
     lay_out,
     layout,
     number_rule,
+    rewriting,
     roman_value,
     rule,
 )
@@ -101,14 +102,16 @@ class Spelling:
         self._known = {key.replace(" ", ""): spoken for key, spoken in known.items()}
         self._titles = {key.replace(" ", "") for key in language.titles}
         self._abbreviation: Final = re.compile(
-            rf"(?<![\w.{language.letters}])(?:{'|'.join(map(_as_written, sorted(known, key=len, reverse=True)))})"
+            rf"(?<![\w.°º{language.letters}])(?:{'|'.join(map(_as_written, sorted(known, key=len, reverse=True)))})"
         )
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
-        self._dotted: Final = re.compile(rf"\b(?:[{capitals}]\.){{2,}}(?!\w)")
+        self._dotted: Final = re.compile(
+            rf"\b(?:(?:[{capitals}]\.\s?)+[{capitals}]\.|(?:[{small}]\.){{2,}}|[A-Z]\.(?=\s+[{small}\d]))(?!\w)"
+        )
         self._end: Final = re.compile(r"[\"')\]]*\s*$")
         joint = rf"\b(?: (?:{'|'.join(language.conjunctions)}|a|al|à|au|alla?|ao) |-)"
         self._romans: Final = [
-            (re.compile(rf"\b((?i:{words})) +({_ROMAN}(?:{joint}{_ROMAN})?)\b"), kind)
+            (re.compile(rf"\b((?i:{words})) +({_ROMAN}(?:{joint}{_ROMAN})?)\b(?!\.?\s*\d)"), kind)
             for words, kind in language.romans.items()
         ]
         self._roman_ordinals: Final = [
@@ -117,6 +120,7 @@ class Spelling:
         ]
         self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w)")
         self._single: Final = frozenset(language.one_letter_words)
+        self._rewritten: Final = rewriting(language.rewritten)
 
     def speak(self, text: SpannedText) -> SpannedText:
         """Replaces abbreviations and Roman numerals: before figures are read."""
@@ -125,7 +129,7 @@ class Spelling:
             text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(roman_value(m[1]), gender))  # type: ignore[misc]
         for pattern, kind in self._romans:
             text = text.sub(pattern, lambda m, kind=kind: self._counted(m, *kind.split(" ")))  # type: ignore[misc]
-        return text.sub(self._regnal, self._king)
+        return apply_all(self._rewritten, text.sub(self._regnal, self._king))
 
     def _expand(self, match: re.Match[str]) -> str:
         written = match[0].replace(" ", "")
@@ -136,7 +140,7 @@ class Spelling:
         return f" {self._known[key]}{stop}"
 
     def _letters(self, match: re.Match[str]) -> str:
-        """`D.P.R.`, which ends no sentence but at the end of the text."""
+        """`D.P.R.`, `L. 121`, which ends no sentence but at the end of the text."""
         return match[0].replace(".", " ") + (". " if self._end.match(match.string, match.end()) else "")
 
     def _counted(self, match: re.Match[str], kind: str, word: str = "") -> str:
@@ -327,11 +331,7 @@ class Saying:
         return self._numerals.digits(text) if DIGITS.fullmatch(text) else None
 
     def _telephone(self, text: str) -> str | None:
-        if not TELEPHONE.fullmatch(text):
-            return None
-        plus = f"{self._language.symbols['+']} " if text[0] == "+" else ""
-        say = self._numerals.whole if self._language.telephone_by_groups else self._numerals.digits
-        return plus + " , ".join(map(say, re.findall(r"[0-9]+", text)))
+        return _telephone(self._language, self._numerals, text) if TELEPHONE.fullmatch(text) else None
 
     def _fraction(self, text: str) -> str | None:
         found = FRACTION.fullmatch(text)
@@ -339,6 +339,12 @@ class Saying:
             return None
         whole = f"{self._numerals.whole(found[1])} {self._language.symbols['&']} " if found[1] else ""
         return whole + self._numerals.fraction(int(found[2]), int(found[3]))
+
+
+def _telephone(language: Language, numerals: Numerals, text: str) -> str:
+    plus = f"{language.symbols['+']} " if text[0] == "+" else ""
+    say = numerals.whole if language.telephone_by_groups else numerals.digits
+    return plus + " , ".join(map(say, re.findall(r"[0-9]+", text)))
 
 
 def _if(pattern: str) -> Callable[[str], str | None]:
@@ -359,6 +365,8 @@ _DIGIT: Final = re.compile("[0-9]")
 _LAST_DAY, _LAST_MONTH = 31, 12
 # A longer number without marks is that of a telephone or an account, not a count.
 _LONGEST_COUNT: Final = 6
+# Beyond it `3/5` of nothing is a mark, or what has been reached: "3/5 lobos".
+_LARGEST_SHARE: Final = 4
 _START: Final = r"(?<![\w.,])"
 _END: Final = r"(?![\w])(?![.,]\d)"
 
@@ -399,18 +407,24 @@ class Quantities:
                 lambda m: self._date(m, m[1], m[3], m[4]),
             ),
             number_rule(
-                "", rf"{_START}(\d{{1,2}})({of}) ({month})(?!\w)", self._day_and_month, re.IGNORECASE
+                "", rf"{_START}(\d{{1,2}})({of}) ({month})(?!\w)",
+                lambda m: f"{self._day(int(m[1]))}{m[2]} {self._month(m[3])}", re.IGNORECASE,
             ),
             number_rule("", rf"\b({alternatives(short)})(?={of} \d{{4}}\b)", lambda m: self._month(m[1])),
-            # Two figures for the month, or no fraction.
-            number_rule("/", rf"{_START}(\d{{1,2}})/(0[1-9]|1[0-2])(?!/){_END}", self._short_date),
+            # After a day of the week and the like, or with two figures for the month: elsewhere it is a fraction.
+            number_rule(
+                "/",
+                rf"(?:\b((?i:{calendar.before_day})(?:\s?,)?\s+)|{_START})(\d{{1,2}})/(\d{{1,2}})(?!/|\s?d['aeiou]){_END}",
+                self._short_date,
+            ),
         ]  # fmt: skip
 
     def _month(self, written: str) -> str:
         return self._months.get(written.lower(), written)
 
     def _day(self, day: int) -> str:
-        return _spoken_day(self._language.calendar, self._numerals, day)
+        calendar = self._language.calendar
+        return calendar.first if day == 1 and calendar.first else self._numerals.cardinal(day)
 
     def _date(self, match: Match, day: str, month: str, year: str) -> str:
         if not (1 <= int(day) <= _LAST_DAY and 1 <= int(month) <= _LAST_MONTH):
@@ -421,13 +435,11 @@ class Quantities:
         )
 
     def _short_date(self, match: Match) -> str:
-        day, month, calendar = int(match[1]), int(match[2]), self._language.calendar
-        if not month < day <= _LAST_DAY and match[2][0] != "0":
+        day, month, calendar = int(match[2]), int(match[3]), self._language.calendar
+        named = match[1] or match[3][0] == "0" or (len(match[3]) > 1 and month < day)
+        if not (named and 1 <= day <= _LAST_DAY and 1 <= month <= _LAST_MONTH):
             return match[0]
-        return f"{self._day(day)} {calendar.of} {calendar.months[month - 1]}" if 0 < day <= _LAST_DAY else match[0]
-
-    def _day_and_month(self, match: Match) -> str:
-        return f"{self._day(int(match[1]))}{match[2]} {self._month(match[3])}"
+        return f"{match[1] or ''}{self._day(day)} {calendar.of} {calendar.months[month - 1]}"
 
     def _times(self) -> list[Rule]:
         calendar = self._language.calendar
@@ -451,22 +463,23 @@ class Quantities:
 
     def _codes(self) -> list[Rule]:
         language, numerals = self._language, self._numerals
-        group = numerals.whole if language.telephone_by_groups else numerals.digits
-
-        def telephone(match: Match) -> str:
-            plus = f"{language.symbols['+']} " if match[0][0] == "+" else ""
-            return plus + " , ".join(group(part) for part in re.findall(r"\d+", match[0]))
-
         point = language.address["."]
         return [
-            number_rule("-", r"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?<=\d[xyz])\s-\s(?=\d)", lambda _: language.numbers.minus),
-            number_rule("+", r"(?<![\w+])(?=(?:[+() -]?\d){7})\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)", telephone),
-            number_rule("", rf"{_START}(?:{language.telephone}){_END}", telephone),
             number_rule(
-                ".", r"(?<![\w.,])\d+(?:\.\d+){2,}(?![\w])", lambda m: self._version(m, point)
+                "-",
+                r"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?:(?<=\d[xyz])|(?<=\^\d))\s-\s(?=\d)|(?<![\w)])-(?=[$£€]?\d)",
+                lambda _: language.numbers.minus,
+            ),
+            number_rule(
+                "",
+                r"(?<![\w+])(?=(?:[+() -]?\d){7})\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)"
+                rf"|{_START}(?:{language.telephone}){_END}",
+                lambda m: _telephone(language, numerals, m[0]),
+            ),
+            number_rule(
+                ".", r"(?:(?<=\bv)|(?<![\w.,]))\d+(?:\.\d+){2,}(?!\w)", lambda m: self._version(m, point)
             ),
             number_rule("(", r"\b([fgh])\((\w{1,3})\)", lambda m: f"{m[1]} {language.numbers.of_millions(m[2])} "),
-            number_rule("-", r"(?<![\w)])-(?=[$£€]?\d)", lambda _: language.numbers.minus),
         ]  # fmt: skip
 
     def _version(self, match: Match, point: str) -> str:
@@ -476,15 +489,13 @@ class Quantities:
 
     def _money(self) -> list[Rule]:
         currencies, number = self._language.currencies, self._numerals.pattern
-        sign, scale = alternatives(currencies), rf"(?:\s(?P<scale>{self._language.numbers.millions}))?"
+        sign, scale = alternatives(currencies), rf"(?:\s(?P<scale>{self._language.numbers.millions}|mil))?"
 
         def speak(match: Match) -> str:
             currency = currencies[match.groupdict().get("code") or match["sign"]]
             amount = self._amount(match["number"], match["scale"], currency)
-            each = match["each"]
-            return f"{amount} {self._language.per} {units[each].one if each in units else each}" if each else amount
+            return amount + self._each(match["each"])
 
-        units = self._units
         names = {currency.whole.many: sign for sign, currency in currencies.items() if not sign.isalpha()}
         per = r"(?:/(?P<each>[^\W\d]+))?(?!\w)"
         code = rf"(?:\s?(?P<code>{alternatives(sign for sign in currencies if sign.isalpha())})\b)?"
@@ -492,9 +503,22 @@ class Quantities:
             # As in America: $1,250.00.
             rule("$", r"(?<=\$)\d{1,3}(?:,\d{3})+(?:\.\d\d)?(?!\d)", lambda m: m[0].replace(",", "").replace(".", ",")),
             rule(",.", rf"(?<=\d[.,]\d\d) ({alternatives(names)})\b", lambda m: f" {names[m[1]]}"),
+            *(
+                rule("", rf"({number})\s?(?:{pattern})(?!\w)", lambda m, words=words: self._scaled(m[1], words))  # type: ignore[misc]
+                for words, pattern in self._language.scales
+            ),
             number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){code}{scale}{per}", speak),
             number_rule("", rf"(?P<number>(?<![\w.,]){number}){scale}\s?(?P<sign>{sign}){per}", speak),
         ]
+
+    def _scaled(self, number: str, words: str) -> str:
+        """`3,2 Md` as `3,2 milliards`."""
+        one, many = words.split(", ")
+        return f"{number} {one if self._language.numbers.singular(self._numerals.value(number)) else many}"
+
+    def _each(self, unit: str | None) -> str:
+        """What stands behind a line after an amount or a unit: `/h`, `/mes`."""
+        return f" {self._language.per} {self._units[unit].one if unit in self._units else unit}" if unit else ""
 
     def _amount(self, number: str, scale: str | None, currency: Currency) -> str:
         numerals = self._numerals
@@ -519,32 +543,45 @@ class Quantities:
         unit = alternatives(units)
 
         def speak(match: Match) -> str:
-            per = f" {self._language.per} {units[match[3]].one}" if match[3] else ""
-            return numerals.counted(match[1], units[match[2]]) + per
+            return numerals.counted(match[1], units[match[2]]) + self._each(match[3])
 
         def part(match: Match) -> str:
             unit = units[match[3]]
             words, noun = numerals.fraction(int(match[1]), int(match[2]), unit.gender), unit.one
-            return f"{words} {noun if match[2] == '2' else numerals.part_of(noun)}"
+            return f"{words} {noun if match[2] == '2' else self._language.numbers.of_millions(noun)}"
 
         dash = r"\s?[-–]\s?"
         return [
+            # A number or a participle follows: a verb, and no hectares.
+            number_rule("h", r"(\d+) ha (?=\d|\w+(?:[ts]|ch|d)[oa]\b)", lambda m: f"{numerals.whole(m[1])} ha"),
             *(
                 number_rule("", rf"(?<![\w.,])(\d{{1,4}})(?:{mark})(?!\w)", _ordinal(numerals, gender))
                 for mark, gender in self._language.ordinal_marks.items()
             ),
             number_rule("/", rf"(?<![\w.,/])(\d{{1,2}})/(\d{{1,2}})\s?({unit})(?!\w)", part),
             rule("x×", rf"(\d(?:\s?(?:{unit}))?)\s?[x×]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),
-            number_rule("-", rf"((?<![\w.,-]){number}){dash}(?={number}(?![\w-]*-))", lambda m: self._range(m[1])),
-            number_rule("", rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}))?(?![\w'])(?!\^)", speak),
+            number_rule(
+                "-",
+                rf"((?<![\w.,-]){number}){dash}(?={number}(?![\w-]*-))",
+                lambda m: f"{numerals.number(m[1])} {self._language.ranges}",
+            ),
+            number_rule(
+                "",
+                rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}|[^\W\d_]{{3,}}))?(?![\w'])(?!\^)(?:\.(?=\s[a-zà-ÿ]))?",
+                speak,
+            ),
         ]
-
-    def _range(self, number: str) -> str:
-        return f"{self._numerals.number(number)} {self._language.ranges}"
 
     def _others(self) -> list[Rule]:
         number = self._numerals.pattern
+        group = rf"[{re.escape(self._language.numbers.thousands)}]\d{{3}}"
         return [
+            number_rule("^", r"\^([23])(?!\w)", lambda m: self._language.powers[int(m[1]) - 2]),
+            number_rule(
+                "/",
+                rf"(?<![\w.,])(\d{{1,3}}(?:{group})+)/(?=\d{{1,3}}{group})",
+                lambda m: f"{self._numerals.number(m[1])} {self._language.numbers.over}",
+            ),
             number_rule("/", r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])(?: ([^\W\d_]+))?", self._mixed),
             number_rule("/", r"(?<![\d/.,])(\d{1,3})/(\d{1,3})(?![\d/])(?=(?:\s+([^\W\d_]+))?)", self._fraction),
             number_rule("", rf"({number})(?=(?:\s+([^\W\d_]+))?)", self._plain),
@@ -560,7 +597,11 @@ class Quantities:
         return f"{numerals.whole(match[1])} {and_} {half} {noun}"
 
     def _fraction(self, match: Match) -> str:
-        gender = self._language.gender(match[3].lower()) if match[3] else None
+        after = (match[3] or "").lower()
+        gender = self._language.gender(after) if after else None
+        if after[:1] != "d" and (match[2] in ("10", "20", "100") or (after and int(match[2]) > _LARGEST_SHARE)):
+            numbers = (self._numerals.cardinal(int(number)) for number in match.group(1, 2))
+            return f" {self._language.numbers.over} ".join(numbers)
         return self._numerals.fraction(int(match[1]), int(match[2]), gender)
 
     def _plain(self, match: Match) -> str:
@@ -572,36 +613,3 @@ class Quantities:
 
 def _ordinal(numerals: Numerals, gender: Gender) -> Speak:
     return lambda match: numerals.ordinal(int(match[1]), gender)
-
-
-def _spoken_day(calendar: Calendar, numerals: Numerals, day: int) -> str:
-    """The day of a month in words."""
-    return calendar.first if day == 1 and calendar.first else numerals.cardinal(day)
-
-
-def day_and_month(calendar: Calendar, numerals: Numerals) -> Speak:
-    """`il 12/11` as the day that it is: the groups of a match are what stands before, the day and the month."""
-
-    def speak(match: Match) -> str:
-        day, month = int(match[2]), int(match[3])
-        if not (1 <= day <= _LAST_DAY and 1 <= month <= _LAST_MONTH):
-            return match[0]
-        of = f"{calendar.of} " if calendar.of else ""
-        return f"{match[1]}{_spoken_day(calendar, numerals, day)} {of}{calendar.months[month - 1]}"
-
-    return speak
-
-
-def power(square: str, cube: str) -> Rule:
-    """`x²`; that of a unit is read with it."""
-
-    def speak(match: Match) -> str:
-        if re.search(r"\d\s?\w{1,2}$", match.string[: match.start()]):
-            return match[0]
-        return square if match[1] == "2" else cube
-
-    return number_rule("^", r"\^([23])(?!\w)", speak)
-
-
-MINUTES: Final = rule("m", r"(?<=\d )min\.(?= [a-z])", lambda _: "min")
-"""The full stop of `min.` within a sentence ends none."""

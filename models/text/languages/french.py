@@ -11,6 +11,7 @@ from ancestral.models.text import lexicon
 from ancestral.models.text.languages.language import Calendar, Language, Numbers, Numerals, gender_by_ending
 from ancestral.models.text.phonemes import CONSONANTS, PAUSES, VOWELS
 from ancestral.models.text.rules import number_rule
+from ancestral.models.text.senses import fits, senses
 from ancestral.models.text.tables import table
 
 # French words to phonemes: gruut's lexicon and its model of letters, and over them liaison, silent e and heteronyms.
@@ -22,6 +23,7 @@ Phones = tuple[str, ...]
 Symbols = tuple[str, ...]
 
 _TABLE: Final = table("french")
+_SENSES: Final = senses(_TABLE)
 _ELIDED: Final = _TABLE.phones("elided")
 _WORDS: Final = _TABLE.phones("words")
 _JOINED: Final = _TABLE.words("joined")
@@ -213,24 +215,12 @@ def _heteronym(place: _Place) -> Symbols | None:
             return ("p", "l", "y", "s")
         case "tous" if after not in _PLURAL | _NUMERAL_WORDS | {"ceux", "risques", "azimuts"}:
             return ("t", "u", "s")
-        case "ce" if before == "est":
-            return ("s",)
         case "est" if before in ("nord", "sud") or (before == "l'" and place.near(-2) in ("à", "de", "vers", "dans")):
             return ("ɛ", "s", "t")
-        case "fils" if after in ("électriques", "barbelés", "conducteurs") or (
-            after == "de" and place.near(2) in ("fer", "laine", "soie", "coton", "cuivre")
-        ):
-            return ("f", "i", "l")
-        case "os" if before in _PLURAL or before in ("d'", "deux", "trois"):
-            return ("o",)
-        case "sens" if before in ("je", "tu", "me", "te", "ne"):
-            return ("s", "ɑ̃")
-        case "as" if before in ("un", "l'", "les", "des"):
-            return ("a", "s")
-        case "fait" if before in ("en", "au", "de"):
-            return ("f", "ɛ", "t")
-        case "fier" if before in ("se", "me", "te", "nous", "vous", "y"):
-            return ("f", "j", "e")
+    words = [piece.text for piece in place.pieces]
+    for sense in _SENSES.get(text, ()):
+        if fits(sense, words, place.at):
+            return sense.phones
     if text.endswith("ent"):
         return _in_ent(place)
     if text.endswith("tions") and before == "nous":
@@ -328,7 +318,6 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} {_NUMERALS.cardinal(minute, 'f')}" if minute else hours
 
 
-_DAYS: Final = _TABLE.entries("days")
 LANGUAGE: Final = Language.of_table(
     _TABLE,
     read=read,
@@ -337,14 +326,10 @@ LANGUAGE: Final = Language.of_table(
     gender=gender_by_ending(_TABLE, plural="s?"),
     rules=(
         number_rule("m", r"(?<![\w.,])(\d)m(\d\d)\b", lambda m: f"{m[1]} m {_NUMERALS.whole(m[2])}"),
-        number_rule("d", r"(?<![\w.,])2n?de(?!\w)", lambda _: "seconde"),
-        number_rule("d", r"(?<![\w.,])2n?d(?!\w)", lambda _: "second"),
-        number_rule(".", rf"\b({'|'.join(_DAYS)})\.(?= \d)", lambda m: _DAYS[m[1].lower()], re.IGNORECASE),
         number_rule(
             "",
             r"\b(?:[Nn]o|numéro) (\d+)(?:-(\d+))?",
             lambda m: " ".join(["numéro", _NUMERALS.whole(m[1]), *(["tiret", _NUMERALS.whole(m[2])] if m[2] else [])]),
         ),
-        number_rule("x×", r"(?<=m)\s?[x×]\s?(?=\d)", lambda _: "par"),
     ),
 )

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from ancestral.models.text import lexicon
 from ancestral.models.text.languages import language
-from ancestral.models.text.languages.engine import MINUTES, day_and_month, power
 from ancestral.models.text.phonemes import is_vowel
-from ancestral.models.text.rules import number_rule, rule
+from ancestral.models.text.rules import number_rule
+from ancestral.models.text.senses import fits, senses
 from ancestral.models.text.tables import table
 
 # How Italian words are said: gruut's lexicon (MIT), forms of its words, then the rules of spelling.
@@ -22,6 +22,7 @@ from ancestral.models.text.tables import table
 _PACKAGE: Final = "gruut_lang_it"
 _TABLE: Final = table("italian")
 _WORDS: Final = table("loanwords").phones("it") | _TABLE.phones("words")
+_SENSES: Final = senses(_TABLE)
 _UNSTRESSED: Final = _TABLE.words("unstressed")
 _OF_IPA: Final = _TABLE.entries("ipa")
 _IPA_VOWELS: Final = frozenset("aeɛioɔu")
@@ -295,6 +296,9 @@ def pronounce(word: str) -> language.Phones:
 
 def read(words: Sequence[str], i: int) -> language.Phones:
     """The phones of one word of a sentence; see `language.Read`."""
+    for sense in _SENSES.get(words[i], ()):
+        if fits(sense, words, i):
+            return sense.phones
     *elided, last = words[i].strip("'").split("'")
     before = (phone for part in elided for phone in _weak(say(part + last[:1])[:-1]))
     return (*before, *pronounce(last)) or ("e0",)
@@ -463,32 +467,19 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} e {_NUMERALS.cardinal(minute)}" if minute else hours if hour else "mezzanotte"
 
 
-_CALENDAR: Final = language.Calendar.of_table(_TABLE, time=_time)
-_DAY: Final = day_and_month(_CALENDAR, _NUMERALS)
 LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
-    calendar=_CALENDAR,
+    calendar=language.Calendar.of_table(_TABLE, time=_time),
     gender=language.gender_by_ending(_TABLE),
     rules=(
-        number_rule("m", r"\b[Mm]in\. ?(?=\d)(?<!\d min\.)(?<!\d min\. )", lambda _: "minimo"),
-        MINUTES,
-        number_rule("k", r"\bkm (?=\d)", lambda _: "chilometro"),
-        number_rule("h", r"(?<![\w.,])1 ?h\b", lambda _: "un'ora"),
         number_rule("e", r"\b(\d\d)enn([ei])\b", lambda m: f"{_NUMERALS.cardinal(int(m[1]))[:-1]}enn{m[2]}"),
-        power("al quadrato", "al cubo"),
-        number_rule(
-            "/", r"\b((?:[dn]?[ae]l|il|entro|lun|mar|mer|gio|ven|sab|dom) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[ie])", _DAY
-        ),
         number_rule(
             "°",
             r"(?:(?<=\b[Ii]l )|(?<=\b[ads][aeu]l )|(?<=[aio]t[aeio] ))(\d{1,3})°(?! ?[CF]\b|\s?\d)",
             lambda m: _NUMERALS.ordinal(int(m[1])),
         ),
-        rule("'", r"\bl'1/(?=\d{1,2}/\d)", lambda _: "il 1/"),
-        number_rule("'", r"\b((?:da|a)?ll?')1(?![\w:]|[.,]\d)", lambda m: f"{m[1]}una"),
-        number_rule("", r"(?<![\w.,])1 (?=(?:h|[aeiou])\w*a\b)", lambda _: "un'"),
         number_rule("", r"\b(anni) '(\d\d)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
     ),
 )

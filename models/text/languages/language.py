@@ -143,6 +143,8 @@ class Calendar:
     of a month (with :attr:`of` between them)."""
     of: str = ""
     """The word that may stand between a day and its month: `de`."""
+    before_day: str = r"(?!)"
+    """A pattern: words after which `3/2` is a day: `lunes|hasta`."""
     clock: str = CLOCK
     """A pattern: a time in figures, with the groups h, m and, perhaps, s; m may be missing (`15 h`)."""
     halves: Mapping[str, str] = field(default_factory=dict)
@@ -225,6 +227,12 @@ class Language:
     """The word of a dash between two numbers: `a`."""
     times: str = "x"
     """The word of `x` or `×` between two numbers: `por`."""
+    rewritten: Sequence[tuple[str, str]] = ()
+    """What stands for patterns, in order, after abbreviations: `("kilómetro", r"km(?= \\d)")`; `_` is a space."""
+    scales: Sequence[tuple[str, str]] = ()
+    """Short forms of millions and the like after a number, one and several: `("millón, millones", r"M(?=\\s?€)")`."""
+    powers: Sequence[str] = ()
+    """`²` and `³`."""
     rules: tuple[Rule, ...] = ()
     """The rules that no other language has: they come before all others that read numbers."""
 
@@ -239,6 +247,8 @@ class Language:
         signs = [(sign, _currency(names)) for signs, names in table.pairs("currencies") for sign in signs.split()]
         values |= {
             "currencies": dict(signs),
+            **{name: table.pairs(name) for name in ("rewritten", "scales")},
+            "powers": [words for _, words in table.pairs("powers")],
             "units": {symbol: _noun(names) for symbol, names in table.pairs("units")},
             "romans": {pattern: kind for kind, pattern in table.pairs("romans")},
             "roman_marks": {pattern: gender for gender, pattern in table.pairs("roman_marks")},
@@ -284,7 +294,7 @@ _ENTRIES: Final = ("letter_names", "symbols", "address", "titles", "abbreviation
 
 
 SIGNS: Final = (
-    *"&+=@#%°µ\\<>_*~^/\"|()[]{};:-$£€¥₹¢×÷±≈≠≤≥√∞§©®™‰→←", "<=", ">=", "!=", "==", "->", "<-", "=>",
+    *"&+=@#%°µ\\<>_*~^/\"|()[]{};:-$£€¥₹¢×÷±≈≠≤≥√∞§©®™‰№→←", "<=", ">=", "!=", "==", "->", "<-", "=>",
 )  # fmt: skip
 """What :attr:`Language.symbols` has words for."""
 
@@ -392,10 +402,6 @@ class Numerals:
     def of(self, words: str, noun: str) -> str:
         """A noun as it stands after a number in words: after round millions with "of" in many languages."""
         return self._numbers.of_millions(noun) if re.search(rf"\b(?:{self._numbers.millions})$", words) else noun
-
-    def part_of(self, noun: str) -> str:
-        """A noun after a fraction of it: "de litro"."""
-        return self._numbers.of_millions(noun)
 
     def fraction(self, numerator: int, denominator: int, gender: Gender | None = None) -> str:
         """`3/4` as "tres cuartos", `1/2` of a noun as "media"; no ordinary fraction, with the word of its line."""

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Final
 
 from ancestral.models.text.languages import language
-from ancestral.models.text.languages.engine import MINUTES, day_and_month, power
 from ancestral.models.text.phonemes import PAUSES, is_vowel, without_stress
 from ancestral.models.text.rules import Match, number_rule
 from ancestral.models.text.tables import table
@@ -263,7 +262,6 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} {'hora' if hour < 2 else 'horas'}"
 
 
-_CALENDAR: Final = language.Calendar.of_table(_TABLE, time=_time)
 _GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot|final)\w*[^.?!]*$", re.IGNORECASE)
 
 
@@ -271,35 +269,18 @@ def _score(match: Match) -> str:
     return f"{_NUMERALS.cardinal(int(match[1]))} {'a' if _GAMES.search(match.string[: match.start()]) else 'por'}"
 
 
-def _round(match: Match) -> str:
-    """`R$ 3 mil`, `R$ 36 bi`."""
-    words, scale = _NUMERALS.number(match[1], "m"), match[2]
-    return f"{words} mil reais" if scale == "mil" else f"{words} {scale}lhões de reais"
-
-
-_DAY: Final = day_and_month(_CALENDAR, _NUMERALS)
 LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
-    calendar=_CALENDAR,
+    calendar=language.Calendar.of_table(_TABLE, time=_time),
     gender=language.gender_by_ending(_TABLE),
     rules=(
-        number_rule("", r"(?<![\w.,:])2(?= da (?:manhã|tarde|madrugada)\b)", lambda _: "duas"),
-        MINUTES,
-        number_rule("k", r"\bkm (?=\d)", lambda _: "quilômetro"),
-        power("ao quadrado", "ao cubo"),
-        number_rule("-", r"(?<=[A-Z]-)(\d+)\b", lambda m: _NUMERALS.whole(m[1])),
         number_rule(
             "h",
             r"\b(dur\w+|lev\w+) (\d{1,2})h([0-5]\d)\b",
             lambda m: f"{m[1]} {_time(int(m[2]), 0)} e {_NUMERALS.cardinal(int(m[3]))} minutos",
         ),
-        number_rule("$", r"R\$ ?(\d+(?:,\d+)?) (mil|mi|bi|tri)\b", _round),
-        number_rule(
-            "/", r"\b((?:até|em|dia|para|de(?! 1/[2-9]\b(?! a ))|desde) )(\d{1,2})/(\d{1,2})(?![\d/]|\sd[aeo])", _DAY
-        ),
-        number_rule("×", r"(?<=\d)\s?×\s?(?=\d)", lambda _: "vezes"),
         number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
         number_rule("", r"\b([Aa]nos) (\d0)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
     ),

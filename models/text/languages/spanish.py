@@ -138,14 +138,8 @@ LANGUAGE: Final = Language.of_table(
     calendar=Calendar.of_table(_TABLE, time=_time),
     gender=gender_by_ending(_TABLE),
     rules=(
-        number_rule("er", r"(?<!\w)(?:1\.?er|3\.?er)(?!\w)", lambda m: "primer" if m[0][0] == "1" else "tercer"),
-        # "Hace 30º." and "40º de fiebre", but "el 30º aniversario".
-        rule("º", r"(\d)\s?º(?!C|\s*(?!de\b(?! \d))[a-záéíóúñ])", lambda m: f"{m[1]}°"),
         number_rule("/", r"(?<![\d/.,])(\d{1,4})/((?:19|20)\d\d)(?![\d/])", lambda m: f"{m[1]} {m[2]}"),
-        rule("k", r"(?<!\d )\bkm\.? (?=\d)", lambda _: "kilómetro "),
         number_rule('"', rf"(?<![\"\w.,])({_NUMERALS.pattern})\"(?=[\s.,;)]|$)", _inches),
         rule("pP", r"\b((?:8|9|10|11)(?::\d\d)?)\s?[pP]\.?\s?[mM]\b\.?", lambda m: f"{m[1]} de la noche"),
-        # A participle follows: "han", and no hectares.
-        number_rule("h", r"(\d+) ha (?=\w+(?:[ts]|ch|d)o\b)", lambda m: f"{_NUMERALS.whole(m[1])} ha"),
     ),
 )
