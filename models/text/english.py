@@ -495,7 +495,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     *rewriting(_TABLE.pairs("rewritten")),
     rule(
         "12345678O",
-        r"(?<![\w.'-])(?:(?P<castle>O-O(?:-O)?)"
+        r"(?<![\w'-])(?<![^\d\s]\.)(?:(?P<castle>O-O(?:-O)?)"
         r"|(?:(?P<piece>[KQRBN])(?P<from>[a-h]?[1-8]?)|(?P<pawn>[a-h])(?=x))(?P<takes>x?)(?P<to>[a-h][1-8]))(?P<end>[+#]?)(?![\w'-])",
         _chess,
     ),

@@ -263,7 +263,7 @@ CODE_RULES: Final[tuple[Rule, ...]] = (
     number_rule("-", r"(?<![\w.,-])\d{1,7}(?:-\d{1,7}){2,}(?:-[\dXx])?(?![\w-]|\.\d)", lambda m: _groups(m[0])),
     number_rule(LONG_NUMBER, r"(?<![\w.,-])\d{5}-\d{4}(?![\w-])", lambda m: _groups(m[0])),
     number_rule(LONG_NUMBER, r"(?<![\d.,-])\d{3,4}(?:[ -]\d{3,4}){2,}(?![\d.,-]*\d)", lambda m: _groups(m[0])),
-    number_rule(LONG_NUMBER, r"(?<![\d.,-])0\d{2,4}(?: \d{3,7}){1,2}(?![\d.,-]*\d)", lambda m: _groups(m[0])),
+    number_rule(LONG_NUMBER, r"(?<![\d.,-])\(?0\d{1,4}\)?(?: \d{3,7}){1,2}(?![\d.,-]*\d)", lambda m: _groups(m[0])),
     number_rule("", rf"\b({_NAMED}{_LINK}\s*)({_GROUPS}|{_MIXED})", _named, re.IGNORECASE),
     number_rule("", rf"\b({_ENDS}\s+)(\d{{2,6}})(?![\w.,-]*\d)(?![%\w])", _ending, re.IGNORECASE),
     number_rule(LONG_NUMBER, r"(?<=\bnumber )\d{5,}(?![\d.,-]*\d)", lambda m: digits(m[0])),

@@ -48,7 +48,7 @@ _PER: Final = (
 )
 _COUNTRIES: Final = {
     "US": f"{LETTER}u {LETTER}s ", "CA": "canadian ", "C": "canadian ", "AU": "australian ", "A": "australian ",
-    "HK": "hong kong ", "NZ": "new zealand ", "": "",
+    "HK": "hong kong ", "NT": "taiwan ", "S": "singapore ", "NZ": "new zealand ", "": "",
 }  # fmt: skip
 # A quantity between one of these words and a noun is an adjective, and singular: "a $5 bill", "the 100m record".
 _BEFORE_ADJECTIVE: Final = re.compile(
@@ -253,13 +253,18 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("'", r"(?<=\d)'(?=\d{3}\b)", lambda _: ","),
     number_rule("", rf"\b({_CODE_NAMES})\s?({_NUMBER}){_SCALE}(?!\w)", lambda m: _money(m[2], m[3], m[1])),
     number_rule("", rf"(?<![\w.,])({_NUMBER}){_SCALE}\s?({_CODE_NAMES})\b", lambda m: _money(m[1], m[2], m[3])),
-    number_rule("$£€¥₹", rf"(?:\b(US|CA|AU|HK|NZ|A|C))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}", _signed),
+    number_rule("$£€¥₹", rf"(?:\b(US|CA|AU|HK|NZ|NT|A|C|S))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}", _signed),
     number_rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
     number_rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
     number_rule("-", r"(?<![\d.])(\d+(?:\.\d+){2,})-(?=\d)", lambda m: f"{m[1]} dash"),
     number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
     number_rule(
         "eE", rf"{START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){END}(?:\s?({_UNIT})(?:/({_UNIT}))?(?!\w))?", _scientific
+    ),
+    number_rule(
+        "/",
+        r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
+        lambda m: f"{cardinal(m[1])} and {fraction(m[2], m[3])}",
     ),
     number_rule("%", rf"({_NUMBER})\s?%", lambda m: f"{number(m[1])} percent"),
     number_rule(
@@ -275,11 +280,6 @@ RULES: Final[tuple[Rule, ...]] = (
     ),
     number_rule("FC", r"\b((?i:at|to|about|around)) (\d{2,3}) ?([FC])\b", lambda m: f"{m[1]} {m[2]}°{m[3]}"),
     number_rule("°", rf"({_NUMBER})\s?°\s?([CFKNSEW]\b)?", _degrees),
-    number_rule(
-        "/",
-        r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])",
-        lambda m: f"{cardinal(m[1])} and {fraction(m[2], m[3])}",
-    ),
     number_rule("/", rf"(?<![\d/.,])({_COUNT})/({_COUNT})(?![\d/]|,\d)", _slashed),
     number_rule("/", rf"(?<=\d)\s?/\s?(?={_NUMBER})", lambda m: "over"),
     number_rule(

@@ -328,7 +328,7 @@ LANGUAGE: Final = Language.of_table(
         number_rule("m", r"(?<![\w.,])(\d)m(\d\d)\b", lambda m: f"{m[1]} m {_NUMERALS.whole(m[2])}"),
         number_rule(
             "",
-            r"\b(?:[Nn]o|numéro) (\d+)(?:-(\d+))?",
+            r"\b(?:[Nn]o|numéro) +(\d+)(?:-(\d+))?",
             lambda m: " ".join(["numéro", _NUMERALS.whole(m[1]), *(["tiret", _NUMERALS.whole(m[2])] if m[2] else [])]),
         ),
     ),
