@@ -320,8 +320,9 @@ class BatchWork:
         ended: dict[str, Any] = {"status": status, f"{status}_at": now, "cancelling_at": None}
         if status == "cancelled":
             ended["cancelling_at"] = await self._store.cancelling(name)
-        for result in RESULTS:
-            if not await self._store.line_numbers(name, result):
+        ended["counts"] = [len(await self._store.line_numbers(name, result)) for result in RESULTS]
+        for result, count in zip(RESULTS, ended["counts"], strict=True):
+            if not count:
                 continue
             file = ended[f"{result}_file_id"] = batch[f"{result}_id"]
             await self._store.put("file", {

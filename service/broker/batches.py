@@ -210,9 +210,9 @@ class BatchStore:
     # The files of books
 
     async def put_content(self, name: str, offset: int, piece: bytes) -> None:
-        """Write a piece of a file of any size."""
-        content = key("content_of", name)
-        await self._run(["SETRANGE", content, offset, piece], ["EXPIRE", content, LIFE_SECONDS])
+        """Write a piece of a file of any size; raises Unwritable if too few replicas have it."""
+        at = key("content_of", name)
+        await self._connection.replicated(at, ["SETRANGE", at, offset, piece], ["EXPIRE", at, LIFE_SECONDS])
 
     def content(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
@@ -271,8 +271,9 @@ class BatchStore:
         return key(f"batch_{result}", batch)
 
     async def put_line(self, batch: str, result: Result, number: int, line: bytes) -> None:
+        """Store a result, after which its job may be deleted; raises Unwritable if too few replicas have it."""
         name = self._lines(batch, result)
-        await self._run(["HSET", name, number, line], ["EXPIRE", name, LIFE_SECONDS])
+        await self._connection.replicated(name, ["HSET", name, number, line], ["EXPIRE", name, LIFE_SECONDS])
 
     async def line_numbers(self, batch: str, result: Result) -> list[int]:
         """The lines with such a result, in their order."""

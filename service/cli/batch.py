@@ -16,12 +16,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final
 
 import click
-import fsspec
 
 from ancestral.batch import KEY, Mapper, Row, schema
 from ancestral.catalog.catalog import DEFAULT_MODEL, CatalogConfig
@@ -33,6 +33,11 @@ from ancestral.requests import Speak
 # A batch: its rows, its parts, each a file under a temporary name until it is whole, and the processes for them.
 
 _TEXTS = ("key", "text", "voice", "input_format", "language", "prompt", "style", "background", "recording", "image")
+
+
+def _fsspec() -> Any:
+    """An extra, without which all other commands work."""
+    return import_module("fsspec")
 
 
 class BatchError(Exception):
@@ -66,7 +71,7 @@ class Source:
 
     def sha256(self) -> str:
         """Hash of the file."""
-        with fsspec.open(self.address, "rb") as file:
+        with _fsspec().open(self.address, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def check(self, check: Callable[[Collection[str]], None]) -> list[str]:
@@ -91,7 +96,7 @@ class Source:
     @cached_property
     def _data(self) -> str:
         try:
-            with fsspec.open(self.address, "rb") as file:
+            with _fsspec().open(self.address, "rb") as file:
                 return str(file.read(), "utf-8-sig")
         except UnicodeDecodeError as error:
             raise BatchError(f"{self.address}: not UTF-8 at byte {error.start}") from error
@@ -132,7 +137,7 @@ class Source:
         from pyarrow import ArrowInvalid, parquet
 
         try:
-            return parquet.ParquetFile(fsspec.open(self.address, "rb").open())
+            return parquet.ParquetFile(_fsspec().open(self.address, "rb").open())
         except ArrowInvalid as error:
             raise BatchError(f"{self.address}: {error}") from error
 
@@ -248,7 +253,7 @@ class Output:
     """
 
     def __init__(self, batch: Batch) -> None:
-        self._fs, self._root = fsspec.url_to_fs(batch.output)
+        self._fs, self._root = _fsspec().url_to_fs(batch.output)
         self._suffix = FORMATS[batch.form]
         self._batch = batch
 
@@ -531,7 +536,7 @@ def command(
     goes on where it was, and ends with the same bytes.
     """
     try:
-        pass
+        list(map(import_module, ("fsspec", "pyarrow")))
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is not installed: .venv/bin/pip install -e '.[batch]'") from error
     from ancestral.service.cli.local.model import FAILURES
@@ -542,12 +547,10 @@ def command(
         config = settings.catalog_config
         if lexicon is not None:
             config = replace(config, pronunciations=lexicon)
-        batch, parts = begin(
-            Batch(
-                source=rows, output=output, form=form, model=model, config=config, engine=settings.engine,
-                seed=seed, score=score, keep=keep,
-            )
-        )  # fmt: skip
+        batch, parts = begin(Batch(
+            source=rows, output=output, form=form, model=model, config=config, engine=settings.engine, seed=seed,
+            score=score, keep=keep,
+        ))  # fmt: skip
         run = run_on_ray(batch, parts) if engine else run_here(batch, parts, settings.threads)
         finished = batch.count - sum(map(batch.rows_of, parts))
         errors = _follow(run, finished, batch.count)

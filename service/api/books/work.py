@@ -143,7 +143,9 @@ class BookWork:
             return _failed("Internal server error.", "internal_error")
 
     async def end(self, book: dict[str, Any], status: str, found: Mapping[str, Any]) -> None:
-        """Store the end of the book."""
+        """Store the end of the book, if it was not deleted meanwhile."""
+        if await self._store.cancelling(book["id"]) is not None:
+            return
         now = int(time.time())
         if status == "expired":
             found = _failed("The book had not been read within a day.", "book_expired")
@@ -166,16 +168,10 @@ class BookWork:
 
     async def _part(self, book: Mapping[str, Any], plan: Plan, jobs: dict[int, Job], number: int, part: Part) -> None:
         request = SpeechRequest(
-            model=plan.model.entry.id,
-            voice=plan.voice.id,
-            voices=book["wanted"]["voices"],
-            input=part.text,
-            language=part.language,
-            pronunciations=dict(part.pronunciations),
-            seed=part.seed,
-            speed=book["wanted"]["speed"],
-            response_format="flac",
-        )
+            model=plan.model.entry.id, voice=plan.voice.id, voices=book["wanted"]["voices"], input=part.text,
+            language=part.language, pronunciations=dict(part.pronunciations), seed=part.seed,
+            speed=book["wanted"]["speed"], response_format="flac",
+        )  # fmt: skip
         spec = await speech_job_in_thread(self._state, request)
         while True:
             job = await submit_part(self._state, book, number, spec, jobs)
@@ -269,6 +265,7 @@ async def delete_book(state: AppState, book: Mapping[str, Any]) -> None:
 
 
 async def _forget(store: BatchStore, book: Mapping[str, Any]) -> None:
-    await store.delete("book", book)
+    """The book itself last: whoever is killed before is followed by another process, or asked again."""
     await store.delete_lines(book["id"], "output")
     await store.delete_content(book["id"])
+    await store.delete("book", book)

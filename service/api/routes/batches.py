@@ -293,7 +293,8 @@ async def cancel_batch(batch: OwnBatch, service: Service) -> BatchObject:
 
 async def _describe(service: AppState, batch: dict[str, Any]) -> BatchObject:
     store, name = service.broker.batches, batch["id"]
-    completed, failed = [len(await store.line_numbers(name, result)) for result in RESULTS]
+    counts = batch.get("counts")  # of one that has ended, whose results may have been deleted
+    completed, failed = counts or [len(await store.line_numbers(name, result)) for result in RESULTS]
     fields: dict[str, Any] = {field: batch[field] for field in BatchObject.model_fields.keys() & batch.keys()}
     if batch["status"] == "in_progress" and (since := await store.cancelling(name)) is not None:
         fields |= {"status": "cancelling", "cancelling_at": since}

@@ -215,6 +215,8 @@ def test_a_batch_is_cancelled_with_its_jobs(client: openai.OpenAI, server: Serve
     assert (found.status, found.request_counts.completed < 13) == ("cancelled", True)
     assert found.cancelled_at >= found.cancelling_at
     assert "short" in results(client, found.output_file_id)
+    assert client.files.delete(found.output_file_id).deleted
+    assert client.batches.retrieve(batch).request_counts == found.request_counts
     jobs = httpx.get(f"{server.url}/v1/jobs?limit=20").json()["data"]
     assert not [job for job in jobs if job["status"] in ("queued", "in_progress")]
     with pytest.raises(openai.ConflictError):

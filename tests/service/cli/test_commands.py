@@ -192,6 +192,17 @@ def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> Non
     assert b"tiny: the onnx-cpu engine needs onnxruntime, which is not installed: pip install '.[cpu]'" in done.stderr
 
 
+def test_commands_do_without_the_extra_of_another(process: Run, tmp_path: Path) -> None:
+    (tmp_path / "fsspec.py").write_text("raise ModuleNotFoundError('it is not there', name='fsspec')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    assert b"Speak, draw or score every row" in process("--help", PYTHONPATH=path).stdout
+    done = process("batch", "rows.jsonl", "-o", "out", PYTHONPATH=path)
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"Error: fsspec is not installed: .venv/bin/pip install -e '.[batch]'\n",
+    )
+
+
 # Detection
 
 
