@@ -159,7 +159,7 @@ class Worker:
         self._settings = settings
         self._loaded_models = loaded_models
         self._broker = broker
-        self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BATCH: settings.batch_slots}
+        self._slots = {Priority.INTERACTIVE: settings.interactive_slots, Priority.BACKGROUND: settings.batch_slots}
         self._free = {priority: asyncio.Semaphore(slots) for priority, slots in self._slots.items()}
         self._ready = False
         self._probes: dict[str, str] = {}

@@ -20,12 +20,12 @@ from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, PayloadTooLarge, ServiceError, envelope, status_of
-from ancestral.service.images.stream import ImageReader, images_object, signed_files
+from ancestral.service.images.answers import ImageReader, images_object, signed_files
+from ancestral.service.jobs.job_reader import check_end, job_end
 from ancestral.service.jobs.planning import image_job, speech_job_in_thread
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.schemas import Identified, ListPage
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import check_end, job_end
 
 FILE_ID = requests.pattern(r"^file-[0-9a-f]{24}$", "the id of a file: file- and 24 hexadecimal digits")
 BATCH_ID = requests.pattern(r"^batch_[0-9a-f]{24}$", "the id of a batch: batch_ and 24 hexadecimal digits")

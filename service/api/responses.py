@@ -27,12 +27,12 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Priority, QueuePosition
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, envelope
 from ancestral.service.jobs.artifacts import figures_of
+from ancestral.service.jobs.job_reader import JobReader, check_end, event, job_end
 from ancestral.service.jobs.plans import JobSpec, Sampled
 from ancestral.service.jobs.schemas import JobObject
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import JobReader, check_end, event, job_end
+from ancestral.service.speech.audio_reader import AudioReader, as_events, encoded, timed, usage_of
 from ancestral.service.speech.schemas import SpeechObject
-from ancestral.service.speech.stream import AudioReader, as_events, encoded, timed, usage_of
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.service.telemetry.metrics import Playback, Transport, track_playback
 from ancestral.speech.utterance import RecordingScore, SoundPlan, Utterance
@@ -328,7 +328,7 @@ async def stream_audio(
         ServiceError: as :func:`ancestral.service.jobs.admission.submit_job` does.
     """
     job = await context.submit(job_spec)
-    if job.priority is Priority.BATCH:
+    if job.priority is Priority.BACKGROUND:
         return await accepted(context.service, job)
     timestamps = request.timestamps if isinstance(request, SpeechRequest) else []
     transport = {"audio": Transport.HTTP, "sse": Transport.SSE}.get(request.stream_format)
@@ -413,7 +413,7 @@ async def figures(context: RequestContext, job_spec: JobSpec[Plan, Model]) -> Re
         ServiceError: it was not accepted, or failed.
     """
     job = await context.submit(job_spec)
-    if job.priority is Priority.BATCH:
+    if job.priority is Priority.BACKGROUND:
         return await accepted(context.service, job)
     ended = await completed(context, job)
     found = figures_of(ended, job_spec.plan_of(ended))

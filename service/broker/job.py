@@ -50,10 +50,13 @@ class Status(StrEnum):
 
 
 class Priority(StrEnum):
-    """The two queues. Interactive: the client is listening; batch: the result is fetched later."""
+    """The two queues."""
 
     INTERACTIVE = "interactive"
-    BATCH = "batch"
+    """The client is listening."""
+    BACKGROUND = "batch"
+    """The result is fetched later: of requests with `Prefer: respond-async` and of long ones, whose answer is 202, and
+    of the parts of batches and books. Settings and metrics call it `batch`."""
 
 
 @dataclass(frozen=True)

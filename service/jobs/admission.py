@@ -56,7 +56,7 @@ async def submit_job(
     retention = settings.job_seconds if later or job_spec.kept else settings.stream_seconds
     retention = max(retention, kept_seconds)
     excerpt = job_spec.plan.excerpt
-    priority, model = Priority.BATCH if later else Priority.INTERACTIVE, job_spec.model
+    priority, model = Priority.BACKGROUND if later else Priority.INTERACTIVE, job_spec.model
     job = Job(
         id=await state.broker.queues.place(priority, caller.name, key, {model.entry.id: model.sha256}),
         kind=job_spec.plan.kind,

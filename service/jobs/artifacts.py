@@ -50,8 +50,8 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Ended, Job, JobExpired, Piece, Status
 from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
+from ancestral.service.jobs.job_reader import drop_published, failure_error
 from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
-from ancestral.service.jobs.stream import drop_published, failure_error
 from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
 from ancestral.speech.voice import SoundEncoder, recipe_of, tags_of

@@ -16,8 +16,8 @@ from pydantic.json_schema import JsonSchemaMode
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from ancestral.service.images import answers as images
 from ancestral.service.images import schemas as image_events
-from ancestral.service.images import stream as images
 from ancestral.service.images.schemas import IMAGE_MESSAGES
 from ancestral.service.speech import schemas as events
 from ancestral.service.speech.elevenlabs import schemas as elevenlabs

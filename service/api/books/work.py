@@ -32,9 +32,9 @@ from ancestral.service.books.reading import Plan, plan_book
 from ancestral.service.broker.batches import PIECE_BYTES, BatchStore
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import LIFE_SECONDS, Job
+from ancestral.service.jobs.job_reader import check_end, job_end
 from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import check_end, job_end
 from ancestral.service.speech.timestamps import CaptionFormat, Timeline
 
 

@@ -58,8 +58,8 @@ from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import LIFE_SECONDS, JobExpired
 from ancestral.service.errors import Conflict, Overloaded, ResponseAborted, Unauthorized, content_expired, envelope
 from ancestral.service.jobs.artifacts import ZIP
+from ancestral.service.jobs.job_reader import event
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import event
 from ancestral.service.speech.timestamps import MEDIA_TYPES
 from ancestral.speech.utterance import read_pronunciations
 

@@ -29,6 +29,7 @@ from ancestral.service.api.responses import (
 from ancestral.service.broker.job import Job, Priority
 from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import JobSpec
+from ancestral.service.speech.audio_reader import timed
 from ancestral.service.speech.elevenlabs.dictionaries import words_of
 from ancestral.service.speech.elevenlabs.requests import (
     VoiceSegments,
@@ -52,7 +53,6 @@ from ancestral.service.speech.elevenlabs.schemas import (
     VoicesQuery,
 )
 from ancestral.service.speech.schemas import voices_of
-from ancestral.service.speech.stream import timed
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws import FRAME_BYTES
 from ancestral.speech.utterance import Utterance
@@ -218,7 +218,7 @@ def _matches(voice: ElevenLabsVoice, query: VoicesQuery) -> bool:
 
 async def _timed(asked: _Asked, answer: Callable[[_Asked, Job], Awaitable[Response]]) -> Response:
     job = await asked.context.submit(asked.job_spec)
-    if job.priority is Priority.BATCH:
+    if job.priority is Priority.BACKGROUND:
         return await accepted(asked.context.service, job)
     return await answer(asked, job)
 

@@ -62,6 +62,7 @@ from ancestral.service.api.responses import (
 from ancestral.service.broker.clients import IDEMPOTENCY_SECONDS
 from ancestral.service.broker.job import Priority, Status
 from ancestral.service.errors import Conflict
+from ancestral.service.images.answers import ImageReader, as_events, finished_file, images_object, signed_files
 from ancestral.service.images.schemas import (
     AvatarQuery,
     ClassesQuery,
@@ -75,7 +76,6 @@ from ancestral.service.images.schemas import (
     ImagePartial,
     ImagesObject,
 )
-from ancestral.service.images.stream import ImageReader, as_events, finished_file, images_object, signed_files
 from ancestral.service.jobs.planning import encoding_job, image_job, picture_job
 from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.schemas import JOB_EXAMPLE, JOB_ID
@@ -166,7 +166,7 @@ async def draw_pictures(context: RequestContext, request: PictureRequest) -> Res
     service = context.service
     job_spec = await asyncio.to_thread(image_job, service.catalog, service.settings, request)
     job = await context.submit(job_spec)
-    if job.priority is Priority.BATCH:
+    if job.priority is Priority.BACKGROUND:
         return await accepted(service, job)
     reader = ImageReader(service.broker, job, job_spec.plan_of(job), job_spec.model)
     if isinstance(request, Growing) and request.stream:

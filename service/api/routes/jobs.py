@@ -32,9 +32,9 @@ from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, en
 from ancestral.service.jobs import plans, schemas
 from ancestral.service.jobs.admission import wants_job
 from ancestral.service.jobs.artifacts import ZIP
+from ancestral.service.jobs.job_reader import check_end, event
 from ancestral.service.jobs.planning import detection_job, job_of
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import check_end, event
 from ancestral.service.speech.schemas import SpeechTimes
 from ancestral.service.speech.timestamps import MEDIA_TYPES, CaptionFormat, Timeline, captions, times_of
 from ancestral.speech.utterance import Utterance

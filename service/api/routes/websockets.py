@@ -16,8 +16,8 @@ from ancestral.service.api.deps import Service
 from ancestral.service.api.http.auth import Keys, caller_of
 from ancestral.service.api.http.errors import respond
 from ancestral.service.errors import Unauthorized
-from ancestral.service.images import stream as images
-from ancestral.service.images.stream import ImageConnection
+from ancestral.service.images import answers as images
+from ancestral.service.images.answers import ImageConnection
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.websockets import (
     CONTEXTS,
@@ -50,7 +50,7 @@ async def stream_speech(websocket: WebSocket, service: Service) -> None:
 
 @router.websocket(images.PATH)
 async def stream_images(websocket: WebSocket, service: Service) -> None:
-    """Send pictures while they are sampled; :mod:`ancestral.service.images.stream` has the messages."""
+    """Send pictures while they are sampled; :mod:`ancestral.service.images.answers` has the messages."""
     try:
         credentials = await _credentials(websocket)
         parse_query(NoQuery, websocket.query_params)

@@ -26,8 +26,8 @@ from ancestral.service.jobs.admission import resume, submit_job
 from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.state import AppState, Caller
+from ancestral.service.speech.audio_reader import AudioReader, encoded
 from ancestral.service.speech.session.state import SessionState, Turn
-from ancestral.service.speech.stream import AudioReader, encoded
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline
 from ancestral.service.telemetry.metrics import Playback, Transport, track_playback
 from ancestral.service.ws import FRAME_BYTES, CloseConnection, IdleTimeout

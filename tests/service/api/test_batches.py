@@ -303,7 +303,7 @@ def test_every_job_of_cancelled_work_is_known() -> None:
         jobs: dict[int, Job] = {}
 
         async def attempt(number: int, _part: None) -> None:
-            job = Job("speech", Priority.BATCH, "tiny", "aa", owner, "{}")
+            job = Job("speech", Priority.BACKGROUND, "tiny", "aa", owner, "{}")
             await submitted(jobs, number, broker.submit(job, queue=1000, bound=(str(number), "same")))
             await asyncio.Event().wait()
 

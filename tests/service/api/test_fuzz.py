@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.routes.websockets import router
-from ancestral.service.images import stream as images
+from ancestral.service.images import answers as images
 from ancestral.service.images.schemas import ImageCancelled
 from ancestral.service.speech.elevenlabs.websockets import CONTEXTS, STREAM_INPUT
 from ancestral.service.speech.session import native

@@ -224,7 +224,7 @@ def test_pictures(server: Server) -> None:
 # `Content-Disposition`: files are named by model, voice or class, and seed.
 
 
-JOB = Job("kind", Priority.BATCH, "a.model-en", "aa", "me", "{}", 0.0)
+JOB = Job("kind", Priority.BACKGROUND, "a.model-en", "aa", "me", "{}", 0.0)
 DRAWN = {
     "guidance": 1.0, "style": None, "size": "8x6", "scale": 1, "fit": None, "response_format": "url",
     "output_format": "png", "background": "opaque", "token": "t", "temperature": 1.0,

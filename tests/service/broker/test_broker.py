@@ -323,7 +323,7 @@ async def test_calls_of_one_turn_go_to_redis_together_and_each_gets_its_own_repl
 
 async def test_what_clients_want_reaches_the_worker(broker: Broker) -> None:
     made, _ = await broker.leased()
-    other, _ = await broker.leased(job(priority=Priority.BATCH))
+    other, _ = await broker.leased(job(priority=Priority.BACKGROUND))
     (idle,) = await broker.submitted(1)
     wanted = [Message("read", made.id, 4000), Message("read", made.id, 5000)]
     wanted += [Message("suspend", other.id), Message("cancel", made.id)]

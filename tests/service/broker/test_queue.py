@@ -38,8 +38,8 @@ async def test_a_queue_is_full_at_its_slots_and_its_length(broker: Broker) -> No
         await broker.clients.submit(refused, queue=1)
     assert int(full.value.headers["retry-after"]) >= 1
     assert await broker.clients.job(refused.id) is None
-    await broker.clients.submit(job(priority=Priority.BATCH), queue=0)  # the other priority has slots of its own
-    await fails(Overloaded, broker.clients.submit(job(priority=Priority.BATCH), queue=0), "queue is full")
+    await broker.clients.submit(job(priority=Priority.BACKGROUND), queue=0)  # the other priority has slots of its own
+    await fails(Overloaded, broker.clients.submit(job(priority=Priority.BACKGROUND), queue=0), "queue is full")
 
 
 async def test_a_queue_without_workers_is_not_called_full(broker: Broker) -> None:
@@ -94,7 +94,7 @@ async def test_unfinished_jobs_are_counted_for_all_owners_and_for_the_one_with_m
 
 
 async def test_jobs_are_claimed_in_the_order_of_their_arrival(broker: Broker) -> None:
-    jobs, later = await broker.submitted(3), await broker.submitted(1, priority=Priority.BATCH)
+    jobs, later = await broker.submitted(3), await broker.submitted(1, priority=Priority.BACKGROUND)
     for number, made in enumerate(jobs, 1):
         claim = await broker.claimed()
         assert (claim.job.id, claim.attempt, claim.job) == (made.id, 1, await broker.stored(made))

@@ -113,7 +113,7 @@ def test_what_is_no_payload_is_refused() -> None:
         with pytest.raises(PayloadError):
             load(Utterance, text)
     with pytest.raises(PayloadError):  # a later version may have kinds of jobs that this one does not know
-        plan_of(Job("dance", Priority.BATCH, "tiny", "aa", "me", "{}", 0.0), Plan)
+        plan_of(Job("dance", Priority.BACKGROUND, "tiny", "aa", "me", "{}", 0.0), Plan)
 
 
 # Kinds

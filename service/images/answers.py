@@ -1,4 +1,4 @@
-"""What a client gets of a job of pictures: JSON, server-sent events, URLs; likelihoods."""
+"""What a client gets of a job of pictures: JSON, server-sent events, URLs, and rows over a websocket."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from ancestral.service.images.schemas import (
     TokenDetails,
 )
 from ancestral.service.jobs.admission import submit_job
+from ancestral.service.jobs.job_reader import JobReader, event, job_end
 from ancestral.service.jobs.planning import image_job
 from ancestral.service.jobs.plans import PayloadError, plan_of
 from ancestral.service.jobs.state import AppState
-from ancestral.service.jobs.stream import JobReader, event, job_end
 from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws import (
     FRAME_BYTES,

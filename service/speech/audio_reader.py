@@ -17,7 +17,7 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import redis_unavailable
-from ancestral.service.jobs.stream import JobReader, check_end, event
+from ancestral.service.jobs.job_reader import JobReader, check_end, event
 from ancestral.service.speech import schemas
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.speech.sampler import AudioDecoder
