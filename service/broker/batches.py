@@ -36,7 +36,7 @@ class ArtifactStore:
         """
         keys = Keys(job_id)
         fields, exists = await self._connection.commands(
-            keys["job"], ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
+            ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
         )
         status, info = fields
         if status is None:
@@ -67,7 +67,7 @@ class Draft:
 
     async def claim(self) -> bool:
         """Claim the job's file. False if another process is writing it."""
-        (claimed,) = await self._run(["SET", self._keys["drafting"], 1, "NX", "EX", _CLAIM_SECONDS])
+        claimed = await self._connection.command("SET", self._keys["drafting"], 1, "NX", "EX", _CLAIM_SECONDS)
         return bool(claimed)
 
     async def append(self, data: bytes) -> int:
@@ -76,7 +76,7 @@ class Draft:
         Raises:
             DraftLost: it has expired, or Redis was cut off and has appended the bytes twice.
         """
-        size, *_ = await self._run(
+        size, *_ = await self._connection.commands(
             ["APPEND", self._draft, data],
             ["EXPIRE", self._draft, _DRAFT_SECONDS],
             ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS],
@@ -88,7 +88,7 @@ class Draft:
 
     async def restart(self) -> None:
         """Empty the draft, and renew the claim."""
-        await self._run(["DEL", self._draft], ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS])
+        await self._connection.commands(["DEL", self._draft], ["EXPIRE", self._keys["drafting"], _CLAIM_SECONDS])
         self._size, self._rewritten = 0, []
 
     async def overwrite(self, parts: Iterable[tuple[int, bytes]]) -> None:
@@ -96,7 +96,7 @@ class Draft:
         rewritten = [*parts]
         self._rewritten += [(offset, part.hex()) for offset, part in rewritten]
         writes = [["SETRANGE", self._draft, offset, part] for offset, part in rewritten]
-        await self._run(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
+        await self._connection.commands(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Read the draft; arguments as of :meth:`ArtifactStore.read`."""
@@ -110,16 +110,13 @@ class Draft:
 
     async def discard(self) -> None:
         """Delete the draft, if it was not kept, and release the claim."""
-        await self._run(["DEL", self._keys["drafting"]], ["DEL", self._draft])
-
-    async def _run(self, *commands: list[Any]) -> list[Any]:
-        return await self._connection.commands(self._draft, *commands)
+        await self._connection.commands(["DEL", self._keys["drafting"]], ["DEL", self._draft])
 
 
 async def read_pieces(connection: Connection, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
     """Bytes ``start`` to ``stop`` of a key; raises JobExpired if they have expired."""
     while start < stop:
-        (piece,) = await connection.commands(name, ["GETRANGE", name, start, min(start + PIECE_BYTES, stop) - 1])
+        piece = await connection.command("GETRANGE", name, start, min(start + PIECE_BYTES, stop) - 1)
         if not piece:
             raise JobExpired(name)
         start += len(piece)
@@ -158,10 +155,10 @@ class BatchStore:
         fields: list[Any] = ["json", json.dumps(document)] + ([] if data is None else ["data", data])
         # By more than the whole seconds of created_at; NX, because what changes is stored again.
         listed = ["ZADD", index, "NX", time.time(), document["id"]], ["EXPIRE", index, life]
-        is_new = self._connection.replicas and not (await self._run(["EXISTS", name]))[0]
+        is_new = self._connection.replicas and not await self._connection.command("EXISTS", name)
         try:
-            await self._connection.replicated(name, ["HSET", name, *fields], ["EXPIRE", name, life])
-            await self._connection.replicated(index, *listed)
+            await self._connection.replicated(["HSET", name, *fields], ["EXPIRE", name, life])
+            await self._connection.replicated(*listed)
         except Unwritable:
             if is_new:
                 with suppress(*UNAVAILABLE):
@@ -171,7 +168,7 @@ class BatchStore:
     async def keep(self, kind: Kind, document: Mapping[str, Any]) -> None:
         """Let the life of a document that is used begin anew."""
         for place in self._places(kind, document):
-            await self._run(["EXPIRE", place, _LIVES.get(kind, LIFE_SECONDS)])
+            await self._connection.command("EXPIRE", place, _LIVES.get(kind, LIFE_SECONDS))
 
     @staticmethod
     def _places(kind: Kind, document: Mapping[str, Any]) -> tuple[str, str]:
@@ -180,32 +177,32 @@ class BatchStore:
 
     async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         """A file or a batch; None if there is none of this id."""
-        (found,) = await self._run(["HGET", key(kind, name), "json"])
+        found = await self._connection.command("HGET", key(kind, name), "json")
         return None if found is None else dict(json.loads(found))
 
     async def owned(self, kind: Kind, owner: str) -> list[dict[str, Any]]:
         """All files or batches of an owner, newest first."""
         index = key(f"{kind}s", owner)
-        (names,) = await self._run(["ZREVRANGE", index, 0, -1])
+        names = await self._connection.command("ZREVRANGE", index, 0, -1)
         found = [(name, await self.get(kind, name.decode())) for name in names]
         if expired := [name for name, document in found if document is None]:
-            await self._run(["ZREM", index, *expired])
+            await self._connection.command("ZREM", index, *expired)
         return [document for _, document in found if document is not None]
 
     async def delete(self, kind: Kind, document: Mapping[str, Any]) -> None:
         """Delete a file, batch or book, but not its results."""
         name, index = self._places(kind, document)
-        await self._run(["DEL", name])
-        await self._run(["ZREM", index, document["id"]])
+        await self._connection.command("DEL", name)
+        await self._connection.command("ZREM", index, document["id"])
 
     async def data(self, kind: Kind, name: str) -> bytes:
         """The bytes that were stored with a file or a batch; none if they are gone."""
-        (found,) = await self._run(["HGET", key(kind, name), "data"])
+        found = await self._connection.command("HGET", key(kind, name), "data")
         return bytes(found or b"")
 
     async def forget_data(self, kind: Kind, name: str) -> None:
         """Delete the bytes that were stored with a file, batch or book."""
-        await self._run(["HDEL", key(kind, name), "data"])
+        await self._connection.command("HDEL", key(kind, name), "data")
 
     # The files of books
 
@@ -219,49 +216,49 @@ class BatchStore:
         return read_pieces(self._connection, key("content_of", name), start, stop)
 
     async def delete_content(self, name: str) -> None:
-        await self._run(["DEL", key("content_of", name)])
+        await self._connection.command("DEL", key("content_of", name))
 
     # Batches that are not finished
 
     async def activate(self, batch: str) -> None:
         """Have a batch driven; raises Unwritable if too few replicas know of it."""
-        await self._connection.replicated(_ACTIVE, ["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
+        await self._connection.replicated(["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
 
     async def stay_active(self, batch: str) -> None:
         """Have an unfinished batch driven whose place was lost in a failover."""
-        (known,) = await self._run(["SISMEMBER", _ACTIVE, batch])
+        known = await self._connection.command("SISMEMBER", _ACTIVE, batch)
         if not known:
             await self.activate(batch)
 
     async def retire(self, batch: str) -> None:
         """Have a batch driven no more."""
-        await self._run(["SREM", _ACTIVE, batch])
-        await self._run(["DEL", key("batch_lease", batch)])
+        await self._connection.command("SREM", _ACTIVE, batch)
+        await self._connection.command("DEL", key("batch_lease", batch))
 
     async def active(self) -> list[str]:
         """The batches that have not ended."""
-        (names,) = await self._run(["SMEMBERS", _ACTIVE])
+        names = await self._connection.command("SMEMBERS", _ACTIVE)
         return [name.decode() for name in names]
 
     async def claim(self, batch: str, holder: str) -> bool:
         """Take the lease of a batch; whether nobody else has it."""
-        (taken,) = await self._run(["SET", key("batch_lease", batch), holder, "NX", "EX", LEASE_SECONDS])
+        taken = await self._connection.command("SET", key("batch_lease", batch), holder, "NX", "EX", LEASE_SECONDS)
         return bool(taken)
 
     async def renew(self, batch: str, holder: str) -> bool:
         """Renew the lease; whether it is still the holder's."""
         name = key("batch_lease", batch)
-        found, _ = await self._run(["GET", name], ["EXPIRE", name, LEASE_SECONDS])
+        found, _ = await self._connection.commands(["GET", name], ["EXPIRE", name, LEASE_SECONDS])
         return bool(found == holder.encode())
 
     async def cancel(self, batch: str, now: int) -> None:
         """Ask whoever drives a batch to end it."""
         name = key("batch_cancelling", batch)
-        await self._run(["SET", name, now, "NX", "EX", LIFE_SECONDS])
+        await self._connection.command("SET", name, now, "NX", "EX", LIFE_SECONDS)
 
     async def cancelling(self, batch: str) -> int | None:
         """When a batch was asked to end."""
-        (found,) = await self._run(["GET", key("batch_cancelling", batch)])
+        found = await self._connection.command("GET", key("batch_cancelling", batch))
         return None if found is None else int(found)
 
     # The results of lines
@@ -277,7 +274,7 @@ class BatchStore:
 
     async def line_numbers(self, batch: str, result: Result) -> list[int]:
         """The lines with such a result, in their order."""
-        (names,) = await self._run(["HKEYS", self._lines(batch, result)])
+        names = await self._connection.command("HKEYS", self._lines(batch, result))
         return sorted(map(int, names))
 
     async def finished_lines(self, batch: str) -> set[int]:
@@ -286,26 +283,24 @@ class BatchStore:
     async def size(self, batch: str, result: Result) -> int:
         """Bytes of all results together, as :meth:`lines` gives them."""
         numbers, name = await self.line_numbers(batch, result), self._lines(batch, result)
-        sizes = await self._run(*(["HSTRLEN", name, number] for number in numbers)) if numbers else []
+        sizes = await self._connection.commands(*(["HSTRLEN", name, number] for number in numbers)) if numbers else []
         return int(sum(sizes)) + len(sizes)
 
     async def lines(self, batch: str, result: Result) -> AsyncIterator[bytes]:
         """The results, in the order of the lines."""
         numbers = await self.line_numbers(batch, result)
         for first in range(0, len(numbers), _LINES_AT_ONCE):
-            (found,) = await self._run(["HMGET", self._lines(batch, result), *numbers[first : first + _LINES_AT_ONCE]])
+            found = await self._connection.command(
+                "HMGET", self._lines(batch, result), *numbers[first : first + _LINES_AT_ONCE]
+            )
             for line in found:
                 if line is not None:
                     yield line + b"\n"
 
     async def line(self, batch: str, result: Result, number: int) -> bytes | None:
         """The result of a line, if it has one."""
-        (found,) = await self._run(["HGET", self._lines(batch, result), number])
+        found = await self._connection.command("HGET", self._lines(batch, result), number)
         return None if found is None else bytes(found)
 
     async def delete_lines(self, batch: str, result: Result) -> None:
-        await self._run(["DEL", self._lines(batch, result)])
-
-    async def _run(self, *commands: list[Any]) -> list[Any]:
-        """The replies to commands on one key, of which Redis does all or none."""
-        return await self._connection.commands(commands[0][1], *commands)
+        await self._connection.command("DEL", self._lines(batch, result))

@@ -109,12 +109,11 @@ class SeedCounter:
 
     async def reserve(self, count: int) -> int:
         """Take the next ``count`` counters; the first of them."""
-        return int(await self._connection.call(_NAME, lambda redis: redis.incrby(_NAME, count))) - count
+        return int(await self._connection.command("INCRBY", _NAME, count)) - count
 
     async def reserved(self) -> int:
         """How many have been taken by all processes."""
-        found = await self._connection.call(_NAME, lambda redis: redis.get(_NAME))
-        return int(found or 0)
+        return int(await self._connection.command("GET", _NAME) or 0)
 
 
 # Requests of callers in any sixty seconds, counted for all servers of a deployment together.
@@ -162,29 +161,6 @@ _Listed = tuple[float, bytes]
 """When a job was submitted, and its id."""
 
 
-async def list_jobs(connection: Connection, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
-    before: _Listed = (math.inf, b"")
-    if after is not None:
-        index = Keys(after, owner=owner)["jobs"]
-        (score,) = await connection.commands(index, ["ZSCORE", index, after])
-        if score is None:
-            raise JobExpired(after)
-        before = float(score), after.encode()
-    found: list[Job] = []
-    while len(found) <= limit:
-        page = await _ids_before(connection, owner, before, limit + 1)
-        records = await read_jobs(connection, [job_id.decode() for _, job_id in page])
-        found += [job for job in records if job is not None]
-        for (_, job_id), job in zip(page, records, strict=True):
-            if job is None:  # it has expired
-                name = Keys(job_id.decode(), owner=owner)["jobs"]
-                await connection.commands(name, ["ZREM", name, job_id])
-        if len(page) <= limit:
-            break
-        before = page[-1]
-    return found[:limit], len(found) > limit
-
-
 async def _ids_before(connection: Connection, owner: str, before: _Listed, count: int) -> list[_Listed]:
     """Times and ids of an owner's jobs, newest first, over all shards: ``count`` that come after ``before``."""
 
@@ -194,7 +170,7 @@ async def _ids_before(connection: Connection, owner: str, before: _Listed, count
         found: list[_Listed] = []
         while len(found) < count:
             page = ["LIMIT", start, start + count]
-            (reply,) = await connection.commands(name, ["ZREVRANGEBYSCORE", name, newest, "-inf", "WITHSCORES", *page])
+            reply = await connection.command("ZREVRANGEBYSCORE", name, newest, "-inf", "WITHSCORES", *page)
             found += [pair for pair in zip(map(float, reply[1::2]), reply[::2], strict=True) if pair < before]
             start += len(reply) // 2
             if len(reply) // 2 < count:
@@ -286,7 +262,7 @@ class Clients:
             self.queues.submitted(job.priority)
         found = None if answer != b"accepted" else parse_reply(fields)
         if stored and (found is None or found.id != job.id):
-            await self._connection.commands(keys["input"], ["DEL", *stored])
+            await self._connection.command("DEL", *stored)
         if found is None:
             raise await self._refusal(job, answer)
         if not replicated:
@@ -298,7 +274,7 @@ class Clients:
         """Store what there is of a job's files, and return their keys."""
         stored = {name: data for name, data in files.items() if data is not None}
         for name, data in stored.items():
-            await self._connection.commands(name, ["SET", name, data, "EX", LIFE_SECONDS])
+            await self._connection.command("SET", name, data, "EX", LIFE_SECONDS)
         return list(stored)
 
     async def _refusal(self, job: Job, answer: bytes) -> Unprocessable | NotReady | Overloaded:
@@ -329,7 +305,7 @@ class Clients:
     async def bound(self, owner: str, idempotency_key: str) -> Job | None:
         """The job that an owner's idempotency key is bound to, or None."""
         name = _bound(Keys(in_shard=self.queues.bound_shard(owner, idempotency_key)), owner, idempotency_key)
-        (found,) = await self._connection.commands(name, ["GET", name])
+        found = await self._connection.command("GET", name)
         return None if found is None else await self.job(json.loads(found)[0])
 
     async def jobs(self, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
@@ -343,7 +319,26 @@ class Clients:
         Raises:
             JobExpired: there is no job ``after``.
         """
-        return await list_jobs(self._connection, owner, after, limit)
+        before: _Listed = (math.inf, b"")
+        if after is not None:
+            index = Keys(after, owner=owner)["jobs"]
+            score = await self._connection.command("ZSCORE", index, after)
+            if score is None:
+                raise JobExpired(after)
+            before = float(score), after.encode()
+        found: list[Job] = []
+        while len(found) <= limit:
+            page = await _ids_before(self._connection, owner, before, limit + 1)
+            records = await read_jobs(self._connection, [job_id.decode() for _, job_id in page])
+            found += [job for job in records if job is not None]
+            for (_, job_id), job in zip(page, records, strict=True):
+                if job is None:  # it has expired
+                    name = Keys(job_id.decode(), owner=owner)["jobs"]
+                    await self._connection.command("ZREM", name, job_id)
+            if len(page) <= limit:
+                break
+            before = page[-1]
+        return found[:limit], len(found) > limit
 
     async def position(self, job: Job) -> QueuePosition:
         """The position of a job in its queue, and when it is likely to end."""
@@ -357,7 +352,7 @@ class Clients:
         rank = None
         if job.status is Status.QUEUED:
             waiting = Keys.for_job(job)["waiting"]
-            (rank,) = await self._connection.commands(waiting, ["ZRANK", waiting, job.id])
+            rank = await self._connection.command("ZRANK", waiting, job.id)
         if rank is None:
             return QueuePosition()
         shard = shard_of(job.id)
@@ -368,13 +363,13 @@ class Clients:
         """The timings of the job's first sentences, up to a gap: what the worker has stored with its lease."""
         names = [f"timings:{sentence}" for sentence in range(sentences)]
         record = Keys(job.id)["job"]
-        (found,) = await self._connection.commands(record, ["HMGET", record, *names])
+        found = await self._connection.command("HMGET", record, *names)
         return [text.decode() for text in takewhile(lambda text: text is not None, found)]
 
     async def ingredient(self, job_id: str) -> bytes | None:
         """The C2PA manifest of what was uploaded with a job; None if it had none."""
         name = Keys(job_id)["ingredient"]
-        (found,) = await self._connection.commands(name, ["GET", name])
+        found = await self._connection.command("GET", name)
         return None if found is None else bytes(found)
 
     async def cancel(self, job: Job) -> bool:
@@ -386,7 +381,6 @@ class Clients:
         await self.cancel(job)
         keys = Keys.for_job(job)
         await self._connection.commands(
-            keys["job"],
             ["DEL", *keys.data_keys(), keys["content"]],
             # A record without a kind counts as absent. It is kept for a while: a worker may be about to write a field,
             # which would create a record that never expires.
@@ -441,7 +435,7 @@ class Clients:
         most of the time, at a quarter of its cost. False if nobody is told: the worker has gone, or Redis has."""
         channel = key("control", worker, shard=shard_of(job.id))
         try:
-            (heard,) = await self._connection.commands(channel, ["SPUBLISH", channel, f"read {job.id} {position}"])
+            heard = await self._connection.command("SPUBLISH", channel, f"read {job.id} {position}")
             return bool(heard)
         except UNAVAILABLE:
             return False
@@ -483,7 +477,7 @@ class Clients:
         """
         keys = Keys(job_id)
         (status, started, error), exists = await self._connection.commands(
-            keys["job"], ["HMGET", keys["job"], "status", "started_at", "error"], ["EXISTS", keys["stream"]]
+            ["HMGET", keys["job"], "status", "started_at", "error"], ["EXISTS", keys["stream"]]
         )
         ended = status is not None and Status(json.loads(status)).terminal
         if status is None or (ended and started is not None and not exists):

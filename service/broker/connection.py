@@ -43,8 +43,8 @@ class UrlError(ValueError):
     """A setting that names no Redis; the message says why."""
 
 
-class _IdleLimited(ConnectionPool):
-    """A pool that closes a connection on its return when :data:`MAX_IDLE` are idle already.
+class IdleLimitedPool(ConnectionPool):
+    """Connections to a server. The pool closes one on its return when :data:`MAX_IDLE` are idle already.
 
     redis-py's own pool keeps as many as were ever in use at once. Its blocking pool limits those in use instead, which
     would make readers wait for each other: every listener holds a connection while it waits for symbols.
@@ -67,11 +67,7 @@ class _IdleLimited(ConnectionPool):
         await super().release(connection)
 
 
-class IdleLimitedPool(_IdleLimited):
-    """Connections to a server with an address."""
-
-
-class IdleLimitedSentinelPool(_IdleLimited, SentinelConnectionPool):
+class IdleLimitedSentinelPool(IdleLimitedPool, SentinelConnectionPool):
     """Connections to the master that sentinels name."""
 
     async def release(self, connection: AbstractConnection) -> None:
@@ -326,13 +322,12 @@ PATIENCE_SECONDS: Final = 120.0
 _REPLICATION_MS: Final = 1000
 """Time for which a job waits to reach replicas."""
 _ALL_OR_NONE: Final = """
-local replies, at = {}, 1
+local at = 1
 while at <= #ARGV do
     local last = at + tonumber(ARGV[at])
-    replies[#replies + 1] = redis.call(unpack(ARGV, at + 1, last))
+    redis.call(unpack(ARGV, at + 1, last))
     at = last + 1
 end
-return replies
 """
 """A script that does commands on its key: each is the number of its parts, then these."""
 _REDIRECTIONS: Final = 10
@@ -493,8 +488,14 @@ class Connection:
         does."""
         return await self._redirected(name, lambda client: with_timeout(work(client)))
 
-    async def commands(self, name: str, *commands: Sequence[Any]) -> list[Any]:
-        """The replies to commands on one key, or keys of one shard, of which Redis does all or none."""
+    async def command(self, *words: Any) -> Any:
+        """The reply to a command, whose second word is a key."""
+        (reply,) = await self.commands(words)
+        return reply
+
+    async def commands(self, *commands: Sequence[Any]) -> list[Any]:
+        """The replies to commands on one key, or keys of one shard, of which Redis does all or none. The second word of
+        the first one is a key."""
 
         async def send(client: redis.Redis) -> list[Any]:
             async with client.pipeline(transaction=len(commands) > 1) as pipe:
@@ -502,22 +503,22 @@ class Connection:
                     pipe.execute_command(*command)
                 return await execute(pipe)
 
-        return await self._redirected(name, send)
+        return await self._redirected(commands[0][1], send)
 
-    async def replicated(self, name: str, *commands: Sequence[Any]) -> list[Any]:
-        """The same, once what they wrote has reached :attr:`replicas` replicas.
+    async def replicated(self, *commands: Sequence[Any]) -> None:
+        """Do commands as :meth:`commands` does, and wait until what they wrote has reached :attr:`replicas` replicas.
 
         Raises:
             Unwritable: it has not; the master has done the commands all the same.
         """
         if not self.replicas:
-            return await self.commands(name, *commands)
-
+            await self.commands(*commands)
+            return
         items = [item for command in commands for item in (len(command), *command)]
-        replies, reached = await self._waited(name, ["EVAL", _ALL_OR_NONE, 1, name, *items])
+        name = commands[0][1]
+        _, reached = await self._waited(name, ["EVAL", _ALL_OR_NONE, 1, name, *items])
         if int(reached) < self.replicas:
             raise Unwritable("too few replicas of Redis have it")
-        return list(replies)
 
     async def run(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> Any:
         """Run a script.

@@ -53,8 +53,8 @@ class Queues:
         read_at, rosters = self._rosters
         if time.monotonic() - read_at > _WORKERS_SECONDS:
             names = [Keys(in_shard=shard)["capacity"] for shard in range(self.shards)]
-            found = await asyncio.gather(*(self._connection.commands(name, ["HGETALL", name]) for name in names))
-            rosters = [[WorkerInfo.decode(*each) for each in capacity.items()] for (capacity,) in found]
+            found = await asyncio.gather(*(self._connection.command("HGETALL", name) for name in names))
+            rosters = [[WorkerInfo.decode(*each) for each in capacity.items()] for capacity in found]
             self._rosters = (time.monotonic(), rosters)
         return rosters
 
@@ -106,7 +106,7 @@ class Queues:
         """How many jobs of a priority wait in a shard, and how many run."""
         keys = Keys(priority=priority, in_shard=shard)
         names = keys["waiting"], keys["running"]
-        waiting, running = await self._connection.commands(names[0], *(["ZCARD", name] for name in names))
+        waiting, running = await self._connection.commands(*(["ZCARD", name] for name in names))
         return int(waiting), int(running)
 
     async def unfinished(self) -> tuple[int, int]:
@@ -122,7 +122,7 @@ class Queues:
     async def pace(self, priority: Priority, shard: int) -> float | None:
         """Seconds between the ends of two jobs of a shard while every slot is taken; None before any job has ended."""
         name = Keys(priority=priority, in_shard=shard)["durations"]
-        (found,) = await self._connection.commands(name, ["LRANGE", name, 0, -1])
+        found = await self._connection.command("LRANGE", name, 0, -1)
         slots = await self.slots(priority, shard)
         return sum(map(float, found)) / len(found) / slots if found and slots else None
 
@@ -172,8 +172,8 @@ class Queues:
         others = [Keys(owner=job.owner, in_shard=shard)["unfinished"] for shard in range(self.shards)]
         others.remove(Keys.for_job(job)["unfinished"])
         since = time.time() - LIFE_SECONDS
-        counts = await asyncio.gather(*(self._connection.commands(n, ["ZCOUNT", n, since, "+inf"]) for n in others))
-        return job.limit - sum(count for (count,) in counts) or -1
+        counts = await asyncio.gather(*(self._connection.command("ZCOUNT", n, since, "+inf") for n in others))
+        return job.limit - sum(counts) or -1
 
 
 async def read_jobs(connection: Connection, ids: Sequence[str]) -> list[Job | None]:
@@ -183,8 +183,7 @@ async def read_jobs(connection: Connection, ids: Sequence[str]) -> list[Job | No
         by_shard.setdefault(Keys(job_id).shard, []).append(job_id)
 
     async def read(group: Sequence[str]) -> list[Mapping[bytes, bytes]]:
-        names = [Keys(job_id)["job"] for job_id in group]
-        return await connection.commands(names[0], *(["HGETALL", name] for name in names))
+        return await connection.commands(*(["HGETALL", Keys(job_id)["job"]] for job_id in group))
 
     found = chain.from_iterable(await asyncio.gather(*map(read, by_shard.values())))
     records = dict(zip(chain.from_iterable(by_shard.values()), map(decoded, found), strict=True))

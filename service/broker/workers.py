@@ -207,7 +207,7 @@ class Lease:
     async def _progress(self) -> list[Any]:
         record = self._keys["job"]
         reads = ["HMGET", record, "samples_done", "read"], ["GET", self._keys["snapshot"]]
-        return await self._connection.commands(record, *reads)
+        return await self._connection.commands(*reads)
 
     async def upload(self) -> bytes:
         """What was submitted with the job.
@@ -216,7 +216,7 @@ class Lease:
             JobExpired: it has expired.
         """
         name = self._keys["input"]
-        value = await retry_while_unavailable(lambda: self._connection.call(name, lambda redis: redis.get(name)))
+        value = await retry_while_unavailable(lambda: self._connection.command("GET", name))
         if value is None:
             raise JobExpired(self.job.id)
         return bytes(value)
@@ -280,7 +280,7 @@ class Lease:
 
     async def clear_deaths(self) -> None:
         """Reset the count of workers that died while they ran the job: it was not the cause."""
-        await self._connection.commands(self._keys["job"], ["HDEL", self._keys["job"], "deaths"])
+        await self._connection.command("HDEL", self._keys["job"], "deaths")
         self.suspect = False
 
 
@@ -338,9 +338,7 @@ class Workers:
         """Withdraw a worker that is ending from the shards that it served."""
         await asyncio.gather(*(self._announce(worker, shard, "") for shard in shards))
         if self.shards > 1:
-            await self._connection.commands(
-                key("enrolled"), ["ZREM", key("enrolled"), worker], ["ZREM", key("enrolled_until"), worker]
-            )
+            await self._connection.commands(["ZREM", key("enrolled"), worker], ["ZREM", key("enrolled_until"), worker])
         for priority in Priority:
             await self._not_idle(priority, worker)
 
@@ -348,7 +346,7 @@ class Workers:
         """No shard is to wake this worker for a job of a priority."""
         names = [Keys(priority=priority, in_shard=shard)["idle"] for shard in self._idle_in[priority]]
         self._idle_in[priority].clear()
-        await asyncio.gather(*(self._connection.commands(name, ["ZREM", name, worker]) for name in names))
+        await asyncio.gather(*(self._connection.command("ZREM", name, worker) for name in names))
 
     async def claim(
         self,
