@@ -6,26 +6,30 @@ import asyncio
 import base64
 import logging
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from ancestral import codecs
 from ancestral.catalog.descriptions import Model, Plan, SpeechModel
-from ancestral.errors import AncestralError
+from ancestral.errors import AncestralError, NotFound
 from ancestral.formats import MEDIA_TYPES
 from ancestral.images.drawing import Drawing
 from ancestral.provenance.c2pa import EMBEDDED, MANIFEST_TYPE
 from ancestral.requests import GenerationRequest, SpeechRequest, Timestamps
 from ancestral.service.api.deps import RequestContext
+from ancestral.service.api.http.auth import check_again
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Priority, QueuePosition
-from ancestral.service.errors import ClientDisconnected, ResponseAborted, envelope
+from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized, envelope
 from ancestral.service.jobs.artifacts import figures_of
 from ancestral.service.jobs.job_reader import JobReader, check_end, event, job_end
 from ancestral.service.jobs.plans import JobSpec, Sampled
@@ -201,6 +205,39 @@ class StreamedResponse(Response):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
             raise ResponseAborted(f"the client read nothing for {self._stall_seconds} s") from None
+
+
+KEEP_ALIVE_SECONDS: Final = 10.0
+"""A stream of progress sends a comment when it has been silent for so long."""
+
+
+def progress_response(request: Request, events: AsyncIterator[bytes], what: str) -> Response:
+    """Server-sent events of something that takes long.
+
+    Args:
+        request: whose key must stay valid.
+        events: to send; an empty one at least every few seconds. NotFound is sent, too, and aborts the response.
+        what: is watched.
+    """
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return EventSourceResponse(_kept_alive(request, events, what), headers=headers)
+
+
+async def _kept_alive(request: Request, events: AsyncIterator[bytes], what: str) -> AsyncIterator[bytes]:
+    sent = time.monotonic()
+    try:
+        async for data in events:
+            check_again(request)
+            if data or time.monotonic() - sent >= KEEP_ALIVE_SECONDS:
+                sent = time.monotonic()
+                yield data or format_sse_event(comment="keep-alive")
+    except NotFound as error:
+        yield event(envelope(error))
+        raise ResponseAborted(f"the {what} was deleted") from error
+    except Unauthorized as error:
+        raise ResponseAborted("the API key was revoked") from error
+    except UNAVAILABLE as error:  # a client of jobs reconnects with the id of the last event
+        raise ResponseAborted("Redis is unavailable") from error
 
 
 def headers_of_samples(what: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 from pydantic import ConfigDict, Field
 
 from ancestral.errors import InvalidRequest, NotFound
@@ -37,7 +37,6 @@ from ancestral.service.api.batches import (
 from ancestral.service.api.books import schemas
 from ancestral.service.api.books.work import book_folder, delete_book, describe_book, extent_of, planned
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service, base_url
-from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.body_route import (
     MULTIPART,
     BodyRoute,
@@ -48,17 +47,16 @@ from ancestral.service.api.http.body_route import (
     file_responses,
 )
 from ancestral.service.api.http.openapi import event_stream
-from ancestral.service.api.responses import disposition_of
-from ancestral.service.api.routes.jobs import C2PA, CAPTIONS, KEEP_ALIVE_SECONDS, CaptionsQuery
+from ancestral.service.api.responses import disposition_of, progress_response
+from ancestral.service.api.routes.jobs import C2PA, CAPTIONS, CaptionsQuery
 from ancestral.service.books.output import MEDIA
 from ancestral.service.books.parts import BookError
 from ancestral.service.books.reading import Plan
 from ancestral.service.broker.batches import RESULTS, Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import LIFE_SECONDS, JobExpired
-from ancestral.service.errors import Conflict, Overloaded, ResponseAborted, Unauthorized, content_expired, envelope
+from ancestral.service.errors import Conflict, Overloaded, ResponseAborted, content_expired
 from ancestral.service.jobs.artifacts import ZIP
-from ancestral.service.jobs.job_reader import event
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.timestamps import MEDIA_TYPES
 from ancestral.speech.utterance import read_pronunciations
@@ -87,15 +85,16 @@ class FileForm(Described):
     """What the file is for."""
 
 
-async def own_file(
-    file_id: Annotated[str, Path(pattern=FILE_ID, examples=[FILE_EXAMPLE])], service: Service, caller: CallerDep
-) -> dict[str, Any]:
-    """Dependency of every route about one file.
+def _own(kind: Kind, pattern: str, example: str) -> Any:
+    """Dependency of every route about one file, batch or book of the caller's; raises as :func:`document_of`."""
+    param = f"{kind}_id"
 
-    Raises:
-        NotFound: the caller has no such file.
-    """
-    return await document_of(service, "file", caller.name, file_id, "file_id")
+    async def own(
+        service: Service, caller: CallerDep, name: str = Path(alias=param, pattern=pattern, examples=[example])
+    ) -> dict[str, Any]:
+        return await document_of(service, kind, caller.name, name, param)
+
+    return Depends(own)
 
 
 async def document_of(service: AppState, kind: Kind, owner: str, name: str, param: str) -> dict[str, Any]:
@@ -127,7 +126,9 @@ async def require_room(service: AppState, owner: str, size: int) -> None:
         raise Overloaded(message, retry_after=3600, code="too_many_files")
 
 
-OwnFile = Annotated[dict[str, Any], Depends(own_file)]
+OwnFile = Annotated[dict[str, Any], _own("file", FILE_ID, FILE_EXAMPLE)]
+OwnBatch = Annotated[dict[str, Any], _own("batch", BATCH_ID, BATCH_EXAMPLE)]
+OwnBook = Annotated[dict[str, Any], _own("book", schemas.BOOK_ID, schemas.BOOK_EXAMPLE)]
 
 
 @router.post("/files", summary="Upload a file of requests")
@@ -221,20 +222,6 @@ MAX_UNFINISHED: Final = 4
 """Batches of one caller."""
 
 
-async def own_batch(
-    batch_id: Annotated[str, Path(pattern=BATCH_ID, examples=[BATCH_EXAMPLE])], service: Service, caller: CallerDep
-) -> dict[str, Any]:
-    """Dependency of every route about one batch.
-
-    Raises:
-        NotFound: the caller has no such batch.
-    """
-    return await document_of(service, "batch", caller.name, batch_id, "batch_id")
-
-
-OwnBatch = Annotated[dict[str, Any], Depends(own_batch)]
-
-
 @router.post("/batches", summary="Carry out a file of requests")
 async def create_batch(
     body: BatchRequest, request: Request, service: Service, caller: RateLimitedCaller
@@ -315,22 +302,6 @@ _LOOK_SECONDS: Final = 1.0
 """Interval at which the events of a book look at its progress."""
 
 books_router = APIRouter(prefix="/v1/books", tags=["books"], route_class=BodyRoute)
-
-
-async def own_book(
-    book_id: Annotated[str, Path(pattern=schemas.BOOK_ID, examples=[schemas.BOOK_EXAMPLE])],
-    service: Service,
-    caller: CallerDep,
-) -> dict[str, Any]:
-    """Dependency of every route about one book.
-
-    Raises:
-        NotFound: the caller has no such book.
-    """
-    return await document_of(service, "book", caller.name, book_id, "book_id")
-
-
-OwnBook = Annotated[dict[str, Any], Depends(own_book)]
 
 
 @books_router.post("", status_code=202, summary="Read a book aloud")
@@ -442,33 +413,20 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 )
 async def watch_book(book: OwnBook, service: Service, request: Request) -> Response:
     """How far a book is, as server-sent events; the stream ends with the reading."""
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return EventSourceResponse(_events(service, request, book["owner"], book["id"]), headers=headers)
+    return progress_response(request, _events(service, book["owner"], book["id"]), "book")
 
 
-async def _events(service: AppState, request: Request, owner: str, name: str) -> AsyncIterator[bytes]:
-    before, sent = None, time.monotonic()
-    try:
-        while True:
-            check_again(request)
-            now = await describe_book(service, await document_of(service, "book", owner, name, "book_id"))
-            if now != before:
-                before, sent, kind = now, time.monotonic(), f"book.{now.status}"
-                data = schemas.BookEvent.model_validate({"type": kind, "book": now}).model_dump_json()
-                yield format_sse_event(data_str=data, event=kind)
-            elif time.monotonic() - sent >= KEEP_ALIVE_SECONDS:
-                sent = time.monotonic()
-                yield format_sse_event(comment="keep-alive")
-            if now.status != "in_progress":
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
-    except NotFound as error:
-        yield event(envelope(error))
-        raise ResponseAborted("the book was deleted") from error
-    except Unauthorized as error:
-        raise ResponseAborted("the API key was revoked") from error
-    except UNAVAILABLE as error:
-        raise ResponseAborted("Redis is unavailable") from error
+async def _events(service: AppState, owner: str, name: str) -> AsyncIterator[bytes]:
+    before = None
+    while True:
+        now = await describe_book(service, await document_of(service, "book", owner, name, "book_id"))
+        kind = f"book.{now.status}"
+        data = schemas.BookEvent.model_validate({"type": kind, "book": now}).model_dump_json()
+        yield b"" if now == before else format_sse_event(data_str=data, event=kind)
+        if now.status != "in_progress":
+            return
+        before = now
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 # ``GET /v1/books/{id}/content``: the file of a finished book, and what is beside it.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 from pydantic import ConfigDict, Field, ValidationError
 
 from ancestral import codecs
@@ -24,23 +23,19 @@ from ancestral.provenance.c2pa import MANIFEST_TYPE
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
 from ancestral.service.api import deps, responses
 from ancestral.service.api.http import body_route
-from ancestral.service.api.http.auth import check_again
 from ancestral.service.api.http.openapi import event_stream
-from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, JobExpired, QueuePosition, Status
-from ancestral.service.errors import Conflict, ResponseAborted, Unauthorized, envelope
+from ancestral.service.errors import Conflict
 from ancestral.service.jobs import plans, schemas
 from ancestral.service.jobs.admission import wants_job
 from ancestral.service.jobs.artifacts import ZIP
-from ancestral.service.jobs.job_reader import check_end, event
+from ancestral.service.jobs.job_reader import check_end
 from ancestral.service.jobs.planning import detection_job, job_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.schemas import SpeechTimes
 from ancestral.service.speech.timestamps import MEDIA_TYPES, CaptionFormat, Timeline, captions, times_of
 from ancestral.speech.utterance import Utterance
 
-KEEP_ALIVE_SECONDS = 10.0
-"""A stream of events sends a comment when it has been silent for so long."""
 _ENDS = {f"job.{status}" for status in Status if status.terminal}
 
 router = APIRouter(prefix="/v1", tags=["jobs"], route_class=body_route.BodyRoute)
@@ -136,39 +131,27 @@ async def watch_job(
     """The events of a job, past and to come, as server-sent events; the stream ends with the job."""
     if job.status.terminal and not await service.broker.events(job.id, last_event_id, block_ms=1):
         return Response(status_code=204)  # which keeps a browser from connecting again
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return EventSourceResponse(_events(service, request, job.id, last_event_id), headers=headers)
+    return responses.progress_response(request, _events(service, job.id, last_event_id), "job")
 
 
-async def _events(service: AppState, request: Request, job_id: str, last: str) -> AsyncIterator[bytes]:
-    sent = time.monotonic()
-    try:
-        while True:
-            found = await service.broker.events(job_id, last)
-            check_again(request)
-            job = await service.broker.job(job_id)
-            if job is None:
-                yield event(envelope(_not_found("job_id")))
-                raise ResponseAborted("the job was deleted")
-            standing = await service.broker.position(job)
-            for last, fields in found:
-                kind, past = fields["type"], job.at(fields)
-                # Place and estimate are not recorded: only the latest event can have them.
-                is_latest = last == found[-1][0] and past.status is job.status
-                view = responses.describe_job(past, standing if is_latest else QueuePosition(None, None))
-                data = schemas.JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
-                yield format_sse_event(data_str=data, event=kind, id=last)
-                if kind in _ENDS:
-                    return
-            if found:
-                sent = time.monotonic()
-            elif time.monotonic() - sent >= KEEP_ALIVE_SECONDS:
-                sent = time.monotonic()
-                yield format_sse_event(comment="keep-alive")
-    except Unauthorized as error:
-        raise ResponseAborted("the API key was revoked") from error
-    except UNAVAILABLE as error:  # the client reconnects with the id of the last event
-        raise ResponseAborted("Redis is unavailable") from error
+async def _events(service: AppState, job_id: str, last: str) -> AsyncIterator[bytes]:
+    while True:
+        found = await service.broker.events(job_id, last)
+        job = await service.broker.job(job_id)
+        if job is None:
+            raise _not_found("job_id")
+        standing = await service.broker.position(job)
+        for last, fields in found:
+            kind, past = fields["type"], job.at(fields)
+            # Place and estimate are not recorded: only the latest event can have them.
+            is_latest = last == found[-1][0] and past.status is job.status
+            view = responses.describe_job(past, standing if is_latest else QueuePosition(None, None))
+            data = schemas.JobEvent.model_validate({"type": kind, "job": view}).model_dump_json()
+            yield format_sse_event(data_str=data, event=kind, id=last)
+            if kind in _ENDS:
+                return
+        if not found:
+            yield b""
 
 
 # ``GET /v1/jobs/{id}/content``: the file of a finished job, whole or a range of it (RFC 9110, section 14).

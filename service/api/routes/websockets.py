@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 
 from fastapi import APIRouter, WebSocket
+from starlette.datastructures import QueryParams
 
 from ancestral.errors import AncestralError
 from ancestral.service.api.deps import Service
-from ancestral.service.api.http.auth import Keys, caller_of
+from ancestral.service.api.http.auth import caller_of
 from ancestral.service.api.http.errors import respond
 from ancestral.service.errors import Unauthorized
-from ancestral.service.images import answers as images
-from ancestral.service.images.answers import ImageConnection
+from ancestral.service.images import answers
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.websockets import (
     CONTEXTS,
@@ -38,56 +40,64 @@ log = logging.getLogger(ACCESS_LOGGER)
 @router.websocket(native.PATH)
 async def stream_speech(websocket: WebSocket, service: Service) -> None:
     """Speak text while it arrives; :mod:`ancestral.service.speech.session.native` has the messages."""
-    try:
-        credentials = await _credentials(websocket)
-        query = parse_query(SpeechQuery, websocket.query_params).check()
-    except AncestralError as error:
-        await _refuse(websocket, service, error)
-        return
-    bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _run(websocket, service, NativeConnection(service, bounded, credentials, query))
+
+    def checked(query: QueryParams) -> _Open:
+        return partial(NativeConnection, query=parse_query(SpeechQuery, query).check())
+
+    await _serve(websocket, service, checked)
 
 
-@router.websocket(images.PATH)
+@router.websocket(answers.PATH)
 async def stream_images(websocket: WebSocket, service: Service) -> None:
     """Send pictures while they are sampled; :mod:`ancestral.service.images.answers` has the messages."""
-    try:
-        credentials = await _credentials(websocket)
-        parse_query(NoQuery, websocket.query_params)
-    except AncestralError as error:
-        await _refuse(websocket, service, error)
-        return
-    bounded = await _accept(websocket, service.settings.stall_seconds)
-    await _run(websocket, service, ImageConnection(service, bounded, credentials))
+
+    def checked(query: QueryParams) -> _Open:
+        parse_query(NoQuery, query)
+        return answers.ImageConnection
+
+    await _serve(websocket, service, checked)
 
 
 @router.websocket(STREAM_INPUT)
 async def stream_text(websocket: WebSocket, voice_id: str, service: Service) -> None:
     """Speech for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.websockets` has the messages."""
-    await _serve_elevenlabs(ElevenLabsConnection, websocket, voice_id, service)
+    await _serve(websocket, service, lambda query: partial(ElevenLabsConnection, voice_id=voice_id, query=query))
 
 
 @router.websocket(CONTEXTS)
 async def stream_contexts(websocket: WebSocket, voice_id: str, service: Service) -> None:
     """Speech in several contexts for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.websockets` has the
     messages."""
-    await _serve_elevenlabs(MultiContextConnection, websocket, voice_id, service)
+    await _serve(websocket, service, lambda query: partial(MultiContextConnection, voice_id=voice_id, query=query))
 
 
-async def _serve_elevenlabs(
-    kind: type[ElevenLabsConnection] | type[MultiContextConnection],
-    websocket: WebSocket,
-    voice_id: str,
-    service: AppState,
-) -> None:
+_Open = Callable[[AppState, BoundedWebSocket, Credentials], WsConnection]
+
+
+async def _serve(websocket: WebSocket, service: AppState, checked: Callable[[QueryParams], _Open]) -> None:
+    """Serve a websocket, or refuse the handshake.
+
+    Args:
+        websocket: not accepted yet.
+        service: state of the process.
+        checked: checks the parameters of the URL, and says how its connection is opened.
+    """
     try:
         credentials = await _credentials(websocket)
+        open_connection = checked(websocket.query_params)
     except AncestralError as error:
-        await _refuse(websocket, service, error)
+        await websocket.receive()  # the request to connect
+        service.metrics.refused(error, Transport.HTTP)
+        await websocket.send_denial_response(respond(error, websocket.headers.get("accept", "")))
         return
-    bounded = await _accept(websocket, service.settings.stall_seconds)
-    query = websocket.query_params
-    await _run(websocket, service, kind(service, bounded, credentials, voice_id, query))
+    await websocket.accept()
+    connection = open_connection(service, BoundedWebSocket(websocket, service.settings.stall_seconds), credentials)
+    start, route = time.perf_counter(), websocket.scope["route"].path
+    with service.metrics.websockets.labels(route).track_inprogress():
+        code = await connection.run(websocket.app.state.stopping)
+    service.metrics.closed(route, code)
+    seconds = round(time.perf_counter() - start, 1)
+    log.info("websocket", extra={"route": route, "code": code, "seconds": seconds})
 
 
 async def _credentials(websocket: WebSocket) -> Credentials:
@@ -96,32 +106,10 @@ async def _credentials(websocket: WebSocket) -> Credentials:
     Raises:
         Unauthorized: the headers have a key, and it is wrong.
     """
-    keys = websocket.app.state.keys
-    assert isinstance(keys, Keys)
-
+    caller, keys = None, websocket.app.state.keys
     try:
-        return Credentials(await caller_of(websocket), websocket.headers, keys.identify)
+        caller = await caller_of(websocket)
     except Unauthorized:
         if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
             raise
-        return Credentials(None, websocket.headers, keys.identify)
-
-
-async def _refuse(websocket: WebSocket, service: AppState, error: AncestralError) -> None:
-    await websocket.receive()  # the request to connect
-    service.metrics.refused(error, Transport.HTTP)
-    await websocket.send_denial_response(respond(error, websocket.headers.get("accept", "")))
-
-
-async def _accept(websocket: WebSocket, stall_seconds: float) -> BoundedWebSocket:
-    await websocket.accept()
-    return BoundedWebSocket(websocket, stall_seconds)
-
-
-async def _run(websocket: WebSocket, service: AppState, connection: WsConnection) -> None:
-    start, route = time.perf_counter(), websocket.scope["route"].path
-    with service.metrics.websockets.labels(route).track_inprogress():
-        code = await connection.run(websocket.app.state.stopping)
-    service.metrics.closed(route, code)
-    seconds = round(time.perf_counter() - start, 1)
-    log.info("websocket", extra={"route": route, "code": code, "seconds": seconds})
+    return Credentials(caller, websocket.headers, keys.identify)
