@@ -209,7 +209,7 @@ class BatchStore:
     async def put_content(self, name: str, offset: int, piece: bytes) -> None:
         """Write a piece of a file of any size; raises Unwritable if too few replicas have it."""
         at = key("content_of", name)
-        await self._connection.replicated(at, ["SETRANGE", at, offset, piece], ["EXPIRE", at, LIFE_SECONDS])
+        await self._connection.replicated(["SETRANGE", at, offset, piece], ["EXPIRE", at, LIFE_SECONDS])
 
     def content(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
@@ -270,7 +270,7 @@ class BatchStore:
     async def put_line(self, batch: str, result: Result, number: int, line: bytes) -> None:
         """Store a result, after which its job may be deleted; raises Unwritable if too few replicas have it."""
         name = self._lines(batch, result)
-        await self._connection.replicated(name, ["HSET", name, number, line], ["EXPIRE", name, LIFE_SECONDS])
+        await self._connection.replicated(["HSET", name, number, line], ["EXPIRE", name, LIFE_SECONDS])
 
     async def line_numbers(self, batch: str, result: Result) -> list[int]:
         """The lines with such a result, in their order."""

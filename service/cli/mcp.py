@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ancestral.command_line import FILE, click_errors
-from ancestral.service.cli.local.model import connected, server_options
+from ancestral.service.cli.local.model import FAILURES, LocalModels, connected, server_options
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
-
-    from ancestral.service.cli.local.model import LocalModels
 
 _REMOTE: Final = 16
 """Requests at a time, if a server samples them."""
@@ -44,8 +42,6 @@ def command(
     http: str | None, token_file: Path | None, folder: Path | None, url: str | None, api_key_file: Path | None
 ) -> None:
     """Serve tools to an MCP client: say, draw, score, detect (docs/mcp.md). Needs the extra 'mcp'."""
-    from ancestral.service.cli.local.model import FAILURES
-
     address = None if http is None else _address(http, token_file is not None)
     if token_file is not None and http is None:
         raise click.UsageError("--token-file is for --http")
@@ -53,8 +49,6 @@ def command(
         from ancestral.service.cli.local.mcp_tools import Tools
     except ImportError as error:
         raise click.ClickException("needs the extra 'mcp': .venv/bin/pip install -e '.[mcp]'") from error
-    from ancestral.service.cli.local.model import LocalModels
-
     with click_errors(*FAILURES), ExitStack() as stack:
         if server := connected(url, api_key_file):
             tools = Tools(stack.enter_context(server), _REMOTE, folder, reads_paths=address is None)
@@ -71,8 +65,6 @@ def command(
 
 def _warm(models: LocalModels) -> None:
     """Load what speaks by default: the first request need not wait for it as long. Its errors are those of requests."""
-    from ancestral.service.cli.local.model import FAILURES
-
     with suppress(*FAILURES):
         models.model_that_speaks()
 

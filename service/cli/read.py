@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ancestral import command_line
+from ancestral.catalog.catalog import read_lexicon
 from ancestral.client.server import Server
+from ancestral.codecs.ffmpeg import COVERED, check_cover
 from ancestral.errors import NotFound, ServerError
 from ancestral.model import Model
 from ancestral.requests import Speak
-from ancestral.service.books.parts import Part
+from ancestral.service.books.epub import EpubError
+from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
+from ancestral.service.books.parts import BookError, Part, PartsFolder, distinct, notes_of, parts_of
 from ancestral.service.books.reading import Reading, Spoken, default_voice
-from ancestral.service.cli.local.model import connected, server_options
+from ancestral.service.cli.local.model import FAILURES, configured_model, connected, model_that_speaks, server_options
+from ancestral.service.settings import load_settings
 
 if TYPE_CHECKING:
     from ancestral.models.text import Pronunciations
-    from ancestral.service.books.parts import Part, PartsFolder
-    from ancestral.service.books.reading import Reading, Speaker
+    from ancestral.service.books.reading import Speaker
     from ancestral.service.speech.timestamps import CaptionFormat
 
 
@@ -218,15 +222,6 @@ def command(
 
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
-    from ancestral.catalog.catalog import read_lexicon
-    from ancestral.codecs.ffmpeg import COVERED, check_cover
-    from ancestral.service.books.epub import EpubError
-    from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
-    from ancestral.service.books.parts import BookError, PartsFolder, notes_of, parts_of
-    from ancestral.service.books.reading import Reading
-    from ancestral.service.cli.local.model import FAILURES
-    from ancestral.service.settings import load_settings
-
     form = output.suffix.lower().removeprefix(".")
     if output.suffix.lower() not in _SUFFIXES:
         raise click.BadParameter(f"{output.name}: the name must end in {', '.join(_SUFFIXES)}", param_hint="--output")
@@ -277,10 +272,6 @@ def command(
 
 def _local(lexicon: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the words of the lexicon."""
-    from ancestral.catalog.catalog import read_lexicon
-    from ancestral.service.cli.local.model import configured_model, model_that_speaks
-    from ancestral.service.settings import load_settings
-
     settings = load_settings()
     loaded = configured_model(model or model_that_speaks(reading.voice), lexicon)
     words = read_lexicon(lexicon or settings.pronunciations)
@@ -289,8 +280,6 @@ def _local(lexicon: Path | None, model: str | None, reading: Reading) -> tuple[S
 
 def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:
     """Have the parts spoken that are not finished yet, with a progress bar on standard error."""
-    from ancestral.service.books.parts import distinct
-
     each = distinct(parts)
     missing = [part for part in each if not folder.has(part)]
     (characters, sentences), (left, left_sentences) = (

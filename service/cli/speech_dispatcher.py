@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import queue
@@ -30,7 +31,7 @@ from ancestral.models.entries import MAX_INTONATION, MAX_PITCH, SPEEDS
 from ancestral.models.entries import Voice as VoiceEntry
 from ancestral.models.text.languages.language import language_of
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.local.model import chosen_model, server_options
+from ancestral.service.cli.local.model import FAILURES, chosen_model, server_options
 from ancestral.service.speech.session.sentences import Sentences
 from ancestral.speech.voice import Voice
 
@@ -505,10 +506,6 @@ def command(
 
     CONFIGURATION is what speech-dispatcher gives to each module; nothing is read from it.
     """
-    import fcntl
-
-    from ancestral.service.cli.local.model import FAILURES
-
     output, sys.stdout = sys.stdout, sys.stderr  # only the protocol may write there
     with click_errors(*FAILURES), chosen_model(url, api_key_file, model, voice) as chosen:
         default = chosen.model.voice(voice).id  # refused here if there is none

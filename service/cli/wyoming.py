@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from ancestral.command_line import click_errors
-from ancestral.service.cli.local.model import chosen_model, server_options
+from ancestral.service.cli.local.model import FAILURES, chosen_model, server_options
 
 _STREAMS: Final = 64
 """Most streams at a time, if a server samples them."""
@@ -27,8 +27,6 @@ def command(uri: str, voice: str | None, model: str | None, url: str | None, api
 
     The protocol knows no keys: whoever reaches the address can use it.
     """
-    from ancestral.service.cli.local.model import FAILURES
-
     try:
         from wyoming.server import AsyncServer
 

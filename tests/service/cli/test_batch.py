@@ -24,7 +24,7 @@ from tests.waiting import eventually
 pa = pytest.importorskip("pyarrow", reason="the extra batch")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-from ancestral.service.cli.batch import Source  # noqa: E402 - it needs pyarrow
+from ancestral.service.cli.local.batch import Source  # noqa: E402 - it needs pyarrow
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 ROWS: list[dict[str, Any]] = [
