@@ -9,7 +9,7 @@ not paths, models, but no texts, jobs or keys.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -133,28 +133,21 @@ DURATIONS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.
 """Histogram buckets of requests and jobs, in seconds."""
 
 
-class StaticCollector(Collector):
-    """Metrics whose values were read just before the scrape."""
+class ReadMetrics(Collector):
+    """Metrics whose values are read at each scrape."""
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        self._metrics = metrics
+    def __init__(self, read: Callable[[], Iterable[Metric]]) -> None:
+        self._read = read
 
     def collect(self) -> Iterable[Metric]:
-        return self._metrics
+        return self._read()
 
 
-def gauge(name: str, help_: str, values: Iterable[tuple[Sequence[str], float]], labels: Sequence[str]) -> Metric:
-    """A gauge with its current values.
-
-    Args:
-        name: of the metric.
-        help_: its help text.
-        values: pairs of label values and the gauge's value.
-        labels: label names.
-    """
-    family = GaugeMetricFamily(name, help_, labels=labels)
-    for label_values, value in values:
-        family.add_metric(label_values, value)
+def gauge(name: str, text: str, values: Mapping[str, float], label: str) -> Metric:
+    """A gauge with its current values, by the value of its label."""
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for label_value, value in values.items():
+        family.add_metric([label_value], value)
     return family
 
 
@@ -170,25 +163,32 @@ class Metrics(BrokerHooks):
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        build = Gauge("ancestral_build_info", "Version of the program.", ["version", "role"], registry=registry)
+        build = self._gauge("ancestral_build_info", "Version of the program.", "version role")
         build.labels(__version__, role).set(1)
-        self._round_trips = Histogram(
+        self._round_trips = self._histogram(
             "ancestral_redis_round_trip_seconds",
             "Time from sending a script to Redis until its reply.",
-            ["operation"],
-            buckets=ROUND_TRIPS,
-            registry=registry,
+            ROUND_TRIPS,
+            "operation",
         )
-        self._unanswered = Counter(
-            "ancestral_redis_unanswered_total", "Redis scripts that got no reply.", registry=registry
-        )
-        self._jobs = Histogram(
+        self._unanswered = self._counter("ancestral_redis_unanswered_total", "Redis scripts that got no reply.")
+        self._jobs = self._histogram(
             "ancestral_job_seconds",
             "Time from admission of a job to its end, counted by the process that ended it.",
-            ["kind", "priority", "status"],
-            buckets=DURATIONS,
-            registry=registry,
+            DURATIONS,
+            "kind priority status",
         )
+
+    # ``labels`` are their names, separated by spaces.
+
+    def _counter(self, name: str, text: str, labels: str = "") -> Counter:
+        return Counter(name, text, labels.split(), registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: str = "") -> Gauge:
+        return Gauge(name, text, labels.split(), registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], labels: str = "") -> Histogram:
+        return Histogram(name, text, labels.split(), buckets=buckets, registry=self.registry)
 
     def replied(self, operation: str, seconds: float) -> None:
         self._round_trips.labels(operation.lower()).observe(seconds)
@@ -257,64 +257,49 @@ class PlaybackCounters:
 class ApiMetrics(Metrics):
     def __init__(self) -> None:
         super().__init__("api")
-        registry = self.registry
-        self._requests = Counter(
+        self._requests = self._counter(
             "ancestral_http_requests_total",
             "HTTP requests that ended. Status 499: disconnected before the response began. complete=false: aborted.",
-            ["route", "method", "status", "complete"],
-            registry=registry,
+            "route method status complete",
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = self._histogram(
             "ancestral_http_request_seconds",
             "Time from an HTTP request to the last byte of its response.",
-            ["route"],
-            buckets=DURATIONS,
-            registry=registry,
+            DURATIONS,
+            "route",
         )
-        self.in_progress = Gauge("ancestral_http_requests_in_progress", "HTTP requests in progress.", registry=registry)
-        self._sent = Counter(
-            "ancestral_sent_bytes_total",
-            "Bytes sent, in response bodies and websocket messages.",
-            ["route"],
-            registry=registry,
+        self.in_progress = self._gauge("ancestral_http_requests_in_progress", "HTTP requests in progress.")
+        self._sent = self._counter(
+            "ancestral_sent_bytes_total", "Bytes sent, in response bodies and websocket messages.", "route"
         )
-        self.websockets = Gauge("ancestral_websockets", "Open websockets.", ["route"], registry=registry)
-        self._closed = Counter(
-            "ancestral_websockets_closed_total", "Websockets that closed.", ["route", "code"], registry=registry
-        )
-        self._rejected = Counter(
-            "ancestral_rejected_total", "Requests rejected with 429, over any transport.", ["reason"], registry=registry
+        self.websockets = self._gauge("ancestral_websockets", "Open websockets.", "route")
+        self._closed = self._counter("ancestral_websockets_closed_total", "Websockets that closed.", "route code")
+        self._rejected = self._counter(
+            "ancestral_rejected_total", "Requests rejected with 429, over any transport.", "reason"
         )
         for reason in REFUSALS:
             self._rejected.labels(reason)
-        self._errors = Counter(
-            "ancestral_errors_total",
-            "Errors sent to clients, over any transport.",
-            ["transport", "status"],
-            registry=registry,
+        self._errors = self._counter(
+            "ancestral_errors_total", "Errors sent to clients, over any transport.", "transport status"
         )
-        self._add_stream_metrics(registry, ["transport", "model"])
-
-    def _add_stream_metrics(self, registry: CollectorRegistry, labels: Sequence[str]) -> None:
-        self.first_audio = Histogram(
+        labels = "transport model"
+        self.first_audio = self._histogram(
             "ancestral_first_audio_seconds",
             "Time from the request (websocket: from the text that completed a sentence) to the first audio sent.",
+            FIRST_AUDIO,
             labels,
-            buckets=FIRST_AUDIO,
-            registry=registry,
         )
-        self.streams = Counter("ancestral_streams_total", "Audio streams that started.", labels, registry=registry)
-        self.underruns = Counter(
-            "ancestral_underrun_streams_total", "Audio streams with at least one underrun.", labels, registry=registry
+        self.streams = self._counter("ancestral_streams_total", "Audio streams that started.", labels)
+        self.underruns = self._counter(
+            "ancestral_underrun_streams_total", "Audio streams with at least one underrun.", labels
         )
-        self.silence = Counter(
+        self.silence = self._counter(
             "ancestral_underrun_seconds_total",
             "Silence caused by the server, for a player with a buffer of 0.2 s.",
             labels,
-            registry=registry,
         )
-        self.resumed = Counter(
-            "ancestral_sessions_resumed_total", "Speech sessions resumed over a new connection.", registry=registry
+        self.resumed = self._counter(
+            "ancestral_sessions_resumed_total", "Speech sessions resumed over a new connection."
         )
 
     def listener(self, transport: Transport, model: str) -> PlaybackCounters:
@@ -355,59 +340,36 @@ class ApiMetrics(Metrics):
             shared: state from Redis; None while Redis is unavailable.
         """
         registry = CollectorRegistry()
-        up = gauge("ancestral_redis_up", "Whether Redis answered this scrape.", [((), shared is not None)], [])
-        registry.register(StaticCollector([up] if shared is None else [up, *_fleet(shared)]))
+        registry.register(ReadMetrics(lambda: _fleet(shared)))
         return self.exposition() + generate_latest(registry)
 
 
-def _fleet(shared: Shared) -> list[Metric]:
-    """Queues and workers."""
+def _fleet(shared: Shared | None) -> Iterator[Metric]:
+    """Redis, queues and workers."""
+    up = shared is not None
+    yield GaugeMetricFamily("ancestral_redis_up", "Whether Redis answered this scrape.", value=up)
+    if shared is None:
+        return
     ready = [info for info in shared.workers if info.ready]
-    loading = sum(info.workers for info in shared.workers if not info.ready)
-    states = ("waiting", "running")
+    counts = {"true": sum(info.workers for info in ready)}
+    counts["false"] = sum(info.workers for info in shared.workers) - counts["true"]
+    yield gauge("ancestral_workers", "Live workers, by readiness.", counts, "ready")
+    slots = {priority.value: sum(info.slots[priority] for info in ready) for priority in shared.depths}
+    yield gauge("ancestral_slots", "Slots of all ready workers.", slots, "priority")
+    jobs = GaugeMetricFamily(
+        "ancestral_jobs", "Jobs that have not ended, waiting or running.", labels=["priority", "state"]
+    )
+    for priority, depths in shared.depths.items():
+        for state, count in zip(("waiting", "running"), depths, strict=True):
+            jobs.add_metric([priority.value, state], count)
+    yield jobs
+    total, most = shared.unfinished
+    text = "Unfinished jobs of all owners, which count against their limits."
+    yield GaugeMetricFamily("ancestral_unfinished_jobs", text, value=total)
+    yield GaugeMetricFamily("ancestral_unfinished_jobs_max", "Unfinished jobs of the owner with the most.", value=most)
     models = sorted({name for info in shared.workers for name in info.models})
-    return [
-        gauge(
-            "ancestral_workers",
-            "Live workers, by readiness.",
-            [(["true"], sum(info.workers for info in ready)), (["false"], loading)],
-            ["ready"],
-        ),
-        gauge(
-            "ancestral_slots",
-            "Slots of all ready workers.",
-            [([priority.value], sum(info.slots[priority] for info in ready)) for priority in shared.depths],
-            ["priority"],
-        ),
-        gauge(
-            "ancestral_jobs",
-            "Jobs that have not ended, waiting or running.",
-            [
-                ([priority.value, s], n)
-                for priority, both in shared.depths.items()
-                for s, n in zip(states, both, strict=True)
-            ],
-            ["priority", "state"],
-        ),
-        gauge(
-            "ancestral_unfinished_jobs",
-            "Unfinished jobs of all owners, which count against their limits.",
-            [((), shared.unfinished[0])],
-            [],
-        ),
-        gauge(
-            "ancestral_unfinished_jobs_max",
-            "Unfinished jobs of the owner with the most.",
-            [((), shared.unfinished[1])],
-            [],
-        ),
-        gauge(
-            "ancestral_model_workers",
-            "Ready workers that have loaded the model.",
-            [([name], sum(info.workers for info in ready if name in info.models)) for name in models],
-            ["model"],
-        ),
-    ]
+    loaded = {name: sum(info.workers for info in ready if name in info.models) for name in models}
+    yield gauge("ancestral_model_workers", "Ready workers that have loaded the model.", loaded, "model")
 
 
 # Metrics of a worker: queue wait, sampling speed, batch occupancy, loaded models.
@@ -440,58 +402,40 @@ class Workload:
 class WorkerMetrics(Metrics):
     def __init__(self) -> None:
         super().__init__("worker")
-        registry = self.registry
-        self._waits = Histogram(
+        self._waits = self._histogram(
             "ancestral_queue_wait_seconds",
             "Time from admission of a job until a worker first starts it.",
-            ["priority"],
-            buckets=WAITS,
-            registry=registry,
+            WAITS,
+            "priority",
         )
-        self._attempts = Counter(
-            "ancestral_attempts_total", "Attempts at jobs that started.", ["priority"], registry=registry
-        )
-        self._retries = Counter(
-            "ancestral_retries_total", "Attempts after the first at a job.", ["priority"],
-            registry=registry,
-        )  # fmt: skip
-        self._resumes = Counter(
-            "ancestral_resumes_total", "Attempts that resumed from a snapshot.", ["priority"], registry=registry
-        )
-        self._ends = Counter(
+        self._attempts = self._counter("ancestral_attempts_total", "Attempts at jobs that started.", "priority")
+        self._retries = self._counter("ancestral_retries_total", "Attempts after the first at a job.", "priority")
+        self._resumes = self._counter("ancestral_resumes_total", "Attempts that resumed from a snapshot.", "priority")
+        self._ends = self._counter(
             "ancestral_attempt_ends_total",
             "Attempts that ended: done, failed, requeued or suspended (released), suspended until a slow client has "
             "read (parked), not read at all (stalled), or cancelled by the client or superseded by another attempt "
             "(cancelled).",
-            ["priority", "end"],
-            registry=registry,
+            "priority end",
         )
         for priority in Priority:
             for counted in (self._waits, self._attempts, self._retries, self._resumes):
                 counted.labels(priority.value)
-        self.orphans = Counter(
-            "ancestral_orphans_total", "Jobs of dead workers that this worker requeued.", registry=registry
+        self.orphans = self._counter("ancestral_orphans_total", "Jobs of dead workers that this worker requeued.")
+        self.cancels = self._histogram(
+            "ancestral_cancel_seconds", "Time that cancelled streams still held their slots.", CANCELS
         )
-        self.cancels = Histogram(
-            "ancestral_cancel_seconds",
-            "Time that cancelled streams still held their slots.",
-            buckets=CANCELS,
-            registry=registry,
-        )
-        self._factor = Histogram(
+        self._factor = self._histogram(
             "ancestral_real_time_factor",
             "Seconds of audio sampled per second, of streams that ended, not counting waits for the reader.",
-            ["model", "priority"],
-            buckets=FACTORS,
-            registry=registry,
+            FACTORS,
+            "model priority",
         )
-        made = ["model", "engine"]
-        self._tokens = Counter(
-            "ancestral_tokens_total", "Symbols sampled: audio samples or sub-pixels.", made, registry=registry
-        )
-        self._sound = Counter("ancestral_sound_seconds_total", "Audio sampled, in seconds.", made, registry=registry)
-        self._pixels = Counter("ancestral_pixels_total", "Pixels sampled.", made, registry=registry)
-        self._pictures = Counter("ancestral_pictures_total", "Pictures completed.", made, registry=registry)
+        made = "model engine"
+        self._tokens = self._counter("ancestral_tokens_total", "Symbols sampled: audio samples or sub-pixels.", made)
+        self._sound = self._counter("ancestral_sound_seconds_total", "Audio sampled, in seconds.", made)
+        self._pixels = self._counter("ancestral_pixels_total", "Pixels sampled.", made)
+        self._pictures = self._counter("ancestral_pictures_total", "Pictures completed.", made)
 
     def began(self, job: Job, attempt: int) -> None:
         """Count an attempt that starts."""
@@ -529,38 +473,22 @@ class WorkerMetrics(Metrics):
 
     def watch(self, workload: Callable[[], Workload]) -> None:
         """Read the workload of a worker at every scrape."""
-        self.registry.register(_WorkloadCollector(workload))
+        self.registry.register(ReadMetrics(lambda: _workload(workload())))
 
 
-class _WorkloadCollector(Collector):
-    def __init__(self, workload: Callable[[], Workload]) -> None:
-        self._workload = workload
-
-    def collect(self) -> Iterable[Metric]:
-        load = self._workload()
-        yield from _worker(load)
-        yield from _scheduler(load.figures)
-        yield from _models(load)
-
-
-def _worker(load: Workload) -> Iterable[Metric]:
-    yield gauge("ancestral_worker_ready", "Whether this worker is ready to sample.", [((), load.ready)], [])
-    for what, text, values in (
-        ("slots", "Slots of this worker: jobs that it can run at once.", load.slots),
-        ("jobs", "Jobs that this worker is running.", load.jobs),
-    ):
-        yield gauge(
-            f"ancestral_worker_{what}", text, [([priority.value], n) for priority, n in values.items()], ["priority"]
-        )
-    yield gauge("ancestral_sampler_threads", "Sampling threads.", [((), load.threads)], [])
-
-
-def _scheduler(figures: Figures) -> Iterable[Metric]:
-    states = [(["running"], figures.running), (["waiting"], figures.waiting)]
+def _workload(load: Workload) -> Iterator[Metric]:
+    text = "Whether this worker is ready to sample."
+    yield GaugeMetricFamily("ancestral_worker_ready", text, value=load.ready)
+    text = "Slots of this worker: jobs that it can run at once."
+    yield gauge("ancestral_worker_slots", text, _by_value(load.slots), "priority")
+    yield gauge("ancestral_worker_jobs", "Jobs that this worker is running.", _by_value(load.jobs), "priority")
+    yield GaugeMetricFamily("ancestral_sampler_threads", "Sampling threads.", value=load.threads)
+    figures = load.figures
     text = (
         "Streams in the batch: being sampled or waiting for a thread (running), waiting for reader or text (waiting)."
     )
-    yield gauge("ancestral_sampler_streams", text, states, ["state"])
+    streams = {"running": figures.running, "waiting": figures.waiting}
+    yield gauge("ancestral_sampler_streams", text, streams, "state")
     for name, text, value in (
         ("calls", "Engine calls.", figures.calls),
         (
@@ -572,17 +500,20 @@ def _scheduler(figures: Figures) -> Iterable[Metric]:
         ("busy_seconds", "Time spent sampling, summed over threads.", figures.busy_seconds),
     ):
         yield CounterMetricFamily(f"ancestral_sampler_{name}", text, value=value)
-
-
-def _models(load: Workload) -> Iterable[Metric]:
-    known = load.samplers.items()
-    labels = ["model", "kind", "engine", "sha256"]
-    info = [([name, s.model.entry.kind, s.engine.name, s.model.sha256], 1.0) for name, s in known]
-    yield gauge("ancestral_model_info", "Loaded models; the value is always 1.", info, labels)
+    text = "Loaded models; the value is always 1."
+    info = GaugeMetricFamily("ancestral_model_info", text, labels=["model", "kind", "engine", "sha256"])
+    for name, sampler in load.samplers.items():
+        info.add_metric([name, sampler.model.entry.kind, sampler.engine.name, sampler.model.sha256], 1.0)
+    yield info
     text = "Whether the model is in memory (1) or was unloaded after being idle (0)."
-    yield gauge("ancestral_model_in_memory", text, [([name], s.engine.loaded) for name, s in known], ["model"])
-    for what, text, at in (
-        ("loaded", "Time when the model was loaded.", {name: load.loaded_at for name, _ in known}),
-        ("created", "Creation time given in model.json.", {name: s.model.entry.created for name, s in known}),
+    in_memory = {name: float(sampler.engine.loaded) for name, sampler in load.samplers.items()}
+    yield gauge("ancestral_model_in_memory", text, in_memory, "model")
+    for what, text, times in (
+        ("loaded", "Time when the model was loaded.", dict.fromkeys(load.samplers, load.loaded_at)),
+        ("created", "Creation time given in model.json.", {n: s.model.entry.created for n, s in load.samplers.items()}),
     ):
-        yield gauge(f"ancestral_model_{what}_timestamp_seconds", text, [([n], t) for n, t in at.items()], ["model"])
+        yield gauge(f"ancestral_model_{what}_timestamp_seconds", text, times, "model")
+
+
+def _by_value(counts: Mapping[Priority, int]) -> dict[str, float]:
+    return {priority.value: count for priority, count in counts.items()}
