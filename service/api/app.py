@@ -21,7 +21,7 @@ from ancestral.service.api.books.work import BookWork, remove_left_folders
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, check_key, check_origin, install_cors
 from ancestral.service.api.http.errors import check_query
-from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RateHeaders, RootMiddleware
+from ancestral.service.api.http.middleware import BodyLimit, HeadMiddleware, RootMiddleware
 from ancestral.service.api.http.openapi import ANY_ERROR, complete
 from ancestral.service.api.routes import batches, dictionaries, elevenlabs, images, jobs, models, page, speech
 from ancestral.service.api.routes import websockets as streams
@@ -159,7 +159,6 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
     _include_routers(app, settings)
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(RateHeaders)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads, seconds=settings.body_seconds)
     install_cors(app, settings.cors_origins)

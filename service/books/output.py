@@ -15,8 +15,6 @@ from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-import numpy as np
-
 from ancestral.codecs.ffmpeg import COVERED, MEDIA_TYPES, BookWriter, Chapter, check_cover
 from ancestral.errors import InvalidRequest
 from ancestral.models.text import Script
@@ -105,7 +103,7 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
         for item in epub.spine:
             if (own := spoken.get(item.path)) and (marks := list(_marks(epub, item, own, folder))):
                 stem = posixpath.join(home, f"{len(overlays) + 1:04d}")
-                samples = sum(folder.samples(part) + folder.silence(part) for part in own)
+                samples = sum(folder.samples_with_pause(part) for part in own)
                 overlays.append(_overlay(epub, item, marks, samples, folder.sample_rate, stem))
                 sounds.append(_sound(own, folder, len(overlays)))
         changed = {overlay.item.path: overlay.text for overlay in overlays}
@@ -125,7 +123,6 @@ def _sound(parts: Sequence[Part], folder: PartsFolder, number: int) -> Path:
     with BookWriter(path, "m4b", folder.sample_rate, {}, ()) as writer:
         for part in parts:
             writer.feed(folder.sound(part))
-            writer.feed(np.zeros(folder.silence(part), np.int16))
         writer.finish()
     return path
 
@@ -145,7 +142,7 @@ def _marks(epub: Epub, item: Item, parts: Sequence[Part], folder: PartsFolder) -
             if place is not None and place[0] >= last:
                 yield Mark(place, before + start)
                 last = place[1]
-        before += folder.samples(part) + folder.silence(part)
+        before += folder.samples_with_pause(part)
 
 
 def _origins(script: Script) -> Iterator[int]:
@@ -293,7 +290,7 @@ def _sentences(parts: Sequence[Part], folder: PartsFolder) -> Iterator[SentenceT
             words = tuple(next(spans) for _ in sentence.words)
             whole = (words[0][0], words[-1][1]) if words else (before, before)
             yield SentenceTimes(sentence, written, whole, words, (), name)
-        before += folder.samples(part) + folder.silence(part)
+        before += folder.samples_with_pause(part)
 
 
 MEDIA: Final[Mapping[str, str]] = {**MEDIA_TYPES, "epub": EPUB}
@@ -367,7 +364,7 @@ def chapter_marks(book: Book, parts: Sequence[Part], folder: PartsFolder, title:
     found: list[Chapter] = []
     end, before = 0, None
     for part in parts:
-        start, end = end, end + folder.samples(part) + folder.silence(part)
+        start, end = end, end + folder.samples_with_pause(part)
         if part.chapter != before:
             found.append(Chapter(book.chapters[part.chapter].title or title, start, end))
         found[-1] = Chapter(found[-1].title, found[-1].start, end)
@@ -412,7 +409,6 @@ class BookFile:
             with BookWriter(unfinished, self.form, rate, self.tags, chapters, self.cover) as writer:
                 for part in parts:
                     writer.feed(self.folder.sound(part))
-                    writer.feed(np.zeros(self.folder.silence(part), np.int16))
                 writer.finish()
         if self.signer is not None:
             sign_in_place(unfinished, output, MEDIA[self.form], recipe, self.signer)

@@ -275,14 +275,17 @@ class PartsFolder:
         assert info.samplerate == self.sample_rate
         return int(info.frames)
 
-    def silence(self, part: Part) -> int:
-        """Samples of the pause after a part."""
+    def samples_with_pause(self, part: Part) -> int:
+        """Samples of a finished part and of the pause after it; raises as :meth:`samples`."""
+        return self.samples(part) + self._silence(part)
+
+    def _silence(self, part: Part) -> int:
         return round(part.pause * self.sample_rate)
 
     def sound(self, part: Part) -> NDArray[np.int16]:
-        """A finished part ``[T]``."""
+        """A finished part and the pause after it, ``[T]``."""
         samples, _ = soundfile.read(self.path / part.name, dtype="int16")
-        return np.asarray(samples, np.int16)
+        return np.pad(np.asarray(samples, np.int16), (0, self._silence(part)))
 
     def remove(self) -> None:
         """Delete the parts, those of earlier versions of the text too, and the folder if nothing else is in it."""

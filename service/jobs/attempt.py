@@ -106,18 +106,18 @@ class JobAttempt(ABC):
     async def work(self) -> dict[str, Any] | None:
         """Do the work and return the job's result, if it has one. Returns early once :attr:`stopped` is set."""
 
-    @abstractmethod
     def halt(self) -> None:
-        """Make :meth:`work` return soon."""
+        """Make :meth:`work` return soon, if that does not look at :attr:`stopped` itself."""
+        return
 
-    @abstractmethod
     def on_read(self, read: int) -> None:
         """The client has read ``read`` symbols."""
+        return
 
     @property
-    @abstractmethod
     def waiting_for_reader(self) -> bool:
         """Whether it waits for its client to read."""
+        return False
 
     def parking_position(self, now: float) -> int | None:
         """Where its client needs more, if that reads so slowly that the attempt has its slot for nothing."""

@@ -447,16 +447,6 @@ def open_attempt(context: AttemptContext, sampler: Sampler, lease: Lease) -> Job
 class ScoringAttempt(JobAttempt):
     """No client reads while it runs."""
 
-    def halt(self) -> None:
-        """Nothing to do: :meth:`work` checks :attr:`JobAttempt.stopped` between its pieces."""
-
-    def on_read(self, read: int) -> None:
-        pass
-
-    @property
-    def waiting_for_reader(self) -> bool:
-        return False
-
     async def work(self) -> dict[str, Any] | None:
         upload, sampler = await self.lease.upload(), self.sampler
         match self.plan:

@@ -1,5 +1,5 @@
-"""Middleware of every request: its id, safe headers, one log line, the answer to failures, a limit on its body,
-``HEAD`` for every ``GET``, and the headers of the rate limit.
+"""Middleware of every request: its id, safe headers, those of the rate limit, one log line, the answer to failures, a
+limit on its body, and ``HEAD`` for every ``GET``.
 
 Plain ASGI, so that streams pass through untouched.
 """
@@ -91,6 +91,7 @@ async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_i
             status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = own_id
+            headers.update(scope["state"].get("ratelimit", {}))  # deps.py, ``counted_caller``
             for name, value in _SAFE.items():
                 headers.setdefault(name, value)
             if scope["app"].state.draining.is_set():
@@ -260,22 +261,3 @@ class HeadMiddleware:
             pass
         finally:
             scope["route"] = get.get("route")  # for the log and the metrics
-
-
-class RateHeaders:
-    """Adds the headers of the rate limit (deps.py, ``counted_caller``) to the response, whatever its status."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def stamped(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(scope.get("state", {}).get("ratelimit", {}))
-            await send(message)
-
-        await self._app(scope, receive, stamped)

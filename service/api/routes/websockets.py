@@ -24,8 +24,8 @@ from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.websockets import (
     CONTEXTS,
     STREAM_INPUT,
-    ElevenLabsConnection,
     MultiContextConnection,
+    SingleContextConnection,
 )
 from ancestral.service.speech.session import native
 from ancestral.service.speech.session.native import NativeConnection, SpeechQuery
@@ -61,7 +61,7 @@ async def stream_images(websocket: WebSocket, service: Service) -> None:
 @router.websocket(STREAM_INPUT)
 async def stream_text(websocket: WebSocket, voice_id: str, service: Service) -> None:
     """Speech for ElevenLabs' clients; :mod:`ancestral.service.speech.elevenlabs.websockets` has the messages."""
-    await _serve(websocket, service, lambda query: partial(ElevenLabsConnection, voice_id=voice_id, query=query))
+    await _serve(websocket, service, lambda query: partial(SingleContextConnection, voice_id=voice_id, query=query))
 
 
 @router.websocket(CONTEXTS)

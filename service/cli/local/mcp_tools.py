@@ -27,6 +27,7 @@ from ancestral.images.picture import Pictures
 from ancestral.models.entries import SPEEDS
 from ancestral.service import __version__
 from ancestral.service.cli.local.model import FAILURES, LocalModels
+from ancestral.service.speech.schemas import voices_of
 from ancestral.speech.voice import Speech
 
 T = TypeVar("T")
@@ -275,18 +276,13 @@ def _voices(models: Server | LocalModels) -> list[dict[str, str]]:
     """Voices that speak, with their first model."""
     if isinstance(models, Server):
         listed = models.connection.get("/v1/audio/voices")["voices"]
-        return [
-            {"voice": voice["id"], "language": voice["language"], "gender": voice["gender"], "model": speaking[0]}
-            for voice in listed
-            if (speaking := voice["capabilities"].get("speech"))
-        ]
-    found: dict[str, dict[str, str]] = {}
-    for model in models.catalog.speech_models:
-        if "speech" in model.capabilities:
-            for voice in model.entry.voices:
-                described = {"voice": voice.id, "language": voice.language, "gender": voice.gender}
-                found.setdefault(voice.id, described | {"model": model.entry.id})
-    return list(found.values())
+    else:
+        listed = [vars(voice) for voice in voices_of(models.catalog)]
+    return [
+        {"voice": voice["id"], "language": voice["language"], "gender": voice["gender"], "model": speaking[0]}
+        for voice in listed
+        if (speaking := voice["capabilities"].get("speech"))
+    ]
 
 
 def _attributes(models: Server | LocalModels) -> dict[str, dict[str, list[str]]]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from abc import abstractmethod
 from collections import deque
 from contextlib import suppress
 from typing import Any, Final, NoReturn
@@ -39,7 +40,6 @@ from ancestral.service.speech.elevenlabs.schemas import (
     StreamQuery,
     TextMessage,
 )
-from ancestral.service.speech.session.native import SpeechConnection
 from ancestral.service.speech.session.runner import TICK_SECONDS, EventSink, SessionRunner
 from ancestral.service.speech.session.state import Turn, new_session_state
 from ancestral.service.telemetry.metrics import Transport
@@ -71,14 +71,48 @@ async def fail(websocket: BoundedWebSocket, message: str, code: str) -> NoReturn
     raise CloseConnection(1008, code[:_REASON_CHARACTERS])
 
 
-async def fail_idle(websocket: BoundedWebSocket, end: IdleTimeout) -> CloseConnection:
-    """Send the reason why an idle connection is closed; returns how to close it."""
-    try:
-        await fail(websocket, "Nothing came within inactivity_timeout.", "input_timeout_exceeded")
-    except CloseConnection as close:
-        return close
-    except Disconnected:
-        return end
+class ElevenLabsConnection(WsConnection):
+    """One connection with either protocol.
+
+    Args:
+        state: of the service.
+        websocket: to the client.
+        credentials: of the caller.
+        voice_id: from the path.
+        query: from the URL.
+    """
+
+    def __init__(
+        self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, voice_id: str, query: QueryParams
+    ) -> None:
+        super().__init__(websocket, credentials)
+        self._state = state
+        self._voice_id = voice_id
+        self._query = query
+
+    async def receive(self) -> None:
+        try:
+            await self.handle_messages(parse_query(StreamQuery, self._query))
+        except AncestralError as error:
+            await self.failed(error)
+
+    @abstractmethod
+    async def handle_messages(self, query: StreamQuery) -> None:
+        """Receive and handle messages; raises AncestralError if one cannot be handled, which ends the connection."""
+
+    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
+        """The reason; then the connection is closed."""
+        self._state.metrics.refused(error, Transport.WEBSOCKET)
+        await fail(self._websocket, error.message, error.code or type_of(error))
+
+    async def on_idle(self, end: IdleTimeout) -> CloseConnection:
+        """The reason; then the connection is closed."""
+        try:
+            await fail(self._websocket, "Nothing came within inactivity_timeout.", "input_timeout_exceeded")
+        except CloseConnection as close:
+            return close
+        except Disconnected:
+            return end
 
 
 MAX_CONTEXTS: Final = 64
@@ -88,6 +122,13 @@ _ENDED_NAMES: Final = 1024
 _SETTINGS: Final = {"voice_settings", "generation_config", "pronunciation_dictionary_locators"}
 
 CONTEXTS: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
+
+
+async def fail_context(state: AppState, websocket: BoundedWebSocket, name: str | None, error: AncestralError) -> None:
+    """Send why a context ends, or is not opened."""
+    state.metrics.refused(error, Transport.WEBSOCKET)
+    failure = ContextFailure(message=error.message, error=error.code or type_of(error), contextId=name)
+    await websocket.send_json(failure.model_dump())
 
 
 class _ContextEnded(Exception):
@@ -168,48 +209,30 @@ class Context(EventSink):
         if retry_after is not None or self.has_ended:
             return
         self._ended.set()
-        self._state.metrics.refused(error, Transport.WEBSOCKET)
-        failure = ContextFailure(message=error.message, error=error.code or type_of(error), contextId=self._name)
-        await self._websocket.send_json(failure.model_dump())
+        await fail_context(self._state, self._websocket, self._name, error)
 
 
-class MultiContextConnection(WsConnection):
-    """One connection with this protocol.
-
-    Args:
-        state: of the service.
-        websocket: to the client.
-        credentials: of the caller.
-        voice_id: from the path.
-        query: from the URL.
-    """
+class MultiContextConnection(ElevenLabsConnection):
+    """One connection with several contexts. Each has a runner of its own, which cancels its jobs when it ends."""
 
     def __init__(
         self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, voice_id: str, query: QueryParams
     ) -> None:
-        super().__init__(websocket, credentials)
-        self._state = state
-        self._voice_id = voice_id
-        self._query = query
+        super().__init__(state, websocket, credentials, voice_id, query)
         self._contexts: dict[str | None, Context] = {}
         self._ended: deque[str | None] = deque(maxlen=_ENDED_NAMES)
         self._received_at = time.monotonic()
         self._end: CloseConnection | None = None
         """How to close the connection once there is no context any more."""
 
-    async def receive(self) -> None:
-        try:
-            query = parse_query(StreamQuery, self._query)
-            self.start(self._watch(query.inactivity_timeout))
-            while True:
-                message = checked(ContextMessage, await self._websocket.receive())
-                self._received_at = time.monotonic()
-                self._credentials.check(message.xi_api_key)
-                async with self._handling:
-                    await self._handle_message(message, query)
-        except AncestralError as error:
-            self._state.metrics.refused(error, Transport.WEBSOCKET)
-            await fail(self._websocket, error.message, error.code or type_of(error))
+    async def handle_messages(self, query: StreamQuery) -> NoReturn:
+        self.start(self._watch(query.inactivity_timeout))
+        while True:
+            message = checked(ContextMessage, await self._websocket.receive())
+            self._received_at = time.monotonic()
+            self._credentials.check(message.xi_api_key)
+            async with self._handling:
+                await self._handle_message(message, query)
 
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
         """Nothing to do: every context has cancelled its own jobs."""
@@ -222,10 +245,6 @@ class MultiContextConnection(WsConnection):
             if not self._contexts:
                 raise
             self._end = end
-
-    async def on_idle(self, end: IdleTimeout) -> CloseConnection:
-        """The reason; then the connection is closed."""
-        return await fail_idle(self._websocket, end)
 
     async def _watch(self, idle_seconds: int) -> NoReturn:
         """Close the connection when nothing is left to do, or nothing has come for too long while nothing is open."""
@@ -264,7 +283,7 @@ class MultiContextConnection(WsConnection):
                 await context.runner.flush()
         except AncestralError as error:
             if context is None:
-                await self._send_failure(message.context_id, error)
+                await fail_context(self._state, self._websocket, message.context_id, error)
             else:
                 await context.failed(error)
 
@@ -311,11 +330,6 @@ class MultiContextConnection(WsConnection):
         else:
             await context.runner.close()
 
-    async def _send_failure(self, name: str | None, error: AncestralError) -> None:
-        self._state.metrics.refused(error, Transport.WEBSOCKET)
-        failure = ContextFailure(message=error.message, error=error.code or type_of(error), contextId=name)
-        await self._websocket.send_json(failure.model_dump())
-
 
 # ElevenLabs' ``stream-input`` websocket: JSON both ways, sound in base64.
 #
@@ -329,37 +343,23 @@ class MultiContextConnection(WsConnection):
 STREAM_INPUT: Final = "/v1/text-to-speech/{voice_id}/stream-input"
 
 
-class ElevenLabsConnection(SpeechConnection):
-    """One connection with this protocol.
+class SingleContextConnection(ElevenLabsConnection, EventSink):
+    """One connection with this protocol."""
 
-    Args:
-        state: of the service.
-        websocket: to the client.
-        credentials: of the caller.
-        voice_id: from the path.
-        query: from the URL.
-    """
+    runner: SessionRunner | None = None
 
-    def __init__(
-        self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials, voice_id: str, query: QueryParams
-    ) -> None:
-        super().__init__(state, websocket, credentials)
-        self._voice_id = voice_id
-        self._query = query
-        self._alignment = UtteranceAlignment(sync=False)
+    async def handle_messages(self, query: StreamQuery) -> NoReturn:
+        self._alignment = UtteranceAlignment(sync=query.sync_alignment)
+        first = checked(FirstMessage, await self._receive_first(query.inactivity_timeout))
+        self.runner = runner = await self._open(query, first)
+        self.start(runner.send_utterances(), runner.maintain())
+        await self._handle_message(runner, first, query)
+        while True:
+            await self._handle_message(runner, checked(TextMessage, await self._websocket.receive()), query)
 
-    async def receive(self) -> None:
-        try:
-            query = parse_query(StreamQuery, self._query)
-            self._alignment = UtteranceAlignment(sync=query.sync_alignment)
-            first = checked(FirstMessage, await self._receive_first(query.inactivity_timeout))
-            runner = await self._runner(query, first)
-            self.start_session(runner)
-            await self._handle_message(runner, first, query)
-            while True:
-                await self._handle_message(runner, checked(TextMessage, await self._websocket.receive()), query)
-        except AncestralError as error:
-            await self.failed(error)
+    async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
+        if self.runner is not None:
+            await self.runner.on_disconnect(keep=False)
 
     def on_shutdown(self) -> None:
         """Sessions of this protocol cannot be resumed, so they run to their end."""
@@ -373,7 +373,7 @@ class ElevenLabsConnection(SpeechConnection):
         except TimeoutError:
             raise IdleTimeout(1000, "") from None
 
-    async def _runner(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
+    async def _open(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
         caller = self._credentials.check(first.xi_api_key)
         words = await words_of(self._state, caller, first.pronunciation_dictionary_locators)
         config = session_config(self._state.catalog, self._voice_id, query, first, words)
@@ -405,12 +405,3 @@ class ElevenLabsConnection(SpeechConnection):
         """Send the last message."""
         await self._websocket.send_json(AudioMessage(audio=None, isFinal=True).model_dump())
         raise CloseConnection(1000, "", final=True)
-
-    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
-        """The reason; then the connection is closed."""
-        self._state.metrics.refused(error, Transport.WEBSOCKET)
-        await fail(self._websocket, error.message, error.code or type_of(error))
-
-    async def on_idle(self, end: IdleTimeout) -> CloseConnection:
-        """The reason; then the connection is closed."""
-        return await fail_idle(self._websocket, end)

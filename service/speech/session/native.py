@@ -55,34 +55,8 @@ from ancestral.service.speech.session.state import (
 from ancestral.service.speech.timestamps import times_of
 from ancestral.service.telemetry.metrics import Transport
 
-# A websocket connection that speaks text, of either protocol.
-
 _DONE = (1000, 1001)
 """Close codes of clients that will not resume the session."""
-
-
-class SpeechConnection(ws.WsConnection, EventSink):
-    """A connection with a session."""
-
-    def __init__(self, state: AppState, websocket: ws.BoundedWebSocket, credentials: ws.Credentials) -> None:
-        super().__init__(websocket, credentials)
-        self.runner: SessionRunner | None = None
-        self._state = state
-
-    def start_session(self, runner: SessionRunner) -> None:
-        """Start to send what is spoken."""
-        self.runner = runner
-        self.start(runner.send_utterances(), runner.maintain())
-
-    async def on_disconnect(self, end: ws.CloseConnection | ws.Disconnected) -> None:
-        if self.runner is not None:
-            await self.runner.on_disconnect(keep=not self._is_final(end))
-
-    def _is_final(self, end: ws.CloseConnection | ws.Disconnected) -> bool:
-        """Whether the session will not be resumed."""
-        if isinstance(end, ws.CloseConnection):
-            return end.final
-        return end.code in _DONE and self.runner is not None and self.runner.session_state.is_done
 
 
 class SpeechQuery(Described):
@@ -113,13 +87,15 @@ class SpeechQuery(Described):
 PATH: Final = "/v1/audio/speech/stream"
 
 
-class NativeConnection(SpeechConnection):
+class NativeConnection(ws.WsConnection, EventSink):
     """One connection with the native protocol."""
 
     def __init__(
         self, state: AppState, websocket: ws.BoundedWebSocket, credentials: ws.Credentials, query: SpeechQuery
     ) -> None:
-        super().__init__(state, websocket, credentials)
+        super().__init__(websocket, credentials)
+        self.runner: SessionRunner | None = None
+        self._state = state
         self._query = query
         self._session = state.broker.session(query.session_id, state.settings.stream_seconds)
 
@@ -168,7 +144,7 @@ class NativeConnection(SpeechConnection):
     async def _configure(self, config: SessionConfig) -> None:
         runner = self._runner(new_session_state(self._state.catalog, config))
         await runner.save()
-        self.start_session(runner)
+        self._start_session(runner)
 
     async def _resume(self, sample: int) -> None:
         try:
@@ -187,7 +163,20 @@ class NativeConnection(SpeechConnection):
         except AncestralError as error:
             await self.failed(error)
             raise ws.CloseConnection(1008, "the session cannot be resumed") from None
-        self.start_session(runner)
+        self._start_session(runner)
+
+    def _start_session(self, runner: SessionRunner) -> None:
+        """Start to send what is spoken."""
+        self.runner = runner
+        self.start(runner.send_utterances(), runner.maintain())
+
+    async def on_disconnect(self, end: ws.CloseConnection | ws.Disconnected) -> None:
+        if self.runner is not None:
+            if isinstance(end, ws.CloseConnection):
+                is_final = end.final
+            else:
+                is_final = end.code in _DONE and self.runner.session_state.is_done
+            await self.runner.on_disconnect(keep=not is_final)
 
     def _runner(self, session_state: SessionState) -> SessionRunner:
         caller = self._credentials.caller

@@ -30,13 +30,13 @@ from ancestral.service import errors
 from ancestral.service.api.deps import counted_caller
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, digest, new_key
-from ancestral.service.api.http.middleware import RateHeaders
+from ancestral.service.api.http.middleware import RootMiddleware
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import key
 from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import tracing
+from ancestral.service.telemetry.logging import Tracing, tracing
 from ancestral.service.telemetry.metrics import ApiMetrics
 from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
 from tests.service.servers import Serve, ServeProcess, Server
@@ -276,7 +276,8 @@ def rated_app(redis_url: str, keys: Path | None, requests_per_minute: int | None
         await websocket.close()
 
     app.include_router(router)
-    app.add_middleware(RateHeaders)
+    app.state.draining, app.state.seed_source = asyncio.Event(), None
+    app.add_middleware(RootMiddleware, metrics=ApiMetrics(), tracing=Tracing())
     return app
 
 
