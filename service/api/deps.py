@@ -78,17 +78,15 @@ class RequestContext:
     """One request that submits a job."""
 
     request: Request
-    service: AppState
-    caller: Caller
-    prefer: str | None
-    """The ``Prefer`` header."""
-    key: str | None
-    """The idempotency key."""
+    service: Service
+    caller: RateLimitedCaller
+    prefer: Prefer = None
+    idempotency_key: IdempotencyKey = None
 
     async def submit(self, job_spec: JobSpec[Plan, Model], kept_seconds: int = 0) -> Job:
         """Submit the job, as :func:`ancestral.service.jobs.admission.submit_job` does, which says what it raises."""
         return await submit_job(
-            self.service, self.caller, job_spec, prefer=self.prefer, key=self.key, kept_seconds=kept_seconds
+            self.service, self.caller, job_spec, prefer=self.prefer, key=self.idempotency_key, kept_seconds=kept_seconds
         )
 
     async def while_connected(self, work: Coroutine[Any, Any, _T], job: Job) -> _T:
@@ -121,7 +119,7 @@ class RequestContext:
     async def _abandon(self, job: Job) -> None:
         broker = self.service.broker
         try:
-            await (broker.cancel(job) if self.key is None else broker.suspend(job))
+            await (broker.cancel(job) if self.idempotency_key is None else broker.suspend(job))
         except UNAVAILABLE:  # the worker will notice that nothing is read
             log.warning("Redis is unavailable", extra={"job": job.id})
 
@@ -139,14 +137,4 @@ async def _revoked(request: Request) -> None:
             check_again(request)
 
 
-async def _request_context(
-    request: Request,
-    service: Service,
-    caller: RateLimitedCaller,
-    prefer: Prefer = None,
-    idempotency_key: IdempotencyKey = None,
-) -> RequestContext:
-    return RequestContext(request, service, caller, prefer, idempotency_key)
-
-
-ContextDep = Annotated[RequestContext, Depends(_request_context)]
+ContextDep = Annotated[RequestContext, Depends()]

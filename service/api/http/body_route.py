@@ -143,20 +143,12 @@ def file_responses(description: str, content: Mapping[str, Any]) -> dict[int | s
 class Conditions:
     """What of a file a client wants, and what it has."""
 
-    ranges: str | None
-    if_range: str | None
-    if_none_match: str | None
+    ranges: Annotated[str | None, Header(alias="Range", description="`bytes=FIRST-LAST`: a part of the file.")] = None
+    if_range: Annotated[str | None, Header(description="Send the range only if the file has this ETag.")] = None
+    if_none_match: IfNoneMatch = None
 
 
-def _conditions(
-    ranges: Annotated[str | None, Header(alias="Range", description="`bytes=FIRST-LAST`: a part of the file.")] = None,
-    if_range: Annotated[str | None, Header(description="Send the range only if the file has this ETag.")] = None,
-    if_none_match: IfNoneMatch = None,
-) -> Conditions:
-    return Conditions(ranges, if_range, if_none_match)
-
-
-ConditionsDep = Annotated[Conditions, Depends(_conditions)]
+ConditionsDep = Annotated[Conditions, Depends()]
 
 
 def file_response(
