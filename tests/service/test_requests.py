@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from pydantic import BaseModel
 
 from ancestral import requests
-from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
 from ancestral.service.errors import status_of
@@ -96,11 +95,6 @@ def refusal(act: Callable[[], object]) -> AncestralError:
     with pytest.raises(AncestralError) as caught:
         act()
     return caught.value
-
-
-@pytest.fixture(scope="module")
-def catalog(zoo: Path) -> Catalog:
-    return load_catalog(CatalogConfig((zoo,)))
 
 
 REFUSED = requests.GenerationRequest, requests.ImageRequest, requests.CompletionRequest, requests.InterpolationRequest

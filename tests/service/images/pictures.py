@@ -6,8 +6,6 @@ import base64
 import hashlib
 import io
 import json
-import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,11 +14,9 @@ from typing import Any, Final
 
 import httpx
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from ancestral.models import checkpoint
 from ancestral.models.engines.images.engine import ImageEngine
@@ -28,7 +24,7 @@ from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.spec import pixels_of, rgba
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, ENCODED, PICTURES
-from tests.service.ws_client import SECONDS
+from tests.service.ws_client import Client, checked_error
 
 Pixels = NDArray[np.uint8]
 SPECS: Final = PICTURES | ENCODED
@@ -233,14 +229,8 @@ def engine_of(zoo: Path, model: str, engine: str = "native") -> ImageEngine:
 # The websocket
 
 
-class Watch:
+class Watch(Client):
     """One connection."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-
-    def say(self, kind: str, **fields: object) -> None:
-        self.connection.send(json.dumps({"type": kind, **fields}))
 
     def generate(self, **changes: object) -> None:
         fields = {"model": "rgb", "prompt": "dog", "seed": 7} | changes
@@ -248,24 +238,19 @@ class Watch:
 
     def told(self) -> dict[str, Any]:
         """The next message, which is no picture."""
-        message = self.connection.recv(timeout=SECONDS)
-        assert isinstance(message, str)
-        found: dict[str, Any] = json.loads(message)
-        return found
+        message = self.hear()
+        assert isinstance(message, dict)
+        return message
 
     def error(self) -> dict[str, Any]:
-        found = self.told()
-        assert found["type"] == "error", found
-        assert set(found["error"]) >= {"message", "type", "param", "code"}
-        error: dict[str, Any] = found["error"]
-        return error
+        return checked_error(self.told())
 
     def frames(self) -> tuple[list[bytes], dict[str, Any]]:
         """What comes to the end of an answer, and its end."""
         frames = []
-        while isinstance(message := self.connection.recv(timeout=SECONDS), bytes):
+        while isinstance(message := self.hear(), bytes):
             frames.append(message)
-        return frames, json.loads(message)
+        return frames, message
 
     def answer(self) -> tuple[dict[str, Any], list[Pixels], dict[str, Any]]:
         """A whole answer: its start, its pictures, its end; its messages are checked."""
@@ -283,19 +268,6 @@ class Watch:
     def pictures(self) -> list[Pixels]:
         """The pictures of a whole answer."""
         return self.answer()[1]
-
-    def closed(self) -> int:
-        """Hear everything to the end; the code that the server closes with."""
-        with pytest.raises(ConnectionClosed) as end:
-            list(iter(lambda: self.connection.recv(timeout=SECONDS), None))
-        assert end.value.rcvd is not None
-        return end.value.rcvd.code
-
-    def vanish(self) -> None:
-        """Lose the connection, without a word."""
-        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.socket.shutdown(socket.SHUT_RD)
-        self.connection.socket.close()
 
 
 @contextmanager

@@ -179,14 +179,11 @@ def url(server: Server) -> str:
 
 
 def test_a_url_gives_the_file(server: Server, url: str) -> None:
-    found, head = httpx.get(url), httpx.head(url)
+    found = httpx.get(url)
     assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
     assert found.content == files(post(server, "generations", n=2))[1]
     assert httpx.get(url).content == found.content
-    assert (head.status_code, head.content) == (200, b"")
-    assert int(head.headers["content-length"]) == int(found.headers["content-length"]) == len(found.content)
-    unchanged = httpx.get(url, headers={"if-none-match": found.headers["etag"]})
-    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert httpx.get(url, headers={"if-none-match": found.headers["etag"]}).status_code == 304
     assert httpx.get(url.replace("/1.png", "/0.png")).headers["etag"] != found.headers["etag"]
     part = httpx.get(url, headers={"range": "bytes=4-9"})
     assert (part.status_code, part.content) == (206, found.content[4:10])

@@ -146,14 +146,10 @@ def test_the_coarse_scale_comes_first(server: Server, changes: dict[str, Any], n
 
 
 GENERATE = {"type": "image.generate", "model": "rgb", "prompt": "dog"}
-WRONG: list[tuple[str | bytes | dict[str, Any], str | None, str]] = [
-    ("", None, "json_invalid"), ("{", None, "json_invalid"), ("[" * 5000, None, "json_invalid"),
-    ("[]", None, "invalid_type"), (b"\x00\x01", None, "invalid_type"),
-    *((message, "type", "unknown_message") for message in (
-        "{}", {"type": "image.start"}, {"type": "session.config"}, {"type": ["image.generate"]})),
+WRONG: list[tuple[str | dict[str, Any], str | None, str]] = [
+    ("{", None, "json_invalid"), ({"type": "session.config"}, "type", "unknown_message"),
     ({"type": "image.cancel", "job": "x"}, "job", "unknown_parameter"),
     ({"type": "image.cancel"}, "type", "wrong_order"),
-    ({"type": "image.generate", "model": "x" * 70000}, None, "message_too_large"),
     ({"type": "image.generate"}, "model", "missing_parameter"),
     (GENERATE | {"model": "none"}, "model", "model_not_found"),
     (GENERATE | {"prompt": "zebra"}, "prompt", "class_not_found"), (GENERATE | {"class": "dog"}, "class", "conflict"),
@@ -161,7 +157,8 @@ WRONG: list[tuple[str | bytes | dict[str, Any], str | None, str]] = [
     (GENERATE | BEST | {"coarse": True}, "coarse", "conflict"),
     (GENERATE | BEST | {"n": 3}, "best_of", "invalid_value"),
 ]  # fmt: skip
-"""Messages, the field that is named, and the code; tests/service/test_requests.py has the wrong values of fields."""
+"""Messages, the field that is named, and the code; tests/service/test_requests.py has the wrong values of fields, the
+section "message" of refusals.txt what is no message of any protocol."""
 
 
 def test_wrong_messages_are_named_and_the_session_goes_on(server: Server) -> None:
@@ -186,10 +183,9 @@ def refused(server: Server, status: int, query: str = "", **options: Any) -> dic
     return error
 
 
-@pytest.mark.parametrize("query", ["?model=rgb", "?session_id=a&from_sample=0", "?x="])
-def test_a_url_with_parameters_is_refused(server: Server, query: str) -> None:
-    error = refused(server, 400, query)
-    assert (error["param"], error["code"]) == (query[1:].split("=")[0], "unknown_parameter")
+def test_a_url_with_parameters_is_refused(server: Server) -> None:
+    error = refused(server, 400, "?model=rgb")
+    assert (error["param"], error["code"]) == ("model", "unknown_parameter")
 
 
 def test_keys_and_a_limit(keyed: Server, keys: dict[str, str]) -> None:

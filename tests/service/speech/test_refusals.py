@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.catalog.catalog import Catalog
 from ancestral.errors import AncestralError
 from ancestral.requests import SpeechRequest
 from ancestral.service.jobs.planning import speech_job
@@ -36,11 +35,6 @@ VALID = {
 
 def field(name: str) -> str | None:
     return None if name == "-" else name
-
-
-@pytest.fixture(scope="module")
-def catalog(zoo: Path) -> Catalog:
-    return load_catalog(CatalogConfig((zoo,)))
 
 
 MANY = json.dumps({"pronunciations": {f"w{number}": "K" for number in range(501)}})

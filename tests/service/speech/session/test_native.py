@@ -239,14 +239,6 @@ def test_a_job_that_fails_takes_no_other_with_it(server: Server) -> None:
     assert talk.heard[2].sound == whole(server, "Good bye.", model="broken", seed=part_seed(7, 2))
 
 
-def test_too_many_errors_end_the_connection(server: Server) -> None:
-    with talking(server) as talk:
-        for _ in range(20):
-            talk.connection.send("no")
-        assert talk.closed() == 1008
-    assert len(talk.others) == 20
-
-
 def test_overload_is_told_and_passes(serve: Serve) -> None:
     with serve(interactive_slots=1, max_queued_streams=0) as own, talking(own) as first, talking(own) as second:
         first.configure(speed=0.25)
