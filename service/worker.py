@@ -163,7 +163,8 @@ class Worker:
         self._free = {priority: asyncio.Semaphore(slots) for priority, slots in self._slots.items()}
         self._ready = False
         self._probes: dict[str, str] = {}
-        self._problem: str | None = "The models are being warmed up."
+        self.problem: str | None = "The models are being warmed up."
+        """Why this worker cannot sample; None when it can. May be read by any thread."""
         self._claiming = asyncio.Lock()
         self._homes: list[int] = []
         self._claims = {priority: ClaimOrder(broker.shards) for priority in Priority}
@@ -229,9 +230,9 @@ class Worker:
             self._probes = await loop.run_in_executor(pool, warm_up, self._loaded_models.samplers)
         except Exception:  # the worker stays, so that /readyz can say why it is not ready
             log.exception("the models cannot be used")
-            self._problem = "Model warm-up failed; see the worker's log."
+            self.problem = "Model warm-up failed; see the worker's log."
         else:
-            self._ready, self._problem = True, None
+            self._ready, self.problem = True, None
         while True:
             with self._redis.tolerated():
                 await self._tell()
@@ -255,7 +256,7 @@ class Worker:
             engines={name: sampler.engine.name for name, sampler in samplers.items()},
             models={name: sampler.model.sha256 for name, sampler in samplers.items()},
             slots={priority.value: count for priority, count in self._slots.items()},
-            problem=self._problem,
+            problem=self.problem,
         )
 
     def _workload(self) -> Workload:
@@ -272,10 +273,6 @@ class Worker:
             threads=self._settings.threads,
             figures=self._context.scheduler.figures(),
         )
-
-    def readiness_problem(self) -> str | None:
-        """Why this worker cannot sample; None when it can. May be called by any thread."""
-        return self._problem
 
     def alive(self) -> bool:
         """Whether its event loop runs. May be called by any thread."""
@@ -365,7 +362,10 @@ class Worker:
         current_job.set(job.id)
         self._metrics.began(job, lease.attempt)
         try:
-            if (job_attempt := await self._opened(lease)) is None:
+            try:
+                job_attempt = open_attempt(self._context, self._loaded_models.samplers[job.model], lease)
+            except PayloadError as error:  # another version has written it
+                await lease.end(Status.FAILED, error=Failure(error.message, error.code or "payload_version"))
                 return
             self._attempts.append(job_attempt)
             if self._stopping:
@@ -377,14 +377,6 @@ class Worker:
                 self._attempts.remove(job_attempt)
         except Exception:  # one job's failure is not the worker's
             log.exception("attempt failed", extra={"job": job.id})
-
-    async def _opened(self, lease: Lease) -> JobAttempt | None:
-        """The attempt at a claimed job; None after a job has failed whose payload this version cannot read."""
-        try:
-            return open_attempt(self._context, self._loaded_models.samplers[lease.job.model], lease)
-        except PayloadError as error:
-            await lease.end(Status.FAILED, error=Failure(error.message, error.code or "payload_version"))
-            return None
 
     async def _release_all(self) -> None:
         """Let attempts finish that are finishing, and release the jobs of the others.
@@ -454,7 +446,7 @@ def _answer(path: str, worker: Worker, metrics: WorkerMetrics) -> tuple[int, str
     if path == "/healthz":
         return (200, _TEXT, b"ok\n") if worker.alive() else (503, _TEXT, b"The event loop does not run.\n")
     if path == "/readyz":
-        problem = worker.readiness_problem()
+        problem = worker.problem
         return (200, _TEXT, b"ready\n") if problem is None else (503, _TEXT, f"{problem}\n".encode())
     return 404, _TEXT, b"There are /metrics, /healthz and /readyz.\n"
 

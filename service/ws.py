@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.requests import Described, StrictRequest, checked, parse_json
 from ancestral.service.errors import Unauthorized, envelope
-from ancestral.service.jobs.state import Caller
+from ancestral.service.jobs.state import AppState, Caller
+from ancestral.service.telemetry.metrics import Transport
 
 # Messages of websockets: how they and the parameters of URLs are validated, and what the native protocols share.
 
@@ -69,17 +70,6 @@ class ErrorEvent(ServerEvent):
 
     type: Literal["error"] = "error"
     error: EventError
-
-
-def error_event(error: AncestralError, retry_after: int | None = None) -> ErrorEvent:
-    """The message for an error.
-
-    Args:
-        error: to report.
-        retry_after: seconds until another attempt may succeed.
-    """
-    again = {} if retry_after is None else {"retry_after": retry_after}
-    return ErrorEvent(error=EventError.model_validate(envelope(error)["error"] | again))
 
 
 _Q = TypeVar("_Q", bound=BaseModel)
@@ -183,7 +173,10 @@ class BoundedWebSocket:
         if len(text) > MAX_MESSAGE_CHARACTERS:
             reason = f"A message has at most {MAX_MESSAGE_CHARACTERS} characters."
             raise InvalidRequest(reason, code="message_too_large")
-        return parse(text)
+        found = parse_json(text, "The message")
+        if not isinstance(found, dict):
+            raise InvalidRequest("A message is a JSON object.", code="invalid_type")
+        return found
 
     async def send_json(self, message: Mapping[str, Any]) -> None:
         """Send a message.
@@ -215,18 +208,6 @@ class BoundedWebSocket:
                 await self._websocket.close(code, reason)
         except (TimeoutError, WebSocketDisconnect):
             log.debug("the client disconnected before the close frame")
-
-
-def parse(text: str) -> dict[str, Any]:
-    """A message.
-
-    Raises:
-        InvalidRequest: it is not a JSON object.
-    """
-    message = parse_json(text, "The message")
-    if not isinstance(message, dict):
-        raise InvalidRequest("A message is a JSON object.", code="invalid_type")
-    return message
 
 
 # Who has opened a websocket: known from the headers of the handshake, or from the key in the first message.
@@ -384,40 +365,67 @@ class WsConnection(ABC):
             self.on_shutdown()
 
 
-async def receive_loop(
-    websocket: BoundedWebSocket,
-    handle_message: Callable[[dict[str, Any]], Awaitable[None]],
-    send_error: Callable[[AncestralError], Awaitable[None]],
-    is_busy: Callable[[], bool],
-    handling: asyncio.Lock,
-) -> NoReturn:
-    """Receive and handle messages. An invalid one is answered with an error; after too many, the connection is closed.
+class EventConnection(WsConnection):
+    """One connection with a protocol of this service's own: events in both directions. An invalid one is answered with
+    an error; after too many, the connection is closed.
 
     Args:
+        state: of the service.
         websocket: to the client.
-        handle_message: called with every message.
-        send_error: called with the error that a message has caused.
-        is_busy: whether there is work in progress, so that silence of the client is no reason to close.
-        handling: held while a message is handled.
-
-    Raises:
-        CloseConnection: too many errors, or too long idle.
-        Disconnected: the client has ended the connection.
+        credentials: of the caller.
     """
-    errors = 0
-    while True:
+
+    def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
+        super().__init__(websocket, credentials)
+        self._state = state
+
+    @property
+    @abstractmethod
+    def is_busy(self) -> bool:
+        """Whether there is work in progress, so that silence of the client is no reason to close."""
+
+    @abstractmethod
+    async def handle_message(self, fields: dict[str, Any]) -> None:
+        """Handle a message; raises AncestralError if it is not a valid one."""
+
+    async def receive(self) -> None:
+        if self._credentials.caller is None:
+            self.start(self._credentials.await_key())
+        errors = 0
+        while True:
+            try:
+                async with asyncio.timeout(None if self.is_busy else IDLE_SECONDS):
+                    message = await self._websocket.receive()
+                async with self._handling:
+                    await self.handle_message(message)
+            except AncestralError as error:
+                await self.failed(error)
+                errors += 1
+                if errors >= MAX_ERRORS:
+                    raise CloseConnection(1008, "too many errors") from None
+            except TimeoutError:
+                raise CloseConnection(1000, "idle timeout") from None
+
+    async def check_key(self, key: str | None) -> Caller:
+        """The caller, once a message has come that may hold a key.
+
+        Raises:
+            CloseConnection: no key is valid.
+        """
         try:
-            async with asyncio.timeout(None if is_busy() else IDLE_SECONDS):
-                message = await websocket.receive()
-            async with handling:
-                await handle_message(message)
-        except AncestralError as error:
-            await send_error(error)
-            errors += 1
-            if errors >= MAX_ERRORS:
-                raise CloseConnection(1008, "too many errors") from None
-        except TimeoutError:
-            raise CloseConnection(1000, "idle timeout") from None
+            return self._credentials.check(key)
+        except Unauthorized as error:
+            await self.failed(error)
+            raise CloseConnection(1008, "no valid API key") from None
+
+    async def send(self, event: ServerEvent) -> None:
+        await self._websocket.send_json(event.message())
+
+    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
+        """Send an error; with ``retry_after``, seconds until another attempt may succeed."""
+        self._state.metrics.refused(error, Transport.WEBSOCKET)
+        again = {} if retry_after is None else {"retry_after": retry_after}
+        await self.send(ErrorEvent(error=EventError.model_validate(envelope(error)["error"] | again)))
 
 
 def _first(ends: BaseExceptionGroup[CloseConnection | Disconnected]) -> CloseConnection | Disconnected:

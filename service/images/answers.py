@@ -19,7 +19,7 @@ from ancestral.images.files import Pixels, atlas_fields, decoder_of, file_of, la
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import Unauthorized, error_headers, redis_unavailable
+from ancestral.service.errors import error_headers, redis_unavailable
 from ancestral.service.images.schemas import (
     IMAGE_MESSAGES,
     AttributeShown,
@@ -43,18 +43,14 @@ from ancestral.service.jobs.job_reader import JobReader, event, job_end
 from ancestral.service.jobs.planning import image_job
 from ancestral.service.jobs.plans import PayloadError, plan_of
 from ancestral.service.jobs.state import AppState
-from ancestral.service.telemetry.metrics import Transport
 from ancestral.service.ws import (
     FRAME_BYTES,
     BoundedWebSocket,
     CloseConnection,
     Credentials,
     Disconnected,
-    ServerEvent,
-    WsConnection,
-    error_event,
+    EventConnection,
     parse_message,
-    receive_loop,
     wrong_order,
 )
 
@@ -243,21 +239,17 @@ class _Digest(Protocol):
     def update(self, data: bytes, /) -> None: ...
 
 
-class ImageConnection(WsConnection):
+class ImageConnection(EventConnection):
     """One connection."""
 
     def __init__(self, state: AppState, websocket: BoundedWebSocket, credentials: Credentials) -> None:
-        super().__init__(websocket, credentials)
-        self._state = state
+        super().__init__(state, websocket, credentials)
         self._job: Job | None = None
         self._shutting_down = False
 
-    async def receive(self) -> None:
-        if self._credentials.caller is None:
-            self.start(self._credentials.await_key())
-        await receive_loop(
-            self._websocket, self._handle_message, self._send_error, lambda: self._job is not None, self._handling
-        )
+    @property
+    def is_busy(self) -> bool:
+        return self._job is not None
 
     def on_shutdown(self) -> None:
         """Pictures that have been started are sent to their end."""
@@ -270,7 +262,7 @@ class ImageConnection(WsConnection):
             with suppress(*UNAVAILABLE):
                 await self._state.broker.cancel(self._job)
 
-    async def _handle_message(self, fields: dict[str, Any]) -> None:
+    async def handle_message(self, fields: dict[str, Any]) -> None:
         message = parse_message(fields, IMAGE_MESSAGES)
         try:
             if isinstance(message, ImageGenerate):
@@ -287,11 +279,7 @@ class ImageConnection(WsConnection):
     async def _generate(self, message: ImageGenerate) -> None:
         if self._job is not None:
             raise wrong_order("one request at a time; image.cancel ends it")
-        try:
-            caller = self._credentials.check(message.api_key)
-        except Unauthorized as error:
-            await self._send_error(error)
-            raise CloseConnection(1008, "no valid API key") from None
+        caller = await self.check_key(message.api_key)
         if message.coarse and message.best_of > 1:
             said = "coarse: which picture is the best is known only at the end, so none can be shown before"
             raise InvalidRequest(said, param="coarse", code="conflict")
@@ -309,19 +297,19 @@ class ImageConnection(WsConnection):
         except AncestralError as error:
             self._job = None
             if error.code == "job_cancelled":
-                await self._send(ImageCancelled())
+                await self.send(ImageCancelled())
             else:
-                await self._send_error(error)
+                await self.failed(error)
         else:
             self._job = None  # before `image.done` is sent: the client may send the next request at once
             done, shown = ImageDone(rows=rows, sha256=digest), shown_attributes(reader.plan)
-            await self._send(done if shown is None else done.model_copy(update={"attributes": shown}))
+            await self.send(done if shown is None else done.model_copy(update={"attributes": shown}))
         if self._shutting_down:
             self.on_shutdown()
 
     async def _send_coarse(self, pixels: Pixels) -> None:
         _, height, width, _ = pixels.shape
-        await self._send(ImageCoarse(width=width, height=height))
+        await self.send(ImageCoarse(width=width, height=height))
         data = pixels.tobytes()
         for start in range(0, len(data), FRAME_BYTES):
             await self._websocket.send_bytes(data[start : start + FRAME_BYTES])
@@ -353,7 +341,7 @@ class ImageConnection(WsConnection):
             seeds=[plan.seeds[candidate] for candidate in plan.returned],
         )
         revised = [plan.revised_prompts[candidate] for candidate in plan.returned]
-        await self._send(start.model_copy(update={"revised_prompts": revised}) if any(revised) else start)
+        await self.send(start.model_copy(update={"revised_prompts": revised}) if any(revised) else start)
 
     async def _send_frames(self, rows: Pixels, digest: _Digest) -> None:
         """Send rows ``[rows, pictures, W, C]``, and add them to the hash of all bytes."""
@@ -363,10 +351,6 @@ class ImageConnection(WsConnection):
             digest.update(frame)
             await self._websocket.send_bytes(frame)
 
-    async def _send(self, event: ServerEvent) -> None:
-        await self._websocket.send_json(event.message())
-
-    async def _send_error(self, error: AncestralError) -> None:
-        self._state.metrics.refused(error, Transport.WEBSOCKET)
-        seconds = error_headers(error).get("retry-after")
-        await self._send(error_event(error, None if seconds is None else int(seconds)))
+    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
+        seconds = error_headers(error).get("retry-after", retry_after)
+        await super().failed(error, None if seconds is None else int(seconds))

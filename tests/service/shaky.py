@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -19,12 +20,14 @@ from tests.service.toys import SPEECH
 # Proxies.
 
 
-def _in_thread(work: Callable[..., None], *arguments: Any) -> None:
-    threading.Thread(target=work, args=arguments, daemon=True).start()
+def _in_thread(work: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=work, args=arguments, daemon=True)
+    thread.start()
+    return thread
 
 
 @contextmanager
-def _accepting(handle: Callable[[socket.socket], None]) -> Iterator[str]:
+def _accepting(handle: Callable[[socket.socket], object]) -> Iterator[str]:
     """The URL of a server that hands each connection over."""
 
     def serve(listener: socket.socket) -> None:
@@ -92,18 +95,20 @@ def slow_proxy(port: int, round_trip: float) -> Iterator[str]:
                     target.sendall(piece[1])
                 target.shutdown(socket.SHUT_WR)
 
-        _in_thread(deliver)
+        delivering = _in_thread(deliver)
         with suppress(OSError):
             while data := source.recv(65536):
                 pieces.put((time.monotonic() + round_trip / 2, data))
         pieces.put((0.0, b""))
+        delivering.join()
 
-    def handle(client: socket.socket) -> None:
-        server = socket.create_connection(("127.0.0.1", port))
-        _in_thread(carry, client, server)
-        _in_thread(carry, server, client)
+    def connect(client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            asking = _in_thread(carry, client, server)
+            carry(server, client)
+            asking.join()
 
-    with _accepting(handle) as url:
+    with _accepting(partial(_in_thread, connect)) as url:
         yield url
 
 

@@ -36,7 +36,7 @@ from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.requests import Described
 from ancestral.service import ws
 from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.errors import Unauthorized, redis_unavailable
+from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech import schemas
 from ancestral.service.speech.session.runner import EventSink, SessionRunner
@@ -53,7 +53,6 @@ from ancestral.service.speech.session.state import (
     session_cast,
 )
 from ancestral.service.speech.timestamps import times_of
-from ancestral.service.telemetry.metrics import Transport
 
 _DONE = (1000, 1001)
 """Close codes of clients that will not resume the session."""
@@ -87,15 +86,14 @@ class SpeechQuery(Described):
 PATH: Final = "/v1/audio/speech/stream"
 
 
-class NativeConnection(ws.WsConnection, EventSink):
+class NativeConnection(ws.EventConnection, EventSink):
     """One connection with the native protocol."""
 
     def __init__(
         self, state: AppState, websocket: ws.BoundedWebSocket, credentials: ws.Credentials, query: SpeechQuery
     ) -> None:
-        super().__init__(websocket, credentials)
+        super().__init__(state, websocket, credentials)
         self.runner: SessionRunner | None = None
-        self._state = state
         self._query = query
         self._session = state.broker.session(query.session_id, state.settings.stream_seconds)
 
@@ -104,25 +102,25 @@ class NativeConnection(ws.WsConnection, EventSink):
             await self._send_created(0)
         elif self._credentials.caller is not None:
             await self._resume(self._query.from_sample or 0)
-        if self._credentials.caller is None:
-            self.start(self._credentials.await_key())
-        await ws.receive_loop(
-            self._websocket, self._handle_message, self.failed, lambda: self.runner is not None, self._handling
-        )
+        await super().receive()
 
-    async def _handle_message(self, fields: dict[str, Any]) -> None:
+    @property
+    def is_busy(self) -> bool:
+        return self.runner is not None
+
+    async def handle_message(self, fields: dict[str, Any]) -> None:
         message, runner = ws.parse_message(fields, SPEECH_MESSAGES), self.runner
         if isinstance(message, ws.SessionClose):
             raise ws.CloseConnection(1000, "", final=True)
         if isinstance(message, SessionConfig):
             if runner is not None or self._query.session_id is not None:
                 raise ws.wrong_order("the session has its config already")
-            await self._check_key(message.api_key)
+            await self.check_key(message.api_key)
             await self._configure(message)
         elif isinstance(message, SessionResume):
             if runner is not None or self._query.session_id is None:
                 raise ws.wrong_order("no session waits for a key to be resumed")
-            await self._check_key(message.api_key)
+            await self.check_key(message.api_key)
             await self._resume(self._query.from_sample or 0)
         elif runner is None:
             raise ws.wrong_order("session.config comes first")
@@ -132,14 +130,7 @@ class NativeConnection(ws.WsConnection, EventSink):
             await runner.close()
         elif isinstance(message, InputCancel):
             await runner.cancel()
-            await self._send(schemas.AudioCancelled())
-
-    async def _check_key(self, key: str | None) -> None:
-        try:
-            self._credentials.check(key)
-        except Unauthorized as error:
-            await self.failed(error)
-            raise ws.CloseConnection(1008, "no valid API key") from None
+            await self.send(schemas.AudioCancelled())
 
     async def _configure(self, config: SessionConfig) -> None:
         runner = self._runner(new_session_state(self._state.catalog, config))
@@ -186,11 +177,8 @@ class NativeConnection(ws.WsConnection, EventSink):
 
     # Messages to the client
 
-    async def _send(self, event: ws.ServerEvent) -> None:
-        await self._websocket.send_json(event.message())
-
     async def _send_created(self, received: int) -> None:
-        await self._send(schemas.SessionCreated(session_id=self._session.id, received_characters=received))
+        await self.send(schemas.SessionCreated(session_id=self._session.id, received_characters=received))
 
     async def started(self, utterance: Turn) -> None:
         assert self.runner is not None
@@ -203,27 +191,23 @@ class NativeConnection(ws.WsConnection, EventSink):
         if config.timestamps:
             times = await self.runner.times(utterance)
             start = start.model_copy(update=times_of(times, config.timestamps))
-        await self._send(start)
+        await self.send(start)
 
     async def sound(self, data: bytes) -> None:
         await self._websocket.send_bytes(data)
 
     async def progress(self, utterance: Turn, samples: int, factor: float) -> None:
         total = max(samples, utterance.estimate)
-        await self._send(
+        await self.send(
             schemas.AudioProgress(
                 utterance=utterance.number, samples=samples, total_samples_estimate=total, real_time_factor=factor
             )
         )
 
     async def ended(self, utterance: Turn, total_bytes: int, samples: int, sha256: str) -> None:
-        await self._send(
+        await self.send(
             schemas.AudioDone(utterance=utterance.number, total_bytes=total_bytes, samples=samples, sha256=sha256)
         )
 
     async def finished(self) -> None:
-        await self._send(schemas.SessionDone())
-
-    async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
-        self._state.metrics.refused(error, Transport.WEBSOCKET)
-        await self._send(ws.error_event(error, retry_after))
+        await self.send(schemas.SessionDone())

@@ -27,7 +27,6 @@ from ancestral.models.text import phonemize
 from ancestral.service.broker.job import Job, Priority, key
 from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of, request_schema
 from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
-from ancestral.service.ws import parse
 from ancestral.speech.utterance import Generation, RecordingScore, Turn, Utterance
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import files, post
@@ -224,11 +223,6 @@ def test_what_is_refused(text: str, param: str | None, code: str, words: str) ->
         requests.parse_json(text, "The body")
     assert (refused.value.param, refused.value.code) == (param, code)
     assert words in refused.value.message
-
-
-def test_messages_of_websockets_are_read_alike() -> None:
-    with pytest.raises(InvalidRequest, match="text: given twice"):
-        parse('{"type": "input.text", "text": "a", "text": "b"}')
 
 
 # How much sound is published at a time.
