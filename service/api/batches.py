@@ -157,7 +157,7 @@ def read_lines(data: bytes, endpoint: str) -> tuple[list[Line], list[BatchError]
         endpoint: that every line must name.
     """
     try:
-        texts = [text for text in data.decode("utf-8-sig").split("\n") if text.strip()]
+        texts = {n: text for n, text in enumerate(data.decode("utf-8-sig").split("\n"), 1) if text.strip()}
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         return [], [BatchError(code="invalid_encoding", line=line, message="The line is not UTF-8.", param=None)]
@@ -166,7 +166,7 @@ def read_lines(data: bytes, endpoint: str) -> tuple[list[Line], list[BatchError]
         return [], [BatchError(code="invalid_line_count", line=len(texts), message=message, param=None)]
     lines: dict[str, Line] = {}
     errors: list[BatchError] = []
-    for number, text in enumerate(texts, 1):
+    for number, text in texts.items():
         try:
             found = _line(text, endpoint)
             if found.custom_id in lines:

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from ancestral.service.api.background import PARALLEL, carry_out_parts, submitted
-from ancestral.service.api.batches import MAX_LINES, MAX_OUTPUT_BYTES, BatchWork, Line
+from ancestral.service.api.batches import MAX_LINES, MAX_OUTPUT_BYTES, BatchWork, Line, read_lines
 from ancestral.service.api.routes import batches as routes
 from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.clients import Clients
@@ -155,6 +155,7 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
         (jsonl(line("a"), line("b", url="/v1/embeddings")), "literal_error", 2, "url"),
         (jsonl(line("a"), line("b", url="/v1/images/generations")), "invalid_value", 2, "url"),
         (jsonl(line("a") | {"method": "GET"}), "literal_error", 1, "method"),
+        (b"\n\n" + jsonl(line("a") | {"method": "GET"}), "literal_error", 3, "method"),
         (jsonl(line("a") | {"extra": 1}), "unknown_parameter", 1, "extra"),
         (jsonl(line("a") | {"body": []}), "dict_type", 1, "body"),
         (jsonl({"custom_id": "a", "method": "POST", "url": "/v1/audio/speech"}), "missing_parameter", 1, "body"),
@@ -167,15 +168,17 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
         (jsonl(line("a")) + b"\xff\n", "invalid_encoding", 2, None),
     ],
 )
-def test_a_file_that_cannot_be_read_fails_and_names_the_line(
-    client: openai.OpenAI, data: bytes, code: str, number: int, param: str | None
-) -> None:
-    batch = client.batches.retrieve(begin(client, data))
+def test_a_line_that_cannot_be_read_is_named(data: bytes, code: str, number: int, param: str | None) -> None:
+    _, errors = read_lines(data, "/v1/audio/speech")
+    assert [(error.code, error.line, error.param) for error in errors] == [(code, number, param)]
+
+
+def test_a_batch_fails_whose_file_cannot_be_read(client: openai.OpenAI) -> None:
+    batch = client.batches.retrieve(begin(client, jsonl(line("a"), line("a"))))
     assert batch.status == "failed"
     assert batch.errors is not None
     assert batch.errors.data is not None
-    found = [(error.code, error.line, error.param) for error in batch.errors.data]
-    assert found == [(code, number, param)]
+    assert [(error.code, error.line) for error in batch.errors.data] == [("duplicate_custom_id", 2)]
 
 
 def test_what_is_refused_at_once(client: openai.OpenAI, server: Server) -> None:
