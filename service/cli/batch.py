@@ -48,6 +48,7 @@ def command(
     """
     try:
         import pyarrow  # noqa: F401 - which some forms of rows need
+
         from ancestral.service.cli.local.batch import Batch, BatchError, Output, begin, run_here, run_on_ray
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error.name} is not installed: .venv/bin/pip install -e '.[batch]'") from error
