@@ -287,8 +287,8 @@ class BatchWork:
             result, status, body = "error", failure.status, envelope(failure)
         request_id = f"{batch['id']}-{number}"
         response = {"status_code": status, "request_id": request_id, "body": body}
+        job = jobs.pop(number, None)  # first: those that are there when the batch is cancelled are deleted
         size = await self._store_line(batch, number, line, result, {"response": response, "error": None})
-        job = jobs.pop(number, None)
         if whole and job is not None:  # the line has the output
             await self._state.broker.delete(job)
         return size if result == "output" else 0
