@@ -21,7 +21,7 @@ ZOO: Final = Path(entries.__file__).with_name("zoo")
 SEED: Final = 7
 GREETINGS: Final = {
     "en": "Hello, this is {}.", "es": "Hola, soy {}.", "fr": "Bonjour, je suis {}.", "it": "Ciao, sono {}.",
-    "pt": "Olá, eu sou {}.",
+    "pt": "Olá, eu sou {}.", "hi": "नमस्ते, मैं {} हूँ।",
 }  # fmt: skip
 SECONDS: Final = 3.0
 """Seconds of a preview of a model without text."""

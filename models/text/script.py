@@ -190,7 +190,7 @@ def pause_of(number: str, unit: str, shown: str) -> Pause | None:
 
 _TAGS: Final[tuple[tuple[Prosody | Pause | None, str], ...]] = (
     (Prosody(), "normal normally neutral"),
-    (Prosody(whispered=True), "whisper whispers whispered whispering"),
+    (Prosody(rate=0.85, whispered=True), "whisper whispers whispered whispering"),
     (Prosody(rate=0.75), "slow slowly slower drawn-out"),
     (Prosody(rate=1.25), "fast faster quickly rapidly rushed hurried"),
     (Prosody(decibels=-8.0), "quiet quietly softly soft gently gentle"),

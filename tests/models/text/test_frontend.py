@@ -243,7 +243,7 @@ def test_tags_say_how_it_is_said_up_to_the_next_one():
     found = phonemize(parse_text(text))
     assert [sentence.text for sentence in found] == ["so.", "i know, really.", "now, go!", "no yes, one."]
     controls = [word.control for sentence in found for word in sentence.words]
-    whispered, quiet = Control(whispered=True), Control(decibels=-8.0)
+    whispered, quiet = Control(rate=0.85, whispered=True), Control(decibels=-8.0)
     assert controls == [PLAIN, *[whispered] * 5, quiet, PLAIN, PLAIN]
     assert [Sentence.from_json(sentence.as_json()) for sentence in found] == found
     assert left_out(text) == left_out(f"{text}<!-- [sighs] -->") == ["[laughs]"]
@@ -258,10 +258,10 @@ def test_tags_that_stand_together_add_up_and_hold_beside_prosody():
     (apart,) = phonemize(
         parse_text("[whispers] Now [pause:1s] [slowly] so [[K AE1 T]] [whispers] cat [laughs] [slowly] I.")
     )
-    slowly, both = Control(rate=0.75), Control(rate=0.75, whispered=True)
+    slowly, both = Control(rate=0.75), Control(rate=0.637, whispered=True)
     assert [word.control.whispered for word in apart.words] == [True, False, False, True, False]
     assert [(w.text, w.control) for w in plain.words] == [("a", slowly), ("cat", both), ("so", both), ("now", PLAIN)]
-    assert [word.control for word in marked.words] == [slowly, both, Control(whispered=True)]
+    assert [word.control for word in marked.words] == [slowly, both, Control(rate=0.85, whispered=True)]
 
 
 HOSTILE = {
