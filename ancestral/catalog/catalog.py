@@ -35,7 +35,7 @@ VOICE_ALIASES: Final[Mapping[str, str]] = {
     "af_heart": "heart", "af_nova": "nova", "af_alloy": "alloy", "af_sarah": "sarah", "am_echo": "echo",
     "am_eric": "eric", "am_michael": "michael", "am_onyx": "onyx", "bf_emma": "emma", "bf_lily": "lily",
     "bm_fable": "fable", "bm_george": "george", "ef_dora": "dora", "em_alex": "alex", "ff_siwis": "siwis",
-    "if_sara": "sara", "im_nicola": "nicola", "pf_dora": "dora-br", "pm_alex": "alex-br",
+    "if_sara": "sara", "im_nicola": "nicola", "pf_dora": "dora-br", "pm_alex": "alex-br", "hf_alpha": "alpha",
     # and of others
     "af_bella": "heart", "am_adam": "joe",
 }  # fmt: skip

@@ -54,14 +54,14 @@ SETTING = "voice_aliases"
 def test_the_defaults_stand_for_bundled_voices_and_models():
     catalog = load_catalog(CatalogConfig())
     assert catalog.aliases == Aliases(MODEL_ALIASES, VOICE_ALIASES)
-    assert len(VOICE_ALIASES) == 29
+    assert len(VOICE_ALIASES) == 30
     for alias, model in MODEL_ALIASES.items():
         assert catalog.model(alias).entry.id == model
     for alias, voice in VOICE_ALIASES.items():
-        assert catalog.voice(catalog.speech_model("tts-1", "speech"), alias).id == voice
+        assert catalog.model_and_voice("tts-1", alias)[1].id == voice
         assert alias in catalog.aliases.of_voice(voice)
     papers = [model.entry.paper or "" for model in catalog.models.values()]  # last, after what clients get by default
-    assert (list(catalog.models)[:2], papers.count("")) == (["wavenet-multilingual", "pixelcnn-sprites"], 5)
+    assert (list(catalog.models)[:2], papers.count("")) == (["wavenet-multilingual", "pixelcnn-sprites"], 6)
     assert papers == sorted(papers)
 
 
