@@ -45,7 +45,7 @@ _PYODIDE: Final = {
     f"sqlite3-1.0.0-{_WHEEL}": "43061928762b03482676a1e11dcef99a003148e59fe914b6a3e41180c382cfc3",
 }
 """What is taken of Pyodide 0.27.7, and its SHA-256."""
-_LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
+_LANGUAGES: Final = ("en", "es", "fr", "hi", "it", "pt")
 _DICTIONARIES: Final = ("en", "fr", "it")
 _UNUSED: Final = (
     "ancestral/service",

@@ -1,4 +1,4 @@
-"""Text front-end: text of five languages to the phonemes that a model is conditioned on. Offline, without torch."""
+"""Text front-end: text of six languages to the phonemes that a model is conditioned on. Offline, without torch."""
 
 from ancestral.models.text.characters import UnsupportedText
 from ancestral.models.text.frontend import InputFormat, parse_text, phonemize

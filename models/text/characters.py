@@ -38,9 +38,9 @@ _LANGUAGES: Final = ("en", "es", "fr", "it", "pt")
 
 @cache
 def _names(language: str) -> dict[str, str]:
-    lines = (resources.files("ancestral.models.text") / "tables" / "emoji.txt").read_text("utf-8").splitlines()
     if language not in _LANGUAGES:
         return {}
+    lines = (resources.files("ancestral.models.text") / "tables" / "emoji.txt").read_text("utf-8").splitlines()
     column = 1 + _LANGUAGES.index(language)
     rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {row[0]: row[column] for row in rows} | (_OTHER_NAMES if language == "en" else {})
@@ -255,10 +255,9 @@ def _fold_char(char: str, folding: Folding) -> str | None:
         return folding.words[char]
     if char in _REPLACED:
         return _REPLACED[char]
-    if unicodedata.category(char) == "Nl" or "①" <= char <= "⓿":  # a Roman numeral, a circled number
-        whole = f" {unicodedata.numeric(char, 0):g} "
-    else:
-        whole = unicodedata.normalize("NFKD", char)
+    whole, number = unicodedata.normalize("NFKD", char), unicodedata.numeric(char, None)
+    if number is not None and (unicodedata.category(char) == "Nl" or "①" <= char <= "⓿"):
+        whole = f" {number:g} "  # a Roman numeral, a circled number
     # A negated relation decomposes to the relation and a stroke; dropping the stroke would say the opposite.
     if "\u0338" in whole:
         negated = symbol_name(char, folding.language)

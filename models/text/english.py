@@ -326,7 +326,7 @@ _ENDING: Final = _TABLE.entries("ending")
 _CAPITALISED_ONLY: Final = _TABLE.words("capitalised_only")
 _WORDS: Final = _TABLE.words("abbreviated_words")
 _BOOKS: Final = _TABLE.entries("bible")
-_BOOK: Final = "|".join({*_BOOKS, *_BOOKS.values()})
+_BOOK: Final = "|".join(dict.fromkeys([*_BOOKS, *_BOOKS.values()]))
 _BEFORE_NUMBER: Final = _TABLE.entries("before_number")
 _SLANG: Final = _TABLE.entries("slang")
 _PARTS: Final = _TABLE.pattern("parts")
@@ -508,7 +508,7 @@ _RULES: Final[tuple[Rule, ...]] = (
         rf"\b((?:{_GIVEN}) (?:[A-Z]\.? )?[A-Z][A-Za-z]+) (I[IV]I?)\b(?!'[^s])",
         lambda m: f"{m[1]} the {ordinal(str(roman_value(m[2])))}",
     ),
-    rule(":", rf"(?:\b([123]) )?\b({_BOOK})\.? (\d{{1,3}}):(\d{{1,3}})(?:-(\d{{1,3}}))?(?![\w:])", _verse),
+    rule(":", rf"(?:\b([123]) )?\b({_BOOK})\.? (\d{{1,3}}):([1-9]\d{{0,2}})(?:-(\d{{1,3}}))?(?![\w:])", _verse),
     rule(".", r"\b([123]) (Cor|Tim|Sam|Chr|Pet|Thess)\.(?=\s*\d)", lambda m: f"{ordinal(m[1])} {_BOOKS[m[2]]}"),
     rule(".", r"\bed\.(?=\s*\d)|(?<=(?:st|nd|rd|th) )ed\.", lambda m: f"edition{stop(m)}"),
     rule(".", r"(?<!\d )(?<=[A-Za-z] )yr\.", lambda m: f"year{stop(m)}"),

@@ -464,7 +464,7 @@ def _duration(*parts: int) -> str:
 def _hours(match: Match) -> str:
     """`0730 hrs`."""
     hour, minute = (f"{'oh ' * (part[0] == '0')}{cardinal(str(int(part)))}" for part in match.groups())
-    return f"{hour} {'hundred' if match[2] == '00' else minute}"
+    return f"{hour} {'hundred' if match[2] == '00' else minute} hours"
 
 
 def _season(match: Match) -> str:
@@ -491,7 +491,7 @@ BRITISH_RULES: Final[tuple[Rule, ...]] = (
 """The rules of British voices, before :data:`RULES`: the day comes first."""
 DATE_RULES: Final[tuple[Rule, ...]] = (
     number_rule(
-        LONG_NUMBER, r"(?:(?<=\b[Aa]t )|(?<=\b[Bb]y )|(?=\b0))([01]\d|2[0-3])([0-5]\d)(?= ?(?:hrs?|hours)\b)", _hours
+        LONG_NUMBER, r"(?:(?<=\b[Aa]t )|(?<=\b[Bb]y )|(?=\b0))([01]\d|2[0-3])([0-5]\d) ?(?:hrs?|hours)\b", _hours
     ),
     number_rule("'", rf"\b{_MONTH} '(\d\d)\b", lambda m: f"{_MONTHS[_month_number(m[1]) - 1]} {cardinal(m[2])}"),
     number_rule(

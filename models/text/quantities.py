@@ -29,7 +29,7 @@ from ancestral.models.text.rules import END, LONG_NUMBER, START, Match, Rule, Sp
 # first, and what a rule has spoken has no digits left for a later one to find. Dates, and numbers that are names, are
 # in numerals.py.
 
-_NUMBER: Final = r"(?:\d{1,3}(?:(?:,\d{2})*,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+_NUMBER: Final = r"(?:(?<!\d)(?<!\d,)\d{1,3}(?:(?:,\d{2})*,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _SCALE: Final = r"(?:[\s-]?(hundred|thousand|million|billion|trillion|[kKmM]|bn|tn|[BT])\b)?"
 _SCALES: Final = {"k": "thousand", "m": "million", "b": "billion", "bn": "billion", "t": "trillion", "tn": "trillion"}
 _SIGNS: Final = "$£€¥₹"

@@ -242,7 +242,7 @@ def read_instructions(text: str) -> tuple[Prosody | None, list[str]]:
     return (reduce(Prosody.beside, deliveries) if deliveries else None), list(left)
 
 
-_COMMENT: Final = re.compile("<!--.*?-->", re.DOTALL)
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
 def left_out(text: str) -> list[str]:

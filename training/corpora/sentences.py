@@ -99,18 +99,21 @@ def own_script(language: str, offset: int, count: int, held_out: int) -> list[tu
     sentences of our own, then Debian's.
 
     Args:
-        language: `es`, `fr`, `it` or `pt`.
+        language: `es`, `fr`, `hi`, `it` or `pt`.
         offset: of its first sentence in either list, which begins again at its end.
         count: of its own lines.
         held_out: how many of our sentences, at the head of the list, are held out.
 
     Raises:
         FileNotFoundError: Debian's texts are needed and not installed; the message says how to get them.
+        ValueError: they are needed, and Debian has none.
     """
     sentences = Path(__file__).with_name(f"sentences_{language}.txt").read_text("utf-8").splitlines()
     own = sentences[held_out:]
     texts = [own[(offset + i) % len(own)] for i in range(min(count, len(own)))]
     if missing := count - len(texts):
+        if language not in _DEBIAN:
+            raise ValueError(f"count: there are {len(own)} sentences in this language ({language})")
         more = debian_sentences(language)
         texts += [more[(offset + i) % len(more)] for i in range(min(missing, len(more)))]
     lines = [(f"s{i:04d}", text) for i, text in enumerate(sentences[:held_out])]

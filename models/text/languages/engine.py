@@ -229,7 +229,7 @@ def _as_written(key: str) -> str:
 
 _ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
 # After an elision whose next word was written in figures: "d'1 million".
-_ELISION: Final = re.compile(r"(?<=[^\W\d_]')\s+(?=[^\W\d_])")
+_ELISION: Final = re.compile(r"(?:(?<=\b[^\W\d_]')|(?<=\b[Qq]u')|(?<=ll'|nt'|st')|(?<=\b[Uu]n'))\s+(?=[^\W\d_])")
 _ORDINALS: Final = "ºª"
 # Kinds of <say-as>, and how what they are for is written, in every language.
 CHARACTERS: Final = ("characters", "spell-out", "verbatim")
@@ -382,6 +382,7 @@ class Quantities:
     def __init__(self, language: Language) -> None:
         self._language = language
         self._numerals = Numerals(language.numbers)
+        self._word = rf"[\w{language.letters}]"  # a letter with its marks, which are none for \w
         self._units = {symbol.replace("²", "^2").replace("³", "^3"): unit for symbol, unit in language.units.items()}
         self._rules: Final = (
             *language.rules, *self._dates(), *self._times(), *self._codes(), *self._money(), *self._measures(),
@@ -407,7 +408,7 @@ class Quantities:
                 lambda m: self._date(m, m[1], m[3], m[4]),
             ),
             number_rule(
-                "", rf"{_START}(\d{{1,2}})({of}) ({month})(?!\w)",
+                "", rf"{_START}(\d{{1,2}})({of}) ({month})(?!{self._word})",
                 lambda m: f"{self._day(int(m[1]))}{m[2]} {self._month(m[3])}", re.IGNORECASE,
             ),
             number_rule("", rf"\b({alternatives(short)})(?={of} \d{{4}}\b)", lambda m: self._month(m[1])),
@@ -472,7 +473,7 @@ class Quantities:
             ),
             number_rule(
                 "",
-                r"(?<![\w+])(?=(?:[+() -]?\d){7})\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?)+(?!\w)"
+                r"(?<![\w+])(?=(?:[+() -]?\d){7})\+\d{1,3}(?>(?:[ -]?\(?\d{1,5}\)?)+)(?!\w)"
                 rf"|{_START}(?:{language.telephone}){_END}",
                 lambda m: _telephone(language, numerals, m[0]),
             ),
@@ -489,7 +490,8 @@ class Quantities:
 
     def _money(self) -> list[Rule]:
         currencies, number = self._language.currencies, self._numerals.pattern
-        sign, scale = alternatives(currencies), rf"(?:\s(?P<scale>{self._language.numbers.millions}|mil))?"
+        sign, word = alternatives(currencies), self._word
+        scale = rf"(?:\s(?P<scale>{self._language.numbers.millions}|mil))?"
 
         def speak(match: Match) -> str:
             currency = currencies[match.groupdict().get("code") or match["sign"]]
@@ -497,7 +499,7 @@ class Quantities:
             return amount + self._each(match["each"])
 
         names = {currency.whole.many: sign for sign, currency in currencies.items() if not sign.isalpha()}
-        per = r"(?:/(?P<each>[^\W\d]+))?(?!\w)"
+        per = rf"(?:/(?P<each>(?:(?!\d){word})+))?(?!{word})"
         code = rf"(?:\s?(?P<code>{alternatives(sign for sign in currencies if sign.isalpha())})\b)?"
         return [
             # As in America: $1,250.00.
@@ -567,7 +569,7 @@ class Quantities:
             ),
             number_rule(
                 "",
-                rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}|[^\W\d_]{{3,}}))?(?![\w'])(?!\^)(?:\.(?=\s[a-zà-ÿ]))?",
+                rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}|[^\W\d_]{{3,}}))?(?!{self._word}|')(?!\^)(?:\.(?=\s[a-zà-ÿ]))?",
                 speak,
             ),
         ]

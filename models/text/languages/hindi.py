@@ -24,12 +24,12 @@ _WORDS: Final = _TABLE.phones("words")
 _VIRAMA, _NUKTA, _ANUSVARA, _CANDRABINDU, _VISARGA = "्", "़", "ं", "ँ", "ः"
 _INHERENT: Final = "AX"
 _SHORT: Final = ("AX", "IH", "UH")
-_LABIAL: Final = ("P", "B", "M")
+_LABIAL: Final = ("P", "B", "M", "V")
 _VELAR: Final = ("K", "G")
 _SONORANT: Final = ("ɾ", "L", "M", "N", "NG", "Y", "V", "HH")
 _KEPT_AFTER: Final = ("Y", "ɾ")
 """Last sounds of a cluster after which the vowel at the end is heard: mitra, satya."""
-_SCRIPTS: Final = re.compile(r"[a-z']+|[^a-z']+")
+_SCRIPTS: Final = re.compile(r"[a-z](?:[a-z']*[a-z])?|[^a-z']+")
 
 
 class _Sound(NamedTuple):
@@ -67,13 +67,15 @@ def _sounds(word: str) -> list[_Sound]:
 
 
 def _is_nasal_vowel(found: Sequence[_Sound], after: str) -> bool:
-    """Whether an anusvara makes a vowel nasal; else it is a consonant where the next one is: at the end of a word, and
-    after a long vowel but before d and t (kendra, shaanti)."""
-    return not after or (bool(found) and found[-1].name not in _SHORT and after not in "तदथधटडज")
+    """Whether an anusvara makes a vowel nasal; else it is a consonant where the next one is, or m (evam): at the end of
+    a word but after the inherent vowel, and after a long vowel but before d and t (kendra, shaanti)."""
+    if not after:
+        return not (found and found[-1].inherent)
+    return bool(found) and found[-1].name not in _SHORT and after not in "तदथधटडज"
 
 
 def _nasal_before(letter: str) -> str:
-    (first, *_) = _CONSONANTS.get(letter, ("N",))
+    (first, *_) = _CONSONANTS.get(letter, ("N",) if letter else ("M",))
     return "M" if first in _LABIAL else "NG" if first in _VELAR else "N"
 
 
@@ -160,16 +162,31 @@ def read(words: Sequence[str], i: int) -> language.Phones:
 
 # Numbers, dates and times.
 
-_NUMBERS: Final = language.Numbers.of_table(_TABLE, thousands=",", genders=False)
+_TENS: Final = {
+    "एक": "ग्यारह", "दो": "बारह", "तीन": "तेरह", "चार": "चौदह", "पाँच": "पन्द्रह", "छह": "सोलह", "सात": "सत्रह",
+    "आठ": "अठारह", "नौ": "उन्नीस",
+}  # fmt: skip
+_THOUSAND: Final = re.compile(rf"^एक हज़ार ({'|'.join(_TENS)}) सौ(?= |$)")
+
+
+def _hundreds(words: str) -> str:
+    """Numbers from 1100 to 1999 are so many hundreds: unniis sau chauraasii."""
+    return _THOUSAND.sub(lambda match: f"{_TENS[match[1]]} सौ", words)
+
+
+_NUMBERS: Final = language.Numbers.of_table(_TABLE, thousands=",", genders=False, rewrite=_hundreds)
 _NUMERALS: Final = language.Numerals(_NUMBERS)
 _LAKHS: Final = r"\d{1,2}(?:,\d\d)+,\d{3}(?!\d)"
 _HALVES: Final = {15: "सवा", 30: "साढ़े"}
 _OWN_HALVES: Final = {1: "डेढ़", 2: "ढाई"}
 """One and a half, and two and a half, which have words of their own."""
+_STEMS: Final = {1: "पहल", 2: "दूसर", 3: "तीसर", 4: "चौथ", 6: "छठ"}
+"""Of ordinals that are not the number with an ending."""
 
 
 def _time(hour: int, minute: int) -> str:
     """Quarters and halves have words: saaRhe chaar, paune paanch."""
+    hour = hour or 12
     if minute == 30 and hour in _OWN_HALVES:
         return f"{_OWN_HALVES[hour]} बजे"
     if minute in _HALVES:
@@ -180,11 +197,12 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} बजकर {_NUMERALS.cardinal(minute)} मिनट" if minute else f"{hours} बजे"
 
 
-def _hundreds(match: Match) -> str:
-    """Years and other numbers from 1100 to 1999: unniis sau chauraasii."""
-    number = int(match[1])
-    rest = f" {_NUMERALS.cardinal(number % 100)}" if number % 100 else ""
-    return f"{_NUMERALS.cardinal(number // 100)} सौ{rest}"
+def _ordinal(match: Match) -> str:
+    """`5वीं`, and `1ला`, `6वाँ`, whose words are others."""
+    number, ending = int(match[1]), match[2] or match[3]
+    if number in _STEMS:
+        return _STEMS[number] + ending.strip("वँं")
+    return _NUMERALS.cardinal(number) + (match[2] or "")
 
 
 LANGUAGE: Final = language.Language.of_table(
@@ -196,10 +214,11 @@ LANGUAGE: Final = language.Language.of_table(
     rules=(
         number_rule("", r"\b(1st|2nd|3rd)\b", lambda m: _TABLE.entries("ordinals")[m[1]]),
         number_rule("", r"(?<=OTP |PIN )(\d{4,8})\b|(?<=कोड )(\d{4,8})\b", lambda m: _NUMERALS.digits(m[0])),
+        rule("/", r"(?<=\d)/(?:-| , )(?!\d)", lambda _: " "),  # an amount, to which nothing can be added
         # Groups of two: ₹12,34,567; a count of 12,34,567.
-        rule(",", rf"(?<=[₹$€£.ु])\s?{_LAKHS}", lambda m: m[0].replace(",", "")),
-        number_rule(",", rf"(?<![\d,]){_LAKHS}(?![,.]\d)", lambda m: _NUMERALS.whole(m[0].replace(",", ""))),
-        rule("", r"(?<![\w.,])(\d{1,4})(?=व[ाीे][ँं])", lambda m: _NUMERALS.cardinal(int(m[1]))),
-        number_rule("", r"(?<![\w.,:/-])(1[1-9]\d\d)(?![\d.,:/-]\d|\d)", _hundreds),
+        rule(",", rf"((?:[₹$€£]|रु\.?|\bRs\.?)\s?)({_LAKHS})", lambda m: m[1] + m[2].replace(",", "")),
+        number_rule(",", rf"(?<![\d,]){_LAKHS}(?:\.\d+)?", lambda m: _NUMERALS.number(m[0].replace(",", ""))),
+        rule("", r"(?<![\w.,])(\d{1,4})(?:(व[ाीे][ँं]?)|[लरथठ]([ाीे]))(?![\u0900-\u097f])", _ordinal),
+        number_rule("/", r"(?<![\d/.,])1/2(?![\d/])", lambda _: "आधा"),
     ),
 )

@@ -76,12 +76,12 @@ class Documents:
 
 _PLACE: Final = re.compile(
     # Marks with closing quotes and brackets; the end of a paragraph; the start of a list item.
-    r"(?<![.?!…।])[.?!…।]+[\"'”’)\]]*\s+|\n[ \t]*(?:\n\s*|(?=[-*#>]\s|\d+[.)]\s))"
+    r"(?<![.?!…।॥])[.?!…।॥]+[\"'”’)\]]*\s+|\n[ \t]*(?:\n\s*|(?=[-*#>]\s|\d+[.)]\s))"
 )
 # With the numbers before it: how a number is read may depend on it.
 _NEXT_WORD: Final = re.compile(r"\s*(?:[^\w\s]+\s+|[^\d\s]*\d\S*\s+)*[^\w\s]*[^\W\d][^\d\s]*\s")
 _CLAUSE: Final = re.compile(r"[,;:—][\"'”’]*\s+")
-_END: Final = re.compile(r"[.?!…।][\"'”’)\]]*\s*\Z")
+_END: Final = re.compile(r"[.?!…।॥][\"'”’)\]]*\s*\Z")
 _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 came ", "A man ", "B. Smith ")
 """English words; other languages have a conjunction of theirs in place of other words."""
 _PLACES_TRIED: Final = 3

@@ -19,6 +19,7 @@ from ancestral.models.text import (
     phonemize,
 )
 from ancestral.models.text.frontend import normalize, skipped
+from ancestral.models.text.languages.language import LANGUAGES
 from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES, PLAIN, Control
 from ancestral.models.text.pronunciations import parse_phonemes
 from ancestral.models.text.rules import SpannedText, disjoint
@@ -262,6 +263,13 @@ def test_tags_that_stand_together_add_up_and_hold_beside_prosody():
     assert [word.control.whispered for word in apart.words] == [True, False, False, True, False]
     assert [(w.text, w.control) for w in plain.words] == [("a", slowly), ("cat", both), ("so", both), ("now", PLAIN)]
     assert [word.control for word in marked.words] == [slowly, both, Control(rate=0.85, whispered=True)]
+
+
+def test_no_text_keeps_a_pattern_busy():
+    """Each of these takes milliseconds, or as good as for ever where a pattern can match it in many ways."""
+    for text in (f"tel +{'1' * 60}x", "AE" * 30 + "BCDF", "11," * 1000, "1 " * 1000 + "x", " " * 3000 + "&&"):
+        assert all(phonemize(text, language) for language in LANGUAGES)
+    assert left_out("<!--" * 3000 + "[laughs]") == []
 
 
 HOSTILE = {

@@ -6,7 +6,7 @@ const MOST = 4096;
 const VOICES = /\[voice:[^\]\n]{1,190}\]/g;
 const LEAD = 200;
 /** Where a text may be cut: best after a sentence, or else after a word. */
-const CUTS = [/^.*[.!?…]["'”’)]*(?=\s)/s, /^.*\S(?=\s)/s];
+const CUTS = [/^.*[.!?…।॥]["'”’)]*(?=\s)/s, /^.*\S(?=\s)/s];
 
 /** Characters as the server counts them. */
 export const lengthOf = (text) => [...text].length;
@@ -29,13 +29,14 @@ const FREQUENT = {
   en: "the and of to is was it you that with for are this have",
   es: "el los las y es una con por del pero está lo más como",
   fr: "le les des et est une dans du je pas vous il qui sur",
+  hi: "है हैं के का की को से में और पर यह नहीं था थी मैं",
   it: "il lo gli di che è una per della sono non ho mi si",
   pt: "o os as e é uma não com do da em um você para",
 };
 
 /** The language of a text by its frequent words; null where two are as likely. */
 export function languageOf(text) {
-  const words = text.toLowerCase().match(/\p{L}+/gu) ?? [];
+  const words = text.toLowerCase().match(/[\p{L}\p{M}]+/gu) ?? [];
   const counts = Object.entries(FREQUENT).map(([language, frequent]) => {
     const known = new Set(frequent.split(" "));
     return [words.filter((word) => known.has(word)).length, language];

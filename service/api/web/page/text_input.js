@@ -12,6 +12,7 @@ const EXAMPLES = {
   en: "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.",
   es: "La canoa de abedul se deslizó por las tablas lisas. El tren de las ocho llega con retraso.",
   fr: "Le canot de bouleau glissa sur les planches lisses. Le train de huit heures a du retard.",
+  hi: "नदी का पानी बिल्कुल साफ़ था। ट्रेन आधे घंटे की देरी से चल रही है।",
   it: "La canoa di betulla scivolò sulle assi lisce. Il treno delle otto arriva in ritardo.",
   pt: "A canoa de bétula deslizou sobre as tábuas lisas. O trem das oito chega com atraso.",
 };
