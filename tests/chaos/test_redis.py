@@ -196,8 +196,8 @@ def lose_writes(house: House) -> None:
     least = {log: log.stat().st_size for log in house.servers.logs()}
     time.sleep(random.uniform(0.5, 1.5))
     with house.servers.outage(signal.SIGKILL):
-        for log, size in least.items():
-            os.truncate(log, random.randint(size, log.stat().st_size))
+        for log in house.servers.logs():  # another than before, and all of it, if it was rewritten meanwhile
+            os.truncate(log, random.randint(least.get(log, 0), log.stat().st_size))
 
 
 def turn_clock(house: House) -> None:
