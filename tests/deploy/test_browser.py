@@ -225,7 +225,7 @@ def test_the_same_bytes_in_firefox(folder, tmp_path):
         def made(view, place, **values):
             window.open(f"{url}#{view}?{urlencode(values)}")
             window.until(f"document.querySelector('main h1')?.textContent === {view.title()!r}")
-            window.until("document.querySelector('.attributes select, .words')", MINUTES / 1000)
+            window.until("!!document.querySelector('.attributes select, .words')", MINUTES / 1000)
             window.evaluate(f"document.querySelector({place!r}).removeAttribute('data-sha256')")
             window.click("button.primary")
             return window.until(f"document.querySelector('{place}[data-sha256]')?.dataset.sha256", MINUTES / 1000)
