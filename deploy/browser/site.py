@@ -22,6 +22,7 @@ from ancestral.models.acoustic import in_int8
 from ancestral.models.checkpoint import MANIFEST as CHECKPOINT
 from ancestral.models.checkpoint import WEIGHTS
 from ancestral.models.entries import ACOUSTIC, MANIFEST, ModelEntry
+from ancestral.models.text.languages.language import LANGUAGES
 from deploy.browser import compact
 
 _HERE: Final = Path(__file__).parent
@@ -45,7 +46,6 @@ _PYODIDE: Final = {
     f"sqlite3-1.0.0-{_WHEEL}": "43061928762b03482676a1e11dcef99a003148e59fe914b6a3e41180c382cfc3",
 }
 """What is taken of Pyodide 0.27.7, and its SHA-256."""
-_LANGUAGES: Final = ("en", "es", "fr", "hi", "it", "pt")
 _DICTIONARIES: Final = ("en", "fr", "it")
 _UNUSED: Final = (
     "ancestral/service",
@@ -151,7 +151,7 @@ def _library() -> Iterator[tuple[str, bytes]]:
     with resources.as_file(numbers) as folder:
         for path in sorted(folder.rglob("*.*")):
             if path.suffix == ".py" or (
-                path.suffix == ".xml" and (path.parent == folder or path.stem[:2] in _LANGUAGES)
+                path.suffix == ".xml" and (path.parent == folder or path.stem[:2] in LANGUAGES)
             ):
                 yield f"unicode_rbnf/{path.relative_to(folder).as_posix()}", path.read_bytes()
 

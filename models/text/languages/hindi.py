@@ -19,6 +19,7 @@ from ancestral.models.text.tables import table
 _TABLE: Final = table("hindi")
 _CONSONANTS: Final = {letter: tuple(sounds.split()) for letter, sounds in _TABLE.pairs("consonants")}
 _VOWELS: Final = {letter: tuple(sounds.split()) for letter, sounds in _TABLE.pairs("vowels")}
+_VOWEL_SIGNS: Final = frozenset(letter for letter in _VOWELS if unicodedata.category(letter) != "Lo")
 _NASAL: Final = _TABLE.entries("nasal")
 _WORDS: Final = _TABLE.phones("words")
 _VIRAMA, _NUKTA, _ANUSVARA, _CANDRABINDU, _VISARGA = "्", "़", "ं", "ँ", "ः"
@@ -51,14 +52,14 @@ def _sounds(word: str) -> list[_Sound]:
             marked = letter + _NUKTA if after == _NUKTA and letter + _NUKTA in _CONSONANTS else letter
             found += [_Sound(name) for name in _CONSONANTS[marked]]
             after = letters[place + 2 : place + 3] if after == _NUKTA else after
-            if (after != _VIRAMA and after not in _VOWELS) or unicodedata.category(after or "x")[0] == "L":
+            if after != _VIRAMA and after not in _VOWEL_SIGNS:
                 found.append(_Sound(_INHERENT, vowel=True, inherent=True))
         elif letter in _VOWELS:
             *before, vowel = _VOWELS[letter]
             found += [*map(_Sound, before), _Sound(vowel, vowel=True)]
         elif letter == _CANDRABINDU or (letter == _ANUSVARA and _is_nasal_vowel(found, after)):
             if found and found[-1].vowel:
-                found[-1] = _Sound(_NASAL[found[-1].name], vowel=True)
+                found[-1] = _Sound(_NASAL.get(found[-1].name, found[-1].name), vowel=True)
         elif letter == _ANUSVARA:
             found.append(_Sound(_nasal_before(after)))
         elif letter == _VISARGA:
@@ -212,13 +213,10 @@ LANGUAGE: Final = language.Language.of_table(
     calendar=language.Calendar.of_table(_TABLE, time=_time),
     gender=lambda _: None,
     rules=(
-        number_rule("", r"\b(1st|2nd|3rd)\b", lambda m: _TABLE.entries("ordinals")[m[1]]),
         number_rule("", r"(?<=OTP |PIN )(\d{4,8})\b|(?<=कोड )(\d{4,8})\b", lambda m: _NUMERALS.digits(m[0])),
-        rule("/", r"(?<=\d)/(?:-| , )(?!\d)", lambda _: " "),  # an amount, to which nothing can be added
         # Groups of two: ₹12,34,567; a count of 12,34,567.
         rule(",", rf"((?:[₹$€£]|रु\.?|\bRs\.?)\s?)({_LAKHS})", lambda m: m[1] + m[2].replace(",", "")),
         number_rule(",", rf"(?<![\d,]){_LAKHS}(?:\.\d+)?", lambda m: _NUMERALS.number(m[0].replace(",", ""))),
         rule("", r"(?<![\w.,])(\d{1,4})(?:(व[ाीे][ँं]?)|[लरथठ]([ाीे]))(?![\u0900-\u097f])", _ordinal),
-        number_rule("/", r"(?<![\d/.,])1/2(?![\d/])", lambda _: "आधा"),
     ),
 )

@@ -171,7 +171,8 @@ class Language:
     letter_names: Mapping[str, str]
     """Names of a to z, and of :attr:`letters` if they have names of their own: `{"b": "be"}`."""
     one_letter_words: str
-    """Lower-case letters that are words by themselves: `aeouy`. Others are read by their name."""
+    """Lower-case letters that are words by themselves: `aeouy`; all of :attr:`letters` where a table does not say.
+    Others are read by their name."""
     read: Read
     sounds: frozenset[str]
     """The members of `phonemes.PHONEMES` that :attr:`read` returns, vowels without their stress."""
@@ -240,6 +241,7 @@ class Language:
     def of_table(cls, table: Table, **code: Any) -> Language:
         """Language of a table: a section for each attribute, [language] for those of one line; ``code`` is the rest."""
         values: dict[str, Any] = table.entries("language")
+        values.setdefault("one_letter_words", values["letters"])
         values["regnal"] = int(values["regnal"])
         values["telephone_by_groups"] = "telephone_by_groups" in values
         values |= {name: table.words(name) for name in ("sounds", "said", "spelled", "conjunctions")}
