@@ -39,7 +39,7 @@ for voice in "${voices[@]}"; do
   corpora+=("$home/corpora/$voice")
   data+=(--data "$home/prepared/$voice")
   done_once "prepared/$voice.done" "$ancestral" corpus prepare "$home/corpora/$voice" -o "$home/prepared/$voice" \
-    --shaping linear_prediction --lower 3
+    --shaping linear_prediction --shift 3
 done
 
 done_once high_band.done "$ancestral" train high-band "${corpora[@]}" -o "$home/high_band"

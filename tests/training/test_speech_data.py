@@ -160,17 +160,17 @@ def clips_of(folder: Path, **waves: np.ndarray) -> list[speech.Clip]:
     return [speech.Clip(name, "ann", folder / f"{name}.wav", "Text.") for name in waves]
 
 
-def test_clips_with_lower_f0(tmp_path: Path) -> None:
+def test_clips_with_another_f0(tmp_path: Path) -> None:
     wave = voiced(2.0, 200.0, 1)
-    clips = clips_of(tmp_path, ann_s0000=wave, ann_u0000=wave, ann_u0001=wave)
-    moved = speech.lowered(clips, 4.0)
-    assert [(clip.id, clip.phones) for clip in moved] == [("ann_u0000", ())]  # nothing that is held out
-    speech.prepare([*clips, *moved], tmp_path / "out", FEATURES, CODING, 1)
+    clips = clips_of(tmp_path, ann_s0000=wave, **{f"ann_u{n:04d}": wave for n in range(5)})
+    moved = speech.shifted(clips, 4.0)
+    assert [(clip.id, clip.phones) for clip in moved] == [("ann_u0000", ()), ("ann_u0004", ())]  # nothing held out
+    speech.prepare([clips[1], *moved], tmp_path / "out", FEATURES, CODING, 1)
     dataset = speech.Dataset(tmp_path / "out")
-    own, lower = dataset.clips[1], dataset.clips[3]
+    own, lower, higher = dataset.clips
     assert lower.frames == pytest.approx(own.frames * 2 ** (4 / 12), abs=5)  # but the silence kept around it
-    f0 = [np.median(dataset.frames(clip)[:, -2].astype(float)) for clip in (own, lower)]
-    assert (f0[0] - f0[1]) * LOG_F0_SCALE == pytest.approx(np.log(2) * 4 / 12, abs=0.02)
+    f0 = [np.median(dataset.frames(clip)[:, -2].astype(float)) for clip in (own, lower, higher)]
+    assert np.subtract(f0[0], f0[1:]) * LOG_F0_SCALE == pytest.approx(np.log(2) * 4 / 12 * np.array([1, -1]), abs=0.02)
 
 
 def test_clips_of_other_rates_and_channels(tmp_path: Path) -> None:

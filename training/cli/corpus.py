@@ -58,19 +58,21 @@ def align(source: Path, output: Path, language: str) -> None:
 @click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the prepared arrays go.")
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--shaping", type=click.Choice(SHAPINGS), default="preemphasis", show_default=True)
-@click.option("--lower", type=click.FloatRange(0.0, 12.0), help="Add one clip in four again, so many semitones lower.")
-def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: str, lower: float | None) -> None:
+@click.option(
+    "--shift", type=click.FloatRange(0.0, 12.0), help="Add one clip in four again, so many semitones lower or higher."
+)
+def prepare(corpora: tuple[Path, ...], output: Path, processes: int, shaping: str, shift: float | None) -> None:
     """Turn CORPORA into symbols and conditioning frames, memory-mapped for training."""
     from ancestral.models.architectures.wavenet import WaveNetSpec
     from ancestral.models.spec import FeatureSpec
     from ancestral.training.corpora import read
-    from ancestral.training.data.speech import Coding, lowered, prepare
+    from ancestral.training.data.speech import Coding, prepare, shifted
 
     coding = replace(Coding.of(WaveNetSpec()), shaping=shaping)
     with click_errors(ValueError), _shown("clips") as progress:
         clips = [clip for corpus in corpora for clip in read(corpus)]
-        if lower:
-            clips += lowered(clips, lower)
+        if shift:
+            clips += shifted(clips, shift)
         kept = prepare(clips, output, FeatureSpec(), coding, processes, progress)
     click.echo(f"{output}: {kept} of {len(clips)} clips", err=True)
 

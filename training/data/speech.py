@@ -220,7 +220,7 @@ _RANGED = 12
 """Clips from which a speaker's range of F0 is measured."""
 _RUMBLE_HZ = 30.0, 45.0
 """What is below the first is taken away, what is above the second stays."""
-_LOWERED_EVERY = 4
+_SHIFTED_EVERY = 4
 """One in so many of a speaker's clips is prepared a second time with lower F0."""
 
 
@@ -328,11 +328,11 @@ def pitch_ranges(clips: Sequence[Clip], spec: FeatureSpec) -> dict[str, PitchRan
     return ranges
 
 
-def lowered(clips: Sequence[Clip], semitones: float) -> list[Clip]:
-    """Some of the clips that are trained on, with lower F0, for WaveNet: a request may ask for an F0 below its
-    speaker's own. They have no phonemes, so no acoustic model learns from them."""
-    trained_on = [clip for clip in clips if not held_out(clip.id)]
-    return [replace(clip, semitones=-semitones, phones=()) for clip in trained_on[::_LOWERED_EVERY]]
+def shifted(clips: Sequence[Clip], semitones: float) -> list[Clip]:
+    """Some of the clips that are trained on, with a lower or a higher F0 in turn, for WaveNet: a request may ask for
+    an F0 that its speaker does not have. They have no phonemes, so no acoustic model learns from them."""
+    some = [clip for clip in clips if not held_out(clip.id)][::_SHIFTED_EVERY]
+    return [replace(clip, semitones=semitones if n % 2 else -semitones, phones=()) for n, clip in enumerate(some)]
 
 
 def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping[str, PitchRange]) -> _Prepared | None:
