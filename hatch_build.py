@@ -17,7 +17,9 @@ class Kernels(BuildHookInterface):  # type: ignore[type-arg]  # of no configurat
     no compiler, too."""
 
     def _builder(self) -> Any:
-        spec = spec_from_file_location("native_build", Path(self.root) / "models" / "native_build.py")
+        folders = Path(self.root) / "models", Path(self.root) / "ancestral/models"  # of a clone, of an sdist
+        script = next(folder / "native_build.py" for folder in folders if folder.exists())
+        spec = spec_from_file_location("native_build", script)
         assert spec is not None
         assert spec.loader is not None
         module = module_from_spec(spec)

@@ -24,10 +24,11 @@ done_once() {  # MARK COMMAND…: a step that is not repeated once it has ended
 
 mkdir -p "$home/corpora" "$home/prepared"
 for voice in heart joe; do
-  done_once "corpora/$voice.done" "$ancestral" corpus build $voice -o "$home/corpora/$voice" --count "$sentences"
+  done_once "corpora/$voice.$sentences.done" "$ancestral" corpus build $voice -o "$home/corpora/$voice" --count "$sentences"
 done
 # In rounds, so that all voices grow alike: whatever is there when this is stopped can be trained on.
-for ((count = 100; count <= sentences; count += 100)); do
+for ((round = 100; round < sentences + 100; round += 100)); do
+  count=$((round < sentences ? round : sentences))
   for voice in "${kokoro[@]}"; do
     done_once "corpora/$voice.$count.done" \
       "$ancestral" corpus build kokoro --voice $voice -o "$home/corpora/$voice" --count $count
@@ -38,11 +39,11 @@ data=() corpora=()
 for voice in "${voices[@]}"; do
   corpora+=("$home/corpora/$voice")
   data+=(--data "$home/prepared/$voice")
-  done_once "prepared/$voice.done" "$ancestral" corpus prepare "$home/corpora/$voice" -o "$home/prepared/$voice" \
+  done_once "prepared/$voice.$sentences.done" "$ancestral" corpus prepare "$home/corpora/$voice" -o "$home/prepared/$voice" \
     --shaping linear_prediction --shift 3
 done
 
-done_once high_band.done "$ancestral" train high-band "${corpora[@]}" -o "$home/high_band"
+done_once high_band.$sentences.done "$ancestral" train high-band "${corpora[@]}" -o "$home/high_band"
 # A trunk without decay from random weights, and a branch of it whose learning rate falls to 0.
 shared=("${data[@]}" --speakers $speakers --shaping linear_prediction --blur 0.5 --crop 40 --batch 2)
 "$ancestral" train wavenet "${shared[@]}" --learning-rate 2e-3 --warmup 500 --decay 0 --steps 16000 -o "$home/trunk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -121,6 +122,8 @@ _HELD_OUT_EVERY = 12
 """One clip in so many is kept for evaluation."""
 _WAVENET: Final = "wavenet"
 """The run of the network that is sampled, in the work directory."""
+_SOURCE: Final = "source.json"
+"""What the work directory was made from."""
 
 Report = Callable[[str], None]
 
@@ -192,6 +195,7 @@ def add_voice(new: NewVoice, clips: list[speech.Clip], report: Report) -> None:
     Raises:
         ValueError: a recording is no sound file, or too little of them can be used.
     """
+    _check_work(new, clips)
     prepared, weights = _prepared(new, clips, report), {new.voice.id: 1.0}
     wavenet, acoustic = _specs(new.base)
     report(f"Fine-tuning {new.base.id}/{new.base.sampled.name}: {new.wavenet_steps} steps")
@@ -205,6 +209,19 @@ def add_voice(new: NewVoice, clips: list[speech.Clip], report: Report) -> None:
         _config(new.acoustic_steps, 7e-4), new.work / ACOUSTIC, new.processes,
     )  # fmt: skip
     _write_model(new, clips)
+
+
+def _check_work(new: NewVoice, clips: Sequence[speech.Clip]) -> None:
+    """Refuse a work directory whose corpus and runs are of other recordings, texts or another base."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(f"{clip.id}|{clip.text}|{hashlib.sha256(clip.path.read_bytes()).hexdigest()}\n".encode())
+    note, source = new.work / _SOURCE, {"base": load(new.base.sampled).sha256, "recordings": digest.hexdigest()}
+    new.work.mkdir(parents=True, exist_ok=True)
+    if not note.exists():
+        note.write_text(json.dumps(source), "utf-8")
+    elif json.loads(note.read_text("utf-8")) != source:
+        raise VoiceError(f"{new.work} is of other recordings, texts or another base: remove it, or name another --work")
 
 
 def _specs(base: ModelEntry) -> tuple[WaveNetSpec, AcousticSpec]:
@@ -239,6 +256,7 @@ def _prepared(new: NewVoice, clips: list[speech.Clip], report: Report) -> Path:
     if seconds < LEAST_SECONDS:
         shutil.rmtree(corpus)
         shutil.rmtree(prepared)
+        (new.work / _SOURCE).unlink()
         raise CorpusError(f"at least {LEAST_SECONDS:.0f} seconds of speech must match their text, not {seconds:.0f}")
     return prepared
 

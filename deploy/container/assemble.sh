@@ -8,11 +8,10 @@ $build wheel --no-deps --no-build-isolation --require-hashes --requirement "requ
 python3 -m venv --without-pip /opt/ancestral
 $build --python /opt/ancestral/bin/python3 install --no-index --no-deps --no-compile "/wheels/$1"/*.whl /wheels/ancestral/*.whl
 
-# Test suites of numpy, debug symbols, unused pronunciation data and bytecode would be a quarter of the image.
+# Test suites of numpy, unused pronunciation data and bytecode would be a quarter of the image.
 cd /opt/ancestral/lib/python3*/site-packages
 find . -depth -type d -name tests -exec rm -r {} +
 rm -r gruut_lang_en/espeak gruut_lang_fr/espeak gruut_lang_fr/pos gruut_lang_it/espeak gruut_lang_it/g2p
-strip --strip-unneeded pycrfsuite/*.so
 # NVIDIA's wheels install each library into its own folder, where the loader does not look: see LD_LIBRARY_PATH in the Dockerfile.
 if [ -d nvidia ]; then
     mkdir /opt/ancestral/cuda

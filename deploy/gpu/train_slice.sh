@@ -6,7 +6,7 @@
 # FROM  what the slice before left in TO; an empty or missing folder starts a new run
 # TO    where this slice leaves state.NN (pieces of at most 15 MiB), log.jsonl, of a branch branch.json, and the checkpoint
 #
-# PYTHON is the interpreter (default: python3). It needs torch, numpy, safetensors, soundfile, soxr, click and rich.
+# PYTHON is the interpreter (default: python3). It needs torch, numpy, safetensors, soundfile, soxr, pillow, pydantic, click and rich.
 set -euo pipefail
 if [ $# -lt 4 ]; then
   sed -n '2,9s/^# \{0,1\}//p' "$0" >&2

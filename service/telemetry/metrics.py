@@ -333,18 +333,19 @@ class ApiMetrics(Metrics):
         if isinstance(error, Overloaded):
             self._rejected.labels(error.code).inc()
 
-    def page(self, shared: Shared | None) -> bytes:
+    def page(self, shared: Shared | None, models: Mapping[str, str]) -> bytes:
         """The body of ``/metrics``.
 
         Args:
             shared: state from Redis; None while Redis is unavailable.
+            models: the SHA-256 of each model of this process: a worker with other weights cannot do its requests.
         """
         registry = CollectorRegistry()
-        registry.register(ReadMetrics(lambda: _fleet(shared)))
+        registry.register(ReadMetrics(lambda: _fleet(shared, models)))
         return self.exposition() + generate_latest(registry)
 
 
-def _fleet(shared: Shared | None) -> Iterator[Metric]:
+def _fleet(shared: Shared | None, models: Mapping[str, str]) -> Iterator[Metric]:
     """Redis, queues and workers."""
     up = shared is not None
     yield GaugeMetricFamily("ancestral_redis_up", "Whether Redis answered this scrape.", value=up)
@@ -367,8 +368,9 @@ def _fleet(shared: Shared | None) -> Iterator[Metric]:
     text = "Unfinished jobs of all owners, which count against their limits."
     yield GaugeMetricFamily("ancestral_unfinished_jobs", text, value=total)
     yield GaugeMetricFamily("ancestral_unfinished_jobs_max", "Unfinished jobs of the owner with the most.", value=most)
-    models = sorted({name for info in shared.workers for name in info.models})
-    loaded = {name: sum(info.workers for info in ready if name in info.models) for name in models}
+    loaded = {
+        name: sum(info.workers for info in ready if info.models.get(name) == sha256) for name, sha256 in models.items()
+    }
     yield gauge("ancestral_model_workers", "Ready workers that have loaded the model.", loaded, "model")
 
 

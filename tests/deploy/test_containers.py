@@ -7,9 +7,11 @@ import re
 import shlex
 import subprocess
 import sys
+import sysconfig
 import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 import yaml
@@ -248,6 +250,12 @@ def test_a_lock_has_what_the_project_asks_for(name, python):
         version = versions.get(canonicalize_name(wanted.name))
         assert version is not None, f"{wanted}: `make lock`"
         assert version in wanted.specifier, f"{wanted} is locked at {version}: `make lock`"
+
+
+def test_what_the_image_leaves_out_is_there_to_be_left_out():
+    (line,) = re.findall("^rm -r (.+)$", (ROOT / "deploy/container/assemble.sh").read_text(), re.MULTILINE)
+    installed = Path(sysconfig.get_path("purelib"))
+    assert [folder for folder in line.split() if not (installed / folder).is_dir()] == []
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])

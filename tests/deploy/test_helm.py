@@ -7,7 +7,7 @@ import yaml
 
 from ancestral.service import __version__
 from ancestral.service.broker.job import Priority, key
-from deploy.queries import selectors
+from deploy.queries import PROMETHEUS, selectors
 from tests.deploy.support import UID, settings
 from tests.paths import ROOT
 
@@ -245,6 +245,10 @@ def test_monitors_select_what_serves_metrics():
         assert pods["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
         (port,) = template["spec"]["containers"][-1]["ports"]
         assert pods["podMetricsEndpoints"][0]["port"] == port["name"] == "metrics"
+    compose = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    scrapes = [*monitor["spec"]["endpoints"], *found["PodMonitor", "ancestral-worker"]["spec"]["podMetricsEndpoints"]]
+    jobs = [rule["replacement"] for scrape in scrapes for rule in scrape["relabelings"]]  # as the alerts select them
+    assert jobs == [scrape["job_name"] for scrape in compose["scrape_configs"][:2]]
 
 
 def test_two_releases_do_not_meet():

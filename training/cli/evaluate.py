@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ancestral.models.checkpoint import Checkpoint
     from ancestral.models.classification import PictureClassifier
     from ancestral.models.engines.base import Array
-    from ancestral.models.engines.speech.engine import SpeechEngine
     from ancestral.speech.sampler import SpeechSampler
     from ancestral.speech.utterance import Utterance
     from ancestral.speech.voice import Speech
@@ -232,7 +231,7 @@ def speech_report(
         ValueError: there is no such model or voice, or the corpus holds out no clips.
         ImportError: a judge is not installed.
     """
-    from ancestral.training.evaluation.speech import Listener, OpinionJudge, frames_of, recordings
+    from ancestral.training.evaluation.speech import Listener, OpinionJudge, bits_per_sample, frames_of, recordings
 
     judges = Listener(), OpinionJudge()
     sampler, clips = model.speech_sampler, recordings(corpus, sentences)
@@ -248,14 +247,14 @@ def speech_report(
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
-    texts = [text for text, _ in clips]
+    texts, speaker = [text for text, _ in clips], sampler.network.spec.speakers.index(voice)
     return {
         "model": model.id, "sha256": model.description.sha256, "engine": sampler.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,
         **_judged(texts, waves, *judges, language),
         "real_time_factor": sum(map(len, waves)) / sampler.model.spec.sample_rate / sum(spent for _, _, spent in made),
         "time_to_first_audio_seconds": sorted(first for _, first, _ in made)[len(made) // 2],
-        "bits_per_sample": _bits(sampler.network, voice, real, frames),
+        "bits_per_sample": bits_per_sample(sampler.network, real, frames, speaker, FeatureSpec()),
         "f0_response": _f0_response(sampler, utterances[:_RESPONSE_SENTENCES]),
         "copy_synthesis": _judged(texts, copied, *judges, language),
         "teacher": _judged(texts, real, *judges, language),
@@ -373,16 +372,6 @@ def _f0_response(sampler: SpeechSampler, utterances: Sequence[Utterance]) -> dic
             frames.append(np.concatenate([request.frames for request in requests if request.frames is not None]))
         found[str(factor)] = f0_response(waves, frames, FeatureSpec())
     return found
-
-
-def _bits(engine: SpeechEngine, voice: str, waves: Sequence[Wave], frames: Sequence[Array]) -> float | None:
-    """Bits per sample of the recordings; None on an engine that does not score."""
-    from ancestral.models.engines.speech.native import NativeEngine
-    from ancestral.training.evaluation.speech import bits_per_sample
-
-    if not isinstance(engine, NativeEngine):
-        return None
-    return bits_per_sample(engine, waves, frames, engine.spec.speakers.index(voice), FeatureSpec())
 
 
 def _keep(folder: Path, waves: Sequence[Wave]) -> None:

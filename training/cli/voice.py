@@ -63,6 +63,10 @@ def add(
         judges = ("distillmos", "faster_whisper", "jiwer", "speechmos") if evaluate else ()
         if missing := [judge for judge in judges if find_spec(judge) is None]:
             raise ImportError(f"--evaluate: {', '.join(missing)} must be installed first: docs/voice.md")
+        if evaluate:
+            from ancestral.training.evaluation.speech import Listener, OpinionJudge
+
+            Listener(), OpinionJudge()  # whose weights may be missing: told before the training, not after it
         models, entries = config.directories[-1], config.entries()
         if base not in entries or entries[base].kind != "speech":
             raise ValueError(f"base: {base!r} is no model that reads text")

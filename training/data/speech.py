@@ -221,7 +221,7 @@ _RANGED = 12
 _RUMBLE_HZ = 30.0, 45.0
 """What is below the first is taken away, what is above the second stays."""
 _SHIFTED_EVERY = 4
-"""One in so many of a speaker's clips is prepared a second time with lower F0."""
+"""One in so many of a speaker's clips is prepared a second time with another F0."""
 
 
 class TimedPhone(NamedTuple):

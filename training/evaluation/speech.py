@@ -25,7 +25,7 @@ from PIL import Image
 
 from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, log_mel, normalize_level
 from ancestral.models.engines.base import Array
-from ancestral.models.engines.speech.native import NativeEngine
+from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import UnsupportedText, phonemize
 from ancestral.models.text.languages.language import primary
@@ -145,7 +145,7 @@ def frames_of(waves: Sequence[Wave], features: FeatureSpec) -> list[Array]:
 
 
 def bits_per_sample(
-    engine: NativeEngine, waves: Sequence[Wave], frames: Sequence[Array], speaker: int, features: FeatureSpec
+    engine: SpeechEngine, waves: Sequence[Wave], frames: Sequence[Array], speaker: int, features: FeatureSpec
 ) -> float:
     """Bits per sample of a speaker's recordings under the model, given their frames."""
     nats, samples, coding = 0.0, 0, speech.Coding.of(engine.spec)

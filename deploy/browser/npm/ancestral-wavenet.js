@@ -106,7 +106,8 @@ export class WaveNet {
     this.place(this.voices[voice].network, data);
   }
 
-  place(part, data) {
+  place(part, bytes) {
+    const data = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
     const [at, arrays] = [{}, {}];
     for (const [name, [type, begin, length]] of Object.entries(this.tensors[part])) {
       arrays[name] = new TYPES[type](data.buffer.slice(data.byteOffset + begin), 0, length);

@@ -48,6 +48,7 @@ export class Engine extends EventTarget {
   }
 
   fail(message) {
+    this.failed = message;
     for (const take of [...this.running.values()]) take({ error: message });
   }
 
@@ -59,6 +60,7 @@ export class Engine extends EventTarget {
 
   /** The events of a command. An aborted `signal` stops it. */
   async *events(command, request, { parts, signal } = {}) {
+    if (this.failed) throw failure(this.failed);
     const id = ++this.count;
     const waiting = [];
     let wake = null;

@@ -4,7 +4,7 @@ const CACHE = "ancestral-VERSION";
 const SHELL = "SHELL"; // what the page loads before this worker is there
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL)));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL.map((url) => new Request(url, { cache: "reload" })))));
   self.skipWaiting();
 });
 
@@ -16,15 +16,18 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(others());
 });
 
-async function answer(request) {
+// Not from the HTTP cache, which may hold a file of the version before.
+async function answer(event) {
+  const { request } = event;
   const cache = await caches.open(CACHE);
   const found = await cache.match(request, { ignoreVary: true });
   if (found) return found;
-  const response = await fetch(request);
-  if (response.ok && response.type === "basic") await cache.put(request, response.clone());
+  const response = await fetch(request.url, { cache: "no-cache" });
+  const full = () => {}; // where no more can be kept, the page works with a network alone
+  if (response.ok && response.type === "basic") event.waitUntil(cache.put(request, response.clone()).catch(full));
   return response;
 }
 
 self.addEventListener("fetch", (event) => {
-  if (event.request.method === "GET" && event.request.url.startsWith(self.registration.scope)) event.respondWith(answer(event.request));
+  if (event.request.method === "GET" && event.request.url.startsWith(self.registration.scope)) event.respondWith(answer(event));
 });

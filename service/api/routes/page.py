@@ -203,7 +203,8 @@ async def metrics(service: Service) -> Response:
         shared = await _shared(service.broker)
     except UNAVAILABLE as error:
         log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
-    return Response(service.metrics.page(shared), media_type=CONTENT_TYPE)
+    models = {name: model.sha256 for name, model in service.catalog.models.items()}
+    return Response(service.metrics.page(shared, models), media_type=CONTENT_TYPE)
 
 
 async def _shared(broker: Clients) -> Shared:

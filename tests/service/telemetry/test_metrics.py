@@ -14,7 +14,15 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 import httpx
 import pytest
 
-from ancestral.service.telemetry.metrics import BUFFER_SECONDS, ApiMetrics, Playback, WorkerMetrics, track_playback
+from ancestral.service.broker.job import WorkerInfo
+from ancestral.service.telemetry.metrics import (
+    BUFFER_SECONDS,
+    ApiMetrics,
+    Playback,
+    Shared,
+    WorkerMetrics,
+    track_playback,
+)  # fmt: skip
 from tests.paths import ROOT
 from tests.service.scrapes import Change, scrape, worker_scrape, worker_url
 from tests.service.servers import Serve, ServeProcess, Server, process_of
@@ -255,6 +263,14 @@ def test_the_documentation_has_every_metric_and_no_other(watched: Server) -> Non
             if labels := getattr(collector, "_labelnames", ()):
                 name = next(name for name in metrics.registry._collector_to_names[collector] if name in rows)
                 assert rows[name][1] == ", ".join(f"`{label}`" for label in labels), name
+
+
+def test_workers_with_other_weights_do_not_count() -> None:
+    info = WorkerInfo(ready=True, engines={"a": "native"}, models={"a": "old", "b": "same"}, slots={"interactive": 1})
+    shared = Shared([info], {}, (0, 0))
+    lines = ApiMetrics().page(shared, {"a": "new", "b": "same", "c": "added"}).decode().splitlines()
+    counts = {line for line in lines if line.startswith("ancestral_model_workers")}
+    assert counts == {f'ancestral_model_workers{{model="{name}"}} {n}.0' for name, n in (("a", 0), ("b", 1), ("c", 0))}
 
 
 # What a listener hears, by a clock of our own: exactly the silence that there was, and none that the client made.
