@@ -7,6 +7,7 @@ Strict: an unknown field, a number in a string or a NaN is an error that names t
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
@@ -34,6 +35,8 @@ from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WOR
 
 _MAX_DIGITS: Final = 4000
 """Python refuses to convert integers of more than 4300 digits."""
+_SHOWN: Final = 256
+"""Characters of a field's name in an error."""
 
 
 def parse_json(text: str, subject: str) -> Any:
@@ -62,14 +65,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         try:
             name.encode()
         except UnicodeEncodeError:  # half of a surrogate pair; it could not be quoted in a response
-            shown = name.encode(errors="backslashreplace").decode()
+            shown = _shown(name.encode(errors="backslashreplace").decode())
             message = f"{shown}: the name of a field must be valid Unicode"
             raise InvalidRequest(message, param=shown, code="unknown_parameter") from None
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = _shown(next(name for name, count in Counter(names).items() if count > 1))
         raise InvalidRequest(f"{twice}: given twice", param=twice, code="duplicate_parameter")
     return found
+
+
+def _shown(name: str) -> str:
+    """The name of a field as errors have it: what a client sends may be megabytes."""
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
 
 
 def _integer(digits: str) -> int | float:
@@ -146,7 +154,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
         message = _WORDS[kind].format_map(bounds)
     elif kind == "string_pattern_mismatch":
         message = f"must be {_PATTERNS[context['pattern']]}"
-    param = ".".join(path)
+    param = _shown(".".join(path))
     return InvalidRequest(f"{param}: {message[:1].lower()}{message[1:]}", param=param, code=_CODES.get(kind, kind))
 
 

@@ -344,7 +344,7 @@ def _turns(model: SpeechModel, cast: Cast, said: Sequence[tuple[Speaker, list[Se
     for speaker, sentences in said:
         found.append(Turn(first, speaker.name, speaker.voice, model.mix(speaker.voice).sampling))
         first += len(sentences)
-    return () if {speaker for speaker, _ in said} == {cast.default} else tuple(found)
+    return () if [speaker for speaker, _ in said] == [cast.default] else tuple(found)
 
 
 def with_closing_pause(sentence: Sentence, request: Speak) -> Sentence:

@@ -8,7 +8,9 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from io import StringIO
+from itertools import islice
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -80,7 +82,9 @@ class BatchRequest(requests.StrictRequest):
     """The route that every line of the file is for."""
     completion_window: Literal["24h"]
     """Lines that have not begun by then are errors."""
-    metadata: dict[str, str] = Field(default={}, max_length=16)
+    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] = Field(
+        default={}, max_length=16
+    )
     """Returned as it is."""
 
 
@@ -157,12 +161,13 @@ def read_lines(data: bytes, endpoint: str) -> tuple[list[Line], list[BatchError]
         endpoint: that every line must name.
     """
     try:
-        texts = {n: text for n, text in enumerate(data.decode("utf-8-sig").split("\n"), 1) if text.strip()}
+        numbered = enumerate(StringIO(data.decode("utf-8-sig"), newline="\n"), 1)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         return [], [BatchError(code="invalid_encoding", line=line, message="The line is not UTF-8.", param=None)]
+    texts = dict(islice(((number, text) for number, text in numbered if text.strip()), MAX_LINES + 1))
     if not 1 <= len(texts) <= MAX_LINES:
-        message = f"The file has {len(texts)} requests; a batch has 1 to {MAX_LINES}."
+        message = f"The file has {f'more than {MAX_LINES}' if texts else 'no'} requests; a batch has 1 to {MAX_LINES}."
         return [], [BatchError(code="invalid_line_count", line=len(texts), message=message, param=None)]
     lines: dict[str, Line] = {}
     errors: list[BatchError] = []
@@ -256,7 +261,7 @@ class BatchWork:
     async def carry_out(self, batch: Mapping[str, Any], jobs: dict[int, Job]) -> Mapping[str, Any]:
         """Carry out the lines that have no result yet; ``jobs`` has those of lines in progress."""
         name = batch["id"]
-        lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
+        lines, _ = await asyncio.to_thread(read_lines, await self._store.data("batch", name), batch["endpoint"])
         done = await self._store.finished_lines(name)
         size = await self._store.size(name, "output")
 
@@ -311,7 +316,7 @@ class BatchWork:
         """Make files of the results, and end the batch."""
         name, now = batch["id"], int(time.time())
         if status == "expired":
-            lines, _ = read_lines(await self._store.data("batch", name), batch["endpoint"])
+            lines, _ = await asyncio.to_thread(read_lines, await self._store.data("batch", name), batch["endpoint"])
             done = await self._store.finished_lines(name)
             error = {"code": "batch_expired", "message": "The line had not ended within the completion window."}
             for number, line in enumerate(lines):
@@ -333,4 +338,5 @@ class BatchWork:
         await self._store.put("batch", batch | ended)
 
     async def tidy(self, batch: Mapping[str, Any]) -> None:
-        """Nothing: the results of the lines are the contents of its files."""
+        """Delete its copy of the requests. The results of the lines are the contents of its files."""
+        await self._store.forget_data("batch", batch["id"])

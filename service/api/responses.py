@@ -185,7 +185,7 @@ class StreamedResponse(Response):
             self.headers["x-engine"] = self._reader.engine
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         while piece is not None:
-            await self._send(send, piece)
+            await send(_body(piece))
             piece = await self._next_or_abort(send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -196,15 +196,12 @@ class StreamedResponse(Response):
             AncestralError
         ) as error:  # a client of server-sent events gets the error before the connection is aborted
             if self._events:
-                await self._send(send, event(envelope(error)))
+                await send(_body(event(envelope(error))))
             raise ResponseAborted(error.message) from error
 
-    async def _send(self, send: Send, body: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._stall_seconds):
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-        except TimeoutError:
-            raise ResponseAborted(f"the client read nothing for {self._stall_seconds} s") from None
+
+def _body(piece: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": piece, "more_body": True}
 
 
 KEEP_ALIVE_SECONDS: Final = 10.0

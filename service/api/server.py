@@ -57,15 +57,17 @@ def default_connections() -> int:
 class ConnectionLimits:
     """What the connections of one server share."""
 
-    def __init__(self, connections: int, header_seconds: float) -> None:
+    def __init__(self, connections: int, header_seconds: float, stall_seconds: float) -> None:
         """No connection yet.
 
         Args:
             connections: that may be open at the same time, websockets included.
             header_seconds: for the headers of a request to arrive.
+            stall_seconds: in which a client must read something of an answer.
         """
         self.connections = connections
         self.header_seconds = header_seconds
+        self.stall_seconds = stall_seconds
         self.receiving: dict[HttpProtocol, None] = {}
         """Connections whose request is incomplete, the oldest first."""
         self._closed = 0
@@ -91,6 +93,7 @@ class HttpProtocol(H11Protocol):
         super().__init__(*args, **options)
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, if there is room for another connection; otherwise answer 503."""
@@ -104,7 +107,34 @@ class HttpProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_timer()
+        self._reads()
         self._limits.receiving.pop(self, None)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the app writes, or not at all: then the connection is aborted."""
+        super().pause_writing()
+        self._await_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._reads()
+
+    def _await_reading(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self._limits.stall_seconds, self._reading_late, unsent)
+
+    def _reading_late(self, unsent: int) -> None:
+        if self.transport.get_write_buffer_size() < unsent:
+            self._await_reading()
+        else:
+            reason = f"the client read nothing for {self._limits.stall_seconds:g} s"
+            log.info("response aborted", extra={"reason": reason})
+            self.transport.abort()
+
+    def _reads(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def handle_events(self) -> None:
         """Handle what has arrived; a request whose headers are complete has all the time that the app gives it."""
@@ -135,10 +165,13 @@ class HttpProtocol(H11Protocol):
         self._stop_timer()
         if not self.transport.is_closing():
             self._limits.receiving[self] = None
-            self._header_timer = self.loop.call_later(self._limits.header_seconds, self._headers_late)
+            unsent = self.transport.get_write_buffer_size()
+            self._header_timer = self.loop.call_later(self._limits.header_seconds, self._headers_late, unsent)
 
-    def _headers_late(self) -> None:
-        if self.conn.trailing_data[0]:  # half a header
+    def _headers_late(self, unsent: int) -> None:
+        if self.transport.get_write_buffer_size() < unsent:  # the client still reads the answer before
+            self._await_headers()
+        elif self.conn.trailing_data[0]:  # half a header
             self._refuse(RequestTimeout("The headers of the request did not arrive in time."))
         else:
             self.transport.abort()
@@ -369,7 +402,8 @@ def server_of(app: FastAPI, settings: Settings, on_ready: Callable[[], None]) ->
     """A server that does not run yet; ``on_ready`` is called when every model can be served."""
     if settings.public_url is None and settings.host not in _LOOPBACK:
         log.warning("URLs in answers are those of a request's Host header: set ANCESTRAL_PUBLIC_URL")
-    limits = ConnectionLimits(settings.max_connections or default_connections(), settings.header_seconds)
+    connections = settings.max_connections or default_connections()
+    limits = ConnectionLimits(connections, settings.header_seconds, settings.stall_seconds)
     config = uvicorn.Config(
         app,
         http=partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]  # uvicorn only calls it

@@ -73,7 +73,7 @@ def list_(path: Path) -> None:
 @click.argument("name")
 @_FILE
 def revoke(name: str, path: Path) -> None:
-    """Remove the key called NAME: new requests with it are refused, requests in flight continue."""
+    """Remove the key called NAME: requests with it are refused, and those in progress end, within seconds."""
     from ancestral.service.api.http.auth import KeysError, fields
 
     def removed(lines: list[str], names: set[str]) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, pairwise
 from typing import Any, Final, Literal, NamedTuple
 
@@ -16,6 +17,7 @@ from ancestral.models.text.rules import Span
 from ancestral.models.text.script import mark_of
 from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import PATIENCE_SECONDS, retry_while_unavailable
 from ancestral.service.broker.job import Job
 from ancestral.service.speech import schemas
 from ancestral.speech.sampler import SampleSpan, Timing
@@ -174,7 +176,8 @@ class Timeline:
     async def known(self) -> list[SentenceTimes]:
         """The sentences whose times are known so far, from the first one on."""
         if len(self._known) < len(self._plan.sentences):
-            found = await self._broker.timings(self._job, len(self._plan.sentences))
+            read = partial(self._broker.timings, self._job, len(self._plan.sentences))
+            found = await retry_while_unavailable(read, PATIENCE_SECONDS)
             for text in found[len(self._known) :]:
                 self._add(Timing.load(text))
         return self._known
@@ -182,7 +185,7 @@ class Timeline:
     async def first(self, count: int) -> list[SentenceTimes]:
         """The first sentences; waits until they are known. Those that are known, if the job ends before that."""
         while len(found := await self.known()) < count:
-            current = await self._broker.job(self._job.id)
+            current = await retry_while_unavailable(partial(self._broker.job, self._job.id), PATIENCE_SECONDS)
             if current is None or current.status.terminal:
                 break
             await asyncio.sleep(_POLL_SECONDS)

@@ -52,7 +52,7 @@ from ancestral.service.api.routes.jobs import C2PA, CAPTIONS, CaptionsQuery
 from ancestral.service.books.output import MEDIA
 from ancestral.service.books.parts import BookError
 from ancestral.service.books.reading import Plan
-from ancestral.service.broker.batches import RESULTS, Kind
+from ancestral.service.broker.batches import PIECE_BYTES, RESULTS, Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import LIFE_SECONDS, JobExpired
 from ancestral.service.errors import Conflict, Overloaded, ResponseAborted, content_expired
@@ -206,7 +206,9 @@ async def _content(service: AppState, file: Mapping[str, Any]) -> AsyncIterator[
     store = service.broker.batches
     try:
         if file["lines"] is None:
-            yield await store.data("file", file["id"])
+            data = await store.data("file", file["id"])
+            for start in range(0, len(data), PIECE_BYTES):
+                yield data[start : start + PIECE_BYTES]
             return
         async for line in store.lines(*file["lines"]):
             yield line
@@ -240,7 +242,7 @@ async def create_batch(
         if file["lines"]
         else await store.data("file", file["id"])
     )
-    lines, errors = read_lines(data, body.endpoint)
+    lines, errors = await asyncio.to_thread(read_lines, data, body.endpoint)
     batch: dict[str, Any] = {
         "id": f"batch_{secrets.token_hex(12)}", "owner": owner, "concurrent_streams": caller.concurrent_streams,
         "base_url": base_url(request), "endpoint": body.endpoint, "input_file_id": body.input_file_id,

@@ -98,7 +98,11 @@ async def _text(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, cont
 
 
 async def _dialogue(body: TextToDialogue, query: _Parameters, context: ContextDep) -> _Asked:
-    return await _checked(*dialogue_as_speech(context.service.catalog, body), query, context)
+    try:
+        voice_id, spoken = dialogue_as_speech(context.service.catalog, body)
+    except AncestralError as error:
+        raise renamed(error) from None
+    return await _checked(voice_id, spoken, query, context)
 
 
 async def _checked(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> _Asked:

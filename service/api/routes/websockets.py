@@ -110,6 +110,8 @@ async def _credentials(websocket: WebSocket) -> Credentials:
     try:
         caller = await caller_of(websocket)
     except Unauthorized:
-        if "authorization" in websocket.headers or "xi-api-key" in websocket.headers:
+        # Another scheme's credentials are those of a proxy.
+        scheme = websocket.headers.get("authorization", "").partition(" ")[0]
+        if scheme.lower() == "bearer" or "xi-api-key" in websocket.headers:
             raise
     return Credentials(caller, websocket.headers, keys.identify)

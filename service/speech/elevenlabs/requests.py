@@ -9,6 +9,7 @@ from typing import Any, Final
 from ancestral.catalog.catalog import Catalog
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.formats import MEDIA_TYPES
+from ancestral.models.text.ssml import voice_changes
 from ancestral.requests import SpeechRequest
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
@@ -112,7 +113,7 @@ def dialogue_as_speech(catalog: Catalog, body: TextToDialogue) -> tuple[str, Dia
 
     Raises:
         NotFound: there is no such model.
-        InvalidRequest: one model lacks one of the voices.
+        InvalidRequest: one model lacks one of the voices, or a text names another one.
     """
     first = body.inputs[0].voice_id
     model = choose_model(catalog, body.model_id, first)
@@ -123,6 +124,10 @@ def dialogue_as_speech(catalog: Catalog, body: TextToDialogue) -> tuple[str, Dia
             param = f"inputs.{number}.voice_id"
             message = f"{param}{error.message.removeprefix('voice')}"
             raise InvalidRequest(message, param=param, code=error.code) from error
+        if voice_changes(item.text, ()):
+            param = f"inputs.{number}.text"
+            message = f"{param}: it names a voice: give what another voice says an input of its own"
+            raise InvalidRequest(message, param=param, code="conflict")
     shared = body.model_dump(include={"seed", "language_code", "pronunciation_dictionary_locators"})
     voices = tuple(item.voice_id for item in body.inputs)
     return first, DialogueText(text=body.text, model_id=model, voices=voices, **shared)
@@ -143,7 +148,7 @@ class VoiceSegments:
         self._voices = body.voices
         self._firsts = [turn.first for turn in plan.turns] or [0]
         self._sentences = 0
-        if plan.turns and len(self._firsts) != len(self._voices):
+        if len(self._firsts) != len(self._voices):
             message = f"inputs: {len(self._voices) - len(self._firsts)} of them have no words"
             raise InvalidRequest(message, param="inputs", code="unsupported_text")
 

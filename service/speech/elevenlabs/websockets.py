@@ -29,7 +29,7 @@ from ancestral.requests import checked
 from ancestral.service.errors import type_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.dictionaries import words_of
-from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, session_config
+from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, renamed, session_config
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioMessage,
     ContextAudio,
@@ -91,6 +91,8 @@ class ElevenLabsConnection(WsConnection):
         self._query = query
 
     async def receive(self) -> None:
+        if self._credentials.caller is None:
+            self.start(self._credentials.await_key())
         try:
             await self.handle_messages(parse_query(StreamQuery, self._query))
         except AncestralError as error:
@@ -103,7 +105,7 @@ class ElevenLabsConnection(WsConnection):
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """The reason; then the connection is closed."""
         self._state.metrics.refused(error, Transport.WEBSOCKET)
-        await fail(self._websocket, error.message, error.code or type_of(error))
+        await fail(self._websocket, renamed(error).message, error.code or type_of(error))
 
     async def on_idle(self, end: IdleTimeout) -> CloseConnection:
         """The reason; then the connection is closed."""
@@ -127,7 +129,7 @@ CONTEXTS: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
 async def fail_context(state: AppState, websocket: BoundedWebSocket, name: str | None, error: AncestralError) -> None:
     """Send why a context ends, or is not opened."""
     state.metrics.refused(error, Transport.WEBSOCKET)
-    failure = ContextFailure(message=error.message, error=error.code or type_of(error), contextId=name)
+    failure = ContextFailure(message=renamed(error).message, error=error.code or type_of(error), contextId=name)
     await websocket.send_json(failure.model_dump())
 
 

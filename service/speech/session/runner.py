@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from ancestral import codecs
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.broker.clients import StoredSession
-from ancestral.service.broker.connection import UNAVAILABLE
+from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
 from ancestral.service.jobs.admission import resume, submit_job
@@ -194,6 +194,8 @@ class SessionRunner:
         self._sender: UtteranceSender | None = None
         self._skip = 0
         self._retry_at = 0.0
+        self._counted = False
+        """Whether the text that is submitted next is among the caller's requests of this minute."""
         self._busy_at = time.monotonic()
         self._received_at = time.perf_counter()
         self._requested_at: dict[int, float] = {}
@@ -281,6 +283,7 @@ class SessionRunner:
                         await self._sink.failed(error, seconds)
                 except AncestralError as error:
                     self.session_state.drop()
+                    self._counted = False
                     await self._sink.failed(_with_text_param(error))
 
     async def _submit_one(self, text: str) -> None:
@@ -289,10 +292,13 @@ class SessionRunner:
         plan = replace(job_spec.plan, times_before_sound=True)
         job_spec = replace(job_spec, plan=plan)
         try:
-            await self._state.count_request(self._caller)
+            if not self._counted:  # not again when there was no room for it
+                await self._state.count_request(self._caller)
+            self._counted = True
             job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)
         except UNAVAILABLE as error:
             raise redis_unavailable() from error
+        self._counted = False
         is_first = self.session_state.current() is None
         estimate = round(job_spec.seconds * self.sample_rate)
         self.session_state.add_utterance(job.id, len(plan.sentences), estimate, plan.skipped)
@@ -387,7 +393,7 @@ class SessionRunner:
 
     async def _job(self, utterance: Turn) -> Job:
         try:
-            job = await self._state.broker.job(utterance.job_id)
+            job = await retry_while_unavailable(lambda: self._state.broker.job(utterance.job_id), PATIENCE_SECONDS)
         except UNAVAILABLE as error:
             raise redis_unavailable() from error
         if job is None:
@@ -408,6 +414,8 @@ class SessionRunner:
         """
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            if self._flushing is not None and self._flushing.done() and not self._flushing.cancelled():
+                self._flushing.result()  # it may have closed the connection
             await self._submit()
             await self._report_done()
             if self.session_state.current() is not None:

@@ -85,6 +85,7 @@ _END: Final = re.compile(r"[.?!…।॥][\"'”’)\]]*\s*\Z")
 _CONTINUATIONS: Final = ("the man ", "The man ", "Smith came ", "5 men ", "2020 came ", "A man ", "B. Smith ")
 """English words; other languages have a conjunction of theirs in place of other words."""
 _PLACES_TRIED: Final = 3
+_MOST_PLACES: Final = 64
 _CONTEXT: Final = 100
 """Characters before a position that are considered; the front-end looks back over fewer."""
 
@@ -253,7 +254,7 @@ class Sentences:
         known = self._unfinished_name()
         if places:
             self._decided = places[-1].end()
-        for place in reversed(places):
+        for place in reversed(places[-_MOST_PLACES:]):  # each costs milliseconds; those before can wait for the next
             if ends_in_open_directive(self.pending[: place.end()]):
                 continue
             word = _NEXT_WORD.match(self.pending, place.end(), known)

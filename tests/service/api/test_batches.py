@@ -23,7 +23,7 @@ from ancestral.service.api.routes import batches as routes
 from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
-from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker.job import Job, Priority, key
 from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.toys import SPEECH
@@ -156,7 +156,7 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
         (jsonl(line("a"), line("b", url="/v1/images/generations")), "invalid_value", 2, "url"),
         (jsonl(line("a") | {"method": "GET"}), "literal_error", 1, "method"),
         (b"\n\n" + jsonl(line("a") | {"method": "GET"}), "literal_error", 3, "method"),
-        (jsonl(line("a") | {"extra": 1}), "unknown_parameter", 1, "extra"),
+        (jsonl(line("a") | {"x" * 5000: 1}), "unknown_parameter", 1, f"{'x' * 256}…"),
         (jsonl(line("a") | {"body": []}), "dict_type", 1, "body"),
         (jsonl({"custom_id": "a", "method": "POST", "url": "/v1/audio/speech"}), "missing_parameter", 1, "body"),
         (jsonl(line("a") | {"custom_id": 1}), "string_type", 1, "custom_id"),
@@ -164,7 +164,7 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
         (jsonl(line("x" * 257)), "string_too_long", 1, "custom_id"),
         (jsonl([1]), "invalid_type", 1, None),
         (b"\n\n", "invalid_line_count", 0, None),
-        (jsonl(*({} for _ in range(MAX_LINES + 1))), "invalid_line_count", MAX_LINES + 1, None),
+        (jsonl(*({} for _ in range(2 * MAX_LINES))), "invalid_line_count", MAX_LINES + 1, None),
         (jsonl(line("a")) + b"\xff\n", "invalid_encoding", 2, None),
     ],
 )
@@ -190,6 +190,7 @@ def test_what_is_refused_at_once(client: openai.OpenAI, server: Server) -> None:
         ({"endpoint": "/v1/chat/completions"}, 400, "endpoint"),
         ({"completion_window": "1h"}, 400, "completion_window"),
         ({"metadata": {"a": 1}}, 400, "metadata.a"),
+        ({"metadata": {"a": "x" * 513}}, 400, "metadata.a"),
         ({"extra": 1}, 400, "extra"),
     ):
         refused = httpx.post(f"{server.url}/v1/batches", json=body | change)
@@ -222,6 +223,7 @@ def test_a_batch_is_cancelled_with_its_jobs(client: openai.OpenAI, server: Serve
     assert not [job for job in jobs if job["status"] in ("queued", "in_progress")]
     with pytest.raises(openai.ConflictError):
         client.batches.cancel(batch)
+    eventually(lambda: not server.redis().hexists(key("batch", batch), "data"))  # its requests
 
 
 def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None:

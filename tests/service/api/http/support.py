@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import uvicorn
@@ -34,10 +34,10 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """Serve an app until the block ends."""
+def served(app: FastAPI, **options: Any) -> Iterator[str]:
+    """Serve an app until the block ends; with options of uvicorn's."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **options))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

