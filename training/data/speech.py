@@ -17,11 +17,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, log_mel, normalize_level
 from ancestral.models.audio.mu_law import encode_wave
 from ancestral.models.audio.shaping import encode_excitation, predictor
-from ancestral.models.spec import FeatureSpec
+from ancestral.models.spec import FeatureSpec, SpeechSpec
 from ancestral.models.text.phonemes import is_pause
 
 # Sound to conditioning frames: log-mel energies (models/audio/features.py), F0 and voicing per 10 ms.
@@ -292,14 +291,14 @@ def without_rumble(wave: NDArray[np.floating], sample_rate: int) -> NDArray[np.f
 
 @dataclass(frozen=True)
 class Coding:
-    """The coding of the symbols of a prepared directory; see ``WaveNetSpec``."""
+    """The coding of the symbols of a prepared directory; see ``SpeechSpec``."""
 
     preemphasis: float
     gain: float
     shaping: str = "preemphasis"
 
     @classmethod
-    def of(cls, spec: WaveNetSpec) -> Self:
+    def of(cls, spec: SpeechSpec) -> Self:
         return cls(spec.preemphasis, spec.gain, spec.shaping)
 
     def encode(self, wave: NDArray[np.floating], frames: NDArray[np.floating], spec: FeatureSpec) -> NDArray[np.uint8]:
