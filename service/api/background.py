@@ -73,6 +73,8 @@ class Background:
                     await self._look()
                 except UNAVAILABLE:
                     log.warning("Redis is unavailable; batches and books wait")
+                except Exception:
+                    log.exception("batches and books wait")
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             for task in self._driven.values():

@@ -165,6 +165,7 @@ class ClusterTopology(Topology):
             password=options.get("password"),
             **_PROTOCOL,
         )
+        self._named = dict(self._cluster.nodes_manager.startup_nodes)
         self._clients: dict[tuple[str, int], redis.Redis] = {}
         self._known = False
         self._discovering = asyncio.Lock()
@@ -178,7 +179,12 @@ class ClusterTopology(Topology):
         async with self._discovering:
             if not self._known:
                 await self._discover()
-        node = self._cluster.nodes_manager.get_node_from_slot(key_slot(key.encode()))
+        slot = key_slot(key.encode())
+        try:
+            node = self._cluster.nodes_manager.get_node_from_slot(slot)
+        except (KeyError, exceptions.SlotNotCoveredError) as error:
+            self.outdated()
+            raise exceptions.ConnectionError(f"no server of the cluster has slot {slot}") from error
         address = (str(node.host), int(node.port))
         if address not in self._clients:
             pool = IdleLimitedPool(host=address[0], port=address[1], **self._options)
@@ -186,16 +192,17 @@ class ClusterTopology(Topology):
         return self._clients[address]
 
     async def _discover(self) -> None:
-        known = [*self._cluster.nodes_manager.startup_nodes.values()]
+        manager = self._cluster.nodes_manager
+        manager.startup_nodes |= self._named  # which redis-py replaces by the addresses that they had
+        known = [*manager.startup_nodes.values()]
         try:
             if self._cluster._initialize:
                 await self._cluster.initialize()
             else:
-                await self._cluster.nodes_manager.initialize()
-        except exceptions.RedisClusterException as error:
+                await manager.initialize()
+        except (IndexError, exceptions.RedisClusterException) as error:  # the first: no server has any slot
             raise exceptions.ConnectionError(str(error)) from error
         finally:  # it is asked seldom
-            manager = self._cluster.nodes_manager
             for node in {*known, *manager.startup_nodes.values(), *manager.nodes_cache.values()}:
                 await node.disconnect()
         self._known = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import time
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from redis.exceptions import ResponseError
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.errors import NotFound
 from ancestral.service.broker.batches import DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
@@ -33,7 +36,9 @@ from ancestral.service.broker.job import (
     key,
 )
 from ancestral.service.broker.workers import Message
-from ancestral.service.errors import Overloaded, Unprocessable
+from ancestral.service.errors import NotReady, Overloaded, Unprocessable
+from ancestral.service.jobs.artifacts import Artifacts
+from ancestral.service.jobs.plans import ArtifactInfo
 from tests.service.broker.support import WORKER, Broker, fails, job
 
 pytestmark = pytest.mark.anyio
@@ -290,6 +295,25 @@ async def test_a_draft_is_kept_only_if_it_is_what_was_written(broker: Broker) ->
     assert await kept(broker) == b"\x00\x0a\xfetHing"
     for lost in (("SETRANGE", 0, b"\xff\x00\n"), ("SETRANGE", 4, b"h"), ("SET", b"\x00\x0a\xfetHin")):
         assert await kept(broker, lost) is None
+
+
+async def test_files_that_cannot_be_read_are_an_error_that_tells_why(broker: Broker) -> None:
+    """What drives a book tries again."""
+    made, lease = await broker.leased()
+    await lease.end(Status.COMPLETED)
+    draft, ended = broker.clients.artifacts.draft(made.id), await broker.stored(made)
+    await draft.append(b"some")
+    await draft.keep(json.dumps(dataclasses.asdict(ArtifactInfo("audio/flac", 5, "", 1, ""))))
+    artifacts = Artifacts(broker.clients, Catalog({}), None)
+    await fails(NotFound, artifacts.files(ended), "expired")  # the fifth byte is not there
+    await broker.redis.append(key("content", made.id), b"!")
+    assert await artifacts.files(ended) == [b"some!"]
+
+    async def lose_the_reply(*_words: Any) -> Any:
+        raise TimeoutError
+
+    broker.connection.command = lose_the_reply  # type: ignore[method-assign]
+    await fails(NotReady, artifacts.files(ended), "Redis is unavailable")
 
 
 async def test_a_job_that_ends_before_it_began_has_no_stream(broker: Broker) -> None:

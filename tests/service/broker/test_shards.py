@@ -156,9 +156,11 @@ async def test_requests_of_a_caller_and_sessions_are_anywhere(broker: Broker) ->
 
 async def test_a_job_counts_as_submitted_when_a_replica_has_it(broker: Broker) -> None:
     broker.connection.replicas = 1
-    made = await broker.clients.submit(job(), queue=9)
+    made = await broker.clients.submit(job(), queue=9, bound=("k", "f"))
     assert (await broker.clients.job(made.id)) == made
     broker.connection.replicas = 2  # than there are
+    assert (await broker.clients.submit(job(), queue=9, bound=("k", "f"))) == made  # and it goes on
+    assert (await broker.clients.job(made.id)) == made
     lost = job()
     await fails(NotReady, broker.clients.submit(lost, queue=9), "replicas")
     found = await broker.clients.job(lost.id)

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
-from ancestral.service.broker.connection import UrlError, check_url, open_topology, retry_while_unavailable
-from tests.service.broker.support import WORKER, Broker, job
-from tests.service.redis_servers import RealRedis, sentinels
+from ancestral.service.broker.connection import UNAVAILABLE, UrlError, check_url, open_topology, retry_while_unavailable
+from tests.service.broker.support import WORKER, Broker, fails, job
+from tests.service.redis_servers import SLOTS, Node, RealRedis, sentinels
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +42,30 @@ def test_urls_that_name_a_redis(url: str) -> None:
 def test_urls_that_name_nothing(url: str, message: str) -> None:
     with pytest.raises(UrlError, match=f"ANCESTRAL_REDIS_URL.*{message}"):
         check_url(url)
+
+
+async def test_a_cluster_is_found_again(tmp_path: Path) -> None:
+    """One that has no slots yet, or not all; and by the names in the URL, when all addresses have changed."""
+    node = Node(tmp_path, {"cluster-enabled": "yes"})
+    topology = open_topology(f"redis+cluster://127.0.0.1:{node.port}")
+    slot = key_slot(b"a")
+
+    async def reached() -> int:
+        client = await topology.client("a")
+        return int(client.connection_pool.connection_kwargs["port"])
+
+    try:
+        await asyncio.to_thread(eventually, node.client.ping)
+        for first, last in ((0, slot - 1), (slot + 1, SLOTS - 1), (slot, slot)):
+            await fails(UNAVAILABLE, reached())
+            node.client.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
+        for port in (node.port, 1, node.port):
+            node.client.config_set("cluster-announce-port", port)
+            topology.outdated()
+            assert await reached() == port
+    finally:
+        await topology.close()
+        node.close()
 
 
 @pytest.fixture
