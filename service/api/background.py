@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from itertools import count, islice
 from typing import Any, Final, Protocol, TypeVar
 
+from ancestral.errors import NotFound
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import LIFE_SECONDS, Job
@@ -29,6 +30,8 @@ MAX_DRIVEN: Final = 8
 """Batches and books of one process at a time."""
 PARALLEL: Final = 8
 """Parts of a batch or book that are jobs at a time."""
+GONE: Final = ("job_not_found", "content_expired")
+"""Codes of the errors that say that a job is gone."""
 _LONGEST_WAIT: Final = 5.0
 
 P = TypeVar("P")
@@ -91,10 +94,7 @@ class Background:
     async def _drive(self, name: str) -> None:
         try:
             kind, work = next((kind, work) for kind, work in self._kinds.items() if name.startswith(f"{kind}_"))
-            document = await self._store.get(kind, name)
-            if document is None:
-                await self._store.retire(name)
-                return
+            document = await self._store.get(kind, name) or {"id": name, "owner": "", "status": "deleted"}
             if document["status"] != "in_progress":  # whoever stored its end was killed then, or Redis was away
                 await work.tidy(document)
                 await self._store.retire(name)
@@ -177,7 +177,8 @@ async def submitted(jobs: dict[int, Job], number: int, submission: Coroutine[Any
 
 async def carry_out_parts(parts: Iterable[tuple[int, P]], attempt: Callable[[int, P], Awaitable[None]]) -> None:
     """Carry out parts, each by its number, :data:`PARALLEL` at a time. An attempt at one is tried again while there is
-    no room for its job, or Redis is unavailable: the next attempt finds the same job. The first other error ends all.
+    no room for its job, or Redis is unavailable: the next attempt finds the same job. So it is when that is gone: it
+    has expired, or was deleted, or Redis has lost it. The first other error ends all.
     """
     room = asyncio.Semaphore(PARALLEL)
 
@@ -197,6 +198,8 @@ async def _until_accepted(attempt: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await attempt()
-        except (Overloaded, NotReady, *UNAVAILABLE) as error:
+        except (NotFound, Overloaded, NotReady, *UNAVAILABLE) as error:
+            if isinstance(error, NotFound) and error.code not in GONE:
+                raise
             seconds = float(error_headers(error).get("retry-after", 1)) if isinstance(error, ServiceError) else 1.0
             await asyncio.sleep(min(seconds, _LONGEST_WAIT))

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from ancestral import requests
 from ancestral.errors import AncestralError, InvalidRequest
-from ancestral.service.api.background import carry_out_parts, submit_part
+from ancestral.service.api.background import GONE, carry_out_parts, submit_part
 from ancestral.service.api.responses import sound_of, speech_object
 from ancestral.service.broker.batches import RESULTS, Result
 from ancestral.service.broker.connection import UNAVAILABLE
@@ -285,6 +285,10 @@ class BatchWork:
         except (Overloaded, NotReady, *UNAVAILABLE):
             raise
         except AncestralError as error:
+            if error.code in GONE:
+                if number in await self._store.finished_lines(batch["id"]):  # by another process
+                    return 0
+                raise
             result, status, body = "error", status_of(error), envelope(error)
         except Exception:
             log.exception("a line of a batch failed", extra={"batch": batch["id"]})
@@ -292,10 +296,12 @@ class BatchWork:
             result, status, body = "error", failure.status, envelope(failure)
         request_id = f"{batch['id']}-{number}"
         response = {"status_code": status, "request_id": request_id, "body": body}
-        job = jobs.pop(number, None)  # first: those that are there when the batch is cancelled are deleted
+        if not whole:  # those that are there when the batch is cancelled are deleted
+            jobs.pop(number, None)
         size = await self._store_line(batch, number, line, result, {"response": response, "error": None})
-        if whole and job is not None:  # the line has the output
-            await self._state.broker.delete(job)
+        if whole:  # the line has the output
+            await self._state.broker.delete(jobs[number])
+            del jobs[number]
         return size if result == "output" else 0
 
     async def _answer(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job]) -> Answer:
@@ -330,6 +336,7 @@ class BatchWork:
             if not count:
                 continue
             file = ended[f"{result}_file_id"] = batch[f"{result}_id"]
+            await self._store.keep_lines(name, result)
             await self._store.put("file", {
                 "id": file, "owner": batch["owner"], "created_at": now, "purpose": "batch_output",
                 "filename": f"{name}_{result}.jsonl", "bytes": await self._store.size(name, result),

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from ancestral.service.broker.connection import UNAVAILABLE, Connection, Unwritable
 from ancestral.service.broker.job import LIFE_SECONDS, JobExpired, Keys, key
-from ancestral.service.broker.scripts import KEEP
+from ancestral.service.broker.scripts import KEEP, SET_FIELDS
 
 # The bytes of finished files: written as a draft by one process, then kept as long as their job.
 
@@ -165,6 +165,17 @@ class BatchStore:
                     await self.delete(kind, document)
             raise
 
+    async def update(self, kind: Kind, document: Mapping[str, Any]) -> None:
+        """Store a document again, unless it was deleted meanwhile; raises Unwritable if too few replicas have it."""
+        fields = ["json", json.dumps(document)]
+        stored, reached = await self._connection.run_replicated(
+            SET_FIELDS, job=key(kind, document["id"]), fields=fields
+        )
+        if not reached:
+            raise Unwritable("too few replicas of Redis have it")
+        if stored:
+            await self.keep(kind, document)
+
     async def keep(self, kind: Kind, document: Mapping[str, Any]) -> None:
         """Let the life of a document that is used begin anew."""
         for place in self._places(kind, document):
@@ -221,8 +232,9 @@ class BatchStore:
     # Batches that are not finished
 
     async def activate(self, batch: str) -> None:
-        """Have a batch driven; raises Unwritable if too few replicas know of it."""
-        await self._connection.replicated(["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
+        """Have a batch driven; where Redis does not take that, whoever reads the batch does (:meth:`stay_active`)."""
+        with suppress(*UNAVAILABLE):
+            await self._connection.replicated(["SADD", _ACTIVE, batch], ["EXPIRE", _ACTIVE, LIFE_SECONDS])
 
     async def stay_active(self, batch: str) -> None:
         """Have an unfinished batch driven whose place was lost in a failover."""
@@ -271,6 +283,10 @@ class BatchStore:
         """Store a result, after which its job may be deleted; raises Unwritable if too few replicas have it."""
         name = self._lines(batch, result)
         await self._connection.replicated(["HSET", name, number, line], ["EXPIRE", name, LIFE_SECONDS])
+
+    async def keep_lines(self, batch: str, result: Result) -> None:
+        """Let the life of all results begin anew."""
+        await self._connection.command("EXPIRE", self._lines(batch, result), LIFE_SECONDS)
 
     async def line_numbers(self, batch: str, result: Result) -> list[int]:
         """The lines with such a result, in their order."""

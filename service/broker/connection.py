@@ -545,7 +545,7 @@ class Connection:
         self.hooks.replied(script.name, time.perf_counter() - begun)
         return reply
 
-    async def run_replicated(self, script: Script, keys: Keys, /, **given: Any) -> tuple[Any, bool]:
+    async def run_replicated(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> tuple[Any, bool]:
         """Run a script; its reply, and whether what it wrote has reached :attr:`replicas` replicas."""
         if not self.replicas:
             return await self.run(script, keys, **given), True

@@ -349,8 +349,8 @@ class Artifacts:
             raise ResponseAborted(f"the content cannot be read any further: {type(error).__name__}") from error
 
     async def files(self, job: Job) -> list[bytes]:
-        """The files of a finished job, whole: the one, or those in its archive. Raises as :meth:`info` does, or NotReady
-        if Redis is unavailable."""
+        """The files of a finished job, whole: the one, or those in its archive. Raises as :meth:`info` does, and
+        NotReady."""
         try:
             info, read = await self.info(job), self._broker.artifacts.read
             parts = info.entries or [(0, info.bytes)]

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final, get_args
 
-from ancestral.errors import AncestralError, NotFound
+from ancestral.errors import AncestralError
 from ancestral.models.text import Pronunciations
 from ancestral.requests import SpeechRequest
 from ancestral.service.api.background import carry_out_parts, delete_parts, submit_part
@@ -73,7 +73,6 @@ async def describe_book(service: AppState, book: Mapping[str, Any]) -> BookObjec
 
 CAPTIONS: Final = get_args(CaptionFormat)
 _FOLDER: Final = "ancestral-book-"
-_GONE: Final = ("job_not_found", "content_expired")
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +149,7 @@ class BookWork:
         if status == "expired":
             found = _failed("The book had not been read within a day.", "book_expired")
         ended = {**book, "status": "completed", **found, "completed_at": now, "expires_at": now + LIFE_SECONDS}
-        await self._store.put("book", ended)
+        await self._store.update("book", ended)
 
     async def tidy(self, book: Mapping[str, Any]) -> None:
         """Delete the text and the parts; all of it if the book was deleted meanwhile."""
@@ -173,16 +172,10 @@ class BookWork:
             speed=book["wanted"]["speed"], response_format="flac",
         )  # fmt: skip
         spec = await speech_job_in_thread(self._state, request)
-        while True:
-            job = await submit_part(self._state, book, number, spec, jobs)
-            try:
-                ended = await job_end(self._state.broker, job)
-                check_end(ended.status, ended.error)
-                (flac,) = await self._state.artifacts.files(ended)
-                break
-            except NotFound as error:  # it has expired, or somebody has deleted it
-                if error.code not in _GONE:
-                    raise
+        job = await submit_part(self._state, book, number, spec, jobs)
+        ended = await job_end(self._state.broker, job)
+        check_end(ended.status, ended.error)
+        (flac,) = await self._state.artifacts.files(ended)
         rates = plan.model.spec.sample_rate, plan.model.sound_rate
         timeline = Timeline(self._state.broker, ended, spec.plan_of(ended), *rates)
         words = [
@@ -192,8 +185,8 @@ class BookWork:
         ]
         head = json.dumps({"engine": ended.engine, "words": words}).encode()
         await self._store.put_line(book["id"], "output", number, head + b"\n" + flac)
-        jobs.pop(number)
         await self._state.broker.delete(job)
+        del jobs[number]
 
     # The file
 

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,17 +17,18 @@ import openai
 import pytest
 import soundfile
 
+from ancestral.errors import NotFound
 from ancestral.service.api.background import PARALLEL, carry_out_parts, submitted
-from ancestral.service.api.batches import MAX_LINES, MAX_OUTPUT_BYTES, BatchWork, Line, read_lines
+from ancestral.service.api.batches import MAX_LINES, MAX_OUTPUT_BYTES, Answer, BatchWork, Line, read_lines
 from ancestral.service.api.routes import batches as routes
-from ancestral.service.broker.batches import BatchStore
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import Job, Priority, key
-from tests.service.redis_servers import lone_server
+from ancestral.service.errors import content_expired
+from tests.service.broker.support import Broker, fails, run
+from tests.service.redis_servers import RealRedis, lone_server
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.toys import SPEECH
-from tests.waiting import eventually
+from tests.waiting import awaited, eventually
 
 # `/v1/files` and `/v1/batches`, by OpenAI's own client: a batch from its file to its answers, and what is refused.
 
@@ -226,6 +227,18 @@ def test_a_batch_is_cancelled_with_its_jobs(client: openai.OpenAI, server: Serve
     eventually(lambda: not server.redis().hexists(key("batch", batch), "data"))  # its requests
 
 
+def test_a_line_whose_job_redis_has_lost_is_submitted_again(client: openai.OpenAI, server: Server) -> None:
+    def running() -> list[str]:
+        jobs = httpx.get(f"{server.url}/v1/jobs?limit=1").json()["data"]
+        return [job["id"] for job in jobs if job["status"] == "in_progress"]
+
+    batch = begin(client, jsonl(line("a", input="It was a long day. " * 40)))
+    (lost,) = awaited(running)
+    assert server.redis().delete(*(key(kind, lost) for kind in ("job", "events", "stream")))
+    found = ended(client, batch)
+    assert (found.request_counts.completed, found.error_file_id) == (1, None)
+
+
 def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None:
     with connected(keyed, keys["batches-ann"]) as one, connected(keyed, keys["batches-bob"]) as two:
         file = upload(one, jsonl(line("a")))
@@ -295,7 +308,50 @@ def data_body(data: bytes, number: int) -> Json:
     return body
 
 
-# The jobs of work that is cancelled while it submits them.
+# What drives batches, without a worker: here its lines are answered.
+
+
+def on_redis(act: Callable[[Broker], Awaitable[Any]]) -> Any:
+    """What is done with a Redis of its own."""
+    with lone_server() as (url, _):
+        return run(RealRedis(url), act)
+
+
+_LINE = Line(custom_id="a", method="POST", url="/v1/audio/speech", body={})
+
+
+class _Submitting(BatchWork):
+    """Answers lines as soon as their jobs are submitted."""
+
+    async def _answer(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job]) -> Answer:
+        job = Job("speech", Priority.BACKGROUND, "tiny", "aa", batch["owner"], "{}")
+        await submitted(jobs, number, self._state.broker.submit(job, queue=1000, bound=(str(number), "same")))
+        return Answer({}, whole=True)
+
+
+class _Gone(BatchWork):
+    """Finds that the jobs of lines are gone."""
+
+    async def _answer(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job]) -> Answer:
+        raise content_expired()
+
+
+def test_a_line_has_one_result_which_is_kept_from_the_end_of_the_batch() -> None:
+    """A process that hung finds that the job of a line is gone: another one has finished it."""
+    batch = {"id": "batch_1", "owner": "ann", "created_at": 0, "output_id": "file-1"}
+
+    async def act(broker: Broker) -> None:
+        store, work = broker.clients.batches, _Gone(SimpleNamespace(broker=broker.clients))
+        await store.put_line("batch_1", "output", 0, b"{}")
+        assert await work._attempt(batch, 0, _LINE, {}, 1) == 0
+        await fails(NotFound, work._attempt(batch, 1, _LINE, {}, 1))
+        assert await store.finished_lines("batch_1") == {0}
+        assert await store.line_numbers("batch_1", "error") == []
+        await broker.redis.expire(key("batch_output", "batch_1"), 100)
+        await work.end(batch, "completed", {})
+        assert await broker.redis.ttl(key("batch_output", "batch_1")) > 100
+
+    on_redis(act)
 
 
 def test_every_job_of_cancelled_work_is_known() -> None:
@@ -304,29 +360,22 @@ def test_every_job_of_cancelled_work_is_known() -> None:
     async def forgotten(broker: Clients, milliseconds: float, owner: str) -> list[int]:
         """How many jobs the work has submitted, and how many of these it does not know."""
         jobs: dict[int, Job] = {}
+        lines = _Submitting(SimpleNamespace(broker=broker))
 
-        async def attempt(number: int, _part: None) -> None:
-            job = Job("speech", Priority.BACKGROUND, "tiny", "aa", owner, "{}")
-            await submitted(jobs, number, broker.submit(job, queue=1000, bound=(str(number), "same")))
-            await asyncio.Event().wait()
+        async def attempt(number: int, line: Line) -> None:
+            await lines._attempt({"id": owner, "owner": owner}, number, line, jobs, 1)
 
-        work = asyncio.create_task(carry_out_parts(enumerate([None] * 3), attempt))
+        work = asyncio.create_task(carry_out_parts(enumerate([_LINE] * 3), attempt))
         await asyncio.sleep(milliseconds / 1000)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         stored, _ = await broker.jobs(owner, None, 100)
         return [len(stored), len({job.id for job in stored} - {job.id for job in jobs.values()})]
 
-    async def cancelled(url: str) -> list[list[int]]:
-        connection = Connection(url)
-        try:
-            broker = Clients(connection)
-            return [await forgotten(broker, n / 20, f"owner-{n}") for n in range(200)]
-        finally:
-            await connection.close()
+    async def cancelled(broker: Broker) -> list[list[int]]:
+        return [await forgotten(broker.clients, n / 20, f"owner-{n}") for n in range(200)]
 
-    with lone_server() as (url, _):
-        found = asyncio.run(cancelled(url))
+    found = on_redis(cancelled)
     assert any(submissions for submissions, _ in found)
     assert not any(unknown for _, unknown in found)
 
@@ -358,18 +407,12 @@ def test_room_left_after_earlier_lines() -> None:
     data = "\n".join(json.dumps(line | {"custom_id": str(number)}) for number in range(_LINES)).encode()
     batch = {"id": "batch_1", "owner": "ann", "created_at": 0, "endpoint": _SPEECH}
 
-    async def carry_out(url: str) -> _Answering:
-        connection = Connection(url)
-        try:
-            store = BatchStore(connection)
-            await store.put("batch", batch, data)
-            work = _Answering(SimpleNamespace(broker=SimpleNamespace(batches=store)))
-            await work.carry_out(batch, {})
-            return work
-        finally:
-            await connection.close()
+    async def carry_out(broker: Broker) -> _Answering:
+        await broker.clients.batches.put("batch", batch, data)
+        work = _Answering(SimpleNamespace(broker=broker.clients))
+        await work.carry_out(batch, {})
+        return work
 
-    with lone_server() as (url, _):
-        work = asyncio.run(carry_out(url))
+    work = on_redis(carry_out)
     assert work.answered == len(work.rooms) == _LINES
     assert [room for room, _ in work.rooms] == [left for _, left in work.rooms]

@@ -171,6 +171,11 @@ def test_a_deleted_book_leaves_no_jobs(server: Server, driven: bool) -> None:
         "id": book["id"], "object": "book", "deleted": True,
     }  # fmt: skip
     assert get(server, book["id"]) == {"status": "gone"}
+    if not driven:  # which has spoken a part and made a file since
+        with server.redis() as redis:
+            redis.hset(left := key("batch_output", book["id"]), "0", "{}")
+            redis.set(content_left := key("content_of", book["id"]), "x")
+            eventually(lambda: not redis.exists(left) and not redis.exists(content_left))
     eventually(lambda: not jobs(), 60)
     again = begun(server, "It was late.")["id"]  # there is room
     assert ended(server, again)["status"] == "completed"

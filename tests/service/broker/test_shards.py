@@ -8,11 +8,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from redis.crc import key_slot
 
+from ancestral.service.api.books.work import BookWork
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Connection, Unwritable
@@ -177,12 +179,25 @@ async def test_a_file_a_batch_or_a_book_counts_as_stored_when_a_replica_has_it(b
     await store.put(kind, document, b"abc")
     await store.activate(document["id"])
     broker.connection.replicas = 2  # than there are
-    for act in (store.put(kind, document | {"id": "lost"}, b"abc"), store.activate("lost")):
-        await fails(Unwritable, act, "too few replicas")
-    await fails(Unwritable, store.put(kind, document | {"status": "completed"}), "too few replicas")
+    await fails(Unwritable, store.put(kind, document | {"id": "lost"}, b"abc"), "too few replicas")
+    for write in (store.put, store.update):
+        await fails(Unwritable, write(kind, document | {"status": "completed"}), "too few replicas")
+    await store.activate("2")  # or what was stored would be refused, and driven all the same
+    assert sorted(await store.active()) == ["2", document["id"]]
     assert [each["id"] for each in await store.owned(kind, "me")] == [document["id"]]
     assert await store.data(kind, document["id"]) == b"abc"
     assert await store.get(kind, "lost") is None
+
+
+async def test_a_book_that_is_deleted_while_it_ends_stays_deleted(broker: Broker) -> None:
+    store, book = broker.clients.batches, {"id": "book_1", "owner": "me", "created_at": 1, "status": "in_progress"}
+    state: Any = SimpleNamespace(broker=broker.clients)
+    for delete, status in ((False, "completed"), (True, None)):
+        await store.put("book", book, b"abc")
+        if delete:
+            await store.delete("book", book)
+        await BookWork(state).end(book, "completed", {})
+        assert ((await store.get("book", "book_1")) or {}).get("status") == status
 
 
 async def test_a_slot_that_moves_takes_its_jobs_with_it(valkey: RealRedis, broker: Broker) -> None:
