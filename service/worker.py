@@ -114,19 +114,18 @@ async def renew_leases(broker: Workers, attempts: Sequence[JobAttempt]) -> None:
     try:
         while True:
             begun, renewed = time.monotonic(), list(attempts)
-            try:
-                signals = await broker.renew([attempt.lease for attempt in renewed])
-            except UNAVAILABLE:
-                for attempt in renewed:
-                    attempt.on_redis_unavailable()
-                await asyncio.sleep(_RENEW_AGAIN_SECONDS)
-                continue
+            again = begun + RENEW_SECONDS
+            signals = await broker.renew([attempt.lease for attempt in renewed])
             for attempt, signal in zip(renewed, signals, strict=True):
-                attempt.check(signal)
+                if isinstance(signal, Exception):
+                    attempt.on_redis_unavailable()
+                    again = time.monotonic() + _RENEW_AGAIN_SECONDS
+                else:
+                    attempt.check(signal)
             if storing.done():
                 storing.result()  # raises what it should not have
                 storing = asyncio.create_task(_store(renewed))
-            await asyncio.sleep(begun + RENEW_SECONDS - time.monotonic())
+            await asyncio.sleep(again - time.monotonic())
     finally:
         storing.cancel()
 

@@ -15,6 +15,7 @@ Keys, all with the prefix ``ancestral:`` and the tag of their shard, except for 
     waiting:PRIORITY   sorted set: waiting jobs by order of arrival
     running:PRIORITY   sorted set: leased jobs by the end of the lease, in seconds of Redis's clock
     idle:PRIORITY      sorted set: workers that found nothing to do, by the time since when; one is woken for each job
+    claimed:PRIORITY:WORKER  string: the worker's last claim, and the job that it got
     reclaimed:PRIORITY string: when a worker last looked for expired leases
     durations:PRIORITY list: seconds that the last 32 jobs ran
     jobs:OWNER         sorted set: an owner's jobs by creation; unfinished:OWNER those that have not ended

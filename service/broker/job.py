@@ -354,6 +354,7 @@ _SHARED: Final = (
     "workers",
     "worker_info",
     "capacity",
+    "claimed",
     "control",
     "idempotency",
     "rate",

@@ -97,8 +97,8 @@ request with another fingerprint)."""
 
 CLAIM: Final = Script(
     "CLAIM",
-    keys="waiting idle running capacity",
-    args="job_prefix events_prefix stream_prefix worker claim repeated full lease life fewer_deaths models",
+    keys="waiting idle running capacity claimed",
+    args="job_prefix events_prefix stream_prefix worker claim full lease life fewer_deaths models",
     body=ADD_EVENT
     + NOW
     + """
@@ -108,9 +108,9 @@ local function record_of(id)
     return record
 end
 local function claimed_before()
-    if repeated == '0' then return nil end
-    for _, id in ipairs(redis.call('ZRANGE', running, 0, -1)) do
-        if redis.call('HGET', job_prefix .. id, 'claim') == claim then return id, record_of(id) end
+    local id = (redis.call('GET', claimed) or ''):match('^' .. claim .. ' (.*)$')
+    if id and redis.call('ZSCORE', running, id) and redis.call('HGET', job_prefix .. id, 'claim') == claim then
+        return id, record_of(id)
     end
 end
 local own, others = cjson.decode(models), nil
@@ -156,6 +156,7 @@ if not id then
     fails_if_keys_are_moving(id)
     redis.call('ZREM', waiting, id)
     redis.call('ZADD', running, now + lease, id)
+    redis.call('SET', claimed, claim .. ' ' .. id, 'EX', life)
     changed = {worker = worker, claim = claim, claimed_at = now_text, attempt = (record.attempt or 0) + 1}
 end
 if full == '1' then redis.call('ZREM', idle, worker) end
@@ -193,10 +194,10 @@ return {attempt, refused, answer}
 cannot run it or '', and the record. Nothing if no job waits that fewer than ``fewer_deaths`` workers died with. While a
 model is replaced, worker by worker, a job whose weights this worker lacks is left to another that is ready and has
 them.
-``repeated`` (0 | 1) is whether the reply to the same claim got lost before, ``full`` (0 | 1) whether the worker has no
-room for another job: it is not woken then. A worker that finds nothing is, when a job comes. ``models`` is JSON:
-sha256, engine and probe by id. The probe is what the worker's machine made of fixed symbols: whose rounding differs,
-continues no job of another; a record may have none."""
+``claimed`` keeps the worker's last claim, and the job that it got: the reply to the same claim may have got lost.
+``full`` (0 | 1) is whether the worker has no room for another job: it is not woken then. A worker that finds nothing
+is, when a job comes. ``models`` is JSON: sha256, engine and probe by id. The probe is what the worker's machine made of
+fixed symbols: whose rounding differs, continues no job of another; a record may have none."""
 
 RENEW: Final = Script(
     "RENEW",
@@ -276,7 +277,7 @@ redis.call('SET', reclaimed, now_text, 'EX', 60)
 if now < checked or now - checked > tonumber(unchecked) then
     local leases = redis.call('ZRANGE', running, 0, -1, 'WITHSCORES')
     for i = 1, #leases, 2 do
-        local deadline = leases[i + 1] + now - checked - counted
+        local deadline = now < checked and now + lease or leases[i + 1] + now - checked - counted
         redis.call('ZADD', running, math.min(deadline, now + lease), leases[i])
     end
 end

@@ -244,6 +244,9 @@ local function remove(name)
     changed = redis.call('HDEL', worker_info, name) == 1 or changed
 end
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', workers, '-inf', now)) do remove(dead) end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', workers, '(' .. now + alive_seconds, '+inf')) do
+    redis.call('ZADD', workers, now + alive_seconds, name)  -- the clock has gone back
+end
 if info == '' then
     remove(worker)
 else
@@ -279,6 +282,9 @@ local now = redis.call('TIME')[1]
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', enrolled_until, '-inf', now)) do
     redis.call('ZREM', enrolled, dead)
     redis.call('ZREM', enrolled_until, dead)
+end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', enrolled_until, '(' .. now + alive_seconds, '+inf')) do
+    redis.call('ZADD', enrolled_until, now + alive_seconds, name)  -- the clock has gone back
 end
 redis.call('ZADD', enrolled_until, now + alive_seconds, worker)
 redis.call('ZADD', enrolled, 0, worker)

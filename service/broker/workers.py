@@ -144,6 +144,8 @@ ALIVE_SECONDS: Final = 6
 """A worker that has not announced itself for so long counts as dead."""
 LEASE_SECONDS: Final = 5.0
 """A job whose lease has not been renewed for so long is given to another worker."""
+_RENEWAL_SECONDS: Final = LEASE_SECONDS / 2
+"""Time for which a renewal may take."""
 RECLAIM_SECONDS: Final = 1.0
 """Interval at which every worker checks for expired leases."""
 UNCHECKED_SECONDS: Final = 2.0
@@ -381,13 +383,12 @@ class Workers:
         """
         queue = priority, shard
         while True:
-            repeated = queue in self._unanswered
             reply = await self._connection.run(
                 CLAIM,
                 Keys(priority=priority, in_shard=shard),
+                claimed=key("claimed", priority, worker, shard=shard),
                 worker=worker,
                 claim=self._unanswered.setdefault(queue, secrets.token_hex(8)),
-                repeated=int(repeated),
                 full=int(last),
                 lease=lease,
                 life=LIFE_SECONDS,
@@ -409,25 +410,28 @@ class Workers:
             failure = Failure(_REFUSALS[refusal.decode()], refusal.decode())
             await end_job(self._connection, job, Status.FAILED, attempt=attempt, error=failure)
 
-    async def renew(self, leases: Sequence[Lease], *, seconds: float = LEASE_SECONDS) -> list[Signals | None]:
-        """Renew leases, each if its attempt still has it. What its worker has to know of each; None if the job is gone.
-
-        Raises:
-            Exception: one of :data:`UNAVAILABLE`.
-        """
+    async def renew(
+        self, leases: Sequence[Lease], *, seconds: float = LEASE_SECONDS
+    ) -> list[Signals | Exception | None]:
+        """Renew leases, each if its attempt still has it. What its worker has to know of each; None if the job is gone,
+        one of :data:`UNAVAILABLE` if its server has not answered: the other servers of a cluster do not wait for it."""
         queues: dict[tuple[Priority, int], list[Lease]] = {}
         for lease in leases:
             queues.setdefault((lease.job.priority, shard_of(lease.job.id)), []).append(lease)
 
-        async def renew(queue: tuple[Priority, int], held: Sequence[Lease]) -> list[tuple[str, Signals | None]]:
+        async def renew(queue: tuple[Priority, int], held: Sequence[Lease]) -> list[tuple[str, Any]]:
             published = [lease.published for lease in held]
-            signals = await self._connection.run(
-                RENEW,
-                Keys(priority=queue[0], in_shard=queue[1]),
-                lease=seconds,
-                jobs=[Keys(lease.job.id)["job"] for lease in held],
-                held=[value for lease in held for value in (lease.job.id, lease.attempt)],
-            )
+            try:
+                async with asyncio.timeout(_RENEWAL_SECONDS):
+                    signals = await self._connection.run(
+                        RENEW,
+                        Keys(priority=queue[0], in_shard=queue[1]),
+                        lease=seconds,
+                        jobs=[Keys(lease.job.id)["job"] for lease in held],
+                        held=[value for lease in held for value in (lease.job.id, lease.attempt)],
+                    )
+            except UNAVAILABLE as error:
+                return [(lease.job.id, error) for lease in held]
             return [
                 (lease.job.id, _signals(known, *reply))
                 for lease, known, reply in zip(held, published, signals, strict=True)

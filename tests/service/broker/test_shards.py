@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from ancestral.service.api.books.work import BookWork
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Connection, Unwritable
-from ancestral.service.broker.job import Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
-from ancestral.service.broker.workers import Workers
+from ancestral.service.broker.job import SHARED, Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
+from ancestral.service.broker.workers import LEASE_SECONDS, Workers
 from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, WORKER, Broker, fails, job
 from tests.service.redis_servers import RealRedis, cluster
@@ -145,6 +146,31 @@ async def test_workers_share_the_shards(broker: Broker, count: int) -> None:
     for name, shards in zip(names, homes, strict=True):
         await broker.workers.leave(name, shards)
     assert await broker.workers.enrol("alone") == list(EVERYWHERE)
+
+
+async def test_workers_that_died_before_the_clock_went_back_are_forgotten_in_time(broker: Broker) -> None:
+    for kind in ("workers", "enrolled_until"):
+        await broker.redis.zadd(SHARED[kind], {"dead": time.time() + 3600})
+    await broker.workers.announce("w", WORKER, await broker.workers.enrol("w"))
+    for kind in ("workers", "enrolled_until"):
+        assert await broker.redis.zscore(SHARED[kind], "dead") <= time.time() + broker.workers.alive_seconds
+
+
+async def test_a_server_that_hangs_keeps_no_other_from_renewing_leases(valkey: RealRedis, broker: Broker) -> None:
+    await broker.workers.announce("w", WORKER, EVERYWHERE)
+    for shard in EVERYWHERE:
+        await broker.clients.submit(job(id=new_job_id(shard)), queue=1)
+    leases = [await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, shard=shard) for shard in EVERYWHERE]
+    hangs = valkey.masters()[0]
+    its = [hangs.has(key_slot(tag(shard).encode())) for shard in EVERYWHERE]
+    hangs.client.client_pause(60_000, all=False)
+    try:
+        async with asyncio.timeout(LEASE_SECONDS):
+            found = await broker.workers.renew(leases)
+    finally:
+        hangs.client.client_unpause()
+    assert [isinstance(each, TimeoutError) for each in found] == its
+    assert [getattr(each, "attempt", None) for each in found] == [None if is_its else 1 for is_its in its]
 
 
 async def test_requests_of_a_caller_and_sessions_are_anywhere(broker: Broker) -> None:
