@@ -349,18 +349,9 @@ _OWNED_BY: Final[Mapping[str, str]] = {
 }
 """What there is a key of each kind for."""
 _SHARED: Final = (
-    "counter",
-    "owners",
-    "workers",
-    "worker_info",
-    "capacity",
-    "claimed",
-    "control",
-    "idempotency",
-    "rate",
-    "enrolled",
+    "counter", "owners", "workers", "worker_info", "capacity", "claimed", "control", "idempotency", "rate", "enrolled",
     "enrolled_until",
-)
+)  # fmt: skip
 """The other keys of a shard."""
 _SLOTS: Final = 16384
 _MOST_SHARDS: Final = 256

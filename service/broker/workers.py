@@ -420,16 +420,12 @@ class Workers:
             queues.setdefault((lease.job.priority, shard_of(lease.job.id)), []).append(lease)
 
         async def renew(queue: tuple[Priority, int], held: Sequence[Lease]) -> list[tuple[str, Any]]:
-            published = [lease.published for lease in held]
+            published, keys = [lease.published for lease in held], Keys(priority=queue[0], in_shard=queue[1])
+            jobs = [Keys(lease.job.id)["job"] for lease in held]
+            attempts = [value for lease in held for value in (lease.job.id, lease.attempt)]
             try:
                 async with asyncio.timeout(_RENEWAL_SECONDS):
-                    signals = await self._connection.run(
-                        RENEW,
-                        Keys(priority=queue[0], in_shard=queue[1]),
-                        lease=seconds,
-                        jobs=[Keys(lease.job.id)["job"] for lease in held],
-                        held=[value for lease in held for value in (lease.job.id, lease.attempt)],
-                    )
+                    signals = await self._connection.run(RENEW, keys, lease=seconds, jobs=jobs, held=attempts)
             except UNAVAILABLE as error:
                 return [(lease.job.id, error) for lease in held]
             return [
