@@ -17,10 +17,11 @@ from ancestral.catalog.palettes import write_palette
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images import files
-from ancestral.images.drawing import MAX_SIDE, ClassDrawing, Completion, Drawing, Edit, MaskedPicture, picture_recipe
+from ancestral.images.drawing import MAX_SIDE, ClassDrawing, Completion, Drawing, Edit, picture_recipe
 from ancestral.images.files import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
-from ancestral.images.sampler import ImageSampler, Judgement
+from ancestral.images.sampler import ImageSampler, Judgement, batch_of
 from ancestral.models.architectures.classifier import Shown
+from ancestral.models.engines.images.engine import ImageBatch
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Signer, write_file
 
 
@@ -35,10 +36,10 @@ class Pictures(Sequence["Picture"]):
 
     def __init__(self, sampler: ImageSampler, drawing: Drawing, upload: NDArray[np.uint8] | None = None) -> None:
         self.drawing = drawing
-        self._sampler, self._upload = sampler, upload
+        self._sampler = sampler
         self._decode = files.decoder_of(drawing, sampler.model)
         self._part = sampler.part(drawing, upload)
-        self._rows = self._sample()
+        self._stream: ImageBatch | None = None
         self._judgement: Judgement | None = None
 
     @property
@@ -48,19 +49,20 @@ class Pictures(Sequence["Picture"]):
 
     def rows(self) -> Iterator[int]:
         """Sample row by row, of all pictures together. Yields how many rows are finished."""
-        yield from self._rows
-
-    def _sample(self) -> Iterator[int]:
-        stream = self._sampler.open(self._part)
         while not self._decode.complete:
-            (symbols,) = self._sampler.engine.step([stream], stream.row_size)
-            self._decode(symbols)
+            _sample_row([self])
             yield self._decode.rows
+        self._stream = None
+
+    def _opened(self) -> ImageBatch:
+        if self._stream is None:
+            self._decode = files.decoder_of(self.drawing, self._sampler.model)
+            self._stream = self._sampler.open(self._part)
+        return self._stream
 
     def finish(self) -> None:
         """Sample what is missing, and keep the best of the candidates."""
-        for _ in self._rows:
-            pass
+        list(self.rows())
         if self._judgement is None:
             symbols = self._decode.symbols
             self._judgement = self._sampler.judge(self.drawing, symbols)
@@ -234,16 +236,15 @@ class Pictures(Sequence["Picture"]):
         return drawing, decoded
 
     def bits(self, index: int) -> NDArray[np.float64]:
-        """-log2 p of every sub-pixel of picture ``index`` ``[H, W, C]``, given its labels or its own vector.
+        """-log2 p of every sub-pixel of picture ``index`` ``[H, W, C]``, given what it was drawn to show.
 
         Of an edit the pixels that are kept are given to all others, and have 0.
         """
         symbols = self.symbols[index][None]
-        labels = self.drawing.labels[index] if isinstance(self.drawing, ClassDrawing) else ()
-        kept = None
-        if isinstance(self.drawing, Edit) and self._upload is not None:
-            kept = MaskedPicture.from_bytes(self._upload, self._sampler.model.spec).kept
-        scores = self._sampler.score(symbols, labels, kept)
+        sampled = batch_of(self._part).pictures[index if self._judgement is None else self._judgement.chosen[index]]
+        h = None if sampled.h is None else sampled.h[None]
+        kept = sampled.edit.kept[None] if sampled.edit is not None and isinstance(self.drawing, Edit) else None
+        scores = self._sampler.engine.pictures.score(symbols, h, kept)
         return np.asarray(-scores[0] / math.log(2.0))
 
     def attributes(self, index: int) -> dict[str, str]:
@@ -257,15 +258,20 @@ class Pictures(Sequence["Picture"]):
 
 def sample_together(many: Sequence[Pictures]) -> None:
     """Sample what several requests to one model ask for, one picture each, in the same calls of the engine."""
-    if not many:
-        return
-    sampler = many[0]._sampler
-    streams = [pictures._sampler.open(pictures._part) for pictures in many]
-    while not many[0]._decode.complete:
-        for pictures, symbols in zip(many, sampler.engine.step(streams, streams[0].row_size), strict=True):
+    while many and not many[0]._decode.complete:
+        _sample_row(many)
+
+
+def _sample_row(many: Sequence[Pictures]) -> None:
+    """Sample the next row of all. What an exception such as Ctrl-C interrupts begins anew: a row may be lost."""
+    streams = [pictures._opened() for pictures in many]
+    try:
+        for pictures, symbols in zip(many, many[0]._sampler.engine.step(streams, streams[0].row_size), strict=True):
             pictures._decode(symbols)
-    for pictures in many:
-        pictures._rows = iter(())
+    except BaseException:
+        for pictures in many:
+            pictures._stream = None
+        raise
 
 
 class Picture:

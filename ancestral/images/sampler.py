@@ -154,19 +154,15 @@ class ImageSampler(Sampler):
             else None
         )
 
-    def score(
-        self, picture: NDArray[np.uint8], labels: Labels, kept: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.float64]:
+    def score(self, picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.float64]:
         """ln p of every sub-pixel of a picture ``[1, H, W, C]``, given its labels or its own vector.
 
         Args:
             picture: the symbols.
             labels: of the picture.
-            kept: ``[H, W]``: what an edit keeps, which is given as well, and gets 0.
         """
         h = self.embed(labels) if self.model.spec.encoder is None else self.encode(picture)
-        given = None if kept is None else kept[None]
-        return self.engine.pictures.score(picture, None if h is None else h[None], given)
+        return self.engine.pictures.score(picture, None if h is None else h[None])
 
     def judge(self, drawing: Drawing, symbols: NDArray[np.uint8]) -> Judgement | None:
         """Which of the pictures ``[N, H, W, C]`` are returned, and what they show.
@@ -213,10 +209,10 @@ class ImageSampler(Sampler):
         return self.engine.pictures.unconditional([_array(label) for label in labels])
 
     def open(self, part: Part) -> ImageBatch:
-        return self.engine.open(_batch(part))
+        return self.engine.open(batch_of(part))
 
     def restore(self, part: Part, state: bytes) -> ImageBatch:
-        return self.engine.restore(_batch(part), state)
+        return self.engine.restore(batch_of(part), state)
 
     def warm(self) -> str:
         spec, pictures = self.model.spec, self.engine.pictures
@@ -239,6 +235,7 @@ def _array(label: Label) -> int | NDArray[np.float32] | None:
     return np.array(label, np.float32) if isinstance(label, tuple) else label
 
 
-def _batch(part: Part) -> BatchRequest:
+def batch_of(part: Part) -> BatchRequest:
+    """The request for pictures that a part of a drawing has."""
     assert isinstance(part.request, BatchRequest)
     return part.request

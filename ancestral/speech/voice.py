@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
@@ -72,9 +73,23 @@ class Speech:
         """The same seed gives the same sound."""
         self._sampler = sampler
         parts, chunks = sampled or ((), ())
-        self._parts, self._chunks = list(parts), list(chunks)
-        self._planning = iter(()) if sampled else sampler.parts(utterance)
-        self._sampling = iter(()) if sampled else render(sampler, utterance, self._plan())
+        self._parts, self._chunks, self._complete = list(parts), list(chunks), sampled is not None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Plan and sample from here on: what is known already is made again, and is the same."""
+        self._planning = islice(self._sampler.parts(self.utterance), len(self._parts), None)
+        self._sampling = islice(render(self._sampler, self.utterance, self._plan()), len(self._chunks), None)
+
+    def _add(self, known: list[Any], more: Iterator[Any]) -> bool:
+        """Add what comes next; returns whether there was anything. Ctrl-C and the like end a generator for good."""
+        count = len(known)
+        try:
+            known += () if self._complete else islice(more, 1)
+        except BaseException:
+            self._begin()
+            raise
+        return len(known) > count
 
     def __repr__(self) -> str:
         return f"<Speech {self.text!r}, {self.utterance.voice}, seed {self.seed}>"
@@ -82,29 +97,16 @@ class Speech:
     def __iter__(self) -> Iterator[Wave]:
         """The sound from its beginning, sampled as far as it is read."""
         index = 0
-        while index < len(self._chunks) or self._sample():
+        while index < len(self._chunks) or self._add(self._chunks, self._sampling):
             yield self._chunks[index]
             index += 1
-
-    def _sample(self) -> bool:
-        """Sample one more chunk; returns whether there was one."""
-        wave = next(self._sampling, None)
-        if wave is not None:
-            self._chunks.append(wave)
-        return wave is not None
 
     def _plan(self) -> Iterator[SentencePart]:
         """Every sentence with its frames, made when it is needed."""
         index = 0
-        while index < len(self._parts) or self._plan_sentence():
+        while index < len(self._parts) or self._add(self._parts, self._planning):
             yield self._parts[index]
             index += 1
-
-    def _plan_sentence(self) -> bool:
-        part = next(self._planning, None)
-        if part is not None:
-            self._parts.append(part)
-        return part is not None
 
     @property
     def samples(self) -> Wave:
@@ -160,12 +162,10 @@ class Speech:
         Raises:
             InvalidRequest: there is no such format, or it does not support the rate.
         """
-        from ancestral.codecs import MEDIA_TYPES, rewritten
-
-        check_choice("form", form, MEDIA_TYPES)
+        check_choice("form", form, codecs.MEDIA_TYPES)
         encoder = self._encoder(form, sample_rate)
         data = b"".join(self._encoded(encoder))
-        return rewritten(data, encoder.rewrites())
+        return codecs.rewritten(data, encoder.rewrites())
 
     def stream(self, form: AudioFormat, sample_rate: int | None = None) -> Iterator[bytes]:
         """The bytes of :meth:`encode` while the sound is sampled, the length in their header."""
@@ -200,7 +200,6 @@ class Speech:
             InvalidRequest: it has another suffix, or the format does not support the rate.
             SigningError: it cannot be signed.
         """
-        from ancestral import codecs
         from ancestral.provenance.c2pa import write_file
 
         path, model = Path(path), self._sampler.model

@@ -273,6 +273,41 @@ def test_reconstruct_encode_and_interpolate(digits):
     between = autoencoder.interpolate(*ends, steps=3, seed=1)
     assert np.array_equal(between[0].array, first.array), "the same vector, the same seed"
     assert len(digits.interpolate("3", "8", steps=4)) == 4
+    assert between[0].bits * math.log(2) != pytest.approx(autoencoder.score(first.image)["nats"]), "of its own vector"
+    three_again = digits.interpolate("3", "8", steps=2, seed=1)[0]
+    assert three_again.bits * math.log(2) == pytest.approx(digits.score(three_again, "3")["nats"], abs=0.01)
+
+
+def failing_once(engine, monkeypatch, calls):
+    """Has `step` do its work, and then fail as Ctrl-C in it does, in this call."""
+    step, left = engine.step, iter(range(calls))
+
+    def interrupted(*arguments):
+        sampled = step(*arguments)
+        if next(left, None) is None:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+        return sampled
+
+    monkeypatch.setattr(engine, "step", interrupted)
+
+
+def test_what_is_interrupted_is_sampled_whole_when_it_is_asked_for_again(model, digits, monkeypatch):
+    whole, pictures = digits.draw_many("7", 2, seed=5), digits.draw_many("7", 2, seed=5)
+    assert next(rows for rows in pictures.rows() if rows == 4) == 4, "a caller that stops reading"
+    failing_once(pictures._sampler.engine, monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        pictures.finish()
+    assert np.array_equal(pictures.pixels, whole.pixels)
+    voice = model.voice("joe")
+    speech, expected = voice.speak(TEXT, seed=7), voice.speak(TEXT, seed=7).samples
+    chunks = iter(speech)
+    next(chunks)
+    failing_once(speech._sampler.engine, monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        speech.encode("pcm")
+    assert np.array_equal(np.concatenate([speech._chunks[0], *chunks]), expected)
+    assert np.array_equal(speech.samples, expected)
 
 
 def test_errors_of_pictures_name_the_argument(digits):
