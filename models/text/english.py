@@ -144,6 +144,8 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
         return [word]
     lower = word.lower()
     stem, apostrophe, clitic = word.partition("'")
+    if len(clitic) > _LONGEST_WORD:
+        return [piece.strip("'") for piece in _pieces(lower)]
     if stem.lower() in _SAID_AS:
         *words, last = _SAID_AS[stem.lower()]
         return [*words, last + (apostrophe + clitic).lower()]

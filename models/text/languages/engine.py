@@ -182,7 +182,7 @@ class Spelling:
             yield lower if is_word else self._letter(lower)
         elif self._is_spelled(word, shouted):
             yield from map(self._letter, filter(str.isalpha, lower))
-        elif "'" in word and self._is_spelled(word.rpartition("'")[2], shouted):
+        elif "'" in word and len(word) <= _LONGEST_WORD and self._is_spelled(word.rpartition("'")[2], shouted):
             elided, _, spelled = lower.rpartition("'")
             yield f"{elided}'{self._letter(spelled[0])}"
             yield from map(self._letter, spelled[1:])
@@ -506,7 +506,7 @@ class Quantities:
             rule("$", r"(?<=\$)\d{1,3}(?:,\d{3})+(?:\.\d\d)?(?!\d)", lambda m: m[0].replace(",", "").replace(".", ",")),
             rule(",.", rf"(?<=\d[.,]\d\d) ({alternatives(names)})\b", lambda m: f" {names[m[1]]}"),
             *(
-                rule("", rf"({number})\s?(?:{pattern})(?!\w)", lambda m, words=words: self._scaled(m[1], words))  # type: ignore[misc]
+                rule("", rf"{_START}({number})\s?(?:{pattern})(?!\w)", lambda m, words=words: self._scaled(m[1], words))  # type: ignore[misc]
                 for words, pattern in self._language.scales
             ),
             number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){code}{scale}{per}", speak),

@@ -217,9 +217,8 @@ def _heteronym(place: _Place) -> Symbols | None:
             return ("t", "u", "s")
         case "est" if before in ("nord", "sud") or (before == "l'" and place.near(-2) in ("à", "de", "vers", "dans")):
             return ("ɛ", "s", "t")
-    words = [piece.text for piece in place.pieces]
     for sense in _SENSES.get(text, ()):
-        if fits(sense, words, place.at):
+        if fits(sense, [piece.text for piece in place.pieces], place.at):
             return sense.phones
     if text.endswith("ent"):
         return _in_ent(place)

@@ -416,7 +416,7 @@ class Numerals:
 
 
 def _pattern(numbers: Numbers) -> str:
-    groups = "|".join(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}}(?!\d))+" for mark in numbers.thousands)
+    groups = "|".join(rf"\d{{1,3}}(?:{re.escape(mark)}\d{{3}}(?!\d)){{1,9}}" for mark in numbers.thousands)
     return rf"(?:{groups}|\d+)(?:[{re.escape(''.join(numbers.decimals))}]\d+)?"
 
 

@@ -266,7 +266,8 @@ _GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot
 
 
 def _score(match: Match) -> str:
-    return f"{_NUMERALS.cardinal(int(match[1]))} {'a' if _GAMES.search(match.string[: match.start()]) else 'por'}"
+    game = _GAMES.search(match.string, max(0, match.start() - 200), match.start())
+    return f"{_NUMERALS.cardinal(int(match[1]))} {'a' if game else 'por'}"
 
 
 LANGUAGE: Final = language.Language.of_table(

@@ -93,13 +93,23 @@ def test_any_string_gives_phones_or_a_reason(seed):
     assert spoken > 100
 
 
-@pytest.mark.parametrize("unit", [*"1(W.$😂'-", *["1.", "1-", "1/", "1,", "a.", "a@", "<a", "aA", "#a"]])
-def test_the_longest_request_becomes_sentences_of_bounded_length(unit):
-    sentences = phonemize((unit * 4096)[:4095] + "b")
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *"1(W.$😂'-",
+        *["1.", "1-", "1/", "1,", "a.", "a@", "<a", "aA", "#a", "d'", "O'"],
+        *["thx|'d", "myBay|'s", "I|'d"],
+    ],
+)
+def test_the_longest_request_becomes_sentences_of_bounded_length(unit, language):
+    first, _, unit = unit.rpartition("|")
+    sentences = phonemize(first + (unit * 4096)[:4080] + "b", language)
     assert sentences
     for sentence in sentences:
         check(sentence)
         assert sum(sentence.word_starts) <= 40
+        assert len(sentence.phones) <= 300, "a word of 40 letters is said at once"
 
 
 def is_silent(text, at):
@@ -267,8 +277,11 @@ def test_tags_that_stand_together_add_up_and_hold_beside_prosody():
 
 def test_no_text_keeps_a_pattern_busy():
     """Each of these takes milliseconds, or as good as for ever where a pattern can match it in many ways."""
-    for text in (f"tel +{'1' * 60}x", "AE" * 30 + "BCDF", "11," * 1000, "1 " * 1000 + "x", " " * 3000 + "&&"):
+    long = ("1" * 4000, "jog " * 500 + ". " + "1x1 " * 520)
+    for text in (f"tel +{'1' * 60}x", "AE" * 30 + "BCDF", "11," * 1000, "1 " * 1000 + "x", " " * 3000 + "&&", *long):
+        started = time.process_time()
         assert all(phonemize(text, language) for language in LANGUAGES)
+        assert time.process_time() - started < 2.5
     assert left_out("<!--" * 3000 + "[laughs]") == []
 
 
