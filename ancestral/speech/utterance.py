@@ -214,6 +214,9 @@ class Utterance(SoundPlan):
     """The sentences of each speaker in turn; empty if one voice says all of them."""
     instructions: str = ""
     """How the text is said."""
+    skipped: tuple[str, ...] = ()
+    """What of the text is not said, as it is in another script, or a tag that nothing does, and what of the
+    instructions nothing does; each once."""
     times_before_sound: bool = False
 
     @property
@@ -247,13 +250,6 @@ class Utterance(SoundPlan):
         pauses = sum(control.seconds for control in controls if control.seconds is not None)
         phonemes = sum(1.0 / control.rate for control in controls if control.seconds is None)
         return phonemes / PHONEMES_PER_SECOND / self.speed + pauses
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """What of the text is not said, as it is in another script, or a tag that nothing does, and what of the
-        instructions nothing does; each once."""
-        said = skipped(self.written, self.language, self.input)
-        return tuple(dict.fromkeys((*said, *read_instructions(self.instructions)[1])))
 
     @property
     def written(self) -> str:
@@ -311,6 +307,7 @@ def utterance(
     cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
     script, said = read_cast(text, lexicon, param, cast, request.input_format, _delivery(request.instructions))
     sentences = tuple(with_closing_pause(sentence, request) for _, turn in said for sentence in turn)
+    left = (*skipped(script, text), *read_instructions(request.instructions)[1])
     return Utterance(
         seed=seed,
         temperature=model.entry.temperature if request.temperature is None else request.temperature,
@@ -323,6 +320,7 @@ def utterance(
         sentences=sentences,
         voices=tuple((name, cast.find(name).voice) for name in cast.names),
         turns=_turns(model, cast, said),
+        skipped=tuple(dict.fromkeys(left)),
         **request.model_dump(include={*CONTROLS} - {"language", "pronunciations", "voices"}),
     )
 

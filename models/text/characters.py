@@ -179,9 +179,10 @@ def _name(char: str) -> str:
 
 
 def check_read(text: str, skipped: Sequence[tuple[int, str]], folding: Folding) -> None:
-    """Raise :class:`Unread` if :func:`fold` has skipped all letters of a text."""
+    """Raise :class:`Unread` if :func:`fold` has skipped all letters of a text, or signs where it has no digits."""
     unread = {char for _, word in skipped for char in word}
-    if skipped and not any(char.isalpha() and char not in unread for char in text):
+    read = str.isalpha if any(map(str.isalpha, unread)) else str.isalnum
+    if skipped and not any(read(char) and char not in unread for char in text):
         raise Unread(_refusal(skipped, folding))
 
 

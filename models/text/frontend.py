@@ -150,18 +150,13 @@ def _folding(language: str) -> Folding:
     return ENGLISH if language == ENGLISH.language else engine(language_table(language)).folding
 
 
-def skipped(text: str, language: str = ENGLISH.language, source: str = "") -> tuple[str, ...]:
-    """What of a text is not said, each once: what has no reading in its language, such as words in another script, and
-    tags that nothing does.
-
-    Args:
-        text: as it is written, without what says how it is read.
-        language: a tag of BCP 47.
-        source: the same with its tags.
-    """
+def skipped(script: Script, source: str) -> tuple[str, ...]:
+    """What of a script is not said, each once: what has no reading in its language, such as words in another script,
+    and the tags of its source that nothing does."""
     found: list[tuple[int, str]] = []
     with suppress(UnsupportedText):
-        fold(SpannedText.of(text, 0), 0, _folding(primary(language)), found)
+        for piece in (piece for piece in script.pieces if isinstance(piece, Text)):
+            fold(SpannedText.of(piece.spoken, 0), piece.start, _folding(piece.language), found)
     return tuple(dict.fromkeys([*(word for _, word in found), *left_out(source)]))
 
 
@@ -190,15 +185,16 @@ def normalize(text: str | Script, language: str = ENGLISH.language, *, british: 
     script = read_plain(text, NO_PRONUNCIATIONS, Cast.of_one(language)) if isinstance(text, str) else text
     cues: dict[str, Cue] = {}
     silent: list[tuple[int, str]] = []
+    runs = list(_runs(script, cues, silent))
     tokens = merge_marks(
         [
             Token(cues[word.lower()] if word[-1] == CUE else word, span, run.language)
-            for before, run, after in _with_neighbours(list(_runs(script, cues, silent)))
+            for before, run, after in _with_neighbours(runs)
             for word, span in (*_break(run, _BEGIN, before), *_speak(run, british), *_break(run, _END, after))
         ],
         goes_on=CLAUSE_END.search(script.written) is not None,
     )
-    check_read(script.written, silent, _folding(language))
+    check_read(script.written, silent, _folding(runs[0].language))
     if not any(token.is_word or isinstance(token.spoken, Pause) for token in tokens):
         raise NothingToSpeak("nothing to speak: the text has no letters, digits or symbols with a spoken name")
     return list(apart(tokens, script.written))

@@ -130,9 +130,8 @@ def parts_of(
                     made.append(_part(number, paragraph, *piece, lexicon, seed, speaker, cast, language))
                 except UnsupportedText as error:
                     problems.append(f"{paragraph.place}: {error}")
-            text = paragraph.text
-            if made and (words := skipped(text, cast.default.text_language, text)):
-                left_out.append(f"{paragraph.place}: {', '.join(words)}")
+            if words := [word for part in made if part is not None for word in skipped(part.script, part.text)]:
+                left_out.append(f"{paragraph.place}: {', '.join(dict.fromkeys(words))}")
             found += [part for part in made if part is not None]
             if made and len(found) > before:
                 spoke = any(part is not None for part in made)

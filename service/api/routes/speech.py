@@ -86,7 +86,7 @@ async def phonemize(query: Annotated[schemas.PhonemizeQuery, Query()], service: 
     def read() -> schemas.Phonemized:
         lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language or spoken
         script, sentences = read_text(text, lexicon, param, spoken, input_format=form, language=language)
-        return schemas.phonemized(sentences, skipped(script.written, language, text))
+        return schemas.phonemized(sentences, skipped(script, text))
 
     return await asyncio.to_thread(read)
 

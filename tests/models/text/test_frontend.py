@@ -126,7 +126,7 @@ def check_spans(script):
     assert all(before == after or before[1] <= after[0] for before, after in pairwise(spans))
     assert all(text[slice(*span)] == text[slice(*span)].strip() for span in spans)
     spoken = {at for span in set(spans) for at in range(*span)}
-    named = "".join(skipped(text))
+    named = "".join(skipped(script, ""))
     unsaid = [at for at in range(len(text)) if at not in spoken and text[at] not in named]
     assert [text[at:] for at in unsaid if not is_silent(text, at)] == []
 

@@ -30,7 +30,13 @@ from ancestral.models.text.pronunciations import parse_phonemes
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import POOLS, examples, read_examples, sequence
 
-ENTRIES = {"Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S", "Node.js": "N OW1 D"}
+ENTRIES = {
+    "привіт": "P R IH1 V IY0 T",
+    "Nginx": "EH1 N JH IH0 N EH1 K S",
+    "k8s": "ˈkeɪts",
+    "c++": "S IY1 P L AH2 S",
+    "Node.js": "N OW1 D",
+}
 LEXICON = Pronunciations(ENTRIES)
 SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ", denominators={4: ("cuarto", "cuartos")})
 READINGS = read_examples("readings.txt")
@@ -77,7 +83,9 @@ def homograph(text):
 READ = {
     "spoken": lambda text: " ".join(str(token.spoken) for token in normalize(text)),
     "sentences": texts,
-    "skipped": lambda text, *language: " | ".join(skipped(text, *language)),
+    "by an English voice": lambda text, language: texts(parse_text(text, language=language)),
+    "skipped": lambda text, *language: " | ".join(skipped(parse_text(text, "text", LEXICON, *language), text)),
+    "skipped of ssml": lambda content: " | ".join(skipped(parse_text(f"<speak>{content}</speak>", "ssml"), "")),
     "arpabet and ipa": lambda text, *language: " | ".join(
         map(" ".join, parse_phonemes(text, **({"language": language[0]} if language else {})))
     ),
