@@ -223,7 +223,7 @@ class RemoteSpeech:
 
     @property
     def phonemes(self) -> list[TimedText]:
-        """The phonemes (ARPAbet) and when they are said; pauses are left out."""
+        """The phonemes (ARPAbet, and IPA for sounds that English lacks) and when they are said; pauses are left out."""
         return [TimedText(found["phoneme"], *self._in_seconds(found)) for found in self._timed()["phonemes"]]
 
     @property

@@ -134,7 +134,7 @@ _AS_IT_IS: Final = Prosody()
 PHONEMES_PER_SECOND: Final = 13.0
 """The rate of running speech, at speed 1."""
 MAX_PHONEMES: Final = 32_768
-"""Most phonemes of one text: 42 minutes, and more than 4 096 characters have in any reading of ours."""
+"""Most phonemes of one text: 42 minutes. Of 4 096 characters only rows of signs with long names have more."""
 CLOSING_PAUSE: Final = 0.25
 """Seconds of silence after a sentence, at speed 1; the next one begins with some of its own."""
 SHORT_TEXT_PHONEMES: Final = 600

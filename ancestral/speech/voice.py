@@ -129,7 +129,7 @@ class Speech:
 
     @property
     def phonemes(self) -> list[TimedText]:
-        """The phonemes (ARPAbet) and when they are said; pauses are left out."""
+        """The phonemes (ARPAbet, and IPA for sounds that English lacks) and when they are said; pauses are left out."""
         return [
             TimedText(name, *self._in_seconds(span, offset))
             for part, sentence, offset in self._timed()

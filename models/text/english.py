@@ -24,7 +24,7 @@ from ancestral.models.text.numerals import (
     each,
     ordinal,
 )
-from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
+from ancestral.models.text.phonemes import PAUSES
 from ancestral.models.text.quantities import speak_formulas, speak_quantities
 from ancestral.models.text.rules import (
     Match,
@@ -38,6 +38,7 @@ from ancestral.models.text.rules import (
     rewriting,
     roman_value,
     rule,
+    sentences,
 )
 from ancestral.models.text.tables import table
 
@@ -57,7 +58,7 @@ _OPTION: Final = re.compile(
 _LAYOUT: Final = layout("A-Z", "dot", "and|or")
 _ABOUT: Final = re.compile(r"~(?=\s?[\d$£€¥])")
 _WORD_OR_MARK: Final = re.compile(rf"[A-Za-z]+{CUE}|{LETTER}?[A-Za-z]+(?:'[A-Za-z]+)*|[.,?!]")
-_LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])([A-Za-z])(?=\d)")
+_LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])(?!(?<=\d )m[23]\b)([A-Za-z])(?=\d)")
 # Acronyms that also are words, or that the lexicon gives in full.
 _SPELLED: Final = frozenset({"US", "IT", "AM", "ASP", "ETA", "EST", "LED", "MIT", "PST", "SHA", "UPS"})
 # All other pairs of capitals are spelled, such as OT, AB and ET, which the lexicon has as words.
@@ -206,12 +207,8 @@ def _speak_words(words: list[str]) -> Iterator[list[str]]:
     Returns:
         One list for each: words in lower case, capitals for letters spoken by name.
     """
-    start = 0
-    for i, word in enumerate(words, 1):
-        # Each sentence on its own: only one of them may be shouted.
-        if word in SENTENCE_ENDS or i == len(words):
-            yield from _speak_sentence(words[start:i])
-            start = i
+    for sentence in sentences(words):  # each on its own: only one of them may be shouted
+        yield from _speak_sentence(words[sentence])
 
 
 # English abbreviations, initials, Roman numerals and addresses in words.
@@ -247,12 +244,10 @@ def _speak(text: str) -> str:
 
 
 def _address(match: Match) -> str:
-    text = re.sub(
-        r"^mailto:", "mail to ", re.sub(r"^[a-z]+://", "", match[0], flags=re.IGNORECASE), flags=re.IGNORECASE
-    )
-    tail = re.search(r"[.,?!;:)\]'\"]*$", text)
-    end = text[tail.start() :] if tail else ""
-    return f" {_speak(text[: len(text) - len(end)].rstrip('/'))} {end}"
+    text = re.sub(r"^[a-z]+://", "", match[0], flags=re.IGNORECASE)
+    text = re.sub(r"^mailto:", "mail to ", text, flags=re.IGNORECASE)
+    body = re.sub(r"[.,?!;:)\]'\"]*$", "", text)
+    return f" {_speak(body.rstrip('/'))} {text[len(body) :]}"
 
 
 def _file(match: Match) -> str:
@@ -453,17 +448,9 @@ def _chess(match: Match) -> str:
     if match["castle"]:
         return f"castles {'queenside ' if len(match['castle']) > 3 else ''}"
     begin, takes, square = match["from"] or match["pawn"] or "", match["takes"] and "takes", match["to"]
+    origin = (_PIECES.get(match["piece"]), letters(begin), begin.lstrip("abcdefgh"), takes)
     end = {"+": "check", "#": "mate"}.get(match["end"], "")
-    move = (
-        _PIECES.get(match["piece"]),
-        letters(begin),
-        begin.lstrip("abcdefgh"),
-        takes,
-        letters(square),
-        square[1],
-        end,
-    )
-    return " ".join(filter(None, move)) + " "
+    return " ".join(filter(None, (*origin, letters(square), square[1], end))) + " "
 
 
 def _dotted_pattern() -> str:

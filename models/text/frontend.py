@@ -15,7 +15,7 @@ from ancestral.models.text.g2p import is_british, read, read_british
 from ancestral.models.text.languages.engine import engine
 from ancestral.models.text.languages.language import Read, language_table, primary
 from ancestral.models.text.pronunciations import NO_PRONUNCIATIONS, Pronunciations
-from ancestral.models.text.rules import Span, SpannedText, cover
+from ancestral.models.text.rules import Span, SpannedText, cover, sentences
 from ancestral.models.text.script import (
     CLAUSE_END,
     Cast,
@@ -232,14 +232,6 @@ _ENGLISH_CONJUNCTIONS = frozenset(
 )
 
 
-def _sentences(tokens: list[Token]) -> Iterator[list[Token]]:
-    start = 0
-    for i, token in enumerate(tokens, 1):
-        if token.spoken in phonemes.SENTENCE_ENDS or i == len(tokens):
-            yield tokens[start:i]
-            start = i
-
-
 def _is_short(items: list[Item]) -> bool:
     words = [item for item in items if isinstance(item, Word)]
     return len(words) <= 1 or (len(words) <= _MAX_WORDS and sum(len(word.phones) for word in words) <= _MAX_PHONES)
@@ -372,11 +364,12 @@ def phonemize(text: str | Script, language: str = ENGLISH.language) -> list[Sent
         UnsupportedText: if there is nothing to speak, for characters that have no reading in the text's language (other
         scripts), or a language that is not read.
     """
-    sentences: list[Sentence] = []
+    found: list[Sentence] = []
     prosody = phonemes.Prosody()
     voice, british = primary(language), is_british(language)
-    for tokens in _sentences(normalize(text, voice, british=british)):
-        items, prosody = _items(tokens, prosody, british)
-        conjunctions = _conjunctions(tokens[0].language)
-        sentences.extend(Sentence(tuple(part)) for part in _fit(_said(items, voice), conjunctions))
-    return sentences
+    tokens = normalize(text, voice, british=british)
+    for sentence in sentences([token.spoken for token in tokens]):
+        items, prosody = _items(tokens[sentence], prosody, british)
+        conjunctions = _conjunctions(tokens[sentence.start].language)
+        found.extend(Sentence(tuple(part)) for part in _fit(_said(items, voice), conjunctions))
+    return found

@@ -22,6 +22,7 @@ from ancestral.models.text.numerals import (
     plural,
 )
 from ancestral.models.text.rules import END, LONG_NUMBER, START, Match, Rule, SpannedText, apply_all, number_rule, rule
+from ancestral.models.text.tables import table
 
 # Written quantities to words: money, units, fractions, plain numbers.
 #
@@ -38,10 +39,7 @@ _SET: Final = r"\d{1,2}-\d{1,2}(?: ?\(\d{1,2}(?:-\d{1,2})?\))?"
 _LEAST_OF_SET: Final = 6
 _UNIT: Final = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 _THOUSANDS: Final = {"": "", "k": "kilo ", "M": "mega "}
-_PERIODS: Final = {
-    "hr": "hour", "h": "hour", "day": "day", "week": "week", "mo": "month", "yr": "year", "wk": "week",
-    "min": "minute", "lb": "pound",
-}  # fmt: skip
+_PERIODS: Final = table("english").entries("periods")
 _PER: Final = (
     "hour|hr|h|day|night|week|wk|month|mo|year|yr|minute|min|person|piece|item|unit|user|head|share|gallon|pound|lb|kg"
     f"|{_UNIT}"
@@ -237,7 +235,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule(
         "/",
         r"(?<![\w/])(?:(\d{1,3}) )?(\d{1,2})/(\d{1,3}) ?"
-        r"(in\.|\"(?=[\s.,;)])|(?:tsp|tbsp|oz|lbs?|mi|ml|l|L|hrs?|kg|km)\b)\.?",
+        r"(in\.|\"(?=[\s.,;)]|$)|(?:tsp|tbsp|oz|lbs?|mi|ml|l|L|hrs?|kg|km)\b)\.?",
         _fraction_of_unit,
     ),
     number_rule(" -", r"(?<=[ -]ft )(\d{1,2}) in\b", lambda m: f"{cardinal(m[1])} inch{'' if m[1] == '1' else 'es'}"),
@@ -255,7 +253,9 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("", rf"(?<![\w.,])({_NUMBER}){_SCALE}\s?({_CODE_NAMES})\b", lambda m: _money(m[1], m[2], m[3])),
     number_rule("$£€¥₹", rf"(?:\b(US|CA|AU|HK|NZ|NT|A|C|S))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}", _signed),
     number_rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
-    number_rule("'", r"(\d)'(\d{1,2})(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"),
+    number_rule(
+        "'", r"(?<![\d'°])(\d{1,3})'(\d\d?)(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"
+    ),
     number_rule("-", r"(?<![\d.])(\d+(?:\.\d+){2,})-(?=\d)", lambda m: f"{m[1]} dash"),
     number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
     number_rule(
@@ -346,10 +346,7 @@ def speak_quantities(text: SpannedText) -> SpannedText:
 # ``a*b`` or a function of an expression in it, as in ``f(n-1)``.
 # Elsewhere a hyphen is no minus, "m" is a meter and "4x" is four times.
 
-_FUNCTIONS: Final = {
-    "sin": "sine", "cos": "cosine", "tan": "tangent", "log": "log", "ln": "natural log", "exp": "exponential",
-    "sqrt": "root",
-}  # fmt: skip
+_FUNCTIONS: Final = table("english").entries("functions")
 _WORDS: Final = "is|in|on|no|if|or|of|to|at|by|an|as|be|do|go|he|it|me|my|so|up|us|we|am|ok|pi"
 _VARIABLES: Final = rf"(?!(?i:{_WORDS})(?![A-Za-z]))[A-Za-z]{{1,2}}"
 _ATOM: Final = rf"(?:\d+(?:\.\d+)?[A-Za-z]{{0,3}}|{_VARIABLES}\d?|pi)(?:\^-?\w+)?(?![\w'.]*\w)"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Final, NamedTuple
+
+from ancestral.models.text.phonemes import SENTENCE_ENDS
 
 # Text whose characters know which part of the written text they stand for.
 #
@@ -175,6 +177,15 @@ def number_rule(signs: Iterable[str], pattern: str, speak: Speak, flags: int = 0
 def rewriting(rows: Iterable[tuple[str, str]]) -> tuple[Rule, ...]:
     """Rules of a table: words, in which `_` is a space, and the pattern that they stand for."""
     return tuple(Rule(frozenset(), re.compile(pattern), words.replace("_", " ")) for words, pattern in rows)
+
+
+def sentences(words: Sequence[object]) -> Iterator[slice]:
+    """Where each sentence of words and marks stands."""
+    start = 0
+    for i, word in enumerate(words, 1):
+        if word in SENTENCE_ENDS or i == len(words):
+            yield slice(start, i)
+            start = i
 
 
 Layout = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]

@@ -19,6 +19,9 @@ class Table:
     Args:
         name: of the file, for messages.
         text: its contents.
+
+    Raises:
+        ValueError: a section occurs twice; the message names it.
     """
 
     def __init__(self, name: str, text: str) -> None:
@@ -27,7 +30,9 @@ class Table:
         lines: list[str] = []
         for line in text.splitlines():
             if line.startswith("[") and line.endswith("]") and line[1:-1].isidentifier():
-                lines = self._sections[line[1:-1]] = []
+                if (section := line[1:-1]) in self._sections:
+                    raise ValueError(f"tables/{name}.txt: [{section}] occurs twice")
+                lines = self._sections[section] = []
             elif line and not line.startswith("##"):
                 lines.append(line)
 

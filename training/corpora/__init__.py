@@ -15,7 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ancestral.models.audio.resampler import RATE
-from ancestral.models.text import Sentence, UnsupportedText, phonemize
+from ancestral.models.text import Sentence, UnsupportedText, parse_text, phonemize
 from ancestral.models.text.frontend import skipped
 from ancestral.training.corpora import avatars, characters, sprites
 from ancestral.training.corpora.avatars import STYLES
@@ -194,10 +194,8 @@ def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progr
 
 def _one(text: str, language: str = "en") -> Sentence | None:
     """A clip's text as one sentence, whatever full stops it has inside; None for text that cannot all be spoken."""
-    if skipped(text, language):
-        return None
     try:
-        sentences = phonemize(text, language)
+        sentences = phonemize(script := parse_text(text, language=language), language)
     except UnsupportedText:
         return None
-    return Sentence(tuple(item for sentence in sentences for item in sentence.items))
+    return None if skipped(script, "") else Sentence(tuple(item for sentence in sentences for item in sentence.items))

@@ -10,7 +10,7 @@ from typing import Final
 
 from ancestral.models.text.characters import CUE, Folding
 from ancestral.models.text.languages.language import SIGNS, Currency, Gender, Language, Numerals
-from ancestral.models.text.phonemes import PAUSES, SENTENCE_ENDS
+from ancestral.models.text.phonemes import PAUSES
 from ancestral.models.text.rules import (
     Match,
     Rule,
@@ -25,6 +25,7 @@ from ancestral.models.text.rules import (
     rewriting,
     roman_value,
     rule,
+    sentences,
 )
 
 # Addresses, abbreviations, acronyms, Roman numerals and single letters to words, by a language's table.
@@ -96,7 +97,7 @@ class Spelling:
     def __init__(self, language: Language) -> None:
         self._language = language
         self._numerals = Numerals(language.numbers)
-        capitals = f"A-Z{language.letters.upper()}"
+        capitals = "A-Z" + "".join(letter for letter in language.letters.upper() if letter != letter.lower())
         small = f"a-z{language.letters}"
         known = {**language.titles, **language.abbreviations}
         self._known = {key.replace(" ", ""): spoken for key, spoken in known.items()}
@@ -106,8 +107,10 @@ class Spelling:
         )
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
         self._dotted: Final = re.compile(
-            rf"\b(?:(?:[{capitals}]\.\s?)+[{capitals}]\.|(?:[{small}]\.){{2,}}|[A-Z]\.(?=\s+[{small}\d]))(?!\w)"
+            rf"\b(?:(?:[{capitals}]\.\s?)+[{capitals}]\.|(?:[{small}]\.){{2,}}|[A-Z]\.(?=\s+[{capitals}{small}\d]))(?!\w)"
         )
+        self._name: Final = re.compile(rf"\s+([{capitals}][{small}']+)")
+        self._lettered: Final = re.compile(rf"\b(?:{'|'.join(language.lettered)}) $", re.IGNORECASE)
         self._end: Final = re.compile(r"[\"')\]]*\s*$")
         joint = rf"\b(?: (?:{'|'.join(language.conjunctions)}|a|al|à|au|alla?|ao) |-)"
         self._romans: Final = [
@@ -118,13 +121,15 @@ class Spelling:
             (re.compile(rf"\b(?=[IVX])(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?:{mark})(?!\w)"), gender)
             for mark, gender in ((mark.replace(r"\s", r"\s+"), gender) for mark, gender in language.roman_marks.items())
         ]
-        self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w)")
+        self._roman_day: Final = re.compile(rf"\b{_ROMAN}(?= (?i:{'|'.join(language.calendar.months)})\b)")
+        self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w|  )")
         self._single: Final = frozenset(language.one_letter_words)
         self._rewritten: Final = rewriting(language.rewritten)
 
     def speak(self, text: SpannedText) -> SpannedText:
         """Replaces abbreviations and Roman numerals: before figures are read."""
         text = text.sub(_CHAPTER, "cap.").sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
+        text = text.sub(self._roman_day, lambda m: str(roman_value(m[0])))
         for pattern, gender in self._roman_ordinals:
             text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(roman_value(m[1]), gender))  # type: ignore[misc]
         for pattern, kind in self._romans:
@@ -133,6 +138,8 @@ class Spelling:
 
     def _expand(self, match: re.Match[str]) -> str:
         written = match[0].replace(" ", "")
+        if written[1:] == "." and self._is_after_noun(match):
+            return match[0]
         first, rest = written[0], written[1:]
         key = next(key for key in (written, first.lower() + rest, first.upper() + rest) if key in self._known)
         ends = self._end if key in self._titles else self._sentence
@@ -140,8 +147,15 @@ class Spelling:
         return f" {self._known[key]}{stop}"
 
     def _letters(self, match: re.Match[str]) -> str:
-        """`D.P.R.`, `L. 121`, which ends no sentence but at the end of the text."""
+        """`D.P.R.`, `L. 121`, `J. Verne`, but "el plan B. Luego": none ends a sentence but at the end of the text."""
+        after = self._name.match(match.string, match.end())
+        if len(match[0]) == 2 and after and (after[1].lower() in self._language.openers or self._is_after_noun(match)):
+            return match[0]
         return match[0].replace(".", " ") + (". " if self._end.match(match.string, match.end()) else "")
+
+    def _is_after_noun(self, match: re.Match[str]) -> bool:
+        start = max(0, match.start() - _LONGEST_WORD)
+        return self._lettered.search(match.string, start, match.start()) is not None
 
     def _counted(self, match: re.Match[str], kind: str, word: str = "") -> str:
         """A word and its Roman numeral, or two: "siglos XV y XVI"."""
@@ -157,15 +171,14 @@ class Spelling:
         return self._numerals.ordinal(number, gender) if small else self._numerals.cardinal(number)
 
     def _king(self, match: re.Match[str]) -> str:
+        if match[2] == "L" or ("I" not in match[2] and match[1].lower() in self._language.lettered):
+            return match[0]
         return f"{match[1]} {self._roman(match[2], self._language.gender(match[1].lower()) or 'm')}"
 
     def words(self, written: Sequence[str]) -> Iterator[list[str]]:
         """The spoken form of each word or mark, in lower case; for single letters and acronyms their names."""
-        start = 0
-        for i, word in enumerate(written, 1):
-            if word in SENTENCE_ENDS or i == len(written):
-                yield from self._sentence_words(written[start:i])
-                start = i
+        for sentence in sentences(written):
+            yield from self._sentence_words(written[sentence])
 
     def _sentence_words(self, words: Sequence[str]) -> Iterator[list[str]]:
         letters = [word for word in words if word not in PAUSES and word[-1] != CUE and len(word) > 1]
@@ -217,12 +230,14 @@ def _has_vowel(word: str) -> bool:
 
 def _as_written(key: str) -> str:
     """A pattern for an abbreviation; its first letter may be small or a capital, its spaces may be missing. A single
-    capital with a full stop, and one without a full stop, is exact: `M.` is no metre."""
+    capital with a full stop, and one without a full stop, is exact: `M.` is no metre. A single letter with a full stop
+    begins no acronym, and `A. C.` is `a. C.` after a number only."""
     exact = not key[0].isalpha() or (key[0].isupper() and (key[1:] == "." or not key.endswith(".")))
-    first = re.escape(key[0]) if exact else f"[{key[0].lower()}{key[0].upper()}]"
+    capital = ("" if key[0].isupper() or key[1:] == key[1:].lower() else r"(?<=[\dIVX]\s)") + key[0].upper()
+    first = re.escape(key[0]) if exact else f"(?:{re.escape(key[0].lower())}|{capital})"
     rest = re.escape(key[1:]).replace(r"\ ", r"\s?")
     after = r"(?=\s?\w)" if exact and key[1:] == "." else "" if key[-1] in ".°º" else r"(?!\w)"
-    return first + rest + after
+    return first + rest + after + (r"(?![^\W\d_]\.)" if key[1:] == "." else "")
 
 
 # Written text to spoken words and marks in any language that has a table; and what SSML's ``<say-as>`` asks for.
@@ -368,6 +383,7 @@ _LONGEST_COUNT: Final = 6
 # Beyond it `3/5` of nothing is a mark, or what has been reached: "3/5 lobos".
 _LARGEST_SHARE: Final = 4
 _START: Final = r"(?<![\w.,])"
+_DASH: Final = r"\s?-\s?"
 _END: Final = r"(?![\w])(?![.,]\d)"
 
 
@@ -383,7 +399,9 @@ class Quantities:
         self._language = language
         self._numerals = Numerals(language.numbers)
         self._word = rf"[\w{language.letters}]"  # a letter with its marks, which are none for \w
-        self._units = {symbol.replace("²", "^2").replace("³", "^3"): unit for symbol, unit in language.units.items()}
+        self._units = {
+            s.translate({178: f"{to}2", 179: f"{to}3"}): u for s, u in language.units.items() for to in ("^", "")
+        }
         self._rules: Final = (
             *language.rules, *self._dates(), *self._times(), *self._codes(), *self._money(), *self._measures(),
             *self._others(),
@@ -407,6 +425,7 @@ class Quantities:
                 rf"{_START}(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}}|\d\d){_END}",
                 lambda m: self._date(m, m[1], m[3], m[4]),
             ),
+            self._to(rf"{_START}(\d{{1,2}})", rf"\d{{1,2}}{of} (?i:{month})(?!{self._word})"),
             number_rule(
                 "", rf"{_START}(\d{{1,2}})({of}) ({month})(?!{self._word})",
                 lambda m: f"{self._day(int(m[1]))}{m[2]} {self._month(m[3])}", re.IGNORECASE,
@@ -456,16 +475,28 @@ class Quantities:
             return f"{time} {half} {self._language.ranges if parts.get('dash') else ''}"
 
         half = rf"(?:\s?(?:{halves}))?"
-        dash = r"(?P<dash>\s?[-–]\s?(?=\d{1,2}[:.h]))?"
-        clocks = [number_rule("", rf"(?<!\$){_START}{calendar.clock}{_END}{half}{dash}", speak)]
+        dash = rf"(?P<dash>{_DASH}(?=\d{{1,2}}(?:[:.]|\s?h)))?"
+        clocks = [self._to(rf"{_START}(\d{{1,2}})", r"\d{1,2}\s?h\b", "f")]
+        clocks += [number_rule("", rf"(?<!\$){_START}{calendar.clock}{_END}{half}{dash}", speak)]
         if halves:
             clocks.append(number_rule("", rf"{_START}(?P<h>1[0-2]|0?\d)\s?(?:{halves})", speak))
         return clocks
 
+    def _to(self, before: str, after: str, gender: Gender | None = None) -> Rule:
+        """A rule for the dash between a number, the last group of ``before``, and what is ``after`` it."""
+        to, number = self._language.ranges, self._numerals.number
+        return number_rule("-", f"{before}{_DASH}(?={after})", lambda m: f"{number(m[m.lastindex or 0], gender)} {to} ")
+
     def _codes(self) -> list[Rule]:
         language, numerals = self._language, self._numerals
-        point = language.address["."]
+        point, mark = language.address["."], next(iter(language.numbers.decimals))
+        number, sign = numerals.pattern, alternatives((*self._units, *language.currencies, "%"))
         return [
+            rule(".", r"(?<![\w.,)])\.(?=\d)", lambda _: f"0{mark}"),
+            number_rule(
+                "-", rf"(?<=\d)(\s?(?:{sign})){_DASH}(?={number}\s?(?:{sign})(?!\w))",
+                lambda m: f"{m[1]} {language.ranges}",
+            ),
             number_rule(
                 "-",
                 r"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?:(?<=\d[xyz])|(?<=\^\d))\s-\s(?=\d)|(?<![\w)])-(?=[$£€]?\d)",
@@ -491,7 +522,7 @@ class Quantities:
     def _money(self) -> list[Rule]:
         currencies, number = self._language.currencies, self._numerals.pattern
         sign, word = alternatives(currencies), self._word
-        scale = rf"(?:\s(?P<scale>{self._language.numbers.millions}|mil))?"
+        scale = rf"(?:\s(?P<scale>{self._language.numbers.millions}|{self._language.numbers.thousand}))?"
 
         def speak(match: Match) -> str:
             currency = currencies[match.groupdict().get("code") or match["sign"]]
@@ -502,6 +533,11 @@ class Quantities:
         per = rf"(?:/(?P<each>(?:(?!\d){word})+))?(?!{word})"
         code = rf"(?:\s?(?P<code>{alternatives(sign for sign in currencies if sign.isalpha())})\b)?"
         return [
+            number_rule(
+                "-", rf"(?<!\w)({sign})\s?({number}){_DASH}(?:(?:{sign})\s?)?(?={number})",
+                lambda m: f"{self._numerals.number(m[2])} {self._language.ranges} {m[1]}",
+            ),
+            self._to(rf"((?<![\w.,-]){number})", rf"{number}(?:\s\w+)?\s?(?:{sign})(?!\w)"),
             # As in America: $1,250.00.
             rule("$", r"(?<=\$)\d{1,3}(?:,\d{3})+(?:\.\d\d)?(?!\d)", lambda m: m[0].replace(",", "").replace(".", ",")),
             rule(",.", rf"(?<=\d[.,]\d\d) ({alternatives(names)})\b", lambda m: f" {names[m[1]]}"),
@@ -511,7 +547,7 @@ class Quantities:
             ),
             number_rule("", rf"(?<!\w)(?P<sign>{sign})\s?(?P<number>{number}){code}{scale}{per}", speak),
             number_rule("", rf"(?P<number>(?<![\w.,]){number}){scale}\s?(?P<sign>{sign}){per}", speak),
-        ]
+        ]  # fmt: skip
 
     def _scaled(self, number: str, words: str) -> str:
         """`3,2 Md` as `3,2 milliards`."""
@@ -552,8 +588,16 @@ class Quantities:
             words, noun = numerals.fraction(int(match[1]), int(match[2]), unit.gender), unit.one
             return f"{words} {noun if match[2] == '2' else self._language.numbers.of_millions(noun)}"
 
-        dash = r"\s?[-–]\s?"
         return [
+            # Feet and inches; no inches where a quotation ends.
+            rule(
+                "'", r"(?<![\"°'\w.,])(\d{1,3})'( ?[x×]? ?\d{1,3})(\"|'{1,2})(?![\w'])",
+                lambda m: f"{m[1]} ′ {m[2].strip()} {'′' if m[3] == chr(39) else '″'}",
+            ),
+            rule(
+                '"', rf"(?<![\"\w.,])({number})\"(?=[\s.,;)]|$)",
+                lambda m: m[0] if m.string.count('"', 0, m.start()) % 2 else f"{m[1]} ″",
+            ),
             # A number or a participle follows: a verb, and no hectares.
             number_rule("h", r"(\d+) ha (?=\d|\w+(?:[ts]|ch|d)[oa]\b)", lambda m: f"{numerals.whole(m[1])} ha"),
             *(
@@ -561,18 +605,14 @@ class Quantities:
                 for mark, gender in self._language.ordinal_marks.items()
             ),
             number_rule("/", rf"(?<![\w.,/])(\d{{1,2}})/(\d{{1,2}})\s?({unit})(?!\w)", part),
-            rule("x×", rf"(\d(?:\s?(?:{unit}))?)\s?[x×]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),
-            number_rule(
-                "-",
-                rf"((?<![\w.,-]){number}){dash}(?={number}(?![\w-]*-))",
-                lambda m: f"{numerals.number(m[1])} {self._language.ranges}",
-            ),
+            rule("x×*", rf"(\d(?:\s?(?:{unit}))?)\s?[x×*]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),
+            self._to(rf"((?<![\w.,-]){number})", rf"{number}(?![\w-]*-)"),
             number_rule(
                 "",
                 rf"((?<![\w.,]){number})\s?({unit})(?:/({unit}|[^\W\d_]{{3,}}))?(?!{self._word}|')(?!\^)(?:\.(?=\s[a-zà-ÿ]))?",
                 speak,
             ),
-        ]
+        ]  # fmt: skip
 
     def _others(self) -> list[Rule]:
         number = self._numerals.pattern

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 from ancestral.models.text import lexicon
 from ancestral.models.text.languages.language import Calendar, Language, Numbers, Numerals, gender_by_ending
 from ancestral.models.text.phonemes import CONSONANTS, PAUSES, VOWELS
-from ancestral.models.text.rules import number_rule
 from ancestral.models.text.senses import fits, senses
 from ancestral.models.text.tables import table
 
@@ -323,12 +322,4 @@ LANGUAGE: Final = Language.of_table(
     numbers=_NUMBERS,
     calendar=Calendar.of_table(_TABLE, time=_time),
     gender=gender_by_ending(_TABLE, plural="s?"),
-    rules=(
-        number_rule("m", r"(?<![\w.,])(\d)m(\d\d)\b", lambda m: f"{m[1]} m {_NUMERALS.whole(m[2])}"),
-        number_rule(
-            "",
-            r"\b(?:[Nn]o|numéro) +(\d+)(?:-(\d+))?",
-            lambda m: " ".join(["numéro", _NUMERALS.whole(m[1]), *(["tiret", _NUMERALS.whole(m[2])] if m[2] else [])]),
-        ),
-    ),
 )

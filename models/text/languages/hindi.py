@@ -163,10 +163,7 @@ def read(words: Sequence[str], i: int) -> language.Phones:
 
 # Numbers, dates and times.
 
-_TENS: Final = {
-    "एक": "ग्यारह", "दो": "बारह", "तीन": "तेरह", "चार": "चौदह", "पाँच": "पन्द्रह", "छह": "सोलह", "सात": "सत्रह",
-    "आठ": "अठारह", "नौ": "उन्नीस",
-}  # fmt: skip
+_TENS: Final = _TABLE.entries("hundreds")
 _THOUSAND: Final = re.compile(rf"^एक हज़ार ({'|'.join(_TENS)}) सौ(?= |$)")
 
 
@@ -178,20 +175,23 @@ def _hundreds(words: str) -> str:
 _NUMBERS: Final = language.Numbers.of_table(_TABLE, thousands=",", genders=False, rewrite=_hundreds)
 _NUMERALS: Final = language.Numerals(_NUMBERS)
 _LAKHS: Final = r"\d{1,2}(?:,\d\d)+,\d{3}(?!\d)"
-_HALVES: Final = {15: "सवा", 30: "साढ़े"}
 _OWN_HALVES: Final = {1: "डेढ़", 2: "ढाई"}
 """One and a half, and two and a half, which have words of their own."""
 _STEMS: Final = {1: "पहल", 2: "दूसर", 3: "तीसर", 4: "चौथ", 6: "छठ"}
 """Of ordinals that are not the number with an ending."""
 
 
+def _and_half(number: int) -> str:
+    return _OWN_HALVES.get(number) or f"साढ़े {_NUMERALS.cardinal(number)}"
+
+
 def _time(hour: int, minute: int) -> str:
     """Quarters and halves have words: saaRhe chaar, paune paanch."""
     hour = hour or 12
-    if minute == 30 and hour in _OWN_HALVES:
-        return f"{_OWN_HALVES[hour]} बजे"
-    if minute in _HALVES:
-        return f"{_HALVES[minute]} {_NUMERALS.cardinal(hour)} बजे"
+    if minute == 30:
+        return f"{_and_half(hour)} बजे"
+    if minute == 15:
+        return f"सवा {_NUMERALS.cardinal(hour)} बजे"
     if minute == 45:
         return f"पौने {_NUMERALS.cardinal(hour % 12 + 1 if hour <= 12 else hour + 1)} बजे"
     hours = _NUMERALS.cardinal(hour)
@@ -214,6 +214,7 @@ LANGUAGE: Final = language.Language.of_table(
     gender=lambda _: None,
     rules=(
         number_rule("", r"(?<=OTP |PIN )(\d{4,8})\b|(?<=कोड )(\d{4,8})\b", lambda m: _NUMERALS.digits(m[0])),
+        number_rule("/", r"(?<![\d/.,])(\d{1,3}) 1/2(?![\d/])", lambda m: _and_half(int(m[1]))),
         # Groups of two: ₹12,34,567; a count of 12,34,567.
         rule(",", rf"((?:[₹$€£]|रु\.?|\bRs\.?)\s?)({_LAKHS})", lambda m: m[1] + m[2].replace(",", "")),
         number_rule(",", rf"(?<![\d,]){_LAKHS}(?:\.\d+)?", lambda m: _NUMERALS.number(m[0].replace(",", ""))),

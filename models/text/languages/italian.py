@@ -473,13 +473,5 @@ LANGUAGE: Final = language.Language.of_table(
     numbers=_NUMBERS,
     calendar=language.Calendar.of_table(_TABLE, time=_time),
     gender=language.gender_by_ending(_TABLE),
-    rules=(
-        number_rule("e", r"\b(\d\d)enn([ei])\b", lambda m: f"{_NUMERALS.cardinal(int(m[1]))[:-1]}enn{m[2]}"),
-        number_rule(
-            "°",
-            r"(?:(?<=\b[Ii]l )|(?<=\b[ads][aeu]l )|(?<=[aio]t[aeio] ))(\d{1,3})°(?! ?[CF]\b|\s?\d)",
-            lambda m: _NUMERALS.ordinal(int(m[1])),
-        ),
-        number_rule("", r"\b(anni) '(\d\d)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
-    ),
+    rules=(number_rule("e", r"\b(\d\d)enn([ei])\b", lambda m: f"{_NUMERALS.cardinal(int(m[1]))[:-1]}enn{m[2]}"),),
 )

@@ -106,6 +106,8 @@ class Numbers:
     """A noun after round millions: `euros` → `de euros`, `d'euros`."""
     millions: str = r"(?!)"
     """A pattern: the last word of a number after which :attr:`of_millions` is used: `mill(?:ón|ones)|billones`."""
+    thousand: str = r"(?!)"
+    """A pattern: the word of thousands, where sums are written with it: `mil`."""
     denominators: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     """Denominators of fractions, for one and for several: `{2: ("medio", "medios"), 3: ("tercio", "tercios")}`."""
     half: Mapping[Gender | None, str] = field(default_factory=dict)
@@ -216,6 +218,10 @@ class Language:
     """Patterns of what stands after the Roman numeral of an ordinal number: `XXe`; as in :attr:`ordinal_marks`."""
     regnal: int
     """The largest number of a king or pope that is an ordinal; above it they are cardinal."""
+    lettered: frozenset[str]
+    """Words before a letter that is no numeral and no initial: `talla`, `plan`, `rayos`."""
+    openers: frozenset[str]
+    """Words that begin a sentence, and are no surname."""
     conjunctions: frozenset[str]
     """Words before which a long sentence may be cut."""
     joints: str = "'"
@@ -244,7 +250,9 @@ class Language:
         values.setdefault("one_letter_words", values["letters"])
         values["regnal"] = int(values["regnal"])
         values["telephone_by_groups"] = "telephone_by_groups" in values
-        values |= {name: table.words(name) for name in ("sounds", "said", "spelled", "conjunctions")}
+        values |= {
+            name: table.words(name) for name in ("sounds", "said", "spelled", "lettered", "openers", "conjunctions")
+        }
         values |= {name: table.entries(name) for name in _ENTRIES}
         signs = [(sign, _currency(names)) for signs, names in table.pairs("currencies") for sign in signs.split()]
         values |= {

@@ -283,6 +283,5 @@ LANGUAGE: Final = language.Language.of_table(
             lambda m: f"{m[1]} {_time(int(m[2]), 0)} e {_NUMERALS.cardinal(int(m[3]))} minutos",
         ),
         number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
-        number_rule("", r"\b([Aa]nos) (\d0)\b", lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]))}"),
     ),
 )

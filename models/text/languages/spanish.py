@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
-from ancestral.models.text.languages.language import Calendar, Language, Noun, Numbers, Numerals, gender_by_ending
+from ancestral.models.text.languages.language import Calendar, Language, Numbers, Numerals, gender_by_ending
 from ancestral.models.text.phonemes import PAUSES
-from ancestral.models.text.rules import Match, number_rule, rule
 from ancestral.models.text.tables import table
 
 # Spanish words to phonemes, by rules alone: it is spelled as it is spoken. The sounds are those of Spain.
@@ -125,21 +124,6 @@ def _time(hour: int, minute: int) -> str:
     return hours + _QUARTERS.get(minute, f" y {_NUMERALS.cardinal(minute)}")
 
 
-def _inches(match: Match) -> str:
-    """Inches, unless a quotation ends there."""
-    quoted = match.string.count('"', 0, match.start()) % 2
-    return match[0] if quoted else _NUMERALS.counted(match[1], Noun("pulgada", "pulgadas", "f"))
-
-
 LANGUAGE: Final = Language.of_table(
-    _TABLE,
-    read=read,
-    numbers=_NUMBERS,
-    calendar=Calendar.of_table(_TABLE, time=_time),
-    gender=gender_by_ending(_TABLE),
-    rules=(
-        number_rule("/", r"(?<![\d/.,])(\d{1,4})/((?:19|20)\d\d)(?![\d/])", lambda m: f"{m[1]} {m[2]}"),
-        number_rule('"', rf"(?<![\"\w.,])({_NUMERALS.pattern})\"(?=[\s.,;)]|$)", _inches),
-        rule("pP", r"\b((?:8|9|10|11)(?::\d\d)?)\s?[pP]\.?\s?[mM]\b\.?", lambda m: f"{m[1]} de la noche"),
-    ),
+    _TABLE, read=read, numbers=_NUMBERS, calendar=Calendar.of_table(_TABLE, time=_time), gender=gender_by_ending(_TABLE)
 )

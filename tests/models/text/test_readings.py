@@ -27,6 +27,7 @@ from ancestral.models.text.frontend import in_language, normalize, skipped, soun
 from ancestral.models.text.languages.language import LANGUAGES, Numbers, Numerals, language_table, primary
 from ancestral.models.text.phonemes import PAUSES, without_stress
 from ancestral.models.text.pronunciations import parse_phonemes
+from ancestral.models.text.tables import Table
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import POOLS, examples, read_examples, sequence
 
@@ -258,3 +259,10 @@ def test_any_text_is_read_or_refused(language, pool):
             continue
         for sentence in sentences:
             assert all(sounds(language).issuperset(map(without_stress, word.phones)) for word in sentence.words), text
+
+
+def test_slips_in_tables_are_named():
+    with pytest.raises(ValueError, match=r"tables/es.txt: \[units\] occurs twice"):
+        Table("es", "[units]\nm = metro\n[months]\n[units]\n")
+    with pytest.raises(ValueError, match=r"tables/es.txt: \[units\]: 'm=metro' is not key = value"):
+        Table("es", "[units]\nm=metro\n").pairs("units")
