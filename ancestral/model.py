@@ -171,7 +171,7 @@ class Model:
         model = sampler.model
         symbols, palette_error = decode_picture(_file(image), model.spec, "image")
         rows = model.spec.height // 2 if rows is None else rows
-        check_range("rows", rows, 1, model.spec.height)
+        check_range("rows", rows, 1, model.spec.height - 1)
         kept = np.ascontiguousarray(symbols[:rows])
         named = prompt if has_classes(model) else None
         drawing = completion(model, kept, palette_error, named, n, checked(Draw, options))

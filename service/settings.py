@@ -83,7 +83,8 @@ class Settings(BaseSettings):
     """TCP port to listen on; 0 chooses a free one."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$")
     """Address of the API as clients see it, for the URLs in its answers (pictures, previews), such as
-    `https://speech.example`. If it is not set, the `Host` header of the request is used."""
+    `https://speech.example`. If it is not set, the `Host` header of the request is used. Without keys, browsers may use
+    the public name that it has ([security.md](security.md#cross-origin-pages))."""
     data_dir: Path = Path("data")
     """Directory for the bundled Redis's data. Models in its `models/` are served as well."""
     models_dir: DirectoryPath = BUNDLED

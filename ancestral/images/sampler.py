@@ -132,7 +132,7 @@ class ImageSampler(Sampler):
             masked = MaskedPicture.from_bytes(upload, spec)
             return None, Edit(masked.symbols, masked.kept)
         rows = upload.reshape(-1, spec.width, spec.channels)
-        if not spec.draws_edits or len(rows) == spec.height:
+        if not spec.draws_edits:
             return rows, None
         picture = np.zeros((spec.height, spec.width, spec.channels), np.uint8)
         picture[: len(rows)] = rows

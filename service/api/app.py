@@ -161,6 +161,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     app.add_middleware(HeadMiddleware)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, uploads=uploads, seconds=settings.body_seconds)
-    install_cors(app, settings.cors_origins)
+    public = [] if settings.public_url is None else ["/".join(settings.public_url.lower().split("/")[:3])]
+    install_cors(app, (*settings.cors_origins, *public))
     app.add_middleware(RootMiddleware, metrics=counts, tracing=traces)
     return app

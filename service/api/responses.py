@@ -449,7 +449,11 @@ async def figures(context: RequestContext, job_spec: JobSpec[Plan, Model]) -> Re
     job = await context.submit(job_spec)
     if job.priority is Priority.BACKGROUND:
         return await accepted(context.service, job)
-    ended = await completed(context, job)
+    return figures_response(await completed(context, job), job_spec)
+
+
+def figures_response(ended: Job, job_spec: JobSpec[Plan, Model]) -> Response:
+    """The figures that a job has given."""
     found = figures_of(ended, job_spec.plan_of(ended))
     return JSONResponse(found, headers=sample_headers(ended, job_spec.plan, ended.engine))
 

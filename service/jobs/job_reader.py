@@ -55,8 +55,15 @@ def drop_published(piece: Piece, samples: int) -> NDArray[Any]:
     return piece.samples[samples - piece.start :]
 
 
+async def unsuspend(broker: Clients, job: Job) -> None:
+    """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it
+    ended, which its server can notice long after this one began."""
+    with suppress(Overloaded, *UNAVAILABLE):
+        await broker.resume(job, queue=math.inf)
+
+
 async def job_end(broker: Clients, job: Job) -> Job:
-    """The record of a job as soon as it has ended; raises NotFound if it is gone."""
+    """The record of a job, which is wanted now, as soon as it has ended; raises NotFound if it is gone."""
     last = "0-0"
     while True:
         now = await broker.job(job.id)
@@ -66,6 +73,8 @@ async def job_end(broker: Clients, job: Job) -> Job:
             return now
         if news := await broker.events(job.id, last):
             last = news[-1][0]
+        else:
+            await unsuspend(broker, now)
 
 
 class JobReader:
@@ -112,11 +121,9 @@ class JobReader:
             raise redis_unavailable() from error
 
     async def _idle(self) -> None:
-        """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it
-        ended, which its server can notice long after this one began."""
+        """Nothing has been published for a while."""
         await self._remind()
-        with suppress(Overloaded, *UNAVAILABLE):
-            await self._broker.resume(self.job, queue=math.inf)
+        await unsuspend(self._broker, self.job)
 
     async def _preview(self, data: bytes) -> None:
         """Called with what may be shown before the first symbols, once for each attempt."""

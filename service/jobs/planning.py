@@ -274,8 +274,8 @@ def _with_defaults(catalog: Catalog, request: requests.PictureRequest) -> reques
 def _kept_rows(file: bytes, rows: int | None, model: ImageModel) -> tuple[NDArray[np.uint8], float | None]:
     """The symbols of the rows that are kept, ``[rows, W, C]``, and how far the picture was from the palette."""
     spec = model.spec
-    if rows is not None and rows > spec.height:
-        message = f"rows: a picture of {model.entry.id} has {spec.height}"
+    if rows is not None and rows >= spec.height:
+        message = f"rows: nothing is to be drawn: a picture of {model.entry.id} has {spec.height}"
         raise InvalidRequest(message, param="rows", code="invalid_value")
     symbols, distance = decode_picture(file, spec, "image")
     return np.ascontiguousarray(symbols[: spec.height // 2 if rows is None else rows]), distance

@@ -322,7 +322,7 @@ def test_errors_of_pictures_name_the_argument(digits):
     refused_by("image", digits.score, Image.new("L", (5, 5)))
     refused_by("scale", digits.draw("7").save, "a.png", scale=0)
     refused_by("n", digits.draw_many, "7", 0)
-    refused_by("rows", digits.complete, Image.new("L", (28, 28)), rows=29)
+    refused_by("rows", digits.complete, Image.new("L", (28, 28)), rows=28)
     refused_by("steps", digits.interpolate, "3", "8", steps=1)
 
 

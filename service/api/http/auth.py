@@ -4,8 +4,10 @@ The key file has one key a line, ``name sha256-hex [requests_per_minute=N] [conc
 ``#``. A key is ``anc_`` and 256 random bits. Slow, salted hashes protect passwords that people invent; 256 random bits
 cannot be guessed, so one SHA-256 is enough, and cheap enough for every request.
 
-Browsers ask the server before a page may read across origins over HTTP (CORS), but not before it opens a websocket:
-there the server has to check ``Origin`` itself. Clients other than browsers need not send one and are not concerned.
+Browsers ask the server before a page may read across origins over HTTP (CORS), but not before it opens a websocket or
+sends a form: there the server has to check ``Origin`` itself. And a page whose name its owner lets resolve to this
+server (DNS rebinding) is of the same origin: without keys ``Host`` is checked, too. Clients other than browsers are not
+concerned.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ NAME_RULE = "must be 1 to 64 letters, digits, '.', '_' and '-', a letter or digi
 _FILE_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LIMIT = re.compile(r"(requests_per_minute|concurrent_streams)=([1-9][0-9]{0,4})")
+_PRIVATE_HOST = re.compile(r"(\[.*\]|[^.]*|.*\.(localhost|local|internal|lan|svc|[0-9]+))\.?(:[0-9]*)?", re.IGNORECASE)
+"""``Host`` headers with an address, or a name that public DNS does not resolve."""
 
 
 class KeysError(SettingsError):
@@ -155,6 +159,11 @@ class Keys:
         seen = _signature(path)
         return cls(path, read_keys(path), seen)
 
+    @property
+    def required(self) -> bool:
+        """Whether a request needs a key."""
+        return self._path is not None
+
     def identify(self, headers: Headers) -> Caller:
         """The caller whose key the headers carry, as ``Authorization: Bearer KEY`` or ``xi-api-key: KEY``.
 
@@ -215,11 +224,15 @@ async def caller_of(connection: HTTPConnection) -> Caller:
 
     Raises:
         Unauthorized: the request has no key, or an unknown one.
+        Forbidden: no key is needed, and a page sent it that may not use the service.
     """
     state = connection.state
     if not hasattr(state, "caller"):
         keys = connection.app.state.keys
         assert isinstance(keys, Keys)
+        if not keys.required:
+            await check_origin(connection)
+            _check_host(connection)
         state.caller = keys.identify(connection.headers)
     caller = state.caller
     assert isinstance(caller, Caller)
@@ -254,7 +267,7 @@ EXPOSED = (
 
 
 def install_cors(app: Starlette, origins: tuple[str, ...]) -> None:
-    """Allow pages of these origins to use the app, and no others."""
+    """Allow pages of these origins to use the app, and no others but its own."""
     app.state.origins = origins
     if origins:
         # Every request header: the origins are trusted, no cookie is involved, and OpenAI's client sends many.
@@ -271,7 +284,7 @@ async def check_origin(connection: HTTPConnection) -> None:
     """Dependency of every websocket route; reads ``app.state.origins``.
 
     Raises:
-        Forbidden: a page of an origin that is neither the service's own nor listed opened the websocket.
+        Forbidden: the request is of a page whose origin is neither the service's own nor listed.
     """
     origin = connection.headers.get("origin")
     if origin is None or origin in connection.app.state.origins:
@@ -279,3 +292,14 @@ async def check_origin(connection: HTTPConnection) -> None:
     own = origin.lower().partition("://")[2]
     if not own or own != connection.headers.get("host", "").lower():
         raise Forbidden("Origin: pages of this origin may not use the service", param="Origin", code="origin_refused")
+
+
+def _check_host(connection: HTTPConnection) -> None:
+    """Raise Forbidden if a browser uses the service under a name that anybody's DNS may have given it."""
+    headers = connection.headers
+    host = headers.get("host", "")
+    if "accept-language" not in headers or _PRIVATE_HOST.fullmatch(host):  # no page can keep a browser from sending it
+        return
+    if host.lower() not in {origin.partition("://")[2] for origin in connection.app.state.origins}:
+        message = "Host: without API keys, browsers may use a public name only if ANCESTRAL_PUBLIC_URL has it"
+        raise Forbidden(message, param="Host", code="host_refused")

@@ -285,13 +285,14 @@ async def verify(manifest: schemas.Manifest, context: deps.ContextDep) -> Respon
         return await responses.accepted(service, job)
     ended = await responses.completed(context, job)
     info = await service.artifacts.info(ended)
-    differs = _differences(manifest, ended, plans.output_of(info))
+    output = plans.output_of(info)
+    differs = _differences(manifest, ended, output)
     verification = schemas.Verification(
         equal=not differs,
         differs=differs,
         symbols_equal=info.symbols_sha256 == manifest.output.symbols_sha256,
         expected_sha256=manifest.output.sha256,
-        actual_sha256=info.sha256,
+        actual_sha256=output.sha256,
         model_sha256=ended.sha256,
         engine=ended.engine or "",
         job=ended.id,
@@ -391,4 +392,8 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     fields = form.model_dump(exclude={"file"}) | {"seed": form.seed}  # as a number, not as JSON has large ones
     work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest)
     job_spec = await asyncio.to_thread(work)
-    return await responses.figures(context, job_spec)
+    # A worker searches for one file at a time: those that wait for it take no slots from speech.
+    job = await dataclasses.replace(context, prefer="respond-async").submit(job_spec)
+    if wants_job(context.prefer):
+        return await responses.accepted(service, job)
+    return responses.figures_response(await responses.completed(context, job), job_spec)

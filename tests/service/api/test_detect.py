@@ -12,6 +12,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.service.images.pictures import decode, files, post, watching
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import speak, talking
+from tests.waiting import awaited
 
 KEY, OTHER = "0123456789abcdef" * 3, "fedcba9876543210" * 3
 PARTS = {"signature", "recipe", "seed", "model", "verdict"}
@@ -139,6 +141,19 @@ def test_a_sound_is_made_again_from_its_manifest(server: Server, text: str, voic
     answer = found(server, spoken.content, recipe=manifest)
     assert answer["recipe"]["status"] == "equal"
     assert answer["verdict"] == "made_with_model"
+
+
+def test_detections_keep_no_slot_of_speech(serve: Serve) -> None:
+    soundfile.write(file := io.BytesIO(), np.random.default_rng(1).normal(0, 0.1, 5 * 16000), 16000, format="WAV")
+    with serve(provenance_key=KEY, interactive_slots=1) as server, ThreadPoolExecutor(2) as pool:
+        assert server.speak(seed=None).status_code == 200, "so that there are seeds to try, for ten seconds"
+        examined = [pool.submit(detect, server, file.getvalue()) for _ in range(2)]
+        jobs = awaited(lambda: len(jobs := httpx.get(f"{server.url}/v1/jobs").json()["data"]) == 3 and jobs)
+        assert server.speak().status_code == 200
+        assert not any(answer.done() for answer in examined), "speech has waited"
+        for job in jobs[:2]:
+            assert httpx.post(f"{server.url}/v1/jobs/{job['id']}/cancel").status_code == 200
+        assert [answer.result().status_code for answer in examined] == [409, 409]
 
 
 def test_noise_is_nobodys(keyed_server: Server) -> None:
@@ -333,6 +348,7 @@ def test_verification_goes_by_the_media(signed: Server, server: Server) -> None:
     for one in (signed, server):
         found = httpx.post(f"{one.url}/v1/verify", json=manifest, timeout=60).json()
         assert (found["equal"], found["differs"]) == (True, [])
+        assert found["actual_sha256"] == found["expected_sha256"] == manifest["output"]["sha256"]
 
 
 @pytest.mark.parametrize("form", DETACHED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.service.api.job_requests import check_envelope
-from tests.service.servers import Server
+from tests.service.images.pictures import noise, written
+from tests.service.servers import Serve, Server
 from tests.service.shaky import ENDLESS
 from tests.service.toys import GENERATION, SPEECH
 from tests.waiting import eventually
@@ -101,6 +102,27 @@ def test_who_comes_back_to_many_gets_no_more_than_their_limit(keyed: Server, key
         assert (first.status_code, second.status_code) == (200, 429)
         second.read()
         assert check_envelope(second, 429, None)["code"] == "too_many_streams"
+
+
+def test_who_waits_for_figures_gets_them_although_another_has_left(serve: Serve, key: str) -> None:
+    form: dict[str, Any] = {"data": {"model": "grey"}, "headers": {"idempotency-key": key}}
+    form["files"] = {"file": ("a.png", written(noise("grey")))}
+    with serve(interactive_slots=1) as server, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        speech = stack.enter_context(httpx.stream("POST", f"{server.url}/v1/audio/speech", json=ENDLESS, timeout=60))
+        pieces = speech.iter_raw()
+
+        def position() -> int | None:
+            assert next(pieces), "whoever reads keeps the slot"
+            place: int | None = httpx.get(f"{server.url}/v1/jobs/{server.newest()}").json()["queue_position"]
+            return place
+
+        waiting = pool.submit(httpx.post, f"{server.url}/v1/images/likelihood", timeout=60, **form)
+        eventually(lambda: position() is not None)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/v1/images/likelihood", timeout=1, **form)
+        eventually(lambda: position() is None)
+        stack.close()
+        assert waiting.result().status_code == 200
 
 
 def test_a_connection_that_ends_late_does_not_take_the_job_from_the_next(server: Server, key: str) -> None:

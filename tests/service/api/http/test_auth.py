@@ -214,6 +214,26 @@ def test_metrics_can_need_a_key(shared: Callable[..., Server], keyed: Server, tm
     assert httpx.get(f"{closed.url}/metrics", headers=bearer(KEYS["first"])).status_code == 200
 
 
+FORM = {"files": {"file": ("a.jsonl", b"{}")}, "data": {"purpose": "batch"}}
+
+
+def test_forms_of_other_pages_need_a_key(server: Server, keyed: Server, keys: dict[str, str]) -> None:
+    def sent(method: str, path: str, origin: str, to: Server = server, **options: Any) -> tuple[int, str | None]:
+        response = httpx.request(
+            method, f"{to.url}{path}", headers={"origin": origin, **options.pop("headers", {})}, **options
+        )
+        return response.status_code, response.json().get("error", {}).get("code")
+
+    refused = (403, "origin_refused")
+    for origin in ("https://other.example", "null"):
+        assert sent("POST", "/v1/files", origin, **FORM) == refused
+        assert sent("POST", "/v1/files", origin, content=b"x") == refused, "before the body is read"
+        assert sent("POST", "/v1/jobs/0/cancel", origin) == sent("DELETE", "/v1/jobs/0", origin) == refused
+        headers = bearer(next(iter(keys.values())))
+        assert sent("POST", "/v1/files", origin, keyed, headers=headers, **FORM) == (200, None), "a page has no key"
+    assert sent("POST", "/v1/files", server.url, **FORM) == (200, None)
+
+
 def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:
     file, headers = tmp_path / "keys", bearer(KEYS["first"])
     file.write_text(line("first") + line("second"))

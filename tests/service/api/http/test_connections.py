@@ -229,6 +229,31 @@ def test_websockets_heed_the_same_list() -> None:
             assert (error["param"], error["code"]) == ("Origin", "origin_refused")
 
 
+def test_browsers_do_not_use_the_names_that_others_give_a_server_without_keys(file: Path) -> None:
+    with served(make_app(None, ("https://speech.example",))) as opened, served(make_app(file)) as keyed:
+
+        def status(host: str, url: str = opened, **headers: str) -> int:
+            return httpx.get(f"{url}/v1/me", headers={"host": host, "accept-language": "en", **headers}).status_code
+
+        own = (
+            "127.0.0.1:8000",
+            "[::1]:8000",
+            "localhost",
+            "api:80",
+            "api.local.",
+            "api.name.svc",
+            "Speech.example",
+            "",
+        )
+        assert {host: status(host) for host in own} == dict.fromkeys(own, 200)
+        others = ("rebound.example:8000", "localhost.example", "10.example.", "speech.example:8000")
+        assert {host: status(host) for host in others} == dict.fromkeys(others, 403)
+        assert status("rebound.example", keyed, **bearer(KEYS["first"])) == 200
+        assert httpx.get(f"{opened}/v1/me", headers={"host": "api.namespace"}).status_code == 200, "no browser"
+        with pytest.raises(InvalidStatus):
+            heard(opened, host="rebound.example", origin="http://rebound.example", **{"accept-language": "en"})
+
+
 # Limits per caller, counted in a real Valkey, behind a small app on a real socket.
 
 
