@@ -104,6 +104,8 @@ class Folding(NamedTuple):
 LETTER: Final = "\x01"
 # Written after a word that stands for something other than text (models/text/script.py).
 CUE: Final = "\x02"
+# A quotation that has not ended: the mark after a number is not that of inches.
+QUOTED: Final = re.compile(r'(?:^|[\s(])"[^"]*$')
 
 _MAX_NAMED: Final = 5
 _ENGLISH_WORDS: Final[dict[str, str]] = {

@@ -61,11 +61,9 @@ _WORD_OR_MARK: Final = re.compile(rf"[A-Za-z]+{CUE}|{LETTER}?[A-Za-z]+(?:'[A-Za-
 _LONE_LETTER: Final = re.compile(r"(?<![A-Za-z\d'])(?!(?<=\d )m[23]\b)([A-Za-z])(?=\d)")
 # Acronyms that also are words, or that the lexicon gives in full.
 _SPELLED: Final = frozenset({"US", "IT", "AM", "ASP", "ETA", "EST", "LED", "MIT", "PST", "SHA", "UPS"})
-# All other pairs of capitals are spelled, such as OT, AB and ET, which the lexicon has as words.
-_PAIRS_THAT_ARE_WORDS: Final = re.compile(
-    "a[hnst]|b[ey]|do|eh|go|h[aeim]|i[fnst]|m[aemy]|no|o[fhknrwx]|pa|so|to|u[mps]|we|yo", re.IGNORECASE
-)
 _TABLE: Final = table("english")
+# All other pairs of capitals are spelled, such as OT, AB and ET, which the lexicon has as words.
+_PAIRS_THAT_ARE_WORDS: Final = re.compile(_TABLE.pattern("pairs_that_are_words"), re.IGNORECASE)
 _SIGNS_OF_FORMULAS: Final = rewriting(_TABLE.pairs("formula_signs"))
 _SAID_AS: Final = {
     **_TABLE.phones("said_as"),

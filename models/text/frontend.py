@@ -227,9 +227,7 @@ InputFormat = Literal["text", "ssml"]
 # Running speech has about 13 phones a second: 200 phones are 15 s, and 40 words are about as long.
 _MAX_WORDS = 40
 _MAX_PHONES = 200
-_ENGLISH_CONJUNCTIONS = frozenset(
-    ("and", "but", "or", "because", "which", "while", "although", "when", "where", "so", "that", "who", "if", "then")
-)
+_ENGLISH_CONJUNCTIONS = table("english").words("conjunctions")
 
 
 def _is_short(items: list[Item]) -> bool:

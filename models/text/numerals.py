@@ -402,9 +402,10 @@ def _day(match: Match) -> str:
 
 
 def _days(match: Match) -> str:
-    if not _is_date(match[1], match[2]) or not _is_date(match[3], match[4]):
+    days = match.group(1, 2), match.group(3, 4)
+    if _FRACTION_AFTER.match(match.string, match.end()) or not all(_is_date(*day) for day in days):
         return match[0]
-    first, last = (_date("", int(month), str(int(day))) for month, day in (match.group(1, 2), match.group(3, 4)))
+    first, last = (_date("", int(month), str(int(day))) for month, day in days)
     return f"{first} to {last}"
 
 

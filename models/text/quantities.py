@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ancestral.models.text.characters import LETTER
+from ancestral.models.text.characters import LETTER, QUOTED
 from ancestral.models.text.numerals import (
     CODE_RULES,
     CURRENCIES,
@@ -52,18 +52,11 @@ _COUNTRIES: Final = {
 _BEFORE_ADJECTIVE: Final = re.compile(
     r"\b(?:an?|the|this|that|each|every|another|my|your|his|her|its|our|their|by) +$", re.IGNORECASE
 )
-_NOUN_AFTER: Final = re.compile(
-    r" +(?!(?:of|per|each|more|less|but|and|or|nor|for|from|off|worth|total|away|long|wide|tall|high|deep|thick"
-    r"|heavy|old|apart|ago|later|left|plus|minus|than|that|which|who|you|she|they|with|without|in|into|on|onto|over|under|at|to"
-    r"|is|are|was|were|will|would|can|could|may|might|must|has|have|had|does|did|do|not|above|below|after|before|between|within"
-    r"|until|since|because|when|while|where|if|then|there|here|we|it|he|by|as|so|about|around|too|also|only|just|even|down|up)\b)"
-    r"(?:[A-Z]{2}|[A-Za-z]{3})"
-)
+_NOUN_AFTER: Final = re.compile(rf" +(?!(?:{table('english').pattern('no_nouns')})\b)(?:[A-Z]{{2}}|[A-Za-z]{{3}})")
 
 
 _PARTS_AFTER: Final = re.compile(r" (?!across|always|less|plus|this)[a-z]{3,}s\b")
 """What stands after an adjective written as one: "9V batteries"."""
-_QUOTED: Final = re.compile(r'(?:^|[\s(])"[^"]*$')
 _COUNT: Final = r"\d{1,3}(?:,\d{3}|\d?)"
 # Before and after what has been reached of a number that there is: HP 40/50, 3/5 wolves.
 _COUNTED_BEFORE: Final = re.compile(
@@ -111,7 +104,8 @@ def _ohms(match: Match) -> str:
 
 
 def _money_range(match: Match) -> str:
-    return f"{number(match[2])} to {_money(match[3], match[4], match[1])}"
+    first = _money(match[2], None, match[1]) if "." in match[2] and not match[4] else number(match[2])
+    return f"{first} to {_money(match[3], match[4], match[1])}"
 
 
 def _signed(match: Match) -> str:
@@ -135,7 +129,8 @@ def _unit(match: Match) -> str:
 
 
 def _fraction_of_unit(match: Match) -> str:
-    part, unit = fraction(match[2], match[3]), UNITS["in." if match[4] == '"' else match[4]]
+    unit = UNITS["in." if match[4] == '"' else match[4]]
+    part = fraction(match[2], match[3]).removesuffix("s" * _is_adjective(match))
     return f"{cardinal(match[1])} and {part} {unit.many}" if match[1] else f"{part} {unit.one}"
 
 
@@ -146,7 +141,7 @@ def _dimensions(match: Match) -> str:
 
 def _inches(match: Match) -> str:
     """Inches, unless a quotation ends there."""
-    if _QUOTED.search(match.string, max(0, match.start() - 300), match.start()):
+    if QUOTED.search(match.string, max(0, match.start() - 300), match.start()):
         return match[0]
     one = (
         match[1] == "1"
@@ -254,7 +249,7 @@ RULES: Final[tuple[Rule, ...]] = (
     number_rule("$£€¥₹", rf"(?:\b(US|CA|AU|HK|NZ|NT|A|C|S))?([{_SIGNS}])\s?({_NUMBER}){_SCALE}", _signed),
     number_rule("$£€¥₹¢", rf"({_NUMBER}){_SCALE}\s?([{_SIGNS}¢])", lambda m: _money(m[1], m[2], m[3])),
     number_rule(
-        "'", r"(?<![\d'°])(\d{1,3})'(\d\d?)(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"
+        "'", r"(?<![\d'°])(\d{1,3})' ?(\d\d?)(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"
     ),
     number_rule("-", r"(?<![\d.])(\d+(?:\.\d+){2,})-(?=\d)", lambda m: f"{m[1]} dash"),
     number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),

@@ -191,6 +191,10 @@ def sentences(words: Sequence[object]) -> Iterator[slice]:
 Layout = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 
 
+# The end of a range with signs: 9 am - 5 pm, 5 € - 10 €.
+_SPACED: Final = r"(?<=[h€%m] - )\d[\d.,:]* ?(?:[h€%]|[ap]m)"
+
+
 def layout(capitals: str, dot: str, joining: str) -> Layout:
     """The rules of a language for layout.
 
@@ -206,7 +210,7 @@ def layout(capitals: str, dot: str, joining: str) -> Layout:
         (re.compile(r"(^|(?<= \. )|[.?!][\"')\]]*\s)\s*(?!>+\s*\d)[-*#>]+\s+"), lambda m: f"{m[1]} "),
         (re.compile(r"\s+"), " "),
         (re.compile(rf"(?<![^\s(])\.(?=[{letters}])"), f" {dot} "),
-        (re.compile(rf"(?<!\d)(?<!\d[xyz]) -+ | -+ (?!\d)|-{{2,}}|(?<=\S)- (?!(?:{joining})\b)"), " , "),
+        (re.compile(rf"(?<!\d)(?<!\d[xyz]) -+ (?!{_SPACED})| -+ (?!\d)|-{{2,}}|(?<=\S)- (?!(?:{joining})\b)"), " , "),
         (re.compile(rf"\.{{2,}}(?=[\s\"')]+[{capitals}])"), ". "),
         (re.compile(rf"\.{{2,}}(?=[\s\"')]*[{letters}0-9])"), " , "),
     )

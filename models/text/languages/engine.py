@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from ancestral.models.text.characters import CUE, Folding
+from ancestral.models.text.characters import CUE, QUOTED, Folding
 from ancestral.models.text.languages.language import SIGNS, Currency, Gender, Language, Numerals
 from ancestral.models.text.phonemes import PAUSES
 from ancestral.models.text.rules import (
@@ -107,7 +107,7 @@ class Spelling:
         )
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
         self._dotted: Final = re.compile(
-            rf"\b(?:(?:[{capitals}]\.\s?)+[{capitals}]\.|(?:[{small}]\.){{2,}}|[A-Z]\.(?=\s+[{capitals}{small}\d]))(?!\w)"
+            rf"\b(?:(?:[{capitals}]\.[\s-]?)+[{capitals}]\.|(?:[{small}]\.){{2,}}|[{capitals}]\.(?=\s+[{capitals}{small}\d]))(?!\w)"
         )
         self._name: Final = re.compile(rf"\s+([{capitals}][{small}']+)")
         self._lettered: Final = re.compile(rf"\b(?:{'|'.join(language.lettered)}) $", re.IGNORECASE)
@@ -237,7 +237,8 @@ def _as_written(key: str) -> str:
     first = re.escape(key[0]) if exact else f"(?:{re.escape(key[0].lower())}|{capital})"
     rest = re.escape(key[1:]).replace(r"\ ", r"\s?")
     after = r"(?=\s?\w)" if exact and key[1:] == "." else "" if key[-1] in ".°º" else r"(?!\w)"
-    return first + rest + after + (r"(?![^\W\d_]\.)" if key[1:] == "." else "")
+    single = (r"(?<!\b[A-Z]\. )", r"(?![^\W\d_]\.)") if key[1:] == "." else ("", "")
+    return single[0] + first + rest + after + single[1]
 
 
 # Written text to spoken words and marks in any language that has a table; and what SSML's ``<say-as>`` asks for.
@@ -434,7 +435,7 @@ class Quantities:
             # After a day of the week and the like, or with two figures for the month: elsewhere it is a fraction.
             number_rule(
                 "/",
-                rf"(?:\b((?i:{calendar.before_day})(?:\s?,)?\s+)|{_START})(\d{{1,2}})/(\d{{1,2}})(?!/|\s?d['aeiou]){_END}",
+                rf"(?:\b((?i:{calendar.before_day})(?:\s?,)?\s+)|{_START})(\d{{1,2}})/(\d{{1,2}})(?![/\"]|\s?d['aeiou]){_END}",
                 self._short_date,
             ),
         ]  # fmt: skip
@@ -483,9 +484,10 @@ class Quantities:
         return clocks
 
     def _to(self, before: str, after: str, gender: Gender | None = None) -> Rule:
-        """A rule for the dash between a number, the last group of ``before``, and what is ``after`` it."""
+        """A rule for the dash between a number, the group of ``before``, and what is ``after`` it."""
         to, number = self._language.ranges, self._numerals.number
-        return number_rule("-", f"{before}{_DASH}(?={after})", lambda m: f"{number(m[m.lastindex or 0], gender)} {to} ")
+        pattern = rf"{before}{_DASH}(?={after}(?:\s+([^\W\d_]+))?)"
+        return number_rule("-", pattern, lambda m: f"{number(m[1], gender) if gender else self._plain(m)} {to} ")
 
     def _codes(self) -> list[Rule]:
         language, numerals = self._language, self._numerals
@@ -596,7 +598,7 @@ class Quantities:
             ),
             rule(
                 '"', rf"(?<![\"\w.,])({number})\"(?=[\s.,;)]|$)",
-                lambda m: m[0] if m.string.count('"', 0, m.start()) % 2 else f"{m[1]} ″",
+                lambda m: m[0] if QUOTED.search(m.string, 0, m.start()) else f"{m[1]} ″",
             ),
             # A number or a participle follows: a verb, and no hectares.
             number_rule("h", r"(\d+) ha (?=\d|\w+(?:[ts]|ch|d)[oa]\b)", lambda m: f"{numerals.whole(m[1])} ha"),

@@ -175,6 +175,7 @@ def _hundreds(words: str) -> str:
 _NUMBERS: Final = language.Numbers.of_table(_TABLE, thousands=",", genders=False, rewrite=_hundreds)
 _NUMERALS: Final = language.Numerals(_NUMBERS)
 _LAKHS: Final = r"\d{1,2}(?:,\d\d)+,\d{3}(?!\d)"
+_SIGN: Final = r"(?:[₹$€£]|रु\.?|\bRs\.?)"
 _OWN_HALVES: Final = {1: "डेढ़", 2: "ढाई"}
 """One and a half, and two and a half, which have words of their own."""
 _STEMS: Final = {1: "पहल", 2: "दूसर", 3: "तीसर", 4: "चौथ", 6: "छठ"}
@@ -214,9 +215,10 @@ LANGUAGE: Final = language.Language.of_table(
     gender=lambda _: None,
     rules=(
         number_rule("", r"(?<=OTP |PIN )(\d{4,8})\b|(?<=कोड )(\d{4,8})\b", lambda m: _NUMERALS.digits(m[0])),
+        number_rule("/", r"(?<![\d/.,])(\d{1,3}) 1/2-(?=\d)", lambda m: f"{_and_half(int(m[1]))} से"),
         number_rule("/", r"(?<![\d/.,])(\d{1,3}) 1/2(?![\d/])", lambda m: _and_half(int(m[1]))),
         # Groups of two: ₹12,34,567; a count of 12,34,567.
-        rule(",", rf"((?:[₹$€£]|रु\.?|\bRs\.?)\s?)({_LAKHS})", lambda m: m[1] + m[2].replace(",", "")),
+        rule(",", rf"({_SIGN}\s?|(?<=\d)-|(?={_LAKHS}-))({_LAKHS})", lambda m: m[1] + m[2].replace(",", "")),
         number_rule(",", rf"(?<![\d,]){_LAKHS}(?:\.\d+)?", lambda m: _NUMERALS.number(m[0].replace(",", ""))),
         rule("", r"(?<![\w.,])(\d{1,4})(?:(व[ाीे][ँं]?)|[लरथठ]([ाीे]))(?![\u0900-\u097f])", _ordinal),
     ),
