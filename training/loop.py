@@ -40,6 +40,11 @@ def world_size() -> int | None:
     return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else None
 
 
+def default_processes() -> int:
+    """One per core, or one on a GPU."""
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
 @contextmanager
 def process_group() -> Iterator[None]:
     """The group of the processes that torchrun has started, from its environment; nothing if it has not."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
@@ -294,13 +293,12 @@ def _run(
     anneal_from: Path | None = None,
     **schedule: float | None,
 ) -> None:
-    import torch
 
     from ancestral.training import loop
     from ancestral.training.loop import LoopConfig, branch, train
 
     given = _given(learning_rate=learning_rate, **schedule)
-    count = processes or loop.world_size() or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    count = processes or loop.world_size() or loop.default_processes()
     with click_errors(ValueError), loop.process_group():
         if anneal_from is not None:
             begun, rate = loop.rank_zero_first(lambda: branch(anneal_from, output))

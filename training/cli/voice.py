@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +36,7 @@ def command() -> None:
 @click.option("--licence", default="not stated", show_default=True, help="Of the recordings.")
 @click.option("--wavenet-steps", type=click.IntRange(1), default=1200, show_default=True)
 @click.option("--acoustic-steps", type=click.IntRange(1), default=1200, show_default=True)
-@click.option("--processes", type=click.IntRange(1), help="Default: one per core.")
+@click.option("--processes", type=click.IntRange(1), help="Default: one per core, or one on a GPU.")
 @click.option(
     "--work", type=click.Path(file_okay=False, path_type=Path), help="For the runs. [default: build/voices/NAME]"
 )
@@ -58,6 +57,7 @@ def add(
     from ancestral.models.text.languages.language import primary
 
     with click_errors(ImportError, ValueError, OSError):
+        from ancestral.training.loop import default_processes
         from ancestral.training.voice import NewVoice, add_voice, read_recordings
 
         judges = ("distillmos", "faster_whisper", "jiwer", "speechmos") if evaluate else ()
@@ -78,7 +78,7 @@ def add(
         clips = read_recordings(audio, text, name)
         sampling = entries[base].voices[0].sampling
         voice = Voice(name, name.capitalize(), language, gender, f"Fine-tuned from {base}", licence, sampling)
-        folder, count = work or Path("build/voices") / name, processes or os.cpu_count() or 1
+        folder, count = work or Path("build/voices") / name, processes or default_processes()
         new = NewVoice(voice, entries[base], folder, out, wavenet_steps, acoustic_steps, count)
         add_voice(new, clips, lambda line: click.echo(line, err=True))
         if evaluate:

@@ -456,9 +456,12 @@ def run_on_ray(batch: Batch, parts: list[int]) -> Iterator[tuple[int, int]]:
         raise BatchError("--engine ray needs Ray, which is not installed: .venv/bin/pip install -e '.[ray]'") from error
     ray.init(log_to_driver=False)
     processors = int(ray.cluster_resources().get("CPU", 1))
-    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(PartWriter)
+    actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=_DEATHS)(PartWriter)
     pool = ActorPool([actor.remote(batch) for _ in range(min(processors, len(parts)))])
-    yield from pool.map_unordered(lambda writer, part: writer.write.remote(part), parts)
+    try:
+        yield from pool.map_unordered(lambda writer, part: writer.write.remote(part), parts)
+    except ray.exceptions.RayActorError as error:
+        raise BatchError(f"{_DEATHS} processes died on one part; is there enough memory for them?") from error
 
 
 def _start(batch: Batch) -> Connection:
