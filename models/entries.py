@@ -22,7 +22,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -140,6 +140,12 @@ class Voice:
     """Optional in ``model.json``, as are its fields."""
     network: str | None = None
     """The directory of the checkpoint that samples it instead of the model's own. Optional in ``model.json``."""
+
+
+def speaks(voices: Iterable[Voice], language: str | None) -> bool:
+    """Whether one of them speaks a language, a tag of BCP 47; of None any does."""
+    own = None if language is None else language.partition("-")[0].lower()
+    return own is None or any(voice.language.partition("-")[0] == own for voice in voices)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ancestral.images.drawing import MAX_SIDE
 from ancestral.images.files import MEDIA_TYPES, SUFFIXES
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.audio.mu_law import from_int16
-from ancestral.models.entries import Voice
+from ancestral.models.entries import Voice, speaks
 from ancestral.models.text.script import Cast
 from ancestral.speech.sampler import TimedText, TimedWord
 from ancestral.speech.utterance import cast_of
@@ -588,14 +588,14 @@ class Server:
         """
         return RemoteModel(self.connection, self.connection.get(f"/v1/models/{quote(model, safe='')}"))
 
-    def model_that_speaks(self, voice: str | None = None) -> RemoteModel:
-        """The first model that speaks, and has this voice.
+    def model_that_speaks(self, voice: str | None = None, language: str | None = None) -> RemoteModel:
+        """The first model that speaks, and has this voice or else, if there is one, a voice of this language.
 
         Raises:
             InvalidRequest: there is none.
         """
         refused = InvalidRequest("no model is made for speech", code="model_not_capable")
-        for model in self._models("speech"):
+        for model in sorted(self._models("speech"), key=lambda model: not speaks(model.described_voices, language)):
             try:
                 if voice is not None:
                     model.mix(voice)

@@ -269,14 +269,20 @@ def check_cover(cover: bytes) -> str:
     """FFmpeg's name of the format of a cover.
 
     Raises:
-        InvalidRequest: it is neither PNG nor JPEG, or too large.
+        InvalidRequest: it is neither PNG nor JPEG, damaged, or too large.
     """
     if len(cover) > MAX_COVER_BYTES:
         raise InvalidRequest(f"cover: more than {MAX_COVER_BYTES >> 20} MiB", param="cover", code="invalid_value")
-    for magic, name in _IMAGES.items():
-        if cover.startswith(magic):
-            return name
-    raise InvalidRequest("cover: neither a PNG nor a JPEG", param="cover", code="invalid_value")
+    name = next((name for magic, name in _IMAGES.items() if cover.startswith(magic)), None)
+    if name is None:
+        raise InvalidRequest("cover: neither a PNG nor a JPEG", param="cover", code="invalid_value")
+    try:
+        with av.open(io.BytesIO(cover), "r", format=name) as picture:
+            if picture.streams.video[0].width:
+                return name
+    except (av.FFmpegError, ValueError, IndexError):
+        pass
+    raise InvalidRequest("cover: damaged", param="cover", code="invalid_value")
 
 
 def _comments(chapters: Sequence[Chapter], sample_rate: int) -> Tags:

@@ -6,6 +6,7 @@ layout, name files outside of the archive, or become too large.
 
 from __future__ import annotations
 
+import lzma
 import posixpath
 import stat
 import zipfile
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ancestral.codecs.ffmpeg import MAX_COVER_BYTES
 from ancestral.models.text import UnsupportedText
@@ -37,6 +38,10 @@ _FONT_OBFUSCATION: Final = ("http://www.idpf.org/2008/embedding", "http://ns.ado
 _NO_LANGUAGE: Final = ("und", "mul", "zxx")
 _XHTML: Final = "application/xhtml+xml"
 _CONTAINER: Final = "META-INF/container.xml"
+DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError, RuntimeError,
+)  # fmt: skip
+"""What reading a file of a damaged archive raises."""
 
 
 class EpubError(Exception):
@@ -119,7 +124,7 @@ class Epub:
                 return file.read(most + 1)
         except KeyError as error:
             raise EpubError(f"{name}: it is missing") from error
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        except DAMAGED as error:
             raise EpubError(f"{name}: damaged: {error}") from error
 
     def xml(self, name: str) -> xhtml.Element:
@@ -186,9 +191,10 @@ class Epub:
             target = next((e for e in child.children if e.local == link and attribute in e.attributes), None)
             if target is not None:
                 label = next(child.all("navLabel"), target)
-                url = urlsplit(target.attributes[attribute])
+                url = self._url(path, target.attributes[attribute])
                 title = " ".join(label.text.split())
-                yield Entry(self._path(path, url.path) if url.path else path, unquote(url.fragment), title, depth)
+                if not url.scheme:  # else it is in the web
+                    yield Entry(self._path(path, url.path) if url.path else path, unquote(url.fragment), title, depth)
             yield from self._lines(child, path, line, link, attribute, depth + 1)
 
     def _manifest(self) -> Iterator[Item]:
@@ -197,14 +203,21 @@ class Epub:
             raise EpubError(f"{self.package_path}: it has no manifest")
         for element in manifest.all("item"):
             given = element.attributes
-            if not urlsplit(given.get("href", "")).scheme:  # else it is in the web
+            if not self._url(self.package_path, given.get("href", "")).scheme:
                 path = self._path(self.package_path, given.get("href", ""))
                 properties = tuple(given.get("properties", "").split())
                 yield Item(given.get("id", ""), path, given.get("media-type", ""), properties, element)
 
+    def _url(self, base: str, href: str) -> SplitResult:
+        """What a document links to."""
+        try:
+            return urlsplit(href)
+        except ValueError as error:
+            raise EpubError(f"{base or _CONTAINER}: {href[:80]!r} is no address") from error
+
     def _path(self, base: str, href: str) -> str:
         """The path in the archive that a document names."""
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(urlsplit(href).path)))
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(self._url(base, href).path)))
         if path.startswith(("/", "../")) or path == "..":
             raise EpubError(f"{base or _CONTAINER}: {href[:80]!r} is outside of the archive")
         return path

@@ -20,7 +20,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.models.text import Script
 from ancestral.models.text.script import Pronounced, Text
 from ancestral.provenance.c2pa import Signer, sign_in_place
-from ancestral.service.books.epub import MAX_TEXT_BYTES, Epub, EpubError, Item, read_epub
+from ancestral.service.books.epub import DAMAGED, MAX_TEXT_BYTES, Epub, EpubError, Item, read_epub
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.xhtml import Block, Book, Place, codec_of, read_book
 from ancestral.service.speech.timestamps import CaptionFormat, SentenceTimes, captions, written_parts
@@ -77,6 +77,17 @@ def check_overlays(epub: Epub) -> None:
         raise EpubError("it has media overlays already")
     if "META-INF/signatures.xml" in epub.archive.namelist():
         raise EpubError("it is signed (META-INF/signatures.xml), and marks would break the signature")
+    if next(epub.package.all("metadata"), None) is None:
+        raise EpubError(f"{epub.package_path}: it has no metadata")
+    spine = [item.id for item in epub.spine]
+    if len(set(spine)) < len(spine):
+        raise EpubError(f"{epub.package_path}: the spine has an item twice, which can have one sound alone")
+    try:  # all of it is copied in the end
+        damaged = epub.archive.testzip()
+    except DAMAGED as error:
+        raise EpubError(f"damaged: {error}") from error
+    if damaged is not None:
+        raise EpubError(f"{damaged}: damaged")
 
 
 def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: PartsFolder, narrator: str) -> None:
@@ -177,7 +188,7 @@ def _overlay(epub: Epub, item: Item, marks: Sequence[Mark], samples: int, rate: 
     codec = codec_of(data)
     root = epub.xml(item.path)
     colon = root.name[: root.name.rindex(":") + 1] if ":" in root.name else ""
-    prefix = next(name for name in (f"w{n or ''}-" for n in count()) if f'"{name}'.encode(codec) not in data)
+    prefix = next(name for name in (f"w{n or ''}-" for n in count()) if name.encode(codec) not in data)
     pieces, done = list[bytes](), 0
     head = next(root.all("head"), None)
     if head is not None and head.children:  # an empty one may have no end tag
@@ -222,9 +233,7 @@ def _package(epub: Epub, overlays: Sequence[_Overlay], rate: int, home: str, nar
     """The package document with what has been added."""
     data = epub.read(epub.package_path)
     codec, root = codec_of(data), epub.package
-    manifest, metadata = next(root.all("manifest")), next(root.all("metadata"), None)
-    if metadata is None:
-        raise EpubError(f"{epub.package_path}: it has no metadata")
+    manifest, metadata = next(root.all("manifest")), next(root.all("metadata"))
     colon = manifest.name[: manifest.name.rindex(":") + 1] if ":" in manifest.name else ""
     prefix = next(name for name in (f"spoken{n or ''}-" for n in count()) if name.encode(codec) not in data)
     folder = quote(posixpath.relpath(home, posixpath.dirname(epub.package_path) or "."))

@@ -11,9 +11,8 @@ from typing import Any, Protocol
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import SpeechModel
 from ancestral.catalog.voices import VoiceMix
-from ancestral.models.entries import Voice
+from ancestral.models.entries import Voice, speaks
 from ancestral.models.text import Pronunciations
-from ancestral.models.text.languages.language import primary
 from ancestral.models.text.script import Cast
 from ancestral.service.books.output import open_book
 from ancestral.service.books.parts import BookError, Part, TimedSpan, distinct, notes_of, parts_of
@@ -34,8 +33,7 @@ class Spoken:
 
 def default_voice(voices: Sequence[Voice], language: str | None) -> str:
     """The first voice that speaks a language, or the first of all."""
-    own = [voice for voice in voices if language is not None and primary(voice.language) == primary(language)]
-    return (own or list(voices))[0].id
+    return next((voice for voice in voices if speaks([voice], language)), voices[0]).id
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,11 @@ def plan_book(
 def _model_and_voice(catalog: Catalog, model: str | None, reading: Reading) -> tuple[SpeechModel, VoiceMix]:
     if reading.voice is not None:
         return catalog.model_and_voice(model, reading.voice)
-    speaking = (found for found in catalog.speech_models if "speech" in found.capabilities)
-    found = next(speaking, None) if model is None else catalog.speech_model(model, "speech")
-    if found is None:
+    speaking = [found for found in catalog.speech_models if "speech" in found.capabilities]
+    if not speaking:
         raise BookError("no model of this server speaks")
+    if model is not None:
+        found = catalog.speech_model(model, "speech")
+    else:
+        found = next((each for each in speaking if speaks(each.entry.voices, reading.language)), speaking[0])
     return found, catalog.voice(found, default_voice(found.entry.voices, reading.language))

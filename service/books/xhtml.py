@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
@@ -159,6 +160,8 @@ class _Tree:
     def __init__(self) -> None:
         self.root = Element("", {}, 0)
         self._open, self._count = [self.root], 0
+        self._texts: list[list[str]] = [[]]
+        """The text of each of them so far, in pieces."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > MAX_DEPTH:
@@ -169,14 +172,15 @@ class _Tree:
         element = Element(name, attributes, self.parser.CurrentByteIndex)
         self._open[-1].children.append(element)
         self._open.append(element)
+        self._texts.append([])
 
     def end(self, name: str) -> None:
         element = self._open.pop()
-        element.end = self.parser.CurrentByteIndex
-        self._open[-1].text += element.text
+        element.end, element.text = self.parser.CurrentByteIndex, "".join(self._texts.pop())
+        self._texts[-1].append(element.text)
 
     def text(self, data: str) -> None:
-        self._open[-1].text += data
+        self._texts[-1].append(data)
 
     def cdata(self, begins: bool) -> None:
         """Add the text of a CDATA section."""
@@ -211,7 +215,10 @@ class _Reader:
         self._ids: list[str] = []
         self._chars: list[str] = []
         self._edges = array("q")
-        self._language: str | None = None
+        self._languages: set[str | None] = set()
+        """Those of its letters."""
+        self._around: str | None = None
+        """The language of the block that they stand in."""
         self._unknown = 0
         """How many places, the last ones, have no end yet: of a picture, or of an entity."""
 
@@ -289,7 +296,9 @@ class _Reader:
             if char in " \n" and (not self._chars or self._chars[-1] in " \n"):
                 continue
             if not self._chars:
-                self._language = self._open[-1][1]
+                self._around = next((language for local, language in reversed(self._open) if local in _BLOCKS), None)
+            if char.isalpha():
+                self._languages.add(self._open[-1][1])
             self._chars.append(char)
             self._edges.extend((start, start + size))
         return len(self._chars) - before
@@ -299,9 +308,10 @@ class _Reader:
             self._chars.pop()
         if self._chars:
             places = Places(self._edges[: 2 * len(self._chars)])
-            self.blocks.append(Block("".join(self._chars), places, heading, self._language, tuple(self._ids)))
+            language = next(iter(self._languages)) if len(self._languages) == 1 else self._around
+            self.blocks.append(Block("".join(self._chars), places, heading, language, tuple(self._ids)))
             self._ids = []
-        self._chars, self._edges, self._language = [], array("q"), None
+        self._chars, self._edges, self._languages = [], array("q"), set()
 
 
 def _reason(local: str, attributes: Mapping[str, str], around: list[str]) -> str | None:
@@ -343,7 +353,7 @@ _HEADING_CHARACTERS: Final = 120
 _SECTION_LINES: Final = 2
 """Blank lines between two sections; one stands between two paragraphs."""
 
-_MARKDOWN: Final = re.compile(r" {0,3}(#{1,6})\s+(.*?)(?:\s+#+)?\s*")
+_MARKDOWN: Final = re.compile(r" {0,3}(#{1,6})\s+(.*)")
 _CHAPTER_LEVEL: Final = 2
 """Markdown headings below this level stay in their chapter."""
 _UNITS: Final = (
@@ -371,7 +381,7 @@ _SENTENCE_ENDS: Final = (".", "?", "!")
 
 _GUTENBERG_START: Final = re.compile(r"^\*\*\* ?START OF (?:THE|THIS) PROJECT GUTENBERG EBOOK.*$", re.MULTILINE)
 _GUTENBERG_END: Final = re.compile(r"^\*\*\* ?END OF (?:THE|THIS) PROJECT GUTENBERG EBOOK", re.MULTILINE)
-_GUTENBERG_FIELD: Final = re.compile(r"^(Title|Author):[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+_GUTENBERG_FIELD: Final = re.compile(r"^(Title|Author):[ \t]*(\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -441,7 +451,8 @@ def read_book(text: str) -> Book:
     end = _GUTENBERG_END.search(text, start.end()) if start else None
     if start and end:
         framed = True
-        fields = dict(reversed(_GUTENBERG_FIELD.findall(text[: start.start()])))
+        found = _GUTENBERG_FIELD.findall(text[: start.start()])
+        fields = {name: value.rstrip() for name, value in reversed(found)}
         first_line += text.count("\n", 0, start.end())
         text = text[start.end() : end.start()]
     blocks = list(_blocks(text, first_line))
@@ -479,10 +490,11 @@ def _by_headings(blocks: Sequence[_Block]) -> list[Chapter] | None:
     if len(found) == 1:
         return None
     keys = [_key(title) for title, _ in found]
+    last = {key: index for index, key in enumerate(keys)}
     chapters = [found[0]]
     for index, (title, paragraphs) in enumerate(found[1:], 1):
         # A heading without text whose title comes again is a line of the table of contents.
-        if len(paragraphs) == 1 and keys[index] in keys[index + 1 :]:
+        if len(paragraphs) == 1 and last[keys[index]] > index:
             chapters[-1][1].append(replace(paragraphs[0], heading=False))
         else:
             chapters.append((title, paragraphs))
@@ -515,17 +527,26 @@ def _beginning(text: str) -> str:
 
 def _paragraphs(block: _Block) -> Iterator[tuple[Paragraph, str | None]]:
     """The paragraphs of a block, each with the title of the chapter that it begins, if it does."""
-    lines, line = list(block.lines), block.line
-    while lines and (found := _MARKDOWN.fullmatch(lines[0])) and found[2]:
-        starts = len(found[1]) <= _CHAPTER_LEVEL
-        yield Paragraph(found[2], line, heading=True), found[2] if starts else None
-        lines, line = lines[1:], line + 1
+    headings = list(takewhile(lambda heading: heading[1], map(_markdown, block.lines)))
+    for line, (level, title) in enumerate(headings, block.line):
+        yield Paragraph(title, line, heading=True), title if level <= _CHAPTER_LEVEL else None
+    lines, line = block.lines[len(headings) :], block.line + len(headings)
     if count := _heading_lines(lines):
         title = " ".join(" ".join(lines[:count]).split())
         yield Paragraph(title, line, heading=True), title
         lines, line = lines[count:], line + count
     if lines:
         yield Paragraph("\n".join(lines), line), None
+
+
+def _markdown(line: str) -> tuple[int, str]:
+    """The level and the title of a heading in Markdown; no title if the line is none."""
+    found = _MARKDOWN.fullmatch(line)
+    if found is None:
+        return 0, ""
+    title = found[2].rstrip()
+    bare = title.rstrip("#")
+    return len(found[1]), title if bare and not bare[-1].isspace() else bare.rstrip()
 
 
 def _heading_lines(lines: Sequence[str]) -> int:

@@ -98,7 +98,7 @@ class RemoteSpeaker:
 
     def __init__(self, server: Server, model_id: str | None, reading: Reading) -> None:
         self._server, self._reading = server, reading
-        model = server.model_that_speaks(reading.voice) if model_id is None else server.load(model_id)
+        model = server.model_that_speaks(reading.voice, reading.language) if model_id is None else server.load(model_id)
         self._voice = model.voice(reading.voice or default_voice(model.described_voices, reading.language))
         self.model, self.voice = model.id, self._voice.id
         self.model_sha256: str = model.description["sha256"]
@@ -230,6 +230,8 @@ def command(
     if form == "epub" and (split or captions):
         raise click.UsageError("--split, --captions: an .epub shows its words itself, and is one file")
     command_line.check_output(output)
+    if output.exists() and output.samefile(text):
+        raise click.BadParameter(f"{output}: the text itself would be replaced", param_hint="--output")
     with command_line.click_errors(*FAILURES, BookError, EpubError), ExitStack() as stack:
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
@@ -273,7 +275,7 @@ def command(
 def _local(lexicon: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
     """A model in this process, and the words of the lexicon."""
     settings = load_settings()
-    loaded = configured_model(model or model_that_speaks(reading.voice), lexicon)
+    loaded = configured_model(model or model_that_speaks(reading.voice, reading.language), lexicon)
     words = read_lexicon(lexicon or settings.pronunciations)
     return LocalSpeaker(loaded, reading, settings.threads), words
 

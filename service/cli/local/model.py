@@ -19,7 +19,7 @@ from ancestral.detection.local import Detector
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model, load_from
 from ancestral.models.checkpoint import CheckpointError
-from ancestral.models.entries import CAPABILITIES, ModelError
+from ancestral.models.entries import CAPABILITIES, ModelError, speaks
 from ancestral.provenance.c2pa import SigningError
 from ancestral.service.settings import SettingsError, load_settings
 from ancestral.service.telemetry.logging import configure_logging
@@ -40,15 +40,17 @@ def model_that_draws(prompt: str | None) -> str:
     return load_catalog(load_settings().catalog_config).model_that_draws(prompt).entry.id
 
 
-def model_that_speaks(voice: str | None) -> str:
-    """The id of the first configured model that speaks, and has this voice; see :meth:`Catalog.model_and_voice`. No
-    checkpoint is read: that would take longer than most texts need until their first sound."""
+def model_that_speaks(voice: str | None, language: str | None = None) -> str:
+    """The id of the first configured model that speaks, and has this voice or else, if there is one, a voice of this
+    language; see :meth:`Catalog.model_and_voice`. No checkpoint is read: that would take longer than most texts need
+    until their first sound."""
     config = load_settings().catalog_config
     entries = config.entries()
     aliases = config.aliases(entries)
     speaking = [entry for entry in entries.values() if "speech" in CAPABILITIES[entry.kind]]
     refused = InvalidRequest("no model is made for speech", code="model_not_capable")
-    for entry in sorted(speaking, key=lambda entry: entry.id in aliases.models.values(), reverse=True):
+    speaking.sort(key=lambda entry: entry.id not in aliases.models.values())
+    for entry in sorted(speaking, key=lambda entry: not speaks(entry.voices, language)):
         try:
             if voice is not None:
                 find_voice(entry.id, entry.voices, voice, aliases.voices)

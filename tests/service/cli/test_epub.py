@@ -20,6 +20,7 @@ import pytest
 
 from ancestral.catalog.seeds import digest_seed
 from ancestral.service.books.epub import Epub, EpubError, read_epub
+from ancestral.service.books.output import check_overlays
 from ancestral.service.books.xhtml import read_blocks
 from tests.service.cli.conftest import Ok
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
@@ -106,6 +107,12 @@ def test_what_is_read_of_a_document(text: str, expected: list[str]) -> None:
     assert [block.text for block in blocks] == expected
 
 
+def test_the_language_of_a_paragraph_is_that_of_all_its_letters_or_of_its_block() -> None:
+    of_one, of_two = '<p>“<i lang="fr">Oui</i>”</p>', '<p lang="it"><i lang="fr">Mon Dieu</i>, disse.</p>'
+    blocks, _ = read_blocks(PAGE.format(body=of_one + of_two).encode())
+    assert [block.language for block in blocks] == ["fr", "it"]
+
+
 def test_an_epub_2_has_its_chapters_from_the_ncx(tmp_path: Path) -> None:
     ncx = """<?xml version="1.0"?><!DOCTYPE ncx PUBLIC "-//NISO//DTD ncx 2005-1//EN"
  "http://www.daisy.org/z3986/2005/ncx-2005-1.dtd"><ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap>
@@ -171,6 +178,7 @@ IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</
         ({"C:\\evil": "x"}, "a path outside"),
         ({"META-INF/container.xml": CONTAINER.replace("OEBPS/", "../../")}, "'../../book.opf' is outside"),
         (package("text/one.xhtml", "../../../etc/passwd"), "'../../../etc/passwd' is outside of the archive"),
+        (package("text/one.xhtml", "http://[x/"), "'http://[x/' is no address"),
         (package("text/one.xhtml", "%2e%2e/%2e%2e/passwd"), "is outside of the archive"),
         ({"OEBPS/bomb.css": b"\0" * (32 << 20)}, "a ZIP bomb?"),
         ({"META-INF/encryption.xml": encryption("http://www.w3.org/2001/04/xmlenc#aes128-cbc")}, "encrypted (DRM)"),
@@ -352,6 +360,7 @@ def test_epubcheck_finds_nothing_new(spoken: tuple[Path, Path], tmp_path: Path) 
         (package('version="3.0"', 'version="2.0"'), b"EPUB 2.0 has no media overlays"),
         (package('<item id="one"', '<item media-overlay="x" id="one"'), b"it has media overlays already"),
         ({"META-INF/signatures.xml": "<signatures/>"}, b"it is signed"),
+        (package('<itemref idref="one"/>', '<itemref idref="one"/>' * 2), b"the spine has an item twice"),
     ],
 )
 def test_books_that_get_no_overlays(
@@ -362,3 +371,13 @@ def test_books_that_get_no_overlays(
     assert (done.returncode, message in done.stderr) == (1, True), done.stderr
     with Epub(source) as epub:
         assert list(epub.spine)
+
+
+def test_a_damaged_picture_is_found_before_the_book_is_read(tmp_path: Path) -> None:
+    path, picture = write_epub(tmp_path / "a.epub"), bytes(FILES["OEBPS/images/map.png"])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("OEBPS/stored.png", picture * 9, zipfile.ZIP_STORED)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(picture * 9, picture * 8 + bytes(len(picture))))
+    with Epub(path) as epub, pytest.raises(EpubError, match=r"stored\.png: damaged"):
+        check_overlays(epub)

@@ -91,6 +91,12 @@ def test_lines_of_contents_are_no_chapters() -> None:
     assert [chapter.title for chapter in book.chapters] == ["", "Chapter 1", "Chapter 2"]
 
 
+def test_long_lines_and_many_headings_take_no_time() -> None:
+    heading = f"a{' ' * 300_000}b"
+    (chapter,) = read_book(f"# {heading} ##\n" + "### c\n" * 50_000 + "Text.\n").chapters
+    assert (chapter.title, len(chapter.paragraphs)) == (heading, 50_002)
+
+
 def test_sections_where_there_are_no_headings() -> None:
     first = "One day the birch canoe slid on the smooth planks of the old jetty again."
     text = f"{first}\n\nMore.\n\n\nThen.\r\n\r\n\r\nEnd."
