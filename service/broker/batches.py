@@ -162,7 +162,7 @@ class BatchStore:
         except Unwritable:
             if is_new:
                 with suppress(*UNAVAILABLE):
-                    await self.delete(kind, document)
+                    await self._connection.command("DEL", name)
             raise
 
     async def update(self, kind: Kind, document: Mapping[str, Any]) -> None:
@@ -201,9 +201,9 @@ class BatchStore:
         return [document for _, document in found if document is not None]
 
     async def delete(self, kind: Kind, document: Mapping[str, Any]) -> None:
-        """Delete a file, batch or book, but not its results."""
+        """Delete a file, batch or book, but not its results; raises Unwritable if too few replicas know that."""
         name, index = self._places(kind, document)
-        await self._connection.command("DEL", name)
+        await self._connection.replicated(["DEL", name])
         await self._connection.command("ZREM", index, document["id"])
 
     async def data(self, kind: Kind, name: str) -> bytes:

@@ -6,8 +6,6 @@ import asyncio
 import base64
 import io
 import json
-import os
-import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +24,7 @@ from ancestral.service.broker.job import Job, Priority, key
 from ancestral.service.errors import content_expired
 from tests.service.broker.support import Broker, fails, run
 from tests.service.redis_servers import RealRedis, lone_server
-from tests.service.servers import Serve, ServeProcess, Server
+from tests.service.servers import Serve, Server
 from tests.service.toys import SPEECH
 from tests.waiting import awaited, eventually
 
@@ -281,31 +279,6 @@ def test_files_of_a_caller_are_limited(serve: Serve) -> None:
         with pytest.raises(openai.APIStatusError) as large:
             upload(client, b"x" * (17 << 10))
         assert large.value.status_code == 413
-
-
-@pytest.mark.slow
-def test_a_batch_survives_its_api_process(serve_process: ServeProcess, tmp_path: Any) -> None:
-    data = jsonl(*(line(str(n), seed=n, input="It was a long day. " * 20) for n in range(24)))
-    settings = {"data_dir": str(tmp_path)}
-    with serve_process(**settings) as server, connected(server) as client:
-        batch = begin(client, data)
-        eventually(lambda: client.batches.retrieve(batch).request_counts.completed >= 3)
-        os.kill(server.process.pid, signal.SIGKILL)
-        server.process.wait()
-    with serve_process(**settings) as server, connected(server) as client:
-        found = ended(client, batch)
-        assert (found.status, found.request_counts.completed) == ("completed", 24)
-        answers = results(client, found.output_file_id)
-        assert list(answers) == [str(n) for n in range(24)]
-        for n in (0, 11, 23):
-            alone = server.speak(**data_body(data, n)).json()
-            assert answers[str(n)]["response"]["body"]["audio"] == alone["audio"]
-
-
-def data_body(data: bytes, number: int) -> Json:
-    """The body of a line."""
-    body: Json = json.loads(data.splitlines()[number])["body"]
-    return body
 
 
 # What drives batches, without a worker: here its lines are answered.

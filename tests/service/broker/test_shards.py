@@ -213,6 +213,7 @@ async def test_a_file_a_batch_or_a_book_counts_as_stored_when_a_replica_has_it(b
     assert [each["id"] for each in await store.owned(kind, "me")] == [document["id"]]
     assert await store.data(kind, document["id"]) == b"abc"
     assert await store.get(kind, "lost") is None
+    await fails(Unwritable, store.delete(kind, document), "too few replicas")
 
 
 async def test_a_book_that_is_deleted_while_it_ends_stays_deleted(broker: Broker) -> None:
