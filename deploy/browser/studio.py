@@ -11,6 +11,7 @@ import io
 import json
 import wave
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -199,16 +200,16 @@ def _prove(request: Request) -> Iterator[Event]:
     models, data = _loaded(request["model"]), request["file"]
     seed, recipe = _seed(request) if request.get("seed") else None, None
     subject: PictureFile | Sound
-    if data.startswith(b"RIFF"):
-        rate = _speech(request).spec.sample_rate
-        subject = Sound(request["model"], _read_wav(data, rate))
+    if "voice" in request:
+        subject = Sound(request["model"], _read_wav(data, _speech(request).spec.sample_rate))
         if seed is not None:
             recipe = {"model": request["model"], "voice": request["voice"], "seed": seed}
     else:
-        with Image.open(io.BytesIO(data)) as image:
-            recipe = json.loads(image.info.get("recipe", "null"))
         spec = models.image_model(request["model"], "image_likelihood").spec
         subject = PictureFile([(request["model"], decode_picture(data, spec, "file")[0])])
+        # Another program's may be anything.
+        with suppress(KeyError, TypeError, ValueError), Image.open(io.BytesIO(data)) as image:
+            recipe = dict(json.loads(image.info["recipe"]))
     query = Query(
         seed=seed, recipe=recipe, voice=request.get("voice"), text=request.get("text"), seconds=_PROOF_SECONDS
     )

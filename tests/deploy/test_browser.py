@@ -163,6 +163,7 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
         assert ancestral.load("pixelcnn-digits").score(data, "7")["bits_per_dim"] > 0
         sound = library.voice("joe").speak("Hello.", seed=7)
         sound.save(tmp_path / "a.wav")
+        sound.save(tmp_path / "a.mp3")
         go(page, "score", voice="joe", text="Hello.")
         page.set_input_files("input[type=file]", tmp_path / "a.wav")
         page.click("button.primary")
@@ -170,9 +171,23 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
         expected = library.voice("joe").score(tmp_path / "a.wav", "Hello.")["bits_per_sample"]
         assert float(page.get_attribute("[data-bits]", "data-bits")) == expected
         go(page, "prove", model="pixelcnn-digits")
-        page.set_input_files("input[type=file]", tmp_path / "seven.png")
+        for name, shown in (
+            ("a.mp3", ".wrong:has-text('WAV file is needed')"),
+            ("seven.png", "[data-verdict=made_with_model]"),
+        ):
+            page.set_input_files("input[type=file]", tmp_path / name)
+            page.click("button.primary")
+            page.wait_for_selector(shown)
+        go(page, "speak", voice="joe", text="The birch canoe slid. Kanu 独木舟.", seed=7)
         page.click("button.primary")
-        page.wait_for_selector("[data-verdict=made_with_model]")
+        page.wait_for_selector(".words span")
+        page.click("button.primary")  # while it speaks
+        page.wait_for_selector("[role=alert]:has-text('独木舟')")
+        page.wait_for_selector(".stats[data-sha256]", state="attached")
+        with page.expect_download() as download:
+            page.click("button:text-is('Download WAV')")
+        found = download.value.path().read_bytes()[44:]
+        assert hashlib.sha256(found).hexdigest() == page.get_attribute(".stats", "data-sha256")
 
 
 def test_a_masked_part_of_a_picture_is_drawn_anew(folder):
@@ -206,6 +221,8 @@ def test_changed_weights_are_refused(folder, tmp_path):
             go(page, "draw", model="pixelcnn-digits")
             page.wait_for_selector("[role=alert]:has-text('SHA-256')")
             assert "pixelcnn-digits.zip" in page.inner_text(".result [role=alert]")
+            weights.write_bytes(data)  # now the page has it wrong, and the host right
+            drawn(page, "pixelcnn-digits", "any", 7)
     finally:
         weights.write_bytes(data)
 

@@ -38,7 +38,7 @@ engine.addEventListener("progress", ({ detail }) => {
 
 const missing = lacking();
 if (missing.length) {
-  const said = `It lacks: ${missing.join(", ")}. Chromium 91, Firefox 114, Safari 16.4 and newer have all of it.`;
+  const said = `It lacks: ${missing.join(", ")}. Chromium 92, Firefox 114, Safari 16.4 and newer have all of it.`;
   main.replaceChildren(h("div", { class: "sheet" }, h("h1", {}, "This browser cannot run the models"), h("p", {}, said)));
 } else {
   await engine.start();

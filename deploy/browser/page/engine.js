@@ -61,6 +61,7 @@ export class Engine extends EventTarget {
   /** The events of a command. An aborted `signal` stops it. */
   async *events(command, request, { parts, signal } = {}) {
     if (this.failed) throw failure(this.failed);
+    if (signal?.aborted) return;
     const id = ++this.count;
     const waiting = [];
     let wake = null;

@@ -16,11 +16,12 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(others());
 });
 
-// Not from the HTTP cache, which may hold a file of the version before.
+// Not from the HTTP cache, which may hold a file of the version before. The page asks with `reload` where what was kept
+// has another hash than it should.
 async function answer(event) {
   const { request } = event;
   const cache = await caches.open(CACHE);
-  const found = await cache.match(request, { ignoreVary: true });
+  const found = request.cache !== "reload" && (await cache.match(request, { ignoreVary: true }));
   if (found) return found;
   const response = await fetch(request.url, { cache: "no-cache" });
   const full = () => {}; // where no more can be kept, the page works with a network alone

@@ -80,9 +80,12 @@ export class Speak extends View {
     const figures = { first: null, samples: 0, start: null };
     this.panel.words.begin();
     let hash = null;
+    signal.addEventListener("abort", () => this.panel.end()); // before another sound begins
     for await (const event of this.engine.events("speak", request, { parts: partsOf(this.engine, voice), signal })) {
+      if (signal.aborted) continue; // the worker was at it
       if (event.rate) Object.assign(times, { text: event.text });
       if (event.rate) figures.start = performance.now();
+      if (event.skipped?.length) this.message.textContent = `Not said, as it is in letters that are not read: ${event.skipped.join(", ")}`;
       if (event.words) {
         times.words.push(...event.words);
         times.visemes.push(...event.visemes);
@@ -91,7 +94,7 @@ export class Speak extends View {
       if (event.sound) this.take(event.sound, figures);
       hash = event.sha256 ?? hash;
     }
-    if (signal.aborted) return this.panel.end();
+    if (signal.aborted) return;
     times.complete = true;
     this.panel.words.show(times, 0);
     this.panel.end();

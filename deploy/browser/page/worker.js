@@ -12,10 +12,13 @@ let python = null;
 
 const address = (path) => new URL(path, import.meta.url).href;
 
-/** The bytes of a file, after their size and hash were compared with the list. `arrived` is told of each piece. */
-async function fetched({ path, size, sha256 }, arrived) {
+/**
+ * The bytes of a file, after their size and hash were compared with the list. `arrived` is told of each piece. One that
+ * was kept may be damaged, or of another version; then it is fetched anew.
+ */
+async function fetched({ path, size, sha256 }, arrived, cache = "default") {
   if (!navigator.onLine && !(await caches.match(address(path)))) throw new Error(`${path} was not loaded yet, and there is no network.`);
-  const response = await fetch(address(path));
+  const response = await fetch(address(path), { cache });
   if (!response.ok) throw new Error(`${path} cannot be loaded: the answer is ${response.status}.`);
   const bytes = new Uint8Array(size);
   const reader = response.body.getReader();
@@ -29,8 +32,10 @@ async function fetched({ path, size, sha256 }, arrived) {
   }
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const found = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (length !== size || found !== sha256) throw new Error(`${path} was changed, or damaged on its way: its SHA-256 is not the one in the page's list.`);
-  return bytes;
+  if (length === size && found === sha256) return bytes;
+  arrived(-length);
+  if (cache === "default") return fetched({ path, size, sha256 }, arrived, "reload");
+  throw new Error(`${path} was changed, or damaged on its way: its SHA-256 is not the one in the page's list. Reload the page.`);
 }
 
 /** Starts Pyodide with its packages. Addresses that it fetches are answered with what was checked. */

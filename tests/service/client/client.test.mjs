@@ -95,6 +95,21 @@ test("cancel and a signal stop the job", async () => {
   }
 });
 
+test("a signal stops a job that is awaited, and before that nothing is sent", async () => {
+  const [remote, controller, found] = [connect(JOBS_ONLY), new AbortController(), []];
+  const speak = (signal) => remote.load("tiny").voice("ann").speak("The birch canoe slid on. ".repeat(160), { speed: 0.25, signal }).samples();
+  const { wait } = remote;
+  remote.wait = (job, options) => {
+    found.push(job);
+    controller.abort();
+    return wait.call(remote, job, options);
+  };
+  await assert.rejects(speak(controller.signal), { name: "AbortError" });
+  await assert.rejects(speak(controller.signal), { name: "AbortError" });
+  assert.equal(found.length, 1);
+  await assert.rejects(wait.call(remote, found[0]), refused({ message: "cancelled" }));
+});
+
 test("voices are found", async () => {
   await same(await server.voice("ann").speak(TEXT, { seed: 7, model: "tiny" }).samples(), (await pcm(TEXT)).bytes);
   assert.ok((await server.load("tiny").voice().speak(TEXT, { seed: 7 }).samples()).length);
@@ -108,8 +123,10 @@ test("pictures", async () => {
   assert.deepEqual(pictures.map(({ seed }) => seed), data.map(({ seed }) => String(seed)));
   assert.deepEqual(pictures.map(({ bytes }) => Buffer.from(bytes).toString("base64")), data.map(({ b64_json }) => b64_json));
   assert.ok(pictures[1].prompt.startsWith("elf, "));
-  const enlarged = Buffer.from(await pictures[1].file("png", 4));
-  assert.deepEqual([enlarged.readUInt32BE(16), enlarged.readUInt32BE(20)], [32, 32]);
+  for (const picture of [pictures[1], await server.load("palette").draw("elf", { seed: 7, size: "16x16" })]) {
+    const enlarged = Buffer.from(await picture.file("png", 4));
+    assert.deepEqual([enlarged.readUInt32BE(16), enlarged.readUInt32BE(20)], [32, 32]);
+  }
   assert.equal((await server.load("grey").draw(null, { seed: 7 })).prompt, null);
   assert.ok((await server.draw("orc, axe", { seed: 7 })).prompt.startsWith("orc"));
 });

@@ -3,10 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+// A browser in which the page may keep nothing.
+for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(globalThis, name, { get: () => { throw new DOMException("denied", "SecurityError"); } });
+}
+
 const page = (name) => import(new URL(name, process.env.PAGE));
 const { Samples, errorOf, events, write } = await page("ancestral.js");
 const { partSeed, newSeed } = await page("seeds.js");
-const { here } = await page("api.js");
+const { here, key } = await page("api.js");
 const { readLink, writeLink, remember, recall, forget } = await page("store.js");
 const { snippets, python } = await page("snippets.js");
 const { wav, fft, MelSpectrogram } = await page("sound.js");
@@ -20,6 +25,7 @@ const { keysOf, shapeAt } = await page("mouth.js");
 const { languageOf, passagesOf, joinCaptions } = await page("passages.js");
 const { averaged, picturesOf } = await page("pixels.js");
 const { weightsOf } = await page("voices.js");
+const { fewAtATime } = await page("classes.js");
 const { attributesOf, placeOf } = await page("sheet.js");
 const { unseen } = await page("picture_input.js");
 
@@ -82,6 +88,22 @@ test("the history: newest first, nothing twice, one view at a time", () => {
   assert.deepEqual(recall("draw", storage), []);
   remember("draw", { seed: 1 }, storage);
   assert.equal(recall("draw", storage).length, 1);
+});
+
+test("where nothing may be kept, the history and the key last as long as the page", () => {
+  remember("draw", { seed: 1 });
+  assert.deepEqual(recall("draw").map(({ values }) => values), [{ seed: 1 }]);
+  forget("draw");
+  assert.deepEqual(recall("draw"), []);
+  for (const value of ["k", ""]) {
+    key.set(value);
+    assert.equal(key.get(), value);
+  }
+});
+
+test("what fails to be loaded leaves its place to the next", async () => {
+  for (let i = 0; i < 3; i++) await assert.rejects(fewAtATime(async () => { throw new TypeError("lost"); }), /lost/);
+  await new Promise((resolve) => fewAtATime(resolve));
 });
 
 test("snippets quote what shells and Python would read otherwise", () => {

@@ -69,12 +69,14 @@ def test_draw_cancel_and_more(real: Server, visit: Visiting) -> None:
         assert ("pixelcnn-avatars-rgb", "cancelled") in [(job["model"], job["status"]) for job in jobs]
         page.open("#draw?model=pixelcnn-digits&prompt=7&n=2&seed=5")
         page.draw(2)
+        page.select_option("[data-param=model] select", "pixelcnn-sprites")
         download = page.download(".shot:nth-child(1) button[aria-label='Download PNG']")
         data = download.path().read_bytes()
         assert download.suggested_filename == "pixelcnn-digits-7-5.png"
         assert (decode(data).shape[:2], recipe_of(data)["seed"]) == ((224, 224), 5)
         page.click(".shot:nth-child(1) button[aria-label='More like this']")
         page.wait_for_selector(".shot:nth-child(4):not(.growing)")
+        assert page.locator(".shot .few").all_inner_texts() == ["7"] * 4
         page.click(".shot:nth-child(1) .frame")
         page.wait_for_selector("dialog[open]")
         page.keyboard.press("Escape")

@@ -202,6 +202,9 @@ def test_prove_a_picture_a_sound_and_a_stranger(real: Server, visit: Visiting) -
         page.wait_for_selector(".proof svg.curve.wave")
         page.wait_for_selector("[data-verdict=made_with_model]")
         assert page.locator(".proof svg.curve").count() == 2
+        page.upload(spoken(real, "flac"), name="sound")  # of a kind that the browser does not know
+        page.wait_for_selector(".proof:empty", state="attached")
+        assert page.get_attribute(".verdict", "data-verdict") == "made_with_model"
         page.select_option("select >> nth=0", "pixelcnn-digits")
         page.fill("[data-param=seed] input", "5")
         page.upload(np.random.default_rng(1).integers(0, 256, (28, 28, 1), np.uint8))

@@ -212,6 +212,12 @@ def test_stop_seek_voice_and_download(real: Server, visit: Visiting) -> None:
         page.click("button.primary:text-is('Stop')")
         page.wait_for_selector("button:text-is('Play')")
         assert real.ended(str(real.newest()))["status"] == "cancelled"
+        page.click("button:text-is('Play')")
+        page.wait_for_selector("button:text-is('Pause')")
+        page.played()
+        asked = [url for url in page.requests if url.endswith("timestamps")]
+        page.wait_for_timeout(1000)
+        assert [url for url in page.requests if url.endswith("timestamps")] == asked
         page.fill("textarea", TEXT)
         page.click("label:has-text('Heart')")
         page.speak()

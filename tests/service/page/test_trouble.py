@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +63,19 @@ def test_a_sound_goes_on_where_the_connection_broke(server: Server, visit: Visit
         page.wait_for_selector(".stats[data-sha256]", state="attached")
         assert page.get_attribute(".stats", "data-sha256") == hashlib.sha256(whole).hexdigest()
         assert sum(asked.endswith("v1/audio/speech") for asked in page.requests) == 2
+
+
+def test_a_player_that_was_not_loaded_is_loaded_again(serve: Serve, visit: Visiting) -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(serve())
+        with visit(server, SPEAK, quiet=False) as page:
+            stack.close()
+            page.click("button.primary")
+            page.wait_for_selector(".problem")
+            with serve(port=server.port):
+                page.click(".problem button")
+                page.wait_for_selector("button:text-is('Pause')")
+                page.played()
 
 
 def test_a_limit_is_told_with_a_countdown(shared: Callable[..., Server], visit: Visiting) -> None:
@@ -118,6 +131,12 @@ def test_keys(keyed: Server, keys: dict[str, str], visit: Visiting) -> None:
         page.click("summary:text-is('The request')")
         assert mine not in page.content()
         assert not [url for url in page.requests if mine in url]
+        page.open("#jobs")
+        page.wait_for_selector("main h1:text-is('Jobs')")
+        page.evaluate("sessionStorage.clear()")
+        page.focus(".problem button")
+        page.wait_for_timeout(4000)  # it is asked again, and its message stays
+        assert page.evaluate("document.activeElement.textContent") == "Enter the key"
     assert mine not in str(keyed.log)
 
 

@@ -241,9 +241,9 @@ export class Stream {
   #key = newKey();
 
   constructor(server, path, json, { signal, attempts = server.attempts, resumes = server.attempts } = {}) {
-    Object.assign(this, { server, path, json, signal, attempts, resumes, headers: null });
+    Object.assign(this, { server, path, json, signal, attempts, resumes, headers: null, job: null });
     // With its key the job would wait for whoever has left.
-    signal?.addEventListener("abort", () => this.headers && server.cancel(this.headers.get("x-job-id")).catch(() => {}));
+    signal?.addEventListener("abort", () => this.job && server.cancel(this.job).catch(() => {}));
   }
 
   /** Resolves with the headers of the answer. */
@@ -257,10 +257,11 @@ export class Stream {
     this.#open ??= this.server
       .request(this.path, { json, signal, attempts, headers: { "idempotency-key": this.#key } })
       .then(async (response) => {
+        this.job = response.headers.get("x-job-id");
         if (response.status !== 202) return this.#take(response.headers, response);
-        const { id } = await response.json(); // the server takes it only as a job
-        await this.server.wait(id, { signal });
-        const { bytes, headers } = await this.server.content(id, { signal });
+        await response.text(); // the server takes it only as a job
+        await this.server.wait(this.job, { signal });
+        const { bytes, headers } = await this.server.content(this.job, { signal });
         return this.#take(headers, new Response(bytes));
       });
     return this.#open;
@@ -323,8 +324,8 @@ class Model {
   /** Pictures: `prompt` names what they show, `options` are the other fields of `/v1/images/generations`. */
   async drawMany(prompt, n = 1, options = {}) {
     const json = { model: await this.id(), ...(prompt != null && { prompt }), ...options };
-    const { data, size } = await drawn(this.server, { ...json, n });
-    return data.map((found) => new Picture(this.server, json, found, size));
+    const { data } = await drawn(this.server, { ...json, n });
+    return data.map((found) => new Picture(this.server, json, found));
   }
 
   /** The exact likelihood of a picture (Blob or bytes), given what `prompt` says that it shows. */
@@ -370,6 +371,7 @@ class Speech {
   constructor(server, body, sampleRate, signal) {
     const stop = new AbortController();
     signal?.addEventListener("abort", () => stop.abort(signal.reason), { once: true });
+    if (signal?.aborted) stop.abort(signal.reason);
     Object.assign(this, { server, sampleRate, stop, body: async () => ({ ...(await body()), ...this.#seed }) });
   }
 
@@ -473,15 +475,16 @@ class Speech {
  * `shown` has what it shows by the classifier of the model (`shown.cloak.value`, `.probability`); empty without one.
  */
 class Picture {
-  constructor(server, json, found, size) {
+  constructor(server, json, found) {
     const bytes = fromBase64(found.b64_json);
     const prompt = found.revised_prompt ?? json.prompt ?? null;
-    Object.assign(this, { server, json, size, bytes, seed: String(found.seed), prompt, shown: found.attributes ?? {} });
+    Object.assign(this, { server, json, bytes, seed: String(found.seed), prompt, shown: found.attributes ?? {} });
   }
 
   /** The bytes of a file: `png`, `webp` or `jpeg`, each pixel a square of `scale` pixels. */
   async file(form = "png", scale = 1) {
-    const size = this.size.split("x").map((side) => side * scale).join("x");
+    const model = await this.server.get(`v1/models/${encodeURIComponent(this.json.model)}`);
+    const size = model.size.split("x").map((side) => side * scale).join("x");
     const one = this.json.best_of ? { best_of: 1 } : {};
     const { data } = await drawn(this.server, { ...this.json, ...one, seed: this.seed, size, output_format: form });
     return fromBase64(data[0].b64_json);

@@ -1,8 +1,10 @@
 // The server of this page.
 
 import { Server } from "./ancestral.js";
+import { storageOf } from "./store.js";
 
 const KEY = "ancestral.key";
+const tab = storageOf("sessionStorage");
 /** The server's address: what stands before `v1/…`. */
 export const BASE = globalThis.document ? new URL(".", document.baseURI) : new URL("http://localhost:8000/");
 
@@ -10,8 +12,8 @@ export const BASE = globalThis.document ? new URL(".", document.baseURI) : new U
 export const here = (url) => new URL(url.slice(url.indexOf("/v1/") + 1), BASE);
 
 export const key = {
-  get: () => sessionStorage.getItem(KEY) ?? "",
-  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+  get: () => tab.getItem(KEY) ?? "",
+  set: (value) => (value ? tab.setItem(KEY, value) : tab.removeItem(KEY)),
 };
 
 /** People are told at once what goes wrong; streams that have begun go on by themselves. */

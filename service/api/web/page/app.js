@@ -8,6 +8,7 @@ import { readLink } from "./store.js";
 const VIEWS = ["speak", "draw", "score", "prove", "jobs", "models"];
 const main = document.getElementById("main");
 let current = null;
+let opening = null; // the last call of `open`, whose view is shown
 
 async function open() {
   const { view, values } = readLink(location.hash);
@@ -21,11 +22,11 @@ async function open() {
   const title = `${name[0].toUpperCase()}${name.slice(1)}`;
   document.title = `${title} · Ancestral`;
   main.replaceChildren(h("p", { class: "loading", role: "status" }, "Loading…"));
-  const wanted = location.hash;
+  const turn = (opening = {});
   try {
     const module = await import(`./${name}.js`);
     const made = await module.open(values);
-    if (location.hash !== wanted) {
+    if (opening !== turn) {
       made.leave?.();
       return;
     }
@@ -33,7 +34,7 @@ async function open() {
     main.replaceChildren(made.element);
     made.shown?.();
   } catch (error) {
-    main.replaceChildren(h("div", { class: "sheet" }, h("h1", {}, title), problem(error, open)));
+    if (opening === turn) main.replaceChildren(h("div", { class: "sheet" }, h("h1", {}, title), problem(error, open)));
     if (!("status" in error)) throw error;
   }
 }

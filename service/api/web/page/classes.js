@@ -150,9 +150,12 @@ export async function fewAtATime(load) {
   if (load) waiting.push(load);
   if (loading >= MOST_AT_A_TIME || !waiting.length) return;
   loading += 1;
-  await waiting.pop()();
-  loading -= 1;
-  fewAtATime();
+  try {
+    await waiting.pop()();
+  } finally {
+    loading -= 1;
+    fewAtATime();
+  }
 }
 
 async function load(image) {

@@ -310,7 +310,7 @@ class Draw {
       announce("Complete");
     } catch (error) {
       if (error.name === "AbortError") this.cancelled();
-      else this.fail(error, () => this.start());
+      else this.fail(error, () => this.start({ keepGallery }));
     }
     if (this.busy === controller) this.finish();
   }
@@ -348,9 +348,13 @@ class Draw {
 
   /** As many more pictures of the same attributes, with the seeds that follow. */
   more(card) {
+    const { model, prompt, style, seed } = card.fields;
     this.laidOut.chooseModel(this.model);
+    this.wanted = model;
     this.chooseMode("draw");
-    this.seed.value = partSeed(card.fields.seed, Math.max(1, this.gallery.count));
+    this.picker.show(model, prompt, style);
+    for (const name of ["temperature", "guidance"]) this[name].set(card.fields[name] ?? this.model[name]);
+    this.seed.value = partSeed(seed, Math.max(1, this.gallery.count));
     this.seed.hold(true);
     this.start({ keepGallery: true });
   }
@@ -365,12 +369,17 @@ class Draw {
     this.form.scrollIntoView({ block: "start" });
   }
 
+  /** The model that has drawn a picture. */
+  modelOf({ fields }) {
+    return this.models.find(({ id }) => id === fields.model);
+  }
+
   /** The pictures in one file, or the JSON that says where each is. */
   async downloadSheet() {
     const { drawn } = this.laidOut;
-    const { fields } = drawn ?? this.gallery.cards[0];
-    const model = this.models.find(({ id }) => id === fields.model);
-    const name = `${model.id}-${fields.seed}`;
+    const first = drawn ?? this.gallery.cards[0];
+    const model = this.modelOf(first);
+    const name = `${model.id}-${first.fields.seed}`;
     const image = `${name}.png`;
     const files = drawn ? this.laidOut.files(image) : await sheetOf(this.gallery.cards, model, this.classes, image);
     download(files[this.sheet.value], `${name}.${this.sheet.value}`);
@@ -379,7 +388,7 @@ class Draw {
   /** The PNG file of a picture, with its recipe, from the server; each pixel becomes a square of `scale` pixels. */
   async file(card, scale) {
     if (card.file) return card.file;
-    const [width, height] = sizeOf(this.model);
+    const [width, height] = sizeOf(this.modelOf(card));
     const { label, ...fields } = card.fields;
     const { data } = await get("v1/images/generations", {
       json: { ...fields, size: `${width * scale}x${height * scale}`, response_format: "b64_json" },

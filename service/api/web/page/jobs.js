@@ -35,6 +35,7 @@ class Jobs {
     this.rows = new Map();
     this.list = h("ul", { class: "jobs" });
     this.message = h("div", { class: "message" });
+    this.lost = h("div", { class: "message" });
     this.empty = h(
       "p",
       { class: "hint", hidden: true },
@@ -49,7 +50,7 @@ class Jobs {
         hidden: true,
         onclick: () => {
           this.limit += 50;
-          this.load();
+          this.poll();
         },
       },
       "Show more",
@@ -59,6 +60,7 @@ class Jobs {
       "div",
       { class: "sheet wide" },
       h("h1", {}, "Jobs"),
+      this.lost,
       this.message,
       this.empty,
       this.list,
@@ -67,19 +69,23 @@ class Jobs {
   }
 
   shown() {
-    this.timer = setInterval(
-      () =>
-        document.hidden ||
-        this.load().then(
-          () => this.message.replaceChildren(),
-          (error) => this.fail(error),
-        ),
-      POLL_MS,
-    );
+    clearTimeout(this.timer); // "Show more" loads the list, too
+    this.timer = setTimeout(() => this.poll(), POLL_MS);
   }
 
   leave() {
-    clearInterval(this.timer);
+    this.left = true;
+    clearTimeout(this.timer);
+  }
+
+  /** Loads the list. While that fails in the same way its message stays, and so does the focus on its button. */
+  async poll() {
+    const error = document.hidden ? this.error : await this.load().then(() => null, (found) => found);
+    if (this.left) return;
+    this.shown();
+    if (error && !("status" in error)) throw error;
+    if (error?.status !== this.error?.status || error?.code !== this.error?.code) this.lost.replaceChildren(...(error ? [problem(error, () => this.poll())] : []));
+    this.error = error;
   }
 
   async load() {
@@ -101,9 +107,10 @@ class Jobs {
     this.more.hidden = !more || this.limit >= 100;
   }
 
+  /** Shows what went wrong with a job, until something else is done; null for nothing. */
   fail(error) {
-    if (!("status" in error)) throw error;
-    this.message.replaceChildren(problem(error));
+    if (error && !("status" in error)) throw error;
+    this.message.replaceChildren(...(error ? [problem(error)] : []));
   }
 }
 
@@ -203,6 +210,7 @@ class Row {
 
   async act(button, action) {
     button.disabled = true;
+    this.fail(null);
     try {
       await action();
     } catch (error) {

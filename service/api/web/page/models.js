@@ -25,7 +25,7 @@ export async function open() {
     );
   };
   const shelf = (some) => h("ul", { class: "models" }, some.map(cardOf));
-  const papers = [...Map.groupBy(models.filter((model) => model.paper), (model) => model.paper)];
+  const papers = [...new Set(models.map((model) => model.paper).filter(Boolean))].map((paper) => [paper, models.filter((model) => model.paper === paper)]);
   return {
     leave: silence,
     element: h(

@@ -1,5 +1,7 @@
 // A sound that is played while it arrives.
 
+import { ApiError } from "./ancestral.js";
+
 /** Sound of 16-bit samples. Dispatches `change` when position, length or state have changed. */
 export class Player extends EventTarget {
   constructor(rate) {
@@ -14,7 +16,7 @@ export class Player extends EventTarget {
     this.parts = [];
   }
 
-  /** Opens the sound device. To be called from a click: browsers allow sound only then. */
+  /** Opens the sound device; throws ApiError if it cannot. To be called from a click: browsers allow sound only then. */
   async open() {
     if (!this.context) {
       this.context = new AudioContext({ sampleRate: this.rate, latencyHint: "interactive" });
@@ -25,7 +27,13 @@ export class Player extends EventTarget {
   }
 
   async connect() {
-    await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    try {
+      await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    } catch {
+      this.context.close(); // it would fail for as long as the context lives
+      this.context = null;
+      throw new ApiError("worklet.js cannot be loaded: the server does not answer.");
+    }
     this.node = new AudioWorkletNode(this.context, "sample-player", { numberOfInputs: 0, outputChannelCount: [1] });
     this.node.connect(this.context.destination);
     this.node.port.onmessage = ({ data }) => {
@@ -65,7 +73,7 @@ export class Player extends EventTarget {
   end() {
     this.ended = true;
     this.send({ type: "end" });
-    if (!this.node) this.play();
+    if (this.context && !this.node) this.play();
   }
 
   play() {

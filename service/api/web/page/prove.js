@@ -95,7 +95,7 @@ class Prove {
     for (const [name, value] of Object.entries(this.fields())) form.append(name, value);
     try {
       const answer = await (await request("v1/detect", { form })).json();
-      const shown = await this.beside(answer.seed);
+      const shown = await this.beside(answer.seed).catch(() => []); // the verdict counts, drawn or not
       if (this.current !== run) return;
       const [title, meaning] = VERDICTS[answer.verdict];
       this.result.replaceChildren(

@@ -98,7 +98,7 @@ class Speak {
       h("div", { class: "bar" }, this.submit),
     );
     for (const gesture of ["pointerdown", "keydown"]) {
-      this.form.addEventListener(gesture, () => player.open(), { once: true }); // so that it is ready when it is needed
+      this.form.addEventListener(gesture, () => player.open().catch(() => {}), { once: true }); // so that it is ready when it is needed
     }
     return this.form;
   }
@@ -236,6 +236,7 @@ class Speak {
       if (this.speaks) this.text.check();
       await this.speak(clicked, controller.signal);
     } catch (error) {
+      controller.abort(); // what is left of its sound and words is not wanted any more
       if (error.name !== "AbortError") this.fail(error, () => this.start());
     }
     if (this.busy === controller) this.finish();
@@ -263,7 +264,7 @@ class Speak {
     const bytes = await playPassages(this.panel, requests, {
       signal,
       words: this.speaks,
-      wanted: () => this.busy !== null || player.length > 0,
+      wanted: () => !signal.aborted,
       onjob: (job, engine, skipped) => {
         this.jobs.push(job);
         this.engine = engine;
@@ -317,7 +318,10 @@ class Speak {
   }
 
   stop() {
-    this.busy?.abort();
+    if (this.busy) {
+      this.busy.abort();
+      this.panel.end();
+    }
     this.finish();
     if (player.playing) player.pause();
   }

@@ -1,5 +1,16 @@
 // What the page remembers: the share link in the address, the history in localStorage.
 
+/** A storage of the browser, or where it denies that to the page, one that lasts as long as the page. */
+export function storageOf(name) {
+  try {
+    return globalThis[name];
+  } catch {
+    const kept = new Map();
+    return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
+  }
+}
+
+const local = storageOf("localStorage");
 const HISTORY = "ancestral.history";
 const MOST = 40;
 
@@ -20,7 +31,7 @@ export function writeLink(view, values) {
 }
 
 /** Earlier requests of a view, newest first. */
-export function recall(view, storage = localStorage) {
+export function recall(view, storage = local) {
   try {
     return JSON.parse(storage.getItem(HISTORY) ?? "[]").filter((entry) => entry.view === view);
   } catch {
@@ -29,7 +40,7 @@ export function recall(view, storage = localStorage) {
 }
 
 /** Adds a request to the history; the same one again moves to the front. */
-export function remember(view, values, storage = localStorage) {
+export function remember(view, values, storage = local) {
   let entries = [];
   try {
     entries = JSON.parse(storage.getItem(HISTORY) ?? "[]");
@@ -47,7 +58,7 @@ export function remember(view, values, storage = localStorage) {
 }
 
 /** Forgets the history of a view. */
-export function forget(view, storage = localStorage) {
+export function forget(view, storage = local) {
   const entries = JSON.parse(storage.getItem(HISTORY) ?? "[]");
   storage.setItem(HISTORY, JSON.stringify(entries.filter((entry) => entry.view !== view)));
 }

@@ -92,10 +92,10 @@ export class VoicePicker {
     if (!chosen[first.id]) chosen = { [first.id]: 1 };
     this.shown = voices;
     const name = id("voice");
-    const groups = [...Map.groupBy(voices, (voice) => voice.language)];
-    const cards = groups.flatMap(([language, spoken]) => [
-      ...(groups.length > 1 ? [h("h3", {}, languages.of(language))] : []),
-      ...spoken.map((voice) => this.card(voice, name)),
+    const regions = [...new Set(voices.map((voice) => voice.language))];
+    const cards = regions.flatMap((language) => [
+      ...(regions.length > 1 ? [h("h3", {}, languages.of(language))] : []),
+      ...voices.filter((voice) => voice.language === language).map((voice) => this.card(voice, name)),
     ]);
     const choice = select([...this.languages], this.language, () => {
       this.speak(choice.value);
