@@ -269,6 +269,7 @@ _LENGTH: Final = struct.Struct("<Q")
 _TYPES: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "<u1"}
 _NAMES: Final = {np.dtype(kind): name for name, kind in _TYPES.items()}
 _METADATA: Final = "__metadata__"
+_MOST_DIMENSIONS: Final = 8
 
 
 def parse_tensors(data: bytes) -> dict[str, NDArray[Any]]:
@@ -288,7 +289,9 @@ def parse_tensors(data: bytes) -> dict[str, NDArray[Any]]:
     for name, entry in sorted(header.items(), key=_first_byte):
         match entry:
             case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(first), int(last)]} if (
-                kind in _TYPES and all(type(size) is int and 0 <= size < 1 << 31 for size in shape)
+                kind in _TYPES
+                and len(shape) <= _MOST_DIMENSIONS  # the product of many numbers takes hours
+                and all(type(size) is int and 0 <= size < 1 << 31 for size in shape)
             ):
                 dtype, count = np.dtype(_TYPES[kind]), math.prod(shape)
             case _:

@@ -248,7 +248,8 @@ def _drawn_again(sampler: ImageSampler, recipe: Mapping[str, Any]) -> Symbols:
         drawing: Drawing = interpolation(model, ends[0], ends[1], steps, options)
     else:
         prompt = recipe.get("prompt", recipe.get("class", ANY)) if has_classes(model) else None
-        count, step = min(max(_whole(recipe.get("n")) or 1, 1), MOST_PARTS), None
+        count, step = (_whole(recipe.get("n")) or 1) * (_whole(recipe.get("best_of")) or 1), None
+        count = min(max(count, 1), MOST_PARTS)
         drawing = class_drawing(model, prompt, count, options)
     part = sampler.part(drawing)
     assert isinstance(part.request, BatchRequest)

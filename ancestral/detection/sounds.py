@@ -21,7 +21,7 @@ from ancestral.models.audio.shaping import whitened
 from ancestral.models.detection import Waves
 from ancestral.models.kernels.seed_search import standard_noise
 from ancestral.models.text import Sentence
-from ancestral.requests import CONTROLS, Speak, checked
+from ancestral.requests import CONTROLS, AudioRequest, Speak, checked
 from ancestral.speech.sampler import RecordingScorer, SpeechResampler, SpeechSampler, Wave, recording_bytes, render
 from ancestral.speech.utterance import Utterance, read_text, utterance
 
@@ -39,10 +39,12 @@ _BLOCK_SECONDS: Final = 0.1
 _CLEAR_BITS: Final = 60.0
 """Evidence at which another sentence of the same request counts as found."""
 _CLOSE: Final = 0.97
-"""Correlation of a sound and a lossy file of it: above 0.99 in MP3 and Opus, below 0.46 with another seed."""
+"""Correlation of a sound and a lossy file of it: above 0.99 in MP3 and Opus, below 0.53 with another seed."""
 _CLOSE_BLOCK: Final = 0.8
 """The same of each block of :data:`_BLOCK` samples that can be heard, so that no part of the sound is another one."""
 _BLOCK: Final = 8000
+_LOWEST_RATE: Final = 8000
+"""Hertz, of telephones and of MP3s with few bits: what such a file lacks of the sound is not compared."""
 _AUDIBLE: Final = 1e-3
 """Energy of such a block, of the loudest one's."""
 _PLAIN_BITS: Final = 7.0
@@ -179,7 +181,8 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
     if (seed := next(iter(query.named), None)) is None:
         return not_tried("the recipe has no seed")
     try:
-        voice = catalog.voice(model, str(recipe.get("voice", query.voice or model.entry.voices[0].id)))
+        named = recipe.get("voice", query.voice or model.entry.voices[0].id)
+        voice = catalog.voice(model, checked(AudioRequest, {"voice": named}).voice_id)
         controls = {name: recipe[name] for name in ("temperature", *CONTROLS) if recipe.get(name) is not None}
         said = utterance(catalog, model, voice, text, checked(Speak, {"seed": seed, **controls}), "text")
     except InvalidRequest as error:
@@ -194,7 +197,11 @@ def recipe_part(sampler: SpeechSampler, catalog: Catalog, wave: Wave, search: Se
     own_rate = np.array_equal(np.rint(wave * 32768.0), to_int16(again))
     if own_rate or np.array_equal(wave, _read_of_a_file(model, said, chunks)):
         return {"status": "equal", "samples": len(wave), "correlation": 1.0}
-    return _correlated(wave, again)
+    rate, found = model.spec.sample_rate, _correlated(wave, again)
+    if found["status"] == "close":
+        return found
+    narrow = resampled([resampled([again], rate, _LOWEST_RATE)], _LOWEST_RATE, rate)
+    return max(found, _correlated(wave, narrow), key=lambda each: each["correlation"])
 
 
 def _read_of_a_file(model: SpeechModel, said: Utterance, chunks: Iterable[tuple[int, Wave]]) -> Wave:

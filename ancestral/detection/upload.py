@@ -78,12 +78,10 @@ def read_upload(data: bytes, *, trusted: str = "", param: str = "file") -> Uploa
 
 def flat_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe as the fields of a request; also of a manifest of ``/v1/jobs/{id}/manifest``, which holds a request."""
-    request = recipe.get("request")
-    return (
-        {**request, **{name: recipe[name] for name in ("model", "model_sha256", "seed") if name in recipe}}
-        if (isinstance(request, Mapping))
-        else dict(recipe)
-    )
+    if not isinstance(request := recipe.get("request"), Mapping):
+        return dict(recipe)
+    names = ("model", "model_sha256", "seed", "prompt_sha256")
+    return {**request, **{name: recipe[name] for name in names if recipe.get(name) is not None}}
 
 
 def parse_recipe(text: str, param: str = "recipe") -> dict[str, Any]:

@@ -165,12 +165,14 @@ def _filter(ratio: Fraction) -> tuple[Array, int, int]:
     lower = min(1.0, float(ratio))
     half = ceil(_ZEROS / lower)
     distance = np.arange(made) * ratio.denominator / ratio.numerator - np.arange(-half, taken + half)[:, None]
-    cutoff = _CUTOFF * lower
-    middle = np.where(distance == 0.0, 1.0, distance)
-    sinc = np.where(distance == 0.0, cutoff, _sine(cutoff * middle) / (np.pi * middle))
-    window = _bessel(_KAISER * np.sqrt(np.maximum(1.0 - (distance / half) ** 2, 0.0))) / _bessel(np.array(_KAISER))
-    weights = np.where(np.abs(distance) < half, sinc * window, 0.0)
-    return weights.astype(np.float32), taken, half
+    inside = (distance > -half) & (distance < half)  # an eighth of the largest matrices
+    near, cutoff = distance[inside], _CUTOFF * lower
+    middle = np.where(near == 0.0, 1.0, near)
+    sinc = np.where(near == 0.0, cutoff, _sine(cutoff * middle) / (np.pi * middle))
+    window = _bessel(_KAISER * np.sqrt(np.maximum(1.0 - (near / half) ** 2, 0.0))) / _bessel(np.array(_KAISER))
+    weights = np.zeros(distance.shape, np.float32)
+    weights[inside] = sinc * window
+    return weights, taken, half
 
 
 class _Stream:

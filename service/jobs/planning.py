@@ -339,6 +339,7 @@ def detection_job(
         newest=newest,
         **{name: body[name] for name in ("seed", "voice", "text", "search")},
     )
+    body = {**body, "file": hashlib.sha256(file).hexdigest()}  # signature and recipe are not in its symbols
     return JobSpec(catalog.models[ids[0]], plan, body, seconds, data)
 
 

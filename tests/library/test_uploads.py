@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ancestral import codecs
 from ancestral.codecs import Wave, encode_file
 from ancestral.codecs.decoding import MAX_CHANNELS, decode_upload
 from ancestral.errors import InvalidRequest
+from ancestral.models.audio.resampler import _filter
 
 RATE = 16000
 KINDS = [
@@ -190,6 +192,16 @@ def silent_hours():
         for _ in range(120):
             flac.write(np.zeros(60 * 8000, np.int16))
     return file.getvalue()
+
+
+def test_a_rate_that_divides_nothing_takes_little_memory():
+    soundfile.write(file := io.BytesIO(), np.zeros(10), 4001, format="WAV")
+    _filter.cache_clear()
+    tracemalloc.start()
+    decode_upload(file.getvalue(), sample_rate=16000, max_seconds=1, param="file")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 100e6
 
 
 @pytest.mark.parametrize("claimed", ["the truth", "nothing", "one second"])

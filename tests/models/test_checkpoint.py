@@ -174,6 +174,8 @@ def test_a_damaged_file(saved, name):
 
 
 HEADER = json.dumps({"past": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+LONG = json.dumps({"past": {"dtype": "U8", "shape": [1 << 30] * 50_000, "data_offsets": [0, 2]}}).encode()
+"""Whose product takes seconds; of a hundred times as many sizes it takes hours."""
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,7 @@ HEADER = json.dumps({"past": {"dtype": "BF16", "shape": [1], "data_offsets": [0,
     [
         *((lambda data, size=size: data[:size], "") for size in (0, 4, 100, -1)),
         (lambda data: struct.pack("<Q", len(HEADER)) + HEADER + b"\0\0", " .*BF16"),
+        (lambda data: struct.pack("<Q", len(LONG)) + LONG + b"\0\0", " .*not a type, a shape and offsets"),
     ],
 )
 def test_damaged_weights_behind_a_right_hash(saved, damage, message):

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import io
 import json
+import secrets
 import struct
 import time
 import zipfile
@@ -27,7 +28,7 @@ from ancestral.catalog.seeds import keyed_seeds, part_seed
 from ancestral.provenance.c2pa import EMBEDDED, SignatureReport, make_trial_chain, read
 from tests.library.provenance.support import certificate, key_pem
 from tests.service.api.job_requests import check_envelope
-from tests.service.images.pictures import decode, files, post, watching
+from tests.service.images.pictures import BEST, decode, files, post, watching
 from tests.service.servers import Serve, Server
 from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import speak, talking
@@ -143,6 +144,23 @@ def test_a_sound_is_made_again_from_its_manifest(server: Server, text: str, voic
     assert answer["verdict"] == "made_with_model"
 
 
+def test_a_sound_of_8_khz_is_close_to_its_recipe_and_to_no_other_whatever_the_form_of_its_voice(server: Server) -> None:
+    said: dict[str, Any] = {"model": "shaped", "input": "The birch canoe slid.", "voice": {"ann": 2, "bob": 1}}
+    spoken = server.speak(**said, response_format="wav", sample_rate=8000, seed=8).content
+    for seed, status in ((8, "close"), (9, "differs")):
+        assert found(server, spoken, recipe=json.dumps(said | {"seed": seed}))["recipe"]["status"] == status
+
+
+def test_a_picture_is_made_again_from_its_manifest(server: Server) -> None:
+    best = post(server, "generations", **BEST | {"n": 1}, seed=7)
+    assert best.json()["data"][0]["seed"] != 7, "not the first candidate"
+    edited = post(server, "edits")
+    for response, status in ((best, "equal"), (edited, "not_tried")):
+        manifest = httpx.get(f"{server.url}/v1/jobs/{response.headers['x-job-id']}/manifest").text
+        (file,) = files(response)
+        assert found(server, file, recipe=manifest)["recipe"]["status"] == status
+
+
 def test_detections_keep_no_slot_of_speech(serve: Serve) -> None:
     soundfile.write(file := io.BytesIO(), np.random.default_rng(1).normal(0, 0.1, 5 * 16000), 16000, format="WAV")
     with serve(provenance_key=KEY, interactive_slots=1) as server, ThreadPoolExecutor(2) as pool:
@@ -176,6 +194,15 @@ def test_a_job_has_the_same_answer(keyed_server: Server) -> None:
     content = httpx.get(f"{keyed_server.url}/v1/jobs/{job['id']}/content").json()
     assert content["verdict"] == "made_here"
     assert KEY not in json.dumps(content) + accepted.text + "".join(map(str, keyed_server.log))
+
+
+def test_a_key_is_bound_to_the_file_and_not_to_its_pixels(server: Server) -> None:
+    (bare,), _ = drawn(server)
+    with Image.open(io.BytesIO(bare)) as image:
+        image.save(other := io.BytesIO(), "PNG", compress_level=1)
+    url, key = f"{server.url}/v1/detect", {"idempotency-key": secrets.token_urlsafe(24)}
+    for file, status in ((bare, 200), (other.getvalue(), 422), (bare, 200)):
+        assert httpx.post(url, files={"file": ("a", file)}, headers=key, timeout=60.0).status_code == status
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
