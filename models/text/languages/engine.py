@@ -107,10 +107,12 @@ class Spelling:
         )
         self._sentence: Final = re.compile(rf"[\"')\]]*\s*(?:$|\n|[\"'(]?[{capitals}])")
         self._dotted: Final = re.compile(
-            rf"\b(?:(?:[{capitals}]\.[\s-]?)+[{capitals}]\.|(?:[{small}]\.){{2,}}|[{capitals}]\.(?=\s+[{capitals}{small}\d]))(?!\w)"
+            rf"\b(?:(?:[{capitals}]\.[\s-]?)+[{capitals}]\.|(?:[{small}]\.){{2,}}|[A-Z]\.(?=\s+[{small}\d])"
+            rf"|(?<![\d°º])(?<![\d°º] )[{capitals}]\.(?=\s+[{capitals}]))(?!\w)"
         )
-        self._name: Final = re.compile(rf"\s+([{capitals}][{small}']+)")
-        self._lettered: Final = re.compile(rf"\b(?:{'|'.join(language.lettered)}) $", re.IGNORECASE)
+        self._name: Final = re.compile(rf"\s+([{capitals}][{small}']*)")
+        nouns = "|".join((*language.lettered, *language.romans))
+        self._lettered: Final = re.compile(rf"\b(?i:{nouns}) $")
         self._end: Final = re.compile(r"[\"')\]]*\s*$")
         joint = rf"\b(?: (?:{'|'.join(language.conjunctions)}|a|al|à|au|alla?|ao) |-)"
         self._romans: Final = [
