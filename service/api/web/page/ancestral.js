@@ -428,7 +428,7 @@ class Speech {
     return words.map(({ word, text_start: from, text_end: to, speaker, ...at }) => ({ text: word, ...seconds(at), from, to, speaker }));
   }
 
-  /** When each phoneme (ARPAbet) is said: `{text, start, end}`, in seconds. */
+  /** When each phoneme (ARPAbet, and IPA for sounds that English lacks) is said: `{text, start, end}`, in seconds. */
   async phonemes() {
     const { phonemes, seconds } = await this.#timed();
     return phonemes.map(({ phoneme, ...at }) => ({ text: phoneme, ...seconds(at) }));
