@@ -65,11 +65,13 @@ class Pictures(Sequence["Picture"]):
         list(self.rows())
         if self._judgement is None:
             symbols = self._decode.symbols
-            self._judgement = self._sampler.judge(self.drawing, symbols)
-            if self._judgement is not None and isinstance(self.drawing, ClassDrawing) and self.drawing.best_of > 1:
-                self.drawing = self._judgement.of(self.drawing)
-                self._decode = files.decoder_of(self.drawing, self._sampler.model)
-                self._decode(symbols[list(self._judgement.chosen)].swapaxes(0, 1))
+            judgement = self._sampler.judge(self.drawing, symbols)
+            if judgement is not None and isinstance(self.drawing, ClassDrawing) and self.drawing.best_of > 1:
+                drawing = judgement.of(self.drawing)
+                decode = files.decoder_of(drawing, self._sampler.model)
+                decode(symbols[list(judgement.chosen)].swapaxes(0, 1))
+                self.drawing, self._decode = drawing, decode
+            self._judgement = judgement
 
     def seed(self, index: int) -> int:
         """The seed of picture ``index``. Of several candidates it is known once they have been sampled."""

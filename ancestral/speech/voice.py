@@ -78,7 +78,7 @@ class Speech:
 
     def _begin(self) -> None:
         """Plan and sample from here on: what is known already is made again, and is the same."""
-        self._planning = islice(self._sampler.parts(self.utterance), len(self._parts), None)
+        self._planning = self._sampler.parts(self.utterance, len(self._parts))
         self._sampling = islice(render(self._sampler, self.utterance, self._plan()), len(self._chunks), None)
 
     def _add(self, known: list[Any], more: Iterator[Any]) -> bool:

@@ -116,15 +116,22 @@ class HttpProtocol(H11Protocol):
         self._await_reading()
 
     def resume_writing(self) -> None:
+        """The client has read most of what was unsent. If that is all of an answer, it must read the rest, too."""
         super().resume_writing()
         self._reads()
+        if self.cycle.response_complete:
+            self._await_reading()
 
     def _await_reading(self) -> None:
+        self._reads()
         unsent = self.transport.get_write_buffer_size()
         self._stall_timer = self.loop.call_later(self._limits.stall_seconds, self._reading_late, unsent)
 
     def _reading_late(self, unsent: int) -> None:
-        if self.transport.get_write_buffer_size() < unsent:
+        left = self.transport.get_write_buffer_size()
+        if not left:
+            self._await_headers()
+        elif left < unsent:
             self._await_reading()
         else:
             reason = f"the client read nothing for {self._limits.stall_seconds:g} s"
@@ -138,7 +145,10 @@ class HttpProtocol(H11Protocol):
 
     def handle_events(self) -> None:
         """Handle what has arrived; a request whose headers are complete has all the time that the app gives it."""
+        before = self.cycle
         super().handle_events()
+        if self.cycle is not before:  # it has read the answer before, or this one's is watched
+            self._reads()
         if getattr(self.cycle, "response_complete", True):  # no request yet: None, whatever its annotation says
             return
         self._stop_timer()
@@ -148,11 +158,16 @@ class HttpProtocol(H11Protocol):
     def handle_websocket_upgrade(self, event: Any) -> None:
         """Hand the connection over to the websocket protocol."""
         self._stop_timer()
+        self._reads()
         self._limits.receiving.pop(self, None)
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        self._await_headers()
+        """The next request has its time when the client has read this answer, for which it has as much as it needs."""
+        if self.transport.get_write_buffer_size():
+            self._await_reading()
+        else:
+            self._await_headers()
         super().on_response_complete()
 
     def abort(self) -> None:
@@ -165,13 +180,10 @@ class HttpProtocol(H11Protocol):
         self._stop_timer()
         if not self.transport.is_closing():
             self._limits.receiving[self] = None
-            unsent = self.transport.get_write_buffer_size()
-            self._header_timer = self.loop.call_later(self._limits.header_seconds, self._headers_late, unsent)
+            self._header_timer = self.loop.call_later(self._limits.header_seconds, self._headers_late)
 
-    def _headers_late(self, unsent: int) -> None:
-        if self.transport.get_write_buffer_size() < unsent:  # the client still reads the answer before
-            self._await_headers()
-        elif self.conn.trailing_data[0]:  # half a header
+    def _headers_late(self) -> None:
+        if self.conn.trailing_data[0]:  # half a header
             self._refuse(RequestTimeout("The headers of the request did not arrive in time."))
         else:
             self.transport.abort()

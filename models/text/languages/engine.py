@@ -111,7 +111,7 @@ class Spelling:
             rf"|(?<![\d°º])(?<![\d°º] )[{capitals}]\.(?=\s+[{capitals}]))(?!\w)"
         )
         self._name: Final = re.compile(rf"\s+([{capitals}][{small}']*)")
-        nouns = "|".join((*language.lettered, *language.romans))
+        nouns = "|".join((*language.lettered, *language.romans)) or "(?!)"
         self._lettered: Final = re.compile(rf"\b(?i:{nouns}) $")
         self._end: Final = re.compile(r"[\"')\]]*\s*$")
         joint = rf"\b(?: (?:{'|'.join(language.conjunctions)}|a|al|à|au|alla?|ao) |-)"
@@ -124,6 +124,7 @@ class Spelling:
             for mark, gender in ((mark.replace(r"\s", r"\s+"), gender) for mark, gender in language.roman_marks.items())
         ]
         self._roman_day: Final = re.compile(rf"\b{_ROMAN}(?= (?i:{'|'.join(language.calendar.months)})\b)")
+        # Two spaces follow an initial, which has lost its dot.
         self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w|  )")
         self._single: Final = frozenset(language.one_letter_words)
         self._rewritten: Final = rewriting(language.rewritten)
@@ -496,7 +497,7 @@ class Quantities:
         point, mark = language.address["."], next(iter(language.numbers.decimals))
         number, sign = numerals.pattern, alternatives((*self._units, *language.currencies, "%"))
         return [
-            rule(".", r"(?<![\w.,)])\.(?=\d)", lambda _: f"0{mark}"),
+            rule(".", rf"(?<![\w.,)])\.(?=\d+(?:\s?(?:{sign}))?(?!\w))", lambda _: f"0{mark}"),
             number_rule(
                 "-", rf"(?<=\d)(\s?(?:{sign})){_DASH}(?={number}\s?(?:{sign})(?!\w))",
                 lambda m: f"{m[1]} {language.ranges}",

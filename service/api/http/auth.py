@@ -6,8 +6,8 @@ cannot be guessed, so one SHA-256 is enough, and cheap enough for every request.
 
 Browsers ask the server before a page may read across origins over HTTP (CORS), but not before it opens a websocket or
 sends a form: there the server has to check ``Origin`` itself. And a page whose name its owner lets resolve to this
-server (DNS rebinding) is of the same origin: without keys ``Host`` is checked, too. Clients other than browsers are not
-concerned.
+server (DNS rebinding) is of the same origin: without keys ``Host`` is checked, too. Other clients are not
+concerned, but for those that send ``Accept-Language`` as browsers do (Node, iOS).
 """
 
 from __future__ import annotations

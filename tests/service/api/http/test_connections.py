@@ -125,8 +125,9 @@ def test_a_client_that_leaves_within_its_body_is_no_error(narrow: Server) -> Non
     assert not [line for line in narrow.log[before:] if line["level"] in ("error", "warning")]
 
 
+@pytest.mark.parametrize("kept", ["keep-alive", "close"])
 @pytest.mark.parametrize("path", ["/whole", "/streamed"])
-def test_a_client_that_reads_has_time_and_one_that_does_not_is_dropped(path: str) -> None:
+def test_a_client_that_reads_has_time_and_one_that_does_not_is_dropped(path: str, kept: str) -> None:
     app, size = FastAPI(), 8 << 20
     app.get("/whole")(lambda: Response(bytes(size)))
     app.get("/streamed")(lambda: StreamingResponse(bytes(1 << 16) for _ in range(size >> 16)))
@@ -137,7 +138,7 @@ def test_a_client_that_reads_has_time_and_one_that_does_not_is_dropped(path: str
             with socket.socket() as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
                 connection.connect(("127.0.0.1", int(url.rpartition(":")[2])))
-                connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+                connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: {kept}\r\n\r\n".encode())
                 received.append(0)
                 with suppress(ConnectionResetError):
                     while piece := connection.recv(1 << 17, socket.MSG_WAITALL):
