@@ -65,17 +65,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         try:
             name.encode()
         except UnicodeEncodeError:  # half of a surrogate pair; it could not be quoted in a response
-            shown = _shown(name.encode(errors="backslashreplace").decode())
-            message = f"{shown}: the name of a field must be valid Unicode"
-            raise InvalidRequest(message, param=shown, code="unknown_parameter") from None
+            told = shown(name.encode(errors="backslashreplace").decode())
+            message = f"{told}: the name of a field must be valid Unicode"
+            raise InvalidRequest(message, param=told, code="unknown_parameter") from None
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = _shown(next(name for name, count in Counter(names).items() if count > 1))
+        twice = shown(next(name for name, count in Counter(names).items() if count > 1))
         raise InvalidRequest(f"{twice}: given twice", param=twice, code="duplicate_parameter")
     return found
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """The name of a field as errors have it: what a client sends may be megabytes."""
     return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
 
@@ -154,7 +154,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
         message = _WORDS[kind].format_map(bounds)
     elif kind == "string_pattern_mismatch":
         message = f"must be {_PATTERNS[context['pattern']]}"
-    param = _shown(".".join(path))
+    param = shown(".".join(path))
     return InvalidRequest(f"{param}: {message[:1].lower()}{message[1:]}", param=param, code=_CODES.get(kind, kind))
 
 

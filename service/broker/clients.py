@@ -265,8 +265,9 @@ class Clients:
             await self._connection.command("DEL", *stored)
         if found is None:
             raise await self._refusal(job, answer)
-        if not replicated and found.id == job.id:  # an earlier one goes on: this call has written nothing
-            await self.cancel(found)
+        if not replicated:
+            if found.id == job.id:  # an earlier one goes on
+                await self.cancel(found)
             raise NotReady("Too few replicas of Redis have the job.", retry_after=1)
         return found
 

@@ -71,6 +71,12 @@ def changed(draw: st.DrawFn, valid: dict[str, st.SearchStrategy[Any]], required:
     return body
 
 
+def shown(name: str) -> str:
+    """A name as errors have it."""
+    text = name.encode(errors="backslashreplace").decode()
+    return text if len(text) <= 256 else f"{text[:256]}…"
+
+
 def check_error(error: dict[str, Any], sent: set[str], known: set[str]) -> None:
     """A refusal names a field, or says why there is none.
 
@@ -82,7 +88,7 @@ def check_error(error: dict[str, Any], sent: set[str], known: set[str]) -> None:
     assert set(error) >= {"message", "type", "param", "code"}, error
     assert error["message"], error
     assert error["code"], error
-    sent = {name.encode(errors="backslashreplace").decode() for name in sent}
+    sent = {shown(name) for name in sent}
     if error["param"] is None:
         assert error["code"] in NO_FIELD, error
         return

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
-from ancestral.requests import from_validation
+from ancestral.requests import from_validation, shown
 from ancestral.service import errors
 
 # Query parameters: an unknown or a repeated one is an error, never ignored.
@@ -39,7 +39,7 @@ async def check_query(request: Request) -> None:
     known = set(_query_names(request.scope["route"].dependant)) if names else set()
     for name in names:
         if name not in known:
-            raise InvalidRequest(f"{name}: no such parameter", param=name, code="unknown_parameter")
+            raise InvalidRequest(f"{shown(name)}: no such parameter", param=shown(name), code="unknown_parameter")
         if names.count(name) > 1:
             raise InvalidRequest(f"{name}: given twice", param=name, code="duplicate_parameter")
 

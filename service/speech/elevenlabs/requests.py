@@ -41,7 +41,7 @@ _NAMES: Final = {"language": "language_code", "model": "model_id", "voice": "voi
 def renamed(error: AncestralError, text_field: str = TextToSpeech.text_field) -> AncestralError:
     """An error about a field of ours, with the name that ElevenLabs' clients know."""
     names = {"input": text_field} | _NAMES
-    if error.param in names:
+    if error.param in names and error.code != "unknown_parameter":  # that name is the client's
         name = names[error.param]
         error.message = f"{name}{error.message.removeprefix(error.param)}"
         error.param = name

@@ -26,7 +26,7 @@ from ancestral.service.images.schemas import ImageCancelled
 from ancestral.service.speech.elevenlabs.websockets import CONTEXTS, STREAM_INPUT
 from ancestral.service.speech.session import native
 from tests.service.fuzzer import Document, Fuzzer
-from tests.service.hostile import SCALARS, changed, check_error, encoded
+from tests.service.hostile import SCALARS, changed, check_error, encoded, shown
 from tests.service.images.pictures import base64_of, noise, written
 from tests.service.servers import Server
 from tests.service.toys import PICTURES
@@ -286,7 +286,7 @@ def flood_elevenlabs(server: Server, count: int) -> int:
             answer = next_json(connection)
             assert set(answer) == {"message", "error", "code"}, (message, answer)
             param = answer["message"].partition(":")[0].split(".")[0]
-            names = {name.encode(errors="backslashreplace").decode() for name in message}
+            names = {shown(name).split(".")[0] for name in message}
             assert param in names | messages.fields, (message, answer)
             with pytest.raises(ConnectionClosed) as closed:
                 connection.recv(timeout=SECONDS)

@@ -308,5 +308,5 @@ def test_damaged_files_are_decoded_or_refused(data: bytes) -> None:
 def test_the_largest_pictures_at_a_time(server: Server) -> None:
     large = png(4096, 3072, black(4096, 3072))
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: post(server, "completions", image=large, rows=6), range(8)))
-    assert all(not shown(answer)[0].any() for answer in answers)
+        answers = list(pool.map(lambda _: post(server, "completions", image=large, rows=5), range(8)))
+    assert all(not shown(answer)[0][:5].any() for answer in answers)
