@@ -261,7 +261,7 @@ class BatchWork:
     async def carry_out(self, batch: Mapping[str, Any], jobs: dict[int, Job]) -> Mapping[str, Any]:
         """Carry out the lines that have no result yet; ``jobs`` has those of lines in progress."""
         name = batch["id"]
-        lines, _ = await asyncio.to_thread(read_lines, await self._store.data("batch", name), batch["endpoint"])
+        lines = await self._lines(batch)
         done = await self._store.finished_lines(name)
         size = await self._store.size(name, "output")
 
@@ -272,6 +272,11 @@ class BatchWork:
 
         await carry_out_parts([item for item in enumerate(lines) if item[0] not in done], attempt)
         return {}
+
+    async def _lines(self, batch: Mapping[str, Any]) -> list[Line]:
+        data = await self._store.data("batch", batch["id"])
+        lines, _ = await asyncio.to_thread(read_lines, data, batch["endpoint"])
+        return lines
 
     async def _attempt(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:
         """Carry out a line; returns the bytes of its answer, for which there is so much ``room``."""
@@ -322,7 +327,7 @@ class BatchWork:
         """Make files of the results, and end the batch."""
         name, now = batch["id"], int(time.time())
         if status == "expired":
-            lines, _ = await asyncio.to_thread(read_lines, await self._store.data("batch", name), batch["endpoint"])
+            lines = await self._lines(batch)
             done = await self._store.finished_lines(name)
             error = {"code": "batch_expired", "message": "The line had not ended within the completion window."}
             for number, line in enumerate(lines):

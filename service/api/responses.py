@@ -30,6 +30,7 @@ from ancestral.service.api.http.auth import check_again
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job, Priority, QueuePosition
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized, envelope
+from ancestral.service.jobs.admission import wants_job
 from ancestral.service.jobs.artifacts import figures_of
 from ancestral.service.jobs.job_reader import JobReader, check_end, event, job_end
 from ancestral.service.jobs.plans import JobSpec, Sampled
@@ -435,25 +436,22 @@ def describe_job(job: Job, standing: QueuePosition) -> JobObject:
     return JobObject.model_validate(vars(job) | times | own | estimate)
 
 
-async def figures(context: RequestContext, job_spec: JobSpec[Plan, Model]) -> Response:
+async def figures(context: RequestContext, job_spec: JobSpec[Plan, Model], *, background: bool = False) -> Response:
     """Submit a job that gives figures, and answer with them, or with the job if it takes long.
 
     Args:
         context: of the request.
         job_spec: the checked request.
+        background: the job takes no slot from speech, and is answered with its figures however long it takes.
 
     Raises:
         ClientDisconnected: the client disconnected before the answer.
         ServiceError: it was not accepted, or failed.
     """
-    job = await context.submit(job_spec)
-    if job.priority is Priority.BACKGROUND:
+    job = await (replace(context, prefer="respond-async") if background else context).submit(job_spec)
+    if wants_job(context.prefer) or (job.priority is Priority.BACKGROUND and not background):
         return await accepted(context.service, job)
-    return figures_response(await completed(context, job), job_spec)
-
-
-def figures_response(ended: Job, job_spec: JobSpec[Plan, Model]) -> Response:
-    """The figures that a job has given."""
+    ended = await completed(context, job)
     found = figures_of(ended, job_spec.plan_of(ended))
     return JSONResponse(found, headers=sample_headers(ended, job_spec.plan, ended.engine))
 

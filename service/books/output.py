@@ -94,7 +94,7 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
     """Write the book.
 
     Args:
-        source: the EPUB that was read.
+        source: the EPUB that was read, and that :func:`open_book` has checked.
         output: the file.
         parts: all of them, in order.
         folder: that has their sound and their words.
@@ -104,7 +104,6 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
     for part in parts:
         spoken[part.paragraph.document].append(part)
     with Epub(source) as epub, zipfile.ZipFile(output, "w") as archive:
-        check_overlays(epub)
         base = posixpath.dirname(epub.package_path)
         names = epub.archive.namelist()
         homes = (posixpath.join(base, f"spoken{number or ''}") for number in count())

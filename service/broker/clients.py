@@ -303,6 +303,10 @@ class Clients:
         """The record of a job, or None."""
         return (await read_jobs(self._connection, [job_id]))[0]
 
+    async def patient_job(self, job_id: str) -> Job | None:
+        """The same, for who has time: waits up to :data:`PATIENCE_SECONDS` for Redis."""
+        return await retry_while_unavailable(lambda: self.job(job_id), PATIENCE_SECONDS)
+
     async def bound(self, owner: str, idempotency_key: str) -> Job | None:
         """The job that an owner's idempotency key is bound to, or None."""
         name = _bound(Keys(in_shard=self.queues.bound_shard(owner, idempotency_key)), owner, idempotency_key)

@@ -14,7 +14,7 @@ from ancestral.codecs import Wave
 from ancestral.errors import NotFound
 from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import redis_unavailable
 from ancestral.service.jobs.job_reader import JobReader, check_end, event
@@ -81,7 +81,7 @@ class AudioReader(JobReader):
         """
         while True:
             try:
-                job = await retry_while_unavailable(lambda: self._broker.job(self.job.id), PATIENCE_SECONDS)
+                job = await self._broker.patient_job(self.job.id)
             except UNAVAILABLE as error:
                 raise redis_unavailable() from error
             if job is None:

@@ -185,7 +185,7 @@ class Timeline:
     async def first(self, count: int) -> list[SentenceTimes]:
         """The first sentences; waits until they are known. Those that are known, if the job ends before that."""
         while len(found := await self.known()) < count:
-            current = await retry_while_unavailable(partial(self._broker.job, self._job.id), PATIENCE_SECONDS)
+            current = await self._broker.patient_job(self._job.id)
             if current is None or current.status.terminal:
                 break
             await asyncio.sleep(_POLL_SECONDS)

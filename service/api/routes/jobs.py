@@ -392,8 +392,5 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     fields = form.model_dump(exclude={"file"}) | {"seed": form.seed}  # as a number, not as JSON has large ones
     work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest)
     job_spec = await asyncio.to_thread(work)
-    # A worker searches for one file at a time: those that wait for it take no slots from speech.
-    job = await dataclasses.replace(context, prefer="respond-async").submit(job_spec)
-    if wants_job(context.prefer):
-        return await responses.accepted(service, job)
-    return responses.figures_response(await responses.completed(context, job), job_spec)
+    # A worker searches for one file at a time, for which others wait.
+    return await responses.figures(context, job_spec, background=True)

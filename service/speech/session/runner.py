@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from ancestral import codecs
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.service.broker.clients import StoredSession
-from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, retry_while_unavailable
+from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
 from ancestral.service.jobs.admission import resume, submit_job
@@ -393,7 +393,7 @@ class SessionRunner:
 
     async def _job(self, utterance: Turn) -> Job:
         try:
-            job = await retry_while_unavailable(lambda: self._state.broker.job(utterance.job_id), PATIENCE_SECONDS)
+            job = await self._state.broker.patient_job(utterance.job_id)
         except UNAVAILABLE as error:
             raise redis_unavailable() from error
         if job is None:
