@@ -176,7 +176,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     os.replace(partial, path)
 
 
-# The training loop: AdamW, EMA, clipping, a schedule, several processes, and an exact resume.
+# The training loop: AdamW and Muon, EMA, clipping, a schedule, several processes, and an exact resume.
 #
 # A task supplies the network and, for any step and process, its batch; everything random in a batch follows from (seed,
 # step, rank). So a run that is killed and resumed from its last state continues exactly as if it had not been killed.
@@ -247,6 +247,41 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+_NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
+"""Of the polynomial whose repetition takes every singular value from 0 to 1 to about 1."""
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, made orthogonal, as the update of matrices (Jordan et al. 2024), of the size that AdamW's updates have
+    (Liu et al. 2025, arXiv:2502.16982, section 2.2). The matrices of a parameter ``[..., in, out]`` are updated each by
+    itself, which torch's own class cannot do."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                average = self.state[parameter].setdefault("exp_avg", torch.zeros_like(parameter))
+                average.lerp_(parameter.grad, 1.0 - group["momentum"])
+                update = orthogonal(parameter.grad.lerp(average, group["momentum"]))
+                parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
+                parameter.add_(update, alpha=-0.2 * group["lr"] * math.sqrt(max(parameter.shape[-2:])))
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Matrices ``[..., n, m]`` with the same singular vectors, and singular values of 0.7 to 1.2."""
+    if matrices.shape[-2] > matrices.shape[-1]:
+        return orthogonal(matrices.mT).mT
+    a, b, c = _NEWTON_SCHULZ
+    x: Tensor = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    for _ in range(5):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x
+
+
 class Trainer:
     """One process's share of a run. Rank 0 also averages, logs, saves and evaluates."""
 
@@ -257,9 +292,13 @@ class Trainer:
         self.model = task.network().to(self.device)
         trained = trained_parameters(self.model)
         self.average = {n: p.detach().clone() for n, p in trained.items()}
-        self.optimizer = torch.optim.AdamW(
-            trained.values(), lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
-        )
+        self._matrices: frozenset[str] = getattr(self.model, "matrices", frozenset())
+        others = [parameter for name, parameter in trained.items() if name not in self._matrices]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True)
+        ]
+        if matrices := [trained[name] for name in trained if name in self._matrices]:
+            self.optimizers.append(Muon(matrices, config.weight_decay))
         self.step = 0
         self.items = 0
         self.seconds = 0.0
@@ -282,21 +321,27 @@ class Trainer:
                 for name, parameter in trained_parameters(self.model).items():
                     parameter.copy_(file.get_tensor(f"model.{name}"))
                     self.average[name].copy_(file.get_tensor(f"average.{name}"))
-                    self.optimizer.state[parameter] = {
-                        "step": torch.tensor(float(self.step), device=self.device),
-                        "exp_avg": file.get_tensor(f"first.{name}"),
-                        "exp_avg_sq": file.get_tensor(f"second.{name}"),
-                    }
+                    state = self._state(name, parameter)
+                    state["exp_avg"] = file.get_tensor(f"first.{name}")
+                    if name not in self._matrices:
+                        state["step"] = torch.tensor(float(self.step), device=self.device)
+                        state["exp_avg_sq"] = file.get_tensor(f"second.{name}")
+
+    def _state(self, name: str, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """What the optimiser of a parameter keeps of it."""
+        state: dict[str, Tensor] = self.optimizers[name in self._matrices].state[parameter]
+        return state
 
     def save(self) -> None:
         """Write weights, averages and optimiser state; the old file stays until the new one is complete."""
         tensors = {}
         for name, parameter in trained_parameters(self.model).items():
-            state = self.optimizer.state[parameter]
+            state = self._state(name, parameter)
             tensors[f"model.{name}"] = parameter.detach()
             tensors[f"average.{name}"] = self.average[name]
             tensors[f"first.{name}"] = state["exp_avg"]
-            tensors[f"second.{name}"] = state["exp_avg_sq"]
+            if name not in self._matrices:
+                tensors[f"second.{name}"] = state["exp_avg_sq"]
         meta = {
             "step": self.step, "items": self.items, "seconds": self.seconds, "world": self.world,
             "seed": self.config.seed, "learning_rate": self.config.learning_rate,
@@ -307,9 +352,10 @@ class Trainer:
 
     def run_step(self) -> tuple[float, float]:
         """One update; returns the mean loss over all processes and the norm of the gradient."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate(self.step)
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.rate(self.step)
+            optimizer.zero_grad()
         torch.manual_seed(hash((self.config.seed, self.step, self.rank)) & 0x7FFFFFFF)
         loss, items = self.task.loss(self.model, self.step, self.rank, self.device)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -317,7 +363,8 @@ class Trainer:
         if self.world > 1:
             mean = self._share(mean)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         self.items += items * self.world
         self._update_average()

@@ -23,7 +23,7 @@ from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.training.data.images import Pictures
 from ancestral.training.export import Graph, export, graphs
 from ancestral.training.export.parity import ParityError
-from ancestral.training.loop import STATE, LoopConfig, Trainer, branch, train
+from ancestral.training.loop import STATE, LoopConfig, Muon, Trainer, branch, orthogonal, train
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.random_models import TINY_SPECS, random_checkpoint
@@ -162,7 +162,25 @@ def test_the_learning_rate(task: WaveNetTask, tmp_path: Path) -> None:
     trainer = Trainer(task, config, tmp_path)
     trainer.run_step()
     trainer.run_step()
-    assert [group["lr"] for group in trainer.optimizer.param_groups] == [pytest.approx(0.2)]
+    rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    assert rates == [pytest.approx(0.2)] * 2
+
+
+def test_updates_of_matrices_are_orthogonal() -> None:
+    given = torch.randn(3, 24, 64, generator=torch.Generator().manual_seed(0))
+    for matrices in (given, given.mT):
+        update = orthogonal(matrices)
+        u, values, v = torch.linalg.svd(update, full_matrices=False)
+        assert values.min() > 0.65
+        assert values.max() < 1.25
+        assert ((u.mT @ matrices @ v.mT).diagonal(dim1=-2, dim2=-1) > 0).all(), "the same singular vectors"
+    weights = torch.nn.Parameter(given.clone())
+    optimizer = Muon([weights], weight_decay=0.5)
+    optimizer.param_groups[0]["lr"] = 0.1
+    weights.grad = given
+    optimizer.step()
+    expected = 0.95 * given - 0.1 * 0.2 * 8 * orthogonal(given)
+    torch.testing.assert_close(weights.detach(), expected)
 
 
 def test_the_average_follows_the_weights(prepared: Path, tmp_path: Path) -> None:
