@@ -152,6 +152,20 @@ def test_every_view_opens_on_a_phone(server: Server, visit: Visiting) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
 
 
+def test_views_that_were_left_are_not_kept(server: Server, visit: Visiting) -> None:
+    with visit(server) as page:
+        page.open("#speak")
+        devtools = page.context.new_cdp_session(page.page)
+        nodes = []
+        for _ in range(6):
+            for view in ("jobs", "models", "draw", "score", "prove", "speak"):
+                page.evaluate(f"location.hash = {view!r}")  # what Playwright waits for it would keep
+                page.wait_for_timeout(200)
+            devtools.send("HeapProfiler.collectGarbage")
+            nodes.append(devtools.send("Memory.getDOMCounters")["nodes"])
+        assert nodes[-1] < 1.2 * nodes[1], nodes
+
+
 def test_jobs_say_what_they_are(server: Server, visit: Visiting) -> None:
     """Text, voice, prompt and pictures; what is scored has no manifest, and the page's own comparisons are gone."""
     server.speak(voice="bob", input="The birch canoe slid.")

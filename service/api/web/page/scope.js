@@ -13,8 +13,10 @@ export class Scope {
     this.mel = new MelSpectrogram(rate);
     this.pixels = document.createElement("canvas");
     this.pixels.height = this.mel.bands;
+    this.left = new AbortController();
     this.reset();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    // The browser keeps what listens to it, so this has to end with the view.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(), { signal: this.left.signal });
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 

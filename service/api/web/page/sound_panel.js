@@ -40,6 +40,7 @@ export class SoundPanel {
 
   leave() {
     this.player.removeEventListener("change", this.listen);
+    this.scope?.left.abort();
   }
 
   /** A new sound of about so many seconds is about to arrive. */
