@@ -1,7 +1,7 @@
 # Ancestral images: `docker build .` for CPUs, `docker build --target gpu .` for NVIDIA GPUs.
 #
 #   docker run --read-only --tmpfs /tmp -p 8000:8000 ancestral           all in one container
-#   docker run … ancestral serve --no-worker        docker run … ancestral worker       separate processes, with ANCESTRAL_REDIS_URL
+#   docker run … ancestral serve --no-worker        docker run --no-healthcheck … ancestral worker       separate processes, with ANCESTRAL_REDIS_URL
 #
 # BASE can be any Debian image with `python3` (3.11 or newer, with venv).
 ARG BASE=python:3.13-slim-trixie

@@ -151,7 +151,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     kind, message, context = str(first["type"]), str(first["msg"]), first.get("ctx", {})
     if kind in _WORDS:
         bounds = {name: whole(value) for name, value in context.items()}
-        message = _WORDS[kind].format_map(bounds)
+        message = "must not be empty" if bounds.get("min_length") == 1 else _WORDS[kind].format_map(bounds)
     elif kind == "string_pattern_mismatch":
         message = f"must be {_PATTERNS[context['pattern']]}"
     param = shown(".".join(path))

@@ -37,7 +37,10 @@ VOICE_ALIASES: Final[Mapping[str, str]] = {
     "bm_fable": "fable", "bm_george": "george", "ef_dora": "dora", "em_alex": "alex", "ff_siwis": "siwis",
     "if_sara": "sara", "im_nicola": "nicola", "pf_dora": "dora-br", "pm_alex": "alex-br", "hf_alpha": "alpha",
     # and of others
-    "af_bella": "heart", "am_adam": "joe",
+    "af_bella": "heart", "af_aoede": "sarah", "af_jessica": "heart", "af_kore": "nova", "af_nicole": "alloy",
+    "af_river": "sarah", "af_sky": "nova", "am_adam": "joe", "am_fenrir": "eric", "am_liam": "michael",
+    "am_puck": "michael", "am_santa": "eric", "bf_alice": "emma", "bf_isabella": "emma", "bm_daniel": "fable",
+    "bm_lewis": "fable", "em_santa": "alex", "pm_santa": "alex-br",
 }  # fmt: skip
 """OpenAI's names of voices, some clients of which accept no others, and Kokoro's ids. Where the voice is not here, the
 nearest by sex and pitch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -129,8 +130,10 @@ def find_voice(model_id: str, voices: Sequence[Voice], text: str, aliases: Mappi
         return VoiceMix(((alone, 1),))
     weights = parse_weights(text)
     ids = {names.get(name.casefold(), name): weight for name, weight in weights.items()}
-    if not ids.keys() <= known.keys():
-        raise _refused(f"{model_id} has no such voice; it has {', '.join(known)}", "voice_not_found")
+    if missing := [name for name in ids if name not in known]:
+        near = difflib.get_close_matches(missing[0].casefold(), names, 1, 0.75)
+        said = "".join(f"; nearest: {name}" for name in near)
+        raise _refused(f"{model_id} has no such voice{said}; it has {', '.join(known)}", "voice_not_found")
     if len(ids) < len(weights):
         raise _refused("one voice is given twice, by its id and by an alias")
     return mix(ids, voices)

@@ -274,9 +274,9 @@ def _with_lexicon(text: str, lexicon: Pronunciations, start: int, language: str)
 # SSML (W3C Speech Synthesis Markup Language 1.1), as far as the models can follow it.
 #
 # ``<speak>``, ``<p>``, ``<s>``, ``<lang>``, each with ``xml:lang``; ``<break time strength>``, ``<phoneme
-# alphabet="ipa|x-arpabet" ph>``, ``<prosody rate pitch>``, ``<say-as interpret-as format>``, ``<sub alias>``, ``<voice
-# name>``, which speaks its own language. Any other element or attribute is refused by name, and so are document types,
-# entities and processing instructions: nothing is expanded, nothing is fetched.
+# alphabet="ipa|x-arpabet" ph>``, ``<prosody rate pitch volume>``, ``<emphasis level>``, ``<say-as interpret-as
+# format>``, ``<sub alias>``, ``<voice name>``, which speaks its own language. Any other element or attribute is refused
+# by name, and so are document types, entities and processing instructions: nothing is expanded, nothing is fetched.
 
 MAX_DEPTH: Final = 32
 MAX_CHARACTERS: Final = 1 << 20
@@ -294,7 +294,8 @@ _ATTRIBUTES: Final[Mapping[str, frozenset[str]]] = {
     "lang": frozenset({_LANGUAGE}),
     "break": frozenset({"time", "strength"}),
     "phoneme": frozenset({"alphabet", "ph"}),
-    "prosody": frozenset({"rate", "pitch"}),
+    "prosody": frozenset({"rate", "pitch", "volume"}),
+    "emphasis": frozenset({"level"}),
     "say-as": frozenset({"interpret-as", "format"}),
     "sub": frozenset({"alias"}),
     "voice": frozenset({"name"}),
@@ -305,10 +306,18 @@ _WHOLE: Final = frozenset({"phoneme", "say-as", "sub", "break"})
 _RATES: Final = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.75}
 _PITCHES: Final = {"x-low": -4.0, "low": -2.0, "medium": 0.0, "default": 0.0, "high": 2.0, "x-high": 4.0}
 """Semitones."""
+_VOLUMES: Final = {"x-soft": -12.0, "soft": -6.0, "medium": 0.0, "default": 0.0, "loud": 4.0, "x-loud": 6.0}
+"""Decibels."""
+_MAX_DECIBELS: Final = 12.0
+_EMPHASES: Final = {
+    "strong": Prosody(0.85, 1.0, 3.0), "moderate": Prosody(0.9, 0.5, 2.0), "none": Prosody(),
+    "reduced": Prosody(1.1, -0.5, -2.0),
+}  # fmt: skip
 _DECIMAL: Final = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
 _PERCENT: Final = re.compile(rf"([+-]?)({_DECIMAL})%")
 _FACTOR: Final = re.compile(_DECIMAL)
 _SEMITONES: Final = re.compile(rf"([+-])({_DECIMAL})st")
+_DECIBELS: Final = re.compile(rf"([+-])({_DECIMAL})dB")
 
 
 def read_ssml(document: str, lexicon: Pronunciations, cast: script.Cast) -> script.Script:
@@ -369,8 +378,8 @@ class _Reader(XmlReader):
             language = primary(speaker.text_language)
         if _LANGUAGE in attributes:
             language = _language(name, attributes[_LANGUAGE])
-        if name == "prosody":
-            prosody = _changed(prosody, attributes)
+        if name in ("prosody", "emphasis"):
+            prosody = _checked(prosody.beside(_PROSODIES[name](attributes)))
             self.pieces.append(prosody.beside(self._tagged))
         elif name == "voice":
             speaker = self._speaker(attributes["name"])
@@ -384,7 +393,7 @@ class _Reader(XmlReader):
         self._flush()
         element = self._open[-1]
         content = "".join(element.content)
-        if name == "prosody":
+        if name in ("prosody", "emphasis"):
             self.pieces.append(self._open[-2].prosody.beside(self._tagged))
         elif name == "voice":
             self._turn(self._open[-2].speaker, self._open[-2].prosody)
@@ -487,54 +496,70 @@ def _language(name: str, tag: str) -> str:
         raise UnsupportedText(f"<{name} {_LANGUAGE}>: {error}") from error
 
 
-def _changed(prosody: Prosody, attributes: Mapping[str, str]) -> Prosody:
-    """The prosody in a ``<prosody>`` element, from that around it.
+def _prosody(attributes: Mapping[str, str]) -> Prosody:
+    """The change that a ``<prosody>`` element says.
 
     Raises:
-        UnsupportedText: a value cannot be followed, or goes too far together with those around it.
+        UnsupportedText: a value cannot be followed.
     """
-    rate = round(prosody.rate * _parse_rate(attributes.get("rate", "medium")), 3)
-    semitones = round(prosody.semitones + _parse_pitch(attributes.get("pitch", "medium")), 3)
-    if not MIN_RATE <= rate <= MAX_RATE:
+
+    def parsed(name: str, labels: Mapping[str, float], read: Callable[[str], float | None], form: str) -> float:
+        text = attributes.get(name, "medium").strip()
+        found = labels.get(text, read(text))
+        if found is None:
+            message = f"<prosody {name}>: {shown(text)!r} is none of {', '.join(labels)}, or {form}"
+            raise UnsupportedText(message)
+        return found
+
+    return Prosody(
+        parsed("rate", _RATES, _parse_rate, "a value like 80% or -20%"),
+        parsed("pitch", _PITCHES, _parse_pitch, "a change like +2st or -10%"),
+        parsed("volume", _VOLUMES, _parse_volume, "a change like +6dB"),
+    )
+
+
+def _emphasis(attributes: Mapping[str, str]) -> Prosody:
+    level = attributes.get("level", "moderate")
+    if level not in _EMPHASES:
+        raise UnsupportedText(f"<emphasis level>: {shown(level)!r} is none of {', '.join(_EMPHASES)}")
+    return _EMPHASES[level]
+
+
+_PROSODIES: Final = {"prosody": _prosody, "emphasis": _emphasis}
+
+
+def _checked(prosody: Prosody) -> Prosody:
+    """Raises UnsupportedText if elements go too far together."""
+    if not MIN_RATE <= (rate := prosody.rate) <= MAX_RATE:
         raise UnsupportedText(f"<prosody rate>: {rate:g} times the speed; it must lie in {MIN_RATE:g} … {MAX_RATE:g}")
-    if abs(semitones) > MAX_SEMITONES:
-        raise UnsupportedText(f"<prosody pitch>: {semitones:+g} semitones; at most {MAX_SEMITONES:g} up or down")
-    return Prosody(rate, semitones)
+    for name, change, most, unit in (
+        ("pitch", prosody.semitones, MAX_SEMITONES, "semitones"),
+        ("volume", prosody.decibels, _MAX_DECIBELS, "dB"),
+    ):
+        if abs(change) > most:
+            raise UnsupportedText(f"<prosody {name}>: {change:+g} {unit}; at most {most:g} up or down")
+    return prosody
 
 
-def _parse_rate(text: str) -> float:
-    """A label, a factor, a percentage of the speed around it (``80%``), or a change of it (``-20%``).
-
-    Raises:
-        UnsupportedText: it is none of them.
-    """
-    text = text.strip()
-    if text in _RATES:
-        return _RATES[text]
+def _parse_rate(text: str) -> float | None:
+    """A factor, a percentage of the speed around it (``80%``), or a change of it (``-20%``)."""
     if percent := _PERCENT.fullmatch(text):
         return _relative(percent) if percent[1] else float(percent[2]) / 100.0
-    if _FACTOR.fullmatch(text):
-        return float(text)
-    labels = ", ".join(_RATES)
-    raise UnsupportedText(f"<prosody rate>: {shown(text)!r} is none of {labels}, or a value like 80% or -20%")
+    return float(text) if _FACTOR.fullmatch(text) else None
 
 
-def _parse_pitch(text: str) -> float:
-    """A label, or a change in semitones (``+2st``) or per cent of the frequency (``-10%``), as semitones.
-
-    Raises:
-        UnsupportedText: it is none of them; frequencies in hertz are not supported.
-    """
-    text = text.strip()
-    if text in _PITCHES:
-        return _PITCHES[text]
+def _parse_pitch(text: str) -> float | None:
+    """A change in semitones (``+2st``) or per cent of the frequency (``-10%``), as semitones."""
     if semitones := _SEMITONES.fullmatch(text):
         return float(semitones[1] + semitones[2])
     if (percent := _PERCENT.fullmatch(text)) and percent[1] and (factor := _relative(percent)) > 0.0:
         return 12.0 * math.log2(factor)
-    labels = ", ".join(_PITCHES)
-    message = f"<prosody pitch>: {shown(text)!r} is none of {labels}, or a change like +2st or -10%"
-    raise UnsupportedText(message)
+    return None
+
+
+def _parse_volume(text: str) -> float | None:
+    """A change in decibels (``+6dB``)."""
+    return float(decibels[1] + decibels[2]) if (decibels := _DECIBELS.fullmatch(text)) else None
 
 
 def _relative(percent: re.Match[str]) -> float:

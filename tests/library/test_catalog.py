@@ -54,7 +54,7 @@ SETTING = "voice_aliases"
 def test_the_defaults_stand_for_bundled_voices_and_models():
     catalog = load_catalog(CatalogConfig())
     assert catalog.aliases == Aliases(MODEL_ALIASES, VOICE_ALIASES)
-    assert len(VOICE_ALIASES) == 30
+    assert len(VOICE_ALIASES) == 46
     for alias, model in MODEL_ALIASES.items():
         assert catalog.model(alias).entry.id == model
     for alias, voice in VOICE_ALIASES.items():
@@ -95,7 +95,8 @@ def test_an_alias_of_a_model_stands_for_any_that_has_the_voice():
     ):
         assert catalog.model_and_voice(model, voice)[0].entry.id == found  # fmt: skip
     for model, voice, message in (
-        ("tts-1", "nobody", "wavenet-multilingual has no such voice"),
+        ("tts-1", "nobody", "wavenet-multilingual has no such voice; it has heart"),
+        ("tts-1", "Novva", "wavenet-multilingual has no such voice; nearest: nova; it has heart"),
         ("wavenet-en", "nova", "wavenet-en has no such voice"),
         ("tts-1", "nova+siwis", "the voices of a mix speak one language"),
     ):

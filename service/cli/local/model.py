@@ -75,7 +75,7 @@ def configured_model(model: str, pronunciations: Path | None = None) -> Model:
         ModelError: see :func:`ancestral.load`, for the other errors as well.
     """
     settings = load_settings()
-    configure_logging(settings.log_level, "text")
+    configure_logging(settings.log_level if "log_level" in settings.model_fields_set else "warning", "text")
     config = settings.catalog_config
     if pronunciations is not None:
         config = replace(config, pronunciations=pronunciations)

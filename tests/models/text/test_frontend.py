@@ -247,6 +247,10 @@ def test_prosody_changes_its_part_only_and_nests():
         ("one", 1.0, 0.0), ("two", 0.5, 2.0), ("three", 0.625, 1.0), ("four", 0.5, 2.0), ("five", 1.0, 0.0),
     ]  # fmt: skip
     assert sentence.phones == phonemize("one two three four five")[0].phones
+    document = '<speak><prosody volume="soft">a <emphasis>b</emphasis></prosody> c <prosody volume="+3dB">d</prosody>'
+    (sentence,) = phonemize(parse_text(f"{document}</speak>", "ssml"))
+    softer = Control(decibels=-6.0), Control(0.9, 0.5, -4.0)
+    assert [word.control for word in sentence.words] == [*softer, PLAIN, Control(decibels=3.0)]
 
 
 def test_tags_say_how_it_is_said_up_to_the_next_one():

@@ -115,7 +115,7 @@ envFrom:
 {{- end }}
 - name: tmp
   emptyDir:
-    sizeLimit: 512Mi
+    sizeLimit: 4Gi  # at most: an API process keeps a book's parts and its file there, 540 MB for six hours of mp3
 {{- end -}}
 
 {{- define "ancestral.placement" -}}

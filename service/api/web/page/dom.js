@@ -57,7 +57,7 @@ export function field(label, control, { param = "", hint = null, extra = [] } = 
   input.setAttribute("aria-describedby", [error.id, hint && `${input.id}-hint`].filter(Boolean).join(" "));
   return h(
     "div",
-    { class: "field", dataset: { param } },
+    { class: "field", dataset: { param }, oninput: (event) => clearErrors(event.currentTarget) },
     h("div", { class: "label" }, h("label", { for: input.id }, label), ...extra),
     control,
     hint && h("p", { class: "hint", id: `${input.id}-hint` }, hint),
@@ -65,7 +65,7 @@ export function field(label, control, { param = "", hint = null, extra = [] } = 
   );
 }
 
-/** Removes all errors of a form. */
+/** Removes all errors of a form, or of a field. */
 export function clearErrors(form) {
   for (const wrong of form.querySelectorAll(".wrong")) wrong.textContent = "";
   for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");

@@ -199,9 +199,11 @@ class Row {
       const { media_type: type } = this.manifest.output;
       if (!type.startsWith("image/") && type !== "application/zip") return;
       const content = await (await request(`v1/jobs/${job.id}/content`)).blob();
-      const pictures = (await picturesOf(content)).slice(0, MOST_THUMBNAILS);
+      const pictures = await picturesOf(content);
+      const more = pictures.splice(MOST_THUMBNAILS).length;
       this.thumbnails.replaceChildren(
         ...pictures.map((file) => h("img", { src: URL.createObjectURL(file), alt: "", width: 48, height: 48 })),
+        more ? `+${more}` : "",
       );
     } catch (error) {
       if (!("status" in error)) throw error; // it has expired

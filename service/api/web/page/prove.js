@@ -68,7 +68,7 @@ class Prove {
       field("Model", this.model, { param: "model" }),
       field("Seed", this.seed, { param: "seed", hint: "That may have made it. Without one, the file's own and those of the server's key are tried." }),
       field("What is said in it", this.text, { param: "text", hint: "Of a recording, to sample its recipe again." }),
-      h("button", { class: "primary" }, "Look again"),
+      h("button", { class: "primary" }, "Look"),
     );
     this.element = h(
       "div",
