@@ -116,7 +116,7 @@ def _scale(size: tuple[int, int], spec: ImageSpec) -> int:
         raise _Unusable(f"it has {width} x {height} pixels; at most {MAX_SIDE} each way are taken")
     scale = multiple(spec, width, height)
     if scale is None:
-        wanted = f"{spec.width} x {spec.height}, or a multiple"
+        wanted = f"{spec.width} x {spec.height}, or a multiple; of a sheet give one picture"
         raise _Unusable(f"it has {width} x {height} pixels; the model's are {wanted}")
     return scale
 

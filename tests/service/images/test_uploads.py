@@ -102,7 +102,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "png, declared 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "at most 4096"),
         "png, declared 0 x 0": (png(0, 0), ""),
         "png, 4104 x 3078": (png(4104, 3078, black(4104, 3078)), "at most 4096"),
-        "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096)), "or a multiple"),
+        "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096)), "or a multiple; of a sheet give one picture"),
         "png, more declared than there": (png(4096, 3072, black(8, 6)), "damaged"),
         "png, of text": (png(8, 6, black(8, 6), between=chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
         "png, of profile": (png(8, 6, black(8, 6), between=chunk(b"iCCP", b"a\0\0" + bomb())), "damaged"),
