@@ -107,6 +107,11 @@ def spoken_texts(count):
         yield from zip(cycle(voices), texts[:: len(texts) // count][: count - 1], strict=False)
 
 
+def seeds():
+    """Of pictures: one for two sentences of a language."""
+    return range(7, 8 + (SENTENCES - 1) // 2)
+
+
 def go(page, view, **values):
     """Open a view by its link."""
     page.evaluate("document.querySelector('main').firstElementChild.dataset.old = ''")
@@ -153,7 +158,7 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
                     "[role=alert]:text-is('dictionary-fr.zip was not loaded yet, and there is no network.')"
                 )
                 page.context.set_offline(False)
-        for seed, (model, prompt) in product(range(7, 8 + (SENTENCES - 1) // 2), DRAWN):
+        for seed, (model, prompt) in product(seeds(), DRAWN):
             pictures = ancestral.load(model).draw_many(prompt, 4, seed=seed)
             assert drawn(page, model, prompt, seed) == hashlib.sha256(pictures.pixels.tobytes()).hexdigest(), model
         with page.expect_download() as download:
@@ -247,13 +252,13 @@ def test_the_same_bytes_in_firefox(folder, tmp_path):
             window.click("button.primary")
             return window.until(f"document.querySelector('{place}[data-sha256]')?.dataset.sha256", MINUTES / 1000)
 
-        for seed, (voice, text) in enumerate(SPOKEN[1:3] if SENTENCES == 1 else spoken_texts(2)):
+        for seed, (voice, text) in enumerate(SPOKEN[1:3] if SENTENCES == 1 else spoken_texts(SENTENCES)):
             speech = library.voice(voice).speak(text, seed=seed)
             found = made("speak", ".stats", voice=voice, text=text, seed=seed)
             assert found == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest(), voice
-        for model, prompt in DRAWN[-1:] if SENTENCES == 1 else DRAWN:
-            pictures = ancestral.load(model).draw_many(prompt, 4, seed=7)
-            found = made("draw", ".drawn", model=model, prompt=prompt, seed=7, n=4)
+        for seed, (model, prompt) in product(seeds(), DRAWN[-1:] if SENTENCES == 1 else DRAWN):
+            pictures = ancestral.load(model).draw_many(prompt, 4, seed=seed)
+            found = made("draw", ".drawn", model=model, prompt=prompt, seed=seed, n=4)
             assert found == hashlib.sha256(pictures.pixels.tobytes()).hexdigest(), model
 
 
