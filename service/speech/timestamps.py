@@ -24,6 +24,7 @@ from ancestral.speech.sampler import SampleSpan, Timing
 from ancestral.speech.utterance import Utterance
 
 _OPENING: Final = re.compile(r"(?<=\s)\S*\Z")
+_SENTENCE_END: Final = re.compile(r"[.?!…。？！।][\"'”’»)\]]*\s+|\n\s*")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def written_parts(written: str, sentences: Sequence[Sentence]) -> list[list[Text
     parts: list[list[TextPart]] = [[] for _ in sentences]
     units, begin = _units(sentences), 0
     for index, ((start, stop), sentence, first, last) in enumerate(units):
-        end = len(written) if index + 1 == len(units) else _begin(written, stop, units[index + 1].span[0])
+        end = len(written) if index + 1 == len(units) else _begin(written, units[index], units[index + 1])
         parts[sentence].append(TextPart(written[begin:end], start - begin, stop - start, first, last))
         begin = end
     return parts
@@ -79,9 +80,13 @@ def _units(sentences: Sequence[Sentence]) -> list[_Unit]:
     return found
 
 
-def _begin(written: str, end: int, start: int) -> int:
-    """Where the part of a span that starts at ``start`` begins, if the one before it ends at ``end``."""
-    opening = _OPENING.search(written[end:start])
+def _begin(written: str, before: _Unit, unit: _Unit) -> int:
+    """Where the part of a unit begins: a word that is skipped belongs to the sentence in which it stands."""
+    end, start = before.span[1], unit.span[0]
+    between = written[end:start]
+    if before.sentence != unit.sentence and (ended := _SENTENCE_END.search(between)):
+        return end + ended.end()
+    opening = _OPENING.search(between)
     return start if opening is None else end + opening.start()
 
 

@@ -330,6 +330,19 @@ def test_tags_and_directives_are_not_shown() -> None:
     assert [(cue.text, cue.start, cue.end) for cue in cues(plain, RATE)] == [("one T UW1 three", 0.1, 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It tore it in half. Москва was far.", ["It tore it in half.", "Москва was far."]),
+        ("It was Москва. Was it far?", ["It was Москва.", "Was it far?"]),
+        ("“It was late.” “Москва” was far.", ["“It was late.”", "“Москва” was far."]),
+        ("It was late.\n\n— Yes.", ["It was late.", "— Yes."]),
+    ],
+)
+def test_a_skipped_word_is_shown_with_its_sentence(text: str, shown: list[str]) -> None:
+    assert [cue.text for cue in cues(times(text), RATE)] == shown
+
+
 def test_a_number_of_many_sentences_belongs_to_the_first() -> None:
     sentences = times("Say " + "1" * 100 + " twice. Once more.")
     assert len(sentences) > 3
