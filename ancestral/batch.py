@@ -125,7 +125,9 @@ class Mapper:
         table = pa.table(batch).drop_columns([name for name in batch.schema.names if name in self.results])
         for field in made.schema:
             table = table.append_column(field, made[field.name])
-        return table if isinstance(batch, pa.Table) else table.combine_chunks().to_batches()[0]  # type: ignore[no-any-return]
+        if isinstance(batch, pa.Table):
+            return table  # type: ignore[no-any-return]
+        return pa.RecordBatch.from_struct_array(table.to_struct_array().combine_chunks())  # type: ignore[no-any-return]
 
     def _map(self, rows: list[Row]) -> list[Row]:
         found = dict(self.map_rows(rows))
@@ -266,5 +268,6 @@ def _content(row: Row, name: str) -> bytes:
     try:
         with fsspec.open(value, "rb") as file:
             return bytes(file.read())
-    except (OSError, ValueError, ImportError) as error:
-        raise InvalidRequest(f"{name}: {value}: {error}", param=name, code="unreadable") from error
+    except Exception as error:  # each file system has its own, aiohttp's and botocore's among them
+        reason = str(error) or type(error).__name__
+        raise InvalidRequest(f"{name}: {value}: {reason}", param=name, code="unreadable") from error

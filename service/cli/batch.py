@@ -68,19 +68,26 @@ def command(
         )  # fmt: skip
         run = run_on_ray(batch, parts) if engine else run_here(batch, parts, settings.threads)
         finished = batch.count - sum(map(batch.rows_of, parts))
-        errors = _follow(run, finished, batch.count)
+        errors, first = _follow(run, finished, batch.count)
         Output(batch).tidy()
     new = batch.count - finished
-    click.echo(f"{output}: {batch.count} rows in {batch.parts} parts, {new} of them new, {errors} errors", err=True)
+    made = f"{_counted(batch.count, 'row')} in {_counted(batch.parts, 'part')}, {new} of them new"
+    example = f"{', such as' if errors > 1 else ':'} {first}" if errors else ""
+    click.echo(f"{output}: {made}, {_counted(errors, 'error')}{example}", err=True)
 
 
-def _follow(run: Iterator[tuple[int, int]], finished: int, count: int) -> int:
-    """Have all parts made, with a progress bar on standard error; returns how many rows have an error."""
-    errors = 0
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _follow(run: Iterator[tuple[int, list[str]]], finished: int, count: int) -> tuple[int, str]:
+    """Have all parts made, with a progress bar on standard error; returns how many rows have an error, and the first
+    that is known."""
+    errors, first = 0, ""
     with progress_bar("{task.completed} of {task.total}, {task.fields[rate]:.1f}/s") as bar:
         task = bar.add_task("rows", total=count, completed=finished, rate=0.0)
         for rows, wrong in run:
-            errors += wrong
+            errors, first = errors + len(wrong), first or next(iter(wrong), "")
             made = bar.tasks[task].completed + rows - finished
             bar.update(task, advance=rows, rate=made / max(bar.tasks[task].elapsed or 0.0, 1e-9))
-    return errors
+    return errors, first

@@ -106,6 +106,18 @@ def test_pictures_and_recordings_are_scored(tmp_path):
     assert [error.partition(":")[0] for error in heard["error"][1:]] == ["recording"] * 4
 
 
+def test_what_cannot_be_fetched_stops_no_other_row(monkeypatch):
+    """File systems raise errors of their own: aiohttp's for a status of 403 is no OSError."""
+    png = ancestral.load("pixelcnn-digits").draw_many("7", seed=1).file(0, "png")
+
+    def refuse(address, mode):
+        raise RuntimeError("403, message='Forbidden'")
+
+    monkeypatch.setattr("fsspec.open", refuse)
+    made = Mapper("pixelcnn-digits", score=True)({"image": ["https://example.com/a.png", png]})
+    assert made["error"] == ["image: https://example.com/a.png: 403, message='Forbidden'", None]
+
+
 def test_a_column_of_no_use_is_refused():
     for model, columns, param, said in (
         ("wavenet-en", {"text": ["Yes."], "sped": [1.0]}, "sped", "sped: .* uses no such column, but key, text, voice"),
@@ -124,6 +136,7 @@ def test_a_mapper_can_be_pickled_and_takes_record_batches():
     (batch,) = pa.table({"prompt": ["7", "1"]}).to_batches()
     made = mapper(batch)
     assert isinstance(made, pa.RecordBatch)
+    assert (mapper(batch.slice(0, 0)).num_rows, mapper(batch.slice(0, 0)).schema) == (0, made.schema)
     assert Image.open(io.BytesIO(made.column("image")[1].as_py())).size == (28, 28)
 
 

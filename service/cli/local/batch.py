@@ -40,17 +40,18 @@ class Source:
 
     Args:
         address: of a ``.jsonl``, ``.csv`` or ``.parquet`` file.
+        parsed: columns whose values in CSV are read as JSON, where they are any; others are text.
 
     Raises:
         BatchError: its name ends in something else, or it cannot be read.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, parsed: Collection[str] = ()) -> None:
         suffix = address.rpartition(".")[2].lower()
         readers = {"jsonl": self._json_lines, "csv": self._csv_lines, "parquet": self._parquet}
         if suffix not in readers:
             raise BatchError(f"{address}: the name must end in .{', .'.join(readers)}")
-        self.address = address
+        self.address, self._parsed = address, parsed
         self._read: Callable[[int, int], Iterator[dict[str, Any]]] = readers[suffix]
 
     def __len__(self) -> int:
@@ -73,7 +74,7 @@ class Source:
         """
         found: dict[str, None] = {}
         if self._read == self._parquet:
-            found = dict.fromkeys(self._file.schema_arrow.names)
+            found = dict.fromkeys(self._different(self._file.schema_arrow.names))
             check(found)
             return list(found)
         try:
@@ -84,10 +85,24 @@ class Source:
             raise BatchError(f"{self.address}: {error}") from error
         return list(found)
 
+    def _different(self, names: list[str]) -> list[str]:
+        """The names of columns; raises BatchError if two are the same."""
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise BatchError(f"{self.address}: two of its columns are named {twice}")
+        return names
+
+    def _open(self) -> Any:
+        try:
+            return fsspec.open(self.address, "rb").open()
+        except FileNotFoundError as error:
+            raise BatchError(f"{self.address}: there is no such file") from error
+        except Exception as error:  # each file system has its own
+            raise BatchError(f"{self.address}: {getattr(error, 'strerror', None) or error}") from error
+
     @cached_property
     def _data(self) -> str:
         try:
-            with fsspec.open(self.address, "rb") as file:
+            with self._open() as file:
                 return str(file.read(), "utf-8-sig")
         except UnicodeDecodeError as error:
             raise BatchError(f"{self.address}: not UTF-8 at byte {error.start}") from error
@@ -111,9 +126,11 @@ class Source:
     @cached_property
     def _table(self) -> list[list[str]]:
         try:
-            return [row for row in csv.reader(io.StringIO(self._data, newline=""), strict=True) if row]
+            table = [row for row in csv.reader(io.StringIO(self._data, newline=""), strict=True) if row]
         except csv.Error as error:
             raise BatchError(f"{self.address}: {error}") from error
+        self._different(table[0] if table else [])
+        return table
 
     def _csv_lines(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
         for number in range(start, stop):
@@ -121,14 +138,17 @@ class Source:
             if len(values) != len(header):
                 found = f"{len(values)} values, and the header {len(header)} names"
                 raise BatchError(f"{self.address}: row {number + 1} has {found}")
-            yield {name: _typed(name, value) for name, value in zip(header, values, strict=True)}
+            yield {
+                name: _typed(value) if name in self._parsed else value or None
+                for name, value in zip(header, values, strict=True)
+            }
 
     @cached_property
     def _file(self) -> Any:
         from pyarrow import ArrowInvalid, parquet
 
         try:
-            return parquet.ParquetFile(fsspec.open(self.address, "rb").open())
+            return parquet.ParquetFile(self._open())
         except ArrowInvalid as error:
             raise BatchError(f"{self.address}: {error}") from error
 
@@ -145,10 +165,10 @@ class Source:
         return lru_cache(1)(self._file.read_row_group)
 
 
-def _typed(name: str, value: str) -> Any:
-    """A value of CSV: a number or an object, as JSON, where the column is no text; None if it is empty."""
-    if not value or name in _TEXTS:
-        return value or None
+def _typed(value: str) -> Any:
+    """A value of CSV, as JSON if it is any; None if it is empty."""
+    if not value:
+        return None
     try:
         return json.loads(value)
     except ValueError:
@@ -179,6 +199,8 @@ class Batch:
     keep: tuple[str, ...]
     copied: tuple[str, ...] = ()
     """Columns of the rows that the output has as text."""
+    parsed: tuple[str, ...] = ()
+    """Columns whose values are no texts."""
     count: int = 0
     sampled_by: str = ""
     """The name of the engine, which is empty until a model is loaded."""
@@ -225,7 +247,8 @@ def begin(batch: Batch) -> tuple[Batch, list[int]]:
     if not len(source):
         raise BatchError(f"{batch.source}: there are no rows in it")
     copied = tuple(name for name in columns if name not in mapper.results)
-    batch = replace(batch, sampled_by=mapper.model.engine, copied=copied, count=len(source))
+    parsed = tuple(name for name in mapper.columns if name not in _TEXTS)
+    batch = replace(batch, sampled_by=mapper.model.engine, copied=copied, parsed=parsed, count=len(source))
     lexicon = batch.config.pronunciations
     finished = Output(batch).begin({
         "rows_sha256": source.sha256(), "model": mapper.model.id, "model_sha256": mapper.model.description.sha256,
@@ -312,21 +335,21 @@ class PartWriter:
     """
 
     def __init__(self, batch: Batch) -> None:
-        self._batch, self._source, self._output = batch, Source(batch.source), Output(batch)
+        self._batch, self._source, self._output = batch, Source(batch.source, batch.parsed), Output(batch)
         self._mapper = batch.mapper()
 
-    def write(self, part: int) -> tuple[int, int]:
-        """Make one part; returns its rows, and how many of them have an error."""
-        errors: list[int] = []
-        rows = sum(1 for _ in self.run([part], lambda _, wrong: errors.append(wrong)))
-        return rows, sum(errors)
+    def write(self, part: int) -> tuple[int, list[str]]:
+        """Make one part; returns its rows, and their errors."""
+        errors: list[str] = []
+        rows = sum(1 for _ in self.run([part], lambda _, wrong: errors.extend(wrong)))
+        return rows, errors
 
-    def run(self, parts: Iterable[int], written: Callable[[int, int], None]) -> Iterator[int]:
+    def run(self, parts: Iterable[int], written: Callable[[int, list[str]], None]) -> Iterator[int]:
         """Make parts, which are taken as they are needed: the next begins before the last row of one is finished.
 
         Args:
             parts: their numbers.
-            written: called with the number of a part that is written, and how many of its rows have an error.
+            written: called with the number of a part that is written, and the errors of its rows, with their numbers.
 
         Yields:
             The part of a row, as rows are finished.
@@ -351,7 +374,8 @@ class PartWriter:
                 del unwritten[part]
                 ordered = [done.made[n] for n in range(len(done.given))]
                 self._output.write(part, ordered)
-                written(part, sum(row["error"] is not None for row in ordered))
+                numbered = enumerate(ordered, part * self._batch.part_rows + 1)
+                written(part, [f"row {n}: {row['error']}" for n, row in numbered if row["error"] is not None])
             yield part
 
 
@@ -398,11 +422,11 @@ _DEATHS: Final = 10
 """Deaths of workers after which the batch is given up."""
 
 
-def run_here(batch: Batch, parts: list[int], workers: int) -> Iterator[tuple[int, int]]:
+def run_here(batch: Batch, parts: list[int], workers: int) -> Iterator[tuple[int, list[str]]]:
     """Make parts with so many processes. A process that dies is replaced, and its parts are begun again.
 
     Yields:
-        How many more rows are finished (fewer, if a process died), and how many rows that were written have an error.
+        How many more rows are finished (fewer, if a process died), and the errors of rows that were written.
 
     Raises:
         BatchError: a worker failed, or too many died.
@@ -419,7 +443,7 @@ def run_here(batch: Batch, parts: list[int], workers: int) -> Iterator[tuple[int
                 deaths += 1
                 if deaths == _DEATHS:
                     raise BatchError(f"{deaths} processes died; is there enough memory for them?") from None
-                yield -sum(mine.values()), 0
+                yield -sum(mine.values()), []
                 waiting += mine
                 del begun[connection]
                 begun[_start(batch)] = {}
@@ -438,13 +462,13 @@ def run_here(batch: Batch, parts: list[int], workers: int) -> Iterator[tuple[int
                 case "row":
                     if part in mine:
                         mine[part] += 1
-                    yield 1, 0
+                    yield 1, []
                 case "written":
                     del mine[part]
                     yield 0, errors
 
 
-def run_on_ray(batch: Batch, parts: list[int]) -> Iterator[tuple[int, int]]:
+def run_on_ray(batch: Batch, parts: list[int]) -> Iterator[tuple[int, list[str]]]:
     """Make parts with one actor for each processor of the cluster at ``RAY_ADDRESS``, or of this machine.
 
     Ray begins the parts of an actor that dies again. Yields and raises as :func:`run_here`.
@@ -479,7 +503,7 @@ def _work(batch: Batch, connection: Connection) -> None:
 
     def parts() -> Iterator[int]:
         while True:
-            connection.send(("wanted", 0, 0))
+            connection.send(("wanted", 0, []))
             part = connection.recv()
             if part is None:
                 return
@@ -488,9 +512,9 @@ def _work(batch: Batch, connection: Connection) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             for part in PartWriter(batch).run(parts(), lambda part, errors: connection.send(("written", part, errors))):
-                connection.send(("row", part, 0))
-            connection.send(("ended", 0, 0))
+                connection.send(("row", part, []))
+            connection.send(("ended", 0, []))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception:  # noqa: BLE001 - raised by the parent
-            connection.send(("failed", traceback.format_exc(), 0))
+            connection.send(("failed", traceback.format_exc(), []))

@@ -63,7 +63,7 @@ def made(run: Run, rows: Path, output: Path, *options: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_rows_of_every_format_are_the_same(tmp_path: Path, suffix: str) -> None:
-    source = Source(str(write_rows(tmp_path / f"rows.{suffix}", ROWS)))
+    source = Source(str(write_rows(tmp_path / f"rows.{suffix}", ROWS)), ("speed", "seed", "id"))
     assert source.check(lambda names: None) == list(ROWS[0])
     assert len(source) == 3
     assert list(source.rows(0, 9)) == ROWS
@@ -71,10 +71,12 @@ def test_rows_of_every_format_are_the_same(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_part_has_the_results_and_the_columns_of_the_rows(process: Run, tmp_path: Path) -> None:
-    files = made(process, write_rows(tmp_path / "rows.csv", ROWS), tmp_path / "out", "--keep", "id")
+    kept = ["12e4567", "1.10", "null"]
+    rows = write_rows(tmp_path / "rows.csv", [row | {"id": each} for row, each in zip(ROWS, kept, strict=True)])
+    files = made(process, rows, tmp_path / "out", "--keep", "id")
     assert files.keys() == {"_batch.json", "part-000000.parquet"}
     one, two, three = parquet.read_table(tmp_path / "out").to_pylist()
-    assert [row["id"] for row in (one, two, three)] == ["10", "20", "30"]
+    assert [row["id"] for row in (one, two, three)] == kept
     assert (one["key"], one["text"], one["voice"], one["error"]) == ("1", "It was day one.", "ann", None)
     assert (two["seed"], two["voice"]) == (7, None)
     assert [word["text"] for word in two["words"]] == ["was", "it", "two", "yes"]
@@ -109,7 +111,7 @@ def test_webdataset_and_files_hold_what_parquet_holds(process: Run, tmp_path: Pa
 def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "any", "seed": 1}, {"prompt": "nothing like this"}])
     done = ok("batch", rows, "-o", tmp_path / "a", "--model", "binary", "--to", "files")
-    assert b"2 rows in 1 parts, 2 of them new, 1 errors" in done.stderr
+    assert b"2 rows in 1 part, 2 of them new, 1 error: row 2: prompt: " in done.stderr
     drawn = json.loads((tmp_path / "a" / "part-000000.jsonl").read_text().splitlines()[0])
     png = tmp_path / "a" / "part-000000" / "000000000.png"
     scored = write_rows(tmp_path / "scored.jsonl", [{"image": str(png), "prompt": "any"}])
@@ -129,7 +131,9 @@ def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
         ("a.parquet", "text", "a.parquet: "),
         ("a.txt", "Yes.", "must end in .jsonl, .csv, .parquet"),
         ("a.jsonl", "", "no rows in it"),
-        ("a.jsonl", None, "a.jsonl"),
+        ("a.jsonl", None, "a.jsonl: there is no such file"),
+        ("a.parquet", None, "a.parquet: there is no such file"),
+        ("a.csv", "text,id,id\nYes.,1,2\n", "a.csv: two of its columns are named id"),
     ],
 )
 def test_what_is_no_batch_is_refused_before_anything_is_made(
@@ -145,7 +149,10 @@ def test_what_is_no_batch_is_refused_before_anything_is_made(
 def test_a_folder_holds_one_batch(process: Run, ancestral: Run, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", MANY[:2])
     before = made(process, rows, tmp_path / "out")
-    for seed, code, message in (("3", 0, b"2 rows in 1 parts, 0 of them new"), ("4", 1, b"seed was 3 and is 4")):
+    for seed, code, message in (
+        ("3", 0, b"2 rows in 1 part, 0 of them new, 0 errors\n"),
+        ("4", 1, b"seed was 3 and is 4"),
+    ):
         done = ancestral("batch", str(rows), "-o", str(tmp_path / "out"), "--model", "tiny", "--seed", seed)
         assert (done.returncode, message in done.stderr) == (code, True)
     assert contents(tmp_path / "out") == before
