@@ -12,7 +12,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +36,13 @@ _RATIO_BYTES: Final = 1 << 20
 _FONT_OBFUSCATION: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 """Fonts that are scrambled this way can be read without a key."""
 _NO_LANGUAGE: Final = ("und", "mul", "zxx")
-_XHTML: Final = "application/xhtml+xml"
+_DOCUMENTS: Final = ("application/xhtml+xml", "text/html")
+"""The second one is what some books call XHTML."""
+_ENTRY: Final = b"PK\x01\x02"
+"""How an entry of an archive's directory begins."""
+_BETWEEN: Final = " – "
+"""Between the titles of lines that point to one place."""
+_PIECE_BYTES: Final = 1 << 16
 _CONTAINER: Final = "META-INF/container.xml"
 DAMAGED: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError, RuntimeError,
@@ -83,6 +89,7 @@ class Epub:
     def __init__(self, path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
         self._max_text_bytes = max_text_bytes
         try:
+            _check_entries(path)
             self.archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
             raise EpubError(f"a damaged ZIP file: {error}") from error
@@ -134,28 +141,39 @@ class Epub:
         except xhtml.XmlError as error:
             raise EpubError(f"{name}: {error}") from error
 
-    def blocks(self, item: Item) -> tuple[list[xhtml.Block], Counter[str]]:
-        """What is read aloud of a content document, and what is left out of it."""
+    def content(self, item: Item) -> xhtml.Content:
+        """What is read aloud of a content document."""
         try:
-            return xhtml.read_blocks(self.read(item.path))
+            return xhtml.read_content(self.read(item.path))
         except xhtml.XmlError as error:
             raise EpubError(f"{item.path}: {error}") from error
 
     @property
     def spine(self) -> Iterator[Item]:
         """The documents that are read, in order."""
+        return (item for item, unread in self._linear() if not unread)
+
+    @property
+    def unread(self) -> Counter[str]:
+        """What is not read of the spine, by kind."""
+        return Counter(unread for _, unread in self._linear() if unread)
+
+    def _linear(self) -> Iterator[tuple[Item, str]]:
+        """The spine, and what the notes call an item that is not read."""
         for reference in self.package.all("itemref"):
             item = self.items.get(reference.attributes.get("idref", ""))
             if item is None:
                 raise EpubError(f"{self.package_path}: the spine has an item that the manifest has not")
-            if reference.attributes.get("linear") != "no" and item.media_type == _XHTML:
-                if "rendition:layout-pre-paginated" in reference.attributes.get("properties", "").split():
-                    continue
-                yield item
+            if reference.attributes.get("linear") == "no":
+                continue
+            if "rendition:layout-pre-paginated" in reference.attributes.get("properties", "").split():
+                yield item, "pages of a fixed layout"
+            else:
+                yield item, "" if item.media_type in _DOCUMENTS else f"files of type {item.media_type[:80]!r}"
 
     def metadata(self, local: str) -> str | None:
         """The first value of ``dc:title``, ``dc:creator`` or ``dc:language``, if there is one."""
-        found = (" ".join(element.text.split()) for element in self.package.all(local))
+        found = (element.text(local) for element in self.package.all(local))
         return next(filter(None, found), None)
 
     @property
@@ -190,9 +208,8 @@ class Epub:
                 continue
             target = next((e for e in child.children if e.local == link and attribute in e.attributes), None)
             if target is not None:
-                label = next(child.all("navLabel"), target)
-                url = self._url(path, target.attributes[attribute])
-                title = " ".join(label.text.split())
+                label = next((e for e in child.children if e.local == "navLabel"), target)
+                url, title = self._url(path, target.attributes[attribute]), label.text(line)
                 if not url.scheme:  # else it is in the web
                     yield Entry(self._path(path, url.path) if url.path else path, unquote(url.fragment), title, depth)
             yield from self._lines(child, path, line, link, attribute, depth + 1)
@@ -224,8 +241,6 @@ class Epub:
 
     def _check_archive(self) -> None:
         files = self.archive.infolist()
-        if len(files) > MAX_FILES:
-            raise EpubError(f"{len(files)} files; a book may have {MAX_FILES}")
         names = {file.filename for file in files}
         if _CONTAINER not in names:
             raise EpubError(f"a ZIP file without {_CONTAINER}, and so no EPUB")
@@ -259,15 +274,27 @@ class Epub:
 
     def _check_layout(self) -> None:
         for meta in self.package.all("meta"):
-            given, text = meta.attributes, meta.text.strip()
-            fixed = given.get("property") == "rendition:layout" and text == "pre-paginated"
+            given = meta.attributes
+            fixed = given.get("property") == "rendition:layout" and meta.text("meta") == "pre-paginated"
             if fixed or (given.get("name") == "fixed-layout" and given.get("content") == "true"):
                 raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
         if "META-INF/com.apple.ibooks.display-options.xml" in self.archive.namelist():
             options = self.xml("META-INF/com.apple.ibooks.display-options.xml")
             for option in options.all("option"):
-                if option.attributes.get("name") == "fixed-layout" and option.text.strip() == "true":
+                if option.attributes.get("name") == "fixed-layout" and option.text("option") == "true":
                     raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
+
+
+def _check_entries(path: Path) -> None:
+    """Raise :class:`EpubError` if an archive has too many files, before anything is made of its directory, which may
+    say another number."""
+    count, before = 0, b""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            count += (before + piece).count(_ENTRY)
+            before = piece[1 - len(_ENTRY) :]
+    if count > MAX_FILES:
+        raise EpubError(f"{count} files; a book may have {MAX_FILES}")
 
 
 def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> xhtml.Book:
@@ -278,32 +305,73 @@ def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> xhtml.Book:
     """
     with Epub(path, max_text_bytes) as epub:
         language = _language(epub.metadata("language"))
-        left_out: Counter[str] = Counter()
-        lines = _chapter_lines(epub.contents())
+        left_out, other = epub.unread, Counter[str]()
+        contents = _Contents(_chapter_lines(epub.contents()))
         found: list[tuple[str, list[xhtml.Paragraph]]] = []
         for item in epub.spine:
-            titles = {line.fragment: line.title for line in reversed(lines) if line.path == item.path}
-            blocks, unspoken = epub.blocks(item)
-            left_out.update({f"left out: {kind}": count for kind, count in unspoken.items()})
-            for number, block in enumerate(blocks):
-                own = [*block.ids, *([""] if number == 0 else [])]
-                title = next((titles.pop(name) for name in own if name in titles), None)
-                if title is None and not lines and number == 0:
+            content = epub.content(item)
+            left_out += content.left_out
+            contents.begin(item.path)
+            for number, block in enumerate(content.blocks):
+                title = contents.title(*([""] if number == 0 else []), *block.ids)
+                if title is None and not contents.lines and number == 0:
                     title = block.text if block.heading else ""
                 if title is not None or not found:
                     found.append((title or "", []))
-                spoken_in = _spoken_language(block.language, language, left_out)
+                spoken_in = _spoken_language(block.language, language, other)
                 found[-1][1].append(xhtml.Paragraph(block.text, number, block.heading, item.path, spoken_in))
+            if content.blocks or content.pictures:
+                contents.wait("", *content.ids)
         if len(found) > MAX_CHAPTERS:
             raise EpubError(f"it has {len(found)} chapters; a file can have {MAX_CHAPTERS}")
+        # As many notes as are referred to, where a single element has all of them.
+        left_out["notes"] = max(left_out["notes"], left_out.pop("references", 0))
+        left_out["lines of the table of contents, at which nothing is read"] = len(contents.left)
+        other += Counter({f"left out: {kind}": count for kind, count in left_out.items()})
         return xhtml.Book(
             tuple(xhtml.Chapter(title, tuple(paragraphs)) for title, paragraphs in found),
             epub.metadata("title"),
             epub.metadata("creator"),
             language=language,
             cover=epub.cover,
-            notes=tuple(f"{kind} ({count})" for kind, count in sorted(left_out.items())),
+            notes=tuple(f"{kind} ({count})" for kind, count in sorted(other.items())),
         )
+
+
+class _Contents:
+    """The lines of a table of contents, while what they point to is read.
+
+    Args:
+        lines: those that are chapters.
+    """
+
+    def __init__(self, lines: Sequence[Entry]) -> None:
+        self.lines = lines
+        self.left = set(lines)
+        """Those that are no chapter so far."""
+        self._here: dict[str, list[Entry]] = {}
+        self._waiting: list[Entry] = []
+
+    def begin(self, path: str) -> None:
+        """Begin a document."""
+        self._here = {}
+        for line in self.lines:
+            if line.path == path:
+                self._here.setdefault(line.fragment, []).append(line)
+
+    def wait(self, *fragments: str) -> None:
+        """Keep the lines that point to these places, at which nothing is read, for what is read next."""
+        self._waiting += [line for name in fragments for line in self._here.pop(name, ())]
+
+    def title(self, *fragments: str) -> str | None:
+        """The title of the chapter that begins at these places; None if none does."""
+        self.wait(*fragments)
+        if not self._waiting:
+            return None
+        titles = dict.fromkeys(line.title for line in self._waiting if line.title)
+        self.left -= set(self._waiting)
+        self._waiting = []
+        return _BETWEEN.join(titles)
 
 
 def _chapter_lines(lines: list[Entry]) -> list[Entry]:

@@ -17,13 +17,14 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ancestral.codecs.ffmpeg import COVERED, MEDIA_TYPES, BookWriter, Chapter, check_cover
 from ancestral.errors import InvalidRequest
-from ancestral.models.text import Script
+from ancestral.models.text import Script, Sentence
 from ancestral.models.text.script import Pronounced, Text
 from ancestral.provenance.c2pa import Signer, sign_in_place
 from ancestral.service.books.epub import DAMAGED, MAX_TEXT_BYTES, Epub, EpubError, Item, read_epub
 from ancestral.service.books.parts import BookError, Part, PartsFolder
-from ancestral.service.books.xhtml import Block, Book, Place, codec_of, read_book
-from ancestral.service.speech.timestamps import CaptionFormat, SentenceTimes, captions, written_parts
+from ancestral.service.books.xhtml import Block, Book, Content, Place, codec_of, read_book
+from ancestral.service.speech.timestamps import CaptionFormat, SentenceTimes, TextPart, captions, written_parts
+from ancestral.speech.sampler import SampleSpan
 from ancestral.speech.utterance import spoken
 
 # An EPUB 3 with media overlays by the word: the book that was read, its sound, and when each word is said.
@@ -111,10 +112,13 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
         overlays: list[_Overlay] = []
         sounds: list[Path] = []
         for item in epub.spine:
-            if (own := spoken.get(item.path)) and (marks := list(_marks(epub, item, own, folder))):
+            if (own := spoken.get(item.path)) is None:
+                continue
+            content, data = epub.content(item), epub.read(item.path)
+            if marks := list(_marks(content, data, own, folder)):
                 stem = posixpath.join(home, f"{len(overlays) + 1:04d}")
                 samples = sum(folder.samples_with_pause(part) for part in own)
-                overlays.append(_overlay(epub, item, marks, samples, folder.sample_rate, stem))
+                overlays.append(_overlay(item, content, data, marks, samples, folder.sample_rate, stem))
                 sounds.append(_sound(own, folder, len(overlays)))
         changed = {overlay.item.path: overlay.text for overlay in overlays}
         changed[epub.package_path] = _package(epub, overlays, folder.sample_rate, home, narrator)
@@ -137,12 +141,11 @@ def _sound(parts: Sequence[Part], folder: PartsFolder, number: int) -> Path:
     return path
 
 
-def _marks(epub: Epub, item: Item, parts: Sequence[Part], folder: PartsFolder) -> Iterator[Mark]:
+def _marks(content: Content, data: bytes, parts: Sequence[Part], folder: PartsFolder) -> Iterator[Mark]:
     """The words of a document that can be marked, in order; none stands within another."""
-    blocks, data = epub.blocks(item)[0], epub.read(item.path)
     before, last = 0, 0
     for part in parts:
-        block = blocks[part.paragraph.line]
+        block = content.blocks[part.paragraph.line]
         origins = list(_origins(part.script))
         for first, end, start, _ in folder.words(part):
             indices = [
@@ -182,19 +185,18 @@ def _longest(block: Block, indices: Sequence[int], data: bytes) -> Place | None:
     return max(runs, key=lambda run: run[1] - run[0], default=None)
 
 
-def _overlay(epub: Epub, item: Item, marks: Sequence[Mark], samples: int, rate: int, stem: str) -> _Overlay:
-    data = epub.read(item.path)
+def _overlay(
+    item: Item, content: Content, data: bytes, marks: Sequence[Mark], samples: int, rate: int, stem: str
+) -> _Overlay:
     codec = codec_of(data)
-    root = epub.xml(item.path)
-    colon = root.name[: root.name.rindex(":") + 1] if ":" in root.name else ""
+    colon = content.root[: content.root.rindex(":") + 1] if ":" in content.root else ""
     prefix = next(name for name in (f"w{n or ''}-" for n in count()) if name.encode(codec) not in data)
     pieces, done = list[bytes](), 0
-    head = next(root.all("head"), None)
-    if head is not None and head.children:  # an empty one may have no end tag
+    if data.startswith(f"</{colon}head".encode(codec), content.head_end):  # an empty one may have no end tag
         style = posixpath.join(posixpath.dirname(stem), _STYLESHEET)
         href = quote(posixpath.relpath(style, posixpath.dirname(item.path) or "."))
         link = f'<{colon}link rel="stylesheet" type="text/css" href="{href}"/>'
-        pieces, done = [data[: head.end], link.encode(codec)], head.end
+        pieces, done = [data[: content.head_end], link.encode(codec)], content.head_end
     for number, mark in enumerate(marks, 1):
         start, end = mark.place
         pieces += [
@@ -294,11 +296,25 @@ def _sentences(parts: Sequence[Part], folder: PartsFolder) -> Iterator[SentenceT
         said = [(speaker.name if others else None, sentence) for speaker, turn in turns for sentence in turn]
         spans = iter([(before + start, before + end) for _, _, start, end in folder.words(part)])
         shown = written_parts(part.script.written, [sentence for _, sentence in said])
+        found: list[SentenceTimes] = []
         for (name, sentence), written in zip(said, shown, strict=True):
             words = tuple(next(spans) for _ in sentence.words)
             whole = (words[0][0], words[-1][1]) if words else (before, before)
-            yield SentenceTimes(sentence, written, whole, words, (), name)
+            found.append(SentenceTimes(sentence, written, whole, words, (), name))
+        yield from [_together(found)] if part.paragraph.heading and not others else found
         before += folder.samples_with_pause(part)
+
+
+def _together(sentences: Sequence[SentenceTimes]) -> SentenceTimes:
+    """Sentences as one: a heading, such as "I. The Square", is one caption."""
+    written, spans = list[TextPart](), list[SampleSpan]()
+    for sentence in sentences:
+        before = len(spans)
+        written += [replace(part, first=part.first + before, last=part.last + before) for part in sentence.written]
+        spans += sentence.word_spans
+    items = tuple(item for each in sentences for item in each.sentence.items)
+    whole = sentences[0].span[0], sentences[-1].span[1]
+    return SentenceTimes(Sentence(items), written, whole, tuple(spans), ())
 
 
 MEDIA: Final[Mapping[str, str]] = {**MEDIA_TYPES, "epub": EPUB}
@@ -307,7 +323,7 @@ _MAX_BYTES: Final = 16 << 20
 """Largest text; the longest novels have a quarter of that."""
 _MAX_EPUB_BYTES: Final = 1 << 30
 _OTHERS: Final = {
-    b"%pdf": "a PDF", b"{\\rtf": "RTF", b"<!doctype html": "HTML", b"<html": "HTML",
+    b"%pdf": "a PDF", b"{\\rtf": "RTF", b"<!doctype html": "HTML", b"<html": "HTML", b"<?xml": "XML",
     b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
 }  # fmt: skip
 """What people take for a text: how it begins, in lower case."""
@@ -317,7 +333,7 @@ def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Bo
     """Read a file, an EPUB or a text in UTF-8.
 
     Args:
-        path: of the file.
+        path: of the file; what is named ``.epub`` has to be one.
         form: that it is to become, of :data:`MEDIA`.
         max_text_bytes: of its documents, or of the text.
 
@@ -333,11 +349,13 @@ def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Bo
     if is_zip:
         try:
             if form == "epub":
-                with Epub(path) as epub:
+                with Epub(path, max_text_bytes) as epub:
                     check_overlays(epub)
             return read_epub(path, max_text_bytes)
         except EpubError as error:
             raise BookError(str(error)) from error
+    if path.suffix.lower() == ".epub":
+        raise BookError("no EPUB, as its name says; is it damaged?")
     begin = head.lstrip(b"\xef\xbb\xbf \r\n")
     if other := next((name for known, name in _OTHERS.items() if begin.startswith(known)), None):
         raise BookError(f"it is {other}, not an EPUB or a text in UTF-8")

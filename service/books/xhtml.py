@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import groupby
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
@@ -37,15 +37,16 @@ _UNSPOKEN: Final = frozenset(
 """Elements that are left out without a word."""
 _LEFT_OUT: Final = {"table": "tables", "svg": "drawings", "math": "formulas"}
 _TYPES: Final = {
-    **dict.fromkeys(
-        ("footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "note", "noteref", "backlink"),
-        "notes",
-    ),
-    **dict.fromkeys(("pagebreak", "page-list", "toc", "landmarks", "index", "cover", "loi", "lot"), ""),
+    **dict.fromkeys(("footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes", "note"), "notes"),
+    **dict.fromkeys(("pagebreak", "page-list", "toc", "landmarks", "index", "cover", "loi", "lot", "backlink"), ""),
+    "noteref": "references",
 }
 """Values of epub:type, and of role after ``doc-``; the note that is made of them, if one is."""
-_NOTES: Final = frozenset(("footnote", "footnotes", "footnote-ref", "noteref", "endnote", "endnotes"))
-"""Classes of notes."""
+_CLASSES: Final = {
+    **dict.fromkeys(("footnote", "footnotes", "endnote", "endnotes"), "notes"),
+    **dict.fromkeys(("footnote-ref", "noteref"), "references"),
+}
+"""What pandoc and Calibre call notes."""
 
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
 
@@ -88,7 +89,24 @@ class Block:
     """Ids of the elements that begin in it, or between the block before and it."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Content:
+    """What is read aloud of a content document."""
+
+    blocks: list[Block]
+    ids: tuple[str, ...]
+    """Ids of the elements that begin behind the last block."""
+    left_out: Counter[str]
+    """How much is left out, by kind; ``references`` are those to notes."""
+    pictures: bool
+    """Whether there are pictures in it, with or without a text."""
+    root: str
+    """Name of the root element, with its prefix."""
+    head_end: int
+    """The byte at which the end tag of the head begins, or behind the tag of an empty one; 0 if there is no head."""
+
+
+@dataclass(slots=True)
 class Element:
     """An element of a document that is not read aloud."""
 
@@ -99,9 +117,13 @@ class Element:
     """Byte at which it begins."""
     end: int = 0
     """The byte at which its end tag begins."""
-    text: str = ""
-    """Text of the element and of all in it."""
-    children: list[Element] = field(default_factory=list)
+    content: list[str | Element] = field(default_factory=list)
+    """The texts and the elements in it. A text is kept once, however many elements are around it."""
+
+    @property
+    def children(self) -> list[Element]:
+        """The elements in it."""
+        return [found for found in self.content if isinstance(found, Element)]
 
     @property
     def local(self) -> str:
@@ -115,6 +137,17 @@ class Element:
                 yield child
             yield from child.all(local)
 
+    def text(self, without: str = "") -> str:
+        """Text of the element and of all in it, with white space collapsed, without that of elements of a name."""
+        return " ".join("".join(self._texts(without)).split())
+
+    def _texts(self, without: str) -> Iterator[str]:
+        for found in self.content:
+            if isinstance(found, str):
+                yield found
+            elif found.local != without:
+                yield from found._texts(without)
+
 
 def codec_of(data: bytes) -> str:
     """The encoding of a document; of those that EPUB allows, without a mark of its own."""
@@ -123,14 +156,14 @@ def codec_of(data: bytes) -> str:
 
 def parse(data: bytes, handler: Any) -> None:
     """Parse a document with the methods ``start``, ``end``, ``text``, ``cdata`` and ``other`` of a handler, which has a
-    ``parser``, too.
+    ``parser``, too, and says whether text may come in long pieces (``buffered``), whose positions are not known.
 
     Raises:
         XmlError: it is not well-formed, or has entities of its own.
     """
     codec = codec_of(data)
     parser = expat.ParserCreate("utf-16" if codec.startswith("utf-16") else "utf-8")
-    parser.buffer_text = False  # each piece of text has its position
+    parser.buffer_text = handler.buffered
     parser.UseForeignDTD(True)  # so that entities of HTML are not errors
     parser.EntityDeclHandler = _refuse_entity
     parser.StartElementHandler, parser.EndElementHandler = handler.start, handler.end
@@ -156,12 +189,11 @@ class _Tree:
     """Makes the elements of a document."""
 
     parser: expat.XMLParserType
+    buffered: Final = True
 
     def __init__(self) -> None:
         self.root = Element("", {}, 0)
         self._open, self._count = [self.root], 0
-        self._texts: list[list[str]] = [[]]
-        """The text of each of them so far, in pieces."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > MAX_DEPTH:
@@ -170,17 +202,14 @@ class _Tree:
         if self._count > MAX_ELEMENTS:
             raise XmlError(f"more than {MAX_ELEMENTS} elements")
         element = Element(name, attributes, self.parser.CurrentByteIndex)
-        self._open[-1].children.append(element)
+        self._open[-1].content.append(element)
         self._open.append(element)
-        self._texts.append([])
 
     def end(self, name: str) -> None:
-        element = self._open.pop()
-        element.end, element.text = self.parser.CurrentByteIndex, "".join(self._texts.pop())
-        self._texts[-1].append(element.text)
+        self._open.pop().end = self.parser.CurrentByteIndex
 
     def text(self, data: str) -> None:
-        self._texts[-1].append(data)
+        self._open[-1].content.append(data)
 
     def cdata(self, begins: bool) -> None:
         """Add the text of a CDATA section."""
@@ -200,6 +229,7 @@ class _Reader:
     """Makes the blocks of a content document."""
 
     parser: expat.XMLParserType
+    buffered: Final = False
 
     def __init__(self, data: bytes) -> None:
         self.blocks: list[Block] = []
@@ -209,10 +239,11 @@ class _Reader:
         """Names and languages of the elements around."""
         self._unspoken = 0
         """The depth at which what is left out began; 0 if nothing is."""
-        self._in_cdata = False
+        self._in_cdata = self._in_picture = self.pictures = False
         self._apart = False
-        """Whether a picture that has begun has a text of several characters."""
-        self._ids: list[str] = []
+        """Whether the last picture has a text of several characters, behind which stands no space yet."""
+        self.root, self.head_end = "", 0
+        self.ids: list[str] = []
         self._chars: list[str] = []
         self._edges = array("q")
         self._languages: set[str | None] = set()
@@ -226,6 +257,7 @@ class _Reader:
         self.other()
         if len(self._open) >= MAX_DEPTH:
             raise XmlError(f"elements are nested more than {MAX_DEPTH} deep")
+        self.root = self.root or name
         local = name.rpartition(":")[2].lower()
         language = attributes.get("xml:lang", attributes.get("lang", self._open[-1][1] if self._open else None))
         around = [element for element, _ in self._open]
@@ -234,9 +266,11 @@ class _Reader:
             return
         if local in _BLOCKS:
             self._flush(heading=False)
-        if (identifier := attributes.get("id")) is not None:
-            self._ids.append(identifier)
-        if (reason := _reason(local, attributes, around)) is not None:
+        reason = _reason(local, attributes, around)
+        if (identifier := attributes.get("id")) is not None and reason != "notes":
+            self.ids.append(identifier)
+        self.pictures |= local in ("img", "svg")
+        if reason is not None:
             self._unspoken = len(self._open)
             if reason:
                 self.left_out[reason] += 1
@@ -249,17 +283,18 @@ class _Reader:
             self._apart = len(alt) > 1  # else it is an initial, and a part of its word
             self._add(" " if self._apart else "")
             self._unknown = self._add(alt)
+            self._in_picture, self._unspoken = True, len(self._open)
 
     def end(self, name: str) -> None:
-        self.other()  # of an empty element this is where its tag ends
+        self.other()
         local, _ = self._open.pop()
+        if local == "head" and not self.head_end:
+            self.head_end = self.parser.CurrentByteIndex
         if self._unspoken:
-            self._unspoken = 0 if len(self._open) < self._unspoken else self._unspoken
+            if len(self._open) < self._unspoken:
+                self._in_picture, self._unspoken = False, 0
         elif local in _BLOCKS:
             self._flush(heading=local in _HEADINGS)
-        elif local == "img" and self._apart:
-            self._add(" ")
-            self._apart = False
 
     def text(self, data: str) -> None:
         """Text between tags, or a part of it: an entity is one."""
@@ -282,11 +317,13 @@ class _Reader:
         self._in_cdata = begins
 
     def other(self) -> None:
-        """Anything else: what came before has ended."""
-        if self._unknown:
+        """Anything else: what came before has ended, a picture with its end tag."""
+        if self._unknown and not self._in_picture:
             for index in range(len(self._edges) - 2 * self._unknown + 1, len(self._edges), 2):
                 self._edges[index] = self.parser.CurrentByteIndex
             self._unknown = 0
+            self._add(" " if self._apart else "")
+            self._apart = False
 
     def _add(self, text: str, at: int | None = None, size: int = 0) -> int:
         """Add characters that stand at one place; returns how many have been added."""
@@ -309,8 +346,8 @@ class _Reader:
         if self._chars:
             places = Places(self._edges[: 2 * len(self._chars)])
             language = next(iter(self._languages)) if len(self._languages) == 1 else self._around
-            self.blocks.append(Block("".join(self._chars), places, heading, language, tuple(self._ids)))
-            self._ids = []
+            self.blocks.append(Block("".join(self._chars), places, heading, language, tuple(self.ids)))
+            self.ids = []
         self._chars, self._edges, self._languages = [], array("q"), set()
 
 
@@ -318,27 +355,24 @@ def _reason(local: str, attributes: Mapping[str, str], around: list[str]) -> str
     """Why an element is left out: what the notes call it, or an empty string; None if it is read."""
     if local in _UNSPOKEN or attributes.get("aria-hidden") == "true":
         return ""
-    if local in _LEFT_OUT:
-        return _LEFT_OUT[local]
     roles = [role.removeprefix("doc-") for role in attributes.get("role", "").split() if role.startswith("doc-")]
     for kind in (*attributes.get("epub:type", "").split(), *roles):
         if kind in _TYPES:
             return _TYPES[kind]
-    # EPUB 2 has no types: a number above the line that is a link, and what pandoc and Calibre call notes.
-    if (
-        _NOTES.intersection(attributes.get("class", "").split())
-        or (local == "sup" and "a" in around)
-        or (local == "a" and "sup" in around)
-    ):
-        return "notes"
-    return None
+    for kind in attributes.get("class", "").split():
+        if kind in _CLASSES:
+            return _CLASSES[kind]
+    if (local == "sup" and "a" in around) or (local == "a" and "sup" in around):
+        return "references"  # in EPUB 2, which has no types
+    return "" if "hidden" in attributes else _LEFT_OUT.get(local)
 
 
-def read_blocks(data: bytes) -> tuple[list[Block], Counter[str]]:
-    """What is read aloud of a content document, and how much is left out of it, by kind; raises as :func:`parse`."""
+def read_content(data: bytes) -> Content:
+    """What is read aloud of a content document; raises as :func:`parse`."""
     reader = _Reader(data)
     parse(data, reader)
-    return reader.blocks, reader.left_out
+    ids, root, head_end = tuple(reader.ids), reader.root, reader.head_end
+    return Content(reader.blocks, ids, reader.left_out, reader.pictures, root, head_end)
 
 
 # A text file, as people have them (plain text, Markdown, Project Gutenberg), to chapters and paragraphs.
@@ -354,6 +388,8 @@ _SECTION_LINES: Final = 2
 """Blank lines between two sections; one stands between two paragraphs."""
 
 _MARKDOWN: Final = re.compile(r" {0,3}(#{1,6})\s+(.*)")
+_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+"""A line around code in Markdown, in which a number sign begins no heading."""
 _CHAPTER_LEVEL: Final = 2
 """Markdown headings below this level stay in their chapter."""
 _UNITS: Final = (
@@ -436,6 +472,8 @@ class _Block:
     lines: tuple[str, ...]
     line: int
     blank_before: int
+    headings: frozenset[int]
+    """Indices of lines that are headings in Markdown."""
 
 
 def read_book(text: str) -> Book:
@@ -465,18 +503,29 @@ def read_book(text: str) -> Book:
 
 
 def _blocks(text: str, first_line: int) -> Iterator[_Block]:
-    lines: list[str] = []
+    lines, headings, fence = list[str](), set[int](), ""
     blank = blank_before = 0
     for number, line in enumerate([*text.split("\n"), ""], first_line):
         if line.strip():
             if not lines:
                 blank_before, blank = blank, 0
+            if found := _FENCE.fullmatch(line):
+                fence = _fence_after(fence, *found.groups())
+            elif not fence and _markdown(line)[1]:
+                headings.add(len(lines))
             lines.append(line)
         else:
             blank += 1
             if lines:
-                yield _Block(tuple(lines), number - len(lines), blank_before)
-                lines = []
+                yield _Block(tuple(lines), number - len(lines), blank_before, frozenset(headings))
+                lines, headings = [], set()
+
+
+def _fence_after(fence: str, marks: str, rest: str) -> str:
+    """The line that began the code in which the next line stands, or nothing: after such a line in code, or in none."""
+    if not fence:
+        return "" if marks[0] == "`" and "`" in rest else marks
+    return "" if marks.startswith(fence) and not rest.strip() else fence
 
 
 def _by_headings(blocks: Sequence[_Block]) -> list[Chapter] | None:
@@ -511,7 +560,7 @@ def _by_sections(blocks: Sequence[_Block]) -> list[Chapter]:
     for block in blocks:
         if not sections or block.blank_before >= _SECTION_LINES:
             sections.append([])
-        sections[-1].append(Paragraph("\n".join(block.lines), block.line))
+        sections[-1] += [paragraph for paragraph, _ in _paragraphs(block)]
     if not 1 < len(sections) <= MAX_CHAPTERS:
         return [Chapter("", tuple(paragraph for section in sections for paragraph in section))] if sections else []
     return [Chapter(_beginning(section[0].text), tuple(section)) for section in sections]
@@ -527,10 +576,17 @@ def _beginning(text: str) -> str:
 
 def _paragraphs(block: _Block) -> Iterator[tuple[Paragraph, str | None]]:
     """The paragraphs of a block, each with the title of the chapter that it begins, if it does."""
-    headings = list(takewhile(lambda heading: heading[1], map(_markdown, block.lines)))
-    for line, (level, title) in enumerate(headings, block.line):
-        yield Paragraph(title, line, heading=True), title if level <= _CHAPTER_LEVEL else None
-    lines, line = block.lines[len(headings) :], block.line + len(headings)
+    for is_heading, group in groupby(enumerate(block.lines), lambda pair: pair[0] in block.headings):
+        (first, *_), lines = zip(*group, strict=True)
+        if is_heading:
+            for line, (level, title) in enumerate(map(_markdown, lines), block.line + first):
+                yield Paragraph(title, line, heading=True), title if level <= _CHAPTER_LEVEL else None
+        else:
+            yield from _text_paragraphs(lines, block.line + first)
+
+
+def _text_paragraphs(lines: Sequence[str], line: int) -> Iterator[tuple[Paragraph, str | None]]:
+    """Those of lines between headings in Markdown."""
     if count := _heading_lines(lines):
         title = " ".join(" ".join(lines[:count]).split())
         yield Paragraph(title, line, heading=True), title

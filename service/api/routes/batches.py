@@ -321,9 +321,9 @@ async def create_book(
         "form": form.format, "split": form.split, "model": form.model, "voice": form.voice, "voices": fields.voices,
         "pronunciations": fields.pronunciations, "speed": form.speed, "seed": form.seed,
     }  # fmt: skip
-    plan = await _plan(service, data, wanted)
-    await service.require_worker(plan.model)
     filename = name_of(form.file, "book")
+    plan = await _plan(service, data, filename, wanted)
+    await service.require_worker(plan.model)
     book: dict[str, Any] = {
         "id": f"book_{secrets.token_hex(12)}", "owner": caller.name, "concurrent_streams": caller.concurrent_streams,
         "created_at": now, "expires_at": now + WINDOW_SECONDS, "status": "in_progress",
@@ -355,9 +355,9 @@ def _fields(form: schemas.BookForm) -> schemas.BookFields:
     return fields
 
 
-async def _plan(service: AppState, data: bytes, wanted: Mapping[str, Any]) -> Plan:
+async def _plan(service: AppState, data: bytes, filename: str, wanted: Mapping[str, Any]) -> Plan:
     with book_folder() as folder:
-        source = folder / "source"
+        source = folder / f"source{'.epub' if filename.lower().endswith('.epub') else ''}"
         await asyncio.to_thread(source.write_bytes, data)
         try:
             return await planned(service, source, wanted)

@@ -270,6 +270,7 @@ def test_the_file_has_a_name_an_etag_and_ranges(server: Server) -> None:
         (b"", "there is nothing to speak in it"),
         (b"It was <b>.", "line 1: "),
         (b"%PDF-1.7\nIt was late.", "it is a PDF"), (b"\n<!DOCTYPE HTML><p>It was late.", "it is HTML"),
+        (b"<?xml version='1.0'?><html><p>It was late.</p></html>", "it is XML"),
         ("It was late.".encode("utf-16"), "it is UTF-16"), (rb"{\rtf1 It was late.}", "it is RTF"),
         ("Größe".encode("latin-1"), "not UTF-8 at byte 2"),
         (b"It was late. " * 25_000, "325000 characters; this server reads books of up to 300000"),
@@ -288,8 +289,10 @@ def test_hostile_epubs_are_refused_by_name(server: Server, tmp_path: Path) -> No
         for changed, reason in (
             ({"META-INF/container.xml": None}, "without META-INF"),
             ({"OEBPS/text/one.xhtml": long}, "documents have more than 8 MiB"),
+            (None, "no EPUB, as its name says"),
         ):
-            response = post(server, write_epub(tmp_path / "a.epub", **changed).read_bytes(), "a.epub", model="tiny")
+            data = TEXT if changed is None else write_epub(tmp_path / "a.epub", **changed).read_bytes()
+            response = post(server, data, "a.EPUB", model="tiny")
             error = response.json()["error"]
             assert (response.status_code, error["param"], error["code"]) == (400, "file", "book_refused"), reason
             assert reason in error["message"]

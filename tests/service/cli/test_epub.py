@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -20,8 +21,9 @@ import pytest
 
 from ancestral.catalog.seeds import digest_seed
 from ancestral.service.books.epub import Epub, EpubError, read_epub
-from ancestral.service.books.output import check_overlays
-from ancestral.service.books.xhtml import read_blocks
+from ancestral.service.books.output import check_overlays, open_book
+from ancestral.service.books.parts import BookError
+from ancestral.service.books.xhtml import read_content
 from tests.service.cli.conftest import Ok
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
 from tests.service.servers import Server
@@ -60,7 +62,7 @@ def test_chapters_and_paragraphs(tmp_path: Path) -> None:
     assert (book.title, book.author, book.language) == ("The Canoe", "N. N.", "en")
     assert book.cover == FILES["OEBPS/images/map.png"]
     assert book.notes == (
-        "left out: notes (2)", "left out: tables (1)",
+        "left out: notes (1)", "left out: tables (1)",
         "paragraphs in de, which no rules here read, are read as the rest (1)",
     )  # fmt: skip
     languages = [None] * 5 + ["es", None, None]
@@ -69,23 +71,23 @@ def test_chapters_and_paragraphs(tmp_path: Path) -> None:
 
 
 def test_places_are_those_of_the_characters() -> None:
-    data = PAGE.format(
-        body='<p>a&eacute;&#x20AC;<b>é</b>&amp;\r\n b <img src="i" alt="T"/>he<![CDATA[<x]]>.</p>'
-    ).encode()
-    (block,), _ = read_blocks(data)
-    assert block.text == "aé€é& b The<x."
+    pictures = '<img src="i" alt="T"/>he<![CDATA[<x]]>.<img alt="U"><!-- --></img>'
+    data = PAGE.format(body=f"<p>a&eacute;&#x20AC;<b>é</b>&amp;\r\n b {pictures}</p>").encode()
+    (block,) = read_content(data).blocks
+    assert block.text == "aé€é& b The<x.U"
     assert [data[start:end].decode() for start, end in block.places] == [
         "a", "&eacute;", "&#x20AC;", "é", "&amp;", "\r\n", "b", " ", '<img src="i" alt="T"/>', "h", "e", "", "", ".",
+        '<img alt="U"><!-- --></img>',
     ]  # fmt: skip
 
 
 def test_utf_16_and_prefixes() -> None:
     page = PAGE.format(body="<p>é x</p>").replace("utf-8", "utf-16")
     data = page.encode("utf-16")
-    (block,), _ = read_blocks(data)
+    (block,) = read_content(data).blocks
     assert [data[start:end].decode("utf-16-le") for start, end in block.places] == list("é x")
     prefixed = '<h:html xmlns:h="http://www.w3.org/1999/xhtml"><h:body><h:h2>A <h:i>b</h:i></h:h2></h:body></h:html>'
-    (block,), _ = read_blocks(prefixed.encode())
+    (block,) = read_content(prefixed.encode()).blocks
     assert (block.text, block.heading) == ("A b", True)
 
 
@@ -99,17 +101,18 @@ def test_utf_16_and_prefixes() -> None:
         ('<p>A<a class="footnote-ref x" href="#n">1</a> b</p><div class="footnotes"><p>n</p></div>', ["A b"]),
         ("<p>A <math><mi>x</mi></math> b<script>s()</script><style>p {}</style></p>", ["A b"]),
         ("<p aria-hidden='true'>A</p><p>漢<ruby>字<rt>ji</rt></ruby></p><pre>a\n b</pre>", ["漢字", "a b"]),
+        ('<p>A<img src="x" alt="map"> <b>c</b></img>d</p><p hidden="hidden">e</p>', ["A map d"]),
         ("<p>A<!-- b --><?c d?> e</p><nav><ol><li>f</li></ol></nav>", ["A e"]),
     ],
 )  # fmt: skip
 def test_what_is_read_of_a_document(text: str, expected: list[str]) -> None:
-    blocks, _ = read_blocks(PAGE.format(body=text).encode())
+    blocks = read_content(PAGE.format(body=text).encode()).blocks
     assert [block.text for block in blocks] == expected
 
 
 def test_the_language_of_a_paragraph_is_that_of_all_its_letters_or_of_its_block() -> None:
     of_one, of_two = '<p>“<i lang="fr">Oui</i>”</p>', '<p lang="it"><i lang="fr">Mon Dieu</i>, disse.</p>'
-    blocks, _ = read_blocks(PAGE.format(body=of_one + of_two).encode())
+    blocks = read_content(PAGE.format(body=of_one + of_two).encode()).blocks
     assert [block.language for block in blocks] == ["fr", "it"]
 
 
@@ -132,6 +135,77 @@ only</text></navLabel><content src="text/one.xhtml#h"/>
     book = read_epub(write_epub(tmp_path / "a.epub", **changed))
     assert [(c.title, len(c.paragraphs)) for c in book.chapters] == [("One and only", 8), ("Inner", 5)]
     assert "birch\xa0canoe" in book.chapters[0].paragraphs[1].text
+
+
+ONE_, TWO_, END_ = "text/one.xhtml", "text/two%20parts.xhtml", "text/notes.xhtml"
+NOTE = '<aside epub:type="footnote"><p>n</p></aside>'
+REFERENCE = '<sup><a href="#n">1</a></sup>'
+TYPED = 'id="one" href="text/one.xhtml" media-type="application/xhtml+xml"'
+
+
+@pytest.mark.parametrize(
+    ("page", "lines", "titles", "note"),
+    [
+        ('<p><img src="../images/map.png" alt=""/></p>', {"I": ONE_, "A": TWO_}, ["I – A"], ""),
+        ('<p>a</p><a id="e"/>', {"A": ONE_, "B": f"{ONE_}#e", "C": f"{TWO_}#second"}, ["A", "B", "C"], ""),
+        ('<h1 id="a">a</h1>', {"I": ONE_, "A": f"{ONE_}#a", " A": ONE_, "B": TWO_}, ["I – A", "B"], ""),
+        ('<p>a</p><p id="b">b</p>', {"A": ONE_, "B": f"{ONE_}#b", "N": END_}, ["A", "B", "N"], ""),
+        (NOTE, {"N": ONE_, "A": TWO_}, ["A"], "(1)"),
+        ("<nav><p>A</p></nav>", {"Contents": ONE_, "A": TWO_}, ["A"], "(1)"),
+        ("<p>a</p>", {"A": ONE_, "none": f"{ONE_}#none", "web": "https://a.b/", "B": TWO_}, ["A", "B"], "(1)"),
+        (f'<p>a</p><div id="n" role="doc-endnotes">{NOTE}</div>', {"A": ONE_, "N": f"{ONE_}#n"}, ["A"], "(1)"),
+    ],
+)
+def test_no_line_of_the_contents_is_lost(
+    tmp_path: Path, page: str, lines: dict[str, str], titles: list[str], note: str
+) -> None:
+    """Lines that point to one place, or to where nothing is read but something could be, are the next chapter's."""
+    items = "".join(f'<li><a href="{href}">{title}</a></li>' for title, href in lines.items())
+    nav = PAGE.format(body=f'<nav epub:type="toc"><ol>{items}</ol></nav>')
+    book = read_epub(write_epub(tmp_path / "a.epub", **body(page), **{"OEBPS/nav.xhtml": nav}))
+    assert [chapter.title for chapter in book.chapters] == titles
+    known = "left out: lines of the table of contents, at which nothing is read "
+    assert [text.removeprefix(known) for text in book.notes if text.startswith(known)] == [note] * bool(note)
+
+
+@pytest.mark.parametrize(
+    ("changed", "paragraphs", "note"),
+    [
+        (package(TYPED, TYPED.replace("application/xhtml+xml", "text/html")), 13, None),
+        (package(TYPED, TYPED.replace("application/xhtml+xml", "image/png")), 5, "files of type 'image/png' (1)"),
+        (
+            package('ref="one"', 'ref="one" properties="rendition:layout-pre-paginated"'),
+            5,
+            "pages of a fixed layout (1)",
+        ),
+        (body(f"<p>a{REFERENCE}b{REFERENCE}</p><ol class='footnotes'><li>c</li><li>d</li></ol>"), 6, "notes (2)"),
+    ],
+)
+def test_what_is_not_read_is_noted(
+    tmp_path: Path, changed: dict[str, str | bytes | None], paragraphs: int, note: str | None
+) -> None:
+    book = read_epub(write_epub(tmp_path / "a.epub", **changed))
+    assert sum(len(chapter.paragraphs) for chapter in book.chapters) == paragraphs
+    assert note is None or f"left out: {note}" in book.notes
+
+
+def test_elements_around_a_text_take_no_copies_of_it(tmp_path: Path) -> None:
+    """Nor do the lines of a table of contents around one, and a package document is read only so far."""
+    text, deep = "birch canoe\n" * 20_000, 200
+    packages = PACKAGE.replace("<manifest>", "<a>x" * deep + text + "</a>" * deep + "<manifest>")
+    inner = '<li>x<a href="text/one.xhtml">' * (deep // 2) + text + "</a></li>" * (deep // 2)
+    nav = NAV.replace('<li><a href="text/one.xhtml">The Planks</a></li>', inner)
+    path = write_epub(tmp_path / "a.epub", **{"OEBPS/book.opf": packages, "OEBPS/nav.xhtml": nav})
+    tracemalloc.start()
+    assert read_epub(path).chapters[0].title.count("canoe") == 20_000
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    with pytest.raises(BookError, match="documents have more than"):
+        open_book(path, "epub", 1 << 14)
+    least = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (most < 20 * len(text), least - before < len(text)) == (True, True)
 
 
 def test_a_book_without_contents_has_a_chapter_a_document(tmp_path: Path) -> None:
@@ -214,6 +288,7 @@ _ENTRY = b"PK\x01\x02\x14\x03\x14\x00"
     [
         (lambda data: data[: len(data) // 2], "a damaged ZIP file"),
         (lambda data: data.replace(_ENTRY + bytes(2), _ENTRY + b"\x01\0"), "encrypted"),
+        (lambda data: data[:50] + _ENTRY * 20_000 + data[50:], "20008 files; a book may have 20000"),
         (lambda data: data[:1000] + bytes(40) + data[1040:], "damaged"),
         (lambda data: data.replace(b"nav.xhtml", b"book.opf\0"), "one name|damaged|missing"),
     ],
@@ -318,18 +393,23 @@ def test_the_same_book_has_the_same_bytes_here_and_by_a_server(
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_the_style_of_the_word_is_linked(ok: Ok, tmp_path: Path, encoding: str) -> None:
-    """Also by documents with a prefix, or in UTF-16; a head that is empty gets no link."""
+    """Also by documents with a prefix, in UTF-16, or of many elements; a head without an end tag gets no link."""
+    many = "<b/>" * (200_001 if encoding == "utf-8" else 1)
     prefixed = """<?xml version="1.0" encoding="{}"?>
-<h:html xmlns:h="http://www.w3.org/1999/xhtml"><h:head>{}</h:head><h:body><h:p>Café.</h:p></h:body></h:html>"""
-    one, two = (prefixed.format(encoding, title).encode(encoding) for title in ("<h:title>One</h:title>", ""))
-    files: dict[str, str | bytes | None] = {"OEBPS/text/one.xhtml": one, "OEBPS/text/two parts.xhtml": two}
-    _read(ok, write_epub(tmp_path / "a.epub", **files), tmp_path / "b.epub")
+<h:html xmlns:h="http://www.w3.org/1999/xhtml">{}
+<h:body><h:p>The <h:img alt="map"></h:img>.</h:p>{}</h:body></h:html>"""
+    heads = ("<h:head><h:title>One</h:title></h:head>", "<h:head/>", "<h:head></h:head>")
+    pages = [prefixed.format(encoding, head, many).encode(encoding) for head in heads]
+    names = ("OEBPS/text/one.xhtml", "OEBPS/text/two parts.xhtml", "OEBPS/text/notes.xhtml")
+    source = write_epub(tmp_path / "a.epub", **dict(zip(names, pages, strict=True)))
+    _read(ok, source, tmp_path / "b.epub")
     with zipfile.ZipFile(tmp_path / "b.epub") as book:
-        heads = [book.read(name).decode(encoding).partition("<h:body>")[0] for name in files]
+        heads = tuple(book.read(name).decode(encoding).partition("<h:body>")[0] for name in names)
         links = [head.count(LINK.decode().replace("<", "<h:") + "</h:head>") for head in heads]
-        assert (links, heads[1].count("link")) == ([1, 0], 0)
-        for name in files:
-            ElementTree.fromstring(book.read(name))
+        assert (links, heads[1].count("link")) == ([1, 0, 1], 0)
+        for name in names:
+            marked = [element.get("alt") for element in ElementTree.fromstring(book.read(name)).findall(".//*[@id]/*")]
+            assert marked == ["map"]
         assert book.read("OEBPS/spoken/word.css").startswith(b".-epub-media-overlay-active {")
         package = ElementTree.fromstring(book.read("OEBPS/book.opf"))
     active = [meta.text for meta in package.iter() if meta.get("property") == "media:active-class"]

@@ -76,6 +76,25 @@ def test_lines_that_begin_no_chapter(line: str) -> None:
     assert [chapter.title for chapter in read_book(f"Before.\n\n{line}\n\nText.\n").chapters] == [""]
 
 
+@pytest.mark.parametrize(
+    ("text", "chapters"),
+    [
+        (
+            "Intro.\n# A\nBody a.\nMore.\n## B ##\n### C\nBody c.",
+            [[(1, "Intro.")], [(2, "A"), (3, "Body a.\nMore.")], [(5, "B"), (6, "C"), (7, "Body c.")]],
+        ),
+        (
+            "Intro.\n```\n# a\n\n# b\n~~~\n# c\n```\n# D",
+            [[(1, "Intro.\n```\n# a"), (5, "# b\n~~~\n# c\n```")], [(9, "D")]],
+        ),
+        ("Intro.\n### C\nBody c.\n\n\nEnd.", [[(1, "Intro."), (2, "C"), (3, "Body c.")], [(6, "End.")]]),
+    ],
+)
+def test_headings_in_markdown_need_no_blank_lines(text: str, chapters: list[list[tuple[int, str]]]) -> None:
+    found = [[(each.line, each.text) for each in chapter.paragraphs] for chapter in read_book(text).chapters]
+    assert found == chapters
+
+
 def test_a_text_of_project_gutenberg() -> None:
     book = read_book(ALICE)
     assert (book.title, book.author, book.framed) == ("Alice", "Lewis Carroll", True)
@@ -159,13 +178,13 @@ def test_what_cannot_be_spoken_is_told_with_its_line() -> None:
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 RATE = 16000
 TEXT = "\n\n".join((
-    "Chapter 1", "The birch canoe slid on the smooth planks.", "* * *",
+    "# I. The Square", "The birch canoe slid on the smooth planks.", "* * *",
     "Glue the sheet to the dark blue background. It was easy.", "Chapter 2: Größe",
     "These days a chicken leg is a rare dish.\n",
 ))  # fmt: skip
-TITLES = ["Chapter 1", "Chapter 2: Größe"]
+TITLES = ["I. The Square", "Chapter 2: Größe"]
 SPOKEN = [
-    ("Chapter 1", 1.0), ("The birch canoe slid on the smooth planks.", 1.5),
+    ("I. The Square", 1.0), ("The birch canoe slid on the smooth planks.", 1.5),
     ("Glue the sheet to the dark blue background. It was easy.", 2.0), ("Chapter 2: Größe", 1.0),
     ("These days a chicken leg is a rare dish.", 2.0),
 ]  # fmt: skip
@@ -265,6 +284,7 @@ def test_a_file_a_chapter_with_its_captions(ok: Ok, book: Path, tmp_path: Path) 
     shown = [(tmp_path / f"{name}.srt").read_text().split("\n\n") for name in ("a", "b-01", "b-02")]
     texts = [[block.split("\n", 2)[2].strip() for block in blocks] for blocks in shown]
     assert texts[0] == texts[1] + texts[2]
+    assert texts[1][0] == TITLES[0]
     assert texts[2] == [TITLES[1], "These days a chicken leg is a rare dish."]
     blocks = (tmp_path / "b-01.vtt").read_text().split("\n\n")
     assert [blocks[0], *(block.split("\n", 1)[1].strip() for block in blocks[1:])] == ["WEBVTT", *texts[1]]
