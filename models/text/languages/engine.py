@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from ancestral.models.text.characters import CUE, QUOTED, Folding
-from ancestral.models.text.languages.language import SIGNS, Currency, Gender, Language, Numerals
+from ancestral.models.text.languages.language import SIGNS, Calendar, Currency, Gender, Language, Numerals
 from ancestral.models.text.phonemes import PAUSES
 from ancestral.models.text.rules import (
     Match,
@@ -123,7 +123,17 @@ class Spelling:
             (re.compile(rf"\b(?=[IVX])(X{{0,3}}(?:IX|IV|V?I{{0,3}}))(?:{mark})(?!\w)"), gender)
             for mark, gender in ((mark.replace(r"\s", r"\s+"), gender) for mark, gender in language.roman_marks.items())
         ]
-        self._roman_day: Final = re.compile(rf"\b{_ROMAN}(?= (?i:{'|'.join(language.calendar.months)})\b)")
+        month = rf"(?i:{'|'.join(language.calendar.months)})\b"
+        self._roman_day: Final = re.compile(
+            rf"\b{_ROMAN}(?= {month})|\b(?=[IVX]{{2}}){_ROMAN}(?= {language.calendar.of} {month})"
+        )
+        self._days: Final = _short_days(language.calendar, month, capitals + small)
+        # What is an abbreviation itself is not spelled: in Hindi kilometre and "before Christ" are such.
+        dotted = alternatives(key for key in known if "." in key[:-1]) or "(?!)"
+        initial, letter = f"(?>{language.initials})", f"[{capitals}{small}]"
+        self._initials: Final = re.compile(
+            rf"(?<!{letter})(?!{dotted})(?:(?:{initial}\.\s?)+{initial}\.|(?:{initial}\.)+{initial}(?!{letter}))"
+        )
         # Two spaces follow an initial, which has lost its dot.
         self._regnal: Final = re.compile(rf"\b([{capitals}][{small}]{{2,}}) ({_ROMAN})\b(?!\.\w|  )")
         self._single: Final = frozenset(language.one_letter_words)
@@ -131,7 +141,8 @@ class Spelling:
 
     def speak(self, text: SpannedText) -> SpannedText:
         """Replaces abbreviations and Roman numerals: before figures are read."""
-        text = text.sub(_CHAPTER, "cap.").sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
+        text = text.sub(_CHAPTER, "cap.").sub(self._days, self._named_days).sub(self._initials, self._letters)
+        text = text.sub(self._abbreviation, self._expand).sub(self._dotted, self._letters)
         text = text.sub(self._roman_day, lambda m: str(roman_value(m[0])))
         for pattern, gender in self._roman_ordinals:
             text = text.sub(pattern, lambda m, gender=gender: self._numerals.ordinal(roman_value(m[1]), gender))  # type: ignore[misc]
@@ -148,6 +159,12 @@ class Spelling:
         ends = self._end if key in self._titles else self._sentence
         stop = " . " if key.endswith(".") and ends.match(match.string, match.end()) else " "
         return f" {self._known[key]}{stop}"
+
+    def _named_days(self, match: re.Match[str]) -> str:
+        days = self._language.calendar.short_days
+        ranged = re.sub(r"(?<=\.)\s?-\s?", f" {self._language.ranges} ", match[0])
+        named = re.sub(r"\w+\.", lambda m: days.get(m[0][:-1].lower(), m[0]), ranged)
+        return named + (" . " if match[0][-1] == "." and self._sentence.match(match.string, match.end()) else "")
 
     def _letters(self, match: re.Match[str]) -> str:
         """`D.P.R.`, `L. 121`, `J. Verne`, but "el plan B. Luego": none ends a sentence but at the end of the text."""
@@ -229,6 +246,16 @@ class Spelling:
 def _has_vowel(word: str) -> bool:
     """Whether it has a letter of a vowel; a word of a script without capitals always."""
     return word.lower() == word.upper() or not set(unicodedata.normalize("NFD", word.lower())).isdisjoint("aeiouy")
+
+
+def _short_days(calendar: Calendar, month: str, letters: str) -> re.Pattern[str]:
+    """A pattern: abbreviations that are days only beside another day, a date or a time ("seg. a sex.", "ter. às 9h"):
+    by itself "ter." is a verb at the end of a sentence."""
+    short = rf"(?:{alternatives(calendar.short_days) or '(?!)'})\."
+    day = rf"(?:{short}|(?:{alternatives(calendar.short_days.values()) or '(?!)'})\b(?:-\w+)?)"
+    joint = r"(?:\s?[-/,]\s?|,?\s(?-i:[aeouyà]|et|ou|a[lou]|até)\s)"
+    when = rf",?\s(?:\w{{1,3}}\s)?\d{{1,2}}(?:[/.:]\d|h|\s(?:{calendar.of}\s)?{month})"
+    return re.compile(rf"(?<![{letters}])(?<!\d )(?i:{day}(?:{joint}{day})+|{short}(?={when}))(?![{letters}])")
 
 
 def _as_written(key: str) -> str:
@@ -403,8 +430,13 @@ class Quantities:
         self._language = language
         self._numerals = Numerals(language.numbers)
         self._word = rf"[\w{language.letters}]"  # a letter with its marks, which are none for \w
+        # What is counted: the noun after thousands, too, whose gender the number has.
+        self._noun = rf"(?:\s+(?:(?:{language.numbers.thousand})\s+(?=[^\W\d_]+s\b))?([^\W\d_]+))?"
         self._units = {
-            s.translate({178: f"{to}2", 179: f"{to}3"}): u for s, u in language.units.items() for to in ("^", "")
+            s.translate({178: f"{to}2", 179: f"{to}3"}): u
+            for s, u in language.units.items()
+            if s != "x"
+            for to in ("^", "")
         }
         self._rules: Final = (
             *language.rules, *self._dates(), *self._times(), *self._codes(), *self._money(), *self._measures(),
@@ -489,22 +521,27 @@ class Quantities:
     def _to(self, before: str, after: str, gender: Gender | None = None) -> Rule:
         """A rule for the dash between a number, the group of ``before``, and what is ``after`` it."""
         to, number = self._language.ranges, self._numerals.number
-        pattern = rf"{before}{_DASH}(?={after}(?:\s+([^\W\d_]+))?)"
+        pattern = rf"{before}{_DASH}(?={after}{self._noun})"
         return number_rule("-", pattern, lambda m: f"{number(m[1], gender) if gender else self._plain(m)} {to} ")
 
     def _codes(self) -> list[Rule]:
         language, numerals = self._language, self._numerals
         point, mark = language.address["."], next(iter(language.numbers.decimals))
-        number, sign = numerals.pattern, alternatives((*self._units, *language.currencies, "%"))
+        number, money = numerals.pattern, alternatives(language.currencies)
+        sign = alternatives((*self._units, *language.currencies, "%"))
         return [
             rule(".", rf"(?<![\w.,)])\.(?=\d+(?:\s?(?:{sign}))?(?!\w))", lambda _: f"0{mark}"),
             number_rule(
                 "-", rf"(?<=\d)(\s?(?:{sign})){_DASH}(?={number}\s?(?:{sign})(?!\w))",
-                lambda m: f"{m[1]} {language.ranges}",
+                lambda m: f"{m[1].strip()} {language.ranges}",
+            ),
+            number_rule(
+                "-", rf"(?<!{self._word})({money})\s?-(?={number})", lambda m: f"{language.numbers.minus} {m[1]}"
             ),
             number_rule(
                 "-",
-                r"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?:(?<=\d[xyz])|(?<=\^\d))\s-\s(?=\d)|(?<![\w)])-(?=[$£€]?\d)",
+                rf"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?:(?<=\d[xyz])|(?<=\^\d))\s-\s(?=\d)"
+                rf"|(?<!{self._word})(?<!\))-(?=(?:(?:{money})\s?)?\d)",
                 lambda _: language.numbers.minus,
             ),
             number_rule(
@@ -512,6 +549,12 @@ class Quantities:
                 r"(?<![\w+])(?=(?:[+() -]?\d){7})\+\d{1,3}(?>(?:[ -]?\(?\d{1,5}\)?)+)(?!\w)"
                 rf"|{_START}(?:{language.telephone}){_END}",
                 lambda m: _telephone(language, numerals, m[0]),
+            ),
+            # The check digit of an account or a document, which is no range.
+            number_rule(
+                "-", r"(?<![\w.,-])(\d{1,3}(?:\.\d{3})+|\d{4,})-([\dXx])(?![\w-]|[.,]\d)",
+                lambda m: f"{numerals.digits(m[1])} {language.address['-']} "
+                + (numerals.digits(m[2]) or language.letter_names["x"]),
             ),
             number_rule(
                 ".", r"(?:(?<=\bv)|(?<![\w.,]))\d+(?:\.\d+){2,}(?!\w)", lambda m: self._version(m, point)
@@ -583,7 +626,7 @@ class Quantities:
 
     def _measures(self) -> list[Rule]:
         units, number, numerals = self._units, self._numerals.pattern, self._numerals
-        unit = alternatives(units)
+        unit, times, minus = alternatives(units), self._language.units["x"], self._language.numbers.minus
 
         def speak(match: Match) -> str:
             return numerals.counted(match[1], units[match[2]]) + self._each(match[3])
@@ -610,6 +653,12 @@ class Quantities:
                 for mark, gender in self._language.ordinal_marks.items()
             ),
             number_rule("/", rf"(?<![\w.,/])(\d{{1,2}})/(\d{{1,2}})\s?({unit})(?!\w)", part),
+            # No variable of a formula.
+            number_rule(
+                "x",
+                rf"(?<![\w.,(])(?<![-=+*/<>^])(?<![-=+*/<>^]\s)(?<![\dx]\s{minus}\s)({number})x(?!\w)(?!\s?[-=+*/<>^()\d]|\s+{minus}\s+\d)",
+                lambda m: f"{numerals.number(m[1], times.gender)} {times.one if m[1] == '1' else times.many}",
+            ),
             rule("x×*", rf"(\d(?:\s?(?:{unit}))?)\s?[x×*]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),
             self._to(rf"((?<![\w.,-]){number})", rf"{number}(?![\w-]*-)"),
             number_rule(
@@ -631,7 +680,7 @@ class Quantities:
             ),
             number_rule("/", r"(?<![\d/])(\d{1,3}) (\d{1,2})/(\d{1,3})(?![\d/])(?: ([^\W\d_]+))?", self._mixed),
             number_rule("/", r"(?<![\d/.,])(\d{1,3})/(\d{1,3})(?![\d/])(?=(?:\s+([^\W\d_]+))?)", self._fraction),
-            number_rule("", rf"({number})(?=(?:\s+([^\W\d_]+))?)", self._plain),
+            number_rule("", rf"({number})(?={self._noun})", self._plain),
         ]
 
     def _mixed(self, match: Match) -> str:

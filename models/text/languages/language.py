@@ -134,6 +134,9 @@ class Calendar:
     """The twelve, in order."""
     short_months: Mapping[str, str]
     """Abbreviations of months, without full stops, in lower case, before a year or after a day: `{"ene": "enero"}`."""
+    short_days: Mapping[str, str]
+    """Abbreviations of the days of the week, without full stops, in lower case, beside another day, a date or a time:
+    `{"lun": "lunes"}`."""
     date: str
     """`{day} de {month} de {year}`: of a date in figures (day, month, year; ISO 8601), whose parts are words."""
     time: Callable[[int, int], str]
@@ -154,9 +157,11 @@ class Calendar:
 
     @classmethod
     def of_table(cls, table: Table, **code: Any) -> Calendar:
-        """Calendar of a table's sections [calendar], [months], [short_months], [day_halves]; ``code`` is the rest."""
+        """Calendar of the sections [calendar], [months], [short_months], [short_days], [day_halves]; ``code`` is the
+        rest."""
         values: dict[str, Any] = table.entries("calendar")
-        values |= {"months": tuple(table.listed("months")), "short_months": table.entries("short_months")}
+        values |= {name: table.entries(name) for name in ("short_months", "short_days")}
+        values |= {"months": tuple(table.listed("months"))}
         return cls(**values, halves={pattern: words for words, pattern in table.pairs("day_halves")}, **code)
 
 
@@ -191,7 +196,8 @@ class Language:
     money: str
     """`{whole} con {cents}`: an amount with hundredths; `{number}` is the hundredths without their noun."""
     units: Mapping[str, Noun]
-    """Units by symbol, as it is written after a number: `{"km": …, "h": …, "m²": …}`; powers as ² and ³."""
+    """Units by symbol, as it is written after a number: `{"km": …, "h": …, "m²": …}`; powers as ² and ³; `x` is for how
+    many times: `3x`."""
     per: str
     """The word between two units: `por` for the line in km/h."""
     symbols: Mapping[str, str]
@@ -224,6 +230,8 @@ class Language:
     """Words that begin a sentence, and are no surname."""
     conjunctions: frozenset[str]
     """Words before which a long sentence may be cut."""
+    initials: str = r"(?!)"
+    """A pattern: an initial in a script without capitals, of which two or more with full stops are spelled."""
     joints: str = "'"
     """What may stand between the letters of one word: in French the hyphen, too."""
     telephone: str = r"(?!)"

@@ -33,7 +33,8 @@ _GRAPHEMES: Final[tuple[tuple[str, language.Phones], ...]] = (
     ("pp?", ("P",)), ("tt?", ("T",)), ("vv?", ("V",)),
     ("w", ("W",)), (rf"ll?(?![{_VOWELS}hy])", ("W",)), ("ll?", ("L",)), (rf"[mn](?![{_VOWELS}y])", (_CODA,)),
     ("mm?", ("M",)), ("nn?", ("N",)), (r"\br|(?<=[lns])r", ("x",)), ("r", ("ɾ",)),
-    (rf"(?<=[{_VOWELS}])[sz](?=[{_VOWELS}])|z(?=[{_VOWELS}])|[sz](?=[bdglmnrv])", ("Z",)), ("[sz]", ("S",)),
+    (rf"(?:(?<=[{_VOWELS}])|(?<=tr[aâ]n)(?!sex|sib))[sz](?=[{_VOWELS}])|z(?=[{_VOWELS}])|[sz](?=[bdglmnrv])", ("Z",)),
+    ("[sz]", ("S",)),
 )  # fmt: skip
 _CONSONANT: Final = re.compile("|".join(f"({pattern})" for pattern, _ in _GRAPHEMES))
 _SOUNDED_U: Final = re.compile(
@@ -41,7 +42,7 @@ _SOUNDED_U: Final = re.compile(
     r"|(?<=e)qu(?=estr|idad|in[oa])|(?<=lin)gu(?=[ei])|(?<=lín)gu(?=e)|(?<=pin)gu|(?<=a)gu(?=ent|ei\b)|(?<=un)gu(?=ent)"
 )
 _X_KS: Final = re.compile(
-    r"t[áa]x[ió]|fix|sex[oóua]|sexis|(?<!i)nex|convex|index|l[eu]x[io]|flu[xi]|flex|plex|rexi|t[óo]x[io]|[óo]x[iío][gdt]|diox|box|sax|maxil"
+    r"t[áa]x[iíó]|fix|sex[oóua]|sexis|(?<!i)nex|convex|index|lex[io]|flu[xi]|flex|plex|rexi|t[óo]x[io]|[óo]x[iío][gdt]|diox|box|sax|maxil"
     r"|todox|radox|terodox|axil|galáx|l[ée]xic|prolix|mixa|clímax|x\b"
 )
 _X_S: Final = re.compile(r"próxim|proxim|m[áa]xim|auxíl|auxil|troux[eé]|sintax")
@@ -100,7 +101,7 @@ def _is_glide(word: str, sounds: Sequence[language.Letter], i: int) -> bool:
     """Whether a written vowel is a semivowel."""
     name, at = sounds[i]
     rest = word[at + 1 :]
-    if i and sounds[i - 1].is_vowel:
+    if i and sounds[i - 1].is_vowel and word[at - 1] != "h":  # Bahia
         before = sounds[i - 1].name
         if before in "ãõ":
             return name in "oe"
@@ -262,12 +263,15 @@ def _time(hour: int, minute: int) -> str:
     return f"{hours} {'hora' if hour < 2 else 'horas'}"
 
 
+_CAPITAL: Final = "[A-ZÁÉÍÓÚÂÊÔ]"
 _GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot|final)\w*[^.?!]*$", re.IGNORECASE)
 
 
 def _score(match: Match) -> str:
-    game = _GAMES.search(match.string, max(0, match.start() - 200), match.start())
-    return f"{_NUMERALS.cardinal(int(match[1]))} {'a' if game else 'por'}"
+    """`2 x 0` in a text about games, or between two names; elsewhere a product, whose second number has its noun."""
+    game = (match[1] and match[4]) or _GAMES.search(match.string, max(0, match.start() - 200), match.start())
+    second = f"a {_NUMERALS.cardinal(int(match[3]))}" if game else f"por {match[3]}"
+    return f"{match[1]}{_NUMERALS.cardinal(int(match[2]))} {second}"
 
 
 LANGUAGE: Final = language.Language.of_table(
@@ -282,6 +286,18 @@ LANGUAGE: Final = language.Language.of_table(
             r"\b(dur\w+|lev\w+) (\d{1,2})h([0-5]\d)\b",
             lambda m: f"{m[1]} {_time(int(m[2]), 0)} e {_NUMERALS.cardinal(int(m[3]))} minutos",
         ),
-        number_rule("x", r"(?<![\w.,])(\d{1,2}) ?x ?(?=\d{1,2}(?!\w))", _score),
+        number_rule(
+            "x",
+            rf"((?:(?<![\w'-]){_CAPITAL}[\w'-]+ )?)(?<![\w.,])(\d{{1,2}}) ?x ?(\d{{1,2}})"
+            rf"(?!\w|[.,]\d)(?=( {_CAPITAL})?)",
+            _score,
+        ),
+        number_rule("m", r"(?<![\w.,])([12])m(\d\d)(?!\w)", lambda m: f"{m[1]} m e {_NUMERALS.cardinal(int(m[2]))}"),
+        # Hours and what else is feminine by its article: "às 2 e meia", "à 1", "as 2".
+        number_rule(
+            "12",
+            r"\b((?i:[aà]s|[dn]as|pelas|à|da(?= 1\b))) (2?[12])(?!\w|[.,:/-]\d| ?[h%°$€])",
+            lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]), 'f')}",
+        ),
     ),
 )
