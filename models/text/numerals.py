@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from ancestral.models.text import lexicon
 from ancestral.models.text.characters import LETTER
 from ancestral.models.text.languages.language import MAX_NAMED_DIGITS, Noun, spelled
 from ancestral.models.text.rules import END, LONG_NUMBER, START, Match, Rule, number_rule
@@ -206,6 +207,9 @@ def _ipv6(match: Match) -> str:
 
 def _named(match: Match) -> str:
     count = match[2].isdigit() and len(match[2]) <= _LONGEST_COUNT
+    word = re.match(r"([A-Za-z][a-z]{3,})(?=\d+$)", match[2])
+    if word and lexicon.contains(word[1].lower()):
+        return f"{match[1]} {word[1]} {_short(match[2][word.end() :])}"
     return f"{match[1]} {cardinal(match[2]) if count else _groups(match[2])}"
 
 

@@ -50,9 +50,16 @@ _COUNTRIES: Final = {
 }  # fmt: skip
 # A quantity between one of these words and a noun is an adjective, and singular: "a $5 bill", "the 100m record".
 _BEFORE_ADJECTIVE: Final = re.compile(
-    r"\b(?:an?|the|this|that|each|every|another|my|your|his|her|its|our|their|by) +$", re.IGNORECASE
+    r"(?:\b(?:an?|the|this|that|each|every|another|my|your|his|her|its|our|their|by)"
+    r"|\b(?!(?:it|that|this|there|here|what|who|where|how|he|she|let|one|\w+(?:thing|one|body))'s)(?:[a-z]+'s|[a-z]+s'))"
+    r" +(?:[\d.,]+ +to +)?$",
+    re.IGNORECASE,
 )
-_NOUN_AFTER: Final = re.compile(rf" +(?!(?:{table('english').pattern('no_nouns')})\b)(?:[A-Z]{{2}}|[A-Za-z]{{3}})")
+_LONGEST_BEFORE_ADJECTIVE: Final = 32
+_NOUN: Final = rf" +(?!(?:{table('english').pattern('no_nouns')})\b)(?:[A-Z]{{2}}|[A-Za-z]{{3}})"
+_NOUN_AFTER: Final = re.compile(_NOUN)
+# The other sides of a thing: "4 ft by 8 ft sheet".
+_SIDES_AFTER: Final = re.compile(rf"(?: +by +{_NUMBER}[\s-]?(?:{_UNIT})){{1,2}}{_NOUN}")
 
 
 _PARTS_AFTER: Final = re.compile(r" (?!across|always|less|plus|this)[a-z]{3,}s\b")
@@ -71,8 +78,9 @@ _COUNTED_AFTER: Final = re.compile(
 
 
 def _is_adjective(match: Match) -> bool:
-    before = match.string[max(0, match.start() - 10) : match.start()]
-    return bool(_BEFORE_ADJECTIVE.search(before) and _NOUN_AFTER.match(match.string, match.end()))
+    before = match.string[max(0, match.start() - _LONGEST_BEFORE_ADJECTIVE) : match.start()]
+    noun = _BEFORE_ADJECTIVE.search(before) and _NOUN_AFTER.match(match.string, match.end())
+    return bool(noun or _SIDES_AFTER.match(match.string, match.end()))
 
 
 def _money(amount: str, scale: str | None, sign: str, country: str = "", *, adjective: bool = False) -> str:
@@ -252,6 +260,8 @@ RULES: Final[tuple[Rule, ...]] = (
         "'", r"(?<![\d'°])(\d{1,3})' ?(\d\d?)(?:\"|''(?!\w))", lambda m: f"{cardinal(m[1])} foot {cardinal(m[2])}"
     ),
     number_rule("-", r"(?<![\d.])(\d+(?:\.\d+){2,})-(?=\d)", lambda m: f"{m[1]} dash"),
+    # Names of models: Llama-3.1-8B.
+    number_rule("-", r"(?<=[A-Za-z]-)(\d+(?:\.\d+)?)-(?=\d+(?:\.\d+)?[bBM]\b)", lambda m: number(m[1])),
     number_rule("-", rf"(?<=\d)\s?-\s?(?={_NUMBER})", lambda m: "to"),
     number_rule(
         "eE", rf"{START}(\d+(?:\.\d+)?)[eE]([+-]?\d{{1,3}}){END}(?:\s?({_UNIT})(?:/({_UNIT}))?(?!\w))?", _scientific
@@ -316,6 +326,11 @@ _SPOKEN_RANGE: Final = re.compile(r"(?<=\w) +- +(?=\w)")
 # Taken out first: the rules below would search a very long run of digits in quadratic time.
 _ENDLESS: Final = re.compile(r"((?<=\d)\.)?(\d{19,})")
 _SUBTRACTION: Final = re.compile(r"(?<=\d) - (?=[\d.]+ ?=)")
+# One that is not carried out, beside a sum that is.
+_CARRIED_OUT: Final = re.compile(r"(?<![\w.])\d+ ?[-+*/] ?\d+ ?= ?-?\d")
+_BARE_SUBTRACTION: Final = re.compile(
+    r"(?:(?<=^\d)|(?<=^\d\d)|(?<=[;,] \d)|(?<=[;,] \d\d)) - (?=\d{1,2}\s*(?:[;,?]|\.?$))"
+)
 _MULTIPLICATION: Final = re.compile(r"(?<=\d) ?[*] ?(?=\d)")
 
 
@@ -331,6 +346,8 @@ def speak_quantities(text: SpannedText) -> SpannedText:
     if not _DIGIT.search(text.text):
         return text
     text = text.sub(_ENDLESS, lambda match: f"{' point ' if match[1] else ''}{digits(match[2])} ")
+    if _CARRIED_OUT.search(text.text):
+        text = text.sub(_BARE_SUBTRACTION, " minus ")
     text = text.sub(_SUBTRACTION, " minus ").sub(_MINUS, " minus ").sub(_MULTIPLICATION, " times ")
     return apply_all(RULES, text).sub(_SPOKEN_RANGE, " to ")
 
