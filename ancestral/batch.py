@@ -127,7 +127,8 @@ class Mapper:
             table = table.append_column(field, made[field.name])
         if isinstance(batch, pa.Table):
             return table  # type: ignore[no-any-return]
-        return pa.RecordBatch.from_struct_array(table.to_struct_array().combine_chunks())  # type: ignore[no-any-return]
+        arrays = [column.combine_chunks() for column in table.columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=table.schema)  # type: ignore[no-any-return]
 
     def _map(self, rows: list[Row]) -> list[Row]:
         found = dict(self.map_rows(rows))

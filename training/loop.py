@@ -248,7 +248,7 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 _NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
-"""Of the polynomial whose repetition takes every singular value from 0 to 1 to about 1."""
+"""Of the polynomial whose repetition takes singular values to about 1."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -271,7 +271,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices ``[..., n, m]`` with the same singular vectors, and singular values of 0.7 to 1.2."""
+    """Matrices ``[..., n, m]`` with the same singular vectors, and singular values of about 1, but for tiny ones."""
     if matrices.shape[-2] > matrices.shape[-1]:
         return orthogonal(matrices.mT).mT
     a, b, c = _NEWTON_SCHULZ
@@ -444,8 +444,10 @@ class Trainer:
 
     def trained(self) -> dict[str, Any]:
         """The record of the run, for the model card."""
-        run = {"step": self.step, "items": self.items, "hours": round(self.seconds / 3600, 2), "processes": self.world}
-        return {**run, **asdict(self.config)}
+        return {
+            "step": self.step, "items": self.items, "hours": round(self.seconds / 3600, 2), "processes": self.world,
+            "optimizers": ", ".join(type(each).__name__ for each in self.optimizers), **asdict(self.config),
+        }  # fmt: skip
 
     def _log(self, figures: dict[str, float]) -> None:
         line = {"step": self.step, self.task.unit: self.items, "hours": round(self.seconds / 3600, 4), **figures}

@@ -131,7 +131,8 @@ def find_voice(model_id: str, voices: Sequence[Voice], text: str, aliases: Mappi
     weights = parse_weights(text)
     ids = {names.get(name.casefold(), name): weight for name, weight in weights.items()}
     if missing := [name for name in ids if name not in known]:
-        near = difflib.get_close_matches(missing[0].casefold(), names, 1, 0.75)
+        there = [name for name, voice in names.items() if voice in known]
+        near = difflib.get_close_matches(missing[0].casefold(), there, 1, 0.75)
         said = "".join(f"; nearest: {name}" for name in near)
         raise _refused(f"{model_id} has no such voice{said}; it has {', '.join(known)}", "voice_not_found")
     if len(ids) < len(weights):

@@ -379,7 +379,7 @@ class _Reader(XmlReader):
         if _LANGUAGE in attributes:
             language = _language(name, attributes[_LANGUAGE])
         if name in ("prosody", "emphasis"):
-            prosody = _checked(prosody.beside(_PROSODIES[name](attributes)))
+            prosody = _checked(name, prosody.beside(_PROSODIES[name](attributes)))
             self.pieces.append(prosody.beside(self._tagged))
         elif name == "voice":
             speaker = self._speaker(attributes["name"])
@@ -519,7 +519,7 @@ def _prosody(attributes: Mapping[str, str]) -> Prosody:
 
 
 def _emphasis(attributes: Mapping[str, str]) -> Prosody:
-    level = attributes.get("level", "moderate")
+    level = attributes.get("level", "moderate").strip()
     if level not in _EMPHASES:
         raise UnsupportedText(f"<emphasis level>: {shown(level)!r} is none of {', '.join(_EMPHASES)}")
     return _EMPHASES[level]
@@ -528,16 +528,14 @@ def _emphasis(attributes: Mapping[str, str]) -> Prosody:
 _PROSODIES: Final = {"prosody": _prosody, "emphasis": _emphasis}
 
 
-def _checked(prosody: Prosody) -> Prosody:
-    """Raises UnsupportedText if elements go too far together."""
+def _checked(name: str, prosody: Prosody) -> Prosody:
+    """Raises UnsupportedText if an element goes too far together with those around it."""
     if not MIN_RATE <= (rate := prosody.rate) <= MAX_RATE:
-        raise UnsupportedText(f"<prosody rate>: {rate:g} times the speed; it must lie in {MIN_RATE:g} … {MAX_RATE:g}")
-    for name, change, most, unit in (
-        ("pitch", prosody.semitones, MAX_SEMITONES, "semitones"),
-        ("volume", prosody.decibels, _MAX_DECIBELS, "dB"),
-    ):
+        raise UnsupportedText(f"<{name}>: a rate of {rate:g} times; it must lie in {MIN_RATE:g} … {MAX_RATE:g}")
+    changes = (prosody.semitones, MAX_SEMITONES, "semitones"), (prosody.decibels, _MAX_DECIBELS, "dB")
+    for change, most, unit in changes:
         if abs(change) > most:
-            raise UnsupportedText(f"<prosody {name}>: {change:+g} {unit}; at most {most:g} up or down")
+            raise UnsupportedText(f"<{name}>: {change:+g} {unit}; at most {most:g} up or down")
     return prosody
 
 

@@ -320,12 +320,13 @@ def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> xhtml.Book:
                     found.append((title or "", []))
                 spoken_in = _spoken_language(block.language, language, other)
                 found[-1][1].append(xhtml.Paragraph(block.text, number, block.heading, item.path, spoken_in))
-            if content.blocks or content.pictures:
+            if content.blocks or (found and content.pictures):  # a picture before all text is a cover
                 contents.wait("", *content.ids)
         if len(found) > MAX_CHAPTERS:
             raise EpubError(f"it has {len(found)} chapters; a file can have {MAX_CHAPTERS}")
-        # As many notes as are referred to, where a single element has all of them.
-        left_out["notes"] = max(left_out["notes"], left_out.pop("references", 0))
+        references = left_out.pop("references", 0)
+        if left_out["notes"]:  # as many as are referred to, where a single element has all of them
+            left_out["notes"] = max(left_out["notes"], references)
         left_out["lines of the table of contents, at which nothing is read"] = len(contents.left)
         other += Counter({f"left out: {kind}": count for kind, count in left_out.items()})
         return xhtml.Book(

@@ -388,7 +388,7 @@ _SECTION_LINES: Final = 2
 """Blank lines between two sections; one stands between two paragraphs."""
 
 _MARKDOWN: Final = re.compile(r" {0,3}(#{1,6})\s+(.*)")
-_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_FENCE: Final = re.compile(r" {0,3}(`{3,})([^`]*)")
 """A line around code in Markdown, in which a number sign begins no heading."""
 _CHAPTER_LEVEL: Final = 2
 """Markdown headings below this level stay in their chapter."""
@@ -524,7 +524,7 @@ def _blocks(text: str, first_line: int) -> Iterator[_Block]:
 def _fence_after(fence: str, marks: str, rest: str) -> str:
     """The line that began the code in which the next line stands, or nothing: after such a line in code, or in none."""
     if not fence:
-        return "" if marks[0] == "`" and "`" in rest else marks
+        return marks
     return "" if marks.startswith(fence) and not rest.strip() else fence
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from itertools import count
 from typing import Any, Final, Literal
 
 from ancestral.service.broker.connection import UNAVAILABLE, Connection, Unwritable
@@ -134,24 +133,9 @@ _LIVES: Final[Mapping[Kind, int]] = {"dictionary": 30 * 86400}
 """Seconds for which other documents are kept than for :data:`LIFE_SECONDS`."""
 Result = Literal["output", "error"]
 RESULTS: Final[tuple[Result, Result]] = ("output", "error")
-KEY_BYTES: Final = 1 << 28
-"""Bytes of a file in one key; Redis takes 512 MiB."""
 LEASE_SECONDS: Final = 15
 _LINES_AT_ONCE: Final = 32
 _ACTIVE: Final = key("batches_active")
-
-
-def _key_of(name: str, number: int) -> str:
-    return key("content_of", name, *([str(number)] if number else []))
-
-
-def _keys_of(name: str, start: int, stop: int) -> Iterator[tuple[str, int, int]]:
-    """The keys in which bytes ``start`` to ``stop`` of a file are, and where they begin and end in each."""
-    while start < stop:
-        number, first = divmod(start, KEY_BYTES)
-        last = min(first + stop - start, KEY_BYTES)
-        yield _key_of(name, number), first, last
-        start += last - first
 
 
 class BatchStore:
@@ -235,21 +219,15 @@ class BatchStore:
 
     async def put_content(self, name: str, offset: int, piece: bytes) -> None:
         """Write a piece of a file of any size; raises Unwritable if too few replicas have it."""
-        for at, start, stop in _keys_of(name, offset, offset + len(piece)):
-            data, piece = piece[: stop - start], piece[stop - start :]
-            await self._connection.replicated(["SETRANGE", at, start, data], ["EXPIRE", at, LIFE_SECONDS])
+        at = key("content_of", name)
+        await self._connection.replicated(["SETRANGE", at, offset, piece], ["EXPIRE", at, LIFE_SECONDS])
 
-    async def content(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    def content(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
-        for at, first, last in _keys_of(name, start, stop):
-            async for piece in read_pieces(self._connection, at, first, last):
-                yield piece
+        return read_pieces(self._connection, key("content_of", name), start, stop)
 
     async def delete_content(self, name: str) -> None:
-        """Delete a file: the keys before the first one that is not there."""
-        for number in count():
-            if not await self._connection.command("DEL", _key_of(name, number)):
-                break
+        await self._connection.command("DEL", key("content_of", name))
 
     # Batches that are not finished
 

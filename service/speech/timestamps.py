@@ -24,7 +24,8 @@ from ancestral.speech.sampler import SampleSpan, Timing
 from ancestral.speech.utterance import Utterance
 
 _OPENING: Final = re.compile(r"(?<=\s)\S*\Z")
-_SENTENCE_END: Final = re.compile(r"[.?!…。？！।][\"'”’»)\]]*\s+|\n\s*")
+_SENTENCE_ENDS: Final = re.compile(r"[.?!…。？！।][\"'”’»)\]]*\s+"), re.compile(r"\n\s*")
+"""A mark, or else the end of a line."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def _begin(written: str, before: _Unit, unit: _Unit) -> int:
     """Where the part of a unit begins: a word that is skipped belongs to the sentence in which it stands."""
     end, start = before.span[1], unit.span[0]
     between = written[end:start]
-    if before.sentence != unit.sentence and (ended := _SENTENCE_END.search(between)):
-        return end + ended.end()
+    if before.sentence != unit.sentence:
+        for ended in filter(None, (pattern.search(between) for pattern in _SENTENCE_ENDS)):
+            return end + ended.end()
     opening = _OPENING.search(between)
     return start if opening is None else end + opening.start()
 

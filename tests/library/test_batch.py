@@ -136,6 +136,7 @@ def test_a_mapper_can_be_pickled_and_takes_record_batches():
     (batch,) = pa.table({"prompt": ["7", "1"]}).to_batches()
     made = mapper(batch)
     assert isinstance(made, pa.RecordBatch)
+    assert mapper(batch.replace_schema_metadata({"k": "v"})).schema.metadata == {b"k": b"v"}
     assert (mapper(batch.slice(0, 0)).num_rows, mapper(batch.slice(0, 0)).schema) == (0, made.schema)
     assert Image.open(io.BytesIO(made.column("image")[1].as_py())).size == (28, 28)
 

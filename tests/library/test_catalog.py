@@ -97,7 +97,7 @@ def test_an_alias_of_a_model_stands_for_any_that_has_the_voice():
     for model, voice, message in (
         ("tts-1", "nobody", "wavenet-multilingual has no such voice; it has heart"),
         ("tts-1", "Novva", "wavenet-multilingual has no such voice; nearest: nova; it has heart"),
-        ("wavenet-en", "nova", "wavenet-en has no such voice"),
+        ("wavenet-en", "af_novva", "wavenet-en has no such voice; it has"),
         ("tts-1", "nova+siwis", "the voices of a mix speak one language"),
     ):
         with pytest.raises(InvalidRequest, match=message):

@@ -300,6 +300,11 @@ MAX_ACTIVE: Final = 4
 """Books of all callers, whose sound is in Redis together."""
 MAX_BOOKS: Final = 8
 """Books of one caller that are kept."""
+_MAX_FILE_BYTES: Final = 1 << 29
+"""Of a book; Redis takes no more in one key."""
+_BYTES_PER_SAMPLE: Final = {"wav": 2.0, "flac": 1.3}
+"""Of the formats that can have such files; roughly."""
+_CHARACTERS_PER_SECOND: Final = 12.0
 _LOOK_SECONDS: Final = 1.0
 """Interval at which the events of a book look at its progress."""
 
@@ -323,6 +328,7 @@ async def create_book(
     }  # fmt: skip
     filename = name_of(form.file, "book")
     plan = await _plan(service, data, filename, wanted)
+    _check_size(plan, form)
     await service.require_worker(plan.model)
     book: dict[str, Any] = {
         "id": f"book_{secrets.token_hex(12)}", "owner": caller.name, "concurrent_streams": caller.concurrent_streams,
@@ -353,6 +359,15 @@ def _fields(form: schemas.BookForm) -> schemas.BookFields:
     fields = checked(schemas.BookFields, given)
     read_pronunciations(fields.pronunciations)
     return fields
+
+
+def _check_size(plan: Plan, form: schemas.BookForm) -> None:
+    """Refuse a book whose file Redis would not take, before hours are sampled for it."""
+    seconds = sum(len(part.text) for part in plan.parts) / _CHARACTERS_PER_SECOND / form.speed
+    size = round(seconds * plan.model.sound_rate * _BYTES_PER_SAMPLE.get(form.format, 0.0))
+    if size > _MAX_FILE_BYTES:
+        message = f"format: about {size >> 20} MB as {form.format}, of at most {_MAX_FILE_BYTES >> 20}; m4b has a tenth"
+        raise InvalidRequest(message, param="format", code="too_much_sound")
 
 
 async def _plan(service: AppState, data: bytes, filename: str, wanted: Mapping[str, Any]) -> Plan:

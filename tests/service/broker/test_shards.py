@@ -16,22 +16,10 @@ import pytest
 from redis.crc import key_slot
 
 from ancestral.service.api.books.work import BookWork
-from ancestral.service.broker import batches
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Connection, Unwritable
-from ancestral.service.broker.job import (
-    SHARED,
-    Job,
-    JobExpired,
-    Keys,
-    Piece,
-    Priority,
-    Status,
-    new_job_id,
-    shard_of,
-    tag,
-)
+from ancestral.service.broker.job import SHARED, Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
 from ancestral.service.broker.workers import LEASE_SECONDS, Workers
 from ancestral.service.errors import NotReady, Overloaded
 from tests.service.broker.support import MODELS, WORKER, Broker, fails, job
@@ -226,19 +214,6 @@ async def test_a_file_a_batch_or_a_book_counts_as_stored_when_a_replica_has_it(b
     assert await store.data(kind, document["id"]) == b"abc"
     assert await store.get(kind, "lost") is None
     await fails(Unwritable, store.delete(kind, document), "too few replicas")
-
-
-async def test_a_file_of_any_size_is_in_several_keys(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "KEY_BYTES", 10)
-    store, data = broker.clients.batches, bytes(range(33))
-    for start in range(0, 33, 4):
-        await store.put_content("book", start, data[start : start + 4])
-    for start, stop in ((0, 33), (3, 7), (9, 11), (10, 20), (5, 32)):
-        assert b"".join([piece async for piece in store.content("book", start, stop)]) == data[start:stop]
-    await store.delete_content("book")
-    for start in range(0, 33, 10):
-        with pytest.raises(JobExpired):
-            _ = [piece async for piece in store.content("book", start, start + 1)]
 
 
 async def test_a_book_that_is_deleted_while_it_ends_stays_deleted(broker: Broker) -> None:

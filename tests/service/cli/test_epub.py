@@ -146,11 +146,17 @@ TYPED = 'id="one" href="text/one.xhtml" media-type="application/xhtml+xml"'
 @pytest.mark.parametrize(
     ("page", "lines", "titles", "note"),
     [
-        ('<p><img src="../images/map.png" alt=""/></p>', {"I": ONE_, "A": TWO_}, ["I – A"], ""),
+        (
+            '<p>a</p><p id="b"><img src="../images/map.png" alt=""/></p>',
+            {"I": ONE_, "B": f"{ONE_}#b", "A": TWO_},
+            ["I", "B – A"],
+            "",
+        ),
         ('<p>a</p><a id="e"/>', {"A": ONE_, "B": f"{ONE_}#e", "C": f"{TWO_}#second"}, ["A", "B", "C"], ""),
         ('<h1 id="a">a</h1>', {"I": ONE_, "A": f"{ONE_}#a", " A": ONE_, "B": TWO_}, ["I – A", "B"], ""),
         ('<p>a</p><p id="b">b</p>', {"A": ONE_, "B": f"{ONE_}#b", "N": END_}, ["A", "B", "N"], ""),
         (NOTE, {"N": ONE_, "A": TWO_}, ["A"], "(1)"),
+        ("<svg/>", {"Cover": ONE_, "A": TWO_}, ["A"], "(1)"),
         ("<nav><p>A</p></nav>", {"Contents": ONE_, "A": TWO_}, ["A"], "(1)"),
         ("<p>a</p>", {"A": ONE_, "none": f"{ONE_}#none", "web": "https://a.b/", "B": TWO_}, ["A", "B"], "(1)"),
         (f'<p>a</p><div id="n" role="doc-endnotes">{NOTE}</div>', {"A": ONE_, "N": f"{ONE_}#n"}, ["A"], "(1)"),
@@ -178,6 +184,7 @@ def test_no_line_of_the_contents_is_lost(
             5,
             "pages of a fixed layout (1)",
         ),
+        (body(f"<p>a{REFERENCE}</p><p id='n'>1. b</p>"), 7, None),
         (body(f"<p>a{REFERENCE}b{REFERENCE}</p><ol class='footnotes'><li>c</li><li>d</li></ol>"), 6, "notes (2)"),
     ],
 )

@@ -87,6 +87,7 @@ def test_lines_that_begin_no_chapter(line: str) -> None:
             "Intro.\n```\n# a\n\n# b\n~~~\n# c\n```\n# D",
             [[(1, "Intro.\n```\n# a"), (5, "# b\n~~~\n# c\n```")], [(9, "D")]],
         ),
+        ("# A\n\n~~~\n\n# B", [[(1, "A"), (3, "~~~")], [(5, "B")]]),
         ("Intro.\n### C\nBody c.\n\n\nEnd.", [[(1, "Intro."), (2, "C"), (3, "Body c.")], [(6, "End.")]]),
     ],
 )

@@ -337,6 +337,7 @@ def test_tags_and_directives_are_not_shown() -> None:
         ("It was Москва. Was it far?", ["It was Москва.", "Was it far?"]),
         ("“It was late.” “Москва” was far.", ["“It was late.”", "“Москва” was far."]),
         ("It was late.\n\n— Yes.", ["It was late.", "— Yes."]),
+        ("It was Москва\nМосква. Was it far?", ["It was Москва Москва.", "Was it far?"]),
     ],
 )
 def test_a_skipped_word_is_shown_with_its_sentence(text: str, shown: list[str]) -> None:
