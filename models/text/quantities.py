@@ -56,7 +56,9 @@ _BEFORE_ADJECTIVE: Final = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_BEFORE_ADJECTIVE: Final = 32
-_NOUN: Final = rf" +(?!(?:{table('english').pattern('no_nouns')})\b)(?:[A-Z]{{2}}|[A-Za-z]{{3}})"
+_NO_NOUN, _ADVERB = (table("english").pattern(section) for section in ("no_nouns", "adverbs"))
+_LONE_ADVERB: Final = rf"(?:{_ADVERB})\b(?! +(?!(?:{_NO_NOUN}|{_ADVERB})\b)[A-Za-z]{{3}})"
+_NOUN: Final = rf" +(?!(?:{_NO_NOUN})\b|{_LONE_ADVERB})(?:[A-Z]{{2}}|[A-Za-z]{{3}})"
 _NOUN_AFTER: Final = re.compile(_NOUN)
 # The other sides of a thing: "4 ft by 8 ft sheet".
 _SIDES_AFTER: Final = re.compile(rf"(?: +by +{_NUMBER}[\s-]?(?:{_UNIT})){{1,2}}{_NOUN}")
@@ -151,11 +153,8 @@ def _inches(match: Match) -> str:
     """Inches, unless a quotation ends there."""
     if QUOTED.search(match.string, max(0, match.start() - 300), match.start()):
         return match[0]
-    one = (
-        match[1] == "1"
-        or _NOUN_AFTER.match(match.string, match.end())
-        or match.string[: match.start()].endswith((" a ", "A "))
-    )
+    article = match.string[: match.start()].endswith((" a ", "A "))
+    one = match[1] == "1" or article or _NOUN_AFTER.match(match.string, match.end())
     return f"{number(match[1])} inch{'' if one else 'es'}"
 
 

@@ -254,8 +254,11 @@ def _short_days(calendar: Calendar, month: str, letters: str) -> re.Pattern[str]
     short = rf"(?:{alternatives(calendar.short_days) or '(?!)'})\."
     day = rf"(?:{short}|(?:{alternatives(calendar.short_days.values()) or '(?!)'})\b(?:-\w+)?)"
     joint = r"(?:\s?[-/,]\s?|,?\s(?-i:[aeouyà]|et|ou|a[lou]|até)\s)"
-    when = rf",?\s(?:\w{{1,3}}\s)?\d{{1,2}}(?:[/.:]\d|h|\s(?:{calendar.of}\s)?{month})"
-    return re.compile(rf"(?<![{letters}])(?<!\d )(?i:{day}(?:{joint}{day})+|{short}(?={when}))(?![{letters}])")
+    when = rf",?\s(?:(?-i:[a-zà-ÿ]{{1,3}})\s)?\d{{1,2}}(?:[/.:]\d|h|\s(?:{calendar.of}\s)?{month})"
+    # After these it is a noun, or the month: "un jeu. 5 mai", "12 de mar. 9:30".
+    alone = rf"(?<!\b(?:un|um|la|en) )(?<!\ben el )(?<!\d de ){short}(?={when})"
+    near = calendar.near_day.replace("{}", short)
+    return re.compile(rf"(?<![{letters}])(?<!\d )(?i:{day}(?:{joint}{day})+|{alone}|{near})(?![{letters}])")
 
 
 def _as_written(key: str) -> str:
@@ -526,8 +529,8 @@ class Quantities:
 
     def _codes(self) -> list[Rule]:
         language, numerals = self._language, self._numerals
-        point, mark = language.address["."], next(iter(language.numbers.decimals))
-        number, money = numerals.pattern, alternatives(language.currencies)
+        point, mark, of = language.address["."], next(iter(language.numbers.decimals)), language.numbers.of_millions
+        number, money, minus = numerals.pattern, alternatives(language.currencies), language.numbers.minus
         sign = alternatives((*self._units, *language.currencies, "%"))
         return [
             rule(".", rf"(?<![\w.,)])\.(?=\d+(?:\s?(?:{sign}))?(?!\w))", lambda _: f"0{mark}"),
@@ -536,13 +539,13 @@ class Quantities:
                 lambda m: f"{m[1].strip()} {language.ranges}",
             ),
             number_rule(
-                "-", rf"(?<!{self._word})({money})\s?-(?={number})", lambda m: f"{language.numbers.minus} {m[1]}"
+                "-", rf"(?<!{self._word})(?<![A-Z]/)({money})\s?-(?=\d)(?![\d.,]+\s?%)", lambda m: f"{minus} {m[1]}"
             ),
             number_rule(
                 "-",
                 rf"(?<=\d)\s-\s(?=[\d.,]+\s?=)|(?:(?<=\d[xyz])|(?<=\^\d))\s-\s(?=\d)"
                 rf"|(?<!{self._word})(?<!\))-(?=(?:(?:{money})\s?)?\d)",
-                lambda _: language.numbers.minus,
+                lambda _: minus,
             ),
             number_rule(
                 "",
@@ -550,16 +553,18 @@ class Quantities:
                 rf"|{_START}(?:{language.telephone}){_END}",
                 lambda m: _telephone(language, numerals, m[0]),
             ),
-            # The check digit of an account or a document, which is no range.
+            # The check digit of an account or a document, which is no range; years need a word before them.
             number_rule(
-                "-", r"(?<![\w.,-])(\d{1,3}(?:\.\d{3})+|\d{4,})-([\dXx])(?![\w-]|[.,]\d)",
-                lambda m: f"{numerals.digits(m[1])} {language.address['-']} "
-                + (numerals.digits(m[2]) or language.letter_names["x"]),
+                "-", r"(?:(\b(?i:conta|agência|cuenta|RUT)\b(?:(?! e[mn]\b)[^\d;.-]){1,20})|(?<![\w.,-]))"
+                r"(?(1)|(?!(?:1[5-9]|20)\d\d-\d|2100-\d|\d\.\d{3}-\d))"
+                r"(\d{1,3}(?:\.\d{3})+|\d{4,})-([\dXx])(?![\w-]|[.,]\d)",
+                lambda m: f"{m[1] or ''}{numerals.digits(m[2])} {language.address['-']} "
+                + (numerals.digits(m[3]) or language.letter_names["x"]),
             ),
             number_rule(
                 ".", r"(?:(?<=\bv)|(?<![\w.,]))\d+(?:\.\d+){2,}(?!\w)", lambda m: self._version(m, point)
             ),
-            number_rule("(", r"\b([fgh])\((\w{1,3})\)", lambda m: f"{m[1]} {language.numbers.of_millions(m[2])} "),
+            number_rule("(", r"\b([fgh])\((\w{1,3})\)", lambda m: f"{m[1]} {of(m[2].replace('x', ' x'))} "),
         ]  # fmt: skip
 
     def _version(self, match: Match, point: str) -> str:
@@ -656,7 +661,7 @@ class Quantities:
             # No variable of a formula.
             number_rule(
                 "x",
-                rf"(?<![\w.,(])(?<![-=+*/<>^])(?<![-=+*/<>^]\s)(?<![\dx]\s{minus}\s)({number})x(?!\w)(?!\s?[-=+*/<>^()\d]|\s+{minus}\s+\d)",
+                rf"(?<![\w.,])(?<![\w√)]\()(?<![-=+*/<>^])(?<![-=+*/<>^]\s)(?<![xyz],\s)(?<![\dx]\s{minus}\s)({number})x(?!\w)(?!\s?(?:\)\s?)?[-=+*/<>^(\d]|\s+{minus}\s+\d)",
                 lambda m: f"{numerals.number(m[1], times.gender)} {times.one if m[1] == '1' else times.many}",
             ),
             rule("x×*", rf"(\d(?:\s?(?:{unit}))?)\s?[x×*]\s?(?=\d)", lambda m: f"{m[1]} {self._language.times} "),

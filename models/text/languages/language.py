@@ -150,6 +150,8 @@ class Calendar:
     """The word that may stand between a day and its month: `de`."""
     before_day: str = r"(?!)"
     """A pattern: words after which `3/2` is a day: `lunes|hasta`."""
+    near_day: str = r"(?!)"
+    """A pattern: what else makes an abbreviation, `{}`, a day: `(?<=próxima ){}|{}(?= à noite)`."""
     clock: str = CLOCK
     """A pattern: a time in figures, with the groups h, m and, perhaps, s; m may be missing (`15 h`)."""
     halves: Mapping[str, str] = field(default_factory=dict)

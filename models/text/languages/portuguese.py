@@ -264,12 +264,15 @@ def _time(hour: int, minute: int) -> str:
 
 
 _CAPITAL: Final = "[A-ZÁÉÍÓÚÂÊÔ]"
+_GOALS: Final = re.compile(r" 0 ?x|x ?0$| (?!4 x 4)(?:\d|1[0-5]) x (?:\d|1[0-5])$")
+_UNIT: Final = "|".join(re.escape(symbol) for symbol, _ in _TABLE.pairs("units"))
 _GAMES: Final = re.compile(r"\b(?:ganh|venc|perd|empat|placar|jog|gol|bat|derrot|final)\w*[^.?!]*$", re.IGNORECASE)
 
 
 def _score(match: Match) -> str:
     """`2 x 0` in a text about games, or between two names; elsewhere a product, whose second number has its noun."""
-    game = (match[1] and match[4]) or _GAMES.search(match.string, max(0, match.start() - 200), match.start())
+    named = match[1] and match[4] and _GOALS.search(match[0])
+    game = named or _GAMES.search(match.string, max(0, match.start() - 200), match.start())
     second = f"a {_NUMERALS.cardinal(int(match[3]))}" if game else f"por {match[3]}"
     return f"{match[1]}{_NUMERALS.cardinal(int(match[2]))} {second}"
 
@@ -296,7 +299,7 @@ LANGUAGE: Final = language.Language.of_table(
         # Hours and what else is feminine by its article: "às 2 e meia", "à 1", "as 2".
         number_rule(
             "12",
-            r"\b((?i:[aà]s|[dn]as|pelas|à|da(?= 1\b))) (2?[12])(?!\w|[.,:/-]\d| ?[h%°$€])",
+            rf"\b((?i:[aà]s|[dn]as|pelas|(?:à|da)(?=\s1\b)))\s(2?[12])(?!\w|[.,:/-]\d|\s\d{{3}}\b|\s?(?:[h%$€]|(?:{_UNIT})(?!\w)))",
             lambda m: f"{m[1]} {_NUMERALS.cardinal(int(m[2]), 'f')}",
         ),
     ),

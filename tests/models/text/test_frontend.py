@@ -116,7 +116,7 @@ def is_silent(text, at):
     """Whether a character is one of those that docs/text.md lists as having no sound."""
     char, category = text[at], unicodedata.category(text[at])
     silent = char.isspace() or category in ("Cf", "Sk") or category[0] in "PM" or char in "|~>⁄∕ʹʼ"
-    again = category == "So" and char in text[:at]  # a row of the same emoji is read once
+    again = category in ("So", "Sm") and char in text[:at]  # a row of the same emoji or arrow is read once
     return silent or again or bool(_DECORATION.match(char))
 
 
