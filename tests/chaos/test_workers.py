@@ -41,7 +41,7 @@ from tests.chaos.support import (
 from tests.service.servers import Server
 from tests.service.shaky import ENDLESS
 from tests.service.toys import ASYNC, SPEECH
-from tests.waiting import eventually
+from tests.waiting import awaited, eventually
 
 TAKEN_OVER_SECONDS = 30.0
 """Twice what is promised."""
@@ -391,8 +391,8 @@ def test_a_slot_is_free_soon_after_its_client_left(house: House) -> None:
         for number in range(DISCONNECTS + CANCELS):
             job = heard(connection)
             following = stack.enter_context(asked_for_much(api))
-            eventually(lambda: house.servers.count("waiting", "interactive"))
-            (waiting,) = house.servers.members("waiting", "interactive")
+            # Looked at once: a listener that the machine delays is parked, and then this one waits no more.
+            (waiting,) = awaited(lambda: house.servers.members("waiting", "interactive"))
             if number % 3:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.close()

@@ -83,7 +83,8 @@ class Node:
     @property
     def is_in_step(self) -> bool:
         """Whether it is a master, or a replica that has what its master has."""
-        return bool(self.replication["role"] == "master" or self.replication["master_link_status"] == "up")
+        found = self.replication
+        return bool(found["role"] == "master" or found["master_link_status"] == "up")
 
     @property
     def replication(self) -> dict[str, Any]:

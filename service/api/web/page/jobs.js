@@ -97,7 +97,7 @@ class Jobs {
       this.rows.delete(id);
     }
     data.forEach((job, index) => {
-      if (!this.rows.has(job.id)) this.rows.set(job.id, new Row(job, (error) => this.fail(error)));
+      if (!this.rows.has(job.id)) this.rows.set(job.id, new Row(job, this));
       const row = this.rows.get(job.id);
       row.show(job);
       if (this.list.children[index] !== row.element)
@@ -115,8 +115,8 @@ class Jobs {
 }
 
 class Row {
-  constructor(job, fail) {
-    this.fail = fail;
+  constructor(job, view) {
+    this.view = view;
     this.bar = h("progress", { max: 1, value: 0, "aria-label": `Progress of ${job.id}` });
     this.state = h("strong", {});
     this.detail = h("span", { class: "dim" });
@@ -186,7 +186,7 @@ class Row {
     this.verify.hidden = !kept || !verifiable;
     if (kept && !COMPUTED.includes(job.kind) && !this.opened) {
       this.opened = true;
-      fewAtATime(() => this.open(job));
+      fewAtATime(async () => this.view.left || this.open(job));
     }
     this.detail.textContent = describe(job);
   }
@@ -212,13 +212,13 @@ class Row {
 
   async act(button, action) {
     button.disabled = true;
-    this.fail(null);
+    this.view.fail(null);
     try {
       await action();
     } catch (error) {
       if (!("status" in error)) throw error;
       if (error.status === 409 || error.status === 400 || error.status === 404) this.result.textContent = error.message;
-      else this.fail(error);
+      else this.view.fail(error);
     } finally {
       button.disabled = false;
     }
