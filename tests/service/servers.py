@@ -236,7 +236,6 @@ class Servers:
         eventually(self._valkey.client.ping)
         root = logging.getLogger()
         root.addHandler(_logs)
-        root.setLevel(logging.INFO)
 
     def close(self) -> None:
         """Stop the Valkey."""
@@ -280,6 +279,7 @@ class Servers:
                 given["redis_url"] = stack.enter_context(self._redis(settings.get("data_dir")))
             listener = listen("127.0.0.1", given.pop("port", 0), "ANCESTRAL_PORT")
             port = listener.getsockname()[1]
+            logging.getLogger().setLevel(logging.INFO)  # a command in this process may have raised it
             log: Log = []
             _logs.open.append(log)
             stack.callback(_logs.open.remove, log)
