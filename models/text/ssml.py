@@ -378,7 +378,7 @@ class _Reader(XmlReader):
             language = primary(speaker.text_language)
         if _LANGUAGE in attributes:
             language = _language(name, attributes[_LANGUAGE])
-        if name in ("prosody", "emphasis"):
+        if name in _PROSODIES:
             prosody = _checked(name, prosody.beside(_PROSODIES[name](attributes)))
             self.pieces.append(prosody.beside(self._tagged))
         elif name == "voice":
@@ -393,7 +393,7 @@ class _Reader(XmlReader):
         self._flush()
         element = self._open[-1]
         content = "".join(element.content)
-        if name in ("prosody", "emphasis"):
+        if name in _PROSODIES:
             self.pieces.append(self._open[-2].prosody.beside(self._tagged))
         elif name == "voice":
             self._turn(self._open[-2].speaker, self._open[-2].prosody)

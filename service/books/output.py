@@ -114,11 +114,11 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
         for item in epub.spine:
             if (own := spoken.get(item.path)) is None:
                 continue
-            content, data = epub.content(item), epub.read(item.path)
-            if marks := list(_marks(content, data, own, folder)):
+            content = epub.content(item)
+            if marks := list(_marks(content, own, folder)):
                 stem = posixpath.join(home, f"{len(overlays) + 1:04d}")
                 samples = sum(folder.samples_with_pause(part) for part in own)
-                overlays.append(_overlay(item, content, data, marks, samples, folder.sample_rate, stem))
+                overlays.append(_overlay(item, content, marks, samples, folder.sample_rate, stem))
                 sounds.append(_sound(own, folder, len(overlays)))
         changed = {overlay.item.path: overlay.text for overlay in overlays}
         changed[epub.package_path] = _package(epub, overlays, folder.sample_rate, home, narrator)
@@ -141,7 +141,7 @@ def _sound(parts: Sequence[Part], folder: PartsFolder, number: int) -> Path:
     return path
 
 
-def _marks(content: Content, data: bytes, parts: Sequence[Part], folder: PartsFolder) -> Iterator[Mark]:
+def _marks(content: Content, parts: Sequence[Part], folder: PartsFolder) -> Iterator[Mark]:
     """The words of a document that can be marked, in order; none stands within another."""
     before, last = 0, 0
     for part in parts:
@@ -151,7 +151,7 @@ def _marks(content: Content, data: bytes, parts: Sequence[Part], folder: PartsFo
             indices = [
                 origin + part.begin - len(part.lead) for origin in origins[first:end] if origin >= len(part.lead)
             ]
-            place = _longest(block, indices, data)
+            place = _longest(block, indices, content.data)
             if place is not None and place[0] >= last:
                 yield Mark(place, before + start)
                 last = place[1]
@@ -185,10 +185,8 @@ def _longest(block: Block, indices: Sequence[int], data: bytes) -> Place | None:
     return max(runs, key=lambda run: run[1] - run[0], default=None)
 
 
-def _overlay(
-    item: Item, content: Content, data: bytes, marks: Sequence[Mark], samples: int, rate: int, stem: str
-) -> _Overlay:
-    codec = codec_of(data)
+def _overlay(item: Item, content: Content, marks: Sequence[Mark], samples: int, rate: int, stem: str) -> _Overlay:
+    data, codec = content.data, codec_of(content.data)
     colon = content.root[: content.root.rindex(":") + 1] if ":" in content.root else ""
     prefix = next(name for name in (f"w{n or ''}-" for n in count()) if name.encode(codec) not in data)
     pieces, done = list[bytes](), 0

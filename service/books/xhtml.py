@@ -104,6 +104,8 @@ class Content:
     """Name of the root element, with its prefix."""
     head_end: int
     """The byte at which the end tag of the head begins, or behind the tag of an empty one; 0 if there is no head."""
+    data: bytes
+    """The document."""
 
 
 @dataclass(slots=True)
@@ -372,7 +374,7 @@ def read_content(data: bytes) -> Content:
     reader = _Reader(data)
     parse(data, reader)
     ids, root, head_end = tuple(reader.ids), reader.root, reader.head_end
-    return Content(reader.blocks, ids, reader.left_out, reader.pictures, root, head_end)
+    return Content(reader.blocks, ids, reader.left_out, reader.pictures, root, head_end, data)
 
 
 # A text file, as people have them (plain text, Markdown, Project Gutenberg), to chapters and paragraphs.

@@ -85,9 +85,9 @@ def _begin(written: str, before: _Unit, unit: _Unit) -> int:
     """Where the part of a unit begins: a word that is skipped belongs to the sentence in which it stands."""
     end, start = before.span[1], unit.span[0]
     between = written[end:start]
-    if before.sentence != unit.sentence:
-        for ended in filter(None, (pattern.search(between) for pattern in _SENTENCE_ENDS)):
-            return end + ended.end()
+    ends = (pattern.search(between) for pattern in _SENTENCE_ENDS)
+    if before.sentence != unit.sentence and (ended := next(filter(None, ends), None)):
+        return end + ended.end()
     opening = _OPENING.search(between)
     return start if opening is None else end + opening.start()
 
