@@ -28,6 +28,8 @@ from torch.multiprocessing.spawn import start_processes
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, load
+from ancestral.models.networks.image import ImageNetwork
+from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.spec import Spec
 
 # Runs that torchrun has started: one process a GPU, or a core, on any number of machines with a common folder.
@@ -254,7 +256,8 @@ _NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 class Muon(torch.optim.Optimizer):
     """Momentum, made orthogonal, as the update of matrices (Jordan et al. 2024), of the size that AdamW's updates have
     (Liu et al. 2025, arXiv:2502.16982, section 2.2). The matrices of a parameter ``[..., in, out]`` are updated each by
-    itself, which torch's own class cannot do."""
+    itself, which torch's own class cannot do; kernels ``[..., out, in, rows, columns]`` are matrices of ``out`` rows.
+    """
 
     def __init__(self, parameters: Iterable[nn.Parameter], weight_decay: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum})
@@ -265,9 +268,11 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 average = self.state[parameter].setdefault("exp_avg", torch.zeros_like(parameter))
                 average.lerp_(parameter.grad, 1.0 - group["momentum"])
-                update = orthogonal(parameter.grad.lerp(average, group["momentum"]))
+                ahead = parameter.grad.lerp(average, group["momentum"])
+                matrices = ahead.flatten(-3) if ahead.ndim > 3 else ahead
+                size = 0.2 * math.sqrt(max(matrices.shape[-2:]))
                 parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-                parameter.add_(update, alpha=-0.2 * group["lr"] * math.sqrt(max(parameter.shape[-2:])))
+                parameter.add_(orthogonal(matrices).view_as(parameter), alpha=-group["lr"] * size)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -282,6 +287,14 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x
 
 
+def _matrices(network: nn.Module) -> set[str]:
+    """The parameters that Muon updates, of a network that is sampled: all but biases and vectors of what has a name."""
+    if not isinstance(network, WaveNet | ImageNetwork):
+        return set()
+    apart = "bias", "embedding", "speaker"
+    return {name for name, tensor in network.named_parameters() if tensor.ndim > 1 and not name.endswith(apart)}
+
+
 class Trainer:
     """One process's share of a run. Rank 0 also averages, logs, saves and evaluates."""
 
@@ -292,7 +305,7 @@ class Trainer:
         self.model = task.network().to(self.device)
         trained = trained_parameters(self.model)
         self.average = {n: p.detach().clone() for n, p in trained.items()}
-        self._matrices: frozenset[str] = getattr(self.model, "matrices", frozenset())
+        self._matrices = _matrices(self.model)
         others = [parameter for name, parameter in trained.items() if name not in self._matrices]
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True)

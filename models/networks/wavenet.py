@@ -55,11 +55,6 @@ class Conditioner(nn.Module):
 class WaveNet(nn.Module):
     """The network that a :class:`WaveNetSpec` describes. ``forward`` scores; engines sample."""
 
-    matrices = frozenset({
-        "past", "current", "gate_condition", "residual", "skip", "head", "output",
-        "conditioner.speaker_in", "conditioner.frames_in", "conditioner.taps",
-    })  # fmt: skip
-    """Parameters ``[..., in, out]`` that training updates as matrices."""
     embedding: nn.Parameter
     past: nn.Parameter
     current: nn.Parameter

@@ -181,6 +181,12 @@ def test_updates_of_matrices_are_orthogonal() -> None:
     optimizer.step()
     expected = 0.95 * given - 0.1 * 0.2 * 8 * orthogonal(given)
     torch.testing.assert_close(weights.detach(), expected)
+    kernels = torch.nn.Parameter(given.view(3, 24, 16, 2, 2).clone())
+    optimizer = Muon([kernels], weight_decay=0.5)
+    optimizer.param_groups[0]["lr"] = 0.1
+    kernels.grad = given.view_as(kernels)
+    optimizer.step()
+    torch.testing.assert_close(kernels.detach(), expected.view_as(kernels))
 
 
 def test_the_average_follows_the_weights(prepared: Path, tmp_path: Path) -> None:

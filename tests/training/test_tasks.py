@@ -63,10 +63,10 @@ PORTRAITS = replace(AUTOENCODER, normalised=True, portraits=True)
 PEOPLE = {"train": range(100), "valid": range(100, 120), "test": range(120, 140)}
 LEARNING = {
     "wavenet": (30, 0.07, "bits_bob", 0.9), "free": (24, 0.07, "bits_bob", 0.93),
-    "acoustic": (20, 0.01, "mel_ann", 0.8), "pixelcnn": (30, 0.02, "valid_nats", 0.5),
+    "acoustic": (20, 0.01, "mel_ann", 0.8), "pixelcnn": (30, 0.04, "valid_nats", 0.5),
     "indexed": (80, 0.03, "valid_bits_per_dim", 0.2), "edits": (60, 0.01, "valid_bits_per_dim_edited", 0.5),
     "classifier": (150, 0.005, "valid_side", 0.1), "encoder": (60, 0.01, "valid_rank_1", 0.25),
-    "autoencoder": (12, 0.02, "valid_nats", 0.98), "portraits": (30, 0.02, "valid_nats", 0.98),
+    "autoencoder": (12, 0.04, "valid_nats", 0.98), "portraits": (30, 0.02, "valid_nats", 0.98),
 }  # fmt: skip
 """Steps, learning rate, a figure, and how much of it, or of what is missing from 1, may be left."""
 every_task = pytest.mark.parametrize("kind", LEARNING)
