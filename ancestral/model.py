@@ -21,7 +21,6 @@ from ancestral.images.drawing import (
     class_drawing,
     completion,
     edit,
-    has_classes,
     interpolation,
     reconstruction,
     requested_labels,
@@ -32,7 +31,7 @@ from ancestral.images.sampler import ImageSampler, report
 from ancestral.loader import LoadedModels, load_models
 from ancestral.models.engines import NAMES
 from ancestral.models.entries import EDIT_CAPABILITY
-from ancestral.requests import Draw, checked
+from ancestral.requests import Draw, DrawOptions, checked
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.voice import Voice
 
@@ -50,6 +49,12 @@ class DrawArguments(TypedDict, total=False):
     background: str
     palette: str | Path | Sequence[str] | None
     best_of: int
+
+
+def _options(values: DrawArguments) -> Draw:
+    """Validated; the size and the format of files are what :meth:`Picture.save` is told."""
+    checked(DrawOptions, values)
+    return checked(Draw, values)
 
 
 class Model:
@@ -134,7 +139,7 @@ class Model:
             InvalidRequest: the model draws no pictures of classes, or has no such value.
         """
         sampler = self._painter("image_generation")
-        return Pictures(sampler, class_drawing(sampler.model, prompt, n, checked(Draw, options)))
+        return Pictures(sampler, class_drawing(sampler.model, prompt, n, _options(options)))
 
     def draw_sheet(self, sheet: str, prompt: str | None = None, **options: Unpack[DrawArguments]) -> Pictures:
         """A sheet that the model lays out: one thing in all its directions and frames, from one seed.
@@ -148,7 +153,7 @@ class Model:
             InvalidRequest: the model has no such sheet or value, or the prompt names a direction or a frame.
         """
         sampler = self._painter("image_generation")
-        return Pictures(sampler, sheet_drawing(sampler.model, sheet, prompt, checked(Draw, options)))
+        return Pictures(sampler, sheet_drawing(sampler.model, sheet, prompt, _options(options)))
 
     def complete(
         self,
@@ -173,8 +178,7 @@ class Model:
         rows = model.spec.height // 2 if rows is None else rows
         check_range("rows", rows, 1, model.spec.height - 1)
         kept = np.ascontiguousarray(symbols[:rows])
-        named = prompt if has_classes(model) else None
-        drawing = completion(model, kept, palette_error, named, n, checked(Draw, options))
+        drawing = completion(model, kept, palette_error, prompt, n, _options(options))
         return Pictures(sampler, drawing, kept.ravel())
 
     def edit(
@@ -194,7 +198,7 @@ class Model:
         """
         sampler = self._painter(EDIT_CAPABILITY)
         masked = decode_masked(_file(image), _file(mask), sampler.model.spec)
-        return Pictures(sampler, edit(sampler.model, masked, prompt, n, checked(Draw, options)), masked.data)
+        return Pictures(sampler, edit(sampler.model, masked, prompt, n, _options(options)), masked.data)
 
     def reconstruct(self, image: ImageSource, n: int = 1, **options: Unpack[DrawArguments]) -> Pictures:
         """Pictures of what another one shows or, of a model of portraits, of the person on it.
@@ -207,7 +211,7 @@ class Model:
         portraits = "image_portrait" in self.capabilities
         sampler = self._painter("image_portrait" if portraits else "image_reconstruction")
         symbols, palette_error = decode_picture(_file(image), sampler.model.spec, "image")
-        drawing = reconstruction(sampler.model, symbols, palette_error, n, checked(Draw, options))
+        drawing = reconstruction(sampler.model, symbols, palette_error, n, _options(options))
         return Pictures(sampler, drawing, symbols.ravel())
 
     def encode(self, image: ImageSource) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -221,7 +225,7 @@ class Model:
         """One picture a step from one list of names, or vector, to another, all from one seed."""
         check_range("steps", steps, 2, MAX_PICTURES)
         sampler = self._painter("image_interpolation")
-        return Pictures(sampler, interpolation(sampler.model, begin, end, steps, checked(Draw, options)))
+        return Pictures(sampler, interpolation(sampler.model, begin, end, steps, _options(options)))
 
     def score(self, image: ImageSource, prompt: str = "any", style: str | None = None) -> dict[str, Any]:
         """The exact likelihood of a picture, given what it shows. Recordings are scored by :meth:`Voice.score`.
@@ -231,7 +235,7 @@ class Model:
         """
         sampler = self._painter("image_likelihood")
         model = sampler.model
-        labels: Labels = requested_labels(model, prompt if has_classes(model) else None, style)
+        labels: Labels = requested_labels(model, prompt, style)
         symbols, _ = decode_picture(_file(image), model.spec, "image")
         return report(sampler.score(symbols[None], labels))
 

@@ -503,13 +503,17 @@ def _palette(value: Any) -> Any:
     return found if isinstance(found, str) else [*found]
 
 
-class Draw(SampledPictures, Labelled, PictureFile):
+class DrawOptions(SampledPictures, Labelled):
     """How pictures are drawn, by whichever model."""
 
     palette: Annotated[Palette | None, BeforeValidator(_palette)] = None
     """A name, 2 to 255 colours like `#00ff7f`, or a .gpl or .hex file; None leaves the pictures as sampled."""
     best_of: int = Field(default=1, ge=1, le=entries.MAX_BEST_OF)
     """Candidates of each picture; the one is returned that shows best what was named. Of models with a classifier."""
+
+
+class Draw(DrawOptions, PictureFile):
+    """The same, and the file that they become."""
 
 
 class DrawnRequest(SampledPictures):
@@ -523,7 +527,8 @@ class PictureRequest(DrawnRequest, PictureFile):
     """The fields of every request for files of pictures."""
 
     response_format: Literal["url", "b64_json"] | None = None
-    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image`, as it is at OpenAI. A
+    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image` or
+    `chatgpt-image`, as it is at OpenAI. A
     stream always uses `b64_json`."""
 
 

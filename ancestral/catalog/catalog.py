@@ -49,7 +49,11 @@ _SPEECH_MODELS: Final = (
     "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5", "eleven_v3", "eleven_v3_conversational", "eleven_v4",
     "eleven_v4_turbo", "kokoro",
 )  # fmt: skip
-_IMAGE_MODELS: Final = ("dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5")
+_IMAGE_MODELS: Final = (
+    "dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2", "gpt-image-2-2026-04-21",
+    "gpt-image-2.5-sunburst", "gpt-image-2.5-sunburst-2026-09-08", "gpt-image-2.5-flare",
+    "gpt-image-2.5-flare-2026-09-08", "gpt-image-2.6-sunburst", "gpt-image-2.6-flare", "chatgpt-image-latest",
+)  # fmt: skip
 MODEL_ALIASES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_SPEECH_MODELS, DEFAULT_MODEL),
     **dict.fromkeys(_IMAGE_MODELS, "pixelcnn-sprites"),

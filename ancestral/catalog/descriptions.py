@@ -232,7 +232,7 @@ class ImageModel(Model):
         names = [name for name in names if name] or [""]
         found: dict[str, int] = {}
         for number, name in enumerate(names, 1):
-            if name.casefold() == ANY and ANY not in self._values and self.spec.attributes:
+            if name.casefold() == ANY and ANY not in self._values:
                 continue
             place = f" (name {number} of {len(names)})" if len(names) > 1 else ""
             attribute, label = self._value(name, param, place)

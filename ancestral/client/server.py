@@ -532,7 +532,7 @@ class RemoteModel:
             ServerError: the server refuses, fails or does not answer.
         """
         self._require("image_likelihood")
-        form = {"model": self.id} | ({"class": prompt} if self.attributes else {}) | ({"style": style} if style else {})
+        form = {"model": self.id, "class": prompt} | ({"style": style} if style else {})
         answer = self._connection.request("POST", "/v1/images/likelihood", form=form, file=("file", file_bytes(image)))
         found: dict[str, Any] = parsed(answer)
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,6 +95,6 @@ class Detector:
     def _load(self, ids: list[str]) -> None:
         for name in ids:
             if name not in self._loaded.samplers:
-                found = load_models(replace(self._config), self._engine, only=name)
+                found = load_models(self._config, self._engine, only=name)
                 samplers = {**self._loaded.samplers, **found.samplers}
                 self._loaded = LoadedModels(samplers, self._catalog.aliases, self._catalog.pronunciations)

@@ -122,11 +122,9 @@ class PictureTest(SeedTest[_FoundInPicture]):
 
     def _named(self) -> Named:
         """The labels that the recipe names."""
-        model, prompt = self._sampler.model, self._recipe.get("prompt", self._recipe.get("class"))
-        if has_classes(model) and prompt is None:
-            prompt = ANY
+        model, prompt = self._sampler.model, self._recipe.get("prompt", self._recipe.get("class", ANY))
         try:
-            requested = requested_labels(model, prompt if has_classes(model) else None, self._recipe.get("style"))
+            requested = requested_labels(model, prompt, self._recipe.get("style"))
         except InvalidRequest:
             return (None,) * len(model.spec.conditions)
         return tuple(label for label in requested if not isinstance(label, tuple))
@@ -247,7 +245,7 @@ def _drawn_again(sampler: ImageSampler, recipe: Mapping[str, Any]) -> Symbols:
             raise InvalidRequest("from: neither names nor a vector", param="from")
         drawing: Drawing = interpolation(model, ends[0], ends[1], steps, options)
     else:
-        prompt = recipe.get("prompt", recipe.get("class", ANY)) if has_classes(model) else None
+        prompt = recipe.get("prompt", recipe.get("class", ANY))
         count, step = (_whole(recipe.get("n")) or 1) * (_whole(recipe.get("best_of")) or 1), None
         count = min(max(count, 1), MOST_PARTS)
         drawing = class_drawing(model, prompt, count, options)

@@ -138,7 +138,10 @@ def _check_sums(data: bytes) -> None:
 def _coloured(image: Image.Image, spec: ImageSpec) -> Image.Image:
     """RGBA, in which the background of a picture without transparency is made transparent if the palette can be."""
     if image.has_transparency_data and spec.transparent:
-        return image.convert("RGBA")
+        found = image.convert("RGBA")
+        # An alpha channel may say of no pixel that it is transparent; only sprites have a palette with such a colour.
+        if image.mode == "P" or np.array(found)[..., 3].min() < 255:
+            return found
     opaque = _plain(image).convert("RGBA")
     if spec.transparent:
         pixels = np.array(opaque)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.descriptions import ImageModel, Plan
 from ancestral.catalog.palettes import check_palette
-from ancestral.catalog.seeds import part_seed, seed_or_drawn
+from ancestral.catalog.seeds import part_seed, seed_as_json, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_range, check_type
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.conditioning import draw_labels
@@ -258,9 +258,8 @@ class Drawing(Plan):
 
     def recipe(self, index: int) -> dict[str, Any]:
         """What picture ``index`` depends on, besides the model, with the names of a request. Written into PNG files."""
-        recipe: dict[str, Any] = {"seed": self.seeds[index], "temperature": self.temperature, "guidance": self.guidance}
-        if self.background == "transparent":
-            recipe["background"] = self.background
+        seed = seed_as_json(self.seeds[index])
+        recipe: dict[str, Any] = {"seed": seed, "temperature": self.temperature, "guidance": self.guidance}
         if self.palette is not None:
             recipe["palette"] = self.palette
         return recipe if self.style is None else recipe | {"style": self.style}
@@ -380,6 +379,8 @@ class PictureEncoding(Plan):
 def picture_recipe(drawing: Drawing, model: ImageModel, index: int) -> dict[str, Any]:
     """What picture ``index`` is made from, as JSON values: the model and the fields of a request."""
     recipe = {"model": model.entry.id, "model_sha256": model.sha256, **drawing.recipe(index)}
+    if model.spec.transparent:
+        recipe["background"] = drawing.background
     for field in {"prompt", "style", "from", "to"} & recipe.keys():
         if isinstance(recipe[field], str):
             recipe[field] = model.canonical(recipe[field])
@@ -409,7 +410,7 @@ def class_drawing(
     resolved = [_drawn(model, labels, seed, named_style=options.style is not None) for seed in seeds]
     return ClassDrawing(
         **shared_fields(model, options, seeds),
-        prompt=prompt,
+        prompt=prompt if model.spec.named else None,
         labels=tuple(found for found, _ in resolved),
         requested=(labels,),
         revised_prompts=tuple(revised for _, revised in resolved),
@@ -438,6 +439,7 @@ def sheet_drawing(
             message = f"{param}: the sheet {name!r} has pictures of more than one {attribute}, so none can be named"
             raise InvalidRequest(message, param=param, code="conflict")
     same = draw_labels(model.spec, model.label_rows, requested, seed)
+    shared = [None if name in of_frames else label for name, label in zip(attributes, same, strict=True)]
     values = [[frame.get(attribute) for attribute in attributes] for frame in frames]
     labels = [[old if new is None else new for old, new in zip(same, row, strict=True)] for row in values]
     return ClassDrawing(
@@ -445,7 +447,7 @@ def sheet_drawing(
         prompt=prompt,
         labels=tuple(map(tuple, labels)),
         requested=(tuple(requested),),
-        revised_prompts=tuple(model.names(row, style=options.style is None) for row in labels),
+        revised_prompts=(model.names(shared, style=options.style is None),) * len(frames),
         sheet=name,
     )
 
@@ -493,7 +495,7 @@ def _as_named(model: ImageModel, prompt: str | None, count: int, options: Draw, 
     """The fields of a :class:`ClassDrawing` whose seeds draw no labels."""
     labels, seeds = requested_labels(model, prompt, options.style, param), _seeds(options, count)
     return shared_fields(model, options, seeds) | {
-        "prompt": prompt,
+        "prompt": prompt if model.spec.named else None,
         "labels": (labels,) * len(seeds),
         "requested": (labels,),
         "revised_prompts": (None,) * len(seeds),
@@ -546,6 +548,7 @@ def reconstruction(
         count: of the pictures.
         options: of the request; neither style nor guidance.
     """
+    model.style(options.style)  # it has none
     kind = Portrait if "image_portrait" in model.capabilities else Reconstruction
     return kind(
         **shared_fields(model, options, _seeds(options, count)),
@@ -623,7 +626,7 @@ def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param
 
 
 def _frozen(end: str | Sequence[float]) -> str | tuple[float, ...]:
-    return end if isinstance(end, str) else tuple(end)
+    return end if isinstance(end, str) else tuple(map(float, end))
 
 
 # Sizes of files of pictures, and of the squares that pixels become in them.

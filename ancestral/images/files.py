@@ -80,8 +80,8 @@ class Grid:
         return left + self.padding, top + self.padding
 
 
-def grid_of(count: int, spec: ImageSpec, columns: int, scale: int, padding: int) -> Grid:
-    """The grid of so many pictures, ``columns`` in a row, each pixel a square of ``scale``.
+def grid_of(count: int, spec: ImageSpec, columns: int, scale: int, padding: int, form: str) -> Grid:
+    """The grid of so many pictures, ``columns`` in a row, each pixel a square of ``scale``, in a file of this format.
 
     Raises:
         InvalidRequest: a number is out of its range, or the sheet would be too large.
@@ -90,9 +90,10 @@ def grid_of(count: int, spec: ImageSpec, columns: int, scale: int, padding: int)
     check_range("scale", scale, 1, MAX_SIDE // max(spec.height, spec.width))
     check_range("padding", padding, 0, MAX_PADDING)
     grid = Grid(count, columns, spec.width * scale, spec.height * scale, padding)
-    if max(grid.size) > MAX_SHEET_SIDE:
+    taker, most = ("webp files", MAX_SHEET_SIDE - 1) if form == "webp" else ("engines", MAX_SHEET_SIDE)
+    if max(grid.size) > most:
         width, height = grid.size
-        message = f"sheet: {width} x {height} pixels; engines take {MAX_SHEET_SIDE} each way"
+        message = f"sheet: {width} x {height} pixels; {taker} take {most} each way"
         raise InvalidRequest(message, param="sheet", code="invalid_size")
     return grid
 
@@ -120,7 +121,7 @@ def file_of(drawing: Drawing, model: ImageModel, index: int, batch: BatchDecoder
 
 def laid_out(drawing: ClassDrawing, model: ImageModel, layout: SheetLayout) -> Grid:
     """The grid of a sheet that the model lays out, in the scale of its file."""
-    return grid_of(drawing.count, model.spec, layout.columns, drawing.scale, 0)
+    return grid_of(drawing.count, model.spec, layout.columns, drawing.scale, 0, drawing.output_format)
 
 
 def animation_file(drawing: ClassDrawing, layout: SheetLayout, batch: BatchDecoder) -> bytes:
@@ -160,7 +161,7 @@ class _Sprite:
     x: int
     y: int
     seed: int
-    prompt: str | None
+    prompt: str
     attributes: dict[str, str]
 
 
@@ -184,7 +185,7 @@ def _sprites(drawing: ClassDrawing, model: ImageModel, grid: Grid) -> list[_Spri
     for index, seed in enumerate(drawing.seeds):
         attributes = attributes_of(drawing, model, index)
         name = names[index] if names else f"{next(iter(attributes.values()), 'picture')}-{index}"
-        prompt = drawing.revised_prompts[index] or drawing.recipe(index).get("prompt")
+        prompt = model.names([label for label in drawing.labels[index] if not isinstance(label, tuple)], style=True)
         found.append(_Sprite(name, *grid.place(index), seed, prompt, attributes))
     return found
 

@@ -123,9 +123,9 @@ class Pictures(Sequence["Picture"]):
             SigningError: it cannot be signed.
         """
         model, file = self._sampler.model, Path(path)
-        grid = self.sheet_grid(columns, scale, padding)
+        grid = self.sheet_grid(columns, scale, padding, form := format_of(file, SUFFIXES))
         check_choice("atlas", atlas, files.ATLASES)
-        drawing, decoded = self._for_file(format_of(file, SUFFIXES), scale)
+        drawing, decoded = self._for_file(form, scale)
         if not isinstance(drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
         data = files.sheet_file(drawing, model, decoded, grid)
@@ -134,14 +134,14 @@ class Pictures(Sequence["Picture"]):
         write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
         file.with_suffix(files.ATLASES[atlas]).write_bytes(files.atlas_file(drawing, model, grid, file.name, atlas))
 
-    def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0) -> files.Grid:
+    def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0, form: str = "png") -> files.Grid:
         """The places of the pictures in the file of :meth:`save_sheet`, which has these arguments and raises the same;
         nothing is sampled."""
         model = self._sampler.model
         if columns is None:
             layout = files.layout_of(self.drawing, model)
             columns = len(self) if layout is None else layout.columns
-        return files.grid_of(len(self), model.spec, columns, scale, padding)
+        return files.grid_of(len(self), model.spec, columns, scale, padding, form)
 
     def save_animation(self, path: str | Path, scale: int = 1, signer: Signer | None = None) -> None:
         """Write the longest animation of a sheet that the model lays out: one file that moves, with all rows at once.

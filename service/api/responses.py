@@ -90,7 +90,7 @@ def disposition(job: Job, plan: Plan, index: int | None = None) -> dict[str, str
     if isinstance(plan, SoundPlan):
         name = _name(job.model, plan.voice, plan.seed, plan.response_format.partition("_")[0])
     elif isinstance(plan, Drawing):
-        whole = index is None and plan.count > plan.best_of
+        whole = index is None and plan.file_count > 1
         seed, form = plan.seed_of(index or 0), "zip" if whole else plan.output_format
         name = _name(job.model, plan.prompt, seed, form)
     else:

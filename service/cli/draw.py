@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from ancestral.command_line import FILE, check_output, click_errors, field_options, progress_bar
-from ancestral.requests import Draw
+from ancestral.requests import MAX_PICTURES, Draw
 
 if TYPE_CHECKING:
     from ancestral.images.picture import Pictures
     from ancestral.model import DrawArguments
-
-_MOST = 1000
-"""Most pictures at once."""
 
 
 def _sheet(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | str | None:
@@ -27,8 +24,8 @@ def _sheet(_context: click.Context, _option: click.Parameter, text: str | None) 
     if found is None:
         raise click.BadParameter(f"{text!r} is not ROWSxCOLUMNS, such as 10x8")
     rows, columns = map(int, found.groups())
-    if rows * columns > _MOST:
-        raise click.BadParameter(f"{text}: at most {_MOST} pictures")
+    if rows * columns > MAX_PICTURES:
+        raise click.BadParameter(f"{text}: at most {MAX_PICTURES} pictures")
     return rows, columns
 
 
@@ -53,7 +50,7 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
     type=click.Path(dir_okay=False, path_type=Path),
     help="A .png, .webp or .jpg file; several pictures are numbered: name-0.png, name-1.png, …",
 )
-@click.option("-n", "--count", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Pictures.")
+@click.option("-n", "--count", type=click.IntRange(1, MAX_PICTURES), default=1, show_default=True, help="Pictures.")
 @click.option(
     "--sheet",
     metavar="ROWSxCOLUMNS|NAME",
@@ -114,6 +111,8 @@ def command(
     of the person on it. With --edit and --mask, a model that draws edits keeps what the mask keeps of that picture, and
     draws the rest.
     """
+    from ancestral.formats import format_of
+    from ancestral.images.files import SUFFIXES
     from ancestral.provenance.c2pa import ingredient_of
     from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_draws
     from ancestral.service.settings import load_settings
@@ -142,18 +141,19 @@ def command(
         if like is not None:
             pictures = painter.reconstruct(like, count, **options)
         else:
-            prompt = name if painter.attributes or name != "any" else None
             if edited is not None and mask is not None:
                 pictures = painter.edit(edited, mask, name or "any", count, **options)
             elif isinstance(sheet, str):
-                pictures = painter.draw_sheet(sheet, prompt, **options)
+                pictures = painter.draw_sheet(sheet, name, **options)
             else:
-                pictures = painter.draw_many(prompt, count if sheet is None else sheet[0] * sheet[1], **options)
+                pictures = painter.draw_many(name, count if sheet is None else sheet[0] * sheet[1], **options)
         if save_palette is not None:
             pictures.save_palette(save_palette)
         columns = sheet[1] if isinstance(sheet, tuple) else None
         if sheet is not None:
-            pictures.sheet_grid(columns, scale, padding or 0)  # a sheet that is too large is refused at once
+            pictures.sheet_grid(
+                columns, scale, padding or 0, format_of(output, SUFFIXES)
+            )  # a sheet that is too large is refused at once
         _sample(pictures)
         if sheet is not None:
             pictures.save_sheet(output, columns, scale, signer, padding=padding or 0, atlas=atlas or "json")

@@ -145,7 +145,7 @@ def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
         return [f"curl {shlex.quote(f'{url}/v1/images/{route}')} -o picture.json \\", *_key(keys=keys), *form]
     body: dict[str, object] = {"model": model.entry.id}
     if isinstance(model, ImageModel):
-        body |= {"prompt": ANY} if model.spec.attributes else {}
+        body["prompt"] = ANY
         return _curl(f"{url}/v1/images/generations", body, "picture.json", keys=keys)
     body |= {"voice": model.entry.voices[0].id, "response_format": "wav"}
     if "speech" in model.capabilities:

@@ -191,14 +191,16 @@ async def as_events(state: AppState, reader: ImageReader, partial_images: int) -
         batch(symbols)
         while shown < partial_images and batch.rows >= due[shown]:
             for index in range(len(batch.pixels)):
-                yield event(partial(**_fields(reader, index, None), partial_image_index=shown))
+                fields = await asyncio.to_thread(_fields, reader, index, None)
+                yield event(partial(**fields, partial_image_index=shown))
             shown += 1
     plan, signed = reader.plan, await signed_files(state, reader)
     attributes = shown_attributes(plan)
     for index in range(len(plan.returned)):
+        fields = await asyncio.to_thread(_fields, reader, index, signed)
         yield event(
             completed(
-                **_fields(reader, index, signed),
+                **fields,
                 usage=usage_of(plan, reader.samples),
                 attributes=None if attributes is None else attributes[index],
                 palette_distance=plan.palette_error,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ancestral import codecs, requests
 from ancestral.catalog.catalog import Catalog
-from ancestral.catalog.descriptions import ANY, ImageModel, Model, Plan, SpeechModel
+from ancestral.catalog.descriptions import ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.query import Examination
@@ -39,7 +39,6 @@ from ancestral.images.drawing import (
     class_drawing,
     completion,
     edit,
-    has_classes,
     interpolation,
     reconstruction,
     requested_labels,
@@ -58,7 +57,7 @@ from ancestral.speech.utterance import Generation, RecordingScore, Utterance, re
 
 SHORT_TEXT_CHARACTERS: Final = 1000
 """The front-end takes about 20 ms for so many."""
-_ALWAYS_BASE64: Final = "gpt-image"
+_ALWAYS_BASE64: Final = ("gpt-image", "chatgpt-image")
 """How the names of those models of OpenAI's begin that give no URLs."""
 
 
@@ -284,8 +283,7 @@ def _kept_rows(file: bytes, rows: int | None, model: ImageModel) -> tuple[NDArra
 def picture_job(catalog: Catalog, body: dict[str, Any], file: bytes) -> JobSpec[PictureScore, ImageModel]:
     """A picture to score; ``body`` has the fields ``model``, ``class``, ``style`` and ``map`` of the form."""
     model = catalog.image_model(body["model"], "image_likelihood")
-    name = body["class"] if has_classes(model) or body["class"] != ANY else None
-    labels = requested_labels(model, name, body["style"], "class")
+    labels = requested_labels(model, body["class"], body["style"], "class")
     symbols, distance = decode_picture(file, model.spec, "file")
     white_bits = (model.spec.levels - 1).bit_length()
     plan = PictureScore(labels=labels, map=body["map"], white_bits=white_bits, palette_error=distance)

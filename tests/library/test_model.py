@@ -264,13 +264,14 @@ def test_complete_keeps_the_first_rows(digits, tmp_path):
     assert not np.array_equal(rest.array, seven.array)
 
 
-def test_reconstruct_encode_and_interpolate(digits):
+def test_reconstruct_encode_and_interpolate(digits, tmp_path):
     autoencoder = ancestral.load("pixelcnn-autoencoder-digits")
     three, eight = (digits.draw(name, seed=1).image for name in ("3", "8"))
     first, second = autoencoder.reconstruct(three, 2, seed=1)
     assert not np.array_equal(first.array, second.array)
-    ends = [autoencoder.encode(image).tolist() for image in (three, eight)]
+    ends = [autoencoder.encode(image) for image in (three, eight)]
     between = autoencoder.interpolate(*ends, steps=3, seed=1)
+    between[0].save(tmp_path / "between.png")  # with its recipe
     assert np.array_equal(between[0].array, first.array), "the same vector, the same seed"
     assert len(digits.interpolate("3", "8", steps=4)) == 4
     assert between[0].bits * math.log(2) != pytest.approx(autoencoder.score(first.image)["nats"]), "of its own vector"
@@ -311,7 +312,7 @@ def test_what_is_interrupted_is_sampled_whole_when_it_is_asked_for_again(model, 
 
 
 def test_errors_of_pictures_name_the_argument(digits):
-    for param, value in (("background", "transparent"), ("guidance", float("inf")), ("size", 3)):
+    for param, value in (("background", "transparent"), ("guidance", float("inf")), ("size", "56x56")):
         refused_by(param, digits.draw, "7", **{param: value})
     for prompt in (["eleven"], [], [5]):
         refused_by("prompt", digits.draw, *prompt)
@@ -324,6 +325,11 @@ def test_errors_of_pictures_name_the_argument(digits):
     refused_by("n", digits.draw_many, "7", 0)
     refused_by("rows", digits.complete, Image.new("L", (28, 28)), rows=28)
     refused_by("steps", digits.interpolate, "3", "8", steps=1)
+    assert digits.draw_many("7", 32).sheet_grid(32, 18, 4).size == (16384, 512)
+    refused_by("sheet", digits.draw_many("7", 32).sheet_grid, 32, 18, 4, form="webp")
+    refused_by("style", ancestral.load("pixelcnn-autoencoder-digits").reconstruct, Image.new("L", (28, 28)), style="x")
+    for act in (ancestral.load("pixelcnn-gated").score, ancestral.load("pixelrnn-row").complete):
+        refused_by("prompt", act, Image.new("L", (28, 28)), prompt="7")
 
 
 # What is sampled has the same bytes on every processor, whatever numpy makes of its instructions. Other processors are

@@ -23,7 +23,7 @@ from ancestral.service.errors import RangeNotSatisfiable, UnsupportedMedia
 # FastAPI reads the body of a request before it resolves dependencies, and answers every body that is not JSON with the
 # same message. This class checks the key before anything is read, and hands FastAPI the parsed body.
 
-_MAX_FIELDS: Final = 16
+_MAX_FIELDS: Final = 32
 """Fields, and files, of a form."""
 
 MULTIPART: Final[Any] = Form(media_type="multipart/form-data")

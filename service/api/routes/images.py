@@ -205,7 +205,7 @@ class ReconstructionForm(DecodingRequest):
 
     async def request(self, kind: type[ReconstructionRequest]) -> ReconstructionRequest:
         """The request with the file as text. The form's fields have been validated; the file has not."""
-        fields: dict[str, Any] = self.model_dump(exclude={"image"})
+        fields: dict[str, Any] = self.model_dump(exclude={"image"}) | {"seed": self.seed}  # which JSON may have as text
         return kind.model_construct(**fields, image=base64.b64encode(await self.image.read()).decode())
 
 
@@ -226,7 +226,7 @@ class EditForm(ImageRequest):
 
     async def request(self) -> EditRequest:
         """The request with the files as text. The form's fields have been validated; the files have not."""
-        fields: dict[str, Any] = self.model_dump(exclude={"image", "mask"})
+        fields: dict[str, Any] = self.model_dump(exclude={"image", "mask"}) | {"seed": self.seed}
         image, mask = [base64.b64encode(await file.read()).decode() for file in (self.image, self.mask)]
         return EditRequest.model_construct(**fields, image=image, mask=mask)
 
@@ -326,7 +326,9 @@ _AVATAR: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/avatars/{name}.{form}", summary="Get the picture of a name", response_class=Response, responses=_AVATAR)
+@router.get(
+    "/avatars/{name:path}.{form}", summary="Get the picture of a name", response_class=Response, responses=_AVATAR
+)
 async def get_avatar(
     name: Annotated[str, Path(max_length=256, examples=["alice@example.org"], description="Any text.")],
     form: Annotated[ImageFormat, Path(examples=["png"])],

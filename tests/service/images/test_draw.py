@@ -192,7 +192,7 @@ def test_a_sheet_for_godot(draw: Draw, folder: Path, words: str, speed: int) -> 
 def test_a_sheet_that_the_model_lays_out(draw: Draw, folder: Path) -> None:
     """One orc in all frames: what is not named is drawn once, every frame is the picture of its prompt and the seed."""
     told = draw(f"{ARMS} --animation swing.webp -o orc.png")
-    assert told.endswith("orc.png: 6 of 8x8, seed 5: orc, robe, no weapon")
+    assert told.endswith("orc.png: 6 of 8x8, seed 5: orc")
     atlas, whole = json.loads((folder / "orc.json").read_text()), pixels(folder / "orc.png")
     names = ["rest robe 0", "swing robe 0", "swing robe 1", "rest mail 0", "swing mail 0", "swing mail 1"]
     assert list(atlas["frames"]) == names
@@ -232,7 +232,11 @@ def test_a_sheet_over_http(server: Server, draw: Draw, folder: Path) -> None:
     assert np.array_equal(pixels(folder / "served.png"), pixels(folder / "arms.png"))
     assert sent.json()["atlas"] == json.loads((folder / "arms.json").read_text())
     (only,), usage = entries(sent), sent.json()["usage"]
-    assert (only["seed"], only["revised_prompt"]) == (5, "orc, robe, no weapon")
+    assert (only["seed"], only["revised_prompt"]) == (5, "orc")
+    again = post(server, "generations", **request | {"prompt": only["revised_prompt"]})
+    assert files(again) == files(sent), "it can be followed"
+    content = httpx.get(f"{server.url}/v1/jobs/{sent.headers['x-job-id']}/content")
+    assert content.headers["content-disposition"].endswith('.png"'), "which is one file"
     assert (usage["input_tokens"], usage["output_tokens"]) == (1, 6 * 64)
     listed = httpx.get(f"{server.url}/v1/models/palette").json()
     assert (listed["sheets"], listed["sheet_attributes"]) == (["arms"], {"arms": ["garment", "weapon"]})

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.catalog.seeds import part_seed
+from ancestral.catalog.seeds import MAX_SEED, part_seed
 from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
 from tests.service.images.pictures import (
     KEPT,
@@ -96,8 +96,8 @@ def test_a_region_is_the_networks(server: Server, zoo: Path, engine: str) -> Non
 
 def test_every_pixel_outside_of_any_mask_is_kept(server: Server) -> None:
     rng = np.random.default_rng(0)
-    for seed in range(20):
-        image, kept = noise("palette", seed=seed), rng.random((8, 8)) < 0.5
+    for seed in (*range(20), MAX_SEED):
+        image, kept = noise("palette", seed=seed % 20), rng.random((8, 8)) < 0.5
         (picture,) = shown(post(server, "edits", image=image, mask=mask_of(kept), seed=seed, prompt="any"))
         assert np.array_equal(picture[kept], image[kept])
 

@@ -262,7 +262,7 @@ def avatar(
     return httpx.get(url, params={"model": "rgb"} | query, headers=headers)
 
 
-@pytest.mark.parametrize("name", ["alice", "alice@example.org", "a.b.png", "Żółć 日本", "50%", "?", ".", " "])
+@pytest.mark.parametrize("name", ["alice", "alice@example.org", "a.b.png", "Żółć 日本", "a/b", "50%", "?", ".", " "])
 def test_a_name_is_a_seed(server: Server, name: str) -> None:
     found = avatar(server, name)
     assert found.status_code == 200, found.text

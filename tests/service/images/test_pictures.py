@@ -329,7 +329,7 @@ def test_a_png_is_indexed_with_the_palette_of_the_model(server: Server) -> None:
     palette = np.array(opened(clear).getpalette()[: 3 * SPEC.levels], np.uint8).reshape(-1, 3)
     assert np.array_equal(palette, rgba(SPEC)[:, :3])
     assert (opened(clear).info["transparency"], "transparency" in opened(opaque).info) == (0, False)
-    assert [recipe_of(data).get("background") for data in (clear, opaque)] == ["transparent", None]
+    assert [recipe_of(data).get("background") for data in (clear, opaque)] == ["transparent", "opaque"]
     white = decode(clear).copy()
     white[white[..., 3] == 0] = 255
     assert np.array_equal(decode(opaque), white[..., :3])

@@ -221,6 +221,8 @@ def test_pure_white_is_the_background_of_a_picture_without_transparency() -> Non
     seen = visible("palette", symbols)
     flat = np.where(seen[..., 3:] == 0, np.uint8(255), seen)[..., :3]
     assert np.array_equal(decode(written(flat), "palette"), symbols)
+    channel = np.dstack([flat, np.full_like(flat[..., 0], 255)])
+    assert np.array_equal(decode(written(channel), "palette"), symbols), "nor one whose alpha channel says nothing"
     seen[0, 0] = (255, 255, 255, 255)
     assert decode(written(seen), "palette")[0, 0, 0] == 3, "in one with transparency it is white"
 

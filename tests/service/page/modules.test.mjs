@@ -118,6 +118,9 @@ test("snippets quote what shells and Python would read otherwise", () => {
   assert.ok(form.curl.includes("-F 'file=@a.png'"));
   assert.ok(form.Python.includes('files={"file": open("a.png", "rb")}'));
   assert.ok(!form.curl.includes("KEY"));
+  const two = snippets("http://x/v1/images/edits", { form: { image: "@a.png", mask: "@m.png" }, needsKey: false });
+  assert.ok(two.Python.includes('files={"image": open("a.png", "rb"), "mask": open("m.png", "rb")}'));
+  assert.ok(two.JavaScript.includes('body.append("image", image);\nbody.append("mask", mask);'));
 });
 
 test("a WAV file", () => {

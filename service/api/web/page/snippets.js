@@ -47,9 +47,8 @@ function pythonOf(url, { json, form, output, needsKey }) {
   if (form) {
     const files = Object.entries(form).filter(([, value]) => value.startsWith("@"));
     const fields = Object.fromEntries(Object.entries(form).filter(([, value]) => !value.startsWith("@")));
-    for (const [name, value] of files) {
-      parts.push(`    files={${JSON.stringify(name)}: open(${JSON.stringify(value.slice(1))}, "rb")},\n`);
-    }
+    const opened = files.map(([name, value]) => `${JSON.stringify(name)}: open(${JSON.stringify(value.slice(1))}, "rb")`);
+    parts.push(`    files={${opened.join(", ")}},\n`);
     parts.push(`    data=${python(fields, 4)},\n`);
   }
   if (needsKey) parts.push(`    headers={"Authorization": f"Bearer {os.environ['ANCESTRAL_KEY']}"},\n`);
@@ -66,7 +65,7 @@ function javascript(url, { json, form, needsKey }) {
     ? `const body = new FormData();\n${Object.entries(form)
         .map(
           ([name, value]) =>
-            `body.append(${JSON.stringify(name)}, ${value.startsWith("@") ? "file" : JSON.stringify(value)});\n`,
+            `body.append(${JSON.stringify(name)}, ${value.startsWith("@") ? name : JSON.stringify(value)});\n`,
         )
         .join("")}`
     : "";
