@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from ancestral.command_line import FILE, check_output, click_errors, field_options, progress_bar
-from ancestral.requests import MAX_PICTURES, Draw
+from ancestral.requests import Draw
 
 if TYPE_CHECKING:
     from ancestral.images.picture import Pictures
     from ancestral.model import DrawArguments
+
+
+_MOST = 1000
+"""Most pictures at once."""
 
 
 def _sheet(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | str | None:
@@ -24,8 +28,8 @@ def _sheet(_context: click.Context, _option: click.Parameter, text: str | None) 
     if found is None:
         raise click.BadParameter(f"{text!r} is not ROWSxCOLUMNS, such as 10x8")
     rows, columns = map(int, found.groups())
-    if rows * columns > MAX_PICTURES:
-        raise click.BadParameter(f"{text}: at most {MAX_PICTURES} pictures")
+    if rows * columns > _MOST:
+        raise click.BadParameter(f"{text}: at most {_MOST} pictures")
     return rows, columns
 
 
@@ -50,7 +54,7 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
     type=click.Path(dir_okay=False, path_type=Path),
     help="A .png, .webp or .jpg file; several pictures are numbered: name-0.png, name-1.png, …",
 )
-@click.option("-n", "--count", type=click.IntRange(1, MAX_PICTURES), default=1, show_default=True, help="Pictures.")
+@click.option("-n", "--count", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Pictures.")
 @click.option(
     "--sheet",
     metavar="ROWSxCOLUMNS|NAME",
