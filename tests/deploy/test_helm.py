@@ -90,6 +90,9 @@ BY_PROMETHEUS = {"worker": {"autoscaling": {"prometheus": "http://prometheus:909
     [
         ({"api": {"replica": 3}}, "replica"), ({"settings": {"ANCESTRAL_LOG_LEVEL": 1}}, "ANCESTRAL_LOG_LEVEL"),
         ({"settings": {"ANCESTRAL_REDIS_URL": "redis://elsewhere"}}, "ANCESTRAL_REDIS_URL"),
+        ({"settings": {"ANCESTRAL_PROVENANCE_KEY": "0" * 32}}, "ANCESTRAL_PROVENANCE_KEY"),
+        ({"monitoring": {"enabled": True}, "settings": {"ANCESTRAL_PUBLIC_METRICS": "off"}}, "PUBLIC_METRICS"),
+        ({"worker": {"autoscaling": {"minReplicas": 0}}}, "minReplicas"),  # nothing is queued that could start one
         ({"redis": {"enabled": False}}, "externalRedis"),
         ({"apiKeys": {"file": "a b", "existingSecret": "keys"}}, "apiKeys"), (OUTSIDE, r"externalRedis\.address"),
         (CLUSTER, r"worker\.autoscaling\.prometheus"), (SENTINEL, r"worker\.autoscaling\.prometheus"),
@@ -102,8 +105,12 @@ def test_wrong_values_are_refused(values, said):
 
 
 def test_external_servers_are_used_as_they_are_named():
-    found = render(OUTSIDE | {"worker": {"autoscaling": {"enabled": False}}})
-    assert found["Secret", "ancestral-redis"]["stringData"] == {"url": "redis://elsewhere:6379/0"}
+    outside = {"url": "redis://:a+b@elsewhere:6379/3", "address": "elsewhere:6379", "database": 3}
+    found = render(OUTSIDE | {"externalRedis": outside})
+    assert found["Secret", "ancestral-redis"]["stringData"] == {"url": outside["url"]}
+    triggers = found["ScaledObject", "ancestral-worker"]["spec"]["triggers"]
+    asked = {(trigger["metadata"]["address"], trigger["metadata"]["databaseIndex"]) for trigger in triggers}
+    assert asked == {("elsewhere:6379", "3")}
     for values in (CLUSTER, SENTINEL):
         found, url = render(values | BY_PROMETHEUS | {"monitoring": {"enabled": True}}), values["externalRedis"]["url"]
         for component in ("api", "worker"):
@@ -135,6 +142,7 @@ def test_pods_are_restricted(default, component):
         assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
     if component != "redis":
         assert spec["securityContext"]["runAsUser"] == UID
+        assert spec["enableServiceLinks"] is False, "variables of the kubelet are not settings"
         mounted = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
         assert mounted == {"/data", "/tmp"}
 
@@ -220,6 +228,13 @@ def test_the_certificate_comes_from_a_secret_and_only_api_processes_have_it():
         assert variables(found, "api")[f"ANCESTRAL_SIGNING_{part}"] == f"{path}/{file}"
         for others in (variables(found, "worker"), variables(plain, "api")):
             assert f"ANCESTRAL_SIGNING_{part}" not in others
+
+
+def test_the_key_of_seeds_comes_from_a_secret():
+    found = render({"provenance": {"existingSecret": "seeds"}})
+    secret = {"secretKeyRef": {"name": "seeds", "key": "key"}}
+    for component in ("api", "worker"):
+        assert {"name": "ANCESTRAL_PROVENANCE_KEY", "valueFrom": secret} in container(found, component)["env"]
 
 
 def test_an_external_redis_needs_no_redis():

@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.redis.enabled -}}
 {{ include "ancestral.fullname" . }}-redis.{{ .Release.Namespace }}.svc:6379
 {{- else -}}
-{{- if contains "+" .Values.externalRedis.url -}}
+{{- if regexMatch "^rediss?[+]" .Values.externalRedis.url -}}
 {{ fail "worker.autoscaling.prometheus: KEDA counts the jobs of a cluster, or behind sentinels, by Prometheus (or set worker.autoscaling.enabled=false)" }}
 {{- end -}}
 {{ required "externalRedis.address: KEDA needs HOST:PORT (or set worker.autoscaling.prometheus, or worker.autoscaling.enabled=false)" .Values.externalRedis.address }}
@@ -41,6 +41,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* The part of a pod's spec that API and worker share. */}}
 {{- define "ancestral.pod" -}}
 automountServiceAccountToken: false
+enableServiceLinks: false  # of a release `ancestral`: ANCESTRAL_API_PORT and others, which are no settings
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -81,14 +82,21 @@ envFrom:
       name: {{ include "ancestral.fullname" . }}
 {{- end -}}
 
-{{/* A URL with a password comes from a secret; that of the chart's own Redis is in the config map. */}}
-{{- define "ancestral.redisEnv" -}}
+{{/* What comes from secrets: a URL with a password (that of the chart's own Redis is in the config map), a key. */}}
+{{- define "ancestral.secretEnv" -}}
 {{- if not .Values.redis.enabled }}
 - name: ANCESTRAL_REDIS_URL
   valueFrom:
     secretKeyRef:
       name: {{ .Values.externalRedis.existingSecret | default (printf "%s-redis" (include "ancestral.fullname" .)) }}
       key: url
+{{- end }}
+{{- with .Values.provenance.existingSecret }}
+- name: ANCESTRAL_PROVENANCE_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: key
 {{- end }}
 {{- end -}}
 
