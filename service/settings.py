@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     max_connections: int | None = Field(default=None, ge=1, le=1_000_000)
     """Connections of an API process that may be open at the same time, websockets included. One more takes the place of
     the oldest whose request is incomplete, or is answered 503. If it is not set: half of the descriptors that the
-    process may open."""
+    process may open, less a few, and at most 16 384."""
     header_seconds: int = Field(default=10, ge=1, le=3600)
     """Seconds that the headers of a request may take to arrive before its connection is closed."""
     body_seconds: int = Field(default=30, ge=1, le=3600)

@@ -30,7 +30,7 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from ancestral.service.jobs.state import AppState, KeyedSeeds
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import tracing
+from ancestral.service.telemetry.logging import RedisOutage, tracing
 from ancestral.service.telemetry.metrics import ApiMetrics, Transport
 
 UPLOADS = (
@@ -130,7 +130,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
             driving.append(asyncio.create_task(seeds.run()))
             app.state.seed_source = seeds.draw  # of requests: RootMiddleware
             draw_from(seeds.draw)  # of the background tasks, which inherit this context
-        driving.append(asyncio.create_task(Background(app.state.service, kinds).run()))
+        driving.append(asyncio.create_task(Background(app.state.service, kinds, RedisOutage(redis_url)).run()))
         try:
             yield
         finally:

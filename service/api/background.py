@@ -23,6 +23,7 @@ from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_h
 from ancestral.service.jobs.admission import submit_job
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.state import AppState, Caller
+from ancestral.service.telemetry.logging import RedisOutage
 
 LOOK_SECONDS: Final = 1.0
 """Interval of the search for work without a driver."""
@@ -61,10 +62,11 @@ class Background:
     Args:
         state: of the process.
         kinds: of work; a document's id begins with its kind.
+        redis: says in the log when it cannot be reached.
     """
 
-    def __init__(self, state: AppState, kinds: Mapping[Kind, Work]) -> None:
-        self._state, self._store, self._kinds = state, state.broker.batches, kinds
+    def __init__(self, state: AppState, kinds: Mapping[Kind, Work], redis: RedisOutage) -> None:
+        self._state, self._store, self._kinds, self._redis = state, state.broker.batches, kinds, redis
         self._holder = secrets.token_hex(8)
         self._driven: dict[str, asyncio.Task[None]] = {}
 
@@ -73,9 +75,8 @@ class Background:
         try:
             while True:
                 try:
-                    await self._look()
-                except UNAVAILABLE:
-                    log.warning("Redis is unavailable; batches and books wait")
+                    with self._redis.tolerated():
+                        await self._look()
                 except Exception:
                     log.exception("batches and books wait")
                 await asyncio.sleep(LOOK_SECONDS)

@@ -43,10 +43,9 @@ _RESERVED: Final = 64
 _MAX_CONNECTIONS: Final = 16_384
 
 
-def default_connections() -> int:
-    """How many connections the process has descriptors for: a streaming request needs a second one, to Redis.
-
-    Raises the process's soft limit of descriptors to the hard one.
+def raised_connections() -> int:
+    """Raise the process's soft limit of descriptors to the hard one; how many connections it has descriptors for then:
+    a streaming request needs a second one, to Redis.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -414,8 +413,8 @@ def server_of(app: FastAPI, settings: Settings, on_ready: Callable[[], None]) ->
     """A server that does not run yet; ``on_ready`` is called when every model can be served."""
     if settings.public_url is None and settings.host not in _LOOPBACK:
         log.warning("URLs in answers are those of a request's Host header: set ANCESTRAL_PUBLIC_URL")
-    connections = settings.max_connections or default_connections()
-    limits = ConnectionLimits(connections, settings.header_seconds, settings.stall_seconds)
+    possible = raised_connections()  # whatever is set
+    limits = ConnectionLimits(settings.max_connections or possible, settings.header_seconds, settings.stall_seconds)
     config = uvicorn.Config(
         app,
         http=partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]  # uvicorn only calls it

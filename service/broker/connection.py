@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote, urlsplit
@@ -37,6 +38,7 @@ _MASTER_SECONDS: Final = 1.0
 _PROTOCOL: Final[Mapping[str, Any]] = {"protocol": 2}
 """RESP2: replies have the shapes that the scripts' callers know, and messages of a channel come in order with them."""
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_INVALID: Final = "ANCESTRAL_REDIS_URL: not a valid URL; / # ? @ in a password are written %2F %23 %3F %40"
 
 
 class UrlError(ValueError):
@@ -237,12 +239,14 @@ def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     scheme, _, kind = url.partition(":")[0].partition("+")
-    if not kind:
-        try:
+    try:
+        parts = urlsplit(url)
+        if not kind:
+            if scheme != "unix" and (parts.fragment or not re.fullmatch("/?[0-9]*/?", parts.path)):
+                raise ValueError("the database is no number")
             return Topology(redis.Redis.from_pool(IdleLimitedPool.from_url(url, **options)))
-        except ValueError as error:
-            raise UrlError(f"ANCESTRAL_REDIS_URL: {error}") from error
-    parts = urlsplit(url)
+    except ValueError:  # whose message may have a part of the password
+        raise UrlError(_INVALID) from None
     credentials, _, hosts = parts.netloc.rpartition("@")
     if credentials:
         user, _, password = credentials.partition(":")
@@ -281,8 +285,8 @@ def _addresses(hosts: str, default_port: int) -> list[tuple[str, int]]:
         try:
             parts = urlsplit(f"//{each}")
             found.append((parts.hostname or "", parts.port or default_port))
-        except ValueError as error:
-            raise UrlError(f"ANCESTRAL_REDIS_URL: {each}: {error}") from error
+        except ValueError:
+            raise UrlError(_INVALID) from None
     if not all(host for host, _ in found):
         raise UrlError("ANCESTRAL_REDIS_URL: at least one host is needed, and a name between two commas")
     return found
@@ -523,7 +527,7 @@ class Connection:
             return
         items = [item for command in commands for item in (len(command), *command)]
         name = commands[0][1]
-        _, reached = await self._waited(name, ["EVAL", _ALL_OR_NONE, 1, name, *items])
+        _, reached = await self._waited("replicated", name, ["EVAL", _ALL_OR_NONE, 1, name, *items])
         if int(reached) < self.replicas:
             raise Unwritable("too few replicas of Redis have it")
 
@@ -536,24 +540,30 @@ class Connection:
             given: its arguments, by name.
         """
         names, args = script.bind(keys, given)
-        begun = time.perf_counter()
-        try:
-            reply = await self._redirected(names[0], lambda client: self._sender(client).run(script, names, args))
-        except UNAVAILABLE:
-            self.hooks.unanswered()
-            raise
-        self.hooks.replied(script.name, time.perf_counter() - begun)
-        return reply
+        with self._timed(script.name):
+            return await self._redirected(names[0], lambda client: self._sender(client).run(script, names, args))
 
     async def run_replicated(self, script: Script, keys: Keys = SHARED, /, **given: Any) -> tuple[Any, bool]:
         """Run a script; its reply, and whether what it wrote has reached :attr:`replicas` replicas."""
         if not self.replicas:
             return await self.run(script, keys, **given), True
         names, args = script.bind(keys, given)
-        reply, reached = await self._waited(names[0], ["EVAL", script.source, len(names), *names, *args])
+        command = ["EVAL", script.source, len(names), *names, *args]
+        reply, reached = await self._waited(script.name, names[0], command)
         return reply, int(reached) >= self.replicas
 
-    async def _waited(self, name: str, command: Sequence[Any]) -> list[Any]:
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        """Tell the hooks how long a script took, or that Redis did not reply."""
+        begun = time.perf_counter()
+        try:
+            yield
+        except UNAVAILABLE:
+            self.hooks.unanswered()
+            raise
+        self.hooks.replied(operation, time.perf_counter() - begun)
+
+    async def _waited(self, operation: str, name: str, command: Sequence[Any]) -> list[Any]:
         """The replies to a command on a key, and to WAIT."""
 
         async def send(client: redis.Redis) -> list[Any]:
@@ -562,16 +572,13 @@ class Connection:
                 pipe.execute_command("WAIT", self.replicas, _REPLICATION_MS)
                 return await execute(pipe)
 
-        try:
-            return await self._redirected(name, send)
-        except UNAVAILABLE:
-            self.hooks.unanswered()
-            raise
-        except exceptions.ResponseError as error:
-            if _NOT_A_MASTER not in str(error):
-                raise
-            self.hooks.unanswered()
-            raise Unwritable(str(error)) from error
+        with self._timed(operation):
+            try:
+                return await self._redirected(name, send)
+            except exceptions.ResponseError as error:
+                if _NOT_A_MASTER not in str(error):
+                    raise
+                raise Unwritable(str(error)) from error
 
     def _sender(self, client: redis.Redis) -> _Sender:
         return self._senders.setdefault(client, _Sender(client))

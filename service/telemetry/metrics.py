@@ -167,7 +167,7 @@ class Metrics(BrokerHooks):
         build.labels(__version__, role).set(1)
         self._round_trips = self._histogram(
             "ancestral_redis_round_trip_seconds",
-            "Time from sending a script to Redis until its reply.",
+            "Time from sending a script to Redis until its reply, and until replicas have what it wrote if they must.",
             ROUND_TRIPS,
             "operation",
         )

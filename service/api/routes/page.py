@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
-import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -192,17 +193,17 @@ async def ready(request: Request, service: Service) -> Readiness:
 _TEXT = {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {200: _TEXT}
 
-log = logging.getLogger(__name__)
+_SHARED_SECONDS: Final = 2
+"""Time for which a scrape waits for Redis: less than Prometheus waits for a scrape."""
 
 
 @figures.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=_RESPONSES)
 async def metrics(service: Service) -> Response:
     """Every figure; docs/observability.md explains each. While Redis is unavailable, only those of this process."""
     shared = None
-    try:
-        shared = await _shared(service.broker)
-    except UNAVAILABLE as error:
-        log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
+    with suppress(*UNAVAILABLE):  # which Background has logged
+        async with asyncio.timeout(_SHARED_SECONDS):
+            shared = await _shared(service.broker)
     models = {name: model.sha256 for name, model in service.catalog.models.items()}
     return Response(service.metrics.page(shared, models), media_type=CONTENT_TYPE)
 

@@ -377,5 +377,5 @@ def start_worker(settings: Settings, url: str) -> SupervisedProcess:
         "worker",
         _WORKER,
         grace_seconds=settings.shutdown_seconds + WORKER_GRACE_SECONDS,
-        environment=os.environ | {"ANCESTRAL_REDIS_URL": url},
+        environment=os.environ | {"ANCESTRAL_REDIS_URL": url, "ANCESTRAL_HOST": settings.host},
     )

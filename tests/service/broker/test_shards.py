@@ -22,6 +22,7 @@ from ancestral.service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Con
 from ancestral.service.broker.job import SHARED, Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
 from ancestral.service.broker.workers import LEASE_SECONDS, Workers
 from ancestral.service.errors import NotReady, Overloaded
+from ancestral.service.telemetry.metrics import ApiMetrics
 from tests.service.broker.support import MODELS, WORKER, Broker, fails, job
 from tests.service.redis_servers import RealRedis, cluster
 
@@ -184,7 +185,9 @@ async def test_requests_of_a_caller_and_sessions_are_anywhere(broker: Broker) ->
 
 async def test_a_job_counts_as_submitted_when_a_replica_has_it(broker: Broker) -> None:
     broker.connection.replicas = 1
+    broker.connection.hooks = timed = ApiMetrics()
     made = await broker.clients.submit(job(), queue=9, bound=("k", "f"))
+    assert timed.registry.get_sample_value("ancestral_redis_round_trip_seconds_count", {"operation": "submit"}) == 1
     assert (await broker.clients.job(made.id)) == made
     broker.connection.replicas = 2  # than there are
     await fails(NotReady, broker.clients.submit(job(), queue=9, bound=("k", "f")), "replicas")  # and it goes on

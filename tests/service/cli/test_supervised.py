@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError as NoConnection
 
 from ancestral.service.cli.local import embedded, supervisor
 from ancestral.service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
+from ancestral.service.settings import load_settings
 from tests.waiting import eventually
 
 CHILD = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(600)"
@@ -115,6 +116,15 @@ def parent(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             yield process, url
         finally:
             process.kill()
+
+
+def test_the_worker_of_serve_listens_where_serve_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --host, which its environment has not got."""
+    told = tmp_path / "told"
+    program = f"import os, pathlib; pathlib.Path({str(told)!r}).write_text(os.environ['ANCESTRAL_HOST'])"
+    monkeypatch.setattr(embedded, "_WORKER", python(program))
+    with embedded.start_worker(load_settings({}, host="::1"), "unix:///nowhere"):
+        eventually(lambda: told.exists() and told.read_text() == "::1")
 
 
 def test_data_survives_a_stop(tmp_path: Path) -> None:

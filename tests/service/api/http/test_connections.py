@@ -109,7 +109,12 @@ def test_half_open_connections_make_room_for_others(narrow: Server, kind: str) -
 
 
 def test_a_connection_too_many_is_refused_while_all_others_are_in_use(serve: Serve) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
     with serve(max_connections=2) as server:
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard), (
+            "the limit of connections is not one of files"
+        )
         with reading_slowly(server), reading_slowly(server):
             refused = httpx.get(f"{server.url}/healthz")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
