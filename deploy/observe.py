@@ -102,8 +102,7 @@ def prometheus(targets: dict[str, str]) -> Iterator[Prometheus]:
     """Run Prometheus with the shipped configuration and these targets until the block ends."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
-        text = configuration(targets | {"prometheus": f"127.0.0.1:{port}"})
-        (Path(directory) / "prometheus.yml").write_text(text)
+        (Path(directory) / "prometheus.yml").write_text(configuration(targets))
         shutil.copy(PROMETHEUS / "alerts.yml", directory)
         options = {
             "config.file": f"{directory}/prometheus.yml",
@@ -213,7 +212,7 @@ def main() -> None:
     with serving(metrics_port=worker_port) as port:
         targets = {"ancestral-api": f"127.0.0.1:{port}", "ancestral-worker": f"127.0.0.1:{worker_port}"}
         with prometheus(targets) as prom:
-            prom.wait(len(targets) + 1)
+            prom.wait(len(targets))
             begin = time.time()
             load(port)
             end = time.time()

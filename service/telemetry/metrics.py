@@ -210,7 +210,7 @@ class Metrics(BrokerHooks):
 FIRST_AUDIO: Final = (0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Histogram buckets of the time to first audio, in seconds."""
 REFUSALS: Final = ("overloaded", "too_many_streams", "rate_limited")
-"""Error codes that are answered with 429."""
+"""Codes of refusals that are counted from zero; others, such as ``too_many_batches``, appear with their first one."""
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _CLOSES: Final = frozenset({1000, 1001, 1005, 1006, 1008, 1009, 1011, 1012, 1013, 4409})
 _NO_ROUTE: Final = "none"
