@@ -205,8 +205,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log line written, on standard error; `warning` for commands that use no server."""
     log_format: Literal["auto", "json", "text"] = "auto"
-    """`json`: one object per line; `text`: lines for people; `auto`: `text` on a terminal, else `json`. Text is
-    coloured on a terminal unless `NO_COLOR` is set."""
+    """`json`: one object per line; `text`: lines for people; `auto`: `text` on a terminal, else `json`. If it is
+    not set, commands that use no server log `text`. Text is coloured on a terminal unless `NO_COLOR` is set."""
 
     @property
     def catalog_config(self) -> CatalogConfig:

@@ -17,6 +17,7 @@ import click
 
 from ancestral.command_line import FILE, click_errors
 from ancestral.service.cli.local.model import FAILURES, LocalModels, connected, server_options
+from ancestral.service.cli.serve import address_of
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -106,7 +107,7 @@ def _serve(server: MCPServer[Any], host: str, port: int, token: str | None) -> N
 
     app = server.streamable_http_app(host=host)
     guarded = app if token is None else _guarded(app, token)
-    click.echo(f"http://{host}:{port}/mcp", err=True)
+    click.echo(f"{address_of(host, port)}/mcp", err=True)
     Http(uvicorn.Config(guarded, host, port, log_level="warning", timeout_graceful_shutdown=5)).run()
 
 

@@ -32,6 +32,7 @@ from ancestral.models.entries import Voice as VoiceEntry
 from ancestral.models.text.languages.language import language_of
 from ancestral.models.text.script import Cast
 from ancestral.service.cli.local.model import FAILURES, chosen_model, server_options
+from ancestral.service.settings import PREFIX, load_settings
 from ancestral.service.speech.session.sentences import Sentences
 from ancestral.speech.voice import Voice
 
@@ -524,12 +525,16 @@ def _install(model: str, voice: str, url: str | None, api_key_file: Path | None)
     words = [str(Path(sys.executable).with_name("ancestral")), "speech-dispatcher", "--model", model, "--voice", voice]
     words += ["--url", url] if url is not None else []
     words += ["--api-key-file", str(api_key_file.absolute())] if api_key_file is not None else []
-    settings = {name: value for name, value in os.environ.items() if name.startswith("ANCESTRAL_")}
+    settings = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    for name, value in load_settings():
+        if isinstance(value, Path) and (name == "data_dir" or f"{PREFIX}{name.upper()}" in settings):
+            settings[f"{PREFIX}{name.upper()}"] = str(value.absolute())  # speech-dispatcher runs it in another folder
     script = "#!/bin/sh\n" + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
     data.mkdir(parents=True, exist_ok=True)
     path = (data / _MODULE).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.touch(0o700)  # before anything is in it: the settings may have secrets
     path.write_text(f'{script}exec {shlex.join(words)} "$@"\n')
-    path.chmod(0o700)  # the settings may have secrets
     return path

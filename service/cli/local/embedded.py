@@ -169,16 +169,7 @@ WORKER_GRACE_SECONDS = 5.0
 _LONGEST_SOCKET_PATH = 103
 """Bytes: the limit of macOS, which is the smallest (Linux: 107)."""
 
-_DATA_SAFETY = {
-    "save": "",
-    "appendonly": "yes",
-    "appendfsync": "everysec",
-    "aof-use-rdb-preamble": "yes",
-    "aof-load-truncated": "yes",
-    "auto-aof-rewrite-percentage": "100",
-    "auto-aof-rewrite-min-size": "64mb",
-    "maxmemory-policy": "noeviction",
-}
+_DATA_SAFETY = {"save": "", "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 """Settings that are not left to Valkey's defaults."""
 
 

@@ -75,7 +75,9 @@ def configured_model(model: str, pronunciations: Path | None = None) -> Model:
         ModelError: see :func:`ancestral.load`, for the other errors as well.
     """
     settings = load_settings()
-    configure_logging(settings.log_level if "log_level" in settings.model_fields_set else "warning", "text")
+    given = settings.model_fields_set
+    log_level = settings.log_level if "log_level" in given else "warning"
+    configure_logging(log_level, settings.log_format if "log_format" in given else "text")
     config = settings.catalog_config
     if pronunciations is not None:
         config = replace(config, pronunciations=pronunciations)

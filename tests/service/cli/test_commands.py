@@ -26,6 +26,7 @@ from ancestral.catalog.seeds import keyed_seeds
 from ancestral.errors import InvalidRequest
 from ancestral.models import checkpoint
 from ancestral.provenance.c2pa import SignatureReport, make_trial_chain, read
+from ancestral.service.cli.local import model
 from ancestral.service.cli.local.model import model_that_speaks
 from tests.service.cli.conftest import Done, Ok
 from tests.service.refusals import at_the_door
@@ -46,6 +47,16 @@ def test_help_needs_no_extra(line: list[str], code: int, said: bytes) -> None:
     program = f"import sys; sys.modules |= dict.fromkeys({extras}); from ancestral.service.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", program, *line], capture_output=True, timeout=60, check=False)
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
+
+
+def test_commands_without_a_server_log_as_they_are_told(
+    ok: Ok, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(model, "configure_logging", lambda *given: told.append(given))
+    for variables in ({}, {"ANCESTRAL_LOG_FORMAT": "json", "ANCESTRAL_LOG_LEVEL": "info"}):
+        ok("say", TEXT, *SAY, tmp_path / "a.wav", **variables)
+    assert told == [("warning", "text"), ("info", "json")]
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])

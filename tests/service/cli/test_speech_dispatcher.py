@@ -334,10 +334,12 @@ def test_spd_say_is_heard(home: Path, model: Model, spd_say: Callable[..., str])
 
 
 def test_a_server_can_speak(server: Server, process: Run, tmp_path: Path) -> None:
-    done = process("speech-dispatcher", "--install", "--url", server.url, "--voice", "bob", HOME=str(tmp_path))
+    words = ("speech-dispatcher", "--install", "--url", server.url, "--voice", "bob")
+    done = process(*words, HOME=str(tmp_path), ANCESTRAL_DATA_DIR="here")
     assert done.returncode == 0, done.stderr
     script = tmp_path / ".local/libexec/speech-dispatcher-modules/sd_ancestral"
     assert script.stat().st_mode & 0o777 == 0o700
+    assert f"export ANCESTRAL_DATA_DIR={Path.cwd()}/here\n" in script.read_text()
     with subprocess.Popen([script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)) as run:
         run.stdin.write(b"INIT\nSPEAK\n<speak>It was late.</speak>\n.\n")
         run.stdin.flush()
