@@ -21,6 +21,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -71,7 +72,8 @@ def _kind(spec: type[Spec]) -> str:
 
 
 def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], card: str, *, half: bool = False) -> None:
-    """Write a checkpoint directory, or replace one. Readers see all of it or, for an instant, none of it.
+    """Write a checkpoint directory, or replace one. Readers see all of it or, for an instant, none of it. Other files
+    of the one before, graphs and a sheet, stay if its weights are the same.
 
     Args:
         path: of the directory.
@@ -97,6 +99,11 @@ def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], ca
         for name, data in files.items():
             _write(new / name, data)
         if path.exists():
+            with suppress(CheckpointError):
+                if _manifest(path)[WEIGHTS] == listing[WEIGHTS]:  # their graphs are still true
+                    for file in path.iterdir():
+                        if file.name not in files and file.is_file():
+                            os.link(file, new / file.name)
             os.rename(path, old)
         os.rename(new, path)
 

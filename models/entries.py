@@ -292,7 +292,8 @@ def _voice(model: str, kind: str, data: Any) -> Voice:
     if "network" in data and (not _ID.fullmatch(data["network"]) or data["network"] in _DIRECTORIES):
         raise ModelError(f"{where}: network: expected the name of a directory, found {data['network']!r}")
     names = {f.name for f in dataclasses.fields(Sampling)}
-    _check(f"{where}: sampling", given, dict.fromkeys(names.intersection(given), float))
+    known = names.intersection(given) if isinstance(given, dict) else ()
+    _check(f"{where}: sampling", given, dict.fromkeys(known, float))
     try:
         sampling = Sampling(**given)
     except ValueError as error:

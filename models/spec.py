@@ -172,6 +172,8 @@ class SpeechSpec(Spec, ABC):
 
     def __post_init__(self) -> None:
         self.require_positive("sample_rate", "local_hop")
+        if not self.gain > 0.0:
+            raise SpecError(f"gain: must be positive, not {self.gain!r}")
         if not 0.0 <= self.preemphasis < 1.0:
             raise SpecError(f"preemphasis: must lie in [0, 1), not {self.preemphasis!r}")
         if self.local_channels < 0:

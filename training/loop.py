@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -249,6 +249,8 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+_STACKED: Final = "state_to_state"
+"""Matrices of PixelRNN that have two axes before their own, of layers and directions."""
 _NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 """Of the polynomial whose repetition takes singular values to about 1."""
 
@@ -256,11 +258,13 @@ _NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 class Muon(torch.optim.Optimizer):
     """Momentum, made orthogonal, as the update of matrices (Jordan et al. 2024), of the size that AdamW's updates have
     (Liu et al. 2025, arXiv:2502.16982, section 2.2). The matrices of a parameter ``[..., in, out]`` are updated each by
-    itself, which torch's own class cannot do; kernels ``[..., out, in, rows, columns]`` are matrices of ``out`` rows.
+    itself, which torch's own class cannot do; ``kernels`` ``[..., out, in, rows, columns]`` are matrices of ``out``
+    rows.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], weight_decay: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum})
+    def __init__(self, matrices: Iterable[nn.Parameter], kernels: Iterable[nn.Parameter], weight_decay: float) -> None:
+        groups = [{"params": [*matrices], "axes": 1}, {"params": [*kernels], "axes": 3}]
+        super().__init__(groups, {"lr": 0.0, "weight_decay": weight_decay, "momentum": 0.95})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -269,7 +273,7 @@ class Muon(torch.optim.Optimizer):
                 average = self.state[parameter].setdefault("exp_avg", torch.zeros_like(parameter))
                 average.lerp_(parameter.grad, 1.0 - group["momentum"])
                 ahead = parameter.grad.lerp(average, group["momentum"])
-                matrices = ahead.flatten(-3) if ahead.ndim > 3 else ahead
+                matrices = ahead.flatten(-group["axes"])
                 size = 0.2 * math.sqrt(max(matrices.shape[-2:]))
                 parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                 parameter.add_(orthogonal(matrices).view_as(parameter), alpha=-group["lr"] * size)
@@ -310,8 +314,11 @@ class Trainer:
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True)
         ]
-        if matrices := [trained[name] for name in trained if name in self._matrices]:
-            self.optimizers.append(Muon(matrices, config.weight_decay))
+        if self._matrices:
+            kernels = {name for name in self._matrices if trained[name].ndim > 3 and not name.endswith(_STACKED)}
+            matrices = self._matrices - kernels
+            groups = ([trained[name] for name in trained if name in names] for names in (matrices, kernels))
+            self.optimizers.append(Muon(next(groups), next(groups), config.weight_decay))
         self.step = 0
         self.items = 0
         self.seconds = 0.0
@@ -336,7 +343,10 @@ class Trainer:
                     self.average[name].copy_(file.get_tensor(f"average.{name}"))
                     state = self._state(name, parameter)
                     state["exp_avg"] = file.get_tensor(f"first.{name}")
-                    if name not in self._matrices:
+                    if name in self._matrices:
+                        if f"second.{name}" in file.keys():  # noqa: SIM118  # of a file, which is no dict
+                            raise ValueError(f"{self.out}: an earlier version, without Muon, has begun this run")
+                    else:
                         state["step"] = torch.tensor(float(self.step), device=self.device)
                         state["exp_avg_sq"] = file.get_tensor(f"second.{name}")
 

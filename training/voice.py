@@ -216,12 +216,17 @@ def _check_work(new: NewVoice, clips: Sequence[speech.Clip]) -> None:
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(f"{clip.id}|{clip.text}|{hashlib.sha256(clip.path.read_bytes()).hexdigest()}\n".encode())
-    note, source = new.work / _SOURCE, {"base": load(new.base.sampled).sha256, "recordings": digest.hexdigest()}
+    note, source = (
+        new.work / _SOURCE,
+        {"base": load(new.base.sampled).sha256, "recordings": digest.hexdigest(), "language": new.voice.language},
+    )
     new.work.mkdir(parents=True, exist_ok=True)
     if not note.exists():
         note.write_text(json.dumps(source), "utf-8")
     elif json.loads(note.read_text("utf-8")) != source:
-        raise VoiceError(f"{new.work} is of other recordings, texts or another base: remove it, or name another --work")
+        raise VoiceError(
+            f"{new.work} is of other recordings, texts, another base or language: remove it, or name another --work"
+        )
 
 
 def _specs(base: ModelEntry) -> tuple[WaveNetSpec, AcousticSpec]:

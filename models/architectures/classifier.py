@@ -36,7 +36,8 @@ class EncoderSpec(PictureSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_positive("layers", "features", "code")
+        self.require_positive("layers", most=16)
+        self.require_positive("features", "code")
 
     @property
     def title(self) -> str:
@@ -85,7 +86,8 @@ class ClassifierSpec(PictureSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_positive("layers", "features", "code")
+        self.require_positive("layers", most=16)
+        self.require_positive("features", "code")
         check_attributes(self.attributes)
         if not self.attributes:
             raise SpecError("attributes: a classifier needs pictures with labels")

@@ -143,7 +143,9 @@ def test_half_precision_takes_half_the_space_and_is_read_as_float32(saved):
 
 
 def test_saving_replaces_what_was_there_and_leaves_nothing_else(saved):
-    (saved / "stray").write_text("from an older version")
+    (saved / "stray").write_text("a graph of these weights")
+    save(saved, SPEC, TENSORS, "# The same\n")
+    assert (load(saved).card, (saved / "stray").read_text()) == ("# The same\n", "a graph of these weights")
     save(saved, SPEC, {n: t.astype(np.float64) + 1.0 for n, t in TENSORS.items()}, "# Another\n")
     assert load(saved).card == "# Another\n"
     expected = (TENSORS["embedding"].astype(np.float64) + 1.0).astype(np.float32)

@@ -16,8 +16,10 @@ import pytest
 import torch
 import yaml
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from ancestral import models
+from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.checkpoint import WEIGHTS, load, save
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.training.data.images import Pictures
@@ -25,6 +27,7 @@ from ancestral.training.export import Graph, export, graphs
 from ancestral.training.export.parity import ParityError
 from ancestral.training.loop import STATE, LoopConfig, Muon, Trainer, branch, orthogonal, train
 from ancestral.training.tasks.acoustic import AcousticTask
+from ancestral.training.tasks.pictures import ImageTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 from tests.paths import ROOT
@@ -152,6 +155,13 @@ def test_another_run_is_refused(task: WaveNetTask, trunk: Path, seed: int, proce
     assert (trunk / STATE).read_bytes() == before
 
 
+def test_a_run_of_before_muon_is_refused(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
+    meta, tensors = state(trunk)
+    save_file(tensors | {"second.head": tensors["first.head"].clone()}, tmp_path / STATE, meta)
+    with pytest.raises(ValueError, match="an earlier version, without Muon, has begun this run"):
+        train(task, LoopConfig(200), tmp_path, 1)
+
+
 def test_the_learning_rate(task: WaveNetTask, tmp_path: Path) -> None:
     config = LoopConfig(100, 1.0, warmup=10, decay=0.3)
     rates = [config.rate(step) for step in range(101)]
@@ -163,7 +173,7 @@ def test_the_learning_rate(task: WaveNetTask, tmp_path: Path) -> None:
     trainer.run_step()
     trainer.run_step()
     rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    assert rates == [pytest.approx(0.2)] * 2
+    assert rates == [pytest.approx(0.2)] * 3
 
 
 def test_updates_of_matrices_are_orthogonal() -> None:
@@ -175,18 +185,27 @@ def test_updates_of_matrices_are_orthogonal() -> None:
         assert values.max() < 1.25
         assert ((u.mT @ matrices @ v.mT).diagonal(dim1=-2, dim2=-1) > 0).all(), "the same singular vectors"
     weights = torch.nn.Parameter(given.clone())
-    optimizer = Muon([weights], weight_decay=0.5)
+    optimizer = Muon([weights], [], weight_decay=0.5)
     optimizer.param_groups[0]["lr"] = 0.1
     weights.grad = given
     optimizer.step()
     expected = 0.95 * given - 0.1 * 0.2 * 8 * orthogonal(given)
     torch.testing.assert_close(weights.detach(), expected)
     kernels = torch.nn.Parameter(given.view(3, 24, 16, 2, 2).clone())
-    optimizer = Muon([kernels], weight_decay=0.5)
-    optimizer.param_groups[0]["lr"] = 0.1
+    optimizer = Muon([], [kernels], weight_decay=0.5)
+    optimizer.param_groups[1]["lr"] = 0.1
     kernels.grad = given.view_as(kernels)
     optimizer.step()
     torch.testing.assert_close(kernels.detach(), expected.view_as(kernels))
+
+
+def test_matrices_that_are_stacked_are_no_kernels(tmp_path: Path) -> None:
+    write_set(tmp_path / "noise.npz", {}, *(Pictures(np.zeros((4, 8, 8, 1), np.uint8), None) for _ in range(2)))
+    spec = PixelRNNSpec(height=8, width=8, channels=1, levels=2, layers=2, features=4)
+    trainer = Trainer(ImageTask(spec, tmp_path / "noise.npz", batch=2), LoopConfig(1), tmp_path)
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    matrices, kernels = ([names[id(p)] for p in group["params"]] for group in trainer.optimizers[1].param_groups)
+    assert (set(kernels), "state_to_state" in matrices) == ({"first"}, True)
 
 
 def test_the_average_follows_the_weights(prepared: Path, tmp_path: Path) -> None:

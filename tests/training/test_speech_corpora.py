@@ -236,6 +236,9 @@ def test_broken_labels_are_refused_by_line(tmp_path: Path, line: str) -> None:
     labels.write_text(labels.read_text() + line + "\n")
     with pytest.raises(CorpusError, match=r"a\.lab:2: expected begin, end, phoneme"):
         read(tmp_path)
+    with Writer(tmp_path) as writer:
+        writer.add("a", "ann", "Another text.", tone(0.5, 200), [])
+    assert not labels.exists(), "which are of another clip"
 
 
 def test_vctk(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def speech_report(
 
     judges = Listener(), OpinionJudge()
     sampler, clips = model.speech_sampler, recordings(corpus, sentences)
-    language = model.voice(voice).language
+    language, speaker = model.voice(voice).language, sampler.network.spec.speakers.index(model.voice(voice).id)
     speeches = [
         model.voice(voice).speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)
     ]
@@ -247,7 +247,7 @@ def speech_report(
     waves = [wave for wave, _, _ in made]
     if keep:
         _keep(keep, waves)
-    texts, speaker = [text for text, _ in clips], sampler.network.spec.speakers.index(voice)
+    texts = [text for text, _ in clips]
     return {
         "model": model.id, "sha256": model.description.sha256, "engine": sampler.engine.name, "voice": voice,
         "sentences": len(clips), "temperature": utterances[0].temperature,

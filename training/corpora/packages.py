@@ -90,6 +90,8 @@ class Writer:
         if phones:
             with _whole(self._directory / "phones" / f"{clip_id}.lab") as partial:
                 partial.write_text("\n".join(rows) + "\n")
+        else:  # of an earlier build, in which it was another clip
+            (self._directory / "phones" / f"{clip_id}.lab").unlink(missing_ok=True)
         self._metadata.write(_row(clip_id, speaker, text))
         self._metadata.flush()
 

@@ -116,13 +116,9 @@ class VoiceJudge:
 
     def voice_of(self, wave: Wave) -> tuple[str, float]:
         """The nearest voice, and the cosine similarity to its centroid."""
-        found = self.similarities(wave)
-        best = max(found, key=found.__getitem__)
-        return best, found[best]
-
-    def similarities(self, wave: Wave) -> dict[str, float]:
-        """The cosine similarity to the centroid of each voice."""
-        return dict(zip(self._voices, map(float, self._centroids @ self._embed(wave)), strict=True))
+        similarities = self._centroids @ self._embed(wave)
+        best = int(np.argmax(similarities))
+        return self._voices[best], float(similarities[best])
 
 
 def recordings(corpus: Path, count: int, rate: int = RATE) -> list[tuple[str, Wave]]:
