@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,9 +25,9 @@ from ancestral.models.text import Pronunciations, Script, UnsupportedText, parse
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.frontend import skipped
 from ancestral.models.text.languages.language import primary
-from ancestral.models.text.script import Cast, Speaker
+from ancestral.models.text.script import TAG, Cast, Speaker
 from ancestral.service.books.xhtml import Book, Paragraph
-from ancestral.service.speech.session.sentences import Sentences, lead_after, with_lead
+from ancestral.service.speech.session.sentences import lead_after, pieces_of, with_lead
 from ancestral.speech.utterance import spoken
 
 PARAGRAPH_SECONDS: Final = 0.5
@@ -35,10 +35,6 @@ HEADING_SECONDS: Final = 1.0
 BREAK_SECONDS: Final = 1.5
 """Silence in place of a paragraph that has only marks, such as ``* * *``."""
 CHAPTER_SECONDS: Final = 2.0
-_PART_CHARACTERS: Final = 1000
-"""About a minute of sound: what an interruption costs at most."""
-_MOST_CHARACTERS: Final = 4096
-"""What a server takes in one request."""
 _MOST_PROBLEMS: Final = 10
 """Most problems of a text in one message."""
 _ENGINE: Final = "engine"
@@ -70,7 +66,7 @@ class Part:
     begin: int
     """Place in its paragraph."""
     lead: str
-    """What of the text comes before that: who speaks."""
+    """What of the text comes before that: who speaks, and how."""
     language: str | None
     """Language of the text; None is the voice's own."""
     script: Script
@@ -122,8 +118,9 @@ def parts_of(
             if language is not None and primary(language) == primary(cast_in(None).default.language):
                 language = None
             cast = cast_in(language)
-            pieces = list(_pieces(paragraph.text, cast, lead))
-            lead = lead_after(lead, f"{paragraph.text}\n", cast)
+            pieces = list(pieces_of(paragraph.text, cast, lead))
+            # A tag ends with its paragraph: in a printed play, it is about one line.
+            lead = TAG.sub("", lead_after(lead, f"{paragraph.text}\n", cast))
             made: list[Part | None] = []
             for piece in pieces:
                 try:
@@ -149,22 +146,6 @@ def parts_of(
 def _first(problems: list[str]) -> list[str]:
     more = len(problems) - _MOST_PROBLEMS
     return [*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
-
-
-def _pieces(text: str, cast: Cast, lead: str) -> Iterator[tuple[str, str, int]]:
-    """A paragraph, cut between sentences where it is long: who speaks each piece, the piece, and where it begins."""
-    begin = 0
-    while len(text) > _PART_CHARACTERS:
-        most = _MOST_CHARACTERS - len(lead)
-        pieces = (Sentences("", cast, lead).feed(text[:size]) for size in (_PART_CHARACTERS, most))
-        piece = next(filter(None, pieces), "")
-        if not piece and len(text) <= most:
-            break
-        piece = piece or text[: text.rfind(" ", 1, most) + 1 or most]
-        yield lead, piece, begin
-        text, lead, begin = text[len(piece) :], lead_after(lead, piece, cast), begin + len(piece)
-    if text:
-        yield lead, text, begin
 
 
 def _part(

@@ -9,8 +9,8 @@ A clause of an incomplete sentence can be cut off at a comma, semicolon, colon o
 the two parts are read as the whole is. It is spoken as a clause that goes on, though not with the very samples that it
 has in its sentence.
 
-Each voice's part is a text of its own: what stands before another voice is complete. Who speaks at its beginning is
-:attr:`Sentences.lead`.
+Each voice's part is a text of its own: what stands before another voice is complete. Who speaks at its beginning, and
+the tags that hold there, are :attr:`Sentences.lead`.
 
 Known limit: a mark on its own after a sentence that was already complete ("Really. ?") arrives too late.
 """
@@ -18,6 +18,7 @@ Known limit: a mark on its own after a sentence that was already complete ("Real
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Final
@@ -25,8 +26,10 @@ from typing import Final
 from ancestral.models.text.characters import ENGLISH, NothingToSpeak, UnknownSpeaker, UnsupportedText, ends_in_open_tag
 from ancestral.models.text.frontend import normalize
 from ancestral.models.text.languages.language import language_table, primary
-from ancestral.models.text.script import Cast, Cue
+from ancestral.models.text.phonemes import Prosody
+from ancestral.models.text.script import TAG, Cast, Cue, delivery_of
 from ancestral.models.text.ssml import ends_in_open_directive, voice_changes, voice_named
+from ancestral.requests import MAX_INPUT_CHARACTERS
 
 _DOCUMENT_END: Final = re.compile(r"</speak\s*>")
 
@@ -109,25 +112,70 @@ def _changes(lead: str, text: str, cast: Cast) -> list[re.Match[str]]:
     return voice_changes(text, cast.names, begins_line=not lead or lead.endswith("\n"))
 
 
+_CUE: Final = re.compile(rf"\[\[[^\[\]]*\]\]|\[pause:[^\[\]]*\]|{TAG.pattern}", re.IGNORECASE)
+
+
+def _tags(text: str) -> tuple[bool, str | None]:
+    """Whether a tag stands before the first word of what one voice says; and the tags that hold at its end, which stand
+    together, or None if it has no tag. Tags that change nothing are no tags here."""
+    begins, held, said, at = False, None, False, 0
+    for cue in _CUE.finditer(text):
+        said = said or cue[0].startswith("[[") or bool(text[at : cue.start()].strip())
+        at = cue.end()
+        if cue["delivery"] is not None and isinstance(delivery := delivery_of(cue), Prosody):
+            begins = begins or (not said and held is None)
+            held = "" if delivery == Prosody() else cue[0] if said else f"{held or ''}{cue[0]}"
+            said = False
+    return begins, held
+
+
 def lead_after(lead: str, text: str, cast: Cast) -> str:
-    """What says, before the text after this one, who speaks it and whether it begins a line.
+    """What says, before the text after this one, who speaks it, which tags hold and whether it begins a line.
 
     Args:
         lead: before this text; empty at the beginning.
         text: that was spoken.
         cast: who can speak in it.
     """
-    named = [*voice_changes(lead, ()), *_changes(lead, text, cast)]
-    voice = voice_named(named[-1]) if named else cast.default.voice if cast.names else ""
-    if not voice or not text:
+    if not text:
         return lead
-    return f"[voice:{voice}]" + ("\n" if text.rstrip(" \t").endswith("\n") else "")
+    changes = _changes(lead, text, cast)
+    named = [*voice_changes(lead, ()), *changes]
+    voice = voice_named(named[-1]) if named else cast.default.voice if cast.names else ""
+    tags = _tags(text[changes[-1].end() :] if changes else text)[1]
+    if tags is None:
+        tags = "" if changes else "".join(tag[0] for tag in TAG.finditer(lead))
+    line_end = "\n" if text.rstrip(" \t").endswith("\n") else ""
+    return f"[voice:{voice}]{tags}{line_end}" if voice else tags
 
 
 def with_lead(lead: str, text: str, cast: Cast) -> str:
-    """A text with what says who speaks it, unless it begins with another voice itself."""
+    """A text with what says who speaks it and how, unless it begins with another voice, or other tags, itself."""
     changes = _changes(lead, text, cast)
-    return text if changes and not text[: changes[0].start()].strip() else lead + text
+    if changes and not text[: changes[0].start()].strip():
+        return text
+    return (TAG.sub("", lead) if _tags(text)[0] else lead) + text
+
+
+PIECE_CHARACTERS: Final = 1000
+"""About a minute of sound."""
+
+
+def pieces_of(text: str, cast: Cast, lead: str = "") -> Iterator[tuple[str, str, int]]:
+    """A text, cut between sentences where it is long: what :func:`with_lead` puts before each piece, the piece, and
+    where it begins."""
+    begin = 0
+    while len(text) > PIECE_CHARACTERS:
+        most = max(PIECE_CHARACTERS, MAX_INPUT_CHARACTERS - len(lead))
+        pieces = (Sentences("", cast, lead).feed(text[:size]) for size in (PIECE_CHARACTERS, most))
+        piece = next(filter(None, pieces), "")
+        if not piece and len(text) <= most:
+            break
+        piece = piece or text[: text.rfind(" ", 1, most) + 1 or most]
+        yield lead, piece, begin
+        text, lead, begin = text[len(piece) :], lead_after(lead, piece, cast), begin + len(piece)
+    if text:
+        yield lead, text, begin
 
 
 _ENGLISH_VOICE: Final = Cast.of_one(ENGLISH.language)
@@ -147,7 +195,7 @@ class Sentences:
         self.pending = pending
         """Text that is not complete yet."""
         self.lead = lead
-        """What says, before the incomplete text, who speaks it and whether it begins a line."""
+        """What says, before the incomplete text, who speaks it, which tags hold and whether it begins a line."""
         self._decided = 0
         """Positions before this one are no boundaries."""
         self._tried = -1

@@ -151,6 +151,9 @@ def test_long_paragraphs_are_cut_between_sentences() -> None:
     assert "".join(part.text for part in parts).strip() == text.strip()
     assert all(len(part.text) <= 1000 and part.text.rstrip().endswith("planks.") for part in parts)
     assert [part.pause for part in parts[:-1]] == [0.0] * (len(parts) - 1)
+    *whispered, plain = _parts(f"[whispers] {text}\n\n{text[:58]}")
+    assert [part.text[:13] for part in whispered] == ["[whispers] Dr", *["[whispers]Dr."] * (len(parts) - 1)]
+    assert plain.text == text[:58]
     endless = _parts("word " * 3000)
     assert [len(part.text) for part in endless[:-1]] == [4095] * (len(endless) - 1)
 

@@ -83,7 +83,7 @@ def test_progress_is_told_every_second_of_sound(server: Server) -> None:
 
 @pytest.mark.parametrize("size", [1, 37, 1000])
 def test_pieces_are_the_samples_of_the_whole(server: Server, size: int) -> None:
-    text = f"{LONG} I met Dr. Smith at 5 p.m. today... He paid $3.14, e.g. for tea"
+    text = f"{LONG} [slowly] I met Dr. Smith at 5 p.m. today... He paid $3.14, e.g. for tea"
     talk = spoken(server, *(text[start : start + size] for start in range(0, len(text), size)))
     assert talk.sound == whole(server, text)
     assert len(talk.heard) > 1 or size == 1000

@@ -213,7 +213,12 @@ def texts(draw: st.DrawFn) -> str:
     words = (
         st.tuples(st.sampled_from(WORDS), st.sampled_from(ENDS)).map("".join).map(lambda word: word.replace("..", "."))
     )
-    return "".join(draw(st.lists(words | words | words | st.sampled_from(SIGNS), min_size=1, max_size=14)))
+    return unmarked(draw(st.lists(words | words | words | st.sampled_from(SIGNS), min_size=1, max_size=14)))
+
+
+def unmarked(parts: list[str]) -> str:
+    """A text without markup, which is refused."""
+    return re.sub(r"(a<b\s+)>", r"\1", "".join(parts))
 
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
@@ -258,26 +263,35 @@ PLAY = Cast(
     Speaker("ann", "ann", "en-US", "en"), lambda name: Speaker(name, name, "en-US", "en"), names=("ANNA", "OLD BEN")
 )
 CHANGES = ("ANNA: ", "OLD BEN:", "\nANNA: ", "\n  OLD BEN: ", "[voice:eve] ", ".[voice:ann]", "\n\n[Voice: eve]\n")
+TAGS = ("[whispers] ", "[Slowly]", " [laughs] ", "[normal] ", "[pause:1s] ", "[[sad]] ", ". [sad][fast] ")
 
 
-def turns(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """The sentences of a text, as phonemes, and who says each."""
+def turns(text: str, cast: Cast = PLAY) -> list[tuple[str, tuple[str, ...], tuple[Any, ...]]]:
+    """The sentences of a text, as phonemes, and who says each, and how."""
     with suppress(NothingToSpeak):
-        said = spoken_by(parse_text(text, cast=PLAY), PLAY.default)
-        return [(speaker.voice, sentence.phones) for speaker, sentences in said for sentence in sentences]
+        said = spoken_by(parse_text(text, cast=cast), cast.default)
+        return [
+            (speaker.voice, sentence.phones, sentence.controls) for speaker, sentences in said for sentence in sentences
+        ]
     return []
 
 
-@example(["a\n2. ", "\n  OLD BEN: ", "No."], [12])  # "OLD " is not the word after an item of a list
+@example(["a\n2. ", "\n  OLD BEN: ", "No."], [12], PLAY)  # "OLD " is not the word after an item of a list
 @settings(max_examples=300)
-@given(st.lists(st.one_of(texts(), st.sampled_from(CHANGES)), max_size=6), st.lists(st.integers(0, 1000), max_size=8))
-def test_pieces_are_said_by_whom_the_whole_is(parts: list[str], cuts: list[int]) -> None:
-    text, sentences, found = "".join(parts), Sentences("", PLAY), []
+@given(
+    st.lists(st.one_of(texts(), st.sampled_from(CHANGES), st.sampled_from(TAGS)), max_size=6),
+    st.lists(st.integers(0, 1000), max_size=8),
+    st.sampled_from((PLAY, CAST)),
+)
+def test_pieces_are_said_by_whom_and_as_the_whole_is(parts: list[str], cuts: list[int], cast: Cast) -> None:
+    text, sentences, found = unmarked(parts), Sentences("", cast), []
+    if cast is CAST:
+        text = re.sub(r"(?i)\[voice.*?\]", "", text)
     for piece in [*pieces(text, cuts), None]:
         lead = sentences.lead
         if said := sentences.flush() if piece is None else sentences.feed(piece):
-            found += turns(with_lead(lead, said, PLAY))
-    assert found == turns(text)
+            found += turns(with_lead(lead, said, cast), cast)
+    assert found == turns(text, cast)
 
 
 @pytest.mark.parametrize(
