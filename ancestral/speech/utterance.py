@@ -305,7 +305,7 @@ def utterance(
     lexicon = catalog.pronunciations | read_pronunciations(request.pronunciations)
     check_language(language)
     cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
-    script, said = read_cast(text, lexicon, param, cast, request.input_format, _delivery(request.instructions))
+    script, said = read_cast(text, lexicon, param, cast, request.input_format, read_delivery(request.instructions))
     sentences = tuple(with_closing_pause(sentence, request) for _, turn in said for sentence in turn)
     left = (*skipped(script, text), *read_instructions(request.instructions)[1])
     return Utterance(
@@ -325,7 +325,7 @@ def utterance(
     )
 
 
-def _delivery(instructions: str) -> Prosody:
+def read_delivery(instructions: str) -> Prosody:
     """How instructions have a text said; raises InvalidRequest if nothing of them can be done."""
     delivery, _ = read_instructions(instructions)
     if delivery is None and instructions.strip():

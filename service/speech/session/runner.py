@@ -75,8 +75,8 @@ class UtteranceSender:
     """
 
     def __init__(self, sink: EventSink, utterance: Turn, sample_rate: int, form: str, skip: int) -> None:
-        self.sent = 0
-        """Samples of it that the client has got."""
+        self.sent = skip
+        """Samples of it that the client has got, over this connection or an earlier one."""
         self._sink = sink
         self._utterance = utterance
         self._rate = sample_rate
@@ -90,7 +90,7 @@ class UtteranceSender:
 
     def seconds(self) -> float:
         """Seconds of its sound that have been sent over this connection."""
-        return max(0, self.sent - self._skip) / self._rate
+        return (self.sent - self._skip) / self._rate
 
     async def send(self, piece: bytes, samples: int) -> None:
         """Send the next bytes.
@@ -107,10 +107,10 @@ class UtteranceSender:
                 await self._sink.sound(new)
             self._skip_bytes = max(0, self._skip_bytes - len(frame))
             self._total_bytes += len(frame)
-            self.sent = samples
             if self._cut is not None:
                 header, width = self._cut
-                self.sent = max(0, self._total_bytes - header) // width
+                samples = max(0, self._total_bytes - header) // width
+            self.sent = max(self.sent, samples)
         if (whole := (self.sent - self._reported) // self._rate) > 0:
             # The next report is due a second later, however far this piece goes beyond this one's.
             self._reported += whole * self._rate
@@ -125,12 +125,13 @@ class UtteranceSender:
         Raises:
             InvalidRequest: the client claims to have more.
         """
+        self.sent = samples
         if self._skip > samples:
+            self._skip = samples
             message = f"from_sample: utterance {self._utterance.number} has no more than {samples} samples"
             raise InvalidRequest(message, param="from_sample", code="invalid_value")
         await self._start()
         await self._sink.ended(self._utterance, self._total_bytes, samples, self._sha256.hexdigest())
-        self.sent = samples
 
     async def _start(self) -> None:
         if self._started_at is None:
@@ -255,7 +256,8 @@ class SessionRunner:
             sending = self._sending
             if sending is not None:
                 sending.cancel()
-            cancelled = self.session_state.cancel(self._sender.sent if self._sender else 0, time.time())
+            cancelled = self.session_state.cancel(self._sender.sent if self._sender else self._skip, time.time())
+            self._skip, self._retry_at = 0, 0.0
             if sending is not None:
                 await asyncio.wait({sending})
             await self.save()

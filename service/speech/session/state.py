@@ -23,10 +23,10 @@ from ancestral.catalog.seeds import draw_seed, part_seed
 from ancestral.errors import InvalidRequest
 from ancestral.formats import AudioFormat
 from ancestral.models.text.script import Cast
-from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest, SpokenRequest, StrictRequest
+from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest, SpokenRequest, StrictRequest, checked
 from ancestral.service.speech.session.sentences import Documents, Sentences, with_lead
 from ancestral.service.ws import ApiKey, SessionClose
-from ancestral.speech.utterance import cast_of, check_language, read_pronunciations
+from ancestral.speech.utterance import cast_of, check_language, read_delivery, read_pronunciations
 
 ChunkLengths = list[Annotated[int, Field(ge=5, le=500)]]
 
@@ -46,9 +46,13 @@ class SessionConfig(SpokenRequest):
     api_key: ApiKey = None
 
     def request(self, text: str, seed: int) -> SpeechRequest:
-        """The request over HTTP that says ``text`` in the same way."""
+        """The request over HTTP that says ``text`` in the same way.
+
+        Raises:
+            InvalidRequest: with who speaks it, the text is too long.
+        """
         shared = self.model_dump(include=SpokenRequest.model_fields.keys() - {"seed", "timestamps"})
-        return SpeechRequest(**shared, input=text, seed=seed)
+        return checked(SpeechRequest, {**shared, "input": text, "seed": seed})
 
 
 class SessionResume(StrictRequest):
@@ -238,12 +242,12 @@ class SessionState:
 
     @property
     def is_done(self) -> bool:
-        """Whether all complete text has been spoken."""
-        return not self._taken and not self._complete and self.current() is None
+        """Whether `session.done` has been reported, and no text has come since."""
+        return self.closing and self._reported
 
     def report_done(self) -> bool:
         """Whether `session.done` is due: everything has been spoken; True once per ``input.done``."""
-        if not self.closing or self._reported or not self.is_done:
+        if not self.closing or self._reported or self._taken or self._complete or self.current() is not None:
             return False
         self._reported = True
         return True
@@ -304,9 +308,9 @@ class SessionState:
         """
         cancelled = self.utterances[self._current :]
         for utterance in cancelled:
-            if utterance.samples is None:
-                utterance.samples, utterance.ended_at = samples, now
-            utterance.cancelled, samples = True, 0
+            if not utterance.cancelled:  # else the client has heard what it has of it
+                utterance.samples, utterance.ended_at, utterance.cancelled = samples, now, True
+                samples = 0
         self._current = len(self.utterances)
         self._incomplete = self._splitter()
         self._complete, self._chunks = [], 0
@@ -332,6 +336,11 @@ class SessionState:
         for index, utterance in enumerate(self.utterances):
             self._current = index
             if utterance.samples is None or sample < start + utterance.samples:
+                heard = sample - start
+                for later in self.utterances[index:]:
+                    if later.cancelled:  # what the client has not heard of it will not be sent
+                        later.samples = heard
+                    heard = 0
                 return 0 if utterance.cancelled else sample - start
             start += utterance.samples
         self._current = len(self.utterances)
@@ -386,6 +395,7 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
     """
     (model, voice), form = catalog.model_and_voice(config.model, config.voice_id), config.response_format
     read_pronunciations(config.pronunciations)
+    read_delivery(config.instructions)
     language = config.language or voice.language
     check_language(language)
     codecs.check_rate(form, codecs.rate_of(form, model.sound_rate, config.sample_rate))

@@ -6,7 +6,7 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +212,10 @@ def test_too_much_text_is_refused_and_nothing_else(server: Server) -> None:
         talk.write(text)
         talk.finish()
     assert talk.sound == whole(server, text)
+    with begun(server, f"Hello. {'x' * 4089}", voices={"ANNA": "bob"}, chunk_length_schedule=[]) as talk:
+        talk.say("input.done")
+        assert talk.error()["param"] == "text"  # which is longer with who speaks it
+        talk.until("session.done")
 
 
 def test_text_that_cannot_be_spoken(server: Server) -> None:
@@ -250,6 +254,12 @@ def test_overload_is_told_and_passes(serve: Serve) -> None:
         error = second.error()
         assert (error["code"], error["type"]) == ("overloaded", "rate_limit_error")
         assert error["retry_after"] >= 1
+        second.say("input.cancel")
+        cancelled_at = time.monotonic()
+        second.write("Hello.")
+        second.say("input.done")
+        assert second.error()["retry_after"] >= 1
+        assert time.monotonic() - cancelled_at < 0.9, "new text does not wait for the old one's time"
         first.say("input.cancel")
         second.until("session.done")
         assert second.sound == whole(own, "Hello.")
@@ -392,10 +402,29 @@ def test_an_utterance_of_another_format_comes_again(server: Server, form: str) -
     assert rest.heard[1].sound == whole(server, LONG, response_format=form, seed=talk.heard[1].start["seed"])
 
 
-def test_text_that_was_heard_is_kept(server: Server) -> None:
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_cancel_right_after_a_resumption(server: Server, share: float) -> None:
+    with begun(server, LONG * 4, speed=0.25) as talk:
+        talk.until_bytes(200_000)
+        talk.vanish()
+    heard = int(len(talk.sound) // 2 * share)
+    with talking(server, f"?{query_of(talk, heard)}") as second:
+        second.say("input.cancel")
+        second.until("audio.cancelled")
+        heard += len(second.sound) // 2
+        second.write("Again. ")
+        second.until("audio.done")
+        second.vanish()
+    again = second.heard[1]
+    assert again.sound == whole(server, "Again. ", speed=0.25, seed=again.start["seed"])
+    assert resumed(server, talk, heard + 100).sound == again.sound[200:]
+
+
+@pytest.mark.parametrize("leave", [SpeechConnection.vanish, lambda talk: talk.connection.close()])
+def test_text_that_was_heard_is_kept(server: Server, leave: Callable[[SpeechConnection], None]) -> None:
     with begun(server, "The birch canoe slid. The smo") as talk:
         talk.until("audio.done")
-        talk.vanish()
+        leave(talk)
     with talking(server, f"?{query_of(talk, len(talk.sound) // 2)}") as rest:
         assert rest.session["received_characters"] == len("The birch canoe slid. The smo")
         rest.write("oth planks.")

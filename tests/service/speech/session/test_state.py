@@ -177,8 +177,13 @@ def test_cancelled_utterances_end_where_they_were_cut() -> None:
     assert own.current() is None
     assert own.take() == ""
     own.add_utterance("job_3", sentences=1, estimate=100)
-    for sample, skip in ((12, 0), (14, 0), (15, 1)):
+    for sample, skip in ((15, 1), (14, 0), (12, 0), (13, 1), (11, 0), (12, 1)):  # who has 12 samples will never get 14
         assert (own.rewind(sample), number_at(own)) == (skip, 3)
+    own.end_utterance(20, now=1.0, keep_seconds=KEEP)
+    assert own.rewind(3) == 3
+    own.cancel(5, now=2.0)
+    own.add_utterance("job_4", sentences=1, estimate=100)
+    assert (own.rewind(6), number_at(own)) == (1, 4)
 
 
 def test_a_stored_session_is_the_same() -> None:
