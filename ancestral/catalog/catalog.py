@@ -45,9 +45,9 @@ VOICE_ALIASES: Final[Mapping[str, str]] = {
 """OpenAI's names of voices, some clients of which accept no others, and Kokoro's ids. Where the voice is not here, the
 nearest by sex and pitch."""
 _SPEECH_MODELS: Final = (
-    "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "eleven_monolingual_v1", "eleven_multilingual_v2", "eleven_turbo_v2",
-    "eleven_turbo_v2_5", "eleven_flash_v2", "eleven_flash_v2_5", "eleven_v3", "eleven_v3_conversational", "eleven_v4",
-    "eleven_v4_turbo", "kokoro",
+    "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-03-20", "gpt-4o-mini-tts-2025-12-15",
+    "eleven_monolingual_v1", "eleven_multilingual_v2", "eleven_turbo_v2", "eleven_turbo_v2_5", "eleven_flash_v2",
+    "eleven_flash_v2_5", "eleven_v3", "eleven_v3_conversational", "eleven_v4", "eleven_v4_turbo", "kokoro",
 )  # fmt: skip
 _IMAGE_MODELS: Final = (
     "dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2", "gpt-image-2-2026-04-21",

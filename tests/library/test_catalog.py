@@ -14,6 +14,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from openai.types import ImageModel
+from openai.types.audio import SpeechModel
 from PIL import GimpPaletteFile
 
 from ancestral.catalog import palettes
@@ -57,7 +58,7 @@ def test_the_defaults_stand_for_bundled_voices_and_models():
     catalog = load_catalog(CatalogConfig())
     assert catalog.aliases == Aliases(MODEL_ALIASES, VOICE_ALIASES)
     assert len(VOICE_ALIASES) == 46
-    assert MODEL_ALIASES.keys() >= {*get_args(ImageModel)}, "what OpenAI's client lists"
+    assert MODEL_ALIASES.keys() >= {*get_args(ImageModel), *get_args(SpeechModel)}, "what OpenAI's client lists"
     for alias, model in MODEL_ALIASES.items():
         assert catalog.model(alias).entry.id == model
     for alias, voice in VOICE_ALIASES.items():

@@ -33,7 +33,7 @@ from ancestral.model import Model
 from ancestral.models.entries import Voice as VoiceEntry
 from ancestral.models.text.languages.language import primary
 from ancestral.service import __version__
-from ancestral.service.speech.session.sentences import Sentences, with_lead
+from ancestral.service.speech.session.sentences import Sentences, pieces_of, with_lead
 from ancestral.speech.sampler import Wave
 from ancestral.speech.voice import Voice
 
@@ -106,9 +106,14 @@ class Connection(AsyncEventHandler):
             return False
         except (AncestralError, KeyError) as error:
             self._streamed = None
-            text = f"data: {error} is missing" if isinstance(error, KeyError) else str(error)
-            await self.write_event(Error(text=text, code=getattr(error, "code", None) or "invalid_event").event())
+            await self._refuse(error)
+        if SynthesizeStop.is_type(event.type):  # clients wait for it, whatever could be spoken
+            await self.write_event(SynthesizeStopped().event())
         return True
+
+    async def _refuse(self, error: AncestralError | KeyError) -> None:
+        text = f"data: {error} is missing" if isinstance(error, KeyError) else str(error)
+        await self.write_event(Error(text=text, code=getattr(error, "code", None) or "invalid_event").event())
 
     async def _answer(self, event: Event) -> None:
         if Describe.is_type(event.type):
@@ -137,34 +142,49 @@ class Connection(AsyncEventHandler):
         if input_format == "ssml":  # a document is one, however it comes
             sentences.pending += text
         elif complete := sentences.feed(text).strip():
-            await self._speak(voice, with_lead(lead, complete, voice.cast()), input_format)
+            await self._say(voice, complete, input_format, lead)
         if len(sentences.pending) > _MOST_CHARACTERS:
             raise InvalidRequest(f"text: a sentence of over {_MOST_CHARACTERS} characters", param="text")
 
     async def _finish(self) -> None:
         voice, input_format, sentences = self._begun()
         self._streamed, lead = None, sentences.lead
-        if rest := sentences.flush().strip():
-            await self._speak(voice, with_lead(lead, rest, voice.cast()), input_format)
-        await self.write_event(SynthesizeStopped().event())
+        if not sentences.says_nothing:
+            await self._say(voice, sentences.flush().strip(), input_format, lead)
 
     def _begun(self) -> tuple[Voice | RemoteVoice, InputFormat, Sentences]:
         if self._streamed is None:
             raise InvalidRequest("type: no synthesize-start came before", param="type", code="not_started")
         return self._streamed
 
-    async def _speak(self, voice: Voice | RemoteVoice, text: str, input_format: InputFormat) -> None:
-        speech = await asyncio.to_thread(lambda: voice.speak(text, input_format=input_format))
-        rate = speech.sample_rate
+    async def _say(self, voice: Voice | RemoteVoice, text: str, input_format: InputFormat, lead: str) -> None:
+        """Speak a part of a text that comes in pieces. If it cannot be spoken, the others are."""
+        try:
+            await self._speak(voice, text, input_format, lead)
+        except InvalidRequest as error:
+            await self._refuse(error)
+
+    async def _speak(self, voice: Voice | RemoteVoice, text: str, input_format: InputFormat, lead: str = "") -> None:
+        rate = voice.sample_rate
         encoder, shape = codecs.encoder("pcm", rate), (rate, _WIDTH, 1)
-        waves: Iterator[Wave] = iter(speech)
+        waves = _sound(voice, text, input_format, lead)
         async with self._speaking.sampling:
-            wave = await asyncio.to_thread(next, waves, None)  # a server refuses here what it cannot speak
+            wave = await asyncio.to_thread(next, waves, None)  # what cannot be spoken is refused here
             await self.write_event(AudioStart(*shape).event())
-            while wave is not None:
-                await self.write_event(AudioChunk(*shape, encoder.feed(wave)).event())
-                wave = await asyncio.to_thread(next, waves, None)
-        await self.write_event(AudioStop().event())
+            try:
+                while wave is not None:
+                    await self.write_event(AudioChunk(*shape, encoder.feed(wave)).event())
+                    wave = await asyncio.to_thread(next, waves, None)
+            finally:
+                await self.write_event(AudioStop().event())
+
+
+def _sound(voice: Voice | RemoteVoice, text: str, input_format: InputFormat, lead: str) -> Iterator[Wave]:
+    """The sound of a text, in pieces that a server takes."""
+    cast = voice.cast()
+    for before, piece, begin in pieces_of(text, cast, lead) if input_format == "text" else [(lead, text, 0)]:
+        if not begin or not Sentences(piece, cast).says_nothing:
+            yield from voice.speak(with_lead(before, piece, cast), input_format=input_format)
 
 
 def _input_format(given: str | SynthesizeTextFormat | None) -> InputFormat:

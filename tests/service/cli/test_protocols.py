@@ -317,6 +317,10 @@ def test_a_document_is_spoken(port: int, zoo: Path) -> None:
     assert spoken(port, document, voice=ANN, text_format="ssml")[0] > length(zoo, FIRST)
 
 
+def test_a_long_text_is_one_stretch_of_sound(port: int, zoo: Path) -> None:
+    assert spoken(port, f"One.{' ' * 4200}Two. {' ' * 2000}…") == [length(zoo, "One.") + length(zoo, "Two.")]
+
+
 def test_sentences_are_spoken_as_they_are_complete(port: int, zoo: Path) -> None:
     async def streamed(client: AsyncTcpClient) -> tuple[list[Event], list[Event]]:
         pieces = [SynthesizeChunk(f"{word} ") for word in f"{FIRST} {SECOND}".split()]
@@ -332,15 +336,21 @@ def test_sentences_are_spoken_as_they_are_complete(port: int, zoo: Path) -> None
 @pytest.mark.parametrize("name", ["bob", "zoe"])
 def test_a_text_names_voices(port: int, zoo: Path, name: str) -> None:
     async def streamed(client: AsyncTcpClient) -> list[Event]:
-        pieces = [SynthesizeChunk(f"{word} ") for word in f"{FIRST} [voice:{name}] {SECOND} {FIRST}".split()]
-        return await ask(client, SynthesizeStart(voice=ANN), *pieces, SynthesizeStop(), until=SynthesizeStopped.is_type)
+        pieces = [SynthesizeChunk(f"{word} ") for word in f"{FIRST} [voice:{name}] {SECOND} [voice:ann] {FIRST} …".split()]
+        events = await ask(client, SynthesizeStart(voice=ANN), *pieces, SynthesizeStop(), until=AudioStop.is_type)
+        while not SynthesizeStopped.is_type(events[-1].type):
+            events += await ask(client, until=SynthesizeStopped.is_type)
+        return events
 
     events = talk(port, streamed)
+    errors = [Error.from_event(event).text for event in events if Error.is_type(event.type)]
     if name == "bob":
-        assert samples(events) == [length(zoo, FIRST), length(zoo, SECOND, "bob"), length(zoo, FIRST, "bob")]
-    else:
-        assert samples(events) == [length(zoo, FIRST)]
-        assert "'[voice:zoe]' (a voice, at position 0): tiny has no such voice" in Error.from_event(events[-1]).text
+        assert samples(events) == [length(zoo, FIRST), length(zoo, SECOND, "bob"), length(zoo, FIRST)]
+        assert not errors
+    else:  # what she says is refused, and nothing else
+        assert samples(events) == [length(zoo, FIRST)] * 2
+        (error,) = errors
+        assert "'[voice:zoe]' (a voice, at position 0): tiny has no such voice" in error
 
 
 def test_what_cannot_be_spoken_is_an_error_and_the_connection_goes_on(port: int, zoo: Path) -> None:
@@ -351,7 +361,6 @@ def test_what_cannot_be_spoken_is_an_error_and_the_connection_goes_on(port: int,
         (Synthesize(FIRST, text_format="markdown"), "text_format"),
         (Synthesize("..."), "text"),
         (SynthesizeChunk("a"), "synthesize-start"),
-        (SynthesizeStop(), "synthesize-start"),
         (SimpleNamespace(event=lambda: Event("synthesize", {})), "text"),
     ]
 
@@ -359,6 +368,8 @@ def test_what_cannot_be_spoken_is_an_error_and_the_connection_goes_on(port: int,
         for asked, named in wrong:
             (event,) = await ask(client, asked, until=AudioStop.is_type)
             assert named in Error.from_event(event).text
+        error, stopped = await ask(client, SynthesizeStop(), until=AudioStop.is_type) + [await client.read_event()]
+        assert (Error.is_type(error.type), SynthesizeStopped.is_type(stopped.type)) == (True, True)
         return await ask(client, Synthesize(FIRST), until=AudioStop.is_type)
 
     assert samples(talk(port, act)) == [length(zoo, FIRST)]

@@ -18,7 +18,8 @@ import ancestral as library
 from ancestral import codecs
 from ancestral.model import Model
 from ancestral.models.entries import Voice
-from ancestral.service.cli.speech_dispatcher import MAX_MESSAGE_BYTES, Module, Settings
+from ancestral.models.text.script import Cast
+from ancestral.service.cli.speech_dispatcher import MAX_MESSAGE_BYTES, Module, Settings, sentences_of
 from tests.service.servers import Server
 from tests.waiting import eventually
 
@@ -138,6 +139,13 @@ def test_a_message_is_the_sound_of_its_text(pipes: Pipes, model: Model) -> None:
     whole = model.voice("ann").speak("<speak> Dr. No came &lt;b&gt;.</speak>", input_format="ssml", seed=0)
     assert sound == codecs.encoder("pcm", 16000).feed(whole.samples)
     assert pipes.line() == "702 END"
+
+
+def test_a_long_message_comes_in_pieces() -> None:
+    pieces = list(sentences_of([(LONG, "a"), ("End.", None)], Cast.of_one("en")))
+    assert "".join(piece for piece, _ in pieces) == f"{LONG}End."
+    assert all(len(piece) <= 1000 for piece, _ in pieces)
+    assert [number for number, (_, marks) in enumerate(pieces) if marks] == [len(pieces) - 2]
 
 
 @pytest.mark.parametrize(
