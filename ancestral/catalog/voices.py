@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -112,6 +112,11 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
     return found
 
 
+def names_of(ids: Iterable[str], aliases: Mapping[str, str]) -> dict[str, str]:
+    """The ids of voices by what a request may call them, in lower case: ids and aliases."""
+    return {alias.casefold(): voice for alias, voice in aliases.items()} | {name.casefold(): name for name in ids}
+
+
 def find_voice(model_id: str, voices: Sequence[Voice], text: str, aliases: Mapping[str, str]) -> VoiceMix:
     """The voice of this id or alias, in any case, or a mix of voices such as ``heart(2)+joe(1)``.
 
@@ -125,7 +130,7 @@ def find_voice(model_id: str, voices: Sequence[Voice], text: str, aliases: Mappi
         InvalidRequest: it is no mix, or the model lacks one of its voices.
     """
     known = {voice.id: voice for voice in voices}
-    names = {alias.casefold(): voice for alias, voice in aliases.items()} | {name.casefold(): name for name in known}
+    names = names_of(known, aliases)
     if (alone := known.get(names.get(text.casefold(), ""))) is not None:
         return VoiceMix(((alone, 1),))
     weights = parse_weights(text)

@@ -174,6 +174,8 @@ class Stream:
     def __init__(self, connection: Connection, path: str, body: Mapping[str, Any]) -> None:
         self.headers: Mapping[str, str] = {}
         """Headers of the answer; empty before the first bytes."""
+        self.job: str | None = None
+        """The id of the job, once it is known."""
         self._connection, self._path, self._body = connection, path, body
         self._key = uuid.uuid4().hex
         self._cancelled = False
@@ -197,7 +199,8 @@ class Stream:
                         continue
                     if answer.status_code == httpx2.codes.ACCEPTED:
                         answer.read()
-                        yield self._awaited(parsed(answer)["id"])[have:]
+                        if data := self._awaited(parsed(answer)["id"])[have:]:
+                            yield data
                         return
                     self._take(answer.headers)
                     for piece in answer.iter_bytes():
@@ -212,22 +215,32 @@ class Stream:
                     retry.lost(error)
 
     def _awaited(self, job: str) -> bytes:
-        data, headers = self._connection.output(job)
-        self._take(headers)
-        return data
+        """The output of a job; nothing once it is cancelled."""
+        try:
+            self._begin(job)
+            data, headers = self._connection.output(job)
+            self._take(headers)
+        except AncestralError:
+            if not self._cancelled:
+                raise
+        return b"" if self._cancelled else data
 
     def _take(self, headers: Mapping[str, str]) -> None:
         if self.headers and any(headers.get(name) != self.headers.get(name) for name in _MAKES_BYTES):
             raise ServerError(f"{self._connection.url}: the rest would come from another engine or model")
         self.headers = headers
+        self._begin(headers.get("x-job-id", self.job))
+
+    def _begin(self, job: str | None) -> None:
+        self.job = job
         if self._cancelled:
             self.cancel()
 
     def cancel(self) -> None:
         """Stop sampling. Another thread that waits for bytes gets no more."""
         self._cancelled = True
-        if job := self.headers.get("x-job-id"):
-            self._connection.cancel(job)
+        if self.job is not None:
+            self._connection.cancel(self.job)
 
 
 class Retry:

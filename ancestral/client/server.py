@@ -189,7 +189,7 @@ class RemoteSpeech:
     @property
     def job(self) -> str:
         """The id of the server's job."""
-        return self._job or self._header("x-job-id")
+        return self._job or self._open().job or self._header("x-job-id")
 
     @property
     def engine(self) -> str:
@@ -237,7 +237,7 @@ class RemoteSpeech:
             found = self._connection.get(f"/v1/jobs/{quote(self.job)}/timestamps")
             if found["complete"]:
                 self._times = found
-            elif not any(self._read() for _ in range(8)):  # sentences are planned as the sound before them is read
+            elif not sum(self._read() for _ in range(8)):  # sentences are planned as the sound before them is read
                 raise ServerError(f"{self._connection.url}: the sound has ended before all of it was planned")
         return self._times
 

@@ -278,7 +278,7 @@ class Voice:
         """Speak a text. Sampling begins when the sound is read.
 
         Args:
-            text: of any length; each sentence is sampled as a whole.
+            text: of up to 32 768 phonemes, 42 minutes; each sentence is sampled as a whole.
             options: of :class:`SpeakArguments`.
 
         Raises:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from ancestral import codecs
 from ancestral.catalog.descriptions import SpeechModel
+from ancestral.catalog.voices import names_of
 from ancestral.errors import AncestralError, NotFound
 from ancestral.requests import Described, SpeechRequest
 from ancestral.service.api.deps import CallerDep, ContextDep, RequestContext, Service, base_url
@@ -156,11 +157,11 @@ async def list_elevenlabs_voices(request: Request, service: Service) -> ElevenLa
 
 @router.get("/voices/{voice_id}", summary="Get a voice in ElevenLabs' shape")
 async def get_elevenlabs_voice(voice_id: _VoiceId, request: Request, service: Service) -> ElevenLabsVoice:
-    """The voice of this id or alias."""
-    found = service.catalog.aliases.voices.get(voice_id, voice_id)
-    for voice in _voices(request, service):
-        if voice.voice_id == found:
-            return voice
+    """The voice of this id or alias, in any case."""
+    voices = {voice.voice_id: voice for voice in _voices(request, service)}
+    known = names_of(voices, service.catalog.aliases.voices).get(voice_id.casefold())
+    if known in voices:
+        return voices[known]
     raise NotFound("voice_id: no such voice; `/v1/voices` lists them", param="voice_id", code="voice_not_found")
 
 

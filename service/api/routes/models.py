@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import ImageModel, Model, SpeechModel
+from ancestral.catalog.voices import names_of
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.requests import Described
 from ancestral.service.api.deps import Service
@@ -146,8 +147,8 @@ async def preview_voice(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """A sentence of a voice, or, of a model without text, a few seconds."""
-    known = service.catalog.aliases.voices.get(voice_id, voice_id)
-    voice = next((voice for voice in voices_of(service.catalog) if voice.id == known), None)
+    voices = {voice.id: voice for voice in voices_of(service.catalog)}
+    voice = voices.get(names_of(voices, service.catalog.aliases.voices).get(voice_id.casefold(), ""))
     if voice is None:
         raise NotFound("voice_id: no such voice", param="voice_id", code="voice_not_found")
     found = service.catalog.model(voice.model if model is None else model)

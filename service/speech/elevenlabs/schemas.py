@@ -34,9 +34,10 @@ from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, Req
 
 OutputFormat = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "ulaw_8000", "alaw_8000",
-    "mp3_22050_32", "mp3_44100_32", "mp3_44100_64", "mp3_44100_96", "mp3_44100_128", "mp3_44100_192",
+    "mp3_22050_32", "mp3_24000_48", "mp3_44100_32", "mp3_44100_64", "mp3_44100_96", "mp3_44100_128", "mp3_44100_192",
     "opus_48000_32", "opus_48000_64", "opus_48000_96", "opus_48000_128", "opus_48000_192",
 ]  # fmt: skip
+HttpFormat = Literal[OutputFormat, "wav_8000", "wav_16000", "wav_22050", "wav_24000", "wav_44100", "wav_48000"]
 NO_EFFECT = "Accepted for ElevenLabs compatibility; has no effect."
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
@@ -65,7 +66,7 @@ class StreamQuery(Described):
 class SpeechQuery(Described):
     """The query parameters of a request over HTTP."""
 
-    output_format: OutputFormat = "mp3_44100_128"
+    output_format: HttpFormat = "mp3_44100_128"
     """Format and sample rate; the bit rate is the server's own."""
     enable_logging: Literal["true"] = "true"
     """`true` only."""

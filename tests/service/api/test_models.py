@@ -140,7 +140,7 @@ def test_the_lists_have_the_aliases(aliased: Server) -> None:
         assert [model["id"] for model in speaking["models"]] == ["tiny", "broken", "shaped"]
         preview = client.get("/v1/audio/voices/nova/preview", params={"model": "tts-1"})
         assert (preview.status_code, preview.content) == (200, PREVIEW)
-        assert preview.content == client.get("/v1/audio/voices/ann/preview", params={"model": "tiny"}).content
+        assert preview.content == client.get("/v1/audio/voices/Ann/preview", params={"model": "tiny"}).content
 
 
 def test_what_is_no_alias_is_refused(server: Server, aliased: Server) -> None:

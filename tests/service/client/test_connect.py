@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -17,13 +18,14 @@ import soundfile
 from PIL import Image
 
 import ancestral
-from ancestral.client.connection import Connection
+from ancestral.client.connection import Connection, parsed
 from ancestral.client.server import RemoteSpeech, RemoteVoice
 from ancestral.models.audio.mu_law import to_int16
 from tests.paths import ROOT
 from tests.service.servers import Server
 from tests.service.shaky import shaky_proxy
 from tests.service.toys import SPEECH
+from tests.waiting import eventually
 
 TEXT = str(SPEECH["input"])
 LONG = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. " * 8
@@ -115,6 +117,24 @@ def test_what_the_server_takes_only_as_a_job(shared: Callable[..., Server], whol
         speech = long_speech(remote)
         assert np.array_equal(speech.samples, whole)
         assert speech.words
+        taken = remote.load("tiny").voice("ann").speak(LONG, speed=0.25)
+        with ThreadPoolExecutor(1) as pool:
+            heard = pool.submit(list, taken)
+            eventually(lambda: taken._stream is not None and taken._stream.job is not None)
+            taken.cancel()
+            assert heard.result(60) == []
+        assert parsed(remote.connection.request("GET", f"/v1/jobs/{taken.job}"))["status"] == "cancelled"
+
+
+def test_words_are_asked_for_after_every_eighth_piece(
+    remote: ancestral.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([{"complete": False}, {"complete": True, "words": []}])
+    read, speech = list[int](), long_speech(remote)
+    monkeypatch.setattr(remote.connection, "get", lambda path: next(answers))
+    monkeypatch.setattr(RemoteSpeech, "job", "job_0")
+    monkeypatch.setattr(speech, "_read", lambda: read.append(1) is None)
+    assert (speech.words, len(read)) == ([], 8)
 
 
 def test_cancel_ends_the_job(server: Server, remote: ancestral.Server) -> None:

@@ -70,6 +70,7 @@ def frames(mp3: bytes) -> bytes:
         *((f"model_id=tiny&seed=7&output_format=pcm_{rate}", "pcm", rate) for rate in (8000, 22050, 48000)),
         ("model_id=tiny&seed=7", "mp3", 44100),  # the default
         ("model_id=tiny&seed=7&output_format=mp3_22050_32", "mp3", 22050),
+        ("model_id=tiny&seed=7&output_format=mp3_24000_48", "mp3", 24000),
         ("model_id=tiny&seed=7&output_format=ulaw_8000", "ulaw_8000", 8000),
         ("model_id=tiny&seed=7&output_format=opus_48000_64", "opus", 48000),
     ],
@@ -467,12 +468,19 @@ def test_a_dialogue(server: Server) -> None:
         assert param in (None, refused.json()["error"]["param"])
 
 
+def test_wav_over_http_alone(server: Server) -> None:
+    body = {"text": LONG, "model_id": "tiny", "seed": 7}
+    for rate in (8000, 44100):
+        sound = httpx.post(f"{server.url}/v1/text-to-speech/ann?output_format=wav_{rate}", json=body).content
+        assert sound == whole(server, LONG, response_format="wav", sample_rate=rate)
+
+
 def test_what_clients_ask_of_voices_and_callers(server: Server) -> None:
     def get(path: str, **query: Any) -> Any:
         return httpx.get(server.url + path, params=query).json()
 
     voices = get("/v1/voices")["voices"]
-    assert get("/v1/voices/bob") == voices[1]
+    assert get("/v1/voices/bob") == get("/v1/voices/BOB") == voices[1]
     assert get("/v1/voices/eve")["error"]["param"] == "voice_id"
     whole_list = get("/v2/voices")
     assert whole_list == {"voices": voices, "has_more": False, "total_count": 2, "next_page_token": None}
