@@ -1,26 +1,7 @@
 """What ElevenLabs' clients send and get, over HTTP and over websockets.
 
-Voices and models are those of this server. Nothing is ignored silently; of what ElevenLabs' clients send,
-
-    ================================================  ====================================================
-    supported                                         text, inputs, speed, flush, seed, model_id, output_format,
-                                                      inactivity_timeout, enable_ssml_parsing (over
-                                                      websockets; whole documents), auto_mode (every message
-                                                      is spoken at once), sync_alignment, xi_api_key,
-                                                      context_id, close_context, close_socket,
-                                                      chunk_length_schedule (of clauses),
-                                                      language_code (of the text),
-                                                      pronunciation_dictionary_locators
-    accepted, with only this value                    enable_logging=true,
-                                                      apply_text_normalization=auto|on,
-                                                      apply_language_text_normalization=false
-    accepted because their clients send it by         stability, similarity_boost, style, use_speaker_boost
-    default, without effect                           (voices have no styles), try_trigger_generation,
-                                                      optimize_streaming_latency,
-                                                      previous_text and next_text (each sentence is spoken by
-                                                      itself), the bit rate in output_format
-    refused                                           everything else
-    ================================================  ====================================================
+Voices and models are those of this server. Nothing is ignored silently: docs/api.md lists what is honoured, what is
+accepted with one value only or without effect, because their clients send it by default, and what is refused.
 """
 
 from __future__ import annotations

@@ -1,15 +1,9 @@
 """ElevenLabs' websockets. ``multi-stream-input`` has several sessions on one connection, told apart by ``context_id``.
 
-The first text of a context opens it; ``flush`` speaks an incomplete sentence; ``close_context`` ends its text: the rest
-is spoken, then ``{"isFinal": true, "contextId": …}`` comes. Clients also send ``close_context`` when a listener
-interrupts, often a second time: the second one cancels what has not been sent. An empty text keeps a context alive,
-which otherwise ends after ``inactivity_timeout``. ``close_socket`` closes all contexts that are open, and the
-connection when everything has been spoken. ``flush`` and ``close_context`` of a context that never was are errors; one
-that has ended has had its ``isFinal``.
-
-Every context is a session of its own: its jobs are paced by what has been sent of them, and cancelled with it; an error
-of a context ends that context alone (``{"message", "error", "contextId"}``). A message that is wrong in itself is
-answered as on ``stream-input``, and the connection is closed with 1008.
+docs/api.md has their messages. Every context is a session of its own: its jobs are paced by what has been sent of them,
+and cancelled with it; an error of a context ends that context alone. A message that is wrong in itself is answered as
+on ``stream-input``, and the connection is closed with 1008. Clients send ``close_context`` also when a listener
+interrupts, often a second time: the second one cancels what has not been sent.
 """
 
 from __future__ import annotations

@@ -1,28 +1,11 @@
 """The native protocol of ``WS /v1/audio/speech/stream``: JSON in text frames, sound in binary frames.
 
-The server sends ``session.created{session_id, received_characters}`` at once. The client sends ``session.config`` once,
-then ``input.text`` any number of times, then ``input.done``; after ``session.done`` it may send more text.
-Each ``audio.start{utterance, format, sample_rate, seed}`` is followed by the utterance's bytes, one
-``audio.progress{utterance, samples, total_samples_estimate, real_time_factor}`` per second of sound, and
-``audio.done{utterance, total_bytes, samples, sha256}``. ``POST /v1/audio/speech`` with the utterance's seed and text
-gives the same bytes. The same pieces of text give the same utterances, whatever their timing, but for a text that may
-end with an abbreviation and is spoken after ``flush_after_ms``; what was cut where is stored with the session. Where no
-sentence was cut into clauses (``chunk_length_schedule: []``), all utterances together have, at the model's own rate,
-the samples of one request for the whole text with the session's seed; any other rate is resampled utterance by
-utterance.
+docs/api.md has its messages, and how a session is resumed. What the code relies on besides:
 
-An ``error`` affects only the message or utterance it names. If it has ``retry_after`` (seconds), the server retries
-until ``input.cancel``. After too many invalid messages the connection is closed with 1008.
-
-A client that lost its connection resumes with ``?session_id=…&from_sample=N``, within ``stream_seconds``. Samples are
-counted at the rate of the bytes over all utterances, cancelled ones as far as they were sent. The utterance that
-contains sample N starts again with ``audio.start``; in pcm, wav and G.711 its bytes continue exactly there (wav without
-the header), in other formats the same bytes are sent again from the first one. ``total_bytes`` and ``sha256`` are those
-of the whole utterance. ``received_characters`` says how much text the server has received, but not whether it has
-received ``input.done``: a client that has sent it sends it again. A client whose key is not in the headers of the
-handshake puts it into its first message: ``session.config``, or ``session.resume{api_key}``. A session belongs to one
-connection at a time; the earlier one is closed with 4409. A server that stops closes with 1012, and any other server
-can resume the session.
+- The same pieces of text give the same utterances, whatever their timing, but for a text that may end with an
+  abbreviation and is spoken after ``flush_after_ms``; what was cut where is stored with the session.
+- An ``error`` affects only the message or utterance it names. With ``retry_after`` the server retries until
+  ``input.cancel``.
 """
 
 from __future__ import annotations
