@@ -111,6 +111,8 @@ class Settings:
 
 # What speech-dispatcher sends, as pieces of SSML that a voice can speak.
 
+_SPELLED_WORDS: Final = 40
+"""Words in a piece of a text that is spelled: about 2500 characters of SSML."""
 _UNSPOKEN: Final = frozenset({"Cc", "Cs", "Co", "Cn"})
 """Categories of characters that no text has: they become spaces."""
 
@@ -168,6 +170,14 @@ def spoken_name(text: str) -> list[tuple[str, Sequence[str]]]:
 def spelled(text: str) -> str:
     words = [f'<say-as interpret-as="characters">{escape(word)}</say-as>' for word in text.split()]
     return ", ".join(words)
+
+
+def spelled_pieces(text: str, marks: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """The words of a text letter by letter, as SSML, in pieces that a server takes; the marks come after the last."""
+    words = text.split()
+    ends = range(_SPELLED_WORDS, len(words), _SPELLED_WORDS)
+    yield from ((spelled(" ".join(words[end - _SPELLED_WORDS : end])), ()) for end in ends)
+    yield spelled(" ".join(words[ends[-1] if ends else 0 :])), marks
 
 
 def _without_controls(text: str) -> str:
@@ -341,7 +351,7 @@ class Module:
             self._send("301 ERROR CANT SPEAK")
             return
         if self._settings.spelling_mode == "on":
-            pieces = ((spelled(plain(piece)), marks) for piece, marks in pieces)
+            pieces = (part for piece, marks in pieces for part in spelled_pieces(plain(piece), marks))
         options = {name: value for name, value in self._settings.options.items() if name not in self._refused}
         self._message = Message(pieces, voice, options, (self._settings.volume + 100) / 200)
         self._send("200 OK SPEAKING")

@@ -19,7 +19,14 @@ from ancestral import codecs
 from ancestral.model import Model
 from ancestral.models.entries import Voice
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.speech_dispatcher import MAX_MESSAGE_BYTES, Module, Settings, sentences_of
+from ancestral.service.cli.speech_dispatcher import (
+    MAX_MESSAGE_BYTES,
+    Module,
+    Settings,
+    sentences_of,
+    spelled,
+    spelled_pieces,
+)
 from tests.service.servers import Server
 from tests.waiting import eventually
 
@@ -146,6 +153,11 @@ def test_a_long_message_comes_in_pieces() -> None:
     assert "".join(piece for piece, _ in pieces) == f"{LONG}End."
     assert all(len(piece) <= 1000 for piece, _ in pieces)
     assert [number for number, (_, marks) in enumerate(pieces) if marks] == [len(pieces) - 2]
+    for count in (0, 1, 40, 41, 80, 81):
+        words = [f"a{number}" for number in range(count)]
+        *before, (last, marks) = spelled_pieces(" ".join(words), ["b"])
+        assert ", ".join([*(piece for piece, _ in before), last]) == spelled(" ".join(words))
+        assert (marks, len(before)) == (["b"], max(0, count - 1) // 40)
 
 
 @pytest.mark.parametrize(
