@@ -317,7 +317,8 @@ class Sentences:
 
 def _is_boundary(before: str, word: str | None, language: str) -> bool:
     """Whether a sentence ends with ``before``, given the next word or, without one, whatever the word may be."""
-    if not any(char.isalnum() for char in before) or ends_in_open_tag(before):
+    said = _CUE.sub(lambda cue: cue[0] if cue[0].startswith("[[") else "", before)
+    if not any(char.isalnum() for char in said) or ends_in_open_tag(before):
         return False
     if word is not None:
         try:

@@ -321,6 +321,7 @@ def test_white_space_completes_a_sentence(text: str) -> None:
         ("en", "He came at 5 p.m. ", "sharp and ", ""),
         ("en", "We met on Jan. ", "5 of them ", ""),
         ("en", "First things", "\n- second ", "First things\n"),
+        ("en", "[whispers] .\n\n", "Hello there ", ""),  # a cue is no sentence
         ("es", "Vi a la Dra. ", "Ruiz ayer ", ""),
         ("es", "¿Qué tal", "? ", "¿Qué tal? "),
         ("es", "Pan, leche, etc. ", "Luego fui ", "Pan, leche, etc. "),
