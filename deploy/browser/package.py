@@ -97,7 +97,7 @@ def write(folder: Path) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     described, files = model(ModelEntry.read(BUNDLED / MODEL))
     about = {
-        "name": _NAME, "version": version, "type": "module", "license": "Apache-2.0 AND CC-BY-SA-3.0",
+        "name": _NAME, "version": version, "type": "module", "license": "Apache-2.0",
         "main": f"{_NAME}.js",
         "description": "WaveNet as WebAssembly: frames in, sound out; the bytes of Ancestral's server",
         "files": ["*.js", "*.wasm", "*.json", "*.bin", "NOTICE"],

@@ -54,6 +54,17 @@ from tests.service.toys import PICTURES, write_model, write_picture_model
 SETTING = "voice_aliases"
 
 
+def test_the_default_weights_descend_from_free_data_alone():
+    models = ROOT / "models"
+    trunk = load(models / "trunks/wavenet-multilingual")
+    cards = {file.parent.name: file.read_text() for file in models.glob("zoo/wavenet-multilingual/*/README.md")}
+    assert len(cards) == 23
+    for name, card in (*cards.items(), ("trunk", trunk.card)):
+        assert "Licence of these weights: that of its data" in card
+        assert not re.search("CC-BY|GPL|allison", card), name
+        assert (trunk.sha256 in card) == name.startswith("wavenet-"), f"what {name} began with"
+
+
 def test_the_defaults_stand_for_bundled_voices_and_models():
     catalog = load_catalog(CatalogConfig())
     assert catalog.aliases == Aliases(MODEL_ALIASES, VOICE_ALIASES)
