@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import stat
 import struct
 import sys
@@ -100,10 +101,10 @@ def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], ca
             _write(new / name, data)
         if path.exists():
             with suppress(CheckpointError):
-                if _manifest(path)[WEIGHTS] == listing[WEIGHTS]:  # their graphs are still true
+                if _manifest(path).get(WEIGHTS) == listing[WEIGHTS]:  # their graphs are still true
                     for file in path.iterdir():
                         if file.name not in files and file.is_file():
-                            os.link(file, new / file.name)
+                            shutil.copy2(file, new / file.name)
             os.rename(path, old)
         os.rename(new, path)
 

@@ -259,7 +259,7 @@ class Muon(torch.optim.Optimizer):
     """Momentum, made orthogonal, as the update of matrices (Jordan et al. 2024), of the size that AdamW's updates have
     (Liu et al. 2025, arXiv:2502.16982, section 2.2). The matrices of a parameter ``[..., in, out]`` are updated each by
     itself, which torch's own class cannot do; ``kernels`` ``[..., out, in, rows, columns]`` are matrices of ``out``
-    rows.
+    rows (of transposed convolutions, ``in``).
     """
 
     def __init__(self, matrices: Iterable[nn.Parameter], kernels: Iterable[nn.Parameter], weight_decay: float) -> None:
@@ -309,16 +309,15 @@ class Trainer:
         self.model = task.network().to(self.device)
         trained = trained_parameters(self.model)
         self.average = {n: p.detach().clone() for n, p in trained.items()}
-        self._matrices = _matrices(self.model)
+        self._matrices = _matrices(self.model) & trained.keys()
         others = [parameter for name, parameter in trained.items() if name not in self._matrices]
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True)
         ]
         if self._matrices:
             kernels = {name for name in self._matrices if trained[name].ndim > 3 and not name.endswith(_STACKED)}
-            matrices = self._matrices - kernels
-            groups = ([trained[name] for name in trained if name in names] for names in (matrices, kernels))
-            self.optimizers.append(Muon(next(groups), next(groups), config.weight_decay))
+            matrices = [trained[name] for name in sorted(self._matrices - kernels)]
+            self.optimizers.append(Muon(matrices, [trained[name] for name in sorted(kernels)], config.weight_decay))
         self.step = 0
         self.items = 0
         self.seconds = 0.0

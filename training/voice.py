@@ -223,7 +223,7 @@ def _check_work(new: NewVoice, clips: Sequence[speech.Clip]) -> None:
     new.work.mkdir(parents=True, exist_ok=True)
     if not note.exists():
         note.write_text(json.dumps(source), "utf-8")
-    elif json.loads(note.read_text("utf-8")) != source:
+    elif {"language": new.voice.language} | json.loads(note.read_text("utf-8")) != source:  # older notes have none
         raise VoiceError(
             f"{new.work} is of other recordings, texts, another base or language: remove it, or name another --work"
         )

@@ -200,6 +200,8 @@ class RemoteSpeech:
         stream = self._open()
         if not stream.headers:
             self._read()
+        if name not in stream.headers:
+            raise ServerError("the text was cancelled before any of it was sampled")
         return stream.headers[name]
 
     @property

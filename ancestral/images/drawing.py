@@ -447,7 +447,7 @@ def sheet_drawing(
         prompt=prompt,
         labels=tuple(map(tuple, labels)),
         requested=(tuple(requested),),
-        revised_prompts=(model.names(shared, style=options.style is None),) * len(frames),
+        revised_prompts=(model.names(shared, style=options.style is None) or None,) * len(frames),
         sheet=name,
     )
 

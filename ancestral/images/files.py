@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ancestral.catalog.descriptions import ImageModel
+from ancestral.catalog.descriptions import ANY, ImageModel
 from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import InvalidRequest, check_range
@@ -124,12 +124,16 @@ def laid_out(drawing: ClassDrawing, model: ImageModel, layout: SheetLayout) -> G
     return grid_of(drawing.count, model.spec, layout.columns, drawing.scale, 0, drawing.output_format)
 
 
+def longest_tags(layout: SheetLayout) -> list[Tag]:
+    """The longest animation of a sheet, in each row."""
+    longest = max(tag.length for tag in layout.tags)
+    return [tag for tag in layout.tags if tag.length == longest]
+
+
 def animation_file(drawing: ClassDrawing, layout: SheetLayout, batch: BatchDecoder) -> bytes:
     """The longest animation of a finished sheet, in all rows at once, one beside the other: PNG (APNG) or WebP."""
-    longest = max(tag.length for tag in layout.tags)
-    tags = [tag for tag in layout.tags if tag.length == longest]
-    frames = []
-    for number in range(longest):
+    tags, frames = longest_tags(layout), []
+    for number in range(tags[0].length):
         pictures = batch.pixels[[tag.first + number for tag in tags]]
         frames.append(np.concatenate([*pictures], axis=1).repeat(drawing.scale, 0).repeat(drawing.scale, 1))
     return encode_moving(frames, drawing.output_format, layout.frames_per_second)
@@ -185,7 +189,8 @@ def _sprites(drawing: ClassDrawing, model: ImageModel, grid: Grid) -> list[_Spri
     for index, seed in enumerate(drawing.seeds):
         attributes = attributes_of(drawing, model, index)
         name = names[index] if names else f"{next(iter(attributes.values()), 'picture')}-{index}"
-        prompt = model.names([label for label in drawing.labels[index] if not isinstance(label, tuple)], style=True)
+        labels = [label for label in drawing.labels[index] if not isinstance(label, tuple)]
+        prompt = model.names(labels, style=True) or ANY
         found.append(_Sprite(name, *grid.place(index), seed, prompt, attributes))
     return found
 
@@ -278,8 +283,7 @@ def _godot_animation(tag: Tag, speed: int) -> str:
 
 
 def _metadata(values: dict[str, Any]) -> str:
-    known = {name: value for name, value in values.items() if value is not None}
-    return "".join(f"metadata/{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in known.items())
+    return "".join(f"metadata/{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
 
 
 _WRITERS: Final[dict[str, tuple[str, Callable[[ClassDrawing, ImageModel, Grid, str], str]]]] = {

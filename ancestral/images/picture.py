@@ -156,7 +156,11 @@ class Pictures(Sequence["Picture"]):
             SigningError: it cannot be signed.
         """
         file, layout = Path(path), files.layout_of(self.drawing, self._sampler.model)
-        drawing, decoded = self._for_file(format_of(file, MOVING_SUFFIXES), scale)
+        form = format_of(file, MOVING_SUFFIXES)
+        if layout is not None:
+            rows = len(files.longest_tags(layout))
+            files.grid_of(rows, self._sampler.model.spec, rows, scale, 0, form)  # raises what is too large
+        drawing, decoded = self._for_file(form, scale)
         if layout is None or not isinstance(drawing, ClassDrawing):
             message = "animation: only of a sheet that the model lays out"
             raise InvalidRequest(message, param="sheet", code="missing_parameter")

@@ -108,7 +108,7 @@ class Background:
                 carrying_out.cancel()
                 await asyncio.gather(carrying_out, return_exceptions=True)
             if status is None:
-                await self._leave(name, jobs)
+                await self._leave(kind, name, jobs)
             else:
                 await delete_parts(self._state, document, jobs.values())
                 await work.end(document, status, carrying_out.result() if status == "completed" else {})
@@ -119,13 +119,15 @@ class Background:
         except Exception:
             log.exception("a batch or book failed", extra={"batch": name})
 
-    async def _leave(self, name: str, jobs: Mapping[int, Job]) -> None:
-        """Delete the jobs of parts that nobody will look for: those that have a result, and all if it was cancelled or
-        deleted, where another process may have looked for them before they were submitted here."""
+    async def _leave(self, kind: Kind, name: str, jobs: Mapping[int, Job]) -> None:
+        """Delete the jobs of parts that nobody will look for: of a book those that have a result, which of a batch may
+        be the job's files; and those that have none if it was cancelled or deleted, where another process may have
+        looked for them before they were submitted here."""
         ends = await self._store.cancelling(name) is not None
         done = await self._store.finished_lines(name)
-        for job in [job for number, job in jobs.items() if ends or number in done]:
-            await self._state.broker.delete(job)
+        for number, job in jobs.items():
+            if kind == "book" if number in done else ends:
+                await self._state.broker.delete(job)
 
     async def _watch(self, document: Mapping[str, Any], carrying_out: asyncio.Task[Mapping[str, Any]]) -> str | None:
         """Renew the lease until the work ends, and say how; None if another process has it."""

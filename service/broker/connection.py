@@ -239,6 +239,9 @@ def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
     scheme, _, kind = url.partition(":")[0].partition("+")
+    known = ", ".join(f"{name}://" for name in SCHEMES)
+    if f"{scheme}+{kind}".rstrip("+") not in SCHEMES:
+        raise UrlError(f"ANCESTRAL_REDIS_URL: must begin with one of {known}")
     try:
         parts = urlsplit(url)
         if not kind:
@@ -253,8 +256,7 @@ def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
         options |= {name: unquote(text) for name, text in (("username", user), ("password", password)) if text}
     tls = scheme == "rediss"
     path = [unquote(part) for part in parts.path.split("/") if part]
-    if parts.query or parts.fragment or scheme not in ("redis", "rediss") or kind not in ("sentinel", "cluster"):
-        known = ", ".join(f"{name}://" for name in SCHEMES)
+    if parts.query or parts.fragment:
         raise UrlError(f"ANCESTRAL_REDIS_URL: must begin with one of {known}, without a query")
     if kind == "cluster":
         if path:

@@ -33,7 +33,7 @@ from ancestral.models.text.languages.language import language_of
 from ancestral.models.text.script import Cast
 from ancestral.service.cli.local.model import FAILURES, chosen_model, server_options
 from ancestral.service.settings import PREFIX, load_settings
-from ancestral.service.speech.session.sentences import Sentences, pieces_of
+from ancestral.service.speech.session.sentences import PIECE_CHARACTERS, Sentences, pieces_of
 from ancestral.speech.voice import Voice
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def sentences_of(marked: Sequence[tuple[str, str | None]], cast: Cast) -> Iterat
 
 def _with_marks(text: str, marks: Sequence[str], cast: Cast) -> Iterator[tuple[str, Sequence[str]]]:
     """A text as SSML, in pieces that a server takes; the marks come after the last one."""
-    *before, last = [piece for _, piece, _ in pieces_of(text, cast)] or [""]
+    *before, last = [piece for _, piece, _ in pieces_of(text, cast, most=PIECE_CHARACTERS)] or [""]
     yield from ((escape(piece), ()) for piece in before)
     yield escape(last), marks
 

@@ -78,8 +78,8 @@ class RootMiddleware:
 
 
 def _route(scope: Scope) -> str | None:
-    """The template of the route's path; None where there is no route."""
-    return getattr(scope.get("route"), "path", None)
+    """The template of the route's path, as OpenAPI has it; None where there is no route."""
+    return getattr(scope.get("route"), "path_format", None)
 
 
 async def _serve(app: ASGIApp, scope: Scope, receive: Receive, send: Send, own_id: str, metrics: ApiMetrics) -> None:

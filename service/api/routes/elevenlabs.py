@@ -61,7 +61,7 @@ from ancestral.speech.utterance import Utterance
 router = APIRouter(prefix="/v1", tags=["elevenlabs"], route_class=BodyRoute)
 
 _JSON_LINES: Final = "application/x-ndjson"
-_FORMATS: Final = ("mp3", "opus", "pcm", "ulaw_8000", "alaw_8000")
+_FORMATS: Final = ("mp3", "wav", "opus", "pcm", "ulaw_8000", "alaw_8000")
 _SOUND: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The audio, sent while it is sampled.",

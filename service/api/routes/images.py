@@ -330,7 +330,7 @@ _AVATAR: dict[int | str, dict[str, Any]] = {
     "/avatars/{name:path}.{form}", summary="Get the picture of a name", response_class=Response, responses=_AVATAR
 )
 async def get_avatar(
-    name: Annotated[str, Path(max_length=256, examples=["alice@example.org"], description="Any text.")],
+    name: Annotated[str, Path(min_length=1, max_length=256, examples=["alice@example.org"], description="Any text.")],
     form: Annotated[ImageFormat, Path(examples=["png"])],
     query: Annotated[AvatarQuery, Query()],
     request: Request,

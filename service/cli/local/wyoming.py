@@ -183,7 +183,7 @@ def _sound(voice: Voice | RemoteVoice, text: str, input_format: InputFormat, lea
     """The sound of a text, in pieces that a server takes."""
     cast = voice.cast()
     for before, piece, begin in pieces_of(text, cast, lead) if input_format == "text" else [(lead, text, 0)]:
-        if not begin or not Sentences(piece, cast).says_nothing:
+        if not begin or not Sentences(piece, cast, before).says_nothing:
             yield from voice.speak(with_lead(before, piece, cast), input_format=input_format)
 
 

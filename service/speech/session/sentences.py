@@ -161,17 +161,19 @@ PIECE_CHARACTERS: Final = 1000
 """About a minute of sound."""
 
 
-def pieces_of(text: str, cast: Cast, lead: str = "") -> Iterator[tuple[str, str, int]]:
+def pieces_of(
+    text: str, cast: Cast, lead: str = "", most: int = MAX_INPUT_CHARACTERS
+) -> Iterator[tuple[str, str, int]]:
     """A text, cut between sentences where it is long: what :func:`with_lead` puts before each piece, the piece, and
-    where it begins."""
+    where it begins. Of a sentence at most ``most`` characters are in one."""
     begin = 0
     while len(text) > PIECE_CHARACTERS:
-        most = max(PIECE_CHARACTERS, MAX_INPUT_CHARACTERS - len(lead))
-        pieces = (Sentences("", cast, lead).feed(text[:size]) for size in (PIECE_CHARACTERS, most))
+        longest = max(PIECE_CHARACTERS, most - len(lead))
+        pieces = (Sentences("", cast, lead).feed(text[:size]) for size in (PIECE_CHARACTERS, longest))
         piece = next(filter(None, pieces), "")
-        if not piece and len(text) <= most:
+        if not piece and len(text) <= longest:
             break
-        piece = piece or text[: text.rfind(" ", 1, most) + 1 or most]
+        piece = piece or text[: text.rfind(" ", 1, longest) + 1 or longest]
         yield lead, piece, begin
         text, lead, begin = text[len(piece) :], lead_after(lead, piece, cast), begin + len(piece)
     if text:

@@ -33,9 +33,10 @@ def test_urls_that_name_a_redis(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        *((url, "not a valid URL") for url in ("http://host", "redis://:qx/y@host", "redis://u:1#qx@host")),
+        *((url, "not a valid URL") for url in ("redis://:qx/y@host", "redis://u:1#qx@host")),
         *((url, "not a valid URL") for url in ("redis://u:1/qx@host", "redis+cluster://u:qx", "redis+cluster://[qx")),
-        ("redis+x://host", "must begin"), ("redis+cluster://", "at least one host"),
+        *((url, "must begin") for url in ("http://host", "localhost:6379", "redis+x://host")),
+        ("redis+cluster://", "at least one host"),
         ("redis+cluster://a,,b", "between two commas"), ("redis+cluster://a/1", "no databases"),
         ("redis+sentinel://a", "name-of-the-master"),
         ("redis+sentinel://a/b/c", "database"), ("redis+cluster://a?db=1", "query"),

@@ -153,6 +153,8 @@ def test_a_long_message_comes_in_pieces() -> None:
     assert "".join(piece for piece, _ in pieces) == f"{LONG}End."
     assert all(len(piece) <= 1000 for piece, _ in pieces)
     assert [number for number, (_, marks) in enumerate(pieces) if marks] == [len(pieces) - 2]
+    endless = list(sentences_of([("a < b & c " * 500, None)], Cast.of_one("en")))
+    assert max(len(piece) for piece, _ in endless) <= 4000, "without an end of a sentence, too"
     for count in (0, 1, 40, 41, 80, 81):
         words = [f"a{number}" for number in range(count)]
         *before, (last, marks) = spelled_pieces(" ".join(words), ["b"])

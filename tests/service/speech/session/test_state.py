@@ -289,7 +289,8 @@ def turns(text: str, cast: Cast = PLAY) -> list[tuple[str, tuple[str, ...], tupl
     st.sampled_from((PLAY, CAST)),
 )
 def test_pieces_are_said_by_whom_and_as_the_whole_is(parts: list[str], cuts: list[int], cast: Cast) -> None:
-    text, sentences, found = unmarked(parts), Sentences("", cast), []
+    # Dashes and signs of comparison are read by what stands before them, a lead as well.
+    text, sentences, found = re.sub(r"(?<!\w)[-—]+>?\s+|[<>]", "", unmarked(parts)), Sentences("", cast), []
     if cast is CAST:
         text = re.sub(r"(?i)\[voice.*?\]", "", text)
     for piece in [*pieces(text, cuts), None]:
