@@ -53,8 +53,7 @@ class DrawArguments(TypedDict, total=False):
 
 def _options(values: DrawArguments) -> Draw:
     """Validated; the size and the format of files are what :meth:`Picture.save` is told."""
-    checked(DrawOptions, values)
-    return checked(Draw, values)
+    return Draw.model_construct(**dict(checked(DrawOptions, values)))
 
 
 class Model:

@@ -527,9 +527,8 @@ class PictureRequest(DrawnRequest, PictureFile):
     """The fields of every request for files of pictures."""
 
     response_format: Literal["url", "b64_json"] | None = None
-    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image` or
-    `chatgpt-image`, as it is at OpenAI. A
-    stream always uses `b64_json`."""
+    """The default is `url`; it is `b64_json` if `model` is an alias that begins with `gpt-image` or `chatgpt-image`, as
+    it is at OpenAI. A stream always uses `b64_json`."""
 
 
 class ClassRequest(DrawnRequest, Labelled):

@@ -216,14 +216,15 @@ def _check_work(new: NewVoice, clips: Sequence[speech.Clip]) -> None:
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(f"{clip.id}|{clip.text}|{hashlib.sha256(clip.path.read_bytes()).hexdigest()}\n".encode())
+    language = {"language": new.voice.language}
     note, source = (
         new.work / _SOURCE,
-        {"base": load(new.base.sampled).sha256, "recordings": digest.hexdigest(), "language": new.voice.language},
+        language | {"base": load(new.base.sampled).sha256, "recordings": digest.hexdigest()},
     )
     new.work.mkdir(parents=True, exist_ok=True)
     if not note.exists():
         note.write_text(json.dumps(source), "utf-8")
-    elif {"language": new.voice.language} | json.loads(note.read_text("utf-8")) != source:  # older notes have none
+    elif language | json.loads(note.read_text("utf-8")) != source:  # older notes have none
         raise VoiceError(
             f"{new.work} is of other recordings, texts, another base or language: remove it, or name another --work"
         )

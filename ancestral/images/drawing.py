@@ -431,7 +431,7 @@ def sheet_drawing(
     """
     _check_sheet(model, name)
     frames, attributes = model.sheet_labels[name], tuple(model.spec.named)
-    requested = _indices(requested_labels(model, prompt, options.style, param))
+    requested = label_indices(requested_labels(model, prompt, options.style, param))
     seed = _one_seed(options)
     of_frames = model.sheet_attributes[name]
     for attribute, label in zip(attributes, requested, strict=True):
@@ -594,14 +594,14 @@ def _drawn(model: ImageModel, labels: Labels, seed: int, *, named_style: bool) -
         seed: of the picture.
         named_style: whether the request has the field ``style``; then the prompt need not name it.
     """
-    indices = _indices(labels)
+    indices = label_indices(labels)
     resolved = draw_labels(model.spec, model.label_rows, indices, seed)
     if resolved == indices:
         return labels, None
     return tuple(resolved), model.names(resolved, style=not named_style)
 
 
-def _indices(labels: Labels) -> list[int | None]:
+def label_indices(labels: Labels) -> list[int | None]:
     """The labels that a prompt names."""
     return [label for label in labels if not isinstance(label, tuple)]
 

@@ -17,7 +17,7 @@ from ancestral.catalog.descriptions import ANY, ImageModel
 from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import InvalidRequest, check_range
-from ancestral.images.drawing import MAX_PICTURES, MAX_SIDE, ClassDrawing, Drawing, picture_recipe
+from ancestral.images.drawing import MAX_PICTURES, MAX_SIDE, ClassDrawing, Drawing, label_indices, picture_recipe
 from ancestral.models.entries import SheetLayout, Tag
 from ancestral.models.spec import COARSE_STRIDE, WHITE, ImageSpec, pixels_of, rgba
 
@@ -189,8 +189,7 @@ def _sprites(drawing: ClassDrawing, model: ImageModel, grid: Grid) -> list[_Spri
     for index, seed in enumerate(drawing.seeds):
         attributes = attributes_of(drawing, model, index)
         name = names[index] if names else f"{next(iter(attributes.values()), 'picture')}-{index}"
-        labels = [label for label in drawing.labels[index] if not isinstance(label, tuple)]
-        prompt = model.names(labels, style=True) or ANY
+        prompt = model.names(label_indices(drawing.labels[index]), style=True) or ANY
         found.append(_Sprite(name, *grid.place(index), seed, prompt, attributes))
     return found
 

@@ -43,9 +43,11 @@ _RESERVED: Final = 64
 _MAX_CONNECTIONS: Final = 16_384
 
 
-def raised_connections() -> int:
-    """Raise the process's soft limit of descriptors to the hard one; how many connections it has descriptors for then:
-    a streaming request needs a second one, to Redis.
+def raise_descriptor_limit() -> int:
+    """Raise the process's soft limit of descriptors to the hard one.
+
+    Returns:
+        How many connections it has descriptors for then: a streaming request needs a second one, to Redis.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -413,7 +415,7 @@ def server_of(app: FastAPI, settings: Settings, on_ready: Callable[[], None]) ->
     """A server that does not run yet; ``on_ready`` is called when every model can be served."""
     if settings.public_url is None and settings.host not in _LOOPBACK:
         log.warning("URLs in answers are those of a request's Host header: set ANCESTRAL_PUBLIC_URL")
-    possible = raised_connections()  # whatever is set
+    possible = raise_descriptor_limit()  # whatever is set
     limits = ConnectionLimits(settings.max_connections or possible, settings.header_seconds, settings.stall_seconds)
     config = uvicorn.Config(
         app,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ancestral.images.picture import Pictures
     from ancestral.model import DrawArguments
 
-
 _MOST = 1000
 """Most pictures at once."""
 
@@ -155,9 +154,8 @@ def command(
             pictures.save_palette(save_palette)
         columns = sheet[1] if isinstance(sheet, tuple) else None
         if sheet is not None:
-            pictures.sheet_grid(
-                columns, scale, padding or 0, format_of(output, SUFFIXES)
-            )  # a sheet that is too large is refused at once
+            # A sheet that is too large is refused at once.
+            pictures.sheet_grid(columns, scale, padding or 0, format_of(output, SUFFIXES))
         _sample(pictures)
         if sheet is not None:
             pictures.save_sheet(output, columns, scale, signer, padding=padding or 0, atlas=atlas or "json")

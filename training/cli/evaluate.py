@@ -235,10 +235,9 @@ def speech_report(
 
     judges = Listener(), OpinionJudge()
     sampler, clips = model.speech_sampler, recordings(corpus, sentences)
-    language, speaker = model.voice(voice).language, sampler.network.spec.speakers.index(model.voice(voice).id)
-    speeches = [
-        model.voice(voice).speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)
-    ]
+    speaking = model.voice(voice)
+    language, speaker = speaking.language, sampler.network.spec.speakers.index(speaking.id)
+    speeches = [speaking.speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)]
     utterances = [speech.utterance for speech in speeches]
     made = [_timed(speech) for speech in speeches]
     real = [wave for _, wave in clips]
