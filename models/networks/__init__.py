@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,6 +12,34 @@ from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.spec import LABEL_ROWS, Spec
 from ancestral.models.tensors import Tensor
+
+
+class Network(nn.Module):
+    """A module whose parameters are made from tensor tables (models/tensors.py), and have the names of these.
+
+    Args:
+        table: of the parameters that are made before all others; None makes none.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> torch.Tensor: ...
+
+    def __init__(self, table: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__()
+        self.add_parameters(table or {})
+
+    def add_parameters(self, table: Mapping[str, Tensor]) -> None:
+        """Add one parameter for each tensor, with random initial values from torch's generator.
+
+        Args:
+            table: by the names of the parameters, which are new.
+        """
+        for name, tensor in table.items():
+            values = torch.full(tensor.shape, tensor.mean)
+            if tensor.std:
+                values = values + tensor.std * torch.randn(tensor.shape)
+            self.register_parameter(name, nn.Parameter(values))
 
 
 def build_network(spec: Spec) -> nn.Module:
@@ -28,20 +57,3 @@ def load_network(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> 
     tensors = {name: torch.tensor(tensor) for name, tensor in checkpoint.tensors.items() if name != LABEL_ROWS}
     network.load_state_dict(tensors, assign=True)
     return network.to(dtype).eval().requires_grad_(False)
-
-
-# Parameters of a network, made from its tensor table (models/tensors.py).
-
-
-def add_parameters(module: nn.Module, table: Mapping[str, Tensor]) -> None:
-    """Give a module one parameter for each tensor, with random initial values from torch's generator.
-
-    Args:
-        module: without parameters of these names.
-        table: by the names of the parameters within the module.
-    """
-    for name, tensor in table.items():
-        values = torch.full(tensor.shape, tensor.mean)
-        if tensor.std:
-            values = values + tensor.std * torch.randn(tensor.shape)
-        module.register_parameter(name, nn.Parameter(values))

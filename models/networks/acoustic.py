@@ -14,22 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ancestral.models.architectures.acoustic import AcousticSpec, block_tensors, tensors
-from ancestral.models.networks import add_parameters
+from ancestral.models.networks import Network
 from ancestral.models.tensors import own
 
 
-class GatedBlock(nn.Module):
+class GatedBlock(Network):
     """x + (a * sigmoid(b)) W, where [a, b] is a centred convolution of the normalised x."""
 
-    scale: nn.Parameter
-    taps: nn.Parameter
-    taps_bias: nn.Parameter
-    out: nn.Parameter
-    out_bias: nn.Parameter
-
     def __init__(self, channels: int, kernel_size: int) -> None:
-        super().__init__()
-        add_parameters(self, block_tensors(channels, kernel_size))
+        super().__init__(block_tensors(channels, kernel_size))
         self.kernel_size = kernel_size
 
     def forward(self, x: Tensor, mask: Tensor, dropout: float, dilation: int = 1) -> Tensor:
@@ -43,31 +36,12 @@ class GatedBlock(nn.Module):
         return (x + gated @ self.out + self.out_bias) * mask
 
 
-class AcousticNetwork(nn.Module):
+class AcousticNetwork(Network):
     """The acoustic model in torch; ``AcousticModel`` of models/acoustic.py runs the same weights in numpy."""
 
-    phoneme: nn.Parameter
-    word_start: nn.Parameter
-    speaker: nn.Parameter
-    encoder_speaker: nn.Parameter
-    decoder_speaker: nn.Parameter
-    duration_out: nn.Parameter
-    duration_bias: nn.Parameter
-    position: nn.Parameter
-    frames_out: nn.Parameter
-    frames_bias: nn.Parameter
-    pitch_speaker: nn.Parameter
-    pitch_out: nn.Parameter
-    pitch_bias: nn.Parameter
-    pitch_in: nn.Parameter
-    ripple_in: nn.Parameter
-    ripple_out: nn.Parameter
-    ripple_bias: nn.Parameter
-
     def __init__(self, spec: AcousticSpec, dropout: float = 0.1) -> None:
-        super().__init__()
+        super().__init__(own(tensors(spec)))
         self.spec, self.dropout = spec, dropout
-        add_parameters(self, own(tensors(spec)))
         self.encoder = _blocks(spec.encoder_layers, spec.channels, spec.kernel_size)
         self.duration = _blocks(spec.duration_layers, spec.channels, spec.duration_kernel_size)
         self.decoder = _blocks(spec.decoder_layers, spec.channels, spec.kernel_size)

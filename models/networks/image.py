@@ -8,12 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ancestral.models import categorical
 from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec, classifier_tensors, encoder_tensors
 from ancestral.models.categorical import uniforms
-from ancestral.models.networks import add_parameters
+from ancestral.models.networks import Network
 from ancestral.models.spec import COARSE, COARSE_STRIDE, ImageSpec, PictureSpec, input_table
 from ancestral.models.tensors import Tensor as TensorInit
 from ancestral.models.tensors import own
@@ -21,7 +21,7 @@ from ancestral.models.tensors import own
 # What every network of pictures is: the distribution of each sub-pixel given the conditions and those before it.
 
 
-class LabelEmbedding(nn.Module):
+class LabelEmbedding(Network):
     """h of a list of labels: the sum of one embedding for each condition (ancestral.models.spec.LABEL_EMBEDDING).
 
     Args:
@@ -29,12 +29,9 @@ class LabelEmbedding(nn.Module):
         table: the tensors of this module, ``embedding`` among them.
     """
 
-    embedding: nn.Parameter
-
     def __init__(self, spec: ImageSpec, table: Mapping[str, TensorInit]) -> None:
-        super().__init__()
+        super().__init__(table)
         self.spec = spec
-        add_parameters(self, table)
 
     def embed(self, labels: Tensor) -> Tensor:
         """h ``[B, condition_channels]`` of labels ``int64 [B, conditions]``."""
@@ -45,22 +42,12 @@ class LabelEmbedding(nn.Module):
         return h
 
 
-class CoarseMap(nn.Module):
+class CoarseMap(Network):
     """What a network sees of the coarse pixels: all of them, below and right of a pixel as well.
 
     Args:
         table: of :func:`ancestral.models.architectures.pixelcnn.coarse_map_tensors`.
     """
-
-    taps: nn.Parameter
-    taps_bias: nn.Parameter
-    neighbour_taps: nn.Parameter
-    neighbour_bias: nn.Parameter
-    upsampling: nn.Parameter
-
-    def __init__(self, table: Mapping[str, TensorInit]) -> None:
-        super().__init__()
-        add_parameters(self, table)
 
     def forward(self, coarse: Tensor) -> Tensor:
         """The map ``[B, H, W, n]`` of the coarse pixels ``[B, rows, columns, C * planes]``."""
@@ -69,26 +56,12 @@ class CoarseMap(nn.Module):
         return F.conv_transpose2d(cells, self.upsampling, stride=COARSE_STRIDE).permute(0, 2, 3, 1)
 
 
-class ContextMap(nn.Module):
+class ContextMap(Network):
     """What a network that draws edits sees of the pixels that are kept, wherever they are.
 
     Args:
         table: of :func:`ancestral.models.architectures.pixelcnn.context_tensors`.
     """
-
-    cell_taps: nn.Parameter
-    cell_bias: nn.Parameter
-    taps: nn.Parameter
-    taps_bias: nn.Parameter
-    upsampling: nn.Parameter
-    near_taps: nn.Parameter
-    near_bias: nn.Parameter
-    out: nn.Parameter
-    coarse_out: nn.Parameter
-
-    def __init__(self, table: Mapping[str, TensorInit]) -> None:
-        super().__init__()
-        add_parameters(self, table)
 
     def forward(self, pixels: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         """The map of the kept pixels, and what they add to h at every coarse pixel; zero of a picture that keeps none.
@@ -112,16 +85,12 @@ class ContextMap(nn.Module):
         return fine * edited[:, None, None, None], coarse * edited[:, None, None]
 
 
-class ImageNetwork(nn.Module):
+class ImageNetwork(Network):
     """The base of networks of pictures. One with conditions has a :class:`LabelEmbedding` called ``conditioner``."""
 
     conditioner: LabelEmbedding
     coarse: ImageNetwork
     """Of a network in two scales: scores the coarse pixels."""
-    head: nn.Parameter
-    head_bias: nn.Parameter
-    output: nn.Parameter
-    output_bias: nn.Parameter
 
     def __init__(self, spec: ImageSpec) -> None:
         super().__init__()
@@ -230,16 +199,12 @@ def input_pixels(spec: PictureSpec, symbols: Tensor) -> Tensor:
 # The encoder of pictures in torch; ancestral.models.conditioning.encode is the same in numpy.
 
 
-class Encoder(nn.Module):
+class Encoder(Network):
     """The vector h of a picture (see :class:`EncoderSpec`)."""
 
-    code: nn.Parameter
-    code_bias: nn.Parameter
-
     def __init__(self, spec: EncoderSpec) -> None:
-        super().__init__()
+        super().__init__(encoder_tensors(spec))
         self.spec = spec
-        add_parameters(self, encoder_tensors(spec))
 
     def forward(self, symbols: Tensor) -> Tensor:
         """h ``[B, code]`` of pictures ``int64 [B, H, W, C]``."""
@@ -257,17 +222,14 @@ _DROPOUT = 0.3
 """Dropout of the vector, in training."""
 
 
-class Classifier(nn.Module):
+class Classifier(Network):
     """Logits of what pictures show (see :class:`ClassifierSpec`)."""
-
-    head: nn.Parameter
-    head_bias: nn.Parameter
 
     def __init__(self, spec: ClassifierSpec) -> None:
         super().__init__()
         self.spec = spec
         self.encoder = Encoder(spec.encoder)
-        add_parameters(self, own(classifier_tensors(spec)))
+        self.add_parameters(own(classifier_tensors(spec)))
 
     def forward(self, symbols: Tensor) -> Tensor:
         """Logits ``[B, outputs]`` of pictures ``int64 [B, H, W, C]``."""

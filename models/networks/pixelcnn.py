@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ancestral.models.architectures import pixelcnn
-from ancestral.models.networks import add_parameters, image
+from ancestral.models.networks import image
 from ancestral.models.networks.gate import gate
 from ancestral.models.spec import COARSE, COARSE_STRIDE
 from ancestral.models.tensors import part as part_of
@@ -24,13 +24,6 @@ class Conditioner(image.LabelEmbedding):
     """The conditions: the vector h of every picture, or its map s = m(h) (section 2.4 of the gated paper)."""
 
     spec: pixelcnn.PixelCNNSpec
-    map: nn.Parameter
-    map_bias: nn.Parameter
-    upsampling: nn.Parameter
-    coarse_taps: nn.Parameter
-    neighbour_taps: nn.Parameter
-    map_taps: nn.Parameter
-    map_taps_bias: nn.Parameter
 
     def __init__(self, spec: pixelcnn.PixelCNNSpec) -> None:
         super().__init__(spec, pixelcnn.conditioner_tensors(spec))
@@ -66,7 +59,6 @@ class _PixelCNN(image.ImageNetwork):
     spec: pixelcnn.PixelCNNSpec
     conditioner: Conditioner
     context: image.ContextMap
-    skip_bias: nn.Parameter
 
     def __init__(self, spec: pixelcnn.PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec)
@@ -74,7 +66,7 @@ class _PixelCNN(image.ImageNetwork):
             self.conditioner = Conditioner(spec)
         if spec.coarse is not None:
             self.coarse = type(self)(spec.coarse, part=True)
-        add_parameters(self, pixelcnn.layer_tensors(spec))
+        self.add_parameters(pixelcnn.layer_tensors(spec))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """The distribution of every symbol; in a network in two scales the coarse pixels precede all others."""
@@ -111,15 +103,6 @@ class _PixelCNN(image.ImageNetwork):
 
 class GatedPixelCNN(_PixelCNN):
     """Two stacks: the vertical one sees all rows above; the horizontal one the row so far and the vertical stack."""
-
-    vertical_first: nn.Parameter
-    horizontal_first: nn.Parameter
-    vertical: nn.Parameter
-    horizontal: nn.Parameter
-    link: nn.Parameter
-    residual: nn.Parameter
-    residual_bias: nn.Parameter
-    skip: nn.Parameter
 
     def __init__(self, spec: pixelcnn.PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec, part)
@@ -180,17 +163,6 @@ class GatedPixelCNN(_PixelCNN):
 
 class OriginalPixelCNN(_PixelCNN):
     """One stack of masked convolutions in residual bottlenecks with ReLU (figure 5); it has a blind spot."""
-
-    first: nn.Parameter
-    first_bias: nn.Parameter
-    reduce: nn.Parameter
-    reduce_bias: nn.Parameter
-    masked: nn.Parameter
-    masked_bias: nn.Parameter
-    expand: nn.Parameter
-    expand_bias: nn.Parameter
-    skip: nn.Parameter
-    condition: nn.Parameter
 
     def _skips(self, pixels: Tensor, condition: Tensor | None, first: Tensor | None) -> Tensor:
         dtype, shape = pixels.dtype, pixels.shape[:3]

@@ -17,12 +17,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ancestral.models.architectures.pixelcnn import coarse_map_tensors
 from ancestral.models.architectures.pixelrnn import GATES, PixelRNNSpec, tensors
 from ancestral.models.native import INTEGER, Function
-from ancestral.models.networks import add_parameters
 from ancestral.models.networks.image import CoarseMap, ImageNetwork, LabelEmbedding
 from ancestral.models.spec import COARSE
 from ancestral.models.tensors import own, part
@@ -215,19 +214,6 @@ class PixelRNN(ImageNetwork):
     """
 
     spec: PixelRNNSpec
-    first: nn.Parameter
-    first_bias: nn.Parameter
-    input_to_state: nn.Parameter
-    state_to_state: nn.Parameter
-    gate_bias: nn.Parameter
-    forget_bias: nn.Parameter
-    condition: nn.Parameter
-    coarse_condition: nn.Parameter
-    expand: nn.Parameter
-    expand_bias: nn.Parameter
-    skip: nn.Parameter
-    layer_skip: nn.Parameter
-    skip_bias: nn.Parameter
 
     def __init__(self, spec: PixelRNNSpec, is_part: bool = False) -> None:
         super().__init__(spec)
@@ -237,7 +223,7 @@ class PixelRNN(ImageNetwork):
             self.coarse_map = CoarseMap(coarse_map_tensors(spec, spec.coarse_channels, spec.coarse_channels))
         if spec.conditions and not is_part:
             self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
-        add_parameters(self, own(table))
+        self.add_parameters(own(table))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """The distribution of every symbol. The recurrence runs in single precision where ``dtype`` has fewer digits.

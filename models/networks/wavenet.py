@@ -10,33 +10,25 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ancestral.models.architectures.wavenet import WaveNetSpec, tensors
 from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.networks import add_parameters
+from ancestral.models.networks import Network
 from ancestral.models.networks.gate import gate, residual_layers
 from ancestral.models.spec import SYMBOLS
 from ancestral.models.tensors import own, part
 
 
-class Conditioner(nn.Module):
+class Conditioner(Network):
     """Frames and speaker to the vector h of every frame: a small stack of centred 3-tap convolutions.
 
     It replaces the paper's upsampling network y = f(h); each h is used for the ``local_hop`` samples of its frame.
     """
 
-    bias: nn.Parameter
-    speaker: nn.Parameter
-    speaker_in: nn.Parameter
-    frames_in: nn.Parameter
-    taps: nn.Parameter
-    taps_bias: nn.Parameter
-
     def __init__(self, spec: WaveNetSpec) -> None:
-        super().__init__()
+        super().__init__(part(tensors(spec), "conditioner."))
         self.margin = spec.conditioner_layers if spec.local_channels else 0
-        add_parameters(self, part(tensors(spec), "conditioner."))
 
     def forward(self, frames: Tensor | None, speaker: Tensor | None, batch: int) -> Tensor:
         """``[B, F, width]`` from frames ``[B, F + 2 * margin, C]`` and speakers ``int64 [B]``; F = 1 without frames."""
@@ -52,28 +44,14 @@ class Conditioner(nn.Module):
         return h
 
 
-class WaveNet(nn.Module):
+class WaveNet(Network):
     """The network that a :class:`WaveNetSpec` describes. ``forward`` scores; engines sample."""
-
-    embedding: nn.Parameter
-    past: nn.Parameter
-    current: nn.Parameter
-    gate_condition: nn.Parameter
-    gate_bias: nn.Parameter
-    residual: nn.Parameter
-    residual_bias: nn.Parameter
-    skip: nn.Parameter
-    skip_bias: nn.Parameter
-    head: nn.Parameter
-    head_bias: nn.Parameter
-    output: nn.Parameter
-    output_bias: nn.Parameter
 
     def __init__(self, spec: WaveNetSpec) -> None:
         super().__init__()
         self.spec = spec
         self.conditioner = Conditioner(spec)
-        add_parameters(self, own(tensors(spec)))
+        self.add_parameters(own(tensors(spec)))
 
     def forward(
         self,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ancestral.models.networks import add_parameters
 from ancestral.models.networks.image import ImageNetwork, LabelEmbedding
 from ancestral.models.tensors import own, part
 from toy_images.architecture import ToySpec, tensors
@@ -15,16 +14,12 @@ from toy_images.architecture import ToySpec, tensors
 class ToyNetwork(ImageNetwork):
     """One convolution whose taps from the pixel itself on are masked."""
 
-    taps: nn.Parameter
-    taps_bias: nn.Parameter
-    condition: nn.Parameter
-
     def __init__(self, spec: ToySpec) -> None:
         super().__init__(spec)
         table = tensors(spec)
         if spec.conditions:
             self.conditioner = LabelEmbedding(spec, part(table, "conditioner."))
-        add_parameters(self, own(table))
+        self.add_parameters(own(table))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """See :class:`ImageNetwork`."""
