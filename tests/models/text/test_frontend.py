@@ -20,7 +20,7 @@ from ancestral.models.text import (
 )
 from ancestral.models.text.frontend import normalize, skipped
 from ancestral.models.text.languages.language import LANGUAGES
-from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES, PLAIN, Control
+from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES
 from ancestral.models.text.pronunciations import parse_phonemes
 from ancestral.models.text.rules import SpannedText, disjoint
 from ancestral.models.text.script import left_out
@@ -154,15 +154,6 @@ def test_any_text_has_its_spans(seed):
                 continue
 
 
-def test_directives_and_tags_are_not_written():
-    script = parse_text("Say [pause:1s] [[HH AH0 L OW1]], k8s's [[ə ˈbɪt]]!", "text", LEXICON)
-    assert script.written == "Say  HH AH0 L OW1, k8s's ə ˈbɪt!"
-    spans = dict.fromkeys(word.span for word in words_of(script))
-    assert [script.written[slice(*span)] for span in spans] == ["Say", "HH AH0 L OW1", "k8s's", "ə ˈbɪt"]
-    script = parse_text('<speak>The <sub alias="World Wide Web">WWW</sub><break/>is &amp; was</speak>', "ssml")
-    assert script.written == "The WWW is & was"
-
-
 def test_replacements_in_spanned_text():
     text = SpannedText.of("pay $15/hour now", 100).sub(re.compile(r"\$\d+/hour"), " $15 per hour ")
     assert text.text == "pay  $15 per hour  now"
@@ -237,46 +228,13 @@ def test_sentences_with_cues_are_read_the_same_alone():
         phonemize("a [pause:1s] b\x01")
 
 
-def test_prosody_changes_its_part_only_and_nests():
-    document = (
-        '<speak>one <prosody rate="50%" pitch="+2st">two <prosody rate="fast" pitch="-1st">three</prosody> four'
-        "</prosody> five</speak>"
-    )
-    (sentence,) = phonemize(parse_text(document, "ssml"))
-    assert [(word.text, word.control.rate, word.control.semitones) for word in sentence.words] == [
-        ("one", 1.0, 0.0), ("two", 0.5, 2.0), ("three", 0.625, 1.0), ("four", 0.5, 2.0), ("five", 1.0, 0.0),
-    ]  # fmt: skip
-    assert sentence.phones == phonemize("one two three four five")[0].phones
-    document = '<speak><prosody volume="soft">a <emphasis>b</emphasis></prosody> c <prosody volume="+3dB">d</prosody>'
-    (sentence,) = phonemize(parse_text(f"{document}</speak>", "ssml"))
-    softer = Control(decibels=-6.0), Control(0.9, 0.5, -4.0)
-    assert [word.control for word in sentence.words] == [*softer, PLAIN, Control(decibels=3.0)]
-
-
-def test_tags_say_how_it_is_said_up_to_the_next_one():
+def test_tags_travel_as_json_and_those_that_are_left_out_are_named():
     text = "So. [WHISPERS] I know, [laughs] really. [short pause] Now [long pause] go! [quietly] No [normal] yes [1]."
     found = phonemize(parse_text(text))
-    assert [sentence.text for sentence in found] == ["so.", "i know, really.", "now, go!", "no yes, one."]
-    controls = [word.control for sentence in found for word in sentence.words]
-    whispered, quiet = Control(rate=0.85, whispered=True), Control(decibels=-8.0)
-    assert controls == [PLAIN, *[whispered] * 5, quiet, PLAIN, PLAIN]
     assert [Sentence.from_json(sentence.as_json()) for sentence in found] == found
     assert left_out(text) == left_out(f"{text}<!-- [sighs] -->") == ["[laughs]"]
-    assert {phonemize(parse_text(f"[{tag}] Yes."))[0].text for tag in ("slow", "drawn out", "Excited")} == {"yes."}
     assert all(ends_in_open_directive(f"Yes [{part}") for part in ("", "whis", "drawn o")), "the tag may go on"
     assert not ends_in_open_directive("Yes [whispers]")
-
-
-def test_tags_that_stand_together_add_up_and_hold_beside_prosody():
-    (plain,) = phonemize(parse_text("[slow] A [whispers] [slow] cat [laughs] so [slow] [normal] now."))
-    (marked,) = phonemize(parse_text('<speak><prosody rate="slow">I [whispers] do</prosody> so</speak>', "ssml"))
-    (apart,) = phonemize(
-        parse_text("[whispers] Now [pause:1s] [slowly] so [[K AE1 T]] [whispers] cat [laughs] [slowly] I.")
-    )
-    slowly, both = Control(rate=0.75), Control(rate=0.637, whispered=True)
-    assert [word.control.whispered for word in apart.words] == [True, False, False, True, False]
-    assert [(w.text, w.control) for w in plain.words] == [("a", slowly), ("cat", both), ("so", both), ("now", PLAIN)]
-    assert [word.control for word in marked.words] == [slowly, both, Control(rate=0.85, whispered=True)]
 
 
 def test_no_text_keeps_a_pattern_busy():

@@ -10,40 +10,6 @@ from ancestral.models.text import Sentence, g2p, lexicon, parse_text, phonemes, 
 from ancestral.models.text.phonemes import PHONEMES, Viseme, from_ipa, is_pause, viseme_of
 
 
-def said(text):
-    """The words of a one-sentence text with their phones."""
-    (sentence,) = phonemize(text)
-    return [(word.text, " ".join(word.phones)) for word in sentence.words]
-
-
-@pytest.mark.parametrize(
-    ("word", "ending"), [("blorped", "T"), ("zogged", "D"), ("plinted's", "Z"), ("wibblingly", "L IY0")]
-)
-def test_invented_words_end_as_they_are_spelled(word, ending):
-    assert not lexicon.contains(word)
-    phones = " ".join(g2p.pronounce(word)[0].phones)
-    assert phones.endswith(ending)
-    assert "1" in phones, "a content word has a main stress"
-
-
-def test_articles_and_to_follow_the_next_sound():
-    assert said("The apple, the pear, an hour, to eat, to go, where to?") == [
-        ("the", "DH IY0"), ("apple", "AE1 P AX0 L"), ("the", "DH AX0"), ("pear", "P EH1 R"), ("an", "AX0 N"),
-        ("hour", "AW1 ER0"), ("to", "T UW0"), ("eat", "IY1 T"), ("to", "T AX0"), ("go", "G OW1"), ("where", "W EH1 R"),
-        ("to", "T UW1"),
-    ]  # fmt: skip
-    assert said("The FBI")[0] == ("the", "DH IY0")
-    assert said("plan A")[1] == ("A", "EY1")
-
-
-def test_function_words_are_weak_inside_and_full_at_the_end():
-    inside = dict(said("What is it for you and them?"))
-    assert (inside["for"], inside["and"], inside["is"]) == ("F ER0", "AX0 N D", "IH0 Z")
-    assert dict(said("What are you waiting for?"))["for"] == "F AO1 R"
-    assert said("It is.") == [("it", "IH0 T"), ("is", "IH1 Z")]
-    assert said("You.") == [("you", "Y UW1")]
-
-
 @pytest.mark.parametrize("word", ["postgr", "filmr", "sbtl", "grpc", "kubectl", "hamnl", "dunkrk", "mehh", "pazm"])
 def test_no_syllable_is_without_a_vowel(word):
     phones = g2p.pronounce(word)[0].phones

@@ -39,7 +39,7 @@ ENTRIES = {
     "Node.js": "N OW1 D",
 }
 LEXICON = Pronunciations(ENTRIES)
-SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ", denominators={4: ("cuarto", "cuartos")})
+SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ")
 READINGS = read_examples("readings.txt")
 
 
@@ -95,8 +95,10 @@ READ = {
     "phonemes of words": lambda text, language: " ".join(" ".join(w.phones) for w in words_of(text, language)),
     "ssml like text": lambda content: phones(f"<speak>{content}</speak>", "ssml"),
     "ssml document": lambda document: phones(document, "ssml"),
-    "spans": spans,
+    "spans": lambda text: spans(text, "text", LEXICON),
     "spans of ssml": lambda content: spans(f"<speak>{content}</speak>", "ssml"),
+    "written": lambda text: parse_text(text, "text", LEXICON).written,
+    "written of ssml": lambda content: parse_text(f"<speak>{content}</speak>", "ssml").written,
     "word": pronounced,
     "homograph": homograph,
     "number": lambda text, language: Numerals(SPANISH).number(*[*text.split(" | "), None][:2]),
@@ -181,29 +183,6 @@ def lost(text, language="en"):
 def test_nothing_is_lost(language):
     missing = {word for example in examples(language) for word in lost(example.written, language)}
     assert missing <= (set() if language == "en" else {"h.", "बजे"}), "21:00 h."
-
-
-def test_words_in_their_place():
-    def last(language, words, *places):
-        return [language_table(language).read(words.split(), at)[-1] for at in places]
-
-    jogos = [
-        " ".join(language_table("pt").read(words.split(), at)) for words, at in (("o jogo .", 1), ("eu não jogo .", 2))
-    ]
-    assert jogos == ["ZH o1 G u0", "ZH ɔ1 G u0"], "a noun, a verb"
-    assert last("pt", "as casas altas caem .", 0, 1, 2) == ["S", "Z", "S"], "before a vowel it is voiced"
-    assert last("es", "un vaso de agua", 0, 2) == ["M", "e0"]
-    assert language_table("es").read(["de", "."], 0) == ("D", "e1")
-    assert Numerals(SPANISH).fraction(3, 4) == "tres cuartos"
-
-
-def test_the_language_of_a_text():
-    with pytest.raises(UnsupportedText, match=r"language 'tlh' is not read; there are en, es"):
-        phonemize("nuqneH", "tlh")
-    assert texts("¿Tienes 21 años o 21 manzanas?", "es-MX") == "tienes veintiún años o veintiuna manzanas?"
-    assert texts("José Luis y Papa Clemente VII.", "es") == "josé luis y papa clemente séptimo."
-    (sentence,) = phonemize("From Z to Z's", "en-GB")
-    assert [word.phones for word in sentence.words[1::2]] == [("Z", "EH1", "D"), ("Z", "EH1", "D", "Z")]
 
 
 @pytest.mark.parametrize("language", ["en", "en-US", "en-GB-scotland", "es", "fr"])

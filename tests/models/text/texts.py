@@ -64,7 +64,7 @@ EXAMPLES = examples()
 
 
 def sequence(sentence: Sentence) -> str:
-    """The phonemes; ``_`` begins a word, and a control follows its phoneme: ``,:1.5`` (seconds), ``_K*0.8^2.0``."""
+    """The phonemes; ``_`` begins a word, and a control follows: ``,:1.5`` (seconds), ``_K*0.8^2.0@-4.0~`` (whisper)."""
     controls = sentence.controls or (PLAIN,) * len(sentence.phones)
     triples = zip(sentence.phones, sentence.word_starts, controls, strict=True)
     return " ".join(f"{'_' if starts else ''}{phone}{_shown(control)}" for phone, starts, control in triples)
@@ -72,8 +72,9 @@ def sequence(sentence: Sentence) -> str:
 
 def _shown(control: Control) -> str:
     seconds = "" if control.seconds is None else f":{control.seconds:.3f}"
-    rate = "" if control.rate == 1.0 else f"*{control.rate}"
-    return seconds + rate + ("" if control.semitones == 0.0 else f"^{control.semitones}")
+    named = {"*": (control.rate, 1.0), "^": (control.semitones, 0.0), "@": (control.decibels, 0.0)}
+    changed = [f"{sign}{value}" for sign, (value, plain) in named.items() if value != plain]
+    return seconds + "".join(changed) + "~" * control.whispered
 
 
 POOLS = [
