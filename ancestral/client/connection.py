@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,11 @@ _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 30.0
 _TIMEOUT: Final = 60.0
 """Seconds of silence after which a connection counts as lost."""
+_QUEUE_TIMEOUT: Final = 600.0
+"""The same, where the answer begins when a job has had its turn."""
 _MAKES_BYTES: Final = ("x-seed", "x-model-sha256", "x-engine")
 """Headers that say what the bytes of an answer were made from."""
+_KEY: Final = "idempotency-key"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -79,11 +83,14 @@ class Connection:
             InvalidRequest: the request can never succeed as it is.
             ServerError: any other answer, or none.
         """
-        retry = Retry(self, attempts)
+        retry, sent = Retry(self, attempts), dict(headers)
         files = None if file is None else {file[0]: (file[0], file[1])}
+        timeout = in_queue() if _KEY in sent else _TIMEOUT
         while True:
             try:
-                answer = self.http.request(method, path, json=json, data=form, files=files, headers=dict(headers))
+                answer = self.http.request(
+                    method, path, json=json, data=form, files=files, headers=sent, timeout=timeout
+                )
             except httpx2.TransportError as error:
                 retry.lost(error)
                 continue
@@ -106,18 +113,41 @@ class Connection:
         Raises:
             AncestralError: as :meth:`request`.
         """
-        headers = {"prefer": "respond-async", "idempotency-key": key or uuid.uuid4().hex}
+        headers = {"prefer": "respond-async", _KEY: key or new_key()}
         return str(parsed(self.request("POST", path, json=body, headers=headers))["id"])
+
+    def figures(self, path: str, form: Mapping[str, Any], file: bytes) -> dict[str, Any]:
+        """What the server computes of a file, with which it answers at once or as a job, which is awaited.
+
+        Args:
+            path: of the route.
+            form: the other fields.
+            file: its bytes.
+
+        Raises:
+            AncestralError: as :meth:`request` and :meth:`output`.
+        """
+        answer = self.request("POST", path, form=form, file=("file", file), headers={_KEY: new_key()})
+        found: dict[str, Any] = parsed(answer)
+        return found if answer.status_code != httpx2.codes.ACCEPTED else json.loads(self.output(found["id"])[0])
+
+    def running(self, job: str) -> bool:
+        """Whether a job has yet to end; raises as :meth:`output` if it came to nothing."""
+        found = self.get(f"/v1/jobs/{job}")
+        if found["status"] in ("failed", "cancelled"):
+            error = found["error"] or {"message": f"the job is {found['status']}"}
+            named = {"param": error.get("param"), "code": error.get("code")}
+            if named["param"] is not None:
+                raise InvalidRequest(error["message"], **named)
+            raise ServerError(f"{self.url}: {error['message']}", **named)
+        return bool(found["status"] != "completed")
 
     def _wait(self, job: str) -> None:
         """Wait until a job is complete; raises as :meth:`output`."""
-        while (found := self.get(f"/v1/jobs/{job}"))["status"] in ("queued", "in_progress"):
+        while self.running(job):
             if self.closed.is_set():
                 raise ServerError(f"{self.url}: interrupted")
             self.request("GET", f"/v1/jobs/{job}/events")  # ends with the job
-        if found["status"] != "completed":
-            reason = (found["error"] or {}).get("message", f"the job is {found['status']}")
-            raise ServerError(f"{self.url}: {reason}")
 
     def output(self, job: str) -> tuple[bytes, Mapping[str, str]]:
         """The output of a job, when it is complete, and the headers that say what made it. Where the connection breaks,
@@ -125,6 +155,7 @@ class Connection:
 
         Raises:
             NotFound: it has expired, or somebody has deleted it.
+            InvalidRequest: it has failed because of a field of its request.
             ServerError: it has failed or has been cancelled, or the server does not answer.
         """
         self._wait(job)
@@ -163,7 +194,8 @@ class Stream:
     """The bytes of an answer while they are sampled.
 
     Where the connection breaks, the request is sent again with its idempotency key: that is the same job, and what has
-    been received is skipped. A request that the server only takes as a job is awaited.
+    been received is skipped. A job that has been cancelled, has failed or is gone is not begun again. A request that
+    the server only takes as a job is awaited.
 
     Args:
         connection: to the server.
@@ -177,21 +209,27 @@ class Stream:
         self.job: str | None = None
         """The id of the job, once it is known."""
         self._connection, self._path, self._body = connection, path, body
-        self._key = uuid.uuid4().hex
+        self._key = new_key()
         self._cancelled = False
 
     def __iter__(self) -> Iterator[bytes]:
-        """The bytes, once.
+        """All bytes; raises as :meth:`after`."""
+        return self.after(0)
+
+    def after(self, have: int) -> Iterator[bytes]:
+        """The bytes after the first ``have``.
 
         Raises:
-            AncestralError: as :meth:`Connection.request`.
+            AncestralError: as :meth:`Connection.request` and :meth:`Connection.output`.
         """
-        have, retry = 0, Retry(self._connection)
+        connection, retry = self._connection, Retry(self._connection)
         while not self._cancelled:
             seen = 0
             try:
-                with self._connection.http.stream(
-                    "POST", self._path, json=self._body, headers={"idempotency-key": self._key}
+                if self.job is not None:
+                    connection.running(self.job)  # one that came to nothing would be made again
+                with connection.http.stream(
+                    "POST", self._path, json=self._body, headers={_KEY: self._key}, timeout=in_queue()
                 ) as answer:
                     if not answer.is_success:
                         answer.read()
@@ -199,10 +237,12 @@ class Stream:
                         continue
                     if answer.status_code == httpx2.codes.ACCEPTED:
                         answer.read()
-                        if data := self._awaited(parsed(answer)["id"])[have:]:
+                        data = self._awaited(parsed(answer)["id"])[have:]
+                        if data and not self._cancelled:
                             yield data
                         return
                     self._take(answer.headers)
+                    answer.request.extensions["timeout"]["read"] = _TIMEOUT  # the body has begun
                     for piece in answer.iter_bytes():
                         new, seen = piece[max(0, have - seen) :], seen + len(piece)
                         if new:
@@ -213,17 +253,16 @@ class Stream:
             except httpx2.TransportError as error:
                 if not self._cancelled:
                     retry.lost(error)
+            except AncestralError:
+                if not self._cancelled:
+                    raise
 
     def _awaited(self, job: str) -> bytes:
-        """The output of a job; nothing once it is cancelled."""
-        try:
-            self._begin(job)
-            data, headers = self._connection.output(job)
-            self._take(headers)
-        except AncestralError:
-            if not self._cancelled:
-                raise
-        return b"" if self._cancelled else data
+        """The output of a job."""
+        self._begin(job)
+        data, headers = self._connection.output(job)
+        self._take(headers)
+        return data
 
     def _take(self, headers: Mapping[str, str]) -> None:
         if self.headers and any(headers.get(name) != self.headers.get(name) for name in _MAKES_BYTES):
@@ -279,7 +318,8 @@ class Retry:
         if status == httpx2.codes.NOT_FOUND:
             raise NotFound(message, **named)
         retry_after = answer.headers.get("retry-after", "")
-        if retry_after or status >= httpx2.codes.INTERNAL_SERVER_ERROR:
+        may_pass = retry_after or status >= httpx2.codes.INTERNAL_SERVER_ERROR
+        if may_pass and answer.headers.get("x-should-retry") != "false":
             self.wait(message, float(retry_after) if retry_after.isdigit() else 0.0, status)
         elif status in (400, 413, 415, 422):
             raise InvalidRequest(message, **named)
@@ -301,6 +341,16 @@ class Retry:
         pause = min(max(_FIRST_WAIT * 2.0 ** (self._failed - 1), seconds), _LONGEST_WAIT)
         if self._failed >= self._attempts or self._connection.closed.wait(pause):
             raise ServerError(f"{self._connection.url}: {problem}", status=status)
+
+
+def new_key() -> str:
+    """An idempotency key."""
+    return uuid.uuid4().hex
+
+
+def in_queue() -> httpx2.Timeout:
+    """The timeouts of a request whose answer waits until a job has had its turn."""
+    return httpx2.Timeout(_TIMEOUT, read=_QUEUE_TIMEOUT)
 
 
 def parsed(answer: httpx2.Response) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
@@ -21,7 +20,7 @@ from ancestral import formats
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.catalog.voices import VoiceMix, find_voice
-from ancestral.client.connection import Connection, Stream, parsed
+from ancestral.client.connection import Connection, Stream, new_key, parsed
 from ancestral.errors import InvalidRequest, ServerError, check_choice, check_range, check_type
 from ancestral.formats import AudioFormat, format_of
 from ancestral.images.drawing import MAX_SIDE
@@ -102,11 +101,7 @@ class RemoteVoice:
             ServerError: the server refuses, fails or does not answer.
         """
         form = {"model": self.model, "voice": self.id, "text": text}
-        answer = self._connection.request(
-            "POST", "/v1/audio/likelihood", form=form, file=("file", file_bytes(recording))
-        )
-        found: dict[str, Any] = parsed(answer)
-        return found
+        return self._connection.figures("/v1/audio/likelihood", form, file_bytes(recording))
 
 
 class RemoteSpeech:
@@ -147,19 +142,23 @@ class RemoteSpeech:
         if self._stream is None:
             sound = self._body | {"response_format": "pcm", "sample_rate": self.sample_rate}
             self._stream = Stream(self._connection, _SPEECH, sound)
-            self._bytes = iter(self._stream)
+            self._bytes = self._stream.after(0)
         return self._stream
 
     def _read(self) -> bool:
-        """Read one more chunk; returns whether there was one."""
-        self._open()
-        for piece in self._bytes:
-            data = self._rest + piece
-            whole = len(data) - len(data) % _SAMPLE_BYTES
-            self._rest = data[whole:]
-            if whole:
-                self._chunks.append(from_int16(np.frombuffer(data[:whole], "<i2")))
-                return True
+        """Read one more chunk; returns whether there was one. After an error the next call asks for what is missing."""
+        stream = self._open()
+        try:
+            for piece in self._bytes:
+                data = self._rest + piece
+                whole = len(data) - len(data) % _SAMPLE_BYTES
+                self._rest = data[whole:]
+                if whole:
+                    self._chunks.append(from_int16(np.frombuffer(data[:whole], "<i2")))
+                    return True
+        except BaseException:  # KeyboardInterrupt, too
+            self._bytes, self._rest = stream.after(_SAMPLE_BYTES * sum(map(len, self._chunks))), b""
+            raise
         return False
 
     def cancel(self) -> None:
@@ -348,7 +347,7 @@ class RemotePictures(Sequence["RemotePicture"]):
 
     def _draw(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         # With the key an answer that was lost is not drawn again.
-        headers, body = {"idempotency-key": uuid.uuid4().hex}, {**body, "response_format": "b64_json"}
+        headers, body = {"idempotency-key": new_key()}, {**body, "response_format": "b64_json"}
         found: list[dict[str, Any]] = parsed(
             self._connection.request("POST", _GENERATIONS, json=body, headers=headers)
         )["data"]
@@ -535,9 +534,7 @@ class RemoteModel:
         """
         self._require("image_likelihood")
         form = {"model": self.id, "class": prompt} | ({"style": style} if style else {})
-        answer = self._connection.request("POST", "/v1/images/likelihood", form=form, file=("file", file_bytes(image)))
-        found: dict[str, Any] = parsed(answer)
-        return found
+        return self._connection.figures("/v1/images/likelihood", form, file_bytes(image))
 
     def _require(self, capability: str) -> None:
         if capability not in self.capabilities:
@@ -653,9 +650,7 @@ class Server:
         form = {name: str(value) for name, value in given.items() if value is not None}
         if recipe is not None:
             form["recipe"] = json.dumps(recipe)
-        answer = self.connection.request("POST", "/v1/detect", form=form, file=("file", file_bytes(file)))
-        found: dict[str, Any] = parsed(answer)
-        return found
+        return self.connection.figures("/v1/detect", form, file_bytes(file))
 
 
 def connect(url: str, api_key: str | None = None) -> Server:

@@ -40,7 +40,7 @@ The life of a job
     reclaim   (the worker died, its lease expired) the same, and counts a death; after three in a row without progress
               the job fails. A job whose next death would be the last runs beside no other such job of the same worker
     park      its client reads too slowly while others wait: suspended until it has read what there is
-    suspend   no client listens: out of the queue, with its snapshot, until it expires or resume puts it back at the end
+    suspend   no client listens: out of the queue, with its snapshot, until it expires or resume puts it back
     end       completed, failed or cancelled, once; it leaves every set, its record stays for the retention time
 
 Each of these is one Lua script, so a process that dies between two of them leaves nothing half done. While Redis is

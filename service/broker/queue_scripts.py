@@ -35,6 +35,17 @@ end
 """The beginning of scripts that put a job into its queue: one worker is told, the one that has been idle the longest
 and listens. It counts as idle again when it has found the queue empty (CLAIM)."""
 
+_SUSPENDED: Final = """
+local function suspended()
+    redis.call('ZREM', unfinished, id)
+    for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
+    local has_symbols = redis.call('HGET', job, 'samples_done') ~= '0'
+    redis.call('EXPIRE', job, has_symbols and record_retention or retention)
+end
+"""
+"""The beginning of scripts that suspend a job. Nobody has had anything of one without symbols, so its record does not
+stay for longer than its input."""
+
 _REFUSAL: Final = """
 local function refusal()
     if tonumber(limit) ~= 0 and redis.call('ZCOUNT', unfinished, now - life, '+inf') >= tonumber(limit) then
@@ -234,6 +245,7 @@ RELEASE: Final = Script(
     body=NOW
     + _FREED
     + _WAKE
+    + _SUSPENDED
     + """
 local deadline = redis.call('ZSCORE', running, id)
 if not deadline or redis.call('HGET', job, 'attempt') ~= attempt then return 0 end
@@ -251,9 +263,7 @@ if redis.call('HDEL', job, 'wanted') == 1 then parked = '0' end
 if parked == '0' or tonumber(parked) > tonumber(redis.call('HGET', job, 'read') or 0) then
     freed(redis.call('HGET', job, 'claimed_at'))
     redis.call('HSET', job, 'suspended', parked)
-    redis.call('ZREM', unfinished, id)
-    for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
-    redis.call('EXPIRE', job, record_retention)
+    suspended()
 else
     redis.call('ZADD', waiting, redis.call('HGET', job, 'order'), id)
     wake_worker()
@@ -302,7 +312,8 @@ SUSPEND: Final = Script(
     "SUSPEND",
     keys="job waiting unfinished stream events snapshot input",
     args="id control_prefix retention record_retention",
-    body="""
+    body=_SUSPENDED
+    + """
 local status, worker = unpack(redis.call('HMGET', job, 'status', 'worker'))
 if status == '"in_progress"' then
     redis.call('HSET', job, 'wanted', '"suspend"')
@@ -311,9 +322,7 @@ end
 if status == '"queued"' then
     redis.call('HSET', job, 'suspended', '0')
     redis.call('ZREM', waiting, id)
-    redis.call('ZREM', unfinished, id)
-    for _, key in ipairs({stream, events, snapshot, input}) do redis.call('EXPIRE', key, retention) end
-    redis.call('EXPIRE', job, record_retention)
+    suspended()
 end
 """,
 )
@@ -328,12 +337,12 @@ RESUME: Final = Script(
     + _WAKE
     + """
 redis.call('HDEL', job, 'wanted')
-local found = redis.call('HMGET', job, 'status', 'suspended', 'read')
+local found = redis.call('HMGET', job, 'status', 'suspended', 'read', 'samples_done', 'order')
 if found[1] ~= '"queued"' or not found[2] then return 'resumed' end
 if tonumber(found[2]) > tonumber(found[3] or 0) then return 'resumed' end  -- its reader has enough to read
 local refused = refusal()
 if refused then return refused end
-local order = redis.call('INCR', counter)
+local order = found[4] == '0' and found[5] or redis.call('INCR', counter)
 redis.call('HDEL', job, 'suspended')
 redis.call('HSET', job, 'order', order)
 redis.call('ZADD', waiting, order, id)
@@ -346,7 +355,8 @@ wake_worker()
 return 'resumed'
 """,
 )
-"""Put a suspended job back into its queue, at the end; no effect on any other job. 'resumed', or why not (SUBMIT)."""
+"""Put a suspended job back into its queue: at the end, or at its old place if it has no symbols, because whoever waits
+for them may have to connect again. No effect on any other job. 'resumed', or why not (SUBMIT)."""
 
 END: Final = Script(
     "END",

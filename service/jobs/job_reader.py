@@ -33,11 +33,11 @@ def event(payload: BaseModel | Mapping[str, Any]) -> bytes:
 
 
 def failure_error(failure: Failure | None) -> AncestralError:
-    """The error response for a failed job."""
-    if failure is None:
-        return ServiceError("The job failed.", code="internal_error")
+    """The error response for a failed job. With its idempotency key the same request would be a new job, so clients are
+    told not to repeat it."""
+    failure = failure or Failure("The job failed.", "internal_error")
     if failure.param is None:
-        return ServiceError(failure.message, code=failure.code)
+        return ServiceError(failure.message, code=failure.code, headers={"x-should-retry": "false"})
     return InvalidRequest(failure.message, code=failure.code, param=failure.param)
 
 

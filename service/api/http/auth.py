@@ -261,7 +261,7 @@ async def check_key(connection: HTTPConnection) -> None:
 EXPOSED = (
     "content-disposition", "content-range", "etag", "link", "location", "retry-after", "x-engine", "x-job-id",
     "x-model", "x-model-sha256", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
-    "x-ratelimit-reset-requests", "x-request-id", "x-seed", "x-skipped", "x-voice",
+    "x-ratelimit-reset-requests", "x-request-id", "x-seed", "x-should-retry", "x-skipped", "x-voice",
 )  # fmt: skip
 """The response headers that a page may read, besides those that every page may."""
 

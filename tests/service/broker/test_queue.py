@@ -351,8 +351,6 @@ async def test_a_suspended_job_waits_until_it_is_asked_for(broker: Broker) -> No
         await broker.clients.submit(job(), queue=0)
     await fails(Overloaded, broker.clients.resume(running, queue=0), "queue is full")
     await broker.clients.resume(running, queue=1)
-    for _ in range(2):
-        assert (await broker.claimed()) is not None
     assert await broker.begun(running) == attempt + 1
 
 
@@ -381,15 +379,26 @@ async def test_leases_are_renewed_together_however_many_they_are(broker: Broker)
     assert [orphan.job.id for orphan in await broker.workers.reclaim(Priority.INTERACTIVE)] == [lost.id]
 
 
-async def test_a_job_that_was_asked_for_again_keeps_its_new_place(broker: Broker) -> None:
-    suspended, other = await broker.submitted(2)
+@pytest.mark.parametrize(
+    ("begun", "symbols", "seconds", "place"), [(False, 0, 120, 0), (True, 0, 120, 0), (True, 20, 9999, 1)]
+)
+async def test_a_job_without_symbols_keeps_its_place_but_no_record(
+    broker: Broker, begun: bool, symbols: int, seconds: int, place: int
+) -> None:
+    suspended, other = await broker.submitted(2, retention=120, record_retention=9999)
+    lease = broker.lease(suspended, await broker.begun(suspended) if begun else 0)
+    if symbols:
+        await lease.publish([Piece(0, 0, bytes(symbols))], None, event=False)
     await broker.clients.suspend(suspended)
+    await lease.release()
+    assert await broker.redis.ttl(key("job", suspended.id)) == pytest.approx(seconds, abs=9)
     await broker.clients.resume(suspended, queue=9)
-    await broker.begun(other)
-    attempt = await broker.begun(suspended)
-    await broker.lease(other, 1).release()
-    await broker.lease(suspended, attempt).release()
-    assert (await broker.clients.position(await broker.stored(other))).position == 0
+    claimed = [await broker.claimed() for _ in range(2)]
+    assert [lease.job.id for lease in claimed].index(suspended.id) == place
+    for lease in claimed:  # and it keeps this one
+        await lease.release()
+    assert (await broker.clients.position(await broker.stored(suspended))).position == place
+    assert (await broker.clients.position(await broker.stored(other))).position == 1 - place
 
 
 async def test_a_job_that_ended_while_it_was_suspended_is_not_revived(broker: Broker) -> None:

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const { URL: url, SHAKY, OTHER_ENGINE, JOBS_ONLY, KEYED, KEY } = process.env;
-const { ApiError, connect } = await import(process.env.CLIENT);
+const { ApiError, Stream, connect } = await import(process.env.CLIENT);
 const server = connect(url);
 const TEXT = "The birch canoe slid.";
 const LONG = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. ".repeat(8);
@@ -22,6 +22,24 @@ const int16 = (samples) => Int16Array.from(samples, (sample) => Math.round(sampl
 const same = async (samples, bytes) => assert.deepEqual(new Uint8Array(int16(samples).buffer), bytes);
 const refused = (fields) => (error) => error instanceof ApiError && Object.entries(fields).every(([name, value]) => String(error[name]).includes(value));
 const jobs = async () => (await (await fetch(`${url}/v1/jobs`)).json()).data;
+const added = async (before) => (await jobs()).filter(({ id }) => !before.some((job) => job.id === id)).length;
+
+/** Runs `act` while `passes(path, number)` says which requests have an answer; resolves with how many there were. */
+async function counted(passes, act) {
+  const { fetch } = globalThis;
+  let requests = 0;
+  globalThis.fetch = async (where, options) => {
+    const [number, response] = [requests++, await fetch(where, options)];
+    if (passes(new URL(where).pathname, number)) return response;
+    throw new TypeError("fetch failed");
+  };
+  try {
+    await act();
+  } finally {
+    globalThis.fetch = fetch;
+  }
+  return requests;
+}
 
 test("a sound is sampled while it is read, and its words have times", async () => {
   const speech = voice.speak(TEXT, { seed: 7 });
@@ -64,8 +82,34 @@ test("a file is the server's, and its seed that of the sound from then on", asyn
 test("a broken stream goes on, in one job", async () => {
   const before = await jobs();
   await same(await connect(SHAKY).load("tiny").voice("ann").speak(LONG, { seed: 7 }).samples(), (await pcm(LONG)).bytes);
-  const ids = new Set(before.map(({ id }) => id));
-  assert.equal((await jobs()).filter(({ id }) => !ids.has(id)).length, 2); // this one, and the one it is compared with
+  assert.equal(await added(before), 2); // this one, and the one it is compared with
+});
+
+test("a stream does not begin a job again that was cancelled", async () => {
+  const speech = voice.speak("The birch canoe slid on. ".repeat(160), { speed: 0.25 });
+  const [job, before] = [await speech.job(), await jobs()];
+  await server.cancel(job);
+  await assert.rejects(speech.samples(), refused({ message: "cancelled" }));
+  assert.equal(await added(before), 0);
+});
+
+test("each attempt is one request", async () => {
+  const bytes = async (where, attempts) => {
+    for await (const _ of new Stream(connect(where, { attempts }), "v1/audio/speech", { model: "tiny", voice: "ann", input: LONG }));
+  };
+  assert.equal(await counted(() => false, () => assert.rejects(bytes(url, 3), refused({ status: 0 }))), 3);
+  const awaited = () => assert.rejects(bytes(JOBS_ONLY, 3), refused({ status: 0 }));
+  assert.equal(await counted((path) => path === "/v1/audio/speech", awaited), 1 + 3);
+});
+
+test("an answer that was lost is not computed again", async () => {
+  const sound = await voice.speak(TEXT, { seed: 7 }).file("wav");
+  const { bytes } = await server.load("rgb").draw("cat", { seed: 7 });
+  for (const ask of [() => voice.score(sound, TEXT), () => server.load("rgb").score(bytes, "cat"), () => server.detect(sound)]) {
+    const before = await jobs();
+    assert.equal(await counted((_, number) => number, ask), 2);
+    assert.equal(await added(before), 1);
+  }
 });
 
 test("a stream goes on only from the same engine", async () => {
@@ -79,7 +123,9 @@ test("a broken download goes on", async () => {
 });
 
 test("what the server takes only as a job is awaited", async () => {
-  await same(await connect(JOBS_ONLY).load("tiny").voice("ann").speak(LONG, { seed: 7 }).samples(), (await pcm(LONG)).bytes);
+  const taken = connect(JOBS_ONLY).load("tiny").voice("ann");
+  await same(await taken.speak(LONG, { seed: 7 }).samples(), (await pcm(LONG)).bytes);
+  assert.ok((await taken.score(await voice.speak(LONG, { seed: 7 }).file("wav"), LONG)).bits_per_sample > 0);
 });
 
 test("cancel and a signal stop the job", async () => {

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
+import httpx2
 import numpy as np
 import pytest
 import soundfile
 from PIL import Image
 
 import ancestral
+from ancestral.client import connection
 from ancestral.client.connection import Connection, parsed
 from ancestral.client.server import RemoteSpeech, RemoteVoice
-from ancestral.models.audio.mu_law import to_int16
+from ancestral.models.audio.mu_law import from_int16, to_int16
+from ancestral.service.broker.clients import Clients
+from ancestral.service.broker.connection import Connection as RedisConnection
+from ancestral.service.broker.job import Failure, Status
+from ancestral.service.broker.queues import end_job
 from tests.paths import ROOT
-from tests.service.servers import Server
-from tests.service.shaky import shaky_proxy
+from tests.service.servers import Serve, Server
+from tests.service.shaky import ENDLESS, shaky_proxy
 from tests.service.toys import SPEECH
 from tests.waiting import eventually
 
@@ -104,6 +115,111 @@ def test_broken_streams_and_downloads_go_on(
         assert long_speech(shaky).encode("wav") == long_speech(remote).encode("wav")
 
 
+def test_a_sound_whose_reading_was_interrupted_is_whole(
+    remote: ancestral.Server, whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = count()
+
+    def interrupted(samples: np.ndarray) -> np.ndarray:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return from_int16(samples)
+
+    monkeypatch.setattr("ancestral.client.server.from_int16", interrupted)
+    speech = long_speech(remote)
+    with pytest.raises(KeyboardInterrupt):
+        list(speech)
+    assert np.array_equal(speech.samples, whole)
+
+
+def test_an_answer_that_was_lost_is_not_computed_again(
+    server: Server, remote: ancestral.Server, voice: RemoteVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, picture = voice.speak(TEXT, seed=7).encode("wav"), remote.load("rgb").draw("cat", seed=7).file("png")
+    send, lost = remote.connection.http.request, iter([])
+
+    def losing(*args: Any, **options: Any) -> httpx2.Response:
+        answer = send(*args, **options)
+        if next(lost, False):
+            raise httpx2.ReadError("lost")
+        return answer
+
+    monkeypatch.setattr(remote.connection.http, "request", losing)
+    rgb = remote.load("rgb")
+    for ask in (lambda: voice.score(sound, TEXT), lambda: rgb.score(picture, "cat"), lambda: remote.detect(sound)):
+        known, lost = newest(server), iter([True])
+        assert ask()
+        assert len(newest(server) - known) == 1
+
+
+def fail(server: Server, job: str, failure: Failure) -> None:
+    """End a job as a worker does that cannot go on."""
+
+    async def end() -> None:
+        clients = Clients(RedisConnection(str(server.redis_url)))
+        found = await clients.job(job)
+        assert found is not None
+        assert await end_job(clients._connection, found, Status.FAILED, error=failure)
+        await clients._connection.close()
+
+    asyncio.run(end())
+
+
+def newest(server: Server) -> set[str]:
+    """The ids of the newest jobs."""
+    return {job["id"] for job in httpx.get(f"{server.url}/v1/jobs").json()["data"]}
+
+
+LOST = Failure("the workers died", "worker_lost")
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (lambda server, job: httpx.post(f"{server.url}/v1/jobs/{job}/cancel"), "the job is cancelled"),
+        (lambda server, job: httpx.delete(f"{server.url}/v1/jobs/{job}"), "no such job"),
+        (lambda server, job: fail(server, job, LOST), LOST.message),
+    ],
+    ids=["cancelled", "deleted", "failed"],
+)
+def test_a_stream_does_not_begin_a_job_again_that_came_to_nothing(
+    server: Server, remote: ancestral.Server, end: Callable[[Server, str], object], message: str
+) -> None:
+    speech = remote.load("tiny").voice("ann").speak("The birch canoe slid on. " * 160, speed=0.25)
+    next(iter(speech))
+    job, known = speech.job, newest(server)
+    end(server, job)
+    for _ in range(2):  # nor is what came before the whole sound
+        with pytest.raises((ancestral.ServerError, ancestral.NotFound), match=message):
+            _ = speech.samples
+    assert server.newest() in known
+
+
+def test_who_waits_in_the_queue_is_neither_cut_off_nor_asks_for_a_failed_job_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_TIMEOUT", 0.5)
+    speak = partial(httpx.stream, "POST", json=ENDLESS, timeout=60)
+    with (
+        serve(interactive_slots=1) as server,
+        ancestral.connect(server.url) as remote,
+        ThreadPoolExecutor(1) as pool,
+        speak(url=f"{server.url}/v1/audio/speech") as held,
+    ):
+        pieces, before = held.iter_raw(), server.newest()
+        assert next(pieces)
+        waiting = pool.submit(lambda: remote.load("tiny").voice("ann").speak(TEXT).samples)
+        job = str(server.newest(other_than=before))
+        for _ in range(40):
+            assert next(pieces), "whoever reads keeps the slot"
+            assert httpx.get(f"{server.url}/v1/jobs/{job}").json()["queue_position"] == 0
+            time.sleep(0.05)
+        fail(server, job, LOST)
+        with pytest.raises(ancestral.ServerError, match=LOST.message) as caught:
+            waiting.result(60)
+        assert (caught.value.status, server.newest()) == (500, job)
+
+
 def test_a_stream_goes_on_only_from_the_same_engine(server: Server) -> None:
     swap = (b"x-engine: native", b"x-engine: abacus")
     with shaky_proxy(server.port, 20_001, swap) as url, ancestral.connect(url) as remote:
@@ -117,6 +233,8 @@ def test_what_the_server_takes_only_as_a_job(shared: Callable[..., Server], whol
         speech = long_speech(remote)
         assert np.array_equal(speech.samples, whole)
         assert speech.words
+        score = remote.load("tiny").voice("ann").score(speech.encode("wav"), LONG)
+        assert score["samples"] == len(whole)
         taken = remote.load("tiny").voice("ann").speak(LONG, speed=0.25)
         with ThreadPoolExecutor(1) as pool:
             heard = pool.submit(list, taken)
@@ -240,16 +358,16 @@ def test_no_server(url: str, kind: type[Exception], message: str) -> None:
 
 
 def test_a_closed_connection_is_not_tried_again() -> None:
-    connection, raised = Connection("http://127.0.0.1:1"), threading.Event()
+    closed, raised = Connection("http://127.0.0.1:1"), threading.Event()
 
     def ask() -> None:
         with pytest.raises(ancestral.ServerError):
-            connection.get("/v1/models")
+            closed.get("/v1/models")
         raised.set()
 
     asking = threading.Thread(target=ask)
     asking.start()
-    connection.close()
+    closed.close()
     asking.join(10)  # of two minutes
     assert raised.is_set()
 

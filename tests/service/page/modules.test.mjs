@@ -49,7 +49,7 @@ test("an address of the API is taken from the page's own server", () => {
 test("errors keep what the server says", () => {
   const error = errorOf({ error: { message: "speed: too fast", param: "speed", code: "less_than_equal" } }, 400);
   assert.deepEqual([error.message, error.param, error.status, error.retryAfter], ["speed: too fast", "speed", 400, null]);
-  assert.equal(errorOf({ error: { message: "full" } }, 429, "12").retryAfter, 12);
+  assert.equal(errorOf({ error: { message: "full" } }, 429, new Headers({ "retry-after": "12" })).retryAfter, 12);
   assert.equal(errorOf(null, 502).message, "The server answered 502.");
 });
 

@@ -9,19 +9,20 @@ const MAKES_BYTES = ["x-seed", "x-model-sha256", "x-engine"];
 /** Chunks of a sound that are read before its words are asked for again. */
 const BETWEEN_QUESTIONS = 8;
 
-/** An answer that is an error, or no answer: then `status` is 0. */
+/** An answer that is an error, or no answer: then `status` is 0. `mayPass` says whether the same request may succeed later. */
 export class ApiError extends Error {
-  constructor(message, { status = 0, param = null, code = null, retryAfter = null } = {}) {
+  constructor(message, { status = 0, param = null, code = null, retryAfter = null, mayPass = true } = {}) {
     super(message);
-    Object.assign(this, { status, param, code, retryAfter });
+    Object.assign(this, { status, param, code, retryAfter, mayPass: mayPass && Boolean(!status || retryAfter || status >= 500) });
   }
 }
 
 /** The error of an envelope `{"error": {…}}`. */
-export function errorOf(body, status = 0, retryAfter = null) {
+export function errorOf(body, status = 0, headers = null) {
   const error = body?.error ?? {};
-  const seconds = Number(retryAfter ?? error.retry_after) || null;
-  return new ApiError(error.message ?? `The server answered ${status}.`, { ...error, status, retryAfter: seconds });
+  const retryAfter = Number(headers?.get("retry-after") ?? error.retry_after) || null;
+  const mayPass = headers?.get("x-should-retry") !== "false";
+  return new ApiError(error.message ?? `The server answered ${status}.`, { ...error, status, retryAfter, mayPass });
 }
 
 /** Writes JSON; seeds, which are strings of digits, are numbers in it as far as JavaScript can write them. */
@@ -169,7 +170,16 @@ export class Server {
 
   /** Whether a file (Blob or bytes) was made by a model of the server, and the evidence. `options` are those of `/v1/detect`. */
   async detect(file, options = {}) {
-    return this.get("v1/detect", { form: formOf({ ...options, file }) });
+    return this.figures("v1/detect", { ...options, file });
+  }
+
+  /** What the server computes of a file, one of the `fields` of a form: it answers with that, or with a job, which is awaited. */
+  async figures(path, fields) {
+    const response = await this.request(path, { form: formOf(fields), headers: { "idempotency-key": newKey() } });
+    if (response.status !== 202) return response.json();
+    const { id } = await response.json();
+    await this.wait(id);
+    return JSON.parse(new TextDecoder().decode((await this.content(id)).bytes));
   }
 
   /** The id of the job that a request has become. */
@@ -178,28 +188,32 @@ export class Server {
     return (await this.get(path, { json, headers, signal })).id;
   }
 
+  /** A job; throws ApiError if it has failed or has been cancelled. */
+  async job(job, options) {
+    const found = await this.get(`v1/jobs/${job}`, options);
+    if (found.status !== "failed" && found.status !== "cancelled") return found;
+    throw new ApiError(found.error?.message ?? `The job is ${found.status}.`, { ...found.error, status: 409 });
+  }
+
   /** Resolves with a job when it is complete; throws ApiError if it fails or is cancelled. */
-  async wait(job, { signal } = {}) {
+  async wait(job, { signal, attempts = this.attempts } = {}) {
     for (let failed = 1; ; failed++) {
-      const found = await this.get(`v1/jobs/${job}`, { signal });
+      const found = await this.job(job, { signal, attempts });
       if (found.status === "completed") return found;
-      if (found.status === "failed" || found.status === "cancelled") {
-        throw new ApiError(found.error?.message ?? `The job is ${found.status}.`, { ...found.error, status: 409 });
-      }
       try {
-        for await (const _ of events(await this.request(`v1/jobs/${job}/events`, { signal }))); // to the job's end
+        for await (const _ of events(await this.request(`v1/jobs/${job}/events`, { signal, attempts: 1 }))); // to the job's end
       } catch (error) {
-        await again(error, failed, this.attempts, signal);
+        await again(error, failed, attempts, signal);
       }
     }
   }
 
   /** The output of a complete job: `{bytes, headers}`. Where the connection breaks, the rest is asked for. */
-  async content(job, { signal } = {}) {
+  async content(job, { signal, attempts = this.attempts } = {}) {
     let parts = [];
     for (let have = 0, failed = 1; ; failed++) {
       const headers = have ? { range: `bytes=${have}-` } : {};
-      const response = await this.request(`v1/jobs/${job}/content`, { headers, signal });
+      const response = await this.request(`v1/jobs/${job}/content`, { headers, signal, attempts });
       if (response.status !== 206) [parts, have] = [[], 0];
       try {
         for await (const piece of chunks(response)) {
@@ -208,7 +222,7 @@ export class Server {
           failed = 1;
         }
       } catch (error) {
-        await again(error, failed, this.attempts, signal);
+        await again(error, failed, attempts, signal);
         continue;
       }
       const bytes = joined(parts);
@@ -233,7 +247,8 @@ export const connect = (url, options) => new Server(url, options);
 
 /**
  * The bytes of an answer while they are sampled. Where the connection breaks, the request is sent again with its
- * idempotency key: that is the same job, and what has been received is skipped. `attempts` are those before the first
+ * idempotency key: that is the same job, and what has been received is skipped. A job that has been cancelled, has
+ * failed or is gone is not begun again. `attempts` are those before the first
  * byte, `resumes` those from then on, each time that nothing more comes. `signal` stops the job, too.
  */
 export class Stream {
@@ -253,18 +268,30 @@ export class Stream {
   }
 
   #response(attempts) {
-    const { json, signal } = this;
-    this.#open ??= this.server
-      .request(this.path, { json, signal, attempts, headers: { "idempotency-key": this.#key } })
-      .then(async (response) => {
-        this.job = response.headers.get("x-job-id");
-        if (response.status !== 202) return this.#take(response.headers, response);
-        await response.text(); // the server takes it only as a job
-        await this.server.wait(this.job, { signal });
-        const { bytes, headers } = await this.server.content(this.job, { signal });
-        return this.#take(headers, new Response(bytes));
-      });
-    return this.#open;
+    return (this.#open ??= this.#send(attempts));
+  }
+
+  async #send(attempts) {
+    const { json, signal, server } = this;
+    if (this.job) await server.job(this.job, { signal, attempts }); // one that came to nothing would be made again
+    const headers = { "idempotency-key": this.#key };
+    const response = await server.request(this.path, { json, signal, attempts, headers });
+    this.job = response.headers.get("x-job-id");
+    if (response.status !== 202) return this.#take(response.headers, response);
+    await response.text(); // the server takes it only as a job
+    return this.#awaited();
+  }
+
+  async #awaited() {
+    const options = { signal: this.signal, attempts: this.resumes };
+    try {
+      await this.server.wait(this.job, options);
+      const { bytes, headers } = await this.server.content(this.job, options);
+      return this.#take(headers, new Response(bytes));
+    } catch (error) {
+      if (error instanceof ApiError) error.mayPass = false; // it has been tried as often as it may
+      throw error;
+    }
   }
 
   #take(headers, response) {
@@ -280,7 +307,7 @@ export class Stream {
     for (let have = 0, failed = 1; ; failed++) {
       let seen = 0;
       try {
-        for await (const piece of chunks(await this.#response(attempts))) {
+        for await (const piece of chunks(await this.#response(1))) {
           const fresh = piece.subarray(Math.max(0, have - seen));
           seen += piece.length;
           if (!fresh.length) continue;
@@ -330,7 +357,7 @@ class Model {
 
   /** The exact likelihood of a picture (Blob or bytes), given what `prompt` says that it shows. */
   async score(image, prompt = "any") {
-    return this.server.get("v1/images/likelihood", { form: formOf({ file: image, model: await this.id(), class: prompt }) });
+    return this.server.figures("v1/images/likelihood", { file: image, model: await this.id(), class: prompt });
   }
 }
 
@@ -355,7 +382,7 @@ class Voice {
 
   /** The exact likelihood of a recording (Blob or bytes) of a text. */
   async score(recording, text) {
-    return this.model.server.get("v1/audio/likelihood", { form: formOf({ file: recording, ...(await this.#fields()), text }) });
+    return this.model.server.figures("v1/audio/likelihood", { file: recording, ...(await this.#fields()), text });
   }
 }
 
@@ -507,13 +534,12 @@ async function answer(url, options) {
   } catch {
     /* not ours: a proxy's page */
   }
-  throw errorOf(parsed, response.status, response.headers.get("retry-after"));
+  throw errorOf(parsed, response.status, response.headers);
 }
 
 /** Waits before the next attempt; throws the error if it was the last one, or none can help. */
 async function again(error, failed, attempts, signal) {
-  const passes = error instanceof ApiError && (error.status === 0 || error.retryAfter || error.status >= 500);
-  if (!passes || failed >= attempts) throw error;
+  if (!error.mayPass || failed >= attempts) throw error;
   const ms = Math.min(LONGEST_WAIT_MS, Math.max(FIRST_WAIT_MS * 2 ** (failed - 1), 1000 * (error.retryAfter ?? 0)));
   await new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);

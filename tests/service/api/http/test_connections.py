@@ -200,7 +200,7 @@ def test_a_listed_page_is_let_in(shared: str, origin: str) -> None:
     for headers, status in (({"origin": origin} | bearer(KEYS["first"]), 200), ({"origin": origin}, 401)):
         response = httpx.get(f"{shared}/v1/me", headers=headers)
         assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, origin)
-        assert {"x-seed", "x-request-id", "retry-after", "location"} <= set(
+        assert {"x-seed", "x-request-id", "retry-after", "x-should-retry", "location"} <= set(
             response.headers["access-control-expose-headers"].split(", ")
         )
         assert "origin" in response.headers["vary"].lower()
