@@ -63,13 +63,18 @@ def every_variant(kind: str) -> dict[str, tuple[str, str]]:
 
 
 @cache
+def processor_flags() -> set[str]:
+    """What Linux says this processor can do; elsewhere what all Macs have that a supported macOS runs on."""
+    if sys.platform != "linux":
+        return {"avx2", "asimddp"}
+    with open("/proc/cpuinfo") as file:  # of the first processor, since a hundred of them take a while
+        return set(next((line for line in file if line.lower().startswith(("flags", "features"))), "").split())
+
+
+@cache
 def variants() -> tuple[str, ...]:
     """Sets of instructions that this processor and its system have, the fastest first; ``portable`` is the last."""
-    known = {"avx2", "asimddp"}  # of all Macs that a supported macOS runs on
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo") as file:  # of the first processor, since a hundred of them take a while
-            line = next((line for line in file if line.lower().startswith(("flags", "features"))), "")
-        known = set(line.split())
+    known = processor_flags()
     return tuple(name for name, (needed, _) in every_variant(machine()).items() if known.issuperset(needed.split()))
 
 

@@ -28,6 +28,7 @@ from torch.multiprocessing.spawn import start_processes
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint, Tensors, load
+from ancestral.models.native_build import processor_flags
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.spec import Spec
@@ -527,7 +528,6 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: fl
     )
 
 
-_CPUINFO = Path("/proc/cpuinfo")
 _FLAGS = {"amx_bf16", "bf16"}
 """Flags of processors that multiply bfloat16 numbers fast: x86 with AMX, ARM. With AVX-512 BF16 alone float32 is 1.3
 times (WaveNet) to 1.4 times (acoustic model) as fast."""
@@ -538,12 +538,3 @@ def fastest_precision() -> str:
     if torch.cuda.is_available() or _FLAGS & processor_flags():
         return "bfloat16"
     return "float32"
-
-
-def processor_flags() -> set[str]:
-    """What Linux says this processor can do; nothing where there is no Linux."""
-    try:
-        lines = _CPUINFO.read_text("ascii", "replace").splitlines()
-    except OSError:
-        return set()
-    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split(":", 1)[1].split()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -264,6 +264,32 @@ def _convolved(x: Array, weights: Array) -> Array:
 # The call of a compiled loop over pictures: what pixelcnn.c and pixelrnn.c are given besides their states.
 
 
+class Lanes(NamedTuple):
+    """What a call is given of every lane, in the order of the C parameters."""
+
+    conditions: Array
+    """``[lanes, …, n]``, as ``ImageKernel.condition`` made them."""
+    rows: NDArray[np.int64]
+    """``[lanes]``: the next row; it goes on."""
+    seeds: NDArray[np.int64]
+    temperatures: NDArray[np.float64]
+    guidances: Array
+    """``[lanes]``; used where the next lane is an unconditional pass."""
+    unconditional: NDArray[np.bool_]
+    """``[lanes]``: whether the lane is the unconditional pass of the one before."""
+    noise_index: NDArray[np.int64]
+    """``[lanes, rows, W]``: the index of each pixel's noise, in pixels; -1 for one that is given."""
+    symbols: NDArray[np.uint8]
+    """``[lanes, rows, W * C]``: read where they are given, else written."""
+    likelihoods: NDArray[np.float64] | None
+    """The same shape to score, else None: ln p of every symbol; written."""
+    reaches: NDArray[np.int64]
+    """``[R]``, for the intervals."""
+    intervals: NDArray[np.float64] | None
+    """``[lanes, rows, W * C, R, 2]``, or None if they are not wanted: of the noise that leads to the symbol, or to one
+    at most as far from it as each of ``reaches``; written."""
+
+
 class ImageLoop:
     """The functions ``<name>_run`` and ``<name>_scratch``.
 
@@ -285,28 +311,10 @@ class ImageLoop:
             array("?"), integers, symbols, array("f8"), integers, array("f8"), symbols,
         )  # fmt: skip
 
-    def run(
-        self,
-        state: Sequence[NDArray[Any]],
-        conditions: Array,
-        rows: NDArray[np.int64],
-        seeds: NDArray[np.int64],
-        temperatures: NDArray[np.float64],
-        guidances: Array,
-        unconditional: NDArray[np.bool_],
-        noise_index: NDArray[np.int64],
-        symbols: NDArray[np.uint8],
-        likelihoods: NDArray[np.float64],
-        reaches: NDArray[np.int64],
-        intervals: NDArray[np.float64],
-    ) -> None:
+    def run(self, state: Sequence[NDArray[Any]], lanes: Lanes) -> None:
         """See ``ImageKernel.run`` (models/engines/images/native.py)."""
-        lanes, steps, _ = symbols.shape
-        scratch = room(self._scratch(self._sizes, lanes))
-        shape = np.array([lanes, steps, *conditions.shape[1:], len(reaches)], np.int64)
+        count, steps, _ = lanes.symbols.shape
+        scratch = room(self._scratch(self._sizes, count))
+        shape = np.array([count, steps, *lanes.conditions.shape[1:], len(lanes.reaches)], np.int64)
         states = [part for one in state for part in (one, one.shape[1])]
-        self._run(
-            self._sizes, self._weights, self._table, shape, *states, np.ascontiguousarray(conditions, np.float32), rows,
-            seeds, temperatures, guidances, unconditional, noise_index, symbols,
-            likelihoods if likelihoods.shape[1] else None, reaches, intervals if intervals.shape[1] else None, scratch,
-        )  # fmt: skip
+        self._run(self._sizes, self._weights, self._table, shape, *states, *lanes, scratch)

@@ -42,15 +42,7 @@ PHONEMES: Final[tuple[str, ...]] = (
 _PAUSE_SET: Final = frozenset(PAUSES)
 _VOWEL_SET: Final = frozenset(VOWELS)
 _STRESS_OF_MARK: Final = {"ˈ": "1", "ˌ": "2"}
-_VOWEL_OF_IPA: Final = {
-    "ɑ": "AA", "æ": "AE", "ʌ": "AH", "ɔ": "AO", "aʊ": "AW", "aɪ": "AY", "ɛ": "EH", "ɚ": "ER", "eɪ": "EY",
-    "ɪ": "IH", "i": "IY", "oʊ": "OW", "ɔɪ": "OY", "ʊ": "UH", "u": "UW",
-}  # fmt: skip
-_CONSONANT_OF_IPA: Final = {
-    "b": "B", "t͡ʃ": "CH", "d": "D", "ð": "DH", "f": "F", "ɡ": "G", "h": "HH", "d͡ʒ": "JH", "k": "K",
-    "l": "L", "m": "M", "n": "N", "ŋ": "NG", "p": "P", "ɹ": "R", "s": "S", "ʃ": "SH", "t": "T", "θ": "TH",
-    "v": "V", "w": "W", "j": "Y", "z": "Z", "ʒ": "ZH",
-}  # fmt: skip
+ENGLISH_IPA: Final = table("phonemes").phones("english_ipa")
 
 
 def is_pause(phoneme: str) -> bool:
@@ -92,16 +84,14 @@ def from_ipa(symbol: str) -> str:
         A member of `VOWELS` or `CONSONANTS`.
 
     Raises:
-        KeyError: for a symbol that gruut's English data does not use.
+        KeyError: for a symbol that is no English sound.
     """
-    if symbol in _CONSONANT_OF_IPA:
-        return _CONSONANT_OF_IPA[symbol]
     stress = _STRESS_OF_MARK.get(symbol[:1], "0")
-    vowel = symbol[1:] if stress != "0" else symbol
+    (phone,) = ENGLISH_IPA[symbol.lstrip("ˈˌ").replace("͡", "")]
+    if phone in ENGLISH_CONSONANTS:
+        return phone
     # A stressed schwa does not exist in English; the sound people then make is AH.
-    if vowel == "ə":
-        return SCHWA if stress == "0" else "AH" + stress
-    return _VOWEL_OF_IPA[vowel] + stress
+    return (phone if stress == "0" or phone != "AX" else "AH") + stress
 
 
 @dataclass(frozen=True)

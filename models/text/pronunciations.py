@@ -15,7 +15,7 @@ from ancestral.models.text import phonemes
 from ancestral.models.text.characters import ENGLISH, UnsupportedText
 from ancestral.models.text.g2p import plural
 from ancestral.models.text.languages.language import LANGUAGES
-from ancestral.models.text.phonemes import ENGLISH_CONSONANTS
+from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_IPA
 from ancestral.models.text.tables import table
 
 Phones = tuple[str, ...]
@@ -327,15 +327,14 @@ _STRESSED: Final = re.compile(r"[012](?!\S)")
 _ALL_VOWEL_NAMES: Final = frozenset(map(phonemes.without_stress, phonemes.VOWELS))
 _STRESS: Final = {"ˈ": "1", "'": "1", "ˌ": "2"}
 _IGNORED: Final = frozenset("ː.ˑ͡‿|")
-_ENGLISH_IPA: Final = table("phonemes").phones("english_ipa")
 _ROMANCE_IPA: Final = {
-    **{symbol: phones for symbol, phones in _ENGLISH_IPA.items() if phones[0] in ENGLISH_CONSONANTS},
+    **{symbol: phones for symbol, phones in ENGLISH_IPA.items() if phones[0] in ENGLISH_CONSONANTS},
     **table("phonemes").phones("romance_ipa"),
 }
 _ROMANCE_IPA.update({unicodedata.normalize("NFD", symbol): phones for symbol, phones in _ROMANCE_IPA.items()})
 _LONG_CONSONANT: Final = re.compile(r"([^\W\d_aeɛioɔu])ː")
 """A consonant that Italian says twice, and that is here twice."""
-_LONGEST_SYMBOL: Final = max(map(len, (*_ENGLISH_IPA, *_ROMANCE_IPA)))
+_LONGEST_SYMBOL: Final = max(map(len, (*ENGLISH_IPA, *_ROMANCE_IPA)))
 
 
 def parse_phonemes(text: str, alphabet: str | None = None, language: str = ENGLISH.language) -> tuple[Phones, ...]:
@@ -388,7 +387,7 @@ def _arpabet(symbols: list[str]) -> Phones:
 
 
 def _ipa(word: str, language: str) -> Phones:
-    known = _ENGLISH_IPA if language == ENGLISH.language else _ROMANCE_IPA
+    known = ENGLISH_IPA if language == ENGLISH.language else _ROMANCE_IPA
     if language == "it":
         word = _LONG_CONSONANT.sub(r"\1\1", word)
     found: list[str] = []
@@ -404,7 +403,7 @@ def _ipa(word: str, language: str) -> Phones:
             is_vowel = phone in _ALL_VOWEL_NAMES
             found.append(phone + stress if is_vowel else phone)
             stress = "" if is_vowel else stress
-    return _with_stresses(found, marked) if known is _ENGLISH_IPA else _with_stress(found, marked, language)
+    return _with_stresses(found, marked) if known is ENGLISH_IPA else _with_stress(found, marked, language)
 
 
 def _with_stress(phones: list[str], marked: bool, language: str) -> Phones:
@@ -433,7 +432,7 @@ def _ipa_symbol(word: str, at: int, known: Mapping[str, Phones]) -> tuple[str, i
         if taken in known:
             best = (taken, end)
     if not best[0]:
-        kind = "English " if known is _ENGLISH_IPA else ""
+        kind = "English " if known is ENGLISH_IPA else ""
         raise UnsupportedText(f"{word[at]!r} (U+{ord(word[at]):04X}, in {word!r}) is no {kind}sound of the IPA")
     return best
 

@@ -188,13 +188,15 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Package:
-    """One version of a package of npm's registry."""
-
+class _Pinned:
     name: str
     version: str
     sha256: str
-    """Hash of its tarball."""
+    """Hash of its one file."""
+
+
+class Package(_Pinned):
+    """One version of a package of npm's registry."""
 
     @contextmanager
     def files(self) -> Iterator[Files]:
@@ -226,14 +228,8 @@ class Package:
                 path.write_bytes(read(name))
 
 
-@dataclass(frozen=True)
-class Wheel:
+class Wheel(_Pinned):
     """One version of a package of PyPI that is the same for every machine."""
-
-    name: str
-    version: str
-    sha256: str
-    """Hash of its wheel."""
 
     @contextmanager
     def files(self) -> Iterator[Files]:
@@ -267,15 +263,8 @@ def _run(command: Sequence[str], folder: str, spelt: str, tool: str) -> None:
         raise CorpusError(f"{spelt}: {tool} failed: {done.stderr.strip()[-300:]}")
 
 
-@dataclass(frozen=True)
-class SourcePackage:
-    """One version of a source package."""
-
-    name: str
-    version: str
-    """Version in Debian."""
-    sha256: str
-    """Hash of the upstream tarball."""
+class SourcePackage(_Pinned):
+    """One version, in Debian, of a source package; the hash is that of the upstream tarball."""
 
     def files(self, folder: str) -> dict[str, bytes]:
         """Fetch the package with ``apt-get source`` and read the files below ``folder``, by their paths in it.

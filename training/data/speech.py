@@ -574,15 +574,7 @@ def pack(prepared: Sequence[Path], out: Path, limit: int, seed: int = 0) -> list
 
 
 def _write(group: Sequence[tuple[Dataset, PreparedClip]], out: Path, ranges: dict[str, tuple[float, float]]) -> Path:
-    first = group[0][0]
-    write_prepared(
-        out,
-        [dataset.symbols(clip) for dataset, clip in group],
-        [dataset.frames(clip) for dataset, clip in group],
-        [dataset.wave(clip) for dataset, clip in group],
-        [clip for _, clip in group],
-        first.spec,
-        first.coding,
-        ranges,
-    )
+    parts = [(dataset.symbols(clip), dataset.frames(clip), dataset.wave(clip), clip) for dataset, clip in group]
+    symbols, frames, waves, clips = map(list, zip(*parts, strict=True))
+    write_prepared(out, symbols, frames, waves, clips, group[0][0].spec, group[0][0].coding, ranges)
     return out

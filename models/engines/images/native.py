@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.images import engine
-from ancestral.models.kernels.shared import edit_context
+from ancestral.models.kernels.shared import Lanes, edit_context
 from ancestral.models.spec import COARSE
 
 
@@ -28,37 +28,12 @@ class ImageKernel(Protocol):
     def condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         """``[1, n]``, or one row for each pixel, of h (see :meth:`ImageEngine._condition`) and the coarse pixels."""
 
-    def run(
-        self,
-        state: Sequence[engine.Array],
-        conditions: engine.Array,
-        rows: NDArray[np.int64],
-        seeds: NDArray[np.int64],
-        temperatures: NDArray[np.float64],
-        guidances: engine.Array,
-        unconditional: NDArray[np.bool_],
-        noise_index: NDArray[np.int64],
-        symbols: engine.Pixels,
-        likelihoods: NDArray[np.float64],
-        reaches: NDArray[np.int64],
-        intervals: NDArray[np.float64],
-    ) -> None:
-        """Advance every lane by as many rows as ``symbols`` has. It must not hold the GIL.
+    def run(self, state: Sequence[engine.Array], lanes: Lanes) -> None:
+        """Advance every lane by as many rows as ``lanes.symbols`` has. It must not hold the GIL.
 
         Args:
             state: as in :meth:`blank`, with an axis of lanes in front; in and out.
-            conditions: ``[lanes, …, n]``, as :meth:`condition` made them.
-            rows: ``[lanes]``: the next row.
-            seeds: ``[lanes]``.
-            temperatures: ``[lanes]``.
-            guidances: ``[lanes]``; used where the next lane is an unconditional pass.
-            unconditional: ``[lanes]``: whether the lane is the unconditional pass of the one before.
-            noise_index: ``[lanes, rows, W]``: the index of each pixel's noise, in pixels; -1 for one that is given.
-            symbols: ``[lanes, rows, W * C]``: read where they are given, else written.
-            likelihoods: the same shape to score, else ``[lanes, 0, 0]``: ln p of every symbol; written.
-            reaches: ``[R]``, for the intervals.
-            intervals: ``[lanes, rows, W * C, R, 2]``, or ``[lanes, 0, 0, R, 2]`` if they are not wanted: of the noise
-                that leads to the symbol, or to one at most as far from it as each of ``reaches``; written.
+            lanes: conditions, seeds and the like; in and out.
         """
 
 
@@ -155,8 +130,7 @@ class NativeImageEngine(engine.ImageEngine):
         state = [np.stack(arrays) for arrays in zip(*(p.state for p in pictures), strict=True)]
         likelihoods = np.empty(symbols.shape if score else (len(pictures), 0, 0))
         intervals = np.empty((*(symbols.shape if reaches else (len(pictures), 0, 0)), len(reaches), 2))
-        self._kernel.run(
-            state,
+        call = Lanes(
             conditions=_stacked([p.condition for p in pictures]),
             rows=np.array([p.rows for p in pictures], np.int64),
             seeds=np.array([p.request.seed for p in pictures], np.int64),
@@ -165,10 +139,11 @@ class NativeImageEngine(engine.ImageEngine):
             unconditional=engine.unconditional_lanes(pictures),
             noise_index=np.stack([self.noise_index_of(p.request)[p.rows : p.rows + rows] for p in pictures]),
             symbols=symbols,
-            likelihoods=likelihoods,
+            likelihoods=likelihoods if score else None,
             reaches=np.array(reaches, np.int64),
-            intervals=intervals,
+            intervals=intervals if reaches else None,
         )
+        self._kernel.run(state, call)
         for lane, p in enumerate(pictures):
             p.symbols[p.rows : p.rows + rows] = symbols[lane].reshape(rows, *p.symbols.shape[1:])
             p.rows += rows

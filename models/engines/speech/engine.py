@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.mu_law import mu_law_decode, to_int16
+from ancestral.models.audio.mu_law import SILENCE, mu_law_decode, to_int16
 from ancestral.models.audio.shaping import ORDER, MelCorrection, Synthesis, predictor
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import Speaker
@@ -214,6 +214,7 @@ class CachedEngine(SpeechEngine):
     """The base of engines that cache activations."""
 
     spec: WaveNetSpec
+    _stream: ClassVar[type[CachedStream]] = CachedStream
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.spec = checkpoint.spec_as(WaveNetSpec)
@@ -263,9 +264,15 @@ class CachedEngine(SpeechEngine):
         """Advance a stream along symbols ``[T]``, from where its ring buffers have no effect on those after them."""
         self._force(stream, symbols)
 
-    @abstractmethod
     def _blank(self) -> Any:
         """The stream before position 0: the symbol before it is silence, and every buffer is zero."""
+        condition = np.zeros((1, self.spec.conditioner_channels), np.float32)
+        recent = np.full(self.spec.receptive_field + 1, SILENCE, np.uint8)
+        return self._stream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, np.ones(1), self._ring(), recent)
+
+    @abstractmethod
+    def _ring(self) -> NDArray[Any]:
+        """:attr:`CachedStream.ring` of silence."""
 
     @abstractmethod
     def _sample(self, streams: list[Any], out: list[base.Symbols]) -> None:

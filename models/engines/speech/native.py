@@ -16,7 +16,7 @@ from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.checkpoint import Checkpoint, CheckpointError
 from ancestral.models.engines.base import Array, EngineError, Symbols
-from ancestral.models.engines.speech.engine import CachedEngine, CachedStream, StreamRequest
+from ancestral.models.engines.speech.engine import CachedEngine, CachedStream
 from ancestral.models.kernels.shared import conditioning
 from ancestral.models.kernels.wavenet_layout import LayoutError, WaveNetLayout
 from ancestral.models.native import INTEGER, Function, array, instructions
@@ -58,6 +58,7 @@ class NativeEngine(CachedEngine):
     widths = (1, 2, 4)
     """Numbers of streams that share a call: a weight that is read serves all of them."""
     lanes = widths[-1]
+    _stream = NativeStream
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(checkpoint)
@@ -69,17 +70,9 @@ class NativeEngine(CachedEngine):
             raise EngineError(str(error)) from None
         log.info("int8: dot products of bytes use %s", instructions())
 
-    def _blank(self) -> NativeStream:
+    def _ring(self) -> NDArray[np.int8]:
         layers, cycle, residual, _, _, _ = self._layout.sizes.tolist()
-        return NativeStream(
-            request=StreamRequest(length=1, seed=0),
-            position=0,
-            symbol=SILENCE,
-            condition=np.zeros((1, self.spec.conditioner_channels), np.float32),
-            temperatures=np.ones(1),
-            ring=np.zeros(layers // cycle * ((1 << cycle) - 1) * residual, np.int8),
-            recent=np.full(self.spec.receptive_field + 1, SILENCE, np.uint8),
-        )
+        return np.zeros(layers // cycle * ((1 << cycle) - 1) * residual, np.int8)
 
     def _sample(self, streams: list[NativeStream], out: list[Symbols]) -> None:
         lanes = min(width for width in self.widths if width >= len(streams))

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.categorical import log_likelihoods, uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import GREEDY, Array, LazyResource, Symbols
 from ancestral.models.engines.onnx import Blocks, Chunks, Inputs, Runner
-from ancestral.models.engines.speech.engine import CachedEngine, CachedStream, StreamRequest
+from ancestral.models.engines.speech.engine import CachedEngine, CachedStream
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 _LONGEST = 512
@@ -63,11 +62,8 @@ class OnnxEngine(CachedEngine):
         """Drop the graphs, with their memory on a GPU; streams keep their own state."""
         return self._runner.drop(idle_seconds)
 
-    def _blank(self) -> CachedStream:
-        ring = np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
-        condition = np.zeros((1, self.spec.conditioner_channels), np.float32)
-        recent = np.full(self.spec.receptive_field + 1, SILENCE, np.uint8)
-        return CachedStream(StreamRequest(length=1, seed=0), 0, SILENCE, condition, np.ones(1), ring, recent)
+    def _ring(self) -> Array:
+        return np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
 
     def _sample(self, streams: list[CachedStream], out: list[Symbols]) -> None:
         for start in range(0, len(out[0]), _LONGEST):
