@@ -74,8 +74,7 @@ def processor_flags() -> set[str]:
 @cache
 def variants() -> tuple[str, ...]:
     """Sets of instructions that this processor and its system have, the fastest first; ``portable`` is the last."""
-    known = processor_flags()
-    return tuple(name for name, (needed, _) in every_variant(machine()).items() if known.issuperset(needed.split()))
+    return tuple(n for n, (needed, _) in every_variant(machine()).items() if processor_flags() >= {*needed.split()})
 
 
 @cache
