@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from ancestral.catalog import catalog
@@ -37,6 +37,8 @@ class LoadedModels(catalog.Catalog):
     ) -> None:
         super().__init__({name: sampler.model for name, sampler in samplers.items()}, aliases, pronunciations)
         self.samplers = dict(samplers)
+        self.left_out: dict[str, str] = {}
+        """SHA-256 of the weights of each model that cannot be sampled here, by id."""
 
     def sound(self, model: SpeechModel) -> SpeechSampler:
         sampler = self.samplers[model.entry.id]
@@ -64,19 +66,32 @@ def load_models(config: catalog.CatalogConfig, engine: str = "auto", only: str |
         only: the id or an alias of the one that is loaded; all of them if None.
 
     Raises:
-        ModelError: a model's description is wrong, its parts do not fit each other, or there is no such model.
-        CheckpointError: weights are missing or damaged.
+        ModelError: a model's description is wrong, its parts do not fit each other, the engine cannot run, or not
+            with its weights. Unless ``only`` is given, such a model is left out as long as there is another.
+        CheckpointError: weights are missing or damaged; likewise.
+        NotFound: there is no such model.
     """
     entries = config.entries()
     aliases = config.aliases(entries)
-    found: Iterable[tuple[ModelEntry, catalog.Checkpoints]] = catalog.usable(entries.values())
+    left_out = dict[str, str]()
+
+    def sampled(entry: ModelEntry, loaded: catalog.Checkpoints) -> Sampler:
+        try:
+            return sampler_of(entry, loaded, engine)
+        except ModelError:
+            left_out[entry.id] = loaded.sha256
+            raise
+
     if only is not None:
         if (entry := entries.get(aliases.models.get(only, only))) is None:
             message = f"model: no such model; available: {', '.join(entries)}"
             raise NotFound(message, param="model", code="model_not_found")
-        found = [(entry, catalog.checkpoints(entry))]
-    samplers = {entry.id: sampler_of(entry, loaded, engine) for entry, loaded in found}
-    return LoadedModels(samplers, aliases, catalog.read_lexicon(config.pronunciations))
+        samplers = {entry.id: sampler_of(entry, catalog.checkpoints(entry), engine)}
+    else:
+        samplers = catalog.usable(entries.values(), sampled)
+    models = LoadedModels(samplers, aliases, catalog.read_lexicon(config.pronunciations))
+    models.left_out = left_out
+    return models
 
 
 def _engine(entry: ModelEntry, checkpoint: Checkpoint, engine: str) -> Engine:
@@ -128,13 +143,25 @@ def _speech_engine(entry: ModelEntry, checkpoint: Checkpoint, engine_name: str) 
     return engine
 
 
-def warm_up(samplers: Mapping[str, Sampler]) -> dict[str, str]:
-    """Warm every model up, with a log line for each; what :meth:`Sampler.warm` gives, by the id of the model."""
-    probes = {}
+def warm_up(models: LoadedModels) -> dict[str, str]:
+    """Warm every model up, with a log line for each; what :meth:`Sampler.warm` gives, by the id of the model.
+
+    One that cannot be sampled is left out, and the reason logged; raises that of the last if there is no other.
+    """
+    probes, samplers, failure = dict[str, str](), models.samplers, None
     for number, (name, sampler) in enumerate(samplers.items(), 1):
         start = time.perf_counter()
-        probes[name] = sampler.warm()
+        try:
+            probes[name] = sampler.warm()
+        except Exception as error:  # of a network that nobody has checked, anything
+            log.exception("model left out: it cannot be sampled", extra={"model": name})
+            models.left_out[name], failure = sampler.model.sha256, error
+            continue
         seconds = round(time.perf_counter() - start, 3)
         log.info("model warm", extra={"model": name, "seconds": seconds, "progress": f"{number}/{len(samplers)}"})
+    if failure is not None and not probes:
+        raise failure
+    models.samplers = {name: samplers[name] for name in probes}  # another thread may go over the former
+    models.models = {name: sampler.model for name, sampler in models.samplers.items()}
     give_back_memory()
     return probes

@@ -39,6 +39,8 @@ _WHISPER_TILT = -2.0, 1.0
 two thirds of joe and onyx; without the mean of five bands Praat found F0 in 2 to 25 % of the frames, now 0 to 5 %."""
 SHORTEST_PAUSE = 4
 """Minimal length in frames of the pauses at both ends of a sentence, so that no sound is cut off."""
+_LONGEST_PHONEME: Final = 1000.0
+"""Frames that a phoneme has at most at the usual speed: ten seconds."""
 _REST: Final = ("AX0", "N", "D", "DH", "AX0", "R", "EH1", "S", "T", ".")
 _REST_STARTS: Final = (True, False, False, True, False, True, False, False, False, False)
 """What follows a clause that goes on, for its prosody: "and the rest". It is not spoken."""
@@ -226,8 +228,14 @@ class AcousticModel:
             speed: above 1 is faster.
             controls: of the phonemes ``[P]``; empty if all are as predicted. Lengths in seconds become the nearest
                 whole number of frames, at least one.
+
+        Raises:
+            ValueError: the weights make a phoneme longer than any is; the frames might not fit into memory.
         """
-        exact = np.maximum(np.expm1(logarithms.astype(np.float64)), 0.0) / speed
+        exact = np.maximum(np.expm1(logarithms.astype(np.float64)), 0.0)
+        if not (longest := exact.max()) <= _LONGEST_PHONEME:
+            raise ValueError(f"duration_bias: a phoneme of {longest:g} frames; at most {_LONGEST_PHONEME:g}")
+        exact /= speed
         if controls:
             exact /= [control.rate for control in controls]
         exact[0] = max(exact[0], SHORTEST_PAUSE)

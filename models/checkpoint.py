@@ -291,6 +291,8 @@ def parse_tensors(data: bytes) -> dict[str, NDArray[Any]]:
     begin = _LENGTH.size + _LENGTH.unpack_from(data)[0]
     if begin > len(data):
         raise ValueError("the header is cut off")
+    if begin > MAX_JSON_BYTES:
+        raise ValueError(f"the header is larger than {MAX_JSON_BYTES} bytes")
     header = parse_object(data[_LENGTH.size : begin])
     header.pop(_METADATA, None)
     found, end = dict[str, NDArray[Any]](), 0

@@ -94,9 +94,10 @@ class Spec:
 
 def _unfit(kind: str, value: Any) -> str:
     """What a value has to be by its annotation, if it is something else."""
-    if kind.startswith("tuple[") and kind.endswith(", ...]") and kind.count("[") == 1:
-        fits = isinstance(value, tuple) and not any(_unfit(kind[6:-6], each) for each in value)
-        return "" if fits else f"a list, each of which is {_KINDS[kind[6:-6]][1]}"
+    if kind.startswith("tuple["):
+        element = kind[6:].removesuffix(", ...]")
+        fits = isinstance(value, tuple) and not any(_unfit(element, each) for each in value)
+        return "" if fits else f"a list, each of which is {_KINDS.get(element, ('', 'a list'))[1]}"
     types, name = _KINDS.get(kind, (object, ""))
     fits = isinstance(value, types) and isinstance(value, bool) <= (kind not in ("int", "float"))
     return "" if fits and not (isinstance(value, float) and not math.isfinite(value)) else name

@@ -226,7 +226,7 @@ class Worker:
         """Warm the models up and tell the API processes, as soon as Redis can be reached."""
         try:
             loop = asyncio.get_running_loop()
-            self._probes = await loop.run_in_executor(pool, warm_up, self._loaded_models.samplers)
+            self._probes = await loop.run_in_executor(pool, warm_up, self._loaded_models)
         except Exception:  # the worker stays, so that /readyz can say why it is not ready
             log.exception("the models cannot be used")
             self.problem = "Model warm-up failed; see the worker's log."
@@ -254,6 +254,7 @@ class Worker:
             ready=self._ready,
             engines={name: sampler.engine.name for name, sampler in samplers.items()},
             models={name: sampler.model.sha256 for name, sampler in samplers.items()},
+            left_out=self._loaded_models.left_out,
             slots={priority.value: count for priority, count in self._slots.items()},
             problem=self.problem,
         )

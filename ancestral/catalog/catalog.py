@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -133,6 +133,7 @@ def _entries(pairs: list[tuple[str, Any]]) -> dict[str, str]:
 
 log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=Model)
+_T = TypeVar("_T")
 BUNDLED: Final = Path(models.__file__).with_name("zoo")
 """The models that come with this package."""
 
@@ -345,22 +346,23 @@ def load_part(entry: ModelEntry, path: Path) -> Checkpoint:
         raise CheckpointError(f"{entry.id}: {path.name}: {error}") from error
 
 
-def usable(entries: Iterable[ModelEntry]) -> Iterator[tuple[ModelEntry, Checkpoints]]:
-    """The models whose checkpoints can be used, with these. Another is left out, and the reason logged.
+def usable(entries: Iterable[ModelEntry], use: Callable[[ModelEntry, Checkpoints], _T]) -> dict[str, _T]:
+    """What is made of each model and its checkpoints, by id. A model that cannot be used is left out, and the reason
+    logged.
 
     Raises:
         ModelError, CheckpointError: there is none; the reason of the last.
     """
-    any_usable, last = False, None
+    found, last = dict[str, _T](), None
     for entry in entries:
         try:
-            yield entry, checkpoints(entry)
-            any_usable = True
+            found[entry.id] = use(entry, checkpoints(entry))
         except (ModelError, CheckpointError) as error:
             log.error("model left out: %s", error)
             last = error
-    if not any_usable and last is not None:
+    if not found and last is not None:
         raise last
+    return found
 
 
 def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
@@ -382,7 +384,7 @@ def describe(entry: ModelEntry, loaded: Checkpoints) -> Model:
 def load_catalog(config: CatalogConfig) -> Catalog:
     """Describe every model; raises as :meth:`CatalogConfig.entries`, :func:`usable` and :func:`read_lexicon`."""
     entries = config.entries()
-    models = {entry.id: describe(entry, loaded) for entry, loaded in usable(entries.values())}
+    models = usable(entries.values(), describe)
     give_back_memory()
     return Catalog(models, config.aliases(entries), read_lexicon(config.pronunciations))
 
@@ -397,6 +399,10 @@ def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> Non
         frames = {name for layout in entry.sheets.values() for prompt in layout.prompts for name in prompt.split(", ")}
         if unknown := sorted(frames - known):
             raise ModelError(f"{entry.id}: sheets: the checkpoint has no value {unknown[0]!r} of an attribute")
+        for prompt in (prompt for layout in entry.sheets.values() for prompt in layout.prompts):
+            named = set(prompt.split(", "))
+            if len(named) > sum(not named.isdisjoint(values) for values in sampled.conditions):
+                raise ModelError(f"{entry.id}: sheets: {prompt!r} names two values of one attribute")
         return
     if not isinstance(sampled, SpeechSpec) or not (acoustic is None or isinstance(acoustic, AcousticSpec)):
         raise ModelError(

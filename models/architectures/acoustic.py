@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ancestral.models.architectures.registry import Architecture
 from ancestral.models.audio.resampler import BANDS, INPUTS
@@ -12,6 +12,10 @@ from ancestral.models.tensors import Table, Tensor, matrix, normal, prefixed, ze
 
 PITCH_CHANNELS = 2
 """The last numbers of a frame: log-F0 and voicing."""
+POSITION_CHANNELS: Final = 3
+"""Numbers of a frame's place in its phoneme (:func:`ancestral.models.acoustic.frame_positions`)."""
+MAX_PITCH_LAYERS: Final = 12
+"""The dilation doubles in each: with 12 a frame sees 41 seconds each way."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,15 @@ class AcousticSpec(Spec):
     kernel_size: int = 5
     duration_kernel_size: int = 3
     speaker_channels: int = 32
-    position_channels: int = 3
+    position_channels: int = POSITION_CHANNELS
     pitch_layers: int = 4
 
     def __post_init__(self) -> None:
         self.require_positive("outputs", "hop", "sample_rate", "channels", "encoder_layers", "decoder_layers")
         self.require_positive("kernel_size", "duration_layers", "duration_kernel_size", "speaker_channels")
-        self.require_positive("position_channels", "pitch_layers")
+        self.require_positive("pitch_layers", most=MAX_PITCH_LAYERS)
+        if self.position_channels != POSITION_CHANNELS:
+            raise SpecError(f"position_channels: must be {POSITION_CHANNELS}, not {self.position_channels!r}")
         if not self.phonemes:
             raise SpecError("phonemes: the inventory is empty")
         if not self.speakers:

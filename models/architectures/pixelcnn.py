@@ -311,7 +311,7 @@ PIXELCNN = Architecture(
     tensors=tensors,
     network="ancestral.models.networks.pixelcnn:build",
     kernel="ancestral.models.kernels.pixelcnn:PixelCNNKernel",
-    has_int8=lambda spec: spec.gated and spec.features % 8 == spec.coarse_features % 8 == 0,
+    has_int8=lambda spec: spec.gated and not (spec.features % 8 or (spec.coarse_layers and spec.coarse_features % 8)),
     exporter=Exporter(
         format="5",
         graphs="ancestral.training.export.pixelcnn:graphs",

@@ -11,6 +11,8 @@ from ancestral.models.tensors import Table, Tensor, matrix, normal, zeros
 
 MAX_STACK: Final = 20
 """Layers of a stack: the dilation doubles in each."""
+MAX_RECEPTIVE_FIELD: Final = 1 << 20
+"""A stream keeps what every layer has seen of so many samples."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class WaveNetSpec(SpeechSpec):
             raise SpecError(f"stacks: {self.layers} layers do not divide into {self.stacks} stacks")
         if self.layers // self.stacks > MAX_STACK:
             raise SpecError(f"layers: at most {MAX_STACK} in a stack")
+        if self.receptive_field > MAX_RECEPTIVE_FIELD:
+            raise SpecError(f"stacks: a receptive field of {self.receptive_field} samples, above {MAX_RECEPTIVE_FIELD}")
         ranges = self.layers * self.residual_channels + 2
         if self.int8_ranges and not (len(self.int8_ranges) == ranges and all(0 <= x < 1e6 for x in self.int8_ranges)):
             raise SpecError(f"int8_ranges: must be {ranges} numbers that are not negative, or none")

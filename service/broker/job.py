@@ -284,10 +284,14 @@ class WorkerInfo:
     """Reason why they are not ready."""
     workers: int = 1
     """Number of workers."""
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """SHA-256 of the weights of each model that they cannot sample, by id."""
 
     def encode(self) -> str:
         """Encode for ``ANNOUNCE``: what can be added up, a line feed, and what workers that are alike share."""
         fields = asdict(self)
+        if not self.left_out:  # API processes of earlier versions know no such field
+            del fields["left_out"]
         counts = {"workers": fields.pop("workers"), **fields.pop("slots")}
         return f"{json.dumps(counts)}\n{json.dumps(fields, sort_keys=True)}"
 

@@ -22,7 +22,7 @@ _LARGE_BYTES: Final = 128 * 1024
 
 
 @click.command(short_help="Sample jobs for API servers, through Redis.")
-@click.option("--check", is_flag=True, help="Load all models, print their engines, and exit: with 1 if one fails.")
+@click.option("--check", is_flag=True, help="Load all models, print their engines, and exit: with 1 if all fail.")
 def command(check: bool) -> None:
     """Sample the jobs in ANCESTRAL_REDIS_URL until SIGTERM or Ctrl-C, then hand unfinished ones to other workers.
 

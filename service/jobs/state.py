@@ -152,8 +152,9 @@ class AppState:
             return ["Redis is unavailable."]
         if not any(worker.ready for worker in workers):
             return _problems(workers) or ["No worker is running, or it is still loading its models."]
-        served = {pair for worker in workers if worker.ready for pair in worker.models.items()}
-        missing = [name for name, model in self.catalog.models.items() if (name, model.sha256) not in served]
+        ready = [worker for worker in workers if worker.ready]
+        known = {pair for worker in ready for pair in (*worker.models.items(), *worker.left_out.items())}
+        missing = [name for name, model in self.catalog.models.items() if (name, model.sha256) not in known]
         return [f"No worker has {name} loaded." for name in missing]
 
     async def engines(self) -> dict[str, list[str]]:

@@ -36,7 +36,7 @@ from ancestral.catalog.voices import find_voice, mix, parse_weights
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_picture
 from ancestral.images.files import BatchDecoder
-from ancestral.loader import load_models
+from ancestral.loader import load_models, warm_up
 from ancestral.model import Model
 from ancestral.models import checkpoint
 from ancestral.models.architectures import tensor_table
@@ -223,15 +223,25 @@ def test_what_is_proposed(models, written, proposed):
     assert ("(class)" in caught.value.message or "(subclass)" in caught.value.message) == (model == "emoji")
 
 
-ALL = {"rows": ["1"], "animations": {"count": ["{row}", "{row}0"]}, "frames_per_second": 1}
+def counted(frame):
+    return {"all": {"rows": ["1"], "animations": {"count": ["{row}", frame]}, "frames_per_second": 1}}
 
 
-@pytest.mark.parametrize(("field", "value"), [("synonyms", {"ten": ["10"]}), ("sheets", {"all": ALL})])
-def test_a_class_that_does_not_exist_is_a_mistake_of_the_model(tmp_path, field, value):
+NONE = "the checkpoint has no value '10' of an attribute"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("synonyms", {"ten": ["10"]}, NONE), ("sheets", counted("{row}0"), NONE),
+        ("sheets", counted("{row}, 2"), "'1, 2' names two values of one attribute"),
+    ],
+)  # fmt: skip
+def test_a_class_that_does_not_exist_is_a_mistake_of_the_model(tmp_path, field, value, reason):
     shutil.copytree(ZOO.parent / "pixelcnn-digits", tmp_path / "digits")
     manifest = tmp_path / "digits" / "model.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {field: value}))
-    with pytest.raises(ModelError, match=f"pixelcnn-digits: {field}: the checkpoint has no value '10' of an attribute"):
+    with pytest.raises(ModelError, match=f"pixelcnn-digits: {field}: {reason}"):
         load_catalog(CatalogConfig((tmp_path,)))
 
 
@@ -378,6 +388,9 @@ SPOILED = [
     ("wavenet/config.json", with_config(layers=10**9), "layers: must be an integer from 1 to"),
     ("wavenet/config.json", with_config(layers=60, stacks=1), "layers: at most 20 in a stack"),
     ("wavenet/config.json", with_config(residual_channels=10**6), "residual_channels: must be an integer"),
+    ("wavenet/config.json", with_config(layers=20000, stacks=1000), "stacks: a receptive field of 1048575001 samples"),
+    ("acoustic/config.json", with_config(pitch_layers=30), "pitch_layers: must be an integer from 1 to 12"),
+    ("acoustic/config.json", with_config(position_channels=4), "position_channels: must be 3, not 4"),
 ]
 
 
@@ -391,11 +404,39 @@ def test_a_hostile_folder_is_left_out(tmp_path, caplog, name, spoil, reason):
     assert reason in caplog.text
 
 
-def test_a_picture_of_a_kilometre_is_refused(tmp_path):
+def test_a_model_that_cannot_be_sampled_is_left_out_and_the_last_one_is_an_error(tmp_path, caplog):
+    for model in ("broken", "good", "refused"):
+        write_model(tmp_path / model)
+    acoustic = load(tmp_path / "broken/acoustic")
+    long = {"duration_bias": np.array([14.0], np.float32)}  # three hours a phoneme
+    checkpoint.save(acoustic.path, acoustic.spec, {**acoustic.tensors, **long}, "")
+    with_config(int8_ranges=[])(tmp_path / "refused/wavenet/config.json")
+    models = load_models(CatalogConfig((tmp_path,)))
+    assert list(models.samplers) == ["broken", "good"]
+    assert list(warm_up(models)) == list(models.samplers) == list(models.models) == ["good"]
+    assert sorted(models.left_out) == ["broken", "refused"]
+    for reason in ("refused: int8_ranges: the checkpoint has none", "duration_bias: a phoneme of 1.2026e+06 frames"):
+        assert reason in caplog.text
+    shutil.rmtree(tmp_path / "good")
+    models = load_models(CatalogConfig((tmp_path,)))
+    with pytest.raises(ValueError, match="duration_bias: a phoneme of"):
+        warm_up(models)
+    shutil.rmtree(tmp_path / "broken")
+    with pytest.raises(ModelError, match="refused: int8_ranges"):
+        load_models(CatalogConfig((tmp_path,)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"height": 10**9}, "height: must be an integer from 1 to 512"),
+        ({"attributes": {}, "conditioning": "none"}, "attributes: must be a list"),
+    ],
+)
+def test_a_hostile_picture_is_refused(tmp_path, changes, reason):
     shutil.copytree(BUNDLED / "pixelcnn-digits", tmp_path / "digits")
-    config = tmp_path / "digits/pixelcnn/config.json"
-    with_config(height=10**9)(config)
-    with pytest.raises(CheckpointError, match="height: must be an integer from 1 to 512"):
+    with_config(**changes)(tmp_path / "digits/pixelcnn/config.json")
+    with pytest.raises(CheckpointError, match=reason):
         load_catalog(CatalogConfig((tmp_path,)))
 
 

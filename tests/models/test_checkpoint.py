@@ -186,6 +186,7 @@ LONG = json.dumps({"past": {"dtype": "U8", "shape": [1 << 30] * 50_000, "data_of
         *((lambda data, size=size: data[:size], "") for size in (0, 4, 100, -1)),
         (lambda data: struct.pack("<Q", len(HEADER)) + HEADER + b"\0\0", " .*BF16"),
         (lambda data: struct.pack("<Q", len(LONG)) + LONG + b"\0\0", " .*not a type, a shape and offsets"),
+        (lambda data: struct.pack("<Q", 1 << 24) + b"{}".ljust(1 << 24), " .*the header is larger than 16777216 bytes"),
     ],
 )
 def test_damaged_weights_behind_a_right_hash(saved, damage, message):

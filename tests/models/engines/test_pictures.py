@@ -427,6 +427,8 @@ def test_one_function_loads_every_engine(caplog):
     for spec in (PLAIN, toys.tiny(True, 1, features=6), toys.tiny(False, 1, features=8)):
         assert not architecture(spec.kind).has_int8(spec), "gated networks of whole vectors have it alone"
         assert load_image_engine("native", toys.checkpoint_of(spec)).name == "native"
+    whole = toys.tiny(True, 1, features=8, coarse_features=6)  # of a coarse network that is not there
+    assert architecture(whole.kind).has_int8(whole)
     recurrent = toys.checkpoint_of(toys.RNN_SPECS["row, RGB, none"])
     assert load_engine("auto", recurrent).name == load_engine("onnx-cpu", recurrent).name == "native"
     assert caplog.messages[-1] == "pixelrnn has no ONNX exporter: the native engine samples it, not onnx-cpu"

@@ -72,6 +72,10 @@ def test_a_model_that_cannot_speak_is_never_ready(serve: Serve, tmp_path: Path) 
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         check_envelope(refused := server.speak(model="mute"), 503, None)
         assert int(refused.headers["retry-after"]) >= 1
+    write_model(tmp_path / "able")
+    with serve(models_dir=str(tmp_path)) as server:  # which is ready
+        assert server.speak(model="able").status_code == 200
+        assert "No worker has mute loaded" in check_envelope(server.speak(model="mute"), 503, None)["message"]
 
 
 @pytest.mark.slow
