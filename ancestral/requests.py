@@ -452,7 +452,8 @@ _BEST_OF: Final = (
 )
 SIZE: Final = pattern(r"^(auto|[1-9][0-9]{0,3}x[1-9][0-9]{0,3})$", "auto, or WIDTHxHEIGHT in pixels, like 280x280")
 Names = Annotated[str, Field(min_length=1, max_length=4096)]
-_Embedding = Annotated[list[Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]], Field(max_length=4096)]
+_Number = Annotated[float, Field(allow_inf_nan=False, ge=-entries.MAX_NUMBER, le=entries.MAX_NUMBER)]
+_Embedding = Annotated[list[_Number], Field(max_length=4096)]
 
 
 class SampledPictures(StrictRequest):

@@ -58,6 +58,8 @@ _DIRECTORIES: Final = (ACOUSTIC, CLASSIFIER, HIGH_BAND, _PREVIEWS)
 """Directories of a model whose checkpoints are not sampled."""
 MAX_GUIDANCE = 10.0
 MAX_TEMPERATURE = 2.0
+MAX_NUMBER = 1e6
+"""Largest absolute value of a number in a request's vector."""
 MAX_BEST_OF: Final = 8
 SPEEDS: Final = (0.25, 4.0)
 """The lowest and the highest speed."""

@@ -42,7 +42,8 @@ def examine(
     key: bytes | None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Answer:
-    """The parts ``recipe``, ``seed`` and ``model``. Takes seconds.
+    """The parts ``recipe``, ``seed`` and ``model``. Takes seconds; of a sound the seed has half of the time, or all if
+    neither a recipe nor a voice is there.
 
     Args:
         models: that may have made it.
@@ -53,14 +54,14 @@ def examine(
     """
     if isinstance(subject, Sound):
         sampler = models.sound(models.speech_model(subject.model, "likelihood"))
-        search = Search(query, key, stopped)
-        seed = sounds.seed_part(subject.wave, sampler.model.spec.sample_rate, search)
-        recipe = sounds.recipe_part(sampler, models, subject.wave, Search(query, None, stopped))
-        return {
-            "recipe": recipe,
-            "seed": seed,
-            "model": sounds.model_part(sampler, models, subject.wave, Search(query, None, stopped)),
-        }
+        until = time.monotonic() + query.seconds
+        only_seed = query.recipe is None and query.voice is None
+        own = query if only_seed else replace(query, seconds=query.seconds / 2.0)
+        seed = sounds.seed_part(subject.wave, sampler.model.spec.sample_rate, Search(own, key, stopped))
+        rest = Search(query, None, stopped)
+        rest.until = until
+        recipe = sounds.recipe_part(sampler, models, subject.wave, rest)
+        return {"recipe": recipe, "seed": seed, "model": sounds.model_part(sampler, models, subject.wave, rest)}
     return _examine_picture(models, subject, query, key, stopped)
 
 

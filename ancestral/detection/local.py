@@ -54,7 +54,7 @@ class Detector:
 
         Args:
             file: a PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file, or its bytes.
-            model: that may have made it; all that fit by default.
+            model: that may have made it; by default all that fit, or for sound the first that has the voice.
             seed: that may have made it.
             recipe: instead of the one in the file: fields of a request, or a manifest.
             voice: of a recording.
@@ -77,14 +77,14 @@ class Detector:
             seed=None if seed is None else seed_or_drawn(seed), recipe=told, voice=voice, text=text,
             newest=counters, search=min(counters, MAX_SEARCH), seconds=seconds,
         )  # fmt: skip
-        ids = candidates(self._catalog, model, told, picture=upload.is_picture)
+        ids = candidates(self._catalog, model, told, voice, picture=upload.is_picture)
         if upload.is_picture:
             chosen = [found for name in ids if isinstance(found := self._catalog.models[name], ImageModel)]
             symbols = [(found.entry.id, seen) for found, seen in symbols_of(data, chosen)]
             self._load([name for name, _ in symbols])
             parts = examine(self._loaded, Picture(symbols), query, self._key)
         else:
-            self._load(ids[:1])
+            self._load(ids)
             speaker = self._catalog.models[ids[0]]
             assert isinstance(speaker, SpeechModel)
             wave = decode_upload(data, sample_rate=speaker.spec.sample_rate, max_seconds=MAX_SECONDS, param="file")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.descriptions import ANY, ImageModel
 from ancestral.catalog.seeds import part_seed, part_seeds
-from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried, share
+from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried, share, whole
 from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import Drawing, Labels, class_drawing, has_classes, interpolation, requested_labels
 from ancestral.images.sampler import ImageSampler
@@ -233,11 +233,11 @@ def _drawn_again(sampler: ImageSampler, recipe: Mapping[str, Any]) -> Symbols:
     """The pictures of a recipe ``[N, H, W, C]``; raises InvalidRequest."""
     model = sampler.model
     given = {name: recipe.get(name) for name in ("temperature", "guidance", "style")}
-    options = checked(Draw, {"seed": _whole(recipe.get("seed"))} | given)
+    options = checked(Draw, {"seed": whole(recipe.get("seed"))} | given)
     if options.seed is None:
         raise InvalidRequest("seed: the recipe has none", param="seed")
     if "from" in recipe:
-        steps, step = _whole(recipe.get("steps")) or 0, _whole(recipe.get("step"))
+        steps, step = whole(recipe.get("steps")) or 0, whole(recipe.get("step"))
         if not 2 <= steps <= 64 or step is None or not 0 <= step < steps:
             raise InvalidRequest("steps: not that of an interpolation", param="steps")
         ends = [recipe["from"], recipe.get("to")]
@@ -246,7 +246,7 @@ def _drawn_again(sampler: ImageSampler, recipe: Mapping[str, Any]) -> Symbols:
         drawing: Drawing = interpolation(model, ends[0], ends[1], steps, options)
     else:
         prompt = recipe.get("prompt", recipe.get("class", ANY))
-        count, step = (_whole(recipe.get("n")) or 1) * (_whole(recipe.get("best_of")) or 1), None
+        count, step = (whole(recipe.get("n")) or 1) * (whole(recipe.get("best_of")) or 1), None
         count = min(max(count, 1), MOST_PARTS)
         drawing = class_drawing(model, prompt, count, options)
     part = sampler.part(drawing)
@@ -277,12 +277,6 @@ def _number(recipe: Mapping[str, Any], name: str, otherwise: float) -> float:
 
 def _is_vector(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(number, int | float) for number in value)
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 # What a picture was probably asked to show, and what its labels say for a seed that may have drawn them.

@@ -26,6 +26,8 @@ _BLOCK: Final = 1 << 18
 _RECENT: Final = 512
 """Counters that are reserved at once (service/jobs/state.py): the newest may not have been used."""
 _FIRST_SHARE: Final = 0.75
+_DIGITS: Final = 19
+"""Of the largest seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +54,14 @@ class Query:
     def named(self) -> list[int]:
         """The seeds that the request or the recipe names."""
         told = None if self.recipe is None else self.recipe.get("seed")
-        seeds = [self.seed, int(told) if isinstance(told, str) and told.isdecimal() else told]
-        return [s for s in dict.fromkeys(seeds) if isinstance(s, int) and 0 <= s <= MAX_SEED]
+        return [s for s in dict.fromkeys((self.seed, whole(told))) if s is not None and 0 <= s <= MAX_SEED]
+
+
+def whole(value: object) -> int | None:
+    """A whole number of a recipe, which may be text there; None if it is none."""
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 @dataclass(frozen=True, kw_only=True)

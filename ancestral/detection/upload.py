@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -121,8 +122,11 @@ def symbols_of(
     return [(model, symbols) for _, model, symbols in sorted(found, key=lambda each: each[0])]
 
 
-def candidates(catalog: Catalog, model: str | None, recipe: Mapping[str, Any] | None, *, picture: bool) -> list[str]:
-    """The ids of the models that may have made a file: that of the request, of the recipe, or all.
+def candidates(
+    catalog: Catalog, model: str | None, recipe: Mapping[str, Any] | None, voice: str | None, *, picture: bool
+) -> list[str]:
+    """The ids of the models that may have made a file: that of the request, of the recipe, or all; of sound one, the
+    first that has the voice.
 
     Raises:
         NotFound: there is no such model.
@@ -146,7 +150,12 @@ def candidates(catalog: Catalog, model: str | None, recipe: Mapping[str, Any] | 
     fitting = [name for name, found in catalog.models.items() if isinstance(found, kind) and able in found.capabilities]
     if not fitting:
         raise InvalidRequest("file: no model here makes anything of its kind", param="file", code="model_not_capable")
-    return fitting
+    if picture:
+        return fitting
+    if isinstance(named := voice or (recipe or {}).get("voice"), str):
+        with suppress(InvalidRequest):  # what needs the voice is not tried, and says so
+            return [catalog.model_and_voice(None, named, able)[0].entry.id]
+    return fitting[:1]
 
 
 def _tagged(data: bytes, media_type: str) -> dict[str, Any] | None:
@@ -174,7 +183,9 @@ def _comment(data: bytes, media_type: str) -> str | None:
     if media_type not in FFMPEG:
         return None
     try:
-        with av.open(io.BytesIO(data), "r", format=FFMPEG[media_type], metadata_errors="replace") as file:
+        # Tags need no decoder, and a cover picture, which is a stream as well, is not decoded without one.
+        options, form = {"codec_whitelist": ""}, FFMPEG[media_type]
+        with av.open(io.BytesIO(data), "r", format=form, options=options, metadata_errors="replace") as file:
             streams = [stream.metadata for stream in file.streams.audio[:1]]
             return next((tags["comment"] for tags in (file.metadata, *streams) if "comment" in tags), None)
     except (av.FFmpegError, ValueError):

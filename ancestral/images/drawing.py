@@ -17,6 +17,7 @@ from ancestral.catalog.seeds import part_seed, seed_as_json, seed_or_drawn
 from ancestral.errors import InvalidRequest, check_range, check_type
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.conditioning import draw_labels
+from ancestral.models.entries import MAX_NUMBER
 from ancestral.models.spec import STYLE, ImageSpec
 
 if TYPE_CHECKING:
@@ -617,6 +618,9 @@ def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param
         return _labels(model, model.labels(end, param), style)
     if len(end) != model.spec.condition_channels:
         message = f"{param}: a vector of {model.entry.id} has {model.spec.condition_channels} numbers, not {len(end)}"
+        raise InvalidRequest(message, param=param, code="invalid_embedding")
+    if not all(abs(number) <= MAX_NUMBER for number in end):
+        message = f"{param}: the numbers of a vector lie between -1e6 and 1e6"
         raise InvalidRequest(message, param=param, code="invalid_embedding")
     if model.spec.encoder is not None:
         return (tuple(end),)

@@ -128,8 +128,11 @@ class HighBand:
 # Sound at another rate, with the band that a voice has above the lower one.
 
 _LARGEST: Final = 1000
-"""Rates whose ratio in lowest terms has a larger denominator are taken as if it had one of these: one in a million
-off."""
+"""Rates whose ratio in lowest terms has a larger denominator are taken as if it had one of these."""
+_TOLERANCE, _LARGEST_NEAR = 1e-6, 16_000
+"""Where that is further off than this share, as near 1:1, the denominator may be larger."""
+_PIECE: Final = 256
+"""Samples that one matrix makes of a block of more than :data:`_LARGEST`: in each most factors would be 0."""
 _BLOCK: Final = 64
 """Fewest samples that are made in one go."""
 _ZEROS: Final = 80
@@ -156,15 +159,31 @@ def _bessel(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
+def _ratio(from_rate: int, to_rate: int) -> Fraction:
+    exact = Fraction(to_rate, from_rate)
+    near = exact.limit_denominator(_LARGEST)
+    return near if abs(near / exact - 1) < _TOLERANCE else exact.limit_denominator(_LARGEST_NEAR)
+
+
 @lru_cache(maxsize=8)
-def _filter(ratio: Fraction) -> tuple[Array, int, int]:
-    """A windowed sinc as a matrix from a span of samples to a block of those at ``ratio`` times their rate; how many
-    samples lie between the beginnings of two spans, and how many a span has before its block."""
+def _filter(ratio: Fraction) -> tuple[list[tuple[slice, Array]], int, int]:
+    """A windowed sinc from a span of samples to a block of those at ``ratio`` times their rate: matrices, each with its
+    part of the span, that make one piece of the block after the other; how many samples lie between the beginnings of
+    two spans, and how many a span has before its block."""
     repeats = max(1, -(-_BLOCK // ratio.numerator))
     made, taken = repeats * ratio.numerator, repeats * ratio.denominator
     lower = min(1.0, float(ratio))
-    half = ceil(_ZEROS / lower)
-    distance = np.arange(made) * ratio.denominator / ratio.numerator - np.arange(-half, taken + half)[:, None]
+    half, pieces = ceil(_ZEROS / lower), []
+    for start in range(0, made, size := made if made <= _LARGEST else _PIECE):
+        places = np.arange(start, min(start + size, made)) * ratio.denominator / ratio.numerator
+        part = slice(int(places[0]), int(places[-1]) + 2 * half + 1) if made > _LARGEST else slice(0, taken + 2 * half)
+        pieces.append((part, _matrix(places, np.arange(part.start, part.stop) - half, lower, half)))
+    return pieces, taken, half
+
+
+def _matrix(places: NDArray[np.float64], samples: NDArray[np.int64], lower: float, half: int) -> Array:
+    """The factors of samples in each new one, ``[samples, places]``, by their places in time."""
+    distance = places - samples[:, None]
     inside = (distance > -half) & (distance < half)  # an eighth of the largest matrices
     near, cutoff = distance[inside], _CUTOFF * lower
     middle = np.where(near == 0.0, 1.0, near)
@@ -172,28 +191,29 @@ def _filter(ratio: Fraction) -> tuple[Array, int, int]:
     window = _bessel(_KAISER * np.sqrt(np.maximum(1.0 - (near / half) ** 2, 0.0))) / _bessel(np.array(_KAISER))
     weights = np.zeros(distance.shape, np.float32)
     weights[inside] = sinc * window
-    return weights, taken, half
+    return weights
 
 
 class _Stream:
     """A sound whose rate is changed, in chunks."""
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
-        self._weights, self._step, half = _filter(Fraction(to_rate, from_rate).limit_denominator(_LARGEST))
+        self._pieces, self._step, half = _filter(_ratio(from_rate, to_rate))
+        self._span = self._step + 2 * half
         self._held = np.zeros(half, np.float32)
 
     def feed(self, wave: Array) -> Array:
-        held, span = np.concatenate([self._held, wave]), len(self._weights)
-        count = max(0, (len(held) - span) // self._step + 1)
+        held = np.concatenate([self._held, wave])
+        count = max(0, (len(held) - self._span) // self._step + 1)
         self._held = held[count * self._step :]
         if not count:
             return np.zeros(0, np.float32)
-        spans = np.lib.stride_tricks.sliding_window_view(held, span)[:: self._step][:count]
-        return product(spans, self._weights).ravel()
+        spans = np.lib.stride_tricks.sliding_window_view(held, self._span)[:: self._step][:count]
+        return np.concatenate([product(spans[:, part], weights) for part, weights in self._pieces], axis=1).ravel()
 
     def finish(self) -> Array:
         """What silence brings out."""
-        return self.feed(np.zeros(len(self._weights) + self._step, np.float32))
+        return self.feed(np.zeros(self._span + self._step, np.float32))
 
 
 class Resampler:
@@ -233,7 +253,7 @@ class Resampler:
     def finish(self) -> Array:
         """The rest."""
         rest = np.zeros(0, np.float32) if self._stream is None else self._stream.finish()
-        rest = rest[: self._length(self._received) - self._made]
+        rest = rest[: max(0, self._length(self._received) - self._made)]
         if self._band is None:
             return rest
         self._end_band()

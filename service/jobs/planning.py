@@ -318,7 +318,8 @@ def detection_job(
     told = upload.signature
     own = signer is not None and told.get("trusted") and told["serial_number"] == signer.serial
     recipe = upload.recipe if given is None else given
-    ids, seconds = candidates(catalog, body["model"], recipe, picture=upload.is_picture), 0.0
+    ids = candidates(catalog, body["model"], recipe, body["voice"], picture=upload.is_picture)
+    seconds = 0.0
     if upload.is_picture:
         chosen = [found for name in ids if isinstance(found := catalog.models[name], ImageModel)]
         seen = symbols_of(file, chosen)
@@ -328,7 +329,7 @@ def detection_job(
         assert isinstance(speaker, SpeechModel)
         rate = speaker.spec.sample_rate
         wave = decode_upload(file, sample_rate=rate, max_seconds=settings.max_upload_seconds, param="file")
-        ids, data, seconds = ids[:1], wave.astype("<f4").tobytes(), len(wave) / rate
+        data, seconds = wave.astype("<f4").tobytes(), len(wave) / rate
     plan = Examination(
         models=tuple(ids),
         sound=not upload.is_picture,

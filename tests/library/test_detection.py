@@ -2,7 +2,9 @@
 
 import io
 import json
+import time
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,10 +12,14 @@ import soxr
 from PIL import Image
 
 import ancestral
+from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.codecs import encode_file
+from ancestral.detection import pictures, sounds
+from ancestral.detection.examine import Sound, examine
 from ancestral.detection.pictures import PictureTest, ShownLabels
 from ancestral.detection.query import Query, Search
+from ancestral.detection.upload import candidates
 from ancestral.models.categorical import uniforms
 from ancestral.models.conditioning import draw_labels
 
@@ -96,6 +102,43 @@ def test_a_seed_is_found_by_what_it_drew_beside_what_was_named_and_no_other_is(s
     bounds = shown.bounds(labels)
     noise = uniforms(7, sampler.model.spec.dims, 7)
     assert ((bounds[1:, 0] <= noise[1:]) & (noise[1:] < bounds[1:, 1])).all(), "the species alone was not drawn"
+
+
+TURN = {"seed": 1, "from": "elf", "to": "orc", "steps": 3, "step": 1}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *({"seed": seed} for seed in ([1], {}, "9" * 5000, 10**4000, 1.5, True, -1)),
+        *(TURN | {"from": [number]} for number in (1e39, 10**400, float("nan"))), TURN | {"steps": "9" * 5000},
+    ],
+)  # fmt: skip
+def test_a_hostile_recipe_cannot_be_followed(sampler, recipe):
+    vector = recipe.get("from") * sampler.model.spec.condition_channels if "from" in recipe else None
+    recipe = recipe | {"from": vector} if isinstance(vector, list) else recipe
+    symbols = np.zeros((sampler.model.spec.height, sampler.model.spec.width, 1), np.uint8)
+    assert pictures.recipe_part(sampler, symbols, recipe)["status"] == "not_tried"
+    assert Query(recipe=recipe).named == ([1] if "steps" in recipe else [])
+
+
+def test_the_parts_of_a_sound_share_the_time(monkeypatch):
+    ends, models, begin = {}, Mock(), time.monotonic()
+    for name in ("seed", "recipe", "model"):
+        monkeypatch.setattr(sounds, f"{name}_part", lambda *given, name=name: ends.setdefault(name, given[-1].until))
+    for recipe, seconds in (({}, 40.0), (None, 80.0)):
+        ends.clear()
+        examine(models, Sound("a", np.zeros(9, np.float32)), Query(recipe=recipe, seconds=80.0), None)
+        assert ends == pytest.approx({"seed": begin + seconds, "recipe": begin + 80, "model": begin + 80}, abs=20.0)
+
+
+def test_a_recording_is_examined_with_the_first_model_that_has_the_voice():
+    catalog = load_catalog(CatalogConfig())
+    for voice, recipe, model in (
+        ("allison", None, "wavenet-en"), (None, {"voice": "allison"}, "wavenet-en"), ("nobody", None, None),
+        (None, None, None), ("allison", {"model": "wavenet-multilingual"}, "wavenet-multilingual"),
+    ):  # fmt: skip
+        assert candidates(catalog, None, recipe, voice, picture=False) == [model or catalog.speech_models[0].entry.id]
 
 
 def test_counters_share_one_trial_and_the_newest_have_most_of_it():

@@ -325,6 +325,9 @@ def test_errors_of_pictures_name_the_argument(digits):
     refused_by("n", digits.draw_many, "7", 0)
     refused_by("rows", digits.complete, Image.new("L", (28, 28)), rows=28)
     refused_by("steps", digits.interpolate, "3", "8", steps=1)
+    size = digits._models.models["pixelcnn-digits"].spec.condition_channels
+    for number in (float("nan"), float("inf"), 1e39, 10**400):
+        refused_by("from", digits.interpolate, [number] * size, "8", steps=2)
     assert digits.draw_many("7", 32).sheet_grid(32, 18, 4).size == (16384, 512)
     refused_by("sheet", digits.draw_many("7", 32).sheet_grid, 32, 18, 4, form="webp")
     refused_by("style", ancestral.load("pixelcnn-autoencoder-digits").reconstruct, Image.new("L", (28, 28)), style="x")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -13,6 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from ancestral import codecs
 from ancestral.codecs import Wave, encode_file
@@ -194,14 +197,21 @@ def silent_hours():
     return file.getvalue()
 
 
-def test_a_rate_that_divides_nothing_takes_little_memory():
-    soundfile.write(file := io.BytesIO(), np.zeros(10), 4001, format="WAV")
+@pytest.mark.parametrize("rate", [4001, 8001, 15999])
+def test_a_rate_that_divides_nothing_takes_little_memory(rate):
+    soundfile.write(file := io.BytesIO(), np.zeros(10), rate, format="WAV")
     _filter.cache_clear()
     tracemalloc.start()
     decode_upload(file.getvalue(), sample_rate=16000, max_seconds=1, param="file")
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 100e6
+
+
+@pytest.mark.parametrize("rate", [8001, 15992, 15999, 16001])
+def test_a_rate_near_a_simple_one_is_not_taken_for_it(rate):
+    wave = decode(written(tone(rate, 2.0), rate, "WAV", "FLOAT"))
+    assert np.abs(wave - tone(RATE, 2.0)[:, 0])[400:-400].max() < 1e-3
 
 
 @pytest.mark.parametrize("claimed", ["the truth", "nothing", "one second"])
@@ -279,14 +289,18 @@ def test_an_ogg_of_two_streams_is_refused():
     assert "2 streams" in refusal(one + other)
 
 
+def covered(flac, cover):
+    """A FLAC with a PNG as its cover."""
+    mime = b"image/png"
+    picture = struct.pack(">II", 3, len(mime)) + mime + bytes(4) + struct.pack(">5I", 1, 1, 24, 0, len(cover)) + cover
+    return flac[:42] + bytes([6]) + len(picture).to_bytes(3) + picture + flac[42:]
+
+
 def test_covers_and_titles_are_passed_over():
     """Pictures in FLAC and MP3, and titles that are not UTF-8, are in many people's files."""
     sound = tone(RATE)
     flac = written(sound, RATE, "FLAC", "PCM_16")
-    mime = b"image/png"
-    picture = struct.pack(">II", 3, len(mime)) + mime + bytes(4) + struct.pack(">5I", 1, 1, 24, 0, len(PNG)) + PNG
-    block = bytes([6]) + len(picture).to_bytes(3) + picture
-    assert len(decode(flac[:42] + block + flac[42:])) == RATE
+    assert len(decode(covered(flac, PNG))) == RATE
     vendor = flac.index(b"reference libFLAC")
     assert len(decode(flac[:vendor] + b"\xff\xfe" + flac[vendor + 2 :])) == RATE
 
@@ -298,6 +312,28 @@ def test_covers_and_titles_are_passed_over():
     plain = written(sound, RATE, "WAV", "PCM_16")
     title = chunk(b"LIST", b"INFO" + chunk(b"INAM", b"\xff\xfe\xe9\0"))
     assert len(decode(plain[:36] + title + plain[36:])) == RATE
+
+
+TAGS_READ = """
+import pathlib, sys
+from ancestral.detection.upload import read_upload
+data = sys.stdin.buffer.read()
+def most():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+before = most()
+read_upload(data)
+print(most() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_cover_is_not_decoded_for_the_tags():
+    """As pixels it takes 100 MB."""
+    Image.new("RGB", (6000, 6000)).save(cover := io.BytesIO(), "PNG")
+    data = covered(written(tone(RATE), RATE, "FLAC", "PCM_16"), cover.getvalue())
+    kibibytes = subprocess.check_output([sys.executable, "-c", TAGS_READ], input=data)
+    assert int(kibibytes) < 40 << 10
 
 
 def test_a_wav_from_a_pipe_lasts_until_it_ends():

@@ -359,7 +359,7 @@ class DetectionForm(Described):
     file: UploadFile
     """A PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file."""
     model: str | None = Field(default=None, min_length=1, max_length=256, examples=["pixelcnn-sprites"])
-    """The model that may have made it; by default those that make such files."""
+    """The model that may have made it; by default all that draw such pictures, or the first that has the voice."""
     voice: str | None = Field(default=None, min_length=1, max_length=256)
     """Of a recording."""
     text: str | None = Field(default=None, min_length=1, max_length=MAX_INPUT_CHARACTERS)
