@@ -388,6 +388,10 @@ class Work:
         """Ids of all jobs, in the order of the requests."""
         return [listener.job for listener in self.listeners] + self.jobs
 
+    def done(self) -> list[int]:
+        """How many symbols of each job were handed on: as many as before, where nobody reads."""
+        return [self.house.done(job) for job in self.ids]
+
     def status(self, job: str) -> str:
         """Status of a job, as clients see it."""
         found: str = httpx.get(f"{self.house.apis[1].url}/v1/jobs/{job}", timeout=SECONDS).json()["status"]
@@ -430,6 +434,8 @@ def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> It
         for listener in listeners:
             assert listener.begun.wait(SECONDS)
             assert listener.error is None, listener.error
+        # What is fetched has the workers to itself: a slow one begins it before a fast one has ended its own.
+        eventually(lambda: own.done() == (time.sleep(0.5), own.done())[1])
         with ThreadPoolExecutor(FETCHED) as pool:  # at once, or the first would have ended
             own.jobs += pool.map(house.submit, [number for number in numbers if number >= LISTENED])
         eventually(lambda: house.are_under_way(own.ids))

@@ -70,10 +70,13 @@ def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
 def test_workers_are_killed_and_stopped_while_redis_is_unavailable(house: House, expected: list[bytes]) -> None:
     with house.workers(3) as workers, work(house) as under_way:
         killed, stopped, _ = by_jobs(workers, under_way)  # one of them may have none
+        for worker in (killed, stopped):  # so that no job of theirs ends while we look
+            worker.send(signal.SIGSTOP)
         held = held_by(killed, under_way) + held_by(stopped, under_way)
         with house.servers.outage(signal.SIGKILL):
             under_way.may.set()
             killed.kill()
+            stopped.send(signal.SIGCONT)
             assert stopped.end() == 0
         took = eventually(lambda: all(house.attempt(job) == 2 for job in held))
         print(f"both: {len(held)} jobs taken over {took:.1f} s after Redis was back")

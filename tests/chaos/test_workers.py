@@ -81,8 +81,8 @@ def test_a_worker_is_killed(house: House, expected: list[bytes]) -> None:
 @pytest.mark.slow
 def test_a_worker_comes_back_from_the_dead(house: House, expected: list[bytes]) -> None:
     with house.workers(2) as (one, other), work(house) as under_way:
-        held = held_by(one, under_way)
         one.send(signal.SIGSTOP)
+        held = held_by(one, under_way)
         eventually(lambda: all(house.attempt(job) == 2 for job in held))
         one.send(signal.SIGCONT)
         assert under_way.finish() == expected
