@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 JsonValue = Any
@@ -90,12 +90,20 @@ class BaseModel:
         """
         if unknown := [name for name in values if name not in cls.model_fields]:
             raise ValidationError([{"type": "extra_forbidden", "loc": (unknown[0],), "msg": "no such parameter"}])
-        request = cls()
-        for name, field in cls.model_fields.items():
-            value = values.get(name, field.default)
-            field.check(name, value)
-            request.__dict__[name] = value
+        request = cls.model_construct(**values)
+        for name, value in request:
+            cls.model_fields[name].check(name, value)
         return request
+
+    @classmethod
+    def model_construct(cls, **values: Any) -> Self:
+        """The same with values that have been validated."""
+        request = cls()
+        request.__dict__.update({name: values.get(name, field.default) for name, field in cls.model_fields.items()})
+        return request
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        yield from self.__dict__.items()
 
     def model_dump(self, *, include: set[str]) -> dict[str, Any]:
         """Some of the fields."""

@@ -130,8 +130,6 @@ def _pictures(request: Request) -> Pictures:
     """What is drawn: a sheet, the rest of a picture, a region of one, or pictures of a prompt."""
     model, prompt = _model(request), request.get("prompt") or "any"
     options: dict[str, Any] = {"seed": _seed(request)}
-    if not model.attributes:
-        return model.draw_many(None, request["n"], **options)
     if request.get("sheet"):
         return model.draw_sheet(request["sheet"], prompt, **options)
     if request.get("mask"):

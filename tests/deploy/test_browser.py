@@ -150,6 +150,10 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
                 page.context.set_offline(True)
                 page.reload()
                 page.wait_for_selector("main h1")
+                page.fill("textarea", "Hello.")
+                page.click("button.primary")
+                page.wait_for_selector(".stats[data-sha256]", state="attached")
+                assert "promises" not in page.inner_text(".result")
                 assert spoken(page, voice, text, seed) == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest()
                 assert page.inner_text(".words").startswith("I read the record")
                 go(page, "speak", voice="siwis")
@@ -193,6 +197,10 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
             page.click("button:text-is('Download WAV')")
         found = download.value.path().read_bytes()[44:]
         assert hashlib.sha256(found).hexdigest() == page.get_attribute(".stats", "data-sha256")
+        page.fill("textarea", "…")
+        page.click("button.primary")
+        page.wait_for_selector("[data-param=text] .wrong:not(:empty)")
+        assert hashlib.sha256(found).hexdigest() == page.get_attribute(".stats", "data-sha256")
 
 
 def test_a_masked_part_of_a_picture_is_drawn_anew(folder):
@@ -228,6 +236,10 @@ def test_changed_weights_are_refused(folder, tmp_path):
             assert "pixelcnn-digits.zip" in page.inner_text(".result [role=alert]")
             weights.write_bytes(data)  # now the page has it wrong, and the host right
             drawn(page, "pixelcnn-digits", "any", 7)
+            page.evaluate("for (let i = 0; i < 2; i++) document.querySelectorAll('.drawn button')[1].click()")
+            page.wait_for_selector(".drawn figure:only-child button")
+            page.click("button.primary")  # draws what the form says
+            page.wait_for_selector(".drawn figure:nth-child(4) button")
     finally:
         weights.write_bytes(data)
 

@@ -1,6 +1,6 @@
 // The page without a server: its views, and what they have in common.
 
-import { announce, h } from "./dom.js";
+import { announce, h, skipToMain } from "./dom.js";
 import { Draw } from "./draw_here.js";
 import { Engine, lacking } from "./engine.js";
 import { Prove } from "./prove_here.js";
@@ -15,7 +15,6 @@ let view = null;
 
 function show() {
   const { view: name, values } = readLink(location.hash);
-  if (view && view.link === location.hash) return; // written by the view itself
   view?.leave();
   const known = name in VIEWS ? name : "speak";
   view = new VIEWS[known](engine, values);
@@ -43,5 +42,6 @@ if (missing.length) {
 } else {
   await engine.start();
   addEventListener("hashchange", show);
+  skipToMain();
   show();
 }

@@ -81,9 +81,6 @@ export class Draw extends View {
   /** Draws, growing in the gallery. */
   async draw(request, signal) {
     const start = performance.now();
-    this.gallery.replaceChildren();
-    this.gallery.classList.toggle("sheet-of-frames", Boolean(request.sheet));
-    this.actions.hidden = true;
     toResult(this.element);
     let figures = [];
     let last = null;
@@ -93,6 +90,9 @@ export class Draw extends View {
       if (figures.length !== n) {
         figures = Array.from({ length: n }, () => h("figure", {}, h("canvas", { role: "img", "aria-label": "A picture" }), h("figcaption", {})));
         this.gallery.replaceChildren(...figures);
+        delete this.gallery.dataset.sha256;
+        this.gallery.classList.toggle("sheet-of-frames", Boolean(request.sheet));
+        this.actions.hidden = true;
       }
       const size = 4 * width * height;
       figures.forEach((figure, i) => put(figure.firstChild, pixels.subarray(i * size, (i + 1) * size), width, height));
@@ -108,9 +108,8 @@ export class Draw extends View {
     const name = prompt ?? request.model;
     figure.firstChild.setAttribute("aria-label", name);
     const anew = () => {
-      this.current?.abort();
-      this.again = { ...request, image: file, mask: null, sheet: "", n: 1, seed: String((Number(seed) + 1) % 1_000_000), prompt: prompt ?? ANY };
-      this.submitAgain();
+      const again = { ...request, image: file, mask: null, sheet: "", n: 1, seed: String((Number(seed) + 1) % 1_000_000), prompt: prompt ?? ANY };
+      this.submit((signal) => this.draw(again, signal));
     };
     const edit = () => {
       this.editing.open = true;
@@ -124,11 +123,4 @@ export class Draw extends View {
         h("button", { type: "button", onclick: anew }, "Lower half anew"),
         !this.editing.hidden && h("button", { type: "button", onclick: edit }, "Edit")),
     );
-  }
-
-  submitAgain() {
-    const { run } = this;
-    this.run = (signal) => this.draw(this.again, signal);
-    return this.submit().finally(() => (this.run = run));
-  }
-}
+  }}

@@ -5,6 +5,7 @@ import { Seed, select, slider } from "./controls.js";
 import { copy, download, field, h, toResult } from "./dom.js";
 import { Player } from "./player.js";
 import { SoundPanel } from "./sound_panel.js";
+import { writeLink } from "./store.js";
 import { View } from "./view.js";
 
 const TEXT = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.";
@@ -39,7 +40,8 @@ export class Speak extends View {
       speed.element,
       pitch.element,
     ]);
-    Object.assign(this, { text, voice, seed, speed: speed.input, pitch: pitch.input, expected: values.sha ?? null });
+    Object.assign(this, { text, voice, seed, speed: speed.input, pitch: pitch.input, sha: values.sha });
+    this.opened = this.sha && writeLink("", this.values());
     player ??= new Player(24000);
     this.panel = new SoundPanel(player);
     this.same = h("p", { class: "hint" }, "Choose a voice and press Speak. Models are loaded when they are needed first.");
@@ -67,24 +69,41 @@ export class Speak extends View {
 
   async run(signal) {
     await player.open();
+    player.pause();
     this.seed.next();
     const values = this.values();
-    const voice = voiceOf(values.voice);
     this.remember(values);
+    toResult(this.element);
+    try {
+      await this.speak(values, signal);
+    } finally {
+      if (!signal.aborted && this.panel.sampling) this.panel.end();
+    }
+  }
+
+  /** There is a sound to come: it takes the place of the one before. */
+  begin(values) {
+    this.made = values;
     this.actions.hidden = true;
     this.same.textContent = "";
     this.panel.begin(values.text.length / CHARACTERS_A_SECOND);
-    toResult(this.element);
-    const request = { model: voice.model, voice: voice.id, input: values.text, seed: values.seed, speed: Number(this.speed.value), pitch: Number(this.pitch.value) };
+    this.panel.words.begin();
+  }
+
+  async speak(values, signal) {
+    const voice = voiceOf(values.voice);
+    const request = { model: voice.model, voice: voice.id, input: values.text, seed: values.seed, speed: Number(values.speed || 1), pitch: Number(values.pitch) };
     const times = { text: values.text, words: [], visemes: [], sample_rate: 1, complete: false };
     const figures = { first: null, samples: 0, start: null };
-    this.panel.words.begin();
     let hash = null;
-    signal.addEventListener("abort", () => this.panel.end()); // before another sound begins
+    signal.addEventListener("abort", () => this.panel.sampling && this.panel.end()); // before another sound begins
     for await (const event of this.engine.events("speak", request, { parts: partsOf(this.engine, voice), signal })) {
       if (signal.aborted) continue; // the worker was at it
-      if (event.rate) Object.assign(times, { text: event.text });
-      if (event.rate) figures.start = performance.now();
+      if (event.rate) {
+        this.begin(values);
+        times.text = event.text;
+        figures.start = performance.now();
+      }
       if (event.skipped?.length) this.message.textContent = `Not said, as it is in letters that are not read: ${event.skipped.join(", ")}`;
       if (event.words) {
         times.words.push(...event.words);
@@ -122,8 +141,7 @@ export class Speak extends View {
     this.panel.draw();
     this.panel.figures.dataset.sha256 = hash;
     const begin = hash.slice(0, 16);
-    if (this.expected) this.same.textContent = this.expected === begin ? "These are the bytes that the link promises." : "These are other bytes than the link promises.";
-    this.expected = null;
+    if (this.opened === writeLink("", values)) this.same.textContent = this.sha === begin ? "These are the bytes that the link promises." : "These are other bytes than the link promises.";
     this.remember({ ...values, sha: begin });
     this.actions.hidden = false;
   }
@@ -131,6 +149,6 @@ export class Speak extends View {
   async save() {
     const sound = new Uint8Array(player.samples().buffer);
     const { file } = await this.engine.ask("file", { sound, rate: player.rate }, { parts: [] });
-    download(new Blob([file], { type: "audio/wav" }), `${this.voice.value}-${this.seed.value}.wav`);
+    download(new Blob([file], { type: "audio/wav" }), `${this.made.voice}-${this.made.seed}.wav`);
   }
 }

@@ -15,7 +15,7 @@ export class View {
    * @param label of the button.
    */
   constructor(engine, name, title, label, fields) {
-    Object.assign(this, { engine, name, link: null, current: null });
+    Object.assign(this, { engine, name, current: null });
     this.button = h("button", { class: "primary" }, label);
     this.stop = h("button", { type: "button", hidden: true, onclick: () => this.current?.abort() }, "Stop");
     const submit = (event) => {
@@ -34,12 +34,11 @@ export class View {
 
   /** Puts the request into the address. */
   remember(values) {
-    this.link = writeLink(this.name, values);
-    history.replaceState(null, "", this.link);
+    history.replaceState(null, "", writeLink(this.name, values));
   }
 
-  /** Runs the view's request; the one before it is stopped. */
-  async submit() {
+  /** Runs the view's request, or another one; the one before it is stopped. */
+  async submit(request = (signal) => this.run(signal)) {
     this.current?.abort();
     const run = (this.current = new AbortController());
     clearErrors(this.form);
@@ -47,7 +46,7 @@ export class View {
     this.stop.hidden = false;
     state("Working…");
     try {
-      await this.run(run.signal);
+      await request(run.signal);
     } catch (error) {
       if (!showAtField(this.form, error)) this.message.textContent = error.message;
       announce(error.message);

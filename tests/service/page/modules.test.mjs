@@ -208,6 +208,13 @@ test("long texts: a passage for each paragraph, cut where a sentence ends; nothi
   assert.equal(`${parts[1]} ${parts[2]}`, long);
 });
 
+test("a paragraph in which nothing is said goes with the one before it, or the next", () => {
+  const long = "x".repeat(4096);
+  for (const unsaid of ["* * *", "…", "[pause:2s]"]) {
+    assert.deepEqual(passagesOf(`${unsaid}\n\nOne.\n\n${unsaid}\n\n${unsaid}\n\n${long}`), [`${unsaid}\n\nOne.\n\n${unsaid}\n\n${unsaid}`, long]);
+  }
+});
+
 test("what was asked of an edit and is not to be seen is named", () => {
   const shown = { species: { value: "elf", probability: 1 }, headgear: { value: "no headgear", probability: 0.9 } };
   assert.equal(unseen("elf, wizard hat", shown), "wizard hat");

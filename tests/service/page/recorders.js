@@ -88,4 +88,14 @@ function captureSound() {
   };
 }
 
-Object.assign(window, { recordWords, recordMouth, recordPlayer, colours, cut });
+// Presses the button that cancels as soon as a picture grows.
+function cancelWhenItGrows() {
+  const observer = new MutationObserver(() => {
+    if (!document.querySelector(".growing")) return;
+    observer.disconnect();
+    document.querySelector("button.primary").click();
+  });
+  observer.observe(document.querySelector(".gallery"), { childList: true });
+}
+
+Object.assign(window, { cancelWhenItGrows, recordWords, recordMouth, recordPlayer, colours, cut });

@@ -25,6 +25,28 @@ def test_pictures_in_chromium_have_the_pixels_of_http(server: Server, visit: Vis
     assert np.array_equal([picture[..., :3] for picture in drawn], expected)
 
 
+def test_a_result_stays_until_there_is_another(server: Server, visit: Visiting) -> None:
+    """Pictures of a request that is refused take no place, and those that were cancelled are gone."""
+    with visit(server, "#draw?model=subclasses&prompt=owl&n=2&seed=4") as page:
+        page.draw(2)
+        page.fill("[data-param=seed] input", "9999999999999999999")
+        page.click("summary:text-is('Settings')")
+        page.click("button.primary")
+        page.wait_for_selector("[data-param=seed] .wrong:not(:empty)")
+        assert page.locator(".shot:not(.growing)").count() == 2
+        page.evaluate("cancelWhenItGrows()")
+        page.click(".shot:nth-child(2) button[aria-label='More like this']")
+        page.wait_for_selector(".status:text-is('Cancelled.')")
+        assert page.locator(".shot").count() == 2
+        page.wait_for_selector(".joined button")
+        page.click(".shot:nth-child(2) button[aria-label='More like this']")
+        page.wait_for_selector(".shot:nth-child(4):not(.growing)")
+        page.select_option("select[aria-label='What to download of all pictures']", "json")
+        frames = json.loads(page.download(".joined button").path().read_text())["frames"].values()
+    first = part_seed(4, 1)
+    assert [one["seed"] for one in frames] == [4, first, part_seed(first, 2), part_seed(part_seed(first, 2), 1)]
+
+
 def test_ways_to_draw(server: Server, visit: Visiting) -> None:
     """Each lists the models that know it, no attribute is chosen beforehand; all pictures make a sheet."""
     with visit(server, "#draw?mode=complete&model=subclasses&n=2&seed=4") as page:

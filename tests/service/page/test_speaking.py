@@ -59,6 +59,32 @@ def test_speech_in_chromium_has_the_bytes_of_http(server: Server, visit: Visitin
         assert f"sha={found[:16]}" in page.url
 
 
+def test_a_sound_stays_that_of_its_request(server: Server, visit: Visiting) -> None:
+    """Whatever the form says while it is sampled, or then; and only the link's own request is compared with it."""
+    edit = "document.execCommand('selectAll'); document.execCommand('insertText', false, 'Yes.')"
+    with visit(server, TINY) as page:
+        page.focus("textarea")
+        page.evaluate(f"document.querySelector('button.primary').click(); {edit}")
+        page.wait_for_selector(".stats[data-sha256]", state="attached")
+        found = page.get_attribute(".stats", "data-sha256")
+        assert found == sha256(pcm(server))
+        page.fill("input[inputmode=numeric]", "10")
+        page.press(".skip", "Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        assert page.url.endswith(f"{quote('The birch canoe slid.').replace('%20', '+')}&sha={found[:16]}")
+        page.select_option("select[aria-label='Format of the download']", "flac")
+        download = page.download(".joined button")
+        assert download.suggested_filename == "tiny-ann-9.flac"
+        assert download.path().read_bytes() == pcm(server, response_format="flac")
+        page.reload()
+        page.fill("textarea", "Yes.")
+        assert page.speak() == sha256(pcm(server, input="Yes."))
+        assert page.inner_text(".tick") == ""
+        page.fill("textarea", CANOE)
+        assert page.speak() == found
+        assert page.inner_text(".tick") == "✓ The same bytes as in the link"
+
+
 @pytest.mark.slow
 def test_a_long_text_a_pause_and_a_mix(server: Server, visit: Visiting) -> None:
     """More than a request takes: a request for each paragraph, played as one sound, with one file of captions."""

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from ancestral.catalog.seeds import part_seed, seed_of_text
 from tests.paths import ROOT
 from tests.service.images.pictures import draw, noise
 from tests.service.page.browser import FIRST_SOUND, Visit
@@ -142,14 +143,30 @@ def test_keys(keyed: Server, keys: dict[str, str], visit: Visiting) -> None:
 
 def test_an_error_stands_beside_its_field(server: Server, visit: Visiting) -> None:
     with visit(server, SPEAK, quiet=False) as page:
+        found = page.speak()
         page.fill("textarea", "…")
         page.click("button.primary")
         page.wait_for_selector("[data-param=input] .wrong:not(:empty)")
         assert page.get_attribute("textarea", "aria-invalid") == "true"
         page.fill("input[inputmode=numeric]", "9999999999999999999")
         page.fill("textarea", "Yes.")
+        page.click("summary:text-is('Settings')")
         page.click("button.primary")
         page.wait_for_selector("[data-param=seed] .wrong:not(:empty)")
+        assert page.get_attribute(".stats", "data-sha256") == found, "the sound before is still there"
+        assert page.inner_text(".words") == "The birch canoe slid."
+
+
+def test_a_long_text_goes_on_after_what_cannot_be_said(server: Server, visit: Visiting) -> None:
+    """A paragraph without words, another in letters that are not read; the seed is a name."""
+    with visit(server, SPEAK, quiet=False) as page:
+        page.fill("textarea", "One.\n\n* * *" + "\n" * 4100 + "独木舟。\n\nTwo.")
+        page.fill("input[inputmode=numeric]", "alice")
+        found = page.speak()
+        page.wait_for_selector(".message .hint:has-text('nothing in it that is read: 独木舟。')")
+    parts = (("One.\n\n* * *", "alice"), ("Two.", part_seed(seed_of_text("alice"), 2 * 4096)))
+    sounds = [server.speak(input=text, seed=seed, response_format="pcm").content for text, seed in parts]
+    assert found == hashlib.sha256(bytes(24000).join(sounds)).hexdigest()
 
 
 # The page for people who see or type otherwise, or have a small screen.

@@ -1,7 +1,7 @@
 // The page: its views, the key, and whether the server answers.
 
 import { BASE, key } from "./api.js";
-import { announce, h, problem } from "./dom.js";
+import { announce, h, problem, skipToMain } from "./dom.js";
 import { forgetModels } from "./controls.js";
 import { readLink } from "./store.js";
 
@@ -109,10 +109,8 @@ async function watch() {
   next = setTimeout(watch, found === "here" ? 10_000 : 2_000);
 }
 
-window.addEventListener("hashchange", () => {
-  if (current?.link !== undefined && location.hash === current.link()) return; // the view has written it itself
-  open();
-});
+window.addEventListener("hashchange", open);
+skipToMain();
 for (const hint of ["offline", "online", "unanswered"]) window.addEventListener(hint, watch);
 document.getElementById("key").addEventListener("click", askForKey);
 showKey();

@@ -80,6 +80,7 @@ export function showAtField(form, error) {
       (one) => one.dataset.param.split(" ").includes(name) && !one.closest("[hidden]"),
     );
   if (!place) return false;
+  for (let panel = place; (panel = panel.parentElement.closest("details")); ) panel.open = true;
   place.querySelector(".wrong").textContent = sentence(error.message.replace(/^[\w.]+: /, ""));
   // Not a control beside the label.
   const input = place.querySelector("[aria-describedby]") ?? place.querySelector("input,select,textarea");
@@ -150,6 +151,14 @@ function countdown(error, text, again) {
 /** On a narrow screen, where the result stands below the form: scrolls to it. */
 export function toResult(view) {
   if (matchMedia("(max-width: 60rem)").matches) view.querySelector(".result").scrollIntoView({ block: "start" });
+}
+
+/** Has the link that skips to the content move the focus alone: the address is that of the view. */
+export function skipToMain() {
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+  });
 }
 
 /** Offers bytes as a file. */

@@ -42,7 +42,7 @@ export async function open(values) {
 
 class Draw {
   constructor(models, classes, values) {
-    Object.assign(this, { models, classes, busy: null });
+    Object.assign(this, { models, classes, busy: null, keep: false });
     this.picker = new ClassPicker(classes, () => this.changed());
     const asked = models.find(({ id }) => id === values.model);
     this.wanted = (asked ?? models[0]).id;
@@ -156,6 +156,7 @@ class Draw {
         "Nothing has been drawn yet. Every row appears as soon as its pixels have been sampled.",
       ),
     );
+    this.above = h("div", { class: "above" });
     this.progress = h("progress", { max: 1, value: 0, "aria-label": "Rows sampled", hidden: true });
     this.status = h("p", { class: "dim status" });
     this.element = h(
@@ -166,6 +167,7 @@ class Draw {
         "section",
         { class: "sheet result", "aria-label": "Pictures" },
         this.message,
+        this.above,
         this.progress,
         this.gallery.element,
         h("div", { class: "row" }, this.status, h("span", { class: "grow" }), this.all, this.share),
@@ -238,7 +240,7 @@ class Draw {
   }
 
   get submitLabel() {
-    return LABELS[this.mode];
+    return this.busy ? "Cancel" : LABELS[this.mode];
   }
 
   /** The fields of every request. */
@@ -265,10 +267,6 @@ class Draw {
     };
   }
 
-  link() {
-    return writeLink("draw", this.values());
-  }
-
   describe() {
     const scale = Math.max(1, Math.floor(256 / sizeOf(this.model)[0]));
     const size = sizeOf(this.model)
@@ -291,28 +289,36 @@ class Draw {
     this.stop();
     clearErrors(this.form);
     if (!keepGallery) this.seed.next();
+    this.keep = keepGallery;
     const controller = new AbortController();
     this.busy = controller;
     this.message.replaceChildren();
     this.status.textContent = "";
-    this.submit.textContent = "Cancel";
-    if (!keepGallery) this.gallery.clear();
+    this.submit.textContent = this.submitLabel;
     this.all.hidden = true;
-    this.laidOut.drawn = null;
-    history.replaceState(null, "", this.link());
+    const values = this.values();
+    history.replaceState(null, "", writeLink("draw", values));
     toResult(this.element);
     announce("Sampling");
     try {
       await this.way.start(controller.signal);
-      this.all.hidden = this.gallery.count < 2 && !this.laidOut.drawn;
-      remember("draw", this.values());
+      remember("draw", values);
       this.history.show();
       announce("Complete");
     } catch (error) {
-      if (error.name === "AbortError") this.cancelled();
-      else this.fail(error, () => this.start({ keepGallery }));
+      if (error.name !== "AbortError") this.fail(error, () => this.start({ keepGallery }));
+      else if (!this.busy || this.busy === controller) this.cancelled();
+    } finally {
+      if (this.busy === controller) this.finish();
     }
-    if (this.busy === controller) this.finish();
+  }
+
+  /** The first part of a result has come: it takes the place of the one before, with `shown` above the pictures. */
+  begin(signal, ...shown) {
+    signal.throwIfAborted();
+    if (!this.keep) this.gallery.clear();
+    this.laidOut.drawn = null;
+    this.above.replaceChildren(...shown);
   }
 
   cancelled() {
@@ -320,8 +326,11 @@ class Draw {
     announce("Cancelled");
   }
 
+  /** Nothing is sampled any more: what is not complete is left out. */
   finish() {
     this.busy = null;
+    this.gallery.leaveOutIncomplete();
+    this.all.hidden = this.gallery.count < 2 && !this.laidOut.drawn;
     this.progress.hidden = true;
     this.progress.value = 0;
     this.submit.textContent = this.submitLabel;
@@ -349,6 +358,7 @@ class Draw {
   /** As many more pictures of the same attributes, with the seeds that follow. */
   more(card) {
     const { model, prompt, style, seed } = card.fields;
+    this.stop();
     this.laidOut.chooseModel(this.model);
     this.wanted = model;
     this.chooseMode("draw");

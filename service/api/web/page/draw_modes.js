@@ -31,6 +31,7 @@ export class Generation {
     const done = await streamPictures(fields, {
       signal,
       onstart: (start) => {
+        draw.begin(signal);
         draw.progress.hidden = false;
         cards = start.seeds.map((seed, index) =>
           draw.gallery.add(new Picture(start.width, start.height, start.channels), {
@@ -255,7 +256,7 @@ export class Interpolation {
     const show = () => repaint(stage, pictures[step.input.value].canvas);
     step.input.addEventListener("input", show);
     show();
-    draw.message.replaceChildren(h("div", { class: "stack stagebox" }, stage, step.element));
+    draw.begin(signal, h("div", { class: "stack stagebox" }, stage, step.element));
     pictures.forEach(({ canvas, file }, index) => {
       draw.gallery.add({ canvas }, { ...fields, label: `${index} of ${pictures.length - 1}` }, file).complete();
     });

@@ -60,6 +60,10 @@ class Card {
     );
   }
 
+  get growing() {
+    return this.element.classList.contains("growing");
+  }
+
   complete() {
     this.element.classList.remove("growing");
     this.buttons.hidden = false;
@@ -149,6 +153,12 @@ export class Gallery {
   clear() {
     this.element.replaceChildren();
     this.cards = [];
+  }
+
+  leaveOutIncomplete() {
+    const incomplete = this.cards.filter((card) => card.growing);
+    for (const { element } of incomplete) element.remove();
+    this.cards = this.cards.filter((card) => !card.growing);
   }
 
   get count() {

@@ -8,20 +8,35 @@ const LEAD = 200;
 /** Where a text may be cut: best after a sentence, or else after a word. */
 const CUTS = [/^.*[.!?…।॥]["'”’)]*(?=\s)/s, /^.*\S(?=\s)/s];
 
+/** What is said: a text without it is refused, so that it goes with the paragraph before it, or the next. */
+const SAID = /[\p{L}\p{N}]/u;
+const MARK = /\[[^\]\n]*\]/g;
+
 /** Characters as the server counts them. */
 export const lengthOf = (text) => [...text].length;
 
 /** A text that one request can take is one passage; of a longer one every paragraph is, cut at the ends of sentences, and said by whom was named last. */
 export function passagesOf(text) {
   if (lengthOf(text) <= MOST) return [text];
-  const paragraphs = text.split(/\n\s*\n/).map((part) => part.trim());
+  const paragraphs = joinUnsaid(text.split(/\n\s*\n/).map((part) => part.trim()));
   let speaker = null;
   const most = text.search(VOICES) >= 0 ? MOST - LEAD : MOST;
-  return paragraphs.filter(Boolean).flatMap((paragraph) => cut(paragraph, most)).map((part) => {
+  return paragraphs.flatMap((paragraph) => cut(paragraph, most)).map((part) => {
     const led = speaker && !part.startsWith("[voice:") ? `${speaker} ${part}` : part;
     speaker = part.match(VOICES)?.at(-1) ?? speaker;
     return led;
   });
+}
+
+/** Paragraphs, of which each has something to say unless none has. */
+function joinUnsaid(paragraphs) {
+  const said = (text) => SAID.test(text.replace(MARK, ""));
+  const found = [];
+  for (const paragraph of paragraphs.filter(Boolean)) {
+    if (found.length && !(said(paragraph) && said(found.at(-1)))) found.push(`${found.pop()}\n\n${paragraph}`);
+    else found.push(paragraph);
+  }
+  return found;
 }
 
 /** Frequent words that tell the languages apart. */

@@ -92,6 +92,8 @@ export async function showStream(draw, path, options, fields) {
   const cards = new Map();
   for await (const event of events(await request(path, options))) {
     const { canvas, file } = await canvasOf(event.b64_json);
+    options.signal.throwIfAborted();
+    if (!cards.size) draw.begin(options.signal);
     let card = cards.get(event.index);
     if (!card) {
       card = draw.gallery.add({ canvas }, { ...fields, seed: String(event.seed), label: "" }, file);

@@ -3,6 +3,9 @@
 import { ApiError, errorOf, write } from "./ancestral.js";
 import { BASE, key } from "./api.js";
 
+const ENDS = ["image.done", "image.cancelled", "error"];
+const cancelled = () => new DOMException("cancelled", "AbortError");
+
 /**
  * Requests pictures. `onstart(start)` is called before the first row, `oncoarse(pixels, start)` with the coarse scale of
  * models that have one, `onrows(first, pixels, start)` with rows of all pictures: the first row of each, then the second …
@@ -24,12 +27,16 @@ export function streamPictures(fields, { onstart, oncoarse, onrows, signal }) {
     };
     signal.addEventListener("abort", () => {
       if (socket.readyState === WebSocket.OPEN) socket.send('{"type":"image.cancel"}');
-      else end(reject, new DOMException("cancelled", "AbortError"));
+      else end(reject, cancelled());
     });
     socket.onopen = () => socket.send(write(message));
     socket.onclose = () =>
       reject(new ApiError(start ? "The connection was lost before the end." : "The server does not answer."));
     socket.onmessage = ({ data }) => {
+      if (signal.aborted) {
+        if (typeof data === "string" && ENDS.includes(JSON.parse(data).type)) end(reject, cancelled());
+        return; // what the server had sent before it heard of that
+      }
       if (typeof data !== "string") {
         const bytes = new Uint8Array(data);
         if (coarse) {
@@ -51,7 +58,7 @@ export function streamPictures(fields, { onstart, oncoarse, onrows, signal }) {
       } else if (event.type === "image.done") {
         end(resolve, event);
       } else if (event.type === "image.cancelled") {
-        end(reject, new DOMException("cancelled", "AbortError"));
+        end(reject, cancelled());
       } else if (event.type === "error") {
         const { code } = event.error;
         end(reject, errorOf(event, code === "invalid_api_key" ? 401 : event.error.retry_after ? 429 : 400));

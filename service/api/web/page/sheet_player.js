@@ -46,9 +46,9 @@ export class LaidOutSheet {
     const json = { ...fields, response_format: "b64_json" };
     const { data, atlas } = await get("v1/images/generations", { json, signal });
     const { canvas, file } = await canvasOf(data[0].b64_json);
-    this.drawn = { fields, file, atlas };
     const player = new SheetPlayer(canvas, atlas);
-    draw.message.replaceChildren(player.element);
+    draw.begin(signal, player.element);
+    this.drawn = { fields, file, atlas };
     player.fit();
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     draw.status.textContent = `${Object.keys(atlas.frames).length} frames in ${seconds} s`;

@@ -34,13 +34,14 @@ export async function open(values) {
 
 class Speak {
   constructor(models, voices, values) {
-    Object.assign(this, { models, expectedHash: values.sha ?? null, hash: null, jobs: [], busy: null });
+    Object.assign(this, { models, request: null, jobs: [], busy: null });
     player ??= new Player(RATE);
     this.panel = new SoundPanel(player);
     this.voices = new VoicePicker(voices, (error, retry) => this.fail(error, retry), () => this.changed());
     this.build(values);
     this.chooseModel(values.voice);
     this.changed();
+    this.opened = { link: writeLink("", this.values()), sha: values.sha };
   }
 
   get model() {
@@ -105,8 +106,8 @@ class Speak {
 
   buildResult() {
     this.actions = new SoundActions(player, {
-      describe: (format) => this.describe(format),
-      fileName: (format) => this.fileName(format),
+      describe: (format) => this.describe(format, this.request),
+      fileName: (format) => this.fileName(format, this.request),
       fail: (error, retry) => this.fail(error, retry),
       onchange: () => this.requestPanel.show(),
     });
@@ -120,9 +121,11 @@ class Speak {
       ),
     );
     this.requestPanel = requestPanel(() => {
-      const count = this.passages().length;
+      const request = this.asked();
+      const count = request.passages.length;
       const note = count > 1 ? `The first of ${count} requests, one for each paragraph. \`ancestral read\` makes one file of a book.` : "";
-      return { ...this.describe(this.actions.sound), note, output: this.fileName(this.actions.sound) };
+      const { sound } = this.actions;
+      return { ...this.describe(sound, request), note, output: this.fileName(sound, request) };
     });
     this.history = historyPanel(
       "speak",
@@ -165,10 +168,11 @@ class Speak {
   }
 
   get label() {
+    if (this.busy) return "Stop";
     return this.speaks ? "Speak" : "Sample";
   }
 
-  /** What is in the share link, and in the history. */
+  /** What the form says: this is in the share link, and in the history. */
   values() {
     const shared = {
       model: this.model.id,
@@ -188,21 +192,26 @@ class Speak {
       : { ...shared, duration: Number(this.duration.input.value) };
   }
 
-  /** The texts of which each is a request; one without a text, of models that speak none. */
-  passages() {
-    return this.speaks ? this.text.passages : [null];
+  /**
+   * What is asked for now, whatever is changed in the form later: its values, the texts of which each is a
+   * request, and the rate at which the model samples.
+   */
+  asked() {
+    return { values: this.values(), passages: this.speaks ? this.text.passages : [], rate: this.model.sample_rate };
   }
 
-  /** The request of a passage. */
-  describe(format, index = 0) {
-    const { model, text, ...rest } = this.values();
-    if (!this.speaks) return { path: "v1/audio/generations", json: { model, ...rest, response_format: format } };
-    const seed = index ? partSeed(rest.seed, index * SENTENCES) : rest.seed;
-    return { path: "v1/audio/speech", json: { model, input: this.passages()[index], ...rest, seed, response_format: format } };
+  /** The request of a passage. `number` is the seed as the server has it, which may have been asked for by a name. */
+  describe(format, { values, passages, number = values.seed }, index = 0) {
+    const { model, text, ...rest } = values;
+    if (text === undefined) return { path: "v1/audio/generations", json: { model, ...rest, response_format: format } };
+    const seed = index ? partSeed(number, index * SENTENCES) : rest.seed;
+    return { path: "v1/audio/speech", json: { model, input: passages[index], ...rest, seed, response_format: format } };
   }
 
-  link() {
-    return writeLink("speak", { ...this.values(), sha: this.hash?.slice(0, 16) });
+  /** The requests of all passages, each made when it is its turn. */
+  *requests(request) {
+    const count = request.passages.length || 1;
+    for (let index = 0; index < count; index++) yield this.describe("pcm", request, index);
   }
 
   changed() {
@@ -211,10 +220,6 @@ class Speak {
       this.text.speak(this.language, this.voices.languageName);
     }
     this.text.count(this.voices.languages);
-    if (this.hash && writeLink("", this.values()) !== this.made) {
-      this.hash = null; // the sound is that of an earlier request
-      this.actions.check.disabled = true;
-    }
     this.requestPanel.show();
   }
 
@@ -228,56 +233,63 @@ class Speak {
     this.stop();
     const clicked = performance.now();
     clearErrors(this.form);
+    this.message.replaceChildren();
+    silence();
     this.seed.next();
     const controller = new AbortController();
     this.busy = controller;
-    this.begin();
+    this.submit.textContent = this.label;
+    const request = this.asked();
+    history.replaceState(null, "", writeLink("speak", request.values));
+    toResult(this.element);
+    announce("Sampling");
     try {
       if (this.speaks) this.text.check();
-      await this.speak(clicked, controller.signal);
+      await this.speak(request, clicked, controller.signal);
     } catch (error) {
       controller.abort(); // what is left of its sound and words is not wanted any more
       if (error.name !== "AbortError") this.fail(error, () => this.start());
+    } finally {
+      if (this.busy === controller) this.finish();
     }
-    if (this.busy === controller) this.finish();
   }
 
-  begin() {
-    silence();
-    this.hash = null;
+  /** A request has been accepted: its sound takes the place of the one before. */
+  begin(request) {
+    this.request = request;
     this.jobs = [];
     this.actions.clear();
-    this.message.replaceChildren();
-    this.made = writeLink("", this.values());
-    this.submit.textContent = "Stop";
-    const { text, speed, duration } = this.values();
-    this.panel.begin(this.speaks ? text.length / CHARACTERS_PER_SECOND / speed : duration);
-    history.replaceState(null, "", this.link());
-    toResult(this.element);
-    announce("Sampling");
+    const { text, speed, duration } = request.values;
+    this.panel.begin(text === undefined ? duration : text.length / CHARACTERS_PER_SECOND / speed);
   }
 
   /** Has all passages sampled and played. */
-  async speak(clicked, signal) {
-    const requests = this.passages().map((_, index) => this.describe("pcm", index));
+  async speak(request, clicked, signal) {
+    const words = request.passages.length > 0;
+    const unsaid = (text, what) => this.message.append(h("p", { class: "hint" }, `Not said, as ${what}: ${text}`));
     let first = null;
-    const bytes = await playPassages(this.panel, requests, {
+    const bytes = await playPassages(this.panel, this.requests(request), {
       signal,
-      words: this.speaks,
+      words,
       wanted: () => !signal.aborted,
-      onjob: (job, engine, skipped) => {
+      onbegin: () => this.begin(request),
+      onjob: (job, headers) => {
         this.jobs.push(job);
-        this.engine = engine;
-        const words = decodeURIComponent(skipped ?? "");
-        if (words) this.message.append(h("p", { class: "hint" }, `Not said, as it is in letters that are not read: ${words}`));
+        this.engine = headers.get("x-engine");
+        request.number ??= headers.get("x-seed");
+        const skipped = decodeURIComponent(headers.get("x-skipped") ?? "");
+        if (skipped) unsaid(skipped, "it is in letters that are not read");
       },
+      onunread: (text) => unsaid(text, "there is nothing in it that is read"),
       onpiece: () => {
         if (first === null) announce("Sound begins");
         first ??= performance.now();
         this.measure(first - clicked, performance.now() - first);
       },
     });
-    await this.complete(bytes);
+    const hash = await sha256(await new Blob(bytes).arrayBuffer());
+    signal.throwIfAborted();
+    this.complete(request, hash);
   }
 
   measure(wait, elapsed) {
@@ -287,27 +299,25 @@ class Speak {
       ["First audio", `${Math.round(wait)} ms`],
       ["Length", `${seconds.toFixed(1)} s`],
       ["Real-time factor", factor],
-      ["Samples", Math.round(seconds * this.model.sample_rate).toLocaleString("en")],
+      ["Samples", Math.round(seconds * this.request.rate).toLocaleString("en")],
       ["Engine", this.engine ?? ""],
     ];
   }
 
-  async complete(bytes) {
-    this.hash = await sha256(await new Blob(bytes).arrayBuffer());
-    const expected = this.expectedHash;
-    this.expectedHash = null;
-    if (this.hash && expected) {
+  complete({ values, passages }, hash) {
+    const { link, sha } = this.opened;
+    if (hash && sha && link === writeLink("", values)) {
       this.actions.say(
-        this.hash.startsWith(expected),
+        hash.startsWith(sha),
         "The same bytes as in the link",
         "Other bytes than in the link: the model or the engine differs",
       );
     }
-    this.actions.complete(this.jobs, this.speaks);
-    remember("speak", this.values());
+    this.actions.complete(this.jobs, passages.length > 0);
+    remember("speak", values);
     this.history.show();
-    history.replaceState(null, "", this.link());
-    this.panel.figures.dataset.sha256 = this.hash ?? "";
+    history.replaceState(null, "", writeLink("speak", { ...values, sha: hash?.slice(0, 16) }));
+    this.panel.figures.dataset.sha256 = hash ?? "";
     announce(`Complete: ${(player.length / RATE).toFixed(1)} seconds`);
   }
 
@@ -318,17 +328,15 @@ class Speak {
   }
 
   stop() {
-    if (this.busy) {
-      this.busy.abort();
-      this.panel.end();
-    }
+    this.busy?.abort();
+    if (this.panel.sampling) this.panel.end();
     this.finish();
     if (player.playing) player.pause();
   }
 
   fail(error, retry) {
     if (!("status" in error)) throw error;
-    if (this.busy) this.panel.end();
+    if (this.panel.sampling) this.panel.end();
     if (showAtField(this.form, error)) return;
     const box = problem(error, () => {
       box.remove();
@@ -337,7 +345,7 @@ class Speak {
     this.message.replaceChildren(box);
   }
 
-  fileName(format) {
-    return `${this.model.id}-${this.voices.value}-${this.seed.value}.${format}`;
+  fileName(format, { values: { model, voice, seed } }) {
+    return `${model}-${voice}-${seed}.${format}`;
   }
 }
