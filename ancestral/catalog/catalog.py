@@ -15,7 +15,7 @@ import numpy as np
 
 from ancestral import models
 from ancestral.catalog.descriptions import ImageModel, Model, SpeechModel
-from ancestral.catalog.voices import VoiceMix
+from ancestral.catalog.voices import VoiceMix, first_with_voice
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
@@ -214,15 +214,8 @@ class Catalog:
         if chosen is not None and model_id not in self.aliases.models:
             return chosen, self.voice(chosen, voice)
         others = (model for model in self.speech_models if capability in model.capabilities and model is not chosen)
-        refused: InvalidRequest | None = None
-        for model in (*([] if chosen is None else [chosen]), *others):
-            try:
-                return model, self.voice(model, voice)
-            except InvalidRequest as error:
-                if error.code != "voice_not_found":
-                    raise
-                refused = refused or error
-        raise refused or InvalidRequest(f"no model is made for {capability}", code="model_not_capable")
+        models = (*([] if chosen is None else [chosen]), *others)
+        return first_with_voice(models, lambda model: self.voice(model, voice), capability)
 
     def speech_model(self, model_id: str, capability: str) -> SpeechModel:
         """The model of this id or alias, which must have the capability.

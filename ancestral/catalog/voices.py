@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, TypeVar
 
 from ancestral.errors import InvalidRequest
 from ancestral.models.entries import Sampling, Voice
@@ -22,6 +22,8 @@ MAX_VOICES: Final = 8
 _PART: Final = re.compile(r"([^()+]+)(?:\(([^()+]*)\))?")
 _WEIGHT: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,6}\.[0-9]{1,3}")
 _LARGEST: Final = 10**9
+_M = TypeVar("_M")
+_F = TypeVar("_F")
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,23 @@ def find_voice(model_id: str, voices: Sequence[Voice], text: str, aliases: Mappi
     if len(ids) < len(weights):
         raise _refused("one voice is given twice, by its id and by an alias")
     return mix(ids, voices)
+
+
+def first_with_voice(models: Iterable[_M], find: Callable[[_M], _F], capability: str = "speech") -> tuple[_M, _F]:
+    """The first of the models that has a voice, and what ``find`` gives of it.
+
+    Raises:
+        InvalidRequest: as ``find`` raises it; by the first model, if all lack the voice. Or there is no model.
+    """
+    refused: InvalidRequest | None = None
+    for model in models:
+        try:
+            return model, find(model)
+        except InvalidRequest as error:
+            if error.code != "voice_not_found":
+                raise
+            refused = refused or error
+    raise refused or InvalidRequest(f"no model is made for {capability}", code="model_not_capable")
 
 
 def _refused(message: str, code: str = "invalid_value") -> InvalidRequest:

@@ -19,7 +19,7 @@ from PIL import Image
 from ancestral import formats
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.seeds import seed_or_drawn
-from ancestral.catalog.voices import VoiceMix, find_voice
+from ancestral.catalog.voices import VoiceMix, find_voice, first_with_voice
 from ancestral.client.connection import Connection, Stream, new_key, parsed
 from ancestral.errors import InvalidRequest, ServerError, check_choice, check_range, check_type
 from ancestral.formats import AudioFormat, format_of
@@ -593,18 +593,8 @@ class Server:
         Raises:
             InvalidRequest: there is none.
         """
-        refused = InvalidRequest("no model is made for speech", code="model_not_capable")
-        for model in sorted(self._models("speech"), key=lambda model: not speaks(model.described_voices, language)):
-            try:
-                if voice is not None:
-                    model.mix(voice)
-            except InvalidRequest as error:
-                if error.code != "voice_not_found":
-                    raise
-                refused = error if refused.code == "model_not_capable" else refused
-            else:
-                return model
-        raise refused
+        models = sorted(self._models("speech"), key=lambda model: not speaks(model.described_voices, language))
+        return first_with_voice(models, lambda model: voice is None or model.mix(voice))[0]
 
     def model_that_draws(self, prompt: str | None = None) -> RemoteModel:
         """The first model that draws this: names of values of its attributes, or anything if None.

@@ -141,9 +141,9 @@ def encoder(form: str, rate: int, length: int = 0, tags: Tags = NO_TAGS) -> Enco
     if form in ("wav", "pcm"):
         return WavEncoder(rate, length) if form == "wav" else PcmEncoder()
     if form in ("opus", "aac"):  # what a browser has needs neither library
-        from ancestral.codecs.ffmpeg import AacEncoder, OpusEncoder
+        from ancestral.codecs.ffmpeg import FfmpegEncoder
 
-        return OpusEncoder(rate, tags) if form == "opus" else AacEncoder(rate)
+        return FfmpegEncoder(form, rate, tags if form == "opus" else NO_TAGS)
     from ancestral.codecs.sndfile import FlacEncoder, Mp3Encoder, SoundfileEncoder
 
     if form == "flac":

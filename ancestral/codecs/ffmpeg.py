@@ -20,13 +20,12 @@ from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from ancestral import formats
-from ancestral.codecs import NO_TAGS, Encoder, Tags, Wave
+from ancestral.codecs import Encoder, Tags, Wave
 from ancestral.codecs.sndfile import mp3_bit_rate
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.mu_law import to_int16
 
 OPUS_BIT_RATE: Final = 48_000
-_OPUS_PAGE_MS: Final = 20
 _AAC_BITS_A_SAMPLE: Final = 4
 _AAC_MAX_BIT_RATE: Final = 96_000
 _FRAME: Final = 4096
@@ -36,6 +35,19 @@ _FRAME: Final = 4096
 def aac_bit_rate(sample_rate: int) -> int:
     """Bits per second of AAC at a rate in hertz."""
     return min(_AAC_BITS_A_SAMPLE * sample_rate, _AAC_MAX_BIT_RATE)
+
+
+_CODECS: Final[dict[str, Callable[[int], tuple[str, str, int | None]]]] = {
+    "aac": lambda rate: ("aac", "fltp", aac_bit_rate(rate)),
+    "mp3": lambda rate: ("libmp3lame", "s16p", mp3_bit_rate(rate)),
+    "flac": lambda rate: ("flac", "s16", None),
+    "opus": lambda rate: ("libopus", "s16", OPUS_BIT_RATE),
+    "wav": lambda rate: ("pcm_s16le", "s16", None),
+}
+"""By format: FFmpeg's encoder, its sample format, and its bit rate at a sample rate; None where it is lossless."""
+_CODECS["m4b"] = _CODECS["aac"]
+_STREAMS: Final = {"opus": ("ogg", {"page_duration": "20000"}), "aac": ("adts", dict[str, str]())}
+"""By format: FFmpeg's container and its options; a page lasts so many microseconds."""
 
 
 class _Sink:
@@ -59,15 +71,12 @@ class AudioTrack:
 
     Args:
         container: that is being written.
-        codec: FFmpeg's name of an encoder.
-        sample_format: that it takes: ``s16``, ``s16p`` or ``fltp``.
+        form: a key of :data:`_CODECS`.
         sample_rate: in hertz.
-        bit_rate: per second; None for a lossless codec.
     """
 
-    def __init__(
-        self, container: OutputContainer, codec: str, sample_format: str, sample_rate: int, bit_rate: int | None
-    ) -> None:
+    def __init__(self, container: OutputContainer, form: str, sample_rate: int) -> None:
+        codec, sample_format, bit_rate = _CODECS[form](sample_rate)
         self._container = container
         stream = container.add_stream(
             codec, rate=sample_rate, options={"flags": "+bitexact"}, layout="mono", format=sample_format
@@ -108,18 +117,10 @@ class AudioTrack:
 
 
 class FfmpegEncoder(Encoder):
-    """A codec in a container that needs no seeking."""
+    """A codec in a container that needs no seeking: Ogg Opus, a page every 20 ms, or AAC-LC in ADTS frames."""
 
-    def __init__(
-        self,
-        container: str,
-        codec: str,
-        sample_format: str,
-        sample_rate: int,
-        bit_rate: int,
-        options: dict[str, str],
-        tags: Tags = NO_TAGS,
-    ) -> None:
+    def __init__(self, form: str, sample_rate: int, tags: Tags) -> None:
+        container, options = _STREAMS[form]
         self._sink = _Sink()
         # bitexact: no random serial number and no version in the bytes.
         muxing = {"fflags": "+bitexact+flush_packets", **options}
@@ -127,7 +128,7 @@ class FfmpegEncoder(Encoder):
         self._container.metadata.update(tags)
         # Closed explicitly when encoding is abandoned: PyAV before 18 crashes if garbage collection has to do it.
         self._close = weakref.finalize(self, self._container.close)
-        self._track = AudioTrack(self._container, codec, sample_format, sample_rate, bit_rate)
+        self._track = AudioTrack(self._container, form, sample_rate)
 
     def feed(self, wave: Wave) -> bytes:
         self._track.feed(to_int16(wave))
@@ -137,21 +138,6 @@ class FfmpegEncoder(Encoder):
         self._track.finish()
         self._close()
         return self._sink.take()
-
-
-class OpusEncoder(FfmpegEncoder):
-    """Ogg Opus, a page every 20 ms."""
-
-    def __init__(self, sample_rate: int, tags: Tags) -> None:
-        paging = {"page_duration": str(1000 * _OPUS_PAGE_MS)}
-        super().__init__("ogg", "libopus", "s16", sample_rate, OPUS_BIT_RATE, paging, tags)
-
-
-class AacEncoder(FfmpegEncoder):
-    """AAC-LC in ADTS frames."""
-
-    def __init__(self, sample_rate: int) -> None:
-        super().__init__("adts", "aac", "fltp", sample_rate, aac_bit_rate(sample_rate), {})
 
 
 # Files of long recordings, with tags, a cover and chapter marks: m4b, mp3, flac, opus and wav, by PyAV (FFmpeg).
@@ -174,14 +160,6 @@ COVERED: Final = ("m4b", "mp3", "flac")
 MAX_COVER_BYTES: Final = 16 << 20
 _CONTAINERS: Final = {"m4b": "mp4", "opus": "ogg"}
 _IMAGES: Final = {b"\x89PNG\r\n\x1a\n": "png_pipe", b"\xff\xd8\xff": "jpeg_pipe"}
-_CODECS: Final[dict[str, Callable[[int], tuple[str, str, int | None]]]] = {
-    "m4b": lambda rate: ("aac", "fltp", aac_bit_rate(rate)),
-    "mp3": lambda rate: ("libmp3lame", "s16p", mp3_bit_rate(rate)),
-    "flac": lambda rate: ("flac", "s16", None),
-    "opus": lambda rate: ("libopus", "s16", OPUS_BIT_RATE),
-    "wav": lambda rate: ("pcm_s16le", "s16", None),
-}
-"""By format: FFmpeg's encoder, its sample format, and its bit rate at a sample rate."""
 _OPTIONS: Final[dict[str, dict[str, str]]] = {"m4b": {"brand": "M4B ", "movflags": "+faststart"}}
 
 
@@ -222,20 +200,12 @@ class BookWriter:
         if form == "flac":  # FFmpeg writes a FLAC's tags, but not its chapters
             self._container.metadata.update(_comments(chapters, sample_rate))
         elif form != "wav":
-            self._container.set_chapters(
-                [
-                    {
-                        "id": number,
-                        "start": chapter.start,
-                        "end": chapter.end,
-                        "time_base": Fraction(1, sample_rate),
-                        "metadata": {"title": chapter.title},
-                    }
-                    for number, chapter in enumerate(chapters)
-                ]
-            )
-        codec, sample_format, bit_rate = _CODECS[form](sample_rate)
-        self._track = AudioTrack(self._container, codec, sample_format, sample_rate, bit_rate)
+            base = Fraction(1, sample_rate)
+            self._container.set_chapters([
+                {"id": number, "start": c.start, "end": c.end, "time_base": base, "metadata": {"title": c.title}}
+                for number, c in enumerate(chapters)
+            ])  # fmt: skip
+        self._track = AudioTrack(self._container, form, sample_rate)
         if cover is not None:
             self._add_cover(cover)
 

@@ -40,19 +40,22 @@ class _Tail(io.RawIOBase):
     """The file that libsndfile writes: appended bytes can be taken at once, rewritten bytes are kept separately.
 
     At the end libsndfile seeks back to write the length into the header, whose bytes have been sent by then.
+
+    Args:
+        head: bytes before what libsndfile writes.
     """
 
-    def __init__(self) -> None:
-        self._position = 0
-        self._end = 0
-        self._appended = bytearray()
+    def __init__(self, head: bytes) -> None:
+        self._position = self._end = 0
+        self._head = len(head)
+        self._appended = bytearray(head)
         self.rewritten: list[Rewrite] = []
 
     def write(self, data: bytes) -> int:  # type: ignore[override]  # soundfile passes bytes, not any buffer
         """Split the data into what rewrites earlier bytes and what is appended."""
         old = max(0, min(self._end - self._position, len(data)))
         if old:
-            self.rewritten.append((self._position, bytes(data[:old])))
+            self.rewritten.append((self._head + self._position, bytes(data[:old])))
         self._appended += data[old:]
         self._position += len(data)
         self._end = max(self._end, self._position)
@@ -74,8 +77,10 @@ class _Tail(io.RawIOBase):
 class SoundfileEncoder(Encoder):
     """A container that libsndfile writes."""
 
-    def __init__(self, container: str, subtype: str, sample_rate: int, **quality: str | float) -> None:
-        self._tail = _Tail()
+    def __init__(
+        self, container: str, subtype: str, sample_rate: int, head: bytes = b"", **quality: str | float
+    ) -> None:
+        self._tail = _Tail(head)
         with interrupts_deferred():
             self._file = soundfile.SoundFile(
                 self._tail, "w", samplerate=sample_rate, channels=1, format=container, subtype=subtype, **quality
@@ -104,20 +109,8 @@ class Mp3Encoder(SoundfileEncoder):
 
     def __init__(self, sample_rate: int, tags: Tags) -> None:
         level = _compression_level(sample_rate)
-        super().__init__("MP3", "MPEG_LAYER_III", sample_rate, bitrate_mode="CONSTANT", compression_level=level)
-        self._unsent = id3(tags)
-        self._offset = len(self._unsent)
-
-    def feed(self, wave: Wave) -> bytes:
-        tag, self._unsent = self._unsent, b""
-        return tag + super().feed(wave)
-
-    def finish(self) -> bytes:
-        tag, self._unsent = self._unsent, b""
-        return tag + super().finish()
-
-    def rewrites(self) -> list[Rewrite]:
-        return [(self._offset + offset, data) for offset, data in super().rewrites()]
+        quality: dict[str, str | float] = {"bitrate_mode": "CONSTANT", "compression_level": level}
+        super().__init__("MP3", "MPEG_LAYER_III", sample_rate, id3(tags), **quality)
 
 
 def mp3_bit_rate(sample_rate: int) -> int:
@@ -127,12 +120,7 @@ def mp3_bit_rate(sample_rate: int) -> int:
 
 def _compression_level(sample_rate: int) -> float:
     """The level, between 0 and 1, that makes libsndfile choose the bit rate."""
-    if sample_rate >= 32000:
-        highest, lowest = 320, 32
-    elif sample_rate >= 16000:
-        highest, lowest = 160, 8
-    else:
-        highest, lowest = 64, 8
+    highest, lowest = (320, 32) if sample_rate >= 32000 else (160, 8) if sample_rate >= 16000 else (64, 8)
     return (highest - mp3_bit_rate(sample_rate) / 1000) / (highest - lowest)
 
 

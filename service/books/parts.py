@@ -60,8 +60,6 @@ class Part:
     seed: int
     name: str
     """Name of its file: a digest of all that its sound depends on."""
-    pause: float
-    """Seconds of silence after it."""
     paragraph: Paragraph
     begin: int
     """Place in its paragraph."""
@@ -73,6 +71,8 @@ class Part:
     """The script of the text."""
     speaker: Speaker
     """The speaker of all that nobody else is named for."""
+    pause: float = 0.0
+    """Seconds of silence after it."""
 
 
 def distinct(parts: Sequence[Part]) -> list[Part]:
@@ -174,20 +174,9 @@ def _part(
         made_from["language"] = language
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     name = f"{digest[:32]}.flac"
+    who = text[: len(text) - len(piece)]
     return Part(
-        chapter,
-        text,
-        sentences,
-        pronunciations,
-        part_seed,
-        name,
-        0.0,
-        paragraph,
-        begin,
-        text[: len(text) - len(piece)],
-        language,
-        script,
-        cast.default,
+        chapter, text, sentences, pronunciations, part_seed, name, paragraph, begin, who, language, script, cast.default
     )
 
 

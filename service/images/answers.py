@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -120,21 +120,13 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
         signed: from :func:`signed_files`.
     """
     plan, data = reader.plan, []
-    attributes = shown_attributes(plan)
-    for index, candidate in enumerate(plan.returned):
+    for index, (candidate, attributes) in enumerate(zip(plan.returned, shown_attributes(plan), strict=True)):
         if plan.response_format == "url":
             content = {"url": base_url + path_of(reader.job, plan, index).lstrip("/")}
         else:
             content = {"b64_json": _base64(finished_file(reader, index, signed))}
         revised, seed = plan.revised_prompts[candidate], plan.seeds[candidate]
-        data.append(
-            ImageObject(
-                **content,
-                revised_prompt=revised,
-                seed=seed,
-                attributes=None if attributes is None else attributes[index],
-            )
-        )
+        data.append(ImageObject(**content, revised_prompt=revised, seed=seed, attributes=attributes))
     return ImagesObject(
         created=int(reader.job.created_at),
         data=data,
@@ -169,10 +161,10 @@ def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -
     return file_of(reader.plan, reader.model, reader.plan.returned[index], reader.batch)
 
 
-def shown_attributes(plan: Drawing) -> list[dict[str, AttributeShown]] | None:
+def shown_attributes(plan: Drawing) -> Sequence[dict[str, AttributeShown] | None]:
     """What each of the pictures that are returned shows; None of a model without a classifier, and of a sheet."""
     if len(plan.shown) != plan.file_count:
-        return None
+        return [None] * len(plan.returned)
     return [
         {name: AttributeShown(value=value, probability=round(p, 3)) for name, (value, p) in one.items()}
         for one in plan.shown
@@ -195,17 +187,10 @@ async def as_events(state: AppState, reader: ImageReader, partial_images: int) -
                 yield event(partial(**fields, partial_image_index=shown))
             shown += 1
     plan, signed = reader.plan, await signed_files(state, reader)
-    attributes = shown_attributes(plan)
-    for index in range(len(plan.returned)):
+    usage, apart = usage_of(plan, reader.samples), plan.palette_error
+    for index, attributes in enumerate(shown_attributes(plan)):
         fields = await asyncio.to_thread(_fields, reader, index, signed)
-        yield event(
-            completed(
-                **fields,
-                usage=usage_of(plan, reader.samples),
-                attributes=None if attributes is None else attributes[index],
-                palette_distance=plan.palette_error,
-            )
-        )
+        yield event(completed(**fields, usage=usage, attributes=attributes, palette_distance=apart))
 
 
 def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict[str, Any]:
@@ -305,7 +290,7 @@ class ImageConnection(EventConnection):
         else:
             self._job = None  # before `image.done` is sent: the client may send the next request at once
             done, shown = ImageDone(rows=rows, sha256=digest), shown_attributes(reader.plan)
-            await self.send(done if shown is None else done.model_copy(update={"attributes": shown}))
+            await self.send(done if None in shown else done.model_copy(update={"attributes": shown}))
         if self._shutting_down:
             self.on_shutdown()
 

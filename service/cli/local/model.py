@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from ancestral.catalog.catalog import Catalog, load_catalog
-from ancestral.catalog.voices import find_voice
+from ancestral.catalog.voices import find_voice, first_with_voice
 from ancestral.command_line import FILE
 from ancestral.detection.local import Detector
-from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.errors import AncestralError
 from ancestral.model import Model, load_from
 from ancestral.models.checkpoint import CheckpointError
-from ancestral.models.entries import CAPABILITIES, ModelError, speaks
+from ancestral.models.entries import CAPABILITIES, ModelEntry, ModelError, speaks
 from ancestral.provenance.c2pa import SigningError
 from ancestral.service.settings import SettingsError, load_settings
 from ancestral.service.telemetry.logging import configure_logging
@@ -48,19 +48,12 @@ def model_that_speaks(voice: str | None, language: str | None = None) -> str:
     entries = config.entries()
     aliases = config.aliases(entries)
     speaking = [entry for entry in entries.values() if "speech" in CAPABILITIES[entry.kind]]
-    refused = InvalidRequest("no model is made for speech", code="model_not_capable")
-    speaking.sort(key=lambda entry: entry.id not in aliases.models.values())
-    for entry in sorted(speaking, key=lambda entry: not speaks(entry.voices, language)):
-        try:
-            if voice is not None:
-                find_voice(entry.id, entry.voices, voice, aliases.voices)
-        except InvalidRequest as error:
-            if error.code != "voice_not_found":
-                raise
-            refused = error if refused.code == "model_not_capable" else refused
-        else:
-            return entry.id
-    raise refused
+    speaking.sort(key=lambda entry: (not speaks(entry.voices, language), entry.id not in aliases.models.values()))
+
+    def find(entry: ModelEntry) -> object:
+        return voice is None or find_voice(entry.id, entry.voices, voice, aliases.voices)
+
+    return first_with_voice(speaking, find)[0].id
 
 
 def configured_model(model: str, pronunciations: Path | None = None) -> Model:
