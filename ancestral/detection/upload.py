@@ -22,7 +22,7 @@ from ancestral.catalog.descriptions import ImageModel, SpeechModel
 from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.formats import FFMPEG, sniff
-from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_picture
+from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_for_each
 from ancestral.provenance.c2pa import SigningError, read
 
 MAX_RECIPE_BYTES: Final = 64 << 10
@@ -109,17 +109,12 @@ def symbols_of(
     Raises:
         InvalidRequest: the file cannot be decoded, or no model draws pictures of its size.
     """
-    found, refused = [], None
-    for model in models:
-        try:
-            symbols, apart = decode_picture(data, model.spec, param)
-        except InvalidRequest as error:
-            refused = error
-        else:
-            found.append((_UNINDEXED if apart is None else apart, model, symbols))
-    if not found:
-        raise refused or InvalidRequest(f"{param}: no model here draws pictures", param=param, code="model_not_capable")
-    return [(model, symbols) for _, model, symbols in sorted(found, key=lambda each: each[0])]
+    if not models:
+        raise InvalidRequest(f"{param}: no model here draws pictures", param=param, code="model_not_capable")
+    seen = decode_for_each(data, [model.spec for model in models], param)
+    found = [(model, *each) for model, each in zip(models, seen, strict=True) if each is not None]
+    found.sort(key=lambda each: _UNINDEXED if each[2] is None else each[2])
+    return [(model, symbols) for model, symbols, _ in found]
 
 
 def candidates(

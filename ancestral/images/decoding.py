@@ -10,7 +10,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -57,14 +57,28 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np
         InvalidRequest: the file is of another format, damaged or truncated, or the picture's size or colours are not
             supported; ``code`` is ``invalid_image``.
     """
+    (found,) = decode_for_each(data, [spec], param)
+    assert found is not None
+    return found
+
+
+def decode_for_each(
+    data: bytes, specs: Sequence[ImageSpec], param: str
+) -> list[tuple[NDArray[np.uint8], float | None] | None]:
+    """The same of several models, for which the file is decoded once; None for a model of another size, unless all are:
+    then the error is that of the last."""
     try:
-        image = _opened(data, spec, _coloured if spec.palette else _flat)
+        pictures = _opened(data, specs, lambda image, spec: (_coloured if spec.palette else _flat)(image, spec))
     except _Unusable as error:
         raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
+    return [None if picture is None else _symbols(picture, spec) for picture, spec in zip(pictures, specs, strict=True)]
+
+
+def _symbols(picture: Image.Image, spec: ImageSpec) -> tuple[NDArray[np.uint8], float | None]:
     if spec.palette:
-        symbols, distance = nearest_symbols(np.array(image, np.uint8), spec)
+        symbols, distance = nearest_symbols(np.array(picture, np.uint8), spec)
         return symbols, round(distance, 3)
-    pixels = np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
+    pixels = np.asarray(picture, np.uint8).reshape(spec.height, spec.width, spec.channels)
     return ((pixels >= 128).astype(np.uint8) if spec.binary else pixels), None
 
 
@@ -81,7 +95,9 @@ def decode_masked(image: bytes, mask: bytes, spec: ImageSpec) -> MaskedPicture:
     """
     symbols, palette_error = decode_picture(image, spec, "image")
     try:
-        kept = np.array(_opened(mask, spec, _rgba).getchannel("A"), np.uint8) >= _HALF
+        (opened,) = _opened(mask, [spec], _rgba)
+        assert opened is not None
+        kept = np.array(opened.getchannel("A"), np.uint8) >= _HALF
     except _Unusable as error:
         raise InvalidRequest(f"mask: {error}", param="mask", code="invalid_image") from error
     message = "nothing is to be drawn: it is transparent nowhere" if kept.all() else ""
@@ -93,32 +109,41 @@ def decode_masked(image: bytes, mask: bytes, spec: ImageSpec) -> MaskedPicture:
     return MaskedPicture(np.where(kept[..., None], symbols, 0).astype(np.uint8), kept, canonical, palette_error)
 
 
-def _opened(data: bytes, spec: ImageSpec, convert: Callable[[Image.Image, ImageSpec], Image.Image]) -> Image.Image:
+def _opened(
+    data: bytes, specs: Sequence[ImageSpec], convert: Callable[[Image.Image, ImageSpec], Image.Image]
+) -> list[Image.Image | None]:
+    """A picture as ``convert`` makes it for each model; None for a model of another size, unless all are."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            scale = _scale(image.size, spec)
+            scales = _scales(image.size, specs)
             _check_kind(image)
             _check_sums(data)
             image.load()
-            plain = convert(image, spec)
+            return [
+                _reduced(convert(image, spec), scale) if scale else None
+                for scale, spec in zip(scales, specs, strict=True)
+            ]
     except TOO_LARGE as error:
         raise _Unusable(f"it has too many pixels; at most {MAX_SIDE} each way are taken") from error
     except UnidentifiedImageError as error:
         raise _Unusable("it is not a PNG, WebP or JPEG file") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         raise _Unusable("it is damaged, or cut short") from error
-    return plain.reduce(scale) if scale > 1 else plain
 
 
-def _scale(size: tuple[int, int], spec: ImageSpec) -> int:
+def _reduced(picture: Image.Image, scale: int) -> Image.Image:
+    return picture.reduce(scale) if scale > 1 else picture
+
+
+def _scales(size: tuple[int, int], specs: Sequence[ImageSpec]) -> list[int | None]:
     width, height = size
     if max(size) > MAX_SIDE:
         raise _Unusable(f"it has {width} x {height} pixels; at most {MAX_SIDE} each way are taken")
-    scale = multiple(spec, width, height)
-    if scale is None:
-        wanted = f"{spec.width} x {spec.height}, or a multiple; of a sheet give one picture"
+    scales = [multiple(spec, width, height) for spec in specs]
+    if not any(scales):
+        wanted = f"{specs[-1].width} x {specs[-1].height}, or a multiple; of a sheet give one picture"
         raise _Unusable(f"it has {width} x {height} pixels; the model's are {wanted}")
-    return scale
+    return scales
 
 
 def _check_kind(image: Image.Image) -> None:

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from ancestral.errors import InvalidRequest
-from ancestral.images.decoding import decode_picture
+from ancestral.images import decoding
+from ancestral.images.decoding import decode_for_each, decode_picture
 from ancestral.images.drawing import MAX_SIDE
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
+    SPECS,
     Pixels,
     draw,
     image_of,
@@ -51,6 +53,16 @@ def refusal(data: bytes, model: str = "rgb") -> str:
     assert "0x" not in error.message
     assert "/" not in error.message
     return error.message
+
+
+def test_a_file_is_decoded_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [SPECS[name] for name in ("grey", "rgb", "autoencoder", "portraits")]
+    data, checked = written(noise("rgb")), list[bytes]()
+    alone = [decode_picture(data, spec, "file") for spec in specs[1:]]
+    monkeypatch.setattr(decoding, "_check_sums", checked.append)
+    other_size, *seen = decode_for_each(data, specs, "file")
+    assert (other_size, checked) == (None, [data])
+    assert [(found[0].tobytes(), found[1]) for found in seen] == [(found[0].tobytes(), found[1]) for found in alone]
 
 
 def chunk(name: bytes, body: bytes) -> bytes:
