@@ -22,7 +22,7 @@ from ancestral.images.files import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, Batch
 from ancestral.images.sampler import ImageSampler, Judgement, batch_of
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.engines.images.engine import ImageBatch
-from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Signer, write_file
+from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Claim, Signer, write_file
 
 
 class Pictures(Sequence["Picture"]):
@@ -131,7 +131,7 @@ class Pictures(Sequence["Picture"]):
         data = files.sheet_file(drawing, model, decoded, grid)
         seeds = [*dict.fromkeys(map(str, drawing.seeds))]  # c2pa takes short lists of numbers for bytes
         recipe = self._recipe({"seeds": seeds})
-        write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
+        write_file(file, data, MEDIA_TYPES[drawing.output_format], Claim(recipe), signer)
         file.with_suffix(files.ATLASES[atlas]).write_bytes(files.atlas_file(drawing, model, grid, file.name, atlas))
 
     def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0, form: str = "png") -> files.Grid:
@@ -165,7 +165,7 @@ class Pictures(Sequence["Picture"]):
             message = "animation: only of a sheet that the model lays out"
             raise InvalidRequest(message, param="sheet", code="missing_parameter")
         data, recipe = files.animation_file(drawing, layout, decoded), self._recipe({"seed": drawing.seeds[0]})
-        write_file(file, data, MEDIA_TYPES[drawing.output_format], recipe, signer)
+        write_file(file, data, MEDIA_TYPES[drawing.output_format], Claim(recipe), signer)
 
     def save_palette(self, path: str | Path) -> None:
         """Write the palette of the files as a GIMP palette: the one that the pictures were put into, or the model's.
@@ -221,7 +221,7 @@ class Pictures(Sequence["Picture"]):
         source = COMPOSITE if isinstance(self.drawing, Completion | Edit) else SAMPLED
         data = self.file(index, form, scale)
         recipe = picture_recipe(self.drawing, self._sampler.model, index)
-        write_file(file, data, MEDIA_TYPES[form], recipe, signer, source=source, ingredient=ingredient)
+        write_file(file, data, MEDIA_TYPES[form], Claim(recipe, source, ingredient), signer)
 
     def _recipe(self, seeds: dict[str, Any]) -> dict[str, Any]:
         model = self._sampler.model

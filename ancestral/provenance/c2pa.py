@@ -180,15 +180,15 @@ def _certificate(
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    subject = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
+    names = {NameOID.ORGANIZATION_NAME: organisation, NameOID.COMMON_NAME: common_name}
+    subject = x509.Name([x509.NameAttribute(*pair) for pair in names.items()])
+    unused = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
     now, is_root = datetime.datetime.now(datetime.UTC), issuer is None
     above, signing_key = issuer or (None, key)
     issuer_key = signing_key.public_key()
+    usage = x509.KeyUsage(
+        not is_root, key_cert_sign=is_root, crl_sign=is_root, decipher_only=False, **dict.fromkeys(unused, False)
+    )
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -198,7 +198,7 @@ def _certificate(
         .not_valid_before(now - datetime.timedelta(minutes=5))  # for verifiers whose clocks are behind
         .not_valid_after(now + datetime.timedelta(days=_TRIAL_DAYS))
         .add_extension(x509.BasicConstraints(ca=is_root, path_length=0 if is_root else None), critical=True)
-        .add_extension(_usage(is_root), critical=True)
+        .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False)
     )
@@ -206,22 +206,6 @@ def _certificate(
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])  # one of those that C2PA takes
         builder = builder.add_extension(purposes, critical=False)
     return builder.sign(signing_key, hashes.SHA256())
-
-
-def _usage(is_root: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=not is_root,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=is_root,
-        crl_sign=is_root,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 # Signatures of files: C2PA manifests (c2pa.org), written and read by its own library.
@@ -342,9 +326,7 @@ def detached(source: IO[bytes], claim: Claim, signer: Signer) -> bytes:
     Raises:
         SigningError: it cannot be signed.
     """
-    digest, definition = hashlib.sha256(), _definition(claim)
-    while piece := source.read(_PIECE_BYTES):
-        digest.update(piece)
+    digest, definition = hashlib.file_digest(source, "sha256"), _definition(claim)  # type: ignore[arg-type]
     covered = {"name": "file", "alg": "sha256", "hash": list(digest.digest()), "pad": [], "exclusions": []}
     definition["assertions"].append({"label": "c2pa.hash.data", "data": covered})
     return _sign(io.BytesIO(), io.BytesIO(), MANIFEST_TYPE, definition, claim, signer)
@@ -495,32 +477,20 @@ def _context(trusted: str = "") -> c2pa.Context:
 # Files on disks, signed as they are written.
 
 
-def write_file(
-    path: Path,
-    data: bytes,
-    media_type: str,
-    recipe: Mapping[str, Any],
-    signer: Signer | None,
-    *,
-    source: str = SAMPLED,
-    ingredient: bytes | None = None,
-) -> None:
+def write_file(path: Path, data: bytes, media_type: str, claim: Claim, signer: Signer | None) -> None:
     """Write a file, signed if there is a signer. A manifest that has no place in it is the file ``NAME.c2pa``.
 
     Args:
         path: of the file.
         data: the whole file, unsigned.
         media_type: of it.
-        recipe: what it was made from.
+        claim: what it was made from.
         signer: who says so; None leaves it unsigned.
-        source: how it came about (:class:`Claim`).
-        ingredient: of what was uploaded (:class:`Claim`).
 
     Raises:
         SigningError: it cannot be signed. Nothing is written.
     """
     if signer is not None:
-        claim = Claim(recipe, source, ingredient)
         if media_type in EMBEDDED:
             data = sign(data, media_type, claim, signer)
         else:

@@ -341,10 +341,23 @@ class RecordingScorer:
 
     def report(self) -> dict[str, Any]:
         """Everything that is known once all blocks are scored, as ``POST /v1/audio/likelihood`` says it."""
-        spec = self._sampler.model.spec
-        words = [word.text for sentence in self._sentences for word in sentence.words]
-        spans = word_spans(self._sentences, self._durations, spec.local_hop)
-        return figures(self.nats, int(CURVE_SECONDS * spec.sample_rate)) | word_bits(self.nats, words, spans)
+        spec, nats = self._sampler.model.spec, self.nats
+        bits, size = -nats / math.log(2.0), int(CURVE_SECONDS * spec.sample_rate)
+        found: dict[str, Any] = {
+            "bits_per_sample": round(float(bits.mean()), 6),
+            "nats": round(float(-nats.sum()), 3),
+            "samples": len(nats),
+            "curve": [round(float(bits[start : start + size].sum()), 3) for start in range(0, len(bits), size)],
+        }
+        words, offset = list[dict[str, Any]](), 0
+        for sentence, frames in zip(self._sentences, self._durations, strict=True):
+            timing = Timing.of(np.cumsum(frames) * spec.local_hop)
+            for word, (first, last) in zip(sentence.words, timing.words(sentence), strict=True):
+                start, end = offset + first, offset + last  # the last frame may be longer than the recording
+                surprise = round(float(-nats[start:end].sum() / math.log(2.0)), 3)
+                words.append({"word": word.text, "start": start, "end": min(end, len(nats)), "bits": surprise})
+            offset += timing.length
+        return found | {"words": words} if words else found
 
     def _encoded(self, recording: bytes) -> tuple[Symbols, Array | None, Sequence[Integers]]:
         """The symbols; of a model that speaks text also the frames that align the text with them, and how many of them
@@ -366,56 +379,3 @@ class RecordingScorer:
             return align(wave, self._sentences, acoustic, self._shares, FeatureSpec())
         except AlignmentError as error:
             raise InvalidRequest(f"{self._param}: {error}", param=self._param, code="text_does_not_fit") from error
-
-
-def figures(nats: NDArray[np.float64], per_point: int) -> dict[str, Any]:
-    """The likelihood in total, and its curve.
-
-    Args:
-        nats: ln p of every symbol ``[T]``.
-        per_point: symbols per point of the curve.
-    """
-    bits = -nats / math.log(2.0)
-    curve = [round(float(bits[i : i + per_point].sum()), 3) for i in range(0, len(bits), per_point)]
-    return {
-        "bits_per_sample": round(float(bits.mean()), 6),
-        "nats": round(float(-nats.sum()), 3),
-        "samples": len(nats),
-        "curve": curve,
-    }
-
-
-def word_spans(sentences: Sequence[Phonemes], durations: Sequence[Integers], hop: int) -> list[SampleSpan]:
-    """The times of the words of a recording, in samples.
-
-    Args:
-        sentences: that are read in it.
-        durations: frames of every phoneme of each of them.
-        hop: samples of a frame.
-    """
-    found: list[SampleSpan] = []
-    offset = 0
-    for sentence, frames in zip(sentences, durations, strict=True):
-        timing = Timing.of(np.cumsum(frames) * hop)
-        found += [(offset + start, offset + end) for start, end in timing.words(sentence)]
-        offset += timing.length
-    return found
-
-
-def word_bits(nats: NDArray[np.float64], words: Sequence[str], spans: Sequence[SampleSpan]) -> dict[str, Any]:
-    """The likelihood of each word; nothing without words.
-
-    Args:
-        nats: ln p of every symbol ``[T]``.
-        words: as they are read.
-        spans: when they are said, in symbols; the last frame of a recording may be longer than the recording.
-    """
-    if not words:
-        return {}
-    bits = [round(float(-nats[start:end].sum() / math.log(2.0)), 3) for start, end in spans]
-    return {
-        "words": [
-            {"word": word, "start": start, "end": min(end, len(nats)), "bits": surprise}
-            for word, (start, end), surprise in zip(words, spans, bits, strict=True)
-        ]
-    }

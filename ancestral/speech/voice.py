@@ -200,12 +200,12 @@ class Speech:
             InvalidRequest: it has another suffix, or the format does not support the rate.
             SigningError: it cannot be signed.
         """
-        from ancestral.provenance.c2pa import write_file
+        from ancestral.provenance.c2pa import Claim, write_file
 
         path, model = Path(path), self._sampler.model
         form = format_of(path, codecs.SUFFIXES)
-        recipe = recipe_of(self.utterance, model)
-        write_file(path, self.encode(form, sample_rate), codecs.MEDIA_TYPES[form], recipe, signer)
+        claim = Claim(recipe_of(self.utterance, model))
+        write_file(path, self.encode(form, sample_rate), codecs.MEDIA_TYPES[form], claim, signer)
 
     def _repr_html_(self) -> str:
         """A player, in a notebook."""

@@ -99,43 +99,28 @@ class Plan:
         return distinct(self.parts)
 
 
-def plan_book(
-    catalog: Catalog,
-    path: Path,
-    *,
-    form: str,
-    model: str | None,
-    voice: str | None,
-    voices: Mapping[str, str],
-    pronunciations: Pronunciations,
-    speed: float,
-    seed: int,
-    max_characters: int,
-) -> Plan:
+def plan_book(catalog: Catalog, path: Path, wanted: Mapping[str, Any], max_characters: int) -> Plan:
     """Plan a book, as ``ancestral read`` does. Takes seconds for a long one.
 
     Args:
         catalog: of the models.
         path: of the file.
-        form: that it is to become.
-        model: an id or an alias; the first one that has the voice if None.
-        voice: an id, an alias or a mix; the model's first one that speaks the book's language if None.
-        voices: names of the text for voices.
-        pronunciations: words that are read otherwise, beside those of the catalog.
-        speed: above 1 is faster.
-        seed: of the book.
+        wanted: what it is to become: ``form``; ``model``, an id or an alias, the first one that has the voice if None;
+            ``voice``, an id, an alias or a mix, the model's first one that speaks the book's language if None;
+            ``voices``, names of the text for voices; ``pronunciations``, words that are read otherwise, beside those of
+            the catalog; ``speed``, above 1 is faster; ``seed``, of the book; others are not looked at.
         max_characters: of its text.
 
     Raises:
         BookError: the file cannot be read, is refused, or has nothing to speak.
         AncestralError: there is no such model or voice, or the model does not speak.
     """
-    book = open_book(path, form, MAX_TEXT_BYTES)
+    book, voices = open_book(path, wanted["form"], MAX_TEXT_BYTES), wanted["voices"]
     characters = sum(len(paragraph.text) for chapter in book.chapters for paragraph in chapter.paragraphs)
     if characters > max_characters:
         raise BookError(f"{characters} characters; this server reads books of up to {max_characters}")
-    reading = Reading(voice, book.language, speed, voices)
-    found, mix = _model_and_voice(catalog, model, reading)
+    reading = Reading(wanted["voice"], book.language, wanted["speed"], voices)
+    found, mix = _model_and_voice(catalog, wanted["model"], reading)
     find = partial(catalog.voice, found)
 
     @cache
@@ -144,7 +129,8 @@ def plan_book(
 
     cast(None)  # names are checked before the text is
     made_from = reading.made_from(found.entry.id, found.sha256, mix.id)
-    parts, unspoken = parts_of(book, catalog.pronunciations | pronunciations, seed, made_from, cast)
+    lexicon = catalog.pronunciations | Pronunciations(wanted["pronunciations"])
+    parts, unspoken = parts_of(book, lexicon, wanted["seed"], made_from, cast)
     return Plan(book, found, mix, parts, notes_of(book, unspoken), made_from)
 
 

@@ -429,7 +429,7 @@ class Workers:
             except UNAVAILABLE as error:
                 return [(lease.job.id, error) for lease in held]
             return [
-                (lease.job.id, _signals(known, *reply))
+                (lease.job.id, _signals(known, reply))
                 for lease, known, reply in zip(held, published, signals, strict=True)
             ]
 
@@ -465,26 +465,13 @@ def _flat(fields: Mapping[str, Any]) -> list[Any]:
     return [item for pair in fields.items() for item in pair]
 
 
-def _signals(
-    published: int,
-    attempt: bytes | None,
-    status: bytes | None,
-    read: bytes | None,
-    wanted: bytes | None,
-    done: bytes | None,
-    queued: int,
-) -> Signals | None:
+def _signals(published: int, reply: Sequence[Any]) -> Signals | None:
     """What RENEW has found of a job of which ``published`` symbols had been in Redis."""
+    attempt, status, read, wanted, done, queued = reply
     if status is None:
         return None
-    return Signals(
-        int(attempt or 0),
-        Status(json.loads(status)),
-        int(read or 0),
-        suspend=wanted is not None,
-        symbols_lost=int(done or 0) < published,
-        queued=queued,
-    )
+    suspend, lost = wanted is not None, int(done or 0) < published
+    return Signals(int(attempt or 0), Status(json.loads(status)), int(read or 0), suspend, lost, queued)
 
 
 def _share(slots: int, number: int, of: int) -> int:

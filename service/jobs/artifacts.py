@@ -231,14 +231,6 @@ class Seal:
         return Claim(recipe | self.recipe, source, self.ingredient)
 
 
-def seal_of(
-    signer: Signer, job: Job, plan: Sampled, model: Model, info: ArtifactInfo, ingredient: bytes | None
-) -> Seal:
-    """What signs the file of a job with this plan."""
-    recipe = {"engine": job.engine or "", "job": job.id, "manifest_sha256": digest_of(manifest_of(job, plan, info))}
-    return Seal(signer, plan, model, recipe, ingredient)
-
-
 def sign_file(source: IO[bytes], target: IO[bytes], info: ArtifactInfo, seal: Seal) -> ArtifactInfo:
     """Write a signed file, or the file and then its manifest if there is no place for one inside.
 
@@ -269,7 +261,8 @@ def sign_file(source: IO[bytes], target: IO[bytes], info: ArtifactInfo, seal: Se
     except SigningError as error:
         log.error("a file cannot be signed", extra={"job": seal.recipe["job"], "reason": str(error)})
         raise SigningFailed(seal.recipe["job"]) from error
-    size, digest = _measured(target)
+    target.seek(0)
+    digest, size = hashlib.file_digest(target, "sha256").hexdigest(), target.seek(0, 2)  # type: ignore[arg-type]
     target.write(manifest)
     unsigned, c2pa = (info.bytes, info.sha256), (size, len(manifest)) if manifest else None
     return replace(info, bytes=size, sha256=digest, entries=entries, unsigned=unsigned, c2pa=c2pa)
@@ -285,15 +278,6 @@ def _sign_archive(source: IO[bytes], target: IO[bytes], seal: Seal) -> list[tupl
             for index, name in enumerate(names)
         )
         return write_archive(target, signed, suffix)
-
-
-def _measured(file: IO[bytes]) -> tuple[int, str]:
-    """Size and SHA-256 of a file; it ends at its end."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while piece := file.read(PIECE_BYTES):
-        digest.update(piece)
-    return file.tell(), digest.hexdigest()
 
 
 # Files in Redis.
@@ -396,7 +380,8 @@ class Artifacts:
         """Put the signed file in the place of the draft; ``copy`` is the unsigned one."""
         assert self._signer is not None
         model, ingredient = self._catalog.models[job.model], await self._broker.ingredient(job.id)
-        seal = seal_of(self._signer, job, plan, model, info, ingredient)
+        recipe = {"engine": job.engine or "", "job": job.id, "manifest_sha256": digest_of(manifest_of(job, plan, info))}
+        seal = Seal(self._signer, plan, model, recipe, ingredient)
         with SpooledTemporaryFile(_MEMORY_BYTES) as signed:
             copy.seek(0)
             found = await asyncio.to_thread(sign_file, copy, signed, info, seal)

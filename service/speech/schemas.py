@@ -404,24 +404,14 @@ def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:
     found: dict[str, VoiceObject] = {}
     for model in catalog.speech_models:
         for voice in model.entry.voices:
-            listed = found.setdefault(
-                voice.id,
-                VoiceObject(
-                    id=voice.id,
-                    name=voice.name,
-                    aliases=catalog.aliases.of_voice(voice.id),
-                    language=voice.language,
-                    gender=voice.gender,
-                    model=model.entry.id,
-                    models=[],
-                    capabilities={},
-                    description=voice.description,
-                    license=voice.license,
-                    preview_url=f"{base_url}v1/audio/voices/{quote(voice.id)}/preview"
-                    if model.entry.preview(f"{voice.id}.mp3").is_file()
-                    else None,
-                ),
-            )
+            if (listed := found.get(voice.id)) is None:
+                names = ("id", "name", "language", "gender", "description", "license")
+                has_preview = model.entry.preview(f"{voice.id}.mp3").is_file()
+                listed = found[voice.id] = VoiceObject(
+                    **{name: getattr(voice, name) for name in names},
+                    aliases=catalog.aliases.of_voice(voice.id), model=model.entry.id, models=[], capabilities={},
+                    preview_url=f"{base_url}v1/audio/voices/{quote(voice.id)}/preview" if has_preview else None,
+                )  # fmt: skip
             listed.models.append(model.entry.id)
             for capability in model.capabilities:
                 listed.capabilities.setdefault(capability, []).append(model.entry.id)

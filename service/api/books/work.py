@@ -21,7 +21,6 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final, get_args
 
 from ancestral.errors import AncestralError
-from ancestral.models.text import Pronunciations
 from ancestral.requests import SpeechRequest
 from ancestral.service.api.background import carry_out_parts, delete_parts, submit_part
 from ancestral.service.api.books.schemas import BookChapter, BookObject
@@ -107,13 +106,10 @@ async def planned(state: AppState, path: Path, wanted: Mapping[str, Any]) -> Pla
     Args:
         state: of the process.
         path: of the file.
-        wanted: ``form``, ``model``, ``voice``, ``voices``, ``pronunciations``, ``speed``, ``seed`` and others.
+        wanted: as of :func:`plan_book`.
     """
-    names = ("form", "model", "voice", "voices", "speed", "seed")
-    given = {name: wanted[name] for name in names} | {"pronunciations": Pronunciations(wanted["pronunciations"])}
-    most = state.settings.max_book_characters
     async with state.long_texts:
-        return await asyncio.to_thread(plan_book, state.catalog, path, **given, max_characters=most)
+        return await asyncio.to_thread(plan_book, state.catalog, path, wanted, state.settings.max_book_characters)
 
 
 class BookWork:

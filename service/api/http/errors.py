@@ -64,14 +64,8 @@ _METHODS = ("DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT")
 
 def problem(status: int, error: Mapping[str, str | None]) -> dict[str, Any]:
     """An error of the envelope as an RFC 9457 object."""
-    return {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": error["message"],
-        "param": error["param"],
-        "code": error["code"],
-    }
+    shown = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": error["message"]}
+    return shown | {"param": error["param"], "code": error["code"]}
 
 
 def respond(error: AncestralError, accept: str) -> JSONResponse:
@@ -138,29 +132,20 @@ def install(
         on_error: called with every error that is answered.
     """
 
-    def answer(connection: HTTPConnection, error: AncestralError) -> JSONResponse:
-        on_error(error)
-        return respond(error, connection.headers.get("accept", ""))
+    async def answer(connection: Request | WebSocket, error: Exception) -> JSONResponse:
+        match error:
+            case AncestralError():
+                own = error
+            case HTTPException():
+                own = from_http(error, connection)
+            case RequestValidationError():
+                own = from_validation(error.errors())
+            case _:
+                log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
+                own = errors.redis_unavailable()
+        on_error(own)
+        return respond(own, connection.headers.get("accept", ""))
 
-    async def unavailable(connection: Request | WebSocket, error: Exception) -> JSONResponse:
-        log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
-        return answer(connection, errors.redis_unavailable())
-
-    async def own(connection: Request | WebSocket, error: Exception) -> JSONResponse:
-        assert isinstance(error, AncestralError)
-        return answer(connection, error)
-
-    async def http(connection: Request | WebSocket, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        return answer(connection, from_http(error, connection))
-
-    async def validation(connection: Request | WebSocket, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        return answer(connection, from_validation(error.errors()))
-
-    app.add_exception_handler(AncestralError, own)
-    for kind in unavailable_errors:
-        app.add_exception_handler(kind, unavailable)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, validation)
+    for kind in (AncestralError, HTTPException, RequestValidationError, *unavailable_errors):
+        app.add_exception_handler(kind, answer)
     app.router.default = no_route
