@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +17,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.distributed.nn.functional
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import safe_open
@@ -107,27 +106,19 @@ def load_weights(network: nn.Module, tensors: Tensors) -> None:
     network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
 
 
-def fit_speakers(start: Checkpoint, speakers: tuple[str, ...]) -> Tensors:
-    """The tensors of a WaveNet for other speakers: each keeps its vector, a new one gets the mean of the others."""
-    assert isinstance(start.spec, WaveNetSpec)
-    if not speakers or not start.spec.speakers:
-        return start.tensors
-    vectors = _rows(start.tensors["conditioner.speaker"], start.spec.speakers, speakers)
-    return start.tensors | {"conditioner.speaker": vectors}
+_ROWS = {"wavenet": {"conditioner.speaker": "speakers"}, "acoustic": {"speaker": "speakers", "phoneme": "phonemes"}}
+"""Of each kind of network the tensors with a row for each of the names in a field of its spec."""
 
 
-def _rows(vectors: NDArray[np.float32], names: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
-    """The vector of each name that is wanted; one that has none gets the mean of all."""
-    mean = vectors.mean(axis=0)
-    return np.stack([vectors[names.index(name)] if name in names else mean for name in wanted])
-
-
-def fit_acoustic(start: Checkpoint, spec: AcousticSpec) -> Tensors:
-    """The tensors of an acoustic model for other speakers and phonemes, as :func:`fit_speakers`."""
-    assert isinstance(start.spec, AcousticSpec)
-    speakers = _rows(start.tensors["speaker"], start.spec.speakers, spec.speakers)
-    phonemes = _rows(start.tensors["phoneme"], start.spec.phonemes, spec.phonemes)
-    return start.tensors | {"speaker": speakers, "phoneme": phonemes}
+def fitted(start: Checkpoint, spec: WaveNetSpec | AcousticSpec) -> Tensors:
+    """The tensors of a network for other speakers and phonemes: each keeps its vector, a new one gets the mean."""
+    tensors = dict(start.tensors)
+    for tensor, names in _ROWS[spec.kind].items():
+        vectors, before, wanted = start.tensors.get(tensor), getattr(start.spec, names), getattr(spec, names)
+        if vectors is not None and wanted:
+            mean = vectors.mean(axis=0)
+            tensors[tensor] = np.stack([vectors[before.index(n)] if n in before else mean for n in wanted])
+    return tensors
 
 
 def _metadata(state: Path) -> dict[str, str]:

@@ -144,3 +144,12 @@ def reading_slowly(server: Server, **changes: object) -> Iterator[socket.socket]
         connection.sendall(head.encode() + b"\r\n\r\n" + body)
         assert connection.recv(1024).startswith(b"HTTP/1.1 200 ")
         yield connection
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """All that comes until the server closes; a reset is an end as well."""
+    received = []
+    with suppress(ConnectionResetError):
+        while piece := connection.recv(1 << 20):
+            received.append(piece)
+    return b"".join(received)

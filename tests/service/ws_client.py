@@ -138,6 +138,11 @@ class SpeechConnection(Client):
         for text in texts:
             self.say("input.text", text=text)
 
+    def utter(self, *texts: str) -> None:
+        """Send text, and hear it up to the end of an utterance."""
+        self.write(*texts)
+        self.until("audio.done")
+
     def finish(self) -> None:
         """Say that this was all, and hear it to the end."""
         self.say("input.done")

@@ -82,6 +82,17 @@ def check_phones(clip: Clip, language: str = "en") -> None:
     assert sum(p.seconds for p in clip.phones) == pytest.approx(soundfile.info(clip.path).duration, abs=0.001)
 
 
+def check_corpus(folder: Path, speaker: str, count: int) -> None:
+    """Two clips of the script, and the rest of WordNet, of one speaker; they can be prepared."""
+    assert ids(folder) == [f"{speaker}_{s}" for s in ("s0000", "s0001", *(f"u{i:04d}" for i in range(count - 2)))]
+    for clip in read(folder):
+        info = soundfile.info(clip.path)
+        assert (info.samplerate, info.channels, clip.speaker) == (24000, 1, speaker)
+        check_phones(clip)
+    assert prepare(read(folder), folder / "prepared", FEATURES, CODING, processes=1) == count
+    assert all(sum(clip.durations) == clip.frames for clip in Dataset(folder / "prepared").clips)
+
+
 def test_sentences_of_wordnet(wordnet: Path) -> None:
     found = sentences.wordnet_sentences()
     assert sorted(found) == sorted(s[0].upper() + s[1:].replace(";", ",") + "." for s in EXAMPLES)
@@ -113,13 +124,7 @@ def test_a_corpus_is_built_and_replaced(tmp_path: Path) -> None:
     out, seen = tmp_path / "heart", list[int]()
     assert build("heart", out, 2, seen.append) == 4
     assert seen == [1, 2, 3, 4]
-    assert ids(out) == [f"heart_{suffix}" for suffix in ("s0000", "s0001", "u0000", "u0001")]
-    for clip in read(out):
-        info = soundfile.info(clip.path)
-        assert (info.samplerate, info.channels, clip.speaker) == (24000, 1, "heart")
-        check_phones(clip)
-    assert prepare(read(out), tmp_path / "prepared", FEATURES, CODING, processes=1) == 4
-    assert all(sum(clip.durations) == clip.frames for clip in Dataset(tmp_path / "prepared").clips)
+    check_corpus(out, "heart", 4)
     figures = fit_high_band(read(out), tmp_path / "high_band")
     assert figures.keys() == {"decibels_heart"}
     assert load(tmp_path / "high_band").spec_as(HighBandSpec).speakers == ("heart",)
@@ -337,13 +342,7 @@ def registries(wordnet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("registries")
 def test_a_corpus_of_kokoro(tmp_path: Path) -> None:
     assert build("kokoro", tmp_path / "nova", 6, voice="af_nova") == 8
-    assert ids(tmp_path / "nova") == [f"nova_{s}" for s in ("s0000", "s0001", *(f"u{i:04d}" for i in range(6)))]
-    for clip in read(tmp_path / "nova"):
-        info = soundfile.info(clip.path)
-        assert (info.samplerate, clip.speaker) == (24000, "nova")
-        check_phones(clip)
-    assert prepare(read(tmp_path / "nova"), tmp_path / "prepared", FEATURES, CODING, processes=1) == 8
-    assert all(sum(clip.durations) == clip.frames for clip in Dataset(tmp_path / "prepared").clips)
+    check_corpus(tmp_path / "nova", "nova", 8)
 
 
 @pytest.mark.usefixtures("registries")

@@ -20,7 +20,7 @@ from ancestral.models.audio.features import harmonic_ripple
 from ancestral.models.checkpoint import Checkpoint, save
 from ancestral.models.networks.acoustic import AcousticNetwork
 from ancestral.training.data.speech import Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
-from ancestral.training.loop import fastest_precision, fit_acoustic, load_weights, read_start
+from ancestral.training.loop import fastest_precision, fitted, load_weights, read_start
 from ancestral.training.metrics import contrast_strength, ripple_depth, variance_ratio
 from ancestral.training.model_card import card
 
@@ -176,7 +176,7 @@ class AcousticTask:
         """
         network = AcousticNetwork(self.spec)
         if self._start is not None:
-            load_weights(network, fit_acoustic(self._start, self.spec))
+            load_weights(network, fitted(self._start, self.spec))
         return AcousticTraining(network)
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:

@@ -24,7 +24,7 @@ from ancestral.models.checkpoint import Checkpoint, Tensors, save
 from ancestral.models.engines.speech.native import int8_ranges, largest
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.training.data.speech import Coding, Dataset, PreparedClip, by_speaker, minutes_by_speaker, require_clips
-from ancestral.training.loop import fastest_precision, fit_speakers, load_weights, read_start
+from ancestral.training.loop import fastest_precision, fitted, load_weights, read_start
 from ancestral.training.metrics import Crop, blurred
 from ancestral.training.model_card import card
 
@@ -100,7 +100,7 @@ class WaveNetTask:
         assert self._datasets
         network = WaveNet(self.spec)
         if self._start is not None:
-            load_weights(network, fit_speakers(self._start, self.spec.speakers))
+            load_weights(network, fitted(self._start, self.spec))
         return network
 
     def crop(self, dataset: Dataset, clip: PreparedClip, start: int) -> Crop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -134,8 +134,8 @@ def _check_vector(spec: ImageSpec, name: str, vector: Array | None) -> None:
 class ImageStream:
     """One picture being sampled. Engines add their state."""
 
-    request: ImageStreamRequest
-    rows: int
+    request: ImageStreamRequest = field(default_factory=lambda: ImageStreamRequest(0))
+    rows: int = 0
     """Rows sampled or given so far."""
     symbols: Pixels
     """``[H, W, C]``, of which the first ``rows`` count."""

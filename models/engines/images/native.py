@@ -72,8 +72,6 @@ class NativeImageEngine(engine.ImageEngine):
     def _blank(self) -> NativeImageStream:
         spec = self.spec
         return NativeImageStream(
-            request=engine.ImageStreamRequest(0),
-            rows=0,
             symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
             condition=self._kernel.blank_condition(),
             state=self._kernel.blank(),

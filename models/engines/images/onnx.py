@@ -81,8 +81,6 @@ class OnnxImageEngine(engine.ImageEngine):
         features = spec.features if spec.gated else spec.features // 2
         cells = spec.height * spec.width if spec.conditioning == "location" else 1
         return OnnxImageStream(
-            request=engine.ImageStreamRequest(0),
-            rows=0,
             symbols=np.zeros((spec.height, spec.width, spec.channels), np.uint8),
             condition=np.zeros((cells, spec.condition_width + spec.map_width), np.float32),
             features=np.zeros((spec.layers - 1, features, spec.kernel_size // 2, spec.width), np.float32),

@@ -55,7 +55,7 @@ class TorchImageEngine(engine.ImageEngine):
         spec = self.spec
         symbols = np.zeros((spec.height, spec.width, spec.channels), np.uint8)
         condition = np.zeros((1, spec.condition_channels), np.float32)
-        return TorchImageStream(request=engine.ImageStreamRequest(0), rows=0, symbols=symbols, condition=condition)
+        return TorchImageStream(symbols=symbols, condition=condition)
 
     def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return h[None]

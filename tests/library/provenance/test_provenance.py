@@ -21,6 +21,7 @@ from PIL import Image
 
 from ancestral.errors import InvalidRequest
 from ancestral.provenance import c2pa
+from tests import pngs
 from tests.library.provenance import support
 
 INSIDE = (*support.SOUNDS, "m4b", *support.PICTURES)
@@ -205,19 +206,10 @@ def nested(depth):
     return b"".join(reversed(heads))
 
 
-def chunk(name, content):
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-
 def png(name, content):
     """A PNG of one pixel with one more chunk."""
-    pixel = chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b"")
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-        + chunk(name, content)
-        + pixel
-    )
+    pixel = pngs.chunk(b"IDAT", zlib.compress(b"\0\0")), pngs.chunk(b"IEND", b"")
+    return pngs.png(1, 1, pngs.chunk(name, content), *pixel, colour=0)
 
 
 def with_manifest(*parts):

@@ -326,11 +326,6 @@ class Reading(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def frame_model():
-    return AcousticModel(load(ZOO / "acoustic"))
-
-
-@pytest.fixture(scope="module")
 def engine():
     return NativeEngine(load(ZOO / "wavenet"))
 
@@ -347,9 +342,9 @@ def read_aloud(engine, model, text, voice, speed=1.0):
 
 
 @pytest.fixture(scope="module")
-def readings(engine, frame_model):
+def readings(engine, shipped):
     """The first of every pair, by another voice each."""
-    return [read_aloud(engine, frame_model, text, v) for (text, _), v in zip(ALIGNED, VOICES, strict=True)]
+    return [read_aloud(engine, shipped, text, v) for (text, _), v in zip(ALIGNED, VOICES, strict=True)]
 
 
 def check(wave, reading, model, begins=0, median=0.01, far=0.08, share=0.05):
@@ -362,50 +357,50 @@ def check(wave, reading, model, begins=0, median=0.01, far=0.08, share=0.05):
     assert (off > far).mean() < share
 
 
-def test_boundaries_are_found(readings, frame_model):
+def test_boundaries_are_found(readings, shipped):
     for reading in readings:
-        check(reading.wave, reading, frame_model, far=0.05)
+        check(reading.wave, reading, shipped, far=0.05)
 
 
 @pytest.mark.parametrize("speed", [0.4, 2.5])
-def test_whatever_the_speed(engine, frame_model, speed):
-    reading = read_aloud(engine, frame_model, ALIGNED[1][0], "joe", speed)
-    check(reading.wave, reading, frame_model)
+def test_whatever_the_speed(engine, shipped, speed):
+    reading = read_aloud(engine, shipped, ALIGNED[1][0], "joe", speed)
+    check(reading.wave, reading, shipped)
 
 
 @pytest.mark.parametrize(("silence", "noise", "gain"), [(200, 0.0, 1.0), (100, 0.005, 1.0), (0, 0.0, 0.02)])
-def test_silence_noise_and_level_do_not_mislead(readings, frame_model, silence, noise, gain):
+def test_silence_noise_and_level_do_not_mislead(readings, shipped, silence, noise, gain):
     for reading in readings[:2]:
         whole = gain * np.pad(reading.wave, silence * HOP)
         whole += np.random.default_rng(0).normal(0.0, noise, len(whole)).astype(np.float32)
-        check(whole, reading, frame_model, begins=silence, median=0.015, share=0.1)
+        check(whole, reading, shipped, begins=silence, median=0.015, share=0.1)
 
 
 @pytest.mark.slow
-def test_sentences_follow_each_other(engine, frame_model, monkeypatch):
+def test_sentences_follow_each_other(engine, shipped, monkeypatch):
     """Several, aligned in one go and, as if they were long, from rough to fine in two steps."""
-    reading = read_aloud(engine, frame_model, " ".join(text for pair in ALIGNED[:3] for text in pair), "heart")
+    reading = read_aloud(engine, shipped, " ".join(text for pair in ALIGNED[:3] for text in pair), "heart")
     assert len(reading.sentences) == 6
     for short in (1500, 300, 40):
         monkeypatch.setattr(acoustic, "_SHORT", short)
-        check(reading.wave, reading, frame_model, far=0.05)
+        check(reading.wave, reading, shipped, far=0.05)
 
 
 @pytest.mark.parametrize("samples", [1, HOP - 1, HOP, 5 * HOP + 7])
-def test_frames_cover_all_of_the_recording(readings, frame_model, samples):
+def test_frames_cover_all_of_the_recording(readings, shipped, samples):
     reading = readings[0]
     longer = np.concatenate([reading.wave, np.zeros(samples, np.float32)])
-    frames = align(longer, reading.sentences, frame_model, reading.voice, FEATURES).frames
+    frames = align(longer, reading.sentences, shipped, reading.voice, FEATURES).frames
     assert len(frames) == len(reading.wave) // HOP + -(-samples // HOP)
     assert np.isfinite(frames).all()
 
 
-def test_recordings_that_cannot_be_of_the_text(readings, frame_model):
+def test_recordings_that_cannot_be_of_the_text(readings, shipped):
     reading = readings[1]
 
     def refused(wave, sentences, message):
         with pytest.raises(AlignmentError, match=message):
-            align(wave, sentences, frame_model, "heart", FEATURES)
+            align(wave, sentences, shipped, "heart", FEATURES)
 
     many = reading.sentences * 8
     refused(reading.wave, many, r"too short for the text: [12]\.\d\d s of it are spoken, and the text takes between 3")

@@ -47,15 +47,6 @@ def check(sentence):
     assert not any(start and phone in PAUSES for start, phone in zip(starts, phones, strict=True))
 
 
-def test_one_sentence_in_full():
-    (sentence,) = phonemize("Hello, the world?")
-    assert sentence.text == "hello, the world?"
-    assert " ".join(sentence.phones) == "sil HH EH0 L OW1 , DH AX0 W ER1 L D ?"
-    assert [i for i, start in enumerate(sentence.word_starts) if start] == [1, 6, 8]
-    (first, second) = normalize("Hello (you) :)")[-1:], normalize("(you)")[-1:]
-    assert [token.spoken for token in (*first, *second)] == [".", "."], "only what is written as a clause goes on"
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -194,10 +185,6 @@ def test_long_directives_are_refused_in_short(text):
     with pytest.raises(UnsupportedText) as refused:
         phonemize(text)
     assert len(str(refused.value)) < 500
-
-
-def test_other_brackets_are_read_as_before():
-    assert all(map(phonemize, ["a [1] b", "[pause]", "a]] b", "[p.s.] x"]))
 
 
 def test_addresses_are_read_by_their_own_rules_and_not_by_a_lexicon():

@@ -35,8 +35,8 @@ def url(server: Server, job: str, part: str = "") -> str:
     return f"{server.url}/v1/jobs/{job}{part}"
 
 
-def content(server: Server, job: str, **headers: str) -> httpx.Response:
-    return httpx.get(url(server, job, "/content"), headers=headers, timeout=60)
+def content(server: Server, job: str, part: str = "content", **headers: str) -> httpx.Response:
+    return httpx.get(url(server, job, f"/{part}"), headers=headers, timeout=60)
 
 
 def cancel(server: Server, job: str) -> httpx.Response:
@@ -55,14 +55,19 @@ def state(server: Server, job: str) -> dict[str, Any]:
 TEXT = "Is it late? No!"
 
 
+def finished(server: Server, body: dict[str, Any], route: str = "speech") -> str:
+    """The id of a new job of sound, once it has completed."""
+    response = httpx.post(f"{server.url}/v1/audio/{route}", json=body, headers=ASYNC, timeout=60)
+    assert response.status_code == 202, response.text
+    job: str = response.json()["id"]
+    assert server.ended(job)["status"] == "completed"
+    return job
+
+
 def made(server: Server, route: str = "speech", **changes: Any) -> dict[str, Any]:
     """The manifest of a new job."""
     body = {"speech": SPEECH | {"input": TEXT, "seed": None}, "generations": {"model": "free", "voice": "bob"}}[route]
-    response = httpx.post(f"{server.url}/v1/audio/{route}", json=body | changes, headers=ASYNC, timeout=60)
-    assert response.status_code == 202, response.text
-    job = response.json()["id"]
-    server.ended(job)
-    manifest: dict[str, Any] = httpx.get(f"{server.url}/v1/jobs/{job}/manifest", timeout=60).json()
+    manifest: dict[str, Any] = content(server, finished(server, body | changes, route), "manifest").json()
     return manifest
 
 

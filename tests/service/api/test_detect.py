@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import secrets
-import struct
 import time
 import zipfile
 import zlib
@@ -27,9 +26,12 @@ from PIL import Image
 from ancestral.catalog.seeds import keyed_seeds, part_seed
 from ancestral.provenance.c2pa import EMBEDDED, SignatureReport, make_trial_chain, read
 from tests.library.provenance.support import certificate, key_pem
-from tests.service.api.job_requests import check_envelope
-from tests.service.images.pictures import BEST, decode, files, post, watching
+from tests.pngs import chunk, png
+from tests.service.api.job_requests import check_envelope, finished
+from tests.service.api.job_requests import content as get
+from tests.service.images.pictures import BEST, decode, files, noise, post, recipe_of, seeds, watching, written
 from tests.service.servers import Serve, Server
+from tests.service.speech.sounds import recording
 from tests.service.toys import ASYNC, SPEECH
 from tests.service.ws_client import speak, talking
 from tests.waiting import awaited
@@ -65,18 +67,8 @@ def found(server: Server, file: bytes, **fields: Any) -> dict[str, Any]:
 
 def drawn(server: Server, **fields: Any) -> tuple[list[bytes], list[int]]:
     """Pictures without recipes, and their seeds."""
-    body = {"model": "rgb", "prompt": "any", "response_format": "b64_json", **fields}
-    response = httpx.post(f"{server.url}/v1/images/generations", json=body, timeout=60.0)
-    assert response.status_code == 200, response.text
-    made = response.json()["data"]
-    return [stripped(entry["b64_json"]) for entry in made], [int(entry["seed"]) for entry in made]
-
-
-def stripped(text: str) -> bytes:
-    file = io.BytesIO()
-    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
-        Image.fromarray(np.asarray(image)).save(file, "PNG")
-    return file.getvalue()
+    response = post(server, "generations", prompt="any", seed=None, **fields)
+    return [written(decode(file)) for file in files(response)], seeds(response)
 
 
 @pytest.mark.slow
@@ -103,19 +95,13 @@ def test_a_picture_is_found_by_the_key_of_its_server_alone(
 
 
 def test_the_recipe_in_a_file_is_followed_and_a_changed_pixel_is_not_equal(server: Server) -> None:
-    body = {"model": "rgb", "prompt": "cat", "seed": 5, "response_format": "b64_json"}
-    made = httpx.post(f"{server.url}/v1/images/generations", json=body, timeout=60.0).json()["data"][0]
-    file = base64.b64decode(made["b64_json"])
+    (file,) = files(post(server, "generations", prompt="cat", seed=5))
     answer = found(server, file)
     assert answer["recipe"] == {"status": "equal", "pixels": 48, "equal_pixels": 48}
     assert answer["verdict"] == "made_with_model"
-    with Image.open(io.BytesIO(file)) as image:
-        pixels = np.asarray(image).copy()
-        recipe = image.info["recipe"]
+    pixels = decode(file).copy()
     pixels[3, 3] ^= 255
-    changed = io.BytesIO()
-    Image.fromarray(pixels).save(changed, "PNG")
-    answer = found(server, changed.getvalue(), recipe=recipe)
+    answer = found(server, written(pixels), recipe=json.dumps(recipe_of(file)))
     assert answer["recipe"] == {"status": "differs", "pixels": 48, "equal_pixels": 47}
     assert (answer["seed"]["status"], answer["seed"]["exact"]) == ("found", False)
 
@@ -163,10 +149,9 @@ def test_a_picture_is_made_again_from_its_manifest(server: Server) -> None:
 
 
 def test_detections_keep_no_slot_of_speech(serve: Serve) -> None:
-    soundfile.write(file := io.BytesIO(), np.random.default_rng(1).normal(0, 0.1, 5 * 16000), 16000, format="WAV")
     with serve(provenance_key=KEY, interactive_slots=1) as server, ThreadPoolExecutor(2) as pool:
         assert server.speak(seed=None).status_code == 200, "so that there are seeds to try, for ten seconds"
-        examined = [pool.submit(detect, server, file.getvalue()) for _ in range(2)]
+        examined = [pool.submit(detect, server, recording(5.0)) for _ in range(2)]
         jobs = awaited(lambda: len(jobs := httpx.get(f"{server.url}/v1/jobs").json()["data"]) == 3 and jobs)
         assert server.speak().status_code == 200
         assert not any(answer.done() for answer in examined), "speech has waited"
@@ -176,10 +161,7 @@ def test_detections_keep_no_slot_of_speech(serve: Serve) -> None:
 
 
 def test_noise_is_nobodys(keyed_server: Server) -> None:
-    file = io.BytesIO()
-    pixels = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    answer = found(keyed_server, file.getvalue(), model="rgb")
+    answer = found(keyed_server, written(noise("rgb")), model="rgb")
     assert answer["seed"]["status"] == "not_found"
     assert answer["verdict"] == "no_evidence"
 
@@ -204,15 +186,6 @@ def test_a_key_is_bound_to_the_file_and_not_to_its_pixels(server: Server) -> Non
     url, key = f"{server.url}/v1/detect", {"idempotency-key": secrets.token_urlsafe(24)}
     for file, status in ((bare, 200), (other.getvalue(), 422), (bare, 200)):
         assert httpx.post(url, files={"file": ("a", file)}, headers=key, timeout=60.0).status_code == status
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(width: int, height: int, *chunks: bytes) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks)
 
 
 BOMB = chunk(b"IDAT", zlib.compress(bytes(1 << 20)))
@@ -295,16 +268,7 @@ def signed(signing: tuple[Server, str]) -> Server:
 
 
 def _job(server: Server, **changes: Any) -> str:
-    body = {name: value for name, value in (SPEECH | changes).items() if value is not None}
-    response = httpx.post(f"{server.url}/v1/audio/speech", json=body, headers=ASYNC)
-    assert response.status_code == 202, response.text
-    job: str = response.json()["id"]
-    assert server.ended(job)["status"] == "completed"
-    return job
-
-
-def _get(server: Server, job: str, part: str = "content", **headers: str) -> httpx.Response:
-    return httpx.get(f"{server.url}/v1/jobs/{job}/{part}", headers=headers, timeout=60)
+    return finished(server, SPEECH | changes)
 
 
 def _report(data: bytes, media_type: str, manifest: bytes | None = None, trusted: str = "") -> SignatureReport:
@@ -323,26 +287,26 @@ def test_the_file_of_a_job_is_signed_and_sounds_like_an_unsigned_one(
 ) -> None:
     (signed, trusted), rate = signing, 24000
     job = _job(signed, response_format=form, sample_rate=rate)
-    content = _get(signed, job)
-    plain = _get(server, _job(server, response_format=form, sample_rate=rate)).content
+    content = get(signed, job)
+    plain = get(server, _job(server, response_format=form, sample_rate=rate)).content
     manifest = None
     if _media_type(content) in EMBEDDED:
         assert "link" not in content.headers
         assert len(content.content) > len(plain)
-        assert _get(signed, job, "manifest.c2pa").json()["error"]["code"] == "no_c2pa_manifest"
+        assert get(signed, job, "manifest.c2pa").json()["error"]["code"] == "no_c2pa_manifest"
         samples = [soundfile.read(io.BytesIO(data), dtype="int16")[0] for data in (content.content, plain)]
         assert np.array_equal(*samples)
     else:
         link = f'</v1/jobs/{job}/manifest.c2pa>; rel="c2pa-manifest"; type="application/c2pa"'
         assert content.headers["link"] == link
-        beside = _get(signed, job, "manifest.c2pa")
+        beside = get(signed, job, "manifest.c2pa")
         assert _media_type(beside) == "application/c2pa"
         manifest = beside.content
         assert content.content == plain
     report = _report(content.content, _media_type(content), manifest, trusted)
     assert (report.valid, report.trusted, report.altered) == (True, True, False)
     assert (report.signer, report.source) == ("Signing", "trainedAlgorithmicMedia")
-    description = _get(signed, job, "manifest").json()
+    description = get(signed, job, "manifest").json()
     canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert report.recipe == {
         "model": "tiny",
@@ -362,17 +326,17 @@ def test_the_file_of_a_job_is_signed_and_sounds_like_an_unsigned_one(
 
 def test_a_signed_file_has_one_signature_however_often_it_is_asked_for(signed: Server) -> None:
     job = _job(signed, response_format="flac")
-    whole = _get(signed, job)
-    assert _get(signed, job).content == whole.content
+    whole = get(signed, job)
+    assert get(signed, job).content == whole.content
     assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
     assert int(whole.headers["content-length"]) == len(whole.content)
-    parts = [_get(signed, job, range=span).content for span in ("bytes=0-999", "bytes=1000-")]
+    parts = [get(signed, job, range=span).content for span in ("bytes=0-999", "bytes=1000-")]
     assert b"".join(parts) == whole.content
-    assert _get(signed, job, **{"if-none-match": whole.headers["etag"]}).status_code == 304
+    assert get(signed, job, **{"if-none-match": whole.headers["etag"]}).status_code == 304
 
 
 def test_verification_goes_by_the_media(signed: Server, server: Server) -> None:
-    manifest = _get(signed, _job(signed, response_format="mp3"), "manifest").json()
+    manifest = get(signed, _job(signed, response_format="mp3"), "manifest").json()
     for one in (signed, server):
         found = httpx.post(f"{one.url}/v1/verify", json=manifest, timeout=60).json()
         assert (found["equal"], found["differs"]) == (True, [])
@@ -395,7 +359,7 @@ def test_a_stream_is_as_without_signatures_and_its_file_is_signed(form: str, sig
     assert response.content == server.speak(response_format=form).content
     assert "link" not in response.headers
     assert read(response.content, _media_type(response)) is None
-    content = _get(signed, response.headers["x-job-id"])
+    content = get(signed, response.headers["x-job-id"])
     assert _report(content.content, _media_type(content)).valid
 
 
@@ -413,13 +377,11 @@ def test_pictures_are_signed_each_with_its_own_seed(form: str, delivery: str, si
         assert np.array_equal(decode(data), decode(other))
         assert (found(signed, data)["verdict"], found(server, data)["verdict"] == "made_here") == ("made_here", False)
         assert form == "jpeg" or found(signed, data)["recipe"]["status"] == "equal"
-    archive = _get(signed, response.headers["x-job-id"])
+    archive = get(signed, response.headers["x-job-id"])
     with zipfile.ZipFile(io.BytesIO(archive.content)) as members:
         assert [members.read(name) for name in members.namelist()] == made
-    description = _get(signed, response.headers["x-job-id"], "manifest").json()
-    assert (
-        description["output"]["sha256"] == hashlib.sha256(_get(server, plain.headers["x-job-id"]).content).hexdigest()
-    )
+    description = get(signed, response.headers["x-job-id"], "manifest").json()
+    assert description["output"]["sha256"] == hashlib.sha256(get(server, plain.headers["x-job-id"]).content).hexdigest()
 
 
 def test_an_upload_keeps_its_manifest_in_what_is_made_from_it(signed: Server) -> None:
@@ -430,10 +392,10 @@ def test_an_upload_keeps_its_manifest_in_what_is_made_from_it(signed: Server) ->
         report = _report(data, "image/png")
         assert (report.valid, report.ingredients) == (True, ["upload"])
         assert report.source == "compositeWithTrainedAlgorithmicMedia"
-    sound = base64.b64encode(_get(signed, _job(signed)).content).decode()
+    sound = base64.b64encode(get(signed, _job(signed)).content).decode()
     continued = signed.generate(headers=ASYNC, prompt_audio=sound, duration=0.2)
     assert signed.ended(continued.json()["id"])["status"] == "completed"
-    report = _report(_get(signed, continued.json()["id"]).content, "audio/wav")
+    report = _report(get(signed, continued.json()["id"]).content, "audio/wav")
     assert (report.valid, report.ingredients, report.source) == (True, ["upload"], "trainedAlgorithmicMedia")
 
 
@@ -462,13 +424,13 @@ def test_after_the_certificate_has_expired_nothing_is_handed_out_unsigned_and_no
     settings = {name: str(path) for name, path in paths.items()} | {"data_dir": str(tmp_path / "data")}
     with serve(**settings) as server:
         before, after = (_job(server, seed=seed) for seed in (1, 2))
-        kept = _get(server, before).content
+        kept = get(server, before).content
         assert _report(kept, "audio/wav").valid
         time.sleep(max(0.0, expiry - time.monotonic()) + 2)
-        refused = _get(server, after)
+        refused = get(server, after)
         assert (refused.status_code, refused.json()["error"]["code"]) == (500, "signing_failed")
         assert refused.headers["x-job-id"] == after
-        assert _get(server, before).content == kept
+        assert get(server, before).content == kept
         pictures = post(server, "generations")
         assert (pictures.status_code, pictures.json()["error"]["code"]) == (500, "signing_failed")
         assert server.speak().status_code == 200
@@ -476,13 +438,13 @@ def test_after_the_certificate_has_expired_nothing_is_handed_out_unsigned_and_no
     paths["signing_cert"].write_bytes(certificate(key))
     with serve(**settings) as server:
         for job in (after, pictures.headers["x-job-id"]):
-            content = _get(server, job)
+            content = get(server, job)
             assert _report(content.content, _media_type(content)).valid
 
 
 def test_a_server_without_a_certificate_signs_nothing(server: Server) -> None:
     job = _job(server, response_format="opus")
-    content, manifest = _get(server, job), _get(server, job, "manifest.c2pa")
+    content, manifest = get(server, job), get(server, job, "manifest.c2pa")
     assert "link" not in content.headers
     assert (manifest.status_code, manifest.json()["error"]["code"]) == (404, "no_c2pa_manifest")
     assert "not signed" in manifest.json()["error"]["message"]
@@ -491,8 +453,8 @@ def test_a_server_without_a_certificate_signs_nothing(server: Server) -> None:
 def test_sound_in_json_is_the_signed_file(signed: Server) -> None:
     response = signed.speak(stream_format="json", response_format="mp3", timestamps=["word"])
     sound = base64.b64decode(response.json()["audio"])
-    assert _report(sound, "audio/mpeg").recipe == _report(_get(signed, response.headers["x-job-id"]).content, "").recipe
-    assert sound == _get(signed, response.headers["x-job-id"]).content
+    assert _report(sound, "audio/mpeg").recipe == _report(get(signed, response.headers["x-job-id"]).content, "").recipe
+    assert sound == get(signed, response.headers["x-job-id"]).content
     assert response.json()["words"]
 
 
@@ -502,4 +464,4 @@ def test_a_picture_that_has_grown_is_signed_and_those_before_it_are_not(signed: 
     pictures = {event["type"]: base64.b64decode(event["b64_json"]) for event in events}
     assert read(pictures["image_generation.partial_image"], "image/png") is None
     assert _report(pictures["image_generation.completed"], "image/png").valid
-    assert pictures["image_generation.completed"] == _get(signed, response.headers["x-job-id"]).content
+    assert pictures["image_generation.completed"] == get(signed, response.headers["x-job-id"]).content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,9 +9,7 @@ from typing import Any, Final
 
 import httpx
 import jsonschema
-import numpy as np
 import pytest
-import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -29,6 +26,7 @@ from tests.service.fuzzer import Document, Fuzzer
 from tests.service.hostile import SCALARS, changed, check_error, encoded, shown
 from tests.service.images.pictures import base64_of, noise, written
 from tests.service.servers import Server
+from tests.service.speech.sounds import in_base64, recording
 from tests.service.toys import PICTURES
 from tests.service.ws_client import CONFIG, LONG, SECONDS, WEBSOCKETS, schema
 
@@ -39,14 +37,8 @@ NO_JOB: Final = "job_000000000000000000000000"
 SEED = st.integers(0, 2**63 - 1)
 TEMPERATURE = st.floats(0, 2)
 SKETCH = PICTURES["rgb"]
+RECORDING: Final = recording(0.1)
 SIZES = ["auto", *(f"{SKETCH.width * k}x{SKETCH.height * k}" for k in (1, 2, 3))]
-
-
-def wav() -> bytes:
-    """A tenth of a second of a tone."""
-    file = io.BytesIO()
-    soundfile.write(file, 0.3 * np.sin(np.arange(800) / 3), 8000, format="WAV", subtype="PCM_16")
-    return file.getvalue()
 
 
 AUDIO: Final = {
@@ -70,7 +62,8 @@ BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]
         frozenset(("model", "input", "voice")),
     ),
     "/v1/audio/generations": (
-        AUDIO | {"model": st.just("free"), "duration": st.floats(0.01, 0.2), "prompt_audio": st.just(base64_of(wav()))},
+        AUDIO
+        | {"model": st.just("free"), "duration": st.floats(0.01, 0.2), "prompt_audio": st.just(in_base64(RECORDING))},
         frozenset(("model", "voice", "duration")),
     ),
     "/v1/images/generations": (CLASS, frozenset(("model", "prompt"))),
@@ -84,7 +77,7 @@ BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]
     ),
 }
 FORMS: Final = {
-    "/v1/audio/likelihood": ({"model": "free", "voice": "ann"}, wav()),
+    "/v1/audio/likelihood": ({"model": "free", "voice": "ann"}, RECORDING),
     "/v1/images/likelihood": ({"model": "rgb", "class": "cat", "style": "oil", "map": "true"}, written(noise("rgb"))),
     "/v1/detect": ({"model": "rgb", "seed": "7", "recipe": '{"prompt": "cat"}', "search": "1"}, written(noise("rgb"))),
 }
@@ -166,22 +159,14 @@ def flood(fuzzer: Fuzzer, count: int) -> None:
     run()
 
 
-def check_flood(server: Server, document: Document, count: int) -> None:
+@pytest.mark.parametrize("count", [QUICK, pytest.param(FULL, marks=pytest.mark.slow)])
+def test_requests_are_refused_by_name_or_honoured(server: Server, document: Document, count: int) -> None:
     with server.unharmed(), server.client() as client:
         fuzzer = Fuzzer(client, document)
         flood(fuzzer, count)
     assert sum(fuzzer.counts.values()) >= count
     assert fuzzer.counts[200] > count // 50, fuzzer.counts
     assert fuzzer.counts[400] > count // 3, fuzzer.counts
-
-
-def test_requests_are_refused_by_name_or_honoured(server: Server, document: Document) -> None:
-    check_flood(server, document, QUICK)
-
-
-@pytest.mark.slow
-def test_thousands_of_requests_are_refused_by_name_or_honoured(server: Server, document: Document) -> None:
-    check_flood(server, document, FULL)
 
 
 # Thousands of websocket messages that nobody should send: each is refused by name, and the connection goes on.
@@ -297,21 +282,13 @@ def flood_elevenlabs(server: Server, count: int) -> int:
     return sent
 
 
-def check_message_flood(server: Server, count: int) -> None:
+@pytest.mark.parametrize("count", [QUICK_MESSAGES, pytest.param(FULL, marks=pytest.mark.slow)])
+def test_wrong_messages_are_named(server: Server, count: int) -> None:
     with server.unharmed():
         sent = flood_messages(server, native.PATH, SPEECH, count // 2)
         sent += flood_messages(server, images.PATH, PICTURE_MESSAGES, count // 2)
         sent += flood_elevenlabs(server, count // 10)
     assert sent >= count
-
-
-def test_wrong_messages_are_named(server: Server) -> None:
-    check_message_flood(server, QUICK_MESSAGES)
-
-
-@pytest.mark.slow
-def test_thousands_of_wrong_messages_are_named(server: Server) -> None:
-    check_message_flood(server, FULL)
 
 
 # What live websockets send is what the models of their messages say, and docs/api.md names all of it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -27,24 +26,13 @@ from tests.chaos.support import Listener
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import watching
 from tests.service.servers import Serve, ServeProcess, Server, descendants, holdings, redis_of
-from tests.service.shaky import reading_slowly
+from tests.service.shaky import reading_slowly, rest_of
 from tests.service.speech.elevenlabs.support import FIRST, hear, open_stream, say
 from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model
-from tests.service.ws_client import LONG, SECONDS, small_window, talking
+from tests.service.ws_client import LONG, Client, small_window, talking
 from tests.waiting import eventually
 
 # A server's life: it starts, is overloaded, is left by its clients, fails in the middle, and ends when told to.
-
-
-def rest_of(connection: socket.socket) -> bytes:
-    """All that comes until the server closes; a reset is an end as well."""
-    received = []
-    try:
-        while piece := connection.recv(1 << 20):
-            received.append(piece)
-    except ConnectionResetError:
-        pass
-    return b"".join(received)
 
 
 def engines_of(engine: str) -> dict[str, str]:
@@ -248,13 +236,6 @@ def beginning(server: Server) -> Iterator[tuple[ClientConnection, bytes]]:
         yield connection, base64.b64decode(hear(connection)["audio"])
 
 
-def closed(connection: ClientConnection) -> int | None:
-    """Hear everything to the end; the code that the server closes with."""
-    with pytest.raises(ConnectionClosed) as end:
-        list(iter(lambda: connection.recv(timeout=SECONDS), None))
-    return end.value.rcvd and end.value.rcvd.code
-
-
 @pytest.mark.slow
 def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
     with serve(shutdown_seconds=30) as server, talking(server, sock=small_window(server)) as talk:
@@ -266,7 +247,7 @@ def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
             for _ in range(20):  # what is said now must not take the goodbye away
                 talk.say("input.text", text="It is late. ")
                 time.sleep(0.05)
-        assert closed(talk.connection) == 1012
+        assert talk.closed() == 1012
         assert server.wait() == 0
 
 
@@ -275,7 +256,7 @@ def test_in_the_end_it_is_broken_off(serve_process: ServeProcess) -> None:
         start = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - start < 10
-        assert closed(connection) is None
+        assert Client(connection).closed() == 1006
 
 
 @pytest.mark.slow

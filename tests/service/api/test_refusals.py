@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.service.api.job_requests import JSON, URL, check_envelope
 from tests.service.servers import Server
+from tests.service.shaky import rest_of
 from tests.service.toys import SPEECH
 
 # Bad requests: the right 4xx, `param` names what is wrong, and the server goes on.
@@ -95,9 +96,7 @@ def test_a_body_that_is_too_large_is_not_waited_for(server: Server, more: str) -
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n{more}"
         connection.sendall(f"{head}Content-Type: application/json\r\nConnection: close\r\n\r\n".encode())
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
+        answer = rest_of(connection)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"100 Continue" not in answer
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import re
 import subprocess
 from collections.abc import Callable
@@ -12,9 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx
-import numpy as np
 import pytest
-import soundfile
 
 from ancestral import service
 from ancestral.catalog.seeds import seed_of_text
@@ -26,6 +22,7 @@ from ancestral.speech.utterance import Generation
 from tests.service.api.job_requests import TEXT, check_envelope, made, verify
 from tests.service.images.pictures import files, post, same, seeds, shown, watching
 from tests.service.servers import Server
+from tests.service.speech.sounds import in_base64, recording
 from tests.service.toys import ASYNC, SPEECH, sampled_by
 
 # Manifests, and `POST /v1/verify`, which makes a job's sound once more and compares.
@@ -165,12 +162,7 @@ def test_another_model_and_other_weights_are_named(server: Server, manifest: dic
 
 
 def test_a_continuation_needs_its_recording_back(server: Server) -> None:
-    prompts = []
-    for seed in range(2):
-        file = io.BytesIO()
-        noise = np.random.default_rng(seed).normal(0.0, 0.1, 4000)
-        soundfile.write(file, noise, 16000, format="WAV", subtype="PCM_16")
-        prompts.append(base64.b64encode(file.getvalue()).decode())
+    prompts = [in_base64(recording(0.25, seed=seed)) for seed in range(2)]
     manifest = made(server, "generations", duration=0.5, prompt_audio=prompts[0])
     assert "prompt_audio" not in manifest["request"]
     refused = verify(server, manifest)

@@ -18,6 +18,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.images import decoding
 from ancestral.images.decoding import decode_for_each, decode_picture
 from ancestral.images.drawing import MAX_SIDE
+from tests import pngs
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     SPECS,
@@ -65,15 +66,9 @@ def test_a_file_is_decoded_once_for_all_models(monkeypatch: pytest.MonkeyPatch) 
     assert [(found[0].tobytes(), found[1]) for found in seen] == [(found[0].tobytes(), found[1]) for found in alone]
 
 
-def chunk(name: bytes, body: bytes) -> bytes:
-    """Of a PNG."""
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-
 def png(width: int, height: int, data: bytes = b"", *, depth: int = 8, between: bytes = b"") -> bytes:
     """A PNG that says what it is told to say, with these compressed pixels."""
-    head = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + between + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return pngs.png(width, height, between, pngs.chunk(b"IDAT", data), pngs.chunk(b"IEND", b""), depth=depth)
 
 
 def black(width: int, height: int) -> bytes:
@@ -116,8 +111,8 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "png, 4104 x 3078": (png(4104, 3078, black(4104, 3078)), "at most 4096"),
         "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096)), "or a multiple; of a sheet give one picture"),
         "png, more declared than there": (png(4096, 3072, black(8, 6)), "damaged"),
-        "png, of text": (png(8, 6, black(8, 6), between=chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
-        "png, of profile": (png(8, 6, black(8, 6), between=chunk(b"iCCP", b"a\0\0" + bomb())), "damaged"),
+        "png, of text": (png(8, 6, black(8, 6), between=pngs.chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
+        "png, of profile": (png(8, 6, black(8, 6), between=pngs.chunk(b"iCCP", b"a\0\0" + bomb())), "damaged"),
         "png, changed": (bytes(broken), "damaged"), "png, wrong sum": (bytes(wrong_sum), "damaged"),
         "png, no data": (png(8, 6), "damaged"), "png, no end": (whole[:-12], "damaged"),
         "png, 16 bits grey": (written(Image.fromarray(wide)), "stored as I;16"),
@@ -191,7 +186,7 @@ def test_what_a_library_warns_of_is_no_failure(server: Server) -> None:
     jpeg = written(image, "JPEG", quality=100, exif=exif)
     rows = b"".join(b"\0" + row.tobytes() for row in image)
     corrupt_exif = jpeg.replace(b"\x01\x0e\x00\x02\x00\x00", b"\x01\x0e\x00\x02\xff\xff")
-    invalid_apng = png(8, 6, zlib.compress(rows), between=chunk(b"acTL", bytes(8)))
+    invalid_apng = png(8, 6, zlib.compress(rows), between=pngs.chunk(b"acTL", bytes(8)))
     malformed_mpo = jpeg[:2] + b"\xff\xe2\x00\x20MPF\0" + bytes(26) + jpeg[2:]
     assert corrupt_exif != jpeg
     with server.unharmed():
@@ -288,7 +283,7 @@ def sealed(data: bytes) -> bytes:
         length = int.from_bytes(data[at : at + 4])
         if at + 12 + length > len(data):
             break
-        made += chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length])
+        made += pngs.chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length])
         at += 12 + length
     return bytes(made + data[at:])
 

@@ -43,7 +43,7 @@ from ancestral.service.telemetry.metrics import ApiMetrics
 from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
 from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, ServeProcess, Server
-from tests.service.shaky import reading_slowly
+from tests.service.shaky import reading_slowly, rest_of
 from tests.waiting import eventually
 
 # Connections on which no complete request arrives: they are closed in time, and keep nobody else out.
@@ -67,17 +67,6 @@ def half_open(server: Server, kind: str, count: int) -> Iterator[list[socket.soc
         yield connections
 
 
-def everything(connection: socket.socket) -> bytes:
-    """What the server sends until it closes."""
-    received = b""
-    try:
-        while piece := connection.recv(1 << 16):
-            received += piece
-    except ConnectionResetError:
-        pass
-    return received
-
-
 def lines(server: Server, **fields: Any) -> list[dict[str, Any]]:
     """Lines of the log with these fields."""
     return [line for line in server.log if fields.items() <= line.items()]
@@ -92,7 +81,7 @@ def narrow(serve: Serve) -> Iterator[Server]:
 @pytest.mark.parametrize("kind", HALF_OPEN)
 def test_a_request_that_does_not_arrive_is_refused_in_time(narrow: Server, kind: str) -> None:
     with half_open(narrow, kind, 1) as (connection,):
-        answer = everything(connection)
+        answer = rest_of(connection)
     assert answer[9:12] == LATE[kind]
     if answer:
         assert b"did not arrive in time" in answer

@@ -9,7 +9,7 @@ import base64
 import io
 import json
 import re
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from ancestral.catalog.seeds import part_seed
@@ -35,7 +35,7 @@ from tests.service.speech.elevenlabs.support import (
     say,
     spoken,
 )
-from tests.service.ws_client import LONG, jobs, whole
+from tests.service.ws_client import LONG, Client, jobs, whole
 from tests.waiting import eventually
 
 END = {"text": ""}
@@ -235,14 +235,6 @@ def multi(server: Server, query: str = PCM, **options: Any) -> AbstractContextMa
     return open_stream(server, query, route="multi-stream-input", **options)
 
 
-def closed(connection: ClientConnection) -> int | None:
-    """The close code, once the connection has been closed."""
-    with suppress(ConnectionClosed):
-        while True:
-            hear(connection)
-    return connection.protocol.close_code
-
-
 def close(*names: str) -> list[dict[str, object]]:
     """The messages that end these contexts."""
     return [{"context_id": name, "close_context": True} for name in names]
@@ -279,7 +271,7 @@ def test_contexts_are_spoken_side_by_side(server: Server) -> None:
         last = Listener(connection)
         last.until("1", "2")
         assert [last.sound(name) for name in ("1", "2")] == [whole(server, text(name)) for name in ("1", "2")]
-        assert closed(connection) == 1000
+        assert Client(connection).closed() == 1000
 
 
 @pytest.mark.parametrize("message", [{"flush": True}, {"close_context": True}, {"text": "", "flush": True}])
@@ -291,7 +283,7 @@ def test_an_unknown_context_is_answered(server: Server, message: dict[str, Any])
         say(connection, {"text": "Hello.", "context_id": "a"}, *close("a", "a"))
         Listener(connection).until("a")
         say(connection, *close("a"), {"close_socket": True})  # it has ended: no error
-        assert closed(connection) == 1000
+        assert Client(connection).closed() == 1000
 
 
 def test_a_second_close_cancels(server: Server) -> None:

@@ -92,8 +92,7 @@ def test_pieces_are_the_samples_of_the_whole(server: Server, size: int) -> None:
 def test_an_utterance_can_be_asked_for_again_by_its_seed(server: Server) -> None:
     with begun(server) as talk:
         for number, text in enumerate(("One. ", "Two three. Four. ", "Five. ")):
-            talk.write(text)
-            talk.until("audio.done")
+            talk.utter(text)
             heard = talk.heard[number]
             assert heard.sound == whole(server, text, seed=heard.start["seed"])
     assert [heard.start["seed"] for heard in talk.heard.values()] == [part_seed(7, n) for n in (0, 1, 3)]
@@ -104,8 +103,7 @@ def test_an_utterance_can_be_asked_for_again_by_its_seed(server: Server) -> None
 def test_a_sentence_sounds_while_the_next_is_written(server: Server) -> None:
     with begun(server) as talk:
         for text in ("The birch canoe slid. The smooth pl", "anks. "):
-            talk.write(text)
-            talk.until("audio.done")
+            talk.utter(text)
         talk.finish()
     assert talk.sound == whole(server, "The birch canoe slid. The smooth planks. ")
 
@@ -116,8 +114,7 @@ def test_cancel_stops_what_is_said_and_the_session_goes_on(server: Server) -> No
         talk.say("input.cancel")
         talk.until("audio.cancelled")
         assert talk.heard[0].done is None
-        talk.write("Again. ")
-        talk.until("audio.done")
+        talk.utter("Again. ")
         for text in ((), ("Hello.",)):  # nothing to cancel, or nothing that has begun
             talk.write(*text)
             talk.say("input.cancel")
@@ -132,8 +129,7 @@ def test_cancel_stops_what_is_said_and_the_session_goes_on(server: Server) -> No
 def test_a_sentence_with_nothing_after_it_is_spoken_when_nothing_comes(server: Server) -> None:
     with begun(server, flush_after_ms=200) as talk:
         for texts in (("The birch canoe slid.",), (" Is it", " late?")):
-            talk.write(*texts)
-            talk.until("audio.done")
+            talk.utter(*texts)
         talk.finish()
     assert talk.sound == whole(server, "The birch canoe slid. Is it late?")
     with begun(server, "The birch canoe slid.", flush_after_ms=0) as talk:
@@ -148,8 +144,7 @@ def test_a_long_sentence_begins_before_its_end_and_a_resumed_one_is_the_same(ser
     first, rest = CLAUSES
     with begun(server, first + "the old ", chunk_length_schedule=[30, 100]) as talk:
         talk.until("audio.done")  # before the sentence ends
-        talk.write("harbour was quiet, ", "and nobody said ", "a word.")
-        talk.until("audio.done")
+        talk.utter("harbour was quiet, ", "and nobody said ", "a word.")
         talk.vanish()
     parts = [whole(server, text, seed=part_seed(7, n)) for n, text in enumerate((first, rest))]
     assert [heard.sound for heard in talk.heard.values()] == parts
@@ -283,8 +278,7 @@ def test_a_key_in_a_header(keyed: Server, keys: dict[str, str]) -> None:
     query, other = f"?session_id={talk.session['session_id']}&from_sample=0", {"xi-api-key": keys["speech-limited"]}
     with talking(keyed, additional_headers=other) as limited:
         limited.configure()
-        limited.write("One. ")
-        limited.until("audio.done")
+        limited.utter("One. ")
         limited.write("Two. ")
         error = limited.error()
         assert error["code"] == "rate_limited"
@@ -412,8 +406,7 @@ def test_cancel_right_after_a_resumption(server: Server, share: float) -> None:
         second.say("input.cancel")
         second.until("audio.cancelled")
         heard += len(second.sound) // 2
-        second.write("Again. ")
-        second.until("audio.done")
+        second.utter("Again. ")
         second.vanish()
     again = second.heard[1]
     assert again.sound == whole(server, "Again. ", speed=0.25, seed=again.start["seed"])
@@ -541,8 +534,7 @@ def test_samples_are_counted_over_all_utterances(server: Server) -> None:
     texts = ("One. ", "Two three. ", "Four five six. ")
     with begun(server) as talk:
         for text in texts:
-            talk.write(text)
-            talk.until("audio.done")
+            talk.utter(text)
         talk.finish()
         talk.vanish()
     everything = whole(server, "".join(texts))
