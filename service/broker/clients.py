@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from itertools import chain, takewhile
@@ -452,7 +453,7 @@ class Clients:
 
         Args:
             job_id: of a job.
-            idle: called whenever nothing has come for :data:`BLOCK_MS`.
+            idle: called whenever nothing has come for :data:`BLOCK_MS`, outages of Redis included.
 
         Raises:
             JobExpired: the job has expired.
@@ -460,12 +461,14 @@ class Clients:
         last, stream = b"0", Keys(job_id)["stream"]
 
         async def read() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+            block = max(1, round(BLOCK_MS - 1000 * (time.monotonic() - since)))
             reply = await self._connection.call(
-                stream, lambda redis: redis.xread({stream: last}, count=64, block=BLOCK_MS)
+                stream, lambda redis: redis.xread({stream: last}, count=64, block=block)
             )
             return list(reply[0][1]) if reply else await self._end_without_stream(job_id)
 
         while True:
+            since = time.monotonic()
             if not (found := await retry_while_unavailable(read, PATIENCE_SECONDS)) and idle is not None:
                 await idle()
             for name, fields in found:

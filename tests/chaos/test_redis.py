@@ -231,9 +231,8 @@ def test_every_body_is_whole(house: House, expected: list[bytes], trouble: Calla
     times = 0
     for number in range(1, ROUNDS + 1):
         # If Redis forgets that a job has ended, nobody reads what is sampled again, and it ends once more. The API's
-        # heartbeat, a third of its 600 s, keeps no worker waiting here: a reader whose count is lost says it 2 s after
-        # the last of three outages.
-        with house.workers(2, stall_seconds=15), work(house) as under_way:
+        # heartbeat, a third of its 600 s, keeps no worker waiting here: a reader whose count is lost says it after 2 s.
+        with house.workers(2, stall_seconds=5), work(house) as under_way:
             under_way.may.set()
             while times < number * most and any(listener.is_alive() for listener in under_way.listeners):
                 trouble(house)

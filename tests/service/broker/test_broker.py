@@ -92,6 +92,29 @@ async def _read(broker: Broker, made: Job) -> list[Any]:
     return [entry async for entry in broker.clients.entries(made.id)]
 
 
+async def test_a_reader_is_idle_from_its_last_entry_on_whatever_breaks(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ancestral.service.broker.clients.BLOCK_MS", 800)
+    (made, lease), times = await broker.leased(), list[float]()
+
+    async def idle() -> None:
+        times.append(asyncio.get_running_loop().time())
+
+    async def read() -> None:
+        async for _ in broker.clients.entries(made.id, idle):
+            pass
+
+    reading = asyncio.create_task(read())
+    async with asyncio.timeout(20):
+        while len(times) < 2:
+            await asyncio.sleep(0.2)
+            await broker.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
+    assert times[1] - times[0] >= 0.7
+    await lease.end(Status.COMPLETED)
+    await reading
+
+
 async def test_a_reader_of_what_is_not_kept_is_told(broker: Broker) -> None:
     await fails(JobExpired, _read(broker, job()))
 
