@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ancestral.catalog.palettes import write_palette
+from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import InvalidRequest, check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images import files
@@ -164,7 +165,8 @@ class Pictures(Sequence["Picture"]):
         if layout is None or not isinstance(drawing, ClassDrawing):
             message = "animation: only of a sheet that the model lays out"
             raise InvalidRequest(message, param="sheet", code="missing_parameter")
-        data, recipe = files.animation_file(drawing, layout, decoded), self._recipe({"seed": drawing.seeds[0]})
+        data = files.animation_file(drawing, layout, decoded)
+        recipe = self._recipe({"seed": seed_as_json(drawing.seeds[0])})
         write_file(file, data, MEDIA_TYPES[drawing.output_format], Claim(recipe), signer)
 
     def save_palette(self, path: str | Path) -> None:

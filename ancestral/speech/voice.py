@@ -18,6 +18,7 @@ import numpy as np
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import SpeechModel
+from ancestral.catalog.seeds import seed_as_json
 from ancestral.catalog.voices import VoiceMix
 from ancestral.codecs import NO_TAGS, Rewrite, Tags
 from ancestral.errors import check_choice, interrupts_deferred
@@ -397,7 +398,7 @@ def recipe_of(request: SoundPlan, model: SpeechModel) -> dict[str, Any]:
         "model": model.entry.id,
         "model_sha256": model.sha256,
         "voice": request.voice,
-        "seed": request.seed,
+        "seed": seed_as_json(request.seed),
         "temperature": request.temperature,
     }
     if isinstance(request, Utterance):

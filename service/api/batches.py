@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from ancestral import requests
+from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.service.api.background import GONE, carry_out_parts, submit_part
 from ancestral.service.api.responses import sound_of, speech_object
@@ -241,7 +242,8 @@ async def answer_of(state: AppState, request: Any, spec: JobSpec[Any, Any], job:
     plan = spec.plan_of(ended)
     if request.stream_format == "audio":
         url = f"{base_url}v1/jobs/{job.id}/content"
-        return Answer({"object": "audio.speech", "url": url, "job_id": job.id, "seed": plan.seed}, whole=False)
+        linked = {"object": "audio.speech", "url": url, "job_id": job.id, "seed": seed_as_json(plan.seed)}
+        return Answer(linked, whole=False)
     sound = sound_of(state, ended, spec, times=bool(request.timestamps))
     return Answer((await speech_object(sound, request.timestamps)).model_dump(exclude_none=True), whole=True)
 

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
+from ancestral.catalog.seeds import seed_as_json
 from ancestral.codecs.ffmpeg import COVERED, MEDIA_TYPES, BookWriter, Chapter, check_cover
 from ancestral.errors import InvalidRequest
 from ancestral.models.text import Script, Sentence
@@ -377,8 +378,9 @@ def cover_of(book: Book, form: str) -> bytes | None:
     return None
 
 
-def tags_of(title: str, author: str | None, recipe: Mapping[str, object]) -> dict[str, str]:
+def tags_of(title: str, author: str | None, recipe: Mapping[str, object], seed: int) -> dict[str, str]:
     """The tags of the file; the comment says, as JSON, what its sound was made from, like that of other files."""
+    recipe = {**recipe, "seed": seed_as_json(seed)}
     named = {} if author is None else {"artist": author, "album_artist": author}
     return {"title": title, "album": title, **named, "genre": "Audiobook", "comment": json.dumps(recipe)}
 

@@ -258,7 +258,7 @@ def command(
         except KeyboardInterrupt:
             click.echo(f"Interrupted. The same command goes on where it was, with {folder.path}.", err=True)
             raise
-        tags = tags_of(title or book.title or text.stem, author or book.author, made_from | {"seed": seed})
+        tags = tags_of(title or book.title or text.stem, author or book.author, made_from, seed)
         chapters = chapter_marks(book, found, folder, tags["title"])
         file = BookFile(text, form, tags, folder, picture, signer)
         if split:

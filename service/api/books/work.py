@@ -203,7 +203,7 @@ class BookWork:
         form, split = book["wanted"]["form"], book["wanted"]["split"]
         output = source.with_name("made") / f"chapter.{form}"
         output.parent.mkdir()
-        tags = tags_of(book["title"], book["author"], {**plan.made_from, "seed": book["wanted"]["seed"]})
+        tags = tags_of(book["title"], book["author"], plan.made_from, book["wanted"]["seed"])
         chapters = await asyncio.to_thread(chapter_marks, plan.book, plan.parts, folder, book["title"])
         file = BookFile(source, form, tags, folder, cover_of(plan.book, form), self._state.signer)
         if split:

@@ -19,7 +19,7 @@ from mcp.types import AudioContent, ImageContent, TextContent, ToolAnnotations
 from pydantic import Field
 
 from ancestral import model as library
-from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT
+from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json
 from ancestral.client.server import RemoteModel, RemoteSpeech, Server
 from ancestral.detection.upload import media_type_of
 from ancestral.formats import MEDIA_TYPES
@@ -121,7 +121,8 @@ class Tools:
                             await in_thread(speech.cancel)
                     raise
                 words = await in_thread(lambda: speech.words)
-            said = {"voice": chosen.id, "seed": speech.seed, "seconds": round(words[-1].end, 2) if words else 0.0}
+            seconds = round(words[-1].end, 2) if words else 0.0
+            said = {"voice": chosen.id, "seed": seed_as_json(speech.seed), "seconds": seconds}
             sound = AudioContent(data=base64.b64encode(data).decode(), mime_type=MEDIA_TYPES[form])
             return [sound, self._described(said, data, f"{chosen.id}-{speech.seed}", form)]
 
@@ -149,7 +150,7 @@ class Tools:
             contents: list[ImageContent | TextContent] = []
             for index, data in enumerate(files):
                 picture = pictures[index]
-                said = {"model": chosen.id, "seed": picture.seed, "prompt": picture.prompt}
+                said = {"model": chosen.id, "seed": seed_as_json(picture.seed), "prompt": picture.prompt}
                 contents.append(ImageContent(data=base64.b64encode(data).decode(), mime_type="image/png"))
                 contents.append(self._described(said, data, f"{chosen.id}-{picture.seed}", "png"))
             return contents

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import numpy as np
 import pytest
@@ -104,6 +105,13 @@ def test_the_recipe_in_a_file_is_followed_and_a_changed_pixel_is_not_equal(serve
     answer = found(server, written(pixels), recipe=json.dumps(recipe_of(file)))
     assert answer["recipe"] == {"status": "differs", "pixels": 48, "equal_pixels": 47}
     assert (answer["seed"]["status"], answer["seed"]["exact"]) == ("found", False)
+
+
+def test_a_seed_that_javascript_would_round_is_text_in_a_recipe(server: Server) -> None:
+    spoken = server.speak(response_format="flac", seed=2**53).content
+    with av.open(io.BytesIO(spoken)) as file:
+        assert json.loads(file.metadata["comment"])["seed"] == "9007199254740992"
+    assert found(server, spoken, text=str(SPEECH["input"]))["recipe"]["status"] == "equal"
 
 
 def test_a_sentence_is_found_whatever_it_says(keyed_server: Server, server: Server) -> None:

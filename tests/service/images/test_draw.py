@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ancestral import load
+from ancestral.images import picture
 from tests.service.images.pictures import (
     BEST,
     KEPT,
@@ -220,6 +222,16 @@ def test_a_sheet_that_the_model_lays_out(draw: Draw, folder: Path) -> None:
     draw(f"{ARMS} --animation swing.png -o orc.png")
     with Image.open(folder / "swing.png") as image:
         assert (image.n_frames, image.info["duration"], image.info["loop"]) == (2, 125, 0)
+
+
+def test_a_seed_that_javascript_would_round_is_text_in_the_recipe_of_an_animation(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = list[Mapping[str, Any]]()
+    monkeypatch.setattr(picture, "write_file", lambda path, data, form, claim, signer: recipes.append(claim.recipe))
+    drawn = load("palette", directory=zoo, engine="native").draw_sheet("arms", "orc", seed=2**53)
+    drawn.save_animation(tmp_path / "swing.webp")
+    assert [recipe["seed"] for recipe in recipes] == ["9007199254740992"]
 
 
 def test_a_sheet_over_http(server: Server, draw: Draw, folder: Path) -> None:
