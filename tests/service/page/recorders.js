@@ -98,4 +98,30 @@ function cancelWhenItGrows() {
   observer.observe(document.querySelector(".gallery"), { childList: true });
 }
 
-Object.assign(window, { cancelWhenItGrows, recordWords, recordMouth, recordPlayer, colours, cut });
+// The addresses of files that are kept for them.
+function recordAddresses() {
+  window.addresses = new Set();
+  const { createObjectURL, revokeObjectURL } = URL;
+  URL.createObjectURL = (file) => {
+    const made = createObjectURL(file);
+    window.addresses.add(made);
+    return made;
+  };
+  URL.revokeObjectURL = (made) => {
+    window.addresses.delete(made);
+    revokeObjectURL(made);
+  };
+}
+
+// The sounds of previews.
+function recordPreviews() {
+  window.previews = [];
+  window.Audio = class extends Audio {
+    constructor(address) {
+      super(address);
+      window.previews.push(this);
+    }
+  };
+}
+
+Object.assign(window, { cancelWhenItGrows, recordAddresses, recordPreviews, recordWords, recordMouth, recordPlayer, colours, cut });

@@ -129,13 +129,18 @@ def test_complete_a_picture(real: Server, visit: Visiting) -> None:
 @pytest.mark.slow
 def test_edit_a_picture(server: Server, visit: Visiting) -> None:
     with visit(server, "#draw?mode=edit&model=palette&prompt=axe&n=2&seed=5") as page:
+        rows = len(noise("palette"))
         page.upload(noise("palette"))
         page.wait_for_selector(".kept .mask")
         page.click("button.primary")
         page.wait_for_selector(".view:has-text('paint over the picture')")
         page.drag(".kept .mask", (0.3, 0.5), (0.7, 0.5))
+        outline, kept = page.locator(".kept .brush"), page.locator(".kept >> visible=true")
+        tops = []
         for key in (*["ArrowDown"] * 2, " "):
             page.press(".kept .mask", key)
+            tops.append(outline.bounding_box()["y"] / kept.bounding_box()["height"])
+        assert np.diff(tops) == pytest.approx([1 / rows, 0], abs=0.01)
         page.draw(2)
         painted, before, after = (page.pixels(one)[0] for one in (".mask", ".kept .picture", ".shot .picture"))
     drawn = painted[..., 3] > 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import wave
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ import numpy as np
 import pytest
 
 from tests.paths import ROOT
-from tests.service.images.pictures import draw, files, post
+from tests.service.images.pictures import draw, files, noise, post
 from tests.service.page.conftest import Visiting
 from tests.service.redis_servers import eventually
 from tests.service.servers import Server, running
@@ -171,8 +173,11 @@ def test_jobs_say_what_they_are(server: Server, visit: Visiting) -> None:
     server.speak(voice="bob", input="The birch canoe slid.")
     draw(server, model="subclasses", prompt="owl", n=3)
     post(server, "likelihood", model="subclasses")
-    with visit(server, "#jobs") as page:
+    with visit(server) as page:
+        page.add_init_script("recordAddresses()")
+        page.open("#jobs")
         page.wait_for_selector(".job:nth-child(2) .thumbnails img >> nth=2")
+        eventually(lambda: page.evaluate("window.addresses.size") == 0)  # their files are let go
         scored, drawn, said = (page.locator(f".job:nth-child({row})") for row in (1, 2, 3))
         said.locator("button:text-is('Verify')").wait_for()
         assert not scored.locator("button:text-is('Verify')").is_visible()
@@ -181,6 +186,58 @@ def test_jobs_say_what_they_are(server: Server, visit: Visiting) -> None:
             "The birch canoe slid.",
         )
         assert "tiny · bob" in said.inner_text()
+
+
+@pytest.mark.slow
+def test_more_jobs_than_one_answer_lists(server: Server, visit: Visiting) -> None:
+    for _ in range(101):
+        server.speak(voice="bob", input="A.")
+    with visit(server, "#jobs") as page:
+        for count in (30, 80, 101):
+            page.wait_for_selector(f".job >> nth={count - 1}")
+            if count < 101:
+                page.click("button:text-is('Show more')")
+
+
+@pytest.mark.slow
+def test_a_score_is_of_what_is_chosen(server: Server, visit: Visiting) -> None:
+    """Another model or voice is another score, and so is the same file once more; of a long sound a part is scored."""
+    sound = server.speak(input="No.", response_format="wav", sample_rate=8000).content[44:]
+    file = io.BytesIO()
+    with wave.open(file, "wb") as long:
+        long.setparams((1, 2, 8000, 0, "NONE", ""))
+        long.writeframes((sound * 480_000)[: 61 * 16_000])
+    with visit(server, "#score") as page:
+
+        def scored(act: Callable[[], object]) -> list[str]:
+            page.evaluate("document.querySelector('.scores').replaceChildren()")
+            act()
+            page.wait_for_selector(".score:nth-child(3) .bits")
+            return page.locator(".bits").all_inner_texts()
+
+        page.select_option("[data-param=model] select", "subclasses")
+        before = scored(lambda: page.upload(noise("subclasses")))
+        assert page.input_value("input[type=file]") == ""
+        assert scored(lambda: page.select_option("[data-param=model] select", "palette"))[0] != before[0]
+        page.click("label:text-is('A sound')")
+        page.select_option("[data-param=model] select", "free")
+        before = scored(lambda: page.upload(file.getvalue(), name="long.wav"))
+        page.wait_for_selector(".hint:has-text('Only its first 60 seconds are scored')")
+        assert scored(lambda: page.select_option("[data-param=voice] select", "bob"))[0] != before[0]
+
+
+@pytest.mark.slow
+def test_one_preview_is_heard(real: Server, visit: Visiting) -> None:
+    """That which was asked for last, until the view is left."""
+    with visit(real) as page:
+        page.add_init_script("recordPreviews()")
+        page.open("#speak?model=wavenet-en")
+        page.evaluate("document.querySelectorAll('.preview').forEach((button) => button.click())")
+        eventually(lambda: page.evaluate("window.previews.length"))
+        page.wait_for_selector(".preview.busy", state="detached")
+        page.click("nav a[href='#jobs']")
+        page.wait_for_selector("main h1:text-is('Jobs')")
+        assert page.evaluate("window.previews.map((one) => one.paused)") == [True]
 
 
 @pytest.mark.slow

@@ -247,7 +247,10 @@ export function dropZone(label, accept, take) {
     announce(`${file.name} taken`);
     take(file);
   };
-  input.addEventListener("change", () => use(input.files[0]));
+  input.addEventListener("change", () => {
+    use(input.files[0]);
+    input.value = ""; // the same file may be chosen again
+  });
   element.addEventListener("dragover", (event) => {
     event.preventDefault();
     element.classList.add("over");

@@ -13,6 +13,8 @@ export class Edit {
     this.draw = draw;
     this.input = new PictureInput(draw, "Choose a picture", () => this.cover());
     this.brush = slider("Brush", "", { min: 1, max: 15, step: 1, value: 5, format: (v) => `${v} pixels` });
+    this.brush.input.addEventListener("input", () => this.point());
+    this.outline = h("span", { class: "brush" }); // where the keys would paint
     this.erase = h("input", { type: "checkbox" });
     const clear = h("button", { type: "button", onclick: () => this.clear() }, "Clear");
     this.tools = h(
@@ -54,7 +56,8 @@ export class Edit {
       onkeydown: (event) => this.press(event),
     });
     this.pen = this.mask.getContext("2d", { willReadFrequently: true });
-    this.input.shown.append(this.mask);
+    this.input.shown.append(this.mask, this.outline);
+    this.point();
     this.tools.hidden = false;
   }
 
@@ -62,11 +65,20 @@ export class Edit {
     this.pen.clearRect(0, 0, ...this.size);
   }
 
+  /** Shows where the brush is, and how large. */
+  point() {
+    if (!this.at) return;
+    const [left, top] = this.at.map((place, axis) => `${(100 * place) / this.size[axis]}%`);
+    const width = `${(100 * this.brush.input.value) / this.size[0]}%`;
+    Object.assign(this.outline.style, { left, top, width });
+  }
+
   stroke(event) {
     event.preventDefault();
     const box = this.mask.getBoundingClientRect();
     const [width, height] = this.size;
     this.at = [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+    this.point();
     this.paint();
   }
 
@@ -76,6 +88,7 @@ export class Edit {
     event.preventDefault();
     if (step) this.at = this.at.map((place, axis) => Math.min(this.size[axis], Math.max(0, place + step[axis])));
     else this.paint();
+    this.point();
   }
 
   /** Fills, or empties, the whole pixels whose middle is under the round brush. */

@@ -8,6 +8,8 @@ import { picturesOf } from "./pixels.js";
 const POLL_MS = 1500;
 /** Kinds of jobs that give figures; the others sample, so they have a manifest. */
 const COMPUTED = ["likelihood", "image_likelihood", "encoding", "detection"];
+/** The most jobs that one answer lists. */
+const PAGE = 100;
 const MOST_THUMBNAILS = 4;
 const ENDS = ["completed", "failed", "cancelled"];
 const EXTENSIONS = {
@@ -88,8 +90,19 @@ class Jobs {
     this.error = error;
   }
 
+  /** The newest jobs, as many as are to be shown, and whether there are more. */
+  async newest() {
+    const found = [];
+    for (;;) {
+      const after = found.length ? `&after=${found.at(-1).id}` : "";
+      const { data, has_more: more } = await get(`v1/jobs?limit=${Math.min(PAGE, this.limit - found.length)}${after}`);
+      found.push(...data);
+      if (!more || found.length >= this.limit) return { data: found, more };
+    }
+  }
+
   async load() {
-    const { data, has_more: more } = await get(`v1/jobs?limit=${Math.min(100, this.limit)}`);
+    const { data, more } = await this.newest();
     const known = new Set(data.map((job) => job.id));
     for (const [id, row] of this.rows) {
       if (known.has(id)) continue;
@@ -104,7 +117,7 @@ class Jobs {
         this.list.insertBefore(row.element, this.list.children[index] ?? null);
     });
     this.empty.hidden = data.length > 0;
-    this.more.hidden = !more || this.limit >= 100;
+    this.more.hidden = !more;
   }
 
   /** Shows what went wrong with a job, until something else is done; null for nothing. */
@@ -202,7 +215,7 @@ class Row {
       const pictures = await picturesOf(content);
       const more = pictures.splice(MOST_THUMBNAILS).length;
       this.thumbnails.replaceChildren(
-        ...pictures.map((file) => h("img", { src: URL.createObjectURL(file), alt: "", width: 48, height: 48 })),
+        ...pictures.map(thumbnail),
         more ? `+${more}` : "",
       );
     } catch (error) {
@@ -238,6 +251,13 @@ class Row {
     this.result.textContent = equal ? "✓ The same bytes" : `✗ Differs: ${differs.join(", ")}`;
     announce(this.result.textContent);
   }
+}
+
+/** A small picture of a file, which is not kept beside it. */
+function thumbnail(file) {
+  const src = URL.createObjectURL(file);
+  const release = () => URL.revokeObjectURL(src);
+  return h("img", { src, alt: "", width: 48, height: 48, onload: release, onerror: release });
 }
 
 function describe(job) {

@@ -8,7 +8,8 @@ import { fitted, noise, shuffled, sizeOf, toBlob } from "./pixels.js";
 import { wav } from "./sound.js";
 
 const BLOCK_SECONDS = 0.02;
-const MOST_SECONDS = 30;
+/** What servers take of a sound unless `ANCESTRAL_MAX_UPLOAD_SECONDS` says otherwise. */
+const MOST_SECONDS = 60;
 
 export async function open(values) {
   const models = await modelsWith("likelihood", "image_likelihood");
@@ -27,7 +28,7 @@ export async function open(values) {
 
 class Score {
   constructor(models, voices, classes, values) {
-    Object.assign(this, { models, voices, classes, name: "FILE" });
+    Object.assign(this, { models, voices, classes, name: "FILE", current: null });
     const pictures = models.some((model) => model.capabilities.includes("image_likelihood"));
     this.kind = values.kind ?? (pictures ? "picture" : "sound");
     this.options = h("div", { class: "stack" });
@@ -79,6 +80,10 @@ class Score {
     this.choose();
   }
 
+  leave() {
+    this.current?.abort();
+  }
+
   get model() {
     return this.models.find((model) => model.id === this.modelSelect?.value);
   }
@@ -89,7 +94,10 @@ class Score {
     this.modelSelect = select(
       names,
       null,
-      () => this.chooseModel(),
+      () => {
+        this.chooseModel();
+        this.run();
+      },
     );
     this.modelOptions = h("div", { class: "stack" });
     this.options.replaceChildren(field("Model", this.modelSelect, { param: "model" }), this.modelOptions);
@@ -107,11 +115,12 @@ class Score {
 
   chooseModel() {
     const { model } = this;
+    const said = this.text?.value ?? "";
     this.label = this.voice = this.text = null;
     if (!model) return;
     if (this.kind === "picture") {
       const names = this.classes.filter((one) => one.model === model.id && one.object !== "style").map((one) => one.id);
-      this.label = select(["any", ...names], "any", () => this.file && this.run());
+      this.label = select(["any", ...names], "any", () => this.run());
       this.modelOptions.replaceChildren(
         field("Class", this.label, { param: "class", hint: "How probable is it as one of these?" }),
       );
@@ -119,9 +128,9 @@ class Score {
       this.voice = select(
         this.voices.filter((voice) => voice.models.includes(model.id)).map((voice) => voice.id),
         null,
-        () => {},
+        () => this.run(),
       );
-      this.text = model.capabilities.includes("speech") ? h("textarea", { rows: 2, maxlength: 4096 }) : null;
+      this.text = model.capabilities.includes("speech") ? h("textarea", { rows: 2, maxlength: 4096, value: said }) : null;
       this.text?.addEventListener("change", () => this.run());
       this.modelOptions.replaceChildren(
         field("Voice", this.voice, { param: "voice" }),
@@ -147,6 +156,7 @@ class Score {
   }
 
   async run() {
+    this.current?.abort();
     if (!this.file) return;
     clearErrors(this.form);
     const shows = this.kind === "picture" ? "bright pixels surprised the model" : "peaks surprised the model";
@@ -154,11 +164,11 @@ class Score {
     this.results.replaceChildren();
     this.curves = [];
     this.panel.show();
-    const run = (this.current = {});
+    const { signal } = (this.current = new AbortController());
     announce("Scoring");
     try {
-      const inputs = this.kind === "picture" ? await this.pictures() : await this.sounds();
-      for (const { name, shown, blob } of inputs) {
+      const inputs = this.kind === "picture" ? await this.pictures(signal) : await this.sounds(signal);
+      for (const [index, { name, shown, blob }] of inputs.entries()) {
         const item = h(
           "li",
           { class: "score" },
@@ -167,11 +177,11 @@ class Score {
           h("p", { class: "loading", role: "status" }, "Scoring…"),
         );
         this.results.append(item);
-        await this.one(item, blob, inputs.indexOf(inputs.find((input) => input.name === name)) === 0);
-        if (this.current !== run) return;
+        await this.one(item, blob, index === 0, signal);
       }
       announce("Scored");
     } catch (error) {
+      if (signal.aborted) return; // something else is scored
       this.results.querySelector(".loading")?.remove();
       if (!("status" in error)) {
         error = Object.assign(error, { status: 400, message: "the browser cannot read this file", param: "file" });
@@ -181,13 +191,13 @@ class Score {
   }
 
   /** Scores one file. Only the user's own may fail the whole; for the others the reason is shown. */
-  async one(item, blob, own) {
+  async one(item, blob, own, signal) {
     const form = new FormData();
     form.append("file", blob, this.name);
     for (const [name, value] of Object.entries(this.fields())) form.append(name, value);
     let found;
     try {
-      const response = await request(this.path, { form });
+      const response = await request(this.path, { form, signal });
       found = await response.json();
       if (!own) request(`v1/jobs/${response.headers.get("x-job-id")}`, { method: "DELETE" }).catch(() => {}); // only a comparison
     } catch (error) {
@@ -219,8 +229,10 @@ class Score {
     }
   }
 
-  async pictures() {
-    const { canvas: own, said } = fitted(await createImageBitmap(this.file), ...sizeOf(this.model));
+  async pictures(signal) {
+    const bitmap = await createImageBitmap(this.file);
+    signal.throwIfAborted();
+    const { canvas: own, said } = fitted(bitmap, ...sizeOf(this.model));
     if (said) this.message.append(h("p", { class: "hint" }, said));
     const all = [
       ["Your picture", own],
@@ -232,11 +244,14 @@ class Score {
     );
   }
 
-  async sounds() {
+  async sounds(signal) {
     const rate = this.model.sample_rate;
     const context = new OfflineAudioContext(1, 1, rate);
     const buffer = await context.decodeAudioData(await this.file.arrayBuffer());
+    signal.throwIfAborted();
     const own = buffer.getChannelData(0).slice(0, MOST_SECONDS * rate);
+    if (own.length < buffer.length)
+      this.message.append(h("p", { class: "hint" }, `Only its first ${MOST_SECONDS} seconds are scored: a text should be of those.`));
     const all = [
       ["Your sound", own],
       ["Shuffled", shuffledBlocks(own, Math.round(BLOCK_SECONDS * rate))],

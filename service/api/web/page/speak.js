@@ -153,6 +153,7 @@ class Speak {
   }
 
   leave() {
+    silence();
     this.stop();
     this.panel.leave();
   }

@@ -8,19 +8,25 @@ const previews = new Map();
 const languages = new Intl.DisplayNames(["en"], { type: "language" });
 const primary = (language) => language.split("-")[0];
 let sample = null;
+let wanted = null; // the preview that was asked for last, which may still be on its way
 
 /** Stops a preview. */
-export const silence = () => sample?.pause();
+export function silence() {
+  wanted = null;
+  sample?.pause();
+}
 
 /** A button that plays a sentence of a voice; `fail(error, retry)` shows why it cannot be heard. */
 export function previewButton(voice, model, fail) {
   const play = async () => {
     const url = here(voice.preview_url);
     url.searchParams.set("model", model);
+    silence();
+    const turn = (wanted = {});
     button.classList.add("busy");
     try {
       if (!previews.has(url.href)) previews.set(url.href, URL.createObjectURL(await (await request(url)).blob()));
-      silence();
+      if (wanted !== turn) return;
       sample = new Audio(previews.get(url.href));
       await sample.play();
     } catch (error) {
