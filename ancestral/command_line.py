@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -141,6 +141,13 @@ def gc_frozen() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def check_suffix(output: Path, suffixes: Iterable[str], option: str = "--output") -> None:
+    """Raise click.BadParameter unless a file's name ends in one of these, in any case."""
+    if output.suffix.lower() not in suffixes:
+        message = f"{output.name}: the name must end in {', '.join(suffixes)}"
+        raise click.BadParameter(message, param_hint=option)
 
 
 def check_output(output: Path) -> None:

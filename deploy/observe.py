@@ -184,18 +184,12 @@ def alert_rows(prom: Prometheus) -> list[Row]:
     unhealthy = [rule["name"] for rule in rules if rule["health"] != "ok"]
     firing = [rule["name"] for rule in rules if rule["state"] == "firing"]
     health = "ok" if not unhealthy else f"UNHEALTHY: {', '.join(unhealthy)}"
-    rows = [
-        Row(
-            "alerts",
-            f"rules; firing now: {', '.join(firing) or 'none'}",
-            len(rules),
-            len(rules) - len(unhealthy),
-            None,
-            health,
-        )
-    ]
+    title = f"rules; firing now: {', '.join(firing) or 'none'}"
     ran = _run(["promtool", "test", "rules", "alerts_test.yml"], PROMETHEUS)
-    return [*rows, Row("alerts", "promtool test rules", 0, 0, None, "ok" if ran is None else f"FAILED: {ran}")]
+    return [
+        Row("alerts", title, len(rules), len(rules) - len(unhealthy), None, health),
+        Row("alerts", "promtool test rules", 0, 0, None, "ok" if ran is None else f"FAILED: {ran}"),
+    ]
 
 
 def _run(command: list[str], directory: Path) -> str | None:

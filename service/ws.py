@@ -353,6 +353,7 @@ class WsConnection(ABC):
                 self._group.create_task(self.receive())
                 self._group.create_task(self._await_shutdown(stopping))
                 self._group.create_task(self._credentials.watch())
+                self._group.create_task(self._credentials.await_key())
         except* (CloseConnection, Disconnected) as ends:
             end = _first(ends)
         if isinstance(end, IdleTimeout):
@@ -389,8 +390,6 @@ class EventConnection(WsConnection):
         """Handle a message; raises AncestralError if it is not a valid one."""
 
     async def receive(self) -> None:
-        if self._credentials.caller is None:
-            self.start(self._credentials.await_key())
         errors = 0
         while True:
             try:

@@ -196,12 +196,8 @@ def _sprites(drawing: ClassDrawing, model: ImageModel, grid: Grid) -> list[_Spri
 
 def _made_by(drawing: ClassDrawing, model: ImageModel) -> dict[str, Any]:
     """What made all pictures."""
-    return {
-        "model": model.entry.id,
-        "model_sha256": model.sha256,
-        "temperature": drawing.temperature,
-        "guidance": drawing.guidance,
-    }
+    made_by = {"model": model.entry.id, "model_sha256": model.sha256}
+    return {**made_by, "temperature": drawing.temperature, "guidance": drawing.guidance}
 
 
 def _json(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> str:
@@ -231,13 +227,8 @@ def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: st
             "attributes": sprite.attributes,
         }
     width, height = grid.size
-    about: dict[str, Any] = {
-        "app": "ancestral",
-        "image": image,
-        "format": "RGBA8888",
-        "size": {"w": width, "h": height},
-        "scale": "1",
-    }
+    sides = {"w": width, "h": height}
+    about: dict[str, Any] = {"app": "ancestral", "image": image, "format": "RGBA8888", "size": sides, "scale": "1"}
     content: dict[str, Any] = {"frames": frames}
     if layout is not None:
         names = [sprite.name for sprite in sprites]

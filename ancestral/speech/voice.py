@@ -394,13 +394,8 @@ def _close(scheduler: Scheduler) -> None:
 
 def recipe_of(request: SoundPlan, model: SpeechModel) -> dict[str, Any]:
     """What a sound is made from, as JSON values with the names of a request: all but the text, and what is as usual."""
-    recipe = {
-        "model": model.entry.id,
-        "model_sha256": model.sha256,
-        "voice": request.voice,
-        "seed": seed_as_json(request.seed),
-        "temperature": request.temperature,
-    }
+    made_by = {"model": model.entry.id, "model_sha256": model.sha256, "voice": request.voice}
+    recipe = {**made_by, "seed": seed_as_json(request.seed), "temperature": request.temperature}
     if isinstance(request, Utterance):
         usual = {name: Speak.model_fields[name].default for name in CONTROLS}
         usual["language"] = model.mix(request.voice).language

@@ -7,7 +7,7 @@ import base64
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -238,35 +238,30 @@ async def _kept_alive(request: Request, events: AsyncIterator[bytes], what: str)
         raise ResponseAborted("Redis is unavailable") from error
 
 
-def headers_of_samples(what: str) -> dict[str, Any]:
+def _described(texts: Mapping[str, str], **more: bool) -> dict[str, Any]:
+    return {name: {"description": text, **more, "schema": {"type": "string"}} for name, text in texts.items()}
+
+
+def headers_of_samples(what: str, **others: str) -> dict[str, Any]:
     """The headers of a response with sampled output, for OpenAPI; ``what`` names the output."""
-    return {
-        name: {"description": description, "required": True, "schema": {"type": "string"}}
-        for name, description in {
-            "x-seed": f"Send it as `seed` to get the same {what} again.",
-            "x-model": "The id of the model, also if the request had an alias.",
-            "x-model-sha256": "SHA-256 of the model's weights.",
-            "x-engine": "The sampling engine.",
-            "x-job-id": "The id of the job.",
-        }.items()
+    texts = {
+        "x-seed": f"Send it as `seed` to get the same {what} again.",
+        "x-model": "The id of the model, also if the request had an alias.",
+        "x-model-sha256": "SHA-256 of the model's weights.",
+        "x-engine": "The sampling engine.",
+        "x-job-id": "The id of the job.",
     }
+    return _described({**texts, **others}, required=True)
 
 
 HEADERS_OF_SOUND: dict[str, Any] = {
-    **headers_of_samples("bytes"),
-    "x-voice": {
-        "description": "The id of the voice, also if the request had an alias.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
-    "x-skipped": {
-        "description": "The first words of the text in other scripts, which are not said; percent-encoded.",
-        "schema": {"type": "string"},
-    },
-    "content-disposition": {
-        "description": "The name of the file: model, voice and seed. Not with server-sent events.",
-        "schema": {"type": "string"},
-    },
+    **headers_of_samples("bytes", **{"x-voice": "The id of the voice, also if the request had an alias."}),
+    **_described(
+        {
+            "x-skipped": "The first words of the text in other scripts, which are not said; percent-encoded.",
+            "content-disposition": "The name of the file: model, voice and seed. Not with server-sent events.",
+        }
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from ancestral.command_line import FILE, check_output, click_errors, field_options, progress_bar
+from ancestral.command_line import FILE, check_output, check_suffix, click_errors, field_options, progress_bar
 from ancestral.requests import Draw
 
 if TYPE_CHECKING:
@@ -178,9 +178,7 @@ def _check_animation(animation: Path, output: Path, sheet: tuple[int, int] | str
 
     if not isinstance(sheet, str):
         raise click.UsageError("--animation is for --sheet NAME")
-    if animation.suffix.lower() not in MOVING_SUFFIXES:
-        message = f"{animation.name}: the name must end in {', '.join(MOVING_SUFFIXES)}"
-        raise click.BadParameter(message, param_hint="--animation")
+    check_suffix(animation, MOVING_SUFFIXES, "--animation")
     if animation == output:
         raise click.BadParameter(f"{animation}: the sheet is written there", param_hint="--animation")
     check_output(animation)
@@ -190,8 +188,7 @@ def _files(output: Path, count: int) -> list[Path]:
     """The names of so many files."""
     from ancestral.images.files import SUFFIXES
 
-    if output.suffix.lower() not in SUFFIXES:
-        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(SUFFIXES)}", param_hint="--output")
+    check_suffix(output, SUFFIXES)
     files = [output] if count == 1 else [output.with_stem(f"{output.stem}-{number}") for number in range(count)]
     check_output(files[0])
     return files

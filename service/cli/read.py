@@ -223,8 +223,7 @@ def command(
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
     form = output.suffix.lower().removeprefix(".")
-    if output.suffix.lower() not in _SUFFIXES:
-        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(_SUFFIXES)}", param_hint="--output")
+    command_line.check_suffix(output, _SUFFIXES)
     if cover is not None and form not in COVERED:
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
     if form == "epub" and (split or captions):

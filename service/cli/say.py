@@ -45,9 +45,7 @@ def command(
     from ancestral.service.settings import load_settings
 
     if str(output) != "-":
-        if output.suffix.lower() not in codecs.SUFFIXES:
-            names = ", ".join(codecs.SUFFIXES)
-            raise click.BadParameter(f"{output.name}: the name must end in {names}", param_hint="--output")
+        command_line.check_suffix(output, codecs.SUFFIXES)
         command_line.check_output(output)
     words = sys.stdin.read() if text == "-" else text
     with command_line.click_errors(*FAILURES):

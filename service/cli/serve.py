@@ -57,7 +57,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
         if settings.api_keys_file is not None:  # what is wrong in it is said before anything is started
             from ancestral.service.api.http.auth import Keys
 
-            keys = Keys.load(settings.api_keys_file)
+            keys = Keys(settings.api_keys_file)
         if not no_worker:
             embedded.check_worker(settings)
         with (
@@ -80,7 +80,7 @@ def command(host: str | None, port: int | None, no_worker: bool, open_page: bool
                 from ancestral.service.api.http.auth import Keys
                 from ancestral.service.api.server import serve
 
-                app = create_app(settings, catalog, keys or Keys.load(None), url, signer)
+                app = create_app(settings, catalog, keys or Keys(None), url, signer)
             serve(app, settings, listener, on_ready)
 
 

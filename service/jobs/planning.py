@@ -198,11 +198,8 @@ def _drawing(
     prompt, param = _prompt(request)
     if not isinstance(request, requests.CompletionRequest | requests.EditRequest):
         if request.sheet is not None:
-            return (
-                _sheet(model, request.sheet, prompt, request, options.model_copy(update={"fit": None}), param),
-                None,
-                None,
-            )
+            unfitted = options.model_copy(update={"fit": None})
+            return _sheet(model, request.sheet, prompt, request, unfitted, param), None, None
         return class_drawing(model, prompt, request.n, options, param), None, None
     if request.sheet is not None:
         raise InvalidRequest("sheet: nothing of a sheet can be given", param="sheet", code="conflict")

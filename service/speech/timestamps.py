@@ -253,20 +253,15 @@ def _aligned(shown: Sequence[tuple[Sequence[TextPart], SentenceTimes]]) -> Align
     for parts, sentence in shown:
         if not parts:  # what the sentence says is a part of the one before
             continue
-        for part, span, end in _timed(parts, sentence):
+        starts = [sentence.span_of(part) for part in parts]
+        ends = [*(start for start, _ in starts[1:]), sentence.span[1]]
+        for part, span, end in zip(parts, starts, ends, strict=True):
             characters += part.text
             spans += [(span[0], span[0])] * part.before
             spans += _evenly(span, part.spoken)
             spans += _evenly((span[1], end), len(part.text) - part.before - part.spoken)
         spans[-1] = (spans[-1][0], sentence.span[1])
     return Alignment(tuple(characters), tuple(spans))
-
-
-def _timed(parts: Sequence[TextPart], sentence: SentenceTimes) -> Iterator[tuple[TextPart, SampleSpan, int]]:
-    """Each part with its span, and the start of the next one."""
-    spans = [sentence.span_of(part) for part in parts]
-    ends = [*(start for start, _ in spans[1:]), sentence.span[1]]
-    yield from zip(parts, spans, ends, strict=True)
 
 
 def _evenly(span: SampleSpan, count: int) -> list[SampleSpan]:

@@ -184,22 +184,15 @@ class RedisOutage:
         try:
             yield
         except UNAVAILABLE as error:
-            self._failed(error)
+            self.connected, now = False, time.monotonic()
+            if self._warned_at is None or now - self._warned_at >= REMIND_SECONDS:
+                reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+                log.warning("Redis is unavailable, retrying", extra={"redis": self._address, "reason": reason})
+                self._warned_at = now
         else:
-            self._succeeded()
-
-    def _failed(self, error: Exception) -> None:
-        now = time.monotonic()
-        if self._warned_at is None or now - self._warned_at >= REMIND_SECONDS:
-            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            log.warning("Redis is unavailable, retrying", extra={"redis": self._address, "reason": reason})
-            self._warned_at = now
-        self.connected = False
-
-    def _succeeded(self) -> None:
-        if not self.connected:
-            log.info("connected to Redis", extra={"redis": self._address})
-            self.connected, self._warned_at = True, None
+            if not self.connected:
+                log.info("connected to Redis", extra={"redis": self._address})
+                self.connected, self._warned_at = True, None
 
 
 # OpenTelemetry traces: one per request, across the queue.
@@ -274,18 +267,12 @@ class _OpenTelemetry(Tracing):
         from opentelemetry.trace import SpanKind
 
         parent = self._propagator.extract({_PARENT: job.trace} if job.trace else {})
-        attributes = {
-            "job": job.id,
-            "kind": job.kind,
-            "priority": job.priority.value,
-            "model": job.model,
-            "attempt": attempt,
-        }
+        of_job = {"job": job.id, "kind": job.kind, "priority": job.priority.value, "model": job.model}
+        attributes: dict[str, str | int] = {**of_job, "attempt": attempt}
+        begun = int(1e9 * job.created_at)
         if attempt == 1:
-            queued = self._tracer.start_span(
-                "queue", parent, attributes=attributes, start_time=int(1e9 * job.created_at)
-            )
-            queued.end(max(time.time_ns(), int(1e9 * job.created_at)))
+            queued = self._tracer.start_span("queue", parent, attributes=attributes, start_time=begun)
+            queued.end(max(time.time_ns(), begun))
         with self._tracer.start_as_current_span(
             "attempt", parent, SpanKind.CONSUMER, attributes, record_exception=False
         ):

@@ -193,7 +193,7 @@ class _Thread:
     async def _serve(self) -> None:
         settings, stopping = self._settings, asyncio.Event()
         assert settings.redis_url is not None
-        keys, catalog = Keys.load(settings.api_keys_file), load_catalog(settings.catalog_config)
+        keys, catalog = Keys(settings.api_keys_file), load_catalog(settings.catalog_config)
         app = create_app(settings, catalog, keys, settings.redis_url, settings.load_signer())
         server = server_of(app, settings, lambda: None)
         self._stop = partial(asyncio.get_running_loop().call_soon_threadsafe, server.stop)

@@ -137,27 +137,22 @@ def read_keys(path: Path) -> tuple[Entry, ...]:
 
 
 class Keys:
-    """The keys in force. The file is read again when it changes, so a revoked key stops working within a second."""
+    """The keys in force. The file is read again when it changes, so a revoked key stops working within a second.
+
+    Args:
+        path: of the file; None serves everybody.
+
+    Raises:
+        KeysError: the file cannot be used.
+    """
 
     look_seconds = 1.0
 
-    def __init__(self, path: Path | None, entries: tuple[Entry, ...], seen: tuple[int, ...] | None) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._entries = entries
-        self._seen = seen
+        self._seen = None if path is None else _signature(path)
+        self._entries = () if path is None else read_keys(path)
         self._next_look = time.monotonic() + self.look_seconds
-
-    @classmethod
-    def load(cls, path: Path | None) -> Keys:
-        """The keys of a file; None serves everybody.
-
-        Raises:
-            KeysError: the file cannot be used.
-        """
-        if path is None:
-            return cls(None, (), None)
-        seen = _signature(path)
-        return cls(path, read_keys(path), seen)
 
     @property
     def required(self) -> bool:

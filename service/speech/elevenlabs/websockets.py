@@ -85,8 +85,6 @@ class ElevenLabsConnection(WsConnection):
         self._query = query
 
     async def receive(self) -> None:
-        if self._credentials.caller is None:
-            self.start(self._credentials.await_key())
         try:
             await self.handle_messages(parse_query(StreamQuery, self._query))
         except AncestralError as error:

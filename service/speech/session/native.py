@@ -57,12 +57,9 @@ class SpeechQuery(Described):
         Raises:
             InvalidRequest: one of them is missing.
         """
-        for name, value, other in (
-            ("session_id", self.session_id, self.from_sample),
-            ("from_sample", self.from_sample, self.session_id),
-        ):
-            if value is None and other is not None:
-                raise InvalidRequest(f"{name}: required", param=name, code="missing_parameter")
+        if (self.session_id is None) != (self.from_sample is None):
+            name = "session_id" if self.session_id is None else "from_sample"
+            raise InvalidRequest(f"{name}: required", param=name, code="missing_parameter")
         return self
 
 

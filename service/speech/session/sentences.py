@@ -98,14 +98,7 @@ def _continuations(language: str) -> tuple[str, ...]:
     if language == ENGLISH.language:
         return _CONTINUATIONS
     word = min(language_table(language).conjunctions)
-    return (
-        f"{word} {word} ",
-        f"{word.capitalize()} {word} ",
-        f"Smith {word} ",
-        f"5 {word} ",
-        f"2020 {word} ",
-        "B. Smith ",
-    )
+    return (*(f"{first} {word} " for first in (word, word.capitalize(), "Smith", "5", "2020")), "B. Smith ")
 
 
 def _changes(lead: str, text: str, cast: Cast) -> list[re.Match[str]]:

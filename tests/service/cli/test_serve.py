@@ -164,7 +164,7 @@ def refused(result: Result, code: int, message: str) -> None:
 
 
 def caller(file: Path, key: str) -> Caller:
-    return Keys.load(file).identify(Headers({"xi-api-key": key}))
+    return Keys(file).identify(Headers({"xi-api-key": key}))
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(run: Run, file: Path) -> None:

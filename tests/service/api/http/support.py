@@ -53,7 +53,7 @@ def make_app(path: Path | None, origins: tuple[str, ...] = ()) -> FastAPI:
     """One route that says who is calling, and the same as a websocket."""
     app = FastAPI()
     error_responses.install(app)
-    app.state.keys = Keys.load(path)
+    app.state.keys = Keys(path)
     router = APIRouter(prefix="/v1", dependencies=[Depends(caller_of)])
 
     @router.get("/me")

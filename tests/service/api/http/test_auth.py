@@ -148,7 +148,7 @@ HASH = "0123456789abcdef" * 4
 def test_a_wrong_line_is_named_and_not_quoted(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "keys").write_text(text)
     with pytest.raises(KeysError) as raised:
-        Keys.load(tmp_path / "keys")
+        Keys(tmp_path / "keys")
     assert str(raised.value).startswith(f"{tmp_path / 'keys'}: {message}")
     assert not any(word in str(raised.value) for word in text.split() if len(word) > 20)
 
@@ -182,7 +182,7 @@ class CountingKeys(Keys):
 
 def test_a_key_is_checked_and_a_body_is_parsed_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app, parsed = make_app(file), []
-    app.state.keys = CountingKeys.load(file)
+    app.state.keys = CountingKeys(file)
     router = APIRouter(route_class=BodyRoute, dependencies=[Depends(caller_of)])
 
     @router.post("/v1/echo")

@@ -301,7 +301,7 @@ def rated_app(redis_url: str, keys: Path | None, requests_per_minute: int | None
 
     app = FastAPI(lifespan=lifespan)
     error_responses.install(app)
-    app.state.keys = Keys.load(keys)
+    app.state.keys = Keys(keys)
     router = APIRouter(prefix="/v1", dependencies=[Depends(counted_caller)])
 
     @router.get("/say")
