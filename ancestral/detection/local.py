@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
-from ancestral.catalog.descriptions import ImageModel, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.codecs.decoding import decode_upload
 from ancestral.detection.examine import Answer, Picture, Sound, examine
@@ -79,15 +78,13 @@ class Detector:
         )  # fmt: skip
         ids = candidates(self._catalog, model, told, voice, picture=upload.is_picture)
         if upload.is_picture:
-            chosen = [found for name in ids if isinstance(found := self._catalog.models[name], ImageModel)]
-            symbols = [(found.entry.id, seen) for found, seen in symbols_of(data, chosen)]
+            symbols = [(found.entry.id, seen) for found, seen in symbols_of(data, self._catalog, ids)]
             self._load([name for name, _ in symbols])
             parts = examine(self._loaded, Picture(symbols), query, self._key)
         else:
             self._load(ids)
-            speaker = self._catalog.models[ids[0]]
-            assert isinstance(speaker, SpeechModel)
-            wave = decode_upload(data, sample_rate=speaker.spec.sample_rate, max_seconds=MAX_SECONDS, param="file")
+            rate = self._catalog.speech_model(ids[0], "likelihood").spec.sample_rate
+            wave = decode_upload(data, sample_rate=rate, max_seconds=MAX_SECONDS, param="file")
             parts = examine(self._loaded, Sound(ids[0], wave), query, self._key)
         answer = {"signature": dict(upload.signature), **parts}
         return {**answer, "verdict": verdict(answer)}

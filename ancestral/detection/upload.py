@@ -102,15 +102,14 @@ def parse_recipe(text: str, param: str = "recipe") -> dict[str, Any]:
 
 
 def symbols_of(
-    data: bytes, models: Sequence[ImageModel], param: str = "file"
+    data: bytes, catalog: Catalog, ids: Sequence[str], param: str = "file"
 ) -> list[tuple[ImageModel, NDArray[np.uint8]]]:
-    """A picture as each model sees it that draws pictures of its size; those whose colours it has come first.
+    """A picture as each of these models sees it that draws pictures of its size; those whose colours it has come first.
 
     Raises:
         InvalidRequest: the file cannot be decoded, or no model draws pictures of its size.
     """
-    if not models:
-        raise InvalidRequest(f"{param}: no model here draws pictures", param=param, code="model_not_capable")
+    models = [catalog.image_model(name, "image_likelihood") for name in ids]
     seen = decode_for_each(data, [model.spec for model in models], param)
     found = [(model, *each) for model, each in zip(models, seen, strict=True) if each is not None]
     found.sort(key=lambda each: _UNINDEXED if each[2] is None else each[2])

@@ -318,13 +318,10 @@ def detection_job(
     ids = candidates(catalog, body["model"], recipe, body["voice"], picture=upload.is_picture)
     seconds = 0.0
     if upload.is_picture:
-        chosen = [found for name in ids if isinstance(found := catalog.models[name], ImageModel)]
-        seen = symbols_of(file, chosen)
+        seen = symbols_of(file, catalog, ids)
         ids, data = [model.entry.id for model, _ in seen], b"".join(symbols.tobytes() for _, symbols in seen)
     else:
-        speaker = catalog.models[ids[0]]
-        assert isinstance(speaker, SpeechModel)
-        rate = speaker.spec.sample_rate
+        rate = catalog.speech_model(ids[0], "likelihood").spec.sample_rate
         wave = decode_upload(file, sample_rate=rate, max_seconds=settings.max_upload_seconds, param="file")
         data, seconds = wave.astype("<f4").tobytes(), len(wave) / rate
     plan = Examination(
