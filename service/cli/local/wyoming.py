@@ -97,17 +97,24 @@ class Connection(AsyncEventHandler):
         self._speaking = speaking
         self._streamed: tuple[Voice | RemoteVoice, InputFormat, Sentences] | None = None
         """Voice, format and text of a request whose text comes in pieces."""
+        self._failed = False
+        """Whether such a request has failed: what still comes of it is passed over, up to its ``synthesize-stop``."""
 
     async def handle_event(self, event: Event) -> bool:
         """Answer an event; what cannot be spoken is answered with an ``error``, and the connection goes on."""
+        starts, stops = SynthesizeStart.is_type(event.type), SynthesizeStop.is_type(event.type)
+        is_rest = self._failed and (stops or SynthesizeChunk.is_type(event.type) or Synthesize.is_type(event.type))
         try:
-            await self._answer(event)
+            if not is_rest:
+                await self._answer(event)
         except ConnectionError:  # the client has left
             return False
         except (AncestralError, KeyError) as error:
+            self._failed |= starts or self._streamed is not None
             self._streamed = None
             await self._refuse(error)
-        if SynthesizeStop.is_type(event.type):  # clients wait for it, whatever could be spoken
+        if stops:  # clients wait for it, whatever could be spoken
+            self._failed = False
             await self.write_event(SynthesizeStopped().event())
         return True
 
@@ -121,7 +128,7 @@ class Connection(AsyncEventHandler):
         elif Ping.is_type(event.type):
             await self.write_event(Pong(text=Ping.from_event(event).text).event())
         elif SynthesizeStart.is_type(event.type):
-            start = SynthesizeStart.from_event(event)
+            start, self._failed = SynthesizeStart.from_event(event), False
             voice = self._speaking.voice(start.voice)
             self._streamed = voice, _input_format(start.text_format), Sentences(cast=voice.cast())
         elif SynthesizeChunk.is_type(event.type):

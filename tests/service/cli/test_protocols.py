@@ -356,6 +356,22 @@ def test_a_text_names_voices(port: int, zoo: Path, name: str) -> None:
         assert "'[voice:zoe]' (a voice, at position 0): tiny has no such voice" in error
 
 
+@pytest.mark.parametrize(
+    ("voice", "piece"), [(SynthesizeVoice(name="zoe"), FIRST), (ANN, "a" * 70_000)], ids=["voice", "sentence"]
+)
+def test_a_request_in_pieces_fails_once(port: int, zoo: Path, voice: SynthesizeVoice, piece: str) -> None:
+    asked = [SynthesizeStart(voice=voice), SynthesizeChunk(piece), SynthesizeChunk(f"{SECOND} "), Synthesize(SECOND)]
+
+    async def act(client: AsyncTcpClient) -> tuple[list[Event], list[Event]]:
+        failed = await ask(client, *asked, SynthesizeStop(), until=SynthesizeStopped.is_type)
+        failed += await ask(client, until=SynthesizeStopped.is_type)
+        return failed, await ask(client, Synthesize(FIRST), until=AudioStop.is_type)
+
+    failed, then = talk(port, act)
+    assert [event.type for event in failed] == ["error", "synthesize-stopped"]
+    assert samples(then) == [length(zoo, FIRST)]
+
+
 def test_what_cannot_be_spoken_is_an_error_and_the_connection_goes_on(port: int, zoo: Path) -> None:
     wrong: list[tuple[Any, str]] = [
         (Synthesize(FIRST, voice=SynthesizeVoice(name="zoe")), "no such voice; it has ann, bob"),
