@@ -113,6 +113,8 @@ class Settings:
 
 _SPELLED_WORDS: Final = 40
 """Words in a piece of a text that is spelled: about 2500 characters of SSML."""
+_SPELLED_LETTERS: Final = 300
+"""Most letters of such a piece: about a minute of sound. With their markup they are no more than a server takes."""
 _UNSPOKEN: Final = frozenset({"Cc", "Cs", "Co", "Cn"})
 """Categories of characters that no text has: they become spaces."""
 
@@ -174,10 +176,13 @@ def spelled(text: str) -> str:
 
 def spelled_pieces(text: str, marks: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
     """The words of a text letter by letter, as SSML, in pieces that a server takes; the marks come after the last."""
-    words = text.split()
-    ends = range(_SPELLED_WORDS, len(words), _SPELLED_WORDS)
-    yield from ((spelled(" ".join(words[end - _SPELLED_WORDS : end])), ()) for end in ends)
-    yield spelled(" ".join(words[ends[-1] if ends else 0 :])), marks
+    most, piece = _SPELLED_LETTERS, list[str]()
+    for part in (word[at : at + most] for word in text.split() for at in range(0, len(word), most)):
+        if len(piece) == _SPELLED_WORDS or sum(map(len, piece)) + len(part) > most:
+            yield spelled(" ".join(piece)), ()
+            piece = []
+        piece.append(part)
+    yield spelled(" ".join(piece)), marks
 
 
 def _without_controls(text: str) -> str:

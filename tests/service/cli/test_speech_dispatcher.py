@@ -23,6 +23,7 @@ from ancestral.service.cli.speech_dispatcher import (
     MAX_MESSAGE_BYTES,
     Module,
     Settings,
+    plain,
     sentences_of,
     spelled,
     spelled_pieces,
@@ -160,6 +161,10 @@ def test_a_long_message_comes_in_pieces() -> None:
         *before, (last, marks) = spelled_pieces(" ".join(words), ["b"])
         assert ", ".join([*(piece for piece, _ in before), last]) == spelled(" ".join(words))
         assert (marks, len(before)) == (["b"], max(0, count - 1) // 40)
+    for word in ("&" * 1000, f"{'a' * 250} {'b' * 250}"):
+        spelled_words = [piece for piece, _ in spelled_pieces(word, [])]
+        assert "".join(plain(piece) for piece in spelled_words) == word.replace(" ", "")
+        assert max(len(plain(piece)) for piece in spelled_words) <= 300
 
 
 @pytest.mark.parametrize(
