@@ -114,9 +114,17 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
     return found
 
 
+_V = TypeVar("_V")
+
+
 def names_of(ids: Iterable[str], aliases: Mapping[str, str]) -> dict[str, str]:
     """The ids of voices by what a request may call them, in lower case: ids and aliases."""
     return {alias.casefold(): voice for alias, voice in aliases.items()} | {name.casefold(): name for name in ids}
+
+
+def voice_named(name: str, voices: Mapping[str, _V], aliases: Mapping[str, str]) -> _V | None:
+    """Of voices by id, the one of this id or alias, in any case; None if there is none."""
+    return voices.get(names_of(voices, aliases).get(name.casefold(), ""))
 
 
 def find_voice(model_id: str, voices: Sequence[Voice], text: str, aliases: Mapping[str, str]) -> VoiceMix:

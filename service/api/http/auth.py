@@ -249,7 +249,7 @@ async def check_key(connection: HTTPConnection) -> None:
     Raises:
         Unauthorized: the request has no key, or an unknown one, and the route is not a public list.
     """
-    if not (connection.app.state.public_lists and connection.scope["route"].path in PUBLIC_LISTS):
+    if not (connection.app.state.public_lists and connection.scope["route"].path_format in PUBLIC_LISTS):
         await caller_of(connection)
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from ancestral import codecs
 from ancestral.catalog.descriptions import SpeechModel
-from ancestral.catalog.voices import names_of
+from ancestral.catalog.voices import voice_named
 from ancestral.errors import AncestralError, NotFound
 from ancestral.requests import Described, SpeechRequest
 from ancestral.service.api.deps import CallerDep, ContextDep, RequestContext, Service, base_url
@@ -159,10 +159,9 @@ async def list_elevenlabs_voices(request: Request, service: Service) -> ElevenLa
 async def get_elevenlabs_voice(voice_id: _VoiceId, request: Request, service: Service) -> ElevenLabsVoice:
     """The voice of this id or alias, in any case."""
     voices = {voice.voice_id: voice for voice in _voices(request, service)}
-    known = names_of(voices, service.catalog.aliases.voices).get(voice_id.casefold())
-    if known in voices:
-        return voices[known]
-    raise NotFound("voice_id: no such voice; `/v1/voices` lists them", param="voice_id", code="voice_not_found")
+    if (voice := voice_named(voice_id, voices, service.catalog.aliases.voices)) is None:
+        raise NotFound("voice_id: no such voice; `/v1/voices` lists them", param="voice_id", code="voice_not_found")
+    return voice
 
 
 @router.get("/user", summary="Get the caller in ElevenLabs' shape")

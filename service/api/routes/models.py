@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from ancestral import codecs
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import ImageModel, Model, SpeechModel
-from ancestral.catalog.voices import names_of
+from ancestral.catalog.voices import voice_named
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.requests import Described
 from ancestral.service.api.deps import Service
@@ -148,8 +148,7 @@ async def preview_voice(
 ) -> Response:
     """A sentence of a voice, or, of a model without text, a few seconds."""
     voices = {voice.id: voice for voice in voices_of(service.catalog)}
-    voice = voices.get(names_of(voices, service.catalog.aliases.voices).get(voice_id.casefold(), ""))
-    if voice is None:
+    if (voice := voice_named(voice_id, voices, service.catalog.aliases.voices)) is None:
         raise NotFound("voice_id: no such voice", param="voice_id", code="voice_not_found")
     found = service.catalog.model(voice.model if model is None else model)
     if found.entry.id not in voice.models:

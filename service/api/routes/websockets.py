@@ -92,7 +92,7 @@ async def _serve(websocket: WebSocket, service: AppState, checked: Callable[[Que
         return
     await websocket.accept()
     connection = open_connection(service, BoundedWebSocket(websocket, service.settings.stall_seconds), credentials)
-    start, route = time.perf_counter(), websocket.scope["route"].path
+    start, route = time.perf_counter(), websocket.scope["route"].path_format
     with service.metrics.websockets.labels(route).track_inprogress():
         code = await connection.run(websocket.app.state.stopping)
     service.metrics.closed(route, code)
