@@ -149,6 +149,11 @@ static const float *logits_of(const Products *p, const Head *h, const float *w, 
     return w;
 }
 
+typedef struct { /* what a row is conditioned on: h of all pixels, or of each its own */
+    const float *numbers;
+    int width, count;
+} Condition;
+
 /* What a call does: every lane goes on by ``steps`` rows. */
 typedef struct {
     int lanes, steps, width, channels, reach_count;

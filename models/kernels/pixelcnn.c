@@ -88,12 +88,6 @@ static Buffers buffers(const Sizes *s, int lanes, Arena *a) {
     return b;
 }
 
-typedef struct { /* what a row is conditioned on: h of all pixels, or of each its own */
-    const float *numbers;
-    int64_t width;
-    int count;
-} Condition;
-
 /* b + V h for the pixels of a row; b is followed by V. */
 static const float *biases(const Sizes *s, const Products *p, const float *w, Condition condition, int outputs, float *out) {
     int inner = padded_inner(s);
@@ -276,7 +270,7 @@ void pixelcnn_run(const int64_t *sizes, const float *weights, const float *table
         const float *once = weights;
         for (int lane = 0; lane < lanes; lane++) {
             const float *h = conditions + lane * shape[2] * shape[3] + (located ? rows[lane] * s.width * shape[3] : 0);
-            const Condition condition = {h, shape[3], located ? s.width : 1};
+            const Condition condition = {h, (int)shape[3], located ? s.width : 1};
             const float *seen = pixels + lane * pixel_size;
             float *base = b.base + lane * base_size(&s);
             if (s.gated)

@@ -26,10 +26,6 @@ typedef struct {
 typedef struct { /* a lane's part of the state */
     float *pixels, *hidden, *cells, *right;
 } State;
-typedef struct {
-    const float *numbers; /* h of all pixels of a row, or of each its own */
-    int count, width;
-} Condition;
 
 INLINE int own_of(const Sizes *s) { return s->channels * s->each; }
 INLINE int stream_of(const Sizes *s) { return s->channels * s->wide; }
@@ -200,7 +196,7 @@ void pixelrnn_run(const int64_t *sizes, const float *weights, const float *table
         const float *once = weights;
 #define CONDITION(lane)                                                                                               \
     ((Condition){conditions + (lane) * shape[2] * shape[3] + (each_row ? rows[lane] * s.columns * shape[3] : 0),           \
-                 each_row ? s.columns : 1, (int)shape[3]})
+                 (int)shape[3], each_row ? s.columns : 1})
         for (int lane = 0; lane < lanes; lane++)
             once = row_above(&s, &b, weights, states[lane], CONDITION(lane), rows[lane], lane);
         for (int x = 0; x < s.columns; x++) {

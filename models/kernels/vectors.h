@@ -42,13 +42,11 @@ typedef __m256i Row;
 #define v_store(p, a) _mm512_storeu_si512(p, a)
 #define v_set(x) _mm512_set1_epi16(x)
 #define v_mulhrs _mm512_mulhrs_epi16
-#define v_adds _mm512_adds_epi16
 #define v_add _mm512_add_epi16
 #define v_min _mm512_min_epi16
 #define v_max _mm512_max_epi16
 #define v_left(a, n) _mm512_slli_epi16(a, n)
 #define v_shift(a, n) _mm512_sll_epi16(a, _mm_cvtsi32_si128(n))
-#define v_right(a, n) _mm512_srai_epi16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     V n = _mm512_set1_epi32(shift);
     V a = _mm512_packs_epi32(_mm512_srav_epi32(v_load(p), n), _mm512_srav_epi32(v_load(p + 16), n));
@@ -110,13 +108,11 @@ typedef __m256i Row;
 #define v_store(p, a) _mm256_storeu_si256((__m256i *)(p), a)
 #define v_set(x) _mm256_set1_epi16(x)
 #define v_mulhrs _mm256_mulhrs_epi16
-#define v_adds _mm256_adds_epi16
 #define v_add _mm256_add_epi16
 #define v_min _mm256_min_epi16
 #define v_max _mm256_max_epi16
 #define v_left(a, n) _mm256_slli_epi16(a, n)
 #define v_shift(a, n) _mm256_sll_epi16(a, _mm_cvtsi32_si128(n))
-#define v_right(a, n) _mm256_srai_epi16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     V n = _mm256_set1_epi32(shift);
     V a = _mm256_packs_epi32(_mm256_srav_epi32(v_load(p), n), _mm256_srav_epi32(v_load(p + 8), n));
@@ -167,13 +163,11 @@ typedef v128_t V;
 #define v_store(p, a) wasm_v128_store(p, a)
 #define v_set(x) wasm_i16x8_splat(x)
 #define v_mulhrs wasm_i16x8_q15mulr_sat
-#define v_adds wasm_i16x8_add_sat
 #define v_add wasm_i16x8_add
 #define v_min wasm_i16x8_min
 #define v_max wasm_i16x8_max
 #define v_left(a, n) wasm_i16x8_shl(a, n)
 #define v_shift(a, n) wasm_i16x8_shl(a, n)
-#define v_right(a, n) wasm_i16x8_shr(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     return wasm_i16x8_narrow_i32x4(wasm_i32x4_shr(v_load(p), shift), wasm_i32x4_shr(v_load(p + 4), shift));
 }
@@ -222,13 +216,11 @@ typedef int8x16x2_t Row;
 #define v_store(p, a) vst1q_s16(p, a)
 #define v_set(x) vdupq_n_s16(x)
 #define v_mulhrs vqrdmulhq_s16
-#define v_adds vqaddq_s16
 #define v_add vaddq_s16
 #define v_min vminq_s16
 #define v_max vmaxq_s16
 #define v_left(a, n) vshlq_n_s16(a, n)
 #define v_shift(a, n) vshlq_s16(a, vdupq_n_s16((int16_t)(n)))
-#define v_right(a, n) vshrq_n_s16(a, n)
 INLINE V v_narrow(const int32_t *p, int shift) {
     int32x4_t n = vdupq_n_s32(-shift);
     return vcombine_s16(vqmovn_s32(vshlq_s32(vld1q_s32(p), n)), vqmovn_s32(vshlq_s32(vld1q_s32(p + 4), n)));
@@ -280,13 +272,11 @@ INLINE int32_t limited(int32_t x, int32_t low, int32_t high) { return x < low ? 
 #define v_store(p, a) (*(p) = (a))
 #define v_set(x) ((int16_t)(x))
 INLINE V v_mulhrs(V a, V b) { return (int16_t)((a * b + 0x4000) >> 15); }
-INLINE V v_adds(V a, V b) { return (int16_t)limited(a + b, -32768, 32767); }
 INLINE V v_add(V a, V b) { return (int16_t)(a + b); }
 INLINE V v_min(V a, V b) { return a < b ? a : b; }
 INLINE V v_max(V a, V b) { return a > b ? a : b; }
 #define v_left(a, n) ((int16_t)((uint16_t)(a) << (n)))
 #define v_shift v_left
-#define v_right(a, n) ((int16_t)((a) >> (n)))
 INLINE V v_narrow(const int32_t *p, int shift) { return (int16_t)limited(*p >> shift, -32768, 32767); }
 INLINE Row row_of(const V *a) {
     Row row;
