@@ -201,15 +201,30 @@ class _Stream:
         self._pieces, self._step, half = _filter(_ratio(from_rate, to_rate))
         self._span = self._step + 2 * half
         self._held = np.zeros(half, np.float32)
+        self._next = 0
+        """The piece of a block that is to be made."""
 
     def feed(self, wave: Array) -> Array:
         held = np.concatenate([self._held, wave])
+        if len(self._pieces) > 1:
+            return self._made_of(held)
         count = max(0, (len(held) - self._span) // self._step + 1)
         self._held = held[count * self._step :]
         if not count:
             return np.zeros(0, np.float32)
         spans = np.lib.stride_tricks.sliding_window_view(held, self._span)[:: self._step][:count]
-        return np.concatenate([product(spans[:, part], weights) for part, weights in self._pieces], axis=1).ravel()
+        return product(spans, self._pieces[0][1]).ravel()
+
+    def _made_of(self, held: Array) -> Array:
+        """The pieces of a long block are made as soon as they can be: a listener waits for them."""
+        made = [np.zeros(0, np.float32)]
+        while len(held) >= (piece := self._pieces[self._next])[0].stop:
+            made.append(product(held[piece[0]], piece[1]))
+            self._next = (self._next + 1) % len(self._pieces)
+            if self._next == 0:
+                held = held[self._step :]
+        self._held = held
+        return np.concatenate(made)
 
     def finish(self) -> Array:
         """What silence brings out."""

@@ -189,7 +189,13 @@ def test_what_is_too_loud_is_clipped():
     assert 0.9 < np.median(found[2048:-4096]) < 1.1
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 24000, 44100, 48000])
+def test_nobody_waits_for_a_second_of_sound_at_a_rate_that_divides_nothing():
+    made = resampled([320], 15999)
+    assert sum(map(len, made[:10])) > 2800, "of 3200"
+    assert np.array_equal(np.concatenate(made), np.concatenate(resampled([1, 5000, 999], 15999)))
+
+
+@pytest.mark.parametrize("rate", [8000, 15999, 22050, 24000, 44100, 48000])
 @pytest.mark.parametrize("length", [1, 319, 320, 16001])
 def test_the_length_after_resampling_is_foretold(rate, length):
     data = streamed("pcm", [320], rate, WAVE[:length])
