@@ -162,6 +162,6 @@ def warm_up(models: LoadedModels) -> dict[str, str]:
     if failure is not None and not probes:
         raise failure
     models.samplers = {name: samplers[name] for name in probes}  # another thread may go over the former
-    models.models = {name: sampler.model for name, sampler in models.samplers.items()}
+    models.models = {name: model for name, model in models.models.items() if name in probes}
     give_back_memory()
     return probes
