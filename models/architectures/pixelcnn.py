@@ -230,8 +230,13 @@ def tensors(spec: PixelCNNSpec) -> Table:
 
 def layer_tensors(spec: PixelCNNSpec) -> Table:
     """The weights of the convolutions and of the head."""
-    outputs, symbols = spec.output_features, spec.channels * spec.levels
-    return (_gated_tensors(spec) if spec.gated else _original_tensors(spec)) | {
+    layers = _gated_tensors(spec) if spec.gated else _original_tensors(spec)
+    return layers | head_tensors(spec.output_features, spec.channels * spec.levels)
+
+
+def head_tensors(outputs: int, symbols: int) -> Table:
+    """The weights from the sum of skips ``[outputs]`` to the logits ``[symbols]``."""
+    return {
         "skip_bias": zeros(outputs),
         "head": matrix(outputs, outputs, gain=2**0.5),
         "head_bias": zeros(outputs),

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ancestral.models.architectures.pixelcnn import coarse_map_tensors, require_whole_cells
+from ancestral.models.architectures.pixelcnn import coarse_map_tensors, head_tensors, require_whole_cells
 from ancestral.models.architectures.registry import Architecture
 from ancestral.models.spec import COARSE_PREFIX, COARSE_STRIDE, LABEL_EMBEDDING, ImageSpec, SpecError, option
 from ancestral.models.tensors import Table, Tensor, convolution, matrix, normal, prefixed, zeros
@@ -120,7 +120,7 @@ def tensors(spec: PixelRNNSpec) -> Table:
 def layer_tensors(spec: PixelRNNSpec) -> Table:
     """The weights of the layers. Gates are ordered by direction, then by gate (:data:`GATES`)."""
     layers, state, outputs = spec.layers, spec.features, spec.output_features
-    stream, directions, symbols = 2 * state, spec.directions, spec.channels * spec.levels
+    stream, directions = 2 * state, spec.directions
     table: Table = {
         "first": convolution(stream, spec.channels, spec.first_kernel_size // 2 + 1, spec.first_kernel_size),
         "first_bias": zeros(stream),
@@ -132,11 +132,7 @@ def layer_tensors(spec: PixelRNNSpec) -> Table:
         "expand": matrix(layers, state, stream),
         "expand_bias": zeros(layers, stream),
         "skip": matrix(stream, outputs, gain=2**0.5),
-        "skip_bias": zeros(outputs),
-        "head": matrix(outputs, outputs, gain=2**0.5),
-        "head_bias": zeros(outputs),
-        "output": matrix(outputs, symbols, gain=0.5),
-        "output_bias": zeros(symbols),
+        **head_tensors(outputs, spec.channels * spec.levels),
     }
     if spec.skip_connections:
         # One product over the outputs of all layers, so all of them are inputs.

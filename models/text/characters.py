@@ -225,14 +225,15 @@ def _fold_punctuation(char: str, category: str) -> str | None:
     return " " if "\u2000" <= char <= "\u206f" or "\u2e00" <= char <= "\u2e7f" else None
 
 
+def _told(char: str, folding: Folding) -> str | None:
+    """What tables say of a character."""
+    return char if char in folding.kept else folding.words.get(char, _REPLACED.get(char))
+
+
 def _fold_one(char: str, folding: Folding) -> str | None:
     """The folded form of one character that decomposes no further; None if it cannot be spoken."""
-    if char in folding.kept:
-        return char
-    if char in folding.words:
-        return folding.words[char]
-    if char in _REPLACED:
-        return _REPLACED[char]
+    if (told := _told(char, folding)) is not None:
+        return told
     if " " <= char <= "~" or char == "\n":
         return char
     category = unicodedata.category(char)
@@ -252,12 +253,8 @@ def _fold_one(char: str, folding: Folding) -> str | None:
 
 
 def _fold_char(char: str, folding: Folding) -> str | None:
-    if char in folding.kept:
-        return char
-    if char in folding.words:
-        return folding.words[char]
-    if char in _REPLACED:
-        return _REPLACED[char]
+    if (told := _told(char, folding)) is not None:
+        return told
     whole, number = unicodedata.normalize("NFKD", char), unicodedata.numeric(char, None)
     if number is not None and (unicodedata.category(char) == "Nl" or "①" <= char <= "⓿"):
         whole = f" {number:g} "  # a Roman numeral, a circled number
