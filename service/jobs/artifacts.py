@@ -287,6 +287,19 @@ _MEMORY_BYTES: Final = 16 << 20
 """Largest file that is signed in memory; a larger one is on the disk meanwhile."""
 
 
+async def aborting(pieces: AsyncIterator[bytes], what: str) -> AsyncIterator[bytes]:
+    """The bytes of a response that has begun.
+
+    Raises:
+        ResponseAborted: they have expired meanwhile, or Redis is not available.
+    """
+    try:
+        async for piece in pieces:
+            yield piece
+    except (JobExpired, *UNAVAILABLE) as error:
+        raise ResponseAborted(f"{what} cannot be read any further: {type(error).__name__}") from error
+
+
 class Artifacts:
     """The files of jobs."""
 
@@ -320,17 +333,9 @@ class Artifacts:
             raise NotFound("The job is gone.", code="job_not_found") from error
         return ArtifactInfo(**json.loads(stored))
 
-    async def read(self, job: Job, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Bytes ``start`` to ``stop`` of a file that exists.
-
-        Raises:
-            ResponseAborted: the file has expired meanwhile, or Redis is not available.
-        """
-        try:
-            async for piece in self._broker.artifacts.read(job.id, start, stop):
-                yield piece
-        except (JobExpired, *UNAVAILABLE) as error:
-            raise ResponseAborted(f"the content cannot be read any further: {type(error).__name__}") from error
+    def read(self, job: Job, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes ``start`` to ``stop`` of a file that exists; raises as :func:`aborting`."""
+        return aborting(self._broker.artifacts.read(job.id, start, stop), "the content")
 
     async def files(self, job: Job) -> list[bytes]:
         """The files of a finished job, whole: the one, or those in its archive. Raises as :meth:`info` does, and

@@ -53,10 +53,9 @@ from ancestral.service.books.output import MEDIA
 from ancestral.service.books.parts import BookError
 from ancestral.service.books.reading import Plan
 from ancestral.service.broker.batches import PIECE_BYTES, RESULTS, Kind
-from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import LIFE_SECONDS, JobExpired
-from ancestral.service.errors import Conflict, Overloaded, ResponseAborted, content_expired
-from ancestral.service.jobs.artifacts import ZIP
+from ancestral.service.broker.job import LIFE_SECONDS
+from ancestral.service.errors import Conflict, Overloaded, content_expired
+from ancestral.service.jobs.artifacts import ZIP, aborting
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.timestamps import MEDIA_TYPES
 from ancestral.speech.utterance import read_pronunciations
@@ -168,7 +167,7 @@ _LINES: dict[int | str, dict[str, Any]] = {
 @router.get("/files/{file_id}/content", summary="Get a file", response_class=Response, responses=_LINES)
 async def get_file_content(file: OwnFile, service: Service) -> Response:
     """The lines of a file: the requests, or the answers in their order."""
-    return StreamingResponse(_content(service, file), media_type="application/jsonl")
+    return StreamingResponse(aborting(_content(service, file), "the file"), media_type="application/jsonl")
 
 
 @router.delete("/files/{file_id}", summary="Delete a file")
@@ -204,16 +203,13 @@ def page(documents: list[dict[str, Any]], query: PageQuery) -> tuple[list[dict[s
 
 async def _content(service: AppState, file: Mapping[str, Any]) -> AsyncIterator[bytes]:
     store = service.broker.batches
-    try:
-        if file["lines"] is None:
-            data = await store.data("file", file["id"])
-            for start in range(0, len(data), PIECE_BYTES):
-                yield data[start : start + PIECE_BYTES]
-            return
-        async for line in store.lines(*file["lines"]):
-            yield line
-    except UNAVAILABLE as error:
-        raise ResponseAborted("Redis is unavailable") from error
+    if file["lines"] is None:
+        data = await store.data("file", file["id"])
+        for start in range(0, len(data), PIECE_BYTES):
+            yield data[start : start + PIECE_BYTES]
+        return
+    async for line in store.lines(*file["lines"]):
+        yield line
 
 
 # ``/v1/batches``: many requests in one file, carried out as batch jobs. Each caller sees only their own.
@@ -523,9 +519,5 @@ def _require_completed(book: Mapping[str, Any]) -> None:
         raise content_expired()
 
 
-async def _read(service: AppState, book: Mapping[str, Any], start: int, stop: int) -> AsyncIterator[bytes]:
-    try:
-        async for piece in service.broker.batches.content(book["id"], start, stop):
-            yield piece
-    except (JobExpired, *UNAVAILABLE) as error:
-        raise ResponseAborted(f"the book cannot be read any further: {type(error).__name__}") from error
+def _read(service: AppState, book: Mapping[str, Any], start: int, stop: int) -> AsyncIterator[bytes]:
+    return aborting(service.broker.batches.content(book["id"], start, stop), "the book")
