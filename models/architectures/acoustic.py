@@ -14,6 +14,7 @@ PITCH_CHANNELS = 2
 """The last numbers of a frame: log-F0 and voicing."""
 POSITION_CHANNELS: Final = 3
 """Numbers of a frame's place in its phoneme (:func:`ancestral.models.acoustic.frame_positions`)."""
+MAX_KERNEL_SIZE: Final = 63
 MAX_PITCH_LAYERS: Final = 12
 """The dilation doubles in each: with 12 a frame sees 41 seconds each way."""
 
@@ -44,7 +45,8 @@ class AcousticSpec(Spec):
 
     def __post_init__(self) -> None:
         self.require_positive("outputs", "hop", "sample_rate", "channels", "encoder_layers", "decoder_layers")
-        self.require_positive("kernel_size", "duration_layers", "duration_kernel_size", "speaker_channels")
+        self.require_positive("duration_layers", "speaker_channels")
+        self.require_positive("kernel_size", "duration_kernel_size", most=MAX_KERNEL_SIZE)
         self.require_positive("pitch_layers", most=MAX_PITCH_LAYERS)
         if self.position_channels != POSITION_CHANNELS:
             raise SpecError(f"position_channels: must be {POSITION_CHANNELS}, not {self.position_channels!r}")

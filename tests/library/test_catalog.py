@@ -390,6 +390,7 @@ SPOILED = [
     ("wavenet/config.json", with_config(residual_channels=10**6), "residual_channels: must be an integer"),
     ("wavenet/config.json", with_config(layers=20000, stacks=1000), "stacks: a receptive field of 1048575001 samples"),
     ("acoustic/config.json", with_config(pitch_layers=30), "pitch_layers: must be an integer from 1 to 12"),
+    ("acoustic/config.json", with_config(kernel_size=65), "kernel_size: must be an integer from 1 to 63"),
     ("acoustic/config.json", with_config(position_channels=4), "position_channels: must be 3, not 4"),
 ]
 
