@@ -67,18 +67,13 @@ def choose_model(catalog: Catalog, model_id: str | None, voice_id: str) -> str:
 def elevenlabs_models(catalog: Catalog) -> list[ElevenLabsModel]:
     """The models that speak, as ElevenLabs' clients expect them."""
     found = []
-    for model in catalog.speech_models:
-        if "speech" in model.capabilities:
-            languages = dict.fromkeys(voice.language.partition("-")[0] for voice in model.entry.voices)
-            found.append(
-                ElevenLabsModel(
-                    model_id=model.entry.id,
-                    name=model.entry.id,
-                    description=model.entry.description,
-                    can_do_text_to_speech=True,
-                    languages=[ElevenLabsLanguage(language_id=code, name=code) for code in languages],
-                )
-            )
+    for entry in (model.entry for model in catalog.speech_models if "speech" in model.capabilities):
+        codes = dict.fromkeys(voice.language.partition("-")[0] for voice in entry.voices)
+        spoken = [ElevenLabsLanguage(language_id=code, name=code) for code in codes]
+        said, name = entry.description, entry.id
+        found.append(
+            ElevenLabsModel(model_id=name, name=name, description=said, can_do_text_to_speech=True, languages=spoken)
+        )
     return found
 
 
