@@ -63,12 +63,16 @@ def every_variant(kind: str) -> dict[str, tuple[str, str]]:
 
 
 @cache
-def processor_flags() -> set[str]:
+def processor_flags() -> frozenset[str]:
     """What Linux says this processor can do; elsewhere what all Macs have that a supported macOS runs on."""
     if sys.platform != "linux":
-        return {"avx2", "asimddp"}
-    with open("/proc/cpuinfo") as file:  # of the first processor, since a hundred of them take a while
-        return set(next((line for line in file if line.lower().startswith(("flags", "features"))), "").split())
+        return frozenset({"avx2", "asimddp"})
+    try:
+        with open("/proc/cpuinfo") as file:  # of the first processor, since a hundred of them take a while
+            flags = next((line for line in file if line.lower().startswith(("flags", "features"))), "")
+    except OSError:  # where it may not be read the portable kernels run
+        flags = ""
+    return frozenset(flags.split())
 
 
 @cache

@@ -23,6 +23,7 @@ _PART: Final = re.compile(r"([^()+]+)(?:\(([^()+]*)\))?")
 _WEIGHT: Final = re.compile(r"[0-9]{1,9}|[0-9]{1,6}\.[0-9]{1,3}")
 _LARGEST: Final = 10**9
 _M = TypeVar("_M")
+_V = TypeVar("_V")
 _F = TypeVar("_F")
 
 
@@ -112,9 +113,6 @@ def mix(weights: Mapping[str, str], voices: Sequence[Voice]) -> VoiceMix:
         spoken = ", ".join(f"{voice.id} {voice.language}" for voice, _ in found.weights)
         raise _refused(f"the voices of a mix speak one language ({spoken})")
     return found
-
-
-_V = TypeVar("_V")
 
 
 def names_of(ids: Iterable[str], aliases: Mapping[str, str]) -> dict[str, str]:

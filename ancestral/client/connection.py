@@ -85,7 +85,7 @@ class Connection:
         """
         retry, sent = Retry(self, attempts), dict(headers)
         files = None if file is None else {file[0]: (file[0], file[1])}
-        timeout = in_queue() if _KEY in sent else _TIMEOUT
+        timeout = in_queue() if _KEY in sent and "prefer" not in sent else _TIMEOUT
         while True:
             try:
                 answer = self.http.request(

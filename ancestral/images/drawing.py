@@ -620,7 +620,7 @@ def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param
         message = f"{param}: a vector of {model.entry.id} has {model.spec.condition_channels} numbers, not {len(end)}"
         raise InvalidRequest(message, param=param, code="invalid_embedding")
     if not all(abs(number) <= MAX_NUMBER for number in end):
-        message = f"{param}: the numbers of a vector lie between -1e6 and 1e6"
+        message = f"{param}: the numbers of a vector lie between {-MAX_NUMBER:g} and {MAX_NUMBER:g}"
         raise InvalidRequest(message, param=param, code="invalid_embedding")
     if model.spec.encoder is not None:
         return (tuple(end),)

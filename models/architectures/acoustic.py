@@ -41,6 +41,7 @@ class AcousticSpec(Spec):
     duration_kernel_size: int = 3
     speaker_channels: int = 32
     position_channels: int = POSITION_CHANNELS
+    """No other value is possible; the field is in the checkpoints that there are."""
     pitch_layers: int = 4
 
     def __post_init__(self) -> None:

@@ -132,7 +132,8 @@ _LARGEST: Final = 1000
 _TOLERANCE, _LARGEST_NEAR = 1e-6, 16_000
 """Where that is further off than this share, as near 1:1, the denominator may be larger."""
 _PIECE: Final = 256
-"""Samples that one matrix makes of a block of more than :data:`_LARGEST`: in each most factors would be 0."""
+"""Samples that one matrix makes of a block of more than :data:`_LARGEST`, or of twice as many: in each most factors
+would be 0."""
 _BLOCK: Final = 64
 """Fewest samples that are made in one go."""
 _ZEROS: Final = 80
@@ -173,10 +174,10 @@ def _filter(ratio: Fraction) -> tuple[list[tuple[slice, Array]], int, int]:
     repeats = max(1, -(-_BLOCK // ratio.numerator))
     made, taken = repeats * ratio.numerator, repeats * ratio.denominator
     lower = min(1.0, float(ratio))
-    half, pieces = ceil(_ZEROS / lower), []
-    for start in range(0, made, size := made if made <= _LARGEST else _PIECE):
+    half, pieces, is_small = ceil(_ZEROS / lower), [], made <= _LARGEST and taken <= 2 * _LARGEST
+    for start in range(0, made, size := made if is_small else _PIECE):
         places = np.arange(start, min(start + size, made)) * ratio.denominator / ratio.numerator
-        part = slice(int(places[0]), int(places[-1]) + 2 * half + 1) if made > _LARGEST else slice(0, taken + 2 * half)
+        part = slice(int(places[0]), int(places[-1]) + 2 * half + 1) if not is_small else slice(0, taken + 2 * half)
         pieces.append((part, _matrix(places, np.arange(part.start, part.stop) - half, lower, half)))
     return pieces, taken, half
 

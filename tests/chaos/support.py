@@ -435,7 +435,7 @@ def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> It
             assert listener.begun.wait(SECONDS)
             assert listener.error is None, listener.error
         # What is fetched has the workers to itself: a slow one begins it before a fast one has ended its own.
-        eventually(lambda: own.done() == (time.sleep(0.5), own.done())[1])
+        eventually(lambda: len({(time.sleep(0.5), *own.done()) for _ in range(4)}) == 1)
         with ThreadPoolExecutor(FETCHED) as pool:  # at once, or the first would have ended
             own.jobs += pool.map(house.submit, [number for number in numbers if number >= LISTENED])
         eventually(lambda: house.are_under_way(own.ids))

@@ -123,4 +123,5 @@ export class Draw extends View {
         h("button", { type: "button", onclick: anew }, "Lower half anew"),
         !this.editing.hidden && h("button", { type: "button", onclick: edit }, "Edit")),
     );
-  }}
+  }
+}

@@ -97,20 +97,23 @@ class Connection(AsyncEventHandler):
         self._speaking = speaking
         self._streamed: tuple[Voice | RemoteVoice, InputFormat, Sentences] | None = None
         """Voice, format and text of a request whose text comes in pieces."""
-        self._failed = False
-        """Whether such a request has failed: what still comes of it is passed over, up to its ``synthesize-stop``."""
+        self._failed = self._repeats = False
+        """Whether such a request has failed, so that what still comes of it is passed over up to ``synthesize-stop``;
+        and whether its whole text is still to come."""
 
     async def handle_event(self, event: Event) -> bool:
         """Answer an event; what cannot be spoken is answered with an ``error``, and the connection goes on."""
         starts, stops = SynthesizeStart.is_type(event.type), SynthesizeStop.is_type(event.type)
-        is_rest = self._failed and (stops or SynthesizeChunk.is_type(event.type) or Synthesize.is_type(event.type))
+        is_whole = Synthesize.is_type(event.type)
+        is_rest = self._failed and (stops or SynthesizeChunk.is_type(event.type) or (is_whole and self._repeats))
+        self._failed, self._repeats = self._failed and (is_rest or not is_whole), self._repeats and not is_whole
         try:
             if not is_rest:
                 await self._answer(event)
         except ConnectionError:  # the client has left
             return False
         except (AncestralError, KeyError) as error:
-            self._failed |= starts or self._streamed is not None
+            self._failed = self._repeats = self._failed or starts or self._streamed is not None
             self._streamed = None
             await self._refuse(error)
         if stops:  # clients wait for it, whatever could be spoken

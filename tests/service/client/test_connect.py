@@ -198,7 +198,6 @@ def test_a_stream_does_not_begin_a_job_again_that_came_to_nothing(
 def test_who_waits_in_the_queue_is_neither_cut_off_nor_asks_for_a_failed_job_again(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "_TIMEOUT", 0.5)
     speak = partial(httpx.stream, "POST", json=ENDLESS, timeout=60)
     with (
         serve(interactive_slots=1) as server,
@@ -206,9 +205,10 @@ def test_who_waits_in_the_queue_is_neither_cut_off_nor_asks_for_a_failed_job_aga
         ThreadPoolExecutor(1) as pool,
         speak(url=f"{server.url}/v1/audio/speech") as held,
     ):
-        pieces, before = held.iter_raw(), server.newest()
+        pieces, before, voice = held.iter_raw(), server.newest(), remote.load("tiny").voice("ann")
         assert next(pieces)
-        waiting = pool.submit(lambda: remote.load("tiny").voice("ann").speak(TEXT).samples)
+        monkeypatch.setattr(connection, "_TIMEOUT", 0.5)
+        waiting = pool.submit(lambda: voice.speak(TEXT).samples)
         job = str(server.newest(other_than=before))
         for _ in range(40):
             assert next(pieces), "whoever reads keeps the slot"
