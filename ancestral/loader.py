@@ -16,11 +16,11 @@ from ancestral.models.architectures.classifier import ClassifierSpec
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines import load_engine
-from ancestral.models.engines.base import Engine, EngineError
+from ancestral.models.engines.base import Engine, EngineError, EngineUnavailable
 from ancestral.models.engines.images.engine import BatchEngine
 from ancestral.models.engines.speech.engine import Shares, SpeechEngine, SynthesisEngine, VoicesEngine
 from ancestral.models.engines.speech.native import mean_of
-from ancestral.models.entries import ModelEntry, ModelError
+from ancestral.models.entries import MachineError, ModelEntry, ModelError
 from ancestral.models.text import Pronunciations
 from ancestral.speech.sampler import SpeechSampler
 
@@ -66,8 +66,9 @@ def load_models(config: catalog.CatalogConfig, engine: str = "auto", only: str |
         only: the id or an alias of the one that is loaded; all of them if None.
 
     Raises:
-        ModelError: a model's description is wrong, its parts do not fit each other, the engine cannot run, or not
-            with its weights. Unless ``only`` is given, such a model is left out as long as there is another.
+        MachineError: the engine cannot run on this machine: its library, its provider or a device is missing.
+        ModelError: a model's description is wrong, its parts do not fit each other, or the engine cannot run with its
+            weights or graphs. Unless ``only`` is given, such a model is left out as long as there is another.
         CheckpointError: weights are missing or damaged; likewise.
         NotFound: there is no such model.
     """
@@ -102,9 +103,11 @@ def _engine(entry: ModelEntry, checkpoint: Checkpoint, engine: str) -> Engine:
         message = f"{entry.id}: the {engine} engine needs {error.name}, which is not installed"
         if extra := _EXTRAS.get(engine):
             message += f": pip install '.[{extra}]'"
-        raise ModelError(message) from error
+        # Torch is needed by networks without kernels alone, onnxruntime by all.
+        raise (MachineError if error.name == "onnxruntime" else ModelError)(message) from error
     except EngineError as error:
-        raise ModelError(f"{entry.id}: {error}") from error
+        kind = MachineError if isinstance(error, EngineUnavailable) else ModelError
+        raise kind(f"{entry.id}: {error}") from error
 
 
 def sampler_of(entry: ModelEntry, loaded: catalog.Checkpoints, engine_name: str = "auto") -> Sampler:

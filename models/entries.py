@@ -73,6 +73,10 @@ class ModelError(ValueError):
     """A model directory that cannot be used; the message names the model and the field."""
 
 
+class MachineError(ModelError):
+    """What would sample a model cannot run on this machine, whatever its weights; so no model is left out for it."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How a voice is sampled: a function of logits and frames alone. The defaults leave the distribution as it is.

@@ -20,7 +20,7 @@ from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
 from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory, load
-from ancestral.models.entries import ModelEntry, ModelError, discover, model_folders
+from ancestral.models.entries import MachineError, ModelEntry, ModelError, discover, model_folders
 from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
 from ancestral.models.text import PronunciationError, Pronunciations
 from ancestral.models.text.pronunciations import read_pls
@@ -344,12 +344,15 @@ def usable(entries: Iterable[ModelEntry], use: Callable[[ModelEntry, Checkpoints
     logged.
 
     Raises:
+        MachineError: the first one.
         ModelError, CheckpointError: there is none; the reason of the last.
     """
     found, last = dict[str, _T](), None
     for entry in entries:
         try:
             found[entry.id] = use(entry, checkpoints(entry))
+        except MachineError:
+            raise
         except (ModelError, CheckpointError) as error:
             log.error("model left out: %s", error)
             last = error

@@ -33,6 +33,10 @@ class EngineError(ValueError):
     """An engine that cannot run here, or not with this checkpoint; the message says what to do about it."""
 
 
+class EngineUnavailable(EngineError):
+    """An engine that cannot run on this machine, whatever the checkpoint."""
+
+
 class Length(Protocol):
     """A request, as far as a scheduler needs to know it."""
 

@@ -18,7 +18,7 @@ from onnxruntime import OrtValue
 from ancestral.models.architectures import architecture
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.engines.base import Array, EngineError
+from ancestral.models.engines.base import Array, EngineError, EngineUnavailable
 from ancestral.models.spec import SYMBOLS
 
 # onnxruntime sessions of exported graphs (training/export), checked when they are opened.
@@ -70,13 +70,14 @@ def open_session(checkpoint: Checkpoint, graph: str, engine: str, *, captured: b
         An ``onnxruntime.InferenceSession`` that runs on the caller's thread.
 
     Raises:
-        EngineError: the graph is missing, stale or damaged, or the provider does not run here.
+        EngineUnavailable: the provider does not run here.
+        EngineError: the graph is missing, stale or damaged.
     """
+    _check_installed(engine)
     path, provider = checkpoint.path / f"{graph}.onnx", PROVIDERS[engine]
     remedy = f"run: ancestral export {checkpoint.path}"
     if not path.is_file():
         raise EngineError(f"{path.name}: the checkpoint has no such graph; {remedy}")
-    _check_installed(engine)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -86,7 +87,7 @@ def open_session(checkpoint: Checkpoint, graph: str, engine: str, *, captured: b
     except Exception as error:  # its exceptions have no common base class
         raise EngineError(f"{path.name}: cannot be loaded by onnxruntime ({_first_line(error)}); {remedy}") from error
     if provider not in session.get_providers():
-        raise EngineError(
+        raise EngineUnavailable(
             f"{engine}: onnxruntime lists CUDA, but it does not run on this machine: the driver, the GPU, CUDA or "
             "cuDNN is missing, or does not match this version of onnxruntime-gpu"
         )
@@ -97,15 +98,15 @@ def open_session(checkpoint: Checkpoint, graph: str, engine: str, *, captured: b
 
 
 def _check_installed(engine: str) -> None:
-    """Raise :class:`EngineError` unless the installed onnxruntime has the engine's provider."""
+    """Raise :class:`EngineUnavailable` unless the installed onnxruntime has the engine's provider."""
     if PROVIDERS[engine] in onnxruntime.get_available_providers():
         return
     if _both_wheels():
-        raise EngineError(
+        raise EngineUnavailable(
             f"{engine}: both onnxruntime and onnxruntime-gpu are installed, and the one without CUDA hides the other; "
             "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu"
         )
-    raise EngineError(f"{engine}: this onnxruntime has no CUDA; pip uninstall it, then pip install '.[gpu]'")
+    raise EngineUnavailable(f"{engine}: this onnxruntime has no CUDA; pip uninstall it, then pip install '.[gpu]'")
 
 
 def _both_wheels() -> bool:

@@ -210,9 +210,10 @@ def test_the_model_of_a_voice_is_found_without_weights(tmp_path: Path, monkeypat
 def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> None:
     (tmp_path / "onnxruntime.py").write_text("raise ModuleNotFoundError('it is not there', name='onnxruntime')")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = process("say", TEXT, "--model", "tiny", "-o", "-", ANCESTRAL_ENGINE="onnx-cpu", PYTHONPATH=path)
-    assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
-    assert b"tiny: the onnx-cpu engine needs onnxruntime, which is not installed: pip install '.[cpu]'" in done.stderr
+    for words in (("say", TEXT, "--model", "tiny", "-o", "-"), ("worker", "--check")):  # other models are native
+        done = process(*words, ANCESTRAL_ENGINE="onnx-cpu", PYTHONPATH=path)
+        assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
+        assert b": the onnx-cpu engine needs onnxruntime, which is not installed: pip install '.[cpu]'" in done.stderr
 
 
 # Detection
