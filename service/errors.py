@@ -15,7 +15,8 @@
     ├── UpgradeRequired             426  a websocket route, requested over plain HTTP
     ├── SigningFailed               500
     ├── Overloaded                  429  with Retry-After
-    └── NotReady                    503  with Retry-After
+    ├── NotReady                    503  with Retry-After
+    └── ModelUnusable               503  a model that the workers have left out
 
 api/http/errors.py makes HTTP responses of them. This module needs no web framework: workers raise these
 errors, too.
@@ -183,6 +184,17 @@ class NotReady(ServiceError):
 
     def __init__(self, message: str, *, retry_after: int = 2) -> None:
         super().__init__(message, headers={"retry-after": str(max(1, retry_after))})
+
+
+class ModelUnusable(ServiceError):
+    """The workers have left the model out for good; a repeated request would get the same answer."""
+
+    status = 503
+    code = "model_unusable"
+
+    def __init__(self, model_id: str) -> None:
+        message = f"{model_id} cannot be sampled: the workers have left it out, and their logs say why."
+        super().__init__(message, headers={"x-should-retry": "false"})
 
 
 class ResponseAborted(Exception):

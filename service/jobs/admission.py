@@ -44,7 +44,7 @@ async def submit_job(
         kept_seconds: for which the output is kept at least.
 
     Raises:
-        NotReady: no worker has the model.
+        ModelUnusable, NotReady: no worker has the model.
         Overloaded: a limit of the caller or of the service is reached.
         InvalidRequest: the key is malformed.
         Unprocessable: the key belongs to another request.

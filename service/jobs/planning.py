@@ -298,7 +298,13 @@ def encoding_job(catalog: Catalog, body: dict[str, Any], file: bytes) -> JobSpec
 
 
 def detection_job(
-    catalog: Catalog, settings: Settings, signer: Signer | None, body: dict[str, Any], file: bytes, newest: int
+    catalog: Catalog,
+    settings: Settings,
+    signer: Signer | None,
+    body: dict[str, Any],
+    file: bytes,
+    newest: int,
+    served: set[str],
 ) -> JobSpec[Examination, Model]:
     """A file to examine, whose signature is checked here.
 
@@ -309,6 +315,7 @@ def detection_job(
         body: the fields of the form, without the file.
         file: the upload.
         newest: the counters of the provenance key that have been used lie below this.
+        served: ids of the models that a picture is examined with; if none draws its size, with one that does.
     """
     given = None if body["recipe"] is None else parse_recipe(body["recipe"])
     upload = read_upload(file, trusted="" if signer is None else signer.chain)
@@ -319,6 +326,7 @@ def detection_job(
     seconds = 0.0
     if upload.is_picture:
         seen = symbols_of(file, catalog, ids)
+        seen = [each for each in seen if each[0].entry.id in served] or seen[:1]
         ids, data = [model.entry.id for model, _ in seen], b"".join(symbols.tobytes() for _, symbols in seen)
     else:
         rate = catalog.speech_model(ids[0], "likelihood").spec.sample_rate

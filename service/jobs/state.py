@@ -18,7 +18,7 @@ from ancestral.provenance.c2pa import Signer
 from ancestral.service.broker.clients import Clients, SeedCounter
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority, WorkerInfo
-from ancestral.service.errors import NotReady, Overloaded
+from ancestral.service.errors import ModelUnusable, NotReady, Overloaded
 from ancestral.service.jobs.artifacts import Artifacts
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.logging import Tracing
@@ -165,14 +165,24 @@ class AppState:
                 found.setdefault(name, set()).add(engine)
         return {name: sorted(engines) for name, engines in sorted(found.items())}
 
+    async def served(self) -> set[str]:
+        """The ids of the models that every worker has that is ready: whichever takes a job can sample all of them."""
+        ready = [worker.models for worker in await self.broker.queues.workers() if worker.ready]
+        models = self.catalog.models.items()
+        return {name for name, model in models if all(each.get(name) == model.sha256 for each in ready)}
+
     async def require_worker(self, model: Model) -> None:
         """Refuse a request that no worker can do.
 
         Raises:
+            ModelUnusable: every worker that knows the model has left it out.
             NotReady: no worker has the model.
         """
         workers, name = await self.broker.queues.workers(), model.entry.id
-        if not any(worker.ready and worker.models.get(name) == model.sha256 for worker in workers):
+        ready = [worker for worker in workers if worker.ready]
+        if not any(worker.models.get(name) == model.sha256 for worker in ready):
+            if any(worker.left_out.get(name) == model.sha256 for worker in ready):
+                raise ModelUnusable(name)
             raise NotReady(next(iter(_problems(workers)), f"No worker has {name} loaded."))
 
     async def count_request(self, caller: Caller) -> dict[str, str]:

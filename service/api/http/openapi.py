@@ -86,7 +86,8 @@ def _error(status: int) -> dict[str, Any]:
     found: dict[str, Any] = {"description": HTTPStatus(status).phrase, "content": content}
     if status in (Overloaded.status, NotReady.status):
         said, seconds = "Seconds until a retry is likely to succeed.", {"type": "integer", "minimum": 1}
-        found["headers"] = {"Retry-After": {"description": said, "required": True, "schema": seconds}}
+        header = {"description": said, "required": status == Overloaded.status, "schema": seconds}
+        found["headers"] = {"Retry-After": header}
     return found
 
 

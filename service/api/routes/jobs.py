@@ -390,7 +390,8 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     keyed = service.settings.provenance_key is not None
     newest = await service.broker.seed_counter.reserved() if keyed else 0
     fields = form.model_dump(exclude={"file"}) | {"seed": form.seed}  # as a number, not as JSON has large ones
-    work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest)
+    served = await service.served()
+    work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest, served)
     job_spec = await asyncio.to_thread(work)
     # A worker searches for one file at a time, for which others wait.
     return await responses.figures(context, job_spec, background=True)

@@ -24,11 +24,11 @@ from ancestral.service.broker.connection import MAX_IDLE
 from ancestral.service.broker.job import Keys, Priority, key
 from tests.chaos.support import Listener
 from tests.service.api.job_requests import check_envelope
-from tests.service.images.pictures import watching
+from tests.service.images.pictures import noise, watching, written
 from tests.service.servers import Serve, ServeProcess, Server, descendants, holdings, redis_of
 from tests.service.shaky import reading_slowly, rest_of
 from tests.service.speech.elevenlabs.support import FIRST, hear, open_stream, say
-from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model
+from tests.service.toys import ENCODED, GENERATION, PICTURES, SPEECH, sampled_by, write_model, write_picture_model
 from tests.service.ws_client import LONG, Client, small_window, talking
 from tests.waiting import eventually
 
@@ -61,9 +61,17 @@ def test_a_model_that_cannot_speak_is_never_ready(serve: Serve, tmp_path: Path) 
         check_envelope(refused := server.speak(model="mute"), 503, None)
         assert int(refused.headers["retry-after"]) >= 1
     write_model(tmp_path / "able")
-    with serve(models_dir=str(tmp_path)) as server:  # which is ready
+    for name in ("drawn", "unexported"):
+        write_picture_model(tmp_path / name, PICTURES["binary"])
+    (graph,) = (tmp_path / "unexported").glob("*/above.onnx")
+    graph.unlink()
+    with serve(models_dir=str(tmp_path), engine="onnx-cpu") as server:  # which is ready
         assert server.speak(model="able").status_code == 200
-        assert "No worker has mute loaded" in check_envelope(server.speak(model="mute"), 503, None)["message"]
+        error = check_envelope(refused := server.speak(model="mute"), 503, None)
+        assert error["code"] == "model_unusable"
+        assert (refused.headers.get("retry-after"), refused.headers["x-should-retry"]) == (None, "false")
+        picture = {"file": written(noise("binary"))}  # two models draw its size, one of them here
+        assert httpx.post(f"{server.url}/v1/detect", files=picture, timeout=60).status_code == 200
 
 
 @pytest.mark.slow
