@@ -277,11 +277,12 @@ class House:
         """Jobs that a worker has leased."""
         return {job for priority in PRIORITIES for job in self.servers.members("running", priority)}
 
-    def are_under_way(self, jobs: Sequence[str]) -> bool:
-        """Whether a worker runs each of them, and has stored a snapshot."""
-        ended = [job for job in jobs if self.redis.hexists(key("job", job), "completed_at")]
-        assert not ended, "a job has ended before all were running: make it longer"
-        return set(jobs) <= self.running() and all(self.redis.exists(key("snapshot", job)) for job in jobs)
+    def are_under_way(self, jobs: Sequence[str], fetched: Sequence[str]) -> bool:
+        """Whether a worker runs each of them, and has stored a snapshot; a fast one may have ended one that is fetched
+        before a slow one has begun another."""
+        going_on = {job for job in jobs if not self.redis.hexists(key("job", job), "completed_at")}
+        assert going_on & {*fetched}, "all that is fetched has ended before all was running: make it longer"
+        return going_on <= self.running() and all(self.redis.exists(key("snapshot", job)) for job in going_on)
 
     def attempt(self, job: str) -> int:
         """How often it was begun."""
@@ -438,7 +439,7 @@ def work(house: House, numbers: Sequence[int] = range(LISTENED + FETCHED)) -> It
         eventually(lambda: len({(time.sleep(0.5), *own.done()) for _ in range(4)}) == 1)
         with ThreadPoolExecutor(FETCHED) as pool:  # at once, or the first would have ended
             own.jobs += pool.map(house.submit, [number for number in numbers if number >= LISTENED])
-        eventually(lambda: house.are_under_way(own.ids))
+        eventually(lambda: house.are_under_way(own.ids, own.jobs))
         yield own
     finally:
         may.set()
