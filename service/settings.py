@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     """Longest recording that may be uploaded, in seconds of audio."""
     max_book_characters: int = Field(default=300_000, ge=1, le=10_000_000)
     """Longest text of a book, in characters: 100 000 are about two hours, for which Redis needs 120 MB until the book
-    is finished, and 60 MB then; WAV and FLAC have a limit of their own, 512 MB a file."""
+    is finished, and 90 MB then; WAV and FLAC have a limit of their own, 512 MB a file."""
     max_connections: int | None = Field(default=None, ge=1, le=1_000_000)
     """Connections of an API process that may be open at the same time, websockets included. One more takes the place of
     the oldest whose request is incomplete, or is answered 503. If it is not set: half of the descriptors that the

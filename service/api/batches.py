@@ -47,6 +47,17 @@ class PageQuery(requests.Described):
     """How many at most."""
 
 
+class FilesQuery(PageQuery):
+    """Which files are listed."""
+
+    purpose: Literal["batch", "batch_output"] | None = None
+    """Those of this purpose alone."""
+    order: Literal["desc", "asc"] = "desc"
+    """``desc``: the newest first."""
+    limit: int = Field(default=20, ge=1, le=10_000)
+    """How many at most."""
+
+
 class FileObject(Identified):
     """A file. Times are seconds since 1970."""
 

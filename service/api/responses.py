@@ -152,14 +152,14 @@ class StreamedResponse(Response):
                 "cache-control": "no-store",
                 "x-accel-buffering": "no",
                 **sample_headers(reader.job, reader.plan, None),
-                **({} if self._events else self._headers_of_file(media_type)),
+                **self._headers_of_file(media_type),
             }
         )
 
     def _headers_of_file(self, media_type: str) -> dict[str, str]:
+        if media_type not in MEDIA_TYPES.values():  # events, or lines of JSON
+            return {}
         job, headers = self._reader.job, disposition(self._reader.job, self._reader.plan)
-        if media_type not in MEDIA_TYPES.values():
-            return headers
         # What has no manifest inside is, byte for byte, the file that the manifest is of.
         return headers | manifest_link(self._context.service, job, media_type)
 
@@ -259,7 +259,7 @@ HEADERS_OF_SOUND: dict[str, Any] = {
     **_described(
         {
             "x-skipped": "The first words of the text in other scripts, which are not said; percent-encoded.",
-            "content-disposition": "The name of the file: model, voice and seed. Not with server-sent events.",
+            "content-disposition": "The name of the file: model, voice and seed. Not with events, or lines of JSON.",
         }
     ),
 }

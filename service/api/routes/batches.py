@@ -31,6 +31,7 @@ from ancestral.service.api.batches import (
     DeletedFile,
     FileList,
     FileObject,
+    FilesQuery,
     PageQuery,
     read_lines,
 )
@@ -146,9 +147,11 @@ async def upload_file(form: Annotated[FileForm, MULTIPART], service: Service, ca
 
 
 @router.get("/files", summary="List your files")
-async def list_files(query: Annotated[PageQuery, Query()], service: Service, caller: CallerDep) -> FileList:
+async def list_files(query: Annotated[FilesQuery, Query()], service: Service, caller: CallerDep) -> FileList:
     """Your files, newest first. For the next page, give the last one's id as ``after``."""
-    found, more = page(await service.broker.batches.owned("file", caller.name), query)
+    files = await service.broker.batches.owned("file", caller.name)
+    chosen = [file for file in files if query.purpose in (None, file["purpose"])]
+    found, more = page(chosen if query.order == "desc" else chosen[::-1], query)
     data = [describe_file(document) for document in found]
     return FileList.of(data, more)
 
@@ -232,7 +235,8 @@ async def create_batch(
     if len(batches) >= MAX_DOCUMENTS or sum(batch["status"] == "in_progress" for batch in batches) >= MAX_UNFINISHED:
         message = f"This caller may have {MAX_UNFINISHED} unfinished batches, and {MAX_DOCUMENTS} in two days."
         raise Overloaded(message, retry_after=60, code="too_many_batches")
-    await require_room(service, owner, MAX_OUTPUT_BYTES)
+    # Where files may be small, half of the room has to be enough for the answers, or no batch could ever begin.
+    await require_room(service, owner, min(MAX_OUTPUT_BYTES, _UPLOADS * service.settings.max_upload_bytes // 2))
     data = (
         b"".join([line async for line in store.lines(*file["lines"])])
         if file["lines"]
@@ -362,7 +366,7 @@ def _check_size(plan: Plan, form: schemas.BookForm) -> None:
     seconds = sum(len(part.text) for part in plan.parts) / _CHARACTERS_PER_SECOND / form.speed
     size = round(seconds * plan.model.sound_rate * _BYTES_PER_SAMPLE.get(form.format, 0.0))
     if size > _MAX_FILE_BYTES:
-        message = f"format: about {size >> 20} MB as {form.format}, of at most {_MAX_FILE_BYTES >> 20}; m4b has a tenth"
+        message = f"format: about {size >> 20} MB as {form.format}, of at most {_MAX_FILE_BYTES >> 20}; m4b is smaller"
         raise InvalidRequest(message, param="format", code="too_much_sound")
 
 

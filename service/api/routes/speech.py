@@ -80,6 +80,8 @@ async def phonemize(query: Annotated[schemas.PhonemizeQuery, Query()], service: 
     param, text = ("text", query.text) if query.input is None else ("input", query.input)
     if text is None:
         raise InvalidRequest("text: required", param="text", code="missing_parameter")
+    if None not in (query.text, query.input):
+        raise InvalidRequest("input: another name of text; give one of both", param="input", code="conflict")
     voice = None if query.voice is None else service.catalog.model_and_voice(None, query.voice)[1]
     spoken = voice.language if voice else query.language or "en"
 

@@ -10,7 +10,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.formats import MEDIA_TYPES
 from ancestral.models.text.ssml import voice_changes
-from ancestral.requests import SpeechRequest
+from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     CharacterTimes,
@@ -108,13 +108,15 @@ def dialogue_as_speech(catalog: Catalog, body: TextToDialogue) -> tuple[str, Dia
 
     Raises:
         NotFound: there is no such model.
-        InvalidRequest: one model lacks one of the voices, or a text names another one.
+        InvalidRequest: one model lacks one of the voices, a text names another one, or they are too long.
     """
-    first = body.inputs[0].voice_id
-    model = choose_model(catalog, body.model_id, first)
+    if len(body.text) > MAX_INPUT_CHARACTERS:
+        message = f"inputs: at most {MAX_INPUT_CHARACTERS} characters together, with the names of voices"
+        raise InvalidRequest(message, param="inputs", code="string_too_long")
+    first, model = body.inputs[0].voice_id, body.model_id
     for number, item in enumerate(body.inputs):
         try:
-            catalog.model_and_voice(model, item.voice_id)
+            model = catalog.model_and_voice(model, item.voice_id)[0].entry.id
         except InvalidRequest as error:
             param = f"inputs.{number}.voice_id"
             message = f"{param}{error.message.removeprefix('voice')}"

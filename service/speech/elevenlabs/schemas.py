@@ -6,9 +6,9 @@ accepted with one value only or without effect, because their clients send it by
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from ancestral.models.entries import SPEEDS
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, RequestSeed, StrictRequest
@@ -150,12 +150,6 @@ class TextToDialogue(StrictRequest):
     def text(self) -> str:
         """All of it as one text."""
         return "".join(f"[voice:{item.voice_id}]{item.text}" for item in self.inputs)
-
-    @model_validator(mode="after")
-    def _check_length(self) -> Self:
-        if len(self.text) > MAX_INPUT_CHARACTERS:
-            raise ValueError(f"inputs: at most {MAX_INPUT_CHARACTERS} characters together, with the names of voices")
-        return self
 
 
 class SecondsAlignment(Described):

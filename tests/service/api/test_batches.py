@@ -128,7 +128,9 @@ def test_files_are_listed_read_and_deleted(client: openai.OpenAI) -> None:
     assert (file.filename, file.bytes, file.purpose, file.status) == ("mine.jsonl", len(data), "batch", "processed")
     assert file.expires_at == file.created_at + 2 * 86400
     assert client.files.retrieve(file.id) == file
-    assert file.id in [found.id for found in client.files.list()]
+    assert file.id in [found.id for found in client.files.list(purpose="batch", limit=10_000)]
+    assert next(iter(client.files.list(order="desc"))).id == [*client.files.list(order="asc")][-1].id == file.id
+    assert file.id not in [found.id for found in client.files.list(purpose="batch_output")]
     assert client.files.content(file.id).read() == data
     assert client.files.delete(file.id).deleted
     with pytest.raises(openai.NotFoundError):
@@ -271,10 +273,11 @@ def test_unfinished_batches_of_a_caller_are_limited(serve: Serve) -> None:
 
 def test_files_of_a_caller_are_limited(serve: Serve) -> None:
     with serve(max_upload_bytes=16 << 10, max_body_bytes=16 << 10) as server, connected(server) as client:
-        for _ in range(4):
+        assert ended(client, begin(client, jsonl(line("one")))).status == "completed"
+        for _ in range(2):
             upload(client, b"x" * (15 << 10))
-        with pytest.raises(openai.RateLimitError) as refused:
-            upload(client, b"x" * (15 << 10))
+        with pytest.raises(openai.RateLimitError) as refused:  # the batch has two files of its own
+            _ = [upload(client, b"x" * (15 << 10)) for _ in range(2)]
         assert refused.value.code == "too_many_files"
         with pytest.raises(openai.APIStatusError) as large:
             upload(client, b"x" * (17 << 10))

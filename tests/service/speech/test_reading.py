@@ -122,7 +122,10 @@ def test_phonemize_shows_what_is_read(server: Server, monkeypatch: pytest.Monkey
     refused = ask(text="<!DOCTYPE speak><speak>Hi</speak>", **SSML)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "text")
     assert ask(input="[sighs] Say мир, мир.", voice="ann").json()["skipped"] == ["мир", "[sighs]"]
-    for param, query in (("text", {}), ("input", {"input": "мир"}), ("voice", {"text": "Hi", "voice": "zed"})):
+    for param, query in (
+        ("text", {}), ("input", {"input": "мир"}), ("voice", {"text": "Hi", "voice": "zed"}),
+        ("input", {"text": "One", "input": "Two"}),
+    ):  # fmt: skip
         refused = ask(**query)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
     british = SimpleNamespace(language="en-GB")
