@@ -392,11 +392,10 @@ def _check_parts(entry: ModelEntry, sampled: Spec, acoustic: Spec | None) -> Non
         known = {value for values in sampled.conditions for value in values}
         if unknown := sorted({name for meant in entry.synonyms.values() for name in meant} - known):
             raise ModelError(f"{entry.id}: synonyms: the checkpoint has no value {unknown[0]!r} of an attribute")
-        frames = {name for layout in entry.sheets.values() for prompt in layout.prompts for name in prompt.split(", ")}
-        if unknown := sorted(frames - known):
+        frames = {prompt: {*prompt.split(", ")} for layout in entry.sheets.values() for prompt in layout.prompts}
+        if unknown := sorted(set().union(*frames.values()) - known):
             raise ModelError(f"{entry.id}: sheets: the checkpoint has no value {unknown[0]!r} of an attribute")
-        for prompt in (prompt for layout in entry.sheets.values() for prompt in layout.prompts):
-            named = set(prompt.split(", "))
+        for prompt, named in frames.items():
             if len(named) > sum(not named.isdisjoint(values) for values in sampled.conditions):
                 raise ModelError(f"{entry.id}: sheets: {prompt!r} names two values of one attribute")
         return

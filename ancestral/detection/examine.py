@@ -54,12 +54,10 @@ def examine(
     """
     if isinstance(subject, Sound):
         sampler = models.sound(models.speech_model(subject.model, "likelihood"))
-        until = time.monotonic() + query.seconds
+        rest = Search(query, None, stopped)  # whose time runs from here on
         only_seed = query.recipe is None and query.voice is None
         own = query if only_seed else replace(query, seconds=query.seconds / 2.0)
         seed = sounds.seed_part(subject.wave, sampler.model.spec.sample_rate, Search(own, key, stopped))
-        rest = Search(query, None, stopped)
-        rest.until = until
         recipe = sounds.recipe_part(sampler, models, subject.wave, rest)
         return {"recipe": recipe, "seed": seed, "model": sounds.model_part(sampler, models, subject.wave, rest)}
     return _examine_picture(models, subject, query, key, stopped)

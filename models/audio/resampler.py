@@ -177,7 +177,7 @@ def _filter(ratio: Fraction) -> tuple[list[tuple[slice, Array]], int, int]:
     half, pieces, is_small = ceil(_ZEROS / lower), [], made <= _LARGEST and taken <= 2 * _LARGEST
     for start in range(0, made, size := made if is_small else _PIECE):
         places = np.arange(start, min(start + size, made)) * ratio.denominator / ratio.numerator
-        part = slice(int(places[0]), int(places[-1]) + 2 * half + 1) if not is_small else slice(0, taken + 2 * half)
+        part = slice(0, taken + 2 * half) if is_small else slice(int(places[0]), int(places[-1]) + 2 * half + 1)
         pieces.append((part, _matrix(places, np.arange(part.start, part.stop) - half, lower, half)))
     return pieces, taken, half
 

@@ -125,9 +125,9 @@ class Background:
         looked for them before they were submitted here."""
         ends = await self._store.cancelling(name) is not None
         done = await self._store.finished_lines(name)
-        for number, job in jobs.items():
-            if kind == "book" if number in done else ends:
-                await self._state.broker.delete(job)
+        needless = [job for number, job in jobs.items() if (kind == "book" if number in done else ends)]
+        for job in needless:
+            await self._state.broker.delete(job)
 
     async def _watch(self, document: Mapping[str, Any], carrying_out: asyncio.Task[Mapping[str, Any]]) -> str | None:
         """Renew the lease until the work ends, and say how; None if another process has it."""
