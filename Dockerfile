@@ -1,7 +1,5 @@
 # Ancestral images: `docker build --tag ancestral:cpu .`, and for NVIDIA GPUs `docker build --target gpu --tag ancestral:gpu .`.
-#
-#   docker run --read-only --tmpfs /tmp -p 8000:8000 ancestral:cpu       all in one container
-#   docker run … ancestral:cpu serve --no-worker    docker run --no-healthcheck … ancestral:cpu worker   separate processes, with ANCESTRAL_REDIS_URL
+# How they are run: docs/deployment.md.
 #
 # BASE can be any Debian image with `python3` (3.11 or newer, with venv).
 ARG BASE=python:3.13-slim-trixie
