@@ -245,6 +245,8 @@ OTHER_NETWORK = "its spec is not that of the network"
     [
         ("wavenet", {"data": ("prepared", "excited")}, "prepared with"),
         ("wavenet", {"data": ("prepared", "excited"), "spec": SHAPED}, "prepared with"),
+        ("wavenet", {"crop_frames": 4000}, "no clip of ann, bob to train on, as long as a crop of 4000 frames"),
+        ("acoustic", {"spec": replace(FRAMES, speakers=("eve",))}, "no clip of eve to train on, with phonemes"),
         ("pixelcnn", {"start": "deeper"}, OTHER_NETWORK),
         ("pixelcnn", {"start": "embedding"}, OTHER_NETWORK),
         ("pixelcnn", {"start": "nothing"}, "cannot be read"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -149,16 +150,15 @@ def sounding_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
     return sounding
 
 
-def trim_silence(wave: Array, sample_rate: int, keep_seconds: float = 0.08) -> tuple[int, int]:
-    """First and last sample of a clip after its outer silence is cut to ``keep_seconds``, on a grid of 10 ms."""
-    size = sample_rate // 100
+def trim_silence(wave: Array, sample_rate: int) -> tuple[int, int]:
+    """First and last sample of a clip after its outer silence is cut to 80 ms, on a grid of 10 ms."""
+    size, keep = sample_rate // 100, 8
     count = len(wave) // size
     if not count:
         return 0, len(wave)
     active = np.flatnonzero(sounding_frames(wave, size))
     if not len(active):
         return 0, count * size
-    keep = round(keep_seconds * 100)
     return max(int(active[0]) - keep, 0) * size, min(int(active[-1]) + 1 + keep, count) * size
 
 
@@ -264,14 +264,16 @@ def load_wave(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """A sound file as mono float32 at ``sample_rate``, without what lies below every voice.
 
     Raises:
-        ValueError: it is no sound file.
+        ValueError: it is no sound file, or an empty one.
     """
     try:
         wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ValueError(str(error)) from error
-    mono = wave.mean(axis=1)
-    return without_rumble(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), sample_rate)
+    mono = wave.mean(axis=1) if rate == sample_rate else soxr.resample(wave.mean(axis=1), rate, sample_rate)
+    if not len(mono):
+        raise ValueError(f"{path}: a recording without sound")
+    return without_rumble(mono, sample_rate)
 
 
 def rate_of(path: Path) -> int:
@@ -351,7 +353,8 @@ def _prepare_clip(clip: Clip, spec: FeatureSpec, coding: Coding, ranges: Mapping
         durations = pauses_of_silence([p.phone for p in clip.phones], durations, sounding_frames(cut, spec.hop))
     low, high = ranges[clip.speaker]
     made = analyze(cut, spec, (max(low * factor, spec.pitch_low_hz), high * factor)).astype(np.float16)
-    return _Prepared(coding.encode(cut, made, spec), made, durations, np.round(cut * PCM).astype(np.int16))
+    sound = np.round(cut * PCM).astype(np.int16) if coding.shaping == "linear_prediction" else np.empty(0, np.int16)
+    return _Prepared(coding.encode(cut, made, spec), made, durations, sound)
 
 
 def prepare(
@@ -409,6 +412,9 @@ def write_prepared(
     starts = np.cumsum([0, *map(len, frames)]).tolist()
     placed = [replace(clip, start=start) for clip, start in zip(clips, starts[:-1], strict=True)]
     out.mkdir(parents=True, exist_ok=True)
+    # The index first, so that none points into other arrays; a run that has mapped earlier arrays keeps them.
+    for name in ("clips.json", "symbols.npy", "frames.npy", "wave.npy"):
+        (out / name).unlink(missing_ok=True)
     np.save(out / "symbols.npy", np.concatenate(symbols))
     np.save(out / "frames.npy", np.concatenate(frames))
     if coding.shaping == "linear_prediction":
@@ -424,9 +430,16 @@ def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 class Dataset:
-    """A prepared directory, opened: clips, and their symbols and frames by view."""
+    """A prepared directory, opened: clips, and their symbols and frames by view.
+
+    Raises:
+        ValueError: the directory is not prepared.
+    """
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        if not (directory / "clips.json").exists():
+            raise ValueError(f"{directory}: not prepared (ancestral corpus prepare)")
         index: dict[str, Any] = json.loads((directory / "clips.json").read_text())
         self.spec = FeatureSpec.from_json(index["features"])
         # ``shaping`` and ``pitch_ranges`` may be missing.
@@ -438,6 +451,10 @@ class Dataset:
         self._wave: NDArray[np.int16] = np.empty(0, np.int16)
         if self.coding.shaping == "linear_prediction":
             self._wave = np.load(directory / "wave.npy", mmap_mode="r")
+
+    def __reduce__(self) -> tuple[type[Dataset], tuple[Path]]:
+        """Another process maps the arrays, too: pickled arrays would be a copy of its own of all the data."""
+        return Dataset, (self._directory,)
 
     def symbols(self, clip: PreparedClip) -> NDArray[np.uint8]:
         """``[frames * hop]``."""
@@ -457,8 +474,7 @@ class Dataset:
 def held_out(clip_id: str) -> bool:
     """Whether a clip belongs to the evaluation set, which nothing is ever trained on: the corpora name them
     ``…_s0000``."""
-    tail = clip_id.rsplit("_", 1)[-1]
-    return tail.startswith("s") and tail[1:].isdigit()
+    return re.search(r"_s[0-9]{4}\Z", clip_id) is not None
 
 
 def by_speaker(datasets: Iterable[Dataset], *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
@@ -471,10 +487,10 @@ def by_speaker(datasets: Iterable[Dataset], *, evaluation: bool) -> dict[str, li
     return groups
 
 
-def require_clips(groups: Mapping[str, Sequence[object]]) -> None:
-    """Raise ValueError, with their names, if there are speakers without a clip."""
+def require_clips(groups: Mapping[str, Sequence[object]], such: str) -> None:
+    """Raise ValueError, with their names, if there are speakers without a clip; ``such`` says of what kind."""
     if missing := [name for name, clips in groups.items() if not clips]:
-        raise ValueError(f"speakers: the data hold no clip of {', '.join(missing)} to train on")
+        raise ValueError(f"speakers: the data hold no clip of {', '.join(missing)} to train on, {such}")
 
 
 def minutes_by_speaker(groups: Mapping[str, Sequence[tuple[Dataset, PreparedClip]]]) -> dict[str, float]:
@@ -535,14 +551,13 @@ def _size(dataset: Dataset, clip: PreparedClip) -> int:
     return sum(array.nbytes for array in arrays) + _INDEX_BYTES + 64 * len(clip.phones)
 
 
-def pack(prepared: Sequence[Path], out: Path, limit: int, seed: int = 0) -> list[Path]:
+def pack(prepared: Sequence[Path], out: Path, limit: int) -> list[Path]:
     """Divide prepared directories of one coding into ``part-000``, ``part-001``, … of at most ``limit`` bytes each.
 
     Args:
         prepared: the directories.
         out: the folder of the parts.
         limit: bytes of a part, its index included.
-        seed: of the order in which clips are put into parts.
 
     Returns:
         The parts.
@@ -560,7 +575,7 @@ def pack(prepared: Sequence[Path], out: Path, limit: int, seed: int = 0) -> list
     every = [(dataset, clip) for dataset in datasets for clip in dataset.clips]
     groups: list[list[tuple[Dataset, PreparedClip]]] = [[]]
     room = limit
-    for index in np.random.default_rng(seed).permutation(len(every)):
+    for index in np.random.default_rng(0).permutation(len(every)):
         size = _size(*every[index])
         if size > limit:
             raise ValueError(f"{every[index][1].id}: a clip of {size} bytes does not fit into a part of {limit}")

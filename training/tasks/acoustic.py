@@ -165,15 +165,16 @@ class AcousticTask:
     @cached_property
     def _training(self) -> dict[str, list[Item]]:
         groups = self.clips(evaluation=False)
-        require_clips(groups)
+        require_clips(groups, "with phonemes")
         return groups
 
     def network(self) -> AcousticTraining:
         """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
-            ValueError: ``start`` holds another network.
+            ValueError: ``start`` holds another network, or the data lack a speaker.
         """
+        _ = self._training
         network = AcousticNetwork(self.spec)
         if self._start is not None:
             load_weights(network, fitted(self._start, self.spec))

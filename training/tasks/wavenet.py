@@ -77,7 +77,7 @@ class WaveNetTask:
     @cached_property
     def _training(self) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
         groups = self._long_enough(evaluation=False)
-        require_clips(groups)
+        require_clips(groups, f"as long as a crop of {self.crop_frames} frames")
         return groups
 
     def _long_enough(self, *, evaluation: bool) -> dict[str, list[tuple[Dataset, PreparedClip]]]:
@@ -95,9 +95,9 @@ class WaveNetTask:
         """The network to train, with the weights of ``start`` if there are any.
 
         Raises:
-            ValueError: ``start`` holds another network, or the data are of another coding.
+            ValueError: ``start`` holds another network, or the data are of another coding or lack a speaker.
         """
-        assert self._datasets
+        _ = self._training
         network = WaveNet(self.spec)
         if self._start is not None:
             load_weights(network, fitted(self._start, self.spec))
