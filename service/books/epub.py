@@ -6,12 +6,11 @@ layout, name files outside of the archive, or become too large.
 
 from __future__ import annotations
 
-import lzma
 import posixpath
 import stat
 import zipfile
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ancestral.codecs.ffmpeg import MAX_COVER_BYTES
 from ancestral.models.text import UnsupportedText
 from ancestral.models.text.languages.language import primary
 from ancestral.service.books import xhtml
+from ancestral.service.books.parts import BookError
 from ancestral.service.books.xhtml import MAX_CHAPTERS
 
 MAX_FILES: Final = 20_000
@@ -43,14 +43,11 @@ _BETWEEN: Final = " – "
 """Between the titles of lines that point to one place."""
 _PIECE_BYTES: Final = 1 << 16
 _CONTAINER: Final = "META-INF/container.xml"
+_IBOOKS: Final = "META-INF/com.apple.ibooks.display-options.xml"
 DAMAGED: Final = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError,
 )  # fmt: skip
 """What reading a file of a damaged archive raises."""
-
-
-class EpubError(Exception):
-    """An EPUB that cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Epub:
         max_text_bytes: of the documents that are read, unpacked.
 
     Raises:
-        EpubError: it cannot be read, or is refused.
+        BookError: it cannot be read, or is refused.
     """
 
     def __init__(self, path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
@@ -91,15 +88,15 @@ class Epub:
             _check_entries(path)
             self.archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-            raise EpubError(f"a damaged ZIP file: {error}") from error
-        self._sizes: dict[str, int] = {}
+            raise BookError(f"a damaged ZIP file: {error}") from error
+        self._text_bytes = 0
         try:
             self._check_archive()
             self._check_protection()
             container = self.xml(_CONTAINER)
             roots = [found.attributes.get("full-path", "") for found in container.all("rootfile")]
             if not roots:
-                raise EpubError(f"{_CONTAINER}: it names no package document")
+                raise BookError(f"{_CONTAINER}: it names no package document")
             self.package_path = self._path("", roots[0])
             self.package = self.xml(self.package_path)
             self.version = self.package.attributes.get("version", "2.0")
@@ -118,9 +115,9 @@ class Epub:
     def read(self, name: str) -> bytes:
         """A document, unpacked."""
         data = self._unpacked(name, self._max_text_bytes)
-        self._sizes[name] = len(data)
-        if sum(self._sizes.values()) > self._max_text_bytes:
-            raise EpubError(f"{name}: its documents have more than {self._max_text_bytes >> 20} MiB: a ZIP bomb?")
+        self._text_bytes += len(data)  # again, if it is read again: the spine may name it a thousand times
+        if self._text_bytes > self._max_text_bytes:
+            raise BookError(f"{name}: its documents have more than {self._max_text_bytes >> 20} MiB: a ZIP bomb?")
         return data
 
     def _unpacked(self, name: str, most: int) -> bytes:
@@ -129,23 +126,23 @@ class Epub:
             with self.archive.open(name) as file:
                 return file.read(most + 1)
         except KeyError as error:
-            raise EpubError(f"{name}: it is missing") from error
+            raise BookError(f"{name}: it is missing") from error
         except DAMAGED as error:
-            raise EpubError(f"{name}: damaged: {error}") from error
+            raise BookError(f"{name}: damaged: {error}") from error
 
     def xml(self, name: str) -> xhtml.Element:
         """The root element of a document."""
         try:
             return xhtml.read_xml(self.read(name))
         except xhtml.XmlError as error:
-            raise EpubError(f"{name}: {error}") from error
+            raise BookError(f"{name}: {error}") from error
 
     def content(self, item: Item) -> xhtml.Content:
         """What is read aloud of a content document."""
         try:
             return xhtml.read_content(self.read(item.path))
         except xhtml.XmlError as error:
-            raise EpubError(f"{item.path}: {error}") from error
+            raise BookError(f"{item.path}: {error}") from error
 
     @property
     def spine(self) -> Iterator[Item]:
@@ -162,7 +159,7 @@ class Epub:
         for reference in self.package.all("itemref"):
             item = self.items.get(reference.attributes.get("idref", ""))
             if item is None:
-                raise EpubError(f"{self.package_path}: the spine has an item that the manifest has not")
+                raise BookError(f"{self.package_path}: the spine has an item that the manifest has not")
             if reference.attributes.get("linear") == "no":
                 continue
             if "rendition:layout-pre-paginated" in reference.attributes.get("properties", "").split():
@@ -216,7 +213,7 @@ class Epub:
     def _manifest(self) -> Iterator[Item]:
         manifest = next(self.package.all("manifest"), None)
         if manifest is None:
-            raise EpubError(f"{self.package_path}: it has no manifest")
+            raise BookError(f"{self.package_path}: it has no manifest")
         for element in manifest.all("item"):
             given = element.attributes
             if not self._url(self.package_path, given.get("href", "")).scheme:
@@ -229,63 +226,63 @@ class Epub:
         try:
             return urlsplit(href)
         except ValueError as error:
-            raise EpubError(f"{base or _CONTAINER}: {href[:80]!r} is no address") from error
+            raise BookError(f"{base or _CONTAINER}: {href[:80]!r} is no address") from error
 
     def _path(self, base: str, href: str) -> str:
         """The path in the archive that a document names."""
         path = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(self._url(base, href).path)))
         if path.startswith(("/", "../")) or path == "..":
-            raise EpubError(f"{base or _CONTAINER}: {href[:80]!r} is outside of the archive")
+            raise BookError(f"{base or _CONTAINER}: {href[:80]!r} is outside of the archive")
         return path
 
     def _check_archive(self) -> None:
         files = self.archive.infolist()
         names = {file.filename for file in files}
         if _CONTAINER not in names:
-            raise EpubError(f"a ZIP file without {_CONTAINER}, and so no EPUB")
+            raise BookError(f"a ZIP file without {_CONTAINER}, and so no EPUB")
         if len(names) < len(files):
-            raise EpubError("several of its files have one name")
+            raise BookError("several of its files have one name")
         for file in files:
             name = file.filename
             if name.startswith("/") or "\\" in name or ".." in name.split("/") or ":" in name.split("/")[0]:
-                raise EpubError(f"{name[:80]!r}: a path outside of the archive")
+                raise BookError(f"{name[:80]!r}: a path outside of the archive")
             if stat.S_ISLNK(file.external_attr >> 16):
-                raise EpubError(f"{name[:80]!r}: a link")
+                raise BookError(f"{name[:80]!r}: a link")
             if file.flag_bits & 1:
-                raise EpubError(f"{name[:80]!r}: encrypted")
+                raise BookError(f"{name[:80]!r}: encrypted")
+            if file.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a limit
+                raise BookError(f"{name[:80]!r}: neither stored nor deflated, as files of an EPUB are")
             if file.file_size > max(_RATIO_BYTES, _MAX_RATIO * file.compress_size):
-                raise EpubError(f"{name[:80]!r}: {file.file_size} bytes in {file.compress_size}: a ZIP bomb?")
+                raise BookError(f"{name[:80]!r}: {file.file_size} bytes in {file.compress_size}: a ZIP bomb?")
         if sum(file.file_size for file in files) > MAX_BYTES:
-            raise EpubError(f"more than {MAX_BYTES >> 20} MiB unpacked: a ZIP bomb?")
+            raise BookError(f"more than {MAX_BYTES >> 20} MiB unpacked: a ZIP bomb?")
 
     def _check_protection(self) -> None:
         names = set(self.archive.namelist())
         for name in ("META-INF/rights.xml", "META-INF/license.lcpl", "META-INF/sinf.xml"):
             if name in names:
-                raise EpubError(f"encrypted (DRM): it has {name}")
+                raise BookError(f"encrypted (DRM): it has {name}")
         if "META-INF/encryption.xml" in names:
             for data in self.xml("META-INF/encryption.xml").all("EncryptedData"):
                 methods = [method.attributes.get("Algorithm", "") for method in data.all("EncryptionMethod")]
                 if not set(methods[:1]) & set(_FONT_OBFUSCATION):
-                    raise EpubError(
+                    raise BookError(
                         f"encrypted (DRM): META-INF/encryption.xml names {', '.join(methods) or 'no method'}"
                     )
 
     def _check_layout(self) -> None:
-        for meta in self.package.all("meta"):
-            given = meta.attributes
-            fixed = given.get("property") == "rendition:layout" and meta.text("meta") == "pre-paginated"
-            if fixed or (given.get("name") == "fixed-layout" and given.get("content") == "true"):
-                raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
-        if "META-INF/com.apple.ibooks.display-options.xml" in self.archive.namelist():
-            options = self.xml("META-INF/com.apple.ibooks.display-options.xml")
-            for option in options.all("option"):
-                if option.attributes.get("name") == "fixed-layout" and option.text("option") == "true":
-                    raise EpubError("a fixed layout: its pages are pictures, or text in places of its own")
+        metas = list(self.package.all("meta"))
+        layouts = [meta.text("meta") for meta in metas if meta.attributes.get("property") == "rendition:layout"]
+        options = [(meta.attributes.get("name"), meta.attributes.get("content")) for meta in metas]
+        if _IBOOKS in self.archive.namelist():
+            found = self.xml(_IBOOKS).all("option")
+            options += [(option.attributes.get("name"), option.text("option")) for option in found]
+        if "pre-paginated" in layouts or ("fixed-layout", "true") in options:
+            raise BookError("a fixed layout: its pages are pictures, or text in places of its own")
 
 
 def _check_entries(path: Path) -> None:
-    """Raise :class:`EpubError` if an archive has too many files, before anything is made of its directory, which may
+    """Raise :class:`BookError` if an archive has too many files, before anything is made of its directory, which may
     say another number."""
     count, before = 0, b""
     with path.open("rb") as file:
@@ -293,14 +290,14 @@ def _check_entries(path: Path) -> None:
             count += (before + piece).count(_ENTRY)
             before = piece[1 - len(_ENTRY) :]
     if count > MAX_FILES:
-        raise EpubError(f"{count} files; a book may have {MAX_FILES}")
+        raise BookError(f"{count} files; a book may have {MAX_FILES}")
 
 
 def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> xhtml.Book:
     """The chapters of an EPUB; arguments as of :class:`Epub`.
 
     Raises:
-        EpubError: it cannot be read, is refused, or is in a language that no voice reads.
+        BookError: it cannot be read, is refused, or is in a language that no voice reads.
     """
     with Epub(path, max_text_bytes) as epub:
         language = _language(epub.metadata("language"))
@@ -322,7 +319,7 @@ def read_epub(path: Path, max_text_bytes: int = MAX_TEXT_BYTES) -> xhtml.Book:
             if content.blocks or (found and content.pictures):  # a picture before all text is a cover
                 contents.wait("", *content.ids)
         if len(found) > MAX_CHAPTERS:
-            raise EpubError(f"it has {len(found)} chapters; a file can have {MAX_CHAPTERS}")
+            raise BookError(f"it has {len(found)} chapters; a file can have {MAX_CHAPTERS}")
         references = left_out.pop("references", 0)
         if left_out["notes"]:  # as many as are referred to, where a single element has all of them
             left_out["notes"] = max(left_out["notes"], references)
@@ -349,15 +346,14 @@ class _Contents:
         self.lines = lines
         self.left = set(lines)
         """Those that are no chapter so far."""
-        self._here: dict[str, list[Entry]] = {}
+        self._places: defaultdict[str, dict[str, list[Entry]]] = defaultdict(dict)
+        for line in lines:
+            self._places[line.path].setdefault(line.fragment, []).append(line)
         self._waiting: list[Entry] = []
 
     def begin(self, path: str) -> None:
-        """Begin a document."""
-        self._here = {}
-        for line in self.lines:
-            if line.path == path:
-                self._here.setdefault(line.fragment, []).append(line)
+        """Begin a document. Each line begins a chapter once, however often the spine names what it points to."""
+        self._here = self._places[path]
 
     def wait(self, *fragments: str) -> None:
         """Keep the lines that point to these places, at which nothing is read, for what is read next."""
@@ -391,7 +387,7 @@ def _language(tag: str | None) -> str | None:
         primary(tag)
         return tag
     except UnsupportedText as error:
-        raise EpubError(f"the language of the book: {error}") from error
+        raise BookError(f"the language of the book: {error}") from error
 
 
 def _spoken_language(own: str | None, book: str | None, left_out: Counter[str]) -> str | None:
@@ -399,5 +395,5 @@ def _spoken_language(own: str | None, book: str | None, left_out: Counter[str]) 
     try:
         return None if own is None or primary(own) == primary(book or "en") else own
     except UnsupportedText:
-        left_out[f"paragraphs in {own}, which no rules here read, are read as the rest"] += 1
+        left_out[f"paragraphs in {own!s:.40}, which no rules here read, are read as the rest"] += 1
         return None

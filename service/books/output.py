@@ -21,7 +21,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.models.text import Script, Sentence
 from ancestral.models.text.script import Pronounced, Text
 from ancestral.provenance.c2pa import Signer, sign_in_place
-from ancestral.service.books.epub import DAMAGED, MAX_TEXT_BYTES, Epub, EpubError, Item, read_epub
+from ancestral.service.books.epub import DAMAGED, MAX_TEXT_BYTES, Epub, Item, read_epub
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.xhtml import Block, Book, Content, Place, codec_of, read_book
 from ancestral.service.speech.timestamps import CaptionFormat, SentenceTimes, TextPart, captions, written_parts
@@ -70,26 +70,26 @@ class _Overlay:
 
 
 def check_overlays(epub: Epub) -> None:
-    """Raise :class:`EpubError` if a book cannot get overlays."""
+    """Raise :class:`BookError` if a book cannot get overlays."""
     if not epub.version.startswith("3"):
-        raise EpubError(
+        raise BookError(
             f"EPUB {epub.version} has no media overlays, as EPUB 3 has; .m4b and the like can be made of it"
         )
     if any("media-overlay" in item.element.attributes for item in epub.items.values()):
-        raise EpubError("it has media overlays already")
+        raise BookError("it has media overlays already")
     if "META-INF/signatures.xml" in epub.archive.namelist():
-        raise EpubError("it is signed (META-INF/signatures.xml), and marks would break the signature")
+        raise BookError("it is signed (META-INF/signatures.xml), and marks would break the signature")
     if next(epub.package.all("metadata"), None) is None:
-        raise EpubError(f"{epub.package_path}: it has no metadata")
-    spine = [item.id for item in epub.spine]
+        raise BookError(f"{epub.package_path}: it has no metadata")
+    spine = [item.path for item in epub.spine]
     if len(set(spine)) < len(spine):
-        raise EpubError(f"{epub.package_path}: the spine has an item twice, which can have one sound alone")
+        raise BookError(f"{epub.package_path}: the spine has an item twice, which can have one sound alone")
     try:  # all of it is copied in the end
         damaged = epub.archive.testzip()
     except DAMAGED as error:
-        raise EpubError(f"damaged: {error}") from error
+        raise BookError(f"damaged: {error}") from error
     if damaged is not None:
-        raise EpubError(f"{damaged}: damaged")
+        raise BookError(f"{damaged}: damaged")
 
 
 def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: PartsFolder, narrator: str) -> None:
@@ -346,13 +346,10 @@ def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Bo
     if path.stat().st_size > most:
         raise BookError(f"more than {most >> 20} MiB")
     if is_zip:
-        try:
-            if form == "epub":
-                with Epub(path, max_text_bytes) as epub:
-                    check_overlays(epub)
-            return read_epub(path, max_text_bytes)
-        except EpubError as error:
-            raise BookError(str(error)) from error
+        if form == "epub":
+            with Epub(path, max_text_bytes) as epub:
+                check_overlays(epub)
+        return read_epub(path, max_text_bytes)
     if path.suffix.lower() == ".epub":
         raise BookError("no EPUB, as its name says; is it damaged?")
     begin = head.lstrip(b"\xef\xbb\xbf \r\n")

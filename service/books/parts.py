@@ -85,7 +85,7 @@ def distinct(parts: Sequence[Part]) -> list[Part]:
 
 def notes_of(book: Book, unspoken: Sequence[str]) -> list[str]:
     """What of a book is left out, and what of it :func:`parts_of` could not speak."""
-    return [*book.notes, *(f"not read: {place}" for place in unspoken)]
+    return [*_first(list(book.notes)), *(f"not read: {place}" for place in unspoken)]
 
 
 def parts_of(
@@ -191,7 +191,7 @@ class PartsFolder:
     def __init__(self, path: Path, sample_rate: int) -> None:
         self.path = path
         self.sample_rate = sample_rate
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
 
     def has(self, part: Part) -> bool:
         path = self.path / part.name

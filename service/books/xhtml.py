@@ -161,13 +161,14 @@ def parse(data: bytes, handler: Any) -> None:
     ``parser``, too, and says whether text may come in long pieces (``buffered``), whose positions are not known.
 
     Raises:
-        XmlError: it is not well-formed, or has entities of its own.
+        XmlError: it is not well-formed, or has entities or attributes of its own.
     """
     codec = codec_of(data)
     parser = expat.ParserCreate("utf-16" if codec.startswith("utf-16") else "utf-8")
     parser.buffer_text = handler.buffered
     parser.UseForeignDTD(True)  # so that entities of HTML are not errors
-    parser.EntityDeclHandler = _refuse_entity
+    parser.EntityDeclHandler = lambda name, *_: _refuse("an entity", name)
+    parser.AttlistDeclHandler = lambda _, name, *__: _refuse("an attribute", name)  # each element would get all of them
     parser.StartElementHandler, parser.EndElementHandler = handler.start, handler.end
     parser.CharacterDataHandler = handler.text
     parser.StartCdataSectionHandler = lambda: handler.cdata(True)
@@ -183,8 +184,8 @@ def parse(data: bytes, handler: Any) -> None:
         handler.parser = None
 
 
-def _refuse_entity(name: str, *_: object) -> NoReturn:
-    raise XmlError(f"it declares an entity of its own, {name[:40]!r}")
+def _refuse(what: str, name: str) -> NoReturn:
+    raise XmlError(f"it declares {what} of its own, {name[:40]!r}")
 
 
 class _Tree:
@@ -479,12 +480,11 @@ class _Block:
 
 
 def read_book(text: str) -> Book:
-    """The chapters of a text.
+    """The chapters of a text, whose lines end in ``\\n``.
 
     Raises:
         ValueError: there are more than :data:`MAX_CHAPTERS` of them.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
     fields: dict[str, str] = {}
     first_line, framed = 1, False
     start = _GUTENBERG_START.search(text)

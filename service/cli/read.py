@@ -19,7 +19,6 @@ from ancestral.codecs.ffmpeg import COVERED, check_cover
 from ancestral.errors import NotFound, ServerError
 from ancestral.model import Model
 from ancestral.requests import Speak
-from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder, distinct, notes_of, parts_of
 from ancestral.service.books.reading import Reading, Spoken, default_voice
@@ -231,7 +230,7 @@ def command(
     command_line.check_output(output)
     if output.exists() and output.samefile(text):
         raise click.BadParameter(f"{output}: the text itself would be replaced", param_hint="--output")
-    with command_line.click_errors(*FAILURES, BookError, EpubError), ExitStack() as stack:
+    with command_line.click_errors(*FAILURES, BookError), ExitStack() as stack:
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)

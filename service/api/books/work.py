@@ -24,7 +24,6 @@ from ancestral.errors import AncestralError
 from ancestral.requests import SpeechRequest
 from ancestral.service.api.background import carry_out_parts, delete_parts, submit_part
 from ancestral.service.api.books.schemas import BookChapter, BookObject
-from ancestral.service.books.epub import EpubError
 from ancestral.service.books.output import BookFile, chapter_marks, cover_of, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder
 from ancestral.service.books.reading import Plan, plan_book
@@ -131,7 +130,7 @@ class BookWork:
                 return await self._write(book, plan, source)
         except UNAVAILABLE:
             raise
-        except (AncestralError, BookError, EpubError) as error:
+        except (AncestralError, BookError) as error:
             return _failed(str(error), getattr(error, "code", None) or "book_failed")
         except Exception:
             log.exception("a book failed", extra={"batch": book["id"]})

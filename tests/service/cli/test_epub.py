@@ -20,8 +20,9 @@ import httpx
 import pytest
 
 from ancestral.catalog.seeds import digest_seed
-from ancestral.service.books.epub import Epub, EpubError, read_epub
+from ancestral.service.books.epub import Epub, read_epub
 from ancestral.service.books.output import check_overlays
+from ancestral.service.books.parts import BookError, notes_of
 from ancestral.service.books.xhtml import read_content
 from tests.service.cli.conftest import Ok
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
@@ -155,6 +156,7 @@ only</text></navLabel><content src="text/one.xhtml#h"/>
 
 ONE_, TWO_, END_ = "text/one.xhtml", "text/two%20parts.xhtml", "text/notes.xhtml"
 NOTE = '<aside epub:type="footnote"><p>n</p></aside>'
+FIRST = '<itemref idref="one"/>'
 REFERENCE = '<sup><a href="#n">1</a></sup>'
 TYPED = 'id="one" href="text/one.xhtml" media-type="application/xhtml+xml"'
 
@@ -237,7 +239,7 @@ def test_more_lines_than_a_file_has_chapters_are_those_of_the_upper_levels(tmp_p
     book = read_epub(write_epub(tmp_path / "a.epub", **body(paragraphs), **{"OEBPS/nav.xhtml": nested}))
     assert [chapter.title for chapter in book.chapters] == ["A", "Two Parts"]
     flat = NAV.replace('<li><a href="text/one.xhtml">The Planks</a></li>', items)
-    with pytest.raises(EpubError, match="301 chapters; a file can have 255"):
+    with pytest.raises(BookError, match="301 chapters; a file can have 255"):
         read_epub(write_epub(tmp_path / "b.epub", **body(paragraphs), **{"OEBPS/nav.xhtml": flat}))
 
 
@@ -277,6 +279,7 @@ IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</
         ({"META-INF/com.apple.ibooks.display-options.xml": IBOOKS}, "a fixed layout"),
         ({"OEBPS/book.opf": PACKAGE.replace("<package", f"{LAUGHS}<package")}, "declares an entity of its own, 'a'"),
         ({"OEBPS/text/one.xhtml": ONE.replace("<!DOCTYPE html>", LAUGHS)}, "declares an entity of its own, 'a'"),
+        ({"OEBPS/text/one.xhtml": ONE.replace(" html>", " html [<!ATTLIST p x ID ''>]>")}, "an attribute of its own"),
         (body("<div>" * 300 + "</div>" * 300), "elements are nested more than 256 deep"),
         ({"OEBPS/nav.xhtml": f"<a><b c='1'/>{'<b/>' * 200_000}</a>"}, "more than 200000 elements"),
         (body("<p>A<p>"), "OEBPS/text/one.xhtml: line 7: not well-formed XML: mismatched tag"),
@@ -290,10 +293,12 @@ IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</
     ],
 )  # fmt: skip
 def test_books_that_are_refused(tmp_path: Path, changed: dict[str, str | bytes | None], reason: str) -> None:
-    with pytest.raises(EpubError, match=re.escape(reason)):
+    with pytest.raises(BookError, match=re.escape(reason)):
         read_epub(write_epub(tmp_path / "a.epub", **changed))
 
 
+_LOCAL = b"PK\x03\x04\x14\0"
+"""How the header of a file of the archive begins; flags follow."""
 _ENTRY = b"PK\x01\x02\x14\x03\x14\x00"
 """How an entry of the archive's directory begins; flags follow."""
 
@@ -306,12 +311,20 @@ _ENTRY = b"PK\x01\x02\x14\x03\x14\x00"
         (lambda data: data[:50] + _ENTRY * 20_000 + data[50:], "20008 files; a book may have 20000"),
         (lambda data: data[:1000] + bytes(40) + data[1040:], "damaged"),
         (lambda data: data.replace(b"nav.xhtml", b"book.opf\0"), "one name|damaged|missing"),
+        (
+            lambda data: data.replace(_ENTRY + b"\0\0\x08", _ENTRY + b"\0\0\x0c"),
+            "'META-INF/container.xml': neither stored nor deflated",
+        ),
+        (
+            lambda data: data.replace(_LOCAL + b"\0\0", _LOCAL + b"\0\x08").replace(b"nav.x", b"nav.\xff", 1),
+            "nav.xhtml: damaged: 'utf-8' codec",
+        ),
     ],
 )  # fmt: skip
 def test_archives_that_are_refused(tmp_path: Path, damage: Callable[[bytes], bytes], reason: str) -> None:
     path = write_epub(tmp_path / "a.epub")
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(EpubError, match=reason):
+    with pytest.raises(BookError, match=reason):
         read_epub(path)
 
 
@@ -324,13 +337,28 @@ def test_links_and_equal_names_are_refused(tmp_path: Path, name: str, mode: int,
     entry.external_attr = (mode | 0o777) << 16
     with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings(action="ignore"):
         archive.writestr(entry, "/etc/passwd")
-    with pytest.raises(EpubError, match=reason):
+    with pytest.raises(BookError, match=reason):
         read_epub(path)
 
 
-def test_documents_are_read_only_so_far(tmp_path: Path) -> None:
-    with pytest.raises(EpubError, match="documents have more than"):
-        read_epub(write_epub(tmp_path / "a.epub"), 3000)
+@pytest.mark.parametrize(("times", "most"), [(1, 3000), (40, 20_000)])
+def test_documents_are_read_only_so_far(tmp_path: Path, times: int, most: int) -> None:
+    """Also one that the spine names many times."""
+    path = write_epub(tmp_path / "a.epub", **package(FIRST, FIRST * times))
+    with pytest.raises(BookError, match="documents have more than"):
+        read_epub(path, most)
+
+
+def test_a_line_of_the_contents_begins_one_chapter(tmp_path: Path) -> None:
+    book = read_epub(write_epub(tmp_path / "a.epub", **package(FIRST, FIRST * 2)))
+    chapters = [("The Planks", 16), ("Two Parts", 2), ("The Second", 3)]
+    assert [(chapter.title, len(chapter.paragraphs)) for chapter in book.chapters] == chapters
+
+
+def test_notes_are_short_and_few(tmp_path: Path) -> None:
+    text = "".join(f"<p xml:lang='x{n}-{'y' * 99}'>It was {n}.</p>" for n in range(30))
+    notes = notes_of(read_epub(write_epub(tmp_path / "a.epub", **body(text))), [])
+    assert (len(notes), max(map(len, notes)) < 120, notes[-1]) == (11, True, "and 21 more")
 
 
 def _read(ok: Ok, source: Path, output: Path, *options: str) -> bytes:
@@ -455,7 +483,7 @@ def test_epubcheck_finds_nothing_new(spoken: tuple[Path, Path], tmp_path: Path) 
         (package('version="3.0"', 'version="2.0"'), b"EPUB 2.0 has no media overlays"),
         (package('<item id="one"', '<item media-overlay="x" id="one"'), b"it has media overlays already"),
         ({"META-INF/signatures.xml": "<signatures/>"}, b"it is signed"),
-        (package('<itemref idref="one"/>', '<itemref idref="one"/>' * 2), b"the spine has an item twice"),
+        (package(FIRST, FIRST * 2), b"the spine has an item twice"),
     ],
 )
 def test_books_that_get_no_overlays(
@@ -474,5 +502,5 @@ def test_a_damaged_picture_is_found_before_the_book_is_read(tmp_path: Path) -> N
         archive.writestr("OEBPS/stored.png", picture * 9, zipfile.ZIP_STORED)
     data = path.read_bytes()
     path.write_bytes(data.replace(picture * 9, picture * 8 + bytes(len(picture))))
-    with Epub(path) as epub, pytest.raises(EpubError, match=r"stored\.png: damaged"):
+    with Epub(path) as epub, pytest.raises(BookError, match=r"stored\.png: damaged"):
         check_overlays(epub)

@@ -119,7 +119,7 @@ def test_long_lines_and_many_headings_take_no_time() -> None:
 
 def test_sections_where_there_are_no_headings() -> None:
     first = "One day the birch canoe slid on the smooth planks of the old jetty again."
-    text = f"{first}\n\nMore.\n\n\nThen.\r\n\r\n\r\nEnd."
+    text = f"{first}\n\nMore.\n\n\nThen.\n\n\nEnd."
     titles = ["One day the birch canoe slid on the smooth planks of the…", "Then.", "End."]
     assert [chapter.title for chapter in read_book(text).chapters] == titles
     assert [chapter.title for chapter in read_book("One.\n\nTwo.").chapters] == [""]
@@ -198,9 +198,9 @@ LONG = "\n\n".join(f"Chapter {c}\n\n" + f"It was day {c} of the long journey hom
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
-    """The text in a file."""
+    """The text in a file of Windows."""
     path = tmp_path / "book.txt"
-    path.write_text(TEXT)
+    path.write_text(TEXT, newline="\r\n")
     return path
 
 
