@@ -147,7 +147,7 @@ class FfmpegEncoder(Encoder):
 #     mp3     ID3v2.4: frames ``CHAP`` and ``CTOC``
 #     opus    Vorbis comments ``CHAPTER000=00:00:00.000`` and ``CHAPTER000NAME=…``
 #     flac    the same
-#     wav     none: the format has no chapters that players show
+#     wav     none: the format has no chapters that players show; above 4 GiB, a day of sound, it is RF64
 #
 # The same sound, tags and chapters give the same bytes, with the same version of FFmpeg.
 
@@ -159,7 +159,7 @@ COVERED: Final = ("m4b", "mp3", "flac")
 MAX_COVER_BYTES: Final = 16 << 20
 _CONTAINERS: Final = {"m4b": "mp4", "opus": "ogg"}
 _IMAGES: Final = {b"\x89PNG\r\n\x1a\n": "png_pipe", b"\xff\xd8\xff": "jpeg_pipe"}
-_OPTIONS: Final[dict[str, dict[str, str]]] = {"m4b": {"brand": "M4B ", "movflags": "+faststart"}}
+_OPTIONS: Final = {"m4b": {"brand": "M4B ", "movflags": "+faststart"}, "wav": {"rf64": "auto"}}
 
 
 @dataclass(frozen=True)
@@ -246,12 +246,13 @@ def check_cover(cover: bytes) -> str:
     if name is None:
         raise InvalidRequest("cover: neither a PNG nor a JPEG", param="cover", code="invalid_value")
     try:
-        with av.open(io.BytesIO(cover), "r", format=name) as picture:
+        # FFmpeg decodes it to learn its width: without a limit a small file takes gigabytes.
+        with av.open(io.BytesIO(cover), "r", format=name, options={"max_pixels": str(1 << 26)}) as picture:
             if picture.streams.video[0].width:
                 return name
     except (av.FFmpegError, ValueError, IndexError):
         pass
-    raise InvalidRequest("cover: damaged", param="cover", code="invalid_value")
+    raise InvalidRequest("cover: damaged, or more than 67 million pixels", param="cover", code="invalid_value")
 
 
 def _comments(chapters: Sequence[Chapter], sample_rate: int) -> Tags:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import shutil
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,6 @@ from ancestral.speech.utterance import spoken
 
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 """Date of new files: the same book has the same bytes at any time."""
-_CHUNK: Final = 1 << 20
 _SMIL: Final = "application/smil+xml"
 _SOUND: Final = "audio/mp4"
 EPUB: Final = "application/epub+zip"
@@ -124,11 +124,14 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
         changed = {overlay.item.path: overlay.text for overlay in overlays}
         changed[epub.package_path] = _package(epub, overlays, folder.sample_rate, home, narrator)
         _copy(epub, archive, changed)
-        _add(archive, posixpath.join(home, _STYLESHEET), _STYLE.encode(), zipfile.ZIP_DEFLATED)
+        archive.writestr(_info(posixpath.join(home, _STYLESHEET)), _STYLE)
         for number, (overlay, sound) in enumerate(zip(overlays, sounds, strict=True), 1):
             stem = posixpath.join(home, f"{number:04d}")
-            _add(archive, f"{stem}.smil", overlay.smil.encode(), zipfile.ZIP_DEFLATED)
-            _add(archive, f"{stem}.m4a", sound.read_bytes(), zipfile.ZIP_STORED)
+            archive.writestr(_info(f"{stem}.smil"), overlay.smil)
+            info = _info(f"{stem}.m4a", zipfile.ZIP_STORED)
+            info.file_size = sound.stat().st_size
+            with sound.open("rb") as read, archive.open(info, "w") as written:
+                shutil.copyfileobj(read, written)
             sound.unlink()
 
 
@@ -257,7 +260,7 @@ def _package(epub: Epub, overlays: Sequence[_Overlay], rate: int, home: str, nar
 
 def _copy(epub: Epub, archive: zipfile.ZipFile, changed: Mapping[str, bytes]) -> None:
     """The files of the book, in their order; the type of the archive is the first, as it has to be."""
-    _add(archive, "mimetype", EPUB.encode(), zipfile.ZIP_STORED)
+    archive.writestr(_info("mimetype", zipfile.ZIP_STORED), EPUB)
     for info in epub.archive.infolist():
         if info.filename == "mimetype":
             continue
@@ -269,14 +272,14 @@ def _copy(epub: Epub, archive: zipfile.ZipFile, changed: Mapping[str, bytes]) ->
             archive.writestr(new, changed[info.filename])
             continue
         with epub.archive.open(info) as source, archive.open(new, "w") as target:
-            while data := source.read(_CHUNK):
-                target.write(data)
+            shutil.copyfileobj(source, target)
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int) -> None:
+def _info(name: str, compression: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
+    """The entry of a new file."""
     info = zipfile.ZipInfo(name, _DATE)
     info.compress_type, info.external_attr = compression, 0o644 << 16
-    archive.writestr(info, data)
+    return info
 
 
 # WebVTT and SubRip of a book, from the times of its words.

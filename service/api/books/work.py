@@ -204,7 +204,8 @@ class BookWork:
         output.parent.mkdir()
         tags = tags_of(book["title"], book["author"], plan.made_from, book["wanted"]["seed"])
         chapters = await asyncio.to_thread(chapter_marks, plan.book, plan.parts, folder, book["title"])
-        file = BookFile(source, form, tags, folder, cover_of(plan.book, form), self._state.signer)
+        cover = await asyncio.to_thread(cover_of, plan.book, form)
+        file = BookFile(source, form, tags, folder, cover, self._state.signer)
         if split:
             await asyncio.to_thread(file.write_chapters, output, plan.parts, chapters, CAPTIONS)
             output = await asyncio.to_thread(_archive, output.parent)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,9 +22,10 @@ import pytest
 
 from ancestral.catalog.seeds import digest_seed
 from ancestral.service.books.epub import Epub, read_epub
-from ancestral.service.books.output import check_overlays
+from ancestral.service.books.output import check_overlays, cover_of
 from ancestral.service.books.parts import BookError, notes_of
-from ancestral.service.books.xhtml import read_content
+from ancestral.service.books.xhtml import Book, read_content
+from tests.pngs import chunk, png
 from tests.service.cli.conftest import Ok
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
 from tests.service.servers import Server
@@ -494,6 +496,13 @@ def test_books_that_get_no_overlays(
     assert (done.returncode, message in done.stderr) == (1, True), done.stderr
     with Epub(source) as epub:
         assert list(epub.spine)
+
+
+def test_a_small_file_is_no_cover_of_gigabytes() -> None:
+    for side, fits in ((100, True), (9000, False)):
+        pixels = chunk(b"IDAT", zlib.compress(bytes((side + 1) * side)))
+        cover = png(side, side, pixels, chunk(b"IEND", b""), colour=0)
+        assert (cover_of(Book((), cover=cover), "m4b") == cover) == fits
 
 
 def test_a_damaged_picture_is_found_before_the_book_is_read(tmp_path: Path) -> None:

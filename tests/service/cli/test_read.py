@@ -266,6 +266,8 @@ def test_files_have_tags_chapters_and_a_cover(ok: Ok, server: Server, book: Path
         assert container.duration == pytest.approx(ends[-1] * av.time_base, rel=0.02)
     names = {name.lower(): value for name, value in tags.items()}
     assert (names["title"], names["album"], names["artist"]) == ("A Tale", "A Tale", "N. N.")
+    # A WAV has room for the length of more than 4 GiB.
+    assert form != "wav" or (tmp_path / "a.wav").read_bytes()[12:16] == b"JUNK"
     recipe = {"model": "tiny", "voice": "ann", "speed": 1.0, "seed": 7}
     assert recipe.items() <= json.loads(names["comment"]).items()
     assert [title for title, _ in chapters] == ([] if form == "wav" else TITLES)
