@@ -175,13 +175,11 @@ def _contrast(mels: NDArray[np.float32]) -> float:
     return float(np.sqrt(((sharpened(mels, 1.0) - mels) ** 2).mean()))
 
 
-def reconstruct(
-    engine: ImageEngine, pictures: Images, samples: int, temperature: float = 1.0, seed: int = 0
-) -> NDArray[np.uint8]:
+def reconstruct(engine: ImageEngine, pictures: Images, samples: int, temperature: float = 1.0) -> NDArray[np.uint8]:
     """Sample what the vectors of pictures ``[N, H, W, C]`` stand for, ``[samples, N, H, W, C]``."""
     hs = [engine.encode(picture) for picture in pictures]
     requests = [
-        ImageStreamRequest(seed + sample * len(hs) + number, temperature, h)
+        ImageStreamRequest(sample * len(hs) + number, temperature, h)
         for sample in range(samples)
         for number, h in enumerate(hs)
     ]
@@ -221,8 +219,7 @@ def retrieve(vectors: Vectors, pictures: Pictures) -> Retrieval:
         vectors: what compares them.
         pictures: with identities; those that are alone in their identity are left out.
     """
-    numbers = pictures.identities
-    assert numbers is not None
+    numbers = pictures.known_identities
     asked, found = first_two(numbers)
     return retrieval(vectors(pictures.images[asked]), numbers[asked], vectors(pictures.images[found]), numbers[found])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -70,6 +71,9 @@ def test_what_is_optional_may_be_absent(arrays: Arrays, tmp_path: Path) -> None:
     assert (pictures.attributes, train.labels.shape, train.images.shape) == ((), (COUNT, 0), (COUNT, 6, 5, 1))
     assert pictures.valid is pictures.test
     assert "person who trained" in pictures.source
+    labels = {name: arrays[name][:, :1] for name in ("labels_train", "labels_valid", "labels_test")}
+    np.savez(tmp_path / "one.npz", **arrays | labels | {"attributes": np.array("class")})
+    assert read_pictures(tmp_path / "one.npz").attributes == (("class", CLASSES),)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,9 @@ def test_a_broken_npz_is_refused(
 
 def test_what_is_no_npz_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "object.npz", x_train=np.array([{}]))
-    for data in (b"PK\3\4 and nothing else", (tmp_path / "object.npz").read_bytes()):
+    np.save(tmp_path / "array.npy", np.zeros(1))
+    others = ((tmp_path / name).read_bytes() for name in ("object.npz", "array.npy"))
+    for data in (b"", b"PK\3\4 and nothing else", *others):
         (tmp_path / "pictures.npz").write_bytes(data)
         with pytest.raises(PicturesError, match="not a npz file"):
             read_pictures(tmp_path)
@@ -174,6 +180,10 @@ def test_many_colours_become_near_ones() -> None:
     assert np.abs(errors).max() < 12.0
     assert (errors**2).mean() < 6.0, "uniform over 0 … 5 around its mean has 2.9 at the best"
     assert np.array_equal(make_palette(rgba(colours), 64), palette)
+    tracemalloc.start()
+    to_indices(np.broadcast_to(colours[:1], (20_000, 16, 16, 3)), rgba(palette))
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20, "tables of 32 MiB, and one byte a pixel"
+    tracemalloc.stop()
 
 
 # Characters: sprites laid over each other where the package says; tints; what is tinted; labels; the corpus.

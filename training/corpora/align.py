@@ -45,7 +45,7 @@ class Aligner:
         for padding, dither, seed in _TRIES:
             rng = np.random.default_rng(seed)
             around = rng.standard_normal(int(padding * _RATE)) * dither
-            sound = np.concatenate([around, wave * 32767.0, around]).astype(np.int16)
+            sound = np.concatenate([around, wave.clip(-1.0, 1.0) * 32767.0, around]).astype(np.int16)
             words = self._decode(sound, self._teach(sentence))
             if words is not None:
                 return _timed(words, sentence, padding, len(wave) / _RATE)

@@ -270,7 +270,7 @@ def _drawn(requests: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield from map(json.loads, process.stdout)
             errors.seek(0)
             if process.returncode:
-                why = errors.read().strip().splitlines()
+                why = errors.read().strip().splitlines() or ["no message"]
                 raise CorpusError(f"node failed: {next((line for line in why if 'Error' in line), why[-1])}")
 
 

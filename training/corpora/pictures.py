@@ -65,12 +65,13 @@ def to_indices(images: Bytes, palette: Bytes) -> Bytes:
         ``[N, H, W]``.
     """
     opaque = np.flatnonzero(palette[:, 3])
-    codes, known = colour_codes(images[..., :3]), np.zeros(1 << 24, np.bool_)
-    known[codes] = True
+    parts, known = np.array_split(images, 64), np.zeros(1 << 24, np.bool_)  # codes take twelve times their memory
+    for part in parts:
+        known[colour_codes(part)] = True
     (found,) = known.nonzero()
     nearest = np.zeros(len(known), np.uint8)
     nearest[found] = opaque[_nearest(_colours(found).astype(np.float64), palette[opaque, :3].astype(np.float64))]
-    indices = nearest[codes]
+    indices = np.concatenate([nearest[colour_codes(part)] for part in parts])
     if images.shape[-1] == 4:
         (transparent,) = np.flatnonzero(palette[:, 3] == 0)
         indices[images[..., 3] == 0] = transparent
@@ -78,7 +79,7 @@ def to_indices(images: Bytes, palette: Bytes) -> Bytes:
 
 
 def colour_codes(pixels: Bytes) -> NDArray[np.int32]:
-    """RGB ``[..., 3]`` as one number each, so that colours can be counted fast: ``[...]``."""
+    """RGB or RGBA ``[..., 3 or 4]`` as one number each of its RGB, so that colours can be counted fast: ``[...]``."""
     red, green, blue = (pixels[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue
 

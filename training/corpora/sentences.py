@@ -41,13 +41,13 @@ _EXAMPLE = re.compile(r'"([^"]+)"')
 _PLAIN = re.compile(r"[A-Za-z' ,;\-]+")
 
 
-def wordnet_sentences(directory: Path | None = None) -> list[str]:
+def wordnet_sentences() -> list[str]:
     """All example sentences of 5 to 14 plain words in WordNet's files, in one fixed shuffled order.
 
     Raises:
         FileNotFoundError: WordNet is not installed; the message says how to get it.
     """
-    files = [(directory or WORDNET) / f"data.{part}" for part in ("noun", "verb", "adj", "adv")]
+    files = [WORDNET / f"data.{part}" for part in ("noun", "verb", "adj", "adv")]
     if missing := [f for f in files if not f.exists()]:
         raise FileNotFoundError(f"{missing[0]} is missing: apt-get install wordnet-base")
     found: set[str] = set()
@@ -234,10 +234,10 @@ _SOUNDS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 _PROMPTS = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
 
 
-def allison(held_out: int = 40) -> Iterator[Recording]:
+def allison() -> Iterator[Recording]:
     """Allison Smith's prompts for Asterisk (Debian's asterisk-core-sounds-en-g722, CC-BY-SA-3.0).
 
-    Every thirteenth prompt of three words or more is held out, up to ``held_out``.
+    Every thirteenth prompt of three words or more is held out, up to 40.
 
     Raises:
         FileNotFoundError: the packages are not installed; the message says how to get them.
@@ -260,7 +260,7 @@ def allison(held_out: int = 40) -> Iterator[Recording]:
             pieces = [frame.to_ndarray().ravel() for frame in container.decode(audio=0)]
         if len(text.split()) >= 3:
             spoken += 1
-        test = len(text.split()) >= 3 and spoken % 13 == 0 and spoken // 13 <= held_out
+        test = len(text.split()) >= 3 and spoken % 13 == 0 and spoken // 13 <= 40
         suffix = f"s{spoken // 13 - 1:04d}" if test else name.strip().replace("/", "-").replace("_", "-")
         yield f"allison_{suffix}", text, np.concatenate(pieces).astype(np.float32) / 32768.0
 

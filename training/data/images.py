@@ -153,7 +153,7 @@ def _read_npz(path: Path) -> PictureSet:
         # Opened here, because numpy does not close a file that it cannot read.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays: dict[str, Any] = {name: file[name] for name in file.files if name.split("_")[0] in _KEYS}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise PicturesError(f"{path}: not a npz file of plain arrays ({error})") from error
     for name in ("x_train", "x_test"):
         if name not in arrays:
@@ -179,10 +179,10 @@ _KEYS = frozenset({"x", "attributes", "values", "labels", "identity", "palette",
 
 def _attributes(path: Path, arrays: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found = []
-    for name in map(str, arrays.get("attributes", ())):
+    for name in map(str, np.atleast_1d(arrays.get("attributes", ()))):
         if f"values_{name}" not in arrays:
             raise PicturesError(f"{path}: values_{name} is missing")
-        found.append((name, tuple(map(str, arrays[f"values_{name}"]))))
+        found.append((name, tuple(map(str, np.atleast_1d(arrays[f"values_{name}"])))))
     return tuple(found)
 
 
@@ -391,10 +391,16 @@ class IdentityBatches:
 
 
 def first_two(identities: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The indices of the first and of the second picture of every identity that has two: to ask with, and to find."""
+    """The indices of the first and of the second picture of every identity that has two: to ask with, and to find.
+
+    Raises:
+        ValueError: none has two.
+    """
     order = np.argsort(identities, kind="stable")
     same = identities[order][1:] == identities[order][:-1]
     first = np.flatnonzero(same & ~np.concatenate([[False], same[:-1]]))
+    if not len(first):
+        raise ValueError("identity: nobody in the validation or test set has two pictures")
     return order[first], order[first + 1]
 
 

@@ -51,16 +51,8 @@ class _Carried(NamedTuple):
 
 
 def graphs(spec: WaveNetSpec, weights: WeightFile) -> list[Graph]:
-    return [step(spec, weights), steps(spec, weights), chunk(spec, weights)]
-
-
-def step(spec: WaveNetSpec, weights: WeightFile) -> Graph:
-    return _unrolled("step", spec, weights, 1)
-
-
-def steps(spec: WaveNetSpec, weights: WeightFile) -> Graph:
-    """:data:`UNROLLED` steps."""
-    return _unrolled("steps", spec, weights, UNROLLED)
+    unrolled = [_unrolled(name, spec, weights, count) for name, count in (("step", 1), ("steps", UNROLLED))]
+    return [*unrolled, chunk(spec, weights)]
 
 
 def chunk(spec: WaveNetSpec, weights: WeightFile) -> Graph:
