@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -31,6 +31,7 @@ from ancestral.models.native_build import processor_flags
 from ancestral.models.networks.image import ImageNetwork
 from ancestral.models.networks.wavenet import WaveNet
 from ancestral.models.spec import Spec
+from ancestral.training.data import whole
 
 # Runs that torchrun has started: one process a GPU, or a core, on any number of machines with a common folder.
 
@@ -77,10 +78,24 @@ def rank_zero_first(work: Callable[[], _T]) -> _T:
     return done
 
 
-# Runs that start from the weights of a checkpoint, or from the whole state of another run; folders made in steps.
+# Runs that start from the weights of a checkpoint, or from the whole state of another run.
 
 STATE = "state.safetensors"
 _BRANCH = "branch.json"
+
+
+def require_spec(path: Path, found: Spec, wanted: Spec, may_differ: Iterable[str] = ()) -> None:
+    """Raise ValueError, with the fields, if the spec of what ``path`` holds differs from that of the network to train.
+
+    Args:
+        path: of a checkpoint or a run.
+        found: its spec.
+        wanted: that of the network.
+        may_differ: fields of the spec that may differ, because they shape no tensor or one that is adapted.
+    """
+    names = {field.name for field in fields(wanted)} - {*may_differ} if found.kind == wanted.kind else {"kind"}
+    if differ := sorted(name for name in names if getattr(found, name) != getattr(wanted, name)):
+        raise ValueError(f"{path}: its spec is not that of the network: {', '.join(differ)}")
 
 
 def read_start(path: Path | None, spec: Spec, may_differ: Iterable[str] = ()) -> Checkpoint | None:
@@ -89,7 +104,7 @@ def read_start(path: Path | None, spec: Spec, may_differ: Iterable[str] = ()) ->
     Args:
         path: of its directory.
         spec: of the network to train.
-        may_differ: fields of the spec that may differ, because they shape no tensor or one that is adapted.
+        may_differ: fields of the spec; see :func:`require_spec`.
 
     Raises:
         ValueError: it holds another network.
@@ -97,8 +112,7 @@ def read_start(path: Path | None, spec: Spec, may_differ: Iterable[str] = ()) ->
     if path is None:
         return None
     start = load(path)
-    if start.spec.kind != spec.kind or start.spec != replace(spec, **{n: getattr(start.spec, n) for n in may_differ}):
-        raise ValueError(f"{path}: its spec is not that of the network to train")
+    require_spec(path, start.spec, spec, may_differ)
     return start
 
 
@@ -152,22 +166,12 @@ def branch(trunk: Path, out: Path) -> tuple[int, float]:
             raise ValueError(f"{trunk}: its state was saved by an earlier version, which kept no learning rate")
         step, rate = int(meta["step"]), float(meta["learning_rate"])
         begun = {"trunk": str(trunk.resolve()), "step": step, "learning_rate": rate}
-        partial = note.with_suffix(".partial")
-        partial.write_text(json.dumps(begun))
-        os.replace(partial, note)
+        with whole(note) as partial:
+            partial.write_text(json.dumps(begun))
     if copy.exists():  # of a copy, whole since there is a note
         os.replace(copy, state)
     found = json.loads(note.read_text())
     return int(found["step"]), float(found["learning_rate"])
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to write that gets its name when it is whole."""
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    yield partial
-    os.replace(partial, path)
 
 
 # The training loop: AdamW and Muon, EMA, clipping, a schedule, several processes, and an exact resume.
@@ -181,6 +185,10 @@ LOG = "log.jsonl"
 
 class Task(Protocol):
     """A training task: the network, its data and its loss."""
+
+    @property
+    def spec(self) -> Spec:
+        """Of the network."""
 
     @property
     def unit(self) -> str:
@@ -226,9 +234,11 @@ class LoopConfig:
         return self.learning_rate * max(min((step + 1) / self.warmup, 1.0, falling), 0.0)
 
 
-def _resumable(state: Path, config: LoopConfig, world: int) -> dict[str, str]:
-    """The metadata of a saved state, after checking that this configuration can resume it."""
+def _resumable(state: Path, spec: Spec, config: LoopConfig, world: int) -> dict[str, str]:
+    """The metadata of a saved state, after checking that this network and configuration can resume it."""
     meta = _metadata(state)
+    if "spec" in meta:  # not saved by an earlier version
+        require_spec(state.parent, spec.from_json(json.loads(meta["spec"])), spec)
     if int(meta["world"]) != world:
         raise ValueError(f"processes: this run was started with {meta['world']}, not {world}")
     if int(meta["seed"]) != config.seed:
@@ -314,19 +324,15 @@ class Trainer:
         self.items = 0
         self.seconds = 0.0
         self._load()
-        self._saved = self.seconds
+        self._saved = time.monotonic()
         self._figures: dict[str, float] = {}
-
-    @property
-    def _state_file(self) -> Path:
-        return self.out / STATE
 
     def _load(self) -> None:
         """Resume from the last saved state, if there is one."""
-        if not self._state_file.exists():
+        if not (self.out / STATE).exists():
             return
-        meta = _resumable(self._state_file, self.config, self.world)
-        with safe_open(self._state_file, "pt", device=str(self.device)) as file:
+        meta = _resumable(self.out / STATE, self.task.spec, self.config, self.world)
+        with safe_open(self.out / STATE, "pt", device=str(self.device)) as file:
             self.step, self.items, self.seconds = int(meta["step"]), int(meta["items"]), float(meta["seconds"])
             with torch.no_grad():
                 for name, parameter in trained_parameters(self.model).items():
@@ -359,10 +365,10 @@ class Trainer:
         meta = {
             "step": self.step, "items": self.items, "seconds": self.seconds, "world": self.world,
             "seed": self.config.seed, "learning_rate": self.config.learning_rate,
+            "spec": json.dumps(self.task.spec.to_json()),
         }  # fmt: skip
-        partial = self._state_file.with_suffix(".partial")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {k: str(v) for k, v in meta.items()})
-        os.replace(partial, self._state_file)
+        with whole(self.out / STATE) as partial:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {k: str(v) for k, v in meta.items()})
 
     def run_step(self) -> tuple[float, float]:
         """One update; returns the mean loss over all processes and the norm of the gradient."""
@@ -450,11 +456,11 @@ class Trainer:
         if self.step % self.config.evaluate_every == 0 or last:
             self._figures = self.task.evaluate(self.averaged(), self.device)
             self._log(self._figures)
-        if last or self.seconds - self._saved > self.config.save_seconds:
+        if last or time.monotonic() - self._saved > self.config.save_seconds:
             # In this order: a run killed between the two resumes from the older state and exports again.
             self.task.export(self.averaged(), self.out / "checkpoint", self.trained(), self._figures)
             self.save()
-            self._saved = self.seconds
+            self._saved = time.monotonic()  # after an export, which may take longer than that
 
     def trained(self) -> dict[str, Any]:
         """The record of the run, for the model card."""
@@ -491,7 +497,7 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: fl
     Where torchrun has started this process, it is one of ``processes``, and their group exists.
 
     Raises:
-        ValueError: what is there was trained with another seed or number of processes; the task has no network; several
+        ValueError: what is there is another network, seed or number of processes; the task has no network; several
             processes shall stop after so many ``minutes``, which each would measure by its own clock; torchrun has
             started another number of processes.
     """
@@ -504,7 +510,7 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: fl
     task.network()
     out.mkdir(parents=True, exist_ok=True)
     if (out / STATE).exists():
-        _resumable(out / STATE, config, processes)
+        _resumable(out / STATE, task.spec, config, processes)
     if launched is not None or processes == 1:
         rank = dist.get_rank() if launched is not None else 0
         Trainer(task, config, out, rank, processes).run(minutes=minutes)

@@ -4,7 +4,8 @@
 #
 #     training/reproduce.sh FOLDER [SENTENCES]
 #
-# Everything lies in FOLDER, which should outlive the checkout. Beside other work, run it at the lowest priority:
+# Everything lies in FOLDER, which should outlive the checkout; with more SENTENCES the corpora grow, and the runs are new
+# ones. Beside other work, run it at the lowest priority:
 # setsid nohup nice -n 19 training/reproduce.sh FOLDER &   (and where there are autogroups, echo 19 >/proc/PID/autogroup)
 set -eu
 home=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -22,7 +23,8 @@ done_once() {  # MARK COMMAND…: a step that is not repeated once it has ended
   [ -e "$home/$1" ] || { "${@:2}" && touch "$home/$1"; }
 }
 
-mkdir -p "$home/corpora" "$home/prepared"
+runs=$home/runs-$sentences
+mkdir -p "$home/corpora" "$home/prepared" "$runs"
 for voice in heart joe; do
   done_once "corpora/$voice.$sentences.done" "$ancestral" corpus build $voice -o "$home/corpora/$voice" --count "$sentences"
 done
@@ -43,24 +45,24 @@ for voice in "${voices[@]}"; do
     --shaping linear_prediction --shift 3
 done
 
-done_once high_band.$sentences.done "$ancestral" train high-band "${corpora[@]}" -o "$home/high_band"
+done_once high_band.$sentences.done "$ancestral" train high-band "${corpora[@]}" -o "$runs/high_band"
 # A trunk without decay from random weights, and a branch of it whose learning rate falls to 0.
 shared=("${data[@]}" --speakers $speakers --shaping linear_prediction --blur 0.5 --crop 40 --batch 2)
-"$ancestral" train wavenet "${shared[@]}" --learning-rate 2e-3 --warmup 500 --decay 0 --steps 16000 -o "$home/trunk"
-"$ancestral" train wavenet "${shared[@]}" --anneal-from "$home/trunk" --steps 4000 -o "$home/wavenet"
+"$ancestral" train wavenet "${shared[@]}" --learning-rate 2e-3 --warmup 500 --decay 0 --steps 16000 -o "$runs/trunk"
+"$ancestral" train wavenet "${shared[@]}" --anneal-from "$runs/trunk" --steps 4000 -o "$runs/wavenet"
 # A network of its own for each voice, from the common one; the others weigh next to nothing, so that all have the same speakers.
 for pair in ${speakers//,/ }; do
   voice=${pair%=1}
   "$ancestral" train wavenet "${shared[@]}" --speakers "$(sed "s/=1/=.000001/g; s/\b$voice=.000001/$voice=1/" <<<$speakers)" \
-    --start "$home/wavenet/checkpoint" --learning-rate 8e-4 --warmup 100 --decay 0.6 --steps 1200 -o "$home/wavenet-$voice"
+    --start "$runs/wavenet/checkpoint" --learning-rate 8e-4 --warmup 100 --decay 0.6 --steps 1200 -o "$runs/wavenet-$voice"
 done
 "$ancestral" train acoustic "${data[@]}" --speakers $speakers --learning-rate 2e-3 --warmup 500 --decay 0.3 --steps 8000 \
-  -o "$home/acoustic"
+  -o "$runs/acoustic"
 
 model="$home/wavenet-multilingual"
 mkdir -p "$model"
-for network in wavenet acoustic; do cp -rT "$home/$network/checkpoint" "$model/$network"; done
-for pair in ${speakers//,/ }; do cp -rT "$home/wavenet-${pair%=1}/checkpoint" "$model/wavenet-${pair%=1}"; done
-cp -rT "$home/high_band" "$model/high_band"
+for network in wavenet acoustic; do cp -rT "$runs/$network/checkpoint" "$model/$network"; done
+for pair in ${speakers//,/ }; do cp -rT "$runs/wavenet-${pair%=1}/checkpoint" "$model/wavenet-${pair%=1}"; done
+cp -rT "$runs/high_band" "$model/high_band"
 cp "$(dirname "$0")/../models/zoo/wavenet-multilingual/model.json" "$model/"
 echo "$model: copy it over models/zoo/wavenet-multilingual, then judge it: ancestral evaluate speech --help"

@@ -25,9 +25,10 @@ from ancestral.models.entries import ACOUSTIC, HIGH_BAND, MANIFEST, ModelEntry, 
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import PHONEMES
 from ancestral.training.corpora import CorpusError, align_clips, read
-from ancestral.training.data import speech
+from ancestral.training.corpora.packages import text_lines
+from ancestral.training.data import speech, whole
 from ancestral.training.data.speech import held_out
-from ancestral.training.loop import LoopConfig, train, whole_folder
+from ancestral.training.loop import LoopConfig, train
 from ancestral.training.model_card import card
 from ancestral.training.tasks.acoustic import AcousticTask
 from ancestral.training.tasks.wavenet import WaveNetTask
@@ -83,9 +84,9 @@ def _rows(clips: Sequence[speech.Clip]) -> Iterator[Rows]:
     ``[F, BANDS]``; frames at both ends are left out."""
     spec = FeatureSpec()
     for clip in clips:
+        wave = normalize_level(speech.load_wave(clip.path, RATE), RATE)
         if (rate := speech.rate_of(clip.path)) < RATE:
             raise CorpusError(f"{clip.id}: {rate} Hz; the band above 8 kHz needs {RATE}")
-        wave = normalize_level(speech.load_wave(clip.path, RATE), RATE)
         mels = log_mel(soxr.resample(wave, RATE, spec.sample_rate), spec)
         levels = _levels(wave, spec)
         length = min(len(mels), len(levels))
@@ -122,7 +123,7 @@ _HELD_OUT_EVERY = 12
 """One clip in so many is kept for evaluation."""
 _WAVENET: Final = "wavenet"
 """The run of the network that is sampled, in the work directory."""
-_SOURCE: Final = "source.json"
+SOURCE: Final = "source.json"
 """What the work directory was made from."""
 
 Report = Callable[[str], None]
@@ -156,10 +157,11 @@ def read_recordings(audio: Path, text: Path, voice: str) -> list[speech.Clip]:
         voice: the name of the voice.
 
     Raises:
+        CorpusError: the text file is not UTF-8.
         VoiceError: a line is no such line, or a recording is missing.
     """
     clips: list[speech.Clip] = []
-    for number, line in enumerate(text.read_text("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(text_lines(text), 1):
         if not line.strip():
             continue
         fields = line.split("|")
@@ -185,7 +187,7 @@ def _sound(folder: Path, name: str, where: str) -> Path:
 
 
 def add_voice(new: NewVoice, clips: list[speech.Clip], report: Report) -> None:
-    """Align, prepare, fine-tune both networks, and write the model.
+    """Align, prepare, fine-tune both networks, and write the model; one that is there already stays as it is.
 
     Args:
         new: what to make.
@@ -193,9 +195,12 @@ def add_voice(new: NewVoice, clips: list[speech.Clip], report: Report) -> None:
         report: told what is being done.
 
     Raises:
-        ValueError: a recording is no sound file, or too little of them can be used.
+        ValueError: a recording is no sound file, too little of them can be used, or the work is of others.
     """
     _check_work(new, clips)
+    if new.out.exists():
+        report(f"{new.out}: there already")
+        return
     prepared, weights = _prepared(new, clips, report), {new.voice.id: 1.0}
     wavenet, acoustic = _specs(new.base)
     report(f"Fine-tuning {new.base.id}/{new.base.sampled.name}: {new.wavenet_steps} steps")
@@ -216,14 +221,12 @@ def _check_work(new: NewVoice, clips: Sequence[speech.Clip]) -> None:
     digest = hashlib.sha256()
     for clip in clips:
         digest.update(f"{clip.id}|{clip.text}|{hashlib.sha256(clip.path.read_bytes()).hexdigest()}\n".encode())
-    language = {"language": new.voice.language}
-    note, source = (
-        new.work / _SOURCE,
-        language | {"base": load(new.base.sampled).sha256, "recordings": digest.hexdigest()},
-    )
+    note, language = new.work / SOURCE, {"language": new.voice.language}
+    source = language | {"base": load(new.base.sampled).sha256, "recordings": digest.hexdigest()}
     new.work.mkdir(parents=True, exist_ok=True)
     if not note.exists():
-        note.write_text(json.dumps(source), "utf-8")
+        with whole(note) as partial:
+            partial.write_text(json.dumps(source), "utf-8")
     elif language | json.loads(note.read_text("utf-8")) != source:  # older notes have none
         raise VoiceError(
             f"{new.work} is of other recordings, texts, another base or language: remove it, or name another --work"
@@ -245,7 +248,7 @@ def _prepared(new: NewVoice, clips: list[speech.Clip], report: Report) -> Path:
     corpus, prepared = new.work / "corpus", new.work / "prepared"
     if not corpus.exists():
         report(f"Aligning {len(clips)} recordings with their text")
-        with whole_folder(corpus) as partial:
+        with whole(corpus) as partial:
             failed = align_clips(clips, partial, new.voice.language)
         if failed:
             names = ", ".join(clip.path.name for clip in failed)
@@ -253,7 +256,7 @@ def _prepared(new: NewVoice, clips: list[speech.Clip], report: Report) -> Path:
     if not prepared.exists():
         report("Computing frames and symbols")
         wavenet, acoustic = _specs(new.base)
-        with whole_folder(prepared) as partial:
+        with whole(prepared) as partial:
             speech.prepare(read(corpus), partial, acoustic.features, speech.Coding.of(wavenet), new.processes)
     groups = speech.by_speaker([speech.Dataset(prepared)], evaluation=False)
     known = {name: [item for item in group if item[1].durations] for name, group in groups.items()}
@@ -262,13 +265,13 @@ def _prepared(new: NewVoice, clips: list[speech.Clip], report: Report) -> Path:
     if seconds < LEAST_SECONDS:
         shutil.rmtree(corpus)
         shutil.rmtree(prepared)
-        (new.work / _SOURCE).unlink()
+        (new.work / SOURCE).unlink()
         raise CorpusError(f"at least {LEAST_SECONDS:.0f} seconds of speech must match their text, not {seconds:.0f}")
     return prepared
 
 
 def _write_model(new: NewVoice, clips: Sequence[speech.Clip]) -> None:
-    with whole_folder(new.out) as partial:
+    with whole(new.out) as partial:
         partial.mkdir(parents=True)
         for name, run in ((new.base.sampled.name, _WAVENET), (ACOUSTIC, ACOUSTIC)):
             shutil.copytree(new.work / run / "checkpoint", partial / name)

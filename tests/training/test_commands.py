@@ -4,6 +4,7 @@ served; models and steps are too few to be of any use."""
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     arrays, folders = tmp_path / "arrays", [tmp_path / voice for voice in corpora]
     for folder, out in zip(corpora.values(), folders, strict=True):
         passed(run("corpus", "align", folder, "-o", out), f"{out}: 2 clips")
+    refused(run("corpus", "align", out, "-o", out / "wavs" / ".."), "output: must be another folder")
     passed(run("corpus", "prepare", *folders, "-o", arrays, "--processes", 1), "arrays: 4 of 4 clips")
 
     shared = ["--data", arrays, "--speakers", "ann=2, bob", "--steps", 1, "--batch", 1, "--processes", 1]
@@ -68,6 +70,7 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     passed(run("train", "wavenet", *free, "--stacks", 2))
     spec = load(tmp_path / "free" / "checkpoint").spec_as(WaveNetSpec)
     assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
+    refused(run("train", "wavenet", *free, "--blur", 0.5), "--blur: a network without frames", 2)
     refused(run("train", "wavenet", *free, "--stacks", 5), "stacks: 24 layers do not divide into 5 stacks")
     refused(run("train", "acoustic", *shared, "-o", tmp_path / "acoustic", "--seed", 1), "seed: this run was started")
 
@@ -90,10 +93,11 @@ def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, P
     made = load(out / "checkpoint")
     spec = made.spec_as(WaveNetSpec)
     assert (spec.shaping, spec.speakers) == ("linear_prediction", VOICES)
-    for words in ("| steps | 5 |", "| decay | 0.6 |", "| learning_rate | 0.002 |"):
+    for words in ("| steps | 5 |", "| decay | 0.6 |", "| learning_rate | 0.002 |", "| warmup | 1 |"):
         assert words in made.card
     assert load(first / "checkpoint").sha256 in load(trunk / "checkpoint").card
     refused(run(*branch, trunk), "not a branch of another")
+    refused(run(*branch, out, "--decay", 0.5), "decay: the learning rate of a branch")
 
 
 @pytest.fixture
@@ -123,7 +127,7 @@ def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Pa
     assert f"| started from the weights of SHA-256 | {first.sha256} |" in second.card
     for name, tensor in first.tensors.items():
         np.testing.assert_allclose(second.tensors[name], tensor, atol=1e-7)
-    refused(run(*again, "-o", tmp_path / "third", "--kernel-size", 5), "its spec is not that of the network to train")
+    refused(run(*again, "-o", tmp_path / "third", "--kernel-size", 5), "not that of the network: kernel_size")
     refused(run(*small, "float16", "-o", tmp_path / "third"), "'float16' is not one of", 2)
 
 
@@ -144,6 +148,8 @@ def test_corpora_are_built(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
     heart = ["corpus", "build", "heart", "-o", tmp_path / "heart"]
     refused(run("corpus", "build", "eve", "-o", tmp_path / "eve"), "no corpus 'eve'")
     refused(run(*heart), "apt-get install wordnet-base")
+    hindi = ["corpus", "build", "kokoro", "--voice", "hf_alpha", "-o", tmp_path / "alpha"]
+    refused(run(*hindi), "count: there are 265 sentences in this language (hi)")
     for part in ("noun", "verb", "adj", "adv"):
         (tmp_path / f"data.{part}").write_text(f'00001740 03 n | "the {part} stood in the old garden"\n')
     passed(run(*heart, "--count", 2), "heart: 3 clips")
@@ -151,7 +157,7 @@ def test_corpora_are_built(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_broken_corpora_are_refused(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
-    empty, broken, later, out = (tmp_path / name for name in ("none", "broken", "later", "out"))
+    empty, broken, later, out = (tmp_path / name for name in ("ann", "broken", "bob", "out"))
     for folder, content in ((broken, b"no sound"), (later, (corpora["ann"] / "wavs/ann_u0000.wav").read_bytes())):
         (folder / "wavs").mkdir(parents=True)
         (folder / "wavs" / "a.wav").write_bytes(content)
@@ -162,7 +168,7 @@ def test_broken_corpora_are_refused(run: Run, corpora: dict[str, Path], tmp_path
         refused(run("corpus", command, tmp_path / "nowhere", "-o", out), "does not exist", 2)
     for arguments in (("align", broken), ("prepare", "--processes", 1, broken), ("prepare", broken)):
         refused(run("corpus", *arguments, "-o", out), "a.wav")
-    refused(run("evaluate", "voices", later, "--model", "tiny"), "no clip is held out")
+    refused(run("evaluate", "voices", later, "--model", "tiny"), "no clip that can be spoken is held out")
     refused(run("evaluate", "listen", empty, "--model", "tiny", "-o", out), "metadata.csv")
 
 
@@ -198,11 +204,25 @@ def test_voices_can_be_heard_beside_their_recordings(run: Run, corpora: dict[str
     assert files == {f"{v}-0-{k}.{f}" for v in corpora for k in ("voice", "recording") for f in ("ogg", "png")}
 
 
-def test_voices_are_judged(run: Run, corpora: dict[str, Path]) -> None:
+def test_the_variety_of_a_language_is_heard(
+    run: Run, corpora: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr("ancestral.training.corpora.align_clips", lambda _c, _o, tag, _p: seen.append(tag) or [])
+    for tag in ("en-GB", "xx"):
+        result = run("corpus", "align", corpora["ann"], "-o", tmp_path, "--language", tag)
+    refused(result, "language 'xx' is not read")
+    assert seen == ["en-GB"]
+
+
+def test_voices_are_judged(run: Run, corpora: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     judged = passed(run("evaluate", "voices", *corpora.values(), "--model", "tiny", "--sentences", 1))
     report = json.loads(judged.stdout)
     assert tuple(report) == VOICES
     assert all(part["recognised"] in (0.0, 1.0) and -1.0 <= part["similarity"] <= 1.0 for part in report.values())
+    monkeypatch.setitem(sys.modules, "resemblyzer", None)
+    monkeypatch.setattr("ancestral.training.cli.evaluate._spoken", None)
+    refused(run("evaluate", "voices", corpora["ann"], "--model", "tiny"), "resemblyzer")
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +246,9 @@ def add(recordings: Path, tmp_path: Path) -> list[object]:
     return ["voice", "add", "--audio", recordings, *steps, "--text"]
 
 
-def test_a_voice_of_ones_own(run: Run, add: list[object], recordings: Path, tmp_path: Path) -> None:
+def test_a_voice_of_ones_own(
+    run: Run, add: list[object], recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mary = [*add, recordings / "metadata.csv", "--base", "tiny", "--gender", "female", "mary"]
     passed(run(*mary), "30 recordings")
     assert "mary" in run("models").output
@@ -235,6 +257,16 @@ def test_a_voice_of_ones_own(run: Run, add: list[object], recordings: Path, tmp_
     assert (hello.samplerate, hello.frames > 1000) == (24000, True), "the recordings say what lies above 8 kHz"
     refused(run(*mary), "there is a model")
     refused(run(*mary[:-1], "eve"), "work is of other recordings, texts, another base or language")
+    figures = dict.fromkeys(("wer", "distillmos", "dnsmos", "median_f0", "voiced_share"), 0.5)
+    monkeypatch.setattr("ancestral.training.cli.voice.find_spec", lambda name: name)
+    for judge in ("Listener", "OpinionJudge"):
+        monkeypatch.setattr(f"ancestral.training.evaluation.speech.{judge}", object)
+    report = {"sentences": 2, "teacher": figures, **figures}
+    monkeypatch.setattr("ancestral.training.cli.evaluate.speech_report", lambda *_, **__: report)
+    for _ in range(2):  # as after a stop while it was judged
+        model = passed(run(*mary, "--evaluate"), "there already").stderr.split(":")[0]
+        assert load(Path(model) / "wavenet").card.count("| wer | 0.500 | 0.500 |") == 1
+    refused(run(*mary[:-1], "tiny", "--evaluate"), "there is a model")
 
 
 @pytest.mark.parametrize(

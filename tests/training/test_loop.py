@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -146,13 +148,40 @@ def test_what_a_run_exports(trunk: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "processes", "message"), [(1, 1, "seed: this run was started with 0, not 1"), (0, 2, "processes: ")]
-)
-def test_another_run_is_refused(task: WaveNetTask, trunk: Path, seed: int, processes: int, message: str) -> None:
+    ("seed", "processes", "speakers", "message"),
+    [(1, 1, "ann bob", "seed: this run was started with 0, not 1"), (0, 2, "ann bob", "processes: "),
+     (0, 1, "bob ann", "its spec is not that of the network: speakers")],
+)  # fmt: skip
+def test_another_run_is_refused(
+    task: WaveNetTask, trunk: Path, seed: int, processes: int, speakers: str, message: str
+) -> None:
     before = (trunk / STATE).read_bytes()
+    task = replace(task, spec=replace(WAVENET, speakers=tuple(speakers.split())))
     with pytest.raises(ValueError, match=message):
         train(task, LoopConfig(200, seed=seed), trunk, processes)
     assert (trunk / STATE).read_bytes() == before
+
+
+def test_a_run_of_before_states_had_a_spec_goes_on(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
+    meta, tensors = state(trunk)
+    save_file(tensors, tmp_path / STATE, {name: value for name, value in meta.items() if name != "spec"})
+    assert Trainer(task, LoopConfig(200), tmp_path).step == 40
+
+
+def test_time_between_exports_is_without_them(
+    task: WaveNetTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, exports = [0.0], list[int]()
+
+    def export(_task: object, _model: object, _out: Path, trained: dict[str, Any], _figures: object) -> None:
+        clock.append(clock[-1] + 1000.0)
+        exports.append(trained["step"])
+
+    seconds = SimpleNamespace(monotonic=lambda: clock.append(clock[-1] + 1.0) or clock[-1])
+    monkeypatch.setattr(WaveNetTask, "export", export)
+    monkeypatch.setattr("ancestral.training.loop.time", seconds)
+    train(task, LoopConfig(12, save_seconds=10.0), tmp_path, 1)
+    assert 1 < len(exports) < 6
 
 
 def test_a_run_of_before_muon_is_refused(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:

@@ -13,16 +13,18 @@ import torch
 from click.testing import CliRunner, Result
 from torch.nn.functional import normalize
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures import tensor_table
+from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.checkpoint import Checkpoint, load, save
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageStreamRequest
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.spec import ImageSpec
+from ancestral.models.tensors import random_tensors
 from ancestral.service.cli.main import ancestral
 from ancestral.training.data.images import IdentityBatches, Pictures, kept_pixels, read_image
 from ancestral.training.evaluation.images import (
-    classifier_spec,
     count_copies,
     draw_classes,
     draw_named,
@@ -47,8 +49,7 @@ def seen_as(levels: int, palette: tuple[str, ...] = (), side: int = 8, channels:
 
 
 def trained(pictures: Pictures, seen: int, levels: int = 256, palette: tuple[str, ...] = ()) -> PictureClassifier:
-    spec = seen_as(levels, palette)
-    return train_classifier(pictures, classifier_spec(spec, spec.attributes), seen)
+    return train_classifier(pictures, ClassifierSpec(**shared_fields(seen_as(levels, palette))), seen)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,9 @@ def test_the_sum_over_classes_is_the_definitions(data: Path) -> None:
             logits = model(symbols, torch.full((5, 1), label)).double().log_softmax(-1)
             total += p * logits.gather(-1, symbols[..., None]).sum(dim=(1, 2, 3, 4)).exp()
         mine = marginal_nats(model, spec, test, prior, torch.device("cpu"))
+        alone = marginal_nats(model, spec, test, np.array([0.0, 1.0]), torch.device("cpu"))
     assert mine == pytest.approx(float(-total.log().mean()), rel=1e-5)
+    assert alone == pytest.approx(-float(logits.gather(-1, symbols[..., None]).sum() / 5), rel=1e-5), "of one alone"
 
 
 def run(*arguments: object, code: int = 0) -> Result:
@@ -260,6 +263,25 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     h, free = (engine.embed_labels([label, 0]) for label in (1, None))
     (expected,) = engine.draw([ImageStreamRequest(4, 1.0, h, guidance=9.0, unconditional=free)])
     assert np.array_equal(led.images[1], expected)
+
+
+def test_no_classifier_is_trained_where_nothing_is_drawn(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ancestral.training.evaluation.images.train_classifier", None)
+    assert trained_and_judged(data, tmp_path, "--drawn", 0, "--pictures", 3)[2]["classifier_sha256"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--drawn", 0), "pictures, drawn: of a network that draws from pictures at least one"),
+     (("--named", 5), "named, classifier: a network that draws from pictures has no classes")],
+)  # fmt: skip
+def test_an_autoencoder_has_no_classes(data: Path, tmp_path: Path, options: tuple[object], message: str) -> None:
+    spec = PixelCNNAutoencoderSpec(8, 8, 1, 2, layers=2, features=4, first_kernel_size=3, output_features=5)
+    save(tmp_path / "made", spec, random_tensors(tensor_table(spec)), "")
+    judged = run("evaluate", "images", tmp_path / "made", "--data", data, "-o", tmp_path / "report", *options, code=1)
+    assert message in judged.stderr
 
 
 def test_a_network_without_classes_is_refused(data: Path, tmp_path: Path) -> None:

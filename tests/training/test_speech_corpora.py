@@ -119,8 +119,7 @@ def test_the_script_of_a_voice() -> None:
     assert max(lengths) >= 9
 
 
-@pytest.mark.usefixtures("wordnet")
-def test_a_corpus_is_built_and_replaced(tmp_path: Path) -> None:
+def test_a_corpus_is_built_and_replaced(wordnet: Path, tmp_path: Path) -> None:
     out, seen = tmp_path / "heart", list[int]()
     assert build("heart", out, 2, seen.append) == 4
     assert seen == [1, 2, 3, 4]
@@ -131,6 +130,10 @@ def test_a_corpus_is_built_and_replaced(tmp_path: Path) -> None:
     assert build("heart", out, 0) == len(read(out)) == 2
     with pytest.raises(CorpusError, match="heart: no clip to fit to"):
         fit_high_band(read(out), tmp_path / "none")
+    (wordnet / "data.verb").unlink()
+    with pytest.raises(FileNotFoundError):
+        build("heart", out, 2)
+    assert len(read(out)) == 2, "what cannot be built replaces nothing"
 
 
 def test_the_level_above_8_khz_is_learnt_from_what_lies_below(tmp_path: Path) -> None:
@@ -145,6 +148,9 @@ def test_the_level_above_8_khz_is_learnt_from_what_lies_below(tmp_path: Path) ->
     assert figures["decibels_ann"] < 2.0
     with pytest.raises(CorpusError, match="ann_u0000: 16000 Hz; the band above 8 kHz needs 24000"):
         fit_high_band(read(tmp_path / "16000"), tmp_path / "none")
+    (tmp_path / "24000" / "wavs" / "ann_u0000.wav").write_bytes(b"RIFF")
+    with pytest.raises(ValueError, match=r"ann_u0000\.wav"):
+        fit_high_band(read(tmp_path / "24000"), tmp_path / "none")
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="Debian's flite is not installed")
@@ -175,7 +181,7 @@ def test_prompts_of_a_real_voice() -> None:
 @pytest.mark.parametrize(
     ("name", "voice", "message"),
     [
-        ("eve", None, "no corpus 'eve'; there are allison, heart, joe, kokoro, slt"),
+        ("eve", None, "no corpus 'eve'; there are allison, heart, joe, slt"),
         ("kokoro", None, "voice: none is given; there are af_heart, af_nova"),
         ("kokoro", "nova", "voice: no 'nova'; there are"),
         ("joe", "af_nova", "only kokoro has voices to choose from, joe has not"),
@@ -190,7 +196,7 @@ def test_corpora_and_voices_that_do_not_exist(tmp_path: Path, name: str, voice: 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     phones = [TimedPhone("sil", 0.1, False), TimedPhone("HH", 0.25, True), TimedPhone(".", 0.15, False)]
     with Writer(tmp_path) as writer:
-        writer.add("a_u0", "ann", "Two | fields", tone(0.5, 200) * 9, phones)
+        writer.add("a_u0", "ann", "Two |\nfields", tone(0.5, 200) * 9, phones)
         writer.add("a_u1", "ann", "No phones", tone(0.5, 200), [])
     first, second = read(tmp_path)
     assert (first.id, first.speaker, first.text) == ("a_u0", "ann", "Two   fields")
@@ -213,6 +219,7 @@ def write_ljspeech(directory: Path, clips: Mapping[str, str], wave: np.ndarray |
 def test_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {"LJ001-0001": "Printing, in", "LJ001-0002": "being"}
     directory = write_ljspeech(tmp_path / "LJSpeech-1.1", texts)
+    (directory / "metadata.csv").write_text((directory / "metadata.csv").read_text(), "utf-8-sig")
     expected = [(name, "ljspeech-1.1", text, ()) for name, text in texts.items()]
     assert [(c.id, c.speaker, c.text, c.phones) for c in read(directory)] == expected
     monkeypatch.chdir(directory)
@@ -222,9 +229,14 @@ def test_ljspeech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_broken_ljspeech_is_refused_by_line(tmp_path: Path) -> None:
     directory = write_ljspeech(tmp_path / "lj", {"a": "One.", "b": "Two."})
     good = (directory / "metadata.csv").read_text()
-    (directory / "metadata.csv").write_text(good + "c|only two\n")
-    with pytest.raises(CorpusError, match=r"metadata\.csv:4: expected 3 fields between '\|', found 2"):
-        read(directory)
+    for line, message in (
+        (b"c|only two\n", r"metadata\.csv:4: expected 3 fields between '\|', found 2"),
+        (b"../c|One.|One.\n", r"metadata\.csv:4: '\.\./c' is no name of a file"),
+        (b"c|\xe9t\xe9|\xe9t\xe9\n", r"lj/metadata\.csv: not UTF-8"),
+    ):
+        (directory / "metadata.csv").write_bytes(good.encode() + line)
+        with pytest.raises(CorpusError, match=message):
+            read(directory)
     (directory / "metadata.csv").write_text(good)
     (directory / "wavs" / "b.wav").unlink()
     with pytest.raises(CorpusError, match=r"metadata\.csv:2: .*b\.wav is missing"):
@@ -252,13 +264,16 @@ def test_vctk(tmp_path: Path) -> None:
         for folder in (sounds / speaker, tmp_path / "txt" / speaker):
             folder.mkdir(parents=True)
         for number in ("001", "002"):
-            (tmp_path / "txt" / speaker / f"{speaker}_{number}.txt").write_text(f" Please call {number}.\n")
+            (tmp_path / "txt" / speaker / f"{speaker}_{number}.txt").write_text(f" Please\ncall {number}.\n")
         for name in names:
             soundfile.write(sounds / speaker / name, tone(0.5, 200), RATE)
     assert [(c.id, c.speaker, c.text, c.path.name) for c in read(tmp_path)] == [
         ("p225_001", "p225", "Please call 001.", "p225_001_mic1.flac"),
         ("p226_001", "p226", "Please call 001.", "p226_001.wav"),
     ]
+    (tmp_path / "txt" / "p226" / "p225_001.txt").write_text("Please call somebody else.")
+    with pytest.raises(CorpusError, match=r"p225_001\.txt is in two folders of txt/"):
+        read(tmp_path)
     shutil.rmtree(sounds)
     with pytest.raises(CorpusError, match="no text under txt/ has its sound"):
         read(tmp_path)
@@ -401,7 +416,7 @@ def test_a_build_that_was_stopped_is_continued(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         build("kokoro", out, 4, stop, voice="af_nova")
     (out / "wavs" / "nova_u0001.wav").write_bytes(b"RIFF")  # killed before the row was written
-    (out / "wavs" / ".partial").write_bytes(b"RIFF")
+    (out / "wavs" / "nova_u0001.wav.partial").write_bytes(b"RIFF")
     times = {file: file.stat().st_mtime_ns for file in (out / "wavs").glob("nova*0.wav")}
     assert len(times) == 2
     assert build("kokoro", out, 4, seen.append, voice="af_nova") == 6
@@ -480,6 +495,13 @@ def test_the_aligner_finds_the_onsets(name: str, text: str) -> None:
     errors = np.cumsum([p.seconds for p in timed])[:-1] - np.cumsum(seconds)[:-1]
     assert np.median(errors) == pytest.approx(0.0, abs=0.02)
     assert np.median(np.abs(errors - np.median(errors))) < 0.03
+
+
+def test_sound_that_is_too_loud_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = list[np.ndarray]()
+    monkeypatch.setattr(Aligner, "_decode", lambda self, sound, names: heard.append(sound))
+    Aligner().align(np.array([1.5, -1.5], np.float32), spoken("heart", PLAIN)[0])
+    assert heard[1].tolist() == [32767, -32767]
 
 
 def test_what_cannot_be_aligned() -> None:

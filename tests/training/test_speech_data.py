@@ -282,15 +282,16 @@ def test_error_rates() -> None:
 
 
 def test_recordings_are_those_held_out(corpus: Path, tmp_path: Path) -> None:
-    found = recordings(corpus, 5)
+    found = recordings(corpus, 5, "en")
     assert [text for text, _ in found] == ["The birch, canoe."] * 2
     assert all(np.abs(wave).max() <= 0.97 and len(wave) > RATE for _, wave in found)
-    assert len(recordings(corpus, 1)) == 1
+    assert len(recordings(corpus, 1, "en")) == 1
     (tmp_path / "wavs").mkdir()
-    soundfile.write(tmp_path / "wavs" / "a.wav", tone(1.0, 200), RATE)
-    (tmp_path / "metadata.csv").write_text("a|ann|Text.\n")
-    with pytest.raises(ValueError, match="no clip is held out"):
-        recordings(tmp_path, 5)
+    for name in ("a", "a_s0000"):
+        soundfile.write(tmp_path / "wavs" / f"{name}.wav", tone(1.0, 200), RATE)
+    (tmp_path / "metadata.csv").write_text("a|ann|Text.\na_s0000|ann|...\n")
+    with pytest.raises(ValueError, match="no clip that can be spoken is held out"):
+        recordings(tmp_path, 5, "en")
 
 
 def test_bits_per_sample(corpus: Path, prepared: Path, tmp_path: Path) -> None:
@@ -298,7 +299,7 @@ def test_bits_per_sample(corpus: Path, prepared: Path, tmp_path: Path) -> None:
     network = task.network()
     task.export(network, tmp_path / "a", {}, {})
     engine = NativeEngine(load(tmp_path / "a"))
-    waves = [wave for _, wave in recordings(corpus, 2)]
+    waves = [wave for _, wave in recordings(corpus, 2, "en")]
     frames = frames_of(waves, FEATURES)
     each = [bits_per_sample(engine, [w], [f], 0, FEATURES) for w, f in zip(waves, frames, strict=True)]
     lengths = [len(wave) // FEATURES.hop for wave in waves]

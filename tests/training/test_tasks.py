@@ -109,6 +109,8 @@ def sets(prepared: Path, excited: Path, tmp_path_factory: pytest.TempPathFactory
     write_set(folder / "indexed.npz", {"class": CLASSES}, two, some, palette=PALETTE)
     write_set(folder / "quarters.npz", dict(CLASSIFIER.attributes), quarters(400, 0), quarters(60, 1))
     _people(folder / "people.npz")
+    with np.load(folder / "people.npz") as people:
+        np.savez(folder / "lonely.npz", **{**people, "identity_valid": np.arange(900, 980)})
     _colours(folder / "colours.npz")
     save(folder / "embedding", PORTRAITS.encoder, random_tensors(tensor_table(PORTRAITS.encoder)), "")
     deeper = replace(SPEC, layers=3)
@@ -237,7 +239,8 @@ def test_precision_is_that_of_the_arithmetic(tasks: Mapping[str, Any], kind: str
 
 
 OTHER_STYLES = (("class", CLASSES), ("style", ("oil", "ink", "pen")))
-OTHER_NETWORK = "its spec is not that of the network"
+OTHER_NETWORK = "its spec is not that of the network: "
+LONELY = "nobody in the validation or test set has two pictures"
 
 
 @pytest.mark.parametrize(
@@ -247,8 +250,8 @@ OTHER_NETWORK = "its spec is not that of the network"
         ("wavenet", {"data": ("prepared", "excited"), "spec": SHAPED}, "prepared with"),
         ("wavenet", {"crop_frames": 4000}, "no clip of ann, bob to train on, as long as a crop of 4000 frames"),
         ("acoustic", {"spec": replace(FRAMES, speakers=("eve",))}, "no clip of eve to train on, with phonemes"),
-        ("pixelcnn", {"start": "deeper"}, OTHER_NETWORK),
-        ("pixelcnn", {"start": "embedding"}, OTHER_NETWORK),
+        ("pixelcnn", {"start": "deeper"}, f"{OTHER_NETWORK}layers"),
+        ("pixelcnn", {"start": "embedding"}, f"{OTHER_NETWORK}kind"),
         ("pixelcnn", {"start": "nothing"}, "cannot be read"),
         ("edits", {"start": "deeper"}, OTHER_NETWORK),
         ("pixelcnn", {"spec": replace(SPEC, width=6)}, r"pictures of \(6, 5, 1\)"),
@@ -264,13 +267,13 @@ OTHER_NETWORK = "its spec is not that of the network"
         ("encoder", {"batch": 4}, "batch: must be a multiple of 4, at least 8, not 4"),
         ("encoder", {"batch": 404}, "only 100 identities have two pictures; a batch needs 101"),
         ("encoder", {"spec": replace(ENCODER, width=9)}, r"pictures of \(8, 8, 1\)"),
-        ("encoder", {"data": "quarters"}, "identity_train is missing"),
+        ("encoder", {"data": "quarters"}, "identity_train is missing"), ("encoder", {"data": "lonely"}, LONELY),
         ("autoencoder", {"encoder": "embedding"}, "an autoencoder trains its own"),
         ("portraits", {"encoder": None}, "portraits need the checkpoint of one"),
-        ("portraits", {"spec": replace(PORTRAITS, encoder_features=6)}, "not that of the network's encoder"),
+        ("portraits", {"spec": replace(PORTRAITS, encoder_features=6)}, f"{OTHER_NETWORK}features"),
         ("portraits", {"batch": 7}, "^batch: must be even"),
         ("portraits", {"batch": 2}, "^batch: must be even and at least 4"),
-        ("portraits", {"data": "quarters"}, "identity_train is missing"),
+        ("portraits", {"data": "quarters"}, "identity_train is missing"), ("portraits", {"data": "lonely"}, LONELY),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused(

@@ -31,10 +31,10 @@ def command() -> None:
 def build(name: str, output: Path, count: int, voice: str | None) -> None:
     """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, kokoro, slt, awb, rms or kal16),
     or pictures (digits, fashion, sprites, characters, avatars or avatars-rgb)."""
-    from ancestral.training.corpora import PICTURES, CorpusError, build, expected
+    from ancestral.training.corpora import PICTURES, build, expected
 
     unit = "pictures" if name in PICTURES else "clips"
-    with click_errors(CorpusError, FileNotFoundError, ImportError), _shown(unit, expected(name)) as progress:
+    with click_errors(ValueError, FileNotFoundError, ImportError), _shown(unit, expected(name)) as progress:
         done = build(name, output, count, progress, voice)
     click.echo(f"{output}: {done} {unit}", err=True)
 
@@ -49,7 +49,10 @@ def align(source: Path, output: Path, language: str) -> None:
     from ancestral.training.corpora import align_clips, read
 
     with click_errors(ValueError), _shown("clips") as progress:
-        failed = align_clips(clips := read(source), output, primary(language), progress)
+        primary(language)
+        if output.resolve() == source.resolve():
+            raise ValueError("output: must be another folder than that of the recordings, which would be replaced")
+        failed = align_clips(clips := read(source), output, language, progress)
     click.echo(f"{output}: {len(clips)} clips, {len(failed)} of them not aligned", err=True)
 
 

@@ -54,17 +54,9 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 def images(
-    checkpoint: Path,
-    data: Path,
-    pictures: int | None,
-    drawn: int,
-    temperature: float | None,
-    guidance: float | None,
-    named: int,
-    classifier: Path | None,
-    card: bool,
-    output: Path,
-) -> None:
+    checkpoint: Path, data: Path, pictures: int | None, drawn: int, temperature: float | None, guidance: float | None,
+    named: int, classifier: Path | None, card: bool, output: Path,
+) -> None:  # fmt: skip
     """Evaluate CHECKPOINT, an image network with attributes: write report.json and a sheet into a folder.
 
     The first attribute is called the class here; the others of sampled pictures are drawn from what occurred
@@ -107,10 +99,10 @@ def images(
         temperature = _given_or(temperature, 1.0 if entry is None else entry.temperature)
         guidance = _given_or(guidance, 1.0 if entry is None else entry.guidance)
         if engine.spec.encoder is not None:
-            if guidance != 1.0:
-                raise ValueError("guidance: a network that draws from pictures has no classes to guide it to")
-            if pictures == 0:
-                raise ValueError("pictures: of a network that draws from pictures at least one")
+            if guidance != 1.0 or named or classifier:
+                raise ValueError("guidance, named, classifier: a network that draws from pictures has no classes")
+            if pictures == 0 or not drawn:
+                raise ValueError("pictures, drawn: of a network that draws from pictures at least one")
             found = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature)
             _finish(loaded, found, output, card=card)
             return
@@ -120,7 +112,8 @@ def images(
             raise ValueError(f"{checkpoint}: the model has no attributes")
         if card and not drawn:
             raise ValueError("drawn: the card shows samples of each class")
-        judged_by, sha256 = _classifier(classifier or (None if entry is None else entry.classifier), task)
+        judge = classifier or (None if entry is None else entry.classifier)
+        judged_by, sha256 = _classifier(judge, task) if drawn or named or classifier else (None, None)
         if judged_by is None and named:
             raise ValueError("named: every attribute of the model has one value")
     report: dict[str, Any] = {"sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256}
@@ -160,37 +153,31 @@ def _classifier(path: Path | None, task: ImageTask) -> tuple[PictureClassifier |
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
     from ancestral.models.classification import PictureClassifier
-    from ancestral.training.evaluation.images import classifier_spec, train_classifier
+    from ancestral.training.evaluation.images import train_classifier
+    from ancestral.training.loop import require_spec
 
     if path is None:
         if all(len(values) == 1 for _, values in task.spec.attributes):
             return None, None
-        return train_classifier(task.pictures.train, classifier_spec(task.spec, task.spec.attributes)), None
+        return train_classifier(task.pictures.train, ClassifierSpec(**shared_fields(task.spec))), None
     loaded = checkpoints.load(path)
     spec = loaded.spec_as(ClassifierSpec)
-    if spec != replace(spec, **shared_fields(task.spec)):
-        raise ValueError(f"{path}: it is not of the pictures and attributes of this network")
+    require_spec(path, spec, replace(spec, **shared_fields(task.spec)))
     return PictureClassifier(spec, loaded.tensors), loaded.sha256
 
 
 def _finish(loaded: Checkpoint, report: dict[str, Any], output: Path, *, card: bool) -> None:
-    """Write and print the report, and put the sheet beside the checkpoint's card if that is wanted."""
-    from ancestral.training.model_card import SHEET
+    """Write and print the report; put the sheet beside the checkpoint's card, and into it, if that is wanted. The
+    weights are unchanged."""
+    from ancestral.models import checkpoint as checkpoints
+    from ancestral.training.model_card import SHEET, with_sheet
 
     text = json.dumps(report, indent=2)
     (output / "report.json").write_text(text + "\n")
     click.echo(text)
     if card:
-        _show_in_card(loaded, output / SHEET)
-
-
-def _show_in_card(loaded: Checkpoint, sheet: Path) -> None:
-    """Rewrite the checkpoint with the sheet in its card, and the sheet beside it. The weights are unchanged."""
-    from ancestral.models import checkpoint as checkpoints
-    from ancestral.training.model_card import SHEET, with_sheet
-
-    checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card), half=loaded.half)
-    (loaded.path / SHEET).write_bytes(sheet.read_bytes())
+        checkpoints.save(loaded.path, loaded.spec, loaded.tensors, with_sheet(loaded.card), half=loaded.half)
+        (loaded.path / SHEET).write_bytes((output / SHEET).read_bytes())
 
 
 _RESPONSE_SENTENCES = 10
@@ -234,9 +221,9 @@ def speech_report(
     from ancestral.training.evaluation.speech import Listener, OpinionJudge, bits_per_sample, frames_of, recordings
 
     judges = Listener(), OpinionJudge()
-    sampler, clips = model.speech_sampler, recordings(corpus, sentences)
-    speaking = model.voice(voice)
+    sampler, speaking = model.speech_sampler, model.voice(voice)
     language, speaker = speaking.language, sampler.network.spec.speakers.index(speaking.id)
+    clips = recordings(corpus, sentences, language)
     speeches = [speaking.speak(text, seed=seed, temperature=temperature) for seed, (text, _) in enumerate(clips)]
     utterances = [speech.utterance for speech in speeches]
     made = [_timed(speech) for speech in speeches]
@@ -270,7 +257,9 @@ def voices(corpora: tuple[Path, ...], model: str, sentences: int, config: Catalo
     from ancestral.model import load_from
     from ancestral.training.evaluation.speech import RATE, VoiceJudge
 
-    with click_errors(AncestralError, ValueError):
+    with click_errors(AncestralError, ImportError, ValueError):
+        import resemblyzer  # noqa: F401  # the judge: where it is missing, nothing is spoken
+
         spoken = _spoken(corpora, load_from(config, model, engine), sentences, RATE)
     judge = VoiceJudge({voice: [sentence.recording for sentence in heard] for voice, heard in spoken.items()})
     report = {}
@@ -316,7 +305,8 @@ def _spoken(corpora: Sequence[Path], model: Model, sentences: int, rate: int) ->
     def speak(voice: str, text: str, seed: int) -> Wave:
         return from_int16(np.frombuffer(model.voice(voice).speak(text, seed=seed).encode("pcm", rate), "<i2"))
 
-    real = {corpus.name: recordings(corpus, sentences, rate) for corpus in corpora}
+    languages = {corpus: model.voice(corpus.name).language for corpus in corpora}
+    real = {corpus.name: recordings(corpus, sentences, language, rate) for corpus, language in languages.items()}
     return {
         voice: [Heard(text, speak(voice, text, seed), recording) for seed, (text, recording) in enumerate(clips)]
         for voice, clips in real.items()

@@ -139,32 +139,22 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @_START
 @_schedule_options
 def wavenet(
-    data: tuple[Path, ...],
-    output: Path,
-    speakers: dict[str, float],
-    size: str,
-    free: bool,
-    stacks: int | None,
-    crop: int,
-    shaping: str,
-    blur: float,
-    start: Path | None,
-    batch: int | None,
-    precision: str | None,
-    seed: int,
+    data: tuple[Path, ...], output: Path, speakers: dict[str, float], size: str, free: bool, stacks: int | None,
+    crop: int, shaping: str, blur: float, start: Path | None, batch: int | None, precision: str | None, seed: int,
     **loop: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Train a WaveNet on frames and a speaker, or on a speaker alone; the loss is in bits per sample."""
     from ancestral.models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
     from ancestral.models.spec import FeatureSpec, SpecError
 
+    if free and blur:
+        raise click.UsageError("--blur: a network without frames has none to blur")
     sizes = {"S": SMALL, "M": MEDIUM}[size] | ({"stacks": stacks} if stacks else {})
     with click_errors(SpecError):
         channels = 0 if free else FeatureSpec().channels
         spec = WaveNetSpec(speakers=tuple(speakers), local_channels=channels, shaping=shaping, **sizes)
-    options: dict[str, Any] = {"crop_frames": crop, "blur": blur, "start": start, "seed": seed}
-    options |= _given(precision=precision)
-    _run(_task(spec)(spec, data, speakers, batch=batch or 2, **options), output, seed=seed, **loop)
+    options = _given(crop_frames=crop, blur=blur, start=start, batch=batch, precision=precision, seed=seed)
+    _run(_task(spec)(spec, data, speakers, **options), output, seed=seed, **loop)
 
 
 @command.command()
@@ -172,15 +162,9 @@ def wavenet(
 @_START
 @_schedule_options
 def acoustic(
-    data: tuple[Path, ...],
-    output: Path,
-    speakers: dict[str, float],
-    start: Path | None,
-    batch: int | None,
-    precision: str | None,
-    seed: int,
-    **loop: Any,
-) -> None:
+    data: tuple[Path, ...], output: Path, speakers: dict[str, float], start: Path | None, batch: int | None,
+    precision: str | None, seed: int, **loop: Any,
+) -> None:  # fmt: skip
     """Train the acoustic model: phonemes to conditioning frames; the loss is a mean absolute error, and that of a
     discriminator of mels."""
     from ancestral.models.architectures.acoustic import AcousticSpec
@@ -188,8 +172,8 @@ def acoustic(
     from ancestral.models.text.phonemes import PHONEMES
 
     spec = AcousticSpec(phonemes=PHONEMES, speakers=tuple(speakers), outputs=FeatureSpec().channels)
-    options = {"start": start, "seed": seed} | _given(precision=precision)
-    _run(_task(spec)(spec, data, speakers, batch=batch or 16, **options), output, seed=seed, **loop)
+    options = _given(start=start, batch=batch, precision=precision, seed=seed)
+    _run(_task(spec)(spec, data, speakers, **options), output, seed=seed, **loop)
 
 
 @command.command("high-band")
@@ -243,9 +227,9 @@ def _image_command(kind: str) -> click.Command | None:
 
         schedule = ("steps", "learning_rate", "processes", "minutes", "warmup", "decay", "anneal_from")
         loop = {name: options.pop(name) for name in schedule}
-        parts: dict[str, Any] = {name: options.pop(name) for name in ("encoder",) if name in options}
-        parts |= _given(**{name: options.pop(name) for name in ("label_dropout", "unconditional") if name in options})
-        if parts.get("encoder") is not None:
+        of_task = ("encoder", "label_dropout", "unconditional")
+        parts = _given(**{name: options.pop(name) for name in of_task if name in options})
+        if "encoder" in parts:
             options["portraits"] = True
         with click_errors(ValueError):
             pictures = read_pictures(data)
@@ -293,7 +277,6 @@ def _run(
     anneal_from: Path | None = None,
     **schedule: float | None,
 ) -> None:
-
     from ancestral.training import loop
     from ancestral.training.loop import LoopConfig, branch, train
 
@@ -301,8 +284,10 @@ def _run(
     count = processes or loop.world_size() or loop.default_processes()
     with click_errors(ValueError), loop.process_group():
         if anneal_from is not None:
+            if "decay" in given:
+                raise ValueError("decay: the learning rate of a branch falls over all of its steps")
             begun, rate = loop.rank_zero_first(lambda: branch(anneal_from, output))
-            given = {"learning_rate": rate} | given | {"decay": steps / (begun + steps)}
+            given = {"learning_rate": rate, "warmup": 1, "decay": steps / (begun + steps)} | given
             steps += begun
         config: Any = LoopConfig(steps, seed=seed, **given)
         train(task, config, output, count, minutes)

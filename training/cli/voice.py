@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ancestral.command_line import click_errors, model_options
+from ancestral.errors import AncestralError
 
 if TYPE_CHECKING:
     from ancestral.catalog.catalog import CatalogConfig
@@ -51,14 +52,14 @@ def add(
     evaluate, `evaluate` (docs/voice.md).
 
     Both networks of --base are fine-tuned; the other voices stay as they are. The same command again goes on where it
-    was stopped. A server that is started afterwards lists the model.
+    was stopped, in the evaluation too. A server that is started afterwards lists the model.
     """
     from ancestral.models.entries import Voice, model_id
     from ancestral.models.text.languages.language import primary
 
-    with click_errors(ImportError, ValueError, OSError):
+    with click_errors(AncestralError, ImportError, ValueError, OSError):
         from ancestral.training.loop import default_processes
-        from ancestral.training.voice import NewVoice, add_voice, read_recordings
+        from ancestral.training.voice import SOURCE, NewVoice, add_voice, read_recordings
 
         judges = ("distillmos", "faster_whisper", "jiwer", "speechmos") if evaluate else ()
         if missing := [judge for judge in judges if find_spec(judge) is None]:
@@ -70,15 +71,16 @@ def add(
         models, entries = config.directories[-1], config.entries()
         if base not in entries or entries[base].kind != "speech":
             raise ValueError(f"base: {base!r} is no model that reads text")
-        out = models / model_id(name)
-        if name in entries or out.exists():
+        out, folder = models / model_id(name), work or Path("build/voices") / name
+        made = evaluate and out.exists() and (folder / SOURCE).exists()  # stopped while it was judged
+        if not made and (name in entries or out.exists()):
             raise ValueError(f"name: there is a model {name!r} already")
         primary(language)
         models.mkdir(parents=True, exist_ok=True)
         clips = read_recordings(audio, text, name)
         sampling = entries[base].voices[0].sampling
         voice = Voice(name, name.capitalize(), language, gender, f"Fine-tuned from {base}", licence, sampling)
-        folder, count = work or Path("build/voices") / name, processes or default_processes()
+        count = processes or default_processes()
         new = NewVoice(voice, entries[base], folder, out, wavenet_steps, acoustic_steps, count)
         add_voice(new, clips, lambda line: click.echo(line, err=True))
         if evaluate:
@@ -102,5 +104,5 @@ def _evaluate(model: Model, corpus: Path) -> None:
         for figure in ("wer", "distillmos", "dnsmos", "median_f0", "voiced_share")
     ]
     table = ["## Served from text", "", f"{report['sentences']} held-out sentences.", "", "| | voice | recordings |"]
-    card = "\n".join([loaded.card.rstrip(), "", *table, "|---|---|---|", *rows, ""])
+    card = "\n".join([loaded.card.partition(table[0])[0].rstrip(), "", *table, "|---|---|---|", *rows, ""])
     checkpoints.save(loaded.path, loaded.spec, loaded.tensors, card, half=loaded.half)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from ancestral.models.text.frontend import skipped
 from ancestral.training.corpora import avatars, characters, sprites
 from ancestral.training.corpora.avatars import STYLES
 from ancestral.training.corpora.packages import CorpusError, Writer, read
-from ancestral.training.corpora.pictures import digits, fashion
+from ancestral.training.corpora.pictures import Progress, digits, fashion
 from ancestral.training.corpora.sentences import own_script, script
 from ancestral.training.corpora.sprites import SPECIES
 from ancestral.training.data.speech import Clip, TimedPhone
@@ -28,13 +29,10 @@ from ancestral.training.data.speech import Clip, TimedPhone
 if TYPE_CHECKING:
     from ancestral.training.corpora.teachers import Teacher
 
-__all__ = ["KOKORO", "NAMES", "PICTURES", "CorpusError", "align_clips", "build", "expected", "read"]
-
-Progress = Callable[[int], None]
+__all__ = ["PICTURES", "CorpusError", "align_clips", "build", "expected", "read", "whole_sentence"]
 
 # Where each voice starts in the list of sentences, so that no two read the same ones.
 _OFFSETS = {"heart": 0, "joe": 6000, "slt": 12000, "awb": 15000, "rms": 18000, "kal16": 21000}
-FLITE = ("slt", "awb", "rms", "kal16")
 PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "digits": digits,
     "fashion": fashion,
@@ -43,8 +41,8 @@ PICTURES: dict[str, Callable[[Path, Progress], int]] = {
     "avatars": avatars.make,
     "avatars-rgb": partial(avatars.make, indexed=False),
 }
-KOKORO = "kokoro"
-NAMES = ("allison", "heart", "joe", KOKORO, *FLITE, *PICTURES)
+_KOKORO = "kokoro"
+_NAMES = ("allison", *_OFFSETS, _KOKORO, *PICTURES)
 _KOKORO_STRIDE = 900
 """Sentences between the starts of two voices of Kokoro."""
 _KOKORO_HELD_OUT = 30
@@ -71,7 +69,7 @@ def build(
     """Make corpus ``name`` in directory ``out``.
 
     Args:
-        name: one of :data:`NAMES`.
+        name: of the corpus.
         out: created, or its corpus replaced. One of ``kokoro`` is continued: its clips stay, if their text is the same.
         count: sentences besides the held-out ones; ``allison`` has the prompts that exist, and pictures have none.
         progress: called with the number of clips or pictures done.
@@ -83,18 +81,19 @@ def build(
     Raises:
         CorpusError: there is no such corpus or voice.
     """
-    if name not in NAMES:
-        raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(NAMES)}")
-    if name == KOKORO:
+    if name not in _NAMES:
+        raise CorpusError(f"name: no corpus {name!r}; there are {', '.join(_NAMES)}")
+    if name == _KOKORO:
         return _build_kokoro(voice, out, count, progress)
     if voice is not None:
-        raise CorpusError(f"voice: only {KOKORO} has voices to choose from, {name} has not")
+        raise CorpusError(f"voice: only {_KOKORO} has voices to choose from, {name} has not")
     if name in PICTURES:
         return PICTURES[name](out, progress)
     taught = name in ("heart", "joe")
+    clips = _read_by(name, count) if taught else _aligned(name, count, out)
+    first = [*islice(clips, 1)]  # which fails where something is not installed, before an earlier corpus is emptied
     with Writer(out, RATE if taught else 16000) as writer:
-        clips = _read_by(name, count) if taught else _aligned(name, count, out)
-        return _add(clips, writer, name, progress)
+        return _add(chain(first, clips), writer, name, progress)
 
 
 def _add(clips: Iterable[Labelled], writer: Writer, speaker: str, progress: Progress) -> int:
@@ -142,7 +141,7 @@ def _taught(
 ) -> Iterator[Labelled]:
     """What a teacher makes of lines in its language, at ``target`` Hz."""
     for clip_id, text in lines:
-        sentence = _one(text, language)
+        sentence = whole_sentence(text, language)
         if sentence is None:
             continue
         wave, rate, seconds = teacher.speak(sentence)
@@ -157,7 +156,7 @@ def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:
     aligner = Aligner()
     recordings = allison() if name == "allison" else flite(name, _OFFSETS[name], count, out)
     for clip_id, text, wave in recordings:
-        sentence = _one(text)
+        sentence = whole_sentence(text)
         phones = aligner.align(wave, sentence) if sentence else None
         # A clip without phonemes still teaches WaveNet how the voice sounds.
         yield clip_id, text, wave, phones or []
@@ -184,7 +183,7 @@ def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progr
     aligner, failed = Aligner(), list[Clip]()
     with Writer(out) as writer:
         for done, clip in enumerate(clips, 1):
-            wave, sentence = load_wave(clip.path, 16000), _one(clip.text, language)
+            wave, sentence = load_wave(clip.path, 16000), whole_sentence(clip.text, language)
             phones = aligner.align(wave, sentence) if sentence else None
             writer.add(clip.id, clip.speaker, clip.text, wave, phones or [])
             failed += [] if phones else [clip]
@@ -192,7 +191,7 @@ def align_clips(clips: Sequence[Clip], out: Path, language: str, progress: Progr
     return failed
 
 
-def _one(text: str, language: str = "en") -> Sentence | None:
+def whole_sentence(text: str, language: str = "en") -> Sentence | None:
     """A clip's text as one sentence, whatever full stops it has inside; None for text that cannot all be spoken."""
     try:
         sentences = phonemize(script := parse_text(text, language=language), language)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import tarfile
 import tempfile
 import tomllib
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from ancestral.training.data import whole
 from ancestral.training.data.speech import Clip, TimedPhone
 
 # What corpora are made of, in training/corpora/tables: TOML that is edited without Python.
@@ -71,7 +72,7 @@ class Writer:
         finished = set(metadata.read_text("utf-8").splitlines(keepends=True)) if metadata.exists() else set()
         rows = {clip[0]: row for clip in kept if (row := _row(*clip)) in finished}
         self.made = frozenset(rows)
-        with _whole(metadata) as partial:
+        with whole(metadata) as partial:
             partial.write_text("".join(rows.values()), "utf-8")
         self._metadata = metadata.open("a", encoding="utf-8")
 
@@ -80,7 +81,7 @@ class Writer:
     ) -> None:
         """Add a clip of mono sound and its timed phonemes. Its row is written last: a clip with a row is whole."""
         wave = np.clip(wave, -1.0, 1.0)
-        with _whole(self._directory / "wavs" / f"{clip_id}.wav") as partial:
+        with whole(self._directory / "wavs" / f"{clip_id}.wav") as partial:
             soundfile.write(partial, wave, self._rate, subtype="PCM_16", format="WAV")
         edges = np.cumsum([0.0, *(p.seconds for p in phones)])
         rows = [
@@ -88,7 +89,7 @@ class Writer:
             for begin, end, p in zip(edges, edges[1:], phones, strict=False)
         ]
         if phones:
-            with _whole(self._directory / "phones" / f"{clip_id}.lab") as partial:
+            with whole(self._directory / "phones" / f"{clip_id}.lab") as partial:
                 partial.write_text("\n".join(rows) + "\n")
         else:  # of an earlier build, in which it was another clip
             (self._directory / "phones" / f"{clip_id}.lab").unlink(missing_ok=True)
@@ -103,15 +104,7 @@ class Writer:
 
 
 def _row(clip_id: str, speaker: str, text: str) -> str:
-    return f"{clip_id}|{speaker}|{text.replace('|', ' ')}\n"
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file to write that gets its name when it is whole."""
-    partial = path.with_name(".partial")
-    yield partial
-    os.replace(partial, path)
+    return f"{clip_id}|{speaker}|{' '.join(text.replace('|', ' ').splitlines())}\n"
 
 
 def read(directory: Path) -> list[Clip]:
@@ -127,15 +120,29 @@ def read(directory: Path) -> list[Clip]:
     raise CorpusError(f"{directory}: neither metadata.csv (LJSpeech) nor txt/ (VCTK) is there")
 
 
+def text_lines(file: Path) -> list[str]:
+    """The lines of a file of text.
+
+    Raises:
+        CorpusError: it is not UTF-8.
+    """
+    try:
+        return file.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{file}: not UTF-8 ({error})") from error
+
+
 def _read_metadata(directory: Path) -> list[Clip]:
     clips = []
-    for number, line in enumerate((directory / "metadata.csv").read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(text_lines(directory / "metadata.csv"), 1):
         if not line.strip():
             continue
         fields = line.split("|")
         if len(fields) != 3:
             raise CorpusError(f"metadata.csv:{number}: expected 3 fields between '|', found {len(fields)}")
         clip_id, second, text = fields
+        if Path(clip_id).name != clip_id:
+            raise CorpusError(f"metadata.csv:{number}: {clip_id!r} is no name of a file")
         path = directory / "wavs" / f"{clip_id}.wav"
         if not path.exists():
             raise CorpusError(f"metadata.csv:{number}: {path} is missing")
@@ -160,11 +167,10 @@ def _read_labels(file: Path) -> tuple[TimedPhone, ...]:
 
 def _read_vctk(directory: Path) -> list[Clip]:
     sounds = {f.stem.removesuffix("_mic1"): f for f in sorted(directory.glob("wav48*/*/*")) if "_mic2" not in f.name}
-    clips = [
-        Clip(file.stem, file.parent.name, sounds[file.stem], file.read_text("utf-8").strip())
-        for file in sorted((directory / "txt").glob("*/*.txt"))
-        if file.stem in sounds
-    ]
+    texts = [file for file in sorted((directory / "txt").glob("*/*.txt")) if file.stem in sounds]
+    if twice := [name for name, count in Counter(file.stem for file in texts).items() if count > 1]:
+        raise CorpusError(f"{directory}: {twice[0]}.txt is in two folders of txt/; every clip needs a name of its own")
+    clips = [Clip(f.stem, f.parent.name, sounds[f.stem], " ".join(text_lines(f)).strip()) for f in texts]
     if not clips:
         raise CorpusError(f"{directory}: no text under txt/ has its sound under wav48*/")
     return clips

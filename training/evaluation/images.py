@@ -23,7 +23,7 @@ from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from ancestral.models.networks import build_network, load_network
 from ancestral.models.networks.pixelcnn import PixelCNNAutoencoder
-from ancestral.models.spec import STYLE, ImageSpec, PictureSpec, pixels_of
+from ancestral.models.spec import STYLE, ImageSpec, pixels_of
 from ancestral.training import metrics
 from ancestral.training.data.images import Epochs, Images, Pictures, binarise, first_two, png_size, spread, write_sheet
 from ancestral.training.metrics import features
@@ -41,18 +41,17 @@ _NEAR = 0.05
 """The share of real test pictures that count as near to the training set."""
 
 
-def train_classifier(pictures: Pictures, spec: ClassifierSpec, seen: int = 500_000, seed: int = 0) -> PictureClassifier:
+def train_classifier(pictures: Pictures, spec: ClassifierSpec, seen: int = 500_000) -> PictureClassifier:
     """A classifier of all attributes, trained on real pictures in memory, for a model that has none of its own.
 
     Args:
         pictures: real ones, not binarised. Labels that are unspecified are left out of the loss.
         spec: of the classifier.
         seen: training examples in all, so that small sets get more epochs.
-        seed: of the initial weights and of the order.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     network = build_network(spec)
-    rng, epochs, steps = np.random.default_rng(seed), Epochs(len(pictures.images), seed), seen // _BATCH
+    rng, epochs, steps = np.random.default_rng(0), Epochs(len(pictures.images), 0), seen // _BATCH
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for step in range(steps):
@@ -65,11 +64,6 @@ def train_classifier(pictures: Pictures, spec: ClassifierSpec, seen: int = 500_0
         optimizer.step()
         schedule.step()
     return metrics.classifier_of(spec, network)
-
-
-def classifier_spec(spec: PictureSpec, attributes: tuple[tuple[str, tuple[str, ...]], ...]) -> ClassifierSpec:
-    """The spec of a classifier of what a network draws."""
-    return ClassifierSpec(spec.height, spec.width, spec.channels, spec.levels, spec.palette, attributes)
 
 
 class Fidelity(NamedTuple):
@@ -157,11 +151,11 @@ def marginal_nats(
         model: the network of ``spec``, which has classes.
         spec: of the model; its first attribute is the class.
         pictures: as the model sees them.
-        prior: p of each class.
+        prior: p of each class; what is 0 adds nothing.
         device: that the model is on.
     """
     joint = []
-    for label in range(len(spec.conditions[0])):
+    for label in np.flatnonzero(prior):
         row = [label, *(len(names) for names in spec.conditions[1:])]
         labels = np.tile(np.array(row, np.int64), (len(pictures.images), 1))
         parts = [part.sum(axis=(1, 2, 3)) for part in nats(model, pictures.images, labels, device)]
@@ -395,9 +389,8 @@ def reconstruction_report(
     }  # fmt: skip
     if task.spec.portraits:
         test = task.held_out(task.pictures.test, None)
-        assert test.identities is not None
-        asked, found = first_two(test.identities)
-        people, vectors = test.identities[asked], partial(metrics.embed, network.encoder)
+        asked, found = first_two(test.known_identities)
+        people, vectors = test.known_identities[asked], partial(metrics.embed, network.encoder)
         gallery = vectors(test.images[found])
         for name, pictures in (("portraits", np.concatenate(list(drawn))), ("uploads", given[chosen])):
             owners = np.tile(people[chosen], len(pictures) // len(chosen))

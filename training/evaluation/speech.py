@@ -29,7 +29,7 @@ from ancestral.models.engines.speech.engine import SpeechEngine
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import UnsupportedText, phonemize
 from ancestral.models.text.languages.language import primary
-from ancestral.training.corpora import read
+from ancestral.training.corpora import read, whole_sentence
 from ancestral.training.corpora.packages import Wheel
 from ancestral.training.data import speech
 from ancestral.training.model_card import CREDITS
@@ -121,15 +121,17 @@ class VoiceJudge:
         return self._voices[best], float(similarities[best])
 
 
-def recordings(corpus: Path, count: int, rate: int = RATE) -> list[tuple[str, Wave]]:
-    """Text and level-normalised sound of a corpus's first held-out clips, as the model's frames were made from.
+def recordings(corpus: Path, count: int, language: str, rate: int = RATE) -> list[tuple[str, Wave]]:
+    """Text and level-normalised sound of a corpus's first held-out clips, as the model's frames were made from; without
+    those whose text cannot all be spoken.
 
     Raises:
-        ValueError: the corpus holds out no clips.
+        ValueError: the corpus holds out no such clips.
     """
-    clips = [clip for clip in read(corpus) if speech.held_out(clip.id)][:count]
+    held_out = [clip for clip in read(corpus) if speech.held_out(clip.id)]
+    clips = [clip for clip in held_out if whole_sentence(clip.text, language)][:count]
     if not clips:
-        raise ValueError(f"{corpus}: no clip is held out (their names end in _s0000, _s0001, …)")
+        raise ValueError(f"{corpus}: no clip that can be spoken is held out (their names end in _s0000, _s0001, …)")
     return [(clip.text, normalize_level(speech.load_wave(clip.path, rate), rate)) for clip in clips]
 
 

@@ -39,7 +39,7 @@ from ancestral.training.data.images import (
     spread,
     write_sheet,
 )
-from ancestral.training.loop import fastest_precision, load_weights, read_start
+from ancestral.training.loop import fastest_precision, load_weights, read_start, require_spec
 from ancestral.training.model_card import picture_card
 
 
@@ -199,6 +199,7 @@ class EmbeddingTask(PictureTask):
     def _batches(self) -> IdentityBatches:
         if self.batch < 2 * _EACH or self.batch % _EACH:
             raise ValueError(f"batch: must be a multiple of {_EACH}, at least {2 * _EACH}, not {self.batch}")
+        first_two(self.pictures.valid.known_identities)
         return IdentityBatches(self.pictures.train.known_identities, self.batch // _EACH, _EACH, self.seed)
 
     def loss(self, model: nn.Module, step: int, rank: int, device: torch.device) -> tuple[Tensor, int]:
@@ -479,8 +480,7 @@ class ReconstructionTask(ImageTask):
         if self.encoder is None:
             return None
         found = load(self.encoder)
-        if found.spec != self.spec.encoder:
-            raise ValueError(f"{self.encoder}: its spec is not that of the network's encoder")
+        require_spec(self.encoder, found.spec, self.spec.encoder)
         return found
 
     @cached_property
@@ -488,6 +488,7 @@ class ReconstructionTask(ImageTask):
         """Batches in which the two pictures of a person lie beside each other."""
         if self.batch < 4 or self.batch % 2:
             raise ValueError(f"batch: must be even and at least 4, for pairs of pictures, not {self.batch}")
+        first_two(self.pictures.valid.known_identities)
         return IdentityBatches(self.pictures.train.known_identities, self.batch // 2, 2, self.seed)
 
     def _batch(self, step: int, rank: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
