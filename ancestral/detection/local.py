@@ -14,6 +14,7 @@ from ancestral.detection.query import MAX_SEARCH, Query, verdict
 from ancestral.detection.upload import candidates, flat_recipe, read_upload, symbols_of
 from ancestral.errors import check_range
 from ancestral.loader import LoadedModels, load_models
+from ancestral.provenance.c2pa import Signer
 
 MAX_SECONDS: Final = 600.0
 """Longest recording."""
@@ -27,13 +28,19 @@ class Detector:
         engine: as of :func:`ancestral.load`.
         key: of the seeds that are searched; None without one.
         trusted: certificates whose signatures are trusted, PEM.
+        signer: whose signatures say that a file was made here.
     """
 
     def __init__(
-        self, config: CatalogConfig | None = None, engine: str = "auto", key: bytes | None = None, trusted: str = ""
+        self,
+        config: CatalogConfig | None = None,
+        engine: str = "auto",
+        key: bytes | None = None,
+        trusted: str = "",
+        signer: Signer | None = None,
     ) -> None:
         self._config, self._engine = config or CatalogConfig(), engine
-        self._key, self._trusted = key, trusted
+        self._key, self._trusted, self._signer = key, trusted, signer
         self._catalog: Catalog = load_catalog(self._config)
         self._loaded = LoadedModels({}, self._catalog.aliases, self._catalog.pronunciations)
 
@@ -70,7 +77,7 @@ class Detector:
         """
         data = file if isinstance(file, bytes) else Path(file).read_bytes()
         check_range("counters", counters, 0, 2**53)
-        upload = read_upload(data, trusted=self._trusted)
+        upload = read_upload(data, self._signer, trusted=self._trusted)
         told = upload.recipe if recipe is None else flat_recipe(recipe)
         query = Query(
             seed=None if seed is None else seed_or_drawn(seed), recipe=told, voice=voice, text=text,
@@ -92,6 +99,5 @@ class Detector:
     def _load(self, ids: list[str]) -> None:
         for name in ids:
             if name not in self._loaded.samplers:
-                found = load_models(self._config, self._engine, only=name)
-                samplers = {**self._loaded.samplers, **found.samplers}
+                samplers = self._loaded.samplers | load_models(self._config, self._engine, only=name).samplers
                 self._loaded = LoadedModels(samplers, self._catalog.aliases, self._catalog.pronunciations)

@@ -87,11 +87,11 @@ class PictureTest(SeedTest[_FoundInPicture]):
         trials = len(query.named) * (1.0 + self.search.keyed) / (query.share * share(part, MOST_PARTS))
         labels, bits = self._shown.drawn(self._named(), seed)
         if part == 0 or bits > -1.0:
-            self._look(seed, part, None, labels, trials / share(0, 2), bits)
+            self._look(seed, part, labels, trials / share(0, 2), bits)
         for portion, named in self._requests:
             labels, bits = self._shown.drawn(named, seed, _HOPELESS_BITS)
             if not self.found and (bits > _TELLING_BITS or None not in named):
-                self._look(seed, part, None, labels, trials / share(1, 2) / portion, bits)
+                self._look(seed, part, labels, trials / share(1, 2) / portion, bits)
 
     def _search(self) -> None:
         """The seeds of the key: of the first picture of every request, then of the others."""
@@ -111,10 +111,10 @@ class PictureTest(SeedTest[_FoundInPicture]):
                 if self.found:
                     return
 
-    def _look(self, seed: int, part: int, counter: int | None, labels: Labels, trials: float, bits: float) -> None:
-        """Compute the evidence for one seed, beside that of its labels."""
+    def _look(self, seed: int, part: int, labels: Labels, trials: float, bits: float) -> None:
+        """Compute the evidence for one seed that is named, beside that of its labels."""
         intervals = self._intervals(labels)
-        self.consider(_FoundInPicture(bits + intervals.evidence(seed), trials, seed, part, counter, intervals))
+        self.consider(_FoundInPicture(bits + intervals.evidence(seed), trials, seed, part, None, intervals))
 
     @cached_property
     def _requests(self) -> list[tuple[float, Named]]:

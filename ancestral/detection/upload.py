@@ -23,7 +23,7 @@ from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.formats import FFMPEG, sniff
 from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_for_each
-from ancestral.provenance.c2pa import SigningError, read
+from ancestral.provenance.c2pa import Signer, SigningError, read
 
 MAX_RECIPE_BYTES: Final = 64 << 10
 _UNINDEXED: Final = 4.0
@@ -54,12 +54,13 @@ def media_type_of(data: bytes, param: str = "file") -> str:
     return found
 
 
-def read_upload(data: bytes, *, trusted: str = "", param: str = "file") -> Upload:
+def read_upload(data: bytes, signer: Signer | None = None, *, trusted: str = "", param: str = "file") -> Upload:
     """A file without its content.
 
     Args:
         data: the whole file.
-        trusted: certificates, see :func:`ancestral.provenance.c2pa.read`.
+        signer: whose signatures are ``own``, and trusted.
+        trusted: other certificates, see :func:`ancestral.provenance.c2pa.read`.
         param: the field that the file came in, for the error.
 
     Raises:
@@ -67,12 +68,14 @@ def read_upload(data: bytes, *, trusted: str = "", param: str = "file") -> Uploa
     """
     media_type = media_type_of(data, param)
     try:
-        report = None if media_type == "audio/ogg" else read(data, media_type, trusted=trusted, param=param)
+        chain = trusted if signer is None else trusted + signer.chain
+        report = None if media_type == "audio/ogg" else read(data, media_type, trusted=chain, param=param)
     except SigningError as error:
         return Upload(media_type, not_tried(str(error)), _tagged(data, media_type))
     if report is None:
         return Upload(media_type, {"status": "none"}, _tagged(data, media_type))
-    found = {"status": "valid" if report.valid else "invalid", **asdict(report)}
+    own = signer is not None and report.trusted and report.serial_number == signer.serial
+    found = {"status": "valid" if report.valid else "invalid", **asdict(report), "own": own}
     signed = flat_recipe(report.recipe) if report.valid and report.recipe is not None else None
     return Upload(media_type, found, signed or _tagged(data, media_type))
 
@@ -91,10 +94,9 @@ def parse_recipe(text: str, param: str = "recipe") -> dict[str, Any]:
     Raises:
         InvalidRequest: it is no JSON object.
     """
-    try:
+    found = None
+    with suppress(ValueError, RecursionError):
         found = json.loads(text) if len(text) <= MAX_RECIPE_BYTES else None
-    except (ValueError, RecursionError):
-        found = None
     if not isinstance(found, dict):
         message = f"{param}: must be a JSON object of at most {MAX_RECIPE_BYTES >> 10} KiB: a recipe or a manifest"
         raise InvalidRequest(message, param=param, code="invalid_recipe")
@@ -129,12 +131,9 @@ def candidates(
     kind = ImageModel if picture else SpeechModel
     told = None if recipe is None else recipe.get("model")
     if model is None and isinstance(told, str):
-        try:
-            found = catalog.model(told)
-        except NotFound:  # of another server
-            found = None
-        if isinstance(found, kind):
-            return [found.entry.id]
+        with suppress(NotFound):  # of another server
+            if isinstance(found := catalog.model(told), kind):
+                return [found.entry.id]
     if model is not None:
         if not isinstance(found := catalog.model(model), kind):
             message = f"model: {found.entry.id} does not make {'pictures' if picture else 'sound'}"
@@ -155,13 +154,10 @@ def candidates(
 def _tagged(data: bytes, media_type: str) -> dict[str, Any] | None:
     """The recipe in the tags of a file, if it has one of ours."""
     text = _png_text(data) if media_type == "image/png" else _comment(data, media_type)
-    if text is None:
-        return None
-    try:
-        found = parse_recipe(text)
-    except InvalidRequest:
-        return None
-    return found if {"model", "seed"} <= found.keys() else None
+    with suppress(InvalidRequest):
+        if text is not None and {"model", "seed"} <= (found := parse_recipe(text)).keys():
+            return found
+    return None
 
 
 def _png_text(data: bytes) -> str | None:

@@ -231,7 +231,6 @@ COMPOSITE: Final = "compositeWithTrainedAlgorithmicMedia"
 """The source of a file that a model has made in part: the rest was uploaded."""
 _TRIAL: Final = b"Signed when a server starts."
 _PROFILE: Final = "which has an issuer other than itself, digitalSignature, and emailProtection or documentSigning"
-_PIECE_BYTES: Final = 1 << 20
 _MAX_INGREDIENT_BYTES: Final = 1 << 20
 _UPLOAD: Final = "upload"
 _ALTERED: Final = re.compile(r"assertion\.\w*[hH]ash\.mismatch")

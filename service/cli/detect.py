@@ -13,7 +13,6 @@ from ancestral.command_line import FILE, FieldType, click_errors, field_options
 from ancestral.requests import Speak
 
 _SECONDS = Annotated[float, Field(ge=0.0, le=86400.0, allow_inf_nan=False)]
-OURS = ("made_here", "made_with_model")
 
 
 def _recipe(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, Any] | None:
@@ -49,9 +48,11 @@ def command(files: tuple[Path, ...], counters: int, seconds: float, as_json: boo
     """Say of FILES (PNG, WebP, JPEG, WAV, FLAC, Ogg, MP3) whether they were sampled here: by their signature, by
     sampling their recipe again, by the noise of their seed.
 
-    Exit code 0: all of them were; 1: of one there is no proof. docs/provenance.md says what each verdict means.
+    Exit code 0: all of them were; 1: of one there is no proof, or it cannot be read. docs/provenance.md says what each
+    verdict means.
     """
     from ancestral.detection.local import Detector
+    from ancestral.errors import InvalidRequest
     from ancestral.service.cli.local.model import FAILURES
     from ancestral.service.settings import load_settings
 
@@ -60,11 +61,18 @@ def command(files: tuple[Path, ...], counters: int, seconds: float, as_json: boo
         key = None if settings.provenance_key is None else settings.provenance_key.get_secret_value().encode()
         if counters and key is None:
             raise click.UsageError("--counters needs ANCESTRAL_PROVENANCE_KEY, whose seeds are searched")
-        detector = Detector(settings.catalog_config, settings.engine, key)
-        answers = [(file, detector.detect(file, counters=counters, seconds=seconds, **told)) for file in files]
-    for file, answer in answers:
-        click.echo(json.dumps({"file": str(file), **answer}) if as_json else f"{file}: {_told(answer)}")
-    if any(answer["verdict"] not in OURS for _, answer in answers):
+        detector = Detector(settings.catalog_config, settings.engine, key, signer=settings.load_signer())
+        proven = []
+        for file in files:
+            try:
+                answer = detector.detect(file, counters=counters, seconds=seconds, **told)
+            except InvalidRequest as error:
+                click.echo(f"Error: {file}: {error}", err=True)
+                proven.append(False)
+                continue
+            click.echo(json.dumps({"file": str(file), **answer}) if as_json else f"{file}: {_told(answer)}")
+            proven.append(answer["verdict"] in ("made_here", "made_with_model"))
+    if not all(proven):
         raise SystemExit(1)
 
 

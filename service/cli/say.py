@@ -47,24 +47,23 @@ def command(
     if str(output) != "-":
         command_line.check_suffix(output, codecs.SUFFIXES)
         command_line.check_output(output)
-    words = sys.stdin.read() if text == "-" else text
+    try:
+        words = sys.stdin.buffer.read().decode().replace("\r\n", "\n") if text == "-" else text
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"not UTF-8 at byte {error.start}", param_hint="TEXT") from error
     with command_line.click_errors(*FAILURES):
         signer = None if str(output) == "-" else load_settings().load_signer()
         speaker = configured_model(model or model_that_speaks(voice), lexicon).voice(voice)
         options["input_format"] = "ssml" if ssml else "text"
         speech = speaker.speak(words, **options)
         if str(output) == "-":
-            _stream(speech)
+            for piece in speech.stream("wav"):
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
         else:
             _sample(speech, speaker.name)
             speech.save(output, signer=signer)
             click.echo(f"{output}: {speech.duration:.2f} s, seed {speech.seed}", err=True)
-
-
-def _stream(speech: Speech) -> None:
-    for piece in speech.stream("wav"):
-        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
 
 
 def _sample(speech: Speech, name: str) -> None:

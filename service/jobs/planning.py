@@ -318,9 +318,7 @@ def detection_job(
         served: ids of the models that a picture is examined with; if none draws its size, with one that does.
     """
     given = None if body["recipe"] is None else parse_recipe(body["recipe"])
-    upload = read_upload(file, trusted="" if signer is None else signer.chain)
-    told = upload.signature
-    own = signer is not None and told.get("trusted") and told["serial_number"] == signer.serial
+    upload = read_upload(file, signer)
     recipe = upload.recipe if given is None else given
     ids = candidates(catalog, body["model"], recipe, body["voice"], picture=upload.is_picture)
     seconds = 0.0
@@ -335,7 +333,7 @@ def detection_job(
     plan = Examination(
         models=tuple(ids),
         sound=not upload.is_picture,
-        signature=json.dumps({**told, "own": own}),
+        signature=json.dumps(upload.signature),
         recipe=None if recipe is None else json.dumps(recipe),
         newest=newest,
         **{name: body[name] for name in ("seed", "voice", "text", "search")},

@@ -113,7 +113,7 @@ class LocalModels:
     @cached_property
     def _detector(self) -> Detector:
         settings = load_settings()
-        return Detector(settings.catalog_config, settings.engine)
+        return Detector(settings.catalog_config, settings.engine, signer=settings.load_signer())
 
 
 # ``--url`` and ``--api-key-file``: of commands that can let a server sample.

@@ -76,6 +76,8 @@ def test_say_reads_standard_input_and_streams_to_standard_output(environment: di
     line = command("say", "-", *SAY, "-")
     done = subprocess.run(line, input=TEXT.encode(), env=environment, capture_output=True, timeout=60, check=True)
     assert done.stdout == server.speak().content
+    done = subprocess.run(line, input=b"Gr\xf6\xdfe", env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, b"TEXT: not UTF-8 at byte 2" in done.stderr) == (2, True)
 
 
 def test_say_ends_on_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
@@ -226,6 +228,9 @@ def test_a_picture_was_made_here_by_its_recipe_or_its_keyed_seed(ancestral: Run,
     picture, stripped = tmp_path / "a.png", tmp_path / "b.webp"
     ok("draw", "any", "--model", "rgb", "--seed", int(keyed_seeds(KEY.encode(), 41, 1)[0]), "-o", picture)
     assert ok("detect", picture).stdout.startswith(f"{picture}: made_with_model (p = 10^-".encode())
+    done = ancestral("detect", __file__, str(picture))
+    assert (done.returncode, f"Error: {__file__}: file: ".encode() in done.stderr) == (1, True)
+    assert done.stdout.startswith(f"{picture}: made_with_model".encode())
     with Image.open(picture) as image:  # without its recipe
         Image.fromarray(np.asarray(image)).save(stripped, lossless=True)
     done = ancestral("detect", "--model", "rgb", "--json", str(stripped))
@@ -285,6 +290,12 @@ def test_say_and_read_sign_what_they_write(
         assert signed.read_bytes() == plain.read_bytes()
     elif form != "m4b":
         assert np.array_equal(soundfile.read(plain)[0], soundfile.read(signed)[0])
+
+
+def test_a_file_with_the_own_signature_was_made_here(ok: Ok, signing: dict[str, str], tmp_path: Path) -> None:
+    ok("draw", "any", "--model", "rgb", "-o", tmp_path / "a.png", **signing)
+    for settings, verdict in ((signing, b"made_here"), ({}, b"made_with_model")):
+        assert verdict in ok("detect", tmp_path / "a.png", **settings).stdout
 
 
 def test_draw_signs_each_picture_and_a_sheet(ok: Ok, signing: dict[str, str], tmp_path: Path) -> None:
