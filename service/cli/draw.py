@@ -130,7 +130,7 @@ def command(
         raise click.UsageError("--atlas and --padding are for --sheet")
     if animation is not None:
         _check_animation(animation, output, sheet)
-    if (name is None) == (like is None):
+    if (not name) == (like is None):
         raise click.UsageError("what to draw: either CLASS or --like")
     if (edited is None) != (mask is None) or (edited is not None and (like, sheet) != (None, None)):
         raise click.UsageError("--edit and --mask go together, and not with --like or --sheet")

@@ -2,8 +2,8 @@
 
 A module is imported only when its command is run or listed, so that no command pays for another's imports.
 
-Exit codes: 0 success, also of a server stopped by SIGTERM or Ctrl-C; 1 failure; 2 wrong usage, or no command given;
-130 any other command ended by Ctrl-C.
+Exit codes: 0 success, also of ``serve``, ``worker`` and ``mcp --http`` stopped by SIGTERM or Ctrl-C; 1 failure; 2 wrong
+usage, or no command given; 130 any other command ended by Ctrl-C.
 """
 
 from __future__ import annotations

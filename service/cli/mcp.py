@@ -46,6 +46,9 @@ def command(
     address = None if http is None else _address(http, token_file is not None)
     if token_file is not None and http is None:
         raise click.UsageError("--token-file is for --http")
+    token = None if token_file is None else token_file.read_text().strip()
+    if token == "":
+        raise click.BadParameter("it is empty", param_hint="--token-file")
     try:
         from ancestral.service.cli.local.mcp_tools import Tools
     except ImportError as error:
@@ -60,7 +63,6 @@ def command(
         if address is None:
             tools.server().run("stdio")
         else:
-            token = None if token_file is None else token_file.read_text().strip()
             _serve(tools.server(), *address, token)
 
 

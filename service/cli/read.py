@@ -19,14 +19,13 @@ from ancestral.codecs.ffmpeg import COVERED, check_cover
 from ancestral.errors import NotFound, ServerError
 from ancestral.model import Model
 from ancestral.requests import Speak
-from ancestral.service.books.output import BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
+from ancestral.service.books.output import MEDIA, BookFile, chapter_marks, cover_of, open_book, tags_of, write_captions
 from ancestral.service.books.parts import BookError, Part, PartsFolder, distinct, notes_of, parts_of
 from ancestral.service.books.reading import Reading, Spoken, default_voice
 from ancestral.service.cli.local.model import FAILURES, configured_model, connected, model_that_speaks, server_options
 from ancestral.service.settings import load_settings
 
 if TYPE_CHECKING:
-    from ancestral.models.text import Pronunciations
     from ancestral.service.books.reading import Speaker
     from ancestral.service.speech.timestamps import CaptionFormat
 
@@ -96,7 +95,7 @@ class RemoteSpeaker:
     """
 
     def __init__(self, server: Server, model_id: str | None, reading: Reading) -> None:
-        self._server, self._reading = server, reading
+        self._server, self._reading, self._jobs = server, reading, dict[str, str]()
         model = server.model_that_speaks(reading.voice, reading.language) if model_id is None else server.load(model_id)
         self._voice = model.voice(reading.voice or default_voice(model.described_voices, reading.language))
         self.model, self.voice = model.id, self._voice.id
@@ -117,7 +116,9 @@ class RemoteSpeaker:
                 spoken = finished.get()
                 if isinstance(spoken, Exception):
                     raise spoken
-                yield spoken
+                yield spoken  # it is kept now, and its job is not needed any more
+                with suppress(NotFound):  # the first attempt may have succeeded without an answer
+                    self._server.connection.request("DELETE", f"/v1/jobs/{self._jobs.pop(spoken.part.name)}")
         finally:
             self._server.connection.closed.set()
 
@@ -151,13 +152,9 @@ class RemoteSpeaker:
                 ]
             except NotFound:  # it has expired, or somebody has deleted it
                 continue
-            with suppress(NotFound):  # the first attempt may have succeeded without an answer
-                connection.request("DELETE", f"/v1/jobs/{job}")
+            self._jobs[part.name] = job
             return Spoken(part, flac, words, headers["x-engine"])
         raise ServerError(f"{self._server.url}: interrupted")
-
-
-_SUFFIXES = (".m4b", ".mp3", ".flac", ".opus", ".wav", ".epub")
 
 
 @click.command(short_help="Read a long text into an audiobook.")
@@ -222,11 +219,12 @@ def command(
     Interrupted, even by kill -9, the same command goes on where it was, and ends with the same bytes.
     """
     form = output.suffix.lower().removeprefix(".")
-    command_line.check_suffix(output, _SUFFIXES)
+    command_line.check_suffix(output, [f".{name}" for name in MEDIA])
     if cover is not None and form not in COVERED:
         raise click.UsageError(f"--cover: a .{form} file has none; {', '.join(f'.{name}' for name in COVERED)} have")
-    if form == "epub" and (split or captions):
-        raise click.UsageError("--split, --captions: an .epub shows its words itself, and is one file")
+    if form == "epub" and (split or captions or title or author):
+        kept = "an .epub shows its words itself, is one file, and keeps its title and author"
+        raise click.UsageError(f"--split, --captions, --title, --author: {kept}")
     command_line.check_output(output)
     if output.exists() and output.samefile(text):
         raise click.BadParameter(f"{output}: the text itself would be replaced", param_hint="--output")
@@ -234,7 +232,8 @@ def command(
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)
-        signer = load_settings().load_signer()
+        settings = load_settings()
+        signer = settings.load_signer()
         try:
             book = open_book(text, form)
         except BookError as error:
@@ -243,11 +242,13 @@ def command(
         reading = Reading(voice, book.language, speed, voices)
         speaker: Speaker
         if server := connected(url, api_key_file):
-            speaker, words = RemoteSpeaker(stack.enter_context(server), model, reading), read_lexicon(lexicon)
+            speaker = RemoteSpeaker(stack.enter_context(server), model, reading)
         else:
-            speaker, words = _local(lexicon, model, reading)
+            lexicon = lexicon or settings.pronunciations
+            loaded = configured_model(model or model_that_speaks(voice, book.language), lexicon)
+            speaker = LocalSpeaker(loaded, reading, settings.threads)
         made_from = reading.made_from(speaker.model, speaker.model_sha256, speaker.voice)
-        found, unspoken = parts_of(book, words, seed, made_from, speaker.cast)
+        found, unspoken = parts_of(book, read_lexicon(lexicon), seed, made_from, speaker.cast)
         for note in notes_of(book, unspoken):
             click.echo(f"{text}: {note}", err=True)
         folder = PartsFolder(parts or output.with_name(f"{output.name}.parts"), speaker.sample_rate)
@@ -256,7 +257,7 @@ def command(
         except KeyboardInterrupt:
             click.echo(f"Interrupted. The same command goes on where it was, with {folder.path}.", err=True)
             raise
-        tags = tags_of(title or book.title or text.stem, author or book.author, made_from, seed)
+        tags = tags_of(title or book.title or click.format_filename(text.stem), author or book.author, made_from, seed)
         chapters = chapter_marks(book, found, folder, tags["title"])
         file = BookFile(text, form, tags, folder, picture, signer)
         if split:
@@ -268,14 +269,6 @@ def command(
             folder.remove()
     minutes = chapters[-1].end / speaker.sample_rate / 60
     click.echo(f"{output}: {len(chapters)} chapters, {minutes:.1f} minutes, seed {seed}", err=True)
-
-
-def _local(lexicon: Path | None, model: str | None, reading: Reading) -> tuple[Speaker, Pronunciations]:
-    """A model in this process, and the words of the lexicon."""
-    settings = load_settings()
-    loaded = configured_model(model or model_that_speaks(reading.voice, reading.language), lexicon)
-    words = read_lexicon(lexicon or settings.pronunciations)
-    return LocalSpeaker(loaded, reading, settings.threads), words
 
 
 def _speak(speaker: Speaker, parts: Sequence[Part], folder: PartsFolder) -> None:

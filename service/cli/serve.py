@@ -155,11 +155,8 @@ def _example(catalog: Catalog, url: str, *, keys: bool) -> list[str]:
 
 def _curl(url: str, body: Mapping[str, object], output: str, *, keys: bool) -> list[str]:
     data = shlex.quote(json.dumps(body, separators=(",", ":")))
-    return [
-        f"curl {shlex.quote(url)} -o {output} -H 'content-type: application/json' \\",
-        *_key(keys=keys),
-        f"  -d {data}",
-    ]
+    curl = f"curl {shlex.quote(url)} -o {output} -H 'content-type: application/json' \\"
+    return [curl, *_key(keys=keys), f"  -d {data}"]
 
 
 def _key(*, keys: bool) -> list[str]:

@@ -39,9 +39,6 @@ def command(check: bool) -> None:
         from ancestral.service.telemetry.logging import configure_logging
         from ancestral.service.worker import run_worker
 
-    def load(settings: Settings) -> LoadedModels:
-        return load_models(settings.catalog_config, settings.engine)
-
     async def work(settings: Settings, loaded_models: LoadedModels, listener: socket | None) -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,12 +57,9 @@ def command(check: bool) -> None:
         configure_logging(settings.log_level, settings.log_format)
         log.info("worker starting")
         _free_large_arrays()
-        listener = (
-            None
-            if settings.metrics_port is None
-            else listen(settings.host, settings.metrics_port, "ANCESTRAL_METRICS_PORT")
-        )
-        loaded_models = load(settings)
+        port = settings.metrics_port
+        listener = None if port is None else listen(settings.host, port, "ANCESTRAL_METRICS_PORT")
+        loaded_models = load_models(settings.catalog_config, settings.engine)
         gc.collect()
         gc.freeze()
         asyncio.run(work(settings, loaded_models, listener))

@@ -27,6 +27,7 @@ from ancestral.batch import KEY, Mapper, Row, schema
 from ancestral.catalog.catalog import CatalogConfig
 from ancestral.errors import AncestralError
 from ancestral.model import Model, load_from
+from ancestral.requests import parse_json
 
 _TEXTS = ("key", "text", "voice", "input_format", "language", "prompt", "style", "background", "recording", "image")
 
@@ -72,13 +73,11 @@ class Source:
         Raises:
             BatchError: a line is no row, or ``check`` refuses its columns.
         """
-        found: dict[str, None] = {}
+        found, rows = dict[str, Any](), self.rows(0, len(self))
         if self._read == self._parquet:
-            found = dict.fromkeys(self._different(self._file.schema_arrow.names))
-            check(found)
-            return list(found)
+            rows = iter([dict.fromkeys(self._different(self._file.schema_arrow.names))])
         try:
-            for row in self.rows(0, len(self)):
+            for row in rows:
                 check(row.keys())
                 found |= dict.fromkeys(row)
         except AncestralError as error:
@@ -116,9 +115,10 @@ class Source:
     def _json_lines(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
         for number in range(start, stop):
             try:
-                row = json.loads(self._lines[number])
-            except ValueError as error:
-                raise BatchError(f"{self.address}: row {number + 1} is not JSON: {error}") from error
+                row = parse_json(self._lines[number], "it")
+                json.dumps(row, ensure_ascii=False).encode()  # no half of a surrogate pair
+            except (AncestralError, ValueError) as error:
+                raise BatchError(f"{self.address}: row {number + 1}: {error}") from error
             if not isinstance(row, dict):
                 raise BatchError(f"{self.address}: row {number + 1} is not a JSON object")
             yield row
@@ -246,6 +246,9 @@ def begin(batch: Batch) -> tuple[Batch, list[int]]:
     columns = source.check(mapper.check)
     if not len(source):
         raise BatchError(f"{batch.source}: there are no rows in it")
+    kept = {*columns} - ({*mapper.results} - {KEY, *mapper.columns})
+    if lost := [name for name in batch.keep if name not in kept]:
+        raise BatchError(f"--keep {lost[0]}: the rows have no such column, or a result has its place")
     copied = tuple(name for name in columns if name not in mapper.results)
     parsed = tuple(name for name in mapper.columns if name not in _TEXTS)
     batch = replace(batch, sampled_by=mapper.model.engine, copied=copied, parsed=parsed, count=len(source))
@@ -323,7 +326,7 @@ class Output:
 class _Open:
     """A part whose rows are being made."""
 
-    given: list[Row] = field(default_factory=list)
+    given: list[Row]
     made: dict[int, Row] = field(default_factory=dict)
 
 
@@ -509,12 +512,10 @@ def _work(batch: Batch, connection: Connection) -> None:
                 return
             yield part
 
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with suppress(BrokenPipeError, ConnectionResetError):  # nobody listens
         try:
             for part in PartWriter(batch).run(parts(), lambda part, errors: connection.send(("written", part, errors))):
                 connection.send(("row", part, []))
             connection.send(("ended", 0, []))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise
         except Exception:  # noqa: BLE001 - raised by the parent
             connection.send(("failed", traceback.format_exc(), []))

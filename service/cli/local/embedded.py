@@ -184,7 +184,6 @@ class EmbeddedRedis:
         self._max_bytes = max_bytes
         self._directory = data_dir.absolute() / "redis"
         self._log = self._directory / "valkey.log"
-        self._socket = self._directory / "redis.sock"
         self._locks = ExitStack()
         self._private: Path | None = None
         self._process: SupervisedProcess | None = None

@@ -124,7 +124,9 @@ def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.jsonl", '{"text": "Yes."}\n{"text"', "row 2 is not JSON"),
+        ("a.jsonl", '{"text": "Yes."}\n{"text"', "row 2: it is not JSON"),
+        ("a.jsonl", '{"text": "Yes.", "text": "No."}', "row 1: text: given twice"),
+        ("a.jsonl", '{"text": "\\ud800"}', "row 1: 'utf-8' codec can't encode character '\\ud800'"),
         ("a.jsonl", '{"text": "Yes."}\n5\n', "row 2 is not a JSON object"),
         ("a.jsonl", '{"text": "Yes."}\n{"sped": 1}', "sped: tiny uses no such column"),
         ("a.csv", "text,voice\nYes.\n", "row 1 has 1 values"),
@@ -144,6 +146,13 @@ def test_what_is_no_batch_is_refused_before_anything_is_made(
     done = ancestral("batch", str(tmp_path / name), "-o", str(tmp_path / "out"), "--model", "tiny")
     assert (done.returncode, message in done.stderr.decode()) == (1, True)
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_cannot_be_kept_are_refused(ancestral: Run, tmp_path: Path) -> None:
+    for name, more in (("words", {"words": "a"}), ("voice", {})):  # a result, and none
+        rows = write_rows(tmp_path / "rows.jsonl", [{"text": "Yes."} | more])
+        done = ancestral("batch", str(rows), "-o", str(tmp_path / "out"), "--keep", name, "--model", "tiny")
+        assert (done.returncode, f"--keep {name}: ".encode() in done.stderr) == (1, True)
 
 
 def test_a_folder_holds_one_batch(process: Run, ancestral: Run, tmp_path: Path) -> None:

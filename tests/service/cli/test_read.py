@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -23,7 +26,9 @@ from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
 from ancestral.service.books import parts as book_parts
 from ancestral.service.books.parts import BookError, Part, parts_of
+from ancestral.service.books.reading import Reading
 from ancestral.service.books.xhtml import MAX_CHAPTERS, Book, Chapter, Paragraph, read_book
+from ancestral.service.cli.read import RemoteSpeaker
 from tests.service.cli.conftest import Ok, killed
 from tests.service.servers import Server, command
 from tests.service.shaky import shaky_proxy
@@ -313,6 +318,19 @@ def test_a_server_makes_the_same_file(ok: Ok, server: Server, book: Path, tmp_pa
         assert _read(ok, book, tmp_path / "b.flac", *options, "--url", url) == here
 
 
+def test_the_job_of_a_part_is_deleted_after_the_part_is_kept() -> None:
+    server = Mock()
+    server.connection.closed = threading.Event()
+    server.connection.output.return_value = b"fLaC", {"x-engine": "native"}
+    server.connection.get.return_value = {"sample_rate": RATE, "words": []}
+    server.load.return_value.description = {"sha256": "0", "default_sample_rate": RATE}
+    speaker = RemoteSpeaker(server, "tiny", Reading("ann", None, 1.0, {}))
+    spoken = speaker.speak(_parts("One.\n\nTwo."))
+    for deleted in range(3):
+        next(spoken, None)
+        assert server.connection.request.call_count == deleted
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["here", "by a server"])
 def test_a_reader_that_is_killed_goes_on(
@@ -335,7 +353,7 @@ def test_a_reader_that_is_killed_goes_on(
 
 
 def test_a_corrected_text_costs_what_has_changed(ok: Ok, book: Path, tmp_path: Path) -> None:
-    parts = tmp_path / "parts"
+    parts = tmp_path / "deep" / "parts"
     _read(ok, book, tmp_path / "a.flac", "--parts", str(parts))
     before = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
     book.write_text(TEXT.replace("chicken", "turkey"))
@@ -343,7 +361,9 @@ def test_a_corrected_text_costs_what_has_changed(ok: Ok, book: Path, tmp_path: P
     after = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
     assert before.items() < after.items()
     assert len(after) == len(before) + 2  # sound and times
-    assert changed == _read(ok, book, tmp_path / "c.flac")
+    named = book.rename(os.fsdecode(bytes(tmp_path) + b"/gr\xfc\xdfe.txt"))  # its name is no UTF-8
+    assert changed != _read(ok, named, tmp_path / "c.flac", "--parts", str(parts))
+    assert changed == _read(ok, named, tmp_path / "d.flac", "--title", "book")
 
 
 def test_parts_of_another_engine_or_damaged(ancestral: Run, ok: Ok, book: Path, tmp_path: Path) -> None:
