@@ -287,6 +287,14 @@ def test_what_cannot_be_trained_is_refused(
         _ = task.network(), task.pictures
 
 
+def test_a_sheet_shows_no_more_values_than_there_is_time_for(
+    tasks: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ancestral.training.tasks.pictures._MOST_COLUMNS", 1)
+    exported(tasks["indexed"], tasks["indexed"].network(), tmp_path / "checkpoint")
+    assert read_image(tmp_path / "sheets" / "0000000.png").shape == (4 * 10 + 2, 10 + 2, 3)
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_that_cannot_begin_leaves_no_folder(
     tasks: Mapping[str, Any], sets: Mapping[str, Path], tmp_path: Path, processes: int

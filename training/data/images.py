@@ -1,21 +1,5 @@
-"""Sets of pictures: npz files as ``ancestral corpus build`` writes them, and torchvision's folders.
-
-An npz, alone or as the ``pictures.npz`` of a folder, holds
-
-- ``x_train``, ``x_test`` and optionally ``x_valid``: ``uint8 [N, H, W]`` or ``[N, H, W, C]``
-- ``attributes``: the names of the conditions, in order; absent where the pictures have no labels
-- ``values_NAME``: the names of the values of each attribute, unique over all attributes
-- ``labels_train``, ``labels_test`` and with ``x_valid`` ``labels_valid``: ``int [N, attributes]``, indices of values;
-  -1 for what is not known or does not apply
-- optionally, for all of the parts, ``identity_train`` and so on: ``int [N]``, who or what a picture shows, as a
-  number; no number is in two parts
-- optionally ``palette``: ``uint8 [P, 4]``, RGBA, of which the first may be transparent: then pictures are indices into
-  it, of one channel
-- optionally ``source``: the credits of the pictures
-
-Without ``x_valid`` the test set validates. torchvision's folders hold ``train/CLASS/*.png``, ``test/CLASS/*.png`` and
-optionally ``valid/CLASS/*.png``; their attribute is ``class``.
-"""
+"""Sets of pictures: npz files as ``ancestral corpus build`` writes them, alone or as the ``pictures.npz`` of a folder,
+and torchvision's folders. docs/training.md, Pictures, has the arrays of an npz."""
 
 from __future__ import annotations
 

@@ -267,8 +267,8 @@ def semi_hard(distances: Tensor, identities: Tensor) -> tuple[Tensor, Tensor, Te
 # Training an image network, of any architecture, on a set of pictures.
 
 _VALIDATED = 500
-_ROWS, _COLUMNS = 4, 10
-"""Size of a sheet; with attributes there is a column for each value of the first one."""
+_ROWS, _COLUMNS, _MOST_COLUMNS = 4, 10, 40
+"""Size of a sheet; with attributes there is a column for each value of the first one, up to 40."""
 _SCORED = 50
 """Pictures scored at once."""
 
@@ -370,9 +370,10 @@ class ImageTask(PictureTask):
         return {LABEL_ROWS: self.pictures.label_rows} if self.spec.label_rows else {}
 
     def _draw_sheet(self, checkpoint: Checkpoint, file: Path) -> None:
-        """Four pictures of every value of the first attribute, a column each, to see the progress of the training."""
+        """Four pictures of values of the first attribute, a column each, to see the progress of the training."""
         engine, spec = load_image_engine("native", checkpoint), self.spec
-        labels: Sequence[int | None] = range(len(spec.conditions[0])) if spec.conditions else [None] * _COLUMNS
+        values = len(spec.conditions[0]) if spec.conditions else 0
+        labels: Sequence[int | None] = range(min(values, _MOST_COLUMNS)) if values else [None] * _COLUMNS
         nothing = (None,) * (len(spec.conditions) - 1)
         requests = []
         for seed, label in enumerate([*labels] * _ROWS):
