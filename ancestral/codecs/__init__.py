@@ -32,14 +32,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.formats import LENGTH_IN_HEADER, MEDIA_TYPES, SUFFIXES, AudioFormat, check_rate, rate_of
+from ancestral.formats import check_rate
 from ancestral.models.audio.mu_law import to_int16
-from ancestral.models.audio.resampler import resampled_length
-
-__all__ = [
-    "LENGTH_IN_HEADER", "MEDIA_TYPES", "NO_TAGS", "SUFFIXES", "AudioFormat", "Encoder", "Rewrite", "Tags", "Wave",
-    "check_rate", "encode_file", "encoder", "rate_of", "resampled_length", "rewritten", "to_int16",
-]  # fmt: skip
 
 Wave = NDArray[np.float32]
 """Sound, ``float32 [T]`` in [-1, 1], mono."""
@@ -129,9 +123,9 @@ def encoder(form: str, rate: int, length: int = 0, tags: Tags = NO_TAGS) -> Enco
     """An encoder for one stream.
 
     Args:
-        form: a key of :data:`MEDIA_TYPES`.
+        form: a key of :data:`ancestral.formats.MEDIA_TYPES`.
         rate: of the chunks that will be fed, and of the bytes, in hertz.
-        length: samples that will be fed, for the headers of the formats in :data:`LENGTH_IN_HEADER`; 0 if not known.
+        length: samples that will be fed, for the headers of formats in ``LENGTH_IN_HEADER``; 0 if not known.
         tags: of the file; wav, pcm and aac have none.
 
     Raises:

@@ -177,7 +177,7 @@ class BookWriter:
     Args:
         path: of the file.
         form: one of :data:`FORMATS`.
-        sample_rate: in hertz, one that the format supports (:func:`ancestral.codecs.check_rate`).
+        sample_rate: in hertz, one that the format supports (:func:`ancestral.formats.check_rate`).
         tags: ``title``, ``artist``, ``album``, ``comment`` and the like, as FFmpeg names them.
         chapters: in order, of samples at the same rate.
         cover: from :func:`check_cover`.

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import numpy as np
 
-from ancestral import codecs
+from ancestral import codecs, formats
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import SpeechModel
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.catalog.voices import VoiceMix
 from ancestral.codecs import NO_TAGS, Rewrite, Tags
 from ancestral.errors import check_choice, interrupts_deferred
-from ancestral.formats import format_of
+from ancestral.models.audio.resampler import resampled_length
 from ancestral.models.scheduler import Chunk, End, Scheduler
 from ancestral.models.text import InputFormat, Sentence
 from ancestral.models.text.phonemes import viseme_of
@@ -163,7 +163,7 @@ class Speech:
         Raises:
             InvalidRequest: there is no such format, or it does not support the rate.
         """
-        check_choice("form", form, codecs.MEDIA_TYPES)
+        check_choice("form", form, formats.MEDIA_TYPES)
         encoder = self._encoder(form, sample_rate)
         data = b"".join(self._encoded(encoder))
         return codecs.rewritten(data, encoder.rewrites())
@@ -204,9 +204,9 @@ class Speech:
         from ancestral.provenance.c2pa import Claim, write_file
 
         path, model = Path(path), self._sampler.model
-        form = format_of(path, codecs.SUFFIXES)
+        form = formats.format_of(path, formats.SUFFIXES)
         claim = Claim(recipe_of(self.utterance, model))
-        write_file(path, self.encode(form, sample_rate), codecs.MEDIA_TYPES[form], claim, signer)
+        write_file(path, self.encode(form, sample_rate), formats.MEDIA_TYPES[form], claim, signer)
 
     def _repr_html_(self) -> str:
         """A player, in a notebook."""
@@ -416,7 +416,7 @@ class SoundEncoder:
     Args:
         model: that samples.
         said: whose voice each sentence has.
-        form: a key of :data:`ancestral.codecs.MEDIA_TYPES`.
+        form: a key of :data:`ancestral.formats.MEDIA_TYPES`.
         sample_rate: of the bytes; that of the format, or of what is heard of the model, if None.
         length: samples that will be fed; 0 if not known.
         tags: of the file.
@@ -429,8 +429,8 @@ class SoundEncoder:
         self, model: SpeechModel, said: SoundPlan, form: str, sample_rate: int | None,
         length: int = 0, tags: Tags = NO_TAGS,
     ) -> None:  # fmt: skip
-        rate = codecs.rate_of(form, model.sound_rate, sample_rate)
-        length = codecs.resampled_length(length, model.spec.sample_rate, rate)
+        rate = formats.rate_of(form, model.sound_rate, sample_rate)
+        length = resampled_length(length, model.spec.sample_rate, rate)
         self._encoder = codecs.encoder(form, rate, length, tags)
         self._resampler = SpeechResampler(model, said, rate)
 

@@ -18,10 +18,9 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from ancestral import codecs
 from ancestral.catalog.descriptions import Model, Plan, SpeechModel
 from ancestral.errors import AncestralError, NotFound
-from ancestral.formats import MEDIA_TYPES
+from ancestral.formats import MEDIA_TYPES, rate_of
 from ancestral.images.drawing import Drawing
 from ancestral.provenance.c2pa import EMBEDDED, MANIFEST_TYPE
 from ancestral.requests import GenerationRequest, SpeechRequest, Timestamps
@@ -335,13 +334,13 @@ def sound_of(service: AppState, job: Job, job_spec: JobSpec[SoundPlan, SpeechMod
     """The sound of a job to which nobody listens while it is sampled; arguments as of :func:`open_sound`."""
     plan, model_rate = job_spec.plan_of(job), job_spec.model.spec.sample_rate
     model, form = job_spec.model, plan.response_format
-    rate = codecs.rate_of(form, model.sound_rate, plan.sample_rate)
+    rate = rate_of(form, model.sound_rate, plan.sample_rate)
     reader = AudioReader(service.broker, job, plan, model)
     source = encoded(reader, form, rate)
     timeline = None
     if times and isinstance(plan, Utterance):
         timeline = Timeline(service.broker, job, plan, model_rate, rate)
-    return Sound(reader, source, rate, service, codecs.MEDIA_TYPES[form], timeline)
+    return Sound(reader, source, rate, service, MEDIA_TYPES[form], timeline)
 
 
 async def stream_audio(

@@ -40,12 +40,12 @@ def command(
     **options: Unpack[SpeakArguments],
 ) -> None:
     """Speak TEXT (- reads it from standard input), with a progress bar."""
-    from ancestral import codecs
+    from ancestral import formats
     from ancestral.service.cli.local.model import FAILURES, configured_model, model_that_speaks
     from ancestral.service.settings import load_settings
 
     if str(output) != "-":
-        command_line.check_suffix(output, codecs.SUFFIXES)
+        command_line.check_suffix(output, formats.SUFFIXES)
         command_line.check_output(output)
     try:
         words = sys.stdin.buffer.read().decode().replace("\r\n", "\n") if text == "-" else text

@@ -26,7 +26,7 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral import codecs
+from ancestral import formats
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_as_json
@@ -112,7 +112,7 @@ class AudioEncoder(Encoder):
 
     def __init__(self, plan: SoundPlan, model: SpeechModel) -> None:
         super().__init__()
-        self.media_type, self.batch_symbols = codecs.MEDIA_TYPES[plan.response_format], model.spec.sample_rate
+        self.media_type, self.batch_symbols = formats.MEDIA_TYPES[plan.response_format], model.spec.sample_rate
         tags = tags_of(plan, model)
         self._encoder = SoundEncoder(model, plan, plan.response_format, plan.sample_rate, tags=tags)
         self._decode = AudioDecoder(model.spec, plan.deemphasis_state)

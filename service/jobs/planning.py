@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral import codecs, requests
+from ancestral import formats, requests
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import ImageModel, Model, Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
@@ -134,7 +134,7 @@ def generation_job(
 
 def _check_rate(model: SpeechModel, request: requests.AudioRequest) -> None:
     form = request.response_format
-    codecs.check_rate(form, codecs.rate_of(form, model.sound_rate, request.sample_rate))
+    formats.check_rate(form, formats.rate_of(form, model.sound_rate, request.sample_rate))
 
 
 def _check_length(settings: Settings, seconds: float, param: str) -> None:

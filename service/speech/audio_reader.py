@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from ancestral import codecs
+from ancestral import codecs, formats
 from ancestral.catalog.descriptions import SpeechModel
 from ancestral.codecs import Wave
 from ancestral.errors import NotFound
@@ -100,13 +100,13 @@ async def encoded(
 
     Args:
         reader: of the job.
-        form: a key of :data:`ancestral.codecs.MEDIA_TYPES`.
+        form: a key of :data:`ancestral.formats.MEDIA_TYPES`.
         sample_rate: of the bytes; the format's default if None.
         tagged: whether they begin with the tags of a file, in formats that have them.
     """
     waves = reader.waves()
     first = await anext(waves, None)  # by now the length of a short text is known, or nearly
-    length = await reader.length() if form in codecs.LENGTH_IN_HEADER and reader.plan.length_before_sound else 0
+    length = await reader.length() if form in formats.LENGTH_IN_HEADER and reader.plan.length_before_sound else 0
     tags = tags_of(reader.plan, reader.model) if tagged else codecs.NO_TAGS
     encoder = SoundEncoder(reader.model, reader.plan, form, sample_rate, length, tags)
     if first is not None and (data := encoder.feed(*first)):

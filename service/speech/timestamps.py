@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby, pairwise
 from typing import Any, Final, Literal, NamedTuple
 
-from ancestral.codecs import resampled_length
+from ancestral.models.audio.resampler import resampled_length
 from ancestral.models.text import Sentence, Word
 from ancestral.models.text.phonemes import viseme_of
 from ancestral.models.text.rules import Span

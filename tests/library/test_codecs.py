@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 from ancestral import codecs, formats
 from ancestral.codecs import encode_file, sndfile
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.resampler import BANDS, INPUTS, Resampler
+from ancestral.models.audio.mu_law import to_int16
+from ancestral.models.audio.resampler import BANDS, INPUTS, Resampler, resampled_length
 
 Samples = NDArray[np.float64]
 
 RATE = 16000
 RATES = (8000, 16000, 22050, 24000, 44100, 48000)
 """What a client may ask for."""
-CARRIED = [(form, rate) for form in codecs.MEDIA_TYPES for rate in RATES if rate in formats.RATES.get(form, RATES)]
+CARRIED = [(form, rate) for form in formats.MEDIA_TYPES for rate in RATES if rate in formats.RATES.get(form, RATES)]
 LENGTH = RATE + 123
-WIDE = [form for form in codecs.MEDIA_TYPES if form not in ("ulaw_8000", "alaw_8000")]
+WIDE = [form for form in formats.MEDIA_TYPES if form not in ("ulaw_8000", "alaw_8000")]
 """The formats of any rate."""
 HEADER = {"flac": 42, "mp3": 600}
 """Bytes at the beginning in which a file may differ from a stream."""
@@ -61,7 +62,7 @@ def resampled(sizes, rate, wave=WAVE):
 
 
 def streamed(form, sizes, rate=RATE, wave=WAVE):
-    encoder = codecs.encoder(form, rate, codecs.resampled_length(len(wave), RATE, rate))
+    encoder = codecs.encoder(form, rate, resampled_length(len(wave), RATE, rate))
     return b"".join([*map(encoder.feed, resampled(sizes, rate, wave)), encoder.finish()])
 
 
@@ -199,7 +200,7 @@ def test_nobody_waits_for_a_second_of_sound_at_a_rate_that_divides_nothing():
 @pytest.mark.parametrize("length", [1, 319, 320, 16001])
 def test_the_length_after_resampling_is_foretold(rate, length):
     data = streamed("pcm", [320], rate, WAVE[:length])
-    assert len(data) // 2 == codecs.resampled_length(length, RATE, rate)
+    assert len(data) // 2 == resampled_length(length, RATE, rate)
 
 
 def spoken(sizes, rate, voices):
@@ -209,7 +210,7 @@ def spoken(sizes, rate, voices):
         resampler.set_high_band(voice)
         part = WAVE[number * 8000 : (number + 1) * 8000]
         made += [resampler.feed(piece) for piece in pieces(sizes, part)]
-    return codecs.to_int16(np.concatenate([*made, resampler.finish()])).astype(float)
+    return to_int16(np.concatenate([*made, resampler.finish()])).astype(float)
 
 
 def test_a_voice_has_the_band_above_where_the_rate_is_raised():
@@ -219,7 +220,7 @@ def test_a_voice_has_the_band_above_where_the_rate_is_raised():
         plain = spoken([800], rate, [None, None])
         both = spoken([800], rate, [quiet, loud])
         assert np.array_equal(spoken([1, 999], rate, [quiet, loud]), both)
-        assert len(both) == len(plain) == codecs.resampled_length(RATE, RATE, rate)
+        assert len(both) == len(plain) == resampled_length(RATE, RATE, rate)
         above = both - plain
         half = len(above) // 2
         first, second = (np.sqrt((part**2).mean()) for part in (above[200 : half - 200], above[half + 200 : -200]))
@@ -229,7 +230,7 @@ def test_a_voice_has_the_band_above_where_the_rate_is_raised():
 
 @pytest.mark.parametrize("rate", [22050, 44100, 11025, 0])
 def test_opus_refuses_a_rate_that_it_cannot_carry(rate):
-    for refuse in (codecs.check_rate, codecs.encoder):
+    for refuse in (formats.check_rate, codecs.encoder):
         with pytest.raises(InvalidRequest) as caught:
             refuse("opus", rate)
         error = caught.value
@@ -238,8 +239,8 @@ def test_opus_refuses_a_rate_that_it_cannot_carry(rate):
 
 
 def test_the_rate_of_the_bytes():
-    assert [codecs.rate_of(form, RATE, None) for form in codecs.MEDIA_TYPES] == [RATE] * 5 + [24000, 8000, 8000]
-    assert {codecs.rate_of(form, RATE, 8000) for form in codecs.MEDIA_TYPES} == {8000}
+    assert [formats.rate_of(form, RATE, None) for form in formats.MEDIA_TYPES] == [RATE] * 5 + [24000, 8000, 8000]
+    assert {formats.rate_of(form, RATE, 8000) for form in formats.MEDIA_TYPES} == {8000}
 
 
 @pytest.mark.parametrize("form", WIDE)

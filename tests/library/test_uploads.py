@@ -20,6 +20,7 @@ from ancestral import codecs
 from ancestral.codecs import Wave, encode_file
 from ancestral.codecs.decoding import MAX_CHANNELS, decode_upload
 from ancestral.errors import InvalidRequest
+from ancestral.models.audio.mu_law import to_int16
 
 RATE = 16000
 KINDS = [
@@ -109,7 +110,7 @@ def test_the_ends_of_what_is_taken(container):
         wave = decode(written(tone(rate), rate, container, "PCM_16"))
         assert len(wave) == RATE
         assert likeness(wave, tone(RATE)[:, 0]) > 0.999
-    samples, file = codecs.to_int16(tone(RATE)[:, 0]), io.BytesIO()
+    samples, file = to_int16(tone(RATE)[:, 0]), io.BytesIO()
     soundfile.write(file, samples, RATE, format=container, subtype="PCM_16")
     assert np.array_equal(decode(file.getvalue()), samples.astype(np.float32) / 32768), "samples are not touched"
     channels = np.zeros((RATE, MAX_CHANNELS), np.float32)

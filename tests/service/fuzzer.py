@@ -14,7 +14,7 @@ import jsonschema
 from PIL import Image
 
 from ancestral.catalog.seeds import seed_of_text
-from ancestral.codecs import MEDIA_TYPES
+from ancestral.formats import MEDIA_TYPES
 from tests.service.hostile import check_refusal, encoded
 
 JSON_HEADERS: Final = {"content-type": "application/json"}

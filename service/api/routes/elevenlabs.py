@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from ancestral import codecs
+from ancestral import formats
 from ancestral.catalog.descriptions import SpeechModel
 from ancestral.catalog.voices import voice_named
 from ancestral.errors import AncestralError, NotFound
@@ -65,7 +65,7 @@ _FORMATS: Final = ("mp3", "wav", "opus", "pcm", "ulaw_8000", "alaw_8000")
 _SOUND: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The audio, sent while it is sampled.",
-        "content": binary(*(codecs.MEDIA_TYPES[form] for form in _FORMATS)),
+        "content": binary(*(formats.MEDIA_TYPES[form] for form in _FORMATS)),
         "headers": HEADERS_OF_SOUND,
     }
 }

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import ConfigDict, Field, ValidationError
 
-from ancestral import codecs
+from ancestral import formats
 from ancestral.catalog.descriptions import Model, Plan, SpeechModel
 from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
@@ -157,7 +157,7 @@ async def _events(service: AppState, job_id: str, last: str) -> AsyncIterator[by
 # ``GET /v1/jobs/{id}/content``: the file of a finished job, whole or a range of it (RFC 9110, section 14).
 
 _MEDIA: dict[str, Any] = {
-    **body_route.binary(*codecs.MEDIA_TYPES.values(), *files.MEDIA_TYPES.values(), ZIP),
+    **body_route.binary(*formats.MEDIA_TYPES.values(), *files.MEDIA_TYPES.values(), ZIP),
     "application/json": {"schema": {"type": "object"}},
 }
 _FILE = body_route.file_responses(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from ancestral import codecs
+from ancestral import formats
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import ImageModel, Model, SpeechModel
 from ancestral.catalog.voices import voice_named
@@ -153,7 +153,7 @@ async def preview_voice(
     found = service.catalog.model(voice.model if model is None else model)
     if found.entry.id not in voice.models:
         raise InvalidRequest("model: it has no such voice", param="model", code="voice_not_found")
-    return await _respond(if_none_match, found.entry.preview(f"{voice.id}.mp3"), codecs.MEDIA_TYPES["mp3"])
+    return await _respond(if_none_match, found.entry.preview(f"{voice.id}.mp3"), formats.MEDIA_TYPES["mp3"])
 
 
 @router.get(

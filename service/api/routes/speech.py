@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import ConfigDict, Field
 
-from ancestral import codecs
+from ancestral import formats
 from ancestral.errors import InvalidRequest
 from ancestral.models.text.frontend import skipped
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
@@ -28,7 +28,7 @@ SOUND: dict[str, Any] = {
     "model": schemas.SpeechObject,
     "description": "The audio, sent while it is sampled; JSON with `stream_format` `json`.",
     "content": {
-        **binary(*codecs.MEDIA_TYPES.values()),
+        **binary(*formats.MEDIA_TYPES.values()),
         "text/event-stream": event_stream(
             schemas.SpeechAudioTimestamps, schemas.SpeechAudioDelta, schemas.SpeechAudioDone
         ),

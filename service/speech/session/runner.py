@@ -16,8 +16,9 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from ancestral import codecs
+from ancestral import formats
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
+from ancestral.models.audio.resampler import resampled_length
 from ancestral.service.broker.clients import StoredSession
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
@@ -187,7 +188,7 @@ class SessionRunner:
         config = session_state.config
         assert config.model is not None, "set by new_session_state"
         self._model = state.catalog.speech_model(config.model, "speech")
-        self.sample_rate = codecs.rate_of(config.response_format, self._model.sound_rate, config.sample_rate)
+        self.sample_rate = formats.rate_of(config.response_format, self._model.sound_rate, config.sample_rate)
         self._lock = asyncio.Lock()
         self._work = asyncio.Event()
         self._flushing: asyncio.Task[None] | None = None
@@ -403,7 +404,7 @@ class SessionRunner:
         return job
 
     def _resampled(self, samples: int) -> int:
-        return codecs.resampled_length(samples, self._model.spec.sample_rate, self.sample_rate)
+        return resampled_length(samples, self._model.spec.sample_rate, self.sample_rate)
 
     # Maintenance
 

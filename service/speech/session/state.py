@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ancestral import codecs
+from ancestral import formats
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import draw_seed, part_seed
 from ancestral.errors import InvalidRequest
@@ -398,7 +398,7 @@ def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
     read_delivery(config.instructions)
     language = config.language or voice.language
     check_language(language)
-    codecs.check_rate(form, codecs.rate_of(form, model.sound_rate, config.sample_rate))
+    formats.check_rate(form, formats.rate_of(form, model.sound_rate, config.sample_rate))
     drawn = draw_seed() if config.seed is None else config.seed
     config = config.model_copy(update={"model": model.entry.id, "seed": drawn, "language": language})
     return SessionState(config, session_cast(catalog, config))

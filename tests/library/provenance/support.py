@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ancestral import codecs
+from ancestral import codecs, formats
 from ancestral.codecs import encode_file
 from ancestral.codecs.ffmpeg import BookWriter, Chapter
 from ancestral.images import files as encoding
+from ancestral.models.audio.mu_law import to_int16
 from ancestral.provenance.c2pa import Claim, Signer, detached, load_signer, make_trial_chain
 
 RECIPE = {"model": "wavenet-en", "seed": 2**63 - 1}
@@ -36,7 +37,7 @@ def trial_signer(directory: Path, name: str = "Tester") -> Signer:
 
 def media_type(form: str) -> str:
     """The media type of a format."""
-    return "audio/mp4" if form == "m4b" else (codecs.MEDIA_TYPES | encoding.MEDIA_TYPES)[form]
+    return "audio/mp4" if form == "m4b" else (formats.MEDIA_TYPES | encoding.MEDIA_TYPES)[form]
 
 
 def wave() -> codecs.Wave:
@@ -55,7 +56,7 @@ def file_of(form: str, directory: Path) -> bytes:
         return encode_file([wave()], form, rate, {"title": "T", "comment": "C"})
     path = directory / "book.m4b"
     with BookWriter(path, form, RATE, {"title": "T"}, [Chapter("One", 0, RATE)]) as writer:
-        writer.feed(codecs.to_int16(wave()))
+        writer.feed(to_int16(wave()))
         writer.finish()
     return path.read_bytes()
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from ancestral.codecs import MEDIA_TYPES
+from ancestral.formats import MEDIA_TYPES
 from ancestral.service.api.routes.websockets import router
 from ancestral.service.images import answers as images
 from ancestral.service.images.schemas import ImageCancelled

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from redis import Redis
 
-from ancestral.codecs import MEDIA_TYPES
+from ancestral.formats import MEDIA_TYPES
 from ancestral.service.api.http.body_route import byte_range
 from ancestral.service.broker.job import key
 from ancestral.service.errors import RangeNotSatisfiable

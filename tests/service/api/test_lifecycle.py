@@ -19,7 +19,7 @@ from redis import Redis
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from ancestral.codecs import MEDIA_TYPES
+from ancestral.formats import MEDIA_TYPES
 from ancestral.service.broker.connection import MAX_IDLE
 from ancestral.service.broker.job import Keys, Priority, key
 from tests.chaos.support import Listener

@@ -25,7 +25,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
-from ancestral.codecs import MEDIA_TYPES
+from ancestral.formats import MEDIA_TYPES
 from ancestral.models.text import phonemize
 from ancestral.speech.utterance import CLOSING_PAUSE
 from tests.paths import ROOT
