@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,15 @@ def test_several_processes_prepare_the_same(corpus: Path, prepared: Path, tmp_pa
     # BLAS may add in another order in another process: a frame may then be rounded to the next number.
     mine, theirs = (np.load(folder / "frames.npy") for folder in (tmp_path / "out", prepared))
     np.testing.assert_array_max_ulp(mine, theirs, maxulp=1)
+
+
+def test_arrays_are_written_without_a_copy_of_all_of_them(tmp_path: Path) -> None:
+    parts = [np.full((1000, 66), n, np.float16) for n in range(20)]
+    tracemalloc.start()
+    speech._save(tmp_path / "frames.npy", parts)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert np.array_equal(np.load(tmp_path / "frames.npy"), np.concatenate(parts))
 
 
 def clips_of(folder: Path, **waves: np.ndarray) -> list[speech.Clip]:

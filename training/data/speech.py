@@ -415,14 +415,20 @@ def write_prepared(
     # The index first, so that none points into other arrays; a run that has mapped earlier arrays keeps them.
     for name in ("clips.json", "symbols.npy", "frames.npy", "wave.npy"):
         (out / name).unlink(missing_ok=True)
-    np.save(out / "symbols.npy", np.concatenate(symbols))
-    np.save(out / "frames.npy", np.concatenate(frames))
+    _save(out / "symbols.npy", symbols)
+    _save(out / "frames.npy", frames)
     if coding.shaping == "linear_prediction":
-        np.save(out / "wave.npy", np.concatenate(waves))
+        _save(out / "wave.npy", waves)
     index = {
         "features": spec.to_json(), **asdict(coding), "pitch_ranges": ranges, "clips": [asdict(c) for c in placed],
     }  # fmt: skip
     (out / "clips.json").write_text(json.dumps(index))
+
+
+def _save(file: Path, parts: Sequence[NDArray[Any]]) -> None:
+    """Write arrays behind each other as one, which is never in memory as a whole."""
+    shape = sum(map(len, parts)), *parts[0].shape[1:]
+    np.concatenate(parts, out=np.lib.format.open_memmap(file, "w+", parts[0].dtype, shape))
 
 
 def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
