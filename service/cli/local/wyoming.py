@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
@@ -31,6 +31,7 @@ from ancestral import codecs
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.model import Model
 from ancestral.models.entries import Voice as VoiceEntry
+from ancestral.models.text import InputFormat
 from ancestral.models.text.languages.language import primary
 from ancestral.service import __version__
 from ancestral.service.speech.session.sentences import Sentences, pieces_of, with_lead
@@ -39,8 +40,6 @@ from ancestral.speech.voice import Voice
 
 if TYPE_CHECKING:
     from ancestral.client.server import RemoteModel, RemoteVoice
-
-InputFormat = Literal["text", "ssml"]
 
 _MOST_CHARACTERS: Final = 1 << 16
 """Most characters of an incomplete sentence."""
