@@ -20,6 +20,7 @@ from redis import asyncio as redis
 from ancestral.service.broker.batches import ArtifactStore, BatchStore
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.job import (
+    DATA,
     LIFE_SECONDS,
     PARKED_SECONDS,
     Ended,
@@ -187,6 +188,8 @@ BLOCK_MS: Final = 2000
 IDEMPOTENCY_SECONDS: Final = 86400
 """Time for which an idempotency key finds the job of its first request."""
 _TOMBSTONE_SECONDS: Final = 60
+_UPLOAD_SECONDS: Final = 60
+"""Time to live of what is uploaded, until its job is there."""
 _SUBMISSIONS: Final = 3
 """Attempts to put a job into a shard of several: others may have taken the room there, while there is room in all."""
 
@@ -243,7 +246,10 @@ class Clients:
         """
         key, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
-        stored = await self._store_files({keys["input"]: upload, keys["ingredient"]: ingredient})
+        files = {keys["input"]: upload, keys["ingredient"]: ingredient}
+        stored = {name: data for name, data in files.items() if data is not None}
+        if stored:
+            await self._connection.commands(*(["SET", *file, "EX", _UPLOAD_SECONDS] for file in stored.items()))
         submit = {
             "bound": _bound(keys, job.owner, key),
             "fingerprint": fingerprint,
@@ -271,13 +277,6 @@ class Clients:
                 await self.cancel(found)
             raise NotReady("Too few replicas of Redis have the job.", retry_after=1)
         return found
-
-    async def _store_files(self, files: Mapping[str, bytes | None]) -> list[str]:
-        """Store what there is of a job's files, and return their keys."""
-        stored = {name: data for name, data in files.items() if data is not None}
-        for name, data in stored.items():
-            await self._connection.command("SET", name, data, "EX", LIFE_SECONDS)
-        return list(stored)
 
     async def _refusal(self, job: Job, answer: bytes) -> Unprocessable | NotReady | Overloaded:
         """The error for a job that was not accepted: the key is ``reused``, its owner ``limited``, or the queue
@@ -387,7 +386,7 @@ class Clients:
         await self.cancel(job)
         keys = Keys.for_job(job)
         await self._connection.commands(
-            ["DEL", *keys.data_keys(), keys["content"]],
+            ["DEL", *(keys[kind] for kind in (*DATA, "content"))],
             # A record without a kind counts as absent. It is kept for a while: a worker may be about to write a field,
             # which would create a record that never expires.
             ["HDEL", keys["job"], "kind"],

@@ -175,9 +175,6 @@ class QueuePosition:
     """Seconds until it is likely to end, from the measured pace; None if unknown or ended."""
 
 
-# What the broker takes and returns: entries of a job's stream, snapshots, descriptions of workers, exceptions.
-
-
 @dataclass(frozen=True)
 class Begin:
     """An attempt at a job begins."""
@@ -409,14 +406,6 @@ class Keys:
         owner = getattr(self, _OWNED_BY[kind])
         assert owner is not None, f"{kind}: needs a {_OWNED_BY[kind]}"
         return key(kind, owner, shard=self.shard)
-
-    def prefix(self, kind: str) -> str:
-        """What the names of all keys of a kind begin with, in this shard."""
-        return key(kind, "", shard=self.shard)
-
-    def data_keys(self) -> list[str]:
-        """The keys of a job besides its record."""
-        return [self[kind] for kind in DATA]
 
 
 SHARED: Final = Keys()

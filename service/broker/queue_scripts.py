@@ -57,7 +57,7 @@ end
 
 SUBMIT: Final = Script(
     "SUBMIT",
-    keys="job waiting running jobs counter events unfinished owners idle bound",
+    keys="job waiting running jobs counter events unfinished owners idle bound input ingredient",
     args="id job_prefix events_prefix control_prefix priority shard room life limit owner fingerprint bound_seconds",
     rest="record",
     body=NOW
@@ -69,10 +69,10 @@ local changed = {'created_at', now_text}
 if fingerprint ~= '' then
     local earlier, earlier_fingerprint = unpack(cjson.decode(redis.call('GET', bound) or '[]'))
     if earlier and earlier_fingerprint ~= fingerprint then return {'reused', {}} end
-    local kind, status = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'kind', 'status'))
+    local kind, status, done, result = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'kind', 'status',
+        'samples_done', 'result'))
     local came_to_nothing = not kind or status == '"failed"' or status == '"cancelled"'
     -- Its symbols are kept as long as its events; a result that is all that it has given, as long as its record.
-    local done, result = unpack(redis.call('HMGET', job_prefix .. (earlier or ''), 'samples_done', 'result'))
     local is_kept = kind and (redis.call('EXISTS', events_prefix .. earlier) == 1 or (result and done == '0'))
     if is_kept and not came_to_nothing then return {'accepted', redis.call('HGETALL', job_prefix .. earlier)} end
     local again = not came_to_nothing and redis.call('HGET', job_prefix .. earlier, 'payload')
@@ -89,7 +89,8 @@ redis.call('ZADD', waiting, order, id)
 redis.call('ZADD', jobs, now_text, id)
 redis.call('ZADD', unfinished, now_text, id)
 redis.call('XADD', events, '0-*', 'type', 'job.queued', 'samples_done', '0')
-for _, key in ipairs({job, jobs, events, unfinished}) do redis.call('EXPIRE', key, life) end
+for _, key in ipairs({job, events, unfinished, input, ingredient}) do redis.call('EXPIRE', key, life) end
+for _, if_later in ipairs({'NX', 'GT'}) do redis.call('EXPIRE', jobs, life, if_later) end
 if redis.call('SADD', owners, owner) == 1 then redis.call('EXPIRE', owners, life) end
 if order % 100 == 0 then
     redis.call('ZREMRANGEBYRANK', jobs, 0, -10001)
@@ -157,14 +158,13 @@ local function first_in_line()
 end
 local id, record = claimed_before()
 local changed = {}
-local function fails_if_keys_are_moving(id) redis.call('EXISTS', events_prefix .. id, stream_prefix .. id) end
 if not id then
     id, record = first_in_line()
     if not id then
         if redis.call('ZADD', idle, 'NX', now_text, worker) == 1 then redis.call('EXPIRE', idle, life) end
         return false
     end
-    fails_if_keys_are_moving(id)
+    redis.call('EXISTS', events_prefix .. id, stream_prefix .. id)  -- fails while they move, before anything is written
     redis.call('ZREM', waiting, id)
     redis.call('ZADD', running, now + lease, id)
     redis.call('SET', claimed, claim .. ' ' .. id, 'EX', life)
@@ -360,15 +360,16 @@ for them may have to connect again. No effect on any other job. 'resumed', or wh
 
 END: Final = Script(
     "END",
-    keys="job stream events snapshot input ingredient waiting running durations unfinished",
-    args="id attempt control_prefix status retention record_retention error result symbols",
+    keys="job jobs stream events snapshot input ingredient waiting running durations unfinished",
+    args="id attempt ending control_prefix status retention record_retention error result symbols",
     body=ADD_EVENT
     + NOW
     + _FREED
     + """
-local before, current, done, total, started, claimed, worker, wanted, suspended = unpack(redis.call('HMGET', job,
-    'status', 'attempt', 'samples_done', 'samples_total', 'started_at', 'claimed_at', 'worker', 'wanted', 'suspended'))
-if before ~= '"queued"' and before ~= '"in_progress"' then return 0 end
+local before, ended_by, current, done, total, started, claimed, worker, wanted, suspended = unpack(redis.call('HMGET',
+    job, 'status', 'ended_by', 'attempt', 'samples_done', 'samples_total', 'started_at', 'claimed_at', 'worker',
+    'wanted', 'suspended'))
+if before ~= '"queued"' and before ~= '"in_progress"' then return ended_by == ending and 1 or 0 end
 if attempt ~= '' and current ~= attempt then return 0 end
 if symbols ~= '' and done ~= symbols then return -1 end
 -- First, because a script that has freed memory may write even if none is left.
@@ -376,24 +377,26 @@ local was_leased = redis.call('ZREM', running, id) == 1
 if not was_leased then redis.call('ZREM', waiting, id) end
 redis.call('ZREM', unfinished, id)
 redis.call('DEL', snapshot, input)
-local ending = {'status', '"' .. status .. '"', 'completed_at', now_text}
+local fields = {'status', '"' .. status .. '"', 'completed_at', now_text, 'ended_by', ending}
 local function add(name, value)
-    if value ~= '' then ending[#ending + 1], ending[#ending + 2] = name, value end
+    if value ~= '' then fields[#fields + 1], fields[#fields + 2] = name, value end
 end
 add('samples_total', symbols)
 add('error', error)
 add('result', result)
-redis.call('HSET', job, unpack(ending))
+redis.call('HSET', job, unpack(fields))
 if wanted or suspended then redis.call('HDEL', job, 'wanted', 'suspended') end
 redis.call('XADD', stream, 'NOMKSTREAM', after_all, 'k', 'end', 'status', status, 'error', error, 'result', result)
 add_event(events, 'job.' .. status, {done, symbols ~= '' and symbols or total, started}, after_all)
 for _, key in ipairs({stream, events, ingredient}) do redis.call('EXPIRE', key, retention) end
 redis.call('EXPIRE', job, record_retention)
+redis.call('EXPIRE', jobs, record_retention, 'GT')
 if was_leased then freed(claimed) end
 if was_leased and attempt == '' then redis.call('SPUBLISH', control_prefix .. worker, 'cancel ' .. id) end
 return 1
 """,
 )
 """End a job, once: its record, the end mark for its readers, its place in the queue, its lease. ``attempt`` must be the
-current one ('': any, and its worker is told), ``symbols`` what has been published ('': any number). 1; 0 if it has
-ended or is another attempt's; -1 if symbols are missing."""
+current one ('': any, and its worker is told), ``symbols`` what has been published ('': any number). 1, again for a
+repetition, which has the same ``ending``: the reply may have got lost; 0 if it has ended otherwise or is another
+attempt's; -1 if symbols are missing."""

@@ -217,7 +217,8 @@ async def end_job(
         symbols: how many must have been published.
 
     Returns:
-        False if it had ended before, or another attempt is current.
+        False if it had ended before, or another attempt is current. True if the same attempt has ended it: the reply
+        may have got lost.
 
     Raises:
         SymbolsLost: symbols are missing because Redis was killed; they have to be sampled again.
@@ -227,6 +228,7 @@ async def end_job(
         Keys.for_job(job),
         id=job.id,
         attempt="" if attempt is None else attempt,
+        ending=secrets.token_hex(8) if attempt is None else attempt,
         status=status.value,
         retention=job.retention,
         record_retention=job.record_retention,

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from ancestral.service.broker.job import Keys
-
-# A Lua script, whose text names its keys and arguments.
+from ancestral.service.broker.job import Keys, key
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Script:
 def _derived(name: str, keys: Keys) -> Any:
     """An argument that follows from the keys."""
     if name.endswith("_prefix"):
-        return keys.prefix(name.removesuffix("_prefix"))
+        return key(name.removesuffix("_prefix"), "", shard=keys.shard)
     return {"shard": keys.shard, "priority": keys.priority}[name]
 
 
