@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from typing import Any, Final
@@ -144,6 +144,8 @@ HUNG_SECONDS = 60.0
 """A worker whose event loop has not run for so long is not alive."""
 _RETRY_SECONDS = 0.2
 _UNLOAD_SECONDS = 10.0
+_RELEASE_SECONDS = 1.0
+"""Time in which Redis may take back what cannot be interrupted."""
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +177,7 @@ class Worker:
         assert settings.redis_url is not None, "a worker is not started without it"
         self._redis = RedisOutage(settings.redis_url)
         self._loaded_at = time.time()
-        self._looped_at = self._announced_at = time.monotonic()
+        self._looped_at = time.monotonic()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until ``stopping`` is set; then release every job that this worker runs."""
@@ -192,10 +194,9 @@ class Worker:
             is_full=lambda priority: self._free[priority].locked(),
         )
         self._metrics.watch(self._workload)
-        upkeep: list[asyncio.Task[Any]] = []
-        upkeep += [asyncio.create_task(work()) for work in (self._announce, self._listen, self._reclaim)]
-        upkeep.append(asyncio.create_task(renew_leases(self._broker, self._attempts)))
-        upkeep.append(asyncio.create_task(stopping.wait()))
+        works = [self._announce(), self._listen(), renew_leases(self._broker, self._attempts)]
+        works += [self._reclaim(*queue) for queue in product(Priority, range(self._broker.shards))]
+        upkeep: list[asyncio.Task[Any]] = [asyncio.create_task(work) for work in (*works, stopping.wait())]
         warming = asyncio.create_task(self._warm(pool))
         claiming: list[asyncio.Task[None]] = []
         try:
@@ -213,6 +214,7 @@ class Worker:
             async with self._claiming:
                 for task in claiming:
                     task.cancel()
+            upkeep.append(asyncio.create_task(self._broker.not_idle(self.id, *Priority)))
             await self._release_all()
             for task in (*upkeep, warming):
                 task.cancel()
@@ -225,8 +227,7 @@ class Worker:
     async def _warm(self, pool: ThreadPoolExecutor) -> None:
         """Warm the models up and tell the API processes, as soon as Redis can be reached."""
         try:
-            loop = asyncio.get_running_loop()
-            self._probes = await loop.run_in_executor(pool, warm_up, self._loaded_models)
+            self._probes = await asyncio.get_running_loop().run_in_executor(pool, warm_up, self._loaded_models)
         except Exception:  # the worker stays, so that /readyz can say why it is not ready
             log.exception("the models cannot be used")
             self.problem = "Model warm-up failed; see the worker's log."
@@ -267,9 +268,7 @@ class Worker:
             samplers=self._loaded_models.samplers,
             loaded_at=self._loaded_at,
             slots=self._slots,
-            jobs={
-                priority: sum(job_attempt.job.priority is priority for job_attempt in attempts) for priority in Priority
-            },
+            jobs={priority: sum(each.job.priority is priority for each in attempts) for priority in Priority},
             threads=self._settings.threads,
             figures=self._context.scheduler.figures(),
         )
@@ -285,7 +284,6 @@ class Worker:
             self._looped_at = time.monotonic()
             with self._redis.tolerated():
                 await self._tell()
-                self._announced_at = time.monotonic()
             await asyncio.sleep(ANNOUNCE_SECONDS)
 
     async def _listen(self) -> None:
@@ -305,17 +303,15 @@ class Worker:
             await asyncio.sleep(min(idle_seconds / 2, _UNLOAD_SECONDS))
             await asyncio.to_thread(self._loaded_models.unload, idle_seconds)
 
-    async def _reclaim(self) -> None:
-        """Put the jobs of dead workers back into the queue."""
+    async def _reclaim(self, priority: Priority, shard: int) -> None:
+        """Put the jobs of dead workers back into one queue, while this worker serves its shard. Others do not wait for
+        it: its server may hang."""
         while True:
             await asyncio.sleep(RECLAIM_SECONDS)
-            with self._redis.tolerated():
-                for priority, shard in product(Priority, self._homes):
-                    for orphan in await self._broker.reclaim(priority, shard=shard):
-                        self._metrics.orphans.inc()
-                        log.warning(
-                            "job reclaimed: its worker died", extra={"job": orphan.job.id, "worker": orphan.worker}
-                        )
+            with suppress(*UNAVAILABLE):
+                for orphan in await self._broker.reclaim(priority, shard=shard) if shard in self._homes else ():
+                    self._metrics.orphans.inc()
+                    log.warning("job reclaimed: its worker died", extra={"job": orphan.job.id, "worker": orphan.worker})
 
     # Jobs
 
@@ -327,11 +323,10 @@ class Worker:
             await free.acquire()
             if was_full:
                 self._claims[priority].wake_all()
-            task = await self._next(priority, last=free.locked())
-            task.add_done_callback(lambda _: free.release())
+            (await self._next(priority)).add_done_callback(lambda _: free.release())
 
-    async def _next(self, priority: Priority, *, last: bool) -> asyncio.Task[None]:
-        """Claim a job, waiting for one, and begin to run it, in the ``last`` free slot or another."""
+    async def _next(self, priority: Priority) -> asyncio.Task[None]:
+        """Claim a job, waiting for one, and begin to run it."""
         models = {
             name: (sampler.model.sha256, sampler.engine.name, self._probes[name])
             for name, sampler in self._loaded_models.samplers.items()
@@ -342,6 +337,7 @@ class Worker:
             try:
                 async with self._claiming:  # held until its task is there: a worker that stops waits for it
                     suspect_held = any(lease.suspect for lease in self._running.values())
+                    last = self._free[priority].locked()
                     lease = await self._broker.claim(
                         priority, self.id, models, shard=shard, last=last, suspect_held=suspect_held
                     )
@@ -366,6 +362,7 @@ class Worker:
                 job_attempt = open_attempt(self._context, self._loaded_models.samplers[job.model], lease)
             except PayloadError as error:  # another version has written it
                 await lease.end(Status.FAILED, error=Failure(error.message, error.code or "payload_version"))
+                self._metrics.attempt_ended(job, "failed")
                 return
             self._attempts.append(job_attempt)
             if self._stopping:
@@ -379,7 +376,8 @@ class Worker:
             log.exception("attempt failed", extra={"job": job.id})
 
     async def _release_all(self) -> None:
-        """Let attempts finish that are finishing, and release the jobs of the others.
+        """Let attempts finish that are finishing, and release the jobs of the others, also of those that cannot be
+        interrupted.
 
         Without Redis there is nothing to wait for after :data:`LEASE_SECONDS`: the leases have expired.
         """
@@ -387,11 +385,16 @@ class Worker:
         for job_attempt in self._attempts:
             job_attempt.stop(Stop.RELEASED)
         until = time.monotonic() + max(2.0, float(self._settings.shutdown_seconds))
-        while self._running and time.monotonic() < until and time.monotonic() - self._announced_at < LEASE_SECONDS:
+        leases = self._running.values()
+        while (now := time.monotonic()) < until and any(now - lease.renewed_at < LEASE_SECONDS for lease in leases):
             await asyncio.wait(self._running, timeout=0.5)
+        left = [*leases]
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await asyncio.gather(*(lease.release() for lease in left), return_exceptions=True)
 
 
 # A worker with all that it is made of, and its probes: ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for an

@@ -56,6 +56,8 @@ from ancestral.service.broker.scripts import ANNOUNCE, ENROL, PREVIEW, PUBLISH, 
 
 _CHECK_SECONDS: Final = 1.0
 """Interval at which is checked whether other servers have the channels now."""
+_AGAIN_SECONDS: Final = 0.2
+"""Time after which a server is listened to again whose connection broke."""
 
 
 @dataclass(frozen=True)
@@ -80,29 +82,23 @@ class Control:
             Exception: one of :data:`UNAVAILABLE`; it may be called again.
         """
         servers = await self._servers(worker)
-        heard: asyncio.Queue[Message | None] = asyncio.Queue()
-        listening = [asyncio.create_task(_listen(server, names, heard)) for server, names in servers.items()]
-        for task in listening:
-            task.add_done_callback(lambda _: heard.put_nowait(None))
+        heard: asyncio.Queue[Message] = asyncio.Queue()
+        listening = [asyncio.create_task(_keep_listening(server, names, heard)) for server, names in servers.items()]
         checked_at = time.monotonic()
         try:
             while True:
-                try:
+                message = None
+                with suppress(TimeoutError):
                     async with asyncio.timeout(_CHECK_SECONDS):
                         message = await heard.get()
-                except TimeoutError:
-                    pass
-                else:
-                    if message is None:
-                        break
+                if message is not None:
                     yield message
                 if time.monotonic() - checked_at >= _CHECK_SECONDS:
                     checked_at = time.monotonic()
                     if await self._servers(worker) != servers:
                         raise exceptions.ConnectionError("a channel has moved to another server")
-            for task in listening:
-                if task.done():
-                    task.result()
+                    for task in filter(asyncio.Task.done, listening):
+                        task.result()  # raises what it should not have
         finally:
             for task in listening:
                 task.cancel()
@@ -117,7 +113,15 @@ class Control:
         return servers
 
 
-async def _listen(server: redis.Redis, names: Sequence[str], heard: asyncio.Queue[Message | None]) -> None:
+async def _keep_listening(server: redis.Redis, names: Sequence[str], heard: asyncio.Queue[Message]) -> None:
+    """Put messages from one server into a queue, for ever: while it is away, the others are heard."""
+    while True:
+        with suppress(*UNAVAILABLE):
+            await _listen(server, names, heard)
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _listen(server: redis.Redis, names: Sequence[str], heard: asyncio.Queue[Message]) -> None:
     """Put messages from one server into a queue, until its connection breaks."""
     pool = server.connection_pool
     connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
@@ -177,6 +181,8 @@ class Lease:
         """Whether the job is given up if this worker, too, dies before there is progress."""
         self.published = 0
         """Symbols that this attempt knows to be in the job's stream."""
+        self.renewed_at = time.monotonic()
+        """When Redis last answered to a renewal."""
         self._total: int | None = None
         self._unsaved: dict[str, Any] = {}
         self._connection = connection
@@ -197,7 +203,8 @@ class Lease:
 
     async def resume_point(self) -> ResumePoint:
         """The point that an earlier attempt got to."""
-        (done, read), value = await retry_while_unavailable(self._progress)
+        reads = ["HMGET", self._keys["job"], "samples_done", "read"], ["GET", self._keys["snapshot"]]
+        (done, read), value = await retry_while_unavailable(lambda: self._connection.commands(*reads))
         published, snapshot = int(done or 0), None
         if value is not None:
             head, _, state = value.partition(b"\n")
@@ -205,11 +212,6 @@ class Lease:
             # If Redis lost symbols in a crash, a snapshot after them would leave a hole: all are sampled again.
             snapshot = Snapshot(index, position, state) if position <= published else None
         return ResumePoint(published, int(read or 0), snapshot)
-
-    async def _progress(self) -> list[Any]:
-        record = self._keys["job"]
-        reads = ["HMGET", record, "samples_done", "read"], ["GET", self._keys["snapshot"]]
-        return await self._connection.commands(*reads)
 
     async def upload(self) -> bytes:
         """What was submitted with the job.
@@ -341,13 +343,12 @@ class Workers:
         await asyncio.gather(*(self._announce(worker, shard, "") for shard in shards))
         if self.shards > 1:
             await self._connection.commands(["ZREM", key("enrolled"), worker], ["ZREM", key("enrolled_until"), worker])
-        for priority in Priority:
-            await self._not_idle(priority, worker)
 
-    async def _not_idle(self, priority: Priority, worker: str) -> None:
-        """No shard is to wake this worker for a job of a priority."""
-        names = [Keys(priority=priority, in_shard=shard)["idle"] for shard in self._idle_in[priority]]
-        self._idle_in[priority].clear()
+    async def not_idle(self, worker: str, *priorities: Priority) -> None:
+        """No shard is to wake this worker for a job of these priorities."""
+        names = [Keys(priority=each, in_shard=shard)["idle"] for each in priorities for shard in self._idle_in[each]]
+        for priority in priorities:
+            self._idle_in[priority].clear()
         await asyncio.gather(*(self._connection.command("ZREM", name, worker) for name in names))
 
     async def claim(
@@ -405,7 +406,7 @@ class Workers:
                 if last:
                     self._idle_in[priority].discard(shard)
                     with suppress(*UNAVAILABLE):  # it is woken in vain, then
-                        await self._not_idle(priority, worker)
+                        await self.not_idle(worker, priority)
                 return Lease(self._connection, job, attempt)
             failure = Failure(_REFUSALS[refusal.decode()], refusal.decode())
             await end_job(self._connection, job, Status.FAILED, attempt=attempt, error=failure)
@@ -427,7 +428,11 @@ class Workers:
                 async with asyncio.timeout(_RENEWAL_SECONDS):
                     signals = await self._connection.run(RENEW, keys, lease=seconds, jobs=jobs, held=attempts)
             except UNAVAILABLE as error:
+                if isinstance(error, TimeoutError):  # to the connection its call was cancelled
+                    self._connection.hooks.unanswered()
                 return [(lease.job.id, error) for lease in held]
+            for lease in held:
+                lease.renewed_at = time.monotonic()
             return [
                 (lease.job.id, _signals(known, reply))
                 for lease, known, reply in zip(held, published, signals, strict=True)

@@ -79,7 +79,7 @@ async def submit_job(
     stored = await state.broker.submit(job, queue=queue, upload=upload, ingredient=ingredient, bound=bound)
     current_job.set(stored.id)
     if stored.id != job.id:
-        await resume(state, stored)
+        await state.broker.resume(stored, queue=state.queue_of(stored.priority))
     return stored
 
 
@@ -91,13 +91,3 @@ def _fingerprint(job_spec: JobSpec[Plan, Model], key: str) -> str:
     canonical = json.dumps([job_spec.plan.kind, job_spec.body], sort_keys=True)
     upload = hashlib.sha256(job_spec.upload or b"").hexdigest()
     return hashlib.sha256(f"{canonical}{upload}".encode()).hexdigest()
-
-
-async def resume(state: AppState, job: Job) -> None:
-    """Put a suspended job back into its queue.
-
-    Raises:
-        Overloaded: there is no room, or its owner has too many unfinished jobs.
-        NotReady: there is no room for jobs that wait for a worker, and none is running.
-    """
-    await state.broker.resume(job, queue=state.queue_of(job.priority))

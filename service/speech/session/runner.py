@@ -23,7 +23,7 @@ from ancestral.service.broker.clients import StoredSession
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
-from ancestral.service.jobs.admission import resume, submit_job
+from ancestral.service.jobs.admission import submit_job
 from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.state import AppState, Caller
@@ -431,13 +431,9 @@ class SessionRunner:
                     raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
 
     async def _keep_jobs_alive(self) -> None:
-        """Resume suspended jobs, and tell workers that the client is still connected."""
-        with suppress(Overloaded, NotReady):  # they stay suspended until there is room, and a worker
-            await self._for_each_job(self.session_state.outstanding, self._resume_job)
-
-    async def _resume_job(self, job: Job) -> None:
-        await resume(self._state, job)
-        await self._state.broker.acknowledge(job, 0)
+        """Resume suspended jobs, or keep those for which there is no room, and tell workers that the client is still
+        connected."""
+        await self._for_each_job(self.session_state.outstanding, lambda job: self._state.broker.acknowledge(job, 0))
 
     async def _report_done(self) -> None:
         if self.session_state.report_done():

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,10 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from ancestral.service.broker.job import Job, Priority, Signals, WorkerInfo, key
 from ancestral.service.broker.workers import Lease, Message, Workers
+from ancestral.service.settings import Settings
+from ancestral.service.telemetry.logging import Tracing
+from ancestral.service.telemetry.metrics import WorkerMetrics
+from ancestral.service.worker import Worker
 from tests.service.redis_servers import RealRedis
 
 WORKER = WorkerInfo(ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})
@@ -137,6 +142,12 @@ def job(**changes: Any) -> Job:
     """A new one, of somebody who listens."""
     made = Job("speech", Priority.INTERACTIVE, "tiny", "aa", "me", '{"seed":1,"input":"Hé."}')
     return dataclasses.replace(made, **changes)
+
+
+def without_models(workers: Any, **settings: Any) -> Worker:
+    """A worker process that can run no job."""
+    models: Any = SimpleNamespace(samplers={}, left_out={}, models={})
+    return Worker(Settings(redis_url="redis://", **settings), models, workers, WorkerMetrics(), Tracing())
 
 
 async def fails(error: Any, call: Awaitable[Any], match: str | None = None) -> None:

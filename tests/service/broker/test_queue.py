@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ from ancestral.service.broker.job import (
 )
 from ancestral.service.broker.workers import Message
 from ancestral.service.errors import NotReady, Overloaded
-from tests.service.broker.support import MODELS, WORKER, Broker, fails, job
+from ancestral.service.speech.session.runner import SessionRunner
+from tests.service.broker.support import MODELS, WORKER, Broker, fails, job, without_models
 
 pytestmark = pytest.mark.anyio
 
@@ -157,11 +159,26 @@ async def test_a_worker_without_a_free_slot_is_not_woken(broker: Broker) -> None
     assert await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, last=True) is not None
     assert await broker.idle() == []
     assert await broker.claimed() is None
-    await broker.workers.leave("w", [0])
-    assert await broker.idle() == []
 
 
-async def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(broker: Broker) -> None:
+async def test_a_worker_that_stops_is_not_woken_while_its_jobs_end(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ancestral.service.worker.warm_up", lambda models: {})
+    _, lease = await broker.leased()
+    worker, stopping = without_models(broker.workers), asyncio.Event()
+    running = asyncio.create_task(worker.run(stopping))
+    async with asyncio.timeout(30):
+        while await broker.idle() != [worker.id]:
+            await asyncio.sleep(0.05)
+    worker._running[asyncio.create_task(asyncio.sleep(1.5))] = lease
+    stopping.set()
+    await asyncio.sleep(0.7)
+    assert (await broker.idle(), running.done()) == ([], False)
+    await running
+
+
+async def test_a_claim_or_an_end_whose_reply_got_lost_is_done_once(broker: Broker) -> None:
     first, second = await broker.submitted(2)
     run_script = broker.connection.run
 
@@ -181,7 +198,9 @@ async def test_a_claim_whose_reply_got_lost_gets_the_same_job_again(broker: Brok
     assert await broker.begun(first) == 1
     broker.connection.run = send_twice  # type: ignore[method-assign] # as redis-py does when its connection breaks
     assert await broker.begun(second) == 1
+    assert await broker.clients.cancel(second)
     broker.connection.run = run_script  # type: ignore[method-assign]
+    assert not await broker.clients.cancel(second)
     entries = [fields["type"] for _, fields in await broker.clients.events(first.id, "0")]
     assert entries == ["job.queued", "job.in_progress"]
 
@@ -352,6 +371,20 @@ async def test_a_suspended_job_waits_until_it_is_asked_for(broker: Broker) -> No
     await fails(Overloaded, broker.clients.resume(running, queue=0), "queue is full")
     await broker.clients.resume(running, queue=1)
     assert await broker.begun(running) == attempt + 1
+
+
+async def test_what_is_suspended_is_kept_for_a_session_while_there_is_no_room_for_it(broker: Broker) -> None:
+    jobs = await broker.submitted(2, limit=2, retention=120, record_retention=120)
+    for made in jobs:
+        await broker.clients.suspend(made)
+    await broker.submitted(2, limit=2)
+    runner, model = SessionRunner.__new__(SessionRunner), SimpleNamespace(spec=SimpleNamespace(sample_rate=16000))
+    state: Any = SimpleNamespace(broker=broker.clients, queue_of=lambda priority: 9)
+    session: Any = SimpleNamespace(outstanding=[SimpleNamespace(job_id=made.id, estimate=0) for made in jobs])
+    for name, value in {"_state": state, "session_state": session, "_model": model, "sample_rate": 16000}.items():
+        setattr(runner, name, value)
+    await runner._keep_jobs_alive()
+    assert min([await broker.redis.ttl(key("job", made.id)) for made in jobs]) > 3000
 
 
 async def test_no_key_stays_for_ever_but_those_that_everybody_shares(broker: Broker) -> None:

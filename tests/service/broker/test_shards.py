@@ -7,7 +7,8 @@ import dataclasses
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,10 +21,10 @@ from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Connection, Unwritable
 from ancestral.service.broker.job import SHARED, Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
-from ancestral.service.broker.workers import LEASE_SECONDS, Workers
+from ancestral.service.broker.workers import LEASE_SECONDS, Lease, Workers
 from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.telemetry.metrics import ApiMetrics
-from tests.service.broker.support import MODELS, WORKER, Broker, fails, job
+from tests.service.broker.support import MODELS, WORKER, Broker, fails, job, without_models
 from tests.service.redis_servers import RealRedis, cluster
 
 EVERYWHERE = range(CLUSTER_SHARDS)
@@ -157,21 +158,84 @@ async def test_workers_that_died_before_the_clock_went_back_are_forgotten_in_tim
         assert await broker.redis.zscore(SHARED[kind], "dead") <= time.time() + broker.workers.alive_seconds
 
 
-async def test_a_server_that_hangs_keeps_no_other_from_renewing_leases(valkey: RealRedis, broker: Broker) -> None:
+@asynccontextmanager
+async def hanging(
+    valkey: RealRedis, broker: Broker, lease: float = LEASE_SECONDS
+) -> AsyncIterator[tuple[list[Lease], list[bool]]]:
+    """The leases of a job in every shard, and which of them are on a server that hangs until the block ends."""
     await broker.workers.announce("w", WORKER, EVERYWHERE)
-    for shard in EVERYWHERE:
-        await broker.clients.submit(job(id=new_job_id(shard)), queue=1)
-    leases = [await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, shard=shard) for shard in EVERYWHERE]
-    hangs = valkey.masters()[0]
+    hangs, leases = valkey.masters()[-1], list[Lease]()
     its = [hangs.has(key_slot(tag(shard).encode())) for shard in EVERYWHERE]
+    for shard in EVERYWHERE:
+        await broker.workers.reclaim(Priority.INTERACTIVE, shard=shard)
+        await broker.clients.submit(job(id=new_job_id(shard)), queue=1)
+        leases.append(await broker.workers.claim(Priority.INTERACTIVE, "w", MODELS, shard=shard, lease=lease))  # type: ignore[arg-type]
     hangs.client.client_pause(60_000, all=False)
     try:
-        async with asyncio.timeout(LEASE_SECONDS):
-            found = await broker.workers.renew(leases)
+        yield leases, its
     finally:
         hangs.client.client_unpause()
+
+
+async def test_a_server_that_hangs_keeps_no_other_from_renewing_leases(valkey: RealRedis, broker: Broker) -> None:
+    broker.connection.hooks = counted = ApiMetrics()
+    async with hanging(valkey, broker) as (leases, its), asyncio.timeout(LEASE_SECONDS):
+        found = await broker.workers.renew(leases)
     assert [isinstance(each, TimeoutError) for each in found] == its
     assert [getattr(each, "attempt", None) for each in found] == [None if is_its else 1 for is_its in its]
+    assert counted.registry.get_sample_value("ancestral_redis_unanswered_total") == sum(its)
+
+
+async def test_a_server_that_hangs_keeps_no_other_from_giving_back_what_dead_workers_had(
+    valkey: RealRedis, broker: Broker
+) -> None:
+    worker, stopping = without_models(broker.workers), asyncio.Event()
+
+    async def waiting(its: list[bool]) -> list[bool]:
+        shards = [shard for shard in EVERYWHERE if not its[shard]]
+        return [await broker.clients.queues.depths_of(Priority.INTERACTIVE, shard) == (1, 0) for shard in shards]
+
+    async with hanging(valkey, broker, lease=0.0) as (_, its):
+        running = asyncio.create_task(worker.run(stopping))
+        async with asyncio.timeout(30):
+            while not all(await waiting(its)):
+                await asyncio.sleep(0.1)
+    stopping.set()
+    await running
+
+
+async def test_a_worker_that_stops_while_a_server_hangs_gives_back_what_the_others_have(
+    valkey: RealRedis, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is about to end, ends; what cannot be interrupted is given back all the same."""
+    monkeypatch.setattr("ancestral.service.worker.LEASE_SECONDS", 2.0)
+    worker = without_models(broker.workers)
+    async with hanging(valkey, broker) as (leases, its):
+        await broker.workers.renew(leases)
+        hung, ends, stays = leases[its.index(True)], *[lease for lease in leases if not its[shard_of(lease.job.id)]][:2]
+        await broker.workers.renew([ends, stays])
+        seconds = {1.0: ends, 60.0: stays, 61.0: hung}
+        worker._running = {asyncio.create_task(asyncio.sleep(each)): lease for each, lease in seconds.items()}
+        ending, *_ = worker._running
+        await worker._release_all()
+        assert not ending.cancelled()
+        found = await broker.stored(stays.job)
+        assert (found.status, found.deaths) == (Status.QUEUED, 0)
+
+
+async def test_a_server_that_is_lost_keeps_no_other_from_being_heard(valkey: RealRedis, broker: Broker) -> None:
+    masters = valkey.masters()
+
+    def listening() -> list[set[str]]:
+        return [{each["id"] for each in node.client.client_list(_type="pubsub")} for node in masters]
+
+    async with broker.listening("x"), asyncio.timeout(30):
+        while not all(before := listening()):
+            await asyncio.sleep(0.05)
+        masters[0].client.client_kill_filter(_type="pubsub")
+        while not (after := listening())[0] - before[0]:
+            await asyncio.sleep(0.05)
+        assert after[1:] == before[1:]
 
 
 async def test_requests_of_a_caller_and_sessions_are_anywhere(broker: Broker) -> None:
