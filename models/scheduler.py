@@ -129,7 +129,7 @@ class Slot:
     def __init__(
         self,
         state: SlotState,
-        sink: Callable[[Chunk], None],
+        sink: Callable[[Chunk], object],
         limit: int | None,
         start: int,
         index: int,
@@ -315,7 +315,7 @@ class Scheduler:
         self,
         engine: Engine,
         rate: int,
-        sink: Callable[[Chunk], None],
+        sink: Callable[[Chunk], object],
         *,
         realtime: bool,
         limit: int | None = None,

@@ -144,8 +144,8 @@ class JobAttempt(ABC):
             await self.lease.end(Status.FAILED, error=Failure(internal.message, internal.code or internal.type))
             return "failed"
         finished = self.symbols is not None or result is not None
-        if finished and self.stopped in (None, Stop.RELEASED, Stop.PARKED) and await self._completed(result):
-            return "done"
+        if finished and self.stopped in (None, Stop.RELEASED, Stop.PARKED) and (end := await self._completed(result)):
+            return end
         assert self.stopped is not None, "what is not complete was stopped"
         if self.stopped in (Stop.RELEASED, Stop.PARKED):
             await self.lease.release(self._parked)
@@ -154,14 +154,21 @@ class JobAttempt(ABC):
         # Publishing cannot distinguish a cancelled job from one that a later attempt has.
         return str((Stop.CANCELLED if self.stopped is Stop.STALE else self.stopped).value)
 
-    async def _completed(self, result: dict[str, Any] | None) -> bool:
-        """End the job as completed, unless Redis has lost some of its symbols."""
+    async def _completed(self, result: dict[str, Any] | None) -> str | None:
+        """End the job as completed. The outcome: it may have been cancelled just before; None if Redis has lost some of
+        its symbols."""
         try:
-            await self.lease.end(Status.COMPLETED, result=result, symbols=self.symbols)
+            if not await self.lease.end(Status.COMPLETED, result=result, symbols=self.symbols):
+                return Stop.CANCELLED.value
         except SymbolsLost:
             self.on_symbols_lost()
-            return False
-        return True
+            return None
+        self.on_completed()
+        return "done"
+
+    def on_completed(self) -> None:
+        """The job has been completed."""
+        return
 
     def stop(self, why: Stop) -> None:
         if self.stopped is None:
@@ -173,6 +180,7 @@ class JobAttempt(ABC):
         if self.stopped is None:
             log.warning("redis has lost symbols", extra={"job": self.job.id})
         self.stop(Stop.RELEASED)
+        self._parked = -1  # its reader could not reach where it was to be parked
 
     def handle_message(self, verb: str, value: int) -> None:
         if verb == "read":
@@ -198,7 +206,7 @@ class JobAttempt(ABC):
         else:
             self.on_read(signals.read)
             now = time.monotonic()
-            others_wait = signals.queued and self.context.is_full(self.job.priority)
+            others_wait = self.stopped is None and signals.queued and self.context.is_full(self.job.priority)
             if others_wait and (parked := self.parking_position(now)) is not None:
                 self._parked = parked
                 self.stop(Stop.PARKED)

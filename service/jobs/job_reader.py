@@ -55,13 +55,6 @@ def drop_published(piece: Piece, samples: int) -> NDArray[Any]:
     return piece.samples[samples - piece.start :]
 
 
-async def unsuspend(broker: Clients, job: Job) -> None:
-    """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it
-    ended, which its server can notice long after this one began."""
-    with suppress(Overloaded, *UNAVAILABLE):
-        await broker.resume(job, queue=math.inf)
-
-
 async def job_end(broker: Clients, job: Job) -> Job:
     """The record of a job, which is wanted now, as soon as it has ended; raises NotFound if it is gone."""
     last = "0-0"
@@ -73,8 +66,6 @@ async def job_end(broker: Clients, job: Job) -> Job:
             return now
         if news := await broker.events(job.id, last):
             last = news[-1][0]
-        else:
-            await unsuspend(broker, now)
 
 
 class JobReader:
@@ -83,15 +74,11 @@ class JobReader:
     def __init__(self, broker: Clients, job: Job, plan: Sampled) -> None:
         self.job = job
         self.plan = plan
-        self._started: Begin | None = None
+        self.engine: str | None = None
+        """The engine that samples; known once the first symbols are there."""
         self.samples = 0
         """Symbols read so far."""
         self._broker = broker
-
-    @property
-    def engine(self) -> str | None:
-        """The engine that samples; known once the first symbols are there."""
-        return None if self._started is None else self._started.engine
 
     async def symbols(self) -> AsyncIterator[tuple[int, NDArray[Any]]]:
         """The symbols, or the sound made of them, as they are published, with the number of their stream. Each chunk is
@@ -103,7 +90,7 @@ class JobReader:
         try:
             async for entry in self._broker.entries(self.job.id, self._idle):
                 if isinstance(entry, Begin):
-                    self._started = entry
+                    self.engine = entry.engine
                     await self._remind()  # what was read may not have been recorded before the last worker died
                 elif isinstance(entry, Preview):
                     await self._preview(entry.data)
@@ -121,9 +108,11 @@ class JobReader:
             raise redis_unavailable() from error
 
     async def _idle(self) -> None:
-        """Nothing has been published for a while."""
+        """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it
+        ended, which its server can notice long after this one began."""
         await self._remind()
-        await unsuspend(self._broker, self.job)
+        with suppress(Overloaded, *UNAVAILABLE):
+            await self._broker.resume(self.job, queue=math.inf)
 
     async def _preview(self, data: bytes) -> None:
         """Called with what may be shown before the first symbols, once for each attempt."""

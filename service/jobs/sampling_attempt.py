@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -101,7 +101,6 @@ class SamplingAttempt(JobAttempt):
     def on_sampled(self, symbols: int) -> None:
         """Record that ``symbols`` more have been sampled."""
 
-    @abstractmethod
     def on_finished(self, symbols: int, seconds: float) -> None:
         """Record the total symbols and the sampling time in seconds, without waits for the reader."""
 
@@ -173,7 +172,7 @@ class SamplingAttempt(JobAttempt):
         return int(seconds * self.rate)
 
     async def work(self) -> dict[str, Any] | None:
-        retry = self.lease.attempt > 1
+        retry, loop = self.lease.attempt > 1, asyncio.get_running_loop()
         resume = await self.lease.resume_point() if retry else ResumePoint(0, 0, None)
         snapshot, self._read = resume.snapshot, max(self._read, resume.read)
         start, index = (snapshot.position, snapshot.index) if snapshot is not None else (0, 0)
@@ -185,7 +184,7 @@ class SamplingAttempt(JobAttempt):
         self._slot = slot = self.context.scheduler.open(
             self.sampler.engine,
             self.rate,
-            self._sink(),
+            lambda chunk: loop.call_soon_threadsafe(self._chunks.put_nowait, chunk),
             realtime=self.job.priority is Priority.INTERACTIVE,
             limit=(self._read if self.job.paced else start) + self._ahead,
             start=start,
@@ -208,14 +207,6 @@ class SamplingAttempt(JobAttempt):
             slot.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
         return result
-
-    def _sink(self) -> Callable[[Chunk], None]:
-        loop = asyncio.get_running_loop()
-
-        def take(chunk: Chunk) -> None:
-            loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
-
-        return take
 
     async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
         """Give the scheduler one stream after another; text and frames are computed meanwhile."""
@@ -406,9 +397,8 @@ class PicturesAttempt(SamplingAttempt):
     def on_sampled(self, symbols: int) -> None:
         self.context.metrics.count_pixels(self.sampler, symbols, self.sampler.model.spec.channels)
 
-    def on_finished(self, symbols: int, seconds: float) -> None:
-        if self.stopped is None:
-            self.context.metrics.finished(self.sampler, self.plan.count)
+    def on_completed(self) -> None:
+        self.context.metrics.finished(self.sampler, self.plan.count)
 
     async def parts(self, first: int) -> Iterator[Part]:
         """The rows that are kept, or the picture to draw from, were uploaded."""

@@ -150,9 +150,8 @@ class AppState:
             workers = await self.broker.queues.workers()
         except UNAVAILABLE:
             return ["Redis is unavailable."]
-        if not any(worker.ready for worker in workers):
+        if not (ready := [worker for worker in workers if worker.ready]):
             return _problems(workers) or ["No worker is running, or it is still loading its models."]
-        ready = [worker for worker in workers if worker.ready]
         known = {pair for worker in ready for pair in (*worker.models.items(), *worker.left_out.items())}
         missing = [name for name, model in self.catalog.models.items() if (name, model.sha256) not in known]
         return [f"No worker has {name} loaded." for name in missing]

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import httpx
 import numpy as np
@@ -26,7 +28,7 @@ from ancestral.loader import load_models
 from ancestral.models.engines.base import Stream
 from ancestral.models.scheduler import Scheduler
 from ancestral.requests import Speak
-from ancestral.service.broker.job import Signals, Status
+from ancestral.service.broker.job import Priority, Signals, Status, SymbolsLost
 from ancestral.service.broker.workers import LEASE_SECONDS, Lease, Workers
 from ancestral.service.cli.local.embedded import EmbeddedRedis
 from ancestral.service.jobs.attempt import AttemptContext, Stop
@@ -37,7 +39,7 @@ from ancestral.service.telemetry.metrics import WorkerMetrics
 from ancestral.service.worker import ClaimOrder, renew_leases
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.utterance import utterance
-from tests.service.broker.support import MODELS, WORKER, Broker, claimed, run, submitted
+from tests.service.broker.support import MODELS, WORKER, Broker, claimed, job, run, submitted, without_models
 from tests.service.redis_servers import Node, RealRedis, lone_server
 from tests.service.servers import Serve, ServeProcess, Server, command, process_of, running
 from tests.service.shaky import slow_proxy
@@ -204,6 +206,30 @@ def test_a_worker_that_was_full_looks_into_all_its_shards_at_once() -> None:
     assert asyncio.run(looked_at()) == [5, 0, 1, 2, 3, 4, 6, 7]
 
 
+def test_a_slot_is_the_last_free_one_only_while_it_is() -> None:
+    lasts, leases = list[bool](), [Mock(suspect=False)]
+
+    async def claim(*_: Any, last: bool, **__: Any) -> Any:
+        lasts.append(last)
+        return leases.pop() if leases else None
+
+    async def serve() -> None:
+        worker, ends = without_models(SimpleNamespace(shards=1, claim=claim), interactive_slots=2), asyncio.Event()
+        worker._perform = lambda lease: ends.wait()  # type: ignore[method-assign]
+        serving = asyncio.create_task(worker._serve(Priority.INTERACTIVE))
+        for count in (2, 3):
+            worker._claims[Priority.INTERACTIVE].wake(0)
+            async with asyncio.timeout(10):
+                while len(lasts) < count:
+                    await asyncio.sleep(0.01)
+            ends.set()
+            await asyncio.sleep(0.01)
+        serving.cancel()
+
+    asyncio.run(serve())
+    assert lasts[:3] == [False, True, False]
+
+
 # The leases of a worker that has many jobs and a slow connection to Redis; when a slow listener is parked.
 
 
@@ -215,8 +241,14 @@ ROUND_TRIP = 0.2
 class Attempt(ScoringAttempt):
     """Samples nothing. Its reader waits at 5 symbols, and so slowly that it could be parked."""
 
+    found: dict[str, Any] | None = None
+    completed = 0
+
     async def work(self) -> dict[str, Any] | None:
-        return None
+        return self.found
+
+    def on_completed(self) -> None:
+        self.completed += 1
 
     def parking_position(self, now: float) -> int | None:
         return 5
@@ -279,6 +311,39 @@ def test_a_slow_listener_is_parked_only_for_a_job_that_finds_no_slot(
     slow.job = type("Job", (), {"priority": "interactive"})()  # type: ignore[assignment]
     slow.check(Signals(1, Status.IN_PROGRESS, 0, suspend=False, symbols_lost=False, queued=queued))
     assert slow.stopped is stopped
+
+
+@pytest.mark.parametrize(("lost", "parked"), [(None, 5), ("before", -1), ("after", -1)])
+def test_a_job_is_not_parked_at_symbols_that_redis_has_lost(lost: str | None, parked: int) -> None:
+    slow = attempt(lease := Mock(attempt=1, release=AsyncMock()), full=True)
+    if lost == "before":
+        slow.on_symbols_lost()
+    slow.check(Signals(1, Status.IN_PROGRESS, 0, suspend=False, symbols_lost=False, queued=1))
+    if lost == "after":
+        slow.on_symbols_lost()
+    asyncio.run(slow._run())
+    lease.release.assert_awaited_once_with(parked)
+
+
+@pytest.mark.parametrize("stopped", [None, Stop.RELEASED])
+@pytest.mark.parametrize(("ended", "outcome"), [([True], "done"), ([False], "cancelled"), ([SymbolsLost], "released")])
+def test_an_attempt_has_completed_its_job_if_redis_says_so(stopped: Stop | None, ended: Any, outcome: str) -> None:
+    finished = attempt(Mock(end=AsyncMock(side_effect=ended), release=AsyncMock()))
+    finished.found, finished.stopped = {}, stopped
+    assert asyncio.run(finished._run()) == outcome
+    assert finished.completed == (outcome == "done")
+
+
+def test_an_attempt_at_what_another_version_has_written_is_counted_as_failed() -> None:
+    async def perform() -> dict[str, float | None]:
+        worker = without_models(SimpleNamespace(shards=1))
+        worker._loaded_models.samplers["tiny"] = worker._context = Mock()
+        await worker._perform(Mock(job=job(payload="{}"), attempt=1, end=AsyncMock()))
+        labels, value = {"priority": "interactive"}, worker._metrics.registry.get_sample_value
+        ends = value("ancestral_attempt_ends_total", labels | {"end": "failed"})
+        return {"begun": value("ancestral_attempts_total", labels), "failed": ends}
+
+    assert asyncio.run(perform()) == {"begun": 1, "failed": 1}
 
 
 # The model that ships, through the server: every voice speaks.
