@@ -179,7 +179,6 @@ class NotReady(ServiceError):
     """The server runs but cannot serve now; the client should try again."""
 
     status = 503
-    type = "server_error"
     code = "not_ready"
 
     def __init__(self, message: str, *, retry_after: int = 2) -> None:

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     """Directory for the bundled Redis's data. Models in its `models/` are served as well."""
     models_dir: DirectoryPath = BUNDLED
     """The bundled models: a directory with one subdirectory per model."""
-    redis_url: str | None = Field(default=None, pattern=r"^((redis|rediss)(\+sentinel|\+cluster)?|unix)://", repr=False)
+    redis_url: str | None = Field(default=None, repr=False)
     """URL of the Redis (or Valkey) that API processes and workers share: `redis://`, `rediss://` or `unix://`;
     `redis+sentinel://host:26379,host/name-of-the-master`; `redis+cluster://host:6379,host` (`rediss+…`: with TLS). If
     it is not set, `ancestral serve` starts the bundled Valkey, with its data in `ANCESTRAL_DATA_DIR`."""

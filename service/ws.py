@@ -274,9 +274,6 @@ class Credentials:
             raise CloseConnection(1008, "no API key")
 
 
-# One websocket connection of any protocol: its tasks, and how it ends.
-
-
 IDLE_SECONDS: Final = 600.0
 MAX_ERRORS: Final = 20
 """Invalid messages after which the connection is closed."""
@@ -393,7 +390,7 @@ class EventConnection(WsConnection):
         errors = 0
         while True:
             try:
-                async with asyncio.timeout(None if self.is_busy else IDLE_SECONDS):
+                async with asyncio.timeout(IDLE_SECONDS) as waiting:
                     message = await self._websocket.receive()
                 async with self._handling:
                     await self.handle_message(message)
@@ -403,7 +400,8 @@ class EventConnection(WsConnection):
                 if errors >= MAX_ERRORS:
                     raise CloseConnection(1008, "too many errors") from None
             except TimeoutError:
-                raise CloseConnection(1000, "idle timeout") from None
+                if not (waiting.expired() and self.is_busy):
+                    raise CloseConnection(1000, "idle timeout") from None
 
     async def check_key(self, key: str | None) -> Caller:
         """The caller, once a message has come that may hold a key.

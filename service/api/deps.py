@@ -90,8 +90,9 @@ class RequestContext:
         )
 
     async def while_connected(self, work: Coroutine[Any, Any, _T], job: Job) -> _T:
-        """Await the answer to a request that waits for a job. On failure or disconnect the job is cancelled or, if the
-        request has an idempotency key, with which the client may send it again, suspended.
+        """Await the answer to a request that waits for a job. On failure or disconnect the job is cancelled, unless the
+        request has an idempotency key, with which the client may send it again: then sound is suspended until it does,
+        and other work, for which another client with the key may wait without a connection, goes on.
 
         Args:
             work: produces the answer.
@@ -119,7 +120,8 @@ class RequestContext:
     async def _abandon(self, job: Job) -> None:
         broker = self.service.broker
         try:
-            await (broker.cancel(job) if self.idempotency_key is None else broker.suspend(job))
+            if self.idempotency_key is None or job.paced:
+                await (broker.cancel(job) if self.idempotency_key is None else broker.suspend(job))
         except UNAVAILABLE:  # the worker will notice that nothing is read
             log.warning("Redis is unavailable", extra={"job": job.id})
 

@@ -461,7 +461,6 @@ async def completed(context: RequestContext, job: Job) -> Job:
         ClientDisconnected: the client disconnected.
         ServiceError: the job failed, was cancelled or is gone.
     """
-    broker = context.service.broker
-    ended = await context.while_connected(job_end(broker, job), job)
+    ended = await context.while_connected(job_end(context.service.broker, job), job)
     check_end(ended.status, ended.error)
     return ended

@@ -48,7 +48,6 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("ANCESTRAL_PORTS", "1", "ANCESTRAL_PORTS: no such setting; did you mean ANCESTRAL_PORT?"),
         ("ANCESTRAL_XYZZYQQQ", "1", "ANCESTRAL_XYZZYQQQ: no such setting$"),
-        ("ANCESTRAL_REDIS_URL", "localhost:6379", "ANCESTRAL_REDIS_URL: "),
         ("ANCESTRAL_CORS_ORIGINS", "*", "ANCESTRAL_CORS_ORIGINS: "),
         ("ANCESTRAL_PORT", "65536", "ANCESTRAL_PORT: "),
         ("ANCESTRAL_PORT", "http", "ANCESTRAL_PORT: "),

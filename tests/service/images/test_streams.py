@@ -255,6 +255,14 @@ def test_it_can_be_cancelled(narrow: Server) -> None:
         assert same(watch.pictures(), draw(narrow))
 
 
+def test_who_says_nothing_more_is_disconnected(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ancestral.service.ws.IDLE_SECONDS", 1.0)
+    with watching(server) as watch:
+        watch.generate()
+        watch.pictures()
+        assert watch.closed() == 1000
+
+
 def test_one_request_at_a_time(narrow: Server) -> None:
     with watching(narrow) as watch, watching(narrow) as other:
         with reading_slowly(narrow):

@@ -104,10 +104,11 @@ def test_who_comes_back_to_many_gets_no_more_than_their_limit(keyed: Server, key
         assert check_envelope(second, 429, None)["code"] == "too_many_streams"
 
 
-def test_who_waits_for_figures_gets_them_although_another_has_left(serve: Serve, key: str) -> None:
+@pytest.mark.parametrize("prefer", [{}, {"prefer": "respond-async"}], ids=["waits", "asks"])
+def test_who_wants_figures_gets_them_although_another_has_left(serve: Serve, key: str, prefer: dict[str, str]) -> None:
     form: dict[str, Any] = {"data": {"model": "grey"}, "headers": {"idempotency-key": key}}
     form["files"] = {"file": ("a.png", written(noise("grey")))}
-    with serve(interactive_slots=1) as server, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+    with serve(interactive_slots=1) as server, ThreadPoolExecutor(2) as pool, ExitStack() as stack:
         speech = stack.enter_context(httpx.stream("POST", f"{server.url}/v1/audio/speech", json=ENDLESS, timeout=60))
         pieces = speech.iter_raw()
 
@@ -116,13 +117,17 @@ def test_who_waits_for_figures_gets_them_although_another_has_left(serve: Serve,
             place: int | None = httpx.get(f"{server.url}/v1/jobs/{server.newest()}").json()["queue_position"]
             return place
 
-        waiting = pool.submit(httpx.post, f"{server.url}/v1/images/likelihood", timeout=60, **form)
+        url, other = f"{server.url}/v1/images/likelihood", form | {"headers": form["headers"] | prefer}
+        leaving = pool.submit(httpx.post, url, timeout=2, **form)
         eventually(lambda: position() is not None)
+        answer = pool.submit(httpx.post, url, timeout=60, **other)
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/v1/images/likelihood", timeout=1, **form)
-        eventually(lambda: position() is None)
+            leaving.result()
+        for _ in range(20):
+            position()
         stack.close()
-        assert waiting.result().status_code == 200
+        assert answer.result().status_code == (202 if prefer else 200)
+        assert server.ended(answer.result().headers["x-job-id"])["status"] == "completed"
 
 
 def test_a_connection_that_ends_late_does_not_take_the_job_from_the_next(server: Server, key: str) -> None:
