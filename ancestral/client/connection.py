@@ -24,7 +24,7 @@ _QUEUE_TIMEOUT: Final = 600.0
 """The same, where the answer begins when a job has had its turn."""
 _MAKES_BYTES: Final = ("x-seed", "x-model-sha256", "x-engine")
 """Headers that say what the bytes of an answer were made from."""
-_KEY: Final = "idempotency-key"
+KEY: Final = "idempotency-key"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -85,7 +85,7 @@ class Connection:
         """
         retry, sent = Retry(self, attempts), dict(headers)
         files = None if file is None else {file[0]: (file[0], file[1])}
-        timeout = in_queue() if _KEY in sent and "prefer" not in sent else _TIMEOUT
+        timeout = in_queue() if KEY in sent and "prefer" not in sent else _TIMEOUT
         while True:
             try:
                 answer = self.http.request(
@@ -113,7 +113,7 @@ class Connection:
         Raises:
             AncestralError: as :meth:`request`.
         """
-        headers = {"prefer": "respond-async", _KEY: key or new_key()}
+        headers = {"prefer": "respond-async", KEY: key or new_key()}
         return str(parsed(self.request("POST", path, json=body, headers=headers))["id"])
 
     def figures(self, path: str, form: Mapping[str, Any], file: bytes) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Connection:
         Raises:
             AncestralError: as :meth:`request` and :meth:`output`.
         """
-        answer = self.request("POST", path, form=form, file=("file", file), headers={_KEY: new_key()})
+        answer = self.request("POST", path, form=form, file=("file", file), headers={KEY: new_key()})
         found: dict[str, Any] = parsed(answer)
         return found if answer.status_code != httpx2.codes.ACCEPTED else json.loads(self.output(found["id"])[0])
 
@@ -229,7 +229,7 @@ class Stream:
                 if self.job is not None:
                     connection.running(self.job)  # one that came to nothing would be made again
                 with connection.http.stream(
-                    "POST", self._path, json=self._body, headers={_KEY: self._key}, timeout=in_queue()
+                    "POST", self._path, json=self._body, headers={KEY: self._key}, timeout=in_queue()
                 ) as answer:
                     if not answer.is_success:
                         answer.read()

@@ -20,7 +20,7 @@ from ancestral import formats
 from ancestral.catalog.palettes import check_palette
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.catalog.voices import VoiceMix, find_voice, first_with_voice
-from ancestral.client.connection import Connection, Stream, new_key, parsed
+from ancestral.client.connection import KEY, Connection, Stream, new_key, parsed
 from ancestral.errors import InvalidRequest, ServerError, check_choice, check_range, check_type
 from ancestral.formats import AudioFormat, format_of
 from ancestral.images.drawing import MAX_SIDE
@@ -347,7 +347,7 @@ class RemotePictures(Sequence["RemotePicture"]):
 
     def _draw(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         # With the key an answer that was lost is not drawn again.
-        headers, body = {"idempotency-key": new_key()}, {**body, "response_format": "b64_json"}
+        headers, body = {KEY: new_key()}, {**body, "response_format": "b64_json"}
         found: list[dict[str, Any]] = parsed(
             self._connection.request("POST", _GENERATIONS, json=body, headers=headers)
         )["data"]

@@ -417,9 +417,9 @@ class Clients:
         if (answer := await self._connection.run(RESUME, Keys.for_job(job), **args)) != b"resumed":
             raise await self._refusal(job, answer)
 
-    async def acknowledge(self, job: Job, position: int) -> str:
+    async def acknowledge(self, job: Job, position: int, patience: float = PATIENCE_SECONDS) -> str:
         """Record that a client has read ``position`` symbols of a paced job; 0 if nothing more, but it still listens.
-        Waits while Redis is unavailable.
+        Waits for ``patience`` seconds while Redis is unavailable.
 
         Returns:
             The id of the worker that runs the job, which has been told; '' if none does.
@@ -433,7 +433,7 @@ class Clients:
                     await self.resume(job, queue=math.inf)
             return str(worker.decode())
 
-        return await retry_while_unavailable(acknowledge, PATIENCE_SECONDS)
+        return await retry_while_unavailable(acknowledge, patience)
 
     async def report_read(self, job: Job, position: int, worker: str) -> bool:
         """Tell the worker that runs a paced job what a client has read, without recording it: :meth:`acknowledge` for

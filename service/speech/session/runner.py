@@ -313,8 +313,8 @@ class SessionRunner:
 
     async def _for_each_job(self, utterances: list[Turn], action: Callable[[Job], Awaitable[object]]) -> None:
         """Call ``action`` with the job of each utterance, if it still exists."""
-        with suppress(*UNAVAILABLE):
-            for utterance in utterances:
+        for utterance in utterances:
+            with suppress(*UNAVAILABLE):
                 if (job := await self._state.broker.job(utterance.job_id)) is not None:
                     utterance.estimate = self._resampled(job.samples_total or 0) or utterance.estimate
                     await action(job)
@@ -433,7 +433,8 @@ class SessionRunner:
     async def _keep_jobs_alive(self) -> None:
         """Resume suspended jobs, or keep those for which there is no room, and tell workers that the client is still
         connected."""
-        await self._for_each_job(self.session_state.outstanding, lambda job: self._state.broker.acknowledge(job, 0))
+        broker = self._state.broker  # asked again soon
+        await self._for_each_job(self.session_state.outstanding, lambda job: broker.acknowledge(job, 0, patience=0.0))
 
     async def _report_done(self) -> None:
         if self.session_state.report_done():

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -385,6 +386,10 @@ async def test_what_is_suspended_is_kept_for_a_session_while_there_is_no_room_fo
         setattr(runner, name, value)
     await runner._keep_jobs_alive()
     assert min([await broker.redis.ttl(key("job", made.id)) for made in jobs]) > 3000
+    broker.connection.run = unanswered = AsyncMock(side_effect=TimeoutError)  # type: ignore[method-assign]
+    async with asyncio.timeout(10):
+        await runner._keep_jobs_alive()
+    assert unanswered.await_count == 2
 
 
 async def test_no_key_stays_for_ever_but_those_that_everybody_shares(broker: Broker) -> None:
