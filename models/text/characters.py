@@ -366,7 +366,10 @@ _HEART: Final = re.compile(
     r"|(?:^|(?<=^ )|(?<=[.!?,] )|(?<=[A-Za-z]{2} )(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bbe )(?<!\bif ))"
     r"<3(?=\s*(?:[.!?,]|$))"
 )
-_ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
+ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
+OF_ADDRESS: Final = re.compile(r"\.\w|[/\\#@:]")
+LONGEST_WORD: Final = 40
+"""Longer ones are said in pieces."""
 # The variable of a formula, not the article: "a <= b", "x = a".
 _VARIABLE: Final = re.compile(
     r"(?<![\w'.@-])[aA](?=[<>=+^]|!=|\s(?:[<>=+*^]|[<>!=]=)\s)|(?<=[<>=+^])[aA](?!\w)|(?<=\s[<>=+*^]\s)[aA](?=\s*(?:[.,;)]|$))"
@@ -434,7 +437,7 @@ def speak_markup(text: SpannedText) -> SpannedText:
     if not _SIGNS.search(text.text):
         return text
     text = text.sub(_EMOTICON, lambda match: f" , {_EMOTICONS[match[1]]} , ")
-    text = text.sub(_ADDRESS, lambda match: f" , {match[1]} , ").sub(_HEART, "heart")
+    text = text.sub(ADDRESS, lambda match: f" , {match[1]} , ").sub(_HEART, "heart")
     text = text.sub(_VARIABLE, f"{LETTER}a")
     for pattern, spoken in _RELATIONS:
         text = text.sub(pattern, spoken)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ancestral.models.text import lexicon
-from ancestral.models.text.characters import CUE, LETTER, speak_arrows, speak_markup
+from ancestral.models.text.characters import CUE, LETTER, LONGEST_WORD, OF_ADDRESS, speak_arrows, speak_markup
 from ancestral.models.text.numerals import (
     BRITISH_RULES,
     CURRENCIES,
@@ -32,13 +32,13 @@ from ancestral.models.text.rules import (
     Span,
     SpannedText,
     apply_all,
-    cover,
     lay_out,
     layout,
     rewriting,
     roman_value,
     rule,
     sentences,
+    spoken_words,
 )
 from ancestral.models.text.tables import table
 
@@ -76,7 +76,6 @@ _LONGEST_SPELLED: Final = 4
 _LONGEST_SPELLED_SHOUTED: Final = 3
 _SHOUTED_WORDS: Final = 3
 _PAIR: Final = 2
-_LONGEST_WORD: Final = 40
 _SHORTEST_DRAWN_OUT: Final = 2
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Several chemical elements, one of them with two letters: NaCl.
@@ -96,13 +95,7 @@ def speak(folded: SpannedText, *, british: bool = False) -> list[tuple[str, Span
     if british:
         text = apply_all(BRITISH_RULES, text)
     text = speak_quantities(text).sub(_SYMBOL, lambda m: _SYMBOLS[m[0]])
-    written = list(_WORD_OR_MARK.finditer(text.text))
-    return [
-        (word, span)
-        for match, words in zip(written, _speak_words([match[0] for match in written]), strict=True)
-        for span in [cover(text.spans[match.start() : match.end()])]
-        for word in words
-    ]
+    return spoken_words(text, _WORD_OR_MARK, _speak_words)
 
 
 def _is_acronym(word: str, shouted: bool) -> bool:
@@ -128,7 +121,7 @@ def _squeeze(word: str) -> str:
 
 
 def _pieces(word: str) -> list[str]:
-    return [word[i : i + _LONGEST_WORD] for i in range(0, len(word), _LONGEST_WORD)]
+    return [word[i : i + LONGEST_WORD] for i in range(0, len(word), LONGEST_WORD)]
 
 
 def _speak_word(word: str, shouted: bool) -> list[str]:
@@ -143,7 +136,7 @@ def _speak_word(word: str, shouted: bool) -> list[str]:
         return [word]
     lower = word.lower()
     stem, apostrophe, clitic = word.partition("'")
-    if len(clitic) > _LONGEST_WORD:
+    if len(clitic) > LONGEST_WORD:
         return [piece.strip("'") for piece in _pieces(lower)]
     if stem.lower() in _SAID_AS:
         *words, last = _SAID_AS[stem.lower()]
@@ -214,7 +207,6 @@ def _speak_words(words: list[str]) -> Iterator[list[str]]:
 
 # Web and e-mail addresses, files, paths and tags to words.
 
-_SIGN: Final = re.compile(r"\.\w|[/\\#@:]")
 _SIGNS: Final = _TABLE.entries("address_signs")
 _DOMAINS: Final = _TABLE.pattern("domains")
 _SPELLED_DOMAINS: Final = _TABLE.words("spelled_domains")
@@ -299,7 +291,7 @@ def speak_addresses(text: SpannedText) -> SpannedText:
     Args:
         text: folded text (`characters.fold`), with its original capitals.
     """
-    if not _SIGN.search(text.text):
+    if not OF_ADDRESS.search(text.text):
         return text
     return apply_all((*_ADDRESS_RULES, *HOSTS), text)
 
@@ -451,8 +443,7 @@ def _chess(match: Match) -> str:
     return " ".join(filter(None, (*origin, letters(square), square[1], end))) + " "
 
 
-def _dotted_pattern() -> str:
-    return "|".join(sorted((re.escape(word) for word in {**_DOTTED, **_ENDING}), key=len, reverse=True))
+_ANY_DOTTED: Final = "|".join(sorted(map(re.escape, {**_DOTTED, **_ENDING}), key=len, reverse=True))
 
 
 # Postal addresses.
@@ -525,7 +516,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule("2848/", rf"\b({'|'.join(_SLANG)})\b", lambda m: _SLANG[m[1].lower()], re.IGNORECASE),
     rule("|", r"(?<=\b[A-Z]\()(\w+) ?\| ?(\w+)(?=\))", lambda m: f"{m[1]} given {m[2]}"),
     rule("(", r"\b([A-Za-z])\(([A-Za-z](?: given [A-Za-z])?)\)|\b(O)\(([^()]+)\)", _function),
-    rule(".", rf"(?<![\w.])({_dotted_pattern()})\.(?![\w])", _dotted, re.IGNORECASE),
+    rule(".", rf"(?<![\w.])({_ANY_DOTTED})\.(?![\w])", _dotted, re.IGNORECASE),
     rule("oO", r"\b[Nn]o(?:s?\.\s?(?=\d)|\.(?= (?:of|is|was)\b))", lambda m: f"number{'s' * ('s' in m[0])} "),
     rule(".", r"\b([A-Z])\.\s?([23])d\b", lambda m: f"{letters(m[1])} {ordinal(m[2])}"),
     rule(".", r"(?<=\d )est\.", lambda m: f"estimated{stop(m)}"),

@@ -145,8 +145,7 @@ def _fraction_of_unit(match: Match) -> str:
 
 
 def _dimensions(match: Match) -> str:
-    sides = (pairs(side) if len(side) == 4 else cardinal(side) for side in match.groups())
-    return " by ".join(sides)
+    return " by ".join(pairs(side) if len(side) == 4 else cardinal(side) for side in match.groups())
 
 
 def _inches(match: Match) -> str:

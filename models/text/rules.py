@@ -188,6 +188,20 @@ def sentences(words: Sequence[object]) -> Iterator[slice]:
             start = i
 
 
+def spoken_words(
+    text: SpannedText, pattern: re.Pattern[str], speak: Callable[[list[str]], Iterable[Iterable[str]]]
+) -> list[tuple[str, Span]]:
+    """The words that ``speak`` gives for each of the matches of a pattern, which it gets together, and their spans."""
+    written = list(pattern.finditer(text.text))
+    return [
+        (spoken, span)
+        for match, words in zip(written, speak([match[0] for match in written]), strict=True)
+        for span in [cover(text.spans[match.start() : match.end()])]
+        for word in words
+        for spoken in word.split()
+    ]
+
+
 Layout = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 
 

@@ -33,6 +33,7 @@ MAX_ALIAS_CHARACTERS: Final = 8192
 """Most characters of all that lexicons have read for other words of a text."""
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_SEMITONES: Final = 12.0
+MIN_DECIBELS, MAX_DECIBELS = -24.0, 12.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Script:
             last, start = shown[-1:] or last, start + len(shown)
 
     def delivered(self, delivery: Prosody) -> Script:
-        """This script with a delivery of all of it, which holds beside what it says itself."""
+        """This script with a delivery of all of it, which holds beside what it says itself; raises as :meth:`check`."""
         if delivery == Prosody():
             return self
         pieces: list[Piece] = [delivery]
@@ -139,7 +140,7 @@ class Script:
             pieces.append(delivery.beside(piece) if isinstance(piece, Prosody) else piece)
             if isinstance(piece, Speaker):
                 pieces.append(delivery)
-        return Script(tuple(pieces))
+        return Script(tuple(pieces)).check()
 
     def turns(self, default: Speaker) -> Iterator[tuple[Speaker, Script, int]]:
         """The speakers in turn, their text, and where it begins in :attr:`written`; at first the default."""
@@ -159,7 +160,7 @@ class Script:
         return tuple(dict.fromkeys(entry for entry in used if entry is not None))
 
     def check(self) -> Script:
-        """This script, if it has no more silence, and no more that is read for something else, than it may.
+        """This script, if it has no more silence, prosody, and text that is read for something else, than it may.
 
         Raises:
             UnsupportedText: it has.
@@ -170,7 +171,21 @@ class Script:
         silence = sum(piece.seconds for piece in self.pieces if isinstance(piece, Pause))
         if silence > MAX_SILENCE_SECONDS:
             raise UnsupportedText(f"{silence:g} s of pauses; all together may take {MAX_SILENCE_SECONDS:g} s")
+        for piece in self.pieces:
+            if isinstance(piece, Prosody):
+                check_prosody(piece, "tags, elements and instructions together")
         return self
+
+
+def check_prosody(prosody: Prosody, what: str) -> Prosody:
+    """A prosody; raises UnsupportedText, which names ``what`` has it, if it goes too far."""
+    if not MIN_RATE <= prosody.rate <= MAX_RATE:
+        raise UnsupportedText(f"{what}: a rate of {prosody.rate:g} times; it must lie in {MIN_RATE:g} … {MAX_RATE:g}")
+    if abs(prosody.semitones) > MAX_SEMITONES:
+        raise UnsupportedText(f"{what}: {prosody.semitones:+g} semitones; at most {MAX_SEMITONES:g} up or down")
+    if not MIN_DECIBELS <= prosody.decibels <= MAX_DECIBELS:
+        raise UnsupportedText(f"{what}: {prosody.decibels:+g} dB; it must lie in {MIN_DECIBELS:g} … +{MAX_DECIBELS:g}")
+    return prosody
 
 
 def pause_of(number: str, unit: str, shown: str) -> Pause | None:

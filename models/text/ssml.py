@@ -17,7 +17,7 @@ from ancestral.models.text.languages.language import language_table, primary
 from ancestral.models.text.numerals import CURRENCIES, UNITS, cardinal, digits, fraction, number, ordinal
 from ancestral.models.text.phonemes import Prosody
 from ancestral.models.text.pronunciations import Pronunciations, XmlReader, parse_phonemes
-from ancestral.models.text.script import MAX_RATE, MAX_SEMITONES, MIN_RATE, TAG
+from ancestral.models.text.script import TAG
 from ancestral.models.text.tables import table
 
 # SSML's ``<say-as interpret-as>``: the kinds of text that the front-end can read.
@@ -84,15 +84,6 @@ def _cardinal(text: str) -> str | None:
     return None if found is None else f"{'minus ' if found[1] else ''}{number(found[2])}"
 
 
-def _ordinal(text: str) -> str | None:
-    found = _ORDINAL.fullmatch(text)
-    return None if found is None else ordinal(found[1])
-
-
-def _digits(text: str) -> str | None:
-    return digits(text) if DIGITS.fullmatch(text) else None
-
-
 def _telephone(text: str) -> str | None:
     if not TELEPHONE.fullmatch(text):
         return None
@@ -131,8 +122,8 @@ _KINDS: Final[Mapping[str, Callable[[str], str | None]]] = {
     **dict.fromkeys(CHARACTERS, str),
     "cardinal": _cardinal,
     "number": _cardinal,
-    "ordinal": _ordinal,
-    "digits": _digits,
+    "ordinal": lambda text: ordinal(found[1]) if (found := _ORDINAL.fullmatch(text)) else None,
+    "digits": lambda text: digits(text) if DIGITS.fullmatch(text) else None,
     "telephone": _telephone,
     "fraction": _fraction,
     "date": str,
@@ -228,6 +219,7 @@ def read_directives(text: str, lexicon: Pronunciations, start: int, language: st
         said = said or bool(between.strip()) or isinstance(piece, script.Pronounced)
         if isinstance(piece, Prosody):  # tags that stand together add up; [normal] takes all of them back
             piece = tags = piece if said or piece == Prosody() else tags.beside(piece)
+            script.check_prosody(tags, f"{shown(match[0])!r} (at position {start + match.start()})")
             said = False
         if piece is not None:
             yield piece
@@ -308,7 +300,6 @@ _PITCHES: Final = {"x-low": -4.0, "low": -2.0, "medium": 0.0, "default": 0.0, "h
 """Semitones."""
 _VOLUMES: Final = {"x-soft": -12.0, "soft": -6.0, "medium": 0.0, "default": 0.0, "loud": 4.0, "x-loud": 6.0}
 """Decibels."""
-_MAX_DECIBELS: Final = 12.0
 _EMPHASES: Final = {
     "strong": Prosody(0.85, 1.0, 3.0), "moderate": Prosody(0.9, 0.5, 2.0), "none": Prosody(),
     "reduced": Prosody(1.1, -0.5, -2.0),
@@ -379,7 +370,7 @@ class _Reader(XmlReader):
         if _LANGUAGE in attributes:
             language = _language(name, attributes[_LANGUAGE])
         if name in _PROSODIES:
-            prosody = _checked(name, prosody.beside(_PROSODIES[name](attributes)))
+            prosody = script.check_prosody(prosody.beside(_PROSODIES[name](attributes)), f"<{name}>")
             self.pieces.append(prosody.beside(self._tagged))
         elif name == "voice":
             speaker = self._speaker(attributes["name"])
@@ -526,17 +517,6 @@ def _emphasis(attributes: Mapping[str, str]) -> Prosody:
 
 
 _PROSODIES: Final = {"prosody": _prosody, "emphasis": _emphasis}
-
-
-def _checked(name: str, prosody: Prosody) -> Prosody:
-    """Raises UnsupportedText if an element goes too far together with those around it."""
-    if not MIN_RATE <= (rate := prosody.rate) <= MAX_RATE:
-        raise UnsupportedText(f"<{name}>: a rate of {rate:g} times; it must lie in {MIN_RATE:g} … {MAX_RATE:g}")
-    changes = (prosody.semitones, MAX_SEMITONES, "semitones"), (prosody.decibels, _MAX_DECIBELS, "dB")
-    for change, most, unit in changes:
-        if abs(change) > most:
-            raise UnsupportedText(f"<{name}>: {change:+g} {unit}; at most {most:g} up or down")
-    return prosody
 
 
 def _parse_rate(text: str) -> float | None:

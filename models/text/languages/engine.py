@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from ancestral.models.text.characters import CUE, QUOTED, Folding
+from ancestral.models.text.characters import ADDRESS, CUE, LONGEST_WORD, OF_ADDRESS, QUOTED, Folding
 from ancestral.models.text.languages.language import SIGNS, Calendar, Currency, Gender, Language, Numerals
 from ancestral.models.text.phonemes import PAUSES
 from ancestral.models.text.rules import (
@@ -18,7 +18,6 @@ from ancestral.models.text.rules import (
     SpannedText,
     Speak,
     apply_all,
-    cover,
     lay_out,
     layout,
     number_rule,
@@ -26,6 +25,7 @@ from ancestral.models.text.rules import (
     roman_value,
     rule,
     sentences,
+    spoken_words,
 )
 
 # Addresses, abbreviations, acronyms, Roman numerals and single letters to words, by a language's table.
@@ -38,10 +38,8 @@ _SHOUTED_WORDS: Final = 3
 # Before a name it is a captain.
 _CHAPTER: Final = re.compile(r"\bCap\.(?= ?(?:[IVXLC]+\b|\d))")
 _DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
-_LONGEST_WORD: Final = 40
 
 
-_SIGN: Final = re.compile(r"\.\w|[/\\#@:]")
 _DOMAINS: Final = "com|org|net|edu|gob|gov|gouv|info|io|ai|dev|app|eu|es|fr|it|pt|br|mx|ar|cl|uk|de|ch|be|tv|cat|xyz"
 _EXTENSIONS: Final = "pdf|txt|docx?|xlsx?|pptx?|csv|json|xml|html?|zip|png|jpe?g|gif|svg|mp[34]|wav|mov|py|md|epub"
 _PART: Final = re.compile(r"[^\W\d_]+|\d+|\S")
@@ -70,7 +68,7 @@ class Addresses:
 
     def speak(self, text: SpannedText) -> SpannedText:
         """Replaces addresses by words, whose single letters are spelled later."""
-        return apply_all(self._rules, text) if _SIGN.search(text.text) else text
+        return apply_all(self._rules, text) if OF_ADDRESS.search(text.text) else text
 
     def _address(self, match: Match) -> str:
         text = re.sub(r"^(?:[a-z]+://|mailto:)", "", match[0], flags=re.IGNORECASE)
@@ -174,7 +172,7 @@ class Spelling:
         return match[0].replace(".", " ") + (". " if self._end.match(match.string, match.end()) else "")
 
     def _is_after_noun(self, match: re.Match[str]) -> bool:
-        start = max(0, match.start() - _LONGEST_WORD)
+        start = max(0, match.start() - LONGEST_WORD)
         return self._lettered.search(match.string, start, match.start()) is not None
 
     def _counted(self, match: re.Match[str], kind: str, word: str = "") -> str:
@@ -215,13 +213,13 @@ class Spelling:
             yield lower if is_word else self._letter(lower)
         elif self._is_spelled(word, shouted):
             yield from map(self._letter, filter(str.isalpha, lower))
-        elif "'" in word and len(word) <= _LONGEST_WORD and self._is_spelled(word.rpartition("'")[2], shouted):
+        elif "'" in word and len(word) <= LONGEST_WORD and self._is_spelled(word.rpartition("'")[2], shouted):
             elided, _, spelled = lower.rpartition("'")
             yield f"{elided}'{self._letter(spelled[0])}"
             yield from map(self._letter, spelled[1:])
         else:
             short = _DRAWN_OUT.sub(r"\1", lower) if _has_vowel(lower) else lower
-            yield from (short[i : i + _LONGEST_WORD] for i in range(0, len(short), _LONGEST_WORD))
+            yield from (short[i : i + LONGEST_WORD] for i in range(0, len(short), LONGEST_WORD))
 
     def _is_spelled(self, word: str, shouted: bool) -> bool:
         capitals = word.upper()
@@ -276,7 +274,6 @@ def _as_written(key: str) -> str:
 
 # Written text to spoken words and marks in any language that has a table; and what SSML's ``<say-as>`` asks for.
 
-_ADDRESS: Final = re.compile(r"<([^<>\s]*(?:@|://|\w\.[A-Za-z])[^<>\s]*)>")
 # After an elision whose next word was written in figures: "d'1 million".
 _ELISION: Final = re.compile(r"(?:(?<=\b[^\W\d_]')|(?<=\b[Qq]u')|(?<=ll'|nt'|st')|(?<=\b[Uu]n'))\s+(?=[^\W\d_])")
 _ORDINALS: Final = "ºª"
@@ -316,17 +313,10 @@ class Engine:
 
     def speak(self, folded: SpannedText) -> list[tuple[str, Span]]:
         """The words and marks of a folded text, in lower case, and where each was written."""
-        text = lay_out(folded.strip(), self._layout).sub(_ADDRESS, lambda m: f" , {m[1]} , ")
+        text = lay_out(folded.strip(), self._layout).sub(ADDRESS, lambda m: f" , {m[1]} , ")
         text = self._quantities.speak(self._spelling.speak(self._addresses.speak(text)))
         text = text.sub(self._symbol, lambda m: f" {self._symbols[m[0]]} ").sub(_ELISION, "")
-        written = list(self._word.finditer(text.text))
-        return [
-            (spoken, span)
-            for match, words in zip(written, self._spelling.words([match[0] for match in written]), strict=True)
-            for span in [cover(text.spans[match.start() : match.end()])]
-            for word in words
-            for spoken in word.split()
-        ]
+        return spoken_words(text, self._word, self._spelling.words)
 
 
 class Saying:

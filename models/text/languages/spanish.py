@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from ancestral.models.text.languages.language import Calendar, Language, Numbers, Numerals, gender_by_ending
+from ancestral.models.text.languages.language import Calendar, Language, Numbers, Numerals, gender_by_ending, letters_of
 from ancestral.models.text.phonemes import PAUSES
 from ancestral.models.text.tables import table
 
@@ -19,7 +19,8 @@ _TABLE: Final = table("spanish")
 _WEAK: Final = _TABLE.words("weak")
 _ACCENTED: Final = dict(zip("áéíóú", "aeiou", strict=True))
 _VOWEL: Final = "aeiouáéíóúü"
-_CONSONANT: Final = tuple((re.compile(key), tuple(phones.split())) for key, phones in _TABLE.pairs("consonants"))
+_CONSONANT: Final = tuple((key, tuple(phones.split())) for key, phones in _TABLE.pairs("consonants"))
+_GRAPHEME: Final = re.compile("|".join(f"({pattern})" for pattern, _ in _CONSONANT))
 _PENULTIMATE: Final = re.compile(rf"[{_VOWEL}][ns]?\Z")
 _MENTE: Final = re.compile(r"(.+[aelrzns])(mente)")
 _NO_ADVERBS: Final = _TABLE.words("no_adverbs")
@@ -50,9 +51,9 @@ def _pronounce(word: str) -> Phones:
 
 
 def _by_rule(word: str) -> Phones:
-    sounds = list(_sounds(word))
+    sounds = letters_of(word, lambda at: (_vowel(word, at),) if _is_vowel(word, at) else None, _GRAPHEME, _CONSONANT)
     nuclei = [i for i, (sound, _) in enumerate(sounds) if sound in _VOWEL]
-    written = [i for i in nuclei if sounds[i][1]]
+    written = [i for i in nuclei if word[sounds[i].at] in _ACCENTED]
     if written:
         stressed = written[-1]
     elif nuclei:
@@ -62,24 +63,9 @@ def _by_rule(word: str) -> Phones:
     return tuple(f"{sound}{int(i == stressed)}" if sound in _VOWEL else sound for i, (sound, _) in enumerate(sounds))
 
 
-def _sounds(word: str) -> Iterator[tuple[str, bool]]:
-    """The sounds of a word, vowels without stress; and whether a vowel has a written accent."""
-    at = 0
-    while at < len(word):
-        if word[at] in _VOWEL or (word[at] == "y" and not _is_consonant(word, at)):
-            yield _vowel(word, at), word[at] in _ACCENTED
-            at += 1
-            continue
-        end, phones = next(
-            (found.end(), phones) for pattern, phones in _CONSONANT if (found := pattern.match(word, at))
-        )
-        yield from ((phone, False) for phone in phones)
-        at = end
-
-
-def _is_consonant(word: str, at: int) -> bool:
-    """Whether a y is one: before a vowel."""
-    return word[at + 1 : at + 2] in tuple("aeiouáéíóú")
+def _is_vowel(word: str, at: int) -> bool:
+    """Whether a letter is a vowel or a glide; a y before a vowel is a consonant."""
+    return word[at] in _VOWEL or (word[at] == "y" and word[at + 1 : at + 2] not in tuple("aeiouáéíóú"))
 
 
 def _vowel(word: str, at: int) -> str:
