@@ -40,6 +40,11 @@ def format_of(path: Path, suffixes: Mapping[str, F]) -> F:
     return form
 
 
+def file_bytes(file: str | Path | bytes) -> bytes:
+    """The bytes of a file, which may be given instead of its path."""
+    return file if isinstance(file, bytes) else Path(file).read_bytes()
+
+
 FFMPEG: Final = {"audio/wav": "wav", "audio/flac": "flac", "audio/ogg": "ogg", "audio/mpeg": "mp3"}
 """FFmpeg's names of the formats of sound that are read."""
 _MAGIC: Final = {

@@ -14,6 +14,7 @@ from ancestral.catalog.catalog import DEFAULT_MODEL, CatalogConfig
 from ancestral.catalog.descriptions import ImageModel
 from ancestral.catalog.descriptions import Model as Description
 from ancestral.errors import check_choice, check_range, check_type
+from ancestral.formats import file_bytes
 from ancestral.images.decoding import decode_masked, decode_picture
 from ancestral.images.drawing import (
     MAX_PICTURES,
@@ -233,9 +234,8 @@ class Model:
             ``bits_per_dim``, ``nats``, ``dims`` (sub-pixels), ``bits`` (of every pixel, ``[H][W]``).
         """
         sampler = self._painter("image_likelihood")
-        model = sampler.model
-        labels: Labels = requested_labels(model, prompt, style)
-        symbols, _ = decode_picture(_file(image), model.spec, "image")
+        labels: Labels = requested_labels(sampler.model, prompt, style)
+        symbols, _ = decode_picture(_file(image), sampler.model.spec, "image")
         return report(sampler.score(symbols[None], labels))
 
     def _painter(self, capability: str) -> ImageSampler:
@@ -255,7 +255,7 @@ def load(
         model: its id or an alias.
         directory: of models, instead of the bundled ones.
         engine: ``native``, ``onnx-cpu``, ``onnx-cuda``, or ``auto``.
-        pronunciations: a JSON file of words and their phonemes, for every text.
+        pronunciations: a file of words and their phonemes, JSON or PLS (``.pls``), for every text.
 
     Raises:
         NotFound: there is no such model.
@@ -276,10 +276,8 @@ def load_from(config: CatalogConfig, model: str, engine: str = "auto") -> Model:
 
 def _file(image: ImageSource) -> bytes:
     """The bytes of an image file; a picture in memory as PNG."""
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, str | Path):
-        return Path(image).read_bytes()
+    if isinstance(image, str | Path | bytes):
+        return file_bytes(image)
     file = io.BytesIO()
     (image.image if isinstance(image, Picture) else image).save(file, "PNG")
     return file.getvalue()

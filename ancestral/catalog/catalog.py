@@ -255,7 +255,7 @@ class CatalogConfig:
     voice_aliases: Mapping[str, str] | None = None
     """Other names of voices, instead of :data:`~ancestral.catalog.catalog.VOICE_ALIASES`."""
     pronunciations: Path | None = None
-    """A JSON file of words and their phonemes."""
+    """A file of words and their phonemes, JSON or PLS (``.pls``)."""
 
     def entries(self) -> dict[str, ModelEntry]:
         """Every model, by id; no checkpoint is read. What :func:`discover` leaves out is left out.

@@ -159,7 +159,7 @@ class Connection:
             ServerError: it has failed or has been cancelled, or the server does not answer.
         """
         self._wait(job)
-        data, retry = bytearray(), Retry(self)
+        data, retry, differing = bytearray(), Retry(self), Retry(self, 2)  # some bytes are progress, not all of them
         while True:
             sent = {"range": f"bytes={len(data)}-"} if data else {}
             try:
@@ -179,7 +179,7 @@ class Connection:
             if answer.headers.get("etag") == f'"{hashlib.sha256(data).hexdigest()}"':
                 return bytes(data), answer.headers
             data.clear()
-            retry.wait("the output differs from its hash")
+            differing.wait("the output differs from its hash")
 
     def cancel(self, job: str) -> None:
         """Stop a job, if it has not ended."""
@@ -210,7 +210,7 @@ class Stream:
         """The id of the job, once it is known."""
         self._connection, self._path, self._body = connection, path, body
         self._key = new_key()
-        self._cancelled = False
+        self._cancelled = threading.Event()
 
     def __iter__(self) -> Iterator[bytes]:
         """All bytes; raises as :meth:`after`."""
@@ -223,7 +223,7 @@ class Stream:
             AncestralError: as :meth:`Connection.request` and :meth:`Connection.output`.
         """
         connection, retry = self._connection, Retry(self._connection)
-        while not self._cancelled:
+        while not self._cancelled.is_set():
             seen = 0
             try:
                 if self.job is not None:
@@ -238,12 +238,14 @@ class Stream:
                     if answer.status_code == httpx2.codes.ACCEPTED:
                         answer.read()
                         data = self._awaited(parsed(answer)["id"])[have:]
-                        if data and not self._cancelled:
+                        if data and not self._cancelled.is_set():
                             yield data
                         return
                     self._take(answer.headers)
                     answer.request.extensions["timeout"]["read"] = _TIMEOUT  # the body has begun
                     for piece in answer.iter_bytes():
+                        if self._cancelled.is_set():
+                            return
                         new, seen = piece[max(0, have - seen) :], seen + len(piece)
                         if new:
                             have += len(new)
@@ -251,10 +253,10 @@ class Stream:
                             yield new
                 return
             except httpx2.TransportError as error:
-                if not self._cancelled:
+                if not self._cancelled.is_set():
                     retry.lost(error)
             except AncestralError:
-                if not self._cancelled:
+                if not self._cancelled.is_set():
                     raise
 
     def _awaited(self, job: str) -> bytes:
@@ -272,12 +274,12 @@ class Stream:
 
     def _begin(self, job: str | None) -> None:
         self.job = job
-        if self._cancelled:
+        if self._cancelled.is_set():
             self.cancel()
 
     def cancel(self) -> None:
         """Stop sampling. Another thread that waits for bytes gets no more."""
-        self._cancelled = True
+        self._cancelled.set()
         if self.job is not None:
             self._connection.cancel(self.job)
 

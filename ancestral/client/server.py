@@ -22,7 +22,7 @@ from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.catalog.voices import VoiceMix, find_voice, first_with_voice
 from ancestral.client.connection import KEY, Connection, Stream, new_key, parsed
 from ancestral.errors import InvalidRequest, ServerError, check_choice, check_range, check_type
-from ancestral.formats import AudioFormat, format_of
+from ancestral.formats import AudioFormat, file_bytes, format_of
 from ancestral.images.drawing import MAX_SIDE
 from ancestral.images.files import MEDIA_TYPES, SUFFIXES
 from ancestral.models.architectures.classifier import Shown
@@ -30,7 +30,7 @@ from ancestral.models.audio.mu_law import from_int16
 from ancestral.models.entries import Voice, speaks
 from ancestral.models.text.script import Cast
 from ancestral.speech.sampler import TimedText, TimedWord
-from ancestral.speech.utterance import cast_of
+from ancestral.speech.utterance import NO_NAMES, cast_of
 
 if TYPE_CHECKING:
     from ancestral.model import DrawArguments
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _SPEECH: Final = "/v1/audio/speech"
 _SAMPLE_BYTES: Final = 2
-_NO_NAMES: Final[Mapping[str, str]] = {}
 
 
 class RemoteVoice:
@@ -81,7 +80,7 @@ class RemoteVoice:
         body = {"model": self.model, "voice": self.id, "input": text} | given
         return RemoteSpeech(self._connection, body, self.sample_rate)
 
-    def cast(self, voices: Mapping[str, str] = _NO_NAMES, language: str | None = None) -> Cast:
+    def cast(self, voices: Mapping[str, str] = NO_NAMES, language: str | None = None) -> Cast:
         """Who can speak in a text of this voice; see :meth:`ancestral.speech.voice.Voice.cast`."""
         return cast_of(self._find, self._mix, language or self.language, voices)
 
@@ -100,6 +99,7 @@ class RemoteVoice:
             InvalidRequest: the file cannot be read, or the text does not fit it.
             ServerError: the server refuses, fails or does not answer.
         """
+        check_type("text", text, str, "a text")
         form = {"model": self.model, "voice": self.id, "text": text}
         return self._connection.figures("/v1/audio/likelihood", form, file_bytes(recording))
 
@@ -283,10 +283,6 @@ class RemoteSpeech:
         Path(path).write_bytes(self.encode(form, sample_rate))
 
 
-def file_bytes(file: str | Path | bytes) -> bytes:
-    return file if isinstance(file, bytes) else Path(file).read_bytes()
-
-
 # Pictures that a server draws.
 
 _GENERATIONS: Final = "/v1/images/generations"
@@ -321,11 +317,8 @@ class RemotePictures(Sequence["RemotePicture"]):
     @overload
     def __getitem__(self, index: slice) -> list[RemotePicture]: ...
     def __getitem__(self, index: int | slice) -> RemotePicture | list[RemotePicture]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        return RemotePicture(self, index % len(self))
+        found = range(len(self))[index]
+        return RemotePicture(self, found) if isinstance(found, int) else [self[number] for number in found]
 
     @cached_property
     def drawn(self) -> list[dict[str, Any]]:
@@ -342,6 +335,7 @@ class RemotePictures(Sequence["RemotePicture"]):
             width, height = self.size
             made = {"seed": picture["seed"], "output_format": form, "size": f"{width * scale}x{height * scale}"}
             made |= {"best_of": 1} if "best_of" in self._body else {}
+            made |= {"background": "opaque"} if form == "jpeg" else {}
             (picture,) = self._draw(self._body | made)
         return base64.b64decode(picture["b64_json"])
 

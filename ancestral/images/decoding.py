@@ -120,8 +120,7 @@ def _opened(
             _check_sums(data)
             image.load()
             return [
-                _reduced(convert(image, spec), scale) if scale else None
-                for scale, spec in zip(scales, specs, strict=True)
+                convert(image, spec).reduce(scale) if scale else None for scale, spec in zip(scales, specs, strict=True)
             ]
     except TOO_LARGE as error:
         raise _Unusable(f"it has too many pixels; at most {MAX_SIDE} each way are taken") from error
@@ -129,10 +128,6 @@ def _opened(
         raise _Unusable("it is not a PNG, WebP or JPEG file") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         raise _Unusable("it is damaged, or cut short") from error
-
-
-def _reduced(picture: Image.Image, scale: int) -> Image.Image:
-    return picture.reduce(scale) if scale > 1 else picture
 
 
 def _scales(size: tuple[int, int], specs: Sequence[ImageSpec]) -> list[int | None]:

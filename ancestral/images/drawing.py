@@ -66,10 +66,13 @@ def _seeds(request: Draw, count: int) -> tuple[int, ...]:
 
 def _one_seed(request: Draw) -> int:
     """The seed that all pictures of a sheet or an interpolation share."""
-    if request.best_of > 1:
-        message = "best_of: not for pictures that share a seed"
-        raise InvalidRequest(message, param="best_of", code="invalid_value")
+    _refuse_candidates(request, "that share a seed")
     return seed_or_drawn(request.seed)
+
+
+def _refuse_candidates(request: Draw, what: str) -> None:
+    if request.best_of > 1:
+        raise InvalidRequest(f"best_of: not for pictures {what}", param="best_of", code="invalid_value")
 
 
 def shared_fields(model: ImageModel, options: Draw, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -227,10 +230,6 @@ class Drawing(Plan):
             return self
         shown = tuple({name: Shown(**value) for name, value in one.items()} for one in result["shown"])
         return replace(self, chosen=tuple(result["chosen"]), shown=shown)
-
-    def drawn_size(self, width: int, height: int) -> str | None:
-        """``WIDTHxHEIGHT`` of the picture in a padded file, of a model of this size; None if the file has no edge."""
-        return f"{width * self.scale}x{height * self.scale}" if self.fit == "pad" else None
 
     @property
     def count(self) -> int:
@@ -523,8 +522,8 @@ def interpolation(
     if not has_classes(model) and model.spec.encoder is None:
         message = f"model: {model.entry.id} has no classes to go between"
         raise InvalidRequest(message, param="model", code="model_not_capable")
-    ends = _end(model, begin, options.style, "from"), _end(model, end, options.style, "to")
-    begins, ended = _frozen(begin), _frozen(end)
+    begins, ended = _frozen(begin, "from"), _frozen(end, "to")
+    ends = _end(model, begins, options.style, "from"), _end(model, ended, options.style, "to")
     return Interpolation(
         **shared_fields(model, options, (_one_seed(options),) * steps),
         prompt="-to-".join(name if isinstance(name, str) else "embedding" for name in (begins, ended)),
@@ -550,6 +549,7 @@ def reconstruction(
         options: of the request; neither style nor guidance.
     """
     model.style(options.style)  # it has none
+    _refuse_candidates(options, "of another picture")  # nobody has named what they show best
     kind = Portrait if "image_portrait" in model.capabilities else Reconstruction
     return kind(
         **shared_fields(model, options, _seeds(options, count)),
@@ -607,7 +607,7 @@ def label_indices(labels: Labels) -> list[int | None]:
     return [label for label in labels if not isinstance(label, tuple)]
 
 
-def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param: str) -> Labels:
+def _end(model: ImageModel, end: str | tuple[float, ...], style: str | None, param: str) -> Labels:
     """The labels of one end; a vector stands for the first attribute that is not the style, or for a picture."""
     if model.spec.encoder is not None:
         model.style(style)  # it has none
@@ -623,14 +623,18 @@ def _end(model: ImageModel, end: str | Sequence[float], style: str | None, param
         message = f"{param}: the numbers of a vector lie between {-MAX_NUMBER:g} and {MAX_NUMBER:g}"
         raise InvalidRequest(message, param=param, code="invalid_embedding")
     if model.spec.encoder is not None:
-        return (tuple(end),)
+        return (end,)
     labels: list[Label] = [*_labels(model, {}, style)]
-    labels[next(index for index, name in enumerate(model.spec.named) if name != STYLE)] = tuple(end)
+    labels[next(index for index, name in enumerate(model.spec.named) if name != STYLE)] = end
     return tuple(labels)
 
 
-def _frozen(end: str | Sequence[float]) -> str | tuple[float, ...]:
-    return end if isinstance(end, str) else tuple(map(float, end))
+def _frozen(end: str | Sequence[float], param: str) -> str | tuple[float, ...]:
+    try:
+        return end if isinstance(end, str) else tuple(map(float, end))
+    except (TypeError, ValueError, OverflowError) as error:
+        message = f"{param}: must be names, or a vector of numbers up to {MAX_NUMBER:g}"
+        raise InvalidRequest(message, param=param, code="invalid_embedding") from error
 
 
 # Sizes of files of pictures, and of the squares that pixels become in them.

@@ -233,12 +233,9 @@ def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: st
     if layout is not None:
         names = [sprite.name for sprite in sprites]
         content["animations"] = {tag.name: names[tag.first : tag.first + tag.length] for tag in layout.tags}
-        about |= {"frameTags": [_frame_tag(tag) for tag in layout.tags]}
+        ends = [{"name": tag.name, "from": tag.first, "to": tag.first + tag.length - 1} for tag in layout.tags]
+        about |= {"frameTags": [tag | {"direction": "forward"} for tag in ends]}
     return content | {"meta": about | _made_by(drawing, model)}
-
-
-def _frame_tag(tag: Tag) -> dict[str, Any]:
-    return {"name": tag.name, "from": tag.first, "to": tag.first + tag.length - 1, "direction": "forward"}
 
 
 def _godot(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> str:

@@ -93,11 +93,8 @@ class Pictures(Sequence["Picture"]):
     @overload
     def __getitem__(self, index: slice) -> list[Picture]: ...
     def __getitem__(self, index: int | slice) -> Picture | list[Picture]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        return Picture(self, index % len(self))
+        found = range(len(self))[index]
+        return Picture(self, found) if isinstance(found, int) else [self[number] for number in found]
 
     def save_sheet(
         self,
@@ -126,9 +123,10 @@ class Pictures(Sequence["Picture"]):
         model, file = self._sampler.model, Path(path)
         grid = self.sheet_grid(columns, scale, padding, form := format_of(file, SUFFIXES))
         check_choice("atlas", atlas, files.ATLASES)
-        drawing, decoded = self._for_file(form, scale)
-        if not isinstance(drawing, ClassDrawing):
+        if not isinstance(self.drawing, ClassDrawing):
             raise InvalidRequest("sheet: only of pictures of classes", param="sheet", code="model_not_capable")
+        drawing, decoded = self._for_file(form, scale)
+        assert isinstance(drawing, ClassDrawing)
         data = files.sheet_file(drawing, model, decoded, grid)
         seeds = [*dict.fromkeys(map(str, drawing.seeds))]  # c2pa takes short lists of numbers for bytes
         recipe = self._recipe({"seeds": seeds})
@@ -158,13 +156,13 @@ class Pictures(Sequence["Picture"]):
         """
         file, layout = Path(path), files.layout_of(self.drawing, self._sampler.model)
         form = format_of(file, MOVING_SUFFIXES)
-        if layout is not None:
-            rows = len(files.longest_tags(layout))
-            files.grid_of(rows, self._sampler.model.spec, rows, scale, 0, form)  # raises what is too large
-        drawing, decoded = self._for_file(form, scale)
-        if layout is None or not isinstance(drawing, ClassDrawing):
+        if layout is None:
             message = "animation: only of a sheet that the model lays out"
             raise InvalidRequest(message, param="sheet", code="missing_parameter")
+        rows = len(files.longest_tags(layout))
+        files.grid_of(rows, self._sampler.model.spec, rows, scale, 0, form)  # raises what is too large
+        drawing, decoded = self._for_file(form, scale)
+        assert isinstance(drawing, ClassDrawing)
         data = files.animation_file(drawing, layout, decoded)
         recipe = self._recipe({"seed": seed_as_json(drawing.seeds[0])})
         write_file(file, data, MEDIA_TYPES[drawing.output_format], Claim(recipe), signer)

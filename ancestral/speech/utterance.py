@@ -51,6 +51,9 @@ class Turn:
     sampling: Sampling
 
 
+NO_NAMES: Final[Mapping[str, str]] = {}
+
+
 def cast_of(
     find: Callable[[str], VoiceMix], default: VoiceMix, language: str, voices: Mapping[str, str], param: str = "voices"
 ) -> Cast:
@@ -71,10 +74,9 @@ def cast_of(
     named: dict[str, VoiceMix] = {}
     for name, voice in voices.items():
         if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
-            message = (
-                f"{param}: {name[:MAX_NAME_CHARACTERS]!r}: a name has up to {MAX_NAME_CHARACTERS} characters, none "
-            )
-            raise InvalidRequest(f"{message}of them a colon or a bracket", param=param, code="invalid_value")
+            what = f"a name has up to {MAX_NAME_CHARACTERS} characters, none of them a colon or a bracket"
+            message = f"{param}: {name[:MAX_NAME_CHARACTERS]!r}: {what}"
+            raise InvalidRequest(message, param=param, code="invalid_value")
         check_type(param, voice, str, "voices by their names")
         try:
             named[name] = find(voice)
@@ -120,14 +122,11 @@ def spoken(script: Script, default: Speaker) -> list[tuple[Speaker, list[Sentenc
 
 def _moved(sentence: Sentence, by: int) -> Sentence:
     """The sentence of a turn with the spans that it has in the whole text."""
-    if not by:
-        return sentence
-    return Sentence(
-        tuple(
-            replace(item, span=(item.span[0] + by, item.span[1] + by)) if isinstance(item, Word) else item
-            for item in sentence.items
-        )
+    items = (
+        replace(item, span=(item.span[0] + by, item.span[1] + by)) if isinstance(item, Word) else item
+        for item in sentence.items
     )
+    return Sentence(tuple(items))
 
 
 _AS_IT_IS: Final = Prosody()
@@ -300,7 +299,6 @@ def utterance(
     Raises:
         InvalidRequest: the text cannot be spoken, or there is no such voice; ``param`` names the field.
     """
-    check_type(param, text, str, "a text")
     seed, language = seed_or_drawn(request.seed), voice.language if request.language is None else request.language
     lexicon = catalog.pronunciations | read_pronunciations(request.pronunciations)
     check_language(language)
@@ -412,6 +410,7 @@ def read_cast(
     text: str, lexicon: Pronunciations, param: str, cast: Cast, input_format: InputFormat, delivery: Prosody = _AS_IT_IS
 ) -> tuple[Script, list[tuple[Speaker, list[Sentence]]]]:
     """:func:`read_text` of a text that several voices can speak: the sentences of each in turn."""
+    check_type(param, text, str, "a text")
     try:
         script = parse_text(text, input_format, lexicon, cast=cast).delivered(delivery)
         said = spoken(script, cast.default)

@@ -21,7 +21,7 @@ from ancestral.catalog.descriptions import SpeechModel
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.catalog.voices import VoiceMix
 from ancestral.codecs import NO_TAGS, Rewrite, Tags
-from ancestral.errors import check_choice, interrupts_deferred
+from ancestral.errors import InvalidRequest, check_choice, interrupts_deferred
 from ancestral.models.audio.resampler import resampled_length
 from ancestral.models.scheduler import Chunk, End, Scheduler
 from ancestral.models.text import InputFormat, Sentence
@@ -41,7 +41,7 @@ from ancestral.speech.sampler import (
     recording_bytes,
     render,
 )
-from ancestral.speech.utterance import SoundPlan, Utterance, cast_of, read_text, utterance
+from ancestral.speech.utterance import NO_NAMES, SoundPlan, Utterance, cast_of, read_text, utterance
 
 if TYPE_CHECKING:
     from ancestral.formats import AudioFormat
@@ -221,8 +221,6 @@ _CHUNK_MS: Final = 200
 _SPARE: Final = 2
 """Streams beyond those that the kernel takes at once: they fill the lanes of streams that end."""
 
-_NO_NAMES: Final[Mapping[str, str]] = {}
-
 
 class SpeakArguments(TypedDict, total=False):
     """How a text is spoken."""
@@ -291,7 +289,7 @@ class Voice:
         """A text as phonemes, with everything else that its sound depends on; arguments as of :meth:`speak`."""
         return utterance(self._catalog, self._sampler.model, self._mix, text, checked(Speak, options), "text")
 
-    def cast(self, voices: Mapping[str, str] = _NO_NAMES, language: str | None = None) -> Cast:
+    def cast(self, voices: Mapping[str, str] = NO_NAMES, language: str | None = None) -> Cast:
         """Who can speak in a text of this voice: all voices of the model, also by the names that ``voices`` gives them.
         What this voice says is in ``language``, by default in its own.
 
@@ -317,7 +315,7 @@ class Voice:
         with ExitStack() as stack:
             with interrupts_deferred():
                 scheduler = Scheduler(threads, chunk_ms=_CHUNK_MS)
-                stack.callback(_close, scheduler)
+                stack.callback(interrupts_deferred()(scheduler.close))
             while True:
                 while running < most and (new := next(waiting, None)) is not None:
                     with interrupts_deferred():
@@ -370,23 +368,24 @@ class Voice:
             InvalidRequest: the file cannot be read, or the text does not fit it.
         """
         _, sentences = read_text(text, self._catalog.pronunciations, "text", self.language)
-        wave = recording if isinstance(recording, np.ndarray) else self._decode(recording)
+        wave = self._wave(recording)
         data = recording_bytes(wave, self._sampler.model.spec)
         scorer = RecordingScorer(self._sampler, self.id, sentences, data, param="recording")
         for _ in scorer.blocks():
             pass
         return scorer.report()
 
-    def _decode(self, recording: str | Path | bytes) -> Wave:
+    def _wave(self, recording: str | Path | bytes | Wave) -> Wave:
         from ancestral.codecs.decoding import decode_upload
 
-        data = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
-        return decode_upload(data, sample_rate=self.sample_rate, max_seconds=MAX_SECONDS, param="recording")
-
-
-def _close(scheduler: Scheduler) -> None:
-    with interrupts_deferred():
-        scheduler.close()
+        if not isinstance(recording, np.ndarray):
+            data = formats.file_bytes(recording)
+            return decode_upload(data, sample_rate=self.sample_rate, max_seconds=MAX_SECONDS, param="recording")
+        sound = recording.ndim == 1 and recording.dtype.kind == "f" and np.isfinite(recording).all()
+        if not sound or not 0 < len(recording) <= MAX_SECONDS * self.sample_rate:
+            message = f"recording: must be floats [T] in [-1, 1], up to {MAX_SECONDS:g} s at {self.sample_rate} Hz"
+            raise InvalidRequest(message, param="recording", code="invalid_audio")
+        return recording
 
 
 # Sound to bytes, each sentence with the band of its voice above 8 kHz; the tags say what a file was made from.

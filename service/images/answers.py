@@ -7,7 +7,7 @@ import base64
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,8 +211,9 @@ def _fields(reader: ImageReader, index: int, signed: list[bytes] | None) -> dict
 
 
 def _drawn_size(reader: ImageReader) -> str | None:
-    spec = reader.model.spec
-    return reader.plan.drawn_size(spec.width, spec.height)
+    """``WIDTHxHEIGHT`` of the picture in a padded file; None if the file has no edge."""
+    plan, spec = reader.plan, reader.model.spec
+    return f"{spec.width * plan.scale}x{spec.height * plan.scale}" if plan.fit == "pad" else None
 
 
 def _base64(data: bytes) -> str:
@@ -220,10 +221,6 @@ def _base64(data: bytes) -> str:
 
 
 PATH: Final = "/v1/images/stream"
-
-
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
 
 
 class ImageConnection(EventConnection):
@@ -308,11 +305,11 @@ class ImageConnection(EventConnection):
             await reader.read_all()
             await self._send_start(reader)
             chosen = reader.batch.pixels[list(reader.plan.returned)]
-            await self._send_frames(chosen.swapaxes(0, 1), digest)
+            await self._send_frames(chosen.swapaxes(0, 1), digest.update)
         else:
             await self._send_start(reader)
             async for _, symbols in reader.symbols():
-                await self._send_frames(reader.batch(symbols), digest)
+                await self._send_frames(reader.batch(symbols), digest.update)
         return reader.batch.rows, digest.hexdigest()
 
     async def _send_start(self, reader: ImageReader) -> None:
@@ -330,12 +327,12 @@ class ImageConnection(EventConnection):
         revised = [plan.revised_prompts[candidate] for candidate in plan.returned]
         await self.send(start.model_copy(update={"revised_prompts": revised}) if any(revised) else start)
 
-    async def _send_frames(self, rows: Pixels, digest: _Digest) -> None:
+    async def _send_frames(self, rows: Pixels, hash_bytes: Callable[[bytes], object]) -> None:
         """Send rows ``[rows, pictures, W, C]``, and add them to the hash of all bytes."""
         rows_per_frame = max(1, FRAME_BYTES // rows[0].size)
         for first in range(0, len(rows), rows_per_frame):
             frame = rows[first : first + rows_per_frame].tobytes()
-            digest.update(frame)
+            hash_bytes(frame)
             await self._websocket.send_bytes(frame)
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:

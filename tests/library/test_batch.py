@@ -97,13 +97,17 @@ def test_pictures_and_recordings_are_scored(tmp_path):
     short = io.BytesIO()
     soundfile.write(short, np.zeros(160, np.float32), 16000, format="WAV")
     wrong = ["file:///nowhere.flac", 5, b"nothing", short.getvalue()]
-    rows = {"recording": [address, *wrong], "text": ["Yes."] * 4 + ["It snowed all day long."], "voice": ["joe"] * 5}
+    rows = {
+        "recording": [address, *wrong, address],
+        "text": ["Yes."] * 4 + ["It snowed all day long.", 5],
+        "voice": ["joe"] * 6,
+    }
     heard = Mapper("wavenet-en", score=True)(rows)
     found = voice.score((tmp_path / "a.flac").read_bytes(), "Yes.")
     assert heard["bits"][0] == pytest.approx(found["bits_per_sample"] * found["samples"], rel=1e-5)
     assert [word["bits"] for word in heard["words"][0]] == [word["bits"] for word in found["words"]]
     assert heard["words"][0][0]["start"] == found["words"][0]["start"] / 16000
-    assert [error.partition(":")[0] for error in heard["error"][1:]] == ["recording"] * 4
+    assert [error.partition(":")[0] for error in heard["error"][1:]] == ["recording"] * 4 + ["text"]
 
 
 def test_what_cannot_be_fetched_stops_no_other_row(monkeypatch):

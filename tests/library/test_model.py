@@ -130,6 +130,8 @@ def test_names_are_known_and_errors_name_the_argument(model):
     for text in ("你好", None):
         refused_by("text", joe.speak, text)
     refused_by("text", joe.score, np.zeros(16000, np.float32), "")
+    for wrong in (np.zeros(0), np.zeros((2, 9)), np.zeros(9, np.int16), np.full(9, np.nan), np.zeros(16000 * 601)):
+        refused_by("recording", joe.score, wrong, "Yes.")
     refused_by("form", joe.speak("Yes.").encode, "ogg")
     refused_by("model", ancestral.load("wavenet-babble").voice)
     refused_by("model", model.draw, "elf")
@@ -326,11 +328,18 @@ def test_errors_of_pictures_name_the_argument(digits):
     refused_by("rows", digits.complete, Image.new("L", (28, 28)), rows=28)
     refused_by("steps", digits.interpolate, "3", "8", steps=1)
     size = digits._models.models["pixelcnn-digits"].spec.condition_channels
-    for number in (float("nan"), float("inf"), 1e39, 10**400):
-        refused_by("from", digits.interpolate, [number] * size, "8", steps=2)
+    for end in (5, ["3"], *([number] * size for number in (float("nan"), float("inf"), 1e39, 10**400))):
+        refused_by("from", digits.interpolate, end, "8", steps=2)
+    between = digits.interpolate("3", "8")
+    for save in (between.save_sheet, between.save_animation):
+        refused_by("sheet", save, "a.png")
+    assert not between._decode.rows, "nothing was sampled"
     assert digits.draw_many("7", 32).sheet_grid(32, 18, 4).size == (16384, 512)
     refused_by("sheet", digits.draw_many("7", 32).sheet_grid, 32, 18, 4, form="webp")
-    refused_by("style", ancestral.load("pixelcnn-autoencoder-digits").reconstruct, Image.new("L", (28, 28)), style="x")
+    reconstruct = ancestral.load("pixelcnn-autoencoder-digits").reconstruct
+    refused_by("style", reconstruct, Image.new("L", (28, 28)), style="x")
+    with pytest.raises(ancestral.InvalidRequest, match="best_of: not for pictures of another"):
+        reconstruct(Image.new("L", (28, 28)), best_of=2)
     for act in (ancestral.load("pixelcnn-gated").score, ancestral.load("pixelrnn-row").complete):
         refused_by("prompt", act, Image.new("L", (28, 28)), prompt="7")
 

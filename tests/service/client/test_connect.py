@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -130,6 +131,23 @@ def test_a_sound_whose_reading_was_interrupted_is_whole(
     with pytest.raises(KeyboardInterrupt):
         list(speech)
     assert np.array_equal(speech.samples, whole)
+
+
+def test_what_is_altered_on_the_way_is_asked_for_twice(voice: RemoteVoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    http, asked = voice._connection.http, list[str]()
+    stream = http.stream
+
+    @contextmanager
+    def altered(method: str, path: str, **options: Any) -> Iterator[httpx2.Response]:
+        with stream(method, path, **options) as answer:
+            asked.append(path)
+            answer.headers["etag"] = "of another file"
+            yield answer
+
+    monkeypatch.setattr(http, "stream", altered)
+    with pytest.raises(ancestral.ServerError, match="differs from its hash"):
+        voice.speak(TEXT).encode("wav")
+    assert len(asked) == 2
 
 
 def test_an_answer_that_was_lost_is_not_computed_again(
@@ -271,6 +289,12 @@ def test_cancel_ends_the_job(server: Server, remote: ancestral.Server) -> None:
     assert not listener.is_alive()
     assert server.ended(speech.job)["status"] == "cancelled"
     speech.cancel()  # it has ended
+    begun = remote.load("tiny").voice("ann").speak(TEXT)
+    chunks = iter(begun)
+    assert len(next(chunks))
+    server.ended(begun.job)  # all of its sound is on its way
+    begun.cancel()
+    assert list(chunks) == []
     unread = remote.load("tiny").voice("ann").speak(TEXT)
     unread.cancel()
     assert list(unread) == []
@@ -286,6 +310,7 @@ def test_pictures_are_the_librarys(remote: ancestral.Server, zoo: Path, tmp_path
         assert ours.seed == theirs.seed
         assert theirs.prompt is not None
         assert set(ours.attributes.values()) == set(theirs.prompt.split(", "))
+    remote.load("palette").draw("elf", background="transparent").save(tmp_path / "far.jpg")
     far[1].save(tmp_path / "far.png", scale=3)
     near[1].save(tmp_path / "near.png", scale=3)
     assert np.array_equal(
@@ -319,6 +344,7 @@ def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) ->
         (lambda: remote.load("free").voice("ann"), "free is not made for speech"),
         (lambda: remote.draw("a unicorn"), "no model draws a unicorn"),
         (lambda: voice.speak("\u4f60").words, "\u4f60"),
+        (lambda: voice.score(b"", 5), "must be a text"),
         (lambda: remote.load("rgb").draw("bird").array, "class"),
     ):
         with pytest.raises(ancestral.InvalidRequest, match=message):
