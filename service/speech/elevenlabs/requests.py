@@ -14,14 +14,13 @@ from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest
 from ancestral.service.speech.elevenlabs.schemas import (
     AudioWithTimestamps,
     CharacterTimes,
-    ContextMessage,
     DialogueText,
     DialogueWithTimestamps,
     ElevenLabsLanguage,
     ElevenLabsModel,
-    FirstMessage,
     GenerationConfig,
     SecondsAlignment,
+    SessionSettings,
     SpeechQuery,
     StreamQuery,
     TextToDialogue,
@@ -170,11 +169,7 @@ class VoiceSegments:
 
 
 def session_config(
-    catalog: Catalog,
-    voice_id: str,
-    query: StreamQuery,
-    first: FirstMessage | ContextMessage,
-    pronunciations: dict[str, str],
+    catalog: Catalog, voice_id: str, query: StreamQuery, first: SessionSettings, pronunciations: dict[str, str]
 ) -> SessionConfig:
     """The configuration of a session whose first message is ``first``; raises as :func:`speech_request` does."""
     lengths = (first.generation_config or GenerationConfig()).chunk_length_schedule

@@ -77,28 +77,35 @@ Locators = Annotated[
 ]
 
 
-class TextToSpeech(StrictRequest):
+class _Body(StrictRequest):
+    """What the bodies of requests over HTTP share."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_id: str | None = Field(default=None, min_length=1, max_length=256)
+    """The first model that has the voice, or the first of several, if absent."""
+    seed: RequestSeed | None = None
+    """Drawn if absent."""
+    language_code: LanguageTag | None = None
+    """Of what the voice says, or the first of several; every other one speaks its own."""
+    apply_text_normalization: Literal["auto", "on"] | None = None
+    pronunciation_dictionary_locators: Locators = None
+
+
+class TextToSpeech(_Body):
     """The body of a request over HTTP: text to speak."""
 
     model_config = ConfigDict(
-        protected_namespaces=(),
-        json_schema_extra={"examples": [{"text": "Hello.", "model_id": "wavenet-multilingual", "seed": 7}]},
+        json_schema_extra={"examples": [{"text": "Hello.", "model_id": "wavenet-multilingual", "seed": 7}]}
     )
 
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
     """The text to speak."""
-    model_id: str | None = Field(default=None, min_length=1, max_length=256)
-    """The first model that has the voice, if absent."""
     voice_settings: VoiceSettings | None = None
     """Only `speed` changes anything."""
-    seed: RequestSeed | None = None
-    """Drawn if absent."""
-    language_code: LanguageTag | None = None
     previous_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
     next_text: str | None = Field(default=None, max_length=65536, description=NO_EFFECT)
-    apply_text_normalization: Literal["auto", "on"] | None = None
     apply_language_text_normalization: Literal[False] | None = None
-    pronunciation_dictionary_locators: Locators = None
 
     text_field: ClassVar[str] = "text"
     """The client's name of what is spoken, for errors."""
@@ -124,27 +131,18 @@ class DialogueSettings(StrictRequest):
     stability: _Share | None = Field(default=None, description=NO_EFFECT)
 
 
-class TextToDialogue(StrictRequest):
+class TextToDialogue(_Body):
     """The body of a request for a dialogue: what the voices of one model say, one after the other."""
 
     model_config = ConfigDict(
-        protected_namespaces=(),
         json_schema_extra={
             "examples": [{"inputs": [{"voice_id": "heart", "text": "Ready?"}, {"voice_id": "joe", "text": "Yes."}]}]
-        },
+        }
     )
 
     inputs: list[DialogueInput] = Field(min_length=1, max_length=500)
     """Together no longer than a text."""
-    model_id: str | None = Field(default=None, min_length=1, max_length=256)
-    """The first model that has the first voice, if absent."""
     settings: DialogueSettings | None = None
-    seed: RequestSeed | None = None
-    """Drawn if absent."""
-    language_code: LanguageTag | None = None
-    """Of what the first voice says; every other one speaks its own."""
-    apply_text_normalization: Literal["auto", "on"] | None = None
-    pronunciation_dictionary_locators: Locators = None
 
     @property
     def text(self) -> str:
@@ -282,6 +280,22 @@ class GenerationConfig(StrictRequest):
     chunk_length_schedule: list[Annotated[float, Field(ge=5, le=500)]] | None = Field(default=None, max_length=64)
 
 
+class SessionSettings(StrictRequest):
+    """What the first message of a connection, or of one of its contexts, says besides the text."""
+
+    voice_settings: VoiceSettings | None = None
+    generation_config: GenerationConfig | None = None
+    pronunciation_dictionary_locators: Locators = None
+    xi_api_key: str | None = Field(default=None, max_length=256)
+    """In the first message of a connection."""
+
+    @property
+    def settings(self) -> list[str]:
+        """The names of those that it has."""
+        names = SessionSettings.model_fields.keys() - {"xi_api_key"}
+        return sorted(name for name in names if getattr(self, name) is not None)
+
+
 class TextMessage(StrictRequest):
     """A piece of text; an empty one ends the input."""
 
@@ -290,35 +304,23 @@ class TextMessage(StrictRequest):
     try_trigger_generation: bool = False
 
 
-class FirstMessage(TextMessage):
+class FirstMessage(SessionSettings, TextMessage):
     """The first message, which has the settings."""
 
-    voice_settings: VoiceSettings | None = None
-    generation_config: GenerationConfig | None = None
-    pronunciation_dictionary_locators: Locators = None
-    xi_api_key: str | None = Field(default=None, max_length=256)
 
-
-class ContextMessage(StrictRequest):
+class ContextMessage(SessionSettings):
     """A message for one of several contexts, each of which is spoken by itself."""
 
     context_id: str | None = Field(default=None, min_length=1, max_length=256)
     """Any name; messages without one have a context too."""
     text: str | None = Field(default=None, max_length=MAX_INPUT_CHARACTERS)
-    """The first text of a context opens it. An empty text keeps it alive."""
+    """The first text of a context opens it, or its settings. An empty text keeps it alive."""
     flush: bool = False
     """Speak what has been received, even if no sentence is complete."""
     close_context: bool = False
     """No more text: the rest is spoken, then `isFinal` comes. A second one cancels it."""
     close_socket: bool = False
     """Close all contexts, then the connection."""
-    voice_settings: VoiceSettings | None = None
-    """In the first message of a context."""
-    generation_config: GenerationConfig | None = None
-    """In the first message of a context."""
-    pronunciation_dictionary_locators: Locators = None
-    xi_api_key: str | None = Field(default=None, max_length=256)
-    """In the first message."""
 
 
 class _Answer(Described):

@@ -113,7 +113,6 @@ MAX_CONTEXTS: Final = 64
 """Open contexts of one connection."""
 _ENDED_NAMES: Final = 1024
 """Number of ended contexts whose names a connection remembers."""
-_SETTINGS: Final = {"voice_settings", "generation_config", "pronunciation_dictionary_locators"}
 
 CONTEXTS: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
 
@@ -227,6 +226,11 @@ class MultiContextConnection(ElevenLabsConnection):
             self._credentials.check(message.xi_api_key)
             async with self._handling:
                 await self._handle_message(message, query)
+                if message.close_socket:
+                    self._end = CloseConnection(1000, "")
+                    for opened in list(self._contexts.values()):
+                        if not opened.runner.session_state.closing:
+                            await opened.runner.close()
 
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
         """Nothing to do: every context has cancelled its own jobs."""
@@ -252,18 +256,13 @@ class MultiContextConnection(ElevenLabsConnection):
                 raise IdleTimeout(1000, "")
 
     async def _handle_message(self, message: ContextMessage, query: StreamQuery) -> None:
-        if message.close_socket:
-            self._end = CloseConnection(1000, "")
-            for opened in list(self._contexts.values()):
-                if not opened.runner.session_state.closing:
-                    await opened.runner.close()
-            return
         context = self._contexts.get(message.context_id)
         if context is not None and context.has_ended:
             context = None
         try:
-            if message.text:
+            if message.text or message.settings:
                 context = await self._open(context, message, query)
+            if context is not None and message.text:
                 await context.runner.add_text(message.text)
             if context is None:
                 known = message.context_id in (*self._contexts, *self._ended)
@@ -282,7 +281,7 @@ class MultiContextConnection(ElevenLabsConnection):
                 await context.failed(error)
 
     async def _open(self, context: Context | None, message: ContextMessage, query: StreamQuery) -> Context:
-        """The context of a message with text, opened by its first one.
+        """The context of a message with text or settings, opened by its first one.
 
         Raises:
             ServiceError: it cannot be opened, or takes no more text, or no other settings.
@@ -290,9 +289,9 @@ class MultiContextConnection(ElevenLabsConnection):
         if context is not None:
             if context.runner.session_state.closing:
                 raise InvalidRequest("text: the context has been closed", param="text", code="wrong_order")
-            if given := {name for name in _SETTINGS if getattr(message, name) is not None}:
-                reason = f"{min(given)}: only the first message of a context has settings"
-                raise InvalidRequest(reason, param=min(given), code="wrong_order")
+            for given in message.settings:
+                reason = f"{given}: only the first message of a context has settings"
+                raise InvalidRequest(reason, param=given, code="wrong_order")
             return context
         if self._end is not None or len(self._contexts) >= MAX_CONTEXTS:
             reason = "the connection is closing" if self._end is not None else f"{MAX_CONTEXTS} contexts are open"

@@ -231,8 +231,10 @@ class SessionRunner:
         if self._flushing is not None:
             self._flushing.cancel()
         # Shielded: if the connection ends meanwhile, a text that is half processed must not be stored.
-        await asyncio.shield(_task(self._apply(change)))
-        self._flushing = _task(self._flush_later())
+        try:
+            await asyncio.shield(_task(self._apply(change)))
+        finally:  # what was there before a text that is refused is spoken, too
+            self._flushing = _task(self._flush_later())
         await self._submit()
         await self._report_done()
 
@@ -278,8 +280,6 @@ class SessionRunner:
                     await self._submit_one(text)
                 except (Overloaded, NotReady) as error:
                     self.session_state.put_back()
-                    if ahead and self.session_state.current() is None:  # a job has ended meanwhile: there may be room
-                        continue
                     seconds = int(error.headers["retry-after"])
                     self._retry_at = time.monotonic() + seconds
                     if not ahead:  # else the client is not waiting for it yet
@@ -358,13 +358,14 @@ class SessionRunner:
             sending.cancel()
             await asyncio.wait({sending})
             raise
-        self._sending = self._sender = None
-        if utterance.cancelled:
-            return
-        sending.result()
-        self._busy_at, self._retry_at = time.monotonic(), 0.0
-        self.session_state.end_utterance(sender.sent, time.time(), self._state.settings.stream_seconds)
-        await self.save()
+        async with self._lock:  # a text that is half processed must not be stored
+            self._sending = self._sender = None
+            if utterance.cancelled:
+                return
+            sending.result()
+            self._busy_at, self._retry_at = time.monotonic(), 0.0
+            self.session_state.end_utterance(sender.sent, time.time(), self._state.settings.stream_seconds)
+            await self.save()
         await self._submit()
 
     async def _send_audio(self, utterance: Turn, sender: UtteranceSender) -> None:
@@ -426,9 +427,10 @@ class SessionRunner:
                 await self._keep_jobs_alive()
             elif time.monotonic() - self._busy_at > self._idle_seconds:
                 raise IdleTimeout(1000, "idle timeout")
-            with suppress(*UNAVAILABLE):
-                if self._stored is not None and not await self._stored.renew(self.session_state.dump):
-                    raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
+            async with self._lock:
+                with suppress(*UNAVAILABLE):
+                    if self._stored is not None and not await self._stored.renew(self.session_state.dump):
+                        raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
 
     async def _keep_jobs_alive(self) -> None:
         """Resume suspended jobs, or keep those for which there is no room, and tell workers that the client is still
@@ -437,9 +439,11 @@ class SessionRunner:
         await self._for_each_job(self.session_state.outstanding, lambda job: broker.acknowledge(job, 0, patience=0.0))
 
     async def _report_done(self) -> None:
-        if self.session_state.report_done():
+        async with self._lock:
+            if not self.session_state.report_done():
+                return
             await self.save()
-            await self._sink.finished()
+        await self._sink.finished()
 
     async def save(self) -> bool:
         """Store the session. False if another connection has it."""

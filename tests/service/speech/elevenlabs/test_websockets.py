@@ -267,10 +267,11 @@ def test_contexts_are_spoken_side_by_side(server: Server) -> None:
             assert again.sound("1") == whole(server, words)
         for name in ("1", "2"):
             say(connection, {"text": text(name), "context_id": name, "flush": True})
-        say(connection, *close("1", "2"), {"close_socket": True})  # it closes after what was flushed and closed
+        # It closes after what was flushed and closed, and after what it says itself.
+        say(connection, *close("1", "2"), {"text": text("3"), "context_id": "3", "close_socket": True})
         last = Listener(connection)
-        last.until("1", "2")
-        assert [last.sound(name) for name in ("1", "2")] == [whole(server, text(name)) for name in ("1", "2")]
+        last.until("1", "2", "3")
+        assert [last.sound(name) for name in "123"] == [whole(server, text(name)) for name in "123"]
         assert Client(connection).closed() == 1000
 
 
@@ -307,14 +308,17 @@ def test_an_error_ends_its_context_alone(server: Server) -> None:
             {"text": "слово. ", "context_id": "a", "flush": True},
             {"text": "Hello.", "context_id": "b"},
             {"text": "More.", "context_id": "b", "voice_settings": None},
-            {"text": "More.", "context_id": "b", "voice_settings": {"speed": 1.0}},
+            {"text": "", "context_id": "b", "voice_settings": {"speed": 1.0}},
+            {"text": "", "context_id": "e", "voice_settings": {"speed": 2.0}},
+            {"text": "Hello.", "context_id": "e"},
             {"text": "A vision. ", "context_id": "d"},
             {"text": "Hello.", "context_id": "c"},
-            *close("c", "d"),
+            *close("c", "d", "e"),
         )
-        listener.until("a", "b", "c", "d")
+        listener.until("a", "b", "c", "d", "e")
         assert listener.failed == {"a": "unsupported_text", "b": "wrong_order", "d": "internal_error"}
         assert listener.sound("c") == whole(server, "Hello.", model="broken")
+        assert listener.sound("e") == whole(server, "Hello.", model="broken", speed=2.0)
         listener = Listener(connection)
         for number in range(65):
             say(connection, {"text": " ", "context_id": str(number)})

@@ -207,6 +207,9 @@ def test_too_much_text_is_refused_and_nothing_else(server: Server) -> None:
         talk.write(text)
         talk.finish()
     assert talk.sound == whole(server, text)
+    with begun(server, "Hello.", "x" * 4096, flush_after_ms=2000) as talk:
+        assert talk.error()["code"] == "too_much_text"
+        talk.until("audio.done")  # what came before it is spoken, though nothing comes after it
     with begun(server, f"Hello. {'x' * 4089}", voices={"ANNA": "bob"}, chunk_length_schedule=[]) as talk:
         talk.say("input.done")
         assert talk.error()["param"] == "text"  # which is longer with who speaks it

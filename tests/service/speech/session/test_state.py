@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from contextlib import suppress
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,6 +18,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.models.text import UnsupportedText, parse_text, phonemize
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.script import Cast, Speaker
+from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionConfig, SessionState
 from ancestral.speech.utterance import spoken as spoken_by
@@ -184,6 +187,25 @@ def test_cancelled_utterances_end_where_they_were_cut() -> None:
     own.cancel(5, now=2.0)
     own.add_utterance("job_4", sentences=1, estimate=100)
     assert (own.rewind(6), number_at(own)) == (1, 4)
+
+
+def test_a_session_is_not_stored_while_its_text_changes() -> None:
+    runner, stored = object.__new__(SessionRunner), list[bool]()
+
+    async def save() -> None:
+        stored.append(runner._lock.locked())
+
+    async def run() -> None:
+        runner._lock, runner.session_state = asyncio.Lock(), session(None)
+        runner._sink, runner._state, runner._submit, runner.save = (AsyncMock() for _ in range(4))
+        runner.sample_rate, runner._skip, runner._state.settings.stream_seconds = 16000, 0, KEEP
+        runner._send_audio, runner.save = AsyncMock(), save
+        await runner._send_utterance(runner.session_state.utterances[0])
+        runner.session_state.closing = True
+        await runner._report_done()
+
+    asyncio.run(run())
+    assert stored == [True, True]
 
 
 def test_a_stored_session_is_the_same() -> None:
