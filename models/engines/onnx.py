@@ -85,7 +85,8 @@ def open_session(checkpoint: Checkpoint, graph: str, engine: str, *, captured: b
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, given)])
     except Exception as error:  # its exceptions have no common base class
-        raise EngineError(f"{path.name}: cannot be loaded by onnxruntime ({_first_line(error)}); {remedy}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise EngineError(f"{path.name}: cannot be loaded by onnxruntime ({reason}); {remedy}") from error
     if provider not in session.get_providers():
         raise EngineUnavailable(
             f"{engine}: onnxruntime lists CUDA, but it does not run on this machine: the driver, the GPU, CUDA or "
@@ -101,29 +102,12 @@ def _check_installed(engine: str) -> None:
     """Raise :class:`EngineUnavailable` unless the installed onnxruntime has the engine's provider."""
     if PROVIDERS[engine] in onnxruntime.get_available_providers():
         return
-    if _both_wheels():
+    if {"onnxruntime", "onnxruntime-gpu"} <= {found.name for found in metadata.distributions()}:
         raise EngineUnavailable(
             f"{engine}: both onnxruntime and onnxruntime-gpu are installed, and the one without CUDA hides the other; "
             "pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu"
         )
     raise EngineUnavailable(f"{engine}: this onnxruntime has no CUDA; pip uninstall it, then pip install '.[gpu]'")
-
-
-def _both_wheels() -> bool:
-    """Whether onnxruntime and onnxruntime-gpu share an environment, where the one installed last hides the other."""
-    return all(_installed(name) for name in ("onnxruntime", "onnxruntime-gpu"))
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 # How the graphs of a WaveNet are run: a chunk by one call of a loop, or block by block on buffers that stay.
