@@ -431,10 +431,6 @@ class Token(NamedTuple):
 CLAUSE_END: Final = re.compile(r"[,;:—][\"'”’]*\s*\Z")
 
 
-def _strongest(marks: list[Token]) -> str:
-    return next((mark for mark in "?!." if any(token.spoken == mark for token in marks)), PHRASE_PAUSE)
-
-
 def _pause(gap: Sequence[Token]) -> list[Token]:
     """The pauses of exact length as one."""
     seconds = round(sum(token.spoken.seconds for token in gap if isinstance(token.spoken, Pause)), 3)
@@ -452,7 +448,9 @@ def _between(gap: list[Token]) -> list[Token]:
     end = next((i for i, token in enumerate(gap) if token.spoken in SENTENCE_ENDS), len(gap))
     found = _pause(gap[:end])
     if marks or found:
-        found.append(Token(_strongest(marks), cover([token.span for token in marks or found]), gap[0].language))
+        # The strongest of them.
+        mark = next((mark for mark in "?!." if any(token.spoken == mark for token in marks)), PHRASE_PAUSE)
+        found.append(Token(mark, cover([token.span for token in marks or found]), gap[0].language))
     return found + _cues([token for i, token in enumerate(gap) if i >= end or isinstance(token.spoken, Prosody)])
 
 
