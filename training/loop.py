@@ -238,7 +238,8 @@ def _resumable(state: Path, spec: Spec, config: LoopConfig, world: int) -> dict[
     """The metadata of a saved state, after checking that this network and configuration can resume it."""
     meta = _metadata(state)
     if "spec" in meta:  # not saved by an earlier version
-        require_spec(state.parent, spec.from_json(json.loads(meta["spec"])), spec)
+        # A set of pictures that has grown may have more of the labels that occur together.
+        require_spec(state.parent, spec.from_json(json.loads(meta["spec"])), spec, ["label_rows"])
     if int(meta["world"]) != world:
         raise ValueError(f"processes: this run was started with {meta['world']}, not {world}")
     if int(meta["seed"]) != config.seed:

@@ -225,6 +225,17 @@ def test_a_run_begins_with_the_weights_of_another(tasks: Mapping[str, Any], kind
     assert made.sha256 != begun.sha256
 
 
+def test_a_run_goes_on_with_pictures_whose_labels_occur_together_in_more_ways(
+    tasks: Mapping[str, Any], tmp_path: Path
+) -> None:
+    task, config = tasks["pixelcnn"], LoopConfig(2)
+    begun = Trainer(task, config, tmp_path)
+    begun.run_step()
+    begun.save()
+    grown = replace(task, spec=replace(task.spec, label_rows=task.spec.label_rows + 1))
+    assert Trainer(grown, config, tmp_path).step == 1
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["wavenet", "acoustic", "pixelcnn", "classifier"])
 def test_precision_is_that_of_the_arithmetic(tasks: Mapping[str, Any], kind: str) -> None:
