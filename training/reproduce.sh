@@ -45,7 +45,7 @@ for voice in "${voices[@]}"; do
     --shaping linear_prediction --shift 3
 done
 
-done_once high_band.$sentences.done "$ancestral" train high-band "${corpora[@]}" -o "$runs/high_band"
+done_once "runs-$sentences/high_band.done" "$ancestral" train high-band "${corpora[@]}" -o "$runs/high_band"
 # A trunk without decay from random weights, and a branch of it whose learning rate falls to 0.
 shared=("${data[@]}" --speakers $speakers --shaping linear_prediction --blur 0.5 --crop 40 --batch 2)
 "$ancestral" train wavenet "${shared[@]}" --learning-rate 2e-3 --warmup 500 --decay 0 --steps 16000 -o "$runs/trunk"
