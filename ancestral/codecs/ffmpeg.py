@@ -159,7 +159,9 @@ COVERED: Final = ("m4b", "mp3", "flac")
 MAX_COVER_BYTES: Final = 16 << 20
 _CONTAINERS: Final = {"m4b": "mp4", "opus": "ogg"}
 _IMAGES: Final = {b"\x89PNG\r\n\x1a\n": "png_pipe", b"\xff\xd8\xff": "jpeg_pipe"}
-_OPTIONS: Final = {"m4b": {"brand": "M4B ", "movflags": "+faststart"}, "wav": {"rf64": "auto"}}
+_OPTIONS: Final = {"m4b": {"brand": "M4B ", "movflags": "+faststart"}}
+_LONG_WAV: Final = (1 << 31) - (1 << 20)
+"""Samples that with all else in their file may be more than a RIFF's 4 GiB."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ class BookWriter:
         tags: ``title``, ``artist``, ``album``, ``comment`` and the like, as FFmpeg names them.
         chapters: in order, of samples at the same rate.
         cover: from :func:`check_cover`.
+        samples: of the whole sound; a WAV that is longer than this says has a wrong length above 4 GiB.
     """
 
     def __init__(
@@ -191,8 +194,11 @@ class BookWriter:
         tags: Tags,
         chapters: Sequence[Chapter],
         cover: bytes | None = None,
+        samples: int = 0,
     ) -> None:
         options = {"fflags": "+bitexact", **_OPTIONS.get(form, {})}
+        if form == "wav" and samples > _LONG_WAV:  # else not: there are readers that know headers of 44 bytes only
+            options["rf64"] = "auto"
         self._container = av.open(str(path), "w", format=_CONTAINERS.get(form, form), options=options)
         self._close = weakref.finalize(self, self._container.close)
         self._container.metadata.update(tags)

@@ -431,8 +431,8 @@ class BookFile:
         if self.form == "epub":
             write_overlays(self.source, unfinished, parts, self.folder, recipe["voice"])
         else:
-            rate = self.folder.sample_rate
-            with BookWriter(unfinished, self.form, rate, self.tags, chapters, self.cover) as writer:
+            rate, samples = self.folder.sample_rate, sum(map(self.folder.samples_with_pause, parts))
+            with BookWriter(unfinished, self.form, rate, self.tags, chapters, self.cover, samples) as writer:
                 for part in parts:
                     writer.feed(self.folder.sound(part))
                 writer.finish()

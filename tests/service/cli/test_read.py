@@ -21,7 +21,7 @@ import soundfile
 from PIL import Image
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.codecs.ffmpeg import COVERED, FORMATS
+from ancestral.codecs.ffmpeg import COVERED, FORMATS, BookWriter
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
 from ancestral.service.books import parts as book_parts
@@ -271,14 +271,20 @@ def test_files_have_tags_chapters_and_a_cover(ok: Ok, server: Server, book: Path
         assert container.duration == pytest.approx(ends[-1] * av.time_base, rel=0.02)
     names = {name.lower(): value for name, value in tags.items()}
     assert (names["title"], names["album"], names["artist"]) == ("A Tale", "A Tale", "N. N.")
-    # A WAV has room for the length of more than 4 GiB.
-    assert form != "wav" or (tmp_path / "a.wav").read_bytes()[12:16] == b"JUNK"
     recipe = {"model": "tiny", "voice": "ann", "speed": 1.0, "seed": 7}
     assert recipe.items() <= json.loads(names["comment"]).items()
     assert [title for title, _ in chapters] == ([] if form == "wav" else TITLES)
     assert form == "wav" or [start for _, start in chapters] == pytest.approx([0.0, ends[2]], abs=0.002)
     if form in COVERED:
         assert bytes(pictures[0]) == (tmp_path / "cover.png").read_bytes()
+
+
+@pytest.mark.parametrize(("samples", "chunk"), [(RATE, b"fmt "), (1 << 31, b"JUNK")])
+def test_a_wav_has_room_for_the_length_of_an_rf64_where_it_needs_it(tmp_path: Path, samples: int, chunk: bytes) -> None:
+    with BookWriter(tmp_path / "a.wav", "wav", RATE, {}, (), samples=samples) as writer:
+        writer.feed(np.zeros(RATE, np.int16))
+        writer.finish()
+    assert (tmp_path / "a.wav").read_bytes()[12:16] == chunk
 
 
 def test_a_file_a_chapter_with_its_captions(ok: Ok, book: Path, tmp_path: Path) -> None:
