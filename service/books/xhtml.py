@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
@@ -151,6 +151,9 @@ class Element:
                 yield from found._texts(without)
 
 
+_MAX_DECLARED: Final = 256
+
+
 def codec_of(data: bytes) -> str:
     """The encoding of a document; of those that EPUB allows, without a mark of its own."""
     return {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(data[:2], "utf-8")
@@ -161,14 +164,22 @@ def parse(data: bytes, handler: Any) -> None:
     ``parser``, too, and says whether text may come in long pieces (``buffered``), whose positions are not known.
 
     Raises:
-        XmlError: it is not well-formed, or has entities or attributes of its own.
+        XmlError: it is not well-formed, or declares entities, or attributes with a default or more than
+            :data:`_MAX_DECLARED`.
     """
     codec = codec_of(data)
     parser = expat.ParserCreate("utf-16" if codec.startswith("utf-16") else "utf-8")
     parser.buffer_text = handler.buffered
     parser.UseForeignDTD(True)  # so that entities of HTML are not errors
     parser.EntityDeclHandler = lambda name, *_: _refuse("an entity", name)
-    parser.AttlistDeclHandler = lambda _, name, *__: _refuse("an attribute", name)  # each element would get all of them
+    declared = count(1)
+
+    def attribute(_: str, name: str, __: str, default: str | None, ___: bool) -> None:
+        # Each element would get all that have a default, and takes time for the others.
+        if default is not None or next(declared) > _MAX_DECLARED:
+            _refuse("an attribute", name)
+
+    parser.AttlistDeclHandler = attribute
     parser.StartElementHandler, parser.EndElementHandler = handler.start, handler.end
     parser.CharacterDataHandler = handler.text
     parser.StartCdataSectionHandler = lambda: handler.cdata(True)

@@ -259,6 +259,20 @@ def encryption(algorithm: str) -> str:
 
 
 LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+
+
+def declares(*attributes: str) -> dict[str, str]:
+    """A document that declares attributes."""
+    declarations = "".join(f"<!ATTLIST {attribute}>" for attribute in attributes)
+    return {"OEBPS/text/one.xhtml": ONE.replace(" html>", f" html [{declarations}]>")}
+
+
+def test_attributes_without_a_default_may_be_declared(tmp_path: Path) -> None:
+    changed = declares("p id ID #IMPLIED", "br x CDATA #REQUIRED")
+    plain, declared = write_epub(tmp_path / "a.epub"), write_epub(tmp_path / "b.epub", **changed)
+    assert read_epub(declared).chapters == read_epub(plain).chapters
+
+
 FIXED = '<meta property="rendition:layout">pre-paginated</meta></metadata>'
 IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</option></platform></display_options>'
 
@@ -281,7 +295,9 @@ IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</
         ({"META-INF/com.apple.ibooks.display-options.xml": IBOOKS}, "a fixed layout"),
         ({"OEBPS/book.opf": PACKAGE.replace("<package", f"{LAUGHS}<package")}, "declares an entity of its own, 'a'"),
         ({"OEBPS/text/one.xhtml": ONE.replace("<!DOCTYPE html>", LAUGHS)}, "declares an entity of its own, 'a'"),
-        ({"OEBPS/text/one.xhtml": ONE.replace(" html>", " html [<!ATTLIST p x ID ''>]>")}, "an attribute of its own"),
+        (declares("p x CDATA 'A'"), "declares an attribute of its own, 'x'"),
+        (declares("p x CDATA #FIXED ''"), "an attribute of its own"),
+        (declares(*(f"p x{number} ID #IMPLIED" for number in range(257))), "an attribute of its own, 'x256'"),
         (body("<div>" * 300 + "</div>" * 300), "elements are nested more than 256 deep"),
         ({"OEBPS/nav.xhtml": f"<a><b c='1'/>{'<b/>' * 200_000}</a>"}, "more than 200000 elements"),
         (body("<p>A<p>"), "OEBPS/text/one.xhtml: line 7: not well-formed XML: mismatched tag"),
