@@ -198,7 +198,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     with Writer(tmp_path) as writer:
         writer.add("a_u0", "ann", "Two |\nfields", tone(0.5, 200) * 9, phones)
         writer.add("a_u1", "ann", "No phones", tone(0.5, 200), [])
-    first, second = read(tmp_path)
+        writer.add("chapter1/0001", "ann", "In a folder", tone(0.5, 200), phones)
+    first, second, third = read(tmp_path)
+    assert (third.id, third.path, third.phones) == ("chapter1/0001", tmp_path / "wavs/chapter1/0001.wav", first.phones)
     assert (first.id, first.speaker, first.text) == ("a_u0", "ann", "Two   fields")
     assert [(p.phone, pytest.approx(p.seconds), p.starts_word) for p in first.phones] == [
         (p.phone, p.seconds, p.starts_word) for p in phones
@@ -231,7 +233,8 @@ def test_broken_ljspeech_is_refused_by_line(tmp_path: Path) -> None:
     good = (directory / "metadata.csv").read_text()
     for line, message in (
         (b"c|only two\n", r"metadata\.csv:4: expected 3 fields between '\|', found 2"),
-        (b"../c|One.|One.\n", r"metadata\.csv:4: '\.\./c' is no name of a file"),
+        (b"../c|One.|One.\n", r"metadata\.csv:4: '\.\./c' is outside of the corpus"),
+        (b"/c|One.|One.\n", r"metadata\.csv:4: '/c' is outside of the corpus"),
         (b"c|\xe9t\xe9|\xe9t\xe9\n", r"lj/metadata\.csv: not UTF-8"),
     ):
         (directory / "metadata.csv").write_bytes(good.encode() + line)

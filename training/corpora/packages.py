@@ -81,7 +81,10 @@ class Writer:
     ) -> None:
         """Add a clip of mono sound and its timed phonemes. Its row is written last: a clip with a row is whole."""
         wave = np.clip(wave, -1.0, 1.0)
-        with whole(self._directory / "wavs" / f"{clip_id}.wav") as partial:
+        sound, labels = (self._directory / name for name in (f"wavs/{clip_id}.wav", f"phones/{clip_id}.lab"))
+        for file in (sound, labels):  # ids such as chapter1/0001 are files in folders
+            file.parent.mkdir(parents=True, exist_ok=True)
+        with whole(sound) as partial:
             soundfile.write(partial, wave, self._rate, subtype="PCM_16", format="WAV")
         edges = np.cumsum([0.0, *(p.seconds for p in phones)])
         rows = [
@@ -89,10 +92,10 @@ class Writer:
             for begin, end, p in zip(edges, edges[1:], phones, strict=False)
         ]
         if phones:
-            with whole(self._directory / "phones" / f"{clip_id}.lab") as partial:
+            with whole(labels) as partial:
                 partial.write_text("\n".join(rows) + "\n")
         else:  # of an earlier build, in which it was another clip
-            (self._directory / "phones" / f"{clip_id}.lab").unlink(missing_ok=True)
+            labels.unlink(missing_ok=True)
         self._metadata.write(_row(clip_id, speaker, text))
         self._metadata.flush()
 
@@ -141,8 +144,8 @@ def _read_metadata(directory: Path) -> list[Clip]:
         if len(fields) != 3:
             raise CorpusError(f"metadata.csv:{number}: expected 3 fields between '|', found {len(fields)}")
         clip_id, second, text = fields
-        if Path(clip_id).name != clip_id:
-            raise CorpusError(f"metadata.csv:{number}: {clip_id!r} is no name of a file")
+        if clip_id.startswith("/") or ".." in PurePosixPath(clip_id).parts:
+            raise CorpusError(f"metadata.csv:{number}: {clip_id!r} is outside of the corpus")
         path = directory / "wavs" / f"{clip_id}.wav"
         if not path.exists():
             raise CorpusError(f"metadata.csv:{number}: {path} is missing")
