@@ -68,7 +68,7 @@ def read_upload(data: bytes, signer: Signer | None = None, *, trusted: str = "",
     """
     media_type = media_type_of(data, param)
     try:
-        chain = trusted if signer is None else trusted + signer.chain
+        chain = trusted if signer is None else f"{trusted}\n{signer.chain}"  # PEM need not end in a line's end
         report = None if media_type == "audio/ogg" else read(data, media_type, trusted=chain, param=param)
     except SigningError as error:
         return Upload(media_type, not_tried(str(error)), _tagged(data, media_type))
