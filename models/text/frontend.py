@@ -31,6 +31,7 @@ from ancestral.models.text.script import (
     Token,
     Word,
     apart,
+    held,
     left_out,
     mark_of,
     merge_marks,
@@ -299,7 +300,7 @@ def _items(tokens: Sequence[Token], prosody: phonemes.Prosody, british: bool) ->
     for i, (token, span, language) in enumerate(tokens):
         control = phonemes.Control(*astuple(prosody))
         if isinstance(token, phonemes.Prosody):
-            prosody = token
+            prosody = held(token)
         elif isinstance(token, Pronounced):
             items += [Word(text, phones, span, control) for text, phones in token.words]
         elif isinstance(token, Pause):

@@ -132,7 +132,7 @@ class Script:
             last, start = shown[-1:] or last, start + len(shown)
 
     def delivered(self, delivery: Prosody) -> Script:
-        """This script with a delivery of all of it, which holds beside what it says itself; raises as :meth:`check`."""
+        """This script with a delivery of all of it, which holds beside what it says itself."""
         if delivery == Prosody():
             return self
         pieces: list[Piece] = [delivery]
@@ -140,7 +140,7 @@ class Script:
             pieces.append(delivery.beside(piece) if isinstance(piece, Prosody) else piece)
             if isinstance(piece, Speaker):
                 pieces.append(delivery)
-        return Script(tuple(pieces)).check()
+        return Script(tuple(pieces))
 
     def turns(self, default: Speaker) -> Iterator[tuple[Speaker, Script, int]]:
         """The speakers in turn, their text, and where it begins in :attr:`written`; at first the default."""
@@ -160,7 +160,7 @@ class Script:
         return tuple(dict.fromkeys(entry for entry in used if entry is not None))
 
     def check(self) -> Script:
-        """This script, if it has no more silence, prosody, and text that is read for something else, than it may.
+        """This script, if it has no more silence, and text that is read for something else, than it may.
 
         Raises:
             UnsupportedText: it has.
@@ -171,9 +171,6 @@ class Script:
         silence = sum(piece.seconds for piece in self.pieces if isinstance(piece, Pause))
         if silence > MAX_SILENCE_SECONDS:
             raise UnsupportedText(f"{silence:g} s of pauses; all together may take {MAX_SILENCE_SECONDS:g} s")
-        for piece in self.pieces:
-            if isinstance(piece, Prosody):
-                check_prosody(piece, "tags, elements and instructions together")
         return self
 
 
@@ -186,6 +183,16 @@ def check_prosody(prosody: Prosody, what: str) -> Prosody:
     if not MIN_DECIBELS <= prosody.decibels <= MAX_DECIBELS:
         raise UnsupportedText(f"{what}: {prosody.decibels:+g} dB; it must lie in {MIN_DECIBELS:g} … +{MAX_DECIBELS:g}")
     return prosody
+
+
+def held(prosody: Prosody) -> Prosody:
+    """What tags, elements and instructions come to together, as far as it may go."""
+    return replace(
+        prosody,
+        rate=min(max(prosody.rate, MIN_RATE), MAX_RATE),
+        semitones=min(max(prosody.semitones, -MAX_SEMITONES), MAX_SEMITONES),
+        decibels=min(max(prosody.decibels, MIN_DECIBELS), MAX_DECIBELS),
+    )
 
 
 def pause_of(number: str, unit: str, shown: str) -> Pause | None:

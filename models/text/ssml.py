@@ -219,7 +219,6 @@ def read_directives(text: str, lexicon: Pronunciations, start: int, language: st
         said = said or bool(between.strip()) or isinstance(piece, script.Pronounced)
         if isinstance(piece, Prosody):  # tags that stand together add up; [normal] takes all of them back
             piece = tags = piece if said or piece == Prosody() else tags.beside(piece)
-            script.check_prosody(tags, f"{shown(match[0])!r} (at position {start + match.start()})")
             said = False
         if piece is not None:
             yield piece
