@@ -228,7 +228,7 @@ async def end_job(
         Keys.for_job(job),
         id=job.id,
         attempt="" if attempt is None else attempt,
-        ending=secrets.token_hex(8) if attempt is None else attempt,
+        ending=secrets.token_hex(8) if attempt is None else f"{attempt} {status.value}",
         status=status.value,
         retention=job.retention,
         record_retention=job.record_retention,
