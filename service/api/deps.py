@@ -92,7 +92,8 @@ class RequestContext:
     async def while_connected(self, work: Coroutine[Any, Any, _T], job: Job) -> _T:
         """Await the answer to a request that waits for a job. On failure or disconnect the job is cancelled, unless the
         request has an idempotency key, with which the client may send it again: then sound is suspended until it does,
-        and other work, for which another client with the key may wait without a connection, goes on.
+        and other work, for which another client with the key may wait without a connection, goes on. A key of the API
+        that is revoked cancels it in any case.
 
         Args:
             work: produces the answer.
@@ -115,13 +116,13 @@ class RequestContext:
                 task.cancel()
             await asyncio.gather(answering, gone, revoked, return_exceptions=True)
             if answering.cancelled() or answering.exception() is not None:
-                await asyncio.shield(self._abandon(job))
+                await asyncio.shield(self._abandon(job, cancel=self.idempotency_key is None or not revoked.cancelled()))
 
-    async def _abandon(self, job: Job) -> None:
+    async def _abandon(self, job: Job, *, cancel: bool) -> None:
         broker = self.service.broker
         try:
-            if self.idempotency_key is None or job.paced:
-                await (broker.cancel(job) if self.idempotency_key is None else broker.suspend(job))
+            if cancel or job.paced:
+                await (broker.cancel(job) if cancel else broker.suspend(job))
         except UNAVAILABLE:  # the worker will notice that nothing is read
             log.warning("Redis is unavailable", extra={"job": job.id})
 

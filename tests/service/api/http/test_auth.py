@@ -240,10 +240,12 @@ def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:
     with serve(api_keys_file=str(file)) as server, ExitStack() as stack:
 
         def ask(method: str, path: str, **options: Any) -> httpx.Response:
-            request = httpx.stream(method, f"{server.url}{path}", headers=headers, timeout=30, **options)
+            own = headers | options.pop("more_headers", {})
+            request = httpx.stream(method, f"{server.url}{path}", headers=own, timeout=30, **options)
             return stack.enter_context(request)
 
         stream = ask("POST", "/v1/audio/speech", json=ENDLESS)
+        bound = ask("POST", "/v1/audio/speech", json=ENDLESS, more_headers={"idempotency-key": "a"})
         events = ask("GET", f"/v1/jobs/{stream.headers['x-job-id']}/events")
         talks = [stack.enter_context(talking(server, additional_headers=own)) for own in (headers, {})]
         for talk, key in zip(talks, (None, KEYS["first"]), strict=True):
@@ -256,10 +258,13 @@ def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:
             with pytest.raises(ConnectionClosed):
                 talk.until("session.done")
             assert talk.connection.close_code == 1008
-        for response in (stream, events):
+        for response in (stream, bound, events):
             with pytest.raises(httpx.RemoteProtocolError):
                 response.read()
         assert time.monotonic() - revoked < 10
+        file.write_text(line("first") + line("second"))
+        own_job = f"{server.url}/v1/jobs/{bound.headers['x-job-id']}"
+        eventually(lambda: httpx.get(own_job, headers=headers).json().get("status") == "cancelled")
 
 
 class _Settings(BaseSettings):
