@@ -275,7 +275,7 @@ class MultiContextConnection(ElevenLabsConnection):
             elif message.flush or (message.text and query.auto_mode):
                 await context.runner.flush()
         except AncestralError as error:
-            if context is None:
+            if context is None or not message.text:  # nothing of what it says is lost
                 await fail_context(self._state, self._websocket, message.context_id, error)
             else:
                 await context.failed(error)
@@ -287,11 +287,11 @@ class MultiContextConnection(ElevenLabsConnection):
             ServiceError: it cannot be opened, or takes no more text, or no other settings.
         """
         if context is not None:
-            if context.runner.session_state.closing:
-                raise InvalidRequest("text: the context has been closed", param="text", code="wrong_order")
             for given in message.settings:
                 reason = f"{given}: only the first message of a context has settings"
                 raise InvalidRequest(reason, param=given, code="wrong_order")
+            if context.runner.session_state.closing:
+                raise InvalidRequest("text: the context has been closed", param="text", code="wrong_order")
             return context
         if self._end is not None or len(self._contexts) >= MAX_CONTEXTS:
             reason = "the connection is closing" if self._end is not None else f"{MAX_CONTEXTS} contexts are open"

@@ -307,8 +307,7 @@ def test_an_error_ends_its_context_alone(server: Server) -> None:
             connection,
             {"text": "слово. ", "context_id": "a", "flush": True},
             {"text": "Hello.", "context_id": "b"},
-            {"text": "More.", "context_id": "b", "voice_settings": None},
-            {"text": "", "context_id": "b", "voice_settings": {"speed": 1.0}},
+            {"text": "More.", "context_id": "b", "voice_settings": {"speed": 1.0}},
             {"text": "", "context_id": "e", "voice_settings": {"speed": 2.0}},
             {"text": "Hello.", "context_id": "e"},
             {"text": "A vision. ", "context_id": "d"},
@@ -319,6 +318,13 @@ def test_an_error_ends_its_context_alone(server: Server) -> None:
         assert listener.failed == {"a": "unsupported_text", "b": "wrong_order", "d": "internal_error"}
         assert listener.sound("c") == whole(server, "Hello.", model="broken")
         assert listener.sound("e") == whole(server, "Hello.", model="broken", speed=2.0)
+        settings = {"text": "", "context_id": "f", "voice_settings": {"speed": 2.0}}
+        say(connection, {"text": "Hello.", "context_id": "f", "voice_settings": None}, settings)
+        listener.until("f")
+        assert listener.failed.pop("f") == "wrong_order"
+        say(connection, *close("f"))
+        listener.until("f")
+        assert listener.sound("f") == whole(server, "Hello.", model="broken")
         listener = Listener(connection)
         for number in range(65):
             say(connection, {"text": " ", "context_id": str(number)})
