@@ -255,6 +255,8 @@ class SessionRunner:
     async def cancel(self) -> None:
         """Cancel everything that has not been sent."""
         self._busy_at = time.monotonic()
+        if self._sending is not None:
+            self._sending.cancel()  # the lock is held while Redis does not answer
         async with self._lock:
             sending = self._sending
             if sending is not None:
@@ -433,8 +435,8 @@ class SessionRunner:
                         raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
 
     async def _keep_jobs_alive(self) -> None:
-        """Resume suspended jobs, or keep those for which there is no room, and tell workers that the client is still
-        connected."""
+        """Resume suspended jobs, whatever waits in their queue: a session has no more than two. Keep
+        those of a caller who may have no more, and tell workers that the client is still connected."""
         broker = self._state.broker  # asked again soon
         await self._for_each_job(self.session_state.outstanding, lambda job: broker.acknowledge(job, 0, patience=0.0))
 
