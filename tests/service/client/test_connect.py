@@ -311,6 +311,7 @@ def test_pictures_are_the_librarys(remote: ancestral.Server, zoo: Path, tmp_path
         assert theirs.prompt is not None
         assert set(ours.attributes.values()) == set(theirs.prompt.split(", "))
     remote.load("palette").draw("elf", background="transparent").save(tmp_path / "far.jpg")
+    assert (tmp_path / "far.jpg").read_bytes().startswith(b"\xff\xd8\xff"), "JPEG"
     far[1].save(tmp_path / "far.png", scale=3)
     near[1].save(tmp_path / "near.png", scale=3)
     assert np.array_equal(
