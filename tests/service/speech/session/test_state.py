@@ -208,6 +208,20 @@ def test_a_session_is_not_stored_while_its_text_changes() -> None:
     assert stored == [True, True]
 
 
+def test_a_cancellation_stops_the_sound_while_a_renewal_hangs() -> None:
+    runner = object.__new__(SessionRunner)
+
+    async def run() -> None:
+        runner._lock, runner._sending = asyncio.Lock(), asyncio.create_task(asyncio.sleep(60))
+        async with runner._lock:  # as while Redis does not answer
+            cancelling = asyncio.create_task(runner.cancel())
+            await asyncio.wait({runner._sending}, timeout=5)
+            assert runner._sending.cancelled()
+            cancelling.cancel()
+
+    asyncio.run(run())
+
+
 def test_a_stored_session_is_the_same() -> None:
     own = session(10, None)
     own.add_text("One. Two. Thr")
