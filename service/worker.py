@@ -145,7 +145,7 @@ HUNG_SECONDS = 60.0
 _RETRY_SECONDS = 0.2
 _UNLOAD_SECONDS = 10.0
 _RELEASE_SECONDS = 1.0
-"""Time in which Redis may take back what cannot be interrupted."""
+"""Time in which Redis may take back what cannot be interrupted, and this worker's name among those to wake."""
 
 log = logging.getLogger(__name__)
 
@@ -215,6 +215,7 @@ class Worker:
                 for task in claiming:
                     task.cancel()
             upkeep.append(asyncio.create_task(self._broker.not_idle(self.id, *Priority)))
+            await asyncio.wait(upkeep[-1:], timeout=_RELEASE_SECONDS)
             await self._release_all()
             for task in (*upkeep, warming):
                 task.cancel()

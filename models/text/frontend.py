@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from functools import cache
+from itertools import accumulate
 from typing import Final, Literal
 
 from ancestral.models.text import english, phonemes
@@ -124,6 +125,10 @@ def _place_holder(number: int, capital: bool) -> str:
 def _runs(script: Script, cues: dict[str, Cue], skipped: list[tuple[int, str]]) -> Iterator[_Run]:
     """The folded text of a script, with a word in place of each cue, which is added to `cues`; see `fold`."""
     run = _Run(next((piece.language for piece in script.pieces if isinstance(piece, Text)), ENGLISH.language))
+    after = accumulate(
+        reversed(script.pieces), lambda told, p: p.written if isinstance(p, Text | Pronounced) else told, initial=""
+    )
+    following = [*after][-2::-1]
     for number, (piece, shown, start) in enumerate(script.placed()):
         span = start, start + len(shown)
         if isinstance(piece, Text):
@@ -138,7 +143,7 @@ def _runs(script: Script, cues: dict[str, Cue], skipped: list[tuple[int, str]]) 
             run.add(*text)
             continue
         assert not isinstance(piece, Speaker), "a turn has one speaker"
-        seen = piece.written if isinstance(piece, Pronounced) else _following(script, number)
+        seen = piece.written if isinstance(piece, Pronounced) else following[number]
         first = _LETTER_OR_DIGIT.search(seen)
         holder = _place_holder(number, first is not None and first[0].isupper())
         cues[holder.lower()] = piece
@@ -159,11 +164,6 @@ def skipped(script: Script, source: str) -> tuple[str, ...]:
         for piece in (piece for piece in script.pieces if isinstance(piece, Text)):
             fold(SpannedText.of(piece.spoken, 0), piece.start, _folding(piece.language), found)
     return tuple(dict.fromkeys([*(word for _, word in found), *left_out(source)]))
-
-
-def _following(script: Script, number: int) -> str:
-    """The text after a cue."""
-    return next((piece.written for piece in script.pieces[number + 1 :] if isinstance(piece, Text | Pronounced)), "")
 
 
 def normalize(text: str | Script, language: str = ENGLISH.language, *, british: bool = False) -> list[Token]:

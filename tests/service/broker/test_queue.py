@@ -169,16 +169,20 @@ async def test_a_worker_that_stops_is_not_woken_while_its_jobs_end(
 ) -> None:
     monkeypatch.setattr("ancestral.service.worker.warm_up", lambda models: {})
     _, lease = await broker.leased()
-    worker, stopping = without_models(broker.workers), asyncio.Event()
-    running = asyncio.create_task(worker.run(stopping))
-    async with asyncio.timeout(30):
-        while await broker.idle() != [worker.id]:
-            await asyncio.sleep(0.05)
-    worker._running[asyncio.create_task(asyncio.sleep(1.5))] = lease
-    stopping.set()
-    await asyncio.sleep(0.7)
-    assert (await broker.idle(), running.done()) == ([], False)
-    await running
+    for busy in (True, False):
+        worker, stopping = without_models(broker.workers), asyncio.Event()
+        running = asyncio.create_task(worker.run(stopping))
+        async with asyncio.timeout(30):
+            while await broker.idle() != [worker.id]:
+                await asyncio.sleep(0.05)
+        if busy:
+            worker._running[asyncio.create_task(asyncio.sleep(1.5))] = lease
+        stopping.set()
+        if busy:
+            await asyncio.sleep(0.7)
+            assert (await broker.idle(), running.done()) == ([], False)
+        await running
+        assert await broker.idle() == []
 
 
 async def test_a_claim_or_an_end_whose_reply_got_lost_is_done_once(broker: Broker) -> None:
