@@ -376,9 +376,9 @@ class Voice:
         return scorer.report()
 
     def _wave(self, recording: str | Path | bytes | Wave) -> Wave:
-        from ancestral.codecs.decoding import decode_upload
-
         if not isinstance(recording, np.ndarray):
+            from ancestral.codecs.decoding import decode_upload  # which is not there in a browser
+
             data = formats.file_bytes(recording)
             return decode_upload(data, sample_rate=self.sample_rate, max_seconds=MAX_SECONDS, param="recording")
         sound = recording.ndim == 1 and recording.dtype.kind == "f" and np.isfinite(recording).all()
