@@ -214,12 +214,12 @@ class Worker:
             async with self._claiming:
                 for task in claiming:
                     task.cancel()
-            upkeep.append(asyncio.create_task(self._broker.not_idle(self.id, *Priority)))
-            await asyncio.wait(upkeep[-1:], timeout=_RELEASE_SECONDS)
+            withdrawing = asyncio.create_task(self._broker.not_idle(self.id, *Priority))
+            await asyncio.wait([withdrawing], timeout=_RELEASE_SECONDS)
             await self._release_all()
-            for task in (*upkeep, warming):
+            for task in (*upkeep, withdrawing, warming):
                 task.cancel()
-            await asyncio.gather(*upkeep, *claiming, warming, return_exceptions=True)
+            await asyncio.gather(*upkeep, *claiming, withdrawing, warming, return_exceptions=True)
             await asyncio.to_thread(scheduler.close)
             pool.shutdown(wait=True, cancel_futures=True)
             with self._redis.tolerated():

@@ -160,7 +160,7 @@ class Script:
         return tuple(dict.fromkeys(entry for entry in used if entry is not None))
 
     def check(self) -> Script:
-        """This script, if it has no more silence, and text that is read for something else, than it may.
+        """This script, if it has no more silence, and no more that is read for something else, than it may.
 
         Raises:
             UnsupportedText: it has.

@@ -49,7 +49,7 @@ def align(source: Path, output: Path, language: str) -> None:
     from ancestral.training.corpora import align_clips, read
 
     with click_errors(ValueError), _shown("clips") as progress:
-        primary(language)
+        primary(language)  # refuses one that is not read here
         if output.resolve() == source.resolve():
             raise ValueError("output: must be another folder than that of the recordings, which would be replaced")
         failed = align_clips(clips := read(source), output, language, progress)
