@@ -186,7 +186,7 @@ def test_what_cannot_be_seen_is_taken_off_and_not_told() -> None:
     doll, labels = seen()
     assert labels == {
         "species": "orc", "garment": "robe", "weapon": "no weapon", "shield": "no shield", "headgear": "no headgear",
-        "cloak": "blue cloak", "colour": "red",
+        "cloak": "blue cloak", "boots": "no boots", "gloves": "no gloves", "hair": "no hair", "colour": "red",
     }  # fmt: skip
     assert doll.pixels[20, 6].tolist() == [0, 0, 200, 255]
     doll, labels = seen(cloak="green")
@@ -196,12 +196,37 @@ def test_what_cannot_be_seen_is_taken_off_and_not_told() -> None:
     assert (labels["garment"], labels["colour"], labels["shield"]) == ("no garment", None, "tower shield")
 
 
+def test_hair_is_dyed_in_every_colour() -> None:
+    cloth = Image.fromarray(np.stack([np.full((32, 32), value, np.uint8) for value in (120, 60, 20, 255)], axis=2))
+    layers = sprites.with_tints({"hair": {"short_brown": cloth, "green1": cloth}, "body": {}})
+    dyed = {sprites.value("hair", name): name for name in layers["hair"] if name.startswith("short_brown ")}
+    assert set(dyed) == {*sprites.LABELLED["hair"][1]}
+    colours = {word: sprites.colour_of(layers["hair"][name].tobytes()) for word, name in dyed.items()}
+    assert colours == {word: "yellow" if word == "blond hair" else word.split()[0] for word in dyed}
+    human = sprites.any_wardrobe(SPECIES["human"], {layer: layers.get(layer, {}) for layer in sprites.LAYERS})
+    hair = {sprites.value("hair", names[0]): names for names in human.choices["hair"]}
+    assert hair["brown hair"] == ["short_brown"], "its own, where it has that colour"
+    assert hair["blue hair"] == ["short_brown blue hair"], "and dyed, where it has not; other species' hair is not worn"
+
+
+def test_bodies_with_tails_have_no_boots() -> None:
+    layers = {
+        "base": {name: tile((9, 9, 9), (8, 0, 24, 32)) for name in ("naga_green_m", "orc_m")},
+        "boots": {"mesh_red": tile((200, 0, 0), (8, 26, 24, 32))},
+    }
+    dolls = {name: compose(name.split("_")[0], {"base": name, "boots": "mesh_red"}, layers) for name in layers["base"]}
+    worn = {name: named(sprites.ATTRIBUTES, doll.labels)["boots"] for name, doll in dolls.items()}
+    assert worn == {"naga_green_m": "no boots", "orc_m": "red boots"}
+
+
 @pytest.mark.usefixtures("entries")
 def test_sprites_are_built(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = tile_files()
     package = debian_package(commands, {f"source/rltiles/player/{name}": content for name, content in files.items()})
     monkeypatch.setattr(sprites, "_CRAWL", package)
     monkeypatch.setattr(sprites, "DRAWN", 30)
+    reds = np.insert(np.zeros((200, 2), np.uint8), 0, np.arange(50, 250), axis=1)
+    monkeypatch.setattr(sprites, "PALETTE", pictures.with_alpha(reds, transparent=True))
     told: list[int] = []
     made = build("sprites", commands / "out", 0, told.append)
     found = read_pictures(commands / "out")

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor
 
 from ancestral.training.corpora import pictures
 from ancestral.training.corpora.packages import SourcePackage, table
@@ -31,10 +31,6 @@ DRAWN = 6000
 """Different dolls of each species that wear what the game lets them, and of those that wear anything."""
 _TRIES = 20
 """Times as many may be dressed to find so many different ones."""
-_PALETTE = 255
-"""Colours, besides the transparent entry."""
-_SAMPLED = 20_000
-"""Dolls whose colours decide the palette."""
 
 _CRAWL = SourcePackage("crawl", "2:0.28.0-1.1", "5a6be168f8888b84bdb199184ca20bd8636f77ba7e9e0124ebee8850092f2f47")
 _TILES = "source/rltiles/player"
@@ -59,7 +55,8 @@ class Wardrobe:
     choices: Mapping[str, list[list[str]]]
     """By layer, groups of names of tiles: first a group is drawn, then one of its tiles."""
     free: frozenset[str] = frozenset()
-    """Layers that no other one excludes, and whose value is "nothing" as often as it is each other one."""
+    """Layers that no other one excludes, and whose value is "nothing" as often as it is each other one; boots and
+    gloves are worn as often as in the game, so that of most bodies something is seen."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class Doll:
     @property
     def outfit(self) -> str:
         """What decides between training and test: of dolls with the same outfit, none is in both."""
-        return "|".join([self.worn["base"], *(self.worn.get(layer, "") for layer in LABELLED)])
+        return "|".join([self.worn["base"], *(self.worn.get(layer, "") for layer in _OUTFIT)])
 
 
 def make(out: Path, progress: pictures.Progress) -> int:
@@ -104,14 +101,11 @@ def make(out: Path, progress: pictures.Progress) -> int:
         FileNotFoundError: this is not Debian.
     """
     layers, made = tiles(_CRAWL.files(_TILES)), list[Doll]()
-    for doll in dolls(layers, _SEED, game_wardrobe):
-        made.append(doll)
-        progress(len(made))
-    palette = _palette(made)
-    for doll in dolls(with_tints(layers), _SEED, any_wardrobe):
-        made.append(doll)
-        progress(len(made))
-    return _write(out, made, palette, layers["horns"])
+    for worn, wardrobe in ((layers, game_wardrobe), (with_tints(layers), any_wardrobe)):
+        for doll in dolls(worn, _SEED, wardrobe):
+            made.append(doll)
+            progress(len(made))
+    return _write(out, made, layers["horns"])
 
 
 def tiles(files: Mapping[str, bytes]) -> Layers:
@@ -150,14 +144,17 @@ def dolls(layers: Layers, seed: int, wardrobe: Callable[[Species, Layers], Wardr
 
 def with_tints(layers: Layers) -> Layers:
     """The layers with garments of every kind in every colour: tiles of the kind are tinted in those that none of them
-    has."""
-    body = dict(layers["body"])
+    has; and with all hair in every colour."""
+    hair, body = dict(layers["hair"]), dict(layers["body"])
+    for name, tile in layers["hair"].items():
+        made = {f"{name} {word}": tinted(tile, _DYES.get(word, word.split()[0])) for word in LABELLED["hair"][1]}
+        hair |= {dyed: tile for dyed, tile in made.items() if tile}
     for names in _grouped("body", layers["body"]).values():
         worn = {_colour(name, layers) for name in names}
         for colour in (colour for colour in COLOURS if colour not in worn):
             made = {f"{name} {colour}": tinted(layers["body"][name], colour) for name in names}
             body |= {name: tile for name, tile in made.items() if tile}
-    return {**layers, "body": body}
+    return {**layers, "body": body, "hair": hair}
 
 
 def _grouped(layer: str, names: Iterable[str]) -> dict[str | None, list[str]]:
@@ -178,12 +175,14 @@ def game_wardrobe(species: Species, layers: Layers) -> Wardrobe:
 
 
 def any_wardrobe(species: Species, layers: Layers) -> Wardrobe:
-    """Anything, where an attribute tells of it; garments in groups of one value and one colour."""
+    """Anything, where an attribute tells of it; garments in groups of one value and one colour, hair as the species
+    has it, dyed in the colours that none of its own has."""
+    own = game_wardrobe(species, layers).choices
     free = {layer: list(_grouped(layer, layers[layer]).values()) for layer in LABELLED}
+    free["hair"] = [[name for name in names if " " not in name] or names for names in own["hair"] or free["hair"]]
     garments: dict[tuple[str | None, str], list[str]] = {}
     for name in layers["body"]:
         garments.setdefault((value("body", name), _colour(name, layers)), []).append(name)
-    own = game_wardrobe(species, layers).choices
     return Wardrobe({**own, **free, "body": list(garments.values())}, frozenset(LABELLED))
 
 
@@ -192,7 +191,7 @@ def dressed(species: Species, wardrobe: Wardrobe, rng: np.random.Generator) -> d
     worn = {}
     for layer, groups in wardrobe.choices.items():
         chance = 1.0 if layer in ("base", *species.always) else CHANCES[layer]
-        if layer in wardrobe.free:
+        if layer in wardrobe.free - {"boots", "gloves"}:
             values = len(ATTRIBUTES[LABELLED[layer][0]])
             chance = (values - 1) / values
         if groups and (chance == 1.0 or rng.random() < chance):
@@ -230,7 +229,7 @@ def _laid(worn: Mapping[str, str], layers: Layers) -> tuple[Image.Image, dict[st
     areas = []
     for number, layer in enumerate(present, 1):
         tile = layers[layer][worn[layer]]
-        if layer == "body" and tailed(worn["base"]):
+        if layer in ("body", "boots") and tailed(worn["base"]):
             tile = tile.crop((0, 0, SIZE, WAIST))
         image.alpha_composite(tile)
         opaque = np.asarray(tile)[..., 3] >= OPAQUE
@@ -240,26 +239,18 @@ def _laid(worn: Mapping[str, str], layers: Layers) -> tuple[Image.Image, dict[st
     return image, {layer: float(n / max(a, 1)) for layer, n, a in zip(present, counts, areas, strict=True)}
 
 
-def _palette(made: Sequence[Doll]) -> Pixels:
-    """RGBA colours ``[_PALETTE + 1, 4]``, the first of which is transparent."""
-    sampled = np.random.default_rng(_SEED).permutation(len(made))[:_SAMPLED]
-    colours = pictures.make_palette(np.stack([made[index].pixels for index in sampled]), _PALETTE)
-    return pictures.with_alpha(colours, transparent=True)
-
-
-def _write(out: Path, made: Sequence[Doll], palette: Pixels, horns: Mapping[str, Image.Image]) -> int:
-    images = np.stack([doll.pixels for doll in made])
-    indexed = pictures.to_indices(images, palette)
+def _write(out: Path, made: Sequence[Doll], horns: Mapping[str, Image.Image]) -> int:
+    indexed = pictures.to_indices(np.stack([doll.pixels for doll in made]), PALETTE)
     for name, tile in horns.items():
         pixels = np.asarray(tile)
         own = np.array([horns_of(doll.worn["base"]) == name for doll in made])
-        indexed[own] = np.where(pixels[..., 3] >= OPAQUE, pictures.to_indices(pixels[None], palette), indexed[own])
+        indexed[own] = np.where(pixels[..., 3] >= OPAQUE, pictures.to_indices(pixels[None], PALETTE), indexed[own])
     # Pictures that differ in RGB, or where horns are, may be the same in the palette.
     _, first = np.unique(indexed.reshape(len(indexed), -1), axis=0, return_index=True)
     kept = np.sort(first)
     labels = np.array([doll.labels for doll in made], np.int16)
     parts = pictures.divided(indexed[kept], labels[kept], (made[number].outfit for number in kept))
-    pictures.write_pictures(out, ATTRIBUTES, parts, _SOURCE, palette)
+    pictures.write_pictures(out, ATTRIBUTES, parts, _SOURCE, PALETTE)
     return len(kept)
 
 
@@ -281,6 +272,8 @@ _TINTS = {
     "black": (0, 0.1, 0.15, 0.34),
 }  # fmt: skip
 """The hue in degrees, the saturation, and the brightness of the darkest and of the lightest pixel of a cloth."""
+_DYES = {"blond hair": "yellow"}
+"""Colours of hair that have another name as colours of clothes."""
 
 
 @cache
@@ -327,6 +320,8 @@ def tinted(tile: Image.Image, colour: str) -> Image.Image | None:
 _TABLE: Final = table("sprites")
 LAYERS: tuple[str, ...] = _TABLE["layers"]
 """Layers from the back to the front."""
+PALETTE: Pixels = np.array([(*ImageColor.getrgb(name), 255)[:4] for name in _TABLE["palette"]], np.uint8)
+"""RGBA colours ``[256, 4]``, the first of which is transparent."""
 HORNS = {"minotaur_brown": "horns3", "minotaur": "horns2"}
 """The tiles in ``head`` that are part of bodies, by the beginnings of their names."""
 _FOLDERS = {"hand2/misc": "hand2", "hand2/doll_only": "hand2"} | {layer: layer for layer in LAYERS}
@@ -339,8 +334,13 @@ LABELLED: Mapping[str, tuple[str, Groups]] = {
 }
 """For each layer the attribute that tells of it, and its values. Tiles of no value, or of the empty one, are not
 worn."""
-VISIBLE = {"body": 0.4, "hand1": 0.4, "hand2": 0.4, "head": 0.4, "cloak": 0.1}
+VISIBLE = {
+    "body": 0.4, "hand1": 0.4, "hand2": 0.4, "head": 0.4, "cloak": 0.1, "boots": 0.25, "gloves": 0.4, "hair": 0.4,
+}  # fmt: skip
 """The share of a tile's pixels that must be left visible. Most of a cloak is behind the body."""
+_OUTFIT = ("body", "hand1", "hand2", "head", "cloak")
+"""The layers that decide between training and test: fewer than are labelled, so that weights that were trained before
+boots, gloves and hair had labels have seen none of the test's outfits."""
 NOTHING = {layer: f"no {name}" for layer, (name, _) in LABELLED.items()}
 """The value of each attribute for a doll without it."""
 TOLD_COLOURS: Mapping[str, str] = _TABLE["told_colours"]
@@ -349,7 +349,6 @@ WAIST = 18
 """The first row in which a tail is visible below clothes."""
 
 _ANY = ("",)
-_UNWORN = {"boots": ("hooves",)}  # a mutation
 _SKIRTS: tuple[str, ...] = _TABLE["skirts"]
 """Tiles that boots go under."""
 _BOTH_HANDS: tuple[str, ...] = _TABLE["both_hands"]
@@ -421,8 +420,10 @@ def horns_of(base: str) -> str | None:
 def value(layer: str, name: str) -> str | None:
     """What a person would call a tile; None if it is not worn. Layers without an attribute have one value, ``""``."""
     if layer not in LABELLED:
-        return None if name.startswith(_UNWORN.get(layer, ())) else ""
+        return ""
     _, groups = LABELLED[layer]
+    if (dyed := name.partition(" ")[2]) and dyed in groups:
+        return dyed
     fitting = [(len(p), v) for v, prefixes in groups.items() for p in prefixes if name.startswith(p)]
     return max(fitting)[1] or None if fitting else None
 
