@@ -106,6 +106,13 @@ def test_seeds_follow_the_sentences() -> None:
     assert own.next_seed == part_seed(7, 4)
 
 
+def test_a_text_that_ends_like_a_sentence_counts_as_complete_after_a_while() -> None:
+    for text, after, seconds in (("Late.", 200, 0.2), ("Lat", 200, None), ("Late.", 0, None)):
+        own = session(flush_after_ms=after)
+        own.add_text(text)
+        assert own.flush_seconds == seconds
+
+
 def test_done_is_reported_once() -> None:
     own = session()
     own.add_text("One.")
