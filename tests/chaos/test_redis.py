@@ -47,8 +47,6 @@ PAIRS = int(os.environ.get("PAIRS", "20"))
 """Number of requests with the same key."""
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 """Rounds of twenty bodies, for each trouble."""
-PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
-"""Longer than anybody waits for a reply."""
 
 
 def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
@@ -241,21 +239,6 @@ def test_every_body_is_whole(house: House, expected: list[bytes], trouble: Calla
             house.check_that_nothing_is_left()
     house.clock.set(0)
     print(f"{trouble.__name__}: {ROUNDS * len(expected)} bodies, {times} times")
-
-
-@only("cluster")
-def test_redis_is_paused(house: House, expected: list[bytes]) -> None:
-    with house.workers(2), work(house) as under_way:
-        with house.servers.pause():
-            start = time.monotonic()
-            under_way.may.set()
-            took = eventually(lambda: house.all_are(503))
-            time.sleep(max(0.0, start + PAUSE_SECONDS - time.monotonic()))
-            assert house.all_are(503)
-        back = eventually(lambda: house.all_are(200))
-        print(f"paused for {PAUSE_SECONDS:.0f} s: not ready after {took:.1f} s, ready {back:.1f} s after its end")
-        assert under_way.finish() == expected
-    house.check_that_nothing_is_left()
 
 
 # Masters of Redis are replaced, and slots moved, while jobs are submitted, run and fetched: none is lost, none is
