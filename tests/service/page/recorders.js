@@ -113,6 +113,13 @@ function recordAddresses() {
   };
 }
 
+// Opens a view, and waits for its heading.
+async function show(view) {
+  const shown = () => document.querySelector("main h1")?.textContent.toLowerCase() === view;
+  location.hash = view;
+  for (let tries = 0; tries < 6000 && !shown(); tries++) await new Promise((done) => setTimeout(done, 10));
+}
+
 // The sounds of previews.
 function recordPreviews() {
   window.previews = [];
@@ -124,4 +131,4 @@ function recordPreviews() {
   };
 }
 
-Object.assign(window, { cancelWhenItGrows, recordAddresses, recordPreviews, recordWords, recordMouth, recordPlayer, colours, cut });
+Object.assign(window, { cancelWhenItGrows, recordAddresses, recordPreviews, recordWords, recordMouth, recordPlayer, show, colours, cut });

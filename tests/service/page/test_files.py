@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -19,11 +18,15 @@ import httpx
 import numpy as np
 import pytest
 
+from ancestral.catalog.catalog import Catalog
+from ancestral.service.api.app import create_app
+from ancestral.service.api.http.auth import Keys
+from ancestral.service.settings import Settings
 from tests.paths import ROOT
 from tests.service.images.pictures import draw, files, noise, post
 from tests.service.page.conftest import Visiting
-from tests.service.redis_servers import eventually
-from tests.service.servers import Server, running
+from tests.service.servers import Server
+from tests.waiting import eventually
 
 PAGE = ROOT / "service/api/web/page"
 FILES = sorted(path.name for path in PAGE.iterdir())
@@ -35,30 +38,21 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 MOST_BYTES = 150_000
 
 
-def path_of(name: str) -> str:
-    return "/" if name == "index.html" else f"/page/{name}"
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_file(server: Server, name: str) -> None:
-    found = httpx.get(server.url + path_of(name), headers={"accept-encoding": "identity"})
-    assert found.status_code == 200
-    assert found.content == (PAGE / name).read_bytes()
-    assert found.headers["content-type"].split(";")[0] == TYPES.get(Path(name).suffix, "text/html")
-    assert found.headers["content-security-policy"] == POLICY
-    assert found.headers["x-content-type-options"] == "nosniff"
-    assert found.headers["cache-control"] == "no-cache"
-
-
-def test_the_whole_page_is_small(server: Server) -> None:
+def test_the_files_and_that_they_are_small_together(server: Server) -> None:
     total = 0
-    with httpx.Client(headers={"accept-encoding": "gzip"}) as client:
+    with server.client() as client:
         for name in FILES:
-            with client.stream("GET", server.url + path_of(name)) as response:
-                assert response.headers["content-encoding"] == "gzip"
-                assert response.headers["vary"] == "accept-encoding"
+            path = "/" if name == "index.html" else f"/page/{name}"
+            found = client.get(path, headers={"accept-encoding": "identity"})
+            assert (found.status_code, found.content) == (200, (PAGE / name).read_bytes()), name
+            assert found.headers["content-type"].split(";")[0] == TYPES.get(Path(name).suffix, "text/html")
+            assert found.headers["content-security-policy"] == POLICY
+            assert found.headers["x-content-type-options"] == "nosniff"
+            assert found.headers["cache-control"] == "no-cache"
+            with client.stream("GET", path, headers={"accept-encoding": "gzip"}) as response:
+                assert (response.headers["content-encoding"], response.headers["vary"]) == ("gzip", "accept-encoding")
                 sent = b"".join(response.iter_raw())
-            assert gzip.decompress(sent) == (PAGE / name).read_bytes()
+            assert gzip.decompress(sent) == found.content
             total += len(sent)
     assert total <= MOST_BYTES
 
@@ -81,18 +75,12 @@ def test_there_is_no_other_file(server: Server) -> None:
     assert httpx.get(f"{server.url}/?frog=1").json()["error"]["param"] == "frog"
 
 
-def test_it_needs_no_key(keyed: Server) -> None:
-    assert httpx.get(keyed.url).status_code == 200
-    assert httpx.get(f"{keyed.url}/page/app.js").status_code == 200
+def test_it_can_be_switched_off(catalog: Catalog) -> None:
+    def paths(page: Any) -> set[str]:
+        app = create_app(Settings(page=page), catalog, Keys(None), "redis://", None)
+        return {getattr(route, "path", "") for route in app.routes}
 
-
-def test_it_can_be_switched_off(shared: Callable[..., Server]) -> None:
-    server = shared(page="off")
-    for path in ("/", "/page/app.js"):
-        answer = httpx.get(server.url + path)
-        assert answer.status_code == 404
-        assert answer.json()["error"]["type"] == "invalid_request_error"
-    assert httpx.get(f"{server.url}/docs").status_code == 200
+    assert paths("on") - paths("off") == {"/", "/page/{name}"}
 
 
 @pytest.mark.slow
@@ -122,15 +110,15 @@ def test_the_page_modules_pass_their_node_tests() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_browser_is_opened(environment: dict[str, str], tmp_path: Path) -> None:
-    """`BROWSER` names a command that stands for it."""
-    script, opened = tmp_path / "browser.py", tmp_path / "opened"
-    script.write_text(f"import pathlib, sys\npathlib.Path({str(opened)!r}).write_text(sys.argv[1])\n")
-    browser = f"{shlex.join([sys.executable, str(script)])} %s"
-    with running(environment | {"BROWSER": browser}, "--open") as server:
-        eventually(lambda: opened.exists() and opened.read_text())
-        assert opened.read_text() == f"{server.url}/"
-        assert "<title>Ancestral</title>" in httpx.get(opened.read_text()).text
+def test_a_browser_is_opened(
+    ancestral: Callable[..., subprocess.CompletedProcess[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("ancestral.service.api.server.serve", lambda app, settings, listener, on_ready: on_ready())
+    done = ancestral("serve", "--open", "--no-worker", "--port", "0", ANCESTRAL_REDIS_URL="redis://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", *opened)
 
 
 # The views Score, Prove, Jobs and Models, and `/docs`.
@@ -146,14 +134,6 @@ def spoken(real: Server, form: str) -> bytes:
     return httpx.post(f"{real.url}/v1/audio/speech", json=body, timeout=120.0).content
 
 
-def test_every_view_opens_on_a_phone(server: Server, visit: Visiting) -> None:
-    with visit(server, viewport={"width": 390, "height": 844}) as page:
-        for view in ("speak", "draw", "score", "prove", "jobs", "models"):
-            page.open(f"#{view}")
-            page.wait_for_timeout(300)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
-
-
 def test_views_that_were_left_are_not_kept(server: Server, visit: Visiting) -> None:
     with visit(server) as page:
         page.open("#speak")
@@ -161,8 +141,8 @@ def test_views_that_were_left_are_not_kept(server: Server, visit: Visiting) -> N
         nodes = []
         for _ in range(6):
             for view in ("jobs", "models", "draw", "score", "prove", "speak"):
-                page.evaluate(f"location.hash = {view!r}")  # what Playwright waits for it would keep
-                page.wait_for_timeout(200)
+                page.evaluate(f"show({view!r})")  # what Playwright waits for it would keep
+            page.wait_for_timeout(300)
             devtools.send("HeapProfiler.collectGarbage")
             nodes.append(devtools.send("Memory.getDOMCounters")["nodes"])
         assert nodes[-1] < 1.2 * nodes[1], nodes

@@ -277,6 +277,8 @@ def test_nothing_is_cut_on_a_phone(server: Server, visit: Visiting) -> None:
             open_panels(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, state
             assert page.evaluate("cut()") == [], state
+        page.open("#prove")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 # The page in Debian's Firefox: the bytes and the pixels of HTTP, sound, and nothing on the console. It is driven by
