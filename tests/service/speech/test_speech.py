@@ -175,16 +175,6 @@ def test_every_sentence_is_spoken_and_none_repeats_another(server: Server) -> No
     assert len(samples_of(server.speak(input=longest).content)) == length_of(longest)
 
 
-def test_sound_arrives_while_it_is_sampled(server: Server) -> None:
-    body, start = SPEECH | {"input": LONG * 4}, time.perf_counter()
-    with server.client() as client, client.stream("POST", "/v1/audio/speech", json=body) as response:
-        chunks = response.iter_raw()
-        next(chunks)
-        first = time.perf_counter() - start
-        assert sum(map(len, chunks)) > 100_000
-    assert first < 0.5 * (time.perf_counter() - start)
-
-
 def test_company_changes_nothing(server: Server) -> None:
     """No two of the requests are the same, and each gets what it would have got alone."""
     requests = [
