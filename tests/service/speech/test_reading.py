@@ -50,14 +50,6 @@ def test_the_same_words_sound_the_same_however_they_are_written(server: Server) 
     assert (empty.status_code, empty.json()["error"]["param"]) == (400, "pronunciations")
 
 
-def test_a_pause_adds_its_exact_frames_to_a_comma_and_words_keep_their_order(server: Server) -> None:
-    body = {"timestamps": ["word"], "stream_format": "json", "response_format": "pcm", "sample_rate": 16000}
-    words = server.speak(input="Hello [pause:1.5s] world.", **body).json()["words"]
-    assert [word["word"] for word in words] == ["hello", "world"]
-    assert words[1]["start"] - words[0]["end"] == 24000
-    assert len(whole(server, "[pause:2s]")) == 64000
-
-
 def test_instructions_say_it_as_tags_do(server: Server) -> None:
     for instructions, text, left in (
         ("Whisper, please.", "[whispers] No! [voice:bob] [whispers] No!", ""),
