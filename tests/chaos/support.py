@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server, ServerProcess, command, running
 from tests.service.toys import ASYNC, SPEECH
-from tests.waiting import eventually
+from tests.waiting import awaited, eventually
 
 # The clock of one process, which a test may put forward or back: a library that is loaded before the process's own.
 
@@ -414,15 +414,23 @@ class Work:
         logs = [*(api.log for api in self.house.apis), *self.house.worker_logs]
         return [record, *(line for log in logs for line in log if line.get("job") == job)]
 
-    def _asked(self, job: str) -> httpx.Response:
-        return httpx.get(f"{self.house.apis[0].url}/v1/jobs/{job}/content", timeout=SECONDS)
-
     def _content(self, job: str) -> bytes:
-        until = time.monotonic() + SECONDS
-        while (response := self._asked(job)).status_code == 503 and time.monotonic() < until:
-            time.sleep(0.2)
+        url = f"{self.house.apis[0].url}/v1/jobs/{job}/content"
+        response = answer(lambda: httpx.get(url, timeout=SECONDS))
         assert response.status_code == 200, response.text
         return response.content
+
+
+def answer(ask: Callable[[], httpx.Response], *refused: int) -> httpx.Response:
+    """What is answered at last: asked again while nobody answers, Redis is away, or after one of these statuses."""
+
+    def found() -> httpx.Response | None:
+        response = ask()
+        return None if response.status_code in (503, *refused) else response
+
+    response = awaited(found, SECONDS)
+    assert response is not None
+    return response
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import pytest
 
 from ancestral.service.broker.job import key
 from tests.chaos.servers import ReplicatedServers
-from tests.chaos.support import SECONDS, House, order
+from tests.chaos.support import SECONDS, House, answer, order
 from tests.service.cli.test_batch import contents, workers, write_rows
 from tests.service.servers import command
 from tests.waiting import eventually
@@ -64,14 +64,7 @@ class Client:
 
     def ask(self, method: str, path: str, refused: int = 503, **options: Any) -> httpx.Response:
         """An answer other than 503 and, if Redis may not know any more what has ended, another one."""
-        until = time.monotonic() + SECONDS
-        while True:
-            with suppress(httpx.TransportError):
-                response = self._once(method, path, **options)
-                if response.status_code not in (503, refused):
-                    return response
-            assert time.monotonic() < until, (method, path)
-            time.sleep(0.2)
+        return answer(lambda: self._once(method, path, **options), refused)
 
     def _once(self, method: str, path: str, **options: Any) -> httpx.Response:
         return httpx.request(method, self.chance.choice(self.house.apis).url + path, timeout=SECONDS, **options)

@@ -22,7 +22,17 @@ import pytest
 from redis.exceptions import ResponseError
 
 from tests.chaos.servers import ReplicatedServers, Servers
-from tests.chaos.support import LISTENED, SECONDS, House, by_jobs, check_that_nothing_is_taken, held_by, order, work
+from tests.chaos.support import (
+    LISTENED,
+    SECONDS,
+    House,
+    answer,
+    by_jobs,
+    check_that_nothing_is_taken,
+    held_by,
+    order,
+    work,
+)
 from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
@@ -272,19 +282,11 @@ def body(number: int) -> dict[str, Any]:
 
 
 def answered(house: House, number: int, method: str, path: str, **options: Any) -> httpx.Response:
-    """A request, again while Redis is unavailable or is lost in the middle: nothing else may be wrong."""
-    until = time.monotonic() + SECONDS
-    while True:
-        url = f"{house.apis[number % 2].url}{path}"
-        try:
-            response = httpx.request(method, url, timeout=SECONDS, **options)
-        except httpx.RemoteProtocolError:  # the body is shorter than announced: Redis went away after the headers
-            response = httpx.Response(503)
-        if response.status_code != 503:
-            assert response.status_code in (200, 202, 409), (path, response.text)
-            return response
-        assert time.monotonic() < until, response.text
-        time.sleep(0.2)
+    """A request, again while Redis is unavailable or is lost in the middle of a body: nothing else may be wrong."""
+    url = f"{house.apis[number % 2].url}{path}"
+    response = answer(lambda: httpx.request(method, url, timeout=SECONDS, **options))
+    assert response.status_code in (200, 202, 409), (path, response.text)
+    return response
 
 
 def done(house: House, number: int) -> tuple[str, bytes]:

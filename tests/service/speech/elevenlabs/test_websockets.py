@@ -460,11 +460,15 @@ def test_a_dialogue(server: Server) -> None:
         assert refused.json()["error"]["param"] == param
 
 
-def test_what_clients_ask_of_voices_and_callers(server: Server) -> None:
+def test_what_clients_ask_of_voices_models_and_callers(server: Server) -> None:
     def get(path: str, **query: Any) -> Any:
-        return httpx.get(server.url + path, params=query).json()
+        return httpx.get(server.url + path, params=query, headers={"xi-api-key": "any"}).json()
 
     voices = get("/v1/voices")["voices"]
+    assert [voice["voice_id"] for voice in voices] == ["ann", "bob"]
+    assert voices[0]["labels"] == {"language": "en", "gender": "none"}
+    assert voices[0]["category"] == "premade"
+    assert voices[0]["preview_url"].endswith("/v1/audio/voices/ann/preview")
     assert get("/v1/voices/bob") == get("/v1/voices/BOB") == voices[1]
     assert get("/v1/voices/eve")["error"]["param"] == "voice_id"
     whole_list = get("/v2/voices")
@@ -478,17 +482,9 @@ def test_what_clients_ask_of_voices_and_callers(server: Server) -> None:
     user = get("/v1/user")
     assert user["subscription"] == get("/v1/user/subscription")
     assert user["subscription"]["tier"] == "self-hosted"
-
-
-def test_voices_and_models_are_listed_in_elevenlabs_shape(server: Server) -> None:
-    voices = httpx.get(f"{server.url}/v1/voices").json()["voices"]
-    assert [voice["voice_id"] for voice in voices] == ["ann", "bob"]
-    assert voices[0]["labels"] == {"language": "en", "gender": "none"}
-    assert voices[0]["category"] == "premade"
-    assert voices[0]["preview_url"].endswith("/v1/audio/voices/ann/preview")
-    url = f"{server.url}/v1/models"
-    found = httpx.get(url, headers={"xi-api-key": "any"}).json()
-    assert [model["model_id"] for model in found] == ["broken", "shaped", "tiny"]
-    assert all(model["can_do_text_to_speech"] for model in found)
-    assert found[0]["languages"] == [{"language_id": "en", "name": "en"}]
-    assert httpx.get(url, headers={"authorization": "Bearer any"}).json()["object"] == "list"
+    models = get("/v1/models")
+    assert [model["model_id"] for model in models] == ["broken", "shaped", "tiny"]
+    assert all(model["can_do_text_to_speech"] for model in models)
+    assert models[0]["languages"] == [{"language_id": "en", "name": "en"}]
+    other = httpx.get(f"{server.url}/v1/models", headers={"authorization": "Bearer any"})
+    assert other.json()["object"] == "list"
