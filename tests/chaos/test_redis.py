@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import random
@@ -15,12 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 from redis.exceptions import ResponseError
 
+from ancestral.service.broker.batches import BatchStore, Kind
+from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from tests.chaos.servers import ReplicatedServers, Servers
 from tests.chaos.support import (
     LISTENED,
@@ -54,6 +57,8 @@ PAIRS = int(os.environ.get("PAIRS", "20"))
 """Number of requests with the same key."""
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 """Rounds of twenty bodies, for each trouble."""
+PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
+"""Longer than anybody waits for a reply."""
 
 
 def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
@@ -248,11 +253,27 @@ def test_every_body_is_whole(house: House, expected: list[bytes], trouble: Calla
     print(f"{trouble.__name__}: {ROUNDS * len(expected)} bodies, {times} times")
 
 
+@only("cluster")
+def test_redis_is_paused(house: House, expected: list[bytes]) -> None:
+    with house.workers(2), work(house) as under_way:
+        with house.servers.pause():
+            start = time.monotonic()
+            under_way.may.set()
+            took = eventually(lambda: house.all_are(503))
+            time.sleep(max(0.0, start + PAUSE_SECONDS - time.monotonic()))
+            assert house.all_are(503)
+        back = eventually(lambda: house.all_are(200))
+        print(f"paused for {PAUSE_SECONDS:.0f} s: not ready after {took:.1f} s, ready {back:.1f} s after its end")
+        assert under_way.finish() == expected
+    house.check_that_nothing_is_left()
+
+
 # Masters of Redis are replaced, and slots moved, while jobs are submitted, run and fetched: none is lost, none is
 # done twice, and every byte is as with one Redis that nobody disturbs.
 
 
 JOBS = int(os.environ.get("JOBS", "1000"))
+DOCUMENTS = 1000
 CLIENTS = 8
 CALM_SECONDS = 1.0
 """Between two troubles."""
@@ -362,6 +383,33 @@ def test_listeners_hear_every_byte(replicated: House, expected: list[bytes]) -> 
     # The new master may not know that a job has ended. It is sampled again then, and nobody reads it.
     with replicated.workers(1, stall_seconds=5):
         replicated.check_that_nothing_is_left()
+
+
+def test_no_document_that_was_accepted_is_lost(replicated: House) -> None:
+    """Files, batches, books and dictionaries, of which a replica had all when the call returned."""
+    numbers, accepted = itertools.count(), dict[str, Kind]()
+
+    async def write(store: BatchStore, times: Counter[str]) -> None:
+        while len(accepted) < DOCUMENTS or len(times) < len(replicated.servers.troubles()):
+            number = next(numbers)
+            kind, name = get_args(Kind)[number % 4], f"document_{number}"
+            with suppress(*UNAVAILABLE):
+                await store.put(kind, {"id": name, "owner": "failover"}, name.encode())
+                accepted[name] = kind
+            await asyncio.sleep(0.1)
+
+    async def lost() -> list[str]:
+        connection = Connection(replicated.servers.url, replicas=1)
+        store = BatchStore(connection)
+        try:
+            with troubled(replicated) as times:
+                await asyncio.gather(*(write(store, times) for _ in range(CLIENTS)))
+            print(f"{replicated.kind}: {len(accepted)} of {next(numbers)} documents accepted, {dict(times)}")
+            return [name for name, kind in accepted.items() if await store.data(kind, name) != name.encode()]
+        finally:
+            await connection.close()
+
+    assert asyncio.run(lost()) == []
 
 
 # The disk of Redis is full: nothing is taken that could be lost, and what was taken is done once there is room.
