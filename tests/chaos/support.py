@@ -312,6 +312,16 @@ class House:
         """Whether every API process answers so to whoever asks if it is ready."""
         return all(httpx.get(f"{api.url}/readyz", timeout=SECONDS).status_code == status for api in self.apis)
 
+    def check_that_nothing_is_taken(self) -> None:
+        """What clients hear while Redis is unavailable, or keeps nothing."""
+        for api in self.apis:
+            assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
+            check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
+            for headers in ({}, ASYNC, {"idempotency-key": "away"}):
+                refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
+                check_envelope(refused, 503, None)
+                assert int(refused.headers["retry-after"]) >= 1
+
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
         with suppress(AssertionError):
@@ -466,17 +476,3 @@ def held_by(worker: Process, under_way: Work) -> list[str]:
     held = [job for job in under_way.ids if under_way.house.holder(job) == worker.pid]
     assert 0 < len(held) < len(under_way.ids)
     return held
-
-
-# What a server does while its Redis takes nothing.
-
-
-def check_that_nothing_is_taken(house: House) -> None:
-    """What clients hear while Redis is unavailable, or keeps nothing."""
-    for api in house.apis:
-        assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
-        check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
-        for headers in ({}, ASYNC, {"idempotency-key": "away"}):
-            refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
-            check_envelope(refused, 503, None)
-            assert int(refused.headers["retry-after"]) >= 1

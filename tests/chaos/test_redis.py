@@ -25,17 +25,7 @@ from redis.exceptions import ResponseError
 from ancestral.service.broker.batches import BatchStore, Kind
 from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from tests.chaos.servers import ReplicatedServers, Servers
-from tests.chaos.support import (
-    LISTENED,
-    SECONDS,
-    House,
-    answer,
-    by_jobs,
-    check_that_nothing_is_taken,
-    held_by,
-    order,
-    work,
-)
+from tests.chaos.support import LISTENED, SECONDS, House, answer, by_jobs, held_by, order, work
 from tests.service.api.job_requests import check_envelope
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
@@ -66,7 +56,7 @@ def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
         with house.servers.outage(signal.SIGKILL):
             start = time.monotonic()
             under_way.may.set()  # so listeners wait for what does not come, with more read than they could say
-            check_that_nothing_is_taken(house)
+            house.check_that_nothing_is_taken()
             check_envelope(httpx.get(f"{house.apis[0].url}/v1/jobs", timeout=SECONDS), 503, None)
             time.sleep(max(0.0, start + AWAY_SECONDS - time.monotonic()))
         eventually(lambda: house.all_are(200))
@@ -460,7 +450,7 @@ def test_the_disk_of_redis_is_full(cramped: House, small_disk: Path, expected: l
             start = time.monotonic()
             under_way.may.set()
             took = eventually(lambda: cramped.all_are(503))
-            check_that_nothing_is_taken(cramped)
+            cramped.check_that_nothing_is_taken()
             time.sleep(max(0.0, start + FULL_SECONDS - time.monotonic()))
             assert cramped.all_are(503)
         finally:
