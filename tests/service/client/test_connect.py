@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +32,7 @@ from ancestral.service.broker.connection import Connection as RedisConnection
 from ancestral.service.broker.job import Failure, Status
 from ancestral.service.broker.queues import end_job
 from tests.paths import ROOT
+from tests.service.node import run_node
 from tests.service.servers import Serve, Server
 from tests.service.shaky import ENDLESS, shaky_proxy
 from tests.service.toys import SPEECH
@@ -408,9 +407,6 @@ CLIENT = ROOT / "service/api/web/page/ancestral.js"
 def test_the_client_passes_its_node_tests(
     server: Server, keyed: Server, keys: dict[str, str], shared: Callable[..., Server], tmp_path: Path
 ) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node is not installed")
     module = tmp_path / "ancestral.mjs"  # as people keep it; older Nodes import no modules from .js files
     module.write_bytes(CLIENT.read_bytes())
     swap = (b"x-engine: native", b"x-engine: abacus")
@@ -419,25 +415,19 @@ def test_the_client_passes_its_node_tests(
             "CLIENT": module.as_uri(), "URL": server.url, "SHAKY": shaky, "OTHER_ENGINE": other_engine,
             "JOBS_ONLY": shared(interactive_seconds=1).url, "KEYED": keyed.url, "KEY": keys["javascript"],
         }  # fmt: skip
-        words = [node, "--test", str(Path(__file__).with_name("client.test.mjs"))]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
+        run_node("--test", Path(__file__).with_name("client.test.mjs"), **environment)
 
 
 @pytest.mark.slow
 def test_the_example_of_the_documentation_runs(shared: Callable[..., Server], tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node is not installed")
     bundled = shared(models_dir=str(ROOT / "models/zoo"))
     (tmp_path / "ancestral.mjs").write_bytes(httpx.get(f"{bundled.url}/page/ancestral.js").content)
     example, _ = re.findall(
         r"```js\n(.*?)```", (ROOT / "docs/javascript.md").read_text(), re.DOTALL
     )  # and one of npm's
     (tmp_path / "example.mjs").write_text(example.replace("http://localhost:8000", bundled.url))
-    done = subprocess.run([node, "example.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"text: 'the',\s+start: 0\.\d+", done.stdout)
+    printed = run_node("example.mjs", cwd=tmp_path)
+    assert re.search(r"text: 'the',\s+start: 0\.\d+", printed)
     assert soundfile.info(tmp_path / "a.flac").duration > 1
     with Image.open(tmp_path / "elf.png") as picture:
         assert picture.width == 256

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import shutil
 import subprocess
 import sys
 import wave
@@ -26,6 +25,7 @@ from ancestral.service.api.routes import page as routes
 from ancestral.service.settings import Settings
 from tests.paths import ROOT
 from tests.service.images.pictures import draw, files, noise, post
+from tests.service.node import run_node
 from tests.service.page.conftest import Visiting
 from tests.service.servers import Server
 from tests.waiting import eventually
@@ -98,18 +98,10 @@ def test_it_is_in_the_wheel(tmp_path: Path) -> None:
 
 
 def test_the_page_modules_pass_their_node_tests() -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node is not installed")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = map(int, re.findall(r"\d+", version)[:2])
-    if (major, minor) < (20, 19):
-        pytest.skip(f"Node {version.strip()} cannot import modules from .js files: 20.19 can")
-    words = [node, "--test", str(Path(__file__).with_name("modules.test.mjs"))]
-    done = subprocess.run(
-        words, capture_output=True, text=True, timeout=120, check=False, env={"PAGE": f"{PAGE.as_uri()}/"}
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    version = run_node("--version").strip()
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < (20, 19):
+        pytest.skip(f"Node {version} cannot import modules from .js files: 20.19 can")
+    run_node("--test", Path(__file__).with_name("modules.test.mjs"), PAGE=f"{PAGE.as_uri()}/")
 
 
 def test_a_browser_is_opened(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from websockets.sync.client import ClientConnection, connect
 from ancestral.catalog.seeds import part_seed, seed_of_text
 from tests.paths import ROOT
 from tests.service.images.pictures import draw, noise
+from tests.service.node import with_packages
 from tests.service.page.browser import FIRST_SOUND, Visit
 from tests.service.page.conftest import Visiting
 from tests.service.servers import Serve, ServeProcess, Server
@@ -198,15 +198,7 @@ def test_the_keyboard_is_enough(server: Server, visit: Visiting) -> None:
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The script of axe-core (MPL-2.0), from npm: for this test only, and not kept."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("axe")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(ROOT / "tests/service/page" / name, folder)
-    words = ["npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=os.environ)
-    if done.returncode:
-        pytest.skip(f"axe-core cannot be installed: {done.stderr[-200:]}")
+    folder = with_packages(ROOT / "tests/service/page", tmp_path_factory.mktemp("axe"))
     return (folder / "node_modules/axe-core/axe.min.js").read_text()
 
 

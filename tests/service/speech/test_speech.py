@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import socket
 import struct
 import subprocess
@@ -29,6 +28,7 @@ from ancestral.formats import MEDIA_TYPES
 from ancestral.models.text import phonemize
 from ancestral.speech.utterance import CLOSING_PAUSE
 from tests.paths import ROOT
+from tests.service.node import run_node, with_packages
 from tests.service.servers import Serve, Server
 from tests.service.speech.sounds import events_of, samples_of
 from tests.service.toys import FRAMES_A_PHONEME, SPEECH, VOICES, sampled_by
@@ -206,8 +206,6 @@ def test_the_size_of_chunks_changes_nothing(server: Server, serve: Serve) -> Non
 
 SAME: dict[str, Any] = {"model": "tiny", "voice": "ann", "input": SPEECH["input"], "extra_body": {"seed": 7}}
 """What `Server.speak` sends, in the words of OpenAI's client; the format is not among them."""
-JS = Path(__file__).parent / "js"
-UNREACHABLE = ("EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ETIMEDOUT")
 
 
 @pytest.fixture
@@ -256,27 +254,9 @@ def test_openai_sees_what_was_wrong(client: openai.OpenAI) -> None:
         client.models.retrieve("gpt-4o-mini-tts")
 
 
-@pytest.fixture(scope="session")
-def openai_js(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script, with the pinned client that it needs, fetched from npm's cache or from the registry."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("js")
-    for name in ("package.json", "package-lock.json", "client.mjs"):
-        shutil.copy(JS / name, folder)
-    options = ("--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
-    done = subprocess.run(["npm", "ci", *options], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    if any(f"code {reason}" in done.stderr for reason in UNREACHABLE):
-        pytest.skip("npm's registry cannot be reached")
-    assert done.returncode == 0, done.stderr
-    return folder / "client.mjs"
-
-
-def test_openai_js(server: Server, openai_js: Path, models: list[str]) -> None:
-    words = ["node", str(openai_js), f"{server.url}/v1", "tiny", "ann", "7"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def test_openai_js(server: Server, tmp_path: Path, models: list[str]) -> None:
+    program = with_packages(Path(__file__).with_name("js"), tmp_path, "client.mjs") / "client.mjs"
+    found = json.loads(run_node(program, f"{server.url}/v1", "tiny", "ann", "7"))
     wav, mp3 = (server.speak(response_format=form).content for form in ("wav", "mp3"))
     sounds = [base64.b64decode(found[name]["audio"]) for name in ("whole", "events", "streamed")]
     assert (sounds, found["whole"]["type"], found["streamed"]["pieces"] >= 1) == ([wav, wav, mp3], "audio/wav", True)

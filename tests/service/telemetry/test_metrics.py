@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from unittest.mock import Mock, call
 
 import httpx
 import pytest
@@ -268,40 +269,17 @@ def test_workers_with_other_weights_do_not_count() -> None:
 # What a listener hears, by a clock of our own: exactly the silence that there was, and none that the client made.
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Notes:
-    """An observer that remembers."""
-
-    def __init__(self) -> None:
-        self.first: list[float | None] = []
-        self.gaps: list[tuple[float, bool]] = []
-
-    def began(self, seconds: float | None) -> None:
-        self.first.append(seconds)
-
-    def silence(self, seconds: float, *, first: bool) -> None:
-        self.gaps.append((round(seconds, 6), first))
-
-
-def play(
-    events: Iterable[tuple[float, float, float]], asked_at: float | None = 100.0, busy_until: float = 0.0
-) -> tuple[Notes, Playback]:
+def play(events: Iterable[tuple[float, float, float]], busy_until: float) -> tuple[Mock, Playback]:
     """Pieces: seconds after the one before when it came, seconds that sending took, seconds of sound in it."""
-    notes, clock = Notes(), Clock()
-    playback, total = Playback(notes, asked_at, busy_until, clock), 0.0
+    observer, clock = Mock(), Mock(now=100.0)
+    playback, total = Playback(observer, clock.now, busy_until, lambda: clock.now), 0.0
     for late, sending, sound in events:
         clock.now += late
         playback.chunk_received()
         clock.now += sending
         total += sound
         playback.chunk_sent(total)
-    return notes, playback
+    return observer, playback
 
 
 LATE = [(0.0, 0.0, 0.1), (3.0, 0.0, 1.0)]
@@ -325,24 +303,27 @@ WAITED = BUFFER_SECONDS
 def test_the_silence_is_what_the_player_had_nothing_for(
     events: list[tuple[float, float, float]], busy_until: float, first: float, gaps: list[tuple[float, bool]]
 ) -> None:
-    notes, playback = play(events, busy_until=busy_until)
-    assert notes.first == [pytest.approx(first)]
-    assert notes.gaps == [(pytest.approx(seconds), is_first) for seconds, is_first in gaps]
+    observer, playback = play(events, busy_until)
+    observer.began.assert_called_once_with(pytest.approx(first))
+    silences = [call(pytest.approx(seconds), first=is_first) for seconds, is_first in gaps]
+    assert observer.silence.call_args_list == silences
     if len(gaps) == 2:
         assert playback.dry_at == pytest.approx(100.0 + 2.0 + 0.5 + 0.2 + 0.5)
 
 
 def test_the_last_silence_counts_if_the_sound_never_comes() -> None:
-    async def pieces(clock: Clock) -> AsyncGenerator[bytes, None]:
+    observer, clock = Mock(), Mock(now=100.0)
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
         yield b"sound"
         clock.now += 5.0
         raise ConnectionError
 
-    async def listen() -> list[tuple[float, bool]]:
-        notes, clock = Notes(), Clock()
+    async def listen() -> None:
+        playback = Playback(observer, None, 0.0, lambda: clock.now)
         with pytest.raises(ConnectionError):
-            async for _ in track_playback(pieces(clock), Playback(notes, None, 0.0, clock), lambda: 1.0):
+            async for _ in track_playback(pieces(), playback, lambda: 1.0):
                 pass
-        return notes.gaps
 
-    assert asyncio.run(listen()) == [(pytest.approx(4.0 - BUFFER_SECONDS), True)]
+    asyncio.run(listen())
+    observer.silence.assert_called_once_with(pytest.approx(4.0 - BUFFER_SECONDS), first=True)
