@@ -42,6 +42,11 @@ TEXT = str(SPEECH["input"])
 LONG = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. " * 8
 
 
+@pytest.fixture(autouse=True)
+def _attempts_follow_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_FIRST_WAIT", 0.01)
+
+
 @pytest.fixture
 def remote(server: Server) -> Iterator[ancestral.Server]:
     with ancestral.connect(server.url) as found:
@@ -422,9 +427,8 @@ def test_the_client_passes_its_node_tests(
 def test_the_example_of_the_documentation_runs(shared: Callable[..., Server], tmp_path: Path) -> None:
     bundled = shared(models_dir=str(ROOT / "models/zoo"))
     (tmp_path / "ancestral.mjs").write_bytes(httpx.get(f"{bundled.url}/page/ancestral.js").content)
-    example, _ = re.findall(
-        r"```js\n(.*?)```", (ROOT / "docs/javascript.md").read_text(), re.DOTALL
-    )  # and one of npm's
+    document = (ROOT / "docs/javascript.md").read_text()
+    example, _ = re.findall(r"```js\n(.*?)```", document, re.DOTALL)  # and one of npm's
     (tmp_path / "example.mjs").write_text(example.replace("http://localhost:8000", bundled.url))
     printed = run_node("example.mjs", cwd=tmp_path)
     assert re.search(r"text: 'the',\s+start: 0\.\d+", printed)

@@ -28,6 +28,7 @@ from tests.service.page.browser import FIRST_SOUND, Visit
 from tests.service.page.conftest import Visiting
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.shaky import cut_proxy, reading_slowly
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -87,8 +88,7 @@ def test_a_limit_is_told_with_a_countdown(shared: Callable[..., Server], visit: 
         page.wait_for_selector(".problem:has-text('1 requests a minute')")
         assert page.is_disabled(".problem button")
         first = seconds_left(page)
-        page.wait_for_timeout(2500)
-        assert seconds_left(page) < first <= 60
+        eventually(lambda: seconds_left(page) < first <= 60)
 
 
 def seconds_left(page: Visit) -> int:
@@ -148,11 +148,6 @@ def test_an_error_stands_beside_its_field(server: Server, visit: Visiting) -> No
         page.click("button.primary")
         page.wait_for_selector("[data-param=input] .wrong:not(:empty)")
         assert page.get_attribute("textarea", "aria-invalid") == "true"
-        page.fill("input[inputmode=numeric]", "9999999999999999999")
-        page.fill("textarea", "Yes.")
-        page.click("summary:text-is('Settings')")
-        page.click("button.primary")
-        page.wait_for_selector("[data-param=seed] .wrong:not(:empty)")
         assert page.get_attribute(".stats", "data-sha256") == found, "the sound before is still there"
         assert page.inner_text(".words") == "The birch canoe slid."
 

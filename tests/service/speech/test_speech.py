@@ -63,8 +63,6 @@ def test_wav_is_sound_at_the_models_rate_and_headers_say_how_it_was_made(server:
     ("form", "rate", "kind", "found"),
     [
         (None, None, "audio/mpeg", 16000),
-        ("mp3", 22050, "audio/mpeg", 22050),
-        ("wav", 8000, "audio/wav", 8000),
         ("flac", 48000, "audio/flac", 48000),
         ("pcm", None, "audio/pcm", 24000),  # as OpenAI's clients assume
     ],

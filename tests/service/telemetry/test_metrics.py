@@ -133,12 +133,11 @@ def test_what_an_action_changes(watched: Server, engine: str, action: Callable[[
         metric, *pairs = key.split()
         scope, _, short = metric.rpartition(":")
         name, labels = f"ancestral_{short}", dict(pair.split("=") for pair in pairs)
-        if not isinstance(expected, tuple):
-            settles = change.worker_becomes if scope else change.becomes
-            assert settles(expected, name, **labels), key
+        look = worker_scrape if scope else scrape
+        if isinstance(expected, tuple):
+            assert expected[0] < change.of(name, look, **labels) <= expected[1], key
         else:
-            found = (change.of_worker if scope else change.of)(name, **labels)
-            assert expected[0] < found <= expected[1], (key, found)
+            change.becomes(expected, name, look, **labels)
 
 
 def test_a_rejection_is_counted_with_its_reason(serve: Serve) -> None:
