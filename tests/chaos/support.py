@@ -29,7 +29,7 @@ from ancestral.models.native_build import variants
 from ancestral.service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.job_requests import check_envelope
-from tests.service.servers import Server, ServerProcess, command, running
+from tests.service.servers import LoggedProcess, Server, ServerProcess, running
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import awaited, eventually
 
@@ -102,29 +102,12 @@ SECONDS = 120.0
 """Generous: nothing that is waited for takes more than a few seconds on a quiet machine."""
 
 
-class Process:
-    """A worker, and what it has said."""
+class Process(LoggedProcess):
+    """A worker."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.log: list[dict[str, Any]] = []
-        self.process = subprocess.Popen(
-            command("worker"), env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(json.loads(line) if line.startswith("{") else {"message": line})
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def said(self, message: str) -> list[dict[str, Any]]:
-        """Lines of its log."""
-        return [line for line in self.log if line["message"] == message]
+        super().__init__(environment, "worker")
+        self.pid = self.process.pid
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -133,16 +116,6 @@ class Process:
         """End the process with SIGKILL."""
         self.send(signal.SIGKILL)
         self.process.wait()
-
-    def end(self) -> int:
-        """Stop it, if it runs; its exit code."""
-        if self.process.poll() is None:
-            self.send(signal.SIGTERM)
-        code = self.process.wait(60)
-        self._reader.join(60)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
 
 
 # What the chaos tests share: a deployment of real processes, all of which can be killed, and work that is under way.
