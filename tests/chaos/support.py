@@ -241,11 +241,6 @@ class House:
                 found[-1] = (found[-1][0], int(fields[b"p"]))
         return found
 
-    def began(self, job: str) -> list[int]:
-        """The pids of the workers that began it, in order."""
-        begins = [fields for _, fields in self.redis.xrange(key("stream", job)) if fields[b"k"] == b"begin"]
-        return [int(fields[b"worker"].rsplit(b"-", 2)[1]) for fields in begins]
-
     def running(self) -> set[str]:
         """Jobs that a worker has leased."""
         return {job for priority in PRIORITIES for job in self.servers.members("running", priority)}
@@ -260,10 +255,6 @@ class House:
     def attempt(self, job: str) -> int:
         """How often it was begun."""
         return self._number(job, "attempt")
-
-    def has_begun(self, job: str, attempt: int) -> bool:
-        """Whether it was begun so often."""
-        return self.attempt(job) >= attempt
 
     def done(self, job: str) -> int:
         """How many of its symbols were handed on."""
@@ -375,11 +366,6 @@ class Work:
     def done(self) -> list[int]:
         """How many symbols of each job were handed on: as many as before, where nobody reads."""
         return [self.house.done(job) for job in self.ids]
-
-    def status(self, job: str) -> str:
-        """Status of a job, as clients see it."""
-        found: str = httpx.get(f"{self.house.apis[1].url}/v1/jobs/{job}", timeout=SECONDS).json()["status"]
-        return found
 
     def finish(self) -> list[bytes]:
         """Let the listeners read, wait for all ends, and give the bodies in the order of the requests."""

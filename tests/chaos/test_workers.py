@@ -9,7 +9,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -135,7 +134,7 @@ def test_a_job_that_kills_its_workers_is_given_up(house: House, expected: list[b
         under_way = stack.enter_context(work(house, numbers))
         poison = submit_poison(house)
         for attempt in range(1, MAX_DEATHS + 1):
-            eventually(partial(house.has_begun, poison, attempt))
+            eventually(lambda attempt=attempt: house.attempt(poison) >= attempt)  # type: ignore[misc]
             worker.kill()  # with all that it has in hand, the moment that it has begun this one
             (worker,) = stack.enter_context(house.workers(1))
         bodies = under_way.finish()

@@ -37,10 +37,11 @@ class Collector:
 
     def named(self, name: str, trace: str | None = None) -> list[tuple[str, Any]]:
         """The spans of this name, once there are any."""
-        return awaited(
-            lambda: [pair for pair in self.spans if pair[1].name == name and trace in (None, pair[1].trace_id.hex())],
-            30,
-        )
+
+        def found() -> list[tuple[str, Any]]:
+            return [each for each in self.spans if each[1].name == name and trace in (None, each[1].trace_id.hex())]
+
+        return awaited(found, 30)
 
 
 @pytest.fixture(scope="module")
