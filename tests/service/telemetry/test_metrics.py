@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from unittest.mock import Mock, call
@@ -191,12 +192,15 @@ def test_models_that_nobody_asks_for_leave_memory(serve: Serve) -> None:
         assert httpx.post(f"{server.url}/v1/images/generations", json=IMAGE).json()["data"] == drawn["data"]
 
 
-def test_a_worker_that_cannot_be_listened_to_says_why(process: Callable[..., object]) -> None:
+def test_a_worker_that_cannot_be_listened_to_says_why(
+    ancestral: Callable[..., subprocess.CompletedProcess[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ancestral.service.cli.worker._free_large_arrays", lambda: None)  # of this process
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ran = process("worker", ANCESTRAL_REDIS_URL="redis://127.0.0.1:1", ANCESTRAL_METRICS_PORT=port)
-    assert ran.returncode == 1  # type: ignore[attr-defined]
-    assert f"port {port}" in ran.stderr.decode()  # type: ignore[attr-defined]
+        ran = ancestral("worker", ANCESTRAL_REDIS_URL="redis://127.0.0.1:1", ANCESTRAL_METRICS_PORT=port)
+    assert ran.returncode == 1
+    assert f"port {port}" in ran.stderr.decode()
 
 
 @pytest.mark.slow

@@ -113,6 +113,7 @@ def _maps(pid: int, library: str) -> bool:
     return library in Path(f"/proc/{pid}/maps").read_text()
 
 
+@pytest.mark.slow
 def test_a_worker_does_not_load_the_lexicon(serve_process: ServeProcess) -> None:
     words = "Zyxquoth brillig slithyish toves."
     with serve_process() as server:
