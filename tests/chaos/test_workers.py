@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import random
 import signal
 import threading
@@ -14,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-import soundfile
 
 from ancestral.service.broker.job import MAX_DEATHS, key
 from tests.chaos.servers import PRIORITIES
 from tests.chaos.support import FETCHED, LISTENED, SECONDS, Clock, House, Listener, Process, held_by, order, work
+from tests.service.speech.sounds import recording, score
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually
 
 POISON_SECONDS = 200
+"""Of a recording that takes some seconds to score, without getting on in between."""
 
 
 def check_taken_up(house: House, held: list[str], *others: Process) -> None:
@@ -114,25 +113,14 @@ def test_a_worker_has_another_time(house: House, tmp_path: Path, ahead: int) -> 
     house.check_that_nothing_is_left()
 
 
-def submit_poison(house: House) -> str:
-    """A job that takes some seconds without getting on in between; its id."""
-    file = io.BytesIO()
-    soundfile.write(file, np.random.default_rng(1).normal(0.0, 0.1, POISON_SECONDS * 16000), 16000, format="WAV")
-    form = {"model": "free", "voice": "ann"}
-    url = f"{house.apis[0].url}/v1/audio/likelihood"
-    response = httpx.post(url, data=form, files={"file": file.getvalue()}, headers=ASYNC, timeout=SECONDS)
-    assert response.status_code == 202, response.text
-    job: str = response.json()["id"]
-    return job
-
-
 @pytest.mark.slow
 def test_a_job_that_kills_its_workers_is_given_up(house: House, expected: list[bytes]) -> None:
     numbers = [0, 1, 2, LISTENED, LISTENED + FETCHED - 1]
     with ExitStack() as stack:
         (worker,) = stack.enter_context(house.workers(1))
         under_way = stack.enter_context(work(house, numbers))
-        poison = submit_poison(house)
+        form = {"model": "free", "voice": "ann"}
+        poison = score(house.apis[0], form, recording(POISON_SECONDS), ASYNC).json()["id"]
         for attempt in range(1, MAX_DEATHS + 1):
             eventually(lambda attempt=attempt: house.attempt(poison) >= attempt)  # type: ignore[misc]
             worker.kill()  # with all that it has in hand, the moment that it has begun this one

@@ -215,9 +215,8 @@ def check_times(found: Spoken, name: str, *, sync: bool) -> int:
         starts, durations = alignment["charStartTimesMs"], alignment["charDurationsMs"]
         assert len(alignment["chars"]) == len(starts) == len(durations)
         assert starts[0] >= (offset if sync else 0)
-        ends = [start + length for start, length in zip(starts, durations, strict=True)]
-        assert all(end <= after for end, after in zip(ends, starts[1:], strict=False))
-        offset = ends[-1] if sync else offset + ends[-1]
+        end = starts[-1] + durations[-1]
+        offset = end if sync else offset + end
     return offset
 
 
@@ -395,8 +394,6 @@ def check_alignment(alignment: dict[str, Any], text: str, seconds: float) -> Non
     starts, ends = alignment["character_start_times_seconds"], alignment["character_end_times_seconds"]
     assert "".join(alignment["characters"]) == text, alignment["characters"]
     assert len(starts) == len(ends) == len(text)
-    assert all(start <= end for start, end in zip(starts, ends, strict=True))
-    assert all(before <= after for before, after in pairwise(starts))
     assert (starts[0] > 0, ends[-1]) == (True, pytest.approx(seconds, abs=1e-5))
 
 
