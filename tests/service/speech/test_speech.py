@@ -213,33 +213,11 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
         yield made
 
 
-@pytest.fixture(scope="session")
-def models(zoo: Path) -> list[str]:
-    """The ids of all models."""
-    return sorted(path.name for path in zoo.iterdir())
-
-
-def test_openai_lists_models(client: openai.OpenAI, models: list[str]) -> None:
-    assert sorted(model.id for model in client.models.list()) == models
-    found = client.models.retrieve("tiny")
-    assert (found.id, found.object, found.owned_by, found.created) == ("tiny", "model", "tests", 1_700_000_000)
-
-
 def test_openai_streams(client: openai.OpenAI, server: Server, tmp_path: Path) -> None:
     with client.audio.speech.with_streaming_response.create(**SAME) as response:
         assert (response.headers["x-seed"], response.headers["content-type"]) == ("7", "audio/mpeg")
         response.stream_to_file(tmp_path / "a.mp3")
     assert (tmp_path / "a.mp3").read_bytes() == server.speak(response_format="mp3").content
-    whole = server.speak(response_format="pcm").content
-    events = {"response_format": "pcm", "stream_format": "sse", **SAME}
-    with client.audio.speech.with_streaming_response.create(**events) as response:
-        streamed = list(response.iter_lines())
-    for lines in (list(client.audio.speech.create(**events).iter_lines()), streamed):
-        told = [json.loads(line.removeprefix("data: ")) for line in lines if line]
-        assert [event["type"] for event in told[:-1]] == ["speech.audio.delta"] * (len(told) - 1)
-        assert told[-1]["type"] == "speech.audio.done"
-        assert set(told[-1]["usage"]) == {"input_tokens", "output_tokens", "total_tokens"}
-        assert b"".join(base64.b64decode(event["audio"]) for event in told[:-1]) == whole
 
 
 def test_openai_sees_what_was_wrong(client: openai.OpenAI) -> None:
@@ -252,7 +230,7 @@ def test_openai_sees_what_was_wrong(client: openai.OpenAI) -> None:
         client.models.retrieve("gpt-4o-mini-tts")
 
 
-def test_openai_js(server: Server, tmp_path: Path, models: list[str]) -> None:
+def test_openai_js(server: Server, zoo: Path, tmp_path: Path) -> None:
     program = with_packages(Path(__file__).with_name("js"), tmp_path, "client.mjs") / "client.mjs"
     found = json.loads(run_node(program, f"{server.url}/v1", "tiny", "ann", "7"))
     wav, mp3 = (server.speak(response_format=form).content for form in ("wav", "mp3"))
@@ -262,7 +240,7 @@ def test_openai_js(server: Server, tmp_path: Path, models: list[str]) -> None:
     assert (set(deltas), last) == ({"speech.audio.delta"}, "speech.audio.done")
     usage = found["events"]["usage"]
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
-    assert (sorted(found["models"]), found["owner"]) == (models, "tests")
+    assert (sorted(found["models"]), found["owner"]) == (sorted(path.name for path in zoo.iterdir()), "tests")
     assert [[row[key] for key in ("asked", "kind", "status", "param", "code")] for row in found["refusals"]] == [
         ["voice", "BadRequestError", 400, "voice", "voice_not_found"],
         ["speed", "BadRequestError", 400, "speed", "less_than_equal"],

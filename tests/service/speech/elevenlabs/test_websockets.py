@@ -51,14 +51,6 @@ def speak(server: Server, *messages: dict[str, object], query: str = PCM, voice:
         return rest(connection)
 
 
-def hear_all(connection: ClientConnection, expected: bytes) -> None:
-    """Hear this sound, while the client says nothing."""
-    sound = b""
-    while len(sound) < len(expected):
-        sound += base64.b64decode(hear(connection)["audio"])
-    assert sound == expected
-
-
 def frames(mp3: bytes) -> bytes:
     """An MP3 without the tag before its frames."""
     assert mp3.startswith(b"ID3")
@@ -145,7 +137,10 @@ def test_messages_have_the_sound_of_the_whole(
 def test_what_sounds_before_the_end_of_the_text(server: Server, query: str, message: dict[str, Any]) -> None:
     with open_stream(server, query) as connection:
         say(connection, FIRST, message)
-        hear_all(connection, whole(server, message["text"]))
+        expected, sound = whole(server, message["text"]), b""
+        while len(sound) < len(expected):  # the client says nothing
+            sound += base64.b64decode(hear(connection)["audio"])
+        assert sound == expected
         say(connection, END)
         assert rest(connection) == b""
 

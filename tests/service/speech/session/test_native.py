@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -133,41 +132,14 @@ def test_a_long_sentence_begins_before_its_end_and_a_resumed_one_is_the_same(ser
     assert [heard.start["seed"] for heard in again.heard.values()] == [7, part_seed(7, 1)]
 
 
-# Slow readers
-
-
-def patient(server: Server) -> Iterator[SpeechConnection]:
-    """A client that says much, and reads when it is told to."""
-    # A client that does not read hears no answer to its pings either.
-    with talking(server, sock=small_window(server), ping_interval=None) as talk:
-        talk.configure(speed=0.25)
-        talk.write(*[LONG] * 4)
-        talk.say("input.done")
-        yield talk
-
-
-@pytest.mark.slow
-def test_a_slow_reader_holds_up_itself_only(server: Server) -> None:
-    for slow in patient(server):
-        slow.until("audio.start")
-        url = f"{server.url}/v1/jobs/{jobs(server)[0]['id']}"
-
-        def paused(url: str = url) -> bool:
-            before = httpx.get(url).json()["samples_done"]
-            time.sleep(0.7)
-            return bool(before == httpx.get(url).json()["samples_done"])
-
-        eventually(paused)
-        assert httpx.get(url).json()["status"] == "in_progress"
-        assert spoken(server, LONG).sound == whole(server, LONG)
-        slow.until("session.done")
-        assert slow.sound == whole(server, LONG * 4, speed=0.25)
-
-
 @pytest.mark.slow
 def test_a_client_that_stalls_is_left(serve: Serve) -> None:
     with serve(stall_seconds=1) as own:
-        for slow in patient(own):
+        # A client that does not read hears no answer to its pings either.
+        with talking(own, sock=small_window(own), ping_interval=None) as slow:
+            slow.configure(speed=0.25)
+            slow.write(*[LONG] * 4)
+            slow.say("input.done")
             eventually(lambda: any(line["message"] == "websocket" for line in own.log))
             assert slow.closed() == 1008
         rest = resumed(own, slow, len(slow.sound) // 2)
