@@ -1,5 +1,5 @@
-"""Books and batches while workers, API processes and masters of Redis are killed at random moments,
-and some of them are cancelled: whatever was accepted ends once, with the bytes that it has undisturbed."""
+"""Books and batches while workers, API processes and masters of Redis are killed at random moments, and some of them
+are cancelled: whatever was accepted ends once, with the bytes that it has undisturbed."""
 
 from __future__ import annotations
 

@@ -458,10 +458,6 @@ def test_a_session_that_has_ended_is_gone(server: Server, how: str) -> None:
     assert refused(server, query)["code"] == "session_not_found"
 
 
-def test_an_unknown_session(server: Server) -> None:
-    assert refused(server, "session_id=session_0&from_sample=0")["param"] == "session_id"
-
-
 @pytest.mark.slow
 def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve_process: ServeProcess) -> None:
     with serve_process() as own, talking(own) as talk:
