@@ -125,21 +125,6 @@ def test_it_is_what_numpy_computes():
     np.testing.assert_allclose(corrected(wave, wanted, 0.5), inside, rtol=0.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("gain_db", [-8.0, 3.0, 8.0, 30.0])
-def test_mels_that_are_wrong_by_a_known_gain_become_right(gain_db):
-    """Up to the limit and to 2 kHz, at full strength; half of it at half strength."""
-    wave = sound()
-    wanted = features.log_mel(wave, SPEC) + gain_db / NEPER_DB / features.LOG_MEL_SCALE
-    for strength in (1.0, 0.5):
-        moved = (
-            (features.log_mel(corrected(wave, wanted, strength), SPEC) - features.log_mel(wave, SPEC))
-            * features.LOG_MEL_SCALE
-            * NEPER_DB
-        )
-        assert np.abs(moved[20:-3, : BELOW - 1] - strength * min(gain_db, LIMIT_DB)).max() < 0.1
-        assert np.abs(moved[20:-3, BELOW + 1 :]).max() < 0.2
-
-
 def test_what_is_right_stays_as_it_is():
     wave = sound()
     np.testing.assert_allclose(corrected(wave, features.log_mel(wave, SPEC), 1.0), wave, rtol=0.0, atol=1e-6)
@@ -266,25 +251,6 @@ def test_silence_is_silence():
     assert np.abs(shaping.decode_excitation(symbols, filters)).max() < 1e-4
 
 
-@pytest.mark.parametrize("gain", [-6.0, 4.0])
-def test_a_low_shelf_moves_low_frequencies_of_voiced_frames_alone(mels, wave, filters, gain):
-    voicing = (np.arange(len(mels)) >= len(mels) // 2).astype(np.float32)[:, None]
-    shelved = shaping.predictor(np.concatenate([mels, voicing], axis=1), SPEC, gain)
-    excitation = mu_law.mu_law_decode(shaping.encode_excitation(wave, filters))
-    plain, found = (shaping.Synthesis(f)(excitation) for f in (filters, shelved))
-    half = len(mels) // 2 * SPEC.hop
-    np.testing.assert_array_equal(found[: half - SPEC.hop], plain[: half - SPEC.hop])
-    power = [np.abs(np.fft.rfft(sound[half + SPEC.hop :])) ** 2 for sound in (found, plain)]
-    hertz = np.linspace(0.0, SPEC.sample_rate / 2.0, len(power[0]))
-    change = {
-        band: 10.0 * np.log10(power[0][inside].sum() / power[1][inside].sum())
-        for band in ((100, 350), (1500, 6000))
-        for inside in [(hertz >= band[0]) & (hertz < band[1])]
-    }
-    assert change[100, 350] == pytest.approx(gain, abs=1.0)
-    assert change[1500, 6000] == pytest.approx(0.0, abs=0.7)
-
-
 @pytest.mark.parametrize("kind", ["noise", "extremes", "peaks", "zeros"])
 def test_whatever_the_frames_the_filter_is_stable(kind):
     rng = np.random.default_rng(2)
@@ -350,7 +316,7 @@ def test_all_instructions_filter_and_correct_alike(mels, wave, monkeypatch):
             np.testing.assert_array_equal(one, another)
 
 
-@pytest.mark.parametrize("low_shelf_db", [0.0, 3.0])
+@pytest.mark.parametrize("low_shelf_db", [0.0, 3.0, -6.0])
 def test_the_predictor_is_that_of_the_interpolated_spectra(mels, wave, low_shelf_db):
     frames = np.concatenate([mels, (np.arange(len(mels)) % 7 < 4).astype(np.float32)[:, None]], axis=1)
     centres = np.clip((np.arange(shaping.RENEWALS * len(frames)) + 0.5) / shaping.RENEWALS - 0.5, 0.0, len(frames) - 1)

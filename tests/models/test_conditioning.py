@@ -40,13 +40,9 @@ def test_the_size_that_serves_equals_torch_from_one_frame_on(count):
     np.testing.assert_allclose(mine, theirs[0].numpy(), rtol=1e-5, atol=1e-5)
 
 
-def test_what_frames_and_speakers_reach():
-    given = frames(12)
-    changed, plain = given.copy(), conditioning(SPEC, TENSORS, given, 0)
-    changed[6] += 1.0
-    moved = (plain != conditioning(SPEC, TENSORS, changed, 0)).any(axis=1)
-    assert np.flatnonzero(moved).tolist() == [4, 5, 6, 7, 8], "neighbours as far as there are layers"
-    assert (plain != conditioning(SPEC, TENSORS, given, 1)).any(axis=1).all()
+def test_what_speakers_reach_and_what_there_is_without_frames():
+    plain = conditioning(SPEC, TENSORS, frames(12), 0)
+    assert (plain != conditioning(SPEC, TENSORS, frames(12), 1)).any(axis=1).all()
     assert np.isfinite(conditioning(SPEC, TENSORS, frames(5) * 1e4, 0)).all()
     speaking, neither = TINY_SPECS["speaker only"], TINY_SPECS["unconditional"]
     one, two = (conditioning(speaking, random_checkpoint(speaking).tensors, None, who) for who in (0, 1))

@@ -10,7 +10,6 @@ import pytest
 
 from ancestral.models.architectures import ArchitectureError, architecture, kinds, load_object, register
 from ancestral.models.architectures.pixelcnn import PIXELCNN
-from ancestral.models.spec import ImageSpec
 
 BUILT_IN = ("acoustic", "encoder", "pixelcnn", "pixelrnn", "wavenet")
 TOY = Path(__file__).parents[2] / "toy_architecture"
@@ -90,11 +89,3 @@ def test_a_broken_plugin_is_named(target, module, message, tmp_path, monkeypatch
     assert "broken" in kinds()
     with pytest.raises(ArchitectureError, match=rf"^'broken': the plugin broken-plugin \({target}\) {message}"):
         architecture("broken")
-
-
-def test_a_plugin_is_found_by_its_kind(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOY))
-    found = architecture("toy")
-    assert issubclass(found.spec, ImageSpec)
-    assert all(callable(load_object(part)) for part in strings(found))
-    assert set(kinds()) >= {*BUILT_IN, "toy"}

@@ -147,20 +147,6 @@ def test_nobody_starves_when_there_is_not():
     assert all(longest_gap(turns[slot]) < 0.2 for slot in listeners)
 
 
-def test_a_newcomer_is_heard_soon_however_late_the_others_are():
-    others = [state() for _ in range(9)]
-    simulate(others, seconds=30.0, speed=5.0)
-    now = max(slot.since for slot in others)
-    newcomer = state()
-    newcomer.wake(now)
-    turns = 0
-    while (chosen := choose([*others, newcomer], 1, now)) != [9]:
-        now += 0.01
-        others[chosen[0]].serve(now, 800)
-        turns += 1
-    assert turns <= 9
-
-
 # Slots: chunks, limits, cancelling, failures; that who shares a batch, pauses or is taken up again changes no bit.
 
 
