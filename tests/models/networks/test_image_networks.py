@@ -286,8 +286,6 @@ SMALL = {
     }.items()
     for name, spec in networks(**sizes).items()
 }
-
-
 SMALL["three colours"] = toys.tiny(True, 1, height=2, width=3, levels=3, palette=toys.PALETTE[:3])
 SMALL["two scales"] = toys.tiny(
     True, 1, height=4, width=4, levels=2, palette=toys.PALETTE[1:3], **CONDITIONAL, coarse_layers=2, coarse_features=8,
