@@ -25,47 +25,50 @@ def state(made=ONE, *, realtime=True, since=0.0, out=0.0, weights=None):
     return SlotState(made, 16000, realtime, weights, since, out)
 
 
-def test_the_listener_who_runs_dry_first_is_served_first():
-    states = [state(out=10.4), state(out=10.1), state(out=9.7), state(out=10.2)]
-    assert choose(states, 1, 10.0) == [2]
-    states[2].serve(10.0, 16000 // 4)
-    assert choose(states, 1, 10.0) == [1]
-    assert choose([state(out=1.0), state(out=1.0)], 1, 1.0) == [0], "of slots as urgent the earlier"
+def waiting(since):
+    """A slot without a listener, since its last turn."""
+    return state(realtime=False, since=since)
 
 
-@pytest.mark.parametrize(("waits_since", "first"), [(9.4, 0), (9.6, 1)])
-def test_a_listener_with_a_second_in_hand_takes_turns_with_the_rest(waits_since, first):
-    ahead = state(out=11.01, since=9.5)
-    rest = state(realtime=False, since=waits_since)
-    assert choose([rest, ahead], 1, 10.0) == [first]
-    assert choose([rest, ahead], 1, 10.02) == [1]  # not a second any more
+AHEAD = state(out=11.01, since=9.5)
+TURNS = {
+    "the listener who runs dry first": ([state(out=out) for out in (10.4, 10.1, 9.7, 10.2)], 1, 10.0, [2]),
+    "of two as urgent the earlier": ([state(out=1.0), state(out=1.0)], 1, 1.0, [0]),
+    "who waits for longer than one who has a second in hand": ([waiting(9.4), AHEAD], 1, 10.0, [0]),
+    "one who has a second in hand and waits for longer": ([waiting(9.6), AHEAD], 1, 10.0, [1]),
+    "one who has not a second in hand any more": ([waiting(9.4), AHEAD], 1, 10.02, [1]),
+    "a listener, before two seconds without a turn": ([state(out=3.0), waiting(8.0)], 1, 9.99, [0]),
+    "who had no turn for two seconds": ([state(out=3.0), waiting(8.0)], 1, 10.0, [1]),
+    "who listens before who does not": ([waiting(8.1), state(out=11.0)], 1, 10.0, [1]),
+    "not who is far ahead, however long ago the last turn was": ([state(out=100.0), state(out=50.5)], 1, 50.0, [1]),
+    "one, of an engine of one lane": ([state(out=1.0) for _ in range(9)], 1, 0.0, [0]),
+    "none of another engine": (
+        [state(FOUR, out=0.3), state(ONE, out=0.2), state(FOUR, out=0.1), state(FOUR, out=0.2)], 1, 0.0, [2, 3, 0],
+    ),
+    "none of other weights": (
+        [state(FOUR, out=number / 10, weights=name) for number, name in enumerate(["men", "women", "men"])], 1, 0.0,
+        [0, 2],
+    ),
+    **{
+        f"{lanes} of {ready}, with {idle} idle threads": (
+            [state(FOUR, out=float(-i)) for i in range(ready)], idle, 0.0, [*range(ready)][::-1][:lanes],
+        )
+        for ready, idle, lanes in ((1, 2, 1), (2, 2, 1), (3, 2, 3), (2, 1, 2), (5, 2, 4), (8, 2, 4), (30, 1, 4))
+    },
+}  # fmt: skip
+"""Slots, idle threads and the time; and who is served."""
 
 
-def test_a_slot_without_a_turn_for_two_seconds_gets_one():
-    late, patient = state(out=3.0), state(realtime=False, since=8.0)
-    assert choose([late, patient], 1, 9.99) == [0]
-    assert choose([late, patient], 1, 10.0) == [1]
-    patient.serve(10.0, 800)
-    assert choose([late, patient], 1, 10.0) == [0]
-
-
-def test_who_listens_goes_before_who_does_not_and_never_ages():
-    """One who is far ahead has not been waiting, however long ago the last turn was."""
-    assert choose([state(realtime=False, since=8.1), state(out=11.0)], 1, 10.0) == [1]
-    assert choose([state(out=100.0, since=0.0), state(out=50.5)], 1, 50.0) == [1]
+@pytest.mark.parametrize(("states", "idle", "now", "served"), TURNS.values(), ids=TURNS)
+def test_whose_turn_it_is(states, idle, now, served):
+    assert choose(states, idle, now) == served
 
 
 def test_time_without_anything_to_sample_is_no_debt():
-    paused, steady = state(out=2.0), state(out=9.9)
-    paused.wake(10.0)
-    assert paused.runs_out_at == 10.0
-    assert choose([paused, steady], 1, 10.0) == [1]
-    ahead = state(out=10.7)
-    ahead.wake(10.0)
-    assert ahead.runs_out_at == 10.7
-    batch = state(realtime=False, since=1.0)
-    batch.wake(10.0)
-    assert choose([batch, steady], 1, 10.0) == [1]
+    paused, ahead, batch = state(out=2.0), state(out=10.7), state(realtime=False, since=1.0)
+    for one in (paused, ahead, batch):
+        one.wake(10.0)
+    assert (paused.runs_out_at, ahead.runs_out_at, batch.since) == (10.0, 10.7, 10.0)
 
 
 def test_who_ran_dry_goes_on_from_the_next_sound():
@@ -74,22 +77,6 @@ def test_who_ran_dry_goes_on_from_the_next_sound():
     assert late.runs_out_at == pytest.approx(10.1)
     late.serve(10.05, 1600)
     assert late.runs_out_at == pytest.approx(10.2)
-
-
-@pytest.mark.parametrize(
-    ("ready", "idle", "lanes"),
-    [(1, 2, 1), (2, 2, 1), (3, 2, 3), (2, 1, 2), (5, 2, 4), (8, 2, 4), (30, 1, 4), (1, 4, 1)],
-)
-def test_slots_run_alone_while_there_are_threads_and_then_share_full_calls(ready, idle, lanes):
-    assert choose([state(FOUR, out=float(-i)) for i in range(ready)], idle, 0.0) == list(range(ready))[::-1][:lanes]
-
-
-def test_an_engine_gets_no_more_lanes_than_it_has_and_none_of_anothers():
-    assert choose([state(ONE, out=1.0) for _ in range(9)], 1, 0.0) == [0]
-    mixed = [state(FOUR, out=0.3), state(ONE, out=0.2), state(FOUR, out=0.1), state(FOUR, out=0.2)]
-    assert choose(mixed, 1, 0.0) == [2, 3, 0]
-    voices = [state(FOUR, out=number / 10, weights=name) for number, name in enumerate(["men", "women", "men"])]
-    assert choose(voices, 1, 0.0) == [0, 2], "and none of other weights"
 
 
 def test_the_first_chunks_are_short():
@@ -236,20 +223,6 @@ def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
     assert (last.index, last.start, len(last.symbols)) == (0, 60, 0)
     assert made.restore(request(10_000), last.snapshot).position == 60
     assert took == [2.5]
-
-
-def test_a_running_slot_is_cancelled_between_chunks(scheduler, made):
-    sink = Sink()
-
-    def cancel_after_two(chunk):
-        sink(chunk)
-        if len(sink.chunks) == 2:
-            slot.cancel()
-
-    slot = scheduler.open(made, RATE, cancel_after_two, realtime=True)
-    slot.feed(made.open(request(10_000)))
-    assert sink.wait() is End.CANCELLED
-    assert sink.sizes == [20, 40, 0]
 
 
 def test_a_slot_that_never_began_is_cancelled_without_a_snapshot(scheduler, made):
