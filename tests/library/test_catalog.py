@@ -299,29 +299,19 @@ FITTING = ClassifierSpec(**shared_fields(SPEC), layers=1, features=2, code=3)
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("part", "spec", "said"),
     [
-        (replace(FITTING, height=SPEC.height + 1), "rgb: classifier: its height differ"),
-        (replace(FITTING, attributes=(("a", ("b",)),)), "rgb: classifier: its attributes differ"),
-        (SPEC, "needs the checkpoint of a classifier of pictures"),
+        ("classifier", replace(FITTING, height=SPEC.height + 1), "rgb: classifier: its height differ"),
+        ("classifier", replace(FITTING, attributes=(("a", ("b",)),)), "rgb: classifier: its attributes differ"),
+        ("classifier", SPEC, "needs the checkpoint of a classifier of pictures"),
+        ("high_band", HighBandSpec(("ann",)), "tiny: high_band: it has no map of 'bob'"),
+        ("high_band", SPEC, "needs maps of the band above 8 kHz"),
     ],
-    ids=["another height", "other attributes", "another kind"],
 )
-def test_a_classifier_of_other_pictures_is_refused(tmp_path, spec, said):
-    write_picture_model(tmp_path / "rgb", SPEC)
-    write(tmp_path / "rgb" / "classifier", spec)
-    with pytest.raises(ModelError, match=said):
-        load_catalog(models_of(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [(HighBandSpec(("ann",)), "tiny: high_band: it has no map of 'bob'"), (SPEC, "needs maps of the band above 8 kHz")],
-    ids=["a voice is missing", "another kind"],
-)
-def test_a_band_of_other_voices_is_refused(tmp_path, spec, said):
-    write_model(tmp_path / "tiny")
-    write(tmp_path / "tiny" / "high_band", spec)
+def test_a_classifier_or_a_band_of_another_model_is_refused(tmp_path, part, spec, said):
+    path = tmp_path / ("rgb" if part == "classifier" else "tiny")
+    write_picture_model(path, SPEC) if part == "classifier" else write_model(path)
+    write(path / part, spec)
     with pytest.raises(ModelError, match=said):
         load_catalog(models_of(tmp_path))
 

@@ -98,15 +98,20 @@ def wrong_seeds():
     return np.random.default_rng(2).integers(0, 2**53, WRONG).astype(np.uint64)
 
 
+def check_p_values(bits):
+    """Of wrong seeds no more reach a p-value than it says."""
+    for p in (0.1, 0.01, 0.001):
+        expected = p * WRONG
+        assert (bits >= -math.log2(p)).sum() <= expected + 4.0 * math.sqrt(expected)
+
+
 @pytest.mark.parametrize("damaged", [0.0, 0.3])
 @pytest.mark.parametrize("neighbours", [False, True])
 def test_wrong_seeds_reach_a_p_value_no_more_often_than_it_says(damaged, neighbours):
     intervals = sampled(12, damaged, neighbours=neighbours)
     bits = np.array([intervals.evidence(int(seed)) for seed in wrong_seeds()])
     assert np.exp2(bits).mean() < 1.2, "an e-value"
-    for p in (0.1, 0.01, 0.001):
-        expected = p * WRONG
-        assert (bits >= -math.log2(p)).sum() <= expected + 4.0 * math.sqrt(expected)
+    check_p_values(bits)
     assert bits.max() > 3.0, "some come near, or the test says nothing"
 
 
@@ -162,9 +167,7 @@ def test_sound_keeps_its_seed_through_filters_and_noise(noise):
 def test_of_sound_wrong_seeds_reach_a_p_value_no_more_often_than_it_says():
     waves = Waves(whitened(excited(0.0), 16000)[:500])
     bits = np.array([waves.evidence(int(seed), 0, 500) for seed in wrong_seeds()])
-    for p in (0.1, 0.01, 0.001):
-        expected = p * WRONG
-        assert (bits >= -math.log2(p)).sum() <= expected + 4.0 * math.sqrt(expected)
+    check_p_values(bits)
     assert bits.max() > 8.0
 
 

@@ -214,23 +214,16 @@ def test_what_the_fields_of_a_request_mean(engine):
 
 
 @EVERY
-def test_a_prompt_is_continued_and_may_not_reach_beyond_the_end(engine):
-    """The prompt is heard, and what follows depends on it."""
-    spec = toys.TINY_SPECS["speaker only"] if engine is NativeEngine else CONDITIONAL
-    made, (request,) = engine(toys.random_checkpoint(spec)), toys.requests(spec, 1, 80)
-    follows = []
-    for value in (10, 240):
-        stream = made.open(request)
-        made.teacher_force(stream, np.full(40, value, np.uint8))
-        before = made.snapshot(stream)
-        with pytest.raises(RequestError, match=r"^symbols: 41 do not fit, the stream ends in 40"):
-            made.teacher_force(stream, np.zeros(41, np.uint8))
-        assert made.snapshot(stream) == before
-        follows.append(made.step([stream], 80)[0])
-        assert len(follows[-1]) == 40
-    assert (follows[0] != follows[1]).any()
+def test_a_prompt_may_not_reach_beyond_the_end(engine):
+    made, (request,) = engine(toys.random_checkpoint(CONDITIONAL)), toys.requests(CONDITIONAL, 1, 80)
+    assert len(made.teacher_force(made.open(request), np.zeros(80, np.uint8))) == 80
     stream = made.open(request)
-    assert len(made.teacher_force(stream, np.zeros(80, np.uint8))) == 80
+    made.teacher_force(stream, np.zeros(40, np.uint8))
+    before = made.snapshot(stream)
+    with pytest.raises(RequestError, match=r"^symbols: 41 do not fit, the stream ends in 40"):
+        made.teacher_force(stream, np.zeros(41, np.uint8))
+    assert made.snapshot(stream) == before
+    assert len(made.step([stream], 80)[0]) == 40
 
 
 def sound_of(checkpoint):
@@ -359,21 +352,12 @@ def test_channels_beyond_what_the_kernels_hold_are_refused_by_their_field():
             NativeEngine(replace(toys.random_checkpoint(CONDITIONAL), spec=spec))
 
 
-@pytest.mark.slow
-def test_int8_is_near_the_network_as_it_was_trained_and_engines_refuse_each_others_snapshots():
-    """Led along the same symbols, int8 says nearly what fp32 says; neither goes on from the other's."""
-    checkpoint = toys.exported(toys.random_checkpoint(toys.SMALL_SPEC))
-    (request,) = toys.requests(toys.SMALL_SPEC, 1, 600)
+def test_engines_refuse_each_others_snapshots():
+    checkpoint, (request,) = toys.exported(toys.random_checkpoint(CONDITIONAL)), toys.requests(CONDITIONAL, 1, 60)
     engines = [OnnxEngine(checkpoint), NativeEngine(checkpoint)]
-    assert [engine.name for engine in engines] == ["onnx-cpu", "native-int8"]
-    symbols = solo(engines[0], request)
-    scores = [engine.score(symbols, request.frames, request.speaker) for engine in engines]
-    assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.2
     for engine, other in (engines, engines[::-1]):
-        stream = engine.open(request)
-        engine.step([stream], 40)
         with pytest.raises(RequestError, match="another model, engine"):
-            other.restore(request, engine.snapshot(stream))
+            other.restore(request, engine.snapshot(engine.open(request)))
 
 
 SOUND, FEATURES, CORRECTED = toys.TINY_SPECS["excitation"], FeatureSpec(), Sampling(mel_correction=0.8)

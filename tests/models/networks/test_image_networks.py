@@ -12,16 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ancestral.models.architectures import tensor_table
 from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.networks import build_network
 from ancestral.models.networks.pixelrnn import diagonal_order, row_order, scan
 from ancestral.models.networks.wavenet import WaveNet
-from ancestral.models.spec import COARSE, LABEL_ROWS, ImageSpec
-from ancestral.models.tensors import shapes
+from ancestral.models.spec import COARSE, ImageSpec
 from tests.models import random_models as toys
 from tests.models.random_models import TINY_SPECS
 
@@ -81,13 +78,7 @@ def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec):
 
 
 @EVERY
-def test_a_checkpoint_expects_what_the_network_has_and_a_spec_survives_json(spec):
-    with torch.device("meta"):
-        state = build_network(spec).state_dict()
-    expected = shapes(tensor_table(spec))
-    if spec.label_rows:
-        assert expected.pop(LABEL_ROWS) == (spec.label_rows, len(spec.attributes) + 1)
-    assert {name: tuple(t.shape) for name, t in state.items()} == expected
+def test_a_spec_survives_json(spec):
     assert type(spec).from_json(spec.to_json()) == spec
 
 
