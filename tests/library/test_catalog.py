@@ -48,6 +48,7 @@ from ancestral.models.engines.speech.engine import VoicesEngine
 from ancestral.models.entries import ModelError, Sampling, Voice, discover
 from ancestral.models.tensors import random_tensors
 from tests.models.random_models import ZOO
+from tests.models.test_checkpoint import rewrite_config
 from tests.models.text.texts import Example, read_examples
 from tests.paths import ROOT
 from tests.service.toys import PICTURES, write_model, write_picture_model
@@ -342,18 +343,8 @@ def deep(path):
     path.write_text('{"a":' * 100_000)
 
 
-def with_config(**changes):
-    """Another configuration, which the manifest lists with its right hash."""
-
-    def write(path):
-        data = json.dumps(json.loads(path.read_text()) | changes).encode()
-        path.write_bytes(data)
-        manifest = path.with_name("manifest.json")
-        listing = json.loads(manifest.read_text())
-        listing["files"][path.name] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-        manifest.write_text(json.dumps(listing))
-
-    return write
+def large(path):
+    rewrite_config(path.parent, layers=10**9)
 
 
 def test_voices_have_networks_of_their_own(tmp_path):
@@ -389,7 +380,7 @@ ENDLESS = ((pipe, "not a regular file"), (endless, "not a regular file"), (spars
 SPOILED = [
     *((name, spoil, reason) for name in FILES for spoil, reason in ENDLESS),
     *((name, deep, "nested too deeply") for name in ("model.json", "wavenet/manifest.json")),
-    ("wavenet/config.json", with_config(layers=10**9), "layers: must be an integer from 1 to"),
+    ("wavenet/config.json", large, "layers: must be an integer from 1 to"),
 ]
 
 
@@ -409,7 +400,7 @@ def test_a_model_that_cannot_be_sampled_is_left_out_and_the_last_one_is_an_error
     acoustic = load(tmp_path / "broken/acoustic")
     long = {"duration_bias": np.array([14.0], np.float32)}  # three hours a phoneme
     checkpoint.save(acoustic.path, acoustic.spec, {**acoustic.tensors, **long}, "")
-    with_config(int8_ranges=[])(tmp_path / "refused/wavenet/config.json")
+    rewrite_config(tmp_path / "refused/wavenet", int8_ranges=[])
     models = load_models(CatalogConfig((tmp_path,)))
     assert list(models.samplers) == ["broken", "good"]
     assert list(warm_up(models)) == list(models.samplers) == list(models.models) == ["good"]
