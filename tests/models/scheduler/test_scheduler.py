@@ -187,25 +187,6 @@ def test_a_limit_holds_and_is_moved():
     np.testing.assert_array_equal(sink.symbols(), solo(made, request(300)))
 
 
-def test_streams_follow_each_other_and_may_come_late(scheduler):
-    made, wanted = engine(), [request(70, seed=1), request(1, seed=2), request(130, seed=3)]
-    sink = Sink()
-    slot = scheduler.open(made, RATE, sink, realtime=True)
-    assert scheduler.figures().waiting == 1
-    for one in wanted[:2]:
-        slot.feed(made.open(one))
-    sink.wait_for(71)
-    slot.feed(made.open(wanted[2]))
-    sink.wait_for(201)
-    assert sink.end is None
-    assert slot.index == 3
-    slot.finish()
-    assert sink.wait() is End.COMPLETED
-    assert sink.sizes[-1] == 0
-    for index, one in enumerate(wanted):
-        np.testing.assert_array_equal(sink.symbols(index), solo(made, one))
-
-
 def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
     made, took = engine(), []
     now = [5.0]
@@ -403,28 +384,20 @@ def test_a_sink_that_raises_ends_its_slot_and_hears_of_it(scheduler, made):
     np.testing.assert_array_equal(good.symbols(), solo(made, request(200)))
 
 
-def test_a_stream_that_cannot_be_sampled_fails_without_its_company(scheduler):
-    made, other = engine(), engine()
-    sinks = [Sink() for _ in range(3)]
+@pytest.mark.parametrize(
+    ("make", "wrong", "failed", "error"),
+    [(NativeEngine, 1, 1, "another engine"), (Torn, None, 0, "no room for the second")],
+    ids=["it cannot be sampled", "it lost symbols"],
+)
+def test_a_stream_that_fails_does_no_harm_to_its_company(scheduler, make, wrong, failed, error):
+    made, sinks = engine(make=make), [Sink() for _ in range(3)]
     with held(scheduler):
         for number, sink in enumerate(sinks):
-            speak(scheduler, made, sink, StreamOfNoEngine() if number == 1 else request(90, seed=number))
-    assert [sink.wait() for sink in sinks] == [End.COMPLETED, End.FAILED, End.COMPLETED]
-    assert "another engine" in str(sinks[1].error)
-    for number in (0, 2):
-        np.testing.assert_array_equal(sinks[number].symbols(), solo(other, request(90, seed=number)))
-
-
-def test_a_stream_that_lost_symbols_fails_and_the_untouched_go_on(scheduler):
-    made = engine(make=Torn)
-    sinks = [Sink() for _ in range(3)]
-    with held(scheduler):
-        for number, sink in enumerate(sinks):
-            speak(scheduler, made, sink, request(20, seed=number))
-    assert [sink.wait() for sink in sinks] == [End.FAILED, End.COMPLETED, End.COMPLETED]
-    assert isinstance(sinks[0].error, MemoryError)
-    for number in (1, 2):
-        np.testing.assert_array_equal(sinks[number].symbols(), solo(made, request(20, seed=number)))
+            speak(scheduler, made, sink, StreamOfNoEngine() if number == wrong else request(20, seed=number))
+    assert [sink.wait() for sink in sinks] == [End.FAILED if n == failed else End.COMPLETED for n in range(3)]
+    assert error in str(sinks[failed].error)
+    for number in {0, 1, 2} - {failed}:
+        np.testing.assert_array_equal(sinks[number].symbols(), solo(engine(), request(20, seed=number)))
 
 
 def test_a_snapshot_that_fails_ends_the_slot():
