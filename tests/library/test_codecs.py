@@ -13,15 +13,12 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
 
 from ancestral import codecs, formats
 from ancestral.codecs import encode_file, sndfile
 from ancestral.errors import InvalidRequest
 from ancestral.models.audio.mu_law import to_int16
 from ancestral.models.audio.resampler import BANDS, INPUTS, Resampler, resampled_length
-
-Samples = NDArray[np.float64]
 
 RATE = 16000
 RATES = (8000, 16000, 22050, 24000, 44100, 48000)

@@ -12,25 +12,18 @@ from ancestral.models.architectures import ArchitectureError, architecture, kind
 from ancestral.models.architectures.pixelcnn import PIXELCNN
 
 BUILT_IN = ("acoustic", "encoder", "pixelcnn", "pixelrnn", "wavenet")
+ALL = [*BUILT_IN, "toy"]
 TOY = Path(__file__).parents[2] / "toy_architecture"
-
-
-def strings(found):
-    """All the parts of an architecture that are imported when they are needed."""
-    parts = [found.network, found.kernel, found.task, found.engine("native"), found.engine("onnx")]
-    if found.exporter is not None:
-        parts += [found.exporter.graphs, found.exporter.check, found.exporter.engine]
-    return [part for part in parts if part is not None]
 
 
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_every_part_of_a_built_in_architecture_exists(kind):
     found = architecture(kind)
     assert found.kind == kind
-    assert all(callable(load_object(part)) for part in strings(found))
-
-
-ALL = [*BUILT_IN, "toy"]
+    parts = [found.network, found.kernel, found.task, found.engine("native"), found.engine("onnx")]
+    if found.exporter is not None:
+        parts += [found.exporter.graphs, found.exporter.check, found.exporter.engine]
+    assert all(callable(load_object(part)) for part in parts if part is not None)
 
 
 @pytest.mark.parametrize(

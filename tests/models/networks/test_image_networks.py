@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
-from ancestral.models.architectures.pixelrnn import PixelRNNSpec
+from ancestral.models.architectures.pixelrnn import LSTMS, PixelRNNSpec
 from ancestral.models.audio.mu_law import SILENCE
 from ancestral.models.networks.pixelrnn import diagonal_order, row_order, scan
 from ancestral.models.networks.wavenet import WaveNet
@@ -237,45 +236,26 @@ def test_the_compiled_recurrence_and_its_gradient_are_those_of_autograd(order, d
         torch.testing.assert_close(fast.double(), exact, rtol=1e-4, atol=1e-5)
 
 
-def any_levels(kind, **more):
-    """An architecture's spec with any number of levels."""
-    return type(f"Any{kind.__name__}", (kind,), {"__post_init__": lambda self: None, **more})
-
-
-def any_encoder(spec):
-    sizes = {name: getattr(spec, name) for name in ("height", "width", "channels", "levels")}
-    return AnyEncoder(layers=1, features=4, code=spec.condition_channels, normalised=spec.portraits, **sizes)
-
-
-AnyPixelCNN, AnyPixelRNN, AnyEncoder = map(any_levels, (PixelCNNSpec, PixelRNNSpec, EncoderSpec))
-AnyAutoencoder = any_levels(PixelCNNAutoencoderSpec, encoder=property(any_encoder))
-
-
 def networks(**sizes):
     """Specs of every network for pictures of one size."""
-    found, attributes = {}, (("class", ("cat", "dog")),)
-    for condition, fields in (("unconditional", {}), ("class", {"attributes": attributes, "conditioning": "class"})):
-        common = {**sizes, **fields, "features": 6, "output_features": 7}
-        for gated in (True, False):
-            name = "gated" if gated else "original"
-            found[f"{name}, {condition}"] = AnyPixelCNN(gated=gated, layers=3, **common)
-        for lstm, (layers, skips) in itertools.product(("row", "diagonal"), ((1, False), (3, True))):
-            spec = AnyPixelRNN(lstm=lstm, layers=layers, skip_connections=skips, **common)
+    common, found = {**sizes, "levels": 2, "features": 6, "output_features": 7}, {}
+    for condition in ("none", "class"):
+        fields = common | toys.CONDITIONS[condition]
+        for name in ("gated", "original"):
+            found[f"{name}, {condition}"] = PixelCNNSpec(gated=name == "gated", layers=3, **fields)
+        for lstm, layers in itertools.product(LSTMS, (1, 3)):
+            spec = PixelRNNSpec(lstm=lstm, layers=layers, skip_connections=layers > 1, **fields)
             found[f"{lstm}, {layers} layers, {condition}"] = spec
-    location = {"conditioning": "location", "layers": 3, "features": 6}
-    for portraits in (False, True):
-        encoded = AnyAutoencoder(encoder_layers=1, encoder_features=4, portraits=portraits, **sizes, **location)
-        found["portraits" if portraits else "autoencoder"] = encoded
-    return found | {"gated, location": AnyPixelCNN(attributes=attributes, **sizes, **location)}
+    found["gated, location"] = PixelCNNSpec(layers=3, **common | toys.CONDITIONS["location"])
+    encoded = common | {"layers": 3, "conditioning": "location", "encoder_layers": 1, "encoder_features": 4}
+    found["autoencoder"] = PixelCNNAutoencoderSpec(**encoded)
+    return found | {"portraits": PixelCNNAutoencoderSpec(**encoded, normalised=True, portraits=True)}
 
 
 SMALL = {
-    f"{name}, {size}": spec
-    for size, sizes in {
-        "2 × 2 binary": {"height": 2, "width": 2, "channels": 1, "levels": 2},
-        "2 × 1, 3 levels, 3 channels": {"height": 2, "width": 1, "channels": 3, "levels": 3},
-    }.items()
-    for name, spec in networks(**sizes).items()
+    f"{name}, {height} × {width} × {channels}": spec
+    for height, width, channels in ((2, 2, 1), (2, 1, 3))
+    for name, spec in networks(height=height, width=width, channels=channels).items()
 }
 SMALL["three colours"] = toys.tiny(True, 1, height=2, width=3, levels=3, palette=toys.PALETTE[:3])
 SMALL["two scales"] = toys.tiny(
@@ -289,7 +269,7 @@ def test_the_probabilities_of_all_pictures_sum_to_one(spec):
     pictures = np.indices((spec.levels,) * spec.dims).reshape(spec.dims, -1).T
     symbols = torch.from_numpy(pictures.reshape(-1, spec.height, spec.width, spec.channels))
     model = toys.network(spec).float()  # in single precision, as networks are trained and served
-    conditions = toys.given_of(spec, 3 if spec.dims < 16 else 1)
+    conditions = toys.given_of(spec, 4 if spec.dims < 16 else 1)
     for row in [None] if conditions is None else conditions:
         found = []
         for part in symbols.split(4096):
