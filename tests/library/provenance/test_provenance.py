@@ -4,6 +4,7 @@ import io
 import os
 import random
 import socket
+import socketserver
 import stat
 import struct
 import subprocess
@@ -287,21 +288,15 @@ LINK = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.
 def visited():
     """A port, and what connected to it sent."""
     sent = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def answer():
-            try:
-                while True:
-                    with server.accept()[0] as client:
-                        sent.append(client.recv(1024))
-            except OSError:
-                return
+    class Visit(socketserver.BaseRequestHandler):
+        def handle(self):
+            sent.append(self.request.recv(1024))
 
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        yield server.getsockname()[1], sent
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+    with socketserver.TCPServer(("127.0.0.1", 0), Visit) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_address[1], sent
+        server.shutdown()
 
 
 def test_a_manifest_that_is_only_linked_to_is_not_fetched(visited):

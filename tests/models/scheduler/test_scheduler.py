@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from contextlib import closing
@@ -112,10 +111,6 @@ def simulate(states, seconds, speed):
     return turns
 
 
-def longest_gap(turns):
-    return max(later[0] - earlier[0] for earlier, later in itertools.pairwise([(0.0, 0.0), *turns]))
-
-
 def test_no_listener_runs_dry_as_long_as_there_is_time_for_all():
     listeners, rest = [state() for _ in range(3)], [state(realtime=False) for _ in range(5)]
     turns = simulate([*rest, *listeners], seconds=30.0, speed=5.0)
@@ -125,13 +120,6 @@ def test_no_listener_runs_dry_as_long_as_there_is_time_for_all():
         assert [late for now, late in turns[slot] if now > 0.5 and late > 0.0] == []
     assert len(turns[rest[0]]) > 100
     assert max(len(turns[slot]) for slot in rest) - min(len(turns[slot]) for slot in rest) <= 2
-
-
-def test_nobody_starves_when_there_is_not():
-    listeners, rest = [state() for _ in range(9)], [state(realtime=False) for _ in range(5)]
-    turns = simulate([*listeners, *rest], seconds=30.0, speed=5.0)
-    assert all(longest_gap(turns[slot]) < 2.2 for slot in rest)
-    assert all(longest_gap(turns[slot]) < 0.2 for slot in listeners)
 
 
 # Slots: chunks, limits, cancelling, failures; that who shares a batch, pauses or is taken up again changes no bit.

@@ -307,17 +307,13 @@ ALIGNED = (
 )
 VOICES = ("heart", "joe", "allison", "rms")
 
-Wave = NDArray[np.float32]
-
 
 class Reading(NamedTuple):
     """What was said, and when."""
 
     voice: str
     sentences: tuple[Sentence, ...]
-    symbols: NDArray[np.uint8]
-    wave: Wave
-    frames: NDArray[np.float32]
+    wave: NDArray[np.float32]
     durations: NDArray[np.int64]
 
 
@@ -333,8 +329,7 @@ def read_aloud(engine, model, text, voice, speed=1.0):
     speaker, length = engine.spec.speakers.index(voice), len(frames) * HOP
     stream = engine.open(StreamRequest(length=length, seed=7, speaker=speaker, frames=frames))
     (symbols,) = engine.step([stream], length)
-    wave = decode_excitation(symbols, predictor(frames, FEATURES))
-    return Reading(voice, sentences, symbols, wave, frames, durations)
+    return Reading(voice, sentences, decode_excitation(symbols, predictor(frames, FEATURES)), durations)
 
 
 @pytest.fixture(scope="module")
