@@ -93,8 +93,7 @@ def likeness(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
 
 
 @pytest.mark.parametrize(("container", "subtype"), KINDS)
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 1), (16000, 2), (22050, 2), (44100, 1), (48000, 2)])
 def test_what_was_written_is_read(container, subtype, rate, channels):
     if subtype == "OPUS" and rate in (22050, 44100):
         rate = 24000

@@ -140,37 +140,31 @@ def made():
     return engine()
 
 
-def test_chunks_begin_small_and_the_last_one_says_so():
-    made = engine()
-    with closing(Scheduler(1)) as scheduler:
-        sink = Sink()
-        slot = speak(scheduler, made, sink, request(190))
-        assert sink.wait() is End.COMPLETED
-        assert sink.sizes == [20, 40, 50, 50, 30]
-        assert [chunk.end for chunk in sink.chunks] == [None] * 4 + [End.COMPLETED]
-        assert [chunk.snapshot for chunk in sink.chunks] == [None] * 5
-        assert slot.position == 190
-    assert slot.ended
+def test_chunks_begin_small_and_the_last_one_says_so(scheduler, made):
+    sink = Sink()
+    slot = speak(scheduler, made, sink, request(190))
+    assert sink.wait() is End.COMPLETED
+    assert sink.sizes == [20, 40, 50, 50, 30]
+    assert [chunk.end for chunk in sink.chunks] == [None] * 4 + [End.COMPLETED]
+    assert [chunk.snapshot for chunk in sink.chunks] == [None] * 5
+    assert slot.position == 190
 
 
-def test_a_limit_holds_and_is_moved():
-    made = engine()
-    with closing(Scheduler(2)) as scheduler:
-        sink = Sink()
-        slot = speak(scheduler, made, sink, request(300), limit=70)
-        sink.wait_for(70)
-        assert sink.sizes == [20, 40, 10]
-        # Whoever comes later is served meanwhile: the paused slot does not stand in the way.
-        other = Sink()
-        speak(scheduler, made, other, request(500, seed=1))
-        assert other.wait() is End.COMPLETED
-        assert slot.position == 70
-        assert scheduler.figures().waiting == 1
-        slot.extend_limit(69)
-        slot.extend_limit(71)
-        sink.wait_for(71)
-        slot.extend_limit(None)
-        assert sink.wait() is End.COMPLETED
+def test_a_limit_holds_and_is_moved(scheduler, made):
+    sink, other = Sink(), Sink()
+    slot = speak(scheduler, made, sink, request(300), limit=70)
+    sink.wait_for(70)
+    assert sink.sizes == [20, 40, 10]
+    # Whoever comes later is served meanwhile: the paused slot does not stand in the way.
+    speak(scheduler, made, other, request(500, seed=1))
+    assert other.wait() is End.COMPLETED
+    assert slot.position == 70
+    assert scheduler.figures().waiting == 1
+    slot.extend_limit(69)
+    slot.extend_limit(71)
+    sink.wait_for(71)
+    slot.extend_limit(None)
+    assert sink.wait() is End.COMPLETED
     assert sink.sizes[:4] == [20, 40, 10, 1]
     np.testing.assert_array_equal(sink.symbols(), solo(made, request(300)))
 
@@ -295,7 +289,7 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called(scheduler):
         thread.start()
         thread.join(PATIENCE)
 
-    class Asking(type(engine())):
+    class Asking(NativeEngine):
         def step(self, streams, samples):
             ask("engine")
             return super().step(streams, samples)
