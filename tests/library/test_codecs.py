@@ -43,13 +43,8 @@ WAVE = sound()
 
 def pieces(sizes, wave=WAVE):
     """A wave in pieces of these sizes, over and over."""
-    out, start = [], 0
-    for size in itertools.cycle(sizes):
-        if start >= len(wave):
-            return out
-        out.append(wave[start : start + size])
-        start += size
-    return out
+    ends = itertools.accumulate(itertools.cycle(sizes))
+    return np.split(wave, [*itertools.takewhile(lambda end: end < len(wave), ends)])
 
 
 def resampled(sizes, rate, wave=WAVE):

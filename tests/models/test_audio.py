@@ -1,5 +1,7 @@
 """Sound: mels and levels, mu-law, 16 bits, linear prediction, harmonics, the correction of mels."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -361,13 +363,9 @@ def test_the_recursion_solves_the_normal_equations():
 
 
 def high_band_of(table, rate, sizes, wave):
-    band, made, begin = HighBand(table, FEATURES, rate), [], 0
-    while begin < len(wave):
-        size = sizes[len(made) % len(sizes)]
-        made.append(band.push(wave[begin : begin + size]))
-        begin += size
-    made.append(band.finish(len(wave) * rate // RATE))
-    return np.concatenate(made)
+    band, ends = HighBand(table, FEATURES, rate), itertools.accumulate(itertools.cycle(sizes))
+    pieces = np.split(wave, [*itertools.takewhile(lambda end: end < len(wave), ends)])
+    return np.concatenate([*map(band.push, pieces), band.finish(len(wave) * rate // RATE)])
 
 
 NOISE = (0.05 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -66,19 +67,18 @@ def test_what_is_sampling_is_not_taken_away():
     engine = OnnxEngine(exported(random_checkpoint(spec)))
     wanted = requests(spec, 3, rounds * piece, seed=6)
     alone = [engine.step([engine.open(request)], rounds * piece)[0] for request in wanted]
-    heard = [[] for _ in wanted]
     idle, go = threading.Barrier(4, timeout=60), threading.Barrier(4, timeout=60)
 
-    def sample(number):
-        stream = engine.open(wanted[number])
+    def sample(request):
+        stream, made = engine.open(request), []
         for _ in range(rounds):
             idle.wait()
             go.wait()
-            heard[number] += engine.step([stream], piece)
+            made += engine.step([stream], piece)
+        return np.concatenate(made).tolist()
 
-    threads = [threading.Thread(target=sample, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
+    threads = ThreadPoolExecutor(3)
+    sampled = threads.map(sample, wanted)
     for _ in range(rounds):
         idle.wait()
         assert engine.unload(0.0)
@@ -88,6 +88,5 @@ def test_what_is_sampling_is_not_taken_away():
             time.sleep(0.0001)
         # So that there is something to drop when all are idle, even if the last of them lost theirs meanwhile.
         engine.step([engine.open(wanted[0])], 1)
-    for thread in threads:
-        thread.join()
-    assert [np.concatenate(pieces).tolist() for pieces in heard] == [symbols.tolist() for symbols in alone]
+    assert [*sampled] == [symbols.tolist() for symbols in alone]
+    threads.shutdown()
