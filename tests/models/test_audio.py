@@ -308,7 +308,7 @@ def test_all_instructions_filter_and_correct_alike(mels, wave, monkeypatch):
 
 
 @pytest.mark.parametrize("low_shelf_db", [0.0, 3.0, -6.0])
-def test_the_predictor_is_that_of_the_interpolated_spectra(mels, wave, low_shelf_db):
+def test_the_predictor_is_that_of_the_interpolated_spectra(mels, low_shelf_db):
     frames = np.concatenate([mels, (np.arange(len(mels)) % 7 < 4).astype(np.float32)[:, None]], axis=1)
     centres = np.clip((np.arange(shaping.RENEWALS * len(frames)) + 0.5) / shaping.RENEWALS - 0.5, 0.0, len(frames) - 1)
     renewed = np.stack([np.interp(centres, np.arange(len(frames)), column) for column in frames.T], axis=1)

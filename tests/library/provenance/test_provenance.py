@@ -255,6 +255,9 @@ def test_a_truncated_file_is_never_valid(form, signed):
         assert not _valid(data[:size], form), size
 
 
+DAMAGE = [b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4, b"\x9b" + b"\x3f" + b"\xff" * 7]
+
+
 @pytest.mark.parametrize("form", INSIDE)
 def test_random_damage_is_never_taken_for_the_original(form, signed):
     """Bytes, sizes of 4 GB and counts of 2^62, all over the manifest: a changed claim or recipe is never valid."""
@@ -264,12 +267,7 @@ def test_random_damage_is_never_taken_for_the_original(form, signed):
     recipe = c2pa.read(data, support.media_type(form))
     for _ in range(300):
         changed, at = bytearray(data), source.randrange(start, end - 9)
-        new = source.choice(
-            [
-                bytes([source.randrange(256)]), b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4,
-                b"\x9b" + b"\x3f" + b"\xff" * 7,
-            ]
-        )  # fmt: skip
+        new = source.choice([bytes([source.randrange(256)]), *DAMAGE])
         changed[at : at + len(new)] = new
         try:
             report = c2pa.read(bytes(changed), support.media_type(form))

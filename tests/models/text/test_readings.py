@@ -13,20 +13,11 @@ from itertools import groupby
 
 import pytest
 
-from ancestral.models.text import (
-    PHONEMES,
-    PronunciationError,
-    Pronunciations,
-    UnsupportedText,
-    Word,
-    g2p,
-    parse_text,
-    phonemize,
-)
+from ancestral.models.text import UnsupportedText, Word, g2p, parse_text, phonemize
 from ancestral.models.text.frontend import in_language, normalize, skipped, sounds
 from ancestral.models.text.languages.language import LANGUAGES, Numbers, Numerals, language_table, primary
-from ancestral.models.text.phonemes import PAUSES, without_stress
-from ancestral.models.text.pronunciations import parse_phonemes
+from ancestral.models.text.phonemes import PAUSES, PHONEMES, without_stress
+from ancestral.models.text.pronunciations import PronunciationError, Pronunciations, parse_phonemes
 from ancestral.models.text.tables import Table
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import POOLS, examples, read_examples, sequence
