@@ -18,19 +18,9 @@ from openai.types import ImageModel
 from openai.types.audio import SpeechModel
 from PIL import GimpPaletteFile
 
+from ancestral.catalog import catalog as catalogue
 from ancestral.catalog import palettes
-from ancestral.catalog.catalog import (
-    BUNDLED,
-    MODEL_ALIASES,
-    VOICE_ALIASES,
-    Aliases,
-    CatalogConfig,
-    Checkpoints,
-    checkpoints,
-    describe,
-    effective_aliases,
-    load_catalog,
-)
+from ancestral.catalog.catalog import BUNDLED, MODEL_ALIASES, VOICE_ALIASES, Aliases, CatalogConfig, load_catalog
 from ancestral.catalog.descriptions import nearest
 from ancestral.catalog.seeds import EXACT, digest_seed, seed_of_text, seed_or_drawn
 from ancestral.catalog.voices import find_voice, mix, parse_weights
@@ -92,13 +82,13 @@ def test_the_defaults_stand_for_bundled_voices_and_models():
     ids=["a default without its voice is left out", "what is configured replaces defaults", "no aliases"],
 )
 def test_effective_aliases(configured, defaults, expected):
-    assert effective_aliases(configured, defaults, ("ann", "bob"), SETTING) == expected
+    assert catalogue.effective_aliases(configured, defaults, ("ann", "bob"), SETTING) == expected
 
 
 @pytest.mark.parametrize("configured", [{"echo": "nobody"}, {"ann": "bob"}])
 def test_an_alias_that_is_wrong_is_named(configured):
     with pytest.raises(ModelError, match=rf"{SETTING}: (echo=nobody|ann=bob): "):
-        effective_aliases(configured, {}, ("ann", "bob"), SETTING)
+        catalogue.effective_aliases(configured, {}, ("ann", "bob"), SETTING)
 
 
 def test_an_alias_of_a_model_stands_for_any_that_has_the_voice():
@@ -212,7 +202,7 @@ def bundled():
     found = {}
     for entry in discover(ZOO.parent):
         if entry.kind == "image":
-            model = describe(entry, checkpoints(entry))
+            model = catalogue.describe(entry, catalogue.checkpoints(entry))
             found[entry.id.removeprefix("pixelcnn-")] = model
     return found
 
@@ -222,7 +212,8 @@ def models(bundled):
     """The bundled models, and one of emoji."""
     entry = replace(bundled["fashion"].entry, id="pixelcnn-emoji", synonyms=EMOJI_SYNONYMS)
     loaded = load(entry.sampled)
-    model = describe(entry, Checkpoints(replace(loaded, spec=replace(loaded.spec, attributes=EMOJI))))
+    changed = replace(loaded, spec=replace(loaded.spec, attributes=EMOJI))
+    model = catalogue.describe(entry, catalogue.Checkpoints(changed))
     return bundled | {"emoji": model}
 
 
