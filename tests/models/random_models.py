@@ -174,12 +174,6 @@ def oracle(checkpoint: Checkpoint) -> ImageNetwork:
     return model
 
 
-RNN_CONDITIONS: dict[str, dict[str, object]] = {
-    "none": {},
-    "class and style": {"attributes": (CLASS, STYLE), "conditioning": "class"},
-}
-
-
 def tiny_rnn(lstm: str, channels: int, **changes: object) -> PixelRNNSpec:
     """A network for pictures of 7 × 9 pixels, whose features do not divide by the channels."""
     sizes: dict[str, object] = {
@@ -190,10 +184,10 @@ def tiny_rnn(lstm: str, channels: int, **changes: object) -> PixelRNNSpec:
 
 
 RNN_SPECS = {
-    f"{lstm}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny_rnn(lstm, channels, **fields)
+    f"{lstm}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny_rnn(lstm, channels, **CONDITIONS[name])
     for lstm in LSTMS
     for channels in (1, 3)
-    for name, fields in RNN_CONDITIONS.items()
+    for name in ("none", "class and style")
 } | {
     "row, grey, 256 levels, skips": tiny_rnn("row", 1, levels=256, skip_connections=True, layers=3, kernel_size=5),
     "row, RGB, 2 levels, skips": tiny_rnn("row", 3, levels=2, skip_connections=True, layers=1, kernel_size=5),
@@ -202,11 +196,9 @@ RNN_SPECS = {
     "row, grey, none, two scales": tiny_rnn("row", 1, **TWO_SCALES, coarse_channels=6),
     "diagonal, grey, none, two scales": tiny_rnn("diagonal", 1, **TWO_SCALES, coarse_channels=6),
     "diagonal, RGB, class and style, two scales": tiny_rnn(
-        "diagonal", 3, **RNN_CONDITIONS["class and style"], **TWO_SCALES
+        "diagonal", 3, **CONDITIONS["class and style"], **TWO_SCALES
     ),
 }
-
-EVERY_RNN = pytest.mark.parametrize("spec", RNN_SPECS.values(), ids=RNN_SPECS)
 
 
 _made: dict[str, Checkpoint] = {}

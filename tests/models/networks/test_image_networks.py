@@ -201,7 +201,7 @@ def field_of_one_scale(spec, place):
     return {(y, x, c) for y, x, c in found if (y, x, c) < place}
 
 
-@toys.EVERY_RNN
+@toys.each_of(toys.RNN_SPECS)
 def test_a_distribution_depends_on_its_whole_field_and_on_nothing_else(spec):
     for row, column in RNN_POSITIONS:
         for channel in range(spec.channels):

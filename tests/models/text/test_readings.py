@@ -22,14 +22,10 @@ from ancestral.models.text.tables import Table
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import POOLS, examples, read_examples, sequence
 
-ENTRIES = {
-    "привіт": "P R IH1 V IY0 T",
-    "Nginx": "EH1 N JH IH0 N EH1 K S",
-    "k8s": "ˈkeɪts",
-    "c++": "S IY1 P L AH2 S",
+LEXICON = Pronunciations({
+    "привіт": "P R IH1 V IY0 T", "Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S",
     "Node.js": "N OW1 D",
-}
-LEXICON = Pronunciations(ENTRIES)
+})  # fmt: skip
 SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ")
 READINGS = read_examples("readings.txt")
 
