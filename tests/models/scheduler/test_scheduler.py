@@ -36,6 +36,7 @@ TURNS = {
     "who waits for longer than one who has a second in hand": ([waiting(9.4), AHEAD], 1, 10.0, [0]),
     "one who has a second in hand and waits for longer": ([waiting(9.6), AHEAD], 1, 10.0, [1]),
     "one who has not a second in hand any more": ([waiting(9.4), AHEAD], 1, 10.02, [1]),
+    "of two without a listener who waits for longer": ([waiting(9.0), waiting(8.9)], 1, 10.0, [1]),
     "a listener, before two seconds without a turn": ([state(out=3.0), waiting(8.0)], 1, 9.99, [0]),
     "who had no turn for two seconds": ([state(out=3.0), waiting(8.0)], 1, 10.0, [1]),
     "who listens before who does not": ([waiting(8.1), state(out=11.0)], 1, 10.0, [1]),
@@ -76,6 +77,7 @@ def test_who_ran_dry_goes_on_from_the_next_sound():
     assert late.runs_out_at == pytest.approx(10.1)
     late.serve(10.05, 1600)
     assert late.runs_out_at == pytest.approx(10.2)
+    assert late.since == 10.05, "and waits for its next turn from now on"
 
 
 def test_the_first_chunks_are_short():
@@ -91,35 +93,6 @@ def test_the_first_chunks_are_short():
     assert sizes(16000, 30) == [320, 480, 480, 480]
     assert sizes(16000, 10) == [160] * 4
     assert sizes(1, 50) == [1] * 4
-
-
-def simulate(states, seconds, speed):
-    """One thread that makes sound ``speed`` times as fast as it plays, a chunk a turn.
-
-    Returns:
-        For every slot the times of its turns' ends, and how long its listener had had nothing to hear by then.
-    """
-    now = 0.0
-    turns = {slot: [] for slot in states}
-    while now < seconds:
-        (taken,) = choose(states, 1, now)
-        slot = states[taken]
-        symbols = slot.chunk_size(50)
-        now += symbols / slot.rate / speed
-        turns[slot].append((now, max(0.0, now - slot.runs_out_at)))
-        slot.serve(now, symbols)
-    return turns
-
-
-def test_no_listener_runs_dry_as_long_as_there_is_time_for_all():
-    listeners, rest = [state() for _ in range(3)], [state(realtime=False) for _ in range(5)]
-    turns = simulate([*rest, *listeners], seconds=30.0, speed=5.0)
-    for slot in listeners:
-        assert turns[slot][0][0] < 0.02
-        # All three begin at once, with short chunks; a little later none ever waits.
-        assert [late for now, late in turns[slot] if now > 0.5 and late > 0.0] == []
-    assert len(turns[rest[0]]) > 100
-    assert max(len(turns[slot]) for slot in rest) - min(len(turns[slot]) for slot in rest) <= 2
 
 
 # Slots: chunks, limits, cancelling, failures; that who shares a batch, pauses or is taken up again changes no bit.
