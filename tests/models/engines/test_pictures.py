@@ -4,6 +4,7 @@ The oracle is the torch network in double precision, run whole for every sub-pix
 about 1e-6, and with it a symbol whose noise falls that near to a boundary: not once with the seeds below.
 """
 
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 
@@ -24,10 +25,12 @@ from ancestral.models.engines.images.torch_engine import TorchImageEngine
 from ancestral.models.engines.speech.engine import StreamRequest
 from ancestral.models.engines.speech.native import NativeEngine
 from ancestral.models.networks.image import draw, sampling_order, sub_pixel_logits
+from ancestral.models.scheduler import End, Scheduler
 from ancestral.training.data.images import kept_pixels
 from tests.models import random_models as toys
 from tests.models.engines.support import in_company
 from tests.models.instructions import MORE_THAN_ONE, each_variant
+from tests.models.scheduler.support import RATE, Sink, held, solo
 
 MAKERS = {
     "native": lambda checkpoint: NativeImageEngine(checkpoint, False),
@@ -439,3 +442,28 @@ def test_a_snapshot_that_is_not_its_own_is_refused(make):
             engine.restore(request, bad)
     with pytest.raises(RequestError, match="snapshot"):
         engine.restore(sheet(engine, 3), good)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_sheets_and_streams_share_a_scheduler(threads, make):
+    drawing = [BatchEngine(make(toys.checkpoint_of(spec))) for spec in (PLAIN, toys.SPECS["original, grey, none"])]
+    sound = NativeEngine(toys.random_checkpoint(toys.TINY_SPECS["conditional"]))
+    jobs = [(drawing[n % 2], sheet(drawing[n % 2], 1 + n % 3, seed=n)) for n in range(8)]
+    jobs += [(sound, request) for request in toys.requests(sound.spec, 6, 700)]
+    sinks = [Sink() for _ in jobs]
+    with closing(Scheduler(threads, snapshot_seconds=0.1)) as scheduler:
+        with held(scheduler, threads):
+            for number, ((engine, one), sink) in enumerate(zip(jobs, sinks, strict=True)):
+                slot = scheduler.open(engine, RATE, sink, realtime=bool(number % 2))
+                slot.feed(engine.open(one))
+                slot.finish()
+        assert {sink.wait() for sink in sinks} == {End.COMPLETED}
+        assert scheduler.figures().lanes > scheduler.figures().calls, "some shared their calls"
+    for (engine, one), sink in zip(jobs, sinks, strict=True):
+        expected = solo(sound, one) if engine is sound else whole_sheet(engine, one)
+        np.testing.assert_array_equal(sink.symbols(), expected)
+        snapshots = [chunk for chunk in sink.chunks if chunk.snapshot is not None]
+        assert snapshots or one.length < 200
+        for chunk in snapshots:
+            (rest,) = engine.step([engine.restore(one, chunk.snapshot)], one.length)
+            np.testing.assert_array_equal(rest, expected[chunk.start + len(chunk.symbols) :])
