@@ -471,6 +471,19 @@ def test_a_snapshot_is_made_once_a_second_of_sound_and_any_of_them_is_taken_up()
             np.testing.assert_array_equal(found, np.concatenate(whole)[start:])
 
 
+def test_a_prompt_that_was_forced_is_continued(scheduler):
+    made, wanted = engine(), request(200, seed=3)
+    prompt = np.arange(60, dtype=np.uint8)
+    stream, alone = made.open(wanted), made.open(wanted)
+    made.teacher_force(stream, prompt)
+    made.teacher_force(alone, prompt)
+    sink = Sink()
+    speak(scheduler, made, sink, stream)
+    assert sink.wait() is End.COMPLETED
+    np.testing.assert_array_equal(sink.symbols(), made.step([alone], 200)[0])
+    assert len(sink.symbols()) == 140
+
+
 def test_a_snapshot_of_a_stream_at_its_end_is_taken_up_with_the_next(scheduler):
     made, wanted = engine(), [request(100, seed=1), request(70, seed=2)]
     finished = made.open(wanted[0])
