@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ancestral.models.audio.mu_law import to_int16
-from ancestral.models.audio.shaping import MelCorrection, decode_excitation, predictor
+from ancestral.models.audio.shaping import ORDER, MelCorrection, decode_excitation, predictor
 from ancestral.models.checkpoint import load
 from ancestral.models.conditioning import speaker_vector
 from ancestral.models.engines.base import EngineError, RequestError
@@ -411,6 +411,22 @@ def test_a_step_that_fails_harms_no_stream_that_it_says_it_did_not_touch():
     for stream, request, first in zip(streams, wanted, (begun, begun[:0]), strict=True):
         (rest,) = engine.step([stream], 4000)
         np.testing.assert_array_equal(np.concatenate([first, rest]), expected_sound(network, request))
+
+
+@pytest.mark.parametrize(("sampling", "ahead"), [(PLAIN, 0), (CORRECTED, 520)])
+def test_a_snapshot_holds_what_the_filters_remember(sampling, ahead):
+    engine, (request,) = sound_of(toys.random_checkpoint(SOUND)), toys.requests(SOUND, 1, 1600)
+    request = replace(request, sampling=sampling)
+    stream = engine.open(request)
+    engine.step([stream], 200)
+    snapshot = engine.snapshot(stream)
+    assert stream.symbols.position == 200 + ahead
+    assert len(snapshot) == len(engine.network.snapshot(stream.symbols)) + 12 + 8 * ORDER + 8 * ahead
+    (rest,) = engine.step([stream], 280)
+    forgetful = engine.restore(request, snapshot)
+    forgetful.synthesis.memory = np.zeros(ORDER)
+    assert not np.array_equal(engine.step([forgetful], 280)[0], rest)
+    assert np.array_equal(engine.step([engine.restore(request, snapshot)], 280)[0], rest)
 
 
 @pytest.fixture
