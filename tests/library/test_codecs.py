@@ -77,11 +77,8 @@ def decoded(form, data):
     name = {"mp3": "mp3", "flac": "flac", "aac": "aac_fixed"}.get(form, "")
     with av.open(io.BytesIO(data), "r", format=raw, options=options) as container:
         decoder = av.AudioCodecContext.create(name, "r") if form == "aac" else container.streams.audio[0]
-        frames = [
-            frame
-            for packet in container.demux(container.streams.audio[0])
-            for frame in decoder.decode(packet if packet.size else None)
-        ]
+        packets = container.demux(container.streams.audio[0])
+        frames = [frame for packet in packets for frame in decoder.decode(packet if packet.size else None)]
         rate = frames[0].sample_rate
         full_scale = {"s16": 32767, "s16p": 32767, "s32p": 2**31, "fltp": 1}[frames[0].format.name]
         return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float64) / full_scale, rate

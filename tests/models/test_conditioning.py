@@ -142,15 +142,13 @@ def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen(
     assert len(np.unique(rows[:, 0])) == 90, "of every class"
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        {"channels": 1, "levels": 2},
-        {"channels": 3, "levels": 256, "normalised": False},
-        {"channels": 1, "levels": len(PALETTE), "palette": PALETTE},
-    ],
-    ids=["binary", "RGB", "palette"],
-)
+KINDS = {
+    "binary": {"channels": 1, "levels": 2}, "RGB": {"channels": 3, "levels": 256, "normalised": False},
+    "palette": {"channels": 1, "levels": len(PALETTE), "palette": PALETTE},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_numpy_equals_torch(kind):
     spec = EncoderSpec(height=13, width=20, layers=3, features=6, code=7, **kind)
     tensors, images = random_tensors(tensor_table(spec)), pictures_of(spec, 4)

@@ -142,12 +142,10 @@ def test_the_manifest_of_an_upload_is_kept(signer, tmp_path, plain):
 
 def test_c2pa_is_only_needed_to_sign_and_to_read():
     program = (
-        "import sys; sys.modules['c2pa'] = None; from ancestral.provenance import c2pa; c2pa.read(b'', 'image/png')"
+        "import sys; sys.modules['c2pa'] = None; from ancestral.provenance.c2pa import read; read(b'', 'image/png')"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert found.stderr.endswith(
-        "SigningError: needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'\n"
-    )
+    assert found.stderr.endswith(" needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'\n")
 
 
 def _decoded(form, data):

@@ -311,12 +311,11 @@ REFUSED = {
         ({"guidance": 2.0, "unconditional": VECTOR}, "guidance: the model has no conditions"),
     ],
     "gated, palette, edits": [
-        ({"edit": lambda picture, kept: Edit(picture[1:], kept)}, "edit:"),
-        ({"edit": lambda picture, kept: Edit(picture + 5, kept)}, "edit:"),
-        ({"edit": lambda picture, kept: Edit(picture, kept | True)}, "edit:"),
-        ({"edit": lambda picture, kept: Edit(picture, kept & False)}, "edit:"),
-        ({"edit": lambda picture, kept: Edit(picture, kept[1:])}, "edit:"),
-        ({"edit": lambda picture, kept: Edit(picture, kept * 1)}, "edit:"),
+        ({"edit": wrong}, "edit:") for wrong in (
+            lambda picture, kept: Edit(picture[1:], kept), lambda picture, kept: Edit(picture + 5, kept),
+            lambda picture, kept: Edit(picture, kept | True), lambda picture, kept: Edit(picture, kept & False),
+            lambda picture, kept: Edit(picture, kept[1:]), lambda picture, kept: Edit(picture, kept * 1),
+        )
     ],
     "gated, palette, coarse inputs": [({"edit": Edit}, "edit: the model draws none")],
 }  # fmt: skip

@@ -38,13 +38,10 @@ def check(sentence):
     assert not any(start and phone in PAUSES for start, phone in zip(starts, phones, strict=True))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "the cat saw a very large dog, because it was there " * 20, "cats and dogs met birds " * 30, "zebra " * 200,
-        "1" * 4096, "internationalization " * 60, "x" * 4096,
-    ],
-)  # fmt: skip
+LONG = ["the cat saw a very large dog, because it was there " * 20, "cats and dogs met birds " * 30, "zebra " * 200]
+
+
+@pytest.mark.parametrize("text", [*LONG, "1" * 4096, "internationalization " * 60, "x" * 4096])
 def test_long_sentences_are_cut_to_about_fifteen_seconds_and_lose_no_word(text):
     sentences = phonemize(text)
     whole = " ".join(sentence.text.rstrip(".") for sentence in sentences).replace(",", "").split()

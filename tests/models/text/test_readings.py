@@ -87,11 +87,9 @@ READ = {
     "spans of ssml": lambda content: spans(f"<speak>{content}</speak>", "ssml"),
     "written": lambda text: parse_text(text, "text", LEXICON).written,
     "written of ssml": lambda content: parse_text(f"<speak>{content}</speak>", "ssml").written,
-    "word": pronounced,
-    "homograph": homograph,
+    "word": pronounced, "homograph": homograph, "say-as": say_as,
     "number": lambda text, language: Numerals(SPANISH).number(*[*text.split(" | "), None][:2]),
-    "say-as": say_as,
-}
+}  # fmt: skip
 
 
 def reading(example):
