@@ -119,7 +119,6 @@ def test_a_crop_brings_the_margin_of_the_conditioner(prepared: Path) -> None:
         0: [whole[:1]] * 3 + [whole[:13]], 20: [whole[17:33]], last: [whole[last - 3 :]] + [whole[-1:]] * 3,
     }.items():  # fmt: skip
         symbols, frames = wide.crop(dataset, clip, start)
-        assert frames is not None
         assert np.array_equal(frames, np.concatenate(parts))
         assert np.array_equal(symbols, dataset.symbols(clip)[start * 160 : (start + 10) * 160])
 
@@ -202,8 +201,6 @@ def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path, monk
         natural = task.crop(dataset, clip, start)
         rng = np.random.default_rng(start)
         symbols, frames = blurred(natural, dataset, clip, start, SHAPED.conditioner_layers, rng)
-        assert frames is not None
-        assert natural[1] is not None
         assert frames.shape == natural[1].shape
         assert np.array_equal(frames[:, bands:], natural[1][:, bands:])
         (width,) = [w for w in WIDTHS if np.array_equal(smooth(natural[1][:, :bands], w), frames[:, :bands])]

@@ -42,6 +42,11 @@ def listening(environment: dict[str, str], port: int, *line: str) -> Iterator[No
         assert process.wait(60) == 0
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def killed(line: list[str], environment: dict[str, str], parts: Path, count: int, number: int) -> int:
     """The exit code of a reader that gets a signal as soon as so many parts are finished."""
     process = subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL)

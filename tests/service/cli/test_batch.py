@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from tests.service.cli.conftest import Ok
+from tests.service.cli.conftest import Ok, contents
 from tests.service.servers import command, command_line, descendants
 from tests.waiting import eventually
 
@@ -48,11 +48,6 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     else:
         path.write_text("".join(json.dumps(row) + "\n\n" for row in rows))
     return path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def made(run: Run, rows: Path, output: Path, *options: str) -> dict[str, bytes]:
