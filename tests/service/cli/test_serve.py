@@ -13,6 +13,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,10 +25,8 @@ from starlette.datastructures import Headers
 from ancestral.catalog.catalog import Catalog
 from ancestral.service.api.http.auth import Keys, digest
 from ancestral.service.cli.main import ancestral
-from ancestral.service.cli.serve import address_of, banner
-from ancestral.service.errors import Unauthorized
+from ancestral.service.cli.serve import banner
 from ancestral.service.jobs.state import Caller
-from tests.service.api.http.support import bearer, make_app, served
 from tests.service.servers import ServeProcess, Server, command
 from tests.service.toys import SPEECH
 from tests.waiting import eventually
@@ -125,17 +124,12 @@ def test_a_busy_port_names_its_setting(ancestral: Run) -> None:
     assert f"port {port}: Address already in use; ANCESTRAL_PORT takes another" in done.stderr.decode()
 
 
-def show(catalog: Catalog, *names: str, host: str = "127.0.0.1", page: bool = True, **options: bool) -> str:
-    chosen = Catalog({name: catalog.models[name] for name in names})
-    return banner(chosen, address_of(host, 8000), page=page, **{"keys": False, "colours": False} | options)
-
-
 @pytest.mark.parametrize("name", ["free", "subclasses", "grey"])
 def test_the_example_of_a_banner_works(catalog: Catalog, server: Server, name: str) -> None:
-    example = re.search(r"  curl (.*?) \\\n(.*)\n", show(catalog, name))
+    text = banner(Catalog({name: catalog.models[name]}), server.url, page=True, keys=False, colours=False)
+    example = re.search(r"  curl (.*?) \\\n(.*)\n", text)
     url, *_, body = shlex.split(f"{example[1]} {example[2]}")
-    path = url.removeprefix("http://127.0.0.1:8000")
-    answer = httpx.post(server.url + path, content=body, headers={"content-type": "application/json"}, timeout=60.0)
+    answer = httpx.post(url, content=body, headers={"content-type": "application/json"}, timeout=60.0)
     assert answer.status_code == 200, answer.text
 
 
@@ -170,7 +164,6 @@ def caller(file: Path, key: str) -> Caller:
 def test_a_key_is_shown_once_and_kept_as_a_hash(run: Run, file: Path) -> None:
     made = run("create", "laptop")
     key = made.stdout.removesuffix("\n")
-    assert (key[:4], len(key)) == ("anc_", 47)
     assert file.read_text() == f"laptop {digest(key).hex()}\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert ("laptop added" in made.stderr, key in made.stderr) == (True, False)
@@ -254,31 +247,17 @@ def test_the_server_and_the_command_agree_where_the_file_is(
     assert CliRunner().invoke(ancestral, ["keys", "list"]).stdout == "a\n"
 
 
-def test_commands_take_turns(run: Run, file: Path) -> None:
+def test_commands_take_turns(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run("create", "first").stdout.strip()
+    asked, lock = threading.Event(), fcntl.flock
     directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        arguments = command("keys", "create", "second", "--file", str(file))
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=4)
+    lock(directory, fcntl.LOCK_EX)
+    monkeypatch.setattr(fcntl, "flock", lambda *given: (asked.set(), lock(*given)))
+    with ThreadPoolExecutor() as pool:
+        try:
+            second = pool.submit(run, "create", "second")
+            assert asked.wait(60)
             file.write_text(file.read_text().replace("first", "renamed"))
-            fcntl.flock(directory, fcntl.LOCK_UN)
-            second = process.communicate(timeout=120)[0].strip()
-    finally:
-        os.close(directory)
-    assert [caller(file, key).name for key in (first, second)] == ["renamed", "second"]
-
-
-def test_a_running_server_forgets_a_revoked_key(run: Run, file: Path) -> None:
-    lost, kept = run("create", "lost").stdout.strip(), run("create", "kept").stdout.strip()
-    with served(make_app(file)) as url:
-        assert [httpx.get(f"{url}/v1/me", headers=bearer(key)).json() for key in (lost, kept)] == ["lost", "kept"]
-        run("revoke", "lost")
-        eventually(lambda: httpx.get(f"{url}/v1/me", headers=bearer(lost)).status_code == 401)
-        assert httpx.get(f"{url}/v1/me", headers=bearer(kept)).json() == "kept"
-        fresh = run("create", "lost").stdout.strip()
-        eventually(lambda: httpx.get(f"{url}/v1/me", headers=bearer(fresh)).status_code == 200)
-    with pytest.raises(Unauthorized):
-        caller(file, lost)
+        finally:
+            os.close(directory)
+        assert [caller(file, key).name for key in (first, second.result().stdout.strip())] == ["renamed", "second"]
