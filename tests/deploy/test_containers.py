@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -23,7 +24,7 @@ from packaging.version import Version
 from ancestral.service.cli.local.embedded import _DATA_SAFETY
 from ancestral.service.cli.main import ancestral
 from ancestral.service.settings import PREFIX
-from tests.deploy.support import UID, run_tool, settings
+from tests.deploy.support import UID, settings
 from tests.paths import ROOT
 
 FILES = ("docker-compose.yml", "compose.gpu.yml")
@@ -35,17 +36,12 @@ def services():
     return yaml.safe_load((ROOT / FILES[0]).read_text())["services"]
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("docker-compose", ["--file", FILES[0], "config", "--quiet"]),
-        ("docker-compose", ["--file", FILES[0], "--file", FILES[1], "config", "--quiet"]),
-        ("hadolint", ["Dockerfile"]),
-    ],
-    ids=["compose", "compose for GPUs", "hadolint"],
-)
-def test_tools_have_no_complaint(tool, arguments):
-    result = run_tool(tool, *arguments)
+@pytest.mark.parametrize("files", [FILES[:1], FILES], ids=["compose", "compose for GPUs"])
+def test_compose_has_no_complaint(files):
+    if (tool := shutil.which("docker-compose")) is None:
+        pytest.skip("docker-compose is not installed")
+    line = [tool, *(word for file in files for word in ("--file", file)), "config", "--quiet"]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -68,12 +64,8 @@ def test_the_api_is_published_where_it_listens_and_the_worker_watched_where_it_a
     assert published.startswith("${PUBLISH:-127.0.0.1}")
     assert services["api"]["healthcheck"]["test"] == ["CMD", "probe", "/readyz"]
     worker = services["worker"]
-    assert worker["healthcheck"]["test"] == [
-        "CMD",
-        "probe",
-        "/healthz",
-        worker["environment"]["ANCESTRAL_METRICS_PORT"],
-    ]
+    watched = worker["environment"]["ANCESTRAL_METRICS_PORT"]
+    assert worker["healthcheck"]["test"] == ["CMD", "probe", "/healthz", watched]
     assert "ports" not in worker
 
 

@@ -167,10 +167,7 @@ def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) ->
     assert copied["distillmos"] < teacher["distillmos"]
     assert report["bits_per_sample"] > 3.0
     assert tuple(report["f0_response"]) == ("0.85", "1.0", "1.15")
-    assert 60.0 < teacher["median_f0"] < 500.0
-    assert all(0.0 <= part["voiced_share"] <= 1.0 for part in (report, copied, teacher))
     assert report["real_time_factor"] > 0.0 < report["time_to_first_audio_seconds"]
-    assert len(report["heard"]) == len(teacher["heard"]) == 1
     (kept,) = (tmp_path / "kept").iterdir()
     wave, rate = soundfile.read(kept)
     assert (kept.name, rate) == ("000.wav", 16000)

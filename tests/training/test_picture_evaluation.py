@@ -120,7 +120,7 @@ def test_ranks_are_those_of_identities_by_their_nearest_picture() -> None:
     assert found == Retrieval(pytest.approx(3 / 5), pytest.approx(4 / 5), pytest.approx(1 / 7), pytest.approx(5 / 7), 7)
 
 
-def test_a_batch_has_company_for_everybody_and_follows_from_seed_step_and_rank() -> None:
+def test_a_batch_has_company_for_everybody() -> None:
     batches = IdentityBatches(OWNERS, people=2, each=3, seed=0)
     for step in range(20):
         found = OWNERS[batches.batch(step, 0)]
@@ -128,12 +128,6 @@ def test_a_batch_has_company_for_everybody_and_follows_from_seed_step_and_rank()
         assert set(names) <= {3, 7, 9}
         assert all(count == min(3, (name == OWNERS).sum()) for name, count in zip(names, counts, strict=True))
         assert len(np.unique(batches.batch(step, 0))) == len(found)
-
-    def sequence(seed: int, rank: int) -> list[list[int]]:
-        return [IdentityBatches(OWNERS, 2, 3, seed).batch(step, rank).tolist() for step in range(6)]
-
-    assert [batches.batch(step, 1).tolist() for step in range(6)] == sequence(0, 1)
-    assert sequence(0, 1) not in (sequence(0, 0), sequence(1, 1))
 
 
 def test_negatives_are_the_nearest_that_are_further_than_the_positive() -> None:
@@ -152,10 +146,8 @@ def test_negatives_are_the_nearest_that_are_further_than_the_positive() -> None:
 
 
 def test_the_loss_of_triplets_is_that_of_the_definition_and_is_zero_beyond_the_margin() -> None:
-    vectors, identities = (
-        normalize(torch.tensor([[1.0, 0.0], [1.0, 0.2], [0.9, 0.5], [0.0, 1.0]])),
-        torch.tensor([0, 0, 1, 1]),
-    )
+    vectors = normalize(torch.tensor([[1.0, 0.0], [1.0, 0.2], [0.9, 0.5], [0.0, 1.0]]))
+    identities = torch.tensor([0, 0, 1, 1])
     d = (vectors[:, None] - vectors).square().sum(dim=2)
     # Of 0 and 1, the nearer of the others is further than the positive; of 2, both are nearer, and 0 is the furthest.
     expected = [float(d[a, p] - d[a, n]) + MARGIN for a, p, n in ((0, 1, 2), (1, 0, 2), (2, 3, 0), (3, 2, 1))]

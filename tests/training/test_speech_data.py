@@ -21,19 +21,7 @@ from ancestral.training.corpora import read
 from ancestral.training.data import speech
 from ancestral.training.evaluation.speech import bits_per_sample, error_rates, frames_of, measure_pitch, recordings
 from ancestral.training.tasks.wavenet import WaveNetTask
-from tests.training.sounds import (
-    CODING,
-    EVEN,
-    EXCITATION,
-    FEATURES,
-    PHONES,
-    RATE,
-    SPEAKERS,
-    WAVENET,
-    Wave,
-    tone,
-    voiced,
-)
+from tests.training.sounds import CODING, EVEN, EXCITATION, FEATURES, PHONES, RATE, SPEAKERS, WAVENET, tone, voiced
 
 QUIET = np.zeros(RATE // 2, np.float32)
 
@@ -274,7 +262,7 @@ def test_what_cannot_be_packed(corpus: Path, prepared: Path, excited: Path, tmp_
 # sharpness of mels; the page on which people hear voices beside their recordings.
 
 
-def noise(seconds: float, level: float) -> Wave:
+def noise(seconds: float, level: float) -> np.ndarray:
     return np.random.default_rng(0).normal(0.0, level, round(seconds * RATE)).astype(np.float32)
 
 

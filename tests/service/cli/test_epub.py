@@ -68,13 +68,10 @@ def package(before: str, after: str) -> dict[str, str]:
 def test_chapters_and_paragraphs(tmp_path: Path) -> None:
     book = read_epub(write_epub(tmp_path / "a.epub"))
     assert [(c.title, [p.text for p in c.paragraphs]) for c in book.chapters] == [
-        (
-            "The Planks",
-            [
-                "The Planks", "The birch\xa0canoe slid on the smooth planks—at 5\xa0km/h & more.", "* * *",
-                "It was easy.\nIt was late.", "A map of the lake.", "Son las 3.", "So it is.", "No <one> came.",
-            ],
-        ),
+        ("The Planks", [
+            "The Planks", "The birch\xa0canoe slid on the smooth planks—at 5\xa0km/h & more.", "* * *",
+            "It was easy.\nIt was late.", "A map of the lake.", "Son las 3.", "So it is.", "No <one> came.",
+        ]),
         ("Two Parts", ["Two Parts", "I."]),
         ("The Second", ["The Second", '"Is it late?" "No!" Café.', "The end."]),
     ]  # fmt: skip
@@ -166,12 +163,8 @@ TYPED = 'id="one" href="text/one.xhtml" media-type="application/xhtml+xml"'
 @pytest.mark.parametrize(
     ("page", "lines", "titles", "note"),
     [
-        (
-            '<p>a</p><p id="b"><img src="../images/map.png" alt=""/></p>',
-            {"I": ONE_, "B": f"{ONE_}#b", "A": TWO_},
-            ["I", "B – A"],
-            "",
-        ),
+        ('<p>a</p><p id="b"><img src="../images/map.png" alt=""/></p>', {"I": ONE_, "B": f"{ONE_}#b", "A": TWO_},
+         ["I", "B – A"], ""),
         ('<p>a</p><a id="e"/>', {"A": ONE_, "B": f"{ONE_}#e", "C": f"{TWO_}#second"}, ["A", "B", "C"], ""),
         ('<h1 id="a">a</h1>', {"I": ONE_, "A": f"{ONE_}#a", " A": ONE_, "B": TWO_}, ["I – A", "B"], ""),
         ('<p>a</p><p id="b">b</p>', {"A": ONE_, "B": f"{ONE_}#b", "N": END_}, ["A", "B", "N"], ""),
@@ -181,7 +174,7 @@ TYPED = 'id="one" href="text/one.xhtml" media-type="application/xhtml+xml"'
         ("<p>a</p>", {"A": ONE_, "none": f"{ONE_}#none", "web": "https://a.b/", "B": TWO_}, ["A", "B"], "(1)"),
         (f'<p>a</p><div id="n" role="doc-endnotes">{NOTE}</div>', {"A": ONE_, "N": f"{ONE_}#n"}, ["A"], "(1)"),
     ],
-)
+)  # fmt: skip
 def test_no_line_of_the_contents_is_lost(
     tmp_path: Path, page: str, lines: dict[str, str], titles: list[str], note: str
 ) -> None:
@@ -199,15 +192,12 @@ def test_no_line_of_the_contents_is_lost(
     [
         (package(TYPED, TYPED.replace("application/xhtml+xml", "text/html")), 13, None),
         (package(TYPED, TYPED.replace("application/xhtml+xml", "image/png")), 5, "files of type 'image/png' (1)"),
-        (
-            package('ref="one"', 'ref="one" properties="rendition:layout-pre-paginated"'),
-            5,
-            "pages of a fixed layout (1)",
-        ),
+        (package('ref="one"', 'ref="one" properties="rendition:layout-pre-paginated"'), 5,
+         "pages of a fixed layout (1)"),
         (body(f"<p>a{REFERENCE}</p><p id='n'>1. b</p>"), 7, None),
         (body(f"<p>a{REFERENCE}b{REFERENCE}</p><ol class='footnotes'><li>c</li><li>d</li></ol>"), 6, "notes (2)"),
     ],
-)
+)  # fmt: skip
 def test_what_is_not_read_is_noted(
     tmp_path: Path, changed: dict[str, str | bytes | None], paragraphs: int, note: str | None
 ) -> None:
@@ -329,14 +319,10 @@ _ENTRY = b"PK\x01\x02\x14\x03\x14\x00"
         (lambda data: data[:50] + _ENTRY * 20_000 + data[50:], "20008 files; a book may have 20000"),
         (lambda data: data[:1000] + bytes(40) + data[1040:], "damaged"),
         (lambda data: data.replace(b"nav.xhtml", b"book.opf\0"), "one name|damaged|missing"),
-        (
-            lambda data: data.replace(_ENTRY + b"\0\0\x08", _ENTRY + b"\0\0\x0c"),
-            "'META-INF/container.xml': neither stored nor deflated",
-        ),
-        (
-            lambda data: data.replace(_LOCAL + b"\0\0", _LOCAL + b"\0\x08").replace(b"nav.x", b"nav.\xff", 1),
-            "nav.xhtml: damaged: 'utf-8' codec",
-        ),
+        (lambda data: data.replace(_ENTRY + b"\0\0\x08", _ENTRY + b"\0\0\x0c"),
+         "'META-INF/container.xml': neither stored nor deflated"),
+        (lambda data: data.replace(_LOCAL + b"\0\0", _LOCAL + b"\0\x08").replace(b"nav.x", b"nav.\xff", 1),
+         "nav.xhtml: damaged: 'utf-8' codec"),
     ],
 )  # fmt: skip
 def test_archives_that_are_refused(tmp_path: Path, damage: Callable[[bytes], bytes], reason: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 from unittest.mock import Mock
 
 import anyio
@@ -43,8 +43,6 @@ from tests.service.toys import SPEECH
 # ``ancestral mcp``, asked by the SDK's own client.
 
 
-T = TypeVar("T")
-C = TypeVar("C")
 TEXT = str(SPEECH["input"])
 SAY = {"text": TEXT, "voice": "ann", "model": "tiny", "seed": 7}
 ENDLESS = {"text": "The birch canoe slid on. " * 160, "speed": 0.25, "voice": "ann", "model": "tiny"}
@@ -65,10 +63,10 @@ def serving(environment: dict[str, str], *options: str) -> Iterator[str]:
         yield f"http://{address}/mcp"
 
 
-def with_client(client: AbstractAsyncContextManager[C], act: Callable[[C], Awaitable[T]]) -> T:
+def with_client(client: AbstractAsyncContextManager[Any], act: Callable[[Any], Awaitable[Any]]) -> Any:
     """What a client does with a connection of its own."""
 
-    async def connected() -> T:
+    async def connected() -> Any:
         async with client as opened, asyncio.timeout(60):
             return await act(opened)
 
@@ -251,7 +249,7 @@ def port(environment: dict[str, str], where: list[str]) -> Iterator[int]:
         yield number
 
 
-def talk(port: int, act: Callable[[AsyncTcpClient], Awaitable[T]]) -> T:
+def talk(port: int, act: Callable[[AsyncTcpClient], Awaitable[Any]]) -> Any:
     return with_client(AsyncTcpClient("127.0.0.1", port), act)
 
 

@@ -84,18 +84,14 @@ def test_lines_that_begin_no_chapter(line: str) -> None:
 @pytest.mark.parametrize(
     ("text", "chapters"),
     [
-        (
-            "Intro.\n# A\nBody a.\nMore.\n## B ##\n### C\nBody c.",
-            [[(1, "Intro.")], [(2, "A"), (3, "Body a.\nMore.")], [(5, "B"), (6, "C"), (7, "Body c.")]],
-        ),
-        (
-            "Intro.\n```\n# a\n\n# b\n~~~\n# c\n```\n# D",
-            [[(1, "Intro.\n```\n# a"), (5, "# b\n~~~\n# c\n```")], [(9, "D")]],
-        ),
+        ("Intro.\n# A\nBody a.\nMore.\n## B ##\n### C\nBody c.",
+         [[(1, "Intro.")], [(2, "A"), (3, "Body a.\nMore.")], [(5, "B"), (6, "C"), (7, "Body c.")]]),
+        ("Intro.\n```\n# a\n\n# b\n~~~\n# c\n```\n# D",
+         [[(1, "Intro.\n```\n# a"), (5, "# b\n~~~\n# c\n```")], [(9, "D")]]),
         ("# A\n\n~~~\n\n# B", [[(1, "A"), (3, "~~~")], [(5, "B")]]),
         ("Intro.\n### C\nBody c.\n\n\nEnd.", [[(1, "Intro."), (2, "C"), (3, "Body c.")], [(6, "End.")]]),
     ],
-)
+)  # fmt: skip
 def test_headings_in_markdown_need_no_blank_lines(text: str, chapters: list[list[tuple[int, str]]]) -> None:
     found = [[(each.line, each.text) for each in chapter.paragraphs] for chapter in read_book(text).chapters]
     assert found == chapters

@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -38,53 +38,37 @@ SECONDS = 480.0
 """Kernels may have to be compiled first, on a busy machine."""
 
 
-class Terminal:
-    """A process with a terminal for its standard error, and the text that it has shown."""
-
-    def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
-        self.process = process
-        self.text = ""
-        self._descriptor = descriptor
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                self.text += os.read(self._descriptor, 65536).decode(errors="replace").replace("\r\n", "\n")
-            except OSError:  # EIO: nobody has the other end open any more
-                return
-
-    def shows(self, words: str) -> None:
-        eventually(lambda: words in self.text or self.process.poll() is not None, SECONDS)
-        assert words in self.text
-
-    def close(self) -> None:
-        self.process.wait(SECONDS)
-        self._reader.join(SECONDS)
-        os.close(self._descriptor)
-
-
 @contextmanager
-def on_a_terminal(environment: dict[str, str], data: Path, **settings: str) -> Iterator[Terminal]:
-    """`ancestral serve` on a free port with a terminal, until the block ends."""
+def on_a_terminal(environment: dict[str, str], data: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[str]]]:
+    """`ancestral serve` on a free port, until the block ends; and what it shows on its terminal."""
     ours, theirs = pty.openpty()
-    own = {"ANCESTRAL_DATA_DIR": str(data), "TERM": "xterm"} | settings
+    shown: list[str] = []
+
+    def read() -> None:
+        with suppress(OSError):  # EIO: nobody has the other end open any more
+            while True:
+                shown.append(os.read(ours, 65536).decode(errors="replace").replace("\r\n", "\n"))
+
+    own = {"ANCESTRAL_DATA_DIR": str(data), "TERM": "xterm"}
     process = subprocess.Popen(command("serve", "--port", "0"), env=environment | own, stderr=theirs)
     os.close(theirs)
-    terminal = Terminal(process, ours)
+    reader = threading.Thread(target=read)
+    reader.start()
     try:
-        yield terminal
+        yield process, shown
     finally:
         process.terminate()
-        terminal.close()
+        process.wait(SECONDS)
+        reader.join(SECONDS)
+        os.close(ours)
 
 
 def test_a_terminal_shows_lines_and_a_banner(environment: dict[str, str], tmp_path: Path) -> None:
-    with on_a_terminal(environment, tmp_path) as terminal:
-        terminal.shows("Ctrl-C stops the server.")
-        terminal.shows("worker ready")  # of the other process, before the banner or after it
-        plain = re.sub(r"\x1b\[\d+m", "", terminal.text)
+    with on_a_terminal(environment, tmp_path) as (process, shown):
+        for words in ("Ctrl-C stops the server.", "worker ready"):  # of two processes, in any order
+            eventually(lambda words=words: words in "".join(shown) or process.poll() is not None, SECONDS)
+            assert words in "".join(shown)
+        plain = re.sub(r"\x1b\[\d+m", "", "".join(shown))
         assert re.search(r"\d\d  info     worker ready ", plain)  # the worker logs text, too
         address = re.search(r"Ancestral is ready: (http://127\.0\.0\.1:\d+)\n", plain)
         example = re.search(r"  curl (.*?) \\\n(.*)\n", plain)
@@ -93,9 +77,9 @@ def test_a_terminal_shows_lines_and_a_banner(environment: dict[str, str], tmp_pa
         made = httpx.post(url, content=body, headers=[tuple(header.split(": "))], timeout=60.0)
         assert made.status_code == 200
         assert made.content.startswith(b"RIFF")
-        terminal.process.send_signal(signal.SIGINT)
-        assert terminal.process.wait(60) == 0
-    assert "Traceback" not in terminal.text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert "Traceback" not in "".join(shown)
 
 
 def test_a_second_ctrl_c_cancels_requests(serve_process: ServeProcess) -> None:
