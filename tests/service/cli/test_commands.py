@@ -49,9 +49,7 @@ def test_help_needs_no_extra(line: list[str], code: int, said: bytes) -> None:
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
 
 
-def test_commands_without_a_server_log_as_they_are_told(
-    ok: Ok, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_without_a_server_log_as_told(ok: Ok, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, ...]] = []
     monkeypatch.setattr(model, "configure_logging", lambda *given: told.append(given))
     for variables in ({}, {"ANCESTRAL_LOG_FORMAT": "json", "ANCESTRAL_LOG_LEVEL": "info"}):
@@ -230,9 +228,6 @@ def test_a_picture_was_made_here_by_its_recipe_or_its_keyed_seed(ancestral: Run,
     assert done.stdout.startswith(f"{picture}: made_with_model".encode())
     with Image.open(picture) as image:  # without its recipe
         Image.fromarray(np.asarray(image)).save(stripped, lossless=True)
-    done = ancestral("detect", "--model", "rgb", "--json", str(stripped))
-    assert done.returncode == 1
-    assert "no provenance key" in json.loads(done.stdout)["seed"]["reason"]
     searched = ("detect", "--model", "rgb", "--counters", "100", "--json", str(stripped))
     answer = json.loads(ok(*searched, ANCESTRAL_PROVENANCE_KEY=KEY).stdout)
     assert (answer["verdict"], answer["seed"]["counter"]) == ("made_here", 41)

@@ -31,6 +31,7 @@ from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, w
 from tests.service.servers import Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
+Files = dict[str, str | bytes | None]
 RATE = 16000
 SMIL = {"s": "http://www.w3.org/ns/SMIL"}
 LINK = b'<link rel="stylesheet" type="text/css" href="../spoken/word.css"/>'
@@ -175,9 +176,7 @@ TYPED = 'id="one" href="text/one.xhtml" media-type="application/xhtml+xml"'
         (f'<p>a</p><div id="n" role="doc-endnotes">{NOTE}</div>', {"A": ONE_, "N": f"{ONE_}#n"}, ["A"], "(1)"),
     ],
 )  # fmt: skip
-def test_no_line_of_the_contents_is_lost(
-    tmp_path: Path, page: str, lines: dict[str, str], titles: list[str], note: str
-) -> None:
+def test_lines_of_the_contents(tmp_path: Path, page: str, lines: dict[str, str], titles: list[str], note: str) -> None:
     """Lines that point to one place, or to where nothing is read but something could be, are the next chapter's."""
     items = "".join(f'<li><a href="{href}">{title}</a></li>' for title, href in lines.items())
     nav = PAGE.format(body=f'<nav epub:type="toc"><ol>{items}</ol></nav>')
@@ -198,9 +197,7 @@ def test_no_line_of_the_contents_is_lost(
         (body(f"<p>a{REFERENCE}b{REFERENCE}</p><ol class='footnotes'><li>c</li><li>d</li></ol>"), 6, "notes (2)"),
     ],
 )  # fmt: skip
-def test_what_is_not_read_is_noted(
-    tmp_path: Path, changed: dict[str, str | bytes | None], paragraphs: int, note: str | None
-) -> None:
+def test_what_is_not_read_is_noted(tmp_path: Path, changed: Files, paragraphs: int, note: str | None) -> None:
     book = read_epub(write_epub(tmp_path / "a.epub", **changed))
     assert sum(len(chapter.paragraphs) for chapter in book.chapters) == paragraphs
     assert note is None or f"left out: {note}" in book.notes
@@ -300,7 +297,7 @@ IBOOKS = '<display_options><platform name="*"><option name="fixed-layout">true</
         (package("<dc:language>en<", "<dc:language>de-AT<"), "language 'de-AT' is not read; there are en"),
     ],
 )  # fmt: skip
-def test_books_that_are_refused(tmp_path: Path, changed: dict[str, str | bytes | None], reason: str) -> None:
+def test_books_that_are_refused(tmp_path: Path, changed: Files, reason: str) -> None:
     with pytest.raises(BookError, match=re.escape(reason)):
         read_epub(write_epub(tmp_path / "a.epub", **changed))
 
@@ -432,9 +429,7 @@ def test_each_word_has_its_clip(server: Server, spoken: tuple[Path, Path]) -> No
         assert float((container.duration or 0) / av.time_base) == pytest.approx(before, abs=0.1)
 
 
-def test_the_same_book_has_the_same_bytes_here_and_by_a_server(
-    ok: Ok, server: Server, spoken: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_server_makes_the_same_book(ok: Ok, server: Server, spoken: tuple[Path, Path], tmp_path: Path) -> None:
     assert _read(ok, spoken[0], tmp_path / "a.epub", "--url", server.url) == spoken[1].read_bytes()
 
 
@@ -490,9 +485,7 @@ def test_epubcheck_finds_nothing_new(spoken: tuple[Path, Path], tmp_path: Path) 
         (package(FIRST, FIRST * 2), b"the spine has an item twice"),
     ],
 )
-def test_books_that_get_no_overlays(
-    ancestral: Run, tmp_path: Path, changed: dict[str, str | bytes | None], message: bytes
-) -> None:
+def test_books_that_get_no_overlays(ancestral: Run, tmp_path: Path, changed: Files, message: bytes) -> None:
     source = write_epub(tmp_path / "a.epub", **changed)
     done = ancestral("read", str(source), "-o", str(tmp_path / "b.epub"), "--model", "tiny")
     assert (done.returncode, message in done.stderr) == (1, True), done.stderr

@@ -95,9 +95,7 @@ def load(zoo: Path) -> Callable[[str], Any]:
 
 
 @pytest.mark.parametrize(("form", "mime", "seed"), [("mp3", "audio/mpeg", 7), ("wav", "audio/wav", "9007199254740992")])
-def test_say_is_what_the_library_says(
-    url: str, load: Callable[[str], Any], form: str, mime: str, seed: int | str
-) -> None:
+def test_say_is_the_librarys(url: str, load: Callable[[str], Any], form: str, mime: str, seed: int | str) -> None:
     result = call(url, "say", **SAY | {"seed": seed}, form=form)
     speech = load("tiny").voice("ann").speak(TEXT, seed=seed)
     assert (result.content[0].mime_type, base64.b64decode(result.content[0].data)) == (mime, speech.encode(form))

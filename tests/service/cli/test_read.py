@@ -335,9 +335,7 @@ def test_the_job_of_a_part_is_deleted_after_the_part_is_kept() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["here", "by a server"])
-def test_a_reader_that_is_killed_goes_on(
-    environment: dict[str, str], ok: Ok, server: Server, tmp_path: Path, where: str
-) -> None:
+def test_killed_readers_go_on(environment: dict[str, str], ok: Ok, server: Server, tmp_path: Path, where: str) -> None:
     text, parts, output = tmp_path / "book.txt", tmp_path / "a.m4b.parts", tmp_path / "a.m4b"
     text.write_text(LONG)
     options = [] if where == "here" else ["--url", server.url]

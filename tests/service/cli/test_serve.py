@@ -170,9 +170,7 @@ def test_limits_are_kept_with_the_key(run: Run, file: Path) -> None:
         *(((name,), "must be 1 to 64 letters") for name in ("", "a b", "a#b", "a\nb", ".a", "älice", "a" * 65)),
     ],
 )  # fmt: skip
-def test_limits_out_of_range_and_names_that_are_none(
-    run: Run, file: Path, arguments: tuple[str, ...], message: str
-) -> None:
+def test_wrong_limits_and_names(run: Run, file: Path, arguments: tuple[str, ...], message: str) -> None:
     refused(run("create", *arguments), 2, message)
     assert not file.exists()
 
@@ -222,9 +220,7 @@ def test_a_wrong_file_is_left_alone(run: Run, file: Path, arguments: tuple[str, 
     assert "not-a-hash" not in run(*arguments).output
 
 
-def test_the_server_and_the_command_agree_where_the_file_is(
-    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_agree_where_the_file_is(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(CliRunner().invoke(ancestral, ["keys", "list"]), 2, "--file")
     run("create", "a")
     monkeypatch.setenv("ANCESTRAL_API_KEYS_FILE", str(file))

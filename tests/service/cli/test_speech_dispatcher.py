@@ -18,15 +18,7 @@ from ancestral import codecs
 from ancestral.model import Model
 from ancestral.models.entries import Voice
 from ancestral.models.text.script import Cast
-from ancestral.service.cli.speech_dispatcher import (
-    MAX_MESSAGE_BYTES,
-    Module,
-    Settings,
-    plain,
-    sentences_of,
-    spelled,
-    spelled_pieces,
-)
+from ancestral.service.cli import speech_dispatcher
 from tests.service.servers import Server
 from tests.waiting import eventually
 
@@ -62,7 +54,7 @@ class Pipes:
         self._out, replies = os.pipe()
         self.source, self.target = os.fdopen(commands, "rb"), os.fdopen(replies, "wb")
         voices = model.description.entry.voices
-        module = Module(model, voices, "ann", self.source, self.target)
+        module = speech_dispatcher.Module(model, voices, "ann", self.source, self.target)
         self.thread = threading.Thread(target=module.run, daemon=True)
         self.thread.start()
         self._lines = os.fdopen(self._out, "rb")
@@ -149,21 +141,21 @@ def test_a_message_is_the_sound_of_its_text(pipes: Pipes, model: Model) -> None:
 
 
 def test_a_long_message_comes_in_pieces() -> None:
-    pieces = list(sentences_of([(LONG, "a"), ("End.", None)], Cast.of_one("en")))
+    pieces = list(speech_dispatcher.sentences_of([(LONG, "a"), ("End.", None)], Cast.of_one("en")))
     assert "".join(piece for piece, _ in pieces) == f"{LONG}End."
     assert all(len(piece) <= 1000 for piece, _ in pieces)
     assert [number for number, (_, marks) in enumerate(pieces) if marks] == [len(pieces) - 2]
-    endless = list(sentences_of([("a < b & c " * 500, None)], Cast.of_one("en")))
+    endless = list(speech_dispatcher.sentences_of([("a < b & c " * 500, None)], Cast.of_one("en")))
     assert max(len(piece) for piece, _ in endless) <= 4000, "without an end of a sentence, too"
     for count in (0, 1, 40, 41, 80, 81):
         words = [f"a{number}" for number in range(count)]
-        *before, (last, marks) = spelled_pieces(" ".join(words), ["b"])
-        assert ", ".join([*(piece for piece, _ in before), last]) == spelled(" ".join(words))
+        *before, (last, marks) = speech_dispatcher.spelled_pieces(" ".join(words), ["b"])
+        assert ", ".join([*(piece for piece, _ in before), last]) == speech_dispatcher.spelled(" ".join(words))
         assert (marks, len(before)) == (["b"], max(0, count - 1) // 40)
     for word in ("&" * 1000, f"{'a' * 250} {'b' * 250}"):
-        spelled_words = [piece for piece, _ in spelled_pieces(word, [])]
-        assert "".join(plain(piece) for piece in spelled_words) == word.replace(" ", "")
-        assert max(len(plain(piece)) for piece in spelled_words) <= 300
+        spelled_words = [piece for piece, _ in speech_dispatcher.spelled_pieces(word, [])]
+        assert "".join(speech_dispatcher.plain(piece) for piece in spelled_words) == word.replace(" ", "")
+        assert max(len(speech_dispatcher.plain(piece)) for piece in spelled_words) <= 300
 
 
 @pytest.mark.parametrize(
@@ -214,7 +206,7 @@ def test_settings_and_kinds_of_messages(
 def test_the_voice_of_a_message(settings: dict[str, str], chosen: str) -> None:
     listed = (("ann", "en-US", "female"), ("tom", "en-US", "male"), ("bob", "en-GB", "male"), ("eve", "fr", "female"))
     voices = [Voice(name, name, language, gender, "", "") for name, language, gender in listed]
-    wanted = Settings()
+    wanted = speech_dispatcher.Settings()
     for name, value in settings.items():
         wanted.set(name, value)
     assert wanted.chosen(voices, "eve") == chosen
@@ -245,7 +237,7 @@ def test_pause_ends_a_message_with_its_next_mark(pipes: Pipes) -> None:
         ["SPEAK", "."],
         ["SPEAK", "<speak>It was.", "."],
         ["SPEAK", '<!DOCTYPE speak [<!ENTITY a "b">]><speak>&a;</speak>', "."],
-        ["SPEAK", b"<speak>" + b"x" * 1000 + b"</speak>\n" + b"y" * 500 + b"\n" + b"z" * (MAX_MESSAGE_BYTES + 2), "."],
+        ["SPEAK", b"<speak>" + b"x" * 1000 + b"</speak>\n" + b"y" * 500 + b"\n" + b"z" * ((1 << 20) + 2), "."],
     ],
 )
 def test_what_is_refused(pipes: Pipes, lines: list[str | bytes]) -> None:
