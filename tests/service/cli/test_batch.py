@@ -10,14 +10,13 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
-from tests.service.cli.conftest import Ok, contents
+from tests.service.cli.conftest import Run, contents
 from tests.service.servers import command, command_line, descendants
 from tests.waiting import eventually
 
@@ -26,7 +25,6 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 from ancestral.service.cli.local.batch import Source  # noqa: E402 - it needs pyarrow
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
 ROWS: list[dict[str, Any]] = [
     {"key": "1", "text": "It was day one.", "voice": "ann", "speed": 1.5, "seed": None, "id": 10},
     {"key": "2", "text": 'Was it, "two"?\nYes.', "voice": None, "speed": None, "seed": 7, "id": 20},
@@ -103,7 +101,7 @@ def test_webdataset_and_files_hold_what_parquet_holds(process: Run, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
+def test_pictures_and_their_likelihoods(ok: Run, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "any", "seed": 1}, {"prompt": "nothing like this"}])
     done = ok("batch", rows, "-o", tmp_path / "a", "--model", "binary", "--to", "files")
     assert b"2 rows in 1 part, 2 of them new, 1 error: row 2: prompt: " in done.stderr

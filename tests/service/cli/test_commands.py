@@ -28,12 +28,11 @@ from ancestral.models import checkpoint
 from ancestral.provenance.c2pa import SignatureReport, make_trial_chain, read
 from ancestral.service.cli.local import model
 from ancestral.service.cli.local.model import model_that_speaks
-from tests.service.cli.conftest import Done, Ok
+from tests.service.cli.conftest import Run
 from tests.service.refusals import at_the_door
 from tests.service.servers import Server, command
 from tests.service.toys import SPEECH, write_model
 
-Run = Callable[..., Done]
 TEXT = str(SPEECH["input"])
 SAY = ("--model", "tiny", "--voice", "ann", "--seed", "7", "-o")
 
@@ -49,7 +48,7 @@ def test_help_needs_no_extra(line: list[str], code: int, said: bytes) -> None:
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
 
 
-def test_commands_without_a_server_log_as_told(ok: Ok, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_without_a_server_log_as_told(ok: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, ...]] = []
     monkeypatch.setattr(model, "configure_logging", lambda *given: told.append(given))
     for variables in ({}, {"ANCESTRAL_LOG_FORMAT": "json", "ANCESTRAL_LOG_LEVEL": "info"}):
@@ -58,7 +57,7 @@ def test_commands_without_a_server_log_as_told(ok: Ok, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
-def test_say_makes_what_the_server_makes(ok: Ok, server: Server, tmp_path: Path, suffix: str) -> None:
+def test_say_makes_what_the_server_makes(ok: Run, server: Server, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     done = ok("say", TEXT, *SAY, path)
     assert (done.stdout, b"seed 7" in done.stderr) == (b"", True)
@@ -117,7 +116,7 @@ PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4
 # Models
 
 
-def test_models_in_the_data_directory_are_served_too(ancestral: Run, ok: Ok, zoo: Path, tmp_path: Path) -> None:
+def test_models_in_the_data_directory_are_served_too(ancestral: Run, ok: Run, zoo: Path, tmp_path: Path) -> None:
     shutil.copytree(zoo / "tiny", tmp_path / "models" / "tiny")
     done = ancestral("models", ANCESTRAL_DATA_DIR=str(tmp_path))
     assert (done.returncode, b"tiny: two models have this id" in done.stderr) == (1, True)
@@ -219,7 +218,7 @@ def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> Non
 KEY = "0123456789abcdef" * 2
 
 
-def test_a_picture_was_made_here_by_its_recipe_or_its_keyed_seed(ancestral: Run, ok: Ok, tmp_path: Path) -> None:
+def test_a_picture_was_made_here_by_its_recipe_or_its_keyed_seed(ancestral: Run, ok: Run, tmp_path: Path) -> None:
     picture, stripped = tmp_path / "a.png", tmp_path / "b.webp"
     ok("draw", "any", "--model", "rgb", "--seed", int(keyed_seeds(KEY.encode(), 41, 1)[0]), "-o", picture)
     assert ok("detect", picture).stdout.startswith(f"{picture}: made_with_model (p = 10^-".encode())
@@ -252,7 +251,7 @@ def _report(file: Path) -> SignatureReport:
     return report
 
 
-def test_init_makes_what_the_settings_take(ancestral: Run, ok: Ok, tmp_path: Path) -> None:
+def test_init_makes_what_the_settings_take(ancestral: Run, ok: Run, tmp_path: Path) -> None:
     done = ok("provenance", "init", tmp_path / "keys", "--name", "Commands")
     assert b"no verifier trusts this certificate" in done.stderr
     settings = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
@@ -268,7 +267,7 @@ def test_init_makes_what_the_settings_take(ancestral: Run, ok: Ok, tmp_path: Pat
     + [("read book.txt --title T --seed 7 -o", form) for form in ("m4b", "mp3", "opus")],
 )
 def test_say_and_read_sign_what_they_write(
-    ok: Ok, signing: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, form: str
+    ok: Run, signing: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, form: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     book, plain, signed = Path("book.txt"), Path(f"plain.{form}"), Path(f"signed.{form}")
@@ -284,13 +283,13 @@ def test_say_and_read_sign_what_they_write(
         assert np.array_equal(soundfile.read(plain)[0], soundfile.read(signed)[0])
 
 
-def test_a_file_with_the_own_signature_was_made_here(ok: Ok, signing: dict[str, str], tmp_path: Path) -> None:
+def test_a_file_with_the_own_signature_was_made_here(ok: Run, signing: dict[str, str], tmp_path: Path) -> None:
     ok("draw", "any", "--model", "rgb", "-o", tmp_path / "a.png", **signing)
     for settings, verdict in ((signing, b"made_here"), ({}, b"made_with_model")):
         assert verdict in ok("detect", tmp_path / "a.png", **settings).stdout
 
 
-def test_draw_signs_each_picture_and_a_sheet(ok: Ok, signing: dict[str, str], tmp_path: Path) -> None:
+def test_draw_signs_each_picture_and_a_sheet(ok: Run, signing: dict[str, str], tmp_path: Path) -> None:
     common = ("draw", "elf", "--model", "palette", "--seed", 7, "-o")
     ok(*common, tmp_path / "elf.png", "-n", 2, **signing)
     recipes = [_report(tmp_path / f"elf-{index}.png").recipe for index in range(2)]

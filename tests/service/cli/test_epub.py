@@ -26,11 +26,10 @@ from ancestral.service.books.output import check_overlays, cover_of
 from ancestral.service.books.parts import BookError, notes_of
 from ancestral.service.books.xhtml import Book, read_content
 from tests.pngs import chunk, png
-from tests.service.cli.conftest import Ok
+from tests.service.cli.conftest import Run, read_aloud
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
 from tests.service.servers import Server
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
 Files = dict[str, str | bytes | None]
 RATE = 16000
 SMIL = {"s": "http://www.w3.org/ns/SMIL"}
@@ -362,12 +361,7 @@ def test_notes_are_short_and_few(tmp_path: Path) -> None:
     assert (len(notes), max(map(len, notes)) < 120, notes[-1]) == (11, True, "and 21 more")
 
 
-def _read(ok: Ok, source: Path, output: Path, *options: str) -> bytes:
-    ok("read", source, "-o", output, "--model", "tiny", "--seed", 7, *options)
-    return output.read_bytes()
-
-
-def test_a_book_becomes_a_file_with_chapters(ok: Ok, tmp_path: Path) -> None:
+def test_a_book_becomes_a_file_with_chapters(ok: Run, tmp_path: Path) -> None:
     done = ok("read", write_epub(tmp_path / "a.epub"), "-o", tmp_path / "a.m4b", "--model", "tiny")
     assert b"left out: tables (1)" in done.stderr
     assert b"not read: OEBPS/text/one.xhtml, paragraph 8: cannot speak '<one>'" in done.stderr
@@ -378,10 +372,10 @@ def test_a_book_becomes_a_file_with_chapters(ok: Ok, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def spoken(ok: Ok, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def spoken(ok: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A book, and the same with overlays."""
     folder = tmp_path_factory.mktemp("overlays")
-    _read(ok, write_epub(folder / "a.epub"), folder / "b.epub")
+    read_aloud(ok, write_epub(folder / "a.epub"), folder / "b.epub")
     return folder / "a.epub", folder / "b.epub"
 
 
@@ -429,12 +423,12 @@ def test_each_word_has_its_clip(server: Server, spoken: tuple[Path, Path]) -> No
         assert float((container.duration or 0) / av.time_base) == pytest.approx(before, abs=0.1)
 
 
-def test_a_server_makes_the_same_book(ok: Ok, server: Server, spoken: tuple[Path, Path], tmp_path: Path) -> None:
-    assert _read(ok, spoken[0], tmp_path / "a.epub", "--url", server.url) == spoken[1].read_bytes()
+def test_a_server_makes_the_same_book(ok: Run, server: Server, spoken: tuple[Path, Path], tmp_path: Path) -> None:
+    assert read_aloud(ok, spoken[0], tmp_path / "a.epub", "--url", server.url) == spoken[1].read_bytes()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_the_style_of_the_word_is_linked(ok: Ok, tmp_path: Path, encoding: str) -> None:
+def test_the_style_of_the_word_is_linked(ok: Run, tmp_path: Path, encoding: str) -> None:
     """Also by documents with a prefix, in UTF-16, or of many elements; a head without an end tag gets no link."""
     many = "<b/>" * (200_001 if encoding == "utf-8" else 1)
     prefixed = """<?xml version="1.0" encoding="{}"?>
@@ -444,7 +438,7 @@ def test_the_style_of_the_word_is_linked(ok: Ok, tmp_path: Path, encoding: str) 
     pages = [prefixed.format(encoding, head, many).encode(encoding) for head in heads]
     names = ("OEBPS/text/one.xhtml", "OEBPS/text/two parts.xhtml", "OEBPS/text/notes.xhtml")
     source = write_epub(tmp_path / "a.epub", **dict(zip(names, pages, strict=True)))
-    _read(ok, source, tmp_path / "b.epub")
+    read_aloud(ok, source, tmp_path / "b.epub")
     with zipfile.ZipFile(tmp_path / "b.epub") as book:
         written = tuple(book.read(name).decode(encoding).partition("<h:body>")[0] for name in names)
         links = [head.count(LINK.decode().replace("<", "<h:") + "</h:head>") for head in written]

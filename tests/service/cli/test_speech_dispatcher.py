@@ -19,10 +19,10 @@ from ancestral.model import Model
 from ancestral.models.entries import Voice
 from ancestral.models.text.script import Cast
 from ancestral.service.cli import speech_dispatcher
+from tests.service.cli.conftest import Run
 from tests.service.servers import Server
 from tests.waiting import eventually
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
 LONG = "It was a long day. " * 1000
 SPELLED = '<say-as interpret-as="characters">{}</say-as>'
 ASOUND = "pcm.!default {{ type file slave.pcm {{ type null }} file {path} format raw }}\npcm.null {{ type null }}\n"
