@@ -141,33 +141,25 @@ def _other_kind(model: Path) -> None:
     (other / "wavenet").rename(model / "pixelcnn")
 
 
-def _no_voices(model: Path) -> None:
-    manifest = model / "model.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"voices": []}))
-
-
 def _other_hop(model: Path) -> None:
     stored = checkpoint.load(model / "acoustic")
     checkpoint.save(model / "acoustic", dataclasses.replace(stored.spec, hop=80), stored.tensors, stored.card)
 
 
-def _bob_is(changed: str) -> Callable[[Path], object]:
-    def damage(model: Path) -> None:
-        manifest = model / "model.json"
-        manifest.write_text(manifest.read_text().replace('"id": "bob"', changed))
-
-    return damage
+def _manifest(before: str, after: str) -> Callable[[Path], object]:
+    return lambda model: (file := model / "model.json").write_text(file.read_text().replace(before, after))
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (_cut, b"tiny: wavenet: weights.safetensors"), (_cut, b"rgb: pixelcnn: weights.safetensors"),
-        (_other_kind, b"rgb: an image model needs the checkpoint of an image network"), (_no_voices, b"rgb: voices"),
+        (_other_kind, b"rgb: an image model needs the checkpoint of an image network"),
+        (_manifest('"kind"', '"voices": [], "kind"'), b"rgb: voices"),
         (_swap, b"tiny: needs the checkpoint of a speech network"),
         (_other_hop, b"tiny: the acoustic model makes frames of (66, 80, 16000)"),
-        (_bob_is('"id": "eve"'), b"tiny: voices: the checkpoints have no speaker 'eve'"),
-        (_bob_is('"sampling": {"low_shelf_db": -4.0}, "id": "bob"'),
+        (_manifest('"id": "bob"', '"id": "eve"'), b"tiny: voices: the checkpoints have no speaker 'eve'"),
+        (_manifest('"id": "bob"', '"sampling": {"low_shelf_db": -4.0}, "id": "bob"'),
          b"tiny: voices: sampling: low_shelf_db needs a model with linear prediction"),
     ],
 )  # fmt: skip
