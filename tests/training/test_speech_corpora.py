@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 
 from ancestral.models.architectures.acoustic import HighBandSpec
 from ancestral.models.checkpoint import load
-from ancestral.models.text import PHONEMES, Sentence, Word, phonemize
+from ancestral.models.text import Sentence, phonemize
 from ancestral.training.corpora import CorpusError, align_clips, build, read, sentences, teachers
 from ancestral.training.corpora.align import Aligner
 from ancestral.training.corpora.packages import Wheel, Writer
@@ -39,7 +39,6 @@ EXAMPLES = (
     "birds fly south in the autumn", "bring me the blue cup", "my brother plays the violin, too",
 )  # fmt: skip
 PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
-EVERY = Sentence((*(Word(p, (p,), (0, 12)) for p in PHONEMES if p.isupper()), "."))
 CHINESE = "\u4f60\u597d"
 
 

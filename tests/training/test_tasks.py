@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -137,8 +137,7 @@ def tasks(sets: Sets) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(NamedTuple):
     task: Any
     before: dict[str, float]
     after: dict[str, float]
@@ -146,10 +145,6 @@ class Ran:
     """The weights before the first step."""
     averaged: nn.Module
     made: Checkpoint
-
-    @property
-    def out(self) -> Path:
-        return self.made.path.parent
 
 
 @pytest.fixture(scope="module")
