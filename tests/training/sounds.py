@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
 import torch
 from numpy.typing import NDArray
@@ -70,6 +71,16 @@ def exported(task: Any, network: torch.nn.Module, out: Path) -> Checkpoint:
     """The checkpoint of a network that a task trains."""
     task.export(network, out, {"step": 0}, {})
     return load(out)
+
+
+def write_ljspeech(directory: Path, clips: Mapping[str, tuple[str, Wave]]) -> Path:
+    """A corpus in LJSpeech's layout: the texts and sounds of its clips by their ids."""
+    (directory / "wavs").mkdir(parents=True)
+    for name, (_, wave) in clips.items():
+        soundfile.write(directory / "wavs" / f"{name}.wav", wave, RATE)
+    lines = [f"{name}|{text.upper()}|{text}\n" for name, (text, _) in clips.items()]
+    (directory / "metadata.csv").write_text("".join(lines) + "\n")
+    return directory
 
 
 def write_labels(directory: Path, clip_id: str, seconds: Sequence[float]) -> None:

@@ -21,7 +21,7 @@ from ancestral.training.data.images import Pictures
 from tests.service.cli.conftest import Run
 from tests.service.toys import VOICES
 from tests.training.pictures import write_set
-from tests.training.sounds import SENTENCES, said
+from tests.training.sounds import SENTENCES, said, write_ljspeech
 
 TINY = ("--layers", 2, "--features", 4, "--processes", 1)
 
@@ -43,12 +43,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two voices of the tiny model, in LJSpeech's layout: Heart, and Heart slowed down. One clip of each held out."""
     folders = {voice: tmp_path_factory.mktemp("corpora") / voice for voice in VOICES}
     for (voice, folder), slower in zip(folders.items(), (1.0, 1.3), strict=True):
-        (folder / "wavs").mkdir(parents=True)
-        lines = []
-        for name, text in zip(("s0000", "u0000"), SENTENCES, strict=True):
-            soundfile.write(folder / "wavs" / f"{voice}_{name}.wav", said("heart", text, slower), 16000)
-            lines.append(f"{voice}_{name}|{text}|{text}\n")
-        (folder / "metadata.csv").write_text("".join(lines))
+        names = (f"{voice}_s0000", f"{voice}_u0000")
+        write_ljspeech(folder, {n: (t, said("heart", t, slower)) for n, t in zip(names, SENTENCES, strict=True)})
     return folders
 
 
