@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.training.corpora import build, expected
 from ancestral.training.corpora.packages import Package, SourcePackage
-from ancestral.training.data.images import Pictures
+from ancestral.training.data.images import Pictures, PictureSet, read_pictures
 
 CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")
 SIDES, HEIGHTS = ("left", "right"), ("top", "bottom", "neither")
@@ -63,6 +64,21 @@ def quarters(count: int, seed: int) -> Pictures:
     images = np.where(light[:, None], rng.integers(90, 130, (count, 8, 8)), 10)
     images = np.where(light[:, None] & lightest[:, :, None], 250, images)[..., None].astype(np.uint8)
     return Pictures(images, np.stack([side, height], axis=1))
+
+
+def built(name: str, folder: Path, attributes: Mapping[str, Sequence[str]]) -> PictureSet:
+    """A corpus of small transparent pictures, which is the same if it is built again."""
+    told = list[int]()
+    made = build(name, folder / "out", 0, told.append)
+    found = read_pictures(folder / "out")
+    sizes = [len(part.images) for part in (found.train, found.valid, found.test)]
+    assert sum(sizes) == made <= told[-1] <= expected(name)
+    assert sizes[0] > sizes[2] > 0 < sizes[1]
+    assert (found.shape, found.palette[0], "CC0" in found.source) == ((32, 32, 1), "#00000000", True)
+    assert found.attributes == tuple((name, tuple(values)) for name, values in attributes.items())
+    build(name, folder / "again", 0)
+    assert np.array_equal(read_pictures(folder / "again").train.images, found.train.images), "a seed decides everything"
+    return found
 
 
 def png(image: Image.Image, **options: bool) -> bytes:
