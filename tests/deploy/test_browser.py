@@ -161,9 +161,8 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
                 assert page.inner_text(".words").startswith("I read the record")
                 go(page, "speak", voice="siwis")
                 page.click("button.primary")
-                page.wait_for_selector(
-                    "[role=alert]:text-is('dictionary-fr.zip was not loaded yet, and there is no network.')"
-                )
+                told = "dictionary-fr.zip was not loaded yet, and there is no network."
+                page.wait_for_selector(f"[role=alert]:text-is('{told}')")
                 page.context.set_offline(False)
         for seed, (model, prompt) in product(seeds(), DRAWN):
             pictures = ancestral.load(model).draw_many(prompt, 4, seed=seed)
@@ -249,10 +248,8 @@ def test_changed_weights_are_refused(folder, tmp_path):
 
 
 def test_a_browser_that_cannot_run_it_is_told_what_it_lacks(folder):
-    with (
-        hosted(folder) as url,
-        visited(url, "delete globalThis.BigInt64Array; WebAssembly.validate = () => false") as page,
-    ):
+    lacking = "delete globalThis.BigInt64Array; WebAssembly.validate = () => false"
+    with hosted(folder) as url, visited(url, lacking) as page:
         assert "It lacks: SIMD in WebAssembly, 64-bit integers." in page.inner_text("main")
 
 

@@ -56,17 +56,15 @@ def test_commands_without_a_server_log_as_told(ok: Run, tmp_path: Path, monkeypa
     assert told == [("warning", "text"), ("info", "json")]
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac"])
-def test_say_makes_what_the_server_makes(ok: Run, server: Server, tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a.{suffix}"
+def test_say_makes_what_the_server_makes(ok: Run, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
     done = ok("say", TEXT, *SAY, path)
     assert (done.stdout, b"seed 7" in done.stderr) == (b"", True)
     samples, rate = soundfile.read(path, dtype="int16")
     expected, _ = soundfile.read(io.BytesIO(server.speak().content), dtype="int16")
     assert rate == 16000
     assert np.array_equal(samples, expected)
-    if suffix == "wav":
-        assert int.from_bytes(path.read_bytes()[4:8], "little") == path.stat().st_size - 8
+    assert int.from_bytes(path.read_bytes()[4:8], "little") == path.stat().st_size - 8
 
 
 def test_say_reads_standard_input_and_streams_to_standard_output(environment: dict[str, str], server: Server) -> None:
@@ -303,7 +301,6 @@ def test_a_certificate_that_cannot_be_used_ends_a_command_before_it_begins(
         ("ANCESTRAL_SIGNING_KEY", None, "not set, but ANCESTRAL_SIGNING_CERT is"),
         ("ANCESTRAL_SIGNING_KEY", other, ""),
         ("ANCESTRAL_SIGNING_CERT", other, ""),
-        ("ANCESTRAL_SIGNING_CERT", str(tmp_path / "none"), "Path does not point to a file"),
     ):
         settings = {name: value for name, value in (signing | {name: value}).items() if value is not None}
         done = ancestral(*command.split(), **settings)

@@ -13,14 +13,12 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import anyio
 import httpx
 import httpx2
 import numpy as np
 import pytest
-import uvicorn
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
@@ -34,7 +32,6 @@ from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
 
 import ancestral
-from ancestral.service.cli.mcp import _serve
 from tests.service.cli.conftest import listening
 from tests.service.redis_servers import free_ports
 from tests.service.servers import Server, command
@@ -217,12 +214,6 @@ def test_a_token_is_needed(environment: dict[str, str], tmp_path: Path) -> None:
                 return len((await client.list_tools()).tools)
 
         assert asyncio.run(act()) == 6
-
-
-def test_it_says_where_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(uvicorn.Server, "run", lambda _: None)
-    _serve(Mock(), "::1", 8090, None)
-    assert capsys.readouterr().err == "http://[::1]:8090/mcp\n"
 
 
 def test_other_hosts_and_origins_are_refused(url: str) -> None:

@@ -25,7 +25,7 @@ from starlette.datastructures import Headers
 from ancestral.catalog.catalog import Catalog
 from ancestral.service.api.http.auth import Keys, digest
 from ancestral.service.cli.main import ancestral
-from ancestral.service.cli.serve import banner
+from ancestral.service.cli.serve import address_of, banner
 from ancestral.service.jobs.state import Caller
 from tests.service.servers import ServeProcess, Server, command
 from tests.service.toys import SPEECH
@@ -106,6 +106,10 @@ def test_a_busy_port_names_its_setting(ancestral: Run) -> None:
         done = ancestral("serve", ANCESTRAL_PORT=port)
     assert done.returncode == 1
     assert f"port {port}: Address already in use; ANCESTRAL_PORT takes another" in done.stderr.decode()
+
+
+def test_the_address_of_a_server_is_that_of_its_own_machine() -> None:
+    assert [address_of(host, 80) for host in ("::", "0.0.0.0")] == ["http://[::1]:80", "http://127.0.0.1:80"]
 
 
 @pytest.mark.parametrize("name", ["free", "subclasses", "grey"])
