@@ -22,16 +22,8 @@ from ancestral.models.networks.wavenet import WaveNet
 from ancestral.training.data.speech import PCM, Dataset, PreparedClip
 from ancestral.training.metrics import WIDTHS, blurred, smooth
 from ancestral.training.model_card import card
-from ancestral.training.tasks.acoustic import (
-    AcousticTask,
-    Batch,
-    MelDiscriminator,
-    adversarial_losses,
-    collate,
-    draw,
-    losses,
-    run,
-)
+from ancestral.training.tasks import acoustic as acoustics
+from ancestral.training.tasks.acoustic import AcousticTask, MelDiscriminator, adversarial_losses, collate, losses
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.engines.support import exact_scores
 from tests.paths import ROOT
@@ -212,7 +204,7 @@ def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path, monk
 
 
 def test_all_sentences_but_those_held_out_are_drawn(acoustic: AcousticTask) -> None:
-    drawn = [draw(acoustic._training, EVEN, 3, np.random.default_rng(step)) for step in range(60)]
+    drawn = [acoustics.draw(acoustic._training, EVEN, 3, np.random.default_rng(step)) for step in range(60)]
     names = {clip.id for batch in drawn for _, clip in batch}
     assert names == {f"{speaker}_u{i:04d}" for speaker in SPEAKERS for i in range(4)}
 
@@ -245,8 +237,9 @@ def test_padding_carries_no_loss(acoustic: AcousticTask, prepared: Path) -> None
     model = acoustic.network().eval().generator
     with torch.no_grad():
         together, alone = collate(FRAMES, [short, long]), collate(FRAMES, [short])
-        padded = losses(*(made[:1] for made in run(model, together)), Batch(*(tensor[:1] for tensor in together)))
-        expected = losses(*run(model, alone), alone)
+        first = acoustics.Batch(*(tensor[:1] for tensor in together))
+        padded = losses(*(made[:1] for made in acoustics.run(model, together)), first)
+        expected = losses(*acoustics.run(model, alone), alone)
     assert padded.keys() == {"mel", "pitch", "voicing", "duration"}
     assert {name: float(value) for name, value in padded.items()} == pytest.approx(
         {name: float(value) for name, value in expected.items()}, abs=1e-5

@@ -29,14 +29,9 @@ from ancestral.training.data.speech import pack
 from ancestral.training.evaluation.images import reconstruction_report
 from ancestral.training.loop import LoopConfig, Trainer, train
 from ancestral.training.metrics import retrieve
+from ancestral.training.tasks import pictures as picture_tasks
 from ancestral.training.tasks.acoustic import AcousticTask
-from ancestral.training.tasks.pictures import (
-    ClassificationTask,
-    EmbeddingTask,
-    ImageTask,
-    ReconstructionTask,
-    likelihood,
-)
+from ancestral.training.tasks.pictures import ClassificationTask, EmbeddingTask, ImageTask, ReconstructionTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.training.pictures import CLASSES, COUNT, PALETTE, QUARTERS, SIDES, SPEC, quarters, random_arrays, write_set
 from tests.training.sounds import CPU, EVEN, FEATURES, FRAMES, FREE, WAVENET, exported
@@ -284,7 +279,7 @@ def test_what_cannot_be_trained(tasks: Tasks, sets: Sets, kind: str, changes: di
 
 
 def test_a_sheet_has_at_most_so_many_columns(tasks: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ancestral.training.tasks.pictures._MOST_COLUMNS", 1)
+    monkeypatch.setattr(picture_tasks, "_MOST_COLUMNS", 1)
     exported(tasks["indexed"], tasks["indexed"].network(), tmp_path / "checkpoint")
     assert read_image(tmp_path / "sheets" / "0000000.png").shape == (4 * 10 + 2, 10 + 2, 3)
 
@@ -339,7 +334,7 @@ def test_the_likelihood_is_the_engines(sets: Sets, levels: int, tmp_path: Path) 
     model = task.network().eval()
     engine = NativeImageEngine(exported(task, model, tmp_path / "run" / "checkpoint"))
     pictures = task.held_out(task.pictures.test, 8)
-    figures = likelihood(model, task.spec, pictures, CPU)
+    figures = picture_tasks.likelihood(model, task.spec, pictures, CPU)
     for way, labels in {"": pictures.labels, "_unconditional": [[None, None]] * 8}.items():
         scores = engine.score(pictures.images, np.stack([engine.embed_labels(list(row)) for row in labels]))
         assert figures[f"nats{way}"] == pytest.approx(-scores.sum() / 8, rel=1e-4)

@@ -190,19 +190,12 @@ def test_settings_and_kinds_of_messages(
 @pytest.mark.parametrize(
     ("settings", "chosen"),
     [
-        ({}, "eve"),
-        ({"voice": "male2"}, "bob"),
-        ({"voice": "male3"}, "tom"),
-        ({"voice": "female1"}, "ann"),
-        ({"voice": "child_female", "language": "en-GB"}, "ann"),
-        ({"voice": "female1", "language": "fr"}, "eve"),
-        ({"language": "fr_FR"}, "eve"),
-        ({"language": "en"}, "ann"),
-        ({"language": "c"}, "eve"),
-        ({"voice": "female1", "synthesis_voice": "tom"}, "tom"),
-        ({"synthesis_voice": "nobody"}, "eve"),
+        ({}, "eve"), ({"voice": "male2"}, "bob"), ({"voice": "male3"}, "tom"), ({"voice": "female1"}, "ann"),
+        ({"voice": "child_female", "language": "en-GB"}, "ann"), ({"voice": "female1", "language": "fr"}, "eve"),
+        ({"language": "fr_FR"}, "eve"), ({"language": "en"}, "ann"), ({"language": "c"}, "eve"),
+        ({"voice": "female1", "synthesis_voice": "tom"}, "tom"), ({"synthesis_voice": "nobody"}, "eve"),
     ],
-)
+)  # fmt: skip
 def test_the_voice_of_a_message(settings: dict[str, str], chosen: str) -> None:
     listed = (("ann", "en-US", "female"), ("tom", "en-US", "male"), ("bob", "en-GB", "male"), ("eve", "fr", "female"))
     voices = [Voice(name, name, language, gender, "", "") for name, language, gender in listed]

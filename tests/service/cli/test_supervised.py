@@ -193,7 +193,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, temporary: Path, monkeypatch
     assert not list(temporary.iterdir())
 
 
-def test_a_second_server_of_a_directory_is_refused(tmp_path: Path) -> None:
+def test_a_second_server_of_a_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "OWNER_SECONDS", 0.0)
     with EmbeddedRedis(tmp_path) as redis:
         store(redis.url, "mine")
         with pytest.raises(EmbeddedError) as refused:
