@@ -7,6 +7,7 @@ import io
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,9 +30,7 @@ DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nS
 Arrays = dict[str, np.ndarray]
 
 
-def write_set(
-    file: Path, attributes: Mapping[str, tuple[str, ...]], train: Pictures, test: Pictures, **more: np.ndarray
-) -> Path:
+def write_set(file: Path, attributes: Mapping[str, Any], train: Pictures, test: Pictures, **more: np.ndarray) -> Path:
     """A set of pictures in a file."""
     values = {f"values_{name}": np.array(names) for name, names in attributes.items()}
     np.savez(
@@ -81,15 +80,13 @@ def built(name: str, folder: Path, attributes: Mapping[str, Sequence[str]]) -> P
     return found
 
 
-def png(image: Image.Image, **options: bool) -> bytes:
+def png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG", **options)
+    image.save(file, "PNG")
     return file.getvalue()
 
 
-def tile(
-    colour: tuple[int, int, int], box: tuple[int, int, int, int] = (0, 0, 32, 32), size: tuple[int, int] = (32, 32)
-) -> Image.Image:
+def tile(colour: tuple[int, ...], box: Any = (0, 0, 32, 32), size: Any = (32, 32)) -> Image.Image:
     """Transparent but for a box."""
     image = Image.new("RGBA", size)
     image.paste((*colour, 255), box)
