@@ -154,10 +154,14 @@ def test_another_run(task: WaveNetTask, trunk: Path, seed: int, processes: int, 
     assert (trunk / STATE).read_bytes() == before
 
 
-def test_a_run_of_before_states_had_a_spec_goes_on(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
+def test_runs_of_earlier_versions(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
+    """Without a spec in the state they go on; without Muon they cannot."""
     meta, tensors = state(trunk)
     save_file(tensors, tmp_path / STATE, {name: value for name, value in meta.items() if name != "spec"})
     assert Trainer(task, LoopConfig(200), tmp_path).step == 40
+    save_file(tensors | {"second.head": tensors["first.head"].clone()}, tmp_path / STATE, meta)
+    with pytest.raises(ValueError, match="an earlier version, without Muon, has begun this run"):
+        train(task, LoopConfig(200), tmp_path, 1)
 
 
 def test_time_between_exports_excludes_them(task: WaveNetTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,13 +176,6 @@ def test_time_between_exports_excludes_them(task: WaveNetTask, tmp_path: Path, m
     monkeypatch.setattr("ancestral.training.loop.time", seconds)
     train(task, LoopConfig(30, save_seconds=10.0), tmp_path, 1)
     assert 2 < len(exports) < 10
-
-
-def test_a_run_of_before_muon_is_refused(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
-    meta, tensors = state(trunk)
-    save_file(tensors | {"second.head": tensors["first.head"].clone()}, tmp_path / STATE, meta)
-    with pytest.raises(ValueError, match="an earlier version, without Muon, has begun this run"):
-        train(task, LoopConfig(200), tmp_path, 1)
 
 
 def test_the_learning_rate(task: WaveNetTask, tmp_path: Path) -> None:

@@ -114,9 +114,6 @@ def test_a_corpus_is_built_and_replaced(wordnet: Path, tmp_path: Path) -> None:
     assert build("heart", out, 2, seen.append) == 4
     assert seen == [1, 2, 3, 4]
     check_corpus(out, "heart", 4)
-    figures = fit_high_band(read(out), tmp_path / "high_band")
-    assert figures.keys() == {"decibels_heart"}
-    assert load(tmp_path / "high_band").spec_as(HighBandSpec).speakers == ("heart",)
     assert build("heart", out, 0) == len(read(out)) == 2
     with pytest.raises(CorpusError, match="heart: no clip to fit to"):
         fit_high_band(read(out), tmp_path / "none")
@@ -136,6 +133,7 @@ def test_the_level_above_8_khz_is_learnt_from_what_lies_below(tmp_path: Path) ->
                 writer.add(clip_id, "ann", "Hush.", wave, [])
     figures = fit_high_band(read(tmp_path / "24000"), tmp_path / "high_band")
     assert figures["decibels_ann"] < 2.0
+    assert load(tmp_path / "high_band").spec_as(HighBandSpec).speakers == ("ann",)
     with pytest.raises(CorpusError, match="ann_u0000: 16000 Hz; the band above 8 kHz needs 24000"):
         fit_high_band(read(tmp_path / "16000"), tmp_path / "none")
     (tmp_path / "24000" / "wavs" / "ann_u0000.wav").write_bytes(b"RIFF")
