@@ -319,12 +319,10 @@ def test_the_job_of_a_part_is_deleted_after_the_part_is_kept() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["here", "by a server"])
-def test_killed_readers_go_on(environment: dict[str, str], ok: Run, server: Server, tmp_path: Path, where: str) -> None:
+def test_killed_readers_go_on(environment: dict[str, str], ok: Run, where: list[str], tmp_path: Path) -> None:
     text, parts, output = tmp_path / "book.txt", tmp_path / "a.m4b.parts", tmp_path / "a.m4b"
     text.write_text(LONG)
-    options = [] if where == "here" else ["--url", server.url]
-    line = command("read", str(text), "-o", str(output), "--model", "tiny", "--seed", "7", *options)
+    line = command("read", str(text), "-o", str(output), "--model", "tiny", "--seed", "7", *where)
     assert killed(line, environment, parts, 3, signal.SIGKILL) == -signal.SIGKILL
     finished = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.flac")}
     assert killed(line, environment, parts, len(finished) + 4, signal.SIGKILL) == -signal.SIGKILL
@@ -332,7 +330,7 @@ def test_killed_readers_go_on(environment: dict[str, str], ok: Run, server: Serv
     now = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.flac")}
     assert finished.items() < now.items()  # nothing is sampled twice
     assert not output.exists()
-    resumed = read_aloud(ok, text, output, *options)
+    resumed = read_aloud(ok, text, output, *where)
     assert not parts.exists()
     assert resumed == read_aloud(ok, text, tmp_path / "b.m4b")
 
