@@ -165,19 +165,11 @@ def test_masks_have_regions_of_many_shapes_and_keep_something() -> None:
     assert framed > 5
 
 
-def halves(count: int, seed: int) -> Pictures:
-    """Grey pictures of 8 × 8 pixels with the left or the right half mostly white."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, (count, 1))
-    light = np.arange(8) // 4 == labels
-    images = np.where(light[:, None, :, None], rng.integers(200, 256, (count, 8, 8, 1)), 10).astype(np.uint8)
-    return Pictures(images, labels)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("halves") / "pictures.npz"
-    return write_set(file, {"class": SIDES}, halves(400, 0), halves(60, 1)).parent
+    """Pictures of two classes."""
+    sides = [Pictures(found.images, found.labels[:, :1]) for found in (quarters(400, 0), quarters(60, 1))]
+    return write_set(tmp_path_factory.mktemp("sides") / "pictures.npz", {"class": SIDES}, *sides).parent
 
 
 def test_the_baseline_knows_how_often_each_pixel_is_what() -> None:
@@ -223,9 +215,8 @@ def trained_and_judged(data: Path, folder: Path, *options: object) -> tuple[Chec
 
 @pytest.mark.slow
 def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_card(tmp_path: Path) -> None:
-    parts = halves(400, 0), halves(60, 1)
-    two = [Pictures(p.images, np.stack([p.labels[:, 0], np.arange(len(p.images)) % 3], axis=1)) for p in parts]
-    file = write_set(tmp_path / "two.npz", {"class": SIDES, "style": ("a", "b", "c")}, *two)
+    attributes = {"class": SIDES, "style": ("a", "b", "c")}
+    file = write_set(tmp_path / "two.npz", attributes, quarters(400, 0), quarters(60, 1))
     before, after, report = trained_and_judged(file, tmp_path, "--drawn", 12, "--pictures", 3, "--named", 5, "--card")
     assert (after.sha256, after.spec) == (before.sha256, before.spec)
     assert after.card == with_sheet(before.card) != before.card

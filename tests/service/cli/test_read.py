@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -18,7 +17,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from ancestral.catalog.seeds import part_seed
+from ancestral.catalog.seeds import digest_seed, part_seed
 from ancestral.codecs.ffmpeg import COVERED, FORMATS, BookWriter
 from ancestral.models.text import Pronunciations
 from ancestral.models.text.script import Cast
@@ -195,12 +194,8 @@ def book(tmp_path: Path) -> Path:
     return path
 
 
-def _seed(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"7\n{text}".encode()).digest()[:8]) >> 11
-
-
 def _sound(server: Server, text: str, **changes: object) -> np.ndarray:
-    content = server.speak(**{"input": text, "seed": _seed(text)} | changes).content
+    content = server.speak(**{"input": text, "seed": digest_seed(7, text)} | changes).content
     return soundfile.read(io.BytesIO(content), dtype="int16")[0]
 
 
@@ -228,7 +223,7 @@ def test_the_sound_is_that_of_its_paragraphs(
     pieces: list[np.ndarray] = []
     for part, turns, seconds in parts:
         for index, (voice, line) in enumerate(turns):
-            pieces.append(_sound(server, line, voice=voice, seed=part_seed(_seed(part), index)))
+            pieces.append(_sound(server, line, voice=voice, seed=part_seed(digest_seed(7, part), index)))
         pieces.append(np.zeros(int(seconds * RATE), np.int16))
     assert rate == RATE
     assert np.array_equal(samples, np.concatenate(pieces))
