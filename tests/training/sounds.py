@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -78,13 +78,6 @@ def write_ljspeech(directory: Path, clips: Mapping[str, tuple[str, Wave]]) -> Pa
     lines = [f"{name}|{text.upper()}|{text}\n" for name, (text, _) in clips.items()]
     (directory / "metadata.csv").write_text("".join(lines) + "\n")
     return directory
-
-
-def write_labels(directory: Path, clip_id: str, seconds: Sequence[float]) -> None:
-    """A ``.lab`` file of :data:`PHONES` that last so long."""
-    edges = np.cumsum([0.0, *seconds])
-    rows = [f"{a:.4f}\t{b:.4f}\t{p}\t{int(p in 'DHK')}" for a, b, p in zip(edges, edges[1:], PHONES, strict=False)]
-    (directory / f"{clip_id}.lab").write_text("\n".join(rows))
 
 
 @cache

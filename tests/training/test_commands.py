@@ -17,10 +17,9 @@ from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
 from ancestral.training.corpora import read, sentences
-from ancestral.training.data.images import Pictures
 from tests.service.cli.conftest import Run
 from tests.service.toys import VOICES
-from tests.training.pictures import write_set
+from tests.training.pictures import QUARTERS, quarters, write_set
 from tests.training.sounds import SENTENCES, said, write_ljspeech
 
 TINY = ("--layers", 2, "--features", 4, "--processes", 1)
@@ -90,19 +89,8 @@ def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpus: Path, tmp_pa
     refused(run(*branch, out, "--decay", 0.5), "decay: the learning rate of a branch")
 
 
-@pytest.fixture
-def noise() -> Pictures:
-    """Pictures of two classes."""
-    rng = np.random.default_rng(0)
-    return Pictures(rng.integers(0, 256, (16, 6, 6, 1), np.uint8), rng.integers(0, 2, (16, 1)))
-
-
-@pytest.fixture
-def pictures(noise: Pictures, tmp_path: Path) -> Path:
-    return write_set(tmp_path / "noise.npz", {"class": ("snow", "ash")}, noise, noise)
-
-
-def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Path, tmp_path: Path) -> None:
+def test_a_picture_run_begins_with_the_weights_of_another(run: Run, tmp_path: Path) -> None:
+    pictures = write_set(tmp_path / "pictures.npz", dict(QUARTERS), quarters(16, 0), quarters(16, 1))
     size = ["--levels", 2, "--output-features", 4, "--batch", 4, "--steps", 2, *TINY]
     small = ["train", "pixelcnn", "--data", pictures, *size, "--precision"]
     runs = {"first": ["float32"], "other": ["bfloat16"], "dropped": ["float32", "--label-dropout", 1]}
@@ -114,13 +102,13 @@ def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Pa
     assert f"| started from the weights of SHA-256 | {first.sha256} |" in load(tmp_path / "second" / "checkpoint").card
 
 
-def test_an_encoder_is_trained_on_identities(run: Run, noise: Pictures, tmp_path: Path) -> None:
+def test_an_encoder_is_trained_on_identities(run: Run, tmp_path: Path) -> None:
     owners = {"identity_train": np.arange(16) // 4, "identity_test": 10 + np.arange(16) // 2}
-    people = write_set(tmp_path / "people.npz", {"class": ("snow", "ash")}, noise, noise, **owners)
+    people = write_set(tmp_path / "people.npz", dict(QUARTERS), quarters(16, 0), quarters(16, 1), **owners)
     command = ["train", "encoder", "--code", 3, "--steps", 2, *TINY, "-o", tmp_path / "faces", "--data"]
     passed(run(*command, people, "--batch", 16))
     made = load(tmp_path / "faces" / "checkpoint")
-    assert made.spec == EncoderSpec(height=6, width=6, channels=1, layers=2, features=4, code=3)
+    assert made.spec == EncoderSpec(height=8, width=8, channels=1, layers=2, features=4, code=3)
     assert "| valid_chance_1 | 0.1250 |" in made.card
 
 

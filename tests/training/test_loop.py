@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 import torch
@@ -24,7 +23,6 @@ from ancestral import models
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.checkpoint import WEIGHTS, load, save
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.training.data.images import Pictures
 from ancestral.training.export import Graph, export, graphs
 from ancestral.training.export.parity import ParityError
 from ancestral.training.loop import STATE, LoopConfig, Muon, Trainer, branch, orthogonal, train
@@ -33,7 +31,7 @@ from ancestral.training.tasks.pictures import ImageTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 from tests.paths import ROOT
-from tests.training.pictures import write_set
+from tests.training.pictures import QUARTERS, quarters, write_set
 from tests.training.sounds import EVEN, FRAMES, WAVENET
 
 STEPS = 24
@@ -216,9 +214,9 @@ def test_updates_of_matrices_are_orthogonal() -> None:
 
 
 def test_matrices_that_are_stacked_are_no_kernels(tmp_path: Path) -> None:
-    write_set(tmp_path / "noise.npz", {}, *(Pictures(np.zeros((4, 8, 8, 1), np.uint8), None) for _ in range(2)))
+    pictures = write_set(tmp_path / "pictures.npz", dict(QUARTERS), quarters(4, 0), quarters(4, 1))
     spec = PixelRNNSpec(height=8, width=8, channels=1, levels=2, layers=2, features=4)
-    trainer = Trainer(ImageTask(spec, tmp_path / "noise.npz", batch=2), LoopConfig(1), tmp_path)
+    trainer = Trainer(ImageTask(spec, pictures, batch=2), LoopConfig(1), tmp_path)
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
     matrices, kernels = ([names[id(p)] for p in group["params"]] for group in trainer.optimizers[1].param_groups)
     assert (set(kernels), "state_to_state" in matrices) == ({"first"}, True)
@@ -281,9 +279,8 @@ NETWORK = "pixelcnn --levels 2 --layers 2 --features 4 --output-features 4 --con
 @pytest.fixture
 def network(tmp_path: Path) -> list[object]:
     """A kind of network, and options of ``ancestral train``."""
-    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), dtype=np.uint8)
-    noise = Pictures(images, np.zeros((12, 1), np.int64))
-    return [*NETWORK.split(), "--data", write_set(tmp_path / "pictures.npz", {"class": ("snow",)}, noise, noise)]
+    pictures = write_set(tmp_path / "pictures.npz", dict(QUARTERS), quarters(12, 0), quarters(12, 1))
+    return [*NETWORK.split(), "--data", pictures]
 
 
 def train_slice(*arguments: object) -> subprocess.CompletedProcess[str]:
