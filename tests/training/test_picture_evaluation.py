@@ -35,8 +35,8 @@ OWNERS = np.array([7, 3, 7, 9, 3, 7, 3, 5, 9, 7, 4], np.int64)
 """7 four times, 3 three times, 9 twice, 5 and 4 once."""
 
 
-def seen_as(levels: int, palette: tuple[str, ...] = (), side: int = 8, channels: int = 1) -> ImageSpec:
-    return ImageSpec(side, side, channels, levels, palette, QUARTERS)
+def seen_as(levels: int, palette: tuple[str, ...] = ()) -> ImageSpec:
+    return ImageSpec(8, 8, 1, levels, palette, QUARTERS)
 
 
 def trained(pictures: Pictures, seen: int, levels: int = 256, palette: tuple[str, ...] = ()) -> PictureClassifier:

@@ -37,9 +37,8 @@ def model(zoo: Path) -> Model:
 def pcm(model: Model, text: str, voice: str = "ann", **options: float) -> bytes:
     """The sound of a text, as the module sends it."""
     speech = model.voice(voice).speak(f"<speak>{text}</speak>", input_format="ssml", seed=0, **options)  # type: ignore[arg-type]
-    wave = speech.samples
-    start = max(0, int(np.flatnonzero(np.abs(wave) > 0.004)[0]) - round(0.003 * speech.sample_rate))
-    rate = speech.sample_rate
+    wave, rate = speech.samples, speech.sample_rate
+    start = max(0, int(np.flatnonzero(np.abs(wave) > 0.004)[0]) - round(0.003 * rate))
     return codecs.encoder("pcm", rate).feed(wave[start:])
 
 
