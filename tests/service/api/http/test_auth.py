@@ -10,18 +10,15 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
-from starlette.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ancestral.service.api.http.auth import Keys, KeysError, caller_of, new_key, parse_keys, read_keys
-from ancestral.service.api.http.body_route import BodyRoute
+from ancestral.service.api.http.auth import Keys, KeysError, new_key, parse_keys, read_keys
 from ancestral.service.jobs.state import Caller
 from ancestral.service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served
@@ -170,41 +167,8 @@ def test_keys_are_random_and_long() -> None:
     assert {(key[:4], len(key)) for key in made} == {("anc_", 47)}
 
 
-class CountingKeys(Keys):
-    """Counts how often a key is checked."""
-
-    checks = 0
-
-    def identify(self, headers: Headers) -> Caller:
-        self.checks += 1
-        return super().identify(headers)
-
-
-def test_a_key_is_checked_and_a_body_is_parsed_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app, parsed = make_app(file), []
-    app.state.keys = CountingKeys(file)
-    router = APIRouter(route_class=BodyRoute, dependencies=[Depends(caller_of)])
-
-    @router.post("/v1/echo")
-    async def echo(body: dict[str, int], caller: Annotated[Caller, Depends(caller_of)]) -> dict[str, int]:
-        return body
-
-    app.include_router(router)
-    loads = json.loads
-
-    def count(text: str | bytes, **options: Any) -> Any:
-        parsed.append(text)
-        return loads(text, **options)
-
-    with served(app) as address:
-        monkeypatch.setattr(json, "loads", count)
-        response = httpx.post(f"{address}/v1/echo", content=b'{"a": 1}', headers=bearer(KEYS["first"]) | JSON)
-        monkeypatch.undo()
-        assert response.json() == {"a": 1}
-        assert app.state.keys.checks == 1
-        assert parsed == ['{"a": 1}']
-        refused = httpx.post(f"{address}/v1/echo", content=b'{"a": 1', headers=JSON)
-        assert refused.status_code == 401  # nobody without a key gets a body read
+def test_nobody_without_a_key_gets_a_body_read(keyed: Server) -> None:
+    check_refused(httpx.post(f"{keyed.url}/v1/audio/speech", content=b'{"a": 1', headers=JSON))
 
 
 def test_metrics_can_need_a_key(shared: Callable[..., Server], keyed: Server, tmp_path: Path) -> None:
@@ -253,7 +217,6 @@ def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:
             talk.say("input.text", text="It is late. ")
             talk.until("audio.start")
         file.write_text(line("second"))
-        revoked = time.monotonic()
         for talk in talks:
             with pytest.raises(ConnectionClosed):
                 talk.until("session.done")
@@ -261,7 +224,6 @@ def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:
         for response in (stream, bound, events):
             with pytest.raises(httpx.RemoteProtocolError):
                 response.read()
-        assert time.monotonic() - revoked < 10
         file.write_text(line("first") + line("second"))
         own_job = f"{server.url}/v1/jobs/{bound.headers['x-job-id']}"
         eventually(lambda: httpx.get(own_job, headers=headers).json().get("status") == "cancelled")
