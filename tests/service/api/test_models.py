@@ -212,11 +212,6 @@ def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factor
     check_envelope(public.speak(), 401, None)
 
 
-def test_lists_need_a_key_otherwise(keyed: Server) -> None:
-    for path in set(LISTS) - {"/v1/models/tts-1"} | {"/v1/models/tiny"}:
-        check_envelope(httpx.get(f"{keyed.url}{path}"), 401, None)
-
-
 # Previews of voices, thumbnails of values of attributes, cards of models.
 
 
@@ -264,10 +259,6 @@ def test_lists_have_the_urls_of_files_that_exist(server: Server) -> None:
         assert [httpx.get(url).status_code for url in urls] == [200] * count
     voices = httpx.get(f"{server.url}/v1/audio/voices").json()["voices"]
     assert [voice["id"] for voice in voices if voice["preview_url"]] == ["ann"]
-
-
-def test_previews_need_a_key(keyed: Server) -> None:
-    assert httpx.get(f"{keyed.url}/v1/images/classes/thumbnail?model=binary&class=Two").status_code == 401
 
 
 @pytest.mark.parametrize(

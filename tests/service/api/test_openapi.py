@@ -97,6 +97,13 @@ def test_the_errors_of_a_route_are_those_it_can_give(operations: dict[str, Opera
         assert "404" in documented or "{" not in name, name
 
 
+def test_every_route_that_says_so_needs_a_key(keyed: Server, operations: dict[str, Operation]) -> None:
+    for name, operation in operations.items():
+        method, path = name.split()
+        needs_one = httpx.request(method, keyed.url + path).status_code == 401
+        assert needs_one == ("401" in operation["responses"]), name
+
+
 def references(part: Any) -> Iterator[str]:
     """Every reference of the document, wherever it is."""
     if isinstance(part, dict):

@@ -21,7 +21,6 @@ from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import (
     BEST,
     BODIES,
-    ROUTES,
     base64_of,
     content,
     entries,
@@ -239,15 +238,11 @@ def test_a_job_that_was_deleted_has_none(server: Server) -> None:
 
 
 def test_no_key_is_needed_where_there_are_keys(keyed: Server, keys: dict[str, str]) -> None:
-    for route in ROUTES:
-        assert check_envelope(post(keyed, route), 401, None)["code"] == "invalid_api_key"
-    check_envelope(httpx.get(f"{keyed.url}/v1/images/classes"), 401, None)
     headers = {"authorization": f"Bearer {keys['files']}"}
     (found,) = urls(post(keyed, "generations", headers, response_format="url"))
     plain = post(keyed, "generations", headers)
     assert httpx.get(found).content == files(plain)[0]
     check_envelope(httpx.get(found + "x"), 404, None)
-    check_envelope(httpx.get(f"{keyed.url}/v1/jobs/{plain.headers['x-job-id']}/content"), 401, None)
     assert not any(word in str(keyed.log) for word in ("token=", re.sub(".*token=", "", found)))
 
 

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from ancestral.images.files import UNDRAWN
-from ancestral.service.ws import KEY_SECONDS, MAX_ERRORS
+from ancestral.service.ws import MAX_ERRORS
 from tests.service.images.pictures import (
     BEST,
     BODIES,
@@ -213,9 +213,8 @@ def test_keys_and_a_limit(keyed: Server, keys: dict[str, str]) -> None:
         assert 1 <= error["retry_after"] <= 60
 
 
-@pytest.mark.slow
-def test_a_connection_without_a_key_does_not_stay(keyed: Server) -> None:
-    assert KEY_SECONDS <= 20
+def test_a_connection_without_a_key_does_not_stay(keyed: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ancestral.service.ws.KEY_SECONDS", 2.0)
     with watching(keyed) as watch:
         watch.say("image.cancel")
         assert watch.error()["code"] == "wrong_order"
