@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.service.api.job_requests import check_envelope
-from tests.service.images.pictures import FORMS, KEPT, draw, mask_of, noise, post, same, written
+from tests.service.images.pictures import FORMS, KEPT, ROUTES, draw, mask_of, noise, post, same, written
 from tests.service.refusals import rows
 from tests.service.servers import Server
 
@@ -42,10 +42,7 @@ def refused(route: str) -> list[tuple[dict[str, Any], str, str]]:
     return found
 
 
-ROUTES = "generations completions interpolations edits reconstructions portraits encodings likelihood"
-
-
-@pytest.mark.parametrize("route", ROUTES.split())
+@pytest.mark.parametrize("route", ROUTES)
 def test_what_is_refused_is_named(server: Server, route: str) -> None:
     with server.unharmed():
         for changes, param, code in refused(route):

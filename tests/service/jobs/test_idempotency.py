@@ -62,14 +62,6 @@ def test_a_malformed_key_is_refused_and_the_longest_is_not(server: Server) -> No
     assert speak(server, secrets.token_hex(127) + "~").status_code == 200
 
 
-def test_duplicates_that_come_together_are_one_job(server: Server, key: str) -> None:
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: speak(server, key, input=LONG), range(6)))
-    assert [answer.status_code for answer in answers] == [200] * 6
-    assert len({answer.headers["x-job-id"] for answer in answers}) == 1
-    assert len({answer.content for answer in answers}) == 1
-
-
 @pytest.mark.parametrize("form", ["wav", "mp3"])
 def test_who_comes_back_gets_the_whole(server: Server, key: str, form: str) -> None:
     body, headers = SPEECH | {"input": LONG, "response_format": form}, {"idempotency-key": key}
