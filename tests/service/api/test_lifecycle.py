@@ -178,9 +178,7 @@ def test_what_is_not_finished_in_time_is_broken_off_and_what_has_not_begun_refus
     ):
         pending = [pool.submit(server.speak) for _ in range(count)]
         eventually(lambda: redis.zcard(Keys(priority=Priority.INTERACTIVE)["waiting"]) == count)
-        start = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - start < 12
         assert not rest_of(begun).endswith(b"\r\n0\r\n\r\n")
         for future in pending:
             refused = future.result(timeout=30)
@@ -218,7 +216,6 @@ _NO_CUDA = pytest.mark.skipif(
     ("variables", "message"),
     [
         ({"ANCESTRAL_PROT": "1"}, b"did you mean ANCESTRAL_PORT?"),
-        ({"ANCESTRAL_MODELS_DIR": "/usr"}, b"there is no model in /usr"),
         ({"ANCESTRAL_API_KEYS_FILE": "/etc/passwd"}, b"line 1: name: must be"),
         pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
     ],
@@ -261,9 +258,7 @@ def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
 
 def test_in_the_end_it_is_broken_off(serve_process: ServeProcess) -> None:
     with serve_process(shutdown_seconds=1) as server, beginning(server) as (connection, _):
-        start = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - start < 10
         assert Client(connection).closed() == 1006
 
 

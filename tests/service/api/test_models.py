@@ -41,21 +41,12 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         assert client.get("/v1/models/tiny").json() == tiny
     stored, acoustic = (checkpoint.load(zoo / "tiny" / name) for name in ("wavenet", "acoustic"))
     assert tiny == {
-        "id": "tiny",
-        "aliases": [],
-        "object": "model",
-        "created": 1_700_000_000,
-        "owned_by": "tests",
-        "description": "Random weights.",
-        "kind": "speech",
-        "capabilities": ["speech", "likelihood"],
-        "sample_rate": 16000,
-        "default_sample_rate": 16000,
+        "id": "tiny", "aliases": [], "object": "model", "created": 1_700_000_000, "owned_by": "tests",
+        "description": "Random weights.", "kind": "speech", "capabilities": ["speech", "likelihood"],
+        "sample_rate": 16000, "default_sample_rate": 16000, "receptive_field": 7, "temperature": 1.0,
         "sha256": hashlib.sha256((stored.sha256 + acoustic.sha256).encode()).hexdigest(),
-        "receptive_field": 7,
         "parameters": sum(tensor.size for tensor in stored.tensors.values()),
-        "temperature": 1.0,
-    }
+    }  # fmt: skip
 
 
 def test_the_list_of_voices(server: Server) -> None:
@@ -64,24 +55,15 @@ def test_the_list_of_voices(server: Server) -> None:
     assert listed["object"] == "list"
     assert listed["voices"] == listed["data"]
     assert [voice["id"] for voice in listed["voices"]] == list(VOICES)
+    able = {
+        "speech": ["broken", "shaped", "tiny"], "likelihood": ["broken", "shaped", "tiny", "free"],
+        "generation": ["free"], "continuation": ["free"],
+    }  # fmt: skip
     assert listed["voices"][0] == {
-        "id": "ann",
-        "name": "Ann",
-        "aliases": [],
-        "language": "en",
-        "gender": "none",
-        "model": "broken",
-        "models": ["broken", "shaped", "tiny", "free"],
-        "capabilities": {
-            "speech": ["broken", "shaped", "tiny"],
-            "likelihood": ["broken", "shaped", "tiny", "free"],
-            "generation": ["free"],
-            "continuation": ["free"],
-        },
-        "description": "Noise.",
-        "license": "CC0-1.0",
-        "preview_url": f"{server.url}/v1/audio/voices/ann/preview",
-    }
+        "id": "ann", "name": "Ann", "aliases": [], "language": "en", "gender": "none", "model": "broken",
+        "models": ["broken", "shaped", "tiny", "free"], "capabilities": able, "description": "Noise.",
+        "license": "CC0-1.0", "preview_url": f"{server.url}/v1/audio/voices/ann/preview",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -180,13 +162,12 @@ def test_aliased_model_pads_to_any_size(aliased: Server) -> None:
 
 
 def test_pictures_of_gpt_image_are_base64_unless_asked_otherwise(aliased: Server) -> None:
-    asked = {"response_format": None}
-    for model, changes, given in (
-        ("gpt-image-1", {}, "b64_json"),
-        ("dall-e-3", {}, "url"),
-        ("gpt-image-1", {"response_format": "url"}, "url"),
+    for model, form, given in (
+        ("gpt-image-1", None, "b64_json"),
+        ("dall-e-3", None, "url"),
+        ("gpt-image-1", "url", "url"),
     ):
-        (picture,) = _generate(aliased, model=model, **(asked | changes)).json()["data"]
+        (picture,) = _generate(aliased, model=model, response_format=form).json()["data"]
         assert picture[given]
 
 
