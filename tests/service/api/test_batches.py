@@ -97,16 +97,10 @@ def test_a_batch_of_speech_gives_what_the_route_gives(client: openai.OpenAI, ser
     assert soundfile.read(io.BytesIO(content))[0].tolist() == samples.tolist()
 
     refused = results(client, batch.error_file_id)
-    found = {
-        name: (one["response"]["status_code"], one["response"]["body"]["error"]["param"])
-        for name, one in refused.items()
-    }
-    assert found == {
-        "no such voice": (400, "voice"),
-        "no such field": (400, "sped"),
-        "a stream": (400, "stream_format"),
-    }
+    found = {name: one["response"]["body"]["error"]["param"] for name, one in refused.items()}
+    assert found == {"no such voice": "voice", "no such field": "sped", "a stream": "stream_format"}
     assert list(refused) == ["no such voice", "no such field", "a stream"]
+    assert {one["response"]["status_code"] for one in refused.values()} == {400}
 
 
 def test_a_batch_of_pictures_in_base64_and_by_url(client: openai.OpenAI, server: Server) -> None:
@@ -153,15 +147,11 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
     [
         (jsonl(line("a")) + b'{"custom_id"\n', "json_invalid", 2, None),
         (jsonl(line("a"), line("a")), "duplicate_custom_id", 2, "custom_id"),
-        (jsonl(line("a"), line("b", url="/v1/embeddings")), "literal_error", 2, "url"),
         (jsonl(line("a"), line("b", url="/v1/images/generations")), "invalid_value", 2, "url"),
-        (jsonl(line("a") | {"method": "GET"}), "literal_error", 1, "method"),
         (b"\n\n" + jsonl(line("a") | {"method": "GET"}), "literal_error", 3, "method"),
         (jsonl(line("a") | {"x" * 5000: 1}), "unknown_parameter", 1, f"{'x' * 256}…"),
         (jsonl(line("a") | {"body": []}), "dict_type", 1, "body"),
         (jsonl({"custom_id": "a", "method": "POST", "url": "/v1/audio/speech"}), "missing_parameter", 1, "body"),
-        (jsonl(line("a") | {"custom_id": 1}), "string_type", 1, "custom_id"),
-        (jsonl(line("")), "string_too_short", 1, "custom_id"),
         (jsonl(line("x" * 257)), "string_too_long", 1, "custom_id"),
         (jsonl([1]), "invalid_type", 1, None),
         (b"\n\n", "invalid_line_count", 0, None),
@@ -189,10 +179,7 @@ def test_what_is_refused_at_once(client: openai.OpenAI, server: Server) -> None:
         ({"input_file_id": "file-" + "0" * 24}, 404, "input_file_id"),
         ({"input_file_id": "nothing"}, 400, "input_file_id"),
         ({"endpoint": "/v1/chat/completions"}, 400, "endpoint"),
-        ({"completion_window": "1h"}, 400, "completion_window"),
-        ({"metadata": {"a": 1}}, 400, "metadata.a"),
         ({"metadata": {"a": "x" * 513}}, 400, "metadata.a"),
-        ({"extra": 1}, 400, "extra"),
     ):
         refused = httpx.post(f"{server.url}/v1/batches", json=body | change)
         assert (refused.status_code, refused.json()["error"]["param"]) == (status, param)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import json
 import os
@@ -211,8 +210,7 @@ def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: py
         ({"voices": '{"ANNA": "nobody"}'}, 400, "voices", "ANNA: tiny has no such voice"),
         ({"voices": "{"}, 400, "voices", "is not JSON"), ({"voices": "[]"}, 400, "voices", "must be an object"),
         ({"pronunciations": '{"word": "H3H"}'}, 400, "pronunciations", "word"),
-        ({"seed": "-1"}, 400, "seed", "at least 0"), ({"speed": "9"}, 400, "speed", "at most"),
-        ({"format": "ogg"}, 400, "format", "must be"), ({"format": "epub"}, 400, "file", "no EPUB"),
+        ({"speed": "9"}, 400, "speed", "at most"), ({"format": "epub"}, 400, "file", "no EPUB"),
         ({"format": "epub", "split": "true"}, 400, "split", "one file"),
         ({"format": "wav", "speed": "0.25", "text": "So. " * 20_000}, 400, "format", "m4b is smaller"),
         ({"sped": "1"}, 400, "sped", "no such parameter"), ({"title": "x" * 257}, 400, "title", "at most 256"),
@@ -265,11 +263,10 @@ def test_a_book_survives_its_processes(
         assert content(server, book).content == files_of(ancestral, path, "m4b")
 
 
-def test_the_file_has_a_name_an_etag_and_ranges(server: Server) -> None:
+def test_the_file_has_a_name_and_ranges(server: Server) -> None:
     book = begun(server, "It was late.", format="opus", title="A/Ü", author="N. N.")["id"]
     ended(server, book)
     whole = content(server, book)
-    assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
     assert content(server, book, range="bytes=10-19").content == whole.content[10:20]
     assert whole.headers["content-disposition"] == "inline; filename=\"A__.opus\"; filename*=UTF-8''A_%C3%9C.opus"
     assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa"

