@@ -30,6 +30,7 @@ from tests.service.images.pictures import (
     same,
     seeds,
     shown,
+    usage,
     visible,
     written,
 )
@@ -37,15 +38,6 @@ from tests.service.servers import Server
 from tests.service.toys import ENCODED, PICTURES, sampled_by
 
 Labels = list[int | None]
-
-
-def usage(given: int, drawn: int, names: int) -> dict[str, Any]:
-    return {
-        "input_tokens": given + names,
-        "output_tokens": drawn,
-        "total_tokens": given + drawn + names,
-        "input_tokens_details": {"image_tokens": given, "text_tokens": names},
-    }
 
 
 # The rest of a picture, or a region of it

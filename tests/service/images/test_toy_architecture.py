@@ -17,7 +17,7 @@ import pytest
 from ancestral.catalog.seeds import part_seed
 from ancestral.models import checkpoint
 from ancestral.models.engines import load_engine, load_image_engine
-from ancestral.models.engines.images.engine import BatchEngine, ImageEngine, ImageStreamRequest
+from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
 from tests.service.images.pictures import manifest_of, post, shown, verify
 from tests.service.servers import Server, Servers, command
 
@@ -85,23 +85,6 @@ def server(
     (library / "lines" / "model.json").write_text(json.dumps(manifest))
     with servers.start(installed, models_dir=str(library), engine="native") as started, started.unharmed():
         yield started
-
-
-def test_its_checkpoint_is_checked_against_its_table(trained: Path, tmp_path: Path) -> None:
-    stored = checkpoint.load(trained)
-    assert (stored.spec.kind, stored.spec.to_json()["kernel_size"]) == ("toy", 5)
-    with pytest.raises(checkpoint.CheckpointError, match=r"^taps: missing"):
-        checkpoint.save(tmp_path / "a", stored.spec, {k: v for k, v in stored.tensors.items() if k != "taps"}, "")
-    with pytest.raises(checkpoint.CheckpointError, match=r"^taps_bias: shape \[3\], but the configuration makes it"):
-        checkpoint.save(tmp_path / "a", stored.spec, stored.tensors | {"taps_bias": np.zeros(3, np.float32)}, "")
-
-
-def test_the_torch_engine_samples_it_and_says_so(trained: Path) -> None:
-    stored = checkpoint.load(trained)
-    for name in ("auto", "native"):
-        found = load_engine(name, stored)
-        assert isinstance(found, BatchEngine)
-        assert found.name == "torch"
 
 
 def test_it_exports_nothing_and_is_not_sampled_by_onnx_engines(installed: dict[str, str], trained: Path) -> None:
