@@ -134,13 +134,7 @@ def test_fields_that_change_nothing(aliased: Server) -> None:
     plain = aliased.speak().content
     assert aliased.speak(stream=True, user="u1", instructions="").content == plain
     assert aliased.speak(stream=False).content == plain
-    error = check_envelope(aliased.speak(instructions="Sound like a pirate."), 400, "instructions")
-    assert "whisper" in error["message"]
-    pixels = draw(aliased)
-    again = draw(aliased, background="auto", moderation="low", quality="auto", user="u1")
-    assert np.array_equal(pixels[0], again[0])
-    for field, value in (("quality", "hd"), ("background", "transparent"), ("moderation", "none")):
-        check_envelope(_generate(aliased, **{field: value}), 400, field)
+    check_envelope(_generate(aliased, moderation="none"), 400, "moderation")
 
 
 def _generate(server: Server, **changes: Any) -> httpx.Response:

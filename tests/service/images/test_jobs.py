@@ -68,7 +68,6 @@ def test_a_job_has_the_files_of_an_answer_and_is_verified(server: Server, route:
             assert archive.testzip() is None
             assert archive.namelist() == [f"{number}.{form}" for number in range(len(wanted))]
             assert [archive.read(name) for name in archive.namelist()] == wanted
-        assert content(server, job, range="bytes=10-19").content == found.content[10:20]
     again: dict[str, Any] = {}
     if route not in ("generations", "interpolations"):
         assert "image" not in manifest["request"]
@@ -82,8 +81,6 @@ def test_a_job_has_the_files_of_an_answer_and_is_verified(server: Server, route:
     assert (verified.json()["equal"], verified.json()["symbols_equal"]) == (True, True)
     reseeded = verify(server, manifest | {"seed": 8}, seed=8, **again)
     assert reseeded.json()["symbols_equal"] is False
-    recoded = verify(server, manifest, output_format="png" if form != "png" else "webp", **again).json()
-    assert (recoded["equal"], recoded["symbols_equal"]) == (False, True)
 
 
 @pytest.mark.parametrize(

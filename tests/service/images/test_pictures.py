@@ -196,7 +196,8 @@ def test_vectors_are_ends_as_names_are(server: Server) -> None:
     ("plain", "others"),
     [
         ({}, [{"prompt": "DOG"}, {"prompt": " Dog\n"}, {"prompt": None, "class": "dOg"}, {"style": "any"},
-              {"size": "auto"}, {"guidance": 1.0}, {"background": "opaque"}, {"best_of": 1}]),
+              {"size": "auto"}, {"guidance": 1.0}, {"background": "opaque"}, {"best_of": 1},
+              {"background": "auto", "moderation": "low", "quality": "auto", "user": "u1"}]),
         ({"style": "crayon"}, [{"prompt": "dog, crayon"}, {"prompt": "crayon, dog", "style": "CRAYON"}]),
         ({"prompt": "any"}, [{"prompt": None, "class": "ANY"}, {"prompt": "any", "guidance": 3.0}]),
         ({"model": "palette", "prompt": "elf, robe, axe"},
