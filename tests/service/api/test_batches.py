@@ -231,16 +231,13 @@ def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None
         file = upload(one, jsonl(line("a")))
         new: Json = {"input_file_id": file, "endpoint": "/v1/audio/speech", "completion_window": "24h"}
         batch = one.batches.create(**new).id
-        for look in (
-            lambda: two.files.retrieve(file),
-            lambda: two.files.content(file),
-            lambda: two.files.delete(file),
-            lambda: two.batches.retrieve(batch),
-            lambda: two.batches.cancel(batch),
-            lambda: two.batches.create(**new),
-        ):
+        files: list[Callable[[str], Any]] = [two.files.retrieve, two.files.content, two.files.delete]
+        batches: list[Callable[[str], Any]] = [two.batches.retrieve, two.batches.cancel]
+        for look, name in [(look, file) for look in files] + [(look, batch) for look in batches]:
             with pytest.raises(openai.NotFoundError):
-                look()
+                look(name)
+        with pytest.raises(openai.NotFoundError):
+            two.batches.create(**new)
         assert not [found for found in two.files.list() if found.id == file]
         assert not [found for found in two.batches.list() if found.id == batch]
         assert ended(one, batch).status == "completed"

@@ -53,25 +53,20 @@ CLASS: Final = IMAGE | {
     "prompt": st.sampled_from(("cat", "DOG", "any")), "n": st.integers(1, 3), "stream": st.booleans(),
     "partial_images": st.integers(0, 3),
 }  # fmt: skip
+SPOKEN: Final = AUDIO | {"model": st.just("tiny"), "input": st.just("No."), "speed": st.floats(0.25, 4)}
+SOUND: Final = AUDIO | {
+    "model": st.just("free"), "duration": st.floats(0.01, 0.2), "prompt_audio": st.just(in_base64(RECORDING)),
+}  # fmt: skip
+REST: Final = CLASS | {"image": st.just(base64_of(written(noise("rgb")))), "rows": st.integers(1, 6)}
+BETWEEN: Final = IMAGE | {
+    "from": st.just("cat"), "to": st.sampled_from(("cow", [0.5] * 5)), "steps": st.integers(2, 4),
+}  # fmt: skip
 BODIES: Final[dict[str, tuple[dict[str, st.SearchStrategy[Any]], frozenset[str]]]] = {
-    "/v1/audio/speech": (
-        AUDIO | {"model": st.just("tiny"), "input": st.just("No."), "speed": st.floats(0.25, 4)},
-        frozenset(("model", "input", "voice")),
-    ),
-    "/v1/audio/generations": (
-        AUDIO
-        | {"model": st.just("free"), "duration": st.floats(0.01, 0.2), "prompt_audio": st.just(in_base64(RECORDING))},
-        frozenset(("model", "voice", "duration")),
-    ),
+    "/v1/audio/speech": (SPOKEN, frozenset(("model", "input", "voice"))),
+    "/v1/audio/generations": (SOUND, frozenset(("model", "voice", "duration"))),
     "/v1/images/generations": (CLASS, frozenset(("model", "prompt"))),
-    "/v1/images/completions": (
-        CLASS | {"image": st.just(base64_of(written(noise("rgb")))), "rows": st.integers(1, 6)},
-        frozenset(("model", "prompt", "image")),
-    ),
-    "/v1/images/interpolations": (
-        IMAGE | {"from": st.just("cat"), "to": st.sampled_from(("cow", [0.5] * 5)), "steps": st.integers(2, 4)},
-        frozenset(("model", "from", "to")),
-    ),
+    "/v1/images/completions": (REST, frozenset(("model", "prompt", "image"))),
+    "/v1/images/interpolations": (BETWEEN, frozenset(("model", "from", "to"))),
 }
 FORMS: Final = {
     "/v1/audio/likelihood": ({"model": "free", "voice": "ann"}, RECORDING),

@@ -65,6 +65,19 @@ def test_a_job_from_its_start_to_its_end(server: Server) -> None:
     assert ended["created_at"] <= ended["started_at"] <= ended["completed_at"]
     assert ended["expires_at"] == ended["completed_at"] + 3600
     assert (ended["queue_position"], ended["eta_seconds"]) == (None, None)
+    events_url = url(server, job["id"], "/events")
+    response = httpx.get(events_url, timeout=60)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = events(response.text)
+    kinds = [kind for _, kind, _ in found]
+    assert kinds[:2] == ["job.queued", "job.in_progress"]
+    assert kinds[-1] == "job.completed"
+    assert set(kinds[2:-1]) <= {"job.progress"}
+    assert [data["type"] for _, _, data in found] == kinds
+    assert found[-1][2]["job"] == ended
+    assert events(httpx.get(events_url, headers={"last-event-id": found[1][0]}, timeout=60).text) == found[2:]
+    nothing = httpx.get(events_url, headers={"last-event-id": found[-1][0]}, timeout=60)
+    assert (nothing.status_code, nothing.content) == (204, b"")
 
 
 def test_many_who_ask_at_once_wait_for_one_encoding(watched: Server, valkey: Redis) -> None:
@@ -170,26 +183,6 @@ def events(text: str) -> list[tuple[str, str, dict[str, Any]]]:
         if lines:
             found.append((lines["id"], lines["event"], json.loads(lines["data"])))
     return found
-
-
-def test_events_of_a_job_that_has_ended(server: Server) -> None:
-    job = submit(server)
-    server.ended(job)
-    response = httpx.get(url(server, job, "/events"), timeout=60)
-    assert response.headers["content-type"].startswith("text/event-stream")
-    found = events(response.text)
-    kinds = [kind for _, kind, _ in found]
-    assert kinds[:2] == ["job.queued", "job.in_progress"]
-    assert kinds[-1] == "job.completed"
-    assert set(kinds[2:-1]) <= {"job.progress"}
-    for _, kind, data in found:
-        assert data["type"] == kind
-        assert set(data["job"]) == FIELDS
-    assert found[-1][2]["job"] == httpx.get(url(server, job)).json()
-    rest = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[1][0]}, timeout=60)
-    assert events(rest.text) == found[2:]
-    nothing = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[-1][0]}, timeout=60)
-    assert (nothing.status_code, nothing.content) == (204, b"")
 
 
 @pytest.mark.parametrize("last", ["", "x", "1", "1-2-3", "-", "9" * 20 + "-0"])
