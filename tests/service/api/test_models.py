@@ -173,16 +173,18 @@ def test_a_size_that_fits_is_not_padded(aliased: Server) -> None:
 
 
 def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Metrics can need one."""
     keys = tmp_path_factory.mktemp("public") / "keys"
     keys.write_text(f"me {digest('anc_mine').hex()}\n")
-    public = shared(**ALIASES, public_lists="on", api_keys_file=str(Path(keys)), public_url="https://a.example/b")
+    settings = ALIASES | {"public_lists": "on", "public_metrics": "off", "public_url": "https://a.example/b"}
+    public = shared(**settings, api_keys_file=str(keys))
     (ann, *_) = httpx.get(f"{public.url}/v1/audio/voices").json()["voices"]
     assert ann["preview_url"].startswith("https://a.example/b/v1/audio/voices/")
     for path in LISTS:
         for headers in ({}, {"authorization": "Bearer wrong"}):
             assert httpx.get(f"{public.url}{path}", headers=headers).status_code == 200, path
             assert httpx.head(f"{public.url}{path}", headers=headers).status_code == 200, path
-    for path in ("/v1/jobs", "/v1/models/tiny/card", "/v1/audio/voices/ann/preview"):
+    for path in ("/v1/jobs", "/v1/models/tiny/card", "/v1/audio/voices/ann/preview", "/metrics"):
         check_envelope(httpx.get(f"{public.url}{path}"), 401, None)
     check_envelope(public.speak(), 401, None)
 

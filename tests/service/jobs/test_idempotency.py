@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import noise, written
-from tests.service.servers import Serve, Server
+from tests.service.servers import Server
 from tests.service.shaky import ENDLESS
 from tests.service.toys import GENERATION, SPEECH
 from tests.waiting import eventually
@@ -97,10 +98,13 @@ def test_who_comes_back_to_many_gets_no_more_than_their_limit(keyed: Server, key
 
 
 @pytest.mark.parametrize("prefer", [{}, {"prefer": "respond-async"}], ids=["waits", "asks"])
-def test_who_wants_figures_gets_them_although_another_has_left(serve: Serve, key: str, prefer: dict[str, str]) -> None:
+def test_who_wants_figures_gets_them_although_another_has_left(
+    shared: Callable[..., Server], key: str, prefer: dict[str, str]
+) -> None:
     form: dict[str, Any] = {"data": {"model": "grey"}, "headers": {"idempotency-key": key}}
     form["files"] = {"file": ("a.png", written(noise("grey")))}
-    with serve(interactive_slots=1) as server, ThreadPoolExecutor(2) as pool, ExitStack() as stack:
+    server = shared(interactive_slots=1)
+    with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
         speech = stack.enter_context(httpx.stream("POST", f"{server.url}/v1/audio/speech", json=ENDLESS, timeout=60))
         pieces = speech.iter_raw()
 

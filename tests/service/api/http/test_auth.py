@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -169,13 +168,6 @@ def test_keys_are_random_and_long() -> None:
 
 def test_nobody_without_a_key_gets_a_body_read(keyed: Server) -> None:
     check_refused(httpx.post(f"{keyed.url}/v1/audio/speech", content=b'{"a": 1', headers=JSON))
-
-
-def test_metrics_can_need_a_key(shared: Callable[..., Server], keyed: Server, tmp_path: Path) -> None:
-    (file := tmp_path / "keys").write_text(line("first"))
-    closed = shared(api_keys_file=str(file), public_metrics="off")
-    assert [httpx.get(f"{one.url}/metrics").status_code for one in (keyed, closed)] == [200, 401]
-    assert httpx.get(f"{closed.url}/metrics", headers=bearer(KEYS["first"])).status_code == 200
 
 
 FORM = {"files": {"file": ("a.jsonl", b"{}")}, "data": {"purpose": "batch"}}
