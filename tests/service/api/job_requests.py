@@ -23,9 +23,9 @@ HEADER = 44
 """Bytes of the header of a WAV file."""
 
 
-def submit(server: Server, **changes: Any) -> str:
+def submit(server: Server, headers: dict[str, str] | None = None, **changes: Any) -> str:
     """A job to be fetched later, by default a second of sound; its id."""
-    response = server.generate(headers=ASYNC, **changes)
+    response = server.generate(headers=ASYNC | (headers or {}), **changes)
     assert response.status_code == 202, response.text
     job: str = response.json()["id"]
     return job

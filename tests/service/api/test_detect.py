@@ -252,15 +252,11 @@ def test_seeds_come_from_the_key_over_every_transport(keyed_server: Server) -> N
 DETACHED = ("opus", "aac", "pcm")
 
 
-def _started(shared: Callable[..., Server], directory: Path, name: str) -> tuple[Server, str]:
-    """A server that signs as ``name``, and its certificates."""
-    certificate, key = make_trial_chain(directory, name)
-    return shared(signing_cert=str(certificate), signing_key=str(key)), certificate.read_text()
-
-
 @pytest.fixture(scope="module")
 def signing(shared: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> tuple[Server, str]:
-    return _started(shared, tmp_path_factory.mktemp("signing"), "Signing")
+    """A server that signs, and its certificates."""
+    certificate, key = make_trial_chain(tmp_path_factory.mktemp("signing"), "Signing")
+    return shared(signing_cert=str(certificate), signing_key=str(key)), certificate.read_text()
 
 
 @pytest.fixture(scope="module")

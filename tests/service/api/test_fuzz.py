@@ -25,7 +25,7 @@ from tests.service.images.pictures import base64_of, noise, written
 from tests.service.servers import Server
 from tests.service.speech.sounds import in_base64, recording
 from tests.service.toys import PICTURES
-from tests.service.ws_client import SECONDS
+from tests.service.ws_client import CONFIG, SECONDS
 
 # Thousands of requests that nobody should send, over every route: each is refused by name, or honoured in full.
 
@@ -167,24 +167,22 @@ def test_requests_are_refused_by_name_or_honoured(server: Server, document: Docu
 Strategies = dict[str, st.SearchStrategy[Any]]
 A_CONNECTION: Final = 15
 """Messages over one connection, which is closed after 20 errors."""
-SPEECH: Final[list[Strategies]] = [
-    {
-        "type": st.just("session.config"), "model": st.just("tiny"), "voice": st.sampled_from(("ann", {"id": "bob"})),
-        "response_format": st.sampled_from(("pcm", "mp3")), "sample_rate": st.just(16000), "seed": SEED,
-        "temperature": TEMPERATURE, "speed": st.floats(0.25, 4),
-    },
-    {"type": st.just("input.text"), "text": st.sampled_from(("Hello there", "No. "))},
-    {"type": st.just("input.done")},
-    {"type": st.just("input.cancel")},
-]  # fmt: skip
-PICTURE_MESSAGES: Final[list[Strategies]] = [
-    {
-        "type": st.just("image.generate"), "model": st.just("rgb"), "prompt": st.sampled_from(("cat", "DOG")),
-        "style": st.just("oil"), "n": st.integers(1, 3), "seed": SEED, "temperature": TEMPERATURE,
-        "guidance": st.floats(0, 10), "background": st.sampled_from(("auto", "opaque")),
-    },
-    {"type": st.just("image.cancel")},
-]  # fmt: skip
+
+
+def always(**fields: Any) -> Strategies:
+    return {name: st.just(value) for name, value in fields.items()}
+
+
+SPEECH: Final = [
+    always(type="session.config", **CONFIG, temperature=0.5, speed=2.0),
+    always(type="input.text", text="No. "),
+    always(type="input.done"),
+    always(type="input.cancel"),
+]
+DRAWING: Final = [
+    always(type="image.generate", model="rgb", prompt="cat", style="oil", n=2, seed=7, guidance=2.0, background="auto"),
+    always(type="image.cancel"),
+]
 
 
 class Messages:
@@ -231,5 +229,5 @@ def flood_messages(server: Server, path: str, messages: Messages, kinds: list[St
 def test_wrong_messages_are_named(server: Server, count: int) -> None:
     with server.unharmed():
         sent = flood_messages(server, native.PATH, Messages(SPEECH_MESSAGES), SPEECH, count // 2)
-        sent += flood_messages(server, images.PATH, Messages(IMAGE_MESSAGES), PICTURE_MESSAGES, count // 2)
+        sent += flood_messages(server, images.PATH, Messages(IMAGE_MESSAGES), DRAWING, count // 2)
     assert sent >= count

@@ -23,7 +23,7 @@ from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, check_envelope, content, state, submit, url
 from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, Server
-from tests.service.toys import ASYNC, GENERATION, SPEECH
+from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually
 
 # `/v1/jobs`: what becomes of a job, what it gave, who may see it, and how it is watched.
@@ -363,8 +363,8 @@ def test_content_that_is_not_there_yet_or_never_will_be(server: Server) -> None:
 
 def test_each_caller_has_jobs_of_their_own(keyed: Server, keys: dict[str, str]) -> None:
     ann, bob = ({"authorization": f"Bearer {keys[name]}"} for name in ("jobs-ann", "jobs-bob"))
-    made = [submit_as(keyed, ann, duration=0.1) for _ in range(5)]
-    theirs = submit_as(keyed, bob)
+    made = [submit(keyed, ann, duration=0.1) for _ in range(5)]
+    theirs = submit(keyed, bob)
     for job in (*made, theirs):
         keyed.ended(job, headers=bob if job == theirs else ann)
     assert pages(keyed, ann, 2) == [made[:2:-1], made[2:0:-1], made[:1]]
@@ -377,14 +377,6 @@ def test_each_caller_has_jobs_of_their_own(keyed: Server, keys: dict[str, str]) 
     listing = httpx.get(f"{keyed.url}/v1/jobs", params={"after": theirs}, headers=ann)
     check_envelope(listing, 404, "after")
     assert httpx.get(url(keyed, theirs), headers=bob).json()["status"] == "completed"
-
-
-def submit_as(server: Server, headers: dict[str, str], **changes: Any) -> str:
-    response = httpx.post(
-        f"{server.url}/v1/audio/generations", json=GENERATION | changes, headers=headers | ASYNC, timeout=60
-    )
-    job: str = response.json()["id"]
-    return job
 
 
 def pages(server: Server, headers: dict[str, str], limit: int) -> list[list[str]]:

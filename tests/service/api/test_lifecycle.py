@@ -7,9 +7,9 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,6 @@ import onnxruntime
 import pytest
 from redis import Redis
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection
 
 from ancestral.formats import MEDIA_TYPES
 from ancestral.service.broker.connection import MAX_IDLE
@@ -233,14 +232,6 @@ def test_a_wrong_setting_ends_serve_with_a_message(ancestral: Run, variables: di
 TEXT = LONG * 4
 
 
-@contextmanager
-def beginning(server: Server) -> Iterator[tuple[ClientConnection, bytes]]:
-    """A session in ElevenLabs' dialect, of which something has been heard and most has not; and what was heard."""
-    with open_stream(server, sock=small_window(server)) as connection:
-        say(connection, FIRST | {"voice_settings": {"speed": 0.25}}, {"text": TEXT})
-        yield connection, base64.b64decode(hear(connection)["audio"])
-
-
 @pytest.mark.slow
 def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
     with serve(shutdown_seconds=30) as server, talking(server, sock=small_window(server)) as talk:
@@ -257,7 +248,9 @@ def test_a_session_that_can_resume_is_closed_with_1012(serve: Serve) -> None:
 
 
 def test_in_the_end_it_is_broken_off(serve_process: ServeProcess) -> None:
-    with serve_process(shutdown_seconds=1) as server, beginning(server) as (connection, _):
+    with serve_process(shutdown_seconds=1) as server, open_stream(server, sock=small_window(server)) as connection:
+        say(connection, FIRST | {"voice_settings": {"speed": 0.25}}, {"text": TEXT})
+        assert hear(connection)["audio"]
         assert server.stop() == 0
         assert Client(connection).closed() == 1006
 

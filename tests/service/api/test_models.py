@@ -8,7 +8,6 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import httpx
@@ -22,7 +21,7 @@ from ancestral.models.entries import ModelEntry, discover
 from ancestral.models.spec import ImageSpec
 from ancestral.service.api.http.auth import digest
 from tests.service.api.job_requests import check_envelope
-from tests.service.images.pictures import DRAWING, decode, draw
+from tests.service.images.pictures import decode, draw, post
 from tests.service.servers import Server
 from tests.service.toys import PREVIEW, VOICES
 
@@ -134,18 +133,14 @@ def test_fields_that_change_nothing(aliased: Server) -> None:
     plain = aliased.speak().content
     assert aliased.speak(stream=True, user="u1", instructions="").content == plain
     assert aliased.speak(stream=False).content == plain
-    check_envelope(_generate(aliased, moderation="none"), 400, "moderation")
-
-
-def _generate(server: Server, **changes: Any) -> httpx.Response:
-    return httpx.post(f"{server.url}/v1/images/generations", json=DRAWING | changes, timeout=60)
+    check_envelope(post(aliased, "generations", moderation="none"), 400, "moderation")
 
 
 def test_aliased_model_pads_to_any_size(aliased: Server) -> None:
-    check_envelope(_generate(aliased, size="100x50"), 400, "size")
-    check_envelope(_generate(aliased, model="dall-e-3", size="100x50", fit="exact"), 400, "size")
+    check_envelope(post(aliased, "generations", size="100x50"), 400, "size")
+    check_envelope(post(aliased, "generations", model="dall-e-3", size="100x50", fit="exact"), 400, "size")
     own = draw(aliased)[0]
-    found = _generate(aliased, model="dall-e-3", size="100x50").json()
+    found = post(aliased, "generations", model="dall-e-3", size="100x50").json()
     assert (found["size"], found["drawn_size"]) == ("100x50", "64x48")
     pixels = decode(base64.b64decode(found["data"][0]["b64_json"]))
     assert pixels.shape == (50, 100, 3)
@@ -161,15 +156,15 @@ def test_pictures_of_gpt_image_are_base64_unless_asked_otherwise(aliased: Server
         ("dall-e-3", None, "url"),
         ("gpt-image-1", "url", "url"),
     ):
-        (picture,) = _generate(aliased, model=model, response_format=form).json()["data"]
+        (picture,) = post(aliased, "generations", model=model, response_format=form).json()["data"]
         assert picture[given]
 
 
 def test_a_size_that_fits_is_not_padded(aliased: Server) -> None:
-    found = _generate(aliased, model="dall-e-3", size="16x12").json()
+    found = post(aliased, "generations", model="dall-e-3", size="16x12").json()
     assert (found["size"], "drawn_size" in found) == ("16x12", False)
-    check_envelope(_generate(aliased, fit="pad", size="7x6"), 400, "size")
-    check_envelope(_generate(aliased, fit="pad", size="8000x6"), 400, "size")
+    check_envelope(post(aliased, "generations", fit="pad", size="7x6"), 400, "size")
+    check_envelope(post(aliased, "generations", fit="pad", size="8000x6"), 400, "size")
 
 
 def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> None:
