@@ -125,11 +125,8 @@ def test_the_queue_tells_the_truth_and_cancelling_frees_the_slot(watched: Server
     first, second, third = submit(watched, duration=3600.0), submit(watched), submit(watched)
     eventually(lambda: state(watched, first)["progress"] > 0.0)
     running_now, waiting, last = (state(watched, job) for job in (first, second, third))
-    assert running_now["status"] == "in_progress"
-    assert running_now["samples_total"] == 3600 * 16000
-    assert 0.0 < running_now["progress"] < 1.0
+    assert (running_now["status"], running_now["queue_position"]) == ("in_progress", None)
     assert running_now["eta_seconds"] > 0
-    assert running_now["queue_position"] is None
     assert (waiting["status"], waiting["queue_position"]) == ("queued", 0)
     assert (last["status"], last["queue_position"]) == ("queued", 1)
     assert 0.0 < waiting["eta_seconds"] < last["eta_seconds"]
