@@ -81,7 +81,10 @@ def test_an_empty_file_lets_nobody_in(tmp_path: Path) -> None:
         check_refused(httpx.get(f"{closed_url}/v1/me", headers=bearer(KEYS["first"])))
 
 
-def test_the_file_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_file_is_read_again_when_it_changes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Keys, "look_seconds", 0.2)
     path = tmp_path / "keys"
     path.write_text(line("first"))
     with served(make_app(path)) as changing, httpx.Client(base_url=changing) as client:
