@@ -34,17 +34,12 @@ from tests.waiting import eventually
 # A server's life: it starts, is overloaded, is left by its clients, fails in the middle, and ends when told to.
 
 
-def engines_of(engine: str) -> dict[str, str]:
-    """What really samples each model of the zoo where this engine is wanted."""
-    models = ["broken", "free", "shaped", "tiny", *PICTURES, *ENCODED]
-    return {name: sampled_by(name, engine) for name in sorted(models)}
-
-
 @pytest.mark.every_engine
 def test_ready_says_when(server: Server, engine: str) -> None:
     with server.client() as client:
         assert client.get("/healthz").json() == {"status": "ok"}
-        engines = {name: [found] for name, found in engines_of(engine).items()}
+        models = ("broken", "free", "shaped", "tiny", *PICTURES, *ENCODED)
+        engines = {name: [sampled_by(name, engine)] for name in models}
         assert client.get("/readyz").json() == {"status": "ready", "engines": engines}
 
 

@@ -213,7 +213,7 @@ def test_pictures_are_named_by_what_they_show() -> None:
     [
         ("../../etc/passwd", "etc_passwd"), ('a"; filename="b', "a_filename_b"),
         ("a\r\nset-cookie: x\0", "a_set-cookie_x"), ("C:\\con", "C_con"), ("heart(2)+joe(1)", "heart_2_+joe_1"),
-        ("-.rc", "rc"), ("x" * 4096, "x" * 60),
+        ("-.rc", "rc"), ("x" * 4096, "x" * 60), ("a\ud800b", "a_b"),
     ],
 )  # fmt: skip
 def test_names_are_safe(voice: str, part: str) -> None:
@@ -221,13 +221,10 @@ def test_names_are_safe(voice: str, part: str) -> None:
     assert header == f'inline; filename="a.model-en-{part}-7.opus"'
 
 
-@pytest.mark.parametrize("voice", ["Zoë", "猫", "a\ud800b"])
+@pytest.mark.parametrize("voice", ["Zoë", "猫"])
 def test_other_letters_are_kept(voice: str) -> None:
     header = disposition(JOB, sound(voice))["content-disposition"]
     assert header.isascii()
-    if "\ud800" in voice:
-        assert header == 'inline; filename="a.model-en-a_b-7.opus"'
-        return
     plain, extended = re.fullmatch(r"inline; filename=\"([^\"]+)\"; filename\*=UTF-8''(\S+)", header).groups()  # type: ignore[union-attr]
     assert plain == "a.model-en-" + re.sub("[^!-~]", "_", voice) + "-7.opus"
     assert unquote(extended) == f"a.model-en-{voice}-7.opus"
