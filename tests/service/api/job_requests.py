@@ -9,8 +9,6 @@ import httpx
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
 
-# Requests about jobs and manifests.
-
 # Requests about jobs, which several test files send.
 
 

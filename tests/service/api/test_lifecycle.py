@@ -198,27 +198,15 @@ def test_load_balancers_are_turned_away_first(serve: Serve) -> None:
         assert server.stop() == 0  # told again, it does not wait
 
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
-
-
-_NO_CUDA = pytest.mark.skipif(
-    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may run here"
-)
-
-
-@pytest.mark.parametrize(
-    ("variables", "message"),
-    [
-        ({"ANCESTRAL_PROT": "1"}, b"did you mean ANCESTRAL_PORT?"),
-        ({"ANCESTRAL_API_KEYS_FILE": "/etc/passwd"}, b"line 1: name: must be"),
-        pytest.param({"ANCESTRAL_ENGINE": "onnx-cuda"}, b": onnx-cuda: ", marks=_NO_CUDA),
-    ],
-)
-def test_a_wrong_setting_ends_serve_with_a_message(ancestral: Run, variables: dict[str, str], message: bytes) -> None:
-    done = ancestral("serve", **variables)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert b"Traceback" not in done.stderr
+def test_a_wrong_setting_ends_serve_with_a_message(
+    ancestral: Callable[..., subprocess.CompletedProcess[bytes]],
+) -> None:
+    wrong = {"PROT": ("1", b"did you mean ANCESTRAL_PORT?"), "API_KEYS_FILE": ("/etc/passwd", b"line 1: name: must be")}
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        wrong["ENGINE"] = ("onnx-cuda", b": onnx-cuda: ")
+    for name, (value, message) in wrong.items():
+        done = ancestral("serve", **{f"ANCESTRAL_{name}": value})
+        assert (done.returncode, message in done.stderr, b"Traceback" in done.stderr) == (1, True, False), done.stderr
 
 
 # What clients of websockets see when the server stops: a goodbye with 1012, once nothing would be lost by it.
@@ -274,7 +262,7 @@ STANDING = 8
 """Connections to Redis that a process holds while nothing is asked of it: for its queues and its announcements."""
 SPARE = 4
 """Files and keys that come and go, whatever is asked."""
-KEPT_SECONDS = 10
+KEPT_SECONDS = 5
 FORMS = list(MEDIA_TYPES)
 LONG_INPUT = "The birch canoe slid on. " * 60
 

@@ -1,4 +1,4 @@
-"""The acceptance test of the seams: an architecture from outside (tests/toy_architecture) is trained, saved, checked,
+"""The acceptance test of the seams: an architecture from outside (tests/toy_architecture) is trained, saved,
 loaded, sampled, served over HTTP, scored and verified, without one line of models/ or service/ that knows of it."""
 
 from __future__ import annotations
