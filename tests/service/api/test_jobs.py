@@ -392,12 +392,7 @@ def pages(server: Server, headers: dict[str, str], limit: int) -> list[list[str]
             return found
 
 
-@pytest.mark.parametrize(
-    ("query", "status", "param"),
-    [
-        ("limit=0", 400, "limit"), ("limit=101", 400, "limit"), ("limit=many", 400, "limit"), ("after=x", 400, "after"),
-        (f"after={NOBODY}", 404, "after"),
-    ],
-)  # fmt: skip
-def test_a_wrong_question_about_the_list(server: Server, query: str, status: int, param: str) -> None:
-    check_envelope(httpx.get(f"{server.url}/v1/jobs?{query}"), status, param)
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=many", "after=x", f"after={NOBODY}"])
+def test_a_wrong_question_about_the_list(server: Server, query: str) -> None:
+    status = 404 if NOBODY in query else 400
+    check_envelope(httpx.get(f"{server.url}/v1/jobs?{query}"), status, query.partition("=")[0])

@@ -209,19 +209,14 @@ def test_bundled_models_have_a_preview_of_every_voice_and_value(entry: ModelEntr
     assert list(missing(entry)) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "media_type"),
-    [
-        ("audio/voices/ann/preview?model=tiny", "audio/mpeg"),
-        ("images/classes/thumbnail?model=binary&class=Two", "image/png"),
-    ],
-)
-def test_a_preview_is_the_file_beside_the_model(server: Server, path: str, media_type: str) -> None:
-    found = httpx.get(f"{server.url}/v1/{path}")
-    assert (found.content, found.headers["content-type"]) == (PREVIEW, media_type)
-    assert found.headers["cache-control"] == "private, max-age=86400"
-    unchanged = httpx.get(f"{server.url}/v1/{path}", headers={"if-none-match": found.headers["etag"]})
-    assert (unchanged.status_code, unchanged.content) == (304, b"")
+def test_a_preview_is_the_file_beside_the_model(server: Server) -> None:
+    thumbnail = "images/classes/thumbnail?model=binary&class=Two"
+    for path, media_type in (("audio/voices/ann/preview?model=tiny", "audio/mpeg"), (thumbnail, "image/png")):
+        found = httpx.get(f"{server.url}/v1/{path}")
+        assert (found.content, found.headers["content-type"]) == (PREVIEW, media_type)
+        assert found.headers["cache-control"] == "private, max-age=86400"
+        unchanged = httpx.get(f"{server.url}/v1/{path}", headers={"if-none-match": found.headers["etag"]})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
 def test_lists_have_the_urls_of_files_that_exist(server: Server) -> None:
