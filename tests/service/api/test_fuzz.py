@@ -129,12 +129,8 @@ def flood(fuzzer: Fuzzer, count: int) -> None:
             path = draw(st.sampled_from(sorted(FORMS | SOURCES)))
             fields, file = (FORMS | SOURCES)[path]
             valid = {name: st.just(value) for name, value in fields.items()}
-            fuzzer.form(
-                path,
-                draw(changed(valid, frozenset(("model",)))),
-                draw(st.sampled_from((file, file[:50], b"a"))),
-                "image" if path in SOURCES else "file",
-            )
+            sent, data = draw(changed(valid, frozenset(("model",)))), draw(st.sampled_from((file, file[:50], b"a")))
+            fuzzer.form(path, sent, data, "image" if path in SOURCES else "file")
         else:
             operation = draw(st.sampled_from(GETS))
             names = operation.replace("{", "}").split("}")[1::2]

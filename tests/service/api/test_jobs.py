@@ -158,16 +158,14 @@ def test_a_deleted_job_leaves_no_key(watched: Server, valkey: Redis) -> None:
         assert all(0 <= valkey.ttl(found) <= 60 for found in valkey.keys(key(f"*{job}*")))
 
 
+PARTS = ("", "/content", "/events", "/manifest")
+ROUTES = [*(("GET", part) for part in PARTS), ("POST", "/cancel"), ("DELETE", "")]
+
+
 @pytest.mark.parametrize("job", [NOBODY, "job_" + "g" * 24, "job_" + "0" * 25, "..%2fmodels"])
 def test_ids_that_are_none(server: Server, job: str) -> None:
-    for response in (
-        httpx.get(url(server, job)),
-        httpx.get(url(server, job, "/content")),
-        httpx.get(url(server, job, "/events")),
-        httpx.get(url(server, job, "/manifest")),
-        httpx.post(url(server, job, "/cancel")),
-        httpx.delete(url(server, job)),
-    ):
+    for method, part in ROUTES:
+        response = httpx.request(method, url(server, job, part))
         status = 404 if job == NOBODY or "%" in job else 400
         check_envelope(response, status, "job_id" if "%" not in job else None)
 
@@ -366,10 +364,7 @@ def test_each_caller_has_jobs_of_their_own(keyed: Server, keys: dict[str, str]) 
         keyed.ended(job, headers=bob if job == theirs else ann)
     assert pages(keyed, ann, 2) == [made[:2:-1], made[2:0:-1], made[:1]]
     assert pages(keyed, bob, 100) == [[theirs]]
-    for method, part in (
-        ("GET", ""), ("GET", "/content"), ("HEAD", "/content"), ("GET", "/events"), ("GET", "/manifest"),
-        ("POST", "/cancel"), ("DELETE", ""),
-    ):  # fmt: skip
+    for method, part in (*ROUTES, ("HEAD", "/content")):
         assert httpx.request(method, url(keyed, theirs, part), headers=ann).status_code == 404
     listing = httpx.get(f"{keyed.url}/v1/jobs", params={"after": theirs}, headers=ann)
     check_envelope(listing, 404, "after")

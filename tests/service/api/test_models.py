@@ -151,11 +151,8 @@ def test_aliased_model_pads_to_any_size(aliased: Server) -> None:
 
 
 def test_pictures_of_gpt_image_are_base64_unless_asked_otherwise(aliased: Server) -> None:
-    for model, form, given in (
-        ("gpt-image-1", None, "b64_json"),
-        ("dall-e-3", None, "url"),
-        ("gpt-image-1", "url", "url"),
-    ):
+    asked = [("gpt-image-1", None, "b64_json"), ("dall-e-3", None, "url"), ("gpt-image-1", "url", "url")]
+    for model, form, given in asked:
         (picture,) = post(aliased, "generations", model=model, response_format=form).json()["data"]
         assert picture[given]
 

@@ -107,11 +107,8 @@ def test_larger_files_and_partly_opaque_masks(server: Server) -> None:
     wanted = shown(post(server, "edits"))
     larger = noise("palette").repeat(3, 0).repeat(3, 1)
     partly = np.dstack([np.zeros((8, 8, 3), np.uint8), np.where(KEPT, 128, 127).astype(np.uint8)])
-    for image, mask in (
-        (larger, mask_of(KEPT, 5)),
-        (noise("palette"), partly),
-        (noise("palette"), written(partly, "WEBP", lossless=True)),
-    ):
+    webp = written(partly, "WEBP", lossless=True)
+    for image, mask in ((larger, mask_of(KEPT, 5)), (noise("palette"), partly), (noise("palette"), webp)):
         assert same(shown(post(server, "edits", image=image, mask=mask)), wanted)
 
 

@@ -175,10 +175,8 @@ def test_names_are_listed_with_their_vectors(server: Server, zoo: Path) -> None:
 
 def test_vectors_are_ends_as_names_are(server: Server) -> None:
     plain = shown(post(server, "interpolations"))
-    cat, cow = (
-        next(entry["embedding"] for entry in classes(server, model="rgb", embeddings="true") if entry["id"] == name)
-        for name in ("cat", "cow")
-    )
+    vectors = {entry["id"]: entry["embedding"] for entry in classes(server, model="rgb", embeddings="true")}
+    cat, cow = vectors["cat"], vectors["cow"]
     for ends in ({"from": cat}, {"to": cow}, {"from": cat, "to": cow}):
         assert same(shown(post(server, "interpolations", **ends)), plain)
     middle = np.mean([cat, cow], axis=0).tolist()
@@ -425,10 +423,8 @@ def test_openai_answers(client: openai.OpenAI, server: Server) -> None:
         ImagesResponse.model_validate(found.model_dump(), strict=True)
         assert found.created > 1_700_000_000
     assert (sent.size, sent.output_format, linked.output_format) == ("16x12", "png", "webp")
-    for found, wanted in (
-        (sent, post(server, "generations", n=2, size="16x12")),
-        (edited, post(server, "edits", n=2, size="16x16")),
-    ):
+    alone = post(server, "generations", n=2, size="16x12"), post(server, "edits", n=2, size="16x16")
+    for found, wanted in zip((sent, edited), alone, strict=True):
         assert [base64.b64decode(image.b64_json or "") for image in found.data or []] == files(wanted)
         assert all(image.url is None for image in found.data or [])
         assert found.usage is not None

@@ -53,13 +53,8 @@ def trained(installed: dict[str, str], data: Path, tmp_path_factory: pytest.Temp
     """A checkpoint that `ancestral train toy` wrote."""
     out = tmp_path_factory.mktemp("run")
     wanted = ["--levels", "256", "--kernel-size", "5", "--precision", "float32", "--processes", "1", "--batch", "8"]
-    done = subprocess.run(
-        command("train", "toy", "--data", str(data), "-o", str(out), "--steps", "3", *wanted),
-        env=installed,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = command("train", "toy", "--data", str(data), "-o", str(out), "--steps", "3", *wanted)
+    done = subprocess.run(words, env=installed, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out / "checkpoint"
 
