@@ -156,11 +156,9 @@ def test_pictures_of_a_vector_are_the_networks(server: Server, zoo: Path, engine
 
     begin, end = (post(server, "encodings", model=model, image=noise(model, seed=seed)).json() for seed in (0, 1))
     assert begin == distance | {
-        "object": "list",
+        "object": "list", "model": model, "usage": {"prompt_tokens": spec.dims, "total_tokens": spec.dims},
         "data": [{"object": "embedding", "index": 0, "embedding": [float(number) for number in h]}],
-        "model": model,
-        "usage": {"prompt_tokens": spec.dims, "total_tokens": spec.dims},
-    }
+    }  # fmt: skip
     assert len(h) == spec.condition_channels
     assert model != "portraits" or math.isclose(sum(float(number) ** 2 for number in h), 1.0, abs_tol=1e-6)
     one, other = (np.array(found["data"][0]["embedding"]) for found in (begin, end))

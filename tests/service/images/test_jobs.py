@@ -157,8 +157,8 @@ def url(server: Server) -> str:
     return urls(post(server, "generations", n=2, response_format=None))[1]
 
 
-def test_a_url_gives_the_file(server: Server, url: str) -> None:
-    found = httpx.get(url)
+def test_a_url_gives_the_file_and_pages_of_other_origins_may_show_it(server: Server, url: str) -> None:
+    found = httpx.get(url, headers={"origin": "https://example.org"})
     assert (found.status_code, found.headers["content-type"]) == (200, "image/png")
     assert found.content == files(post(server, "generations", n=2))[1]
     assert httpx.get(url).content == found.content
@@ -166,10 +166,6 @@ def test_a_url_gives_the_file(server: Server, url: str) -> None:
     assert httpx.get(url.replace("/1.png", "/0.png")).headers["etag"] != found.headers["etag"]
     part = httpx.get(url, headers={"range": "bytes=4-9"})
     assert (part.status_code, part.content) == (206, found.content[4:10])
-
-
-def test_pages_of_other_origins_may_show_it(url: str) -> None:
-    found = httpx.get(url, headers={"origin": "https://example.org"})
     assert found.headers["cross-origin-resource-policy"] == "cross-origin"
     assert found.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in found.headers["content-security-policy"]
