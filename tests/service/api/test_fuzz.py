@@ -181,27 +181,20 @@ DRAWING: Final = [
 ]
 
 
-class Messages:
-    """What clients may send over one websocket."""
+def flood_messages(
+    server: Server, path: str, messages: Mapping[str, type[BaseModel]], kinds: list[Strategies], count: int
+) -> int:
+    """Send so many messages that no schema allows: each gets one error, which names a field. Returns how many."""
+    schemas = [message.model_json_schema() for message in messages.values()]
+    schemas = [found | {"required": ["type", *found.get("required", [])]} for found in schemas]
+    fields, sent = {name for found in schemas for name in found["properties"]}, 0
 
-    def __init__(self, kinds: Mapping[str, type[BaseModel]]) -> None:
-        schemas = [kind.model_json_schema() for kind in kinds.values()]
-        self._schemas = [found | {"required": ["type", *found.get("required", [])]} for found in schemas]
-        self.fields = {name for found in schemas for name in found["properties"]}
+    def is_wrong(message: dict[str, Any]) -> bool:
+        given = {name: value for name, value in message.items() if value is not None}  # null is an absent field
+        return not any(jsonschema.Draft202012Validator(found).is_valid(given) for found in schemas)
 
-    def allow(self, message: Any) -> bool:
-        """Whether one of the schemas does."""
-        if isinstance(message, dict):  # null is an absent field, which no schema says
-            message = {name: value for name, value in message.items() if value is not None}
-        return any(jsonschema.Draft202012Validator(found).is_valid(message) for found in self._schemas)
-
-
-def flood_messages(server: Server, path: str, messages: Messages, kinds: list[Strategies], count: int) -> int:
-    """Send so many messages that the schemas do not allow: each gets one error, which names a field. Returns how
-    many."""
-    sent = 0
     any_kind = st.one_of([changed(kind, frozenset(kind) & {"type", "model", "voice", "text"}) for kind in kinds])
-    wrong = any_kind.filter(lambda message: not messages.allow(message))
+    wrong = any_kind.filter(is_wrong)
 
     @settings(max_examples=count // A_CONNECTION, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(wrong, min_size=A_CONNECTION, max_size=A_CONNECTION))
@@ -215,7 +208,7 @@ def flood_messages(server: Server, path: str, messages: Messages, kinds: list[St
                 while answer["type"] == "session.created":
                     answer = json.loads(connection.recv(timeout=SECONDS))
                 assert answer["type"] == "error", (message, answer)
-                check_error(answer["error"], set(message), messages.fields)
+                check_error(answer["error"], set(message), fields)
 
     run()
     return sent
@@ -224,6 +217,6 @@ def flood_messages(server: Server, path: str, messages: Messages, kinds: list[St
 @pytest.mark.parametrize("count", [QUICK_MESSAGES, pytest.param(FULL, marks=pytest.mark.slow)])
 def test_wrong_messages_are_named(server: Server, count: int) -> None:
     with server.unharmed():
-        sent = flood_messages(server, native.PATH, Messages(SPEECH_MESSAGES), SPEECH, count // 2)
-        sent += flood_messages(server, images.PATH, Messages(IMAGE_MESSAGES), DRAWING, count // 2)
+        sent = flood_messages(server, native.PATH, SPEECH_MESSAGES, SPEECH, count // 2)
+        sent += flood_messages(server, images.PATH, IMAGE_MESSAGES, DRAWING, count // 2)
     assert sent >= count
