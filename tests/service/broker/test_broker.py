@@ -205,18 +205,6 @@ async def test_a_job_is_complete_when_all_of_it_is_there(broker: Broker) -> None
     assert (found.status, found.samples_done, found.samples_total) == (Status.COMPLETED, 30, 30)
 
 
-async def test_an_owner_sees_their_jobs_newest_first(broker: Broker) -> None:
-    jobs = [job() for _ in range(5)]
-    for made in (*jobs, job(owner="other")):
-        await broker.clients.submit(made, queue=9)
-    found, more = await broker.clients.jobs("me", None, 2)
-    assert ([made.id for made in found], more) == ([jobs[4].id, jobs[3].id], True)
-    await broker.clients.delete(jobs[2])
-    found, more = await broker.clients.jobs("me", jobs[3].id, 2)
-    assert ([made.id for made in found], more) == ([jobs[1].id, jobs[0].id], False)
-    await fails(JobExpired, broker.clients.jobs("other", jobs[0].id, 2))
-
-
 async def test_an_owner_sees_a_job_as_long_as_its_record_is_kept(broker: Broker) -> None:
     made, lease = await broker.leased(job(record_retention=9_999_999))
     await lease.end(Status.COMPLETED)
