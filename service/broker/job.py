@@ -287,8 +287,6 @@ class WorkerInfo:
     def encode(self) -> str:
         """Encode for ``ANNOUNCE``: what can be added up, a line feed, and what workers that are alike share."""
         fields = asdict(self)
-        if not self.left_out:  # API processes of earlier versions know no such field
-            del fields["left_out"]
         counts = {"workers": fields.pop("workers"), **fields.pop("slots")}
         return f"{json.dumps(counts)}\n{json.dumps(fields, sort_keys=True)}"
 

@@ -41,7 +41,7 @@ from ancestral.service.images.schemas import (
 from ancestral.service.jobs.admission import submit_job
 from ancestral.service.jobs.job_reader import JobReader, event, job_end
 from ancestral.service.jobs.planning import image_job
-from ancestral.service.jobs.plans import PayloadError, plan_of
+from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.ws import (
     FRAME_BYTES,
@@ -77,8 +77,6 @@ class ImageReader(JobReader):
 
     def _on_end(self, result: Mapping[str, Any] | None) -> None:
         self.plan = self.plan.with_result(result)
-        if self.plan.best_of > 1 and not self.plan.chosen:
-            raise PayloadError("The worker is of an earlier version, which chooses no candidates.")
 
     async def read_all(self) -> None:
         """Read until every row has been sampled; raises as :meth:`JobReader.symbols` does."""

@@ -17,7 +17,6 @@ import pytest
 import torch
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from ancestral import models
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
@@ -150,16 +149,6 @@ def test_another_run(task: WaveNetTask, trunk: Path, seed: int, processes: int, 
     with pytest.raises(ValueError, match=message):
         train(task, LoopConfig(200, seed=seed), trunk, processes)
     assert (trunk / STATE).read_bytes() == before
-
-
-def test_runs_of_earlier_versions(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
-    """Without a spec in the state they go on; without Muon they cannot."""
-    meta, tensors = state(trunk)
-    save_file(tensors, tmp_path / STATE, {name: value for name, value in meta.items() if name != "spec"})
-    assert Trainer(task, LoopConfig(200), tmp_path).step == 40
-    save_file(tensors | {"second.head": tensors["first.head"].clone()}, tmp_path / STATE, meta)
-    with pytest.raises(ValueError, match="an earlier version, without Muon, has begun this run"):
-        train(task, LoopConfig(200), tmp_path, 1)
 
 
 def test_time_between_exports_excludes_them(task: WaveNetTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
