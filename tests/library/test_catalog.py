@@ -179,6 +179,7 @@ def test_voices_of_different_languages_are_not_mixed():
 def test_a_text_stands_for_a_number_that_never_changes():
     """As docs/api.md says: 53 bits of SHA-256 of "0", a line feed and the text, in UTF-8."""
     assert seed_of_text("alice") == int(hashlib.sha256(b"0\nalice").hexdigest()[:16], 16) >> 11 == 1501765264258084
+    assert digest_seed(7, "alice") == int(hashlib.sha256(b"7\nalice").hexdigest()[:16], 16) >> 11
     assert seed_of_text("alice") == digest_seed(0, "alice") == seed_or_drawn("alice") < EXACT
     texts = ["alice", "Alice", "alice ", "Ålice", "🦊", "a" * 256, "2026-11-28", "1.2.3", "nan", "seven", "-", ".", "٣"]
     assert len({seed_of_text(text) for text in texts}) == len(texts), "not even case and spaces are ignored"

@@ -186,6 +186,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     with Writer(tmp_path) as writer:
         writer.add("chapter1/0001", "ann", "Two |\nfields", tone(0.5, 200) * 9, phones)
         writer.add("a_u1", "ann", "No phones", tone(0.5, 200), [])
+    written = "0.0000\t0.2500\tsil\t0\n0.2500\t0.5000\tHH\t1\n"
+    assert (tmp_path / "phones/chapter1/0001.lab").read_text() == written
     first, second = read(tmp_path)
     assert (first.id, first.path) == ("chapter1/0001", tmp_path / "wavs/chapter1/0001.wav")
     assert (first.speaker, first.text, first.phones, second.phones) == ("ann", "Two   fields", phones, ())

@@ -300,6 +300,7 @@ def test_a_certificate_that_cannot_be_used_ends_a_command_before_it_begins(
         ("ANCESTRAL_SIGNING_KEY", None, "not set, but ANCESTRAL_SIGNING_CERT is"),
         ("ANCESTRAL_SIGNING_KEY", other, ""),
         ("ANCESTRAL_SIGNING_CERT", other, ""),
+        ("ANCESTRAL_SIGNING_CERT", str(tmp_path / "none"), "Path does not point to a file"),
     ):
         settings = {name: value for name, value in (signing | {name: value}).items() if value is not None}
         done = ancestral(*command.split(), **settings)

@@ -142,7 +142,9 @@ def test_lists(url: str) -> None:
     [
         ("say", {"text": TEXT, "voice": "nobody", "model": "tiny"}, "tiny has no such voice; it has ann, bob"),
         ("say", {"text": "a" * 4097}, "text"),
+        ("say", {"text": TEXT, "form": "exe"}, "form"),
         ("draw", {"prompt": "a unicorn on the moon"}, "prompt"),
+        ("draw", {"prompt": "cat", "n": 11}, "n"),
         ("score", {}, "either path or data"),
         ("score", {"data": "AAAA", "path": "/etc/hostname"}, "either path or data"),
         ("score", {"path": "/etc/hostname"}, "this server reads no files"),

@@ -233,10 +233,16 @@ def test_both_agree_where_the_file_is(run: Run, file: Path, monkeypatch: pytest.
 
 def test_commands_take_turns(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run("create", "first").stdout.strip()
-    asked, lock = threading.Event(), fcntl.flock
+    asked, held, lock = threading.Event(), list[tuple[int, int]](), fcntl.flock
     directory = os.open(file.parent, os.O_RDONLY)
     lock(directory, fcntl.LOCK_EX)
-    monkeypatch.setattr(fcntl, "flock", lambda *given: (asked.set(), lock(*given)))
+
+    def flock(descriptor: int, how: int) -> None:
+        held.append((os.fstat(descriptor).st_ino, how))
+        asked.set()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
     with ThreadPoolExecutor() as pool:
         try:
             second = pool.submit(run, "create", "second")
@@ -245,3 +251,4 @@ def test_commands_take_turns(run: Run, file: Path, monkeypatch: pytest.MonkeyPat
         finally:
             os.close(directory)
         assert [caller(file, key).name for key in (first, second.result().stdout.strip())] == ["renamed", "second"]
+    assert held == [(file.parent.stat().st_ino, fcntl.LOCK_EX)]
