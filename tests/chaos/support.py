@@ -31,7 +31,7 @@ from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.job_requests import check_envelope
 from tests.service.servers import LoggedProcess, Server, ServerProcess, running
 from tests.service.toys import ASYNC, SPEECH
-from tests.waiting import awaited, eventually
+from tests.waiting import eventually
 
 # The clock of one process, which a test may put forward or back: a library that is loaded before the process's own.
 
@@ -390,16 +390,17 @@ class Work:
         return response.content
 
 
-def answer(ask: Callable[[], httpx.Response], *refused: int) -> httpx.Response:
-    """What is answered at last: asked again while nobody answers, Redis is away, or after one of these statuses."""
-
-    def found() -> httpx.Response | None:
-        response = ask()
-        return None if response.status_code in (503, *refused) else response
-
-    response = awaited(found, SECONDS)
-    assert response is not None
-    return response
+def answer(ask: Callable[[], httpx.Response], *refused: int, lost: tuple[type[Exception], ...] = ()) -> httpx.Response:
+    """What is answered at last: asked again while Redis is away, after one of these statuses, or after an answer that
+    was lost in one of these ways."""
+    until = time.monotonic() + SECONDS
+    while True:
+        with suppress(*lost):
+            response = ask()
+            if response.status_code not in (503, *refused):
+                return response
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 @contextmanager

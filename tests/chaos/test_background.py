@@ -59,7 +59,7 @@ class Client:
 
     def ask(self, method: str, path: str, refused: int = 503, **options: Any) -> httpx.Response:
         """An answer other than 503 and, if Redis may not know any more what has ended, another one."""
-        return answer(lambda: self._once(method, path, **options), refused)
+        return answer(lambda: self._once(method, path, **options), refused, lost=(httpx.TransportError,))
 
     def _once(self, method: str, path: str, **options: Any) -> httpx.Response:
         return httpx.request(method, self.chance.choice(self.house.apis).url + path, timeout=SECONDS, **options)

@@ -49,7 +49,7 @@ def test_a_worker_that_hangs(house: House, expected: list[bytes], killed: bool) 
         held = held_by(one, under_way)
         if killed:
             one.kill()
-        eventually(lambda: all(house.attempt(job) == 2 for job in held))
+        eventually(lambda: all(house.attempt(job) == 2 for job in held), 30)
         if not killed:
             one.send(signal.SIGCONT)
         assert under_way.finish() == expected

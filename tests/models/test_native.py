@@ -69,14 +69,14 @@ def test_sigmoid_and_silu_keep_the_shape_and_their_argument():
     assert x[0, 0] == -30
 
 
-@pytest.mark.parametrize(("spec", "most"), [(ODD_SPEC, 0.1), (SMALL_SPEC, 0.3)], ids=["odd sizes", "S"])
-def test_rounded_scores_are_near_the_oracle(spec, most):
+@pytest.mark.parametrize("spec", [ODD_SPEC, SMALL_SPEC], ids=["odd sizes", "S"])
+def test_rounded_scores_are_near_the_oracle(spec):
     checkpoint = random_checkpoint(spec)
     engine = NativeEngine(checkpoint)
     for request in requests(spec, 5, 60):
         (symbols,) = engine.step([engine.open(request)], 60)
         rounded = engine.score(symbols, request.frames, request.speaker)
-        assert 0.0 < np.abs(rounded - exact_scores(checkpoint, request, symbols)).mean() < most
+        assert 0.0 < np.abs(rounded - exact_scores(checkpoint, request, symbols)).mean() < 0.1
 
 
 @pytest.mark.parametrize("count", [1, 4, 9])

@@ -162,7 +162,7 @@ def test_a_deleted_book_leaves_no_jobs(server: Server, driven: bool, monkeypatch
 
     bound = Clients.bound
     monkeypatch.setattr(Clients, "bound", slowly)
-    monkeypatch.setattr("ancestral.service.broker.batches.LEASE_SECONDS", 4)
+    monkeypatch.setattr("ancestral.service.broker.batches.LEASE_SECONDS", 8)
 
     def jobs() -> list[Json]:
         found = httpx.get(f"{server.url}/v1/jobs?limit=100").json()["data"]
@@ -174,7 +174,7 @@ def test_a_deleted_book_leaves_no_jobs(server: Server, driven: bool, monkeypatch
     eventually(lambda: get(server, book["id"])["progress"])
     if not driven:
         with server.redis() as redis:
-            redis.set(key("batch_lease", book["id"]), "killed", ex=4)
+            redis.set(key("batch_lease", book["id"]), "killed", ex=8)
     assert jobs()
     assert httpx.delete(f"{server.url}/v1/books/{book['id']}").json() == {
         "id": book["id"], "object": "book", "deleted": True,

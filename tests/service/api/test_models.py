@@ -178,6 +178,7 @@ def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factor
             assert httpx.head(f"{public.url}{path}", headers=headers).status_code == 200, path
     for path in ("/v1/jobs", "/v1/models/tiny/card", "/v1/audio/voices/ann/preview", "/metrics"):
         check_envelope(httpx.get(f"{public.url}{path}"), 401, None)
+    assert httpx.get(f"{public.url}/metrics", headers={"authorization": "Bearer anc_mine"}).status_code == 200
     check_envelope(public.speak(), 401, None)
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.service.api.job_requests import JSON, URL, check_envelope
 from tests.service.servers import Server
@@ -123,9 +124,13 @@ def test_head_is_get_without_the_body(server: Server, path: str) -> None:
         assert "HEAD" in client.delete("/v1/models").headers["allow"].split(", ")
 
 
+WEBSOCKETS = (
+    "audio/speech/stream", "images/stream", "text-to-speech/ann/stream-input", "text-to-speech/ann/multi-stream-input",
+)  # fmt: skip
+
+
 def test_a_websocket_is_not_served_over_http(server: Server) -> None:
-    ours = "audio/speech/stream", "images/stream"
-    for path in (*ours, "text-to-speech/ann/stream-input", "text-to-speech/ann/multi-stream-input"):
+    for path in WEBSOCKETS:
         response = httpx.get(f"{server.url}/v1/{path}")
         check_envelope(response, 426, None)
         assert response.headers["upgrade"] == "websocket"
@@ -142,6 +147,14 @@ def test_a_handshake_is_refused_with_an_error(server: Server, path: str) -> None
     error = json.loads(response.body or b"")["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["param"] is None
+
+
+@pytest.mark.parametrize("path", WEBSOCKETS)
+def test_another_page_opens_no_websocket(server: Server, keyed: Server, path: str) -> None:
+    for one in (server, keyed):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"ws://127.0.0.1:{one.port}/v1/{path}", origin=Origin("https://other.example"), proxy=None)
+        assert refused.value.response.status_code == 403
 
 
 def test_errors_as_rfc_9457_problems(server: Server) -> None:

@@ -46,6 +46,7 @@ JOBS: list[tuple[str, dict[str, Any]]] = [
     ("generations", {"model": "palette", "prompt": "elf", "palette": "game-boy"}), ("generations", BEST),
     ("interpolations", {"steps": 4, "output_format": "webp"}),
     ("interpolations", {"from": [0.5, -0.25, 1, 0, 2], "steps": 2}), ("completions", {"n": 2, "rows": None}),
+    ("generations", {"model": "subclasses", "prompt": "owl", "n": 4, "guidance": 2.0}),
     ("edits", {"n": 2}), ("reconstructions", {"n": 2}), ("portraits", {}),
 ]  # fmt: skip
 
@@ -131,6 +132,8 @@ def test_nobody_gets_anything_of_anybody_else(serve: Serve) -> None:
     def ask(number: int) -> bytes | list[bytes]:
         route, changes = JOBS[number % len(JOBS)]
         if "stream" in changes:
+            if number // len(JOBS) % 2:
+                return server.generate(duration=0.5, seed=number).content
             return server.speak(input=f"Canoe number {number}.", seed=number).content
         return files(post(server, route, **changes, seed=number))
 

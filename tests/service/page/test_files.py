@@ -40,9 +40,9 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 MOST_BYTES = 150_000
 
 
-def test_the_files_and_that_they_are_small_together(server: Server) -> None:
+def test_the_files_need_no_key_and_are_small_together(keyed: Server) -> None:
     total = 0
-    with server.client() as client:
+    with keyed.client() as client:
         for name in FILES:
             path = "/" if name == "index.html" else f"/page/{name}"
             found = client.get(path, headers={"accept-encoding": "identity"})

@@ -150,6 +150,9 @@ def test_chunk_length_schedule_says_when_a_sentence_begins(server: Server) -> No
     with open_stream(server) as connection:
         say(connection, FIRST | config, {"text": "When the ships came in from the north, the old "})
         assert hear(connection)["audio"]
+    text = "When the ships came in from the north, the old men ran."
+    late = {"generation_config": {"chunk_length_schedule": [100]}}
+    assert speak(server, FIRST | late, {"text": text}) == whole(server, text)
 
 
 def test_inactivity_ends_it(server: Server) -> None:
