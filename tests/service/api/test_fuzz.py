@@ -176,20 +176,10 @@ SPEECH: Final = [
     always(type="input.cancel"),
 ]
 DRAWING: Final = [
-    always(
-        type="image.generate",
-        model="rgb",
-        prompt="cat",
-        style="oil",
-        n=2,
-        seed=7,
-        guidance=2.0,
-        temperature=0.5,
-        coarse=False,
-        background="auto",
-    ),  # fmt: skip
+    always(type="image.generate", model="rgb", prompt="cat", style="oil", n=2, seed=7, guidance=2.0, temperature=0.5,
+           coarse=False, background="auto"),
     always(type="image.cancel"),
-]
+]  # fmt: skip
 
 
 def flood_messages(
