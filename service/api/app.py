@@ -27,7 +27,7 @@ from ancestral.service.api.routes import batches, dictionaries, elevenlabs, imag
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE, Connection
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, cancel_all
 from ancestral.service.jobs.state import AppState, KeyedSeeds
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.logging import RedisOutage, tracing
@@ -134,9 +134,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         try:
             yield
         finally:
-            for task in driving:
-                task.cancel()
-            await asyncio.gather(*driving, return_exceptions=True)
+            await cancel_all(*driving)
             await connection.close()
             await asyncio.to_thread(traces.close)
 

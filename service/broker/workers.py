@@ -23,7 +23,7 @@ from redis import asyncio as redis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
-from ancestral.service.broker.connection import UNAVAILABLE, Connection, retry_while_unavailable
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, cancel_all, retry_while_unavailable
 from ancestral.service.broker.job import (
     LIFE_SECONDS,
     MAX_DEATHS,
@@ -100,9 +100,7 @@ class Control:
                     for task in filter(asyncio.Task.done, listening):
                         task.result()  # raises what it should not have
         finally:
-            for task in listening:
-                task.cancel()
-            await asyncio.gather(*listening, return_exceptions=True)
+            await cancel_all(*listening)
 
     async def _servers(self, worker: str) -> dict[redis.Redis, list[str]]:
         """The channels, by the server that has them."""
