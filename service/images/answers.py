@@ -19,7 +19,7 @@ from ancestral.images.files import Pixels, atlas_fields, decoder_of, file_of, la
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import error_headers, redis_unavailable
+from ancestral.service.errors import error_headers
 from ancestral.service.images.schemas import (
     IMAGE_MESSAGES,
     AttributeShown,
@@ -39,7 +39,7 @@ from ancestral.service.images.schemas import (
     TokenDetails,
 )
 from ancestral.service.jobs.admission import submit_job
-from ancestral.service.jobs.job_reader import JobReader, event, job_end
+from ancestral.service.jobs.job_reader import JobReader, event, job_end, redis_errors
 from ancestral.service.jobs.planning import image_job
 from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.state import AppState
@@ -246,7 +246,7 @@ class ImageConnection(EventConnection):
 
     async def handle_message(self, fields: dict[str, Any]) -> None:
         message = parse_message(fields, IMAGE_MESSAGES)
-        try:
+        with redis_errors():
             if isinstance(message, ImageGenerate):
                 await self._generate(message)
             elif isinstance(message, ImageCancel):
@@ -255,8 +255,6 @@ class ImageConnection(EventConnection):
                 await self._state.broker.cancel(self._job)
             else:
                 raise CloseConnection(1000, "")
-        except UNAVAILABLE:
-            raise redis_unavailable() from None
 
     async def _generate(self, message: ImageGenerate) -> None:
         if self._job is not None:

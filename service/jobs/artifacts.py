@@ -49,8 +49,8 @@ from ancestral.service.broker.batches import PIECE_BYTES, Draft, DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Ended, Job, JobExpired, Piece, Status
-from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired, redis_unavailable
-from ancestral.service.jobs.job_reader import drop_published, failure_error
+from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
+from ancestral.service.jobs.job_reader import drop_published, failure_error, redis_errors
 from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
 from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
@@ -340,14 +340,10 @@ class Artifacts:
     async def files(self, job: Job) -> list[bytes]:
         """The files of a finished job, whole: the one, or those in its archive. Raises as :meth:`info` does, and
         NotReady."""
-        try:
+        with redis_errors():
             info, read = await self.info(job), self._broker.artifacts.read
             parts = info.entries or [(0, info.bytes)]
             return [b"".join([piece async for piece in read(job.id, start, start + size)]) for start, size in parts]
-        except JobExpired as error:
-            raise content_expired() from error
-        except UNAVAILABLE as error:
-            raise redis_unavailable() from error
 
     async def _write(self, job: Job, draft: Draft) -> None:
         plan = plan_of(job, Plan)

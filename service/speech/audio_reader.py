@@ -14,10 +14,8 @@ from ancestral.codecs import Wave
 from ancestral.errors import NotFound
 from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import redis_unavailable
-from ancestral.service.jobs.job_reader import JobReader, check_end, event
+from ancestral.service.jobs.job_reader import JobReader, check_end, event, redis_errors
 from ancestral.service.speech import schemas
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.speech.sampler import AudioDecoder
@@ -80,10 +78,8 @@ class AudioReader(JobReader):
             ServiceError: the job ended before that, or Redis stays unavailable.
         """
         while True:
-            try:
+            with redis_errors():
                 job = await self._broker.patient_job(self.job.id)
-            except UNAVAILABLE as error:
-                raise redis_unavailable() from error
             if job is None:
                 raise NotFound("The job is gone.", code="job_not_found")
             if job.samples_total is not None:
