@@ -291,7 +291,7 @@ class Worker:
         """Pass messages of clients to the attempts, which get lost ones when their leases are renewed."""
         while True:
             with self._redis.tolerated():
-                async for message in self._broker.control.messages(self.id):
+                async for message in self._broker.messages(self.id):
                     if message.verb == "wake":
                         self._claims[Priority(message.subject)].wake(message.value)
                     for job_attempt in self._attempts:
