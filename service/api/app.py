@@ -126,7 +126,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         driving = list[asyncio.Task[None]]()
         if settings.provenance_key is not None:
             key = settings.provenance_key.get_secret_value().encode()
-            seeds = KeyedSeeds(key, app.state.service.broker.seed_counter)
+            seeds = KeyedSeeds(key, app.state.service.broker)
             driving.append(asyncio.create_task(seeds.run()))
             app.state.seed_source = seeds.draw  # of requests: RootMiddleware
             draw_from(seeds.draw)  # of the background tasks, which inherit this context

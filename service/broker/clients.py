@@ -98,65 +98,6 @@ class StoredSession:
         return bool(await self._run(SAVE_SESSION, HELD_SECONDS, owner="", state="-"))
 
 
-# How many seeds a deployment has drawn from its provenance key: one number, which no restart sets back.
-
-_NAME: Final = key("seeds")
-
-
-class SeedCounter:
-    """The number, on the server of Redis that has its key. It has no time to live."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def reserve(self, count: int) -> int:
-        """Take the next ``count`` counters; the first of them."""
-        return int(await self._connection.command("INCRBY", _NAME, count)) - count
-
-    async def reserved(self) -> int:
-        """How many have been taken by all processes."""
-        return int(await self._connection.command("GET", _NAME) or 0)
-
-
-# Requests of callers in any sixty seconds, counted for all servers of a deployment together.
-
-
-class RequestWindow:
-    """Counts requests by the name of the caller, each in the shard of that name."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._windows: dict[tuple[redis.Redis, str], MovingWindowRateLimiter] = {}
-
-    async def hit(self, caller: str, limit: int) -> tuple[bool, float, int]:
-        """Count a request, unless it is one too many.
-
-        Args:
-            caller: who sent it.
-            limit: requests a minute.
-
-        Returns:
-            Whether it was counted, when the window ends (seconds since 1970), and how many more requests fit into it.
-        """
-        item, prefix = RateLimitItemPerMinute(limit), key("rate", shard=shard_for(caller, self._connection.shards))
-
-        async def count(client: redis.Redis) -> tuple[bool, float, int]:
-            window = self._window(client, prefix)
-            counted = await window.hit(item, caller)
-            reset, remaining = await window.get_window_stats(item, caller)
-            return counted, reset, remaining
-
-        counted: tuple[bool, float, int] = await self._connection.call(prefix, count)
-        return counted
-
-    def _window(self, client: redis.Redis, prefix: str) -> MovingWindowRateLimiter:
-        if (client, prefix) not in self._windows:
-            pool: Any = client.connection_pool  # `limits` says that its options are numbers and strings
-            storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=prefix, connection_pool=pool)
-            self._windows[client, prefix] = MovingWindowRateLimiter(storage)
-        return self._windows[client, prefix]
-
-
 # An owner's jobs, over all shards.
 
 _Listed = tuple[float, bytes]
@@ -187,6 +128,7 @@ BLOCK_MS: Final = 2000
 """Longest time that a read waits for something to arrive."""
 IDEMPOTENCY_SECONDS: Final = 86400
 """Time for which an idempotency key finds the job of its first request."""
+_SEEDS: Final = key("seeds")
 _TOMBSTONE_SECONDS: Final = 60
 _UPLOAD_SECONDS: Final = 60
 """Time to live of what is uploaded, until its job is there."""
@@ -206,13 +148,52 @@ class Clients:
         self.queues = Queues(connection)
         self.artifacts = ArtifactStore(connection)
         self.batches = BatchStore(connection)
-        self.request_window = RequestWindow(connection)
-        self.seed_counter = SeedCounter(connection)
+        self._windows: dict[tuple[redis.Redis, str], MovingWindowRateLimiter] = {}
 
     async def ping(self) -> None:
         """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""
         async with asyncio.timeout(2):
             await self._connection.call(key("workers"), lambda redis: redis.ping())
+
+    # Seeds drawn from the deployment's provenance key: one number without a time to live, which no restart sets back
+
+    async def reserve_seeds(self, count: int) -> int:
+        """Take the next ``count`` counters of seeds; the first of them."""
+        return int(await self._connection.command("INCRBY", _SEEDS, count)) - count
+
+    async def seeds_reserved(self) -> int:
+        """How many counters of seeds all processes have taken."""
+        return int(await self._connection.command("GET", _SEEDS) or 0)
+
+    # Requests of callers in any sixty seconds, counted for all servers of a deployment together
+
+    async def count_request(self, caller: str, limit: int) -> tuple[bool, float, int]:
+        """Count a request in the shard of its caller's name, unless it is one too many.
+
+        Args:
+            caller: who sent it.
+            limit: requests a minute.
+
+        Returns:
+            Whether it was counted, when the window ends (seconds since 1970), and how many more requests fit into it.
+        """
+        item, prefix = RateLimitItemPerMinute(limit), key("rate", shard=shard_for(caller, self._connection.shards))
+
+        async def count(client: redis.Redis) -> tuple[bool, float, int]:
+            window = self._window(client, prefix)
+            counted = await window.hit(item, caller)
+            reset, remaining = await window.get_window_stats(item, caller)
+            return counted, reset, remaining
+
+        counted: tuple[bool, float, int] = await self._connection.call(prefix, count)
+        return counted
+
+    def _window(self, client: redis.Redis, prefix: str) -> MovingWindowRateLimiter:
+        if (client, prefix) not in self._windows:
+            pool: Any = client.connection_pool  # `limits` says that its options are numbers and strings
+            storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=prefix, connection_pool=pool)
+            self._windows[client, prefix] = MovingWindowRateLimiter(storage)
+        return self._windows[client, prefix]
 
     # Admission
 

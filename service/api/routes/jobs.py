@@ -388,7 +388,7 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     """
     data, service = await form.file.read(), context.service
     keyed = service.settings.provenance_key is not None
-    newest = await service.broker.seed_counter.reserved() if keyed else 0
+    newest = await service.broker.seeds_reserved() if keyed else 0
     fields = form.model_dump(exclude={"file"}) | {"seed": form.seed}  # as a number, not as JSON has large ones
     served = await service.served()
     work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest, served)

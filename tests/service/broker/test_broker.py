@@ -415,8 +415,7 @@ async def test_a_worker_hears_its_clients_whenever_its_connection_broke(broker: 
 
 
 async def test_no_counter_is_reserved_twice(broker: Broker) -> None:
-    counter = broker.clients.seed_counter
-    assert await counter.reserved() == 0
-    firsts = await asyncio.gather(*(counter.reserve(3) for _ in range(20)))
+    assert await broker.clients.seeds_reserved() == 0
+    firsts = await asyncio.gather(*(broker.clients.reserve_seeds(3) for _ in range(20)))
     assert sorted(firsts) == list(range(0, 60, 3))
-    assert await counter.reserved() == 60
+    assert await broker.clients.seeds_reserved() == 60

@@ -239,7 +239,7 @@ async def test_a_server_that_is_lost_keeps_no_other_from_being_heard(valkey: Rea
 
 async def test_requests_of_a_caller_and_sessions_are_anywhere(broker: Broker) -> None:
     for caller in "abcdef":
-        assert [(await broker.clients.request_window.hit(caller, 2))[0] for _ in range(3)] == [True, True, False]
+        assert [(await broker.clients.count_request(caller, 2))[0] for _ in range(3)] == [True, True, False]
         session = broker.clients.session(None, 60)
         session.owner = caller
         assert await session.save('{"a":1}')
