@@ -22,36 +22,6 @@ _CLAIM_SECONDS: Final = 15
 """Time after which another process takes over from one that died while writing."""
 
 
-class ArtifactStore:
-    """The files of jobs."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def info(self, job_id: str) -> str | None:
-        """What was stored about a file with :meth:`Draft.keep`; None if there is no file.
-
-        Raises:
-            JobExpired: nor is there a job.
-        """
-        keys = Keys(job_id)
-        fields, exists = await self._connection.commands(
-            ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
-        )
-        status, info = fields
-        if status is None:
-            raise JobExpired(job_id)
-        return info.decode() if info is not None and exists else None
-
-    def read(self, job_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
-        return read_pieces(self._connection, Keys(job_id)["content"], start, stop)
-
-    def draft(self, job_id: str) -> Draft:
-        """A new draft, empty, of a job's file."""
-        return Draft(self._connection, job_id)
-
-
 class DraftLost(Exception):
     """A draft is not what was written; it has to be written again."""
 
@@ -99,7 +69,7 @@ class Draft:
         await self._connection.commands(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read the draft; arguments as of :meth:`ArtifactStore.read`."""
+        """Bytes ``start`` to ``stop`` of the draft; raises JobExpired if they have expired."""
         return read_pieces(self._connection, self._draft, start, stop)
 
     async def keep(self, info: str) -> None:

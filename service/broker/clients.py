@@ -17,7 +17,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis import asyncio as redis
 
-from ancestral.service.broker.batches import ArtifactStore, BatchStore
+from ancestral.service.broker.batches import BatchStore, Draft, read_pieces
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.job import (
     DATA,
@@ -146,7 +146,6 @@ class Clients:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.queues = Queues(connection)
-        self.artifacts = ArtifactStore(connection)
         self.batches = BatchStore(connection)
         self._windows: dict[tuple[redis.Redis, str], MovingWindowRateLimiter] = {}
 
@@ -352,11 +351,37 @@ class Clients:
         found = await self._connection.command("HMGET", record, *names)
         return [text.decode() for text in takewhile(lambda text: text is not None, found)]
 
+    # Files of jobs
+
+    async def artifact_info(self, job_id: str) -> str | None:
+        """What was stored about a job's file with :meth:`Draft.keep`; None if there is no file.
+
+        Raises:
+            JobExpired: nor is there a job.
+        """
+        keys = Keys(job_id)
+        (status, info), exists = await self._connection.commands(
+            ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
+        )
+        if status is None:
+            raise JobExpired(job_id)
+        return info.decode() if info is not None and exists else None
+
+    def read_artifact(self, job_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes ``start`` to ``stop`` of a job's file; raises JobExpired if they have expired."""
+        return read_pieces(self._connection, Keys(job_id)["content"], start, stop)
+
+    def draft(self, job_id: str) -> Draft:
+        """A new draft, empty, of a job's file."""
+        return Draft(self._connection, job_id)
+
     async def ingredient(self, job_id: str) -> bytes | None:
         """The C2PA manifest of what was uploaded with a job; None if it had none."""
         name = Keys(job_id)["ingredient"]
         found = await self._connection.command("GET", name)
         return None if found is None else bytes(found)
+
+    # The end of a job, and of its connection
 
     async def cancel(self, job: Job) -> bool:
         """End a job and notify the worker that runs it. False if it had ended before."""

@@ -319,8 +319,8 @@ class Artifacts:
         """
         _require_completed(job)
         try:
-            while (stored := await self._broker.artifacts.info(job.id)) is None:
-                draft = self._broker.artifacts.draft(job.id)
+            while (stored := await self._broker.artifact_info(job.id)) is None:
+                draft = self._broker.draft(job.id)
                 if await draft.claim():
                     try:
                         with suppress(DraftLost):
@@ -335,13 +335,13 @@ class Artifacts:
 
     def read(self, job: Job, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` to ``stop`` of a file that exists; raises as :func:`aborting`."""
-        return aborting(self._broker.artifacts.read(job.id, start, stop), "the content")
+        return aborting(self._broker.read_artifact(job.id, start, stop), "the content")
 
     async def files(self, job: Job) -> list[bytes]:
         """The files of a finished job, whole: the one, or those in its archive. Raises as :meth:`info` does, and
         NotReady."""
         with redis_errors():
-            info, read = await self.info(job), self._broker.artifacts.read
+            info, read = await self.info(job), self._broker.read_artifact
             parts = info.entries or [(0, info.bytes)]
             return [b"".join([piece async for piece in read(job.id, start, start + size)]) for start, size in parts]
 
