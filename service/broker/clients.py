@@ -136,10 +136,6 @@ _SUBMISSIONS: Final = 3
 """Attempts to put a job into a shard of several: others may have taken the room there, while there is room in all."""
 
 
-def _bound(keys: Keys, owner: str, idempotency_key: str) -> str:
-    return f"{keys['idempotency']}:{owner}:{idempotency_key}"
-
-
 class Clients:
     """The operations of an API process."""
 
@@ -224,14 +220,14 @@ class Clients:
             NotReady: there is no worker any more, and no room for jobs that wait for one; or too few replicas have the
                 job, which is cancelled.
         """
-        key, fingerprint = bound or ("", "")
+        idempotency_key, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
         files = {keys["input"]: upload, keys["ingredient"]: ingredient}
         stored = {name: data for name, data in files.items() if data is not None}
         if stored:
             await self._connection.commands(*(["SET", *file, "EX", _UPLOAD_SECONDS] for file in stored.items()))
         submit = {
-            "bound": _bound(keys, job.owner, key),
+            "bound": key("idempotency", job.owner, idempotency_key, shard=keys.shard),
             "fingerprint": fingerprint,
             "bound_seconds": IDEMPOTENCY_SECONDS,
             "id": job.id,
@@ -289,8 +285,8 @@ class Clients:
 
     async def bound(self, owner: str, idempotency_key: str) -> Job | None:
         """The job that an owner's idempotency key is bound to, or None."""
-        name = _bound(Keys(in_shard=self.queues.bound_shard(owner, idempotency_key)), owner, idempotency_key)
-        found = await self._connection.command("GET", name)
+        shard = self.queues.bound_shard(owner, idempotency_key)
+        found = await self._connection.command("GET", key("idempotency", owner, idempotency_key, shard=shard))
         return None if found is None else await self.job(json.loads(found)[0])
 
     async def jobs(self, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
@@ -306,8 +302,7 @@ class Clients:
         """
         before: _Listed = (math.inf, b"")
         if after is not None:
-            index = Keys(after, owner=owner)["jobs"]
-            score = await self._connection.command("ZSCORE", index, after)
+            score = await self._connection.command("ZSCORE", Keys(after, owner=owner)["jobs"], after)
             if score is None:
                 raise JobExpired(after)
             before = float(score), after.encode()
@@ -318,8 +313,7 @@ class Clients:
             found += [job for job in records if job is not None]
             for (_, job_id), job in zip(page, records, strict=True):
                 if job is None:  # it has expired
-                    name = Keys(job_id.decode(), owner=owner)["jobs"]
-                    await self._connection.command("ZREM", name, job_id)
+                    await self._connection.command("ZREM", Keys(job_id.decode(), owner=owner)["jobs"], job_id)
             if len(page) <= limit:
                 break
             before = page[-1]
@@ -336,8 +330,7 @@ class Clients:
             return QueuePosition(eta=max(0.0, spent * left / job.samples_done))
         rank = None
         if job.status is Status.QUEUED:
-            waiting = Keys.for_job(job)["waiting"]
-            rank = await self._connection.command("ZRANK", waiting, job.id)
+            rank = await self._connection.command("ZRANK", Keys.for_job(job)["waiting"], job.id)
         if rank is None:
             return QueuePosition()
         shard = shard_of(job.id)
@@ -347,8 +340,7 @@ class Clients:
     async def timings(self, job: Job, sentences: int) -> list[str]:
         """The timings of the job's first sentences, up to a gap: what the worker has stored with its lease."""
         names = [f"timings:{sentence}" for sentence in range(sentences)]
-        record = Keys(job.id)["job"]
-        found = await self._connection.command("HMGET", record, *names)
+        found = await self._connection.command("HMGET", Keys(job.id)["job"], *names)
         return [text.decode() for text in takewhile(lambda text: text is not None, found)]
 
     # Files of jobs
@@ -377,8 +369,7 @@ class Clients:
 
     async def ingredient(self, job_id: str) -> bytes | None:
         """The C2PA manifest of what was uploaded with a job; None if it had none."""
-        name = Keys(job_id)["ingredient"]
-        found = await self._connection.command("GET", name)
+        found = await self._connection.command("GET", Keys(job_id)["ingredient"])
         return None if found is None else bytes(found)
 
     # The end of a job, and of its connection
@@ -446,8 +437,7 @@ class Clients:
         most of the time, at a quarter of its cost. False if nobody is told: the worker has gone, or Redis has."""
         channel = key("control", worker, shard=shard_of(job.id))
         try:
-            heard = await self._connection.command("SPUBLISH", channel, f"read {job.id} {position}")
-            return bool(heard)
+            return bool(await self._connection.command("SPUBLISH", channel, f"read {job.id} {position}"))
         except UNAVAILABLE:
             return False
 

@@ -175,8 +175,7 @@ class Lease:
         Raises:
             JobExpired: it has expired.
         """
-        name = self._keys["input"]
-        value = await retry_while_unavailable(lambda: self._connection.command("GET", name))
+        value = await retry_while_unavailable(lambda: self._connection.command("GET", self._keys["input"]))
         if value is None:
             raise JobExpired(self.job.id)
         return bytes(value)
