@@ -14,11 +14,11 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from fastapi.sse import format_sse_event
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.provenance.c2pa import MANIFEST_TYPE
-from ancestral.requests import Described, checked, parse_json
+from ancestral.requests import checked, example, parse_json
 from ancestral.service.api.batches import (
     BATCH_EXAMPLE,
     BATCH_ID,
@@ -43,6 +43,7 @@ from ancestral.service.api.http.body_route import (
     BodyRoute,
     Conditions,
     ConditionsDep,
+    FormFields,
     binary,
     file_response,
     file_responses,
@@ -72,12 +73,10 @@ _UPLOADS: Final = 4
 router = APIRouter(prefix="/v1", tags=["batches"], route_class=BodyRoute)
 
 
-class FileForm(Described):
+class FileForm(FormFields):
     """The fields of the form."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"file": "requests.jsonl", "purpose": "batch"}]}
-    )
+    model_config = example(file="requests.jsonl", purpose="batch")
 
     file: UploadFile
     """JSON lines, each a request: `custom_id`, `method`, `url`, `body`."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.sse import format_sse_event
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ancestral import formats
 from ancestral.catalog.descriptions import Model, Plan, SpeechModel
@@ -20,7 +20,7 @@ from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images import files
 from ancestral.provenance.c2pa import MANIFEST_TYPE
-from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
+from ancestral.requests import MAX_INPUT_CHARACTERS, RequestSeed, StrictRequest, from_validation
 from ancestral.service.api import deps, responses
 from ancestral.service.api.http import body_route
 from ancestral.service.api.http.openapi import event_stream
@@ -351,10 +351,8 @@ def _check_prompt(schema: type[StrictRequest], manifest: schemas.Manifest, plan:
 # ``POST /v1/detect``: whether a file was made here, with the evidence.
 
 
-class DetectionForm(Described):
+class DetectionForm(body_route.FormFields):
     """The fields of the form."""
-
-    model_config = ConfigDict(extra="forbid")
 
     file: UploadFile
     """A PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file."""
