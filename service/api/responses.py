@@ -373,7 +373,7 @@ async def stream_audio(
 
 async def speech_object(sound: Sound, timestamps: Timestamps) -> SpeechObject:
     """All of a sound as one object, with the times that were requested; raises as :func:`read_whole` does."""
-    audio, sentences = await _read(sound)
+    audio, sentences = await read_whole(sound)
     return SpeechObject(
         audio=base64.b64encode(audio).decode(),
         audio_format=sound.media_type,
@@ -384,18 +384,12 @@ async def speech_object(sound: Sound, timestamps: Timestamps) -> SpeechObject:
     )
 
 
-async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
-    """All bytes, and the times of all sentences.
+async def read_whole(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
+    """All of a sound: the bytes of its stream or, if files are signed, its signed file; and the times of all sentences.
 
     Raises:
-        ClientDisconnected: the client disconnected before the end.
         ServiceError: the job failed, or is gone.
     """
-    return await context.while_connected(_read(sound), sound.reader.job)
-
-
-async def _read(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
-    """All of a sound: the bytes of its stream or, if files are signed, its signed file."""
     audio, sentences = bytearray(), list[SentenceTimes]()
     async for piece, new in timed(sound.source, sound.reader, sound.timeline):
         audio.extend(piece)
