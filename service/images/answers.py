@@ -120,7 +120,9 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
     plan, data = reader.plan, []
     for index, (candidate, attributes) in enumerate(zip(plan.returned, shown_attributes(plan), strict=True)):
         if plan.response_format == "url":
-            content = {"url": base_url + path_of(reader.job, plan, index).lstrip("/")}
+            # It contains the job's secret: anyone who has the URL may see the picture.
+            file = f"{reader.job.id}/{index}.{plan.output_format}"
+            content = {"url": f"{base_url}v1/images/files/{file}?token={plan.token}"}
         else:
             content = {"b64_json": _base64(finished_file(reader, index, signed))}
         revised, seed = plan.revised_prompts[candidate], plan.seeds[candidate]
@@ -144,11 +146,6 @@ def _atlas(reader: ImageReader) -> dict[str, Any] | None:
     if layout is None or not isinstance(plan, ClassDrawing):
         return None
     return atlas_fields(plan, model, laid_out(plan, model, layout), f"{plan.sheet}.{plan.output_format}")
-
-
-def path_of(job: Job, plan: Drawing, index: int) -> str:
-    """The path of one picture's URL. It contains the job's secret: anyone who has the path may see the picture."""
-    return f"/v1/images/files/{job.id}/{index}.{plan.output_format}?token={plan.token}"
 
 
 def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:

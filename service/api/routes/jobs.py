@@ -73,8 +73,7 @@ async def list_jobs(
         jobs, more = await service.broker.jobs(caller.name, query.after, query.limit)
     except JobExpired as error:
         raise _not_found("after") from error
-    data = [await _describe(service, job) for job in jobs]
-    return schemas.JobList.of(data, more)
+    return schemas.JobList.of([await _describe(service, job) for job in jobs], more)
 
 
 @router.get("/jobs/{job_id}", summary="Get a job")
@@ -267,7 +266,9 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 @router.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
 async def get_manifest(job: OwnJob, service: deps.Service) -> schemas.Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
-    plan = plans.require_sampled(job)
+    plan = plans.plan_of(job, Plan)
+    if not isinstance(plan, plans.Sampled):
+        raise Conflict("Nothing was sampled for this job.", code="no_manifest")
     return plans.manifest_of(job, plan, await service.artifacts.info(job))
 
 
