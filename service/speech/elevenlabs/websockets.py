@@ -270,8 +270,10 @@ class MultiContextConnection(ElevenLabsConnection):
                     raise NotFound("context_id: no such context", param="context_id", code="context_not_found")
                 return
             context.runner.keep_alive()
-            if message.close_context:
-                await self._close(context)
+            if message.close_context and context.runner.session_state.closing:
+                await context.cancel()
+            elif message.close_context:
+                await context.runner.close()
             elif message.flush or (message.text and query.auto_mode):
                 await context.runner.flush()
         except AncestralError as error:
@@ -316,12 +318,6 @@ class MultiContextConnection(ElevenLabsConnection):
             if self._contexts.get(name) is context:
                 del self._contexts[name]
             self._ended.append(name)
-
-    async def _close(self, context: Context) -> None:
-        if context.runner.session_state.closing:
-            await context.cancel()
-        else:
-            await context.runner.close()
 
 
 # ElevenLabs' ``stream-input`` websocket: JSON both ways, sound in base64.
