@@ -27,7 +27,7 @@ from ancestral.service.api.routes import batches, dictionaries, elevenlabs, imag
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE, Connection, cancel_all
+from ancestral.service.broker.connection import Connection, cancel_all
 from ancestral.service.jobs.state import AppState, KeyedSeeds
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.logging import RedisOutage, tracing
@@ -154,7 +154,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     app.state.public_lists = settings.public_lists == "on"
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
-    error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
+    error_responses.install(app, lambda error: counts.refused(error, Transport.HTTP))
     _include_routers(app, settings)
     app.add_middleware(HeadMiddleware)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)

@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.requests import from_validation, shown
 from ancestral.service import errors
+from ancestral.service.broker.connection import UNAVAILABLE
 
 # Query parameters: an unknown or a repeated one is an error, never ignored.
 
@@ -119,16 +120,11 @@ async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
     raise HTTPException(404)
 
 
-def install(
-    app: FastAPI,
-    unavailable_errors: Sequence[type[Exception]] = (),
-    on_error: Callable[[AncestralError], None] = lambda error: None,
-) -> None:
+def install(app: FastAPI, on_error: Callable[[AncestralError], None] = lambda error: None) -> None:
     """Answer every error that a route or the framework raises in the envelope.
 
     Args:
         app: to install the handlers in.
-        unavailable_errors: exceptions that mean that Redis is unavailable: 503.
         on_error: called with every error that is answered.
     """
 
@@ -140,12 +136,12 @@ def install(
                 own = from_http(error, connection)
             case RequestValidationError():
                 own = from_validation(error.errors())
-            case _:
+            case _:  # one of UNAVAILABLE
                 log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
                 own = errors.redis_unavailable()
         on_error(own)
         return respond(own, connection.headers.get("accept", ""))
 
-    for kind in (AncestralError, HTTPException, RequestValidationError, *unavailable_errors):
+    for kind in (AncestralError, HTTPException, RequestValidationError, *UNAVAILABLE):
         app.add_exception_handler(kind, answer)
     app.router.default = no_route
