@@ -85,11 +85,6 @@ def _accepts_problem(accept: str) -> bool:
     return False
 
 
-_BY_STATUS: dict[int, type[errors.ServiceError]] = {
-    error.status: error for error in (errors.PayloadTooLarge, errors.UnsupportedMedia)
-}
-
-
 def from_http(error: HTTPException, connection: HTTPConnection) -> AncestralError:
     """The framework's own errors (no such route, wrong method) as ours."""
     scope, path = connection.scope, connection.url.path
@@ -104,7 +99,7 @@ def from_http(error: HTTPException, connection: HTTPConnection) -> AncestralErro
         return errors.MethodNotAllowed(f"{path} does not take {method}.", headers={"allow": ", ".join(allowed)})
     if error.status_code == 400:
         return InvalidRequest(str(error.detail))
-    own = _BY_STATUS.get(error.status_code, errors.ServiceError)(str(error.detail), headers=error.headers)
+    own = errors.ServiceError(str(error.detail), headers=error.headers)
     own.status = error.status_code
     return own
 
