@@ -143,7 +143,6 @@ class StreamedResponse(Response):
         self._context = context
         self._reader = reader
         self._source = source
-        self._stall_seconds = context.service.settings.stall_seconds
         self._events = media_type == EVENTS
         self.init_headers(
             {
@@ -175,7 +174,7 @@ class StreamedResponse(Response):
     async def _heartbeat(self) -> None:
         """Tell the worker that the client is still connected: this process alone decides when a client has stalled."""
         while self._reader.job.paced:
-            await asyncio.sleep(self._stall_seconds / 3)
+            await asyncio.sleep(self._context.service.settings.stall_seconds / 3)
             with suppress(*UNAVAILABLE):
                 await self._context.service.broker.acknowledge(self._reader.job, 0)
 

@@ -50,7 +50,7 @@ from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Ended, Job, JobExpired, Piece, Status
 from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
-from ancestral.service.jobs.job_reader import drop_published, failure_error, redis_errors
+from ancestral.service.jobs.job_reader import check_end, drop_published, failure_error, redis_errors
 from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
 from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
@@ -416,9 +416,8 @@ class Artifacts:
 
 
 def _require_completed(job: Job) -> None:
-    if job.status is Status.CANCELLED:
-        raise Conflict("The job was cancelled.", code="job_cancelled")
     if job.status is Status.FAILED:
         raise Conflict(f"The job failed: {failure_error(job.error).message}", code="job_failed")
+    check_end(job.status, job.error)
     if job.status is not Status.COMPLETED:
         raise Conflict("The job has not completed yet.", code="job_not_completed", retry=True)

@@ -14,7 +14,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from starlette.datastructures import QueryParams
 
@@ -339,7 +339,12 @@ class SingleContextConnection(ElevenLabsConnection, EventSink):
 
     async def handle_messages(self, query: StreamQuery) -> NoReturn:
         self._alignment = UtteranceAlignment(sync=query.sync_alignment)
-        first = checked(FirstMessage, await self._receive_first(query.inactivity_timeout))
+        try:
+            async with asyncio.timeout(query.inactivity_timeout):
+                received = await self._websocket.receive()
+        except TimeoutError:
+            raise IdleTimeout(1000, "") from None
+        first = checked(FirstMessage, received)
         self.runner = runner = await self._open(query, first)
         self.start(runner.send_utterances(), runner.maintain())
         await self._handle_message(runner, first, query)
@@ -354,13 +359,6 @@ class SingleContextConnection(ElevenLabsConnection, EventSink):
         """Sessions of this protocol cannot be resumed, so they run to their end."""
         if self.runner is None:
             super().on_shutdown()
-
-    async def _receive_first(self, seconds: int) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._websocket.receive()
-        except TimeoutError:
-            raise IdleTimeout(1000, "") from None
 
     async def _open(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
         caller = self._credentials.check(first.xi_api_key)
