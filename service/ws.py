@@ -185,8 +185,7 @@ class BoundedWebSocket:
             CloseConnection: the client reads nothing.
             Disconnected: it has disconnected.
         """
-        text = json.dumps(message)
-        await self._within(lambda: self._websocket.send_text(text))
+        await self._within(lambda: self._websocket.send_text(json.dumps(message)))
 
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary frame; raises as :meth:`send_json` does."""

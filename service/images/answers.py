@@ -54,9 +54,6 @@ from ancestral.service.ws import (
     wrong_order,
 )
 
-_EVENTS: Final = (ImagePartial, ImageCompleted)
-_EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)
-
 
 class ImageReader(JobReader):
     """One client that watches a job's pictures grow."""
@@ -169,7 +166,8 @@ def shown_attributes(plan: Drawing) -> Sequence[dict[str, AttributeShown] | None
 async def as_events(state: AppState, reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
     """OpenAI's events: every picture unfinished ``partial_images`` times, then finished. Added here: which of several
     pictures it is (``index``), and its ``seed``."""
-    partial, completed = _EVENTS_OF_EDITS if isinstance(reader.plan, Edit) else _EVENTS
+    is_edit = isinstance(reader.plan, Edit)
+    partial, completed = (EditPartial, EditCompleted) if is_edit else (ImagePartial, ImageCompleted)
     batch = reader.batch
     height = batch.pixels.shape[1]
     due = [height * (number + 1) // (partial_images + 1) for number in range(partial_images)]

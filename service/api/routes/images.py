@@ -299,8 +299,7 @@ async def score_picture(form: Annotated[ImageLikelihoodForm, MULTIPART], context
     """The likelihood of a picture under a model, after conversion to the model's size and levels."""
     data = await form.file.read()
     body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
-    job_spec = await asyncio.to_thread(picture_job, service.catalog, body, data)
-    return await figures(context, job_spec)
+    return await figures(context, await asyncio.to_thread(picture_job, service.catalog, body, data))
 
 
 # ``GET /v1/avatars/{name}.png``: the picture of a name, the same for ever, for the address of an ``<img>``.

@@ -386,11 +386,9 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     Each part has its evidence, or says why it could not be tried; docs/provenance.md has what survives which changes.
     """
     data, service = await form.file.read(), context.service
-    keyed = service.settings.provenance_key is not None
-    newest = await service.broker.seeds_reserved() if keyed else 0
+    newest = 0 if service.settings.provenance_key is None else await service.broker.seeds_reserved()
     fields = form.model_dump(exclude={"file"}) | {"seed": form.seed}  # as a number, not as JSON has large ones
     served = await service.served()
     work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest, served)
-    job_spec = await asyncio.to_thread(work)
     # A worker searches for one file at a time, for which others wait.
-    return await responses.figures(context, job_spec, background=True)
+    return await responses.figures(context, await asyncio.to_thread(work), background=True)
