@@ -75,6 +75,8 @@ class Encoder(ABC):
     media_type: str
     batch_symbols: int
     """Symbols per round trip."""
+    entries: Sequence[tuple[int, int]] = ()
+    """Offset and size of each file inside an archive, once it is finished."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -100,10 +102,6 @@ class Encoder(ABC):
 
     def rewrites(self) -> Iterable[tuple[int, bytes]]:
         """Offsets, and the bytes to write there over those already written."""
-        return ()
-
-    def entries(self) -> Sequence[tuple[int, int]]:
-        """Offset and size of each file inside an archive, once it is finished."""
         return ()
 
 
@@ -137,7 +135,6 @@ class ImageEncoder(Encoder):
         self._plan = plan
         self._model = model
         self._decode = decoder_of(plan, model)
-        self._entries: list[tuple[int, int]] = []
 
     def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
         self._decode(symbols)
@@ -147,14 +144,11 @@ class ImageEncoder(Encoder):
         plan, model = self._plan, self._model
         pictures = [file_of(plan, model, index, self._decode) for index in plan.returned]
         if len(pictures) == 1:
-            self._entries = [(0, len(pictures[0]))]
+            self.entries = [(0, len(pictures[0]))]
             return pictures[0]
         archive = io.BytesIO()
-        self._entries = write_archive(archive, pictures, plan.output_format)
+        self.entries = write_archive(archive, pictures, plan.output_format)
         return archive.getvalue()
-
-    def entries(self) -> Sequence[tuple[int, int]]:
-        return self._entries
 
 
 def open_encoder(plan: Sampled, model: Model) -> Encoder:
@@ -356,7 +350,7 @@ class Artifacts:
                 encoder, size = await self._encode(job, plan, draft)
                 digest = await self._measure(draft, size, None if self._signer is None else copy)
                 symbols = encoder.digest.hexdigest()
-                info = ArtifactInfo(encoder.media_type, size, digest, encoder.samples, symbols, encoder.entries())
+                info = ArtifactInfo(encoder.media_type, size, digest, encoder.samples, symbols, encoder.entries)
                 if self._signer is not None:
                     info = await self._sign(job, plan, draft, copy, info)
         await draft.keep(json.dumps(dataclasses.asdict(info)))
