@@ -87,17 +87,13 @@ async def _listen(server: redis.Redis, names: Sequence[str], heard: asyncio.Queu
         while True:
             kind, _, data = await connection.read_response()
             if kind == b"smessage":
-                heard.put_nowait(_parse(data))
+                verb, subject, *value = data.decode().split(" ")
+                heard.put_nowait(Message(verb, subject, *map(int, value)))
             elif kind != b"ssubscribe":
                 raise exceptions.ConnectionError("a channel has moved to another server")
     finally:
         await connection.disconnect(nowait=True)
         await pool.release(connection)
-
-
-def _parse(data: Any) -> Message:
-    verb, subject, *value = data.decode().split(" ")
-    return Message(verb, subject, *map(int, value))
 
 
 ALIVE_SECONDS: Final = 6

@@ -19,7 +19,6 @@ from ancestral.errors import NotFound
 from ancestral.requests import Described
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.body_route import IfNoneMatch, not_modified
-from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority
 from ancestral.service.errors import NotReady, stopping
@@ -195,11 +194,8 @@ async def metrics(service: Service) -> Response:
     shared = None
     with suppress(*UNAVAILABLE):  # which Background has logged
         async with asyncio.timeout(_SHARED_SECONDS):
-            shared = await _shared(service.broker)
+            queues = service.broker.queues
+            depths = {priority: await queues.depths(priority) for priority in Priority}
+            shared = Shared(await queues.workers(), depths, await queues.unfinished())
     models = {name: model.sha256 for name, model in service.catalog.models.items()}
     return Response(service.metrics.page(shared, models), media_type=CONTENT_TYPE)
-
-
-async def _shared(broker: Clients) -> Shared:
-    depths = {priority: await broker.queues.depths(priority) for priority in Priority}
-    return Shared(await broker.queues.workers(), depths, await broker.queues.unfinished())
