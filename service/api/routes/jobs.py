@@ -389,6 +389,6 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     newest = 0 if service.settings.provenance_key is None else await service.broker.seeds_reserved()
     fields = form.model_dump(exclude={"file"}) | {"seed": form.seed}  # as a number, not as JSON has large ones
     served = await service.served()
-    work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest, served)
+    job_spec = await asyncio.to_thread(detection_job, service, fields, data, newest, served)
     # A worker searches for one file at a time, for which others wait.
-    return await responses.figures(context, await asyncio.to_thread(work), background=True)
+    return await responses.figures(context, job_spec, background=True)
