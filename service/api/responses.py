@@ -7,9 +7,9 @@ import base64
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -35,7 +35,7 @@ from ancestral.service.jobs.job_reader import JobReader, check_end, event, job_e
 from ancestral.service.jobs.plans import JobSpec, Sampled
 from ancestral.service.jobs.schemas import JobObject
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.audio_reader import AudioReader, as_events, encoded, timed, usage_of
+from ancestral.service.speech.audio_reader import AudioReader, Sound, as_events, encoded, timed, usage_of
 from ancestral.service.speech.schemas import SpeechObject
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.service.telemetry.metrics import Playback, Transport, track_playback
@@ -288,22 +288,6 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Sound:
-    """A job of sound, and its bytes while they are sampled."""
-
-    reader: AudioReader
-    source: AsyncGenerator[bytes, None]
-    """Drives the reader."""
-    sample_rate: int
-    """Rate of the bytes, in hertz."""
-    service: AppState
-    """Holds the finished file."""
-    media_type: str
-    timeline: Timeline | None
-    """None if no times were requested, or nothing is said."""
-
-
 def open_sound(
     context: RequestContext,
     job: Job,
@@ -363,8 +347,7 @@ async def stream_audio(
     if transport is Transport.HTTP:
         return StreamedResponse(context, sound.reader, sound.source, sound.media_type)
     if transport is Transport.SSE:
-        events = as_events(sound.source, sound.reader, sound.sample_rate, timestamps, sound.timeline)
-        return StreamedResponse(context, sound.reader, events, EVENTS)
+        return StreamedResponse(context, sound.reader, as_events(sound, timestamps), EVENTS)
     answer = await context.while_connected(speech_object(sound, timestamps), job)
     return JSONResponse(answer.model_dump(exclude_none=True), headers=headers_of(sound))
 
@@ -389,7 +372,7 @@ async def read_whole(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
         ServiceError: the job failed, or is gone.
     """
     audio, sentences = bytearray(), list[SentenceTimes]()
-    async for piece, new in timed(sound.source, sound.reader, sound.timeline):
+    async for piece, new in timed(sound):
         audio.extend(piece)
         sentences.extend(new)
     if sound.service.signer is not None:

@@ -19,7 +19,6 @@ from ancestral.service.api.http.body_route import BodyRoute, binary
 from ancestral.service.api.responses import (
     ACCEPTED,
     HEADERS_OF_SOUND,
-    Sound,
     StreamedResponse,
     accepted,
     headers_of,
@@ -30,7 +29,7 @@ from ancestral.service.api.responses import (
 from ancestral.service.broker.job import Priority
 from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import JobSpec
-from ancestral.service.speech.audio_reader import timed
+from ancestral.service.speech.audio_reader import Sound, timed
 from ancestral.service.speech.elevenlabs.dictionaries import words_of
 from ancestral.service.speech.elevenlabs.requests import (
     VoiceSegments,
@@ -232,7 +231,7 @@ async def _timed(asked: _Asked, *, streams: bool) -> Response:
 
 async def _json_lines(sound: Sound, segments: VoiceSegments | None) -> AsyncGenerator[bytes, None]:
     """JSON in short lines: some HTTP clients accept no more than 128 kB."""
-    async for piece, sentences in timed(sound.source, sound.reader, sound.timeline):
+    async for piece, sentences in timed(sound):
         for start in range(0, len(piece), FRAME_BYTES):
             audio = base64.b64encode(piece[start : start + FRAME_BYTES]).decode()
             chunk = with_timestamps(audio, [] if start else sentences, sound.sample_rate, segments)
