@@ -152,7 +152,7 @@ def _draw(request: Request) -> Iterator[Event]:
         "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
         "pictures": [
             {
-                "seed": str(pictures.seed(index)),
+                "seed": str(picture.seed),
                 "prompt": picture.prompt,
                 "bits": round(picture.bits, 2),
                 "file": pictures.file(index, "png"),
