@@ -406,15 +406,11 @@ def class_drawing(
     Raises:
         InvalidRequest: the model cannot draw this; ``param`` names the field.
     """
-    labels, seeds = requested_labels(model, prompt, options.style, param), _seeds(options, count)
-    resolved = [_drawn(model, labels, seed, named_style=options.style is not None) for seed in seeds]
-    return ClassDrawing(
-        **shared_fields(model, options, seeds),
-        prompt=prompt if model.spec.named else None,
-        labels=tuple(found for found, _ in resolved),
-        requested=(labels,),
-        revised_prompts=tuple(revised for _, revised in resolved),
-    )
+    fields, named_style = _as_named(model, prompt, count, options, param), options.style is not None
+    (labels,) = fields["requested"]
+    resolved = [_drawn(model, labels, seed, named_style=named_style) for seed in fields["seeds"]]
+    fields["labels"], fields["revised_prompts"] = zip(*resolved, strict=True)
+    return ClassDrawing(**fields)
 
 
 def sheet_drawing(
