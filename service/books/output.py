@@ -285,11 +285,6 @@ def _info(name: str, compression: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo
 # WebVTT and SubRip of a book, from the times of its words.
 
 
-def book_captions(parts: Sequence[Part], folder: PartsFolder, form: CaptionFormat) -> str:
-    """A file of captions for the sound of parts, in order, all of which are in the folder."""
-    return captions(list(_sentences(parts, folder)), folder.sample_rate, form)
-
-
 def _sentences(parts: Sequence[Part], folder: PartsFolder) -> Iterator[SentenceTimes]:
     before = 0
     for part in parts:
@@ -387,20 +382,18 @@ def tags_of(title: str, author: str | None, recipe: Mapping[str, object], seed: 
 def chapter_marks(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str) -> list[Chapter]:
     """Where the chapters are in the sound. One without a heading has the title of the book."""
     found: list[Chapter] = []
-    end, before = 0, None
-    for part in parts:
-        start, end = end, end + folder.samples_with_pause(part)
-        if part.chapter != before:
-            found.append(Chapter(book.chapters[part.chapter].title or title, start, end))
-        found[-1] = Chapter(found[-1].title, found[-1].start, end)
-        before = part.chapter
+    end = 0
+    for number, own in groupby(parts, key=lambda part: part.chapter):
+        start, end = end, end + sum(map(folder.samples_with_pause, own))
+        found.append(Chapter(book.chapters[number].title or title, start, end))
     return found
 
 
 def write_captions(output: Path, parts: Sequence[Part], folder: PartsFolder, forms: Sequence[CaptionFormat]) -> None:
-    """Write files of captions for the sound in a file, beside it."""
+    """Write files of captions for the sound in a file, beside it. All parts are in the folder."""
     for form in forms:
-        output.with_suffix(f".{form}").write_text(book_captions(parts, folder, form), "utf-8")
+        text = captions(list(_sentences(parts, folder)), folder.sample_rate, form)
+        output.with_suffix(f".{form}").write_text(text, "utf-8")
 
 
 @dataclass(frozen=True)
