@@ -357,8 +357,7 @@ class Module:
             return
         if self._settings.spelling_mode == "on":
             pieces = (part for piece, marks in pieces for part in spelled_pieces(plain(piece), marks))
-        options = {name: value for name, value in self._settings.options.items() if name not in self._refused}
-        self._message = Message(pieces, voice, options, (self._settings.volume + 100) / 200)
+        self._message = Message(pieces, voice, self._settings.options, (self._settings.volume + 100) / 200)
         self._send("200 OK SPEAKING")
         self._messages.put(self._message)
 
@@ -418,7 +417,7 @@ class Module:
                     return
                 self._send_sound(message, sound)
             for mark in marks:
-                if not self._event(message, f"700-{mark}", "700 INDEX MARK"):
+                if not self._event(message, f"700-{mark}\n700 INDEX MARK\n".encode()):
                     return
             if marks and message.pausing.is_set():
                 with self._writing:
@@ -443,13 +442,13 @@ class Module:
                     return
                 log.info("not spoken: %s", error)
 
-    def _event(self, message: Message, *lines: str) -> bool:
-        """Send an event of a message, unless it has ended."""
+    def _event(self, message: Message, data: bytes) -> bool:
+        """Send an event of a message, unless it has ended; returns whether it has been sent."""
         with self._writing:
             if message.ended.is_set():
                 return False
             self._begin(message)
-            self._write("".join(f"{line}\n" for line in lines).encode())
+            self._write(data)
             return True
 
     def _send_sound(self, message: Message, sound: tuple[int, bytes]) -> None:
@@ -457,10 +456,7 @@ class Module:
         if data:
             head = f"705-bits=16\n705-num_channels=1\n705-sample_rate={rate}\n705-num_samples={len(data) // 2}\n"
             body = _ESCAPED.sub(lambda found: _ESCAPE + bytes([found[0][0] ^ 32]), data)
-            with self._writing:
-                if not message.ended.is_set():
-                    self._begin(message)
-                    self._write(f"{head}705-big_endian=0\n705-AUDIO\0".encode() + body + b"\n705 AUDIO\n")
+            self._event(message, f"{head}705-big_endian=0\n705-AUDIO\0".encode() + body + b"\n705 AUDIO\n")
 
     def _begin(self, message: Message) -> None:
         if not message.begun.is_set():
