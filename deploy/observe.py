@@ -136,7 +136,7 @@ def send_odd_requests(port: int) -> None:
 
 def load(port: int) -> None:
     """One minute of mixed traffic."""
-    with arriving(f"http://127.0.0.1:{port}", RATE):
+    with arriving(port, RATE):
         until = time.perf_counter() + LOAD_SECONDS
         while time.perf_counter() < until:
             send_odd_requests(port)
