@@ -142,13 +142,6 @@ class Connection:
             raise ServerError(f"{self.url}: {error['message']}", **named)
         return bool(found["status"] != "completed")
 
-    def _wait(self, job: str) -> None:
-        """Wait until a job is complete; raises as :meth:`output`."""
-        while self.running(job):
-            if self.closed.is_set():
-                raise ServerError(f"{self.url}: interrupted")
-            self.request("GET", f"/v1/jobs/{job}/events")  # ends with the job
-
     def output(self, job: str) -> tuple[bytes, Mapping[str, str]]:
         """The output of a job, when it is complete, and the headers that say what made it. Where the connection breaks,
         the rest is asked for.
@@ -158,7 +151,10 @@ class Connection:
             InvalidRequest: it has failed because of a field of its request.
             ServerError: it has failed or has been cancelled, or the server does not answer.
         """
-        self._wait(job)
+        while self.running(job):
+            if self.closed.is_set():
+                raise ServerError(f"{self.url}: interrupted")
+            self.request("GET", f"/v1/jobs/{job}/events")  # ends with the job
         data, retry, differing = bytearray(), Retry(self), Retry(self, 2)  # some bytes are progress, not all of them
         while True:
             sent = {"range": f"bytes={len(data)}-"} if data else {}
@@ -211,10 +207,6 @@ class Stream:
         self._connection, self._path, self._body = connection, path, body
         self._key = new_key()
         self._cancelled = threading.Event()
-
-    def __iter__(self) -> Iterator[bytes]:
-        """All bytes; raises as :meth:`after`."""
-        return self.after(0)
 
     def after(self, have: int) -> Iterator[bytes]:
         """The bytes after the first ``have``.
