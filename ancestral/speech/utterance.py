@@ -86,12 +86,8 @@ def cast_of(find: Callable[[str], VoiceMix], default: VoiceMix, language: str, v
             found = named.get(name) or find(name)
         except InvalidRequest as error:
             raise UnknownSpeaker(error.message.removeprefix("voice: ")) from error
-        return Speaker(
-            name if name in named else found.id,
-            found.id,
-            found.language,
-            language if found.id == default.id else found.language,
-        )
+        text_language = language if found.id == default.id else found.language
+        return Speaker(name if name in named else found.id, found.id, found.language, text_language)
 
     return Cast(Speaker(default.id, default.id, default.language, language), speaker, tuple(named))
 
