@@ -145,20 +145,13 @@ def _draw(request: Request) -> Iterator[Event]:
     for _ in pictures.rows():
         yield {**shape, "pixels": _rgba(pictures.begun).tobytes()}
     pixels = pictures.pixels
-    yield {
-        **shape,
-        "pixels": _rgba(pixels).tobytes(),
-        "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
-        "pictures": [
-            {
-                "seed": str(picture.seed),
-                "prompt": picture.prompt,
-                "bits": round(picture.bits, 2),
-                "file": pictures.file(index, "png"),
-            }
-            for index, picture in enumerate(pictures)
-        ],
-    }
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    made = [
+        {"seed": str(picture.seed), "prompt": picture.prompt, "bits": round(picture.bits, 2)}
+        | {"file": pictures.file(index, "png")}
+        for index, picture in enumerate(pictures)
+    ]
+    yield {**shape, "pixels": _rgba(pixels).tobytes(), "sha256": digest, "pictures": made}
 
 
 def _rgba(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
