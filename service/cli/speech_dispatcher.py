@@ -315,7 +315,7 @@ class Module:
         try:
             next(iter(self._model.voice(self._default).speak("Ready.", seed=0)))
         except AncestralError as error:
-            self._send(f"399-{_one_line(error)}", "399 ERR CANT INIT MODULE")
+            self._send(f"399-{' '.join(str(error).split())}", "399 ERR CANT INIT MODULE")
         else:
             self._send("299-Ancestral speaks.", "299 OK LOADED SUCCESSFULLY")
 
@@ -491,10 +491,6 @@ def _check_audio(name: str, value: str) -> None:
     """speech-dispatcher asks first whether it may play the sound itself, and a module that refuses is told a device."""
     if name != "audio_output_method" or value != "server":
         raise ValueError(name)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 _MODULE = "../libexec/speech-dispatcher-modules/sd_ancestral"
