@@ -63,7 +63,7 @@ class Connection:
         *,
         json: Any = None,
         form: Mapping[str, Any] | None = None,
-        file: tuple[str, bytes] | None = None,
+        file: bytes | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
         attempts: int = ATTEMPTS,
     ) -> httpx2.Response:
@@ -74,7 +74,7 @@ class Connection:
             path: with the query.
             json: the body.
             form: fields of a form, in the place of a body.
-            file: name of the field and bytes of a file in the form.
+            file: bytes of a file, the field of this name in the form.
             headers: of the request.
             attempts: how often to try.
 
@@ -84,7 +84,7 @@ class Connection:
             ServerError: any other answer, or none.
         """
         retry, sent = Retry(self, attempts), dict(headers)
-        files = None if file is None else {file[0]: (file[0], file[1])}
+        files = None if file is None else {"file": ("file", file)}
         timeout = in_queue() if KEY in sent and "prefer" not in sent else _TIMEOUT
         while True:
             try:
@@ -127,7 +127,7 @@ class Connection:
         Raises:
             AncestralError: as :meth:`request` and :meth:`output`.
         """
-        answer = self.request("POST", path, form=form, file=("file", file), headers={KEY: new_key()})
+        answer = self.request("POST", path, form=form, file=file, headers={KEY: new_key()})
         found: dict[str, Any] = parsed(answer)
         return found if answer.status_code != httpx2.codes.ACCEPTED else json.loads(self.output(found["id"])[0])
 

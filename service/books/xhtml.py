@@ -60,8 +60,6 @@ class Places:
         self._edges = edges
 
     def __getitem__(self, index: int) -> Place:
-        if not 0 <= 2 * index < len(self._edges):
-            raise IndexError(index)
         return self._edges[2 * index], self._edges[2 * index + 1]
 
 
