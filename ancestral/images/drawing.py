@@ -114,11 +114,11 @@ def _background(model: ImageModel, options: Draw) -> str:
     """``opaque`` or ``transparent``."""
     able = model.spec.transparent and options.output_format != "jpeg"
     if options.background == "transparent" and not able:
-        what = f"{model.entry.id} has no transparent colour" if not model.spec.transparent else "jpeg has none"
+        what, code = "jpeg has none", "conflict"
+        if not model.spec.transparent:
+            what, code = f"{model.entry.id} has no transparent colour", "model_not_capable"
         message = f"background: transparent is not possible, because {what}"
-        raise InvalidRequest(
-            message, param="background", code="model_not_capable" if not model.spec.transparent else "conflict"
-        )
+        raise InvalidRequest(message, param="background", code=code)
     return "transparent" if able and options.background != "opaque" else "opaque"
 
 
