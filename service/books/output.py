@@ -111,7 +111,6 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
         homes = (posixpath.join(base, f"spoken{number or ''}") for number in count())
         home = next(path for path in homes if not any(name.startswith(f"{path}/") for name in names))
         overlays: list[_Overlay] = []
-        sounds: list[Path] = []
         for item in epub.spine:
             if (own := spoken.get(item.path)) is None:
                 continue
@@ -120,13 +119,13 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
                 stem = posixpath.join(home, f"{len(overlays) + 1:04d}")
                 samples = sum(folder.samples_with_pause(part) for part in own)
                 overlays.append(_overlay(item, content, marks, samples, folder.sample_rate, stem))
-                sounds.append(_sound(own, folder, len(overlays)))
         changed = {overlay.item.path: overlay.text for overlay in overlays}
         changed[epub.package_path] = _package(epub, overlays, folder.sample_rate, home, narrator)
         _copy(epub, archive, changed)
         archive.writestr(_info(posixpath.join(home, _STYLESHEET)), _STYLE)
-        for number, (overlay, sound) in enumerate(zip(overlays, sounds, strict=True), 1):
+        for number, overlay in enumerate(overlays, 1):
             stem = posixpath.join(home, f"{number:04d}")
+            sound = _sound(spoken[overlay.item.path], folder, number)
             archive.writestr(_info(f"{stem}.smil"), overlay.smil)
             info = _info(f"{stem}.m4a", zipfile.ZIP_STORED)
             info.file_size = sound.stat().st_size
