@@ -9,15 +9,9 @@ from typing import Final, Literal, TypeVar
 from ancestral.errors import InvalidRequest
 
 MEDIA_TYPES: Final = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-    "ulaw_8000": "audio/basic",
-    "alaw_8000": "audio/x-alaw-basic",
-}
+    "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav",
+    "pcm": "audio/pcm", "ulaw_8000": "audio/basic", "alaw_8000": "audio/x-alaw-basic",
+}  # fmt: skip
 """The formats of :func:`ancestral.codecs.encoder`, and their ``Content-Type``."""
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "ulaw_8000", "alaw_8000"]
@@ -92,8 +86,5 @@ def check_rate(form: str, rate: int) -> None:
     rates = RATES.get(form)
     if rates is not None and rate not in rates:
         choices = " or ".join(", ".join(map(str, rates)).rsplit(", ", 1))
-        raise InvalidRequest(
-            f"sample_rate: {form} cannot carry {rate} Hz; choose {choices}",
-            param="sample_rate",
-            code="unsupported_sample_rate",
-        )
+        message = f"sample_rate: {form} cannot carry {rate} Hz; choose {choices}"
+        raise InvalidRequest(message, param="sample_rate", code="unsupported_sample_rate")

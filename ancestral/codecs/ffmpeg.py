@@ -31,13 +31,8 @@ _FRAME: Final = 4096
 """Samples at a time for codecs that take any number."""
 
 
-def aac_bit_rate(sample_rate: int) -> int:
-    """Bits per second of AAC at a rate in hertz."""
-    return min(_AAC_BITS_A_SAMPLE * sample_rate, _AAC_MAX_BIT_RATE)
-
-
 _CODECS: Final[dict[str, Callable[[int], tuple[str, str, int | None]]]] = {
-    "aac": lambda rate: ("aac", "fltp", aac_bit_rate(rate)),
+    "aac": lambda rate: ("aac", "fltp", min(_AAC_BITS_A_SAMPLE * rate, _AAC_MAX_BIT_RATE)),
     "mp3": lambda rate: ("libmp3lame", "s16p", mp3_bit_rate(rate)),
     "flac": lambda rate: ("flac", "s16", None),
     "opus": lambda rate: ("libopus", "s16", OPUS_BIT_RATE),
@@ -86,10 +81,8 @@ class AudioTrack:
             stream.bit_rate = bit_rate
         stream.codec_context.open()
         self._frame_size = stream.codec_context.frame_size or _FRAME
-        self._sample_format = sample_format
-        self._sample_rate = sample_rate
-        self._waiting = np.zeros(0, np.int16)
-        self._position = 0
+        self._sample_format, self._sample_rate = sample_format, sample_rate
+        self._waiting, self._position = np.zeros(0, np.int16), 0
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Encode ``[T]``."""

@@ -96,11 +96,12 @@ def test_headings_in_markdown_need_no_blank_lines(text: str, chapters: list[list
 
 def test_a_text_of_project_gutenberg() -> None:
     book = read_book(ALICE)
-    assert (book.title, book.author, book.framed) == ("Alice", "Lewis Carroll", True)
+    notes = ("header and licence of Project Gutenberg are left out.",)
+    assert (book.title, book.author, book.notes) == ("Alice", "Lewis Carroll", notes)
     titles = ["", "CHAPTER I. Down the Rabbit-Hole", "CHAPTER II. The Pool of Tears"]
     assert [chapter.title for chapter in book.chapters] == titles
     assert book.chapters[1].paragraphs[1].line == 16
-    assert "licence" not in repr(book)
+    assert "licence" not in repr(book.chapters)
 
 
 def test_lines_of_contents_are_no_chapters() -> None:
