@@ -492,11 +492,8 @@ def _path(sound: Array, text: Array, low: _Rows, width: int, first: int, last: i
     Row j can stand for rows ``low[j]`` … ``low[j] + width - 1``; the way starts among the ``first`` rows of ``text``
     and ends among the ``last``. Memory: one byte for each row and column of that band.
     """
-    path, steps, costs = (
-        np.empty(len(sound), np.int64),
-        np.empty((len(sound), width), np.uint8),
-        np.empty(2 * width, np.float32),
-    )
+    path, costs = np.empty(len(sound), np.int64), np.empty(2 * width, np.float32)
+    steps = np.empty((len(sound), width), np.uint8)
     sound, text = (np.ascontiguousarray(rows, np.float32) for rows in (sound, text))
     found = _PATH(
         sound, len(sound), text, len(text), sound.shape[1], low, width, first, last, step_costs, len(step_costs),

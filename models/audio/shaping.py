@@ -330,9 +330,7 @@ class MelCorrection:
     def needed(self, count: int) -> int:
         """The number of samples to push, in all, before ``count`` more can be pulled; fewer at the end."""
         stop = self.position + count
-        return (
-            self._after(stop) * self._spec.hop + self._spec.window - self._lead - self._spec.hop if self._lead else stop
-        )
+        return self._end(self._after(stop) - 1) if self._lead else stop
 
     def push(self, sound: Array) -> None:
         """Take the next samples ``[T]``."""
@@ -362,15 +360,11 @@ class MelCorrection:
         known, held = self.held.shape[1], self.held
         if (missing := self._end(after - 1) - start - known) > 0:
             held = np.concatenate([held, np.zeros((2, missing), np.float32)], axis=1)
-        begin, wanted, strengths = (
-            first * hop - self._lead - start,
-            self._wanted[first:after],
-            self._strengths[first:after],
-        )
+        begin = first * hop - self._lead - start
+        wanted, strengths = self._wanted[first:after], self._strengths[first:after]
         window, bank, spans, below, shares, cosines, sines = tables(self._spec)
-        assert 0 <= begin <= held.shape[1] - (after - first - 1) * hop - len(window) or first >= after, (
-            "within the sound"
-        )
+        last = begin + (after - first - 1) * hop
+        assert 0 <= begin <= last <= held.shape[1] - len(window) or first >= after, "within the sound"
         scratch = np.empty(4 * len(cosines) + 3 * len(below) + wanted.shape[1])
         _CORRECT(
             held[0], held[1], begin, hop, wanted, strengths, *wanted.shape, GAIN_LIMIT, float(np.log(self._spec.floor)),
