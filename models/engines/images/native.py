@@ -122,7 +122,8 @@ class NativeImageEngine(engine.ImageEngine):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Gather the pictures' states, run the kernel, scatter the states; ln p if wanted, and the intervals of the
         reaches ``[lanes, rows, W * C, R, 2]``."""
-        pictures = [_native(p) for p in lanes]
+        pictures = [p for p in lanes if isinstance(p, NativeImageStream)]
+        assert len(pictures) == len(lanes), "a picture of another engine"
         size = self.spec.width * self.spec.channels
         symbols = np.stack([p.symbols[p.rows : p.rows + rows].reshape(rows, size) for p in pictures])
         state = [np.stack(arrays) for arrays in zip(*(p.state for p in pictures), strict=True)]
@@ -153,8 +154,3 @@ def _stacked(conditions: Sequence[engine.Array]) -> engine.Array:
     """``[lanes, …, n]``. Of coarse pixels an edit has one row for each, which other pictures have for all of them."""
     rows = max(map(len, conditions))
     return np.stack([np.broadcast_to(condition, (rows, condition.shape[1])) for condition in conditions])
-
-
-def _native(picture: engine.ImageStream) -> NativeImageStream:
-    assert isinstance(picture, NativeImageStream), "a picture of another engine"
-    return picture

@@ -93,7 +93,8 @@ class OnnxImageEngine(engine.ImageEngine):
         return edit_context(self._spec, self._tensors, edit.picture, edit.kept)
 
     def _run(self, lanes: Sequence[engine.ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
-        pictures = [_onnx(p) for p in lanes]
+        pictures = [p for p in lanes if isinstance(p, OnnxImageStream)]
+        assert len(pictures) == len(lanes), "a picture of another engine"
         with self._graphs.use() as graphs:
             return np.stack([self._row(graphs, pictures, score=score) for _ in range(rows)], axis=1)
 
@@ -191,8 +192,3 @@ def _is_given(picture: OnnxImageStream) -> bool:
 def _likelihoods(logits: engine.Array, symbols: engine.Pixels) -> NDArray[np.float64]:
     """ln p of the symbols ``[W, C]`` of a row: ``[W * C]``, nats."""
     return log_likelihoods(logits.reshape(-1, logits.shape[-1]), symbols.reshape(-1))
-
-
-def _onnx(picture: engine.ImageStream) -> OnnxImageStream:
-    assert isinstance(picture, OnnxImageStream), "a picture of another engine"
-    return picture
