@@ -213,21 +213,12 @@ def _image_command(kind: str) -> click.Command | None:
     spec = found.spec
     of_pictures = "portraits" in {field.name for field in dataclasses.fields(spec)}
 
-    def train(
-        data: Path,
-        output: Path,
-        levels: str,
-        batch: int | None,
-        precision: str | None,
-        start: Path | None,
-        seed: int,
-        **options: Any,
-    ) -> None:
+    def train(data: Path, output: Path, levels: str, seed: int, **options: Any) -> None:
         from ancestral.training.data.images import read_pictures
 
         schedule = ("steps", "learning_rate", "processes", "minutes", "warmup", "decay", "anneal_from")
         loop = {name: options.pop(name) for name in schedule}
-        of_task = ("encoder", "label_dropout", "unconditional")
+        of_task = ("start", "batch", "precision", "encoder", "label_dropout", "unconditional")
         parts = _given(**{name: options.pop(name) for name in of_task if name in options})
         if "encoder" in parts:
             options["portraits"] = True
@@ -235,8 +226,7 @@ def _image_command(kind: str) -> click.Command | None:
             pictures = read_pictures(data)
             data_fields = {"levels": int(levels)} | pictures.spec_fields
             wanted = spec.for_pictures(pictures.shape, data_fields, **options)
-        task = _task(wanted)(wanted, data, start=start, seed=seed, **_given(batch=batch, precision=precision), **parts)
-        _run(task, output, seed=seed, **loop)
+        _run(_task(wanted)(wanted, data, seed=seed, **parts), output, seed=seed, **loop)
 
     train.__doc__ = f"Train a network of pictures, {kind}."
     decorators: tuple[Callable[..., Any], ...] = (
