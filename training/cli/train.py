@@ -256,28 +256,18 @@ def _spec_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
 
 
 def _run(
-    task: Task,
-    output: Path,
-    *,
-    steps: int,
-    learning_rate: float | None,
-    processes: int | None,
-    minutes: float,
-    seed: int,
-    anneal_from: Path | None = None,
-    **schedule: float | None,
+    task: Task, out: Path, *, steps: int, processes: int | None, minutes: float, anneal_from: Path | None, **given: Any
 ) -> None:
     from ancestral.training import loop
     from ancestral.training.loop import LoopConfig, branch, train
 
-    given = _given(learning_rate=learning_rate, **schedule)
+    given = _given(**given)
     count = processes or loop.world_size() or loop.default_processes()
     with click_errors(ValueError), loop.process_group():
         if anneal_from is not None:
             if "decay" in given:
                 raise ValueError("decay: the learning rate of a branch falls over all of its steps")
-            begun, rate = loop.rank_zero_first(lambda: branch(anneal_from, output))
+            begun, rate = loop.rank_zero_first(lambda: branch(anneal_from, out))
             given = {"learning_rate": rate, "warmup": 1, "decay": steps / (begun + steps)} | given
             steps += begun
-        config: Any = LoopConfig(steps, seed=seed, **given)
-        train(task, config, output, count, minutes)
+        train(task, LoopConfig(steps, **given), out, count, minutes)
