@@ -482,8 +482,7 @@ def _warp(sound: Array, text: Array, first: int, last: int) -> _Rows:
 def _pooled(rows: Array) -> Array:
     """Means over :data:`_POOL` rows; the last row stands for those that are missing."""
     index = np.minimum(np.arange(-(-len(rows) // _POOL) * _POOL), len(rows) - 1)
-    pooled: Array = rows[index].reshape(-1, _POOL, rows.shape[1]).mean(axis=1)
-    return pooled
+    return np.asarray(rows[index].reshape(-1, _POOL, rows.shape[1]).mean(axis=1))
 
 
 def _path(sound: Array, text: Array, low: _Rows, width: int, first: int, last: int, step_costs: Array) -> _Rows:

@@ -146,8 +146,7 @@ _SILENCE_DB = -45.0
 def sounding_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
     """Which frames of ``hop`` samples of a clip at the level of the corpora are no silence: ``[len(wave) // hop]``."""
     energy = (np.asarray(wave[: len(wave) // hop * hop], np.float64).reshape(-1, hop) ** 2).mean(axis=1)
-    sounding: NDArray[np.bool_] = energy > 10 ** (_SILENCE_DB / 10)
-    return sounding
+    return np.asarray(energy > 10 ** (_SILENCE_DB / 10))
 
 
 def trim_silence(wave: Array, sample_rate: int) -> tuple[int, int]:
@@ -182,8 +181,7 @@ def whole_range(spec: FeatureSpec) -> PitchRange:
 def loud_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
     """Which frames of ``hop`` samples are loud, beside the loudest one: ``[len(wave) // hop]``."""
     energy = (wave[: len(wave) // hop * hop].reshape(-1, hop) ** 2).mean(axis=1)
-    loud: NDArray[np.bool_] = energy > _LOUD * energy.max(initial=0.0)
-    return loud
+    return np.asarray(energy > _LOUD * energy.max(initial=0.0))
 
 
 def speaker_pitch_range(waves: Iterable[Array], spec: FeatureSpec) -> PitchRange:

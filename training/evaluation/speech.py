@@ -111,8 +111,7 @@ class VoiceJudge:
     def _embed(self, wave: Wave) -> NDArray[np.float32]:
         from resemblyzer import preprocess_wav
 
-        embedding: NDArray[np.float32] = self._encoder.embed_utterance(preprocess_wav(wave, source_sr=RATE))
-        return embedding
+        return np.asarray(self._encoder.embed_utterance(preprocess_wav(wave, source_sr=RATE)))
 
     def voice_of(self, wave: Wave) -> tuple[str, float]:
         """The nearest voice, and the cosine similarity to its centroid."""
