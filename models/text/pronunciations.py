@@ -163,9 +163,8 @@ class XmlReader(ABC):
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self.parser = parser = expat.ParserCreate(
-            "utf-8"
-        )  # whatever encoding the document declares: it is text already
+        # Whatever encoding the document declares: it is text already.
+        self.parser = parser = expat.ParserCreate("utf-8")
         parser.StartElementHandler = self.start
         parser.EndElementHandler = self.end
         parser.CharacterDataHandler = self.text

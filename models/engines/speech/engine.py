@@ -126,9 +126,8 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
         """What this engine computes on this machine of fixed symbols under fixed conditioning. Engines whose bits agree
         can go on with each other's streams, those whose bits differ cannot."""
         count, channels = -(-base.PROBE_SYMBOLS // self.spec.local_hop), self.spec.local_channels
-        frames = (np.arange(count * channels) * 7919 % 201 - 100).astype(np.float32).reshape(
-            count, channels
-        ) / np.float32(50)
+        numbers = (np.arange(count * channels) * 7919 % 201 - 100).astype(np.float32)
+        frames = numbers.reshape(count, channels) / np.float32(50)
         speaker = 0 if self.spec.speakers else None
         symbols = base.probe_symbols(base.PROBE_SYMBOLS, 256)
         return base.probe_bits(self.score(symbols, frames if channels else None, speaker))

@@ -303,11 +303,8 @@ class Engine:
         self._layout: Final = layout(
             f"A-Z{language.letters.upper()}", language.address["."], "|".join(language.conjunctions)
         )
-        self._addresses, self._spelling, self._quantities = (
-            Addresses(language),
-            Spelling(language),
-            Quantities(language),
-        )
+        self._addresses, self._spelling = Addresses(language), Spelling(language)
+        self._quantities = Quantities(language)
         self.saying: Final = Saying(language)
         self._word: Final = re.compile(rf"[A-Za-z]+{CUE}|[{word}]+(?:[{joints}][{word}]+)*|[.,?!]")
 

@@ -363,12 +363,9 @@ class Numerals:
 
     def cardinal(self, number: int, gender: Gender | None = None) -> str:
         """A whole number: by itself, or before what it counts."""
-        rules = (
-            "spellout-numbering"
-            if gender is None or not self._numbers.genders
-            else f"spellout-cardinal-{_GENDERS[gender]}"
-        )
-        return _said(self._numbers, rules, number)
+        if gender is None or not self._numbers.genders:
+            return _said(self._numbers, "spellout-numbering", number)
+        return _said(self._numbers, f"spellout-cardinal-{_GENDERS[gender]}", number)
 
     def ordinal(self, number: int, gender: Gender = "m") -> str:
         """`3` as "tercero"."""
