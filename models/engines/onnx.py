@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -112,7 +112,8 @@ def _check_installed(engine: str) -> None:
 
 # How the graphs of a WaveNet are run: a chunk by one call of a loop, or block by block on buffers that stay.
 #
-# Both take any number of steps and give the same bits on a CPU; models/engines/speech/onnx.py says which runs where.
+# Both take as many steps as ``uniforms`` has rows, and give the same bits on a CPU; models/engines/speech/onnx.py says
+# which runs where.
 
 
 class Inputs(NamedTuple):
@@ -137,10 +138,6 @@ class Outputs(NamedTuple):
     logits: Array
     next_symbol: NDArray[np.int64]
     next_ring: Array
-
-
-Runner = Callable[[Inputs], Outputs]
-"""Samples as many steps as ``uniforms`` has rows."""
 
 
 class Chunks:

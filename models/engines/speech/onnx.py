@@ -9,7 +9,7 @@ device, in place, during a call of :meth:`OnnxEngine.step`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ancestral.models.categorical import log_likelihoods, uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import GREEDY, Array, LazyResource, Symbols
-from ancestral.models.engines.onnx import Blocks, Chunks, Inputs, Runner
+from ancestral.models.engines.onnx import Blocks, Chunks, Inputs
 from ancestral.models.engines.speech.engine import CachedEngine, CachedStream
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
@@ -38,14 +38,11 @@ class OnnxEngine(CachedEngine):
     """
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        name: str = "onnx-cpu",
-        runner: Callable[[Checkpoint, str, int], Runner] | None = None,
+        self, checkpoint: Checkpoint, name: str = "onnx-cpu", runner: type[Blocks | Chunks] | None = None
     ) -> None:
         super().__init__(checkpoint)
         self.name, self.lanes = name, LANES[name]
-        kind = runner or (Blocks if name == "onnx-cuda" else Chunks)
+        kind: type[Blocks | Chunks] = runner or (Blocks if name == "onnx-cuda" else Chunks)
         self._runner = LazyResource(lambda: kind(checkpoint, name, self.lanes))
         layers, gate = self.spec.layers, self.spec.gate_channels
         self._gates = np.ascontiguousarray(
