@@ -128,7 +128,7 @@ def images(
         report |= {"guidance": guidance, "seconds_per_picture": seconds, **compared}
         write_classes(made, engine.spec, output / SHEET)
     if named and judged_by is not None:
-        all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES}
+        all_named = {strength: draw_named(engine, named, temperature, strength) for strength in _GUIDANCES}
         report["named"] = named_figures(task, all_named, judged_by)
     _finish(loaded, report, output, card=card)
 
