@@ -14,6 +14,7 @@ from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import applicable_labels, draw_labels, embed_labels, encode
 from ancestral.models.engines import base
+from ancestral.models.kernels.shared import edit_context
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import of_conditions, part
 
@@ -396,10 +397,10 @@ class ImageEngine(base.AlwaysLoaded, ABC):
             coarse: symbols ``[rows, columns, C]``, of a network in two scales.
         """
 
-    @abstractmethod
     def _context(self, edit: Edit) -> Context | None:
         """What the network sees of the pixels that an edit keeps; None where that is a part of h, or is seen by
         :meth:`_run`."""
+        return edit_context(self.spec, self._tensors, edit.picture, edit.kept)
 
     @abstractmethod
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:

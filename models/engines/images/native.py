@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.images import engine
-from ancestral.models.kernels.shared import Lanes, edit_context
+from ancestral.models.kernels.shared import Lanes
 from ancestral.models.spec import COARSE
 
 
@@ -79,9 +79,6 @@ class NativeImageEngine(engine.ImageEngine):
 
     def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return self._kernel.condition(h, coarse)
-
-    def _context(self, edit: engine.Edit) -> engine.Context | None:
-        return edit_context(self.spec, self._tensors, edit.picture, edit.kept)
 
     def intervals(
         self, images: engine.Pixels, requests: Sequence[engine.ImageStreamRequest], reaches: Sequence[int]

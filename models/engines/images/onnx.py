@@ -25,7 +25,7 @@ from ancestral.models.engines.base import GREEDY, LazyResource
 from ancestral.models.engines.images import engine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.onnx import open_session
-from ancestral.models.kernels.shared import edit_context, upsample
+from ancestral.models.kernels.shared import upsample
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 
@@ -88,9 +88,6 @@ class OnnxImageEngine(engine.ImageEngine):
 
     def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return upsample(self._spec, self._tensors, h, coarse)
-
-    def _context(self, edit: engine.Edit) -> engine.Context | None:
-        return edit_context(self._spec, self._tensors, edit.picture, edit.kept)
 
     def _run(self, lanes: Sequence[engine.ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
         pictures = [p for p in lanes if isinstance(p, OnnxImageStream)]
