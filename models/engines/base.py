@@ -101,15 +101,18 @@ def probe_bits(nats: NDArray[np.float64]) -> bytes:
     return np.rint(np.nan_to_num(nats) * 2.0**24).clip(-(2.0**62), 2.0**62).astype("<i8").tobytes()
 
 
-class AlwaysLoaded:
-    """Engines that keep everything in memory: a few megabytes."""
+class Unloadable:
+    """Engines that keep a few megabytes in memory for good, and drop one resource, if they have such a one."""
+
+    _graphs: LazyResource[Any] | None = None
+    """Of onnxruntime, with their memory on a GPU; streams and pictures keep their own state."""
 
     @property
     def loaded(self) -> bool:
-        return True
+        return self._graphs is None or self._graphs.loaded
 
     def unload(self, idle_seconds: float) -> bool:
-        return False
+        return self._graphs is not None and self._graphs.drop(idle_seconds)
 
 
 GREEDY = 1e-200

@@ -156,7 +156,7 @@ def unconditional_lanes(lanes: Sequence[ImageStream]) -> NDArray[np.bool_]:
     return np.array([False, *(one.unconditional_pass is other for one, other in pairwise(lanes))])
 
 
-class ImageEngine(base.AlwaysLoaded, ABC):
+class ImageEngine(base.Unloadable, ABC):
     """A model ready to sample and to score. Thread-safe as long as each picture is sampled by one thread at a time."""
 
     name: str

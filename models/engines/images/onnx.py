@@ -63,18 +63,10 @@ class OnnxImageEngine(engine.ImageEngine):
         self._spec = checkpoint.spec_as(PixelCNNSpec)
         self.name, self.lanes = name, LANES[name]
         self._device = "cuda" if name == "onnx-cuda" else "cpu"
-        self._graphs = LazyResource(
+        self._graphs: LazyResource[_Graphs] = LazyResource(
             lambda: _Graphs(*(open_session(checkpoint, graph, name) for graph in _Graphs._fields))
         )
         self._run([self._blank()], 1, score=False)
-
-    @property
-    def loaded(self) -> bool:
-        return self._graphs.loaded
-
-    def unload(self, idle_seconds: float) -> bool:
-        """Drop the graphs, with their memory on a GPU; pictures keep their own state."""
-        return self._graphs.drop(idle_seconds)
 
     def _blank(self) -> OnnxImageStream:
         spec = self._spec

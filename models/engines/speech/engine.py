@@ -56,7 +56,7 @@ class StreamRequest:
         return self.temperature * self.sampling.temperature(voicing)
 
 
-class SpeechEngine(base.AlwaysLoaded, ABC):
+class SpeechEngine(base.Unloadable, ABC):
     """A model ready to sample. Thread-safe as long as each stream is sampled by one thread at a time."""
 
     name: str
