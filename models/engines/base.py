@@ -37,6 +37,14 @@ class EngineUnavailable(EngineError):
     """An engine that cannot run on this machine, whatever the checkpoint."""
 
 
+def check_draws(seed: int, temperature: float) -> None:
+    """Raise :class:`RequestError` for a seed or a temperature that no symbol can be drawn with."""
+    if not 0 <= seed < 2**63:
+        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+    if not (np.isfinite(temperature) and temperature >= 0.0):
+        raise RequestError("temperature: must be a finite number, at least 0")
+
+
 class Length(Protocol):
     """A request, as far as a scheduler needs to know it."""
 

@@ -78,10 +78,7 @@ def of_coarse_pixels(request: ImageStreamRequest, context: Context | None) -> Im
 
 def check_request(spec: ImageSpec, request: ImageStreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
-    if not 0 <= request.seed < 2**63:
-        raise base.RequestError("seed: must lie in 0 … 2^63 - 1")
-    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise base.RequestError("temperature: must be a finite number, at least 0")
+    base.check_draws(request.seed, request.temperature)
     if (request.h is None) == spec.conditioned:
         raise base.RequestError("h: " + ("the model needs it" if spec.conditioned else "the model has no conditions"))
     _check_vector(spec, "h", request.h)

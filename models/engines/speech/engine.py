@@ -149,10 +149,7 @@ def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if request.length < 1:
         raise base.RequestError(f"length: must be positive, not {request.length}")
-    if not 0 <= request.seed < 2**63:
-        raise base.RequestError("seed: must lie in 0 … 2^63 - 1")
-    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise base.RequestError("temperature: must be a finite number, at least 0")
+    base.check_draws(request.seed, request.temperature)
     if request.sampling.by_voicing and not spec.local_channels:
         raise base.RequestError("sampling: temperatures by voicing need frames, and the model takes none")
     if (setting := request.sampling.filtered) and spec.shaping != "linear_prediction":
