@@ -206,7 +206,7 @@ LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
-    calendar=language.Calendar.of_table(_TABLE, time=_time),
+    time=_time,
     gender=lambda _: None,
     rules=(
         number_rule("", r"(?<=OTP |PIN )(\d{4,8})\b|(?<=कोड )(\d{4,8})\b", lambda m: _NUMERALS.digits(m[0])),
