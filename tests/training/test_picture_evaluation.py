@@ -231,7 +231,7 @@ def test_a_model_of_two_conditions_is_judged_by_its_classes_and_shown_in_its_car
     made, _ = judges.draw_classes(engine, 4, temperature=0.0)
     assert made.labels.tolist() == [[label, style % 3] for label in (0, 1) for style in range(4)]
     assert np.array_equal(made.images[0], made.images[3]), "asked for the same, at temperature 0"
-    every, _ = judges.draw_named(engine, 60)
+    every = judges.draw_named(engine, 60, 1.0, 1.0)
     assert {tuple(row) for row in every.labels.tolist()} == {(a, b) for a in range(2) for b in range(3)}
     led, _ = judges.draw_classes(engine, 1, guidance=9.0, seed=3)
     h, free = (engine.embed_labels([label, 0]) for label in (1, None))
