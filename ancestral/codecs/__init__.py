@@ -90,8 +90,10 @@ class WavEncoder(Encoder):
     """
 
     def __init__(self, sample_rate: int, length: int) -> None:
-        self._sample_rate, self._length, self._data_bytes = sample_rate, length, 0
+        self._sample_rate = sample_rate
+        self._length = length
         self._unsent = _wav_header(sample_rate, _WIDTH * length if length else None)
+        self._data_bytes = 0
 
     def feed(self, wave: Wave) -> bytes:
         header, self._unsent = self._unsent, b""

@@ -81,8 +81,10 @@ class AudioTrack:
             stream.bit_rate = bit_rate
         stream.codec_context.open()
         self._frame_size = stream.codec_context.frame_size or _FRAME
-        self._sample_format, self._sample_rate = sample_format, sample_rate
-        self._waiting, self._position = np.zeros(0, np.int16), 0
+        self._sample_format = sample_format
+        self._sample_rate = sample_rate
+        self._waiting = np.zeros(0, np.int16)
+        self._position = 0
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Encode ``[T]``."""

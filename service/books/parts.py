@@ -189,7 +189,8 @@ class PartsFolder:
     """
 
     def __init__(self, path: Path, sample_rate: int) -> None:
-        self.path, self.sample_rate = path, sample_rate
+        self.path = path
+        self.sample_rate = sample_rate
         path.mkdir(parents=True, exist_ok=True)
 
     def has(self, part: Part) -> bool:

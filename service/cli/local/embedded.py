@@ -93,10 +93,14 @@ class SupervisedProcess:
         options = ["--name", name, "--grace", str(grace_seconds)]
         options += ["--output", str(output)] if output else []
         options += ["--remove", str(remove)] if remove else []
-        self._name, self._grace_seconds, self._directory = name, grace_seconds, remove
+        self._name = name
+        self._grace_seconds = grace_seconds
         self._arguments = [*options, "--", *command]
-        self._environment, self._descriptors = environment, descriptors
-        self._stopping, self._spawning = threading.Event(), threading.Lock()
+        self._environment = environment
+        self._directory = remove
+        self._descriptors = descriptors
+        self._stopping = threading.Event()
+        self._spawning = threading.Lock()
         self._supervisor = self._spawn()
         self._restarting = threading.Thread(target=self._restart, name=f"supervisor of {name}", daemon=True)
         self._restarting.start()

@@ -89,7 +89,10 @@ class Supervisor:
     """One command and its current process."""
 
     def __init__(self, name: str, command: list[str], grace_seconds: float, output: Path | None) -> None:
-        self._name, self._command, self._grace_seconds, self._output = name, command, grace_seconds, output
+        self._name = name
+        self._command = command
+        self._grace_seconds = grace_seconds
+        self._output = output
         self._preexec = _die_with_parent()
         self._stopping = False
         self._signals, wakeup = os.pipe()
