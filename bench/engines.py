@@ -48,11 +48,17 @@ class Peer:
         self._spec = spec
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # it uses torch's old weight norm
             self._network = WaveNet(
-                out_channels=SYMBOLS, layers=spec.layers, stacks=spec.stacks, residual_channels=spec.residual_channels,
-                gate_channels=spec.gate_channels, skip_out_channels=spec.skip_channels, kernel_size=spec.kernel_size,
-                cin_channels=spec.local_channels or -1, gin_channels=spec.global_channels if spec.speakers else -1,
+                out_channels=SYMBOLS,
+                layers=spec.layers,
+                stacks=spec.stacks,
+                residual_channels=spec.residual_channels,
+                gate_channels=spec.gate_channels,
+                skip_out_channels=spec.skip_channels,
+                kernel_size=spec.kernel_size,
+                cin_channels=spec.local_channels or -1,
+                gin_channels=spec.global_channels if spec.speakers else -1,
                 n_speakers=len(spec.speakers) or None,
-            ).eval()  # fmt: skip
+            ).eval()
         self._network.make_generation_fast_()
 
     @torch.inference_mode()

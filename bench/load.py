@@ -122,9 +122,13 @@ def listen(port: int, number: int, transport: str) -> Outcome:
     """Request speech over HTTP and play it; ``number`` selects text, voice and seed."""
     player = _Player()
     body = {
-        "model": MODEL, "input": TEXTS[number % len(TEXTS)], "voice": VOICES[number % len(VOICES)], "seed": number,
-        "response_format": "pcm", "stream_format": "sse" if transport == "sse" else "audio",
-    }  # fmt: skip
+        "model": MODEL,
+        "input": TEXTS[number % len(TEXTS)],
+        "voice": VOICES[number % len(VOICES)],
+        "seed": number,
+        "response_format": "pcm",
+        "stream_format": "sse" if transport == "sse" else "audio",
+    }
     try:
         connection, response = _post(port, "/v1/audio/speech", body)
         with response:

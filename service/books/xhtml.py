@@ -20,15 +20,20 @@ from xml.parsers import expat
 MAX_DEPTH: Final = 256
 MAX_ELEMENTS: Final = 200_000
 """Most elements of a package document or table of contents; more than any book has would need much memory."""
-_BLOCKS: Final = frozenset((
-    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "figcaption",
-    "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "li", "main", "ol", "p",
-    "pre", "section", "summary", "ul",
-))  # fmt: skip
+_BLOCKS: Final = frozenset(
+    (
+        "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "figcaption",
+        "figure", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "li", "main", "ol", "p",
+        "pre", "section", "summary", "ul",
+    )
+)  # fmt: skip
 _HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-_UNSPOKEN: Final = frozenset((
-    "audio", "form", "head", "iframe", "nav", "object", "rp", "rt", "script", "select", "style", "template", "video",
-))  # fmt: skip
+_UNSPOKEN: Final = frozenset(
+    (
+        "audio", "form", "head", "iframe", "nav", "object", "rp", "rt", "script", "select", "style", "template",
+        "video",
+    )
+)  # fmt: skip
 """Elements that are left out without a word."""
 _LEFT_OUT: Final = {"table": "tables", "svg": "drawings", "math": "formulas"}
 _TYPES: Final = {

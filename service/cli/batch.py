@@ -60,10 +60,12 @@ def command(
         config = settings.catalog_config
         if lexicon is not None:
             config = replace(config, pronunciations=lexicon)
-        batch, parts = begin(Batch(
-            source=rows, output=output, form=form, model=model, config=config, engine=settings.engine,
-            seed=seed, score=score, keep=keep,
-        ))  # fmt: skip
+        batch, parts = begin(
+            Batch(
+                source=rows, output=output, form=form, model=model, config=config, engine=settings.engine,
+                seed=seed, score=score, keep=keep,
+            )
+        )  # fmt: skip
         run = run_on_ray(batch, parts) if engine else run_here(batch, parts, settings.threads)
         finished = batch.count - sum(map(batch.rows_of, parts))
         errors, first = _follow(run, finished, batch.count)

@@ -58,11 +58,15 @@ class LocalSpeaker:
     def speak(self, parts: Sequence[Part]) -> Iterator[Spoken]:
         utterances = (
             self._voice.utterance(
-                part.text, seed=part.seed, pronunciations=part.pronunciations, speed=self._reading.speed,
-                voices=self._reading.voices, language=part.language,
+                part.text,
+                seed=part.seed,
+                pronunciations=part.pronunciations,
+                speed=self._reading.speed,
+                voices=self._reading.voices,
+                language=part.language,
             )
             for part in parts
-        )  # fmt: skip
+        )
         for number, speech in self._voice.speak_many(utterances, self._threads):
             flac = speech.encode("flac", self.sample_rate)
             words = [

@@ -231,9 +231,14 @@ class EmbeddedRedis:
 
     def _command(self, binary: Path) -> list[str]:
         options = {
-            "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700", "dir": str(self._directory),
-            "loglevel": "warning", "maxmemory": str(self._max_bytes), **_DATA_SAFETY,
-        }  # fmt: skip
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._directory),
+            "loglevel": "warning",
+            "maxmemory": str(self._max_bytes),
+            **_DATA_SAFETY,
+        }
         return [str(binary), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
     def __enter__(self) -> Self:
