@@ -27,17 +27,32 @@ if TYPE_CHECKING:
     from ancestral.speech.voice import Speech, Voice
 
 __all__ = [
-    "AncestralError", "Detector", "InvalidRequest", "Model", "NotFound", "Picture", "Pictures", "Server", "ServerError",
-    "Speech", "Voice", "connect", "load",
-]  # fmt: skip
+    "AncestralError",
+    "Detector",
+    "InvalidRequest",
+    "Model",
+    "NotFound",
+    "Picture",
+    "Pictures",
+    "Server",
+    "ServerError",
+    "Speech",
+    "Voice",
+    "connect",
+    "load",
+]
 
 _LAZY: Final = {
     "Detector": "ancestral.detection.local",
-    "Model": "ancestral.model", "load": "ancestral.model",
-    "Picture": "ancestral.images.picture", "Pictures": "ancestral.images.picture",
-    "Server": "ancestral.client.server", "connect": "ancestral.client.server",
-    "Speech": "ancestral.speech.voice", "Voice": "ancestral.speech.voice",
-}  # fmt: skip
+    "Model": "ancestral.model",
+    "Picture": "ancestral.images.picture",
+    "Pictures": "ancestral.images.picture",
+    "Server": "ancestral.client.server",
+    "Speech": "ancestral.speech.voice",
+    "Voice": "ancestral.speech.voice",
+    "connect": "ancestral.client.server",
+    "load": "ancestral.model",
+}
 
 
 def __getattr__(name: str) -> Any:

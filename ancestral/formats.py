@@ -9,9 +9,15 @@ from typing import Final, Literal, TypeVar
 from ancestral.errors import InvalidRequest
 
 MEDIA_TYPES: Final = {
-    "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav",
-    "pcm": "audio/pcm", "ulaw_8000": "audio/basic", "alaw_8000": "audio/x-alaw-basic",
-}  # fmt: skip
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+    "ulaw_8000": "audio/basic",
+    "alaw_8000": "audio/x-alaw-basic",
+}
 """The formats of :func:`ancestral.codecs.encoder`, and their ``Content-Type``."""
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "ulaw_8000", "alaw_8000"]

@@ -382,9 +382,12 @@ class SpeechRequest(SpokenRequest, Streamed):
     """``POST /v1/audio/speech``: text to speak, and how."""
 
     model_config = example(
-        model="wavenet-multilingual", voice="joe", input="The birch canoe slid on the smooth planks.",
-        response_format="wav", seed=7,
-    )  # fmt: skip
+        model="wavenet-multilingual",
+        voice="joe",
+        input="The birch canoe slid on the smooth planks.",
+        response_format="wav",
+        seed=7,
+    )
     capability: ClassVar = "speech"
     transport: ClassVar = frozenset({"timestamps", "stream_format", "stream", "user"})
 

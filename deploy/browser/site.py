@@ -48,9 +48,13 @@ _PYODIDE: Final = {
 """What is taken of Pyodide 0.27.7, and its SHA-256."""
 _DICTIONARIES: Final = ("en", "fr", "it")
 _UNUSED: Final = (
-    "ancestral/service", "ancestral/training", "ancestral/client", "ancestral/models/networks",
-    "ancestral/models/trunks", "ancestral/models/zoo",
-)  # fmt: skip
+    "ancestral/service",
+    "ancestral/training",
+    "ancestral/client",
+    "ancestral/models/networks",
+    "ancestral/models/trunks",
+    "ancestral/models/zoo",
+)
 _UNUSED_OF_WHEELS: Final = ("/tests/", ".pyi", "/include/", "/f2py/", ".pxd", ".a")
 """Parts of names of files that the page does without."""
 _DATE: Final = (2020, 1, 1, 0, 0, 0)
@@ -106,11 +110,17 @@ def _pyodide() -> Files:
                 kept = [name for name in wheel.namelist() if not any(part in name for part in _UNUSED_OF_WHEELS)]
                 data = _archive((name, wheel.read(name)) for name in kept)
         found[f"pyodide/{name}"] = data
-    info = {
-        "abi_version": "2024_0", "arch": "wasm32", "platform": "emscripten_3_1_58", "python": "3.12.7",
-        "version": "0.27.7",
-    }  # fmt: skip
-    found["pyodide/pyodide-lock.json"] = json.dumps({"info": info, "packages": {}}).encode()
+    lock = {
+        "info": {
+            "abi_version": "2024_0",
+            "arch": "wasm32",
+            "platform": "emscripten_3_1_58",
+            "python": "3.12.7",
+            "version": "0.27.7",
+        },
+        "packages": {},
+    }
+    found["pyodide/pyodide-lock.json"] = json.dumps(lock).encode()
     return found
 
 
@@ -132,7 +142,8 @@ def _library() -> Iterator[tuple[str, bytes]]:
     yield "studio.py", (_HERE / "studio.py").read_bytes()
     for name in ("deploy/__init__.py", "deploy/browser/__init__.py", "deploy/browser/compact.py"):
         yield name, (ROOT / name).read_bytes()
-    yield "pydantic.py", (_HERE / "pydantic_fields.py").read_bytes()
+    fields = (_HERE / "pydantic_fields.py").read_bytes()
+    yield "pydantic.py", fields
     yield "pydantic_core.py", b"from pydantic import PydanticCustomError\n"
     about = "unicode_rbnf.dist-info/METADATA"
     yield about, f"Metadata-Version: 2.1\nName: unicode_rbnf\nVersion: {metadata.version('unicode_rbnf')}\n".encode()
