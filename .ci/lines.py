@@ -6,7 +6,7 @@ Counts the Python and C that git tracks, without blank lines, comments and docst
     --check      compare with .ci/ceilings; exit with 1 if a package is above its ceiling, or has none
     --lower      rewrite .ci/ceilings down to what is there, never up
 
-A line of .ci/ceilings is ``package ceiling  # why, if it ever rose``.
+A line of .ci/ceilings is ``package ceiling  # why it rose last, if it ever did``.
 """
 
 from __future__ import annotations

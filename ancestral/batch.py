@@ -241,10 +241,9 @@ def _heard(speech: Speech) -> Row:
 
 
 def _seen(pictures: Pictures) -> Row:
-    shown, png = ", ".join(pictures.attributes(0).values()) or None, pictures.file(0, "png")
+    picture, png = pictures[0], pictures.file(0, "png")
     digest = hashlib.sha256(png).hexdigest()
-    picture = pictures[0]
-    return {"seed": picture.seed, "image": png, "sha256": digest, "shown": shown, "bits": picture.bits}
+    return {"seed": picture.seed, "image": png, "sha256": digest, "shown": picture.prompt, "bits": picture.bits}
 
 
 def _digest(row: Row) -> str:

@@ -92,8 +92,5 @@ def check_rate(form: str, rate: int) -> None:
     rates = RATES.get(form)
     if rates is not None and rate not in rates:
         choices = " or ".join(", ".join(map(str, rates)).rsplit(", ", 1))
-        raise InvalidRequest(
-            f"sample_rate: {form} cannot carry {rate} Hz; choose {choices}",
-            param="sample_rate",
-            code="unsupported_sample_rate",
-        )
+        message = f"sample_rate: {form} cannot carry {rate} Hz; choose {choices}"
+        raise InvalidRequest(message, param="sample_rate", code="unsupported_sample_rate")

@@ -282,22 +282,15 @@ class VoiceReference(StrictRequest):
     id: _Id
 
 
-VoiceWeights = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=64)], Annotated[float, Field(gt=0.0, lt=1e6, allow_inf_nan=False)]
-    ],
-    Field(min_length=1, max_length=MAX_VOICES),
-]
+_VoiceName = Annotated[str, Field(min_length=1, max_length=64)]
+_Weight = Annotated[float, Field(gt=0.0, lt=1e6, allow_inf_nan=False)]
+VoiceWeights = Annotated[dict[_VoiceName, _Weight], Field(min_length=1, max_length=MAX_VOICES)]
 """A mix of voices: the weight of each, with at most three decimals."""
 VoiceChoice = _Id | VoiceReference | VoiceWeights
 _AnyMapping = BeforeValidator(lambda value: dict(value) if isinstance(value, Mapping) else value)
-Pronunciation = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=MAX_WORD_CHARACTERS)],
-        Annotated[str, Field(min_length=1, max_length=MAX_PHONEME_CHARACTERS)],
-    ],
-    _AnyMapping,
-]
+_Word = Annotated[str, Field(min_length=1, max_length=MAX_WORD_CHARACTERS)]
+_Phonemes = Annotated[str, Field(min_length=1, max_length=MAX_PHONEME_CHARACTERS)]
+Pronunciation = Annotated[dict[_Word, _Phonemes], _AnyMapping]
 _PRONUNCIATIONS: Final = "Words and ARPAbet, IPA or `alias:` and other words. One in lower case stands for any case."
 _VOICES: Final = (
     'Names for voices or mixes of the model: with `{"ANNA": "emma"}` emma says what follows `ANNA:` at '

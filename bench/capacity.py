@@ -267,13 +267,9 @@ def main() -> None:
     rows = [plan(workers, costs, rng) for workers in WORKERS]
     for name, value in vars(costs).items():
         print(f"{name}: {value:g}")
-    print(breaking_point(costs, rows))
-    report(
-        "Capacity, calculated from measured costs",
-        rows,
-        {"costs": vars(costs), "breaks": breaking_point(costs, rows)},
-        200,
-    )
+    breaks = breaking_point(costs, rows)
+    print(breaks)
+    report("Capacity, calculated from measured costs", rows, {"costs": vars(costs), "breaks": breaks}, 200)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,21 +177,19 @@ async def play(port: int, text: str, number: int) -> Played:
     return Played(first - requested_at, heard / BYTES_PER_SECOND, silence)
 
 
-async def _listen(port: int, texts: Sequence[str], number: int, delay: float, until: float) -> list[Played]:
+async def _listen(port: int, number: int, delay: float, until: float) -> list[Played]:
     """One listener, playing one utterance after another until the time is over."""
     await asyncio.sleep(delay)
     heard: list[Played] = []
     while time.monotonic() < until:
-        heard.append(await play(port, texts[len(heard) % len(texts)], 100 * number + len(heard)))
+        heard.append(await play(port, TEXTS[len(heard) % len(TEXTS)], 100 * number + len(heard)))
     return heard
 
 
-async def listen_together(
-    port: int, count: int, seconds: float, texts: Sequence[str] = TEXTS, within: float = 1.0
-) -> list[Played]:
-    """``count`` listeners, who start one after the other ``within`` so many seconds."""
+async def listen_together(port: int, count: int, seconds: float) -> list[Played]:
+    """``count`` listeners, who start one after the other within the first second."""
     until = time.monotonic() + seconds
-    listeners = (_listen(port, texts, n, within * n / count, until) for n in range(count))
+    listeners = (_listen(port, n, n / count, until) for n in range(count))
     return [played for one in await asyncio.gather(*listeners) for played in one]
 
 

@@ -24,7 +24,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from websockets.exceptions import WebSocketException
@@ -72,10 +71,10 @@ class _Player:
     """Plays audio in real time and reads no further than its buffer; silence is computed as in the server, from the
     audio received here (telemetry/metrics.py)."""
 
-    def __init__(self, asked_at: float) -> None:
+    def __init__(self) -> None:
         self.first: float | None = None
         self.underrun_seconds = self.audio_seconds = 0.0
-        self._playback = Playback(self, asked_at)
+        self._playback = Playback(self, time.perf_counter())
 
     def began(self, seconds: float | None) -> None:
         self.first = seconds
@@ -95,8 +94,8 @@ class _Player:
         return Outcome(transport, status, self.first, self.audio_seconds, self.underrun_seconds)
 
 
-def _post(url: str, path: str, body: dict[str, Any]) -> tuple[HTTPConnection, HTTPResponse]:
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_SECONDS)
+def _post(port: int, path: str, body: dict[str, Any]) -> tuple[HTTPConnection, HTTPResponse]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
     return connection, connection.getresponse()
 
@@ -119,9 +118,9 @@ def _events(response: HTTPResponse) -> Iterator[int]:
             yield len(base64.b64decode(event["audio"]))
 
 
-def listen(url: str, number: int, transport: str) -> Outcome:
+def listen(port: int, number: int, transport: str) -> Outcome:
     """Request speech over HTTP and play it; ``number`` selects text, voice and seed."""
-    player = _Player(time.perf_counter())
+    player = _Player()
     body = {
         "model": MODEL,
         "input": TEXTS[number % len(TEXTS)],
@@ -131,7 +130,7 @@ def listen(url: str, number: int, transport: str) -> Outcome:
         "stream_format": "sse" if transport == "sse" else "audio",
     }
     try:
-        connection, response = _post(url, "/v1/audio/speech", body)
+        connection, response = _post(port, "/v1/audio/speech", body)
         with response:
             if response.status == 200:
                 for size in _events(response) if transport == "sse" else _pieces(response):
@@ -142,16 +141,16 @@ def listen(url: str, number: int, transport: str) -> Outcome:
     return player.outcome(transport, response.status)
 
 
-def speak_over_websocket(url: str, number: int) -> Outcome:
+def speak_over_websocket(port: int, number: int) -> Outcome:
     """Send a text over a websocket, sentence by sentence, and play the audio."""
-    path = f"ws://{urlsplit(url).netloc}/v1/audio/speech/stream"
+    path = f"ws://127.0.0.1:{port}/v1/audio/speech/stream"
     config = {"model": MODEL, "voice": VOICES[number % len(VOICES)], "seed": number, "response_format": "pcm"}
     first, second = TEXTS[number % len(TEXTS)].split(". ")
-    player = _Player(time.perf_counter())
+    player = _Player()
     try:
         with connect(path, open_timeout=PATIENCE_SECONDS, max_size=None) as connection:
             connection.send(json.dumps({"type": "session.config", "sample_rate": SAMPLE_RATE, **config}))
-            player = _Player(time.perf_counter())
+            player = _Player()
             connection.send(json.dumps({"type": "input.text", "text": f"{first}. "}))
             typing = threading.Timer(TYPING_SECONDS, _finish, (connection, second))
             typing.start()
@@ -183,23 +182,23 @@ def _play_session(connection: ClientConnection, player: _Player) -> int:
             return REJECTED if "retry_after" in event["error"] else BROKEN
 
 
-def draw(url: str, number: int) -> Outcome:
+def draw(port: int, number: int) -> Outcome:
     """Request two pictures."""
     asked_at = time.perf_counter()
     model, prompt = PICTURES[number % len(PICTURES)]
     body = {"model": model, "prompt": prompt, "n": 2, "seed": number, "response_format": "b64_json"}
-    connection, response = _post(url, "/v1/images/generations", body)
+    connection, response = _post(port, "/v1/images/generations", body)
     with response:
         response.read()
     connection.close()
     return Outcome("image", response.status, time.perf_counter() - asked_at if response.status == 200 else None)
 
 
-def run_client(url: str, number: int, transport: str) -> Outcome:
+def run_client(port: int, number: int, transport: str) -> Outcome:
     """Run one client over this transport."""
     if transport == "image":
-        return draw(url, number)
-    return speak_over_websocket(url, number) if transport == "websocket" else listen(url, number, transport)
+        return draw(port, number)
+    return speak_over_websocket(port, number) if transport == "websocket" else listen(port, number, transport)
 
 
 @dataclass(frozen=True)
@@ -242,14 +241,14 @@ def _row(transport: str, rate: float, outcomes: Sequence[Outcome], counted: floa
 
 
 @contextmanager
-def arriving(url: str, rate: float) -> Iterator[list[Outcome]]:
+def arriving(port: int, rate: float) -> Iterator[list[Outcome]]:
     """Start clients at this rate until the block ends, then wait for those in progress. Yields their outcomes."""
     outcomes, over = list[Outcome](), threading.Event()
 
     def client(number: int, transport: str) -> None:
         outcome = Outcome(transport, BROKEN)
         try:
-            outcome = run_client(url, number, transport)
+            outcome = run_client(port, number, transport)
         finally:
             outcomes.append(outcome)
 
@@ -273,7 +272,7 @@ def arriving(url: str, rate: float) -> Iterator[list[Outcome]]:
 def step(port: int, rate: float, seconds: float) -> list[Row]:
     """One rate for ``seconds``: a row for all audio clients, and one per transport."""
     before = total(fetch(port, "/metrics")[1], "ancestral_underrun_seconds_total")
-    with arriving(f"http://127.0.0.1:{port}", rate) as outcomes:
+    with arriving(port, rate) as outcomes:
         time.sleep(seconds)
     counted = round(total(fetch(port, "/metrics")[1], "ancestral_underrun_seconds_total") - before, 2)
     rows = [_row("all audio", rate, [o for o in outcomes if o.transport != "image"], counted)]
@@ -318,7 +317,7 @@ def read_resources(port: int, worker_port: int, since: float) -> Resources:
 def soak(port: int, worker_port: int, rate: float, seconds: float) -> tuple[list[Row], list[Resources]]:
     """One rate for a long time, with resource usage: the median of each minute, and at the end, without clients."""
     since, readings = time.perf_counter(), list[Resources]()
-    with arriving(f"http://127.0.0.1:{port}", rate) as outcomes:
+    with arriving(port, rate) as outcomes:
         while time.perf_counter() - since < seconds:
             time.sleep(READ_SECONDS)
             readings.append(read_resources(port, worker_port, since))

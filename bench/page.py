@@ -22,7 +22,7 @@ from bench.listeners import TEXTS, serving
 from bench.report import report
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 VISITS = 10
 LISTENINGS = 8
@@ -96,13 +96,18 @@ def _hear(browser: Browser, address: str) -> Delay:
     for seed in range(LISTENINGS):
         page = browser.new_context().new_page()
         page.add_init_script(_CLICKED + _FIRST_SOUND.read_text())
-        page.goto(f"{address}#speak?model=wavenet-en&voice=joe&seed={seed}&text={quote(TEXTS[0])}")
-        page.click("button.primary")
-        page.wait_for_selector(".stats[data-sha256]", state="attached", timeout=_TIMEOUT_MS)
-        page.wait_for_selector("button:text-is('Play'):not([disabled])", timeout=_TIMEOUT_MS)
+        _listen(page, address, seed, TEXTS[0])
         heard.append(float(page.evaluate("window.soundAt - window.clicked")))
         page.context.close()
     return _delay("click to first sound", heard)
+
+
+def _listen(page: Page, address: str, seed: int, text: str) -> None:
+    """Have a text spoken, and listen to the end."""
+    page.goto(f"{address}#speak?model=wavenet-en&voice=joe&seed={seed}&text={quote(text)}")
+    page.click("button.primary")
+    page.wait_for_selector(".stats[data-sha256]", state="attached", timeout=_TIMEOUT_MS)
+    page.wait_for_selector("button:text-is('Play'):not([disabled])", timeout=_TIMEOUT_MS)
 
 
 def _delay(measurement: str, milliseconds: list[float]) -> Delay:
@@ -113,10 +118,7 @@ def _delay(measurement: str, milliseconds: list[float]) -> Delay:
 def _play(browser: Browser, address: str, measurement: str) -> Playback:
     """Speak a text and listen to the end."""
     page = browser.new_context().new_page()
-    page.goto(f"{address}#speak?model=wavenet-en&voice=joe&seed=7&text={quote(' '.join(TEXTS))}")
-    page.click("button.primary")
-    page.wait_for_selector(".stats[data-sha256]", state="attached", timeout=_TIMEOUT_MS)
-    page.wait_for_selector("button:text-is('Play'):not([disabled])", timeout=_TIMEOUT_MS)
+    _listen(page, address, 7, " ".join(TEXTS))
     shown = page.inner_text(".figures")
     page.context.close()
     return Playback(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from ancestral.models.networks.image import ImageNetwork, draw
 from ancestral.models.spec import ImageSpec
 from ancestral.models.tensors import random_tensors
 from bench.engines import REPETITIONS, ZOO
-from bench.report import Target, report, show
+from bench.report import Target, report
 
 LARGE = "32x32x3, 15 x 64"
 LSTMS: Mapping[str, ImageSpec] = {
@@ -72,13 +72,13 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def naive_seconds(checkpoint: Checkpoint, steps: int = NAIVE_STEPS) -> float:
-    """Seconds of naive sampling per picture, estimated from this many sub-pixels."""
+def naive_seconds(checkpoint: Checkpoint) -> float:
+    """Seconds of naive sampling per picture, estimated from :data:`NAIVE_STEPS` sub-pixels."""
     network = load_network(checkpoint)
     assert isinstance(network, ImageNetwork)
     spec = network.spec
     h = torch.zeros(1, spec.condition_channels) if spec.conditions else None
-    return cpu_seconds(lambda: draw(network, h, [0], count=steps)) * spec.dims / steps
+    return cpu_seconds(lambda: draw(network, h, [0], count=NAIVE_STEPS)) * spec.dims / NAIVE_STEPS
 
 
 def measure_model(model: str, checkpoint: Checkpoint) -> list[Row]:
@@ -118,9 +118,7 @@ def main() -> None:
     random = {name: random_checkpoint(spec) for name, spec in specs.items()}
     models = {**random, **shipped}
     rows = [row for name, checkpoint in models.items() for row in measure_model(name, checkpoint)]
-    found = targets(rows)
-    show(f"Targets of {LARGE} and of PixelRNNs", found, width=120)
-    report("Pictures", rows, {"targets": [asdict(target) for target in found]})
+    report("Pictures", rows, targets=targets(rows))
 
 
 if __name__ == "__main__":

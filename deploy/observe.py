@@ -136,7 +136,7 @@ def send_odd_requests(port: int) -> None:
 
 def load(port: int) -> None:
     """One minute of mixed traffic."""
-    with arriving(f"http://127.0.0.1:{port}", RATE):
+    with arriving(port, RATE):
         until = time.perf_counter() + LOAD_SECONDS
         while time.perf_counter() < until:
             send_odd_requests(port)
@@ -185,17 +185,13 @@ def alert_rows(prom: Prometheus) -> list[Row]:
     firing = [rule["name"] for rule in rules if rule["state"] == "firing"]
     health = "ok" if not unhealthy else f"UNHEALTHY: {', '.join(unhealthy)}"
     title = f"rules; firing now: {', '.join(firing) or 'none'}"
-    ran = _run(["promtool", "test", "rules", "alerts_test.yml"], PROMETHEUS)
+    command = ["promtool", "test", "rules", "alerts_test.yml"]
+    ran = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+    failed = f"FAILED: {(ran.stdout + ran.stderr).strip()[-2000:] or f'exit code {ran.returncode}'}"
     return [
         Row("alerts", title, len(rules), len(rules) - len(unhealthy), None, health),
-        Row("alerts", "promtool test rules", 0, 0, None, "ok" if ran is None else f"FAILED: {ran}"),
+        Row("alerts", "promtool test rules", 0, 0, None, failed if ran.returncode else "ok"),
     ]
-
-
-def _run(command: list[str], directory: Path) -> str | None:
-    """Run a command. Returns its output if it failed, else None."""
-    ran = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-    return None if ran.returncode == 0 else (ran.stdout + ran.stderr).strip()[-2000:] or f"exit code {ran.returncode}"
 
 
 def main() -> None:

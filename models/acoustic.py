@@ -179,13 +179,13 @@ class AcousticModel:
         encoded, logarithms = self._encode(sentence.phones, sentence.word_starts, who)
         durations = self.durations(logarithms, speed, sentence.controls)
         if not sentence.controls:
-            return self._decode(encoded, durations, who, control=control), durations
+            return self._decode(encoded, durations, who, control, None), durations
         decoded = self._decoded_lengths(logarithms, speed, sentence.controls, durations)
         changes = None
         if any(any(part.changes) for part in sentence.controls):
             each = np.array([part.changes for part in sentence.controls], np.float32)
             changes = np.repeat(each, decoded, axis=0)
-        frames = self._decode(encoded, decoded, who, control=control, changes=changes)
+        frames = self._decode(encoded, decoded, who, control, changes)
         return self._lengthened(frames, decoded, durations), durations
 
     def timing(self, sentence: Phonemes, speaker: Speaker, speed: float = 1.0) -> NDArray[np.intp]:
@@ -195,12 +195,7 @@ class AcousticModel:
         return self.durations(logarithms, speed, seen.controls)[: len(sentence.phones)]
 
     def predict_timed(
-        self,
-        phones: Sequence[str],
-        word_starts: Sequence[bool],
-        durations: NDArray[np.integer],
-        speaker: Speaker,
-        pitch: Array | None = None,
+        self, phones: Sequence[str], word_starts: Sequence[bool], durations: NDArray[np.integer], speaker: Speaker
     ) -> Array:
         """The frames of a sentence whose phonemes have known durations ``[P]``, in frames.
 
@@ -209,10 +204,9 @@ class AcousticModel:
             word_starts: whether each begins a word ``[P]``.
             durations: frames of each.
             speaker: one of ``spec.speakers``, or a mix of them.
-            pitch: known log-F0 and voicing ``[F, 2]``; predicted by default.
         """
         who = self._speaker(speaker)
-        return self._decode(self._encode(phones, word_starts, who)[0], durations, who, pitch)
+        return self._decode(self._encode(phones, word_starts, who)[0], durations, who, AS_PREDICTED, None)
 
     def _speaker(self, speaker: Speaker) -> Array:
         index = self.spec.speakers.index
@@ -282,21 +276,14 @@ class AcousticModel:
         return x, (product(d, self._weights["duration_out"]) + self._weights["duration_bias"])[:, 0]
 
     def _decode(
-        self,
-        encoded: Array,
-        durations: NDArray[np.integer],
-        who: Array,
-        pitch: Array | None = None,
-        control: PitchControl = AS_PREDICTED,
-        changes: Array | None = None,
+        self, encoded: Array, durations: NDArray[np.integer], who: Array, control: PitchControl, changes: Array | None
     ) -> Array:
         """Frames ``[F, C]``; ``changes [F, 3]`` are those of each one's phoneme (:attr:`Control.changes`)."""
         weights, spec = self._weights, self.spec
         repeated = np.repeat(encoded, durations, axis=0) + product(frame_positions(durations), weights["position"])
         x = repeated + product(who, weights["decoder_speaker"])
-        if pitch is None:
-            semitones = None if changes is None else changes[:, 0]
-            pitch = control.apply(self._pitch(repeated, who), spec.features, semitones)
+        semitones = None if changes is None else changes[:, 0]
+        pitch = control.apply(self._pitch(repeated, who), spec.features, semitones)
         ripple = features.harmonic_ripple(pitch[:, 0], pitch[:, 1], spec.features)
         x += product(pitch, weights["pitch_in"]) + product(ripple, weights["ripple_in"])
         x = self._blocks("decoder", [1] * spec.decoder_layers, x)
@@ -495,8 +482,7 @@ def _warp(sound: Array, text: Array, first: int, last: int) -> _Rows:
 def _pooled(rows: Array) -> Array:
     """Means over :data:`_POOL` rows; the last row stands for those that are missing."""
     index = np.minimum(np.arange(-(-len(rows) // _POOL) * _POOL), len(rows) - 1)
-    pooled: Array = rows[index].reshape(-1, _POOL, rows.shape[1]).mean(axis=1)
-    return pooled
+    return np.asarray(rows[index].reshape(-1, _POOL, rows.shape[1]).mean(axis=1))
 
 
 def _path(sound: Array, text: Array, low: _Rows, width: int, first: int, last: int, step_costs: Array) -> _Rows:
@@ -505,11 +491,8 @@ def _path(sound: Array, text: Array, low: _Rows, width: int, first: int, last: i
     Row j can stand for rows ``low[j]`` … ``low[j] + width - 1``; the way starts among the ``first`` rows of ``text``
     and ends among the ``last``. Memory: one byte for each row and column of that band.
     """
-    path, steps, costs = (
-        np.empty(len(sound), np.int64),
-        np.empty((len(sound), width), np.uint8),
-        np.empty(2 * width, np.float32),
-    )
+    path, costs = np.empty(len(sound), np.int64), np.empty(2 * width, np.float32)
+    steps = np.empty((len(sound), width), np.uint8)
     sound, text = (np.ascontiguousarray(rows, np.float32) for rows in (sound, text))
     found = _PATH(
         sound, len(sound), text, len(text), sound.shape[1], low, width, first, last, step_costs, len(step_costs),

@@ -27,8 +27,6 @@ _LN2 = math.log(2.0)
 _SMALL = 1e-300
 _USED = 0.75
 _LIKELY, _UNLIKELY = math.log2(_USED), math.log2(1.0 - _USED)
-_FLOOR = 12.0
-"""Nats: the right seed is left early with a probability of e^-12, if the shares below are right."""
 _SPREADS = ((0.97, 0.03), (0.8, 0.2), (0.5, 0.5), (0.25, 0.75))
 """Shares of symbols that are taken to be as they were sampled, and of those that may be anything."""
 _SEARCH_SHARE = 0.75
@@ -91,7 +89,7 @@ class Intervals:
         hits = np.log(_SEARCH_SHARE / sizes[order, column] + (1.0 - _SEARCH_SHARE))
         misses = np.full(len(order), math.log(1.0 - _SEARCH_SHARE))
         misses[order >= self.symbols] = math.log(1.0 - _SEARCH_SHARE) / max(self.optional, 1)
-        sums = search_intervals(seeds, self.positions[order], low, high, hits, misses, _FLOOR)
+        sums = search_intervals(seeds, self.positions[order], low, high, hits, misses)
         return _best(sums, most)
 
 
@@ -129,7 +127,7 @@ class Waves:
         r = self.residual[begin : begin + length]
         order = np.argsort(-np.abs(r), kind="stable")[: max(1, length // 4)]
         order = order[r[order] != 0.0].astype(np.int64)
-        return _best(search_linear(seeds, order, coupling * r[order], _FLOOR), most)
+        return _best(search_linear(seeds, order, coupling * r[order]), most)
 
     def offsets(self, seed: int, length: int) -> tuple[int, float]:
         """The sample of the sound at which a stream of ``length`` samples with this seed fits best, perhaps before the

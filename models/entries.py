@@ -106,12 +106,9 @@ class Sampling:
                 raise ValueError(f"{name}: must lie above 0 and not above 2, not {getattr(self, name)}")
         if not 0.0 <= self.min_p < 1.0:
             raise ValueError(f"min_p: must lie in 0 … 1, below 1, not {self.min_p}")
-        if not -12.0 <= self.low_shelf_db <= 12.0:
-            raise ValueError(f"low_shelf_db: must lie in -12 … 12, not {self.low_shelf_db}")
-        if not 0.0 <= self.mel_correction <= 1.0:
-            raise ValueError(f"mel_correction: must lie in 0 … 1, not {self.mel_correction}")
-        if not 0.0 <= self.contrast <= 2.0:
-            raise ValueError(f"contrast: must lie in 0 … 2, not {self.contrast}")
+        for name, low, high in (("low_shelf_db", -12, 12), ("mel_correction", 0, 1), ("contrast", 0, 2)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name}: must lie in {low} … {high}, not {getattr(self, name)}")
 
     @property
     def filtered(self) -> str | None:

@@ -138,35 +138,22 @@ class Slot:
         clock: Callable[[], float],
     ) -> None:
         self._limit = limit
-        self._position, self._index = start, index
+        self.position, self.index = start, index
+        """Symbols sampled so far, of all streams; and the stream that the next symbol belongs to."""
         self._snapshot_every, self._snapshot_at = snapshot_every, start + snapshot_every
         self._changed, self._clock = changed, clock
-        self._finished = self._ended = False
+        self.ended = self._finished = False
+        """Whether the sink has received its last chunk; whether no more streams follow."""
         # For the scheduler alone.
         self.state, self.sink = state, sink
         self.streams: deque[Stream] = deque()
         self.cancelled_at: float | None = None
         self.busy = False
 
-    @property
-    def position(self) -> int:
-        """Symbols sampled so far, of all streams."""
-        return self._position
-
-    @property
-    def index(self) -> int:
-        """The stream that the next symbol belongs to."""
-        return self._index
-
-    @property
-    def ended(self) -> bool:
-        """Whether the sink has received its last chunk."""
-        return self._ended
-
     def feed(self, stream: Stream) -> None:
         """Add the next stream; it is sampled from its position on, after the streams before it."""
         with self._change():
-            if not (self._ended or self.cancelled_at is not None):
+            if not (self.ended or self.cancelled_at is not None):
                 assert not self._finished, "a stream after finish()"
                 self.streams.append(stream)
                 self._note_weights()
@@ -203,7 +190,7 @@ class Slot:
     @property
     def runnable(self) -> bool:
         """Whether there is anything to sample."""
-        allowed = self._limit is None or self._position < self._limit
+        allowed = self._limit is None or self.position < self._limit
         return allowed and bool(self.streams) and self.cancelled_at is None
 
     @property
@@ -214,7 +201,7 @@ class Slot:
     def chunk_size(self, chunk_ms: int) -> int:
         """How many symbols to sample in the next call."""
         size = self.state.chunk_size(chunk_ms)
-        return size if self._limit is None else min(size, self._limit - self._position)
+        return size if self._limit is None else min(size, self._limit - self.position)
 
     def record(self, symbols: Samples) -> tuple[Chunk, Stream | None]:
         """Record the symbols of the first stream; there are none where only the end is due.
@@ -223,12 +210,12 @@ class Slot:
             The chunk, and the stream to snapshot, if it needs a snapshot.
         """
         stream = self.streams[0] if self.streams else None
-        index, start = self._index, self._position
-        self._position += len(symbols)
+        index, start = self.index, self.position
+        self.position += len(symbols)
         self.state.serve(self._clock(), len(symbols))
         if stream is not None and stream.position >= stream.request.length:
             self.streams.popleft()
-            self._index += 1
+            self.index += 1
             self._note_weights()
         end = None
         if self._finished and not self.streams:
@@ -238,9 +225,9 @@ class Slot:
         chunk = Chunk(index, start, symbols, end=end)
         if stream is None or stream.position == 0 or end is End.COMPLETED:
             return chunk, None
-        if self._position < self._snapshot_at and end is None:
+        if self.position < self._snapshot_at and end is None:
             return chunk, None
-        self._snapshot_at = self._position + self._snapshot_every
+        self._snapshot_at = self.position + self._snapshot_every
         return chunk, stream
 
     def _note_weights(self) -> None:
@@ -248,7 +235,7 @@ class Slot:
 
     def retire(self) -> None:
         """The sink has received its last chunk."""
-        self._ended = True
+        self.ended = True
         self.streams.clear()
 
 

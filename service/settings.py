@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, File
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ancestral.catalog.catalog import BUNDLED, CatalogConfig
-from ancestral.provenance.c2pa import Signer, SignerError
+from ancestral.provenance.c2pa import Signer, SignerError, load_signer
 
 PREFIX = "ANCESTRAL_"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*,A-Z]+")
@@ -220,8 +220,6 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: the certificate or the key cannot be used.
         """
-        from ancestral.provenance.c2pa import load_signer
-
         if self.signing_cert is None and self.signing_key is None:
             return None
         if self.signing_cert is None or self.signing_key is None:

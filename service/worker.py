@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from ancestral.loader import LoadedModels, warm_up
 from ancestral.models.scheduler import Scheduler
-from ancestral.service.broker.connection import UNAVAILABLE, Connection
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, cancel_all
 from ancestral.service.broker.job import Failure, Priority, Status, WorkerInfo
 from ancestral.service.broker.workers import LEASE_SECONDS, RECLAIM_SECONDS, Lease, Workers
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
@@ -291,7 +291,7 @@ class Worker:
         """Pass messages of clients to the attempts, which get lost ones when their leases are renewed."""
         while True:
             with self._redis.tolerated():
-                async for message in self._broker.control.messages(self.id):
+                async for message in self._broker.messages(self.id):
                     if message.verb == "wake":
                         self._claims[Priority(message.subject)].wake(message.value)
                     for job_attempt in self._attempts:
@@ -390,9 +390,7 @@ class Worker:
         while (now := time.monotonic()) < until and any(now - lease.renewed_at < LEASE_SECONDS for lease in leases):
             await asyncio.wait(self._running, timeout=0.5)
         left = [*leases]
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await cancel_all(*self._running)
         with suppress(TimeoutError):
             async with asyncio.timeout(_RELEASE_SECONDS):
                 await asyncio.gather(*(lease.release() for lease in left), return_exceptions=True)

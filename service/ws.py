@@ -46,10 +46,6 @@ class ServerEvent(Described):
 
     type: str
 
-    def message(self) -> dict[str, Any]:
-        """The JSON object that is sent."""
-        return {"type": self.type} | self.model_dump(exclude_unset=True)
-
 
 class EventError(Described):
     """What went wrong."""
@@ -185,8 +181,7 @@ class BoundedWebSocket:
             CloseConnection: the client reads nothing.
             Disconnected: it has disconnected.
         """
-        text = json.dumps(message)
-        await self._within(lambda: self._websocket.send_text(text))
+        await self._within(lambda: self._websocket.send_text(json.dumps(message)))
 
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary frame; raises as :meth:`send_json` does."""
@@ -416,7 +411,7 @@ class EventConnection(WsConnection):
             raise CloseConnection(1008, "no valid API key") from None
 
     async def send(self, event: ServerEvent) -> None:
-        await self._websocket.send_json(event.message())
+        await self._websocket.send_json({"type": event.type} | event.model_dump(exclude_unset=True))
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """Send an error; with ``retry_after``, seconds until another attempt may succeed."""

@@ -162,8 +162,6 @@ def branch(trunk: Path, out: Path) -> tuple[int, float]:
         out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(trunk / STATE, copy)
         meta = _metadata(copy)
-        if "learning_rate" not in meta:
-            raise ValueError(f"{trunk}: its state was saved by an earlier version, which kept no learning rate")
         step, rate = int(meta["step"]), float(meta["learning_rate"])
         begun = {"trunk": str(trunk.resolve()), "step": step, "learning_rate": rate}
         with whole(note) as partial:
@@ -237,9 +235,8 @@ class LoopConfig:
 def _resumable(state: Path, spec: Spec, config: LoopConfig, world: int) -> dict[str, str]:
     """The metadata of a saved state, after checking that this network and configuration can resume it."""
     meta = _metadata(state)
-    if "spec" in meta:  # not saved by an earlier version
-        # A set of pictures that has grown may have more of the labels that occur together.
-        require_spec(state.parent, spec.from_json(json.loads(meta["spec"])), spec, ["label_rows"])
+    # A set of pictures that has grown may have more of the labels that occur together.
+    require_spec(state.parent, spec.from_json(json.loads(meta["spec"])), spec, ["label_rows"])
     if int(meta["world"]) != world:
         raise ValueError(f"processes: this run was started with {meta['world']}, not {world}")
     if int(meta["seed"]) != config.seed:
@@ -341,10 +338,7 @@ class Trainer:
                     self.average[name].copy_(file.get_tensor(f"average.{name}"))
                     state = self._state(name, parameter)
                     state["exp_avg"] = file.get_tensor(f"first.{name}")
-                    if name in self._matrices:
-                        if f"second.{name}" in file.keys():  # noqa: SIM118  # of a file, which is no dict
-                            raise ValueError(f"{self.out}: an earlier version, without Muon, has begun this run")
-                    else:
+                    if name not in self._matrices:
                         state["step"] = torch.tensor(float(self.step), device=self.device)
                         state["exp_avg_sq"] = file.get_tensor(f"second.{name}")
 

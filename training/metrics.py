@@ -40,8 +40,7 @@ _FRAMES, _IN_TIME = (3, 5), 0.7
 def smooth(mels: NDArray[Any], width: int) -> NDArray[Any]:
     """A moving average of ``width`` bands, the outer ones repeated; ``[F, B]`` to ``[F, B]``."""
     padded = np.pad(mels, ((0, 0), (width // 2, width // 2)), mode="edge")
-    smoothed: NDArray[Any] = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1).mean(axis=2)
-    return smoothed
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, width, axis=1).mean(axis=2))
 
 
 def _smooth_in_time(mels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

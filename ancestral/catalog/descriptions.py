@@ -112,11 +112,8 @@ class Model(ABC):
         """
         if capability not in self.capabilities:
             able = ", ".join(self.capabilities)
-            raise InvalidRequest(
-                f"model: {self.entry.id} is not made for {capability}; it is made for {able}",
-                param="model",
-                code="model_not_capable",
-            )
+            message = f"model: {self.entry.id} is not made for {capability}; it is made for {able}"
+            raise InvalidRequest(message, param="model", code="model_not_capable")
 
 
 @dataclass(frozen=True)
@@ -235,7 +232,9 @@ class ImageModel(Model):
             if name.casefold() == ANY and ANY not in self._values:
                 continue
             place = f" (name {number} of {len(names)})" if len(names) > 1 else ""
-            attribute, label = self._value(name, param, place)
+            if name.casefold() not in self._values:
+                raise self._unknown(name, param, place, self.spec.named)
+            attribute, label = self._values[name.casefold()]
             if found.setdefault(attribute, label) != label:
                 message = f"{param}: two values of {attribute}{place}; one picture has one"
                 raise InvalidRequest(message, param=param, code="conflict")
@@ -275,12 +274,6 @@ class ImageModel(Model):
         """A list of names as the model spells them; :data:`ANY` where none is known."""
         known = [self._values.get(name.strip().casefold()) for name in text.split(",")]
         return ", ".join(self.spec.named[found[0]][found[1]] for found in known if found is not None) or ANY
-
-    def _value(self, name: str, param: str, place: str) -> tuple[str, int]:
-        wanted = name.casefold()
-        if wanted in self._values:
-            return self._values[wanted]
-        raise self._unknown(name, param, place, self.spec.named)
 
     def _unknown(self, name: str, param: str, place: str, among: Mapping[str, tuple[str, ...]]) -> InvalidRequest:
         code = "style_not_found" if param == STYLE else "class_not_found"

@@ -63,7 +63,7 @@ class Connection:
         *,
         json: Any = None,
         form: Mapping[str, Any] | None = None,
-        file: tuple[str, bytes] | None = None,
+        file: bytes | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
         attempts: int = ATTEMPTS,
     ) -> httpx2.Response:
@@ -74,7 +74,7 @@ class Connection:
             path: with the query.
             json: the body.
             form: fields of a form, in the place of a body.
-            file: name of the field and bytes of a file in the form.
+            file: bytes of a file, the field of this name in the form.
             headers: of the request.
             attempts: how often to try.
 
@@ -84,7 +84,7 @@ class Connection:
             ServerError: any other answer, or none.
         """
         retry, sent = Retry(self, attempts), dict(headers)
-        files = None if file is None else {file[0]: (file[0], file[1])}
+        files = None if file is None else {"file": ("file", file)}
         timeout = in_queue() if KEY in sent and "prefer" not in sent else _TIMEOUT
         while True:
             try:
@@ -127,7 +127,7 @@ class Connection:
         Raises:
             AncestralError: as :meth:`request` and :meth:`output`.
         """
-        answer = self.request("POST", path, form=form, file=("file", file), headers={KEY: new_key()})
+        answer = self.request("POST", path, form=form, file=file, headers={KEY: new_key()})
         found: dict[str, Any] = parsed(answer)
         return found if answer.status_code != httpx2.codes.ACCEPTED else json.loads(self.output(found["id"])[0])
 
@@ -142,13 +142,6 @@ class Connection:
             raise ServerError(f"{self.url}: {error['message']}", **named)
         return bool(found["status"] != "completed")
 
-    def _wait(self, job: str) -> None:
-        """Wait until a job is complete; raises as :meth:`output`."""
-        while self.running(job):
-            if self.closed.is_set():
-                raise ServerError(f"{self.url}: interrupted")
-            self.request("GET", f"/v1/jobs/{job}/events")  # ends with the job
-
     def output(self, job: str) -> tuple[bytes, Mapping[str, str]]:
         """The output of a job, when it is complete, and the headers that say what made it. Where the connection breaks,
         the rest is asked for.
@@ -158,7 +151,10 @@ class Connection:
             InvalidRequest: it has failed because of a field of its request.
             ServerError: it has failed or has been cancelled, or the server does not answer.
         """
-        self._wait(job)
+        while self.running(job):
+            if self.closed.is_set():
+                raise ServerError(f"{self.url}: interrupted")
+            self.request("GET", f"/v1/jobs/{job}/events")  # ends with the job
         data, retry, differing = bytearray(), Retry(self), Retry(self, 2)  # some bytes are progress, not all of them
         while True:
             sent = {"range": f"bytes={len(data)}-"} if data else {}
@@ -211,10 +207,6 @@ class Stream:
         self._connection, self._path, self._body = connection, path, body
         self._key = new_key()
         self._cancelled = threading.Event()
-
-    def __iter__(self) -> Iterator[bytes]:
-        """All bytes; raises as :meth:`after`."""
-        return self.after(0)
 
     def after(self, have: int) -> Iterator[bytes]:
         """The bytes after the first ``have``.

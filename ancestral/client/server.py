@@ -212,14 +212,10 @@ class RemoteSpeech:
     def words(self) -> list[TimedWord]:
         """The words, as they are read, and when they are said. Exact, and known a little before they are sampled: of a
         long text some of the sound is read first. Asked for until two minutes after the end of the sound."""
+        voice = self._body["voice"]
         return [
-            TimedWord(
-                word["word"],
-                *self._in_seconds(word),
-                (word["text_start"], word["text_end"]),
-                word.get("speaker", self._body["voice"]),
-            )
-            for word in self._timed()["words"]
+            TimedWord(w["word"], *self._in_seconds(w), (w["text_start"], w["text_end"]), w.get("speaker", voice))
+            for w in self._timed()["words"]
         ]
 
     @property
@@ -285,8 +281,6 @@ class RemoteSpeech:
 
 # Pictures that a server draws.
 
-_GENERATIONS: Final = "/v1/images/generations"
-
 
 class RemotePictures(Sequence["RemotePicture"]):
     """Pictures of one request. Nothing is sampled before something of them is read; that raises ``InvalidRequest`` if
@@ -342,9 +336,8 @@ class RemotePictures(Sequence["RemotePicture"]):
     def _draw(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         # With the key an answer that was lost is not drawn again.
         headers, body = {KEY: new_key()}, {**body, "response_format": "b64_json"}
-        found: list[dict[str, Any]] = parsed(
-            self._connection.request("POST", _GENERATIONS, json=body, headers=headers)
-        )["data"]
+        answer = self._connection.request("POST", "/v1/images/generations", json=body, headers=headers)
+        found: list[dict[str, Any]] = parsed(answer)["data"]
         return found
 
 

@@ -31,13 +31,8 @@ _FRAME: Final = 4096
 """Samples at a time for codecs that take any number."""
 
 
-def aac_bit_rate(sample_rate: int) -> int:
-    """Bits per second of AAC at a rate in hertz."""
-    return min(_AAC_BITS_A_SAMPLE * sample_rate, _AAC_MAX_BIT_RATE)
-
-
 _CODECS: Final[dict[str, Callable[[int], tuple[str, str, int | None]]]] = {
-    "aac": lambda rate: ("aac", "fltp", aac_bit_rate(rate)),
+    "aac": lambda rate: ("aac", "fltp", min(_AAC_BITS_A_SAMPLE * rate, _AAC_MAX_BIT_RATE)),
     "mp3": lambda rate: ("libmp3lame", "s16p", mp3_bit_rate(rate)),
     "flac": lambda rate: ("flac", "s16", None),
     "opus": lambda rate: ("libopus", "s16", OPUS_BIT_RATE),

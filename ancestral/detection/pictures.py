@@ -201,8 +201,6 @@ def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, An
         return not_tried("it was drawn from an upload, of which the recipe has only the hash")
     if "palette" in recipe:
         return not_tried("its colours were replaced by those of another palette")
-    if "manifest_sha256" in recipe and "guidance" not in recipe:
-        return not_tried("the recipe, of an earlier version, does not say what was asked for")
     try:
         again = _drawn_again(sampler, recipe)
     except InvalidRequest as error:

@@ -46,30 +46,29 @@ class Upload:
         return self.media_type.startswith("image/")
 
 
-def media_type_of(data: bytes, param: str = "file") -> str:
+def media_type_of(data: bytes) -> str:
     """The media type of a file, by its first bytes; raises InvalidRequest for a format that is not read."""
     if (found := sniff(data)) is None:
-        message = f"{param}: it is not a PNG, WebP or JPEG file, nor a WAV, FLAC, Ogg or MP3 file"
-        raise InvalidRequest(message, param=param, code="invalid_file")
+        message = "file: it is not a PNG, WebP or JPEG file, nor a WAV, FLAC, Ogg or MP3 file"
+        raise InvalidRequest(message, param="file", code="invalid_file")
     return found
 
 
-def read_upload(data: bytes, signer: Signer | None = None, *, trusted: str = "", param: str = "file") -> Upload:
+def read_upload(data: bytes, signer: Signer | None = None, *, trusted: str = "") -> Upload:
     """A file without its content.
 
     Args:
         data: the whole file.
         signer: whose signatures are ``own``, and trusted.
         trusted: other certificates, see :func:`ancestral.provenance.c2pa.read`.
-        param: the field that the file came in, for the error.
 
     Raises:
         InvalidRequest: its format is not read, or the manifest in it is damaged.
     """
-    media_type = media_type_of(data, param)
+    media_type = media_type_of(data)
     try:
         chain = trusted if signer is None else f"{trusted}\n{signer.chain}"  # PEM need not end in a line's end
-        report = None if media_type == "audio/ogg" else read(data, media_type, trusted=chain, param=param)
+        report = None if media_type == "audio/ogg" else read(data, media_type, trusted=chain)
     except SigningError as error:
         return Upload(media_type, not_tried(str(error)), _tagged(data, media_type))
     if report is None:
@@ -103,16 +102,14 @@ def parse_recipe(text: str, param: str = "recipe") -> dict[str, Any]:
     return flat_recipe(found)
 
 
-def symbols_of(
-    data: bytes, catalog: Catalog, ids: Sequence[str], param: str = "file"
-) -> list[tuple[ImageModel, NDArray[np.uint8]]]:
+def symbols_of(data: bytes, catalog: Catalog, ids: Sequence[str]) -> list[tuple[ImageModel, NDArray[np.uint8]]]:
     """A picture as each of these models sees it that draws pictures of its size; those whose colours it has come first.
 
     Raises:
         InvalidRequest: the file cannot be decoded, or no model draws pictures of its size.
     """
     models = [catalog.image_model(name, "image_likelihood") for name in ids]
-    seen = decode_for_each(data, [model.spec for model in models], param)
+    seen = decode_for_each(data, [model.spec for model in models], "file")
     found = [(model, *each) for model, each in zip(models, seen, strict=True) if each is not None]
     found.sort(key=lambda each: _UNINDEXED if each[2] is None else each[2])
     return [(model, symbols) for model, symbols, _ in found]

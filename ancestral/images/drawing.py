@@ -114,11 +114,11 @@ def _background(model: ImageModel, options: Draw) -> str:
     """``opaque`` or ``transparent``."""
     able = model.spec.transparent and options.output_format != "jpeg"
     if options.background == "transparent" and not able:
-        what = f"{model.entry.id} has no transparent colour" if not model.spec.transparent else "jpeg has none"
+        what, code = "jpeg has none", "conflict"
+        if not model.spec.transparent:
+            what, code = f"{model.entry.id} has no transparent colour", "model_not_capable"
         message = f"background: transparent is not possible, because {what}"
-        raise InvalidRequest(
-            message, param="background", code="model_not_capable" if not model.spec.transparent else "conflict"
-        )
+        raise InvalidRequest(message, param="background", code=code)
     return "transparent" if able and options.background != "opaque" else "opaque"
 
 
@@ -406,15 +406,11 @@ def class_drawing(
     Raises:
         InvalidRequest: the model cannot draw this; ``param`` names the field.
     """
-    labels, seeds = requested_labels(model, prompt, options.style, param), _seeds(options, count)
-    resolved = [_drawn(model, labels, seed, named_style=options.style is not None) for seed in seeds]
-    return ClassDrawing(
-        **shared_fields(model, options, seeds),
-        prompt=prompt if model.spec.named else None,
-        labels=tuple(found for found, _ in resolved),
-        requested=(labels,),
-        revised_prompts=tuple(revised for _, revised in resolved),
-    )
+    fields, named_style = _as_named(model, prompt, count, options, param), options.style is not None
+    (labels,) = fields["requested"]
+    resolved = [_drawn(model, labels, seed, named_style=named_style) for seed in fields["seeds"]]
+    fields["labels"], fields["revised_prompts"] = zip(*resolved, strict=True)
+    return ClassDrawing(**fields)
 
 
 def sheet_drawing(

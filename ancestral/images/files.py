@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -157,6 +157,10 @@ def _joined(pictures: NDArray[np.uint8], scale: int, grid: Grid) -> NDArray[np.u
     return whole
 
 
+ATLASES: Final = {"json": ".json", "godot": ".tres"}
+"""The formats of atlases, and the ends of their files' names."""
+
+
 @dataclass(frozen=True)
 class _Sprite:
     """One picture of a sheet."""
@@ -179,8 +183,10 @@ def atlas_file(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str,
         image: the name of the sheet's file, which lies in the same folder.
         form: a key of :data:`ATLASES`.
     """
-    _, write = _WRITERS[form]
-    return write(drawing, model, grid, image).encode()
+    if form == "godot":
+        return _godot(drawing, model, grid, image).encode()
+    fields = atlas_fields(drawing, model, grid, image)
+    return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _sprites(drawing: ClassDrawing, model: ImageModel, grid: Grid) -> list[_Sprite]:
@@ -198,10 +204,6 @@ def _made_by(drawing: ClassDrawing, model: ImageModel) -> dict[str, Any]:
     """What made all pictures."""
     made_by = {"model": model.entry.id, "model_sha256": model.sha256}
     return {**made_by, "temperature": drawing.temperature, "guidance": drawing.guidance}
-
-
-def _json(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> str:
-    return json.dumps(atlas_fields(drawing, model, grid, image), indent=2, ensure_ascii=False) + "\n"
 
 
 def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: str) -> dict[str, Any]:
@@ -271,14 +273,6 @@ def _godot_animation(tag: Tag, speed: int) -> str:
 
 def _metadata(values: dict[str, Any]) -> str:
     return "".join(f"metadata/{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
-
-
-_WRITERS: Final[dict[str, tuple[str, Callable[[ClassDrawing, ImageModel, Grid, str], str]]]] = {
-    "json": (".json", _json),
-    "godot": (".tres", _godot),
-}
-ATLASES: Final = {form: suffix for form, (suffix, _) in _WRITERS.items()}
-"""The formats, and the ends of their files' names."""
 
 
 # The symbols of a job as pixels.

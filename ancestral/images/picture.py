@@ -74,17 +74,6 @@ class Pictures(Sequence["Picture"]):
                 self.drawing, self._decode = drawing, decode
             self._judgement = judgement
 
-    def seed(self, index: int) -> int:
-        """The seed of picture ``index``. Of several candidates it is known once they have been sampled."""
-        if self.drawing.best_of > 1:
-            self.finish()
-        return self.drawing.seeds[index]
-
-    def shown(self, index: int) -> Mapping[str, Shown]:
-        """What picture ``index`` shows, by the classifier of the model; nothing where it has none."""
-        self.finish()
-        return {} if self._judgement is None else self._judgement.shown[index]
-
     def __len__(self) -> int:
         return self.drawing.count // self.drawing.best_of
 
@@ -207,22 +196,6 @@ class Pictures(Sequence["Picture"]):
         drawing, decoded = self._for_file(form, scale)
         return files.picture_file(drawing, self._sampler.model, index, decoded)
 
-    def save(
-        self,
-        index: int,
-        path: str | Path,
-        scale: int = 1,
-        signer: Signer | None = None,
-        ingredient: bytes | None = None,
-    ) -> None:
-        """Write picture ``index``; arguments as of :meth:`Picture.save`."""
-        file = Path(path)
-        form = format_of(file, SUFFIXES)
-        source = COMPOSITE if isinstance(self.drawing, Completion | Edit) else SAMPLED
-        data = self.file(index, form, scale)
-        recipe = picture_recipe(self.drawing, self._sampler.model, index)
-        write_file(file, data, MEDIA_TYPES[form], Claim(recipe, source, ingredient), signer)
-
     def _recipe(self, seeds: dict[str, Any]) -> dict[str, Any]:
         model = self._sampler.model
         made_by = {"model": model.entry.id, "model_sha256": model.sha256}
@@ -288,8 +261,11 @@ class Picture:
 
     @property
     def seed(self) -> int:
-        """The same model and request with this seed, without ``best_of``, give the same picture."""
-        return self._pictures.seed(self._index)
+        """The same model and request with this seed, without ``best_of``, give the same picture. Of several candidates
+        it is known once they have been sampled."""
+        if self._pictures.drawing.best_of > 1:
+            self._pictures.finish()
+        return self._pictures.drawing.seeds[self._index]
 
     def __repr__(self) -> str:
         shown = ", ".join(self.attributes.values()) or "picture"
@@ -320,7 +296,9 @@ class Picture:
     def shown(self) -> Mapping[str, Shown]:
         """What it shows, by attribute: the value that the classifier of the model finds most likely, whatever it was
         drawn to show, and its probability. Empty of a model without a classifier."""
-        return self._pictures.shown(self._index)
+        self._pictures.finish()
+        judgement = self._pictures._judgement
+        return {} if judgement is None else judgement.shown[self._index]
 
     @property
     def prompt(self) -> str | None:
@@ -342,7 +320,12 @@ class Picture:
             InvalidRequest: it has another suffix.
             SigningError: it cannot be signed.
         """
-        self._pictures.save(self._index, path, scale, signer, ingredient)
+        file, pictures = Path(path), self._pictures
+        form = format_of(file, SUFFIXES)
+        source = COMPOSITE if isinstance(pictures.drawing, Completion | Edit) else SAMPLED
+        data = pictures.file(self._index, form, scale)
+        recipe = picture_recipe(pictures.drawing, pictures._sampler.model, self._index)
+        write_file(file, data, MEDIA_TYPES[form], Claim(recipe, source, ingredient), signer)
 
     def _repr_png_(self) -> bytes:
         """The picture, in a notebook."""

@@ -148,11 +148,9 @@ class ImageSampler(Sampler):
         if self.model.spec.encoder is not None:
             (vector,) = labels
             return np.array(vector, np.float32)
-        return (
-            self.engine.pictures.embed_labels([_array(label) for label in labels])
-            if self.model.spec.conditions
-            else None
-        )
+        if not self.model.spec.conditions:
+            return None
+        return self.engine.pictures.embed_labels([_array(label) for label in labels])
 
     def score(self, picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.float64]:
         """ln p of every sub-pixel of a picture ``[1, H, W, C]``, given its labels or its own vector.

@@ -210,14 +210,9 @@ class SpeechSampler(Sampler):
     ) -> SentencePart:
         """The part number ``index``, of frames ``[F, C]`` whose phonemes end before frames ``ends [P]``."""
         hop, turn = self.model.spec.local_hop, utterance.turn(index)
-        request = StreamRequest(
-            length=len(frames) * hop,
-            seed=part_seed(utterance.seed, index),
-            temperature=utterance.temperature,
-            speaker=self.model.speaker(self.model.mix(turn.voice).shares),
-            frames=frames,
-            sampling=turn.sampling,
-        )
+        length, seed = len(frames) * hop, part_seed(utterance.seed, index)
+        speaker = self.model.speaker(self.model.mix(turn.voice).shares)
+        request = StreamRequest(length, seed, utterance.temperature, speaker, frames=frames, sampling=turn.sampling)
         return SentencePart(request, _NO_PROMPT, Timing.of(ends * hop))
 
     def timing(self, utterance: Utterance, index: int) -> Timing:

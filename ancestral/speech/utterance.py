@@ -54,9 +54,7 @@ class Turn:
 NO_NAMES: Final[Mapping[str, str]] = {}
 
 
-def cast_of(
-    find: Callable[[str], VoiceMix], default: VoiceMix, language: str, voices: Mapping[str, str], param: str = "voices"
-) -> Cast:
+def cast_of(find: Callable[[str], VoiceMix], default: VoiceMix, language: str, voices: Mapping[str, str]) -> Cast:
     """Who can speak in a text: every voice, by its own name or by one of ``voices``.
 
     Args:
@@ -64,37 +62,32 @@ def cast_of(
         default: who speaks what nobody else is named for.
         language: of what the default voice says; every other one speaks its own.
         voices: names for the text, and their voices.
-        param: the name of ``voices``, for errors.
 
     Raises:
         InvalidRequest: a name cannot be used, or there is no such voice.
     """
     if len(voices) > MAX_NAMES:
-        raise InvalidRequest(f"{param}: at most {MAX_NAMES} names", param=param, code="invalid_value")
+        raise InvalidRequest(f"voices: at most {MAX_NAMES} names", param="voices", code="invalid_value")
     named: dict[str, VoiceMix] = {}
     for name, voice in voices.items():
         if len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
             what = f"a name has up to {MAX_NAME_CHARACTERS} characters, none of them a colon or a bracket"
-            message = f"{param}: {name[:MAX_NAME_CHARACTERS]!r}: {what}"
-            raise InvalidRequest(message, param=param, code="invalid_value")
-        check_type(param, voice, str, "voices by their names")
+            message = f"voices: {name[:MAX_NAME_CHARACTERS]!r}: {what}"
+            raise InvalidRequest(message, param="voices", code="invalid_value")
+        check_type("voices", voice, str, "voices by their names")
         try:
             named[name] = find(voice)
         except InvalidRequest as error:
             reason = error.message.removeprefix("voice: ")
-            raise InvalidRequest(f"{param}: {name}: {reason}", param=param, code=error.code) from error
+            raise InvalidRequest(f"voices: {name}: {reason}", param="voices", code=error.code) from error
 
     def speaker(name: str) -> Speaker:
         try:
             found = named.get(name) or find(name)
         except InvalidRequest as error:
             raise UnknownSpeaker(error.message.removeprefix("voice: ")) from error
-        return Speaker(
-            name if name in named else found.id,
-            found.id,
-            found.language,
-            language if found.id == default.id else found.language,
-        )
+        text_language = language if found.id == default.id else found.language
+        return Speaker(name if name in named else found.id, found.id, found.language, text_language)
 
     return Cast(Speaker(default.id, default.id, default.language, language), speaker, tuple(named))
 

@@ -105,17 +105,16 @@ def _speak(request: Request) -> Iterator[Event]:
     yield {"rate": model.sound_rate, "seed": str(seed), "text": said.written, "skipped": list(said.skipped)}
     for index, part in enumerate(sampler.parts(said)):
         sentence, timing = said.sentences[index], part.timing
-        spans = [
-            (word, (before + a) / rate, (before + b) / rate)
-            for word, (a, b) in zip(sentence.words, timing.words(sentence), strict=True)
+        times = [((before + a) / rate, (before + b) / rate) for a, b in timing.words(sentence)]
+        words = [
+            {"start": start, "end": end, "text_start": word.span[0], "text_end": word.span[1]}
+            for word, (start, end) in zip(sentence.words, times, strict=True)
         ]
-        sounds = [(name, (before + a) / rate, (before + b) / rate) for name, (a, b) in timing.phonemes(sentence)]
-        yield {
-            "words": [
-                {"start": a, "end": b, "text_start": word.span[0], "text_end": word.span[1]} for word, a, b in spans
-            ],
-            "visemes": [{"viseme": viseme_of(name).oculus, "start": a, "end": b} for name, a, b in sounds],
-        }
+        visemes = [
+            {"viseme": viseme_of(name).oculus, "start": (before + a) / rate, "end": (before + b) / rate}
+            for name, (a, b) in timing.phonemes(sentence)
+        ]
+        yield {"words": words, "visemes": visemes}
         before += timing.length
         for chunk in render(sampler, said, [part]):
             data = to_int16(resampler.feed(index, chunk)).tobytes()
@@ -146,20 +145,13 @@ def _draw(request: Request) -> Iterator[Event]:
     for _ in pictures.rows():
         yield {**shape, "pixels": _rgba(pictures.begun).tobytes()}
     pixels = pictures.pixels
-    yield {
-        **shape,
-        "pixels": _rgba(pixels).tobytes(),
-        "sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
-        "pictures": [
-            {
-                "seed": str(pictures.seed(index)),
-                "prompt": picture.prompt,
-                "bits": round(picture.bits, 2),
-                "file": pictures.file(index, "png"),
-            }
-            for index, picture in enumerate(pictures)
-        ],
-    }
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    made = [
+        {"seed": str(picture.seed), "prompt": picture.prompt, "bits": round(picture.bits, 2)}
+        | {"file": pictures.file(index, "png")}
+        for index, picture in enumerate(pictures)
+    ]
+    yield {**shape, "pixels": _rgba(pixels).tobytes(), "sha256": digest, "pictures": made}
 
 
 def _rgba(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:

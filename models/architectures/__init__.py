@@ -9,7 +9,6 @@ from ancestral.models.architectures.pixelrnn import PIXELRNN
 from ancestral.models.architectures.registry import (
     Architecture,
     ArchitectureError,
-    Exporter,
     architecture,
     kinds,
     load_object,
@@ -19,16 +18,7 @@ from ancestral.models.architectures.wavenet import WAVENET
 from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec
 from ancestral.models.tensors import Table, Tensor
 
-__all__ = [
-    "Architecture",
-    "ArchitectureError",
-    "Exporter",
-    "architecture",
-    "kinds",
-    "load_object",
-    "register",
-    "tensor_table",
-]
+__all__ = ["Architecture", "ArchitectureError", "architecture", "kinds", "load_object", "register", "tensor_table"]
 
 for _builtin in (WAVENET, ACOUSTIC, PIXELCNN, PIXELRNN, ENCODER, CLASSIFIER, PIXELCNN_AUTOENCODER, HIGH_BAND):
     register(_builtin)

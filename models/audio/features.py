@@ -46,8 +46,7 @@ def mel_bank(spec: FeatureSpec, size: int) -> Array:
     """Triangular filters ``[size // 2 + 1, mel_bands]``."""
 
     def to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-        mel: NDArray[np.float64] = 2595.0 * np.log10(1.0 + hz / 700.0)
-        return mel
+        return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
 
     low, high = to_mel(np.array([spec.mel_low_hz, spec.mel_high_hz]))
     edges = np.linspace(low, high, spec.mel_bands + 2)
@@ -66,8 +65,7 @@ def _wide_mel_bank(spec: FeatureSpec) -> NDArray[np.float64]:
 @cache
 def analysis_window(spec: FeatureSpec) -> NDArray[np.float64]:
     """Hann's window ``[window]``, whose squares at a distance of ``hop`` add up to a constant."""
-    window: NDArray[np.float64] = np.hanning(spec.window + 1)[:-1]
-    return window
+    return np.asarray(np.hanning(spec.window + 1)[:-1])
 
 
 def magnitudes(wave: Array, spec: FeatureSpec) -> NDArray[np.float64]:
@@ -78,8 +76,7 @@ def magnitudes(wave: Array, spec: FeatureSpec) -> NDArray[np.float64]:
     # In double precision: rounded at the end, a frame has the same bits however many are computed together.
     window = analysis_window(spec)
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.window)[: count * spec.hop : spec.hop]
-    found: NDArray[np.float64] = np.abs(np.fft.rfft(frames * window, fft_size(spec), axis=1)) / window.sum()
-    return found
+    return np.asarray(np.abs(np.fft.rfft(frames * window, fft_size(spec), axis=1)) / window.sum())
 
 
 def log_mel(wave: Array, spec: FeatureSpec) -> Array:
@@ -160,8 +157,7 @@ def harmonic_ripple(log_f0: NDArray[np.floating], voicing: NDArray[np.floating],
     below = place.astype(np.int64)
     share = (place - below)[:, None].astype(np.float32)
     ripple = table[below] * (1 - share) + table[below + 1] * share
-    voiced: Array = ripple * np.asarray(voicing, np.float32)[:, None]
-    return voiced
+    return np.asarray(ripple * np.asarray(voicing, np.float32)[:, None])
 
 
 @cache
@@ -187,5 +183,4 @@ def _table(spec: FeatureSpec) -> Array:
     power /= power.mean(axis=1, keepdims=True)
     bank = mel_bank(spec, size)
     mel = np.sqrt(power + _FILL) @ bank / bank.sum(axis=0)
-    ripple: Array = (np.log(mel) / LOG_MEL_SCALE).astype(np.float32)
-    return ripple
+    return np.asarray((np.log(mel) / LOG_MEL_SCALE).astype(np.float32))

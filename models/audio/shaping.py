@@ -17,16 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.audio.features import (
-    LOG_MEL_MEAN,
-    LOG_MEL_SCALE,
-    Array,
-    analysis_window,
-    fft_size,
-    log_magnitudes,
-    mel_bank,
-    window_gain,
-)
+from ancestral.models.audio import features
+from ancestral.models.audio.features import Array
 from ancestral.models.audio.mu_law import mu_law_decode, mu_law_encode
 from ancestral.models.native import INTEGER, NUMBER, Function, array
 from ancestral.models.spec import FeatureSpec
@@ -74,14 +66,14 @@ def predictor(frames: NDArray[np.floating], spec: FeatureSpec, low_shelf_db: flo
         spec: how they were made.
         low_shelf_db: for synthesis alone: gain of the frequencies below 700 Hz in voiced frames.
     """
-    logs = log_magnitudes(frames[:, : spec.mel_bands], spec) / RENEWALS
+    logs = features.log_magnitudes(frames[:, : spec.mel_bands], spec) / RENEWALS
     shelf = low_shelf_db / RENEWALS * low_shelf(spec)
     voicing = np.clip(frames[:, -1].astype(np.float64), 0.0, 1.0)
     lags, scratch = np.empty((len(frames) * RENEWALS, ORDER + 1)), np.empty((2 + RENEWALS) * len(shelf))
     logs = np.ascontiguousarray(logs, np.float64)
     _AUTOCORRELATE(logs, *logs.shape, *bin_weights(spec), len(shelf), shelf, voicing, *cosines(spec), scratch, lags)
     coefficients, energies = levinson(lags)
-    levels = np.sqrt(np.maximum(energies, LEAST_ENERGY)) / (LEVEL * window_gain(spec))
+    levels = np.sqrt(np.maximum(energies, LEAST_ENERGY)) / (LEVEL * features.window_gain(spec))
     return Predictor(coefficients, levels, spec.hop // RENEWALS)
 
 
@@ -94,7 +86,7 @@ def section(filters: Predictor, first: int, frames: int) -> Predictor:
 @cache
 def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
     """For every bin of the transform the band whose centre is next below, and the share of the one above it."""
-    bank = mel_bank(spec, fft_size(spec)).astype(np.float64)
+    bank = features.mel_bank(spec, features.fft_size(spec)).astype(np.float64)
     centres = (bank * np.arange(len(bank))[:, None]).sum(axis=0) / bank.sum(axis=0)
     above = np.clip(np.searchsorted(centres, np.arange(len(bank))), 1, spec.mel_bands - 1)
     shares = (np.arange(len(bank)) - centres[above - 1]) / (centres[above] - centres[above - 1])
@@ -103,7 +95,7 @@ def bin_weights(spec: FeatureSpec) -> tuple[NDArray[np.int64], Floats]:
 
 def low_shelf(spec: FeatureSpec) -> Floats:
     """What a shelf of 1 dB adds to the log-magnitude of every bin: half of that decibel at 700 Hz, all of it below."""
-    hertz = np.linspace(0.0, spec.sample_rate / 2.0, fft_size(spec) // 2 + 1)
+    hertz = np.linspace(0.0, spec.sample_rate / 2.0, features.fft_size(spec) // 2 + 1)
     return np.asarray(np.log(10.0) / 20.0 / (1.0 + (hertz / _SHELF_HZ) ** 4))
 
 
@@ -118,7 +110,7 @@ def _lag_window(spec: FeatureSpec) -> Floats:
 def cosines(spec: FeatureSpec) -> tuple[Floats, Floats, Floats]:
     """What the power in a bin of the lower half of a spectrum adds to lags 0, 2, … 14, to lags 1, 3, … 15 and to lag
     16, windowed: ``[bins // 2 + 1, 8]`` twice, and ``[bins // 2 + 1]``."""
-    size = fft_size(spec)
+    size = features.fft_size(spec)
     angles = 2.0 * np.pi / size * np.arange(size // 4 + 1)
     table = np.cos(angles[:, None] * np.arange(ORDER + 1)) * _lag_window(spec) * (2.0 / size)
     table[0] *= 0.5
@@ -289,12 +281,12 @@ class Tables(NamedTuple):
 @cache
 def tables(spec: FeatureSpec) -> Tables:
     assert spec.window == _OVERLAP * spec.hop, "the squared windows must add up"
-    bank = np.ascontiguousarray(mel_bank(spec, fft_size(spec)).T, np.float64)
-    hertz = np.arange(bank.shape[1]) * spec.sample_rate / fft_size(spec)
+    bank = np.ascontiguousarray(features.mel_bank(spec, features.fft_size(spec)).T, np.float64)
+    hertz = np.arange(bank.shape[1]) * spec.sample_rate / features.fft_size(spec)
     inside = [np.flatnonzero(band) for band in bank if hertz @ band < HIGHEST_HZ * band.sum()]
-    angles = 2.0 * np.pi / fft_size(spec) * np.arange(fft_size(spec) // 2)
+    angles = 2.0 * np.pi / features.fft_size(spec) * np.arange(features.fft_size(spec) // 2)
     return Tables(
-        analysis_window(spec), bank, np.array([(bins[0], bins[-1] + 1) for bins in inside], np.int64),
+        features.analysis_window(spec), bank, np.array([(bins[0], bins[-1] + 1) for bins in inside], np.int64),
         *bin_weights(spec), np.cos(angles), np.sin(angles),
     )  # fmt: skip
 
@@ -320,7 +312,7 @@ class MelCorrection:
         self._lead = spec.window - spec.hop // 2 if strength else 0
         """Silence before the first sample: the frames that it lies in begin there."""
         log_mels, more = frames[:, : spec.mel_bands].astype(np.float64), (_OVERLAP // 2, _OVERLAP // 2)
-        self._wanted = np.pad(log_mels * LOG_MEL_SCALE + LOG_MEL_MEAN, (more, (0, 0)), "edge")
+        self._wanted = np.pad(log_mels * features.LOG_MEL_SCALE + features.LOG_MEL_MEAN, (more, (0, 0)), "edge")
         self._strengths = np.pad(np.full(len(frames), strength), more)
         self.held = np.zeros((2, self._lead), np.float32) if held is None else held
         """``[2, N]``: sound not yet delivered, and the sum of the frames so far at the same places."""
@@ -330,9 +322,7 @@ class MelCorrection:
     def needed(self, count: int) -> int:
         """The number of samples to push, in all, before ``count`` more can be pulled; fewer at the end."""
         stop = self.position + count
-        return (
-            self._after(stop) * self._spec.hop + self._spec.window - self._lead - self._spec.hop if self._lead else stop
-        )
+        return self._end(self._after(stop) - 1) if self._lead else stop
 
     def push(self, sound: Array) -> None:
         """Take the next samples ``[T]``."""
@@ -362,15 +352,11 @@ class MelCorrection:
         known, held = self.held.shape[1], self.held
         if (missing := self._end(after - 1) - start - known) > 0:
             held = np.concatenate([held, np.zeros((2, missing), np.float32)], axis=1)
-        begin, wanted, strengths = (
-            first * hop - self._lead - start,
-            self._wanted[first:after],
-            self._strengths[first:after],
-        )
+        begin = first * hop - self._lead - start
+        wanted, strengths = self._wanted[first:after], self._strengths[first:after]
         window, bank, spans, below, shares, cosines, sines = tables(self._spec)
-        assert 0 <= begin <= held.shape[1] - (after - first - 1) * hop - len(window) or first >= after, (
-            "within the sound"
-        )
+        last = begin + (after - first - 1) * hop
+        assert 0 <= begin <= last <= held.shape[1] - len(window) or first >= after, "within the sound"
         scratch = np.empty(4 * len(cosines) + 3 * len(below) + wanted.shape[1])
         _CORRECT(
             held[0], held[1], begin, hop, wanted, strengths, *wanted.shape, GAIN_LIMIT, float(np.log(self._spec.floor)),

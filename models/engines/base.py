@@ -37,6 +37,14 @@ class EngineUnavailable(EngineError):
     """An engine that cannot run on this machine, whatever the checkpoint."""
 
 
+def check_draws(seed: int, temperature: float) -> None:
+    """Raise :class:`RequestError` for a seed or a temperature that no symbol can be drawn with."""
+    if not 0 <= seed < 2**63:
+        raise RequestError("seed: must lie in 0 … 2^63 - 1")
+    if not (np.isfinite(temperature) and temperature >= 0.0):
+        raise RequestError("temperature: must be a finite number, at least 0")
+
+
 class Length(Protocol):
     """A request, as far as a scheduler needs to know it."""
 
@@ -101,15 +109,18 @@ def probe_bits(nats: NDArray[np.float64]) -> bytes:
     return np.rint(np.nan_to_num(nats) * 2.0**24).clip(-(2.0**62), 2.0**62).astype("<i8").tobytes()
 
 
-class AlwaysLoaded:
-    """Engines that keep everything in memory: a few megabytes."""
+class Unloadable:
+    """Engines that keep a few megabytes in memory for good, and drop one resource, if they have such a one."""
+
+    _graphs: LazyResource[Any] | None = None
+    """Of onnxruntime, with their memory on a GPU; streams and pictures keep their own state."""
 
     @property
     def loaded(self) -> bool:
-        return True
+        return self._graphs is None or self._graphs.loaded
 
     def unload(self, idle_seconds: float) -> bool:
-        return False
+        return self._graphs is not None and self._graphs.drop(idle_seconds)
 
 
 GREEDY = 1e-200

@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -112,7 +112,8 @@ def _check_installed(engine: str) -> None:
 
 # How the graphs of a WaveNet are run: a chunk by one call of a loop, or block by block on buffers that stay.
 #
-# Both take any number of steps and give the same bits on a CPU; models/engines/speech/onnx.py says which runs where.
+# Both take as many steps as ``uniforms`` has rows, and give the same bits on a CPU; models/engines/speech/onnx.py says
+# which runs where.
 
 
 class Inputs(NamedTuple):
@@ -139,13 +140,6 @@ class Outputs(NamedTuple):
     next_ring: Array
 
 
-class Runner(Protocol):
-    """Runs any number of steps."""
-
-    def __call__(self, inputs: Inputs) -> Outputs:
-        """Sample as many steps as ``uniforms`` has rows."""
-
-
 class Chunks:
     """One call of the graph with the loop. Any number of threads may."""
 
@@ -169,8 +163,8 @@ class Blocks:
         # The longest blocks first.
         sessions = [open_session(checkpoint, graph, engine, captured=captured) for graph in ("steps", "step")]
         self._lock, self._lanes = threading.Lock(), lanes
-        state = _state(spec, lanes)
-        self._ring, self._symbol = (_on(device, np.zeros(shape, kind)) for shape, kind in state)
+        self._ring = _on(device, np.zeros((lanes * sum(spec.dilations), spec.residual_channels), np.float32))
+        self._symbol = _on(device, np.zeros(lanes, np.int64))
         shared = {"ring": self._ring, "symbol": self._symbol}
         self._sizes = [_Block(session, spec, lanes, device, shared) for session in sessions]
 
@@ -236,11 +230,6 @@ class _Block:
             self._inputs[name].update_inplace(np.ascontiguousarray(value))
         self._session.run_with_iobinding(self._binding)
         return self._outputs["symbols"].numpy(), self._outputs["logits"].numpy()
-
-
-def _state(spec: WaveNetSpec, lanes: int) -> tuple[tuple[tuple[int, ...], type], ...]:
-    """Shape and type of the ring buffers and of the symbols."""
-    return ((lanes * sum(spec.dilations), spec.residual_channels), np.float32), ((lanes,), np.int64)
 
 
 def _on(device: str, value: NDArray[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 A wrong seed is left after the few symbols at which its noise does not lead to what was seen, so that a million of them
 take a tenth of a second. The sum of logarithms that is compared is one of :mod:`ancestral.models.detection`: the right
-seed's own sum falls below ``-floor`` with a probability of at most exp(-floor).
+seed's own sum falls below ``-FLOOR`` with a probability of at most exp(-FLOOR).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ancestral.models.native import INTEGER, NUMBER, Function, array
 
 Floats = NDArray[np.float64]
 REJECTED = -np.inf
+FLOOR = 12.0
+"""Nats: the right seed is left early with a probability of e^-12, if the shares of models/detection.py are right."""
 
 _SEEDS, _POSITIONS, _FLOATS = array("u8"), array("i8"), array("f8")
 _INTERVALS = Function("search_intervals", _SEEDS, INTEGER, _POSITIONS, INTEGER, *[_FLOATS] * 4, NUMBER, _FLOATS)
@@ -31,15 +33,11 @@ def standard_noise(seed: int, start: int, count: int) -> Floats:
 
 
 def search_intervals(
-    seeds: NDArray[np.uint64],
-    positions: NDArray[np.int64],
-    low: Floats,
-    high: Floats,
-    hits: Floats,
-    misses: Floats,
-    floor: float,
+    seeds: NDArray[np.uint64], positions: NDArray[np.int64], low: Floats, high: Floats, hits: Floats, misses: Floats
 ) -> Floats:
     """The sum of every seed ``[S]``: ``hits[i]`` where its noise lies in an interval, else ``misses[i]``.
+
+    A seed is left, with :data:`REJECTED`, when its sum falls below minus :data:`FLOOR`.
 
     Args:
         seeds: ``[S]``.
@@ -48,22 +46,21 @@ def search_intervals(
         high: where they end, not included.
         hits: in nats.
         misses: in nats.
-        floor: a seed is left, with :data:`REJECTED`, when its sum falls below minus this.
     """
     sums = np.empty(len(seeds))
-    _INTERVALS(seeds, len(seeds), positions, len(positions), low, high, hits, misses, -floor, sums)
+    _INTERVALS(seeds, len(seeds), positions, len(positions), low, high, hits, misses, -FLOOR, sums)
     return sums
 
 
-def search_linear(seeds: NDArray[np.uint64], positions: NDArray[np.int64], weights: Floats, floor: float) -> Floats:
-    """The sum of every seed ``[S]`` of a z - a^2 / 2, with a of ``weights [N]`` and z its noise in standard form.
+def search_linear(seeds: NDArray[np.uint64], positions: NDArray[np.int64], weights: Floats) -> Floats:
+    """The sum of every seed ``[S]`` of a z - a^2 / 2, with a of ``weights [N]`` and z its noise in standard form; seeds
+    are left as by :func:`search_intervals`.
 
     Args:
         seeds: ``[S]``.
         positions: ``[N]``, the telling ones first.
         weights: ``[N]``.
-        floor: as of :func:`search_intervals`.
     """
     sums = np.empty(len(seeds))
-    _LINEAR(seeds, len(seeds), positions, len(positions), weights, -floor, sums)
+    _LINEAR(seeds, len(seeds), positions, len(positions), weights, -FLOOR, sums)
     return sums

@@ -80,8 +80,7 @@ class ByteMatrix:
         sums = np.zeros((len(rows), self._outputs), np.int32)
         _rounded_rows(rows, len(rows), self._inputs, padded, rounded, units)
         _byte_products(self._levels, self._offset, padded, self._outputs, rounded, len(rows), sums)
-        products: NDArray[np.float32] = sums.astype(np.float32) * (self._scales * units)
-        return products
+        return np.asarray(sums.astype(np.float32) * (self._scales * units))
 
 
 # The features of each channel of a pixel, as compiled kernels lay them out: groups of equal size, padded with zeros.

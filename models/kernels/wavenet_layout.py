@@ -191,8 +191,7 @@ def _level(matrix: Doubles) -> Doubles:
     """The smallest level of each output ``[outputs]``: 127 reach all weights, and 253 each four that vectors.h adds in
     16 bits."""
     sizes = np.abs(matrix)
-    level: Doubles = np.maximum(sizes.max(axis=0) / LEVELS, _fours(sizes).max(axis=0) / _FOUR_LEVELS) + 1e-12
-    return level
+    return np.asarray(np.maximum(sizes.max(axis=0) / LEVELS, _fours(sizes).max(axis=0) / _FOUR_LEVELS) + 1e-12)
 
 
 def _fours(sizes: NDArray[Any]) -> NDArray[Any]:
@@ -218,8 +217,7 @@ def _balanced(ranges: Doubles, matrix: Doubles) -> Doubles:
     """The units of the inputs of a matrix ``[inputs, outputs]``, so that inputs and weights lose alike when they are
     rounded (SmoothQuant, Xiao et al. 2022, with alpha 0.5)."""
     share = np.sqrt(np.maximum(ranges, 1e-4) / np.maximum(np.abs(matrix).max(axis=1), 1e-4))
-    units: Doubles = share * ((ranges / share).max() / LEVELS) + 1e-12
-    return units
+    return np.asarray(share * ((ranges / share).max() / LEVELS) + 1e-12)
 
 
 def _gates(tensor: Doubles, inputs: int, hidden: int) -> Doubles:

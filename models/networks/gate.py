@@ -118,31 +118,20 @@ class _FusedLayers(torch.autograd.Function):
         return into_h[:, longest:], into_biases, *weights
 
 
-def residual_layers(
-    h: Tensor,
-    biases: Tensor,
-    past: Tensor,
-    current: Tensor,
-    residual: Tensor,
-    residual_bias: Tensor,
-    dilations: Sequence[int],
-    hop: int,
-) -> Tensor:
+def residual_layers(h: Tensor, biases: Tensor, weights: Sequence[Tensor], dilations: Sequence[int], hop: int) -> Tensor:
     """The gate outputs of all residual layers of a WaveNet on a CPU, in single precision.
 
     Args:
         h: ``[B, T, residual_channels]``, the input of the first layer.
         biases: of the gates of all frames, ``[layers, B * T / hop, gate_channels]``.
-        past: ``[layers, residual_channels, gate_channels]``, as ``current``.
-        current: as ``past``.
-        residual: ``[layers - 1, gate_channels / 2, residual_channels]``.
-        residual_bias: ``[layers - 1, residual_channels]``.
+        weights: of the past taps and of the current ones, each ``[layers, residual_channels, gate_channels]``, of the
+            residual path ``[layers - 1, gate_channels / 2, residual_channels]``, and its biases
+            ``[layers - 1, residual_channels]``.
         dilations: of every layer.
         hop: samples per frame.
 
     Returns:
         ``[B, T, layers * gate_channels / 2]``.
     """
-    weights = past, current, residual, residual_bias, tuple(dilations), hop
-    gated: Tensor = _FusedLayers.apply(h, biases, *weights)  # type: ignore[no-untyped-call]
+    gated: Tensor = _FusedLayers.apply(h, biases, *weights, tuple(dilations), hop)  # type: ignore[no-untyped-call]
     return gated

@@ -58,7 +58,6 @@ class _PixelCNN(image.ImageNetwork):
 
     spec: pixelcnn.PixelCNNSpec
     conditioner: Conditioner
-    context: image.ContextMap
 
     def __init__(self, spec: pixelcnn.PixelCNNSpec, part: bool = False) -> None:
         super().__init__(spec)
@@ -67,6 +66,10 @@ class _PixelCNN(image.ImageNetwork):
         if spec.coarse is not None:
             self.coarse = type(self)(spec.coarse, part=True)
         self.add_parameters(pixelcnn.layer_tensors(spec))
+        if spec.coarse_inputs:
+            self.coarse_map = image.CoarseMap(pixelcnn.coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
+        if spec.context_channels:
+            self.context = image.ContextMap(part_of(pixelcnn.tensors(spec), pixelcnn.CONTEXT_PREFIX))
 
     def score_pixels(self, pixels: Tensor, h: Tensor | None, dtype: torch.dtype) -> Tensor:
         """The distribution of every symbol; in a network in two scales the coarse pixels precede all others."""
@@ -93,7 +96,7 @@ class _PixelCNN(image.ImageNetwork):
 
     def _added_to_first(self, coarse: Tensor | None) -> Tensor | None:
         """What the first layer of the vertical stack adds to its sums, ``[B, H, W, map_width]``; or None."""
-        return None
+        return self.coarse_map(coarse) if self.spec.coarse_inputs else None
 
     def _skips(self, pixels: Tensor, condition: Tensor | None, first: Tensor | None) -> Tensor:
         """``[B * H * W, output_features]`` from ``[B, H, W, C * planes]``, the conditions and the map of the first
@@ -103,16 +106,6 @@ class _PixelCNN(image.ImageNetwork):
 
 class GatedPixelCNN(_PixelCNN):
     """Two stacks: the vertical one sees all rows above; the horizontal one the row so far and the vertical stack."""
-
-    def __init__(self, spec: pixelcnn.PixelCNNSpec, part: bool = False) -> None:
-        super().__init__(spec, part)
-        if spec.coarse_inputs:
-            self.coarse_map = image.CoarseMap(pixelcnn.coarse_map_tensors(spec, spec.coarse_inputs, spec.map_width))
-        if spec.context_channels:
-            self.context = image.ContextMap(part_of(pixelcnn.tensors(spec), pixelcnn.CONTEXT_PREFIX))
-
-    def _added_to_first(self, coarse: Tensor | None) -> Tensor | None:
-        return self.coarse_map(coarse) if self.spec.coarse_inputs else None
 
     def _skips(self, pixels: Tensor, condition: Tensor | None, first: Tensor | None) -> Tensor:
         dtype = pixels.dtype

@@ -78,7 +78,7 @@ class WaveNet(Network):
         hop = time // (biases.shape[1] // batch)
         if h.device.type == "cpu" and h.dtype == torch.float32:
             weights = self.past, self.current, self.residual, self.residual_bias
-            gates = residual_layers(h, biases, *weights, self.spec.dilations, hop)
+            gates = residual_layers(h, biases, weights, self.spec.dilations, hop)
             return self._head(gates.flatten(0, 1), dtype).view(batch, time, SYMBOLS)
         h = h.flatten(0, 1)
         past, current, residual = self.past.to(dtype), self.current.to(dtype), self.residual.to(dtype)

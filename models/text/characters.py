@@ -202,17 +202,13 @@ def _refusal(found: Iterable[tuple[int, str]], folding: Folding) -> str:
     return f"cannot speak {', '.join(named)}: {reason}"
 
 
-def _speak_greek(char: str, name: str) -> str | None:
-    letter = _GREEK_LETTER.match(name)
-    return f" {letter[1].lower().replace('lamda', 'lambda')} " if letter else None
-
-
 def _fold_letter(char: str) -> str | None:
     name = unicodedata.name(char, "")
     latin = _LATIN_LETTER.match(name)
     if latin:
         return latin[2] if latin[1] == "CAPITAL" else latin[2].lower()
-    return _speak_greek(char, name)
+    greek = _GREEK_LETTER.match(name)
+    return f" {greek[1].lower().replace('lamda', 'lambda')} " if greek else None
 
 
 def _fold_punctuation(char: str, category: str) -> str | None:

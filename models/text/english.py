@@ -90,7 +90,7 @@ def speak(folded: SpannedText, *, british: bool = False) -> list[tuple[str, Span
     text = speak_formulas(apply_all(_SIGNS_OF_FORMULAS, folded))
     text = text.sub(_OPTION, lambda m: "dash dash " if m[1] else f"dash {letters(m[2])}")
     text = lay_out(speak_arrows(text).strip(), _LAYOUT)
-    text = speak_abbreviations(speak_addresses(speak_markup(text)))
+    text = apply_all(_RULES, speak_addresses(speak_markup(text)))
     text = text.sub(_LONE_LETTER, lambda m: f"{LETTER}{m[1].lower()} ").sub(_ABOUT, " about ")
     if british:
         text = apply_all(BRITISH_RULES, text)
@@ -469,6 +469,7 @@ _PLACES: Final[tuple[Rule, ...]] = (
     rule(",", rf"(?<=[a-z], )({'|'.join(_DOTTED_STATES)})\.", _dotted_state),
     rule(",", rf"(?<=[a-z], )({_BARE_STATE})(?=[\s,.;!?)]|$)", lambda m: _STATES[m[1]]),
 )
+# Afterwards every remaining full stop between words ends a sentence, numbers aside.
 _RULES: Final[tuple[Rule, ...]] = (
     *rewriting(_TABLE.pairs("rewritten")),
     rule(
@@ -536,15 +537,3 @@ _RULES: Final[tuple[Rule, ...]] = (
     rule("IVX", rf"\b({_ROMAN})(?= centur)", lambda m: ordinal(str(roman_value(m[1])))),
     rule("IVX", rf"(?<=[a-z] )(?=[IVX]{{2}})({_ROMAN}){_NOT_SHORTENED}", lambda m: cardinal(str(roman_value(m[1])))),
 )
-
-
-def speak_abbreviations(text: SpannedText) -> SpannedText:
-    """Replaces abbreviations, initials and Roman numerals by words.
-
-    Args:
-        text: folded text (`characters.fold`), with its original capitals.
-
-    Returns:
-        Text in which every remaining full stop between words ends a sentence, numbers aside.
-    """
-    return apply_all(_RULES, text)

@@ -200,12 +200,8 @@ _AFFIXES: Final = (2, 3)
 
 @lru_cache
 def _tagger(name: str, package: str) -> Tagger:
+    """The model of this name in a package of gruut's."""
     return Tagger(data_file(f"{name}/model.crf", package))
-
-
-def tag(name: str, sequence: Sequence[Features], package: str = ENGLISH) -> list[str]:
-    """The likeliest tag of every item of a sequence, by the model of this name in a package of gruut's."""
-    return _tagger(name, package).tag(sequence)
 
 
 @lru_cache(maxsize=1024)
@@ -219,7 +215,7 @@ def sounds(word: str, package: str = ENGLISH) -> list[str]:
 
     The model `g2p` labels each letter with zero or more, seeing three letters to either side.
     """
-    labels = tag("g2p", [_letter(word, i) for i in range(len(word))], package)
+    labels = _tagger("g2p", package).tag([_letter(word, i) for i in range(len(word))])
     symbols = (symbol for label in labels for symbol in base64.b64decode(label).decode().split(_JOIN))
     return [symbol for symbol in symbols if symbol != _NOTHING]
 
@@ -274,4 +270,4 @@ def part_of_speech(words: tuple[str, ...], i: int) -> str:
         words: a sentence, or what stands around the word; marks are words.
         i: which of them.
     """
-    return tag("pos", [_in_context(words, at) for at in range(len(words))])[i]
+    return _tagger("pos", ENGLISH).tag([_in_context(words, at) for at in range(len(words))])[i]

@@ -163,9 +163,10 @@ class XmlReader(ABC):
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self.parser = parser = expat.ParserCreate(
-            "utf-8"
-        )  # whatever encoding the document declares: it is text already
+        self._data: list[str] = []
+        """Text between tags; the handlers take it away."""
+        # Whatever encoding the document declares: it is text already.
+        self.parser = parser = expat.ParserCreate("utf-8")
         parser.StartElementHandler = self.start
         parser.EndElementHandler = self.end
         parser.CharacterDataHandler = self.text
@@ -182,9 +183,9 @@ class XmlReader(ABC):
     def end(self, name: str) -> None:
         """An element ends."""
 
-    @abstractmethod
     def text(self, data: str) -> None:
         """Text between tags, or a part of it."""
+        self._data.append(data)
 
     def read(self, document: str) -> None:
         """Call the handlers for what a document has.
@@ -274,7 +275,6 @@ class _Reader(XmlReader):
         self._open: list[tuple[str, dict[str, str]]] = []
         self._graphemes: list[str] = []
         self._said: str | None = None
-        self._data: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         parent = self._open[-1][0] if self._open else None
@@ -284,9 +284,6 @@ class _Reader(XmlReader):
             raise PronunciationError(f"PLS may not have <{name[:40]}> {f'in <{parent}>' if parent else 'outside'}")
         self._open.append((name, attributes))
         self._data = []
-
-    def text(self, data: str) -> None:
-        self._data.append(data)
 
     def end(self, name: str) -> None:
         name, attributes = self._open.pop()

@@ -345,7 +345,6 @@ class _Reader(XmlReader):
         self.pieces: list[script.Piece] = []
         self._lexicon, self._cast = lexicon, cast
         self._open: list[_Element] = []
-        self._data: list[str] = []
         self._tagged = Prosody()
         self._written = 0
 
@@ -400,10 +399,6 @@ class _Reader(XmlReader):
             self.pieces += say_as(kind, form, content, element.language)
             self._written += len(content)
         self._open.pop()
-
-    def text(self, data: str) -> None:
-        """Text between tags, or a part of it."""
-        self._data.append(data)
 
     def _flush(self) -> None:
         """Read the text before a tag. White space only separates words; paragraphs are elements."""

@@ -27,7 +27,7 @@ from ancestral.service.api.routes import batches, dictionaries, elevenlabs, imag
 from ancestral.service.api.routes import websockets as streams
 from ancestral.service.broker.batches import Kind
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE, Connection
+from ancestral.service.broker.connection import Connection, cancel_all
 from ancestral.service.jobs.state import AppState, KeyedSeeds
 from ancestral.service.settings import Settings
 from ancestral.service.telemetry.logging import RedisOutage, tracing
@@ -126,7 +126,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         driving = list[asyncio.Task[None]]()
         if settings.provenance_key is not None:
             key = settings.provenance_key.get_secret_value().encode()
-            seeds = KeyedSeeds(key, app.state.service.broker.seed_counter)
+            seeds = KeyedSeeds(key, app.state.service.broker)
             driving.append(asyncio.create_task(seeds.run()))
             app.state.seed_source = seeds.draw  # of requests: RootMiddleware
             draw_from(seeds.draw)  # of the background tasks, which inherit this context
@@ -134,9 +134,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
         try:
             yield
         finally:
-            for task in driving:
-                task.cancel()
-            await asyncio.gather(*driving, return_exceptions=True)
+            await cancel_all(*driving)
             await connection.close()
             await asyncio.to_thread(traces.close)
 
@@ -156,7 +154,7 @@ def create_app(settings: Settings, catalog: Catalog, keys: Keys, redis_url: str,
     app.state.public_lists = settings.public_lists == "on"
     app.state.draining = asyncio.Event()
     app.state.stopping = asyncio.Event()
-    error_responses.install(app, UNAVAILABLE, lambda error: counts.refused(error, Transport.HTTP))
+    error_responses.install(app, lambda error: counts.refused(error, Transport.HTTP))
     _include_routers(app, settings)
     app.add_middleware(HeadMiddleware)
     uploads = dict.fromkeys(UPLOADS, settings.max_upload_bytes)

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ancestral.errors import NotFound
 from ancestral.service.broker.batches import Kind
-from ancestral.service.broker.connection import UNAVAILABLE
+from ancestral.service.broker.connection import UNAVAILABLE, cancel_all
 from ancestral.service.broker.job import LIFE_SECONDS, Job
 from ancestral.service.errors import NotReady, Overloaded, ServiceError, error_headers
 from ancestral.service.jobs.admission import submit_job
@@ -81,9 +81,7 @@ class Background:
                     log.exception("batches and books wait")
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
-            for task in self._driven.values():
-                task.cancel()
-            await asyncio.gather(*self._driven.values(), return_exceptions=True)
+            await cancel_all(*self._driven.values())
 
     async def _look(self) -> None:
         self._driven = {name: task for name, task in self._driven.items() if not task.done()}
@@ -105,8 +103,7 @@ class Background:
             try:
                 status = await self._watch(document, carrying_out)
             finally:
-                carrying_out.cancel()
-                await asyncio.gather(carrying_out, return_exceptions=True)
+                await cancel_all(carrying_out)
             if status is None:
                 await self._leave(kind, name, jobs)
             else:

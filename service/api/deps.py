@@ -15,7 +15,7 @@ from starlette.types import Receive
 
 from ancestral.catalog.descriptions import Model, Plan
 from ancestral.service.api.http.auth import caller_of, check_again
-from ancestral.service.broker.connection import UNAVAILABLE
+from ancestral.service.broker.connection import UNAVAILABLE, cancel_all
 from ancestral.service.broker.job import Job
 from ancestral.service.errors import ClientDisconnected, ResponseAborted, Unauthorized
 from ancestral.service.jobs.admission import submit_job
@@ -112,9 +112,7 @@ class RequestContext:
                 raise ResponseAborted("the API key was revoked") if revoked.done() else ClientDisconnected
             return await answering
         finally:
-            for task in (answering, gone, revoked):
-                task.cancel()
-            await asyncio.gather(answering, gone, revoked, return_exceptions=True)
+            await cancel_all(answering, gone, revoked)
             if answering.cancelled() or answering.exception() is not None:
                 await asyncio.shield(self._abandon(job, cancel=self.idempotency_key is None or not revoked.cancelled()))
 

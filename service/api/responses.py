@@ -7,9 +7,9 @@ import base64
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -35,7 +35,7 @@ from ancestral.service.jobs.job_reader import JobReader, check_end, event, job_e
 from ancestral.service.jobs.plans import JobSpec, Sampled
 from ancestral.service.jobs.schemas import JobObject
 from ancestral.service.jobs.state import AppState
-from ancestral.service.speech.audio_reader import AudioReader, as_events, encoded, timed, usage_of
+from ancestral.service.speech.audio_reader import AudioReader, Sound, as_events, encoded, timed, usage_of
 from ancestral.service.speech.schemas import SpeechObject
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.service.telemetry.metrics import Playback, Transport, track_playback
@@ -143,7 +143,6 @@ class StreamedResponse(Response):
         self._context = context
         self._reader = reader
         self._source = source
-        self._stall_seconds = context.service.settings.stall_seconds
         self._events = media_type == EVENTS
         self.init_headers(
             {
@@ -175,7 +174,7 @@ class StreamedResponse(Response):
     async def _heartbeat(self) -> None:
         """Tell the worker that the client is still connected: this process alone decides when a client has stalled."""
         while self._reader.job.paced:
-            await asyncio.sleep(self._stall_seconds / 3)
+            await asyncio.sleep(self._context.service.settings.stall_seconds / 3)
             with suppress(*UNAVAILABLE):
                 await self._context.service.broker.acknowledge(self._reader.job, 0)
 
@@ -289,22 +288,6 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Sound:
-    """A job of sound, and its bytes while they are sampled."""
-
-    reader: AudioReader
-    source: AsyncGenerator[bytes, None]
-    """Drives the reader."""
-    sample_rate: int
-    """Rate of the bytes, in hertz."""
-    service: AppState
-    """Holds the finished file."""
-    media_type: str
-    timeline: Timeline | None
-    """None if no times were requested, or nothing is said."""
-
-
 def open_sound(
     context: RequestContext,
     job: Job,
@@ -337,9 +320,8 @@ def sound_of(service: AppState, job: Job, job_spec: JobSpec[SoundPlan, SpeechMod
     rate = rate_of(form, model.sound_rate, plan.sample_rate)
     reader = AudioReader(service.broker, job, plan, model)
     source = encoded(reader, form, rate)
-    timeline = None
-    if times and isinstance(plan, Utterance):
-        timeline = Timeline(service.broker, job, plan, model_rate, rate)
+    spoken = plan if times and isinstance(plan, Utterance) else None
+    timeline = None if spoken is None else Timeline(service.broker, job, spoken, model_rate, rate)
     return Sound(reader, source, rate, service, MEDIA_TYPES[form], timeline)
 
 
@@ -365,15 +347,14 @@ async def stream_audio(
     if transport is Transport.HTTP:
         return StreamedResponse(context, sound.reader, sound.source, sound.media_type)
     if transport is Transport.SSE:
-        events = as_events(sound.source, sound.reader, sound.sample_rate, timestamps, sound.timeline)
-        return StreamedResponse(context, sound.reader, events, EVENTS)
+        return StreamedResponse(context, sound.reader, as_events(sound, timestamps), EVENTS)
     answer = await context.while_connected(speech_object(sound, timestamps), job)
     return JSONResponse(answer.model_dump(exclude_none=True), headers=headers_of(sound))
 
 
 async def speech_object(sound: Sound, timestamps: Timestamps) -> SpeechObject:
     """All of a sound as one object, with the times that were requested; raises as :func:`read_whole` does."""
-    audio, sentences = await _read(sound)
+    audio, sentences = await read_whole(sound)
     return SpeechObject(
         audio=base64.b64encode(audio).decode(),
         audio_format=sound.media_type,
@@ -384,20 +365,14 @@ async def speech_object(sound: Sound, timestamps: Timestamps) -> SpeechObject:
     )
 
 
-async def read_whole(context: RequestContext, sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
-    """All bytes, and the times of all sentences.
+async def read_whole(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
+    """All of a sound: the bytes of its stream or, if files are signed, its signed file; and the times of all sentences.
 
     Raises:
-        ClientDisconnected: the client disconnected before the end.
         ServiceError: the job failed, or is gone.
     """
-    return await context.while_connected(_read(sound), sound.reader.job)
-
-
-async def _read(sound: Sound) -> tuple[bytes, list[SentenceTimes]]:
-    """All of a sound: the bytes of its stream or, if files are signed, its signed file."""
     audio, sentences = bytearray(), list[SentenceTimes]()
-    async for piece, new in timed(sound.source, sound.reader, sound.timeline):
+    async for piece, new in timed(sound):
         audio.extend(piece)
         sentences.extend(new)
     if sound.service.signer is not None:

@@ -25,6 +25,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from ancestral.service.api.http.errors import respond
+from ancestral.service.broker.connection import cancel_all
 from ancestral.service.errors import NotReady, RequestTimeout, ServiceError
 from ancestral.service.jobs.state import AppState
 from ancestral.service.settings import Settings
@@ -367,15 +368,11 @@ class Server(uvicorn.Server):
         """Close the socket, and wait for requests in flight; after a second Ctrl-C cancel them."""
         log.info("stopping", extra={"connections": len(self.server_state.connections)})
         if self._readiness is not None:
-            self._readiness.cancel()
-            await asyncio.gather(self._readiness, return_exceptions=True)  # requests report the same failure
+            await cancel_all(self._readiness)  # requests report the same failure
         self._app.state.stopping.set()
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn would leave these to the end of the event loop, with a traceback for each
-            tasks = list(self.server_state.tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_all(*self.server_state.tasks)
             await self.lifespan.shutdown()
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:

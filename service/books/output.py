@@ -111,7 +111,6 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
         homes = (posixpath.join(base, f"spoken{number or ''}") for number in count())
         home = next(path for path in homes if not any(name.startswith(f"{path}/") for name in names))
         overlays: list[_Overlay] = []
-        sounds: list[Path] = []
         for item in epub.spine:
             if (own := spoken.get(item.path)) is None:
                 continue
@@ -120,13 +119,13 @@ def write_overlays(source: Path, output: Path, parts: Sequence[Part], folder: Pa
                 stem = posixpath.join(home, f"{len(overlays) + 1:04d}")
                 samples = sum(folder.samples_with_pause(part) for part in own)
                 overlays.append(_overlay(item, content, marks, samples, folder.sample_rate, stem))
-                sounds.append(_sound(own, folder, len(overlays)))
         changed = {overlay.item.path: overlay.text for overlay in overlays}
         changed[epub.package_path] = _package(epub, overlays, folder.sample_rate, home, narrator)
         _copy(epub, archive, changed)
         archive.writestr(_info(posixpath.join(home, _STYLESHEET)), _STYLE)
-        for number, (overlay, sound) in enumerate(zip(overlays, sounds, strict=True), 1):
+        for number, overlay in enumerate(overlays, 1):
             stem = posixpath.join(home, f"{number:04d}")
+            sound = _sound(spoken[overlay.item.path], folder, number)
             archive.writestr(_info(f"{stem}.smil"), overlay.smil)
             info = _info(f"{stem}.m4a", zipfile.ZIP_STORED)
             info.file_size = sound.stat().st_size
@@ -285,11 +284,6 @@ def _info(name: str, compression: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo
 # WebVTT and SubRip of a book, from the times of its words.
 
 
-def book_captions(parts: Sequence[Part], folder: PartsFolder, form: CaptionFormat) -> str:
-    """A file of captions for the sound of parts, in order, all of which are in the folder."""
-    return captions(list(_sentences(parts, folder)), folder.sample_rate, form)
-
-
 def _sentences(parts: Sequence[Part], folder: PartsFolder) -> Iterator[SentenceTimes]:
     before = 0
     for part in parts:
@@ -361,12 +355,11 @@ def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Bo
     if form == "epub":
         raise BookError("no EPUB, of which alone an .epub can be made")
     try:
-        book = read_book(path.read_text("utf-8-sig"))
+        return read_book(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BookError(f"not UTF-8 at byte {error.start}; iconv -f CP1252 -t UTF-8 may help") from error
     except ValueError as error:
         raise BookError(str(error)) from error
-    return replace(book, notes=("header and licence of Project Gutenberg are left out.",)) if book.framed else book
 
 
 def cover_of(book: Book, form: str) -> bytes | None:
@@ -388,20 +381,18 @@ def tags_of(title: str, author: str | None, recipe: Mapping[str, object], seed: 
 def chapter_marks(book: Book, parts: Sequence[Part], folder: PartsFolder, title: str) -> list[Chapter]:
     """Where the chapters are in the sound. One without a heading has the title of the book."""
     found: list[Chapter] = []
-    end, before = 0, None
-    for part in parts:
-        start, end = end, end + folder.samples_with_pause(part)
-        if part.chapter != before:
-            found.append(Chapter(book.chapters[part.chapter].title or title, start, end))
-        found[-1] = Chapter(found[-1].title, found[-1].start, end)
-        before = part.chapter
+    end = 0
+    for number, own in groupby(parts, key=lambda part: part.chapter):
+        start, end = end, end + sum(map(folder.samples_with_pause, own))
+        found.append(Chapter(book.chapters[number].title or title, start, end))
     return found
 
 
 def write_captions(output: Path, parts: Sequence[Part], folder: PartsFolder, forms: Sequence[CaptionFormat]) -> None:
-    """Write files of captions for the sound in a file, beside it."""
+    """Write files of captions for the sound in a file, beside it. All parts are in the folder."""
     for form in forms:
-        output.with_suffix(f".{form}").write_text(book_captions(parts, folder, form), "utf-8")
+        text = captions(list(_sentences(parts, folder)), folder.sample_rate, form)
+        output.with_suffix(f".{form}").write_text(text, "utf-8")
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,6 @@ class Places:
         self._edges = edges
 
     def __getitem__(self, index: int) -> Place:
-        if not 0 <= 2 * index < len(self._edges):
-            raise IndexError(index)
         return self._edges[2 * index], self._edges[2 * index + 1]
 
 
@@ -470,8 +468,6 @@ class Book:
     title: str | None = None
     author: str | None = None
     """Both as the header of Project Gutenberg has them."""
-    framed: bool = False
-    """Whether header and licence of Project Gutenberg were left out."""
     language: str | None = None
     """A tag of BCP 47, if the file says it."""
     cover: bytes | None = None
@@ -497,11 +493,11 @@ def read_book(text: str) -> Book:
         ValueError: there are more than :data:`MAX_CHAPTERS` of them.
     """
     fields: dict[str, str] = {}
-    first_line, framed = 1, False
+    first_line, notes = 1, tuple[str, ...]()
     start = _GUTENBERG_START.search(text)
     end = _GUTENBERG_END.search(text, start.end()) if start else None
     if start and end:
-        framed = True
+        notes = ("header and licence of Project Gutenberg are left out.",)
         found = _GUTENBERG_FIELD.findall(text[: start.start()])
         fields = {name: value.rstrip() for name, value in reversed(found)}
         first_line += text.count("\n", 0, start.end())
@@ -512,7 +508,7 @@ def read_book(text: str) -> Book:
         chapters = _by_sections(blocks)
     elif len(chapters) > MAX_CHAPTERS:
         raise ValueError(f"it has {len(chapters)} headings; a file can have {MAX_CHAPTERS} chapters")
-    return Book(tuple(chapters), fields.get("Title"), fields.get("Author"), framed)
+    return Book(tuple(chapters), fields.get("Title"), fields.get("Author"), notes=notes)
 
 
 def _blocks(text: str, first_line: int) -> Iterator[_Block]:

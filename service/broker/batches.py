@@ -22,36 +22,6 @@ _CLAIM_SECONDS: Final = 15
 """Time after which another process takes over from one that died while writing."""
 
 
-class ArtifactStore:
-    """The files of jobs."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def info(self, job_id: str) -> str | None:
-        """What was stored about a file with :meth:`Draft.keep`; None if there is no file.
-
-        Raises:
-            JobExpired: nor is there a job.
-        """
-        keys = Keys(job_id)
-        fields, exists = await self._connection.commands(
-            ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
-        )
-        status, info = fields
-        if status is None:
-            raise JobExpired(job_id)
-        return info.decode() if info is not None and exists else None
-
-    def read(self, job_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Bytes ``start`` to ``stop`` of a file; raises JobExpired if they have expired."""
-        return read_pieces(self._connection, Keys(job_id)["content"], start, stop)
-
-    def draft(self, job_id: str) -> Draft:
-        """A new draft, empty, of a job's file."""
-        return Draft(self._connection, job_id)
-
-
 class DraftLost(Exception):
     """A draft is not what was written; it has to be written again."""
 
@@ -67,8 +37,7 @@ class Draft:
 
     async def claim(self) -> bool:
         """Claim the job's file. False if another process is writing it."""
-        claimed = await self._connection.command("SET", self._keys["drafting"], 1, "NX", "EX", _CLAIM_SECONDS)
-        return bool(claimed)
+        return bool(await self._connection.command("SET", self._keys["drafting"], 1, "NX", "EX", _CLAIM_SECONDS))
 
     async def append(self, data: bytes) -> int:
         """Append bytes, and renew the claim. Returns the size of the draft.
@@ -99,7 +68,7 @@ class Draft:
         await self._connection.commands(*writes, ["EXPIRE", self._draft, _DRAFT_SECONDS])
 
     def read(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read the draft; arguments as of :meth:`ArtifactStore.read`."""
+        """Bytes ``start`` to ``stop`` of the draft; raises JobExpired if they have expired."""
         return read_pieces(self._connection, self._draft, start, stop)
 
     async def keep(self, info: str) -> None:
@@ -208,8 +177,7 @@ class BatchStore:
 
     async def data(self, kind: Kind, name: str) -> bytes:
         """The bytes that were stored with a file or a batch; none if they are gone."""
-        found = await self._connection.command("HGET", key(kind, name), "data")
-        return bytes(found or b"")
+        return bytes(await self._connection.command("HGET", key(kind, name), "data") or b"")
 
     async def forget_data(self, kind: Kind, name: str) -> None:
         """Delete the bytes that were stored with a file, batch or book."""
@@ -238,8 +206,7 @@ class BatchStore:
 
     async def stay_active(self, batch: str) -> None:
         """Have an unfinished batch driven whose place was lost in a failover."""
-        known = await self._connection.command("SISMEMBER", _ACTIVE, batch)
-        if not known:
+        if not await self._connection.command("SISMEMBER", _ACTIVE, batch):
             await self.activate(batch)
 
     async def retire(self, batch: str) -> None:
@@ -249,8 +216,7 @@ class BatchStore:
 
     async def active(self) -> list[str]:
         """The batches that have not ended."""
-        names = await self._connection.command("SMEMBERS", _ACTIVE)
-        return [name.decode() for name in names]
+        return [name.decode() for name in await self._connection.command("SMEMBERS", _ACTIVE)]
 
     async def claim(self, batch: str, holder: str) -> bool:
         """Take the lease of a batch; whether nobody else has it."""
@@ -265,8 +231,7 @@ class BatchStore:
 
     async def cancel(self, batch: str, now: int) -> None:
         """Ask whoever drives a batch to end it."""
-        name = key("batch_cancelling", batch)
-        await self._connection.command("SET", name, now, "NX", "EX", LIFE_SECONDS)
+        await self._connection.command("SET", key("batch_cancelling", batch), now, "NX", "EX", LIFE_SECONDS)
 
     async def cancelling(self, batch: str) -> int | None:
         """When a batch was asked to end."""
@@ -290,8 +255,7 @@ class BatchStore:
 
     async def line_numbers(self, batch: str, result: Result) -> list[int]:
         """The lines with such a result, in their order."""
-        names = await self._connection.command("HKEYS", self._lines(batch, result))
-        return sorted(map(int, names))
+        return sorted(map(int, await self._connection.command("HKEYS", self._lines(batch, result))))
 
     async def finished_lines(self, batch: str) -> set[int]:
         return {number for result in RESULTS for number in await self.line_numbers(batch, result)}
@@ -306,10 +270,8 @@ class BatchStore:
         """The results, in the order of the lines."""
         numbers = await self.line_numbers(batch, result)
         for first in range(0, len(numbers), _LINES_AT_ONCE):
-            found = await self._connection.command(
-                "HMGET", self._lines(batch, result), *numbers[first : first + _LINES_AT_ONCE]
-            )
-            for line in found:
+            wanted = numbers[first : first + _LINES_AT_ONCE]
+            for line in await self._connection.command("HMGET", self._lines(batch, result), *wanted):
                 if line is not None:
                     yield line + b"\n"
 

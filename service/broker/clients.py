@@ -17,7 +17,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis import asyncio as redis
 
-from ancestral.service.broker.batches import ArtifactStore, BatchStore
+from ancestral.service.broker.batches import BatchStore, Draft, read_pieces
 from ancestral.service.broker.connection import PATIENCE_SECONDS, UNAVAILABLE, Connection, retry_while_unavailable
 from ancestral.service.broker.job import (
     DATA,
@@ -98,65 +98,6 @@ class StoredSession:
         return bool(await self._run(SAVE_SESSION, HELD_SECONDS, owner="", state="-"))
 
 
-# How many seeds a deployment has drawn from its provenance key: one number, which no restart sets back.
-
-_NAME: Final = key("seeds")
-
-
-class SeedCounter:
-    """The number, on the server of Redis that has its key. It has no time to live."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def reserve(self, count: int) -> int:
-        """Take the next ``count`` counters; the first of them."""
-        return int(await self._connection.command("INCRBY", _NAME, count)) - count
-
-    async def reserved(self) -> int:
-        """How many have been taken by all processes."""
-        return int(await self._connection.command("GET", _NAME) or 0)
-
-
-# Requests of callers in any sixty seconds, counted for all servers of a deployment together.
-
-
-class RequestWindow:
-    """Counts requests by the name of the caller, each in the shard of that name."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._windows: dict[tuple[redis.Redis, str], MovingWindowRateLimiter] = {}
-
-    async def hit(self, caller: str, limit: int) -> tuple[bool, float, int]:
-        """Count a request, unless it is one too many.
-
-        Args:
-            caller: who sent it.
-            limit: requests a minute.
-
-        Returns:
-            Whether it was counted, when the window ends (seconds since 1970), and how many more requests fit into it.
-        """
-        item, prefix = RateLimitItemPerMinute(limit), key("rate", shard=shard_for(caller, self._connection.shards))
-
-        async def count(client: redis.Redis) -> tuple[bool, float, int]:
-            window = self._window(client, prefix)
-            counted = await window.hit(item, caller)
-            reset, remaining = await window.get_window_stats(item, caller)
-            return counted, reset, remaining
-
-        counted: tuple[bool, float, int] = await self._connection.call(prefix, count)
-        return counted
-
-    def _window(self, client: redis.Redis, prefix: str) -> MovingWindowRateLimiter:
-        if (client, prefix) not in self._windows:
-            pool: Any = client.connection_pool  # `limits` says that its options are numbers and strings
-            storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=prefix, connection_pool=pool)
-            self._windows[client, prefix] = MovingWindowRateLimiter(storage)
-        return self._windows[client, prefix]
-
-
 # An owner's jobs, over all shards.
 
 _Listed = tuple[float, bytes]
@@ -187,15 +128,12 @@ BLOCK_MS: Final = 2000
 """Longest time that a read waits for something to arrive."""
 IDEMPOTENCY_SECONDS: Final = 86400
 """Time for which an idempotency key finds the job of its first request."""
+_SEEDS: Final = key("seeds")
 _TOMBSTONE_SECONDS: Final = 60
 _UPLOAD_SECONDS: Final = 60
 """Time to live of what is uploaded, until its job is there."""
 _SUBMISSIONS: Final = 3
 """Attempts to put a job into a shard of several: others may have taken the room there, while there is room in all."""
-
-
-def _bound(keys: Keys, owner: str, idempotency_key: str) -> str:
-    return f"{keys['idempotency']}:{owner}:{idempotency_key}"
 
 
 class Clients:
@@ -204,15 +142,53 @@ class Clients:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.queues = Queues(connection)
-        self.artifacts = ArtifactStore(connection)
         self.batches = BatchStore(connection)
-        self.request_window = RequestWindow(connection)
-        self.seed_counter = SeedCounter(connection)
+        self._windows: dict[tuple[redis.Redis, str], MovingWindowRateLimiter] = {}
 
     async def ping(self) -> None:
         """Raise one of :data:`UNAVAILABLE` if Redis does not reply."""
         async with asyncio.timeout(2):
             await self._connection.call(key("workers"), lambda redis: redis.ping())
+
+    # Seeds drawn from the deployment's provenance key: one number without a time to live, which no restart sets back
+
+    async def reserve_seeds(self, count: int) -> int:
+        """Take the next ``count`` counters of seeds; the first of them."""
+        return int(await self._connection.command("INCRBY", _SEEDS, count)) - count
+
+    async def seeds_reserved(self) -> int:
+        """How many counters of seeds all processes have taken."""
+        return int(await self._connection.command("GET", _SEEDS) or 0)
+
+    # Requests of callers in any sixty seconds, counted for all servers of a deployment together
+
+    async def count_request(self, caller: str, limit: int) -> tuple[bool, float, int]:
+        """Count a request in the shard of its caller's name, unless it is one too many.
+
+        Args:
+            caller: who sent it.
+            limit: requests a minute.
+
+        Returns:
+            Whether it was counted, when the window ends (seconds since 1970), and how many more requests fit into it.
+        """
+        item, prefix = RateLimitItemPerMinute(limit), key("rate", shard=shard_for(caller, self._connection.shards))
+
+        async def count(client: redis.Redis) -> tuple[bool, float, int]:
+            window = self._window(client, prefix)
+            counted = await window.hit(item, caller)
+            reset, remaining = await window.get_window_stats(item, caller)
+            return counted, reset, remaining
+
+        counted: tuple[bool, float, int] = await self._connection.call(prefix, count)
+        return counted
+
+    def _window(self, client: redis.Redis, prefix: str) -> MovingWindowRateLimiter:
+        if (client, prefix) not in self._windows:
+            pool: Any = client.connection_pool  # `limits` says that its options are numbers and strings
+            storage = RedisStorage("async+redis://", implementation="redispy", key_prefix=prefix, connection_pool=pool)
+            self._windows[client, prefix] = MovingWindowRateLimiter(storage)
+        return self._windows[client, prefix]
 
     # Admission
 
@@ -244,14 +220,14 @@ class Clients:
             NotReady: there is no worker any more, and no room for jobs that wait for one; or too few replicas have the
                 job, which is cancelled.
         """
-        key, fingerprint = bound or ("", "")
+        idempotency_key, fingerprint = bound or ("", "")
         keys = Keys.for_job(job)
         files = {keys["input"]: upload, keys["ingredient"]: ingredient}
         stored = {name: data for name, data in files.items() if data is not None}
         if stored:
             await self._connection.commands(*(["SET", *file, "EX", _UPLOAD_SECONDS] for file in stored.items()))
         submit = {
-            "bound": _bound(keys, job.owner, key),
+            "bound": key("idempotency", job.owner, idempotency_key, shard=keys.shard),
             "fingerprint": fingerprint,
             "bound_seconds": IDEMPOTENCY_SECONDS,
             "id": job.id,
@@ -309,8 +285,8 @@ class Clients:
 
     async def bound(self, owner: str, idempotency_key: str) -> Job | None:
         """The job that an owner's idempotency key is bound to, or None."""
-        name = _bound(Keys(in_shard=self.queues.bound_shard(owner, idempotency_key)), owner, idempotency_key)
-        found = await self._connection.command("GET", name)
+        shard = self.queues.bound_shard(owner, idempotency_key)
+        found = await self._connection.command("GET", key("idempotency", owner, idempotency_key, shard=shard))
         return None if found is None else await self.job(json.loads(found)[0])
 
     async def jobs(self, owner: str, after: str | None, limit: int) -> tuple[list[Job], bool]:
@@ -326,8 +302,7 @@ class Clients:
         """
         before: _Listed = (math.inf, b"")
         if after is not None:
-            index = Keys(after, owner=owner)["jobs"]
-            score = await self._connection.command("ZSCORE", index, after)
+            score = await self._connection.command("ZSCORE", Keys(after, owner=owner)["jobs"], after)
             if score is None:
                 raise JobExpired(after)
             before = float(score), after.encode()
@@ -338,8 +313,7 @@ class Clients:
             found += [job for job in records if job is not None]
             for (_, job_id), job in zip(page, records, strict=True):
                 if job is None:  # it has expired
-                    name = Keys(job_id.decode(), owner=owner)["jobs"]
-                    await self._connection.command("ZREM", name, job_id)
+                    await self._connection.command("ZREM", Keys(job_id.decode(), owner=owner)["jobs"], job_id)
             if len(page) <= limit:
                 break
             before = page[-1]
@@ -356,8 +330,7 @@ class Clients:
             return QueuePosition(eta=max(0.0, spent * left / job.samples_done))
         rank = None
         if job.status is Status.QUEUED:
-            waiting = Keys.for_job(job)["waiting"]
-            rank = await self._connection.command("ZRANK", waiting, job.id)
+            rank = await self._connection.command("ZRANK", Keys.for_job(job)["waiting"], job.id)
         if rank is None:
             return QueuePosition()
         shard = shard_of(job.id)
@@ -367,15 +340,39 @@ class Clients:
     async def timings(self, job: Job, sentences: int) -> list[str]:
         """The timings of the job's first sentences, up to a gap: what the worker has stored with its lease."""
         names = [f"timings:{sentence}" for sentence in range(sentences)]
-        record = Keys(job.id)["job"]
-        found = await self._connection.command("HMGET", record, *names)
+        found = await self._connection.command("HMGET", Keys(job.id)["job"], *names)
         return [text.decode() for text in takewhile(lambda text: text is not None, found)]
+
+    # Files of jobs
+
+    async def artifact_info(self, job_id: str) -> str | None:
+        """What was stored about a job's file with :meth:`Draft.keep`; None if there is no file.
+
+        Raises:
+            JobExpired: nor is there a job.
+        """
+        keys = Keys(job_id)
+        (status, info), exists = await self._connection.commands(
+            ["HMGET", keys["job"], "status", "content"], ["EXISTS", keys["content"]]
+        )
+        if status is None:
+            raise JobExpired(job_id)
+        return info.decode() if info is not None and exists else None
+
+    def read_artifact(self, job_id: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes ``start`` to ``stop`` of a job's file; raises JobExpired if they have expired."""
+        return read_pieces(self._connection, Keys(job_id)["content"], start, stop)
+
+    def draft(self, job_id: str) -> Draft:
+        """A new draft, empty, of a job's file."""
+        return Draft(self._connection, job_id)
 
     async def ingredient(self, job_id: str) -> bytes | None:
         """The C2PA manifest of what was uploaded with a job; None if it had none."""
-        name = Keys(job_id)["ingredient"]
-        found = await self._connection.command("GET", name)
+        found = await self._connection.command("GET", Keys(job_id)["ingredient"])
         return None if found is None else bytes(found)
+
+    # The end of a job, and of its connection
 
     async def cancel(self, job: Job) -> bool:
         """End a job and notify the worker that runs it. False if it had ended before."""
@@ -440,8 +437,7 @@ class Clients:
         most of the time, at a quarter of its cost. False if nobody is told: the worker has gone, or Redis has."""
         channel = key("control", worker, shard=shard_of(job.id))
         try:
-            heard = await self._connection.command("SPUBLISH", channel, f"read {job.id} {position}")
-            return bool(heard)
+            return bool(await self._connection.command("SPUBLISH", channel, f"read {job.id} {position}"))
         except UNAVAILABLE:
             return False
 

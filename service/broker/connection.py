@@ -399,6 +399,13 @@ async def retry_while_unavailable(work: Callable[[], Awaitable[_T]], seconds: fl
         await asyncio.sleep(0.1)
 
 
+async def cancel_all(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks, and return when they have ended, with whatever exceptions."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @dataclass
 class _Call:
     """One call of a script that waits to be sent, or for its reply."""
@@ -428,8 +435,7 @@ class _Sender:
 
     async def close(self) -> None:
         if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
+            await cancel_all(self._sending)
 
     async def _send(self) -> None:
         """Send what waits, until nothing does."""

@@ -132,20 +132,13 @@ class Job:
         kind = event["type"].removeprefix("job.")
         status = Status.IN_PROGRESS if kind == "progress" else Status(kind)
         figures = {name: json.loads(event.get(name, "null")) for name in ("samples_total", "started_at")}
-        job = dataclasses.replace(
-            self, status=status, samples_done=json.loads(event.get("samples_done", "0")), **figures
-        )
-        return job if status.terminal else dataclasses.replace(job, completed_at=None, error=None, result=None)
+        job = replace(self, status=status, samples_done=json.loads(event.get("samples_done", "0")), **figures)
+        return job if status.terminal else replace(job, completed_at=None, error=None, result=None)
 
     def fields(self) -> dict[str, str]:
         """The record; what is None is left out."""
-        record: dict[str, str] = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is None:
-                continue
-            record[field.name] = value if field.name == "payload" else encode_field(value)
-        return record
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value if name == "payload" else encode_field(value) for name, value in given.items()}
 
     @classmethod
     def parse(cls, record: Mapping[str, str]) -> Self:
@@ -287,8 +280,6 @@ class WorkerInfo:
     def encode(self) -> str:
         """Encode for ``ANNOUNCE``: what can be added up, a line feed, and what workers that are alike share."""
         fields = asdict(self)
-        if not self.left_out:  # API processes of earlier versions know no such field
-            del fields["left_out"]
         counts = {"workers": fields.pop("workers"), **fields.pop("slots")}
         return f"{json.dumps(counts)}\n{json.dumps(fields, sort_keys=True)}"
 

@@ -105,8 +105,7 @@ class Queues:
     async def depths_of(self, priority: Priority, shard: int) -> tuple[int, int]:
         """How many jobs of a priority wait in a shard, and how many run."""
         keys = Keys(priority=priority, in_shard=shard)
-        names = keys["waiting"], keys["running"]
-        waiting, running = await self._connection.commands(*(["ZCARD", name] for name in names))
+        waiting, running = await self._connection.commands(["ZCARD", keys["waiting"]], ["ZCARD", keys["running"]])
         return int(waiting), int(running)
 
     async def unfinished(self) -> tuple[int, int]:
@@ -121,8 +120,7 @@ class Queues:
 
     async def pace(self, priority: Priority, shard: int) -> float | None:
         """Seconds between the ends of two jobs of a shard while every slot is taken; None before any job has ended."""
-        name = Keys(priority=priority, in_shard=shard)["durations"]
-        found = await self._connection.command("LRANGE", name, 0, -1)
+        found = await self._connection.command("LRANGE", Keys(priority=priority, in_shard=shard)["durations"], 0, -1)
         slots = await self.slots(priority, shard)
         return sum(map(float, found)) / len(found) / slots if found and slots else None
 

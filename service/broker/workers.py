@@ -23,7 +23,7 @@ from redis import asyncio as redis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
-from ancestral.service.broker.connection import UNAVAILABLE, Connection, retry_while_unavailable
+from ancestral.service.broker.connection import UNAVAILABLE, Connection, cancel_all, retry_while_unavailable
 from ancestral.service.broker.job import (
     LIFE_SECONDS,
     MAX_DEATHS,
@@ -69,50 +69,6 @@ class Message:
     """The symbols read; the shard in which a job waits."""
 
 
-class Control:
-    """The channels of a worker, one in each shard."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def messages(self, worker: str) -> AsyncIterator[Message]:
-        """What is sent to a worker from now on.
-
-        Raises:
-            Exception: one of :data:`UNAVAILABLE`; it may be called again.
-        """
-        servers = await self._servers(worker)
-        heard: asyncio.Queue[Message] = asyncio.Queue()
-        listening = [asyncio.create_task(_keep_listening(server, names, heard)) for server, names in servers.items()]
-        checked_at = time.monotonic()
-        try:
-            while True:
-                message = None
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_CHECK_SECONDS):
-                        message = await heard.get()
-                if message is not None:
-                    yield message
-                if time.monotonic() - checked_at >= _CHECK_SECONDS:
-                    checked_at = time.monotonic()
-                    if await self._servers(worker) != servers:
-                        raise exceptions.ConnectionError("a channel has moved to another server")
-                    for task in filter(asyncio.Task.done, listening):
-                        task.result()  # raises what it should not have
-        finally:
-            for task in listening:
-                task.cancel()
-            await asyncio.gather(*listening, return_exceptions=True)
-
-    async def _servers(self, worker: str) -> dict[redis.Redis, list[str]]:
-        """The channels, by the server that has them."""
-        servers: dict[redis.Redis, list[str]] = {}
-        for shard in range(self._connection.shards):
-            name = key("control", worker, shard=shard)
-            servers.setdefault(await self._connection.client(name), []).append(name)
-        return servers
-
-
 async def _keep_listening(server: redis.Redis, names: Sequence[str], heard: asyncio.Queue[Message]) -> None:
     """Put messages from one server into a queue, for ever: while it is away, the others are heard."""
     while True:
@@ -131,17 +87,13 @@ async def _listen(server: redis.Redis, names: Sequence[str], heard: asyncio.Queu
         while True:
             kind, _, data = await connection.read_response()
             if kind == b"smessage":
-                heard.put_nowait(_parse(data))
+                verb, subject, *value = data.decode().split(" ")
+                heard.put_nowait(Message(verb, subject, *map(int, value)))
             elif kind != b"ssubscribe":
                 raise exceptions.ConnectionError("a channel has moved to another server")
     finally:
         await connection.disconnect(nowait=True)
         await pool.release(connection)
-
-
-def _parse(data: Any) -> Message:
-    verb, subject, *value = data.decode().split(" ")
-    return Message(verb, subject, *map(int, value))
 
 
 ALIVE_SECONDS: Final = 6
@@ -219,8 +171,7 @@ class Lease:
         Raises:
             JobExpired: it has expired.
         """
-        name = self._keys["input"]
-        value = await retry_while_unavailable(lambda: self._connection.command("GET", name))
+        value = await retry_while_unavailable(lambda: self._connection.command("GET", self._keys["input"]))
         if value is None:
             raise JobExpired(self.job.id)
         return bytes(value)
@@ -307,8 +258,41 @@ class Workers:
         self._unanswered: dict[tuple[Priority, int], str] = {}
         self._idle_in: dict[Priority, set[int]] = {priority: set() for priority in Priority}
         """Shards that may wake this worker."""
-        self.control = Control(connection)
-        """Messages to this worker."""
+
+    async def messages(self, worker: str) -> AsyncIterator[Message]:
+        """What is sent to a worker from now on.
+
+        Raises:
+            Exception: one of :data:`UNAVAILABLE`; it may be called again.
+        """
+        servers = await self._servers(worker)
+        heard: asyncio.Queue[Message] = asyncio.Queue()
+        listening = [asyncio.create_task(_keep_listening(server, names, heard)) for server, names in servers.items()]
+        checked_at = time.monotonic()
+        try:
+            while True:
+                message = None
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_CHECK_SECONDS):
+                        message = await heard.get()
+                if message is not None:
+                    yield message
+                if time.monotonic() - checked_at >= _CHECK_SECONDS:
+                    checked_at = time.monotonic()
+                    if await self._servers(worker) != servers:
+                        raise exceptions.ConnectionError("a channel has moved to another server")
+                    for task in filter(asyncio.Task.done, listening):
+                        task.result()  # raises what it should not have
+        finally:
+            await cancel_all(*listening)
+
+    async def _servers(self, worker: str) -> dict[redis.Redis, list[str]]:
+        """The channels, by the server that has them."""
+        servers: dict[redis.Redis, list[str]] = {}
+        for shard in range(self._connection.shards):
+            name = key("control", worker, shard=shard)
+            servers.setdefault(await self._connection.client(name), []).append(name)
+        return servers
 
     async def enrol(self, worker: str) -> list[int]:
         """Enter a worker into the list of all, for ``alive_seconds``. The shards that it is to serve: at least two

@@ -315,7 +315,7 @@ class Module:
         try:
             next(iter(self._model.voice(self._default).speak("Ready.", seed=0)))
         except AncestralError as error:
-            self._send(f"399-{_one_line(error)}", "399 ERR CANT INIT MODULE")
+            self._send(f"399-{' '.join(str(error).split())}", "399 ERR CANT INIT MODULE")
         else:
             self._send("299-Ancestral speaks.", "299 OK LOADED SUCCESSFULLY")
 
@@ -357,8 +357,7 @@ class Module:
             return
         if self._settings.spelling_mode == "on":
             pieces = (part for piece, marks in pieces for part in spelled_pieces(plain(piece), marks))
-        options = {name: value for name, value in self._settings.options.items() if name not in self._refused}
-        self._message = Message(pieces, voice, options, (self._settings.volume + 100) / 200)
+        self._message = Message(pieces, voice, self._settings.options, (self._settings.volume + 100) / 200)
         self._send("200 OK SPEAKING")
         self._messages.put(self._message)
 
@@ -380,9 +379,8 @@ class Module:
         return f"{'capital ' if is_capital else ''}{spelled(character)}"
 
     def _stop(self) -> None:
-        with self._writing:
-            if (message := self._message) is not None:
-                self._end(message, "703 STOP")
+        if (message := self._message) is not None:
+            self._end(message, "703 STOP")
 
     def _pause(self) -> None:
         if (message := self._message) is not None:
@@ -408,24 +406,22 @@ class Module:
                 return
             except Exception:  # the next message may be spoken
                 log.exception("not spoken")
-            with self._writing:
-                self._end(message, "702 END")
+            self._end(message, "702 END")
 
     def _speak(self, message: Message) -> None:
         for piece, marks in message.pieces:
-            for sound in self._sound(message, piece):
+            for data in self._sound(message, piece):
                 if message.ended.is_set():
                     return
-                self._send_sound(message, sound)
+                self._send_sound(message, data)
             for mark in marks:
-                if not self._event(message, f"700-{mark}", "700 INDEX MARK"):
+                if not self._event(message, f"700-{mark}\n700 INDEX MARK\n".encode()):
                     return
             if marks and message.pausing.is_set():
-                with self._writing:
-                    self._end(message, "704 PAUSE")
+                self._end(message, "704 PAUSE")
                 return
 
-    def _sound(self, message: Message, piece: str) -> Iterator[Any]:
+    def _sound(self, message: Message, piece: str) -> Iterator[bytes]:
         """The sound of a piece of SSML, in bytes of PCM. What cannot be spoken of it is left out."""
         rate = message.voice.sample_rate
         encoder = codecs.encoder("pcm", rate)
@@ -434,7 +430,7 @@ class Module:
                 options = {name: value for name, value in message.options.items() if name not in self._refused}
                 waves = iter(message.voice.speak(f"<speak>{text}</speak>", input_format="ssml", seed=0, **options))
                 for wave in waves if message.begun.is_set() else _audible(waves, rate):
-                    yield rate, encoder.feed(np.asarray(wave * message.gain, np.float32))
+                    yield encoder.feed(np.asarray(wave * message.gain, np.float32))
                 return
             except InvalidRequest as error:
                 if error.param in ("pitch", "intonation"):
@@ -443,24 +439,21 @@ class Module:
                     return
                 log.info("not spoken: %s", error)
 
-    def _event(self, message: Message, *lines: str) -> bool:
-        """Send an event of a message, unless it has ended."""
+    def _event(self, message: Message, data: bytes) -> bool:
+        """Send an event of a message, unless it has ended; returns whether it has been sent."""
         with self._writing:
             if message.ended.is_set():
                 return False
             self._begin(message)
-            self._write("".join(f"{line}\n" for line in lines).encode())
+            self._write(data)
             return True
 
-    def _send_sound(self, message: Message, sound: tuple[int, bytes]) -> None:
-        rate, data = sound
+    def _send_sound(self, message: Message, data: bytes) -> None:
         if data:
+            rate = message.voice.sample_rate
             head = f"705-bits=16\n705-num_channels=1\n705-sample_rate={rate}\n705-num_samples={len(data) // 2}\n"
             body = _ESCAPED.sub(lambda found: _ESCAPE + bytes([found[0][0] ^ 32]), data)
-            with self._writing:
-                if not message.ended.is_set():
-                    self._begin(message)
-                    self._write(f"{head}705-big_endian=0\n705-AUDIO\0".encode() + body + b"\n705 AUDIO\n")
+            self._event(message, f"{head}705-big_endian=0\n705-AUDIO\0".encode() + body + b"\n705 AUDIO\n")
 
     def _begin(self, message: Message) -> None:
         if not message.begun.is_set():
@@ -468,11 +461,12 @@ class Module:
             self._write(b"701 BEGIN\n")
 
     def _end(self, message: Message, event: str) -> None:
-        if not message.ended.is_set():
-            message.ended.set()
-            self._begin(message)
-            self._message = None
-            self._write(f"{event}\n".encode())
+        with self._writing:
+            if not message.ended.is_set():
+                message.ended.set()
+                self._begin(message)
+                self._message = None
+                self._write(f"{event}\n".encode())
 
     def _send(self, *lines: str) -> None:
         with self._writing:
@@ -497,10 +491,6 @@ def _check_audio(name: str, value: str) -> None:
     """speech-dispatcher asks first whether it may play the sound itself, and a module that refuses is told a device."""
     if name != "audio_output_method" or value != "server":
         raise ValueError(name)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 _MODULE = "../libexec/speech-dispatcher-modules/sd_ancestral"

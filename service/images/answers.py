@@ -19,7 +19,7 @@ from ancestral.images.files import Pixels, atlas_fields, decoder_of, file_of, la
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import error_headers, redis_unavailable
+from ancestral.service.errors import error_headers
 from ancestral.service.images.schemas import (
     IMAGE_MESSAGES,
     AttributeShown,
@@ -39,9 +39,9 @@ from ancestral.service.images.schemas import (
     TokenDetails,
 )
 from ancestral.service.jobs.admission import submit_job
-from ancestral.service.jobs.job_reader import JobReader, event, job_end
+from ancestral.service.jobs.job_reader import JobReader, event, job_end, redis_errors
 from ancestral.service.jobs.planning import image_job
-from ancestral.service.jobs.plans import PayloadError, plan_of
+from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.state import AppState
 from ancestral.service.ws import (
     FRAME_BYTES,
@@ -53,9 +53,6 @@ from ancestral.service.ws import (
     parse_message,
     wrong_order,
 )
-
-_EVENTS: Final = (ImagePartial, ImageCompleted)
-_EVENTS_OF_EDITS: Final = (EditPartial, EditCompleted)
 
 
 class ImageReader(JobReader):
@@ -77,8 +74,6 @@ class ImageReader(JobReader):
 
     def _on_end(self, result: Mapping[str, Any] | None) -> None:
         self.plan = self.plan.with_result(result)
-        if self.plan.best_of > 1 and not self.plan.chosen:
-            raise PayloadError("The worker is of an earlier version, which chooses no candidates.")
 
     async def read_all(self) -> None:
         """Read until every row has been sampled; raises as :meth:`JobReader.symbols` does."""
@@ -122,7 +117,9 @@ def images_object(reader: ImageReader, base_url: str, signed: list[bytes] | None
     plan, data = reader.plan, []
     for index, (candidate, attributes) in enumerate(zip(plan.returned, shown_attributes(plan), strict=True)):
         if plan.response_format == "url":
-            content = {"url": base_url + path_of(reader.job, plan, index).lstrip("/")}
+            # It contains the job's secret: anyone who has the URL may see the picture.
+            file = f"{reader.job.id}/{index}.{plan.output_format}"
+            content = {"url": f"{base_url}v1/images/files/{file}?token={plan.token}"}
         else:
             content = {"b64_json": _base64(finished_file(reader, index, signed))}
         revised, seed = plan.revised_prompts[candidate], plan.seeds[candidate]
@@ -148,11 +145,6 @@ def _atlas(reader: ImageReader) -> dict[str, Any] | None:
     return atlas_fields(plan, model, laid_out(plan, model, layout), f"{plan.sheet}.{plan.output_format}")
 
 
-def path_of(job: Job, plan: Drawing, index: int) -> str:
-    """The path of one picture's URL. It contains the job's secret: anyone who has the path may see the picture."""
-    return f"/v1/images/files/{job.id}/{index}.{plan.output_format}?token={plan.token}"
-
-
 def finished_file(reader: ImageReader, index: int, signed: list[bytes] | None) -> bytes:
     """The file of one of the pictures that are returned, of a job that has been read; ``signed`` from
     :func:`signed_files`."""
@@ -174,7 +166,8 @@ def shown_attributes(plan: Drawing) -> Sequence[dict[str, AttributeShown] | None
 async def as_events(state: AppState, reader: ImageReader, partial_images: int) -> AsyncGenerator[bytes, None]:
     """OpenAI's events: every picture unfinished ``partial_images`` times, then finished. Added here: which of several
     pictures it is (``index``), and its ``seed``."""
-    partial, completed = _EVENTS_OF_EDITS if isinstance(reader.plan, Edit) else _EVENTS
+    is_edit = isinstance(reader.plan, Edit)
+    partial, completed = (EditPartial, EditCompleted) if is_edit else (ImagePartial, ImageCompleted)
     batch = reader.batch
     height = batch.pixels.shape[1]
     due = [height * (number + 1) // (partial_images + 1) for number in range(partial_images)]
@@ -248,7 +241,7 @@ class ImageConnection(EventConnection):
 
     async def handle_message(self, fields: dict[str, Any]) -> None:
         message = parse_message(fields, IMAGE_MESSAGES)
-        try:
+        with redis_errors():
             if isinstance(message, ImageGenerate):
                 await self._generate(message)
             elif isinstance(message, ImageCancel):
@@ -257,8 +250,6 @@ class ImageConnection(EventConnection):
                 await self._state.broker.cancel(self._job)
             else:
                 raise CloseConnection(1000, "")
-        except UNAVAILABLE:
-            raise redis_unavailable() from None
 
     async def _generate(self, message: ImageGenerate) -> None:
         if self._job is not None:

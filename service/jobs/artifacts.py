@@ -49,8 +49,8 @@ from ancestral.service.broker.batches import PIECE_BYTES, Draft, DraftLost
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Ended, Job, JobExpired, Piece, Status
-from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired, redis_unavailable
-from ancestral.service.jobs.job_reader import drop_published, failure_error
+from ancestral.service.errors import Conflict, ResponseAborted, SigningFailed, content_expired
+from ancestral.service.jobs.job_reader import check_end, drop_published, failure_error, redis_errors
 from ancestral.service.jobs.plans import ArtifactInfo, Sampled, digest_of, manifest_of, plan_of
 from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
@@ -75,6 +75,8 @@ class Encoder(ABC):
     media_type: str
     batch_symbols: int
     """Symbols per round trip."""
+    entries: Sequence[tuple[int, int]] = ()
+    """Offset and size of each file inside an archive, once it is finished."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -100,10 +102,6 @@ class Encoder(ABC):
 
     def rewrites(self) -> Iterable[tuple[int, bytes]]:
         """Offsets, and the bytes to write there over those already written."""
-        return ()
-
-    def entries(self) -> Sequence[tuple[int, int]]:
-        """Offset and size of each file inside an archive, once it is finished."""
         return ()
 
 
@@ -137,7 +135,6 @@ class ImageEncoder(Encoder):
         self._plan = plan
         self._model = model
         self._decode = decoder_of(plan, model)
-        self._entries: list[tuple[int, int]] = []
 
     def encode(self, index: int, symbols: NDArray[np.uint8]) -> bytes:
         self._decode(symbols)
@@ -147,14 +144,11 @@ class ImageEncoder(Encoder):
         plan, model = self._plan, self._model
         pictures = [file_of(plan, model, index, self._decode) for index in plan.returned]
         if len(pictures) == 1:
-            self._entries = [(0, len(pictures[0]))]
+            self.entries = [(0, len(pictures[0]))]
             return pictures[0]
         archive = io.BytesIO()
-        self._entries = write_archive(archive, pictures, plan.output_format)
+        self.entries = write_archive(archive, pictures, plan.output_format)
         return archive.getvalue()
-
-    def entries(self) -> Sequence[tuple[int, int]]:
-        return self._entries
 
 
 def open_encoder(plan: Sampled, model: Model) -> Encoder:
@@ -319,8 +313,8 @@ class Artifacts:
         """
         _require_completed(job)
         try:
-            while (stored := await self._broker.artifacts.info(job.id)) is None:
-                draft = self._broker.artifacts.draft(job.id)
+            while (stored := await self._broker.artifact_info(job.id)) is None:
+                draft = self._broker.draft(job.id)
                 if await draft.claim():
                     try:
                         with suppress(DraftLost):
@@ -335,19 +329,15 @@ class Artifacts:
 
     def read(self, job: Job, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` to ``stop`` of a file that exists; raises as :func:`aborting`."""
-        return aborting(self._broker.artifacts.read(job.id, start, stop), "the content")
+        return aborting(self._broker.read_artifact(job.id, start, stop), "the content")
 
     async def files(self, job: Job) -> list[bytes]:
         """The files of a finished job, whole: the one, or those in its archive. Raises as :meth:`info` does, and
         NotReady."""
-        try:
-            info, read = await self.info(job), self._broker.artifacts.read
+        with redis_errors():
+            info, read = await self.info(job), self._broker.read_artifact
             parts = info.entries or [(0, info.bytes)]
             return [b"".join([piece async for piece in read(job.id, start, start + size)]) for start, size in parts]
-        except JobExpired as error:
-            raise content_expired() from error
-        except UNAVAILABLE as error:
-            raise redis_unavailable() from error
 
     async def _write(self, job: Job, draft: Draft) -> None:
         plan = plan_of(job, Plan)
@@ -360,7 +350,7 @@ class Artifacts:
                 encoder, size = await self._encode(job, plan, draft)
                 digest = await self._measure(draft, size, None if self._signer is None else copy)
                 symbols = encoder.digest.hexdigest()
-                info = ArtifactInfo(encoder.media_type, size, digest, encoder.samples, symbols, encoder.entries())
+                info = ArtifactInfo(encoder.media_type, size, digest, encoder.samples, symbols, encoder.entries)
                 if self._signer is not None:
                     info = await self._sign(job, plan, draft, copy, info)
         await draft.keep(json.dumps(dataclasses.asdict(info)))
@@ -420,9 +410,8 @@ class Artifacts:
 
 
 def _require_completed(job: Job) -> None:
-    if job.status is Status.CANCELLED:
-        raise Conflict("The job was cancelled.", code="job_cancelled")
     if job.status is Status.FAILED:
         raise Conflict(f"The job failed: {failure_error(job.error).message}", code="job_failed")
+    check_end(job.status, job.error)
     if job.status is not Status.COMPLETED:
         raise Conflict("The job has not completed yet.", code="job_not_completed", retry=True)

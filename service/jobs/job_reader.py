@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fastapi.sse import format_sse_event
@@ -68,6 +68,17 @@ async def job_end(broker: Clients, job: Job) -> Job:
             last = news[-1][0]
 
 
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Raises the error responses for a job that has expired, and for Redis that is unavailable."""
+    try:
+        yield
+    except JobExpired as error:
+        raise content_expired() from error
+    except UNAVAILABLE as error:
+        raise redis_unavailable() from error
+
+
 class JobReader:
     """Reads the symbols of one job, from the first one on."""
 
@@ -87,7 +98,7 @@ class JobReader:
         Raises:
             ServiceError: the job failed, was cancelled or is gone, or Redis stays unavailable.
         """
-        try:
+        with redis_errors():
             async for entry in self._broker.entries(self.job.id, self._idle):
                 if isinstance(entry, Begin):
                     self.engine = entry.engine
@@ -102,10 +113,6 @@ class JobReader:
                     self.samples += len(symbols)
                     yield entry.index, symbols
                     await self._acknowledge()
-        except JobExpired as error:
-            raise content_expired() from error
-        except UNAVAILABLE as error:
-            raise redis_unavailable() from error
 
     async def _idle(self) -> None:
         """Nothing has been published for a while: an earlier connection of the same job may have suspended it when it

@@ -47,7 +47,7 @@ from ancestral.images.drawing import (
 from ancestral.images.files import laid_out
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
-from ancestral.provenance.c2pa import Signer, ingredient_of
+from ancestral.provenance.c2pa import ingredient_of
 from ancestral.requests import MAX_PICTURES
 from ancestral.service.jobs.plans import JobSpec
 from ancestral.service.jobs.state import AppState
@@ -298,27 +298,19 @@ def encoding_job(catalog: Catalog, body: dict[str, Any], file: bytes) -> JobSpec
 
 
 def detection_job(
-    catalog: Catalog,
-    settings: Settings,
-    signer: Signer | None,
-    body: dict[str, Any],
-    file: bytes,
-    newest: int,
-    served: set[str],
+    state: AppState, body: dict[str, Any], file: bytes, newest: int, served: set[str]
 ) -> JobSpec[Examination, Model]:
     """A file to examine, whose signature is checked here.
 
     Args:
-        catalog: of all models.
-        settings: of the service.
-        signer: whose signatures are this server's own.
+        state: of the service, whose signer's signatures are this server's own.
         body: the fields of the form, without the file.
         file: the upload.
         newest: the counters of the provenance key that have been used lie below this.
         served: ids of the models that a picture is examined with; if none draws its size, with one that does.
     """
     given = None if body["recipe"] is None else parse_recipe(body["recipe"])
-    upload = read_upload(file, signer)
+    catalog, upload = state.catalog, read_upload(file, state.signer)
     recipe = upload.recipe if given is None else given
     ids = candidates(catalog, body["model"], recipe, body["voice"], picture=upload.is_picture)
     seconds = 0.0
@@ -328,7 +320,7 @@ def detection_job(
         ids, data = [model.entry.id for model, _ in seen], b"".join(symbols.tobytes() for _, symbols in seen)
     else:
         rate = catalog.speech_model(ids[0], "likelihood").spec.sample_rate
-        wave = decode_upload(file, sample_rate=rate, max_seconds=settings.max_upload_seconds, param="file")
+        wave = decode_upload(file, sample_rate=rate, max_seconds=state.settings.max_upload_seconds, param="file")
         data, seconds = wave.astype("<f4").tobytes(), len(wave) / rate
     plan = Examination(
         models=tuple(ids),

@@ -142,14 +142,6 @@ class ArtifactInfo:
     """Offset and size of a C2PA manifest beside the file; None if there is none, or it is inside."""
 
 
-def require_sampled(job: Job) -> Sampled:
-    """The plan of a job that has sampled something; raises Conflict if it has not."""
-    plan = plan_of(job, Plan)
-    if not isinstance(plan, Sampled):
-        raise Conflict("Nothing was sampled for this job.", code="no_manifest")
-    return plan
-
-
 def manifest_of(job: Job, plan: Sampled, info: ArtifactInfo) -> Manifest:
     """The manifest of a finished job with this plan, whose file ``info`` describes."""
     return Manifest(

@@ -25,6 +25,7 @@ from ancestral.loader import LoadedModels
 from ancestral.models.engines.base import Stream
 from ancestral.models.engines.images.engine import ImageBatch
 from ancestral.models.scheduler import Chunk, End, Slot
+from ancestral.service.broker.connection import cancel_all
 from ancestral.service.broker.job import Piece, Priority, ResumePoint, Snapshot, StaleAttempt, SymbolsLost
 from ancestral.service.broker.workers import Lease
 from ancestral.service.jobs.attempt import AttemptContext, JobAttempt, Stop
@@ -203,9 +204,8 @@ class SamplingAttempt(JobAttempt):
             self._note_idleness()
             self.on_finished(slot.position - start, time.monotonic() - begun - self._idle_seconds)
         finally:
-            feeding.cancel()
             slot.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
+            await cancel_all(feeding)
         return result
 
     async def _feed(self, slot: Slot, snapshot: Snapshot | None) -> None:
@@ -228,8 +228,7 @@ class SamplingAttempt(JobAttempt):
                     await self._sampled.wait()
         finally:
             if storing is not None:
-                storing.cancel()
-                await asyncio.gather(storing, return_exceptions=True)  # what fails here fails above, too
+                await cancel_all(storing)  # what fails here fails above, too
         await self._on_planned(fed)
         slot.finish()
 

@@ -15,7 +15,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import Model
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.provenance.c2pa import Signer
-from ancestral.service.broker.clients import Clients, SeedCounter
+from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority, WorkerInfo
 from ancestral.service.errors import ModelUnusable, NotReady, Overloaded
@@ -81,11 +81,11 @@ class KeyedSeeds:
 
     Args:
         key: of the deployment.
-        counter: shared by its processes.
+        broker: which counts for all of its processes.
     """
 
-    def __init__(self, key: bytes, counter: SeedCounter) -> None:
-        self._key, self._counter = key, counter
+    def __init__(self, key: bytes, broker: Clients) -> None:
+        self._key, self._broker = key, broker
         self._seeds: deque[int] = deque()
         self._low = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -96,7 +96,7 @@ class KeyedSeeds:
             self._low.clear()
             if len(self._seeds) < _RESERVE:
                 try:
-                    first = await self._counter.reserve(_RESERVE)
+                    first = await self._broker.reserve_seeds(_RESERVE)
                 except UNAVAILABLE as error:
                     log.warning("no seeds can be reserved", extra={"reason": type(error).__name__})
                     await asyncio.sleep(_RETRY_SECONDS)
@@ -199,7 +199,7 @@ class AppState:
             return {}
         try:
             async with asyncio.timeout(COUNT_SECONDS):
-                admitted, reset, remaining = await self.broker.request_window.hit(caller.name, limit)
+                admitted, reset, remaining = await self.broker.count_request(caller.name, limit)
         except UNAVAILABLE as error:
             log.error("requests cannot be counted", extra={"reason": f"{type(error).__name__}: {error}"})
             raise NotReady("Redis is unavailable.") from error

@@ -7,6 +7,7 @@ import base64
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 
 from ancestral import codecs, formats
 from ancestral.catalog.descriptions import SpeechModel
@@ -14,10 +15,9 @@ from ancestral.codecs import Wave
 from ancestral.errors import NotFound
 from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import redis_unavailable
-from ancestral.service.jobs.job_reader import JobReader, check_end, event
+from ancestral.service.jobs.job_reader import JobReader, check_end, event, redis_errors
+from ancestral.service.jobs.state import AppState
 from ancestral.service.speech import schemas
 from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
 from ancestral.speech.sampler import AudioDecoder
@@ -80,10 +80,8 @@ class AudioReader(JobReader):
             ServiceError: the job ended before that, or Redis stays unavailable.
         """
         while True:
-            try:
+            with redis_errors():
                 job = await self._broker.patient_job(self.job.id)
-            except UNAVAILABLE as error:
-                raise redis_unavailable() from error
             if job is None:
                 raise NotFound("The job is gone.", code="job_not_found")
             if job.samples_total is not None:
@@ -118,46 +116,41 @@ async def encoded(
         yield data
 
 
-async def timed(
-    source: AsyncIterator[bytes], reader: AudioReader, timeline: Timeline | None
-) -> AsyncGenerator[tuple[bytes, list[SentenceTimes]], None]:
-    """The bytes, each piece with the times of the sentences that begin in it.
+@dataclass(frozen=True)
+class Sound:
+    """A job of sound, and its bytes while they are sampled."""
 
-    Args:
-        source: of the bytes; it drives the reader.
-        reader: of the job.
-        timeline: of the job; without one there are no times.
-    """
+    reader: AudioReader
+    source: AsyncGenerator[bytes, None]
+    """Drives the reader."""
+    sample_rate: int
+    """Rate of the bytes, in hertz."""
+    service: AppState
+    """Holds the finished file."""
+    media_type: str
+    timeline: Timeline | None
+    """None if no times were requested, or nothing is said."""
+
+
+async def timed(sound: Sound) -> AsyncGenerator[tuple[bytes, list[SentenceTimes]], None]:
+    """The bytes, each piece with the times of the sentences that begin in it, if times were requested."""
     sent = 0
-    async for piece in source:
+    async for piece in sound.source:
         new: list[SentenceTimes] = []
-        if timeline is not None and sent < reader.streams:
-            new = (await timeline.first(reader.streams))[sent:]
+        if sound.timeline is not None and sent < sound.reader.streams:
+            new = (await sound.timeline.first(sound.reader.streams))[sent:]
             sent += len(new)
         yield piece, new
 
 
-async def as_events(
-    source: AsyncIterator[bytes],
-    reader: AudioReader,
-    sample_rate: int,
-    timestamps: Timestamps,
-    timeline: Timeline | None,
-) -> AsyncGenerator[bytes, None]:
-    """The same as OpenAI's server-sent events.
-
-    Args:
-        source: of the bytes; it drives the reader.
-        reader: of the job.
-        sample_rate: of the bytes.
-        timestamps: which times are sent.
-        timeline: of the job; None if no times are sent.
-    """
-    async for piece, sentences in timed(source, reader, timeline):
+async def as_events(sound: Sound, timestamps: Timestamps) -> AsyncGenerator[bytes, None]:
+    """The same as OpenAI's server-sent events, with these times."""
+    rate = sound.sample_rate
+    async for piece, sentences in timed(sound):
         if sentences:
-            yield event(schemas.SpeechAudioTimestamps(sample_rate=sample_rate, **times_of(sentences, timestamps)))
+            yield event(schemas.SpeechAudioTimestamps(sample_rate=rate, **times_of(sentences, timestamps)))
         yield event(schemas.SpeechAudioDelta(audio=base64.b64encode(piece).decode()))
-    yield event(schemas.SpeechAudioDone(usage=usage_of(reader)))
+    yield event(schemas.SpeechAudioDone(usage=usage_of(sound.reader)))
 
 
 def usage_of(reader: AudioReader) -> schemas.Usage:

@@ -132,8 +132,7 @@ class SentenceTimes:
     @property
     def written_words(self) -> list[schemas.WrittenWordTime]:
         """The words, and where they were written."""
-        spans = [word.span for word in self.sentence.words]
-        pairs = zip(self.words, spans, strict=True)
+        pairs = zip(self.words, (word.span for word in self.sentence.words), strict=True)
         return [schemas.WrittenWordTime(**vars(word), text_start=start, text_end=end) for word, (start, end) in pairs]
 
     @property

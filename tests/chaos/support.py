@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from ancestral.models.native_build import variants
 from ancestral.service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.job_requests import check_envelope
-from tests.service.servers import Server, ServerProcess, command, running
+from tests.service.servers import LoggedProcess, Server, ServerProcess, running
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually
 
@@ -102,29 +102,12 @@ SECONDS = 120.0
 """Generous: nothing that is waited for takes more than a few seconds on a quiet machine."""
 
 
-class Process:
-    """A worker, and what it has said."""
+class Process(LoggedProcess):
+    """A worker."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.log: list[dict[str, Any]] = []
-        self.process = subprocess.Popen(
-            command("worker"), env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(json.loads(line) if line.startswith("{") else {"message": line})
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def said(self, message: str) -> list[dict[str, Any]]:
-        """Lines of its log."""
-        return [line for line in self.log if line["message"] == message]
+        super().__init__(environment, "worker")
+        self.pid = self.process.pid
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -133,16 +116,6 @@ class Process:
         """End the process with SIGKILL."""
         self.send(signal.SIGKILL)
         self.process.wait()
-
-    def end(self) -> int:
-        """Stop it, if it runs; its exit code."""
-        if self.process.poll() is None:
-            self.send(signal.SIGTERM)
-        code = self.process.wait(60)
-        self._reader.join(60)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
 
 
 # What the chaos tests share: a deployment of real processes, all of which can be killed, and work that is under way.
@@ -268,11 +241,6 @@ class House:
                 found[-1] = (found[-1][0], int(fields[b"p"]))
         return found
 
-    def began(self, job: str) -> list[int]:
-        """The pids of the workers that began it, in order."""
-        begins = [fields for _, fields in self.redis.xrange(key("stream", job)) if fields[b"k"] == b"begin"]
-        return [int(fields[b"worker"].rsplit(b"-", 2)[1]) for fields in begins]
-
     def running(self) -> set[str]:
         """Jobs that a worker has leased."""
         return {job for priority in PRIORITIES for job in self.servers.members("running", priority)}
@@ -287,10 +255,6 @@ class House:
     def attempt(self, job: str) -> int:
         """How often it was begun."""
         return self._number(job, "attempt")
-
-    def has_begun(self, job: str, attempt: int) -> bool:
-        """Whether it was begun so often."""
-        return self.attempt(job) >= attempt
 
     def done(self, job: str) -> int:
         """How many of its symbols were handed on."""
@@ -311,6 +275,16 @@ class House:
     def all_are(self, status: int) -> bool:
         """Whether every API process answers so to whoever asks if it is ready."""
         return all(httpx.get(f"{api.url}/readyz", timeout=SECONDS).status_code == status for api in self.apis)
+
+    def check_that_nothing_is_taken(self) -> None:
+        """What clients hear while Redis is unavailable, or keeps nothing."""
+        for api in self.apis:
+            assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
+            check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
+            for headers in ({}, ASYNC, {"idempotency-key": "away"}):
+                refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
+                check_envelope(refused, 503, None)
+                assert int(refused.headers["retry-after"]) >= 1
 
     def check_that_nothing_is_left(self) -> None:
         """No job holds a place, and no key stays for ever but the few that everybody shares."""
@@ -393,11 +367,6 @@ class Work:
         """How many symbols of each job were handed on: as many as before, where nobody reads."""
         return [self.house.done(job) for job in self.ids]
 
-    def status(self, job: str) -> str:
-        """Status of a job, as clients see it."""
-        found: str = httpx.get(f"{self.house.apis[1].url}/v1/jobs/{job}", timeout=SECONDS).json()["status"]
-        return found
-
     def finish(self) -> list[bytes]:
         """Let the listeners read, wait for all ends, and give the bodies in the order of the requests."""
         self.may.set()
@@ -414,15 +383,24 @@ class Work:
         logs = [*(api.log for api in self.house.apis), *self.house.worker_logs]
         return [record, *(line for log in logs for line in log if line.get("job") == job)]
 
-    def _asked(self, job: str) -> httpx.Response:
-        return httpx.get(f"{self.house.apis[0].url}/v1/jobs/{job}/content", timeout=SECONDS)
-
     def _content(self, job: str) -> bytes:
-        until = time.monotonic() + SECONDS
-        while (response := self._asked(job)).status_code == 503 and time.monotonic() < until:
-            time.sleep(0.2)
+        url = f"{self.house.apis[0].url}/v1/jobs/{job}/content"
+        response = answer(lambda: httpx.get(url, timeout=SECONDS))
         assert response.status_code == 200, response.text
         return response.content
+
+
+def answer(ask: Callable[[], httpx.Response], *refused: int, lost: tuple[type[Exception], ...] = ()) -> httpx.Response:
+    """What is answered at last: asked again while Redis is away, after one of these statuses, or after an answer that
+    was lost in one of these ways."""
+    until = time.monotonic() + SECONDS
+    while True:
+        with suppress(*lost):
+            response = ask()
+            if response.status_code not in (503, *refused):
+                return response
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 @contextmanager
@@ -458,17 +436,3 @@ def held_by(worker: Process, under_way: Work) -> list[str]:
     held = [job for job in under_way.ids if under_way.house.holder(job) == worker.pid]
     assert 0 < len(held) < len(under_way.ids)
     return held
-
-
-# What a server does while its Redis takes nothing.
-
-
-def check_that_nothing_is_taken(house: House) -> None:
-    """What clients hear while Redis is unavailable, or keeps nothing."""
-    for api in house.apis:
-        assert httpx.get(f"{api.url}/healthz", timeout=SECONDS).status_code == 200
-        check_envelope(httpx.get(f"{api.url}/readyz", timeout=SECONDS), 503, None)
-        for headers in ({}, ASYNC, {"idempotency-key": "away"}):
-            refused = httpx.post(f"{api.url}/v1/audio/speech", json=order(0), headers=headers, timeout=SECONDS)
-            check_envelope(refused, 503, None)
-            assert int(refused.headers["retry-after"]) >= 1

@@ -1,5 +1,5 @@
-"""Books, batches and `ancestral batch` while workers, API processes and masters of Redis are killed at random moments,
-and some of them are cancelled: whatever was accepted ends once, with the bytes that it has undisturbed."""
+"""Books and batches while workers, API processes and masters of Redis are killed at random moments, and some of them
+are cancelled: whatever was accepted ends once, with the bytes that it has undisturbed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import itertools
 import json
 import os
 import random
-import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -25,9 +23,7 @@ import pytest
 
 from ancestral.service.broker.job import key
 from tests.chaos.servers import ReplicatedServers
-from tests.chaos.support import SECONDS, House, order
-from tests.service.cli.test_batch import contents, workers, write_rows
-from tests.service.servers import command
+from tests.chaos.support import SECONDS, House, answer, order
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -41,7 +37,6 @@ MOST = 30
 SPEECH, PICTURES = "/v1/audio/speech", "/v1/images/generations"
 BOOK = "\n\n".join(f"# Day {n}\n\n{order(n)['input']}" for n in range(10))
 FORMS = ("m4b", "flac")
-ROWS = [{"key": str(n), "text": order(n % 17)["input"][: 60 + n], "voice": "bob"} for n in range(64)]
 Json = dict[str, Any]
 
 
@@ -64,14 +59,7 @@ class Client:
 
     def ask(self, method: str, path: str, refused: int = 503, **options: Any) -> httpx.Response:
         """An answer other than 503 and, if Redis may not know any more what has ended, another one."""
-        until = time.monotonic() + SECONDS
-        while True:
-            with suppress(httpx.TransportError):
-                response = self._once(method, path, **options)
-                if response.status_code not in (503, refused):
-                    return response
-            assert time.monotonic() < until, (method, path)
-            time.sleep(0.2)
+        return answer(lambda: self._once(method, path, **options), refused, lost=(httpx.TransportError,))
 
     def _once(self, method: str, path: str, **options: Any) -> httpx.Response:
         return httpx.request(method, self.chance.choice(self.house.apis).url + path, timeout=SECONDS, **options)
@@ -140,30 +128,6 @@ class Client:
         assert self.ask("DELETE", path).status_code in (200, 404)
         assert self.ask("GET", path).status_code == 404
         return found
-
-
-def test_a_batch_of_rows_ends_with_the_same_files(environment: dict[str, str], tmp_path: Path) -> None:
-    """Whole, or one of its processes, is killed again and again: each time it may run for longer."""
-    chance, source = random.Random(), write_rows(tmp_path / "rows.jsonl", ROWS)
-    line = command("batch", str(source), "--model", "tiny", "--seed", "3", "-o")
-    subprocess.run([*line, str(tmp_path / "calm")], env=environment, capture_output=True, check=True)
-    output, kills, code = tmp_path / "out", 0, -signal.SIGKILL
-    while code == -signal.SIGKILL:
-        with subprocess.Popen([*line, str(output)], env=environment, start_new_session=True) as process:
-            while process.poll() is None:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(chance.uniform(0.0, 1.0 + kills))
-                    break
-                kills += 1
-                with suppress(ProcessLookupError, FileNotFoundError):  # one that ends just now
-                    if (children := workers(process.pid)) and chance.random() < 0.5:
-                        os.kill(chance.choice(children), signal.SIGKILL)
-                    else:
-                        os.killpg(process.pid, signal.SIGKILL)
-            code = process.wait(SECONDS)
-    assert code == 0
-    assert contents(output) == contents(tmp_path / "calm")
-    print(f"a batch of rows: {kills} kills")
 
 
 @pytest.mark.parametrize("kind", ["sentinels", "cluster"])

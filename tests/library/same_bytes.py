@@ -30,15 +30,9 @@ DRAWN: tuple[tuple[str, str | None, dict[str, Any]], ...] = (
     ("pixelcnn-digits", "7", {"guidance": 1.5}),
     ("pixelcnn-sprites", "elf, robe", {"n": 2}),
     ("pixelcnn-sprites", "any", {"guidance": 1.0, "temperature": 1.0}),
-    ("pixelcnn-characters", "any", {}),
-    ("pixelcnn-avatars", "any", {}),
-    ("pixelcnn-avatars-rgb", "any", {}),
-    ("pixelcnn-fashion", "any", {}),
-    ("pixelcnn-gated", None, {}),
-    ("pixelcnn-original", None, {}),
-    ("pixelrnn-row", None, {}),
-    ("pixelrnn-diagonal", None, {}),
-    ("pixelrnn-multiscale", None, {}),
+    *((f"pixelcnn-{name}", "any", {}) for name in ("characters", "avatars", "avatars-rgb", "fashion")),
+    *((f"pixelcnn-{name}", None, {}) for name in ("gated", "original")),
+    *((f"pixelrnn-{name}", None, {}) for name in ("row", "diagonal", "multiscale")),
 )
 """Model, prompt, options."""
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 import ancestral
 from ancestral.batch import Mapper
+from ancestral.catalog.seeds import digest_seed
 
 pa = pytest.importorskip("pyarrow", reason="the extra batch")
 
@@ -32,13 +33,9 @@ def spoken():
     return {row["key"]: row for row in made.to_pylist()}
 
 
-def digest(seed, key):
-    return int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8]) >> 11
-
-
 def test_a_row_is_what_speak_makes_of_it_and_errors_name_the_column(spoken):
     model = ancestral.load("wavenet-en")
-    for key, seed in (("a", digest(3, "a")), ("b", 7), ("f", digest(3, "f"))):
+    for key, seed in (("a", digest_seed(3, "a")), ("b", 7), ("f", digest_seed(3, "f"))):
         row = spoken[key]
         speed = {} if row["speed"] is None else {"speed": row["speed"]}
         alone = model.voice(row["voice"]).speak(row["text"], seed=seed, **speed)
@@ -97,11 +94,8 @@ def test_pictures_and_recordings_are_scored(tmp_path):
     short = io.BytesIO()
     soundfile.write(short, np.zeros(160, np.float32), 16000, format="WAV")
     wrong = ["file:///nowhere.flac", 5, b"nothing", short.getvalue()]
-    rows = {
-        "recording": [address, *wrong, address],
-        "text": ["Yes."] * 4 + ["It snowed all day long.", 5],
-        "voice": ["joe"] * 6,
-    }
+    rows = {"recording": [address, *wrong, address], "voice": ["joe"] * 6}
+    rows["text"] = ["Yes."] * 4 + ["It snowed all day long.", 5]
     heard = Mapper("wavenet-en", score=True)(rows)
     found = voice.score((tmp_path / "a.flac").read_bytes(), "Yes.")
     assert heard["bits"][0] == pytest.approx(found["bits_per_sample"] * found["samples"], rel=1e-5)

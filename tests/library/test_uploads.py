@@ -93,8 +93,7 @@ def likeness(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
 
 
 @pytest.mark.parametrize(("container", "subtype"), KINDS)
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 1), (16000, 2), (22050, 2), (44100, 1), (48000, 2)])
 def test_what_was_written_is_read(container, subtype, rate, channels):
     if subtype == "OPUS" and rate in (22050, 44100):
         rate = 24000
@@ -120,16 +119,11 @@ def test_the_ends_of_what_is_taken(container):
 
 
 @pytest.mark.parametrize("form", ["mp3", "opus", "flac", "wav"])
-@pytest.mark.parametrize("kind", ["stream", "file"])
-def test_what_this_server_made_comes_back(form, kind):
-    sound = tone(RATE)[:, 0]
-    if kind == "file":
-        data = encode_file([sound], form, RATE)
-    else:  # whose length nobody knew, not even that of the FLAC
-        encoder = codecs.encoder(form, RATE)
-        data = encoder.feed(sound) + encoder.finish()
-    wave = decode(data)
-    late = 1681 if (form, kind) == ("mp3", "stream") else 0  # there is no header that says how much is not sound
+def test_a_stream_that_this_server_made_comes_back(form):
+    """Nobody knew its length when it began, not even that of the FLAC."""
+    sound, encoder = tone(RATE)[:, 0], codecs.encoder(form, RATE)
+    wave = decode(encoder.feed(sound) + encoder.finish())
+    late = 1681 if form == "mp3" else 0  # there is no header that says how much is not sound
     assert RATE <= len(wave) - late < RATE + 1000 * (late > 0) + 1
     assert likeness(wave[late:], sound) > 0.999
 
@@ -342,11 +336,8 @@ def test_a_wav_from_a_pipe_lasts_until_it_ends():
         assert len(decode(wav(bytes(400), size=unknown))) == 200
 
 
-SEEDS = [
-    written(tone(RATE, 0.1, 2), RATE, container, subtype)
-    for container, subtype in KINDS
-    if subtype in ("PCM_16", "FLOAT", "VORBIS", "OPUS", "MPEG_LAYER_III")
-]
+SEEDED = ("PCM_16", "FLOAT", "VORBIS", "OPUS", "MPEG_LAYER_III")
+SEEDS = [written(tone(RATE, 0.1, 2), RATE, *kind) for kind in KINDS if kind[1] in SEEDED]
 
 
 @st.composite

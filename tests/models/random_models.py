@@ -71,6 +71,7 @@ ROWS = np.array([(0, -1, 0, 5), (0, -1, 1, 1), (1, -1, 2, 3), (0, -1, 3, 2)], np
 """Label rows of the three attributes: a cow has no subclass, and no style is known."""
 PALETTE = ("#00000000", "#000000", "#ff8000", "#ffffff", "#2040c0")
 TWO_SCALES = {"height": 8, "width": 12, "coarse_layers": 2, "coarse_features": 8}
+LOCATED = {"conditioning": "location"}
 CONDITIONS = {
     "none": {},
     "class": {"attributes": (CLASS,), "conditioning": "class"},
@@ -114,23 +115,12 @@ SPECS = {
     "gated, palette, none": tiny(True, 1, **INDEXED),
     "original, palette, class": tiny(False, 1, **INDEXED, **CONDITIONS["class"]),
     "gated, palette, two scales": tiny(
-        True,
-        1,
-        palette=PALETTE[1:],
-        levels=4,
-        attributes=(CLASS,),
-        conditioning="location",
-        map_channels=4,
-        **TWO_SCALES,
+        True, 1, palette=PALETTE[1:], levels=4, attributes=(CLASS,), map_channels=4, **LOCATED, **TWO_SCALES
     ),
     "gated, palette, coarse inputs": tiny(True, 1, **INDEXED, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
     "autoencoder, grey, class": tiny_autoencoder(1),
-    "autoencoder, RGB, location": tiny_autoencoder(
-        3, conditioning="location", map_channels=4, normalised=True, portraits=True
-    ),
-    "autoencoder, palette, coarse inputs": tiny_autoencoder(
-        1, **INDEXED, conditioning="location", coarse_inputs=5, **TWO_SCALES
-    ),
+    "autoencoder, RGB, location": tiny_autoencoder(3, **LOCATED, map_channels=4, normalised=True, portraits=True),
+    "autoencoder, palette, coarse inputs": tiny_autoencoder(1, **INDEXED, **LOCATED, coarse_inputs=5, **TWO_SCALES),
     "gated, RGB, coarse inputs": tiny(True, 3, **CONDITIONS["subclasses, two scales"], coarse_inputs=5),
     **{f"gated, {name}, edits": spec for name, spec in EDITS.items()},
 }
@@ -184,12 +174,6 @@ def oracle(checkpoint: Checkpoint) -> ImageNetwork:
     return model
 
 
-RNN_CONDITIONS: dict[str, dict[str, object]] = {
-    "none": {},
-    "class and style": {"attributes": (CLASS, STYLE), "conditioning": "class"},
-}
-
-
 def tiny_rnn(lstm: str, channels: int, **changes: object) -> PixelRNNSpec:
     """A network for pictures of 7 × 9 pixels, whose features do not divide by the channels."""
     sizes: dict[str, object] = {
@@ -200,10 +184,10 @@ def tiny_rnn(lstm: str, channels: int, **changes: object) -> PixelRNNSpec:
 
 
 RNN_SPECS = {
-    f"{lstm}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny_rnn(lstm, channels, **fields)
+    f"{lstm}, {'RGB' if channels == 3 else 'grey'}, {name}": tiny_rnn(lstm, channels, **CONDITIONS[name])
     for lstm in LSTMS
     for channels in (1, 3)
-    for name, fields in RNN_CONDITIONS.items()
+    for name in ("none", "class and style")
 } | {
     "row, grey, 256 levels, skips": tiny_rnn("row", 1, levels=256, skip_connections=True, layers=3, kernel_size=5),
     "row, RGB, 2 levels, skips": tiny_rnn("row", 3, levels=2, skip_connections=True, layers=1, kernel_size=5),
@@ -212,11 +196,9 @@ RNN_SPECS = {
     "row, grey, none, two scales": tiny_rnn("row", 1, **TWO_SCALES, coarse_channels=6),
     "diagonal, grey, none, two scales": tiny_rnn("diagonal", 1, **TWO_SCALES, coarse_channels=6),
     "diagonal, RGB, class and style, two scales": tiny_rnn(
-        "diagonal", 3, **RNN_CONDITIONS["class and style"], **TWO_SCALES
+        "diagonal", 3, **CONDITIONS["class and style"], **TWO_SCALES
     ),
 }
-
-EVERY_RNN = pytest.mark.parametrize("spec", RNN_SPECS.values(), ids=RNN_SPECS)
 
 
 _made: dict[str, Checkpoint] = {}

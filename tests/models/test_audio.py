@@ -1,5 +1,7 @@
 """Sound: mels and levels, mu-law, 16 bits, linear prediction, harmonics, the correction of mels."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -59,11 +61,6 @@ def test_level_keeps_the_peak_in_range():
 
 
 SPEC = FeatureSpec()
-VOICED = np.ones(1)
-
-
-def scaled(hz):
-    return np.array([(np.log(hz) - features.LOG_F0_MEAN) / features.LOG_F0_SCALE])
 
 
 def sounding(hz, seed):
@@ -80,7 +77,8 @@ def test_the_ripple_is_that_of_harmonics(hz):
     low = slice(8, 28)  # 300 to 1500 Hz
     real = np.mean([sounding(hz, seed) for seed in range(4)], axis=0)[low]
     flat = np.log(np.mean([np.exp(sounding(f, 0)) for f in np.linspace(90, 230, 29)], axis=0))[low]
-    expected = harmonic_ripple(scaled(hz), VOICED, SPEC)[0, low]
+    pitch = (np.log([hz]) - features.LOG_F0_MEAN) / features.LOG_F0_SCALE
+    expected = harmonic_ripple(pitch, np.ones(1), SPEC)[0, low]
     assert np.corrcoef(real - flat, expected)[0, 1] > 0.8
 
 
@@ -103,7 +101,8 @@ def corrected(wave, frames, strength):
     return correction.pull(len(wave))
 
 
-def test_it_is_what_numpy_computes():
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_it_is_what_numpy_computes(strength):
     """The same analysis, gains and overlap-add with numpy's transform, all frames at once."""
     wave, wanted = sound(seed=0), features.log_mel(sound(seed=1), SPEC) + 0.3
     window, size, before = np.hanning(SPEC.window + 1)[:-1], features.fft_size(SPEC), (SPEC.window - SPEC.hop) // 2
@@ -113,7 +112,7 @@ def test_it_is_what_numpy_computes():
     bands = np.maximum(np.abs(spectra) / window.sum() @ features.mel_bank(SPEC, size), SPEC.floor)
     found = (np.log(bands[2:-2]) + 6.5) / features.LOG_MEL_SCALE
     limit = LIMIT_DB / NEPER_DB
-    gains = np.exp(0.5 * np.clip((wanted - found) * features.LOG_MEL_SCALE, -limit, limit))
+    gains = np.exp(strength * np.clip((wanted - found) * features.LOG_MEL_SCALE, -limit, limit))
     gains[:, BELOW:] = 1.0
     below, shares = shaping.bin_weights(SPEC)
     spectra[2:-2] *= gains[:, below] * (1.0 - shares) + gains[:, below + 1] * shares
@@ -122,22 +121,7 @@ def test_it_is_what_numpy_computes():
         expected[i : i + SPEC.window] += frame[: SPEC.window] * window / 1.5
     assert np.abs(expected).max() > 0.1
     inside = expected[SPEC.window : SPEC.window + len(wave)]
-    np.testing.assert_allclose(corrected(wave, wanted, 0.5), inside, rtol=0.0, atol=1e-6)
-
-
-@pytest.mark.parametrize("gain_db", [-8.0, 3.0, 8.0, 30.0])
-def test_mels_that_are_wrong_by_a_known_gain_become_right(gain_db):
-    """Up to the limit and to 2 kHz, at full strength; half of it at half strength."""
-    wave = sound()
-    wanted = features.log_mel(wave, SPEC) + gain_db / NEPER_DB / features.LOG_MEL_SCALE
-    for strength in (1.0, 0.5):
-        moved = (
-            (features.log_mel(corrected(wave, wanted, strength), SPEC) - features.log_mel(wave, SPEC))
-            * features.LOG_MEL_SCALE
-            * NEPER_DB
-        )
-        assert np.abs(moved[20:-3, : BELOW - 1] - strength * min(gain_db, LIMIT_DB)).max() < 0.1
-        assert np.abs(moved[20:-3, BELOW + 1 :]).max() < 0.2
+    np.testing.assert_allclose(corrected(wave, wanted, strength), inside, rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_right_stays_as_it_is():
@@ -167,13 +151,6 @@ def test_neither_chunks_nor_restarts_change_a_bit(strength):
         assert np.concatenate(pieces).tobytes() == whole.tobytes()
 
 
-def tones(length=20_000):
-    time = np.arange(length) / 16000
-    rng = np.random.default_rng(0)
-    wave = 0.4 * np.sin(2 * np.pi * 140 * time) + 0.1 * np.sin(2 * np.pi * 2500 * time)
-    return (wave * np.abs(np.sin(2 * np.pi * 3 * time)) + 1e-3 * rng.standard_normal(length)).astype(np.float32)
-
-
 def test_the_code_is_monotonic_symmetric_and_within_half_a_cell():
     symbols, x = np.arange(256), np.linspace(-1, 1, 10_001)
     levels = mu_law.mu_law_decode(symbols)
@@ -187,7 +164,7 @@ def test_the_code_is_monotonic_symmetric_and_within_half_a_cell():
 
 
 def test_deemphasis_inverts_preemphasis():
-    wave = tones()
+    wave = tone(1.0, 200, 5)
     assert np.allclose(mu_law.Deemphasis(0.85, 2.0)(mu_law.preemphasize(wave, 0.85, 2.0)), wave, atol=1e-5)
     assert np.array_equal(mu_law.preemphasize(wave, 0.0, 1.0), wave)
     decoded = mu_law.decode_wave(mu_law.encode_wave(wave, 0.85, 2.0), 0.85, 2.0)
@@ -197,7 +174,7 @@ def test_deemphasis_inverts_preemphasis():
 
 @pytest.mark.parametrize("chunk", [1, 7, 160, 4096])
 def test_chunks_and_restarts_are_deemphasized_like_the_whole_in_double_precision(chunk):
-    emphasized = mu_law.mu_law_decode(mu_law.encode_wave(tones(5000), 0.85, 2.0))
+    emphasized = mu_law.mu_law_decode(mu_law.encode_wave(tone(0.3, 200, 5), 0.85, 2.0))
     y = 0.0
     expected = [y := e * 0.5 + 0.85 * y for e in emphasized.tolist()]
     assert np.array_equal(mu_law.Deemphasis(0.85, 2.0)(emphasized), np.array(expected, np.float32))
@@ -266,25 +243,6 @@ def test_silence_is_silence():
     assert np.abs(shaping.decode_excitation(symbols, filters)).max() < 1e-4
 
 
-@pytest.mark.parametrize("gain", [-6.0, 4.0])
-def test_a_low_shelf_moves_low_frequencies_of_voiced_frames_alone(mels, wave, filters, gain):
-    voicing = (np.arange(len(mels)) >= len(mels) // 2).astype(np.float32)[:, None]
-    shelved = shaping.predictor(np.concatenate([mels, voicing], axis=1), SPEC, gain)
-    excitation = mu_law.mu_law_decode(shaping.encode_excitation(wave, filters))
-    plain, found = (shaping.Synthesis(f)(excitation) for f in (filters, shelved))
-    half = len(mels) // 2 * SPEC.hop
-    np.testing.assert_array_equal(found[: half - SPEC.hop], plain[: half - SPEC.hop])
-    power = [np.abs(np.fft.rfft(sound[half + SPEC.hop :])) ** 2 for sound in (found, plain)]
-    hertz = np.linspace(0.0, SPEC.sample_rate / 2.0, len(power[0]))
-    change = {
-        band: 10.0 * np.log10(power[0][inside].sum() / power[1][inside].sum())
-        for band in ((100, 350), (1500, 6000))
-        for inside in [(hertz >= band[0]) & (hertz < band[1])]
-    }
-    assert change[100, 350] == pytest.approx(gain, abs=1.0)
-    assert change[1500, 6000] == pytest.approx(0.0, abs=0.7)
-
-
 @pytest.mark.parametrize("kind", ["noise", "extremes", "peaks", "zeros"])
 def test_whatever_the_frames_the_filter_is_stable(kind):
     rng = np.random.default_rng(2)
@@ -350,8 +308,8 @@ def test_all_instructions_filter_and_correct_alike(mels, wave, monkeypatch):
             np.testing.assert_array_equal(one, another)
 
 
-@pytest.mark.parametrize("low_shelf_db", [0.0, 3.0])
-def test_the_predictor_is_that_of_the_interpolated_spectra(mels, wave, low_shelf_db):
+@pytest.mark.parametrize("low_shelf_db", [0.0, 3.0, -6.0])
+def test_the_predictor_is_that_of_the_interpolated_spectra(mels, low_shelf_db):
     frames = np.concatenate([mels, (np.arange(len(mels)) % 7 < 4).astype(np.float32)[:, None]], axis=1)
     centres = np.clip((np.arange(shaping.RENEWALS * len(frames)) + 0.5) / shaping.RENEWALS - 0.5, 0.0, len(frames) - 1)
     renewed = np.stack([np.interp(centres, np.arange(len(frames)), column) for column in frames.T], axis=1)
@@ -395,13 +353,9 @@ def test_the_recursion_solves_the_normal_equations():
 
 
 def high_band_of(table, rate, sizes, wave):
-    band, made, begin = HighBand(table, FEATURES, rate), [], 0
-    while begin < len(wave):
-        size = sizes[len(made) % len(sizes)]
-        made.append(band.push(wave[begin : begin + size]))
-        begin += size
-    made.append(band.finish(len(wave) * rate // RATE))
-    return np.concatenate(made)
+    band, ends = HighBand(table, FEATURES, rate), itertools.accumulate(itertools.cycle(sizes))
+    pieces = np.split(wave, [*itertools.takewhile(lambda end: end < len(wave), ends)])
+    return np.concatenate([*map(band.push, pieces), band.finish(len(wave) * rate // RATE)])
 
 
 NOISE = (0.05 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)

@@ -40,13 +40,9 @@ def test_the_size_that_serves_equals_torch_from_one_frame_on(count):
     np.testing.assert_allclose(mine, theirs[0].numpy(), rtol=1e-5, atol=1e-5)
 
 
-def test_what_frames_and_speakers_reach():
-    given = frames(12)
-    changed, plain = given.copy(), conditioning(SPEC, TENSORS, given, 0)
-    changed[6] += 1.0
-    moved = (plain != conditioning(SPEC, TENSORS, changed, 0)).any(axis=1)
-    assert np.flatnonzero(moved).tolist() == [4, 5, 6, 7, 8], "neighbours as far as there are layers"
-    assert (plain != conditioning(SPEC, TENSORS, given, 1)).any(axis=1).all()
+def test_what_speakers_reach_and_what_there_is_without_frames():
+    plain = conditioning(SPEC, TENSORS, frames(12), 0)
+    assert (plain != conditioning(SPEC, TENSORS, frames(12), 1)).any(axis=1).all()
     assert np.isfinite(conditioning(SPEC, TENSORS, frames(5) * 1e4, 0)).all()
     speaking, neither = TINY_SPECS["speaker only"], TINY_SPECS["unconditional"]
     one, two = (conditioning(speaking, random_checkpoint(speaking).tensors, None, who) for who in (0, 1))
@@ -146,20 +142,15 @@ def test_the_rows_of_a_training_set_are_counted_and_of_too_many_some_are_chosen(
     assert len(np.unique(rows[:, 0])) == 90, "of every class"
 
 
-KINDS = [
-    {"channels": 1, "levels": 2},
-    {"channels": 3, "levels": 256, "normalised": False},
-    {"channels": 1, "levels": len(PALETTE), "palette": PALETTE},
-]
+KINDS = {
+    "binary": {"channels": 1, "levels": 2}, "RGB": {"channels": 3, "levels": 256, "normalised": False},
+    "palette": {"channels": 1, "levels": len(PALETTE), "palette": PALETTE},
+}  # fmt: skip
 
 
-def encoder(**fields):
-    return EncoderSpec(**{"height": 13, "width": 20, "layers": 3, "features": 6, "code": 7, **fields})
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=["binary", "RGB", "palette"])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_numpy_equals_torch(kind):
-    spec = encoder(**kind)
+    spec = EncoderSpec(height=13, width=20, layers=3, features=6, code=7, **kind)
     tensors, images = random_tensors(tensor_table(spec)), pictures_of(spec, 4)
     network = load_network(Checkpoint(spec, tensors, "", Path(), ""))
     theirs = network(torch.from_numpy(images.astype(np.int64))).numpy()

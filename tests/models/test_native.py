@@ -69,10 +69,11 @@ def test_sigmoid_and_silu_keep_the_shape_and_their_argument():
     assert x[0, 0] == -30
 
 
-def test_sizes_that_divide_by_nothing_are_near_the_oracle():
-    checkpoint, wanted = random_checkpoint(ODD_SPEC), requests(ODD_SPEC, 5, 60)
+@pytest.mark.parametrize("spec", [ODD_SPEC, SMALL_SPEC], ids=["odd sizes", "S"])
+def test_rounded_scores_are_near_the_oracle(spec):
+    checkpoint = random_checkpoint(spec)
     engine = NativeEngine(checkpoint)
-    for request in wanted:
+    for request in requests(spec, 5, 60):
         (symbols,) = engine.step([engine.open(request)], 60)
         rounded = engine.score(symbols, request.frames, request.speaker)
         assert 0.0 < np.abs(rounded - exact_scores(checkpoint, request, symbols)).mean() < 0.1

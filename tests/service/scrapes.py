@@ -62,28 +62,16 @@ def worker_scrape(server: Server) -> Scrape:
 
 
 class Change:
-    """What happens within a `with` block, as both processes count it; a worker's last words may come a little later."""
+    """What happens from now on, as both processes count it, or, with another ``look``, the worker alone, whose last
+    words may come a little later."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._before = scrape(server)
-        self._worker_before = worker_scrape(server)
+        self._before = {look: look(server) for look in (scrape, worker_scrape)}
 
-    def of(self, name: str, **labels: str) -> float:
-        return scrape(self._server).of(name, **labels) - self._before.of(name, **labels)
+    def of(self, name: str, look: Callable[[Server], Scrape] = scrape, **labels: str) -> float:
+        return look(self._server).of(name, **labels) - self._before[look].of(name, **labels)
 
-    def of_worker(self, name: str, **labels: str) -> float:
-        return worker_scrape(self._server).of(name, **labels) - self._worker_before.of(name, **labels)
-
-    def becomes(self, expected: float, name: str, **labels: str) -> bool:
-        """Whether it has changed by so much, now or soon."""
-        return self._settles(lambda: abs(self.of(name, **labels) - expected) < 1e-6)
-
-    def worker_becomes(self, expected: float, name: str, **labels: str) -> bool:
-        """The same of what only the worker counts in its own name."""
-        return self._settles(lambda: abs(self.of_worker(name, **labels) - expected) < 1e-6)
-
-    @staticmethod
-    def _settles(true: Callable[[], bool]) -> bool:
-        eventually(true, 20)
-        return True
+    def becomes(self, expected: float, name: str, look: Callable[[Server], Scrape] = scrape, **labels: str) -> None:
+        """It has changed by so much, now or soon."""
+        eventually(lambda: abs(self.of(name, look, **labels) - expected) < 1e-6, 20)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -320,6 +320,36 @@ class ServerProcess(Server):
         return self.wait()
 
 
+class LoggedProcess:
+    """A process of `ancestral`, and what it logs."""
+
+    def __init__(self, environment: Mapping[str, str], *words: str) -> None:
+        self.log: Log = []
+        self.process = subprocess.Popen(
+            command(*words), env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                self.log.append(json.loads(line) if line.startswith("{") else {"message": line})
+
+    def said(self, message: str) -> Log:
+        """Lines of its log."""
+        return [line for line in self.log if line["message"] == message]
+
+    def end(self) -> int:
+        """Stop it, if it runs; its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        code = self.process.wait(60)
+        self._reader.join(60)
+        return code
+
+
 @contextmanager
 def running(
     environment: dict[str, str], *arguments: str, until: str | None = None, **settings: str | int
@@ -327,56 +357,23 @@ def running(
     """Run `ancestral serve` on a free port with these settings besides, until the block ends; entered as
     :meth:`Servers.start` is."""
     with tempfile.TemporaryDirectory(prefix="anc-") as data, ExitStack() as stack:
-        own = {"ANCESTRAL_DATA_DIR": data} | {f"ANCESTRAL_{k.upper()}": str(v) for k, v in settings.items()}
-        has_redis = "ANCESTRAL_REDIS_URL" in environment | own or "data_dir" in settings
-        if os.environ["TEST_REDIS"] == "cluster" and not has_redis:
+        own = environment | {"ANCESTRAL_DATA_DIR": data}
+        own |= {f"ANCESTRAL_{name.upper()}": str(value) for name, value in settings.items()}
+        if os.environ["TEST_REDIS"] == "cluster" and "ANCESTRAL_REDIS_URL" not in own and "data_dir" not in settings:
             own["ANCESTRAL_REDIS_URL"] = stack.enter_context(cluster(Path(data))).url
-        yield stack.enter_context(_serving(environment | own, arguments, until))
-
-
-@contextmanager
-def _serving(environment: dict[str, str], arguments: tuple[str, ...], until: str | None) -> Iterator[ServerProcess]:
-    process = subprocess.Popen(
-        command("serve", "--port", "0", *arguments),
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    log: Log = []
-    listening, ready = threading.Event(), threading.Event()
-
-    def read() -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            log.append(json.loads(line) if line.startswith("{") else {"message": line})
-            if log[-1]["message"] == "listening":
-                listening.set()
-            if log[-1]["message"] == until:
-                ready.set()
-        listening.set()
-        ready.set()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        assert listening.wait(120), log
-        assert process.poll() is None, log
-        port = next(line["port"] for line in log if line["message"] == "listening")
-        url = environment.get("ANCESTRAL_REDIS_URL")
-        server = ServerProcess(f"http://127.0.0.1:{port}", port, log, url, process)
+        started = LoggedProcess(own, "serve", "--port", "0", *arguments)
+        stack.callback(started.end)
+        process = started.process
+        eventually(lambda: started.said("listening") or process.poll() is not None)
+        assert process.poll() is None, started.log
+        port = started.said("listening")[0]["port"]
+        url = own.get("ANCESTRAL_REDIS_URL")
+        server = ServerProcess(f"http://127.0.0.1:{port}", port, started.log, url, process)
         if until is None:
             server.wait_until_ready(lambda: process.poll() is None)
         else:
-            assert ready.wait(120), log
+            eventually(lambda: started.said(until) or process.poll() is not None)
         yield server
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(timeout=30)
-        reader.join(timeout=30)
-        assert process.stderr is not None
-        process.stderr.close()
 
 
 Serve = Callable[..., AbstractContextManager[Server]]

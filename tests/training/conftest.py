@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import soundfile
 import torch
 
 from ancestral.training.corpora import packages, read
-from ancestral.training.data.speech import prepare
+from ancestral.training.data.speech import TimedPhone, prepare
 from tests.service.cli.conftest import run
 from tests.service.conftest import zoo
 from tests.training.pictures import DEB822
-from tests.training.sounds import CODING, EXCITATION, FEATURES, PHONES, PITCHES, RATE, voiced, write_labels
+from tests.training.sounds import CODING, EXCITATION, FEATURES, PHONES, PITCHES, RATE, voiced
 
 __all__ = ["run", "zoo"]
 
@@ -38,17 +37,14 @@ def seeded() -> None:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two voices with four clips to train on and one held out, in our layout, each 0.7 to 1.1 s long."""
     directory = tmp_path_factory.mktemp("corpus")
-    (directory / "wavs").mkdir()
-    (directory / "phones").mkdir()
-    lines = []
-    for speaker, hz in PITCHES.items():
-        for number, name in enumerate(("s0000", "u0000", "u0001", "u0002", "u0003")):
-            wave = voiced(0.7 + 0.1 * number, hz, seed=number)
-            soundfile.write(directory / "wavs" / f"{speaker}_{name}.wav", wave, RATE)
-            inner = (len(wave) / RATE - 0.4) / (len(PHONES) - 2)
-            write_labels(directory / "phones", f"{speaker}_{name}", [0.2, *[inner] * (len(PHONES) - 2), 0.2])
-            lines.append(f"{speaker}_{name}|{speaker}|The birch, canoe.")
-    (directory / "metadata.csv").write_text("\n".join(lines) + "\n")
+    with packages.Writer(directory, RATE) as writer:
+        for speaker, hz in PITCHES.items():
+            for number, name in enumerate(("s0000", "u0000", "u0001", "u0002", "u0003")):
+                wave = voiced(0.7 + 0.1 * number, hz, seed=number)
+                inner = (len(wave) / RATE - 0.4) / (len(PHONES) - 2)
+                seconds = (0.2, *[inner] * (len(PHONES) - 2), 0.2)
+                phones = [TimedPhone(p, long, p in "DHK") for p, long in zip(PHONES, seconds, strict=True)]
+                writer.add(f"{speaker}_{name}", speaker, "The birch, canoe.", wave, phones)
     return directory
 
 

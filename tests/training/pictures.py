@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.training.corpora import build, expected
 from ancestral.training.corpora.packages import Package, SourcePackage
-from ancestral.training.data.images import Pictures
+from ancestral.training.data.images import Pictures, PictureSet, read_pictures
 
 CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")
 SIDES, HEIGHTS = ("left", "right"), ("top", "bottom", "neither")
@@ -28,9 +30,7 @@ DEB822 = "# Debian's\nTypes: deb deb-src\nURIs: https://debian.invalid/debian\nS
 Arrays = dict[str, np.ndarray]
 
 
-def write_set(
-    file: Path, attributes: Mapping[str, tuple[str, ...]], train: Pictures, test: Pictures, **more: np.ndarray
-) -> Path:
+def write_set(file: Path, attributes: Mapping[str, Any], train: Pictures, test: Pictures, **more: np.ndarray) -> Path:
     """A set of pictures in a file."""
     values = {f"values_{name}": np.array(names) for name, names in attributes.items()}
     np.savez(
@@ -65,15 +65,28 @@ def quarters(count: int, seed: int) -> Pictures:
     return Pictures(images, np.stack([side, height], axis=1))
 
 
-def png(image: Image.Image, **options: bool) -> bytes:
+def built(name: str, folder: Path, attributes: Mapping[str, Sequence[str]]) -> PictureSet:
+    """A corpus of small transparent pictures, which is the same if it is built again."""
+    told = list[int]()
+    made = build(name, folder / "out", 0, told.append)
+    found = read_pictures(folder / "out")
+    sizes = [len(part.images) for part in (found.train, found.valid, found.test)]
+    assert sum(sizes) == made <= told[-1] <= expected(name)
+    assert sizes[0] > sizes[2] > 0 < sizes[1]
+    assert (found.shape, found.palette[0], "CC0" in found.source) == ((32, 32, 1), "#00000000", True)
+    assert found.attributes == tuple((name, tuple(values)) for name, values in attributes.items())
+    build(name, folder / "again", 0)
+    assert np.array_equal(read_pictures(folder / "again").train.images, found.train.images), "a seed decides everything"
+    return found
+
+
+def png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG", **options)
+    image.save(file, "PNG")
     return file.getvalue()
 
 
-def tile(
-    colour: tuple[int, int, int], box: tuple[int, int, int, int] = (0, 0, 32, 32), size: tuple[int, int] = (32, 32)
-) -> Image.Image:
+def tile(colour: tuple[int, ...], box: Any = (0, 0, 32, 32), size: Any = (32, 32)) -> Image.Image:
     """Transparent but for a box."""
     image = Image.new("RGBA", size)
     image.paste((*colour, 255), box)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
 import torch
 from numpy.typing import NDArray
@@ -20,9 +21,6 @@ from ancestral.models.checkpoint import Checkpoint, load
 from ancestral.models.spec import FeatureSpec
 from ancestral.models.text import PHONEMES, Sentence, phonemize
 from ancestral.training.data.speech import Coding
-
-if TYPE_CHECKING:
-    from ancestral.training.corpora.teachers import Heart, Joe, Spoken
 
 Wave = NDArray[np.float32]
 
@@ -72,21 +70,24 @@ def exported(task: Any, network: torch.nn.Module, out: Path) -> Checkpoint:
     return load(out)
 
 
-def write_labels(directory: Path, clip_id: str, seconds: Sequence[float]) -> None:
-    """A ``.lab`` file of :data:`PHONES` that last so long."""
-    edges = np.cumsum([0.0, *seconds])
-    rows = [f"{a:.4f}\t{b:.4f}\t{p}\t{int(p in 'DHK')}" for a, b, p in zip(edges, edges[1:], PHONES, strict=False)]
-    (directory / f"{clip_id}.lab").write_text("\n".join(rows))
+def write_ljspeech(directory: Path, clips: Mapping[str, tuple[str, Wave]]) -> Path:
+    """A corpus in LJSpeech's layout: the texts and sounds of its clips by their ids."""
+    (directory / "wavs").mkdir(parents=True)
+    for name, (_, wave) in clips.items():
+        soundfile.write(directory / "wavs" / f"{name}.wav", wave, RATE)
+    lines = [f"{name}|{text.upper()}|{text}\n" for name, (text, _) in clips.items()]
+    (directory / "metadata.csv").write_text("".join(lines) + "\n")
+    return directory
 
 
 @cache
-def _heart() -> Heart:
+def _heart() -> Any:
     from ancestral.training.corpora.teachers import Heart
 
     return Heart()
 
 
-def teacher(name: str) -> Heart | Joe:
+def teacher(name: str) -> Any:
     """A voice whose next sound does not depend on what was said before."""
     if name == "heart":
         return _heart()
@@ -101,7 +102,7 @@ def teacher(name: str) -> Heart | Joe:
 
 
 @cache
-def spoken(name: str, text: str) -> tuple[Sentence, Spoken]:
+def spoken(name: str, text: str) -> tuple[Sentence, Any]:
     """A sentence, and how a teacher reads it."""
     (sentence,) = phonemize(text)
     return sentence, teacher(name).speak(sentence)

@@ -16,12 +16,11 @@ from click.testing import Result
 from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import load
-from ancestral.training.corpora import align_clips, read, sentences
-from ancestral.training.data.images import Pictures
+from ancestral.training.corpora import read, sentences
 from tests.service.cli.conftest import Run
 from tests.service.toys import VOICES
-from tests.training.pictures import write_set
-from tests.training.sounds import SENTENCES, said
+from tests.training.pictures import QUARTERS, quarters, write_set
+from tests.training.sounds import SENTENCES, said, write_ljspeech
 
 TINY = ("--layers", 2, "--features", 4, "--processes", 1)
 
@@ -43,12 +42,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two voices of the tiny model, in LJSpeech's layout: Heart, and Heart slowed down. One clip of each held out."""
     folders = {voice: tmp_path_factory.mktemp("corpora") / voice for voice in VOICES}
     for (voice, folder), slower in zip(folders.items(), (1.0, 1.3), strict=True):
-        (folder / "wavs").mkdir(parents=True)
-        lines = []
-        for name, text in zip(("s0000", "u0000"), SENTENCES, strict=True):
-            soundfile.write(folder / "wavs" / f"{voice}_{name}.wav", said("heart", text, slower), 16000)
-            lines.append(f"{voice}_{name}|{text}|{text}\n")
-        (folder / "metadata.csv").write_text("".join(lines))
+        names = (f"{voice}_s0000", f"{voice}_u0000")
+        write_ljspeech(folder, {n: (t, said("heart", t, slower)) for n, t in zip(names, SENTENCES, strict=True)})
     return folders
 
 
@@ -71,19 +66,14 @@ def test_from_sound_files_to_checkpoints(run: Run, corpora: dict[str, Path], tmp
     spec = load(tmp_path / "free" / "checkpoint").spec_as(WaveNetSpec)
     assert (spec.local_channels, spec.layers, spec.receptive_field) == (0, 24, 8191)
     refused(run("train", "wavenet", *free, "--blur", 0.5), "--blur: a network without frames", 2)
-    refused(run("train", "wavenet", *free, "--stacks", 5), "stacks: 24 layers do not divide into 5 stacks")
     refused(run("train", "acoustic", *shared, "-o", tmp_path / "acoustic", "--seed", 1), "seed: this run was started")
 
 
-def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
-    data: list[object] = []
-    for voice, folder in corpora.items():
-        align_clips(read(folder), tmp_path / "aligned" / voice, "en")
-        options = ["-o", tmp_path / voice, "--processes", 1, "--shaping", "linear_prediction"]
-        passed(run("corpus", "prepare", tmp_path / "aligned" / voice, *options))
-        data += ["--data", tmp_path / voice]
-    shared = ["train", "wavenet", *data, "--batch", 1, "--processes", 1, "--blur", 1, "--crop", 10, "--speakers"]
+def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpus: Path, tmp_path: Path) -> None:
     shaped = ["--shaping", "linear_prediction"]
+    passed(run("corpus", "prepare", corpus, "-o", tmp_path / "data", "--processes", 1, *shaped))
+    sizes = ["--batch", 1, "--processes", 1, "--blur", 1, "--crop", 10]
+    shared = ["train", "wavenet", "--data", tmp_path / "data", *sizes, "--speakers"]
     first, trunk, out = (tmp_path / name for name in ("first", "trunk", "branch"))
     rate = ["--learning-rate", 0.004, "--warmup", 1, "--decay", 0, "--steps", 1]
     passed(run(*shared, "ann", *shaped, *rate, "-o", first))
@@ -96,49 +86,29 @@ def test_a_trunk_of_the_excitation_and_its_branch(run: Run, corpora: dict[str, P
     for words in ("| steps | 5 |", "| decay | 0.6 |", "| learning_rate | 0.002 |", "| warmup | 1 |"):
         assert words in made.card
     assert load(first / "checkpoint").sha256 in load(trunk / "checkpoint").card
-    refused(run(*branch, trunk), "not a branch of another")
     refused(run(*branch, out, "--decay", 0.5), "decay: the learning rate of a branch")
 
 
-@pytest.fixture
-def noise() -> Pictures:
-    """Pictures of two classes."""
-    rng = np.random.default_rng(0)
-    return Pictures(rng.integers(0, 256, (16, 6, 6, 1), np.uint8), rng.integers(0, 2, (16, 1)))
-
-
-@pytest.fixture
-def pictures(noise: Pictures, tmp_path: Path) -> Path:
-    return write_set(tmp_path / "noise.npz", {"class": ("snow", "ash")}, noise, noise)
-
-
-def test_a_picture_run_begins_with_the_weights_of_another(run: Run, pictures: Path, tmp_path: Path) -> None:
+def test_a_picture_run_begins_with_the_weights_of_another(run: Run, tmp_path: Path) -> None:
+    pictures = write_set(tmp_path / "pictures.npz", dict(QUARTERS), quarters(16, 0), quarters(16, 1))
     size = ["--levels", 2, "--output-features", 4, "--batch", 4, "--steps", 2, *TINY]
     small = ["train", "pixelcnn", "--data", pictures, *size, "--precision"]
     runs = {"first": ["float32"], "other": ["bfloat16"], "dropped": ["float32", "--label-dropout", 1]}
     for name, options in runs.items():
         passed(run(*small, *options, "-o", tmp_path / name))
     first, *others = (load(tmp_path / name / "checkpoint") for name in runs)
-    for other in others:
-        assert any((first.tensors[name] != other.tensors[name]).any() for name in first.tensors), "the option is used"
-    again = [*small, "float32", "--start", first.path]
-    passed(run(*again, "-o", tmp_path / "second", "--learning-rate", 1e-9))
-    second = load(tmp_path / "second" / "checkpoint")
-    assert f"| started from the weights of SHA-256 | {first.sha256} |" in second.card
-    for name, tensor in first.tensors.items():
-        np.testing.assert_allclose(second.tensors[name], tensor, atol=1e-7)
-    refused(run(*again, "-o", tmp_path / "third", "--kernel-size", 5), "not that of the network: kernel_size")
-    refused(run(*small, "float16", "-o", tmp_path / "third"), "'float16' is not one of", 2)
+    assert all(other.sha256 != first.sha256 for other in others), "the options are used"
+    passed(run(*small, "float32", "--start", first.path, "-o", tmp_path / "second"))
+    assert f"| started from the weights of SHA-256 | {first.sha256} |" in load(tmp_path / "second" / "checkpoint").card
 
 
-def test_an_encoder_is_trained_on_identities(run: Run, noise: Pictures, tmp_path: Path) -> None:
+def test_an_encoder_is_trained_on_identities(run: Run, tmp_path: Path) -> None:
     owners = {"identity_train": np.arange(16) // 4, "identity_test": 10 + np.arange(16) // 2}
-    people = write_set(tmp_path / "people.npz", {"class": ("snow", "ash")}, noise, noise, **owners)
+    people = write_set(tmp_path / "people.npz", dict(QUARTERS), quarters(16, 0), quarters(16, 1), **owners)
     command = ["train", "encoder", "--code", 3, "--steps", 2, *TINY, "-o", tmp_path / "faces", "--data"]
-    refused(run(*command, people), "only 4 identities have two pictures; a batch needs 64")
     passed(run(*command, people, "--batch", 16))
     made = load(tmp_path / "faces" / "checkpoint")
-    assert made.spec == EncoderSpec(height=6, width=6, channels=1, layers=2, features=4, code=3)
+    assert made.spec == EncoderSpec(height=8, width=8, channels=1, layers=2, features=4, code=3)
     assert "| valid_chance_1 | 0.1250 |" in made.card
 
 
@@ -146,7 +116,6 @@ def test_corpora_are_built(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sentences, "WORDNET", tmp_path)
     monkeypatch.setattr(sentences, "HELD_OUT", 1)
     heart = ["corpus", "build", "heart", "-o", tmp_path / "heart"]
-    refused(run("corpus", "build", "eve", "-o", tmp_path / "eve"), "no corpus 'eve'")
     refused(run(*heart), "apt-get install wordnet-base")
     hindi = ["corpus", "build", "kokoro", "--voice", "hf_alpha", "-o", tmp_path / "alpha"]
     refused(run(*hindi), "count: there are 265 sentences in this language (hi)")
@@ -156,20 +125,16 @@ def test_corpora_are_built(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [clip.id for clip in read(tmp_path / "heart")] == ["heart_s0000", "heart_u0000", "heart_u0001"]
 
 
-def test_broken_corpora_are_refused(run: Run, corpora: dict[str, Path], tmp_path: Path) -> None:
-    empty, broken, later, out = (tmp_path / name for name in ("ann", "broken", "bob", "out"))
-    for folder, content in ((broken, b"no sound"), (later, (corpora["ann"] / "wavs/ann_u0000.wav").read_bytes())):
-        (folder / "wavs").mkdir(parents=True)
-        (folder / "wavs" / "a.wav").write_bytes(content)
-        (folder / "metadata.csv").write_text("a|One.|One.\n")
+def test_broken_corpora_are_refused(run: Run, tmp_path: Path) -> None:
+    empty, broken, out = (tmp_path / name for name in ("ann", "broken", "out"))
     empty.mkdir()
-    for command in ("align", "prepare"):
-        refused(run("corpus", command, empty, "-o", out), "neither metadata.csv")
-        refused(run("corpus", command, tmp_path / "nowhere", "-o", out), "does not exist", 2)
+    (broken / "wavs").mkdir(parents=True)
+    (broken / "wavs" / "a.wav").write_bytes(b"no sound")
+    (broken / "metadata.csv").write_text("a|One.|One.\n")
     for arguments in (("align", broken), ("prepare", "--processes", 1, broken), ("prepare", broken)):
         refused(run("corpus", *arguments, "-o", out), "a.wav")
-    refused(run("evaluate", "voices", later, "--model", "tiny"), "no clip that can be spoken is held out")
-    refused(run("evaluate", "listen", empty, "--model", "tiny", "-o", out), "metadata.csv")
+    for arguments in (("voices", empty), ("listen", empty, "-o", out)):
+        refused(run("evaluate", *arguments, "--model", "tiny"), "neither metadata.csv")
 
 
 @pytest.mark.slow
@@ -186,10 +151,7 @@ def test_speech_is_judged(run: Run, corpora: dict[str, Path], tmp_path: Path) ->
     assert copied["distillmos"] < teacher["distillmos"]
     assert report["bits_per_sample"] > 3.0
     assert tuple(report["f0_response"]) == ("0.85", "1.0", "1.15")
-    assert 60.0 < teacher["median_f0"] < 500.0
-    assert all(0.0 <= part["voiced_share"] <= 1.0 for part in (report, copied, teacher))
     assert report["real_time_factor"] > 0.0 < report["time_to_first_audio_seconds"]
-    assert len(report["heard"]) == len(teacher["heard"]) == 1
     (kept,) = (tmp_path / "kept").iterdir()
     wave, rate = soundfile.read(kept)
     assert (kept.name, rate) == ("000.wav", 16000)
@@ -204,9 +166,7 @@ def test_voices_can_be_heard_beside_their_recordings(run: Run, corpora: dict[str
     assert files == {f"{v}-0-{k}.{f}" for v in corpora for k in ("voice", "recording") for f in ("ogg", "png")}
 
 
-def test_the_variety_of_a_language_is_heard(
-    run: Run, corpora: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_language_tags(run: Run, corpora: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr("ancestral.training.corpora.align_clips", lambda _c, _o, tag, _p: seen.append(tag) or [])
     for tag in ("en-GB", "xx"):
@@ -255,7 +215,6 @@ def test_a_voice_of_ones_own(
     passed(run("say", "Hello.", "--model", "mary", "--voice", "mary", "-o", tmp_path / "hello.wav"))
     hello = soundfile.info(tmp_path / "hello.wav")
     assert (hello.samplerate, hello.frames > 1000) == (24000, True), "the recordings say what lies above 8 kHz"
-    refused(run(*mary), "there is a model")
     refused(run(*mary[:-1], "eve"), "work is of other recordings, texts, another base or language")
     figures = dict.fromkeys(("wer", "distillmos", "dnsmos", "median_f0", "voiced_share"), 0.5)
     monkeypatch.setattr("ancestral.training.cli.voice.find_spec", lambda name: name)
@@ -287,10 +246,8 @@ def test_recordings_that_cannot_be_used(run: Run, add: list[object], tmp_path: P
 
 @pytest.mark.parametrize(
     ("name", "base", "message"),
-    [("tiny", "tiny", "there is a model"), ("../x", "tiny", "id: lowercase"), ("Mary", "tiny", "id: lowercase"),
+    [("tiny", "tiny", "there is a model"), ("../x", "tiny", "id: lowercase"),
      ("mary", "nope", "'nope' is no model that reads text")],
 )  # fmt: skip
-def test_names_that_cannot_be_used(
-    run: Run, add: list[object], recordings: Path, name: str, base: str, message: str
-) -> None:
+def test_refused_names(run: Run, add: list[object], recordings: Path, name: str, base: str, message: str) -> None:
     refused(run(*add, recordings / "metadata.csv", "--base", base, name), message)

@@ -12,19 +12,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 import torch
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from ancestral import models
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.checkpoint import WEIGHTS, load, save
 from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.training.data.images import Pictures
 from ancestral.training.export import Graph, export, graphs
 from ancestral.training.export.parity import ParityError
 from ancestral.training.loop import STATE, LoopConfig, Muon, Trainer, branch, orthogonal, train
@@ -33,7 +30,7 @@ from ancestral.training.tasks.pictures import ImageTask
 from ancestral.training.tasks.wavenet import WaveNetTask
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 from tests.paths import ROOT
-from tests.training.pictures import write_set
+from tests.training.pictures import QUARTERS, quarters, write_set
 from tests.training.sounds import EVEN, FRAMES, WAVENET
 
 STEPS = 24
@@ -100,9 +97,7 @@ def trunk(task: WaveNetTask, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_killed_run_ends_where_it_would_have(
-    task: WaveNetTask, prepared: Path, tmp_path: Path, processes: int
-) -> None:
+def test_a_killed_run_ends_where_it_would_have(prepared: Path, tmp_path: Path, processes: int) -> None:
     finish(start(prepared, tmp_path / "whole", processes, save=1e9))
     reached = kill_in_the_middle(start(prepared, tmp_path / "killed", processes), tmp_path / "killed")
     assert 3 <= reached < STEPS
@@ -114,9 +109,6 @@ def test_a_killed_run_ends_where_it_would_have(
     assert whole.keys() == resumed.keys()
     assert {name.partition(".")[0] for name in whole} == {"model", "average", "first", "second"}
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
-    torch.manual_seed(3)
-    fresh = task.network().named_parameters()
-    assert all(not torch.equal(p, whole[f"model.{n}"]) for n, p in fresh), "not because nothing happened"
     one, other = (load(tmp_path / name / "checkpoint") for name in ("whole", "killed"))
     assert one.sha256 == other.sha256
 
@@ -143,8 +135,7 @@ def test_what_a_run_exports(trunk: Path) -> None:
     made, (_, tensors) = load(trunk / "checkpoint"), state(trunk)
     assert all(torch.equal(torch.from_numpy(x), tensors[f"average.{n}"]) for n, x in made.tensors.items())
     assert any(not torch.equal(torch.from_numpy(x), tensors[f"model.{n}"]) for n, x in made.tensors.items())
-    for words in ("a corpus of the person who trained", "| steps | 40 |", "| bits_bob |", "| seed | 0 |"):
-        assert words in made.card
+    assert "| seed | 0 |" in made.card
 
 
 @pytest.mark.parametrize(
@@ -152,9 +143,7 @@ def test_what_a_run_exports(trunk: Path) -> None:
     [(1, 1, "ann bob", "seed: this run was started with 0, not 1"), (0, 2, "ann bob", "processes: "),
      (0, 1, "bob ann", "its spec is not that of the network: speakers")],
 )  # fmt: skip
-def test_another_run_is_refused(
-    task: WaveNetTask, trunk: Path, seed: int, processes: int, speakers: str, message: str
-) -> None:
+def test_another_run(task: WaveNetTask, trunk: Path, seed: int, processes: int, speakers: str, message: str) -> None:
     before = (trunk / STATE).read_bytes()
     task = replace(task, spec=replace(WAVENET, speakers=tuple(speakers.split())))
     with pytest.raises(ValueError, match=message):
@@ -162,15 +151,7 @@ def test_another_run_is_refused(
     assert (trunk / STATE).read_bytes() == before
 
 
-def test_a_run_of_before_states_had_a_spec_goes_on(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
-    meta, tensors = state(trunk)
-    save_file(tensors, tmp_path / STATE, {name: value for name, value in meta.items() if name != "spec"})
-    assert Trainer(task, LoopConfig(200), tmp_path).step == 40
-
-
-def test_time_between_exports_is_without_them(
-    task: WaveNetTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_time_between_exports_excludes_them(task: WaveNetTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, exports = [0.0], list[int]()
 
     def export(_task: object, _model: object, _out: Path, trained: dict[str, Any], _figures: object) -> None:
@@ -182,13 +163,6 @@ def test_time_between_exports_is_without_them(
     monkeypatch.setattr("ancestral.training.loop.time", seconds)
     train(task, LoopConfig(30, save_seconds=10.0), tmp_path, 1)
     assert 2 < len(exports) < 10
-
-
-def test_a_run_of_before_muon_is_refused(task: WaveNetTask, trunk: Path, tmp_path: Path) -> None:
-    meta, tensors = state(trunk)
-    save_file(tensors | {"second.head": tensors["first.head"].clone()}, tmp_path / STATE, meta)
-    with pytest.raises(ValueError, match="an earlier version, without Muon, has begun this run"):
-        train(task, LoopConfig(200), tmp_path, 1)
 
 
 def test_the_learning_rate(task: WaveNetTask, tmp_path: Path) -> None:
@@ -229,9 +203,9 @@ def test_updates_of_matrices_are_orthogonal() -> None:
 
 
 def test_matrices_that_are_stacked_are_no_kernels(tmp_path: Path) -> None:
-    write_set(tmp_path / "noise.npz", {}, *(Pictures(np.zeros((4, 8, 8, 1), np.uint8), None) for _ in range(2)))
+    pictures = write_set(tmp_path / "pictures.npz", dict(QUARTERS), quarters(4, 0), quarters(4, 1))
     spec = PixelRNNSpec(height=8, width=8, channels=1, levels=2, layers=2, features=4)
-    trainer = Trainer(ImageTask(spec, tmp_path / "noise.npz", batch=2), LoopConfig(1), tmp_path)
+    trainer = Trainer(ImageTask(spec, pictures, batch=2), LoopConfig(1), tmp_path)
     names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
     matrices, kernels = ([names[id(p)] for p in group["params"]] for group in trainer.optimizers[1].param_groups)
     assert (set(kernels), "state_to_state" in matrices) == ({"first"}, True)
@@ -260,7 +234,6 @@ def test_a_branch_goes_on_from_the_trunk_and_leaves_it_alone(task: WaveNetTask, 
     config = LoopConfig(50, 5e-3, warmup=2, decay=10 / 50)
     trainer = Trainer(task, config, out)
     assert trainer.step == 40
-    assert [config.rate(step) for step in range(40, 50)] == pytest.approx([5e-4 * (10 - i) for i in range(10)])
     with safe_open(trunk / STATE, "pt") as file:
         assert all(torch.equal(p, file.get_tensor(f"model.{n}")) for n, p in trainer.model.named_parameters())
     train(task, config, out, 1)
@@ -295,9 +268,8 @@ NETWORK = "pixelcnn --levels 2 --layers 2 --features 4 --output-features 4 --con
 @pytest.fixture
 def network(tmp_path: Path) -> list[object]:
     """A kind of network, and options of ``ancestral train``."""
-    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), dtype=np.uint8)
-    noise = Pictures(images, np.zeros((12, 1), np.int64))
-    return [*NETWORK.split(), "--data", write_set(tmp_path / "pictures.npz", {"class": ("snow",)}, noise, noise)]
+    pictures = write_set(tmp_path / "pictures.npz", dict(QUARTERS), quarters(12, 0), quarters(12, 1))
+    return [*NETWORK.split(), "--data", pictures]
 
 
 def train_slice(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -421,9 +393,7 @@ def test_weights_stored_in_half_are_widened_once_by_the_graph(checkpoint: Path, 
 
 
 @pytest.mark.parametrize(("operator", "instead"), [("Tanh", "Softsign"), ("Relu", "Identity"), ("CumSum", "Identity")])
-def test_graphs_that_do_something_else_are_not_written(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, operator: str, instead: str
-) -> None:
+def test_wrong_graphs_stay_out(checkpoint: Path, monkeypatch: pytest.MonkeyPatch, operator: str, instead: str) -> None:
     right = Graph.op
 
     def wrong(self: Graph, name: str, *inputs: str, **attributes: Any) -> str:

@@ -79,16 +79,7 @@ def images(
     """
     from ancestral.models import checkpoint as checkpoints
     from ancestral.models.engines import load_image_engine
-    from ancestral.training.evaluation.images import (
-        draw_classes,
-        draw_matched,
-        draw_named,
-        fidelity_figures,
-        likelihood_figures,
-        named_figures,
-        reconstruction_report,
-        write_classes,
-    )
+    from ancestral.training.evaluation import images as judges
     from ancestral.training.model_card import SHEET
     from ancestral.training.tasks.pictures import ImageTask
 
@@ -103,7 +94,7 @@ def images(
                 raise ValueError("guidance, named, classifier: a network that draws from pictures has no classes")
             if pictures == 0 or not drawn:
                 raise ValueError("pictures, drawn: of a network that draws from pictures at least one")
-            found = reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature)
+            found = judges.reconstruction_report(loaded, engine, data, output, drawn, pictures, temperature)
             _finish(loaded, found, output, card=card)
             return
         task = ImageTask(engine.spec, data)
@@ -118,18 +109,18 @@ def images(
             raise ValueError("named: every attribute of the model has one value")
     report: dict[str, Any] = {"sha256": loaded.sha256, "engine": engine.name, "classifier_sha256": sha256}
     if len(test.images):
-        report |= {"pictures": len(test.images), **likelihood_figures(loaded, task, test)}
+        report |= {"pictures": len(test.images), **judges.likelihood_figures(loaded, task, test)}
     report["temperature"] = temperature
     output.mkdir(parents=True, exist_ok=True)
     if drawn:
-        made, seconds = draw_classes(engine, drawn, temperature, guidance)
-        matched = draw_matched(engine, task.pictures.test, len(made.images), temperature, guidance)
-        compared = fidelity_figures(task, made, matched, judged_by)
+        made, seconds = judges.draw_classes(engine, drawn, temperature, guidance)
+        matched = judges.draw_matched(engine, task.pictures.test, len(made.images), temperature, guidance)
+        compared = judges.fidelity_figures(task, made, matched, judged_by)
         report |= {"guidance": guidance, "seconds_per_picture": seconds, **compared}
-        write_classes(made, engine.spec, output / SHEET)
+        judges.write_classes(made, engine.spec, output / SHEET)
     if named and judged_by is not None:
-        all_named = {strength: draw_named(engine, named, temperature, strength)[0] for strength in _GUIDANCES}
-        report["named"] = named_figures(task, all_named, judged_by)
+        all_named = {strength: judges.draw_named(engine, named, temperature, strength) for strength in _GUIDANCES}
+        report["named"] = judges.named_figures(task, all_named, judged_by)
     _finish(loaded, report, output, card=card)
 
 

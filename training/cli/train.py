@@ -213,21 +213,12 @@ def _image_command(kind: str) -> click.Command | None:
     spec = found.spec
     of_pictures = "portraits" in {field.name for field in dataclasses.fields(spec)}
 
-    def train(
-        data: Path,
-        output: Path,
-        levels: str,
-        batch: int | None,
-        precision: str | None,
-        start: Path | None,
-        seed: int,
-        **options: Any,
-    ) -> None:
+    def train(data: Path, output: Path, levels: str, seed: int, **options: Any) -> None:
         from ancestral.training.data.images import read_pictures
 
         schedule = ("steps", "learning_rate", "processes", "minutes", "warmup", "decay", "anneal_from")
         loop = {name: options.pop(name) for name in schedule}
-        of_task = ("encoder", "label_dropout", "unconditional")
+        of_task = ("start", "batch", "precision", "encoder", "label_dropout", "unconditional")
         parts = _given(**{name: options.pop(name) for name in of_task if name in options})
         if "encoder" in parts:
             options["portraits"] = True
@@ -235,8 +226,7 @@ def _image_command(kind: str) -> click.Command | None:
             pictures = read_pictures(data)
             data_fields = {"levels": int(levels)} | pictures.spec_fields
             wanted = spec.for_pictures(pictures.shape, data_fields, **options)
-        task = _task(wanted)(wanted, data, start=start, seed=seed, **_given(batch=batch, precision=precision), **parts)
-        _run(task, output, seed=seed, **loop)
+        _run(_task(wanted)(wanted, data, seed=seed, **parts), output, seed=seed, **loop)
 
     train.__doc__ = f"Train a network of pictures, {kind}."
     decorators: tuple[Callable[..., Any], ...] = (
@@ -266,28 +256,18 @@ def _spec_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
 
 
 def _run(
-    task: Task,
-    output: Path,
-    *,
-    steps: int,
-    learning_rate: float | None,
-    processes: int | None,
-    minutes: float,
-    seed: int,
-    anneal_from: Path | None = None,
-    **schedule: float | None,
+    task: Task, out: Path, *, steps: int, processes: int | None, minutes: float, anneal_from: Path | None, **given: Any
 ) -> None:
     from ancestral.training import loop
     from ancestral.training.loop import LoopConfig, branch, train
 
-    given = _given(learning_rate=learning_rate, **schedule)
+    given = _given(**given)
     count = processes or loop.world_size() or loop.default_processes()
     with click_errors(ValueError), loop.process_group():
         if anneal_from is not None:
             if "decay" in given:
                 raise ValueError("decay: the learning rate of a branch falls over all of its steps")
-            begun, rate = loop.rank_zero_first(lambda: branch(anneal_from, output))
+            begun, rate = loop.rank_zero_first(lambda: branch(anneal_from, out))
             given = {"learning_rate": rate, "warmup": 1, "decay": steps / (begun + steps)} | given
             steps += begun
-        config: Any = LoopConfig(steps, seed=seed, **given)
-        train(task, config, output, count, minutes)
+        train(task, LoopConfig(steps, **given), out, count, minutes)

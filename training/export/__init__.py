@@ -176,11 +176,9 @@ class Graph:
         """A small constant; integers are int64. Equal ones are kept once."""
         array = np.asarray(value)
         kind = f"{array.dtype.name}{list(array.shape)}"
-        value_name = (
-            str(array.ravel().tolist())
-            if array.size <= _SPELLED_OUT
-            else hashlib.sha256(array.tobytes()).hexdigest()[:16]
-        )
+        value_name = str(array.ravel().tolist())
+        if array.size > _SPELLED_OUT:
+            value_name = hashlib.sha256(array.tobytes()).hexdigest()[:16]
         return self._keep(numpy_helper.from_array(array, kind + value_name))
 
     def op(self, operator: str, *inputs: str, **attributes: Any) -> str:

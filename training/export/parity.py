@@ -191,5 +191,4 @@ def exact_logits(model: WaveNet, request: StreamRequest, symbols: NDArray[np.uin
     if request.frames is not None:
         frames = torch.from_numpy(padded_frames(model.spec, request.frames)).double()[None]
     speaker = None if request.speaker is None else torch.tensor([request.speaker])
-    logits: NDArray[np.float64] = model(torch.from_numpy(symbols.astype(np.int64))[None], frames, speaker)[0].numpy()
-    return logits
+    return np.asarray(model(torch.from_numpy(symbols.astype(np.int64))[None], frames, speaker)[0].numpy())

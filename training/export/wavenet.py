@@ -15,6 +15,7 @@ outputs: ``symbols [T, B]``, ``logits [T, B, 256]``, and ``next_symbol`` and ``n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ def chunk(spec: WaveNetSpec, weights: WeightFile) -> Graph:
     inner = _Carried(body.input("symbol_in", "int64", "B"), body.input("ring_in", "float32", "rows", "R"))
     at = body.input("position_in", "int64", "B")
     row = [body.input(f"{name}_in", kind, "B") for name, kind in _GIVEN]
-    after, logits = _step(body, spec, fixed, inner, at, *row)
+    after, logits = _step(body, spec, fixed, inner, at, row)
     body.output("symbol_out", after.symbol, "int64", "B")
     body.output("ring_out", after.ring, "float32", "rows", "R")
     body.output("position_out", body.op("Add", at, body.constant([1])), "int64", "B")
@@ -86,7 +87,7 @@ def _unrolled(name: str, spec: WaveNetSpec, weights: WeightFile, count: int) -> 
     symbols, logits = [], []
     for t in range(count):
         at = g.op("Add", position, g.constant([t])) if t else position
-        carried, scores = _step(g, spec, fixed, carried, at, *(row[t] for row in rows))
+        carried, scores = _step(g, spec, fixed, carried, at, [row[t] for row in rows])
         symbols.append(carried.symbol)
         logits.append(scores)
     return _finished(g, spec, carried, g.stacked(symbols), g.stacked(logits), count)
@@ -116,16 +117,10 @@ def _inputs(g: Graph, spec: WaveNetSpec, time: int | str) -> tuple[_Carried, str
 
 
 def _step(
-    g: Graph,
-    spec: WaveNetSpec,
-    fixed: _Fixed,
-    before: _Carried,
-    position: str,
-    frame: str,
-    temperature: str,
-    uniform: str,
-    forced: str,
+    g: Graph, spec: WaveNetSpec, fixed: _Fixed, before: _Carried, position: str, row: Sequence[str]
 ) -> tuple[_Carried, str]:
+    """One step; ``row`` has the inputs of :data:`_GIVEN`."""
+    frame, temperature, uniform, forced = row
     layers, residual, gate = spec.layers, spec.residual_channels, spec.gate_channels
     slots = g.op("Add", g.op("Mod", position, fixed.dilations), fixed.starts)
     past = g.op("MatMul", g.op("Gather", before.ring, slots, axis=0), g.weight("past"))

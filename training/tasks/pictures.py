@@ -304,14 +304,10 @@ class ImageTask(PictureTask):
         return ["label_rows", *(["context_channels"] if self._draws_edits else [])]
 
     def _weights(self, network: nn.Module, tensors: Tensors) -> Tensors:
-        kept = {name: tensor for name, tensor in tensors.items() if name != LABEL_ROWS}
-        return self._new_context(network) | kept
-
-    @staticmethod
-    def _new_context(network: nn.Module) -> Tensors:
-        """The map of what edits keep as it is before training, adding nothing: so the network is the one it was."""
+        # The map of what edits keep is as before training, but adds nothing: so the network is the one it was.
         state = {n: t.numpy() for n, t in network.state_dict().items() if n.startswith(CONTEXT_PREFIX)}
-        return {name: np.zeros_like(t) if name.endswith("out") else t for name, t in state.items()}
+        context = {name: np.zeros_like(t) if name.endswith("out") else t for name, t in state.items()}
+        return context | {name: tensor for name, tensor in tensors.items() if name != LABEL_ROWS}
 
     @property
     def _draws_edits(self) -> bool:

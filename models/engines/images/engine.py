@@ -14,6 +14,7 @@ from ancestral.models.architectures.classifier import EncoderSpec
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.conditioning import applicable_labels, draw_labels, embed_labels, encode
 from ancestral.models.engines import base
+from ancestral.models.kernels.shared import edit_context
 from ancestral.models.spec import COARSE, COARSE_PREFIX, ENCODER_PREFIX, LABEL_ROWS, STYLE, ImageSpec
 from ancestral.models.tensors import of_conditions, part
 
@@ -77,10 +78,7 @@ def of_coarse_pixels(request: ImageStreamRequest, context: Context | None) -> Im
 
 def check_request(spec: ImageSpec, request: ImageStreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
-    if not 0 <= request.seed < 2**63:
-        raise base.RequestError("seed: must lie in 0 … 2^63 - 1")
-    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise base.RequestError("temperature: must be a finite number, at least 0")
+    base.check_draws(request.seed, request.temperature)
     if (request.h is None) == spec.conditioned:
         raise base.RequestError("h: " + ("the model needs it" if spec.conditioned else "the model has no conditions"))
     _check_vector(spec, "h", request.h)
@@ -155,7 +153,7 @@ def unconditional_lanes(lanes: Sequence[ImageStream]) -> NDArray[np.bool_]:
     return np.array([False, *(one.unconditional_pass is other for one, other in pairwise(lanes))])
 
 
-class ImageEngine(base.AlwaysLoaded, ABC):
+class ImageEngine(base.Unloadable, ABC):
     """A model ready to sample and to score. Thread-safe as long as each picture is sampled by one thread at a time."""
 
     name: str
@@ -396,10 +394,10 @@ class ImageEngine(base.AlwaysLoaded, ABC):
             coarse: symbols ``[rows, columns, C]``, of a network in two scales.
         """
 
-    @abstractmethod
     def _context(self, edit: Edit) -> Context | None:
         """What the network sees of the pixels that an edit keeps; None where that is a part of h, or is seen by
         :meth:`_run`."""
+        return edit_context(self.spec, self._tensors, edit.picture, edit.kept)
 
     @abstractmethod
     def _run(self, lanes: Sequence[ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:

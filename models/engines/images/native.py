@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ancestral.models.architectures import architecture, load_object
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.images import engine
-from ancestral.models.kernels.shared import Lanes, edit_context
+from ancestral.models.kernels.shared import Lanes
 from ancestral.models.spec import COARSE
 
 
@@ -80,9 +80,6 @@ class NativeImageEngine(engine.ImageEngine):
     def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return self._kernel.condition(h, coarse)
 
-    def _context(self, edit: engine.Edit) -> engine.Context | None:
-        return edit_context(self.spec, self._tensors, edit.picture, edit.kept)
-
     def intervals(
         self, images: engine.Pixels, requests: Sequence[engine.ImageStreamRequest], reaches: Sequence[int]
     ) -> NDArray[np.float64]:
@@ -122,7 +119,8 @@ class NativeImageEngine(engine.ImageEngine):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Gather the pictures' states, run the kernel, scatter the states; ln p if wanted, and the intervals of the
         reaches ``[lanes, rows, W * C, R, 2]``."""
-        pictures = [_native(p) for p in lanes]
+        pictures = [p for p in lanes if isinstance(p, NativeImageStream)]
+        assert len(pictures) == len(lanes), "a picture of another engine"
         size = self.spec.width * self.spec.channels
         symbols = np.stack([p.symbols[p.rows : p.rows + rows].reshape(rows, size) for p in pictures])
         state = [np.stack(arrays) for arrays in zip(*(p.state for p in pictures), strict=True)]
@@ -153,8 +151,3 @@ def _stacked(conditions: Sequence[engine.Array]) -> engine.Array:
     """``[lanes, …, n]``. Of coarse pixels an edit has one row for each, which other pictures have for all of them."""
     rows = max(map(len, conditions))
     return np.stack([np.broadcast_to(condition, (rows, condition.shape[1])) for condition in conditions])
-
-
-def _native(picture: engine.ImageStream) -> NativeImageStream:
-    assert isinstance(picture, NativeImageStream), "a picture of another engine"
-    return picture

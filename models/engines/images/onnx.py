@@ -25,7 +25,7 @@ from ancestral.models.engines.base import GREEDY, LazyResource
 from ancestral.models.engines.images import engine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.engines.onnx import open_session
-from ancestral.models.kernels.shared import edit_context, upsample
+from ancestral.models.kernels.shared import upsample
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
 
@@ -63,18 +63,10 @@ class OnnxImageEngine(engine.ImageEngine):
         self._spec = checkpoint.spec_as(PixelCNNSpec)
         self.name, self.lanes = name, LANES[name]
         self._device = "cuda" if name == "onnx-cuda" else "cpu"
-        self._graphs = LazyResource(
+        self._graphs: LazyResource[_Graphs] = LazyResource(
             lambda: _Graphs(*(open_session(checkpoint, graph, name) for graph in _Graphs._fields))
         )
         self._run([self._blank()], 1, score=False)
-
-    @property
-    def loaded(self) -> bool:
-        return self._graphs.loaded
-
-    def unload(self, idle_seconds: float) -> bool:
-        """Drop the graphs, with their memory on a GPU; pictures keep their own state."""
-        return self._graphs.drop(idle_seconds)
 
     def _blank(self) -> OnnxImageStream:
         spec = self._spec
@@ -89,11 +81,9 @@ class OnnxImageEngine(engine.ImageEngine):
     def _condition(self, h: engine.Array, coarse: engine.Pixels | None) -> engine.Array:
         return upsample(self._spec, self._tensors, h, coarse)
 
-    def _context(self, edit: engine.Edit) -> engine.Context | None:
-        return edit_context(self._spec, self._tensors, edit.picture, edit.kept)
-
     def _run(self, lanes: Sequence[engine.ImageStream], rows: int, *, score: bool) -> NDArray[np.float64]:
-        pictures = [_onnx(p) for p in lanes]
+        pictures = [p for p in lanes if isinstance(p, OnnxImageStream)]
+        assert len(pictures) == len(lanes), "a picture of another engine"
         with self._graphs.use() as graphs:
             return np.stack([self._row(graphs, pictures, score=score) for _ in range(rows)], axis=1)
 
@@ -191,8 +181,3 @@ def _is_given(picture: OnnxImageStream) -> bool:
 def _likelihoods(logits: engine.Array, symbols: engine.Pixels) -> NDArray[np.float64]:
     """ln p of the symbols ``[W, C]`` of a row: ``[W * C]``, nats."""
     return log_likelihoods(logits.reshape(-1, logits.shape[-1]), symbols.reshape(-1))
-
-
-def _onnx(picture: engine.ImageStream) -> OnnxImageStream:
-    assert isinstance(picture, OnnxImageStream), "a picture of another engine"
-    return picture

@@ -56,7 +56,7 @@ class StreamRequest:
         return self.temperature * self.sampling.temperature(voicing)
 
 
-class SpeechEngine(base.AlwaysLoaded, ABC):
+class SpeechEngine(base.Unloadable, ABC):
     """A model ready to sample. Thread-safe as long as each stream is sampled by one thread at a time."""
 
     name: str
@@ -126,9 +126,8 @@ class SpeechEngine(base.AlwaysLoaded, ABC):
         """What this engine computes on this machine of fixed symbols under fixed conditioning. Engines whose bits agree
         can go on with each other's streams, those whose bits differ cannot."""
         count, channels = -(-base.PROBE_SYMBOLS // self.spec.local_hop), self.spec.local_channels
-        frames = (np.arange(count * channels) * 7919 % 201 - 100).astype(np.float32).reshape(
-            count, channels
-        ) / np.float32(50)
+        numbers = (np.arange(count * channels) * 7919 % 201 - 100).astype(np.float32)
+        frames = numbers.reshape(count, channels) / np.float32(50)
         speaker = 0 if self.spec.speakers else None
         symbols = base.probe_symbols(base.PROBE_SYMBOLS, 256)
         return base.probe_bits(self.score(symbols, frames if channels else None, speaker))
@@ -150,10 +149,7 @@ def check_request(spec: SpeechSpec, request: StreamRequest) -> None:
     """Raise :class:`RequestError` for a request that does not fit ``spec``."""
     if request.length < 1:
         raise base.RequestError(f"length: must be positive, not {request.length}")
-    if not 0 <= request.seed < 2**63:
-        raise base.RequestError("seed: must lie in 0 … 2^63 - 1")
-    if not (np.isfinite(request.temperature) and request.temperature >= 0.0):
-        raise base.RequestError("temperature: must be a finite number, at least 0")
+    base.check_draws(request.seed, request.temperature)
     if request.sampling.by_voicing and not spec.local_channels:
         raise base.RequestError("sampling: temperatures by voicing need frames, and the model takes none")
     if (setting := request.sampling.filtered) and spec.shaping != "linear_prediction":

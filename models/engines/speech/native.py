@@ -82,8 +82,7 @@ class NativeEngine(CachedEngine):
             values[:] = row
 
     def _force(self, stream: NativeStream, symbols: Symbols) -> NDArray[np.float64]:
-        likelihoods: NDArray[np.float64] = self._run([stream], symbols[None], _SCORE)[0]
-        return likelihoods
+        return np.asarray(self._run([stream], symbols[None], _SCORE)[0])
 
     def _replay(self, stream: NativeStream, symbols: Symbols) -> None:
         self._run([stream], symbols[None], _REPLAY)
@@ -103,8 +102,7 @@ class NativeEngine(CachedEngine):
         if mode != _SCORE:
             return np.empty(0)
         below, total = scores[..., 0].astype(np.float64), scores[..., 1].astype(np.float64)
-        likelihoods: NDArray[np.float64] = -below * (_LOG_2 / (1 << _LOG_BITS)) - np.log(total / (1 << _SHARE_BITS))
-        return likelihoods
+        return np.asarray(-below * (_LOG_2 / (1 << _LOG_BITS)) - np.log(total / (1 << _SHARE_BITS)))
 
     def _call(self, streams: list[NativeStream], symbols: Symbols, scores: NDArray[Any], mode: int) -> None:
         """Gather the streams' states, run the kernel, scatter the states."""

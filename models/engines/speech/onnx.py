@@ -9,7 +9,7 @@ device, in place, during a call of :meth:`OnnxEngine.step`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ancestral.models.categorical import log_likelihoods, uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.base import GREEDY, Array, LazyResource, Symbols
-from ancestral.models.engines.onnx import Blocks, Chunks, Inputs, Runner
+from ancestral.models.engines.onnx import Blocks, Chunks, Inputs
 from ancestral.models.engines.speech.engine import CachedEngine, CachedStream
 
 LANES: Mapping[str, int] = {"onnx-cpu": 4, "onnx-cuda": 16}
@@ -38,29 +38,18 @@ class OnnxEngine(CachedEngine):
     """
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        name: str = "onnx-cpu",
-        runner: Callable[[Checkpoint, str, int], Runner] | None = None,
+        self, checkpoint: Checkpoint, name: str = "onnx-cpu", runner: type[Blocks | Chunks] | None = None
     ) -> None:
         super().__init__(checkpoint)
         self.name, self.lanes = name, LANES[name]
-        kind = runner or (Blocks if name == "onnx-cuda" else Chunks)
-        self._runner = LazyResource(lambda: kind(checkpoint, name, self.lanes))
+        kind: type[Blocks | Chunks] = runner or (Blocks if name == "onnx-cuda" else Chunks)
+        self._graphs: LazyResource[Blocks | Chunks] = LazyResource(lambda: kind(checkpoint, name, self.lanes))
         layers, gate = self.spec.layers, self.spec.gate_channels
         self._gates = np.ascontiguousarray(
             checkpoint.tensors["gate_condition"].swapaxes(0, 1).reshape(-1, layers * gate)
         )
         self._gate_bias = checkpoint.tensors["gate_bias"]
         self._run([self._blank()], 1, None)
-
-    @property
-    def loaded(self) -> bool:
-        return self._runner.loaded
-
-    def unload(self, idle_seconds: float) -> bool:
-        """Drop the graphs, with their memory on a GPU; streams keep their own state."""
-        return self._runner.drop(idle_seconds)
 
     def _ring(self) -> Array:
         return np.zeros((sum(self.spec.dilations), self.spec.residual_channels), np.float32)
@@ -83,7 +72,7 @@ class OnnxEngine(CachedEngine):
     def _run(self, streams: list[CachedStream], steps: int, forced: Symbols | None) -> tuple[NDArray[np.int64], Array]:
         """Advance streams by ``steps``, along given symbols if there are any; symbols and logits ``[steps, lanes]``."""
         lanes = streams + [self._blank() for _ in range(self.lanes - len(streams))]
-        with self._runner.use() as run:
+        with self._graphs.use() as run:
             made = run(self._gathered(lanes, steps, forced))
         rings = made.next_ring.reshape(self.lanes, -1, self.spec.residual_channels)
         for lane, stream in enumerate(streams):

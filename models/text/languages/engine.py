@@ -303,11 +303,8 @@ class Engine:
         self._layout: Final = layout(
             f"A-Z{language.letters.upper()}", language.address["."], "|".join(language.conjunctions)
         )
-        self._addresses, self._spelling, self._quantities = (
-            Addresses(language),
-            Spelling(language),
-            Quantities(language),
-        )
+        self._addresses, self._spelling = Addresses(language), Spelling(language)
+        self._quantities = Quantities(language)
         self.saying: Final = Saying(language)
         self._word: Final = re.compile(rf"[A-Za-z]+{CUE}|[{word}]+(?:[{joints}][{word}]+)*|[.,?!]")
 
@@ -335,8 +332,8 @@ class Saying:
             **dict.fromkeys(CHARACTERS, self._characters),
             **dict.fromkeys(("cardinal", "number"), self._number),
             "ordinal": self._ordinal,
-            "digits": self._digits,
-            "telephone": self._telephone,
+            "digits": lambda text: self._numerals.digits(text) if DIGITS.fullmatch(text) else None,
+            "telephone": lambda text: _telephone(language, self._numerals, text) if TELEPHONE.fullmatch(text) else None,
             "fraction": self._fraction,
             "time": _if(rf"(?:{clock})(?:\s?(?:{halves}))?"),
             "currency": _if(rf"(?:{sign})\s?(?:{number})|(?:{number})\s?(?:{sign})"),
@@ -365,12 +362,6 @@ class Saying:
             if found := re.fullmatch(rf"(\d{{1,4}})(?:{mark})", text):
                 return self._numerals.ordinal(int(found[1]), gender)
         return None
-
-    def _digits(self, text: str) -> str | None:
-        return self._numerals.digits(text) if DIGITS.fullmatch(text) else None
-
-    def _telephone(self, text: str) -> str | None:
-        return _telephone(self._language, self._numerals, text) if TELEPHONE.fullmatch(text) else None
 
     def _fraction(self, text: str) -> str | None:
         found = FRACTION.fullmatch(text)

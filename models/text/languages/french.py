@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ancestral.models.text import lexicon
-from ancestral.models.text.languages.language import Calendar, Language, Numbers, Numerals, gender_by_ending
+from ancestral.models.text.languages.language import Language, Numbers, Numerals, gender_by_ending
 from ancestral.models.text.phonemes import CONSONANTS, PAUSES, VOWELS
 from ancestral.models.text.senses import fits, senses
 from ancestral.models.text.tables import table
@@ -317,9 +317,5 @@ def _time(hour: int, minute: int) -> str:
 
 
 LANGUAGE: Final = Language.of_table(
-    _TABLE,
-    read=read,
-    numbers=_NUMBERS,
-    calendar=Calendar.of_table(_TABLE, time=_time),
-    gender=gender_by_ending(_TABLE, plural="s?"),
+    _TABLE, read=read, numbers=_NUMBERS, time=_time, gender=gender_by_ending(_TABLE, plural="s?")
 )

@@ -86,13 +86,8 @@ def _without_silent(sounds: list[_Sound]) -> list[_Sound]:
     if kept and kept[-1].inherent and sum(sound.vowel for sound in kept) > 1 and not _is_heard_last(kept):
         kept.pop()
     for i in range(len(kept) - 3, 1, -1):
-        if (
-            kept[i].inherent
-            and not kept[i - 1].vowel
-            and _vowel_before(kept, i - 1)
-            and not kept[i + 1].vowel
-            and _vowel_after(kept, i + 1)
-        ):
+        alone = not kept[i - 1].vowel and not kept[i + 1].vowel
+        if kept[i].inherent and alone and _vowel_before(kept, i - 1) and _vowel_after(kept, i + 1):
             del kept[i]
     return kept
 
@@ -211,7 +206,7 @@ LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
-    calendar=language.Calendar.of_table(_TABLE, time=_time),
+    time=_time,
     gender=lambda _: None,
     rules=(
         number_rule("", r"(?<=OTP |PIN )(\d{4,8})\b|(?<=कोड )(\d{4,8})\b", lambda m: _NUMERALS.digits(m[0])),

@@ -471,7 +471,6 @@ LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
-    calendar=language.Calendar.of_table(_TABLE, time=_time),
-    gender=language.gender_by_ending(_TABLE),
+    time=_time,
     rules=(number_rule("e", r"\b(\d\d)enn([ei])\b", lambda m: f"{_NUMERALS.cardinal(int(m[1]))[:-1]}enn{m[2]}"),),
 )

@@ -158,13 +158,12 @@ class Calendar:
     """Patterns after a time, and their words: `{r"a\\.? ?m\\.?": "de la mañana"}`."""
 
     @classmethod
-    def of_table(cls, table: Table, **code: Any) -> Calendar:
-        """Calendar of the sections [calendar], [months], [short_months], [short_days], [day_halves]; ``code`` is the
-        rest."""
+    def of_table(cls, table: Table, time: Callable[[int, int], str]) -> Calendar:
+        """Calendar of the sections [calendar], [months], [short_months], [short_days], [day_halves]."""
         values: dict[str, Any] = table.entries("calendar")
         values |= {name: table.entries(name) for name in ("short_months", "short_days")}
         values |= {"months": tuple(table.listed("months"))}
-        return cls(**values, halves={pattern: words for words, pattern in table.pairs("day_halves")}, **code)
+        return cls(**values, halves={pattern: words for words, pattern in table.pairs("day_halves")}, time=time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,8 +253,9 @@ class Language:
     """The rules that no other language has: they come before all others that read numbers."""
 
     @classmethod
-    def of_table(cls, table: Table, **code: Any) -> Language:
-        """Language of a table: a section for each attribute, [language] for those of one line; ``code`` is the rest."""
+    def of_table(cls, table: Table, *, time: Callable[[int, int], str], gender: Any = None, **code: Any) -> Language:
+        """Language of a table: a section for each attribute, [language] for those of one line; ``code`` is the rest.
+        Where no ``gender`` is given, it is :func:`gender_by_ending`."""
         values: dict[str, Any] = table.entries("language")
         values.setdefault("one_letter_words", values["letters"])
         values["regnal"] = int(values["regnal"])
@@ -271,8 +271,10 @@ class Language:
             "powers": [words for _, words in table.pairs("powers")],
             "units": {symbol: _noun(names) for symbol, names in table.pairs("units")},
             "romans": {pattern: kind for kind, pattern in table.pairs("romans")},
-            "roman_marks": {pattern: gender for gender, pattern in table.pairs("roman_marks")},
-            "ordinal_marks": {pattern: gender for gender, pattern in table.pairs("ordinal_marks")},
+            "roman_marks": {pattern: kind for kind, pattern in table.pairs("roman_marks")},
+            "ordinal_marks": {pattern: kind for kind, pattern in table.pairs("ordinal_marks")},
+            "calendar": Calendar.of_table(table, time),
+            "gender": gender or gender_by_ending(table),
         }
         return cls(**values, **code)
 
@@ -363,12 +365,9 @@ class Numerals:
 
     def cardinal(self, number: int, gender: Gender | None = None) -> str:
         """A whole number: by itself, or before what it counts."""
-        rules = (
-            "spellout-numbering"
-            if gender is None or not self._numbers.genders
-            else f"spellout-cardinal-{_GENDERS[gender]}"
-        )
-        return _said(self._numbers, rules, number)
+        if gender is None or not self._numbers.genders:
+            return _said(self._numbers, "spellout-numbering", number)
+        return _said(self._numbers, f"spellout-cardinal-{_GENDERS[gender]}", number)
 
     def ordinal(self, number: int, gender: Gender = "m") -> str:
         """`3` as "tercero"."""

@@ -281,8 +281,7 @@ LANGUAGE: Final = language.Language.of_table(
     _TABLE,
     read=read,
     numbers=_NUMBERS,
-    calendar=language.Calendar.of_table(_TABLE, time=_time),
-    gender=language.gender_by_ending(_TABLE),
+    time=_time,
     rules=(
         number_rule(
             "h",

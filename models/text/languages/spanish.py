@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from ancestral.models.text.languages.language import Calendar, Language, Numbers, Numerals, gender_by_ending, letters_of
+from ancestral.models.text.languages.language import Language, Numbers, Numerals, letters_of
 from ancestral.models.text.phonemes import PAUSES
 from ancestral.models.text.tables import table
 
@@ -110,6 +110,4 @@ def _time(hour: int, minute: int) -> str:
     return hours + _QUARTERS.get(minute, f" y {_NUMERALS.cardinal(minute)}")
 
 
-LANGUAGE: Final = Language.of_table(
-    _TABLE, read=read, numbers=_NUMBERS, calendar=Calendar.of_table(_TABLE, time=_time), gender=gender_by_ending(_TABLE)
-)
+LANGUAGE: Final = Language.of_table(_TABLE, read=read, numbers=_NUMBERS, time=_time)

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Form, Header, Request, Response, params
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
+from pydantic import ConfigDict
 from starlette.exceptions import HTTPException
 
 from ancestral.errors import InvalidRequest
-from ancestral.requests import parse_json
+from ancestral.requests import Described, parse_json
 from ancestral.service.api.http.auth import caller_of
 from ancestral.service.errors import RangeNotSatisfiable, UnsupportedMedia
 
@@ -29,6 +30,12 @@ _MAX_FIELDS: Final = 32
 MULTIPART: Final[Any] = Form(media_type="multipart/form-data")
 """What all fields of a form are annotated with."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class FormFields(Described):
+    """The base of the fields of forms: there are no others."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class JsonRequest(Request):

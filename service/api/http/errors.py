@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.requests import from_validation, shown
 from ancestral.service import errors
+from ancestral.service.broker.connection import UNAVAILABLE
 
 # Query parameters: an unknown or a repeated one is an error, never ignored.
 
@@ -84,11 +85,6 @@ def _accepts_problem(accept: str) -> bool:
     return False
 
 
-_BY_STATUS: dict[int, type[errors.ServiceError]] = {
-    error.status: error for error in (errors.PayloadTooLarge, errors.UnsupportedMedia)
-}
-
-
 def from_http(error: HTTPException, connection: HTTPConnection) -> AncestralError:
     """The framework's own errors (no such route, wrong method) as ours."""
     scope, path = connection.scope, connection.url.path
@@ -103,7 +99,7 @@ def from_http(error: HTTPException, connection: HTTPConnection) -> AncestralErro
         return errors.MethodNotAllowed(f"{path} does not take {method}.", headers={"allow": ", ".join(allowed)})
     if error.status_code == 400:
         return InvalidRequest(str(error.detail))
-    own = _BY_STATUS.get(error.status_code, errors.ServiceError)(str(error.detail), headers=error.headers)
+    own = errors.ServiceError(str(error.detail), headers=error.headers)
     own.status = error.status_code
     return own
 
@@ -119,16 +115,11 @@ async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
     raise HTTPException(404)
 
 
-def install(
-    app: FastAPI,
-    unavailable_errors: Sequence[type[Exception]] = (),
-    on_error: Callable[[AncestralError], None] = lambda error: None,
-) -> None:
+def install(app: FastAPI, on_error: Callable[[AncestralError], None] = lambda error: None) -> None:
     """Answer every error that a route or the framework raises in the envelope.
 
     Args:
         app: to install the handlers in.
-        unavailable_errors: exceptions that mean that Redis is unavailable: 503.
         on_error: called with every error that is answered.
     """
 
@@ -140,12 +131,12 @@ def install(
                 own = from_http(error, connection)
             case RequestValidationError():
                 own = from_validation(error.errors())
-            case _:
+            case _:  # one of UNAVAILABLE
                 log.warning("Redis is unavailable", extra={"reason": type(error).__name__})
                 own = errors.redis_unavailable()
         on_error(own)
         return respond(own, connection.headers.get("accept", ""))
 
-    for kind in (AncestralError, HTTPException, RequestValidationError, *unavailable_errors):
+    for kind in (AncestralError, HTTPException, RequestValidationError, *UNAVAILABLE):
         app.add_exception_handler(kind, answer)
     app.router.default = no_route

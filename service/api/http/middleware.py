@@ -185,8 +185,7 @@ class BodyLimit:
         limit = self._uploads.get(scope["path"], self._limit)
         error = errors.PayloadTooLarge(f"The body is larger than the {limit} bytes that this server reads.")
         refusing, ended, count = False, False, 0
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
+        begun = asyncio.get_running_loop().time()
 
         async def limited() -> Message:
             nonlocal count, ended

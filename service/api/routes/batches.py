@@ -14,11 +14,11 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from fastapi.sse import format_sse_event
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.provenance.c2pa import MANIFEST_TYPE
-from ancestral.requests import Described, checked, parse_json
+from ancestral.requests import checked, example, parse_json
 from ancestral.service.api.batches import (
     BATCH_EXAMPLE,
     BATCH_ID,
@@ -43,6 +43,7 @@ from ancestral.service.api.http.body_route import (
     BodyRoute,
     Conditions,
     ConditionsDep,
+    FormFields,
     binary,
     file_response,
     file_responses,
@@ -72,12 +73,10 @@ _UPLOADS: Final = 4
 router = APIRouter(prefix="/v1", tags=["batches"], route_class=BodyRoute)
 
 
-class FileForm(Described):
+class FileForm(FormFields):
     """The fields of the form."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"file": "requests.jsonl", "purpose": "batch"}]}
-    )
+    model_config = example(file="requests.jsonl", purpose="batch")
 
     file: UploadFile
     """JSON lines, each a request: `custom_id`, `method`, `url`, `body`."""
@@ -152,8 +151,7 @@ async def list_files(query: Annotated[FilesQuery, Query()], service: Service, ca
     files = await service.broker.batches.owned("file", caller.name)
     chosen = [file for file in files if query.purpose in (None, file["purpose"])]
     found, more = page(chosen if query.order == "desc" else chosen[::-1], query)
-    data = [describe_file(document) for document in found]
-    return FileList.of(data, more)
+    return FileList.of([describe_file(document) for document in found], more)
 
 
 @router.get("/files/{file_id}", summary="Get a file's description")
@@ -183,8 +181,7 @@ async def delete_file(file: OwnFile, service: Service) -> DeletedFile:
 
 
 def describe_file(document: Mapping[str, Any]) -> FileObject:
-    names = ("id", "bytes", "created_at", "filename", "purpose")
-    fields = {name: document[name] for name in names}
+    fields = {name: document[name] for name in ("id", "bytes", "created_at", "filename", "purpose")}
     return FileObject(**fields, expires_at=document["created_at"] + LIFE_SECONDS)
 
 
@@ -237,11 +234,7 @@ async def create_batch(
         raise Overloaded(message, retry_after=60, code="too_many_batches")
     # Where files may be small, half of the room has to be enough for the answers, or no batch could ever begin.
     await require_room(service, owner, min(MAX_OUTPUT_BYTES, _UPLOADS * service.settings.max_upload_bytes // 2))
-    data = (
-        b"".join([line async for line in store.lines(*file["lines"])])
-        if file["lines"]
-        else await store.data("file", file["id"])
-    )
+    data = b"".join([piece async for piece in _content(service, file)])
     lines, errors = await asyncio.to_thread(read_lines, data, body.endpoint)
     batch: dict[str, Any] = {
         "id": f"batch_{secrets.token_hex(12)}", "owner": owner, "concurrent_streams": caller.concurrent_streams,
@@ -261,8 +254,7 @@ async def create_batch(
 async def list_batches(query: Annotated[PageQuery, Query()], service: Service, caller: CallerDep) -> BatchList:
     """Your batches, newest first. For the next page, give the last one's id as ``after``."""
     found, more = page(await service.broker.batches.owned("batch", caller.name), query)
-    data = [await _describe(service, batch) for batch in found]
-    return BatchList.of(data, more)
+    return BatchList.of([await _describe(service, batch) for batch in found], more)
 
 
 @router.get("/batches/{batch_id}", summary="Get a batch")

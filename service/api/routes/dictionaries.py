@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, UploadFile
 from fastapi.responses import Response
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from ancestral.errors import InvalidRequest
 from ancestral.models.text import PronunciationError
 from ancestral.models.text.pronunciations import read_pls, write_pls
-from ancestral.requests import Described
+from ancestral.requests import example
 from ancestral.service.api.deps import CallerDep, RateLimitedCaller, Service
-from ancestral.service.api.http.body_route import MULTIPART, BodyRoute, binary
+from ancestral.service.api.http.body_route import MULTIPART, BodyRoute, FormFields, binary
 from ancestral.service.speech.elevenlabs.dictionaries import (
     Archived,
     DictionariesQuery,
@@ -34,10 +34,10 @@ router = APIRouter(prefix="/v1/pronunciation-dictionaries", tags=["elevenlabs"],
 _PLS = "application/pls+xml"
 
 
-class FileOfDictionary(Described):
+class FileOfDictionary(FormFields):
     """The form of a request for a dictionary: its rules in a file."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"file": "names.pls", "name": "names"}]})
+    model_config = example(file="names.pls", name="names")
 
     file: UploadFile
     """[PLS](https://www.w3.org/TR/pronunciation-lexicon/) in UTF-8."""

@@ -19,7 +19,6 @@ from ancestral.service.api.http.body_route import BodyRoute, binary
 from ancestral.service.api.responses import (
     ACCEPTED,
     HEADERS_OF_SOUND,
-    Sound,
     StreamedResponse,
     accepted,
     headers_of,
@@ -27,10 +26,10 @@ from ancestral.service.api.responses import (
     read_whole,
     stream_audio,
 )
-from ancestral.service.broker.job import Job, Priority
+from ancestral.service.broker.job import Priority
 from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import JobSpec
-from ancestral.service.speech.audio_reader import timed
+from ancestral.service.speech.audio_reader import Sound, timed
 from ancestral.service.speech.elevenlabs.dictionaries import words_of
 from ancestral.service.speech.elevenlabs.requests import (
     VoiceSegments,
@@ -94,19 +93,15 @@ class _Asked(NamedTuple):
     """Of a dialogue."""
 
 
-async def _text(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep) -> _Asked:
-    return await _checked(voice_id, body, query, context)
-
-
 async def _dialogue(body: TextToDialogue, query: _Parameters, context: ContextDep) -> _Asked:
     try:
         voice_id, spoken = dialogue_as_speech(context.service.catalog, body)
     except AncestralError as error:
         raise renamed(error) from None
-    return await _checked(voice_id, spoken, query, context)
+    return await _text(voice_id, spoken, query, context)
 
 
-async def _checked(voice_id: str, body: TextToSpeech, query: SpeechQuery, context: RequestContext) -> _Asked:
+async def _text(voice_id: _VoiceId, body: TextToSpeech, query: _Parameters, context: ContextDep) -> _Asked:
     service = context.service
     words = await words_of(service, context.caller, body.pronunciation_dictionary_locators)
     try:
@@ -134,7 +129,7 @@ def _add_routes(path: str, what: str, checked: Callable[..., Awaitable[_Asked]],
     @router.post(f"{path}/with-timestamps", summary=summary, response_model=timed_model, responses=_TIMED | ACCEPTED)
     async def speak_with_timestamps(asked: _Asked = asked) -> Response:
         """All of the audio at once. The characters of a word share its time evenly."""
-        return await _timed(asked, _whole)
+        return await _timed(asked, streams=False)
 
     summary = f"Speak {what}, streaming, with the times of characters"
     lines: dict[str, Any] = {"response_class": Response, "responses": _LINES | ACCEPTED}
@@ -142,7 +137,7 @@ def _add_routes(path: str, what: str, checked: Callable[..., Awaitable[_Asked]],
     @router.post(f"{path}/stream/with-timestamps", summary=summary, **lines)
     async def stream_with_timestamps(asked: _Asked = asked) -> Response:
         """The audio and the times of its characters, while it is sampled."""
-        return await _timed(asked, _lines)
+        return await _timed(asked, streams=True)
 
 
 _add_routes("/text-to-speech/{voice_id}", "a text in ElevenLabs' shape", _text, AudioWithTimestamps)
@@ -220,28 +215,23 @@ def _matches(voice: ElevenLabsVoice, query: VoicesQuery) -> bool:
     )
 
 
-async def _timed(asked: _Asked, answer: Callable[[_Asked, Job], Awaitable[Response]]) -> Response:
-    job = await asked.context.submit(asked.job_spec)
+async def _timed(asked: _Asked, *, streams: bool) -> Response:
+    """The sound with the times of its characters: in lines while it is sampled (``streams``), or all of it at once."""
+    context = asked.context
+    job = await context.submit(asked.job_spec)
     if job.priority is Priority.BACKGROUND:
-        return await accepted(asked.context.service, job)
-    return await answer(asked, job)
-
-
-async def _whole(asked: _Asked, job: Job) -> Response:
-    sound = open_sound(asked.context, job, asked.job_spec, None, times=True)
-    audio, sentences = await read_whole(asked.context, sound)
+        return await accepted(context.service, job)
+    sound = open_sound(context, job, asked.job_spec, Transport.HTTP if streams else None, times=True)
+    if streams:
+        return StreamedResponse(context, sound.reader, _json_lines(sound, asked.segments), _JSON_LINES)
+    audio, sentences = await context.while_connected(read_whole(sound), job)
     answer = with_timestamps(base64.b64encode(audio).decode(), sentences, sound.sample_rate, asked.segments)
     return JSONResponse(answer.model_dump(), headers=headers_of(sound))
 
 
-async def _lines(asked: _Asked, job: Job) -> Response:
-    sound = open_sound(asked.context, job, asked.job_spec, Transport.HTTP, times=True)
-    return StreamedResponse(asked.context, sound.reader, _json_lines(sound, asked.segments), _JSON_LINES)
-
-
 async def _json_lines(sound: Sound, segments: VoiceSegments | None) -> AsyncGenerator[bytes, None]:
     """JSON in short lines: some HTTP clients accept no more than 128 kB."""
-    async for piece, sentences in timed(sound.source, sound.reader, sound.timeline):
+    async for piece, sentences in timed(sound):
         for start in range(0, len(piece), FRAME_BYTES):
             audio = base64.b64encode(piece[start : start + FRAME_BYTES]).decode()
             chunk = with_timestamps(audio, [] if start else sentences, sound.sample_rate, segments)

@@ -27,7 +27,6 @@ from ancestral.requests import (
     PROMPT_OF_EDIT,
     CompletionRequest,
     DecodingRequest,
-    Described,
     EditRequest,
     Growing,
     ImageFormat,
@@ -42,6 +41,7 @@ from ancestral.service.api.http.body_route import (
     MULTIPART,
     BodyRoute,
     ConditionsDep,
+    FormFields,
     IfNoneMatch,
     binary,
     file_response,
@@ -144,9 +144,7 @@ def _classes(model: ImageModel, root: str) -> list[ClassObject]:
             # On the wire a subclass is called a kind.
             label = "kind" if attribute == "subclass" else attribute
             query = urlencode({"model": model.entry.id, "class": name})
-            fields: dict[str, Any] = {
-                "id": name, "object": label, "model": model.entry.id,
-            }  # fmt: skip
+            fields: dict[str, Any] = {"id": name, "object": label, "model": model.entry.id}
             if model.entry.preview(f"{name}.png").is_file():
                 fields["thumbnail_url"] = f"{root}v1/images/classes/thumbnail?{query}"
             if index in belongs:
@@ -231,10 +229,8 @@ class EditForm(ImageRequest):
         return EditRequest.model_construct(**fields, image=image, mask=mask)
 
 
-class EncodingForm(Described):
+class EncodingForm(FormFields):
     """The fields of the form."""
-
-    model_config = ConfigDict(extra="forbid")
 
     image: UploadFile = Field(description=_FILE)
     model: str = Field(min_length=1, max_length=256, description=_MODEL, examples=[_EXAMPLE])
@@ -277,10 +273,8 @@ async def encode_image(form: Annotated[EncodingForm, MULTIPART], context: Contex
 # ``POST /v1/images/likelihood``: the exact likelihood of a picture under a model (1601.06759, equation 1).
 
 
-class ImageLikelihoodForm(Described):
+class ImageLikelihoodForm(FormFields):
     """The fields of the form."""
-
-    model_config = ConfigDict(extra="forbid")
 
     file: UploadFile
     """A PNG, WebP or JPEG file of the model's size or a whole multiple of it."""
@@ -305,8 +299,7 @@ async def score_picture(form: Annotated[ImageLikelihoodForm, MULTIPART], context
     """The likelihood of a picture under a model, after conversion to the model's size and levels."""
     data = await form.file.read()
     body, service = form.model_dump(exclude={"file"}, by_alias=True), context.service
-    job_spec = await asyncio.to_thread(picture_job, service.catalog, body, data)
-    return await figures(context, job_spec)
+    return await figures(context, await asyncio.to_thread(picture_job, service.catalog, body, data))
 
 
 # ``GET /v1/avatars/{name}.png``: the picture of a name, the same for ever, for the address of an ``<img>``.

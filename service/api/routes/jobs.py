@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.sse import format_sse_event
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ancestral import formats
 from ancestral.catalog.descriptions import Model, Plan, SpeechModel
@@ -20,7 +20,7 @@ from ancestral.detection.query import MAX_SEARCH
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.images import files
 from ancestral.provenance.c2pa import MANIFEST_TYPE
-from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, from_validation
+from ancestral.requests import MAX_INPUT_CHARACTERS, RequestSeed, StrictRequest, from_validation
 from ancestral.service.api import deps, responses
 from ancestral.service.api.http import body_route
 from ancestral.service.api.http.openapi import event_stream
@@ -73,8 +73,7 @@ async def list_jobs(
         jobs, more = await service.broker.jobs(caller.name, query.after, query.limit)
     except JobExpired as error:
         raise _not_found("after") from error
-    data = [await _describe(service, job) for job in jobs]
-    return schemas.JobList.of(data, more)
+    return schemas.JobList.of([await _describe(service, job) for job in jobs], more)
 
 
 @router.get("/jobs/{job_id}", summary="Get a job")
@@ -267,7 +266,9 @@ _LINKED: dict[int | str, dict[str, Any]] = {
 @router.get("/jobs/{job_id}/manifest", summary="Get the manifest of a job", responses=_LINKED)
 async def get_manifest(job: OwnJob, service: deps.Service) -> schemas.Manifest:
     """Everything that a job's output depends on, and its SHA-256. A likelihood has no manifest: nothing was sampled."""
-    plan = plans.require_sampled(job)
+    plan = plans.plan_of(job, Plan)
+    if not isinstance(plan, plans.Sampled):
+        raise Conflict("Nothing was sampled for this job.", code="no_manifest")
     return plans.manifest_of(job, plan, await service.artifacts.info(job))
 
 
@@ -351,10 +352,8 @@ def _check_prompt(schema: type[StrictRequest], manifest: schemas.Manifest, plan:
 # ``POST /v1/detect``: whether a file was made here, with the evidence.
 
 
-class DetectionForm(Described):
+class DetectionForm(body_route.FormFields):
     """The fields of the form."""
-
-    model_config = ConfigDict(extra="forbid")
 
     file: UploadFile
     """A PNG, WebP, JPEG, WAV, FLAC, Ogg or MP3 file."""
@@ -387,11 +386,9 @@ async def detect(form: Annotated[DetectionForm, body_route.MULTIPART], context: 
     Each part has its evidence, or says why it could not be tried; docs/provenance.md has what survives which changes.
     """
     data, service = await form.file.read(), context.service
-    keyed = service.settings.provenance_key is not None
-    newest = await service.broker.seed_counter.reserved() if keyed else 0
+    newest = 0 if service.settings.provenance_key is None else await service.broker.seeds_reserved()
     fields = form.model_dump(exclude={"file"}) | {"seed": form.seed}  # as a number, not as JSON has large ones
     served = await service.served()
-    work = partial(detection_job, service.catalog, service.settings, service.signer, fields, data, newest, served)
-    job_spec = await asyncio.to_thread(work)
+    job_spec = await asyncio.to_thread(detection_job, service, fields, data, newest, served)
     # A worker searches for one file at a time, for which others wait.
     return await responses.figures(context, job_spec, background=True)

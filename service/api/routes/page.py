@@ -19,7 +19,6 @@ from ancestral.errors import NotFound
 from ancestral.requests import Described
 from ancestral.service.api.deps import Service
 from ancestral.service.api.http.body_route import IfNoneMatch, not_modified
-from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Priority
 from ancestral.service.errors import NotReady, stopping
@@ -36,18 +35,10 @@ def page_policy(media: str) -> str:
     Args:
         media: where sounds may come from.
     """
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' blob: data:",  # icons of style sheets; pictures that the page has requested
-            f"media-src {media}",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
+    # data: icons of style sheets; blob: pictures that the page has requested.
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        f"media-src {media}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 
@@ -203,11 +194,8 @@ async def metrics(service: Service) -> Response:
     shared = None
     with suppress(*UNAVAILABLE):  # which Background has logged
         async with asyncio.timeout(_SHARED_SECONDS):
-            shared = await _shared(service.broker)
+            queues = service.broker.queues
+            depths = {priority: await queues.depths(priority) for priority in Priority}
+            shared = Shared(await queues.workers(), depths, await queues.unfinished())
     models = {name: model.sha256 for name, model in service.catalog.models.items()}
     return Response(service.metrics.page(shared, models), media_type=CONTENT_TYPE)
-
-
-async def _shared(broker: Clients) -> Shared:
-    depths = {priority: await broker.queues.depths(priority) for priority in Priority}
-    return Shared(await broker.queues.workers(), depths, await broker.queues.unfinished())

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, UploadFile
 from fastapi.responses import Response
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from ancestral import formats
 from ancestral.errors import InvalidRequest
 from ancestral.models.text.frontend import skipped
-from ancestral.requests import MAX_INPUT_CHARACTERS, Described, GenerationRequest, SpeechRequest
+from ancestral.requests import MAX_INPUT_CHARACTERS, GenerationRequest, SpeechRequest
 from ancestral.service.api.deps import ContextDep, Service, base_url
-from ancestral.service.api.http.body_route import MULTIPART, BodyRoute, binary
+from ancestral.service.api.http.body_route import MULTIPART, BodyRoute, FormFields, binary
 from ancestral.service.api.http.openapi import event_stream
 from ancestral.service.api.responses import ACCEPTED, HEADERS_OF_SOUND, figures, stream_audio
 from ancestral.service.api.routes.models import SpeechModelList, describe_model
@@ -116,10 +116,8 @@ async def create_generation(request: GenerationRequest, context: ContextDep) -> 
 # ``POST /v1/audio/likelihood``: the exact likelihood of a recording under a model (WaveNet, equation 1).
 
 
-class LikelihoodForm(Described):
+class LikelihoodForm(FormFields):
     """The fields of the form."""
-
-    model_config = ConfigDict(extra="forbid")
 
     file: UploadFile
     """A WAV, FLAC, Ogg or MP3 file."""

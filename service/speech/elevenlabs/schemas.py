@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from ancestral.models.entries import SPEEDS
-from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, RequestSeed, StrictRequest
+from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, RequestSeed, StrictRequest, example
 
 OutputFormat = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "ulaw_8000", "alaw_8000",
@@ -95,9 +95,7 @@ class _Body(StrictRequest):
 class TextToSpeech(_Body):
     """The body of a request over HTTP: text to speak."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"text": "Hello.", "model_id": "wavenet-multilingual", "seed": 7}]}
-    )
+    model_config = example(text="Hello.", model_id="wavenet-multilingual", seed=7)
 
     text: str = Field(min_length=1, max_length=MAX_INPUT_CHARACTERS)
     """The text to speak."""
@@ -134,11 +132,7 @@ class DialogueSettings(StrictRequest):
 class TextToDialogue(_Body):
     """The body of a request for a dialogue: what the voices of one model say, one after the other."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"inputs": [{"voice_id": "heart", "text": "Ready?"}, {"voice_id": "joe", "text": "Yes."}]}]
-        }
-    )
+    model_config = example(inputs=[{"voice_id": "heart", "text": "Ready?"}, {"voice_id": "joe", "text": "Yes."}])
 
     inputs: list[DialogueInput] = Field(min_length=1, max_length=500)
     """Together no longer than a text."""

@@ -14,7 +14,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from starlette.datastructures import QueryParams
 
@@ -31,6 +31,7 @@ from ancestral.service.speech.elevenlabs.schemas import (
     ContextMessage,
     FailureMessage,
     FirstMessage,
+    SessionSettings,
     StreamQuery,
     TextMessage,
 )
@@ -93,6 +94,15 @@ class ElevenLabsConnection(WsConnection):
     @abstractmethod
     async def handle_messages(self, query: StreamQuery) -> None:
         """Receive and handle messages; raises AncestralError if one cannot be handled, which ends the connection."""
+
+    async def _open_session(self, query: StreamQuery, first: SessionSettings, sink: EventSink) -> SessionRunner:
+        """The runner of a new session, of which ``first`` is the first message."""
+        caller = self._credentials.caller
+        assert caller is not None
+        words = await words_of(self._state, caller, first.pronunciation_dictionary_locators)
+        config = session_config(self._state.catalog, self._voice_id, query, first, words)
+        session_state = new_session_state(self._state.catalog, config)
+        return SessionRunner(self._state, caller, session_state, sink, None, query.inactivity_timeout, tagged=False)
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
         """The reason; then the connection is closed."""
@@ -270,8 +280,10 @@ class MultiContextConnection(ElevenLabsConnection):
                     raise NotFound("context_id: no such context", param="context_id", code="context_not_found")
                 return
             context.runner.keep_alive()
-            if message.close_context:
-                await self._close(context)
+            if message.close_context and context.runner.session_state.closing:
+                await context.cancel()
+            elif message.close_context:
+                await context.runner.close()
             elif message.flush or (message.text and query.auto_mode):
                 await context.runner.flush()
         except AncestralError as error:
@@ -296,15 +308,8 @@ class MultiContextConnection(ElevenLabsConnection):
         if self._end is not None or len(self._contexts) >= MAX_CONTEXTS:
             reason = "the connection is closing" if self._end is not None else f"{MAX_CONTEXTS} contexts are open"
             raise InvalidRequest(f"context_id: {reason}", param="context_id", code="too_many_contexts")
-        caller = self._credentials.caller
-        assert caller is not None
-        words = await words_of(self._state, caller, message.pronunciation_dictionary_locators)
-        config = session_config(self._state.catalog, self._voice_id, query, message, words)
         found = Context(message.context_id, self._state, self._websocket, sync=query.sync_alignment)
-        found.runner = SessionRunner(
-            self._state, caller, new_session_state(self._state.catalog, config), found, None,
-            idle_seconds=query.inactivity_timeout, tagged=False,
-        )  # fmt: skip
+        found.runner = await self._open_session(query, message, found)
         self._contexts[message.context_id] = found
         self.start(self._run_context(message.context_id, found))
         return found
@@ -316,12 +321,6 @@ class MultiContextConnection(ElevenLabsConnection):
             if self._contexts.get(name) is context:
                 del self._contexts[name]
             self._ended.append(name)
-
-    async def _close(self, context: Context) -> None:
-        if context.runner.session_state.closing:
-            await context.cancel()
-        else:
-            await context.runner.close()
 
 
 # ElevenLabs' ``stream-input`` websocket: JSON both ways, sound in base64.
@@ -343,8 +342,14 @@ class SingleContextConnection(ElevenLabsConnection, EventSink):
 
     async def handle_messages(self, query: StreamQuery) -> NoReturn:
         self._alignment = UtteranceAlignment(sync=query.sync_alignment)
-        first = checked(FirstMessage, await self._receive_first(query.inactivity_timeout))
-        self.runner = runner = await self._open(query, first)
+        try:
+            async with asyncio.timeout(query.inactivity_timeout):
+                received = await self._websocket.receive()
+        except TimeoutError:
+            raise IdleTimeout(1000, "") from None
+        first = checked(FirstMessage, received)
+        self._credentials.check(first.xi_api_key)
+        self.runner = runner = await self._open_session(query, first, self)
         self.start(runner.send_utterances(), runner.maintain())
         await self._handle_message(runner, first, query)
         while True:
@@ -358,20 +363,6 @@ class SingleContextConnection(ElevenLabsConnection, EventSink):
         """Sessions of this protocol cannot be resumed, so they run to their end."""
         if self.runner is None:
             super().on_shutdown()
-
-    async def _receive_first(self, seconds: int) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._websocket.receive()
-        except TimeoutError:
-            raise IdleTimeout(1000, "") from None
-
-    async def _open(self, query: StreamQuery, first: FirstMessage) -> SessionRunner:
-        caller = self._credentials.check(first.xi_api_key)
-        words = await words_of(self._state, caller, first.pronunciation_dictionary_locators)
-        config = session_config(self._state.catalog, self._voice_id, query, first, words)
-        session_state = new_session_state(self._state.catalog, config)
-        return SessionRunner(self._state, caller, session_state, self, None, query.inactivity_timeout, tagged=False)
 
     async def _handle_message(self, runner: SessionRunner, message: TextMessage, query: StreamQuery) -> None:
         if runner.session_state.closing:

@@ -169,8 +169,7 @@ class NativeConnection(ws.EventConnection, EventSink):
         if utterance.skipped:
             start = start.model_copy(update={"skipped": utterance.skipped})
         if config.timestamps:
-            times = await self.runner.times(utterance)
-            start = start.model_copy(update=times_of(times, config.timestamps))
+            start = start.model_copy(update=times_of(await self.runner.times(utterance), config.timestamps))
         await self.send(start)
 
     async def sound(self, data: bytes) -> None:

@@ -22,8 +22,9 @@ from ancestral.models.audio.resampler import resampled_length
 from ancestral.service.broker.clients import StoredSession
 from ancestral.service.broker.connection import UNAVAILABLE
 from ancestral.service.broker.job import Job
-from ancestral.service.errors import NotReady, Overloaded, redis_unavailable
+from ancestral.service.errors import NotReady, Overloaded
 from ancestral.service.jobs.admission import submit_job
+from ancestral.service.jobs.job_reader import redis_errors
 from ancestral.service.jobs.planning import speech_job_in_thread
 from ancestral.service.jobs.plans import plan_of
 from ancestral.service.jobs.state import AppState, Caller
@@ -296,13 +297,11 @@ class SessionRunner:
         job_spec = await speech_job_in_thread(self._state, request)
         plan = replace(job_spec.plan, times_before_sound=True)
         job_spec = replace(job_spec, plan=plan)
-        try:
+        with redis_errors():
             if not self._counted:  # not again when there was no room for it
                 await self._state.count_request(self._caller)
             self._counted = True
             job = await submit_job(self._state, self._caller, job_spec, prefer=None, key=None)
-        except UNAVAILABLE as error:
-            raise redis_unavailable() from error
         self._counted = False
         is_first = self.session_state.current() is None
         estimate = round(job_spec.seconds * self.sample_rate)
@@ -398,10 +397,8 @@ class SessionRunner:
         return self._listener
 
     async def _job(self, utterance: Turn) -> Job:
-        try:
+        with redis_errors():
             job = await self._state.broker.patient_job(utterance.job_id)
-        except UNAVAILABLE as error:
-            raise redis_unavailable() from error
         if job is None:
             raise NotFound("The sound of this utterance has expired.", code="content_expired")
         return job

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -123,6 +123,10 @@ def session_cast(catalog: Catalog, config: SessionConfig) -> Cast:
     """The speakers of a session; raises as :func:`new_session_state` does."""
     model, voice = catalog.model_and_voice(config.model, config.voice_id)
     return cast_of(partial(catalog.voice, model), voice, config.language or voice.language, config.voices)
+
+
+_STORED: Final = ("received", "sentences", "closing", "first_sample", "_count", "_goes_on", "_chunks", "_spoke")
+"""The attributes of a session that are stored as they are."""
 
 
 class SessionState:
@@ -353,20 +357,12 @@ class SessionState:
 
     def dump(self) -> str:
         """Everything but which utterance is the current one, as JSON."""
-        state = {
+        state = {name: getattr(self, name) for name in _STORED} | {
             "config": self.config.model_dump(),
-            "received": self.received,
-            "sentences": self.sentences,
-            "closing": self.closing,
             "utterances": [dataclasses.asdict(utterance) for utterance in self.utterances],
-            "first_sample": self.first_sample,
-            "count": self._count,
             "incomplete": self._incomplete.pending,
             "lead": self._incomplete.lead,
             "complete": [self._taken, *self._complete] if self._taken else self._complete,
-            "goes_on": self._goes_on,
-            "chunks": self._chunks,
-            "spoke": self._spoke,
         }
         return json.dumps(state)
 
@@ -376,12 +372,10 @@ class SessionState:
         state: dict[str, Any] = json.loads(text)
         config = SessionConfig(**state["config"])
         found = cls(config, cast(config))
-        found.received, found.sentences = state["received"], state["sentences"]
-        found.closing, found.first_sample = state["closing"], state["first_sample"]
+        for name in _STORED:
+            setattr(found, name, state[name])
         found.utterances = [Turn(**utterance) for utterance in state["utterances"]]
-        found._count, found._complete, found._spoke = state["count"], state["complete"], state["spoke"]
-        found._goes_on, found._chunks = state["goes_on"], state["chunks"]
-        found._end_may_be_repeated = found.closing
+        found._complete, found._end_may_be_repeated = state["complete"], found.closing
         found._incomplete = found._splitter(state["incomplete"], state["lead"])
         return found
 

@@ -4,6 +4,7 @@ import io
 import os
 import random
 import socket
+import socketserver
 import stat
 import struct
 import subprocess
@@ -141,16 +142,10 @@ def test_the_manifest_of_an_upload_is_kept(signer, tmp_path, plain):
 
 def test_c2pa_is_only_needed_to_sign_and_to_read():
     program = (
-        "import sys\n"
-        "sys.modules['c2pa'] = None\n"
-        "from ancestral.provenance import c2pa\n"
-        "try:\n"
-        "    c2pa.read(b'', 'image/png')\n"
-        "except c2pa.SigningError as error:\n"
-        "    print(error)\n"
+        "import sys; sys.modules['c2pa'] = None; from ancestral.provenance.c2pa import read; read(b'', 'image/png')"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert found.stdout == "needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'\n"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert found.stderr.endswith(" needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'\n")
 
 
 def _decoded(form, data):
@@ -258,6 +253,9 @@ def test_a_truncated_file_is_never_valid(form, signed):
         assert not _valid(data[:size], form), size
 
 
+DAMAGE = [b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4, b"\x9b" + b"\x3f" + b"\xff" * 7]
+
+
 @pytest.mark.parametrize("form", INSIDE)
 def test_random_damage_is_never_taken_for_the_original(form, signed):
     """Bytes, sizes of 4 GB and counts of 2^62, all over the manifest: a changed claim or recipe is never valid."""
@@ -267,12 +265,7 @@ def test_random_damage_is_never_taken_for_the_original(form, signed):
     recipe = c2pa.read(data, support.media_type(form))
     for _ in range(300):
         changed, at = bytearray(data), source.randrange(start, end - 9)
-        new = source.choice(
-            [
-                bytes([source.randrange(256)]), b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4,
-                b"\x9b" + b"\x3f" + b"\xff" * 7,
-            ]
-        )  # fmt: skip
+        new = source.choice([bytes([source.randrange(256)]), *DAMAGE])
         changed[at : at + len(new)] = new
         try:
             report = c2pa.read(bytes(changed), support.media_type(form))
@@ -291,21 +284,15 @@ LINK = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.
 def visited():
     """A port, and what connected to it sent."""
     sent = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def answer():
-            try:
-                while True:
-                    with server.accept()[0] as client:
-                        sent.append(client.recv(1024))
-            except OSError:
-                return
+    class Visit(socketserver.BaseRequestHandler):
+        def handle(self):
+            sent.append(self.request.recv(1024))
 
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        yield server.getsockname()[1], sent
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+    with socketserver.TCPServer(("127.0.0.1", 0), Visit) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_address[1], sent
+        server.shutdown()
 
 
 def test_a_manifest_that_is_only_linked_to_is_not_fetched(visited):

@@ -10,28 +10,20 @@ import pytest
 
 from ancestral.models.architectures import ArchitectureError, architecture, kinds, load_object, register
 from ancestral.models.architectures.pixelcnn import PIXELCNN
-from ancestral.models.spec import ImageSpec
 
 BUILT_IN = ("acoustic", "encoder", "pixelcnn", "pixelrnn", "wavenet")
+ALL = [*BUILT_IN, "toy"]
 TOY = Path(__file__).parents[2] / "toy_architecture"
-
-
-def strings(found):
-    """All the parts of an architecture that are imported when they are needed."""
-    parts = [found.network, found.kernel, found.task, found.engine("native"), found.engine("onnx")]
-    if found.exporter is not None:
-        parts += [found.exporter.graphs, found.exporter.check, found.exporter.engine]
-    return [part for part in parts if part is not None]
 
 
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_every_part_of_a_built_in_architecture_exists(kind):
     found = architecture(kind)
     assert found.kind == kind
-    assert all(callable(load_object(part)) for part in strings(found))
-
-
-ALL = [*BUILT_IN, "toy"]
+    parts = [found.network, found.kernel, found.task, found.engine("native"), found.engine("onnx")]
+    if found.exporter is not None:
+        parts += [found.exporter.graphs, found.exporter.check, found.exporter.engine]
+    assert all(callable(load_object(part)) for part in parts if part is not None)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +82,3 @@ def test_a_broken_plugin_is_named(target, module, message, tmp_path, monkeypatch
     assert "broken" in kinds()
     with pytest.raises(ArchitectureError, match=rf"^'broken': the plugin broken-plugin \({target}\) {message}"):
         architecture("broken")
-
-
-def test_a_plugin_is_found_by_its_kind(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOY))
-    found = architecture("toy")
-    assert issubclass(found.spec, ImageSpec)
-    assert all(callable(load_object(part)) for part in strings(found))
-    assert set(kinds()) >= {*BUILT_IN, "toy"}

@@ -59,7 +59,3 @@ def test_whole_pictures_equal_the_oracles(kind):
     theirs = draw(toys.oracle(checkpoint), torch.from_numpy(np.stack([h] * 5)).double(), range(5))
     assert np.array_equal(engine.draw(wanted), theirs)
     assert np.array_equal(engine.draw(wanted[:1])[0], theirs[0])
-
-
-def test_auto_is_never_cuda():
-    assert load_engine("auto", toys.exported(toys.random_checkpoint(toys.TINY_SPECS["speaker only"]))).name == "native"

@@ -11,22 +11,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ancestral.models.acoustic import AcousticModel
-from ancestral.models.audio.mu_law import from_int16, to_int16
-from ancestral.models.audio.shaping import LIMIT, ORDER, MelCorrection, decode_excitation, predictor
+from ancestral.models.audio.mu_law import to_int16
+from ancestral.models.audio.shaping import ORDER, MelCorrection, decode_excitation, predictor
 from ancestral.models.checkpoint import load
 from ancestral.models.conditioning import speaker_vector
-from ancestral.models.engines import load_engine
 from ancestral.models.engines.base import EngineError, RequestError
 from ancestral.models.engines.onnx import Blocks
 from ancestral.models.engines.speech import engine as speech_engine
-from ancestral.models.engines.speech.engine import StreamRequest, SynthesisEngine, VoicesEngine, check_request
+from ancestral.models.engines.speech.engine import SynthesisEngine, VoicesEngine, check_request
 from ancestral.models.engines.speech.native import NativeEngine, mean_of
 from ancestral.models.engines.speech.onnx import OnnxEngine
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.kernels.shared import conditioning
-from ancestral.models.spec import FeatureSpec, SpecError
-from ancestral.models.text import phonemize
+from ancestral.models.spec import FeatureSpec
 from tests.models import random_models as toys
 from tests.models.engines.support import differing, exact_scores, in_company, speaking
 from tests.models.instructions import each_variant
@@ -49,23 +46,21 @@ def marks(name, kind="conditional"):
 EVERY = pytest.mark.parametrize(
     "engine", [pytest.param(make, id=name, marks=marks(name)) for name, make in ENGINES.items()]
 )
-EVERY_KIND = pytest.mark.parametrize(
-    ("engine", "spec"),
-    [
-        pytest.param(make, spec, id=f"{name}-{kind}", marks=marks(name, kind))
-        for name, make in ENGINES.items()
-        for kind, spec in toys.TINY_SPECS.items()
-    ],
-)
-EXACT_KINDS = pytest.mark.parametrize(
-    ("engine", "spec"),
-    [
-        pytest.param(make, spec, id=f"{name}-{kind}")
-        for name, make in ENGINES.items()
-        for kind, spec in toys.TINY_SPECS.items()
-        if name != "native"
-    ],
-)
+
+
+def each_kind(names, marks=lambda name, kind: ()):
+    """Run a test with these engines, and for each of them with every kind of spec."""
+    return pytest.mark.parametrize(
+        ("engine", "spec"),
+        [
+            pytest.param(ENGINES[name], spec, id=f"{name}-{kind}", marks=marks(name, kind))
+            for name in names
+            for kind, spec in toys.TINY_SPECS.items()
+        ],
+    )
+
+
+EVERY_KIND, EXACT_KINDS = each_kind(ENGINES, marks), each_kind(["onnx-cpu", "onnx blocks"])
 
 
 def varied(spec, count, length):
@@ -79,14 +74,18 @@ def varied(spec, count, length):
     return made
 
 
+def check_symbols(made, checkpoint, wanted, steps, most):
+    """They are the oracle's, but for so many."""
+    found = made.step([made.open(request) for request in wanted], steps)
+    assert sum(differing(checkpoint, *pair) for pair in zip(wanted, found, strict=True)) <= most
+    assert len(np.unique(np.stack(found))) > 30, "streams stuck on a few symbols would prove little"
+
+
 @EXACT_KINDS
 def test_symbols_are_those_of_the_networks_logits(engine, spec):
     """At the temperature of the frame and above min-p."""
     checkpoint = toys.random_checkpoint(spec)
-    made, wanted = engine(checkpoint), varied(spec, 4, 240)
-    found = made.step([made.open(request) for request in wanted], 240)
-    assert sum(differing(checkpoint, *pair) for pair in zip(wanted, found, strict=True)) <= 1
-    assert len(np.unique(np.stack(found))) > 30, "streams stuck on a few symbols would prove little"
+    check_symbols(engine(checkpoint), checkpoint, varied(spec, 4, 240), 240, 1)
 
 
 @pytest.mark.parametrize("name", ["native", "onnx-cpu"])
@@ -128,24 +127,19 @@ def test_every_voice_is_sampled_by_its_own_network(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("engine", "model", "streams", "steps"),
+    ("model", "streams", "steps"),
     [
-        ("onnx-cpu", toys.SMALL_SPEC, 8, 480),
-        ("onnx-cpu", toys.MEDIUM_SPEC, 8, 160),
-        ("onnx-cpu", "trained", 1, 480),
-        pytest.param("onnx-cpu", "trained", 16, 400, marks=pytest.mark.slow),
+        pytest.param(toys.SMALL_SPEC, 8, 480, id="S"),
+        pytest.param(toys.MEDIUM_SPEC, 8, 160, id="M"),
+        pytest.param("trained", 1, 480, id="trained"),
+        pytest.param("trained", 16, 400, id="trained, 16 streams", marks=pytest.mark.slow),
     ],
-    ids=["S", "M", "trained", "trained, 16 streams"],
 )
-def test_symbols_of_the_sizes_that_serve_are_those_of_the_networks_logits(engine, model, streams, steps, full):
+def test_symbols_of_the_sizes_that_serve_are_those_of_the_networks_logits(model, streams, steps, full):
     steps *= 10 if full else 1
     checkpoint = load(toys.ZOO / "wavenet") if model == "trained" else toys.random_checkpoint(model, seed=5)
     wanted = speaking(streams, steps) if model == "trained" else toys.requests(model, streams, steps, seed=5)
-    made = ENGINES[engine](checkpoint)
-    found = made.step([made.open(request) for request in wanted], steps)
-    different = sum(differing(checkpoint, *pair) for pair in zip(wanted, found, strict=True))
-    assert different <= 1 + streams * steps // 5000
-    assert len(np.unique(np.stack(found))) > 30
+    check_symbols(ENGINES["onnx-cpu"](checkpoint), checkpoint, wanted, steps, 1 + streams * steps // 5000)
 
 
 @EXACT_KINDS
@@ -213,33 +207,23 @@ def test_what_the_fields_of_a_request_mean(engine):
         )
     # Nothing but the most likely symbol is left; divided by the lowest of temperatures, logits would overflow.
     greedy = sampled(temperature=0.0)
-    same = [
-        {"sampling": Sampling(min_p=0.9999999)},
-        {"temperature": 0.0, "sampling": SHAPED},
-        {"temperature": 0.0, "seed": 77},
-    ]
-    for changes in [*same, *([{"temperature": 1e-310}] * isinstance(made, OnnxEngine))]:
+    same = [{"sampling": Sampling(min_p=0.9999999)}, {"temperature": 0.0, "sampling": SHAPED}]
+    same += [{"temperature": 0.0, "seed": 77}] + [{"temperature": 1e-310}] * isinstance(made, OnnxEngine)
+    for changes in same:
         np.testing.assert_array_equal(sampled(**changes), greedy, str(changes))
 
 
 @EVERY
-def test_a_prompt_is_continued_and_may_not_reach_beyond_the_end(engine):
-    """The prompt is heard, and what follows depends on it."""
-    spec = toys.TINY_SPECS["speaker only"] if engine is NativeEngine else CONDITIONAL
-    made, (request,) = engine(toys.random_checkpoint(spec)), toys.requests(spec, 1, 80)
-    follows = []
-    for value in (10, 240):
-        stream = made.open(request)
-        made.teacher_force(stream, np.full(40, value, np.uint8))
-        before = made.snapshot(stream)
-        with pytest.raises(RequestError, match=r"^symbols: 41 do not fit, the stream ends in 40"):
-            made.teacher_force(stream, np.zeros(41, np.uint8))
-        assert made.snapshot(stream) == before
-        follows.append(made.step([stream], 80)[0])
-        assert len(follows[-1]) == 40
-    assert (follows[0] != follows[1]).any()
+def test_a_prompt_may_not_reach_beyond_the_end(engine):
+    made, (request,) = engine(toys.random_checkpoint(CONDITIONAL)), toys.requests(CONDITIONAL, 1, 80)
+    assert len(made.teacher_force(made.open(request), np.zeros(80, np.uint8))) == 80
     stream = made.open(request)
-    assert len(made.teacher_force(stream, np.zeros(80, np.uint8))) == 80
+    made.teacher_force(stream, np.zeros(40, np.uint8))
+    before = made.snapshot(stream)
+    with pytest.raises(RequestError, match=r"^symbols: 41 do not fit, the stream ends in 40"):
+        made.teacher_force(stream, np.zeros(41, np.uint8))
+    assert made.snapshot(stream) == before
+    assert len(made.step([stream], 80)[0]) == 40
 
 
 def sound_of(checkpoint):
@@ -251,11 +235,8 @@ def sound_of(checkpoint):
 )
 def test_a_snapshot_that_is_not_its_own_is_refused(engine):
     spec = toys.TINY_SPECS["excitation"] if engine is sound_of else CONDITIONAL
-    made, other, (request,) = (
-        engine(toys.random_checkpoint(spec)),
-        engine(toys.random_checkpoint(spec, 1)),
-        toys.requests(spec, 1, 60),
-    )
+    made, other = (engine(toys.random_checkpoint(spec, seed)) for seed in (0, 1))
+    (request,) = toys.requests(spec, 1, 60)
     stream = made.open(request)
     made.step([stream], 40)
     good = made.snapshot(stream)
@@ -299,20 +280,6 @@ def test_a_request_that_does_not_fit_is_refused_by_its_field(kind, changes, mess
     for refuse in (NativeEngine(toys.random_checkpoint(spec)).open, lambda wrong: check_request(spec, wrong)):
         with pytest.raises(RequestError, match=rf"^{message}"):
             refuse(replace(request, **changes))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("voiced_temperature", 0.0), ("unvoiced_temperature", 2.1), ("voiced_temperature", float("nan")),
-        ("min_p", 1.0), ("min_p", -0.1), ("low_shelf_db", 12.5), ("low_shelf_db", float("nan")),
-        ("mel_correction", -0.1), ("mel_correction", 1.1), ("mel_correction", float("nan")),
-        ("contrast", -0.1), ("contrast", 2.1), ("contrast", float("nan")),
-    ],
-)  # fmt: skip
-def test_settings_out_of_range(name, value):
-    with pytest.raises(ValueError, match=f"^{name}: must lie"):
-        Sampling(**{name: value})
 
 
 def test_the_vector_of_a_mix_is_the_weighted_mean():
@@ -385,30 +352,12 @@ def test_channels_beyond_what_the_kernels_hold_are_refused_by_their_field():
             NativeEngine(replace(toys.random_checkpoint(CONDITIONAL), spec=spec))
 
 
-@pytest.mark.slow
-def test_int8_is_near_the_network_as_it_was_trained_and_engines_refuse_each_others_snapshots():
-    """Led along the same symbols, int8 says nearly what fp32 says; neither goes on from the other's."""
-    checkpoint = toys.exported(toys.random_checkpoint(toys.SMALL_SPEC))
-    (request,) = toys.requests(toys.SMALL_SPEC, 1, 600)
+def test_engines_refuse_each_others_snapshots():
+    checkpoint, (request,) = toys.exported(toys.random_checkpoint(CONDITIONAL)), toys.requests(CONDITIONAL, 1, 60)
     engines = [OnnxEngine(checkpoint), NativeEngine(checkpoint)]
-    assert [engine.name for engine in engines] == ["onnx-cpu", "native-int8"]
-    symbols = solo(engines[0], request)
-    scores = [engine.score(symbols, request.frames, request.speaker) for engine in engines]
-    assert 0.0 < np.abs(scores[1] - scores[0]).mean() < 0.2
     for engine, other in (engines, engines[::-1]):
-        stream = engine.open(request)
-        engine.step([stream], 40)
         with pytest.raises(RequestError, match="another model, engine"):
-            other.restore(request, engine.snapshot(stream))
-
-
-def test_int8_needs_the_ranges_of_its_checkpoint():
-    checkpoint = toys.random_checkpoint(CONDITIONAL)
-    bare = replace(checkpoint, spec=replace(checkpoint.spec, int8_ranges=()))
-    with pytest.raises(EngineError, match=r"^int8_ranges: the checkpoint has none"):
-        load_engine("auto", bare)
-    with pytest.raises(SpecError, match="int8_ranges"):
-        replace(checkpoint.spec, int8_ranges=(1.0, 2.0))
+            other.restore(request, engine.snapshot(engine.open(request)))
 
 
 SOUND, FEATURES, CORRECTED = toys.TINY_SPECS["excitation"], FeatureSpec(), Sampling(mel_correction=0.8)
@@ -478,25 +427,6 @@ def test_a_snapshot_holds_what_the_filters_remember(sampling, ahead):
     forgetful.synthesis.memory = np.zeros(ORDER)
     assert not np.array_equal(engine.step([forgetful], 280)[0], rest)
     assert np.array_equal(engine.step([engine.restore(request, snapshot)], 280)[0], rest)
-
-
-@pytest.mark.parametrize(
-    ("kind", "low", "high"), [("noise", 0, 9), ("silence", 0, 1e-3), ("clipped", 0, 9), ("predicted", 1e-3, 0.5)]
-)
-def test_any_frames_give_sound_within_bounds(kind, low, high):
-    shape = (40, SOUND.local_channels)
-    frames = {
-        "noise": lambda: np.random.default_rng(3).normal(0.0, 3.0, shape),
-        "silence": lambda: np.full(shape, -1.36),
-        "clipped": lambda: np.full(shape, 3.3),
-        "predicted": lambda: AcousticModel(load(toys.ZOO / "acoustic")).predict(phonemize("A birch canoe.")[0], "joe"),
-    }[kind]().astype(np.float32)
-    engine = sound_of(toys.random_checkpoint(SOUND))
-    stream = engine.open(StreamRequest(len(frames) * 160, 1, 1.0, 0, frames))
-    (sound,) = engine.step([stream], len(frames) * 160)
-    assert len(sound) == len(frames) * 160
-    assert np.abs(stream.synthesis.memory).max() <= LIMIT
-    assert low <= np.sqrt((from_int16(sound) ** 2).mean()) < high
 
 
 @pytest.fixture

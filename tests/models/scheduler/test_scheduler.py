@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from contextlib import closing
@@ -25,47 +24,51 @@ def state(made=ONE, *, realtime=True, since=0.0, out=0.0, weights=None):
     return SlotState(made, 16000, realtime, weights, since, out)
 
 
-def test_the_listener_who_runs_dry_first_is_served_first():
-    states = [state(out=10.4), state(out=10.1), state(out=9.7), state(out=10.2)]
-    assert choose(states, 1, 10.0) == [2]
-    states[2].serve(10.0, 16000 // 4)
-    assert choose(states, 1, 10.0) == [1]
-    assert choose([state(out=1.0), state(out=1.0)], 1, 1.0) == [0], "of slots as urgent the earlier"
+def waiting(since):
+    """A slot without a listener, since its last turn."""
+    return state(realtime=False, since=since)
 
 
-@pytest.mark.parametrize(("waits_since", "first"), [(9.4, 0), (9.6, 1)])
-def test_a_listener_with_a_second_in_hand_takes_turns_with_the_rest(waits_since, first):
-    ahead = state(out=11.01, since=9.5)
-    rest = state(realtime=False, since=waits_since)
-    assert choose([rest, ahead], 1, 10.0) == [first]
-    assert choose([rest, ahead], 1, 10.02) == [1]  # not a second any more
+AHEAD = state(out=11.01, since=9.5)
+TURNS = {
+    "the listener who runs dry first": ([state(out=out) for out in (10.4, 10.1, 9.7, 10.2)], 1, 10.0, [2]),
+    "of two as urgent the earlier": ([state(out=1.0), state(out=1.0)], 1, 1.0, [0]),
+    "who waits for longer than one who has a second in hand": ([waiting(9.4), AHEAD], 1, 10.0, [0]),
+    "one who has a second in hand and waits for longer": ([waiting(9.6), AHEAD], 1, 10.0, [1]),
+    "one who has not a second in hand any more": ([waiting(9.4), AHEAD], 1, 10.02, [1]),
+    "of two without a listener who waits for longer": ([waiting(9.0), waiting(8.9)], 1, 10.0, [1]),
+    "a listener, before two seconds without a turn": ([state(out=3.0), waiting(8.0)], 1, 9.99, [0]),
+    "who had no turn for two seconds": ([state(out=3.0), waiting(8.0)], 1, 10.0, [1]),
+    "who listens before who does not": ([waiting(8.1), state(out=11.0)], 1, 10.0, [1]),
+    "not who is far ahead, however long ago the last turn was": ([state(out=100.0), state(out=50.5)], 1, 50.0, [1]),
+    "one, of an engine of one lane": ([state(out=1.0) for _ in range(9)], 1, 0.0, [0]),
+    "none of another engine": (
+        [state(FOUR, out=0.3), state(ONE, out=0.2), state(FOUR, out=0.1), state(FOUR, out=0.2)], 1, 0.0, [2, 3, 0],
+    ),
+    "none of other weights": (
+        [state(FOUR, out=number / 10, weights=name) for number, name in enumerate(["men", "women", "men"])], 1, 0.0,
+        [0, 2],
+    ),
+    **{
+        f"{lanes} of {ready}, with {idle} idle threads": (
+            [state(FOUR, out=float(-i)) for i in range(ready)], idle, 0.0, [*range(ready)][::-1][:lanes],
+        )
+        for ready, idle, lanes in ((1, 2, 1), (2, 2, 1), (3, 2, 3), (2, 1, 2), (5, 2, 4), (8, 2, 4), (30, 1, 4))
+    },
+}  # fmt: skip
+"""Slots, idle threads and the time; and who is served."""
 
 
-def test_a_slot_without_a_turn_for_two_seconds_gets_one():
-    late, patient = state(out=3.0), state(realtime=False, since=8.0)
-    assert choose([late, patient], 1, 9.99) == [0]
-    assert choose([late, patient], 1, 10.0) == [1]
-    patient.serve(10.0, 800)
-    assert choose([late, patient], 1, 10.0) == [0]
-
-
-def test_who_listens_goes_before_who_does_not_and_never_ages():
-    """One who is far ahead has not been waiting, however long ago the last turn was."""
-    assert choose([state(realtime=False, since=8.1), state(out=11.0)], 1, 10.0) == [1]
-    assert choose([state(out=100.0, since=0.0), state(out=50.5)], 1, 50.0) == [1]
+@pytest.mark.parametrize(("states", "idle", "now", "served"), TURNS.values(), ids=TURNS)
+def test_whose_turn_it_is(states, idle, now, served):
+    assert choose(states, idle, now) == served
 
 
 def test_time_without_anything_to_sample_is_no_debt():
-    paused, steady = state(out=2.0), state(out=9.9)
-    paused.wake(10.0)
-    assert paused.runs_out_at == 10.0
-    assert choose([paused, steady], 1, 10.0) == [1]
-    ahead = state(out=10.7)
-    ahead.wake(10.0)
-    assert ahead.runs_out_at == 10.7
-    batch = state(realtime=False, since=1.0)
-    batch.wake(10.0)
-    assert choose([batch, steady], 1, 10.0) == [1]
+    paused, ahead, batch = state(out=2.0), state(out=10.7), state(realtime=False, since=1.0)
+    for one in (paused, ahead, batch):
+        one.wake(10.0)
+    assert (paused.runs_out_at, ahead.runs_out_at, batch.since) == (10.0, 10.7, 10.0)
 
 
 def test_who_ran_dry_goes_on_from_the_next_sound():
@@ -74,22 +77,7 @@ def test_who_ran_dry_goes_on_from_the_next_sound():
     assert late.runs_out_at == pytest.approx(10.1)
     late.serve(10.05, 1600)
     assert late.runs_out_at == pytest.approx(10.2)
-
-
-@pytest.mark.parametrize(
-    ("ready", "idle", "lanes"),
-    [(1, 2, 1), (2, 2, 1), (3, 2, 3), (2, 1, 2), (5, 2, 4), (8, 2, 4), (30, 1, 4), (1, 4, 1)],
-)
-def test_slots_run_alone_while_there_are_threads_and_then_share_full_calls(ready, idle, lanes):
-    assert choose([state(FOUR, out=float(-i)) for i in range(ready)], idle, 0.0) == list(range(ready))[::-1][:lanes]
-
-
-def test_an_engine_gets_no_more_lanes_than_it_has_and_none_of_anothers():
-    assert choose([state(ONE, out=1.0) for _ in range(9)], 1, 0.0) == [0]
-    mixed = [state(FOUR, out=0.3), state(ONE, out=0.2), state(FOUR, out=0.1), state(FOUR, out=0.2)]
-    assert choose(mixed, 1, 0.0) == [2, 3, 0]
-    voices = [state(FOUR, out=number / 10, weights=name) for number, name in enumerate(["men", "women", "men"])]
-    assert choose(voices, 1, 0.0) == [0, 2], "and none of other weights"
+    assert late.since == 10.05, "and waits for its next turn from now on"
 
 
 def test_the_first_chunks_are_short():
@@ -105,60 +93,6 @@ def test_the_first_chunks_are_short():
     assert sizes(16000, 30) == [320, 480, 480, 480]
     assert sizes(16000, 10) == [160] * 4
     assert sizes(1, 50) == [1] * 4
-
-
-def simulate(states, seconds, speed):
-    """One thread that makes sound ``speed`` times as fast as it plays, a chunk a turn.
-
-    Returns:
-        For every slot the times of its turns' ends, and how long its listener had had nothing to hear by then.
-    """
-    now = 0.0
-    turns = {slot: [] for slot in states}
-    while now < seconds:
-        (taken,) = choose(states, 1, now)
-        slot = states[taken]
-        symbols = slot.chunk_size(50)
-        now += symbols / slot.rate / speed
-        turns[slot].append((now, max(0.0, now - slot.runs_out_at)))
-        slot.serve(now, symbols)
-    return turns
-
-
-def longest_gap(turns):
-    return max(later[0] - earlier[0] for earlier, later in itertools.pairwise([(0.0, 0.0), *turns]))
-
-
-def test_no_listener_runs_dry_as_long_as_there_is_time_for_all():
-    listeners, rest = [state() for _ in range(3)], [state(realtime=False) for _ in range(5)]
-    turns = simulate([*rest, *listeners], seconds=30.0, speed=5.0)
-    for slot in listeners:
-        assert turns[slot][0][0] < 0.02
-        # All three begin at once, with short chunks; a little later none ever waits.
-        assert [late for now, late in turns[slot] if now > 0.5 and late > 0.0] == []
-    assert len(turns[rest[0]]) > 100
-    assert max(len(turns[slot]) for slot in rest) - min(len(turns[slot]) for slot in rest) <= 2
-
-
-def test_nobody_starves_when_there_is_not():
-    listeners, rest = [state() for _ in range(9)], [state(realtime=False) for _ in range(5)]
-    turns = simulate([*listeners, *rest], seconds=30.0, speed=5.0)
-    assert all(longest_gap(turns[slot]) < 2.2 for slot in rest)
-    assert all(longest_gap(turns[slot]) < 0.2 for slot in listeners)
-
-
-def test_a_newcomer_is_heard_soon_however_late_the_others_are():
-    others = [state() for _ in range(9)]
-    simulate(others, seconds=30.0, speed=5.0)
-    now = max(slot.since for slot in others)
-    newcomer = state()
-    newcomer.wake(now)
-    turns = 0
-    while (chosen := choose([*others, newcomer], 1, now)) != [9]:
-        now += 0.01
-        others[chosen[0]].serve(now, 800)
-        turns += 1
-    assert turns <= 9
 
 
 # Slots: chunks, limits, cancelling, failures; that who shares a batch, pauses or is taken up again changes no bit.
@@ -179,58 +113,33 @@ def made():
     return engine()
 
 
-def test_chunks_begin_small_and_the_last_one_says_so():
-    made = engine()
-    with closing(Scheduler(1)) as scheduler:
-        sink = Sink()
-        slot = speak(scheduler, made, sink, request(190))
-        assert sink.wait() is End.COMPLETED
-        assert sink.sizes == [20, 40, 50, 50, 30]
-        assert [chunk.end for chunk in sink.chunks] == [None] * 4 + [End.COMPLETED]
-        assert [chunk.snapshot for chunk in sink.chunks] == [None] * 5
-        assert slot.position == 190
-    assert slot.ended
+def test_chunks_begin_small_and_the_last_one_says_so(scheduler, made):
+    sink = Sink()
+    slot = speak(scheduler, made, sink, request(190))
+    assert sink.wait() is End.COMPLETED
+    assert sink.sizes == [20, 40, 50, 50, 30]
+    assert [chunk.end for chunk in sink.chunks] == [None] * 4 + [End.COMPLETED]
+    assert [chunk.snapshot for chunk in sink.chunks] == [None] * 5
+    assert slot.position == 190
 
 
-def test_a_limit_holds_and_is_moved():
-    made = engine()
-    with closing(Scheduler(2)) as scheduler:
-        sink = Sink()
-        slot = speak(scheduler, made, sink, request(300), limit=70)
-        sink.wait_for(70)
-        assert sink.sizes == [20, 40, 10]
-        # Whoever comes later is served meanwhile: the paused slot does not stand in the way.
-        other = Sink()
-        speak(scheduler, made, other, request(500, seed=1))
-        assert other.wait() is End.COMPLETED
-        assert slot.position == 70
-        assert scheduler.figures().waiting == 1
-        slot.extend_limit(69)
-        slot.extend_limit(71)
-        sink.wait_for(71)
-        slot.extend_limit(None)
-        assert sink.wait() is End.COMPLETED
+def test_a_limit_holds_and_is_moved(scheduler, made):
+    sink, other = Sink(), Sink()
+    slot = speak(scheduler, made, sink, request(300), limit=70)
+    sink.wait_for(70)
+    assert sink.sizes == [20, 40, 10]
+    # Whoever comes later is served meanwhile: the paused slot does not stand in the way.
+    speak(scheduler, made, other, request(500, seed=1))
+    assert other.wait() is End.COMPLETED
+    assert slot.position == 70
+    assert scheduler.figures().waiting == 1
+    slot.extend_limit(69)
+    slot.extend_limit(71)
+    sink.wait_for(71)
+    slot.extend_limit(None)
+    assert sink.wait() is End.COMPLETED
     assert sink.sizes[:4] == [20, 40, 10, 1]
     np.testing.assert_array_equal(sink.symbols(), solo(made, request(300)))
-
-
-def test_streams_follow_each_other_and_may_come_late(scheduler):
-    made, wanted = engine(), [request(70, seed=1), request(1, seed=2), request(130, seed=3)]
-    sink = Sink()
-    slot = scheduler.open(made, RATE, sink, realtime=True)
-    assert scheduler.figures().waiting == 1
-    for one in wanted[:2]:
-        slot.feed(made.open(one))
-    sink.wait_for(71)
-    slot.feed(made.open(wanted[2]))
-    sink.wait_for(201)
-    assert sink.end is None
-    assert slot.index == 3
-    slot.finish()
-    assert sink.wait() is End.COMPLETED
-    assert sink.sizes[-1] == 0
-    for index, one in enumerate(wanted):
-        np.testing.assert_array_equal(sink.symbols(index), solo(made, one))
 
 
 def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
@@ -250,20 +159,6 @@ def test_a_cancelled_slot_ends_at_the_next_chunk_with_its_state():
     assert (last.index, last.start, len(last.symbols)) == (0, 60, 0)
     assert made.restore(request(10_000), last.snapshot).position == 60
     assert took == [2.5]
-
-
-def test_a_running_slot_is_cancelled_between_chunks(scheduler, made):
-    sink = Sink()
-
-    def cancel_after_two(chunk):
-        sink(chunk)
-        if len(sink.chunks) == 2:
-            slot.cancel()
-
-    slot = scheduler.open(made, RATE, cancel_after_two, realtime=True)
-    slot.feed(made.open(request(10_000)))
-    assert sink.wait() is End.CANCELLED
-    assert sink.sizes == [20, 40, 0]
 
 
 def test_a_slot_that_never_began_is_cancelled_without_a_snapshot(scheduler, made):
@@ -367,7 +262,7 @@ def test_no_lock_is_held_while_an_engine_samples_or_a_sink_is_called(scheduler):
         thread.start()
         thread.join(PATIENCE)
 
-    class Asking(type(engine())):
+    class Asking(NativeEngine):
         def step(self, streams, samples):
             ask("engine")
             return super().step(streams, samples)
@@ -444,28 +339,20 @@ def test_a_sink_that_raises_ends_its_slot_and_hears_of_it(scheduler, made):
     np.testing.assert_array_equal(good.symbols(), solo(made, request(200)))
 
 
-def test_a_stream_that_cannot_be_sampled_fails_without_its_company(scheduler):
-    made, other = engine(), engine()
-    sinks = [Sink() for _ in range(3)]
+@pytest.mark.parametrize(
+    ("make", "wrong", "failed", "error"),
+    [(NativeEngine, 1, 1, "another engine"), (Torn, None, 0, "no room for the second")],
+    ids=["it cannot be sampled", "it lost symbols"],
+)
+def test_a_stream_that_fails_does_no_harm_to_its_company(scheduler, make, wrong, failed, error):
+    made, sinks = engine(make=make), [Sink() for _ in range(3)]
     with held(scheduler):
         for number, sink in enumerate(sinks):
-            speak(scheduler, made, sink, StreamOfNoEngine() if number == 1 else request(90, seed=number))
-    assert [sink.wait() for sink in sinks] == [End.COMPLETED, End.FAILED, End.COMPLETED]
-    assert "another engine" in str(sinks[1].error)
-    for number in (0, 2):
-        np.testing.assert_array_equal(sinks[number].symbols(), solo(other, request(90, seed=number)))
-
-
-def test_a_stream_that_lost_symbols_fails_and_the_untouched_go_on(scheduler):
-    made = engine(make=Torn)
-    sinks = [Sink() for _ in range(3)]
-    with held(scheduler):
-        for number, sink in enumerate(sinks):
-            speak(scheduler, made, sink, request(20, seed=number))
-    assert [sink.wait() for sink in sinks] == [End.FAILED, End.COMPLETED, End.COMPLETED]
-    assert isinstance(sinks[0].error, MemoryError)
-    for number in (1, 2):
-        np.testing.assert_array_equal(sinks[number].symbols(), solo(made, request(20, seed=number)))
+            speak(scheduler, made, sink, StreamOfNoEngine() if number == wrong else request(20, seed=number))
+    assert [sink.wait() for sink in sinks] == [End.FAILED if n == failed else End.COMPLETED for n in range(3)]
+    assert error in str(sinks[failed].error)
+    for number in {0, 1, 2} - {failed}:
+        np.testing.assert_array_equal(sinks[number].symbols(), solo(engine(), request(20, seed=number)))
 
 
 def test_a_snapshot_that_fails_ends_the_slot():

@@ -10,14 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ancestral.models import acoustic, checkpoint
-from ancestral.models.acoustic import (
-    SHORTEST_PAUSE,
-    AcousticModel,
-    AlignmentError,
-    PitchControl,
-    align,
-    frame_positions,
-)
+from ancestral.models.acoustic import AcousticModel, AlignmentError, PitchControl, align, frame_positions
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, harmonic_ripple
 from ancestral.models.audio.shaping import decode_excitation, predictor
@@ -185,9 +178,9 @@ def test_speed_divides_durations(model):
 
 def test_outer_pauses_keep_some_length_and_rounding_loses_nothing(model):
     counts = model.durations(np.full(12, -3.0, np.float32), 1.0)
-    assert counts.tolist() == [SHORTEST_PAUSE, *[0] * 10, SHORTEST_PAUSE]
+    assert counts.tolist() == [acoustic.SHORTEST_PAUSE, *[0] * 10, acoustic.SHORTEST_PAUSE]
     fast = model.durations(np.log1p(np.full(12, 3.0, np.float32)), 4.0)
-    assert (fast[0], fast[-1]) == (SHORTEST_PAUSE, SHORTEST_PAUSE)
+    assert (fast[0], fast[-1]) == (acoustic.SHORTEST_PAUSE,) * 2
     exact = np.random.default_rng(0).uniform(0.2, 9.0, 200)
     exact[[0, -1]] = 6.0
     counts = model.durations(np.log1p(exact).astype(np.float32), 1.0)
@@ -311,17 +304,13 @@ ALIGNED = (
 )
 VOICES = ("heart", "joe", "allison", "rms")
 
-Wave = NDArray[np.float32]
-
 
 class Reading(NamedTuple):
     """What was said, and when."""
 
     voice: str
     sentences: tuple[Sentence, ...]
-    symbols: NDArray[np.uint8]
-    wave: Wave
-    frames: NDArray[np.float32]
+    wave: NDArray[np.float32]
     durations: NDArray[np.int64]
 
 
@@ -337,8 +326,7 @@ def read_aloud(engine, model, text, voice, speed=1.0):
     speaker, length = engine.spec.speakers.index(voice), len(frames) * HOP
     stream = engine.open(StreamRequest(length=length, seed=7, speaker=speaker, frames=frames))
     (symbols,) = engine.step([stream], length)
-    wave = decode_excitation(symbols, predictor(frames, FEATURES))
-    return Reading(voice, sentences, symbols, wave, frames, durations)
+    return Reading(voice, sentences, decode_excitation(symbols, predictor(frames, FEATURES)), durations)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -26,17 +26,9 @@ def test_a_letter_that_is_repeated_without_end_is_spoken_each_time(letter):
 
 def test_threads_get_the_same_answers():
     words = [f"blorp{a}{b}" for a in "abcdeiou" for b in ("nt", "sk", "mble", "ton")]
-    alone, answers = [g2p.guess(word) for word in words], {}
-
-    def work(name):
-        answers[name] = [g2p.guess(word) for word in words]
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [answers[name] for name in range(8)] == [alone] * 8
+    with ThreadPoolExecutor(8) as threads:
+        answers = [*threads.map(lambda _: [g2p.guess(word) for word in words], range(8))]
+    assert answers == [[g2p.guess(word) for word in words]] * 8
 
 
 def test_ipa():

@@ -13,32 +13,19 @@ from itertools import groupby
 
 import pytest
 
-from ancestral.models.text import (
-    PHONEMES,
-    PronunciationError,
-    Pronunciations,
-    UnsupportedText,
-    Word,
-    g2p,
-    parse_text,
-    phonemize,
-)
+from ancestral.models.text import UnsupportedText, Word, g2p, parse_text, phonemize
 from ancestral.models.text.frontend import in_language, normalize, skipped, sounds
 from ancestral.models.text.languages.language import LANGUAGES, Numbers, Numerals, language_table, primary
-from ancestral.models.text.phonemes import PAUSES, without_stress
-from ancestral.models.text.pronunciations import parse_phonemes
+from ancestral.models.text.phonemes import PAUSES, PHONEMES, without_stress
+from ancestral.models.text.pronunciations import PronunciationError, Pronunciations, parse_phonemes
 from ancestral.models.text.tables import Table
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import POOLS, examples, read_examples, sequence
 
-ENTRIES = {
-    "привіт": "P R IH1 V IY0 T",
-    "Nginx": "EH1 N JH IH0 N EH1 K S",
-    "k8s": "ˈkeɪts",
-    "c++": "S IY1 P L AH2 S",
+LEXICON = Pronunciations({
+    "привіт": "P R IH1 V IY0 T", "Nginx": "EH1 N JH IH0 N EH1 K S", "k8s": "ˈkeɪts", "c++": "S IY1 P L AH2 S",
     "Node.js": "N OW1 D",
-}
-LEXICON = Pronunciations(ENTRIES)
+})  # fmt: skip
 SPANISH = Numbers("es", "menos", {",": "coma", ".": "punto"}, ". ")
 READINGS = read_examples("readings.txt")
 
@@ -100,11 +87,9 @@ READ = {
     "spans of ssml": lambda content: spans(f"<speak>{content}</speak>", "ssml"),
     "written": lambda text: parse_text(text, "text", LEXICON).written,
     "written of ssml": lambda content: parse_text(f"<speak>{content}</speak>", "ssml").written,
-    "word": pronounced,
-    "homograph": homograph,
+    "word": pronounced, "homograph": homograph, "say-as": say_as,
     "number": lambda text, language: Numerals(SPANISH).number(*[*text.split(" | "), None][:2]),
-    "say-as": say_as,
-}
+}  # fmt: skip
 
 
 def reading(example):

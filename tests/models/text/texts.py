@@ -42,15 +42,9 @@ def read_examples(file: str) -> list[Example]:
             expected = line.strip().removeprefix("≠ ")
             sounds = _SOUND.findall(written) if file.startswith("everyday") else []
             text = _SOUND.sub(r"\1", written) if sounds else written
-            found.append(
-                Example(
-                    section,
-                    _ESCAPE.sub(_unescape, text),
-                    _ESCAPE.sub(_unescape, expected),
-                    [(as_token(word), phones) for word, phones in sounds],
-                    "≠ " in line[:4],
-                )
-            )
+            said = [(as_token(word), phones) for word, phones in sounds]
+            text, spoken = (_ESCAPE.sub(_unescape, part) for part in (text, expected))
+            found.append(Example(section, text, spoken, said, "≠ " in line[:4]))
         elif line:
             written = line
     return found

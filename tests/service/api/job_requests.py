@@ -9,8 +9,6 @@ import httpx
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, SPEECH
 
-# Requests about jobs and manifests.
-
 # Requests about jobs, which several test files send.
 
 
@@ -23,9 +21,9 @@ HEADER = 44
 """Bytes of the header of a WAV file."""
 
 
-def submit(server: Server, **changes: Any) -> str:
+def submit(server: Server, headers: dict[str, str] | None = None, **changes: Any) -> str:
     """A job to be fetched later, by default a second of sound; its id."""
-    response = server.generate(headers=ASYNC, **changes)
+    response = server.generate(headers=ASYNC | (headers or {}), **changes)
     assert response.status_code == 202, response.text
     job: str = response.json()["id"]
     return job

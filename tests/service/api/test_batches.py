@@ -97,16 +97,10 @@ def test_a_batch_of_speech_gives_what_the_route_gives(client: openai.OpenAI, ser
     assert soundfile.read(io.BytesIO(content))[0].tolist() == samples.tolist()
 
     refused = results(client, batch.error_file_id)
-    found = {
-        name: (one["response"]["status_code"], one["response"]["body"]["error"]["param"])
-        for name, one in refused.items()
-    }
-    assert found == {
-        "no such voice": (400, "voice"),
-        "no such field": (400, "sped"),
-        "a stream": (400, "stream_format"),
-    }
+    found = {name: one["response"]["body"]["error"]["param"] for name, one in refused.items()}
+    assert found == {"no such voice": "voice", "no such field": "sped", "a stream": "stream_format"}
     assert list(refused) == ["no such voice", "no such field", "a stream"]
+    assert {one["response"]["status_code"] for one in refused.values()} == {400}
 
 
 def test_a_batch_of_pictures_in_base64_and_by_url(client: openai.OpenAI, server: Server) -> None:
@@ -153,15 +147,11 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
     [
         (jsonl(line("a")) + b'{"custom_id"\n', "json_invalid", 2, None),
         (jsonl(line("a"), line("a")), "duplicate_custom_id", 2, "custom_id"),
-        (jsonl(line("a"), line("b", url="/v1/embeddings")), "literal_error", 2, "url"),
         (jsonl(line("a"), line("b", url="/v1/images/generations")), "invalid_value", 2, "url"),
-        (jsonl(line("a") | {"method": "GET"}), "literal_error", 1, "method"),
         (b"\n\n" + jsonl(line("a") | {"method": "GET"}), "literal_error", 3, "method"),
         (jsonl(line("a") | {"x" * 5000: 1}), "unknown_parameter", 1, f"{'x' * 256}…"),
         (jsonl(line("a") | {"body": []}), "dict_type", 1, "body"),
         (jsonl({"custom_id": "a", "method": "POST", "url": "/v1/audio/speech"}), "missing_parameter", 1, "body"),
-        (jsonl(line("a") | {"custom_id": 1}), "string_type", 1, "custom_id"),
-        (jsonl(line("")), "string_too_short", 1, "custom_id"),
         (jsonl(line("x" * 257)), "string_too_long", 1, "custom_id"),
         (jsonl([1]), "invalid_type", 1, None),
         (b"\n\n", "invalid_line_count", 0, None),
@@ -189,10 +179,7 @@ def test_what_is_refused_at_once(client: openai.OpenAI, server: Server) -> None:
         ({"input_file_id": "file-" + "0" * 24}, 404, "input_file_id"),
         ({"input_file_id": "nothing"}, 400, "input_file_id"),
         ({"endpoint": "/v1/chat/completions"}, 400, "endpoint"),
-        ({"completion_window": "1h"}, 400, "completion_window"),
-        ({"metadata": {"a": 1}}, 400, "metadata.a"),
         ({"metadata": {"a": "x" * 513}}, 400, "metadata.a"),
-        ({"extra": 1}, 400, "extra"),
     ):
         refused = httpx.post(f"{server.url}/v1/batches", json=body | change)
         assert (refused.status_code, refused.json()["error"]["param"]) == (status, param)
@@ -244,16 +231,13 @@ def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None
         file = upload(one, jsonl(line("a")))
         new: Json = {"input_file_id": file, "endpoint": "/v1/audio/speech", "completion_window": "24h"}
         batch = one.batches.create(**new).id
-        for look in (
-            lambda: two.files.retrieve(file),
-            lambda: two.files.content(file),
-            lambda: two.files.delete(file),
-            lambda: two.batches.retrieve(batch),
-            lambda: two.batches.cancel(batch),
-            lambda: two.batches.create(**new),
-        ):
+        files: list[Callable[[str], Any]] = [two.files.retrieve, two.files.content, two.files.delete]
+        batches: list[Callable[[str], Any]] = [two.batches.retrieve, two.batches.cancel]
+        for look, name in [(look, file) for look in files] + [(look, batch) for look in batches]:
             with pytest.raises(openai.NotFoundError):
-                look()
+                look(name)
+        with pytest.raises(openai.NotFoundError):
+            two.batches.create(**new)
         assert not [found for found in two.files.list() if found.id == file]
         assert not [found for found in two.batches.list() if found.id == batch]
         assert ended(one, batch).status == "completed"
@@ -356,32 +340,24 @@ def test_every_job_of_cancelled_work_is_known() -> None:
     assert not any(unknown for _, unknown in found)
 
 
-_SPEECH, _BYTES, _LINES = "/v1/audio/speech", 10, 3 * PARALLEL
-
-
 class _Answering(BatchWork):
-    """Answers lines with a few bytes each, as many together as there may be."""
+    """Answers lines with ten bytes each, as many together as there may be."""
 
     def __init__(self, state: Any) -> None:
         super().__init__(state)
         self.answered = 0
         self.rooms: list[tuple[int, int]] = []
-        self._together = [asyncio.Event() for _ in range(_LINES // PARALLEL)]
 
     async def _attempt(self, batch: Mapping[str, Any], number: int, line: Line, jobs: dict[int, Job], room: int) -> int:
-        begun = len(self.rooms)
-        self.rooms.append((room, MAX_OUTPUT_BYTES - _BYTES * self.answered))
-        if begun % PARALLEL == PARALLEL - 1:
-            self._together[begun // PARALLEL].set()
-        await self._together[begun // PARALLEL].wait()
+        self.rooms.append((room, MAX_OUTPUT_BYTES - 10 * self.answered))
+        await asyncio.sleep(0.01)
         self.answered += 1
-        return _BYTES
+        return 10
 
 
 def test_room_left_after_earlier_lines() -> None:
-    line = {"method": "POST", "url": _SPEECH, "body": {"model": "tiny", "voice": "ann", "input": "Yes."}}
-    data = "\n".join(json.dumps(line | {"custom_id": str(number)}) for number in range(_LINES)).encode()
-    batch = {"id": "batch_1", "owner": "ann", "created_at": 0, "endpoint": _SPEECH}
+    data = jsonl(*(line(str(number)) for number in range(3 * PARALLEL)))
+    batch = {"id": "batch_1", "owner": "ann", "created_at": 0, "endpoint": "/v1/audio/speech"}
 
     async def carry_out(broker: Broker) -> _Answering:
         await broker.clients.batches.put("batch", batch, data)
@@ -390,5 +366,5 @@ def test_room_left_after_earlier_lines() -> None:
         return work
 
     work = on_redis(carry_out)
-    assert work.answered == len(work.rooms) == _LINES
+    assert work.answered == len(work.rooms) == 3 * PARALLEL
     assert [room for room, _ in work.rooms] == [left for _, left in work.rooms]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import json
 import os
@@ -163,6 +162,7 @@ def test_a_deleted_book_leaves_no_jobs(server: Server, driven: bool, monkeypatch
 
     bound = Clients.bound
     monkeypatch.setattr(Clients, "bound", slowly)
+    monkeypatch.setattr("ancestral.service.broker.batches.LEASE_SECONDS", 8)
 
     def jobs() -> list[Json]:
         found = httpx.get(f"{server.url}/v1/jobs?limit=100").json()["data"]
@@ -174,7 +174,7 @@ def test_a_deleted_book_leaves_no_jobs(server: Server, driven: bool, monkeypatch
     eventually(lambda: get(server, book["id"])["progress"])
     if not driven:
         with server.redis() as redis:
-            redis.set(key("batch_lease", book["id"]), "killed", ex=15)
+            redis.set(key("batch_lease", book["id"]), "killed", ex=8)
     assert jobs()
     assert httpx.delete(f"{server.url}/v1/books/{book['id']}").json() == {
         "id": book["id"], "object": "book", "deleted": True,
@@ -210,8 +210,7 @@ def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: py
         ({"voices": '{"ANNA": "nobody"}'}, 400, "voices", "ANNA: tiny has no such voice"),
         ({"voices": "{"}, 400, "voices", "is not JSON"), ({"voices": "[]"}, 400, "voices", "must be an object"),
         ({"pronunciations": '{"word": "H3H"}'}, 400, "pronunciations", "word"),
-        ({"seed": "-1"}, 400, "seed", "at least 0"), ({"speed": "9"}, 400, "speed", "at most"),
-        ({"format": "ogg"}, 400, "format", "must be"), ({"format": "epub"}, 400, "file", "no EPUB"),
+        ({"speed": "9"}, 400, "speed", "at most"), ({"format": "epub"}, 400, "file", "no EPUB"),
         ({"format": "epub", "split": "true"}, 400, "split", "one file"),
         ({"format": "wav", "speed": "0.25", "text": "So. " * 20_000}, 400, "format", "m4b is smaller"),
         ({"sped": "1"}, 400, "sped", "no such parameter"), ({"title": "x" * 257}, 400, "title", "at most 256"),
@@ -238,8 +237,7 @@ def test_each_caller_sees_their_own(keyed: Server, keys: dict[str, str]) -> None
     ann, bob = ({"authorization": f"Bearer {keys[name]}"} for name in ("books-ann", "books-bob"))
     book = post(keyed, "It was late.", key=keys["books-ann"], model="tiny").json()["id"]
     for method, path in (("GET", ""), ("GET", "/content"), ("GET", "/events"), ("DELETE", "")):
-        for headers, status in ((bob, 404), ({}, 401)):
-            assert httpx.request(method, f"{keyed.url}/v1/books/{book}{path}", headers=headers).status_code == status
+        assert httpx.request(method, f"{keyed.url}/v1/books/{book}{path}", headers=bob).status_code == 404
     assert httpx.get(f"{keyed.url}/v1/books", headers=bob).json()["data"] == []
     assert httpx.delete(f"{keyed.url}/v1/books/{book}", headers=ann).status_code == 200
 
@@ -265,11 +263,10 @@ def test_a_book_survives_its_processes(
         assert content(server, book).content == files_of(ancestral, path, "m4b")
 
 
-def test_the_file_has_a_name_an_etag_and_ranges(server: Server) -> None:
+def test_the_file_has_a_name_and_ranges(server: Server) -> None:
     book = begun(server, "It was late.", format="opus", title="A/Ü", author="N. N.")["id"]
     ended(server, book)
     whole = content(server, book)
-    assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
     assert content(server, book, range="bytes=10-19").content == whole.content[10:20]
     assert whole.headers["content-disposition"] == "inline; filename=\"A__.opus\"; filename*=UTF-8''A_%C3%9C.opus"
     assert httpx.get(f"{server.url}/v1/books/{book}/manifest.c2pa").json()["error"]["code"] == "no_c2pa"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,7 +23,7 @@ from ancestral.service.errors import RangeNotSatisfiable
 from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, check_envelope, content, state, submit, url
 from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, Server
-from tests.service.toys import ASYNC, GENERATION, SPEECH
+from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually
 
 # `/v1/jobs`: what becomes of a job, what it gave, who may see it, and how it is watched.
@@ -66,6 +65,19 @@ def test_a_job_from_its_start_to_its_end(server: Server) -> None:
     assert ended["created_at"] <= ended["started_at"] <= ended["completed_at"]
     assert ended["expires_at"] == ended["completed_at"] + 3600
     assert (ended["queue_position"], ended["eta_seconds"]) == (None, None)
+    events_url = url(server, job["id"], "/events")
+    response = httpx.get(events_url, timeout=60)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = events(response.text)
+    kinds = [kind for _, kind, _ in found]
+    assert kinds[:2] == ["job.queued", "job.in_progress"]
+    assert kinds[-1] == "job.completed"
+    assert set(kinds[2:-1]) <= {"job.progress"}
+    assert [data["type"] for _, _, data in found] == kinds
+    assert found[-1][2]["job"] == ended
+    assert events(httpx.get(events_url, headers={"last-event-id": found[1][0]}, timeout=60).text) == found[2:]
+    nothing = httpx.get(events_url, headers={"last-event-id": found[-1][0]}, timeout=60)
+    assert (nothing.status_code, nothing.content) == (204, b"")
 
 
 def test_many_who_ask_at_once_wait_for_one_encoding(watched: Server, valkey: Redis) -> None:
@@ -113,11 +125,8 @@ def test_the_queue_tells_the_truth_and_cancelling_frees_the_slot(watched: Server
     first, second, third = submit(watched, duration=3600.0), submit(watched), submit(watched)
     eventually(lambda: state(watched, first)["progress"] > 0.0)
     running_now, waiting, last = (state(watched, job) for job in (first, second, third))
-    assert running_now["status"] == "in_progress"
-    assert running_now["samples_total"] == 3600 * 16000
-    assert 0.0 < running_now["progress"] < 1.0
+    assert (running_now["status"], running_now["queue_position"]) == ("in_progress", None)
     assert running_now["eta_seconds"] > 0
-    assert running_now["queue_position"] is None
     assert (waiting["status"], waiting["queue_position"]) == ("queued", 0)
     assert (last["status"], last["queue_position"]) == ("queued", 1)
     assert 0.0 < waiting["eta_seconds"] < last["eta_seconds"]
@@ -149,16 +158,14 @@ def test_a_deleted_job_leaves_no_key(watched: Server, valkey: Redis) -> None:
         assert all(0 <= valkey.ttl(found) <= 60 for found in valkey.keys(key(f"*{job}*")))
 
 
+PARTS = ("", "/content", "/events", "/manifest")
+ROUTES = [*(("GET", part) for part in PARTS), ("POST", "/cancel"), ("DELETE", "")]
+
+
 @pytest.mark.parametrize("job", [NOBODY, "job_" + "g" * 24, "job_" + "0" * 25, "..%2fmodels"])
 def test_ids_that_are_none(server: Server, job: str) -> None:
-    for response in (
-        httpx.get(url(server, job)),
-        httpx.get(url(server, job, "/content")),
-        httpx.get(url(server, job, "/events")),
-        httpx.get(url(server, job, "/manifest")),
-        httpx.post(url(server, job, "/cancel")),
-        httpx.delete(url(server, job)),
-    ):
+    for method, part in ROUTES:
+        response = httpx.request(method, url(server, job, part))
         status = 404 if job == NOBODY or "%" in job else 400
         check_envelope(response, status, "job_id" if "%" not in job else None)
 
@@ -171,33 +178,6 @@ def events(text: str) -> list[tuple[str, str, dict[str, Any]]]:
         if lines:
             found.append((lines["id"], lines["event"], json.loads(lines["data"])))
     return found
-
-
-def test_events_of_a_job_that_has_ended(server: Server) -> None:
-    job = submit(server)
-    server.ended(job)
-    response = httpx.get(url(server, job, "/events"), timeout=60)
-    assert response.headers["content-type"].startswith("text/event-stream")
-    found = events(response.text)
-    kinds = [kind for _, kind, _ in found]
-    assert kinds[:2] == ["job.queued", "job.in_progress"]
-    assert kinds[-1] == "job.completed"
-    assert set(kinds[2:-1]) <= {"job.progress"}
-    for _, kind, data in found:
-        assert data["type"] == kind
-        assert set(data["job"]) == FIELDS
-    for (_, kind, _), (status, started, done) in zip(
-        found[:2], (("queued", False, 0), ("in_progress", True, 0)), strict=True
-    ):
-        told = next(data["job"] for _, name, data in found if name == kind)
-        assert (told["status"], told["started_at"] is not None, told["samples_done"]) == (status, started, done)
-        assert told["completed_at"] is told["expires_at"] is told["error"] is None
-        assert told["progress"] == 0
-    assert found[-1][2]["job"] == httpx.get(url(server, job)).json()
-    rest = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[1][0]}, timeout=60)
-    assert events(rest.text) == found[2:]
-    nothing = httpx.get(url(server, job, "/events"), headers={"last-event-id": found[-1][0]}, timeout=60)
-    assert (nothing.status_code, nothing.content) == (204, b"")
 
 
 @pytest.mark.parametrize("last", ["", "x", "1", "1-2-3", "-", "9" * 20 + "-0"])
@@ -246,8 +226,8 @@ def test_events_of_a_job_that_is_deleted_meanwhile_end(server: Server) -> None:
         assert "event: job.cancelled" in lines
 
 
-@pytest.mark.slow
-def test_a_silent_stream_of_events_is_kept_alive(watched: Server) -> None:
+def test_a_silent_stream_of_events_is_kept_alive(watched: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ancestral.service.api.responses.KEEP_ALIVE_SECONDS", 0.5)
     first, second = submit(watched, duration=3600.0), submit(watched)
     with httpx.stream("GET", url(watched, second, "/events"), timeout=60) as response:
         for line in response.iter_lines():
@@ -291,23 +271,12 @@ def test_the_content_is_a_file_of_the_format(server: Server, form: str) -> None:
     assert (file.headers["accept-ranges"], file.headers["x-seed"]) == ("bytes", "7")
     if form in ("wav", "flac", "mp3"):
         assert soundfile.info(io.BytesIO(file.content)).frames == 16000  # by the header: no frame was read
-    streamed = server.generate(response_format=form, sample_rate=rate).content
-    if form not in ("wav", "flac", "mp3"):
-        assert file.content == streamed
-    if form == "wav":
-        assert file.content[HEADER:] == streamed[HEADER:]
-        assert struct.unpack("<I", file.content[40:44]) == (len(file.content) - HEADER,)
-
-
-def test_speech_as_a_job_is_the_speech_that_is_streamed(server: Server) -> None:
-    body = SPEECH | {"input": "Is it late? No! " * 8}
-    job = httpx.post(f"{server.url}/v1/audio/speech", json=body, headers=ASYNC).json()["id"]
-    server.ended(job)
-    assert content(server, job).content[HEADER:] == server.speak(**body).content[HEADER:]
+    else:
+        assert file.content == server.generate(response_format=form, sample_rate=rate).content
 
 
 def test_what_was_streamed_can_be_fetched_for_a_while(server: Server) -> None:
-    streamed = server.generate()
+    streamed = server.speak(input="Is it late? No! " * 8)
     job = streamed.headers["x-job-id"]
     assert content(server, job).content[HEADER:] == streamed.content[HEADER:]
     ended = state(server, job)
@@ -389,31 +358,17 @@ def test_content_that_is_not_there_yet_or_never_will_be(server: Server) -> None:
 
 def test_each_caller_has_jobs_of_their_own(keyed: Server, keys: dict[str, str]) -> None:
     ann, bob = ({"authorization": f"Bearer {keys[name]}"} for name in ("jobs-ann", "jobs-bob"))
-    made = [submit_as(keyed, ann, duration=0.1) for _ in range(5)]
-    theirs = submit_as(keyed, bob)
+    made = [submit(keyed, ann, duration=0.1) for _ in range(5)]
+    theirs = submit(keyed, bob)
     for job in (*made, theirs):
         keyed.ended(job, headers=bob if job == theirs else ann)
     assert pages(keyed, ann, 2) == [made[:2:-1], made[2:0:-1], made[:1]]
     assert pages(keyed, bob, 100) == [[theirs]]
-    for method, part in (
-        ("GET", ""), ("GET", "/content"), ("HEAD", "/content"), ("GET", "/events"), ("GET", "/manifest"),
-        ("POST", "/cancel"), ("DELETE", ""),
-    ):  # fmt: skip
-        response = httpx.request(method, url(keyed, theirs, part), headers=ann)
-        assert response.status_code == 404
-        assert httpx.request(method, url(keyed, theirs, part)).status_code == 401
-    assert httpx.get(f"{keyed.url}/v1/jobs").status_code == 401
+    for method, part in (*ROUTES, ("HEAD", "/content")):
+        assert httpx.request(method, url(keyed, theirs, part), headers=ann).status_code == 404
     listing = httpx.get(f"{keyed.url}/v1/jobs", params={"after": theirs}, headers=ann)
     check_envelope(listing, 404, "after")
     assert httpx.get(url(keyed, theirs), headers=bob).json()["status"] == "completed"
-
-
-def submit_as(server: Server, headers: dict[str, str], **changes: Any) -> str:
-    response = httpx.post(
-        f"{server.url}/v1/audio/generations", json=GENERATION | changes, headers=headers | ASYNC, timeout=60
-    )
-    job: str = response.json()["id"]
-    return job
 
 
 def pages(server: Server, headers: dict[str, str], limit: int) -> list[list[str]]:
@@ -432,12 +387,7 @@ def pages(server: Server, headers: dict[str, str], limit: int) -> list[list[str]
             return found
 
 
-@pytest.mark.parametrize(
-    ("query", "status", "param"),
-    [
-        ("limit=0", 400, "limit"), ("limit=101", 400, "limit"), ("limit=many", 400, "limit"), ("after=x", 400, "after"),
-        (f"after={NOBODY}", 404, "after"), ("limt=1", 400, "limt"),
-    ],
-)  # fmt: skip
-def test_a_wrong_question_about_the_list(server: Server, query: str, status: int, param: str) -> None:
-    check_envelope(httpx.get(f"{server.url}/v1/jobs?{query}"), status, param)
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=many", "after=x", f"after={NOBODY}"])
+def test_a_wrong_question_about_the_list(server: Server, query: str) -> None:
+    status = 404 if NOBODY in query else 400
+    check_envelope(httpx.get(f"{server.url}/v1/jobs?{query}"), status, query.partition("=")[0])

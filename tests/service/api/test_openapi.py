@@ -11,12 +11,7 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
-from pydantic import BaseModel
 
-from ancestral.service.api.books.schemas import BookEvent
-from ancestral.service.images.schemas import EditCompleted, EditPartial, ImageCompleted, ImagePartial
-from ancestral.service.jobs.schemas import JobEvent
-from ancestral.service.speech.schemas import SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps
 from tests.service.servers import Server
 
 BODY_ERRORS = {"400", "401", "404", "413", "415", "429", "500", "503"}
@@ -97,6 +92,13 @@ def test_the_errors_of_a_route_are_those_it_can_give(operations: dict[str, Opera
         assert "404" in documented or "{" not in name, name
 
 
+def test_every_route_that_says_so_needs_a_key(keyed: Server, operations: dict[str, Operation]) -> None:
+    for name, operation in operations.items():
+        method, path = name.split()
+        needs_one = httpx.request(method, keyed.url + path).status_code == 401
+        assert needs_one == ("401" in operation["responses"]), name
+
+
 def references(part: Any) -> Iterator[str]:
     """Every reference of the document, wherever it is."""
     if isinstance(part, dict):
@@ -116,29 +118,20 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert "$defs" not in str(document)
 
 
-EVENTS: dict[str, type[BaseModel]] = {
-    model.__name__: model
-    for model in (
-        SpeechAudioDelta, SpeechAudioDone, SpeechAudioTimestamps, ImagePartial, ImageCompleted, EditPartial,
-        EditCompleted, JobEvent, BookEvent,
-    )
+EVENTS = {
+    "SpeechAudioDelta", "SpeechAudioDone", "SpeechAudioTimestamps", "ImagePartial", "ImageCompleted", "EditPartial",
+    "EditCompleted", "JobEvent", "BookEvent",
 }  # fmt: skip
 
 
-WHOLE = ("JobEvent", "BookEvent")
-"""What is sent with all its fields."""
-
-
-def test_events_have_examples_that_are_events(document: dict[str, Any], operations: dict[str, Operation]) -> None:
+def test_events_have_the_examples_of_their_schemas(document: dict[str, Any], operations: dict[str, Operation]) -> None:
     shown = set()
     for operation in operations.values():
         content = operation["responses"].get("200", {}).get("content", {})
         for name, example in content.get("text/event-stream", {}).get("examples", {}).items():
             shown.add(name)
-            data = EVENTS[name].model_validate_json(example["value"]["data"]).model_dump(exclude_none=name not in WHOLE)
-            assert data == json.loads(example["value"]["data"])
-            assert data == document["components"]["schemas"][name]["examples"][0]
-    assert shown == set(EVENTS)
+            assert json.loads(example["value"]["data"]) == document["components"]["schemas"][name]["examples"][0]
+    assert shown == EVENTS
 
 
 def test_a_wrong_method_is_told_the_right_ones(server: Server, operations: dict[str, Operation]) -> None:

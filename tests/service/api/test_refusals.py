@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.service.api.job_requests import JSON, URL, check_envelope
 from tests.service.servers import Server
@@ -37,8 +38,7 @@ def test_a_wrong_value_is_named(server: Server, param: str, value: Any, status: 
 
 
 BAD_BODIES: list[tuple[bytes, str | None]] = [
-    (b"", None), (b"{", None), (b"{'model': 'tiny'}", None), (b'{"model": "tiny",}', None), (b"\xff\xfe{}", None),
-    (b'{"model": "tiny", "input": "\xe9"}', None), (b"[]", None), (b"null", None), (b'"tiny"', None),
+    (b"", None), (b"{", None), (b"\xff\xfe{}", None), (b'{"model": "tiny", "input": "\xe9"}', None), (b"[]", None),
     (json.dumps(SPEECH)[:-1].encode() + b', "seed": ' + b"9" * 10_000 + b"}", "seed"),
     (json.dumps(SPEECH)[:-1].encode() + b', "voice": "bob"}', "voice"),
     (b'{"voice": {"id": "ann", "id": "bob"}}', "id"), (json.dumps(SPEECH).encode("utf-16"), None), (b"{}", "voice"),
@@ -105,22 +105,13 @@ def test_unknown_routes_and_methods(server: Server) -> None:
     with server.client() as client:
         check_envelope(client.get("/v1/nothing"), 404, None)
         check_envelope(client.get("/v1/models/nothing"), 404, "model")
-        wrong = client.get(URL)
-        check_envelope(wrong, 405, None)
-        assert wrong.headers["allow"] == "POST"
-        check_envelope(client.delete("/v1/models"), 405, None)
+        check_envelope(client.get(URL), 405, None)  # test_openapi.py has all routes
 
 
 # HEAD, websockets over HTTP, problem details, request ids, safe headers and logs.
 
 
-READABLE = [
-    "/healthz", "/readyz", "/metrics", "/v1/models", "/v1/models/tiny", "/v1/audio/models", "/v1/audio/voices",
-    "/v1/voices", "/v1/images/classes", "/v1/jobs", "/openapi.json", "/docs",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("path", READABLE)
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/v1/models/tiny", "/v1/jobs", "/openapi.json", "/docs"])
 def test_head_is_get_without_the_body(server: Server, path: str) -> None:
     with server.client() as client:
         found, head = client.get(path), client.head(path)
@@ -133,38 +124,37 @@ def test_head_is_get_without_the_body(server: Server, path: str) -> None:
         assert "HEAD" in client.delete("/v1/models").headers["allow"].split(", ")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/audio/speech/stream", "/v1/images/stream", "/v1/text-to-speech/ann/stream-input",
-        "/v1/text-to-speech/ann/multi-stream-input",
-    ],
+WEBSOCKETS = (
+    "audio/speech/stream", "images/stream", "text-to-speech/ann/stream-input", "text-to-speech/ann/multi-stream-input",
 )  # fmt: skip
-def test_a_websocket_is_not_served_over_http(server: Server, path: str) -> None:
-    response = httpx.get(server.url + path)
-    check_envelope(response, 426, None)
-    assert response.headers["upgrade"] == "websocket"
 
 
-@pytest.mark.parametrize(
-    ("path", "headers", "status", "param"),
-    [
-        ("/v1/nothing", {}, 404, None),
-        ("/v1/audio/speech", {}, 404, None),
-        ("/v1/images/stream", {"origin": "https://other.example"}, 403, "Origin"),
-    ],
-)
-def test_a_handshake_is_refused_with_an_error(
-    server: Server, path: str, headers: dict[str, str], status: int, param: str | None
-) -> None:
+def test_a_websocket_is_not_served_over_http(server: Server) -> None:
+    for path in WEBSOCKETS:
+        response = httpx.get(f"{server.url}/v1/{path}")
+        check_envelope(response, 426, None)
+        assert response.headers["upgrade"] == "websocket"
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/audio/speech"])
+def test_a_handshake_is_refused_with_an_error(server: Server, path: str) -> None:
+    """test_connections.py and test_auth.py have those of other pages and without a key."""
     with pytest.raises(InvalidStatus) as refused:
-        connect(f"ws://127.0.0.1:{server.port}{path}", additional_headers=headers, proxy=None)
+        connect(f"ws://127.0.0.1:{server.port}{path}", proxy=None)
     response = refused.value.response
-    assert (response.status_code, response.headers["content-type"]) == (status, "application/json")
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/json")
     assert response.headers["x-request-id"]
     error = json.loads(response.body or b"")["error"]
     assert set(error) == {"message", "type", "param", "code"}
-    assert error["param"] == param
+    assert error["param"] is None
+
+
+@pytest.mark.parametrize("path", WEBSOCKETS)
+def test_another_page_opens_no_websocket(server: Server, keyed: Server, path: str) -> None:
+    for one in (server, keyed):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"ws://127.0.0.1:{one.port}/v1/{path}", origin=Origin("https://other.example"), proxy=None)
+        assert refused.value.response.status_code == 403
 
 
 def test_errors_as_rfc_9457_problems(server: Server) -> None:

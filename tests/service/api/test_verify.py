@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +18,7 @@ from ancestral.service.api.responses import disposition
 from ancestral.service.broker.job import Job, Priority
 from ancestral.speech.utterance import Generation
 from tests.service.api.job_requests import TEXT, check_envelope, made, verify
-from tests.service.images.pictures import files, post, same, seeds, shown, watching
+from tests.service.images.pictures import files, post, seeds
 from tests.service.servers import Server
 from tests.service.speech.sounds import in_base64, recording
 from tests.service.toys import ASYNC, SPEECH, sampled_by
@@ -38,41 +36,23 @@ def manifest(server: Server) -> dict[str, Any]:
 def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: str) -> None:
     job = httpx.get(f"{server.url}/v1/jobs/{manifest['job']}").json()
     content = httpx.get(f"{server.url}/v1/jobs/{manifest['job']}/content")
+    seed = int(content.headers["x-seed"])
+    request = {
+        "model": "tiny", "input": TEXT, "input_format": "text", "language": "en", "pronunciations": {}, "voices": {},
+        "voice": "ann", "response_format": "mp3", "speed": 2.0, "pitch": -2.0, "intonation": 0.5, "instructions": "",
+        "seed": seed, "temperature": 0.9, "sample_rate": 24000,
+    }  # fmt: skip
+    output = {
+        "sha256": hashlib.sha256(content.content).hexdigest(), "bytes": len(content.content),
+        "symbols_sha256": manifest["output"]["symbols_sha256"], "samples": job["samples_total"],
+        "media_type": "audio/mpeg",
+    }  # fmt: skip
     assert manifest == {
-        "object": "manifest",
-        "job": job["id"],
-        "created_at": job["created_at"],
-        "model": "tiny",
+        "object": "manifest", "job": job["id"], "created_at": job["created_at"], "model": "tiny",
         "model_sha256": httpx.get(f"{server.url}/v1/models/tiny").json()["sha256"],
-        "engine": sampled_by("tiny", engine),
-        "seed": int(content.headers["x-seed"]),
-        "request": {
-            "model": "tiny",
-            "input": TEXT,
-            "input_format": "text",
-            "language": "en",
-            "pronunciations": {},
-            "voices": {},
-            "voice": "ann",
-            "response_format": "mp3",
-            "speed": 2.0,
-            "pitch": -2.0,
-            "intonation": 0.5,
-            "instructions": "",
-            "seed": int(content.headers["x-seed"]),
-            "temperature": 0.9,
-            "sample_rate": 24000,
-        },
-        "prompt_sha256": None,
-        "output": {
-            "sha256": hashlib.sha256(content.content).hexdigest(),
-            "bytes": len(content.content),
-            "symbols_sha256": manifest["output"]["symbols_sha256"],
-            "samples": job["samples_total"],
-            "media_type": "audio/mpeg",
-        },
-        "version": service.__version__,
-    }
+        "engine": sampled_by("tiny", engine), "seed": seed, "request": request, "prompt_sha256": None,
+        "output": output, "version": service.__version__,
+    }  # fmt: skip
 
 
 def test_the_request_of_a_manifest_makes_the_same_sound(server: Server) -> None:
@@ -81,31 +61,17 @@ def test_the_request_of_a_manifest_makes_the_same_sound(server: Server) -> None:
     assert hashlib.sha256(again.content).hexdigest() == manifest["output"]["sha256"]
 
 
-def test_what_was_sampled_has_a_hash_of_its_own(server: Server) -> None:
-    wav, flac, other = (
-        made(server, "generations", duration=0.5, seed=seed, response_format=form)["output"]
-        for seed, form in ((1, "wav"), (1, "flac"), (2, "wav"))
-    )
-    assert wav["symbols_sha256"] == flac["symbols_sha256"] != other["symbols_sha256"]
-    assert len({output["sha256"] for output in (wav, flac, other)}) == 3
-
-
 @pytest.mark.every_engine
 def test_a_manifest_is_verified_as_equal(server: Server, manifest: dict[str, Any], engine: str) -> None:
     response = verify(server, manifest)
     assert response.status_code == 200
     found = response.json()
+    sha256 = manifest["output"]["sha256"]
     assert found == {
-        "object": "verification",
-        "equal": True,
-        "differs": [],
-        "symbols_equal": True,
-        "expected_sha256": manifest["output"]["sha256"],
-        "actual_sha256": manifest["output"]["sha256"],
-        "model_sha256": manifest["model_sha256"],
-        "engine": sampled_by("tiny", engine),
+        "object": "verification", "equal": True, "differs": [], "symbols_equal": True, "expected_sha256": sha256,
+        "actual_sha256": sha256, "model_sha256": manifest["model_sha256"], "engine": sampled_by("tiny", engine),
         "job": response.headers["x-job-id"],
-    }
+    }  # fmt: skip
     assert found["job"] != manifest["job"]
     assert httpx.get(f"{server.url}/v1/jobs/{found['job']}").json()["status"] == "completed"
 
@@ -142,12 +108,8 @@ def test_a_wrong_manifest(server: Server, manifest: dict[str, Any], path: str, v
 
 
 @pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("engine", "another"), ("output.samples", 10**12), ("output.bytes", 0), ("output.media_type", "audio/wav"),
-        ("output.sha256", "0" * 64), ("output.symbols_sha256", "0" * 64),
-    ],
-)  # fmt: skip
+    ("path", "value"), [("engine", "another"), ("output.samples", 10**12), ("output.symbols_sha256", "0" * 64)]
+)
 def test_a_false_claim_is_named(server: Server, manifest: dict[str, Any], path: str, value: Any) -> None:
     found = verify(server, changed(manifest, path, value)).json()
     assert (found["equal"], found["differs"]) == (False, [path])
@@ -194,23 +156,13 @@ def test_a_client_that_disconnects_cancels_the_verification(server: Server) -> N
     assert server.ended(server.newest(other_than=before))["status"] == "cancelled"
 
 
-# Seeds that are texts, wherever a seed can be given: the answer has the number that the text stands for.
+# A seed that is a text: the answer has the number that the text stands for.
 
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
-ALICE = seed_of_text("alice")
-
-
-def test_pictures(server: Server) -> None:
-    named, numbered = (post(server, "generations", seed=seed, n=2) for seed in ("alice", ALICE))
-    assert seeds(named) == seeds(numbered)
-    assert seeds(named)[0] == ALICE == int(named.headers["x-seed"])
+def test_a_seed_that_is_a_text(server: Server) -> None:
+    named, numbered = (post(server, "generations", seed=seed, n=2) for seed in ("alice", seed_of_text("alice")))
+    assert seeds(named)[0] == seed_of_text("alice") == int(named.headers["x-seed"])
     assert files(named) == files(numbered), "the recipe has the number, too"
-    with watching(server) as watch:
-        watch.generate(seed="alice")
-        assert same(watch.pictures(), shown(post(server, "generations", seed="alice")))
-    avatar = httpx.get(f"{server.url}/v1/avatars/alice.png?model=palette", timeout=60).content
-    assert [avatar] == files(post(server, "generations", model="palette", prompt="any", seed="alice"))
 
 
 # `Content-Disposition`: files are named by model, voice or class, and seed.
@@ -257,7 +209,7 @@ def test_pictures_are_named_by_what_they_show() -> None:
     [
         ("../../etc/passwd", "etc_passwd"), ('a"; filename="b', "a_filename_b"),
         ("a\r\nset-cookie: x\0", "a_set-cookie_x"), ("C:\\con", "C_con"), ("heart(2)+joe(1)", "heart_2_+joe_1"),
-        ("-.rc", "rc"), ("x" * 4096, "x" * 60),
+        ("-.rc", "rc"), ("x" * 4096, "x" * 60), ("a\ud800b", "a_b"),
     ],
 )  # fmt: skip
 def test_names_are_safe(voice: str, part: str) -> None:
@@ -265,13 +217,10 @@ def test_names_are_safe(voice: str, part: str) -> None:
     assert header == f'inline; filename="a.model-en-{part}-7.opus"'
 
 
-@pytest.mark.parametrize("voice", ["Zoë", "猫", "a\ud800b"])
+@pytest.mark.parametrize("voice", ["Zoë", "猫"])
 def test_other_letters_are_kept(voice: str) -> None:
     header = disposition(JOB, sound(voice))["content-disposition"]
     assert header.isascii()
-    if "\ud800" in voice:
-        assert header == 'inline; filename="a.model-en-a_b-7.opus"'
-        return
     plain, extended = re.fullmatch(r"inline; filename=\"([^\"]+)\"; filename\*=UTF-8''(\S+)", header).groups()  # type: ignore[union-attr]
     assert plain == "a.model-en-" + re.sub("[^!-~]", "_", voice) + "-7.opus"
     assert unquote(extended) == f"a.model-en-{voice}-7.opus"

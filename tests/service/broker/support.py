@@ -95,7 +95,7 @@ class Broker:
         async def listen(name: str) -> None:
             while True:
                 with suppress(*UNAVAILABLE):
-                    async for message in self.workers.control.messages(name):
+                    async for message in self.workers.messages(name):
                         heard.append((name, message))  # noqa: PERF401 - it never ends
                 await asyncio.sleep(0.01)
 

@@ -205,18 +205,6 @@ async def test_a_job_is_complete_when_all_of_it_is_there(broker: Broker) -> None
     assert (found.status, found.samples_done, found.samples_total) == (Status.COMPLETED, 30, 30)
 
 
-async def test_an_owner_sees_their_jobs_newest_first(broker: Broker) -> None:
-    jobs = [job() for _ in range(5)]
-    for made in (*jobs, job(owner="other")):
-        await broker.clients.submit(made, queue=9)
-    found, more = await broker.clients.jobs("me", None, 2)
-    assert ([made.id for made in found], more) == ([jobs[4].id, jobs[3].id], True)
-    await broker.clients.delete(jobs[2])
-    found, more = await broker.clients.jobs("me", jobs[3].id, 2)
-    assert ([made.id for made in found], more) == ([jobs[1].id, jobs[0].id], False)
-    await fails(JobExpired, broker.clients.jobs("other", jobs[0].id, 2))
-
-
 async def test_an_owner_sees_a_job_as_long_as_its_record_is_kept(broker: Broker) -> None:
     made, lease = await broker.leased(job(record_retention=9_999_999))
     await lease.end(Status.COMPLETED)
@@ -295,7 +283,7 @@ async def test_a_record_outlives_the_output_of_its_job(broker: Broker) -> None:
     assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "snapshot": 60}
     await broker.clients.resume(first, queue=9)
     await broker.lease(first, await broker.begun(first)).end(Status.COMPLETED, result={"chosen": [0]})
-    draft = broker.clients.artifacts.draft(first.id)
+    draft = broker.clients.draft(first.id)
     await draft.append(b"x")
     await draft.keep("{}")
     assert await seconds(first) == {"job": 900, "stream": 60, "events": 60, "content": 60}
@@ -308,7 +296,7 @@ async def test_a_record_outlives_the_output_of_its_job(broker: Broker) -> None:
 
 async def test_a_draft_never_loses_its_time_to_live(broker: Broker) -> None:
     made = await broker.clients.submit(job(), queue=9)
-    draft, name = broker.clients.artifacts.draft(made.id), key("draft", made.id, "*").replace("[", "?")
+    draft, name = broker.clients.draft(made.id), key("draft", made.id, "*").replace("[", "?")
     for written in (draft.append(b"some"), draft.overwrite([(1, b"a")]), draft.append(b"thing")):
         await written
         await broker.redis.client_kill_filter(skipme=True)  # cut between any two
@@ -326,7 +314,7 @@ async def test_a_draft_is_kept_only_if_it_is_what_was_written(broker: Broker) ->
 
     async def kept(broker: Broker, *lost: tuple[str, Any]) -> bytes | None:
         made = await broker.clients.submit(job(), queue=9)
-        draft = broker.clients.artifacts.draft(made.id)
+        draft = broker.clients.draft(made.id)
         await draft.append(b"\xff\x00\nthing")
         await draft.overwrite([(0, b"\x00\x0a\xfe"), (4, b"H")])
         (name,) = await broker.redis.keys(key("draft", made.id, "*").replace("[", "?"))
@@ -335,7 +323,7 @@ async def test_a_draft_is_kept_only_if_it_is_what_was_written(broker: Broker) ->
         await draft.keep("{}")
         assert not await broker.redis.exists(name)
         content: bytes | None = await broker.redis.get(key("content", made.id))
-        assert await broker.clients.artifacts.info(made.id) == (None if content is None else "{}")
+        assert await broker.clients.artifact_info(made.id) == (None if content is None else "{}")
         return content
 
     assert await kept(broker) == b"\x00\x0a\xfetHing"
@@ -347,7 +335,7 @@ async def test_files_that_cannot_be_read_are_an_error_that_tells_why(broker: Bro
     """What drives a book tries again."""
     made, lease = await broker.leased()
     await lease.end(Status.COMPLETED)
-    draft, ended = broker.clients.artifacts.draft(made.id), await broker.stored(made)
+    draft, ended = broker.clients.draft(made.id), await broker.stored(made)
     await draft.append(b"some")
     await draft.keep(json.dumps(dataclasses.asdict(ArtifactInfo("audio/flac", 5, "", 1, ""))))
     artifacts = Artifacts(broker.clients, Catalog({}), None)
@@ -427,8 +415,7 @@ async def test_a_worker_hears_its_clients_whenever_its_connection_broke(broker: 
 
 
 async def test_no_counter_is_reserved_twice(broker: Broker) -> None:
-    counter = broker.clients.seed_counter
-    assert await counter.reserved() == 0
-    firsts = await asyncio.gather(*(counter.reserve(3) for _ in range(20)))
+    assert await broker.clients.seeds_reserved() == 0
+    firsts = await asyncio.gather(*(broker.clients.reserve_seeds(3) for _ in range(20)))
     assert sorted(firsts) == list(range(0, 60, 3))
-    assert await counter.reserved() == 60
+    assert await broker.clients.seeds_reserved() == 60

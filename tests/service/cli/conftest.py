@@ -10,19 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from ancestral.service.cli.main import ancestral as group
 from ancestral.service.settings import PREFIX
 from tests.service.servers import Server, command
 from tests.waiting import eventually
 
-Run = Callable[..., Result]
-Done = subprocess.CompletedProcess[bytes]
-Ok = Callable[..., Done]
-"""Of the fixture `ok`."""
+Run = Callable[..., Any]
+"""Runs a command to its end."""
 
 
 @contextmanager
@@ -40,6 +39,17 @@ def listening(environment: dict[str, str], port: int, *line: str) -> Iterator[No
         finally:
             process.terminate()
         assert process.wait(60) == 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def read_aloud(ok: Run, text: Path, output: Path, *options: object) -> bytes:
+    """What ``ancestral read`` makes of a book."""
+    assert ok("read", text, "-o", output, "--model", "tiny", "--seed", 7, *options).stdout == b""
+    return output.read_bytes()
 
 
 def killed(line: list[str], environment: dict[str, str], parts: Path, count: int, number: int) -> int:
@@ -80,10 +90,10 @@ def run(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture(scope="session")
-def ok(ancestral: Callable[..., Done]) -> Ok:
+def ok(ancestral: Run) -> Run:
     """Run a command in this process that must succeed."""
 
-    def run(*arguments: object, **variables: str) -> Done:
+    def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[bytes]:
         done = ancestral(*map(str, arguments), **variables)
         assert done.returncode == 0, done.stderr
         return done

@@ -10,14 +10,13 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
-from tests.service.cli.conftest import Ok
+from tests.service.cli.conftest import Run, contents
 from tests.service.servers import command, command_line, descendants
 from tests.waiting import eventually
 
@@ -26,7 +25,6 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 from ancestral.service.cli.local.batch import Source  # noqa: E402 - it needs pyarrow
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
 ROWS: list[dict[str, Any]] = [
     {"key": "1", "text": "It was day one.", "voice": "ann", "speed": 1.5, "seed": None, "id": 10},
     {"key": "2", "text": 'Was it, "two"?\nYes.', "voice": None, "speed": None, "seed": 7, "id": 20},
@@ -48,11 +46,6 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     else:
         path.write_text("".join(json.dumps(row) + "\n\n" for row in rows))
     return path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def made(run: Run, rows: Path, output: Path, *options: str) -> dict[str, bytes]:
@@ -108,7 +101,7 @@ def test_webdataset_and_files_hold_what_parquet_holds(process: Run, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
+def test_pictures_and_their_likelihoods(ok: Run, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": "any", "seed": 1}, {"prompt": "nothing like this"}])
     done = ok("batch", rows, "-o", tmp_path / "a", "--model", "binary", "--to", "files")
     assert b"2 rows in 1 part, 2 of them new, 1 error: row 2: prompt: " in done.stderr
@@ -138,9 +131,7 @@ def test_pictures_and_their_likelihoods(ok: Ok, tmp_path: Path) -> None:
         ("a.csv", "text,id,id\nYes.,1,2\n", "a.csv: two of its columns are named id"),
     ],
 )
-def test_what_is_no_batch_is_refused_before_anything_is_made(
-    ancestral: Run, tmp_path: Path, name: str, text: str | None, message: str
-) -> None:
+def test_what_is_no_batch(ancestral: Run, tmp_path: Path, name: str, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
     done = ancestral("batch", str(tmp_path / name), "-o", str(tmp_path / "out"), "--model", "tiny")
@@ -183,9 +174,7 @@ def started(environment: dict[str, str], output: Path, rows: Path, *options: str
 
 
 @pytest.mark.parametrize("form", ["parquet", pytest.param("files", marks=pytest.mark.slow)])
-def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_files(
-    process: Run, environment: dict[str, str], tmp_path: Path, form: str
-) -> None:
+def test_a_killed_run_goes_on(process: Run, environment: dict[str, str], tmp_path: Path, form: str) -> None:
     rows, output = write_rows(tmp_path / "rows.jsonl", MANY), tmp_path / "out"
     killed = started(environment, output, rows, "--to", form)
     os.killpg(killed.pid, signal.SIGKILL)
@@ -208,9 +197,7 @@ def test_workers_end_with_the_command(environment: dict[str, str], tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", ["processes", "ray"])
-def test_a_worker_that_is_killed_is_replaced(
-    process: Run, environment: dict[str, str], tmp_path: Path, by: str
-) -> None:
+def test_a_killed_worker_is_replaced(process: Run, environment: dict[str, str], tmp_path: Path, by: str) -> None:
     rows, output, options = write_rows(tmp_path / "rows.jsonl", MANY), tmp_path / "out", []
     if by == "ray":
         pytest.importorskip("ray")

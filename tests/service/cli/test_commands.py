@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +29,11 @@ from ancestral.models import checkpoint
 from ancestral.provenance.c2pa import SignatureReport, make_trial_chain, read
 from ancestral.service.cli.local import model
 from ancestral.service.cli.local.model import model_that_speaks
-from tests.service.cli.conftest import Done, Ok
+from tests.service.cli.conftest import Run
 from tests.service.refusals import at_the_door
 from tests.service.servers import Server, command
 from tests.service.toys import SPEECH, write_model
 
-Run = Callable[..., Done]
 TEXT = str(SPEECH["input"])
 SAY = ("--model", "tiny", "--voice", "ann", "--seed", "7", "-o")
 
@@ -49,9 +49,7 @@ def test_help_needs_no_extra(line: list[str], code: int, said: bytes) -> None:
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
 
 
-def test_commands_without_a_server_log_as_they_are_told(
-    ok: Ok, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_without_a_server_log_as_told(ok: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, ...]] = []
     monkeypatch.setattr(model, "configure_logging", lambda *given: told.append(given))
     for variables in ({}, {"ANCESTRAL_LOG_FORMAT": "json", "ANCESTRAL_LOG_LEVEL": "info"}):
@@ -59,17 +57,15 @@ def test_commands_without_a_server_log_as_they_are_told(
     assert told == [("warning", "text"), ("info", "json")]
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac"])
-def test_say_makes_what_the_server_makes(ok: Ok, server: Server, tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a.{suffix}"
+def test_say_makes_what_the_server_makes(ok: Run, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
     done = ok("say", TEXT, *SAY, path)
     assert (done.stdout, b"seed 7" in done.stderr) == (b"", True)
     samples, rate = soundfile.read(path, dtype="int16")
     expected, _ = soundfile.read(io.BytesIO(server.speak().content), dtype="int16")
     assert rate == 16000
     assert np.array_equal(samples, expected)
-    if suffix == "wav":
-        assert int.from_bytes(path.read_bytes()[4:8], "little") == path.stat().st_size - 8
+    assert int.from_bytes(path.read_bytes()[4:8], "little") == path.stat().st_size - 8
 
 
 def test_say_reads_standard_input_and_streams_to_standard_output(environment: dict[str, str], server: Server) -> None:
@@ -119,16 +115,13 @@ PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4
 # Models
 
 
-def test_models_in_the_data_directory_are_served_too(ancestral: Run, ok: Ok, zoo: Path, tmp_path: Path) -> None:
+def test_models_in_the_data_directory_are_served_too(ancestral: Run, ok: Run, zoo: Path, tmp_path: Path) -> None:
     shutil.copytree(zoo / "tiny", tmp_path / "models" / "tiny")
     done = ancestral("models", ANCESTRAL_DATA_DIR=str(tmp_path))
     assert (done.returncode, b"tiny: two models have this id" in done.stderr) == (1, True)
     (tmp_path / "empty").mkdir()
     done = ok("models", ANCESTRAL_DATA_DIR=str(tmp_path), ANCESTRAL_MODELS_DIR=str(tmp_path / "empty"))
     assert b"tiny" in done.stdout
-
-
-SHAPED = b"tiny: voices: sampling: %s needs a model with linear prediction"
 
 
 def _cut(model: Path) -> None:
@@ -147,39 +140,29 @@ def _other_kind(model: Path) -> None:
     (other / "wavenet").rename(model / "pixelcnn")
 
 
-def _no_voices(model: Path) -> None:
-    manifest = model / "model.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"voices": []}))
-
-
 def _other_hop(model: Path) -> None:
     stored = checkpoint.load(model / "acoustic")
     checkpoint.save(model / "acoustic", dataclasses.replace(stored.spec, hop=80), stored.tensors, stored.card)
 
 
-def _bob_is(changed: str) -> Callable[[Path], object]:
-    def damage(model: Path) -> None:
-        manifest = model / "model.json"
-        manifest.write_text(manifest.read_text().replace('"id": "bob"', changed))
-
-    return damage
+def _manifest(before: str, after: str) -> Callable[[Path], object]:
+    return lambda model: (file := model / "model.json").write_text(file.read_text().replace(before, after))
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (_cut, b"tiny: wavenet: weights.safetensors"), (_cut, b"rgb: pixelcnn: weights.safetensors"),
-        (_other_kind, b"rgb: an image model needs the checkpoint of an image network"), (_no_voices, b"rgb: voices"),
+        (_other_kind, b"rgb: an image model needs the checkpoint of an image network"),
+        (_manifest('"kind"', '"voices": [], "kind"'), b"rgb: voices"),
         (_swap, b"tiny: needs the checkpoint of a speech network"),
         (_other_hop, b"tiny: the acoustic model makes frames of (66, 80, 16000)"),
-        (_bob_is('"id": "eve"'), b"tiny: voices: the checkpoints have no speaker 'eve'"),
-        (_bob_is('"sampling": {"mel_correction": 0.5}, "id": "bob"'), SHAPED % b"mel_correction"),
-        (_bob_is('"sampling": {"low_shelf_db": -4.0}, "id": "bob"'), SHAPED % b"low_shelf_db"),
+        (_manifest('"id": "bob"', '"id": "eve"'), b"tiny: voices: the checkpoints have no speaker 'eve'"),
+        (_manifest('"id": "bob"', '"sampling": {"low_shelf_db": -4.0}, "id": "bob"'),
+         b"tiny: voices: sampling: low_shelf_db needs a model with linear prediction"),
     ],
 )  # fmt: skip
-def test_a_damaged_model_is_refused_by_name(
-    ancestral: Run, zoo: Path, tmp_path: Path, damage: Callable[[Path], None], message: bytes
-) -> None:
+def test_damaged_models(ancestral: Run, zoo: Path, tmp_path: Path, damage: Any, message: bytes) -> None:
     name = message.partition(b":")[0].decode()
     shutil.copytree(zoo / name, tmp_path / name)
     damage(tmp_path / name)
@@ -224,7 +207,7 @@ def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> Non
 KEY = "0123456789abcdef" * 2
 
 
-def test_a_picture_was_made_here_by_its_recipe_or_its_keyed_seed(ancestral: Run, ok: Ok, tmp_path: Path) -> None:
+def test_a_picture_was_made_here_by_its_recipe_or_its_keyed_seed(ancestral: Run, ok: Run, tmp_path: Path) -> None:
     picture, stripped = tmp_path / "a.png", tmp_path / "b.webp"
     ok("draw", "any", "--model", "rgb", "--seed", int(keyed_seeds(KEY.encode(), 41, 1)[0]), "-o", picture)
     assert ok("detect", picture).stdout.startswith(f"{picture}: made_with_model (p = 10^-".encode())
@@ -233,9 +216,6 @@ def test_a_picture_was_made_here_by_its_recipe_or_its_keyed_seed(ancestral: Run,
     assert done.stdout.startswith(f"{picture}: made_with_model".encode())
     with Image.open(picture) as image:  # without its recipe
         Image.fromarray(np.asarray(image)).save(stripped, lossless=True)
-    done = ancestral("detect", "--model", "rgb", "--json", str(stripped))
-    assert done.returncode == 1
-    assert "no provenance key" in json.loads(done.stdout)["seed"]["reason"]
     searched = ("detect", "--model", "rgb", "--counters", "100", "--json", str(stripped))
     answer = json.loads(ok(*searched, ANCESTRAL_PROVENANCE_KEY=KEY).stdout)
     assert (answer["verdict"], answer["seed"]["counter"]) == ("made_here", 41)
@@ -260,7 +240,7 @@ def _report(file: Path) -> SignatureReport:
     return report
 
 
-def test_init_makes_what_the_settings_take(ancestral: Run, ok: Ok, tmp_path: Path) -> None:
+def test_init_makes_what_the_settings_take(ancestral: Run, ok: Run, tmp_path: Path) -> None:
     done = ok("provenance", "init", tmp_path / "keys", "--name", "Commands")
     assert b"no verifier trusts this certificate" in done.stderr
     settings = dict(line.split("=", 1) for line in done.stdout.decode().splitlines())
@@ -276,7 +256,7 @@ def test_init_makes_what_the_settings_take(ancestral: Run, ok: Ok, tmp_path: Pat
     + [("read book.txt --title T --seed 7 -o", form) for form in ("m4b", "mp3", "opus")],
 )
 def test_say_and_read_sign_what_they_write(
-    ok: Ok, signing: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, form: str
+    ok: Run, signing: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, form: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     book, plain, signed = Path("book.txt"), Path(f"plain.{form}"), Path(f"signed.{form}")
@@ -292,13 +272,13 @@ def test_say_and_read_sign_what_they_write(
         assert np.array_equal(soundfile.read(plain)[0], soundfile.read(signed)[0])
 
 
-def test_a_file_with_the_own_signature_was_made_here(ok: Ok, signing: dict[str, str], tmp_path: Path) -> None:
+def test_a_file_with_the_own_signature_was_made_here(ok: Run, signing: dict[str, str], tmp_path: Path) -> None:
     ok("draw", "any", "--model", "rgb", "-o", tmp_path / "a.png", **signing)
     for settings, verdict in ((signing, b"made_here"), ({}, b"made_with_model")):
         assert verdict in ok("detect", tmp_path / "a.png", **settings).stdout
 
 
-def test_draw_signs_each_picture_and_a_sheet(ok: Ok, signing: dict[str, str], tmp_path: Path) -> None:
+def test_draw_signs_each_picture_and_a_sheet(ok: Run, signing: dict[str, str], tmp_path: Path) -> None:
     common = ("draw", "elf", "--model", "palette", "--seed", 7, "-o")
     ok(*common, tmp_path / "elf.png", "-n", 2, **signing)
     recipes = [_report(tmp_path / f"elf-{index}.png").recipe for index in range(2)]

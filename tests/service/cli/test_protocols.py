@@ -12,15 +12,13 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeVar
-from unittest.mock import Mock
+from typing import Any
 
 import anyio
 import httpx
 import httpx2
 import numpy as np
 import pytest
-import uvicorn
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
@@ -34,7 +32,6 @@ from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
 
 import ancestral
-from ancestral.service.cli.mcp import _serve
 from tests.service.cli.conftest import listening
 from tests.service.redis_servers import free_ports
 from tests.service.servers import Server, command
@@ -43,8 +40,6 @@ from tests.service.toys import SPEECH
 # ``ancestral mcp``, asked by the SDK's own client.
 
 
-T = TypeVar("T")
-C = TypeVar("C")
 TEXT = str(SPEECH["input"])
 SAY = {"text": TEXT, "voice": "ann", "model": "tiny", "seed": 7}
 ENDLESS = {"text": "The birch canoe slid on. " * 160, "speed": 0.25, "voice": "ann", "model": "tiny"}
@@ -65,10 +60,10 @@ def serving(environment: dict[str, str], *options: str) -> Iterator[str]:
         yield f"http://{address}/mcp"
 
 
-def with_client(client: AbstractAsyncContextManager[C], act: Callable[[C], Awaitable[T]]) -> T:
+def with_client(client: AbstractAsyncContextManager[Any], act: Callable[[Any], Awaitable[Any]]) -> Any:
     """What a client does with a connection of its own."""
 
-    async def connected() -> T:
+    async def connected() -> Any:
         async with client as opened, asyncio.timeout(60):
             return await act(opened)
 
@@ -97,9 +92,7 @@ def load(zoo: Path) -> Callable[[str], Any]:
 
 
 @pytest.mark.parametrize(("form", "mime", "seed"), [("mp3", "audio/mpeg", 7), ("wav", "audio/wav", "9007199254740992")])
-def test_say_is_what_the_library_says(
-    url: str, load: Callable[[str], Any], form: str, mime: str, seed: int | str
-) -> None:
+def test_say_is_the_librarys(url: str, load: Callable[[str], Any], form: str, mime: str, seed: int | str) -> None:
     result = call(url, "say", **SAY | {"seed": seed}, form=form)
     speech = load("tiny").voice("ann").speak(TEXT, seed=seed)
     assert (result.content[0].mime_type, base64.b64decode(result.content[0].data)) == (mime, speech.encode(form))
@@ -148,12 +141,7 @@ def test_lists(url: str) -> None:
     ("tool", "arguments", "message"),
     [
         ("say", {"text": TEXT, "voice": "nobody", "model": "tiny"}, "tiny has no such voice; it has ann, bob"),
-        ("say", {"text": TEXT, "model": "other"}, "no such model"),
-        ("say", {"text": TEXT, "model": "rgb"}, "model"),
-        ("say", {"text": ""}, "text"),
         ("say", {"text": "a" * 4097}, "text"),
-        ("say", {"text": "\u4f60", "model": "tiny"}, "cannot speak"),
-        ("say", {"text": TEXT, "speed": 9}, "speed"),
         ("say", {"text": TEXT, "form": "exe"}, "form"),
         ("draw", {"prompt": "a unicorn on the moon"}, "prompt"),
         ("draw", {"prompt": "cat", "n": 11}, "n"),
@@ -161,7 +149,6 @@ def test_lists(url: str) -> None:
         ("score", {"data": "AAAA", "path": "/etc/hostname"}, "either path or data"),
         ("score", {"path": "/etc/hostname"}, "this server reads no files"),
         ("score", {"data": "no base64!"}, "not base64"),
-        ("score", {"data": "AAAA"}, "file"),
         ("detect", {"data": base64.b64encode(b"RIFF1234WAVEjunk").decode()}, "file"),
     ],
 )
@@ -231,12 +218,6 @@ def test_a_token_is_needed(environment: dict[str, str], tmp_path: Path) -> None:
         assert asyncio.run(act()) == 6
 
 
-def test_it_says_where_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(uvicorn.Server, "run", lambda _: None)
-    _serve(Mock(), "::1", 8090, None)
-    assert capsys.readouterr().err == "http://[::1]:8090/mcp\n"
-
-
 def test_other_hosts_and_origins_are_refused(url: str) -> None:
     assert httpx.post(url, json={}, headers={"host": "evil.example"}).status_code == 421
     assert httpx.post(url, json={}, headers={"origin": "http://evil.example"}).status_code == 403
@@ -259,7 +240,7 @@ def port(environment: dict[str, str], where: list[str]) -> Iterator[int]:
         yield number
 
 
-def talk(port: int, act: Callable[[AsyncTcpClient], Awaitable[T]]) -> T:
+def talk(port: int, act: Callable[[AsyncTcpClient], Awaitable[Any]]) -> Any:
     return with_client(AsyncTcpClient("127.0.0.1", port), act)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +32,7 @@ from ancestral.service.broker.connection import Connection as RedisConnection
 from ancestral.service.broker.job import Failure, Status
 from ancestral.service.broker.queues import end_job
 from tests.paths import ROOT
+from tests.service.node import run_node
 from tests.service.servers import Serve, Server
 from tests.service.shaky import ENDLESS, shaky_proxy
 from tests.service.toys import SPEECH
@@ -41,6 +40,11 @@ from tests.waiting import eventually
 
 TEXT = str(SPEECH["input"])
 LONG = "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. " * 8
+
+
+@pytest.fixture(autouse=True)
+def _attempts_follow_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_FIRST_WAIT", 0.01)
 
 
 @pytest.fixture
@@ -228,7 +232,7 @@ def test_who_waits_in_the_queue_is_neither_cut_off_nor_asks_for_a_failed_job_aga
         monkeypatch.setattr(connection, "_TIMEOUT", 0.5)
         waiting = pool.submit(lambda: voice.speak(TEXT).samples)
         job = str(server.newest(other_than=before))
-        for _ in range(40):
+        for _ in range(20):  # a second, twice the time that is waited for an answer
             assert next(pieces), "whoever reads keeps the slot"
             assert httpx.get(f"{server.url}/v1/jobs/{job}").json()["queue_position"] == 0
             time.sleep(0.05)
@@ -347,6 +351,7 @@ def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) ->
         (lambda: voice.speak("\u4f60").words, "\u4f60"),
         (lambda: voice.score(b"", 5), "must be a text"),
         (lambda: remote.load("rgb").draw("bird").array, "class"),
+        (lambda: remote.detect(b"no file"), "file"),
     ):
         with pytest.raises(ancestral.InvalidRequest, match=message):
             wrong()
@@ -355,9 +360,6 @@ def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) ->
     with pytest.raises(ancestral.InvalidRequest) as caught:
         list(voice.speak(TEXT, tempo=1))
     assert caught.value.param == "tempo"
-    with pytest.raises(ancestral.InvalidRequest) as caught:
-        remote.detect(b"no file")
-    assert caught.value.param == "file"
 
 
 def test_keys(keyed: Server, keys: dict[str, str]) -> None:
@@ -408,9 +410,6 @@ CLIENT = ROOT / "service/api/web/page/ancestral.js"
 def test_the_client_passes_its_node_tests(
     server: Server, keyed: Server, keys: dict[str, str], shared: Callable[..., Server], tmp_path: Path
 ) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node is not installed")
     module = tmp_path / "ancestral.mjs"  # as people keep it; older Nodes import no modules from .js files
     module.write_bytes(CLIENT.read_bytes())
     swap = (b"x-engine: native", b"x-engine: abacus")
@@ -419,25 +418,18 @@ def test_the_client_passes_its_node_tests(
             "CLIENT": module.as_uri(), "URL": server.url, "SHAKY": shaky, "OTHER_ENGINE": other_engine,
             "JOBS_ONLY": shared(interactive_seconds=1).url, "KEYED": keyed.url, "KEY": keys["javascript"],
         }  # fmt: skip
-        words = [node, "--test", str(Path(__file__).with_name("client.test.mjs"))]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
+        run_node("--test", Path(__file__).with_name("client.test.mjs"), **environment)
 
 
 @pytest.mark.slow
 def test_the_example_of_the_documentation_runs(shared: Callable[..., Server], tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("Node is not installed")
     bundled = shared(models_dir=str(ROOT / "models/zoo"))
     (tmp_path / "ancestral.mjs").write_bytes(httpx.get(f"{bundled.url}/page/ancestral.js").content)
-    example, _ = re.findall(
-        r"```js\n(.*?)```", (ROOT / "docs/javascript.md").read_text(), re.DOTALL
-    )  # and one of npm's
+    document = (ROOT / "docs/javascript.md").read_text()
+    example, _ = re.findall(r"```js\n(.*?)```", document, re.DOTALL)  # and one of npm's
     (tmp_path / "example.mjs").write_text(example.replace("http://localhost:8000", bundled.url))
-    done = subprocess.run([node, "example.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"text: 'the',\s+start: 0\.\d+", done.stdout)
+    printed = run_node("example.mjs", cwd=tmp_path)
+    assert re.search(r"text: 'the',\s+start: 0\.\d+", printed)
     assert soundfile.info(tmp_path / "a.flac").duration > 1
     with Image.open(tmp_path / "elf.png") as picture:
         assert picture.width == 256

@@ -156,6 +156,14 @@ def seeds(response: httpx.Response) -> list[int]:
     return [entry["seed"] for entry in entries(response)]
 
 
+def usage(given: int, drawn: int, names: int) -> dict[str, Any]:
+    """What an answer says that was used: symbols that were given and drawn, and names in the prompt."""
+    return {
+        "input_tokens": given + names, "output_tokens": drawn, "total_tokens": given + drawn + names,
+        "input_tokens_details": {"image_tokens": given, "text_tokens": names},
+    }  # fmt: skip
+
+
 def events(response: httpx.Response) -> list[dict[str, Any]]:
     """What a stream told."""
     assert response.status_code == 200, response.text

@@ -30,6 +30,7 @@ from tests.service.images.pictures import (
     same,
     seeds,
     shown,
+    usage,
     visible,
     written,
 )
@@ -37,15 +38,6 @@ from tests.service.servers import Server
 from tests.service.toys import ENCODED, PICTURES, sampled_by
 
 Labels = list[int | None]
-
-
-def usage(given: int, drawn: int, names: int) -> dict[str, Any]:
-    return {
-        "input_tokens": given + names,
-        "output_tokens": drawn,
-        "total_tokens": given + drawn + names,
-        "input_tokens_details": {"image_tokens": given, "text_tokens": names},
-    }
 
 
 # The rest of a picture, or a region of it
@@ -115,11 +107,8 @@ def test_larger_files_and_partly_opaque_masks(server: Server) -> None:
     wanted = shown(post(server, "edits"))
     larger = noise("palette").repeat(3, 0).repeat(3, 1)
     partly = np.dstack([np.zeros((8, 8, 3), np.uint8), np.where(KEPT, 128, 127).astype(np.uint8)])
-    for image, mask in (
-        (larger, mask_of(KEPT, 5)),
-        (noise("palette"), partly),
-        (noise("palette"), written(partly, "WEBP", lossless=True)),
-    ):
+    webp = written(partly, "WEBP", lossless=True)
+    for image, mask in ((larger, mask_of(KEPT, 5)), (noise("palette"), partly), (noise("palette"), webp)):
         assert same(shown(post(server, "edits", image=image, mask=mask)), wanted)
 
 
@@ -167,11 +156,9 @@ def test_pictures_of_a_vector_are_the_networks(server: Server, zoo: Path, engine
 
     begin, end = (post(server, "encodings", model=model, image=noise(model, seed=seed)).json() for seed in (0, 1))
     assert begin == distance | {
-        "object": "list",
+        "object": "list", "model": model, "usage": {"prompt_tokens": spec.dims, "total_tokens": spec.dims},
         "data": [{"object": "embedding", "index": 0, "embedding": [float(number) for number in h]}],
-        "model": model,
-        "usage": {"prompt_tokens": spec.dims, "total_tokens": spec.dims},
-    }
+    }  # fmt: skip
     assert len(h) == spec.condition_channels
     assert model != "portraits" or math.isclose(sum(float(number) ** 2 for number in h), 1.0, abs_tol=1e-6)
     one, other = (np.array(found["data"][0]["embedding"]) for found in (begin, end))

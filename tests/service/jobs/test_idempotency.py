@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import noise, written
-from tests.service.servers import Serve, Server
+from tests.service.servers import Server
 from tests.service.shaky import ENDLESS
 from tests.service.toys import GENERATION, SPEECH
 from tests.waiting import eventually
@@ -62,14 +63,6 @@ def test_a_malformed_key_is_refused_and_the_longest_is_not(server: Server) -> No
     assert speak(server, secrets.token_hex(127) + "~").status_code == 200
 
 
-def test_duplicates_that_come_together_are_one_job(server: Server, key: str) -> None:
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: speak(server, key, input=LONG), range(6)))
-    assert [answer.status_code for answer in answers] == [200] * 6
-    assert len({answer.headers["x-job-id"] for answer in answers}) == 1
-    assert len({answer.content for answer in answers}) == 1
-
-
 @pytest.mark.parametrize("form", ["wav", "mp3"])
 def test_who_comes_back_gets_the_whole(server: Server, key: str, form: str) -> None:
     body, headers = SPEECH | {"input": LONG, "response_format": form}, {"idempotency-key": key}
@@ -105,10 +98,13 @@ def test_who_comes_back_to_many_gets_no_more_than_their_limit(keyed: Server, key
 
 
 @pytest.mark.parametrize("prefer", [{}, {"prefer": "respond-async"}], ids=["waits", "asks"])
-def test_who_wants_figures_gets_them_although_another_has_left(serve: Serve, key: str, prefer: dict[str, str]) -> None:
+def test_who_wants_figures_gets_them_although_another_has_left(
+    shared: Callable[..., Server], key: str, prefer: dict[str, str]
+) -> None:
     form: dict[str, Any] = {"data": {"model": "grey"}, "headers": {"idempotency-key": key}}
     form["files"] = {"file": ("a.png", written(noise("grey")))}
-    with serve(interactive_slots=1) as server, ThreadPoolExecutor(2) as pool, ExitStack() as stack:
+    server = shared(interactive_slots=1)
+    with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
         speech = stack.enter_context(httpx.stream("POST", f"{server.url}/v1/audio/speech", json=ENDLESS, timeout=60))
         pieces = speech.iter_raw()
 

@@ -9,7 +9,6 @@ import math
 import subprocess
 import sys
 from itertools import chain, repeat
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ import pytest
 from redis import Redis
 
 from ancestral import requests
-from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.catalog.descriptions import Plan
 from ancestral.detection.query import Examination
 from ancestral.errors import InvalidRequest
@@ -25,7 +23,7 @@ from ancestral.images import drawing as images
 from ancestral.models.entries import PLAIN, Sampling
 from ancestral.models.text import phonemize
 from ancestral.service.broker.job import Job, Priority, key
-from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of, request_schema
+from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of
 from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
 from ancestral.speech.utterance import Generation, RecordingScore, Turn, Utterance
 from tests.service.api.job_requests import check_envelope
@@ -140,27 +138,6 @@ def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
 def test_an_api_process_imports_no_compiled_kernels() -> None:
     others = "ancestral.models.engines.speech.native", "torch", "av", "fastapi"
     assert imported("ancestral.service.api.app", *others) == "av fastapi"
-
-
-@pytest.mark.parametrize(
-    ("model", "request_fields", "schema"),
-    [
-        ("tiny", {"input": "Hi.", "voice": "ann"}, requests.SpeechRequest),
-        ("tiny", {"duration": 1.0}, requests.SpeechRequest),
-        ("free", {"duration": 1.0, "voice": "ann"}, requests.GenerationRequest),
-        ("rgb", {"prompt": "cat", "n": 2}, requests.ImageRequest),
-        ("rgb", {"class": "cat", "surprise": 1}, requests.ImageRequest),
-        ("rgb", {"prompt": "cat", "rows": 2}, requests.CompletionRequest),
-        ("rgb", {"prompt": "cat", "rows": 2, "image": "aa"}, requests.CompletionRequest),
-        ("rgb", {"from": "cat", "to": "dog", "steps": 3}, requests.InterpolationRequest),
-        ("grey", {}, requests.ImageRequest),
-    ],
-)
-def test_the_request_in_a_manifest_is_recognised(
-    zoo: Path, model: str, request_fields: dict[str, Any], schema: type[requests.StrictRequest]
-) -> None:
-    catalog = load_catalog(CatalogConfig((zoo,)))
-    assert request_schema(catalog.model(model), {"model": model} | request_fields) is schema
 
 
 @pytest.fixture(scope="module")

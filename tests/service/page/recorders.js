@@ -1,21 +1,15 @@
 // What tests keep of what the page does: each function starts to, or looks.
 
-// When the time of each word is known, when it is lit, and when the page could light one: in milliseconds of the sound
-// device, whose clock the words follow, and which a busy machine delays.
+// When the times of words are known, and when each is lit: in milliseconds of the sound device, whose clock the words
+// follow, and which a busy machine delays.
 function recordWords() {
   window.soundAt = null;
   window.lit = [];
-  window.known = [];
-  window.frames = [];
+  window.known = null;
   const now = () => (window.device ? 1000 * window.device.currentTime : 0);
-  const frame = () => {
-    window.frames.push(now());
-    requestAnimationFrame(frame);
-  };
-  frame();
   const line = document.querySelector(".words");
   const known = () => {
-    while (window.known.length < line.querySelectorAll("span").length) window.known.push(now());
+    if (line.querySelector("span")) window.known ??= now();
   };
   known();
   new MutationObserver(known).observe(line, { childList: true });
@@ -113,6 +107,13 @@ function recordAddresses() {
   };
 }
 
+// Opens a view, and waits for its heading.
+async function show(view) {
+  const shown = () => document.querySelector("main h1")?.textContent.toLowerCase() === view;
+  location.hash = view;
+  for (let tries = 0; tries < 6000 && !shown(); tries++) await new Promise((done) => setTimeout(done, 10));
+}
+
 // The sounds of previews.
 function recordPreviews() {
   window.previews = [];
@@ -124,4 +125,4 @@ function recordPreviews() {
   };
 }
 
-Object.assign(window, { cancelWhenItGrows, recordAddresses, recordPreviews, recordWords, recordMouth, recordPlayer, colours, cut });
+Object.assign(window, { cancelWhenItGrows, recordAddresses, recordPreviews, recordWords, recordMouth, recordPlayer, show, colours, cut });

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -34,6 +34,9 @@ def test_a_result_stays_until_there_is_another(server: Server, visit: Visiting) 
         page.click("button.primary")
         page.wait_for_selector("[data-param=seed] .wrong:not(:empty)")
         assert page.locator(".shot:not(.growing)").count() == 2
+        download = page.download(".shot:nth-child(1) button[aria-label='Download PNG']")
+        assert re.fullmatch(r"subclasses-.*owl.*-4\.png", download.suggested_filename)
+        assert recipe_of(download.path().read_bytes())["seed"] == 4
         page.evaluate("cancelWhenItGrows()")
         page.click(".shot:nth-child(2) button[aria-label='More like this']")
         page.wait_for_selector(".status:text-is('Cancelled.')")
@@ -78,31 +81,6 @@ def test_draw_from_a_picture(server: Server, visit: Visiting) -> None:
     assert np.array_equal(given[..., :1], noise("autoencoder"))
     expected = shown(post(server, "reconstructions", n=2, seed=4, temperature=0.9))
     assert np.array_equal([picture[..., :1] for picture in drawn], expected)
-
-
-@pytest.mark.slow
-def test_draw_cancel_and_more(real: Server, visit: Visiting) -> None:
-    with visit(real, "#draw?model=pixelcnn-avatars-rgb&prompt=micah&n=10&seed=5") as page:
-        page.click("button.primary")
-        page.wait_for_selector(".shot.growing")
-        page.click("button.primary:text-is('Cancel')")
-        page.wait_for_selector(".status:has-text('Cancelled')")
-        jobs = httpx.get(f"{real.url}/v1/jobs?limit=30").json()["data"]
-        assert ("pixelcnn-avatars-rgb", "cancelled") in [(job["model"], job["status"]) for job in jobs]
-        page.open("#draw?model=pixelcnn-digits&prompt=7&n=2&seed=5")
-        page.draw(2)
-        page.select_option("[data-param=model] select", "pixelcnn-sprites")
-        download = page.download(".shot:nth-child(1) button[aria-label='Download PNG']")
-        data = download.path().read_bytes()
-        assert download.suggested_filename == "pixelcnn-digits-7-5.png"
-        assert (decode(data).shape[:2], recipe_of(data)["seed"]) == ((224, 224), 5)
-        page.click(".shot:nth-child(1) button[aria-label='More like this']")
-        page.wait_for_selector(".shot:nth-child(4):not(.growing)")
-        assert page.locator(".shot .few").all_inner_texts() == ["7"] * 4
-        page.click(".shot:nth-child(1) .frame")
-        page.wait_for_selector("dialog[open]")
-        page.keyboard.press("Escape")
-        page.wait_for_selector("dialog", state="detached")
 
 
 @pytest.mark.slow

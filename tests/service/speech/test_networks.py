@@ -53,14 +53,6 @@ def test_sound_lasts_as_long_as_was_asked_for(server: Server, engine: str) -> No
     assert len(samples_of(server.generate(duration=1e-9).content)) == 1
 
 
-def test_long_sound_is_a_job(server: Server) -> None:
-    capabilities = httpx.get(f"{server.url}/v1/models/free").json()["capabilities"]
-    assert capabilities == ["generation", "continuation", "likelihood"]
-    response = server.generate(duration=1801.0)
-    assert response.status_code == 202
-    assert httpx.post(f"{server.url}{response.headers['location']}/cancel").json()["status"] == "cancelled"
-
-
 @pytest.mark.every_engine(quick=True)
 def test_a_recording_is_continued_sample_by_sample(server: Server, zoo: Path, engine: str) -> None:
     """What the server makes is what the network says of the whole: recording, then continuation."""

@@ -1,14 +1,10 @@
-"""Logs: JSON or text, colours, and what is left out."""
+"""Logs: what is written otherwise or left out, and what is said while Redis is away."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import pty
 import re
-import subprocess
-import sys
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,47 +14,13 @@ from redis.exceptions import ConnectionError as NoConnection
 from ancestral.service.api import background
 from ancestral.service.telemetry.logging import RedisOutage, TextFormatter, without_password
 
-PROGRAM = """
-import logging, sys
-from ancestral.service.telemetry.logging import configure_logging
-
-configure_logging("info", sys.argv[1])
-logging.getLogger("service.test").info("a line", extra={"key": "two words"})
-"""
-TEXT = r"\d\d:\d\d:\d\d  info     a line  key=\"two words\"\r?\n"
-
-
-def record(message: str, name: str = "service.test", level: int = logging.INFO, **extra: object) -> logging.LogRecord:
-    return logging.getLogger(name).makeRecord(name, level, "file.py", 1, message, (), None, extra=extra)
-
-
-def text(log_record: logging.LogRecord) -> str:
-    """The line without its time."""
-    line = TextFormatter(colours=False).format(log_record)
-    assert re.match(r"\d\d:\d\d:\d\d  ", line)
-    return line[10:]
-
-
-def run(log_format: str, *, terminal: bool, **variables: str) -> str:
-    """What a process that logs one line writes to standard error: a terminal or a pipe."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM")}
-    environment |= {"TERM": "xterm"} | variables
-    ours, theirs = pty.openpty() if terminal else os.pipe()
-    with os.fdopen(ours, "rb") as output:
-        line = [sys.executable, "-c", PROGRAM, log_format]
-        subprocess.run(line, stderr=theirs, env=environment, check=True, timeout=60)
-        if terminal:  # closed only afterwards: Linux discards what a terminal's last user wrote when it closes it
-            written = os.read(ours, 4096)
-            os.close(theirs)
-        else:
-            os.close(theirs)
-            written = output.read()
-    return written.decode()
-
 
 def test_a_terminal_is_sent_no_control_characters() -> None:
-    line = text(record("\x1b[2Jgone\r", value="\x9b31m\x07"))
-    assert line == r'info     \x1b[2Jgone\r  value="\x9b31m\u0007"'
+    extra = {"value": "\x9b31m\x07"}
+    record = logging.root.makeRecord("service.test", logging.INFO, "a.py", 1, "\x1b[2Jgone\r", (), None, extra=extra)
+    line = TextFormatter(colours=False).format(record)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  ", line[:10])
+    assert line[10:] == r'info     \x1b[2Jgone\r  value="\x9b31m\u0007"'
 
 
 @pytest.mark.parametrize(

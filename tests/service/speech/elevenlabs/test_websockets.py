@@ -22,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from ancestral.catalog.seeds import part_seed
+from tests.service.refusals import rows
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import (
     FIRST,
@@ -50,14 +51,6 @@ def speak(server: Server, *messages: dict[str, object], query: str = PCM, voice:
         return rest(connection)
 
 
-def hear_all(connection: ClientConnection, expected: bytes) -> None:
-    """Hear this sound, while the client says nothing."""
-    sound = b""
-    while len(sound) < len(expected):
-        sound += base64.b64decode(hear(connection)["audio"])
-    assert sound == expected
-
-
 def frames(mp3: bytes) -> bytes:
     """An MP3 without the tag before its frames."""
     assert mp3.startswith(b"ID3")
@@ -67,16 +60,15 @@ def frames(mp3: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("query", "form", "rate"),
     [
-        *((f"model_id=tiny&seed=7&output_format=pcm_{rate}", "pcm", rate) for rate in (8000, 22050, 48000)),
-        ("model_id=tiny&seed=7", "mp3", 44100),  # the default
-        ("model_id=tiny&seed=7&output_format=mp3_22050_32", "mp3", 22050),
-        ("model_id=tiny&seed=7&output_format=mp3_24000_48", "mp3", 24000),
-        ("model_id=tiny&seed=7&output_format=ulaw_8000", "ulaw_8000", 8000),
-        ("model_id=tiny&seed=7&output_format=opus_48000_64", "opus", 48000),
+        ("&output_format=pcm_22050", "pcm", 22050),
+        ("", "mp3", 44100),
+        ("&output_format=mp3_24000_48", "mp3", 24000),
+        ("&output_format=ulaw_8000", "ulaw_8000", 8000),
+        ("&output_format=opus_48000_64", "opus", 48000),
     ],
-)  # fmt: skip
+)
 def test_formats(server: Server, query: str, form: str, rate: int) -> None:
-    found = speak(server, FIRST, {"text": LONG}, query=query)
+    found = speak(server, FIRST, {"text": LONG}, query=f"model_id=tiny&seed=7{query}")
     expected = whole(server, LONG, response_format=form, sample_rate=rate)
     if form == "opus":  # another page structure
         assert np.array_equal(*(soundfile.read(io.BytesIO(data))[0] for data in (found, expected)))
@@ -145,36 +137,36 @@ def test_messages_have_the_sound_of_the_whole(
 def test_what_sounds_before_the_end_of_the_text(server: Server, query: str, message: dict[str, Any]) -> None:
     with open_stream(server, query) as connection:
         say(connection, FIRST, message)
-        hear_all(connection, whole(server, message["text"]))
+        expected, sound = whole(server, message["text"]), b""
+        while len(sound) < len(expected):  # the client says nothing
+            sound += base64.b64decode(hear(connection)["audio"])
+        assert sound == expected
         say(connection, END)
         assert rest(connection) == b""
 
 
 def test_chunk_length_schedule_says_when_a_sentence_begins(server: Server) -> None:
-    text = "When the ships came in from the north, the old "
-    for schedule, begins in (([30.0], True), ([100], False)):
-        with open_stream(server) as connection:
-            say(connection, FIRST | {"generation_config": {"chunk_length_schedule": schedule}}, {"text": text})
-            if begins:
-                assert hear(connection)["audio"]
-            else:
-                with pytest.raises(TimeoutError):
-                    connection.recv(timeout=1)
+    config = {"generation_config": {"chunk_length_schedule": [30.0]}}
+    with open_stream(server) as connection:
+        say(connection, FIRST | config, {"text": "When the ships came in from the north, the old "})
+        assert hear(connection)["audio"]
+    text = "When the ships came in from the north, the old men ran."
+    late = {"generation_config": {"chunk_length_schedule": [100]}}
+    assert speak(server, FIRST | late, {"text": text}) == whole(server, text)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_inactivity_ends_it(server: Server, first: bool) -> None:
-    with open_stream(server, f"{PCM}&inactivity_timeout=1") as connection:
-        say(connection, *([FIRST] if first else []))
-        assert error(connection)["error"] == "input_timeout_exceeded"
+def test_inactivity_ends_it(server: Server) -> None:
+    query = f"{PCM}&inactivity_timeout=1"
+    with open_stream(server, query) as silent, open_stream(server, query) as begun:
+        say(begun, FIRST)
+        for connection in (silent, begun):
+            assert error(connection)["error"] == "input_timeout_exceeded"
 
 
-@pytest.mark.parametrize(("query", "first"), [(PCM, {"text": "[voice:nobody]Hello."}), ("model_id=nope", FIRST)])
-def test_an_error_ends_it(server: Server, query: str, first: dict[str, Any]) -> None:
-    """At once, and when a text is spoken because no more of it comes."""
-    with open_stream(server, query) as connection:
-        say(connection, first)
-        assert error(connection)["message"].startswith(("text: ", "model_id: "))
+def test_an_error_ends_it_though_no_more_text_comes(server: Server) -> None:
+    with open_stream(server) as connection:
+        say(connection, {"text": "[voice:nobody]Hello."})
+        assert error(connection)["message"].startswith("text: ")
 
 
 @pytest.mark.parametrize("route", ["stream-input", "multi-stream-input"])
@@ -221,9 +213,8 @@ def check_times(found: Spoken, name: str, *, sync: bool) -> int:
         starts, durations = alignment["charStartTimesMs"], alignment["charDurationsMs"]
         assert len(alignment["chars"]) == len(starts) == len(durations)
         assert starts[0] >= (offset if sync else 0)
-        ends = [start + length for start, length in zip(starts, durations, strict=True)]
-        assert all(end <= after for end, after in zip(ends, starts[1:], strict=False))
-        offset = ends[-1] if sync else offset + ends[-1]
+        end = starts[-1] + durations[-1]
+        offset = end if sync else offset + end
     return offset
 
 
@@ -378,6 +369,7 @@ def post(server: Server, path: str = "", query: str = "output_format=pcm_16000",
         ("", "audio/mpeg", "mp3", 44100),
         ("output_format=opus_48000_64", "audio/ogg", "opus", 48000),
         ("output_format=alaw_8000", "audio/x-alaw-basic", "alaw_8000", None),
+        ("output_format=wav_44100", "audio/wav", "wav", 44100),  # over HTTP alone
     ],
 )
 def test_audio_has_the_bytes_of_the_native_route(
@@ -400,8 +392,6 @@ def check_alignment(alignment: dict[str, Any], text: str, seconds: float) -> Non
     starts, ends = alignment["character_start_times_seconds"], alignment["character_end_times_seconds"]
     assert "".join(alignment["characters"]) == text, alignment["characters"]
     assert len(starts) == len(ends) == len(text)
-    assert all(start <= end for start, end in zip(starts, ends, strict=True))
-    assert all(before <= after for before, after in pairwise(starts))
     assert (starts[0] > 0, ends[-1]) == (True, pytest.approx(seconds, abs=1e-5))
 
 
@@ -458,33 +448,22 @@ def test_a_dialogue(server: Server) -> None:
     alike = converse("/with-timestamps", inputs=[inputs[0], inputs[0]]).json()["voice_segments"]
     assert [(segment["voice_id"], segment["dialogue_input_index"]) for segment in alike] == [("ann", 0), ("ann", 1)]
     assert converse(model_id="nope").json()["error"]["param"] == "model_id"
-    for changes, param in (
-        ({"inputs": [*inputs, {"voice_id": "eve", "text": "Hm?"}]}, "inputs.4.voice_id"),
-        ({"inputs": []}, "inputs"),
-        ({"inputs": [*inputs, {"voice_id": "ann", "text": "..."}]}, "inputs"),
-        ({"inputs": [inputs[0], {"voice_id": "bob", "text": "..."}]}, "inputs"),
-        ({"inputs": [inputs[0], {"voice_id": "ann", "text": "[voice:bob]Yes."}]}, "inputs.1.text"),
-        ({"inputs": [inputs[0] | {"text": "\x00"}]}, "inputs"),
-        ({"inputs": [{"voice_id": "ann", "text": "a" * 3000}] * 40}, "inputs"),
-        ({"inputs": [{"voice_id": "eve", "text": "Hm?"}], "model_id": None}, "inputs.0.voice_id"),
-    ):
-        refused = converse(**changes)
+    too_long = json.dumps({"inputs": [{"voice_id": "ann", "text": "a" * 3000}] * 40})
+    for sent, param in (*rows("dialogue"), (too_long, "inputs")):
+        refused = converse(**json.loads(sent))
         assert refused.status_code == 400, refused.text
         assert refused.json()["error"]["param"] == param
 
 
-def test_wav_over_http_alone(server: Server) -> None:
-    body = {"text": LONG, "model_id": "tiny", "seed": 7}
-    for rate in (8000, 44100):
-        sound = httpx.post(f"{server.url}/v1/text-to-speech/ann?output_format=wav_{rate}", json=body).content
-        assert sound == whole(server, LONG, response_format="wav", sample_rate=rate)
-
-
-def test_what_clients_ask_of_voices_and_callers(server: Server) -> None:
+def test_what_clients_ask_of_voices_models_and_callers(server: Server) -> None:
     def get(path: str, **query: Any) -> Any:
-        return httpx.get(server.url + path, params=query).json()
+        return httpx.get(server.url + path, params=query, headers={"xi-api-key": "any"}).json()
 
     voices = get("/v1/voices")["voices"]
+    assert [voice["voice_id"] for voice in voices] == ["ann", "bob"]
+    assert voices[0]["labels"] == {"language": "en", "gender": "none"}
+    assert voices[0]["category"] == "premade"
+    assert voices[0]["preview_url"].endswith("/v1/audio/voices/ann/preview")
     assert get("/v1/voices/bob") == get("/v1/voices/BOB") == voices[1]
     assert get("/v1/voices/eve")["error"]["param"] == "voice_id"
     whole_list = get("/v2/voices")
@@ -498,17 +477,9 @@ def test_what_clients_ask_of_voices_and_callers(server: Server) -> None:
     user = get("/v1/user")
     assert user["subscription"] == get("/v1/user/subscription")
     assert user["subscription"]["tier"] == "self-hosted"
-
-
-def test_voices_and_models_are_listed_in_elevenlabs_shape(server: Server) -> None:
-    voices = httpx.get(f"{server.url}/v1/voices").json()["voices"]
-    assert [voice["voice_id"] for voice in voices] == ["ann", "bob"]
-    assert voices[0]["labels"] == {"language": "en", "gender": "none"}
-    assert voices[0]["category"] == "premade"
-    assert voices[0]["preview_url"].endswith("/v1/audio/voices/ann/preview")
-    url = f"{server.url}/v1/models"
-    found = httpx.get(url, headers={"xi-api-key": "any"}).json()
-    assert [model["model_id"] for model in found] == ["broken", "shaped", "tiny"]
-    assert all(model["can_do_text_to_speech"] for model in found)
-    assert found[0]["languages"] == [{"language_id": "en", "name": "en"}]
-    assert httpx.get(url, headers={"authorization": "Bearer any"}).json()["object"] == "list"
+    models = get("/v1/models")
+    assert [model["model_id"] for model in models] == ["broken", "shaped", "tiny"]
+    assert all(model["can_do_text_to_speech"] for model in models)
+    assert models[0]["languages"] == [{"language_id": "en", "name": "en"}]
+    other = httpx.get(f"{server.url}/v1/models", headers={"authorization": "Bearer any"})
+    assert other.json()["object"] == "list"

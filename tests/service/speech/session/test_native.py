@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.service.cli.local.embedded import EmbeddedRedis
+from ancestral.service.errors import Overloaded
 from tests.service.scrapes import Scrape
 from tests.service.servers import Serve, ServeProcess, Server, redis_of
 from tests.service.toys import SPEECH
@@ -56,16 +57,9 @@ def test_the_messages_of_one_utterance(server: Server) -> None:
     assert heard.start["skipped"] == ["мир"]
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"response_format": "wav", "sample_rate": None},
-        {"response_format": "mp3", "sample_rate": 24000},
-        {"response_format": "opus", "sample_rate": None},
-        {"response_format": "ulaw_8000", "sample_rate": None},
-    ],
-)
-def test_a_session_has_the_bytes_of_http(server: Server, config: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("form", "rate"), [("wav", None), ("mp3", 24000)])
+def test_a_session_has_the_bytes_of_http(server: Server, form: str, rate: int | None) -> None:
+    config = {"response_format": form, "sample_rate": rate}
     (heard,) = spoken(server, LONG, **config).heard.values()
     assert heard.sound == whole(server, LONG, **config) != whole(server, LONG)
     assert heard.done is not None
@@ -81,12 +75,11 @@ def test_progress_is_told_every_second_of_sound(server: Server) -> None:
     assert heard.progress[-1]["total_samples_estimate"] >= heard.progress[-1]["samples"]
 
 
-@pytest.mark.parametrize("size", [1, 37, 1000])
-def test_pieces_are_the_samples_of_the_whole(server: Server, size: int) -> None:
+def test_pieces_are_the_samples_of_the_whole(server: Server) -> None:
     text = f"{LONG} [slowly] I met Dr. Smith at 5 p.m. today... He paid $3.14, e.g. for tea"
-    talk = spoken(server, *(text[start : start + size] for start in range(0, len(text), size)))
+    talk = spoken(server, *text)
     assert talk.sound == whole(server, text)
-    assert len(talk.heard) > 1 or size == 1000
+    assert len(talk.heard) > 1
 
 
 def test_an_utterance_can_be_asked_for_again_by_its_seed(server: Server) -> None:
@@ -98,14 +91,6 @@ def test_an_utterance_can_be_asked_for_again_by_its_seed(server: Server) -> None
     assert [heard.start["seed"] for heard in talk.heard.values()] == [part_seed(7, n) for n in (0, 1, 3)]
     (heard,) = spoken(server, "Hello.", seed=None).heard.values()
     assert heard.sound == whole(server, "Hello.", seed=heard.start["seed"])
-
-
-def test_a_sentence_sounds_while_the_next_is_written(server: Server) -> None:
-    with begun(server) as talk:
-        for text in ("The birch canoe slid. The smooth pl", "anks. "):
-            talk.utter(text)
-        talk.finish()
-    assert talk.sound == whole(server, "The birch canoe slid. The smooth planks. ")
 
 
 def test_cancel_stops_what_is_said_and_the_session_goes_on(server: Server) -> None:
@@ -132,12 +117,6 @@ def test_a_sentence_with_nothing_after_it_is_spoken_when_nothing_comes(server: S
             talk.utter(*texts)
         talk.finish()
     assert talk.sound == whole(server, "The birch canoe slid. Is it late?")
-    with begun(server, "The birch canoe slid.", flush_after_ms=0) as talk:
-        with pytest.raises(TimeoutError):
-            talk.connection.recv(timeout=1)
-        talk.write("com is an address.")
-        talk.finish()
-    assert talk.sound == whole(server, "The birch canoe slid.com is an address.")
 
 
 def test_a_long_sentence_begins_before_its_end_and_a_resumed_one_is_the_same(server: Server) -> None:
@@ -153,41 +132,14 @@ def test_a_long_sentence_begins_before_its_end_and_a_resumed_one_is_the_same(ser
     assert [heard.start["seed"] for heard in again.heard.values()] == [7, part_seed(7, 1)]
 
 
-# Slow readers
-
-
-def patient(server: Server) -> Iterator[SpeechConnection]:
-    """A client that says much, and reads when it is told to."""
-    # A client that does not read hears no answer to its pings either.
-    with talking(server, sock=small_window(server), ping_interval=None) as talk:
-        talk.configure(speed=0.25)
-        talk.write(*[LONG] * 4)
-        talk.say("input.done")
-        yield talk
-
-
-@pytest.mark.slow
-def test_a_slow_reader_holds_up_itself_only(server: Server) -> None:
-    for slow in patient(server):
-        slow.until("audio.start")
-        url = f"{server.url}/v1/jobs/{jobs(server)[0]['id']}"
-
-        def paused(url: str = url) -> bool:
-            before = httpx.get(url).json()["samples_done"]
-            time.sleep(0.7)
-            return bool(before == httpx.get(url).json()["samples_done"])
-
-        eventually(paused)
-        assert httpx.get(url).json()["status"] == "in_progress"
-        assert spoken(server, LONG).sound == whole(server, LONG)
-        slow.until("session.done")
-        assert slow.sound == whole(server, LONG * 4, speed=0.25)
-
-
 @pytest.mark.slow
 def test_a_client_that_stalls_is_left(serve: Serve) -> None:
     with serve(stall_seconds=1) as own:
-        for slow in patient(own):
+        # A client that does not read hears no answer to its pings either.
+        with talking(own, sock=small_window(own), ping_interval=None) as slow:
+            slow.configure(speed=0.25)
+            slow.write(*[LONG] * 4)
+            slow.say("input.done")
             eventually(lambda: any(line["message"] == "websocket" for line in own.log))
             assert slow.closed() == 1008
         rest = resumed(own, slow, len(slow.sound) // 2)
@@ -241,26 +193,33 @@ def test_a_job_that_fails_takes_no_other_with_it(server: Server) -> None:
     assert talk.heard[2].sound == whole(server, "Good bye.", model="broken", seed=part_seed(7, 2))
 
 
-def test_overload_is_told_and_passes(serve: Serve) -> None:
-    with serve(interactive_slots=1, max_queued_streams=0) as own, talking(own) as first, talking(own) as second:
+@pytest.fixture(scope="module")
+def narrow(serve: Serve) -> Iterator[Server]:
+    """A server that has room for one."""
+    with serve(interactive_slots=1, max_queued_streams=0) as server:
+        yield server
+
+
+def test_overload_is_told_and_passes(narrow: Server) -> None:
+    with talking(narrow) as first, talking(narrow) as second:
         first.configure(speed=0.25)
         first.write(LONG * 8)
         first.until_bytes(1)
         second.configure()
-        second.write("Hello.")
-        second.say("input.done")
-        error = second.error()
-        assert (error["code"], error["type"]) == ("overloaded", "rate_limit_error")
-        assert error["retry_after"] >= 1
+        with pytest.MonkeyPatch.context() as patch:
+            full = partial(Overloaded, retry_after=600)
+            patch.setattr("ancestral.service.broker.clients.Overloaded", lambda message, **_: full(message))
+            second.write("Hello.")
+            second.say("input.done")
+            error = second.error()
+        assert (error["code"], error["type"], error["retry_after"]) == ("overloaded", "rate_limit_error", 600)
         second.say("input.cancel")
-        cancelled_at = time.monotonic()
         second.write("Hello.")
         second.say("input.done")
-        assert second.error()["retry_after"] >= 1
-        assert time.monotonic() - cancelled_at < 0.9, "new text does not wait for the old one's time"
+        assert 1 <= second.error()["retry_after"] < 600, "new text does not wait for the old one's time"
         first.say("input.cancel")
         second.until("session.done")
-        assert second.sound == whole(own, "Hello.")
+        assert second.sound == whole(narrow, "Hello.")
         assert not [told for told in first.others if told["type"] == "error"]
 
 
@@ -382,9 +341,8 @@ def test_a_connection_may_be_lost_again_and_again(server: Server) -> None:
     assert sound == whole(server, LONG, speed=0.5)
 
 
-@pytest.mark.parametrize("form", ["mp3", "opus"])
-def test_an_utterance_of_another_format_comes_again(server: Server, form: str) -> None:
-    with begun(server, "One. ", response_format=form) as talk:
+def test_an_utterance_of_another_format_comes_again(server: Server) -> None:
+    with begun(server, "One. ", response_format="mp3") as talk:
         talk.until("audio.done")
         talk.write(LONG)
         talk.say("input.done")
@@ -396,7 +354,7 @@ def test_an_utterance_of_another_format_comes_again(server: Server, form: str) -
     rest = resumed(server, talk, first["samples"] + 100)
     assert list(rest.heard) == [1]
     assert rest.heard[1].sound.startswith(talk.heard[1].sound)
-    assert rest.heard[1].sound == whole(server, LONG, response_format=form, seed=talk.heard[1].start["seed"])
+    assert rest.heard[1].sound == whole(server, LONG, response_format="mp3", seed=talk.heard[1].start["seed"])
 
 
 @pytest.mark.parametrize("share", [0.1, 1.0])
@@ -428,16 +386,15 @@ def test_text_that_was_heard_is_kept(server: Server, leave: Callable[[SpeechConn
     assert talk.sound + rest.sound == whole(server, "The birch canoe slid. The smooth planks.")
 
 
-def test_jobs_of_a_lost_connection_give_up_their_slots(serve: Serve) -> None:
-    with serve(interactive_slots=1, max_queued_streams=0) as own:
-        with begun(own, LONG, speed=0.25) as talk:
-            talk.say("input.done")
-            talk.until_bytes(1)
-            assert own.speak().status_code == 429
-            talk.vanish()
-        eventually(lambda: own.speak().status_code == 200)
-        rest = resumed(own, talk, len(talk.sound) // 2)
-        assert talk.sound + rest.sound == whole(own, LONG, speed=0.25)
+def test_jobs_of_a_lost_connection_give_up_their_slots(narrow: Server) -> None:
+    with begun(narrow, LONG, speed=0.25) as talk:
+        talk.say("input.done")
+        talk.until_bytes(1)
+        assert narrow.speak().status_code == 429
+        talk.vanish()
+    eventually(lambda: narrow.speak().status_code == 200)
+    rest = resumed(narrow, talk, len(talk.sound) // 2)
+    assert talk.sound + rest.sound == whole(narrow, LONG, speed=0.25)
 
 
 def test_a_cancelled_job_is_not_revived_when_its_session_is_resumed(serve: Serve) -> None:
@@ -501,10 +458,7 @@ def test_a_session_that_has_ended_is_gone(server: Server, how: str) -> None:
     assert refused(server, query)["code"] == "session_not_found"
 
 
-def test_an_unknown_session(server: Server) -> None:
-    assert refused(server, "session_id=session_0&from_sample=0")["param"] == "session_id"
-
-
+@pytest.mark.slow
 def test_a_redis_that_is_killed_meanwhile_is_not_heard(serve_process: ServeProcess) -> None:
     with serve_process() as own, talking(own) as talk:
         talk.configure(speed=0.25)

@@ -42,13 +42,6 @@ def stored(own: SessionState) -> SessionState:
     return SessionState.load(own.dump(), lambda config: CAST)
 
 
-def number_at(own: SessionState) -> int:
-    """Which utterance is the current one."""
-    found = own.current()
-    assert found is not None
-    return found.number
-
-
 def test_complete_text_is_taken_together() -> None:
     own = session()
     own.add_text("One. Two. Thr")
@@ -106,6 +99,13 @@ def test_seeds_follow_the_sentences() -> None:
     assert own.next_seed == part_seed(7, 4)
 
 
+def test_a_text_that_ends_like_a_sentence_counts_as_complete_after_a_while() -> None:
+    for text, after, seconds in (("Late.", 200, 0.2), ("Lat", 200, None), ("Late.", 0, None)):
+        own = session(flush_after_ms=after)
+        own.add_text(text)
+        assert own.flush_seconds == seconds
+
+
 def test_done_is_reported_once() -> None:
     own = session()
     own.add_text("One.")
@@ -152,7 +152,7 @@ def test_text_after_the_end_waits_for_it() -> None:
 )
 def test_a_sample_lies_in_an_utterance(sample: int, number: int, skip: int) -> None:
     own = session(10, 20, None)
-    assert (own.rewind(sample), number_at(own)) == (skip, number)
+    assert (own.rewind(sample), own.current().number) == (skip, number)
 
 
 def test_what_has_not_been_said_cannot_be_resumed_nor_what_is_gone() -> None:
@@ -181,12 +181,12 @@ def test_cancelled_utterances_end_where_they_were_cut() -> None:
     assert own.take() == ""
     own.add_utterance("job_3", sentences=1, estimate=100)
     for sample, skip in ((15, 1), (14, 0), (12, 0), (13, 1), (11, 0), (12, 1)):  # who has 12 samples will never get 14
-        assert (own.rewind(sample), number_at(own)) == (skip, 3)
+        assert (own.rewind(sample), own.current().number) == (skip, 3)
     own.end_utterance(20, now=1.0, keep_seconds=KEEP)
     assert own.rewind(3) == 3
     own.cancel(5, now=2.0)
     own.add_utterance("job_4", sentences=1, estimate=100)
-    assert (own.rewind(6), number_at(own)) == (1, 4)
+    assert (own.rewind(6), own.current().number) == (1, 4)
 
 
 def test_a_session_is_not_stored_while_its_text_changes() -> None:
