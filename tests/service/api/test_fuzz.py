@@ -100,7 +100,7 @@ QUICK, QUICK_MESSAGES, FULL = 150, 210, 3_000
 
 @pytest.fixture(scope="module")
 def document(server: Server) -> Document:
-    found: Document = httpx.get(f"{server.url}/openapi.json").json()
+    found: Document = httpx.get(f"{server.url}/openapi.json", timeout=60).json()
     return found
 
 
