@@ -236,6 +236,8 @@ def talked_by(house: House, worker: Process) -> list[str]:
 
 def caught_talking(house: House, worker: Process) -> list[str]:
     """The same of a worker that is stopped meanwhile, or they might end before it does; without any it goes on."""
+    if not talked_by(house, worker):  # whoever is stopped each time it is asked about never gets to any work
+        return []
     worker.send(signal.SIGSTOP)
     if not (found := talked_by(house, worker)):
         worker.send(signal.SIGCONT)

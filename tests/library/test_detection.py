@@ -72,7 +72,7 @@ def sampler():
 def drawn(sampler):
     """The symbols of a sprite of which an orc was named, its seed and its labels."""
     spec, rows = sampler.model.spec, sampler.model.label_rows
-    named = [spec.conditions[0].index("orc"), *[None] * 6]
+    named = [spec.conditions[0].index("orc"), *[None] * (len(spec.conditions) - 1)]
     labels = tuple(draw_labels(spec, rows, named, 7))
     return sampler.engine.pictures.draw([replace(sampler.request(labels, 0.3, 1.5), seed=7)])[0], labels
 
