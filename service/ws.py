@@ -181,7 +181,8 @@ class BoundedWebSocket:
             CloseConnection: the client reads nothing.
             Disconnected: it has disconnected.
         """
-        await self._within(lambda: self._websocket.send_text(json.dumps(message)))
+        text = json.dumps(message)
+        await self._within(lambda: self._websocket.send_text(text))
 
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary frame; raises as :meth:`send_json` does."""

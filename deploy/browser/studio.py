@@ -147,8 +147,12 @@ def _draw(request: Request) -> Iterator[Event]:
     pixels = pictures.pixels
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     made = [
-        {"seed": str(picture.seed), "prompt": picture.prompt, "bits": round(picture.bits, 2)}
-        | {"file": pictures.file(index, "png")}
+        {
+            "seed": str(picture.seed),
+            "prompt": picture.prompt,
+            "bits": round(picture.bits, 2),
+            "file": pictures.file(index, "png"),
+        }
         for index, picture in enumerate(pictures)
     ]
     yield {**shape, "pixels": _rgba(pixels).tobytes(), "sha256": digest, "pictures": made}

@@ -320,8 +320,9 @@ def sound_of(service: AppState, job: Job, job_spec: JobSpec[SoundPlan, SpeechMod
     rate = rate_of(form, model.sound_rate, plan.sample_rate)
     reader = AudioReader(service.broker, job, plan, model)
     source = encoded(reader, form, rate)
-    spoken = plan if times and isinstance(plan, Utterance) else None
-    timeline = None if spoken is None else Timeline(service.broker, job, spoken, model_rate, rate)
+    timeline = None
+    if times and isinstance(plan, Utterance):
+        timeline = Timeline(service.broker, job, plan, model_rate, rate)
     return Sound(reader, source, rate, service, MEDIA_TYPES[form], timeline)
 
 
