@@ -84,12 +84,13 @@ def save(path: Path, spec: Spec, tensors: Mapping[str, NDArray[np.floating]], ca
         half: store weights as float16, which :func:`load` reads as float32: enough to train on from, or to sample.
 
     Raises:
-        CheckpointError: the tensors are not those of the spec, or not finite.
+        CheckpointError: the tensors are not those of the spec, or not finite, as they are stored.
         ArchitectureError: the spec is of an unknown architecture.
     """
     arrays: Tensors = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
-    _check_tensors(spec, arrays)
-    stored = {name: _halved(name, tensor) for name, tensor in arrays.items()} if half else arrays
+    with np.errstate(over="ignore"):
+        stored = {name: _halved(name, tensor) for name, tensor in arrays.items()} if half else arrays
+    _check_tensors(spec, stored)
     files = {CONFIG: _json_bytes(spec.to_json()), WEIGHTS: format_tensors(stored), CARD: card.encode()}
     listing = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
     files[MANIFEST] = _json_bytes({"files": listing})
@@ -127,12 +128,9 @@ def load(path: Path, *, weights: bool = True) -> Checkpoint:
         stored = parse_tensors(files[WEIGHTS]) if weights else {}
     except ValueError as error:
         raise CheckpointError(f"{WEIGHTS}: not a safetensors file ({error})") from error
-    tensors = {
-        name: tensor.astype(np.float32) if tensor.dtype in (np.float16, np.float32) else tensor
-        for name, tensor in stored.items()
-    }
     if weights:
-        _check_tensors(spec, tensors)
+        _check_tensors(spec, stored)
+    tensors = {name: tensor.astype(np.float32) for name, tensor in stored.items()}
     half = any(tensor.dtype == np.float16 for tensor in stored.values())
     return Checkpoint(spec, tensors, listing[WEIGHTS]["sha256"], path, files[CARD].decode(errors="replace"), half)
 
@@ -150,7 +148,7 @@ def _check_tensors(spec: Spec, tensors: Mapping[str, NDArray[Any]]) -> None:
         tensor = tensors[name]
         if tensor.shape != shape:
             raise CheckpointError(f"{name}: shape {list(tensor.shape)}, but the configuration makes it {list(shape)}")
-        if tensor.dtype != np.float32:
+        if tensor.dtype not in (np.float16, np.float32):
             raise CheckpointError(f"{name}: type {tensor.dtype}, not float32")
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{name}: holds values that are not finite")

@@ -158,6 +158,8 @@ def test_what_does_not_fit_is_not_saved(saved):
     before = load(saved).sha256
     with pytest.raises(CheckpointError, match=r"^past: missing"):
         save(saved, SPEC, {n: t for n, t in TENSORS.items() if n != "past"}, "")
+    with pytest.raises(CheckpointError, match=r"^past: holds values that are not finite"):
+        save(saved, SPEC, TENSORS | {"past": np.full_like(TENSORS["past"], 1e5)}, "", half=True)
     assert load(saved).sha256 == before
 
 
