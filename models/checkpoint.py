@@ -131,8 +131,8 @@ def load(path: Path, *, weights: bool = True) -> Checkpoint:
     if weights:
         _check_tensors(spec, stored)
     tensors = {name: tensor.astype(np.float32) for name, tensor in stored.items()}
-    half = any(tensor.dtype == np.float16 for tensor in stored.values())
-    return Checkpoint(spec, tensors, listing[WEIGHTS]["sha256"], path, files[CARD].decode(errors="replace"), half)
+    sha256, half = _listed(WEIGHTS, listing)["sha256"], any(tensor.dtype == np.float16 for tensor in stored.values())
+    return Checkpoint(spec, tensors, sha256, path, files[CARD].decode(errors="replace"), half)
 
 
 def _halved(name: str, tensor: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -183,15 +183,20 @@ def _manifest(path: Path) -> dict[str, Any]:
     return files
 
 
+def _listed(name: str, listing: dict[str, Any]) -> dict[str, Any]:
+    """The size and the hash of a file, as the manifest says them."""
+    match listing.get(name):
+        case {"size": int(), "sha256": str()} as entry:
+            return entry
+    raise CheckpointError(f"{name}: not listed in {MANIFEST} with its size and SHA-256")
+
+
 def _verified(path: Path, name: str, listing: dict[str, Any]) -> bytes:
     """The bytes of a file, after their size and hash were compared with the manifest's."""
-    entry = listing.get(name)
-    if not isinstance(entry, dict):
-        raise CheckpointError(f"{name}: not listed in {MANIFEST}")
-    data = _read(path, name)
-    if len(data) != entry.get("size"):
-        raise CheckpointError(f"{name}: {len(data)} bytes, but {MANIFEST} says {entry.get('size')}")
-    if _sha256(data) != entry.get("sha256"):
+    entry, data = _listed(name, listing), _read(path, name)
+    if len(data) != entry["size"]:
+        raise CheckpointError(f"{name}: {len(data)} bytes, but {MANIFEST} says {entry['size']}")
+    if _sha256(data) != entry["sha256"]:
         raise CheckpointError(f"{name}: its SHA-256 is not the one in {MANIFEST}")
     return data
 
