@@ -490,6 +490,9 @@ def _path(sound: Array, text: Array, low: _Rows, width: int, first: int, last: i
 
     Row j can stand for rows ``low[j]`` … ``low[j] + width - 1``; the way starts among the ``first`` rows of ``text``
     and ends among the ``last``. Memory: one byte for each row and column of that band.
+
+    Raises:
+        AlignmentError: there is no way.
     """
     path, costs = np.empty(len(sound), np.int64), np.empty(2 * width, np.float32)
     steps = np.empty((len(sound), width), np.uint8)
@@ -498,5 +501,6 @@ def _path(sound: Array, text: Array, low: _Rows, width: int, first: int, last: i
         sound, len(sound), text, len(text), sound.shape[1], low, width, first, last, step_costs, len(step_costs),
         steps, costs, path,
     )  # fmt: skip
-    assert found, "there is a way, since the text is neither much longer nor much shorter than the sound"
+    if not found:  # pauses of given length pass no faster, however much shorter the recording is
+        raise AlignmentError("the recording is too short for the text and its pauses")
     return path

@@ -394,6 +394,7 @@ def test_recordings_that_cannot_be_of_the_text(readings, shipped):
     refused(reading.wave, many, r"too short for the text: [12]\.\d\d s of it are spoken, and the text takes between 3")
     refused(np.tile(reading.wave, 8), tuple(phonemize("No.")), "too long for the text")
     refused(reading.wave[4000:4200], reading.sentences, "too short for the text")
+    refused(reading.wave, phonemize(parse_text("Four [pause:8s] hours.")), "too short for the text and its pauses")
     refused(np.zeros(RATE, np.float32), reading.sentences, "the recording is silent")
     refused(np.zeros(0, np.float32), reading.sentences, "the recording is empty")
 
