@@ -101,15 +101,12 @@ _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
 _WEYL_0 = np.uint64(0x9E3779B9)
 _WEYL_1 = np.uint64(0xBB67AE85)
-DROPPED = np.uint64(12)
-HALF = 0.5
-SCALE = 2.0**-52
 
 
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Ten rounds over the counter words c0..c3 with the key words k0, k1: four words of 32 random bits.
 
-    Every word is a uint64 below 2^32, scalar or array: the same code runs in numpy and, compiled, in the kernels.
+    Every word is a uint64 below 2^32, scalar or array.
     """
     for _ in range(10):
         p0 = _MULTIPLIER_0 * c0
@@ -134,5 +131,5 @@ def uniforms(seed: int, start: int, count: int) -> NDArray[np.float64]:
     key, counter = np.uint64(seed), np.uint64(start) + np.arange(count, dtype=np.uint64)
     zero = np.zeros(count, np.uint64)
     low, high, _, _ = philox(counter & WORD, counter >> BITS, zero, zero, key & WORD, key >> BITS)
-    random: NDArray[np.uint64] = ((high << BITS) | low) >> DROPPED
-    return (random.astype(np.float64) + HALF) * SCALE
+    random: NDArray[np.uint64] = ((high << BITS) | low) >> np.uint64(12)
+    return (random.astype(np.float64) + 0.5) * 2.0**-52

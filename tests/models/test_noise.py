@@ -39,8 +39,7 @@ def test_a_number_is_the_top_52_bits_of_the_first_two_words_and_depends_on_seed_
 def test_the_numbers_are_uniform_and_strictly_inside():
     numbers = uniforms(3, 0, 200_000)
     assert numbers.dtype == np.float64
-    assert numbers.min() > 0.0
-    assert numbers.max() < 1.0
+    assert 0.0 < numbers.min() < numbers.max() < 1.0
     counts = np.bincount((numbers * 100).astype(int), minlength=100)
     assert ((counts - 2000) ** 2 / 2000).sum() < 160  # chi-squared of 99 degrees of freedom: p < 1e-4 beyond
     assert abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 0.01
