@@ -7,7 +7,7 @@ every value of every attribute; a softmax for each attribute makes probabilities
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from ancestral.models.architectures.registry import Architecture
 from ancestral.models.spec import ENCODER_PREFIX, ImageSpec, PictureSpec, SpecError, check_attributes, option
@@ -18,6 +18,9 @@ from ancestral.models.tensors import Table, convolution, matrix, prefixed, zeros
 # In van den Oord et al. 2016 (arXiv:1606.05328) such a network gives the vector h of a picture: in section 3.4 the
 # encoder of an autoencoder, in section 3.3 a network of faces that was trained with the triplet loss (Schroff et al.
 # 2015, arXiv:1503.03832), whose embeddings have length 1.
+
+
+MAX_LAYERS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class EncoderSpec(PictureSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_positive("layers", most=16)
+        self.require_positive("layers", most=MAX_LAYERS)
         self.require_positive("features", "code")
 
     @property
@@ -86,8 +89,7 @@ class ClassifierSpec(PictureSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_positive("layers", most=16)
-        self.require_positive("features", "code")
+        _ = self.encoder  # which checks the fields that it shares
         check_attributes(self.attributes)
         if not self.attributes:
             raise SpecError("attributes: a classifier needs pictures with labels")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from ancestral.models.architectures import classifier
-from ancestral.models.architectures.classifier import EncoderSpec
+from ancestral.models.architectures.classifier import MAX_LAYERS, EncoderSpec
 from ancestral.models.architectures.registry import Architecture, Exporter
 from ancestral.models.spec import (
     COARSE_PREFIX,
@@ -136,13 +136,9 @@ class PixelCNNSpec(ImageSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_positive("layers", "features", "output_features")
-        self.require_positive("location_channels", "kernel_size", "first_kernel_size")
-        if self.layers < 2:
-            raise SpecError("layers: there is one of mask A and at least one of mask B")
+        self._check_size("layers", "features")
+        self.require_positive("output_features", "location_channels", "kernel_size", "first_kernel_size")
         self.require_odd("kernel_size", "first_kernel_size")
-        if self.features < 2 * self.channels or self.features % 2:
-            raise SpecError(f"features: must be even and at least {2 * self.channels}, not {self.features}")
         if self.output_features < self.channels:
             raise SpecError(f"output_features: must be at least {self.channels}, one per channel")
         if self.conditioning not in CONDITIONINGS:
@@ -162,14 +158,21 @@ class PixelCNNSpec(ImageSpec):
             if not self.coarse_inputs:
                 raise SpecError("context_channels: needs coarse_inputs")
 
+    def _check_size(self, layers: str, features: str) -> None:
+        """Check these fields, of the network or of that of the coarse pixels."""
+        self.require_positive(layers, features)
+        if getattr(self, layers) < 2:
+            raise SpecError(f"{layers}: there is one of mask A and at least one of mask B")
+        if (count := getattr(self, features)) < 2 * self.channels or count % 2:
+            raise SpecError(f"{features}: must be even and at least {2 * self.channels}, not {count}")
+
     def _check_coarse(self) -> None:
-        self.require_positive("coarse_layers")
+        self._check_size("coarse_layers", "coarse_features")
         if self.coarse_inputs < 0:
             raise SpecError(f"coarse_inputs: must be a whole number, at least 0, not {self.coarse_inputs!r}")
         if self.conditioning != "location":
             raise SpecError("coarse_layers: needs 'location' conditioning")
         require_whole_cells(self)
-        _ = self.coarse  # which checks its own fields
 
     @property
     def title(self) -> str:
@@ -357,8 +360,9 @@ class PixelCNNAutoencoderSpec(PixelCNNSpec):
     portraits: bool = False
 
     def __post_init__(self) -> None:
+        self.require_positive("encoder_layers", most=MAX_LAYERS)
+        self.require_positive("encoder_features")
         super().__post_init__()
-        self.require_positive("encoder_layers", "encoder_features")
         if not self.gated:
             raise SpecError("gated: must be true, as the decoder of an autoencoder is")
         if self.context_channels:

@@ -53,7 +53,7 @@ class PixelRNNSpec(ImageSpec):
         if self.lstm not in LSTMS:
             raise SpecError(f"lstm: must be one of {', '.join(LSTMS)}, not {self.lstm!r}")
         self.require_odd("kernel_size", "first_kernel_size")
-        for name in ("features", "output_features"):
+        for name in ("features", "output_features", *(["coarse_features"] if self.coarse_layers else [])):
             if getattr(self, name) < self.channels:
                 raise SpecError(f"{name}: must be at least {self.channels}, one per channel")
         if self.conditioning not in CONDITIONINGS:
@@ -63,8 +63,6 @@ class PixelRNNSpec(ImageSpec):
         if self.coarse_layers != 0:
             self.require_positive("coarse_layers", "coarse_features", "coarse_channels")
             require_whole_cells(self)
-            if self.coarse_features < self.channels:
-                raise SpecError(f"coarse_features: must be at least {self.channels}, one per channel")
 
     @property
     def title(self) -> str:

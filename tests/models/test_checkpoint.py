@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from ancestral.models.architectures.acoustic import AcousticSpec
 from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
 from ancestral.models.architectures.pixelrnn import PixelRNNSpec
 from ancestral.models.architectures.wavenet import WaveNetSpec
 from ancestral.models.checkpoint import CheckpointError, load, save
@@ -40,7 +40,7 @@ RIGHT = {
     "pixelcnn, two scales": replace(LABELLED, coarse_layers=2), "pixelrnn": PixelRNNSpec(), "wavenet": WaveNetSpec(),
     "encoder": EncoderSpec(height=13, width=20, channels=1, levels=2, layers=3, features=6, code=7),
     "acoustic": AcousticSpec(phonemes=PHONEMES, speakers=("ann", "bob"), outputs=20, pitch_layers=3),
-    "classifier": ClassifierSpec(8, 8, 1, 2, (), (CLASS,)),
+    "classifier": ClassifierSpec(8, 8, 1, 2, (), (CLASS,)), "autoencoder": PixelCNNAutoencoderSpec(),
 }  # fmt: skip
 RIGHT_ENTRIES = {
     "model.json": lambda changes: changes,
