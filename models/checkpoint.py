@@ -263,10 +263,11 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
-        ValueError: it is none, or nested too deeply.
+        ValueError: it is none, is nested too deeply, or has half a surrogate pair, which UTF-8 cannot encode.
     """
     try:
         value = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(value, dict):
