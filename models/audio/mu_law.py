@@ -51,8 +51,7 @@ class Deemphasis:
     """The inverse filter of :func:`preemphasize` for a stream that comes in chunks: its memory is one number.
 
     The recursion runs sample by sample in double precision, so that the chunking cannot change a bit of the result. It
-    is plain Python, a millisecond for a second of sound: compiled, it would bring the compiler's 90 MB into every
-    process that only decodes.
+    is plain Python, which takes a millisecond for a second of sound.
     """
 
     def __init__(self, coefficient: float, gain: float, memory: float = 0.0) -> None:

@@ -216,7 +216,7 @@ class Encoder(Network):
         return F.normalize(h) if self.spec.normalised else h
 
 
-# The classifier of pictures in torch; ancestral.models.conditioning is the same without it.
+# The classifier of pictures in torch; ancestral.models.classification is the same without it.
 
 _DROPOUT = 0.3
 """Dropout of the vector, in training."""
