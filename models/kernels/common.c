@@ -24,18 +24,18 @@ void byte_products(const int8_t *levels, const int32_t *offset, int64_t inputs, 
     }
 }
 
-/* Rows of numbers [rows][inputs] as bytes [rows][padded], 127 levels to the largest of each; ``units`` are the levels. */
+/* Rows of numbers [rows][inputs] as bytes [rows][padded], 127 levels to the largest; ``units`` are NaN if one is not finite. */
 EXPORT(rounded_rows)
 void rounded_rows(const float *x, int64_t rows, int64_t inputs, int64_t padded, int8_t *bytes, float *units) {
     for (int64_t n = 0; n < rows; n++, x += inputs, bytes += padded) {
         float most = 0.0f;
         for (int64_t i = 0; i < inputs; i++) {
             float size = x[i] < 0.0f ? -x[i] : x[i];
-            most = size > most ? size : most;
+            most = size > most || size != size ? size : most;
         }
-        const float inverse = most > 1e-30f && most < 1e30f ? 127.0f / most : 0.0f;
-        for (int64_t i = 0; i < inputs; i++) bytes[i] = (int8_t)((int32_t)(x[i] * inverse + 128.5f) - 128);
-        units[n] = most / 127.0f;
+        const float inverse = most > 1e-30f && most < __builtin_inff() ? 127.0f / most : 0.0f;
+        for (int64_t i = 0; i < inputs; i++) bytes[i] = inverse > 0 ? (int8_t)((int32_t)(x[i] * inverse + 128.5f) - 128) : 0;
+        units[n] = most < __builtin_inff() ? most / 127.0f : __builtin_nanf("");
     }
 }
 

@@ -83,13 +83,14 @@ def test_rounded_scores_are_near_the_oracle(spec):
 def test_a_byte_matrix_rounds_each_row_for_itself(count):
     rng = np.random.default_rng(count)
     x, weights = (rng.normal(size=shape).astype(np.float32) for shape in ((count, 20), (20, 48)))
-    x *= 10.0 ** np.arange(count, dtype=np.float32)[:, None] / 1e4
+    x *= 10.0 ** (4.5 * np.arange(count, dtype=np.float32)[:, None]) / 1e4
     x[0] = 0.0 if count == 9 else x[0]
     matrix = ByteMatrix(weights)
     found = matrix.product(x)
     error, size = np.abs(found - x @ weights), np.abs(x @ weights).max(axis=1)
     assert (error.max(axis=1) <= 0.03 * size).all(), "small rows have as many levels as large ones"
     np.testing.assert_array_equal(np.concatenate([matrix.product(row[None]) for row in x]), found)
+    assert np.isnan(matrix.product(np.full((2, 20), [[np.inf], [np.nan]]))).all(), "what is no number stays none"
     assert [ByteMatrix.takes(np.zeros(shape)) for shape in ((20, 48), (18, 48), (20, 40))] == [True, False, False]
 
 
