@@ -52,6 +52,7 @@ def gate(z: Tensor, bias: Tensor, hop: int) -> Tensor:
     Returns:
         ``[N, gate_channels / 2]`` in the type of ``z``.
     """
+    assert len(z) == len(bias) * hop, "whole frames"
     if z.device.type == "cpu" and z.dtype != torch.float64:
         gated: Tensor = _FusedGate.apply(z.float(), bias.float().contiguous(), hop)  # type: ignore[no-untyped-call]
         return gated.to(z.dtype)
@@ -133,5 +134,6 @@ def residual_layers(h: Tensor, biases: Tensor, weights: Sequence[Tensor], dilati
     Returns:
         ``[B, T, layers * gate_channels / 2]``.
     """
+    assert h.shape[0] * h.shape[1] == biases.shape[1] * hop, "whole frames"
     gated: Tensor = _FusedLayers.apply(h, biases, *weights, tuple(dilations), hop)  # type: ignore[no-untyped-call]
     return gated

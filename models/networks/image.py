@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ancestral.models import categorical
 from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec, classifier_tensors, encoder_tensors
-from ancestral.models.categorical import uniforms
 from ancestral.models.networks import Network
 from ancestral.models.spec import COARSE, COARSE_STRIDE, ImageSpec, PictureSpec, input_table
 from ancestral.models.tensors import Tensor as TensorInit
@@ -35,9 +34,7 @@ class LabelEmbedding(Network):
 
     def embed(self, labels: Tensor) -> Tensor:
         """h ``[B, condition_channels]`` of labels ``int64 [B, conditions]``."""
-        starts = [0]
-        for names in self.spec.conditions[:-1]:
-            starts.append(starts[-1] + len(names) + 1)
+        starts = np.cumsum([0, *(len(names) + 1 for names in self.spec.conditions[:-1])])
         h: Tensor = self.embedding[labels + torch.tensor(starts, device=labels.device)].sum(dim=1)
         return h
 
@@ -268,7 +265,7 @@ def draw(
         ``uint8 [B, H, W, C]``.
     """
     spec = network.spec
-    noise = np.stack([uniforms(seed, 0, spec.dims) for seed in seeds])
+    noise = np.stack([categorical.uniforms(seed, 0, spec.dims) for seed in seeds])
     symbols = np.zeros((len(seeds), spec.height, spec.width, spec.channels), np.uint8)
     for position in sampling_order(spec)[:count]:
         logits = sub_pixel_logits(network, symbols, position, h, guidance, unconditional)

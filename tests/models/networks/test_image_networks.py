@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -72,7 +71,7 @@ def test_each_condition_matters_and_unspecified_is_a_label_of_its_own(spec):
         for label in range(len(names) + 1):
             labels[:, column] = label
             outputs.append(model(symbols, labels))
-        for one, two in pairwise(outputs):
+        for one, two in itertools.pairwise(outputs):
             assert (one - two).abs().amax(dim=(0, 3, 4)).min() > 1e-6, "every pixel's distribution changes"
 
 
@@ -314,8 +313,7 @@ def test_nothing_of_the_future_is_seen_and_all_of_the_receptive_field_is(spec):
     assert spec.receptive_field == 1 + 2 * (1 + 2 + 4)
     position = 100
     reached = torch.nonzero(seen_from(spec, position, 160)).flatten().tolist()
-    first = position - spec.receptive_field
-    assert reached == list(range(first, position))
+    assert reached == list(range(position - spec.receptive_field, position))
 
 
 def test_before_the_first_symbol_there_is_silence():
@@ -334,6 +332,14 @@ def test_a_frame_reaches_its_own_samples_and_the_conditioners_neighbours():
     (grad,) = torch.autograd.grad(logits[0, 6 * hop].sum(), frames)
     reached = torch.nonzero(grad[0].abs().sum(dim=1)).flatten() - margin
     assert reached.tolist() == list(range(5 - margin, 6 + margin + 1))
+
+
+def test_sound_that_ends_within_a_frame_is_refused():
+    spec = TINY_SPECS["conditional"]
+    (frames, speaker), symbols = conditions(spec, 1, 12), torch.zeros(1, 12 * spec.local_hop + 1, dtype=torch.long)
+    for model, given in ((network(spec), frames), (network(spec).float(), frames.float())):
+        with pytest.raises(AssertionError, match="whole frames"):
+            model(symbols, given, speaker)
 
 
 @TINY
