@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from ancestral.models import categorical
-from ancestral.models.categorical import uniforms
 from ancestral.models.checkpoint import Checkpoint
 from ancestral.models.engines.images import engine
 from ancestral.models.networks import load_network
@@ -86,7 +85,7 @@ class TorchImageEngine(engine.ImageEngine):
             if not drawn[position // self.spec.channels]:
                 continue
             logits = sub_pixel_logits(self._network, symbols, position, h, request.guidance, free, kept)
-            noise = uniforms(request.seed, position, 1)
+            noise = categorical.uniforms(request.seed, position, 1)
             symbols.reshape(-1)[position] = categorical.draw(logits, request.temperature, noise)[0]
 
     def _likelihoods(self, picture: TorchImageStream) -> NDArray[np.float64]:

@@ -454,6 +454,7 @@ class VoicesEngine(SpeechEngine):
         return self._engines[name]
 
     def open(self, request: StreamRequest) -> base.Stream:
+        check_request(self.spec, request)  # before networks are loaded for it
         engine = self.engine_of(request.speaker)
         return _sampled_by(engine, engine.open(request))
 

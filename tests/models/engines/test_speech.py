@@ -122,8 +122,10 @@ def test_every_voice_is_sampled_by_its_own_network(name, monkeypatch):
     asked.clear()
     made.step(streams, 10)
     assert ([len(made.snapshot(stream)) > 0 for stream in streams], asked) == ([True, True], [])
-    with pytest.raises(RequestError, match="speaker: the model needs one"):
-        made.open(replace(wanted[0], speaker=None))
+    for speaker in (None, {}, {1: 0.9, 2: 0.9}):
+        with pytest.raises(RequestError, match=r"^speaker: the "):
+            made.open(replace(wanted[0], speaker=speaker))
+    assert not asked
 
 
 @pytest.mark.parametrize(
