@@ -226,9 +226,8 @@ def snr(clean, other):
 
 def test_sound_comes_back_through_8_bits(wave, filters):
     symbols = shaping.encode_excitation(wave, filters)
-    assert symbols.dtype == np.uint8
     sound = shaping.decode_excitation(symbols, filters)
-    assert sound.dtype == np.float32
+    assert (symbols.dtype, sound.dtype) == (np.uint8, np.float32)
     assert snr(wave, sound) >= 38.0
     # Without a quantiser the filters are inverse.
     assert snr(wave, shaping.Synthesis(filters)(shaping.analyse(wave, filters))) > 100.0
@@ -258,7 +257,6 @@ def test_whatever_the_frames_the_filter_is_stable(kind):
         assert np.abs(np.roots([1.0, *row])).max() < 1.0
     excitation = mu_law.mu_law_decode(rng.integers(0, 256, 16000))
     sound = shaping.Synthesis(filters)(excitation)
-    assert np.isfinite(sound).all()
     assert np.abs(sound).max() <= shaping.LIMIT
     if kind == "peaks":  # no sound's frames: the limit is reached
         return
@@ -379,5 +377,4 @@ def test_the_band_above_has_the_levels_that_the_map_says(rate):
     for k, level in enumerate(levels):
         inside = (hertz > 8020 + 500 * k) & (hertz < 8480 + 500 * k)
         assert np.log(power[inside].mean()) == pytest.approx(level, abs=0.15)
-    outside = (hertz < 7600) | (hertz > 12050)
-    assert power[outside].sum() < 1e-4 * power.sum()
+    assert power[(hertz < 7600) | (hertz > 12050)].sum() < 1e-4 * power.sum()

@@ -35,8 +35,7 @@ def test_the_size_that_serves_equals_torch_from_one_frame_on(count):
     padded = torch.from_numpy(padded_frames(SMALL_SPEC, given)).double()[None]
     theirs = load_network(checkpoint, torch.float64).conditioner(padded, torch.tensor([1]), 1)
     mine = conditioning(SMALL_SPEC, checkpoint.tensors, given, 1)
-    assert mine.dtype == np.float32
-    assert mine.shape == (count, SMALL_SPEC.conditioner_channels)
+    assert (mine.dtype, mine.shape) == (np.float32, (count, SMALL_SPEC.conditioner_channels))
     np.testing.assert_allclose(mine, theirs[0].numpy(), rtol=1e-5, atol=1e-5)
 
 
@@ -97,8 +96,7 @@ def test_rare_combinations_are_completed_from_pictures_that_agree_with_most_of_w
 
     assert subclasses(*rows) == {1}, "agree with the cat and another"
     assert subclasses(*rows, (0, 0, 0, 0, 127)) == {0}, "enough agree with all"
-    few = [(*row[:4], 1) for row in rows]
-    assert subclasses(*few) == {0, 1}, "of cats alone, but not what was never in oil or with a cap"
+    assert subclasses(*((*row[:4], 1) for row in rows)) == {0, 1}, "cats, but not what was never in oil or with a cap"
 
 
 def test_labels_that_never_occurred_together_are_not_joined():
@@ -155,8 +153,7 @@ def test_numpy_equals_torch(kind):
     network = load_network(Checkpoint(spec, tensors, "", Path(), ""))
     theirs = network(torch.from_numpy(images.astype(np.int64))).numpy()
     mine = np.stack([encode(spec, tensors, image) for image in images])
-    assert mine.dtype == np.float32
-    assert mine.shape == (4, spec.code)
+    assert (mine.dtype, mine.shape) == (np.float32, (4, spec.code))
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5)
     assert np.abs(mine[0] - mine[1:]).max(axis=1).min() > 1e-3, "pictures differ, and so do their vectors"
     assert np.allclose(np.linalg.norm(mine, axis=1), 1.0, atol=1e-6) == spec.normalised
