@@ -187,7 +187,7 @@ def _listed(name: str, listing: dict[str, Any]) -> dict[str, Any]:
     """The size and the hash of a file, as the manifest says them."""
     match listing.get(name):
         case {"size": int(), "sha256": str()} as entry:
-            return entry
+            return dict(entry)
     raise CheckpointError(f"{name}: not listed in {MANIFEST} with its size and SHA-256")
 
 
