@@ -29,6 +29,8 @@ TOO_LARGE: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning
 _HALF: Final = 128
 """Opaque enough, of 0 to 255, to be kept."""
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
+_MAX_SCANS: Final = 100
+"""Of a JPEG; progressive ones have about ten. Each takes time for the whole picture, in however few bytes."""
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files, which our log does not need
 
@@ -67,10 +69,7 @@ def decode_for_each(
 ) -> list[tuple[NDArray[np.uint8], float | None] | None]:
     """The same of several models, for which the file is decoded once; None for a model of another size, unless all are:
     then the error is that of the last."""
-    try:
-        pictures = _opened(data, specs, lambda image, spec: (_coloured if spec.palette else _flat)(image, spec))
-    except _Unusable as error:
-        raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
+    pictures = _opened(data, specs, lambda image, spec: (_coloured if spec.palette else _flat)(image, spec), param)
     return [None if picture is None else _symbols(picture, spec) for picture, spec in zip(pictures, specs, strict=True)]
 
 
@@ -94,12 +93,9 @@ def decode_masked(image: bytes, mask: bytes, spec: ImageSpec) -> MaskedPicture:
         InvalidRequest: one of them cannot be read, or the mask keeps all or nothing; ``param`` names it.
     """
     symbols, palette_error = decode_picture(image, spec, "image")
-    try:
-        (opened,) = _opened(mask, [spec], _rgba)
-        assert opened is not None
-        kept = np.array(opened.getchannel("A"), np.uint8) >= _HALF
-    except _Unusable as error:
-        raise InvalidRequest(f"mask: {error}", param="mask", code="invalid_image") from error
+    (opened,) = _opened(mask, [spec], _rgba, "mask")
+    assert opened is not None
+    kept = np.array(opened.getchannel("A"), np.uint8) >= _HALF
     message = "nothing is to be drawn: it is transparent nowhere" if kept.all() else ""
     if not kept.any():
         message = "nothing is kept: /v1/images/generations draws whole pictures"
@@ -109,14 +105,29 @@ def decode_masked(image: bytes, mask: bytes, spec: ImageSpec) -> MaskedPicture:
     return MaskedPicture(np.where(kept[..., None], symbols, 0).astype(np.uint8), kept, canonical, palette_error)
 
 
-def _opened(
-    data: bytes, specs: Sequence[ImageSpec], convert: Callable[[Image.Image, ImageSpec], Image.Image]
-) -> list[Image.Image | None]:
-    """A picture as ``convert`` makes it for each model; None for a model of another size, unless all are."""
+_Convert = Callable[[Image.Image, ImageSpec], Image.Image]
+
+
+def _opened(data: bytes, specs: Sequence[ImageSpec], convert: _Convert, param: str) -> list[Image.Image | None]:
+    """A picture as ``convert`` makes it for each model; None for a model of another size, unless all are.
+
+    Raises:
+        InvalidRequest: the file cannot be used; ``param`` names it.
+    """
+    try:
+        return _decoded(data, specs, convert)
+    except _Unusable as error:
+        raise InvalidRequest(f"{param}: {error}", param=param, code="invalid_image") from error
+
+
+def _decoded(data: bytes, specs: Sequence[ImageSpec], convert: _Convert) -> list[Image.Image | None]:
+    """As :func:`_opened`; raises _Unusable."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             scales = _scales(image.size, specs)
             _check_kind(image)
+            if image.format == "JPEG" and data.count(b"\xff\xda") > _MAX_SCANS:
+                raise _Unusable(f"it is stored in more than {_MAX_SCANS} scans")
             _check_sums(data)
             image.load()
             return [

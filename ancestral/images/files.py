@@ -228,8 +228,7 @@ def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: st
             "prompt": sprite.prompt,
             "attributes": sprite.attributes,
         }
-    width, height = grid.size
-    sides = {"w": width, "h": height}
+    sides = dict(zip("wh", grid.size, strict=True))
     about: dict[str, Any] = {"app": "ancestral", "image": image, "format": "RGBA8888", "size": sides, "scale": "1"}
     content: dict[str, Any] = {"frames": frames}
     if layout is not None:
@@ -471,8 +470,7 @@ def _edge_colour(pixels: Pixels) -> NDArray[np.uint8]:
 
 def _padded(large: Pixels, size: tuple[int, int], colour: NDArray[np.uint8]) -> Pixels:
     height, width, channels = large.shape
-    canvas = np.empty((size[1], size[0], channels), large.dtype)
-    canvas[:] = colour
+    canvas = np.full((size[1], size[0], channels), colour)
     top, left = (size[1] - height) // 2, (size[0] - width) // 2
     canvas[top : top + height, left : left + width] = large
     return canvas

@@ -86,7 +86,7 @@ def moving(form: str) -> bytes:
 def hostile() -> dict[str, tuple[bytes, str]]:
     """Files, and a word of what their senders are told."""
     image = image_of(noise("rgb"))
-    whole = written(image)
+    whole, scans = written(image), written(image, "JPEG", progressive=True)
     data_at = whole.index(b"IDAT")
     broken = bytearray(whole)
     broken[data_at + 20] ^= 1
@@ -107,8 +107,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "png, its mark alone": (whole[:8], ""), "png, declared 10000 x 10000": (png(10000, 10000), "at most 4096"),
         "png, declared 60000 x 60000": (png(60000, 60000, black(8, 6)), "too many pixels; at most 4096"),
         "png, declared 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "at most 4096"),
-        "png, declared 0 x 0": (png(0, 0), ""),
-        "png, 4104 x 3078": (png(4104, 3078, black(4104, 3078)), "at most 4096"),
+        "png, declared 0 x 0": (png(0, 0), ""), "png, too large": (png(4104, 3078, black(4104, 3078)), "at most 4096"),
         "png, 4096 x 4096": (png(4096, 4096, black(4096, 4096)), "or a multiple; of a sheet give one picture"),
         "png, more declared than there": (png(4096, 3072, black(8, 6)), "damaged"),
         "png, of text": (png(8, 6, black(8, 6), between=pngs.chunk(b"zTXt", b"a\0\0" + bomb())), "damaged"),
@@ -121,6 +120,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "webp, declared 16383 x 16383": (large_webp(16383, 16383), "at most 4096"),
         "webp, declared 2^24 x 255": (large_webp(2**24, 255), ""),
         "jpeg, cmyk": (written(image.convert("CMYK"), "JPEG"), "stored as CMYK"),
+        "jpeg, of scans": (scans[:-2] + 100 * scans[scans.rindex(b"\xff\xda") : -2] + scans[-2:], "100 scans"),
         "jpeg, several": (written(image, "MPO", save_all=True, append_images=[image]), "it moves"),
     }  # fmt: skip
 
