@@ -93,13 +93,12 @@ def parse_recipe(text: str, param: str = "recipe") -> dict[str, Any]:
     Raises:
         InvalidRequest: it is no JSON object.
     """
-    found = None
     with suppress(ValueError, RecursionError):
-        found = json.loads(text) if len(text) <= MAX_RECIPE_BYTES else None
-    if not isinstance(found, dict):
-        message = f"{param}: must be a JSON object of at most {MAX_RECIPE_BYTES >> 10} KiB: a recipe or a manifest"
-        raise InvalidRequest(message, param=param, code="invalid_recipe")
-    return flat_recipe(found)
+        if len(text) <= MAX_RECIPE_BYTES and isinstance(found := json.loads(text), dict):
+            json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair could not be quoted in an answer
+            return flat_recipe(found)
+    message = f"{param}: must be a JSON object of at most {MAX_RECIPE_BYTES >> 10} KiB: a recipe or a manifest"
+    raise InvalidRequest(message, param=param, code="invalid_recipe")
 
 
 def symbols_of(data: bytes, catalog: Catalog, ids: Sequence[str]) -> list[tuple[ImageModel, NDArray[np.uint8]]]:

@@ -218,7 +218,7 @@ def test_hostile_files_are_refused_with_the_name_of_the_field(server: Server, na
     [
         ("model", {"model": "nobody"}), ("model", {"model": "tiny"}), ("seed", {"seed": -1}), ("seed", {"seed": 2**63}),
         ("search", {"search": 1 << 25}), ("recipe", {"recipe": "no JSON"}), ("recipe", {"recipe": "[1]"}),
-        ("recipe", {"recipe": "[" * 60_000}), ("voices", {"voices": "ann"}),
+        ("recipe", {"recipe": "[" * 60_000}), ("recipe", {"recipe": r'{"a": "\ud800"}'}), ("voices", {"voices": "ann"}),
     ],
 )  # fmt: skip
 def test_fields_that_cannot_be_used_are_named(server: Server, param: str, fields: dict[str, Any]) -> None:
