@@ -179,6 +179,8 @@ def image_job(catalog: Catalog, settings: Settings, request: requests.PictureReq
     plan = replace(drawing, **_delivery(request, drawing))
     manifest = None if file is None else _kept_manifest(settings, file, "image")
     body = request.model_dump(by_alias=True)
+    # Files by their hashes, made here in a thread: of a body with an idempotency key the event loop makes JSON.
+    body |= {name: hashlib.sha256(body[name].encode()).hexdigest() for name in ("image", "mask") if name in body}
     return JobSpec(model, plan, body, upload=None if upload is None else upload.tobytes(), ingredient=manifest)
 
 
@@ -198,8 +200,7 @@ def _drawing(
     prompt, param = _prompt(request)
     if not isinstance(request, requests.CompletionRequest | requests.EditRequest):
         if request.sheet is not None:
-            unfitted = options.model_copy(update={"fit": None})
-            return _sheet(model, request.sheet, prompt, request, unfitted, param), None, None
+            return _sheet(model, request.sheet, prompt, request, options, param), None, None
         return class_drawing(model, prompt, request.n, options, param), None, None
     if request.sheet is not None:
         raise InvalidRequest("sheet: nothing of a sheet can be given", param="sheet", code="conflict")
@@ -218,7 +219,7 @@ def _sheet(
     for field, given in (("n", request.n != 1), ("stream", request.stream)):
         if given:
             raise InvalidRequest(f"{field}: a sheet is one file", param=field, code="conflict")
-    drawing = sheet_drawing(model, name, prompt, options, param)
+    drawing = sheet_drawing(model, name, prompt, options.model_copy(update={"fit": None}), param)
     width, height = laid_out(drawing, model, model.entry.sheets[name]).size
     if max(width, height) > MAX_SIDE:
         message = f"size: a sheet of {width}x{height} pixels; at most {MAX_SIDE} each way"

@@ -102,7 +102,7 @@ class JobSpec(Generic[P_co, M_co]):
     model: M_co
     plan: P_co
     body: Mapping[str, Any]
-    """The request as the client sent it; an idempotency key is bound to it."""
+    """The request as the client sent it, pictures by their hashes; an idempotency key is bound to it."""
     seconds: float = 0.0
     """The approximate duration of the sound that it makes."""
     upload: bytes | None = None

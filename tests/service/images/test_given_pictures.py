@@ -4,6 +4,7 @@ likelihood. All of it is the network's; what is kept is kept exactly."""
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import math
 from pathlib import Path
@@ -13,8 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.catalog.seeds import MAX_SEED, part_seed
 from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
+from ancestral.requests import EditRequest
+from ancestral.service.jobs.planning import image_job
+from ancestral.service.settings import Settings
 from tests.service.images.pictures import (
     KEPT,
     SPECS,
@@ -84,6 +89,14 @@ def test_a_region_is_the_networks(server: Server, zoo: Path, engine: str) -> Non
     kept = 2 * int(KEPT.sum())
     assert response.json()["usage"] == usage(kept, 2 * spec.dims - kept, 1)
     assert response.json()["palette_distance"] == 0.0
+
+
+def test_a_key_is_bound_to_the_hashes_of_files(zoo: Path) -> None:
+    """The body becomes JSON on the event loop."""
+    files = {"image": base64_of(written(noise("palette"))), "mask": base64_of(mask_of(KEPT))}
+    request = EditRequest.model_validate({"model": "palette", "prompt": "axe"} | files)
+    body = image_job(load_catalog(CatalogConfig((zoo,))), Settings(), request).body
+    assert all(body[name] == hashlib.sha256(files[name].encode()).hexdigest() for name in files)
 
 
 def test_every_pixel_outside_of_any_mask_is_kept(server: Server) -> None:
