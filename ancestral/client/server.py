@@ -589,7 +589,7 @@ class Server:
         Raises:
             InvalidRequest: there is none.
         """
-        names = {name.strip().lower() for name in (prompt or "any").split(",")} - {"any"}
+        names = {name.strip().lower() for name in (prompt or "any").split(",")} - {"any", ""}
         for model in self._models("image_generation"):
             known = {value.lower() for values in model.attributes.values() for value in values}
             if names <= known and (prompt is None or known):

@@ -324,7 +324,7 @@ def test_pictures_are_the_librarys(remote: ancestral.Server, zoo: Path, tmp_path
     grey = remote.load("grey").draw(seed=7)
     assert np.array_equal(grey.array, ancestral.load("grey", directory=zoo, engine="native").draw(seed=7).array)
     assert grey.prompt is None
-    assert remote.draw("orc, axe", seed=7).prompt is not None
+    assert remote.draw("orc, axe,", seed=7).prompt is not None
 
 
 def test_scores_and_recipes_are_the_librarys(
