@@ -173,6 +173,8 @@ test("pictures", async () => {
     const enlarged = Buffer.from(await picture.file("png", 4));
     assert.deepEqual([enlarged.readUInt32BE(16), enlarged.readUInt32BE(20)], [32, 32]);
   }
+  const jpeg = await (await server.load("palette").draw("elf", { background: "transparent" })).file("jpeg");
+  assert.deepEqual([...jpeg.subarray(0, 2)], [0xff, 0xd8]);
   assert.equal((await server.load("grey").draw(null, { seed: 7 })).prompt, null);
   assert.ok((await server.draw("orc, axe", { seed: 7 })).prompt.startsWith("orc"));
 });

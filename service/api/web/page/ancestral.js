@@ -512,7 +512,7 @@ class Picture {
   async file(form = "png", scale = 1) {
     const model = await this.server.get(`v1/models/${encodeURIComponent(this.json.model)}`);
     const size = model.size.split("x").map((side) => side * scale).join("x");
-    const one = this.json.best_of ? { best_of: 1 } : {};
+    const one = { ...(this.json.best_of && { best_of: 1 }), ...(form === "jpeg" && { background: "opaque" }) };
     const { data } = await drawn(this.server, { ...this.json, ...one, seed: this.seed, size, output_format: form });
     return fromBase64(data[0].b64_json);
   }
