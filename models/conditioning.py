@@ -154,14 +154,14 @@ def parents(rows: Array) -> dict[int, tuple[int, dict[int, int]]]:
         The indices of such attributes, each with the index of the earlier one and its label for every label of theirs.
     """
     found = {}
-    labels = rows[:, :-1].astype(int)
+    labels, values = rows[:, :-1].astype(int), int(rows[:, :-1].max(initial=0)) + 1
     for child in range(labels.shape[1]):
         for parent in range(child):
             known = labels[(labels[:, [child, parent]] >= 0).all(axis=1)]
-            pairs = dict(np.unique(known[:, [child, parent]], axis=0).tolist())
-            combined = len(np.unique(known[:, [child, parent]], axis=0))
-            if combined == len(pairs) > len(set(pairs.values())):
-                found[child] = (parent, pairs)
+            pairs = np.unique(known[:, child] * values + known[:, parent])
+            belongs = dict(zip((pairs // values).tolist(), (pairs % values).tolist(), strict=True))
+            if len(pairs) == len(belongs) > len(set(belongs.values())):
+                found[child] = (parent, belongs)
                 break
     return found
 

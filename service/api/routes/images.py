@@ -118,7 +118,7 @@ async def interpolate_images(body: InterpolationRequest, context: ContextDep) ->
     response_model=ClassList,
     response_model_exclude_none=True,
 )
-async def list_classes(request: Request, query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
+def list_classes(request: Request, query: Annotated[ClassesQuery, Query()], service: Service) -> ClassList:
     """The values of all attributes of every image model, attribute by attribute."""
     models = service.catalog.image_models
     if query.model is not None:
