@@ -201,12 +201,13 @@ def recipe_part(sampler: ImageSampler, symbols: Symbols, recipe: Mapping[str, An
         return not_tried("it was drawn from an upload, of which the recipe has only the hash")
     if "palette" in recipe:
         return not_tried("its colours were replaced by those of another palette")
+    if "sheet" in recipe:
+        return not_tried("it is that of a sheet; what gives one frame is in the sheet's atlas")
     try:
         again = _drawn_again(sampler, recipe)
     except InvalidRequest as error:
         return not_tried(f"the recipe cannot be followed: {error.message}")
-    pixels = symbols.shape[0] * symbols.shape[1]
-    most = 0
+    pixels, most = symbols[..., 0].size, 0
     for picture in _as_files(again, model):
         equal = int((picture == symbols).all(axis=2).sum())
         most = max(most, equal)

@@ -109,7 +109,7 @@ TURN = {"seed": 1, "from": "elf", "to": "orc", "steps": 3, "step": 1}
 @pytest.mark.parametrize(
     "recipe",
     [
-        *({"seed": seed} for seed in ([1], {}, "9" * 5000, 10**4000, 1.5, True, -1)),
+        *({"seed": seed} for seed in ([1], {}, "9" * 5000, 10**4000, 1.5, True, -1)), {"seed": 1, "sheet": "run"},
         *(TURN | {"from": [number]} for number in (1e39, 10**400, float("nan"))), TURN | {"steps": "9" * 5000},
     ],
 )  # fmt: skip
@@ -118,7 +118,7 @@ def test_a_hostile_recipe_cannot_be_followed(sampler, recipe):
     recipe = recipe | {"from": vector} if isinstance(vector, list) else recipe
     symbols = np.zeros((sampler.model.spec.height, sampler.model.spec.width, 1), np.uint8)
     assert pictures.recipe_part(sampler, symbols, recipe)["status"] == "not_tried"
-    assert Query(recipe=recipe).named == ([1] if "steps" in recipe else [])
+    assert Query(recipe=recipe).named == ([1] if {"steps", "sheet"} & recipe.keys() else [])
 
 
 def test_the_parts_of_a_sound_share_the_time(monkeypatch):
