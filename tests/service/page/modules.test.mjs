@@ -15,7 +15,7 @@ const { here, key } = await page("api.js");
 const { readLink, writeLink, remember, recall, forget } = await page("store.js");
 const { snippets, python } = await page("snippets.js");
 const { wav, fft, MelSpectrogram } = await page("sound.js");
-const { rowsOf } = await page("picture_stream.js");
+const { rowsOf, streamPictures } = await page("picture_stream.js");
 const { wordAt } = await page("words.js");
 const { blocks, spans } = await page("markdown.js");
 const { shuffledBlocks, noiseLike } = await page("score.js");
@@ -170,6 +170,23 @@ test("rows of several pictures", () => {
   const pixels = Uint8Array.from([1, 1, 2, 2, 3, 3, 4, 4]); // two rows of two pictures, two bytes each
   assert.deepEqual([...rowsOf(pixels, 0, 2, 2)], [1, 1, 3, 3]);
   assert.deepEqual([...rowsOf(pixels, 1, 2, 2)], [2, 2, 4, 4]);
+});
+
+test("a coarse scale in several frames is shown once it is whole", async () => {
+  let socket;
+  const { WebSocket } = globalThis;
+  globalThis.WebSocket = class { constructor() { socket = this; } close() {} };
+  const shown = [];
+  const handlers = { onstart() {}, oncoarse: (pixels) => shown.push([...pixels]), onrows: (first, pixels) => shown.push([first, ...pixels]) };
+  const done = streamPictures({}, { ...handlers, signal: new AbortController().signal });
+  const say = (message) => socket.onmessage({ data: message.type ? JSON.stringify(message) : Uint8Array.from(message).buffer });
+  for (const message of [
+    { type: "image.start", n: 1, width: 2, channels: 1 }, { type: "image.coarse", width: 3, height: 1 }, [1, 2], [3], [4, 5],
+    { type: "image.done" },
+  ]) say(message);
+  globalThis.WebSocket = WebSocket;
+  await done;
+  assert.deepEqual(shown, [[1, 2, 3], [0, 4, 5]]);
 });
 
 test("the word at a time", () => {

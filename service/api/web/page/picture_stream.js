@@ -18,7 +18,8 @@ export function streamPictures(fields, { onstart, oncoarse, onrows, signal }) {
   socket.binaryType = "arraybuffer";
   const message = { type: "image.generate", ...fields, coarse: true, ...(key.get() ? { api_key: key.get() } : {}) };
   let start = null;
-  let coarse = 0;
+  let coarse = new Uint8Array(0); // all of it, in however many frames it comes
+  let received = 0;
   let rows = 0;
   return new Promise((resolve, reject) => {
     const end = (settle, value) => {
@@ -39,9 +40,10 @@ export function streamPictures(fields, { onstart, oncoarse, onrows, signal }) {
       }
       if (typeof data !== "string") {
         const bytes = new Uint8Array(data);
-        if (coarse) {
-          coarse -= bytes.length;
-          oncoarse(bytes, start);
+        if (received < coarse.length) {
+          coarse.set(bytes, received);
+          received += bytes.length;
+          if (received === coarse.length) oncoarse(coarse, start);
           return;
         }
         onrows(rows, bytes, start);
@@ -53,7 +55,7 @@ export function streamPictures(fields, { onstart, oncoarse, onrows, signal }) {
         start = event;
         onstart(event);
       } else if (event.type === "image.coarse") {
-        coarse = event.width * event.height * start.channels * start.n;
+        coarse = new Uint8Array(event.width * event.height * start.channels * start.n);
         start = { ...start, coarse: event };
       } else if (event.type === "image.done") {
         end(resolve, event);
