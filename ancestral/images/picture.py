@@ -118,8 +118,7 @@ class Pictures(Sequence["Picture"]):
         assert isinstance(drawing, ClassDrawing)
         data = files.sheet_file(drawing, model, decoded, grid)
         seeds = [*dict.fromkeys(map(str, drawing.seeds))]  # c2pa takes short lists of numbers for bytes
-        recipe = self._recipe({"seeds": seeds})
-        write_file(file, data, MEDIA_TYPES[drawing.output_format], Claim(recipe), signer)
+        write_file(file, data, MEDIA_TYPES[drawing.output_format], self._claim(self._recipe({"seeds": seeds})), signer)
         file.with_suffix(files.ATLASES[atlas]).write_bytes(files.atlas_file(drawing, model, grid, file.name, atlas))
 
     def sheet_grid(self, columns: int | None = None, scale: int = 1, padding: int = 0, form: str = "png") -> files.Grid:
@@ -154,7 +153,7 @@ class Pictures(Sequence["Picture"]):
         assert isinstance(drawing, ClassDrawing)
         data = files.animation_file(drawing, layout, decoded)
         recipe = self._recipe({"seed": seed_as_json(drawing.seeds[0])})
-        write_file(file, data, MEDIA_TYPES[drawing.output_format], Claim(recipe), signer)
+        write_file(file, data, MEDIA_TYPES[drawing.output_format], self._claim(recipe), signer)
 
     def save_palette(self, path: str | Path) -> None:
         """Write the palette of the files as a GIMP palette: the one that the pictures were put into, or the model's.
@@ -200,6 +199,10 @@ class Pictures(Sequence["Picture"]):
         model = self._sampler.model
         made_by = {"model": model.entry.id, "model_sha256": model.sha256}
         return made_by | seeds | {"temperature": self.drawing.temperature}
+
+    def _claim(self, recipe: dict[str, Any], ingredient: bytes | None = None) -> Claim:
+        """What a signature says of a file of these pictures."""
+        return Claim(recipe, COMPOSITE if isinstance(self.drawing, Completion | Edit) else SAMPLED, ingredient)
 
     def _for_file(self, form: str, scale: int) -> tuple[Drawing, BatchDecoder]:
         """The drawing and its pixels for a format; a JPEG has no transparent ones."""
@@ -322,10 +325,9 @@ class Picture:
         """
         file, pictures = Path(path), self._pictures
         form = format_of(file, SUFFIXES)
-        source = COMPOSITE if isinstance(pictures.drawing, Completion | Edit) else SAMPLED
         data = pictures.file(self._index, form, scale)
         recipe = picture_recipe(pictures.drawing, pictures._sampler.model, self._index)
-        write_file(file, data, MEDIA_TYPES[form], Claim(recipe, source, ingredient), signer)
+        write_file(file, data, MEDIA_TYPES[form], pictures._claim(recipe, ingredient), signer)
 
     def _repr_png_(self) -> bytes:
         """The picture, in a notebook."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 from ancestral import load
 from ancestral.images import picture
+from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Claim
 from tests.service.images.pictures import (
     BEST,
     KEPT,
@@ -222,14 +223,13 @@ def test_a_sheet_that_the_model_lays_out(draw: Draw, folder: Path) -> None:
         assert (image.n_frames, image.info["duration"], image.info["loop"]) == (2, 125, 0)
 
 
-def test_a_seed_that_javascript_would_round_is_text_in_the_recipe_of_an_animation(
-    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipes = list[Mapping[str, Any]]()
-    monkeypatch.setattr(picture, "write_file", lambda path, data, form, claim, signer: recipes.append(claim.recipe))
-    drawn = load("palette", directory=zoo, engine="native").draw_sheet("arms", "orc", seed=2**53)
-    drawn.save_animation(tmp_path / "swing.webp")
-    assert [recipe["seed"] for recipe in recipes] == ["9007199254740992"]
+def test_claims_of_animations_and_sheets(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seed that JavaScript would round is text; a sheet of completed pictures was not made by the model alone."""
+    claims, model = list[Claim](), load("palette", directory=zoo, engine="native")
+    monkeypatch.setattr(picture, "write_file", lambda path, data, form, claim, signer: claims.append(claim))
+    model.draw_sheet("arms", "orc", seed=2**53).save_animation(tmp_path / "swing.webp")
+    model.complete(Image.new("RGB", (8, 8)), n=2).save_sheet(tmp_path / "two.png")
+    assert [(claim.recipe.get("seed"), claim.source) for claim in claims] == [(str(2**53), SAMPLED), (None, COMPOSITE)]
 
 
 def test_a_sheet_over_http(server: Server, draw: Draw, folder: Path) -> None:
