@@ -207,7 +207,7 @@ class Pictures(Sequence["Picture"]):
     def _for_file(self, form: str, scale: int) -> tuple[Drawing, BatchDecoder]:
         """The drawing and its pixels for a format; a JPEG has no transparent ones."""
         check_choice("form", form, MEDIA_TYPES)
-        check_range("scale", scale, 1, MAX_SIDE // max(self.height, 1))
+        check_range("scale", scale, 1, MAX_SIDE // max(self.height, self._sampler.model.spec.width))
         self.finish()
         drawing = replace(self.drawing, scale=scale, output_format=form)
         if form != "jpeg" or drawing.background == "opaque":

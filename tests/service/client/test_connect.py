@@ -338,8 +338,9 @@ def test_scores_and_recipes_are_the_librarys(
     picture = model.draw("cat, oil", seed=7)._repr_png_()
     scored = remote.score(picture, "cat, oil")
     assert scored["nats"] == pytest.approx(model.score(picture, "cat, oil")["nats"], abs=1e-2)
-    found = remote.detect(remote.load("rgb").draw("cat", seed=7).file("png"))
-    assert found["recipe"]["status"] == "equal"
+    assert remote.detect(remote.load("rgb").draw("cat", seed=7).file("png"))["recipe"]["status"] == "equal"
+    with pytest.raises(ancestral.InvalidRequest, match="scale"):
+        model.draw("cat").save("wide.png", scale=600)
 
 
 def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) -> None:
