@@ -21,6 +21,7 @@ from ancestral.service.errors import status_of
 from ancestral.service.images.schemas import ImageGenerate
 from ancestral.service.jobs.planning import job_of
 from ancestral.service.settings import Settings
+from ancestral.service.speech.elevenlabs.dictionaries import DictionariesQuery
 from ancestral.service.speech.elevenlabs.schemas import FirstMessage, StreamQuery, TextToSpeech
 from ancestral.service.speech.session.state import InputText, SessionConfig
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
@@ -35,7 +36,7 @@ VALID: Final[dict[type[BaseModel], dict[str, Any]]] = {
     requests.DecodingRequest: {"model": "autoencoder"}, SessionConfig: {"type": "session.config"} | CONFIG,
     InputText: {"type": "input.text", "text": "Hello."},
     ImageGenerate: {"type": "image.generate", "model": "rgb", "prompt": "dog"}, TextToSpeech: {"text": "Hello."},
-    FirstMessage: {"text": " "}, StreamQuery: {},
+    FirstMessage: {"text": " "}, StreamQuery: {}, DictionariesQuery: {},
 }  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def test_a_wrong_value_is_named(kind: type[BaseModel], field: str, code: str, va
         assert code in ("-", error.code), (value, error.code)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in VALID if kind is not StreamQuery], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [k for k in VALID if issubclass(k, requests.StrictRequest)], ids=lambda k: k.__name__)
 def test_null_is_an_absent_optional_field(kind: type[BaseModel]) -> None:
     optional = {field.alias or name: None for name, field in kind.model_fields.items() if not field.is_required()}
     assert kind.model_validate(optional | VALID[kind]) == kind.model_validate(VALID[kind])

@@ -25,7 +25,7 @@ from ancestral.models.text.pronunciations import (
 from ancestral.requests import MAX_PRONUNCIATIONS, Described, StrictRequest, example
 from ancestral.service.errors import Overloaded
 from ancestral.service.jobs.state import AppState, Caller
-from ancestral.service.speech.elevenlabs.schemas import DictionaryLocator
+from ancestral.service.speech.elevenlabs.schemas import PAGE, DictionaryLocator
 
 _MAX_DICTIONARIES: Final = 100
 """Of one caller."""
@@ -89,7 +89,7 @@ class DictionariesQuery(Described):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cursor: str | None = Field(default=None, pattern=r"^[0-9]{1,6}$")
+    cursor: str | None = Field(default=None, pattern=PAGE)
     """`next_cursor` of the answer before."""
     page_size: int = Field(default=30, ge=1, le=100)
     """Dictionaries in an answer."""

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from ancestral import requests
 from ancestral.models.entries import SPEEDS
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, RequestSeed, StrictRequest, example
 
@@ -19,6 +20,7 @@ OutputFormat = Literal[
     "opus_48000_32", "opus_48000_64", "opus_48000_96", "opus_48000_128", "opus_48000_192",
 ]  # fmt: skip
 HttpFormat = Literal[OutputFormat, "wav_8000", "wav_16000", "wav_22050", "wav_24000", "wav_44100", "wav_48000"]
+PAGE = requests.pattern(r"^[0-9]{1,6}$", "what the answer before gave, a number")
 NO_EFFECT = "Accepted for ElevenLabs compatibility; has no effect."
 _Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
@@ -213,7 +215,7 @@ class VoicesQuery(Described):
     """There is no other."""
     page_size: int = Field(default=10, ge=1, le=100)
     """Voices in an answer."""
-    next_page_token: str | None = Field(default=None, pattern=r"^[0-9]{1,6}$")
+    next_page_token: str | None = Field(default=None, pattern=PAGE)
     """Of the answer before."""
     include_total_count: bool = True
     """If not, `total_count` is 0."""

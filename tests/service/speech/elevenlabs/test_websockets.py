@@ -473,7 +473,8 @@ def test_what_clients_ask_of_voices_models_and_callers(server: Server) -> None:
     assert get("/v2/voices", page_size=1, next_page_token=first["next_page_token"])["voices"] == voices[1:]
     assert get("/v2/voices", search="BOB", gender="none", language="en")["voices"] == voices[1:]
     assert get("/v2/voices", language="fr")["voices"] == []
-    assert get("/v2/voices", sort="name")["error"]["param"] == "sort"
+    for param, value in (("sort", "name"), ("next_page_token", "next")):
+        assert get("/v2/voices", **{param: value})["error"]["param"] == param
     user = get("/v1/user")
     assert user["subscription"] == get("/v1/user/subscription")
     assert user["subscription"]["tier"] == "self-hosted"
