@@ -19,6 +19,7 @@ from ancestral.requests import Timestamps
 from ancestral.service.broker.clients import Clients
 from ancestral.service.broker.connection import PATIENCE_SECONDS, retry_while_unavailable
 from ancestral.service.broker.job import Job
+from ancestral.service.jobs.job_reader import redis_errors
 from ancestral.service.speech import schemas
 from ancestral.speech.sampler import SampleSpan, Timing
 from ancestral.speech.utterance import Utterance
@@ -189,12 +190,17 @@ class Timeline:
         return self._known
 
     async def first(self, count: int) -> list[SentenceTimes]:
-        """The first sentences; waits until they are known. Those that are known, if the job ends before that."""
-        while len(found := await self.known()) < count:
-            current = await self._broker.patient_job(self._job.id)
-            if current is None or current.status.terminal:
-                break
-            await asyncio.sleep(_POLL_SECONDS)
+        """The first sentences; waits until they are known. Those that are known, if the job ends before that.
+
+        Raises:
+            NotReady: Redis stays unavailable.
+        """
+        with redis_errors():
+            while len(found := await self.known()) < count:
+                current = await self._broker.patient_job(self._job.id)
+                if current is None or current.status.terminal:
+                    break
+                await asyncio.sleep(_POLL_SECONDS)
         return found[:count]
 
     async def all(self) -> list[SentenceTimes]:

@@ -21,6 +21,7 @@ from starlette.datastructures import QueryParams
 from ancestral.errors import AncestralError, InvalidRequest, NotFound
 from ancestral.requests import checked
 from ancestral.service.errors import type_of
+from ancestral.service.jobs.job_reader import redis_errors
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech.elevenlabs.dictionaries import words_of
 from ancestral.service.speech.elevenlabs.requests import UtteranceAlignment, renamed, session_config
@@ -99,7 +100,8 @@ class ElevenLabsConnection(WsConnection):
         """The runner of a new session, of which ``first`` is the first message."""
         caller = self._credentials.caller
         assert caller is not None
-        words = await words_of(self._state, caller, first.pronunciation_dictionary_locators)
+        with redis_errors():
+            words = await words_of(self._state, caller, first.pronunciation_dictionary_locators)
         config = session_config(self._state.catalog, self._voice_id, query, first, words)
         session_state = new_session_state(self._state.catalog, config)
         return SessionRunner(self._state, caller, session_state, sink, None, query.inactivity_timeout, tagged=False)

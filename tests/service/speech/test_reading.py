@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -9,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 from urllib.parse import quote, unquote
 
 import httpx
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ancestral.catalog.catalog import Catalog, read_lexicon
 from ancestral.catalog.seeds import part_seed
@@ -23,6 +26,7 @@ from ancestral.models.entries import ModelError
 from ancestral.models.text import InputFormat, Sentence, UnsupportedText, Word, parse_text, phonemize
 from ancestral.models.text.phonemes import viseme_of
 from ancestral.models.text.pronunciations import write_pls
+from ancestral.service.errors import NotReady
 from ancestral.service.speech import timestamps
 from ancestral.service.speech.timestamps import captions, cues
 from ancestral.speech.sampler import Timing
@@ -274,6 +278,14 @@ def times(text: str, form: InputFormat = "text") -> list[timestamps.SentenceTime
         found.append(timestamps.SentenceTimes(sentence, parts, (offset, offset + timing.length), words, ()))
         offset += timing.length
     return found
+
+
+def test_times_that_cannot_be_read_are_an_error_as_sound_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timestamps, "PATIENCE_SECONDS", 0.0)
+    broker = AsyncMock(**{"timings.side_effect": RedisConnectionError})
+    plan = Mock(written="Yes.", sentences=phonemize(parse_text("Yes.")))
+    with pytest.raises(NotReady):
+        asyncio.run(timestamps.Timeline(broker, Mock(), plan, RATE).all())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ tests/service/speech/test_refusals.py has wrong queries and messages.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -12,16 +13,21 @@ import re
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import av
 import httpx
 import numpy as np
 import pytest
 import soundfile
+from redis.exceptions import ConnectionError as RedisConnectionError
+from starlette.datastructures import QueryParams
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from ancestral.catalog.seeds import part_seed
+from ancestral.service.speech.elevenlabs.schemas import ContextMessage, StreamQuery
+from ancestral.service.speech.elevenlabs.websockets import MultiContextConnection
 from tests.service.refusals import rows
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import (
@@ -327,6 +333,17 @@ def test_an_error_ends_its_context_alone(server: Server) -> None:
             say(connection, {"text": "Hello.", "context_id": "a"})
             listener.until("a")
             assert listener.failed == {"a": code}
+
+
+def test_a_context_whose_dictionary_cannot_be_read_fails_alone() -> None:
+    state, websocket = Mock(), AsyncMock()
+    state.broker.batches.get = AsyncMock(side_effect=RedisConnectionError)
+    locators = [{"pronunciation_dictionary_id": "dict_a"}]
+    message = ContextMessage(context_id="a", text="No!", pronunciation_dictionary_locators=locators)
+    connection = MultiContextConnection(state, websocket, Mock(), "ann", QueryParams())
+    asyncio.run(connection._handle_message(message, StreamQuery()))
+    (told,) = websocket.send_json.await_args.args
+    assert (told["contextId"], told["message"]) == ("a", "Redis is unavailable; retry.")
 
 
 def test_keep_alive_keeps_a_context_alive(server: Server) -> None:
