@@ -51,9 +51,6 @@ from ancestral.service.ws import (
 
 # How the websockets of ElevenLabs' dialect end with an error: ``{"message", "error"}``, then a close with 1008.
 
-_REASON_CHARACTERS: Final = 120
-"""The most that fits in a close frame."""
-
 
 async def fail(websocket: BoundedWebSocket, message: str, code: str) -> NoReturn:
     """Send the reason, and close the connection.
@@ -64,7 +61,7 @@ async def fail(websocket: BoundedWebSocket, message: str, code: str) -> NoReturn
     """
     with suppress(CloseConnection):
         await websocket.send_json(FailureMessage(message=message, error=code).model_dump())
-    raise CloseConnection(1008, code[:_REASON_CHARACTERS])
+    raise CloseConnection(1008, code)
 
 
 class ElevenLabsConnection(WsConnection):
@@ -129,11 +126,10 @@ _ENDED_NAMES: Final = 1024
 CONTEXTS: Final = "/v1/text-to-speech/{voice_id}/multi-stream-input"
 
 
-async def fail_context(state: AppState, websocket: BoundedWebSocket, name: str | None, error: AncestralError) -> None:
-    """Send why a context ends, or is not opened."""
+def context_failure(state: AppState, name: str | None, error: AncestralError) -> ContextFailure:
+    """Why a context ends, or is not opened; it is counted as sent."""
     state.metrics.refused(error, Transport.WEBSOCKET)
-    failure = ContextFailure(message=renamed(error).message, error=error.code or type_of(error), contextId=name)
-    await websocket.send_json(failure.model_dump())
+    return ContextFailure(message=renamed(error).message, error=error.code or type_of(error), contextId=name)
 
 
 class _ContextEnded(Exception):
@@ -158,27 +154,31 @@ class Context(EventSink):
         self._websocket = websocket
         self._alignment = UtteranceAlignment(sync=sync)
         self._ended = asyncio.Event()
+        self._last: ContextAudio | ContextFailure = ContextAudio(audio=None, isFinal=True, contextId=name)
 
     @property
     def has_ended(self) -> bool:
-        """Whether its last message has been sent."""
+        """Whether only its last message may still be sent."""
         return self._ended.is_set()
 
     async def run(self) -> None:
-        """Send what is spoken until the context ends, then cancel its jobs.
+        """Send what is spoken until the context ends, then its last message, and cancel its jobs.
+
+        The last message is sent by none of the tasks that end with the context: where a client reads slowly, it would
+        be lost with them.
 
         Raises:
             ExceptionGroup: of CloseConnection or Disconnected: the whole connection ends.
         """
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.runner.send_utterances())
-                group.create_task(self.runner.maintain())
-                group.create_task(self._end())
-        except* _ContextEnded:
-            pass
-        except* IdleTimeout:
-            await self.finished()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self.runner.send_utterances())
+                    group.create_task(self.runner.maintain())
+                    group.create_task(self._end())
+            except* (_ContextEnded, IdleTimeout):
+                self._ended.set()
+            await self._websocket.send_json(self._last.model_dump())
         finally:
             self._ended.set()
             await asyncio.shield(self.runner.on_disconnect(keep=False))
@@ -204,17 +204,14 @@ class Context(EventSink):
         await self._websocket.send_json(message.model_dump())
 
     async def finished(self) -> None:
-        """Send the last message."""
-        if not self.has_ended:
-            self._ended.set()
-            await self._websocket.send_json(ContextAudio(audio=None, isFinal=True, contextId=self._name).model_dump())
+        """The context ends."""
+        self._ended.set()
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:
-        """The reason; then the context ends. If there will be another attempt, nothing has failed yet."""
-        if retry_after is not None or self.has_ended:
-            return
-        self._ended.set()
-        await fail_context(self._state, self._websocket, self._name, error)
+        """The context ends with the reason. If there will be another attempt, nothing has failed yet."""
+        if retry_after is None and not self.has_ended:
+            self._last = context_failure(self._state, self._name, error)
+            self._ended.set()
 
 
 class MultiContextConnection(ElevenLabsConnection):
@@ -290,7 +287,8 @@ class MultiContextConnection(ElevenLabsConnection):
                 await context.runner.flush()
         except AncestralError as error:
             if context is None or not message.text:  # nothing of what it says is lost
-                await fail_context(self._state, self._websocket, message.context_id, error)
+                failure = context_failure(self._state, message.context_id, error)
+                await self._websocket.send_json(failure.model_dump())
             else:
                 await context.failed(error)
 

@@ -10,7 +10,9 @@ import base64
 import io
 import json
 import re
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from unittest.mock import AsyncMock, Mock
@@ -26,8 +28,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from ancestral.catalog.seeds import part_seed
+from ancestral.errors import InvalidRequest
 from ancestral.service.speech.elevenlabs.schemas import ContextMessage, StreamQuery
-from ancestral.service.speech.elevenlabs.websockets import MultiContextConnection
+from ancestral.service.speech.elevenlabs.websockets import Context, MultiContextConnection
 from tests.service.refusals import rows
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import (
@@ -344,6 +347,24 @@ def test_a_context_whose_dictionary_cannot_be_read_fails_alone() -> None:
     asyncio.run(connection._handle_message(message, StreamQuery()))
     (told,) = websocket.send_json.await_args.args
     assert (told["contextId"], told["message"]) == ("a", "Redis is unavailable; retry.")
+
+
+def test_the_last_message_of_a_context_comes_to_a_slow_reader() -> None:
+    sent = list[dict[str, Any]]()
+
+    async def send_json(message: dict[str, Any]) -> None:
+        await asyncio.sleep(0.01)  # as where much is unsent
+        sent.append(message)
+
+    async def run(end: Callable[[Context], Awaitable[None]]) -> None:
+        context = Context("a", Mock(), Mock(send_json=send_json), sync=False)
+        context.runner = Mock(maintain=partial(asyncio.sleep, 60), on_disconnect=AsyncMock())
+        context.runner.send_utterances = partial(end, context)
+        await context.run()
+
+    asyncio.run(run(lambda context: context.finished()))
+    asyncio.run(run(lambda context: context.failed(InvalidRequest("no", code="no"))))
+    assert [(message.get("isFinal"), message.get("error")) for message in sent] == [(True, None), (None, "no")]
 
 
 def test_keep_alive_keeps_a_context_alive(server: Server) -> None:
