@@ -103,7 +103,7 @@ _UNCERTAIN = 3
 
 @dataclass
 class Turn:
-    """One job of a session."""
+    """One job of a session. It is stored under the names of its fields, which another version may have to read."""
 
     number: int
     """The first one is 0."""
@@ -125,8 +125,11 @@ def session_cast(catalog: Catalog, config: SessionConfig) -> Cast:
     return cast_of(partial(catalog.voice, model), voice, config.language or voice.language, config.voices)
 
 
-_STORED: Final = ("received", "sentences", "closing", "first_sample", "_count", "_goes_on", "_chunks", "_spoke")
-"""The attributes of a session that are stored as they are."""
+_STORED: Final = {
+    "received": "received", "sentences": "sentences", "closing": "closing", "first_sample": "first_sample",
+    "count": "_count", "goes_on": "_goes_on", "chunks": "_chunks", "spoke": "_spoke",
+}  # fmt: skip
+"""Values that are stored as they are: their names there, and the attributes of a session that have them."""
 
 
 class SessionState:
@@ -357,7 +360,7 @@ class SessionState:
 
     def dump(self) -> str:
         """Everything but which utterance is the current one, as JSON."""
-        state = {name: getattr(self, name) for name in _STORED} | {
+        state = {name: getattr(self, attribute) for name, attribute in _STORED.items()} | {
             "config": self.config.model_dump(),
             "utterances": [dataclasses.asdict(utterance) for utterance in self.utterances],
             "incomplete": self._incomplete.pending,
@@ -372,8 +375,8 @@ class SessionState:
         state: dict[str, Any] = json.loads(text)
         config = SessionConfig(**state["config"])
         found = cls(config, cast(config))
-        for name in _STORED:
-            setattr(found, name, state[name])
+        for name, attribute in _STORED.items():
+            setattr(found, attribute, state[name])
         found.utterances = [Turn(**utterance) for utterance in state["utterances"]]
         found._complete, found._end_may_be_repeated = state["complete"], found.closing
         found._incomplete = found._splitter(state["incomplete"], state["lead"])

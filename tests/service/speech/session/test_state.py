@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import re
 from contextlib import suppress
 from typing import Any
@@ -232,6 +233,24 @@ def test_a_stored_session_is_the_same() -> None:
     assert again.rewind(12) == 2
     assert again.current() == own.current()
     assert (again.take(), again.take()) == ("One. Two. ", "Thr")
+
+
+def test_what_is_stored_has_names_of_its_own() -> None:
+    """Another version of the server goes on with a session: no attribute that is renamed may rename these."""
+    own = session(10)
+    own.add_text("One. Two. Thr")
+    found = json.loads(own.dump())
+    assert found.pop("config") == own.config.model_dump()
+    assert found == {
+        "received": 13, "sentences": 2, "closing": False, "first_sample": 0, "count": 1, "goes_on": False, "chunks": 1,
+        "spoke": False, "incomplete": "Thr", "lead": "", "complete": ["One. Two. "],
+        "utterances": [
+            {
+                "number": 0, "job_id": "job_0", "seed": 7, "estimate": 100, "samples": 10, "ended_at": 0.0,
+                "cancelled": False, "skipped": [],
+            }
+        ],
+    }  # fmt: skip
 
 
 # Sentences in pieces
