@@ -19,7 +19,7 @@ from ancestral.service.broker.job import Job
 from ancestral.service.jobs.job_reader import JobReader, check_end, event, redis_errors
 from ancestral.service.jobs.state import AppState
 from ancestral.service.speech import schemas
-from ancestral.service.speech.timestamps import SentenceTimes, Timeline, times_of
+from ancestral.service.speech.timestamps import POLL_SECONDS, SentenceTimes, Timeline, times_of
 from ancestral.speech.sampler import AudioDecoder
 from ancestral.speech.utterance import SoundPlan
 from ancestral.speech.voice import SoundEncoder, tags_of
@@ -28,7 +28,6 @@ ACKNOWLEDGE_SECONDS = 0.25
 """Sound between two reports of reading."""
 RECORD_SECONDS = 2.0
 """Interval of the reports that are stored, too, for a worker that takes over."""
-POLL_SECONDS = 0.02
 
 
 class AudioReader(JobReader):

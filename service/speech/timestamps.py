@@ -104,7 +104,7 @@ def read_parts(sentence: Sentence) -> list[TextPart]:
     return found
 
 
-_POLL_SECONDS: Final = 0.02
+POLL_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Timeline:
                 current = await self._broker.patient_job(self._job.id)
                 if current is None or current.status.terminal:
                     break
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
         return found[:count]
 
     async def all(self) -> list[SentenceTimes]:

@@ -187,12 +187,9 @@ async def find(
         NotFound: there is none, or not in this version; ``param`` begins with ``within``.
     """
     document = await state.broker.batches.get("dictionary", name)
-    missing = None
-    if document is None or document["owner"] != caller.name:
-        missing = f"{within}pronunciation_dictionary_id"
-    elif version not in (None, name):
-        missing = f"{within}version_id"
-    if document is None or missing is not None:
+    owned = document is not None and document["owner"] == caller.name
+    if document is None or not owned or version not in (None, name):
+        missing = f"{within}{'version_id' if owned else 'pronunciation_dictionary_id'}"
         raise NotFound(f"{missing}: no such dictionary", param=missing, code="dictionary_not_found")
     await state.broker.batches.keep("dictionary", document)
     return document

@@ -173,7 +173,8 @@ def session_config(
 ) -> SessionConfig:
     """The configuration of a session whose first message is ``first``; raises as :func:`speech_request` does."""
     lengths = (first.generation_config or GenerationConfig()).chunk_length_schedule
-    config = SessionConfig(
+    chunks: dict[str, Any] = {} if lengths is None else {"chunk_length_schedule": [round(length) for length in lengths]}
+    return SessionConfig(
         model=choose_model(catalog, query.model_id, voice_id),
         voice=voice_id,
         **_format(query.output_format),
@@ -182,10 +183,8 @@ def session_config(
         language=query.language_code,
         speed=(first.voice_settings or VoiceSettings()).speed,
         pronunciations=pronunciations,
+        **chunks,
     )
-    if lengths is None:
-        return config
-    return config.model_copy(update={"chunk_length_schedule": [round(length) for length in lengths]})
 
 
 class UtteranceAlignment:

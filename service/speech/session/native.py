@@ -163,14 +163,14 @@ class NativeConnection(ws.EventConnection, EventSink):
     async def started(self, utterance: Turn) -> None:
         assert self.runner is not None
         config, rate = self.runner.session_state.config, self.runner.sample_rate
-        start = schemas.AudioStart(
-            utterance=utterance.number, format=config.response_format, sample_rate=rate, seed=utterance.seed
-        )
-        if utterance.skipped:
-            start = start.model_copy(update={"skipped": utterance.skipped})
+        more: dict[str, Any] = {"skipped": utterance.skipped} if utterance.skipped else {}
         if config.timestamps:
-            start = start.model_copy(update=times_of(await self.runner.times(utterance), config.timestamps))
-        await self.send(start)
+            more |= times_of(await self.runner.times(utterance), config.timestamps)
+        await self.send(
+            schemas.AudioStart(
+                utterance=utterance.number, format=config.response_format, sample_rate=rate, seed=utterance.seed, **more
+            )
+        )
 
     async def sound(self, data: bytes) -> None:
         await self._websocket.send_bytes(data)

@@ -129,7 +129,6 @@ class UtteranceSender:
         """
         self.sent = samples
         if self._skip > samples:
-            self._skip = samples
             message = f"from_sample: utterance {self._utterance.number} has no more than {samples} samples"
             raise InvalidRequest(message, param="from_sample", code="invalid_value")
         await self._start()
