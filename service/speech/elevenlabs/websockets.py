@@ -100,7 +100,7 @@ class ElevenLabsConnection(WsConnection):
         with redis_errors():
             words = await words_of(self._state, caller, first.pronunciation_dictionary_locators)
         config = session_config(self._state.catalog, self._voice_id, query, first, words)
-        session_state = new_session_state(self._state.catalog, config)
+        session_state = await asyncio.to_thread(new_session_state, self._state.catalog, config)
         return SessionRunner(self._state, caller, session_state, sink, None, query.inactivity_timeout, tagged=False)
 
     async def failed(self, error: AncestralError, retry_after: int | None = None) -> None:

@@ -10,6 +10,7 @@ docs/api.md has its messages, and how a session is resumed. What the code relies
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any, Final
 
@@ -113,7 +114,7 @@ class NativeConnection(ws.EventConnection, EventSink):
             await self.send(schemas.AudioCancelled())
 
     async def _configure(self, config: SessionConfig) -> None:
-        runner = self._runner(new_session_state(self._state.catalog, config))
+        runner = self._runner(await asyncio.to_thread(new_session_state, self._state.catalog, config))
         await runner.save()
         self._start_session(runner)
 

@@ -384,7 +384,7 @@ class SessionState:
 
 
 def new_session_state(catalog: Catalog, config: SessionConfig) -> SessionState:
-    """A session in which speech can be requested.
+    """A session in which speech can be requested. Reading many pronunciations takes tenths of a second.
 
     Raises:
         NotFound: no such model.

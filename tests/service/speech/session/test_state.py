@@ -6,19 +6,24 @@ import asyncio
 import itertools
 import json
 import re
+import threading
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from starlette.datastructures import QueryParams
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
 from ancestral.models.text import UnsupportedText, parse_text, phonemize
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.script import Cast, Speaker
+from ancestral.service.speech.elevenlabs import websockets
+from ancestral.service.speech.session import native
 from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionConfig, SessionState
@@ -233,6 +238,25 @@ def test_a_stored_session_is_the_same() -> None:
     assert again.rewind(12) == 2
     assert again.current() == own.current()
     assert (again.take(), again.take()) == ("One. Two. ", "Thr")
+
+
+@pytest.mark.parametrize("module", [native, websockets])
+def test_a_config_is_checked_beside_the_event_loop(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 pronunciations take 0.4 s, in which no other client would get sound."""
+
+    def check(catalog: Any, config: Any) -> SessionState:
+        raise InvalidRequest(threading.current_thread().name)
+
+    monkeypatch.setattr(module, "new_session_state", check)
+    monkeypatch.setattr(websockets, "session_config", Mock())
+    if module is native:
+        opening = native.NativeConnection(Mock(), Mock(), Mock(), native.SpeechQuery())._configure(Mock())
+    else:
+        connection = websockets.MultiContextConnection(Mock(), Mock(), Mock(), "ann", QueryParams())
+        opening = connection._open_session(Mock(), Mock(pronunciation_dictionary_locators=None), Mock())
+    with pytest.raises(InvalidRequest) as refused:
+        asyncio.run(opening)
+    assert refused.value.message != threading.main_thread().name
 
 
 def test_what_is_stored_has_names_of_its_own() -> None:
