@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
@@ -14,7 +15,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ancestral.errors import AncestralError, InvalidRequest
-from ancestral.requests import Described, StrictRequest, checked, parse_json
+from ancestral.requests import Described, StrictRequest, checked, parse_json, shown
 from ancestral.service.errors import Unauthorized, envelope
 from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.telemetry.metrics import Transport
@@ -83,10 +84,9 @@ def parse_query(kind: type[_Q], query: QueryParams) -> _Q:
     Raises:
         InvalidRequest: one is unknown, invalid or repeated.
     """
-    names = [name for name, _ in query.multi_items()]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidRequest(f"{name}: given twice", param=name, code="invalid_value")
+    for name, count in Counter(name for name, _ in query.multi_items()).items():
+        if count > 1:
+            raise InvalidRequest(f"{shown(name)}: given twice", param=shown(name), code="invalid_value")
     return checked(kind, dict(query))
 
 

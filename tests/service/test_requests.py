@@ -7,11 +7,13 @@ thousands.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
 from pydantic import BaseModel
+from starlette.datastructures import QueryParams
 
 from ancestral import requests
 from ancestral.catalog.catalog import Catalog
@@ -24,6 +26,7 @@ from ancestral.service.settings import Settings
 from ancestral.service.speech.elevenlabs.dictionaries import DictionariesQuery
 from ancestral.service.speech.elevenlabs.schemas import FirstMessage, StreamQuery, TextToSpeech
 from ancestral.service.speech.session.state import InputText, SessionConfig
+from ancestral.service.ws import NoQuery, parse_query
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
 from tests.service.refusals import rows
 from tests.service.toys import GENERATION, SPEECH
@@ -62,6 +65,15 @@ def test_a_wrong_value_is_named(kind: type[BaseModel], field: str, code: str, va
 def test_null_is_an_absent_optional_field(kind: type[BaseModel]) -> None:
     optional = {field.alias or name: None for name, field in kind.model_fields.items() if not field.is_required()}
     assert kind.model_validate(optional | VALID[kind]) == kind.model_validate(VALID[kind])
+
+
+def test_the_query_of_a_websocket_is_read_in_a_time_that_grows_with_it() -> None:
+    """It is read before anyone has shown a key, and may take 64 kB."""
+    names, begun = "&".join(f"{number:x}" for number in range(17_000)), time.process_time()
+    assert refusal(lambda: parse_query(NoQuery, QueryParams(names))).code == "unknown_parameter"
+    assert time.process_time() - begun < 1  # and not 4 s
+    twice = refusal(lambda: parse_query(NoQuery, QueryParams(f"{names}&{'a' * 9999}&{'a' * 9999}")))
+    assert len(twice.param or "") < len(twice.message) < 300
 
 
 def test_a_seed_survives_javascript() -> None:
