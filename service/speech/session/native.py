@@ -116,7 +116,7 @@ class NativeConnection(ws.EventConnection, EventSink):
     async def _configure(self, config: SessionConfig) -> None:
         runner = self._runner(await asyncio.to_thread(new_session_state, self._state.catalog, config))
         await runner.save()
-        self._start_session(runner)
+        self.start(runner.send_utterances(), runner.maintain())
 
     async def _resume(self, sample: int) -> None:
         try:
@@ -135,11 +135,6 @@ class NativeConnection(ws.EventConnection, EventSink):
         except AncestralError as error:
             await self.failed(error)
             raise ws.CloseConnection(1008, "the session cannot be resumed") from None
-        self._start_session(runner)
-
-    def _start_session(self, runner: SessionRunner) -> None:
-        """Start to send what is spoken."""
-        self.runner = runner
         self.start(runner.send_utterances(), runner.maintain())
 
     async def on_disconnect(self, end: ws.CloseConnection | ws.Disconnected) -> None:
@@ -151,10 +146,15 @@ class NativeConnection(ws.EventConnection, EventSink):
             await self.runner.on_disconnect(keep=not is_final)
 
     def _runner(self, session_state: SessionState) -> SessionRunner:
+        """Runs the session from now on: should the connection end at once, the jobs are suspended. Nobody else would do
+        that: the connection that had the session before has it no more."""
         caller = self._credentials.caller
         assert caller is not None
         self._session.owner = caller.name
-        return SessionRunner(self._state, caller, session_state, self, self._session, ws.IDLE_SECONDS, tagged=True)
+        self.runner = SessionRunner(
+            self._state, caller, session_state, self, self._session, ws.IDLE_SECONDS, tagged=True
+        )
+        return self.runner
 
     # Messages to the client
 

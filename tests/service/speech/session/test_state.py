@@ -27,6 +27,7 @@ from ancestral.service.speech.session import native
 from ancestral.service.speech.session.runner import SessionRunner
 from ancestral.service.speech.session.sentences import Sentences, with_lead
 from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionConfig, SessionState
+from ancestral.service.ws import Disconnected
 from ancestral.speech.utterance import spoken as spoken_by
 
 KEEP = 120.0
@@ -238,6 +239,25 @@ def test_a_stored_session_is_the_same() -> None:
     assert again.rewind(12) == 2
     assert again.current() == own.current()
     assert (again.take(), again.take()) == ("One. Two. ", "Thr")
+
+
+@pytest.mark.parametrize(("sample", "gone"), [(0, False), (12, True)], ids=["refused", "disconnected"])
+def test_a_session_is_suspended_whose_resumption_fails(
+    sample: int, gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection that had it has it no more, and jobs that nobody reads are cancelled after a while."""
+    monkeypatch.setattr(native, "session_cast", lambda catalog, config: CAST)
+    own, state, websocket = session(10, None), Mock(broker=AsyncMock()), AsyncMock()
+    own.first_sample = 1
+    model = state.catalog.speech_model.return_value
+    model.sound_rate = model.spec.sample_rate = 16000
+    state.broker.session = Mock(return_value=AsyncMock(id="session_1", **{"claim.return_value": own.dump()}))
+    state.broker.job.return_value = job = Mock(samples_total=None)
+    websocket.send_json.side_effect = Disconnected(1006) if gone else None
+    query = native.SpeechQuery(session_id="session_1", from_sample=sample)
+    connection = native.NativeConnection(state, websocket, Mock(watch=AsyncMock(), await_key=AsyncMock()), query)
+    assert asyncio.run(connection.run(asyncio.Event())) == (1006 if gone else 1008)
+    state.broker.suspend.assert_awaited_once_with(job)
 
 
 @pytest.mark.parametrize("module", [native, websockets])
