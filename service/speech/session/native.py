@@ -139,10 +139,8 @@ class NativeConnection(ws.EventConnection, EventSink):
 
     async def on_disconnect(self, end: ws.CloseConnection | ws.Disconnected) -> None:
         if self.runner is not None:
-            if isinstance(end, ws.CloseConnection):
-                is_final = end.final
-            else:
-                is_final = end.code in _DONE and self.runner.session_state.is_done
+            is_done = self.runner.session_state.is_done
+            is_final = end.final if isinstance(end, ws.CloseConnection) else is_done and end.code in _DONE
             await self.runner.on_disconnect(keep=not is_final)
 
     def _runner(self, session_state: SessionState) -> SessionRunner:

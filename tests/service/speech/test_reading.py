@@ -282,7 +282,8 @@ def times(text: str, form: InputFormat = "text") -> list[timestamps.SentenceTime
 
 def test_times_that_cannot_be_read_are_an_error_as_sound_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timestamps, "PATIENCE_SECONDS", 0.0)
-    broker = AsyncMock(**{"timings.side_effect": RedisConnectionError})
+    broker = AsyncMock()
+    broker.timings.side_effect = RedisConnectionError
     plan = Mock(written="Yes.", sentences=phonemize(parse_text("Yes.")))
     with pytest.raises(NotReady):
         asyncio.run(timestamps.Timeline(broker, Mock(), plan, RATE).all())

@@ -29,7 +29,7 @@ from websockets.sync.client import ClientConnection
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
-from ancestral.service.speech.elevenlabs.schemas import ContextMessage, StreamQuery
+from ancestral.service.speech.elevenlabs.schemas import ContextMessage, DictionaryLocator, StreamQuery
 from ancestral.service.speech.elevenlabs.websockets import Context, MultiContextConnection
 from tests.service.refusals import rows
 from tests.service.servers import Server
@@ -341,7 +341,7 @@ def test_an_error_ends_its_context_alone(server: Server) -> None:
 def test_a_context_whose_dictionary_cannot_be_read_fails_alone() -> None:
     state, websocket = Mock(), AsyncMock()
     state.broker.batches.get = AsyncMock(side_effect=RedisConnectionError)
-    locators = [{"pronunciation_dictionary_id": "dict_a"}]
+    locators = [DictionaryLocator(pronunciation_dictionary_id="dict_a")]
     message = ContextMessage(context_id="a", text="No!", pronunciation_dictionary_locators=locators)
     connection = MultiContextConnection(state, websocket, Mock(), "ann", QueryParams())
     asyncio.run(connection._handle_message(message, StreamQuery()))
@@ -358,8 +358,8 @@ def test_the_last_message_of_a_context_comes_to_a_slow_reader() -> None:
 
     async def run(end: Callable[[Context], Awaitable[None]]) -> None:
         context = Context("a", Mock(), Mock(send_json=send_json), sync=False)
-        context.runner = Mock(maintain=partial(asyncio.sleep, 60), on_disconnect=AsyncMock())
-        context.runner.send_utterances = partial(end, context)
+        says, waits = partial(end, context), partial(asyncio.sleep, 60)
+        context.runner = Mock(send_utterances=says, maintain=waits, on_disconnect=AsyncMock())
         await context.run()
 
     asyncio.run(run(lambda context: context.finished()))

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import threading
+from collections.abc import Coroutine
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
@@ -248,10 +249,11 @@ def test_a_session_is_suspended_whose_resumption_fails(
     """The connection that had it has it no more, and jobs that nobody reads are cancelled after a while."""
     monkeypatch.setattr(native, "session_cast", lambda catalog, config: CAST)
     own, state, websocket = session(10, None), Mock(broker=AsyncMock()), AsyncMock()
+    held = AsyncMock(id="session_1")
     own.first_sample = 1
     model = state.catalog.speech_model.return_value
     model.sound_rate = model.spec.sample_rate = 16000
-    state.broker.session = Mock(return_value=AsyncMock(id="session_1", **{"claim.return_value": own.dump()}))
+    held.claim.return_value, state.broker.session = own.dump(), Mock(return_value=held)
     state.broker.job.return_value = job = Mock(samples_total=None)
     websocket.send_json.side_effect = Disconnected(1006) if gone else None
     query = native.SpeechQuery(session_id="session_1", from_sample=sample)
@@ -269,6 +271,7 @@ def test_a_config_is_checked_beside_the_event_loop(module: ModuleType, monkeypat
 
     monkeypatch.setattr(module, "new_session_state", check)
     monkeypatch.setattr(websockets, "session_config", Mock())
+    opening: Coroutine[Any, Any, Any]
     if module is native:
         opening = native.NativeConnection(Mock(), Mock(), Mock(), native.SpeechQuery())._configure(Mock())
     else:
