@@ -295,13 +295,13 @@ class SessionState:
         utterance = self.utterances[self._current]
         utterance.samples, utterance.ended_at = max(samples, utterance.samples or 0), now
         self._current += 1
-        while self._current and (len(self.utterances) > MAX_KEPT or self._has_expired(now - keep_seconds)):
+        self._forget(now - keep_seconds)
+
+    def _forget(self, before: float) -> None:
+        """Drop, of those before the current one, what ended before a time, and the first ones if there are too many."""
+        while self._current and (len(self.utterances) > MAX_KEPT or (self.utterances[0].ended_at or 0.0) < before):
             self.first_sample += self.utterances.pop(0).samples or 0
             self._current -= 1
-
-    def _has_expired(self, before: float) -> bool:
-        ended_at = self.utterances[0].ended_at
-        return ended_at is not None and ended_at < before
 
     def cancel(self, samples: int, now: float) -> list[Turn]:
         """Cancel everything that has not been sent.
@@ -319,6 +319,7 @@ class SessionState:
                 utterance.samples, utterance.ended_at, utterance.cancelled = samples, now, True
                 samples = 0
         self._current = len(self.utterances)
+        self._forget(0.0)
         self._incomplete = self._splitter()
         self._complete, self._chunks = [], 0
         self.closing = self._reported = self._spoke = False

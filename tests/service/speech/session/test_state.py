@@ -179,6 +179,10 @@ def test_what_has_not_been_said_cannot_be_resumed_nor_what_is_gone() -> None:
     assert refused.value.code == "content_expired"
     own = session(*[1] * (MAX_KEPT + 5))
     assert (len(own.utterances), own.first_sample) == (MAX_KEPT, 5)
+    for number in range(5):
+        own.add_utterance(f"job_{number}", sentences=1, estimate=100)
+        own.cancel(1, now=0.0)
+    assert (len(own.utterances), own.first_sample, own.current()) == (MAX_KEPT, 10, None)
 
 
 def test_cancelled_utterances_end_where_they_were_cut() -> None:
