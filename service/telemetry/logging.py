@@ -154,7 +154,7 @@ def configure_logging(level: str, log_format: str) -> None:
 
 def without_password(url: str) -> str:
     """The URL of a Redis as it may be logged: with ``***`` for the password, if it has one."""
-    url = re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+    url = re.sub(r"(?<=password=)[^&]*", "***", url)
     return re.sub(r"^([\w+]+://[^:/@]*):.*@", r"\1:***@", url)
 
 

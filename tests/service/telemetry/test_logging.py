@@ -27,6 +27,7 @@ def test_a_terminal_is_sent_no_control_characters() -> None:
     ("url", "shown"),
     [
         ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("rediss://h:1/0?ssl_password=secret&db=1", "rediss://h:1/0?ssl_password=***&db=1"),
         ("redis://:secret@localhost", "redis://:***@localhost"),
         ("rediss://bob:se:cret@h:1/2?ssl_cert_reqs=none", "rediss://bob:***@h:1/2?ssl_cert_reqs=none"),
         ("redis://bob@h:1", "redis://bob@h:1"),
