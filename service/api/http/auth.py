@@ -191,14 +191,15 @@ class Keys:
             return
         self._next_look = now + self.look_seconds
         # Taken before the file is read: if it changes in between, the next call reads it again.
-        seen = _signature(path)
-        if seen == self._seen:
+        before, self._seen = self._seen, _signature(path)
+        if before == self._seen:
             return
-        self._seen = seen
         try:
             self._entries = read_keys(path)
         except KeysError as error:
             log.error("API keys not reloaded; the last good ones stay in force", extra={"reason": str(error)})
+            if self._seen is not None and isinstance(error.__cause__, OSError):
+                self._seen = None  # it is there: the next look tries again, as when there were no descriptors
         else:
             log.info("API keys reloaded", extra={"keys": len(self._entries)})
 

@@ -12,6 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -221,15 +222,13 @@ class BodyLimit:
 
     async def _drain(self, receive: Receive) -> None:
         count = 0
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self.linger_seconds):
                 while count < self.linger_bytes:
                     message = await receive()
                     count += len(message.get("body", b""))
                     if not message.get("more_body", False):
                         return
-        except TimeoutError:
-            return
 
 
 class _Answered(Exception):

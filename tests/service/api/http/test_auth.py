@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -9,7 +10,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -108,6 +109,11 @@ def test_the_file_is_read_again_when_it_changes(
         time.sleep(1.5 * Keys.look_seconds)
         assert (works("first"), works("second"), len(complaints())) == (False, True, 2)
 
+        def lacking_descriptors(_path: Path) -> NoReturn:
+            monkeypatch.setattr("ancestral.service.api.http.auth.read_keys", read_keys)
+            raise KeysError("cannot be read") from OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr("ancestral.service.api.http.auth.read_keys", lacking_descriptors)
         path.write_text(line("third"))
         eventually(lambda: works("third"))
         assert not works("second")
