@@ -200,7 +200,7 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
         RangeNotSatisfiable: the range lies outside.
     """
     found = _RANGE.fullmatch(header or "")
-    if found is None or found[0].strip().endswith("=-"):
+    if found is None or not any(found.groups()):
         return None
     first, last = (int(digits) if digits else None for digits in found.groups())
     if first is None:  # the last so many bytes
