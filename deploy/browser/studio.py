@@ -70,8 +70,7 @@ def _model(request: Request) -> Model:
 
 
 def _seed(request: Request) -> int:
-    text = str(request["seed"])
-    return int(text) if text.isdecimal() else seed_or_drawn(text)
+    return seed_or_drawn(str(request["seed"]))
 
 
 def _speech(request: Request) -> SpeechModel:

@@ -22,8 +22,10 @@ import pytest
 from PIL import Image
 
 import ancestral
+from ancestral.catalog.seeds import seed_of_text
+from ancestral.errors import InvalidRequest
 from ancestral.models.text.lexicon import Tagger
-from deploy.browser import compact, package, site
+from deploy.browser import compact, package, site, studio
 from tests.paths import ROOT
 from tests.service.page.browser import chromium
 from tests.service.page.browser import hosted as hosted_plainly
@@ -296,6 +298,12 @@ def test_what_is_packed_is_restored(tmp_path, language):
             for one, other in zip(packed._look_up(name), whole._look_up(name), strict=True):
                 assert one.tobytes() == other.tobytes()
         assert packed._transitions.tobytes() == whole._transitions.tobytes()
+
+
+def test_seeds_are_read_as_a_server_reads_them():
+    assert studio._seed({"seed": "\u0663"}) == seed_of_text("\u0663")
+    with pytest.raises(InvalidRequest, match="seed: must be a whole number in 0"):
+        studio._seed({"seed": "9" * 19})
 
 
 def test_everything_that_is_listed_is_there(folder):
