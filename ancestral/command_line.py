@@ -49,10 +49,9 @@ class FieldType(click.ParamType[Any]):
 
 def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The schemas, other than of null, that a value may fit."""
-    parts = schema.get("anyOf", ())
-    return [found for part in parts for found in _alternatives(part)] or [schema] * (
-        schema.get("type", "null") != "null"
-    )
+    if "anyOf" in schema:
+        return [found for part in schema["anyOf"] for found in _alternatives(part)]
+    return [schema] if schema.get("type", "null") != "null" else []
 
 
 def field_options(request: type[StrictRequest], *names: str, **replaced: Any) -> Callable[[F], F]:

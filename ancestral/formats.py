@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from ancestral.errors import InvalidRequest
+from ancestral.errors import InvalidRequest, check_range
 
 MEDIA_TYPES: Final = {
     "mp3": "audio/mpeg",
@@ -76,11 +76,13 @@ RATES: Final[Mapping[str, tuple[int, ...]]] = {
     "alaw_8000": (_G711_RATE,),
 }  # fmt: skip
 """The sample rates, in hertz, of the formats that do not support every rate. No request takes Opus's 12000."""
+_ANY_RATE: Final = (1000, 192_000)
+"""The lowest and the highest rate of the others."""
 
 
 def rate_of(form: str, model_rate: int, sample_rate: int | None) -> int:
     """The rate of the bytes, in hertz: ``sample_rate``, or else 24000 for ``pcm``, 8000 for G.711, the model's own."""
-    return sample_rate or _DEFAULT_RATES.get(form, model_rate)
+    return _DEFAULT_RATES.get(form, model_rate) if sample_rate is None else sample_rate
 
 
 def check_rate(form: str, rate: int) -> None:
@@ -89,8 +91,8 @@ def check_rate(form: str, rate: int) -> None:
     Raises:
         InvalidRequest: it does not; ``param`` is ``sample_rate``.
     """
-    rates = RATES.get(form)
-    if rates is not None and rate not in rates:
+    if (rates := RATES.get(form)) is not None and rate not in rates:
         choices = " or ".join(", ".join(map(str, rates)).rsplit(", ", 1))
         message = f"sample_rate: {form} cannot carry {rate} Hz; choose {choices}"
         raise InvalidRequest(message, param="sample_rate", code="unsupported_sample_rate")
+    check_range("sample_rate", rate, *_ANY_RATE)

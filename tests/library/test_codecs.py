@@ -230,6 +230,12 @@ def test_opus_refuses_a_rate_that_it_cannot_carry(rate):
         assert error.message == f"sample_rate: opus cannot carry {rate} Hz; choose 8000, 16000, 24000 or 48000"
 
 
+@pytest.mark.parametrize("rate", [-1, 0, 1, 999, 22050.5, 192_001, 2**33])
+def test_formats_of_any_rate_have_limits(rate):
+    with pytest.raises(InvalidRequest, match=r"sample_rate: must be a whole number in 1000 … 192000"):
+        codecs.encoder("wav", formats.rate_of("wav", RATE, rate))
+
+
 def test_the_rate_of_the_bytes():
     assert [formats.rate_of(form, RATE, None) for form in formats.MEDIA_TYPES] == [RATE] * 5 + [24000, 8000, 8000]
     assert {formats.rate_of(form, RATE, 8000) for form in formats.MEDIA_TYPES} == {8000}
