@@ -87,7 +87,9 @@ def _named_voices(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     for name, equals, voice in pairs:
         if not (name and voice):
             raise click.BadParameter(f"{name + equals + voice!r} is not like ANNA=emma.")
-    return {name: voice for name, _, voice in pairs}
+    if len(found := {name: voice for name, _, voice in pairs}) < len(pairs):
+        raise click.BadParameter("one name is given two voices.")
+    return found
 
 
 pronunciations_option = click.option(
@@ -145,8 +147,7 @@ def gc_frozen() -> Iterator[None]:
 def check_suffix(output: Path, suffixes: Iterable[str], option: str = "--output") -> None:
     """Raise click.BadParameter unless a file's name ends in one of these, in any case."""
     if output.suffix.lower() not in suffixes:
-        message = f"{output.name}: the name must end in {', '.join(suffixes)}"
-        raise click.BadParameter(message, param_hint=option)
+        raise click.BadParameter(f"{output.name}: the name must end in {', '.join(suffixes)}", param_hint=option)
 
 
 def check_output(output: Path) -> None:

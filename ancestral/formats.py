@@ -34,8 +34,7 @@ def format_of(path: Path, suffixes: Mapping[str, F]) -> F:
     Raises:
         InvalidRequest: it is none of ``suffixes``.
     """
-    form = suffixes.get(path.suffix.lower())
-    if form is None:
+    if (form := suffixes.get(path.suffix.lower())) is None:
         raise InvalidRequest(f"path: must end in {', '.join(suffixes)}", param="path", code="invalid_value")
     return form
 
