@@ -8,7 +8,6 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx2
 
@@ -40,8 +39,11 @@ class Connection:
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            address = httpx2.URL(url)
+        except (httpx2.InvalidURL, TypeError):
+            address = httpx2.URL()
+        if address.scheme not in ("http", "https") or not address.host:
             message = f"{url}: not the URL of a server, such as http://localhost:8000"
             raise InvalidRequest(message, param="url", code="invalid_value")
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
@@ -229,9 +231,11 @@ class Stream:
                         continue
                     if answer.status_code == httpx2.codes.ACCEPTED:
                         answer.read()
-                        data = self._awaited(parsed(answer)["id"])[have:]
-                        if data and not self._cancelled.is_set():
-                            yield data
+                        self._begin(job := str(parsed(answer)["id"]))
+                        data, headers = connection.output(job)
+                        self._take(headers)
+                        if (rest := data[have:]) and not self._cancelled.is_set():
+                            yield rest
                         return
                     self._take(answer.headers)
                     answer.request.extensions["timeout"]["read"] = _TIMEOUT  # the body has begun
@@ -250,13 +254,6 @@ class Stream:
             except AncestralError:
                 if not self._cancelled.is_set():
                     raise
-
-    def _awaited(self, job: str) -> bytes:
-        """The output of a job."""
-        self._begin(job)
-        data, headers = self._connection.output(job)
-        self._take(headers)
-        return data
 
     def _take(self, headers: Mapping[str, str]) -> None:
         if self.headers and any(headers.get(name) != self.headers.get(name) for name in _MAKES_BYTES):

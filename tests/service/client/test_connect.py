@@ -379,6 +379,8 @@ def test_keys(keyed: Server, keys: dict[str, str]) -> None:
     [
         ("ftp://x", ancestral.InvalidRequest, "not the URL of a server"),
         ("localhost:8000", ancestral.InvalidRequest, "not the URL of a server"),
+        ("http://localhost:eighty", ancestral.InvalidRequest, "not the URL of a server"),
+        ("http://\u2100", ancestral.InvalidRequest, "not the URL of a server"),
         ("http://127.0.0.1:1", ancestral.ServerError, "the server does not answer: Connection refused"),
     ],
 )
