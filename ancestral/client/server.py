@@ -19,11 +19,12 @@ from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.catalog.voices import VoiceMix, find_voice, first_with_voice
 from ancestral.client.connection import Connection, Stream
 from ancestral.client.pictures import RemotePicture, RemotePictures
-from ancestral.errors import InvalidRequest, ServerError, check_type
+from ancestral.errors import InvalidRequest, ServerError, check_range, check_type
 from ancestral.formats import AudioFormat, file_bytes, format_of
 from ancestral.models.audio.mu_law import from_int16
 from ancestral.models.entries import Voice, speaks
 from ancestral.models.text.script import Cast
+from ancestral.requests import MAX_PICTURES
 from ancestral.speech.sampler import TimedText, TimedWord
 from ancestral.speech.utterance import NO_NAMES, cast_of
 
@@ -367,9 +368,10 @@ class RemoteModel:
             options: of :class:`ancestral.model.DrawArguments`.
 
         Raises:
-            InvalidRequest: the model draws no pictures of classes.
+            InvalidRequest: the model draws no pictures of classes, or not so many at once.
         """
         self._require("image_generation")
+        check_range("n", n, 1, MAX_PICTURES)
         given: dict[str, Any] = {"prompt": prompt} | options
         if (palette := options.get("palette")) is not None:
             given["palette"] = check_palette(palette)

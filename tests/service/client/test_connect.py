@@ -352,6 +352,7 @@ def test_errors_are_the_servers(remote: ancestral.Server, voice: RemoteVoice) ->
         (lambda: voice.speak("\u4f60").words, "\u4f60"),
         (lambda: voice.score(b"", 5), "must be a text"),
         (lambda: remote.load("rgb").draw("bird").array, "class"),
+        (lambda: list(remote.load("rgb").draw_many("cat", 0)), "n: must be a whole number in 1 … 10"),
         (lambda: remote.detect(b"no file"), "file"),
     ):
         with pytest.raises(ancestral.InvalidRequest, match=message):
