@@ -119,7 +119,9 @@ class Mapper:
         import pyarrow as pa
 
         if not isinstance(batch, pa.Table | pa.RecordBatch):
-            return self(pa.Table.from_pandas(batch, preserve_index=False)).to_pandas()  # type: ignore[no-any-return]
+            frame: Any = batch
+            mapped = self(pa.Table.from_pandas(frame, preserve_index=False)).to_pandas()
+            return mapped.set_axis(frame.index)  # type: ignore[no-any-return]
         self.check(batch.schema.names)
         made = pa.Table.from_pylist(self._map(batch.to_pylist()), schema(self.results))
         table = pa.table(batch).drop_columns([name for name in batch.schema.names if name in self.results])
@@ -131,8 +133,7 @@ class Mapper:
         return pa.RecordBatch.from_arrays(arrays, schema=table.schema)  # type: ignore[no-any-return]
 
     def _map(self, rows: list[Row]) -> list[Row]:
-        found = dict(self.map_rows(rows))
-        return [found[number] for number in range(len(rows))]
+        return [made for _, made in sorted(self.map_rows(rows))]
 
     def map_rows(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, Row]]:
         """The results of rows, which are taken as they are needed.
@@ -248,8 +249,7 @@ def _seen(pictures: Pictures) -> Row:
 
 def _digest(row: Row) -> str:
     """The key of a row that has none: of all that it says."""
-    text = json.dumps(row, sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(row, sort_keys=True, default=repr).encode()).hexdigest()[:32]
 
 
 def _content(row: Row, name: str) -> bytes:

@@ -145,6 +145,8 @@ def test_datasets_and_dask_take_it_as_it_is(tmp_path):
     frame = pd.DataFrame({"prompt": ["7", "1", "any"], "key": ["a", "b", "c"]})
     mapper = Mapper("pixelcnn-digits", seed=5)
     alone = mapper(pa.Table.from_pandas(frame)).column("sha256").to_pylist()
+    found = mapper(frame.set_axis([9, 4, 2]))
+    assert dict(found["sha256"]) == dict(zip([9, 4, 2], alone, strict=True)), "the index is kept"
 
     dask = pytest.importorskip("dask.dataframe")
     meta = dict.fromkeys(["prompt", "sha256"], "str")
