@@ -65,7 +65,7 @@ def sample_headers(job: Job, plan: Plan, engine: str | None) -> dict[str, str]:
     if isinstance(plan, Sampled):
         headers["x-seed"] = str(plan.seed)
     if isinstance(plan, SoundPlan | RecordingScore):
-        headers["x-voice"] = plan.voice
+        headers["x-voice"] = quote(plan.voice, safe="+() ")
     if isinstance(plan, Utterance) and (words := plan.skipped):
         headers["x-skipped"] = ", ".join(quote(word[:_PART_CHARACTERS]) for word in words[:_MOST_SKIPPED])
     return headers

@@ -9,12 +9,13 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from ancestral import service
 from ancestral.catalog.seeds import seed_of_text
 from ancestral.images.drawing import ClassDrawing, Interpolation
 from ancestral.models.entries import PLAIN
-from ancestral.service.api.responses import disposition
+from ancestral.service.api.responses import disposition, sample_headers
 from ancestral.service.broker.job import Job, Priority
 from ancestral.speech.utterance import Generation
 from tests.service.api.job_requests import TEXT, check_envelope, made, verify
@@ -224,6 +225,7 @@ def test_other_letters_are_kept(voice: str) -> None:
     plain, extended = re.fullmatch(r"inline; filename=\"([^\"]+)\"; filename\*=UTF-8''(\S+)", header).groups()  # type: ignore[union-attr]
     assert plain == "a.model-en-" + re.sub("[^!-~]", "_", voice) + "-7.opus"
     assert unquote(extended) == f"a.model-en-{voice}-7.opus"
+    assert unquote(Response(headers=sample_headers(JOB, sound(voice), None)).headers["x-voice"]) == voice
 
 
 def test_sound_that_is_streamed_and_its_job_have_one_name(server: Server) -> None:
