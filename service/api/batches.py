@@ -175,7 +175,7 @@ def read_lines(data: bytes, endpoint: str) -> tuple[list[Line], list[BatchError]
     try:
         numbered = enumerate(StringIO(data.decode("utf-8-sig"), newline="\n"), 1)
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1  # without a byte order mark
         return [], [BatchError(code="invalid_encoding", line=line, message="The line is not UTF-8.", param=None)]
     texts = dict(islice(((number, text) for number, text in numbered if text.strip()), MAX_LINES + 1))
     if not 1 <= len(texts) <= MAX_LINES:

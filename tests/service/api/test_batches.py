@@ -157,6 +157,7 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
         (b"\n\n", "invalid_line_count", 0, None),
         (jsonl(*({} for _ in range(2 * MAX_LINES))), "invalid_line_count", MAX_LINES + 1, None),
         (jsonl(line("a")) + b"\xff\n", "invalid_encoding", 2, None),
+        (b"\xef\xbb\xbf{}\n\xff\n", "invalid_encoding", 2, None),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(data: bytes, code: str, number: int, param: str | None) -> None:
