@@ -49,6 +49,8 @@ _UNSAFE: Final = re.compile(r"[^\w.+-]+")
 """Everything but letters and digits of any script, ``_``, ``.``, ``+`` and ``-``: no separators, quotes or controls."""
 _PART_CHARACTERS: Final = 60
 _MOST_SKIPPED: Final = 20
+_SKIPPED_BYTES: Final = 2048
+"""Of their header; nginx takes 4096 of all headers together, aiohttp 8190 of one."""
 
 
 def sample_headers(job: Job, plan: Plan, engine: str | None) -> dict[str, str]:
@@ -67,7 +69,10 @@ def sample_headers(job: Job, plan: Plan, engine: str | None) -> dict[str, str]:
     if isinstance(plan, SoundPlan | RecordingScore):
         headers["x-voice"] = quote(plan.voice, safe="+() ")
     if isinstance(plan, Utterance) and (words := plan.skipped):
-        headers["x-skipped"] = ", ".join(quote(word[:_PART_CHARACTERS]) for word in words[:_MOST_SKIPPED])
+        named = [quote(word[:_PART_CHARACTERS]) for word in words[:_MOST_SKIPPED]]
+        while len(", ".join(named)) > _SKIPPED_BYTES:
+            named.pop()
+        headers["x-skipped"] = ", ".join(named)
     return headers
 
 

@@ -131,10 +131,11 @@ def test_phonemize_shows_what_is_read(server: Server, monkeypatch: pytest.Monkey
 
 
 def test_words_in_other_scripts_are_skipped_and_named(server: Server) -> None:
-    words = [chr(0x430 + n) * 61 for n in range(21)]
     assert "x-skipped" not in server.speak(input="Hi.").headers
-    named = server.speak(input=f"Hi {' '.join(words)}").headers["x-skipped"].split(", ")
-    assert [unquote(word) for word in named] == [word[:60] for word in words[:20]]
+    for count, length in ((20, 4), (5, 70)):  # 20 words, and 2 KiB
+        words = [chr(0x430 + n) * length for n in range(21)]
+        named = server.speak(input=f"Hi {' '.join(words)}").headers["x-skipped"].split(", ")
+        assert [unquote(word) for word in named] == [word[:60] for word in words[:count]]
     tagged = server.speak(input="[laughs] [whispers] Hi.")
     assert (tagged.status_code, unquote(tagged.headers["x-skipped"])) == (200, "[laughs]")
     cast = server.speak(input="[voice:ann] мир [voice:bob] Hi.")
