@@ -1,12 +1,11 @@
 """Containers: compose files, Dockerfile and locks are what the program knows. Dashboards and alerts are PromQL of
-metrics that exist; alerts fire when they should (promtool)."""
+metrics that exist; `make observe` tries alerts_test.yml by promtool."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -29,22 +28,12 @@ from deploy.queries import PROMETHEUS, alerts, queries, selectors
 from tests.deploy.support import UID, settings
 from tests.paths import ROOT
 
-FILES = ("docker-compose.yml", "compose.gpu.yml")
 OURS = ("api", "worker")
 
 
 @pytest.fixture(scope="module")
 def services():
-    return yaml.safe_load((ROOT / FILES[0]).read_text())["services"]
-
-
-@pytest.mark.parametrize("files", [FILES[:1], FILES], ids=["compose", "compose for GPUs"])
-def test_compose_has_no_complaint(files):
-    if (tool := shutil.which("docker-compose")) is None:
-        pytest.skip("docker-compose is not installed")
-    line = [tool, *(word for file in files for word in ("--file", file)), "config", "--quiet"]
-    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -106,6 +95,7 @@ def test_what_is_mounted_is_there_and_asks_who_answers(services):
     assert asked["redis"]["names"] == ["redis-exporter"]
     assert services["redis-exporter"]["environment"]["REDIS_ADDR"] == "redis://redis:6379"
     assert asked["gpu"]["names"] == ["dcgm-exporter"]
+    assert yaml.safe_load((ROOT / "compose.gpu.yml").read_text())["services"].keys() == {"worker", "dcgm-exporter"}
 
 
 PROBE = ROOT / "deploy" / "container" / "probe.py"
@@ -321,10 +311,3 @@ def test_every_alert_is_tried_both_ways():
     tests = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
     tried = {(part["alertname"], bool(part["exp_alerts"])) for test in tests for part in test["alert_rule_test"]}
     assert tried == {(rule["alert"], fires) for rule in alerts() for fires in (True, False)}
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
-def test_alerts_fire_when_they_should_and_only_then():
-    for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
-        ran = subprocess.run(["promtool", *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
