@@ -1,13 +1,11 @@
-"""`ancestral speech-dispatcher`: its protocol, and Debian's speech-dispatcher and spd-say where they are installed."""
+"""`ancestral speech-dispatcher`: its protocol and its installation."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +19,9 @@ from ancestral.models.text.script import Cast
 from ancestral.service.cli import speech_dispatcher
 from tests.service.cli.conftest import Run
 from tests.service.servers import Server
-from tests.waiting import eventually
 
 LONG = "It was a long day. " * 1000
 SPELLED = '<say-as interpret-as="characters">{}</say-as>'
-ASOUND = "pcm.!default {{ type file slave.pcm {{ type null }} file {path} format raw }}\npcm.null {{ type null }}\n"
 
 
 @pytest.fixture(scope="module")
@@ -247,81 +243,6 @@ def test_what_is_no_command(pipes: Pipes) -> None:
     set_to(pipes, "rate=9999999999")
     begin(pipes, "\u65e5\u672c")  # nothing of it can be spoken
     assert pipes.line() == "702 END"
-
-
-# speech-dispatcher itself
-
-
-CONFIGURATION = """\
-LogLevel 3
-AudioOutputMethod "alsa"
-DefaultVolume 100
-DefaultModule ancestral
-SymbolsPreproc "char"
-SymbolsPreprocFile "symbols.dic"
-"""
-
-
-@pytest.fixture(scope="module")
-def home(environment: dict[str, str], process: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of a user with the module, for whom speech-dispatcher runs; what is heard last is the file `heard`."""
-    for program in ("speech-dispatcher", "spd-say"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (Debian: speech-dispatcher)")
-    found = tmp_path_factory.mktemp("h")
-    (found / "asound.conf").write_text(ASOUND.format(path=found / "heard"))
-    done = process("speech-dispatcher", "--install", "--model", "tiny", HOME=str(found))
-    assert done.returncode == 0, done.stderr
-    (settings := found / ".config/speech-dispatcher").mkdir(parents=True, exist_ok=True)
-    (settings / "speechd.conf").write_text(CONFIGURATION)
-    own = {name: value for name, value in environment.items() if name.startswith("ANCESTRAL_")}
-    own |= {"HOME": str(found), "XDG_RUNTIME_DIR": str(found), "ALSA_CONFIG_PATH": str(found / "asound.conf")}
-    address = found / "speechd.sock"
-    line = ["speech-dispatcher", "-s", "-t", "0", "-c", "unix_socket", "-S", str(address), "-P", str(found / "pid")]
-    line += ["-L", str(found)]
-    with subprocess.Popen(line, env={**os.environ, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        try:
-            eventually(lambda: address.exists() or run.poll() is not None)
-            yield found
-        finally:
-            run.terminate()
-
-
-@pytest.fixture
-def spd_say(home: Path) -> Callable[..., str]:
-    """Run spd-say, until what it says has been heard."""
-
-    def run(*arguments: str) -> str:
-        own = {"HOME": str(home), "SPEECHD_ADDRESS": f"unix_socket:{home / 'speechd.sock'}"}
-        line = ["spd-say", "--wait", *arguments]
-        done = subprocess.run(line, env={**os.environ, **own}, capture_output=True, timeout=60, check=True)
-        return done.stdout.decode()
-
-    return run
-
-
-def heard_after(home: Path, act: Callable[[], object], expected: bytes) -> bool:
-    """Whether this is what is heard next: speech-dispatcher turns all sound down by a 13th."""
-    file = home / "heard"
-    before = file.stat().st_size if file.exists() else 0
-    act()
-    found, wanted = (np.frombuffer(data, "<i2").astype(float) for data in (file.read_bytes()[before:], expected))
-    return len(found) >= len(wanted) and bool(np.abs(found[: len(wanted)] - 0.925 * wanted).max() <= 1)
-
-
-def test_spd_say_is_heard(home: Path, model: Model, spd_say: Callable[..., str]) -> None:
-    lines = spd_say("--list-synthesis-voices").splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["ann", "en"], ["bob", "en"]]
-    late, punctuation = "It was late.", "--language en --punctuation-mode"
-    for options, text, spoken, voice, changes in (
-        ("", late, late, "ann", {}),
-        ("--rate 100 --synthesis-voice bob", late, late, "bob", {"speed": 4.0}),
-        ("--spelling", "No", SPELLED.format("No"), "ann", {}),
-        (f"{punctuation} none", "Yes, no.", "Yes, no.", "ann", {}),
-        (f"{punctuation} all", "Yes, no.", "Yes comma, no dot.", "ann", {}),
-    ):
-        say = partial(spd_say, *options.split(), text)
-        assert heard_after(home, say, pcm(model, spoken, voice, **changes)), options
 
 
 # Its installation
