@@ -74,10 +74,10 @@ class Server:
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60.0, **options)
 
-    def speak(self, **changes: Any) -> httpx.Response:
+    def speak(self, headers: dict[str, str] | None = None, /, **changes: Any) -> httpx.Response:
         """POST the standard request, changed; a change to None takes the field out."""
         body = {key: value for key, value in (SPEECH | changes).items() if value is not None}
-        return httpx.post(f"{self.url}/v1/audio/speech", json=body, timeout=240.0)
+        return httpx.post(f"{self.url}/v1/audio/speech", json=body, headers=headers, timeout=240.0)
 
     def generate(self, headers: dict[str, str] | None = None, **changes: Any) -> httpx.Response:
         """The same for sound without text."""

@@ -136,6 +136,12 @@ class SpeechConnection(Client):
         self.say("input.done")
         self.until("session.done")
 
+    def speak(self, *texts: str, **config: object) -> None:
+        """Say it all, and hear it to the end."""
+        self.configure(**config)
+        self.write(*texts)
+        self.finish()
+
 
 def small_window(server: Server) -> socket.socket:
     """A connection whose kernel takes little that nobody has asked for: what has been read, the server soon knows."""
@@ -164,25 +170,18 @@ def begun(server: Server, *texts: str, **config: object) -> Iterator[SpeechConne
         yield talk
 
 
-def whole(server: Server, text: str, **changes: object) -> bytes:
+def whole(server: Server, text: str, headers: dict[str, str] | None = None, /, **changes: object) -> bytes:
     """The sound of one request over HTTP."""
     request = SPEECH | {k: v for k, v in (CONFIG | changes).items() if v is not None}
-    response = server.speak(**request | {"input": text})
+    response = server.speak(headers, **request | {"input": text})
     assert response.status_code == 200, response.text
     return response.content
-
-
-def speak(talk: SpeechConnection, *texts: str, **config: object) -> None:
-    """Say it all, and hear it to the end."""
-    talk.configure(**config)
-    talk.write(*texts)
-    talk.finish()
 
 
 def spoken(server: Server, *texts: str, **config: object) -> SpeechConnection:
     """A connection of its own that has said it all."""
     with talking(server) as talk:
-        speak(talk, *texts, **config)
+        talk.speak(*texts, **config)
     return talk
 
 

@@ -33,7 +33,7 @@ from tests.service.images.pictures import BEST, decode, files, noise, post, reci
 from tests.service.servers import Serve, Server
 from tests.service.speech.sounds import recording
 from tests.service.toys import ASYNC, SPEECH
-from tests.service.ws_client import speak, talking
+from tests.service.ws_client import talking
 from tests.waiting import awaited
 
 KEY, OTHER = "0123456789abcdef" * 3, "fedcba9876543210" * 3
@@ -239,7 +239,7 @@ def test_seeds_come_from_the_key_over_every_transport(keyed_server: Server) -> N
         watch.generate(seed=None)
         seeds.append(int(watch.answer()[0]["seed"]))
     with talking(keyed_server) as talk:
-        speak(talk, "Hello.", seed=None)
+        talk.speak("Hello.", seed=None)
         seeds.append(int(talk.heard[0].start["seed"]))
     assert len(set(seeds)) == len(seeds) == 6, "no seed twice"
     assert set(seeds) <= counters

@@ -25,7 +25,7 @@ from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import PCM, error, open_stream
 from tests.service.speech.sounds import in_base64, recording, score
 from tests.service.toys import GENERATION, SPEECH
-from tests.service.ws_client import begun, speak, talking, whole
+from tests.service.ws_client import begun, talking, whole
 
 FREE = {"model": "free", "voice": "ann"}
 VALID = {
@@ -114,7 +114,7 @@ def test_a_wrong_config_is_named_and_another_may_follow(server: Server) -> None:
         for sent, param in rows("config"):
             talk.configure(**json.loads(sent))
             assert talk.error()["param"] == param
-        speak(talk, "[voice:zoe] No! ", "[voice:bob] No!")
+        talk.speak("[voice:zoe] No! ", "[voice:bob] No!")
         (refused,) = [told["error"] for told in talk.others[-2:] if told["type"] == "error"]
         assert (refused["param"], refused["code"]) == ("text", "voice_not_found")
     assert talk.sound == whole(server, "No!", voice="bob")

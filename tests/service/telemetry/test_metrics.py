@@ -30,7 +30,7 @@ from tests.service.scrapes import Change, scrape, worker_scrape, worker_url
 from tests.service.servers import Serve, ServeProcess, Server, process_of
 from tests.service.shaky import reading_slowly
 from tests.service.toys import ASYNC, SPEECH, sampled_by
-from tests.service.ws_client import begun, speak, talking
+from tests.service.ws_client import begun, talking
 from tests.waiting import eventually
 
 DOCUMENT = ROOT / "docs" / "observability.md"
@@ -71,7 +71,7 @@ def session(server: Server, engine: str) -> Changes:
     route, sound = "/v1/audio/speech/stream", "transport=websocket model=tiny"
     with talking(server) as talk:
         assert scrape(server).of("ancestral_websockets", route=route) == 1
-        speak(talk, "The birch canoe slid. Is it late? ")  # two utterances at most, back to back
+        talk.speak("The birch canoe slid. Is it late? ")  # two utterances at most, back to back
     return {
         f"streams_total {sound}": len(talk.heard), f"websockets route={route}": 0,
         f"websockets_closed_total route={route} code=1000": 1,
