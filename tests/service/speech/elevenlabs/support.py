@@ -72,11 +72,6 @@ def spoken(connection: ClientConnection) -> Spoken:
     return found
 
 
-def rest(connection: ClientConnection) -> bytes:
-    """The sound up to the last message, and the goodbye."""
-    return spoken(connection).sound
-
-
 def error(connection: ClientConnection) -> dict[str, Any]:
     """The error that ends the connection."""
     message = hear(connection)

@@ -10,7 +10,7 @@ import pytest
 from ancestral.models.text import PronunciationError
 from ancestral.models.text.pronunciations import read_pls, write_pls
 from tests.service.servers import Server
-from tests.service.speech.elevenlabs.support import FIRST, open_stream, rest, say
+from tests.service.speech.elevenlabs.support import FIRST, open_stream, say, spoken
 from tests.service.ws_client import whole
 
 RULES: list[dict[str, Any]] = [
@@ -70,14 +70,14 @@ def test_a_dictionary_is_a_lexicon_that_is_kept(server: Server) -> None:
     expected = whole(server, READ)
     located = {"pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": name, "version_id": name}]}
     body = {"model_id": "tiny", "seed": 7, **located}
-    spoken = httpx.post(f"{server.url}/v1/text-to-speech/ann?{PCM}", json={"text": SAID} | body, timeout=60)
-    assert spoken.content == expected
+    answer = httpx.post(f"{server.url}/v1/text-to-speech/ann?{PCM}", json={"text": SAID} | body, timeout=60)
+    assert answer.content == expected
     inputs = {"inputs": [{"voice_id": "ann", "text": SAID}]}
     assert httpx.post(f"{server.url}/v1/text-to-dialogue?{PCM}", json=inputs | body, timeout=60).content == expected
     with open_stream(server) as connection:
         say(connection, FIRST | located, {"text": SAID}, {"text": ""})
-        assert rest(connection) == expected
-    manifest = httpx.get(f"{server.url}/v1/jobs/{spoken.headers['x-job-id']}/manifest").json()
+        assert spoken(connection).sound == expected
+    manifest = httpx.get(f"{server.url}/v1/jobs/{answer.headers['x-job-id']}/manifest").json()
     assert list(manifest["request"]["pronunciations"]) == ["UN", "Nginx", "new haven"]
     others = own.add(rules=[RULES[3]]).json()["id"]
     both = {"pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": one} for one in (name, others)]}

@@ -33,18 +33,7 @@ from ancestral.service.speech.elevenlabs.schemas import ContextMessage, Dictiona
 from ancestral.service.speech.elevenlabs.websockets import Context, MultiContextConnection
 from tests.service.refusals import rows
 from tests.service.servers import Server
-from tests.service.speech.elevenlabs.support import (
-    FIRST,
-    PCM,
-    Listener,
-    Spoken,
-    error,
-    hear,
-    open_stream,
-    rest,
-    say,
-    spoken,
-)
+from tests.service.speech.elevenlabs.support import FIRST, PCM, Listener, Spoken, error, hear, open_stream, say, spoken
 from tests.service.ws_client import LONG, Client, jobs, whole
 from tests.waiting import eventually
 
@@ -57,7 +46,7 @@ def speak(server: Server, *messages: dict[str, object], query: str = PCM, voice:
     """The sound of a connection of its own."""
     with open_stream(server, query, voice) as connection:
         say(connection, *messages, END)
-        return rest(connection)
+        return spoken(connection).sound
 
 
 def frames(mp3: bytes) -> bytes:
@@ -151,7 +140,7 @@ def test_what_sounds_before_the_end_of_the_text(server: Server, query: str, mess
             sound += base64.b64decode(hear(connection)["audio"])
         assert sound == expected
         say(connection, END)
-        assert rest(connection) == b""
+        assert spoken(connection).sound == b""
 
 
 def test_chunk_length_schedule_says_when_a_sentence_begins(server: Server) -> None:
