@@ -18,19 +18,7 @@ from PIL import Image
 from ancestral import load
 from ancestral.images import picture
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Claim
-from tests.service.images.pictures import (
-    BEST,
-    KEPT,
-    Pixels,
-    entries,
-    files,
-    mask_of,
-    noise,
-    post,
-    recipe_of,
-    seeds,
-    written,
-)
+from tests.service.images.pictures import BEST, KEPT, Pixels, entries, files, mask_of, noise, post, recipe_of, written
 from tests.service.servers import Server
 from tests.service.toys import PICTURES
 
@@ -95,7 +83,7 @@ def test_it_writes_the_files_of_the_server(
     else:
         assert f"{found[0].relative_to(folder)}: 1 of " in told
     revised = "; ".join(entry["revised_prompt"] for entry in entries(answer) if "revised_prompt" in entry)
-    assert told.endswith(f", seed {seeds(answer)[0]}" + (f": {revised}" if revised else ""))
+    assert told.endswith(f", seed {entries(answer)[0]['seed']}" + (f": {revised}" if revised else ""))
 
 
 def test_a_seed_is_drawn_and_told(draw: Draw, server: Server, folder: Path) -> None:

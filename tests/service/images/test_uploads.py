@@ -20,21 +20,9 @@ from ancestral.images.decoding import decode_for_each, decode_picture
 from ancestral.images.drawing import MAX_SIDE
 from tests import pngs
 from tests.service.api.job_requests import check_envelope
-from tests.service.images.pictures import (
-    SPECS,
-    Pixels,
-    draw,
-    image_of,
-    noise,
-    post,
-    random_symbols,
-    same,
-    shown,
-    visible,
-    written,
-)
+from tests.service.images.pictures import Pixels, draw, image_of, noise, post, random_symbols, shown, visible, written
 from tests.service.servers import Server
-from tests.service.toys import PICTURES
+from tests.service.toys import ENCODED, PICTURES
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 """As in the service, whose own filter pytest takes out."""
@@ -57,7 +45,7 @@ def refusal(data: bytes, model: str = "rgb") -> str:
 
 
 def test_a_file_is_decoded_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = [SPECS[name] for name in ("grey", "rgb", "autoencoder", "portraits")]
+    specs = [(PICTURES | ENCODED)[name] for name in ("grey", "rgb", "autoencoder", "portraits")]
     data, checked = written(noise("rgb")), list[bytes]()
     alone = [decode_picture(data, spec, "file") for spec in specs[1:]]
     monkeypatch.setattr(decoding, "_check_sums", checked.append)
@@ -154,7 +142,7 @@ def test_hostile_files_are_refused_over_http(server: Server) -> None:
         for data, _ in hostile().values():
             check_envelope(post(server, "completions", image=data), 400, "image")
         check_envelope(post(server, "likelihood", file=written(noise("rgb", 40))[:-100]), 400, "file")
-        assert same(draw(server), draw(server))
+        assert np.array_equal(draw(server), draw(server))
 
 
 FORMS = [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}), ("WEBP", {"lossless": True})]
