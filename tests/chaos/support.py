@@ -28,7 +28,7 @@ import pytest
 from ancestral.models.native_build import variants
 from ancestral.service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
-from tests.service.api.job_requests import check_envelope
+from tests.service.api.job_requests import accepted, check_envelope
 from tests.service.servers import LoggedProcess, Server, ServerProcess, running
 from tests.service.toys import ASYNC, SPEECH
 from tests.waiting import eventually
@@ -219,10 +219,7 @@ class House:
     def submit(self, number: int) -> str:
         """Ask for a request's sound to be fetched later; the job's id."""
         url = f"{self.apis[number % 2].url}/v1/audio/speech"
-        response = httpx.post(url, json=order(number), headers=ASYNC, timeout=SECONDS)
-        assert response.status_code == 202, response.text
-        job: str = response.json()["id"]
-        return job
+        return accepted(httpx.post(url, json=order(number), headers=ASYNC, timeout=SECONDS))
 
     # Redis
 

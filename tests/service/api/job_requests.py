@@ -21,12 +21,16 @@ HEADER = 44
 """Bytes of the header of a WAV file."""
 
 
-def submit(server: Server, headers: dict[str, str] | None = None, **changes: Any) -> str:
-    """A job to be fetched later, by default a second of sound; its id."""
-    response = server.generate(headers=ASYNC | (headers or {}), **changes)
+def accepted(response: httpx.Response) -> str:
+    """The id of a job that is to be fetched later."""
     assert response.status_code == 202, response.text
     job: str = response.json()["id"]
     return job
+
+
+def submit(server: Server, headers: dict[str, str] | None = None, **changes: Any) -> str:
+    """A job to be fetched later, by default a second of sound; its id."""
+    return accepted(server.generate(headers=ASYNC | (headers or {}), **changes))
 
 
 def url(server: Server, job: str, part: str = "") -> str:
@@ -55,9 +59,7 @@ TEXT = "Is it late? No!"
 
 def finished(server: Server, body: dict[str, Any], route: str = "speech") -> str:
     """The id of a new job of sound, once it has completed."""
-    response = httpx.post(f"{server.url}/v1/audio/{route}", json=body, headers=ASYNC, timeout=60)
-    assert response.status_code == 202, response.text
-    job: str = response.json()["id"]
+    job = accepted(httpx.post(f"{server.url}/v1/audio/{route}", json=body, headers=ASYNC, timeout=60))
     assert server.ended(job)["status"] == "completed"
     return job
 

@@ -18,7 +18,7 @@ from ancestral.models.entries import PLAIN
 from ancestral.service.api.responses import disposition, sample_headers
 from ancestral.service.broker.job import Job, Priority
 from ancestral.speech.utterance import Generation
-from tests.service.api.job_requests import TEXT, check_envelope, made, verify
+from tests.service.api.job_requests import TEXT, accepted, check_envelope, made, verify
 from tests.service.images.pictures import files, post, seeds
 from tests.service.servers import Server
 from tests.service.speech.sounds import in_base64, recording
@@ -139,9 +139,7 @@ def test_a_continuation_needs_its_recording_back(server: Server) -> None:
 
 
 def test_an_asynchronous_verification_is_a_job(server: Server, manifest: dict[str, Any]) -> None:
-    response = verify(server, manifest, ASYNC)
-    assert response.status_code == 202
-    job = response.json()["id"]
+    job = accepted(verify(server, manifest, ASYNC))
     assert server.ended(job)["status"] == "completed"
     again = httpx.get(f"{server.url}/v1/jobs/{job}/manifest").json()
     assert again["output"] == manifest["output"]

@@ -22,6 +22,7 @@ from ancestral.models import checkpoint
 from ancestral.models.engines.images.engine import ImageEngine
 from ancestral.models.engines.images.native import NativeImageEngine
 from ancestral.models.spec import pixels_of, rgba
+from tests.service.api.job_requests import accepted
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, ENCODED, PICTURES
 from tests.service.ws_client import Client, checked_error
@@ -83,8 +84,7 @@ def draw(server: Server, **changes: Any) -> list[Pixels]:
 def submit(server: Server, route: str = "generations", **changes: Any) -> str:
     """A job to be fetched later; its id."""
     response = post(server, route, ASYNC, **changes)
-    assert response.status_code == 202, response.text
-    job: str = response.json()["id"]
+    job = accepted(response)
     assert response.headers["location"] == f"/v1/jobs/{job}"
     return job
 
