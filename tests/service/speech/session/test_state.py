@@ -7,9 +7,7 @@ import itertools
 import json
 import re
 import threading
-from collections.abc import Coroutine
 from contextlib import suppress
-from types import ModuleType
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -266,24 +264,22 @@ def test_a_session_is_suspended_whose_resumption_fails(
     state.broker.suspend.assert_awaited_once_with(job)
 
 
-@pytest.mark.parametrize("module", [native, websockets])
-def test_a_config_is_checked_beside_the_event_loop(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_is_checked_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """500 pronunciations take 0.4 s, in which no other client would get sound."""
 
     def check(catalog: Any, config: Any) -> SessionState:
         raise InvalidRequest(threading.current_thread().name)
 
-    monkeypatch.setattr(module, "new_session_state", check)
+    for module in (native, websockets):
+        monkeypatch.setattr(module, "new_session_state", check)
     monkeypatch.setattr(websockets, "session_config", Mock())
-    opening: Coroutine[Any, Any, Any]
-    if module is native:
-        opening = native.NativeConnection(Mock(), Mock(), Mock(), native.SpeechQuery())._configure(Mock())
-    else:
-        connection = websockets.MultiContextConnection(Mock(), Mock(), Mock(), "ann", QueryParams())
-        opening = connection._open_session(Mock(), Mock(pronunciation_dictionary_locators=None), Mock())
-    with pytest.raises(InvalidRequest) as refused:
-        asyncio.run(opening)
-    assert refused.value.message != threading.main_thread().name
+    one = native.NativeConnection(Mock(), Mock(), Mock(), native.SpeechQuery())
+    other = websockets.MultiContextConnection(Mock(), Mock(), Mock(), "ann", QueryParams())
+    first = Mock(pronunciation_dictionary_locators=None)
+    for opening in (one._configure(Mock()), other._open_session(Mock(), first, Mock())):
+        with pytest.raises(InvalidRequest) as refused:
+            asyncio.run(opening)
+        assert refused.value.message != threading.main_thread().name
 
 
 def test_what_is_stored_has_names_of_its_own() -> None:
@@ -295,12 +291,8 @@ def test_what_is_stored_has_names_of_its_own() -> None:
     assert found == {
         "received": 13, "sentences": 2, "closing": False, "first_sample": 0, "count": 1, "goes_on": False, "chunks": 1,
         "spoke": False, "incomplete": "Thr", "lead": "", "complete": ["One. Two. "],
-        "utterances": [
-            {
-                "number": 0, "job_id": "job_0", "seed": 7, "estimate": 100, "samples": 10, "ended_at": 0.0,
-                "cancelled": False, "skipped": [],
-            }
-        ],
+        "utterances": [{"number": 0, "job_id": "job_0", "seed": 7, "estimate": 100, "samples": 10, "ended_at": 0.0,
+                        "cancelled": False, "skipped": []}],
     }  # fmt: skip
 
 
