@@ -185,10 +185,10 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 def _listed(name: str, listing: dict[str, Any]) -> dict[str, Any]:
     """The size and the hash of a file, as the manifest says them."""
-    match listing.get(name):
-        case {"size": int(), "sha256": str()} as entry:
-            return dict(entry)
-    raise CheckpointError(f"{name}: not listed in {MANIFEST} with its size and SHA-256")
+    entry = listing.get(name)
+    if not isinstance(entry, dict) or [type(entry.get(part)) for part in ("size", "sha256")] != [int, str]:
+        raise CheckpointError(f"{name}: not listed in {MANIFEST} with its size and SHA-256")
+    return entry
 
 
 def _verified(path: Path, name: str, listing: dict[str, Any]) -> bytes:
