@@ -30,7 +30,8 @@ _HALF: Final = 128
 """Opaque enough, of 0 to 255, to be kept."""
 _MODES: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _MAX_SCANS: Final = 100
-"""Of a JPEG; progressive ones have about ten. Each takes time for the whole picture, in however few bytes."""
+"""Of a JPEG, with those in what is appended to it; progressive ones have about ten. Each takes time for the whole
+picture, in however few bytes."""
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # about clients' files, which our log does not need
 

@@ -12,6 +12,7 @@ concerned, but for those that send ``Accept-Language`` as browsers do (Node, iOS
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import logging
@@ -198,8 +199,8 @@ class Keys:
             self._entries = read_keys(path)
         except KeysError as error:
             log.error("API keys not reloaded; the last good ones stay in force", extra={"reason": str(error)})
-            if self._seen is not None and isinstance(error.__cause__, OSError):
-                self._seen = None  # it is there: the next look tries again, as when there were no descriptors
+            if getattr(error.__cause__, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                self._seen = None  # the next look tries again
         else:
             log.info("API keys reloaded", extra={"keys": len(self._entries)})
 

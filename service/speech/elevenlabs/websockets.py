@@ -168,7 +168,7 @@ class Context(EventSink):
         be lost with them.
 
         Raises:
-            ExceptionGroup: of CloseConnection or Disconnected: the whole connection ends.
+            CloseConnection, Disconnected: the whole connection ends; those of its tasks are in an ExceptionGroup.
         """
         try:
             try:

@@ -420,15 +420,15 @@ class SessionRunner:
                 self._flushing.result()  # it may have closed the connection
             await self._submit()
             await self._report_done()
+            async with self._lock:  # before jobs are kept alive: another connection may have suspended them
+                with suppress(*UNAVAILABLE):
+                    if self._stored is not None and not await self._stored.renew(self.session_state.dump):
+                        raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
             if self.session_state.current() is not None:
                 self._busy_at = time.monotonic()
                 await self._keep_jobs_alive()
             elif time.monotonic() - self._busy_at > self._idle_seconds:
                 raise IdleTimeout(1000, "idle timeout")
-            async with self._lock:
-                with suppress(*UNAVAILABLE):
-                    if self._stored is not None and not await self._stored.renew(self.session_state.dump):
-                        raise CloseConnection(TAKEN_OVER, "session resumed on another connection")
 
     async def _keep_jobs_alive(self) -> None:
         """Resume suspended jobs, whatever waits in their queue: a session has no more than two. Keep
