@@ -20,7 +20,7 @@ from pydantic import Field
 from ancestral import formats
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import draw_seed, part_seed
-from ancestral.errors import InvalidRequest
+from ancestral.errors import InvalidRequest, NotFound
 from ancestral.formats import AudioFormat
 from ancestral.models.text.script import Cast
 from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest, SpokenRequest, StrictRequest, checked
@@ -372,15 +372,23 @@ class SessionState:
 
     @classmethod
     def load(cls, text: str, cast: Callable[[SessionConfig], Cast]) -> SessionState:
-        """What :meth:`dump` wrote; the cast is that of its config."""
-        state: dict[str, Any] = json.loads(text)
-        config = SessionConfig(**state["config"])
-        found = cls(config, cast(config))
-        for name, attribute in _STORED.items():
-            setattr(found, attribute, state[name])
-        found.utterances = [Turn(**utterance) for utterance in state["utterances"]]
-        found._complete, found._end_may_be_repeated = state["complete"], found.closing
-        found._incomplete = found._splitter(state["incomplete"], state["lead"])
+        """What :meth:`dump` wrote; the cast is that of its config.
+
+        Raises:
+            NotFound: another version of the server wrote it, with other fields.
+        """
+        try:
+            state: dict[str, Any] = json.loads(text)
+            config = SessionConfig(**state["config"])
+            found = cls(config, cast(config))
+            for name, attribute in _STORED.items():
+                setattr(found, attribute, state[name])
+            found.utterances = [Turn(**utterance) for utterance in state["utterances"]]
+            found._complete, found._end_may_be_repeated = state["complete"], found.closing
+            found._incomplete = found._splitter(state["incomplete"], state["lead"])
+        except (KeyError, TypeError, ValueError) as error:  # of which pydantic's ValidationError is one
+            message = "session_id: another version of the server wrote this session"
+            raise NotFound(message, param="session_id", code="session_not_found") from error
         return found
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.errors import InvalidRequest
+from ancestral.errors import InvalidRequest, NotFound
 from ancestral.models.text import UnsupportedText, parse_text, phonemize
 from ancestral.models.text.characters import NothingToSpeak
 from ancestral.models.text.script import Cast, Speaker
@@ -294,6 +294,9 @@ def test_what_is_stored_has_names_of_its_own() -> None:
         "utterances": [{"number": 0, "job_id": "job_0", "seed": 7, "estimate": 100, "samples": 10, "ended_at": 0.0,
                         "cancelled": False, "skipped": []}],
     }  # fmt: skip
+    for other in (found, found | {"config": {"unknown": 1}}, found | {"config": {}, "utterances": [{"unknown": 1}]}):
+        with pytest.raises(NotFound, match="another version"):
+            SessionState.load(json.dumps(other), lambda config: CAST)
 
 
 # Sentences in pieces
