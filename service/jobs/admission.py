@@ -16,7 +16,8 @@ from ancestral.service.telemetry.logging import current_job, request_id
 from ancestral.speech.utterance import SoundPlan
 
 EXCERPT_CHARACTERS = 200
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY = re.compile(r"\u2605?[\x21-\x7e]{1,255}")
+"""Those that begin with a star are the service's own: no header, which is Latin-1, can name them."""
 
 
 def wants_job(prefer: str | None) -> bool:

@@ -346,7 +346,7 @@ async def get_avatar(
     if (cached := service.avatars.get(tag)) is not None:
         return Response(cached[0], headers=dict(cached[1]), media_type=MEDIA_TYPES[form])
     job_spec = await asyncio.to_thread(image_job, service.catalog, service.settings, wanted)
-    context = RequestContext(request, service, caller, idempotency_key=f"avatar-{digest}")
+    context = RequestContext(request, service, caller, idempotency_key=f"\u2605avatar-{digest}")
     job = await context.submit(job_spec, kept_seconds=IDEMPOTENCY_SECONDS)
     reader = ImageReader(service.broker, job, job_spec.plan_of(job), job_spec.model)
     await context.while_connected(reader.read_all(), job)
