@@ -136,6 +136,7 @@ class Search:
 
     def counter_of(self, seed: int) -> int | None:
         """The counter of a seed, if it is one of the key's: of a request, or of one of its first parts."""
+        self.until = max(self.until, time.monotonic() + 1.0)  # the seed may have been found as the time was used up
         for first, seeds in self.blocks():
             for part in range(MOST_PARTS):
                 if len(where := np.flatnonzero(part_seeds(seeds, part) == np.uint64(seed))):
