@@ -52,6 +52,8 @@ def examine(
         key: of this server's seeds.
         stopped: says whether to give up early.
     """
+    if query.recipe is not None and isinstance(named := query.recipe.get("model"), str):
+        query = replace(query, recipe={**query.recipe, "model": models.aliases.models.get(named, named)})
     if isinstance(subject, Sound):
         sampler = models.sound(models.speech_model(subject.model, "likelihood"))
         rest = Search(query, None, stopped)  # whose time runs from here on

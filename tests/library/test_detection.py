@@ -124,11 +124,14 @@ def test_a_hostile_recipe_cannot_be_followed(sampler, recipe):
 def test_the_parts_of_a_sound_share_the_time(monkeypatch):
     ends, models, begin = {}, Mock(), time.monotonic()
     for name in ("seed", "recipe", "model"):
-        monkeypatch.setattr(sounds, f"{name}_part", lambda *given, name=name: ends.setdefault(name, given[-1].until))
-    for recipe, seconds in (({}, 40.0), (None, 80.0)):
+        monkeypatch.setattr(sounds, f"{name}_part", lambda *given, name=name: ends.update({name: given[-1]}))
+    models.aliases.models = {"alias": "a"}
+    for recipe, seconds in (({"model": "alias"}, 40.0), (None, 80.0)):
         ends.clear()
         examine(models, Sound("a", np.zeros(9, np.float32)), Query(recipe=recipe, seconds=80.0), None)
-        assert ends == pytest.approx({"seed": begin + seconds, "recipe": begin + 80, "model": begin + 80}, abs=20.0)
+        times = [ends[name].until - begin for name in ("seed", "recipe", "model")]
+        assert times == pytest.approx([seconds, 80.0, 80.0], abs=20.0)
+        assert {search.query.recipe and search.query.recipe["model"] for search in ends.values()} == {recipe and "a"}
 
 
 def test_a_recording_is_examined_with_the_first_model_that_has_the_voice():
@@ -146,6 +149,8 @@ def test_counters_share_one_trial_and_the_newest_have_most_of_it():
     assert 0.9 < (1.0 / trials).sum() <= 1.0
     assert (np.diff(trials) < 0.0).all()
     assert trials[-1] < 4000 / 3
+    late = Search(Query(newest=5000, search=4000, seconds=-1.0), KEY)  # named, and found as the time was used up
+    assert late.counter_of(int(keyed_seeds(KEY, 4321, 1)[0])) == 4321
 
 
 def test_a_sentence_is_found_after_codecs_filters_and_cuts(detector):
