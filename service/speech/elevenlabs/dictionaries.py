@@ -173,9 +173,11 @@ async def add(
     return describe(document)
 
 
-async def entries_in(state: AppState, document: Mapping[str, Any]) -> dict[str, str]:
-    """The entries of a dictionary; none if it has just been deleted."""
-    return dict(json.loads(await state.broker.batches.data("dictionary", document["id"]) or b"{}"))
+async def entries_in(state: AppState, document: Mapping[str, Any], within: str = "") -> dict[str, str]:
+    """The entries of a dictionary; raises NotFound if it has just been deleted, ``param`` begins with ``within``."""
+    if (data := await state.broker.batches.data("dictionary", document["id"])) is None:
+        raise _missing(f"{within}pronunciation_dictionary_id")
+    return dict(json.loads(data))
 
 
 async def find(
@@ -189,10 +191,13 @@ async def find(
     document = await state.broker.batches.get("dictionary", name)
     owned = document is not None and document["owner"] == caller.name
     if document is None or not owned or version not in (None, name):
-        missing = f"{within}{'version_id' if owned else 'pronunciation_dictionary_id'}"
-        raise NotFound(f"{missing}: no such dictionary", param=missing, code="dictionary_not_found")
+        raise _missing(f"{within}{'version_id' if owned else 'pronunciation_dictionary_id'}")
     await state.broker.batches.keep("dictionary", document)
     return document
+
+
+def _missing(param: str) -> NotFound:
+    return NotFound(f"{param}: no such dictionary", param=param, code="dictionary_not_found")
 
 
 async def words_of(state: AppState, caller: Caller, locators: Sequence[DictionaryLocator] | None) -> dict[str, str]:
@@ -206,8 +211,8 @@ async def words_of(state: AppState, caller: Caller, locators: Sequence[Dictionar
     field = "pronunciation_dictionary_locators"
     for number, locator in enumerate(locators or ()):
         name, version = locator.pronunciation_dictionary_id, locator.version_id
-        document = await find(state, caller, name, version, f"{field}.{number}.")
-        words = await entries_in(state, document) | words
+        document = await find(state, caller, name, version, within := f"{field}.{number}.")
+        words = await entries_in(state, document, within) | words
     if len(words) > MAX_PRONUNCIATIONS:
         message = f"{field}: {len(words)} rules; a request may have {MAX_PRONUNCIATIONS}"
         raise InvalidRequest(message, param=field, code="too_many_rules")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import httpx
 import pytest
 
+from ancestral.errors import NotFound
 from ancestral.models.text import PronunciationError
 from ancestral.models.text.pronunciations import read_pls, write_pls
+from ancestral.service.speech.elevenlabs.dictionaries import entries_in
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, open_stream, say, spoken
 from tests.service.ws_client import whole
@@ -178,3 +182,9 @@ def test_a_file_that_cannot_be_used_is_refused(server: Server) -> None:
     ):
         refused = Dictionaries(server).add_file(document)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "file"), refused.text
+
+
+def test_a_dictionary_that_is_deleted_before_it_is_read_is_not_empty() -> None:
+    state = Mock(broker=Mock(batches=Mock(data=AsyncMock(return_value=None))))
+    with pytest.raises(NotFound, match=r"^a\.pronunciation_dictionary_id: "):
+        asyncio.run(entries_in(state, {"id": "b"}, "a."))
