@@ -206,12 +206,12 @@ def _voices(request: Request, service: Service) -> list[ElevenLabsVoice]:
 
 
 def _matches(voice: ElevenLabsVoice, query: VoicesQuery) -> bool:
-    language, gender = voice.labels["language"], voice.labels["gender"]
+    language, gender = voice.labels["language"].lower(), voice.labels["gender"].lower()
     shown = " ".join((voice.name, voice.description, language, gender)).casefold()
     return (
         (query.search or "").casefold() in shown
-        and query.gender in (None, gender)
-        and query.language in (None, language, language.partition("-")[0])
+        and (query.gender or gender).lower() == gender
+        and (query.language or language).lower() in (language, language.partition("-")[0])
     )
 
 

@@ -498,7 +498,7 @@ def test_what_clients_ask_of_voices_models_and_callers(server: Server) -> None:
     first = get("/v2/voices", page_size=1)
     assert (first["voices"], first["has_more"], first["total_count"]) == (voices[:1], True, 2)
     assert get("/v2/voices", page_size=1, next_page_token=first["next_page_token"])["voices"] == voices[1:]
-    assert get("/v2/voices", search="BOB", gender="none", language="en")["voices"] == voices[1:]
+    assert get("/v2/voices", search="BOB", gender="NONE", language="EN")["voices"] == voices[1:]
     assert get("/v2/voices", language="fr")["voices"] == []
     for param, value in (("sort", "name"), ("next_page_token", "next")):
         assert get("/v2/voices", **{param: value})["error"]["param"] == param
