@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ancestral.errors import AncestralError, InvalidRequest
 from ancestral.requests import Described, StrictRequest, checked, parse_json, shown
-from ancestral.service.errors import Unauthorized, envelope
+from ancestral.service.errors import NotReady, Overloaded, Unauthorized, envelope
 from ancestral.service.jobs.state import AppState, Caller
 from ancestral.service.telemetry.metrics import Transport
 
@@ -272,7 +272,7 @@ class Credentials:
 
 IDLE_SECONDS: Final = 600.0
 MAX_ERRORS: Final = 20
-"""Invalid messages after which the connection is closed."""
+"""Invalid messages in a row after which the connection is closed."""
 
 
 class WsConnection(ABC):
@@ -390,9 +390,10 @@ class EventConnection(WsConnection):
                     message = await self._websocket.receive()
                 async with self._handling:
                     await self.handle_message(message)
+                errors = 0
             except AncestralError as error:
                 await self.failed(error)
-                errors += 1
+                errors += not isinstance(error, Overloaded | NotReady)  # for which the client can do nothing
                 if errors >= MAX_ERRORS:
                     raise CloseConnection(1008, "too many errors") from None
             except TimeoutError:
