@@ -418,7 +418,9 @@ def answering(listener: socket.socket, worker: Worker, metrics: WorkerMetrics) -
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body if self.command == "GET" else b"")
+
+        do_HEAD = do_GET  # noqa: N815 - the library's name
 
         def version_string(self) -> str:
             return "ancestral"

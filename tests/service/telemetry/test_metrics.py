@@ -172,6 +172,7 @@ def test_a_worker_says_what_it_is(watched: Server) -> None:
     assert worker_scrape(watched).of("process_resident_memory_bytes") > 0
     url = worker_url(watched)  # for an orchestrator
     assert [httpx.get(f"{url}{path}").status_code for path in ("/healthz", "/readyz", "/nothing")] == [200, 200, 404]
+    assert httpx.head(f"{url}/healthz").status_code == 200
 
 
 @pytest.mark.slow
