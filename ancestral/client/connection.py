@@ -41,7 +41,8 @@ class Connection:
     def __init__(self, url: str, api_key: str | None = None) -> None:
         try:
             address = httpx2.URL(url)
-        except (httpx2.InvalidURL, TypeError):
+            address.raw_host.decode().encode("idna")  # as it will be looked up
+        except (httpx2.InvalidURL, TypeError, UnicodeError):
             address = httpx2.URL()
         if address.scheme not in ("http", "https") or not address.host:
             message = f"{url}: not the URL of a server, such as http://localhost:8000"
@@ -172,6 +173,7 @@ class Connection:
                         data += piece
                         retry.progress()
             except httpx2.TransportError as error:
+                del data[-1:]  # asked for again: the range after the last one would be refused
                 retry.lost(error)
                 continue
             if answer.headers.get("etag") == f'"{hashlib.sha256(data).hexdigest()}"':
@@ -311,7 +313,7 @@ class Retry:
         retry_after = answer.headers.get("retry-after", "")
         may_pass = retry_after or status >= httpx2.codes.INTERNAL_SERVER_ERROR
         if may_pass and answer.headers.get("x-should-retry") != "false":
-            self.wait(message, float(retry_after) if retry_after.isdigit() else 0.0, status)
+            self.wait(message, float(retry_after) if retry_after.isdecimal() else 0.0, status)
         elif status in (400, 413, 415, 422):
             raise InvalidRequest(message, **named)
         else:

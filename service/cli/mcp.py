@@ -81,7 +81,7 @@ def _address(text: str, has_token: bool) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not (host and colon and port.isdigit() and int(port) < 65536):
+    if not (host and colon and port.isdecimal() and int(port) < 65536):
         raise click.BadParameter(f"{text!r} is not like 127.0.0.1:8090", param_hint="--http")
     try:
         is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -148,6 +148,16 @@ def test_what_is_altered_on_the_way_is_asked_for_twice(voice: RemoteVoice, monke
             answer.headers["etag"] = "of another file"
             yield answer
 
+    @contextmanager
+    def cut(method: str, path: str, **options: Any) -> Iterator[httpx2.Response]:
+        with stream(method, path, **options) as answer:
+            yield answer
+        if not options["headers"]:
+            raise httpx2.ReadError("after the last byte")
+
+    whole = voice.speak(TEXT, seed=7).encode("wav")
+    monkeypatch.setattr(http, "stream", cut)
+    assert voice.speak(TEXT, seed=7).encode("wav") == whole
     monkeypatch.setattr(http, "stream", altered)
     with pytest.raises(ancestral.ServerError, match="differs from its hash"):
         voice.speak(TEXT).encode("wav")
@@ -382,6 +392,7 @@ def test_keys(keyed: Server, keys: dict[str, str]) -> None:
         ("localhost:8000", ancestral.InvalidRequest, "not the URL of a server"),
         ("http://localhost:eighty", ancestral.InvalidRequest, "not the URL of a server"),
         ("http://\u2100", ancestral.InvalidRequest, "not the URL of a server"),
+        (f"http://{'a' * 64}.example", ancestral.InvalidRequest, "not the URL of a server"),
         ("http://127.0.0.1:1", ancestral.ServerError, "the server does not answer: Connection refused"),
     ],
 )
@@ -403,6 +414,8 @@ def test_a_closed_connection_is_not_tried_again() -> None:
     closed.close()
     asking.join(10)  # of two minutes
     assert raised.is_set()
+    with pytest.raises(ancestral.ServerError, match="HTTP 503"):
+        connection.Retry(closed).refused(httpx2.Response(503, headers=[(b"retry-after", b"\xb2")]))
 
 
 # The JavaScript client, by Node, against a real server.
