@@ -282,7 +282,7 @@ class VoiceReference(StrictRequest):
     id: _Id
 
 
-_VoiceName = Annotated[str, Field(min_length=1, max_length=64)]
+_VoiceName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^()+]*$")]
 _Weight = Annotated[float, Field(gt=0.0, lt=1e6, allow_inf_nan=False)]
 VoiceWeights = Annotated[dict[_VoiceName, _Weight], Field(min_length=1, max_length=MAX_VOICES)]
 """A mix of voices: the weight of each, with at most three decimals."""
