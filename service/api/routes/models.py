@@ -113,7 +113,7 @@ async def get_card(model_id: _ModelId, service: Service) -> Response:
     entry = service.catalog.model(model_id).entry
     folders = (entry.sampled, *entry.networks.values(), entry.acoustic, entry.classifier)
     parts = [path / "README.md" for path in folders if path is not None]
-    texts = await asyncio.to_thread(lambda: [part.read_text("utf-8") for part in parts if part.is_file()])
+    texts = await asyncio.to_thread(lambda: [part.read_text("utf-8", "replace") for part in parts if part.is_file()])
     if not texts:
         raise NotFound("model: it has no card", param="model", code="card_not_found")
     return Response("\n".join(texts), media_type="text/markdown")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import httpx
@@ -20,6 +22,7 @@ from ancestral.models.checkpoint import load
 from ancestral.models.entries import ModelEntry, discover
 from ancestral.models.spec import ImageSpec
 from ancestral.service.api.http.auth import digest
+from ancestral.service.api.routes.models import get_card
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import decode, draw, post
 from tests.service.servers import Server
@@ -246,6 +249,13 @@ def test_the_card_is_the_text_of_both_checkpoints(server: Server) -> None:
     found = httpx.get(f"{server.url}/v1/models/tiny/card")
     assert found.headers["content-type"] == "text/markdown; charset=utf-8"
     assert found.text == "Random weights, for tests.\nRandom weights, for tests."
+
+
+def test_a_card_that_is_not_utf8_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_bytes(b"Caf\xe9")
+    service = Mock()
+    service.catalog.model.return_value.entry = Mock(sampled=tmp_path, networks={}, acoustic=None, classifier=None)
+    assert bytes(asyncio.run(get_card("a", service)).body) == "Caf\ufffd".encode()
 
 
 # `/docs`: the API reference works without any other host, under a strict policy.
