@@ -355,7 +355,7 @@ def open_book(path: Path, form: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Bo
     if form == "epub":
         raise BookError("no EPUB, of which alone an .epub can be made")
     try:
-        return read_book(path.read_text("utf-8-sig"))
+        return read_book(path.read_text("utf-8").removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         raise BookError(f"not UTF-8 at byte {error.start}; iconv -f CP1252 -t UTF-8 may help") from error
     except ValueError as error:

@@ -102,7 +102,7 @@ class Source:
     def _data(self) -> str:
         try:
             with self._open() as file:
-                return str(file.read(), "utf-8-sig")
+                return str(file.read(), "utf-8").removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             raise BatchError(f"{self.address}: not UTF-8 at byte {error.start}") from error
 

@@ -280,7 +280,7 @@ def test_the_file_has_a_name_and_ranges(server: Server) -> None:
         (b"%PDF-1.7\nIt was late.", "it is a PDF"), (b"\n<!DOCTYPE HTML><p>It was late.", "it is HTML"),
         (b"<?xml version='1.0'?><html><p>It was late.</p></html>", "it is XML"),
         ("It was late.".encode("utf-16"), "it is UTF-16"), (rb"{\rtf1 It was late.}", "it is RTF"),
-        ("Größe".encode("latin-1"), "not UTF-8 at byte 2"),
+        (b"\xef\xbb\xbf" + "Größe".encode("latin-1"), "not UTF-8 at byte 5"),
         (b"It was late. " * 25_000, "325000 characters; this server reads books of up to 300000"),
     ],
 )  # fmt: skip
