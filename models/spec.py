@@ -436,6 +436,10 @@ def pixels_of(symbols: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8
     return opaque[symbols[..., 0]]
 
 
+_COLOURS: Final = 4096
+"""Colours of a picture that are compared at once with those of a palette."""
+
+
 def nearest_symbols(pixels: NDArray[np.uint8], spec: PictureSpec) -> tuple[NDArray[np.uint8], float]:
     """The nearest colours of a palette, and how far they are.
 
@@ -451,8 +455,11 @@ def nearest_symbols(pixels: NDArray[np.uint8], spec: PictureSpec) -> tuple[NDArr
     hidden = pixels[..., 3] < 128 if spec.transparent else np.zeros(pixels.shape[:2], bool)
     flat, where = np.unique(pixels[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
     first = int(spec.transparent)  # the transparent entry has no colour
-    apart = ((flat[:, None].astype(np.float32) - colours[None, first:]) ** 2).mean(axis=2)
-    nearest, squares = apart.argmin(axis=1) + first, apart.min(axis=1)
+    nearest, squares = np.empty(len(flat), np.intp), np.empty(len(flat), np.float32)
+    for start in range(0, len(flat), _COLOURS):
+        block = slice(start, start + _COLOURS)
+        apart = ((flat[block, None].astype(np.float32) - colours[None, first:]) ** 2).mean(axis=2)
+        nearest[block], squares[block] = apart.argmin(axis=1) + first, apart.min(axis=1)
     symbols = nearest[where].reshape(hidden.shape)
     seen = squares[where].reshape(hidden.shape)[~hidden]
     distance = float(np.sqrt(seen.mean())) if seen.size else 0.0

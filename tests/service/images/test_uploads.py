@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.images import decoding
 from ancestral.images.decoding import decode_for_each, decode_picture
 from ancestral.images.drawing import MAX_SIDE
+from ancestral.models.spec import nearest_symbols
 from tests import pngs
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import Pixels, draw, image_of, noise, post, random_symbols, shown, visible, written
@@ -52,6 +55,16 @@ def test_a_file_is_decoded_once_for_all_models(monkeypatch: pytest.MonkeyPatch) 
     other_size, *seen = decode_for_each(data, specs, "file")
     assert (other_size, checked) == (None, [data])
     assert [(found[0].tobytes(), found[1]) for found in seen] == [(found[0].tobytes(), found[1]) for found in alone]
+
+
+def test_many_colours_are_compared_in_little_memory() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (128, 128, 4), np.uint8)
+    spec = Mock(palette=tuple(f"#{number * 65793:06x}" for number in range(256)), transparent=False)
+    tracemalloc.start()
+    symbols, _ = nearest_symbols(pixels, spec)
+    assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    tracemalloc.stop()
+    assert np.array_equal(symbols[..., 0], np.rint(pixels[..., :3].astype(np.float32).mean(axis=2)))
 
 
 def png(width: int, height: int, data: bytes = b"", *, depth: int = 8, between: bytes = b"") -> bytes:
