@@ -120,8 +120,8 @@ class Mapper:
 
         if not isinstance(batch, pa.Table | pa.RecordBatch):
             frame: Any = batch
-            mapped = self(pa.Table.from_pandas(frame, preserve_index=False)).to_pandas()
-            return mapped.set_axis(frame.index)  # type: ignore[no-any-return]
+            mapped = self(pa.Table.from_pandas(frame, preserve_index=False))
+            return mapped.to_pandas(integer_object_nulls=True).set_axis(frame.index)  # type: ignore[no-any-return]
         self.check(batch.schema.names)
         made = pa.Table.from_pylist(self._map(batch.to_pylist()), schema(self.results))
         table = pa.table(batch).drop_columns([name for name in batch.schema.names if name in self.results])

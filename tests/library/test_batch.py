@@ -147,6 +147,8 @@ def test_datasets_and_dask_take_it_as_it_is(tmp_path):
     alone = mapper(pa.Table.from_pandas(frame)).column("sha256").to_pylist()
     found = mapper(frame.set_axis([9, 4, 2]))
     assert dict(found["sha256"]) == dict(zip([9, 4, 2], alone, strict=True)), "the index is kept"
+    wide = pd.DataFrame({"prompt": ["7", "eleven"], "seed": [2**53 + 1, 1]})  # the second one has no seed afterwards
+    assert int(mapper(wide)["seed"][0]) == 2**53 + 1
 
     dask = pytest.importorskip("dask.dataframe")
     meta = dict.fromkeys(["prompt", "sha256"], "str")
