@@ -200,7 +200,8 @@ class SessionRunner:
         """Whether the text that is submitted next is among the caller's requests of this minute."""
         self._busy_at = time.monotonic()
         self._received_at = time.perf_counter()
-        self._requested_at: dict[int, float] = {}
+        self._requested: tuple[int | None, float] = None, 0.0
+        """The last utterance that was not sampled ahead of another, and when its text came."""
         self._listener: Playback | None = None
 
     # Messages from the client
@@ -306,7 +307,7 @@ class SessionRunner:
         estimate = round(job_spec.seconds * self.sample_rate)
         self.session_state.add_utterance(job.id, len(plan.sentences), estimate, plan.skipped)
         if is_first:
-            self._requested_at[self.session_state.utterances[-1].number] = self._received_at
+            self._requested = self.session_state.utterances[-1].number, self._received_at
         self._work.set()
         if not await self.save():
             await self._state.broker.cancel(job)
@@ -389,7 +390,8 @@ class SessionRunner:
 
     def _playback(self, utterance: Turn) -> Playback:
         """Measures the playback of an utterance, which starts when that of the one before has ended."""
-        before, asked_at = self._listener, self._requested_at.pop(utterance.number, None)
+        before, (number, at) = self._listener, self._requested
+        asked_at = at if number == utterance.number else None
         busy_until = before.dry_at if before is not None and before.dry_at is not None else 0.0
         observer = self._state.metrics.listener(Transport.WEBSOCKET, self._model.entry.id)
         self._listener = Playback(observer, asked_at, busy_until)
