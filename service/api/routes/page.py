@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def _respond(file: _File, accept_encoding: str, if_none_match: str | None) -> Re
     }
     if (unchanged := not_modified(if_none_match, headers)) is not None:
         return unchanged
-    if "gzip" in accept_encoding:
+    if re.search(r"gzip(?!\s*;\s*q=0(\.0*)?\s*(,|$))", accept_encoding):
         return Response(file.compressed, headers=headers | {"content-encoding": "gzip"}, media_type=file.media_type)
     return Response(file.data, headers=headers, media_type=file.media_type)
 
