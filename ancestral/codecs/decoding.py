@@ -1,9 +1,9 @@
 """A sound file that a client has uploaded, to samples. Nothing in the file is trusted.
 
 The first bytes determine the format (of a FLAC those after an ID3 tag), and the format the decoder, which may not
-detect another. FFmpeg (PyAV) decodes WAV, FLAC, MP3 and Opus: libsndfile reads an MP3 without a length in its header
-only partly, a FLAC without one not at all, and returns uninitialized memory as samples of an Opus file whose pages
-state wrong positions. libsndfile decodes Vorbis: FFmpeg starts and ends it at the wrong samples.
+detect another. FFmpeg (PyAV) decodes WAV, FLAC and MP3: libsndfile reads an MP3 without a length in its header only
+partly, and a FLAC without one not at all. libsndfile decodes Ogg: FFmpeg starts and ends Vorbis at the wrong samples,
+and shifts parts of Opus by up to 3 ms.
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ _FFMPEG: Final = {
     "wav": {"pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_alaw", "pcm_mulaw"},
     "flac": {"flac"},
     "mp3": {"mp3", "mp3float"},
-    "ogg": {"opus", "libopus"},
 }
 """FFmpeg's demuxers, and the decoders that are allowed for each."""
 
-_OPUS_HEAD: Final = slice(28, 40)
-"""In the first page of an Opus file: a mark of eight bytes, two more, and the samples at the start to skip."""
+_LIBSNDFILE: Final = {("OGG", "VORBIS"), ("OGG", "OPUS")}
 _BLOCK: Final = 16384
 _LINEAR: Final = (0x0001, 0x0003, 0xFFFE)
 """Formats of WAV with a number of bits that matters: PCM, floats, and those of either kind with a longer header."""
@@ -97,10 +95,7 @@ def decode_upload(data: bytes, *, sample_rate: int, max_seconds: float, param: s
 def _decode(data: bytes, sample_rate: int, max_seconds: float) -> Wave:
     data = _without_id3_before_flac(data)
     container = _container(data)
-    if container == "ogg":
-        _check_pages(data)
-    vorbis = container == "ogg" and not data[_OPUS_HEAD].startswith(b"OpusHead")
-    with _opened_vorbis(data) if vorbis else _opened(data, container) as source:
+    with _opened_ogg(data) if container == "ogg" else _opened(data, container) as source:
         if not 1 <= source.channels <= MAX_CHANNELS:
             raise _Unusable(f"it has {source.channels} channels; 1 to {MAX_CHANNELS} are taken")
         if source.rate not in RATES:
@@ -187,19 +182,8 @@ def _opened(data: bytes, container: str) -> Iterator[_Source]:
         samples = None
         if container != "mp3" and stream.duration is not None and stream.time_base is not None:  # MP3: may be a guess
             samples = round(stream.duration * stream.time_base * stream.sample_rate)
-            if container == "ogg":
-                samples -= int.from_bytes(data[_OPUS_HEAD][-2:], "little")
         rate, channels = stream.sample_rate, stream.channels
-        frames = _opus_frames(file, stream) if container == "ogg" else file.decode(stream)
-        yield _Source(rate, channels, samples, _ffmpeg_blocks(frames, rate, channels))
-
-
-def _opus_frames(file: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """By libopus: FFmpeg's own decoder shifts parts of a file that changes between Opus's two codecs by 3 ms."""
-    decoder = av.CodecContext.create("libopus", "r")
-    decoder.extradata = stream.codec_context.extradata
-    for packet in file.demux(stream):
-        yield from decoder.decode(packet)
+        yield _Source(rate, channels, samples, _ffmpeg_blocks(file.decode(stream), rate, channels))
 
 
 def _ffmpeg_blocks(frames: Iterator[av.AudioFrame], rate: int, channels: int) -> Iterator[Floats]:
@@ -210,12 +194,29 @@ def _ffmpeg_blocks(frames: Iterator[av.AudioFrame], rate: int, channels: int) ->
 
 
 @contextmanager
-def _opened_vorbis(data: bytes) -> Iterator[_Source]:
+def _opened_ogg(data: bytes) -> Iterator[_Source]:
     """A file that libsndfile decodes."""
+    _check_pages(data)
     with soundfile.SoundFile(io.BytesIO(data)) as file:
-        if (file.format, file.subtype) != ("OGG", "VORBIS"):
+        if (file.format, file.subtype) not in _LIBSNDFILE:
             raise _uncoded()
+        if file.subtype == "OPUS":
+            _check_positions(data)
         yield _Source(file.samplerate, file.channels, file.frames, _libsndfile_blocks(file))
+
+
+def _check_positions(data: bytes) -> None:
+    """Refuse an Opus file with gaps or overlaps between packets, by the positions that its pages state.
+
+    libsndfile returns uninitialized memory as the sound of some of them.
+    """
+    with av.open(io.BytesIO(data), "r", format="ogg", metadata_errors="replace") as file:
+        end = None
+        for packet in file.demux(file.streams.audio[0]):
+            if packet.pts is not None and packet.duration:
+                if end not in (None, packet.pts):
+                    raise _Unusable("the positions of its pages are wrong")
+                end = packet.pts + packet.duration
 
 
 def _libsndfile_blocks(file: soundfile.SoundFile) -> Iterator[Floats]:
