@@ -52,7 +52,7 @@ PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "15"))
 
 
 def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
-    with house.workers(2), work(house) as under_way:
+    with house.workers(2) as workers, work(house) as under_way:
         with house.servers.outage(signal.SIGKILL):
             start = time.monotonic()
             under_way.may.set()  # so listeners wait for what does not come, with more read than they could say
@@ -63,7 +63,10 @@ def test_redis_is_started_again(house: House, expected: list[bytes]) -> None:
         with house.servers.outage(signal.SIGTERM):
             time.sleep(1)
         assert under_way.finish() == expected
-        assert [house.attempt(job) for job in under_way.ids] == [1] * len(expected)  # nobody was taken for dead
+        # While its disk is busy, Redis answers before it writes (everysec): what it has lost is sampled again.
+        lost = [line["job"] for worker in workers for line in worker.log if line["message"] == "redis has lost symbols"]
+        attempts = [house.attempt(job) - lost.count(job) for job in under_way.ids]
+        assert attempts == [1] * len(expected)  # nobody was taken for dead
     house.check_that_nothing_is_left()
 
 
