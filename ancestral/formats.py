@@ -75,7 +75,7 @@ RATES: Final[Mapping[str, tuple[int, ...]]] = {
     "alaw_8000": (_G711_RATE,),
 }  # fmt: skip
 """The sample rates, in hertz, of the formats that do not support every rate. No request takes Opus's 12000."""
-_ANY_RATE: Final = (1000, 192_000)
+ANY_RATE: Final = (1000, 192_000)
 """The lowest and the highest rate of the others."""
 
 
@@ -94,4 +94,4 @@ def check_rate(form: str, rate: int) -> None:
         choices = " or ".join(", ".join(map(str, rates)).rsplit(", ", 1))
         message = f"sample_rate: {form} cannot carry {rate} Hz; choose {choices}"
         raise InvalidRequest(message, param="sample_rate", code="unsupported_sample_rate")
-    check_range("sample_rate", rate, *_ANY_RATE)
+    check_range("sample_rate", rate, *ANY_RATE)

@@ -259,7 +259,7 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes | str) -> dict[str, Any]:
     """A JSON object.
 
     Raises:

@@ -172,9 +172,7 @@ def _opened(data: bytes, container: str) -> Iterator[_Source]:
     # A cover picture is a stream as well; the list keeps FFmpeg from decoding it.
     options = {"codec_whitelist": ",".join(sorted(_FFMPEG[container]))}
     with av.open(io.BytesIO(data), "r", format=container, options=options, metadata_errors="replace") as file:
-        if len(file.streams.audio) != 1:
-            raise _Unusable(f"it holds {len(file.streams.audio)} streams of sound, where one is taken")
-        stream = file.streams.audio[0]
+        stream = _only_stream(file)
         decoder = getattr(stream.codec_context, "name", None)  # there is no context if FFmpeg has no decoder
         if decoder not in _FFMPEG[container]:
             raise _uncoded()
@@ -184,6 +182,12 @@ def _opened(data: bytes, container: str) -> Iterator[_Source]:
             samples = round(stream.duration * stream.time_base * stream.sample_rate)
         rate, channels = stream.sample_rate, stream.channels
         yield _Source(rate, channels, samples, _ffmpeg_blocks(file.decode(stream), rate, channels))
+
+
+def _only_stream(file: av.container.InputContainer) -> av.AudioStream:
+    if len(file.streams.audio) != 1:
+        raise _Unusable(f"it holds {len(file.streams.audio)} streams of sound, where one is taken")
+    return file.streams.audio[0]
 
 
 def _ffmpeg_blocks(frames: Iterator[av.AudioFrame], rate: int, channels: int) -> Iterator[Floats]:
@@ -212,7 +216,7 @@ def _check_positions(data: bytes) -> None:
     """
     with av.open(io.BytesIO(data), "r", format="ogg", metadata_errors="replace") as file:
         end = None
-        for packet in file.demux(file.streams.audio[0]):
+        for packet in file.demux(_only_stream(file)):
             if packet.pts is not None and packet.duration:
                 if end not in (None, packet.pts):
                     raise _Unusable("the positions of its pages are wrong")

@@ -6,7 +6,6 @@ Nothing in the file is trusted. XMP and other XML is not read at all.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.formats import FFMPEG, sniff
 from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_for_each
+from ancestral.models.checkpoint import parse_object
 from ancestral.provenance.c2pa import Signer, SigningError, read
 
 MAX_RECIPE_BYTES: Final = 64 << 10
@@ -93,10 +93,9 @@ def parse_recipe(text: str, param: str = "recipe") -> dict[str, Any]:
     Raises:
         InvalidRequest: it is no JSON object.
     """
-    with suppress(ValueError, RecursionError):
-        if len(text) <= MAX_RECIPE_BYTES and isinstance(found := json.loads(text), dict):
-            json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair could not be quoted in an answer
-            return flat_recipe(found)
+    with suppress(ValueError):
+        if len(text) <= MAX_RECIPE_BYTES:
+            return flat_recipe(parse_object(text))
     message = f"{param}: must be a JSON object of at most {MAX_RECIPE_BYTES >> 10} KiB: a recipe or a manifest"
     raise InvalidRequest(message, param=param, code="invalid_recipe")
 

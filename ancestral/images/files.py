@@ -228,7 +228,8 @@ def atlas_fields(drawing: ClassDrawing, model: ImageModel, grid: Grid, image: st
             "prompt": sprite.prompt,
             "attributes": sprite.attributes,
         }
-    sides = dict(zip("wh", grid.size, strict=True))
+    width, height = grid.size
+    sides = {"w": width, "h": height}
     about: dict[str, Any] = {"app": "ancestral", "image": image, "format": "RGBA8888", "size": sides, "scale": "1"}
     content: dict[str, Any] = {"frames": frames}
     if layout is not None:

@@ -28,6 +28,7 @@ from ancestral.detection.examine import Picture as PictureFile
 from ancestral.detection.examine import Sound, examine
 from ancestral.detection.query import Query, not_tried, verdict
 from ancestral.errors import AncestralError, InvalidRequest
+from ancestral.formats import ANY_RATE
 from ancestral.images.decoding import decode_picture
 from ancestral.images.picture import Pictures
 from ancestral.loader import LoadedModels, load_models, sampler_of
@@ -172,7 +173,7 @@ def _read_wav(data: bytes, rate: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         with wave.open(io.BytesIO(data)) as file:
             if (file.getsampwidth(), file.getnchannels()) != (2, 1):
                 raise wave.Error("not 16 bits, one channel")
-            if not 1000 <= file.getframerate() <= 192_000:
+            if not ANY_RATE[0] <= file.getframerate() <= ANY_RATE[1]:
                 raise wave.Error(f"its sample rate is {file.getframerate()} Hz")
             sound = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / np.float32(32768.0)
             return resampled([sound], file.getframerate(), rate).clip(-1.0, 1.0)
