@@ -16,9 +16,9 @@ from ancestral.catalog.descriptions import Model as Description
 from ancestral.errors import check_choice, check_range, check_type
 from ancestral.formats import file_bytes
 from ancestral.images.decoding import decode_masked, decode_picture
-from ancestral.images.drawing import (
-    MAX_PICTURES,
-    Labels,
+from ancestral.images.drawing import MAX_BATCH, Labels
+from ancestral.images.picture import Picture, Pictures
+from ancestral.images.planning import (
     class_drawing,
     completion,
     edit,
@@ -27,7 +27,6 @@ from ancestral.images.drawing import (
     requested_labels,
     sheet_drawing,
 )
-from ancestral.images.picture import Picture, Pictures
 from ancestral.images.sampler import ImageSampler, report
 from ancestral.loader import LoadedModels, load_models
 from ancestral.models.engines import NAMES
@@ -223,7 +222,7 @@ class Model:
         self, begin: str | Sequence[float], end: str | Sequence[float], steps: int = 8, **options: Unpack[DrawArguments]
     ) -> Pictures:
         """One picture a step from one list of names, or vector, to another, all from one seed."""
-        check_range("steps", steps, 2, MAX_PICTURES)
+        check_range("steps", steps, 2, MAX_BATCH)
         sampler = self._painter("image_interpolation")
         return Pictures(sampler, interpolation(sampler.model, begin, end, steps, _options(options)))
 

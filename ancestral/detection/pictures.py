@@ -17,7 +17,8 @@ from ancestral.catalog.descriptions import ANY, ImageModel
 from ancestral.catalog.seeds import part_seed, part_seeds
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried, share, whole
 from ancestral.errors import InvalidRequest
-from ancestral.images.drawing import Drawing, Labels, class_drawing, has_classes, interpolation, requested_labels
+from ancestral.images.drawing import Drawing, Labels
+from ancestral.images.planning import class_drawing, has_classes, interpolation, requested_labels
 from ancestral.images.sampler import ImageSampler
 from ancestral.models.conditioning import label_draws, label_shares, parents
 from ancestral.models.detection import Intervals

@@ -17,7 +17,7 @@ from ancestral.catalog.descriptions import ANY, ImageModel
 from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import InvalidRequest, check_range
-from ancestral.images.drawing import MAX_PICTURES, MAX_SIDE, ClassDrawing, Drawing, label_indices, picture_recipe
+from ancestral.images.drawing import MAX_BATCH, MAX_SIDE, ClassDrawing, Drawing, label_indices, picture_recipe
 from ancestral.models.entries import SheetLayout, Tag
 from ancestral.models.spec import COARSE_STRIDE, WHITE, ImageSpec, pixels_of, rgba
 
@@ -86,7 +86,7 @@ def grid_of(count: int, spec: ImageSpec, columns: int, scale: int, padding: int,
     Raises:
         InvalidRequest: a number is out of its range, or the sheet would be too large.
     """
-    check_range("columns", columns, 1, MAX_PICTURES)
+    check_range("columns", columns, 1, MAX_BATCH)
     check_range("scale", scale, 1, MAX_SIDE // max(spec.height, spec.width))
     check_range("padding", padding, 0, MAX_PADDING)
     grid = Grid(count, columns, spec.width * scale, spec.height * scale, padding)

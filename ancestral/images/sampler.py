@@ -11,17 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.descriptions import ImageModel, Part, Sampler
-from ancestral.images.drawing import (
-    ClassDrawing,
-    Drawing,
-    Interpolation,
-    Label,
-    Labels,
-    MaskedPicture,
-    Reconstruction,
-    require_classifier,
-)
+from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, MaskedPicture, Reconstruction
 from ancestral.images.drawing import Edit as EditDrawing
+from ancestral.images.planning import require_classifier
 from ancestral.models.architectures.classifier import Shown
 from ancestral.models.classification import PictureClassifier
 from ancestral.models.engines.base import probe_symbols

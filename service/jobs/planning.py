@@ -1,6 +1,6 @@
 """Requests to plans: the one place that refuses what a client asks for, once its fields are valid.
 
-Seeds, labels and phonemes are resolved here (ancestral/speech/utterance.py, ancestral/images/drawing.py) and nowhere
+Seeds, labels and phonemes are resolved here (ancestral/speech/utterance.py, ancestral/images/planning.py) and nowhere
 else: the plan carries them. Everything here takes a moment, where a text is read or a file decoded: call it off the
 event loop.
 
@@ -31,11 +31,9 @@ from ancestral.detection.query import Examination
 from ancestral.detection.upload import candidates, parse_recipe, read_upload, symbols_of
 from ancestral.errors import InvalidRequest
 from ancestral.images.decoding import decode_masked, decode_picture
-from ancestral.images.drawing import (
-    MAX_SIDE,
-    Drawing,
-    PictureEncoding,
-    PictureScore,
+from ancestral.images.drawing import MAX_SIDE, Drawing, PictureEncoding, PictureScore
+from ancestral.images.files import laid_out
+from ancestral.images.planning import (
     class_drawing,
     completion,
     edit,
@@ -44,7 +42,6 @@ from ancestral.images.drawing import (
     requested_labels,
     sheet_drawing,
 )
-from ancestral.images.files import laid_out
 from ancestral.models.audio.mu_law import Deemphasis, encode_wave, mu_law_decode
 from ancestral.models.spec import SpeechSpec
 from ancestral.provenance.c2pa import ingredient_of
