@@ -96,14 +96,14 @@ pronunciations_option = click.option(
     "--pronunciations",
     "lexicon",
     type=FILE,
-    help="Words and how they are said, JSON or .pls (docs/text.md); ANCESTRAL_PRONUNCIATIONS by default.",
+    help="A file of words and their phonemes, JSON or .pls (docs/text.md); ANCESTRAL_PRONUNCIATIONS by default.",
 )
 voices_option = click.option(
     "--voices",
     metavar="NAME=VOICE",
     multiple=True,
     callback=_named_voices,
-    help="Who says the lines that begin with 'NAME:'. Once a name. [voice:joe] in the text needs none.",
+    help="The voice of the lines that begin with 'NAME:'; repeatable. [voice:joe] in the text works without it.",
 )
 
 
@@ -168,9 +168,9 @@ def model_options(function: Callable[..., None]) -> Callable[..., None]:
     The command gets ``config`` (a :class:`~ancestral.catalog.catalog.CatalogConfig`) and ``engine``.
     """
 
-    @click.option("--models-dir", type=_FOLDER, envvar="ANCESTRAL_MODELS_DIR", help="Of models, not the bundled ones.")
+    @click.option("--models-dir", type=_FOLDER, envvar="ANCESTRAL_MODELS_DIR", help="Instead of the bundled models.")
     @click.option("--data-dir", type=_FOLDER, envvar="ANCESTRAL_DATA_DIR", default="data", show_default=True)
-    @click.option("--engine", envvar="ANCESTRAL_ENGINE", default="auto", show_default=True)
+    @click.option("--engine", envvar="ANCESTRAL_ENGINE", default="auto", show_default=True, help="Sampling engine.")
     @functools.wraps(function)
     def with_config(models_dir: Path | None, data_dir: Path, **arguments: Any) -> None:
         from ancestral.catalog.catalog import BUNDLED, CatalogConfig

@@ -325,12 +325,12 @@ class Speak(SampledSound):
     sentence_pause: float | None = Field(default=None, ge=0.0, le=MAX_SENTENCE_PAUSE, allow_inf_nan=False)
     """Seconds of silence after each sentence; a quarter of a second, divided by `speed`, by default."""
     instructions: str = Field(default="", max_length=MAX_INPUT_CHARACTERS)
-    """How the text is said, in words such as slow, quiet, excited, whisper: those of tags. Others have no effect, and
-    are named as what is skipped; refused if there are none."""
+    """How the text is said, in the words of tags, such as slow, quiet, excited, whisper. Other words have no effect and
+    are listed as skipped; instructions without any of these words are refused."""
     input_format: InputFormat = "text"
     """`ssml`: `input` is an SSML document, one `<speak>` element."""
     language: LanguageTag | None = None
-    """Of the text, a tag of BCP 47 such as `es` or `fr-FR`; the voice's language by default. Another one is read by its
+    """Language of the text, a tag of BCP 47 such as `es` or `fr-FR`; the voice's by default. Another one is read by its
     own rules and spoken with the voice's sounds."""
     pronunciations: Pronunciation = Field(default={}, description=_PRONUNCIATIONS)
     voices: Voices = Field(default={})

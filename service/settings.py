@@ -100,8 +100,8 @@ class Settings(BaseSettings):
     """Queues into which the jobs of a Redis Cluster are divided: at least as many as masters. The same for all
     processes; jobs beyond a smaller number are lost."""
     redis_max_bytes: int = Field(default=2 << 30, ge=64 << 20)
-    """Memory of the bundled Valkey in bytes. While it is full, new requests are answered 503 and jobs wait: for output
-    that expires."""
+    """Memory of the bundled Valkey in bytes. While it is full, new requests are answered 503, and jobs wait until
+    output expires."""
     engine: Literal["auto", "native", "onnx-cuda", "onnx-cpu"] = "auto"
     """The sampling engine: `native` (C), `onnx-cuda` (needs the extra `gpu` and a GPU), `onnx-cpu` (needs the extra
     `cpu`), or `auto`: `native`."""
@@ -151,7 +151,8 @@ class Settings(BaseSettings):
     header_seconds: int = Field(default=10, ge=1, le=3600)
     """Seconds that the headers of a request may take to arrive before its connection is closed."""
     body_seconds: int = Field(default=30, ge=1, le=3600)
-    """Seconds that the body of a request may take to arrive, beside one for each KiB; then 408."""
+    """Seconds that the body of a request may take to arrive, plus one second for each KiB; after that the answer
+    is 408."""
     stall_seconds: int = Field(default=30, ge=1, le=3600)
     """Seconds that a client may leave audio unread before its connection is closed."""
     shutdown_seconds: int = Field(default=5, ge=0, le=3600)
@@ -168,8 +169,8 @@ class Settings(BaseSettings):
     signing_key: FilePath | None = None
     """PEM file with the private key of that certificate, on the curve P-256 (ES256), without a passphrase."""
     provenance_key: SecretStr | None = Field(default=None, min_length=32)
-    """Secret of at least 32 characters (`openssl rand -hex 32`). Requests without a seed get one that follows from it
-    and a counter, so that `/v1/detect` finds this deployment's own outputs without being told their seeds
+    """Secret of at least 32 characters (`openssl rand -hex 32`). Requests without a seed get one that is computed from
+    it and a counter, so that `/v1/detect` finds this deployment's own outputs without being told their seeds
     ([provenance.md](provenance.md#keyed-seeds)). The same in all processes. If it is not set, seeds are random."""
     requests_per_minute: int | None = Field(default=None, ge=1, le=99_999)
     """Requests per key in any sixty seconds, for keys without a limit of their own."""

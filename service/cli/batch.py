@@ -28,7 +28,7 @@ from ancestral.requests import Speak
     show_default=True,
     help="Parquet, tar files of WebDataset, or a FLAC or PNG for each row with a .jsonl for each part.",
 )
-@click.option("--engine", type=click.Choice(["ray"]), help="Ray's cluster, in the place of all cores of this machine.")
+@click.option("--engine", type=click.Choice(["ray"]), help="Sample on a Ray cluster instead of this machine's cores.")
 @pronunciations_option
 def command(
     rows: str,

@@ -31,9 +31,9 @@ def _recipe(_context: click.Context, _option: click.Parameter, text: str | None)
 @click.command(short_help="Say whether files were made here, with the evidence.")
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--model", help="A model's id; by default all that fit, or for sound the first that has the voice.")
-@field_options(Speak, "seed", help="That may have made them.")
-@click.option("--recipe", metavar="JSON|@FILE", callback=_recipe, help="Instead of the one in the file; or a manifest.")
-@click.option("--voice", help="Of recordings.")
+@field_options(Speak, "seed", help="The seed that may have made them.")
+@click.option("--recipe", metavar="JSON|@FILE", callback=_recipe, help="Instead of the file's own; may be a manifest.")
+@click.option("--voice", help="The voice of recordings.")
 @click.option("--text", help="What is said in recordings.")
 @click.option(
     "--counters",

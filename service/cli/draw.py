@@ -40,10 +40,10 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 @click.command(short_help="Draw pictures of a class, or of what a picture shows, into files.")
 @click.argument("name", metavar="[CLASS]", required=False)
 @click.option(
-    "--like", type=FILE, help="A picture to draw from, in the place of CLASS: to reconstruct, or of the person to draw."
+    "--like", type=FILE, help="A picture to draw from instead of CLASS: it is drawn again, or the person on it."
 )
 @click.option("--edit", "edited", type=FILE, help="A picture to draw CLASS into, where --mask is transparent.")
-@click.option("--mask", type=FILE, help="Of --edit: a .png or .webp file, transparent where it is drawn anew.")
+@click.option("--mask", type=FILE, help="For --edit: a .png or .webp file, transparent where it is drawn anew.")
 @click.option("--model", help="A model's id; the first that knows CLASS by default.")
 @field_options(Draw, "style", help="One of the model's styles; any by default.")
 @click.option(
@@ -53,7 +53,7 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
     type=click.Path(dir_okay=False, path_type=Path),
     help="A .png, .webp or .jpg file; several pictures are numbered: name-0.png, name-1.png, …",
 )
-@click.option("-n", "--count", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Pictures.")
+@click.option("-n", "--count", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Number of pictures.")
 @click.option(
     "--sheet",
     metavar="ROWSxCOLUMNS|NAME",
@@ -64,17 +64,17 @@ def _palette(_context: click.Context, _option: click.Parameter, text: str | None
 @click.option(
     "--animation",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Of --sheet NAME: write what moves to this .webp or .png (APNG) file, too.",
+    help="With --sheet NAME: also write the animation, as a .webp or .png (APNG) file.",
 )
 @click.option(
     "--atlas",
     type=click.Choice(["json", "godot"]),
-    help="Of --sheet: JSON as TexturePacker, Phaser and PixiJS have it (the default), or SpriteFrames of Godot 4.",
+    help="With --sheet: JSON as TexturePacker, Phaser and PixiJS have it (the default), or SpriteFrames of Godot 4.",
 )
 @click.option(
     "--padding",
     type=click.IntRange(0, 64),
-    help="Of --sheet: pixels around each picture, which repeat its edge; none by default.",
+    help="With --sheet: pixels around each picture, which repeat its edge; none by default.",
 )
 @click.option(
     "--scale", type=click.IntRange(1, 64), default=1, show_default=True, help="Side in pixels of each drawn pixel."

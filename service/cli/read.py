@@ -182,12 +182,12 @@ class RemoteSpeaker:
 @click.option(
     "--cover", type=command_line.FILE, help="A PNG or JPEG, for .m4b, .mp3 and .flac; an EPUB's own by default."
 )
-@click.option("--split", is_flag=True, help="A file a chapter: OUTPUT without its suffix, -01 and so on.")
+@click.option("--split", is_flag=True, help="A file for each chapter: book-01.mp3, book-02.mp3, … for book.mp3.")
 @click.option(
     "--captions",
     type=click.Choice(["vtt", "srt"]),
     multiple=True,
-    help="Write WebVTT or SubRip beside each file, too; both if given twice.",
+    help="Also write WebVTT or SubRip beside each file; repeatable.",
 )
 @server_options
 @click.option(

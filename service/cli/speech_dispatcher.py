@@ -502,7 +502,7 @@ _PIPE_BYTES = 4096
 
 @click.command(short_help="Speak for Orca and other clients of speech-dispatcher.")
 @click.argument("configuration", required=False, type=click.Path(path_type=Path))
-@click.option("--voice", help="Of users who have chosen none; the model's first voice by default.")
+@click.option("--voice", help="For users who have chosen none; the model's first voice by default.")
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
 @server_options
 @click.option("--install", is_flag=True, help="Make speech-dispatcher start this command, with the other options.")

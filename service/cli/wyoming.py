@@ -19,7 +19,7 @@ _STREAMS: Final = 64
 
 @click.command(short_help="Speak for Home Assistant (Wyoming protocol).")
 @click.option("--uri", default="tcp://127.0.0.1:10300", show_default=True, help="tcp://HOST:PORT or unix:///PATH.")
-@click.option("--voice", help="Of requests that name none; the model's first voice by default.")
+@click.option("--voice", help="For requests that name none; the model's first voice by default.")
 @click.option("--model", help="A model's id; the first one that has the voice by default.")
 @server_options
 def command(uri: str, voice: str | None, model: str | None, url: str | None, api_key_file: Path | None) -> None:

@@ -55,7 +55,7 @@ class JobObject(Identified):
     object: Literal["job"] = "job"
     kind: str
     """What is made: `speech`, `generation`, `image`, `completion`, `edit`, `reconstruction`, `portrait` or
-    `interpolation`; or computed: `likelihood`, `image_likelihood` or `encoding`, which have no manifest."""
+    `interpolation`. Or computed, which has no manifest: `likelihood`, `image_likelihood`, `encoding` or `detection`."""
     model: str
     voice: str | None
     """The voice, or the mix, of a job of sound."""

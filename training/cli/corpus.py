@@ -27,7 +27,7 @@ def command() -> None:
 @click.option(
     "--count", type=click.IntRange(1), default=2600, show_default=True, help="Sentences for a synthetic voice."
 )
-@click.option("--voice", help="Of kokoro: af_nova, am_echo, bm_fable, … A build that was stopped is continued.")
+@click.option("--voice", help="For kokoro: af_nova, am_echo, bm_fable, … A build that was stopped is continued.")
 def build(name: str, output: Path, count: int, voice: str | None) -> None:
     """Build corpus NAME: speech with the times of its phonemes (allison, heart, joe, kokoro, slt, awb, rms or kal16),
     or pictures (digits, fashion, sprites, characters, avatars or avatars-rgb)."""
@@ -42,7 +42,7 @@ def build(name: str, output: Path, count: int, voice: str | None) -> None:
 @command.command()
 @click.argument("source", type=_CORPUS)
 @click.option("-o", "--output", type=_DIRECTORY, required=True, help="Where the aligned corpus goes.")
-@click.option("--language", default="en", show_default=True, help="Of the texts, a tag of BCP 47.")
+@click.option("--language", default="en", show_default=True, help="Language of the texts, a tag of BCP 47.")
 def align(source: Path, output: Path, language: str) -> None:
     """Align the phonemes of SOURCE, a corpus in LJSpeech's or VCTK's layout, with its recordings."""
     from ancestral.models.text.languages.language import primary

@@ -39,17 +39,17 @@ _DEFAULT = "Default: that of the model.json beside CHECKPOINT, or 1."
 
 @click.command()
 @click.argument("checkpoint", type=_FOLDER)
-@click.option("--data", type=_PICTURES, required=True, help="Its training data.")
+@click.option("--data", type=_PICTURES, required=True, help="The training data of CHECKPOINT.")
 @click.option(
     "--pictures",
     type=click.IntRange(0),
-    help="Of the test set, whose likelihood is computed; 0 leaves it out. Default: all.",
+    help="Test pictures whose likelihood is computed; 0 leaves it out. Default: all.",
 )
 @click.option(
     "--drawn", type=click.IntRange(0), default=100, show_default=True, help="Samples of each class; 0 leaves them out."
 )
-@field_options(Draw, "temperature", "guidance", help=f"Of the samples. {_DEFAULT}")
-@click.option("--named", type=click.IntRange(0), default=0, help="Samples with all attributes named, a guidance.")
+@field_options(Draw, "temperature", "guidance", help=f"For the samples. {_DEFAULT}")
+@click.option("--named", type=click.IntRange(0), default=0, help="Samples with everything named, for each guidance.")
 @click.option("--classifier", type=_FOLDER, help="Of real pictures. Default: classifier/ beside CHECKPOINT.")
 @click.option("--card", is_flag=True, help="Put the sheet beside CHECKPOINT's card, and show it there.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)

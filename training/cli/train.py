@@ -68,7 +68,7 @@ def _speech_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _ENCODER = click.option(
-    "--encoder", type=_PREPARED, help="Of portraits: the checkpoint of an encoder of identities, which stays as it is."
+    "--encoder", type=_PREPARED, help="For portraits: the checkpoint of an encoder of identities, which stays as it is."
 )
 _LABELS = [
     click.option(
@@ -237,7 +237,7 @@ def _image_command(kind: str) -> click.Command | None:
             type=click.Choice(["2", "256"]),
             default="256",
             show_default=True,
-            help="Of a sub-pixel; pictures with a palette have as many as it has colours.",
+            help="Levels of a sub-pixel; pictures with a palette have as many as it has colours.",
         ),
         *(_spec_option(field) for field in dataclasses.fields(spec) if field.metadata),
         *([_ENCODER] if of_pictures else _LABELS if issubclass(spec, ImageSpec) else []),

@@ -34,12 +34,12 @@ def command() -> None:
 @click.option("--base", default="wavenet-en", show_default=True, help="The model to fine-tune.")
 @click.option("--gender", type=click.Choice(["female", "male", "neutral"]), default="neutral", show_default=True)
 @click.option("--language", default="en-US", show_default=True, help="A tag of BCP 47: es-ES, fr-FR, it-IT, pt-BR, …")
-@click.option("--licence", default="not stated", show_default=True, help="Of the recordings.")
+@click.option("--licence", default="not stated", show_default=True, help="Licence of the recordings.")
 @click.option("--wavenet-steps", type=click.IntRange(1), default=1200, show_default=True)
 @click.option("--acoustic-steps", type=click.IntRange(1), default=1200, show_default=True)
 @click.option("--processes", type=click.IntRange(1), help="Default: one per core, or one on a GPU.")
 @click.option(
-    "--work", type=click.Path(file_okay=False, path_type=Path), help="For the runs. [default: build/voices/NAME]"
+    "--work", type=click.Path(file_okay=False, path_type=Path), help="Folder of the runs. [default: build/voices/NAME]"
 )
 @click.option("--evaluate", is_flag=True, help="Judge the trained voice, and write the figures into its card.")
 @model_options
