@@ -12,7 +12,7 @@ from ancestral.service.api.server import server_of
 from ancestral.service.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.paths import ROOT
 
-DOCUMENT = ROOT / "docs" / "configuration.md"
+TABLE = re.findall(r"^\| `(ANCESTRAL_\w+)` \| (.*?) \| (.*) \|$", (ROOT / "docs/configuration.md").read_text(), re.M)
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +24,7 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_documentation_names_every_setting_with_its_words() -> None:
-    rows = dict(re.findall(r"^\| `(ANCESTRAL_\w+)` \| .* \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE))
-    assert rows == {
+    assert {name: meaning for name, _, meaning in TABLE} == {
         f"{PREFIX}{name.upper()}": " ".join((field.description or "").split())
         for name, field in Settings.model_fields.items()
     }
@@ -63,10 +62,10 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
 
 
 def test_the_documentation_gives_the_defaults() -> None:
-    rows = dict(re.findall(r"^\| `ANCESTRAL_(\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE))
+    defaults = {name: default for name, default, _ in TABLE}
     for name, field in Settings.model_fields.items():
         if field.default_factory is None and name != "models_dir":
-            assert rows[name.upper()] == f"`{field.default}`"
+            assert defaults[f"{PREFIX}{name.upper()}"] == f"`{field.default}`"
 
 
 @pytest.mark.parametrize(
