@@ -453,7 +453,7 @@ class SampledPictures(StrictRequest):
     """What every picture that is sampled depends on."""
 
     background: Background = "auto"
-    """Of a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where model and format
+    """For a model with a transparent colour: `opaque` makes that white. `auto` is `transparent` where model and format
     allow it."""
     palette: Palette | None = Field(
         default=None,
@@ -503,7 +503,7 @@ class DrawOptions(SampledPictures, Labelled):
     palette: Annotated[Palette | None, BeforeValidator(_palette)] = None
     """A name, 2 to 255 colours like `#00ff7f`, or a .gpl or .hex file; None leaves the pictures as sampled."""
     best_of: int = Field(default=1, ge=1, le=entries.MAX_BEST_OF)
-    """Candidates of each picture; the one is returned that shows best what was named. Of models with a classifier."""
+    """Candidates of each picture, of which the one that shows best what was named is kept. Needs a classifier."""
 
 
 class Draw(DrawOptions, PictureFile):
