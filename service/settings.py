@@ -204,7 +204,8 @@ class Settings(BaseSettings):
     page: Literal["on", "off"] = "on"
     """Whether `GET /` serves the page on which people try the models; `off` answers 404 there."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe log line written, on standard error; `warning` for commands that use no server."""
+    """Least severe log line written, on standard error: `debug`, `info`, `warning` or `error`. If it is not set,
+    commands that use no server log from `warning` on."""
     log_format: Literal["auto", "json", "text"] = "auto"
     """`json`: one object per line; `text`: lines for people; `auto`: `text` on a terminal, else `json`. If it is
     not set, commands that use no server log `text`. Text is coloured on a terminal unless `NO_COLOR` is set."""

@@ -12,7 +12,7 @@ from ancestral.service.api.server import server_of
 from ancestral.service.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.paths import ROOT
 
-TABLE = re.findall(r"^\| `(ANCESTRAL_\w+)` \| (.*?) \| (.*) \|$", (ROOT / "docs/configuration.md").read_text(), re.M)
+DOCUMENT = (ROOT / "docs" / "configuration.md").read_text()
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +23,14 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_the_documentation_names_every_setting_with_its_words() -> None:
-    assert {name: meaning for name, _, meaning in TABLE} == {
-        f"{PREFIX}{name.upper()}": " ".join((field.description or "").split())
-        for name, field in Settings.model_fields.items()
-    }
+def test_the_documentation_has_every_setting_with_its_default_its_bounds_and_its_words() -> None:
+    rows = re.findall(r"^\| `(ANCESTRAL_\w+)` \| (.*?) \| (?:(.*?) )?\| (.*) \|$", DOCUMENT, re.MULTILINE)
+    for (name, default, bounds, words), (setting, field) in zip(rows, Settings.model_fields.items(), strict=True):
+        assert (name, words) == (f"{PREFIX}{setting.upper()}", " ".join(str(field.description).split()))
+        limits = [getattr(limit, kind) for kind in ("ge", "le") for limit in field.metadata if hasattr(limit, kind)]
+        assert bounds == (" to ".join(map(str, [*limits, "…"][:2])) if limits else "")
+        if field.default_factory is None and setting != "models_dir":
+            assert default == f"`{field.default}`"
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,13 +62,6 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=message):
         load_settings()
-
-
-def test_the_documentation_gives_the_defaults() -> None:
-    defaults = {name: default for name, default, _ in TABLE}
-    for name, field in Settings.model_fields.items():
-        if field.default_factory is None and name != "models_dir":
-            assert defaults[f"{PREFIX}{name.upper()}"] == f"`{field.default}`"
 
 
 @pytest.mark.parametrize(
