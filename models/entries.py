@@ -168,6 +168,8 @@ class ModelEntry:
     """Voices; none for an image model."""
     guidance: float
     """The default of requests to an image model (models/engines/images/engine.py); 1 for any other."""
+    edit_guidance: float
+    """The same of edits and completions, which name few attributes. The key is optional in ``model.json``."""
     synonyms: Mapping[str, tuple[str, ...]]
     """Lower-case words, and the values of an image model's attributes that each may mean, the nearest first: error
     messages propose them. The key is optional in ``model.json``."""
@@ -231,9 +233,12 @@ class ModelEntry:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise ModelError(f"{name}: {MANIFEST} cannot be read as JSON ({reason})") from error
-        special: dict[str, type] = {"created": int, "temperature": float, "voices": list, "guidance": float}
+        special: dict[str, type] = {"created": int, "temperature": float, "voices": list}
+        special |= {"guidance": float, "edit_guidance": float}
         is_image = data.get("kind") == "image"
-        unused = {"path", "synonyms", *({"paper"} - data.keys()), "sheets", "voices" if is_image else "guidance"}
+        optional = {"paper", "edit_guidance"} if is_image else {"paper"}
+        unused = {"path", "synonyms", "sheets", *(optional - data.keys())}
+        unused |= {"voices"} if is_image else {"guidance", "edit_guidance"}
         synonyms = _read_synonyms(name, data.pop("synonyms", {})) if is_image else {}
         sheets = _read_sheets(name, data.pop("sheets", {})) if is_image else {}
         _check(name, data, {f.name: special.get(f.name, str) for f in dataclasses.fields(cls) if f.name not in unused})
@@ -245,13 +250,15 @@ class ModelEntry:
             raise ModelError(f"{name}: kind: expected {', '.join(CAPABILITIES)}, found {data['kind']!r}")
         if not 0.0 <= data["temperature"] <= MAX_TEMPERATURE:
             raise ModelError(f"{name}: temperature: must lie in 0 … 2, not {data['temperature']}")
-        guidance = data.pop("guidance", 1.0)
-        if not 0.0 <= guidance <= MAX_GUIDANCE:
-            raise ModelError(f"{name}: guidance: must lie in 0 … {MAX_GUIDANCE:g}, not {guidance}")
+        guidances = {"guidance": data.pop("guidance", 1.0)}
+        guidances["edit_guidance"] = data.pop("edit_guidance", guidances["guidance"])
+        for key, guidance in guidances.items():
+            if not 0.0 <= guidance <= MAX_GUIDANCE:
+                raise ModelError(f"{name}: {key}: must lie in 0 … {MAX_GUIDANCE:g}, not {guidance}")
         voices = tuple(_voice(name, data["kind"], voice) for voice in data.pop("voices", ()))
         if bool(voices) == is_image or len({voice.id for voice in voices}) < len(voices):
             raise ModelError(f"{name}: voices: at least one, each id once")
-        return cls(**data, voices=voices, guidance=guidance, synonyms=synonyms, sheets=sheets, path=path)
+        return cls(**data, voices=voices, **guidances, synonyms=synonyms, sheets=sheets, path=path)
 
 
 def model_id(name: str) -> str:

@@ -231,7 +231,7 @@ def completion(
         param: as for :func:`class_drawing`.
     """
     return Completion(
-        **_as_named(model, prompt, count, options, param),
+        **_partly_kept(model, prompt, count, options, param),
         rows=len(rows),
         palette_error=palette_error,
         prompt_symbols=rows.size,
@@ -250,12 +250,19 @@ def _as_named(model: ImageModel, prompt: str | None, count: int, options: Draw, 
     }
 
 
+def _partly_kept(model: ImageModel, prompt: str | None, count: int, options: Draw, param: str) -> dict[str, Any]:
+    """As :func:`_as_named`, of pictures with a default of guidance of their own: they name few attributes."""
+    if options.guidance is None and has_classes(model):
+        options = options.model_copy(update={"guidance": model.entry.edit_guidance})
+    return _as_named(model, prompt, count, options, param)
+
+
 def edit(
     model: ImageModel, masked: MaskedPicture, prompt: str | None, count: int, options: Draw, param: str = "prompt"
 ) -> Edit:
     """A region of a picture, drawn anew; arguments as of :func:`completion`."""
     return Edit(
-        **_as_named(model, prompt, count, options, param),
+        **_partly_kept(model, prompt, count, options, param),
         mask=masked.mask,
         palette_error=masked.palette_error,
         prompt_symbols=int(masked.kept.sum()) * model.spec.channels,

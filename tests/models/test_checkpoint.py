@@ -248,7 +248,7 @@ def test_models_are_found_with_the_checkpoints_of_their_kind(tmp_path):
     assert (reads.sampled, reads.acoustic) == (tmp_path / "a" / "wavenet", tmp_path / "a" / "acoustic")
     assert (babbles.sampled, babbles.acoustic) == (tmp_path / "b" / "anything", None)
     assert (draws.sampled, draws.acoustic, draws.voices) == (tmp_path / "c" / "pixelcnn", None, ())
-    assert (reads.guidance, draws.guidance, draws.classifier) == (1.0, 1.5, None)
+    assert (reads.guidance, draws.guidance, draws.edit_guidance, draws.classifier) == (1.0, 1.5, 1.5, None)
     (tmp_path / "c" / "classifier").mkdir()
     assert (draws.classifier, draws.sampled) == (tmp_path / "c" / "classifier", tmp_path / "c" / "pixelcnn")
     layout = draws.sheets["run"]

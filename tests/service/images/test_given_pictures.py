@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from PIL import Image
 
 from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.catalog.seeds import MAX_SEED, part_seed
+from ancestral.images.drawing import MaskedPicture
+from ancestral.images.planning import class_drawing, completion, edit
 from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
-from ancestral.requests import EditRequest
+from ancestral.requests import Draw, EditRequest
 from ancestral.service.jobs.planning import image_job
 from ancestral.service.settings import Settings
 from tests.service.images.pictures import (
@@ -97,6 +100,19 @@ def test_a_key_is_bound_to_the_hashes_of_files(zoo: Path) -> None:
     request = EditRequest.model_validate({"model": "palette", "prompt": "axe"} | files)
     body = image_job(load_catalog(CatalogConfig((zoo,))), Settings(), request).body
     assert all(body[name] == hashlib.sha256(files[name].encode()).hexdigest() for name in files)
+
+
+def test_what_keeps_a_part_has_a_guidance_of_its_own(zoo: Path) -> None:
+    model = load_catalog(CatalogConfig((zoo,))).image_model("palette", "image_edit")
+    model = replace(model, entry=replace(model.entry, edit_guidance=3.0))
+    masked = MaskedPicture(random_symbols("palette"), KEPT)
+    for options, guidances in ((Draw(seed=1), (1.0, 3.0, 3.0)), (Draw(seed=1, guidance=2.0), (2.0, 2.0, 2.0))):
+        drawings = (
+            class_drawing(model, "axe", 1, options),
+            completion(model, masked.symbols[:2], None, "axe", 1, options),
+            edit(model, masked, "axe", 1, options),
+        )
+        assert tuple(drawing.guidance for drawing in drawings) == guidances
 
 
 def test_every_pixel_outside_of_any_mask_is_kept(server: Server) -> None:
