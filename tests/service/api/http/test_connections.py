@@ -144,14 +144,12 @@ def test_two_thousand_half_open_connections_silence_nobody(serve_process: ServeP
     with serve_process(max_connections=480) as server:
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
         for kind in HALF_OPEN:
-            before = len(server.log)
-            begun = time.monotonic()
             with half_open(server, kind, 2000):
                 for _ in range(10):
                     assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
                     assert server.speak().status_code == 200
-            assert len(server.log) - before < 2200 + 10 * (time.monotonic() - begun), kind
-            assert not lines(server, message="cannot accept connections")
+        assert not lines(server, message="cannot accept connections")
+        assert len(server.log) < 4000, "one for each half of a body; of all that are closed within a second, one"
 
 
 # Which web pages may use the service: CORS and the Origin of websockets.
