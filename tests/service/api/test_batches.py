@@ -334,7 +334,8 @@ def test_every_job_of_cancelled_work_is_known() -> None:
         return [len(stored), len({job.id for job in stored} - {job.id for job in jobs.values()})]
 
     async def cancelled(broker: Broker) -> list[list[int]]:
-        return [await forgotten(broker.clients, n / 20, f"owner-{n}") for n in range(200)]
+        delays = [0.05 * 1.035**n for n in range(200)]  # up to 47 ms, on a slow machine
+        return [await forgotten(broker.clients, delay, f"owner-{n}") for n, delay in enumerate(delays)]
 
     found = on_redis(cancelled)
     assert any(submissions for submissions, _ in found)
