@@ -7,7 +7,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -181,17 +181,16 @@ class BoundedWebSocket:
             CloseConnection: the client reads nothing.
             Disconnected: it has disconnected.
         """
-        text = json.dumps(message)
-        await self._within(lambda: self._websocket.send_text(text))
+        await self._within(self._websocket.send_text(json.dumps(message)))
 
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary frame; raises as :meth:`send_json` does."""
-        await self._within(lambda: self._websocket.send_bytes(data))
+        await self._within(self._websocket.send_bytes(data))
 
-    async def _within(self, send: Callable[[], Any]) -> None:
+    async def _within(self, sending: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._stall_seconds):
-                await send()
+                await sending
         except TimeoutError:
             raise CloseConnection(1008, f"nothing was read for {self._stall_seconds} s") from None
         except WebSocketDisconnect as error:
@@ -286,6 +285,8 @@ class WsConnection(ABC):
     def __init__(self, websocket: BoundedWebSocket, credentials: Credentials) -> None:
         self._websocket = websocket
         self._credentials = credentials
+        self._errors = 0
+        """Invalid messages since the last valid one."""
         self._handling = asyncio.Lock()
         """Held while a message is handled: the connection is not idle, though no work may have been started yet."""
 
@@ -313,6 +314,12 @@ class WsConnection(ABC):
     @abstractmethod
     async def on_disconnect(self, end: CloseConnection | Disconnected) -> None:
         """The connection has ended: release what it used."""
+
+    def count_error(self, error: AncestralError) -> None:
+        """Count a message that was answered with an error; raises CloseConnection after :data:`MAX_ERRORS` in a row."""
+        self._errors += not isinstance(error, Overloaded | NotReady)  # for which the client can do nothing
+        if self._errors >= MAX_ERRORS:
+            raise CloseConnection(1008, "too many errors")
 
     def start(self, *work: Coroutine[Any, Any, None]) -> None:
         """Run coroutines beside the receiver; if one fails, the connection is closed."""
@@ -349,9 +356,7 @@ class WsConnection(ABC):
                 self._group.create_task(self._credentials.await_key())
         except* (CloseConnection, Disconnected) as ends:
             end = _first(ends)
-        if isinstance(end, IdleTimeout):
-            return await self.on_idle(end)
-        return end
+        return await self.on_idle(end) if isinstance(end, IdleTimeout) else end
 
     async def _await_shutdown(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -383,19 +388,16 @@ class EventConnection(WsConnection):
         """Handle a message; raises AncestralError if it is not a valid one."""
 
     async def receive(self) -> None:
-        errors = 0
         while True:
             try:
                 async with asyncio.timeout(IDLE_SECONDS) as waiting:
                     message = await self._websocket.receive()
                 async with self._handling:
                     await self.handle_message(message)
-                errors = 0
+                self._errors = 0
             except AncestralError as error:
                 await self.failed(error)
-                errors += not isinstance(error, Overloaded | NotReady)  # for which the client can do nothing
-                if errors >= MAX_ERRORS:
-                    raise CloseConnection(1008, "too many errors") from None
+                self.count_error(error)
             except TimeoutError:
                 if not (waiting.expired() and self.is_busy):
                     raise CloseConnection(1000, "idle timeout") from None

@@ -2,8 +2,8 @@
 
 docs/api.md has their messages. Every context is a session of its own: its jobs are paced by what has been sent of them,
 and cancelled with it; an error of a context ends that context alone. A message that is wrong in itself is answered as
-on ``stream-input``, and the connection is closed with 1008. Clients send ``close_context`` also when a listener
-interrupts, often a second time: the second one cancels what has not been sent.
+on ``stream-input``, and the connection is closed with 1008, as it is after many errors in a row. Clients send
+``close_context`` also when a listener interrupts, often a second time: the second one cancels what has not been sent.
 """
 
 from __future__ import annotations
@@ -271,26 +271,31 @@ class MultiContextConnection(ElevenLabsConnection):
         try:
             if message.text or message.settings:
                 context = await self._open(context, message, query)
-            if context is not None and message.text:
-                await context.runner.add_text(message.text)
-            if context is None:
-                known = message.context_id in (*self._contexts, *self._ended)
-                if (message.flush or message.close_context) and not known:
-                    raise NotFound("context_id: no such context", param="context_id", code="context_not_found")
-                return
-            context.runner.keep_alive()
-            if message.close_context and context.runner.session_state.closing:
-                await context.cancel()
-            elif message.close_context:
-                await context.runner.close()
-            elif message.flush or (message.text and query.auto_mode):
-                await context.runner.flush()
+            if context is not None:
+                await self._go_on(context, message, query)
+            elif (message.flush or message.close_context) and message.context_id not in (*self._contexts, *self._ended):
+                raise NotFound("context_id: no such context", param="context_id", code="context_not_found")
         except AncestralError as error:
             if context is None or not message.text:  # nothing of what it says is lost
                 failure = context_failure(self._state, message.context_id, error)
                 await self._websocket.send_json(failure.model_dump())
             else:
                 await context.failed(error)
+            self.count_error(error)
+        else:
+            self._errors = 0
+
+    async def _go_on(self, context: Context, message: ContextMessage, query: StreamQuery) -> None:
+        """Do what a message says to a context that is open."""
+        if message.text:
+            await context.runner.add_text(message.text)
+        context.runner.keep_alive()
+        if message.close_context and context.runner.session_state.closing:
+            await context.cancel()
+        elif message.close_context:
+            await context.runner.close()
+        elif message.flush or (message.text and query.auto_mode):
+            await context.runner.flush()
 
     async def _open(self, context: Context | None, message: ContextMessage, query: StreamQuery) -> Context:
         """The context of a message with text or settings, opened by its first one.

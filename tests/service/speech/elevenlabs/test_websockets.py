@@ -31,6 +31,7 @@ from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
 from ancestral.service.speech.elevenlabs.schemas import ContextMessage, DictionaryLocator, StreamQuery
 from ancestral.service.speech.elevenlabs.websockets import Context, MultiContextConnection
+from ancestral.service.ws import MAX_ERRORS
 from tests.service.refusals import rows
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, Listener, Spoken, error, hear, open_stream, say, spoken
@@ -274,6 +275,14 @@ def test_an_unknown_context_is_answered(server: Server, message: dict[str, Any])
         Listener(connection).until("a")
         say(connection, *close("a"), {"close_socket": True})  # it has ended: no error
         assert Client(connection).closed() == 1000
+
+
+def test_many_wrong_messages_in_a_row_end_it(server: Server) -> None:
+    with multi(server) as connection:
+        say(connection, *close("a") * (MAX_ERRORS - 1), {"text": ""}, *close("a") * MAX_ERRORS)
+        found = [hear(connection)["error"] for _ in range(2 * MAX_ERRORS - 1)]
+        assert set(found) == {"context_not_found"}
+        assert (Client(connection).closed(), connection.protocol.close_reason) == (1008, "too many errors")
 
 
 def test_a_second_close_cancels(server: Server) -> None:
