@@ -391,6 +391,7 @@ def test_keys(keyed: Server, keys: dict[str, str]) -> None:
         ("ftp://x", ancestral.InvalidRequest, "not the URL of a server"),
         ("localhost:8000", ancestral.InvalidRequest, "not the URL of a server"),
         ("http://localhost:eighty", ancestral.InvalidRequest, "not the URL of a server"),
+        ("http://localhost:99999", ancestral.InvalidRequest, "not the URL of a server"),
         ("http://\u2100", ancestral.InvalidRequest, "not the URL of a server"),
         (f"http://{'a' * 64}.example", ancestral.InvalidRequest, "not the URL of a server"),
         ("http://127.0.0.1:1", ancestral.ServerError, "the server does not answer: Connection refused"),
