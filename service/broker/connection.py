@@ -6,11 +6,11 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from redis import asyncio as redis
 from redis import exceptions
@@ -38,6 +38,7 @@ _MASTER_SECONDS: Final = 1.0
 _PROTOCOL: Final[Mapping[str, Any]] = {"protocol": 2}
 """RESP2: replies have the shapes that the scripts' callers know, and messages of a channel come in order with them."""
 SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_UNKNOWN: Final = f"ANCESTRAL_REDIS_URL: must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}"
 _INVALID: Final = "ANCESTRAL_REDIS_URL: not a valid URL; / # ? @ in a password are written %2F %23 %3F %40"
 
 
@@ -176,7 +177,7 @@ class ClusterTopology(Topology):
         """The client of the node that holds a key.
 
         Raises:
-            Exception: one of ``UNAVAILABLE`` (connection.py): no server of the cluster answers, or nobody has the key.
+            Exception: one of :data:`UNAVAILABLE`: no server of the cluster answers, or nobody has the key.
         """
         async with self._discovering:
             if not self._known:
@@ -238,18 +239,22 @@ def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
     }  # fmt: skip
     if not url.startswith("unix:"):
         options["socket_keepalive"] = True
-    scheme, _, kind = url.partition(":")[0].partition("+")
-    known = ", ".join(f"{name}://" for name in SCHEMES)
-    if f"{scheme}+{kind}".rstrip("+") not in SCHEMES:
-        raise UrlError(f"ANCESTRAL_REDIS_URL: must begin with one of {known}")
+    if url.partition(":")[0] not in SCHEMES:
+        raise UrlError(_UNKNOWN)
     try:
         parts = urlsplit(url)
-        if not kind:
-            if scheme != "unix" and (parts.fragment or not re.fullmatch("/?[0-9]*/?", parts.path)):
+        if "+" not in parts.scheme:
+            if parts.scheme != "unix" and (parts.fragment or not re.fullmatch("/?[0-9]*/?", parts.path)):
                 raise ValueError("the database is no number")
             return Topology(redis.Redis.from_pool(IdleLimitedPool.from_url(url, **options)))
     except ValueError:  # whose message may have a part of the password
         raise UrlError(_INVALID) from None
+    return _open_several(parts, options, shards)
+
+
+def _open_several(parts: SplitResult, options: dict[str, Any], shards: int) -> Topology:
+    """What a URL of sentinels or of a cluster names; raises as :func:`open_topology` does."""
+    scheme, _, kind = parts.scheme.partition("+")
     credentials, _, hosts = parts.netloc.rpartition("@")
     if credentials:
         user, _, password = credentials.partition(":")
@@ -257,7 +262,7 @@ def open_topology(url: str, shards: int = CLUSTER_SHARDS) -> Topology:
     tls = scheme == "rediss"
     path = [unquote(part) for part in parts.path.split("/") if part]
     if parts.query or parts.fragment:
-        raise UrlError(f"ANCESTRAL_REDIS_URL: must begin with one of {known}, without a query")
+        raise UrlError(f"{_UNKNOWN}, without a query")
     if kind == "cluster":
         if path:
             raise UrlError("ANCESTRAL_REDIS_URL: a cluster has no databases: nothing may follow the hosts")
@@ -374,9 +379,15 @@ async def with_timeout(reply: Awaitable[_T] | _T) -> _T:
         return await cast("Awaitable[_T]", reply)
 
 
-async def execute(pipe: redis.client.Pipeline, *, raise_on_error: bool = True) -> list[Any]:
-    """The replies to all commands of a pipeline, or else errors; raises as :func:`with_timeout` does."""
-    return await with_timeout(pipe.execute(raise_on_error))
+async def _send_together(
+    client: redis.Redis, commands: Iterable[Sequence[Any]], *, transaction: bool = False, raise_errors: bool = True
+) -> list[Any]:
+    """The replies to commands that are sent in one round trip: of a ``transaction``, Redis does all or none. The first
+    error of a command is raised, or each is returned in the place of a reply; raises also as :func:`with_timeout`."""
+    async with client.pipeline(transaction=transaction) as pipe:
+        for command in commands:
+            pipe.execute_command(*command)
+        return await with_timeout(pipe.execute(raise_errors))
 
 
 async def retry_while_unavailable(work: Callable[[], Awaitable[_T]], seconds: float = math.inf) -> _T:
@@ -463,20 +474,18 @@ class _Sender:
 
     async def _replies(self, calls: Sequence[_Call], command: str, name: Callable[[Script], str]) -> list[Any]:
         """The reply, or the error, of each call."""
-        async with self._client.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.execute_command(command, name(call.script), *call.words)
-            try:
-                return await execute(pipe, raise_on_error=False)
-            except Exception as error:  # noqa: BLE001 - it is raised where the calls were made
-                return [error] * len(calls)
+        commands = [(command, name(call.script), *call.words) for call in calls]
+        try:
+            return await _send_together(self._client, commands, raise_errors=False)
+        except Exception as error:  # noqa: BLE001 - it is raised where the calls were made
+            return [error] * len(calls)
 
 
 class Connection:
     """A client of Redis. One per process and event loop.
 
     Args:
-        url: see :func:`ancestral.service.broker.connection.open_topology`.
+        url: see :func:`open_topology`.
         hooks: for metrics.
         replicas: that must have a job before it counts as submitted.
         shards: how many queues a cluster has.
@@ -515,14 +524,9 @@ class Connection:
     async def commands(self, *commands: Sequence[Any]) -> list[Any]:
         """The replies to commands on one key, or keys of one shard, of which Redis does all or none. The second word of
         the first one is a key."""
-
-        async def send(client: redis.Redis) -> list[Any]:
-            async with client.pipeline(transaction=len(commands) > 1) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                return await execute(pipe)
-
-        return await self._redirected(commands[0][1], send)
+        return await self._redirected(
+            commands[0][1], lambda client: _send_together(client, commands, transaction=len(commands) > 1)
+        )
 
     async def replicated(self, *commands: Sequence[Any]) -> None:
         """Do commands as :meth:`commands` does, and wait until what they wrote has reached :attr:`replicas` replicas.
@@ -573,16 +577,11 @@ class Connection:
 
     async def _waited(self, operation: str, name: str, command: Sequence[Any]) -> list[Any]:
         """The replies to a command on a key, and to WAIT."""
-
-        async def send(client: redis.Redis) -> list[Any]:
-            async with client.pipeline(transaction=False) as pipe:  # WAIT means what the same connection has written
-                pipe.execute_command(*command)
-                pipe.execute_command("WAIT", self.replicas, _REPLICATION_MS)
-                return await execute(pipe)
-
+        # Together, because WAIT means what the same connection has written.
+        commands = [command, ["WAIT", self.replicas, _REPLICATION_MS]]
         with self._timed(operation):
             try:
-                return await self._redirected(name, send)
+                return await self._redirected(name, lambda client: _send_together(client, commands))
             except exceptions.ResponseError as error:
                 if _NOT_A_MASTER not in str(error):
                     raise
