@@ -60,6 +60,7 @@ def parse_json(text: str, subject: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the JSON; raises as :func:`parse_json` does."""
     found = dict(pairs)
     for name in found:
         try:
@@ -174,6 +175,7 @@ def checked(kind: type[_M], values: Mapping[str, Any]) -> _M:
 
 
 def _path(error: Mapping[str, Any]) -> list[str]:
+    """The names that lead to the wrong field, without the part of the request that FastAPI puts before them."""
     first, *rest = error["loc"] or ("",)
     named = error["type"] == "extra_forbidden" and not rest  # an unknown field may have any name
     prefixed = first in ("", "body", "query", "path", "header") and not named
@@ -185,6 +187,8 @@ def _of_the_form(errors: Sequence[Mapping[str, Any]], path: list[str]) -> Mappin
     of_field = (error for error in errors if _path(error)[:-1] == path)
     return next((error for error in of_field if error["type"] not in _OTHER_FORM), None)
 
+
+# Seeds, and what all requests have in common.
 
 _SEEDS: Final = MAX_SEED + 1
 """Seeds are smaller. An inclusive bound of 2^63 - 1 could not be written in OpenAPI, whose numbers are doubles."""
