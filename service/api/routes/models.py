@@ -55,6 +55,8 @@ class ModelObject(Described):
     """The default of requests."""
     guidance: float | None = None
     """The default of requests; image models only."""
+    edit_guidance: float | None = None
+    """The same of edits and completions."""
     sheets: list[str] | None = None
     """What `sheet` of a request for pictures may be; models that lay out sheets only."""
     sheet_attributes: dict[str, list[str]] | None = None
@@ -81,8 +83,9 @@ def describe_model(catalog: Catalog, model: Model) -> ModelObject:
     found |= {"aliases": catalog.aliases.of_model(entry.id), "capabilities": list(model.capabilities)}
     found = vars(model) | vars(entry) | found
     if isinstance(model, SpeechModel):
-        sound = {"sample_rate": model.spec.sample_rate, "default_sample_rate": model.sound_rate, "guidance": None}
-        return ModelObject.model_validate(found | sound)
+        found |= {"guidance": None, "edit_guidance": None}
+        found |= {"sample_rate": model.spec.sample_rate, "default_sample_rate": model.sound_rate}
+        return ModelObject.model_validate(found)
     assert isinstance(model, ImageModel)
     return ModelObject.model_validate(found | {"size": model.size, "sheet_attributes": model.sheet_attributes or None})
 

@@ -147,6 +147,10 @@ def test_interpolate(real: Server, visit: Visiting) -> None:
         page.open("#draw?mode=interpolate&from=elf%2C+robe&to=orc%2C+axe&steps=3&model=pixelcnn-sprites&seed=5")
         ends = [page.input_value(f"[data-param={end}] input") for end in ("from", "to", "steps")]
         assert ends == ["elf, robe", "orc, axe", "3"]
+        page.open("#draw?model=pixelcnn-sprites")
+        for mode, guidance in (("Draw", "1.5"), ("Edit", "3"), ("Interpolate", "1.5")):
+            page.click(f".segmented label:text-is('{mode}')")
+            assert page.input_value("[data-param=guidance] input") == guidance
         page.open("#draw?mode=nonsense&model=pixelcnn-digits")
         assert page.get_attribute(".segmented input:checked", "value") == "draw"
 

@@ -61,6 +61,11 @@ class Draw {
     return this.models.find((model) => model.id === this.modelSelect.value);
   }
 
+  /** The default of the server. */
+  get usualGuidance() {
+    return ["edit", "complete"].includes(this.mode) ? this.model.edit_guidance : this.model.guidance;
+  }
+
   build(values) {
     const changed = () => this.changed();
     this.modelSelect = select([this.wanted], this.wanted, () => {
@@ -75,7 +80,7 @@ class Draw {
       min: 0,
       max: 5,
       step: 0.25,
-      value: values.guidance ?? this.model.guidance,
+      value: values.guidance ?? this.usualGuidance,
       format: (v) => Number(v).toFixed(2),
       hint: "More shows the class more clearly, with less variety.",
     });
@@ -195,7 +200,7 @@ class Draw {
 
   otherModel() {
     this.temperature.set(this.model.temperature);
-    this.guidance.set(this.model.guidance);
+    this.guidance.set(this.usualGuidance);
     this.chooseModel();
   }
 
@@ -210,12 +215,14 @@ class Draw {
 
   /** Lists the models that draw in this way, and takes the one that is wanted, or else the first. */
   chooseMode(mode) {
-    this.mode = mode;
     const before = this.model.id;
+    const usual = Number(this.guidance.input.value) === this.usualGuidance;
+    this.mode = mode;
     const ids = this.able(mode).map((model) => model.id);
     this.modelSelect.replaceChildren(...ids.map((name) => h("option", { value: name }, name)));
     this.modelSelect.value = ids.includes(this.wanted) ? this.wanted : ids[0];
     if (this.model.id !== before) this.otherModel();
+    else if (usual) this.guidance.set(this.usualGuidance);
     this.modes.querySelector(`input[value=${mode}]`).checked = true;
     this.completion.element.hidden = mode !== "complete";
     this.edit.element.hidden = mode !== "edit";
