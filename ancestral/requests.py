@@ -491,7 +491,8 @@ class Labelled(StrictRequest):
     """A style that `/v1/images/classes` lists, in any case; default `any`: unspecified."""
     guidance: float | None = Field(default=None, ge=0.0, le=entries.MAX_GUIDANCE, allow_inf_nan=False)
     """Strength of classifier-free guidance: 1 samples the model as it is; more gives pictures that show their class
-    more clearly and differ less from each other. Anything but 1 takes twice as long. The default is the model's own."""
+    more clearly and differ less from each other. Anything but 1 takes twice as long. The default is the
+    model's `guidance`, or its `edit_guidance` in edits and completions."""
 
 
 def _palette(value: Any) -> Any:

@@ -169,7 +169,8 @@ class ModelEntry:
     guidance: float
     """The default of requests to an image model (models/engines/images/engine.py); 1 for any other."""
     edit_guidance: float
-    """The same of edits and completions, which name few attributes. The key is optional in ``model.json``."""
+    """The default of ``guidance`` in edits and completions, which name few attributes. The key is optional in
+    ``model.json``: :attr:`guidance` without it."""
     synonyms: Mapping[str, tuple[str, ...]]
     """Lower-case words, and the values of an image model's attributes that each may mean, the nearest first: error
     messages propose them. The key is optional in ``model.json``."""

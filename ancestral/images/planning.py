@@ -252,9 +252,10 @@ def _as_named(model: ImageModel, prompt: str | None, count: int, options: Draw, 
 
 def _partly_kept(model: ImageModel, prompt: str | None, count: int, options: Draw, param: str) -> dict[str, Any]:
     """As :func:`_as_named`, of pictures with a default of guidance of their own: they name few attributes."""
+    fields = _as_named(model, prompt, count, options, param)
     if options.guidance is None and has_classes(model):
-        options = options.model_copy(update={"guidance": model.entry.edit_guidance})
-    return _as_named(model, prompt, count, options, param)
+        fields["guidance"] = model.entry.edit_guidance
+    return fields
 
 
 def edit(

@@ -54,9 +54,9 @@ class ModelObject(Described):
     temperature: float
     """The default of requests."""
     guidance: float | None = None
-    """The default of requests; image models only."""
+    """The default of requests, except for edits and completions; image models only."""
     edit_guidance: float | None = None
-    """The same of edits and completions."""
+    """The default of `guidance` in edits and completions; image models only."""
     sheets: list[str] | None = None
     """What `sheet` of a request for pictures may be; models that lay out sheets only."""
     sheet_attributes: dict[str, list[str]] | None = None

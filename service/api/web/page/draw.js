@@ -66,6 +66,12 @@ class Draw {
     return ["edit", "complete"].includes(this.mode) ? this.model.edit_guidance : this.model.guidance;
   }
 
+  /** The default is followed from one way of drawing to another, until there is another value. */
+  setGuidance(value = this.usualGuidance) {
+    this.ownGuidance = Number(value) !== this.usualGuidance;
+    this.guidance.set(value);
+  }
+
   build(values) {
     const changed = () => this.changed();
     this.modelSelect = select([this.wanted], this.wanted, () => {
@@ -80,10 +86,12 @@ class Draw {
       min: 0,
       max: 5,
       step: 0.25,
-      value: values.guidance ?? this.usualGuidance,
+      value: this.usualGuidance,
       format: (v) => Number(v).toFixed(2),
       hint: "More shows the class more clearly, with less variety.",
     });
+    this.guidance.input.addEventListener("input", () => (this.ownGuidance = true));
+    this.setGuidance(values.guidance);
     this.submit = h("button", { type: "submit", class: "primary" }, "Draw");
     const parts = { draw: this, changed, seed: this.seed };
     this.generation = new Generation(parts);
@@ -200,7 +208,7 @@ class Draw {
 
   otherModel() {
     this.temperature.set(this.model.temperature);
-    this.guidance.set(this.usualGuidance);
+    this.setGuidance();
     this.chooseModel();
   }
 
@@ -215,14 +223,13 @@ class Draw {
 
   /** Lists the models that draw in this way, and takes the one that is wanted, or else the first. */
   chooseMode(mode) {
-    const before = this.model.id;
-    const usual = Number(this.guidance.input.value) === this.usualGuidance;
     this.mode = mode;
+    const before = this.model.id;
     const ids = this.able(mode).map((model) => model.id);
     this.modelSelect.replaceChildren(...ids.map((name) => h("option", { value: name }, name)));
     this.modelSelect.value = ids.includes(this.wanted) ? this.wanted : ids[0];
     if (this.model.id !== before) this.otherModel();
-    else if (usual) this.guidance.set(this.usualGuidance);
+    else if (!this.ownGuidance) this.setGuidance();
     this.modes.querySelector(`input[value=${mode}]`).checked = true;
     this.completion.element.hidden = mode !== "complete";
     this.edit.element.hidden = mode !== "edit";
@@ -370,7 +377,8 @@ class Draw {
     this.wanted = model;
     this.chooseMode("draw");
     this.picker.show(model, prompt, style);
-    for (const name of ["temperature", "guidance"]) this[name].set(card.fields[name] ?? this.model[name]);
+    this.temperature.set(card.fields.temperature);
+    this.setGuidance(card.fields.guidance);
     this.seed.value = partSeed(seed, Math.max(1, this.gallery.count));
     this.seed.hold(true);
     this.start({ keepGallery: true });
