@@ -281,7 +281,8 @@ class MultiContextConnection(ElevenLabsConnection):
                 await self._websocket.send_json(failure.model_dump())
             else:
                 await context.failed(error)
-            self.count_error(error)
+            if error.code != "too_many_contexts":  # those that are open run to their end
+                self.count_error(error)
         else:
             self._errors = 0
 
