@@ -45,8 +45,7 @@ class Connection:
         except (httpx2.InvalidURL, TypeError, UnicodeError):
             address = httpx2.URL()
         # Of a port that has more than 16 bits the system takes the lower ones, and connects to another.
-        is_port = 0 <= (address.port or 0) < 1 << 16
-        if address.scheme not in ("http", "https") or not address.host or not is_port:
+        if address.scheme not in ("http", "https") or not address.host or (address.port or 0) >= 1 << 16:
             message = f"{url}: not the URL of a server, such as http://localhost:8000"
             raise InvalidRequest(message, param="url", code="invalid_value")
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):

@@ -83,6 +83,7 @@ UNSENT = {"forbidden", "unprocessable", "unknown_column", "unreadable"}
 
 
 def test_every_error_code_is_listed() -> None:
+    """Of those that the source names as ``code="…"``."""
     files = [ROOT / "service/errors.py", ROOT / "service/ws.py", *(ROOT / "ancestral").rglob("*.py")]
     files += [path for name in ("api", "broker", "jobs", "speech") for path in (ROOT / "service" / name).rglob("*.py")]
     codes = set(re.findall(r'\bcode(?: = |=)"([a-z_]+)"', "".join(map(Path.read_text, files))))
