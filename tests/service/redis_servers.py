@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,11 +25,20 @@ SLOTS = 16384
 NODE_TIMEOUT_MS = 2000
 
 
+_GIVEN = set[int]()
+
+
 def free_ports(count: int) -> list[int]:
-    """Different free TCP ports."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in sockets]
+    """Free TCP ports, none of them twice, and below those that the system gives to whoever connects: before a server
+    listens, others are started, and tests beside this one open many connections."""
+    found = list[int]()
+    while len(found) < count:
+        port = 10_000 + secrets.randbelow(22_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                found.append(port)
+    return found
 
 
 class Node:
