@@ -58,8 +58,14 @@ def _refuse_candidates(request: Draw, what: str) -> None:
         raise InvalidRequest(f"best_of: not for pictures {what}", param="best_of", code="invalid_value")
 
 
-def shared_fields(model: ImageModel, options: Draw, seeds: tuple[int, ...]) -> dict[str, Any]:
+def shared_fields(model: ImageModel, options: Draw, seeds: tuple[int, ...], *, kept: bool = False) -> dict[str, Any]:
     """The fields of every :class:`~ancestral.images.drawing.Drawing`.
+
+    Args:
+        model: that draws.
+        options: of the request.
+        seeds: of the pictures.
+        kept: whether a part of a picture is kept: such requests name few attributes, and guidance has another default.
 
     Raises:
         InvalidRequest: the model cannot do what an option says; ``param`` names it.
@@ -69,7 +75,7 @@ def shared_fields(model: ImageModel, options: Draw, seeds: tuple[int, ...]) -> d
     return {
         "seeds": seeds,
         "temperature": model.entry.temperature if options.temperature is None else options.temperature,
-        "guidance": _guidance(model, options.guidance),
+        "guidance": _guidance(model, options.guidance, kept=kept),
         "style": options.style,
         "size": options.size if padded else f"{model.spec.width * scale}x{model.spec.height * scale}",
         "scale": scale,
@@ -105,13 +111,15 @@ def _background(model: ImageModel, options: Draw) -> str:
     return "transparent" if able and options.background != "opaque" else "opaque"
 
 
-def _guidance(model: ImageModel, guidance: float | None) -> float:
+def _guidance(model: ImageModel, guidance: float | None, *, kept: bool) -> float:
     if not has_classes(model):
         if guidance not in (None, 1.0):
             message = f"guidance: {model.entry.id} has no classes to tell apart"
             raise InvalidRequest(message, param="guidance", code="model_not_capable")
         return 1.0
-    return model.entry.guidance if guidance is None else guidance
+    if guidance is not None:
+        return guidance
+    return model.entry.edit_guidance if kept else model.entry.guidance
 
 
 def _scale(model: ImageModel, size: str | None, *, pad: bool) -> tuple[int, bool]:
@@ -231,7 +239,7 @@ def completion(
         param: as for :func:`class_drawing`.
     """
     return Completion(
-        **_partly_kept(model, prompt, count, options, param),
+        **_as_named(model, prompt, count, options, param, kept=True),
         rows=len(rows),
         palette_error=palette_error,
         prompt_symbols=rows.size,
@@ -239,10 +247,12 @@ def completion(
     )
 
 
-def _as_named(model: ImageModel, prompt: str | None, count: int, options: Draw, param: str) -> dict[str, Any]:
+def _as_named(
+    model: ImageModel, prompt: str | None, count: int, options: Draw, param: str, *, kept: bool = False
+) -> dict[str, Any]:
     """The fields of a :class:`ClassDrawing` whose seeds draw no labels."""
     labels, seeds = requested_labels(model, prompt, options.style, param), _seeds(options, count)
-    return shared_fields(model, options, seeds) | {
+    return shared_fields(model, options, seeds, kept=kept) | {
         "prompt": prompt if model.spec.named else None,
         "labels": (labels,) * len(seeds),
         "requested": (labels,),
@@ -250,20 +260,12 @@ def _as_named(model: ImageModel, prompt: str | None, count: int, options: Draw, 
     }
 
 
-def _partly_kept(model: ImageModel, prompt: str | None, count: int, options: Draw, param: str) -> dict[str, Any]:
-    """As :func:`_as_named`, of pictures with a default of guidance of their own: they name few attributes."""
-    fields = _as_named(model, prompt, count, options, param)
-    if options.guidance is None and has_classes(model):
-        fields["guidance"] = model.entry.edit_guidance
-    return fields
-
-
 def edit(
     model: ImageModel, masked: MaskedPicture, prompt: str | None, count: int, options: Draw, param: str = "prompt"
 ) -> Edit:
     """A region of a picture, drawn anew; arguments as of :func:`completion`."""
     return Edit(
-        **_partly_kept(model, prompt, count, options, param),
+        **_as_named(model, prompt, count, options, param, kept=True),
         mask=masked.mask,
         palette_error=masked.palette_error,
         prompt_symbols=int(masked.kept.sum()) * model.spec.channels,

@@ -379,7 +379,7 @@ async def with_timeout(reply: Awaitable[_T] | _T) -> _T:
         return await cast("Awaitable[_T]", reply)
 
 
-async def _send_together(
+async def _pipelined(
     client: redis.Redis, commands: Iterable[Sequence[Any]], *, transaction: bool = False, raise_errors: bool = True
 ) -> list[Any]:
     """The replies to commands that are sent in one round trip: of a ``transaction``, Redis does all or none. The first
@@ -476,7 +476,7 @@ class _Sender:
         """The reply, or the error, of each call."""
         commands = [(command, name(call.script), *call.words) for call in calls]
         try:
-            return await _send_together(self._client, commands, raise_errors=False)
+            return await _pipelined(self._client, commands, raise_errors=False)
         except Exception as error:  # noqa: BLE001 - it is raised where the calls were made
             return [error] * len(calls)
 
@@ -525,7 +525,7 @@ class Connection:
         """The replies to commands on one key, or keys of one shard, of which Redis does all or none. The second word of
         the first one is a key."""
         return await self._redirected(
-            commands[0][1], lambda client: _send_together(client, commands, transaction=len(commands) > 1)
+            commands[0][1], lambda client: _pipelined(client, commands, transaction=len(commands) > 1)
         )
 
     async def replicated(self, *commands: Sequence[Any]) -> None:
@@ -581,7 +581,7 @@ class Connection:
         commands = [command, ["WAIT", self.replicas, _REPLICATION_MS]]
         with self._timed(operation):
             try:
-                return await self._redirected(name, lambda client: _send_together(client, commands))
+                return await self._redirected(name, lambda client: _pipelined(client, commands))
             except exceptions.ResponseError as error:
                 if _NOT_A_MASTER not in str(error):
                     raise

@@ -272,7 +272,7 @@ class MultiContextConnection(ElevenLabsConnection):
             if message.text or message.settings:
                 context = await self._open(context, message, query)
             if context is not None:
-                await self._go_on(context, message, query)
+                await self._apply(context, message, query)
             elif (message.flush or message.close_context) and message.context_id not in (*self._contexts, *self._ended):
                 raise NotFound("context_id: no such context", param="context_id", code="context_not_found")
         except AncestralError as error:
@@ -286,7 +286,7 @@ class MultiContextConnection(ElevenLabsConnection):
         else:
             self._errors = 0
 
-    async def _go_on(self, context: Context, message: ContextMessage, query: StreamQuery) -> None:
+    async def _apply(self, context: Context, message: ContextMessage, query: StreamQuery) -> None:
         """Do what a message says to a context that is open."""
         if message.text:
             await context.runner.add_text(message.text)

@@ -62,13 +62,13 @@ class Draw {
   }
 
   /** The default of the server. */
-  get usualGuidance() {
+  get defaultGuidance() {
     return ["edit", "complete"].includes(this.mode) ? this.model.edit_guidance : this.model.guidance;
   }
 
   /** The default is followed from one way of drawing to another, until there is another value. */
-  setGuidance(value = this.usualGuidance) {
-    this.ownGuidance = Number(value) !== this.usualGuidance;
+  setGuidance(value = this.defaultGuidance) {
+    this.guidanceSet = Number(value) !== this.defaultGuidance;
     this.guidance.set(value);
   }
 
@@ -86,11 +86,11 @@ class Draw {
       min: 0,
       max: 5,
       step: 0.25,
-      value: this.usualGuidance,
+      value: this.defaultGuidance,
       format: (v) => Number(v).toFixed(2),
       hint: "More shows the class more clearly, with less variety.",
     });
-    this.guidance.input.addEventListener("input", () => (this.ownGuidance = true));
+    this.guidance.input.addEventListener("input", () => (this.guidanceSet = true));
     this.setGuidance(values.guidance);
     this.submit = h("button", { type: "submit", class: "primary" }, "Draw");
     const parts = { draw: this, changed, seed: this.seed };
@@ -229,7 +229,7 @@ class Draw {
     this.modelSelect.replaceChildren(...ids.map((name) => h("option", { value: name }, name)));
     this.modelSelect.value = ids.includes(this.wanted) ? this.wanted : ids[0];
     if (this.model.id !== before) this.otherModel();
-    else if (!this.ownGuidance) this.setGuidance();
+    else if (!this.guidanceSet) this.setGuidance();
     this.modes.querySelector(`input[value=${mode}]`).checked = true;
     this.completion.element.hidden = mode !== "complete";
     this.edit.element.hidden = mode !== "edit";
