@@ -183,9 +183,10 @@ async def test_a_worker_that_stops_is_not_woken_while_its_jobs_end(
             while await broker.idle():
                 await asyncio.sleep(0.05)
         if busy:
-            assert not ending.done()
+            assert (ending.done(), running.done()) == (False, False)
             ending.cancel()
         await running
+        assert await broker.idle() == []
 
 
 async def test_a_claim_or_an_end_whose_reply_got_lost_is_done_once(broker: Broker) -> None:
