@@ -85,7 +85,7 @@ class _Sentinels(Sentinel):
     that do this at once the second overwrites another sentinel, which is then neither asked again nor closed."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **options)
         self._asking = asyncio.Lock()
 
     async def discover_master(self, service_name: str) -> Any:
