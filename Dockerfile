@@ -17,7 +17,6 @@ COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY ancestral/ ancestral/
 COPY models/ models/
 COPY service/ service/
-COPY training/ training/
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels/ancestral .
 
 COPY deploy/container/assemble.sh /usr/local/bin/assemble

@@ -9,7 +9,8 @@ VENV := .venv
 GPU := .venv-gpu
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-EXTRAS := cpu,train,gpl-teacher,evaluate,otel,dev
+EXTRAS := cpu,otel,dev
+BESIDE := --editable './training[gpl-teacher,evaluate]' --editable './integrations[mcp,wyoming]'
 # They name torchaudio and transformers as dependencies, and use neither for what is called here.
 JUDGES := 'distillmos==0.9.1' 'xls-r-sqa==0.1.0'
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
@@ -37,14 +38,14 @@ $(BIN)/python:
 	@echo "Creating a virtual environment in $(VENV) ($$($(PYTHON) --version))"
 	@$(PYTHON) -m venv $(VENV)
 
-# What serving needs: no torch. The C of models/kernels is compiled with it.
-$(VENV)/.core: pyproject.toml $(wildcard models/kernels/*.[ch]) | $(BIN)/python
-	$(call install,$(PIP),--editable .)
+# What serving needs: no torch. The C of models/ancestral_models/kernels is compiled with it.
+$(VENV)/.core: pyproject.toml $(wildcard models/ancestral_models/kernels/*.[ch]) | $(BIN)/python
+	$(call install,$(PIP),--editable '.[serve]')
 	@touch $@
 
 # What the tests, the linters and the measurements need as well.
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
-	$(call install,$(PIP),--editable '.[$(EXTRAS)]')
+$(VENV)/.dev: pyproject.toml training/pyproject.toml integrations/pyproject.toml | $(BIN)/python
+	$(call install,$(PIP),--editable '.[$(EXTRAS)]' $(BESIDE))
 	$(call install,$(PIP),--no-deps $(JUDGES))
 	@touch $(VENV)/.core $@
 
@@ -111,8 +112,8 @@ bench-gpu: $(GPU)/.dev  ## Measure the engine on a CUDA device
 
 lock: $(VENV)/.ship  ## Pin the newest dependencies for the images, with hashes: requirements/
 	$(LOCK) --upgrade requirements/build.in --output-file requirements/build.txt
-	$(LOCK) --upgrade pyproject.toml --extra provenance --output-file requirements/cpu.txt
-	$(LOCK) --upgrade pyproject.toml --extra gpu --extra provenance requirements/gpu.in --output-file requirements/gpu.txt
+	$(LOCK) --upgrade pyproject.toml --extra serve --extra provenance --output-file requirements/cpu.txt
+	$(LOCK) --upgrade pyproject.toml --extra serve --extra gpu --extra provenance requirements/gpu.in --output-file requirements/gpu.txt
 
 # Needs PyPI's advisories and fails without them, so it is not part of lint.
 audit: $(VENV)/.ship  ## Check what the images install for known vulnerabilities

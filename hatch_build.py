@@ -1,4 +1,4 @@
-"""hatch's hook: compile the C of models/kernels into the wheel, or beside the sources of an editable installation."""
+"""hatch's hook: compile the C of ancestral_models/kernels into the wheel, or beside the sources for a clone."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ class Kernels(BuildHookInterface):  # type: ignore[type-arg]  # of no configurat
     no compiler, too."""
 
     def _builder(self) -> Any:
-        folders = Path(self.root) / "models", Path(self.root) / "ancestral/models"  # of a clone, of an sdist
-        script = next(folder / "native_build.py" for folder in folders if folder.exists())
+        script = Path(self.root) / "models/ancestral_models/native_build.py"
         spec = spec_from_file_location("native_build", script)
         assert spec is not None
         assert spec.loader is not None

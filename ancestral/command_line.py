@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -17,6 +20,11 @@ from ancestral.requests import StrictRequest, from_validation
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from ancestral.client.server import RemoteModel, Server
+    from ancestral.local import LocalModels
+    from ancestral.model import Model
+    from ancestral_models.entries import Voice
 
 F = TypeVar("F", bound=Callable[..., None])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -90,6 +98,18 @@ def _named_voices(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     if len(found := {name: voice for name, _, voice in pairs}) < len(pairs):
         raise click.BadParameter("one name is given two voices.")
     return found
+
+
+def written(_ctx: click.Context, param: click.Parameter, text: str | Path | None) -> str | None:
+    """A text that is given itself, as a file, or as `-`, which is standard input."""
+    if text is None or (isinstance(text, str) and text != "-"):
+        return text
+    try:
+        source = sys.stdin.buffer.read() if text == "-" else Path(text).read_bytes()
+        return source.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        hint = "TEXT" if param.name == "text" else None
+        raise click.BadParameter(f"not UTF-8 at byte {error.start}", param=param, param_hint=hint) from error
 
 
 pronunciations_option = click.option(
@@ -178,3 +198,84 @@ def model_options(function: Callable[..., None]) -> Callable[..., None]:
         function(config=CatalogConfig((models_dir or BUNDLED, data_dir / "models")), **arguments)
 
     return with_config
+
+
+# ``--url`` and ``--api-key-file``: of commands that can let a server sample.
+
+
+def server_options(function: F) -> F:
+    """Options that name a server; the command gets ``url`` and ``api_key_file``."""
+    key = click.option("--api-key-file", type=FILE, help="A file with the key for --url, if the server needs one.")
+    url = click.option("--url", help="Let this server sample, such as http://localhost:8000, instead of this process.")
+    return url(key(function))
+
+
+def connected(url: str | None, api_key_file: Path | None) -> Server | None:
+    """The server that the options name; None if they name none.
+
+    Raises:
+        click.UsageError: there is a key for no server.
+        AncestralError: see :func:`ancestral.connect`.
+    """
+    if url is None:
+        if api_key_file is not None:
+            raise click.UsageError("--api-key-file is for --url")
+        return None
+    from ancestral.client.server import connect
+
+    return connect(url, None if api_key_file is None else api_key_file.read_text().strip())
+
+
+def local_models() -> LocalModels:
+    """The models that ``ANCESTRAL_*`` configure, for a command that logs as a library does.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    from ancestral.local import LocalModels
+    from ancestral.settings import ModelSettings, read_settings
+
+    settings = read_settings(ModelSettings)
+    level = settings.log_level if "log_level" in settings.model_fields_set else "warning"
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(message)s")
+    return LocalModels(settings)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model that speaks, here or of a server."""
+
+    model: Model | RemoteModel
+    voices: tuple[Voice, ...]
+    summary: str
+    """Description of the model."""
+    is_remote: bool
+
+
+@contextmanager
+def chosen_model(url: str | None, api_key_file: Path | None, model: str | None, voice: str | None) -> Iterator[Chosen]:
+    """The model that options choose, here or of a server: by its id, or else the first one that has the voice.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        click.UsageError: there is a key for no server.
+        AncestralError: there is no such model or voice, or the server does not answer.
+    """
+    if (server := connected(url, api_key_file)) is None:
+        models = local_models()
+        here = models.model_that_speaks(voice) if model is None else models.load(model)
+        entry = here.description.entry
+        yield Chosen(here, entry.voices, entry.description, is_remote=False)
+        return
+    with server:
+        found = server.model_that_speaks(voice) if model is None else server.load(model)
+        yield Chosen(found, found.described_voices, str(found.description["description"]), is_remote=True)
+
+
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+
+
+def address_of(host: str, port: int) -> str:
+    """The URL of a server that listens there, as its own machine reaches it."""
+    host = _ANY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Self
 
 # The errors of arguments that cannot be used, wherever they came from: Python, the command line or HTTP.
 #
-# Models that cannot be loaded raise :class:`~ancestral.models.entries.ModelError` and
-# :class:`~ancestral.models.checkpoint.CheckpointError`.
+# Models that cannot be loaded raise :class:`~ancestral_models.entries.ModelError` and
+# :class:`~ancestral_models.checkpoint.CheckpointError`.
 
 
 class AncestralError(Exception):
@@ -24,6 +25,12 @@ class AncestralError(Exception):
         self.param = param
         """The parameter that is wrong."""
         self.code = code or self.code
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """This error with the name that clients of another API know its parameter by, if there is one."""
+        if self.param is not None and (name := names.get(self.param)) is not None:
+            self.param, self.message = name, f"{name}{self.message.removeprefix(self.param)}"
+        return self
 
 
 class InvalidRequest(AncestralError):

@@ -11,18 +11,18 @@ from ancestral.catalog import catalog
 from ancestral.catalog.descriptions import ImageModel, Sampler, SpeechModel
 from ancestral.errors import NotFound
 from ancestral.images.sampler import ImageSampler
-from ancestral.models.acoustic import AcousticModel
-from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory
-from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines import load_engine
-from ancestral.models.engines.base import Engine, EngineError, EngineUnavailable
-from ancestral.models.engines.images.engine import BatchEngine
-from ancestral.models.engines.speech.engine import Shares, SpeechEngine, SynthesisEngine, VoicesEngine
-from ancestral.models.engines.speech.native import mean_of
-from ancestral.models.entries import MachineError, ModelEntry, ModelError
-from ancestral.models.text import Pronunciations
 from ancestral.speech.sampler import SpeechSampler
+from ancestral_models.acoustic import AcousticModel
+from ancestral_models.architectures.classifier import ClassifierSpec
+from ancestral_models.checkpoint import Checkpoint, CheckpointError, give_back_memory
+from ancestral_models.classification import PictureClassifier
+from ancestral_models.engines import load_engine
+from ancestral_models.engines.base import Engine, EngineError, EngineUnavailable
+from ancestral_models.engines.images.engine import BatchEngine
+from ancestral_models.engines.speech.engine import Shares, SpeechEngine, SynthesisEngine, VoicesEngine
+from ancestral_models.engines.speech.native import mean_of
+from ancestral_models.entries import MachineError, ModelEntry, ModelError
+from ancestral_models.text import Pronunciations
 
 log = logging.getLogger(__name__)
 _EXTRAS = {"onnx-cuda": "gpu", "onnx-cpu": "cpu"}
@@ -62,7 +62,7 @@ def load_models(config: catalog.CatalogConfig, engine: str = "auto", only: str |
 
     Args:
         config: where they are.
-        engine: one of :data:`ancestral.models.engines.NAMES`.
+        engine: one of :data:`ancestral_models.engines.NAMES`.
         only: the id or an alias of the one that is loaded; all of them if None.
 
     Raises:

@@ -29,11 +29,11 @@ from ancestral.images.planning import (
 )
 from ancestral.images.sampler import ImageSampler, report
 from ancestral.loader import LoadedModels, load_models
-from ancestral.models.engines import NAMES
-from ancestral.models.entries import EDIT_CAPABILITY
 from ancestral.requests import Draw, DrawOptions, checked
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.voice import Voice
+from ancestral_models.engines import NAMES
+from ancestral_models.entries import EDIT_CAPABILITY
 
 ImageSource = str | Path | bytes | Image.Image | Picture
 """A file, its bytes, or a picture in memory."""

@@ -1,5 +1,5 @@
 """Requests of every door: the fields that a text, a picture or a recording to score may come with, their ranges,
-defaults and help. The library, the command line, HTTP, websockets, batches and books use these classes.
+defaults and help. The library, the command line, HTTP, websockets, batches of rows and books use these classes.
 
 Strict: an unknown field, a number in a string or a NaN is an error that names the field.
 """
@@ -29,9 +29,9 @@ from ancestral.catalog.seeds import MAX_SEED, MAX_SEED_TEXT, seed_as_json, seed_
 from ancestral.catalog.voices import MAX_VOICES
 from ancestral.errors import InvalidRequest
 from ancestral.formats import AudioFormat
-from ancestral.models import entries
-from ancestral.models.text import InputFormat
-from ancestral.models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
+from ancestral_models import entries
+from ancestral_models.text import InputFormat
+from ancestral_models.text.pronunciations import MAX_PHONEME_CHARACTERS, MAX_WORD_CHARACTERS
 
 _MAX_DIGITS: Final = 4000
 """Python refuses to convert integers of more than 4300 digits."""
@@ -115,6 +115,7 @@ _WORDS: Final = {
     "string_type": "must be a string",
     "list_type": "must be a list",
     "dict_type": "must be an object",
+    "none_required": "must be null",
     "literal_error": "must be {expected}",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
@@ -277,6 +278,8 @@ MAX_DURATION: Final = 3600.0
 """Seconds of sound that one generation may ask for."""
 MAX_SENTENCE_PAUSE: Final = 10.0
 """Seconds."""
+MAX_AROUND: Final = 2000
+"""Milliseconds of silence before or after a text."""
 _Id = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -328,11 +331,15 @@ class Speak(SampledSound):
     """How far the pitch moves around its mean in a sentence: 0 is monotone, 1 as the model predicts it."""
     sentence_pause: float | None = Field(default=None, ge=0.0, le=MAX_SENTENCE_PAUSE, allow_inf_nan=False)
     """Seconds of silence after each sentence; a quarter of a second, divided by `speed`, by default."""
+    lead_in: int | None = Field(default=None, ge=0, le=MAX_AROUND)
+    """Milliseconds of silence before the first word, instead of the voice's own."""
+    tail: int | None = Field(default=None, ge=0, le=MAX_AROUND)
+    """Milliseconds of silence after the last word, instead of the pause after a sentence."""
     instructions: str = Field(default="", max_length=MAX_INPUT_CHARACTERS)
     """How the text is said, in the words of tags, such as slow, quiet, excited, whisper. Other words have no effect and
     are listed as skipped; instructions without any of these words are refused."""
     input_format: InputFormat = "text"
-    """`ssml`: `input` is an SSML document, one `<speak>` element."""
+    """`ssml`: `input` is an SSML document, one `<speak>` element. `markdown`: an answer of a chat model."""
     language: LanguageTag | None = None
     """Language of the text, a tag of BCP 47 such as `es` or `fr-FR`; the voice's by default. Another one is read by its
     own rules and spoken with the voice's sounds."""

@@ -2,5 +2,5 @@
 
 import os
 
-# As in `ancestral` (service/cli/main.py), before numpy is loaded, so that benchmarks measure what is served.
+# As in `ancestral` (ancestral_service/cli/main.py), before numpy is loaded, so that benchmarks measure what is served.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from wavenet_vocoder.wavenet import WaveNet
 
-from ancestral.models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load, save
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.spec import SYMBOLS, FeatureSpec
-from ancestral.training.export import write
+from ancestral_models.architectures.wavenet import MEDIUM, SMALL, WaveNetSpec
+from ancestral_models.checkpoint import Checkpoint, load, save
+from ancestral_models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.engines.speech.onnx import OnnxEngine
+from ancestral_models.spec import SYMBOLS, FeatureSpec
+from ancestral_training.export import write
 from bench.report import Target, at_least, report
 from tests.random_weights import lively_checkpoint
 

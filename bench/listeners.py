@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ancestral.service.telemetry.metrics import BUFFER_SECONDS
+from ancestral_service.telemetry.metrics import BUFFER_SECONDS
 
 MODEL = "wavenet-en"
 VOICES = ("heart", "joe", "allison", "rms")
@@ -191,9 +191,3 @@ async def listen_together(port: int, count: int, seconds: float) -> list[Played]
     until = time.monotonic() + seconds
     listeners = (_listen(port, n, n / count, until) for n in range(count))
     return [played for one in await asyncio.gather(*listeners) for played in one]
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU seconds that a process has used."""
-    figures = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")

@@ -29,7 +29,7 @@ import numpy as np
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from ancestral.service.telemetry.metrics import BUFFER_SECONDS, Playback
+from ancestral_service.telemetry.metrics import BUFFER_SECONDS, Playback
 from bench.listeners import BYTES_PER_SECOND, MODEL, SAMPLE_RATE, TEXTS, VOICES, fetch, free_port, serving
 from bench.report import report, total
 

@@ -1,7 +1,8 @@
 """Speed of onnxruntime for pictures, and on a GPU for audio: ``python -m bench.onnx [onnx-cpu | onnx-cuda]``.
 
 The graphs are exported first. Audio on a CPU is in bench/engines.py. For pictures it counts network evaluations per
-row: one call computes all symbols of the row and is repeated until none changes (models/engines/images/onnx.py).
+row: one call computes all symbols of the row and is repeated until none changes
+(ancestral_models/engines/images/onnx.py).
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load
-from ancestral.models.engines.images.engine import ImageStreamRequest
-from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.engines.speech.onnx import LANES, OnnxEngine
-from ancestral.models.spec import FeatureSpec
+from ancestral_models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral_models.checkpoint import Checkpoint, load
+from ancestral_models.engines.images.engine import ImageStreamRequest
+from ancestral_models.engines.images.native import NativeImageEngine
+from ancestral_models.engines.images.onnx import OnnxImageEngine, OnnxImageStream
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.engines.speech.onnx import LANES, OnnxEngine
+from ancestral_models.spec import FeatureSpec
 from bench.engines import REPETITIONS, TRAINED, ZOO, Row, exported, measure
 from bench.report import report
 from tests.random_weights import lively_checkpoint

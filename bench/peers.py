@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.spec import FeatureSpec
-from ancestral.models.text import phonemize
+from ancestral_models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.spec import FeatureSpec
+from ancestral_models.text import phonemize
 from bench.engines import measure
 from bench.report import Target, at_least, report
 from tests.random_weights import lively_checkpoint
@@ -63,7 +63,7 @@ class Row:
 
 def _peer(name: str) -> tuple[Speak, int]:
     """A teacher of the corpora, and its sample rate."""
-    from ancestral.training.corpora.teachers import RATE, Joe, Kokoro
+    from ancestral_training.corpora.teachers import RATE, Joe, Kokoro
 
     teacher = Kokoro("af_heart") if name == KOKORO else Joe()
 

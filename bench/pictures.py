@@ -1,6 +1,6 @@
 """CPU time per picture, for the native engine and for naive sampling: ``python -m bench.pictures``.
 
-Naive sampling is the oracle of the tests (models/networks/image.py) in single precision: torch runs the
+Naive sampling is the oracle of the tests (ancestral_models/networks/image.py) in single precision: torch runs the
 whole network for every sub-pixel, without a cache. All its steps cost the same, so a few sub-pixels of one picture are
 timed and extrapolated. All values are CPU seconds of the calling thread, the only one that works, so they are valid on
 a busy machine too, except for shared caches.
@@ -17,16 +17,16 @@ from pathlib import Path
 
 import torch
 
-from ancestral.models.architectures import architecture, tensor_table
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.checkpoint import Checkpoint, load
-from ancestral.models.engines.images.engine import ImageStreamRequest
-from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.networks import load_network
-from ancestral.models.networks.image import ImageNetwork, draw
-from ancestral.models.spec import ImageSpec
-from ancestral.models.tensors import random_tensors
+from ancestral_models.architectures import architecture, tensor_table
+from ancestral_models.architectures.pixelcnn import PixelCNNSpec
+from ancestral_models.architectures.pixelrnn import PixelRNNSpec
+from ancestral_models.checkpoint import Checkpoint, load
+from ancestral_models.engines.images.engine import ImageStreamRequest
+from ancestral_models.engines.images.native import NativeImageEngine
+from ancestral_models.networks import load_network
+from ancestral_models.networks.image import ImageNetwork, draw
+from ancestral_models.spec import ImageSpec
+from ancestral_models.tensors import random_tensors
 from bench.engines import REPETITIONS, ZOO
 from bench.report import Target, report
 

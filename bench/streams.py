@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from ancestral import Model, codecs, load
-from ancestral.service.settings import Settings
+from ancestral_service.settings import Settings
 from bench import listeners
 from bench.report import milliseconds, quantile, report
 

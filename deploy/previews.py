@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
 
-from ancestral.models import entries
-from ancestral.models.text.languages.language import primary
+from ancestral.catalog.catalog import BUNDLED
+from ancestral_models.entries import ModelEntry, discover
+from ancestral_models.text.languages.language import primary
 from bench.listeners import serving
 
-ZOO: Final = Path(entries.__file__).with_name("zoo")
 SEED: Final = 7
 GREETINGS: Final = {
     "en": "Hello, this is {}.", "es": "Hola, soy {}.", "fr": "Bonjour, je suis {}.", "it": "Ciao, sono {}.",
@@ -43,7 +43,7 @@ def make(url: str, directory: Path) -> int:
         directory: with one directory for each model.
     """
     written = 0
-    for entry in entries.discover(directory):
+    for entry in discover(directory):
         for voice in entry.voices:
             body = {"model": entry.id, "voice": voice.id, "seed": SEED, "response_format": "mp3"}
             if entry.kind == "speech":
@@ -61,7 +61,7 @@ def make(url: str, directory: Path) -> int:
     return written
 
 
-def _write(entry: entries.ModelEntry, name: str, data: bytes) -> int:
+def _write(entry: ModelEntry, name: str, data: bytes) -> int:
     file = entry.preview(name)
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(data)
@@ -70,4 +70,4 @@ def _write(entry: entries.ModelEntry, name: str, data: bytes) -> int:
 
 if __name__ == "__main__":
     with serving() as port:
-        print(f"{make(f'http://127.0.0.1:{port}', ZOO)} previews")
+        print(f"{make(f'http://127.0.0.1:{port}', BUNDLED)} previews")

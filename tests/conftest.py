@@ -15,9 +15,11 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from tests.golden_files import Golden
     from tests.service.servers import Servers
 
-# As `ancestral` does (service/cli/main.py), before numpy is loaded: more BLAS threads only wait for each other.
+# As `ancestral` does (ancestral_service/cli/main.py), before numpy is loaded: more BLAS threads only wait for each
+# other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would every process that a test starts.
@@ -50,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="one",
         help="what servers under test have that need no Redis of their own: the bundled Valkey, or a cluster of three",
     )
+    parser.addoption("--write-golden", action="store_true", help="rewrite tests/golden, and run nothing else")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +60,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[_PROCESSES_FILE] = tempfile.mkstemp(prefix="ancestral-serve-")[1]
     sys.addaudithook(_count_servers)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--write-golden"):
+        items[:] = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -96,3 +104,11 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether everything is asked for."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session")
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """The golden files."""
+    from tests.golden_files import Golden
+
+    return Golden(write=request.config.getoption("--write-golden"))

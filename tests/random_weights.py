@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, Tensors
-from ancestral.models.engines.speech.native import int8_ranges, largest
-from ancestral.models.spec import SYMBOLS
-from ancestral.models.tensors import shapes
+from ancestral_models.architectures import tensor_table
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.checkpoint import Checkpoint, Tensors
+from ancestral_models.engines.speech.native import int8_ranges, largest
+from ancestral_models.spec import SYMBOLS
+from ancestral_models.tensors import shapes
 
 _GAINS = {"residual": 0.5, "skip": 2.0, "head": 2.0, "output": 2.5}
 

@@ -13,17 +13,17 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from ancestral import models
+import ancestral_models
 from ancestral.catalog.descriptions import ImageModel, Model, SpeechModel
 from ancestral.catalog.voices import VoiceMix, first_with_voice
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
-from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.checkpoint import Checkpoint, CheckpointError, give_back_memory, load
-from ancestral.models.entries import MachineError, ModelEntry, ModelError, discover, model_folders
-from ancestral.models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
-from ancestral.models.text import PronunciationError, Pronunciations
-from ancestral.models.text.pronunciations import read_pls
+from ancestral_models.architectures.acoustic import AcousticSpec, HighBandSpec
+from ancestral_models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral_models.checkpoint import Checkpoint, CheckpointError, give_back_memory, load
+from ancestral_models.entries import MachineError, ModelEntry, ModelError, discover, model_folders
+from ancestral_models.spec import LABEL_EMBEDDING, LABEL_ROWS, ImageSpec, Spec, SpeechSpec
+from ancestral_models.text import PronunciationError, Pronunciations
+from ancestral_models.text.pronunciations import read_pls
 
 DEFAULT_MODEL: Final = "wavenet-multilingual"
 """What speaks where no model is named."""
@@ -134,8 +134,9 @@ def _entries(pairs: list[tuple[str, Any]]) -> dict[str, str]:
 log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=Model)
 _T = TypeVar("_T")
-BUNDLED: Final = Path(models.__file__).with_name("zoo")
-"""The models that come with this package."""
+_PACKAGE: Final = Path(ancestral_models.__file__).parent
+BUNDLED: Final = next((path for path in (_PACKAGE / "zoo", _PACKAGE.parent / "zoo") if path.exists()), _PACKAGE / "zoo")
+"""The bundled models: in the package in a wheel, beside it in a clone."""
 
 
 class Catalog:
@@ -174,10 +175,10 @@ class Catalog:
         """The first model that draws this: names of values of its attributes, or what a picture shows if None.
 
         Raises:
-            InvalidRequest: there is none; the message is the first model's, with the nearest names.
+            InvalidRequest: there is none; the message is that of the first one that knows most of the names.
         """
         capability = "image_generation" if prompt is not None else "image_reconstruction"
-        refused: InvalidRequest | None = None
+        refused: list[tuple[int, InvalidRequest]] = []
         for model in self.image_models:
             if capability not in model.capabilities:
                 continue
@@ -185,10 +186,12 @@ class Catalog:
                 if prompt is not None:
                     model.labels(prompt, "prompt")
             except InvalidRequest as error:
-                refused = refused or error
+                refused.append((model.known(prompt or ""), error))
             else:
                 return model
-        raise refused or InvalidRequest(f"no model is made for {capability}", code="model_not_capable")
+        if not refused:
+            raise InvalidRequest(f"no model is made for {capability}", code="model_not_capable")
+        raise max(refused, key=lambda each: each[0])[1]
 
     def voice(self, model: SpeechModel, voice: str) -> VoiceMix:
         """The voice of this id or alias, or a mix of voices.

@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.voices import VoiceMix, find_voice
 from ancestral.errors import InvalidRequest
-from ancestral.models import entries
-from ancestral.models.audio.resampler import RATE, Map
-from ancestral.models.conditioning import Speaker, parents
-from ancestral.models.engines.base import Engine, Length, Stream, Symbols
-from ancestral.models.spec import STYLE, ImageSpec, SpeechSpec
-from ancestral.models.text.characters import FLAG, SEQUENCE, speak_flag, speak_picture
+from ancestral_models import entries
+from ancestral_models.audio.resampler import RATE, Map
+from ancestral_models.conditioning import Speaker, parents
+from ancestral_models.engines.base import Engine, Length, Stream, Symbols
+from ancestral_models.spec import STYLE, ImageSpec, SpeechSpec
+from ancestral_models.text.characters import FLAG, SEQUENCE, speak_flag, speak_picture
 
 _MAX_BY_MEANING: Final = 5
 _MAX_BY_LETTERS: Final = 3
 _LIKENESS: Final = 0.6
+_SHOWN: Final = 40
+"""Characters of a name that an error shows."""
 _EMOJI: Final = re.compile(f"({FLAG})|{SEQUENCE}")
 _WORD: Final = re.compile(r"\w+")
 _MINOR: Final = frozenset({"a", "an", "and", "in", "of", "on", "or", "picture", "the", "with"})
@@ -76,7 +78,7 @@ CAPABILITIES_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "picture": ("image_reconstruction", "image_encoding", "image_interpolation", "image_likelihood"),
     "person": ("image_portrait", "image_encoding", "image_interpolation", "image_likelihood"),
 }
-"""What an image model can do, by what it draws from (:attr:`ancestral.models.spec.ImageSpec.drawn_from`)."""
+"""What an image model can do, by what it draws from (:attr:`ancestral_models.spec.ImageSpec.drawn_from`)."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class ImageModel(Model):
     """The label embedding: of each attribute a vector for every value, then one for "unspecified". Empty where the
     network has no attributes."""
     label_rows: NDArray[np.float32] = field(compare=False, repr=False)
-    """The labels that occurred together in training (:func:`ancestral.models.conditioning.draw_labels`)."""
+    """The labels that occurred together in training (:func:`ancestral_models.conditioning.draw_labels`)."""
     classified: bool = False
     """Whether it has a classifier, which says what its pictures show."""
 
@@ -215,18 +217,23 @@ class ImageModel(Model):
         attributes = self.spec.attributes
         return {value.casefold(): (name, i) for name, values in attributes for i, value in enumerate(values)}
 
+    @cached_property
+    def _longest(self) -> int:
+        """Words of the longest name of a value."""
+        return max((len(value.split()) for value in self._values), default=1)
+
     def labels(self, text: str, param: str) -> dict[str, int]:
         """The labels that a list of names asks for, by attribute. What they belong to is among them.
 
         Args:
-            text: names of values of any attributes, in any case, separated by commas; :data:`ANY` asks for nothing.
+            text: names of values of any attributes, in any case, separated by commas, or by spaces where that is clear;
+                :data:`ANY` asks for nothing.
             param: the field that it came in.
 
         Raises:
             InvalidRequest: there is no such value, or two are of one attribute; the message has the nearest ones.
         """
-        names = [name.strip() for name in text.split(",")]
-        names = [name for name in names if name] or [""]
+        names = list(self._names(text)) or [""]
         found: dict[str, int] = {}
         for number, name in enumerate(names, 1):
             if name.casefold() == ANY and ANY not in self._values:
@@ -242,6 +249,28 @@ class ImageModel(Model):
             if child in found and found[child] in belongs:
                 found.setdefault(parent, belongs[found[child]])
         return found
+
+    def _names(self, text: str) -> Iterator[str]:
+        """The names in a list. One that is no value, but begins or ends with some, is several: "an elf with a robe"."""
+        for name in filter(None, map(str.strip, text.split(","))):
+            words = name.split()
+            parts = [] if name.casefold() in self._values else list(self._parts(words))
+            if any(part.casefold() in self._values for part in parts):
+                yield from (part for part in parts if part.casefold() not in _MINOR)
+            else:
+                yield name
+
+    def _parts(self, words: Sequence[str]) -> Iterator[str]:
+        """Words, those that are the name of a value together as one."""
+        while words:
+            lengths = range(min(len(words), self._longest), 1, -1)
+            length = next((n for n in lengths if " ".join(words[:n]).casefold() in self._values), 1)
+            yield " ".join(words[:length])
+            words = words[length:]
+
+    def known(self, text: str) -> int:
+        """How many names of a list are values."""
+        return sum(name.casefold() in self._values for name in self._names(text))
 
     def style(self, name: str | None) -> int | None:
         """The label of a style, in the field of that name.
@@ -272,7 +301,7 @@ class ImageModel(Model):
 
     def canonical(self, text: str) -> str:
         """A list of names as the model spells them; :data:`ANY` where none is known."""
-        known = [self._values.get(name.strip().casefold()) for name in text.split(",")]
+        known = [self._values.get(name.casefold()) for name in self._names(text)]
         return ", ".join(self.spec.named[found[0]][found[1]] for found in known if found is not None) or ANY
 
     def _unknown(self, name: str, param: str, place: str, among: Mapping[str, tuple[str, ...]]) -> InvalidRequest:
@@ -289,7 +318,10 @@ class ImageModel(Model):
             said = f"it has {', '.join(next(iter(among.values())))}"
         *most, last = among
         what = f"{', '.join(most)} or {last}" if most else last
-        return InvalidRequest(f"{param}: {self.entry.id} has no such {what}{place}; {said}", param=param, code=code)
+        shown = f": {name[:_SHOWN]!r}" if name else ""
+        return InvalidRequest(
+            f"{param}: {self.entry.id} has no such {what}{shown}{place}; {said}", param=param, code=code
+        )
 
 
 # The interface that a worker samples through, in any modality: weights in an engine, requests as streams.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Final, TypeVar
 
 from ancestral.errors import InvalidRequest
-from ancestral.models.entries import Sampling, Voice
+from ancestral_models.entries import Sampling, Voice
 
 # Mixed voices: ``heart(2)+joe(1)`` has two thirds of heart's speaker vectors and one third of joe's.
 #

@@ -18,7 +18,7 @@ from ancestral.errors import check_choice, check_range
 from ancestral.formats import format_of
 from ancestral.images.drawing import MAX_SIDE
 from ancestral.images.files import MEDIA_TYPES, SUFFIXES
-from ancestral.models.architectures.classifier import Shown
+from ancestral_models.architectures.classifier import Shown
 
 
 class RemotePictures(Sequence["RemotePicture"]):

@@ -21,12 +21,12 @@ from ancestral.client.connection import Connection, Stream
 from ancestral.client.pictures import RemotePicture, RemotePictures
 from ancestral.errors import InvalidRequest, ServerError, check_range, check_type
 from ancestral.formats import AudioFormat, file_bytes, format_of
-from ancestral.models.audio.mu_law import from_int16
-from ancestral.models.entries import Voice, speaks
-from ancestral.models.text.script import Cast
 from ancestral.requests import MAX_PICTURES
 from ancestral.speech.sampler import TimedText, TimedWord
 from ancestral.speech.utterance import NO_NAMES, cast_of
+from ancestral_models.audio.mu_law import from_int16
+from ancestral_models.entries import Voice, speaks
+from ancestral_models.text.script import Cast
 
 if TYPE_CHECKING:
     from ancestral.model import DrawArguments
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 _SPEECH: Final = "/v1/audio/speech"
+_NOT_THE_SERVERS: Final = {"input_format": "text", "lead_in": None, "tail": None}
+"""Fields of which a server may have defaults of its own."""
 _SAMPLE_BYTES: Final = 2
 
 
@@ -73,7 +75,7 @@ class RemoteVoice:
         """
         check_type("text", text, str, "a text")
         given = {name: value for name, value in options.items() if value is not None}
-        body = {"model": self.model, "voice": self.id, "input": text} | given
+        body = {"model": self.model, "voice": self.id, "input": text} | _NOT_THE_SERVERS | given
         return RemoteSpeech(self._connection, body, self.sample_rate)
 
     def cast(self, voices: Mapping[str, str] = NO_NAMES, language: str | None = None) -> Cast:

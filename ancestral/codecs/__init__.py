@@ -32,8 +32,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ancestral.errors import AncestralError
+from ancestral.extras import needed
 from ancestral.formats import check_rate
-from ancestral.models.audio.mu_law import to_int16
+from ancestral_models.audio.mu_law import to_int16
 
 Wave = NDArray[np.float32]
 """Sound, ``float32 [T]`` in [-1, 1], mono."""
@@ -137,7 +139,10 @@ def encoder(form: str, rate: int, length: int = 0, tags: Tags = NO_TAGS) -> Enco
     if form in ("opus", "aac"):  # what a browser has needs neither library
         from ancestral.codecs.ffmpeg import FfmpegEncoder
 
-        return FfmpegEncoder(form, rate, tags if form == "opus" else NO_TAGS)
+        try:
+            return FfmpegEncoder(form, rate, tags if form == "opus" else NO_TAGS)
+        except ModuleNotFoundError as error:
+            raise AncestralError(f"{form} {needed(error)}") from error
     from ancestral.codecs.sndfile import FlacEncoder, Mp3Encoder, SoundfileEncoder
 
     if form == "flac":

@@ -13,9 +13,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import av
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -23,7 +22,10 @@ from numpy.typing import NDArray
 from ancestral.codecs import Wave
 from ancestral.errors import InvalidRequest
 from ancestral.formats import FFMPEG, sniff
-from ancestral.models.audio.resampler import resampled
+from ancestral_models.audio.resampler import resampled
+
+if TYPE_CHECKING:
+    import av
 
 Floats = NDArray[np.floating]
 
@@ -83,6 +85,8 @@ def decode_upload(data: bytes, *, sample_rate: int, max_seconds: float, param: s
         InvalidRequest: the file is of another format, damaged or truncated, or its sound is not supported; ``code`` is
             ``invalid_audio``.
     """
+    import av
+
     try:
         return _decode(data, sample_rate, max_seconds)
     except _Unusable as error:
@@ -167,6 +171,8 @@ def _check_pages(data: bytes) -> None:
 @contextmanager
 def _opened(data: bytes, container: str) -> Iterator[_Source]:
     """A file that FFmpeg decodes."""
+    import av
+
     if container == "wav":
         data = _plain_wav(data)
     # A cover picture is a stream as well; the list keeps FFmpeg from decoding it.
@@ -214,6 +220,8 @@ def _check_positions(data: bytes) -> None:
 
     libsndfile returns uninitialized memory as the sound of some of them.
     """
+    import av
+
     with av.open(io.BytesIO(data), "r", format="ogg", metadata_errors="replace") as file:
         end = None
         for packet in file.demux(_only_stream(file)):

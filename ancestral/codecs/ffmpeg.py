@@ -11,18 +11,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-import av
 import numpy as np
-from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from ancestral import formats
 from ancestral.codecs import Encoder, Tags, Wave
 from ancestral.codecs.sndfile import mp3_bit_rate
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.mu_law import to_int16
+from ancestral_models.audio.mu_law import to_int16
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+
+# PyAV is imported where it is used: the extra `aac` brings it, and few commands need it.
 
 OPUS_BIT_RATE: Final = 48_000
 _AAC_BITS_A_SAMPLE: Final = 4
@@ -70,6 +73,8 @@ class AudioTrack:
     """
 
     def __init__(self, container: OutputContainer, form: str, sample_rate: int) -> None:
+        import av
+
         codec, sample_format, bit_rate = _CODECS[form](sample_rate)
         self._container = container
         stream = container.add_stream(
@@ -101,6 +106,8 @@ class AudioTrack:
         self._container.mux(self._stream.encode(None))
 
     def _encode(self, samples: NDArray[np.int16]) -> None:
+        import av
+
         plane = samples[np.newaxis]
         converted = plane.astype(np.float32) / np.float32(32768) if self._sample_format == "fltp" else plane
         frame = av.AudioFrame.from_ndarray(converted, format=self._sample_format, layout="mono")
@@ -114,6 +121,8 @@ class FfmpegEncoder(Encoder):
     """A codec in a container that needs no seeking: Ogg Opus, a page every 20 ms, or AAC-LC in ADTS frames."""
 
     def __init__(self, form: str, sample_rate: int, tags: Tags) -> None:
+        import av
+
         container, options = _STREAMS[form]
         self._sink = _Sink()
         # bitexact: no random serial number and no version in the bytes.
@@ -191,6 +200,8 @@ class BookWriter:
         cover: bytes | None = None,
         samples: int = 0,
     ) -> None:
+        import av
+
         options = {"fflags": "+bitexact", **_OPTIONS.get(form, {})}
         if form == "wav" and samples > _LONG_WAV:  # else not: there are readers that know headers of 44 bytes only
             options["rf64"] = "auto"
@@ -226,6 +237,8 @@ class BookWriter:
         self._close()
 
     def _add_cover(self, cover: bytes) -> None:
+        import av
+
         with av.open(io.BytesIO(cover), "r", format=check_cover(cover)) as picture:
             template = picture.streams.video[0]
             stream = self._container.add_stream_from_template(template)
@@ -241,6 +254,8 @@ def check_cover(cover: bytes) -> str:
     Raises:
         InvalidRequest: it is neither PNG nor JPEG, damaged, or too large.
     """
+    import av
+
     if len(cover) > MAX_COVER_BYTES:
         raise InvalidRequest(f"cover: more than {MAX_COVER_BYTES >> 20} MiB", param="cover", code="invalid_value")
     name = next((name for magic, name in _IMAGES.items() if cover.startswith(magic)), None)

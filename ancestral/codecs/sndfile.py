@@ -8,7 +8,7 @@ import soundfile
 
 from ancestral.codecs import Encoder, Rewrite, Tags, Wave
 from ancestral.errors import interrupts_deferred
-from ancestral.models.audio.mu_law import to_int16
+from ancestral_models.audio.mu_law import to_int16
 
 # ID3v2.4 tags, which stand before the frames of an MP3 (libsndfile writes ID3v1, at the end, cut to 30 characters).
 

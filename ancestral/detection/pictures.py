@@ -20,12 +20,12 @@ from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import Drawing, Labels
 from ancestral.images.planning import class_drawing, has_classes, interpolation, requested_labels
 from ancestral.images.sampler import ImageSampler
-from ancestral.models.conditioning import label_draws, label_shares, parents
-from ancestral.models.detection import Intervals
-from ancestral.models.engines.images.engine import BatchRequest, ImageEngine
-from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.spec import COARSE, pixels_of
 from ancestral.requests import Draw, checked
+from ancestral_models.conditioning import label_draws, label_shares, parents
+from ancestral_models.detection import Intervals
+from ancestral_models.engines.images.engine import BatchRequest, ImageEngine
+from ancestral_models.engines.images.native import NativeImageEngine
+from ancestral_models.spec import COARSE, pixels_of
 
 Symbols = NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.descriptions import Plan
 from ancestral.catalog.seeds import MAX_SEED, keyed_seeds, part_seeds
-from ancestral.models.detection import SIGNIFICANT, log10_p
+from ancestral_models.detection import SIGNIFICANT, log10_p
 
 MAX_SEARCH: Final = 1 << 24
 """Counters that are searched at most: sixteen millions."""
@@ -24,7 +24,7 @@ MOST_PARTS: Final = 10
 NO_SEEDS: Final = "no seed is given or in the file's recipe, and no provenance key is set whose seeds could be searched"
 _BLOCK: Final = 1 << 18
 _RECENT: Final = 512
-"""Counters that are reserved at once (service/jobs/state.py): the newest may not have been used."""
+"""Counters that are reserved at once (ancestral_service/jobs/state.py): the newest may not have been used."""
 _FIRST_SHARE: Final = 0.75
 _DIGITS: Final = 19
 """Of the largest seed."""

@@ -15,15 +15,15 @@ from ancestral.catalog.descriptions import SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.detection.query import MOST_PARTS, NO_SEEDS, Found, Search, SeedTest, not_tried
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.mu_law import to_int16
-from ancestral.models.audio.resampler import resampled
-from ancestral.models.audio.shaping import whitened
-from ancestral.models.detection import Waves
-from ancestral.models.kernels.seed_search import standard_noise
-from ancestral.models.text import Sentence
 from ancestral.requests import CONTROLS, AudioRequest, Speak, checked
 from ancestral.speech.sampler import RecordingScorer, SpeechResampler, SpeechSampler, Wave, recording_bytes, render
 from ancestral.speech.utterance import Utterance, read_text, utterance
+from ancestral_models.audio.mu_law import to_int16
+from ancestral_models.audio.resampler import resampled
+from ancestral_models.audio.shaping import whitened
+from ancestral_models.detection import Waves
+from ancestral_models.kernels.seed_search import standard_noise
+from ancestral_models.text import Sentence
 
 _BEGINNINGS: Final = (0, 1681, 1105)
 """Samples before the first sentence that a search allows for: none, and those that LAME adds to an MP3 at the models'

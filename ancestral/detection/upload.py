@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -22,8 +21,8 @@ from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.formats import FFMPEG, sniff
 from ancestral.images.decoding import FORMATS, TOO_LARGE, decode_for_each
-from ancestral.models.checkpoint import parse_object
 from ancestral.provenance.c2pa import Signer, SigningError, read
+from ancestral_models.checkpoint import parse_object
 
 MAX_RECIPE_BYTES: Final = 64 << 10
 _UNINDEXED: Final = 4.0
@@ -165,6 +164,8 @@ def _png_text(data: bytes) -> str | None:
 
 
 def _comment(data: bytes, media_type: str) -> str | None:
+    import av
+
     if media_type not in FFMPEG:
         return None
     try:

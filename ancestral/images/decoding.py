@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from ancestral.errors import InvalidRequest
 from ancestral.images.drawing import MAX_SIDE, MaskedPicture, multiple
 from ancestral.images.files import mask_file
-from ancestral.models.spec import WHITE, ImageSpec, nearest_symbols
+from ancestral_models.spec import WHITE, ImageSpec, nearest_symbols
 
 FORMATS: Final = ("PNG", "WEBP", "JPEG")
 TOO_LARGE: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -54,7 +54,7 @@ def decode_picture(data: bytes, spec: ImageSpec, param: str) -> tuple[NDArray[np
 
     Returns:
         Symbols, ``uint8 [H, W, C]``, and of a model with a palette how far the colours were
-        (:func:`ancestral.models.spec.nearest_symbols`).
+        (:func:`ancestral_models.spec.nearest_symbols`).
 
     Raises:
         InvalidRequest: the file is of another format, damaged or truncated, or the picture's size or colours are not

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ancestral.catalog.descriptions import ImageModel, Plan
 from ancestral.catalog.seeds import seed_as_json
-from ancestral.models.architectures.classifier import Shown
-from ancestral.models.spec import ImageSpec
+from ancestral_models.architectures.classifier import Shown
+from ancestral_models.spec import ImageSpec
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import seed_as_json
 from ancestral.errors import InvalidRequest, check_range
 from ancestral.images.drawing import MAX_BATCH, MAX_SIDE, ClassDrawing, Drawing, label_indices, picture_recipe
-from ancestral.models.entries import SheetLayout, Tag
-from ancestral.models.spec import COARSE_STRIDE, WHITE, ImageSpec, pixels_of, rgba
+from ancestral_models.entries import SheetLayout, Tag
+from ancestral_models.spec import COARSE_STRIDE, WHITE, ImageSpec, pixels_of, rgba
 
 
 def picture_file(drawing: Drawing, model: ImageModel, index: int, batch: BatchDecoder) -> bytes:

@@ -21,9 +21,9 @@ from ancestral.images import files
 from ancestral.images.drawing import MAX_SIDE, ClassDrawing, Completion, Drawing, Edit, picture_recipe
 from ancestral.images.files import MEDIA_TYPES, MOVING_SUFFIXES, SUFFIXES, BatchDecoder, Pixels
 from ancestral.images.sampler import ImageSampler, Judgement, batch_of
-from ancestral.models.architectures.classifier import Shown
-from ancestral.models.engines.images.engine import ImageBatch
 from ancestral.provenance.c2pa import COMPOSITE, SAMPLED, Claim, Signer, write_file
+from ancestral_models.architectures.classifier import Shown
+from ancestral_models.engines.images.engine import ImageBatch
 
 
 class Pictures(Sequence["Picture"]):

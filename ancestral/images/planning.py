@@ -31,9 +31,9 @@ from ancestral.images.drawing import (
     label_indices,
     multiple,
 )
-from ancestral.models.conditioning import draw_labels
-from ancestral.models.entries import MAX_NUMBER
-from ancestral.models.spec import STYLE
+from ancestral_models.conditioning import draw_labels
+from ancestral_models.entries import MAX_NUMBER
+from ancestral_models.spec import STYLE
 
 if TYPE_CHECKING:
     from ancestral.requests import Draw

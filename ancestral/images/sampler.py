@@ -14,11 +14,11 @@ from ancestral.catalog.descriptions import ImageModel, Part, Sampler
 from ancestral.images.drawing import ClassDrawing, Drawing, Interpolation, Label, Labels, MaskedPicture, Reconstruction
 from ancestral.images.drawing import Edit as EditDrawing
 from ancestral.images.planning import require_classifier
-from ancestral.models.architectures.classifier import Shown
-from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.base import probe_symbols
-from ancestral.models.engines.images.engine import BatchEngine, BatchRequest, Edit, ImageBatch, ImageStreamRequest
-from ancestral.models.spec import STYLE
+from ancestral_models.architectures.classifier import Shown
+from ancestral_models.classification import PictureClassifier
+from ancestral_models.engines.base import probe_symbols
+from ancestral_models.engines.images.engine import BatchEngine, BatchRequest, Edit, ImageBatch, ImageStreamRequest
+from ancestral_models.spec import STYLE
 
 # The exact likelihood of a picture (equation 1 of 1601.06759), in total and by pixel.
 

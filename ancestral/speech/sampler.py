@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from ancestral.catalog.descriptions import Part, Sampler, SpeechModel
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
-from ancestral.models.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align
-from ancestral.models.audio.features import normalize_level, sharpened
-from ancestral.models.audio.mu_law import Deemphasis, decode_wave, encode_wave, from_int16, mu_law_decode, to_int16
-from ancestral.models.audio.resampler import Resampler
-from ancestral.models.audio.shaping import encode_excitation, predictor
-from ancestral.models.engines.base import Array, Stream, Symbols
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, SynthesisEngine
-from ancestral.models.spec import FeatureSpec, SpeechSpec
-from ancestral.models.text import Sentence, Word
-from ancestral.models.text.phonemes import Phonemes, is_pause
 from ancestral.speech.utterance import Generation, SoundPlan, Utterance
+from ancestral_models.acoustic import AcousticModel, Aligned, AlignmentError, Integers, PitchControl, align
+from ancestral_models.audio.features import normalize_level, sharpened
+from ancestral_models.audio.mu_law import Deemphasis, decode_wave, encode_wave, from_int16, mu_law_decode, to_int16
+from ancestral_models.audio.resampler import Resampler
+from ancestral_models.audio.shaping import encode_excitation, predictor
+from ancestral_models.engines.base import Array, Stream, Symbols
+from ancestral_models.engines.speech.engine import SpeechEngine, StreamRequest, SynthesisEngine
+from ancestral_models.spec import FeatureSpec, SpeechSpec
+from ancestral_models.text import Sentence, Word
+from ancestral_models.text.phonemes import Phonemes, is_pause
 
 # When phonemes and words are said: planned by the acoustic model before a sentence is sampled, and kept exactly.
 
@@ -106,7 +106,7 @@ class AudioDecoder:
     """Decodes samples in order. Each of the streams (sentences) starts from silence.
 
     The symbols of a model with pre-emphasis are decoded here. Those of a model with linear prediction have been decoded
-    where its frames are, in the worker (models/engines/speech/engine.py), and arrive as 16-bit sound.
+    where its frames are, in the worker (ancestral_models/engines/speech/engine.py), and arrive as 16-bit sound.
 
     Args:
         spec: of the model that made them.

@@ -15,8 +15,9 @@ from ancestral.catalog.descriptions import Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.catalog.voices import VoiceMix
 from ancestral.errors import InvalidRequest, check_type
-from ancestral.models.entries import Sampling
-from ancestral.models.text import (
+from ancestral.requests import CONTROLS, MAX_NAME_CHARACTERS, MAX_NAMES, Speak
+from ancestral_models.entries import Sampling
+from ancestral_models.text import (
     InputFormat,
     PronunciationError,
     Pronunciations,
@@ -28,12 +29,11 @@ from ancestral.models.text import (
     parse_text,
     phonemize,
 )
-from ancestral.models.text.characters import NothingToSpeak, UnknownSpeaker, Unread
-from ancestral.models.text.frontend import skipped
-from ancestral.models.text.languages.language import primary
-from ancestral.models.text.phonemes import PLAIN, SENTENCE_ENDS, Prosody
-from ancestral.models.text.script import Cast, Speaker, read_instructions
-from ancestral.requests import CONTROLS, MAX_NAME_CHARACTERS, MAX_NAMES, Speak
+from ancestral_models.text.characters import NothingToSpeak, UnknownSpeaker, Unread
+from ancestral_models.text.frontend import skipped
+from ancestral_models.text.languages.language import primary
+from ancestral_models.text.phonemes import PLAIN, SENTENCE_ENDS, SILENCE, Prosody
+from ancestral_models.text.script import Cast, Speaker, read_instructions
 
 _NAME: Final = re.compile(r"[^\s\[\]:](?:[^\[\]:\r\n]*[^\s\[\]:])?")
 
@@ -200,6 +200,10 @@ class Utterance(SoundPlan):
     """Factor of the distance of log-F0 from its mean."""
     sentence_pause: float | None = None
     """Seconds of silence after a sentence, which :attr:`sentences` have."""
+    lead_in: int | None = None
+    """Milliseconds of silence before the first word, which :attr:`sentences` have."""
+    tail: int | None = None
+    """Milliseconds of silence after the last word, which :attr:`sentences` have."""
     voices: Entries = ()
     """The request's names for voices, in their canonical form."""
     turns: tuple[Turn, ...] = ()
@@ -297,7 +301,7 @@ def utterance(
     check_language(language)
     cast = cast_of(partial(catalog.voice, model), voice, language, request.voices)
     script, said = read_cast(text, lexicon, param, cast, request.input_format, read_delivery(request.instructions))
-    sentences = tuple(with_closing_pause(sentence, request) for _, turn in said for sentence in turn)
+    sentences = _between_silences([part for _, turn in said for part in turn], request.lead_in, request.tail)
     left = (*skipped(script, text), *read_instructions(request.instructions)[1])
     return Utterance(
         seed=seed,
@@ -308,7 +312,7 @@ def utterance(
         plain_input=None if script.written == text else script.written,
         language=language,
         pronunciations=tuple(lexicon.only(script.entries).items()),
-        sentences=sentences,
+        sentences=tuple(with_closing_pause(sentence, request) for sentence in sentences),
         voices=tuple((name, cast.find(name).voice) for name in cast.names),
         turns=_turns(model, cast, said),
         skipped=tuple(dict.fromkeys(left)),
@@ -348,6 +352,24 @@ def with_closing_pause(sentence: Sentence, request: Speak) -> Sentence:
     assert isinstance(last, str)
     given = request.sentence_pause
     return Sentence((*items, Rest(last, round(CLOSING_PAUSE / request.speed if given is None else given, 3))))
+
+
+def _between_silences(sentences: list[Sentence], lead_in: int | None, tail: int | None) -> list[Sentence]:
+    """Sentences with milliseconds of silence around them, beside the pauses that are written there."""
+    if lead_in is not None:
+        first, *others = sentences[0].items
+        silence = _lengthened(first, lead_in) if isinstance(first, Rest) else Rest(SILENCE, lead_in / 1000)
+        sentences[0] = Sentence((silence, *others) if isinstance(first, Rest) else (silence, first, *others))
+    if tail is not None:
+        *others, last = sentences[-1].items
+        assert not isinstance(last, Word), "a sentence ends with a pause"
+        sentences[-1] = Sentence((*others, _lengthened(last, tail)))
+    return sentences
+
+
+def _lengthened(pause: Rest | str, milliseconds: int) -> Rest:
+    written, mark = (0.0, pause) if isinstance(pause, str) else (pause.seconds, pause.mark)
+    return Rest(mark, round(written + milliseconds / 1000, 3))
 
 
 def check_language(language: str | None) -> None:

@@ -22,11 +22,6 @@ from ancestral.catalog.seeds import seed_as_json
 from ancestral.catalog.voices import VoiceMix
 from ancestral.codecs import NO_TAGS, Rewrite, Tags
 from ancestral.errors import InvalidRequest, check_choice, interrupts_deferred
-from ancestral.models.audio.resampler import resampled_length
-from ancestral.models.scheduler import Chunk, End, Scheduler
-from ancestral.models.text import InputFormat, Sentence
-from ancestral.models.text.phonemes import viseme_of
-from ancestral.models.text.script import Cast
 from ancestral.requests import CONTROLS, Speak, checked
 from ancestral.speech.sampler import (
     AudioDecoder,
@@ -42,6 +37,11 @@ from ancestral.speech.sampler import (
     render,
 )
 from ancestral.speech.utterance import NO_NAMES, SoundPlan, Utterance, cast_of, read_text, utterance
+from ancestral_models.audio.resampler import resampled_length
+from ancestral_models.scheduler import Chunk, End, Scheduler
+from ancestral_models.text import InputFormat, Sentence
+from ancestral_models.text.phonemes import viseme_of
+from ancestral_models.text.script import Cast
 
 if TYPE_CHECKING:
     from ancestral.formats import AudioFormat
@@ -235,12 +235,16 @@ class SpeakArguments(TypedDict, total=False):
     """How far the pitch moves around its mean: 0, monotone, to 2."""
     sentence_pause: float | None
     """Seconds of silence after each sentence; 0.25, divided by ``speed``, by default."""
+    lead_in: int | None
+    """Milliseconds of silence before the first word, up to 2000; the voice's own by default."""
+    tail: int | None
+    """Milliseconds of silence after the last word, up to 2000; the pause after a sentence by default."""
     instructions: str
     """How it is said, in words of tags such as slow, quiet, excited, whisper."""
     temperature: float | None
     """The model's own by default."""
     input_format: InputFormat
-    """``ssml`` if the text is an SSML document."""
+    """``ssml`` or ``markdown`` if the text is such a document."""
     language: str | None
     """Language of the text, as a tag of BCP 47; the voice's by default. Another one is spoken with the voice's
     sounds."""

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral.catalog.catalog import BUNDLED, checkpoints
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.arithmetic import product
-from ancestral.models.audio import shaping
-from ancestral.models.audio.features import LOG_MEL_MEAN, LOG_MEL_SCALE, log_magnitudes, window_gain
-from ancestral.models.audio.mu_law import mu_law_decode
-from ancestral.models.checkpoint import load
-from ancestral.models.conditioning import speaker_vector
-from ancestral.models.entries import ModelEntry
-from ancestral.models.kernels.wavenet_layout import WaveNetLayout
-from ancestral.models.spec import FeatureSpec
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.arithmetic import product
+from ancestral_models.audio import shaping
+from ancestral_models.audio.features import LOG_MEL_MEAN, LOG_MEL_SCALE, log_magnitudes, window_gain
+from ancestral_models.audio.mu_law import mu_law_decode
+from ancestral_models.checkpoint import load
+from ancestral_models.conditioning import speaker_vector
+from ancestral_models.entries import ModelEntry
+from ancestral_models.kernels.wavenet_layout import WaveNetLayout
+from ancestral_models.spec import FeatureSpec
 from deploy.browser.site import ROOT, kernels
 
 MODEL: Final = "wavenet-multilingual"

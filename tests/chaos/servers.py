@@ -16,9 +16,9 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from ancestral.service.broker.connection import CLUSTER_SHARDS
-from ancestral.service.broker.job import key, tag
-from ancestral.service.cli.local.embedded import EmbeddedRedis
+from ancestral_service.broker.connection import CLUSTER_SHARDS
+from ancestral_service.broker.job import key, tag
+from ancestral_service.cli.local.embedded import EmbeddedRedis
 from tests.service.redis_servers import Node, RealRedis, cluster, sentinels
 from tests.waiting import eventually
 

@@ -25,8 +25,8 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from ancestral.models.native_build import variants
-from ancestral.service.broker.job import key
+from ancestral_models.native_build import variants
+from ancestral_service.broker.job import key
 from tests.chaos.servers import KINDS, PRIORITIES
 from tests.service.api.job_requests import accepted, check_envelope
 from tests.service.servers import LoggedProcess, Server, ServerProcess, running
@@ -387,14 +387,14 @@ class Work:
         return response.content
 
 
-def answer(ask: Callable[[], httpx.Response], *refused: int, lost: tuple[type[Exception], ...] = ()) -> httpx.Response:
-    """What is answered at last: asked again while Redis is away, after one of these statuses, or after an answer that
-    was lost in one of these ways."""
+def answer(ask: Callable[[], httpx.Response], lost: tuple[type[Exception], ...] = ()) -> httpx.Response:
+    """What is answered at last: asked again while Redis is away, or after an answer that was lost in one of these
+    ways."""
     until = time.monotonic() + SECONDS
     while True:
         with suppress(*lost):
             response = ask()
-            if response.status_code not in (503, *refused):
+            if response.status_code != 503:
                 return response
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import random
@@ -16,14 +15,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import httpx
 import pytest
 from redis.exceptions import ResponseError
 
-from ancestral.service.broker.batches import BatchStore, Kind
-from ancestral.service.broker.connection import UNAVAILABLE, Connection
 from tests.chaos.servers import ReplicatedServers, Servers
 from tests.chaos.support import LISTENED, SECONDS, House, answer, by_jobs, held_by, order, work
 from tests.service.api.job_requests import check_envelope
@@ -254,7 +251,6 @@ def test_redis_is_paused(house: House, expected: list[bytes]) -> None:
 
 
 JOBS = int(os.environ.get("JOBS", "1000"))
-DOCUMENTS = 1000
 CLIENTS = 8
 CALM_SECONDS = 1.0
 """Between two troubles."""
@@ -365,33 +361,6 @@ def test_listeners_hear_every_byte(replicated: House, expected: list[bytes]) -> 
     # The new master may not know that a job has ended. It is sampled again then, and nobody reads it.
     with replicated.workers(1, stall_seconds=5):
         replicated.check_that_nothing_is_left()
-
-
-def test_no_document_that_was_accepted_is_lost(replicated: House) -> None:
-    """Files, batches, books and dictionaries, of which a replica had all when the call returned."""
-    numbers, accepted = itertools.count(), dict[str, Kind]()
-
-    async def write(store: BatchStore, times: Counter[str]) -> None:
-        while len(accepted) < DOCUMENTS or len(times) < len(replicated.servers.troubles()):
-            number = next(numbers)
-            kind, name = get_args(Kind)[number % 4], f"document_{number}"
-            with suppress(*UNAVAILABLE):
-                await store.put(kind, {"id": name, "owner": "failover"}, name.encode())
-                accepted[name] = kind
-            await asyncio.sleep(0.1)
-
-    async def lost() -> list[str]:
-        connection = Connection(replicated.servers.url, replicas=1)
-        store = BatchStore(connection)
-        try:
-            with troubled(replicated) as times:
-                await asyncio.gather(*(write(store, times) for _ in range(CLIENTS)))
-            print(f"{replicated.kind}: {len(accepted)} of {next(numbers)} documents accepted, {dict(times)}")
-            return [name for name, kind in accepted.items() if await store.data(kind, name) != name.encode()]
-        finally:
-            await connection.close()
-
-    assert asyncio.run(lost()) == []
 
 
 # The disk of Redis is full: nothing is taken that could be lost, and what was taken is done once there is room.

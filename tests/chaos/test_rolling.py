@@ -22,7 +22,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from ancestral.service.broker.job import key
+from ancestral_service.broker.job import key
 from tests.chaos.support import SECONDS, House, Process, connected, order
 from tests.service.servers import Server
 from tests.service.ws_client import CONFIG, SpeechConnection, talking

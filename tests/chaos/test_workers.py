@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ancestral.service.broker.job import MAX_DEATHS, key
+from ancestral_service.broker.job import MAX_DEATHS, key
 from tests.chaos.servers import PRIORITIES
 from tests.chaos.support import FETCHED, LISTENED, SECONDS, Clock, House, Listener, Process, held_by, order, work
 from tests.service.speech.sounds import recording, score

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from unittest import mock
 
-from ancestral.service.settings import PREFIX, Settings, load_settings
+from ancestral.settings import PREFIX
+from ancestral_service.settings import Settings, load_settings
 
 UID = 10001
 """Id of the user in the image."""

@@ -6,13 +6,11 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
-from importlib import resources
 from itertools import cycle, product
 from urllib.parse import urlencode
 
@@ -21,9 +19,10 @@ import pytest
 from PIL import Image
 
 import ancestral
+from ancestral.catalog.catalog import BUNDLED
 from ancestral.catalog.seeds import seed_of_text
 from ancestral.errors import InvalidRequest
-from ancestral.models.text.lexicon import Tagger
+from ancestral_models.checkpoint import WEIGHTS
 from deploy.browser import compact, package, site, studio
 from tests.paths import ROOT
 from tests.service.page.browser import chromium, hosted
@@ -87,8 +86,7 @@ def visited(url, script=""):
 
 def entries():
     """The voices of the model, as it describes them."""
-    path = resources.files("ancestral").joinpath("models/zoo/wavenet-multilingual/model.json")
-    return json.loads(path.read_text())["voices"]
+    return json.loads((BUNDLED / "wavenet-multilingual/model.json").read_text())["voices"]
 
 
 def spoken_texts(count):
@@ -267,27 +265,16 @@ def test_the_same_bytes_in_firefox(folder, tmp_path):
             assert found == hashlib.sha256(pictures.pixels.tobytes()).hexdigest(), model
 
 
-@pytest.mark.parametrize("language", ["en", "it"])
-def test_what_is_packed_is_restored(tmp_path, language):
-    """A dictionary has the same words, and its models give every attribute the same weights."""
-    for name, data in site._dictionary(language):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+@pytest.mark.parametrize("model", ["pixelcnn-digits", "wavenet-multilingual"])
+def test_weights_that_are_packed_are_restored(tmp_path, model):
+    checkpoint = next(path.parent for path in sorted((BUNDLED / model).glob("[pw]*/weights.safetensors")))
+    name, data = site._packed(checkpoint)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
     compact.restore(tmp_path)
-    found = tmp_path / f"dictionaries/gruut_lang_{language}"
-    shipped = resources.files(found.name)
-    words = "SELECT id, word, phonemes, role FROM word_phonemes ORDER BY id"
-    read = [sqlite3.connect(folder / "lexicon.db").execute(words).fetchall() for folder in (found, shipped)]
-    assert read[0] == read[1]
-    for path in sorted(found.glob("*/model.crf")):
-        packed, whole = Tagger(path), Tagger(shipped / path.parent.name / path.name)
-        assert packed.labels == whole.labels
-        assert packed.attributes == whole.attributes
-        for name in whole.attributes:
-            for one, other in zip(packed._look_up(name), whole._look_up(name), strict=True):
-                assert one.tobytes() == other.tobytes()
-        assert packed._transitions.tobytes() == whole._transitions.tobytes()
+    assert [*path.parent.iterdir()] == [path.parent / WEIGHTS]
+    assert (path.parent / WEIGHTS).read_bytes() == (checkpoint / WEIGHTS).read_bytes()
 
 
 def test_seeds_are_read_as_a_server_reads_them():

@@ -8,11 +8,9 @@ import re
 import shlex
 import subprocess
 import sys
-import sysconfig
 import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 import yaml
@@ -21,9 +19,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ancestral.service.cli.local.embedded import _DATA_SAFETY
-from ancestral.service.cli.main import ancestral
-from ancestral.service.settings import PREFIX
+from ancestral.settings import PREFIX
+from ancestral_service.cli.local.embedded import _DATA_SAFETY
+from ancestral_service.cli.main import ancestral
 from deploy.queries import PROMETHEUS, alerts, queries, selectors
 from tests.deploy.support import UID, settings
 from tests.paths import ROOT
@@ -210,11 +208,11 @@ def pinned(name, python):
 
 
 def project(extra):
-    """What the core of the project and signatures depend on and, in the image for NVIDIA, the extra of that name."""
+    """What the library, the server and signatures depend on and, in the image for NVIDIA, the extra of that name."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         asked = tomllib.load(file)["project"]
     extras = asked["optional-dependencies"]
-    more = extras["provenance"] + (extras["gpu"] if extra == "gpu" else [])
+    more = extras["serve"][1:] + extras["aac"] + extras["provenance"] + (extras["gpu"] if extra == "gpu" else [])
     return [Requirement(text) for text in asked["dependencies"] + more]
 
 
@@ -233,12 +231,6 @@ def test_a_lock_has_what_the_project_asks_for(name, python):
         version = versions.get(canonicalize_name(wanted.name))
         assert version is not None, f"{wanted}: `make lock`"
         assert version in wanted.specifier, f"{wanted} is locked at {version}: `make lock`"
-
-
-def test_what_the_image_leaves_out_is_there_to_be_left_out():
-    (line,) = re.findall("^rm -r (.+)$", (ROOT / "deploy/container/assemble.sh").read_text(), re.MULTILINE)
-    installed = Path(sysconfig.get_path("purelib"))
-    assert [folder for folder in line.split() if not (installed / folder).is_dir()] == []
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])

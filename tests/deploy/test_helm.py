@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from ancestral.service import __version__
-from ancestral.service.broker.job import Priority, key
+from ancestral_service import __version__
+from ancestral_service.broker.job import Priority, key
 from deploy.queries import PROMETHEUS, selectors
 from tests.deploy.support import UID, settings
 from tests.paths import ROOT

@@ -29,14 +29,14 @@ from ancestral.images.decoding import decode_picture
 from ancestral.images.files import BatchDecoder
 from ancestral.loader import load_models, warm_up
 from ancestral.model import Model
-from ancestral.models import checkpoint
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.acoustic import HighBandSpec
-from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.checkpoint import CheckpointError, load
-from ancestral.models.engines.speech.engine import VoicesEngine
-from ancestral.models.entries import ModelError, Sampling, Voice, discover
-from ancestral.models.tensors import random_tensors
+from ancestral_models import checkpoint
+from ancestral_models.architectures import tensor_table
+from ancestral_models.architectures.acoustic import HighBandSpec
+from ancestral_models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral_models.checkpoint import CheckpointError, load
+from ancestral_models.engines.speech.engine import VoicesEngine
+from ancestral_models.entries import ModelError, Sampling, Voice, discover
+from ancestral_models.tensors import random_tensors
 from tests.models.random_models import ZOO
 from tests.models.test_checkpoint import rewrite_config
 from tests.models.text.texts import Example, read_examples
@@ -47,14 +47,16 @@ SETTING = "voice_aliases"
 
 
 def test_the_default_weights_descend_from_free_data_alone():
-    models = ROOT / "models"
-    trunk = load(models / "trunks/wavenet-multilingual")
-    cards = {file.parent.name: file.read_text() for file in models.glob("zoo/wavenet-multilingual/*/README.md")}
+    log = (ROOT / "docs/training-log.md").read_text()
+    (trunk,) = re.findall(r"\| wavenet-multilingual \| (\w{64}) \|", log)
+    cards = {
+        file.parent.name: file.read_text() for file in (ROOT / "models/zoo").glob("wavenet-multilingual/*/README.md")
+    }
     assert len(cards) == 23
-    for name, card in (*cards.items(), ("trunk", trunk.card)):
+    for name, card in cards.items():
         assert "Licence of these weights: that of its data" in card
         assert not re.search("CC-BY|GPL|allison", card), name
-        assert (trunk.sha256 in card) == name.startswith("wavenet-"), f"what {name} began with"
+        assert (trunk in card) == name.startswith("wavenet-"), f"what {name} began with"
 
 
 def test_the_defaults_stand_for_bundled_voices_and_models():
@@ -226,6 +228,28 @@ def test_what_is_proposed(models, written, proposed):
     assert told.startswith(f"prompt: pixelcnn-{model} has no such class")
     assert f"; nearest: {proposed}" in told
     assert ("(class)" in caught.value.message or "(subclass)" in caught.value.message) == (model == "emoji")
+
+
+@pytest.mark.parametrize("prompt", ["elf robe", "an elf in a robe", "Elf robe,", "robe, elf", "vine stalker robe"])
+def test_commas_may_be_left_out_where_that_is_clear(bundled, prompt):
+    species = "vine stalker" if "vine" in prompt else "elf"
+    model = bundled["sprites"]
+    assert model.labels(prompt, "prompt") == model.labels(f"{species}, robe", "prompt")
+    assert sorted(model.canonical(prompt).split(", ")) == sorted([species, "robe"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("gnome", "pixelcnn-sprites has no such species, [a-z, ]+ or colour: 'gnome'; nearest: spriggan"),
+        ("elf, gnome", "pixelcnn-sprites .* or colour: 'gnome' .name 2 of 2."),
+        ("robot with braids", "pixelcnn-characters .* or pose: 'braids'"),
+        ("g" * 999, "'g{40}';"),
+    ],
+)
+def test_the_wrong_name_is_told_by_the_model_that_knows_the_others(prompt, told):
+    with pytest.raises(InvalidRequest, match=told):
+        load_catalog(CatalogConfig()).model_that_draws(prompt)
 
 
 def counted(frame):
@@ -418,7 +442,7 @@ def test_speaking_and_drawing_load_no_torch_and_no_server(tmp_path):
         (tmp_path / name / "__init__.py").write_text("raise ImportError('not ours')\n")
     code = (
         "import sys, ancestral\n"
-        "heavy = 'numpy', 'ancestral.models.native'\n"
+        "heavy = 'numpy', 'ancestral_models.native'\n"
         "assert not any(name.startswith(heavy) for name in sys.modules), 'the import is light'\n"
         "print(len(ancestral.load('wavenet-en').voice('joe').speak('Yes.', seed=1).samples))\n"
         "print(ancestral.load('pixelcnn-digits').draw('7', seed=1).bits)\n"

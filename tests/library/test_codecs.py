@@ -17,8 +17,8 @@ import soundfile
 from ancestral import codecs, formats
 from ancestral.codecs import encode_file, sndfile
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.mu_law import to_int16
-from ancestral.models.audio.resampler import BANDS, INPUTS, Resampler, resampled_length
+from ancestral_models.audio.mu_law import to_int16
+from ancestral_models.audio.resampler import BANDS, INPUTS, Resampler, resampled_length
 
 RATE = 16000
 RATES = (8000, 16000, 22050, 24000, 44100, 48000)

@@ -19,8 +19,8 @@ from ancestral.detection.examine import Sound, examine
 from ancestral.detection.pictures import PictureTest, ShownLabels
 from ancestral.detection.query import Query, Search
 from ancestral.detection.upload import candidates
-from ancestral.models.categorical import uniforms
-from ancestral.models.conditioning import draw_labels
+from ancestral_models.categorical import uniforms
+from ancestral_models.conditioning import draw_labels
 
 KEY = b"the key of these tests, 32 bytes"
 COUNTERS = 50_000

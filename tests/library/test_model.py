@@ -19,10 +19,10 @@ from PIL import Image
 
 import ancestral
 from ancestral.catalog.seeds import part_seed
-from ancestral.models.audio.features import sharpened
-from ancestral.models.audio.mu_law import to_int16
-from ancestral.models.native_build import variants
-from ancestral.models.text.phonemes import SENTENCE_ENDS
+from ancestral_models.audio.features import sharpened
+from ancestral_models.audio.mu_law import to_int16
+from ancestral_models.native_build import variants
+from ancestral_models.text.phonemes import SENTENCE_ENDS
 from tests.paths import ROOT
 
 TEXT = "It snowed. Is it late?"
@@ -367,6 +367,10 @@ def _made(**environment):
 @pytest.fixture(scope="module")
 def made_here():
     return _made()
+
+
+def test_the_same_bytes_as_ever(made_here, golden):
+    golden("same_bytes", {name: digest for digest, name in (line.split(" ", 1) for line in made_here)})
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from ancestral import codecs
 from ancestral.codecs import Wave, encode_file
 from ancestral.codecs.decoding import MAX_CHANNELS, decode_upload
 from ancestral.errors import InvalidRequest
-from ancestral.models.audio.mu_law import to_int16
+from ancestral_models.audio.mu_law import to_int16
 
 RATE = 16000
 KINDS = [

@@ -21,17 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save as format_tensors
 
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import CONFIG, MANIFEST, WEIGHTS, Checkpoint, CheckpointError, load
-from ancestral.models.engines import load_engine
-from ancestral.models.engines.base import EngineError, RequestError, pack
-from ancestral.models.engines.images.engine import BatchEngine, Edit, ImageStreamRequest
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
-from ancestral.models.tensors import random_tensors
+from ancestral_models.architectures import tensor_table
+from ancestral_models.architectures.pixelcnn import PixelCNNSpec
+from ancestral_models.architectures.pixelrnn import PixelRNNSpec
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.checkpoint import CONFIG, MANIFEST, WEIGHTS, Checkpoint, CheckpointError, load
+from ancestral_models.engines import load_engine
+from ancestral_models.engines.base import EngineError, RequestError, pack
+from ancestral_models.engines.images.engine import BatchEngine, Edit, ImageStreamRequest
+from ancestral_models.engines.speech.engine import StreamRequest
+from ancestral_models.spec import LABEL_ROWS, ImageSpec, Spec, SpecError
+from ancestral_models.tensors import random_tensors
 from tests.random_weights import with_ranges
 
 LABELS = {"attributes": (("class", ("cat", "dog")), ("style", ("ink",)))}

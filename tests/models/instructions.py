@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ancestral.models import native
-from ancestral.models.native_build import variants
+from ancestral_models import native
+from ancestral_models.native_build import variants
 
 EVERY_VARIANT = pytest.mark.parametrize("variant", variants())
 MORE_THAN_ONE = pytest.mark.skipif(len(variants()) == 1, reason="this processor has one set of instructions")

@@ -15,17 +15,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
-from ancestral.models.architectures.pixelrnn import LSTMS, PixelRNNSpec
-from ancestral.models.architectures.wavenet import MEDIUM, WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load, save
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.networks import load_network
-from ancestral.models.networks.image import ImageNetwork
-from ancestral.models.spec import LABEL_ROWS, ImageSpec
-from ancestral.models.tensors import random_tensors
-from ancestral.training.export import write
+from ancestral_models.architectures import tensor_table
+from ancestral_models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
+from ancestral_models.architectures.pixelrnn import LSTMS, PixelRNNSpec
+from ancestral_models.architectures.wavenet import MEDIUM, WaveNetSpec
+from ancestral_models.checkpoint import Checkpoint, load, save
+from ancestral_models.engines.speech.engine import StreamRequest
+from ancestral_models.networks import load_network
+from ancestral_models.networks.image import ImageNetwork
+from ancestral_models.spec import LABEL_ROWS, ImageSpec
+from ancestral_models.tensors import random_tensors
+from ancestral_training.export import write
 from tests.paths import ROOT
 from tests.random_weights import lively_checkpoint
 

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from ancestral.models.audio import features, mu_law, shaping
-from ancestral.models.audio.features import harmonic_ripple
-from ancestral.models.audio.mu_law import from_int16, to_int16
-from ancestral.models.audio.resampler import BANDS, INPUTS, HighBand
-from ancestral.models.audio.shaping import LIMIT_DB, MelCorrection, tables
-from ancestral.models.spec import FeatureSpec
+from ancestral_models.audio import features, mu_law, shaping
+from ancestral_models.audio.features import harmonic_ripple
+from ancestral_models.audio.mu_law import from_int16, to_int16
+from ancestral_models.audio.resampler import BANDS, INPUTS, HighBand
+from ancestral_models.audio.shaping import LIMIT_DB, MelCorrection, tables
+from ancestral_models.spec import FeatureSpec
 from tests.models.instructions import MORE_THAN_ONE, each_variant
 from tests.training.sounds import FEATURES, RATE, tone
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from ancestral.models.architectures.acoustic import AcousticSpec
-from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
-from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
-from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import CheckpointError, load, save
-from ancestral.models.entries import PLAIN, ModelEntry, ModelError, Sampling, Voice, discover
-from ancestral.models.spec import SpecError
-from ancestral.models.text import PHONEMES
+from ancestral_models.architectures.acoustic import AcousticSpec
+from ancestral_models.architectures.classifier import ClassifierSpec, EncoderSpec
+from ancestral_models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
+from ancestral_models.architectures.pixelrnn import PixelRNNSpec
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.checkpoint import CheckpointError, load, save
+from ancestral_models.entries import PLAIN, ModelEntry, ModelError, Sampling, Voice, discover
+from ancestral_models.spec import SpecError
+from ancestral_models.text import PHONEMES
 from tests.models.random_models import CLASS, TINY_SPECS
 from tests.random_weights import lively_checkpoint
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.models.categorical import uniforms
-from ancestral.models.checkpoint import Checkpoint
-from ancestral.models.classification import PictureClassifier
-from ancestral.models.conditioning import applicable_labels, draw_labels, encode, label_rows, padded_frames, parents
-from ancestral.models.kernels.shared import conditioning
-from ancestral.models.networks import load_network
-from ancestral.models.spec import MAX_LABEL_ROWS
-from ancestral.models.tensors import random_tensors
+from ancestral_models.architectures import tensor_table
+from ancestral_models.architectures.classifier import ClassifierSpec, EncoderSpec
+from ancestral_models.architectures.pixelcnn import PixelCNNSpec
+from ancestral_models.categorical import uniforms
+from ancestral_models.checkpoint import Checkpoint
+from ancestral_models.classification import PictureClassifier
+from ancestral_models.conditioning import applicable_labels, draw_labels, encode, label_rows, padded_frames, parents
+from ancestral_models.kernels.shared import conditioning
+from ancestral_models.networks import load_network
+from ancestral_models.spec import MAX_LABEL_ROWS
+from ancestral_models.tensors import random_tensors
 from tests.models.random_models import PALETTE, ROWS, SMALL_SPEC, SPECS, TINY_SPECS, pictures_of, random_checkpoint
 
 SPEC = TINY_SPECS["conditional"]

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from ancestral.models.native_build import variants
+from ancestral_models.native_build import variants
 from tests.models.hostile import attempts
 from tests.paths import ROOT
 
 _SANITIZERS = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -g1 -O1"
 _READS_ONE_ROW_TOO_MANY = """
 import numpy as np
-from ancestral.models.native import INTEGER, Function, array
+from ancestral_models.native import INTEGER, Function, array
 draw = Function("draw_symbols", array("i4"), INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, array("u1"))
 draw(np.zeros((4, 16), np.int32), 5, 16, 4096, 0, 0, 0, np.empty(5, np.uint8))
 """
@@ -49,7 +49,7 @@ def _sanitized(variant, *arguments):
         "CC": gcc, "NATIVE_OPTIONS": _SANITIZERS, "NATIVE_LIBRARIES": str(ROOT / "build" / "sanitized"),
         "NATIVE_INSTRUCTIONS": variant,
     }  # fmt: skip
-    build = "import sys; from ancestral.models.native_build import build; build(sys.argv[1:])"
+    build = "import sys; from ancestral_models.native_build import build; build(sys.argv[1:])"
     subprocess.run([sys.executable, "-c", build, variant], cwd=ROOT, env=os.environ | own, check=True)
     loaded = {"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"}  # of Python itself
     line = [sys.executable, *arguments]

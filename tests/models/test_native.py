@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ancestral.models import native, native_build
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.arithmetic import exp, product, sigmoid, silu
-from ancestral.models.categorical import uniforms
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.kernels.shared import ByteMatrix, packed
-from ancestral.models.native import INTEGER, Function, array
+from ancestral_models import native, native_build
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.arithmetic import exp, product, sigmoid, silu
+from ancestral_models.categorical import uniforms
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.kernels.shared import ByteMatrix, packed
+from ancestral_models.native import INTEGER, Function, array
 from tests.models.engines.support import exact_scores
 from tests.models.instructions import EVERY_VARIANT, each_variant, force
 from tests.models.random_models import SMALL_SPEC, random_checkpoint, requests

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ancestral.catalog.seeds import keyed_seeds, part_seed, part_seeds
-from ancestral.models.audio.shaping import WHITENED_LIMIT, whitened
-from ancestral.models.categorical import GUIDED_MIN_P, guide, philox, uniforms
-from ancestral.models.detection import Intervals, Waves, log10_p
-from ancestral.models.kernels.seed_search import standard_noise
+from ancestral_models.audio.shaping import WHITENED_LIMIT, whitened
+from ancestral_models.categorical import GUIDED_MIN_P, guide, philox, uniforms
+from ancestral_models.detection import Intervals, Waves, log10_p
+from ancestral_models.kernels.seed_search import standard_noise
 
 # From Random123's known-answer tests (kat_vectors): counter, key, result.
 KNOWN = [

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from ancestral.catalog.catalog import BUNDLED, Catalog, CatalogConfig, load_catalog
-from ancestral.service.api.http.auth import digest, new_key
-from ancestral.service.cli.main import ancestral as group
-from ancestral.service.telemetry.logging import ACCESS_LOGGER
+from ancestral_service.api.http.auth import digest, new_key
+from ancestral_service.cli.main import ancestral as group
+from ancestral_service.telemetry.logging import ACCESS_LOGGER
 from tests.service.servers import Serve, ServeProcess, Server, Servers, command, running
 from tests.service.toys import CALLERS, ENCODED, PICTURES, PREVIEW, once_a_run, write_model, write_picture_model
 

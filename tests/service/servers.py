@@ -27,13 +27,14 @@ from redis.cluster import ClusterNode, RedisCluster
 
 from ancestral.catalog.catalog import load_catalog
 from ancestral.loader import load_models
-from ancestral.service.api.app import create_app
-from ancestral.service.api.http.auth import Keys
-from ancestral.service.api.server import server_of
-from ancestral.service.cli.local.supervisor import listen
-from ancestral.service.settings import PREFIX, Settings, load_settings
-from ancestral.service.telemetry.logging import json_handler
-from ancestral.service.worker import run_worker
+from ancestral.settings import PREFIX
+from ancestral_service.api.app import create_app
+from ancestral_service.api.http.auth import Keys
+from ancestral_service.api.server import server_of
+from ancestral_service.cli.local.supervisor import listen
+from ancestral_service.settings import Settings, load_settings
+from ancestral_service.telemetry.logging import json_handler
+from ancestral_service.worker import run_worker
 from tests.service.redis_servers import Node, cluster
 from tests.service.toys import GENERATION, SPEECH
 from tests.waiting import awaited, eventually
@@ -397,7 +398,7 @@ def process_of(server: ServerProcess, word: str) -> int:
     """The pid of what `serve` started: `worker`, or `valkey`."""
     for pid in descendants(server.process.pid):
         words = command_line(pid)
-        if "ancestral.service.cli.local.supervisor" not in words and any(word in part for part in words):
+        if "ancestral_service.cli.local.supervisor" not in words and any(word in part for part in words):
             return pid
     raise AssertionError(f"no {word}")
 

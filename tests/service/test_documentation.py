@@ -6,7 +6,7 @@ import io
 import re
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import pytest
@@ -22,6 +22,7 @@ EXAMPLES = examples_of(DOCUMENT)
 WEBSOCKETS = {
     "/v1/audio/speech/stream",
     "/v1/images/stream",
+    "/v1/realtime",
     "/v1/text-to-speech/{voice_id}/multi-stream-input",
     "/v1/text-to-speech/{voice_id}/stream-input",
 }
@@ -45,6 +46,7 @@ def test_every_example_prints_what_is_shown(printed: list[str]) -> None:
     ("page", "made", "said"),
     [
         ("agents.md", "agent.wav", r"audio\.cancelled: (1\.\d|2\.0) s of speech, the first after "),
+        ("openai.md", "said.wav", '"equal":true'),
         ("sprites.md", "sprites.png", "orc-11 192 128 64 "),
         ("reading.md", "fables.m4b", ""),
         ("batch.md", "sprites/part-000000.tar", ""),
@@ -78,20 +80,21 @@ def run_in_checkout(examples: list[Example], directory: Path, server: Server) ->
     return run_examples(examples, directory, f"127.0.0.1:{server.port}")
 
 
+SERVICE = ROOT / "service/ancestral_service"
 UNSENT = {"forbidden", "unprocessable", "unknown_column", "unreadable"}
 """Codes that no client sees: of base classes, which have others when they are raised, and of rows of a batch."""
 
 
 def test_every_error_code_is_listed() -> None:
     """Of those that the source names as ``code="…"``."""
-    files = [ROOT / "service/errors.py", ROOT / "service/ws.py", *(ROOT / "ancestral").rglob("*.py")]
-    files += [path for name in ("api", "broker", "jobs", "speech") for path in (ROOT / "service" / name).rglob("*.py")]
+    files = [SERVICE / "errors.py", SERVICE / "ws.py", *(ROOT / "ancestral").rglob("*.py")]
+    files += [path for name in ("api", "broker", "jobs", "speech") for path in (SERVICE / name).rglob("*.py")]
     codes = set(re.findall(r'\bcode(?: = |=)"([a-z_]+)"', "".join(map(Path.read_text, files))))
     listed = DOCUMENT.read_text().partition("All codes")[2].partition("**Seeds.**")[0]
     assert {code for code in codes if f"`{code}`" not in listed} == UNSENT
 
 
-NEEDS_A_SIGNER = {"GET /v1/jobs/{job_id}/manifest.c2pa", "GET /v1/books/{book_id}/manifest.c2pa"}
+NEEDS_A_SIGNER = {"GET /v1/jobs/{job_id}/manifest.c2pa"}
 """Routes that a server without a signing certificate has nothing for."""
 
 
@@ -105,19 +108,12 @@ def test_the_examples_use_every_route_and_every_websocket(bundled: Server, print
     assert closed == dict.fromkeys(WEBSOCKETS, 1000)
 
 
-PLAIN_FILES: Final = {
-    "/v1/files": b"Yes.", "/v1/books": b"Yes.",
-    "/v1/pronunciation-dictionaries/add-from-file":
-        b"<lexicon><lexeme><grapheme>UN</grapheme><alias>United Nations</alias></lexeme></lexicon>",
-}  # fmt: skip
-
-
 @pytest.mark.slow
 def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
     document: dict[str, Any] = httpx.get(f"{bundled.url}/openapi.json").json()
     listed = {model["id"]: model for model in httpx.get(f"{bundled.url}/v1/models").json()["data"]}
-    sent, uploaded = set[str](), ""
-    for path, methods in sorted(document["paths"].items(), key=lambda item: item[0] != "/v1/files"):
+    sent = set[str]()
+    for path, methods in document["paths"].items():
         if "requestBody" not in methods.get("post", {}):
             continue
         media, body = example_body(document, methods["post"])
@@ -125,12 +121,7 @@ def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
         if media == "application/json":
             if "model_sha256" in body:
                 body["model_sha256"] = listed[body["model"]]["sha256"]  # the example cannot know today's weights
-            if "input_file_id" in body:
-                body["input_file_id"] = uploaded
             response = httpx.post(url, json=body, timeout=60.0)
-        elif path in PLAIN_FILES:
-            response = httpx.post(url, data=body, files={"file": PLAIN_FILES[path]})
-            uploaded = response.json()["id"] if path == "/v1/files" else uploaded
         else:
             if path.endswith("/portraits"):
                 body["model"] = "pixelcnn-portraits"
@@ -139,9 +130,9 @@ def test_the_bodies_that_openapi_shows_are_accepted(bundled: Server) -> None:
             if path.endswith("/edits"):
                 files["mask"] = picture(listed[body["model"]]["size"], clear=True)
             response = httpx.post(url, data=body, files=files, timeout=60.0)
-        assert response.status_code == (202 if path == "/v1/books" else 200), (path, response.text)
+        assert response.status_code == 200, (path, response.text)
         sent.add(path)
-    assert len(sent) == 26
+    assert len(sent) == 21
 
 
 def example_body(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, dict[str, Any]]:

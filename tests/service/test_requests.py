@@ -18,14 +18,13 @@ from ancestral import requests
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.seeds import EXACT, draw_seed, part_seed
 from ancestral.errors import AncestralError
-from ancestral.service.errors import status_of
-from ancestral.service.images.schemas import ImageGenerate
-from ancestral.service.jobs.planning import job_of
-from ancestral.service.settings import Settings
-from ancestral.service.speech.elevenlabs.dictionaries import DictionariesQuery
-from ancestral.service.speech.elevenlabs.schemas import FirstMessage, StreamQuery, TextToSpeech
-from ancestral.service.speech.session.state import InputText, SessionConfig
-from ancestral.service.ws import NoQuery, parse_query
+from ancestral_service.errors import status_of
+from ancestral_service.images.schemas import ImageGenerate
+from ancestral_service.jobs.planning import job_of
+from ancestral_service.settings import Settings
+from ancestral_service.speech.elevenlabs.schemas import FirstMessage, StreamQuery, TextToSpeech
+from ancestral_service.speech.session.state import InputText, SessionConfig
+from ancestral_service.ws import NoQuery, parse_query
 from tests.service.images.pictures import COMPLETION, DRAWING, INTERPOLATION, base64_of, noise, written
 from tests.service.refusals import rows
 from tests.service.toys import GENERATION, SPEECH
@@ -38,7 +37,7 @@ VALID: Final[dict[type[BaseModel], dict[str, Any]]] = {
     requests.DecodingRequest: {"model": "autoencoder"}, SessionConfig: {"type": "session.config"} | CONFIG,
     InputText: {"type": "input.text", "text": "Hello."},
     ImageGenerate: {"type": "image.generate", "model": "rgb", "prompt": "dog"}, TextToSpeech: {"text": "Hello."},
-    FirstMessage: {"text": " "}, StreamQuery: {}, DictionariesQuery: {},
+    FirstMessage: {"text": " "}, StreamQuery: {},
 }  # fmt: skip
 
 

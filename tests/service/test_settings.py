@@ -8,8 +8,9 @@ import re
 import pytest
 from fastapi import FastAPI
 
-from ancestral.service.api.server import server_of
-from ancestral.service.settings import PREFIX, Settings, SettingsError, load_settings
+from ancestral.settings import PREFIX, SettingsError
+from ancestral_service.api.server import server_of
+from ancestral_service.settings import Settings, load_settings
 from tests.paths import ROOT
 
 DOCUMENT = (ROOT / "docs" / "configuration.md").read_text()
@@ -25,8 +26,11 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_documentation_has_every_setting_with_its_default_its_bounds_and_its_words() -> None:
     rows = re.findall(r"^\| `(ANCESTRAL_\w+)` \| (.*?) \| (?:(.*?) )?\| (.*) \|$", DOCUMENT, re.MULTILINE)
-    for (name, default, bounds, words), (setting, field) in zip(rows, Settings.model_fields.items(), strict=True):
-        assert (name, words) == (f"{PREFIX}{setting.upper()}", " ".join(str(field.description).split()))
+    documented = {name: row for name, *row in rows}
+    assert len(rows) == len(documented) == len(Settings.model_fields)
+    for setting, field in Settings.model_fields.items():
+        default, bounds, words = documented[f"{PREFIX}{setting.upper()}"]
+        assert words == " ".join(str(field.description).split())
         limits = [getattr(limit, kind) for kind in ("ge", "le") for limit in field.metadata if hasattr(limit, kind)]
         assert bounds == (" to ".join(map(str, [*limits, "…"][:2])) if limits else "")
         if field.default_factory is None and setting != "models_dir":

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ancestral.models import checkpoint
-from ancestral.models.architectures import architecture, tensor_table
-from ancestral.models.architectures.acoustic import AcousticSpec, HighBandSpec
-from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
-from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.resampler import BANDS, INPUTS
-from ancestral.models.engines import load_engine
-from ancestral.models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
-from ancestral.models.tensors import random_tensors, shapes
-from ancestral.models.text import PHONEMES
-from ancestral.training.export import write as write_graphs
+from ancestral_models import checkpoint
+from ancestral_models.architectures import architecture, tensor_table
+from ancestral_models.architectures.acoustic import AcousticSpec, HighBandSpec
+from ancestral_models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral_models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
+from ancestral_models.architectures.pixelrnn import PixelRNNSpec
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.audio.resampler import BANDS, INPUTS
+from ancestral_models.engines import load_engine
+from ancestral_models.spec import LABEL_ROWS, FeatureSpec, ImageSpec, Spec
+from ancestral_models.tensors import random_tensors, shapes
+from ancestral_models.text import PHONEMES
+from ancestral_training.export import write as write_graphs
 from tests.random_weights import with_ranges
 
 VOICES = ("ann", "bob")
@@ -104,7 +104,7 @@ CALLERS = {
     "jobs-ann": "", "jobs-bob": "", "twice-ann": "", "twice-bob": "", "files": "", "openai": "", "elevenlabs": "",
     "speech": "concurrent_streams=1", "parked": "concurrent_streams=1", "speech-limited": "requests_per_minute=1",
     "images": "", "images-limited": "requests_per_minute=1", "samples": "", "browser": "", "first-message": "",
-    "batches-ann": "", "batches-bob": "", "books-ann": "", "books-bob": "", "connect": "", "javascript": "",
+    "connect": "", "javascript": "", "forms": "", "realtime": "", "realtime-limited": "requests_per_minute=1",
 }  # fmt: skip
 """Who may use the server with keys, and their limits. No two tests use the same caller."""
 FRAMES_A_PHONEME = 2

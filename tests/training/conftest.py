@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ancestral.training.corpora import packages, read
-from ancestral.training.data.speech import TimedPhone, prepare
+from ancestral_training.corpora import packages, read
+from ancestral_training.data.speech import TimedPhone, prepare
 from tests.service.cli.conftest import run
 from tests.service.conftest import zoo
 from tests.training.pictures import DEB822

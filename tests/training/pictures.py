@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.training.corpora import build, expected
-from ancestral.training.corpora.packages import Package, SourcePackage
-from ancestral.training.data.images import Pictures, PictureSet, read_pictures
+from ancestral_models.architectures.pixelcnn import PixelCNNSpec
+from ancestral_training.corpora import build, expected
+from ancestral_training.corpora.packages import Package, SourcePackage
+from ancestral_training.data.images import Pictures, PictureSet, read_pictures
 
 CLASSES, STYLES = ("cat", "dog"), ("oil", "ink", "wax")
 SIDES, HEIGHTS = ("left", "right"), ("top", "bottom", "neither")

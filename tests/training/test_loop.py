@@ -18,16 +18,16 @@ import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from ancestral import models
-from ancestral.models.architectures.pixelrnn import PixelRNNSpec
-from ancestral.models.checkpoint import WEIGHTS, load, save
-from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.training.export import Graph, export, graphs
-from ancestral.training.export.parity import ParityError
-from ancestral.training.loop import STATE, LoopConfig, Muon, Trainer, branch, orthogonal, train
-from ancestral.training.tasks.acoustic import AcousticTask
-from ancestral.training.tasks.pictures import ImageTask
-from ancestral.training.tasks.wavenet import WaveNetTask
+from ancestral.catalog.catalog import BUNDLED
+from ancestral_models.architectures.pixelrnn import PixelRNNSpec
+from ancestral_models.checkpoint import WEIGHTS, load, save
+from ancestral_models.engines.speech.onnx import OnnxEngine
+from ancestral_training.export import Graph, export, graphs
+from ancestral_training.export.parity import ParityError
+from ancestral_training.loop import STATE, LoopConfig, Muon, Trainer, branch, orthogonal, train
+from ancestral_training.tasks.acoustic import AcousticTask
+from ancestral_training.tasks.pictures import ImageTask
+from ancestral_training.tasks.wavenet import WaveNetTask
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 from tests.paths import ROOT
 from tests.training.pictures import QUARTERS, quarters, write_set
@@ -38,8 +38,8 @@ TRUNK = LoopConfig(40, 5e-3, warmup=5, decay=0.0, evaluate_every=20, log_every=5
 _RUN = """
 import sys
 from pathlib import Path
-from ancestral.training.loop import LoopConfig, train
-from ancestral.training.tasks.wavenet import WaveNetTask
+from ancestral_training.loop import LoopConfig, train
+from ancestral_training.tasks.wavenet import WaveNetTask
 from tests.training.sounds import EVEN, WAVENET
 
 if __name__ == "__main__":
@@ -160,7 +160,7 @@ def test_time_between_exports_excludes_them(task: WaveNetTask, tmp_path: Path, m
 
     seconds = SimpleNamespace(monotonic=lambda: clock.append(clock[-1] + 1.0) or clock[-1])
     monkeypatch.setattr(WaveNetTask, "export", export)
-    monkeypatch.setattr("ancestral.training.loop.time", seconds)
+    monkeypatch.setattr("ancestral_training.loop.time", seconds)
     train(task, LoopConfig(30, save_seconds=10.0), tmp_path, 1)
     assert 2 < len(exports) < 10
 
@@ -322,7 +322,7 @@ def torchrun(processes: int) -> list[object]:
 @pytest.mark.slow
 def test_torchrun_trains_as_the_processes_of_the_command_do(network: list[object], tmp_path: Path) -> None:
     def trained(out: Path, launch: list[object], *options: object) -> tuple[list[dict[str, float]], bytes]:
-        done = run(*launch, "-m", "ancestral", "train", *network, *options, "--steps", 50, "-o", out)
+        done = run(*launch, "-m", "ancestral_service", "train", *network, *options, "--steps", 50, "-o", out)
         assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         log = [{n: x for n, x in line.items() if n not in ("hours", "items_per_second")} for line in lines]
@@ -335,7 +335,7 @@ def test_torchrun_trains_as_the_processes_of_the_command_do(network: list[object
         found.append(trained(trunk, launch, *options, "--decay", 0))
         found.append(trained(tmp_path / f"{name}-branch", launch, *options, "--anneal-from", trunk))
     assert found[:2] == found[2:]
-    command = ["-m", "ancestral", "train", *network, "--steps", 1, "--processes", 3, "-o", tmp_path / "x"]
+    command = ["-m", "ancestral_service", "train", *network, "--steps", 1, "--processes", 3, "-o", tmp_path / "x"]
     assert "processes: torchrun has started 2, not 3" in run(*torchrun(2), *command).stderr
 
 
@@ -347,7 +347,7 @@ def test_the_job_for_kubernetes_is_valid() -> None:
 # Export: graphs beside weights, written only if they do what the network does; the bundled ones are current.
 
 
-SHIPPED = sorted(path.parent for path in Path(models.__file__).with_name("zoo").glob(f"*/*/{WEIGHTS}"))
+SHIPPED = sorted(path.parent for path in BUNDLED.glob(f"*/*/{WEIGHTS}"))
 
 
 @pytest.fixture

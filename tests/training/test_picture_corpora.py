@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.training.corpora import CorpusError, avatars, build, expected, pictures, sprites
-from ancestral.training.corpora.avatars import FACES
-from ancestral.training.corpora.packages import Package, SourcePackage
-from ancestral.training.corpora.sprites import SPECIES, compose, tiles
-from ancestral.training.data.images import PicturesError, read_pictures
+from ancestral_training.corpora import CorpusError, avatars, build, expected, pictures, sprites
+from ancestral_training.corpora.avatars import FACES
+from ancestral_training.corpora.packages import Package, SourcePackage
+from ancestral_training.corpora.sprites import SPECIES, compose, tiles
+from ancestral_training.data.images import PicturesError, read_pictures
 from tests.training.pictures import DEB822, built, command, debian_package, npm_package, png, tile
 
 Layers = Mapping[str, Mapping[str, Image.Image]]

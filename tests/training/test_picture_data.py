@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.models.architectures.pixelcnn import PixelCNNSpec
-from ancestral.training.corpora import characters
-from ancestral.training.corpora.characters import ATTRIBUTES, Parts, coloured, compose, drawn, read_parts
-from ancestral.training.corpora.pictures import make_palette, to_indices
-from ancestral.training.data.images import PicturesError, read_image, read_pictures, write_sheet
+from ancestral_models.architectures.pixelcnn import PixelCNNSpec
+from ancestral_training.corpora import characters
+from ancestral_training.corpora.characters import ATTRIBUTES, Parts, coloured, compose, drawn, read_parts
+from ancestral_training.corpora.pictures import make_palette, to_indices
+from ancestral_training.data.images import PicturesError, read_image, read_pictures, write_sheet
 from tests.training.pictures import CLASSES, COUNT, PALETTE, STYLES, Arrays, built, debian_package, png, random_arrays
 
 STORED = Image.fromarray(np.random.default_rng(2).integers(0, 256, (6, 7, 4), np.uint8))

@@ -13,21 +13,21 @@ import torch
 from click.testing import CliRunner, Result
 from torch.nn.functional import normalize
 
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.classifier import ClassifierSpec, shared_fields
-from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
-from ancestral.models.checkpoint import Checkpoint, load, save
-from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import ImageStreamRequest
-from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.spec import ImageSpec
-from ancestral.models.tensors import random_tensors
-from ancestral.service.cli.main import ancestral
-from ancestral.training.data.images import IdentityBatches, Pictures, kept_pixels, read_image
-from ancestral.training.evaluation import images as judges
-from ancestral.training.metrics import Retrieval, accuracy, adherence, retrieval
-from ancestral.training.model_card import with_sheet
-from ancestral.training.tasks.pictures import MARGIN, ImageTask, semi_hard, squared_distances, triplet_loss
+from ancestral_models.architectures import tensor_table
+from ancestral_models.architectures.classifier import ClassifierSpec, shared_fields
+from ancestral_models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
+from ancestral_models.checkpoint import Checkpoint, load, save
+from ancestral_models.classification import PictureClassifier
+from ancestral_models.engines.images.engine import ImageStreamRequest
+from ancestral_models.engines.images.native import NativeImageEngine
+from ancestral_models.spec import ImageSpec
+from ancestral_models.tensors import random_tensors
+from ancestral_service.cli.main import ancestral
+from ancestral_training.data.images import IdentityBatches, Pictures, kept_pixels, read_image
+from ancestral_training.evaluation import images as judges
+from ancestral_training.metrics import Retrieval, accuracy, adherence, retrieval
+from ancestral_training.model_card import with_sheet
+from ancestral_training.tasks.pictures import MARGIN, ImageTask, semi_hard, squared_distances, triplet_loss
 from tests.training.pictures import QUARTERS, SIDES, quarters, write_set
 
 GREYS = tuple(f"#{level:02x}{level:02x}{level:02x}" for level in range(256))

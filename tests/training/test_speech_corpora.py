@@ -20,16 +20,16 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper
 
-from ancestral.models.architectures.acoustic import HighBandSpec
-from ancestral.models.checkpoint import load
-from ancestral.models.text import Sentence, phonemize
-from ancestral.training.corpora import CorpusError, align_clips, build, read, sentences, teachers
-from ancestral.training.corpora.align import Aligner
-from ancestral.training.corpora.packages import Wheel, Writer
-from ancestral.training.corpora.sentences import allison
-from ancestral.training.corpora.teachers import AMERICAN, BRITISH, SPANISH, earlier, shared, spell
-from ancestral.training.data.speech import Clip, Dataset, TimedPhone, held_out, prepare
-from ancestral.training.voice import fit_high_band
+from ancestral_models.architectures.acoustic import HighBandSpec
+from ancestral_models.checkpoint import load
+from ancestral_models.text import Sentence, phonemize
+from ancestral_training.corpora import CorpusError, align_clips, build, read, sentences, teachers
+from ancestral_training.corpora.align import Aligner
+from ancestral_training.corpora.packages import Wheel, Writer
+from ancestral_training.corpora.sentences import allison
+from ancestral_training.corpora.teachers import AMERICAN, BRITISH, SPANISH, earlier, shared, spell
+from ancestral_training.data.speech import Clip, Dataset, TimedPhone, held_out, prepare
+from ancestral_training.voice import fit_high_band
 from tests.service.cli.conftest import contents
 from tests.training.pictures import npm_package
 from tests.training.sounds import CODING, FEATURES, RATE, SENTENCES, said, spoken, tone, write_ljspeech

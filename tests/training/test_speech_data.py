@@ -12,14 +12,14 @@ import pytest
 import soundfile
 import torch
 
-from ancestral.models.audio.features import LOG_F0_SCALE, normalize_level
-from ancestral.models.audio.mu_law import encode_wave
-from ancestral.models.audio.shaping import decode_excitation, encode_excitation, predictor
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.training.corpora import read
-from ancestral.training.data import speech
-from ancestral.training.evaluation.speech import bits_per_sample, error_rates, frames_of, measure_pitch, recordings
-from ancestral.training.tasks.wavenet import WaveNetTask
+from ancestral_models.audio.features import LOG_F0_SCALE, normalize_level
+from ancestral_models.audio.mu_law import encode_wave
+from ancestral_models.audio.shaping import decode_excitation, encode_excitation, predictor
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_training.corpora import read
+from ancestral_training.data import speech
+from ancestral_training.evaluation.speech import bits_per_sample, error_rates, frames_of, measure_pitch, recordings
+from ancestral_training.tasks.wavenet import WaveNetTask
 from tests.training.sounds import CODING, EVEN, EXCITATION, FEATURES, PHONES, RATE, WAVENET, exported, tone, voiced
 
 QUIET = np.zeros(RATE // 2, np.float32)

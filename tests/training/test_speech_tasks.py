@@ -12,19 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from ancestral.models.acoustic import frame_positions
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.audio.features import harmonic_ripple
-from ancestral.models.audio.shaping import encode_excitation, predictor
-from ancestral.models.checkpoint import load
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.networks.wavenet import WaveNet
-from ancestral.training.data.speech import PCM, Dataset, PreparedClip
-from ancestral.training.metrics import WIDTHS, blurred, smooth
-from ancestral.training.model_card import card
-from ancestral.training.tasks import acoustic as acoustics
-from ancestral.training.tasks.acoustic import AcousticTask, MelDiscriminator, adversarial_losses, collate, losses
-from ancestral.training.tasks.wavenet import WaveNetTask
+from ancestral_models.acoustic import frame_positions
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.audio.features import harmonic_ripple
+from ancestral_models.audio.shaping import encode_excitation, predictor
+from ancestral_models.checkpoint import load
+from ancestral_models.engines.speech.engine import StreamRequest
+from ancestral_models.networks.wavenet import WaveNet
+from ancestral_training.data.speech import PCM, Dataset, PreparedClip
+from ancestral_training.metrics import WIDTHS, blurred, smooth
+from ancestral_training.model_card import card
+from ancestral_training.tasks import acoustic as acoustics
+from ancestral_training.tasks.acoustic import AcousticTask, MelDiscriminator, adversarial_losses, collate, losses
+from ancestral_training.tasks.wavenet import WaveNetTask
 from tests.models.engines.support import exact_scores
 from tests.paths import ROOT
 from tests.training.sounds import CPU, EVEN, FEATURES, FRAMES, FREE, PHONES, SHAPED, SPEAKERS, WAVENET, exported
@@ -176,14 +176,14 @@ def test_cards_give_credit() -> None:
     assert rows["ann"] == "3.0 | a corpus of the person who trained this model"
     assert (rows["steps"], rows["hours"], rows["bits_joe"]) == ("7", "0.5", "2.5000")
     assert "CC-BY-SA" not in card("Another", {"heart": 1.0, "joe": 1.0}, {}, {})
-    start = load(ROOT / "models/trunks/wavenet-en")
+    start = load(ROOT / "models/zoo/wavenet-en/wavenet")
     text = card("Another", {"heart": 1.0}, {"steps": 7}, {}, start)
     assert "Licence of these weights: CC-BY-SA-3.0, that of the weights which training started from" in text
     assert f"| started from the weights of SHA-256 | {start.sha256} |" in text
 
 
 def test_a_blurred_crop_is_the_same_sound_for_another_filter(excited: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ancestral.training.metrics._IN_TIME", 0.0)
+    monkeypatch.setattr("ancestral_training.metrics._IN_TIME", 0.0)
     task, dataset = WaveNetTask(SHAPED, (excited,), EVEN, crop_frames=20), Dataset(excited)
     clip, bands = dataset.clips[3], FEATURES.mel_bands
     for start in (0, 17):

@@ -15,24 +15,24 @@ import pytest
 import torch
 from torch import nn
 
-from ancestral.models.architectures import tensor_table
-from ancestral.models.architectures.classifier import ClassifierSpec, EncoderSpec
-from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
-from ancestral.models.architectures.wavenet import WaveNetSpec
-from ancestral.models.checkpoint import Checkpoint, load, save
-from ancestral.models.engines import load_image_engine
-from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.spec import LABEL_ROWS
-from ancestral.models.tensors import random_tensors
-from ancestral.training.data.images import Pictures, read_image, spread
-from ancestral.training.data.speech import pack
-from ancestral.training.evaluation.images import reconstruction_report
-from ancestral.training.loop import LoopConfig, Trainer, train
-from ancestral.training.metrics import retrieve
-from ancestral.training.tasks import pictures as picture_tasks
-from ancestral.training.tasks.acoustic import AcousticTask
-from ancestral.training.tasks.pictures import ClassificationTask, EmbeddingTask, ImageTask, ReconstructionTask
-from ancestral.training.tasks.wavenet import WaveNetTask
+from ancestral_models.architectures import tensor_table
+from ancestral_models.architectures.classifier import ClassifierSpec, EncoderSpec
+from ancestral_models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
+from ancestral_models.architectures.wavenet import WaveNetSpec
+from ancestral_models.checkpoint import Checkpoint, load, save
+from ancestral_models.engines import load_image_engine
+from ancestral_models.engines.images.native import NativeImageEngine
+from ancestral_models.spec import LABEL_ROWS
+from ancestral_models.tensors import random_tensors
+from ancestral_training.data.images import Pictures, read_image, spread
+from ancestral_training.data.speech import pack
+from ancestral_training.evaluation.images import reconstruction_report
+from ancestral_training.loop import LoopConfig, Trainer, train
+from ancestral_training.metrics import retrieve
+from ancestral_training.tasks import pictures as picture_tasks
+from ancestral_training.tasks.acoustic import AcousticTask
+from ancestral_training.tasks.pictures import ClassificationTask, EmbeddingTask, ImageTask, ReconstructionTask
+from ancestral_training.tasks.wavenet import WaveNetTask
 from tests.training.pictures import CLASSES, COUNT, PALETTE, QUARTERS, SIDES, SPEC, quarters, random_arrays, write_set
 from tests.training.sounds import CPU, EVEN, FEATURES, FRAMES, FREE, WAVENET, exported
 

@@ -18,7 +18,7 @@ function leb(bytes, at) {
   }
 }
 
-/** The functions of models/kernels, with a memory of their own. */
+/** The functions of models/ancestral_models/kernels, with a memory of their own. */
 export class Kernels {
   /** @param source bytes of `ancestral.wasm`, or a `WebAssembly.Module` */
   static async load(source) {

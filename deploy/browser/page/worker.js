@@ -56,15 +56,11 @@ async function start(files) {
 
 const unpack = (bytes, extractDir = python.runPython("import site; site.getsitepackages()[0]")) => python.unpackArchive(bytes, "zip", { extractDir });
 
-/** Unpacks the library, or a dictionary, a model, or a network of voices, whose files deploy/browser/compact.py restores. */
+/** Unpacks the library or a dictionary; or a model or a network of voices, whose weights deploy/browser/compact.py restores. */
 function place(part, files) {
-  if (part === "library") {
-    files.forEach(([, bytes]) => unpack(bytes));
-    python.runPython(`import sys; sys.path.append("/dictionaries")`);
-    return;
-  }
-  files.forEach(([, bytes]) => unpack(bytes, "/"));
-  python.runPython(`import importlib; from deploy.browser import compact; importlib.invalidate_caches(); compact.restore("${part.startsWith("dictionary") ? "/dictionaries" : "/models"}")`);
+  const ofLibrary = part === "library" || part.startsWith("dictionary");
+  files.forEach(([, bytes]) => (ofLibrary ? unpack(bytes) : unpack(bytes, "/")));
+  if (!ofLibrary) python.runPython(`from deploy.browser import compact; compact.restore("/models")`);
 }
 
 /** Loads the parts that are missing, and says how far it is. */

@@ -16,8 +16,8 @@ from ancestral import codecs, formats
 from ancestral.codecs import encode_file
 from ancestral.codecs.ffmpeg import BookWriter, Chapter
 from ancestral.images import files as encoding
-from ancestral.models.audio.mu_law import to_int16
 from ancestral.provenance.c2pa import Claim, Signer, detached, load_signer, make_trial_chain
+from ancestral_models.audio.mu_law import to_int16
 
 RECIPE = {"model": "wavenet-en", "seed": 2**63 - 1}
 CLAIM = Claim(RECIPE)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ancestral.models.architectures import ArchitectureError, architecture, kinds, load_object, register
-from ancestral.models.architectures.pixelcnn import PIXELCNN
+from ancestral_models.architectures import ArchitectureError, architecture, kinds, load_object, register
+from ancestral_models.architectures.pixelcnn import PIXELCNN
 
 BUILT_IN = ("acoustic", "encoder", "pixelcnn", "pixelrnn", "wavenet")
 ALL = [*BUILT_IN, "toy"]
@@ -29,9 +29,9 @@ def test_every_part_of_a_built_in_architecture_exists(kind):
 @pytest.mark.parametrize(
     ("code", "heavy"),
     [
-        (f"from ancestral.models.architectures import architecture as a; [*map(a, {ALL})]", "torch onnx onnxruntime"),
-        ("import ancestral.models.text", "torch unicode_rbnf gruut_lang_en"),
-        ("import ancestral.models.acoustic", "torch ancestral.training"),
+        (f"from ancestral_models.architectures import architecture as a; [*map(a, {ALL})]", "torch onnx onnxruntime"),
+        ("import ancestral_models.text", "torch unicode_rbnf"),
+        ("import ancestral_models.acoustic", "torch ancestral_training"),
     ],
     ids=["the registry", "the front-end", "alignment"],
 )
@@ -72,7 +72,7 @@ def install(directory, name, target, module):
         ("broken_module:A", "", "cannot be loaded: .* has no attribute 'A'"),
         ("elsewhere:A", "", "cannot be loaded: No module named 'elsewhere'"),
         ("broken_module:A", "A = 1", "is not an architecture of this kind"),
-        ("broken_module:A", "from ancestral.models.architectures.pixelcnn import PIXELCNN as A", "is not an arch"),
+        ("broken_module:A", "from ancestral_models.architectures.pixelcnn import PIXELCNN as A", "is not an arch"),
     ],
 )
 def test_a_broken_plugin_is_named(target, module, message, tmp_path, monkeypatch):

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ancestral.models.acoustic import AcousticModel
-from ancestral.models.categorical import uniforms
-from ancestral.models.checkpoint import Checkpoint, load
-from ancestral.models.conditioning import padded_frames
-from ancestral.models.engines.base import Symbols
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.networks import load_network
-from ancestral.models.text import phonemize
-from ancestral.training.export.parity import TIE
+from ancestral_models.acoustic import AcousticModel
+from ancestral_models.categorical import uniforms
+from ancestral_models.checkpoint import Checkpoint, load
+from ancestral_models.conditioning import padded_frames
+from ancestral_models.engines.base import Symbols
+from ancestral_models.engines.speech.engine import StreamRequest
+from ancestral_models.networks import load_network
+from ancestral_models.text import phonemize
+from ancestral_training.export.parity import TIE
 from tests.models.random_models import ZOO
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from ancestral.models.checkpoint import load
-from ancestral.models.engines import load_engine, load_image_engine
-from ancestral.models.engines.base import EngineError
-from ancestral.models.engines.images.engine import ImageStreamRequest
-from ancestral.models.engines.onnx import open_session
-from ancestral.models.networks.image import draw
+from ancestral_models.checkpoint import load
+from ancestral_models.engines import load_engine, load_image_engine
+from ancestral_models.engines.base import EngineError
+from ancestral_models.engines.images.engine import ImageStreamRequest
+from ancestral_models.engines.onnx import open_session
+from ancestral_models.networks.image import draw
 from tests.models import random_models as toys
 from tests.models.engines.support import differing, in_company, speaking
 from tests.models.scheduler.support import solo

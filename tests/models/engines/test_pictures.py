@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 import torch
 
-from ancestral.models.architectures import architecture
-from ancestral.models.categorical import draw as draw_symbol
-from ancestral.models.categorical import uniforms
-from ancestral.models.detection import Intervals
-from ancestral.models.engines import load_engine, load_image_engine
-from ancestral.models.engines.base import RequestError
-from ancestral.models.engines.images.engine import BatchEngine, Edit, ImageStreamRequest
-from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.engines.images.onnx import OnnxImageEngine
-from ancestral.models.engines.images.torch_engine import TorchImageEngine
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.networks.image import draw, sampling_order, sub_pixel_logits
-from ancestral.models.scheduler import End, Scheduler
-from ancestral.training.data.images import kept_pixels
+from ancestral_models.architectures import architecture
+from ancestral_models.categorical import draw as draw_symbol
+from ancestral_models.categorical import uniforms
+from ancestral_models.detection import Intervals
+from ancestral_models.engines import load_engine, load_image_engine
+from ancestral_models.engines.base import RequestError
+from ancestral_models.engines.images.engine import BatchEngine, Edit, ImageStreamRequest
+from ancestral_models.engines.images.native import NativeImageEngine
+from ancestral_models.engines.images.onnx import OnnxImageEngine
+from ancestral_models.engines.images.torch_engine import TorchImageEngine
+from ancestral_models.engines.speech.engine import StreamRequest
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.networks.image import draw, sampling_order, sub_pixel_logits
+from ancestral_models.scheduler import End, Scheduler
+from ancestral_training.data.images import kept_pixels
 from tests.models import random_models as toys
 from tests.models.engines.support import in_company
 from tests.models.instructions import MORE_THAN_ONE, each_variant

@@ -11,19 +11,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ancestral.models.audio.mu_law import to_int16
-from ancestral.models.audio.shaping import ORDER, MelCorrection, decode_excitation, predictor
-from ancestral.models.checkpoint import load
-from ancestral.models.conditioning import speaker_vector
-from ancestral.models.engines.base import EngineError, RequestError
-from ancestral.models.engines.onnx import Blocks
-from ancestral.models.engines.speech import engine as speech_engine
-from ancestral.models.engines.speech.engine import SynthesisEngine, VoicesEngine, check_request
-from ancestral.models.engines.speech.native import NativeEngine, mean_of
-from ancestral.models.engines.speech.onnx import OnnxEngine
-from ancestral.models.entries import PLAIN, Sampling
-from ancestral.models.kernels.shared import conditioning
-from ancestral.models.spec import FeatureSpec
+from ancestral_models.audio.mu_law import to_int16
+from ancestral_models.audio.shaping import ORDER, MelCorrection, decode_excitation, predictor
+from ancestral_models.checkpoint import load
+from ancestral_models.conditioning import speaker_vector
+from ancestral_models.engines.base import EngineError, RequestError
+from ancestral_models.engines.onnx import Blocks
+from ancestral_models.engines.speech import engine as speech_engine
+from ancestral_models.engines.speech.engine import SynthesisEngine, VoicesEngine, check_request
+from ancestral_models.engines.speech.native import NativeEngine, mean_of
+from ancestral_models.engines.speech.onnx import OnnxEngine
+from ancestral_models.entries import PLAIN, Sampling
+from ancestral_models.kernels.shared import conditioning
+from ancestral_models.spec import FeatureSpec
 from tests.models import random_models as toys
 from tests.models.engines.support import differing, exact_scores, in_company, speaking
 from tests.models.instructions import each_variant

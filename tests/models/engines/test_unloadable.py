@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ancestral.models.engines.base import LazyResource
-from ancestral.models.engines.images.engine import BatchEngine, ImageStreamRequest
-from ancestral.models.engines.images.onnx import OnnxImageEngine
-from ancestral.models.engines.onnx import Blocks, Chunks
-from ancestral.models.engines.speech.onnx import OnnxEngine
+from ancestral_models.engines.base import LazyResource
+from ancestral_models.engines.images.engine import BatchEngine, ImageStreamRequest
+from ancestral_models.engines.images.onnx import OnnxImageEngine
+from ancestral_models.engines.onnx import Blocks, Chunks
+from ancestral_models.engines.speech.onnx import OnnxEngine
 from tests.models.random_models import SPECS, TINY_SPECS, checkpoint_of, exported, random_checkpoint, requests
 
 

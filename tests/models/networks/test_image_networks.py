@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ancestral.models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
-from ancestral.models.architectures.pixelrnn import LSTMS, PixelRNNSpec
-from ancestral.models.audio.mu_law import SILENCE
-from ancestral.models.networks.pixelrnn import diagonal_order, row_order, scan
-from ancestral.models.networks.wavenet import WaveNet
-from ancestral.models.spec import COARSE, ImageSpec
+from ancestral_models.architectures.pixelcnn import PixelCNNAutoencoderSpec, PixelCNNSpec
+from ancestral_models.architectures.pixelrnn import LSTMS, PixelRNNSpec
+from ancestral_models.audio.mu_law import SILENCE
+from ancestral_models.networks.pixelrnn import diagonal_order, row_order, scan
+from ancestral_models.networks.wavenet import WaveNet
+from ancestral_models.spec import COARSE, ImageSpec
 from tests.models import random_models as toys
 from tests.models.random_models import TINY_SPECS
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from ancestral.models.engines.base import Stream, Symbols
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.scheduler import Chunk, End, Scheduler, Slot
+from ancestral_models.engines.base import Stream, Symbols
+from ancestral_models.engines.speech.engine import SpeechEngine, StreamRequest
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.scheduler import Chunk, End, Scheduler, Slot
 from tests.models.random_models import TINY_SPECS, random_checkpoint
 
 RATE = 1000

@@ -9,8 +9,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.scheduler import Chunk, End, Scheduler, SlotState, choose
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.scheduler import Chunk, End, Scheduler, SlotState, choose
 from tests.models.random_models import requests
 from tests.models.scheduler.support import PATIENCE, RATE, Sink, Solo, engine, held, request, solo, speak
 

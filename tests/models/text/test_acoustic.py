@@ -9,18 +9,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ancestral.models import acoustic, checkpoint
-from ancestral.models.acoustic import AcousticModel, AlignmentError, PitchControl, align, frame_positions
-from ancestral.models.architectures.acoustic import AcousticSpec
-from ancestral.models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, harmonic_ripple
-from ancestral.models.audio.shaping import decode_excitation, predictor
-from ancestral.models.checkpoint import load
-from ancestral.models.engines.speech.engine import StreamRequest
-from ancestral.models.engines.speech.native import NativeEngine
-from ancestral.models.networks.acoustic import AcousticNetwork
-from ancestral.models.spec import FeatureSpec
-from ancestral.models.text import PHONEMES, Sentence, Word, parse_text, phonemize
-from ancestral.models.text.phonemes import Control, is_pause
+from ancestral_models import acoustic, checkpoint
+from ancestral_models.acoustic import AcousticModel, AlignmentError, PitchControl, align, frame_positions
+from ancestral_models.architectures.acoustic import AcousticSpec
+from ancestral_models.audio.features import LOG_F0_MEAN, LOG_F0_SCALE, LOG_MEL_SCALE, harmonic_ripple
+from ancestral_models.audio.shaping import decode_excitation, predictor
+from ancestral_models.checkpoint import load
+from ancestral_models.engines.speech.engine import StreamRequest
+from ancestral_models.engines.speech.native import NativeEngine
+from ancestral_models.networks.acoustic import AcousticNetwork
+from ancestral_models.spec import FeatureSpec
+from ancestral_models.text import PHONEMES, Sentence, Word, parse_text, phonemize
+from ancestral_models.text.phonemes import Control, is_pause
 from tests.models.random_models import ZOO
 
 SPEC = AcousticSpec(

@@ -8,14 +8,14 @@ from itertools import pairwise, product
 
 import pytest
 
-from ancestral.models.text import Sentence, UnsupportedText, Word, parse_text, phonemize
-from ancestral.models.text.frontend import normalize, skipped
-from ancestral.models.text.languages.language import LANGUAGES
-from ancestral.models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES, PHONEMES
-from ancestral.models.text.pronunciations import PronunciationError, Pronunciations, parse_phonemes
-from ancestral.models.text.rules import SpannedText, disjoint
-from ancestral.models.text.script import left_out
-from ancestral.models.text.ssml import ends_in_open_directive
+from ancestral_models.text import Sentence, UnsupportedText, Word, parse_text, phonemize
+from ancestral_models.text.frontend import normalize, skipped
+from ancestral_models.text.languages.language import LANGUAGES
+from ancestral_models.text.phonemes import ENGLISH_CONSONANTS, ENGLISH_VOWELS, PAUSES, PHONEMES
+from ancestral_models.text.pronunciations import PronunciationError, Pronunciations, parse_phonemes
+from ancestral_models.text.rules import SpannedText, disjoint
+from ancestral_models.text.script import left_out
+from ancestral_models.text.ssml import ends_in_open_directive
 from tests.models.text.texts import EXAMPLES, POOLS, sequence
 
 LEXICON = Pronunciations({"k8s": "K EY1 T S", "Nginx": "EH1 N JH IH0 N EH1 K S", "tomato": "təˈmeɪtoʊ"})

@@ -1,13 +1,14 @@
-"""Words to phones: the inventory, lexicon, word parts, the statistical guess, the reading in context, mouth shapes."""
+"""Words to phones: inventory, lexicon, word parts, the statistical guess, readings in context, mouth shapes, PLS."""
 
+import hashlib
 import json
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ancestral.models.text import Sentence, g2p, lexicon, parse_text, phonemes, phonemize
-from ancestral.models.text.phonemes import PHONEMES, Viseme, from_ipa, is_pause, viseme_of
+from ancestral_models.text import PronunciationError, Sentence, g2p, lexicon, parse_text, phonemes, phonemize
+from ancestral_models.text.phonemes import PHONEMES, Viseme, from_ipa, is_pause, viseme_of
+from ancestral_models.text.pronunciations import read_pls
 
 
 @pytest.mark.parametrize("word", ["postgr", "filmr", "sbtl", "grpc", "kubectl", "hamnl", "dunkrk", "mehh", "pazm"])
@@ -31,15 +32,56 @@ def test_threads_get_the_same_answers():
     assert answers == [[g2p.guess(word) for word in words]] * 8
 
 
+def word_of(line):
+    return line.decode().split("\t")[0]
+
+
+ENTRIES = {
+    "english": (
+        124_392,
+        "d9306604bd8abe0bc2fcdd4f76951beac6da761c67d3b7fb467f40b0cdf82174",
+        {"a": [("ə", "DT"), ("ˈeɪ", "letter")], "a's": [("ˈeɪ z", "")], "read": [("ɹ ˈi d", "VB"), ("ɹ ˈɛ d", "VBD")]},
+    ),
+    "french": (
+        90_114,
+        "13a4b993f07442bfb2917387cf30ec929eee794167e274ca9256f7ab5ab4a74c",
+        {"bonjour": [("b ɔ̃ ʒ u ʁ", "")], "plus": [("p l y", ""), ("p l y s", "")]},
+    ),
+    "italian": (
+        28_918,
+        "72870737f661e079ccb6b7d5a080a9453aa34028d5f00afac8815b5cf184e1a6",
+        {"ancora": [("ˈa ŋ k o r a", ""), ("a ŋ ˈk o r a", "")], "ciao": [("ˈt͡ʃ a o", "")]},
+    ),
+}
+"""By language: words of its lexicon, the SHA-256 of all that it says of them, and samples."""
+
+
+@pytest.mark.parametrize("language", ENTRIES)
+def test_every_word_of_a_lexicon_is_found(language):
+    count, sha256, samples = ENTRIES[language]
+    words = [*map(word_of, lexicon._lexicon(language))]
+    found = [[word, lexicon.entries(word, language)] for word in words]
+    assert len(words) == count
+    assert all(said for _, said in found)
+    assert hashlib.sha256(json.dumps(found).encode()).hexdigest() == sha256
+    assert {word: lexicon.entries(word, language) for word in samples} == samples
+
+
+@pytest.mark.parametrize(
+    "word", ["", "\t", "\n", "zzzzzz", "READ", "read\t", "read\tɹ ˈi d", "read\nread's", "\U0010ffff", "\x00"]
+)
+def test_what_is_no_word_is_not_found(word):
+    for language in ENTRIES:
+        assert lexicon.entries(word, language) == []
+
+
 def test_ipa():
     symbols = {"ə": "AX0", "ˈʌ": "AH1", "ʌ": "AH0", "ˈɚ": "ER1", "ɹ": "R", "ɡ": "G", "t͡ʃ": "CH", "ˌoʊ": "OW2"}
     assert {ipa: from_ipa(ipa) for ipa in symbols} == symbols
     with pytest.raises(KeyError):
         from_ipa("ʁ")
-    with sqlite3.connect(f"{lexicon.data_file('lexicon.db').as_uri()}?mode=ro", uri=True) as connection:
-        rows = connection.execute("SELECT phonemes FROM word_phonemes").fetchall()
-    connection.close()
-    every = {symbol for (row,) in rows for symbol in row.split()}
+    said = [phones for line in lexicon._lexicon("english") for phones, _ in lexicon.entries(word_of(line))]
+    every = {symbol for phones in said for symbol in phones.split()}
     assert {from_ipa(symbol) for symbol in every} <= set(PHONEMES) - set(phonemes.PAUSES)
 
 
@@ -75,3 +117,46 @@ def test_mouth_shapes():
     assert [phoneme for phoneme in spoken if viseme_of(phoneme) == Viseme("PP", 21)] == ["B", "M", "P"], "lips close"
     assert viseme_of("AA0") == viseme_of("AA1") == viseme_of("AA2") == viseme_of("ɑ̃1") == Viseme("aa", 2)
     assert viseme_of("ə0") == viseme_of("AX0") == Viseme("aa", 1)
+
+
+PLS = """<?xml version="1.0" encoding="UTF-8"?>
+<lexicon version="1.0" xmlns="http://www.w3.org/2005/01/pronunciation-lexicon" alphabet="ipa" xml:lang="en-US">
+  <metadata><lexicon><metadata><grapheme>no</grapheme></metadata></lexicon></metadata>
+  <lexeme><grapheme>Ann &amp; Co</grapheme><grapheme>A&lt;B</grapheme>
+    <alias>R and D</alias><alias>never</alias></lexeme>
+  <lexeme role="noun"><grapheme>
+    tomato</grapheme><phoneme>təˈmɑtoʊ</phoneme>
+    <phoneme prefer="true" alphabet="x-arpabet">T AH0 M EY1 T OW0</phoneme><example>A tomato.</example></lexeme>
+</lexicon>
+"""
+
+
+def test_pls():
+    entries = {"Ann & Co": "alias:R and D", "A<B": "alias:R and D", "tomato": "T AH0 M EY1 T OW0"}
+    assert read_pls(PLS) == read_pls("\ufeff" + PLS) == entries
+
+
+BOMB = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("<lexicon", f'<!DOCTYPE lexicon [<!ENTITY a0 "a">{BOMB}]><lexicon', "document type"),
+        ("<lexicon", '<!DOCTYPE lexicon SYSTEM "http://localhost/a.dtd"><lexicon', "document type"),
+        ("<lexicon", '<!DOCTYPE lexicon [<!ENTITY a SYSTEM "file:///etc/passwd">]><lexicon', "document type"),
+        ("&amp;", "&a;", "undefined entity"),
+        ("<lexeme role", "<?php?><lexeme role", "processing instruction"),
+        ("<example>", "<script>", "<script> in <lexeme>"),
+        ("<lexeme role", "<phoneme/><lexeme role", "<phoneme> in <lexicon>"),
+        ('alphabet="x-arpabet"', 'alphabet="x-sampa"', "x-sampa"),
+        ('alphabet="x-arpabet"', "", "not written in the alphabet ipa"),
+        ("<alias>R and D</alias><alias>never</alias>", "", "missing"),
+        ("</lexicon>", "", "not well-formed"),
+        ("Ann", "\ud800", "surrogate"),
+        ("Ann", "A" * (1 << 20), "PLS may take"),
+    ],
+)
+def test_pls_that_cannot_be_used(old, new, named):
+    with pytest.raises(PronunciationError, match=named):
+        read_pls(PLS.replace(old, new, 1))

@@ -10,15 +10,17 @@ sound, without stress.
 import random
 import re
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
-from ancestral.models.text import UnsupportedText, Word, g2p, parse_text, phonemize
-from ancestral.models.text.frontend import in_language, normalize, skipped, sounds
-from ancestral.models.text.languages.language import LANGUAGES, Numbers, Numerals, language_table, primary
-from ancestral.models.text.phonemes import PAUSES, PHONEMES, without_stress
-from ancestral.models.text.pronunciations import PronunciationError, Pronunciations, parse_phonemes
-from ancestral.models.text.tables import Table
+from ancestral_models.text import UnsupportedText, Word, g2p, parse_text, phonemize
+from ancestral_models.text.frontend import in_language, normalize, skipped, sounds
+from ancestral_models.text.languages.language import LANGUAGES, Numbers, Numerals, language_table, primary
+from ancestral_models.text.markdown import read_markdown
+from ancestral_models.text.phonemes import PAUSES, PHONEMES, without_stress
+from ancestral_models.text.pronunciations import PronunciationError, Pronunciations, parse_phonemes
+from ancestral_models.text.tables import Table
 from tests.models.text.test_frontend import check, words_of
 from tests.models.text.texts import POOLS, examples, read_examples, sequence
 
@@ -59,13 +61,13 @@ def say_as(text, language):
 
 def pronounced(word, language="en"):
     return " ".join(
-        g2p.pronounce(word)[0].phones if language == "en" else language_table(language).read([word, "."], 0)
+        g2p.pronounce(word)[0].phones if language == "en" else language_table(language).read([word, "."])[0]
     )
 
 
 def homograph(text):
     written, _, word = text.partition(" | ")
-    return next(" ".join(said.phones) for said in words_of(written) if said.text == word)
+    return next(" ".join(said.phones) for said in words_of(written) if said.text.lower() == word)
 
 
 READ = {
@@ -85,6 +87,8 @@ READ = {
     "ssml document": lambda document, *language: phones(document, "ssml", *language),
     "spans": lambda text: spans(text, "text", LEXICON),
     "spans of ssml": lambda content: spans(f"<speak>{content}</speak>", "ssml"),
+    "spans of markdown": lambda text: spans(text, "markdown"),
+    "skipped of markdown": lambda text: " | ".join(skipped(parse_text(text, "markdown"), text)),
     "written": lambda text: parse_text(text, "text", LEXICON).written,
     "written of ssml": lambda content: parse_text(f"<speak>{content}</speak>", "ssml").written,
     "word": pronounced, "homograph": homograph, "say-as": say_as,
@@ -131,7 +135,7 @@ def is_right(example, language):
     else:
         items = [item for sentence in sentences for item in sentence.items if item != ","]
         spoken = " ".join(item.text if isinstance(item, Word) else str(item) for item in items)
-    heard = {(word.text, " ".join(map(without_stress, word.phones))) for word in said}
+    heard = {(word.text.lower(), " ".join(map(without_stress, word.phones))) for word in said}
     return spoken == example.spoken and heard.issuperset(example.sounds)
 
 
@@ -220,3 +224,19 @@ def test_slips_in_tables_are_named():
         Table("es", "[units]\nm = metro\n[months]\n[units]\n")
     with pytest.raises(ValueError, match=r"tables/es.txt: \[units\]: 'm=metro' is not key = value"):
         Table("es", "[units]\nm=metro\n").pairs("units")
+
+
+ANSWERS = (Path(__file__).parent / "answers.md").read_text("utf-8").split("\n=====\n")
+"""Of chat models."""
+_MARKS = {"asterisk", "star", "hash", "pound", "slash", "underscore", "backquote", "vertical", "http", "https"}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_of_a_chat_model_is_read_as_a_person_would(answer):
+    plain, _ = read_markdown(answer)
+    assert lost(plain) == []
+    said = " ".join(texts(parse_text(answer, "markdown")).replace(".", " ").split())
+    assert _MARKS.isdisjoint(said.lower().split()), said
+    prose = re.sub(r"```.*?```|\]\([^)]*\)|<[^>]*>|https?://\S+|\[\^1\]", " ", answer, flags=re.DOTALL)
+    words = [word.lower() for word in re.findall(r"[A-Za-z]{4,}", prose)]
+    assert [word for word in words if word not in said.lower()] == []

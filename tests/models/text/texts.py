@@ -7,8 +7,8 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from ancestral.models.text import Sentence
-from ancestral.models.text.phonemes import PLAIN, Control
+from ancestral_models.text import Sentence
+from ancestral_models.text.phonemes import PLAIN, Control
 
 _ESCAPE = re.compile(r"\\(\\|-|n|t|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _SOUND = re.compile(r"([\w'\u0900-\u097f]+)\{([^}]*)\}")

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 from websockets.sync.client import connect
 
 from ancestral.formats import MEDIA_TYPES
-from ancestral.service.images import answers as images
-from ancestral.service.images.schemas import IMAGE_MESSAGES
-from ancestral.service.speech.session import native
-from ancestral.service.speech.session.state import SPEECH_MESSAGES
+from ancestral_service.images import answers as images
+from ancestral_service.images.schemas import IMAGE_MESSAGES
+from ancestral_service.speech.session import native
+from ancestral_service.speech.session.state import SPEECH_MESSAGES
 from tests.service.fuzzer import Document, Fuzzer
 from tests.service.hostile import SCALARS, changed, check_error, encoded
 from tests.service.images.pictures import base64_of, noise, written

@@ -17,9 +17,9 @@ import soundfile
 from redis import Redis
 
 from ancestral.formats import MEDIA_TYPES
-from ancestral.service.api.http.body_route import byte_range
-from ancestral.service.broker.job import key
-from ancestral.service.errors import RangeNotSatisfiable
+from ancestral_service.api.http.body_route import byte_range
+from ancestral_service.broker.job import key
+from ancestral_service.errors import RangeNotSatisfiable
 from tests.service.api.job_requests import FIELDS, HEADER, NOBODY, cancel, check_envelope, content, state, submit, url
 from tests.service.redis_servers import lone_server
 from tests.service.servers import Serve, Server
@@ -227,7 +227,7 @@ def test_events_of_a_job_that_is_deleted_meanwhile_end(server: Server) -> None:
 
 
 def test_a_silent_stream_of_events_is_kept_alive(watched: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ancestral.service.api.responses.KEEP_ALIVE_SECONDS", 0.5)
+    monkeypatch.setattr("ancestral_service.api.responses.KEEP_ALIVE_SECONDS", 0.5)
     first, second = submit(watched, duration=3600.0), submit(watched)
     with httpx.stream("GET", url(watched, second, "/events"), timeout=60) as response:
         for line in response.iter_lines():

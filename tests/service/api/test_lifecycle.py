@@ -19,8 +19,8 @@ from redis import Redis
 from websockets.exceptions import ConnectionClosed
 
 from ancestral.formats import MEDIA_TYPES
-from ancestral.service.broker.connection import MAX_IDLE
-from ancestral.service.broker.job import Keys, Priority, key
+from ancestral_service.broker.connection import MAX_IDLE
+from ancestral_service.broker.job import Keys, Priority, key
 from tests.chaos.support import Listener
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import noise, watching, written
@@ -142,7 +142,7 @@ def test_sigterm_ends_it_with_exit_code_0_and_leaves_no_process(serve_process: S
     assert not any(Path(f"/proc/{child}").exists() for child in left)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.url}/healthz")
-    said = [line["message"] for line in server.log if line["logger"] == "ancestral.service.api.server"]
+    said = [line["message"] for line in server.log if line["logger"] == "ancestral_service.api.server"]
     assert [said[0], *said[-2:]] == ["listening", "stopping", "stopped"]
     assert not any(line["level"] in ("warning", "error") for line in server.log)
 

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ancestral.models import checkpoint, entries
-from ancestral.models.checkpoint import load
-from ancestral.models.entries import ModelEntry, discover
-from ancestral.models.spec import ImageSpec
-from ancestral.service.api.http.auth import digest
-from ancestral.service.api.routes.models import get_card
+from ancestral.catalog.catalog import BUNDLED
+from ancestral_models import checkpoint
+from ancestral_models.checkpoint import load
+from ancestral_models.entries import ModelEntry, discover
+from ancestral_models.spec import ImageSpec
+from ancestral_service.api.http.auth import digest
+from ancestral_service.api.routes.models import get_card
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import decode, draw, post
 from tests.service.servers import Server
@@ -46,6 +47,7 @@ def test_the_list_of_models(server: Server, zoo: Path) -> None:
         "id": "tiny", "aliases": [], "object": "model", "created": 1_700_000_000, "owned_by": "tests",
         "description": "Random weights.", "kind": "speech", "capabilities": ["speech", "likelihood"],
         "sample_rate": 16000, "default_sample_rate": 16000, "receptive_field": 7, "temperature": 1.0,
+        "shutdown_date": None,
         "sha256": hashlib.sha256((stored.sha256 + acoustic.sha256).encode()).hexdigest(),
         "parameters": sum(tensor.size for tensor in stored.tensors.values()),
     }  # fmt: skip
@@ -188,9 +190,6 @@ def test_public_lists_need_no_key(shared: Callable[..., Server], tmp_path_factor
 # Previews of voices, thumbnails of values of attributes, cards of models.
 
 
-ZOO = Path(entries.__file__).with_name("zoo")
-
-
 def missing(entry: ModelEntry) -> Iterator[str]:
     """The voices, and values of attributes, that a model has no usable preview of."""
     for voice in entry.voices:
@@ -205,7 +204,7 @@ def missing(entry: ModelEntry) -> Iterator[str]:
                     yield value
 
 
-@pytest.mark.parametrize("entry", discover(ZOO), ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", discover(BUNDLED), ids=lambda entry: entry.id)
 def test_bundled_models_have_a_preview_of_every_voice_and_value(entry: ModelEntry) -> None:
     assert list(missing(entry)) == []
 

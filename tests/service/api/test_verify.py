@@ -11,13 +11,13 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from ancestral import service
+import ancestral_service
 from ancestral.catalog.seeds import seed_of_text
 from ancestral.images.drawing import ClassDrawing, Interpolation
-from ancestral.models.entries import PLAIN
-from ancestral.service.api.responses import disposition, sample_headers
-from ancestral.service.broker.job import Job, Priority
 from ancestral.speech.utterance import Generation
+from ancestral_models.entries import PLAIN
+from ancestral_service.api.responses import disposition, sample_headers
+from ancestral_service.broker.job import Job, Priority
 from tests.service.api.job_requests import TEXT, accepted, check_envelope, made, verify
 from tests.service.images.pictures import files, post, seeds
 from tests.service.servers import Server
@@ -52,7 +52,7 @@ def test_a_manifest_says_all(server: Server, manifest: dict[str, Any], engine: s
         "object": "manifest", "job": job["id"], "created_at": job["created_at"], "model": "tiny",
         "model_sha256": httpx.get(f"{server.url}/v1/models/tiny").json()["sha256"],
         "engine": sampled_by("tiny", engine), "seed": seed, "request": request, "prompt_sha256": None,
-        "output": output, "version": service.__version__,
+        "output": output, "version": ancestral_service.__version__,
     }  # fmt: skip
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE, Connection
-from ancestral.service.broker.job import Job, Priority, Signals, WorkerInfo, key
-from ancestral.service.broker.workers import Lease, Message, Workers
-from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import Tracing
-from ancestral.service.telemetry.metrics import WorkerMetrics
-from ancestral.service.worker import Worker
+from ancestral_service.broker.clients import Clients
+from ancestral_service.broker.connection import UNAVAILABLE, Connection
+from ancestral_service.broker.job import Job, Priority, Signals, WorkerInfo, key
+from ancestral_service.broker.workers import Lease, Message, Workers
+from ancestral_service.settings import Settings
+from ancestral_service.telemetry.logging import Tracing
+from ancestral_service.telemetry.metrics import WorkerMetrics
+from ancestral_service.worker import Worker
 from tests.service.redis_servers import RealRedis
 
 WORKER = WorkerInfo(ready=True, engines={"tiny": "native"}, models={"tiny": "aa"}, slots={"interactive": 2, "batch": 1})

@@ -15,10 +15,10 @@ from redis.exceptions import ResponseError
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.errors import NotFound
-from ancestral.service.broker.batches import DraftLost
-from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import UNAVAILABLE
-from ancestral.service.broker.job import (
+from ancestral_service.broker.clients import Clients
+from ancestral_service.broker.connection import UNAVAILABLE
+from ancestral_service.broker.files import DraftLost
+from ancestral_service.broker.job import (
     SHARED,
     Begin,
     Ended,
@@ -36,10 +36,10 @@ from ancestral.service.broker.job import (
     WorkerInfo,
     key,
 )
-from ancestral.service.broker.workers import Message
-from ancestral.service.errors import NotReady, Overloaded, Unprocessable
-from ancestral.service.jobs.artifacts import Artifacts
-from ancestral.service.jobs.plans import ArtifactInfo
+from ancestral_service.broker.workers import Message
+from ancestral_service.errors import NotReady, Overloaded, Unprocessable
+from ancestral_service.jobs.artifacts import Artifacts
+from ancestral_service.jobs.plans import ArtifactInfo
 from tests.service.broker.support import WORKER, Broker, fails, job
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ async def _read(broker: Broker, made: Job) -> list[Any]:
 async def test_a_reader_is_idle_from_its_last_entry_on_whatever_breaks(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ancestral.service.broker.clients.BLOCK_MS", 800)
+    monkeypatch.setattr("ancestral_service.broker.clients.BLOCK_MS", 800)
     (made, lease), times = await broker.leased(), list[float]()
 
     async def idle() -> None:
@@ -332,7 +332,6 @@ async def test_a_draft_is_kept_only_if_it_is_what_was_written(broker: Broker) ->
 
 
 async def test_files_that_cannot_be_read_are_an_error_that_tells_why(broker: Broker) -> None:
-    """What drives a book tries again."""
     made, lease = await broker.leased()
     await lease.end(Status.COMPLETED)
     draft, ended = broker.clients.draft(made.id), await broker.stored(made)

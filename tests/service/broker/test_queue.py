@@ -12,7 +12,8 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from ancestral.service.broker.job import (
+from ancestral_service.broker.clients import Clients
+from ancestral_service.broker.job import (
     MAX_DEATHS,
     SHARED,
     Job,
@@ -25,9 +26,9 @@ from ancestral.service.broker.job import (
     Status,
     key,
 )
-from ancestral.service.broker.workers import Message
-from ancestral.service.errors import NotReady, Overloaded
-from ancestral.service.speech.session.runner import SessionRunner
+from ancestral_service.broker.workers import Message
+from ancestral_service.errors import NotReady, Overloaded
+from ancestral_service.speech.session.runner import SessionRunner
 from tests.service.broker.support import MODELS, WORKER, Broker, fails, job, without_models
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +44,17 @@ async def test_a_queue_is_full_at_its_slots_and_its_length(broker: Broker) -> No
     assert await broker.clients.job(refused.id) is None
     await broker.clients.submit(job(priority=Priority.BACKGROUND), queue=0)  # the other priority has slots of its own
     await fails(Overloaded, broker.clients.submit(job(priority=Priority.BACKGROUND), queue=0), "queue is full")
+
+
+async def test_nobody_waits_longer_than_they_may(broker: Broker) -> None:
+    """A worker of two slots, each of which a job takes for a second: one may wait half a second, two for one."""
+    await broker.redis.rpush(Keys(priority=Priority.INTERACTIVE)["durations"], 1.0)
+    clients = Clients(broker.connection, max_wait_seconds=1.1)
+    for _ in range(4):
+        await clients.submit(job(), queue=99)
+    await fails(Overloaded, clients.submit(job(), queue=99), "queue is full")
+    for _ in range(9):
+        await clients.submit(job(priority=Priority.BACKGROUND), queue=99)
 
 
 async def test_a_queue_without_workers_is_not_called_full(broker: Broker) -> None:
@@ -167,7 +179,7 @@ async def test_a_worker_without_a_free_slot_is_not_woken(broker: Broker) -> None
 async def test_a_worker_that_stops_is_not_woken_while_its_jobs_end(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ancestral.service.worker.warm_up", lambda models: {})
+    monkeypatch.setattr("ancestral_service.worker.warm_up", lambda models: {})
     _, lease = await broker.leased()
     for busy in (True, False):
         worker, stopping = without_models(broker.workers), asyncio.Event()
@@ -284,6 +296,16 @@ async def test_jobs_of_a_dead_worker_go_back_to_their_places(broker: Broker) -> 
     assert [found.position for found in positions] == [0, 1]
     assert (await broker.stored(alive)).status is Status.IN_PROGRESS
     assert await broker.begun(dead) == 2
+
+
+async def test_a_worker_takes_over_from_the_one_of_its_name_at_once(broker: Broker) -> None:
+    left, own, others = await broker.submitted(3)
+    await broker.begun(left, worker="n-host-1")
+    await broker.begun(own, worker="n-host-2")
+    await broker.begun(others, worker="m-host-3")
+    orphans = await broker.workers.reclaim(Priority.INTERACTIVE, dead="n-", but="n-host-2")
+    assert [orphan.job.id for orphan in orphans] == [left.id]
+    assert [(await broker.stored(made)).deaths for made in (left, own, others)] == [1, 0, 0]
 
 
 async def test_a_renewed_lease_does_not_expire(broker: Broker) -> None:

@@ -10,19 +10,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from redis.crc import key_slot
 
-from ancestral.service.api.books.work import BookWork
-from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Connection, Unwritable
-from ancestral.service.broker.job import SHARED, Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
-from ancestral.service.broker.workers import LEASE_SECONDS, Lease, Workers
-from ancestral.service.errors import NotReady, Overloaded
-from ancestral.service.telemetry.metrics import ApiMetrics
+from ancestral_service.broker.clients import Clients
+from ancestral_service.broker.connection import CLUSTER_SHARDS, UNAVAILABLE, Connection
+from ancestral_service.broker.job import SHARED, Job, Keys, Piece, Priority, Status, new_job_id, shard_of, tag
+from ancestral_service.broker.workers import LEASE_SECONDS, Lease, Workers
+from ancestral_service.errors import NotReady, Overloaded
+from ancestral_service.telemetry.metrics import ApiMetrics
 from tests.service.broker.support import MODELS, WORKER, Broker, fails, job, without_models
 from tests.service.redis_servers import RealRedis, cluster
 
@@ -207,7 +205,7 @@ async def test_a_worker_that_stops_while_a_server_hangs_gives_back_what_the_othe
     valkey: RealRedis, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is about to end, ends; what cannot be interrupted is given back all the same."""
-    monkeypatch.setattr("ancestral.service.worker.LEASE_SECONDS", 2.0)
+    monkeypatch.setattr("ancestral_service.worker.LEASE_SECONDS", 2.0)
     worker = without_models(broker.workers)
     async with hanging(valkey, broker) as (leases, its):
         await broker.workers.renew(leases)
@@ -259,36 +257,6 @@ async def test_a_job_counts_as_submitted_when_a_replica_has_it(broker: Broker) -
     await fails(NotReady, broker.clients.submit(lost, queue=9), "replicas")
     found = await broker.clients.job(lost.id)
     assert found.status is Status.CANCELLED
-
-
-async def test_a_batch_counts_as_stored_when_a_replica_has_it(broker: Broker) -> None:
-    """As a file or a book does."""
-    store = broker.clients.batches
-    document = {"id": "batch-1", "owner": "me", "created_at": 1, "status": "in_progress"}
-    broker.connection.replicas = 1
-    await store.put("batch", document, b"abc")
-    await store.activate(document["id"])
-    broker.connection.replicas = 2  # than there are
-    await fails(Unwritable, store.put("batch", document | {"id": "lost"}, b"abc"), "too few replicas")
-    for write in (store.put, store.update):
-        await fails(Unwritable, write("batch", document | {"status": "completed"}), "too few replicas")
-    await store.activate("2")  # or what was stored would be refused, and driven all the same
-    assert sorted(await store.active()) == ["2", document["id"]]
-    assert [each["id"] for each in await store.owned("batch", "me")] == [document["id"]]
-    assert await store.data("batch", document["id"]) == b"abc"
-    assert await store.get("batch", "lost") is None
-    await fails(Unwritable, store.delete("batch", document), "too few replicas")
-
-
-async def test_a_book_that_is_deleted_while_it_ends_stays_deleted(broker: Broker) -> None:
-    store, book = broker.clients.batches, {"id": "book_1", "owner": "me", "created_at": 1, "status": "in_progress"}
-    state: Any = SimpleNamespace(broker=broker.clients)
-    for delete, status in ((False, "completed"), (True, None)):
-        await store.put("book", book, b"abc")
-        if delete:
-            await store.delete("book", book)
-        await BookWork(state).end(book, "completed", {})
-        assert ((await store.get("book", "book_1")) or {}).get("status") == status
 
 
 async def test_a_slot_that_moves_takes_its_jobs_with_it(valkey: RealRedis, broker: Broker) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from ancestral.service.broker.connection import UNAVAILABLE, UrlError, check_url, open_topology, retry_while_unavailable
+from ancestral_service.broker.connection import UNAVAILABLE, UrlError, check_url, open_topology, retry_while_unavailable
 from tests.service.broker.support import WORKER, Broker, fails, job
 from tests.service.redis_servers import SLOTS, Node, RealRedis, sentinels
 from tests.waiting import eventually

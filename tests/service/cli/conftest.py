@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ancestral.service.cli.main import ancestral as group
-from ancestral.service.settings import PREFIX
+from ancestral.settings import PREFIX
+from ancestral_service.cli.main import ancestral as group
 from tests.service.servers import Server, command
 from tests.waiting import eventually
 

@@ -23,7 +23,7 @@ from tests.waiting import eventually
 pa = pytest.importorskip("pyarrow", reason="the extra batch")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-from ancestral.service.cli.local.batch import Source  # noqa: E402 - it needs pyarrow
+from ancestral_service.cli.local.batch import Source  # noqa: E402 - it needs pyarrow
 
 ROWS: list[dict[str, Any]] = [
     {"key": "1", "text": "It was day one.", "voice": "ann", "speed": 1.5, "seed": None, "id": 10},

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -25,10 +26,10 @@ from PIL import Image
 from ancestral.catalog.catalog import BUNDLED, CatalogConfig, load_catalog
 from ancestral.catalog.seeds import keyed_seeds
 from ancestral.errors import InvalidRequest
-from ancestral.models import checkpoint
+from ancestral.local import first_that_speaks
 from ancestral.provenance.c2pa import SignatureReport, make_trial_chain, read
-from ancestral.service.cli.local import model
-from ancestral.service.cli.local.model import model_that_speaks
+from ancestral_models import checkpoint
+from ancestral_service.cli.local import model
 from tests.service.cli.conftest import Run
 from tests.service.refusals import at_the_door
 from tests.service.servers import Server, command
@@ -40,11 +41,11 @@ SAY = ("--model", "tiny", "--voice", "ann", "--seed", "7", "-o")
 
 @pytest.mark.parametrize(
     ("line", "code", "said"),
-    [(["--help"], 0, b"Speak, draw or score every row"), (["batch", "a.csv", "-o", "b"], 1, b"install -e '.[batch]'")],
+    [(["--help"], 0, b"Speak, draw or score every row"), (["batch", "a.csv", "-o", "b"], 1, b"pip install '.[batch]'")],
 )
 def test_help_needs_no_extra(line: list[str], code: int, said: bytes) -> None:
-    extras = ["c2pa", "fsspec", "mcp", "onnxruntime", "pyarrow", "ray", "torch", "wyoming"]
-    program = f"import sys; sys.modules |= dict.fromkeys({extras}); from ancestral.service.cli.main import main; main()"
+    extras = ["av", "c2pa", "fastapi", "fsspec", "mcp", "onnxruntime", "pyarrow", "ray", "redis", "torch", "wyoming"]
+    program = f"import sys; sys.modules |= dict.fromkeys({extras}); from ancestral_service.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", program, *line], capture_output=True, timeout=60, check=False)
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
 
@@ -74,6 +75,17 @@ def test_say_reads_standard_input_and_streams_to_standard_output(environment: di
     assert done.stdout == server.speak().content
     done = subprocess.run(line, input=b"Gr\xf6\xdfe", env=environment, capture_output=True, timeout=60, check=False)
     assert (done.returncode, b"TEXT: not UTF-8 at byte 2" in done.stderr) == (2, True)
+
+
+def test_phonemize_tells_what_the_server_tells(ok: Run, server: Server, tmp_path: Path) -> None:
+    text = "It is 249 km. Привет!"
+    (tmp_path / "a.txt").write_text(text, "utf-8")
+    told = httpx.get(f"{server.url}/v1/audio/phonemize", params={"text": text, "voice": "ann"}).json()
+    for words in ((text, "--voice", "ann"), ("--file", tmp_path / "a.txt", "--language", "en")):
+        assert json.loads(ok("phonemize", *words, "--json").stdout) == told
+        done = ok("phonemize", *words)
+        assert done.stdout.decode().splitlines() == [sentence["phonemes"] for sentence in told["sentences"]]
+        assert "Привет" in done.stderr.decode()
 
 
 def test_say_ends_on_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
@@ -173,20 +185,20 @@ def test_damaged_models(ancestral: Run, zoo: Path, tmp_path: Path, damage: Any, 
         assert (done.returncode, message in done.stderr, b"Traceback" in done.stderr) == (1, True, False), done.stderr
 
 
-def test_the_model_of_a_voice_is_found_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_of_a_voice_is_found_without_weights(tmp_path: Path) -> None:
     catalog = load_catalog(CatalogConfig())
     shutil.copytree(BUNDLED, tmp_path / "zoo", ignore=shutil.ignore_patterns("*.safetensors", "*.onnx"))
-    monkeypatch.setenv("ANCESTRAL_MODELS_DIR", str(tmp_path / "zoo"))
+    config = CatalogConfig((tmp_path / "zoo",))
     voices = {voice.id for model in catalog.speech_models for voice in model.entry.voices}
     assert len(voices) > 20
     for voice in (*voices, *catalog.aliases.voices, "heart(2)+joe(1)"):
-        assert model_that_speaks(voice) == catalog.model_and_voice(None, voice)[0].entry.id
-    assert model_that_speaks(None) == catalog.speech_models[0].entry.id
+        assert first_that_speaks(config, voice) == catalog.model_and_voice(None, voice)[0].entry.id
+    assert first_that_speaks(config) == catalog.speech_models[0].entry.id
     for wrong in ("nobody", "heart("):
         with pytest.raises(InvalidRequest) as refused:
             catalog.model_and_voice(None, wrong)
         with pytest.raises(InvalidRequest, match=re.escape(str(refused.value))):
-            model_that_speaks(wrong)
+            first_that_speaks(config, wrong)
 
 
 # The program
@@ -199,6 +211,21 @@ def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> Non
         done = process(*words, ANCESTRAL_ENGINE="onnx-cpu", PYTHONPATH=path)
         assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
         assert b": the onnx-cpu engine needs onnxruntime, which is not installed: pip install '.[cpu]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "words"),
+    [("redis", "serve", ("worker", "--check")), ("av", "aac", ("say", TEXT, "--model", "tiny", "-o", "a.opus")),
+     ("pyarrow", "batch", ("batch", "a.csv", "-o", "out"))],
+)  # fmt: skip
+def test_an_extra_that_is_not_installed(
+    process: Run, tmp_path: Path, module: str, extra: str, words: tuple[str]
+) -> None:
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('it is not there', name='{module}')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = process(*words, PYTHONPATH=path)
+    assert done.returncode == 1
+    assert done.stderr.endswith(f" needs {module}, which is not installed: pip install '.[{extra}]'\n".encode())
 
 
 # Detection

@@ -20,11 +20,12 @@ import av
 import httpx
 import pytest
 
+from ancestral.books import epub
+from ancestral.books.epub import Epub, read_epub
+from ancestral.books.output import check_overlays, cover_of
+from ancestral.books.parts import BookError, notes_of
+from ancestral.books.xhtml import Book, read_content
 from ancestral.catalog.seeds import digest_seed
-from ancestral.service.books.epub import Epub, read_epub
-from ancestral.service.books.output import check_overlays, cover_of
-from ancestral.service.books.parts import BookError, notes_of
-from ancestral.service.books.xhtml import Book, read_content
 from tests.pngs import chunk, png
 from tests.service.cli.conftest import Run, read_aloud
 from tests.service.cli.epubs import CONTAINER, FILES, NAV, ONE, PACKAGE, PAGE, write_epub
@@ -39,15 +40,17 @@ MARK = re.compile(rb'<span id="w-\d+">(.*?)</span>', re.DOTALL)
 # In a process of its own: here servers of other tests have threads that allocate meanwhile.
 MEMORY = """
 import pathlib, sys, tracemalloc
-from ancestral.service.books.output import BookError, open_book
+from ancestral.books import epub
+from ancestral.books.output import BookError, open_book
 path = pathlib.Path(sys.argv[1])
 tracemalloc.start()
 assert open_book(path, "m4b").chapters[0].title.count("canoe") == 20_000
 print(tracemalloc.get_traced_memory()[1])
 tracemalloc.reset_peak()
 before = tracemalloc.get_traced_memory()[0]
+epub.MAX_TEXT_BYTES = 1 << 14
 try:
-    open_book(path, "epub", 1 << 14)
+    open_book(path, "epub")
 except BookError as error:
     assert "documents have more than" in str(error), error
     print(tracemalloc.get_traced_memory()[1] - before)
@@ -342,11 +345,12 @@ def test_links_and_equal_names_are_refused(tmp_path: Path, name: str, mode: int,
 
 
 @pytest.mark.parametrize(("times", "most"), [(1, 3000), (40, 20_000)])
-def test_documents_are_read_only_so_far(tmp_path: Path, times: int, most: int) -> None:
+def test_documents_are_read_only_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, most: int) -> None:
     """Also one that the spine names many times."""
+    monkeypatch.setattr(epub, "MAX_TEXT_BYTES", most)
     path = write_epub(tmp_path / "a.epub", **package(FIRST, FIRST * times))
     with pytest.raises(BookError, match="documents have more than"):
-        read_epub(path, most)
+        read_epub(path)
 
 
 def test_a_line_of_the_contents_begins_one_chapter(tmp_path: Path) -> None:

@@ -230,13 +230,19 @@ FIRST, SECOND = str(SPEECH["input"]), "Glue the sheet to the dark blue backgroun
 ANN, BOB = SynthesizeVoice(name="ann"), SynthesizeVoice(name="bob")
 
 
-@pytest.fixture(scope="module")
-def port(environment: dict[str, str], where: list[str]) -> Iterator[int]:
-    """Of a running ``ancestral wyoming``."""
+@contextmanager
+def wyoming(environment: dict[str, str], *options: str) -> Iterator[int]:
+    """The port of a running ``ancestral wyoming``."""
     (number,) = free_ports(1)
     warnings = environment["PYTHONWARNINGS"] + ",ignore:'audioop' is deprecated:DeprecationWarning"
-    line = ("wyoming", "--model", "tiny", "--uri", f"tcp://127.0.0.1:{number}", *where)
+    line = ("wyoming", "--model", "tiny", "--uri", f"tcp://127.0.0.1:{number}", *options)
     with listening(environment | {"PYTHONWARNINGS": warnings}, number, *line):
+        yield number
+
+
+@pytest.fixture(scope="module")
+def port(environment: dict[str, str], where: list[str]) -> Iterator[int]:
+    with wyoming(environment, *where) as number:
         yield number
 
 
@@ -302,6 +308,16 @@ def test_a_document_is_spoken(port: int, zoo: Path) -> None:
 
 def test_a_long_text_is_one_stretch_of_sound(port: int, zoo: Path) -> None:
     assert spoken(port, f"One.{' ' * 4200}Two. {' ' * 2000}…") == [length(zoo, "One.") + length(zoo, "Two.")]
+
+
+def test_silence_around_a_request(environment: dict[str, str], where: list[str], zoo: Path) -> None:
+    async def streamed(client: AsyncTcpClient) -> list[Event]:
+        pieces = [SynthesizeChunk(f"{FIRST} "), SynthesizeChunk(f"{SECOND} ")]
+        return await ask(client, SynthesizeStart(voice=ANN), *pieces, SynthesizeStop(), until=SynthesizeStopped.is_type)
+
+    with wyoming(environment, "--lead-in", "500", "--tail", "1000", *where) as port:
+        assert spoken(port, FIRST) == [8000 + length(zoo, FIRST) + 16000]
+        assert samples(talk(port, streamed)) == [8000 + length(zoo, FIRST), length(zoo, SECOND), 16000]
 
 
 def test_sentences_are_spoken_as_they_are_complete(port: int, zoo: Path) -> None:

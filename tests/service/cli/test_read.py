@@ -17,15 +17,15 @@ import pytest
 import soundfile
 from PIL import Image
 
+from ancestral.books import parts as book_parts
+from ancestral.books.parts import BookError, Part, parts_of
+from ancestral.books.reading import Reading
+from ancestral.books.xhtml import MAX_CHAPTERS, Book, Chapter, Paragraph, read_book
 from ancestral.catalog.seeds import digest_seed, part_seed
 from ancestral.codecs.ffmpeg import COVERED, FORMATS, BookWriter
-from ancestral.models.text import Pronunciations
-from ancestral.models.text.script import Cast
-from ancestral.service.books import parts as book_parts
-from ancestral.service.books.parts import BookError, Part, parts_of
-from ancestral.service.books.reading import Reading
-from ancestral.service.books.xhtml import MAX_CHAPTERS, Book, Chapter, Paragraph, read_book
-from ancestral.service.cli.read import RemoteSpeaker
+from ancestral_models.text import Pronunciations
+from ancestral_models.text.script import Cast
+from ancestral_service.cli.read import RemoteSpeaker
 from tests.service.cli.conftest import Run, killed, read_aloud
 from tests.service.servers import Server, command
 from tests.service.shaky import shaky_proxy

@@ -23,10 +23,11 @@ from click.testing import CliRunner, Result
 from starlette.datastructures import Headers
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.service.api.http.auth import Keys, digest
-from ancestral.service.cli.main import ancestral
-from ancestral.service.cli.serve import address_of, banner
-from ancestral.service.jobs.state import Caller
+from ancestral.command_line import address_of
+from ancestral_service.api.http.auth import Keys, digest
+from ancestral_service.cli.main import ancestral
+from ancestral_service.cli.serve import banner
+from ancestral_service.jobs.state import Caller
 from tests.service.servers import ServeProcess, Server, command
 from tests.service.toys import SPEECH
 from tests.waiting import eventually

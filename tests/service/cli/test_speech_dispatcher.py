@@ -14,9 +14,9 @@ import pytest
 import ancestral as library
 from ancestral import codecs
 from ancestral.model import Model
-from ancestral.models.entries import Voice
-from ancestral.models.text.script import Cast
-from ancestral.service.cli import speech_dispatcher
+from ancestral_integrations import speech_dispatcher
+from ancestral_models.entries import Voice
+from ancestral_models.text.script import Cast
 from tests.service.cli.conftest import Run
 from tests.service.servers import Server
 

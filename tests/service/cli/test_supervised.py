@@ -18,9 +18,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from ancestral.service.cli.local import embedded, supervisor
-from ancestral.service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
-from ancestral.service.settings import load_settings
+from ancestral_service.cli.local import embedded, supervisor
+from ancestral_service.cli.local.embedded import EmbeddedError, EmbeddedRedis, SupervisedProcess
+from ancestral_service.settings import load_settings
 from tests.waiting import eventually
 
 CHILD = "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(600)"
@@ -61,8 +61,8 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and
 PARENT = f"""
 import signal, sys
 from pathlib import Path
-from ancestral.service.cli.local.embedded import EmbeddedRedis
-from ancestral.service.cli.local.embedded import SupervisedProcess
+from ancestral_service.cli.local.embedded import EmbeddedRedis
+from ancestral_service.cli.local.embedded import SupervisedProcess
 
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 data = Path(sys.argv[1])
@@ -253,7 +253,7 @@ def test_a_killed_supervisor_comes_back(tmp_path: Path, temporary: Path, number:
 
 
 def test_it_loads_little() -> None:
-    program = "import sys, ancestral.service.cli.local.supervisor; print(*sys.modules)"
+    program = "import sys, ancestral_service.cli.local.supervisor; print(*sys.modules)"
     loaded = subprocess.run(python(program), capture_output=True, text=True, check=True).stdout.split()
     assert not {"click", "numpy", "pydantic", "redis"} & set(loaded)
 

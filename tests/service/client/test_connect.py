@@ -26,11 +26,11 @@ import ancestral
 from ancestral.client import connection
 from ancestral.client.connection import Connection, parsed
 from ancestral.client.server import RemoteSpeech, RemoteVoice
-from ancestral.models.audio.mu_law import from_int16, to_int16
-from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import Connection as RedisConnection
-from ancestral.service.broker.job import Failure, Status
-from ancestral.service.broker.queues import end_job
+from ancestral_models.audio.mu_law import from_int16, to_int16
+from ancestral_service.broker.clients import Clients
+from ancestral_service.broker.connection import Connection as RedisConnection
+from ancestral_service.broker.job import Failure, Status
+from ancestral_service.broker.queues import end_job
 from tests.paths import ROOT
 from tests.service.node import run_node
 from tests.service.servers import Serve, Server
@@ -422,7 +422,7 @@ def test_a_closed_connection_is_not_tried_again() -> None:
 # The JavaScript client, by Node, against a real server.
 
 
-CLIENT = ROOT / "service/api/web/page/ancestral.js"
+CLIENT = ROOT / "service/ancestral_service/api/web/page/ancestral.js"
 
 
 def test_the_client_passes_its_node_tests(

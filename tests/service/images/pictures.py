@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from websockets.sync.client import connect
 
-from ancestral.models import checkpoint
-from ancestral.models.engines.images.engine import ImageEngine
-from ancestral.models.engines.images.native import NativeImageEngine
-from ancestral.models.spec import pixels_of, rgba
+from ancestral_models import checkpoint
+from ancestral_models.engines.images.engine import ImageEngine
+from ancestral_models.engines.images.native import NativeImageEngine
+from ancestral_models.spec import pixels_of, rgba
 from tests.service.api.job_requests import accepted
 from tests.service.servers import Server
 from tests.service.toys import ASYNC, ENCODED, PICTURES

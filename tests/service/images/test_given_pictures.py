@@ -19,10 +19,10 @@ from ancestral.catalog.catalog import CatalogConfig, load_catalog
 from ancestral.catalog.seeds import MAX_SEED, part_seed
 from ancestral.images.drawing import MaskedPicture
 from ancestral.images.planning import class_drawing, completion, edit
-from ancestral.models.engines.images.engine import Edit, ImageStreamRequest
 from ancestral.requests import Draw, EditRequest
-from ancestral.service.jobs.planning import image_job
-from ancestral.service.settings import Settings
+from ancestral_models.engines.images.engine import Edit, ImageStreamRequest
+from ancestral_service.jobs.planning import image_job
+from ancestral_service.settings import Settings
 from tests.service.images.pictures import (
     KEPT,
     SPECS,

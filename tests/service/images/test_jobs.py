@@ -14,9 +14,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from ancestral import service
+import ancestral_service
 from ancestral.catalog.seeds import digest_seed
-from ancestral.service.jobs.state import AnswerCache
+from ancestral_service.jobs.state import AnswerCache
 from tests.service.api.job_requests import NOBODY, check_envelope
 from tests.service.images.pictures import (
     BEST,
@@ -111,7 +111,7 @@ def test_a_manifest_says_all(server: Server, engine: str) -> None:
     assert manifest == {
         "object": "manifest", "job": job, "created_at": server.ended(job)["created_at"], "model": "rgb",
         "model_sha256": httpx.get(f"{server.url}/v1/models/rgb").json()["sha256"], "engine": engine, "seed": seed,
-        "request": request, "prompt_sha256": None, "output": output, "version": service.__version__,
+        "request": request, "prompt_sha256": None, "output": output, "version": ancestral_service.__version__,
     }  # fmt: skip
     again = post(server, "generations", **manifest["request"])
     assert files(again) == [found.content]

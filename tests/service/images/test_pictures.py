@@ -25,12 +25,12 @@ from PIL import Image
 from ancestral.catalog.palettes import colours_of, nearest
 from ancestral.catalog.seeds import part_seed
 from ancestral.images.decoding import decode_picture
-from ancestral.models.architectures.classifier import ClassifierSpec
-from ancestral.models.checkpoint import load as load_checkpoint
-from ancestral.models.classification import PictureClassifier
-from ancestral.models.engines.images.engine import ImageStreamRequest
-from ancestral.models.spec import rgba
 from ancestral.requests import MAX_STEPS
+from ancestral_models.architectures.classifier import ClassifierSpec
+from ancestral_models.checkpoint import load as load_checkpoint
+from ancestral_models.classification import PictureClassifier
+from ancestral_models.engines.images.engine import ImageStreamRequest
+from ancestral_models.spec import rgba
 from tests.service.images.pictures import (
     BEST,
     KEPT,

@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from ancestral.images.files import UNDRAWN
-from ancestral.service.ws import MAX_ERRORS
+from ancestral_service.ws import MAX_ERRORS
 from tests.service.images.pictures import (
     BEST,
     BODIES,
@@ -204,7 +204,7 @@ def test_keys_and_a_limit(keyed: Server, keys: dict[str, str]) -> None:
 
 
 def test_a_connection_without_a_key_does_not_stay(keyed: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ancestral.service.ws.KEY_SECONDS", 2.0)
+    monkeypatch.setattr("ancestral_service.ws.KEY_SECONDS", 2.0)
     with watching(keyed) as watch:
         watch.say("image.cancel")
         assert watch.error()["code"] == "wrong_order"
@@ -245,7 +245,7 @@ def test_it_can_be_cancelled(narrow: Server) -> None:
 
 
 def test_who_says_nothing_more_is_disconnected(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ancestral.service.ws.IDLE_SECONDS", 1.0)
+    monkeypatch.setattr("ancestral_service.ws.IDLE_SECONDS", 1.0)
     with watching(server) as watch:
         watch.generate()
         watch.pictures()

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.models import checkpoint
-from ancestral.models.engines import load_engine, load_image_engine
-from ancestral.models.engines.images.engine import ImageEngine, ImageStreamRequest
+from ancestral_models import checkpoint
+from ancestral_models.engines import load_engine, load_image_engine
+from ancestral_models.engines.images.engine import ImageEngine, ImageStreamRequest
 from tests.service.images.pictures import manifest_of, post, shown, verify
 from tests.service.servers import Server, Servers, command
 

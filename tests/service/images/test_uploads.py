@@ -20,7 +20,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.images import decoding
 from ancestral.images.decoding import decode_for_each, decode_picture
 from ancestral.images.drawing import MAX_SIDE
-from ancestral.models.spec import nearest_symbols
+from ancestral_models.spec import nearest_symbols
 from tests import pngs
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import Pixels, draw, image_of, noise, post, random_symbols, shown, visible, written

@@ -20,12 +20,12 @@ from ancestral.catalog.descriptions import Plan
 from ancestral.detection.query import Examination
 from ancestral.errors import InvalidRequest
 from ancestral.images import drawing as images
-from ancestral.models.entries import PLAIN, Sampling
-from ancestral.models.text import phonemize
-from ancestral.service.broker.job import Job, Priority, key
-from ancestral.service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of
-from ancestral.service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
 from ancestral.speech.utterance import Generation, RecordingScore, Turn, Utterance
+from ancestral_models.entries import PLAIN, Sampling
+from ancestral_models.text import phonemize
+from ancestral_service.broker.job import Job, Priority, key
+from ancestral_service.jobs.plans import KINDS, REQUESTS, PayloadError, dump, load, plan_of
+from ancestral_service.jobs.sampling_attempt import LONGEST_SECONDS, PublishPacing
 from tests.service.api.job_requests import check_envelope
 from tests.service.images.pictures import files, post
 from tests.service.servers import Serve, Server
@@ -131,13 +131,13 @@ def test_a_manifest_has_every_field_of_its_request() -> None:
 
 
 def test_a_worker_imports_no_web_framework_and_no_codecs() -> None:
-    modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "gruut_lang_en", "torch")
-    assert imported("ancestral.service.cli.worker, ancestral.service.worker, ancestral.loader", *modules) == ""
+    modules = ("fastapi", "starlette", "uvicorn", "av", "soundfile", "PIL", "torch")
+    assert imported("ancestral_service.cli.worker, ancestral_service.worker, ancestral.loader", *modules) == ""
 
 
 def test_an_api_process_imports_no_compiled_kernels() -> None:
-    others = "ancestral.models.engines.speech.native", "torch", "av", "fastapi"
-    assert imported("ancestral.service.api.app", *others) == "av fastapi"
+    others = "ancestral_models.engines.speech.native", "torch", "av", "fastapi"
+    assert imported("ancestral_service.api.app", *others) == "fastapi"
 
 
 @pytest.fixture(scope="module")

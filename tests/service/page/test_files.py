@@ -19,10 +19,10 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.service.api.app import create_app
-from ancestral.service.api.http.auth import Keys
-from ancestral.service.api.routes import page as routes
-from ancestral.service.settings import Settings
+from ancestral_service.api.app import create_app
+from ancestral_service.api.http.auth import Keys
+from ancestral_service.api.routes import page as routes
+from ancestral_service.settings import Settings
 from tests.paths import ROOT
 from tests.service.images.pictures import draw, files, noise, post
 from tests.service.node import run_node
@@ -30,7 +30,7 @@ from tests.service.page.conftest import Visiting
 from tests.service.servers import Server
 from tests.waiting import eventually
 
-PAGE = ROOT / "service/api/web/page"
+PAGE = ROOT / "service/ancestral_service/api/web/page"
 FILES = sorted(path.name for path in PAGE.iterdir())
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -95,7 +95,7 @@ def test_it_is_in_the_wheel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"ancestral/service/api/web/page/{name}" for name in FILES} <= names
+    assert {f"ancestral_service/api/web/page/{name}" for name in FILES} <= names
 
 
 def test_the_page_modules_pass_their_node_tests() -> None:
@@ -110,7 +110,7 @@ def test_a_browser_is_opened(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr("ancestral.service.api.server.serve", lambda app, settings, listener, on_ready: on_ready())
+    monkeypatch.setattr("ancestral_service.api.server.serve", lambda app, settings, listener, on_ready: on_ready())
     done = ancestral("serve", "--open", "--no-worker", "--port", "0", ANCESTRAL_REDIS_URL="redis://127.0.0.1:1")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", *opened)

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ancestral.models.audio.mu_law import to_int16
+from ancestral_models.audio.mu_law import to_int16
 from tests.service.servers import Server
 
 

@@ -16,18 +16,18 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from ancestral.models import checkpoint
-from ancestral.models.acoustic import AcousticModel, align
-from ancestral.models.audio.features import normalize_level
-from ancestral.models.audio.mu_law import decode_wave, encode_wave, from_int16, to_int16
-from ancestral.models.audio.shaping import encode_excitation, predictor
-from ancestral.models.engines import load_engine
-from ancestral.models.engines.speech.engine import SpeechEngine, StreamRequest, SynthesisEngine
-from ancestral.models.entries import PLAIN, Sampling
-from ancestral.models.spec import FeatureSpec
-from ancestral.models.text import phonemize
 from ancestral.requests import Speak
 from ancestral.speech.utterance import with_closing_pause
+from ancestral_models import checkpoint
+from ancestral_models.acoustic import AcousticModel, align
+from ancestral_models.audio.features import normalize_level
+from ancestral_models.audio.mu_law import decode_wave, encode_wave, from_int16, to_int16
+from ancestral_models.audio.shaping import encode_excitation, predictor
+from ancestral_models.engines import load_engine
+from ancestral_models.engines.speech.engine import SpeechEngine, StreamRequest, SynthesisEngine
+from ancestral_models.entries import PLAIN, Sampling
+from ancestral_models.spec import FeatureSpec
+from ancestral_models.text import phonemize
 from tests.service.api.job_requests import accepted, check_envelope, made, verify
 from tests.service.servers import Server
 from tests.service.speech.sounds import in_base64, recording, samples_of, score

@@ -22,14 +22,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ancestral.catalog.catalog import Catalog, read_lexicon
 from ancestral.catalog.seeds import part_seed
-from ancestral.models.entries import ModelError
-from ancestral.models.text import InputFormat, Sentence, UnsupportedText, Word, parse_text, phonemize
-from ancestral.models.text.phonemes import viseme_of
-from ancestral.models.text.pronunciations import write_pls
-from ancestral.service.errors import NotReady
-from ancestral.service.speech import timestamps
-from ancestral.service.speech.timestamps import captions, cues
+from ancestral.speech import timestamps
 from ancestral.speech.sampler import Timing
+from ancestral.speech.timestamps import captions, cues
+from ancestral_models.entries import ModelError
+from ancestral_models.text import InputFormat, Sentence, UnsupportedText, Word, parse_text, phonemize
+from ancestral_models.text.phonemes import viseme_of
+from ancestral_service.errors import NotReady
+from ancestral_service.speech import timeline
+from ancestral_service.speech.timeline import Timeline
 from tests.service.api.job_requests import check_envelope, made, verify
 from tests.service.servers import Server
 from tests.service.speech.sounds import events_of
@@ -165,7 +166,10 @@ def test_the_lexicon_of_a_deployment_is_read(tmp_path: Path) -> None:
     file.write_text(json.dumps(NGINX))
     assert read_lexicon(file).entries == NGINX
     assert read_lexicon(None).entries == {}
-    (pls := tmp_path / "lexicon.pls").write_text(write_pls(NGINX))
+    namespace = 'xmlns="http://www.w3.org/2005/01/pronunciation-lexicon"'
+    phoneme = f'<phoneme alphabet="x-arpabet">{NGINX["Nginx"]}</phoneme>'
+    pls = tmp_path / "lexicon.pls"
+    pls.write_text(f"<lexicon {namespace}><lexeme><grapheme>Nginx</grapheme>{phoneme}</lexeme></lexicon>")
     assert read_lexicon(pls).entries == NGINX
 
 
@@ -282,12 +286,12 @@ def times(text: str, form: InputFormat = "text") -> list[timestamps.SentenceTime
 
 
 def test_times_that_cannot_be_read_are_an_error_as_sound_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timestamps, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(timeline, "PATIENCE_SECONDS", 0.0)
     broker = AsyncMock()
     broker.timings.side_effect = RedisConnectionError
     plan = Mock(written="Yes.", sentences=phonemize(parse_text("Yes.")))
     with pytest.raises(NotReady):
-        asyncio.run(timestamps.Timeline(broker, Mock(), plan, RATE).all())
+        asyncio.run(Timeline(broker, Mock(), plan, RATE).all())
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from ancestral.catalog.catalog import Catalog
 from ancestral.errors import AncestralError
 from ancestral.requests import SpeechRequest
-from ancestral.service.jobs.planning import speech_job
-from ancestral.service.settings import Settings
-from ancestral.service.ws import checked
+from ancestral_service.jobs.planning import speech_job
+from ancestral_service.settings import Settings
+from ancestral_service.ws import checked
 from tests.service.api.job_requests import check_envelope
 from tests.service.refusals import at_the_door, rows
 from tests.service.servers import Server

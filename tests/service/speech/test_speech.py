@@ -24,8 +24,8 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
 from ancestral.formats import MEDIA_TYPES
-from ancestral.models.text import phonemize
 from ancestral.speech.utterance import CLOSING_PAUSE
+from ancestral_models.text import phonemize
 from tests.paths import ROOT
 from tests.service.node import run_node, with_packages
 from tests.service.servers import Serve, Server
@@ -153,6 +153,34 @@ def test_the_pause_after_every_sentence_can_be_given(server: Server) -> None:
     usual = samples_of(server.speak(input=text, speed=2).content)
     long = samples_of(server.speak(input=text, speed=2, sentence_pause=1.0).content)
     assert len(long) - len(usual) == round(2 * RATE * (1.0 - round(CLOSING_PAUSE / 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Hello there. Is it late?", (0.0, 0.0)),
+        ("[pause:1s] Hello. [voice:bob] No! [pause:2s]", (1.0, 2.0 + CLOSING_PAUSE)),
+    ],
+)
+def test_silence_around_a_text(server: Server, text: str, written: tuple[float, float]) -> None:
+    def edges(**fields: Any) -> tuple[float, float]:
+        """Seconds before the first word and after the last."""
+        told = server.speak(input=text, stream_format="json", timestamps=["word"], **fields).json()
+        samples = len(samples_of(base64.b64decode(told["audio"])))
+        return told["words"][0]["start"] / RATE, (samples - told["words"][-1]["end"]) / RATE
+
+    usual, given = edges(), edges(lead_in=500, tail=1250)
+    assert given == (written[0] + 0.5, written[1] + 1.25)
+    assert edges(lead_in=0, tail=0) == tuple(seconds or HOP / RATE for seconds in written)
+    assert edges(tail=30) == (usual[0], written[1] + 0.03)
+
+
+def test_a_deployment_says_what_a_request_does_not(serve: Serve) -> None:
+    text = "# One\n\n[Two](https://a.org)."
+    with serve(input_format="markdown", lead_in=700, tail=300) as server:
+        found = server.speak(input=text).content
+        assert found == server.speak(input=text, input_format="markdown", lead_in=700, tail=300).content
+        assert found != server.speak(input=text, input_format="text").content
 
 
 def test_every_sentence_is_spoken_and_none_repeats_another(server: Server) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
-from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
-from ancestral.service.api import background
-from ancestral.service.telemetry.logging import RedisOutage, TextFormatter, without_password
+from ancestral_service.telemetry.logging import RedisOutage, TextFormatter, without_password
 
 
 def test_a_terminal_is_sent_no_control_characters() -> None:
@@ -59,14 +55,3 @@ def test_an_outage_is_logged_once_and_its_end(caplog: pytest.LogCaptureFixture) 
     assert {vars(line)["redis"] for line in caplog.records} == {"redis://bob:***@h:1/0"}
     assert vars(caplog.records[0])["reason"] == "ConnectionError: refused"
     assert not redis.connected
-
-
-def test_who_looks_for_batches_and_books_logs_an_outage_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked = Mock(side_effect=[NoConnection("refused"), NoConnection("refused"), asyncio.CancelledError])
-    state: Any = Mock(broker=Mock(batches=Mock(active=looked)))
-    monkeypatch.setattr(background, "LOOK_SECONDS", 0)
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(background.Background(state, {}, RedisOutage("redis://h")).run())
-    assert [line.message for line in caplog.records] == ["Redis is unavailable, retrying"]

@@ -16,8 +16,8 @@ from unittest.mock import Mock, call
 import httpx
 import pytest
 
-from ancestral.service.broker.job import WorkerInfo
-from ancestral.service.telemetry.metrics import (
+from ancestral_service.broker.job import WorkerInfo
+from ancestral_service.telemetry.metrics import (
     BUFFER_SECONDS,
     ApiMetrics,
     Playback,
@@ -196,7 +196,7 @@ def test_models_that_nobody_asks_for_leave_memory(serve: Serve) -> None:
 def test_a_worker_that_cannot_be_listened_to_says_why(
     ancestral: Callable[..., subprocess.CompletedProcess[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ancestral.service.cli.worker._free_large_arrays", lambda: None)  # of this process
+    monkeypatch.setattr("ancestral_service.cli.worker._free_large_arrays", lambda: None)  # of this process
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ran = ancestral("worker", ANCESTRAL_REDIS_URL="redis://127.0.0.1:1", ANCESTRAL_METRICS_PORT=port)

@@ -28,20 +28,20 @@ import soundfile
 from ancestral.catalog.catalog import BUNDLED, CatalogConfig
 from ancestral.catalog.descriptions import Part
 from ancestral.loader import load_models
-from ancestral.models.engines.base import Stream
-from ancestral.models.scheduler import Scheduler
 from ancestral.requests import Speak
-from ancestral.service.broker.job import Priority, Signals, Status, SymbolsLost
-from ancestral.service.broker.workers import Lease, Workers
-from ancestral.service.cli.local.embedded import EmbeddedRedis
-from ancestral.service.jobs.attempt import AttemptContext, Stop
-from ancestral.service.jobs.plans import dump
-from ancestral.service.jobs.sampling_attempt import FED_SECONDS, ScoringAttempt, SoundAttempt
-from ancestral.service.settings import Settings
-from ancestral.service.telemetry.metrics import WorkerMetrics
-from ancestral.service.worker import ClaimOrder, renew_leases, run_worker
 from ancestral.speech.sampler import SpeechSampler
 from ancestral.speech.utterance import utterance
+from ancestral_models.engines.base import Stream
+from ancestral_models.scheduler import Scheduler
+from ancestral_service.broker.job import Priority, Signals, Status, SymbolsLost
+from ancestral_service.broker.workers import Lease, Workers
+from ancestral_service.cli.local.embedded import EmbeddedRedis
+from ancestral_service.jobs.attempt import AttemptContext, Stop
+from ancestral_service.jobs.plans import dump
+from ancestral_service.jobs.sampling_attempt import FED_SECONDS, ScoringAttempt, SoundAttempt
+from ancestral_service.settings import Settings
+from ancestral_service.telemetry.metrics import WorkerMetrics
+from ancestral_service.worker import ClaimOrder, renew_leases, run_worker
 from tests.service.broker.support import MODELS, WORKER, Broker, claimed, job, run, submitted, without_models
 from tests.service.redis_servers import Node, RealRedis
 from tests.service.servers import ServeProcess, Server, command, process_of, running
@@ -106,12 +106,21 @@ def test_sentences_are_prepared_shortly_before_they_are_sampled(zoo: Path, valke
 # The text front-end runs in API processes only: workers get phonemes.
 
 
-_GUESSER = "model.crf"
-"""The file by which words are guessed that are not in the lexicon."""
+_LINE = b"\nzucchini\t"
+"""A part of the lexicon."""
 
 
-def _maps(pid: int, library: str) -> bool:
-    return library in Path(f"/proc/{pid}/maps").read_text()
+def _holds(pid: int, data: bytes) -> bool:
+    """Whether the memory of a process has these bytes."""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            addresses, rights, *_ = line.split()
+            begin, end = (int(address, 16) for address in addresses.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(begin)
+                if data in memory.read(end - begin):
+                    return True
+    return False
 
 
 @pytest.mark.slow
@@ -121,8 +130,9 @@ def test_a_worker_does_not_load_the_lexicon(serve_process: ServeProcess) -> None
         assert server.speak(input=words).status_code == 200
         form = {"model": "tiny", "voice": "ann", "text": words}
         httpx.post(f"{server.url}/v1/audio/likelihood", data=form, files={"file": ("a.wav", recording())}, timeout=60)
-        assert _maps(server.process.pid, _GUESSER), "the words had to be guessed"
-        assert not _maps(process_of(server, "worker"), _GUESSER)
+        assert _holds(server.process.pid, _LINE)
+        assert _holds(process_of(server, "worker"), b"ancestral_service.worker")
+        assert not _holds(process_of(server, "worker"), _LINE)
 
 
 # A worker whose Redis cannot be reached waits for it and says so, without tracebacks.
@@ -271,7 +281,7 @@ def test_a_worker_with_many_jobs_keeps_its_leases_over_a_slow_connection(
     valkey: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Workers, "renew", partialmethod(Workers.renew, seconds=LEASE))
-    monkeypatch.setattr("ancestral.service.worker.RENEW_SECONDS", RENEWED_AFTER)
+    monkeypatch.setattr("ancestral_service.worker.RENEW_SECONDS", RENEWED_AFTER)
 
     async def work(slow_url: str) -> list[Any]:
         near, far = Broker(f"redis://127.0.0.1:{valkey.port}"), Broker(slow_url)
@@ -389,8 +399,8 @@ def test_a_job_is_not_continued_where_sums_round_otherwise(serve_process: ServeP
     write_model(tmp_path / "zoo" / "free", kind="audio")
     own = {"models_dir": str(tmp_path / "zoo"), "engine": "native", "batch_slots": 1}
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nif sys.orig_argv[-1] == 'worker':\n"
-        "    from ancestral.models.engines.speech.native import NativeEngine\n"
+        "import sys\nif 'worker' in sys.orig_argv:\n"
+        "    from ancestral_models.engines.speech.native import NativeEngine\n"
         "    NativeEngine.probe = lambda _: b'other'\n"
     )
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ancestral.models.architectures import Architecture
-from ancestral.models.spec import LABEL_EMBEDDING, ImageSpec, option
-from ancestral.models.tensors import Table, convolution, matrix, normal, zeros
+from ancestral_models.architectures import Architecture
+from ancestral_models.spec import LABEL_EMBEDDING, ImageSpec, option
+from ancestral_models.tensors import Table, convolution, matrix, normal, zeros
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ TOY = Architecture(
     spec=ToySpec,
     tensors=tensors,
     network="toy_images.network:ToyNetwork",
-    task="ancestral.training.tasks.pictures:ImageTask",
+    task="ancestral_training.tasks.pictures:ImageTask",
 )

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ancestral.models.networks.image import ImageNetwork, LabelEmbedding
-from ancestral.models.tensors import own, part
+from ancestral_models.networks.image import ImageNetwork, LabelEmbedding
+from ancestral_models.tensors import own, part
 from toy_images.architecture import ToySpec, tensors
 
 

@@ -123,7 +123,7 @@ envFrom:
 {{- end }}
 - name: tmp
   emptyDir:
-    sizeLimit: 4Gi  # at most: an API process keeps a book's parts and its file there, 540 MB for six hours of mp3
+    sizeLimit: 4Gi  # at most: an API process signs large files there; an hour of WAV at 48 kHz is 350 MB, twice
 {{- end -}}
 
 {{- define "ancestral.placement" -}}

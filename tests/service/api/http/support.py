@@ -15,9 +15,9 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from websockets.sync.client import connect
 
-from ancestral.service.api.http import errors as error_responses
-from ancestral.service.api.http.auth import Keys, caller_of, check_origin, install_cors
-from ancestral.service.jobs.state import Caller
+from ancestral_service.api.http import errors as error_responses
+from ancestral_service.api.http.auth import Keys, caller_of, check_origin, install_cors
+from ancestral_service.jobs.state import Caller
 from tests.waiting import eventually
 
 KEYS = {name: f"anc_{name:x<43}" for name in ("first", "second", "third")}

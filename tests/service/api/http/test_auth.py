@@ -18,12 +18,13 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ancestral.service.api.http.auth import Keys, KeysError, new_key, parse_keys, read_keys
-from ancestral.service.jobs.state import Caller
-from ancestral.service.settings import Origins
+from ancestral_service.api.http.auth import Keys, KeysError, new_key, parse_keys, read_keys
+from ancestral_service.jobs.state import Caller
+from ancestral_service.settings import Origins
 from tests.service.api.http.support import JSON, KEYS, bearer, check_refused, heard, line, make_app, served
 from tests.service.servers import Serve, Server
 from tests.service.shaky import ENDLESS
+from tests.service.speech.sounds import recording
 from tests.service.ws_client import talking
 from tests.waiting import eventually
 
@@ -110,10 +111,10 @@ def test_the_file_is_read_again_when_it_changes(
         assert (works("first"), works("second"), len(complaints())) == (False, True, 2)
 
         def lacking_descriptors(_path: Path) -> NoReturn:
-            monkeypatch.setattr("ancestral.service.api.http.auth.read_keys", read_keys)
+            monkeypatch.setattr("ancestral_service.api.http.auth.read_keys", read_keys)
             raise KeysError("cannot be read") from OSError(errno.EMFILE, "Too many open files")
 
-        monkeypatch.setattr("ancestral.service.api.http.auth.read_keys", lacking_descriptors)
+        monkeypatch.setattr("ancestral_service.api.http.auth.read_keys", lacking_descriptors)
         path.write_text(line("third"))
         eventually(lambda: works("third"))
         assert not works("second")
@@ -173,7 +174,8 @@ def test_nobody_without_a_key_gets_a_body_read(keyed: Server) -> None:
     check_refused(httpx.post(f"{keyed.url}/v1/audio/speech", content=b'{"a": 1', headers=JSON))
 
 
-FORM = {"files": {"file": ("a.jsonl", b"{}")}, "data": {"purpose": "batch"}}
+SCORE = "/v1/audio/likelihood"
+FORM = {"files": {"file": ("a.wav", recording())}, "data": {"model": "free", "voice": "ann"}}
 
 
 def test_forms_of_other_pages_need_a_key(server: Server, keyed: Server, keys: dict[str, str]) -> None:
@@ -185,12 +187,12 @@ def test_forms_of_other_pages_need_a_key(server: Server, keyed: Server, keys: di
 
     refused = (403, "origin_refused")
     for origin in ("https://other.example", "null"):
-        assert sent("POST", "/v1/files", origin, **FORM) == refused
-        assert sent("POST", "/v1/files", origin, content=b"x") == refused, "before the body is read"
+        assert sent("POST", SCORE, origin, **FORM) == refused
+        assert sent("POST", SCORE, origin, content=b"x") == refused, "before the body is read"
         assert sent("POST", "/v1/jobs/0/cancel", origin) == sent("DELETE", "/v1/jobs/0", origin) == refused
-        headers = bearer(next(iter(keys.values())))
-        assert sent("POST", "/v1/files", origin, keyed, headers=headers, **FORM) == (200, None), "a page has no key"
-    assert sent("POST", "/v1/files", server.url, **FORM) == (200, None)
+        headers = bearer(keys["forms"])
+        assert sent("POST", SCORE, origin, keyed, headers=headers, **FORM) == (200, None), "a page has no key"
+    assert sent("POST", SCORE, server.url, **FORM) == (200, None)
 
 
 def test_who_is_revoked_is_served_no_more(serve: Serve, tmp_path: Path) -> None:

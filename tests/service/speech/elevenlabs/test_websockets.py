@@ -22,16 +22,13 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-from redis.exceptions import ConnectionError as RedisConnectionError
-from starlette.datastructures import QueryParams
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest
-from ancestral.service.speech.elevenlabs.schemas import ContextMessage, DictionaryLocator, StreamQuery
-from ancestral.service.speech.elevenlabs.websockets import Context, MultiContextConnection
-from ancestral.service.ws import MAX_ERRORS
+from ancestral_service.speech.elevenlabs.websockets import Context
+from ancestral_service.ws import MAX_ERRORS
 from tests.service.refusals import rows
 from tests.service.servers import Server
 from tests.service.speech.elevenlabs.support import FIRST, PCM, Listener, Spoken, error, hear, open_stream, say, spoken
@@ -335,17 +332,6 @@ def test_an_error_ends_its_context_alone(server: Server) -> None:
             say(connection, {"text": "Hello.", "context_id": "a"})
             listener.until("a")
             assert listener.failed == {"a": code}
-
-
-def test_a_context_whose_dictionary_cannot_be_read_fails_alone() -> None:
-    state, websocket = Mock(), AsyncMock()
-    state.broker.batches.get = AsyncMock(side_effect=RedisConnectionError)
-    locators = [DictionaryLocator(pronunciation_dictionary_id="dict_a")]
-    message = ContextMessage(context_id="a", text="No!", pronunciation_dictionary_locators=locators)
-    connection = MultiContextConnection(state, websocket, Mock(), "ann", QueryParams())
-    asyncio.run(connection._handle_message(message, StreamQuery()))
-    (told,) = websocket.send_json.await_args.args
-    assert (told["contextId"], told["message"]) == ("a", "Redis is unavailable; retry.")
 
 
 def test_the_last_message_of_a_context_comes_to_a_slow_reader() -> None:

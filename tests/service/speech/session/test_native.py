@@ -16,8 +16,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from ancestral.catalog.seeds import part_seed
-from ancestral.service.cli.local.embedded import EmbeddedRedis
-from ancestral.service.errors import Overloaded
+from ancestral_service.cli.local.embedded import EmbeddedRedis
+from ancestral_service.errors import Overloaded
 from tests.service.scrapes import Scrape
 from tests.service.servers import Serve, ServeProcess, Server, redis_of
 from tests.service.ws_client import LONG, SpeechConnection, begun, jobs, resumed, small_window, spoken, talking, whole
@@ -195,7 +195,7 @@ def test_overload_is_told_and_passes(narrow: Server) -> None:
         second.configure()
         with pytest.MonkeyPatch.context() as patch:
             full = partial(Overloaded, retry_after=600)
-            patch.setattr("ancestral.service.broker.clients.Overloaded", lambda message, **_: full(message))
+            patch.setattr("ancestral_service.broker.clients.Overloaded", lambda message, **_: full(message))
             second.write("Hello.")
             second.say("input.done")
             error = second.error()

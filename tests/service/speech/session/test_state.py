@@ -18,16 +18,16 @@ from starlette.datastructures import QueryParams
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.models.text import UnsupportedText, parse_text, phonemize
-from ancestral.models.text.characters import NothingToSpeak
-from ancestral.models.text.script import Cast, Speaker
-from ancestral.service.speech.elevenlabs import websockets
-from ancestral.service.speech.session import native
-from ancestral.service.speech.session.runner import SessionRunner
-from ancestral.service.speech.session.sentences import Sentences, with_lead
-from ancestral.service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionConfig, SessionState
-from ancestral.service.ws import Disconnected
+from ancestral.speech.sentences import Sentences, with_lead
 from ancestral.speech.utterance import spoken as spoken_by
+from ancestral_models.text import UnsupportedText, parse_text, phonemize
+from ancestral_models.text.characters import NothingToSpeak
+from ancestral_models.text.script import Cast, Speaker
+from ancestral_service.speech.elevenlabs import websockets
+from ancestral_service.speech.session import native
+from ancestral_service.speech.session.runner import SessionRunner
+from ancestral_service.speech.session.state import MAX_KEPT, MAX_OUTSTANDING, SessionConfig, SessionState
+from ancestral_service.ws import Disconnected
 
 KEEP = 120.0
 CAST = Cast.of_one("en")
@@ -81,6 +81,29 @@ def test_documents_are_spoken_when_they_end_one_at_a_time() -> None:
     assert own.take() == " <speak>Three.</speak>"
     own.add_utterance("job_2", 1, 1)
     assert own._incomplete.pending == "<speak>"
+
+
+def test_blocks_of_markdown_are_spoken_when_they_end() -> None:
+    own = session(input_format="markdown")
+    taken = []
+    for line in ("# One\n", "\n", "Two **three.\nfour**\n", "\n```\na\n\nb\n", "```\n\n", "- Five\n\n", "Six"):
+        own.add_text(line)
+        own = stored(own)
+        while text := own.take():
+            taken.append(text)
+            own.drop()
+    assert taken == ["# One\n", "\nTwo **three.\nfour**\n\n", "```\na\n\nb\n```\n\n- Five\n\n"]
+    own.close()
+    assert own.take() == "Six"
+
+
+def test_code_with_which_markdown_ends_is_not_spoken() -> None:
+    own = session(input_format="markdown")
+    own.add_text("One.\n\n```\na\nb\n```\n")
+    assert own.take() == "One.\n\n"
+    own.add_utterance("job_1", 1, 1)
+    own.close()
+    assert own.take() == ""
 
 
 def test_directives_are_not_cut() -> None:
@@ -275,8 +298,7 @@ def test_a_config_is_checked_beside_the_event_loop(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(websockets, "session_config", Mock())
     one = native.NativeConnection(Mock(), Mock(), Mock(), native.SpeechQuery())
     other = websockets.MultiContextConnection(Mock(), Mock(), Mock(), "ann", QueryParams())
-    first = Mock(pronunciation_dictionary_locators=None)
-    for opening in (one._configure(Mock()), other._open_session(Mock(), first, Mock())):
+    for opening in (one._configure(Mock()), other._open_session(Mock(), Mock(), Mock())):
         with pytest.raises(InvalidRequest) as refused:
             asyncio.run(opening)
         assert refused.value.message != threading.main_thread().name
@@ -343,7 +365,7 @@ def check_pieces(text: str, cut: list[str]) -> None:
 
 def test_what_a_message_costs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
-    monkeypatch.setattr("ancestral.service.speech.session.sentences._is_boundary", lambda *place: tried.append(place))
+    monkeypatch.setattr("ancestral.speech.sentences._is_boundary", lambda *place: tried.append(place))
     assert Sentences().feed("Dr. " * 1000) == ""
     assert len(tried) < 100
 

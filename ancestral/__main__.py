@@ -1,5 +1,0 @@
-"""``python -m ancestral``: the command line."""
-
-from ancestral.service.cli.main import main
-
-main()

@@ -1,1 +1,0 @@
-"""Books, read as background jobs."""

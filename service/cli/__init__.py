@@ -1,1 +1,0 @@
-"""The commands that serve and sample, one module each; see ``ancestral.service.cli.main``."""
