@@ -1,19 +1,22 @@
-# Each command creates .venv on first use and updates it when pyproject.toml changes.
+# Each command creates .venv on first use and updates it when pyproject.toml or the lock changes.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-all lint docs bench load observe test-gpu bench-gpu lock audit sbom licences clean
+.PHONY: help serve test test-all lint docs bench load observe test-gpu bench-gpu newest lock freeze audit sbom licences clean
 
 PYTHON ?= python3
 VENV := .venv
 GPU := .venv-gpu
+NEWEST := .venv-newest
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 EXTRAS := cpu,otel,dev
 BESIDE := --editable './training[gpl-teacher,evaluate]' --editable './integrations[mcp,wyoming]'
 # They name torchaudio and transformers as dependencies, and use neither for what is called here.
-JUDGES := 'distillmos==0.9.1' 'xls-r-sqa==0.1.0'
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+JUDGES := distillmos xls-r-sqa
+# The versions with which lint and tests passed, for all but torch, of which pip takes a build for CPUs where it is offered one.
+LOCK := requirements/dev.txt
+COMPILE := $(NEWEST)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
 
 # Three processes for two cores, because many tests wait. Compiled modules are kept even where the environment forbids it:
 # otherwise each of the hundreds of processes that tests start compiles them again.
@@ -23,10 +26,11 @@ help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # $(call install,PIP,ARGUMENTS): on a terminal one line that shows what pip is doing, instead of its hundreds of lines;
-# elsewhere the first and the last word only. pip's errors are shown in full.
+# elsewhere the first and the last word only. pip's errors are shown in full. The lock also holds what builds packages:
+# releases of pip before 25.3 take that from the first variable.
 define install
 	@echo "Installing Python packages: pip install $(2)"; \
-	$(1) install --progress-bar off $(2) | { count=0; while read -r word rest; do \
+	$(LOCK:%=PIP_CONSTRAINT=% PIP_BUILD_CONSTRAINT=%) $(1) install --progress-bar off $(2) | { count=0; while read -r word rest; do \
 		case $$word in Collecting) count=$$((count + 1)) ;; Downloading | Building | Installing) ;; *) continue ;; esac; \
 		if [ -t 1 ]; then text="  $$count packages: $$word $${rest##*/}"; printf '\r\033[K%s' "$${text:0:76}"; fi; \
 	done; if [ -t 1 ]; then printf '\r\033[K'; fi; }; \
@@ -39,12 +43,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # What serving needs: no torch. The C of models/ancestral_models/kernels is compiled with it.
-$(VENV)/.core: pyproject.toml $(wildcard models/ancestral_models/kernels/*.[ch]) | $(BIN)/python
+$(VENV)/.core: pyproject.toml $(LOCK) $(wildcard models/ancestral_models/kernels/*.[ch]) | $(BIN)/python
 	$(call install,$(PIP),--editable '.[serve]')
 	@touch $@
 
 # What the tests, the linters and the measurements need as well.
-$(VENV)/.dev: pyproject.toml training/pyproject.toml integrations/pyproject.toml | $(BIN)/python
+$(VENV)/.dev: pyproject.toml $(LOCK) training/pyproject.toml integrations/pyproject.toml | $(BIN)/python
 	$(call install,$(PIP),--editable '.[$(EXTRAS)]' $(BESIDE))
 	$(call install,$(PIP),--no-deps $(JUDGES))
 	@touch $(VENV)/.core $@
@@ -110,10 +114,26 @@ test-gpu: $(GPU)/.dev  ## The tests that need a CUDA device
 bench-gpu: $(GPU)/.dev  ## Measure the engine on a CUDA device
 	$(GPU)/bin/python -m bench.onnx onnx-cuda
 
-lock: $(VENV)/.ship  ## Pin the newest dependencies for the images, with hashes: requirements/
-	$(LOCK) --upgrade requirements/build.in --output-file requirements/build.txt
-	$(LOCK) --upgrade pyproject.toml --extra serve --extra provenance --output-file requirements/cpu.txt
-	$(LOCK) --upgrade pyproject.toml --extra serve --extra gpu --extra provenance requirements/gpu.in --output-file requirements/gpu.txt
+# Installs what all other targets install, so that the lock has all of it.
+newest:  ## Lint and test with the newest dependencies that pyproject.toml allows, in an environment of its own
+	rm -rf $(NEWEST)
+	$(MAKE) VENV=$(NEWEST) LOCK= $(NEWEST)/.dev $(NEWEST)/.browser $(NEWEST)/.ship
+	$(MAKE) VENV=$(NEWEST) LOCK= lint test
+	touch $(NEWEST)/.passed
+
+$(NEWEST)/.passed:
+	@echo "Run make newest first." && exit 1
+
+lock: $(NEWEST)/.passed  ## Pin the dependencies with which `make newest` passed: requirements/, for the images with hashes
+	@version=$$($(NEWEST)/bin/python -c 'import platform as p; print("Python", p.python_version(), "on", p.system(), p.machine())'); \
+	echo "# Written by make lock with $$version; the same versions are used elsewhere." >$(LOCK)
+	@$(MAKE) --silent VENV=$(NEWEST) freeze >>$(LOCK)
+	$(COMPILE) --constraint $(LOCK) requirements/build.in --output-file requirements/build.txt
+	$(COMPILE) --constraint $(LOCK) pyproject.toml --extra serve --extra provenance --output-file requirements/cpu.txt
+	$(COMPILE) --constraint $(LOCK) pyproject.toml --extra serve --extra gpu --extra provenance requirements/gpu.in --output-file requirements/gpu.txt
+
+freeze:  # What of the lock is installed.
+	@$(PIP) freeze --all --exclude-editable --exclude pip --exclude torch
 
 # Needs PyPI's advisories and fails without them, so it is not part of lint.
 audit: $(VENV)/.ship  ## Check what the images install for known vulnerabilities
@@ -129,4 +149,4 @@ licences: $(VENV)/.ship build/shipped/.done  ## Update docs/licences.md
 	mv build/licences.md docs/licences.md
 
 clean:  ## Remove the environments and the caches
-	rm -rf $(VENV) $(GPU) build/shipped build/sbom.cdx.json .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(GPU) $(NEWEST) build/shipped build/sbom.cdx.json .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*

@@ -121,16 +121,16 @@ class Mapper:
         if not isinstance(batch, pa.Table | pa.RecordBatch):
             frame: Any = batch
             mapped = self(pa.Table.from_pandas(frame, preserve_index=False))
-            return mapped.to_pandas(integer_object_nulls=True).set_axis(frame.index)  # type: ignore[no-any-return]
+            return mapped.to_pandas(integer_object_nulls=True).set_axis(frame.index)
         self.check(batch.schema.names)
         made = pa.Table.from_pylist(self._map(batch.to_pylist()), schema(self.results))
         table = pa.table(batch).drop_columns([name for name in batch.schema.names if name in self.results])
         for field in made.schema:
             table = table.append_column(field, made[field.name])
         if isinstance(batch, pa.Table):
-            return table  # type: ignore[no-any-return]
+            return table
         arrays = [column.combine_chunks() for column in table.columns]
-        return pa.RecordBatch.from_arrays(arrays, schema=table.schema)  # type: ignore[no-any-return]
+        return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
 
     def _map(self, rows: list[Row]) -> list[Row]:
         return [made for _, made in sorted(self.map_rows(rows))]

@@ -207,13 +207,26 @@ def pinned(name, python):
     }
 
 
-def project(extra):
-    """What the library, the server and signatures depend on and, in the image for NVIDIA, the extra of that name."""
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        asked = tomllib.load(file)["project"]
-    extras = asked["optional-dependencies"]
-    more = extras["serve"][1:] + extras["aac"] + extras["provenance"] + (extras["gpu"] if extra == "gpu" else [])
-    return [Requirement(text) for text in asked["dependencies"] + more]
+PROJECTS = {
+    "cpu": {"pyproject.toml": ["serve", "aac", "provenance"]},
+    "gpu": {"pyproject.toml": ["serve", "aac", "provenance", "gpu"]},
+    "dev": {
+        "pyproject.toml": ["serve", "aac", "cpu", "batch", "dev", "ship", "docs", "browser", "provenance", "otel"],
+        "training/pyproject.toml": ["gpl-teacher", "evaluate"],
+        "integrations/pyproject.toml": ["mcp", "wyoming"],
+    },
+}
+"""For each lock, the projects and extras that it is of."""
+
+
+def project(name):
+    """What these depend on, without the library itself and torch, which is in no lock."""
+    found = list[Requirement]()
+    for path, extras in PROJECTS[name].items():
+        asked = tomllib.loads((ROOT / path).read_text())["project"]
+        for texts in (asked["dependencies"], *(asked["optional-dependencies"][extra] for extra in extras)):
+            found += map(Requirement, texts)
+    return [each for each in found if each.name not in ("ancestral", "torch")]
 
 
 @pytest.mark.parametrize("name", ["build", "cpu", "gpu"])
@@ -223,7 +236,7 @@ def test_everything_is_pinned_and_hashed(name):
         assert hashes, requirement
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", PROJECTS)
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_lock_has_what_the_project_asks_for(name, python):
     versions = pinned(name, python)
@@ -231,6 +244,13 @@ def test_a_lock_has_what_the_project_asks_for(name, python):
         version = versions.get(canonicalize_name(wanted.name))
         assert version is not None, f"{wanted}: `make lock`"
         assert version in wanted.specifier, f"{wanted} is locked at {version}: `make lock`"
+
+
+@pytest.mark.parametrize("name", ["build", "cpu", "gpu"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_what_is_tested_is_what_the_images_have(name, python):
+    tested = pinned("dev", python)
+    assert {found: version for found, version in pinned(name, python).items() if tested.get(found, version) != version} == {}
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])

@@ -267,7 +267,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": 0.0, "weight_decay": weight_decay, "momentum": 0.95})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for parameter in group["params"]:
                 average = self.state[parameter].setdefault("exp_avg", torch.zeros_like(parameter))
@@ -373,7 +373,7 @@ class Trainer:
             optimizer.zero_grad()
         torch.manual_seed(hash((self.config.seed, self.step, self.rank)) & 0x7FFFFFFF)
         loss, items = self.task.loss(self.model, self.step, self.rank, self.device)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         mean = loss.detach()
         if self.world > 1:
             mean = self._share(mean)
@@ -512,7 +512,7 @@ def train(task: Task, config: LoopConfig, out: Path, processes: int, minutes: fl
         return
     rendezvous = out / "rendezvous"
     rendezvous.unlink(missing_ok=True)  # left behind by a killed run, it would join us to processes that are gone
-    start_processes(  # type: ignore[no-untyped-call]
+    start_processes(
         _process,
         (processes, task, config, out, f"file://{rendezvous.absolute()}"),
         nprocs=processes,

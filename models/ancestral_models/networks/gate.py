@@ -54,7 +54,7 @@ def gate(z: Tensor, bias: Tensor, hop: int) -> Tensor:
     """
     assert len(z) == len(bias) * hop, "whole frames"
     if z.device.type == "cpu" and z.dtype != torch.float64:
-        gated: Tensor = _FusedGate.apply(z.float(), bias.float().contiguous(), hop)  # type: ignore[no-untyped-call]
+        gated: Tensor = _FusedGate.apply(z.float(), bias.float().contiguous(), hop)
         return gated.to(z.dtype)
     summed = z.view(-1, hop, z.shape[1]) + bias.to(z.dtype)[:, None]
     a, b = summed.view(z.shape).chunk(2, dim=1)
@@ -135,5 +135,5 @@ def residual_layers(h: Tensor, biases: Tensor, weights: Sequence[Tensor], dilati
         ``[B, T, layers * gate_channels / 2]``.
     """
     assert h.shape[0] * h.shape[1] == biases.shape[1] * hop, "whole frames"
-    gated: Tensor = _FusedLayers.apply(h, biases, *weights, tuple(dilations), hop)  # type: ignore[no-untyped-call]
+    gated: Tensor = _FusedLayers.apply(h, biases, *weights, tuple(dilations), hop)
     return gated

@@ -113,7 +113,7 @@ def scan(z: Tensor, weights: Tensor, order: Order) -> Tensor:
     if z.device.type == "cpu" and z.dtype != torch.float64:
         # A copy in any case, because it is overwritten.
         gates = z.clone(memory_format=torch.contiguous_format) if z.dtype == torch.float32 else z.float().contiguous()
-        scanned: Tensor = _FusedScan.apply(gates, weights.float(), order)  # type: ignore[no-untyped-call]
+        scanned: Tensor = _FusedScan.apply(gates, weights.float(), order)
         return scanned.to(z.dtype)
     return _scan(z, weights.to(z.dtype), order)
 

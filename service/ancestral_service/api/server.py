@@ -414,9 +414,10 @@ def server_of(app: FastAPI, settings: Settings, on_ready: Callable[[], None]) ->
         log.warning("URLs in answers are those of a request's Host header: set ANCESTRAL_PUBLIC_URL")
     possible = raise_descriptor_limit()  # whatever is set
     limits = ConnectionLimits(settings.max_connections or possible, settings.header_seconds, settings.stall_seconds)
+    http: Any = partial(HttpProtocol, limits=limits)  # uvicorn asks for a class and only calls it
     config = uvicorn.Config(
         app,
-        http=partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]  # uvicorn only calls it
+        http=http,
         backlog=_ACCEPTED_AT_ONCE,
         log_config=None,
         access_log=False,

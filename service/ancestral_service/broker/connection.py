@@ -58,7 +58,7 @@ class IdleLimitedPool(ConnectionPool):
         self._idle: set[AbstractConnection] = set()
 
     async def get_connection(self, *args: Any, **options: Any) -> AbstractConnection:
-        connection: AbstractConnection = await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
+        connection: AbstractConnection = await super().get_connection(*args, **options)
         self._idle.discard(connection)
         return connection
 
@@ -137,7 +137,7 @@ class SentinelTopology(Topology):
         if time.monotonic() - self._asked_at > _MASTER_SECONDS:
             self._asked_at = time.monotonic()
             with suppress(exceptions.ConnectionError, exceptions.TimeoutError):  # a new connection says so, too
-                await self._pool.get_master_address()  # type: ignore[no-untyped-call]
+                await self._pool.get_master_address()
         return await super().client(key)
 
     async def close(self) -> None:

@@ -80,7 +80,7 @@ async def _keep_listening(server: redis.Redis, names: Sequence[str], heard: asyn
 async def _listen(server: redis.Redis, names: Sequence[str], heard: asyncio.Queue[Message]) -> None:
     """Put messages from one server into a queue, until its connection breaks."""
     pool = server.connection_pool
-    connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+    connection: AbstractConnection = await pool.get_connection()
     try:
         for name in names:  # one command could not have channels of several shards
             await connection.send_command("SSUBSCRIBE", name)

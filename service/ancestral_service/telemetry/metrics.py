@@ -123,7 +123,7 @@ async def track_playback(
             playback.chunk_sent(position())
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` series would double the number of series
+disable_created_metrics()  # `_created` series would double the number of series
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 ROUND_TRIPS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Histogram buckets of round trips to Redis, in seconds."""

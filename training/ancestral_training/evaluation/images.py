@@ -60,7 +60,7 @@ def train_classifier(pictures: Pictures, spec: ClassifierSpec, seen: int = 500_0
         symbols = binarise(images, rng) if spec.binary else images
         optimizer.zero_grad()
         logits = network(torch.from_numpy(symbols.astype(np.int64)))
-        metrics.classification_loss(spec, logits, torch.from_numpy(pictures.labels[chosen])).backward()  # type: ignore[no-untyped-call]
+        metrics.classification_loss(spec, logits, torch.from_numpy(pictures.labels[chosen])).backward()
         optimizer.step()
         schedule.step()
     return metrics.classifier_of(spec, network)
