@@ -26,11 +26,11 @@ help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # $(call install,PIP,ARGUMENTS): on a terminal one line that shows what pip is doing, instead of its hundreds of lines;
-# elsewhere the first and the last word only. pip's errors are shown in full. The lock also holds what builds packages:
-# releases of pip before 25.3 take that from the first variable.
+# elsewhere the first and the last word only. pip's errors are shown in full. An option adds to the
+# constraints that a machine's own configuration of pip has; PIP_CONSTRAINT would replace them.
 define install
 	@echo "Installing Python packages: pip install $(2)"; \
-	$(LOCK:%=PIP_CONSTRAINT=% PIP_BUILD_CONSTRAINT=%) $(1) install --progress-bar off $(2) | { count=0; while read -r word rest; do \
+	$(1) install --progress-bar off $(LOCK:%=--constraint %) $(2) | { count=0; while read -r word rest; do \
 		case $$word in Collecting) count=$$((count + 1)) ;; Downloading | Building | Installing) ;; *) continue ;; esac; \
 		if [ -t 1 ]; then text="  $$count packages: $$word $${rest##*/}"; printf '\r\033[K%s' "$${text:0:76}"; fi; \
 	done; if [ -t 1 ]; then printf '\r\033[K'; fi; }; \
