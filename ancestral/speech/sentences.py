@@ -42,9 +42,9 @@ class Documents:
         self.pending = pending
         """A document that is not complete yet."""
 
-    def ends(self, text: str) -> list[int]:
+    def ends(self, text: str) -> Iterator[int]:
         """Where the documents in a text end."""
-        return [match.end() for match in _DOCUMENT_END.finditer(text)]
+        return (match.end() for match in _DOCUMENT_END.finditer(text))
 
     def feed(self, text: str) -> str:
         """Add a piece of text.
@@ -69,9 +69,10 @@ class Documents:
     def says_nothing(self) -> bool:
         return not self.pending.strip()
 
-    def first(self, complete: str) -> str:
-        """What of a complete text is spoken as one utterance: a document."""
-        return complete[: next(iter(self.ends(complete)), len(complete))]
+    def first(self, complete: str) -> tuple[str, str]:
+        """What of a complete text is spoken as one utterance, a document, and what is left."""
+        end = next(self.ends(complete), len(complete))
+        return complete[:end], complete[end:]
 
     def clause(self, least: int) -> str:
         """Nothing: a document is spoken when it has ended."""
@@ -81,27 +82,72 @@ class Documents:
     """A document that has ended is not pending any more."""
 
 
+_FENCE: Final = re.compile(r"[ \t]*(?:(`{3,})[^`\n]*|(~{3,}).*)\n")
+
+
 class Blocks(Documents):
     """Takes pieces of Markdown, returns headings, and everything up to an empty line that is not in code. A block
     without words is part of the next one."""
 
-    def ends(self, text: str) -> list[int]:
-        found, begin, end, in_code = list[int](), 0, 0, False
-        for line in text.splitlines(keepends=True):
-            end += len(line)
-            in_code ^= line.lstrip().startswith(("```", "~~~"))
-            ended = line.endswith("\n") and (not line.strip() or line.startswith("#"))
-            if ended and not in_code and _has_words(text[begin:end]):
-                found.append(begin := end)
-        return found
+    def __init__(self, pending: str, cast: Cast, lead: str = "") -> None:
+        super().__init__(pending)
+        self._cast, self.lead = cast, lead
+        """The lead says, before the incomplete text, who speaks it and which tags hold."""
+        self._tested = 0
+        """What of the incomplete text has no words; it ends outside of code."""
+        self._read = 0
+        """Lines of the incomplete text that end before this have been read."""
+        self._fence = ""
+        """What began the code that is not complete yet."""
+
+    def ends(self, text: str) -> Iterator[int]:
+        while end := text.find("\n", self._read) + 1:
+            begin, self._read = self._read, end
+            fence = _FENCE.fullmatch(text, begin, end)
+            mark = fence[1] or fence[2] if fence else ""
+            if not self._fence:
+                self._fence = mark
+            elif mark.startswith(self._fence) and text[begin:end].strip() == mark:
+                self._fence = ""
+            if not self._fence and (text[begin] == "#" or not text[begin:end].strip()):
+                has_words, self._tested = self._has_words(text[self._tested : end]), end
+                if has_words:
+                    yield end
+
+    def feed(self, text: str) -> str:
+        complete = super().feed(text)
+        self._tested, self._read = self._tested - len(complete), self._read - len(complete)
+        self.lead = self._lead_after(self.lead, complete)
+        return complete
+
+    def flush(self) -> str:
+        rest = super().flush()
+        self.lead = self._lead_after(self.lead, rest)
+        self._tested, self._read, self._fence = 0, 0, ""
+        return rest
+
+    def first(self, complete: str) -> tuple[str, str]:
+        end = next(Blocks("", self._cast).ends(complete), len(complete))
+        block, rest = complete[:end], complete[end:]
+        return block, rest and with_lead(self._lead_after("", block), rest, self._cast)
+
+    def _lead_after(self, lead: str, markdown: str) -> str:
+        """As :func:`lead_after`, in a block of its own."""
+        if not markdown:
+            return lead
+        found = lead_after(lead, f"{read_markdown(markdown)[0]}\n", self._cast)
+        return found and f"{found.rstrip()}\n\n"
 
     @property
     def says_nothing(self) -> bool:
-        return not _has_words(self.pending)
+        return not self._has_words(self.pending[self._tested :])
 
-
-def _has_words(markdown: str) -> bool:
-    return re.search(r"\w", read_markdown(markdown)[0]) is not None
+    def _has_words(self, markdown: str) -> bool:
+        """Whether anything is said: neither who speaks nor a tag is."""
+        text = read_markdown(markdown)[0]
+        for change in reversed(voice_changes(text, self._cast.names)):
+            text = text[: change.start()] + text[change.end() :]
+        return re.search(r"\w", _CUE.sub(lambda cue: cue[0] if cue[0].startswith("[[") else "", text)) is not None
 
 
 _PLACE: Final = re.compile(
@@ -278,9 +324,9 @@ class Sentences:
             return False
         return False
 
-    def first(self, complete: str) -> str:
-        """What of a complete text is spoken as one utterance: all of it."""
-        return complete
+    def first(self, complete: str) -> tuple[str, str]:
+        """What of a complete text is spoken as one utterance, all of it, and what is left."""
+        return complete, ""
 
     def clause(self, least: int) -> str:
         """Cut off what the incomplete sentence begins with, up to a clause's end; empty if it has no clause's end after

@@ -21,7 +21,8 @@ _ADDRESS: Final = re.compile(
     r"\b(?:https?://(?:www\.)?|www\.)([\w-]+(?:\.[\w-]+)*(?::\d+)?)(?:[/?#](?:[^\s<>\[\]\"']*[\w/=])?)?", re.IGNORECASE
 )
 _TASK: Final = re.compile(r"\A\[[ xX]\]\s+")
-_FOOTNOTE: Final = re.compile(r"\[\^[^\]\s]+\]:?")
+_FOOTNOTE: Final = re.compile(r"^ {0,3}\[\^[^\]\s]+\]:", re.MULTILINE)
+_REFERENCE: Final = re.compile(r"\[\^[^\]\s]+\]")
 _EMOJI: Final = re.compile(f"(?=[⌚-⏿☀-➿⬛-⭕〰〽㊗㊙\U0001f000-\U0001faff]){SEQUENCE}|{FLAG}")
 _LAST_MARK: Final = re.compile(r"[.!?…:;,।]$")
 _END: Final = "\n\n"
@@ -56,7 +57,7 @@ def _blocks(tokens: Sequence[Token], left: dict[str, None]) -> Iterator[str]:
             case "fence" | "code_block":
                 lines = token.content.strip("\n").split("\n")
                 if len(lines) == 1:
-                    yield _code(lines[0]) + _END
+                    yield _without_tags(lines[0]) + _END
                 else:
                     left[lines[0].strip()] = None
             case "list_item_open" if token.info:
@@ -76,9 +77,9 @@ def _inline(tokens: Sequence[Token], left: dict[str, None]) -> str:
     for token in tokens:
         match token.type:
             case "text":
-                words += token.content
+                words += _without_tags(_REFERENCE.sub("", token.content))
             case "code_inline":
-                words += _code(token.content)
+                words += _without_tags(token.content)
             case "softbreak":
                 words += "\n"
             case "hardbreak":
@@ -94,6 +95,6 @@ def _inline(tokens: Sequence[Token], left: dict[str, None]) -> str:
     return re.sub(r"  +", " ", _EMOJI.sub("", words)).strip(" ")
 
 
-def _code(code: str) -> str:
-    """Code in which nothing looks like a tag."""
-    return code.replace("<", "< ")
+def _without_tags(text: str) -> str:
+    """Text in which nothing looks like a tag."""
+    return re.sub(r"<(?=[a-z/!?])", "< ", text, flags=re.IGNORECASE)

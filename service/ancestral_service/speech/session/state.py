@@ -177,7 +177,7 @@ class SessionState:
             case "ssml":
                 return Documents(pending)
             case "markdown":
-                return Blocks(pending)
+                return Blocks(pending, self._cast, lead)
             case "text":
                 return Sentences(pending, self._cast, lead)
 
@@ -244,9 +244,8 @@ class SessionState:
         """The text of the next utterance, to be passed to :meth:`add_utterance`; empty if there is none yet."""
         if len(self.outstanding) >= MAX_OUTSTANDING or not self._complete:
             return ""
-        text = self._complete.pop(0)
-        self._taken, self._spoke = self._incomplete.first(text), True
-        if rest := text[len(self._taken) :]:
+        (self._taken, rest), self._spoke = self._incomplete.first(self._complete.pop(0)), True
+        if rest:
             self._complete.insert(0, rest)
         return self._taken
 

@@ -18,10 +18,13 @@ from starlette.datastructures import QueryParams
 
 from ancestral.catalog.seeds import part_seed
 from ancestral.errors import InvalidRequest, NotFound
-from ancestral.speech.sentences import Sentences, with_lead
+from ancestral.requests import MAX_INPUT_CHARACTERS
+from ancestral.speech import sentences
+from ancestral.speech.sentences import Blocks, Sentences, with_lead
 from ancestral.speech.utterance import spoken as spoken_by
-from ancestral_models.text import UnsupportedText, parse_text, phonemize
+from ancestral_models.text import InputFormat, UnsupportedText, parse_text, phonemize
 from ancestral_models.text.characters import NothingToSpeak
+from ancestral_models.text.markdown import read_markdown
 from ancestral_models.text.script import Cast, Speaker
 from ancestral_service.speech.elevenlabs import websockets
 from ancestral_service.speech.session import native
@@ -391,13 +394,20 @@ PLAY = Cast(
     Speaker("ann", "ann", "en-US", "en"), lambda name: Speaker(name, name, "en-US", "en"), names=("ANNA", "OLD BEN")
 )
 CHANGES = ("ANNA: ", "OLD BEN:", "\nANNA: ", "\n  OLD BEN: ", "[voice:eve] ", ".[voice:ann]", "\n\n[Voice: eve]\n")
+MARKDOWN = [
+    "[voice:eve] One.\n\nTwo.\n\n- Three\n- 4\n\n**ANNA:** Five.\n# Six\n\nSeven. [softly] Eight.\n\nNine.\n\n    ls",
+    "One.\n\n[slowly] Two.\n\n[normal] Three.\n\nOLD BEN: Four.\n\n> Five.\n\n[voice:ann]\n\n1. Six",
+    "[sad] One.\n\n```sh\nif a:\n\n    b\n```\n\n[voice:eve]\n\n```ls``` lists.\n\n````\n```\n\n````\n\n2.\n\nSix",
+]
 TAGS = ("[whispers] ", "[Slowly]", " [laughs] ", "[normal] ", "[pause:1s] ", "[[sad]] ", ". [sad][fast] ")
 
 
-def turns(text: str, cast: Cast = PLAY) -> list[tuple[str, tuple[str, ...], tuple[Any, ...]]]:
+def turns(
+    text: str, cast: Cast = PLAY, input_format: InputFormat = "text"
+) -> list[tuple[str, tuple[str, ...], tuple[Any, ...]]]:
     """The sentences of a text, as phonemes, and who says each, and how."""
     with suppress(NothingToSpeak):
-        said = spoken_by(parse_text(text, cast=cast), cast.default)
+        said = spoken_by(parse_text(text, input_format, cast=cast), cast.default)
         return [
             (speaker.voice, sentence.phones, sentence.controls) for speaker, sentences in said for sentence in sentences
         ]
@@ -421,6 +431,32 @@ def test_pieces_are_said_by_whom_and_as_the_whole_is(parts: list[str], cuts: lis
         if said := sentences.flush() if piece is None else sentences.feed(piece):
             found += turns(with_lead(lead, said, cast), cast)
     assert found == turns(text, cast)
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("text", MARKDOWN)
+def test_blocks_are_said_by_whom_and_as_the_document_is(text: str, size: int) -> None:
+    blocks, found = Blocks("", PLAY), []
+    for piece in [*(text[at : at + size] for at in range(0, len(text), size)), None]:
+        lead = blocks.lead
+        if said := blocks.flush() if piece is None else blocks.feed(piece):
+            said = with_lead(lead, said, PLAY)
+        while said:
+            block, said = blocks.first(said)
+            found += turns(block, input_format="markdown")
+    assert found == turns(text, input_format="markdown")
+
+
+def test_lines_of_markdown_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session's text may come a character at a time, and a block without words be all that it may hold."""
+    read = list[str]()
+    monkeypatch.setattr(sentences, "read_markdown", lambda text: (read.append(text), read_markdown(text))[1])
+    for unit in ("\n", "-\n\n", "```\n", "# A\n", "a"):
+        blocks, text = Blocks("", CAST), (unit * MAX_INPUT_CHARACTERS)[:MAX_INPUT_CHARACTERS]
+        for char in text:
+            blocks.feed(char)
+        assert sum(map(len, read)) <= 2 * len(text)
+        read.clear()
 
 
 @pytest.mark.parametrize(
