@@ -24,8 +24,8 @@ if compgen -G "$from/state.[0-9][0-9]" >/dev/null; then
     if [ -e "$from/$note" ]; then cp "$from/$note" "$run/"; fi
   done
 fi
-PYTHONPATH=$root:$root/models:$root/service:$root/training "${PYTHON:-python3}" -c 'from ancestral_service.cli.main import main; main()' \
-  train "$kind" "$@" --processes 1 --minutes "$minutes" --output "$run"
+PYTHONPATH=$root:$root/models:$root/training "${PYTHON:-python3}" -c \
+  'from ancestral_training.cli.train import command; command(prog_name="ancestral train")' "$kind" "$@" --processes 1 --minutes "$minutes" --output "$run"
 rm -f "$to"/state.[0-9][0-9]
 split --bytes=15M --numeric-suffixes --suffix-length=2 "$run/state.safetensors" "$to/state."
 cp "$run"/*.json* "$run"/checkpoint/* "$to/"

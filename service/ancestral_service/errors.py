@@ -155,7 +155,7 @@ class UpgradeRequired(ClientError):
 
 
 class Overloaded(ServiceError):
-    """Every slot is taken and the queue is full, or the caller has reached a limit."""
+    """Every slot is taken and the queue is full or the wait would be too long, or the caller has reached a limit."""
 
     status = 429
     type = "rate_limit_error"

@@ -171,7 +171,7 @@ class Worker:
         tracing: Tracing,
         name: str = "",
     ) -> None:
-        self._name = f"{name}-" if name else ""
+        self._name = f"{name}/" if name else ""
         self.id = f"{self._name}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._settings = settings
         self._loaded_models = loaded_models

@@ -13,6 +13,7 @@ from ancestral.errors import InvalidRequest
 from ancestral.requests import checked
 from ancestral_service.images.schemas import IMAGE_MESSAGES
 from ancestral_service.speech.elevenlabs.schemas import FirstMessage, StreamQuery
+from ancestral_service.speech.realtime.schemas import EVENTS, RealtimeQuery
 from ancestral_service.speech.session.state import SPEECH_MESSAGES
 from tests.golden_files import Golden
 from tests.service.images.pictures import noise, written
@@ -111,12 +112,13 @@ def test_refusals(server: Server, document: Document, golden: Golden) -> None:
 def test_refused_messages(golden: Golden) -> None:
     """The same of the messages of websockets, and of the query of one, without a status."""
     found: Document = {}
-    for kind in (*SPEECH_MESSAGES.values(), *IMAGE_MESSAGES.values(), FirstMessage, StreamQuery):
+    queries, speech = (StreamQuery, RealtimeQuery), (*SPEECH_MESSAGES.values(), FirstMessage, *EVENTS.values())
+    for kind in (*speech, *IMAGE_MESSAGES.values(), *queries):
         names = {field.alias or name: field.is_required() for name, field in kind.model_fields.items()}
         valid = {name: "x" for name, required in names.items() if required and name != "type"}
         valid |= {"type": get_args(kind.model_fields["type"].annotation)[0]} if "type" in names else {}
         for name in names:
             with pytest.raises(InvalidRequest) as caught:
-                checked(kind, valid | {name: _WRONG_TEXT if kind is StreamQuery else _WRONG})
+                checked(kind, valid | {name: _WRONG_TEXT if kind in queries else _WRONG})
             found.setdefault(kind.__name__, {})[name] = [caught.value.code, caught.value.param]
     golden("refused_messages", found)

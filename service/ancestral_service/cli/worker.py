@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import re
 import signal
 from contextlib import suppress
 from socket import socket
@@ -35,6 +36,8 @@ def command(check: bool, name: str) -> None:
     Run any number, on any machine, each with the same models as the API servers. docs/configuration.md lists all
     settings.
     """
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", name):
+        raise click.BadParameter("letters, digits and . _ - only", param_hint="--name")
     with gc_frozen():
         from ancestral.loader import LoadedModels, load_models
         from ancestral.settings import SettingsError

@@ -126,6 +126,7 @@ def test_head_is_get_without_the_body(server: Server, path: str) -> None:
 
 WEBSOCKETS = (
     "audio/speech/stream", "images/stream", "text-to-speech/ann/stream-input", "text-to-speech/ann/multi-stream-input",
+    "realtime",
 )  # fmt: skip
 
 

@@ -299,13 +299,13 @@ async def test_jobs_of_a_dead_worker_go_back_to_their_places(broker: Broker) -> 
 
 
 async def test_a_worker_takes_over_from_the_one_of_its_name_at_once(broker: Broker) -> None:
-    left, own, others = await broker.submitted(3)
-    await broker.begun(left, worker="n-host-1")
-    await broker.begun(own, worker="n-host-2")
-    await broker.begun(others, worker="m-host-3")
-    orphans = await broker.workers.reclaim(Priority.INTERACTIVE, dead="n-", but="n-host-2")
+    left, *others = await broker.submitted(5)
+    await broker.begun(left, worker="n/host-1")
+    for made, worker in zip(others, ("n/host-2", "m/host-3", "n-2/host-4", "n-host-5"), strict=True):
+        await broker.begun(made, worker=worker)
+    orphans = await broker.workers.reclaim(Priority.INTERACTIVE, dead="n/", but="n/host-2")
     assert [orphan.job.id for orphan in orphans] == [left.id]
-    assert [(await broker.stored(made)).deaths for made in (left, own, others)] == [1, 0, 0]
+    assert [(await broker.stored(made)).deaths for made in (left, *others)] == [1, 0, 0, 0, 0]
 
 
 async def test_a_renewed_lease_does_not_expire(broker: Broker) -> None:

@@ -302,8 +302,8 @@ def test_output_does_not_grow_for_ever(tmp_path: Path) -> None:
 
 
 def test_a_package_of_the_same_name_nearby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "ancestral_service").mkdir()
+    (tmp_path / "ancestral_service" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     monkeypatch.chdir(tmp_path)
     with SupervisedProcess("child", python(CHILD), grace_seconds=5, output=tmp_path / "output"):
         eventually(lambda: pids(tmp_path / "output"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, UploadFile
@@ -42,8 +43,11 @@ async def create_speech(request: SpeechRequest, context: ContextDep) -> Response
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
     settings = context.service.settings
     defaults = {"input_format": settings.input_format, "lead_in": settings.lead_in, "tail": settings.tail}
-    request = request.model_copy(update={name: defaults[name] for name in defaults.keys() - request.model_fields_set})
-    return await stream_audio(context, await speech_job_in_thread(context.service, request), request)
+    missing = defaults.keys() - request.model_fields_set
+    completed = request.model_copy(update={name: defaults[name] for name in missing})
+    job_spec = await speech_job_in_thread(context.service, completed)
+    # An idempotency key is bound to what the client sent, whatever the deployment's defaults are by then.
+    return await stream_audio(context, replace(job_spec, body=request.model_dump()), completed)
 
 
 # ``GET /v1/audio/voices`` and ``GET /v1/audio/models``: what a text can be spoken with.

@@ -177,7 +177,7 @@ class RealtimeConnection(ws.EventConnection):
         previous = self._items[index - 1].item["id"] if index else None
         self._items.insert(index, entry)
         while len(self._items) > schemas.MAX_ITEMS or sum(len(kept.text) for kept in self._items) > MAX_CHARACTERS:
-            del self._items[0]
+            del self._items[self._items[0] is entry]  # the oldest one but for the new one
         return {"previous_item_id": previous}
 
     async def _create(self, item: schemas.Item, after: str | None) -> None:
@@ -194,7 +194,7 @@ class RealtimeConnection(ws.EventConnection):
 
     def _chosen(self, options: schemas.ResponseOptions) -> Entry:
         """What is spoken in a response: the items that come with it, or a message of the conversation."""
-        found = next((entry for entry in reversed(self._items) if entry.is_unread), None)
+        found = next((entry for entry in reversed(self._items) if entry.is_unread and entry.text), None)
         if options.input is not None:
             found = Entry({}, "\n".join(item.text for item in options.input if item.role != "system"))
         if found is None or not found.text:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.voices import first_with_voice
 from ancestral.errors import InvalidRequest
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, RequestSeed, StrictRequest, VoiceChoice
 from ancestral_models.entries import SPEEDS
@@ -37,12 +38,13 @@ class RealtimeQuery(Described):
 
         Raises:
             NotFound: there is no such model.
-            InvalidRequest: it does not speak.
+            InvalidRequest: it does not speak, or none does.
         """
         is_any = (self.model or _MODELS).startswith(_MODELS) and self.model not in catalog.aliases.models
         name = None if is_any else self.model
         models = catalog.speech_models if name is None else [catalog.speech_model(name, "speech")]
-        voice = next(model.entry.voices[0].id for model in models if "speech" in model.capabilities)
+        speaking = (model for model in models if "speech" in model.capabilities)
+        _, voice = first_with_voice(speaking, lambda model: model.entry.voices[0].id)
         return SessionConfig(model=name, voice=voice, seed=self.seed)
 
 
