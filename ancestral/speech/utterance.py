@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -15,7 +15,7 @@ from ancestral.catalog.descriptions import Plan, SpeechModel
 from ancestral.catalog.seeds import seed_or_drawn
 from ancestral.catalog.voices import VoiceMix
 from ancestral.errors import InvalidRequest, check_type
-from ancestral.requests import CONTROLS, MAX_NAME_CHARACTERS, MAX_NAMES, Speak
+from ancestral.requests import CONTROLS, MAX_NAME_CHARACTERS, MAX_NAMES, Described, Speak, example
 from ancestral_models.entries import Sampling
 from ancestral_models.text import (
     InputFormat,
@@ -435,3 +435,97 @@ def read_cast(
         message = f"{param}: {phonemes} phonemes, of which a text may have {MAX_PHONEMES}; split it"
         raise InvalidRequest(message, param=param, code="too_many_phonemes")
     return script, said
+
+
+# How a text is read: the sentences, words, phonemes and pauses of :func:`read_text`.
+
+
+class PhonemizedWord(Described):
+    """A word as it is read."""
+
+    type: Literal["word"] = "word"
+    text: str
+    """As it is read; numbers and abbreviations are written out."""
+    phonemes: str
+    """Separated by spaces; in English ARPAbet. `[[…]]` around them gives the sounds."""
+    rate: float
+    """How many times as fast as the rest of the text."""
+    pitch: float
+    """Semitones by which it is higher."""
+    decibels: float
+    """By which its level is higher."""
+    whispered: bool
+
+
+class PhonemizedPause(Described):
+    """A pause."""
+
+    type: Literal["pause"] = "pause"
+    mark: str
+    """`,`, `.`, `?`, `!`; `sil` before the first word of a sentence."""
+    seconds: float | None
+    """Its length, if the text gives it; null if the model decides."""
+
+
+class PhonemizedSentence(Described):
+    """A sentence, which is sampled as a whole."""
+
+    text: str
+    """Its words and marks as they are read."""
+    phonemes: str
+    """All that the model reads, from `sil` on."""
+    items: list[PhonemizedWord | PhonemizedPause]
+
+
+class Phonemized(Described):
+    """What the front-end makes of a text."""
+
+    model_config = example(
+        {
+            "object": "phonemes",
+            "sentences": [
+                {
+                    "text": "hello.",
+                    "phonemes": "sil HH EH0 L OW1 .",
+                    "items": [
+                        {
+                            "type": "word", "text": "hello", "phonemes": "HH EH0 L OW1",
+                            "rate": 1.0, "pitch": 0.0, "decibels": 0.0, "whispered": False,
+                        },
+                        {"type": "pause", "mark": ".", "seconds": None},
+                    ],
+                }
+            ],
+            "skipped": [],
+        }
+    )  # fmt: skip
+
+    object: Literal["phonemes"] = "phonemes"
+    sentences: list[PhonemizedSentence]
+    skipped: list[str]
+    """Words in other scripts, which are not said; each once."""
+
+
+def phonemized(script: Script, sentences: Sequence[Sentence], text: str) -> Phonemized:
+    """How a text is read, from what :func:`read_text` made of it."""
+    return Phonemized(
+        skipped=list(skipped(script, text)),
+        sentences=[
+            PhonemizedSentence(text=sentence.text, phonemes=" ".join(sentence.phones), items=list(_items(sentence)))
+            for sentence in sentences
+        ],
+    )
+
+
+def _items(sentence: Sentence) -> Iterator[PhonemizedWord | PhonemizedPause]:
+    for item in sentence.items:
+        if isinstance(item, Word):
+            pitch, decibels, whispered = item.control.changes
+            yield PhonemizedWord(
+                text=item.text, phonemes=" ".join(item.phones), rate=item.control.rate, pitch=pitch, decibels=decibels,
+                whispered=whispered,
+            )  # fmt: skip
+        elif isinstance(item, Rest):
+            yield PhonemizedPause(mark=item.mark, seconds=item.seconds)
+        else:
+            yield PhonemizedPause(mark=item, seconds=None)

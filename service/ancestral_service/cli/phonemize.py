@@ -30,10 +30,8 @@ def command(
     """Show how TEXT (- reads it from standard input) is read: a line of phonemes for each sentence."""
     from ancestral.catalog.catalog import read_lexicon
     from ancestral.local import FAILURES, reading_language
-    from ancestral.speech.utterance import read_text
-    from ancestral_models.text.frontend import skipped
+    from ancestral.speech.utterance import phonemized, read_text
     from ancestral_service.settings import load_settings
-    from ancestral_service.speech.schemas import phonemized
 
     if (given := text if file is None else file) is None or None not in (text, file):
         raise click.UsageError("give TEXT or --file")
@@ -44,11 +42,12 @@ def command(
         script, sentences = read_text(
             given, pronunciations, "text", spoken, input_format=input_format, language=language
         )
-    found = phonemized(sentences, skipped(script, given))
+    found = phonemized(script, sentences, given)
     if as_json:
         click.echo(found.model_dump_json())
         return
     for sentence in found.sentences:
         click.echo(sentence.phonemes)
     if found.skipped:
-        click.echo(f"skipped, in no language that is read here: {', '.join(found.skipped)}", err=True)
+        words = " ".join(", ".join(found.skipped).split())
+        click.echo(f"skipped: {words if len(words) <= 200 else f'{words[:199]}…'}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Literal
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ from ancestral.catalog.catalog import Catalog
 from ancestral.formats import AudioFormat
 from ancestral.requests import MAX_INPUT_CHARACTERS, Described, LanguageTag, Seed, example
 from ancestral.speech.timestamps import PhonemeTime, VisemeTime, WordSpan, WordTime, WrittenWordTime
-from ancestral_models.text import InputFormat, Rest, Sentence, Word
+from ancestral_models.text import InputFormat
 from ancestral_service.ws import ServerEvent
 
 
@@ -248,96 +247,6 @@ class PhonemizeQuery(Described):
     """Of the text, a tag of BCP 47; by default the voice's, without a voice `en`."""
     voice: str | None = None
     """A voice or a mix, in whose language and with whose sounds the text is read; by default one of `language`."""
-
-
-class PhonemizedWord(Described):
-    """A word as it is read."""
-
-    type: Literal["word"] = "word"
-    text: str
-    """As it is read; numbers and abbreviations are written out."""
-    phonemes: str
-    """Separated by spaces; in English ARPAbet. `[[…]]` around them gives the sounds."""
-    rate: float
-    """How many times as fast as the rest of the text."""
-    pitch: float
-    """Semitones by which it is higher."""
-    decibels: float
-    """By which its level is higher."""
-    whispered: bool
-
-
-class PhonemizedPause(Described):
-    """A pause."""
-
-    type: Literal["pause"] = "pause"
-    mark: str
-    """`,`, `.`, `?`, `!`; `sil` before the first word of a sentence."""
-    seconds: float | None
-    """Its length, if the text gives it; null if the model decides."""
-
-
-class PhonemizedSentence(Described):
-    """A sentence, which is sampled as a whole."""
-
-    text: str
-    """Its words and marks as they are read."""
-    phonemes: str
-    """All that the model reads, from `sil` on."""
-    items: list[PhonemizedWord | PhonemizedPause]
-
-
-class Phonemized(Described):
-    """What the front-end makes of a text."""
-
-    model_config = example(
-        {
-            "object": "phonemes",
-            "sentences": [
-                {
-                    "text": "hello.",
-                    "phonemes": "sil HH EH0 L OW1 .",
-                    "items": [
-                        {
-                            "type": "word", "text": "hello", "phonemes": "HH EH0 L OW1",
-                            "rate": 1.0, "pitch": 0.0, "decibels": 0.0, "whispered": False,
-                        },
-                        {"type": "pause", "mark": ".", "seconds": None},
-                    ],
-                }
-            ],
-            "skipped": [],
-        }
-    )  # fmt: skip
-
-    object: Literal["phonemes"] = "phonemes"
-    sentences: list[PhonemizedSentence]
-    skipped: list[str]
-    """Words in other scripts, which are not said; each once."""
-
-
-def phonemized(sentences: list[Sentence], skipped: Sequence[str]) -> Phonemized:
-    return Phonemized(
-        skipped=list(skipped),
-        sentences=[
-            PhonemizedSentence(text=sentence.text, phonemes=" ".join(sentence.phones), items=list(_items(sentence)))
-            for sentence in sentences
-        ],
-    )
-
-
-def _items(sentence: Sentence) -> Iterator[PhonemizedWord | PhonemizedPause]:
-    for item in sentence.items:
-        if isinstance(item, Word):
-            pitch, decibels, whispered = item.control.changes
-            yield PhonemizedWord(
-                text=item.text, phonemes=" ".join(item.phones), rate=item.control.rate, pitch=pitch, decibels=decibels,
-                whispered=whispered,
-            )  # fmt: skip
-        elif isinstance(item, Rest):
-            yield PhonemizedPause(mark=item.mark, seconds=item.seconds)
-        else:
-            yield PhonemizedPause(mark=item, seconds=None)
 
 
 def voices_of(catalog: Catalog, base_url: str = "/") -> list[VoiceObject]:

@@ -41,10 +41,24 @@ SAY = ("--model", "tiny", "--voice", "ann", "--seed", "7", "-o")
 
 @pytest.mark.parametrize(
     ("line", "code", "said"),
-    [(["--help"], 0, b"Speak, draw or score every row"), (["batch", "a.csv", "-o", "b"], 1, b"pip install '.[batch]'")],
-)
-def test_help_needs_no_extra(line: list[str], code: int, said: bytes) -> None:
-    extras = ["av", "c2pa", "fastapi", "fsspec", "mcp", "onnxruntime", "pyarrow", "ray", "redis", "torch", "wyoming"]
+    [(["--help"], 0, b"Speak, draw or score every row"), (["batch", "a.csv", "-o", "b"], 1, b"pip install '.[batch]'"),
+     (["phonemize", "Hi."], 0, b"sil HH AY1 .")],
+)  # fmt: skip
+def test_what_needs_no_extra(line: list[str], code: int, said: bytes) -> None:
+    extras = [
+        "av",
+        "c2pa",
+        "fastapi",
+        "fsspec",
+        "mcp",
+        "onnxruntime",
+        "pyarrow",
+        "ray",
+        "redis",
+        "starlette",
+        "torch",
+        "wyoming",
+    ]
     program = f"import sys; sys.modules |= dict.fromkeys({extras}); from ancestral_service.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", program, *line], capture_output=True, timeout=60, check=False)
     assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
@@ -85,7 +99,14 @@ def test_phonemize_tells_what_the_server_tells(ok: Run, server: Server, tmp_path
         assert json.loads(ok("phonemize", *words, "--json").stdout) == told
         done = ok("phonemize", *words)
         assert done.stdout.decode().splitlines() == [sentence["phonemes"] for sentence in told["sentences"]]
-        assert "Привет" in done.stderr.decode()
+        assert done.stderr.decode() == "skipped: Привет\n"
+
+
+def test_phonemize_names_skipped_code_in_one_short_line(ok: Run) -> None:
+    code = "```\n" + "print(1)\n" * 100 + "```"
+    (line,) = ok("phonemize", f"Look.\n\n{code}", "--input-format", "markdown").stderr.decode().splitlines()
+    assert line.startswith("skipped: ")
+    assert len(line) < 220
 
 
 def test_say_ends_on_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:

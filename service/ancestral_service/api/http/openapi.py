@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from ancestral.requests import Described
+from ancestral.speech.utterance import Phonemized
 from ancestral_service.api.http.errors import PROBLEM
 from ancestral_service.errors import NotReady, Overloaded
 from ancestral_service.jobs.schemas import JobEvent, JobObject, Manifest
-from ancestral_service.speech.schemas import Phonemized
 
 
 class ErrorBody(Described):

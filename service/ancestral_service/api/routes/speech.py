@@ -13,8 +13,7 @@ from pydantic import Field
 from ancestral import formats
 from ancestral.errors import InvalidRequest
 from ancestral.requests import MAX_INPUT_CHARACTERS, GenerationRequest, SpeechRequest
-from ancestral.speech.utterance import read_text
-from ancestral_models.text.frontend import skipped
+from ancestral.speech.utterance import Phonemized, phonemized, read_text
 from ancestral_service.api.deps import ContextDep, Service, base_url
 from ancestral_service.api.http.body_route import MULTIPART, BodyRoute, FormFields, binary
 from ancestral_service.api.http.openapi import event_stream
@@ -82,7 +81,7 @@ async def list_speech_models(service: Service) -> SpeechModelList:
 
 
 @router.get("/phonemize", summary="See how a text is read")
-async def phonemize(query: Annotated[schemas.PhonemizeQuery, Query()], service: Service) -> schemas.Phonemized:
+async def phonemize(query: Annotated[schemas.PhonemizeQuery, Query()], service: Service) -> Phonemized:
     """The sentences, words, phonemes and pauses that the front-end makes of a text, with the deployment's lexicon."""
     param, text = ("text", query.text) if query.input is None else ("input", query.input)
     if text is None:
@@ -92,10 +91,10 @@ async def phonemize(query: Annotated[schemas.PhonemizeQuery, Query()], service: 
     voice = None if query.voice is None else service.catalog.model_and_voice(None, query.voice)[1]
     spoken = voice.language if voice else query.language or "en"
 
-    def read() -> schemas.Phonemized:
+    def read() -> Phonemized:
         lexicon, form, language = service.catalog.pronunciations, query.input_format, query.language or spoken
         script, sentences = read_text(text, lexicon, param, spoken, input_format=form, language=language)
-        return schemas.phonemized(sentences, skipped(script, text))
+        return phonemized(script, sentences, text)
 
     return await asyncio.to_thread(read)
 
