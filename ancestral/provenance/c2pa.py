@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 from ancestral.errors import InvalidRequest
+from ancestral.extras import needed
 from ancestral.formats import sniff
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 # Certificates that sign: one that is given, checked before anything is signed with it, or one made for trials.
 
-MISSING: Final = "needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'"
 _TRIAL_DAYS: Final = 365
 
 
@@ -61,8 +61,8 @@ def read_signer(certificate: Path, key: Path) -> Signer:
     """
     try:
         from cryptography.hazmat.primitives import serialization
-    except ImportError as error:
-        raise SignerError("cert", MISSING) from error
+    except ModuleNotFoundError as error:
+        raise SignerError("cert", needed(error)) from error
     chain, private = _read_chain(certificate), _read_key(key)
     if chain[0].public_key() != private.public_key():
         raise SignerError("key", f"{key} is not the key of the first certificate in {certificate}")
@@ -147,8 +147,8 @@ def make_trial_chain(directory: Path, name: str) -> tuple[Path, Path]:
     try:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
-    except ImportError as error:
-        raise SignerError("cert", MISSING) from error
+    except ModuleNotFoundError as error:
+        raise SignerError("cert", needed(error)) from error
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = _certificate(f"{name}, root for trials", name, root_key, None)
     leaf = _certificate(f"{name}, trial", name, key, (root, root_key))
@@ -461,8 +461,8 @@ def _library() -> Any:
     """
     try:
         import c2pa
-    except ImportError as error:
-        raise SigningError(MISSING) from error
+    except ModuleNotFoundError as error:
+        raise SigningError(needed(error)) from error
     return c2pa
 
 

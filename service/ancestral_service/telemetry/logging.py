@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ancestral.extras import needed
 from ancestral_service import __version__
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ def tracing(settings: Settings, role: str) -> Tracing:
     except ModuleNotFoundError as error:
         from ancestral.settings import SettingsError
 
-        raise SettingsError(f"ANCESTRAL_TRACES_ENDPOINT: needs {error.name}: pip install '.[otel]'") from error
+        raise SettingsError(f"ANCESTRAL_TRACES_ENDPOINT: {needed(error)}") from error
     resource = Resource.create({"service.name": f"ancestral-{role}", "service.version": __version__})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.traces_endpoint)))

@@ -145,7 +145,7 @@ def test_c2pa_is_only_needed_to_sign_and_to_read():
         "import sys; sys.modules['c2pa'] = None; from ancestral.provenance.c2pa import read; read(b'', 'image/png')"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert found.stderr.endswith(" needs the extra 'provenance': .venv/bin/pip install -e '.[provenance]'\n")
+    assert found.stderr.endswith(" needs c2pa, which is not installed: pip install '.[provenance]'\n")
 
 
 def _decoded(form, data):
