@@ -27,7 +27,7 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,19 @@ def _wav_header(sample_rate: int, data_bytes: int | None) -> bytes:
     return riff + fmt + struct.pack("<4sI", b"data", data_bytes)
 
 
+def pyav() -> Any:
+    """The package ``av``, which few commands need.
+
+    Raises:
+        AncestralError: it is not installed.
+    """
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise AncestralError(f"a file of this kind {needed(error)}") from error
+    return av
+
+
 def encoder(form: str, rate: int, length: int = 0, tags: Tags = NO_TAGS) -> Encoder:
     """An encoder for one stream.
 
@@ -132,6 +145,7 @@ def encoder(form: str, rate: int, length: int = 0, tags: Tags = NO_TAGS) -> Enco
 
     Raises:
         InvalidRequest: the format does not support the rate.
+        AncestralError: what encodes it is not installed.
     """
     check_rate(form, rate)
     if form in ("wav", "pcm"):
@@ -139,10 +153,7 @@ def encoder(form: str, rate: int, length: int = 0, tags: Tags = NO_TAGS) -> Enco
     if form in ("opus", "aac"):  # what a browser has needs neither library
         from ancestral.codecs.ffmpeg import FfmpegEncoder
 
-        try:
-            return FfmpegEncoder(form, rate, tags if form == "opus" else NO_TAGS)
-        except ModuleNotFoundError as error:
-            raise AncestralError(f"{form} {needed(error)}") from error
+        return FfmpegEncoder(form, rate, tags if form == "opus" else NO_TAGS)
     from ancestral.codecs.sndfile import FlacEncoder, Mp3Encoder, SoundfileEncoder
 
     if form == "flac":

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ancestral.codecs import Wave
+from ancestral.codecs import Wave, pyav
 from ancestral.errors import InvalidRequest
 from ancestral.formats import FFMPEG, sniff
 from ancestral_models.audio.resampler import resampled
@@ -84,9 +84,9 @@ def decode_upload(data: bytes, *, sample_rate: int, max_seconds: float, param: s
     Raises:
         InvalidRequest: the file is of another format, damaged or truncated, or its sound is not supported; ``code`` is
             ``invalid_audio``.
+        AncestralError: PyAV is not installed.
     """
-    import av
-
+    av = pyav()
     try:
         return _decode(data, sample_rate, max_seconds)
     except _Unusable as error:

@@ -17,15 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ancestral import formats
-from ancestral.codecs import Encoder, Tags, Wave
+from ancestral.codecs import Encoder, Tags, Wave, pyav
 from ancestral.codecs.sndfile import mp3_bit_rate
 from ancestral.errors import InvalidRequest
 from ancestral_models.audio.mu_law import to_int16
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
-
-# PyAV is imported where it is used: the extra `aac` brings it, and few commands need it.
 
 OPUS_BIT_RATE: Final = 48_000
 _AAC_BITS_A_SAMPLE: Final = 4
@@ -121,8 +119,7 @@ class FfmpegEncoder(Encoder):
     """A codec in a container that needs no seeking: Ogg Opus, a page every 20 ms, or AAC-LC in ADTS frames."""
 
     def __init__(self, form: str, sample_rate: int, tags: Tags) -> None:
-        import av
-
+        av = pyav()
         container, options = _STREAMS[form]
         self._sink = _Sink()
         # bitexact: no random serial number and no version in the bytes.
@@ -200,8 +197,7 @@ class BookWriter:
         cover: bytes | None = None,
         samples: int = 0,
     ) -> None:
-        import av
-
+        av = pyav()
         options = {"fflags": "+bitexact", **_OPTIONS.get(form, {})}
         if form == "wav" and samples > _LONG_WAV:  # else not: there are readers that know headers of 44 bytes only
             options["rf64"] = "auto"
@@ -254,8 +250,7 @@ def check_cover(cover: bytes) -> str:
     Raises:
         InvalidRequest: it is neither PNG nor JPEG, damaged, or too large.
     """
-    import av
-
+    av = pyav()
     if len(cover) > MAX_COVER_BYTES:
         raise InvalidRequest(f"cover: more than {MAX_COVER_BYTES >> 20} MiB", param="cover", code="invalid_value")
     name = next((name for magic, name in _IMAGES.items() if cover.startswith(magic)), None)

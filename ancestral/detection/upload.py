@@ -17,6 +17,7 @@ from PIL import Image
 
 from ancestral.catalog.catalog import Catalog
 from ancestral.catalog.descriptions import ImageModel, SpeechModel
+from ancestral.codecs import pyav
 from ancestral.detection.query import not_tried
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.formats import FFMPEG, sniff
@@ -164,10 +165,9 @@ def _png_text(data: bytes) -> str | None:
 
 
 def _comment(data: bytes, media_type: str) -> str | None:
-    import av
-
     if media_type not in FFMPEG:
         return None
+    av = pyav()
     try:
         # Tags need no decoder, and a cover picture, which is a stream as well, is not decoded without one.
         options, form = {"codec_whitelist": ""}, FFMPEG[media_type]

@@ -7,6 +7,7 @@ import io
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from PIL import Image
 from ancestral import codecs
 from ancestral.codecs import Wave, encode_file
 from ancestral.codecs.decoding import MAX_CHANNELS, decode_upload
-from ancestral.errors import InvalidRequest
+from ancestral.codecs.ffmpeg import BookWriter, check_cover
+from ancestral.detection.upload import read_upload
+from ancestral.errors import AncestralError, InvalidRequest
 from ancestral_models.audio.mu_law import to_int16
 
 RATE = 16000
@@ -370,3 +373,16 @@ MARKS = st.sampled_from([b"", b"RIFF\0\0\0\0WAVEfmt ", b"fLaC", b"OggS\0", b"ID3
 @given(data=mutated() | resealed() | st.builds(bytes.__add__, MARKS, st.binary(max_size=2000)))
 def test_nothing_but_sound_or_a_refusal_comes_out(data):
     check(data, 1.0)
+
+
+def test_only_sound_needs_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "WEBP")
+    assert read_upload(file.getvalue()).media_type == "image/webp"
+    for use in (
+        lambda: read_upload(wav()), lambda: decode(wav()), lambda: check_cover(PNG),
+        lambda: codecs.encoder("opus", RATE), lambda: BookWriter(Path("a.mp3"), "mp3", RATE, {}, ()),
+    ):  # fmt: skip
+        with pytest.raises(AncestralError, match=r"needs av, which is not installed: pip install '\.\[aac\]'"):
+            use()

@@ -18,6 +18,7 @@ from ancestral.books.parts import BookError, Part, PartsFolder, distinct, notes_
 from ancestral.books.reading import Reading, Spoken, default_voice
 from ancestral.catalog.catalog import read_lexicon
 from ancestral.client.server import Server
+from ancestral.codecs import pyav
 from ancestral.codecs.ffmpeg import COVERED, check_cover
 from ancestral.command_line import connected, server_options
 from ancestral.errors import NotFound, ServerError
@@ -231,6 +232,7 @@ def command(
     if output.exists() and output.samefile(text):
         raise click.BadParameter(f"{output}: the text itself would be replaced", param_hint="--output")
     with command_line.click_errors(*FAILURES, BookError), ExitStack() as stack:
+        pyav()  # fail before sampling if the file cannot be written
         picture = None if cover is None else cover.read_bytes()
         if picture is not None:
             check_cover(picture)

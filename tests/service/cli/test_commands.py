@@ -237,6 +237,7 @@ def test_an_engine_whose_library_is_missing(process: Run, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("module", "extra", "words"),
     [("redis", "serve", ("worker", "--check")), ("av", "aac", ("say", TEXT, "--model", "tiny", "-o", "a.opus")),
+     ("av", "aac", ("read", os.devnull, "-o", "a.mp3")),  # before the text is read
      ("pyarrow", "batch", ("batch", "a.csv", "-o", "out"))],
 )  # fmt: skip
 def test_an_extra_that_is_not_installed(
