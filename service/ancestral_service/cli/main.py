@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
@@ -43,7 +44,10 @@ class CommandModules(click.Group):
         if cmd_name in _OWN:
             command = importlib.import_module(f"ancestral_service.cli.{cmd_name.replace('-', '_')}").command
         elif found := next((group[cmd_name] for group in _installed().values() if cmd_name in group.names), None):
-            command = found.load()
+            try:
+                command = found.load()
+            except (AttributeError, ImportError) as error:
+                raise click.ClickException(f"{cmd_name}: {error}") from error
         else:
             for name, (folder, names) in _ELSEWHERE.items():
                 if cmd_name in names:
@@ -55,9 +59,12 @@ class CommandModules(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, by section: of other distributions by their summary."""
         width = max(map(len, self.list_commands(ctx)))
-        sections = SECTIONS | {title: tuple(group.names) for title, group in _installed().items()}
+        sections = SECTIONS | {title: tuple(point.name for point in group) for title, group in _installed().items()}
         for title, names in sections.items():
-            listed = [(name, self.get_command(ctx, name)) for name in names]
+            listed: list[tuple[str, click.Command | None]] = []
+            for name in names:
+                with suppress(click.ClickException):  # a command of another distribution that cannot be imported
+                    listed.append((name, self.get_command(ctx, name)))
             with formatter.section(title):
                 formatter.write_dl([(f"{name:<{width}}", c.get_short_help_str(80)) for name, c in listed if c])
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ from ancestral.errors import InvalidRequest
 from ancestral.local import first_that_speaks
 from ancestral.provenance.c2pa import SignatureReport, make_trial_chain, read
 from ancestral_models import checkpoint
+from ancestral_service.cli import main
 from ancestral_service.cli.local import model
+from tests.paths import ROOT
 from tests.service.cli.conftest import Run
 from tests.service.refusals import at_the_door
 from tests.service.servers import Server, command
@@ -248,6 +251,26 @@ def test_an_extra_that_is_not_installed(
     done = process(*words, PYTHONPATH=path)
     assert done.returncode == 1
     assert done.stderr.endswith(f" needs {module}, which is not installed: pip install '.[{extra}]'\n".encode())
+
+
+def test_commands_of_other_distributions(process: Run, tmp_path: Path) -> None:
+    (info := tmp_path / "more-1.0.dist-info").mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: more\nVersion: 1.0\nSummary: More\n")
+    names = ["zeta", "beta", "alpha", "broken", "delta"]
+    lines = [f"{name} = {'nowhere:command' if name == 'broken' else 'more_commands:command'}" for name in names]
+    (info / "entry_points.txt").write_text("\n".join(["[ancestral.commands]", *lines]))
+    (tmp_path / "more_commands.py").write_text("import click\ncommand = click.Command('c', help='More.')\n")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    shown = process("--help", PYTHONPATH=path).stdout.decode().partition("\nMore:\n")[2]
+    assert re.findall(r"^  (\w+) +More\.$", shown, re.MULTILINE) == ["zeta", "beta", "alpha", "delta"]
+    done = process("broken", PYTHONPATH=path)
+    assert (done.returncode, done.stderr) == (1, b"Error: broken: No module named 'nowhere'\n")
+
+
+@pytest.mark.parametrize("folder", ["integrations", "training"])
+def test_commands_elsewhere_are_entry_points(folder: str) -> None:
+    project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+    assert main._ELSEWHERE[project["name"]] == (folder, tuple(project["entry-points"]["ancestral.commands"]))
 
 
 # Detection
