@@ -61,7 +61,7 @@ def files() -> Files:
     parts = {"python": _pyodide(), "library": {"library.zip": _archive(_library())}}
     models = [ModelEntry.read(BUNDLED / name) for name in MODELS]
     data: dict[str, Iterable[tuple[str, bytes]]] = {
-        f"dictionary-{code}": [_dictionary(name)] for code, name in _DICTIONARIES.items()
+        f"dictionary-{code}": _dictionary(name) for code, name in _DICTIONARIES.items()
     }
     data |= {entry.id: _model(entry) for entry in models}
     data |= {f"{entry.id}/{name}": [_packed(path)] for entry in models for name, path in entry.networks.items()}
@@ -150,10 +150,10 @@ def _library() -> Iterator[tuple[str, bytes]]:
                 yield f"unicode_rbnf/{path.relative_to(folder).as_posix()}", path.read_bytes()
 
 
-def _dictionary(language: str) -> tuple[str, bytes]:
-    """The lexicon of a language, beside the library."""
-    name = f"ancestral_models/text/lexicons/{language}.npz"
-    return name, (ROOT / "models" / name).read_bytes()
+def _dictionary(language: str) -> list[tuple[str, bytes]]:
+    """The lexicon of a language, beside the library, and its licence."""
+    names = (f"ancestral_models/text/lexicons/{name}" for name in (f"{language}.npz", "LICENSE"))
+    return [(name, (ROOT / "models" / name).read_bytes()) for name in names]
 
 
 def _model(entry: ModelEntry) -> Iterator[tuple[str, bytes]]:

@@ -260,6 +260,11 @@ def test_torch_stays_out(name):
     assert any(found.startswith("nvidia-") for found in names) == (name == "gpu")
 
 
+@pytest.mark.parametrize("folder", ["integrations", "training"])
+def test_every_distribution_carries_the_licence(folder):
+    assert (ROOT / folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
 def test_the_list_of_licences_is_of_what_ships():
     table = re.findall(r"^\| ([\w.-]+) +\| ([^|]+?) +\|", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE)
     licences = {canonicalize_name(name): licence for name, licence in table if name != "Name" and name[0] != "-"}

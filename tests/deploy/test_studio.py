@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from deploy.browser import site
 from tests.paths import ROOT
 
 COMMANDS = """
@@ -35,3 +36,8 @@ print(last["param"])
 def test_it_draws_completes_edits_and_proves():
     ended = subprocess.run([sys.executable, "-c", COMMANDS], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.stdout.split(), ended.stderr) == (["None", "None", "made_with_model", "prompt"], "")
+
+
+def test_a_dictionary_carries_its_licence():
+    folder = "ancestral_models/text/lexicons"
+    assert [name for name, _ in site._dictionary("french")] == [f"{folder}/french.npz", f"{folder}/LICENSE"]
