@@ -1,1 +1,1 @@
-"""Corpora, data sets, loops and evaluation. Needs the ``train`` extra."""
+"""Corpora, data sets, loops and evaluation: the distribution ``ancestral-lab``."""
