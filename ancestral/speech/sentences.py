@@ -115,20 +115,19 @@ class Blocks(Documents):
                     yield end
 
     def feed(self, text: str) -> str:
-        complete = super().feed(text)
-        self._tested, self._read = self._tested - len(complete), self._read - len(complete)
-        self.lead = self._lead_after(self.lead, complete)
-        return complete
+        return self._completed(super().feed(text))
 
     def flush(self) -> str:
-        rest = super().flush()
-        self.lead = self._lead_after(self.lead, rest)
-        self._tested, self._read, self._fence = 0, 0, ""
-        return rest
+        self._fence = ""
+        return self._completed(super().flush())
+
+    def _completed(self, text: str) -> str:
+        self._tested, self._read = max(0, self._tested - len(text)), max(0, self._read - len(text))
+        self.lead = self._lead_after(self.lead, text)
+        return text
 
     def first(self, complete: str) -> tuple[str, str]:
-        end = next(Blocks("", self._cast).ends(complete), len(complete))
-        block, rest = complete[:end], complete[end:]
+        block, rest = Documents.first(Blocks("", self._cast), complete)
         return block, rest and with_lead(self._lead_after("", block), rest, self._cast)
 
     def _lead_after(self, lead: str, markdown: str) -> str:

@@ -269,9 +269,7 @@ class Clients:
             return NotReady("No worker is running.")
         waiting, _ = await self.queues.depths_of(job.priority, shard)
         seconds = min(300, math.ceil(pace * (waiting + 1)))
-        message = (
-            "The server is sampling as many requests as it can, and its queue is full or would take too long."
-        )
+        message = "The server is sampling as many requests as it can, and its queue is full or would take too long."
         return Overloaded(message, retry_after=seconds)
 
     # One job
