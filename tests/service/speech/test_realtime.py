@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, get_args
 
 import openai
@@ -16,7 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from ancestral.catalog.catalog import Catalog
+from ancestral.catalog.catalog import Catalog, CatalogConfig, load_catalog
+from ancestral.errors import InvalidRequest
 from ancestral_service.speech.realtime import connection as realtime
 from ancestral_service.speech.realtime import schemas
 from tests.service.refusals import at_the_door, rows
@@ -318,6 +320,11 @@ def test_a_conversation_forgets_its_oldest_items(server: Server, monkeypatch: py
         talk.write("Four, five.")  # more than there is room for beside another
         talk.respond()
         assert talk.sound == whole(server, "Four, five.", **PCM)
+        for text in ("Six.", "The birch canoe slid on."):  # both at the beginning; the second is too long by itself
+            talk.write("")
+            talk.write(text, previous_item_id="root")
+            talk.respond()
+            assert talk.sound == whole(server, text, **PCM)
         talk.say("response.create")
         assert talk.refused()["param"] == "response.input"
 
@@ -426,3 +433,9 @@ def test_the_default_voice_is_the_first_of_the_model(catalog: Catalog) -> None:
         config = schemas.RealtimeQuery(model=model).config(catalog)
         found, voice = catalog.model_and_voice(config.model, config.voice_id)
         assert (found.entry.id, voice.id) == (first, found.entry.voices[0].id)
+
+
+def test_where_no_model_speaks(zoo: Path, tmp_path: Path) -> None:
+    (tmp_path / "binary").symlink_to(zoo / "binary")
+    with pytest.raises(InvalidRequest, match="no model is made for speech"):
+        schemas.RealtimeQuery().config(load_catalog(CatalogConfig((tmp_path,))))

@@ -183,6 +183,14 @@ def test_a_deployment_says_what_a_request_does_not(serve: Serve) -> None:
         assert found != server.speak(input=text, input_format="text").content
 
 
+def test_a_key_stays_bound_when_the_defaults_change(serve: Serve, tmp_path: Path) -> None:
+    jobs = set[str]()
+    for tail in (300, 400):
+        with serve(data_dir=str(tmp_path), tail=tail) as server:
+            jobs.add(server.speak({"idempotency-key": "one", "prefer": "respond-async"}).json()["id"])
+    assert len(jobs) == 1
+
+
 def test_every_sentence_is_spoken_and_none_repeats_another(server: Server) -> None:
     samples = samples_of(server.speak(input="Hello there. Hello there.").content)
     assert len(samples) == length_of("Hello there. Hello there.")

@@ -176,8 +176,10 @@ class RealtimeConnection(ws.EventConnection):
             index = self._index(after, "previous_item_id") + 1
         previous = self._items[index - 1].item["id"] if index else None
         self._items.insert(index, entry)
-        while len(self._items) > schemas.MAX_ITEMS or sum(len(kept.text) for kept in self._items) > MAX_CHARACTERS:
-            del self._items[self._items[0] is entry]  # the oldest one but for the new one
+        while len(self._items) > 1 and (
+            len(self._items) > schemas.MAX_ITEMS or sum(len(kept.text) for kept in self._items) > MAX_CHARACTERS
+        ):
+            del self._items[self._items[0] is entry]  # the oldest of the others
         return {"previous_item_id": previous}
 
     async def _create(self, item: schemas.Item, after: str | None) -> None:
