@@ -54,12 +54,12 @@ $(VENV)/.dev: pyproject.toml $(LOCK) training/pyproject.toml integrations/pyproj
 	@touch $(VENV)/.core $@
 
 # What the page without a server is made of.
-$(VENV)/.browser: pyproject.toml | $(VENV)/.dev
+$(VENV)/.browser: pyproject.toml $(LOCK) | $(VENV)/.dev
 	$(call install,$(PIP),--editable '.[browser]')
 	@touch $(VENV)/.core $@
 
 # For auditing the dependencies of the images; and an environment with exactly those of the CPU image.
-$(VENV)/.ship: pyproject.toml | $(BIN)/python
+$(VENV)/.ship: pyproject.toml $(LOCK) | $(BIN)/python
 	$(call install,$(PIP),--editable '.[ship]')
 	@touch $(VENV)/.core $@
 
@@ -103,7 +103,7 @@ observe: $(VENV)/.dev  ## Check dashboards and alerts with Prometheus on a serve
 	$(BIN)/python -m deploy.observe
 
 # onnxruntime and onnxruntime-gpu exclude each other, so what needs a CUDA device has its own environment.
-$(GPU)/.dev: pyproject.toml
+$(GPU)/.dev: pyproject.toml $(LOCK)
 	$(PYTHON) -m venv $(GPU)
 	$(call install,$(GPU)/bin/python -m pip --disable-pip-version-check,--editable '.[gpu,dev]' onnx torch)
 	@touch $@
@@ -114,14 +114,16 @@ test-gpu: $(GPU)/.dev  ## The tests that need a CUDA device
 bench-gpu: $(GPU)/.dev  ## Measure the engine on a CUDA device
 	$(GPU)/bin/python -m bench.onnx onnx-cuda
 
-# Installs what all other targets install, so that the lock has all of it.
+# Installs what all other targets install, so that the lock has all of it. What is new in pyproject.toml is in no lock yet.
+OF_LOCKS := tests/deploy/test_containers.py::test_a_lock_has_what_the_project_asks_for
 newest:  ## Lint and test with the newest dependencies that pyproject.toml allows, in an environment of its own
 	rm -rf $(NEWEST)
 	$(MAKE) VENV=$(NEWEST) LOCK= $(NEWEST)/.dev $(NEWEST)/.browser $(NEWEST)/.ship
-	$(MAKE) VENV=$(NEWEST) LOCK= lint test
+	$(MAKE) VENV=$(NEWEST) LOCK= lint
+	$(MAKE) VENV=$(NEWEST) LOCK= test ARGS='--deselect $(OF_LOCKS)'
 	touch $(NEWEST)/.passed
 
-$(NEWEST)/.passed:
+$(NEWEST)/.passed: pyproject.toml training/pyproject.toml integrations/pyproject.toml
 	@echo "Run make newest first." && exit 1
 
 lock: $(NEWEST)/.passed  ## Pin the dependencies with which `make newest` passed: requirements/, for the images with hashes

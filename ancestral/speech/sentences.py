@@ -65,6 +65,10 @@ class Documents:
     lead = ""
     """A document ends with the voice that it began with."""
 
+    def with_lead(self, lead: str, text: str) -> str:
+        """:func:`with_lead`, of complete text."""
+        return lead + text
+
     @property
     def says_nothing(self) -> bool:
         return not self.pending.strip()
@@ -82,7 +86,10 @@ class Documents:
     """A document that has ended is not pending any more."""
 
 
-_FENCE: Final = re.compile(r"[ \t]*(?:(`{3,})[^`\n]*|(~{3,}).*)\n")
+_MARKER: Final = r"(?:[-*+]|\d{1,9}[.)])[ \t]+"
+_FENCE: Final = re.compile(rf"[ \t]*(?:{_MARKER})*(?:(`{{3,}})[^`\n]*|(~{{3,}}).*)\n")
+_GOES_ON: Final = re.compile(rf"^(?:[ \t]*{_MARKER}| {{4}}|\t)", re.MULTILINE)
+"""In a list, and in code without fences, empty lines may stand before what is indented."""
 
 
 class Blocks(Documents):
@@ -102,14 +109,20 @@ class Blocks(Documents):
 
     def ends(self, text: str) -> Iterator[int]:
         while end := text.find("\n", self._read) + 1:
-            begin, self._read = self._read, end
+            begin = self._read
+            is_empty = not self._fence and not text[begin:end].strip()
+            if is_empty and _GOES_ON.search(text, self._tested, end):
+                if end == len(text):
+                    return
+                is_empty = not text[end].isspace()
+            self._read = end
             fence = _FENCE.fullmatch(text, begin, end)
             mark = fence[1] or fence[2] if fence else ""
             if not self._fence:
                 self._fence = mark
             elif mark.startswith(self._fence) and text[begin:end].strip() == mark:
                 self._fence = ""
-            if not self._fence and (text[begin] == "#" or not text[begin:end].strip()):
+            if is_empty or (not self._fence and text[begin] == "#"):
                 has_words, self._tested = self._has_words(text[self._tested : end]), end
                 if has_words:
                     yield end
@@ -128,7 +141,11 @@ class Blocks(Documents):
 
     def first(self, complete: str) -> tuple[str, str]:
         block, rest = Documents.first(Blocks("", self._cast), complete)
-        return block, rest and with_lead(self._lead_after("", block), rest, self._cast)
+        return block, rest and self.with_lead(self._lead_after("", block), rest)
+
+    def with_lead(self, lead: str, text: str) -> str:
+        said = read_markdown(Documents.first(Blocks("", self._cast), text)[0])[0]
+        return with_lead(lead, said, self._cast).removesuffix(said) + text
 
     def _lead_after(self, lead: str, markdown: str) -> str:
         """As :func:`lead_after`, in a block of its own."""
@@ -139,7 +156,7 @@ class Blocks(Documents):
 
     @property
     def says_nothing(self) -> bool:
-        return not self._has_words(self.pending[self._tested :])
+        return not self._has_words(self.pending)
 
     def _has_words(self, markdown: str) -> bool:
         """Whether anything is said: neither who speaks nor a tag is."""
@@ -326,6 +343,10 @@ class Sentences:
     def first(self, complete: str) -> tuple[str, str]:
         """What of a complete text is spoken as one utterance, all of it, and what is left."""
         return complete, ""
+
+    def with_lead(self, lead: str, text: str) -> str:
+        """:func:`with_lead`, of complete text."""
+        return with_lead(lead, text, self._cast)
 
     def clause(self, least: int) -> str:
         """Cut off what the incomplete sentence begins with, up to a clause's end; empty if it has no clause's end after

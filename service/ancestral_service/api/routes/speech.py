@@ -42,10 +42,11 @@ async def create_speech(request: SpeechRequest, context: ContextDep) -> Response
     """Speak ``input`` with ``voice``. The body streams while it is sampled; the same ``seed`` gives the same bytes."""
     settings = context.service.settings
     defaults = {"input_format": settings.input_format, "lead_in": settings.lead_in, "tail": settings.tail}
-    completed = request.model_copy(update=defaults | request.model_dump(include={*defaults}, exclude_unset=True))
+    unset = defaults.keys() - request.model_fields_set
+    completed = request.model_copy(update={name: defaults[name] for name in unset})
     job_spec = await speech_job_in_thread(context.service, completed)
     # An idempotency key is bound to what the client sent, whatever the deployment's defaults are by then.
-    return await stream_audio(context, replace(job_spec, body=request.model_dump()), completed)
+    return await stream_audio(context, replace(job_spec, body=request.model_dump(exclude=unset)), completed)
 
 
 # ``GET /v1/audio/voices`` and ``GET /v1/audio/models``: what a text can be spoken with.

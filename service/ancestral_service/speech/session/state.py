@@ -23,7 +23,7 @@ from ancestral.catalog.seeds import draw_seed, part_seed
 from ancestral.errors import InvalidRequest, NotFound
 from ancestral.formats import AudioFormat
 from ancestral.requests import MAX_INPUT_CHARACTERS, SpeechRequest, SpokenRequest, StrictRequest, checked
-from ancestral.speech.sentences import Blocks, Documents, Sentences, with_lead
+from ancestral.speech.sentences import Blocks, Documents, Sentences
 from ancestral.speech.utterance import cast_of, check_language, read_delivery, read_pronunciations
 from ancestral_models.text.script import Cast
 from ancestral_service.ws import ApiKey, SessionClose
@@ -208,7 +208,7 @@ class SessionState:
         if self._complete and not self._goes_on:
             self._complete[-1] += text
         else:
-            self._complete.append(with_lead(lead, text, self._cast))
+            self._complete.append(self._incomplete.with_lead(lead, text))
         self._goes_on = goes_on
         self._chunks += 1
 

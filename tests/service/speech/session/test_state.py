@@ -399,6 +399,12 @@ MARKDOWN = [
     "One.\n\n[slowly] Two.\n\n[normal] Three.\n\nOLD BEN: Four.\n\n> Five.\n\n[voice:ann]\n\n1. Six",
     "[sad] One.\n\n```sh\nif a:\n\n    b\n```\n\n[voice:eve]\n\n```ls``` lists.\n\n````\n```\n\n````\n\n2.\n\nSix",
 ]
+MARKDOWN += [
+    "[sad] One.\n\n- [softly] Two.\n\n- [fast] Three.\n\n# [slowly] Four\n\n> **[normal]** Five.\n\n**OLD BEN:** Six.",
+    "1. **Put**\n\n    it in\n    now.\n\nOne.\n\n*   Two\n\n    *   three\n    *   four\n\n\nFive.",
+    "One.\n\n    a\n    b\n\n    c\n\nTwo.",
+    "- ```py\n  a\n\n  b\n  ```\nOne.\n\nTwo.\n\n1) ~~~\n   a\n   b\n   ~~~\n\nThree.\n\n\tls\n",
+]
 TAGS = ("[whispers] ", "[Slowly]", " [laughs] ", "[normal] ", "[pause:1s] ", "[[sad]] ", ". [sad][fast] ")
 
 
@@ -440,7 +446,7 @@ def test_blocks_are_said_by_whom_and_as_the_document_is(text: str, size: int) ->
     for piece in [*(text[at : at + size] for at in range(0, len(text), size)), None]:
         lead = blocks.lead
         if said := blocks.flush() if piece is None else blocks.feed(piece):
-            said = with_lead(lead, said, PLAY)
+            said = blocks.with_lead(lead, said)
         while said:
             block, said = blocks.first(said)
             found += turns(block, input_format="markdown")
@@ -456,6 +462,7 @@ def test_lines_of_markdown_are_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
         for char in text:
             blocks.feed(char)
         assert sum(map(len, read)) <= 2 * len(text)
+        assert bool(read) is (unit not in ("```\n", "a"))
         read.clear()
 
 
